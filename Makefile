@@ -1,0 +1,57 @@
+# One entry for everything. `make test` and `make demo` need only Python, pip and a C compiler.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NATIVE := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+CC ?= cc
+
+.PHONY: venv check test bench bench-venv demo stress chaos wheel clean tools
+
+tools:
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11, 3.12 or 3.13, or say PYTHON=/path/to/python3."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { echo "wrong version: $$($(PYTHON) --version). Python 3.11, 3.12 or 3.13 is needed; say PYTHON=/path/to/python3.12."; exit 1; }
+	@$(PYTHON) -m venv -h >/dev/null 2>&1 || { echo "missing: the venv module (on Debian: apt-get install python3-venv)."; exit 1; }
+	@command -v $(CC) >/dev/null || { echo "missing: a C compiler '$(CC)' (on Debian: apt-get install gcc python3-dev), or say CC=/path/to/cc."; exit 1; }
+	@$(PYTHON) -c 'import sysconfig, os; sys_h = os.path.join(sysconfig.get_paths()["include"], "Python.h"); raise SystemExit(not os.path.exists(sys_h))' || { echo "missing: Python.h (on Debian: apt-get install python3-dev)."; exit 1; }
+
+$(STAMP): pyproject.toml setup.py requirements.lock $(NATIVE) | tools
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+venv: $(STAMP)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src tests
+	$(BIN)/pytest -q tests/unit/test_tidy.py
+
+test: $(STAMP)
+	$(BIN)/pytest -q
+
+stress: $(STAMP)
+	SPREAD_STRESS=long $(BIN)/pytest -q tests/stress --timeout 3600
+
+chaos: $(STAMP)
+	SPREAD_CHAOS=long $(BIN)/pytest -q tests/system/test_chaos.py --timeout 3600
+
+bench-venv: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.lock
+
+bench: bench-venv
+	$(BIN)/spread-bench $(GROUP)
+
+demo: $(STAMP)
+	$(BIN)/spread-ctl demo
+
+wheel: $(STAMP)
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls -1 dist/*.whl
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info
+	find src -name '*.so' -delete
+	find src -name '_*.c' -delete

@@ -1,0 +1,42 @@
+"""Builds the native parts. Everything else about the project stands in pyproject.toml.
+
+A Cython file is an extension of its own; the C headers it includes are its dependencies, so that a
+change in a header rebuilds what uses it.
+"""
+
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+SRC = Path("src")
+HEADERS = sorted(str(path) for path in SRC.rglob("*.h"))
+INCLUDES = sorted({str(Path(header).parent) for header in HEADERS})
+
+
+def extension(path: Path) -> Extension:
+    """The extension module of one .pyx file, named by its place in the package."""
+    name = ".".join(path.relative_to(SRC).with_suffix("").parts)
+    return Extension(
+        name,
+        [str(path)],
+        include_dirs=INCLUDES,
+        depends=HEADERS,
+        # -ffp-contract=off: both decoding tiers and the test oracle must round alike on aarch64.
+        extra_compile_args=["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-strict-aliasing"],
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [extension(path) for path in sorted(SRC.rglob("*.pyx"))],
+        include_path=[str(SRC)],
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "embedsignature": True,
+        },
+    )
+)

@@ -1,0 +1,70 @@
+"""The root of every error this project raises, and what the receiver should do about each.
+
+Two classes of fault, never mixed. A fault of the world (bad bytes, a lost connection, a full disk,
+a wrong setting) is a SpreadError: typed, counted, carrying its evidence, and survived where a
+process can go on. A fault of ours is any other exception: it ends the process, and start is
+recovery.
+"""
+
+from enum import Enum
+
+EVIDENCE_BYTES_MAX = 200
+
+
+class Category(Enum):
+    """What the receiver of an error is expected to do."""
+
+    FATAL = "fatal"  # this process cannot go on: say why and end
+    ERROR = "error"  # this action failed, the process goes on
+    WARN = "warn"  # worth counting, nothing failed
+
+
+class SpreadError(Exception):
+    """Root of the tree. `evidence` holds what a person needs to see the cause."""
+
+    category = Category.ERROR
+
+    def __init__(self, message: str, **evidence: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.evidence = evidence
+
+    def __str__(self) -> str:
+        if not self.evidence:
+            return self.message
+        details = ", ".join(f"{key}={_shown(value)}" for key, value in self.evidence.items())
+        return f"{self.message} ({details})"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return repr(bytes(value[:EVIDENCE_BYTES_MAX]))
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+class ConfigError(SpreadError):
+    """A setting that cannot be used: names the file, the key and what is allowed."""
+
+    category = Category.FATAL
+
+
+class SegmentError(SpreadError):
+    """A shared-memory segment that cannot be made or attached."""
+
+    category = Category.FATAL
+
+
+class BadMessage(SpreadError):
+    """Bytes from an exchange that are not what its documentation promises."""
+
+    category = Category.WARN
+
+
+class ExchangeError(SpreadError):
+    """An exchange refused or failed a request."""
+
+
+class TableError(SpreadError):
+    """The generated symbol and direction tables are missing, torn or of another generation."""
+
+    category = Category.FATAL

@@ -1,0 +1,199 @@
+"""What every exchange file provides, and the records it speaks in. Pure functions over bytes.
+
+Discovery and the feeds know exchanges only through `Adapter`. Times, sockets, retries and the
+price store belong to others; an adapter turns bytes into records and records into text to send.
+Prices and sizes leave an adapter as the exchange gave them; the tables (symbology) hold what
+brings them to one base unit: `px / px_div`, `sz * sz_mul`.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from spread_scanner.schema.enums import Source
+
+
+class RestRequest(NamedTuple):
+    """A GET to the source's REST base. `weight` is what it costs of the exchange's limit."""
+
+    path: str
+    params: dict[str, str]
+    weight: int = 1
+
+
+class RawInstrument(NamedTuple):
+    """One listing, in the exchange's own words. Absent numbers are None, never zero.
+
+    `base` and `quote` are as the exchange spells them, multiplier prefix included ("1000PEPE");
+    `base_name` is the coin behind a ticker where the exchange tells (MEXC's baseCoinName).
+    `contract_size` is base units per contract (1.0 where sizes are in base already).
+    """
+
+    exchange_symbol: str
+    base: str
+    quote: str
+    status: str
+    trading: bool
+    min_qty: float | None
+    tick_size: float | None
+    lot_step: float | None
+    min_notional: float | None
+    contract_size: float
+    settle: str
+    contract_type: str  # "spot", "linear-perpetual", or what it is instead
+    base_name: str = ""
+
+
+class Skipped(NamedTuple):
+    """A row that was not taken, and why: evidence for the report."""
+
+    what: str
+    reason: str
+
+
+class InstrumentPage(NamedTuple):
+    """One answer to an instruments request; `next_request` is None on the last page."""
+
+    instruments: list[RawInstrument]
+    skipped: list[Skipped]
+    next_request: RestRequest | None
+
+
+class RestQuote(NamedTuple):
+    """A top of book by REST. An absent side is NaN."""
+
+    exchange_symbol: str
+    bid_px: float
+    bid_sz: float
+    ask_px: float
+    ask_sz: float
+
+
+class Funding(NamedTuple):
+    """Expected funding of a perpetual: `rate` per interval, as a fraction."""
+
+    exchange_symbol: str
+    rate: float
+    interval_hours: float | None
+
+
+class RawQuote(NamedTuple):
+    """A top of book from the websocket, in the exchange's units. An absent side is NaN.
+
+    `ts_event` is ns, or TS_ABSENT. `update_id` is 0 where the exchange gives none.
+    """
+
+    exchange_symbol: str
+    bid_px: float
+    bid_sz: float
+    ask_px: float
+    ask_sz: float
+    ts_event: int
+    update_id: int
+
+
+class Delta(NamedTuple):
+    """A change of one side or both at level 1 (old Bybit): None means unchanged, NaN emptied."""
+
+    exchange_symbol: str
+    bid: tuple[float, float] | None
+    ask: tuple[float, float] | None
+    ts_event: int
+    update_id: int
+
+
+class Ack(NamedTuple):
+    """The exchange accepted a request. No proof of data: the first quote is."""
+
+    request_id: str
+    exchange_symbols: tuple[str, ...] = ()  # those it names, where it names any
+
+
+class Refused(NamedTuple):
+    """The exchange refused a request, or one symbol of it (empty: it does not say which)."""
+
+    request_id: str
+    exchange_symbols: tuple[str, ...]
+    code: str
+    message: str
+
+
+class NoticeKind(Enum):
+    PONG = "pong"
+    SHUTDOWN = "shutdown"  # this connection will be cut soon: open its replacement
+    OTHER = "other"  # a channel or kind that is not used; counted
+
+
+class Notice(NamedTuple):
+    kind: NoticeKind
+    text: str = ""
+
+
+# What the slow tier makes of one frame. Bytes that fit nothing raise errors.BadMessage.
+Event = RawQuote | Delta | Ack | Refused | Notice
+
+
+class PingRule(NamedTuple):
+    """What the client must send to be kept: `text` every `interval_s` (None: nothing to send).
+
+    Websocket ping frames of the server are answered by the socket layer, not here.
+    """
+
+    text: str | None
+    interval_s: float
+
+
+class Limits(NamedTuple):
+    """What the exchange allows one connection; the feed shards and paces by it."""
+
+    topics_per_connection_max: int
+    topics_per_request_max: int
+    request_bytes_max: int
+    requests_per_s_max: float
+    connects_per_s_max: float
+    lifetime_s: float | None  # the exchange's own cut; None: no cut
+
+
+class Adapter(Protocol):
+    """One source. Instances come from `exchanges.registry.adapter_of(source, settings)`."""
+
+    source: Source
+    limits: Limits
+    ping: PingRule
+    binary: bool  # quotes arrive as binary frames (MEXC spot)
+
+    def rest_base(self) -> str:
+        """For example "https://api.binance.com", from the settings."""
+
+    def ws_url(self) -> str:
+        """Where to dial, from the settings."""
+
+    def instruments_request(self) -> RestRequest:
+        """The first page of the instrument list."""
+
+    def parse_instruments(self, body: bytes) -> InstrumentPage:
+        """Raises ExchangeError on an error envelope, BadMessage on bytes that are not the list."""
+
+    def tickers_request(self) -> RestRequest:
+        """Best bids and asks of everything, for validation."""
+
+    def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]: ...
+
+    def funding_request(self) -> RestRequest | None:
+        """Expected funding of everything in one call, or None where there is no such call."""
+
+    def parse_funding(self, body: bytes) -> list[Funding]: ...
+
+    def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
+        """The text of one request; the caller keeps to `limits`."""
+
+    def unsubscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str: ...
+
+    def topic_bytes(self, exchange_symbol: str) -> int:
+        """What one symbol adds to a request's length, for `request_bytes_max`."""
+
+    def parse(self, frame: bytes) -> list[Event]:
+        """The slow tier: any frame, any key order, any optional field. Raises BadMessage."""
+
+    def templates(self) -> tuple[str, ...]:
+        """The native tier: the usual quote message with named holes (exchanges.template)."""

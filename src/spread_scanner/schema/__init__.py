@@ -1,0 +1,1 @@
+"""Words of the system as data: sources, directions, records, flags, counters, and the spread."""

@@ -1,0 +1,179 @@
+"""The registry of counters: every failure path of every process has one, with label and sentence.
+
+A process writes its counters into its health row by id; spread-ctl, metrics and the documentation
+read them by label. Ids are stored in shared memory: append, never renumber. A kind of process has
+at most COUNTERS_MAX counters and HISTOGRAMS_MAX latency histograms.
+"""
+
+from typing import NamedTuple
+
+COUNTERS_MAX = 64
+HISTOGRAMS_MAX = 4
+
+
+class Counter(NamedTuple):
+    """`label` is what programs say, `sentence` what a person reads."""
+
+    counter_id: int
+    label: str
+    sentence: str
+
+
+class Histogram(NamedTuple):
+    """A latency in nanoseconds."""
+
+    histogram_id: int
+    label: str
+    sentence: str
+
+
+def _numbered(rows: list[tuple[str, str]]) -> tuple[Counter, ...]:
+    return tuple(Counter(number, label, text) for number, (label, text) in enumerate(rows))
+
+
+FEED_COUNTERS = _numbered(
+    [
+        ("messages", "Frames of data that arrived."),
+        ("quotes", "Quotes written to the price store."),
+        ("native", "Quotes decoded by the native tier."),
+        ("slow", "Messages that the native tier passed on to the typed decoder."),
+        ("control", "Acknowledgements, pongs and notices that arrived."),
+        ("skip_unknown_symbol", "Quotes of a symbol that the tables do not hold."),
+        ("skip_bad_message", "Messages that could not be decoded."),
+        (
+            "skip_bad_quote",
+            "Quotes with a price or size that cannot be (zero, negative, not finite).",
+        ),
+        ("skip_duplicate", "Quotes whose update id had been seen already."),
+        ("skip_out_of_order", "Quotes whose update id is older than the stored one."),
+        ("skip_other", "Messages of a channel or kind that the feed does not use."),
+        ("one_sided", "Quotes stored with one side of the book empty."),
+        ("crossed", "Quotes stored with bid above ask."),
+        ("resets", "Update-id sequences that the exchange restarted."),
+        ("stale_marks", "Cells marked stale because their connection went away."),
+        (
+            "silent_marks",
+            "Cells marked silent: quiet out of line with their own rate and siblings.",
+        ),
+        ("lagging_marks", "Quotes stored as lagging: exchange time too far behind arrival."),
+        ("connects", "Connections that reached an open websocket."),
+        ("connect_failures", "Attempts to connect that failed."),
+        ("disconnects", "Connections lost without our asking."),
+        ("swaps", "Planned replacements of a connection before the exchange's cut."),
+        ("frozen", "Connections dropped because they fell silent."),
+        ("bad_streaks", "Connections dropped after too many bad messages in a row."),
+        ("refused_symbols", "Symbols that the exchange refused to subscribe."),
+        ("subscribes", "Symbols subscribed."),
+        ("unsubscribes", "Symbols unsubscribed."),
+        ("reloads", "New tables taken."),
+        ("connections", "Connections open now (a level, not a count)."),
+        ("symbols", "Symbols subscribed now (a level, not a count)."),
+    ]
+)
+FEED_HISTOGRAMS = (
+    Histogram(0, "exchange_to_recv", "From the exchange's time stamp to our reading the frame."),
+    Histogram(1, "recv_to_cell", "From our reading the frame to the quote in the price store."),
+)
+
+ENGINE_COUNTERS = _numbered(
+    [
+        ("cycles", "Turns of the loop."),
+        ("dirty", "Dirty cells read."),
+        ("evaluations", "Directions evaluated."),
+        ("signals", "Signals pushed to the tracker's ring."),
+        ("signals_enter", "Signals of kind enter."),
+        ("signals_resignal", "Signals of kind re-signal."),
+        ("signals_exit", "Signals of kind exit."),
+        (
+            "over_threshold",
+            "Evaluations at or over the enter threshold before anything else was asked.",
+        ),
+        ("no_stale_leg", "Over the threshold, no signal: a leg could not be stood behind."),
+        ("no_skew", "Over the threshold, no signal: the legs' times lie too far apart."),
+        ("no_size", "Over the threshold, no signal: too little size at the tops."),
+        ("no_cooldown", "Over the threshold, no signal: cooling down after the last exit."),
+        ("no_paused", "Over the threshold, no signal: paused by the operator."),
+        ("no_quarantined", "Over the threshold, no signal: the pair is quarantined."),
+        ("no_fee", "Gross stood over the threshold, net of fees it did not."),
+        ("no_killed", "Over the threshold, no signal: the kill switch is on."),
+        ("held", "Over the threshold, no signal: already signalled, not yet a step higher."),
+        ("ring_full", "Signals dropped because the ring was full."),
+        ("contended", "Reads that gave up after too many tries and kept the last good quote."),
+        ("wakes", "Times the loop was woken from a park."),
+        ("parks", "Times the loop parked."),
+        ("bounded", "Cycles that left dirty cells for the next because the bound was reached."),
+        ("reloads", "New tables or settings taken."),
+        ("stale_exits", "Exits because a leg went stale."),
+    ]
+)
+ENGINE_HISTOGRAMS = (
+    Histogram(0, "recv_to_signal", "From reading the frame to the signal in the ring."),
+    Histogram(1, "cycle", "One turn of the loop that found work."),
+)
+
+TRACKER_COUNTERS = _numbered(
+    [
+        ("signals", "Signals popped from the ring."),
+        ("opened", "Opportunities opened."),
+        ("extended", "Re-signals that extended an open opportunity."),
+        ("closed_converged", "Opportunities closed because the spread converged."),
+        ("closed_expired", "Opportunities closed at their maximum life."),
+        ("closed_stale", "Opportunities closed because a leg went stale."),
+        (
+            "closed_gap",
+            "Opportunities closed at start because the gap since the last run was too long.",
+        ),
+        ("closed_retired", "Opportunities closed because their pair left the tables."),
+        ("refused_full", "Signals not followed because too many opportunities were open."),
+        ("samples", "Samples taken."),
+        (
+            "samples_late",
+            "Samples taken late: the grid point had passed by more than its tolerance.",
+        ),
+        ("samples_missed", "Grid points that passed without a sample; never filled in afterwards."),
+        ("commits", "Transactions committed."),
+        ("commit_failures", "Transactions that failed (disk full, database locked) and were kept."),
+        ("pending", "Rows waiting for a transaction (a level, not a count)."),
+        ("rows_dropped", "Rows lost because too many were waiting."),
+        ("open", "Opportunities open now (a level, not a count)."),
+        ("duplicates", "Signals seen again after a restart and not counted twice."),
+        (
+            "signal_gaps",
+            "Sequence numbers that never arrived (dropped by a full ring or lost in a crash).",
+        ),
+    ]
+)
+TRACKER_HISTOGRAMS = (
+    Histogram(0, "recv_to_pop", "From reading the frame to the tracker holding the signal."),
+    Histogram(1, "sample_lateness", "From the grid point to the sample."),
+    Histogram(2, "commit", "One transaction."),
+)
+
+DISCOVERY_COUNTERS = _numbered(
+    [
+        ("instruments", "Instruments listed by the exchanges."),
+        ("symbols", "Symbols in the tables."),
+        ("quarantined", "Pairs kept out because their prices disagree."),
+        ("rest_failures", "REST requests that failed after all retries."),
+    ]
+)
+
+
+def counters_of(process: str) -> tuple[Counter, ...]:
+    """The counters of a process by its name, for example "feed-okx-spot"."""
+    if process.startswith("feed-"):
+        return FEED_COUNTERS
+    return {
+        "spread-engine": ENGINE_COUNTERS,
+        "spread-tracker": TRACKER_COUNTERS,
+        "pair-discovery": DISCOVERY_COUNTERS,
+    }.get(process, ())
+
+
+def histograms_of(process: str) -> tuple[Histogram, ...]:
+    """The latency histograms of a process by its name."""
+    if process.startswith("feed-"):
+        return FEED_HISTOGRAMS
+    return {"spread-engine": ENGINE_HISTOGRAMS, "spread-tracker": TRACKER_HISTOGRAMS}.get(
+        process, ()
+    )

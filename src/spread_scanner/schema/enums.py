@@ -1,0 +1,139 @@
+"""Exchanges, markets, sources, directions and processes: the fixed names of the system.
+
+A source is one (exchange, market), numbered 0 to 7. A direction is "buy spot there, sell the
+perpetual here" on two different exchanges, numbered 0 to 11. The numbers are stored in shared
+memory and in files: append, never renumber.
+"""
+
+from enum import IntEnum, IntFlag
+from typing import NamedTuple
+
+
+class Exchange(IntEnum):
+    BINANCE = 0
+    BYBIT = 1
+    OKX = 2
+    MEXC = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Market(IntEnum):
+    SPOT = 0
+    FUTURES = 1  # linear perpetual
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Source(NamedTuple):
+    """One market of one exchange. `source_id` is its row in the price store."""
+
+    source_id: int
+    exchange: Exchange
+    market: Market
+
+    @property
+    def label(self) -> str:
+        """For example "binance-spot"; the feed process is called "feed-" + label."""
+        return f"{self.exchange.label}-{self.market.label}"
+
+    @property
+    def process(self) -> str:
+        return f"feed-{self.label}"
+
+
+class Direction(NamedTuple):
+    """Buy on `spot`, sell on `futures`, of two different exchanges."""
+
+    direction_id: int
+    spot: Source
+    futures: Source
+
+    @property
+    def label(self) -> str:
+        """Spot exchange, then futures exchange: "binance-bybit"."""
+        return f"{self.spot.exchange.label}-{self.futures.exchange.label}"
+
+
+SOURCES: tuple[Source, ...] = tuple(
+    Source(2 * exchange + market, exchange, market) for exchange in Exchange for market in Market
+)
+SOURCE_BY_LABEL = {source.label: source for source in SOURCES}
+
+_PAIRS = [(spot, futures) for spot in Exchange for futures in Exchange if spot != futures]
+DIRECTIONS: tuple[Direction, ...] = tuple(
+    Direction(number, SOURCES[2 * spot], SOURCES[2 * futures + 1])
+    for number, (spot, futures) in enumerate(_PAIRS)
+)
+DIRECTION_BY_LABEL = {direction.label: direction for direction in DIRECTIONS}
+
+PROCESSES: tuple[str, ...] = (
+    "shm-init",
+    "pair-discovery",
+    *(source.process for source in SOURCES),
+    "spread-engine",
+    "spread-tracker",
+)
+
+DIRTY_READERS: tuple[str, ...] = ("engine", "recorder", "gateway")
+
+
+class QuoteFlag(IntFlag):
+    """Why a quote cannot be stood behind, or what is unusual about it."""
+
+    NONE = 0
+    STALE = 1  # its connection is down or was replaced; set by the feed
+    SILENT = 2  # its silence is out of line with its own rate and its siblings'; set by the feed
+    LAGGING = 4  # the exchange's clock lags by more than the limit; set by the feed
+    CROSSED = 8  # bid above ask: kept as it came, used by nobody
+    NO_TS_EVENT = 16  # the exchange gave no time: ts_event is TS_ABSENT
+    BID_EMPTY = 32  # no bid on the book: bid_px is NaN
+    ASK_EMPTY = 64  # no ask on the book: ask_px is NaN
+    CONTENDED = 1 << 31  # set by a reader that gave up: this is its last good copy
+
+
+UNUSABLE = (
+    QuoteFlag.STALE
+    | QuoteFlag.SILENT
+    | QuoteFlag.LAGGING
+    | QuoteFlag.CROSSED
+    | QuoteFlag.BID_EMPTY
+    | QuoteFlag.ASK_EMPTY
+)
+
+
+class SignalKind(IntEnum):
+    ENTER = 1  # net spread rose to the enter threshold
+    RESIGNAL = 2  # still over, and higher by the re-signal step
+    EXIT = 3  # net spread fell below the exit threshold, or a leg could no longer be stood behind
+
+
+class Verdict(IntEnum):
+    """What the engine decided about one evaluation that was at or over the enter threshold."""
+
+    SIGNAL = 0
+    STALE_LEG = 1
+    SKEW = 2
+    SIZE = 3
+    COOLDOWN = 4
+    PAUSED = 5
+    QUARANTINED = 6
+    FEE = 7  # gross stood over the threshold, net did not
+    KILLED = 8
+    RING_FULL = 9
+    HELD = 10  # already signalled and not yet higher by the re-signal step
+
+
+class ProcessState(IntEnum):
+    ABSENT = 0
+    STARTING = 1
+    RUNNING = 2
+    PAUSED = 3
+    DEGRADED = 4  # runs, but part of its work fails (disk full, exchange away); see its counters
+    STOPPING = 5
+    STOPPED = 6
+    FAILED = 7

@@ -1,0 +1,103 @@
+"""Records that cross process borders, as numpy dtypes. Sizes and offsets are pinned by a test.
+
+Absent is a sentinel with a flag, never zero and never "now": a missing price is NaN (with
+BID_EMPTY or ASK_EMPTY), a missing exchange time is TS_ABSENT (with NO_TS_EVENT).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+TS_ABSENT = -(2**63)  # the smallest i64: no exchange time
+
+# One quote: 64 bytes, one cache line. Prices per base unit, sizes in base units, times in ns.
+QUOTE_DTYPE = np.dtype(
+    [
+        ("bid_px", "<f8"),
+        ("bid_sz", "<f8"),
+        ("ask_px", "<f8"),
+        ("ask_sz", "<f8"),
+        ("ts_event", "<i8"),
+        ("ts_recv", "<i8"),
+        ("update_id", "<u8"),
+        ("flags", "<u4"),
+        ("epoch", "<u4"),
+    ]
+)
+
+# One signal of the engine: 192 bytes, three cache lines.
+SIGNAL_DTYPE = np.dtype(
+    [
+        ("seq", "<u8"),  # counts up by one per pushed signal, for ever (survives engine restarts)
+        ("mono_ns", "<i8"),  # when the engine decided, monotonic
+        ("ts_engine", "<i8"),  # the same instant on the session clock
+        ("ts_trigger", "<i8"),  # ts_recv of the younger leg: the frame that made the signal
+        ("spot_bid_px", "<f8"),
+        ("spot_bid_sz", "<f8"),
+        ("spot_ask_px", "<f8"),
+        ("spot_ask_sz", "<f8"),
+        ("fut_bid_px", "<f8"),
+        ("fut_bid_sz", "<f8"),
+        ("fut_ask_px", "<f8"),
+        ("fut_ask_sz", "<f8"),
+        ("spot_ts_event", "<i8"),
+        ("spot_ts_recv", "<i8"),
+        ("fut_ts_event", "<i8"),
+        ("fut_ts_recv", "<i8"),
+        ("gross_bps", "<f8"),
+        ("fees_bps", "<f8"),
+        ("funding_bps", "<f8"),  # expected cost; 0 with FUNDING_UNKNOWN in flags when not known
+        ("net_bps", "<f8"),
+        ("exit_bps", "<f8"),
+        ("size_quote", "<f8"),  # min of the two tops, in quote currency
+        ("symbol_id", "<u2"),
+        ("direction_id", "u1"),
+        ("kind", "u1"),  # SignalKind
+        ("flags", "<u4"),  # SIGNAL_* below
+        ("generation", "<u4"),  # of the tables
+        ("instance", "<u4"),  # low half of the store's instance id
+    ]
+)
+
+SIGNAL_FUNDING_UNKNOWN = 1
+SIGNAL_LEG_LOST = 2  # an EXIT because a leg went stale, not because the spread closed
+
+# One evaluation that the engine keeps for `spread-ctl why`: 128 bytes.
+EVALUATION_DTYPE = np.dtype(
+    [
+        ("ts_engine", "<i8"),
+        ("gross_bps", "<f8"),
+        ("fees_bps", "<f8"),
+        ("funding_bps", "<f8"),
+        ("net_bps", "<f8"),
+        ("enter_bps", "<f8"),
+        ("size_quote", "<f8"),
+        ("size_quote_min", "<f8"),
+        ("spot_age_ns", "<i8"),
+        ("fut_age_ns", "<i8"),
+        ("skew_ns", "<i8"),
+        ("spot_px", "<f8"),
+        ("fut_px", "<f8"),
+        ("spot_flags", "<u4"),
+        ("fut_flags", "<u4"),
+        ("symbol_id", "<u2"),
+        ("direction_id", "u1"),
+        ("verdict", "u1"),  # Verdict
+        ("count", "<u4"),  # evaluations with the same verdict that this row stands for
+        ("reserved", "<u8"),
+    ]
+)
+
+
+class Quote(NamedTuple):
+    """One quote as Python sees it; fields as in QUOTE_DTYPE."""
+
+    bid_px: float
+    bid_sz: float
+    ask_px: float
+    ask_sz: float
+    ts_event: int
+    ts_recv: int
+    update_id: int
+    flags: int
+    epoch: int
