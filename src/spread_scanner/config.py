@@ -11,7 +11,7 @@ SPREAD_SYSTEM__NAMESPACE=test; SPREAD_EXCHANGES__BINANCE_SPOT__WS_URL=... and
 SPREAD_DIRECTIONS__DEFAULTS__ENTER_BPS=5 for the other two files. Dashes become underscores.
 
 An unknown or bad key is a ConfigError that names the file, the key and what is allowed. The folder
-is SPREAD_CONFIG_DIR, else ./config, else /etc/spread-scanner. docs/configuration.md is generated from here.
+is SPREAD_CONFIG_DIR, else ./config, else /etc/spread-scanner.
 """
 
 import os
@@ -157,7 +157,7 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             ge=1,
             le=3_600_000,
-            description="Exchange time behind its own best by more than this makes a quote lagging.",
+            description="Exchange time further behind its own best makes a quote lagging.",
         ),
     ] = 2_000
     connect_timeout_s: Annotated[
@@ -247,7 +247,7 @@ class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             ge=0,
             le=86_400,
-            description="After a longer gap than this an open opportunity is closed at start, with the gap named.",
+            description="After a longer gap an open opportunity is closed at start.",
         ),
     ] = 60.0
     open_max: Annotated[

@@ -34,4 +34,4 @@ def size_quote(
     spot_ask_px: Number, spot_ask_sz: Number, fut_bid_px: Number, fut_bid_sz: Number
 ) -> Number:
     """The smaller of the two tops, in quote currency."""
-    return np.minimum(spot_ask_px * spot_ask_sz, fut_bid_px * fut_bid_sz)  # type: ignore[return-value]
+    return np.minimum(spot_ask_px * spot_ask_sz, fut_bid_px * fut_bid_sz)  # type: ignore[no-any-return]
