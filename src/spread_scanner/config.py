@@ -340,6 +340,10 @@ class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):
     topics_per_connection_max: Annotated[
         int, Meta(ge=0, le=10_000, description="Symbols per connection; 0: the exchange's limit.")
     ] = 0
+    funding_bulk: Annotated[
+        bool,
+        Meta(description="False: do not ask for everything's funding in one call."),
+    ] = True
     taker_fee_bps: Annotated[
         float, Meta(ge=-100, le=1_000, description="Taker fee of one fill.")
     ] = 10.0

@@ -60,6 +60,10 @@ class BadMessage(SpreadError):
     category = Category.WARN
 
 
+class BadQuote(BadMessage):
+    """A message in good form with a price or size that cannot be (zero, negative, not finite)."""
+
+
 class ExchangeError(SpreadError):
     """An exchange refused or failed a request."""
 

@@ -184,6 +184,12 @@ class Adapter(Protocol):
 
     def parse_funding(self, body: bytes) -> list[Funding]: ...
 
+    def funding_intervals_request(self) -> RestRequest | None:
+        """Where the funding call has no intervals: a second call that has them, else None."""
+
+    def parse_funding_intervals(self, body: bytes) -> dict[str, float]:
+        """Hours by exchange symbol; a symbol that is missing here has the exchange's usual 8."""
+
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
         """The text of one request; the caller keeps to `limits`."""
 

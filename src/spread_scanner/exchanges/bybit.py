@@ -1,0 +1,329 @@
+"""Bybit v5, spot and linear: requests, subscribe text, and what its bytes mean.
+
+Read by discovery and the feeds through `Adapter`. Raises BadMessage on bytes that are not what the
+documentation promises, ExchangeError on an error envelope.
+
+Quirks: one bad topic makes the exchange refuse the whole request. Level 1 sends snapshots only, but
+a recording of 2023 holds deltas, so they are understood. A snapshot is sent again after 3 s without
+change, under the same update id.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from spread_scanner.config import SourceSettings
+from spread_scanner.errors import BadMessage, ExchangeError
+from spread_scanner.exchanges import wire
+from spread_scanner.exchanges.adapter import (
+    Ack,
+    Delta,
+    Event,
+    Funding,
+    InstrumentPage,
+    Limits,
+    Notice,
+    NoticeKind,
+    PingRule,
+    RawInstrument,
+    Refused,
+    RestQuote,
+    RestRequest,
+    Skipped,
+)
+from spread_scanner.exchanges.wire import Level, Number
+from spread_scanner.schema.enums import Market, Source
+
+T = TypeVar("T")
+
+CHANNEL = "orderbook.1"
+PREFIX = f"{CHANNEL}."
+PAGE_ROWS = "1000"
+
+# A connection takes 21,000 characters of topics. At 42 a topic ("orderbook.1." and a symbol of 27)
+# that is 500, whatever the symbols are. Spot takes 10 topics a request; the futures number is ours:
+# one bad topic refuses them all, and the batch has to be split to find it.
+REQUEST_BYTES_MAX = 21_000
+SPOT_LIMITS = Limits(500, 10, REQUEST_BYTES_MAX, 10.0, 1.5, None)
+FUTURES_LIMITS = Limits(500, 100, REQUEST_BYTES_MAX, 10.0, 1.5, None)
+PING = PingRule('{"req_id":"ping","op":"ping"}', 20.0)
+
+REFUSED_TOPIC = re.compile(r"orderbook\.1\.([^\s,\]]+)")
+
+
+class Book(Struct):
+    """The data of orderbook.1; both lists hold one level at most."""
+
+    s: str
+    b: list[Level]
+    a: list[Level]
+    u: int
+
+
+class OrderBook(Struct):
+    """{"topic":"orderbook.1.BTCUSDT","ts":1786659828109,"type":"snapshot","data":{"s":"BTCUSDT",
+    "b":[["63561.5","1.776"]],"a":[["63561.6","4.848"]],"u":31398762,"seq":764144453970},
+    "cts":1786659828107}
+
+    `ts` is the time of sending. `cts`, the matching engine's, is old in a snapshot that is sent
+    again, so it says nothing about lag.
+    """
+
+    topic: str
+    type: str
+    data: Book
+    ts: int = 0
+
+
+class Control(Struct):
+    """{"success":true,"ret_msg":"","conn_id":"c1","req_id":"1","op":"subscribe"}
+    {"success":false,"ret_msg":"error:handler not found,topic:orderbook.1.NOPE","conn_id":"c1",
+     "req_id":"2","op":"subscribe"}
+    {"success":true,"ret_msg":"pong","conn_id":"c1","op":"ping"}
+    """
+
+    op: str = ""
+    success: bool | None = None
+    ret_msg: str | None = None
+    req_id: str | None = None
+    topic: str = ""
+
+
+class PriceFilter(Struct, frozen=True):
+    """{"minPrice":"0.0001","maxPrice":"1999.9998","tickSize":"0.0001"}"""
+
+    tickSize: Number = None  # noqa: N815
+
+
+class LotFilter(Struct, frozen=True):
+    """Linear: {"minOrderQty":"0.1","qtyStep":"0.1","minNotionalValue":"5"}
+    Spot: {"basePrecision":"0.000001","minOrderQty":"0.000001","minOrderAmt":"5"}
+    """
+
+    minOrderQty: Number = None  # noqa: N815
+    qtyStep: Number = None  # noqa: N815
+    minNotionalValue: Number = None  # noqa: N815
+    basePrecision: Number = None  # noqa: N815
+    minOrderAmt: Number = None  # noqa: N815
+
+
+class InstrumentRow(Struct):
+    """{"symbol":"1000PEPEUSDT","contractType":"LinearPerpetual","status":"Trading",
+    "baseCoin":"1000PEPE","quoteCoin":"USDT","settleCoin":"USDT","priceFilter":{...},
+    "lotSizeFilter":{...}}; spot has no contractType and no settleCoin.
+    """
+
+    symbol: str
+    status: str
+    baseCoin: str  # noqa: N815
+    quoteCoin: str  # noqa: N815
+    priceFilter: PriceFilter = PriceFilter()  # noqa: N815
+    lotSizeFilter: LotFilter = LotFilter()  # noqa: N815
+    contractType: str = ""  # noqa: N815
+    settleCoin: str = ""  # noqa: N815
+
+
+class TickerRow(Struct):
+    """{"symbol":"0GUSDT","bid1Price":"0.1639","bid1Size":"588.3","ask1Price":"0.1640",
+    "ask1Size":"304.4","fundingRate":"0.00005","fundingIntervalHour":"4"}
+    """
+
+    symbol: str
+    bid1Price: Number = None  # noqa: N815
+    bid1Size: Number = None  # noqa: N815
+    ask1Price: Number = None  # noqa: N815
+    ask1Size: Number = None  # noqa: N815
+    fundingRate: Number = None  # noqa: N815
+    fundingIntervalHour: Number = None  # noqa: N815
+
+
+class Result(Struct):
+    """{"category":"linear","list":[...],"nextPageCursor":"first%3D..."}"""
+
+    list: list[msgspec.Raw]
+    nextPageCursor: str = ""  # noqa: N815
+
+
+class Answer(Struct):
+    """{"retCode":0,"retMsg":"OK","result":{...},"retExtInfo":{},"time":1787848767000}"""
+
+    retCode: int  # noqa: N815
+    result: Result
+
+
+class Envelope(Struct):
+    """{"retCode":10001,"retMsg":"params error","result":{},"retExtInfo":{},"time":1}"""
+
+    retCode: int  # noqa: N815
+    retMsg: str = ""  # noqa: N815
+
+
+_order_book = wire.decoder(OrderBook)
+_control = wire.decoder(Control)
+_answer = wire.decoder(Answer)
+_envelope = wire.decoder(Envelope)
+
+
+class Bybit(wire.BaseAdapter):
+    """Spot and linear share everything but the category and a few field names."""
+
+    def __init__(self, source: Source, settings: SourceSettings) -> None:
+        self._futures = source.market is Market.FUTURES
+        super().__init__(source, settings, FUTURES_LIMITS if self._futures else SPOT_LIMITS, PING)
+        wire.channel_of(settings, source.label, [CHANNEL])
+        self._category = "linear" if self._futures else "spot"
+
+    def instruments_request(self) -> RestRequest:
+        return self._instruments_request("")
+
+    def _instruments_request(self, cursor: str) -> RestRequest:
+        params = {"category": self._category}
+        if self._futures:  # spot gives everything in one page and ignores both
+            params["limit"] = PAGE_ROWS
+        if cursor:
+            params["cursor"] = cursor
+        return RestRequest("/v5/market/instruments-info", params)
+
+    def parse_instruments(self, body: bytes) -> InstrumentPage:
+        result = _result(body)
+        good, skipped = wire.rows(InstrumentRow, result.list)
+        following = self._instruments_request(result.nextPageCursor)
+        return InstrumentPage(
+            [self._instrument(row) for row in good],
+            skipped,
+            following if self._futures and result.nextPageCursor else None,
+        )
+
+    def _instrument(self, row: InstrumentRow) -> RawInstrument:
+        lot = row.lotSizeFilter
+        return RawInstrument(
+            exchange_symbol=row.symbol,
+            base=row.baseCoin,
+            quote=row.quoteCoin,
+            status=row.status,
+            trading=row.status == "Trading",
+            min_qty=wire.positive(lot.minOrderQty),
+            tick_size=wire.positive(row.priceFilter.tickSize),
+            lot_step=wire.positive(lot.qtyStep if self._futures else lot.basePrecision),
+            min_notional=wire.positive(lot.minNotionalValue if self._futures else lot.minOrderAmt),
+            contract_size=1.0,
+            settle=row.settleCoin if self._futures else row.quoteCoin,
+            contract_type=_contract_type(row) if self._futures else "spot",
+        )
+
+    def tickers_request(self) -> RestRequest:
+        return RestRequest("/v5/market/tickers", {"category": self._category})
+
+    def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
+        good, malformed = wire.rows(TickerRow, _result(body).list)
+        quotes, skipped = wire.split(
+            [
+                wire.rest_quote(
+                    row.symbol, row.bid1Price, row.bid1Size, row.ask1Price, row.ask1Size
+                )
+                for row in good
+            ]
+        )
+        return quotes, malformed + skipped
+
+    def funding_request(self) -> RestRequest | None:
+        return self.tickers_request() if self._futures else None
+
+    def parse_funding(self, body: bytes) -> list[Funding]:
+        good, _ = wire.rows(TickerRow, _result(body).list)
+        found = [(row, wire.number(row.fundingRate)) for row in good]
+        return [
+            Funding(row.symbol, rate, wire.positive(row.fundingIntervalHour))
+            for row, rate in found
+            if rate is not None
+        ]
+
+    def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
+        return _request("subscribe", exchange_symbols, request_id)
+
+    def unsubscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
+        return _request("unsubscribe", exchange_symbols, request_id)
+
+    def topic_bytes(self, exchange_symbol: str) -> int:
+        return len(PREFIX) + len(exchange_symbol.encode()) + 3
+
+    def _parse(self, frame: bytes) -> list[Event]:
+        try:
+            book = _order_book(frame)
+        except wire.MALFORMED:
+            return [_control_event(frame)]
+        if not book.topic.startswith(PREFIX):
+            return [Notice(NoticeKind.OTHER, book.topic)]
+        data = book.data
+        ts_event = wire.ts_ns(book.ts)
+        if book.type == "snapshot":
+            bid, ask = wire.top(data.b), wire.top(data.a)
+            return [wire.quote(data.s, bid, ask, ts_event, data.u)]
+        if book.type != "delta":
+            raise BadMessage("neither snapshot nor delta", type=book.type)
+        bid_change = _changed(data.b, max)
+        ask_change = _changed(data.a, min)
+        # The rules for a symbol and an update id are those of a whole quote.
+        checked = wire.quote(data.s, wire.EMPTY, wire.EMPTY, ts_event, data.u)
+        return [Delta(checked.exchange_symbol, bid_change, ask_change, ts_event, data.u)]
+
+    def templates(self) -> tuple[str, ...]:
+        data = (
+            '"data":{"s":"{symbol}","b":[["{bid_px}","{bid_sz}"]],"a":[["{ask_px}","{ask_sz}"]],'
+            '"u":{update_id},"seq":{skip_int}}'
+        )
+        head = '{"topic":"orderbook.1.*",'
+        ts_first = head + '"ts":{ts_event_ms},"type":"snapshot",' + data
+        type_first = head + '"type":"snapshot","ts":{ts_event_ms},' + data
+        cts = ',"cts":{skip_int}}'
+        return (ts_first + cts, type_first + cts, type_first + "}")
+
+
+def _control_event(frame: bytes) -> Event:
+    """What a frame is that is no order book, or BadMessage if it ought to have been one."""
+    control = wire.decoded(_control, frame)
+    if control.topic:
+        if control.topic.startswith(PREFIX):
+            wire.decoded(_order_book, frame)
+        return Notice(NoticeKind.OTHER, control.topic)
+    message = control.ret_msg or ""
+    if control.op in ("ping", "pong") or message == "pong":
+        return Notice(NoticeKind.PONG)
+    if control.success is None:
+        raise BadMessage("neither data nor an answer", raw=frame)
+    request_id = control.req_id or ""
+    if control.success:
+        return Ack(request_id)
+    return Refused(request_id, tuple(REFUSED_TOPIC.findall(message)), "", message)
+
+
+def _changed(
+    levels: Sequence[Level], best: Callable[..., tuple[float, float]]
+) -> tuple[float, float] | None:
+    """What a delta says of one side: nothing, emptied, or its new best level."""
+    if not levels:
+        return None
+    sides = [wire.side(level.px, level.sz) for level in levels]
+    standing = [one for one in sides if one is not wire.EMPTY]
+    return best(standing) if standing else wire.EMPTY
+
+
+def _result(body: bytes) -> Result:
+    """The result of a REST answer; errors come with HTTP 200 and a code of their own."""
+    envelope = wire.decoded(_envelope, body)
+    if envelope.retCode != 0:
+        raise ExchangeError(envelope.retMsg, code=envelope.retCode)
+    return wire.decoded(_answer, body).result
+
+
+def _contract_type(row: InstrumentRow) -> str:
+    known = {"LinearPerpetual": "linear-perpetual", "LinearFutures": "linear-futures"}
+    return known.get(row.contractType, row.contractType or "unknown")
+
+
+def _request(op: str, exchange_symbols: Sequence[str], request_id: int) -> str:
+    args = [PREFIX + symbol for symbol in exchange_symbols]
+    return msgspec.json.encode({"req_id": str(request_id), "op": op, "args": args}).decode()

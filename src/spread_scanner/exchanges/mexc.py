@@ -1,0 +1,485 @@
+"""MEXC, spot v3 (protobuf) and linear futures v1: requests, subscribe text, what its bytes mean.
+
+Read by discovery and the feeds through `Adapter`. Raises BadMessage on bytes that are not what the
+documentation promises, ExchangeError on an error envelope.
+
+Quirks: spot quotes are binary, its answers text; a refusal has code 0 and says so in words only.
+Futures have no best-bid/ask channel, so the first levels of the 5-level book are taken; sizes are
+in contracts; an acknowledgement does not name its symbol, and one request takes one symbol.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from spread_scanner.config import SourceSettings
+from spread_scanner.errors import BadMessage, ExchangeError
+from spread_scanner.exchanges import wire
+from spread_scanner.exchanges.adapter import (
+    Ack,
+    Adapter,
+    Event,
+    Funding,
+    InstrumentPage,
+    Limits,
+    Notice,
+    NoticeKind,
+    PingRule,
+    RawInstrument,
+    Refused,
+    RestQuote,
+    RestRequest,
+    Skipped,
+)
+from spread_scanner.exchanges.mexc_protobuf import PushedTicker, pushed_ticker
+from spread_scanner.exchanges.wire import Level, Number
+from spread_scanner.schema.enums import Market, Source
+
+T = TypeVar("T")
+
+SPOT_TOPIC = "spot@public.aggre.bookTicker.v3.api.pb"
+SPOT_CHANNELS = ("10ms", "100ms")
+FUTURES_CHANNEL = "depth.full"
+FUTURES_LEVELS = 5
+
+# Spot: 30 topics a connection, whether enforced or not is unsettled; topics_per_connection_max
+# overrides it. Futures: no limit is told, 150 contracts on one connection were seen to work.
+SPOT_LIMITS = Limits(30, 30, 4_096, 20.0, 5.0, 86_400.0)
+FUTURES_LIMITS = Limits(150, 1, 4_096, 20.0, 5.0, None)
+SPOT_PING = PingRule('{"method":"PING"}', 20.0)
+FUTURES_PING = PingRule('{"method":"ping"}', 15.0)
+
+NAMED_TOPIC = re.compile(re.escape(SPOT_TOPIC) + r"@\w+@([^\s,\]]+)")
+NAMED_CONTRACT = re.compile(r"\[([^\]\s]+)\]")
+SPOT_ONLINE = ("1", "ENABLED")
+SPOT_STATUS = {"1": "online", "2": "paused", "3": "offline"}
+FUTURES_STATE = {0: "enabled", 1: "delivery", 2: "delivered", 3: "offline", 4: "paused"}
+FUTURES_PERPETUAL = 1
+SIDE_BOTH, SIDE_BUY_ONLY = 1, 2
+
+
+class SpotControl(Struct):
+    """{"id":0,"code":0,"msg":"spot@public.aggre.bookTicker.v3.api.pb@10ms@BTCUSDT"}
+    {"id":0,"code":0,"msg":"Not Subscribed successfully!
+     [spot@public.aggre.bookTicker.v3.api.pb@10ms@NOPE]. Reason: Blocked!"}
+    {"id":0,"code":0,"msg":"PONG"}
+    """
+
+    msg: str
+    id: int | str | None = None
+    code: int = 0
+
+
+class SpotRow(Struct):
+    """{"symbol":"AIDOGEUSDT","status":"1","baseAsset":"AIDOGE","baseAssetPrecision":0,
+    "quoteAsset":"USDT","quotePrecision":15,"isSpotTradingAllowed":true,"baseSizePrecision":"0",
+    "quoteAmountPrecision":"1","tradeSideType":1,"fullName":"AIDOGE"}
+    """
+
+    symbol: str
+    status: str
+    baseAsset: str  # noqa: N815
+    quoteAsset: str  # noqa: N815
+    baseAssetPrecision: int = 0  # noqa: N815
+    quotePrecision: int = 0  # noqa: N815
+    isSpotTradingAllowed: bool = True  # noqa: N815
+    baseSizePrecision: Number = None  # noqa: N815
+    quoteAmountPrecision: Number = None  # noqa: N815
+    tradeSideType: int = SIDE_BOTH  # noqa: N815
+
+
+class SpotInfo(Struct):
+    """{"timezone":"CST","symbols":[...]}"""
+
+    symbols: list[msgspec.Raw]
+
+
+class SpotTickerRow(Struct):
+    """{"symbol":"ACSUSDT","bidPrice":"0.0001671","bidQty":"65352.25","askPrice":"0.0001675",
+    "askQty":"10852.58"}
+    """
+
+    symbol: str
+    bidPrice: Number = None  # noqa: N815
+    bidQty: Number = None  # noqa: N815
+    askPrice: Number = None  # noqa: N815
+    askQty: Number = None  # noqa: N815
+
+
+class Book(Struct):
+    """The data of push.depth.full; levels are [price, contracts, orders], best first."""
+
+    asks: list[Level]
+    bids: list[Level]
+    version: int = 0
+
+
+class DepthFull(Struct):
+    """{"symbol":"RIF_USDT","data":{"cts":1789498322165,"asks":[[0.080550,48,1],[0.080560,347,1]],
+    "bids":[[0.080490,46,1],[0.080480,489,1]],"version":5220571685},"channel":"push.depth.full",
+    "ts":1789498322169}
+    """
+
+    channel: str
+    symbol: str
+    data: Book
+    ts: int = 0
+
+
+class FuturesControl(Struct):
+    """{"channel":"rs.sub.depth.full","data":"success","ts":1789498321789}
+    {"channel":"rs.error","data":"Contract [NOPE_USDT] not exists","ts":1789498321790}
+    {"channel":"pong","data":1789498336785,"ts":1789498336785}
+    """
+
+    channel: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class ContractRow(Struct):
+    """{"symbol":"BTC_USDT","baseCoin":"BTC","quoteCoin":"USDT","baseCoinName":"BTC",
+    "futureType":1,"settleCoin":"USDT","contractSize":0.0001,"priceUnit":0.1,"volUnit":1,
+    "minVol":1,"state":0,"isHidden":false,"apiAllowed":true}
+    """
+
+    symbol: str
+    baseCoin: str  # noqa: N815
+    quoteCoin: str  # noqa: N815
+    settleCoin: str  # noqa: N815
+    contractSize: Number  # noqa: N815
+    state: int
+    baseCoinName: str = ""  # noqa: N815
+    futureType: int = FUTURES_PERPETUAL  # noqa: N815
+    priceUnit: Number = None  # noqa: N815
+    volUnit: Number = None  # noqa: N815
+    minVol: Number = None  # noqa: N815
+    isHidden: bool = False  # noqa: N815
+
+
+class ContractTickerRow(Struct):
+    """{"symbol":"BTC_USDT","lastPrice":80319.3,"bid1":80319.2,"ask1":80319.3,
+    "fundingRate":7.3e-05,"timestamp":1787848767691}; there are no sizes.
+    """
+
+    symbol: str
+    bid1: Number = None
+    ask1: Number = None
+
+
+class FundingRow(Struct):
+    """{"symbol":"BTC_USDT","fundingRate":7.3e-05,"collectCycle":8,
+    "nextSettleTime":1787875200000}
+    """
+
+    symbol: str
+    fundingRate: Number = None  # noqa: N815
+    collectCycle: Number = None  # noqa: N815
+
+
+class FuturesAnswer(Struct):
+    """{"success":true,"code":0,"data":[...]}, and from the rate limiter
+    {"code":510,"msg":"Requests are too frequent"}
+    """
+
+    success: bool = False
+    code: int | None = None
+    data: msgspec.Raw = msgspec.Raw(b"[]")
+    message: str = ""
+    msg: str = ""
+
+
+class ErrorBody(Struct):
+    """{"code":10072,"msg":"Api key info invalid"}"""
+
+    code: int = 0
+    msg: str = ""
+
+
+_spot_control = wire.decoder(SpotControl)
+_spot_info = wire.decoder(SpotInfo)
+_rows = wire.decoder(list[msgspec.Raw])
+_error = wire.decoder(ErrorBody)
+_depth_full = wire.decoder(DepthFull)
+_futures_control = wire.decoder(FuturesControl)
+_futures_answer = wire.decoder(FuturesAnswer)
+
+
+class MexcSpot(wire.BaseAdapter):
+    """Spot: JSON answers, protobuf quotes."""
+
+    binary = True
+
+    def __init__(self, source: Source, settings: SourceSettings) -> None:
+        super().__init__(source, settings, SPOT_LIMITS, SPOT_PING)
+        speed = wire.channel_of(settings, source.label, SPOT_CHANNELS)
+        self._prefix = f"{SPOT_TOPIC}@{speed}@"
+
+    def instruments_request(self) -> RestRequest:
+        return RestRequest("/api/v3/exchangeInfo", {}, 10)
+
+    def parse_instruments(self, body: bytes) -> InstrumentPage:
+        good, skipped = wire.rows(SpotRow, _spot_answer(_spot_info, body).symbols)
+        return InstrumentPage([_spot_instrument(row) for row in good], skipped, None)
+
+    def tickers_request(self) -> RestRequest:
+        return RestRequest("/api/v3/ticker/bookTicker", {})
+
+    def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
+        good, malformed = wire.rows(SpotTickerRow, _spot_answer(_rows, body))
+        quotes, skipped = wire.split(
+            [
+                wire.rest_quote(row.symbol, row.bidPrice, row.bidQty, row.askPrice, row.askQty)
+                for row in good
+            ]
+        )
+        return quotes, malformed + skipped
+
+    def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
+        return self._request("SUBSCRIPTION", exchange_symbols)
+
+    def unsubscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
+        return self._request("UNSUBSCRIPTION", exchange_symbols)
+
+    def _request(self, method: str, exchange_symbols: Sequence[str]) -> str:
+        params = [self._prefix + symbol for symbol in exchange_symbols]
+        return msgspec.json.encode({"method": method, "params": params}).decode()
+
+    def topic_bytes(self, exchange_symbol: str) -> int:
+        return len(self._prefix) + len(exchange_symbol.encode()) + 3
+
+    def _parse(self, frame: bytes) -> list[Event]:
+        if frame.startswith(b"{"):  # no wrapper begins so: it would be a group, which is not used
+            return [_spot_control_event(frame)]
+        pushed = pushed_ticker(frame)
+        if not pushed.channel.startswith(SPOT_TOPIC):
+            if not pushed.channel.startswith("spot@"):
+                raise BadMessage("a wrapper of no channel")
+            return [Notice(NoticeKind.OTHER, pushed.channel)]
+        return [_spot_quote(pushed)]
+
+    def templates(self) -> tuple[str, ...]:
+        return ()  # binary: the native tier has a matcher of its own
+
+
+class MexcFutures(wire.BaseAdapter):
+    """Futures: JSON throughout, one symbol a request."""
+
+    def __init__(self, source: Source, settings: SourceSettings) -> None:
+        super().__init__(source, settings, FUTURES_LIMITS, FUTURES_PING)
+        wire.channel_of(settings, source.label, [FUTURES_CHANNEL])
+
+    def instruments_request(self) -> RestRequest:
+        return RestRequest("/api/v1/contract/detail", {})
+
+    def parse_instruments(self, body: bytes) -> InstrumentPage:
+        good, skipped = wire.rows(ContractRow, _futures_rows(body))
+        instruments: list[RawInstrument] = []
+        for row in good:
+            size = wire.positive(row.contractSize)
+            if size is None:
+                skipped.append(Skipped(row.symbol, "no contract size"))
+            else:
+                instruments.append(_contract(row, size))
+        return InstrumentPage(instruments, skipped, None)
+
+    def tickers_request(self) -> RestRequest:
+        return RestRequest("/api/v1/contract/ticker", {})
+
+    def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
+        good, malformed = wire.rows(ContractTickerRow, _futures_rows(body))
+        quotes, skipped = wire.split(
+            [wire.rest_quote(row.symbol, row.bid1, None, row.ask1, None) for row in good]
+        )
+        return quotes, malformed + skipped
+
+    def funding_request(self) -> RestRequest | None:
+        if not self.settings.funding_bulk:
+            return None
+        return RestRequest("/api/v1/contract/funding_rate", {})
+
+    def parse_funding(self, body: bytes) -> list[Funding]:
+        good, _ = wire.rows(FundingRow, _futures_rows(body))
+        found = [(row, wire.number(row.fundingRate)) for row in good]
+        return [
+            Funding(row.symbol, rate, wire.positive(row.collectCycle))
+            for row, rate in found
+            if rate is not None
+        ]
+
+    def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
+        return _futures_request(f"sub.{FUTURES_CHANNEL}", exchange_symbols)
+
+    def unsubscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
+        return _futures_request(f"unsub.{FUTURES_CHANNEL}", exchange_symbols)
+
+    def topic_bytes(self, exchange_symbol: str) -> int:
+        return len(self.subscribe([exchange_symbol], 0).encode())
+
+    def _parse(self, frame: bytes) -> list[Event]:
+        try:
+            push = _depth_full(frame)
+        except wire.MALFORMED:
+            return [_futures_control_event(frame)]
+        if push.channel != f"push.{FUTURES_CHANNEL}":
+            return [Notice(NoticeKind.OTHER, push.channel)]
+        book = push.data
+        bid, ask = wire.top(book.bids), wire.top(book.asks)
+        return [wire.quote(push.symbol, bid, ask, wire.ts_ns(push.ts), book.version)]
+
+    def templates(self) -> tuple[str, ...]:
+        levels = (
+            '"asks":[[{ask_px},{ask_sz},{skip_int}]{skip_levels}],'
+            '"bids":[[{bid_px},{bid_sz},{skip_int}]{skip_levels}],"version":{update_id}'
+        )
+        head = '{"symbol":"{symbol}","data":{'
+        tail = '},"channel":"push.depth.full","ts":{ts_event_ms}}'
+        cts = '"cts":{skip_int}'
+        return (
+            head + cts + "," + levels + tail,
+            head + levels + "," + cts + tail,
+            head + levels + tail,
+        )
+
+
+def adapter(source: Source, settings: SourceSettings) -> Adapter:
+    """The adapter of either market."""
+    if source.market is Market.FUTURES:
+        return MexcFutures(source, settings)
+    return MexcSpot(source, settings)
+
+
+def _spot_quote(pushed: PushedTicker) -> Event:
+    symbol = pushed.symbol or pushed.channel.rpartition("@")[2]
+    if not pushed.has_body:
+        # Seen live: a frame of channel, symbol and time only. It states nothing about the book.
+        return Notice(NoticeKind.OTHER, "no body")
+    bid = _spot_side(pushed.bid_px, pushed.bid_sz)
+    ask = _spot_side(pushed.ask_px, pushed.ask_sz)
+    version = 0
+    if pushed.version:
+        if not (pushed.version.isascii() and pushed.version.isdigit()):
+            raise BadMessage("a version that is no number", version=pushed.version)
+        if len(pushed.version) > len(str(wire.UPDATE_ID_MAX)):
+            raise BadMessage("update id out of range", version=pushed.version)
+        version = int(pushed.version)
+    return wire.quote(symbol, bid, ask, wire.ts_ns(pushed.send_time), version)
+
+
+def _spot_side(px: str, sz: str) -> tuple[float, float]:
+    """A side as the wrapper's texts state it; proto3 leaves an absent one as empty text."""
+    if not px and not sz:
+        return wire.EMPTY
+    try:
+        return msgspec.convert((px, sz), tuple[float, float], strict=False)
+    except msgspec.ValidationError as error:
+        raise BadMessage(f"not a price and size: {error}", px=px, sz=sz) from None
+
+
+def _spot_control_event(frame: bytes) -> Event:
+    control = wire.decoded(_spot_control, frame)
+    request_id = "" if control.id is None else str(control.id)
+    if control.msg == "PONG":
+        return Notice(NoticeKind.PONG)
+    symbols = tuple(NAMED_TOPIC.findall(control.msg))
+    if control.code != 0 or control.msg.startswith("Not "):
+        return Refused(request_id, symbols, str(control.code), control.msg)
+    return Ack(request_id, symbols)
+
+
+def _futures_control_event(frame: bytes) -> Event:
+    """What a frame is that is no book, or BadMessage if it ought to have been one."""
+    control = wire.decoded(_futures_control, frame)
+    channel = control.channel
+    if channel == f"push.{FUTURES_CHANNEL}":
+        wire.decoded(_depth_full, frame)
+    if channel == "pong":
+        return Notice(NoticeKind.PONG)
+    if channel == "rs.error":
+        message = _text(control.data)
+        return Refused("", tuple(NAMED_CONTRACT.findall(message)), channel, message)
+    if channel.startswith(("rs.sub.", "rs.unsub.")):
+        message = _text(control.data)
+        return Ack("") if message == "success" else Refused("", (), channel, message)
+    return Notice(NoticeKind.OTHER, channel)
+
+
+def _text(raw: msgspec.Raw) -> str:
+    """The JSON value as text: a string by its content, anything else as it stands."""
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except wire.MALFORMED:
+        return bytes(raw).decode(errors="replace")
+
+
+def _spot_instrument(row: SpotRow) -> RawInstrument:
+    step = wire.positive(f"1e{-row.baseAssetPrecision}")
+    buyable = row.tradeSideType in (SIDE_BOTH, SIDE_BUY_ONLY)
+    status = SPOT_STATUS.get(row.status, row.status)
+    return RawInstrument(
+        exchange_symbol=row.symbol,
+        base=row.baseAsset,
+        quote=row.quoteAsset,
+        status=status if buyable else f"{status}, cannot be bought",
+        trading=row.status in SPOT_ONLINE and row.isSpotTradingAllowed and buyable,
+        min_qty=wire.positive(row.baseSizePrecision) or step,  # "0" on most symbols
+        tick_size=wire.positive(f"1e{-row.quotePrecision}"),
+        lot_step=step,
+        min_notional=wire.positive(row.quoteAmountPrecision),
+        contract_size=1.0,
+        settle=row.quoteAsset,
+        contract_type="spot",
+    )
+
+
+def _contract(row: ContractRow, contract_size: float) -> RawInstrument:
+    state = FUTURES_STATE.get(row.state, f"state {row.state}")
+    kind = "linear" if row.settleCoin == row.quoteCoin else "inverse"
+    perpetual = row.futureType == FUTURES_PERPETUAL
+    return RawInstrument(
+        exchange_symbol=row.symbol,
+        base=row.baseCoin,
+        quote=row.quoteCoin,
+        status=f"{state}, hidden" if row.isHidden else state,
+        trading=row.state == 0 and not row.isHidden,
+        min_qty=wire.positive(row.minVol),
+        tick_size=wire.positive(row.priceUnit),
+        lot_step=wire.positive(row.volUnit),
+        min_notional=None,
+        contract_size=contract_size,
+        settle=row.settleCoin,
+        contract_type=f"{kind}-{'perpetual' if perpetual else 'delivery'}",
+        base_name=row.baseCoinName,
+    )
+
+
+def _spot_answer(decode: Callable[[bytes], T], body: bytes) -> T:
+    """A REST answer, or the error envelope that came in its place."""
+    try:
+        return wire.decoded(decode, body)
+    except BadMessage:
+        envelope = wire.decoded(_error, body)
+        if envelope.code:
+            raise ExchangeError(envelope.msg, code=envelope.code) from None
+        raise
+
+
+def _futures_rows(body: bytes) -> list[msgspec.Raw]:
+    """The rows of a REST answer; a single row counts as a list of one."""
+    answer = wire.decoded(_futures_answer, body)
+    if not answer.success:
+        if answer.code is None:
+            raise BadMessage("neither a success nor an error", raw=body)
+        raise ExchangeError(answer.message or answer.msg, code=answer.code)
+    if bytes(answer.data).startswith(b"["):
+        return wire.decoded(_rows, bytes(answer.data))
+    return [answer.data]
+
+
+def _futures_request(method: str, exchange_symbols: Sequence[str]) -> str:
+    if len(exchange_symbols) != 1:
+        raise ValueError("one symbol a request: see limits.topics_per_request_max")
+    param = {"symbol": exchange_symbols[0], "limit": FUTURES_LEVELS}
+    return msgspec.json.encode({"method": method, "param": param}).decode()

@@ -1,0 +1,293 @@
+"""OKX v5, spot and linear swaps: requests, subscribe text, and what its bytes mean.
+
+Read by discovery and the feeds through `Adapter`. Raises BadMessage on bytes that are not what the
+documentation promises, ExchangeError on an error envelope.
+
+Quirks: both markets share one socket address. Each topic of a request is answered on its own, so
+one bad topic does not undo the others. Sizes of swaps are in contracts. `ping` and `pong` are bare
+text. Notice 64008 comes about a minute before the server goes away.
+"""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from spread_scanner.config import SourceSettings
+from spread_scanner.errors import BadMessage, ExchangeError
+from spread_scanner.exchanges import wire
+from spread_scanner.exchanges.adapter import (
+    Ack,
+    Event,
+    Funding,
+    InstrumentPage,
+    Limits,
+    Notice,
+    NoticeKind,
+    PingRule,
+    RawInstrument,
+    Refused,
+    RestQuote,
+    RestRequest,
+    Skipped,
+)
+from spread_scanner.exchanges.wire import Level, Number
+from spread_scanner.schema.enums import Market, Source
+
+CHANNEL = "bbo-tbt"
+CODE_UPGRADE = "64008"
+MS_PER_HOUR = 3_600_000
+
+# 480 requests an hour and connection, 64 KB a request: many topics in few requests. The number of
+# topics a connection carries is not limited; 300 keeps the loss of one connection bearable.
+LIMITS = Limits(300, 300, 60_000, 1.0, 2.5, None)
+PING = PingRule("ping", 20.0)  # the server closes after 30 s in which it had nothing to send
+
+REFUSED_INSTRUMENT = re.compile(r"instId:([^\s,]+)")
+
+
+class Arg(Struct, frozen=True):
+    """{"channel":"bbo-tbt","instId":"ETH-USDT"}"""
+
+    channel: str = ""
+    instId: str = ""  # noqa: N815
+
+
+class Book(Struct):
+    """{"asks":[["1969.30","34.015588","0","2"]],"bids":[["1969.29","28.639431","0","15"]],
+    "ts":"1785136396508","seqId":72498651540}; an empty side is an empty list.
+    """
+
+    asks: list[Level]
+    bids: list[Level]
+    ts: int = 0
+    seqId: int = 0  # noqa: N815
+
+
+class Push(Struct):
+    """{"arg":{"channel":"bbo-tbt","instId":"ETH-USDT"},"data":[{...}]}"""
+
+    arg: Arg
+    data: list[Book]
+
+
+class Control(Struct):
+    """{"id":"1","event":"subscribe","arg":{"channel":"bbo-tbt","instId":"BTC-USDT"},"connId":"a4"}
+    {"id":"1","event":"error","code":"60018","msg":"Wrong URL or channel:bbo-tbt,instId:NOPE-USDT
+     doesn't exist.","connId":"a4"}
+    {"event":"notice","code":"64008","msg":"The connection will soon be closed for a service
+     upgrade. Please reconnect.","connId":"a4"}
+    """
+
+    event: str = ""
+    arg: Arg = Arg()
+    id: str | int = ""
+    code: str | int = ""
+    msg: str = ""
+
+
+class InstrumentRow(Struct):
+    """Spot: {"instId":"BTC-USDT","baseCcy":"BTC","quoteCcy":"USDT","tickSz":"0.1",
+    "lotSz":"0.00000001","minSz":"0.00001","state":"live"}
+
+    Swap: {"instId":"BTC-USDT-SWAP","instFamily":"BTC-USDT","settleCcy":"USDT","ctType":"linear",
+    "ctVal":"0.01","ctMult":"1","ctValCcy":"BTC","tickSz":"0.1","lotSz":"0.01","minSz":"0.01",
+    "state":"live","baseCcy":"","quoteCcy":""}
+    """
+
+    instId: str  # noqa: N815
+    state: str
+    baseCcy: str = ""  # noqa: N815
+    quoteCcy: str = ""  # noqa: N815
+    instFamily: str = ""  # noqa: N815
+    uly: str = ""
+    settleCcy: str = ""  # noqa: N815
+    ctType: str = ""  # noqa: N815
+    ctVal: Number = None  # noqa: N815
+    ctMult: Number = None  # noqa: N815
+    tickSz: Number = None  # noqa: N815
+    lotSz: Number = None  # noqa: N815
+    minSz: Number = None  # noqa: N815
+
+
+class TickerRow(Struct):
+    """{"instId":"AGLD-USDT","askPx":"0.1718","askSz":"1737.865577","bidPx":"0.1716",
+    "bidSz":"77.625","ts":"1787848766073"}
+    """
+
+    instId: str  # noqa: N815
+    bidPx: Number = None  # noqa: N815
+    bidSz: Number = None  # noqa: N815
+    askPx: Number = None  # noqa: N815
+    askSz: Number = None  # noqa: N815
+
+
+class FundingRow(Struct):
+    """{"instId":"BTC-USDT-SWAP","fundingRate":"-0.0000143909410096",
+    "fundingTime":"1787875200000","nextFundingTime":"1787904000000"}
+    """
+
+    instId: str  # noqa: N815
+    fundingRate: Number = None  # noqa: N815
+    fundingTime: Number = None  # noqa: N815
+    nextFundingTime: Number = None  # noqa: N815
+
+
+class Answer(Struct):
+    """{"code":"0","msg":"","data":[...]}"""
+
+    code: str | int
+    msg: str = ""
+    data: list[msgspec.Raw] = []
+
+
+_push = wire.decoder(Push)
+_control = wire.decoder(Control)
+_answer = wire.decoder(Answer)
+
+
+class Okx(wire.BaseAdapter):
+    """Spot and swap share the socket and the payloads; instruments differ."""
+
+    def __init__(self, source: Source, settings: SourceSettings) -> None:
+        super().__init__(source, settings, LIMITS, PING)
+        wire.channel_of(settings, source.label, [CHANNEL])
+        self._futures = source.market is Market.FUTURES
+        self._type = "SWAP" if self._futures else "SPOT"
+
+    def instruments_request(self) -> RestRequest:
+        return RestRequest("/api/v5/public/instruments", {"instType": self._type})
+
+    def parse_instruments(self, body: bytes) -> InstrumentPage:
+        good, skipped = wire.rows(InstrumentRow, _data(body))
+        instruments: list[RawInstrument] = []
+        for row in good:
+            made = self._instrument(row)
+            if isinstance(made, Skipped):
+                skipped.append(made)
+            else:
+                instruments.append(made)
+        return InstrumentPage(instruments, skipped, None)
+
+    def _instrument(self, row: InstrumentRow) -> RawInstrument | Skipped:
+        base, quote = row.baseCcy, row.quoteCcy
+        contract_size: float | None = 1.0
+        if self._futures:  # both empty on swaps
+            base, _, quote = (row.instFamily or row.uly).partition("-")
+            value = wire.positive(row.ctVal)
+            contract_size = value and value * (wire.positive(row.ctMult) or 1.0)
+        if not base or not quote:
+            return Skipped(row.instId, "neither base nor quote is told")
+        if contract_size is None:
+            return Skipped(row.instId, "no contract size")
+        return RawInstrument(
+            exchange_symbol=row.instId,
+            base=base,
+            quote=quote,
+            status=row.state,
+            trading=row.state == "live",
+            min_qty=wire.positive(row.minSz),
+            tick_size=wire.positive(row.tickSz),
+            lot_step=wire.positive(row.lotSz),
+            min_notional=None,
+            contract_size=contract_size,
+            settle=row.settleCcy if self._futures else quote,
+            contract_type=f"{row.ctType or 'unknown'}-perpetual" if self._futures else "spot",
+        )
+
+    def tickers_request(self) -> RestRequest:
+        return RestRequest("/api/v5/market/tickers", {"instType": self._type})
+
+    def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
+        good, malformed = wire.rows(TickerRow, _data(body))
+        quotes, skipped = wire.split(
+            [
+                wire.rest_quote(row.instId, row.bidPx, row.bidSz, row.askPx, row.askSz)
+                for row in good
+            ]
+        )
+        return quotes, malformed + skipped
+
+    def funding_request(self) -> RestRequest | None:
+        if not self._futures or not self.settings.funding_bulk:
+            return None
+        return RestRequest("/api/v5/public/funding-rate", {"instId": "ANY"})
+
+    def parse_funding(self, body: bytes) -> list[Funding]:
+        good, _ = wire.rows(FundingRow, _data(body))
+        found: list[Funding] = []
+        for row in good:
+            rate = wire.number(row.fundingRate)
+            start, end = wire.positive(row.fundingTime), wire.positive(row.nextFundingTime)
+            hours = (end - start) / MS_PER_HOUR if start and end and end > start else None
+            if rate is not None:
+                found.append(Funding(row.instId, rate, hours))
+        return found
+
+    def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
+        return _request("subscribe", exchange_symbols, request_id)
+
+    def unsubscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
+        return _request("unsubscribe", exchange_symbols, request_id)
+
+    def topic_bytes(self, exchange_symbol: str) -> int:
+        return len(msgspec.json.encode(Arg(CHANNEL, exchange_symbol))) + 1
+
+    def _parse(self, frame: bytes) -> list[Event]:
+        try:
+            push = _push(frame)
+        except wire.MALFORMED:
+            return [_control_event(frame)]
+        if push.arg.channel != CHANNEL:
+            return [Notice(NoticeKind.OTHER, push.arg.channel)]
+        if not push.data:
+            raise BadMessage("a push without data")
+        symbol = push.arg.instId
+        return [
+            wire.quote(
+                symbol, wire.top(book.bids), wire.top(book.asks), wire.ts_ns(book.ts), book.seqId
+            )
+            for book in push.data
+        ]
+
+    def templates(self) -> tuple[str, ...]:
+        book = (
+            '{"arg":{"channel":"bbo-tbt","instId":"{symbol}"},"data":[{'
+            '"asks":[["{ask_px}","{ask_sz}","*","*"]],"bids":[["{bid_px}","{bid_sz}","*","*"]],'
+            '"ts":"{ts_event_ms}"'
+        )
+        return (book + ',"seqId":{update_id}}]}', book + "}]}")
+
+
+def _control_event(frame: bytes) -> Event:
+    """What a frame is that is no book, or BadMessage if it ought to have been one."""
+    if frame == b"pong":
+        return Notice(NoticeKind.PONG)
+    control = wire.decoded(_control, frame)
+    if not control.event:
+        if control.arg.channel in ("", CHANNEL):
+            wire.decoded(_push, frame)
+        return Notice(NoticeKind.OTHER, control.arg.channel)
+    request_id = str(control.id)
+    named = (control.arg.instId,) if control.arg.instId else ()
+    if control.event in ("subscribe", "unsubscribe"):
+        return Ack(request_id, named)
+    if control.event == "error":
+        refused = named or tuple(REFUSED_INSTRUMENT.findall(control.msg))
+        return Refused(request_id, refused, str(control.code), control.msg)
+    if control.event == "notice" and str(control.code) == CODE_UPGRADE:
+        return Notice(NoticeKind.SHUTDOWN, control.msg)
+    return Notice(NoticeKind.OTHER, control.event)
+
+
+def _data(body: bytes) -> list[msgspec.Raw]:
+    answer = wire.decoded(_answer, body)
+    if str(answer.code) != "0":
+        raise ExchangeError(answer.msg, code=str(answer.code))
+    return answer.data
+
+
+def _request(op: str, exchange_symbols: Sequence[str], request_id: int) -> str:
+    args = [Arg(CHANNEL, symbol) for symbol in exchange_symbols]
+    return msgspec.json.encode({"id": str(request_id), "op": op, "args": args}).decode()

@@ -1,0 +1,248 @@
+"""What the four exchange files share: bytes to typed structs, and the rules of a possible quote.
+
+Read by the exchange files only. Whatever does not fit raises BadMessage with the first bytes, and
+nothing else: msgspec's own errors, bad UTF-8 and bottomless nesting all end here.
+
+Numbers come as JSON numbers or as strings; msgspec's lax mode takes both by one grammar (JSON's)
+and rounds correctly, which is what makes the native tier comparable bit for bit.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from spread_scanner.config import SourceSettings
+from spread_scanner.errors import BadMessage, BadQuote, ConfigError
+from spread_scanner.exchanges.adapter import (
+    Event,
+    Funding,
+    Limits,
+    PingRule,
+    RawQuote,
+    RestQuote,
+    RestRequest,
+    Skipped,
+)
+from spread_scanner.schema.enums import Source
+from spread_scanner.schema.records import TS_ABSENT
+
+T = TypeVar("T")
+
+BOM = b"\xef\xbb\xbf"
+NAN = math.nan
+INF = math.inf
+NS_PER_MS = 1_000_000
+TS_MS_MAX = (2**63 - 1) // NS_PER_MS
+UPDATE_ID_MAX = 2**64 - 1
+EMPTY = (NAN, NAN)  # a side with nothing on it
+
+Number = str | float | None  # as REST lists write it: text, number, "" or null
+
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class BaseAdapter:
+    """What the adapters of all exchanges do alike; see `Adapter` for what each method promises."""
+
+    binary = False
+
+    def __init__(
+        self, source: Source, settings: SourceSettings, limits: Limits, ping: PingRule
+    ) -> None:
+        self.source = source
+        self.settings = settings
+        self.ping = ping
+        wanted = settings.topics_per_connection_max
+        self.limits = limits._replace(topics_per_connection_max=wanted) if wanted else limits
+
+    def rest_base(self) -> str:
+        return self.settings.rest_url.rstrip("/")
+
+    def ws_url(self) -> str:
+        return self.settings.ws_url
+
+    def funding_request(self) -> RestRequest | None:
+        return None
+
+    def parse_funding(self, body: bytes) -> list[Funding]:
+        raise BadMessage("no funding is asked of this source", source=self.source.label, raw=body)
+
+    def funding_intervals_request(self) -> RestRequest | None:
+        return None
+
+    def parse_funding_intervals(self, body: bytes) -> dict[str, float]:
+        raise BadMessage("no intervals are asked of this source", source=self.source.label)
+
+    def parse(self, frame: bytes) -> list[Event]:
+        """One frame; a BadMessage leaves with the source and the frame as evidence."""
+        try:
+            return self._parse(frame[3:] if frame.startswith(BOM) else frame)
+        except BadMessage as error:
+            error.evidence.setdefault("source", self.source.label)
+            error.evidence.setdefault("raw", frame)
+            raise
+
+    def _parse(self, frame: bytes) -> list[Event]:
+        raise NotImplementedError
+
+
+class Level(msgspec.Struct, array_like=True):
+    """One price level: ["63561.5", "1.776"], or [0.080550, 48, 1] with an order count behind."""
+
+    px: float
+    sz: float
+
+
+def decoder(kind: type[T]) -> Callable[[bytes], T]:
+    """A JSON decoder of `kind` that takes numbers in strings as well."""
+    return msgspec.json.Decoder(kind, strict=False).decode
+
+
+def decoded(decode: Callable[[bytes], T], data: bytes) -> T:
+    """The bytes as the decoder's type, a byte-order mark ignored."""
+    try:
+        return decode(data[3:] if data[:3] == BOM else data)
+    except MALFORMED as error:
+        raise BadMessage(f"not the expected message: {error}", raw=data) from None
+
+
+def rows(kind: type[T], raws: Sequence[msgspec.Raw]) -> tuple[list[T], list[Skipped]]:
+    """Each row on its own, so that one bad row does not cost the list."""
+    decode = decoder(kind)
+    good: list[T] = []
+    skipped: list[Skipped] = []
+    for number, raw in enumerate(raws):
+        try:
+            good.append(decode(bytes(raw)))
+        except MALFORMED as error:
+            skipped.append(Skipped(_row_name(bytes(raw), number), f"malformed row: {error}"))
+    return good, skipped
+
+
+class _Named(msgspec.Struct):
+    symbol: str = ""
+    instId: str = ""  # noqa: N815
+
+
+def _row_name(raw: bytes, number: int) -> str:
+    try:
+        named = msgspec.json.decode(raw, type=_Named)
+    except MALFORMED:
+        return f"row {number}"
+    return named.symbol or named.instId or f"row {number}"
+
+
+def ts_ns(ms: int) -> int:
+    """Milliseconds of the exchange's clock in ns; zero is what some send for "no time"."""
+    if 0 < ms <= TS_MS_MAX:
+        return ms * NS_PER_MS
+    if ms == 0:
+        return TS_ABSENT
+    raise BadMessage("exchange time out of range", ms=ms)
+
+
+def quote(
+    symbol: str,
+    bid: tuple[float, float],
+    ask: tuple[float, float],
+    ts_event: int,
+    update_id: int,
+) -> RawQuote:
+    """A top of book after the rules of `side`; the usual quote passes by one glance."""
+    bid_px, bid_sz = bid
+    ask_px, ask_sz = ask
+    if not (
+        bid_px > 0.0
+        and bid_sz > 0.0
+        and ask_px > 0.0
+        and ask_sz > 0.0
+        and bid_px + bid_sz + ask_px + ask_sz < INF
+    ):
+        bid_px, bid_sz = EMPTY if bid is EMPTY else side(bid_px, bid_sz)
+        ask_px, ask_sz = EMPTY if ask is EMPTY else side(ask_px, ask_sz)
+    if not symbol:
+        raise BadMessage("a quote of no symbol")
+    if not 0 <= update_id <= UPDATE_ID_MAX:
+        raise BadMessage("update id out of range", symbol=symbol, update_id=update_id)
+    return RawQuote(symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id)
+
+
+def side(px: float, sz: float) -> tuple[float, float]:
+    """One side as a message states it. No size means that nothing is there, at any price."""
+    if not (0.0 <= px < INF and 0.0 <= sz < INF):
+        raise BadQuote("a price or size that cannot be", px=px, sz=sz)
+    if sz == 0.0:
+        return EMPTY
+    if px == 0.0:
+        raise BadQuote("a size at a price of zero", px=px, sz=sz)
+    return px, sz
+
+
+def top(levels: Sequence[Level]) -> tuple[float, float]:
+    """The best level is the first one; an empty list is an empty side."""
+    if not levels:
+        return EMPTY
+    best = levels[0]
+    return best.px, best.sz
+
+
+def number(value: Number) -> float | None:
+    """A number of a REST list; None where it is missing, empty or not a finite number."""
+    if value is None or value == "":
+        return None
+    try:
+        result: float = msgspec.convert(value, float, strict=False)
+    except msgspec.ValidationError:
+        return None
+    return result if math.isfinite(result) else None
+
+
+def positive(value: Number) -> float | None:
+    """As `number`, and None for zero: exchanges write zero for "rule does not apply"."""
+    result = number(value)
+    return result if result is not None and result > 0.0 else None
+
+
+def rest_quote(
+    symbol: str, bid_px: Number, bid_sz: Number, ask_px: Number, ask_sz: Number
+) -> RestQuote | Skipped:
+    """A REST top of book; a side without a price is NaN, without either there is no quote."""
+    bid = (positive(bid_px) or NAN, _size(bid_sz))
+    ask = (positive(ask_px) or NAN, _size(ask_sz))
+    if math.isnan(bid[0]) or bid[1] == 0.0:
+        bid = EMPTY
+    if math.isnan(ask[0]) or ask[1] == 0.0:
+        ask = EMPTY
+    if math.isnan(bid[0]) and math.isnan(ask[0]):
+        return Skipped(symbol, "no bid and no ask")
+    return RestQuote(symbol, *bid, *ask)
+
+
+def _size(value: Number) -> float:
+    """A size; NaN where the exchange gives none (a list of prices only)."""
+    size = number(value)
+    return NAN if size is None or size < 0.0 else size
+
+
+def split(found: Sequence[RestQuote | Skipped]) -> tuple[list[RestQuote], list[Skipped]]:
+    """Quotes and what was left out, apart."""
+    return (
+        [row for row in found if isinstance(row, RestQuote)],
+        [row for row in found if isinstance(row, Skipped)],
+    )
+
+
+def channel_of(settings: SourceSettings, label: str, channels: Sequence[str]) -> str:
+    """The best-bid/ask channel that the settings choose; the first is the fastest."""
+    if not settings.channel:
+        return channels[0]
+    if settings.channel not in channels:
+        raise ConfigError(
+            "bad setting",
+            file="exchanges.toml",
+            key=f"{label}.channel",
+            allowed=", ".join(channels),
+        )
+    return settings.channel
