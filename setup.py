@@ -6,6 +6,7 @@ change in a header rebuilds what uses it.
 
 from pathlib import Path
 
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
@@ -20,7 +21,8 @@ def extension(path: Path) -> Extension:
     return Extension(
         name,
         [str(path)],
-        include_dirs=INCLUDES,
+        include_dirs=[*INCLUDES, numpy.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         depends=HEADERS,
         # -ffp-contract=off: both decoding tiers and the test oracle must round alike on aarch64.
         extra_compile_args=["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-strict-aliasing"],

@@ -4,8 +4,6 @@ Absent is a sentinel with a flag, never zero and never "now": a missing price is
 BID_EMPTY or ASK_EMPTY), a missing exchange time is TS_ABSENT (with NO_TS_EVENT).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 TS_ABSENT = -(2**63)  # the smallest i64: no exchange time
@@ -87,17 +85,3 @@ EVALUATION_DTYPE = np.dtype(
         ("reserved", "<u8"),
     ]
 )
-
-
-class Quote(NamedTuple):
-    """One quote as Python sees it; fields as in QUOTE_DTYPE."""
-
-    bid_px: float
-    bid_sz: float
-    ask_px: float
-    ask_sz: float
-    ts_event: int
-    ts_recv: int
-    update_id: int
-    flags: int
-    epoch: int

@@ -1,0 +1,333 @@
+"""Control: what the operator tells the processes, and what each of them answers.
+
+Writer:  the operator (spread-ctl), one at a time, of the switches and the command lines;
+         each process of its own answer line.
+Readers: every process, on each turn of its loop or when woken.
+
+A command changes what it changes, then steps the generation, then wakes. A process that sees a new
+generation applies the switches, then answers with that generation and the time: so the operator
+knows when it took effect, not only that it was said. `paused` and `kill` are levels and survive a
+restart of a process; `stop` and `reload` are edges and concern only the life they were said to.
+"""
+
+import time
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from spread_scanner.errors import SegmentError
+from spread_scanner.shm import segment
+from spread_scanner.shm.faults import AlreadyClaimed
+from spread_scanner.shm.layout import (
+    ACK_GENERATION_AT,
+    CONTROL_BYTES,
+    CONTROL_WAKE_AT,
+    DIRECTIONS_MAX,
+    MAX_SYMBOLS_MAX,
+    NUM_SOURCES_MAX,
+    PAUSED_DIRECTIONS_AT,
+    PAUSED_SOURCES_AT,
+    PAUSED_SYMBOLS_AT,
+    PROCESSES_MAX,
+    SLOT_DTYPE,
+    SLOTS_AT,
+    SWITCHES_AT,
+    SWITCHES_DTYPE,
+    Kind,
+)
+from spread_scanner.shm.segment import Segment
+from spread_scanner.shm.slots import NAMING_CLAIM, find_or_name, find_slot
+
+_OPERATOR_CLAIM = NAMING_CLAIM + 1
+OPERATOR_TIMEOUT_S = 5.0
+
+
+class Ack(NamedTuple):
+    """A process's answer: which command it has applied, and how long after it was issued."""
+
+    process: str
+    generation: int
+    latency_us: float
+
+
+class Orders(NamedTuple):
+    """What a process is told now. `stop` and `reload` are true once per command."""
+
+    generation: int
+    paused: bool
+    killed: bool
+    stop: bool
+    reload: bool
+
+
+class ControlSlot:
+    """A process's own slot; made by Control.claim. Poll `changed` or park in `wait`."""
+
+    def __init__(self, held: Segment, number: int) -> None:
+        self._held = held
+        at = SLOTS_AT + number * SLOT_DTYPE.itemsize
+        self._slot = held.array(SLOT_DTYPE, at, (1,))[0]
+        self._ack_generation_at = at + ACK_GENERATION_AT
+        self._switches = held.array(SWITCHES_DTYPE, SWITCHES_AT, (1,))[0]
+        self.paused_sources = held.array(np.dtype("u1"), PAUSED_SOURCES_AT, (NUM_SOURCES_MAX,))
+        self.paused_directions = held.array(np.dtype("u1"), PAUSED_DIRECTIONS_AT, (DIRECTIONS_MAX,))
+        self.paused_symbols = held.array(np.dtype("u1"), PAUSED_SYMBOLS_AT, (MAX_SYMBOLS_MAX,))
+        # Edges said to an earlier life of this process are not meant for this one.
+        self._seen = self.generation()
+        self._applied = -1
+
+    def generation(self) -> int:
+        """The newest command's number (acquire: what it changed is visible)."""
+        return self._held.words.load(SWITCHES_AT)
+
+    def changed(self) -> bool:
+        """Whether there is a command that this process has not answered."""
+        return self.generation() != self._applied
+
+    def orders(self) -> Orders:
+        """What is told now; apply it, then call `ack` with its generation."""
+        generation = self.generation()
+        orders = Orders(
+            generation=generation,
+            paused=bool(self._slot["paused"]),
+            killed=bool(self._switches["kill"]),
+            stop=int(self._slot["stop_generation"]) > self._seen,
+            reload=int(self._slot["reload_generation"]) > self._seen,
+        )
+        self._seen = generation
+        return orders
+
+    def ack(self, generation: int) -> None:
+        """Say that everything up to a generation has been applied, now."""
+        self._applied = generation
+        self._slot["ack_mono_ns"] = time.monotonic_ns()
+        self._held.words.store(self._ack_generation_at, generation)
+
+    def wait(self, timeout_ms: float) -> bool:
+        """Park until there is a command that was not answered: True, or the time-out: False."""
+        key = self._held.words.wake_prepare(CONTROL_WAKE_AT)
+        if self.changed():
+            self._held.words.wake_cancel(CONTROL_WAKE_AT)
+            return True
+        self._held.words.wake_wait(CONTROL_WAKE_AT, key, timeout_ms)
+        return self.changed()
+
+    def wake(self) -> None:
+        """Wake whoever waits on the control segment, for a process that stops its own waiter."""
+        self._held.words.wake_notify(CONTROL_WAKE_AT)
+
+    @property
+    def memory_segment(self) -> Segment:
+        """For the engine's native loop, which reads the switches itself."""
+        return self._held
+
+    @property
+    def retired(self) -> bool:
+        return self._held.retired
+
+    def close(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Operator:
+    """The right to command; made by Control.operator, held by one process at a time."""
+
+    def __init__(self, held: Segment) -> None:
+        self._held = held
+        self._switches = held.array(SWITCHES_DTYPE, SWITCHES_AT, (1,))[0]
+
+    def pause(self, process: str, *, paused: bool = True) -> int:
+        """Pause or resume a process. Returns the generation to wait for."""
+        self._slot(process)["paused"] = paused
+        return self._issue()
+
+    def pause_source(self, source_id: int, *, paused: bool = True) -> int:
+        return self._switch(PAUSED_SOURCES_AT, source_id, NUM_SOURCES_MAX, paused)
+
+    def pause_direction(self, direction_id: int, *, paused: bool = True) -> int:
+        return self._switch(PAUSED_DIRECTIONS_AT, direction_id, DIRECTIONS_MAX, paused)
+
+    def pause_symbol(self, symbol_id: int, *, paused: bool = True) -> int:
+        return self._switch(PAUSED_SYMBOLS_AT, symbol_id, MAX_SYMBOLS_MAX, paused)
+
+    def kill(self, *, killed: bool = True) -> int:
+        """Stop all signals at once, or allow them again."""
+        self._switches["kill"] = killed
+        return self._issue()
+
+    def stop(self, process: str) -> int:
+        """Ask a process to end cleanly."""
+        self._slot(process)["stop_generation"] = self.generation() + 1
+        return self._issue()
+
+    def reload(self, process: str) -> int:
+        """Ask a process to take new settings and tables."""
+        self._slot(process)["reload_generation"] = self.generation() + 1
+        return self._issue()
+
+    def generation(self) -> int:
+        return self._held.words.load(SWITCHES_AT)
+
+    def _slot(self, process: str) -> Any:
+        number = find_or_name(self._held, process, _name_at)
+        return self._held.array(SLOT_DTYPE, _name_at(number), (1,))[0]
+
+    def _switch(self, at: int, number: int, count: int, on: bool) -> int:
+        if not 0 <= number < count:
+            raise SegmentError("no such switch", number=number, allowed=f"0 to {count - 1}")
+        self._held.array(np.dtype("u1"), at, (count,))[number] = on
+        return self._issue()
+
+    def _issue(self) -> int:
+        """Publish what was changed: the generation last (release), then wake everybody."""
+        generation = self.generation() + 1
+        self._switches["issued_mono_ns"] = time.monotonic_ns()
+        self._held.words.store(SWITCHES_AT, generation)
+        self._held.words.wake_notify(CONTROL_WAKE_AT)
+        return generation
+
+    def close(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Control:
+    """The switches and slots, for reading; `claim` and `operator` give the right to write."""
+
+    def __init__(self, namespace: str, held: Segment) -> None:
+        self.namespace = namespace
+        self._held = held
+        self._switches = held.array(SWITCHES_DTYPE, SWITCHES_AT, (1,))[0]
+
+    @classmethod
+    def create(cls, namespace: str) -> Self:
+        """Make new switches, all off; those that stand under the namespace are retired."""
+        name = segment.segment_name(namespace, "control")
+        return cls(namespace, segment.create(name, Kind.CONTROL, CONTROL_BYTES, [PROCESSES_MAX]))
+
+    @classmethod
+    def attach(cls, namespace: str, *, timeout_s: float = segment.ATTACH_TIMEOUT_S) -> Self:
+        return cls(namespace, _attach(namespace, writable=False, timeout_s=timeout_s))
+
+    def claim(self, process: str) -> ControlSlot:
+        """A process's own slot: AlreadyClaimed when a live process of that name has it."""
+        held = _attach(self.namespace, writable=True)
+        try:
+            number = find_or_name(held, process, _name_at)
+            held.claim(number, f"control slot of {process!r}")
+            return ControlSlot(held, number)
+        except BaseException:
+            held.close()
+            raise
+
+    def operator(self, *, timeout_s: float = OPERATOR_TIMEOUT_S) -> Operator:
+        """The right to command; waits a while for another operator to finish."""
+        held = _attach(self.namespace, writable=True)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                held.claim(_OPERATOR_CLAIM, "the operator's place")
+                return Operator(held)
+            except AlreadyClaimed:
+                if time.monotonic() > deadline:
+                    held.close()
+                    raise
+                time.sleep(0.001)
+
+    @property
+    def killed(self) -> bool:
+        return bool(self._switches["kill"])
+
+    def paused(self, process: str) -> bool:
+        slot = self._slot(process)
+        return slot is not None and bool(slot["paused"])
+
+    @property
+    def paused_sources(self) -> list[int]:
+        return self._switched_on(PAUSED_SOURCES_AT, NUM_SOURCES_MAX)
+
+    @property
+    def paused_directions(self) -> list[int]:
+        return self._switched_on(PAUSED_DIRECTIONS_AT, DIRECTIONS_MAX)
+
+    @property
+    def paused_symbols(self) -> list[int]:
+        return self._switched_on(PAUSED_SYMBOLS_AT, MAX_SYMBOLS_MAX)
+
+    def alive(self, process: str) -> bool:
+        """Whether a live process holds the slot: asked of the kernel."""
+        number = find_slot(self._held, process, _name_at)
+        return number is not None and self._held.claimed(number)
+
+    def ack(self, process: str) -> Ack | None:
+        """The last answer of a process, or None when it never gave one."""
+        slot = self._slot(process)
+        if slot is None or int(slot["ack_mono_ns"]) == 0:
+            return None
+        waited_ns = int(slot["ack_mono_ns"]) - int(self._switches["issued_mono_ns"])
+        return Ack(process, int(slot["ack_generation"]), waited_ns / 1e3)
+
+    def await_acks(
+        self, processes: list[str], generation: int, *, timeout_s: float = 1.0
+    ) -> tuple[list[Ack], list[str]]:
+        """Wait until each live process has applied a generation: (answers, who did not answer).
+
+        A process that is not alive is never waited for; it stands among those without an answer.
+        """
+        deadline = time.monotonic() + timeout_s
+        acks: dict[str, Ack] = {}
+        while True:
+            for process in processes:
+                ack = self.ack(process)
+                if process not in acks and ack is not None and ack.generation >= generation:
+                    acks[process] = ack
+            missing = [process for process in processes if process not in acks]
+            waiting = [process for process in missing if self.alive(process)]
+            if not waiting or time.monotonic() > deadline:
+                return list(acks.values()), missing
+            time.sleep(0.0002)
+
+    @property
+    def retired(self) -> bool:
+        return self._held.retired
+
+    def close(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _slot(self, process: str) -> Any:
+        number = find_slot(self._held, process, _name_at)
+        if number is None:
+            return None
+        return self._held.array(SLOT_DTYPE, _name_at(number), (1,))[0]
+
+    def _switched_on(self, at: int, count: int) -> list[int]:
+        switches = self._held.array(np.dtype("u1"), at, (count,))
+        return [int(number) for number in np.flatnonzero(switches)]
+
+
+def _name_at(number: int) -> int:
+    return SLOTS_AT + number * SLOT_DTYPE.itemsize
+
+
+def _attach(
+    namespace: str, *, writable: bool, timeout_s: float = segment.ATTACH_TIMEOUT_S
+) -> Segment:
+    name = segment.segment_name(namespace, "control")
+    return segment.attach(name, Kind.CONTROL, writable=writable, timeout_s=timeout_s)

@@ -1,0 +1,235 @@
+"""Health: a row per process with its state, heartbeat, counters and latency histograms.
+
+Writer:  the process that claimed the row (by its name).     Readers: spread-ctl, metrics, alerts.
+
+A claim is a lock that the kernel frees when the process ends: `alive` asks the kernel, not a PID.
+Counters keep counting over restarts of a process; `starts` says how often it began.
+"""
+
+import os
+import time
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from spread_scanner.clock import SystemClock
+from spread_scanner.errors import SegmentError
+from spread_scanner.schema.counters import COUNTERS_MAX, HISTOGRAMS_MAX, counters_of, histograms_of
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.shm import _core, segment
+from spread_scanner.shm.layout import (
+    HEADER_BYTES,
+    HEALTH_BYTES,
+    PROCESSES_MAX,
+    ROW_BYTES,
+    ROW_COUNTERS_AT,
+    ROW_HEAD_DTYPE,
+    ROW_HISTOGRAMS_AT,
+    Kind,
+)
+from spread_scanner.shm.segment import Segment
+from spread_scanner.shm.slots import find_or_name, find_slot
+
+PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99)
+BUCKETS = _core.SIZES["histogram_buckets"]
+
+
+class Latency(NamedTuple):
+    """A histogram read: how many, the percentiles of PERCENTILES and the maximum, in ns."""
+
+    total: int
+    percentiles_ns: tuple[float, ...]
+    max_ns: float
+
+
+class ProcessHealth(NamedTuple):
+    """One process as its row shows it."""
+
+    process: str
+    alive: bool
+    state: ProcessState
+    heartbeat_age_ns: int
+    pid: int
+    started_wall_ns: int
+    starts: int
+    generation: int
+    longest_cycle_ns: int
+    message: str
+    counters: dict[str, int]
+    latencies: dict[str, Latency]
+
+
+class HealthRow(_core.Row):
+    """A process's own row, claimed; made by Health.claim."""
+
+    def __init__(self, held: Segment, number: int) -> None:
+        at = HEADER_BYTES + number * ROW_BYTES
+        super().__init__(
+            held.memory,
+            at + ROW_COUNTERS_AT,
+            COUNTERS_MAX,
+            at + ROW_HISTOGRAMS_AT,
+            HISTOGRAMS_MAX,
+        )
+        self._held = held
+        self._head = held.array(ROW_HEAD_DTYPE, at, (1,))[0]
+        self._head["pid"] = os.getpid()
+        self._head["started_wall_ns"] = SystemClock().wall_ns()
+        self._head["starts"] += 1
+        self._head["longest_cycle_ns"] = 0
+        self.beat(ProcessState.STARTING)
+
+    def beat(self, state: ProcessState | None = None, message: str | None = None) -> None:
+        """Say that the process lives, and what it is doing."""
+        if state is not None:
+            self._head["state"] = state
+        if message is not None:
+            self._head["message"] = message.encode()[:128]
+        self._head["heartbeat_mono_ns"] = time.monotonic_ns()
+
+    def cycle(self, duration_ns: int) -> None:
+        """Note how long a turn of the process's loop took; the longest is kept."""
+        self._head["longest_cycle_ns"] = max(int(self._head["longest_cycle_ns"]), duration_ns)
+
+    def generation(self, number: int) -> None:
+        """Note which tables the process uses."""
+        self._head["generation"] = number
+
+    @property
+    def state(self) -> ProcessState:
+        return ProcessState(int(self._head["state"]))
+
+    def close(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Health:
+    """All rows, for reading; `claim` gives a process its own."""
+
+    def __init__(self, namespace: str, held: Segment) -> None:
+        self.namespace = namespace
+        self._held = held
+
+    @classmethod
+    def create(cls, namespace: str) -> Self:
+        """Make new, empty rows; those that stand under the namespace are retired."""
+        name = segment.segment_name(namespace, "health")
+        return cls(namespace, segment.create(name, Kind.HEALTH, HEALTH_BYTES, [PROCESSES_MAX]))
+
+    @classmethod
+    def attach(cls, namespace: str, *, timeout_s: float = segment.ATTACH_TIMEOUT_S) -> Self:
+        return cls(namespace, _attach(namespace, writable=False, timeout_s=timeout_s))
+
+    def claim(self, process: str) -> HealthRow:
+        """Take the row of a process name: AlreadyClaimed when a live process has it."""
+        held = _attach(self.namespace, writable=True)
+        try:
+            number = find_or_name(held, process, self._name_at)
+            held.claim(number, f"health row of {process!r}")
+            return HealthRow(held, number)
+        except BaseException:
+            held.close()
+            raise
+
+    def names(self) -> list[str]:
+        """The processes that ever took a row, in row order."""
+        heads = (self._head(number)["name"].decode() for number in range(PROCESSES_MAX))
+        return [name for name in heads if name]
+
+    def alive(self, process: str) -> bool:
+        """Whether a live process holds the row: asked of the kernel."""
+        number = find_slot(self._held, process, self._name_at)
+        return number is not None and self._held.claimed(number)
+
+    def read(self, process: str) -> ProcessHealth:
+        """One process's row. Raises SegmentError when no process of that name ever took one."""
+        number = find_slot(self._held, process, self._name_at)
+        if number is None:
+            raise SegmentError(
+                "no such process", process=process, known=", ".join(self.names()) or "none"
+            )
+        head = self._head(number)
+        counts = self._row_array(number, ROW_COUNTERS_AT, COUNTERS_MAX)
+        buckets = self._row_array(number, ROW_HISTOGRAMS_AT, HISTOGRAMS_MAX * BUCKETS)
+        histograms = buckets.reshape(HISTOGRAMS_MAX, BUCKETS)
+        return ProcessHealth(
+            process=process,
+            alive=self._held.claimed(number),
+            state=ProcessState(int(head["state"])),
+            heartbeat_age_ns=time.monotonic_ns() - int(head["heartbeat_mono_ns"]),
+            pid=int(head["pid"]),
+            started_wall_ns=int(head["started_wall_ns"]),
+            starts=int(head["starts"]),
+            generation=int(head["generation"]),
+            longest_cycle_ns=int(head["longest_cycle_ns"]),
+            message=head["message"].decode(errors="replace"),
+            counters={row.label: int(counts[row.counter_id]) for row in counters_of(process)},
+            latencies={
+                row.label: latency(histograms[row.histogram_id]) for row in histograms_of(process)
+            },
+        )
+
+    def read_all(self) -> list[ProcessHealth]:
+        return [self.read(name) for name in self.names()]
+
+    @property
+    def retired(self) -> bool:
+        return self._held.retired
+
+    def close(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @staticmethod
+    def _name_at(number: int) -> int:
+        return HEADER_BYTES + number * ROW_BYTES
+
+    def _head(self, number: int) -> Any:
+        return self._held.array(ROW_HEAD_DTYPE, self._name_at(number), (1,))[0]
+
+    def _row_array(self, number: int, at: int, count: int) -> np.ndarray:
+        return self._held.array(np.dtype("<u8"), self._name_at(number) + at, (count,))
+
+
+def _attach(
+    namespace: str, *, writable: bool, timeout_s: float = segment.ATTACH_TIMEOUT_S
+) -> Segment:
+    name = segment.segment_name(namespace, "health")
+    return segment.attach(name, Kind.HEALTH, writable=writable, timeout_s=timeout_s)
+
+
+def bucket_middle_ns(index: int) -> float:
+    """The middle of a bucket's range; the inverse of native/histogram.h."""
+    if index < 16:
+        return float(index)
+    power, step = divmod(index - 16, 16)
+    return float((16 + step + 0.5) * 2.0**power)
+
+
+_MIDDLES_NS = np.array([bucket_middle_ns(index) for index in range(BUCKETS)])
+
+
+def latency(buckets: np.ndarray) -> Latency:
+    """Read a histogram: (BUCKETS,) counts -> count, percentiles and maximum, each within 3.2 %."""
+    totals = np.cumsum(buckets)
+    count = int(totals[-1])
+    if count == 0:
+        return Latency(0, tuple(float("nan") for _ in PERCENTILES), float("nan"))
+    ranks = np.ceil(np.array(PERCENTILES) / 100 * count)
+    indexes = np.searchsorted(totals, ranks)
+    return Latency(
+        count,
+        tuple(float(_MIDDLES_NS[index]) for index in indexes),
+        float(_MIDDLES_NS[np.flatnonzero(buckets)[-1]]),
+    )

@@ -1,0 +1,235 @@
+"""Where every byte of the segments lies, and who may write it.
+
+Every segment opens with the same header; its body depends on the kind:
+
+    +------------------+ 0
+    | header           |  state word (stored last), magic, versions, sizes, checksum   creator
+    +------------------+ 256
+
+    store              one mapping, read-only for readers
+    | source rows      |  128 B per source: epoch, heartbeat                           its feed
+    | sequences        |  64 B per (source, symbol), a cache line each                 its feed
+    | cells            |  2 x 64 B per (source, symbol)                                its feed
+
+    dirty
+    | per reader:      |
+    |   eventcount     |  128 B: futex word, waiting flag                              reader, feeds
+    |   words          |  a 128-byte aligned block of bits per source                  reader, feeds
+
+    ring
+    | producer line    |  128 B: write_pos, dropped                                    producer
+    | consumer line    |  128 B: read_pos                                              consumer
+    | eventcount       |  128 B                                                        both
+    | slots            |  records                                                      producer
+
+    health             a row per process: head, counters, histograms                   the process
+    control            switches and a slot per process: commands, answers              operator; process
+
+Each offset is the previous one plus its size; nothing is written down twice. The numbers are
+pinned by tests/unit/shm/test_layout.py: changing one is a deliberate act that raises ABI_VERSION.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from spread_scanner.schema.counters import COUNTERS_MAX, HISTOGRAMS_MAX
+from spread_scanner.schema.enums import DIRTY_READERS
+from spread_scanner.schema.records import QUOTE_DTYPE
+from spread_scanner.shm import _core
+
+ABI_VERSION = 1
+MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
+LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with its neighbour
+
+NUM_SOURCES_MAX = 64
+MAX_SYMBOLS_MAX = 16_384
+RING_SLOTS_MAX = 1 << 20
+PROCESSES_MAX = 64
+DIRECTIONS_MAX = 64
+
+
+class Kind(IntEnum):
+    """What a segment holds; stored in its header."""
+
+    STORE = 1
+    DIRTY = 2
+    RING = 3
+    HEALTH = 4
+    CONTROL = 5
+
+
+class State(IntEnum):
+    """The header's first word. Anything else means that the creator has not finished."""
+
+    BUILDING = 0
+    READY = 0x59_44_41_45_52  # "READY"
+    RETIRED = 0x44_52_54_45_52  # "RETRD"
+
+
+HEADER_DTYPE = np.dtype(
+    [
+        ("state", "<u8"),  # stored last; the only field that changes afterwards
+        ("magic", "<u8"),
+        ("abi_version", "<u4"),
+        ("kind", "<u4"),
+        ("layout_hash", "<u8"),
+        ("length", "<u8"),
+        ("instance_id", "<u8"),
+        ("anchor_ns", "<i8"),  # of the session clock: wall minus monotonic at creation
+        ("created_wall_ns", "<i8"),
+        ("page_size", "<u4"),
+        ("byte_order", "<u4"),
+        ("creator_pid", "<u4"),  # a label for people, never proof of life
+        ("creator", "S28"),
+        ("params", "<u8", (8,)),  # sizes, by kind
+        ("reserved", "V80"),
+        ("checksum", "<u8"),  # CRC-32 of all between state and checksum
+    ]
+)
+HEADER_BYTES = 256
+BYTE_ORDER = 0x01_02_03_04
+CHECKED_BYTES = slice(8, 248)
+
+
+def aligned(size: int, to: int = LINE) -> int:
+    """The next multiple of `to`."""
+    return -(-size // to) * to
+
+
+@dataclass(frozen=True)
+class StoreLayout:
+    """Offsets of the store and the dirty segment of one size."""
+
+    num_sources: int
+    max_symbols: int
+    num_readers: int = len(DIRTY_READERS)
+
+    @property
+    def rows_at(self) -> int:
+        return HEADER_BYTES
+
+    @property
+    def sequences_at(self) -> int:
+        return self.rows_at + self.num_sources * _core.SIZES["source_row"]
+
+    @property
+    def cells_at(self) -> int:
+        return self.sequences_at + self.num_sources * self.max_symbols * _core.SIZES["sequence"]
+
+    @property
+    def store_bytes(self) -> int:
+        return self.cells_at + self.num_sources * self.max_symbols * 2 * _core.SIZES["cell"]
+
+    @property
+    def words_per_source(self) -> int:
+        return -(-self.max_symbols // 64)
+
+    @property
+    def words_stride(self) -> int:
+        """Words from one source's block to the next one's."""
+        return aligned(self.words_per_source * 8) // 8
+
+    @property
+    def readers_at(self) -> int:
+        return HEADER_BYTES
+
+    @property
+    def reader_stride(self) -> int:
+        return _core.SIZES["wake"] + self.num_sources * self.words_stride * 8
+
+    @property
+    def dirty_bytes(self) -> int:
+        return self.readers_at + self.num_readers * self.reader_stride
+
+
+@dataclass(frozen=True)
+class RingLayout:
+    """Offsets of a ring of one size."""
+
+    slots: int
+    record_bytes: int
+
+    @property
+    def control_at(self) -> int:
+        return HEADER_BYTES
+
+    @property
+    def slots_at(self) -> int:
+        return self.control_at + _core.SIZES["ring_control"]
+
+    @property
+    def ring_bytes(self) -> int:
+        return self.slots_at + aligned(self.slots * self.record_bytes)
+
+
+# A health row: what a process says of itself. Counters and histograms follow the head.
+ROW_HEAD_DTYPE = np.dtype(
+    [
+        ("name", "S32"),
+        ("state", "<u8"),  # schema.enums.ProcessState
+        ("heartbeat_mono_ns", "<i8"),
+        ("pid", "<u8"),  # a label for people
+        ("started_wall_ns", "<i8"),
+        ("starts", "<u8"),  # how often a process took this row
+        ("generation", "<u8"),  # of the tables in use
+        ("longest_cycle_ns", "<u8"),
+        ("message", "S128"),  # the last thing a person should know
+        ("reserved", "V40"),
+    ]
+)
+ROW_COUNTERS_AT = ROW_HEAD_DTYPE.itemsize
+ROW_HISTOGRAMS_AT = ROW_COUNTERS_AT + 8 * COUNTERS_MAX
+ROW_BYTES = ROW_HISTOGRAMS_AT + 8 * HISTOGRAMS_MAX * _core.SIZES["histogram_buckets"]
+HEALTH_BYTES = HEADER_BYTES + PROCESSES_MAX * ROW_BYTES
+
+# Control: the operator's switches, then per process what it is told and what it answers.
+SWITCHES_DTYPE = np.dtype(
+    [
+        ("generation", "<u8"),  # steps with every command; stored last
+        ("kill", "<u8"),  # 1: no signal leaves the engine
+        ("issued_mono_ns", "<i8"),
+        ("reserved", "V104"),
+    ]
+)
+SWITCHES_AT = HEADER_BYTES
+CONTROL_WAKE_AT = SWITCHES_AT + SWITCHES_DTYPE.itemsize
+PAUSED_SOURCES_AT = CONTROL_WAKE_AT + _core.SIZES["wake"]
+PAUSED_DIRECTIONS_AT = PAUSED_SOURCES_AT + NUM_SOURCES_MAX
+PAUSED_SYMBOLS_AT = PAUSED_DIRECTIONS_AT + DIRECTIONS_MAX
+SLOTS_AT = PAUSED_SYMBOLS_AT + MAX_SYMBOLS_MAX
+SLOT_DTYPE = np.dtype(
+    [
+        ("name", "S32"),
+        ("name_reserved", "V96"),
+        ("paused", "<u8"),  # a level: survives a restart of the process
+        ("stop_generation", "<u8"),  # an edge: the generation that asked to stop
+        ("reload_generation", "<u8"),  # an edge: the generation that asked to reload
+        ("command_reserved", "V104"),
+        ("ack_generation", "<u8"),
+        ("ack_mono_ns", "<i8"),
+        ("ack_reserved", "V112"),
+    ]
+)
+ACK_GENERATION_AT = 256  # within a slot; pinned by the layout test
+CONTROL_BYTES = SLOTS_AT + PROCESSES_MAX * SLOT_DTYPE.itemsize
+
+
+def layout_hash() -> int:
+    """A number that changes with any record, offset or rule that two processes must share."""
+    parts = (
+        ABI_VERSION,
+        QUOTE_DTYPE.descr,
+        HEADER_DTYPE.descr,
+        ROW_HEAD_DTYPE.descr,
+        SWITCHES_DTYPE.descr,
+        SLOT_DTYPE.descr,
+        sorted(_core.SIZES.items()),
+        (ROW_BYTES, HEALTH_BYTES, CONTROL_BYTES, DIRTY_READERS),
+    )
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "little")
+
+
+LAYOUT_HASH = layout_hash()

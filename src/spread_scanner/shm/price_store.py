@@ -1,0 +1,246 @@
+"""Price store: the last quote of every (source, symbol), one writer each, any number of readers.
+
+Writer:  the feed that claimed the source, and only that one.
+Readers: anyone attached; they map the store read-only. Readers that want to be told what changed
+         (engine, recorder, gateway) claim their dirty bitmap.
+
+A SeqLock in the latch form (native/seqlock.h): a reader never waits, not even for a writer that
+died half-way. A quote that cannot be stood behind carries a flag (schema.enums.QuoteFlag); a quote
+of a feed that has since been replaced reads as STALE by its epoch.
+
+Two segments: "<namespace>.store" and "<namespace>.dirty", made together by `create`.
+"""
+
+from collections.abc import Iterable
+from typing import Self
+
+import numpy as np
+
+from spread_scanner.clock import SessionClock
+from spread_scanner.errors import SegmentError
+from spread_scanner.schema.enums import DIRTY_READERS
+from spread_scanner.schema.records import QUOTE_DTYPE
+from spread_scanner.shm import _core, segment
+from spread_scanner.shm._core import Quote
+from spread_scanner.shm.faults import Retired, WrongSegment
+from spread_scanner.shm.layout import (
+    MAX_SYMBOLS_MAX,
+    NUM_SOURCES_MAX,
+    Kind,
+    StoreLayout,
+)
+from spread_scanner.shm.segment import Segment
+
+__all__ = ["DirtyBitmap", "PriceStore", "Quote", "Writer"]
+
+
+class Writer(_core.StoreWriter):
+    """The one writer of one source; made by PriceStore.writer. `close` gives the place back."""
+
+    def __init__(self, view: _core.StoreView, held: Iterable[Segment], source_id: int) -> None:
+        # A new epoch makes all quotes of the previous writer stale at once.
+        super().__init__(view, source_id, view.epoch(source_id) + 1)
+        self._held = tuple(held)
+
+    @property
+    def retired(self) -> bool:
+        """True once the store has been replaced: close, and attach again."""
+        return self._held[0].retired
+
+    def close(self) -> None:
+        for held in self._held:
+            held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class DirtyBitmap(_core.DirtyBitmap):
+    """One reader's dirty bits; made by PriceStore.dirty. `close` gives the place back."""
+
+    def __init__(self, view: _core.StoreView, held: Iterable[Segment], reader: int) -> None:
+        super().__init__(view, reader)
+        self._held = tuple(held)
+
+    def close(self) -> None:
+        for held in self._held:
+            held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class PriceStore(_core.StoreView):
+    """Read access to the store; made by `create` or `attach`. See StoreView for the reads."""
+
+    def __init__(self, namespace: str, store: Segment) -> None:
+        self.layout = _layout_of(store)
+        super().__init__(store.memory, self.layout)
+        self.namespace = namespace
+        self._store = store
+        self.clock = SessionClock(store.anchor_ns)
+
+    @classmethod
+    def create(cls, namespace: str, *, num_sources: int = 8, max_symbols: int = 1024) -> Self:
+        """Make a new, empty store. One that stands under the namespace is retired, never reused.
+
+        Raises BadNamespace, NoSpace, or SegmentError on sizes out of range.
+        """
+        _check_size("num_sources", num_sources, NUM_SOURCES_MAX)
+        _check_size("max_symbols", max_symbols, MAX_SYMBOLS_MAX)
+        layout = StoreLayout(num_sources, max_symbols)
+        sizes = [num_sources, max_symbols, layout.num_readers]
+        store_name = segment.segment_name(namespace, "store")
+        store = segment.create(store_name, Kind.STORE, layout.store_bytes, sizes)
+        try:
+            dirty = segment.create(
+                segment.segment_name(namespace, "dirty"),
+                Kind.DIRTY,
+                layout.dirty_bytes,
+                [*sizes, store.instance_id],
+            )
+        except BaseException:
+            store.close()
+            segment.remove(store_name)
+            raise
+        dirty.close()
+        return cls(namespace, store)
+
+    @classmethod
+    def attach(cls, namespace: str, *, timeout_s: float = segment.ATTACH_TIMEOUT_S) -> Self:
+        """Map the store of a namespace read-only, waiting a while for a creator to finish.
+
+        Raises NoSegment, NotReady, Retired or WrongSegment, each saying what to do.
+        """
+        name = segment.segment_name(namespace, "store")
+        return cls(
+            namespace,
+            segment.attach(name, Kind.STORE, timeout_s=timeout_s, expect_bytes=_store_bytes),
+        )
+
+    def writer(self, source_id: int) -> Writer:
+        """Claim a source for writing: AlreadyClaimed when another live process has it."""
+        if not 0 <= source_id < self.num_sources:
+            raise SegmentError(
+                "no such source", source_id=source_id, allowed=f"0 to {self.num_sources - 1}"
+            )
+        store = self._again("store", Kind.STORE, _store_bytes)
+        try:
+            store.claim(source_id, f"source {source_id}")
+            dirty = self._dirty_segment()
+            return Writer(_view(store, dirty, self.layout), (store, dirty), source_id)
+        except BaseException:
+            store.close()
+            raise
+
+    def dirty(self, reader: str) -> DirtyBitmap:
+        """Claim a reader's dirty bitmap. Everything written so far is marked, so that the reader
+        starts from what is there. Raises AlreadyClaimed, or SegmentError on an unknown reader.
+        """
+        if reader not in DIRTY_READERS:
+            raise SegmentError("no such reader", reader=reader, allowed=", ".join(DIRTY_READERS))
+        number = DIRTY_READERS.index(reader)
+        dirty = self._dirty_segment()
+        try:
+            dirty.claim(number, f"dirty reader {reader!r}")
+        except BaseException:
+            dirty.close()
+            raise
+        bitmap = DirtyBitmap(_view(self._store, dirty, self.layout), (dirty,), number)
+        for source_id in range(self.num_sources):
+            bitmap.mark_all(source_id)
+        return bitmap
+
+    def source_claimed(self, source_id: int) -> bool:
+        """Whether a live process writes this source: asked of the kernel, not of a PID."""
+        return self._store.claimed(source_id)
+
+    @property
+    def cells(self) -> np.ndarray:
+        """Both cells of every symbol, (num_sources, max_symbols, 2) QUOTE_DTYPE, read-only, live.
+
+        For people: a row may change while it is looked at. The published one is `sequences & 1`.
+        """
+        return self._store.array(
+            QUOTE_DTYPE, self.layout.cells_at, (self.num_sources, self.max_symbols, 2)
+        )
+
+    @property
+    def sequences(self) -> np.ndarray:
+        """How often each symbol was written, (num_sources, max_symbols) uint64, read-only, live."""
+        entries = self._store.array(
+            np.dtype("<u8"), self.layout.sequences_at, (self.num_sources, self.max_symbols, 8)
+        )
+        return entries[:, :, 0]
+
+    @property
+    def instance_id(self) -> int:
+        return self._store.instance_id
+
+    @property
+    def retired(self) -> bool:
+        """True once a newer store has taken the namespace: close, and attach again."""
+        return self._store.retired
+
+    def close(self) -> None:
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _again(self, part: str, kind: Kind, expect_bytes: segment.SizeRule) -> Segment:
+        """The same segment once more, writable and with an open file of its own for its claims."""
+        name = segment.segment_name(self.namespace, part)
+        again = segment.attach(name, kind, writable=True, expect_bytes=expect_bytes)
+        if kind is Kind.STORE and again.instance_id != self.instance_id:
+            again.close()
+            raise Retired("the segment was replaced by a newer instance", segment=name)
+        return again
+
+    def _dirty_segment(self) -> Segment:
+        dirty = self._again("dirty", Kind.DIRTY, _dirty_bytes)
+        if dirty.params[3] != self.instance_id:
+            dirty.close()
+            raise Retired("the dirty bitmaps belong to another store", segment=dirty.name)
+        return dirty
+
+
+def _view(store: Segment, dirty: Segment, layout: StoreLayout) -> _core.StoreView:
+    view = _core.StoreView(store.memory, layout)
+    view.map_dirty(dirty.memory, layout)
+    return view
+
+
+def _layout_of(store: Segment) -> StoreLayout:
+    num_sources, max_symbols, num_readers = store.params[:3]
+    return StoreLayout(num_sources, max_symbols, num_readers)
+
+
+def _store_bytes(params: list[int]) -> int:
+    return _checked_layout(params).store_bytes
+
+
+def _dirty_bytes(params: list[int]) -> int:
+    return _checked_layout(params).dirty_bytes
+
+
+def _checked_layout(params: list[int]) -> StoreLayout:
+    num_sources, max_symbols, num_readers = params[:3]
+    known = num_readers == len(DIRTY_READERS)
+    if not (known and num_sources <= NUM_SOURCES_MAX and max_symbols <= MAX_SYMBOLS_MAX):
+        raise WrongSegment("the segment's sizes are out of range", params=params)
+    return StoreLayout(num_sources, max_symbols, num_readers)
+
+
+def _check_size(name: str, value: int, largest: int) -> None:
+    if not 1 <= value <= largest:
+        raise SegmentError(f"{name} is out of range", value=value, allowed=f"1 to {largest}")

@@ -1,0 +1,1 @@
+"""Instruments, normalised symbols and the generated tables."""
