@@ -1,0 +1,139 @@
+"""exchange-sim's command line: options in, one ready line out, SIGTERM ends it cleanly."""
+
+import asyncio
+import signal
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+import uvloop
+
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
+from spread_scanner.sim.configout import write_config
+from spread_scanner.sim.exchange import Exchange8, Options, sources_of
+from spread_scanner.sim.faults import check
+from spread_scanner.sim.planting import Planting
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def thresholds_of(text: str) -> tuple[float, dict[str, float]]:
+    """A number for all, or a JSON object by direction label (key "default" for the others)."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise typer.BadParameter(f"not a number and not JSON: {text}") from None
+    if isinstance(value, int | float):
+        return float(value), {}
+    unknown = set(value) - {"default"} - set(DIRECTION_BY_LABEL)
+    if unknown:
+        raise typer.BadParameter(f"unknown directions: {', '.join(sorted(unknown))}")
+    return float(value.pop("default", 40.0)), {key: float(bps) for key, bps in value.items()}
+
+
+def script_of(path: Path | None) -> tuple[dict[str, Any], ...]:
+    """Actions from JSON lines, or from a TOML file with [[action]] tables."""
+    if path is None:
+        return ()
+    try:
+        if path.suffix == ".toml":
+            actions = tomllib.loads(path.read_text(encoding="utf-8")).get("action", [])
+        else:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            actions = [orjson.loads(line) for line in lines if line.strip()]
+        for action in actions:
+            check(action)
+            float(action["at_s"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise typer.BadParameter(f"{path}: {error!r}") from None
+    return tuple(actions)
+
+
+def span_of(text: str) -> tuple[float, float]:
+    """ "0.5,3" as two numbers."""
+    low, _, high = text.partition(",")
+    try:
+        return float(low), float(high or low)
+    except ValueError:
+        raise typer.BadParameter(f"expected LOW,HIGH: {text}") from None
+
+
+@app.callback(invoke_without_command=True)
+def serve(
+    context: typer.Context,
+    seed: Annotated[int, typer.Option(help="Same seed and script, same market.")] = 1,
+    symbols: Annotated[int, typer.Option(help="Symbols listed per source.")] = 300,
+    port: Annotated[int, typer.Option(help="TCP port on loopback; 0: any free one.")] = 0,
+    rate: Annotated[float, typer.Option(help="Quotes per second, all sources together.")] = 5_000.0,
+    seconds: Annotated[
+        float | None, typer.Option(help="End after so long; default: never.")
+    ] = None,
+    tick_ms: Annotated[float, typer.Option(help="Length of a logical tick.")] = 2.0,
+    epoch_ns: Annotated[
+        int | None, typer.Option(help="Fixed time base: time stamps come from the ticks.")
+    ] = None,
+    script: Annotated[Path | None, typer.Option(help="Actions, JSON lines or TOML.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Where the intervals are written.")] = None,
+    sent: Annotated[Path | None, typer.Option(help="Where the last quotes are written.")] = None,
+    threshold_bps: Annotated[
+        str, typer.Option(help="Gross threshold: a number, or JSON by direction.")
+    ] = "40",
+    plant_every_s: Annotated[float, typer.Option(help="Plant at random so often; 0: never.")] = 0.0,
+    plant_over_bps: Annotated[str, typer.Option(help="LOW,HIGH over the threshold.")] = "15,80",
+    plant_hold_s: Annotated[str, typer.Option(help="LOW,HIGH seconds.")] = "0.5,3",
+    recording: Annotated[
+        list[str] | None, typer.Option(help="source=FILE[:SYMBOL], may be repeated.")
+    ] = None,
+    speed: Annotated[float, typer.Option(help="Speed of the recording.")] = 1.0,
+    play: Annotated[str, typer.Option(help="auto: when all are subscribed; request.")] = "auto",
+    life_s: Annotated[float | None, typer.Option(help="The 24 h cut, shortened.")] = None,
+    time_scale: Annotated[float, typer.Option(help="Scales ping and idle times.")] = 1.0,
+    config_out: Annotated[Path | None, typer.Option(help="Write a config folder here.")] = None,
+) -> None:
+    """Eight pretend sources on loopback until SIGTERM."""
+    if context.invoked_subcommand is not None:
+        return
+    default_bps, by_direction = thresholds_of(threshold_bps)
+    over, hold = span_of(plant_over_bps), span_of(plant_hold_s)
+    config_out = config_out.resolve() if config_out is not None else None
+    options = Options(
+        seed=seed, symbols=symbols, rate=rate, tick_ms=tick_ms, port=port, epoch_ns=epoch_ns,
+        thresholds=by_direction, threshold_bps=default_bps, life_s=life_s, time_scale=time_scale,
+        planting=Planting(plant_every_s, *over, *hold), script=script_of(script),
+        truth_path=truth, sent_path=sent, recordings=tuple(recording or ()), speed=speed, play=play,
+    )  # fmt: skip
+    uvloop.run(_serve(options, seconds, config_out))
+
+
+async def _serve(options: Options, seconds: float | None, config_out: Path | None) -> None:
+    exchange = Exchange8(options)
+    await exchange.start()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, exchange.stopping.set)
+    loop.add_signal_handler(signal.SIGUSR1, exchange.write_sent)
+    sources = sources_of(exchange)
+    if config_out is not None:
+        thresholds = {d.label: options.threshold(d.label) for d in DIRECTIONS}
+        write_config(config_out, sources, thresholds)
+    ready = {
+        "ready": True,
+        "port": exchange.port,
+        "control": f"http://127.0.0.1:{exchange.port}/control",
+        "config": str(config_out) if config_out is not None else None,
+        "sources": sources,
+    }
+    sys.stdout.write(orjson.dumps(ready).decode() + "\n")
+    sys.stdout.flush()
+    try:
+        await exchange.run(seconds)
+    finally:
+        await exchange.stop()
+
+
+def main() -> None:
+    """The bin's entry."""
+    app()

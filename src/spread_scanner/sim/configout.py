@@ -1,0 +1,52 @@
+"""A ready config folder: the product started with SPREAD_CONFIG_DIR on it meets this simulator.
+
+The enter threshold of each direction is the truth's gross threshold less the fees of four fills,
+and no funding is charged, so that the engine's net rule and the truth's gross rule are one.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from spread_scanner.schema.enums import DIRECTIONS
+
+FEES_BPS = {
+    "binance-spot": 10.0,
+    "binance-futures": 5.0,
+    "bybit-spot": 10.0,
+    "bybit-futures": 5.5,
+    "okx-spot": 10.0,
+    "okx-futures": 5.0,
+    "mexc-spot": 5.0,
+    "mexc-futures": 2.0,
+}
+
+
+def write_config(
+    folder: Path, sources: Mapping[str, Mapping[str, str]], thresholds: Mapping[str, float]
+) -> None:
+    """Three files, as config.py reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_text(
+        '[pair-discovery]\nquotes = ["USDT"]\nvalidate_s = 5.0\n\n'
+        "[spread-engine]\nfunding_hours = 0.0\n",
+        encoding="utf-8",
+    )
+    sections = [
+        f'[{label}]\nrest_url = "{urls["rest_url"]}"\nws_url = "{urls["ws_url"]}"\n'
+        f"taker_fee_bps = {FEES_BPS[label]}\n"
+        for label, urls in sources.items()
+    ]
+    (folder / "exchanges.toml").write_text("\n".join(sections), encoding="utf-8")
+    lines = ["[defaults]", "enter_bps = 10.0", "exit_bps = 5.0", "resignal_step_bps = 5.0", ""]
+    for direction in DIRECTIONS:
+        fees = 2 * (FEES_BPS[direction.spot.label] + FEES_BPS[direction.futures.label])
+        enter = thresholds[direction.label] - fees
+        lines += [f"[direction.{direction.label}]", f"enter_bps = {enter!r}"]
+        lines += [f"exit_bps = {enter - 5.0!r}", ""]
+    lines += [
+        "[symbols.alias]",
+        '"mexc-futures:TRUMPOFFICIAL_USDT" = "TRUMP"',
+        '"mexc-futures:TRUMP_USDT" = "MAGATRUMP"',
+        "",
+    ]
+    (folder / "directions.toml").write_text("\n".join(lines), encoding="utf-8")

@@ -1,0 +1,141 @@
+"""How prices move: correlated walks, heavy-tailed update rates, planted spreads. Pure and seeded.
+
+One price per coin, moved a little by every event of any of its listings; each listing stands off
+it by a few tenths of a basis point of its own, pulled back to zero. Everything is drawn from the
+seed and the number of the event, in blocks, so the same seed and the same calls give the same
+events whatever the subscribers do. The simulator's loop is the only caller.
+"""
+
+import numpy as np
+
+from spread_scanner.sim.universe import Listing, Universe
+
+BLOCK = 8_192
+COMMON_BPS = 0.12  # step of a coin's price per event of any of its listings
+BASIS_BPS = 0.35  # step of a listing's own distance
+BASIS_KEEP = 0.9  # how much of it remains at the next event
+BASIS_BPS_MAX = 3.0
+SOURCE_PACE = {  # relative update rates
+    "binance-spot": 1.2,
+    "binance-futures": 1.5,
+    "bybit-spot": 0.9,
+    "bybit-futures": 1.1,
+    "okx-spot": 0.9,
+    "okx-futures": 1.0,
+    "mexc-spot": 0.8,
+    "mexc-futures": 0.5,
+}
+
+
+class Event:
+    """One new quote of one listing, in ticks and lots."""
+
+    __slots__ = ("ask_lots", "ask_ticks", "bid_lots", "bid_ticks", "listing", "seq", "update_id")
+
+    def __init__(self, listing: Listing, seq: int) -> None:
+        self.listing = listing
+        self.seq = seq
+        self.update_id = listing.update_id
+        self.bid_ticks = listing.bid_ticks
+        self.ask_ticks = listing.ask_ticks
+        self.bid_lots = listing.bid_lots
+        self.ask_lots = listing.ask_lots
+
+
+class Market:
+    """The state of all prices; `step` moves it by a number of events."""
+
+    def __init__(self, universe: Universe) -> None:
+        self.universe = universe
+        self.events_made = 0
+        self._seed = universe.seed
+        self._moving = [
+            listing for listing in universe.listings if listing.moves and not listing.driven
+        ]
+        self._cdf = np.zeros(0)
+        self._weigh()
+        self._block: list[tuple[int, float, float, float, float, int]] = []
+        self._block_number = 0
+        self._position = 0
+        rng = np.random.default_rng([universe.seed, 2])
+        for listing in universe.listings:
+            listing.update_id = int(rng.integers(10**9, 10**10))
+            self._requote(listing, float(rng.random()), float(rng.random()), 1)
+
+    def _weigh(self) -> None:
+        weights = np.array(
+            [listing.coin.weight * SOURCE_PACE[listing.label] for listing in self._moving]
+        )
+        self._cdf = np.cumsum(weights) / weights.sum() if len(weights) else np.zeros(0)
+
+    def retire(self, listing: Listing) -> None:
+        """The listing is updated no more; the others share what it had."""
+        if listing in self._moving:
+            self._moving.remove(listing)
+            self._weigh()
+            self._block = []
+            self._position = 0
+
+    def _draw(self) -> None:
+        rng = np.random.default_rng([self._seed, 3, self._block_number])
+        self._block_number += 1
+        chosen = np.searchsorted(self._cdf, rng.random(BLOCK), side="right")
+        self._block = list(
+            zip(
+                np.minimum(chosen, len(self._moving) - 1).tolist(),
+                (rng.standard_normal(BLOCK) * (COMMON_BPS * 1e-4)).tolist(),
+                (rng.standard_normal(BLOCK) * (BASIS_BPS * 1e-4)).tolist(),
+                rng.random(BLOCK).tolist(),
+                rng.random(BLOCK).tolist(),
+                rng.geometric(0.5, BLOCK).tolist(),
+                strict=True,
+            )
+        )
+        self._position = 0
+
+    def step(self, count: int) -> list[Event]:
+        """The next `count` events, in order."""
+        events: list[Event] = []
+        if not self._moving:
+            return events
+        moving = self._moving
+        while count > 0:
+            if self._position >= len(self._block):
+                self._draw()
+            part = self._block[self._position : self._position + count]
+            self._position += len(part)
+            count -= len(part)
+            for number, common, own, size_a, size_b, width in part:
+                listing = moving[number]
+                listing.coin.price *= 1.0 + common
+                basis = listing.basis * BASIS_KEEP + own
+                limit = BASIS_BPS_MAX * 1e-4
+                listing.basis = min(max(basis, -limit), limit)
+                self._requote(listing, size_a, size_b, width)
+                self.events_made += 1
+                events.append(Event(listing, self.events_made))
+        return events
+
+    def _requote(self, listing: Listing, size_a: float, size_b: float, width: int) -> None:
+        """Quote around the price as it stands now."""
+        middle = listing.coin.price * listing.px_mul * (1.0 + listing.basis + listing.offset)
+        bid = int(middle * listing.px_pow - 0.5 * width)
+        if bid < 1:
+            bid = 1
+        listing.bid_ticks = bid
+        listing.ask_ticks = bid + width
+        typical = listing.lots_typical
+        listing.bid_lots = int(typical * (0.05 + 3.0 * size_a * size_a)) + 1
+        listing.ask_lots = int(typical * (0.05 + 3.0 * size_b * size_b)) + 1
+        listing.update_id += 1 + int(size_a * 16)
+
+    def force(self, listing: Listing) -> Event:
+        """An event outside the walk: a planted leg moves, or goes back."""
+        self._requote(listing, 0.7, 0.7, 1)
+        self.events_made += 1
+        return Event(listing, self.events_made)
+
+    def repeat(self, listing: Listing) -> Event:
+        """The same quote once more, same update id (Bybit's reminder, OKX's idle repeat)."""
+        self.events_made += 1
+        return Event(listing, self.events_made)

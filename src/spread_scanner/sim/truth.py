@@ -1,0 +1,209 @@
+"""What was really sent: last quotes per listing, and every interval over the threshold.
+
+The simulator's loop calls `sent` for each quote that it wrote to at least one connection; pairs
+are evaluated with schema's one definition of a spread. An interval that is still open at the end
+is written with end null. Read by tests, chaos runs and `spread-ctl up --sim`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import orjson
+
+from spread_scanner.schema.enums import Direction
+from spread_scanner.schema.spread import BPS
+from spread_scanner.sim.universe import Listing, Universe
+from spread_scanner.sim.wire import Encoder, Tick
+
+if TYPE_CHECKING:
+    from spread_scanner.sim.server import Connection
+
+NAN = float("nan")
+
+
+class Leg:
+    """What the subscribers were last told about one listing."""
+
+    __slots__ = (
+        "ask",
+        "bid",
+        "count",
+        "forms",
+        "listing",
+        "pairs",
+        "px_format",
+        "sz_format",
+        "tick",
+    )
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self.bid = NAN  # per base unit
+        self.ask = NAN
+        self.tick: Tick | None = None
+        self.count = 0
+        self.pairs: list[Pair] = []
+        # Who listens, by form of the channel: the encoder and the connections.
+        self.forms: dict[str, tuple[Encoder, list[Connection]]] = {}
+        spot8 = listing.label == "binance-spot"
+        self.px_format = f"%.{max(8, listing.px_decimals) if spot8 else listing.px_decimals}f"
+        self.sz_format = f"%.{8 if spot8 else listing.sz_decimals}f"
+
+
+class Pair:
+    """One direction of one coin; `row` is the interval it stands in, if any."""
+
+    __slots__ = ("direction", "futures", "peak", "row", "spot", "symbol", "threshold")
+
+    def __init__(
+        self, direction: Direction, symbol: str, spot: Leg, futures: Leg, threshold: float
+    ) -> None:
+        self.direction = direction
+        self.symbol = symbol
+        self.spot = spot
+        self.futures = futures
+        self.threshold = threshold
+        self.row: dict[str, Any] | None = None
+        self.peak = NAN
+
+
+class Truth:
+    """Evaluates pairs as quotes go out; rows wait for the time of the write that sent them."""
+
+    def __init__(
+        self, universe: Universe, thresholds: Mapping[str, float], path: Path | None
+    ) -> None:
+        self.legs = {listing: Leg(listing) for listing in universe.listings}
+        self.pairs: list[Pair] = []
+        for direction, spot, futures in universe.pairs():
+            pair = Pair(
+                direction,
+                spot.symbol,
+                self.legs[spot],
+                self.legs[futures],
+                thresholds[direction.label],
+            )
+            self.pairs.append(pair)
+            pair.spot.pairs.append(pair)
+            pair.futures.pairs.append(pair)
+        self.intervals = 0
+        self.open = 0
+        self._path = path
+        self._file: TextIO | None = None
+        self._opened: list[dict[str, Any]] = []
+        self._closed: list[dict[str, Any]] = []
+        if path is not None:
+            self._file = path.open("w", encoding="utf-8")
+
+    def sent(self, leg: Leg, tick: Tick) -> None:
+        """A quote went out; `stamp` follows with the time."""
+        listing = leg.listing
+        leg.tick = tick
+        leg.count += 1
+        leg.bid = float(tick.bid_px) / listing.px_mul if tick.bid_px else NAN
+        leg.ask = float(tick.ask_px) / listing.px_mul if tick.ask_px else NAN
+        for pair in leg.pairs:
+            ask = pair.spot.ask
+            gross = (pair.futures.bid - ask) / ask * BPS
+            if gross >= pair.threshold:
+                if pair.row is None:
+                    self._begin(pair, gross)
+                elif gross > pair.peak:
+                    pair.peak = gross
+            elif pair.row is not None:
+                self._finish(pair)
+
+    def _begin(self, pair: Pair, gross: float) -> None:
+        spot, futures = pair.spot, pair.futures
+        planted = spot.listing.offset != 0.0 or futures.listing.offset != 0.0
+        pair.row = {
+            "symbol": pair.symbol,
+            "direction": pair.direction.label,
+            "start_ns": 0,
+            "end_ns": None,
+            "start_mono_ns": 0,
+            "end_mono_ns": None,
+            "peak_bps": gross,
+            "threshold_bps": pair.threshold,
+            "planted": planted,
+            "spot_update_id_first": spot.tick.update_id if spot.tick else 0,
+            "futures_update_id_first": futures.tick.update_id if futures.tick else 0,
+        }
+        pair.peak = gross
+        self.intervals += 1
+        self.open += 1
+        self._opened.append(pair.row)
+
+    def _finish(self, pair: Pair) -> None:
+        row = pair.row
+        if row is None:
+            return
+        row["peak_bps"] = pair.peak
+        row["spot_update_id_last"] = pair.spot.tick.update_id if pair.spot.tick else 0
+        row["futures_update_id_last"] = pair.futures.tick.update_id if pair.futures.tick else 0
+        pair.row = None
+        self.open -= 1
+        self._closed.append(row)
+
+    def stamp(self, wall_ns: int, mono_ns: int) -> None:
+        """Everything told since the last call goes out now."""
+        for row in self._opened:
+            row["start_ns"], row["start_mono_ns"] = wall_ns, mono_ns
+        self._opened.clear()
+        for row in self._closed:
+            row["end_ns"], row["end_mono_ns"] = wall_ns, mono_ns
+            self.write(row)
+        self._closed.clear()
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._opened or self._closed)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """One line of the truth file; fault rows come through here too."""
+        if self._file is not None:
+            self._file.write(orjson.dumps(row).decode() + "\n")
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Open intervals are written with end null."""
+        for pair in self.pairs:
+            if pair.row is not None:
+                pair.row["peak_bps"] = pair.peak
+                self.write(pair.row)
+                pair.row = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def sent_rows(self) -> list[dict[str, Any]]:
+        """What was last sent for every listing, in the exchange's and in base units."""
+        return [_sent_row(leg, leg.tick) for leg in self.legs.values() if leg.tick is not None]
+
+
+def _sent_row(leg: Leg, tick: Tick) -> dict[str, Any]:
+    listing = leg.listing
+    sides = {"bid_sz": tick.bid_sz, "ask_sz": tick.ask_sz}
+    return {
+        "source": listing.label,
+        "symbol": listing.symbol,
+        "exchange_symbol": listing.exchange_symbol,
+        "update_id": tick.update_id,
+        "ts_ms": tick.ts_ms,
+        "bid_px": tick.bid_px,
+        "bid_sz": tick.bid_sz,
+        "ask_px": tick.ask_px,
+        "ask_sz": tick.ask_sz,
+        "base": {
+            "bid_px": leg.bid,
+            "ask_px": leg.ask,
+            **{name: float(text) * listing.sz_mul if text else NAN for name, text in sides.items()},
+        },
+        "px_mul": listing.px_mul,
+        "sz_mul": listing.sz_mul,
+        "messages": leg.count,
+    }
