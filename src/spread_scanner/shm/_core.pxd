@@ -35,6 +35,7 @@ cdef extern from "wake.h" nogil:
     void ss_wake_cancel(ss_wake *wake)
     int ss_wake_wait(ss_wake *wake, uint32_t key, int64_t timeout_ns)
     int ss_wake_notify(ss_wake *wake)
+    void ss_wake_broadcast(ss_wake *wake)
     int64_t ss_mono_ns()
     void ss_relax()
 

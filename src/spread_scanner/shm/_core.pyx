@@ -738,6 +738,10 @@ cdef class Words:
         """Wake who is parked at `offset`. True if a system call was needed."""
         return bool(ss_wake_notify(<ss_wake *>(<Memory>self.memory).at(offset, sizeof(ss_wake))))
 
+    def wake_broadcast(self, Py_ssize_t offset):
+        """Wake all who are parked at `offset`, with a system call in any case."""
+        ss_wake_broadcast(<ss_wake *>(<Memory>self.memory).at(offset, sizeof(ss_wake)))
+
 
 def histogram_index(int64_t value_ns):
     """The bucket of a latency."""

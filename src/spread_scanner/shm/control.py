@@ -105,16 +105,20 @@ class ControlSlot:
 
     def wait(self, timeout_ms: float) -> bool:
         """Park until there is a command that was not answered: True, or the time-out: False."""
+        return self.wait_beyond(self._applied, timeout_ms)
+
+    def wait_beyond(self, generation: int, timeout_ms: float) -> bool:
+        """Park until the newest command is not `generation`: True, or the time-out: False."""
         key = self._held.words.wake_prepare(CONTROL_WAKE_AT)
-        if self.changed():
+        if self.generation() != generation:
             self._held.words.wake_cancel(CONTROL_WAKE_AT)
             return True
         self._held.words.wake_wait(CONTROL_WAKE_AT, key, timeout_ms)
-        return self.changed()
+        return self.generation() != generation
 
     def wake(self) -> None:
         """Wake whoever waits on the control segment, for a process that stops its own waiter."""
-        self._held.words.wake_notify(CONTROL_WAKE_AT)
+        self._held.words.wake_broadcast(CONTROL_WAKE_AT)
 
     @property
     def memory_segment(self) -> Segment:
@@ -189,7 +193,7 @@ class Operator:
         generation = self.generation() + 1
         self._switches["issued_mono_ns"] = time.monotonic_ns()
         self._held.words.store(SWITCHES_AT, generation)
-        self._held.words.wake_notify(CONTROL_WAKE_AT)
+        self._held.words.wake_broadcast(CONTROL_WAKE_AT)
         return generation
 
     def close(self) -> None:

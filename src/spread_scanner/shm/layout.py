@@ -23,7 +23,7 @@ Every segment opens with the same header; its body depends on the kind:
     | slots            |  records                                                      producer
 
     health             a row per process: head, counters, histograms                   the process
-    control            switches and a slot per process: commands, answers              operator; process
+    control            switches; a slot per process: commands, answers            operator, process
 
 Each offset is the previous one plus its size; nothing is written down twice. The numbers are
 pinned by tests/unit/shm/test_layout.py: changing one is a deliberate act that raises ABI_VERSION.

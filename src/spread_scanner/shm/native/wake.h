@@ -11,7 +11,7 @@
  * `waiting` is a flag that the notifier lowers, not a count of waiters: a waiter that is killed
  * while parked costs one needless system call and not one per notification for ever. The notifier
  * lowers it before it steps `sequence`; so a waiter that reads the new sequence raises the flag
- * after it was lowered, and a waiter that read the old one does not sleep. If the notifier dies
+ * after it was lowered, and a waiter that read the old one does not sleep. One waiter at a time. If the notifier dies
  * between the two steps, the waiter's timeout is what bounds the loss: every wait has one.
  */
 #ifndef SS_WAKE_H
@@ -75,7 +75,16 @@ static inline int ss_wake_notify(ss_wake *wake) {
     return 1;
 }
 
-/* The same for a caller whose last step was a sequentially consistent read-modify-write of the
+/* Wakes everyone, looking at no flag: for an eventcount that many wait on and few notify, where one
+ * waiter's cancel must not hide the others (control). One system call each time. */
+static inline void ss_wake_broadcast(ss_wake *wake) {
+    SS_BEFORE_STORE();
+    atomic_fetch_add_explicit(&wake->sequence, 1, memory_order_seq_cst);
+    atomic_fetch_add_explicit(&wake->notifications, 1, memory_order_relaxed);
+    syscall(SYS_futex, &wake->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* ss_wake_notify for a caller whose last step was a sequentially consistent read-modify-write of the
  * word that the waiter looks at (ss_bitmap_mark): on x86 that instruction is the full fence, so a
  * second one, a third of the cost of a write, is saved. Elsewhere it is the plain notify. */
 static inline int ss_wake_notify_after_rmw(ss_wake *wake) {

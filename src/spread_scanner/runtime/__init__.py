@@ -1,0 +1,1 @@
+"""How a process lives: start, heartbeat, orders, signals, pinning, logs, dialling out."""

@@ -1,0 +1,248 @@
+"""How a process lives: `run` sets it up, `Process` keeps it in touch with operator and system.
+
+A process attaches to the health and control segments, says that it lives, obeys orders and ends
+cleanly; what it does for a living is the body that it hands to `run`. Start is recovery: a process
+that is killed leaves nothing that its next life has to clean up.
+
+Exit codes: 0 clean stop, 1 fault, 2 bad settings, 4 segments missing or replaced (start again
+after shm-init).
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import structlog
+
+from spread_scanner import config
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.errors import ConfigError, SpreadError
+from spread_scanner.runtime import logs
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.shm import Control, Health
+from spread_scanner.shm.control import ControlSlot, Orders
+from spread_scanner.shm.faults import NoSegment, NotReady, Retired
+from spread_scanner.shm.health import HealthRow
+
+EXIT_CLEAN = 0
+EXIT_FAULT = 1
+EXIT_SETTINGS = 2
+EXIT_SEGMENTS = 4
+
+WATCH_MS = 500.0  # the watcher looks at least this often, should a wake-up be lost to a crash
+
+
+class Process:
+    """One process's link to the rest. Made by `run`; used from the process's own loop.
+
+    Call `poll` at least once per heartbeat_ms: a process whose loop hangs stops beating, which is
+    the point. What `poll` returns is to be applied and then acknowledged with `applied`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: config.Settings,
+        log: structlog.stdlib.BoundLogger,
+        row: HealthRow,
+        slot: ControlSlot,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.log = log
+        self.row = row
+        self.slot = slot
+        self.orders = slot.orders()
+        self._stop_asked = False
+        self._retired = False
+        self._state = ProcessState.STARTING
+        self._beat_every_ns = settings.config.system.heartbeat_ms * NS_PER_MS
+        self._next_beat_ns = 0
+        self._watchdog = _Notifier()
+        self._wake: Callable[[], None] | None = None
+        self._watcher: threading.Thread | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """A signal, a stop order, or segments that were replaced: leave the loop."""
+        return self._stop_asked or self._retired
+
+    @property
+    def retired(self) -> bool:
+        """Stopping because the segments were replaced."""
+        return self._retired
+
+    def poll(self) -> Orders | None:
+        """Beat the heart when it is time; new orders, or None."""
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._next_beat_ns:
+            self._next_beat_ns = now_ns + self._beat_every_ns
+            self.row.beat()
+            self._watchdog.alive()
+            self._retired = self._retired or self.slot.retired
+        if not self.slot.changed():
+            return None
+        orders = self.slot.orders()
+        self.orders = orders
+        self._stop_asked = self._stop_asked or orders.stop
+        return orders
+
+    def applied(self, orders: Orders) -> None:
+        """Acknowledge orders: they are in force now."""
+        self.slot.ack(orders.generation)
+        if self._state in (ProcessState.RUNNING, ProcessState.PAUSED):
+            self.state(ProcessState.PAUSED if orders.paused else ProcessState.RUNNING)
+
+    def state(self, state: ProcessState, message: str | None = None) -> None:
+        """Show what the process is doing; RUNNING also tells systemd that it is ready."""
+        if state is ProcessState.RUNNING and self._state is ProcessState.STARTING:
+            self._watchdog.ready()
+        self._state = state
+        self.row.beat(state, message)
+
+    def reload_settings(self) -> config.Settings:
+        """Read the settings again. Bad ones are logged and the old ones stay in force."""
+        try:
+            self.settings = config.load(self.settings.folder)
+        except ConfigError as error:
+            self.log.error("settings not reloaded, the old ones stay", error=str(error))
+        return self.settings
+
+    def stop(self) -> None:
+        """Ask this process to end; safe from signal handlers and threads."""
+        self._stop_asked = True
+        if self._wake is not None:
+            self._wake()
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call `wake` from a thread of its own whenever orders arrive or a stop is asked for.
+
+        For loops that park: `wake` must be safe from another thread and only interrupt the park.
+        """
+        self._wake = wake
+        self._watcher = threading.Thread(target=self._watch, name="orders", daemon=True)
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        answered = -1
+        while not self.stopping:
+            if self.slot.wait_beyond(answered, WATCH_MS) and self._wake is not None:
+                answered = self.slot.generation()
+                self._wake()
+            elif self.slot.retired:
+                self._retired = True
+                if self._wake is not None:
+                    self._wake()
+
+
+class _Notifier:
+    """systemd's notification socket: READY once, WATCHDOG from the real loop. Silent elsewhere."""
+
+    def __init__(self) -> None:
+        self._address = os.environ.get("NOTIFY_SOCKET", "")
+        if self._address.startswith("@"):
+            self._address = "\0" + self._address[1:]
+        self._socket: socket.socket | None = None
+        if self._address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+
+    def ready(self) -> None:
+        self._send(b"READY=1")
+
+    def alive(self) -> None:
+        self._send(b"WATCHDOG=1")
+
+    def stopping(self) -> None:
+        self._send(b"STOPPING=1")
+
+    def _send(self, text: bytes) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.sendto(text, self._address)
+
+
+def run(name: str, body: Callable[[Process], None], *, cpus: Sequence[int] | None = None) -> int:
+    """Live: settings, logs, row, slot, signals; then the body. Returns the exit code."""
+    log = logs.set_up(name)
+    try:
+        settings = config.load()
+    except ConfigError as error:
+        log.error("bad settings", error=str(error))
+        return EXIT_SETTINGS
+    log = logs.set_up(name, settings.config.system.log_level, settings.config.system.log_format)
+    try:
+        with _attached(name, settings, log) as process:
+            _pin(process, _cpus(name, settings) if cpus is None else cpus)
+            return _live(process, body)
+    except (NoSegment, NotReady, Retired) as error:
+        log.error("segments are missing or were replaced", error=str(error))
+        return EXIT_SEGMENTS
+    except SpreadError as error:
+        log.error("cannot go on", error=str(error))
+        return EXIT_FAULT
+
+
+@contextlib.contextmanager
+def _attached(
+    name: str, settings: config.Settings, log: structlog.stdlib.BoundLogger
+) -> Iterator[Process]:
+    namespace = settings.config.system.namespace
+    with contextlib.ExitStack() as stack:
+        health = stack.enter_context(Health.attach(namespace))
+        control = stack.enter_context(Control.attach(namespace))
+        row = stack.enter_context(health.claim(name))
+        slot = stack.enter_context(control.claim(name))
+        yield Process(name, settings, log, row, slot)
+
+
+def _live(process: Process, body: Callable[[Process], None]) -> int:
+    def asked(_number: int, _frame: object) -> None:
+        process.stop()
+
+    signal.signal(signal.SIGTERM, asked)
+    signal.signal(signal.SIGINT, asked)
+    # The orders in force at start are obeyed from the start: acknowledge them.
+    process.slot.ack(process.orders.generation)
+    process.log.info("started", pid=os.getpid())
+    try:
+        body(process)
+    except (NoSegment, NotReady, Retired):
+        process.state(ProcessState.FAILED, "segments are missing or were replaced")
+        raise
+    except BaseException as error:
+        process.state(ProcessState.FAILED, str(error) or type(error).__name__)
+        raise
+    if process.retired:
+        process.log.warning("segments were replaced, leaving")
+        process.state(ProcessState.STOPPED, "segments were replaced")
+        return EXIT_SEGMENTS
+    process.state(ProcessState.STOPPED)
+    process.log.info("stopped")
+    return EXIT_CLEAN
+
+
+def _cpus(name: str, settings: config.Settings) -> Sequence[int]:
+    """The CPUs that the process's own section names."""
+    if name.startswith("feed-"):
+        return settings.feed(name.removeprefix("feed-")).cpus
+    section = getattr(settings.config, name.replace("-", "_"), None)
+    return getattr(section, "cpus", ())
+
+
+def _pin(process: Process, cpus: Sequence[int]) -> None:
+    if not cpus:
+        return
+    try:
+        os.sched_setaffinity(0, cpus)
+    except OSError as error:
+        there = sorted(os.sched_getaffinity(0))
+        raise ConfigError(
+            f"cannot pin to these CPUs: {error.strerror}",
+            process=process.name,
+            cpus=cpus,
+            there=there,
+        ) from None
