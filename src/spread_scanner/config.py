@@ -28,7 +28,7 @@ from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
 
 Namespace = Annotated[
     str,
-    Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, _ . -"),
+    Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="letters, digits, _ -"),
 ]
 CpuList = Annotated[list[Annotated[int, Meta(ge=0, le=4095)]], Meta(max_length=4096)]
 

@@ -96,7 +96,9 @@ cdef extern from "ring.h" nogil:
 
     int64_t ss_ring_push(ss_ring *ring, const void *records, uint64_t count)
     int64_t ss_ring_available(ss_ring *ring)
+    int64_t ss_ring_available_beyond(ss_ring *ring, uint64_t beyond)
     int64_t ss_ring_peek(ss_ring *ring, void *records, uint64_t limit)
+    int64_t ss_ring_peek_beyond(ss_ring *ring, void *records, uint64_t beyond, uint64_t limit)
     int64_t ss_ring_release(ss_ring *ring, uint64_t count)
     int64_t ss_ring_pop(ss_ring *ring, void *records, uint64_t limit)
 

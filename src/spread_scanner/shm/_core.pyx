@@ -106,6 +106,13 @@ cdef object empty_records(object dtype, Py_ssize_t count):
     return PyArray_Empty(1, &shape, <cnp.dtype>dtype, 0)
 
 
+cdef int64_t wait_ns(double timeout_ms) except -1:
+    """A time-out in ns. Every wait has one: it bounds what a notifier's death can cost."""
+    if not 0 <= timeout_ms <= 3.6e6:
+        raise ValueError(f"timeout_ms must be 0 to 3,600,000, not {timeout_ms}")
+    return <int64_t>(timeout_ms * 1e6)
+
+
 cdef class Memory:
     def __cinit__(self, buffer, *, bint writable):
         PyObject_GetBuffer(buffer, &self.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
@@ -209,8 +216,6 @@ cdef class StoreView:
         cdef int result = ss_store_read(&self.store, source_id, symbol_id, quote)
         if result == SS_READ_OK:
             self.last_good[index] = quote[0]
-            if quote.epoch < epoch:
-                quote.flags |= FLAG_STALE
         elif result == SS_READ_CONTENDED:
             self.contended += 1
             quote[0] = self.last_good[index]
@@ -219,10 +224,14 @@ cdef class StoreView:
             quote.flags |= FLAG_CONTENDED
         else:
             absent_quote(quote)
+        if quote.epoch < epoch:
+            quote.flags |= FLAG_STALE
         return result
 
     cdef int check(self, int64_t source_id, int64_t symbol_id) except -1:
         if not 0 <= source_id < self.store.num_sources:
+            if self.store.max_symbols == 0:
+                raise ValueError("the writer is closed: its place may be another's by now")
             raise BadQuote("no such source", source_id=source_id,
                            allowed=f"0 to {self.store.num_sources - 1}")
         if not 0 <= symbol_id < self.store.max_symbols:
@@ -441,6 +450,7 @@ cdef class StoreWriter:
         cdef uint16_t *id_ptr = NULL
         cdef ss_quote quote
         cdef ss_store *store = &self.view.store
+        self.view.check(self.source_id, 0)
         if ids is None:
             count = store.max_symbols
         else:
@@ -471,8 +481,14 @@ cdef class StoreWriter:
             return None
         return quote
 
+    def shut(self):
+        """Refuse all further writes. Sizes of zero do it without a test of its own per write."""
+        self.view.store.num_sources = 0
+        self.view.store.max_symbols = 0
+
     def heartbeat(self, int64_t mono_ns):
         """Say that the feed lives, at this monotonic time."""
+        self.view.check(self.source_id, 0)
         ss_row_heartbeat(&self.view.store.rows[self.source_id], mono_ns)
 
 
@@ -529,10 +545,8 @@ cdef class DirtyBitmap:
 
     def wait(self, double timeout_ms):
         """Park until something is dirty: True, or until the time-out: False. May wake early."""
-        cdef int64_t timeout_ns = <int64_t>(timeout_ms * 1e6)
+        cdef int64_t timeout_ns = wait_ns(timeout_ms)
         cdef int woken
-        if not 0 <= timeout_ms <= 3.6e6:
-            raise ValueError(f"timeout_ms must be 0 to 3,600,000, not {timeout_ms}")
         with nogil:
             woken = ss_store_wait(&self.view.store, self.reader, timeout_ns)
         return bool(woken)
@@ -623,10 +637,23 @@ cdef class RingConsumer:
         """Take up to `limit` records, oldest first: (n,) of the ring's dtype. Raises RingCorrupt."""
         return self.copy(limit, True)
 
-    def peek_many(self, uint64_t limit):
+    def peek_many(self, uint64_t limit, uint64_t beyond=0):
         """Copy up to `limit` records that stay in the ring until `release`; the next peek starts at
-        the same place. For a consumer that must not lose what it has not yet made durable."""
-        return self.copy(limit, False)
+        the same place. For a consumer that must not lose what it has not yet made durable; it
+        passes as `beyond` how many of the oldest it has copied already and not yet released."""
+        cdef int64_t ready
+        cdef uint64_t count = 0
+        if beyond == 0:
+            return self.copy(limit, False)
+        ready = ss_ring_available_beyond(&self.ring, beyond)
+        if ready == SS_RING_CORRUPT:
+            self.corrupt()
+        if <uint64_t>ready > beyond:
+            count = min(<uint64_t>ready - beyond, limit)
+        records = empty_records(self.dtype, count)
+        if count > 0:
+            ss_ring_peek_beyond(&self.ring, cnp.PyArray_DATA(records), beyond, count)
+        return records
 
     def release(self, uint64_t count):
         """Give the oldest `count` records' slots back. Returns how many there were to give."""
@@ -655,14 +682,13 @@ cdef class RingConsumer:
 
     def wait(self, double timeout_ms):
         """Park until there is a record: True, or until the time-out: False. May wake early."""
-        cdef int64_t timeout_ns = <int64_t>(timeout_ms * 1e6)
+        cdef int64_t timeout_ns = wait_ns(timeout_ms)
         cdef uint32_t key
         cdef int woken = 1
-        if not 0 <= timeout_ms <= 3.6e6:
-            raise ValueError(f"timeout_ms must be 0 to 3,600,000, not {timeout_ms}")
         with nogil:
             key = ss_wake_prepare(&self.ring.control.wake)
-            if ss_ring_available(&self.ring) != 0:
+            ready = ss_ring_available_beyond(&self.ring, beyond)
+            if ready == SS_RING_CORRUPT or <uint64_t>ready > beyond:
                 ss_wake_cancel(&self.ring.control.wake)
             else:
                 woken = ss_wake_wait(&self.ring.control.wake, key, timeout_ns)
@@ -728,7 +754,7 @@ cdef class Words:
     def wake_wait(self, Py_ssize_t offset, uint32_t key, double timeout_ms):
         """Second half: park. False on time-out."""
         cdef ss_wake *wake = <ss_wake *>(<Memory>self.memory).at(offset, sizeof(ss_wake))
-        cdef int64_t timeout_ns = <int64_t>(timeout_ms * 1e6)
+        cdef int64_t timeout_ns = wait_ns(timeout_ms)
         cdef int woken
         with nogil:
             woken = ss_wake_wait(wake, key, timeout_ns)

@@ -43,7 +43,8 @@ OPERATOR_TIMEOUT_S = 5.0
 
 
 class Ack(NamedTuple):
-    """A process's answer: which command it has applied, and how long after it was issued."""
+    """A process's answer: which command it has applied, and how long after it was issued (NaN
+    when a newer command has been issued since)."""
 
     process: str
     generation: int
@@ -91,8 +92,9 @@ class ControlSlot:
             generation=generation,
             paused=bool(self._slot["paused"]),
             killed=bool(self._switches["kill"]),
-            stop=int(self._slot["stop_generation"]) > self._seen,
-            reload=int(self._slot["reload_generation"]) > self._seen,
+            # An edge is stored before its generation: one that is not issued yet waits its turn.
+            stop=self._seen < int(self._slot["stop_generation"]) <= generation,
+            reload=self._seen < int(self._slot["reload_generation"]) <= generation,
         )
         self._seen = generation
         return orders
@@ -276,11 +278,17 @@ class Control:
 
     def ack(self, process: str) -> Ack | None:
         """The last answer of a process, or None when it never gave one."""
-        slot = self._slot(process)
-        if slot is None or int(slot["ack_mono_ns"]) == 0:
+        number = find_slot(self._held, process, _name_at)
+        if number is None:
             return None
-        waited_ns = int(slot["ack_mono_ns"]) - int(self._switches["issued_mono_ns"])
-        return Ack(process, int(slot["ack_generation"]), waited_ns / 1e3)
+        # The generation first (acquire): the time that is read after it is not older than it.
+        generation = self._held.words.load(_name_at(number) + ACK_GENERATION_AT)
+        acked_mono_ns = int(self._slot_at(number)["ack_mono_ns"])
+        if acked_mono_ns == 0:
+            return None
+        waited_ns = acked_mono_ns - int(self._switches["issued_mono_ns"])
+        newest = generation == self._held.words.load(SWITCHES_AT)
+        return Ack(process, generation, waited_ns / 1e3 if newest else float("nan"))
 
     def await_acks(
         self, processes: list[str], generation: int, *, timeout_s: float = 1.0
@@ -292,12 +300,14 @@ class Control:
         deadline = time.monotonic() + timeout_s
         acks: dict[str, Ack] = {}
         while True:
+            # Who lives is asked before who has answered: a process may answer and then end.
+            living = {process for process in processes if self.alive(process)}
             for process in processes:
                 ack = self.ack(process)
                 if process not in acks and ack is not None and ack.generation >= generation:
                     acks[process] = ack
             missing = [process for process in processes if process not in acks]
-            waiting = [process for process in missing if self.alive(process)]
+            waiting = living.intersection(missing)
             if not waiting or time.monotonic() > deadline:
                 return list(acks.values()), missing
             time.sleep(0.0002)
@@ -317,8 +327,9 @@ class Control:
 
     def _slot(self, process: str) -> Any:
         number = find_slot(self._held, process, _name_at)
-        if number is None:
-            return None
+        return None if number is None else self._slot_at(number)
+
+    def _slot_at(self, number: int) -> Any:
         return self._held.array(SLOT_DTYPE, _name_at(number), (1,))[0]
 
     def _switched_on(self, at: int, count: int) -> list[int]:

@@ -48,6 +48,7 @@ class Writer(_core.StoreWriter):
         return self._held[0].retired
 
     def close(self) -> None:
+        self.shut()
         for held in self._held:
             held.close()
 
@@ -96,20 +97,15 @@ class PriceStore(_core.StoreView):
         _check_size("max_symbols", max_symbols, MAX_SYMBOLS_MAX)
         layout = StoreLayout(num_sources, max_symbols)
         sizes = [num_sources, max_symbols, layout.num_readers]
+        dirty_name = segment.segment_name(namespace, "dirty")
+
+        def make_dirty(store: Segment) -> None:
+            # Before the store is READY, so that nobody ever attaches to the one without the other.
+            params = [*sizes, store.instance_id]
+            segment.create(dirty_name, Kind.DIRTY, layout.dirty_bytes, params).close()
+
         store_name = segment.segment_name(namespace, "store")
-        store = segment.create(store_name, Kind.STORE, layout.store_bytes, sizes)
-        try:
-            dirty = segment.create(
-                segment.segment_name(namespace, "dirty"),
-                Kind.DIRTY,
-                layout.dirty_bytes,
-                [*sizes, store.instance_id],
-            )
-        except BaseException:
-            store.close()
-            segment.remove(store_name)
-            raise
-        dirty.close()
+        store = segment.create(store_name, Kind.STORE, layout.store_bytes, sizes, fill=make_dirty)
         return cls(namespace, store)
 
     @classmethod

@@ -17,7 +17,7 @@ import numpy as np
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import _core, segment
-from spread_scanner.shm.faults import WrongSegment
+from spread_scanner.shm.faults import Retired, WrongSegment
 from spread_scanner.shm.layout import RING_SLOTS_MAX, Kind, RingLayout
 from spread_scanner.shm.segment import Segment
 
@@ -127,12 +127,13 @@ class SignalRing:
         return cls(namespace, name, held, record_dtype)
 
     def producer(self) -> Producer:
-        """Claim the write end: AlreadyClaimed when another live process has it."""
+        """Claim the write end: AlreadyClaimed when another live process has it, Retired when a
+        newer ring has taken the name."""
         held = self._claim(_WRITE_END, f"write end of ring {self.name!r}")
         return Producer(held, self.layout, self.record_dtype)
 
     def consumer(self) -> Consumer:
-        """Claim the read end: AlreadyClaimed when another live process has it."""
+        """Claim the read end: AlreadyClaimed or Retired, as for `producer`."""
         held = self._claim(_READ_END, f"read end of ring {self.name!r}")
         return Consumer(held, self.layout, self.record_dtype)
 
@@ -145,6 +146,8 @@ class SignalRing:
             timeout_s=segment.ATTACH_TIMEOUT_S,
         )
         try:
+            if held.instance_id != self.instance_id:
+                raise Retired("the ring was replaced by a newer instance", segment=held.name)
             held.claim(end, what)
         except BaseException:
             held.close()
@@ -163,6 +166,20 @@ class SignalRing:
         """How many records have ever gone in: the sequence number of the next one."""
         write, _, _, _ = _core.ring_positions(self._held.memory, self.layout)
         return (write - self._start) % 2**64
+
+    def past(self, since: int) -> tuple[int, np.ndarray]:
+        """Copies of the records from number `since` on that still stand in their slots, popped or
+        not, and the number of the first of them. Takes nothing away: for people who look on.
+
+        Only the newer half of the slots is given: the producer may be writing into the older one.
+        """
+        slots = self._held.array(self.record_dtype, self.layout.slots_at, (self.layout.slots,))
+        end = self.position
+        first = min(max(since, end - max(self.layout.slots // 2, 1)), end)
+        numbers = (np.arange(first, end, dtype=np.uint64) + np.uint64(self._start)) % np.uint64(
+            self.layout.slots
+        )
+        return first, slots[numbers]
 
     @property
     def instance_id(self) -> int:

@@ -57,7 +57,8 @@ SHM_FOLDER = Path("/dev/shm")
 MODE = 0o600
 ATTACH_TIMEOUT_S = 2.0
 POLL_S = 0.001
-_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LOCK = struct.Struct("hhqqi4x")  # struct flock
 
 # Lock bytes, beyond any contents.
@@ -67,12 +68,14 @@ CLAIM_BYTES = HELD_BYTE + 1
 
 
 def segment_name(namespace: str, part: str) -> str:
-    """ "/<namespace>.<part>", or BadNamespace: no slash, 1 to 64 of letters, digits, _ . -"""
-    for what, text in (("namespace", namespace), ("segment", part)):
-        if not isinstance(text, str) or not _NAMESPACE.fullmatch(text):
+    """ "/<namespace>.<part>", or BadNamespace: 1 to 64 letters, digits, '_' or '-', no slash.
+
+    A namespace has no dot either: "a" would take the segments of "a.b" for its own.
+    """
+    for what, text, rule in (("namespace", namespace, _NAMESPACE), ("segment", part, _PART)):
+        if not isinstance(text, str) or not rule.fullmatch(text):
             raise BadNamespace(
-                f"bad {what}: 1 to 64 letters, digits, '_', '.' or '-', "
-                "the first a letter or digit",
+                f"bad {what}: 1 to 64 letters, digits, '_' or '-', the first a letter or digit",
                 **{what: text},
             )
     return f"/{namespace}.{part}"
@@ -132,15 +135,20 @@ class Segment:
         return _locked(self._fd, CLAIM_BYTES + number, 1)
 
     def close(self) -> None:
-        """Free the claims and let go. The bytes stay mapped while views of them exist.
-
-        The locks are taken back one and all, as mmap keeps a duplicate of the descriptor, and with
-        it the locks, until the last view is gone.
-        """
+        """Free the claims and let go. The bytes stay mapped while views of them exist."""
         if self._fd >= 0:
-            _lock(self._fd, CREATOR_BYTE, fcntl.F_UNLCK, length=0)
-            os.close(self._fd)
+            _let_go(self._fd)
             self._fd = -1
+
+
+def _let_go(fd: int) -> None:
+    """Free all locks of an open segment, then close it.
+
+    Closing alone does not free them: mmap keeps a duplicate of the descriptor, and with it the
+    locks, until the last view is gone.
+    """
+    _lock(fd, CREATOR_BYTE, fcntl.F_UNLCK, length=0)
+    os.close(fd)
 
 
 def _lock(fd: int, at: int, kind: int, length: int = 1) -> bool:
@@ -200,7 +208,7 @@ def create(
     except BaseException:
         with contextlib.suppress(posix_ipc.ExistentialError):
             posix_ipc.unlink_shared_memory(name)
-        os.close(fd)
+        _let_go(fd)
         raise
 
 
@@ -331,7 +339,7 @@ def attach(
         segment = Segment(name, fd, mapped, writable=writable)
         _check_header(segment, kind, length, expect_bytes)
     except BaseException:
-        os.close(fd)
+        _let_go(fd)
         raise
     return segment
 

@@ -97,11 +97,12 @@ static inline int64_t ss_ring_push(ss_ring *ring, const void *records, uint64_t 
     return (int64_t)fits;
 }
 
-/* How many records the consumer may read now, or SS_RING_CORRUPT. */
-static inline int64_t ss_ring_available(ss_ring *ring) {
+/* How many records are there for the consumer, or SS_RING_CORRUPT. The producer's position is looked
+ * up again when the private copy shows no more than the `beyond` that the consumer has seen already. */
+static inline int64_t ss_ring_available_beyond(ss_ring *ring, uint64_t beyond) {
     uint64_t read = atomic_load_explicit(&ring->control->read_pos, memory_order_relaxed);
     uint64_t ready = ring->other - read;
-    if (ready == 0 || ready > ring->capacity) {
+    if (ready <= beyond || ready > ring->capacity) {
         /* Partner: the producer's release store of write_pos. */
         ring->other = atomic_load_explicit(&ring->control->write_pos, memory_order_acquire);
         ready = ring->other - read;
@@ -110,14 +111,25 @@ static inline int64_t ss_ring_available(ss_ring *ring) {
     return (int64_t)ready;
 }
 
+static inline int64_t ss_ring_available(ss_ring *ring) {
+    return ss_ring_available_beyond(ring, 0);
+}
+
+/* Copies up to `limit` records after the oldest `beyond`; all stay until ss_ring_release. */
+static inline int64_t ss_ring_peek_beyond(ss_ring *ring, void *records, uint64_t beyond,
+                                          uint64_t limit) {
+    int64_t ready = ss_ring_available_beyond(ring, beyond);
+    if (ready < 0) return ready;
+    if ((uint64_t)ready <= beyond) return 0;
+    uint64_t count = (uint64_t)ready - beyond < limit ? (uint64_t)ready - beyond : limit;
+    uint64_t read = atomic_load_explicit(&ring->control->read_pos, memory_order_relaxed);
+    ss_ring_copy_out(ring, read + beyond, (char *)records, count);
+    return (int64_t)count;
+}
+
 /* Copies up to `limit` records that stay in the ring until ss_ring_release. */
 static inline int64_t ss_ring_peek(ss_ring *ring, void *records, uint64_t limit) {
-    int64_t ready = ss_ring_available(ring);
-    if (ready <= 0) return ready;
-    uint64_t count = (uint64_t)ready < limit ? (uint64_t)ready : limit;
-    uint64_t read = atomic_load_explicit(&ring->control->read_pos, memory_order_relaxed);
-    ss_ring_copy_out(ring, read, (char *)records, count);
-    return (int64_t)count;
+    return ss_ring_peek_beyond(ring, records, 0, limit);
 }
 
 /* Gives `count` slots back to the producer; never more than were published. */

@@ -11,8 +11,10 @@
  * `waiting` is a flag that the notifier lowers, not a count of waiters: a waiter that is killed
  * while parked costs one needless system call and not one per notification for ever. The notifier
  * lowers it before it steps `sequence`; so a waiter that reads the new sequence raises the flag
- * after it was lowered, and a waiter that read the old one does not sleep. One waiter at a time. If the notifier dies
+ * after it was lowered, and a waiter that read the old one does not sleep. If the notifier dies
  * between the two steps, the waiter's timeout is what bounds the loss: every wait has one.
+ *
+ * One waiter, any number of notifiers. Where several wait, notifiers call ss_wake_broadcast.
  */
 #ifndef SS_WAKE_H
 #define SS_WAKE_H
