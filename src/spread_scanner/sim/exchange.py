@@ -26,13 +26,13 @@ from spread_scanner.sim.planting import Planter, Planting
 from spread_scanner.sim.recording import Playback
 from spread_scanner.sim.rest import Answer, Rest
 from spread_scanner.sim.server import SWEEP_S, Connection
-from spread_scanner.sim.truth import Leg, Truth
+from spread_scanner.sim.truth import NAN, Leg, Truth
 from spread_scanner.sim.universe import Listing, Universe
 from spread_scanner.sim.wire import Tick, encoder
 
 REMIND_S = 3.0  # Bybit repeats an unchanged quote
 LAG_S_MAX = 1.0  # further behind than this the schedule is moved, not caught up
-TICKS_PER_YIELD = 16
+_new_tick = tuple.__new__  # Tick(...) costs twice as much, and this is the hot path
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class Exchange8:
         self.time_scale = options.time_scale
         self.connections: set[Connection] = set()
         self.tick_number = 0
+        self.messages = 0
+        self._ms: dict[str, int] = {}
         self.tick_ns = int(options.tick_ms * NS_PER_MS)
         self.stopping = asyncio.Event()
         self.port = 0
@@ -187,7 +189,8 @@ class Exchange8:
                 if listing in self.playback.last:
                     self._hand_over(leg, self.playback.last[listing], connection)
             else:
-                self._hand_over(leg, self._tick_of(leg, self.market.repeat(listing)), connection)
+                tick = self._tick_of(leg, self.market.repeat(listing), self.now_ms(listing.label))
+                self._hand_over(leg, tick, connection)
         self._flush()
 
     def _unwatch(self, leg: Leg) -> None:
@@ -255,6 +258,7 @@ class Exchange8:
         websockets = [c for c in self.connections if c.talk is not None]
         return {
             **self.counts,
+            "messages": self.messages,
             "tick": self.tick_number,
             "events": self.market.events_made,
             "intervals": self.truth.intervals,
@@ -294,57 +298,69 @@ class Exchange8:
 
     # --- the market's loop
 
-    def _tick_of(self, leg: Leg, event: Event) -> Tick:
+    def _tick_of(self, leg: Leg, event: Event, now_ms: int) -> Tick:
         listing = leg.listing
-        px_pow, sz_pow = listing.px_pow, listing.sz_pow
-        px, sz = leg.px_format, leg.sz_format
-        return Tick(
-            event.update_id,
-            px % (event.bid_ticks / px_pow),
-            sz % (event.bid_lots / sz_pow),
-            px % (event.ask_ticks / px_pow),
-            sz % (event.ask_lots / sz_pow),
-            self._ms[listing.label],
-            event.seq,
-        )
-
-    @property
-    def _ms(self) -> dict[str, int]:
-        return self._ms_of_tick or {label: self.now_ms(label) for label in RULES}
-
-    _ms_of_tick: dict[str, int] | None = None
+        spelled = leg.spelled  # most events change one number of four
+        if event.bid_ticks != spelled[0]:
+            spelled[0] = event.bid_ticks
+            spelled[1] = leg.px_format % (event.bid_ticks / listing.px_pow)
+        if event.bid_lots != spelled[2]:
+            spelled[2] = event.bid_lots
+            spelled[3] = leg.sz_format % (event.bid_lots / listing.sz_pow)
+        if event.ask_ticks != spelled[4]:
+            spelled[4] = event.ask_ticks
+            spelled[5] = leg.px_format % (event.ask_ticks / listing.px_pow)
+        if event.ask_lots != spelled[6]:
+            spelled[6] = event.ask_lots
+            spelled[7] = leg.sz_format % (event.ask_lots / listing.sz_pow)
+        sides = (event.update_id, spelled[1], spelled[3], spelled[5], spelled[7])
+        return _new_tick(Tick, (*sides, now_ms, event.seq))
 
     def emit(self, events: list[Event]) -> None:
         """Hand quotes to whoever listens; faults may lose, hold or bend them on the way."""
-        legs, state = self.truth.legs, self.faults.state
+        legs, state, number = self.truth.legs, self.faults.state, self.tick_number
+        ms = self._ms
         for event in events:
             listing = event.listing
-            listing.tick_last = self.tick_number
+            listing.tick_last = number
             leg = legs[listing]
-            if not leg.forms:
-                continue
-            tick = self._tick_of(leg, event)
-            broken = state(listing.label)
-            if broken is None:
-                self.deliver(leg, tick)
-            else:
-                broken.route(leg, tick)
+            if leg.forms:
+                label = listing.label
+                tick = self._tick_of(leg, event, ms[label])
+                broken = state(label)
+                if broken is None:
+                    self.deliver(leg, tick)
+                else:
+                    broken.route(leg, tick)
 
     def deliver(self, leg: Leg, tick: Tick) -> None:
         """Write a quote to all who listen; the truth hears of it if anybody did."""
-        reached = False
+        reached = 0
         for encode, connections in leg.forms.values():
             frame = encode(tick)
             for connection in connections:
                 if connection.frozen or connection.deaf:
                     continue
-                if not connection.out:
+                out = connection.out
+                if not out:
                     self._dirty.append(connection)
-                connection.out.append(frame)
-                reached = True
-                self.counts["messages"] += 1
+                out.append(frame)
+                reached += 1
         if reached:
-            self.truth.sent(leg, tick)
+            self.messages += reached
+            self._told(leg, tick)
+
+    def _told(self, leg: Leg, tick: Tick) -> None:
+        """The number that a decimal text means is exact here: float() rounds as any parser must."""
+        last = leg.tick
+        if last is not None and last[1] is tick[1] and last[3] is tick[3]:
+            leg.tick = tick  # the same prices: no pair can have changed
+            leg.count += 1
+            return
+        px_mul = leg.listing.px_mul
+        bid = float(tick[1]) / px_mul if tick[1] else NAN
+        ask = float(tick[3]) / px_mul if tick[3] else NAN
+        self.truth.sent(leg, tick, bid, ask)
 
     def _hand_over(self, leg: Leg, tick: Tick, connection: Connection) -> None:
         """A quote for one connection only."""
@@ -353,8 +369,8 @@ class Exchange8:
                 if not connection.out:
                     self._dirty.append(connection)
                 connection.out.append(encode(tick))
-                self.counts["messages"] += 1
-                self.truth.sent(leg, tick)
+                self.messages += 1
+                self._told(leg, tick)
 
     def write_raw(self, connection: Connection, data: bytes) -> None:
         """Bytes of a fault, in order with the market's."""
@@ -375,7 +391,7 @@ class Exchange8:
         """One logical tick: faults due, planted legs, the walk, reminders, then the writes."""
         number = self.tick_number
         options = self.options
-        self._ms_of_tick = {label: self.now_ms(label) for label in RULES}
+        self._ms = {label: self.now_ms(label) for label in RULES}
         elapsed = self.elapsed_s()
         self.faults.advance(elapsed)
         self.emit(self.planter.advance(elapsed))
@@ -386,11 +402,10 @@ class Exchange8:
         if self.playback.left:
             if options.play == "auto" and self._all_driven_heard():
                 self.playback.begin(elapsed)
-            for listing, tick in self.playback.due(elapsed, self._ms_of_tick):
+            for listing, tick in self.playback.due(elapsed, self._ms):
                 self.emit_tick(listing, tick)
         if number % max(1, int(0.5 / tick_s)) == 0:
             self._remind(number, REMIND_S / tick_s)
-        self._ms_of_tick = None
         self.tick_number += 1
         self._flush()
 

@@ -11,10 +11,12 @@ import numpy as np
 from spread_scanner.sim.universe import Listing, Universe
 
 BLOCK = 8_192
-COMMON_BPS = 0.12  # step of a coin's price per event of any of its listings
+COMMON_BPS = 0.15  # step of a coin's price per price event of any of its listings
 BASIS_BPS = 0.35  # step of a listing's own distance
 BASIS_KEEP = 0.9  # how much of it remains at the next event
 BASIS_BPS_MAX = 3.0
+KINDS = (0.5, 0.25, 0.25)  # most updates of a real top of book change one size and no price
+PRICE, BID_SIZE, ASK_SIZE = range(3)
 SOURCE_PACE = {  # relative update rates
     "binance-spot": 1.2,
     "binance-futures": 1.5,
@@ -54,13 +56,13 @@ class Market:
         ]
         self._cdf = np.zeros(0)
         self._weigh()
-        self._block: list[tuple[int, float, float, float, float, int]] = []
+        self._block: list[tuple[int, float, float, float, float, int, int, int]] = []
         self._block_number = 0
         self._position = 0
         rng = np.random.default_rng([universe.seed, 2])
         for listing in universe.listings:
             listing.update_id = int(rng.integers(10**9, 10**10))
-            self._requote(listing, float(rng.random()), float(rng.random()), 1)
+            self._requote(listing, float(rng.random()), 1)
 
     def _weigh(self) -> None:
         weights = np.array(
@@ -80,14 +82,19 @@ class Market:
         rng = np.random.default_rng([self._seed, 3, self._block_number])
         self._block_number += 1
         chosen = np.searchsorted(self._cdf, rng.random(BLOCK), side="right")
+        common = rng.standard_normal(BLOCK) * (COMMON_BPS * 1e-4)
+        own = rng.standard_normal(BLOCK) * (BASIS_BPS * 1e-4)
+        size_a, size_b = rng.random(BLOCK), rng.random(BLOCK)
         self._block = list(
             zip(
                 np.minimum(chosen, len(self._moving) - 1).tolist(),
-                (rng.standard_normal(BLOCK) * (COMMON_BPS * 1e-4)).tolist(),
-                (rng.standard_normal(BLOCK) * (BASIS_BPS * 1e-4)).tolist(),
-                rng.random(BLOCK).tolist(),
-                rng.random(BLOCK).tolist(),
+                common.tolist(),
+                own.tolist(),
+                (0.05 + 3.0 * size_a * size_a).tolist(),
+                (0.05 + 3.0 * size_b * size_b).tolist(),
                 rng.geometric(0.5, BLOCK).tolist(),
+                rng.integers(1, 17, BLOCK).tolist(),
+                rng.choice(3, BLOCK, p=KINDS).tolist(),
                 strict=True,
             )
         )
@@ -96,42 +103,54 @@ class Market:
     def step(self, count: int) -> list[Event]:
         """The next `count` events, in order."""
         events: list[Event] = []
-        if not self._moving:
-            return events
         moving = self._moving
-        while count > 0:
+        limit = BASIS_BPS_MAX * 1e-4
+        while count > 0 and moving:
             if self._position >= len(self._block):
                 self._draw()
             part = self._block[self._position : self._position + count]
             self._position += len(part)
             count -= len(part)
-            for number, common, own, size_a, size_b, width in part:
+            for number, common, own, size_a, size_b, width, step, kind in part:
                 listing = moving[number]
-                listing.coin.price *= 1.0 + common
-                basis = listing.basis * BASIS_KEEP + own
-                limit = BASIS_BPS_MAX * 1e-4
-                listing.basis = min(max(basis, -limit), limit)
-                self._requote(listing, size_a, size_b, width)
+                listing.update_id += step
                 self.events_made += 1
+                if kind == BID_SIZE:
+                    listing.bid_lots = int(listing.lots_typical * size_a) + 1
+                    events.append(Event(listing, self.events_made))
+                    continue
+                if kind == ASK_SIZE:
+                    listing.ask_lots = int(listing.lots_typical * size_b) + 1
+                    events.append(Event(listing, self.events_made))
+                    continue
+                coin = listing.coin
+                coin.price *= 1.0 + common
+                basis = listing.basis * BASIS_KEEP + own
+                if not -limit < basis < limit:
+                    basis = limit if basis > 0 else -limit
+                listing.basis = basis
+                middle = coin.price * listing.scale * (1.0 + basis + listing.offset)
+                bid = int(middle - 0.5 * width) or 1
+                listing.bid_ticks = bid
+                listing.ask_ticks = bid + width
+                typical = listing.lots_typical
+                listing.bid_lots = int(typical * size_a) + 1
+                listing.ask_lots = int(typical * size_b) + 1
                 events.append(Event(listing, self.events_made))
         return events
 
-    def _requote(self, listing: Listing, size_a: float, size_b: float, width: int) -> None:
-        """Quote around the price as it stands now."""
-        middle = listing.coin.price * listing.px_mul * (1.0 + listing.basis + listing.offset)
-        bid = int(middle * listing.px_pow - 0.5 * width)
-        if bid < 1:
-            bid = 1
+    def _requote(self, listing: Listing, share: float, width: int) -> None:
+        """Quote around the price as it stands now, outside the walk."""
+        middle = listing.coin.price * listing.scale * (1.0 + listing.basis + listing.offset)
+        bid = int(middle - 0.5 * width) or 1
         listing.bid_ticks = bid
         listing.ask_ticks = bid + width
-        typical = listing.lots_typical
-        listing.bid_lots = int(typical * (0.05 + 3.0 * size_a * size_a)) + 1
-        listing.ask_lots = int(typical * (0.05 + 3.0 * size_b * size_b)) + 1
-        listing.update_id += 1 + int(size_a * 16)
+        listing.bid_lots = listing.ask_lots = int(listing.lots_typical * share) + 1
+        listing.update_id += 1
 
     def force(self, listing: Listing) -> Event:
         """An event outside the walk: a planted leg moves, or goes back."""
-        self._requote(listing, 0.7, 0.7, 1)
+        self._requote(listing, 1.5, 1)
         self.events_made += 1
         return Event(listing, self.events_made)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 
-from spread_scanner.schema.enums import Direction
-from spread_scanner.schema.spread import BPS
+from spread_scanner.schema.enums import Direction, Market
+from spread_scanner.schema.spread import BPS, gross_bps
 from spread_scanner.sim.universe import Listing, Universe
 from spread_scanner.sim.wire import Encoder, Tick
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spread_scanner.sim.server import Connection
 
 NAN = float("nan")
+GUARD_BPS = 1e-6  # the cheap test may err by this much; the exact one follows it
 
 
 class Leg:
@@ -28,11 +29,13 @@ class Leg:
     __slots__ = (
         "ask",
         "bid",
+        "buys",
         "count",
         "forms",
         "listing",
         "pairs",
         "px_format",
+        "spelled",
         "sz_format",
         "tick",
     )
@@ -42,7 +45,9 @@ class Leg:
         self.bid = NAN  # per base unit
         self.ask = NAN
         self.tick: Tick | None = None
+        self.buys = listing.source.market == Market.SPOT
         self.count = 0
+        self.spelled: list[Any] = [-1, ""] * 4  # number and text of bid, size, ask, size
         self.pairs: list[Pair] = []
         # Who listens, by form of the channel: the encoder and the connections.
         self.forms: dict[str, tuple[Encoder, list[Connection]]] = {}
@@ -54,7 +59,7 @@ class Leg:
 class Pair:
     """One direction of one coin; `row` is the interval it stands in, if any."""
 
-    __slots__ = ("direction", "futures", "peak", "row", "spot", "symbol", "threshold")
+    __slots__ = ("direction", "futures", "guard", "peak", "row", "spot", "symbol", "threshold")
 
     def __init__(
         self, direction: Direction, symbol: str, spot: Leg, futures: Leg, threshold: float
@@ -64,6 +69,7 @@ class Pair:
         self.spot = spot
         self.futures = futures
         self.threshold = threshold
+        self.guard = (threshold - GUARD_BPS) / BPS
         self.row: dict[str, Any] | None = None
         self.peak = NAN
 
@@ -96,23 +102,31 @@ class Truth:
         if path is not None:
             self._file = path.open("w", encoding="utf-8")
 
-    def sent(self, leg: Leg, tick: Tick) -> None:
-        """A quote went out; `stamp` follows with the time."""
-        listing = leg.listing
+    def sent(self, leg: Leg, tick: Tick, bid: float, ask: float) -> None:
+        """A quote went out, prices per base unit; `stamp` follows with the time."""
         leg.tick = tick
         leg.count += 1
-        leg.bid = float(tick.bid_px) / listing.px_mul if tick.bid_px else NAN
-        leg.ask = float(tick.ask_px) / listing.px_mul if tick.ask_px else NAN
-        for pair in leg.pairs:
-            ask = pair.spot.ask
-            gross = (pair.futures.bid - ask) / ask * BPS
-            if gross >= pair.threshold:
-                if pair.row is None:
-                    self._begin(pair, gross)
-                elif gross > pair.peak:
-                    pair.peak = gross
-            elif pair.row is not None:
-                self._finish(pair)
+        leg.bid = bid
+        leg.ask = ask
+        if leg.buys:
+            for pair in leg.pairs:
+                if pair.row is not None or pair.futures.bid - ask >= pair.guard * ask:
+                    self._judge(pair)
+        else:
+            for pair in leg.pairs:
+                spot_ask = pair.spot.ask
+                if pair.row is not None or bid - spot_ask >= pair.guard * spot_ask:
+                    self._judge(pair)
+
+    def _judge(self, pair: Pair) -> None:
+        gross = gross_bps(pair.spot.ask, pair.futures.bid)
+        if gross >= pair.threshold:
+            if pair.row is None:
+                self._begin(pair, gross)
+            elif gross > pair.peak:
+                pair.peak = gross
+        elif pair.row is not None:
+            self._finish(pair)
 
     def _begin(self, pair: Pair, gross: float) -> None:
         spot, futures = pair.spot, pair.futures

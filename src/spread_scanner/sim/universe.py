@@ -152,6 +152,7 @@ class Listing:
         exponent = math.floor(math.log10(unit))
         self.px_decimals = max(4 - exponent, 1)
         self.px_pow = 10**self.px_decimals
+        self.scale = float(multiplier * self.px_pow)  # from the coin's price to ticks
         self.contract_size, self.sz_decimals = _sizes(source, exponent)
         self.sz_pow = 10**self.sz_decimals
         self.sz_mul = self.contract_size * multiplier

@@ -7,6 +7,7 @@ does not change is prepared here.
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from spread_scanner.schema.enums import Exchange, Market
@@ -159,6 +160,7 @@ def _mexc_futures(listing: Listing) -> Encoder:
     return encode
 
 
+@lru_cache(maxsize=1 << 14)
 def varint(number: int) -> bytes:
     """Protobuf's base-128 integer."""
     out = bytearray()
