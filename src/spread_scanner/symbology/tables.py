@@ -7,7 +7,20 @@ in force and is replaced in one rename. A reader resolves the link once, so it s
 new set, never a mixture. metadata.json holds the generation and the checksum of every file.
 """
 
+import hashlib
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 from msgspec import Struct
+
+from spread_scanner.errors import TableError
+
+CURRENT = "current"
+SYMBOLS_BIN = "symbols.bin"
+DIRECTIONS_BIN = "directions.bin"
+METADATA_JSON = "metadata.json"
+FORMAT = 1
 
 
 class SymbolRow(Struct, frozen=True, array_like=True):
@@ -69,6 +82,8 @@ class Tables(Struct, frozen=True):
     directions: tuple[DirectionRow, ...]
     funding: tuple[FundingRow, ...]
     quarantine: tuple[QuarantineRow, ...]
+    # Symbols that left, the oldest leaver first: their ids are given again last, to them first.
+    freed: tuple[SymbolRow, ...] = ()
 
     def symbol_names(self) -> dict[int, str]:
         """symbol_id -> "BTC-USDT"."""
@@ -77,3 +92,106 @@ class Tables(Struct, frozen=True):
     def of_source(self, source_id: int) -> list[InstrumentRow]:
         """The listings of one source."""
         return [row for row in self.instruments if row.source_id == source_id]
+
+
+class SymbolsFile(Struct, frozen=True):
+    """symbols.bin, as msgpack."""
+
+    format: int
+    generation: int
+    symbols: tuple[SymbolRow, ...]
+    instruments: tuple[InstrumentRow, ...]
+    funding: tuple[FundingRow, ...]
+    freed: tuple[SymbolRow, ...]
+
+
+class DirectionsFile(Struct, frozen=True):
+    """directions.bin, as msgpack."""
+
+    format: int
+    generation: int
+    directions: tuple[DirectionRow, ...]
+    quarantine: tuple[QuarantineRow, ...]
+
+
+class Metadata(Struct, frozen=True):
+    """metadata.json: what the set is, and how to tell that it is whole."""
+
+    format: int
+    generation: int
+    created_wall_ns: int
+    created: str  # the same instant, for people
+    counts: dict[str, int]
+    sources: dict[str, str]  # state of each source when the set was made
+    sha256: dict[str, str]  # by file name
+
+
+Whole = TypeVar("Whole", SymbolsFile, DirectionsFile)
+
+
+def load(folder: Path) -> Tables:
+    """The set in force below the generated folder. Raises TableError that names the file.
+
+    `current` is resolved once: a set published meanwhile is not seen, and nothing is mixed.
+    """
+    link = folder / CURRENT
+    try:
+        chosen = folder / link.readlink()
+    except FileNotFoundError:
+        raise TableError("there are no tables yet: run pair-discovery", file=link) from None
+    except OSError as error:
+        raise TableError(f"not a link to a set of tables: {error.strerror}", file=link) from None
+    return load_set(chosen)
+
+
+def load_set(chosen: Path) -> Tables:
+    """One set's folder, checked against its checksums. Raises TableError that names the file."""
+    metadata_path = chosen / METADATA_JSON
+    try:
+        metadata = msgspec.json.decode(_bytes(metadata_path), type=Metadata)
+    except msgspec.DecodeError as error:
+        raise TableError(f"damaged: {error}", file=metadata_path) from None
+    if metadata.format != FORMAT:
+        raise TableError(
+            "of another format: run pair-discovery",
+            file=metadata_path,
+            format=metadata.format,
+            expected=FORMAT,
+        )
+    symbols = _checked(chosen / SYMBOLS_BIN, metadata, SymbolsFile)
+    directions = _checked(chosen / DIRECTIONS_BIN, metadata, DirectionsFile)
+    return Tables(
+        generation=metadata.generation,
+        created_wall_ns=metadata.created_wall_ns,
+        symbols=symbols.symbols,
+        instruments=symbols.instruments,
+        directions=directions.directions,
+        funding=symbols.funding,
+        quarantine=directions.quarantine,
+        freed=symbols.freed,
+    )
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TableError(f"cannot be read: {error.strerror}", file=path) from None
+
+
+def _checked(path: Path, metadata: Metadata, kind: type[Whole]) -> Whole:
+    data = _bytes(path)
+    if hashlib.sha256(data).hexdigest() != metadata.sha256.get(path.name):
+        raise TableError("does not match its checksum", file=path, bytes=len(data))
+    try:
+        whole = msgspec.msgpack.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise TableError(f"damaged: {error}", file=path) from None
+    if whole.generation != metadata.generation:
+        raise TableError(
+            "of another generation than its set",
+            file=path,
+            generation=whole.generation,
+            expected=metadata.generation,
+        )
+    return whole
