@@ -25,6 +25,7 @@ from spread_scanner.shm.layout import (
     DIRECTIONS_MAX,
     MAX_SYMBOLS_MAX,
     NUM_SOURCES_MAX,
+    PAUSED_AT,
     PAUSED_DIRECTIONS_AT,
     PAUSED_SOURCES_AT,
     PAUSED_SYMBOLS_AT,
@@ -68,6 +69,7 @@ class ControlSlot:
         self._held = held
         at = SLOTS_AT + number * SLOT_DTYPE.itemsize
         self._slot = held.array(SLOT_DTYPE, at, (1,))[0]
+        self.paused_at = at + PAUSED_AT  # for the engine's native loop
         self._ack_generation_at = at + ACK_GENERATION_AT
         self._switches = held.array(SWITCHES_DTYPE, SWITCHES_AT, (1,))[0]
         self.paused_sources = held.array(np.dtype("u1"), PAUSED_SOURCES_AT, (NUM_SOURCES_MAX,))

@@ -25,6 +25,10 @@ Every segment opens with the same header; its body depends on the kind:
     health             a row per process: head, counters, histograms                   the process
     control            switches; a slot per process: commands, answers            operator, process
 
+    why
+    | control line     |  128 B: head                                                  engine
+    | slots            |  evaluations, 128 B each, a sequence in the last word         engine
+
 Each offset is the previous one plus its size; nothing is written down twice. The numbers are
 pinned by tests/unit/shm/test_layout.py: changing one is a deliberate act that raises ABI_VERSION.
 """
@@ -37,7 +41,7 @@ import numpy as np
 
 from spread_scanner.schema.counters import COUNTERS_MAX, HISTOGRAMS_MAX
 from spread_scanner.schema.enums import DIRTY_READERS
-from spread_scanner.schema.records import QUOTE_DTYPE
+from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _core
 
 ABI_VERSION = 1
@@ -47,6 +51,7 @@ LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with 
 NUM_SOURCES_MAX = 64
 MAX_SYMBOLS_MAX = 16_384
 RING_SLOTS_MAX = 1 << 20
+EVALUATIONS_SLOTS_MAX = 1 << 20
 PROCESSES_MAX = 64
 DIRECTIONS_MAX = 64
 
@@ -59,6 +64,7 @@ class Kind(IntEnum):
     RING = 3
     HEALTH = 4
     CONTROL = 5
+    EVALUATIONS = 6
 
 
 class State(IntEnum):
@@ -165,6 +171,25 @@ class RingLayout:
         return self.slots_at + aligned(self.slots * self.record_bytes)
 
 
+@dataclass(frozen=True)
+class EvaluationsLayout:
+    """Offsets of the engine's kept evaluations."""
+
+    slots: int
+
+    @property
+    def control_at(self) -> int:
+        return HEADER_BYTES
+
+    @property
+    def slots_at(self) -> int:
+        return self.control_at + LINE
+
+    @property
+    def evaluations_bytes(self) -> int:
+        return self.slots_at + self.slots * EVALUATION_DTYPE.itemsize
+
+
 # A health row: what a process says of itself. Counters and histograms follow the head.
 ROW_HEAD_DTYPE = np.dtype(
     [
@@ -213,6 +238,7 @@ SLOT_DTYPE = np.dtype(
         ("ack_reserved", "V112"),
     ]
 )
+PAUSED_AT = 128  # within a slot; pinned by the layout test
 ACK_GENERATION_AT = 256  # within a slot; pinned by the layout test
 CONTROL_BYTES = SLOTS_AT + PROCESSES_MAX * SLOT_DTYPE.itemsize
 
@@ -222,6 +248,7 @@ def layout_hash() -> int:
     parts = (
         ABI_VERSION,
         QUOTE_DTYPE.descr,
+        EVALUATION_DTYPE.descr,
         HEADER_DTYPE.descr,
         ROW_HEAD_DTYPE.descr,
         SWITCHES_DTYPE.descr,
