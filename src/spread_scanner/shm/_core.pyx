@@ -680,10 +680,12 @@ cdef class RingConsumer:
                           write_pos=ss_ring_position(self.ring.control, 0),
                           read_pos=ss_ring_position(self.ring.control, 1))
 
-    def wait(self, double timeout_ms):
-        """Park until there is a record: True, or until the time-out: False. May wake early."""
+    def wait(self, double timeout_ms, uint64_t beyond=0):
+        """Park until there are more than `beyond` records: True, or until the time-out: False. May
+        wake early."""
         cdef int64_t timeout_ns = wait_ns(timeout_ms)
         cdef uint32_t key
+        cdef int64_t ready
         cdef int woken = 1
         with nogil:
             key = ss_wake_prepare(&self.ring.control.wake)
