@@ -161,6 +161,7 @@ class Adapter(Protocol):
     limits: Limits
     ping: PingRule
     binary: bool  # quotes arrive as binary frames (MEXC spot)
+    rest_weight_per_s: float  # REST weight that may be used per second
 
     def rest_base(self) -> str:
         """For example "https://api.binance.com", from the settings."""

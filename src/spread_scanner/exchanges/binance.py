@@ -48,6 +48,8 @@ TO_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}  # CJK
 SPOT_LIMITS = Limits(1_024, 200, 8_192, 4.0, 1.0, 86_400.0)
 FUTURES_LIMITS = Limits(200, 200, 8_192, 8.0, 1.0, 86_400.0)
 NO_PING = PingRule(None, 0.0)
+# 6,000 and 2,400 of weight a minute and address; the rest is left to others behind it.
+SPOT_REST_PER_S, FUTURES_REST_PER_S = 50.0, 20.0
 
 
 class BookTicker(Struct):
@@ -191,6 +193,7 @@ class Binance(wire.BaseAdapter):
         limits = FUTURES_LIMITS if self._futures else SPOT_LIMITS
         super().__init__(source, settings, limits, NO_PING)
         wire.channel_of(settings, source.label, [CHANNEL])
+        self.rest_weight_per_s = FUTURES_REST_PER_S if self._futures else SPOT_REST_PER_S
         self._api = "/fapi/v1" if self._futures else "/api/v3"
 
     def instruments_request(self) -> RestRequest:

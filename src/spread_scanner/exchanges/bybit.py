@@ -170,6 +170,8 @@ _envelope = wire.decoder(Envelope)
 class Bybit(wire.BaseAdapter):
     """Spot and linear share everything but the category and a few field names."""
 
+    rest_weight_per_s = 20.0  # of 120 a second and address
+
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         self._futures = source.market is Market.FUTURES
         super().__init__(source, settings, FUTURES_LIMITS if self._futures else SPOT_LIMITS, PING)

@@ -211,6 +211,7 @@ class MexcSpot(wire.BaseAdapter):
     """Spot: JSON answers, protobuf quotes."""
 
     binary = True
+    rest_weight_per_s = 20.0  # 500, or by another note 300, per 10 s
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, SPOT_LIMITS, SPOT_PING)
@@ -266,6 +267,8 @@ class MexcSpot(wire.BaseAdapter):
 
 class MexcFutures(wire.BaseAdapter):
     """Futures: JSON throughout, one symbol a request."""
+
+    rest_weight_per_s = 4.0  # 10 requests per 2 s
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, FUTURES_LIMITS, FUTURES_PING)

@@ -150,6 +150,8 @@ _answer = wire.decoder(Answer)
 class Okx(wire.BaseAdapter):
     """Spot and swap share the socket and the payloads; instruments differ."""
 
+    rest_weight_per_s = 8.0  # of 10 a second, endpoint and instrument type
+
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, LIMITS, PING)
         wire.channel_of(settings, source.label, [CHANNEL])

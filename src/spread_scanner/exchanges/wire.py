@@ -47,6 +47,7 @@ class BaseAdapter:
     """What the adapters of all exchanges do alike; see `Adapter` for what each method promises."""
 
     binary = False
+    rest_weight_per_s = 5.0
 
     def __init__(
         self, source: Source, settings: SourceSettings, limits: Limits, ping: PingRule

@@ -1,0 +1,182 @@
+"""Asking an exchange by REST: paced, retried with patience, and every failure typed.
+
+One client per source. A request that fails for a passing reason (rate limit, 5xx, time-out, cut
+or garbled body) is tried again after a capped, jittered back-off, or after exactly as long as
+Retry-After says; one that fails for good, or too often, is an ExchangeError with the evidence.
+Read by discovery.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self, TypeVar
+
+import httpx
+import stamina
+
+from spread_scanner.clock import NS_PER_S, Clock, SystemClock
+from spread_scanner.errors import BadMessage, ExchangeError
+from spread_scanner.exchanges.adapter import RestRequest
+
+T = TypeVar("T")
+
+BODY_BYTES_MAX = 64 << 20
+BACKOFF_S_MIN = 0.25
+# Statuses that pass: time-out, conflict of load, too early, too many, banned for a while. 403 is
+# what firewalls answer to a burst.
+PASSING = frozenset({403, 408, 418, 425, 429})
+
+
+class Source(Protocol):
+    """The part of an exchange's adapter that is needed here."""
+
+    rest_weight_per_s: float
+
+    def rest_base(self) -> str: ...
+
+
+class Patience(NamedTuple):
+    """How long one answer may take, how often it is asked for, how long the longest pause is."""
+
+    timeout_s: float
+    attempts_max: int
+    backoff_s_max: float
+
+
+class _Passing(ExchangeError):
+    """A failure worth another try; `wait_s` is what the exchange asked us to wait, if it did."""
+
+    def __init__(self, message: str, wait_s: float | None = None, **evidence: object) -> None:
+        super().__init__(message, **evidence)
+        self.wait_s = wait_s
+
+
+class RestClient:
+    """Use as an async context manager; requests of one client go out one after the other."""
+
+    def __init__(
+        self, source: Source, patience: Patience, proxy: str = "", clock: Clock | None = None
+    ) -> None:
+        self._base = source.rest_base()
+        self._weight_per_s = source.rest_weight_per_s
+        self._patience = patience
+        self._clock = clock or SystemClock()
+        self._client = httpx.AsyncClient(
+            http2=True,
+            proxy=proxy or None,
+            trust_env=False,  # a proxy is a setting of the source, not of the shell
+            timeout=patience.timeout_s,
+            headers={"accept": "application/json", "user-agent": "spread-scanner"},
+        )
+        self._free_ns = self._clock.mono_ns()
+        self.retries = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.aclose()
+
+    async def get(
+        self,
+        request: RestRequest,
+        parse: Callable[[bytes], T],
+        attempts_max: int | None = None,
+    ) -> T:
+        """The parsed answer. Raises ExchangeError when it cannot be had.
+
+        `parse` belongs to the attempt: a body that was cut off inside is asked for again.
+        """
+        patience = self._patience
+        try:
+            async for attempt in stamina.retry_context(
+                on=self._worth_a_try,
+                attempts=attempts_max or patience.attempts_max,
+                timeout=None,
+                wait_initial=min(BACKOFF_S_MIN, patience.backoff_s_max),
+                wait_max=patience.backoff_s_max,
+                wait_jitter=min(1.0, patience.backoff_s_max / 2),
+            ):
+                with attempt:
+                    self.retries += attempt.num > 1
+                    return await self._attempt(request, parse)
+        except (BadMessage, ExchangeError) as error:
+            raise _final(error, self._base + request.path) from error
+        raise AssertionError("a retry loop ends by an answer or an error")
+
+    def _worth_a_try(self, error: Exception) -> bool | float:
+        if isinstance(error, BadMessage):
+            return True
+        if not isinstance(error, _Passing):
+            return False
+        if error.wait_s is None:
+            return True
+        # Asking before the time is up prolongs a ban; waiting for hours is not our business.
+        return error.wait_s if error.wait_s <= self._patience.backoff_s_max else False
+
+    async def _attempt(self, request: RestRequest, parse: Callable[[bytes], T]) -> T:
+        await self._pace(request.weight)
+        try:
+            async with asyncio.timeout(self._patience.timeout_s):
+                status, headers, body = await self._fetch(request)
+        except TimeoutError:
+            raise _Passing("no answer in time", timeout_s=self._patience.timeout_s) from None
+        except httpx.TransportError as error:
+            raise _Passing(f"{type(error).__name__}: {error}") from None
+        except (httpx.InvalidURL, httpx.DecodingError) as error:
+            raise ExchangeError(f"{type(error).__name__}: {error}") from None
+        if status == httpx.codes.OK:
+            try:
+                return parse(body)
+            except ExchangeError as error:
+                # Some say "too many requests" in an envelope of status 200, each in its own words.
+                refused = _Passing(f"refused: {error.message}")
+                refused.evidence.update(error.evidence)
+                raise refused from None
+        if status in PASSING or status >= 500:
+            wait_s = self._retry_after_s(headers)
+            raise _Passing("refused for now", wait_s, status=status, raw=body)
+        raise ExchangeError("refused", status=status, raw=body)
+
+    async def _fetch(self, request: RestRequest) -> tuple[int, httpx.Headers, bytes]:
+        url = self._base + request.path
+        body = bytearray()
+        async with self._client.stream("GET", url, params=request.params) as answer:
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                if len(body) > BODY_BYTES_MAX:
+                    raise ExchangeError("the answer is too long", bytes_max=BODY_BYTES_MAX)
+            return answer.status_code, answer.headers, bytes(body)
+
+    async def _pace(self, weight: int) -> None:
+        """Wait until earlier requests are paid for; this one is paid by the next."""
+        now_ns = self._clock.mono_ns()
+        start_ns = max(now_ns, self._free_ns)
+        self._free_ns = start_ns + int(weight / self._weight_per_s * NS_PER_S)
+        if start_ns > now_ns:
+            await asyncio.sleep((start_ns - now_ns) / NS_PER_S)
+
+    def _retry_after_s(self, headers: httpx.Headers) -> float | None:
+        """Retry-After in seconds, given as a number or as a date; None where there is none."""
+        text = headers.get("retry-after", "").strip()
+        if not text:
+            return None
+        try:
+            seconds = float(text)
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(text).timestamp() - self._clock.wall_ns() / NS_PER_S
+            except ValueError:
+                return None
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _final(error: BadMessage | ExchangeError, url: str) -> ExchangeError:
+    return ExchangeError(error.message, **{"url": url, **error.evidence})
