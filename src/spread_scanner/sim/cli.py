@@ -11,10 +11,11 @@ import orjson
 import typer
 import uvloop
 
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SOURCE_BY_LABEL
 from spread_scanner.sim.configout import write_config
 from spread_scanner.sim.exchange import Exchange8, Options, sources_of
 from spread_scanner.sim.faults import check
+from spread_scanner.sim.flood import Flood, FloodOptions, flood
 from spread_scanner.sim.planting import Planting
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -126,12 +127,45 @@ async def _serve(options: Options, seconds: float | None, config_out: Path | Non
         "config": str(config_out) if config_out is not None else None,
         "sources": sources,
     }
-    sys.stdout.write(orjson.dumps(ready).decode() + "\n")
-    sys.stdout.flush()
+    _say(ready)
     try:
         await exchange.run(seconds)
     finally:
         await exchange.stop()
+
+
+@app.command("flood")
+def flood_command(
+    source: Annotated[str, typer.Option(help="Which source's frames.")],
+    rate: Annotated[float, typer.Option(help="Messages per second; 0: flat out.")] = 0.0,
+    seconds: Annotated[float, typer.Option(help="How long.")] = 5.0,
+    batch: Annotated[int, typer.Option(help="Frames per write.")] = 1_024,
+    port: Annotated[int, typer.Option(help="TCP port on loopback; 0: any free one.")] = 0,
+    seed: Annotated[int, typer.Option(help="As of the simulator beside it.")] = 1,
+    symbols: Annotated[int, typer.Option(help="As of the simulator beside it.")] = 300,
+    connections: Annotated[int, typer.Option(help="Subscribers to wait for.")] = 1,
+    messages: Annotated[int, typer.Option(help="End after so many; 0: by time.")] = 0,
+    linger_s: Annotated[float, typer.Option(help="Stay connected afterwards.")] = 10.0,
+    tls: Annotated[Path | None, typer.Option(help="PEM with certificate and key.")] = None,
+) -> None:
+    """Burst prebuilt frames of one source at whoever subscribes; report what was sent."""
+    if source not in SOURCE_BY_LABEL:
+        raise typer.BadParameter(f"unknown source: {source}")
+    options = FloodOptions(
+        source=source, rate=rate, seconds=seconds, batch=batch, port=port, seed=seed,
+        symbols=symbols, connections=connections, messages=messages, linger_s=linger_s, tls_pem=tls,
+    )  # fmt: skip
+
+    def started(sender: Flood) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: setattr(sender, "stopping", True))
+
+    flood(options, _say, started)
+
+
+def _say(payload: dict[str, Any]) -> None:
+    sys.stdout.write(orjson.dumps(payload).decode() + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:

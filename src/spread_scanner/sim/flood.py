@@ -1,0 +1,409 @@
+"""A sender that is never the bottleneck: prebuilt frames of one source in large writes.
+
+Waits for subscribers on a plain blocking socket (optionally TLS), answers as the exchange does,
+builds one block of frames per connection and sends it over and over. Between two rounds only the
+digits of the update ids change, and the time stamps every 100 ms, patched in place. At the end it
+says how much it sent and what the last quote of every symbol was. Used by the feed and e2e
+benchmarks; the market does not walk, so no spread opens.
+"""
+
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S, SystemClock
+from spread_scanner.sim.dialects import Dialect, Subscription, Talk, dialects
+from spread_scanner.sim.market import Market
+from spread_scanner.sim.rest import px, sz
+from spread_scanner.sim.universe import Listing, Universe
+from spread_scanner.sim.wire import Tick, encoder, varint
+
+CYCLE_DIGITS = 7
+INDEX_DIGITS = 5
+BLOCK_FRAMES_MIN = 1_024
+TS_STEP_MS = 128  # time stamps are patched this coarsely: the low seven bits of a varint stay
+LISTEN_EVERY_MS = 20
+
+
+@dataclass(frozen=True)
+class FloodOptions:
+    """What the command line sets. `rate` 0: as fast as the sockets take it."""
+
+    source: str
+    rate: float = 0.0
+    seconds: float = 5.0
+    batch: int = 1_024
+    port: int = 0
+    seed: int = 1
+    symbols: int = 300
+    connections: int = 1
+    settle_s: float = 0.5
+    linger_s: float = 10.0
+    messages: int = 0  # end after so many; 0: by time
+    tls_pem: Path | None = None
+
+
+class Built(NamedTuple):
+    """One frame of a block: which listing, which numbers."""
+
+    listing: Listing
+    bid_px: str
+    bid_sz: str
+    ask_px: str
+    ask_sz: str
+
+
+class Digits:
+    """Places in a block that hold the same changing bytes."""
+
+    def __init__(self, block: npt.NDArray[np.uint8], starts: list[int], text: bytes) -> None:
+        self._block = block
+        self._columns = [np.array(starts, dtype=np.intp) + n for n in range(len(text))]
+        self.text = text
+
+    def put(self, text: bytes) -> None:
+        """Write `text` over all of them, touching only the bytes that change."""
+        for column, old, new in zip(self._columns, self.text, text, strict=True):
+            if old != new:
+                self._block[column] = new
+        self.text = text
+
+
+def occurrences(data: bytes, text: bytes) -> Iterator[int]:
+    """Where `text` stands in `data`."""
+    at = data.find(text)
+    while at >= 0:
+        yield at
+        at = data.find(text, at + 1)
+
+
+class Block:
+    """Prebuilt frames of one connection's listings."""
+
+    def __init__(self, listings: list[Listing], frames_min: int, binary: bool) -> None:
+        self.built: list[Built] = []
+        self.cycle = 0
+        self._binary = binary
+        encoders = {listing: encoder(listing, form) for listing, form in _with_forms(listings)}
+        ts_ms = _aligned(SystemClock().wall_ns() // NS_PER_MS)
+        stamp, cycle = self._stamp(ts_ms), self._cycle_text(0)
+        data = bytearray()
+        self.offsets = [0]
+        ids: list[int] = []
+        stamps: list[int] = []
+        while len(self.built) < frames_min:
+            round_number = len(self.built) // len(listings)
+            for listing in listings:
+                tick, built = self._quote(listing, round_number, ts_ms)
+                frame = encoders[listing](tick)
+                number = f"{tick.update_id}".encode()
+                ids += [len(data) + at for at in occurrences(frame, number)]
+                stamps += [len(data) + at for at in occurrences(frame, stamp)]
+                data += frame
+                self.built.append(built)
+                self.offsets.append(len(data))
+        self.view = memoryview(data)
+        block = np.frombuffer(data, dtype=np.uint8)
+        self._cycles = Digits(block, ids, cycle)
+        self._stamps = Digits(block, stamps, stamp)
+        self._stamped_ms = ts_ms
+
+    def _quote(self, listing: Listing, round_number: int, ts_ms: int) -> tuple[Tick, Built]:
+        """Base quote, a tick up or down and another size each round; widths do not change."""
+        shift = (0, 1, 0, -1)[round_number % 4]
+        bid, ask = listing.bid_ticks + shift, listing.ask_ticks + shift
+        built = Built(
+            listing,
+            px(listing, max(bid, 1)),
+            sz(listing, listing.bid_lots + round_number % 7),
+            px(listing, max(ask, 2)),
+            sz(listing, listing.ask_lots + round_number % 5),
+        )
+        update_id = self._id(0, len(self.built))
+        return Tick(update_id, *built[1:], ts_ms, update_id), built
+
+    def _cycle_text(self, cycle: int) -> bytes:
+        return b"%0*d" % (CYCLE_DIGITS, 10 ** (CYCLE_DIGITS - 1) + cycle)
+
+    def _id(self, cycle: int, index: int) -> int:
+        return int(f"{10 ** (CYCLE_DIGITS - 1) + cycle}{index:0{INDEX_DIGITS}d}")
+
+    def _stamp(self, ts_ms: int) -> bytes:
+        """The bytes that all time stamps of a quote share, however the dialect offsets them."""
+        return varint(ts_ms)[1:] if self._binary else str(ts_ms)[:-2].encode()
+
+    def next_cycle(self, now_ms: int) -> None:
+        """New ids for all frames; new time stamps now and then."""
+        self.cycle += 1
+        self._cycles.put(self._cycle_text(self.cycle))
+        if now_ms - self._stamped_ms >= TS_STEP_MS:
+            self._stamped_ms = now_ms
+            self._stamps.put(self._stamp(_aligned(now_ms)))
+
+    def last(self, position: int) -> dict[Listing, tuple[Built, int]]:
+        """The last quote of every listing when `position` frames of this cycle have gone out."""
+        found: dict[Listing, tuple[Built, int]] = {}
+        cycles = [(self.cycle, range(position))]
+        if self.cycle:
+            cycles.insert(0, (self.cycle - 1, range(position, len(self.built))))
+        for cycle, indices in cycles:
+            for index in indices:
+                found[self.built[index].listing] = (self.built[index], self._id(cycle, index))
+        return found
+
+
+def _with_forms(listings: list[Listing]) -> Iterator[tuple[Listing, str]]:
+    for listing in listings:
+        yield listing, "10ms" if listing.label == "mexc-spot" else "combined"
+
+
+def _aligned(ms: int) -> int:
+    """A time whose low digits and low bits leave room for the few ms that dialects subtract."""
+    for candidate in range(ms, ms - 400, -1):
+        if candidate % 100 >= 10 and candidate % 128 >= 10:
+            return candidate
+    return ms
+
+
+class Subscriber:
+    """One client: handshake, subscriptions, then a block and a position in it."""
+
+    def __init__(self, sock: socket.socket, dialect: Dialect, number: int) -> None:
+        self.sock = sock
+        self._dialect = dialect
+        self._ws = ServerProtocol(max_size=1 << 20)
+        self.listings: dict[Listing, None] = {}
+        self.talk = Talk(f"flood-{number}", True, self._carry, self._leave)
+        self.shaken = False
+        self.open = True
+        self.block: Block | None = None
+        self.position = 0
+        self.sent = 0
+
+    def _carry(self, subscription: Subscription) -> None:
+        self.listings[subscription.listing] = None
+
+    def _leave(self, subscription: Subscription) -> None:
+        self.listings.pop(subscription.listing, None)
+
+    def hear(self, now_ms: int) -> bool:
+        """Read what is there and answer it; True if there was anything."""
+        heard = False
+        while self.open and (self._pending() or select.select([self.sock], [], [], 0)[0]):
+            try:
+                data = self.sock.recv(65_536)
+            except (ssl.SSLWantReadError, ConnectionError):
+                data = b""
+            if not data:
+                self.open = False
+                break
+            heard = True
+            self._ws.receive_data(data)
+            for event in self._ws.events_received():
+                self._take(event, now_ms)
+            for piece in self._ws.data_to_send():
+                if piece:
+                    self.sock.sendall(piece)
+        return heard
+
+    def _pending(self) -> bool:
+        return isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
+
+    def _take(self, event: object, now_ms: int) -> None:
+        if isinstance(event, Request):
+            self._ws.send_response(self._ws.accept(event))
+            self.shaken = True
+        elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+            text = bytes(event.data).decode("utf-8", "replace")
+            for answer in self._dialect.hear(self.talk, text, now_ms):
+                self._ws.send_text(answer.encode())
+
+    def burst(self, count: int, now_ms: int) -> int:
+        """Send the next `count` frames of the block, or what is left of it."""
+        block = self.block
+        if block is None:
+            return 0
+        if self.position >= len(block.built):
+            self.position = 0
+            block.next_cycle(now_ms)
+        end = min(self.position + count, len(block.built))
+        try:
+            self.sock.sendall(block.view[block.offsets[self.position] : block.offsets[end]])
+        except ConnectionError:
+            self.open = False
+            return 0
+        done = end - self.position
+        self.position = end
+        self.sent += done
+        return done
+
+
+class Flood:
+    """Accept, wait, burst, report."""
+
+    def __init__(self, options: FloodOptions) -> None:
+        self._options = options
+        self._clock = SystemClock()
+        universe = Universe(options.seed, options.symbols)
+        Market(universe)  # gives every listing its first quote
+        self._dialect = dialects(universe, set())[options.source]
+        self._subscribers: list[Subscriber] = []
+        self._context: ssl.SSLContext | None = None
+        if options.tls_pem is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(options.tls_pem)
+        self._listener = socket.create_server(("127.0.0.1", options.port), backlog=64)
+        self._listener.setblocking(False)
+        self.port = int(self._listener.getsockname()[1])
+        self.stopping = False
+
+    @property
+    def ws_url(self) -> str:
+        return f"{'wss' if self._context else 'ws'}://127.0.0.1:{self.port}"
+
+    def _now_ms(self) -> int:
+        return self._clock.wall_ns() // NS_PER_MS
+
+    def _accept(self) -> bool:
+        try:
+            sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return False
+        sock.setblocking(True)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        try:
+            secured = self._context.wrap_socket(sock, server_side=True) if self._context else sock
+        except (ssl.SSLError, ConnectionError):
+            sock.close()
+            return False
+        number = len(self._subscribers) + 1
+        self._subscribers.append(Subscriber(secured, self._dialect, number))
+        return True
+
+    def wait(self) -> None:
+        """Until enough connections have subscribed and nothing new came for a while."""
+        options = self._options
+        last_ns = self._clock.mono_ns()
+        while not self.stopping:
+            news = self._accept()
+            for subscriber in self._subscribers:
+                news |= subscriber.hear(self._now_ms())
+            now = self._clock.mono_ns()
+            if news:
+                last_ns = now
+            self._subscribers = [s for s in self._subscribers if s.open]
+            ready = [s for s in self._subscribers if s.listings]
+            settled = now - last_ns >= options.settle_s * NS_PER_S
+            if len(ready) >= options.connections and settled:
+                return
+            if not news:
+                time.sleep(0.002)
+
+    def run(self) -> dict[str, Any]:
+        """Burst for the configured time; returns the report."""
+        options = self._options
+        live = [s for s in self._subscribers if s.listings]
+        for subscriber in live:
+            listings = [listing for listing in subscriber.listings if listing.moves]
+            frames = max(BLOCK_FRAMES_MIN, options.batch)
+            if listings:
+                subscriber.block = Block(listings, frames, options.source == "mexc-spot")
+        start_ns = self._clock.mono_ns()
+        sent = self._burst(live, start_ns)
+        took_s = (self._clock.mono_ns() - start_ns) / NS_PER_S
+        return {
+            "source": options.source,
+            "sent": sent,
+            "seconds": took_s,
+            "per_s": sent / took_s if took_s else 0.0,
+            "connections": len(live),
+            "last": [row for subscriber in live for row in _last_rows(subscriber)],
+        }
+
+    def _burst(self, live: list[Subscriber], start_ns: int) -> int:
+        options = self._options
+        end_ns = start_ns + int(options.seconds * NS_PER_S)
+        sent, listened_ns = 0, start_ns
+        while not self.stopping and any(s.open and s.block for s in live):
+            now_ns = self._clock.mono_ns()
+            if now_ns >= end_ns or (options.messages and sent >= options.messages):
+                break
+            if options.rate > 0:
+                ahead_s = sent / options.rate - (now_ns - start_ns) / NS_PER_S
+                if ahead_s > 0:
+                    time.sleep(min(ahead_s, 0.01))
+                    continue
+            now_ms = self._now_ms()
+            if now_ns - listened_ns >= LISTEN_EVERY_MS * NS_PER_MS:
+                listened_ns = now_ns
+                for subscriber in live:
+                    subscriber.hear(now_ms)
+            for subscriber in live:
+                if subscriber.open:
+                    count = options.batch
+                    if options.messages:
+                        count = min(count, options.messages - sent)
+                    sent += subscriber.burst(count, now_ms) if count > 0 else 0
+        return sent
+
+    def linger(self) -> None:
+        """Stay connected, answering, until the clients go or the time is over."""
+        end_ns = self._clock.mono_ns() + int(self._options.linger_s * NS_PER_S)
+        while not self.stopping and self._clock.mono_ns() < end_ns:
+            for subscriber in self._subscribers:
+                subscriber.hear(self._now_ms())
+            if not any(subscriber.open for subscriber in self._subscribers):
+                return
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        for subscriber in self._subscribers:
+            subscriber.sock.close()
+        self._listener.close()
+
+
+def _last_rows(subscriber: Subscriber) -> Iterator[dict[str, Any]]:
+    block = subscriber.block
+    if block is None or not subscriber.sent:
+        return
+    for listing, (built, update_id) in block.last(subscriber.position).items():
+        yield {
+            "source": listing.label,
+            "symbol": listing.symbol,
+            "exchange_symbol": listing.exchange_symbol,
+            "update_id": update_id,
+            "bid_px": built.bid_px,
+            "bid_sz": built.bid_sz,
+            "ask_px": built.ask_px,
+            "ask_sz": built.ask_sz,
+            "px_mul": listing.px_mul,
+            "sz_mul": listing.sz_mul,
+        }
+
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def flood(options: FloodOptions, say: Report, started: Callable[[Flood], None]) -> None:
+    """The whole life of one sender; `say` gets the ready line and the report."""
+    sender = Flood(options)
+    started(sender)
+    try:
+        say({"ready": True, "port": sender.port, "ws_url": sender.ws_url})
+        sender.wait()
+        say(sender.run())
+        sender.linger()
+    finally:
+        sender.close()
