@@ -1,0 +1,1 @@
+"""What the operator touches: shm-init, the supervisor and spread-ctl."""

@@ -1,0 +1,33 @@
+"""Every benchmark runs with small parameters, so that none rots; nothing is asserted about time."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+BENCH = Path(__file__).parents[1] / "bench"
+GROUPS = sorted(path.stem.removeprefix("bench_") for path in BENCH.glob("bench_*.py"))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_benchmark_group_runs_small_and_verifies_itself(group: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "spread_scanner.ops.bench", group, "--json", "--small"],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+        cwd=BENCH.parents[1],
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+    assert lines[0]["name"] == "machine"
+    figures = lines[1:]
+    assert figures
+    for figure in figures:
+        assert set(figure) == {
+            "name", "unit", "value", "p50", "p99", "floor", "peers", "params",
+        }  # fmt: skip
+        assert figure["value"] > 0, figure
