@@ -175,6 +175,15 @@ class Health:
             },
         )
 
+    def buckets(self, process: str) -> dict[str, np.ndarray]:
+        """Copies of a process's raw histograms, to add up or to subtract; `latency` reads one."""
+        number = find_slot(self._held, process, self._name_at)
+        if number is None:
+            return {}
+        counts = self._row_array(number, ROW_HISTOGRAMS_AT, HISTOGRAMS_MAX * BUCKETS)
+        histograms = counts.reshape(HISTOGRAMS_MAX, BUCKETS)
+        return {row.label: histograms[row.histogram_id].copy() for row in histograms_of(process)}
+
     def read_all(self) -> list[ProcessHealth]:
         return [self.read(name) for name in self.names()]
 

@@ -10,6 +10,7 @@ then releases them; what it had not released is there again after its crash.
 Want two readers? Make two rings.
 """
 
+import zlib
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -108,7 +109,7 @@ class SignalRing:
             _segment_name(namespace, name),
             Kind.RING,
             layout.ring_bytes,
-            [slots, record_dtype.itemsize, start],
+            [slots, record_dtype.itemsize, start, _record_hash(record_dtype)],
             fill=fill,
         )
         return cls(namespace, name, held, record_dtype)
@@ -215,16 +216,21 @@ def _attach(
         timeout_s=timeout_s,
         expect_bytes=_ring_bytes,
     )
-    if held.params[1] != dtype.itemsize:
-        found = held.params[1]
+    found, expected = held.params[1::2][:2], [dtype.itemsize, _record_hash(dtype)]
+    if found != expected:
         held.close()
         raise WrongSegment(
-            "the ring holds records of another size",
+            "the ring holds other records: (bytes, hash of the fields)",
             segment=held.name,
             found=found,
-            expected=dtype.itemsize,
+            expected=expected,
         )
     return held
+
+
+def _record_hash(dtype: np.dtype) -> int:
+    """Changes with any field of a record, also where its size stays the same."""
+    return zlib.crc32(repr(dtype.descr).encode())
 
 
 def _ring_bytes(params: list[int]) -> int:

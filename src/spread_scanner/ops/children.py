@@ -1,0 +1,170 @@
+"""Child processes of the supervisor: found, started, waited for, ended.
+
+A child gets a process group of its own, so that Ctrl-C reaches the supervisor alone and children
+end in order; and the kernel kills it when its supervisor dies, however that happens. What it says
+goes to <data>/logs/<process>.log, in JSON.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import spread_scanner
+from spread_scanner.errors import SpreadError
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)  # loaded here: not between fork and exec
+
+BACKOFF_S_MIN = 0.25
+BACKOFF_S_MAX = 10.0
+SETTLED_S = 30.0  # a child that lived this long begins again with the shortest pause
+
+
+class NoSuchBin(SpreadError):
+    """A process's executable is not installed."""
+
+
+def command_of(process: str) -> list[str]:
+    """How to start a process: the repository's bins/, or those beside this interpreter."""
+    prefix = Path(sys.executable).parent  # not resolved: a venv's python is a link to the system's
+    for folder in (
+        Path(spread_scanner.__file__).parents[2] / "bins",
+        prefix,
+        prefix.parent / "bins",
+        prefix.parent.parent / "bins",
+    ):
+        if (folder / process).is_file():
+            return [sys.executable, str(folder / process)]
+    raise NoSuchBin("the executable of a process is not installed", process=process)
+
+
+class Child:
+    """One child process over all its lives."""
+
+    def __init__(
+        self,
+        name: str,
+        environ: Mapping[str, str],
+        log_path: Path,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.log_path = log_path
+        self.starts = 0
+        self.last_exit: int | None = None
+        self._environ = environ
+        self._arguments = list(arguments)
+        self._running: subprocess.Popen[bytes] | None = None
+        self._started_s = 0.0
+        self._backoff_s = BACKOFF_S_MIN
+        self._due_s = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return self._running.pid if self._running is not None else None
+
+    @property
+    def restarts(self) -> int:
+        return max(self.starts - 1, 0)
+
+    @property
+    def stdout(self) -> "subprocess.Popen[bytes] | None":
+        return self._running
+
+    def start(self, *, keep_stdout: bool = False) -> None:
+        """Begin a life. With `keep_stdout` its output is read by us instead of logged."""
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        parent = os.getpid()
+        with self.log_path.open("ab") as log:
+            self._running = subprocess.Popen(
+                [*command_of(self.name), *self._arguments],
+                env=dict(self._environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if keep_stdout else log,
+                stderr=log,
+                process_group=0,
+                preexec_fn=lambda: _die_with(parent),
+            )
+        self.starts += 1
+        self._started_s = time.monotonic()
+
+    def read_line(self, timeout_s: float) -> bytes:
+        """The first line of a child started with `keep_stdout`; empty when it ends before."""
+        if self._running is None or self._running.stdout is None:
+            return b""
+        stream = self._running.stdout
+        os.set_blocking(stream.fileno(), False)
+        deadline = time.monotonic() + timeout_s
+        line = b""
+        while time.monotonic() < deadline and not line.endswith(b"\n"):
+            part = stream.read(65_536) or b""
+            line += part
+            if not part and self.ended() is not None:
+                break
+            if not part:
+                time.sleep(0.005)
+        return line
+
+    def ended(self) -> int | None:
+        """The exit code of the current life once it is over (negative: by a signal)."""
+        if self._running is None:
+            return self.last_exit
+        code = self._running.poll()
+        if code is None:
+            return None
+        self.last_exit = code
+        if self._running.stdout is not None:
+            self._running.stdout.close()
+        self._running = None
+        lived_s = time.monotonic() - self._started_s
+        if lived_s >= SETTLED_S:
+            self._backoff_s = BACKOFF_S_MIN
+        self._due_s = time.monotonic() + self._backoff_s
+        self._backoff_s = min(2 * self._backoff_s, BACKOFF_S_MAX)
+        return code
+
+    @property
+    def due(self) -> bool:
+        """Whether the pause before the next life is over."""
+        return self._running is None and time.monotonic() >= self._due_s
+
+    @property
+    def lived_s(self) -> float:
+        return time.monotonic() - self._started_s
+
+    def signal(self, number: signal.Signals) -> None:
+        if self._running is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._running.send_signal(number)
+
+
+def _die_with(parent: int) -> None:
+    """Runs in the child before exec: be killed when the supervisor is gone."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+
+
+def end_all(children: Sequence[Child], deadline_s: float) -> list[str]:
+    """Ask children to end and wait; who has not by the deadline is killed, and named."""
+    for child in children:
+        # A stopped process (SIGSTOP) cannot obey: let it go on first.
+        child.signal(signal.SIGTERM)
+        child.signal(signal.SIGCONT)
+    while any(child.ended() is None for child in children if child.starts):
+        if time.monotonic() >= deadline_s:
+            break
+        time.sleep(0.005)
+    late = [child for child in children if child.starts and child.ended() is None]
+    for child in late:
+        child.signal(signal.SIGKILL)
+    for child in late:
+        while child.ended() is None:
+            time.sleep(0.001)
+    return [child.name for child in late]

@@ -1,0 +1,82 @@
+"""Looks on at the signal ring without taking part in it.
+
+The ring has one reader, the tracker; a second one would steal its records. But a record stays in
+its slot until the producer comes round again, so an onlooker that comes often enough sees all.
+"""
+
+from typing import Self
+
+import numpy as np
+
+from spread_scanner.schema.enums import DIRECTIONS, SignalKind
+from spread_scanner.shm import SignalRing
+
+SIGNALS = "signals"
+
+
+class SignalTail:
+    """New signals since the last look. `missed` counts those that were overwritten before."""
+
+    def __init__(self, ring: SignalRing, since: int) -> None:
+        self._ring = ring
+        self._next = since
+        self.missed = 0
+
+    @classmethod
+    def attach(cls, namespace: str, *, last: int | None = None) -> Self:
+        """From the beginning, or with `last` from that many signals ago."""
+        ring = SignalRing.attach(namespace, SIGNALS)
+        since = 0 if last is None else max(ring.position - last, 0)
+        return cls(ring, since)
+
+    def take(self) -> np.ndarray:
+        """What was pushed since the last call, oldest first: SIGNAL_DTYPE records."""
+        first, records = self._ring.past(self._next)
+        self.missed += first - self._next
+        self._next = first + len(records)
+        return records
+
+    @property
+    def dropped(self) -> int:
+        """Signals that the full ring refused."""
+        return self._ring.counters().dropped
+
+    @property
+    def in_ring(self) -> int:
+        """Signals that the tracker has not taken yet."""
+        return self._ring.counters().in_ring
+
+    @property
+    def retired(self) -> bool:
+        return self._ring.retired
+
+    def close(self) -> None:
+        self._ring.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def signal_row(record: np.void, symbols: dict[int, str]) -> dict[str, object]:
+    """A signal as a plain dict, with names for its numbers."""
+    symbol_id = int(record["symbol_id"])
+    return {
+        "seq": int(record["seq"]),
+        "kind": SignalKind(int(record["kind"])).name.lower(),
+        "symbol": symbols.get(symbol_id, f"#{symbol_id}"),
+        "direction": DIRECTIONS[int(record["direction_id"])].label,
+        "ts_engine_ns": int(record["ts_engine"]),
+        "gross_bps": float(record["gross_bps"]),
+        "fees_bps": float(record["fees_bps"]),
+        "funding_bps": float(record["funding_bps"]),
+        "net_bps": float(record["net_bps"]),
+        "exit_bps": float(record["exit_bps"]),
+        "size_quote": float(record["size_quote"]),
+        "spot_ask_px": float(record["spot_ask_px"]),
+        "fut_bid_px": float(record["fut_bid_px"]),
+        "spot_age_ms": (int(record["ts_engine"]) - int(record["spot_ts_recv"])) / 1e6,
+        "fut_age_ms": (int(record["ts_engine"]) - int(record["fut_ts_recv"])) / 1e6,
+    }

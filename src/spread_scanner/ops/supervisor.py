@@ -1,0 +1,328 @@
+"""The supervisor behind `spread-ctl up`: starts all processes in order and keeps them running.
+
+Order: shm-init, pair-discovery, the feeds, spread-engine, spread-tracker; each step waits until
+its processes run. What dies is started again after a pause that grows to a cap; what hangs (its
+heartbeat stopped) is killed and started again. At the end all stop in reverse order and the
+segments are removed. It has a row and a control slot itself, named "spread-ctl": `spread-ctl down`
+speaks to those, and a second supervisor of the same namespace finds them taken.
+
+One thread only: children must die with the thread that started them (children.py).
+"""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from spread_scanner import config
+from spread_scanner.errors import SpreadError
+from spread_scanner.ops.children import Child, end_all
+from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_SEGMENTS, Process
+from spread_scanner.schema.enums import SOURCES, ProcessState
+from spread_scanner.shm import Control, Health, segment
+from spread_scanner.shm.faults import NoSegment, NotReady, Retired
+from spread_scanner.shm.health import ProcessHealth
+
+NAME = "spread-ctl"
+SHM_INIT = "shm-init"
+DISCOVERY = "pair-discovery"
+DISCOVERY_PARTIAL = 3  # some exchange could not be reached; tables were written all the same
+TICK_S = 0.02
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 2.6
+HANG_S_MIN = 10.0
+EVENTS_KEPT = 200
+
+RUNS = {ProcessState.RUNNING, ProcessState.PAUSED, ProcessState.DEGRADED}
+
+
+class CannotStart(SpreadError):
+    """The system does not come up; the message names the process and its log."""
+
+
+class Event(NamedTuple):
+    """Something that happened to a process, for people."""
+
+    mono_ns: int
+    process: str
+    text: str
+
+
+class Outage(NamedTuple):
+    """A process was not running: from its death until it ran again (None: not yet)."""
+
+    process: str
+    start_mono_ns: int
+    end_mono_ns: int | None
+
+
+def stages_of(settings: config.Settings) -> list[list[str]]:
+    """The processes that stay, in order of start; those of one step start together."""
+    feeds = [source.process for source in SOURCES if settings.exchanges[source.label].enabled]
+    return [feeds, ["spread-engine"], ["spread-tracker"]]
+
+
+class Supervisor:
+    """Use: `with Supervisor(...) as s: s.start(); while not s.stopping: s.tick(); ...`."""
+
+    def __init__(
+        self,
+        settings: config.Settings,
+        environ: Mapping[str, str],
+        log: structlog.stdlib.BoundLogger,
+        *,
+        discover: bool = True,
+    ) -> None:
+        self.settings = settings
+        self.namespace = settings.config.system.namespace
+        self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self.outages: list[Outage] = []
+        self._stages = stages_of(settings)
+        self._environ = environ
+        self._log = log
+        self._discover = discover
+        self._stop_asked = False
+        self._link = contextlib.ExitStack()
+        self._process: Process | None = None
+        self.health: Health | None = None
+        self.children = {
+            name: self._child(name) for name in [name for step in self._stages for name in step]
+        }
+        self._hang_ns = int(
+            max(HANG_S_MIN, 5 * settings.config.system.heartbeat_ms_max / 1e3) * 1e9
+        )
+        self.on_wait: Callable[[], None] = lambda: None  # the screen draws while we wait
+
+    def _child(self, name: str) -> Child:
+        return Child(name, self._environ, self.log_path(name))
+
+    def log_path(self, process: str) -> Path:
+        return self.settings.data_dir / "logs" / f"{process}.log"
+
+    @property
+    def restarts(self) -> int:
+        return sum(child.restarts for child in self.children.values())
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop_asked or (self._process is not None and self._process.stopping)
+
+    def ask_to_stop(self) -> None:
+        """Safe from a signal handler."""
+        self._stop_asked = True
+
+    def start(self) -> None:
+        """Bring everything up. Raises CannotStart; returns early when asked to stop."""
+        self._refuse_when_up()
+        self._once(SHM_INIT, "the segments could not be made")
+        self._attach()
+        if self._discover:
+            self._find_pairs()
+        for step in self._stages:
+            if self.stopping:
+                return
+            for name in step:
+                self.children[name].start()
+            self._await_running(step)
+        if self._process is not None and not self.stopping:
+            self._process.state(ProcessState.RUNNING)
+
+    def tick(self) -> None:
+        """One turn: our own heartbeat and orders, then who died, then who is due again."""
+        self._beat()
+        for child in self.children.values():
+            if child.pid is not None:
+                self._look_after(child)
+            elif child.starts and child.due and not self.stopping:
+                child.start()
+                self._note(child.name, "started again", pid=child.pid)
+        time.sleep(TICK_S)
+
+    def stop(self) -> list[str]:
+        """End all in reverse order and remove the segments. Returns who had to be killed."""
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        if self._process is not None:
+            self._process.state(ProcessState.STOPPING)
+        killed: list[str] = []
+        for step in reversed(self._stages):
+            # Each step gets at most half of what is left, so that one that hangs leaves time.
+            left_s = deadline_s - time.monotonic()
+            step_deadline_s = deadline_s - left_s / 2
+            killed += end_all([self.children[name] for name in step], step_deadline_s)
+        if killed:
+            self._log.warning("killed, as they did not stop in time", processes=killed)
+        mine = self._process is not None
+        self._detach()
+        if mine:
+            # Also those that somebody only looks at: they are marked, so that he can tell.
+            for name in segment.names(self.namespace):
+                segment.remove(name)
+        else:
+            segment.clean(self.namespace)
+        return killed
+
+    def rows(self) -> list[ProcessHealth]:
+        """The health of everybody in the namespace."""
+        return self.health.read_all() if self.health is not None else []
+
+    def _refuse_when_up(self) -> None:
+        try:
+            with Health.attach(self.namespace, timeout_s=0) as health:
+                alive = [name for name in health.names() if health.alive(name)]
+        except (NoSegment, NotReady, Retired):
+            return
+        if alive:
+            raise CannotStart(
+                "the system is up already: stop it first (spread-ctl down), "
+                "or use another namespace",
+                namespace=self.namespace,
+                running=", ".join(alive),
+            )
+
+    def _once(self, name: str, failure: str, accepted: tuple[int, ...] = (EXIT_CLEAN,)) -> int:
+        """Run a process that ends by itself."""
+        child = self._child(name)
+        child.start()
+        while (code := child.ended()) is None:
+            self._turn()
+            if self.stopping:
+                end_all([child], time.monotonic() + 1.0)
+                return 0
+        if code not in accepted:
+            raise CannotStart(
+                failure, process=name, exit_code=code, log=child.log_path, said=_last(child)
+            )
+        return code
+
+    def _find_pairs(self) -> None:
+        try:
+            code = self._once(DISCOVERY, "no pairs were found", (0, DISCOVERY_PARTIAL))
+        except CannotStart as error:
+            if not (self.settings.generated_dir / "current").exists():
+                raise
+            self._note(DISCOVERY, "failed; the tables of its last run stay in force")
+            self._log.warning("discovery failed, going on with the old tables", why=str(error))
+            return
+        if code == DISCOVERY_PARTIAL:
+            self._note(DISCOVERY, "some exchange was not reached; its last known pairs are kept")
+
+    def _attach(self) -> None:
+        """Take our row and slot; also after the segments were replaced."""
+        self._detach()
+        self.health = self._link.enter_context(Health.attach(self.namespace))
+        control = self._link.enter_context(Control.attach(self.namespace))
+        row = self._link.enter_context(self.health.claim(NAME))
+        slot = self._link.enter_context(control.claim(NAME))
+        self._process = Process(NAME, self.settings, self._log, row, slot)
+        slot.ack(slot.generation())
+
+    def _detach(self) -> None:
+        if self._process is not None:
+            self._process.state(ProcessState.STOPPED)
+        self._link.close()
+        self._process = None
+        self.health = None
+
+    def _beat(self) -> None:
+        if self._process is None:
+            return
+        orders = self._process.poll()
+        if orders is not None:
+            self._process.applied(orders)
+        if self._process.retired and not self._stop_asked:
+            self._note(NAME, "the segments were replaced; attaching to the new ones")
+            with contextlib.suppress(NoSegment, NotReady, Retired):
+                self._attach()
+
+    def _turn(self) -> None:
+        self._beat()
+        self.on_wait()
+        time.sleep(TICK_S)
+
+    def _await_running(self, names: list[str]) -> None:
+        """Until all run. A process that ends at start is an error; a slow one is only named."""
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        waiting = set(names)
+        while waiting and not self.stopping and time.monotonic() < deadline_s:
+            self._turn()
+            for name in sorted(waiting):
+                child = self.children[name]
+                if (code := child.ended()) is not None:
+                    raise CannotStart(
+                        "a process ended while starting",
+                        process=name,
+                        exit_code=code,
+                        log=child.log_path,
+                        said=_last(child),
+                    )
+                if self._runs(child):
+                    waiting.discard(name)
+        for name in sorted(waiting):
+            if not self.stopping:
+                self._note(name, f"not running after {START_TIMEOUT_S:g} s; going on without it")
+
+    def _row(self, child: Child) -> ProcessHealth | None:
+        """The row of this very life of a child, or None when it has not come so far."""
+        if self.health is None or child.name not in self.health.names():
+            return None
+        row = self.health.read(child.name)
+        return row if row.pid == child.pid else None
+
+    def _runs(self, child: Child) -> bool:
+        row = self._row(child)
+        return row is not None and row.alive and row.state in RUNS
+
+    def _look_after(self, child: Child) -> None:
+        code = child.ended()
+        if code is not None:
+            self._note(child.name, _ending(code))
+            self.outages.append(Outage(child.name, time.monotonic_ns(), None))
+            if code == EXIT_SEGMENTS:
+                with contextlib.suppress(CannotStart):
+                    self._once(SHM_INIT, "the segments could not be made again")
+            return
+        row = self._row(child)
+        if row is not None and row.heartbeat_age_ns > self._hang_ns:
+            self._note(child.name, f"hangs: no heartbeat for {row.heartbeat_age_ns / 1e9:.1f} s")
+            end_all([child], time.monotonic())
+            self.outages.append(
+                Outage(child.name, time.monotonic_ns() - row.heartbeat_age_ns, None)
+            )
+        elif child.restarts and self._runs(child):
+            self._close_outages(child.name)
+
+    def _close_outages(self, process: str) -> None:
+        now_ns = time.monotonic_ns()
+        for number, outage in enumerate(self.outages):
+            if outage.process == process and outage.end_mono_ns is None:
+                self.outages[number] = outage._replace(end_mono_ns=now_ns)
+
+    def _note(self, process: str, text: str, **details: object) -> None:
+        self.events.append(Event(time.monotonic_ns(), process, text))
+        self._log.warning(text, about=process, **details)
+
+
+def _ending(code: int) -> str:
+    return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+
+
+def _last(child: Child) -> str:
+    """The last line that a process logged."""
+    try:
+        lines = child.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+@contextlib.contextmanager
+def running(supervisor: Supervisor) -> Iterator[Supervisor]:
+    """Whatever happens inside, everything is stopped and removed afterwards."""
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()
