@@ -496,7 +496,9 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
             _override(directions_raw, keys[1:], value, Directions, name)
         else:
             _override(config_raw, keys, value, Config, name)
-    config = _convert(_with_feeds(config_raw), Config, folder / "config.toml")
+    config = _convert(
+        _with_feeds(config_raw, folder / "config.toml"), Config, folder / "config.toml"
+    )
     exchanges = _convert(exchanges_raw, dict[str, SourceSettings], folder / "exchanges.toml")
     directions = _convert(directions_raw, Directions, folder / "directions.toml")
     settings = Settings(folder, config, exchanges, directions)
@@ -518,7 +520,7 @@ def _read(path: Path, *, required: bool) -> dict[str, Any]:
         raise ConfigError(f"not TOML: {error}", file=path) from None
 
 
-def _with_feeds(raw: dict[str, Any]) -> dict[str, Any]:
+def _with_feeds(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     """Turn [feed-binance-spot] sections into feeds, each on top of [feed]."""
     general = raw.get("feed", {})
     feeds = {}
@@ -528,7 +530,7 @@ def _with_feeds(raw: dict[str, Any]) -> dict[str, Any]:
         if name.startswith("feed-") and any(source.label == label for source in SOURCES):
             feeds[label] = {**general, **section}
         elif name == "feeds":
-            raise ConfigError("unknown section", section=name, allowed="feed-<source>")
+            raise ConfigError("unknown section", file=path, key=name, allowed="feed-<source>")
         else:
             rest[name] = section
     return {**rest, "feeds": feeds} if feeds else rest
@@ -657,6 +659,10 @@ def _conclude_directions(settings: Settings) -> None:
         pairs.append((label, symbol))
     for label, symbol in [("", ""), *pairs]:
         merged = directions.thresholds(label, symbol)
+        try:  # the overrides are checked for type only when read, for range when merged
+            msgspec.convert(msgspec.structs.asdict(merged), Thresholds)
+        except msgspec.ValidationError as error:
+            _fail(path, f"thresholds of {label or 'all'} {symbol or 'symbols'}", str(error))
         if merged.exit_bps > merged.enter_bps:
             _fail(
                 path,
