@@ -28,7 +28,7 @@ from spread_scanner.sim.rest import Answer, Rest
 from spread_scanner.sim.server import SWEEP_S, Connection
 from spread_scanner.sim.truth import NAN, Leg, Truth
 from spread_scanner.sim.universe import Listing, Universe
-from spread_scanner.sim.wire import Tick, encoder
+from spread_scanner.sim.wire import Tick, encoder, one_sided
 
 REMIND_S = 3.0  # Bybit repeats an unchanged quote
 LAG_S_MAX = 1.0  # further behind than this the schedule is moved, not caught up
@@ -82,6 +82,7 @@ class Exchange8:
         self.connections: set[Connection] = set()
         self.tick_number = 0
         self.messages = 0
+        self.rate = options.rate
         self._ms: dict[str, int] = {}
         self.tick_ns = int(options.tick_ms * NS_PER_MS)
         self.stopping = asyncio.Event()
@@ -336,8 +337,9 @@ class Exchange8:
     def deliver(self, leg: Leg, tick: Tick) -> None:
         """Write a quote to all who listen; the truth hears of it if anybody did."""
         reached = 0
-        for encode, connections in leg.forms.values():
-            frame = encode(tick)
+        for form, (encode, connections) in leg.forms.items():
+            both = tick[1] and tick[3]
+            frame = encode(tick) if both else one_sided(leg.listing, form, tick)
             for connection in connections:
                 if connection.frozen or connection.deaf:
                     continue
@@ -396,7 +398,7 @@ class Exchange8:
         self.faults.advance(elapsed)
         self.emit(self.planter.advance(elapsed))
         tick_s = self.tick_ns / NS_PER_S
-        due = int((number + 1) * options.rate * tick_s) - int(number * options.rate * tick_s)
+        due = int((number + 1) * self.rate * tick_s) - int(number * self.rate * tick_s)
         if due:
             self.emit(self.market.step(due))
         if self.playback.left:
@@ -408,6 +410,29 @@ class Exchange8:
             self._remind(number, REMIND_S / tick_s)
         self.tick_number += 1
         self._flush()
+
+    def refresh(self) -> None:
+        """Every listing is quoted anew: after this, who listens has the last word on all."""
+        self._ms = {label: self.now_ms(label) for label in RULES}
+        moving = [row for row in self.universe.listings if row.moves and not row.driven]
+        self.emit([self.market.force(listing) for listing in moving])
+
+    def quote(self, action: Mapping[str, Any]) -> None:
+        """One quote by hand; an empty price and size mean that the side is empty."""
+        names = ("bid_px", "bid_sz", "ask_px", "ask_sz")
+        for listing in self.universe.by_source[action["source"]]:
+            if action["symbol"] in (listing.symbol, listing.exchange_symbol):
+                listing.update_id += 1
+                bid_px, bid_sz, ask_px, ask_sz = (str(action[name]) for name in names)
+                now_ms = self.now_ms(listing.label)
+                self.emit_tick(
+                    listing,
+                    Tick(
+                        listing.update_id, bid_px, bid_sz, ask_px, ask_sz, now_ms, listing.update_id
+                    ),
+                )
+                return
+        raise ValueError(f"{action['source']} does not list {action['symbol']}")
 
     def _all_driven_heard(self) -> bool:
         return all(self.truth.legs[listing].forms for listing in self.playback.driven)

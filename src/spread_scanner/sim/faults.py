@@ -6,10 +6,9 @@ slow, gap, skew), connection faults act on sockets (freeze, half-open, close, cu
 the rest spoil REST answers or single symbols. Each leaves a row in the truth file.
 """
 
+import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from spread_scanner.sim.dialects import RULES
 from spread_scanner.sim.rest import Answer, too_many
@@ -48,12 +47,16 @@ class Window:
         return wanted is None or wanted in (leg.listing.symbol, leg.listing.exchange_symbol)
 
 
+def chance(leg: Leg, tick: Tick) -> float:
+    """Between 0 and 1, from the message alone: the same one is hit in every run."""
+    return zlib.crc32(f"{leg.listing.exchange_symbol}:{tick.update_id}".encode()) / 2**32
+
+
 class Bent:
     """The message faults of one source, applied to each quote in turn."""
 
-    def __init__(self, deliver: Callable[[Leg, Tick], None], rng: np.random.Generator) -> None:
+    def __init__(self, deliver: Callable[[Leg, Tick], None]) -> None:
         self._deliver = deliver
-        self._rng = rng
         self.windows: list[Window] = []
         self.waiting: list[tuple[float, Leg, Tick]] = []
         self._held: list[tuple[Leg, Tick]] = []
@@ -62,7 +65,7 @@ class Bent:
     def route(self, leg: Leg, tick: Tick) -> None:
         copies = 1
         for window in self.windows:
-            if not window.touches(leg) or self._rng.random() >= float(window.action.get("p", 1.0)):
+            if not window.touches(leg) or chance(leg, tick) >= float(window.action.get("p", 1.0)):
                 continue
             if window.what == "drop":
                 return
@@ -114,7 +117,6 @@ class Faults:
         self._bent: dict[str, Bent] = {}
         self._windows: list[Window] = []
         self._skew: dict[str, int] = {}
-        self._rng = np.random.default_rng([exchange.options.seed, 5])
         self._acts: dict[str, Callable[[Window], None]] = {
             "freeze": self._freeze,
             "half-open": self._half_open,
@@ -125,6 +127,12 @@ class Faults:
             "delist": self._delist,
             "refuse-symbol": self._refuse_symbol,
             "reset": self._reset,
+        }
+        self._plain: dict[str, Callable[[Action], None]] = {
+            "play": lambda _: exchange.playback.begin(exchange.elapsed_s()),
+            "rate": lambda action: setattr(exchange, "rate", float(action["rate"])),
+            "refresh": lambda _: exchange.refresh(),
+            "quote": exchange.quote,
         }
         for action in self._script:
             check(action)
@@ -212,8 +220,8 @@ class Faults:
                 str(action.get("leg", "futures")),
             )
             return
-        if what == "play":
-            self._exchange.playback.begin(self._exchange.elapsed_s())
+        if what in self._plain:
+            self._plain[what](action)
             return
         now_s = self._exchange.elapsed_s()
         end_s = now_s + float(action["for_s"]) if "for_s" in action else None
@@ -228,7 +236,7 @@ class Faults:
             window.action.setdefault("left", int(window.action.get("count", 10)))
             bent = self._bent.get(window.label)
             if bent is None:
-                bent = self._bent[window.label] = Bent(self._exchange.deliver, self._rng)
+                bent = self._bent[window.label] = Bent(self._exchange.deliver)
                 bent.now_s = self._exchange.elapsed_s()
             bent.windows.append(window)
         act = self._acts.get(window.what)
@@ -281,6 +289,7 @@ class Faults:
     def _close(self, window: Window) -> None:
         for connection in self._struck(window):
             if window.action.get("abort"):
+                connection.part()
                 connection.transport.abort()
             else:
                 connection.hang_up(int(window.action.get("code", 1001)), "going away")
@@ -290,7 +299,7 @@ class Faults:
         for connection in self._struck(window):
             half = text_frame(b'{"stream":"btcusdt@bookTicker","data":{"u":1' + b" " * 80)[:40]
             connection.transport.write(b"".join([*connection.out, half]))
-            connection.out.clear()
+            connection.part()
             connection.transport.close()
 
     def _poison(self, window: Window) -> None:
@@ -322,7 +331,7 @@ class Faults:
 
 KNOWN = {
     *MESSAGE_FAULTS, "freeze", "half-open", "close", "cut", "poison", "skew", "delist",
-    "refuse-symbol", "reset", "refuse", "rest", "plant", "play",
+    "refuse-symbol", "reset", "refuse", "rest", "plant", "play", "rate", "refresh", "quote",
 }  # fmt: skip
 NEEDS = {
     "plant": ("symbol", "direction"),
@@ -330,6 +339,9 @@ NEEDS = {
     "delist": ("source", "symbol"),
     "refuse-symbol": ("source", "symbol"),
     "play": (),
+    "refresh": (),
+    "rate": ("rate",),
+    "quote": ("source", "symbol", "bid_px", "bid_sz", "ask_px", "ask_sz"),
 }
 
 

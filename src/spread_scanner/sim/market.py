@@ -155,6 +155,5 @@ class Market:
         return Event(listing, self.events_made)
 
     def repeat(self, listing: Listing) -> Event:
-        """The same quote once more, same update id (Bybit's reminder, OKX's idle repeat)."""
-        self.events_made += 1
+        """The same quote once more, same update id; counts nothing, for who listens decides it."""
         return Event(listing, self.events_made)

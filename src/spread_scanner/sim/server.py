@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import h11
-from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from spread_scanner.sim.dialects import RULES, Binance, HangUp, Rules, Subscription, Talk
@@ -61,13 +61,13 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._exchange.connections.discard(self)
-        for subscription in list(self.subscriptions):
-            self._leave(subscription)
+        self.part()
         if self._ws is not None:
             self._exchange.closed(self)
 
     def pause_writing(self) -> None:
         self._exchange.slow_reader(self)
+        self.part()
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -232,22 +232,29 @@ class Connection(asyncio.Protocol):
 
     def say(self, text: str) -> None:
         """A text frame outside the market stream."""
-        if self._ws is not None and not self.transport.is_closing() and not self.deaf:
+        if self._ws is None or self.transport.is_closing() or self.deaf:
+            return
+        if self._ws.state is State.OPEN:
             self._ws.send_text(text.encode())
             self._pass_on()
             self._spoke_s = self._exchange.mono_s()
 
     def hang_up(self, code: int, reason: str) -> None:
         """A close frame, then the end."""
+        if self._ws is None or self.transport.is_closing():
+            return
         self._exchange.counts["hang_ups"] += 1
-        if self._ws is not None and not self.transport.is_closing():
-            self.out.clear()
-            try:
-                self._ws.send_close(code, reason)
-                self._pass_on()
-            except ProtocolError:
-                pass  # already closing
-            self.transport.close()
+        self.part()
+        if self._ws.state is State.OPEN and not self.deaf:
+            self._ws.send_close(code, reason)
+            self._pass_on()
+        self.transport.close()
+
+    def part(self) -> None:
+        """From now on nothing is sent here: the next quotes go to others, or to nobody."""
+        self.out.clear()
+        for subscription in list(self.subscriptions):
+            self._leave(subscription)
 
     def flush(self, mono_s: float) -> None:
         """Everything prepared in this tick goes out in one write."""

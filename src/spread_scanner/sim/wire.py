@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
+import orjson
+
 from spread_scanner.schema.enums import Exchange, Market
 from spread_scanner.sim.universe import Listing
 
@@ -201,3 +203,45 @@ def _mexc_spot(listing: Listing, form: str) -> Encoder:
         return binary_frame(start + varint(t[5]) + body_key + varint(len(body)) + body)
 
     return encode
+
+
+def one_sided(listing: Listing, form: str, tick: Tick) -> bytes:
+    """A quote with an empty side, as each exchange says it. Rare, so it is not prepared."""
+    exchange, market = listing.source.exchange, listing.source.market
+    if exchange == Exchange.BINANCE:
+        return _binance(listing, form)(_filled(tick, "0.00000000"))
+    if exchange == Exchange.MEXC and market == Market.SPOT:
+        return _mexc_spot_partial(listing, form, tick)
+    frame = encoder(listing, form)(_filled(tick, "1"))
+    message = orjson.loads(frame[_head_size(frame) :])
+    data = message["data"][0] if exchange == Exchange.OKX else message["data"]
+    short = exchange == Exchange.BYBIT
+    if not tick.bid_px:
+        data["b" if short else "bids"] = []
+    if not tick.ask_px:
+        data["a" if short else "asks"] = []
+    return text_frame(orjson.dumps(message))
+
+
+def _filled(tick: Tick, filler: str) -> Tick:
+    """The same quote with a number where the side is empty."""
+    sides = (text or filler for text in (tick.bid_px, tick.bid_sz, tick.ask_px, tick.ask_sz))
+    bid_px, bid_sz, ask_px, ask_sz = sides
+    return tick._replace(bid_px=bid_px, bid_sz=bid_sz, ask_px=ask_px, ask_sz=ask_sz)
+
+
+def _head_size(frame: bytes) -> int:
+    return {126: 4, 127: 10}.get(frame[1], 2)
+
+
+def _mexc_spot_partial(listing: Listing, form: str, tick: Tick) -> bytes:
+    """Proto3: an empty string is not on the wire at all."""
+    sides = (tick.bid_px, tick.bid_sz, tick.ask_px, tick.ask_sz, str(tick.update_id))
+    body = b"".join(
+        length_delimited(field, unpadded(text).encode())
+        for field, text in enumerate(sides, 1)
+        if text
+    )
+    start = length_delimited(1, mexc_topic(listing.exchange_symbol, form).encode())
+    start += length_delimited(3, listing.exchange_symbol.encode()) + b"\x30" + varint(tick.ts_ms)
+    return binary_frame(start + length_delimited(315, body))
