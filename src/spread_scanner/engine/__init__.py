@@ -1,0 +1,1 @@
+"""spread-engine: from changed quotes to signals."""

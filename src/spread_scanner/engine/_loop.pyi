@@ -1,0 +1,34 @@
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from spread_scanner.shm._core import DirtyBitmap, Memory, RingProducer, Row
+from spread_scanner.shm._evaluations import EvaluationRows
+
+SIZES: Mapping[str, int]
+UNUSABLE: int
+COUNTERS: int
+
+class Loop:
+    pairs: np.ndarray
+    rescan_left: int
+    counts: tuple[int, ...]
+    def __init__(
+        self,
+        bitmap: DirtyBitmap,
+        producer: RingProducer,
+        kept: EvaluationRows,
+        row: Row,
+        control: Memory,
+        switches_at: Any,
+        *,
+        anchor_ns: int,
+        position: int,
+        instance: int,
+    ) -> None: ...
+    def load(self, pairs: np.ndarray, limits: Any, generation: int) -> None: ...
+    def run(self, budget_ns: int) -> None: ...
+    def step(self, now_mono_ns: int) -> bool: ...
+    def ask_rescan(self) -> None: ...
+    def take_longest_ns(self) -> int: ...

@@ -1,0 +1,113 @@
+"""The engine: the segments it holds, the plan in force, and the native loop between them.
+
+Writer:  of the signal ring's write end, the kept evaluations and its health row.
+Readers: the tracker pops the signals; spread-ctl why reads the evaluations.
+
+A start is a recovery: the bitmap is claimed again with everything dirty, no pair is in, so what
+stands is entered again; sequence numbers go on where the ring stands. A pair that leaves the tables
+at a reload is forgotten without a signal: the tracker closes what it holds of it.
+"""
+
+import contextlib
+from typing import NamedTuple, Self
+
+from spread_scanner.config import Settings
+from spread_scanner.engine import plan
+from spread_scanner.engine._loop import Loop
+from spread_scanner.shm.control import ControlSlot
+from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.faults import Retired
+from spread_scanner.shm.health import HealthRow
+from spread_scanner.shm.layout import (
+    PAUSED_DIRECTIONS_AT,
+    PAUSED_SOURCES_AT,
+    PAUSED_SYMBOLS_AT,
+    SWITCHES_AT,
+    SWITCHES_DTYPE,
+)
+from spread_scanner.shm.price_store import PriceStore
+from spread_scanner.shm.ring import SignalRing
+from spread_scanner.symbology.tables import Tables
+
+RING_NAME = "signals"
+READER = "engine"
+
+
+class SwitchesAt(NamedTuple):
+    """Where the native loop finds the operator's words in the control segment."""
+
+    generation: int
+    kill: int
+    paused: int
+    sources: int
+    directions: int
+    symbols: int
+
+
+class Engine:
+    """Holds the claims; `load` gives it work, `loop.run` or `loop.step` does it."""
+
+    def __init__(self, namespace: str, row: HealthRow, slot: ControlSlot) -> None:
+        self._plan: plan.Plan | None = None
+        self._row = row
+        with contextlib.ExitStack() as stack:
+            self._store = stack.enter_context(PriceStore.attach(namespace))
+            self._ring = stack.enter_context(SignalRing.attach(namespace, RING_NAME))
+            self._evaluations = stack.enter_context(Evaluations.attach(namespace))
+            self.bitmap = stack.enter_context(self._store.dirty(READER))
+            self.loop = Loop(
+                self.bitmap,
+                stack.enter_context(self._ring.producer()),
+                stack.enter_context(self._evaluations.writer()),
+                row,
+                slot.memory_segment.memory,
+                _switches_at(slot),
+                anchor_ns=self._store.clock.anchor_ns,
+                position=self._ring.position,
+                instance=self._store.instance_id & 0xFFFFFFFF,
+            )
+            self._held = stack.pop_all()
+
+    def load(self, settings: Settings, tables: Tables) -> int:
+        """Put tables and settings in force, keeping the state of pairs that stay; how many pairs.
+
+        Raises TableError when the tables do not fit the store; what was in force stays then.
+        """
+        new = plan.plan(settings, tables, self._store.max_symbols)
+        if self._plan is not None:
+            plan.carry(self._plan, new)
+        self.loop.load(new.pairs, plan.limits(settings), new.generation & 0xFFFFFFFF)
+        self._plan = new
+        self._row.generation(new.generation)
+        return len(new.pairs)
+
+    def wake(self) -> None:
+        """Interrupt a park; safe from another thread."""
+        self.bitmap.notify()
+
+    def check(self) -> None:
+        """Raise Retired when a segment has been replaced."""
+        for held in (self._store, self._ring, self._evaluations):
+            if held.retired:
+                raise Retired("the segments were replaced by a newer instance")
+
+    def close(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _switches_at(slot: ControlSlot) -> SwitchesAt:
+    fields = SWITCHES_DTYPE.fields or {}
+    return SwitchesAt(
+        generation=SWITCHES_AT + fields["generation"][1],
+        kill=SWITCHES_AT + fields["kill"][1],
+        paused=slot.paused_at,
+        sources=PAUSED_SOURCES_AT,
+        directions=PAUSED_DIRECTIONS_AT,
+        symbols=PAUSED_SYMBOLS_AT,
+    )
