@@ -5,6 +5,7 @@ by byte, and with other key order, white space, exponents, huge numbers and empt
 """
 
 import json
+import os
 import struct
 from collections.abc import Callable, Iterable, Mapping
 
@@ -26,6 +27,7 @@ Tables = Mapping[str, tuple[int, float, float]]
 SETTINGS = SourceSettings(rest_url="http://a.test", ws_url="ws://a.test")
 ADAPTERS: dict[str, Adapter] = {one.label: adapter_of(one, SETTINGS) for one in SOURCES}
 NATIVE_SHARE_MIN = 0.99
+EXAMPLES = 5_000 if os.environ.get("SPREAD_STRESS") == "long" else 150
 
 
 def native_of(label: str, tables: Tables) -> Decoder:
@@ -321,7 +323,9 @@ def mutated(frame: bytes, changes: list[tuple[str, float, int]]) -> bytes:
 
 
 @pytest.mark.parametrize("label", sorted(ADAPTERS))
-@settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
 @given(data=st.data())
 def test_generated_messages(label: str, data: st.DataObject) -> None:
     frame = data.draw(messages(label))
@@ -330,7 +334,9 @@ def test_generated_messages(label: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("label", sorted(ADAPTERS))
-@settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
 @given(data=st.data())
 def test_mutated_messages(label: str, data: st.DataObject) -> None:
     frame = mutated(data.draw(messages(label)), data.draw(mutations))
@@ -339,13 +345,13 @@ def test_mutated_messages(label: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("label", sorted(ADAPTERS))
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=EXAMPLES, deadline=None, database=None)
 @given(frame=st.binary(max_size=200))
 def test_binary_garbage(label: str, frame: bytes) -> None:
     check(label, NATIVE[label], TABLES, frame)
 
 
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=EXAMPLES, deadline=None, database=None)
 @given(frames=st.lists(st.binary(max_size=300), max_size=5))
 def test_length_prefixed_frames_come_back(frames: list[bytes]) -> None:
     data = b"".join(varint(len(frame)) + frame for frame in frames)
