@@ -1,0 +1,107 @@
+"""The units are right: systemd's own verifier has no complaint, and each unit is well shut in.
+
+Checked in a folder that stands for the root of a machine, laid out as deploy/setup.sh lays it out.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from spread_scanner.schema.enums import PROCESSES
+
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "systemd"
+EXPOSURE_MAX = 2.5
+VENDOR = Path("/usr/lib/systemd/system")
+SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None or not VENDOR.exists(),
+    reason="systemd-analyze is not installed",
+)
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("machine")
+    (root / "etc").mkdir()
+    for line, name in (
+        ("root:x:0:0::/:/bin/sh\nspread:x:990:990::/:/bin/false\n", "passwd"),
+        ("root:x:0:\nspread:x:990:\n", "group"),
+    ):
+        (root / "etc" / name).write_text(line)
+    vendor = root / VENDOR.relative_to("/")
+    shutil.copytree(VENDOR, vendor, symlinks=True, ignore_dangling_symlinks=True)
+    command = ["bash", str(ROOT / "deploy" / "setup.sh"), "--units-only", "--root", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    binaries = root / "opt/spread-scanner/venv/bin"
+    binaries.mkdir(parents=True)
+    for name in (*PROCESSES, "spread-ctl"):
+        (binaries / name).write_text("#!/bin/sh\n")
+        os.chmod(binaries / name, 0o755)
+    return root
+
+
+def test_every_process_has_its_unit_and_the_target_wants_it() -> None:
+    target = (UNITS / "spread-scanner.target").read_text()
+    for process in PROCESSES:
+        assert (UNITS / f"{process}.service").exists()
+        assert f"{process}.service" in target
+
+
+@needs_systemd
+def test_systemd_verifies_every_unit_without_a_word(machine: Path) -> None:
+    units = [*SERVICES, "spread-scanner.target", "spread-discovery.timer"]
+    done = subprocess.run(
+        ["systemd-analyze", f"--root={machine}", "--man=no", "verify", *units],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    ours = [line for line in done.stderr.splitlines() if any(unit in line for unit in units)]
+    assert not ours
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", SERVICES)
+def test_a_unit_is_exposed_as_little_as_promised(machine: Path, unit: str) -> None:
+    done = subprocess.run(
+        [
+            "systemd-analyze",
+            f"--root={machine}",
+            "--offline=yes",
+            "--no-pager",
+            "--json=short",
+            "security",
+            unit,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    rows = json.loads(done.stdout)
+    overall = sum(float(row["exposure"] or 0) for row in rows)
+    done = subprocess.run(
+        [
+            "systemd-analyze",
+            f"--root={machine}",
+            "--offline=yes",
+            "--no-pager",
+            f"--threshold={int(EXPOSURE_MAX * 10)}",
+            "security",
+            unit,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{unit}: {overall:.1f}\n{done.stdout[-600:]}"
