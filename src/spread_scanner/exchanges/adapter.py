@@ -152,6 +152,7 @@ class Limits(NamedTuple):
     requests_per_s_max: float
     connects_per_s_max: float
     lifetime_s: float | None  # the exchange's own cut; None: no cut
+    whole_request_refused: bool = False  # one bad topic: none of its request is subscribed
 
 
 class Adapter(Protocol):

@@ -47,11 +47,12 @@ PAGE_ROWS = "1000"
 # that is 500, whatever the symbols are. Spot takes 10 topics a request; the futures number is ours:
 # one bad topic refuses them all, and the batch has to be split to find it.
 REQUEST_BYTES_MAX = 21_000
-SPOT_LIMITS = Limits(500, 10, REQUEST_BYTES_MAX, 10.0, 1.5, None)
-FUTURES_LIMITS = Limits(500, 100, REQUEST_BYTES_MAX, 10.0, 1.5, None)
+SPOT_LIMITS = Limits(500, 10, REQUEST_BYTES_MAX, 10.0, 1.5, None, True)
+FUTURES_LIMITS = Limits(500, 100, REQUEST_BYTES_MAX, 10.0, 1.5, None, True)
 PING = PingRule('{"req_id":"ping","op":"ping"}', 20.0)
 
 REFUSED_TOPIC = re.compile(r"orderbook\.1\.([^\s,\]]+)")
+REFUSED_WHY = re.compile(r"^error:([^,]*)")
 
 
 class Book(Struct):
@@ -299,7 +300,9 @@ def _control_event(frame: bytes) -> Event:
     request_id = control.req_id or ""
     if control.success:
         return Ack(request_id)
-    return Refused(request_id, tuple(REFUSED_TOPIC.findall(message)), "", message)
+    why = REFUSED_WHY.match(message)
+    symbols = tuple(REFUSED_TOPIC.findall(message))
+    return Refused(request_id, symbols, why[1] if why else "", message)
 
 
 def _changed(

@@ -386,10 +386,11 @@ def _spot_control_event(frame: bytes) -> Event:
     request_id = "" if control.id is None else str(control.id)
     if control.msg == "PONG":
         return Notice(NoticeKind.PONG)
-    symbols = tuple(NAMED_TOPIC.findall(control.msg))
     if control.code != 0 or control.msg.startswith("Not "):
-        return Refused(request_id, symbols, str(control.code), control.msg)
-    return Ack(request_id, symbols)
+        # Behind the first list may stand the topics of the same request that were taken.
+        refused = tuple(NAMED_TOPIC.findall(control.msg.partition("]")[0]))
+        return Refused(request_id, refused, str(control.code), control.msg)
+    return Ack(request_id, tuple(NAMED_TOPIC.findall(control.msg)))
 
 
 def _futures_control_event(frame: bytes) -> Event:

@@ -141,7 +141,12 @@ CONTROL = [
     (
         "bybit-spot",
         "bybit/refused.json",
-        Refused("17", ("NOPEUSDT",), "", "error:handler not found,topic:orderbook.1.NOPEUSDT"),
+        Refused(
+            "17",
+            ("NOPEUSDT",),
+            "handler not found",
+            "error:handler not found,topic:orderbook.1.NOPEUSDT",
+        ),
     ),
     ("bybit-futures", "bybit/pong.json", Notice(NoticeKind.PONG)),
     ("okx-spot", "okx/ack.json", Ack("17", ("BTC-USDT",))),
@@ -215,6 +220,17 @@ def test_a_refusal_of_mexc_spot_is_told_by_its_text_only(
 
     assert isinstance(event, Refused)
     assert event.exchange_symbols == ("NOPEUSDT",)
+
+
+def test_a_mexc_refusal_names_the_refused_only(adapter_for: Adapters) -> None:
+    topic = "spot@public.aggre.bookTicker.v3.api.pb@10ms@"
+    text = f"Not Subscribed successfully! [{topic}A,{topic}B]. Reason: Blocked! Others: [{topic}C]."
+    frame = json.dumps({"id": 3, "code": 0, "msg": text}).encode()
+
+    (event,) = adapter_for("mexc-spot").parse(frame)
+
+    assert isinstance(event, Refused)
+    assert (event.request_id, event.exchange_symbols) == ("3", ("A", "B"))
 
 
 def test_text_pong_of_okx(adapter_for: Adapters) -> None:
