@@ -1,0 +1,140 @@
+"""What the exchanges answer by REST: instruments, quotes and funding of every source.
+
+Asks all sources side by side, each for one thing after the other, live or from saved files
+(discovery.saved); both go through the adapters' parsers. A source whose instruments or quotes
+cannot be had has failed, with the reason; funding is welcome but not needed.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from spread_scanner.errors import BadMessage, ExchangeError
+from spread_scanner.exchanges.adapter import (
+    Adapter,
+    Funding,
+    InstrumentPage,
+    RawInstrument,
+    RestQuote,
+    RestRequest,
+    Skipped,
+)
+from spread_scanner.schema.enums import Source
+
+T = TypeVar("T")
+
+PAGES_MAX = 50
+INSTRUMENTS = "instruments"
+TICKERS = "tickers"
+FUNDING = "funding"
+INTERVALS = "funding-intervals"
+KINDS = (INSTRUMENTS, TICKERS, FUNDING, INTERVALS)
+FUNDING_HOURS_USUAL = 8.0
+
+
+class Desk(Protocol):
+    """Where answers come from: one exchange's REST interface, or a folder."""
+
+    async def get(
+        self, kind: str, page: int, request: RestRequest, parse: Callable[[bytes], T], /
+    ) -> T:
+        """Raises ExchangeError when there is none."""
+
+
+@dataclass
+class Listed:
+    """All that one source said. `failure` is why it counts as unreachable, or empty."""
+
+    source: Source
+    instruments: list[RawInstrument] = field(default_factory=list)
+    quotes: dict[str, RestQuote] = field(default_factory=dict)
+    funding: dict[str, Funding] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+    unquoted: dict[str, str] = field(default_factory=dict)  # rows of the quote list without one
+    notes: list[str] = field(default_factory=list)
+    failure: str = ""
+
+    def mid(self, exchange_symbol: str) -> float:
+        """Mid price by REST, in the exchange's units; NaN where a side is missing."""
+        quote = self.quotes.get(exchange_symbol)
+        return (quote.bid_px + quote.ask_px) / 2 if quote is not None else math.nan
+
+
+async def ask_all(
+    adapters: Sequence[Adapter],
+    desks: Mapping[str, Desk],
+    done: Callable[[str, str], None],
+) -> list[Listed]:
+    """Every source side by side. `done` is told (source label, kind) as answers come in."""
+    asked = (_ask(adapter, desks[adapter.source.label], done) for adapter in adapters)
+    return list(await asyncio.gather(*asked))
+
+
+async def _ask(adapter: Adapter, desk: Desk, done: Callable[[str, str], None]) -> Listed:
+    listed = Listed(adapter.source)
+    label = adapter.source.label
+    try:
+        await _ask_instruments(adapter, desk, listed)
+        done(label, INSTRUMENTS)
+        quotes, skipped = await desk.get(
+            TICKERS, 1, adapter.tickers_request(), adapter.parse_tickers
+        )
+        listed.quotes = {quote.exchange_symbol: quote for quote in quotes}
+        listed.unquoted = {row.what: row.reason for row in skipped}
+    except (ExchangeError, BadMessage) as error:
+        listed.failure = str(error)
+        done(label, "failed")
+        return listed
+    done(label, TICKERS)
+    try:
+        await _ask_funding(adapter, desk, listed)
+    except (ExchangeError, BadMessage) as error:
+        listed.notes.append(f"expected funding is not known: {error}")
+    done(label, FUNDING)
+    return listed
+
+
+async def _ask_instruments(adapter: Adapter, desk: Desk, listed: Listed) -> None:
+    """Page after page; a listing that two pages name counts once."""
+    request: RestRequest | None = adapter.instruments_request()
+    seen: set[str] = set()
+    for page in range(1, PAGES_MAX + 1):
+        if request is None:
+            break
+        answer: InstrumentPage = await desk.get(
+            INSTRUMENTS, page, request, adapter.parse_instruments
+        )
+        for row in answer.instruments:
+            if row.exchange_symbol not in seen:
+                seen.add(row.exchange_symbol)
+                listed.instruments.append(row)
+        listed.skipped += answer.skipped
+        request = answer.next_request
+    else:
+        raise ExchangeError("the instrument list never ends", pages=PAGES_MAX)
+    if not listed.instruments:
+        raise ExchangeError("the instrument list is empty", skipped=len(listed.skipped))
+
+
+async def _ask_funding(adapter: Adapter, desk: Desk, listed: Listed) -> None:
+    request = adapter.funding_request()
+    if request is None:
+        return
+    # Where the quotes carry the funding, it is asked for with the same request.
+    kind = TICKERS if request == adapter.tickers_request() else FUNDING
+    rows = await desk.get(kind, 1, request, adapter.parse_funding)
+    hours: dict[str, float] = {}
+    intervals = adapter.funding_intervals_request()
+    if intervals is not None:
+        try:
+            hours = await desk.get(INTERVALS, 1, intervals, adapter.parse_funding_intervals)
+        except (ExchangeError, BadMessage) as error:
+            listed.notes.append(f"funding intervals are not known: {error}")
+        else:
+            rows = [
+                row._replace(interval_hours=hours.get(row.exchange_symbol, FUNDING_HOURS_USUAL))
+                for row in rows
+            ]
+    listed.funding = {row.exchange_symbol: row for row in rows}

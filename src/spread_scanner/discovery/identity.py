@@ -1,0 +1,152 @@
+"""Whether the two legs of a pair are one coin: the same ticker can be another coin elsewhere.
+
+The judge is the ratio of the legs' mid prices per base unit, as median over the validation window
+where the websocket quoted both, by REST otherwise. Outside the band the pair is quarantined with
+the prices and the reason. A ratio near a power of ten smells of a multiplier that nobody told us;
+the verdict proposes it, a person decides.
+"""
+
+import math
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from spread_scanner.config import Settings
+from spread_scanner.discovery.legs import Leg, Pair
+from spread_scanner.symbology.tables import Tables
+
+NEAR_POWER_PCT = 10.0
+
+# Mids per base unit on a grid over the validation window, NaN where nothing was quoted yet.
+Samples = Mapping[tuple[int, str], Sequence[float]]
+
+
+class Verdict(NamedTuple):
+    """`reason` is empty for a pair that may be traded."""
+
+    pair: Pair
+    spot_mid: float
+    futures_mid: float
+    ratio: float
+    band_pct: float
+    basis: str  # what the ratio rests on
+    reason: str
+    proposal: str = ""
+
+
+class _Measured(NamedTuple):
+    spot_mid: float
+    futures_mid: float
+    ratio: float
+    basis: str
+
+
+def judge(
+    pairs: Sequence[Pair], samples: Samples, settings: Settings, previous: Tables | None
+) -> list[Verdict]:
+    """One verdict per pair, in the same order."""
+    usual = _usual_mids(pairs, samples)
+    trusted = _trusted(previous)
+    return [_judge(pair, samples, settings, usual, trusted) for pair in pairs]
+
+
+def _judge(
+    pair: Pair,
+    samples: Samples,
+    settings: Settings,
+    usual: Mapping[str, float],
+    trusted: Collection[tuple[int, str]],
+) -> Verdict:
+    bands = settings.directions.symbols.identity_band_pct
+    band_pct = bands.get(pair.symbol, settings.config.pair_discovery.identity_band_pct)
+    found = _measured(pair, samples)
+    if not found.ratio > 0:
+        last_known = pair.spot.last_known or pair.futures.last_known
+        if last_known and (pair.direction.direction_id, pair.symbol) in trusted:
+            basis = "the previous tables, since there is no price now"
+            return Verdict(pair, *found[:3], band_pct, basis, "")
+        reason = f"no price of the {_priceless(found)} to compare"
+        return Verdict(pair, *found[:3], band_pct, found.basis, reason)
+    off_pct = (max(found.ratio, 1 / found.ratio) - 1) * 100
+    if off_pct <= band_pct:
+        return Verdict(pair, *found[:3], band_pct, found.basis, "")
+    reason = (
+        f"prices disagree by {off_pct:.3g} % (band {band_pct:g} %): "
+        f"{pair.spot.source.label} {found.spot_mid:.6g}, "
+        f"{pair.futures.source.label} {found.futures_mid:.6g}, by {found.basis}"
+    )
+    proposal = _proposal(pair, found, usual)
+    if proposal:
+        reason += f"; {proposal}"
+    return Verdict(pair, *found[:3], band_pct, found.basis, reason, proposal)
+
+
+def _measured(pair: Pair, samples: Samples) -> _Measured:
+    spot = np.asarray(samples.get(pair.spot.key, ()), dtype=float)
+    futures = np.asarray(samples.get(pair.futures.key, ()), dtype=float)
+    if spot.size and spot.size == futures.size:
+        both = np.isfinite(spot) & np.isfinite(futures)
+        if both.any():
+            ratio = float(np.median(spot[both] / futures[both]))
+            mids = float(np.median(spot[both])), float(np.median(futures[both]))
+            return _Measured(*mids, ratio, f"the median of {int(both.sum())} samples")
+    if pair.spot.mid > 0 and pair.futures.mid > 0:
+        return _Measured(
+            pair.spot.mid, pair.futures.mid, pair.spot.mid / pair.futures.mid, "one REST quote each"
+        )
+    # One leg by REST, the other by websocket: half a minute apart, better than nothing.
+    mids = _any_mid(pair.spot, samples), _any_mid(pair.futures, samples)
+    return _Measured(*mids, mids[0] / mids[1], "a REST quote and the websocket")
+
+
+def _any_mid(leg: Leg, samples: Samples) -> float:
+    heard = np.asarray(samples.get(leg.key, ()), dtype=float)
+    heard = heard[np.isfinite(heard)]
+    return float(np.median(heard)) if heard.size else leg.mid
+
+
+def _priceless(found: _Measured) -> str:
+    if not found.spot_mid > 0:
+        return "spot" if found.futures_mid > 0 else "spot and the perpetual"
+    return "perpetual"
+
+
+def _usual_mids(pairs: Sequence[Pair], samples: Samples) -> dict[str, float]:
+    """What most sources say a symbol costs."""
+    legs = {leg.key: leg for pair in pairs for leg in (pair.spot, pair.futures)}
+    mids: dict[str, list[float]] = {}
+    for leg in legs.values():
+        mid = _any_mid(leg, samples)
+        if mid > 0:
+            mids.setdefault(leg.symbol, []).append(mid)
+    return {symbol: statistics.median(found) for symbol, found in mids.items()}
+
+
+def _trusted(previous: Tables | None) -> set[tuple[int, str]]:
+    """(direction, symbol) of the previous tables."""
+    if previous is None:
+        return set()
+    names = previous.symbol_names()
+    return {(row.direction_id, names[id_]) for row in previous.directions for id_ in row.symbol_ids}
+
+
+def _proposal(pair: Pair, found: _Measured, usual: Mapping[str, float]) -> str:
+    """The multiplier that would explain the ratio, where a power of ten does."""
+    power = round(math.log10(found.ratio))
+    rest = found.ratio / 10.0**power
+    if power == 0 or max(rest, 1 / rest) - 1 > NEAR_POWER_PCT / 100:
+        return ""
+    middle = usual.get(pair.symbol, math.nan)
+    spot_away = abs(math.log(found.spot_mid / middle))
+    futures_away = abs(math.log(found.futures_mid / middle))
+    # The leg that stands apart from the other sources is suspect; between two, the dearer one.
+    apart = spot_away - futures_away
+    spot_is_suspect = apart > 1e-3 or (abs(apart) <= 1e-3 and power > 0)
+    suspect = pair.spot if spot_is_suspect else pair.futures
+    multiplier = suspect.px_div * 10.0 ** (power if spot_is_suspect else -power)
+    return (
+        f"a multiplier may be missing: [symbols.multiplier] "
+        f'"{suspect.source.label}:{suspect.exchange_symbol}" = {multiplier:.12g}'
+    )

@@ -1,0 +1,150 @@
+"""pair-discovery: one run from the exchanges' lists to a published set of tables.
+
+Exit codes: 0 done, 1 nothing reachable or nothing to publish (the old tables stay), 2 bad settings
+or usage, 3 published, but a source was away: its last known listings were kept or it is left out.
+
+Needs no shared memory: it runs before shm-init as well. Where the segments are there, it takes its
+row in health for the time of the run.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import structlog
+import typer
+import uvloop
+from rich.console import Console
+
+from spread_scanner import config
+from spread_scanner.config import Settings
+from spread_scanner.discovery.report import Findings, summary, texts
+from spread_scanner.discovery.run import Options, discover
+from spread_scanner.discovery.show import Bars, summary_tables
+from spread_scanner.errors import ConfigError, SpreadError
+from spread_scanner.runtime import logs
+from spread_scanner.schema.counters import DISCOVERY_COUNTERS
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.shm import Health
+from spread_scanner.shm.health import HealthRow
+from spread_scanner.symbology import publish
+
+NAME = "pair-discovery"
+EXIT_DONE, EXIT_FAULT, EXIT_SETTINGS, EXIT_PARTIAL = 0, 1, 2, 3
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def pair_discovery(
+    offline: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Read saved REST answers from this folder."
+        ),
+    ] = None,
+    no_validate: Annotated[
+        bool, typer.Option("--no-validate", help="Do not listen to the websockets.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON on stdout.")
+    ] = False,
+) -> None:
+    """Find out what is listed where, and publish the symbol and direction tables."""
+    raise typer.Exit(_run(Options(offline, not no_validate), as_json))
+
+
+def main() -> None:
+    """The bin's entry."""
+    app()
+
+
+def _run(options: Options, as_json: bool) -> int:
+    log = logs.set_up(NAME)
+    try:
+        settings = config.load()
+    except ConfigError as error:
+        log.error("bad settings", error=str(error))
+        return EXIT_SETTINGS
+    system = settings.config.system
+    log = logs.set_up(NAME, system.log_level, system.log_format)
+    with _health_row(settings) as row:
+        try:
+            findings = _discover(settings, options, log)
+        except SpreadError as error:
+            log.error("no new tables, the old ones stay", error=str(error))
+            if row is not None:
+                row.beat(ProcessState.FAILED, str(error))
+            return EXIT_SETTINGS if isinstance(error, ConfigError) else EXIT_FAULT
+        if row is not None:
+            _account(row, findings)
+    numbers = summary(findings)
+    if as_json:
+        sys.stdout.write(orjson.dumps(numbers).decode() + "\n")
+    else:
+        summary_tables(Console(stderr=True), numbers)
+    for warning in findings.warnings:
+        log.warning(warning)
+    log.info(
+        "published",
+        generation=numbers["generation"],
+        symbols=numbers["symbols"],
+        pairs=numbers["pairs"],
+        quarantined=len(numbers["quarantined"]),
+        folder=str(settings.generated_dir),
+    )
+    return EXIT_PARTIAL if findings.partial else EXIT_DONE
+
+
+def _discover(settings: Settings, options: Options, log: structlog.stdlib.BoundLogger) -> Findings:
+    folder = settings.generated_dir
+    with publish.exclusive(folder):
+        previous = publish.newest_intact(folder)
+        in_force = publish.generation_in_force(folder)
+        if in_force and (previous is None or previous.generation != in_force):
+            log.warning(
+                "the tables in force are damaged; ids are taken from the newest whole set",
+                in_force=in_force,
+                whole=previous.generation if previous is not None else None,
+            )
+        generation = publish.next_generation(folder)
+        with Bars(Console(stderr=True)) as bars:
+            findings = uvloop.run(discover(settings, options, previous, generation, bars))
+        publish.publish(folder, findings.tables, texts(findings), findings.states)
+    return findings
+
+
+@contextlib.contextmanager
+def _health_row(settings: Settings) -> Iterator[HealthRow | None]:
+    """This process's row, where there are segments and nobody else has it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            health = stack.enter_context(
+                Health.attach(settings.config.system.namespace, timeout_s=0.0)
+            )
+            row = stack.enter_context(health.claim(NAME))
+        except SpreadError:
+            row = None
+        if row is not None:
+            row.beat(ProcessState.RUNNING)
+        yield row
+
+
+def _account(row: HealthRow, findings: Findings) -> None:
+    tables = findings.tables
+    counts = {
+        "instruments": sum(len(answers.instruments) for answers in findings.listed),
+        "symbols": len(tables.symbols),
+        "quarantined": len(tables.quarantine),
+    }
+    failures = sum(bool(answers.failure) for answers in findings.listed)
+    for counter in DISCOVERY_COUNTERS:
+        if counter.label == "rest_failures":
+            row.add(counter.counter_id, failures)
+        else:
+            row.set(counter.counter_id, counts[counter.label])
+    row.generation(tables.generation)
+    row.beat(ProcessState.STOPPED, f"published generation {tables.generation}")

@@ -1,0 +1,192 @@
+"""What discovery found, for people: symbols.txt, directions.txt and validation_report.txt.
+
+The report names every instrument that an exchange listed and the tables do not hold, with the
+reason; who wonders where a coin is searches it for the coin.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.discovery.answers import Listed
+from spread_scanner.discovery.identity import Verdict
+from spread_scanner.discovery.legs import LeftOut, Leg
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Source
+from spread_scanner.symbology.tables import Tables
+
+
+@dataclass
+class Findings:
+    """Everything that one run learned; filled step by step, read here and by the summary."""
+
+    tables: Tables
+    listed: list[Listed]
+    legs: list[Leg]  # those in the tables
+    left_out: list[LeftOut]
+    verdicts: list[Verdict]
+    over: list[tuple[str, int]]
+    states: dict[str, str]  # of every source
+    validated: str  # how long the websockets were listened to, or why not
+    live: dict[str, int] = field(default_factory=dict)  # listings heard, by source label
+    quiet: list[Leg] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def partial(self) -> bool:
+        return any(state not in (OK, DISABLED) for state in self.states.values())
+
+
+OK = "ok"
+DISABLED = "disabled in the settings"
+
+
+def texts(findings: Findings) -> dict[str, str]:
+    """The text files of the set, by name."""
+    return {
+        "symbols.txt": _symbols(findings.tables),
+        "directions.txt": _directions(findings.tables),
+        "validation_report.txt": _report(findings),
+    }
+
+
+def summary(findings: Findings) -> dict[str, Any]:
+    """The numbers of one run, for programs and for the table at the end."""
+    tables = findings.tables
+    used = Counter(row.source_id for row in tables.instruments)
+    left = Counter(row.source.label for row in findings.left_out)
+    quiet = Counter(leg.source.label for leg in findings.quiet)
+    by_label = {row.source.label: row for row in findings.listed}
+    return {
+        "generation": tables.generation,
+        "symbols": len(tables.symbols),
+        "instruments": len(tables.instruments),
+        "pairs": sum(len(row.symbol_ids) for row in tables.directions),
+        "quarantined": [
+            {
+                "direction": DIRECTIONS[row.direction_id].label,
+                "symbol": row.symbol,
+                "reason": row.reason,
+            }
+            for row in tables.quarantine
+        ],
+        "over_the_limit": [symbol for symbol, _ in findings.over],
+        "partial": findings.partial,
+        "validated": findings.validated,
+        "warnings": findings.warnings,
+        "directions": {
+            DIRECTIONS[row.direction_id].label: len(row.symbol_ids) for row in tables.directions
+        },
+        "sources": {
+            source.label: {
+                "state": findings.states[source.label],
+                "listed": len(by_label[source.label].instruments)
+                if source.label in by_label
+                else 0,
+                "taken": used[source.source_id],
+                "heard": findings.live.get(source.label, 0),
+                "quiet": quiet[source.label],
+                "left_out": left[source.label],
+            }
+            for source in SOURCES
+        },
+    }
+
+
+def _symbols(tables: Tables) -> str:
+    places: dict[int, list[str]] = defaultdict(list)
+    for row in tables.instruments:
+        scale = "" if row.px_div == 1 else f" (x{row.px_div:g})"
+        places[row.symbol_id].append(f"{SOURCES[row.source_id].label}:{row.exchange_symbol}{scale}")
+    lines = [
+        f"{row.symbol_id}\t{row.symbol}\t{', '.join(places[row.symbol_id])}"
+        for row in tables.symbols
+    ]
+    return "\n".join(["# id, symbol, listings", *lines, ""])
+
+
+def _directions(tables: Tables) -> str:
+    names = tables.symbol_names()
+    lines = ["# direction (spot exchange, futures exchange), number of symbols, symbols"]
+    for row in tables.directions:
+        symbols = sorted(names[id_] for id_ in row.symbol_ids)
+        label = DIRECTIONS[row.direction_id].label
+        lines.append(f"{label}\t{len(symbols)}\t{' '.join(symbols)}")
+    return "\n".join([*lines, ""])
+
+
+def _report(findings: Findings) -> str:
+    tables = findings.tables
+    created = datetime.fromtimestamp(tables.created_wall_ns // NS_PER_S, UTC).isoformat()
+    numbers = summary(findings)
+    head = [
+        f"Generation {tables.generation}, {created}",
+        f"{numbers['symbols']} symbols, {numbers['instruments']} listings, "
+        f"{numbers['pairs']} pairs in {len(DIRECTIONS)} directions, "
+        f"{len(tables.quarantine)} pairs quarantined",
+        f"Websocket validation: {findings.validated}",
+    ]
+    sections = [
+        _section("Warnings", findings.warnings),
+        _section("Sources", [_source(label, row) for label, row in numbers["sources"].items()]),
+        _section(
+            "Quarantined: the prices of one name disagree",
+            [_quarantined(row) for row in findings.verdicts if row.reason],
+        ),
+        _section("Proposals", sorted({row.proposal for row in findings.verdicts if row.proposal})),
+        _section(
+            "Over the limit: no place left, fewest directions first to go",
+            [f"{symbol}: {count} directions" for symbol, count in findings.over],
+        ),
+        _section("Quiet: quoted by REST, silent on the websocket, kept", _named(findings.quiet)),
+        _section(
+            "Names: listings whose coin is not as it is spelled, or was in doubt",
+            [
+                f"{leg.source.label} {leg.exchange_symbol} is {leg.px_div:g} {leg.base}: {leg.why}"
+                for leg in findings.legs
+                if leg.why
+            ],
+        ),
+        _section("Left out", _left_out(findings.left_out)),
+        _section("Quoted, but in no instrument list", _unlisted(findings.listed)),
+    ]
+    return "\n".join([*head, *sections, ""])
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    body = [f"  {line}" for line in lines]
+    return "\n".join(["", f"{title} ({len(body)})", *body]) if body else f"\n{title}: none"
+
+
+def _source(label: str, row: dict[str, Any]) -> str:
+    return (
+        f"{label}: {row['state']}; {row['listed']} listed, {row['taken']} taken, "
+        f"{row['left_out']} left out, {row['heard']} heard, {row['quiet']} quiet"
+    )
+
+
+def _quarantined(row: Verdict) -> str:
+    return f"{row.pair.direction.label} {row.pair.symbol}: {row.reason}"
+
+
+def _named(legs: Iterable[Leg]) -> list[str]:
+    return [f"{leg.source.label} {leg.exchange_symbol} ({leg.symbol})" for leg in legs]
+
+
+def _left_out(rows: Sequence[LeftOut]) -> list[str]:
+    order: list[tuple[Source, str, str]] = sorted(rows)
+    return [f"{source.label} {name}: {reason}" for source, name, reason in order]
+
+
+def _unlisted(listed: Sequence[Listed]) -> list[str]:
+    lines = []
+    for row in listed:
+        if row.failure:
+            continue
+        named = {one.exchange_symbol for one in row.instruments}
+        named |= {one.what for one in row.skipped}
+        quoted = sorted((set(row.quotes) | set(row.unquoted)) - named)
+        lines += [f"{row.source.label} {name}" for name in quoted]
+    return lines
