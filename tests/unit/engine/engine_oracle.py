@@ -1,0 +1,175 @@
+"""What the engine should say, by brute force in numpy: every pair at every step, nothing kept but
+who is in. Knows nothing of dirty bits, rescans, sweeps or the plan's own arithmetic.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spread_scanner.config import Settings
+from spread_scanner.schema import spread
+from spread_scanner.schema.enums import DIRECTIONS, UNUSABLE, SignalKind
+from spread_scanner.schema.records import (
+    SIGNAL_DTYPE,
+    SIGNAL_FUNDING_UNKNOWN,
+    SIGNAL_LEG_LOST,
+)
+from spread_scanner.symbology.tables import Tables
+
+MS = 1_000_000
+
+
+@dataclass
+class Switches:
+    """What the operator has said."""
+
+    killed: bool = False
+    process: bool = False
+    sources: set[int] = field(default_factory=set)
+    directions: set[int] = field(default_factory=set)
+    symbols: set[int] = field(default_factory=set)
+
+
+class Oracle:
+    def __init__(
+        self, settings: Settings, tables: Tables, *, anchor_ns: int, instance: int
+    ) -> None:
+        self.anchor_ns, self.instance, self.generation = anchor_ns, instance, tables.generation
+        self.limits = settings.config.spread_engine
+        self.heartbeat_ns_max = settings.config.system.heartbeat_ms_max * MS
+        names = {row.symbol_id: row.symbol for row in tables.symbols}
+        pairs = [(row.direction_id, s) for row in tables.directions for s in row.symbol_ids]
+        ids = {name: number for number, name in names.items()}
+        kept_out = [(row.direction_id, ids[row.symbol]) for row in tables.quarantine]
+        pairs = sorted(pairs + kept_out)
+        self.direction, self.symbol = np.array(pairs).reshape(-1, 2).T
+        self.quarantined = np.array([pair in kept_out for pair in pairs])
+        self.spot = np.array([DIRECTIONS[d].spot.source_id for d in self.direction], int)
+        self.fut = np.array([DIRECTIONS[d].futures.source_id for d in self.direction], int)
+        found = [
+            settings.directions.thresholds(DIRECTIONS[d].label, names[s])
+            for d, s in zip(self.direction, self.symbol, strict=True)
+        ]
+        self.enter = np.array([row.enter_bps for row in found])
+        self.exit = np.array([row.exit_bps for row in found])
+        self.rise = np.array([row.resignal_step_bps for row in found])
+        self.cooldown = np.array([row.cooldown_ms * MS for row in found])
+        self.size_min = np.array([row.size_quote_min for row in found])
+        self.disabled = np.array([not row.enabled for row in found])
+        fees = {label: row.taker_fee_bps for label, row in settings.exchanges.items()}
+        self.fees = np.array(
+            [2 * (fees[DIRECTIONS[d].spot.label] + fees[DIRECTIONS[d].futures.label])
+             for d in self.direction]
+        )  # fmt: skip
+        rates = {(row.source_id, row.symbol_id): row for row in tables.funding}
+        self.funding = np.zeros(len(pairs))
+        self.funding_unknown = np.ones(len(pairs), bool)
+        for number, (source, symbol) in enumerate(zip(self.fut, self.symbol, strict=True)):
+            row = rates.get((source, symbol))
+            if row is not None and row.interval_hours:
+                hours = self.limits.funding_hours
+                self.funding[number] = -row.rate * 1e4 * hours / row.interval_hours
+                self.funding_unknown[number] = False
+        self.is_in = np.zeros(len(pairs), bool)
+        self.last = np.zeros(len(pairs))
+        self.exited = np.full(len(pairs), -(2**62))
+
+    def step(
+        self,
+        now_ns: int,
+        quotes: np.ndarray,
+        epochs: np.ndarray,
+        beats_ns: np.ndarray,
+        switches: Switches,
+    ) -> np.ndarray:
+        """Signals of one instant, by (direction, symbol); `seq` is left out."""
+        spot, fut = quotes[self.spot, self.symbol], quotes[self.fut, self.symbol]
+        with np.errstate(all="ignore"):
+            gross = spread.gross_bps(spot["ask_px"], fut["bid_px"])
+            closing = spread.exit_bps(spot["bid_px"], spot["ask_px"], fut["ask_px"])
+            net = gross - self.fees - self.funding
+            size = spread.size_quote(
+                spot["ask_px"], spot["ask_sz"], fut["bid_px"], fut["bid_sz"]
+            )
+        usable = self._usable(now_ns, spot, self.spot, epochs, beats_ns)
+        usable &= self._usable(now_ns, fut, self.fut, epochs, beats_ns)
+        blocked = self._blocked(switches)
+        self.is_in &= ~blocked
+        leave = self.is_in & ~(usable & (net >= self.exit))
+        skew = np.abs(spot["ts_recv"] - fut["ts_recv"])
+        fit = ~blocked & usable & (skew <= self.limits.skew_ms_max * MS) & (size >= self.size_min)
+        again = self.is_in & ~leave & fit & (net >= self.last + self.rise)
+        cool = now_ns - self.exited >= self.cooldown
+        enter = ~self.is_in & fit & cool & (net >= self.enter)
+        self.last = np.where(enter | again, net, self.last)
+        self.exited = np.where(leave, now_ns, self.exited)
+        self.is_in = (self.is_in | enter) & ~leave
+        kinds = np.select(
+            [enter, again, leave], [SignalKind.ENTER, SignalKind.RESIGNAL, SignalKind.EXIT], 0
+        )
+        flags = np.where(leave & ~usable, SIGNAL_LEG_LOST, 0)
+        flags |= np.where(self.funding_unknown, SIGNAL_FUNDING_UNKNOWN, 0)
+        values = {
+            "gross_bps": gross, "net_bps": net, "exit_bps": closing, "size_quote": size,
+            "fees_bps": self.fees, "funding_bps": self.funding, "symbol_id": self.symbol,
+            "direction_id": self.direction, "kind": kinds, "flags": flags,
+            "ts_trigger": np.maximum(spot["ts_recv"], fut["ts_recv"]),
+        }  # fmt: skip
+        return self._records(now_ns, spot, fut, values, kinds != 0)
+
+    def _usable(
+        self,
+        now_ns: int,
+        leg: np.ndarray,
+        source: np.ndarray,
+        epochs: np.ndarray,
+        beats_ns: np.ndarray,
+    ) -> np.ndarray:
+        alive = (beats_ns != 0) & (now_ns - beats_ns <= self.heartbeat_ns_max)
+        age = now_ns + self.anchor_ns - leg["ts_recv"]
+        good = (leg["flags"] & int(UNUSABLE)) == 0
+        good &= alive[source] & (leg["epoch"] >= epochs[source])
+        good &= age <= self.limits.stale_ms_max * MS
+        return np.asarray(good)
+
+    def _blocked(self, switches: Switches) -> np.ndarray:
+        blocked = self.quarantined | self.disabled
+        blocked = blocked | np.isin(self.spot, list(switches.sources))
+        blocked |= np.isin(self.fut, list(switches.sources))
+        blocked |= np.isin(self.direction, list(switches.directions))
+        blocked |= np.isin(self.symbol, list(switches.symbols))
+        return blocked | switches.killed | switches.process
+
+    def _records(
+        self,
+        now_ns: int,
+        spot: np.ndarray,
+        fut: np.ndarray,
+        values: dict[str, np.ndarray],
+        chosen: np.ndarray,
+    ) -> np.ndarray:
+        records = np.zeros(int(chosen.sum()), SIGNAL_DTYPE)
+        for name, column in values.items():
+            records[name] = column[chosen]
+        for leg, quotes in (("spot", spot), ("fut", fut)):
+            for name in ("bid_px", "bid_sz", "ask_px", "ask_sz", "ts_event", "ts_recv"):
+                records[f"{leg}_{name}"] = quotes[name][chosen]
+        records["mono_ns"] = now_ns
+        records["ts_engine"] = now_ns + self.anchor_ns
+        records["generation"] = self.generation
+        records["instance"] = self.instance
+        return records
+
+
+def sorted_without_seq(signals: np.ndarray) -> np.ndarray:
+    """By (direction, symbol), as the oracle gives them; a step has at most one signal of a pair."""
+    ordered = np.sort(signals, order=["direction_id", "symbol_id"])
+    ordered["seq"] = 0
+    return ordered
+
+
+def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
+    """Field for field, to the last bit; an absent price equals an absent price."""
+    assert len(found) == len(expected), (found, expected)
+    for name in SIGNAL_DTYPE.names or ():
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name, strict=True)

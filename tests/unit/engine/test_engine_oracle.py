@@ -1,0 +1,248 @@
+"""The native engine and the numpy oracle say the same, signal for signal and field for field."""
+
+import gzip
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_bed import FAR_MS, NAME, START_NS, Bed, settings, tables
+from engine_oracle import Oracle, Switches, assert_same, sorted_without_seq
+from hypothesis import HealthCheck, given
+from hypothesis import settings as trials
+from hypothesis import strategies as st
+
+from spread_scanner.config import ThresholdOverride
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, QuoteFlag
+from spread_scanner.shm import segment
+from spread_scanner.symbology.tables import FundingRow, QuarantineRow
+
+SYMBOLS = 2
+RECORDINGS = Path(os.environ.get("SPREAD_DATA", Path(__file__).parents[4] / "shared" / "data"))
+_numbers = itertools.count()
+
+
+class Match:
+    """Drives an engine and an oracle through the same events and compares after each step."""
+
+    def __init__(self, bed: Bed, symbols: Any) -> None:
+        self.bed = bed
+        self.switches = Switches()
+        self.seq = 0
+        self.oracle = Oracle(
+            bed.settings,
+            symbols,
+            anchor_ns=bed.store.clock.anchor_ns,
+            instance=bed.store.instance_id & 0xFFFFFFFF,
+        )
+
+    def step(self, ms: int) -> np.ndarray:
+        found = self.bed.step(ms)
+        np.testing.assert_array_equal(found["seq"], np.arange(self.seq, self.seq + len(found)))
+        self.seq += len(found)
+        sources = range(len(self.bed.writers))
+        expected = self.oracle.step(
+            self.bed.now_ns,
+            self.bed.quotes(),
+            np.array([self.bed.store.epoch(source) for source in sources]),
+            np.array([self.bed.store.heartbeat_mono_ns(source) for source in sources]),
+            self.switches,
+        )
+        assert_same(sorted_without_seq(found), expected)
+        return found
+
+    def quote(self, source: int, symbol: int, at: int, width: int, size: int, extra: Any) -> None:
+        flag, age_ms = extra
+        bid_px, ask_px = 100 + at / 16, 100 + (at + width) / 16
+        if flag & QuoteFlag.BID_EMPTY:
+            bid_px = float("nan")
+        self.bed.quote(
+            source, bid_px, ask_px, symbol_id=symbol, bid_sz=size, ask_sz=size,
+            flags=flag, age_ms=age_ms,
+        )  # fmt: skip
+
+    def beat(self, source: int) -> None:
+        self.bed.beat(source)
+
+    def takeover(self, source: int) -> None:
+        self.bed.writers[source].close()
+        self.bed.writers[source] = self.bed.store.writer(source)
+        self.bed.writers[source].heartbeat(self.bed.now_ns)
+
+    def stale(self, source: int) -> None:
+        self.bed.writers[source].mark_stale()
+
+    def switch(self, what: str, number: int, on: bool) -> None:
+        operator = self.bed.operator
+        if what == "kill":
+            operator.kill(killed=on)
+            self.switches.killed = on
+        elif what == "process":
+            operator.pause(NAME, paused=on)
+            self.switches.process = on
+        else:
+            change = getattr(operator, f"pause_{what}")
+            change(number, paused=on)
+            members = getattr(self.switches, f"{what}s")
+            (members.add if on else members.discard)(number)
+
+
+source_ids = st.integers(0, 3)  # two exchanges: both directions between them
+flags = st.sampled_from([0] * 12 + [1, 2, 4, int(QuoteFlag.BID_EMPTY)])
+ages_ms = st.sampled_from([0] * 6 + [3, 40, 900])
+quotes = st.tuples(
+    st.just("quote"),
+    source_ids,
+    st.integers(0, SYMBOLS - 1),
+    st.integers(-4, 8),
+    st.integers(-1, 2),
+    st.sampled_from([1, 2, 50]),
+    st.tuples(flags, ages_ms),
+)
+steps = st.tuples(st.just("step"), st.sampled_from([1, 1, 2, 10, 45, 300, 1_500]))
+switches = st.one_of(
+    st.tuples(
+        st.just("switch"), st.sampled_from(["source", "symbol"]), st.integers(0, 1), st.booleans()
+    ),
+    st.tuples(
+        st.just("switch"),
+        st.sampled_from(["direction"]),
+        st.sampled_from([0, 3]),
+        st.booleans(),
+    ),
+    st.tuples(
+        st.just("switch"), st.sampled_from(["kill", "process"]), st.just(0), st.booleans()
+    ),
+)
+lives = st.tuples(st.sampled_from(["beat", "beat", "takeover", "stale"]), source_ids)
+events = st.lists(
+    st.one_of(quotes, quotes, quotes, quotes, steps, steps, lives, switches), max_size=120
+)
+
+
+@st.composite
+def parameters(draw: st.DrawFn) -> tuple[Any, Any]:
+    enter = draw(st.sampled_from([-5.0, 0.0, 6.25, 12.5]))
+    thresholds = {
+        "enter_bps": enter,
+        "exit_bps": enter - draw(st.sampled_from([0.0, 6.25])),
+        "resignal_step_bps": draw(st.sampled_from([0.5, 6.25, 20.0])),
+        "cooldown_ms": draw(st.sampled_from([0, 0, 30, 1_000])),
+        "size_quote_min": draw(st.sampled_from([0.0, 150.0])),
+    }
+    quarantine = draw(st.sampled_from([(), (QuarantineRow(3, "C1-USDT", "prices"),)]))
+    directions = draw(
+        st.sampled_from(
+            [
+                {},
+                {"pair": {"binance-bybit:C0-USDT": ThresholdOverride(enabled=False)}},
+                {"symbol": {"C1-USDT": ThresholdOverride(enter_bps=enter + 3)}},
+            ]
+        )
+    )
+    given_settings = settings(
+        thresholds,
+        fees=draw(st.sampled_from([{}, {"binance-spot": 1.0, "bybit-futures": 0.7}])),
+        system={"heartbeat_ms": 10, "heartbeat_ms_max": draw(st.sampled_from([400, 60_000]))},
+        directions=directions,
+        stale_ms_max=draw(st.sampled_from([50, 1_000, FAR_MS])),
+        skew_ms_max=draw(st.sampled_from([20, 500, FAR_MS])),
+        funding_hours=draw(st.sampled_from([0.0, 8.0])),
+    )
+    funding = (FundingRow(3, 0, 0.0001, 8.0), FundingRow(1, 0, -0.0002, 4.0))
+    return given_settings, tables(SYMBOLS, funding=funding, quarantine=quarantine)
+
+
+@given(parameters(), events)
+@trials(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_order_of_events_gives_the_oracles_signals(
+    given_parameters: tuple[Any, Any], happened: list[tuple[Any, ...]]
+) -> None:
+    namespace = f"test-oracle-{os.getpid()}-{next(_numbers)}"
+    given_settings, symbols = given_parameters
+    try:
+        with Bed(namespace, given_settings, symbols) as bed:
+            match = Match(bed, symbols)
+            for event in [*happened, ("step", 1)]:
+                getattr(match, event[0])(*event[1:])
+    finally:
+        for left in segment.names(namespace):
+            segment.remove(left)
+
+
+def test_long_random_streams_give_the_oracles_signals(namespace: str) -> None:
+    """Longer than hypothesis goes: signals of every kind in numbers, with the seed in the text."""
+    seed = 20_240_808
+    print(f"seed {seed}")
+    random = np.random.default_rng(seed)
+    given_settings = settings(
+        {"enter_bps": 6.0, "exit_bps": 0.0, "resignal_step_bps": 6.0, "cooldown_ms": 20},
+        system={"heartbeat_ms": 10, "heartbeat_ms_max": 400},
+        stale_ms_max=300,
+        skew_ms_max=60,
+    )
+    symbols = tables(SYMBOLS)
+    kinds: dict[int, int] = {}
+    with Bed(namespace, given_settings, symbols) as bed:
+        match = Match(bed, symbols)
+        for _ in range(4_000):
+            for _ in range(random.integers(0, 4)):
+                match.quote(
+                    int(random.integers(0, 4)), int(random.integers(0, SYMBOLS)),
+                    int(random.integers(-3, 5)), int(random.integers(0, 2)),
+                    int(random.integers(1, 50)), (0, 0),
+                )  # fmt: skip
+            if random.random() < 0.1:
+                match.beat(int(random.integers(0, 4)))
+            for kind in match.step(int(random.integers(1, 12)))["kind"]:
+                kinds[int(kind)] = kinds.get(int(kind), 0) + 1
+        assert bed.count("stale_exits") > 5
+        assert bed.count("no_cooldown") > 5
+        assert bed.count("no_skew") > 5
+    assert set(kinds) == {1, 2, 3}
+    assert min(kinds.values()) > 50
+
+
+def recorded(name: str, source_id: int) -> Iterator[tuple[int, int, list[str]]]:
+    path = RECORDINGS / "exchanges" / name
+    if not path.exists():
+        pytest.skip(f"no recording {name}")
+    with gzip.open(path, "rt") as lines:
+        for line in lines:
+            if "@bookTicker" not in line:
+                continue
+            recv_ns, _, text = line.partition(" ")
+            data = json.loads(text)["data"]
+            yield int(recv_ns), source_id, [data[key] for key in "bBaA"]
+
+
+def test_a_recorded_day_gives_the_oracles_signals(namespace: str) -> None:
+    """Spot and perpetual of one exchange stand for two: spot of the first, futures of the second."""
+    direction = DIRECTION_BY_LABEL["binance-bybit"]
+    spot = recorded("binance_spot/hftbacktest_spot_btcusdt_20240808.txt.gz", 0)
+    fut = recorded("binance_usdm/hftbacktest_usdm_btcusdt_20240808.txt.gz", 3)
+    rows = sorted(itertools.chain(spot, fut))
+    given_settings = settings(
+        {"enter_bps": -5.0, "exit_bps": -5.5, "resignal_step_bps": 0.25},
+        skew_ms_max=2_000,
+    )
+    symbols = tables(1)
+    with Bed(namespace, given_settings, symbols) as bed:
+        match = Match(bed, symbols)
+        signals = 0
+        last_ms = began_ms = rows[0][0] // 1_000_000
+        for recv_ns, source_id, texts in rows:
+            now_ms = recv_ns // 1_000_000
+            if now_ms > last_ms:
+                signals += len(match.step(now_ms - last_ms))
+                last_ms = now_ms
+                bed.beat()
+            bid_px, bid_sz, ask_px, ask_sz = map(float, texts)
+            bed.quote(source_id, bid_px, ask_px, bid_sz=bid_sz, ask_sz=ask_sz)
+        assert bed.now_ns == START_NS + (last_ms - began_ms) * 1_000_000
+        assert bed.count("dirty") > 10_000
+    assert signals > 20, f"{signals} signals of {direction.label}"
