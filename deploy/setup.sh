@@ -127,6 +127,9 @@ install_settings() {
             sed -i "s|^\[system\]|[system]\ngenerated_dir = \"/var/lib/spread-scanner/generated\"\ndata_dir = \"/var/lib/spread-scanner/data\"|" "$etc/$name"
         fi
     done
+    if [ ! -e "$etc/telegram-token" ]; then # the unit's credential; empty: no Telegram
+        run install -D -m 600 /dev/null "$etc/telegram-token"
+    fi
     run install -d -m 700 "$state" "$state/generated" "$state/data"
     [ -n "$root" ] || run chown -R spread:spread "$state"
 }

@@ -41,7 +41,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     binaries = root / "opt/spread-scanner/venv/bin"
     binaries.mkdir(parents=True)
-    for name in (*PROCESSES, "spread-ctl"):
+    for name in (*PROCESSES, "spread-ctl", "spread-alerts"):
         (binaries / name).write_text("#!/bin/sh\n")
         os.chmod(binaries / name, 0o755)
     return root
