@@ -225,7 +225,7 @@ class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
         ),
     ] = 20
     life_s_max: Annotated[
-        float, Meta(gt=0, le=604_800, description="An opportunity that lives longer expires.")
+        float, Meta(gt=0, le=604_800, description="It expires this long after its last signal.")
     ] = 3_600.0
     converge_bps: Annotated[
         float,

@@ -68,6 +68,8 @@ FEED_COUNTERS = _numbered(
         ("reloads", "New tables taken."),
         ("connections", "Connections open now (a level, not a count)."),
         ("symbols", "Symbols subscribed now (a level, not a count)."),
+        ("repeats", "Quotes that came again unchanged and were stored again with the new time."),
+        ("no_first_quote", "Symbols that did not quote in time after they were subscribed."),
     ]
 )
 FEED_HISTOGRAMS = (
@@ -141,6 +143,18 @@ TRACKER_COUNTERS = _numbered(
             "signal_gaps",
             "Sequence numbers that never arrived (dropped by a full ring or lost in a crash).",
         ),
+        ("exits", "Signals of kind exit."),
+        ("refused_unknown", "Signals not followed: their pair is not in the tables."),
+        ("resumed", "Opportunities gone on with after a restart."),
+        ("probes", "Looks taken a fixed time after an opening signal."),
+        ("probes_missed", "Such looks that came too late to answer, and were not taken."),
+        (
+            "released_unwritten",
+            "Signals released from the ring before they were durable, as half of it was held.",
+        ),
+        ("reports", "Reports written."),
+        ("report_failures", "Reports that failed."),
+        ("reloads", "New tables or settings taken."),
     ]
 )
 TRACKER_HISTOGRAMS = (

@@ -1,0 +1,463 @@
+"""The opportunities that are open: pure logic, no clock, no memory, no database of its own.
+
+A pair has at most one open opportunity. The first enter or re-signal opens it; every further one
+extends it: it is counted, and the maximum life counts anew. An exit signal is the engine's word
+that the net spread is gone; it is noted, but what closes an opportunity is what the samples show:
+
+    converged  closing costs no more than converge_bps (-exit_bps, schema/spread.py) in every look
+               for converge_hold_ms, with both legs usable
+    stale      a leg unusable in every look for stale_hold_ms
+    expired    life_s_max after the last signal
+    gap        nobody looked for longer than resume_gap_s_max, or the system was made anew and the
+               legs are other listings than before
+    retired    the pair left the tables
+
+A hold is only claimed over time that was seen: it begins anew after a stretch without a look that
+is longer than the hold itself and than two steps of the grid. `ended_ns` is where the hold began.
+
+Signals carry consecutive sequence numbers: what was seen before (read again from the ring after a
+crash) is counted and dropped, what is missing is counted.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from spread_scanner import config
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.schema.enums import SignalKind
+from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN
+from spread_scanner.tracker.journal import Journal
+from spread_scanner.tracker.opportunity import (
+    LOST,
+    Followed,
+    Opportunity,
+    ProbeRow,
+    Reason,
+    SampleFlag,
+    SampleRow,
+    Signal,
+)
+from spread_scanner.tracker.pairs import Pair, PairKey
+from spread_scanner.tracker.sampler import Look
+
+PROBES_MS = (50, 100, 250, 500)
+
+
+class Tally(Protocol):
+    """Where the book counts; labels are those of schema.counters.TRACKER_COUNTERS."""
+
+    def add(self, label: str, count: int = 1) -> None: ...
+
+
+class Rules(NamedTuple):
+    """The tracker's settings in the book's units."""
+
+    step_ns: int
+    late_ns_max: int
+    life_ns_max: int
+    converge_bps: float
+    converge_hold_ns: int
+    stale_hold_ns: int
+    resume_gap_ns_max: int
+    open_max: int
+
+    @classmethod
+    def of(cls, settings: config.Tracker) -> "Rules":
+        return cls(
+            step_ns=settings.sample_ms * NS_PER_MS,
+            late_ns_max=settings.late_ms_max * NS_PER_MS,
+            life_ns_max=int(settings.life_s_max * NS_PER_S),
+            converge_bps=settings.converge_bps,
+            converge_hold_ns=settings.converge_hold_ms * NS_PER_MS,
+            stale_hold_ns=settings.stale_hold_ms * NS_PER_MS,
+            resume_gap_ns_max=int(settings.resume_gap_s_max * NS_PER_S),
+            open_max=settings.open_max,
+        )
+
+
+class Probe(NamedTuple):
+    """A look that is due a fixed time after an opening signal. Ordered by when."""
+
+    due_ns: int
+    opportunity_id: int
+    after_ms: int
+    followed: Followed
+
+
+class Book:
+    """All open opportunities, and the probes still to be taken (which outlive a closing)."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        pairs: Mapping[PairKey, Pair],
+        journal: Journal,
+        tally: Tally,
+        enter_bps: Callable[[str, str], float],
+    ) -> None:
+        self.rules = rules
+        self.pairs = pairs
+        self.enter_bps = enter_bps
+        self._journal = journal
+        self._tally = tally
+        self._next_id = 1
+        self._open: dict[PairKey, Followed] = {}
+        self._probes: list[Probe] = []
+
+    @property
+    def open_count(self) -> int:
+        return len(self._open)
+
+    def watched(self) -> list[Followed]:
+        """Everything open, to be looked at on the grid."""
+        return list(self._open.values())
+
+    def start(self, next_id: int, last_seq: int | None) -> None:
+        """Go on counting where an earlier life ended."""
+        self._next_id = next_id
+        self._journal.last_seq = last_seq
+
+    # Signals.
+
+    def apply(self, signals: Iterable[Signal]) -> None:
+        """Take signals in the order of the ring."""
+        journal = self._journal
+        for signal in signals:
+            last = journal.last_seq
+            journal.applied += 1
+            if last is not None and signal.seq <= last:
+                self._tally.add("duplicates")
+                journal.signal(last)
+                continue
+            if last is not None and signal.seq > last + 1:
+                self._tally.add("signal_gaps", signal.seq - last - 1)
+            journal.signal(signal.seq)
+            self._tally.add("signals")
+            self._take(signal)
+
+    def _take(self, signal: Signal) -> None:
+        key = (signal.direction_id, signal.symbol_id)
+        followed = self._open.get(key)
+        if signal.kind == SignalKind.EXIT:
+            self._tally.add("exits")
+            if followed is not None:
+                self._note_exit(followed.row, signal)
+        elif signal.kind not in (SignalKind.ENTER, SignalKind.RESIGNAL) or key not in self.pairs:
+            self._tally.add("refused_unknown")
+        elif followed is not None:
+            self._extend(followed.row, signal)
+        elif len(self._open) >= self.rules.open_max:
+            self._tally.add("refused_full")
+        else:
+            self._open_new(self.pairs[key], signal)
+
+    def _note_exit(self, row: Opportunity, signal: Signal) -> None:
+        row.exits += 1
+        if row.first_exit_ns is None:
+            row.first_exit_ns = signal.ts_engine
+            row.flags |= signal.flags & ~SIGNAL_FUNDING_UNKNOWN
+        self._journal.touched(row)
+
+    def _extend(self, row: Opportunity, signal: Signal) -> None:
+        self._tally.add("extended")
+        row.signals += 1
+        row.last_signal_ns = max(row.last_signal_ns, signal.ts_engine)
+        row.last_seen_ns = max(row.last_seen_ns, signal.ts_engine)
+        if signal.net_bps > row.peak_net_bps:
+            row.peak_net_bps, row.peak_ns = signal.net_bps, signal.ts_engine
+        self._journal.touched(row)
+
+    def _open_new(self, pair: Pair, signal: Signal) -> None:
+        unknown = bool(signal.flags & SIGNAL_FUNDING_UNKNOWN)
+        row = Opportunity(
+            id=self._next_id,
+            symbol=pair.symbol,
+            direction=pair.direction,
+            legs=pair.legs,
+            symbol_id=pair.symbol_id,
+            direction_id=pair.direction_id,
+            generation=signal.generation,
+            instance=signal.instance,
+            entry_seq=signal.seq,
+            opened_ns=signal.ts_engine,
+            enter_bps=self.enter_bps(pair.direction, pair.symbol),
+            fees_bps=signal.fees_bps,
+            funding_bps=None if unknown else signal.funding_bps,
+            entry_gross_bps=signal.gross_bps,
+            entry_net_bps=signal.net_bps,
+            entry_exit_bps=signal.exit_bps,
+            entry_size_quote=signal.size_quote,
+            entry_spot_bid_px=signal.spot_bid_px,
+            entry_spot_bid_sz=signal.spot_bid_sz,
+            entry_spot_ask_px=signal.spot_ask_px,
+            entry_spot_ask_sz=signal.spot_ask_sz,
+            entry_fut_bid_px=signal.fut_bid_px,
+            entry_fut_bid_sz=signal.fut_bid_sz,
+            entry_fut_ask_px=signal.fut_ask_px,
+            entry_fut_ask_sz=signal.fut_ask_sz,
+            entry_spot_age_ns=signal.ts_engine - signal.spot_ts_recv,
+            entry_fut_age_ns=signal.ts_engine - signal.fut_ts_recv,
+            last_signal_ns=signal.ts_engine,
+            last_seen_ns=signal.ts_engine,
+            peak_net_bps=signal.net_bps,
+            peak_ns=signal.ts_engine,
+            flags=signal.flags,
+        )
+        self._next_id += 1
+        followed = Followed(row, pair, self._point_after(signal.ts_engine))
+        self._open[pair.direction_id, pair.symbol_id] = followed
+        self._plan_probes(followed, PROBES_MS)
+        self._tally.add("opened")
+        self._journal.whole(row)
+
+    def _point_after(self, ts_ns: int) -> int:
+        return (ts_ns // self.rules.step_ns + 1) * self.rules.step_ns
+
+    # Samples.
+
+    def sample(
+        self, watched: Sequence[Followed], looks: Sequence[Look], point_ns: int, now_ns: int
+    ) -> int:
+        """One look at everything open, for the grid point `point_ns`, taken at `now_ns`. Returns
+        for how many of them this point counts.
+        """
+        late_ns = now_ns - point_ns
+        late = late_ns > self.rules.late_ns_max
+        taken = missed = 0
+        for followed, look in zip(watched, looks, strict=True):
+            if point_ns < followed.next_point_ns or followed.row.closed_ns is not None:
+                continue  # opened after this point
+            missed += self._miss(followed, point_ns)
+            taken += 1
+            self._record(followed, look, late_ns, now_ns, late=late)
+            self._judge(followed, look, now_ns)
+        self._tally.add("samples", taken)
+        self._tally.add("samples_missed", missed)
+        if late:
+            self._tally.add("samples_late", taken)
+        return taken
+
+    def _miss(self, followed: Followed, point_ns: int) -> int:
+        """Count the grid points that passed unseen; never filled in afterwards."""
+        missed = (point_ns - followed.next_point_ns) // self.rules.step_ns
+        followed.row.missed += missed
+        followed.next_point_ns = point_ns + self.rules.step_ns
+        return missed
+
+    def _record(
+        self, followed: Followed, look: Look, late_ns: int, now_ns: int, *, late: bool
+    ) -> None:
+        row = followed.row
+        net = _net(row, look.gross_bps)
+        row.samples += 1
+        row.late += late
+        row.lost += look.flags & LOST != 0
+        self._journal.sample(
+            SampleRow(
+                row.id,
+                now_ns,
+                late_ns,
+                look.gross_bps,
+                net,
+                look.exit_bps,
+                look.size_quote,
+                look.exit_size_quote,
+                look.spot_age_ns,
+                look.fut_age_ns,
+                look.flags | (SampleFlag.LATE if late else 0),
+            )
+        )
+        self._peak(row, net, now_ns)
+        self._journal.touched(row)
+
+    def _peak(self, row: Opportunity, net: float | None, now_ns: int) -> None:
+        if net is not None and net > row.peak_net_bps:
+            row.peak_net_bps, row.peak_ns = net, now_ns
+
+    def _judge(self, followed: Followed, look: Look, now_ns: int) -> None:
+        """Close what has converged, gone stale, expired or been out of sight for too long."""
+        row, rules = followed.row, self.rules
+        unseen_ns = now_ns - row.last_seen_ns
+        if unseen_ns > rules.resume_gap_ns_max:
+            row.gaps += 1
+            row.gap_ms += unseen_ns / NS_PER_MS
+            self._close(followed, Reason.GAP, now_ns, row.last_seen_ns, None)
+            return
+        row.last_seen_ns = now_ns
+        if look.flags & LOST:
+            reason, hold_ns = Reason.STALE, rules.stale_hold_ns
+            followed.converged_since_ns = None
+            since_ns = self._since(followed.stale_since_ns, unseen_ns, hold_ns, now_ns)
+            followed.stale_since_ns = since_ns
+        else:
+            reason, hold_ns = Reason.CONVERGED, rules.converge_hold_ns
+            followed.stale_since_ns = since_ns = None
+            if look.exit_bps is not None and -look.exit_bps <= rules.converge_bps:
+                since_ns = self._since(followed.converged_since_ns, unseen_ns, hold_ns, now_ns)
+            followed.converged_since_ns = since_ns
+        if since_ns is not None and now_ns - since_ns >= hold_ns:
+            self._close(followed, reason, now_ns, since_ns, look)
+        elif now_ns - row.last_signal_ns >= rules.life_ns_max:
+            self._close(followed, Reason.EXPIRED, now_ns, now_ns, look)
+
+    def _since(self, before_ns: int | None, unseen_ns: int, hold_ns: int, now_ns: int) -> int:
+        """Where a hold began: now, unless it was seen to hold up to now."""
+        if before_ns is None or unseen_ns > max(hold_ns, 2 * self.rules.step_ns):
+            return now_ns
+        return before_ns
+
+    def _close(
+        self, followed: Followed, reason: Reason, now_ns: int, ended_ns: int, look: Look | None
+    ) -> None:
+        del self._open[followed.row.direction_id, followed.row.symbol_id]
+        self._close_row(followed.row, reason, now_ns, ended_ns, look)
+
+    def _close_row(
+        self, row: Opportunity, reason: Reason, now_ns: int, ended_ns: int, look: Look | None
+    ) -> None:
+        row.closed_ns, row.ended_ns, row.reason = now_ns, ended_ns, reason.value
+        if look is not None:
+            row.exit_gross_bps = look.gross_bps
+            row.exit_net_bps = _net(row, look.gross_bps)
+            row.exit_bps = look.exit_bps
+            row.exit_size_quote = look.exit_size_quote
+            (
+                row.exit_spot_bid_px,
+                row.exit_spot_bid_sz,
+                row.exit_spot_ask_px,
+                row.exit_spot_ask_sz,
+            ) = look.spot
+            (
+                row.exit_fut_bid_px,
+                row.exit_fut_bid_sz,
+                row.exit_fut_ask_px,
+                row.exit_fut_ask_sz,
+            ) = look.futures
+            row.exit_spot_age_ns, row.exit_fut_age_ns = look.spot_age_ns, look.fut_age_ns
+            row.exit_flags = look.flags
+        self._tally.add(f"closed_{reason.value}")
+        self._journal.whole(row)
+
+    # Probes.
+
+    @property
+    def next_probe_ns(self) -> int | None:
+        """When the next probe is due."""
+        return self._probes[0].due_ns if self._probes else None
+
+    def due_probes(self, now_ns: int) -> list[Probe]:
+        """The probes to be taken now. Those that are too late for an answer are noted as missed:
+        what stands 200 ms after a signal says nothing about 50 ms after it.
+        """
+        due = []
+        while self._probes and self._probes[0].due_ns <= now_ns:
+            probe = heapq.heappop(self._probes)
+            if probe.followed.retired or now_ns - probe.due_ns > self.rules.late_ns_max:
+                self._tally.add("probes_missed")
+                number, after_ms = probe.opportunity_id, probe.after_ms
+                self._journal.probe(ProbeRow(number, after_ms, None, None, None, None, None, None))
+            else:
+                due.append(probe)
+        return due
+
+    def probe(self, probes: Sequence[Probe], looks: Sequence[Look], now_ns: int) -> None:
+        """Record what probes saw."""
+        for probe, look in zip(probes, looks, strict=True):
+            row = probe.followed.row
+            net = _net(row, look.gross_bps)
+            self._journal.probe(
+                ProbeRow(
+                    row.id,
+                    probe.after_ms,
+                    now_ns - probe.due_ns,
+                    look.gross_bps,
+                    net,
+                    look.exit_bps,
+                    look.size_quote,
+                    look.flags,
+                )
+            )
+            if row.closed_ns is None:
+                self._peak(row, net, now_ns)
+                self._journal.touched(row)
+        self._tally.add("probes", len(probes))
+
+    def _plan_probes(self, followed: Followed, after_ms: Iterable[int]) -> None:
+        row = followed.row
+        for after in after_ms:
+            due_ns = row.opened_ns + after * NS_PER_MS
+            heapq.heappush(self._probes, Probe(due_ns, row.id, after, followed))
+
+    # New tables, new settings, a new life.
+
+    def reload(self, pairs: Mapping[PairKey, Pair], rules: Rules, now_ns: int) -> None:
+        """Take new tables and settings. What is open goes on under its new ids; what left the
+        tables is closed.
+        """
+        by_name = _by_name(pairs)
+        watched = self.watched()
+        step_ns = self.rules.step_ns
+        self.pairs, self.rules = pairs, rules
+        for followed in watched:
+            row = followed.row
+            pair = by_name.get((row.direction, row.symbol))
+            if pair is None:
+                followed.retired = True
+                self._close(followed, Reason.RETIRED, now_ns, now_ns, None)
+        for followed in self.watched():
+            self._rename(followed, by_name[followed.row.direction, followed.row.symbol])
+            if rules.step_ns != step_ns:
+                followed.next_point_ns = self._point_after(now_ns)
+        self._open = {(f.row.direction_id, f.row.symbol_id): f for f in self.watched()}
+
+    def _rename(self, followed: Followed, pair: Pair) -> None:
+        followed.pair = pair
+        followed.row.symbol_id, followed.row.direction_id = pair.symbol_id, pair.direction_id
+
+    def restore(
+        self,
+        rows: Iterable[Opportunity],
+        probed: Mapping[int, set[int]],
+        instance: int,
+        now_ns: int,
+    ) -> None:
+        """Go on with what an earlier life left open, and name the gap in it.
+
+        `probed` says which probes of them were recorded. With another `instance` of the store,
+        prices are comparable if both legs are the same listings as before.
+        """
+        by_name = _by_name(self.pairs)
+        for row in rows:
+            gap_ns = now_ns - row.last_seen_ns
+            row.gaps += 1
+            row.gap_ms += gap_ns / NS_PER_MS
+            pair = by_name.get((row.direction, row.symbol))
+            if pair is None:
+                self._close_row(row, Reason.RETIRED, now_ns, row.last_seen_ns, None)
+            elif not 0 <= gap_ns <= self.rules.resume_gap_ns_max or not (
+                row.instance == instance or pair.legs == row.legs
+            ):
+                self._close_row(row, Reason.GAP, now_ns, row.last_seen_ns, None)
+            else:
+                self._resume(row, pair, instance, now_ns)
+                after_ms = set(PROBES_MS) - probed.get(row.id, set())
+                self._plan_probes(self._open[pair.direction_id, pair.symbol_id], after_ms)
+
+    def _resume(self, row: Opportunity, pair: Pair, instance: int, now_ns: int) -> None:
+        row.instance = instance
+        row.last_seen_ns = now_ns
+        followed = Followed(row, pair, self._point_after(now_ns))
+        self._rename(followed, pair)
+        self._open[pair.direction_id, pair.symbol_id] = followed
+        self._tally.add("resumed")
+        self._journal.whole(row)
+
+
+def _by_name(pairs: Mapping[PairKey, Pair]) -> dict[tuple[str, str], Pair]:
+    return {(pair.direction, pair.symbol): pair for pair in pairs.values()}
+
+
+def _net(row: Opportunity, gross: float | None) -> float | None:
+    """Net of the fees and the funding known at entry."""
+    return None if gross is None else gross - row.fees_bps - (row.funding_bps or 0.0)

@@ -1,0 +1,288 @@
+"""The tracker's database: SQLite in WAL mode, one writer, its schema versioned and migrated.
+
+Writer:  the tracker's writer thread, which alone holds the connection; a lock file beside the
+         database keeps a second tracker out.
+Readers: the report and anyone else, read-only, at any time.
+
+A transaction holds one journal batch: opportunities, samples, probes, the totals of this run, and
+in the same transaction the sequence number of the last signal that they reflect. So after a crash
+the database says exactly which records of the ring it has seen.
+
+Durability: synchronous = NORMAL. What is committed survives the death of the process; a power cut
+may take the newest transactions, never the consistency. Rejected: FULL, a disk flush five times a
+second to protect measurements whose ring is lost in a power cut anyway.
+
+On failure: `write` raises sqlite3.Error and changes nothing; `is_world_fault` tells a full disk or
+a locked database, which pass, from a mistake of ours, which does not.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from spread_scanner.errors import Category, SpreadError
+from spread_scanner.tracker.journal import Batch
+from spread_scanner.tracker.opportunity import (
+    COLUMNS,
+    PROGRESS_COLUMNS,
+    Opportunity,
+    ProbeRow,
+    SampleRow,
+    values_of,
+)
+
+FILE_NAME = "tracker.db"
+LOCK_NAME = "tracker.lock"
+BUSY_S = 0.25  # how long one try waits for another connection's lock
+WAL_BYTES_MAX = 64 * 1024 * 1024  # the write-ahead log is cut back to this after a checkpoint
+
+
+class DatabaseError(SpreadError):
+    """A database that cannot be used: another program's, a newer version's, or already written."""
+
+    category = Category.FATAL
+
+
+# One script per version: what stands here is never changed, only followed by the next.
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE opportunities (
+        id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, direction TEXT NOT NULL, legs TEXT NOT NULL,
+        symbol_id INTEGER NOT NULL, direction_id INTEGER NOT NULL, generation INTEGER NOT NULL,
+        instance INTEGER NOT NULL, entry_seq INTEGER NOT NULL, opened_ns INTEGER NOT NULL,
+        enter_bps REAL NOT NULL, fees_bps REAL NOT NULL, funding_bps REAL,
+        entry_gross_bps REAL NOT NULL, entry_net_bps REAL NOT NULL, entry_exit_bps REAL,
+        entry_size_quote REAL NOT NULL,
+        entry_spot_bid_px REAL, entry_spot_bid_sz REAL, entry_spot_ask_px REAL,
+        entry_spot_ask_sz REAL, entry_fut_bid_px REAL, entry_fut_bid_sz REAL,
+        entry_fut_ask_px REAL, entry_fut_ask_sz REAL,
+        entry_spot_age_ns INTEGER NOT NULL, entry_fut_age_ns INTEGER NOT NULL,
+        last_signal_ns INTEGER NOT NULL, last_seen_ns INTEGER NOT NULL,
+        peak_net_bps REAL NOT NULL, peak_ns INTEGER NOT NULL, signals INTEGER NOT NULL,
+        exits INTEGER NOT NULL, first_exit_ns INTEGER, flags INTEGER NOT NULL,
+        samples INTEGER NOT NULL, late INTEGER NOT NULL, missed INTEGER NOT NULL,
+        lost INTEGER NOT NULL, gaps INTEGER NOT NULL, gap_ms REAL NOT NULL,
+        closed_ns INTEGER, ended_ns INTEGER, reason TEXT,
+        exit_gross_bps REAL, exit_net_bps REAL, exit_bps REAL, exit_size_quote REAL,
+        exit_spot_bid_px REAL, exit_spot_bid_sz REAL, exit_spot_ask_px REAL,
+        exit_spot_ask_sz REAL, exit_fut_bid_px REAL, exit_fut_bid_sz REAL,
+        exit_fut_ask_px REAL, exit_fut_ask_sz REAL,
+        exit_spot_age_ns INTEGER, exit_fut_age_ns INTEGER, exit_flags INTEGER
+    );
+    CREATE INDEX opportunities_opened ON opportunities (opened_ns);
+    CREATE INDEX opportunities_open ON opportunities (id) WHERE closed_ns IS NULL;
+    CREATE TABLE samples (
+        opportunity_id INTEGER NOT NULL, ts_ns INTEGER NOT NULL, late_ns INTEGER NOT NULL,
+        gross_bps REAL, net_bps REAL, exit_bps REAL, size_quote REAL, exit_size_quote REAL,
+        spot_age_ns INTEGER, fut_age_ns INTEGER, flags INTEGER NOT NULL,
+        PRIMARY KEY (opportunity_id, ts_ns)
+    ) WITHOUT ROWID;
+    CREATE TABLE positions (stream TEXT PRIMARY KEY, last_seq INTEGER NOT NULL);
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY, started_ns INTEGER NOT NULL, stream TEXT NOT NULL,
+        written_ns INTEGER NOT NULL, totals TEXT NOT NULL
+    );
+    """,
+    """
+    CREATE TABLE probes (
+        opportunity_id INTEGER NOT NULL, after_ms INTEGER NOT NULL, late_ns INTEGER,
+        gross_bps REAL, net_bps REAL, exit_bps REAL, size_quote REAL, flags INTEGER,
+        PRIMARY KEY (opportunity_id, after_ms)
+    ) WITHOUT ROWID;
+    """,
+)
+VERSION = len(MIGRATIONS)
+APPLICATION_ID = 0x53_50_52_44  # "SPRD": tells our file from any other SQLite database
+
+
+class Kept(NamedTuple):
+    """What an earlier life left."""
+
+    last_seq: int | None  # of this ring
+    next_id: int
+    open_rows: list[Opportunity]
+    probed: dict[int, set[int]]  # which probes of the open ones are recorded
+
+
+def is_world_fault(error: sqlite3.Error) -> bool:
+    """Full disk, lock, input/output error: passes by itself or with the operator's help."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+
+
+def lock(folder: Path) -> int:
+    """Keep every other tracker out of a data folder while this process lives. Returns the file."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise DatabaseError("another tracker writes this data folder", folder=folder) from None
+    return file
+
+
+class Database:
+    """The one connection that writes. Use it from the thread that made it."""
+
+    def __init__(self, path: Path, stream: str, started_ns: int = 0) -> None:
+        """Open or make the database; bring its schema up to date.
+
+        `stream` names the ring whose sequence numbers are kept.
+        """
+        self.path = path
+        self._stream = stream
+        self._started_ns = started_ns
+        self._run_id: int | None = None
+        # SQLite gives the -wal and -shm files the mode of the database itself.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.chmod(0o600)
+        self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        try:
+            self._set_up()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _set_up(self) -> None:
+        execute = self._connection.execute
+        version = _checked_version(self._connection, self.path)
+        if execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = NORMAL")
+        execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
+        if version < VERSION:
+            migrate(self._connection, version)
+
+    def load(self) -> Kept:
+        """What is to be gone on with."""
+        execute = self._connection.execute
+        position = execute(
+            "SELECT last_seq FROM positions WHERE stream = ?", (self._stream,)
+        ).fetchone()
+        newest = execute("SELECT max(id) FROM opportunities").fetchone()[0]
+        rows = execute(
+            f"SELECT {', '.join(COLUMNS)} FROM opportunities WHERE closed_ns IS NULL ORDER BY id"
+        ).fetchall()
+        probed: dict[int, set[int]] = {}
+        for row in rows:
+            found = execute("SELECT after_ms FROM probes WHERE opportunity_id = ?", (row[0],))
+            probed[row[0]] = {after_ms for (after_ms,) in found}
+        return Kept(
+            last_seq=None if position is None else position[0],
+            next_id=(newest or 0) + 1,
+            open_rows=[values_of(row) for row in rows],
+            probed=probed,
+        )
+
+    def write(self, batch: Batch, now_ns: int = 0) -> None:
+        """One transaction: all of the batch or, with sqlite3.Error, nothing."""
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.executemany(_WRITE_ROW, batch.rows)
+            connection.executemany(_WRITE_PROGRESS, batch.progress)
+            connection.executemany(_WRITE_SAMPLE, batch.samples)
+            connection.executemany(_WRITE_PROBE, batch.probes)
+            if batch.last_seq is not None:
+                connection.execute(_WRITE_POSITION, (self._stream, batch.last_seq))
+            self._write_totals(batch.totals, now_ns)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _write_totals(self, totals: Mapping[str, int], now_ns: int) -> None:
+        if self._run_id is None:
+            newest = self._connection.execute("SELECT max(id) FROM runs").fetchone()[0]
+            self._run_id = (newest or 0) + 1
+        text = _totals_text(totals)
+        row = (self._run_id, self._started_ns, self._stream, now_ns, text)
+        self._connection.execute(_WRITE_RUN, row)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _totals_text(totals: Mapping[str, int]) -> str:
+    """As JSON, for SQLite's own json_extract."""
+    return "{" + ", ".join(f'"{label}": {count}' for label, count in totals.items()) + "}"
+
+
+def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the schema; DatabaseError when the file is not ours to write."""
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise
+        raise DatabaseError(f"{error}: move it away to begin anew", file=path) from None
+    if tables and application != APPLICATION_ID:
+        raise DatabaseError("the file is another program's database", file=path)
+    if version > VERSION:
+        raise DatabaseError(
+            "the database was written by a newer version", file=path, found=version, known=VERSION
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection, version: int, to_version: int = VERSION) -> None:
+    """Bring the schema from one version to another, each step in a transaction of its own."""
+    for number in range(version, to_version):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in MIGRATIONS[number].split(";"):
+                if statement.strip():
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {number + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, for reports."""
+    if not path.is_file():
+        raise DatabaseError("there is no such database: the tracker has not run yet", file=path)
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
+    try:
+        version = _checked_version(connection, path)
+        if version < VERSION:
+            raise DatabaseError(
+                "the database is of an older version: start the tracker once to migrate it",
+                file=path,
+                found=version,
+                known=VERSION,
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _insert(table: str, columns: Iterable[str], verb: str = "INSERT") -> str:
+    names = list(columns)
+    marks = ", ".join("?" * len(names))
+    return f"{verb} INTO {table} ({', '.join(names)}) VALUES ({marks})"
+
+
+def _set(columns: Iterable[str]) -> str:
+    return ", ".join(f"{name} = ?" for name in columns)
+
+
+_WRITE_ROW = _insert("opportunities", COLUMNS, "INSERT OR REPLACE")
+_WRITE_PROGRESS = f"UPDATE opportunities SET {_set(PROGRESS_COLUMNS)} WHERE id = ?"
+_WRITE_SAMPLE = _insert("samples", SampleRow._fields, "INSERT OR REPLACE")
+_WRITE_PROBE = _insert("probes", ProbeRow._fields, "INSERT OR REPLACE")
+_WRITE_POSITION = _insert("positions", ("stream", "last_seq"), "INSERT OR REPLACE")
+_WRITE_RUN = _insert(
+    "runs", ("id", "started_ns", "stream", "written_ns", "totals"), "INSERT OR REPLACE"
+)

@@ -1,0 +1,332 @@
+"""spread-tracker: signals from the ring, samples from the store, opportunities into the database.
+
+One thread pops, samples and decides; another (writer.py) owns the database; the hourly report is a
+process of its own. The popping thread parks on the ring until the next signal, grid point, probe,
+commit or heartbeat, whichever comes first.
+
+Exactly once: signals are copied from the ring and stay there until the transaction that reflects
+them is committed; only then are their slots given back. After kill -9 the ring holds what was not
+committed; what was committed and not yet released is known by its sequence number. While the
+database cannot be written, the ring is held up to half its slots; beyond that the oldest are
+released unwritten (counted) rather than make the engine drop new ones.
+"""
+
+import sys
+import time
+
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.errors import TableError
+from spread_scanner.runtime.process import Process, run
+from spread_scanner.schema.counters import TRACKER_COUNTERS, TRACKER_HISTOGRAMS
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.shm import PriceStore, SignalRing
+from spread_scanner.shm.control import Orders
+from spread_scanner.shm.health import HealthRow
+from spread_scanner.shm.ring import Consumer
+from spread_scanner.symbology import tables
+from spread_scanner.tracker import database
+from spread_scanner.tracker.book import Book, Rules
+from spread_scanner.tracker.journal import Journal
+from spread_scanner.tracker.opportunity import Signal
+from spread_scanner.tracker.pairs import pairs_of
+from spread_scanner.tracker.reporter import Reporter
+from spread_scanner.tracker.sampler import Grid, Legs
+from spread_scanner.tracker.writer import Failed, Opened, Outcome, Writer, Written
+
+NAME = "spread-tracker"
+SIGNALS_PER_TURN = 4_096  # bounds a turn; what is left is taken in the next
+LAST_WORDS_S = 2.0  # how long a clean stop waits for the last transaction
+START_PAUSE_S = 0.02
+SWITCH_INTERVAL_S = 0.0005  # the database thread gives way to a popped signal within this
+
+_COUNTER = {row.label: row.counter_id for row in TRACKER_COUNTERS}
+_HISTOGRAM = {row.label: row.histogram_id for row in TRACKER_HISTOGRAMS}
+RECV_TO_POP = _HISTOGRAM["recv_to_pop"]
+SAMPLE_LATENESS = _HISTOGRAM["sample_lateness"]
+COMMIT = _HISTOGRAM["commit"]
+
+
+class Tally:
+    """Counts, in the health row and for the totals of this run."""
+
+    def __init__(self, row: HealthRow) -> None:
+        self.totals: dict[str, int] = {}
+        self._row = row
+
+    def add(self, label: str, count: int = 1) -> None:
+        if count:
+            self.totals[label] = self.totals.get(label, 0) + count
+            self._row.add(_COUNTER[label], count)
+
+    def level(self, label: str, value: int) -> None:
+        """A level, not a count."""
+        self._row.set(_COUNTER[label], value)
+
+
+class Tracker:
+    """The popping thread's whole state. `turn` is one round of its loop."""
+
+    def __init__(
+        self, process: Process, store: PriceStore, ring: SignalRing, consumer: Consumer
+    ) -> None:
+        settings = process.settings
+        self.process = process
+        self.store = store
+        self.consumer = consumer
+        self.clock = store.clock
+        self.settings = settings.config.spread_tracker
+        self.tally = Tally(process.row)
+        self.journal = Journal()
+        loaded = tables.load(settings.generated_dir)
+        self.generation = loaded.generation
+        process.row.generation(loaded.generation)
+        self.book = Book(
+            Rules.of(self.settings),
+            pairs_of(loaded),
+            self.journal,
+            self.tally,
+            self._enter_bps,
+        )
+        heartbeat_ns_max = settings.config.system.heartbeat_ms_max * NS_PER_MS
+        self.legs = Legs(store, store.clock.anchor_ns, heartbeat_ns_max)
+        self.grid = Grid(self.book.rules.step_ns, self.clock.now_ns())
+        path = settings.data_dir / database.FILE_NAME
+        self.writer = Writer(
+            path, f"{ring.instance_id:016x}", self.clock.now_ns, self.consumer.notify
+        )
+        self.reporter = Reporter(settings, path, self.tally)
+        self._held_max = ring.layout.slots // 2
+        self._released = 0  # of the signals applied
+        self._next_commit_ns = 0
+        self._degraded = False
+        self._started = False
+        self._generation_tried = loaded.generation
+
+    def _enter_bps(self, direction: str, symbol: str) -> float:
+        return self.process.settings.directions.thresholds(direction, symbol).enter_bps
+
+    # Start and stop.
+
+    def recover(self) -> None:
+        """Open the database, however long that takes, and go on with what was open."""
+        self.writer.start()
+        while not self.process.stopping:
+            self._obey()
+            for outcome in self.writer.outcomes():
+                if isinstance(outcome, Opened):
+                    self._resume(outcome.kept)
+                    return
+                self._failed(outcome)
+            time.sleep(START_PAUSE_S)
+
+    def _resume(self, kept: database.Kept) -> None:
+        self.book.start(kept.next_id, kept.last_seq)
+        instance = self.store.instance_id & 0xFFFF_FFFF
+        self.book.restore(kept.open_rows, kept.probed, instance, self.clock.now_ns())
+        self.process.log.info("goes on", open=self.book.open_count, last_seq=kept.last_seq)
+        self._degraded = False
+        self._started = True
+        self._show_healthy()
+
+    def _show_healthy(self) -> None:
+        self.process.state(ProcessState.RUNNING, "")
+        if self.process.orders.paused:
+            self.process.state(ProcessState.PAUSED)
+
+    def finish(self) -> None:
+        """Write down what is known, within a bounded time; the ring keeps what cannot be."""
+        deadline = time.monotonic() + LAST_WORDS_S
+        submitted = False
+        while time.monotonic() < deadline:
+            self._settle()
+            if self.writer.idle:
+                if submitted or not self.journal.dirty:
+                    break
+                self.writer.submit(self.journal.drain(self.tally.totals))
+                submitted = True
+            time.sleep(0.001)
+        unwritten = self.writer.in_flight + self.journal.pending
+        if unwritten:
+            self.process.log.error("rows left unwritten at stop", rows=unwritten)
+        self.writer.close(1.0)
+        self.reporter.close()
+
+    # The loop.
+
+    def turn(self) -> None:
+        """Park, then take signals, probes and samples, and keep in touch with database and
+        operator.
+        """
+        paused = self.process.orders.paused
+        self.consumer.wait(self._park_ms(), self._held if not paused else 2**63)
+        began_ns = self.clock.now_ns()
+        if not paused:
+            self._pop()
+            self._probe()
+            self._sample()
+        self._settle()
+        self._commit()
+        self._obey()
+        self.reporter.poll()
+        self.process.row.cycle(self.clock.now_ns() - began_ns)
+
+    @property
+    def _held(self) -> int:
+        """Signals applied whose slots are not given back."""
+        return self.journal.applied - self._released
+
+    def _park_ms(self) -> float:
+        system = self.process.settings.config.system
+        now_ns = self.clock.now_ns()
+        until_ns = now_ns + min(self.settings.park_ms_max, system.heartbeat_ms) * NS_PER_MS
+        if not self.process.orders.paused:
+            if self.book.open_count:
+                until_ns = min(until_ns, self.grid.next_ns)
+            if (probe_ns := self.book.next_probe_ns) is not None:
+                until_ns = min(until_ns, probe_ns)
+        if self.journal.dirty and self.writer.idle:
+            until_ns = min(until_ns, self._next_commit_ns)
+        return max(0, until_ns - now_ns) / NS_PER_MS
+
+    def _pop(self) -> None:
+        records = self.consumer.peek_many(SIGNALS_PER_TURN, self._held)
+        if not len(records):
+            return
+        now_ns = self.clock.now_ns()
+        for waited_ns in (now_ns - records["ts_trigger"]).tolist():
+            self.process.row.observe(RECV_TO_POP, max(0, waited_ns))
+        generation = int(records["generation"].max())
+        if generation > self._generation_tried:
+            self._generation_tried = generation
+            self._reload_tables()
+        self.book.apply(Signal._make(record) for record in records.tolist())
+        self.tally.level("open", self.book.open_count)
+
+    def _sample(self) -> None:
+        now_ns = self.clock.now_ns()
+        point_ns = self.grid.due(now_ns)
+        if point_ns is None or not self.book.open_count:
+            return
+        watched = self.book.watched()
+        looks = self.legs.look([followed.pair for followed in watched], now_ns)
+        if self.book.sample(watched, looks, point_ns, now_ns):
+            self.process.row.observe(SAMPLE_LATENESS, now_ns - point_ns)
+        self.tally.level("open", self.book.open_count)
+
+    def _probe(self) -> None:
+        now_ns = self.clock.now_ns()
+        if self.book.next_probe_ns is None or self.book.next_probe_ns > now_ns:
+            return
+        due = self.book.due_probes(now_ns)
+        self.book.probe(due, self.legs.look([probe.followed.pair for probe in due], now_ns), now_ns)
+
+    # The database.
+
+    def _commit(self) -> None:
+        """Hand over a batch when it is time and the writer is free; bound what waits."""
+        limit = self.settings.pending_max - self.writer.in_flight
+        self.tally.add("rows_dropped", self.journal.drop_beyond(limit))
+        self.tally.level("pending", self.journal.pending + self.writer.in_flight)
+        now_ns = self.clock.now_ns()
+        if self.writer.idle and self.journal.dirty and now_ns >= self._next_commit_ns:
+            self._next_commit_ns = now_ns + self.settings.commit_ms * NS_PER_MS
+            self.writer.submit(self.journal.drain(self.tally.totals))
+        if self._held > self._held_max:
+            self.tally.add("released_unwritten", self._release(self._held - self._held_max))
+
+    def _settle(self) -> None:
+        """Take note of what became of the batches."""
+        for outcome in self.writer.outcomes():
+            if isinstance(outcome, Written):
+                self._written(outcome)
+            else:
+                self._failed(outcome)
+
+    def _written(self, outcome: Written) -> None:
+        self._release(outcome.batch.applied - self._released)
+        self.tally.add("commits")
+        self.process.row.observe(COMMIT, outcome.duration_ns)
+        if self._degraded:
+            self._degraded = False
+            self._show_healthy()
+            self.process.log.info("the database can be written again", rows=outcome.batch.size)
+
+    def _failed(self, outcome: Outcome) -> None:
+        if not isinstance(outcome, Failed):
+            return
+        self.tally.add("commit_failures")
+        if not self._degraded:
+            self.process.log.error("the database cannot be written", error=outcome.message)
+        self._degraded = True
+        # Until the first opening the process is not ready, and says so.
+        state = ProcessState.DEGRADED if self._started else ProcessState.STARTING
+        self.process.state(state, f"database: {outcome.message}")
+
+    def _release(self, count: int) -> int:
+        """Give slots back to the engine."""
+        if count > 0:
+            self._released += self.consumer.release(count)
+        return max(0, count)
+
+    # The operator.
+
+    def _obey(self) -> None:
+        orders = self.process.poll()
+        if orders is not None:
+            if orders.reload:
+                self._reload(orders)
+            self.process.applied(orders)
+
+    def _reload(self, orders: Orders) -> None:
+        self.settings = self.process.reload_settings().config.spread_tracker
+        self.reporter.settings = self.process.settings
+        self.grid = Grid(self.settings.sample_ms * NS_PER_MS, self.clock.now_ns())
+        self._reload_tables()
+        self.process.log.info("reloaded", orders=orders.generation, tables=self.generation)
+
+    def _reload_tables(self) -> None:
+        """Take the tables in force; bad ones are logged and the old ones stay."""
+        pairs = self.book.pairs
+        try:
+            loaded = tables.load(self.process.settings.generated_dir)
+        except TableError as error:
+            self.process.log.error("tables not reloaded, the old ones stay", error=str(error))
+        else:
+            pairs = pairs_of(loaded)
+            self.generation = self._generation_tried = loaded.generation
+            self.process.row.generation(loaded.generation)
+        self.book.reload(pairs, Rules.of(self.settings), self.clock.now_ns())
+        self.tally.add("reloads")
+
+
+def body(process: Process) -> None:
+    """The life of the process, inside runtime.process.run."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    system = process.settings.config.system
+    database.lock(process.settings.data_dir)
+    with (
+        PriceStore.attach(system.namespace) as store,
+        SignalRing.attach(system.namespace, "signals") as ring,
+        ring.consumer() as consumer,
+    ):
+        tracker = Tracker(process, store, ring, consumer)
+        process.watch(lambda: _wake(consumer))
+        tracker.recover()
+        while not process.stopping:
+            tracker.turn()
+        tracker.finish()
+
+
+def _wake(consumer: Consumer) -> None:
+    consumer.notify()
+
+
+def main() -> int:
+    """bins/spread-tracker: the process, or with `report` the report."""
+    if len(sys.argv) > 1:
+        # Imported here: the process itself needs none of it.
+        from spread_scanner.tracker.report_cli import app
+
+        app(prog_name=NAME)
+        return 0
+    return run(NAME, body)

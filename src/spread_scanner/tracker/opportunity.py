@@ -1,0 +1,194 @@
+"""What the tracker writes down: an opportunity's row, the flags of a sample, the reasons to close.
+
+The fields of `Opportunity` are the columns of its table, in order; a test compares the two.
+Times are nanoseconds on the session clock (clock.SessionClock), spreads basis points of the spot
+ask, prices per base unit, sizes of tops in base units, `size_quote` in quote currency. None is
+"not known", never zero.
+"""
+
+from dataclasses import dataclass, fields
+from enum import IntFlag, StrEnum
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from spread_scanner.tracker.pairs import Pair
+
+
+class Reason(StrEnum):
+    """Why an opportunity was closed."""
+
+    CONVERGED = "converged"  # closing cost no more than converge_bps for converge_hold_ms
+    EXPIRED = "expired"  # no signal for life_s_max
+    STALE = "stale"  # a leg could not be stood behind for stale_hold_ms
+    GAP = "gap"  # nobody looked for too long, or prices before and after cannot be compared
+    RETIRED = "retired"  # its pair left the tables
+
+
+class SampleFlag(IntFlag):
+    """Of a sample or probe. The low byte of each leg's QuoteFlag stands above, see flags_of."""
+
+    NONE = 0
+    LATE = 1  # taken later than late_ms_max after its grid point
+    SPOT_LOST = 2  # the spot leg could not be stood behind: no spreads in this row
+    FUTURES_LOST = 4
+
+
+LOST = int(SampleFlag.SPOT_LOST | SampleFlag.FUTURES_LOST)
+SPOT_FLAGS_SHIFT = 8
+FUTURES_FLAGS_SHIFT = 16
+
+
+class Signal(NamedTuple):
+    """schema.records.SIGNAL_DTYPE as a row; same fields, same order."""
+
+    seq: int
+    mono_ns: int
+    ts_engine: int
+    ts_trigger: int
+    spot_bid_px: float
+    spot_bid_sz: float
+    spot_ask_px: float
+    spot_ask_sz: float
+    fut_bid_px: float
+    fut_bid_sz: float
+    fut_ask_px: float
+    fut_ask_sz: float
+    spot_ts_event: int
+    spot_ts_recv: int
+    fut_ts_event: int
+    fut_ts_recv: int
+    gross_bps: float
+    fees_bps: float
+    funding_bps: float
+    net_bps: float
+    exit_bps: float
+    size_quote: float
+    symbol_id: int
+    direction_id: int
+    kind: int
+    flags: int
+    generation: int
+    instance: int
+
+
+@dataclass(slots=True)
+class Opportunity:
+    """One opportunity as it is stored."""
+
+    id: int
+    symbol: str
+    direction: str
+    legs: str
+    symbol_id: int
+    direction_id: int
+    generation: int
+    instance: int
+    entry_seq: int
+    opened_ns: int
+    enter_bps: float  # the threshold in force
+    fees_bps: float
+    funding_bps: float | None  # None: not known; net is then before funding
+    entry_gross_bps: float
+    entry_net_bps: float
+    entry_exit_bps: float
+    entry_size_quote: float
+    entry_spot_bid_px: float
+    entry_spot_bid_sz: float
+    entry_spot_ask_px: float
+    entry_spot_ask_sz: float
+    entry_fut_bid_px: float
+    entry_fut_bid_sz: float
+    entry_fut_ask_px: float
+    entry_fut_ask_sz: float
+    entry_spot_age_ns: int
+    entry_fut_age_ns: int
+    # Until here written once, at opening; from here on kept up to date while it is open.
+    last_signal_ns: int
+    last_seen_ns: int  # the last signal, sample or probe
+    peak_net_bps: float
+    peak_ns: int
+    signals: int = 1  # enters and re-signals
+    exits: int = 0  # exit signals of the engine
+    first_exit_ns: int | None = None
+    flags: int = 0  # SIGNAL_* of the opening signal and of the first exit signal
+    samples: int = 0
+    late: int = 0
+    missed: int = 0  # grid points that passed without a sample
+    lost: int = 0  # samples with a leg that could not be stood behind
+    gaps: int = 0  # how often nobody looked because the tracker was away
+    gap_ms: float = 0.0
+    # From here on written once, at closing.
+    closed_ns: int | None = None
+    ended_ns: int | None = None  # when its life ended: holds are not part of it
+    reason: str | None = None
+    exit_gross_bps: float | None = None
+    exit_net_bps: float | None = None
+    exit_bps: float | None = None
+    exit_size_quote: float | None = None
+    exit_spot_bid_px: float | None = None
+    exit_spot_bid_sz: float | None = None
+    exit_spot_ask_px: float | None = None
+    exit_spot_ask_sz: float | None = None
+    exit_fut_bid_px: float | None = None
+    exit_fut_bid_sz: float | None = None
+    exit_fut_ask_px: float | None = None
+    exit_fut_ask_sz: float | None = None
+    exit_spot_age_ns: int | None = None
+    exit_fut_age_ns: int | None = None
+    exit_flags: int | None = None  # SampleFlag of the last look
+
+
+COLUMNS = tuple(field.name for field in fields(Opportunity))
+_FIRST, _AFTER = COLUMNS.index("last_signal_ns"), COLUMNS.index("closed_ns")
+PROGRESS_COLUMNS = COLUMNS[_FIRST:_AFTER]
+
+row_of = attrgetter(*COLUMNS)
+progress_of = attrgetter(*PROGRESS_COLUMNS, "id")
+
+
+class SampleRow(NamedTuple):
+    """One look on the grid; `ts_ns - late_ns` is its grid point."""
+
+    opportunity_id: int
+    ts_ns: int
+    late_ns: int
+    gross_bps: float | None
+    net_bps: float | None
+    exit_bps: float | None
+    size_quote: float | None
+    exit_size_quote: float | None
+    spot_age_ns: int | None
+    fut_age_ns: int | None
+    flags: int
+
+
+class ProbeRow(NamedTuple):
+    """One look a fixed time after the opening signal; `late_ns` is None when it was missed."""
+
+    opportunity_id: int
+    after_ms: int
+    late_ns: int | None
+    gross_bps: float | None
+    net_bps: float | None
+    exit_bps: float | None
+    size_quote: float | None
+    flags: int | None
+
+
+class Followed:
+    """An open opportunity with what only matters while it is followed."""
+
+    __slots__ = ("converged_since_ns", "next_point_ns", "pair", "retired", "row", "stale_since_ns")
+
+    def __init__(self, row: Opportunity, pair: Pair, next_point_ns: int) -> None:
+        self.row = row
+        self.pair = pair
+        self.retired = False  # its pair left the tables
+        self.next_point_ns = next_point_ns
+        self.converged_since_ns: int | None = None
+        self.stale_since_ns: int | None = None
+
+
+def values_of(row: tuple[Any, ...]) -> Opportunity:
+    """A stored row, in the order of COLUMNS, as an Opportunity."""
+    return Opportunity(*row)

@@ -1,0 +1,5 @@
+"""`spread-tracker report`: placeholder until next commit."""
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,85 @@
+"""The hourly report, as a process of its own: numbers over many rows must not delay a sample.
+
+Runs `spread-tracker report` on a read-only connection, on any CPU, with low priority, into
+data_dir/reports; one at a time, killed when it takes longer than its interval.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Protocol
+
+from spread_scanner.config import Settings
+
+FOLDER_NAME = "reports"
+PERIOD = "24h"  # each report looks back this far
+POLL_S = 0.5
+NICENESS = 10
+
+
+class Tally(Protocol):
+    """Where outcomes are counted."""
+
+    def add(self, label: str, count: int = 1) -> None: ...
+
+
+class Reporter:
+    """Call `poll` from the loop; it costs one comparison while there is nothing to do."""
+
+    def __init__(self, settings: Settings, database: Path, tally: Tally) -> None:
+        self.settings = settings
+        self._database = database
+        self._tally = tally
+        self._child: subprocess.Popen[bytes] | None = None
+        self._began_s = time.monotonic()
+        self._next_look_s = 0.0
+
+    def poll(self) -> None:
+        """Start a report when it is time; take note of one that has ended."""
+        now_s = time.monotonic()
+        every_s = self.settings.config.spread_tracker.report_every_s
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + POLL_S
+        if self._child is not None:
+            self._look_after(self._child, overdue=now_s - self._began_s > max(60.0, every_s))
+        elif every_s > 0 and now_s - self._began_s >= every_s:
+            self._began_s = now_s
+            self._start()
+
+    def _look_after(self, child: "subprocess.Popen[bytes]", *, overdue: bool) -> None:
+        if overdue:
+            child.kill()
+            child.wait()
+        code = child.poll()
+        if code is not None:
+            self._child = None
+            self._tally.add("report_failures" if code else "reports")
+
+    def _start(self) -> None:
+        command = [
+            *(sys.executable, "-m", "spread_scanner.tracker.report_cli", "report"),
+            *("--since", PERIOD, "--database", str(self._database)),
+            *("--folder", str(self._database.parent / FOLDER_NAME)),
+        ]
+        try:
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, close_fds=True
+            )
+        except OSError:
+            self._tally.add("report_failures")
+            return
+        with contextlib.suppress(OSError):  # it may have ended already
+            os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)
+            os.sched_setaffinity(child.pid, range(os.cpu_count() or 1))
+        self._child = child
+
+    def close(self) -> None:
+        """End a report that is still being written."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None

@@ -1,0 +1,151 @@
+"""When to look and what is seen: the grid of sampling times, and both legs of many pairs at once.
+
+The grid is aligned (its points are multiples of the step on the session clock) and drift-free (a
+point never depends on when the one before was taken). Points that passed without a look are never
+made up for: the next look belongs to the newest point, and says how late it is. The session clock
+cannot step, so neither can the grid; see clock.SessionClock.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner.schema import spread
+from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
+from spread_scanner.schema.records import QUOTE_DTYPE
+from spread_scanner.tracker.opportunity import (
+    FUTURES_FLAGS_SHIFT,
+    SPOT_FLAGS_SHIFT,
+    SampleFlag,
+)
+from spread_scanner.tracker.pairs import Pair
+
+
+class Grid:
+    """Sampling times, every `step_ns` from the session clock's zero."""
+
+    def __init__(self, step_ns: int, now_ns: int) -> None:
+        self.step_ns = step_ns
+        self._last_ns = now_ns // step_ns * step_ns
+
+    @property
+    def next_ns(self) -> int:
+        """The next point that has not been looked at."""
+        return self._last_ns + self.step_ns
+
+    def due(self, now_ns: int) -> int | None:
+        """The newest point up to now, once; None while there is no new one."""
+        point_ns = now_ns // self.step_ns * self.step_ns
+        if point_ns <= self._last_ns:
+            return None
+        self._last_ns = point_ns
+        return point_ns
+
+
+class Look(NamedTuple):
+    """What both legs of one pair showed at one time. Spreads are None when a leg is lost."""
+
+    gross_bps: float | None
+    exit_bps: float | None
+    size_quote: float | None
+    exit_size_quote: float | None
+    spot_age_ns: int | None
+    fut_age_ns: int | None
+    flags: int  # SampleFlag without LATE
+    spot: tuple[float | None, ...]  # bid_px, bid_sz, ask_px, ask_sz as stored, lost or not
+    futures: tuple[float | None, ...]
+
+
+def looks(spot: np.ndarray, futures: np.ndarray, now_ns: int) -> list[Look]:
+    """Both legs of n pairs, (n,) QUOTE_DTYPE each -> n looks."""
+    spot_lost = _lost(spot)
+    futures_lost = _lost(futures)
+    usable = ~(spot_lost | futures_lost)
+    flags = (
+        spot_lost * int(SampleFlag.SPOT_LOST)
+        + futures_lost * int(SampleFlag.FUTURES_LOST)
+        + ((spot["flags"].astype(np.int64) & 0xFF) << SPOT_FLAGS_SHIFT)
+        + ((futures["flags"].astype(np.int64) & 0xFF) << FUTURES_FLAGS_SHIFT)
+    )
+    with np.errstate(all="ignore"):  # lost legs may hold anything; their results are not used
+        gross = spread.gross_bps(spot["ask_px"], futures["bid_px"])
+        closing = spread.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
+        size = spread.size_quote(
+            spot["ask_px"], spot["ask_sz"], futures["bid_px"], futures["bid_sz"]
+        )
+        exit_size = spread.size_quote(
+            spot["bid_px"], spot["bid_sz"], futures["ask_px"], futures["ask_sz"]
+        )
+    columns = (
+        *(_known(column, usable) for column in (gross, closing, size, exit_size)),
+        _ages(spot, now_ns),
+        _ages(futures, now_ns),
+        flags.tolist(),
+        _sides(spot),
+        _sides(futures),
+    )
+    return [Look(*row) for row in zip(*columns, strict=True)]
+
+
+def _lost(quotes: np.ndarray) -> npt.NDArray[np.bool_]:
+    lost: npt.NDArray[np.bool_] = (quotes["flags"] & int(UNUSABLE)) != 0
+    return lost
+
+
+def _known(values: npt.NDArray[np.float64], usable: npt.NDArray[np.bool_]) -> list[float | None]:
+    return [
+        value if known else None
+        for value, known in zip(values.tolist(), usable.tolist(), strict=True)
+    ]
+
+
+def _ages(quotes: np.ndarray, now_ns: int) -> list[int | None]:
+    return [now_ns - ts if ts > 0 else None for ts in quotes["ts_recv"].tolist()]
+
+
+def _sides(quotes: np.ndarray) -> list[tuple[float | None, ...]]:
+    """The four numbers of each quote; NaN, which a database cannot hold, becomes None."""
+    rows = zip(*(quotes[name].tolist() for name in QUOTE_DTYPE.names[:4]), strict=True)  # type: ignore[index]
+    return [tuple(value if value == value else None for value in row) for row in rows]
+
+
+class Store(Protocol):
+    """What is asked of the price store (shm.PriceStore)."""
+
+    def read_many(self, source_id: int, ids: npt.NDArray[np.uint16]) -> np.ndarray: ...
+
+    def heartbeat_mono_ns(self, source_id: int) -> int: ...
+
+
+class Legs:
+    """Reads both legs of many pairs from the price store, one call per source.
+
+    A feed whose heartbeat stopped cannot mark its own quotes: they are marked stale here.
+    """
+
+    def __init__(self, store: Store, anchor_ns: int, heartbeat_ns_max: int) -> None:
+        self._store = store
+        self._anchor_ns = anchor_ns
+        self._heartbeat_ns_max = heartbeat_ns_max
+
+    def look(self, pairs: Sequence[Pair], now_ns: int) -> list[Look]:
+        """What the pairs' legs show now, in the order of the pairs."""
+        if not pairs:
+            return []
+        sources = np.array([(p.spot_source, p.futures_source) for p in pairs], dtype=np.uint8)
+        symbols = np.array([p.symbol_id for p in pairs], dtype=np.uint16)
+        quotes = np.empty((2, len(pairs)), QUOTE_DTYPE)
+        for leg in (0, 1):
+            for source_id in np.unique(sources[:, leg]).tolist():
+                mine = np.flatnonzero(sources[:, leg] == source_id)
+                found = self._store.read_many(source_id, symbols[mine])
+                if not self._lives(source_id, now_ns):
+                    found["flags"] |= int(QuoteFlag.STALE)
+                quotes[leg, mine] = found
+        return looks(quotes[0], quotes[1], now_ns)
+
+    def _lives(self, source_id: int, now_ns: int) -> bool:
+        beat_ns = self._store.heartbeat_mono_ns(source_id)
+        return beat_ns > 0 and now_ns - self._anchor_ns - beat_ns <= self._heartbeat_ns_max
