@@ -95,8 +95,7 @@ cdef extern from "ring.h" nogil:
         uint64_t other
 
     int64_t ss_ring_push(ss_ring *ring, const void *records, uint64_t count)
-    int64_t ss_ring_available(ss_ring *ring)
-    int64_t ss_ring_available_beyond(ss_ring *ring, uint64_t beyond)
+    int64_t ss_ring_available(ss_ring *ring, uint64_t wanted)
     int64_t ss_ring_peek(ss_ring *ring, void *records, uint64_t limit)
     int64_t ss_ring_peek_beyond(ss_ring *ring, void *records, uint64_t beyond, uint64_t limit)
     int64_t ss_ring_release(ss_ring *ring, uint64_t count)
@@ -163,7 +162,7 @@ cdef class RingConsumer:
     cdef ss_ring ring
     cdef readonly object memory
     cdef object dtype
-    cdef copy(self, uint64_t limit, bint release)
+    cdef copy(self, uint64_t beyond, uint64_t limit)
     cdef corrupt(self)
 
 

@@ -635,25 +635,16 @@ cdef class RingConsumer:
 
     def pop_many(self, uint64_t limit):
         """Take up to `limit` records, oldest first: (n,) of the ring's dtype. Raises RingCorrupt."""
-        return self.copy(limit, True)
+        cdef cnp.ndarray records = self.copy(0, limit)
+        if cnp.PyArray_SIZE(records) > 0:
+            ss_ring_release(&self.ring, cnp.PyArray_SIZE(records))
+        return records
 
     def peek_many(self, uint64_t limit, uint64_t beyond=0):
         """Copy up to `limit` records that stay in the ring until `release`; the next peek starts at
         the same place. For a consumer that must not lose what it has not yet made durable; it
         passes as `beyond` how many of the oldest it has copied already and not yet released."""
-        cdef int64_t ready
-        cdef uint64_t count = 0
-        if beyond == 0:
-            return self.copy(limit, False)
-        ready = ss_ring_available_beyond(&self.ring, beyond)
-        if ready == SS_RING_CORRUPT:
-            self.corrupt()
-        if <uint64_t>ready > beyond:
-            count = min(<uint64_t>ready - beyond, limit)
-        records = empty_records(self.dtype, count)
-        if count > 0:
-            ss_ring_peek_beyond(&self.ring, cnp.PyArray_DATA(records), beyond, count)
-        return records
+        return self.copy(beyond, limit)
 
     def release(self, uint64_t count):
         """Give the oldest `count` records' slots back. Returns how many there were to give."""
@@ -662,17 +653,19 @@ cdef class RingConsumer:
             self.corrupt()
         return released
 
-    cdef copy(self, uint64_t limit, bint release):
-        cdef int64_t count = ss_ring_available(&self.ring)
-        if count == SS_RING_CORRUPT:
+    cdef copy(self, uint64_t beyond, uint64_t limit):
+        cdef int64_t ready, count
+        if limit > self.ring.capacity:
+            limit = self.ring.capacity
+        if beyond > self.ring.capacity:
+            beyond = self.ring.capacity
+        ready = ss_ring_available(&self.ring, beyond + limit)
+        if ready == SS_RING_CORRUPT:
             self.corrupt()
-        if <uint64_t>count > limit:
-            count = <int64_t>limit
+        count = max(0, min(<int64_t>limit, ready - <int64_t>beyond))
         records = empty_records(self.dtype, count)
         if count > 0:
-            ss_ring_peek(&self.ring, cnp.PyArray_DATA(records), count)
-            if release:
-                ss_ring_release(&self.ring, count)
+            ss_ring_peek_beyond(&self.ring, cnp.PyArray_DATA(records), beyond, <uint64_t>count)
         return records
 
     cdef corrupt(self):
@@ -689,7 +682,7 @@ cdef class RingConsumer:
         cdef int woken = 1
         with nogil:
             key = ss_wake_prepare(&self.ring.control.wake)
-            ready = ss_ring_available_beyond(&self.ring, beyond)
+            ready = ss_ring_available(&self.ring, beyond + 1)
             if ready == SS_RING_CORRUPT or <uint64_t>ready > beyond:
                 ss_wake_cancel(&self.ring.control.wake)
             else:

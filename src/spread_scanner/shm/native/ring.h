@@ -97,12 +97,12 @@ static inline int64_t ss_ring_push(ss_ring *ring, const void *records, uint64_t 
     return (int64_t)fits;
 }
 
-/* How many records are there for the consumer, or SS_RING_CORRUPT. The producer's position is looked
- * up again when the private copy shows no more than the `beyond` that the consumer has seen already. */
-static inline int64_t ss_ring_available_beyond(ss_ring *ring, uint64_t beyond) {
+/* How many records the consumer may read now, or SS_RING_CORRUPT. The producer's position is looked
+ * up again only when the private copy shows fewer than `wanted`. */
+static inline int64_t ss_ring_available(ss_ring *ring, uint64_t wanted) {
     uint64_t read = atomic_load_explicit(&ring->control->read_pos, memory_order_relaxed);
     uint64_t ready = ring->other - read;
-    if (ready <= beyond || ready > ring->capacity) {
+    if (ready < wanted || ready > ring->capacity) {
         /* Partner: the producer's release store of write_pos. */
         ring->other = atomic_load_explicit(&ring->control->write_pos, memory_order_acquire);
         ready = ring->other - read;
@@ -111,14 +111,11 @@ static inline int64_t ss_ring_available_beyond(ss_ring *ring, uint64_t beyond) {
     return (int64_t)ready;
 }
 
-static inline int64_t ss_ring_available(ss_ring *ring) {
-    return ss_ring_available_beyond(ring, 0);
-}
-
 /* Copies up to `limit` records after the oldest `beyond`; all stay until ss_ring_release. */
 static inline int64_t ss_ring_peek_beyond(ss_ring *ring, void *records, uint64_t beyond,
                                           uint64_t limit) {
-    int64_t ready = ss_ring_available_beyond(ring, beyond);
+    if (limit > ring->capacity) limit = ring->capacity;
+    int64_t ready = ss_ring_available(ring, beyond + limit);
     if (ready < 0) return ready;
     if ((uint64_t)ready <= beyond) return 0;
     uint64_t count = (uint64_t)ready - beyond < limit ? (uint64_t)ready - beyond : limit;
@@ -134,7 +131,7 @@ static inline int64_t ss_ring_peek(ss_ring *ring, void *records, uint64_t limit)
 
 /* Gives `count` slots back to the producer; never more than were published. */
 static inline int64_t ss_ring_release(ss_ring *ring, uint64_t count) {
-    int64_t ready = ss_ring_available(ring);
+    int64_t ready = ss_ring_available(ring, count);
     if (ready < 0) return SS_RING_CORRUPT;
     if (count > (uint64_t)ready) count = (uint64_t)ready;
     uint64_t read = atomic_load_explicit(&ring->control->read_pos, memory_order_relaxed);

@@ -1,0 +1,59 @@
+"""What the tests of shared memory share: child processes that end with their test."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+DEADLINE_S = 20.0
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts Python code in a process of its own, with its standard streams as pipes."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_child(code: str, *args: object) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, args)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(child)
+        return child
+
+    yield start_child
+    for child in started:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        child.communicate()
+
+
+@pytest.fixture
+def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int, str]]:
+    """Runs Python code in a process of its own to its end: (exit code, output)."""
+
+    def run_child(code: str, *args: object) -> tuple[int, str]:
+        child = start(code, *args)
+        out, err = child.communicate(timeout=DEADLINE_S)
+        return child.returncode, out + err
+
+    return run_child
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Waits for a condition, at most to a deadline."""
+
+    def wait_until(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < deadline, "the condition never came true"
+            time.sleep(0.001)
+
+    return wait_until

@@ -1,0 +1,173 @@
+"""Pins of every byte that two processes share. A failure here means: raise ABI_VERSION."""
+
+import numpy as np
+import pytest
+
+from spread_scanner.schema.enums import DIRTY_READERS, QuoteFlag
+from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE, SIGNAL_DTYPE
+from spread_scanner.shm import Control, Health, PriceStore, SignalRing, _core, layout
+from spread_scanner.shm.segment import Segment
+
+# Name -> bytes, in order. No gaps are allowed, so the offsets follow and are pinned too.
+QUOTE = "bid_px 8 bid_sz 8 ask_px 8 ask_sz 8 ts_event 8 ts_recv 8 update_id 8 flags 4 epoch 4"
+SIGNAL = (
+    "seq 8 mono_ns 8 ts_engine 8 ts_trigger 8 spot_bid_px 8 spot_bid_sz 8 spot_ask_px 8 "
+    "spot_ask_sz 8 fut_bid_px 8 fut_bid_sz 8 fut_ask_px 8 fut_ask_sz 8 spot_ts_event 8 "
+    "spot_ts_recv 8 fut_ts_event 8 fut_ts_recv 8 gross_bps 8 fees_bps 8 funding_bps 8 net_bps 8 "
+    "exit_bps 8 size_quote 8 symbol_id 2 direction_id 1 kind 1 flags 4 generation 4 instance 4"
+)
+EVALUATION = (
+    "ts_engine 8 gross_bps 8 fees_bps 8 funding_bps 8 net_bps 8 enter_bps 8 size_quote 8 "
+    "size_quote_min 8 spot_age_ns 8 fut_age_ns 8 skew_ns 8 spot_px 8 fut_px 8 spot_flags 4 "
+    "fut_flags 4 symbol_id 2 direction_id 1 verdict 1 count 4 reserved 8"
+)
+HEADER = (
+    "state 8 magic 8 abi_version 4 kind 4 layout_hash 8 length 8 instance_id 8 anchor_ns 8 "
+    "created_wall_ns 8 page_size 4 byte_order 4 creator_pid 4 creator 28 params 64 reserved 80 "
+    "checksum 8"
+)
+ROW_HEAD = (
+    "name 32 state 8 heartbeat_mono_ns 8 pid 8 started_wall_ns 8 starts 8 generation 8 "
+    "longest_cycle_ns 8 message 128 reserved 40"
+)
+SWITCHES = "generation 8 kill 8 issued_mono_ns 8 reserved 104"
+SLOT = (
+    "name 32 name_reserved 96 paused 8 stop_generation 8 reload_generation 8 command_reserved 104 "
+    "ack_generation 8 ack_mono_ns 8 ack_reserved 112"
+)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "pinned", "size"),
+    [
+        (QUOTE_DTYPE, QUOTE, 64),
+        (SIGNAL_DTYPE, SIGNAL, 192),
+        (EVALUATION_DTYPE, EVALUATION, 128),
+        (layout.HEADER_DTYPE, HEADER, 256),
+        (layout.ROW_HEAD_DTYPE, ROW_HEAD, 256),
+        (layout.SWITCHES_DTYPE, SWITCHES, 128),
+        (layout.SLOT_DTYPE, SLOT, 384),
+    ],
+    ids=["quote", "signal", "evaluation", "header", "row_head", "switches", "slot"],
+)
+def test_records_have_their_fields_at_their_offsets_without_padding(
+    dtype: np.dtype, pinned: str, size: int
+) -> None:
+    words = pinned.split()
+    offset = 0
+    assert dtype.names == tuple(words[::2])
+    for name, bytes_ in zip(words[::2], map(int, words[1::2]), strict=True):
+        field_dtype, at = (dtype.fields or {})[name][:2]
+        assert (at, field_dtype.itemsize) == (offset, bytes_), name
+        offset += bytes_
+    assert offset == size == dtype.itemsize
+
+
+def test_native_sizes_are_those_of_the_records() -> None:
+    assert _core.SIZES == {
+        "quote": 64,
+        "cell": 64,
+        "sequence": 64,
+        "source_row": 128,
+        "wake": 128,
+        "ring_control": 384,
+        "histogram_buckets": 656,
+        "readers_max": 8,
+    }
+    assert len(DIRTY_READERS) <= _core.SIZES["readers_max"]
+
+
+def test_native_flag_bits_equal_those_of_the_schema() -> None:
+    assert {name: int(QuoteFlag[name]) for name in _core.FLAGS} == dict(_core.FLAGS)
+    assert {flag.name: int(flag) for flag in QuoteFlag} == {
+        "STALE": 1,
+        "SILENT": 2,
+        "LAGGING": 4,
+        "CROSSED": 8,
+        "NO_TS_EVENT": 16,
+        "BID_EMPTY": 32,
+        "ASK_EMPTY": 64,
+        "CONTENDED": 0x80000000,
+    }
+
+
+def test_store_offsets_are_pinned() -> None:
+    store = layout.StoreLayout(8, 1024)
+    assert (store.rows_at, store.sequences_at, store.cells_at) == (256, 1280, 525_568)
+    assert (store.store_bytes, store.dirty_bytes) == (1_574_144, 3712)
+    assert (store.words_per_source, store.words_stride, store.reader_stride) == (16, 16, 1152)
+    largest = layout.StoreLayout(64, 16_384)
+    assert (largest.store_bytes, largest.dirty_bytes) == (201_335_040, 393_856)
+    odd = layout.StoreLayout(3, 100)
+    assert (odd.words_per_source, odd.words_stride, odd.reader_stride) == (2, 16, 512)
+
+
+def test_ring_offsets_are_pinned() -> None:
+    ring = layout.RingLayout(65_536, 192)
+    assert (ring.control_at, ring.slots_at, ring.ring_bytes) == (256, 640, 12_583_552)
+
+
+def test_health_and_control_offsets_are_pinned() -> None:
+    assert (layout.ROW_COUNTERS_AT, layout.ROW_HISTOGRAMS_AT) == (256, 768)
+    assert (layout.ROW_BYTES, layout.HEALTH_BYTES) == (21_760, 1_392_896)
+    assert (layout.SWITCHES_AT, layout.CONTROL_WAKE_AT) == (256, 384)
+    assert (layout.PAUSED_SOURCES_AT, layout.PAUSED_DIRECTIONS_AT) == (512, 576)
+    assert (layout.PAUSED_SYMBOLS_AT, layout.SLOTS_AT) == (640, 17_024)
+    assert (layout.CONTROL_BYTES, layout.ACK_GENERATION_AT) == (41_600, 256)
+    assert (layout.SLOT_DTYPE.fields or {})["ack_generation"][1] == layout.ACK_GENERATION_AT
+
+
+def test_magic_and_state_words_spell_what_they_mean() -> None:
+    assert layout.MAGIC.to_bytes(8, "little") == b"SPRDSHM1"
+    assert layout.State.READY.to_bytes(8, "little") == b"READY\0\0\0"
+    assert layout.State.RETIRED.to_bytes(8, "little") == b"RETRD\0\0\0"
+    assert layout.ABI_VERSION == 1
+
+
+def test_layout_hash_changes_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = layout.layout_hash()
+    swapped = np.dtype([("bid_sz", "<f8"), ("bid_px", "<f8"), *QUOTE_DTYPE.descr[2:]])
+    monkeypatch.setattr(layout, "QUOTE_DTYPE", swapped)
+    assert layout.layout_hash() != before == layout.LAYOUT_HASH
+
+
+@pytest.mark.parametrize(("sources", "symbols"), [(1, 1), (3, 100), (8, 1024), (64, 65)])
+def test_b3_hot_lines_are_128_byte_aligned_where_they_are_mapped(
+    namespace: str, sources: int, symbols: int
+) -> None:
+    with PriceStore.create(namespace, num_sources=sources, max_symbols=symbols) as store:
+        where = store.layout
+        with store.writer(0) as writer, store.dirty(DIRTY_READERS[0]):
+            dirty_address = writer.view.dirty_memory
+            assert dirty_address is not None
+            for reader in range(where.num_readers):
+                wake = dirty_address.address + where.readers_at + reader * where.reader_stride
+                blocks = wake + _core.SIZES["wake"]
+                assert wake % 128 == 0
+                assert all(
+                    (blocks + source * where.words_stride * 8) % 128 == 0
+                    for source in range(sources)
+                )
+            base = writer.view.memory.address
+            assert (base + where.rows_at) % 128 == 0
+            assert (base + where.sequences_at) % 64 == 0
+            assert (base + where.cells_at) % 64 == 0
+
+
+def test_b3_ring_health_and_control_lines_are_128_byte_aligned_where_they_are_mapped(
+    namespace: str,
+) -> None:
+    with (
+        SignalRing.create(namespace, "signals", slots=4) as ring,
+        Health.create(namespace) as health,
+        Control.create(namespace) as control,
+    ):
+        with ring.producer() as producer:
+            assert (producer.memory.address + ring.layout.control_at) % 128 == 0
+            assert (producer.memory.address + ring.layout.slots_at) % 128 == 0
+        with health.claim("first"), health.claim("second") as row:
+            assert (row.memory.address + 256 + layout.ROW_BYTES) % 128 == 0
+        with control.claim("first") as slot:
+            held: Segment = slot.memory_segment
+            assert (held.memory.address + layout.CONTROL_WAKE_AT) % 128 == 0
+            assert (held.memory.address + layout.SLOTS_AT) % 128 == 0
