@@ -204,4 +204,4 @@ class Adapter(Protocol):
         """The slow tier: any frame, any key order, any optional field. Raises BadMessage."""
 
     def templates(self) -> tuple[str, ...]:
-        """The native tier: the usual quote message with named holes (exchanges.template)."""
+        """The native tier: the usual quote message with named holes, see native/template.h."""

@@ -216,7 +216,7 @@ class Binance(wire.BaseAdapter):
             exchange_symbol=row.symbol,
             base=row.baseAsset,
             quote=row.quoteAsset,
-            status=row.status,
+            status=row.status if row.deliveryDate == DELIVERY_NEVER_MS else _ending(row),
             trading=trading,
             min_qty=wire.positive(lot.minQty),
             tick_size=wire.positive(filters.get("PRICE_FILTER", Filter("PRICE_FILTER")).tickSize),
@@ -336,6 +336,12 @@ def _contract_type(row: SymbolRow) -> str:
     if row.contractType == "PERPETUAL":
         return "linear-perpetual"
     return row.contractType.lower().replace("_", "-") or "unknown"
+
+
+def _ending(row: SymbolRow) -> str:
+    """A perpetual with a delivery date is going to be delisted then."""
+    ends = row.contractType == "PERPETUAL" and row.status == "TRADING"
+    return f"{row.status}, to be delisted" if ends else row.status
 
 
 def _stream(exchange_symbol: str) -> str:

@@ -30,10 +30,13 @@ VARINT_BYTES_MAX = 10
 
 
 class _Wrapped(msgspec.Struct):
-    """{"raw":"{\\"u\\":1}","where":"..."} or {"hex":"0a33...","channel":"..."}"""
+    """{"raw":"{\\"u\\":1}","where":"..."}, {"hex":"0a33...","channel":"..."} or, from archives of
+    feeds, {"message":{"u":1},"nominal_local":"..."}
+    """
 
     raw: str | None = None
     hex: str | None = None
+    message: msgspec.Raw = msgspec.Raw(b"")
 
 
 def frames_in(source: Source, data: bytes) -> Iterator[bytes]:
@@ -49,7 +52,7 @@ def frames_in(source: Source, data: bytes) -> Iterator[bytes]:
 
 
 def line_frames(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """One frame a line: bare, behind a receive time, or in JSON under "raw" (text) or "hex"."""
+    """One frame a line: bare, behind a receive time, or in JSON under "raw", "hex" or "message"."""
     for line in lines:
         text = RECEIVE_TIME.sub(b"", line.removeprefix(BOM).strip(), count=1)
         if text:
@@ -63,6 +66,8 @@ def _unwrapped(text: bytes) -> bytes:
             return wrapped.raw.encode()
         if wrapped.hex is not None:
             return binascii.unhexlify(wrapped.hex)
+        if bytes(wrapped.message).startswith(b"{"):
+            return bytes(wrapped.message)
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         pass  # no JSON object of ours: the line itself is the frame
     return text

@@ -27,10 +27,12 @@ def test_jsonl_with_raw_text_or_hex() -> None:
     lines = [
         json.dumps({"raw": '{"u":1}', "where": "x"}).encode(),
         json.dumps({"hex": "0a01", "channel": "x"}).encode(),
+        b'{"message":{"u": 1},"nominal_local":"x"}',
         json.dumps({"hex": "zz"}).encode(),
+        b'{"success":false,"message":"no object, so no wrapping"}',
     ]
 
-    assert list(line_frames(lines)) == [b'{"u":1}', b"\x0a\x01", lines[2]]
+    assert list(line_frames(lines)) == [b'{"u":1}', b"\x0a\x01", b'{"u": 1}', *lines[3:]]
 
 
 def test_length_prefixed_files_are_told_from_lines(payload: Payloads) -> None:

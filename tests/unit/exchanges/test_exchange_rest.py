@@ -1,5 +1,6 @@
 """REST lists of every exchange: instruments, tickers, funding, and error envelopes."""
 
+import json
 import math
 from collections.abc import Callable
 
@@ -45,6 +46,7 @@ def test_binance_futures_instruments(adapter_for: Adapters, payload: Payloads) -
     )
     assert found["BTCUSDT_261225"].contract_type == "current-quarter"
     assert found["AAPLUSDT"].contract_type == "tradifi-perpetual"
+    assert found["ENDUSDT"].status == "TRADING, to be delisted"
     assert (found["GONEUSDT"].contract_type, found["GONEUSDT"].trading) == ("unknown", False)
 
 
@@ -244,6 +246,81 @@ def test_what_is_no_list_is_a_bad_message(
     for parse in (adapter.parse_instruments, adapter.parse_tickers):
         with pytest.raises(BadMessage):
             parse(body)
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "asked", "count", "trading"),
+    [
+        (
+            "binance-spot",
+            "binance_spot/cryptofeed_rest_exchangeInfo_20211012.txt.gz",
+            b"exchangeInfo",
+            1695,
+            1222,
+        ),
+        (
+            "binance-futures",
+            "binance_usdm/cryptofeed_rest_exchangeInfo_20210722.txt.gz",
+            b"exchangeInfo",
+            122,
+            121,
+        ),
+        ("okx-spot", "okx/cryptofeed_rest_instruments_20220513.txt.gz", b"=SPOT", 513, 513),
+        ("okx-futures", "okx/cryptofeed_rest_instruments_20220513.txt.gz", b"=SWAP", 166, 166),
+    ],
+)
+def test_whole_instrument_lists_of_other_years(
+    adapter_for: Adapters,
+    recording: Callable[[str], bytes],
+    label: str,
+    name: str,
+    asked: bytes,
+    count: int,
+    trading: int,
+) -> None:
+    """Lines of "<url> -> <time>: <body>"."""
+    lines = [line.split(b": ", 1) for line in recording(name).splitlines()]
+    body = next(line[1] for line in lines if asked in line[0])
+    page = adapter_for(label).parse_instruments(body)
+
+    assert (len(page.instruments), page.skipped) == (count, [])
+    assert sum(one.trading for one in page.instruments) == trading
+
+
+def test_a_large_part_of_the_mexc_contracts(
+    adapter_for: Adapters, recording: Callable[[str], bytes]
+) -> None:
+    name = "mexc_futures/arbitrack_rest_contract_detail_20250803_part.json.gz"
+    page = adapter_for("mexc-futures").parse_instruments(recording(name))
+    renamed = [one for one in page.instruments if one.base_name != one.base]
+
+    assert (len(page.instruments), page.skipped) == (525, [])
+    assert {one.contract_type for one in page.instruments} >= {"linear-perpetual"}
+    assert renamed
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "count", "without"),
+    [
+        ("binance-spot", "binance_spot/tat3_ccxt_info_24hr_20221122T0051Z.json.gz", 2123, 677),
+        ("mexc-spot", "mexc_spot/tat3_ccxt_info_v3_24hr_20221122T0051Z.json.gz", 2125, 4),
+        ("okx-spot", "okx/tat3_ccxt_info_v5_tickers_SPOT_20221122T0051Z.json.gz", 646, 0),
+    ],
+)
+def test_every_row_of_a_whole_exchange_is_a_quote_or_explained(
+    adapter_for: Adapters,
+    recording: Callable[[str], bytes],
+    label: str,
+    name: str,
+    count: int,
+    without: int,
+) -> None:
+    rows = [one["info"] for one in json.loads(recording(name))]
+    body = {"code": "0", "data": rows} if label == "okx-spot" else rows
+    quotes, skipped = adapter_for(label).parse_tickers(json.dumps(body).encode())
+
+    assert len(quotes) + len(skipped) == count
+    assert [one.reason for one in skipped] == ["no bid and no ask"] * without
 
 
 RECORDED = [
