@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NATIVE := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+BINS := $(wildcard bins/*)
 CC ?= cc
 
 .PHONY: venv check test bench bench-venv demo stress chaos wheel clean tools
@@ -15,7 +16,7 @@ tools:
 	@command -v $(CC) >/dev/null || { echo "missing: a C compiler '$(CC)' (on Debian: apt-get install gcc python3-dev), or say CC=/path/to/cc."; exit 1; }
 	@$(PYTHON) -c 'import sysconfig, os; sys_h = os.path.join(sysconfig.get_paths()["include"], "Python.h"); raise SystemExit(not os.path.exists(sys_h))' || { echo "missing: Python.h (on Debian: apt-get install python3-dev)."; exit 1; }
 
-$(STAMP): pyproject.toml setup.py requirements.lock $(NATIVE) | tools
+$(STAMP): pyproject.toml setup.py requirements.lock $(NATIVE) $(BINS) | tools
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

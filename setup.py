@@ -30,6 +30,8 @@ def extension(path: Path) -> Extension:
 
 
 setup(
+    # One executable per process; a wheel puts them beside spread-ctl.
+    scripts=[str(path) for path in sorted(Path("bins").iterdir())],
     ext_modules=cythonize(
         [extension(path) for path in sorted(SRC.rglob("*.pyx"))],
         include_path=[str(SRC)],
