@@ -1,0 +1,225 @@
+"""Group engine: what a dirty quote and a full rescan cost, through the Python API.
+
+8 sources, 300 symbols, 12 directions. Quotes are written before the clock runs; a step takes the
+bits, copies the cells and evaluates every direction that contains them. Every batch plants a spread
+that must come out as a signal of the right pair, and the counts must add up; the numpy peer must
+find the same pairs.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from measure import Figure, figure, run_floor
+
+from spread_scanner import config
+from spread_scanner.engine.core import Engine
+from spread_scanner.schema import spread
+from spread_scanner.schema.counters import ENGINE_COUNTERS
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.records import QUOTE_DTYPE
+from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.symbology.tables import DirectionRow, SymbolRow, Tables
+
+SYMBOLS = 300
+ENTER_BPS = 10.0
+SPOT = 0  # the source whose quotes get dirty
+DIRECTIONS_OF_SPOT = [row for row in DIRECTIONS if row.spot.source_id == SPOT]
+PLANTED = 7
+
+
+def figures(small: bool) -> Iterator[Figure]:
+    namespace = f"bench-engine-{os.getpid()}"
+    batches = 20 if small else 4_000
+    floor = run_floor("floor_engine.c", 20 if small else 20_000, SYMBOLS)
+    try:
+        rig = Rig(namespace)
+        yield from rig.dirty_quote(batches, floor["engine.dirty_quote"])
+        yield rig.rescan(batches, floor["engine.rescan"])
+        rig.close()
+    finally:
+        for name in segment.names(namespace):
+            segment.remove(name)
+
+
+def _settings() -> config.Settings:
+    source = config.SourceSettings(
+        rest_url="https://rest.test", ws_url="wss://ws.test", taker_fee_bps=0.0
+    )
+    return config.Settings(
+        Path("config"),
+        config.Config(),
+        {row.label: source for row in SOURCES},
+        config.Directions(defaults=config.Thresholds(enter_bps=ENTER_BPS, exit_bps=5.0)),
+    )
+
+
+def _tables() -> Tables:
+    ids = tuple(range(SYMBOLS))
+    symbols = tuple(SymbolRow(number, f"C{number}-USDT", f"C{number}", "USDT") for number in ids)
+    directions = tuple(DirectionRow(row.direction_id, ids) for row in DIRECTIONS)
+    return Tables(1, 0, symbols, (), directions, (), ())
+
+
+class Rig:
+    """An engine with its segments, and one writer per source."""
+
+    def __init__(self, namespace: str) -> None:
+        self.store = PriceStore.create(namespace)
+        self.ring = SignalRing.create(namespace, "signals")
+        self.made = (Evaluations.create(namespace), Health.create(namespace))
+        self.control = Control.create(namespace)
+        row, slot = self.made[1].claim("spread-engine"), self.control.claim("spread-engine")
+        self.writers = [self.store.writer(source.source_id) for source in SOURCES]
+        self.consumer = self.ring.consumer()
+        self.ids = np.arange(SYMBOLS, dtype=np.uint16)
+        self.now_ns = time.monotonic_ns()
+        for writer in self.writers:
+            writer.heartbeat(self.now_ns)
+            writer.write_many(self.ids, self.calm())
+        self.engine = Engine(namespace, row, slot)
+        self.engine.load(_settings(), _tables())
+        self.engine.loop.step(self.now_ns)
+        if len(self.consumer.pop_many(100)) != 0:
+            raise RuntimeError("signals out of calm quotes")
+
+    def calm(self) -> np.ndarray:
+        quotes = np.zeros(SYMBOLS, QUOTE_DTYPE)
+        quotes["bid_px"], quotes["ask_px"] = 100.0, 100.01
+        quotes["bid_sz"] = quotes["ask_sz"] = 5.0
+        quotes["ts_recv"] = self.now_ns + self.store.clock.anchor_ns
+        return quotes
+
+    def count(self, label: str) -> int:
+        number = next(row.counter_id for row in ENGINE_COUNTERS if row.label == label)
+        return self.engine.loop.counts[number]
+
+    def timed_step(self, ids: np.ndarray, quotes: np.ndarray) -> int:
+        """Nanoseconds of the step that takes these quotes of SPOT; checks what it did."""
+        before = self.count("dirty"), self.count("evaluations")
+        self.writers[SPOT].write_many(ids, quotes[: len(ids)])
+        start = time.perf_counter_ns()
+        self.engine.loop.step(self.now_ns)
+        took_ns = time.perf_counter_ns() - start
+        done = self.count("dirty") - before[0], self.count("evaluations") - before[1]
+        if done != (len(ids), len(ids) * len(DIRECTIONS_OF_SPOT)):
+            raise RuntimeError(f"{len(ids)} dirty quotes, but {done} read and evaluated")
+        return took_ns
+
+    def expect(self, kind: int) -> None:
+        """The planted symbol, in each direction of SPOT, and nothing else."""
+        signals = self.consumer.pop_many(1_000)
+        found = [(int(row["direction_id"]), int(row["symbol_id"])) for row in signals]
+        wanted = [(row.direction_id, PLANTED) for row in DIRECTIONS_OF_SPOT]
+        if found != wanted or set(signals["kind"]) != {kind}:
+            raise RuntimeError(f"kind {kind}: found {found} instead of {wanted}")
+
+    def plant(self, ids: np.ndarray) -> None:
+        """One spread comes and goes, outside the timing, so that the timed loop is one that works."""
+        quotes = self.calm()
+        quotes["ask_px"][PLANTED] = 99.0
+        quotes["bid_px"][PLANTED] = 98.0
+        self.timed_step(ids, quotes)
+        self.expect(1)
+        self.timed_step(ids, self.calm())
+        self.expect(3)
+
+    def dirty_quote(self, batches: int, floor: float) -> Iterator[Figure]:
+        quotes = self.calm()
+        for dirty, peer in ((SYMBOLS, False), (10, True)):
+            ids = self.ids[:dirty]
+            self.plant(ids)
+            samples = [self.timed_step(ids, quotes) / dirty for _ in range(batches)]
+            peers = {"numpy": NumpyPeer(self).per_quote_ns(ids, batches)} if peer else {}
+            self.plant(ids)
+            self.take_all()
+            yield figure(
+                "engine.dirty_quote",
+                "ns",
+                samples,
+                floor=floor,
+                peers=peers,
+                dirty=dirty,
+                directions=len(DIRECTIONS_OF_SPOT),
+                symbols=SYMBOLS,
+            )
+
+    def take_all(self) -> None:
+        self.engine.loop.step(self.now_ns)
+        self.consumer.pop_many(1_000)
+
+    def rescan(self, batches: int, floor: float) -> Figure:
+        loop, samples = self.engine.loop, []
+        pairs = len(DIRECTIONS) * SYMBOLS
+        for _ in range(batches):
+            before = self.count("evaluations")
+            loop.ask_rescan()
+            start = time.perf_counter_ns()
+            loop.step(self.now_ns)
+            samples.append(float(time.perf_counter_ns() - start))
+            if self.count("evaluations") - before != pairs:
+                raise RuntimeError("a rescan left pairs out")
+        return figure(
+            "engine.rescan",
+            "ns",
+            samples,
+            floor=floor,
+            directions=len(DIRECTIONS),
+            symbols=SYMBOLS,
+        )
+
+    def close(self) -> None:
+        self.engine.close()
+        for held in (*self.writers, self.consumer, *self.made, self.control, self.ring, self.store):
+            held.close()
+
+
+class NumpyPeer:
+    """What one would write without a native loop: take the dirty ids, read them as an array, and
+    evaluate their directions at once, with thresholds and who-is-in as arrays."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.quotes = rig.store.snapshot()[:, :SYMBOLS]
+        self.bitmap = rig.store.dirty("gateway")
+        self.bitmap.take_all()
+        self.futures = np.array([row.futures.source_id for row in DIRECTIONS_OF_SPOT])
+        self.costs = np.zeros((len(self.futures), SYMBOLS))
+        self.inside = np.zeros((len(self.futures), SYMBOLS), bool)
+
+    def step(self) -> tuple[np.ndarray, np.ndarray]:
+        """(directions, symbols) that enter now."""
+        ids = self.bitmap.take(SPOT)
+        fresh = self.rig.store.read_many(SPOT, ids)
+        self.quotes[SPOT, ids] = fresh
+        futures = self.quotes[self.futures[:, None], ids]
+        net = spread.gross_bps(fresh["ask_px"], futures["bid_px"]) - self.costs[:, ids]
+        inside = self.inside[:, ids]
+        usable = (fresh["flags"] == 0) & (futures["flags"] == 0)
+        enter = usable & ~inside & (net >= ENTER_BPS)
+        leave = inside & (~usable | (net < 5.0))
+        self.inside[:, ids] = (inside | enter) & ~leave
+        directions, places = np.nonzero(enter)
+        return directions, ids[places]
+
+    def per_quote_ns(self, ids: np.ndarray, batches: int) -> float:
+        quotes, samples = self.rig.calm(), []
+        writer = self.rig.writers[SPOT]
+        for _ in range(min(batches, 1_000)):
+            writer.write_many(ids, quotes[: len(ids)])
+            start = time.perf_counter_ns()
+            found = self.step()
+            samples.append((time.perf_counter_ns() - start) / len(ids))
+            if len(found[0]) != 0:
+                raise RuntimeError("numpy: signals out of calm quotes")
+        quotes["bid_px"][PLANTED], quotes["ask_px"][PLANTED] = 98.0, 99.0
+        writer.write_many(ids, quotes[: len(ids)])
+        if list(self.step()[1]) != [PLANTED] * len(self.futures):
+            raise RuntimeError("numpy: the planted spread was not found")
+        writer.write_many(ids, self.rig.calm()[: len(ids)])
+        self.rig.take_all()
+        self.bitmap.close()
+        return float(np.median(samples))
