@@ -1,0 +1,1 @@
+"""Feeds: from one source's websockets into the price store; one process per source."""

@@ -1,0 +1,70 @@
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from picows import WSFrame, WSListener, WSTransport
+
+from spread_scanner.exchanges._match import Decoder
+from spread_scanner.shm._core import Row, StoreWriter
+
+FLAGS: dict[str, int]
+OUTCOMES: tuple[str, ...]
+FRAGMENTS_BYTES_MAX: int
+
+class Handler(Protocol):
+    def unusual(self, frame: bytes) -> None: ...
+    def broken(self, reason: str, frame: bytes) -> None: ...
+    def gone(self) -> None: ...
+
+class Board:
+    writer: StoreWriter
+    row: Row
+    anchor_ns: int
+    lag_ns_max: int
+    heard_ns: npt.NDArray[np.int64]
+    mean_ns: npt.NDArray[np.float64]
+    wrote: npt.NDArray[np.uint32]
+    def __init__(self, writer: StoreWriter, row: Row, anchor_ns: int, lag_ns_max: int) -> None: ...
+
+class Listener(WSListener):
+    board: Board
+    number: int
+    quoted: npt.NDArray[np.uint8]
+    handler: Any
+    transport: WSTransport | None
+    opened_ns: int
+    frame_ns: int
+    data_ns: int
+    mean_read_ns: float
+    data_messages: int
+    bad_in_row: int
+    muted: bool
+    def __init__(
+        self,
+        board: Board,
+        decoder: Decoder,
+        number: int,
+        handler: Handler,
+        *,
+        binary: bool = False,
+    ) -> None: ...
+    def use(self, decoder: Decoder) -> None: ...
+    def mute(self) -> None: ...
+    def send(self, text: str) -> None: ...
+    def ping(self) -> None: ...
+    def hang_up(self) -> None: ...
+    def cut(self) -> None: ...
+    def on_ws_connected(self, transport: WSTransport) -> None: ...
+    def on_ws_disconnected(self, transport: WSTransport) -> None: ...
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None: ...
+    def bad(self) -> int: ...
+    def quote(
+        self,
+        symbol_id: int,
+        bid_px: float,
+        bid_sz: float,
+        ask_px: float,
+        ask_sz: float,
+        ts_event: int,
+        update_id: int,
+    ) -> str: ...

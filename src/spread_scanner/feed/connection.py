@@ -1,0 +1,351 @@
+"""One connection to the exchange: dialling, asking, pinging, the slow tier, and its end.
+
+Used by Line. The rules are elsewhere and pure (life.py, subscription.py); this drives them with a
+socket and the event loop. The listener stores the usual quotes without coming by here.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from spread_scanner.clock import Clock
+from spread_scanner.config import Feed
+from spread_scanner.errors import BadMessage, BadQuote
+from spread_scanner.exchanges._match import Decoder
+from spread_scanner.exchanges.adapter import (
+    Ack,
+    Adapter,
+    Delta,
+    Event,
+    Notice,
+    NoticeKind,
+    RawQuote,
+    Refused,
+)
+from spread_scanner.feed._listener import FLAGS, Board, Listener
+from spread_scanner.feed.counting import COUNTER, COUNTER_OF_END
+from spread_scanner.feed.evidence import Evidence
+from spread_scanner.feed.life import End, Life, Rules, Seen, ping_every_s
+from spread_scanner.feed.subscription import Subscription
+from spread_scanner.runtime import ws
+from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.shm._core import Row
+from spread_scanner.symbology.tables import InstrumentRow
+
+GOODBYE_S = 0.5  # how long the other side may take to say goodbye
+NAMES_LOGGED_MAX = 10
+
+
+@dataclass
+class Share:
+    """What all connections of a feed have in common; replaced part by part at a reload."""
+
+    adapter: Adapter
+    settings: Feed
+    proxy: str
+    board: Board
+    row: Row
+    decoder: Decoder
+    instruments: dict[str, InstrumentRow]
+    connects: Pacer
+    clock: Clock
+    evidence: Evidence
+    log: structlog.stdlib.BoundLogger
+    fail: Callable[[BaseException], None]  # a fault of ours: the process ends
+    numbers: int = 0
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def number(self) -> int:
+        """Connections are numbered from 1, for the life of the process."""
+        self.numbers += 1
+        return self.numbers
+
+
+class Connection:
+    """`on_end` is called exactly once, after the listener has been muted."""
+
+    def __init__(
+        self, share: Share, rules: Rules, on_end: Callable[["Connection", End], None]
+    ) -> None:
+        self.share = share
+        self.number = share.number()
+        self.ended: End | None = None
+        self.listener = Listener(
+            share.board, share.decoder, self.number, self, binary=share.adapter.binary
+        )
+        self.life = Life(rules, 0, must_quote=False)
+        self.subscription = Subscription(share.adapter, ())
+        self.transport_closed = asyncio.Event()
+        self._on_end = on_end
+        self._pump: asyncio.TimerHandle | None = None
+        self._ping: asyncio.TimerHandle | None = None
+        self._asked_ns: int | None = None
+        self._reported = False
+
+    # --- beginning and end
+
+    async def open(self) -> None:
+        """Dial. Raises DialFailed."""
+        share = self.share
+        await ws.dial(
+            share.adapter.ws_url(),
+            lambda: self.listener,
+            timeout_s=share.settings.connect_timeout_s,
+            proxy=share.proxy,
+        )
+        self.life.opened_ns = self.listener.opened_ns
+        if self.ended is None:
+            self._ping_later()
+
+    def end(self, why: End) -> None:
+        """Give the connection up, now: nothing that it still brings is stored."""
+        if self.ended is not None:
+            return
+        self.ended = why
+        self.listener.hang_up()
+        for handle in (self._pump, self._ping):
+            if handle is not None:
+                handle.cancel()
+        asyncio.get_running_loop().call_later(GOODBYE_S, self.listener.cut)
+        if why in COUNTER_OF_END:
+            self.share.row.add(COUNTER_OF_END[why])
+        self._on_end(self, why)
+
+    # --- asking
+
+    def join(self, exchange_symbols: Iterable[str]) -> None:
+        symbols = list(exchange_symbols)
+        rows = [self.share.instruments[symbol] for symbol in symbols]
+        self.life.must_quote |= any(not row.quiet for row in rows)
+        self.subscription.join(symbols)
+        self.share.row.add(COUNTER["subscribes"], len(symbols))
+        self._ask()
+
+    def leave(self, exchange_symbols: Iterable[str]) -> None:
+        self.subscription.leave(exchange_symbols)
+        self._ask()
+
+    def _ask(self) -> None:
+        if self._pump is None:
+            self._ask_next()
+
+    def _ask_next(self) -> None:
+        """Send one request, and the next at the exchange's pace."""
+        self._pump = None
+        if self.ended is not None:
+            return
+        text = self.subscription.next_request()
+        if text is None:
+            return
+        self._asked_ns = self.share.clock.mono_ns()
+        self.listener.send(text)
+        pause_s = 1.0 / self.share.adapter.limits.requests_per_s_max
+        self._pump = asyncio.get_running_loop().call_later(pause_s, self._ask_next)
+
+    def _ping_later(self) -> None:
+        pause_s = ping_every_s(self.share.adapter.ping)
+        self._ping = asyncio.get_running_loop().call_later(pause_s, self._ping_now)
+
+    def _ping_now(self) -> None:
+        text = self.share.adapter.ping.text
+        if text is not None:
+            self.listener.send(text)
+        else:
+            self.listener.ping()
+        self._ping_later()
+
+    # --- looking after it
+
+    def check(self, now_ns: int, slowdown: float) -> None:
+        """Look at the clock: has it to go, is a first quote overdue?"""
+        if self.ended is not None:
+            return
+        listener = self.listener
+        seen = Seen(listener.frame_ns, listener.data_ns, listener.mean_read_ns, listener.bad_in_row)
+        why = self.life.verdict(now_ns, seen, slowdown)
+        if why is None and self.subscription.useless:
+            why = End.REFUSED
+        if why is not None:
+            self.end(why)
+            return
+        for symbol in list(self.subscription.refused):
+            if self.quoted(symbol):
+                self.subscription.quoted(symbol)
+        self._report_missing(now_ns)
+
+    def _report_missing(self, now_ns: int) -> None:
+        """Once: who was asked for and has not quoted. Quiet symbols may take their time."""
+        asked_ns = self._asked_ns
+        wait_ns = self.life.rules.first_quote_ns_max
+        if self._reported or self._pump or asked_ns is None or now_ns - asked_ns < wait_ns:
+            return
+        self._reported = True
+        missing = [
+            symbol
+            for symbol in self.subscription.wanted
+            if symbol not in self.subscription.refused
+            and not self.share.instruments[symbol].quiet
+            and not self.quoted(symbol)
+        ]
+        if missing:
+            self.share.row.add(COUNTER["no_first_quote"], len(missing))
+            self.share.log.warning(
+                "no first quote",
+                connection=self.number,
+                symbols=len(missing),
+                first=missing[:NAMES_LOGGED_MAX],
+            )
+
+    def quoted(self, exchange_symbol: str) -> bool:
+        row = self.share.instruments.get(exchange_symbol)
+        return row is not None and bool(self.listener.quoted[row.symbol_id])
+
+    @property
+    def ready(self) -> bool:
+        """Live and quoting: it may take over from its predecessor."""
+        if self.ended is not None or self.listener.data_ns == 0:
+            return False
+        subscription = self.subscription
+        return all(
+            symbol in subscription.acknowledged
+            or symbol in subscription.refused
+            or self.quoted(symbol)
+            for symbol in subscription.wanted
+        )
+
+    def carried(self) -> npt.NDArray[np.uint16]:
+        """The ids of what it carries."""
+        instruments = self.share.instruments
+        wanted = self.subscription.wanted
+        return np.array(
+            [instruments[symbol].symbol_id for symbol in wanted if symbol in instruments], np.uint16
+        )
+
+    def covered(self, *, planned: bool) -> npt.NDArray[np.bool_]:
+        """By symbol id: whether the stored quote stays good without the other connections.
+
+        What was quoted here is. What was acknowledged but not quoted here is too if the other one
+        was well until the end: then nothing has changed since.
+        """
+        mask: npt.NDArray[np.bool_] = self.listener.quoted.astype(np.bool_)
+        if planned:
+            for symbol in self.subscription.acknowledged:
+                row = self.share.instruments.get(symbol)
+                if row is not None:
+                    mask[row.symbol_id] = True
+        return mask
+
+    # --- what the listener passes on
+
+    def unusual(self, frame: bytes) -> None:
+        """A message that is no usual quote."""
+        try:
+            try:
+                events = self.share.adapter.parse(frame)
+            except BadMessage as error:
+                self._bad(error, frame)
+                return
+            for event in events:
+                self._take(event, frame)
+        except Exception as error:
+            self.share.fail(error)
+
+    def broken(self, reason: str, frame: bytes) -> None:
+        """A frame that is against the protocol."""
+        try:
+            self._bad(BadMessage(reason), frame)
+        except Exception as error:
+            self.share.fail(error)
+
+    def gone(self) -> None:
+        try:
+            self.end(End.LOST)
+        except Exception as error:
+            self.share.fail(error)
+
+    def _bad(self, error: BadMessage, frame: bytes) -> None:
+        label = "skip_bad_quote" if isinstance(error, BadQuote) else "skip_bad_message"
+        self.share.row.add(COUNTER[label])
+        self.share.evidence.take(error, frame)
+        if self.listener.bad() >= self.life.rules.bad_in_row_max:
+            self.end(End.BAD_STREAK)
+
+    def _take(self, event: Event, frame: bytes) -> None:
+        if isinstance(event, RawQuote):
+            self._quote(event, frame)
+        elif isinstance(event, Delta):
+            self._delta(event, frame)
+        elif isinstance(event, Ack | Refused):
+            self._answered(event)
+        elif isinstance(event, Notice):
+            self._noticed(event)
+
+    def _answered(self, event: Ack | Refused) -> None:
+        self.share.row.add(COUNTER["control"])
+        refused = self.subscription.answered(event)
+        if refused:
+            self.share.row.add(COUNTER["refused_symbols"], len(refused))
+        if isinstance(event, Refused):
+            self.share.log.warning(
+                "refused",
+                connection=self.number,
+                symbols=refused[:NAMES_LOGGED_MAX],
+                code=event.code,
+                message=event.message[:200],
+            )
+        self._ask()
+
+    def _noticed(self, notice: Notice) -> None:
+        if notice.kind is NoticeKind.OTHER:
+            self.share.row.add(COUNTER["skip_other"])
+            return
+        self.share.row.add(COUNTER["control"])
+        if notice.kind is NoticeKind.SHUTDOWN:
+            self.share.log.info("shutdown announced", connection=self.number)
+            self.life.notice = True
+
+    def _quote(self, raw: RawQuote, frame: bytes) -> None:
+        row = self.share.instruments.get(raw.exchange_symbol)
+        if row is None:
+            self.share.row.add(COUNTER["skip_unknown_symbol"])
+            return
+        outcome = self.listener.quote(
+            row.symbol_id,
+            raw.bid_px / row.px_div,
+            raw.bid_sz * row.sz_mul,
+            raw.ask_px / row.px_div,
+            raw.ask_sz * row.sz_mul,
+            raw.ts_event,
+            raw.update_id,
+        )
+        if outcome == "impossible":
+            self._bad(BadQuote("not finite in base units", symbol=raw.exchange_symbol), frame)
+
+    def _delta(self, delta: Delta, frame: bytes) -> None:
+        """A change of one side: the other one stands as it was stored."""
+        row = self.share.instruments.get(delta.exchange_symbol)
+        writer = self.share.board.writer
+        own = writer.own(row.symbol_id) if row is not None else None
+        if row is None or own is None or own.flags & FLAGS["STALE"] or own.epoch != writer.epoch:
+            self.share.row.add(COUNTER["skip_unknown_symbol" if row is None else "skip_other"])
+            return
+        bid = _scaled(delta.bid, row) or (own.bid_px, own.bid_sz)
+        ask = _scaled(delta.ask, row) or (own.ask_px, own.ask_sz)
+        ids = (delta.ts_event, delta.update_id)
+        if self.listener.quote(row.symbol_id, *bid, *ask, *ids) == "impossible":
+            self._bad(BadQuote("not finite in base units", symbol=delta.exchange_symbol), frame)
+
+
+def _scaled(side: tuple[float, float] | None, row: InstrumentRow) -> tuple[float, float] | None:
+    """One side in base units; None stays "as it was"."""
+    if side is None:
+        return None
+    px, sz = side
+    if math.isnan(px):
+        return (math.nan, math.nan)
+    return (px / row.px_div, sz * row.sz_mul)

@@ -1,0 +1,344 @@
+"""One source's feed: its lines, its heartbeat, its orders, and what is marked stale when.
+
+Writes the source's cells of the price store and its health row. Runs on one event loop; everything
+that happens happens there, so that a heartbeat means that quotes are being read.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S, SystemClock
+from spread_scanner.config import Settings
+from spread_scanner.errors import SegmentError, TableError
+from spread_scanner.exchanges._match import Decoder
+from spread_scanner.exchanges.adapter import Adapter
+from spread_scanner.exchanges.registry import adapter_of
+from spread_scanner.feed import freshness, shards
+from spread_scanner.feed._listener import FLAGS, Board
+from spread_scanner.feed.connection import Connection, Share
+from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.evidence import Evidence
+from spread_scanner.feed.life import End
+from spread_scanner.feed.line import Line
+from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.runtime.process import Process
+from spread_scanner.schema.enums import ProcessState, Source
+from spread_scanner.shm.control import Orders
+from spread_scanner.shm.faults import Retired
+from spread_scanner.shm.price_store import PriceStore, Writer
+from spread_scanner.symbology import tables
+from spread_scanner.symbology.tables import InstrumentRow, Tables
+
+CHECK_S = 0.25
+POLL_S_MAX = 0.1  # a stop is obeyed within a second, however rare the heartbeat
+GOODBYES_S_MAX = 0.7
+AWAY_NS = 10 * NS_PER_S  # no connection for so long: degraded
+
+Instruments = dict[str, InstrumentRow]
+
+
+def decoder_of(adapter: Adapter, instruments: Instruments) -> Decoder:
+    """The native tier for these tables."""
+    symbols = {name: (row.symbol_id, row.px_div, row.sz_mul) for name, row in instruments.items()}
+    return Decoder(adapter.templates(), symbols, protobuf=adapter.binary)
+
+
+def instruments_of(loaded: Tables, source: Source, max_symbols: int) -> Instruments:
+    """The source's listings by the exchange's spelling."""
+    rows = loaded.of_source(source.source_id)
+    for row in rows:
+        if row.symbol_id >= max_symbols:
+            raise SegmentError(
+                "the tables hold more symbols than the price store: run shm-init with a larger "
+                "system.max_symbols",
+                symbol_id=row.symbol_id,
+                max_symbols=max_symbols,
+            )
+    return {row.exchange_symbol: row for row in rows}
+
+
+class Feed:
+    """Made and run by `main.run`."""
+
+    def __init__(self, process: Process, source: Source, store: PriceStore, writer: Writer) -> None:
+        settings = process.settings
+        feed = settings.feed(source.label)
+        adapter = adapter_of(source, settings.exchanges[source.label])
+        self._process = process
+        self._source = source
+        self._writer = writer
+        self._max_symbols = store.max_symbols
+        self._clock = SystemClock()
+        loaded = tables.load(settings.generated_dir)
+        instruments = instruments_of(loaded, source, store.max_symbols)
+        board = Board(writer, process.row, store.clock.anchor_ns, feed.lag_ms_max * NS_PER_MS)
+        self._share = Share(
+            adapter=adapter,
+            settings=feed,
+            proxy=settings.exchanges[source.label].proxy,
+            board=board,
+            row=process.row,
+            decoder=decoder_of(adapter, instruments),
+            instruments=instruments,
+            connects=Pacer(adapter.limits.connects_per_s_max),
+            clock=self._clock,
+            evidence=Evidence(process.log.warning, self._clock.mono_ns),
+            log=process.log,
+            fail=self.fail,
+        )
+        self._generation = loaded.generation
+        self._copies: list[list[Line]] = []
+        self._paces: dict[int, freshness.Pace] = {}
+        self._over = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._connected_ns = self._clock.mono_ns()
+        self._symbols_ids = np.empty(0, np.uint16)
+
+    # --- life
+
+    async def run(self) -> None:
+        """Until told to stop. Raises what ended it, if that was no order."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._loop_exception)
+        process = self._process
+        process.row.generation(self._generation)
+        self._note_symbols()
+        self._beat()
+        if not process.orders.paused:
+            self._start()
+        running = not process.orders.paused
+        process.state(ProcessState.RUNNING if running else ProcessState.PAUSED, "")
+        self._check()
+        await self._over.wait()
+        await self._say_goodbye()
+        if self._failure is not None:
+            raise self._failure
+
+    def fail(self, error: BaseException) -> None:
+        """A fault of ours: end, with the first one as the reason."""
+        if self._failure is None:
+            self._failure = error
+        self._over.set()
+
+    def _loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError):
+            # A socket's own trouble, told by the loop: the connection's end follows.
+            self._process.log.warning("socket", error=str(error))
+        else:
+            reason = error if isinstance(error, BaseException) else None
+            self.fail(reason or RuntimeError(str(context.get("message"))))
+
+    async def _say_goodbye(self) -> None:
+        """Close all connections; their cells are marked stale by it."""
+        ended = [one.listener for line in self._lines() for one in line.connections]
+        self._stop()
+        for task in list(self._share.tasks):
+            task.cancel()
+        deadline_ns = self._clock.mono_ns() + int(GOODBYES_S_MAX * NS_PER_S)
+        while any(one.transport is not None for one in ended):
+            if self._clock.mono_ns() >= deadline_ns:
+                break
+            await asyncio.sleep(0.01)
+        for listener in ended:
+            listener.cut()
+
+    # --- the regular look at things
+
+    def _beat(self) -> None:
+        """Say that the feed lives, from the loop that reads the quotes; obey orders."""
+        process = self._process
+        heartbeat_s = process.settings.config.system.heartbeat_ms / 1000
+        asyncio.get_running_loop().call_later(min(heartbeat_s, POLL_S_MAX), self._beat)
+        self._writer.heartbeat(self._clock.mono_ns())
+        orders = process.poll()
+        if process.stopping:
+            self._over.set()
+        elif orders is not None:
+            self._obey(orders)
+            process.applied(orders)
+
+    def _check(self) -> None:
+        """Frozen connections, silent symbols, levels for the health row."""
+        asyncio.get_running_loop().call_later(CHECK_S, self._check)
+        if self._writer.retired:
+            self.fail(Retired("the price store was replaced by a newer instance"))
+            return
+        now_ns = self._clock.mono_ns()
+        lines = list(self._lines())
+        connections = [one for line in lines for one in line.connections]
+        self._pace(connections, now_ns)
+        for line in lines:
+            line.check(now_ns, self._slowdown(but=line))
+        self._mark_silent(now_ns)
+        self._show_state(now_ns)
+
+    def _pace(self, connections: list[Connection], now_ns: int) -> None:
+        there = {one.number for one in connections}
+        self._paces = {number: pace for number, pace in self._paces.items() if number in there}
+        for one in connections:
+            pace = self._paces.setdefault(one.number, freshness.Pace())
+            pace.update(one.listener.data_messages, now_ns)
+
+    def _slowdown(self, but: Line | None = None) -> float:
+        """By how much the source is slower than usual; without a line's own connections, as one
+        that is frozen must not excuse itself.
+        """
+        own = {one.number for one in but.connections} if but is not None else set()
+        found = [pace.slowdown() for number, pace in self._paces.items() if number not in own]
+        return float(np.median(found)) if found else 1.0
+
+    def _mark_silent(self, now_ns: int) -> None:
+        board = self._share.board
+        rule = freshness.silence_rule(self._share.settings)
+        slowdown = self._slowdown() if len(self._paces) > 1 else 1.0
+        ids = freshness.silent(now_ns, board.heard_ns, board.mean_ns, rule, slowdown)
+        if ids.size:
+            marked = self._writer.mark_stale(ids, FLAGS["SILENT"])
+            self._process.row.add(COUNTER["silent_marks"], marked)
+
+    def _show_state(self, now_ns: int) -> None:
+        process = self._process
+        open_now = sum(len(line.connections) for line in self._lines())
+        process.row.set(COUNTER["connections"], open_now)
+        if open_now or not self._share.instruments or process.orders.paused:
+            self._connected_ns = now_ns
+            if process.row.state is ProcessState.DEGRADED:
+                process.state(ProcessState.RUNNING, "")
+        elif now_ns - self._connected_ns > AWAY_NS and process.row.state is ProcessState.RUNNING:
+            process.state(ProcessState.DEGRADED, "no connection to the exchange")
+
+    # --- lines
+
+    def _lines(self) -> Iterable[Line]:
+        return (line for copy in self._copies for line in copy)
+
+    def _new_lines(self, cut: list[list[str]]) -> list[Line]:
+        return [Line(self._share, symbols, self._lost) for symbols in cut]
+
+    def _start(self) -> None:
+        names = list(self._share.instruments)
+        cut = shards.shards(names, self._share.adapter.limits)
+        self._copies = [self._new_lines(cut) for _ in range(self._share.settings.redundant)]
+        for line in self._lines():
+            line.start()
+
+    def _stop(self) -> None:
+        """End all lines; what they carried is marked stale, connection by connection."""
+        for line in list(self._lines()):
+            line.stop()
+        self._copies = []
+
+    def _lost(self, connection: Connection, why: End) -> None:
+        """A connection is gone: what nobody else stands behind is stale from now on."""
+        planned = why is End.SWAPPED
+        board = self._share.board
+        board.wrote[board.wrote == connection.number] = 0
+        ids = connection.carried()
+        covered = np.zeros(self._max_symbols, np.bool_)
+        for line in self._lines():
+            for other in line.connections:
+                if other is not connection:
+                    covered |= other.covered(planned=planned)
+        marked = self._mark_stale(ids[~covered[ids]])
+        self._process.log.log(
+            20 if why in (End.SWAPPED, End.STOPPED) else 30,
+            "connection ended",
+            connection=connection.number,
+            why=why.value,
+            symbols=len(ids),
+            marked_stale=marked,
+            quotes=connection.listener.data_messages,
+        )
+
+    def _mark_stale(self, ids: npt.NDArray[np.uint16]) -> int:
+        board = self._share.board
+        marked = self._writer.mark_stale(ids)
+        board.heard_ns[ids] = 0  # the time until they are heard again is no interval of theirs
+        self._process.row.add(COUNTER["stale_marks"], marked)
+        return marked
+
+    # --- orders
+
+    def _obey(self, orders: Orders) -> None:
+        if orders.reload:
+            self._reload(self._process.reload_settings())
+        if orders.paused and self._copies:
+            self._stop()
+        elif not orders.paused and not self._copies:
+            self._start()
+
+    def _reload(self, settings: Settings) -> None:
+        """Take new settings and tables; sockets stay open, only the difference is asked for."""
+        process, share = self._process, self._share
+        mine = settings.exchanges[self._source.label]
+        if not mine.enabled:
+            process.log.info("disabled, leaving")
+            self._over.set()
+            return
+        try:
+            loaded = tables.load(settings.generated_dir)
+            instruments = instruments_of(loaded, self._source, self._max_symbols)
+            adapter = adapter_of(self._source, mine)
+        except (TableError, SegmentError) as error:
+            process.log.error("not reloaded, the old tables stay", error=str(error))
+            return
+        share.settings = settings.feed(self._source.label)
+        share.board.lag_ns_max = share.settings.lag_ms_max * NS_PER_MS
+        share.proxy = mine.proxy
+        share.adapter = adapter
+        self._take_tables(instruments)
+        self._generation = loaded.generation
+        process.row.generation(loaded.generation)
+        process.row.add(COUNTER["reloads"])
+        process.log.info("tables taken", generation=loaded.generation, symbols=len(instruments))
+
+    def _take_tables(self, instruments: Instruments) -> None:
+        """Order matters: what changes its meaning is stale before anything new is matched."""
+        share = self._share
+        old = share.instruments
+        changed = {
+            row.symbol_id
+            for name, row in old.items()
+            if name not in instruments or _meaning(instruments[name]) != _meaning(row)
+        }
+        renamed = {
+            row.symbol_id
+            for name, row in instruments.items()
+            if name in old and old[name].symbol_id != row.symbol_id
+        }
+        self._mark_stale(np.array(sorted(changed | renamed), np.uint16))
+        decoder = decoder_of(share.adapter, instruments)
+        share.instruments = instruments
+        share.decoder = decoder
+        for line in self._lines():
+            for connection in line.connections:
+                connection.listener.use(decoder)
+        names = list(instruments)
+        for copy in self._copies:
+            carried = {number: line.symbols for number, line in enumerate(copy)}
+            change = shards.change(carried, names, share.adapter.limits)
+            for number, symbols in change.leave.items():
+                share.row.add(COUNTER["unsubscribes"], len(symbols))
+                copy[number].leave(symbols)
+            for number, symbols in change.join.items():
+                copy[number].join(symbols)
+            for line in [line for line in copy if not line.symbols]:
+                line.stop()
+                copy.remove(line)
+            more = self._new_lines(change.more)
+            copy.extend(more)
+            for line in more:
+                line.start()
+        self._note_symbols()
+
+    def _note_symbols(self) -> None:
+        self._process.row.set(COUNTER["symbols"], len(self._share.instruments))
+
+
+def _meaning(row: InstrumentRow) -> tuple[int, float, float]:
+    """What makes the stored numbers what they are."""
+    return (row.symbol_id, row.px_div, row.sz_mul)

@@ -1,0 +1,82 @@
+"""When silence means something: per symbol by its own rate, with the market's pace set off.
+
+Used by the feed four times a second, over the arrays that the listeners keep. Pure: the caller
+passes the time in and marks what is found. A best bid and ask that is silent may only mean that
+nothing moved, so nothing is called silent by a fixed age alone.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.config import Feed
+
+Ids = npt.NDArray[np.uint16]
+
+SHORT_S = 5.0
+LONG_S = 120.0
+HISTORY_S = 30.0
+SLOWDOWN_MAX = 10.0
+
+
+class SilenceRule(NamedTuple):
+    """When a symbol's silence is out of line."""
+
+    ns_min: int
+    intervals_max: float
+
+
+def silence_rule(settings: Feed) -> SilenceRule:
+    return SilenceRule(settings.silent_ms_min * NS_PER_MS, settings.silent_intervals_max)
+
+
+def silent(
+    now_ns: int,
+    heard_ns: npt.NDArray[np.int64],
+    mean_ns: npt.NDArray[np.float64],
+    rule: SilenceRule,
+    slowdown: float,
+) -> Ids:
+    """The ids whose silence is out of line with their own mean interval, given that everything on
+    the source has become slower by `slowdown`. A symbol heard once has no rate, and is left alone.
+    """
+    limit_ns = np.maximum(rule.ns_min, mean_ns * (rule.intervals_max * slowdown))
+    out_of_line = (heard_ns != 0) & (mean_ns > 0.0) & (now_ns - heard_ns > limit_ns)
+    return np.flatnonzero(out_of_line).astype(np.uint16)
+
+
+class Pace:
+    """How fast messages come now, beside how fast they usually come."""
+
+    def __init__(self) -> None:
+        self._short = 0.0
+        self._long = 0.0
+        self._messages = 0
+        self._now_ns = 0
+        self._history_s = 0.0
+
+    def update(self, messages: int, now_ns: int) -> None:
+        """`messages` counts up; the first call only starts the count."""
+        if self._now_ns == 0 or messages < self._messages:
+            self._messages, self._now_ns = messages, now_ns
+            return
+        passed_s = (now_ns - self._now_ns) / NS_PER_S
+        if passed_s <= 0.0:
+            return
+        rate = (messages - self._messages) / passed_s
+        self._short += (rate - self._short) * -math.expm1(-passed_s / SHORT_S)
+        # Until there is a history the long mean is the plain mean of what there was.
+        self._history_s += passed_s
+        self._long += (rate - self._long) * max(
+            -math.expm1(-passed_s / LONG_S), min(1.0, passed_s / self._history_s)
+        )
+        self._messages, self._now_ns = messages, now_ns
+
+    def slowdown(self) -> float:
+        """1 at the usual pace or above, up to SLOWDOWN_MAX when little or nothing comes."""
+        if self._history_s < HISTORY_S or self._long <= 0.0:
+            return 1.0
+        return min(SLOWDOWN_MAX, max(1.0, self._long / max(self._short, self._long / SLOWDOWN_MAX)))

@@ -1,0 +1,97 @@
+"""When a connection has to go, and when its successor has to come: rules without sockets or clocks.
+
+Used by Connection and Line, which pass in what the listener saw. All times are monotonic ns.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.config import Feed
+from spread_scanner.exchanges.adapter import Limits, PingRule
+
+# Where the exchange wants no pings we send a ping frame of our own into a silence of this length.
+IDLE_PING_S = 20.0
+UNHEARD_PINGS = 3  # nothing at all heard for so many pings: nobody is there
+
+
+class End(Enum):
+    """Why a connection ended."""
+
+    LOST = "lost"  # by the other side or the network
+    FROZEN = "fell silent"
+    UNHEARD = "nothing heard, not even an answer to pings"
+    NO_DATA = "no quote at all"
+    BAD_STREAK = "too many bad messages in a row"
+    REFUSED = "refused without naming a symbol"
+    SWAPPED = "replaced by its successor"
+    STOPPED = "stopped"
+
+
+class Rules(NamedTuple):
+    """The limits of a connection's life."""
+
+    bad_in_row_max: int
+    first_quote_ns_max: int
+    frozen_ns_min: int
+    frozen_intervals_max: float
+    unheard_ns_max: int
+    life_ns: int | None  # its successor is called after this
+
+
+class Seen(NamedTuple):
+    """What the listener has seen until now."""
+
+    frame_ns: int  # the last frame of any kind
+    data_ns: int  # the last quote; 0: none
+    mean_read_ns: float  # mean interval of the reads that brought quotes
+    bad_in_row: int
+
+
+def ping_every_s(ping: PingRule) -> float:
+    return ping.interval_s if ping.text is not None else IDLE_PING_S
+
+
+def rules_of(settings: Feed, limits: Limits, ping: PingRule, jitter: float) -> Rules:
+    """`jitter`, 0 to 1, spreads the planned ends of connections that were opened together."""
+    life_ns = None
+    if limits.lifetime_s is not None:
+        before_s = min(settings.swap_before_s * (1.0 + 0.5 * jitter), limits.lifetime_s / 2)
+        life_ns = int((limits.lifetime_s - before_s) * NS_PER_S)
+    return Rules(
+        settings.bad_messages_in_row_max,
+        int(settings.first_quote_s_max * NS_PER_S),
+        settings.frozen_ms_min * NS_PER_MS,
+        settings.silent_intervals_max,
+        int(ping_every_s(ping) * UNHEARD_PINGS * NS_PER_S),
+        life_ns,
+    )
+
+
+class Life:
+    """One connection's life. `must_quote`: it carries symbols that are known to quote."""
+
+    def __init__(self, rules: Rules, opened_ns: int, *, must_quote: bool) -> None:
+        self.rules = rules
+        self.opened_ns = opened_ns
+        self.must_quote = must_quote
+        self.notice = False  # the exchange has said that it will cut this connection
+
+    def verdict(self, now_ns: int, seen: Seen, slowdown: float) -> End | None:
+        """Why it has to end now, or None. `slowdown`: by how much its siblings are slower now."""
+        rules = self.rules
+        if seen.bad_in_row >= rules.bad_in_row_max:
+            return End.BAD_STREAK
+        if now_ns - seen.frame_ns > rules.unheard_ns_max:
+            return End.UNHEARD
+        if seen.data_ns == 0:
+            waited_ns = now_ns - self.opened_ns
+            return End.NO_DATA if self.must_quote and waited_ns > rules.first_quote_ns_max else None
+        own_ns = seen.mean_read_ns * rules.frozen_intervals_max * slowdown
+        if now_ns - seen.data_ns > max(rules.frozen_ns_min, own_ns):
+            return End.FROZEN
+        return None
+
+    def wants_successor(self, now_ns: int) -> bool:
+        life_ns = self.rules.life_ns
+        return self.notice or (life_ns is not None and now_ns - self.opened_ns > life_ns)

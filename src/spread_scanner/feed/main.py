@@ -1,0 +1,32 @@
+"""A feed's process: from its name to its life. The eight bins call `main`."""
+
+import uvloop
+
+from spread_scanner.feed.feed import Feed
+from spread_scanner.runtime import process as life
+from spread_scanner.runtime.process import Process
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, ProcessState, Source
+from spread_scanner.shm import PriceStore
+from spread_scanner.shm.price_store import Writer
+
+
+def main(source_label: str) -> int:
+    """Run the feed of one source until it is told to stop; returns the exit code."""
+    source = SOURCE_BY_LABEL[source_label]
+    return life.run(source.process, lambda process: run(process, source))
+
+
+def run(process: Process, source: Source) -> None:
+    """The body of the process."""
+    settings = process.settings
+    if not settings.exchanges[source.label].enabled:
+        process.state(ProcessState.STOPPED, "disabled in exchanges.toml")
+        process.log.info("disabled, nothing to do")
+        return
+    store = PriceStore.attach(settings.config.system.namespace)
+    with store.writer(source.source_id) as writer:
+        uvloop.run(_live(process, source, store, writer))
+
+
+async def _live(process: Process, source: Source, store: PriceStore, writer: Writer) -> None:
+    await Feed(process, source, store, writer).run()
