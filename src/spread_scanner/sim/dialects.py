@@ -149,6 +149,9 @@ class Binance:
         if not isinstance(request, dict) or "method" not in request:
             return [_text({"code": 2, "msg": "Invalid request: missing field `method`"})]
         method, params, number = request["method"], request.get("params"), request.get("id")
+        if not isinstance(number, int | str) or isinstance(number, bool):
+            message = "Invalid request: request ID must be an unsigned integer"
+            return [_text({"code": 2, "msg": message})]
         if method == "LIST_SUBSCRIPTIONS":
             return [_text({"result": list(talk.topics), "id": number})]
         if method not in ("SUBSCRIBE", "UNSUBSCRIBE"):
@@ -330,12 +333,13 @@ class MexcSpot:
         failed: list[str] = []
         for topic in params:
             (done if self._enter(talk, topic) else failed).append(topic)
-        message = ",".join(done)
+        answers = []
         if failed:
-            message = f"Not Subscribed successfully! [{','.join(failed)}]. Reason\uff1a Blocked! "
-            if done:
-                message += f"Subscribed successfully! [{','.join(done)}]."
-        return [_text({"id": number, "code": 0, "msg": message})]
+            message = f"Not Subscribed successfully! [{','.join(failed)}].  Reason\uff1a Blocked! "
+            answers.append(_text({"id": number, "code": 0, "msg": message}))
+        if done:
+            answers.append(_text({"id": number, "code": 0, "msg": ",".join(done)}))
+        return answers
 
     def _enter(self, talk: Talk, topic: Any) -> bool:
         if not isinstance(topic, str) or len(talk.topics) >= self._topics_max:

@@ -36,6 +36,8 @@ class Connection(asyncio.Protocol):
         self._exchange = exchange
         self._head = bytearray()
         self._http: h11.Connection | None = None
+        self._request: h11.Request | None = None  # its body may come in a later read
+        self._body = b""
         self._ws: ServerProtocol | None = None
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.label = ""
@@ -119,8 +121,6 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def _http_requests(self, http: h11.Connection) -> None:
-        request: h11.Request | None = None
-        body = b""
         while True:
             event = http.next_event()
             if event is h11.NEED_DATA or event is h11.PAUSED:
@@ -129,13 +129,14 @@ class Connection(asyncio.Protocol):
                 self.transport.close()
                 return
             if isinstance(event, h11.Request):
-                request, body = event, b""
+                self._request, self._body = event, b""
             elif isinstance(event, h11.Data):
-                body += bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage) and request is not None:
+                self._body += bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage) and self._request is not None:
+                request = self._request
                 url = urlsplit(request.target.decode("ascii", "replace"))
                 query = dict(parse_qsl(url.query, keep_blank_values=True))
-                answer = self._exchange.rest(request.method.decode(), url.path, query, body)
+                answer = self._exchange.rest(request.method.decode(), url.path, query, self._body)
                 if answer is None:
                     return  # a fault: the request is never answered
                 self._http_answer(http, answer)

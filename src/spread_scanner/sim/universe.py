@@ -15,7 +15,7 @@ from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Direction, Exchange
 
 NAMES_SEED = 7  # Synthetic names and prices are the same in every run; a seed moves the markets.
 LISTED_SHARE = 0.85
-EVERYWHERE = 12  # the first coins of the catalog are on every source
+EVERYWHERE = 21  # the first coins of the catalog are on every source that may list them
 CLASH_FACTOR = 1.10  # the second coin of a ticker stands this much higher
 
 

@@ -1,0 +1,277 @@
+"""The simulator's faults, limits and timers, as a client meets them."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+from websockets.frames import Opcode
+from websockets.sync.client import ClientConnection, connect
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 20.0
+TOPIC = "spot@public.aggre.bookTicker.v3.api.pb@10ms@"
+SUBSCRIBE = {
+    "binance-spot": '{"method":"SUBSCRIBE","params":["btcusdt@bookTicker"],"id":1}',
+    "binance-futures": '{"method":"SUBSCRIBE","params":["btcusdt@bookTicker"],"id":1}',
+    "bybit-spot": '{"op":"subscribe","args":["orderbook.1.BTCUSDT"]}',
+    "bybit-futures": '{"op":"subscribe","args":["orderbook.1.BTCUSDT"]}',
+    "okx-spot": '{"op":"subscribe","args":[{"channel":"bbo-tbt","instId":"BTC-USDT"}]}',
+    "okx-futures": '{"op":"subscribe","args":[{"channel":"bbo-tbt","instId":"BTC-USDT-SWAP"}]}',
+    "mexc-spot": json.dumps({"method": "SUBSCRIPTION", "params": [TOPIC + "BTCUSDT"]}),
+    "mexc-futures": '{"method":"sub.depth.full","param":{"symbol":"BTC_USDT","limit":5}}',
+}
+
+
+class Sim:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        self.sources = ready["sources"]
+        self.control = ready["control"]
+
+    @contextmanager
+    def open(self, label: str, *, subscribe: bool = True) -> Iterator[ClientConnection]:
+        """A connection that has heard its first quote."""
+        url = self.sources[label]["ws_url"]
+        with connect(url, ping_interval=None, close_timeout=1) as connection:
+            if subscribe:
+                connection.send(SUBSCRIBE[label])
+                assert heard(connection, 3)
+            yield connection
+
+    def do(self, **action: Any) -> httpx.Response:
+        return httpx.post(self.control, json=action)
+
+    def get(self, label: str, path: str, timeout_s: float = 5.0) -> httpx.Response:
+        return httpx.get(self.sources[label]["rest_url"] + path, timeout=timeout_s)
+
+
+def heard(connection: ClientConnection, count: int) -> list[Any]:
+    """The next `count` messages; fails at the deadline."""
+    return [connection.recv(DEADLINE_S) for _ in range(count)]
+
+
+def start(*arguments: str) -> Iterator[Sim]:
+    command = [sys.executable, str(ROOT / "bins" / "exchange-sim"), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Sim(process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(DEADLINE_S) == 0
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[Sim]:
+    yield from start("--symbols", "8", "--rate", "2000")
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Sim]:
+    """A simulator whose ping and idle times are a hundredth, and whose day lasts two seconds."""
+    yield from start("--symbols", "8", "--rate", "2000", "--time-scale", "0.01", "--life-s", "2")
+
+
+def silent(connection: ClientConnection) -> bool:
+    """Nothing more comes: what is on the way is read first."""
+    while True:
+        try:
+            connection.recv(0.3)
+        except TimeoutError:
+            return True
+        except ConnectionClosed:
+            return False
+
+
+def test_freeze_stops_the_data_and_nothing_else(sim: Sim) -> None:
+    with sim.open("binance-futures") as connection:
+        sim.do(do="freeze", source="binance-futures", for_s=1.5)
+
+        assert silent(connection)
+        assert connection.ping().wait(DEADLINE_S)
+        assert heard(connection, 3)
+
+
+def test_half_open_reads_and_answers_nothing(sim: Sim) -> None:
+    with sim.open("bybit-spot") as connection:
+        sim.do(do="half-open", source="bybit-spot")
+
+        assert silent(connection)
+        assert not connection.ping().wait(0.3)
+        with sim.open("bybit-spot"):
+            pass  # a new connection is well
+
+
+def test_close_says_goodbye_and_cut_does_not(sim: Sim) -> None:
+    with sim.open("okx-spot") as connection:
+        sim.do(do="close", source="okx-spot")
+        with pytest.raises(ConnectionClosed) as closed:
+            heard(connection, 10_000)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1001
+    with sim.open("mexc-futures") as connection:
+        sim.do(do="cut", source="mexc-futures")
+        with pytest.raises(ConnectionClosedError) as cut:
+            heard(connection, 10_000)
+        assert cut.value.rcvd is None
+
+
+def test_poison_is_one_bad_frame_in_a_good_stream(sim: Sim) -> None:
+    with sim.open("okx-futures") as connection:
+        sim.do(do="poison", source="okx-futures", kind="binary")
+        while isinstance(connection.recv(DEADLINE_S), str):
+            pass
+        assert all(isinstance(frame, str) for frame in heard(connection, 3))
+
+
+def test_drop_and_duplicate_and_reorder_bend_the_stream_for_a_while(sim: Sim) -> None:
+    def numbers(connection: ClientConnection, count: int) -> list[int]:
+        frames = [json.loads(frame) for frame in heard(connection, count)]
+        return [frame["data"]["u"] for frame in frames if "stream" in frame]
+
+    with sim.open("binance-spot") as connection:
+        usual = numbers(connection, 60)
+        assert usual == sorted(set(usual))
+        sim.do(do="duplicate", source="binance-spot", for_s=0.5)
+        doubled = numbers(connection, 60)
+        assert len(set(doubled)) < len(doubled)
+        sim.do(do="reorder", source="binance-spot", for_s=30, symbol="BTC-USDT")
+        mixed = numbers(connection, 60)
+        assert mixed != sorted(mixed)
+
+
+def test_rest_faults_are_429_and_5xx_and_half_a_body_and_silence(sim: Sim) -> None:
+    path = "/api/v3/ticker/bookTicker"
+
+    def spoiled(**fault: Any) -> httpx.Response:
+        sim.do(do="rest", source="mexc-spot", count=1, **fault)
+        return sim.get("mexc-spot", path, timeout_s=0.5)
+
+    limited = spoiled(mode="429", retry_after_s=7)
+    assert (limited.status_code, limited.headers["retry-after"]) == (429, "7")
+    assert spoiled(mode="5xx", status=502).status_code == 502
+    with pytest.raises(json.JSONDecodeError):
+        spoiled(mode="truncated").json()
+    with pytest.raises(httpx.ReadTimeout):
+        spoiled(mode="timeout")
+    assert sim.get("mexc-spot", path).json()
+
+
+def test_one_refused_symbol_fails_a_bybit_batch_until_it_is_over(sim: Sim) -> None:
+    batch = '{"op":"subscribe","args":["orderbook.1.BTCUSDT","orderbook.1.ETHUSDT"]}'
+    sim.do(do="refuse-symbol", source="bybit-futures", symbol="ETHUSDT", for_s=0.5)
+    with sim.open("bybit-futures", subscribe=False) as connection:
+        connection.send(batch)
+        assert not json.loads(connection.recv(DEADLINE_S))["success"]
+        end_s = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end_s:
+            connection.send(batch)
+            if json.loads(connection.recv(DEADLINE_S))["success"]:
+                return
+        pytest.fail("still refused")
+
+
+def test_a_delisted_symbol_falls_silent_and_leaves_the_list(sim: Sim) -> None:
+    sim.do(do="delist", source="mexc-futures", symbol="ETH_USDT")
+    rows = sim.get("mexc-futures", "/api/v1/contract/detail").json()["data"]
+
+    assert "ETH_USDT" not in {row["symbol"] for row in rows}
+    with sim.open("mexc-futures") as connection:
+        connection.send('{"method":"sub.depth.full","param":{"symbol":"ETH_USDT","limit":5}}')
+        while True:
+            message = json.loads(connection.recv(DEADLINE_S))
+            assert message.get("symbol") != "ETH_USDT"
+            if message["channel"] == "rs.error":
+                return
+
+
+def test_a_quote_by_hand_may_have_an_empty_side(sim: Sim) -> None:
+    with sim.open("okx-futures") as connection:
+        sim.do(do="quote", source="okx-futures", symbol="BTC-USDT", bid_px="", bid_sz="",
+               ask_px="80000.5", ask_sz="3")  # fmt: skip
+        while True:
+            data = json.loads(connection.recv(DEADLINE_S))["data"][0]
+            if not data["bids"]:
+                assert data["asks"][0][:2] == ["80000.5", "3"]
+                return
+
+
+def test_refused_connections_get_an_http_error(sim: Sim) -> None:
+    sim.do(do="refuse", source="mexc-spot", for_s=0.5)
+    with pytest.raises(InvalidStatus), sim.open("mexc-spot"):
+        pass
+    end_s = time.monotonic() + DEADLINE_S
+    while time.monotonic() < end_s:
+        try:
+            with sim.open("mexc-spot"):
+                return
+        except InvalidStatus:
+            time.sleep(0.1)
+    pytest.fail("still refused")
+
+
+def test_nonsense_asked_of_the_control_path_is_refused_with_a_reason(sim: Sim) -> None:
+    for action in (
+        {"do": "explode", "source": "okx-spot"},
+        {"do": "freeze"},
+        {"do": "freeze", "source": "kraken-spot"},
+        {"do": "plant", "symbol": "NO-USDT", "direction": "okx-mexc"},
+    ):
+        answer = sim.do(**action)
+        assert answer.status_code == 400
+        assert answer.json()["error"]
+
+
+def test_binance_cuts_a_client_that_talks_too_much(sim: Sim) -> None:
+    with sim.open("binance-spot", subscribe=False) as connection:
+        for number in range(6):
+            connection.send(f'{{"method":"LIST_SUBSCRIPTIONS","id":{number}}}')
+        with pytest.raises(ConnectionClosed) as closed:
+            heard(connection, 100)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+
+
+def test_mexc_futures_cuts_who_does_not_ping_even_while_data_flow(hasty: Sim) -> None:
+    with hasty.open("mexc-futures") as connection, pytest.raises(ConnectionClosed):
+        heard(connection, 100_000)
+
+
+def test_bybit_keeps_who_pings(hasty: Sim) -> None:
+    """Client silence is bounded by six seconds here; a ping is answered and nothing is cut."""
+    with hasty.open("bybit-futures") as connection:
+        for _ in range(3):
+            connection.send('{"op":"ping"}')
+            while "pong" not in str(connection.recv(DEADLINE_S)):
+                pass
+
+
+def test_binance_announces_and_makes_its_cut(hasty: Sim) -> None:
+    with hasty.open("binance-spot") as connection:
+        while "serverShutdown" not in str(connection.recv(DEADLINE_S)):
+            pass
+        with pytest.raises(ConnectionClosed):
+            heard(connection, 100_000)
+
+
+def test_binance_cuts_who_does_not_answer_its_pings(hasty: Sim) -> None:
+    """Its ping comes every 0.2 s here and wants its pong within 0.6 s, long before the cut."""
+    with hasty.open("binance-spot") as connection:
+        send_frame = connection.protocol.send_frame
+        connection.protocol.send_frame = lambda frame: (  # type: ignore[method-assign]
+            None if frame.opcode is Opcode.PONG else send_frame(frame)
+        )
+        with pytest.raises(ConnectionClosed) as closed:
+            heard(connection, 100_000)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "no pong")

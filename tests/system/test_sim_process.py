@@ -1,0 +1,341 @@
+"""The simulator as a process: what it says on the wire, what it says it said, and how it fails."""
+
+import asyncio
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from spread_scanner import config
+from spread_scanner.schema.enums import DIRECTIONS
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 20.0
+
+Fact = dict[str, Any]
+
+
+class Sim:
+    """One running exchange-sim and what a client needs to know about it."""
+
+    def __init__(self, process: subprocess.Popen[str], ready: Fact) -> None:
+        self.process = process
+        self.sources: dict[str, dict[str, str]] = ready["sources"]
+        self.control = ready["control"]
+
+    def rest(self, label: str, path: str, **params: str) -> Any:
+        return httpx.get(self.sources[label]["rest_url"] + path, params=params).json()
+
+    def do(self, **action: Any) -> None:
+        answer = httpx.post(self.control, json=action)
+        assert answer.status_code == 200, answer.text
+
+    def state(self) -> Fact:
+        return dict(httpx.get(self.control + "/state").json())
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(DEADLINE_S) == 0
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    """Look again and again until it is so, or the deadline has come."""
+    end_s = time.monotonic() + DEADLINE_S
+    while not true():
+        assert time.monotonic() < end_s, "waited in vain"
+        time.sleep(0.05)
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[Sim]:
+    command = [sys.executable, str(ROOT / "bins" / "exchange-sim"), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield Sim(process, json.loads(process.stdout.readline()))
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def requests_of(label: str, names: list[str]) -> list[list[str]]:
+    """Per connection, the texts that subscribe to `names`."""
+    if label.startswith("binance"):
+        params = [f"{name.lower()}@bookTicker" for name in names]
+        return [[json.dumps({"method": "SUBSCRIBE", "params": params, "id": 1})]]
+    if label.startswith("bybit"):
+        tens = [names[at : at + 10] for at in range(0, len(names), 10)]
+        topics = [[f"orderbook.1.{name}" for name in ten] for ten in tens]
+        return [[json.dumps({"op": "subscribe", "args": args}) for args in topics]]
+    if label.startswith("okx"):
+        channels = [{"channel": "bbo-tbt", "instId": name} for name in names]
+        return [[json.dumps({"op": "subscribe", "args": channels})]]
+    if label == "mexc-spot":
+        topic = "spot@public.aggre.bookTicker.v3.api.pb@10ms@"
+        thirties = [names[at : at + 30] for at in range(0, len(names), 30)]
+        return [
+            [json.dumps({"method": "SUBSCRIPTION", "params": [topic + name for name in thirty]})]
+            for thirty in thirties
+        ]
+    return [
+        [
+            json.dumps({"method": "sub.depth.full", "param": {"symbol": name, "limit": 5}})
+            for name in names
+        ]
+    ]
+
+
+def names_of(sim: Sim, label: str) -> list[str]:
+    if label in ("binance-spot", "mexc-spot"):
+        return [row["symbol"] for row in sim.rest(label, "/api/v3/exchangeInfo")["symbols"]]
+    if label == "binance-futures":
+        return [row["symbol"] for row in sim.rest(label, "/fapi/v1/exchangeInfo")["symbols"]]
+    if label.startswith("bybit"):
+        category = "spot" if label == "bybit-spot" else "linear"
+        answer = sim.rest(label, "/v5/market/instruments-info", category=category, limit="1000")
+        return [row["symbol"] for row in answer["result"]["list"]]
+    if label.startswith("okx"):
+        kind = "SPOT" if label == "okx-spot" else "SWAP"
+        rows = sim.rest(label, "/api/v5/public/instruments", instType=kind)["data"]
+        return [row["instId"] for row in rows if row["state"] == "live"]
+    return [row["symbol"] for row in sim.rest(label, "/api/v1/contract/detail")["data"]]
+
+
+def protobuf_fields(data: bytes) -> Iterator[tuple[int, Any]]:
+    """Field number and value of each field of a message: varints and strings are all there is."""
+    at = 0
+
+    def number() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(data):
+        key = number()
+        if key & 7 == 0:
+            yield key >> 3, number()
+        else:
+            assert key & 7 == 2
+            size = number()
+            yield key >> 3, data[at : at + size]
+            at += size
+
+
+def quote_of(label: str, frame: str | bytes) -> tuple[str, int, str, str, str, str] | None:
+    """Exchange symbol, update id, bid, size, ask, size; None for what is no quote."""
+    if isinstance(frame, bytes):
+        fields = dict(protobuf_fields(frame))
+        body = dict(protobuf_fields(fields[315]))
+        texts = [body.get(n, b"").decode() for n in range(1, 6)]
+        return fields[3].decode(), int(texts[4]), texts[0], texts[1], texts[2], texts[3]
+    message = json.loads(frame, parse_float=str, parse_int=str)
+    if label.startswith("binance") and "stream" in message:
+        data = message["data"]
+        return data["s"], int(data["u"]), data["b"], data["B"], data["a"], data["A"]
+    if label.startswith("bybit") and "topic" in message:
+        data = message["data"]
+        bid, ask = (data[side][0] if data[side] else ["", ""] for side in "ba")
+        return data["s"], int(data["u"]), bid[0], bid[1], ask[0], ask[1]
+    if label.startswith("okx") and "data" in message:
+        data = message["data"][0]
+        bid, ask = (data[side][0] if data[side] else ["", ""] for side in ("bids", "asks"))
+        return message["arg"]["instId"], int(data["seqId"]), bid[0], bid[1], ask[0], ask[1]
+    if message.get("channel") == "push.depth.full":
+        data = message["data"]
+        bid, ask = (data[side][0] if data[side] else ["", ""] for side in ("bids", "asks"))
+        return message["symbol"], int(data["version"]), bid[0], bid[1], ask[0], ask[1]
+    return None
+
+
+async def listen(
+    sim: Sim, wanted: dict[str, list[str]], until: Callable[[], Awaitable[None]]
+) -> dict[str, list[Any]]:
+    """Subscribe to everything wanted; frames by source until `until` returns, then the rest."""
+    heard: dict[str, list[Any]] = {label: [] for label in wanted}
+    opened: list[ClientConnection] = []
+
+    async def read(label: str, connection: ClientConnection) -> None:
+        try:
+            async for frame in connection:
+                heard[label].append(frame)
+        except ConnectionClosed:
+            return
+
+    readers = []
+    for label, names in wanted.items():
+        for texts in requests_of(label, names):
+            connection = await connect(sim.sources[label]["ws_url"], max_queue=None)
+            opened.append(connection)
+            for text in texts:
+                await connection.send(text)
+            readers.append(asyncio.create_task(read(label, connection)))
+    await until()
+    _, pending = await asyncio.wait(readers, timeout=DEADLINE_S)
+    assert not pending
+    for connection in opened:
+        await connection.close()
+    return heard
+
+
+def test_what_it_says_it_sent_is_what_arrived_and_the_truth_follows_from_it(tmp_path: Path) -> None:
+    """Quotes are decoded here, spreads computed here; the truth file must say the same."""
+    truth, sent = tmp_path / "truth.jsonl", tmp_path / "sent.json"
+    threshold = 30.0
+    arguments = ["--seed", "11", "--symbols", "40", "--rate", "3000", "--truth", str(truth)]
+    arguments += ["--sent", str(sent), "--threshold-bps", str(threshold)]
+    arguments += ["--plant-every-s", "0.1", "--plant-hold-s", "0.1,0.4"]
+    with running(*arguments) as sim:
+        wanted = {label: names_of(sim, label) for label in sim.sources}
+
+        async def long_enough() -> None:
+            await asyncio.to_thread(wait_for, lambda: sim.state().get("intervals", 0) >= 12)
+            sim.process.send_signal(signal.SIGTERM)
+
+        heard = asyncio.run(listen(sim, wanted, long_enough))
+        assert sim.process.wait(DEADLINE_S) == 0
+
+    last = {row["source"] + row["exchange_symbol"]: row for row in json.loads(sent.read_text())}
+    streams: dict[str, dict[int, tuple[float, float]]] = {}
+    count = 0
+    for label, frames in heard.items():
+        for frame in frames:
+            quote = quote_of(label, frame)
+            if quote is None:
+                continue
+            count += 1
+            name, update_id, bid_px, _, ask_px, ask_sz = quote
+            row = last[label + name]
+            assert update_id >= max(streams.get(label + name, {0: None}))
+            both = float(bid_px) / row["px_mul"], float(ask_px) / row["px_mul"]
+            streams.setdefault(label + name, {})[update_id] = both
+            if update_id == row["update_id"]:
+                assert float(bid_px) == float(row["bid_px"])
+                assert float(ask_sz) == float(row["ask_sz"])
+                assert math.isclose(row["base"]["bid_px"], both[0], rel_tol=1e-15)
+    assert count > 1_000
+    for key, row in last.items():
+        assert max(streams[key]) == row["update_id"], key
+    check_intervals(truth, last, streams, threshold)
+
+
+def check_intervals(
+    truth: Path,
+    last: dict[str, Fact],
+    streams: dict[str, dict[int, tuple[float, float]]],
+    threshold: float,
+) -> None:
+    """Every interval's first quotes stand over the threshold, its end does not, peaks agree."""
+    by_symbol = {(row["source"], row["symbol"]): key for key, row in last.items()}
+    legs = {d.label: (d.spot.label, d.futures.label) for d in DIRECTIONS}
+    rows = [json.loads(line) for line in truth.read_text().splitlines()]
+    intervals = [row for row in rows if "direction" in row]
+    assert len(intervals) >= 12
+    assert any(row["planted"] for row in intervals)
+    for row in intervals:
+        spot_label, futures_label = legs[row["direction"]]
+        spot = streams[by_symbol[spot_label, row["symbol"]]]
+        futures = streams[by_symbol[futures_label, row["symbol"]]]
+        first = row["spot_update_id_first"], row["futures_update_id_first"]
+        assert gross(spot[first[0]][1], futures[first[1]][0]) >= threshold
+        if row["end_ns"] is None:
+            continue
+        assert row["end_ns"] >= row["start_ns"]
+        end = row["spot_update_id_last"], row["futures_update_id_last"]
+        assert gross(spot[end[0]][1], futures[end[1]][0]) < threshold
+        asks = [ask for number, (_, ask) in spot.items() if first[0] <= number <= end[0]]
+        bids = [bid for number, (bid, _) in futures.items() if first[1] <= number <= end[1]]
+        assert row["peak_bps"] <= gross(min(asks), max(bids)) + 1e-9
+    still_open = {(row["direction"], row["symbol"]) for row in intervals if row["end_ns"] is None}
+    for direction in DIRECTIONS:
+        for (label, symbol), key in by_symbol.items():
+            other = by_symbol.get((direction.futures.label, symbol))
+            if label == direction.spot.label and other is not None and "#" not in symbol:
+                ask, bid = (
+                    streams[key][max(streams[key])][1],
+                    streams[other][max(streams[other])][0],
+                )
+                over = gross(ask, bid) >= threshold
+                assert over == ((direction.label, symbol) in still_open), symbol
+
+
+def gross(spot_ask: float, futures_bid: float) -> float:
+    return (futures_bid - spot_ask) / spot_ask * 1e4
+
+
+def test_the_config_that_it_writes_is_one_that_the_product_reads(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "config"
+    threshold = json.dumps({"default": 44, "okx-mexc": 20})
+    with running(
+        "--symbols", "5", "--config-out", str(folder), "--threshold-bps", threshold
+    ) as sim:
+        settings = config.load(folder, environ={})
+
+        assert settings.exchanges["okx-spot"].rest_url == sim.sources["okx-spot"]["rest_url"]
+        for direction in DIRECTIONS:
+            enter = settings.directions.thresholds(direction.label, "BTC-USDT").enter_bps
+            spot = settings.exchanges[direction.spot.label]
+            futures = settings.exchanges[direction.futures.label]
+            fees = 2 * (spot.fee_bps("BTC-USDT") + futures.fee_bps("BTC-USDT"))
+            assert enter + fees == pytest.approx(20 if direction.label == "okx-mexc" else 44)
+        assert settings.config.spread_engine.funding_hours == 0.0
+        sim.stop()
+
+
+async def frames_until(
+    sim: Sim, label: str, names: list[str], enough: Callable[[list[Any]], bool]
+) -> list[Any]:
+    """One connection to one source, read until `enough`."""
+    frames: list[Any] = []
+    async with connect(sim.sources[label]["ws_url"]) as connection, asyncio.timeout(DEADLINE_S):
+        for text in requests_of(label, names)[0]:
+            await connection.send(text)
+        while not enough(frames):
+            frames.append(await connection.recv())
+    return frames
+
+
+def test_the_same_seed_and_epoch_send_the_same_bytes() -> None:
+    """Two processes, two moments of subscribing: where they overlap, every byte is the same."""
+    arguments = ["--seed", "5", "--symbols", "12", "--rate", "6000", "--epoch-ns"]
+    arguments += [str(1_700_000_000 * 10**9)]
+    found: list[dict[str, dict[int, Any]]] = []
+    for _ in range(2):
+        with running(*arguments) as sim:
+            seen: dict[str, dict[int, Any]] = {}
+            for label, name in (
+                ("binance-spot", "BTCUSDT"),
+                ("bybit-futures", "SHIB1000USDT"),
+                ("mexc-spot", "BTCUSDT"),
+            ):
+                frames = asyncio.run(
+                    frames_until(sim, label, [name], lambda frames: len(frames) > 100)
+                )
+                for frame in frames:
+                    quote = quote_of(label, frame) if "code" not in str(frame)[:20] else None
+                    if quote is not None:
+                        seen.setdefault(label, {}).setdefault(quote[1], frame)
+            found.append(seen)
+    for label, first in found[0].items():
+        second = found[1][label]
+        common = set(first) & set(second)
+        assert len(common) > 20, label
+        # A first quote right after the subscription carries the time of the subscription.
+        fresh = {min(first), min(second)}
+        assert all(first[n] == second[n] for n in common - fresh)

@@ -1,0 +1,232 @@
+"""The made-up markets: naming traps, determinism, noise below the thresholds, and the truth."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.sim.dialects import Subscription
+from spread_scanner.sim.exchange import Exchange8, Options
+from spread_scanner.sim.planting import Planting
+from spread_scanner.sim.server import Connection
+from spread_scanner.sim.universe import CLASH_FACTOR, Universe
+from spread_scanner.sim.wire import Tick, forms
+
+EPOCH_NS = 1_700_000_000 * 10**9
+
+
+class Listener:
+    """Takes the place of a connection: keeps what it is given."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.frozen = self.deaf = False
+        self.out: list[bytes] = []
+        self.heard: list[bytes] = []
+
+    def flush(self, mono_s: float) -> None:
+        self.heard += self.out
+        self.out = []
+
+
+def listened(exchange: Exchange8) -> dict[str, Listener]:
+    """Subscribe one listener per source to everything."""
+    listeners = {source.label: Listener(source.label) for source in SOURCES}
+    for listing in exchange.universe.listings:
+        connection = cast(Connection, listeners[listing.label])
+        exchange.subscribed(connection, Subscription(listing, forms(listing)[0]))
+    return listeners
+
+
+def test_every_source_lists_as_many_symbols_as_asked_and_the_traps() -> None:
+    universe = Universe(seed=4, symbols=300)
+
+    for label, rows in universe.by_source.items():
+        usdt = [
+            r for r in rows if r.quote == "USDT" and r.trading and r.kind in ("spot", "perpetual")
+        ]
+        assert 300 <= len(usdt) <= 301, label  # MEXC futures carries MAGATRUMP besides
+        assert any(row.status == "halted" for row in rows)
+        assert any(row.quote == "USDC" for row in rows)
+        assert 1 <= sum(row.quiet for row in rows) <= 40
+        assert len({row.exchange_symbol for row in rows}) == len(rows)
+    names = universe.by_name
+    assert names["binance-futures"]["1000PEPEUSDT"].px_mul == 1000
+    assert names["bybit-futures"]["SHIB1000USDT"].symbol == "SHIB-USDT"
+    assert names["okx-futures"]["BTC-USDT-SWAP"].contract_size == 0.01
+    assert names["mexc-futures"]["BTC_USDT"].contract_size == 0.0001
+    assert names["mexc-futures"]["TRUMPOFFICIAL_USDT"].base_name == "TRUMP"
+    assert names["mexc-futures"]["TRUMP_USDT"].base_name == "MAGATRUMP"
+    assert "币安人生USDT" in names["binance-spot"]
+    assert names["okx-futures"]["BTC-USD-SWAP"].kind == "inverse"
+    assert names["binance-futures"]["BTCUSDT_261225"].kind == "dated"
+
+
+def test_two_coins_of_one_ticker_never_make_a_pair() -> None:
+    universe = Universe(seed=4, symbols=60)
+    prices = {row.coin.price_start for rows in universe.by_source.values() for row in rows
+              if row.base == "AI"}  # fmt: skip
+
+    assert max(prices) / min(prices) == pytest.approx(CLASH_FACTOR)
+    for direction, spot, futures in universe.pairs():
+        assert spot.coin is futures.coin
+        assert spot.source.exchange != futures.source.exchange
+        assert spot.label == direction.spot.label
+        assert futures.label == direction.futures.label
+
+
+def test_prices_per_base_unit_agree_across_sources() -> None:
+    exchange = Exchange8(Options(seed=8, symbols=80))
+    exchange.market.step(5_000)
+
+    for _, spot, futures in exchange.universe.pairs():
+        mids = [
+            (row.bid_ticks + row.ask_ticks) / 2 / row.px_pow / row.px_mul for row in (spot, futures)
+        ]
+        assert abs(mids[0] / mids[1] - 1) < 40e-4, spot.symbol
+        for row in (spot, futures):
+            assert 0 < row.bid_ticks < row.ask_ticks
+            assert row.bid_lots > 0
+            assert row.ask_lots > 0
+
+
+def run(seed: int, ticks: int, join_at: int = 0, **options: Any) -> dict[str, Listener]:
+    exchange = Exchange8(Options(seed=seed, symbols=25, rate=5_000, epoch_ns=EPOCH_NS, **options))
+    for _ in range(join_at):
+        exchange.tick()
+    listeners = listened(exchange)
+    for _ in range(ticks - join_at):
+        exchange.tick()
+    return listeners
+
+
+def test_same_seed_and_script_make_the_same_bytes_whoever_listens_when() -> None:
+    script = (
+        {"at_s": 0.1, "do": "drop", "source": "okx-spot", "for_s": 0.3, "p": 0.5},
+        {"at_s": 0.2, "do": "duplicate", "source": "mexc-futures", "for_s": 0.2, "p": 0.3},
+        {"at_s": 0.3, "do": "skew", "source": "bybit-spot", "for_s": 0.1, "skew_ms": -700},
+        {"at_s": 0.4, "do": "delist", "source": "binance-spot", "symbol": "ETH-USDT"},
+    )
+    planting = Planting(every_s=0.1)
+    one = run(3, 600, script=script, planting=planting)
+    two = run(3, 600, script=script, planting=planting)
+    late = run(3, 600, join_at=150, script=script, planting=planting)
+    other = run(4, 600, script=script, planting=planting)
+
+    for label in one:
+        assert len(one[label].heard) > 100
+        assert one[label].heard == two[label].heard
+        assert one[label].heard[-len(late[label].heard) :] == late[label].heard
+        assert one[label].heard != other[label].heard
+
+
+def test_noise_alone_opens_no_interval() -> None:
+    for seed in (1, 2):
+        exchange = Exchange8(Options(seed=seed, symbols=100, rate=50_000))
+        listened(exchange)
+        for _ in range(1_500):
+            exchange.tick()
+        assert exchange.market.events_made == 150_000
+        assert exchange.truth.intervals == 0, f"seed {seed}"
+
+
+def test_update_ids_of_a_listing_only_rise() -> None:
+    exchange = Exchange8(Options(seed=6, symbols=10))
+    seen: dict[str, int] = {}
+    for event in exchange.market.step(3_000):
+        key = event.listing.label + event.listing.exchange_symbol
+        assert event.update_id > seen.get(key, 0)
+        seen[key] = event.update_id
+
+
+def retold(exchange: Exchange8) -> list[tuple[str, Tick]]:
+    """Everything that the truth is told, in order."""
+    told: list[tuple[str, Tick]] = []
+    deliver = exchange.deliver
+
+    def listening(leg: Any, tick: Tick) -> None:
+        told.append((f"{leg.listing.label}:{leg.listing.symbol}", tick))
+        deliver(leg, tick)
+
+    exchange.deliver = listening  # type: ignore[method-assign]
+    return told
+
+
+def intervals_of(
+    told: list[tuple[str, Tick]], multipliers: dict[str, int], threshold: float
+) -> Iterator[tuple[str, str, int, float]]:
+    """Brute force: after every quote, all twelve directions of its coin from scratch."""
+    quotes: dict[str, tuple[float, float]] = {}
+    open_: dict[tuple[str, str], tuple[int, float]] = {}
+    for number, (key, tick) in enumerate(told):
+        symbol = key.partition(":")[2]
+        quotes[key] = (
+            float(tick.bid_px) / multipliers[key],
+            float(tick.ask_px) / multipliers[key],
+        )
+        for direction in DIRECTIONS:
+            spot = quotes.get(f"{direction.spot.label}:{symbol}")
+            futures = quotes.get(f"{direction.futures.label}:{symbol}")
+            if spot is None or futures is None or "#" in symbol:
+                continue
+            spread = (futures[0] - spot[1]) / spot[1] * 1e4
+            pair = (direction.label, symbol)
+            if spread >= threshold:
+                start, peak = open_.get(pair, (number, -math.inf))
+                open_[pair] = (start, max(peak, spread))
+            elif pair in open_:
+                yield *pair, *open_.pop(pair)
+    for pair, standing in open_.items():
+        yield *pair, *standing
+
+
+def test_truth_agrees_with_a_brute_force_over_everything_that_was_sent(tmp_path: Path) -> None:
+    threshold = 4.0
+    path = tmp_path / "truth.jsonl"
+    exchange = Exchange8(
+        Options(
+            seed=9,
+            symbols=20,
+            rate=20_000,
+            threshold_bps=threshold,
+            truth_path=path,
+            planting=Planting(
+                every_s=0.02, over_bps_min=1, over_bps_max=30, hold_s_min=0.01, hold_s_max=0.2
+            ),
+        )
+    )
+    told = retold(exchange)
+    listened(exchange)
+    for _ in range(600):
+        exchange.tick()
+    exchange.truth.close()
+    multipliers = {f"{row.label}:{row.symbol}": row.px_mul for row in exchange.universe.listings}
+    expected = sorted((d, s, peak) for d, s, _, peak in intervals_of(told, multipliers, threshold))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    got = sorted((row["direction"], row["symbol"], row["peak_bps"]) for row in rows)
+
+    assert len(expected) > 50
+    assert [(d, s, round(peak, 6)) for d, s, peak in got] == [
+        (d, s, round(peak, 6)) for d, s, peak in expected
+    ]
+    assert {row["planted"] for row in rows} == {True, False}
+    assert all(row["end_ns"] is None or row["start_ns"] <= row["end_ns"] for row in rows)
+
+
+def test_a_frozen_listener_was_not_told() -> None:
+    exchange = Exchange8(Options(seed=2, symbols=10, rate=0))
+    listeners = listened(exchange)
+    exchange.refresh()
+    exchange.tick()
+    before = {row["source"]: row["update_id"] for row in exchange.truth.sent_rows()}
+    listeners["okx-spot"].frozen = True
+    exchange.refresh()
+    exchange.tick()
+    after = {row["source"]: row["update_id"] for row in exchange.truth.sent_rows()}
+
+    assert before["okx-spot"] == after["okx-spot"]
+    assert all(after[label] > before[label] for label in before if label != "okx-spot")
