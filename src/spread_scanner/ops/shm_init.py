@@ -20,8 +20,8 @@ from spread_scanner.errors import ConfigError, SegmentError, SpreadError
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_FAULT, EXIT_SETTINGS
 from spread_scanner.schema.enums import PROCESSES, ProcessState
-from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.layout import Kind, StoreLayout
 
 NAME = "shm-init"
@@ -62,18 +62,21 @@ def ensure(settings: config.Settings, *, force: bool = False) -> Made:
 def misfit(settings: config.Settings) -> str | None:
     """Why the standing segments cannot be used as they are; None when they can."""
     system = settings.config.system
+    namespace = system.namespace
     sizes = [system.num_sources, system.max_symbols, StoreLayout(1, 1).num_readers]
     try:
         with contextlib.ExitStack() as stack:
-            store = _standing(stack, system.namespace, "store", Kind.STORE)
-            dirty = _standing(stack, system.namespace, "dirty", Kind.DIRTY)
-            ring = _standing(stack, system.namespace, f"ring.{SIGNALS}", Kind.RING)
-            _standing(stack, system.namespace, "health", Kind.HEALTH)
-            _standing(stack, system.namespace, "control", Kind.CONTROL)
+            store = _standing(stack, namespace, "store", Kind.STORE)
+            dirty = _standing(stack, namespace, "dirty", Kind.DIRTY)
+            ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS))
+            rows = stack.enter_context(Evaluations.attach(namespace))
+            stack.enter_context(Health.attach(namespace))
+            stack.enter_context(Control.attach(namespace))
             found: list[tuple[str, object, object]] = [
                 ("store", store.params[:3], sizes),
                 ("dirty bitmaps", dirty.params[:4], [*sizes, store.instance_id]),
-                ("signal ring", ring.params[:2], [system.ring_slots, SIGNAL_DTYPE.itemsize]),
+                ("signal ring", ring.layout.slots, system.ring_slots),
+                ("evaluations", rows.layout.slots, settings.config.spread_engine.evaluations_kept),
             ]
             differing = [what for what, is_now, wanted in found if is_now != wanted]
     except SegmentError as error:
@@ -92,11 +95,14 @@ def _standing(
 def _make(settings: config.Settings) -> None:
     """Control and health come last: who finds them finds the rest."""
     system = settings.config.system
-    making: list[Callable[[], PriceStore | SignalRing | Health | Control]] = [
+    making: list[Callable[[], PriceStore | SignalRing | Evaluations | Health | Control]] = [
         lambda: PriceStore.create(
             system.namespace, num_sources=system.num_sources, max_symbols=system.max_symbols
         ),
         lambda: SignalRing.create(system.namespace, SIGNALS, slots=system.ring_slots),
+        lambda: Evaluations.create(
+            system.namespace, slots=settings.config.spread_engine.evaluations_kept
+        ),
         lambda: Health.create(system.namespace),
         lambda: Control.create(system.namespace),
     ]

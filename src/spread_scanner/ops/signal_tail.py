@@ -29,6 +29,10 @@ class SignalTail:
         since = 0 if last is None else max(ring.position - last, 0)
         return cls(ring, since)
 
+    @property
+    def dtype(self) -> np.dtype:
+        return self._ring.record_dtype
+
     def take(self) -> np.ndarray:
         """What was pushed since the last call, oldest first: SIGNAL_DTYPE records."""
         first, records = self._ring.past(self._next)

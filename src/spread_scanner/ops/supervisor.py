@@ -86,6 +86,7 @@ class Supervisor:
         self._log = log
         self._discover = discover
         self._stop_asked = False
+        self.killed: list[str] = []  # at the end, as they did not stop
         self._link = contextlib.ExitStack()
         self._process: Process | None = None
         self.health: Health | None = None
@@ -142,19 +143,18 @@ class Supervisor:
                 self._note(child.name, "started again", pid=child.pid)
         time.sleep(TICK_S)
 
-    def stop(self) -> list[str]:
-        """End all in reverse order and remove the segments. Returns who had to be killed."""
+    def stop(self) -> None:
+        """End all in reverse order and remove the segments; `killed` names who had to be."""
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
         if self._process is not None:
             self._process.state(ProcessState.STOPPING)
-        killed: list[str] = []
         for step in reversed(self._stages):
             # Each step gets at most half of what is left, so that one that hangs leaves time.
             left_s = deadline_s - time.monotonic()
             step_deadline_s = deadline_s - left_s / 2
-            killed += end_all([self.children[name] for name in step], step_deadline_s)
-        if killed:
-            self._log.warning("killed, as they did not stop in time", processes=killed)
+            self.killed += end_all([self.children[name] for name in step], step_deadline_s)
+        if self.killed:
+            self._log.warning("killed, as they did not stop in time", processes=self.killed)
         mine = self._process is not None
         self._detach()
         if mine:
@@ -163,7 +163,6 @@ class Supervisor:
                 segment.remove(name)
         else:
             segment.clean(self.namespace)
-        return killed
 
     def rows(self) -> list[ProcessHealth]:
         """The health of everybody in the namespace."""

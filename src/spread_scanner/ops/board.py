@@ -1,0 +1,143 @@
+"""All spreads of all directions as they stand now, computed from the price store for people.
+
+The engine does the same sums natively and only for what changed; this is the slow, whole view that
+the screens and the doctor use, from schema's one definition of a spread. A pair with a leg that
+cannot be stood behind is shown as stale, with its last numbers.
+"""
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.config import Settings
+from spread_scanner.schema.enums import DIRECTIONS, UNUSABLE, Direction
+from spread_scanner.schema.spread import BPS, exit_bps, gross_bps, size_quote
+from spread_scanner.shm import PriceStore
+from spread_scanner.symbology.tables import Tables
+
+BOARD_DTYPE = np.dtype(
+    [
+        ("direction_id", "u1"),
+        ("symbol_id", "<u2"),
+        ("gross_bps", "<f8"),
+        ("net_bps", "<f8"),
+        ("enter_bps", "<f8"),
+        ("exit_bps", "<f8"),
+        ("size_quote", "<f8"),
+        ("spot_ask_px", "<f8"),
+        ("fut_bid_px", "<f8"),
+        ("spot_age_ms", "<f8"),
+        ("fut_age_ms", "<f8"),
+        ("usable", "?"),
+    ]
+)
+
+
+class _Lane(NamedTuple):
+    """One direction: its symbols, and per symbol the costs and the threshold."""
+
+    direction: Direction
+    ids: npt.NDArray[np.uint16]
+    costs_bps: npt.NDArray[np.float64]
+    enter_bps: npt.NDArray[np.float64]
+
+
+class Board:
+    """Holds the lanes of one set of tables; `rows` reads the store."""
+
+    def __init__(self, settings: Settings, tables: Tables, store: PriceStore) -> None:
+        self.symbols = tables.symbol_names()
+        self.generation = tables.generation
+        self._store = store
+        self._heartbeat_ns_max = settings.config.system.heartbeat_ms_max * NS_PER_MS
+        self._lanes = [
+            self._lane(settings, tables, row.direction_id, row.symbol_ids)
+            for row in tables.directions
+            if row.symbol_ids
+        ]
+
+    @property
+    def pairs(self) -> int:
+        """How many (direction, symbol) there are."""
+        return sum(len(lane.ids) for lane in self._lanes)
+
+    def _lane(
+        self, settings: Settings, tables: Tables, direction_id: int, symbol_ids: tuple[int, ...]
+    ) -> _Lane:
+        direction = DIRECTIONS[direction_id]
+        spot = settings.exchanges[direction.spot.label]
+        futures = settings.exchanges[direction.futures.label]
+        funding = {
+            row.symbol_id: row.rate / row.interval_hours
+            for row in tables.funding
+            if row.source_id == direction.futures.source_id and row.interval_hours
+        }
+        hours = settings.config.spread_engine.funding_hours
+        names = [self.symbols[symbol_id] for symbol_id in symbol_ids]
+        fees = [2 * (spot.fee_bps(name) + futures.fee_bps(name)) for name in names]
+        # Positive funding is paid by longs to shorts: the sold perpetual earns it.
+        costs = [-funding.get(symbol_id, 0.0) * hours * BPS for symbol_id in symbol_ids]
+        enter = [settings.directions.thresholds(direction.label, name).enter_bps for name in names]
+        return _Lane(
+            direction,
+            np.array(symbol_ids, np.uint16),
+            np.array(fees) + np.array(costs),
+            np.array(enter),
+        )
+
+    def rows(self) -> np.ndarray:
+        """Every pair, as BOARD_DTYPE, in table order. Never-quoted pairs have NaN spreads."""
+        parts = [self._lane_rows(lane) for lane in self._lanes]
+        return np.concatenate(parts) if parts else np.empty(0, BOARD_DTYPE)
+
+    def _lane_rows(self, lane: _Lane) -> np.ndarray:
+        direction = lane.direction
+        spot = self._store.read_many(direction.spot.source_id, lane.ids)
+        futures = self._store.read_many(direction.futures.source_id, lane.ids)
+        now_ns = self._store.clock.now_ns()
+        rows = np.zeros(len(lane.ids), BOARD_DTYPE)
+        rows["direction_id"] = direction.direction_id
+        rows["symbol_id"] = lane.ids
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rows["gross_bps"] = gross_bps(spot["ask_px"], futures["bid_px"])
+            rows["exit_bps"] = exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
+            rows["size_quote"] = size_quote(
+                spot["ask_px"], spot["ask_sz"], futures["bid_px"], futures["bid_sz"]
+            )
+        rows["net_bps"] = rows["gross_bps"] - lane.costs_bps
+        rows["enter_bps"] = lane.enter_bps
+        rows["spot_ask_px"] = spot["ask_px"]
+        rows["fut_bid_px"] = futures["bid_px"]
+        rows["spot_age_ms"] = (now_ns - spot["ts_recv"]) / NS_PER_MS
+        rows["fut_age_ms"] = (now_ns - futures["ts_recv"]) / NS_PER_MS
+        rows["usable"] = ((spot["flags"] | futures["flags"]) & int(UNUSABLE)) == 0
+        if not all(self._beats(source.source_id) for source in direction[1:]):
+            rows["usable"] = False
+        return rows
+
+    def _beats(self, source_id: int) -> bool:
+        heard_ns = self._store.heartbeat_mono_ns(source_id)
+        return heard_ns > 0 and time.monotonic_ns() - heard_ns <= self._heartbeat_ns_max
+
+
+def top(rows: np.ndarray, count: int) -> np.ndarray:
+    """The highest net spreads that can be stood behind."""
+    usable = rows[rows["usable"] & np.isfinite(rows["net_bps"])]
+    highest_first = np.argsort(-usable["net_bps"], kind="stable")
+    return usable.take(highest_first[:count])
+
+
+def board_row(row: np.void, symbols: dict[int, str]) -> dict[str, object]:
+    """A row as a plain dict, with names for its numbers."""
+    return {
+        "symbol": symbols.get(int(row["symbol_id"]), f"#{int(row['symbol_id'])}"),
+        "direction": DIRECTIONS[int(row["direction_id"])].label,
+        **{
+            name: row[name].item()
+            for name in BOARD_DTYPE.names or ()
+            if name not in ("direction_id", "symbol_id")
+        },
+    }

@@ -1,0 +1,79 @@
+"""Opened opportunities as the tracker stored them: its database, read-only.
+
+Readers of the tracker's file speak its columns, not its code. A database that is not there yet is
+an empty one; one that cannot be read just now (its writer is migrating it) is asked again later.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+FILE_NAME = "tracker.db"
+_COLUMNS = (
+    "id, symbol, direction, opened_ns, closed_ns, reason, entry_gross_bps, entry_net_bps, "
+    "peak_net_bps, exit_net_bps, exit_bps, entry_size_quote, entry_spot_age_ns, "
+    "entry_fut_age_ns, signals, samples"
+)
+
+
+class OpportunityRow(NamedTuple):
+    """One opportunity; times on the session clock, spreads in basis points."""
+
+    id: int
+    symbol: str
+    direction: str
+    opened_ns: int
+    closed_ns: int | None
+    reason: str | None
+    entry_gross_bps: float
+    entry_net_bps: float
+    peak_net_bps: float
+    exit_net_bps: float | None
+    exit_bps: float | None
+    entry_size_quote: float
+    entry_spot_age_ns: int
+    entry_fut_age_ns: int
+    signals: int
+    samples: int
+
+
+class Opportunities:
+    """A connection that only reads; made lazily, as the tracker makes the file."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / FILE_NAME
+        self._connection: sqlite3.Connection | None = None
+
+    def last(self, count: int, *, symbol: str | None = None) -> list[OpportunityRow]:
+        """The newest, newest first; of one symbol if it is named."""
+        where = "WHERE symbol = ?" if symbol else ""
+        asked: tuple[object, ...] = (symbol, count) if symbol else (count,)
+        return list(self._rows(f"{where} ORDER BY id DESC LIMIT ?", asked))
+
+    def since(self, beyond_id: int) -> list[OpportunityRow]:
+        """Those with a higher id, oldest first."""
+        return list(self._rows("WHERE id > ? ORDER BY id", (beyond_id,)))
+
+    def _rows(self, clause: str, asked: tuple[object, ...]) -> Iterator[OpportunityRow]:
+        connection = self._connected()
+        if connection is None:
+            return
+        try:
+            found = connection.execute(f"SELECT {_COLUMNS} FROM opportunities {clause}", asked)
+            yield from (OpportunityRow(*row) for row in found.fetchall())
+        except sqlite3.OperationalError:
+            self.close()
+
+    def _connected(self) -> sqlite3.Connection | None:
+        if self._connection is None and self.path.exists():
+            try:
+                self._connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+            except sqlite3.OperationalError:
+                return None
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

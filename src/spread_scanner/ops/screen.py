@@ -1,0 +1,173 @@
+"""The live screen of `spread-ctl up` and `demo`: processes, top spreads, opportunities, events.
+
+Drawn by the supervisor's own loop (no refresh thread: children die with the thread that started
+them), on the terminal's second page, so that the first one is as it was afterwards.
+"""
+
+import time
+from typing import Self
+
+from rich.console import Group, RenderableType
+from rich.layout import Layout
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.ops.board import board_row, top
+from spread_scanner.ops.console import grid, people
+from spread_scanner.ops.observer import Observer
+from spread_scanner.ops.opportunities import OpportunityRow
+from spread_scanner.ops.status import ProcessView
+from spread_scanner.ops.supervisor import Supervisor
+
+DRAW_EVERY_S = 0.25
+STATE_STYLES = {
+    "running": "green",
+    "paused": "yellow",
+    "degraded": "yellow",
+    "starting": "cyan",
+    "stopping": "cyan",
+    "dead": "bold red",
+    "failed": "bold red",
+    "absent": "dim",
+    "stopped": "dim",
+}
+
+
+class Screen:
+    """`with Screen(...) as screen: screen.draw(...)` as often as the loop turns."""
+
+    def __init__(self, supervisor: Supervisor, heading: str) -> None:
+        self._supervisor = supervisor
+        self._heading = heading
+        self._started_s = time.monotonic()
+        self._drawn_s = 0.0
+        self._live = Live(console=people(), screen=True, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def draw(self, observer: Observer | None, note: str = "") -> None:
+        """Bring the screen up to date, at most every DRAW_EVERY_S."""
+        if time.monotonic() - self._drawn_s < DRAW_EVERY_S:
+            return
+        self._drawn_s = time.monotonic()
+        self._live.update(self._page(observer, note), refresh=True)
+
+    def _page(self, observer: Observer | None, note: str) -> RenderableType:
+        size = self._live.console.size
+        views = observer.views() if observer is not None else []
+        page = Layout()
+        page.split_column(
+            Layout(self._header(observer, note), size=2),
+            Layout(Panel(processes_table(views), title="processes", title_align="left"), size=16),
+            Layout(name="lower"),
+        )
+        room = max(size.height - 18 - 3, 1)
+        lower = page["lower"]
+        spreads = Panel(_spreads(observer, room), title="top spreads, net bps", title_align="left")
+        events = Panel(
+            _happenings(observer, self._supervisor, room), title="opportunities", title_align="left"
+        )
+        if size.width >= 110:
+            lower.split_row(Layout(spreads, ratio=5), Layout(events, ratio=6))
+        else:
+            lower.split_column(Layout(spreads), Layout(events))
+        return page
+
+    def _header(self, observer: Observer | None, note: str) -> RenderableType:
+        up_s = int(time.monotonic() - self._started_s)
+        parts = [
+            f"[bold]spread-scanner[/bold]  {self._heading}  up {up_s // 60}:{up_s % 60:02d}",
+            f"namespace [cyan]{self._supervisor.namespace}[/cyan]",
+        ]
+        if observer is not None and observer.board is not None:
+            parts.append(f"{observer.board.pairs:,} pairs, {len(observer.board.symbols):,} symbols")
+        if observer is not None:
+            tracker = observer.status.counters("spread-tracker")
+            opened, is_open = tracker.get("opened", 0), tracker.get("open", 0)
+            parts.append(f"opportunities {opened:,} opened, {is_open:,} open")
+        first = Text.from_markup("   ".join(parts))
+        return Group(first, Text.from_markup(note or "[dim]Ctrl-C ends it[/dim]"))
+
+
+def processes_table(views: list[ProcessView]) -> Table:
+    """A line per process; the screen and `spread-ctl status` share it."""
+    table = grid(
+        "",
+        ["process", "state", "heartbeat>", "rates", "drops>", "skips>", "p50 us>", "p99 us>",
+         "starts>", "tables>", "note"],
+        [],
+    )  # fmt: skip
+    for view in views:
+        age = view.heartbeat_age_ms
+        one_shot = view.state in ("stopped", "absent")
+        table.add_row(
+            view.process,
+            Text(view.state, style=STATE_STYLES.get(view.state, "")),
+            "-" if age is None or one_shot else f"{age:,.0f} ms",
+            "  ".join(f"{rate:,.0f} {label}/s" for label, rate in view.rates_per_s.items()),
+            f"{view.drops:,}",
+            f"{view.skips:,}",
+            "-" if view.p50_us != view.p50_us else f"{view.p50_us:,.1f}",
+            "-" if view.p99_us != view.p99_us else f"{view.p99_us:,.1f}",
+            str(view.starts),
+            str(view.generation or "-"),
+            view.message,
+        )
+    return table
+
+
+def _spreads(observer: Observer | None, room: int) -> RenderableType:
+    if observer is None or observer.board is None:
+        return Text("waiting for pairs", style="dim")
+    board = observer.board
+    columns = ["symbol", "direction", "net>", "gross>", "enter>", "size>", "age ms>"]
+    table = grid("", columns, [])
+    for record in top(board.rows(), room):
+        row = board_row(record, board.symbols)
+        over = record["net_bps"] >= record["enter_bps"]
+        table.add_row(
+            str(row["symbol"]),
+            str(row["direction"]),
+            f"{record['net_bps']:.1f}",
+            f"{record['gross_bps']:.1f}",
+            f"{record['enter_bps']:.0f}",
+            f"{record['size_quote']:,.0f}",
+            f"{max(record['spot_age_ms'], record['fut_age_ms']):,.0f}",
+            style="bold green" if over else "",
+        )
+    return table
+
+
+def _happenings(observer: Observer | None, supervisor: Supervisor, room: int) -> RenderableType:
+    """Opportunities as they open and close; under them what happened to processes."""
+    events = list(supervisor.events)[-3:]
+    rows = observer.last_opportunities(max(room - len(events), 1)) if observer is not None else []
+    table = grid("", ["", "symbol", "direction", "entry>", "peak>", "lived>", "why closed"], [])
+    now_ns = observer.session_now_ns() if observer is not None else 0
+    for row in rows:
+        table.add_row(*_opportunity_cells(row, now_ns), style="" if row.closed_ns else "bold green")
+    notes = [Text(f"{event.process} {event.text}", style="yellow") for event in events]
+    if not rows and not notes:
+        return Text("none yet", style="dim")
+    return Group(table, *notes)
+
+
+def _opportunity_cells(row: OpportunityRow, now_ns: int) -> list[str]:
+    lived_s = ((row.closed_ns or now_ns) - row.opened_ns) / NS_PER_S
+    return [
+        "closed" if row.closed_ns else "OPEN",
+        row.symbol,
+        row.direction,
+        f"{row.entry_net_bps:.1f}",
+        f"{row.peak_net_bps:.1f}",
+        f"{lived_s:.1f} s",
+        row.reason or "",
+    ]
