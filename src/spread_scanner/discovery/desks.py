@@ -34,16 +34,27 @@ DATE = re.compile(r"20\d{6}")
 
 
 class LiveDesk:
-    """The exchange's own REST interface."""
+    """The exchange's own REST interface; `keep` is a folder that answers are saved to."""
 
-    def __init__(self, client: RestClient) -> None:
+    def __init__(self, client: RestClient, source: Source, keep: Path | None = None) -> None:
         self._client = client
+        self._source = source
+        self._keep = keep
 
     async def get(
         self, kind: str, page: int, request: RestRequest, parse: Callable[[bytes], T]
     ) -> T:
         attempts = ATTEMPTS_OPTIONAL if kind in OPTIONAL else None
-        return await self._client.get(request, parse, attempts)
+        keep = self._keep
+        if keep is None:
+            return await self._client.get(request, parse, attempts)
+
+        def parse_and_keep(body: bytes) -> T:
+            answer = parse(body)
+            _saved(keep, self._source, kind, page).write_bytes(body)
+            return answer
+
+        return await self._client.get(request, parse_and_keep, attempts)
 
 
 class SavedDesk:
@@ -65,8 +76,7 @@ class SavedDesk:
             raise ExchangeError(f"cannot be read: {error.strerror}", file=path) from None
 
     def _path(self, kind: str, page: int) -> Path | None:
-        number = "" if page == 1 else f".{page}"
-        plain = self._folder / f"{self._source.label}.{kind}{number}.json"
+        plain = _saved(self._folder, self._source, kind, page)
         if plain.exists():
             return plain
         return self._recorded(kind) if page == 1 else None
@@ -83,6 +93,11 @@ class SavedDesk:
             if (date := DATE.search(path.name)) and _is_of(path.name, kind)
         ]
         return max(dated)[1] if dated else None
+
+
+def _saved(folder: Path, source: Source, kind: str, page: int) -> Path:
+    number = "" if page == 1 else f".{page}"
+    return folder / f"{source.label}.{kind}{number}.json"
 
 
 def _is_of(name: str, kind: str) -> bool:

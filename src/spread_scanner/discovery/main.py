@@ -7,11 +7,12 @@ Needs no shared memory: it runs before shm-init as well. Where the segments are 
 row in health for the time of the run.
 """
 
+import asyncio
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import structlog
@@ -46,6 +47,12 @@ def pair_discovery(
             exists=True, file_okay=False, help="Read saved REST answers from this folder."
         ),
     ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, writable=True, help="Save the REST answers there."
+        ),
+    ] = None,
     no_validate: Annotated[
         bool, typer.Option("--no-validate", help="Do not listen to the websockets.")
     ] = False,
@@ -54,7 +61,7 @@ def pair_discovery(
     ] = False,
 ) -> None:
     """Find out what is listed where, and publish the symbol and direction tables."""
-    raise typer.Exit(_run(Options(offline, not no_validate), as_json))
+    raise typer.Exit(_run(Options(offline, not no_validate, save), as_json))
 
 
 def main() -> None:
@@ -73,7 +80,7 @@ def _run(options: Options, as_json: bool) -> int:
     log = logs.set_up(NAME, system.log_level, system.log_format)
     with _health_row(settings) as row:
         try:
-            findings = _discover(settings, options, log)
+            findings = _discover(settings, options, log, row)
         except SpreadError as error:
             log.error("no new tables, the old ones stay", error=str(error))
             if row is not None:
@@ -99,7 +106,12 @@ def _run(options: Options, as_json: bool) -> int:
     return EXIT_PARTIAL if findings.partial else EXIT_DONE
 
 
-def _discover(settings: Settings, options: Options, log: structlog.stdlib.BoundLogger) -> Findings:
+def _discover(
+    settings: Settings,
+    options: Options,
+    log: structlog.stdlib.BoundLogger,
+    row: HealthRow | None,
+) -> Findings:
     folder = settings.generated_dir
     with publish.exclusive(folder):
         previous = publish.newest_intact(folder)
@@ -112,9 +124,27 @@ def _discover(settings: Settings, options: Options, log: structlog.stdlib.BoundL
             )
         generation = publish.next_generation(folder)
         with Bars(Console(stderr=True)) as bars:
-            findings = uvloop.run(discover(settings, options, previous, generation, bars))
+            run = discover(settings, options, previous, generation, bars)
+            findings = uvloop.run(_beating(run, row, settings.config.system.heartbeat_ms))
         publish.publish(folder, findings.tables, texts(findings), findings.states)
     return findings
+
+
+async def _beating(
+    run: Coroutine[Any, Any, Findings], row: HealthRow | None, heartbeat_ms: int
+) -> Findings:
+    """The run, with a heart that beats from the same loop."""
+
+    async def beat() -> None:
+        while row is not None:
+            row.beat()
+            await asyncio.sleep(heartbeat_ms / 1_000)
+
+    heart = asyncio.create_task(beat())
+    try:
+        return await run
+    finally:
+        heart.cancel()
 
 
 @contextlib.contextmanager

@@ -145,7 +145,7 @@ def _report(findings: Findings) -> str:
             "Names: listings whose coin is not as it is spelled, or was in doubt",
             [
                 f"{leg.source.label} {leg.exchange_symbol} is {leg.px_div:g} {leg.base}: {leg.why}"
-                for leg in findings.legs
+                for leg in sorted(findings.legs, key=lambda leg: leg.key)
                 if leg.why
             ],
         ),

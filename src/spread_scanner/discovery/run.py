@@ -35,6 +35,7 @@ class Options:
 
     offline: Path | None = None
     validate: bool = True
+    save: Path | None = None
 
 
 @dataclass
@@ -117,7 +118,8 @@ async def _ask(
                 desks[label] = SavedDesk(options.offline, adapter.source)
             else:
                 client = RestClient(adapter, patience, settings.exchanges[label].proxy)
-                desks[label] = LiveDesk(await stack.enter_async_context(client))
+                await stack.enter_async_context(client)
+                desks[label] = LiveDesk(client, adapter.source, options.save)
         listed = await answers.ask_all(adapters, desks, done)
     bars.clear()
     return listed

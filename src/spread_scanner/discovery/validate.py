@@ -228,6 +228,9 @@ class _Source:
                 f"{self.label} websocket: {self.bad_messages} messages could not be decoded, "
                 f"the first: {self.bad_example}"
             )
+        unasked = sum(row.state is State.UNREACHED for row in self.heard.values())
+        if self.opened and unasked:
+            found.append(f"{self.label} websocket: {unasked} listings could not be asked for")
         if self.opened and self.failure:
             found.append(f"{self.label} websocket: a connection was lost: {self.failure}")
         return found
@@ -283,6 +286,8 @@ class _Shard:
                     self._take(frame.encode() if isinstance(frame, str) else frame)
                 self._source.failure = f"closed: {socket.close_code} {socket.close_reason or ''}"
             finally:
+                for name in self._names:  # prices of a lost connection are prices no more
+                    self._source.heard[name].bid_px = math.nan
                 for helper in helpers:
                     helper.cancel()
                 await asyncio.gather(*helpers, return_exceptions=True)

@@ -66,13 +66,14 @@ def publish(
         _sweep(folder)
         chosen = _write_set(folder, _files(tables, texts, sources or {}), tables.generation)
         _swing(folder / CURRENT, Path(SETS) / chosen.name)
-        _sync(folder)
     except OSError as error:
         raise TableError(
             f"cannot publish the tables: {error.strerror}", file=error.filename or folder
         ) from error
-    # The set is in force; what follows is convenience and tidiness, and may fail.
+    # The set is in force; what follows may fail. Without the sync a loss of power may bring back
+    # the old set, which is whole as well; the rest is convenience and tidiness.
     with contextlib.suppress(OSError):
+        _sync(folder)
         for name in [*texts, SYMBOLS_BIN, DIRECTIONS_BIN, METADATA_JSON]:
             _swing(folder / name, Path(CURRENT) / name)
         _prune(folder, tables.generation)
