@@ -39,6 +39,7 @@ from spread_scanner.schema.records import TS_ABSENT
 T = TypeVar("T")
 
 CHANNEL = "bookTicker"
+COMBINED = b'{"stream"'  # how frames of a /stream socket begin
 ST_COIN_MARGINED = 2
 DELIVERY_NEVER_MS = 4_133_404_800_000
 TO_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}  # CJK stays as it is
@@ -267,13 +268,13 @@ class Binance(wire.BaseAdapter):
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:
-            ticker = _combined(frame).data
+            ticker = _combined(frame).data if frame.startswith(COMBINED) else _bare(frame)
         except wire.MALFORMED:
             return self._parse_unusual(frame)
         return self._quote(ticker)
 
     def _parse_unusual(self, frame: bytes) -> list[Event]:
-        """No combined book ticker in one piece: a bare one, a control frame, or a bad message."""
+        """No usual book ticker: a control frame, a ticker of other spelling, or a bad message."""
         control = wire.decoded(_control, frame)
         payload = control.data if isinstance(control.data, Control) else control
         if control.stream.endswith(f"@{CHANNEL}"):

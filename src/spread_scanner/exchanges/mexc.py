@@ -61,6 +61,15 @@ FUTURES_PERPETUAL = 1
 SIDE_BOTH, SIDE_BUY_ONLY = 1, 2
 
 
+class SpotSides(Struct, array_like=True):
+    """The four texts of a wrapper: ("86503.92", "14.91335308", "86503.93", "0.004965")"""
+
+    bid_px: float
+    bid_sz: float
+    ask_px: float
+    ask_sz: float
+
+
 class SpotControl(Struct):
     """{"id":0,"code":0,"msg":"spot@public.aggre.bookTicker.v3.api.pb@10ms@BTCUSDT"}
     {"id":0,"code":0,"msg":"Not Subscribed successfully!
@@ -359,8 +368,7 @@ def _spot_quote(pushed: PushedTicker) -> Event:
     if not pushed.has_body:
         # Seen live: a frame of channel, symbol and time only. It states nothing about the book.
         return Notice(NoticeKind.OTHER, "no body")
-    bid = _spot_side(pushed.bid_px, pushed.bid_sz)
-    ask = _spot_side(pushed.ask_px, pushed.ask_sz)
+    bid, ask = _spot_sides(pushed)
     version = 0
     if pushed.version:
         if not (pushed.version.isascii() and pushed.version.isdigit()):
@@ -371,14 +379,25 @@ def _spot_quote(pushed: PushedTicker) -> Event:
     return wire.quote(symbol, bid, ask, wire.ts_ns(pushed.send_time), version)
 
 
-def _spot_side(px: str, sz: str) -> tuple[float, float]:
-    """A side as the wrapper's texts state it; proto3 leaves an absent one as empty text."""
-    if not px and not sz:
-        return wire.EMPTY
+def _spot_sides(pushed: PushedTicker) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Both sides as the wrapper's texts state them; proto3 leaves an absent one as empty text."""
+    texts = pushed[4:8]
+    if "" in texts:
+        return _spot_side(texts[:2]), _spot_side(texts[2:])
+    both = _converted(texts, SpotSides)
+    return (both.bid_px, both.bid_sz), (both.ask_px, both.ask_sz)
+
+
+def _spot_side(texts: tuple[str, ...]) -> tuple[float, float]:
+    return wire.top([_converted(texts, Level)] if any(texts) else [])
+
+
+def _converted(texts: tuple[str, ...], kind: type[T]) -> T:
+    """The texts as numbers, by the same grammar as in JSON."""
     try:
-        return msgspec.convert((px, sz), tuple[float, float], strict=False)
+        return msgspec.convert(texts, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise BadMessage(f"not a price and size: {error}", px=px, sz=sz) from None
+        raise BadMessage(f"not a price or size: {error}", texts=str(texts)) from None
 
 
 def _spot_control_event(frame: bytes) -> Event:
