@@ -128,9 +128,9 @@ class RestClient:
                 status, headers, body = await self._fetch(request)
         except TimeoutError:
             raise _Passing("no answer in time", timeout_s=self._patience.timeout_s) from None
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.DecodingError) as error:
             raise _Passing(f"{type(error).__name__}: {error}") from None
-        except (httpx.InvalidURL, httpx.DecodingError) as error:
+        except httpx.InvalidURL as error:
             raise ExchangeError(f"{type(error).__name__}: {error}") from None
         if status == httpx.codes.OK:
             try:

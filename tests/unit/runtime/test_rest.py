@@ -1,0 +1,280 @@
+"""The REST client: what is tried again, after how long, and how a failure looks in the end."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+import stamina
+
+from spread_scanner.errors import BadMessage, ExchangeError
+from spread_scanner.exchanges.adapter import RestRequest
+from spread_scanner.runtime.rest import Patience, RestClient
+
+Answer = bytes | None  # None: the request is never answered
+REQUEST = RestRequest("/list", {"kind": "all"})
+QUICK = Patience(timeout_s=5.0, attempts_max=4, backoff_s_max=0.01)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses() -> Any:
+    """Back-off takes no time here; Retry-After is looked at apart."""
+    with stamina.set_testing(True, attempts=100, cap=True):
+        yield
+
+
+class Served:
+    """A server that gives prepared answers in turn, the last one for ever."""
+
+    def __init__(self, answers: list[Answer]) -> None:
+        self.answers = answers
+        self.requests: list[bytes] = []
+        self.rest_weight_per_s = 1e6
+        self.port = 0
+
+    def rest_base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+            answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
+            if answer is None:
+                await reader.read()  # until the client gives up
+            else:
+                writer.write(answer)
+                await writer.drain()
+        finally:
+            writer.close()
+
+
+def answer(status: int, body: bytes, *headers: str, length: int | None = None) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"content-length: {length or len(body)}", *headers]
+    return "\r\n".join([*lines, "connection: close", "", ""]).encode() + body
+
+
+@asynccontextmanager
+async def served(*answers: Answer) -> AsyncIterator[Served]:
+    source = Served(list(answers))
+    server = await asyncio.start_server(source.serve, "127.0.0.1", 0)
+    source.port = server.sockets[0].getsockname()[1]
+    try:
+        yield source
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def parse(body: bytes) -> Any:
+    try:
+        value = json.loads(body)
+    except json.JSONDecodeError:
+        raise BadMessage("not the list", raw=body) from None
+    if isinstance(value, dict) and value.get("code") == 510:
+        raise ExchangeError("Requests are too frequent", code=510)
+    return value
+
+
+def got(*answers: Answer, patience: Patience = QUICK) -> tuple[Any, int]:
+    """The parsed answer and how many requests it took."""
+
+    async def ask() -> tuple[Any, int]:
+        async with served(*answers) as source, RestClient(source, patience) as client:
+            return await client.get(REQUEST, parse), len(source.requests)
+
+    return asyncio.run(ask())
+
+
+GOOD = answer(200, b"[1, 2]")
+
+
+def test_an_answer_is_parsed_and_the_request_is_as_asked() -> None:
+    async def ask() -> bytes:
+        async with served(GOOD) as source, RestClient(source, QUICK) as client:
+            assert await client.get(REQUEST, parse) == [1, 2]
+            return source.requests[0]
+
+    assert asyncio.run(ask()).startswith(b"GET /list?kind=all HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        answer(429, b'{"code":-1003}'),
+        answer(418, b"banned"),
+        answer(403, b"<html>firewall</html>"),
+        answer(500, b""),
+        answer(503, b"<html>503</html>"),
+        answer(200, b"[1, 2", length=6),  # cut by the connection's end
+        answer(200, b"[1, "),  # cut inside
+        answer(200, b'{"code":510}'),
+        answer(200, b"\xff\xfe", "content-encoding: gzip"),
+        b"",
+        b"HTTP/1.1 banana\r\n\r\n",
+    ],
+    ids=lambda bad: bad[:60].decode(errors="replace"),
+)
+def test_a_passing_failure_is_tried_again(bad: bytes) -> None:
+    assert got(bad, bad, GOOD) == ([1, 2], 3)
+
+
+def test_a_request_that_is_not_answered_is_tried_again() -> None:
+    assert got(None, GOOD, patience=QUICK._replace(timeout_s=0.2)) == ([1, 2], 2)
+
+
+def test_an_answer_that_trickles_for_ever_is_given_up() -> None:
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 X\r\ncontent-length: 100000\r\n\r\n")
+        try:
+            while not reader.at_eof():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    error = failed_with(trickle, QUICK._replace(timeout_s=0.3, attempts_max=1))
+    assert "no answer in time" in str(error)
+
+
+def failed_with(
+    handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    patience: Patience,
+) -> ExchangeError:
+    async def ask() -> ExchangeError:
+        server = await asyncio.start_server(handler, "127.0.0.1", 0)
+        source = Served([])
+        source.port = server.sockets[0].getsockname()[1]
+        try:
+            async with RestClient(source, patience) as client:
+                with pytest.raises(ExchangeError) as raised:
+                    await client.get(REQUEST, parse)
+        finally:
+            server.close()
+            await server.wait_closed()
+        return raised.value
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 451])
+def test_a_final_refusal_is_not_tried_again(status: int) -> None:
+    async def ask() -> tuple[ExchangeError, int]:
+        bad = answer(status, b'{"code":-1121}')
+        async with served(bad) as source, RestClient(source, QUICK) as client:
+            with pytest.raises(ExchangeError) as raised:
+                await client.get(REQUEST, parse)
+            return raised.value, len(source.requests)
+
+    error, requests = asyncio.run(ask())
+    assert requests == 1
+    assert error.evidence["status"] == status
+    assert error.evidence["raw"] == b'{"code":-1121}'
+    assert "/list" in str(error.evidence["url"])
+
+
+def test_attempts_end_and_the_error_has_the_evidence() -> None:
+    async def ask() -> tuple[ExchangeError, int]:
+        async with served(answer(503, b"away")) as source, RestClient(source, QUICK) as client:
+            with pytest.raises(ExchangeError) as raised:
+                await client.get(REQUEST, parse)
+            assert client.retries == QUICK.attempts_max - 1
+            return raised.value, len(source.requests)
+
+    error, requests = asyncio.run(ask())
+    assert requests == QUICK.attempts_max
+    assert error.evidence["status"] == 503
+
+
+def test_nobody_listening_is_an_exchange_error() -> None:
+    async def ask() -> None:
+        source = Served([])
+        source.port = 1  # nobody listens there
+        async with RestClient(source, QUICK) as client:
+            with pytest.raises(ExchangeError, match="ConnectError"):
+                await client.get(REQUEST, parse)
+
+    asyncio.run(ask())
+
+
+def took_s(*answers: Answer, patience: Patience) -> tuple[float, int]:
+    async def ask() -> tuple[float, int]:
+        async with served(*answers) as source, RestClient(source, patience) as client:
+            start_s = time.monotonic()
+            with contextlib.suppress(ExchangeError):
+                await client.get(REQUEST, parse)
+            return time.monotonic() - start_s, len(source.requests)
+
+    with stamina.set_testing(False):
+        return asyncio.run(ask())
+
+
+def test_retry_after_is_waited_for() -> None:
+    seconds, requests = took_s(
+        answer(429, b"", "retry-after: 1"), GOOD, patience=QUICK._replace(backoff_s_max=5.0)
+    )
+    assert requests == 2
+    assert seconds >= 1.0
+
+
+def test_retry_after_as_a_date_is_understood() -> None:
+    date = formatdate(time.time() + 2, usegmt=True)
+    seconds, requests = took_s(
+        answer(429, b"", f"retry-after: {date}"), GOOD, patience=QUICK._replace(backoff_s_max=5.0)
+    )
+    assert requests == 2
+    assert seconds >= 0.9
+
+
+@pytest.mark.parametrize("text", ["soon", "nan", "", "-5"])
+def test_a_retry_after_that_makes_no_sense_does_no_harm(text: str) -> None:
+    _, requests = took_s(answer(429, b"", f"retry-after: {text}"), GOOD, patience=QUICK)
+    assert requests == 2
+
+
+def test_a_ban_for_hours_is_reported_and_not_sat_out() -> None:
+    _, requests = took_s(answer(429, b"", "retry-after: 7200"), patience=QUICK)
+    assert requests == 1
+
+
+def test_requests_are_paced_by_their_weight() -> None:
+    async def ask() -> float:
+        async with served(GOOD) as source:
+            source.rest_weight_per_s = 20.0
+            async with RestClient(source, QUICK) as client:
+                start_s = time.monotonic()
+                for _ in range(3):
+                    await client.get(REQUEST._replace(weight=4), parse)
+                return time.monotonic() - start_s
+
+    assert asyncio.run(ask()) >= 0.4  # two waits of 4 / 20 s
+
+
+def test_an_optional_request_may_be_tried_less_often() -> None:
+    async def ask() -> int:
+        async with served(answer(503, b"")) as source, RestClient(source, QUICK) as client:
+            with pytest.raises(ExchangeError):
+                await client.get(REQUEST, parse, attempts_max=2)
+            return len(source.requests)
+
+    assert asyncio.run(ask()) == 2
+
+
+def test_a_proxy_is_asked_for_the_exchange() -> None:
+    async def ask() -> bytes:
+        async with served(GOOD) as proxy:
+            source = Served([])
+            source.rest_base = lambda: "http://exchange.invalid"  # type: ignore[method-assign]
+            async with RestClient(source, QUICK, proxy.rest_base()) as client:
+                assert await client.get(REQUEST, parse) == [1, 2]
+            return proxy.requests[0]
+
+    assert asyncio.run(ask()).startswith(b"GET http://exchange.invalid/list?kind=all ")
