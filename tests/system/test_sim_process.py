@@ -298,44 +298,124 @@ def test_the_config_that_it_writes_is_one_that_the_product_reads(tmp_path: Path)
         sim.stop()
 
 
-async def frames_until(
-    sim: Sim, label: str, names: list[str], enough: Callable[[list[Any]], bool]
-) -> list[Any]:
-    """One connection to one source, read until `enough`."""
-    frames: list[Any] = []
-    async with connect(sim.sources[label]["ws_url"]) as connection, asyncio.timeout(DEADLINE_S):
-        for text in requests_of(label, names)[0]:
-            await connection.send(text)
-        while not enough(frames):
-            frames.append(await connection.recv())
-    return frames
-
-
 def test_the_same_seed_and_epoch_send_the_same_bytes() -> None:
     """Two processes, two moments of subscribing: where they overlap, every byte is the same."""
-    arguments = ["--seed", "5", "--symbols", "12", "--rate", "6000", "--epoch-ns"]
-    arguments += [str(1_700_000_000 * 10**9)]
+    arguments = ["--seed", "5", "--symbols", "12", "--rate", "5000", "--plant-every-s", "0.2"]
+    arguments += ["--epoch-ns", str(1_700_000_000 * 10**9)]
     found: list[dict[str, dict[int, Any]]] = []
     for _ in range(2):
         with running(*arguments) as sim:
-            seen: dict[str, dict[int, Any]] = {}
-            for label, name in (
-                ("binance-spot", "BTCUSDT"),
-                ("bybit-futures", "SHIB1000USDT"),
-                ("mexc-spot", "BTCUSDT"),
-            ):
-                frames = asyncio.run(
-                    frames_until(sim, label, [name], lambda frames: len(frames) > 100)
-                )
-                for frame in frames:
-                    quote = quote_of(label, frame) if "code" not in str(frame)[:20] else None
-                    if quote is not None:
-                        seen.setdefault(label, {}).setdefault(quote[1], frame)
-            found.append(seen)
-    for label, first in found[0].items():
-        second = found[1][label]
-        common = set(first) & set(second)
-        assert len(common) > 20, label
+            wanted = {label: names_of(sim, label)[:6] for label in sim.sources}
+
+            async def long_enough(sim: Sim = sim) -> None:
+                await asyncio.to_thread(wait_for, lambda: sim.state()["tick"] > 700)
+                sim.process.send_signal(signal.SIGTERM)
+
+            heard = asyncio.run(listen(sim, wanted, long_enough))
+            assert sim.process.wait(DEADLINE_S) == 0
+        seen: dict[str, dict[int, Any]] = {}
+        for label, frames in heard.items():
+            for frame in frames:
+                quote = quote_of(label, frame) if not is_answer(frame) else None
+                if quote is not None:
+                    seen.setdefault(f"{label}:{quote[0]}", {}).setdefault(quote[1], frame)
+        found.append(seen)
+    compared = 0
+    for key, first in found[0].items():
+        second = found[1].get(key, {})
         # A first quote right after the subscription carries the time of the subscription.
-        fresh = {min(first), min(second)}
-        assert all(first[n] == second[n] for n in common - fresh)
+        common = (set(first) & set(second)) - {min(first, default=0), min(second, default=0)}
+        assert all(first[number] == second[number] for number in common), key
+        compared += len(common)
+    assert compared > 500
+
+
+def is_answer(frame: str | bytes) -> bool:
+    return isinstance(frame, str) and '"code"' in frame
+
+
+def test_a_script_leaves_its_faults_in_the_truth_and_unwatched_times_too(tmp_path: Path) -> None:
+    script = tmp_path / "script.toml"
+    script.write_text(
+        '[[action]]\nat_s = 0.2\ndo = "skew"\nsource = "okx-spot"\nfor_s = 0.1\nskew_ms = -50\n'
+        '[[action]]\nat_s = 0.3\ndo = "freeze"\nsource = "bybit-spot"\n',
+        encoding="utf-8",
+    )
+    truth = tmp_path / "truth.jsonl"
+    arguments = ["--symbols", "3", "--script", str(script), "--truth", str(truth)]
+    with running(*arguments) as sim:
+
+        async def come_and_go() -> None:
+            async with connect(sim.sources["okx-spot"]["ws_url"]) as connection:
+                await connection.send(requests_of("okx-spot", ["BTC-USDT"])[0][0])
+                await asyncio.wait_for(connection.recv(), DEADLINE_S)
+                await asyncio.wait_for(connection.recv(), DEADLINE_S)
+
+        asyncio.run(come_and_go())
+        wait_for(lambda: "freeze:bybit-spot" in sim.state()["faults"])
+        wait_for(lambda: "skew:okx-spot" not in sim.state()["faults"])
+        sim.stop()
+    rows = [json.loads(line) for line in truth.read_text().splitlines()]
+    faults = {row["fault"]: row for row in rows}
+
+    assert faults["skew"]["source"] == "okx-spot"
+    assert 0.05e9 < faults["skew"]["end_mono_ns"] - faults["skew"]["start_mono_ns"] < 5e9
+    assert faults["freeze"]["end_ns"] is None
+    assert faults["unwatched"]["symbols"] == ["BTC-USDT"]
+
+
+def test_sigusr1_writes_the_last_quotes_at_once(tmp_path: Path) -> None:
+    sent = tmp_path / "sent.json"
+    with running("--symbols", "3", "--sent", str(sent)) as sim:
+        assert not sent.exists()
+        sim.process.send_signal(signal.SIGUSR1)
+        wait_for(sent.exists)
+        assert json.loads(sent.read_text()) == []
+        sim.stop()
+
+
+def test_a_wrong_script_ends_the_start_with_the_reason(tmp_path: Path) -> None:
+    script = tmp_path / "script.jsonl"
+    script.write_text('{"at_s": 1, "do": "explode", "source": "okx-spot"}\n', encoding="utf-8")
+    command = [sys.executable, str(ROOT / "bins" / "exchange-sim"), "--script", str(script)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert ended.returncode == 2
+    assert "explode" in ended.stderr
+
+
+@pytest.mark.parametrize("label", ["binance-futures", "bybit-spot", "mexc-spot", "mexc-futures"])
+def test_the_flood_sends_what_it_reports(label: str) -> None:
+    """Every frame is counted, ids rise for each symbol, and the last quotes are as reported."""
+    names = {"mexc-futures": ["BTC_USDT", "ETH_USDT"]}.get(label, ["BTCUSDT", "ETHUSDT"])
+    command = [sys.executable, str(ROOT / "bins" / "exchange-sim"), "flood", "--source", label]
+    command += ["--messages", "6000", "--symbols", "5", "--batch", "256", "--seconds", "20"]
+
+    async def drink(url: str) -> list[Any]:
+        quotes: list[Any] = []
+        async with connect(url, max_queue=None) as connection, asyncio.timeout(DEADLINE_S):
+            for text in requests_of(label, names)[0]:
+                await connection.send(text)
+            while len(quotes) < 6_000:
+                frame = await connection.recv()
+                quote = quote_of(label, frame) if not is_answer(frame) else None
+                quotes += [quote] if quote is not None else []
+        return quotes
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        quotes = asyncio.run(drink(ready["ws_url"]))
+        report = json.loads(process.stdout.readline())
+        assert process.wait(DEADLINE_S) == 0
+    assert report["sent"] == 6_000
+    latest: dict[str, Any] = {}
+    for quote in quotes:
+        assert quote[1] > latest.get(quote[0], (0, 0))[1]
+        latest[quote[0]] = quote
+    assert len(report["last"]) == len(latest) == 2
+    for row in report["last"]:
+        quote = latest[row["exchange_symbol"]]
+        assert quote[1] == row["update_id"]
+        values = [float(row[key]) for key in ("bid_px", "bid_sz", "ask_px", "ask_sz")]
+        assert [float(text) for text in quote[2:]] == values
