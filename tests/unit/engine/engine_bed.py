@@ -13,7 +13,6 @@ from spread_scanner.clock import NS_PER_MS
 from spread_scanner.engine.core import Engine
 from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
-from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm.control import Control
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.health import Health
@@ -192,16 +191,15 @@ class Bed:
         number = next(row.counter_id for row in ENGINE_COUNTERS if row.label == label)
         return self.engine.loop.counts[number]
 
-    def quotes(self) -> np.ndarray:
+    def quotes(self, symbols: int) -> np.ndarray:
         """What the store holds, without the reader's own STALE by epoch."""
-        rows = np.arange(MAX_SYMBOLS)
-        published = (self.store.sequences & 1).astype(np.intp)
-        cells = self.store.cells
-        taken = [cells[source, rows, published[source]] for source in range(len(SOURCES))]
-        quotes = np.stack(taken).astype(QUOTE_DTYPE)
-        quotes["flags"][self.store.sequences == 0] = 1
+        written = self.store.sequences[:, :symbols]
+        cells = self.store.cells[:, :symbols]
+        published = (written & 1).astype(bool)
+        quotes: np.ndarray = np.where(published, cells[:, :, 1], cells[:, :, 0])
+        quotes["flags"][written == 0] = 1
         for field in ("bid_px", "bid_sz", "ask_px", "ask_sz"):
-            quotes[field][self.store.sequences == 0] = np.nan
+            quotes[field][written == 0] = np.nan
         return quotes
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from spread_scanner.shm import segment
 from spread_scanner.symbology.tables import FundingRow, QuarantineRow
 
 SYMBOLS = 2
+GRID_NS = 5_000_000  # of the recorded day: one step for the quotes of 5 ms
 RECORDINGS = Path(os.environ.get("SPREAD_DATA", Path(__file__).parents[4] / "shared" / "data"))
 _numbers = itertools.count()
 
@@ -33,6 +34,7 @@ class Match:
         self.bed = bed
         self.switches = Switches()
         self.seq = 0
+        self.symbols = len(symbols.symbols)
         self.oracle = Oracle(
             bed.settings,
             symbols,
@@ -47,7 +49,7 @@ class Match:
         sources = range(len(self.bed.writers))
         expected = self.oracle.step(
             self.bed.now_ns,
-            self.bed.quotes(),
+            self.bed.quotes(self.symbols),
             np.array([self.bed.store.epoch(source) for source in sources]),
             np.array([self.bed.store.heartbeat_mono_ns(source) for source in sources]),
             self.switches,
@@ -234,9 +236,9 @@ def test_a_recorded_day_gives_the_oracles_signals(namespace: str) -> None:
     with Bed(namespace, given_settings, symbols) as bed:
         match = Match(bed, symbols)
         signals = 0
-        last_ms = began_ms = rows[0][0] // 1_000_000
+        last_ms = began_ms = rows[0][0] // GRID_NS * GRID_NS // 1_000_000
         for recv_ns, source_id, texts in rows:
-            now_ms = recv_ns // 1_000_000
+            now_ms = recv_ns // GRID_NS * GRID_NS // 1_000_000
             if now_ms > last_ms:
                 signals += len(match.step(now_ms - last_ms))
                 last_ms = now_ms

@@ -130,7 +130,7 @@ typedef struct ss_engine {
     uint64_t switches_seen;
     uint64_t stamp;
     uint32_t rescan_at, rescan_left;
-    uint32_t word_at; /* where a bounded take goes on */
+    uint32_t source_at, word_at; /* where a bounded take goes on */
     int64_t next_sweep_ns, idle_since_ns, longest_ns;
 
     ss_signal batch[SS_ENGINE_BATCH_MAX];
@@ -304,26 +304,38 @@ static inline void ss_engine_copy_cell(ss_engine *engine, uint32_t source, uint3
     if (result == SS_READ_CONTENDED) engine->counts[SS_C_CONTENDED]++;
 }
 
-/* Takes dirty words from where the last bounded take stopped; what does not fit stays dirty. */
+/* Copies the cells of one dirty word; 0 when the bound was reached and the rest put back. */
+static inline int ss_engine_take_word(ss_engine *engine, ss_dirty_word *words, uint32_t source,
+                                      uint32_t word) {
+    for (uint64_t bits = ss_bitmap_take_word(words, word); bits != 0; bits &= bits - 1) {
+        if (engine->touched_count == engine->limits.dirty_max) {
+            ss_bitmap_mark_word(words, word, bits);
+            return 0;
+        }
+        ss_engine_copy_cell(engine, source, word * 64 + (uint32_t)__builtin_ctzll(bits));
+    }
+    return 1;
+}
+
+/* Takes dirty words from where the last bounded take stopped, once around; what does not fit stays
+ * dirty. */
 static inline void ss_engine_take(ss_engine *engine) {
-    uint32_t per_source = engine->store->words_per_source;
-    uint32_t words = engine->store->num_sources * per_source, at = engine->word_at;
+    uint32_t sources = engine->store->num_sources, per_source = engine->store->words_per_source;
+    uint32_t source = engine->source_at, word = engine->word_at;
     engine->touched_count = 0;
-    for (uint32_t seen = 0; seen < words; seen++, at = at + 1 < words ? at + 1 : 0) {
-        uint32_t source = at / per_source, word = at % per_source;
-        ss_dirty_word *block = ss_store_words(engine->store, engine->reader, source);
-        uint64_t bits = ss_bitmap_take_word(block, word);
-        for (; bits != 0; bits &= bits - 1) {
-            if (engine->touched_count == engine->limits.dirty_max) {
-                ss_bitmap_mark_word(block, word, bits);
+    engine->source_at = engine->word_at = 0;
+    for (uint32_t turns = sources + (word > 0); turns > 0; turns--) {
+        ss_dirty_word *words = ss_store_words(engine->store, engine->reader, source);
+        for (; word < per_source; word++)
+            if (!ss_engine_take_word(engine, words, source, word)) {
                 engine->counts[SS_C_BOUNDED]++;
-                engine->word_at = at;
+                engine->source_at = source;
+                engine->word_at = word;
                 return;
             }
-            ss_engine_copy_cell(engine, source, word * 64 + (uint32_t)__builtin_ctzll(bits));
-        }
+        word = 0;
+        source = source + 1 < sources ? source + 1 : 0;
     }
-    engine->word_at = 0;
 }
 
 /* ---- what goes out ---- */
