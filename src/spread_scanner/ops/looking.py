@@ -1,23 +1,16 @@
 """The commands that only look: status, signals, why, watch, report, decode, doctor."""
 
-import os
-import subprocess
-import sys
 import time
-from collections import Counter
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spread_scanner import config
-from spread_scanner.ops.children import command_of
 from spread_scanner.ops.console import (
     EXIT_CODES,
     EXIT_DONE,
     EXIT_FAILED,
     Json,
-    grid,
     people,
     print_json,
 )

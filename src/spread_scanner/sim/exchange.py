@@ -195,7 +195,8 @@ class Exchange8:
         self._flush()
 
     def _unwatch(self, leg: Leg) -> None:
-        """Nobody hears this listing any more: what was sent stays the last word."""
+        """Nobody hears this listing any more: no interval of it stands until it quotes again."""
+        self.truth.unheard(leg)
         if leg.tick is None:
             return
         wall, mono = self.stamp()

@@ -32,6 +32,7 @@ class Leg:
         "buys",
         "count",
         "forms",
+        "heard",
         "listing",
         "pairs",
         "px_format",
@@ -105,6 +106,7 @@ class Truth:
     def sent(self, leg: Leg, tick: Tick, bid: float, ask: float) -> None:
         """A quote went out, prices per base unit; `stamp` follows with the time."""
         leg.tick = tick
+        leg.heard = True
         leg.count += 1
         leg.bid = bid
         leg.ask = ask
@@ -118,8 +120,16 @@ class Truth:
                 if pair.row is not None or bid - spot_ask >= pair.guard * spot_ask:
                     self._judge(pair)
 
+    def unheard(self, leg: Leg) -> None:
+        """The last listener has gone: whoever comes next knows nothing before the next quote."""
+        leg.heard = False
+        for pair in leg.pairs:
+            if pair.row is not None:
+                self._finish(pair)
+
     def _judge(self, pair: Pair) -> None:
-        gross = gross_bps(pair.spot.ask, pair.futures.bid)
+        heard = pair.spot.heard and pair.futures.heard
+        gross = gross_bps(pair.spot.ask, pair.futures.bid) if heard else NAN
         if gross >= pair.threshold:
             if pair.row is None:
                 self._begin(pair, gross)
