@@ -1,13 +1,18 @@
-"""What tests of every room share: shared-memory namespaces that leave nothing behind."""
+"""What tests of every room share: namespaces and child processes that leave nothing behind."""
 
+import contextlib
 import itertools
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from spread_scanner.shm import segment
 
+DEADLINE_S = 20.0
 _numbers = itertools.count()
 
 
@@ -18,3 +23,53 @@ def namespace() -> Iterator[str]:
     yield name
     for left in segment.names(name):
         segment.remove(left)
+
+
+@pytest.fixture
+def start_python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts Python code in a process of its own, with its standard streams as pipes."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_child(code: str, *args: object) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, args)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(child)
+        return child
+
+    yield start_child
+    for child in started:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        child.communicate()
+
+
+@pytest.fixture
+def run_python(
+    start_python: Callable[..., subprocess.Popen[str]],
+) -> Callable[..., tuple[int, str]]:
+    """Runs Python code in a process of its own to its end: (exit code, output)."""
+
+    def run_child(code: str, *args: object) -> tuple[int, str]:
+        child = start_python(code, *args)
+        out, err = child.communicate(timeout=DEADLINE_S)
+        return child.returncode, out + err
+
+    return run_child
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Waits for a condition, at most to a deadline."""
+
+    def wait_until(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < deadline, "the condition never came true"
+            time.sleep(0.001)
+
+    return wait_until

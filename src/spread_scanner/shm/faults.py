@@ -23,6 +23,10 @@ class NoSpace(SegmentError):
     """/dev/shm is too full for the segment."""
 
 
+class ForeignSegment(SegmentError):
+    """The segment belongs to another user, who alone may read it."""
+
+
 class AlreadyClaimed(SegmentError):
     """Another live process holds this one-writer place."""
 

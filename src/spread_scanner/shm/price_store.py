@@ -105,7 +105,13 @@ class PriceStore(_core.StoreView):
             segment.create(dirty_name, Kind.DIRTY, layout.dirty_bytes, params).close()
 
         store_name = segment.segment_name(namespace, "store")
-        store = segment.create(store_name, Kind.STORE, layout.store_bytes, sizes, fill=make_dirty)
+        try:
+            store = segment.create(
+                store_name, Kind.STORE, layout.store_bytes, sizes, fill=make_dirty
+            )
+        except BaseException:
+            segment.remove(dirty_name)  # the old store is retired: its bitmaps serve nobody
+            raise
         return cls(namespace, store)
 
     @classmethod

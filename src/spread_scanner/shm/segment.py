@@ -33,6 +33,7 @@ from spread_scanner.shm import _core
 from spread_scanner.shm.faults import (
     AlreadyClaimed,
     BadNamespace,
+    ForeignSegment,
     NoSegment,
     NoSpace,
     NotReady,
@@ -147,8 +148,10 @@ def _let_go(fd: int) -> None:
     Closing alone does not free them: mmap keeps a duplicate of the descriptor, and with it the
     locks, until the last view is gone.
     """
-    _lock(fd, CREATOR_BYTE, fcntl.F_UNLCK, length=0)
-    os.close(fd)
+    try:
+        _lock(fd, CREATOR_BYTE, fcntl.F_UNLCK, length=0)
+    finally:
+        os.close(fd)
 
 
 def _lock(fd: int, at: int, kind: int, length: int = 1) -> bool:
@@ -173,7 +176,10 @@ def _open(name: str, *, writable: bool) -> int:
     # Not posix_ipc.SharedMemory: it opens read-write only in some versions and sizes on creation;
     # on Linux a POSIX segment is a file of /dev/shm, which also gives its inode.
     flags = os.O_RDWR if writable else os.O_RDONLY
-    return os.open(SHM_FOLDER / name[1:], flags | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        return os.open(SHM_FOLDER / name[1:], flags | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except PermissionError:
+        raise ForeignSegment("the segment belongs to another user", segment=name) from None
 
 
 def create(

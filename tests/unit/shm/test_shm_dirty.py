@@ -2,13 +2,12 @@
 
 import itertools
 import os
-from unittest import TestCase
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import DIRTY_READERS
@@ -92,8 +91,11 @@ class DirtyMachine(RuleBasedStateMachine):
         self.model[reader] = [set(range(self.symbols)) for _ in range(SOURCES)]
 
     def teardown(self) -> None:
-        for held in (*self.writers, *self.bitmaps, self.store):
-            held.close()
+        for writer in self.writers:
+            writer.close()
+        for bitmap in self.bitmaps:
+            bitmap.close()
+        self.store.close()
         for name in segment.names(self.namespace):
             segment.remove(name)
 
@@ -101,19 +103,16 @@ class DirtyMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("symbols", [1, 64, 65, 1000])
 def test_b1_bitmaps_equal_sets(symbols: int) -> None:
     """B1 every mark is taken exactly once; B2 each reader has a bitmap of its own."""
-    machine = type("Machine", (DirtyMachine,), {"symbols": symbols})
-    case: type[TestCase] = machine.TestCase
-    case.settings = settings(  # type: ignore[attr-defined]
-        max_examples=25,
-        stateful_step_count=30,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
+    run_state_machine_as_test(
+        type("Machine", (DirtyMachine,), {"symbols": symbols}),
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=30,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
     )
-    result = case("runTest").run()
-    assert result is not None
-    problems = [text for _, text in [*result.errors, *result.failures]]
-    assert not problems, problems[0]
 
 
 def test_b2_each_reader_is_one_process_and_known_by_name(namespace: str) -> None:

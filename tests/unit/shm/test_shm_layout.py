@@ -55,9 +55,11 @@ def test_records_have_their_fields_at_their_offsets_without_padding(
 ) -> None:
     words = pinned.split()
     offset = 0
+    fields = dtype.fields
     assert dtype.names == tuple(words[::2])
     for name, bytes_ in zip(words[::2], map(int, words[1::2]), strict=True):
-        field_dtype, at = (dtype.fields or {})[name][:2]
+        assert fields is not None
+        field_dtype, at = fields[name][:2]
         assert (at, field_dtype.itemsize) == (offset, bytes_), name
         offset += bytes_
     assert offset == size == dtype.itemsize
@@ -114,7 +116,9 @@ def test_health_and_control_offsets_are_pinned() -> None:
     assert (layout.PAUSED_SOURCES_AT, layout.PAUSED_DIRECTIONS_AT) == (512, 576)
     assert (layout.PAUSED_SYMBOLS_AT, layout.SLOTS_AT) == (640, 17_024)
     assert (layout.CONTROL_BYTES, layout.ACK_GENERATION_AT) == (41_600, 256)
-    assert (layout.SLOT_DTYPE.fields or {})["ack_generation"][1] == layout.ACK_GENERATION_AT
+    fields = layout.SLOT_DTYPE.fields
+    assert fields is not None
+    assert fields["ack_generation"][1] == layout.ACK_GENERATION_AT
 
 
 def test_magic_and_state_words_spell_what_they_mean() -> None:

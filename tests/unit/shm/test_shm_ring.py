@@ -3,13 +3,18 @@
 import itertools
 import os
 from collections import deque
-from unittest import TestCase
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.records import SIGNAL_DTYPE
@@ -140,19 +145,16 @@ def test_r1_ring_equals_a_deque(capacity: int, start: int) -> None:
         with pytest.raises(SegmentError, match="power of two"):
             SignalRing.create(f"test-ring-{os.getpid()}", "r", slots=3)
         capacity = 4
-    machine = type("Machine", (RingMachine,), {"capacity": capacity, "start": start})
-    case: type[TestCase] = machine.TestCase
-    case.settings = settings(  # type: ignore[attr-defined]
-        max_examples=25,
-        stateful_step_count=40,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
+    run_state_machine_as_test(
+        type("Machine", (RingMachine,), {"capacity": capacity, "start": start}),
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=40,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
     )
-    result = case("runTest").run()
-    assert result is not None
-    problems = [text for _, text in [*result.errors, *result.failures]]
-    assert not problems, problems[0]
 
 
 def test_r2_a_full_ring_drops_the_newest_and_counts_exactly(namespace: str) -> None:

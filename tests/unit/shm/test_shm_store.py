@@ -207,7 +207,7 @@ def test_write_many_refuses_arrays_of_another_kind(namespace: str) -> None:
         store.writer(0) as writer,
     ):
         swapped = np.dtype([("bid_sz", "<f8"), ("bid_px", "<f8"), *QUOTE_DTYPE.descr[2:]])
-        refused = [
+        refused: list[tuple[np.ndarray, np.ndarray]] = [
             (np.array([0, 1], np.int64), quotes(2)),
             (np.array([[0, 1]], np.uint16), quotes(2)),
             (ids(0, 1, 2, 3)[::2], quotes(2)),
