@@ -1,0 +1,263 @@
+"""Discovery and feeds as processes against the simulator: the store holds what was sent.
+
+SPREAD_STRESS=long runs ten seeds instead of two.
+"""
+
+import contextlib
+import itertools
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, UNUSABLE, ProcessState, QuoteFlag
+from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.symbology import tables
+from spread_scanner.symbology.publish import publish
+from spread_scanner.symbology.tables import InstrumentRow, Tables
+
+ROOT = Path(__file__).parents[2]
+LABELS = [source.label for source in SOURCES]
+SEEDS = range(1, 11 if os.environ.get("SPREAD_STRESS") == "long" else 3)
+DEADLINE_S = 30.0
+FEED_SETTINGS = """
+[feed]
+frozen_ms_min = 1000
+backoff_s_min = 0.1
+backoff_s_max = 1.0
+silent_ms_min = 20000
+"""
+_numbers = itertools.count()
+
+Fact = dict[str, Any]
+
+
+def until(condition: Callable[[], bool], what: str, *, timeout_s: float = DEADLINE_S) -> None:
+    """Wait for a condition, not for a time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(0.02)
+
+
+class Rig:
+    """A simulator, segments, tables made by pair-discovery, and feeds as processes."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack, *, seed: int, **options: object):
+        self.folder = folder
+        self.namespace = f"test-feed-{os.getpid()}-{next(_numbers)}"
+        self.config = folder / "config"
+        self.environ = {
+            **os.environ,
+            "SPREAD_CONFIG_DIR": str(self.config),
+            "SPREAD_SYSTEM__NAMESPACE": self.namespace,
+        }
+        self.feeds: dict[str, subprocess.Popen[bytes]] = {}
+        stack.callback(self._clean)
+        self._start_sim(seed, options)
+        self.store = stack.enter_context(
+            PriceStore.create(self.namespace, num_sources=8, max_symbols=256)
+        )
+        self.health = stack.enter_context(Health.create(self.namespace))
+        self.control = stack.enter_context(Control.create(self.namespace))
+        stack.enter_context(SignalRing.create(self.namespace, "signals", slots=256))
+
+    def _start_sim(self, seed: int, options: dict[str, object]) -> None:
+        given = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        self.sim = subprocess.Popen(
+            [sys.executable, ROOT / "bins" / "exchange-sim", f"--seed={seed}",
+             f"--config-out={self.config}", *given],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.sim.stdout is not None
+        self.control_url = json.loads(self.sim.stdout.readline())["control"]
+        with (self.config / "config.toml").open("a", encoding="utf-8") as file:
+            file.write(FEED_SETTINGS)
+
+    def _clean(self) -> None:
+        for feed in self.feeds.values():
+            feed.kill()
+            feed.wait()
+        self.sim.kill()
+        self.sim.wait()
+        if self.sim.stdout is not None:
+            self.sim.stdout.close()
+        for name in segment.names(self.namespace):
+            segment.remove(name)
+
+    def discover(self) -> Tables:
+        command = [sys.executable, str(ROOT / "bins" / "pair-discovery"), "--no-validate"]
+        subprocess.run(command, env=self.environ, check=True, capture_output=True, timeout=60)
+        return self.tables
+
+    @property
+    def tables(self) -> Tables:
+        return tables.load(self.folder / "generated")
+
+    def feed(self, label: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"feed-{label}.log").open("ab") as log:
+            self.feeds[label] = subprocess.Popen(
+                [sys.executable, ROOT / "bins" / f"feed-{label}"], env=self.environ, stderr=log
+            )
+        return self.feeds[label]
+
+    def log(self, label: str) -> str:
+        return (self.folder / f"feed-{label}.log").read_text()
+
+    def do(self, **action: object) -> None:
+        answer = httpx.post(self.control_url, json=action)
+        assert answer.status_code == 200, answer.text
+
+    def sim_state(self) -> Fact:
+        return dict(httpx.get(self.control_url + "/state").json())
+
+    def sent(self) -> dict[tuple[str, str], Fact]:
+        rows = httpx.get(self.control_url + "/sent").json()
+        return {(row["source"], row["exchange_symbol"]): row for row in rows}
+
+    def counters(self, label: str) -> dict[str, int]:
+        return self.health.read(f"feed-{label}").counters
+
+    def listings(self, label: str) -> list[InstrumentRow]:
+        return self.tables.of_source(SOURCE_BY_LABEL[label].source_id)
+
+    def differences(self, labels: list[str]) -> list[str]:
+        """What in the store is not what the simulator sent last, or cannot be used."""
+        sent = self.sent()
+        return [
+            difference
+            for label in labels
+            for row in self.listings(label)
+            if (said := sent.get((label, row.exchange_symbol))) is not None
+            if (difference := self._difference(row, said))
+        ]
+
+    def _difference(self, row: InstrumentRow, said: Fact) -> str:
+        quote = self.store.read(row.source_id, row.symbol_id)
+        name = f"{said['source']} {row.exchange_symbol}"
+        if quote is None:
+            return f"{name}: never stored"
+        wanted = [
+            float(said["bid_px"] or "nan") / row.px_div,
+            float(said["bid_sz"] or "nan") * row.sz_mul,
+            float(said["ask_px"] or "nan") / row.px_div,
+            float(said["ask_sz"] or "nan") * row.sz_mul,
+        ]
+        found = [quote.bid_px, quote.bid_sz, quote.ask_px, quote.ask_sz]
+        same = all(
+            a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(wanted, found, strict=True)
+        )
+        if not same or quote.update_id != said["update_id"]:
+            return f"{name}: sent {wanted} {said['update_id']}, stored {found} {quote.update_id}"
+        if quote.flags & (QuoteFlag.STALE | QuoteFlag.SILENT | QuoteFlag.LAGGING):
+            return f"{name}: {QuoteFlag(quote.flags & int(UNUSABLE))!r}"
+        return ""
+
+    def all_heard_since(self, labels: list[str], before: dict[tuple[str, str], Fact]) -> bool:
+        """Whether the simulator has sent something new of everything that it sends at all."""
+        now = self.sent()
+        return all(
+            now[key]["messages"] > row["messages"]
+            for key, row in before.items()
+            if key[0] in labels
+        )
+
+
+@pytest.fixture
+def rig_of(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(seed: int = 1, **options: object) -> Rig:
+            print(f"seed {seed}")
+            return Rig(tmp_path, stack, seed=seed, **options)
+
+        yield make
+
+
+def faults_of(rng: random.Random, label: str, symbol: str) -> list[Fact]:
+    """A few faults of one source, to be asked for at once."""
+    kinds: list[Fact] = [
+        {"do": "drop", "p": 0.3, "for_s": 1.0},
+        {"do": "duplicate", "p": 0.5, "for_s": 1.0},
+        {"do": "reorder", "p": 0.5, "depth": 3, "for_s": 1.0},
+        {"do": "slow", "p": 0.3, "delay_ms": 300, "for_s": 1.0},
+        {"do": "gap", "count": 20},
+        {"do": "close"},
+        {"do": "close", "abort": True},
+        {"do": "cut"},
+        {"do": "freeze", "for_s": 3.0},
+        {"do": "half-open", "for_s": 3.0},
+        {"do": "poison", "kind": "text", "count": 5},
+        {"do": "poison", "kind": "binary", "count": 5},
+        {"do": "poison", "kind": "utf8", "count": 30},
+        {"do": "poison", "kind": "empty", "count": 2},
+        {"do": "poison", "kind": "unknown", "count": 3},
+        {"do": "skew", "skew_ms": -4000, "for_s": 0.5},
+        {"do": "delist", "symbol": symbol},
+        {"do": "reset"},
+    ]
+    return [{**kind, "source": label} for kind in rng.sample(kinds, 4)]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_after_all_faults_the_store_holds_what_was_sent_last(
+    rig_of: Callable[..., Rig], seed: int
+) -> None:
+    rng = random.Random(seed)
+    rig = rig_of(seed, symbols=12, rate=3000, time_scale=0.5)
+    rig.discover()
+    for label in LABELS:
+        rig.feed(label)
+    until(
+        lambda: len(rig.sent()) >= sum(len(rig.listings(label)) for label in LABELS) * 0.8, "quotes"
+    )
+    delisted = set()
+    for label in rng.sample(LABELS, len(LABELS)):
+        for fault in faults_of(rng, label, rng.choice(rig.listings(label)).exchange_symbol):
+            print(fault)
+            rig.do(**fault)
+            if fault["do"] == "delist":
+                delisted.add((label, fault["symbol"]))
+        time.sleep(0.2)
+    until(
+        lambda: (
+            not rig.sim_state()["faults"]
+            or all(fault.startswith("delist") for fault in rig.sim_state()["faults"])
+        ),
+        "the end of the faults",
+    )
+    time.sleep(3.5)  # a reset of timeless update ids is believed after three seconds
+    before = {key: row for key, row in rig.sent().items() if key not in delisted}
+    until(lambda: rig.all_heard_since(LABELS, before), "everything heard again")
+
+    rig.do(do="freeze", source="all")
+
+    last: list[str] = []
+
+    def settled() -> bool:
+        nonlocal last
+        last = [
+            line
+            for line in rig.differences(LABELS)
+            if not any(line.startswith(f"{label} {symbol}:") for label, symbol in delisted)
+        ]
+        return not last
+
+    with contextlib.suppress(AssertionError):
+        until(settled, "the store equals what was sent", timeout_s=0.8)
+    logs = {label: rig.log(label)[-1500:] for label in {line.split()[0] for line in last}}
+    assert not last, "\n".join([*last, *logs.values()])
+    for label in LABELS:
+        print(label, {k: v for k, v in rig.counters(label).items() if v})
+        assert rig.feeds[label].poll() is None, rig.log(label)
+        assert rig.health.read(f"feed-{label}").state is ProcessState.RUNNING
