@@ -118,7 +118,7 @@ class Rig:
             raise RuntimeError(f"kind {kind}: found {found} instead of {wanted}")
 
     def plant(self, ids: np.ndarray) -> None:
-        """One spread comes and goes, outside the timing, so that the timed loop is one that works."""
+        """One spread comes and goes, untimed: the loop that is timed is one that works."""
         quotes = self.calm()
         quotes["ask_px"][PLANTED] = 99.0
         quotes["bid_px"][PLANTED] = 98.0
@@ -173,8 +173,12 @@ class Rig:
 
     def close(self) -> None:
         self.engine.close()
-        for held in (*self.writers, self.consumer, *self.made, self.control, self.ring, self.store):
-            held.close()
+        for writer in self.writers:
+            writer.close()
+        for close in (self.consumer.close, self.control.close, self.ring.close, self.store.close):
+            close()
+        for made in self.made:
+            made.close()
 
 
 class NumpyPeer:

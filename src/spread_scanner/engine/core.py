@@ -9,7 +9,8 @@ at a reload is forgotten without a signal: the tracker closes what it holds of i
 """
 
 import contextlib
-from typing import NamedTuple, Self
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
 from spread_scanner.config import Settings
 from spread_scanner.engine import plan
@@ -102,7 +103,7 @@ class Engine:
 
 
 def _switches_at(slot: ControlSlot) -> SwitchesAt:
-    fields = SWITCHES_DTYPE.fields or {}
+    fields: Mapping[str, Any] = SWITCHES_DTYPE.fields or {}
     return SwitchesAt(
         generation=SWITCHES_AT + fields["generation"][1],
         kill=SWITCHES_AT + fields["kill"][1],

@@ -58,7 +58,15 @@ PAIR_DTYPE = np.dtype(
         ("reserved_cold", "<u8"),
     ]
 )
-_STATE = ("in", "waiting", "kept_verdict", "last_net_bps", "exited_mono_ns", "kept_at", "kept_count")
+_STATE = (
+    "in",
+    "waiting",
+    "kept_verdict",
+    "last_net_bps",
+    "exited_mono_ns",
+    "kept_at",
+    "kept_count",
+)
 
 
 class Limits(NamedTuple):

@@ -4,8 +4,9 @@ Writer:  spread-engine, which claims it.     Readers: spread-ctl why; they map i
 
 A ring of EVALUATION_DTYPE rows that overwrites its oldest. Repeats of one verdict for one pair are
 one row whose `count` grows and whose numbers are the latest. Rows that are being written while
-somebody reads are left out (native/evaluations.h). `spot_flags` and `fut_flags` are the quotes' own,
-with STALE added when a leg could not be stood behind for its age, its epoch or its feed's silence.
+somebody reads are left out (native/evaluations.h). `spot_flags` and `fut_flags` are the quotes'
+own, with STALE added when a leg could not be stood behind for its age, its epoch or its feed's
+silence.
 
 Segment: "<namespace>.why".
 """

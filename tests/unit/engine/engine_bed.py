@@ -84,7 +84,17 @@ def tables(
         rows,
         tuple(
             InstrumentRow(
-                source.source_id, row.symbol_id, row.base, 1, 1, None, None, None, None, False, False
+                source.source_id,
+                row.symbol_id,
+                row.base,
+                1,
+                1,
+                None,
+                None,
+                None,
+                None,
+                False,
+                False,
             )
             for source in SOURCES
             for row in rows
@@ -204,10 +214,12 @@ class Bed:
 
     def close(self) -> None:
         self.end()
-        for held in (*self.writers, self.consumer, self.operator, self.control, self.health):
-            held.close()
-        for made in (self.evaluations, self.ring, self.store):
-            made.close()
+        for writer in self.writers:
+            writer.close()
+        for close in (self.consumer.close, self.operator.close, self.control.close):
+            close()
+        for close in (self.health.close, self.evaluations.close, self.ring.close, self.store.close):
+            close()
 
     def __enter__(self) -> Self:
         return self

@@ -88,9 +88,7 @@ class Oracle:
             gross = spread.gross_bps(spot["ask_px"], fut["bid_px"])
             closing = spread.exit_bps(spot["bid_px"], spot["ask_px"], fut["ask_px"])
             net = gross - self.fees - self.funding
-            size = spread.size_quote(
-                spot["ask_px"], spot["ask_sz"], fut["bid_px"], fut["bid_sz"]
-            )
+            size = spread.size_quote(spot["ask_px"], spot["ask_sz"], fut["bid_px"], fut["bid_sz"])
         usable = self._usable(now_ns, spot, self.spot, epochs, beats_ns)
         usable &= self._usable(now_ns, fut, self.fut, epochs, beats_ns)
         blocked = self._blocked(switches)
@@ -138,7 +136,7 @@ class Oracle:
         blocked |= np.isin(self.fut, list(switches.sources))
         blocked |= np.isin(self.direction, list(switches.directions))
         blocked |= np.isin(self.symbol, list(switches.symbols))
-        return blocked | switches.killed | switches.process
+        return np.asarray(blocked | switches.killed | switches.process)
 
     def _records(
         self,

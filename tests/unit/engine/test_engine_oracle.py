@@ -116,9 +116,7 @@ switches = st.one_of(
         st.sampled_from([0, 3]),
         st.booleans(),
     ),
-    st.tuples(
-        st.just("switch"), st.sampled_from(["kill", "process"]), st.just(0), st.booleans()
-    ),
+    st.tuples(st.just("switch"), st.sampled_from(["kill", "process"]), st.just(0), st.booleans()),
 )
 lives = st.tuples(st.sampled_from(["beat", "beat", "takeover", "stale"]), source_ids)
 events = st.lists(
@@ -223,7 +221,7 @@ def recorded(name: str, source_id: int) -> Iterator[tuple[int, int, list[str]]]:
 
 
 def test_a_recorded_day_gives_the_oracles_signals(namespace: str) -> None:
-    """Spot and perpetual of one exchange stand for two: spot of the first, futures of the second."""
+    """Spot and perpetual of one exchange stand for two exchanges."""
     direction = DIRECTION_BY_LABEL["binance-bybit"]
     spot = recorded("binance_spot/hftbacktest_spot_btcusdt_20240808.txt.gz", 0)
     fut = recorded("binance_usdm/hftbacktest_usdm_btcusdt_20240808.txt.gz", 3)

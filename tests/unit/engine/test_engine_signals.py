@@ -1,0 +1,343 @@
+"""What makes a signal, what ends it, and what is counted when there is none."""
+
+import numpy as np
+import pytest
+from engine_bed import MAX_SYMBOLS, NAME, Bed, settings, tables
+
+from spread_scanner.config import Settings, SourceSettings, ThresholdOverride
+from spread_scanner.engine import _loop, plan
+from spread_scanner.engine.core import Engine
+from spread_scanner.errors import TableError
+from spread_scanner.schema.counters import ENGINE_COUNTERS
+from spread_scanner.schema.enums import UNUSABLE, SignalKind, Verdict
+from spread_scanner.schema.records import (
+    SIGNAL_DTYPE,
+    SIGNAL_FUNDING_UNKNOWN,
+    SIGNAL_LEG_LOST,
+)
+from spread_scanner.shm.faults import AlreadyClaimed, Retired, RingCorrupt
+from spread_scanner.shm.price_store import PriceStore
+from spread_scanner.symbology.tables import FundingRow, QuarantineRow
+
+ENTER, RESIGNAL, EXIT = map(int, SignalKind)
+
+
+def test_native_numbers_are_those_of_the_schema() -> None:
+    sizes = {"pair": plan.PAIR_DTYPE.itemsize, "signal": SIGNAL_DTYPE.itemsize}
+    assert sizes == _loop.SIZES
+    assert int(UNUSABLE) == _loop.UNUSABLE
+    assert [row.label for row in ENGINE_COUNTERS][: _loop.COUNTERS][-1] == "stale_exits"
+    assert plan.PAIR_DTYPE.itemsize == plan.PAIR_BYTES
+
+
+def test_a_spread_enters_signals_again_a_step_higher_and_exits(namespace: str) -> None:
+    with Bed(namespace) as bed:  # enter 10, exit 5, step 5
+        assert bed.kinds() == []
+        for net, expected in [
+            (9.9, []), (10.1, [ENTER]), (14.9, []), (15.2, [RESIGNAL]), (20.0, []),
+            (20.3, [RESIGNAL]), (5.1, []), (4.9, [EXIT]), (9.0, []), (30, [ENTER]),
+        ]:  # fmt: skip
+            bed.spread(net)
+            assert bed.kinds(1) == expected, net
+        assert bed.count("signals") == 6
+        assert (bed.count("signals_enter"), bed.count("signals_resignal")) == (2, 2)
+        assert bed.count("signals_exit") == 1
+        assert bed.health.read(NAME).counters["signals"] == 6
+        assert bed.health.read(NAME).latencies["recv_to_signal"].total == 6
+
+
+def test_both_legs_moving_at_once_are_no_spread(namespace: str) -> None:
+    """Both cells are copied before anything is evaluated."""
+    with Bed(namespace) as bed:
+        bed.spread(0)
+        bed.step()
+        bed.quote(0, 200, 201)
+        bed.quote(3, 201, 202)
+        assert bed.kinds(1) == []
+
+
+def test_over_threshold_is_the_sum_of_its_verdicts(namespace: str) -> None:
+    given = settings({"cooldown_ms": 5, "size_quote_min": 500}, stale_ms_max=100)
+    with Bed(namespace, given) as bed:
+        random = np.random.default_rng(7)
+        for _ in range(500):
+            bed.spread(float(random.uniform(0, 25)), direction_id=int(random.integers(0, 12)))
+            if random.random() < 0.2:
+                bed.quote(0, 99, 100, ask_sz=float(random.integers(1, 9)))
+            bed.step(float(random.integers(1, 40)))
+        reasons = [row.label for row in ENGINE_COUNTERS if row.label.startswith("no_")]
+        labels = [*reasons, "held", "signals_enter", "signals_resignal"]
+        parts = {label: bed.count(label) for label in labels}
+        assert bed.count("over_threshold") == sum(parts.values())
+        assert all(parts[label] > 0 for label in ("no_size", "held", "no_cooldown")), parts
+
+
+@pytest.mark.parametrize(
+    ("label", "given", "quoted"),
+    [
+        ("no_fee", settings(fees={"bybit-futures": 4}), {}),
+        ("no_size", settings({"size_quote_min": 1_001}), {}),
+        ("no_skew", settings(skew_ms_max=10), {"age_ms": 11}),
+        ("no_stale_leg", settings(stale_ms_max=10), {"age_ms": 11}),
+        ("no_stale_leg", settings(), {"flags": 2}),
+        ("no_paused", settings({"enabled": False}), {}),
+    ],
+)
+def test_no_signal_has_its_reason(
+    namespace: str, label: str, given: Settings, quoted: dict[str, float]
+) -> None:
+    with Bed(namespace, given) as bed:
+        bed.spread(15)
+        bed.quote(0, 99, 100, **quoted)  # type: ignore[arg-type]
+        assert bed.kinds() == []
+        assert bed.count(label) == bed.count("over_threshold") == 1
+
+
+def test_a_quarantined_pair_is_counted_and_never_signalled(namespace: str) -> None:
+    symbols = tables(1, quarantine=(QuarantineRow(0, "C0-USDT", "other coin"),))
+    with Bed(namespace, symbols=symbols) as bed:
+        bed.spread(15)
+        assert bed.kinds() == []
+        assert bed.count("no_quarantined") == 1
+
+
+def test_a_leg_that_dies_exits_without_a_new_quote(namespace: str) -> None:
+    with Bed(namespace, settings(stale_ms_max=500)) as bed:
+        bed.spread(15)
+        assert bed.kinds() == [ENTER]
+        bed.quote(3, 100.15, 101)
+        assert bed.kinds(499) == []
+        lost = bed.step(2)  # spot is 501 ms old, the perpetual 2 ms
+        assert list(lost["kind"]) == [EXIT]
+        assert lost["flags"][0] & SIGNAL_LEG_LOST
+        assert bed.count("stale_exits") == 1
+
+
+def test_a_silent_feed_loses_its_legs_and_gets_them_back(namespace: str) -> None:
+    given = settings(system={"heartbeat_ms_max": 1_000})
+    with Bed(namespace, given) as bed:
+        bed.spread(15)
+        assert bed.kinds() == [ENTER]
+        bed.now_ns += 900_000_000
+        bed.beat(0, 1, 2, 4, 5, 6, 7)
+        lost = bed.step(101)
+        assert [(row["kind"], row["flags"] & SIGNAL_LEG_LOST) for row in lost] == [
+            (EXIT, SIGNAL_LEG_LOST)
+        ]
+        bed.beat(3)  # the same quote stands again, and no cell is dirty
+        assert bed.kinds() == [ENTER]
+
+
+def test_a_feed_that_was_replaced_makes_its_old_quotes_unusable(namespace: str) -> None:
+    with Bed(namespace) as bed:
+        bed.spread(15)
+        assert bed.kinds() == [ENTER]
+        bed.writers[3].close()
+        bed.writers[3] = bed.store.writer(3)
+        bed.beat(3)
+        assert bed.kinds() == [EXIT]
+        bed.quote(3, 100.15, 101)
+        assert bed.kinds() == [ENTER]
+
+
+def test_after_an_exit_the_pair_cools_down_and_then_enters_by_itself(namespace: str) -> None:
+    with Bed(namespace, settings({"cooldown_ms": 50})) as bed:
+        for net in (15, 0, 15):
+            bed.spread(net)
+            bed.step(1)
+        assert bed.count("no_cooldown") == 1
+        assert bed.kinds(48) == []
+        assert bed.kinds(1) == [ENTER]
+
+
+def test_funding_received_lowers_the_cost_and_unknown_funding_is_said(namespace: str) -> None:
+    funding = (FundingRow(3, 0, 0.0005, 8.0), FundingRow(5, 0, 0.0005, None))
+    with Bed(namespace, symbols=tables(1, funding=funding)) as bed:
+        bed.spread(6)  # and 5 bps are received per interval of 8 h
+        signals = bed.step()
+        assert list(signals["net_bps"] - signals["gross_bps"]) == [5.0]
+        assert not signals["flags"][0] & SIGNAL_FUNDING_UNKNOWN
+        bed.spread(15, direction_id=1)
+        signals = bed.step()
+        assert set(signals["funding_bps"][signals["direction_id"] == 1]) == {0.0}
+        assert signals["flags"][signals["direction_id"] == 1] & SIGNAL_FUNDING_UNKNOWN
+
+
+def test_fees_are_of_two_entries_and_two_exits(namespace: str) -> None:
+    with Bed(namespace, settings(fees={"binance-spot": 10, "bybit-futures": 5.5})) as bed:
+        bed.spread(50)
+        assert list(bed.step()["fees_bps"]) == [31.0]
+
+
+@pytest.mark.parametrize("what", ["kill", "process", "source", "direction", "symbol"])
+def test_a_switch_stops_signals_at_once_and_lifting_it_enters_what_stands(
+    namespace: str, what: str
+) -> None:
+    def turn(on: bool) -> None:
+        if what == "kill":
+            bed.operator.kill(killed=on)
+        elif what == "process":
+            bed.operator.pause(NAME, paused=on)
+        else:
+            number = {"source": 3, "direction": 0, "symbol": 0}[what]
+            getattr(bed.operator, f"pause_{what}")(number, paused=on)
+
+    with Bed(namespace) as bed:
+        bed.spread(15)
+        assert bed.kinds() == [ENTER]
+        bed.spread(40)
+        turn(True)
+        assert bed.kinds() == []
+        bed.spread(0)
+        assert bed.kinds() == []  # not even the exit
+        bed.spread(20)
+        assert bed.kinds() == []
+        assert bed.count("no_killed" if what == "kill" else "no_paused") >= 1
+        turn(False)
+        assert bed.kinds() == [ENTER]
+
+
+def test_a_full_ring_drops_counts_and_never_blocks(namespace: str) -> None:
+    with Bed(namespace, symbols=tables(4), slots=2) as bed:
+        for symbol_id in range(4):
+            bed.spread(15, symbol_id=symbol_id)
+        bed.engine.loop.step(bed.now_ns)
+        assert bed.ring.counters()[:4] == (4, 0, 2, 2)
+        assert bed.count("ring_full") == 2
+        first = bed.consumer.pop_many(10)
+        second = bed.step(5)  # tried again once there is room
+        assert list(first["symbol_id"]) + list(second["symbol_id"]) == [0, 1, 2, 3]
+        assert list(first["seq"]) + list(second["seq"]) == [0, 1, 2, 3]
+
+
+def test_an_exit_that_met_a_full_ring_is_tried_again(namespace: str) -> None:
+    with Bed(namespace, slots=1) as bed:
+        bed.spread(15)
+        bed.engine.loop.step(bed.now_ns)
+        bed.spread(0)
+        bed.engine.loop.step(bed.now_ns)
+        assert bed.count("ring_full") == 1
+        assert [int(kind) for kind in bed.consumer.pop_many(1)["kind"]] == [ENTER]
+        assert bed.kinds(5) == [EXIT]
+
+
+def test_positions_that_cannot_be_are_an_error_and_not_followed(namespace: str) -> None:
+    with Bed(namespace, slots=2) as bed:
+        held = bed.consumer._held
+        held.words.store(bed.ring.layout.control_at + 128, 2**40)
+        for number in range(3):
+            bed.spread(15, direction_id=number)
+        with pytest.raises(RingCorrupt):
+            bed.step()
+        assert bed.ring.position == 0
+
+
+def test_a_bounded_cycle_leaves_the_rest_dirty_and_loses_nothing(namespace: str) -> None:
+    with Bed(namespace, settings(dirty_per_cycle_max=3), tables(60)) as bed:
+        while bed.engine.loop.rescan_left or bed.count("dirty") < 8 * 60:
+            bed.step(1)
+        for symbol_id in range(60):
+            bed.spread(15, symbol_id=symbol_id)
+        before, found = bed.count("dirty"), []
+        for cycle in range(1, 41):
+            found += [int(symbol) for symbol in bed.step()["symbol_id"]]
+            assert bed.count("dirty") - before <= 3 * cycle
+        assert sorted(found) == list(range(60))
+        assert bed.count("bounded") > 30
+
+
+def test_a_reload_keeps_who_is_in_and_forgets_who_left(namespace: str) -> None:
+    with Bed(namespace, symbols=tables(3)) as bed:
+        for symbol_id in range(3):
+            bed.spread(15, symbol_id=symbol_id)
+        assert bed.kinds() == [ENTER] * 3
+        renamed = tables(2, generation=2, names={1: "OTHER-USDT"})
+        assert bed.engine.load(bed.settings, renamed) == 24
+        signals = bed.step()
+        assert [(int(row["symbol_id"]), int(row["kind"])) for row in signals] == [(1, ENTER)]
+        assert set(signals["generation"]) == {2}
+        bed.spread(0)
+        assert bed.kinds() == [EXIT]  # it was still in
+        assert bed.health.read(NAME).generation == 2
+
+
+def test_a_reload_with_other_thresholds_is_in_force_at_once(namespace: str) -> None:
+    with Bed(namespace) as bed:
+        bed.spread(15)
+        assert bed.kinds() == [ENTER]
+        bed.engine.load(settings({"enter_bps": 30, "exit_bps": 20}), tables())
+        assert bed.kinds() == [EXIT]
+        special = {"pair": {"binance-bybit:C0-USDT": ThresholdOverride(enter_bps=1, exit_bps=1)}}
+        bed.engine.load(settings({"enter_bps": 30, "exit_bps": 1}, directions=special), tables())
+        assert bed.kinds() == [ENTER]
+
+
+def test_tables_that_do_not_fit_the_store_leave_the_old_ones_in_force(namespace: str) -> None:
+    with Bed(namespace) as bed:
+        with pytest.raises(TableError, match="max_symbols"):
+            bed.engine.load(bed.settings, tables(MAX_SYMBOLS + 1))
+        bed.spread(15)
+        assert bed.kinds() == [ENTER]
+
+
+def test_pairs_of_a_disabled_source_are_left_out() -> None:
+    given = settings()
+    off = SourceSettings(rest_url="https://rest.test", ws_url="wss://ws.test", enabled=False)
+    exchanges = given.exchanges | {"bybit-futures": off}
+    given = Settings(given.folder, given.config, exchanges, given.directions)
+    pairs = plan.plan(given, tables(2), MAX_SYMBOLS).pairs
+    assert len(pairs) == 9 * 2
+    assert 3 not in pairs["fut_source"]
+
+
+def test_a_new_life_enters_what_stands_and_numbers_on(namespace: str) -> None:
+    with Bed(namespace) as bed:
+        bed.spread(15)
+        assert list(bed.step()["seq"]) == [0]
+        bed.end()
+        bed.start(tables())
+        signals = bed.step()
+        assert [(int(row["seq"]), int(row["kind"])) for row in signals] == [(1, ENTER)]
+
+
+def test_one_engine_at_a_time_and_segments_that_were_replaced_are_noticed(namespace: str) -> None:
+    with Bed(namespace) as bed:
+        with pytest.raises(AlreadyClaimed):
+            Engine(namespace, bed.row, bed.slot)
+        bed.engine.check()
+        PriceStore.create(namespace, max_symbols=MAX_SYMBOLS).close()
+        with pytest.raises(Retired):
+            bed.engine.check()
+
+
+def test_evaluations_say_why_and_repeats_are_one_row(namespace: str) -> None:
+    given = settings({"size_quote_min": 2_000}, fees={"bybit-futures": 1})
+    with Bed(namespace, given, tables(2), kept=64) as bed:
+        for net in (11, 15, 16, 17):  # 11 is 9 net of fees
+            bed.spread(net)
+            bed.step(1)
+        bed.spread(18, symbol_id=1)
+        bed.step(1)
+        rows = bed.evaluations.recent(0)
+        assert [(row["verdict"], row["count"]) for row in rows] == [
+            (Verdict.SIZE, 3),
+            (Verdict.FEE, 1),
+        ]
+        assert rows["gross_bps"][0] == pytest.approx(17)
+        assert rows["fees_bps"][0] == 2
+        assert rows["size_quote"][0] == 1_000
+        assert rows["size_quote_min"][0] == 2_000
+        assert rows["ts_engine"][0] == bed.session_ns - 1_000_000
+        assert len(bed.evaluations.recent()) == 3
+        assert len(bed.evaluations.recent(limit=1)) == 1
+
+
+def test_evaluations_overwrite_the_oldest(namespace: str) -> None:
+    given = settings(fees={"bybit-futures": 10})
+    with Bed(namespace, given, tables(40), kept=16) as bed:
+        for symbol_id in range(40):
+            bed.spread(15, symbol_id=symbol_id)
+            bed.step(1)
+        rows = bed.evaluations.recent()
+        assert list(rows["symbol_id"]) == list(range(39, 23, -1))
+        assert set(rows["verdict"]) == {Verdict.FEE}
