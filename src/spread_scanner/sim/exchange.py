@@ -301,22 +301,22 @@ class Exchange8:
     # --- the market's loop
 
     def _tick_of(self, leg: Leg, event: Event, now_ms: int) -> Tick:
-        listing = leg.listing
+        listing, update_id, bid_ticks, bid_lots, ask_ticks, ask_lots, seq = event
         spelled = leg.spelled  # most events change one number of four
-        if event.bid_ticks != spelled[0]:
-            spelled[0] = event.bid_ticks
-            spelled[1] = leg.px_format % (event.bid_ticks / listing.px_pow)
-        if event.bid_lots != spelled[2]:
-            spelled[2] = event.bid_lots
-            spelled[3] = leg.sz_format % (event.bid_lots / listing.sz_pow)
-        if event.ask_ticks != spelled[4]:
-            spelled[4] = event.ask_ticks
-            spelled[5] = leg.px_format % (event.ask_ticks / listing.px_pow)
-        if event.ask_lots != spelled[6]:
-            spelled[6] = event.ask_lots
-            spelled[7] = leg.sz_format % (event.ask_lots / listing.sz_pow)
-        sides = (event.update_id, spelled[1], spelled[3], spelled[5], spelled[7])
-        return _new_tick(Tick, (*sides, now_ms, event.seq))
+        if bid_ticks != spelled[0]:
+            spelled[0] = bid_ticks
+            spelled[1] = leg.px_format % (bid_ticks / listing.px_pow)
+        if bid_lots != spelled[2]:
+            spelled[2] = bid_lots
+            spelled[3] = leg.sz_format % (bid_lots / listing.sz_pow)
+        if ask_ticks != spelled[4]:
+            spelled[4] = ask_ticks
+            spelled[5] = leg.px_format % (ask_ticks / listing.px_pow)
+        if ask_lots != spelled[6]:
+            spelled[6] = ask_lots
+            spelled[7] = leg.sz_format % (ask_lots / listing.sz_pow)
+        _, bid_px, _, bid_sz, _, ask_px, _, ask_sz = spelled
+        return _new_tick(Tick, (update_id, bid_px, bid_sz, ask_px, ask_sz, now_ms, seq))
 
     def emit(self, events: list[Event]) -> None:
         """Hand quotes to whoever listens; faults may lose, hold or bend them on the way."""
@@ -356,7 +356,7 @@ class Exchange8:
     def _told(self, leg: Leg, tick: Tick) -> None:
         """The number that a decimal text means is exact here: float() rounds as any parser must."""
         last = leg.tick
-        if last is not None and last[1] is tick[1] and last[3] is tick[3]:
+        if leg.heard and last is not None and last[1] is tick[1] and last[3] is tick[3]:
             leg.tick = tick  # the same prices: no pair can have changed
             leg.count += 1
             return

@@ -46,6 +46,7 @@ class Leg:
         self.bid = NAN  # per base unit
         self.ask = NAN
         self.tick: Tick | None = None
+        self.heard = False  # whether those who listen now have been told
         self.buys = listing.source.market == Market.SPOT
         self.count = 0
         self.spelled: list[Any] = [-1, ""] * 4  # number and text of bid, size, ask, size

@@ -144,13 +144,22 @@ def _mexc_futures(listing: Listing) -> Encoder:
     """Five levels; beyond the first they lie one tick apart with made-up sizes."""
     start = f'{{"symbol":"{listing.exchange_symbol}","data":{{"cts":'
     decimals, pow10 = listing.px_decimals, listing.px_pow
-    deeper = range(1, 5)
+    level = f",[%.{decimals}f,"
+    deeper_asks = "".join(f"{level}{40 * n + 3},%d]" for n in range(1, 5))
+    deeper_bids = "".join(f"{level}{30 * n + 7},%d]" for n in range(1, 5))
 
     def encode(t: Tick) -> bytes:
         bid, ask = round(float(t[1]) * pow10), round(float(t[3]) * pow10)
-        rest = f",{1 + t[0] % 5}]"
-        asks = "".join([f",[{(ask + n) / pow10:.{decimals}f},{40 * n + 3}{rest}" for n in deeper])
-        bids = "".join([f",[{(bid - n) / pow10:.{decimals}f},{30 * n + 7}{rest}" for n in deeper])
+        orders = 1 + t[0] % 5
+        rest = f",{orders}]"
+        asks = deeper_asks % (
+            (ask + 1) / pow10, orders, (ask + 2) / pow10, orders,
+            (ask + 3) / pow10, orders, (ask + 4) / pow10, orders,
+        )  # fmt: skip
+        bids = deeper_bids % (
+            (bid - 1) / pow10, orders, (bid - 2) / pow10, orders,
+            (bid - 3) / pow10, orders, (bid - 4) / pow10, orders,
+        )  # fmt: skip
         return text_frame(
             (
                 f'{start}{t[5] - 3},"asks":[[{t[3]},{t[4]}{rest}{asks}],'
