@@ -120,8 +120,9 @@ def _usual_mids(pairs: Sequence[Pair], samples: Samples) -> dict[str, float]:
     for leg in legs.values():
         mid = _any_mid(leg, samples)
         if mid > 0:
-            mids.setdefault(leg.symbol, []).append(mid)
-    return {symbol: statistics.median(found) for symbol, found in mids.items()}
+            mids.setdefault(leg.symbol, []).append(math.log(mid))
+    # In logarithms, so that between two neither is nearer.
+    return {symbol: math.exp(statistics.median(found)) for symbol, found in mids.items()}
 
 
 def _trusted(previous: Tables | None) -> set[tuple[int, str]]:
