@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, UNUSABLE, ProcessState, QuoteFlag
@@ -261,3 +262,170 @@ def test_after_all_faults_the_store_holds_what_was_sent_last(
         print(label, {k: v for k, v in rig.counters(label).items() if v})
         assert rig.feeds[label].poll() is None, rig.log(label)
         assert rig.health.read(f"feed-{label}").state is ProcessState.RUNNING
+
+
+def stale(rig: Rig, label: str) -> list[str]:
+    """The listings of a source whose quotes are missing or stale."""
+    quotes = [
+        (row.exchange_symbol, rig.store.read(row.source_id, row.symbol_id))
+        for row in rig.listings(label)
+    ]
+    return [name for name, quote in quotes if quote is None or quote.flags & QuoteFlag.STALE]
+
+
+def all_quoted(rig: Rig, label: str) -> Callable[[], bool]:
+    return lambda: not stale(rig, label)
+
+
+def test_quotes_of_a_killed_feed_are_stale_until_its_next_life_writes_them(
+    rig_of: Callable[..., Rig],
+) -> None:
+    label, source_id = "bybit-spot", SOURCE_BY_LABEL["bybit-spot"].source_id
+    rig = rig_of(1, symbols=6, rate=400)
+    rig.discover()
+    rig.feed(label)
+    until(all_quoted(rig, label), "quotes")
+    first = rig.store.epoch(source_id)
+
+    rig.feeds[label].kill()
+    rig.feeds[label].wait()
+
+    beat = rig.store.heartbeat_mono_ns(source_id)
+    until(lambda: time.monotonic_ns() - beat > 1_000_000_000, "an old heartbeat")
+    assert rig.store.heartbeat_mono_ns(source_id) == beat
+    rig.do(do="freeze", source=label, new=True, for_s=3.0)
+    rig.feed(label)
+    until(lambda: rig.store.epoch(source_id) > first, "the next life")
+    until(lambda: rig.store.heartbeat_mono_ns(source_id) > beat, "a heartbeat")
+    assert len(stale(rig, label)) == len(rig.listings(label))
+    until(all_quoted(rig, label), "quotes of the next life")
+
+
+def test_new_tables_are_taken_without_dropping_the_socket(rig_of: Callable[..., Rig]) -> None:
+    label, source = "okx-futures", SOURCE_BY_LABEL["okx-futures"]
+    rig = rig_of(2, symbols=8, rate=800)
+    full = rig.discover()
+    rig.feed(label)
+    until(all_quoted(rig, label), "quotes")
+    connects = rig.sim_state()["connects"]
+    gone = {row.exchange_symbol for row in rig.listings(label)[:2]}
+    left = [row for row in full.of_source(source.source_id) if row.exchange_symbol in gone]
+
+    def put(generation: int, instruments: tuple[InstrumentRow, ...]) -> None:
+        made = msgspec.structs.replace(full, generation=generation, instruments=instruments)
+        publish(rig.folder / "generated", made, {})
+        with rig.control.operator() as operator:
+            wanted = operator.reload(source.process)
+        until(lambda: rig.health.read(source.process).generation == generation, "the reload")
+        assert wanted
+
+    kept = tuple(row for row in full.instruments if row not in left)
+    put(full.generation + 1, kept)
+
+    subscriptions = len(full.of_source(source.source_id)) - 2
+    until(lambda: rig.sim_state()["subscriptions"][label] == subscriptions, "unsubscribed")
+    for row in left:
+        quote = rig.store.read(row.source_id, row.symbol_id)
+        assert quote is not None
+        assert quote.flags & QuoteFlag.STALE
+    assert not stale(rig, label)
+
+    put(full.generation + 2, full.instruments)
+
+    until(all_quoted(rig, label), "the two are back")
+    assert rig.sim_state()["connects"] == connects
+    assert rig.counters(label)["reloads"] == 2
+    assert rig.counters(label)["stale_marks"] == 2
+
+
+def test_an_announced_cut_costs_no_quote(rig_of: Callable[..., Rig]) -> None:
+    label = "binance-spot"
+    rig = rig_of(3, symbols=8, rate=2000, life_s=6.0)
+    rig.discover()
+    rig.feed(label)
+    until(all_quoted(rig, label), "quotes")
+
+    def swapped_without_a_stale_quote() -> bool:
+        assert not stale(rig, label)
+        return rig.counters(label)["swaps"] >= 2
+
+    until(swapped_without_a_stale_quote, "two planned replacements")
+    assert rig.counters(label)["disconnects"] == 0
+    assert rig.counters(label)["stale_marks"] == 0
+
+
+@pytest.mark.parametrize(
+    "label", ["bybit-spot", "bybit-futures", "okx-spot", "mexc-spot", "mexc-futures"]
+)
+def test_one_refused_symbol_does_not_cost_the_others(
+    rig_of: Callable[..., Rig], label: str
+) -> None:
+    rig = rig_of(4, symbols=8, rate=2000)
+    rig.discover()
+    names = [row.exchange_symbol for row in rig.listings(label)]
+    rig.do(do="refuse-symbol", source=label, symbol=names[3])
+
+    rig.feed(label)
+
+    until(lambda: stale(rig, label) == [names[3]], "all but the refused one")
+    until(lambda: rig.counters(label)["refused_symbols"] == 1, "the refusal is counted")
+    assert rig.counters(label)["disconnects"] == 0
+
+
+def test_of_two_redundant_connections_one_may_go(rig_of: Callable[..., Rig]) -> None:
+    label = "okx-spot"
+    rig = rig_of(5, symbols=8, rate=2000)
+    with (rig.config / "config.toml").open("a", encoding="utf-8") as file:
+        file.write("redundant = 2\n")
+    rig.discover()
+    rig.feed(label)
+    until(all_quoted(rig, label), "quotes")
+    until(lambda: rig.counters(label)["skip_duplicate"] > 100, "both deliver")
+
+    rig.do(do="close", source=label, connections=1, abort=True)
+
+    until(lambda: rig.counters(label)["disconnects"] == 1, "the loss")
+    until(lambda: rig.counters(label)["connects"] == 3, "the replacement")
+    assert rig.counters(label)["stale_marks"] == 0
+    assert not stale(rig, label)
+
+
+def test_a_paused_feed_stands_behind_nothing(rig_of: Callable[..., Rig]) -> None:
+    label, process = "mexc-futures", "feed-mexc-futures"
+    rig = rig_of(6, symbols=6, rate=800)
+    rig.discover()
+    rig.feed(label)
+    until(all_quoted(rig, label), "quotes")
+    with rig.control.operator() as operator:
+        operator.pause(process)
+        until(lambda: rig.health.read(process).state is ProcessState.PAUSED, "paused")
+        assert len(stale(rig, label)) == len(rig.listings(label))
+        operator.pause(process, paused=False)
+    until(all_quoted(rig, label), "quotes again")
+    assert rig.health.read(process).state is ProcessState.RUNNING
+
+
+def test_a_feed_ends_cleanly_when_told_or_when_its_segments_are_replaced(
+    rig_of: Callable[..., Rig],
+) -> None:
+    label = "okx-spot"
+    rig = rig_of(7, symbols=6, rate=800)
+    rig.discover()
+    stopped, orphan = rig.feed(label), rig.feed("okx-futures")
+    until(all_quoted(rig, label), "quotes")
+    until(all_quoted(rig, "okx-futures"), "quotes")
+
+    stopped.terminate()
+
+    assert stopped.wait(DEADLINE_S) == 0
+    assert len(stale(rig, label)) == len(rig.listings(label))
+    until(lambda: label not in rig.sim_state()["connections"], "the goodbye")
+
+    PriceStore.create(rig.namespace, num_sources=8, max_symbols=256).close()
+
+    assert orphan.wait(DEADLINE_S) == 4
+    with (rig.config / "exchanges.toml").open(encoding="utf-8") as file:
+        text = file.read().replace("[okx-spot]", "[okx-spot]\nenabled = false")
+    (rig.config / "exchanges.toml").write_text(text, encoding="utf-8")
+    assert rig.feed(label).wait(DEADLINE_S) == 0
+    assert rig.health.read("feed-okx-spot").state is ProcessState.STOPPED
