@@ -80,6 +80,7 @@ class Talk:
     leave: Callable[[Subscription], None]
     topics: dict[str, Subscription | None] = field(default_factory=dict)
     operations: int = 0
+    routed: bool = True  # False: a base that acknowledges this channel and never delivers it
 
 
 class Dialect(Protocol):
@@ -173,7 +174,8 @@ class Binance:
         if len(talk.topics) >= self._topics_max:
             raise HangUp(1008, "Too many streams")
         name, at, channel = stream.rpartition("@")
-        listing = self._names.find(name.upper()) if at and channel == "bookTicker" else None
+        served = at and channel == "bookTicker" and talk.routed
+        listing = self._names.find(name.upper()) if served else None
         if listing is not None and name != listing.exchange_symbol.lower():
             listing = None  # stream names are lower case
         subscription = None

@@ -197,6 +197,7 @@ class Connection(asyncio.Protocol):
         self.number = self._exchange.opened(self)
         combined = "/ws" not in url.path or not self.label.startswith("binance")
         self.talk = Talk(f"sim-{self.number:06d}", combined, self._carry, self._leave)
+        self.talk.routed = url.path.split("/")[2] not in ("market", "private")
         self._url_streams(url.path, url.query)
 
     def _url_streams(self, path: str, query: str) -> None:

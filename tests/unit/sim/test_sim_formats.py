@@ -148,6 +148,18 @@ def test_binance_acknowledges_the_unknown_and_refuses_only_the_malformed(
         )
 
 
+def test_a_book_ticker_asked_of_the_wrong_futures_base_is_acknowledged_and_silent(
+    universe: Universe,
+) -> None:
+    carried: list[object] = []
+    wrong = Talk("c0a1", True, carried.append, lambda _: None, routed=False)
+    text = '{"method":"SUBSCRIBE","params":["btcusdt@bookTicker"],"id":17}'
+    answers = dialects(universe, set())["binance-futures"].hear(wrong, text, 0)
+
+    assert [json.loads(answer) for answer in answers] == [real("binance/ack.json")]
+    assert not carried
+
+
 def test_bybit_rejects_a_whole_request_for_one_bad_topic(universe: Universe) -> None:
     def ask(label: str, *names: str) -> str:
         args = [f"orderbook.1.{name}" for name in names]

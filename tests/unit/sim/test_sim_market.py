@@ -217,6 +217,25 @@ def test_truth_agrees_with_a_brute_force_over_everything_that_was_sent(tmp_path:
     assert all(row["end_ns"] is None or row["start_ns"] <= row["end_ns"] for row in rows)
 
 
+def test_an_interval_ends_when_nobody_listens_and_needs_a_new_quote_to_stand_again() -> None:
+    exchange = Exchange8(Options(seed=2, symbols=10, rate=0, threshold_bps=-1_000))
+    listeners = listened(exchange)
+    exchange.refresh()
+    exchange.tick()
+    pair = next(p for p in exchange.truth.pairs if p.symbol == "BTC-USDT")
+    connection = cast(Connection, listeners[pair.spot.listing.label])
+    subscription = Subscription(pair.spot.listing, forms(pair.spot.listing)[0])
+
+    assert pair.row is not None
+    exchange.unsubscribed(connection, subscription)
+    assert pair.row is None
+    exchange.subscribed(connection, subscription)
+    exchange.emit([exchange.market.repeat(pair.futures.listing)])
+    assert pair.row is None
+    exchange.emit([exchange.market.repeat(pair.spot.listing)])  # the same prices as before
+    assert pair.row is not None
+
+
 def test_a_frozen_listener_was_not_told() -> None:
     exchange = Exchange8(Options(seed=2, symbols=10, rate=0))
     listeners = listened(exchange)
