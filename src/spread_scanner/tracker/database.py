@@ -39,6 +39,20 @@ LOCK_NAME = "tracker.lock"
 BUSY_S = 0.25  # how long one try waits for another connection's lock
 WAL_BYTES_MAX = 64 * 1024 * 1024  # the write-ahead log is cut back to this after a checkpoint
 
+_WORLD_CODES = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
+
 
 class DatabaseError(SpreadError):
     """A database that cannot be used: another program's, a newer version's, or already written."""
@@ -109,7 +123,8 @@ class Kept(NamedTuple):
 
 def is_world_fault(error: sqlite3.Error) -> bool:
     """Full disk, lock, input/output error: passes by itself or with the operator's help."""
-    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF in _WORLD_CODES  # the low byte is the kind, the rest its detail
 
 
 def lock(folder: Path) -> int:

@@ -1,5 +1,137 @@
-"""`spread-tracker report`: placeholder until next commit."""
+"""`spread-tracker report`: the report as a table, as JSON, or as a page; on demand and hourly.
 
+Reads the database read-only, also while the tracker writes it. Exit code 2 when there is nothing
+to report from.
+"""
+
+import os
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
 import typer
+from rich.console import Console
+from rich.table import Table
 
-app = typer.Typer()
+from spread_scanner import config
+from spread_scanner.clock import NS_PER_S, SystemClock
+from spread_scanner.errors import SpreadError
+from spread_scanner.tracker import database, report, report_page
+from spread_scanner.tracker.report import Group, Report
+
+PAIRS_SHOWN = 20
+REPORTS_KEPT = 24 * 7
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def _group_of_commands() -> None:
+    """Follows signals as opportunities. Without a command it is the process itself."""
+
+
+@app.command("report")
+def report_command(
+    since: Annotated[
+        str, typer.Option(help="90s, 30m, 24h, 7d, an ISO date or time (UTC), or 'all'.")
+    ] = "all",
+    html: Annotated[Path | None, typer.Option(help="Write a self-contained page here.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    database_file: Annotated[
+        Path | None, typer.Option("--database", help="Default: that of the settings.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Write page and JSON here, named by the time.")
+    ] = None,
+) -> None:
+    """How many opportunities there were, how long they stood, and how far to trust that."""
+    now_ns = SystemClock().wall_ns()
+    try:
+        since_ns = parse_since(since, now_ns)
+        path = database_file or config.load().data_dir / database.FILE_NAME
+        connection = database.read_only(path)
+        try:
+            # A little into the future: the session clock may stand ahead of a wall clock set back.
+            made = report.make(connection, since_ns, now_ns + 3_600 * NS_PER_S)
+        finally:
+            connection.close()
+    except SpreadError as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(2) from None
+    made = msgspec.structs.replace(made, until_ns=now_ns)
+    if html is not None:
+        _write(html, report_page.page(made))
+    if folder is not None:
+        _keep(folder, made)
+    if json:
+        sys.stdout.write(msgspec.json.encode(made).decode() + "\n")
+    elif html is None and folder is None:
+        show(made, Console())
+
+
+def parse_since(text: str, now_ns: int) -> int:
+    """The start of the period, in ns since 1970 UTC."""
+    if text == "all":
+        return 0
+    if span := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text):
+        return now_ns - int(float(span[1]) * _UNITS_S[span[2]] * NS_PER_S)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise SpreadError(
+            "cannot read the start of the period",
+            since=text,
+            allowed="90s, 30m, 24h, 7d, an ISO date or time, or all",
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp()) * NS_PER_S
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file in one step: a reader sees the old page or the new one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _keep(folder: Path, made: Report) -> None:
+    """One report named by its time, and `latest`; the oldest make room."""
+    stamp = datetime.fromtimestamp(made.until_ns / NS_PER_S, UTC).strftime("%Y%m%dT%H%M%SZ")
+    page, numbers = report_page.page(made), msgspec.json.encode(made).decode()
+    for name in (f"report-{stamp}", "latest"):
+        _write(folder / f"{name}.html", page)
+        _write(folder / f"{name}.json", numbers)
+    for suffix in ("html", "json"):
+        for old in sorted(folder.glob(f"report-*.{suffix}"))[:-REPORTS_KEPT]:
+            old.unlink(missing_ok=True)
+
+
+def show(made: Report, console: Console) -> None:
+    """The report as tables."""
+    console.print(f"Opportunities opened {report_page.period(made)}")
+    console.print(_table("In all", [made.total]))
+    console.print(_table("By direction", made.directions))
+    console.print(_table(f"By pair (the {PAIRS_SHOWN} most frequent)", made.pairs[:PAIRS_SHOWN]))
+    quality = Table(title="How far to trust this", show_header=False, title_justify="left")
+    for name, value in report_page.quality_rows(made):
+        quality.add_row(name, value)
+    console.print(quality)
+
+
+def _table(title: str, groups: list[Group]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for number, heading in enumerate(report_page.HEADINGS):
+        table.add_column(heading, justify="left" if number == 0 else "right")
+    for group in groups:
+        table.add_row(*report_page.cells(group))
+    return table
+
+
+if __name__ == "__main__":
+    app(prog_name="spread-tracker")

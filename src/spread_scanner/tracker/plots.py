@@ -1,0 +1,134 @@
+"""Three small plots as SVG text: a step curve, paired bars, a histogram. Pure.
+
+Colours come from the page's variables, so that the plots follow its light and dark scheme.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+
+WIDTH, HEIGHT = 420, 230
+LEFT, RIGHT, TOP, BOTTOM = 44, 12, 24, 34
+INNER_WIDTH, INNER_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+_EMPTY = "nothing to show yet"
+
+
+def steps(
+    points: Sequence[tuple[float, float]], *, x_label: str, x_text: Callable[[float], str]
+) -> str:
+    """A falling curve of shares from (0, 1), drawn as steps. The time axis is logarithmic."""
+    if not points:
+        return _frame(_text(WIDTH / 2, HEIGHT / 2, _EMPTY, "middle"))
+    low = 10 ** math.floor(math.log10(max(1.0, min(x for x, _ in points))))
+    high = 10 ** math.ceil(math.log10(max(10.0 * low, max(x for x, _ in points))))
+
+    def across(x: float) -> float:
+        part = math.log10(max(x, low) / low) / math.log10(high / low)
+        return LEFT + INNER_WIDTH * part
+
+    path, before = [f"M{LEFT:.1f},{_up(1.0):.1f}"], 1.0
+    for x, share in points:
+        path.append(f"L{across(x):.1f},{_up(before):.1f}L{across(x):.1f},{_up(share):.1f}")
+        before = share
+    path.append(f"L{LEFT + INNER_WIDTH:.1f},{_up(before):.1f}")
+    decades = range(round(math.log10(low)), round(math.log10(high)) + 1)
+    return _frame(
+        _share_axis(),
+        *(_text(across(10.0**n), HEIGHT - 18, x_text(10.0**n), "middle") for n in decades),
+        _text(LEFT + INNER_WIDTH, HEIGHT - 4, x_label, "end"),
+        f'<path d="{"".join(path)}" fill="none" stroke="var(--one)" stroke-width="2"/>',
+    )
+
+
+def bars(
+    labels: Sequence[str],
+    first: Sequence[float | None],
+    second: Sequence[float | None],
+    *,
+    names: tuple[str, str],
+) -> str:
+    """Two shares per label; a share that is not known has no bar."""
+    parts = [_share_axis(), *_legend(names)]
+    slot = INNER_WIDTH / max(1, len(labels))
+    for number, label in enumerate(labels):
+        middle = LEFT + slot * (number + 0.5)
+        parts.append(_text(middle, HEIGHT - 18, label, "middle"))
+        for side, colour, share in ((-1, "one", first[number]), (1, "two", second[number])):
+            x = middle + (-0.34 if side < 0 else 0.02) * slot
+            if share is None:
+                parts.append(_text(x + 0.16 * slot, _up(0) - 3, "-", "middle"))
+                continue
+            height = INNER_HEIGHT * share
+            parts.append(_bar(x, _up(share), 0.32 * slot, height, f"var(--{colour})"))
+            parts.append(_text(x + 0.16 * slot, _up(share) - 3, f"{100 * share:.0f}", "middle"))
+    return _frame(*parts)
+
+
+def histogram(
+    counts: Sequence[int],
+    edges: Sequence[float],
+    *,
+    x_label: str,
+    x_text: Callable[[float], str] = "{:.3g}".format,
+) -> str:
+    """Counts between edges."""
+    if not counts:
+        return _frame(_text(WIDTH / 2, HEIGHT / 2, _EMPTY, "middle"))
+    most = max(1, *counts)
+    width = INNER_WIDTH / len(counts)
+    parts = []
+    for value in (0, most):
+        y = _up(value / most)
+        parts.append(_line(y))
+        parts.append(_text(LEFT - 6, y + 4, f"{value:,}", "end"))
+    for number, count in enumerate(counts):
+        height = INNER_HEIGHT * count / most
+        x, y = LEFT + number * width, _up(count / most)
+        parts.append(_bar(x + 0.5, y, max(0.5, width - 1), height, "var(--one)"))
+    for part, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
+        value_at = edges[0] + part * (edges[-1] - edges[0])
+        parts.append(_text(LEFT + part * INNER_WIDTH, HEIGHT - 18, x_text(value_at), anchor))
+    parts.append(_text(LEFT + INNER_WIDTH, HEIGHT - 4, x_label, "end"))
+    return _frame(*parts)
+
+
+def _up(share: float) -> float:
+    """The height of a share, from 0 at the bottom line to 1 at the top line."""
+    return TOP + INNER_HEIGHT * (1 - share)
+
+
+def _share_axis() -> str:
+    parts = []
+    for percent in (0, 25, 50, 75, 100):
+        y = _up(percent / 100)
+        parts.append(_line(y))
+        parts.append(_text(LEFT - 6, y + 4, f"{percent} %", "end"))
+    return "".join(parts)
+
+
+def _legend(names: tuple[str, str]) -> list[str]:
+    parts, x = [], float(LEFT)
+    for name, colour in zip(names, ("one", "two"), strict=True):
+        parts.append(_bar(x, 2, 9, 9, f"var(--{colour})"))
+        parts.append(_text(x + 13, 11, name, "start"))
+        x += 30 + 6.0 * len(name)
+    return parts
+
+
+def _line(y: float) -> str:
+    x = LEFT + INNER_WIDTH
+    return f'<line x1="{LEFT}" y1="{y:.1f}" x2="{x}" y2="{y:.1f}" stroke="var(--line)"/>'
+
+
+def _bar(x: float, y: float, width: float, height: float, colour: str) -> str:
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"/>'
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _frame(*parts: str) -> str:
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'

@@ -1,0 +1,406 @@
+"""The life of an opportunity, one rule at a time, and over random lives with kills in between."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tracker_bed import INSTANCE, RULES, Bed, make_signal, pair
+
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.schema.enums import SignalKind
+from spread_scanner.schema.records import (
+    SIGNAL_DTYPE,
+    SIGNAL_FUNDING_UNKNOWN,
+    SIGNAL_LEG_LOST,
+)
+from spread_scanner.tracker.opportunity import LOST, Signal
+
+ENTER, RESIGNAL, EXIT = SignalKind.ENTER, SignalKind.RESIGNAL, SignalKind.EXIT
+NAN = float("nan")
+
+
+@pytest.fixture
+def bed(tmp_path: Path) -> Iterator[Bed]:
+    made = Bed(tmp_path / "tracker.db")
+    yield made
+    made.database.close()
+
+
+def only_row(bed: Bed) -> dict[str, Any]:
+    bed.commit()
+    cursor = bed.database._connection.execute("SELECT * FROM opportunities")
+    rows = cursor.fetchall()
+    assert len(rows) == 1
+    return dict(zip((column[0] for column in cursor.description), rows[0], strict=True))
+
+
+def test_the_signal_row_has_the_fields_of_the_record() -> None:
+    assert Signal._fields == SIGNAL_DTYPE.names
+
+
+def test_the_first_signal_opens_and_later_ones_extend(bed: Bed) -> None:
+    bed.push(0, ENTER, net_bps=12.0)
+    bed.push(0, RESIGNAL, net_bps=17.0)
+    bed.push(0, ENTER, net_bps=15.0)
+    bed.pop()
+
+    row = only_row(bed)
+    assert (row["signals"], row["closed_ns"], row["entry_net_bps"]) == (3, None, 12.0)
+    assert (row["peak_net_bps"], row["peak_ns"]) == (17.0, bed.now_ns)
+    assert (row["entry_spot_age_ns"], row["entry_fut_age_ns"]) == (2_000, 1_000)
+    assert (bed.counts["opened"], bed.counts["extended"]) == (1, 2)
+
+
+def test_a_resignal_without_an_enter_opens_too(bed: Bed) -> None:
+    bed.push(2, RESIGNAL)
+    bed.pop()
+
+    assert only_row(bed)["symbol"] == "C2-USDT"
+
+
+def test_convergence_must_hold_and_its_hold_is_not_part_of_the_life(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(1_000)
+    bed.exits[0] = -10.0  # costs exactly converge_bps
+    bed.run(300)
+    bed.exits[0] = -10.1
+    bed.run(200)
+    assert bed.book.open_count == 1, "it did not hold"
+    bed.exits[0] = -9.0
+    began_ns = bed.grid.next_ns
+    bed.run(1_000)
+
+    row = only_row(bed)
+    assert row["reason"] == "converged"
+    assert (row["ended_ns"], row["closed_ns"]) == (began_ns, began_ns + RULES.converge_hold_ns)
+    assert row["exit_bps"] == -9.0
+    assert row["exit_spot_ask_px"] == 100.0
+    assert bed.counts["closed_converged"] == 1
+
+
+def test_a_hold_is_not_claimed_over_time_that_nobody_saw(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.exits[0] = -1.0
+    bed.run(200)
+    bed.advance(1_000)
+    bed.sample()
+    assert bed.book.open_count == 1
+    bed.run(600)
+
+    assert only_row(bed)["reason"] == "converged"
+
+
+def test_a_leg_that_stays_lost_closes_it_and_leaves_no_spreads(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(400)
+    bed.exits[0] = NAN
+    bed.run(300)
+    bed.exits[0] = -50.0
+    bed.run(200)
+    assert bed.book.open_count == 1, "it came back in time"
+    bed.exits[0] = NAN
+    bed.run(2_000)
+
+    row = only_row(bed)
+    assert (row["reason"], row["exit_bps"], row["exit_flags"] & LOST) == ("stale", None, LOST & 2)
+    assert row["closed_ns"] - row["ended_ns"] == RULES.stale_hold_ns
+    [(lost, spreads)] = bed.rows("SELECT sum(flags & 6 != 0), count(net_bps) FROM samples")
+    assert (lost, spreads) == (row["lost"], row["samples"] - row["lost"])
+
+
+def test_it_expires_after_its_last_signal_not_its_first(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(4_000)
+    bed.push(0, RESIGNAL)
+    bed.pop()
+    again_ns = bed.now_ns
+    bed.run(4_900)
+    assert bed.book.open_count == 1
+    bed.run(400)
+
+    row = only_row(bed)
+    assert row["reason"] == "expired"
+    assert 0 <= row["closed_ns"] - again_ns - RULES.life_ns_max < RULES.step_ns
+
+
+def test_an_exit_signal_is_noted_and_closes_nothing(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.advance(70)
+    bed.push(0, EXIT, flags=SIGNAL_LEG_LOST)
+    bed.push(0, ENTER)
+    bed.push(0, EXIT)
+    bed.push(1, EXIT)
+    bed.pop()
+
+    row = only_row(bed)
+    assert (row["exits"], row["first_exit_ns"], row["closed_ns"]) == (2, bed.now_ns, None)
+    assert row["flags"] == SIGNAL_LEG_LOST
+    assert bed.counts["exits"] == 3
+
+
+def test_unknown_funding_is_stored_as_unknown_not_as_zero(bed: Bed) -> None:
+    signal = make_signal(0, bed.now_ns, flags=SIGNAL_FUNDING_UNKNOWN)._replace(funding_bps=0.0)
+    bed.book.apply([signal])
+    bed.run(200)
+
+    assert only_row(bed)["funding_bps"] is None
+    assert bed.rows("SELECT net_bps FROM samples") == [(40.0 - 25.0,)]
+
+
+def test_more_than_open_max_are_counted_and_not_followed(bed: Bed) -> None:
+    bed.pairs.update({(0, number): pair(number) for number in range(4, 9)})
+    for number in range(7):
+        bed.push(number, ENTER)
+    bed.pop()
+
+    assert bed.book.open_count == RULES.open_max
+    assert (bed.counts["opened"], bed.counts["refused_full"]) == (4, 3)
+
+
+def test_a_signal_of_an_unknown_pair_or_kind_is_counted(bed: Bed) -> None:
+    bed.book.apply([make_signal(0, bed.now_ns, symbol_id=99), make_signal(1, bed.now_ns, kind=9)])
+
+    assert bed.book.open_count == 0
+    assert bed.counts["refused_unknown"] == 2
+
+
+def test_duplicates_are_dropped_and_gaps_are_counted(bed: Bed) -> None:
+    seqs = [5, 6, 6, 5, 7, 10]
+    bed.book.apply(make_signal(seq, bed.now_ns, kind=RESIGNAL) for seq in seqs)
+
+    assert only_row(bed)["signals"] == 4
+    assert (bed.counts["duplicates"], bed.counts["signal_gaps"]) == (2, 2)
+    assert bed.rows("SELECT last_seq FROM positions") == [(10,)]
+
+
+def test_late_samples_are_marked_and_missed_points_counted_never_filled_in(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(400)
+    bed.advance(1_000)
+    bed.now_ns = bed.now_ns // RULES.step_ns * RULES.step_ns + 50 * NS_PER_MS
+    bed.sample()
+    bed.run(150)
+
+    row = only_row(bed)
+    points = bed.now_ns // RULES.step_ns - row["opened_ns"] // RULES.step_ns
+    assert (row["samples"], row["late"]) == (4, 1)
+    assert row["samples"] + row["missed"] == points
+    stored = bed.rows("SELECT ts_ns - late_ns, late_ns, flags FROM samples ORDER BY ts_ns")
+    assert [late_ns for _, late_ns, _ in stored] == [0, 0, 50 * NS_PER_MS, 0]
+    assert [flags for _, _, flags in stored] == [0, 0, 1, 0]
+    assert all(int(str(point)) % RULES.step_ns == 0 for point, _, _ in stored)
+
+
+def test_probes_are_taken_in_time_or_recorded_as_missed(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.advance(60)
+    bed.sample()  # 50 ms: 10 late
+    bed.advance(70)
+    bed.sample()  # 100 ms: 30 late, too late
+    bed.exits[0] = NAN
+    bed.advance(120)
+    bed.sample()  # 250 ms: on time, a leg lost
+    bed.exits[0] = -1.0
+    bed.run(2_000)  # converges; the last one is taken whatever
+
+    bed.commit()
+    assert bed.rows("SELECT after_ms, late_ns, net_bps FROM probes ORDER BY after_ms") == [
+        (50, 10 * NS_PER_MS, 12.0),
+        (100, None, None),
+        (250, 0, None),
+        (500, 0, 12.0),
+    ]
+    assert (bed.counts["probes"], bed.counts["probes_missed"]) == (3, 1)
+
+
+def test_what_left_the_tables_is_closed_and_what_stays_goes_on_under_its_new_id(bed: Bed) -> None:
+    for number in range(3):
+        bed.push(number, ENTER)
+    bed.pop()
+    moved = {(0, 11): pair(0)._replace(symbol_id=11), (0, 0): pair(1)._replace(symbol_id=0)}
+    bed.book.reload(moved, RULES, bed.now_ns)
+    bed.commit()
+    bed.run(400)
+    bed.ring.clear()
+    bed.book.apply([make_signal(3, bed.now_ns, 11), make_signal(4, bed.now_ns, 0)])
+    bed.commit()
+
+    assert bed.rows("SELECT symbol, reason, signals FROM opportunities ORDER BY id") == [
+        ("C0-USDT", None, 2),
+        ("C1-USDT", None, 2),
+        ("C2-USDT", "retired", 1),
+    ]
+
+
+def test_a_restart_goes_on_and_names_the_gap(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(600)
+    seen_ns = bed.now_ns // RULES.step_ns * RULES.step_ns
+    bed.commit()
+    bed.run(400)  # seen, not committed
+    bed.kill()
+    gap_ms = (bed.now_ns - seen_ns) / NS_PER_MS
+    bed.run(600)
+
+    row = only_row(bed)
+    assert (row["gaps"], row["gap_ms"], row["closed_ns"]) == (1, gap_ms, None)
+    assert (row["samples"], row["missed"], bed.counts["resumed"]) == (6, 0, 1)
+    assert bed.rows("SELECT count(*) FROM samples") == [(6,)]
+
+
+def test_after_too_long_a_gap_it_is_closed_where_it_was_last_seen(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(500)
+    bed.commit()
+    bed.advance(3_100)
+    bed.kill()
+
+    row = only_row(bed)
+    assert (row["reason"], row["closed_ns"], row["ended_ns"]) == (
+        "gap",
+        bed.now_ns,
+        row["last_seen_ns"],
+    )
+    assert row["gap_ms"] > 3_000
+    assert bed.counts["closed_gap"] == 1
+
+
+@pytest.mark.parametrize(
+    ("legs", "reason"), [("C0USDT/1 C0USDT/1", None), ("C0USDT/1 1000C0/1000", "gap")]
+)
+def test_a_new_store_is_comparable_while_the_listings_are_the_same(
+    bed: Bed, legs: str, reason: str | None
+) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.commit()
+    bed.instance = INSTANCE + 1
+    bed.pairs = {(0, 9): pair(0)._replace(symbol_id=9, legs=legs)}
+    bed.kill()
+
+    row = only_row(bed)
+    assert row["reason"] == reason
+    assert row["symbol_id"] == (0 if reason else 9)
+
+
+def test_a_pair_that_left_while_the_tracker_was_away_is_retired(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.commit()
+    bed.pairs = {}
+    bed.kill()
+
+    assert only_row(bed)["reason"] == "retired"
+
+
+def test_a_stop_of_the_whole_process_beyond_the_gap_closes_it_too(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(400)
+    bed.advance(5_000)
+    bed.sample()
+
+    assert only_row(bed)["reason"] == "gap"
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("push"), st.integers(0, 5), st.sampled_from([ENTER, RESIGNAL, EXIT])),
+    st.tuples(st.just("quote"), st.integers(0, 5), st.sampled_from([-60.0, -10.0, -3.0, NAN])),
+    st.tuples(st.just("run"), st.integers(0, 1_500), st.none()),
+    st.tuples(st.just("late"), st.integers(0, 1_500), st.none()),
+    st.tuples(st.sampled_from(["pop", "commit", "half", "kill"]), st.none(), st.none()),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=st.lists(STEPS, max_size=60))
+def test_random_lives_with_kills_keep_every_promise(steps: list[tuple[str, Any, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        bed = Bed(Path(folder) / "tracker.db", symbols=6)
+        for step in steps:
+            _take(bed, *step)
+        bed.pop()
+        bed.sample()
+        bed.commit()
+        with contextlib.closing(bed.database):
+            _check(bed)
+
+
+def _take(bed: Bed, action: str, first: Any, second: Any) -> None:
+    match action:
+        case "push":
+            bed.push(first, second)
+        case "quote":
+            bed.exits[first] = second
+        case "run":
+            bed.pop()
+            bed.run(first)
+        case "late":
+            bed.advance(first)
+            bed.sample()
+        case "half":  # killed between commit and release
+            bed.commit(release=False)
+            bed.kill()
+        case _:
+            getattr(bed, action)()
+
+
+def _check(bed: Bed) -> None:
+    cursor = bed.database._connection.execute("SELECT * FROM opportunities")
+    names = [column[0] for column in cursor.description]
+    rows = [dict(zip(names, row, strict=True)) for row in cursor]
+    followed = sum(row["signals"] for row in rows)
+    pushed = sum(signal.kind != EXIT for signal in bed.ring)
+    # Without a kill the refused ones are counted exactly; a repeated life may count one twice.
+    assert followed <= pushed <= followed + bed.counts["refused_full"]
+    assert bed.rows("SELECT max(last_seq) FROM positions") == [(len(bed.ring) - 1,)] or not bed.ring
+    still_open = [row["symbol_id"] for row in rows if row["closed_ns"] is None]
+    assert sorted(still_open) == sorted(f.row.symbol_id for f in bed.book.watched())
+    assert len(set(still_open)) == len(still_open)
+    for row in rows:
+        _check_row(bed, row)
+
+
+def _check_row(bed: Bed, row: dict[str, Any]) -> None:
+    samples = bed.rows(
+        "SELECT ts_ns, late_ns, flags, exit_bps FROM samples "
+        f"WHERE opportunity_id = {row['id']} ORDER BY ts_ns"
+    )
+    points = [ts - late for ts, late, _, _ in samples]
+    assert len(samples) == row["samples"]
+    assert len(set(points)) == len(points)
+    assert all(point % RULES.step_ns == 0 and point > row["opened_ns"] for point in points)
+    assert row["late"] == sum(late > RULES.late_ns_max for _, late, _, _ in samples)
+    assert row["lost"] == sum(flags & LOST != 0 for _, _, flags, _ in samples)
+    if row["gaps"] == 0 and points:
+        first = row["opened_ns"] // RULES.step_ns
+        assert row["samples"] + row["missed"] == points[-1] // RULES.step_ns - first
+    if row["closed_ns"] is None:
+        return
+    assert row["opened_ns"] <= row["ended_ns"] <= row["closed_ns"]
+    held = [sample for sample in samples if sample[0] >= row["ended_ns"]]
+    if row["reason"] == "converged":
+        assert row["closed_ns"] - row["ended_ns"] >= RULES.converge_hold_ns
+        assert all(-exit_bps <= RULES.converge_bps for _, _, _, exit_bps in held)
+    elif row["reason"] == "stale":
+        assert row["closed_ns"] - row["ended_ns"] >= RULES.stale_hold_ns
+        assert all(flags & LOST for _, _, flags, _ in held)
+    elif row["reason"] == "expired":
+        assert row["closed_ns"] - row["last_signal_ns"] >= RULES.life_ns_max
+    else:
+        assert row["reason"] == "gap"
+        assert row["gap_ms"] * NS_PER_MS > RULES.resume_gap_ns_max

@@ -1,0 +1,217 @@
+"""The database: its versions, its mode, its one writer, and what it does when it cannot write."""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tracker_bed import RULES, STREAM, Bed, Counts, make_signal, pairs
+
+from spread_scanner.schema.enums import SignalKind
+from spread_scanner.tracker import database
+from spread_scanner.tracker.book import Book
+from spread_scanner.tracker.database import (
+    MIGRATIONS,
+    VERSION,
+    Database,
+    DatabaseError,
+    is_world_fault,
+    lock,
+    migrate,
+    read_only,
+)
+from spread_scanner.tracker.journal import Journal
+from spread_scanner.tracker.opportunity import (
+    COLUMNS,
+    PROGRESS_COLUMNS,
+    ProbeRow,
+    SampleRow,
+    row_of,
+)
+
+OLD_ROW = {
+    name: (
+        None
+        if name in COLUMNS[COLUMNS.index("closed_ns") :] or name in ("funding_bps", "first_exit_ns")
+        else "x"
+        if name in ("symbol", "direction", "legs")
+        else 7
+    )
+    for name in COLUMNS
+}
+
+
+def columns(path: Path, table: str) -> tuple[str, ...]:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return tuple(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
+
+
+def test_the_columns_are_the_fields(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.db"
+    Database(path, STREAM).close()
+
+    assert columns(path, "opportunities") == COLUMNS
+    assert columns(path, "samples") == SampleRow._fields
+    assert columns(path, "probes") == ProbeRow._fields
+    assert (PROGRESS_COLUMNS[0], PROGRESS_COLUMNS[-1]) == ("last_signal_ns", "gap_ms")
+
+
+def test_a_database_of_every_older_version_is_migrated_and_keeps_its_rows(tmp_path: Path) -> None:
+    for version in range(VERSION):
+        path = tmp_path / f"version-{version}.db"
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            migrate(connection, 0, version)
+            if version:
+                marks = ", ".join(f":{name}" for name in COLUMNS)
+                connection.execute(f"INSERT INTO opportunities VALUES ({marks})", OLD_ROW)
+                connection.execute("INSERT INTO positions VALUES (?, 41)", (STREAM,))
+
+        with contextlib.closing(Database(path, STREAM)) as migrated:
+            kept = migrated.load()
+
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        if version:
+            assert [row_of(row) for row in kept.open_rows] == [tuple(OLD_ROW.values())]
+            assert (kept.last_seq, kept.next_id, kept.probed) == (41, 8, {7: set()})
+
+
+def test_a_migration_that_is_interrupted_leaves_the_version_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tracker.db"
+    broken = (*MIGRATIONS, "CREATE TABLE more (id INTEGER); CREATE TABLE runs (id INTEGER)")
+    monkeypatch.setattr(database, "MIGRATIONS", broken)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        with pytest.raises(sqlite3.OperationalError, match="already exists"):
+            migrate(connection, 0, VERSION + 1)
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    assert "more" not in tables
+
+
+def test_a_newer_database_and_one_of_another_program_are_refused(tmp_path: Path) -> None:
+    newer, other, text = tmp_path / "newer.db", tmp_path / "other.db", tmp_path / "text.db"
+    Database(newer, STREAM).close()
+    for path, statement in (
+        (newer, f"PRAGMA user_version = {VERSION + 1}"),
+        (other, "CREATE TABLE x (y)"),
+    ):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute(statement)
+    text.write_text("this is no database, only a text that is long enough to look like one" * 9)
+
+    for path, message in (
+        (newer, "newer version"),
+        (other, "another program"),
+        (text, "not a database"),
+    ):
+        with pytest.raises(DatabaseError, match=message):
+            Database(path, STREAM)
+
+
+def test_all_files_belong_to_the_user_alone(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.db"
+    path.touch(0o644)
+    bed = Bed(path)
+    bed.push(0, SignalKind.ENTER)
+    bed.pop()
+    bed.commit()
+
+    files = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    bed.database.close()
+    assert files == {"tracker.db": 0o600, "tracker.db-wal": 0o600, "tracker.db-shm": 0o600}
+
+
+def test_a_second_tracker_is_kept_out_of_a_data_folder(tmp_path: Path) -> None:
+    first = lock(tmp_path / "data")
+    with pytest.raises(DatabaseError, match="another tracker"):
+        lock(tmp_path / "data")
+    os.close(first)
+    os.close(lock(tmp_path / "data"))
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_failed_transaction_changes_nothing_and_the_next_one_has_it_all(tmp_path: Path) -> None:
+    bed = Bed(tmp_path / "tracker.db")
+    bed.push(0, SignalKind.ENTER)
+    bed.pop()
+    bed.run(1_000)
+    batch = bed.journal.drain(bed.counts)
+    with contextlib.closing(bed.database):
+        other = sqlite3.connect(bed.path, isolation_level=None)
+        with contextlib.closing(other):
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(sqlite3.OperationalError, match="locked") as caught:
+                bed.database.write(batch, bed.now_ns)
+            other.execute("ROLLBACK")
+        assert is_world_fault(caught.value)
+        assert bed.rows("SELECT count(*) FROM opportunities") == [(0,)]
+
+        bed.database.write(batch, bed.now_ns)
+        bed.database.write(batch, bed.now_ns)  # written twice it is the same
+
+        assert bed.rows("SELECT count(*), max(samples) FROM opportunities") == [(1, 5)]
+        assert bed.rows("SELECT count(*) FROM samples") == [(5,)]
+        assert bed.rows("SELECT last_seq FROM positions") == [(0,)]
+
+
+def test_a_mistake_of_ours_is_told_from_a_fault_of_the_world() -> None:
+    mistakes = ("INSERT INTO x VALUES (NULL)", "INSERT INTO x VALUES (1, 2)", "SELECT z FROM x")
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE x (y NOT NULL)")
+        for statement in mistakes:
+            with pytest.raises(sqlite3.Error) as caught:
+                connection.execute(statement)
+            assert not is_world_fault(caught.value), statement
+        with pytest.raises(sqlite3.ProgrammingError) as caught:
+            connection.execute("INSERT INTO x VALUES (?)", ())
+        assert not is_world_fault(caught.value)
+
+
+def test_the_journal_lets_go_of_details_first_and_of_open_rows_never(tmp_path: Path) -> None:
+    bed = Bed(tmp_path / "tracker.db")
+    with contextlib.closing(bed.database):
+        for number in range(4):
+            bed.push(number, SignalKind.ENTER)
+        bed.exits = {0: -1.0, 1: -1.0}
+        bed.pop()
+        bed.run(1_000)
+        samples = bed.counts["samples"]
+        assert bed.book.open_count == 2
+        assert bed.journal.pending == 4 + samples + 16
+
+        assert bed.journal.drop_beyond(4 + 16 + 1) == samples - 1
+        assert bed.journal.drop_beyond(4) == 17
+        assert bed.journal.drop_beyond(3) == 1
+        assert bed.journal.drop_beyond(0) == 1
+        assert bed.journal.drop_beyond(0) == 0
+        bed.commit()
+        assert bed.rows("SELECT count(*) FROM opportunities WHERE closed_ns IS NULL") == [(2,)]
+
+
+def test_the_journal_keeps_a_row_that_changes_often_once() -> None:
+    journal = Journal()
+    book = Book(RULES, pairs(1), journal, Counts(), lambda *_: 0.0)
+    book.apply([make_signal(0, 10)])
+    journal.drain({})
+    book.apply(make_signal(seq, 10) for seq in range(1, 100))
+    batch = journal.drain({})
+    assert (len(batch.rows), len(batch.progress), batch.last_seq, batch.applied) == (0, 1, 99, 100)
+
+
+def test_a_reader_cannot_write_and_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match="no such database"):
+        read_only(tmp_path / "tracker.db")
+    Database(tmp_path / "tracker.db", STREAM).close()
+    with (
+        contextlib.closing(read_only(tmp_path / "tracker.db")) as connection,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        connection.execute("DELETE FROM runs")
+    old = tmp_path / "old.db"
+    with contextlib.closing(sqlite3.connect(old, isolation_level=None)) as connection:
+        migrate(connection, 0, 1)
+    with pytest.raises(DatabaseError, match="older version"):
+        read_only(old)

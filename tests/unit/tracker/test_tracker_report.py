@@ -1,0 +1,270 @@
+"""The report's numbers against a plain recomputation of each, one opportunity at a time."""
+
+import contextlib
+import random
+import re
+import sqlite3
+import statistics
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tracker_bed import STREAM
+from typer.testing import CliRunner
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.errors import SpreadError
+from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.records import SIGNAL_LEG_LOST
+from spread_scanner.tracker import report, report_page
+from spread_scanner.tracker.book import PROBES_MS
+from spread_scanner.tracker.database import Database, read_only
+from spread_scanner.tracker.journal import Batch
+from spread_scanner.tracker.opportunity import COLUMNS, ProbeRow, Reason
+from spread_scanner.tracker.report import Life, half_life, survival
+from spread_scanner.tracker.report_cli import app, parse_since
+
+BASE_NS = 1_700_000_000 * NS_PER_S
+TEXT = {"symbol", "direction", "legs", "reason"}
+
+
+def random_rows(chance: random.Random, count: int) -> list[dict[str, Any]]:
+    rows = []
+    for number in range(1, count + 1):
+        row: dict[str, Any] = {name: ("" if name in TEXT else 0) for name in COLUMNS}
+        opened_ns = BASE_NS + chance.randrange(3_600) * NS_PER_S
+        life_ns = chance.randrange(1, 200) * 50 * NS_PER_MS
+        reason = chance.choice([*Reason, Reason.CONVERGED, Reason.CONVERGED, None])
+        exited = chance.random() < 0.7
+        row.update(
+            id=number,
+            symbol=f"C{chance.randrange(5)}-USDT",
+            direction=chance.choice(DIRECTIONS[:3]).label,
+            opened_ns=opened_ns,
+            last_seen_ns=opened_ns + life_ns,
+            ended_ns=opened_ns + life_ns if reason else None,
+            closed_ns=opened_ns + life_ns + NS_PER_S if reason else None,
+            reason=reason.value if reason else None,
+            first_exit_ns=opened_ns + chance.randrange(1, 50) * NS_PER_MS if exited else None,
+            flags=chance.choice([0, 0, 1, SIGNAL_LEG_LOST]),
+            enter_bps=10.0,
+            funding_bps=chance.choice([None, 1.0]),
+            entry_gross_bps=chance.uniform(30, 60),
+            entry_net_bps=chance.uniform(10, 20),
+            peak_net_bps=chance.uniform(20, 30),
+            entry_size_quote=chance.uniform(10, 1000),
+            signals=chance.randrange(1, 5),
+            samples=chance.randrange(100),
+            late=chance.randrange(5),
+            missed=chance.randrange(5),
+            lost=chance.randrange(5),
+            gaps=chance.randrange(2),
+            gap_ms=chance.uniform(0, 100),
+        )
+        rows.append(row)
+    return rows
+
+
+def random_probes(chance: random.Random, rows: list[dict[str, Any]]) -> list[ProbeRow]:
+    probes = []
+    for row in rows:
+        for after_ms in PROBES_MS:
+            fate = chance.random()
+            if fate < 0.1:
+                continue  # killed before it was taken
+            late_ns = None if fate < 0.2 else 1_000
+            net = None if fate < 0.3 else chance.uniform(-10, 20)
+            probes.append(ProbeRow(row["id"], after_ms, late_ns, None, net, None, None, 0))
+    return probes
+
+
+def store(path: Path, rows: list[dict[str, Any]], probes: list[ProbeRow]) -> None:
+    totals = {"signals": 77, "refused_full": 3}
+    whole = [tuple(row[name] for name in COLUMNS) for row in rows]
+    with contextlib.closing(Database(path, STREAM, BASE_NS)) as database:
+        database.write(Batch(whole, [], [], probes, 5, 6, totals), BASE_NS + NS_PER_S)
+
+
+def plain_half_life(lives: list[tuple[float, bool]]) -> float | None:
+    """Kaplan and Meier by the definition: at each ending, the share of those still at risk."""
+    alive = 1.0
+    for moment in sorted({ms for ms, _ in lives}):
+        at_risk = sum(ms >= moment for ms, _ in lives)
+        endings = sum(ms == moment and ended for ms, ended in lives)
+        alive *= 1 - endings / at_risk
+        if endings and alive <= 0.5 + 1e-9:
+            return moment
+    return None
+
+
+def check_group(group: report.Group, rows: list[dict[str, Any]], probes: list[ProbeRow]) -> None:
+    lives = [
+        (
+            ((row["ended_ns"] or row["last_seen_ns"]) - row["opened_ns"]) / NS_PER_MS,
+            row["reason"] == "converged",
+        )
+        for row in rows
+    ]
+    signal_lives = [
+        (life[0], False)
+        if row["first_exit_ns"] is None
+        else (
+            (row["first_exit_ns"] - row["opened_ns"]) / NS_PER_MS,
+            row["flags"] & SIGNAL_LEG_LOST == 0,
+        )
+        for row, life in zip(rows, lives, strict=True)
+    ]
+    converged = [ms for ms, ended in lives if ended]
+    assert group.opportunities == len(rows)
+    assert group.left_open == sum(row["closed_ns"] is None for row in rows)
+    assert sum(group.closed.values()) + group.left_open == len(rows)
+    assert group.closed["converged"] == len(converged)
+    assert group.life_ms_median == (statistics.median(converged) if converged else None)
+    assert group.half_life_ms == plain_half_life(lives)
+    assert group.signal_half_life_ms == plain_half_life(signal_lives)
+    for name, field in (
+        ("entry_gross_bps", group.entry_gross_bps_median),
+        ("entry_net_bps", group.entry_net_bps_median),
+        ("peak_net_bps", group.peak_net_bps_median),
+        ("entry_size_quote", group.size_quote_median),
+    ):
+        assert field == pytest.approx(statistics.median(row[name] for row in rows))
+    ids = {row["id"] for row in rows}
+    for standing in group.standing:
+        mine = [p for p in probes if p.opportunity_id in ids and p.after_ms == standing.after_ms]
+        taken = [p for p in mine if p.late_ns is not None]
+        good = [p for p in taken if p.net_bps is not None and p.net_bps >= 0]
+        better = [p for p in taken if p.net_bps is not None and p.net_bps >= 10.0]
+        assert (standing.taken, standing.missing) == (len(taken), len(rows) - len(taken))
+        assert (standing.not_negative, standing.over_enter) == (len(good), len(better))
+        assert standing.share_not_negative == (len(good) / len(taken) if taken else None)
+        assert standing.share_over_enter == (len(better) / len(taken) if taken else None)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_number_agrees_with_a_plain_recomputation(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    rows = random_rows(chance, chance.choice([1, 2, 17, 120]))
+    probes = random_probes(chance, rows)
+    store(tmp_path / "tracker.db", rows, probes)
+    since_ns = BASE_NS + chance.choice([0, 600]) * NS_PER_S
+    until_ns = BASE_NS + 3_000 * NS_PER_S
+    with contextlib.closing(read_only(tmp_path / "tracker.db")) as connection:
+        made = report.make(connection, since_ns, until_ns)
+
+    rows = [row for row in rows if since_ns <= row["opened_ns"] < until_ns]
+    if rows:
+        check_group(made.total, rows, probes)
+    assert {group.direction for group in made.directions} == {row["direction"] for row in rows}
+    for group in made.directions:
+        part = [row for row in rows if row["direction"] == group.direction]
+        check_group(group, part, probes)
+    assert sum(group.opportunities for group in made.pairs) == len(rows)
+    for group in made.pairs:
+        key = (group.direction, group.symbol)
+        check_group(group, [r for r in rows if (r["direction"], r["symbol"]) == key], probes)
+    for name in ("samples", "late", "missed", "lost", "gaps"):
+        assert getattr(made.quality, name) == sum(row[name] for row in rows)
+    assert made.quality.funding_unknown == sum(row["funding_bps"] is None for row in rows)
+    assert made.quality.run_totals == (
+        {"refused_full": 3, "signals": 77} if since_ns == BASE_NS else {}
+    )
+
+
+@given(lives=st.lists(st.tuples(st.integers(0, 20).map(float), st.booleans()), max_size=40))
+def test_the_half_life_is_kaplan_and_meiers(lives: list[tuple[float, bool]]) -> None:
+    made = [Life(*life) for life in lives]
+    curve = survival(made)
+
+    assert half_life(made) == plain_half_life(lives)
+    assert [share for _, share in curve] == sorted((s for _, s in curve), reverse=True)
+
+
+def test_lives_that_were_not_seen_to_end_make_the_half_life_longer_not_shorter() -> None:
+    ended = [Life(float(ms), True) for ms in (100, 200, 300)]
+
+    assert half_life(ended) == 200
+    assert half_life([*ended, Life(250.0, False), Life(400.0, False)]) == 300
+    assert half_life([Life(100.0, True), *[Life(50.0, False)] * 9]) == 100
+    assert half_life([Life(100.0, True), *[Life(500.0, False)] * 9]) is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 200])
+def test_the_page_is_whole_and_needs_nothing_from_elsewhere(tmp_path: Path, count: int) -> None:
+    chance = random.Random(3)
+    rows = random_rows(chance, count)
+    for row in rows:
+        row["symbol"] = "<b>&-USDT"
+    store(tmp_path / "tracker.db", rows, random_probes(chance, rows))
+    with contextlib.closing(read_only(tmp_path / "tracker.db")) as connection:
+        text = report_page.page(report.make(connection, 0, BASE_NS * 2))
+
+    assert text.count("<svg") == 4
+    assert not re.search(r"https?:|<script|<link|@import|url\(|\bsrc=", text)
+    assert "<b>&-USDT" not in text
+    assert ("&lt;b&gt;&amp;-USDT" in text) == (count > 0)
+    assert not re.search(r"\bnan\b", text.lower())
+
+
+def test_the_command_prints_tables_json_and_pages(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.db"
+    rows = random_rows(random.Random(1), 30)
+    store(path, rows, [])
+    run = CliRunner().invoke
+
+    shown = run(app, ["report", "--database", str(path)])
+    assert shown.exit_code == 0, shown.output
+    assert "By direction" in shown.output
+    numbers = run(app, ["report", "--database", str(path), "--json"])
+    assert msgspec.json.decode(numbers.output)["total"]["opportunities"] == 30
+    page = run(app, ["report", "--database", str(path), "--html", str(tmp_path / "a" / "r.html")])
+    assert page.exit_code == 0, page.output
+    assert (tmp_path / "a" / "r.html").read_text().startswith("<!doctype html>")
+    kept = run(app, ["report", "--database", str(path), "--folder", str(tmp_path / "reports")])
+    assert kept.exit_code == 0, kept.output
+    names = sorted(file.name for file in (tmp_path / "reports").iterdir())
+    assert [re.sub(r"\d{8}T\d{6}Z", "T", name) for name in names] == [
+        "latest.html",
+        "latest.json",
+        "report-T.html",
+        "report-T.json",
+    ]
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
+    run = CliRunner().invoke
+
+    missing = run(app, ["report", "--database", str(tmp_path / "no.db")])
+    assert missing.exit_code == 2
+    assert "no such database" in missing.output
+    bad = run(app, ["report", "--since", "yesterday", "--database", str(tmp_path / "no.db")])
+    assert bad.exit_code == 2
+    assert "cannot read the start of the period" in bad.output
+
+
+def test_the_start_of_the_period_is_a_span_or_a_moment() -> None:
+    now_ns = 1_700_000_000 * NS_PER_S
+
+    assert parse_since("all", now_ns) == 0
+    assert parse_since("90s", now_ns) == now_ns - 90 * NS_PER_S
+    assert parse_since("1.5h", now_ns) == now_ns - 5_400 * NS_PER_S
+    assert parse_since("7d", now_ns) == now_ns - 7 * 86_400 * NS_PER_S
+    assert parse_since("2023-11-14T22:13:20", 0) == now_ns
+    assert parse_since("2023-11-14T23:13:20+01:00", 0) == now_ns
+    with pytest.raises(SpreadError, match="cannot read"):
+        parse_since("7 days", now_ns)
+
+
+def test_a_report_while_the_tracker_writes_sees_one_moment(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.db"
+    store(path, random_rows(random.Random(2), 10), [])
+    writer = sqlite3.connect(path, isolation_level=None)
+    with contextlib.closing(writer), contextlib.closing(read_only(path)) as connection:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM opportunities")
+        assert report.make(connection, 0, BASE_NS * 2).total.opportunities == 10
+        writer.execute("COMMIT")
+        assert report.make(connection, 0, BASE_NS * 2).total.opportunities == 0

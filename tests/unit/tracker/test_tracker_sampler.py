@@ -1,0 +1,155 @@
+"""The grid under clocks that step and wake-ups that are late; what a look makes of two quotes."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tracker_bed import pair
+
+from spread_scanner.clock import NS_PER_MS, ManualClock, SessionClock
+from spread_scanner.schema.enums import QuoteFlag
+from spread_scanner.schema.records import QUOTE_DTYPE
+from spread_scanner.tracker.opportunity import FUTURES_FLAGS_SHIFT, LOST, SampleFlag
+from spread_scanner.tracker.sampler import Grid, Legs, looks
+
+STEP_NS = 200 * NS_PER_MS
+
+
+@given(
+    wakes=st.lists(st.floats(0, 3_000), max_size=40),
+    steps=st.lists(st.floats(-1e7, 1e7), max_size=40),
+)
+def test_the_grid_keeps_its_points_whatever_the_wall_clock_does(
+    wakes: list[float], steps: list[float]
+) -> None:
+    clock = ManualClock()
+    session = SessionClock(anchor_ns=1_700_000_000_000_000_321, clock=clock)
+    grid = Grid(STEP_NS, session.now_ns())
+    start_ns = session.now_ns()
+    points = []
+    for number, ms in enumerate(wakes):
+        clock.advance_ms(ms)
+        clock.step_wall_ms(steps[number] if number < len(steps) else 0)
+        now_ns = session.now_ns()
+        point_ns = grid.due(now_ns)
+        assert grid.due(now_ns) is None, "a point is due once"
+        assert now_ns < grid.next_ns <= now_ns + STEP_NS
+        if point_ns is not None:
+            assert 0 <= now_ns - point_ns < STEP_NS
+            points.append(point_ns)
+    assert all(point % STEP_NS == 0 and point > start_ns for point in points)
+    assert points == sorted(set(points))
+
+
+def test_a_late_wake_up_gets_the_newest_point_and_the_others_never() -> None:
+    grid = Grid(STEP_NS, 0)
+
+    assert grid.due(3 * STEP_NS + 7) == 3 * STEP_NS
+    assert grid.due(4 * STEP_NS - 1) is None
+    assert grid.due(4 * STEP_NS) == 4 * STEP_NS
+
+
+def quotes(*rows: tuple[float, float, float, float, int, int]) -> np.ndarray:
+    """(bid_px, bid_sz, ask_px, ask_sz, ts_recv, flags) each."""
+    made = np.zeros(len(rows), QUOTE_DTYPE)
+    for name, column in zip(
+        ("bid_px", "bid_sz", "ask_px", "ask_sz", "ts_recv", "flags"),
+        zip(*rows, strict=True),
+        strict=True,
+    ):
+        made[name] = column
+    return made
+
+
+def test_a_look_computes_what_entering_and_closing_would_earn() -> None:
+    spot = quotes((99.0, 2.0, 100.0, 3.0, 1_000, 0))
+    futures = quotes((101.0, 4.0, 102.0, 1.0, 2_000, int(QuoteFlag.NO_TS_EVENT)))
+
+    [look] = looks(spot, futures, now_ns=5_000)
+
+    assert look.gross_bps == pytest.approx(100.0)
+    assert look.exit_bps == pytest.approx(-300.0)
+    assert (look.size_quote, look.exit_size_quote) == (300.0, 102.0)
+    assert (look.spot_age_ns, look.fut_age_ns) == (4_000, 3_000)
+    assert look.flags == int(QuoteFlag.NO_TS_EVENT) << FUTURES_FLAGS_SHIFT
+    assert look.spot == (99.0, 2.0, 100.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        QuoteFlag.STALE,
+        QuoteFlag.SILENT,
+        QuoteFlag.LAGGING,
+        QuoteFlag.CROSSED,
+        QuoteFlag.BID_EMPTY,
+        QuoteFlag.ASK_EMPTY,
+    ],
+)
+def test_a_lost_leg_gives_no_spreads_but_keeps_what_stood_there(flag: QuoteFlag) -> None:
+    good = (99.0, 2.0, 100.0, 3.0, 1_000, 0)
+    bad = (99.0, 2.0, 100.0, 3.0, 1_000, int(flag))
+    found = looks(quotes(good, bad, good), quotes(bad, good, good), now_ns=5_000)
+
+    assert [look.gross_bps is None for look in found] == [True, True, False]
+    assert [look.exit_bps is None for look in found] == [True, True, False]
+    assert [look.size_quote is None for look in found] == [True, True, False]
+    assert found[0].flags & LOST == SampleFlag.FUTURES_LOST
+    assert found[1].flags & LOST == SampleFlag.SPOT_LOST
+    assert found[0].futures == (99.0, 2.0, 100.0, 3.0)
+
+
+def test_a_quote_that_was_never_written_has_no_age_and_no_numbers() -> None:
+    never = quotes((math.nan, math.nan, math.nan, math.nan, 0, int(QuoteFlag.STALE)))
+
+    [look] = looks(never, never, now_ns=5_000)
+
+    assert look.spot_age_ns is None
+    assert look.spot == (None, None, None, None)
+    assert look.flags & LOST == LOST
+
+
+class FakeStore:
+    """Quotes that say which cell they come from."""
+
+    def __init__(self, beats: dict[int, int]) -> None:
+        self.beats = beats
+        self.calls: list[tuple[int, list[int]]] = []
+
+    def read_many(self, source_id: int, ids: npt.NDArray[np.uint16]) -> np.ndarray:
+        self.calls.append((source_id, ids.tolist()))
+        rows: list[Any] = [(n + source_id / 100, 1.0, n + 1, 1.0, 10, 0) for n in ids.tolist()]
+        return quotes(*rows)
+
+    def heartbeat_mono_ns(self, source_id: int) -> int:
+        return self.beats.get(source_id, 0)
+
+
+def test_legs_are_read_one_call_per_source_in_the_order_of_the_pairs() -> None:
+    wanted = [pair(5, 0), pair(7, 4), pair(9, 0), pair(3, 11)]
+    store = FakeStore(dict.fromkeys(range(8), 1_000))
+
+    found = Legs(store, anchor_ns=0, heartbeat_ns_max=500).look(wanted, now_ns=1_200)
+
+    for one, look in zip(wanted, found, strict=True):
+        assert look.spot[0] == one.symbol_id + one.spot_source / 100
+        assert look.futures[0] == one.symbol_id + one.futures_source / 100
+    assert len(store.calls) == len({p.spot_source for p in wanted}) + len(
+        {p.futures_source for p in wanted}
+    )
+
+
+def test_the_quotes_of_a_feed_without_a_heartbeat_are_lost() -> None:
+    one = pair(5)
+    beats = {one.spot_source: 1_000, one.futures_source: 1_000}
+    legs = Legs(FakeStore(beats), anchor_ns=50_000, heartbeat_ns_max=500)
+
+    assert legs.look([one], now_ns=51_500)[0].flags & LOST == 0
+    assert legs.look([one], now_ns=51_501)[0].flags & LOST == LOST
+    beats[one.futures_source] = 0  # never beat at all
+    assert legs.look([one], now_ns=51_500)[0].flags & LOST == SampleFlag.FUTURES_LOST
+    assert legs.look([], now_ns=51_500) == []
