@@ -88,10 +88,21 @@ def occurrences(data: bytes, text: bytes) -> Iterator[int]:
         at = data.find(text, at + 1)
 
 
-class Block:
-    """Prebuilt frames of one connection's listings."""
+Shift = Callable[[Listing, int], int]
 
-    def __init__(self, listings: list[Listing], frames_min: int, binary: bool) -> None:
+
+def calm(_listing: Listing, round_number: int) -> int:
+    """A tick up or down from round to round: no spread opens."""
+    return (0, 1, 0, -1)[round_number % 4]
+
+
+class Block:
+    """Prebuilt frames of one connection's listings; `shift` moves a quote's prices, in ticks."""
+
+    def __init__(
+        self, listings: list[Listing], frames_min: int, binary: bool, shift: Shift = calm
+    ) -> None:
+        self._shift = shift
         self.built: list[Built] = []
         self.cycle = 0
         self._binary = binary
@@ -120,8 +131,8 @@ class Block:
         self._stamped_ms = ts_ms
 
     def _quote(self, listing: Listing, round_number: int, ts_ms: int) -> tuple[Tick, Built]:
-        """Base quote, a tick up or down and another size each round; widths do not change."""
-        shift = (0, 1, 0, -1)[round_number % 4]
+        """The base quote, shifted, and another size each round."""
+        shift = self._shift(listing, round_number)
         bid, ask = listing.bid_ticks + shift, listing.ask_ticks + shift
         built = Built(
             listing,
