@@ -6,7 +6,7 @@ cannot be stood behind is shown as stale, with its last numbers.
 """
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -127,10 +127,11 @@ def top(rows: np.ndarray, count: int) -> np.ndarray:
     """The highest net spreads that can be stood behind."""
     usable = rows[rows["usable"] & np.isfinite(rows["net_bps"])]
     highest_first = np.argsort(-usable["net_bps"], kind="stable")
-    return usable.take(highest_first[:count])
+    best: np.ndarray = usable[highest_first[:count]]
+    return best
 
 
-def board_row(row: np.void, symbols: dict[int, str]) -> dict[str, object]:
+def board_row(row: np.void, symbols: dict[int, str]) -> dict[str, Any]:
     """A row as a plain dict, with names for its numbers."""
     return {
         "symbol": symbols.get(int(row["symbol_id"]), f"#{int(row['symbol_id'])}"),

@@ -1,27 +1,57 @@
-"""The commands that only look: status, signals, why, watch, report, decode, doctor."""
+"""The commands that only look: status, watch, signals, why, report, decode, doctor."""
 
+import os
+import subprocess
+import sys
 import time
+from collections import Counter
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spread_scanner import config
+from spread_scanner.errors import SpreadError, TableError
+from spread_scanner.ops.children import command_of
 from spread_scanner.ops.console import (
     EXIT_CODES,
     EXIT_DONE,
     EXIT_FAILED,
     Json,
+    grid,
     people,
     print_json,
 )
 from spread_scanner.ops.status import Status, staying, switches
-from spread_scanner.shm import Control, Health
+from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.symbology import tables
+
+TRACKER = "spread-tracker"
+FOLLOW_EVERY_S = 0.1
+
+
+class UnknownSource(SpreadError):
+    """A source that does not exist."""
+
+
+class UnreadableFile(SpreadError):
+    """A file that cannot be read."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for name, command in (("status", status),):
-        app.command(name, epilog=EXIT_CODES)(command)
+    for name, command in (
+        ("status", status),
+        ("watch", watch),
+        ("signals", signals),
+        ("why", why),
+        ("report", report),
+        ("decode", decode),
+        ("doctor", doctor),
+    ):
+        settings = {"ignore_unknown_options": True} if name == "report" else None
+        app.command(name, epilog=EXIT_CODES, context_settings=settings)(command)
 
 
 def status(
@@ -63,3 +93,145 @@ def status(
         if unwell:
             console.print(f"Unwell: {', '.join(unwell)}", style="bold red")
     raise typer.Exit(EXIT_FAILED if unwell else EXIT_DONE)
+
+
+def watch(
+    symbol: Annotated[str, typer.Option(help="Show only symbols that contain this.")] = "",
+) -> None:
+    """All spreads, live and full-screen: sort, filter, pause, a sparkline of the selected pair."""
+    from spread_scanner.ops.watch import Watch
+
+    settings = config.load()
+    loaded = tables.load(settings.generated_dir)
+    with PriceStore.attach(settings.config.system.namespace) as store:
+        Watch(settings, loaded, store, symbol).run()
+
+
+def signals(
+    count: Annotated[int, typer.Option("--last", "-n", help="How many past ones.", min=0)] = 20,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C or the system ends.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """The engine's last signals, as they stand in the ring. With --json --follow one a line."""
+    from spread_scanner.ops.signal_tail import SignalTail, signal_row
+
+    settings = config.load()
+    symbols = _symbol_names(settings)
+    with SignalTail.attach(settings.config.system.namespace, last=count) as tail:
+        rows = [signal_row(record, symbols) for record in tail.take()] if count else []
+        if as_json and not follow:
+            print_json(rows)
+            return
+        if not as_json:
+            people().print(_SIGNAL_HEADING, style="bold")
+        while True:
+            for row in rows:
+                if as_json:
+                    print_json(row)
+                else:
+                    people().print(_signal_line(row))
+            if not follow or tail.retired:
+                return
+            time.sleep(FOLLOW_EVERY_S)
+            rows = [signal_row(record, symbols) for record in tail.take()]
+
+
+_SIGNAL_HEADING = (
+    f"{'seq':>8}  {'kind':8} {'symbol':14} {'direction':16} {'net':>8} {'gross':>8} "
+    f"{'size':>10} {'ages ms':>14}"
+)
+
+
+def _signal_line(row: dict[str, object]) -> str:
+    ages = f"{row['spot_age_ms']:,.0f} / {row['fut_age_ms']:,.0f}"
+    return (
+        f"{row['seq']:>8}  {row['kind']:8} {row['symbol']:14} {row['direction']:16} "
+        f"{row['net_bps']:8.1f} {row['gross_bps']:8.1f} {row['size_quote']:10,.0f} {ages:>14}"
+    )
+
+
+def _symbol_names(settings: config.Settings) -> dict[int, str]:
+    try:
+        return tables.load(settings.generated_dir).symbol_names()
+    except TableError:
+        return {}  # the signals are worth more than their names
+
+
+def why(
+    symbol: Annotated[str, typer.Argument(help="For example BTC-USDT.")],
+    direction: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+    last: Annotated[int, typer.Option(help="How many decisions.", min=1)] = 5,
+    as_json: Json = False,
+) -> None:
+    """Why a spread gave a signal, or gave none: gross, fees, funding, size, ages, verdict."""
+    from spread_scanner.ops import why as explanation
+
+    answer = explanation.ask(config.load(), symbol, direction, last)
+    if as_json:
+        print_json(answer._asdict())
+        return
+    console = people()
+    for line in explanation.lines(answer):
+        console.print(line)
+
+
+def report(context: typer.Context, as_json: Json = False) -> None:
+    """How many opportunities there were and how long they stood; options as spread-tracker's:
+    --since 24h, --html FILE, --json."""
+    arguments = [*command_of(TRACKER), "report", *context.args, *(["--json"] if as_json else [])]
+    raise typer.Exit(subprocess.run(arguments, check=False, env=dict(os.environ)).returncode)
+
+
+def decode(
+    file: Annotated[Path, typer.Argument(help="Recorded frames; - for stdin.")],
+    source: Annotated[str, typer.Option(help="Whose frames they are.")],
+    with_tables: Annotated[
+        bool, typer.Option("--tables", help="Normalise by the tables in force.")
+    ] = False,
+) -> None:
+    """Recorded frames to normalised quotes, one JSON object a line; what was skipped to stderr."""
+    from spread_scanner.exchanges.decode import decode_lines, frames_in
+
+    if source not in SOURCE_BY_LABEL:
+        raise UnknownSource("no such source", source=source, allowed=", ".join(SOURCE_BY_LABEL))
+    named = SOURCE_BY_LABEL[source]
+    scales = None
+    if with_tables:
+        listed = tables.load(config.load().generated_dir).of_source(named.source_id)
+        scales = {row.exchange_symbol: (row.symbol_id, row.px_div, row.sz_mul) for row in listed}
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise UnreadableFile(f"cannot be read: {error.strerror}", file=file) from None
+    skipped: Counter[str] = Counter()
+    count = 0
+    for row in decode_lines(named, frames_in(named, data), scales, skipped):
+        print_json(row)
+        count += 1
+    left_out = ", ".join(f"{number} {reason}" for reason, number in skipped.items()) or "none"
+    sys.stderr.write(f"{count} quotes; skipped: {left_out}\n")
+
+
+def doctor(
+    offline: Annotated[bool, typer.Option("--offline", help="Do not call the exchanges.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Machine, limits, shared memory, clocks, settings, exchanges: what is wrong and what to do."""
+    from spread_scanner.ops.doctor import FAIL, examine
+
+    checks = examine(reach=not offline)
+    failed = [check.name for check in checks if check.result == FAIL]
+    if as_json:
+        print_json({"ok": not failed, "failed": failed, "checks": checks})
+    else:
+        console = people()
+        styles = {"ok": "green", "warn": "yellow", FAIL: "bold red"}
+        table = grid("", ["", "check", "found", "what to do"], [])
+        for check in checks:
+            table.add_row(
+                f"[{styles[check.result]}]{check.result}[/]", check.name, check.found, check.advice
+            )
+        console.print(table)
+    raise typer.Exit(EXIT_FAILED if failed else EXIT_DONE)

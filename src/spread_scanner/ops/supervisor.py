@@ -33,7 +33,8 @@ DISCOVERY = "pair-discovery"
 DISCOVERY_PARTIAL = 3  # some exchange could not be reached; tables were written all the same
 TICK_S = 0.02
 START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 2.6
+STOP_TIMEOUT_S = 2.8
+STEP_RESERVE_S = 0.8
 HANG_S_MIN = 10.0
 EVENTS_KEPT = 200
 
@@ -148,10 +149,9 @@ class Supervisor:
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
         if self._process is not None:
             self._process.state(ProcessState.STOPPING)
-        for step in reversed(self._stages):
-            # Each step gets at most half of what is left, so that one that hangs leaves time.
-            left_s = deadline_s - time.monotonic()
-            step_deadline_s = deadline_s - left_s / 2
+        for number, step in reversed(list(enumerate(self._stages))):
+            # What is left is theirs, less a little for each step that is still to come.
+            step_deadline_s = deadline_s - number * STEP_RESERVE_S
             self.killed += end_all([self.children[name] for name in step], step_deadline_s)
         if self.killed:
             self._log.warning("killed, as they did not stop in time", processes=self.killed)
