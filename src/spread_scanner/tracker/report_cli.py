@@ -7,12 +7,14 @@ to report from.
 import os
 import re
 import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -21,8 +23,15 @@ from spread_scanner.clock import NS_PER_S, SystemClock
 from spread_scanner.errors import SpreadError
 from spread_scanner.tracker import database, report, report_page
 from spread_scanner.tracker.report import Group, Report
+from spread_scanner.tracker.report_page import (
+    LIFE_HEADINGS,
+    WORTH_HEADINGS,
+    life_cells,
+    worth_cells,
+)
 
 PAIRS_SHOWN = 20
+PIPE_WIDTH = 120
 REPORTS_KEPT = 24 * 7
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -70,7 +79,8 @@ def report_command(
     if json:
         sys.stdout.write(msgspec.json.encode(made).decode() + "\n")
     elif html is None and folder is None:
-        show(made, Console())
+        # Into a pipe there is no width to fit; take one that every table fits in.
+        show(made, Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))
 
 
 def parse_since(text: str, now_ns: int) -> int:
@@ -115,21 +125,35 @@ def _keep(folder: Path, made: Report) -> None:
 def show(made: Report, console: Console) -> None:
     """The report as tables."""
     console.print(f"Opportunities opened {report_page.period(made)}")
-    console.print(_table("In all", [made.total]))
-    console.print(_table("By direction", made.directions))
-    console.print(_table(f"By pair (the {PAIRS_SHOWN} most frequent)", made.pairs[:PAIRS_SHOWN]))
-    quality = Table(title="How far to trust this", show_header=False, title_justify="left")
+    groups = [made.total, *made.directions]
+    console.print(_table("Lives", LIFE_HEADINGS, groups, life_cells))
+    console.print(
+        _table("Worth (medians; share still not negative)", WORTH_HEADINGS, groups, worth_cells)
+    )
+    often = made.pairs[:PAIRS_SHOWN]
+    title = f"The {len(often)} most frequent pairs"
+    console.print(_table(f"{title}: lives", LIFE_HEADINGS, often, life_cells))
+    console.print(_table(f"{title}: worth", WORTH_HEADINGS, often, worth_cells))
+    quality = Table(
+        box=box.SIMPLE, title="How far to trust this", show_header=False, title_justify="left"
+    )
     for name, value in report_page.quality_rows(made):
         quality.add_row(name, value)
     console.print(quality)
 
 
-def _table(title: str, groups: list[Group]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for number, heading in enumerate(report_page.HEADINGS):
-        table.add_column(heading, justify="left" if number == 0 else "right")
+def _table(
+    title: str,
+    headings: Sequence[str],
+    groups: Sequence[Group],
+    cells: Callable[[Group], list[str]],
+) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("")
+    for heading in headings:
+        table.add_column(heading, justify="right")
     for group in groups:
-        table.add_row(*report_page.cells(group))
+        table.add_row(report_page.name_of(group), *cells(group))
     return table
 
 

@@ -15,8 +15,7 @@ from spread_scanner.tracker.report import DEFINITIONS, Group, Report, Standing
 
 PAIRS_SHOWN = 100
 BINS = 40
-HEADINGS = (
-    "",
+LIFE_HEADINGS = (
     "opened",
     "open",
     "converged",
@@ -26,14 +25,16 @@ HEADINGS = (
     "half-life",
     "median life",
     "signal half-life",
+)
+WORTH_HEADINGS = (
     "gross bps",
     "net bps",
     "peak net bps",
     "size",
-    "50 ms",
-    "100 ms",
-    "250 ms",
-    "500 ms",
+    "stands 50 ms",
+    "stands 100 ms",
+    "stands 250 ms",
+    "stands 500 ms",
 )
 
 _STYLE = """
@@ -42,7 +43,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --line: #30363d;
   --paper: #0d1117; --panel: #161b22; --one: #58a6ff; --two: #d9a03f; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
+  max-width: 1280px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 p.soft, dd, figcaption { color: var(--soft); } dt { font-weight: 600; } dd { margin: 0 0 .5rem; }
 .tiles { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.25rem 0; }
@@ -50,14 +51,16 @@ p.soft, dd, figcaption { color: var(--soft); } dt { font-weight: 600; } dd { mar
   padding: .6rem 1rem; min-width: 8.5rem; }
 .tile b { display: block; font-size: 1.4rem; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--soft); font-size: .85rem; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 1rem; }
+.plots { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); }
 figure { margin: 0; background: var(--panel); border: 1px solid var(--line); border-radius: 8px;
   padding: .75rem; } figcaption { font-size: .85rem; }
-svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font-size: 11px; }
+svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font-size: 10px; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; width: 100%; }
-th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right;
+th, td { padding: .3rem .4rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; font-variant-numeric: tabular-nums; }
-th { color: var(--soft); font-weight: 600; } th:first-child, td:first-child { text-align: left; }
+th { color: var(--soft); font-weight: 600; white-space: normal; vertical-align: bottom; }
+table.narrow { width: auto; } th:first-child, td:first-child { text-align: left; }
 """
 
 
@@ -168,10 +171,10 @@ def _hours(opened_ns: Sequence[int]) -> tuple[list[int], list[float]]:
 
 
 def _table(groups: Iterable[Group]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in HEADINGS)
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("", *LIFE_HEADINGS, *WORTH_HEADINGS))
+    lines = ([name_of(group), *life_cells(group), *worth_cells(group)] for group in groups)
     rows = (
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(group)) + "</tr>"
-        for group in groups
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines
     )
     body = "".join(rows)
     return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
@@ -179,15 +182,18 @@ def _table(groups: Iterable[Group]) -> str:
 
 def _plain_table(rows: Iterable[tuple[str, str]]) -> str:
     lines = (f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in rows)
-    return f"<table>{''.join(lines)}</table>"
+    return f'<table class="narrow">{"".join(lines)}</table>'
 
 
-def cells(group: Group) -> list[str]:
-    """One line of the tables, under HEADINGS. Shares are those not negative."""
-    name = " ".join(part for part in (group.direction, group.symbol) if part) or "all"
+def name_of(group: Group) -> str:
+    """What a group is called."""
+    return " ".join(part for part in (group.direction, group.symbol) if part) or "all"
+
+
+def life_cells(group: Group) -> list[str]:
+    """How many there were and how long they lived, under LIFE_HEADINGS."""
     closed = group.closed
     return [
-        name,
         f"{group.opportunities:,}",
         f"{group.left_open:,}",
         f"{closed['converged']:,}",
@@ -197,6 +203,12 @@ def cells(group: Group) -> list[str]:
         duration(group.half_life_ms),
         duration(group.life_ms_median),
         duration(group.signal_half_life_ms),
+    ]
+
+
+def worth_cells(group: Group) -> list[str]:
+    """What they were worth, medians, and the share not negative later, under WORTH_HEADINGS."""
+    return [
         bps(group.entry_gross_bps_median),
         bps(group.entry_net_bps_median),
         bps(group.peak_net_bps_median),

@@ -217,7 +217,7 @@ def test_the_command_prints_tables_json_and_pages(tmp_path: Path) -> None:
 
     shown = run(app, ["report", "--database", str(path)])
     assert shown.exit_code == 0, shown.output
-    assert "By direction" in shown.output
+    assert "most frequent pairs" in shown.output
     numbers = run(app, ["report", "--database", str(path), "--json"])
     assert msgspec.json.decode(numbers.output)["total"]["opportunities"] == 30
     page = run(app, ["report", "--database", str(path), "--html", str(tmp_path / "a" / "r.html")])
