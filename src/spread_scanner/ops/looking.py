@@ -18,7 +18,6 @@ from spread_scanner.ops.console import (
     EXIT_DONE,
     EXIT_FAILED,
     Json,
-    grid,
     people,
     print_json,
 )
@@ -86,7 +85,7 @@ def status(
         )
     else:
         console = people()
-        console.print(processes_table(views))
+        console.print(processes_table(views, console.width))
         on = [f"{name}: {value}" for name, value in switched.items() if value]
         if on:
             console.print(f"Switched by the operator: {'; '.join(on)}", style="bold yellow")
@@ -228,10 +227,9 @@ def doctor(
     else:
         console = people()
         styles = {"ok": "green", "warn": "yellow", FAIL: "bold red"}
-        table = grid("", ["", "check", "found", "what to do"], [])
         for check in checks:
-            table.add_row(
-                f"[{styles[check.result]}]{check.result}[/]", check.name, check.found, check.advice
-            )
-        console.print(table)
+            style = styles[check.result]
+            console.print(f"[{style}]{check.result:4}[/]  {check.name:26} {check.found}")
+            if check.advice:
+                console.print(f"      {'':26} -> {check.advice}", style="italic")
     raise typer.Exit(EXIT_FAILED if failed else EXIT_DONE)

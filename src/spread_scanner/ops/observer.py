@@ -15,7 +15,7 @@ from spread_scanner.errors import SegmentError, TableError
 from spread_scanner.ops.board import Board
 from spread_scanner.ops.opportunities import Opportunities, OpportunityRow
 from spread_scanner.ops.signal_tail import SignalTail
-from spread_scanner.ops.status import ProcessView, Status, stage_latencies
+from spread_scanner.ops.status import ProcessView, Stages, Status, stage_buckets, stage_latencies
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.symbology import tables
@@ -49,6 +49,7 @@ class Observer:
         self._kept_count = 0
         self._board: Board | None = None
         self._tables_checked_s = 0.0
+        self._stages_before: Stages = {}
 
     def _attach(self) -> None:
         self._stack.close()
@@ -113,6 +114,10 @@ class Observer:
             if self.settings.exchanges[source.label].enabled
         )
 
+    def begin(self) -> None:
+        """Latencies of the summary are counted from here on: before, everything was starting."""
+        self._stages_before = stage_buckets(self.health)
+
     def summary(self) -> Summary:
         """The counts so far; `look` first."""
         return Summary(
@@ -121,7 +126,7 @@ class Observer:
             signals=self.status.counters("spread-engine").get("signals", 0),
             opportunities=self.status.counters("spread-tracker").get("opened", 0),
             drops=self.tail.dropped + self.status.counters("spread-tracker").get("rows_dropped", 0),
-            latency_us=stage_latencies(self.health),
+            latency_us=stage_latencies(stage_buckets(self.health), self._stages_before),
         )
 
     def last_opportunities(self, count: int) -> list[OpportunityRow]:

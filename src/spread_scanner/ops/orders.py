@@ -60,7 +60,7 @@ def await_answers(control: Control, settings: Settings, did: str, generation: in
         generation=generation,
         answered_us={
             ack.process: None if math.isnan(ack.latency_us) else round(ack.latency_us, 1)
-            for ack in acks
+            for ack in sorted(acks, key=lambda ack: names.index(ack.process))
         },
         silent=silent,
         dead=[name for name in missing if name not in silent],

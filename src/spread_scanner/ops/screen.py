@@ -4,6 +4,7 @@ Drawn by the supervisor's own loop (no refresh thread: children die with the thr
 them), on the terminal's second page, so that the first one is as it was afterwards.
 """
 
+import math
 import time
 from typing import Self
 
@@ -34,6 +35,7 @@ STATE_STYLES = {
     "absent": "dim",
     "stopped": "dim",
 }
+SHOWN_RATES = {"messages": "msg", "evaluations": "eval", "signals": "sig", "samples": "smp"}
 
 
 class Screen:
@@ -66,7 +68,12 @@ class Screen:
         page = Layout()
         page.split_column(
             Layout(self._header(observer, note), size=2),
-            Layout(Panel(processes_table(views), title="processes", title_align="left"), size=16),
+            Layout(
+                Panel(
+                    processes_table(views, size.width - 4), title="processes", title_align="left"
+                ),
+                size=16,
+            ),
             Layout(name="lower"),
         )
         room = max(size.height - 18 - 3, 1)
@@ -97,31 +104,63 @@ class Screen:
         return Group(first, Text.from_markup(note or "[dim]Ctrl-C ends it[/dim]"))
 
 
-def processes_table(views: list[ProcessView]) -> Table:
-    """A line per process; the screen and `spread-ctl status` share it."""
-    table = grid(
-        "",
-        ["process", "state", "heartbeat>", "rates", "drops>", "skips>", "p50 us>", "p99 us>",
-         "starts>", "tables>", "note"],
-        [],
-    )  # fmt: skip
+# The process table's columns: title, width, and how soon it gives way on a narrow terminal.
+_COLUMNS = (
+    ("process", 20, 0),
+    ("state", 8, 0),
+    ("heartbeat>", 9, 1),
+    ("rates", 26, 1),
+    ("drops>", 6, 2),
+    ("skips>", 6, 3),
+    ("p50 us>", 8, 2),
+    ("p99 us>", 9, 2),
+    ("starts>", 6, 3),
+    ("tables>", 6, 3),
+)
+
+
+def processes_table(views: list[ProcessView], width: int) -> Table:
+    """A line per process; the screen and `spread-ctl status` share it. Fits a width."""
+    level = 3
+    while level and _width(level) > width:
+        level -= 1
+    kept = [number for number, column in enumerate(_COLUMNS) if column[2] <= level]
+    note_width = width - _width(level) - 2
+    titles = [_COLUMNS[number][0] for number in kept]
+    table = grid("", [*titles, "note"] if note_width >= 10 else titles, [])
     for view in views:
-        age = view.heartbeat_age_ms
-        one_shot = view.state in ("stopped", "absent")
-        table.add_row(
-            view.process,
-            Text(view.state, style=STATE_STYLES.get(view.state, "")),
-            "-" if age is None or one_shot else f"{age:,.0f} ms",
-            "  ".join(f"{rate:,.0f} {label}/s" for label, rate in view.rates_per_s.items()),
-            f"{view.drops:,}",
-            f"{view.skips:,}",
-            "-" if view.p50_us != view.p50_us else f"{view.p50_us:,.1f}",
-            "-" if view.p99_us != view.p99_us else f"{view.p99_us:,.1f}",
-            str(view.starts),
-            str(view.generation or "-"),
-            view.message,
-        )
+        cells = _process_cells(view)
+        row: list[str | Text] = [cells[number] for number in kept]
+        if note_width >= 10:
+            row.append(Text(view.message[:note_width], style="dim"))
+        table.add_row(*row)
     return table
+
+
+def _width(level: int) -> int:
+    return sum(width + 2 for _, width, gives_way in _COLUMNS if gives_way <= level)
+
+
+def _process_cells(view: ProcessView) -> list[str | Text]:
+    age = view.heartbeat_age_ms
+    idle = view.state in ("stopped", "absent")
+    rates = [
+        f"{view.rates_per_s[label]:,.0f} {short}/s"
+        for label, short in SHOWN_RATES.items()
+        if label in view.rates_per_s
+    ]
+    return [
+        view.process,
+        Text(view.state, style=STATE_STYLES.get(view.state, "")),
+        "-" if age is None or idle else f"{age:,.0f} ms",
+        "  ".join(rates),
+        f"{view.drops:,}",
+        f"{view.skips:,}",
+        "-" if math.isnan(view.p50_us) else f"{view.p50_us:,.1f}",
+        "-" if math.isnan(view.p99_us) else f"{view.p99_us:,.1f}",
+        str(view.starts),
+        str(view.generation or "-"),
+    ]
 
 
 def _spreads(observer: Observer | None, room: int) -> RenderableType:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from spread_scanner.config import Settings
-from spread_scanner.schema.counters import histograms_of
 from spread_scanner.schema.enums import PROCESSES, SOURCE_BY_LABEL, ProcessState
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
@@ -150,23 +149,27 @@ def _state(row: ProcessHealth) -> str:
     return row.state.name.lower()
 
 
-def stage_latencies(health: Health) -> dict[str, dict[str, float]]:
-    """Latency percentiles in us per stage of the pipeline, feeds added up."""
-    sums: dict[str, np.ndarray] = {}
+Stages = dict[str, np.ndarray]
+
+
+def stage_buckets(health: Health) -> Stages:
+    """The histograms of the pipeline's stages so far, feeds added up."""
+    sums: Stages = {}
     for process in health.names():
-        buckets = health.buckets(process)
-        for histogram in histograms_of(process):
-            counted = buckets[histogram.label]
-            sums[histogram.label] = sums.get(histogram.label, 0) + counted
+        for label, counted in health.buckets(process).items():
+            sums[label] = sums[label] + counted if label in sums else counted
+    return sums
+
+
+def stage_latencies(until: Stages, since: Stages) -> dict[str, dict[str, float]]:
+    """Percentiles in us per stage, of what was counted between two looks."""
     stages = {}
-    for label, counted in sums.items():
-        read = latency(counted)
+    for label, counted in until.items():
+        read = latency(counted - since[label] if label in since else counted)
+        names = [f"p{percentile:g}" for percentile in PERCENTILES]
         stages[label] = {
             "count": float(read.total),
-            **{
-                f"p{percentile:g}": ns / 1e3
-                for percentile, ns in zip(PERCENTILES, read.percentiles_ns, strict=True)
-            },
+            **dict(zip(names, [ns / 1e3 for ns in read.percentiles_ns], strict=True)),
             "max": read.max_ns / 1e3,
         }
     return stages

@@ -75,6 +75,7 @@ class Run:
                 supervisor.start()
                 observer = self._watched()
                 self._until(observer.subscribed, SUBSCRIBED_TIMEOUT_S)
+                observer.begin()
                 begin_ns = time.monotonic_ns()
                 self._until(lambda: False, self._options.seconds)
                 end_ns = time.monotonic_ns()

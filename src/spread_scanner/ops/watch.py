@@ -13,6 +13,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.coordinate import Coordinate
 from textual.widgets import DataTable, Footer, Input, Sparkline, Static
 
 from spread_scanner.config import Settings
@@ -26,8 +27,18 @@ from spread_scanner.symbology.tables import Tables
 REFRESH_S = 0.5
 TABLES_EVERY = 20  # refreshes
 HISTORY = 240
-ROWS_MAX = 200
-COLUMNS = ("symbol", "direction", "net bps", "gross bps", "exit bps", "enter", "size", "age ms", "")
+ROWS_MAX = 100
+COLUMNS = {
+    "symbol": 14,
+    "direction": 16,
+    "net bps": 9,
+    "gross bps": 9,
+    "exit bps": 9,
+    "enter": 6,
+    "size": 12,
+    "age ms": 9,
+    "": 5,
+}
 
 Pair = tuple[int, int]  # (direction id, symbol id)
 
@@ -39,9 +50,10 @@ class Watch(App[None]):
     #summary { height: 1; padding: 0 1; background: $panel; }
     #filter { display: none; height: 3; }
     #filter.shown { display: block; }
-    #history { height: 5; padding: 0 1; }
+    #board { height: 1fr; }
+    #history { height: 4; padding: 0 1; background: $panel; }
     #chosen { width: 44; }
-    #spark { height: 4; width: 1fr; }
+    #spark { height: 3; width: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit"),
@@ -70,6 +82,7 @@ class Watch(App[None]):
         self._all = False
         self._refreshes = 0
         self._shown: list[Pair] = []
+        self._drawn: list[list[Text]] = []
         self._chosen: Pair | None = None
         self._history: dict[Pair, deque[float]] = {}
         self._rows = self._board.rows()
@@ -86,8 +99,8 @@ class Watch(App[None]):
     def on_mount(self) -> None:
         self.title = "spread-ctl watch"
         table = self._table()
-        for column in COLUMNS:
-            table.add_column(column, key=column)
+        for column, width in COLUMNS.items():
+            table.add_column(column, key=column, width=width)
         table.focus()
         self._tick()
         self.set_interval(REFRESH_S, self._tick)
@@ -109,7 +122,7 @@ class Watch(App[None]):
     def action_search(self) -> None:
         field = self.query_one("#filter", Input)
         field.add_class("shown")
-        field.focus()
+        self.call_after_refresh(field.focus)  # what is not shown yet cannot have the focus
 
     def action_clear(self) -> None:
         field = self.query_one("#filter", Input)
@@ -134,9 +147,10 @@ class Watch(App[None]):
         self._table().focus()
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+        """The cursor chooses a pair, and the pair stays chosen wherever it moves to."""
         if 0 <= event.cursor_row < len(self._shown):
             self._chosen = self._shown[event.cursor_row]
-            self._draw_chosen()
+            self._draw()
 
     # --- drawing
 
@@ -193,24 +207,30 @@ class Watch(App[None]):
         return np.where(np.isnan(keys), low, keys) if keys.dtype.kind == "f" else keys
 
     def _draw(self) -> None:
+        """Rows are places: their cells change, the cursor and the scroll position stay."""
         rows = self._chosen_rows()
         self._draw_summary(rows)
         table = self._table()
-        at, offset = table.cursor_row, table.scroll_offset
-        table.clear()
-        self._shown = []
-        for row in rows[:ROWS_MAX]:
-            self._shown.append((int(row["direction_id"]), int(row["symbol_id"])))
-            table.add_row(*self._cells(row))
-        # The cursor stays with its pair as the order changes round it.
-        if self._chosen in self._shown:
-            at = self._shown.index(self._chosen)
-        if self._shown:
-            table.move_cursor(row=min(at, len(self._shown) - 1), animate=False, scroll=False)
-            table.scroll_to(y=offset.y, animate=False)
+        shown = rows[:ROWS_MAX]
+        self._shown = [(int(row["direction_id"]), int(row["symbol_id"])) for row in shown]
+        for _ in range(len(self._drawn), len(shown)):
+            table.add_row(*[""] * len(COLUMNS))
+            self._drawn.append([Text("")] * len(COLUMNS))
+        while len(self._drawn) > len(shown):
+            table.remove_row(table.coordinate_to_cell_key(Coordinate(len(self._drawn) - 1, 0))[0])
+            self._drawn.pop()
+        for number, row in enumerate(shown):
+            cells = self._cells(row)
+            for column, cell in enumerate(cells):
+                if cell != self._drawn[number][column]:
+                    table.update_cell_at(Coordinate(number, column), cell)
+            self._drawn[number] = cells
+        if self._chosen is None and self._shown:
+            self._chosen = self._shown[0]
         self._draw_chosen()
 
-    def _cells(self, row: np.void) -> list[str | Text]:
+    def _cells(self, row: np.void) -> list[Text]:
+        pair = (int(row["direction_id"]), int(row["symbol_id"]))
         style = "dim" if not row["usable"] else ""
         if row["usable"] and row["net_bps"] >= row["enter_bps"]:
             style = "bold green"
@@ -224,7 +244,7 @@ class Watch(App[None]):
             f"{row['enter_bps']:6.1f}",
             f"{row['size_quote']:12,.0f}",
             f"{age_ms:9,.0f}" if age_ms < 1e9 else "never",
-            "" if row["usable"] else "stale",
+            "◀" if pair == self._chosen else "" if row["usable"] else "stale",
         ]
         return [Text(text, style=style) for text in texts]
 

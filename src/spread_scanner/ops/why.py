@@ -107,8 +107,8 @@ def lines(answer: Answer) -> Iterator[str]:
         yield from _waterfall(answer.symbol, one)
     if not answer.evaluations:
         yield f"[bold]{answer.symbol}[/bold]: no evaluation over a threshold is kept."
-    for row in answer.quarantined:
-        yield f"Quarantined in {row['direction']}: {row['reason']}"
+    for kept_out in answer.quarantined:
+        yield f"Quarantined in {kept_out['direction']}: {kept_out['reason']}"
     if answer.now:
         yield "\n[bold]now[/bold]"
     for row in sorted(answer.now, key=lambda row: -_or_low(row["net_bps"])):
