@@ -1,49 +1,82 @@
 #!/usr/bin/env bash
-# Installs spread-scanner on a server, again and again with the same result.
+# Installs spread-scanner on a server; a second run changes nothing.
 #
 #   sudo deploy/setup.sh              install or upgrade
 #   sudo deploy/setup.sh --dry-run    say what would be done, change nothing
 #   sudo deploy/setup.sh --uninstall  remove it; settings and data stay unless --purge is given too
 #
-# What it makes: user "spread", /opt/spread-scanner/venv from a wheel of this checkout (or --wheel
-# FILE), /etc/spread-scanner (your settings, never overwritten), /var/lib/spread-scanner (tables and
-# data), the systemd units, sysctl settings, a cron file that is off until you enable it.
+# What it makes: user "spread", /opt/spread-scanner/venv from a wheel of this checkout,
+# /etc/spread-scanner (your settings, never overwritten), /var/lib/spread-scanner (tables and data),
+# the systemd units, sysctl settings, /usr/local/bin/spread-ctl, and discovery every six hours: by
+# cron where cron is installed, else by a systemd timer.
+#
+#   --python PROGRAM  the Python for the venv (3.11 to 3.13), not below /root or /home
+#   --wheel FILE      install this wheel instead of building one
+#   --no-package      leave the venv as it is: you have installed the package there yourself
+#   --pin CPUS        pin: the first CPU to the engine alone, the others to the rest ("2-5", "1,3");
+#                     "none" takes it back
+#   --root FOLDER     only lay the files out below a folder (for images and checks): no venv, no
+#                     user, no service is touched
+#   --units-only      only the systemd units
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
-root="" dry=0 uninstall=0 purge=0 units_only=0 wheel="" python=${PYTHON:-python3}
+root="" dry=0 uninstall=0 purge=0 units_only=0 package=1 pin="" wheel="" python=${PYTHON:-python3}
+changed=0 upgraded=0
 
 usage() { sed -n '2,/^set -euo/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
+fail() { echo "setup.sh: $1" >&2; exit "${2:-1}"; }
 
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) dry=1 ;;
         --uninstall) uninstall=1 ;;
         --purge) purge=1 ;;
-        --units-only) units_only=1 ;; # lay out the units below --root, for checks and images
-        --root) root=${2:?--root needs a folder}; shift ;;
+        --units-only) units_only=1 ;;
+        --no-package) package=0 ;;
+        --pin) pin=${2:?--pin needs CPUs}; shift ;;
+        --root) root=${2:?--root needs a folder}; package=0; shift ;;
         --wheel) wheel=${2:?--wheel needs a file}; shift ;;
         --python) python=${2:?--python needs a program}; shift ;;
         -h|--help) usage; exit 0 ;;
-        *) echo "setup.sh: unknown option $1; see --help" >&2; exit 2 ;;
+        *) fail "unknown option $1; see --help" 2 ;;
     esac
     shift
 done
 
 opt=$root/opt/spread-scanner etc=$root/etc/spread-scanner state=$root/var/lib/spread-scanner
 units=$root/etc/systemd/system
+ctl=$root/usr/local/bin/spread-ctl cron=$root/etc/cron.d/spread-scanner
+sysctl=$root/etc/sysctl.d/60-spread-scanner.conf
 
 say() { printf '%s\n' "$*"; }
-run() {
+run() { # something that changes the machine
+    changed=1
     if [ "$dry" = 1 ]; then say "would run: $*"; else "$@"; fi
 }
 live() { [ -z "$root" ] && [ -d /run/systemd/system ]; } # systemd runs here and is meant
+has_cron() { command -v cron >/dev/null || command -v crond >/dev/null; }
 
 # Put a file in place if it differs; say so only then.
 put() { # source destination mode
-    if [ -f "$2" ] && cmp -s "$1" "$2"; then return; fi
-    say "install $2"
+    if [ -f "$2" ] && cmp -s "$1" "$2" && [ "$(stat -c %a "$2")" = "$3" ]; then return; fi
+    [ "$dry" = 1 ] || say "install $2"
     run install -D -m "$3" "$1" "$2"
+}
+put_text() { # text destination mode
+    local made
+    made=$(mktemp)
+    printf '%s\n' "$1" > "$made"
+    put "$made" "$2" "$3"
+    rm -f "$made"
+}
+drop() { # path...
+    local path
+    for path in "$@"; do
+        [ -e "$path" ] || continue
+        [ "$dry" = 1 ] || say "remove $path"
+        run rm -rf "$path"
+    done
 }
 
 our_units() { (cd "$here/systemd" && printf '%s\n' *.service *.target *.timer); }
@@ -51,36 +84,59 @@ our_units() { (cd "$here/systemd" && printf '%s\n' *.service *.target *.timer); 
 systemd_version() { systemctl --version 2>/dev/null | awk 'NR==1 {print $2}'; }
 
 install_units() {
-    local unit
+    local unit version
+    version=$(systemd_version)
     for unit in $(our_units); do
         put "$here/systemd/$unit" "$units/$unit" 644
         case $unit in *.service)
             put "$here/systemd/hardening.conf" "$units/$unit.d/50-hardening.conf" 644
             case $unit in feed-*|spread-engine*|spread-tracker*)
-                if [ "$(systemd_version || echo 0)" -ge 254 ] 2>/dev/null; then
+                if [ "${version:-0}" -ge 254 ] 2>/dev/null; then
                     put "$here/systemd/backoff.conf" "$units/$unit.d/60-backoff.conf" 644
                 fi ;;
             esac ;;
         esac
     done
     put "$here/systemd/feed-.service.d/10-feed.conf" "$units/feed-.service.d/10-feed.conf" 644
+    [ -z "$pin" ] || install_pinning
+}
+
+# The engine's CPU is the engine's alone: a feed beside it would cost it its caches.
+install_pinning() {
+    local unit cpus first others
+    if [ "$pin" = none ]; then
+        for unit in $(our_units); do drop "$units/$unit.d/70-cpus.conf"; done
+        return
+    fi
+    cpus=$("$python" - "$pin" <<'PY'
+import sys
+cpus = []
+for part in sys.argv[1].split(","):
+    low, _, high = part.partition("-")
+    cpus += range(int(low), int(high or low) + 1)
+print(*cpus)
+PY
+    ) || fail "--pin wants CPUs such as 2-5 or 1,3,5" 2
+    first=${cpus%% *} others=${cpus#* }
+    for unit in $(our_units); do
+        case $unit in
+            spread-engine.service)
+                put_text "[Service]"$'\n'"CPUAffinity=$first" "$units/$unit.d/70-cpus.conf" 644 ;;
+            feed-*.service|spread-tracker.service)
+                put_text "[Service]"$'\n'"CPUAffinity=$others" "$units/$unit.d/70-cpus.conf" 644 ;;
+        esac
+    done
 }
 
 remove_units() {
     local unit
-    for unit in $(our_units); do
-        if [ -e "$units/$unit" ] || [ -e "$units/$unit.d" ]; then
-            say "remove $units/$unit"
-            run rm -rf "$units/$unit" "$units/$unit.d"
-        fi
-    done
-    run rm -rf "$units/feed-.service.d"
+    for unit in $(our_units); do drop "$units/$unit" "$units/$unit.d"; done
+    drop "$units/feed-.service.d"
 }
 
 need_root() {
     if [ -z "$root" ] && [ "$(id -u)" != 0 ] && [ "$dry" = 0 ]; then
-        echo "setup.sh: run it as root, or look first with --dry-run" >&2
-        exit 1
+        fail "run it as root, or look first with --dry-run"
     fi
 }
 
@@ -88,70 +144,111 @@ make_user() {
     if ! getent passwd spread >/dev/null; then
         say "create user spread"
         # A system user: logind's RemoveIPC would take the segments of an ordinary one at logout.
-        run useradd --system --user-group --home-dir /var/lib/spread-scanner --shell /usr/sbin/nologin spread
+        run useradd --system --user-group --home-dir /var/lib/spread-scanner \
+            --shell /usr/sbin/nologin spread
     fi
 }
 
+check_python() {
+    local prefix
+    "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' ||
+        fail "$python is $("$python" --version 2>&1); Python 3.11, 3.12 or 3.13 is needed (--python)"
+    prefix=$("$python" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))')
+    case $prefix/ in /root/*|/home/*)
+        fail "$python lives in $prefix, which the services may not see; use another (--python)" ;;
+    esac
+}
+
+# What would be installed, in one line: a rebuilt wheel with the same contents is the same.
+fingerprint() {
+    "$python" - "$wheel" "$here/requirements.lock" <<'PY'
+import hashlib, platform, sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+record = next(name for name in wheel.namelist() if name.endswith(".dist-info/RECORD"))
+lock = open(sys.argv[2], "rb").read()
+print(platform.python_version(), hashlib.sha256(wheel.read(record) + lock).hexdigest())
+PY
+}
+
 install_package() {
-    "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || {
-        echo "setup.sh: $python is $("$python" --version 2>&1); Python 3.11, 3.12 or 3.13 is needed (--python)" >&2
-        exit 1
-    }
+    local stamp=$opt/venv/installed wanted
+    check_python
     if [ -z "$wheel" ]; then
+        if [ "$dry" = 1 ]; then
+            say "would build a wheel from $here and install it into $opt/venv, if it is new"
+            return
+        fi
         say "build a wheel from $here"
-        run make -C "$here" --silent wheel PYTHON="$python"
-        wheel=$(ls -t "$here"/dist/spread_scanner-*.whl 2>/dev/null | head -n 1 || true)
+        wheel=$(make -C "$here" --silent --no-print-directory wheel PYTHON="$python" | tail -n 1)
+        wheel=$here/$wheel
     fi
+    [ -f "$wheel" ] || fail "no such wheel: $wheel"
+    wanted=$(fingerprint)
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then return; fi
     if [ ! -x "$opt/venv/bin/python" ]; then
         say "create $opt/venv"
         run "$python" -m venv "$opt/venv"
     fi
-    say "install ${wheel:-the wheel} into $opt/venv"
+    say "install $wheel into $opt/venv"
+    run rm -f "$stamp"
     run "$opt/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --constraint "$here/requirements.lock" --force-reinstall --no-deps "${wheel:-dist/*.whl}"
+        --constraint "$here/requirements.lock" "$wheel"
+    # Again without its dependencies: the same version may hold other code.
     run "$opt/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --constraint "$here/requirements.lock" "${wheel:-dist/*.whl}"
-    put "$here/deploy/spread-discover" "$opt/spread-discover" 755
+        --force-reinstall --no-deps "$wheel"
+    put_text "$wanted" "$stamp" 644
+    upgraded=1
 }
 
 install_settings() {
-    local name
-    for name in config.toml exchanges.toml directions.toml; do
-        if [ -f "$etc/$name" ]; then
-            cmp -s "$here/config/$name" "$etc/$name" || say "keep your $etc/$name"
-            continue
-        fi
-        say "install $etc/$name"
-        run install -D -m 644 "$here/config/$name" "$etc/$name"
-        if [ "$name" = config.toml ] && [ "$dry" = 0 ]; then
-            sed -i "s|^\[system\]|[system]\ngenerated_dir = \"/var/lib/spread-scanner/generated\"\ndata_dir = \"/var/lib/spread-scanner/data\"|" "$etc/$name"
-        fi
+    local name with_folders
+    for name in exchanges.toml directions.toml; do
+        [ -f "$etc/$name" ] || put "$here/config/$name" "$etc/$name" 644
     done
-    if [ ! -e "$etc/telegram-token" ]; then # the unit's credential; empty: no Telegram
-        run install -D -m 600 /dev/null "$etc/telegram-token"
+    if [ ! -f "$etc/config.toml" ]; then
+        with_folders=$(sed 's|^\[system\]|[system]\
+generated_dir = "/var/lib/spread-scanner/generated"\
+data_dir = "/var/lib/spread-scanner/data"|' "$here/config/config.toml")
+        put_text "$with_folders" "$etc/config.toml" 644
     fi
-    run install -d -m 700 "$state" "$state/generated" "$state/data"
-    [ -n "$root" ] || run chown -R spread:spread "$state"
+    # The credential of the unit spread-alerts; empty: no Telegram.
+    [ -e "$etc/telegram-token" ] || run install -D -m 600 /dev/null "$etc/telegram-token"
+    if [ ! -d "$state" ]; then
+        if [ -n "$root" ]; then
+            run install -d -m 700 "$state" "$state/generated" "$state/data"
+        else
+            run install -d -m 700 -o spread -g spread "$state" "$state/generated" "$state/data"
+        fi
+    fi
 }
 
 install_machine() {
-    put "$here/deploy/sysctl.d/60-spread-scanner.conf" "$root/etc/sysctl.d/60-spread-scanner.conf" 644
-    put "$here/deploy/journald.conf.d/spread-scanner.conf" "$root/etc/systemd/journald.conf.d/spread-scanner.conf" 644
-    put "$here/deploy/cron.d/spread-scanner" "$root/etc/cron.d/spread-scanner" 644
-    if live; then run sysctl --quiet --system; fi
+    local before=$changed
+    changed=0
+    put "$here/deploy/sysctl.d/60-spread-scanner.conf" "$sysctl" 644
+    if live && [ "$changed" = 1 ]; then
+        run sysctl --quiet --load="$sysctl" || say "some sysctl settings were refused (a container?)"
+    fi
+    changed=$((before | changed))
+    put "$here/deploy/spread-discover" "$opt/spread-discover" 755
+    put "$here/deploy/spread-ctl" "$ctl" 755
+    put "$here/deploy/cron.d/spread-scanner" "$cron" 644
+}
+
+enable() { # units
+    systemctl is-enabled --quiet "$@" 2>/dev/null || run systemctl enable --quiet "$@"
 }
 
 need_root
 if [ "$uninstall" = 1 ]; then
-    if live; then run systemctl disable --now spread-scanner.target spread-discovery.timer || true; fi
+    if live; then
+        run systemctl disable --quiet --now spread-scanner.target spread-discovery.timer ||
+            say "the target was not installed"
+    fi
     remove_units
-    for path in "$opt" "$root/etc/cron.d/spread-scanner" "$root/etc/sysctl.d/60-spread-scanner.conf" \
-        "$root/etc/systemd/journald.conf.d/spread-scanner.conf"; do
-        if [ -e "$path" ]; then say "remove $path"; run rm -rf "$path"; fi
-    done
+    drop "$opt" "$ctl" "$cron" "$sysctl"
     if [ "$purge" = 1 ]; then
-        say "remove $etc and $state"
-        run rm -rf "$etc" "$state"
+        drop "$etc" "$state"
         if [ -z "$root" ] && getent passwd spread >/dev/null; then run userdel spread; fi
     else
         say "kept: $etc and $state (remove them with --uninstall --purge)"
@@ -162,18 +259,30 @@ fi
 
 if [ "$units_only" = 0 ]; then
     [ -n "$root" ] || make_user
-    install_package
+    [ "$package" = 0 ] || install_package
     install_settings
     install_machine
 fi
 install_units
 if live; then
-    run systemctl daemon-reload
-    run systemctl enable spread-scanner.target
+    [ "$changed" = 0 ] || run systemctl daemon-reload
+    if [ "$dry" = 0 ] || [ -e "$units/spread-scanner.target" ]; then
+        enable spread-scanner.target
+        has_cron || enable spread-discovery.timer
+    fi
 fi
-[ "$dry" = 1 ] || [ "$units_only" = 1 ] || cat <<TEXT
+
+if [ "$changed" = 0 ]; then
+    say "everything stands as it should; nothing changed"
+elif [ "$dry" = 1 ]; then
+    say "nothing was changed (--dry-run)"
+elif [ "$upgraded" = 1 ] && live && systemctl is-active --quiet spread-scanner.target; then
+    say "upgraded. The running system is the old one until: systemctl restart spread-scanner.target"
+elif [ "$units_only" = 0 ]; then
+    cat <<TEXT
 installed. Next:
   edit $etc/directions.toml and your fees in $etc/exchanges.toml
-  $opt/venv/bin/spread-ctl doctor
+  spread-ctl doctor
   systemctl start spread-scanner.target
 TEXT
+fi
