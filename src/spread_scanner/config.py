@@ -265,6 +265,14 @@ class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
         int,
         Meta(ge=100, le=10_000_000, description="Rows kept while the database cannot be written."),
     ] = 200_000
+    samples_keep_days: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=36_500,
+            description="Samples of opportunities closed longer ago are deleted; 0: never.",
+        ),
+    ] = 30.0
     park_ms_max: Annotated[int, Meta(ge=1, le=1_000, description="Longest park on the ring.")] = 50
     report_every_s: Annotated[
         float, Meta(ge=0, le=86_400, description="How often the report is written; 0: never.")

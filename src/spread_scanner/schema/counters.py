@@ -144,7 +144,10 @@ TRACKER_COUNTERS = _numbered(
             "Sequence numbers that never arrived (dropped by a full ring or lost in a crash).",
         ),
         ("exits", "Signals of kind exit."),
-        ("refused_unknown", "Signals not followed: their pair is not in the tables."),
+        (
+            "refused_unknown",
+            "Signals not followed: their pair is not in the tables, or they make no sense.",
+        ),
         ("resumed", "Opportunities gone on with after a restart."),
         ("probes", "Looks taken a fixed time after an opening signal."),
         ("probes_missed", "Such looks that came too late to answer, and were not taken."),

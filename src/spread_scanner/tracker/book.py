@@ -20,6 +20,7 @@ crash) is counted and dropped, what is missing is counted.
 """
 
 import heapq
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -143,7 +144,7 @@ class Book:
             self._tally.add("exits")
             if followed is not None:
                 self._note_exit(followed.row, signal)
-        elif signal.kind not in (SignalKind.ENTER, SignalKind.RESIGNAL) or key not in self.pairs:
+        elif key not in self.pairs or not _makes_sense(signal):
             self._tally.add("refused_unknown")
         elif followed is not None:
             self._extend(followed.row, signal)
@@ -452,6 +453,15 @@ class Book:
         self._open[pair.direction_id, pair.symbol_id] = followed
         self._tally.add("resumed")
         self._journal.whole(row)
+
+
+def _makes_sense(signal: Signal) -> bool:
+    """Whether it can be followed and stored. One that cannot, and was not refused, would end this
+    process again and again, as it is read again from the ring.
+    """
+    numbers = (signal.gross_bps, signal.fees_bps, signal.funding_bps, signal.net_bps)
+    known = signal.kind in (SignalKind.ENTER, SignalKind.RESIGNAL)
+    return known and all(map(math.isfinite, (*numbers, signal.exit_bps, signal.size_quote)))
 
 
 def _by_name(pairs: Mapping[PairKey, Pair]) -> dict[tuple[str, str], Pair]:

@@ -9,7 +9,8 @@ in the same transaction the sequence number of the last signal that they reflect
 the database says exactly which records of the ring it has seen.
 
 Durability: synchronous = NORMAL. What is committed survives the death of the process; a power cut
-may take the newest transactions, never the consistency. Rejected: FULL, a disk flush five times a
+may take the newest transactions, never the consistency. Opportunities and probes are kept for
+ever, samples for samples_keep_days. Rejected: FULL, a disk flush five times a
 second to protect measurements whose ring is lost in a power cut anyway.
 
 On failure: `write` raises sqlite3.Error and changes nothing; `is_world_fault` tells a full disk or
@@ -37,6 +38,7 @@ from spread_scanner.tracker.opportunity import (
 FILE_NAME = "tracker.db"
 LOCK_NAME = "tracker.lock"
 BUSY_S = 0.25  # how long one try waits for another connection's lock
+FORGET_ROWS = 2_000  # samples deleted at a time
 WAL_BYTES_MAX = 64 * 1024 * 1024  # the write-ahead log is cut back to this after a checkpoint
 
 _WORLD_CODES = {
@@ -129,8 +131,13 @@ def is_world_fault(error: sqlite3.Error) -> bool:
 
 def lock(folder: Path) -> int:
     """Keep every other tracker out of a data folder while this process lives. Returns the file."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DatabaseError(
+            f"the data folder cannot be used: {error.strerror}", folder=folder
+        ) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -209,6 +216,15 @@ class Database:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    def forget(self, closed_before_ns: int) -> int:
+        """Delete samples of the oldest opportunity that has any, if it was closed before that. A
+        bounded piece of work, to be called again and again. Returns how many went.
+        """
+        row = self._connection.execute(_OLDEST_SAMPLED, (closed_before_ns,)).fetchone()
+        if row is None:
+            return 0
+        return self._connection.execute(_FORGET, (row[0], FORGET_ROWS)).rowcount
 
     def _write_totals(self, totals: Mapping[str, int], now_ns: int) -> None:
         if self._run_id is None:
@@ -293,6 +309,15 @@ def _set(columns: Iterable[str]) -> str:
     return ", ".join(f"{name} = ?" for name in columns)
 
 
+_OLDEST_SAMPLED = """
+    SELECT o.id FROM opportunities o
+    WHERE o.id = (SELECT min(opportunity_id) FROM samples) AND o.closed_ns < ?
+"""
+_FORGET = """
+    DELETE FROM samples WHERE opportunity_id = ?1 AND ts_ns <= (
+        SELECT max(ts_ns) FROM (
+            SELECT ts_ns FROM samples WHERE opportunity_id = ?1 ORDER BY ts_ns LIMIT ?2))
+"""
 _WRITE_ROW = _insert("opportunities", COLUMNS, "INSERT OR REPLACE")
 _WRITE_PROGRESS = f"UPDATE opportunities SET {_set(PROGRESS_COLUMNS)} WHERE id = ?"
 _WRITE_SAMPLE = _insert("samples", SampleRow._fields, "INSERT OR REPLACE")

@@ -14,7 +14,8 @@ released unwritten (counted) rather than make the engine drop new ones.
 import sys
 import time
 
-from spread_scanner.clock import NS_PER_MS
+from spread_scanner import config
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.errors import TableError
 from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema.counters import TRACKER_COUNTERS, TRACKER_HISTOGRAMS
@@ -94,6 +95,7 @@ class Tracker:
         self.writer = Writer(
             path, f"{ring.instance_id:016x}", self.clock.now_ns, self.consumer.notify
         )
+        self.writer.keep_ns = _keep_ns(self.settings)
         self.reporter = Reporter(settings, path, self.tally)
         self._held_max = ring.layout.slots // 2
         self._released = 0  # of the signals applied
@@ -280,6 +282,7 @@ class Tracker:
     def _reload(self, orders: Orders) -> None:
         self.settings = self.process.reload_settings().config.spread_tracker
         self.reporter.settings = self.process.settings
+        self.writer.keep_ns = _keep_ns(self.settings)
         self.grid = Grid(self.settings.sample_ms * NS_PER_MS, self.clock.now_ns())
         self._reload_tables()
         self.process.log.info("reloaded", orders=orders.generation, tables=self.generation)
@@ -297,6 +300,10 @@ class Tracker:
             self.process.row.generation(loaded.generation)
         self.book.reload(pairs, Rules.of(self.settings), self.clock.now_ns())
         self.tally.add("reloads")
+
+
+def _keep_ns(settings: config.Tracker) -> int:
+    return int(settings.samples_keep_days * 86_400 * NS_PER_S)
 
 
 def body(process: Process) -> None:

@@ -52,6 +52,7 @@ class Writer:
         self._path = path
         self._stream = stream
         self._now_ns = now_ns
+        self.keep_ns = 0  # samples of what was closed longer ago are deleted; 0: kept
         self._wake = wake
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._outcomes: deque[Outcome] = deque()
@@ -137,6 +138,8 @@ class Writer:
             began_ns = time.monotonic_ns()
             try:
                 database.write(batch, self._now_ns())
+                if self.keep_ns > 0:
+                    database.forget(self._now_ns() - self.keep_ns)
             except sqlite3.Error as error:
                 pause_s = self._failed(error, pause_s)
                 if self._stop.is_set():

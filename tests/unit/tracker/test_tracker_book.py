@@ -404,3 +404,12 @@ def _check_row(bed: Bed, row: dict[str, Any]) -> None:
     else:
         assert row["reason"] == "gap"
         assert row["gap_ms"] * NS_PER_MS > RULES.resume_gap_ns_max
+
+
+@pytest.mark.parametrize("field", ["gross_bps", "net_bps", "fees_bps", "exit_bps", "size_quote"])
+def test_a_signal_that_makes_no_sense_is_refused_and_not_stored(bed: Bed, field: str) -> None:
+    signal: Any = make_signal(0, bed.now_ns)
+    bed.book.apply([signal._replace(**{field: NAN}), signal._replace(seq=1, **{field: 1e999})])
+
+    assert bed.counts["refused_unknown"] == 2
+    assert bed.book.open_count == 0

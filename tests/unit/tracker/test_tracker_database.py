@@ -215,3 +215,31 @@ def test_a_reader_cannot_write_and_says_what_is_missing(tmp_path: Path) -> None:
         migrate(connection, 0, 1)
     with pytest.raises(DatabaseError, match="older version"):
         read_only(old)
+
+
+def test_old_samples_are_forgotten_in_pieces_and_opportunities_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "FORGET_ROWS", 3)
+    bed = Bed(tmp_path / "tracker.db")
+    with contextlib.closing(bed.database):
+        for number in range(3):
+            bed.push(number, SignalKind.ENTER)
+        bed.exits = {0: -1.0, 2: -1.0}
+        bed.pop()
+        bed.run(1_000)
+        bed.commit()
+        per_row = dict(bed.rows("SELECT opportunity_id, count(*) FROM samples GROUP BY 1"))
+
+        assert bed.database.forget(bed.now_ns - 10_000_000_000) == 0, "not old enough"
+        assert [bed.database.forget(bed.now_ns) for _ in range(3)] == [3, per_row[1] - 3, 0]
+        # The second one is still open, and what is younger waits behind it.
+        left = dict(bed.rows("SELECT opportunity_id, count(*) FROM samples GROUP BY 1"))
+        assert left == {2: per_row[2], 3: per_row[3]}
+        assert bed.rows("SELECT count(*) FROM opportunities") == [(3,)]
+
+
+def test_a_data_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    with pytest.raises(DatabaseError, match="cannot be used"):
+        lock(tmp_path / "data")
