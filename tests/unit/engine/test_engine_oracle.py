@@ -120,7 +120,9 @@ switches = st.one_of(
 )
 lives = st.tuples(st.sampled_from(["beat", "beat", "takeover", "stale"]), source_ids)
 events = st.lists(
-    st.one_of(quotes, quotes, quotes, quotes, steps, steps, lives, switches), max_size=120
+    st.one_of(quotes, quotes, quotes, quotes, steps, steps, lives, switches),
+    min_size=30,
+    max_size=150,
 )
 
 
@@ -198,6 +200,13 @@ def test_long_random_streams_give_the_oracles_signals(namespace: str) -> None:
                 )  # fmt: skip
             if random.random() < 0.1:
                 match.beat(int(random.integers(0, 4)))
+            if random.random() < 0.02:
+                match.takeover(int(random.integers(0, 4)))
+            if random.random() < 0.02:
+                what, number = [("kill", 0), ("process", 0), ("source", 3), ("symbol", 1)][
+                    int(random.integers(0, 4))
+                ]
+                match.switch(what, number, bool(random.random() < 0.3))
             for kind in match.step(int(random.integers(1, 12)))["kind"]:
                 kinds[int(kind)] = kinds.get(int(kind), 0) + 1
         assert bed.count("stale_exits") > 5

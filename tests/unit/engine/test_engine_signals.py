@@ -39,11 +39,11 @@ def test_a_spread_enters_signals_again_a_step_higher_and_exits(namespace: str) -
         ]:  # fmt: skip
             bed.spread(net)
             assert bed.kinds(1) == expected, net
-        assert bed.count("signals") == 6
+        assert bed.count("signals") == 5
         assert (bed.count("signals_enter"), bed.count("signals_resignal")) == (2, 2)
         assert bed.count("signals_exit") == 1
-        assert bed.health.read(NAME).counters["signals"] == 6
-        assert bed.health.read(NAME).latencies["recv_to_signal"].total == 6
+        assert bed.health.read(NAME).counters["signals"] == 5
+        assert bed.health.read(NAME).latencies["recv_to_signal"].total == 5
 
 
 def test_both_legs_moving_at_once_are_no_spread(namespace: str) -> None:
