@@ -231,6 +231,8 @@ _MIDDLES_NS = np.array([bucket_middle_ns(index) for index in range(BUCKETS)])
 
 def latency(buckets: np.ndarray) -> Latency:
     """Read a histogram: (BUCKETS,) counts -> count, percentiles and maximum, each within 3.2 %."""
+    # A copy: the owner goes on counting, and numpy refuses an array that changes under it.
+    buckets = buckets.copy()
     totals = np.cumsum(buckets)
     count = int(totals[-1])
     if count == 0:

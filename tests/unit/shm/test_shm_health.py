@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -185,3 +186,24 @@ def test_new_rows_retire_the_old(namespace: str) -> None:
     with Health.create(namespace) as old, Health.create(namespace) as new:
         assert (old.retired, new.retired) == (True, False)
         assert new.names() == []
+
+
+def test_a_histogram_is_read_while_its_owner_counts(namespace: str) -> None:
+    """A reader of a row that is being written must see numbers, never an error of numpy's."""
+    with Health.create(namespace) as health, health.claim("spread-engine") as row:
+        done = threading.Event()
+
+        def count() -> None:
+            value = 1
+            while not done.is_set():
+                value = value * 3 % 1_000_003
+                row.observe(0, value)
+
+        counter = threading.Thread(target=count)
+        counter.start()
+        try:
+            for _ in range(3_000):
+                health.read("spread-engine")
+        finally:
+            done.set()
+            counter.join()
