@@ -30,6 +30,7 @@ SETUP_S_SPARE = 15.0  # for dialling, on top of what the exchanges' own pace tak
 RECHECK_S = 1.5  # after a refusal: time for the rest of the request to be acknowledged or quoted
 CONNECT_TIMEOUT_S = 10.0
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 8.0
+DIALS_WAITED_FOR = 3  # after so many failures in a row the others no longer wait for it
 REQUEST_BYTES_SPARE = 256  # of a request, around its topics
 FRAME_BYTES_MAX = 4 << 20
 
@@ -90,7 +91,7 @@ async def validate(wanted: Sequence[Wanted], seconds: float, progress: Progress)
     tasks = [asyncio.create_task(one.run()) for one in listeners]
     tasks_by_end = asyncio.gather(*tasks)
     try:
-        ready = asyncio.gather(*(one.subscribed() for one in listeners))
+        ready = asyncio.gather(*(one.settled() for one in listeners))
         setup_s = max([one.setup_s for one in listeners], default=0.0) + SETUP_S_SPARE
         await _until(ready, tasks_by_end, setup_s, lambda: _tell(listeners, progress))
         await _sample(listeners, tasks_by_end, seconds, progress)
@@ -213,9 +214,9 @@ class _Source:
             for shard in self._shards:
                 group.create_task(shard.run())
 
-    async def subscribed(self) -> None:
+    async def settled(self) -> None:
         for shard in self._shards:
-            await shard.subscribed.wait()
+            await shard.settled.wait()
 
     def sample(self) -> None:
         for heard in self.heard.values():
@@ -244,7 +245,7 @@ class _Shard:
         self._adapter = source.adapter
         self._names = names
         self._random = Random()
-        self.subscribed = asyncio.Event()
+        self.settled = asyncio.Event()  # everything was asked for once, or cannot be for now
         self.waiting = deque(batches(names, self._adapter.limits, self._adapter.topic_bytes))
         self._asked: dict[str, list[str]] = {}  # request id to symbols
         self._acknowledged: set[str] = set()
@@ -252,13 +253,17 @@ class _Shard:
 
     async def run(self) -> None:
         backoff_s = BACKOFF_S_MIN
+        failures = 0
         while True:
             try:
                 await self._source.connects.turn()
                 await self._live()
-                backoff_s = BACKOFF_S_MIN
+                backoff_s, failures = BACKOFF_S_MIN, 0
             except (OSError, WebSocketException, TimeoutError) as error:
                 self._source.failure = f"{type(error).__name__}: {error}"
+                failures += 1
+            if failures >= DIALS_WAITED_FOR:
+                self.settled.set()
             await asyncio.sleep(backoff_s * self._random.uniform(0.5, 1.0))
             backoff_s = min(backoff_s * 2, BACKOFF_S_MAX)
             again = [name for name in self._names if not self._source.heard[name].refusal]
@@ -305,7 +310,7 @@ class _Shard:
                 await socket.send(self._adapter.subscribe(batch, request_id))
                 for name in batch:
                     self._source.heard[name].reached = True
-            self.subscribed.set()
+            self.settled.set()
             self._more.clear()
             await self._more.wait()
 

@@ -219,9 +219,7 @@ def test_a_source_that_cannot_be_reached_is_neither_silent_nor_in_the_way() -> N
         dialect: Any = Dialect("ws://127.0.0.1:1", LIMITS)
         return await validate([Wanted(dialect, "", ["A"])], SECONDS, lambda *_: None)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("spread_scanner.discovery.validate.SETUP_S_SPARE", 0.2)
-        validation = asyncio.run(run())
+    validation = asyncio.run(run())
     assert states(validation) == {"A": State.UNREACHED}
     assert "Error" in validation.unreached[SOURCES[0].label]
 
