@@ -6,6 +6,7 @@ socket and the event loop. The listener stores the usual quotes without coming b
 
 import asyncio
 import math
+import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -57,6 +58,7 @@ class Share:
     evidence: Evidence
     log: structlog.stdlib.BoundLogger
     fail: Callable[[BaseException], None]  # a fault of ours: the process ends
+    tls: ssl.SSLContext | None = None  # None: the system's trusted authorities
     numbers: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -97,6 +99,7 @@ class Connection:
             lambda: self.listener,
             timeout_s=share.settings.connect_timeout_s,
             proxy=share.proxy,
+            tls=share.tls,
         )
         self.life.opened_ns = self.listener.opened_ns
         if self.ended is None:
