@@ -319,6 +319,7 @@ class Book:
     ) -> None:
         row.closed_ns, row.ended_ns, row.reason = now_ns, ended_ns, reason.value
         if look is not None:
+            spot, futures = look.sides()
             row.exit_gross_bps = look.gross_bps
             row.exit_net_bps = _net(row, look.gross_bps)
             row.exit_bps = look.exit_bps
@@ -328,13 +329,13 @@ class Book:
                 row.exit_spot_bid_sz,
                 row.exit_spot_ask_px,
                 row.exit_spot_ask_sz,
-            ) = look.spot
+            ) = spot
             (
                 row.exit_fut_bid_px,
                 row.exit_fut_bid_sz,
                 row.exit_fut_ask_px,
                 row.exit_fut_ask_sz,
-            ) = look.futures
+            ) = futures
             row.exit_spot_age_ns, row.exit_fut_age_ns = look.spot_age_ns, look.fut_age_ns
             row.exit_flags = look.flags
         self._tally.add(f"closed_{reason.value}")
@@ -347,12 +348,12 @@ class Book:
         """When the next probe is due."""
         return self._probes[0].due_ns if self._probes else None
 
-    def due_probes(self, now_ns: int) -> list[Probe]:
-        """The probes to be taken now. Those that are too late for an answer are noted as missed:
-        what stands 200 ms after a signal says nothing about 50 ms after it.
+    def due_probes(self, now_ns: int, limit: int = 1_000_000) -> list[Probe]:
+        """The probes to be taken now, up to `limit` of them. Those that are too late for an
+        answer are noted as missed: what stands 200 ms after a signal says nothing about 50 ms.
         """
-        due = []
-        while self._probes and self._probes[0].due_ns <= now_ns:
+        due: list[Probe] = []
+        while self._probes and self._probes[0].due_ns <= now_ns and len(due) < limit:
             probe = heapq.heappop(self._probes)
             if probe.followed.retired or now_ns - probe.due_ns > self.rules.late_ns_max:
                 self._tally.add("probes_missed")

@@ -6,8 +6,10 @@ made up for: the next look belongs to the newest point, and says how late it is.
 cannot step, so neither can the grid; see clock.SessionClock.
 """
 
+import itertools
+import math
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +46,13 @@ class Grid:
         return point_ns
 
 
+class Quotes(NamedTuple):
+    """The quotes that a batch of looks saw, as stored, whether they can be stood behind or not."""
+
+    spot: np.ndarray
+    futures: np.ndarray
+
+
 class Look(NamedTuple):
     """What both legs of one pair showed at one time. Spreads are None when a leg is lost."""
 
@@ -54,8 +63,12 @@ class Look(NamedTuple):
     spot_age_ns: int | None
     fut_age_ns: int | None
     flags: int  # SampleFlag without LATE
-    spot: tuple[float | None, ...]  # bid_px, bid_sz, ask_px, ask_sz as stored, lost or not
-    futures: tuple[float | None, ...]
+    place: int  # in `quotes`
+    quotes: Quotes
+
+    def sides(self) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
+        """bid_px, bid_sz, ask_px, ask_sz of spot and futures; taken apart only when asked for."""
+        return _sides(self.quotes.spot[self.place]), _sides(self.quotes.futures[self.place])
 
 
 def looks(spot: np.ndarray, futures: np.ndarray, now_ns: int) -> list[Look]:
@@ -78,15 +91,16 @@ def looks(spot: np.ndarray, futures: np.ndarray, now_ns: int) -> list[Look]:
         exit_size = spread.size_quote(
             spot["bid_px"], spot["bid_sz"], futures["ask_px"], futures["ask_sz"]
         )
+    known = usable if not usable.all() else None
     columns = (
-        *(_known(column, usable) for column in (gross, closing, size, exit_size)),
+        *(_known(column, known) for column in (gross, closing, size, exit_size)),
         _ages(spot, now_ns),
         _ages(futures, now_ns),
         flags.tolist(),
-        _sides(spot),
-        _sides(futures),
+        range(len(spot)),
+        itertools.repeat(Quotes(spot, futures)),
     )
-    return [Look(*row) for row in zip(*columns, strict=True)]
+    return list(map(Look._make, zip(*columns)))  # noqa: B905 - the last column has no end
 
 
 def _lost(quotes: np.ndarray) -> npt.NDArray[np.bool_]:
@@ -94,21 +108,30 @@ def _lost(quotes: np.ndarray) -> npt.NDArray[np.bool_]:
     return lost
 
 
-def _known(values: npt.NDArray[np.float64], usable: npt.NDArray[np.bool_]) -> list[float | None]:
-    return [
-        value if known else None
-        for value, known in zip(values.tolist(), usable.tolist(), strict=True)
-    ]
+def _known(
+    values: npt.NDArray[np.float64], usable: npt.NDArray[np.bool_] | None
+) -> list[float | None]:
+    if usable is None:
+        found: list[float | None] = values.tolist()
+        return found
+    pairs = zip(values.tolist(), usable.tolist(), strict=True)
+    return [value if known else None for value, known in pairs]
 
 
 def _ages(quotes: np.ndarray, now_ns: int) -> list[int | None]:
-    return [now_ns - ts if ts > 0 else None for ts in quotes["ts_recv"].tolist()]
+    """A quote that was never written has no age."""
+    written = quotes["ts_recv"] > 0
+    ages: list[int | None] = (now_ns - quotes["ts_recv"]).tolist()
+    if not written.all():
+        for number in np.flatnonzero(~written).tolist():
+            ages[number] = None
+    return ages
 
 
-def _sides(quotes: np.ndarray) -> list[tuple[float | None, ...]]:
-    """The four numbers of each quote; NaN, which a database cannot hold, becomes None."""
-    rows = zip(*(quotes[name].tolist() for name in QUOTE_DTYPE.names[:4]), strict=True)  # type: ignore[index]
-    return [tuple(value if value == value else None for value in row) for row in rows]
+def _sides(quote: Any) -> tuple[float | None, ...]:
+    """The four numbers of a quote; NaN, which a database cannot hold, becomes None."""
+    values = (float(quote[name]) for name in ("bid_px", "bid_sz", "ask_px", "ask_sz"))
+    return tuple(None if math.isnan(value) else value for value in values)
 
 
 class Store(Protocol):

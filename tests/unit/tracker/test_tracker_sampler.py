@@ -8,11 +8,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tracker_bed import pair
+from tracker_bed import pair, quotes
 
 from spread_scanner.clock import NS_PER_MS, ManualClock, SessionClock
 from spread_scanner.schema.enums import QuoteFlag
-from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.tracker.opportunity import FUTURES_FLAGS_SHIFT, LOST, SampleFlag
 from spread_scanner.tracker.sampler import Grid, Legs, looks
 
@@ -53,18 +52,6 @@ def test_a_late_wake_up_gets_the_newest_point_and_the_others_never() -> None:
     assert grid.due(4 * STEP_NS) == 4 * STEP_NS
 
 
-def quotes(*rows: tuple[float, float, float, float, int, int]) -> np.ndarray:
-    """(bid_px, bid_sz, ask_px, ask_sz, ts_recv, flags) each."""
-    made = np.zeros(len(rows), QUOTE_DTYPE)
-    for name, column in zip(
-        ("bid_px", "bid_sz", "ask_px", "ask_sz", "ts_recv", "flags"),
-        zip(*rows, strict=True),
-        strict=True,
-    ):
-        made[name] = column
-    return made
-
-
 def test_a_look_computes_what_entering_and_closing_would_earn() -> None:
     spot = quotes((99.0, 2.0, 100.0, 3.0, 1_000, 0))
     futures = quotes((101.0, 4.0, 102.0, 1.0, 2_000, int(QuoteFlag.NO_TS_EVENT)))
@@ -76,7 +63,7 @@ def test_a_look_computes_what_entering_and_closing_would_earn() -> None:
     assert (look.size_quote, look.exit_size_quote) == (300.0, 102.0)
     assert (look.spot_age_ns, look.fut_age_ns) == (4_000, 3_000)
     assert look.flags == int(QuoteFlag.NO_TS_EVENT) << FUTURES_FLAGS_SHIFT
-    assert look.spot == (99.0, 2.0, 100.0, 3.0)
+    assert look.sides() == ((99.0, 2.0, 100.0, 3.0), (101.0, 4.0, 102.0, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +87,7 @@ def test_a_lost_leg_gives_no_spreads_but_keeps_what_stood_there(flag: QuoteFlag)
     assert [look.size_quote is None for look in found] == [True, True, False]
     assert found[0].flags & LOST == SampleFlag.FUTURES_LOST
     assert found[1].flags & LOST == SampleFlag.SPOT_LOST
-    assert found[0].futures == (99.0, 2.0, 100.0, 3.0)
+    assert found[0].sides()[1] == (99.0, 2.0, 100.0, 3.0)
 
 
 def test_a_quote_that_was_never_written_has_no_age_and_no_numbers() -> None:
@@ -109,7 +96,7 @@ def test_a_quote_that_was_never_written_has_no_age_and_no_numbers() -> None:
     [look] = looks(never, never, now_ns=5_000)
 
     assert look.spot_age_ns is None
-    assert look.spot == (None, None, None, None)
+    assert look.sides()[0] == (None, None, None, None)
     assert look.flags & LOST == LOST
 
 
@@ -136,8 +123,9 @@ def test_legs_are_read_one_call_per_source_in_the_order_of_the_pairs() -> None:
     found = Legs(store, anchor_ns=0, heartbeat_ns_max=500).look(wanted, now_ns=1_200)
 
     for one, look in zip(wanted, found, strict=True):
-        assert look.spot[0] == one.symbol_id + one.spot_source / 100
-        assert look.futures[0] == one.symbol_id + one.futures_source / 100
+        spot, futures = look.sides()
+        assert spot[0] == one.symbol_id + one.spot_source / 100
+        assert futures[0] == one.symbol_id + one.futures_source / 100
     assert len(store.calls) == len({p.spot_source for p in wanted}) + len(
         {p.futures_source for p in wanted}
     )

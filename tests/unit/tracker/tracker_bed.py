@@ -4,15 +4,18 @@ import collections
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
+from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.database import Database
 from spread_scanner.tracker.journal import Batch, Journal
 from spread_scanner.tracker.opportunity import SampleFlag, Signal
 from spread_scanner.tracker.pairs import Pair, PairKey
-from spread_scanner.tracker.sampler import Grid, Look
+from spread_scanner.tracker.sampler import Grid, Look, Quotes
 
 START_NS = 1_700_000_000_123_456_789
 STREAM = "ring"
@@ -100,11 +103,22 @@ def make_signal(
     )
 
 
+def quotes(*rows: tuple[float, float, float, float, int, int]) -> np.ndarray:
+    """(bid_px, bid_sz, ask_px, ask_sz, ts_recv, flags) each."""
+    made = np.zeros(len(rows), QUOTE_DTYPE)
+    names = ("bid_px", "bid_sz", "ask_px", "ask_sz", "ts_recv", "flags")
+    for name, column in zip(names, zip(*rows, strict=True), strict=True):
+        made[name] = column
+    return made
+
+
+SEEN = Quotes(quotes((99.9, 1.0, 100.0, 2.0, 1, 0)), quotes((100.4, 3.0, 100.5, 4.0, 1, 0)))
+
+
 def make_look(exit_bps: float = -60.0, gross_bps: float = 40.0, *, lost: bool = False) -> Look:
-    sides = (99.9, 1.0, 100.0, 2.0)
     if lost:
-        return Look(None, None, None, None, 5, 6, int(SampleFlag.SPOT_LOST), sides, sides)
-    return Look(gross_bps, exit_bps, 200.0, 100.0, 5, 6, 0, sides, sides)
+        return Look(None, None, None, None, 5, 6, int(SampleFlag.SPOT_LOST), 0, SEEN)
+    return Look(gross_bps, exit_bps, 200.0, 100.0, 5, 6, 0, 0, SEEN)
 
 
 class Bed:
