@@ -152,7 +152,8 @@ class Supervisor:
         for number, step in reversed(list(enumerate(self._stages))):
             # What is left is theirs, less a little for each step that is still to come.
             step_deadline_s = deadline_s - number * STEP_RESERVE_S
-            self.killed += end_all([self.children[name] for name in step], step_deadline_s)
+            children = [self.children[name] for name in step]
+            self.killed += end_all(children, step_deadline_s, self._done)
         if self.killed:
             self._log.warning("killed, as they did not stop in time", processes=self.killed)
         mine = self._process is not None
@@ -270,6 +271,10 @@ class Supervisor:
             return None
         row = self.health.read(child.name)
         return row if row.pid == child.pid else None
+
+    def _done(self, child: Child) -> bool:
+        row = self._row(child)
+        return row is not None and row.state is ProcessState.STOPPED
 
     def _runs(self, child: Child) -> bool:
         row = self._row(child)
