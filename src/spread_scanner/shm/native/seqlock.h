@@ -80,6 +80,7 @@ static inline int ss_cell_read(const ss_sequence *sequence, const ss_cell cells[
         const ss_cell *published = &cells[before & 1];
         for (int i = 0; i < SS_QUOTE_WORDS; i++)
             copy.word[i] = atomic_load_explicit(&published->word[i], memory_order_relaxed);
+        SS_BEFORE_LOOK();
         /* Keeps the copy before the second look. Partner: the writer's release fence. */
         atomic_thread_fence(memory_order_acquire);
         uint64_t after = atomic_load_explicit(&sequence->value, memory_order_relaxed);
