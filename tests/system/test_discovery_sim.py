@@ -187,6 +187,17 @@ def test_the_quirks_land_where_they_belong(finished: tuple[Place, Ran]) -> None:
     assert "bybit-futures BTCPERP: quote asset USDC is not taken" in place.report
 
 
+def test_every_instrument_is_in_the_tables_or_explained(finished: tuple[Place, Ran]) -> None:
+    place, ran = finished
+    for label, row in ran.summary["sources"].items():
+        assert row["listed"] == row["taken"] + row["left_out"] > SYMBOLS, label
+    for listing in Universe(SEED, SYMBOLS).by_source["okx-spot"]:
+        taken = any(
+            row.exchange_symbol == listing.exchange_symbol for row in place.tables.of_source(4)
+        )
+        assert taken != (f"okx-spot {listing.exchange_symbol}: " in place.report)
+
+
 def test_quiet_listings_are_kept_and_named_or_dropped_on_request(
     finished: tuple[Place, Ran], place: Place
 ) -> None:

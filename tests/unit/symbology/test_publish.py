@@ -140,7 +140,31 @@ def failing_at(
 
 
 def no_leftovers(folder: Path) -> bool:
-    return not [path for path in folder.rglob("*") if publish.TEMPORARY in path.name]
+    sets = [path.name for path in (folder / publish.SETS).iterdir()]
+    return all(name.isdigit() for name in sets) and not list(folder.glob(".*"))
+
+
+def test_everything_is_on_the_disk_before_the_link_is_swung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish.publish(tmp_path, a_set(1), TEXTS)
+    synced: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_sync(number: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{number}").readlink().name)
+        fsync(number)
+
+    def note_swing(source: Any, target: Any) -> None:
+        synced.append(f"-> {Path(target).name}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_swing)
+    publish.publish(tmp_path, a_set(2), TEXTS)
+    before = synced[: synced.index(f"-> {tables.CURRENT}")]
+    files = [path.name for path in (tmp_path / "sets" / "2").iterdir()]
+    assert set(files) | {f"{publish.TEMPORARY}2", publish.SETS} == set(before)
 
 
 def test_a_full_disk_at_any_step_leaves_a_whole_set_in_force(
