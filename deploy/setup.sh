@@ -231,6 +231,7 @@ install_machine() {
     fi
     changed=$((before | changed))
     put "$here/deploy/spread-discover" "$opt/spread-discover" 755
+    put "$here/deploy/ensure-segments" "$opt/ensure-segments" 755
     put "$here/deploy/spread-ctl" "$ctl" 755
     put "$here/deploy/cron.d/spread-scanner" "$cron" 644
 }

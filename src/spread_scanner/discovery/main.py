@@ -91,7 +91,7 @@ def _run(options: Options, as_json: bool) -> int:
     numbers = summary(findings)
     if as_json:
         sys.stdout.write(orjson.dumps(numbers).decode() + "\n")
-    else:
+    elif sys.stderr.isatty():  # into a log goes the line below
         summary_tables(Console(stderr=True), numbers)
     for warning in findings.warnings:
         log.warning(warning)

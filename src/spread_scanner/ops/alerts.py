@@ -17,6 +17,7 @@ import httpx
 from spread_scanner.clock import NS_PER_S, Clock, SystemClock
 from spread_scanner.config import Alerts as AlertSettings
 from spread_scanner.errors import ConfigError
+from spread_scanner.runtime.logs import without_secrets
 
 WAITING_MAX = 200
 RETRY_S_MIN = 1.0
@@ -148,6 +149,13 @@ class Desk:
         return Message(event, key, text, self._clock.wall_ns())
 
 
+def _said(error: httpx.HTTPError) -> str:
+    """What went wrong, without the address: it may hold a bot's token or a webhook's key."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"HTTP {error.response.status_code} {error.response.reason_phrase}"
+    return without_secrets(str(error)) or type(error).__name__
+
+
 class Outbox:
     """Messages waiting for one target; a target that fails is tried again with growing pauses."""
 
@@ -160,6 +168,7 @@ class Outbox:
         self.sent = 0
         self.failures = 0
         self.dropped = 0
+        self.failing = False
         self.last_error = ""
 
     @property
@@ -182,10 +191,12 @@ class Outbox:
                 self._sender.send(self._waiting[0])
             except httpx.HTTPError as error:
                 self.failures += 1
-                self.last_error = str(error) or type(error).__name__
+                self.failing = True
+                self.last_error = _said(error)
                 self._next_try_ns = self._clock.mono_ns() + int(self._pause_s * NS_PER_S)
                 self._pause_s = min(2 * self._pause_s, RETRY_S_MAX)
                 return
             self._waiting.popleft()
             self.sent += 1
+            self.failing = False
             self._pause_s = RETRY_S_MIN

@@ -5,6 +5,7 @@ target it ends at once with code 0, so that its unit may always be enabled.
 """
 
 import threading
+from collections.abc import Sequence
 
 from spread_scanner import config
 from spread_scanner.errors import ConfigError
@@ -47,7 +48,7 @@ def _body(process: Process) -> None:
                 messages = desk.update(watch.now())
                 for outbox in outboxes:
                     outbox.put(messages)
-                    _flush(process, outbox)
+                _flush(process, outboxes)
             _rest(process, woken)
 
 
@@ -61,11 +62,19 @@ def _rest(process: Process, woken: threading.Event) -> None:
         process.row.beat()
 
 
-def _flush(process: Process, outbox: Outbox) -> None:
-    failures = outbox.failures
-    outbox.flush()
-    if outbox.failures == failures:
-        return
-    if failures == 0:
-        process.log.warning("alerts cannot be sent", target=outbox.name, error=outbox.last_error)
-    process.state(ProcessState.DEGRADED, f"{outbox.name}: {outbox.last_error}")
+def _flush(process: Process, outboxes: Sequence[Outbox]) -> None:
+    """Send what waits; a target that fails is said once, and once more when it is well again."""
+    for outbox in outboxes:
+        failed_before = outbox.failing
+        outbox.flush()
+        if outbox.failing and not failed_before:
+            process.log.warning(
+                "alerts cannot be sent", target=outbox.name, error=outbox.last_error
+            )
+        elif failed_before and not outbox.failing:
+            process.log.info("alerts are sent again", target=outbox.name)
+    failing = [f"{outbox.name}: {outbox.last_error}" for outbox in outboxes if outbox.failing]
+    if failing:
+        process.state(ProcessState.DEGRADED, "; ".join(failing))
+    elif process.row.state is ProcessState.DEGRADED:
+        process.state(ProcessState.RUNNING, "")

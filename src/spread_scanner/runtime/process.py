@@ -33,6 +33,7 @@ EXIT_FAULT = 1
 EXIT_SETTINGS = 2
 EXIT_SEGMENTS = 4
 
+_NOT_UP = (ProcessState.STARTING, ProcessState.FAILED)
 WATCH_MS = 500.0  # the watcher looks at least this often, should a wake-up be lost to a crash
 
 
@@ -98,9 +99,15 @@ class Process:
             self.state(ProcessState.PAUSED if orders.paused else ProcessState.RUNNING)
 
     def state(self, state: ProcessState, message: str | None = None) -> None:
-        """Show what the process is doing; RUNNING also tells systemd that it is ready."""
-        if state is ProcessState.RUNNING and self._state is ProcessState.STARTING:
+        """Show what the process is doing; the first state after STARTING tells systemd "ready".
+
+        Whatever that state is: a process that starts paused, or that is disabled and leaves, has
+        come up as it should.
+        """
+        if self._state is ProcessState.STARTING and state not in _NOT_UP:
             self._watchdog.ready()
+        if state is ProcessState.STOPPED:
+            self._watchdog.stopping()
         self._state = state
         self.row.beat(state, message)
 
@@ -183,6 +190,10 @@ def run(name: str, body: Callable[[Process], None], *, cpus: Sequence[int] | Non
         return EXIT_SEGMENTS
     except SpreadError as error:
         log.error("cannot go on", error=str(error))
+        return EXIT_FAULT
+    except Exception:
+        # One line in the log, traceback and all, instead of the interpreter's many.
+        log.exception("a fault of ours")
         return EXIT_FAULT
 
 
