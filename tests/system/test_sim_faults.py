@@ -17,7 +17,7 @@ from websockets.frames import Opcode
 from websockets.sync.client import ClientConnection, connect
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 TOPIC = "spot@public.aggre.bookTicker.v3.api.pb@10ms@"
 SUBSCRIBE = {
     "binance-spot": '{"method":"SUBSCRIBE","params":["btcusdt@bookTicker"],"id":1}',

