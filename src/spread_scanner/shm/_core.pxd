@@ -162,6 +162,9 @@ cdef class RingConsumer:
     cdef ss_ring ring
     cdef readonly object memory
     cdef object dtype
+    cdef char *copied
+    cdef uint64_t room
+    cdef int make_room(self, uint64_t limit) except -1
     cdef copy(self, uint64_t beyond, uint64_t limit)
     cdef corrupt(self)
 

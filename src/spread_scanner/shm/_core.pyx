@@ -10,7 +10,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from cpython.ref cimport Py_INCREF
 from libc.math cimport NAN, isfinite, isnan
 from libc.stdint cimport INT64_MIN
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 import numpy
@@ -688,6 +688,50 @@ cdef class RingConsumer:
             else:
                 woken = ss_wake_wait(&self.ring.control.wake, key, timeout_ns)
         return bool(woken)
+
+    def wait_peek(self, double timeout_ms, uint64_t limit, uint64_t beyond=0):
+        """`wait`, then `peek_many`, in one step: (records, monotonic ns at which they were copied).
+
+        What runs after a park runs with cold caches, so the copy and its stamp come before the
+        interpreter does anything: that saves tens of microseconds on a quiet machine.
+        """
+        cdef int64_t timeout_ns = wait_ns(timeout_ms), ready, count = 0, copied_ns
+        cdef uint32_t key
+        cdef cnp.ndarray records
+        if limit > self.ring.capacity:
+            limit = self.ring.capacity
+        self.make_room(limit)
+        with nogil:
+            key = ss_wake_prepare(&self.ring.control.wake)
+            ready = ss_ring_available(&self.ring, beyond + 1)
+            if ready == SS_RING_CORRUPT or ready > <int64_t>beyond:
+                ss_wake_cancel(&self.ring.control.wake)
+            else:
+                ss_wake_wait(&self.ring.control.wake, key, timeout_ns)
+            ready = ss_ring_available(&self.ring, beyond + limit)
+            if ready > <int64_t>beyond:
+                count = min(<int64_t>limit, ready - <int64_t>beyond)
+                ss_ring_peek_beyond(&self.ring, self.copied, beyond, <uint64_t>count)
+            copied_ns = ss_mono_ns()
+        if ready == SS_RING_CORRUPT:
+            self.corrupt()
+        records = empty_records(self.dtype, count)
+        memcpy(cnp.PyArray_DATA(records), self.copied, count * self.ring.record_bytes)
+        return records, copied_ns
+
+    cdef int make_room(self, uint64_t limit) except -1:
+        """Have a buffer of at least `limit` records to copy into without the GIL."""
+        if limit > self.room:
+            free(self.copied)
+            self.room = 0
+            self.copied = <char *>malloc(limit * self.ring.record_bytes)
+            if self.copied == NULL:
+                raise MemoryError
+            self.room = limit
+        return 0
+
+    def __dealloc__(self):
+        free(self.copied)
 
     def notify(self):
         """Wake this consumer if it is parked; for whoever has something to tell it."""

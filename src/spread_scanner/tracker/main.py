@@ -14,6 +14,8 @@ released unwritten (counted) rather than make the engine drop new ones.
 import sys
 import time
 
+import numpy as np
+
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.errors import TableError
@@ -161,10 +163,15 @@ class Tracker:
         operator.
         """
         paused = self.process.orders.paused
-        self.consumer.wait(self._park_ms(), self._held if not paused else 2**63)
+        if paused:
+            self.consumer.wait(self._park_ms(), 2**63)
+        else:
+            arrived, mono_ns = self.consumer.wait_peek(
+                self._park_ms(), SIGNALS_PER_TURN, self._held
+            )
         began_ns = self.clock.now_ns()
         if not paused:
-            self._pop()
+            self._take(arrived, mono_ns + self.clock.anchor_ns)
             self._probe()
             self._sample()
         self._settle()
@@ -192,10 +199,13 @@ class Tracker:
         return max(0, until_ns - now_ns) / NS_PER_MS
 
     def _pop(self) -> None:
-        records = self.consumer.peek_many(SIGNALS_PER_TURN, self._held)
+        """Signals that came while something else was done."""
+        self._take(self.consumer.peek_many(SIGNALS_PER_TURN, self._held), self.clock.now_ns())
+
+    def _take(self, records: np.ndarray, now_ns: int) -> None:
+        """Apply signals that were copied from the ring at `now_ns`."""
         if not len(records):
             return
-        now_ns = self.clock.now_ns()
         for waited_ns in (now_ns - records["ts_trigger"]).tolist():
             self.process.row.observe(RECV_TO_POP, max(0, waited_ns))
         generation = int(records["generation"].max())

@@ -312,3 +312,20 @@ def test_a_consumer_peeks_and_waits_beyond_what_it_holds(namespace: str) -> None
         producer.push_many(records(5, 1))
         assert numbers_of(consumer.peek_many(99, beyond=5)) == [5]
         assert consumer.release(6) == 6
+
+
+def test_wait_peek_gives_what_is_there_and_when_it_was_copied(namespace: str) -> None:
+    ring = SignalRing.create(namespace, "peeked", slots=8)
+    records = np.zeros(5, SIGNAL_DTYPE)
+    records["seq"] = range(5)
+    with ring, ring.producer() as producer, ring.consumer() as consumer:
+        empty, before_ns = consumer.wait_peek(0, 4)
+        assert len(empty) == 0
+        producer.push_many(records)
+        first, after_ns = consumer.wait_peek(1_000, 4)
+        assert first["seq"].tolist() == [0, 1, 2, 3]
+        assert after_ns >= before_ns
+        rest, _ = consumer.wait_peek(1_000, 4, 4)
+        assert rest["seq"].tolist() == [4]
+        assert consumer.release(5) == 5
+        assert len(consumer.wait_peek(0, 1_000_000)[0]) == 0
