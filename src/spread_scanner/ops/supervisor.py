@@ -21,7 +21,7 @@ import structlog
 from spread_scanner import config
 from spread_scanner.errors import SpreadError
 from spread_scanner.ops.children import Child, end_all
-from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_SEGMENTS, Process
+from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_SEGMENTS, EXIT_SETTINGS, Process
 from spread_scanner.schema.enums import SOURCES, ProcessState
 from spread_scanner.shm import Control, Health, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
@@ -33,6 +33,7 @@ DISCOVERY = "pair-discovery"
 DISCOVERY_PARTIAL = 3  # some exchange could not be reached; tables were written all the same
 TICK_S = 0.02
 START_TIMEOUT_S = 30.0
+STARTS_MAX = 3
 STOP_TIMEOUT_S = 2.8
 STEP_RESERVE_S = 0.8
 HANG_S_MIN = 10.0
@@ -244,26 +245,35 @@ class Supervisor:
         time.sleep(TICK_S)
 
     def _await_running(self, names: list[str]) -> None:
-        """Until all run. A process that ends at start is an error; a slow one is only named."""
+        """Until all run. One that keeps ending is an error; one that is slow is only named."""
         deadline_s = time.monotonic() + START_TIMEOUT_S
         waiting = set(names)
         while waiting and not self.stopping and time.monotonic() < deadline_s:
             self._turn()
             for name in sorted(waiting):
                 child = self.children[name]
-                if (code := child.ended()) is not None:
-                    raise CannotStart(
-                        "a process ended while starting",
-                        process=name,
-                        exit_code=code,
-                        log=child.log_path,
-                        said=_last(child),
-                    )
-                if self._runs(child):
+                if child.pid is None:
+                    if child.due:
+                        child.start()
+                elif (code := child.ended()) is not None:
+                    self._ended_at_start(child, code)
+                elif self._runs(child):
                     waiting.discard(name)
         for name in sorted(waiting):
             if not self.stopping:
                 self._note(name, f"not running after {START_TIMEOUT_S:g} s; going on without it")
+
+    def _ended_at_start(self, child: Child, code: int) -> None:
+        """Bad settings stay bad; anything else is tried again a few times."""
+        self._note(child.name, _ending(code))
+        if code == EXIT_SETTINGS or child.starts >= STARTS_MAX:
+            raise CannotStart(
+                "a process ended while starting",
+                process=child.name,
+                exit_code=code,
+                log=child.log_path,
+                said=_last(child),
+            )
 
     def _row(self, child: Child) -> ProcessHealth | None:
         """The row of this very life of a child, or None when it has not come so far."""

@@ -1,0 +1,185 @@
+"""`spread-ctl up --sim`: the whole system as processes, scored, disturbed, gone without trace."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from spread_scanner.shm import segment
+
+pytestmark = pytest.mark.timeout(240)
+START_S = 90.0
+END_S = 20.0
+SPREAD_CTL = [sys.executable, "-c", "from spread_scanner.ops.cli import main; main()"]
+FEED = "feed-okx-spot"
+
+Starter = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SPREAD_")}
+
+
+@pytest.fixture
+def start_up(namespace: str, tmp_path: Path) -> Iterator[Starter]:
+    """Starts `spread-ctl up --sim` in this test's namespace and folder."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*more: str) -> "subprocess.Popen[bytes]":
+        command = [*SPREAD_CTL, "--namespace", namespace, "up", "--sim", "--json"]
+        command += ["--keep", str(tmp_path), *more]
+        child = subprocess.Popen(
+            command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        started.append(child)
+        return child
+
+    yield start
+    for child in started:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        child.communicate()
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Callable[..., tuple[int, Any]]:
+    """Runs another spread-ctl command on the simulated system: (exit code, its JSON)."""
+
+    def run(*arguments: str) -> tuple[int, Any]:
+        command = [*SPREAD_CTL, "--config", str(tmp_path / "config"), *arguments, "--json"]
+        done = subprocess.run(command, env=environment(), capture_output=True, check=False)
+        return done.returncode, orjson.loads(done.stdout)
+
+    return run
+
+
+def wait_for(condition: Callable[[], object], child: "subprocess.Popen[bytes]", why: str) -> None:
+    deadline = time.monotonic() + START_S
+    while not condition():
+        if child.poll() is not None:
+            out, err = child.communicate()
+            pytest.fail(f"ended while waiting until {why}: {out!r} {err!r}")
+        assert time.monotonic() < deadline, f"never: {why}"
+        time.sleep(0.1)
+
+
+def is_up(ask: Callable[..., tuple[int, Any]]) -> bool:
+    code, document = ask("status", "--interval", "0.1")
+    supervised = {row["process"]: row["state"] for row in document.get("processes", [])}
+    return code == 0 and supervised.get("spread-ctl") == "running"
+
+
+def rows_of(ask: Callable[..., tuple[int, Any]]) -> dict[str, dict[str, Any]]:
+    _, document = ask("status", "--interval", "0.05")
+    return {row["process"]: row for row in document["processes"]}
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those that still run; a zombie does not."""
+    running = []
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+            if state != "Z":
+                running.append(pid)
+    return running
+
+
+def test_a_scored_run_misses_nothing_and_invents_nothing(start_up: Starter, namespace: str) -> None:
+    child = start_up("--seconds", "8", "--seed", "7")
+    out, err = child.communicate(timeout=START_S + 60)
+
+    document = orjson.loads(out)
+    assert child.returncode == 0, (document, err)
+    assert out.count(b"\n") == 1
+    assert document["planted"] == document["found"] > 0
+    assert document["missed"] == document["invented"] == document["drops"] == 0
+    assert document["restarts"] == 0
+    assert document["messages"] >= document["quotes"] > 0
+    assert document["signals"] >= document["opportunities"] > 0
+    assert len(document["processes"]) >= 12
+    assert document["latency_us"]["recv_to_signal"]["count"] > 0
+    assert segment.names(namespace) == []
+
+
+def test_a_killed_feed_is_restarted_orders_are_answered_and_ctrl_c_ends_all(
+    start_up: Starter, ask: Callable[..., tuple[int, Any]], namespace: str
+) -> None:
+    child = start_up("--symbols", "12", "--rate", "300")
+    wait_for(lambda: segment.names(namespace) and is_up(ask), child, "all run")
+
+    before = rows_of(ask)
+    os.kill(before[FEED]["pid"], signal.SIGKILL)
+    wait_for(
+        lambda: (row := rows_of(ask)[FEED])["starts"] == 2 and row["healthy"], child, "restarted"
+    )
+    after = rows_of(ask)
+    others = [name for name, row in before.items() if row["alive"] and name != FEED]
+    assert [after[name]["pid"] for name in others] == [before[name]["pid"] for name in others]
+
+    code, answer = ask("kill")
+    assert code == 0
+    assert set(answer["answered_us"]) >= {"spread-engine", "spread-tracker", FEED}
+    assert ask("status")[1]["switches"]["killed"]
+    assert ask("kill", "--off")[0] == 0
+    assert ask("pause", "binance-bybit")[0] == 0
+    assert ask("status")[1]["switches"]["paused_directions"] == [0]
+
+    pids = [row["pid"] for row in rows_of(ask).values() if row["pid"]]
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=END_S)
+    assert alive(pids) == []
+    assert segment.names(namespace) == []
+
+
+def test_children_do_not_outlive_a_killed_supervisor_and_clean_takes_the_rest(
+    start_up: Starter, ask: Callable[..., tuple[int, Any]], namespace: str
+) -> None:
+    child = start_up("--symbols", "12", "--rate", "300")
+    wait_for(lambda: segment.names(namespace) and is_up(ask), child, "all run")
+    pids = [row["pid"] for row in rows_of(ask).values() if row["pid"]]
+    assert len(pids) == 11
+
+    child.kill()
+    child.communicate(timeout=END_S)
+    deadline = time.monotonic() + END_S
+    while alive(pids):
+        assert time.monotonic() < deadline, alive(pids)
+        time.sleep(0.01)
+
+    code, document = ask("status", "--interval", "0.05")
+    assert code == 1
+    assert FEED in document["unwell"]
+    assert ask("clean") == (0, {"removed": [*segment_names(namespace)], "kept": []})
+    assert segment.names(namespace) == []
+
+
+def segment_names(namespace: str) -> list[str]:
+    parts = ("control", "dirty", "health", "ring.signals", "store", "why")
+    return [f"/{namespace}.{part}" for part in parts]
+
+
+def test_down_ends_a_system_from_outside_and_a_second_one_is_refused(
+    start_up: Starter, ask: Callable[..., tuple[int, Any]], namespace: str, tmp_path: Path
+) -> None:
+    child = start_up("--symbols", "12", "--rate", "300")
+    wait_for(lambda: segment.names(namespace) and is_up(ask), child, "all run")
+
+    second = start_up("--symbols", "12", "--keep", str(tmp_path / "second"))
+    out, _ = second.communicate(timeout=START_S)
+    assert second.returncode == 1
+    assert "up already" in orjson.loads(out)["error"]
+    assert is_up(ask)
+
+    code, document = ask("down")
+    assert (code, document["ended"]) == (0, True)
+    child.communicate(timeout=END_S)
+    assert segment.names(namespace) == []

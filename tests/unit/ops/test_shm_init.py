@@ -1,0 +1,107 @@
+"""shm-init keeps what fits, makes anew what does not, and never forgets what was switched off."""
+
+from typing import Any
+
+import msgspec
+
+from spread_scanner.ops import shm_init
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.shm import Control, PriceStore, SignalRing, segment
+
+
+def resized(settings: Any, **sizes: int) -> Any:
+    system = msgspec.structs.replace(settings.config.system, **sizes)
+    return msgspec.structs.replace(
+        settings, config=msgspec.structs.replace(settings.config, system=system)
+    )
+
+
+def test_all_segments_are_made_and_kept_the_second_time(bed: Any) -> None:
+    first = shm_init.ensure(bed.settings)
+    with PriceStore.attach(bed.namespace) as store:
+        second = shm_init.ensure(bed.settings)
+
+        assert not first.kept
+        assert second.kept
+        assert not store.retired
+        assert len(second.segments) == 6
+
+
+def test_other_sizes_make_new_segments_and_retire_the_old(bed: Any) -> None:
+    shm_init.ensure(bed.settings)
+    with PriceStore.attach(bed.namespace) as old:
+        made = shm_init.ensure(resized(bed.settings, max_symbols=128))
+        with PriceStore.attach(bed.namespace) as new:
+            assert not made.kept
+            assert "store" in made.reason
+            assert old.retired
+            assert new.max_symbols == 128
+
+
+def test_a_ring_of_another_size_alone_replaces_everything(bed: Any) -> None:
+    shm_init.ensure(bed.settings)
+    with PriceStore.attach(bed.namespace) as old:
+        made = shm_init.ensure(resized(bed.settings, ring_slots=128))
+
+        assert made.reason == "other sizes: signal ring"
+        assert old.retired
+
+
+def test_a_missing_segment_replaces_everything(bed: Any) -> None:
+    shm_init.ensure(bed.settings)
+    segment.remove(segment.segment_name(bed.namespace, "control"))
+    with PriceStore.attach(bed.namespace) as old:
+        assert not shm_init.ensure(bed.settings).kept
+        assert old.retired
+
+
+def test_force_replaces_what_would_fit(bed: Any) -> None:
+    shm_init.ensure(bed.settings)
+    with SignalRing.attach(bed.namespace, "signals") as old:
+        assert not shm_init.ensure(bed.settings, force=True).kept
+        assert old.retired
+
+
+def test_the_kill_switch_and_pauses_survive_new_segments(bed: Any) -> None:
+    shm_init.ensure(bed.settings)
+    with Control.attach(bed.namespace) as control, control.operator() as operator:
+        operator.kill()
+        operator.pause("spread-engine")
+        operator.pause_source(3)
+        operator.pause_direction(7)
+        operator.pause_symbol(11)
+
+    shm_init.ensure(bed.settings, force=True)
+
+    with Control.attach(bed.namespace) as control:
+        assert control.killed
+        assert control.paused("spread-engine")
+        assert not control.paused("spread-tracker")
+        assert control.paused_sources == [3]
+        assert control.paused_directions == [7]
+        assert control.paused_symbols == [11]
+
+
+def test_its_own_row_says_that_it_has_ended(bed: Any) -> None:
+    assert shm_init.main([]) == 0
+    with bed.health() as health:
+        row = health.read("shm-init")
+        assert row.state is ProcessState.STOPPED
+        assert not row.alive
+
+
+def test_bad_settings_are_exit_code_2(bed: Any) -> None:
+    (bed.settings.folder / "config.toml").write_text("[system]\nring_slots = 3\n")
+    assert shm_init.main([]) == 2
+    assert segment.names(bed.namespace) == []
+
+
+def test_no_room_is_exit_code_1_and_leaves_nothing(bed: Any, monkeypatch: Any) -> None:
+    from spread_scanner.shm.faults import NoSpace
+
+    def full(*_args: object, **_more: object) -> None:
+        raise NoSpace("/dev/shm is too full for the segment")
+
+    monkeypatch.setattr(PriceStore, "create", full)
+    assert shm_init.main([]) == 1
+    assert segment.names(bed.namespace) == []
