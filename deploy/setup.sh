@@ -17,7 +17,7 @@
 #                     "none" takes it back
 #   --root FOLDER     only lay the files out below a folder (for images and checks): no venv, no
 #                     user, no service is touched
-#   --units-only      only the systemd units
+#   --units-only      only the systemd units and the programs that they call
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -98,6 +98,8 @@ install_units() {
         esac
     done
     put "$here/systemd/feed-.service.d/10-feed.conf" "$units/feed-.service.d/10-feed.conf" 644
+    put "$here/deploy/spread-discover" "$opt/spread-discover" 755
+    put "$here/deploy/ensure-segments" "$opt/ensure-segments" 755
     [ -z "$pin" ] || install_pinning
 }
 
@@ -230,8 +232,6 @@ install_machine() {
         run sysctl --quiet --load="$sysctl" || say "some sysctl settings were refused (a container?)"
     fi
     changed=$((before | changed))
-    put "$here/deploy/spread-discover" "$opt/spread-discover" 755
-    put "$here/deploy/ensure-segments" "$opt/ensure-segments" 755
     put "$here/deploy/spread-ctl" "$ctl" 755
     put "$here/deploy/cron.d/spread-scanner" "$cron" 644
 }

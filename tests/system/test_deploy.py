@@ -1,0 +1,296 @@
+"""deploy/: setup.sh below a folder, and what cron runs. The real thing is test_systemd_live.py."""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spread_scanner.schema.enums import SOURCES
+from spread_scanner.symbology.publish import publish
+from spread_scanner.symbology.tables import Tables, load
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+SCRIPTS = sorted(path for path in DEPLOY.iterdir() if path.is_file())
+
+
+def setup(root: Path, *options: str, code: int = 0) -> str:
+    done = subprocess.run(
+        ["bash", str(DEPLOY / "setup.sh"), "--root", str(root), *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def tree(root: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Every file with mode, change time and contents."""
+    return {
+        str(path.relative_to(root)): (
+            path.stat().st_mode,
+            path.stat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in sorted(root.rglob("*"))
+    }
+
+
+def test_a_first_run_lays_out_everything(tmp_path: Path) -> None:
+    setup(tmp_path)
+    for name in (
+        "etc/spread-scanner/config.toml",
+        "etc/spread-scanner/exchanges.toml",
+        "etc/spread-scanner/directions.toml",
+        "etc/cron.d/spread-scanner",
+        "etc/sysctl.d/60-spread-scanner.conf",
+        "etc/systemd/system/spread-scanner.target",
+        "etc/systemd/system/feed-okx-spot.service.d/50-hardening.conf",
+        "etc/systemd/system/feed-.service.d/10-feed.conf",
+        "usr/local/bin/spread-ctl",
+        "opt/spread-scanner/spread-discover",
+        "var/lib/spread-scanner/data",
+    ):
+        assert (tmp_path / name).exists(), name
+    settings = (tmp_path / "etc/spread-scanner/config.toml").read_text()
+    assert 'generated_dir = "/var/lib/spread-scanner/generated"' in settings
+    assert (tmp_path / "etc/spread-scanner/telegram-token").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_run_changes_nothing_and_says_so(tmp_path: Path) -> None:
+    setup(tmp_path)
+    before = tree(tmp_path)
+    assert setup(tmp_path) == "everything stands as it should; nothing changed\n"
+    assert tree(tmp_path) == before
+
+
+def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
+    assert "would run: install" in setup(tmp_path, "--dry-run")
+    assert tree(tmp_path) == {}
+    setup(tmp_path)
+    before = tree(tmp_path)
+    assert "would run: rm -rf" in setup(tmp_path, "--dry-run", "--uninstall", "--purge")
+    assert tree(tmp_path) == before
+
+
+def test_settings_are_never_overwritten_but_our_files_are_renewed(tmp_path: Path) -> None:
+    setup(tmp_path)
+    mine = tmp_path / "etc/spread-scanner/directions.toml"
+    unit = tmp_path / "etc/systemd/system/spread-engine.service"
+    wanted = unit.read_bytes()
+    mine.write_text("# mine\n")
+    unit.write_text("# an older version\n")
+    said = setup(tmp_path)
+    assert mine.read_text() == "# mine\n"
+    assert unit.read_bytes() == wanted
+    assert "install" in said
+    assert "directions.toml" not in said.partition("Next:")[0]
+
+
+def test_uninstalling_keeps_settings_and_data_unless_told(tmp_path: Path) -> None:
+    setup(tmp_path)
+    (tmp_path / "var/lib/spread-scanner/data/tracker.db").write_text("kept")
+    setup(tmp_path, "--uninstall")
+    left = {path for path in tree(tmp_path) if (tmp_path / path).is_file()}
+    assert left == {
+        "etc/spread-scanner/config.toml",
+        "etc/spread-scanner/exchanges.toml",
+        "etc/spread-scanner/directions.toml",
+        "etc/spread-scanner/telegram-token",
+        "var/lib/spread-scanner/data/tracker.db",
+    }
+    setup(tmp_path, "--uninstall", "--purge")
+    assert not [path for path in tree(tmp_path) if (tmp_path / path).is_file()]
+
+
+def test_pinning_gives_the_engine_a_cpu_of_its_own(tmp_path: Path) -> None:
+    units = tmp_path / "etc/systemd/system"
+    setup(tmp_path, "--pin", "2-4,6")
+    engine = (units / "spread-engine.service.d/70-cpus.conf").read_text()
+    feed = (units / "feed-mexc-spot.service.d/70-cpus.conf").read_text()
+    assert engine == "[Service]\nCPUAffinity=2\n"
+    assert feed == "[Service]\nCPUAffinity=3 4 6\n"
+    assert not (units / "shm-init.service.d/70-cpus.conf").exists()
+    setup(tmp_path, "--pin", "none")
+    assert not list(units.rglob("70-cpus.conf"))
+    assert "--pin wants CPUs" in setup(tmp_path, "--pin", "two", code=2)
+
+
+def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
+    assert "unknown option --instal" in setup(tmp_path, "--instal", code=2)
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may")
+def test_without_root_it_says_so() -> None:
+    done = subprocess.run(
+        ["bash", str(DEPLOY / "setup.sh")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "run it as root" in done.stderr
+
+
+def test_a_python_below_a_home_folder_is_refused(tmp_path: Path) -> None:
+    """The services run with ProtectHome: such an interpreter is not there for them."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\ncase "$2" in *base_prefix*) echo /root/python ;; esac\n')
+    python.chmod(0o755)
+    command = f'here={ROOT} python={python}; fail() {{ echo "$1"; exit 1; }}; '
+    function = re.search(r"^check_python\(\) \{.*?^\}", setup_text(), re.DOTALL | re.MULTILINE)
+    assert function is not None
+    done = subprocess.run(
+        ["bash", "-c", f"{command}\n{function.group()}\ncheck_python"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "lives in /root/python" in done.stdout
+
+
+def setup_text() -> str:
+    return (DEPLOY / "setup.sh").read_text()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_is_sound(script: Path) -> None:
+    assert os.access(script, os.X_OK)
+    shell = script.read_text().splitlines()[0].rpartition("/")[2].rpartition(" ")[2]
+    subprocess.run([shell, "-n", str(script)], check=True, timeout=20)
+    if shutil.which("shellcheck"):
+        done = subprocess.run(
+            ["shellcheck", str(script)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_cron_file_is_one_that_cron_reads() -> None:
+    (file,) = (DEPLOY / "cron.d").iterdir()
+    text = file.read_text()
+    assert text.endswith("\n"), "cron ignores a last line without its end"
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    jobs = [line for line in lines if not re.match(r"[A-Z]+=", line)]
+    assert len(jobs) == 1
+    minute, hour, day, month, weekday, user, command = jobs[0].split()
+    assert (hour, day, month, weekday, user) == ("*/6", "*", "*", "*", "spread")
+    assert 0 <= int(minute) < 60
+    assert command == "/opt/spread-scanner/spread-discover"
+    # cron reads no file whose name has a dot, or that others may write.
+    assert "." not in file.name
+    assert not file.stat().st_mode & 0o022
+
+
+class Discover:
+    """deploy/spread-discover with a spread-ctl of our own behind it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.lock = folder / "lock"
+        self.calls = folder / "calls"
+        self._folder = folder
+
+    def command(self, ctl: str) -> subprocess.Popen[str]:
+        program = self._folder / "spread-ctl"
+        program.write_text(f'#!/bin/sh\necho "$@" >> "{self.calls}"\n{ctl}\n')
+        program.chmod(0o755)
+        environ = {
+            "PATH": os.environ["PATH"],
+            "SPREAD_BIN": str(self._folder),
+            "SPREAD_LOCK": str(self.lock),
+            "INVOCATION_ID": "test",  # as under systemd: no line of ours in the real log
+        }
+        return subprocess.Popen(
+            [str(DEPLOY / "spread-discover")],
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, ctl: str) -> tuple[int, str]:
+        child = self.command(ctl)
+        said = child.communicate(timeout=30)[0]
+        return child.returncode, said
+
+
+@pytest.fixture
+def discover(tmp_path: Path) -> Discover:
+    return Discover(tmp_path)
+
+
+def test_a_good_run_says_nothing_so_that_cron_sends_no_mail(discover: Discover) -> None:
+    assert discover.run("echo published; exit 0") == (0, "")
+    assert discover.calls.read_text() == "discover\n"
+
+
+def test_a_failed_run_is_reported_with_its_reason(discover: Discover) -> None:
+    code, said = discover.run("echo no source could be reached >&2; exit 1")
+    assert code == 1
+    assert "failed; the old tables stay in force (exit code 1)" in said
+    assert "no source could be reached" in said
+
+
+def test_a_run_that_reaches_nobody_keeps_the_old_tables(tmp_path: Path, namespace: str) -> None:
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "exchanges.toml").write_text(
+        "".join(
+            f'[{source.label}]\nrest_url = "http://127.0.0.1:9"\nws_url = "ws://127.0.0.1:9"\n'
+            for source in SOURCES
+        )
+    )
+    publish(tmp_path / "generated", Tables(7, 0, (), (), (), (), ()), {})
+    environ = {
+        "PATH": os.environ["PATH"],
+        "SPREAD_BIN": str(Path(sys.executable).parent),
+        "SPREAD_LOCK": str(tmp_path / "lock"),
+        "SPREAD_CONFIG_DIR": str(folder),
+        "SPREAD_SYSTEM__NAMESPACE": namespace,
+        "SPREAD_PAIR_DISCOVERY__REST_ATTEMPTS_MAX": "1",
+        "INVOCATION_ID": "test",
+    }
+    done = subprocess.run(
+        [str(DEPLOY / "spread-discover")],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "the old tables stay in force" in done.stdout
+    assert "no source could be reached" in done.stdout
+    assert load(tmp_path / "generated").generation == 7
+
+
+def test_a_partial_run_is_reported_as_such(discover: Discover) -> None:
+    code, said = discover.run("exit 3")
+    assert code == 3
+    assert "an exchange could not be reached" in said
+
+
+def test_a_second_run_is_refused_while_the_first_goes_on(discover: Discover) -> None:
+    with discover.lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, said = discover.run("exit 0")
+    assert code == 75
+    assert "the previous run has not ended" in said
+    assert not discover.calls.exists(), "nothing was asked of anyone"
+    assert discover.run("exit 0")[0] == 0
+
+
+def test_what_discovery_leaves_running_does_not_hold_the_lock(discover: Discover) -> None:
+    """A child that outlives its run must not lock out all later ones."""
+    code, _ = discover.run("sleep 30 >/dev/null 2>&1 & echo $! > " + str(discover.lock) + ".pid")
+    assert code == 0
+    left = int(Path(f"{discover.lock}.pid").read_text())
+    try:
+        assert discover.run("exit 0")[0] == 0
+    finally:
+        os.kill(left, 9)
