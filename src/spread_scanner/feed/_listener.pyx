@@ -402,7 +402,7 @@ cdef class Listener(WSListener):
             self.window_start_ns = self.mono_ns
             self.best_lag_ns = self.window_lag_ns
             self.window_lag_ns = INT64_MAX
-        if seen.messages:
+        if seen.messages | seen.data:
             self.count(seen)
             memset(seen, 0, sizeof(tally))
 

@@ -248,13 +248,13 @@ class Connection:
     def unusual(self, frame: bytes) -> None:
         """A message that is no usual quote."""
         try:
-            try:
-                events = self.share.adapter.parse(frame)
-            except BadMessage as error:
-                self._bad(error, frame)
-                return
-            for event in events:
-                self._take(event, frame)
+            for event in self.share.adapter.parse(frame):
+                if type(event) is RawQuote:
+                    self._quote(event)
+                else:
+                    self._take(event)
+        except BadMessage as error:
+            self._bad(error, frame)
         except Exception as error:
             self.share.fail(error)
 
@@ -278,11 +278,9 @@ class Connection:
         if self.listener.bad() >= self.life.rules.bad_in_row_max:
             self.end(End.BAD_STREAK)
 
-    def _take(self, event: Event, frame: bytes) -> None:
-        if isinstance(event, RawQuote):
-            self._quote(event, frame)
-        elif isinstance(event, Delta):
-            self._delta(event, frame)
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Delta):
+            self._delta(event)
         elif isinstance(event, Ack | Refused):
             self._answered(event)
         elif isinstance(event, Notice):
@@ -312,24 +310,26 @@ class Connection:
             self.share.log.info("shutdown announced", connection=self.number)
             self.life.notice = True
 
-    def _quote(self, raw: RawQuote, frame: bytes) -> None:
-        row = self.share.instruments.get(raw.exchange_symbol)
+    def _quote(self, raw: RawQuote) -> None:
+        symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id = raw
+        row = self.share.instruments.get(symbol)
         if row is None:
             self.share.row.add(COUNTER["skip_unknown_symbol"])
             return
+        px_div, sz_mul = row.px_div, row.sz_mul
         outcome = self.listener.quote(
             row.symbol_id,
-            raw.bid_px / row.px_div,
-            raw.bid_sz * row.sz_mul,
-            raw.ask_px / row.px_div,
-            raw.ask_sz * row.sz_mul,
-            raw.ts_event,
-            raw.update_id,
+            bid_px / px_div,
+            bid_sz * sz_mul,
+            ask_px / px_div,
+            ask_sz * sz_mul,
+            ts_event,
+            update_id,
         )
         if outcome == "impossible":
-            self._bad(BadQuote("not finite in base units", symbol=raw.exchange_symbol), frame)
+            raise BadQuote("not finite in base units", symbol=symbol)
 
-    def _delta(self, delta: Delta, frame: bytes) -> None:
+    def _delta(self, delta: Delta) -> None:
         """A change of one side: the other one stands as it was stored."""
         row = self.share.instruments.get(delta.exchange_symbol)
         writer = self.share.board.writer
@@ -341,7 +341,7 @@ class Connection:
         ask = _scaled(delta.ask, row) or (own.ask_px, own.ask_sz)
         ids = (delta.ts_event, delta.update_id)
         if self.listener.quote(row.symbol_id, *bid, *ask, *ids) == "impossible":
-            self._bad(BadQuote("not finite in base units", symbol=delta.exchange_symbol), frame)
+            raise BadQuote("not finite in base units", symbol=delta.exchange_symbol)
 
 
 def _scaled(side: tuple[float, float] | None, row: InstrumentRow) -> tuple[float, float] | None:

@@ -1,0 +1,79 @@
+"""Silence out of line, and the pace that it is judged by."""
+
+import numpy as np
+import pytest
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Feed
+from spread_scanner.feed.freshness import SLOWDOWN_MAX, Pace, SilenceRule, silence_rule, silent
+
+S = NS_PER_S
+RULE = SilenceRule(30 * S, 50.0)
+
+
+def found(now_s: float, heard_s: float, mean_s: float, slowdown: float = 1.0) -> bool:
+    ids = silent(
+        int(now_s * S), np.array([int(heard_s * S)]), np.array([mean_s * S]), RULE, slowdown
+    )
+    return list(ids) == [0]
+
+
+@pytest.mark.parametrize(
+    ("now_s", "mean_s", "slowdown", "expected"),
+    [
+        (1_030.0, 0.01, 1.0, False),  # never before the floor
+        (1_030.1, 0.01, 1.0, True),
+        (1_040.0, 1.0, 1.0, False),  # fifty of its own intervals
+        (1_050.1, 1.0, 1.0, True),
+        (1_050.1, 1.0, 3.0, False),  # everybody is slower
+        (1_150.1, 1.0, 3.0, True),
+    ],
+)
+def test_silence_counts_in_its_own_intervals(
+    now_s: float, mean_s: float, slowdown: float, expected: bool
+) -> None:
+    assert found(now_s, 1_000.0, mean_s, slowdown) is expected
+
+
+def test_a_symbol_heard_never_or_once_has_no_rate_to_be_out_of_line_with() -> None:
+    assert not found(100_000.0, 0.0, 0.0)
+    assert not found(100_000.0, 1.0, 0.0)
+
+
+def test_the_settings_are_taken_in_their_units() -> None:
+    assert silence_rule(Feed(silent_ms_min=1_500, silent_intervals_max=7.0)) == (1_500_000_000, 7.0)
+
+
+def run(pace: Pace, per_s: float, start_s: float, end_s: float, messages: float) -> float:
+    at = start_s
+    while at < end_s:
+        at += 0.25
+        messages += per_s * 0.25
+        pace.update(int(messages), int(at * S))
+    return messages
+
+
+def test_the_pace_knows_no_slowdown_until_it_has_a_history() -> None:
+    pace = Pace()
+    messages = run(pace, 1_000.0, 1.0, 20.0, 0.0)
+    run(pace, 0.0, 20.0, 25.0, messages)
+    assert pace.slowdown() == 1.0
+
+
+def test_a_market_that_slows_down_is_seen_within_seconds_and_forgotten_when_it_is_back() -> None:
+    pace = Pace()
+    messages = run(pace, 1_000.0, 1.0, 120.0, 0.0)
+    assert pace.slowdown() == pytest.approx(1.0, abs=0.01)
+
+    messages = run(pace, 250.0, 120.0, 140.0, messages)
+    assert 2.5 < pace.slowdown() < 4.5
+
+    run(pace, 4_000.0, 140.0, 160.0, messages)
+    assert pace.slowdown() == 1.0
+
+
+def test_a_slowdown_is_bounded() -> None:
+    pace = Pace()
+    messages = run(pace, 1_000.0, 1.0, 120.0, 0.0)
+    run(pace, 0.0, 120.0, 200.0, messages)
+    assert pace.slowdown() == SLOWDOWN_MAX

@@ -1,0 +1,403 @@
+"""The compiled listener: what it stores, what it skips, and what it does with bad bytes."""
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import structlog
+from picows import WSMsgType
+from picows.picows import _make_test_ws_frame
+
+from spread_scanner.clock import SystemClock
+from spread_scanner.config import Feed, SourceSettings
+from spread_scanner.exchanges._match import Decoder
+from spread_scanner.exchanges.registry import adapter_of
+from spread_scanner.feed._listener import FLAGS, FRAGMENTS_BYTES_MAX, Board, Listener
+from spread_scanner.feed.connection import Connection, Share
+from spread_scanner.feed.evidence import Evidence
+from spread_scanner.feed.feed import decoder_of
+from spread_scanner.feed.life import rules_of
+from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, QuoteFlag
+from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.shm import Health, PriceStore, segment
+from spread_scanner.shm._core import Quote
+from spread_scanner.sim.universe import Universe
+from spread_scanner.sim.wire import Tick, encoder, forms
+from spread_scanner.symbology.tables import InstrumentRow
+
+SETTINGS = SourceSettings(rest_url="https://rest.test", ws_url="wss://ws.test")
+WALL_MS = 1_790_000_000_000
+TEXT, BINARY, CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
+
+
+@dataclass
+class Handler:
+    """What the listener passed on."""
+
+    messages: list[bytes] = field(default_factory=list)
+    broken_ones: list[str] = field(default_factory=list)
+    ends: int = 0
+
+    def unusual(self, frame: bytes) -> None:
+        self.messages.append(frame)
+
+    def broken(self, reason: str, frame: bytes) -> None:
+        self.broken_ones.append(reason)
+
+    def gone(self) -> None:
+        self.ends += 1
+
+
+class Bench:
+    """One source's board in a store of its own."""
+
+    def __init__(self, namespace: str, label: str = "binance-futures") -> None:
+        self.source = SOURCE_BY_LABEL[label]
+        self.store = PriceStore.create(namespace, num_sources=8, max_symbols=64)
+        self.health = Health.create(namespace)
+        self.row = self.health.claim(self.source.process)
+        self.writer = self.store.writer(self.source.source_id)
+        anchor_ns = self.store.clock.anchor_ns
+        self.board = Board(self.writer, self.row, anchor_ns, 2_000_000_000)
+        self.handler = Handler()
+
+    def close(self) -> None:
+        self.writer.close()
+        self.row.close()
+        self.health.close()
+        self.store.close()
+
+    def listener(self, number: int = 1, decoder: Decoder | None = None) -> Listener:
+        return Listener(self.board, decoder or Decoder((), {}), number, self.handler)
+
+    def read(self, symbol_id: int = 0) -> Quote:
+        quote = self.store.read(self.source.source_id, symbol_id)
+        assert quote is not None
+        return quote
+
+    @property
+    def counters(self) -> dict[str, int]:
+        return self.health.read(self.source.process).counters
+
+
+@pytest.fixture
+def bench(namespace: str) -> Iterator[Bench]:
+    made = Bench(namespace)
+    yield made
+    made.close()
+
+
+def push(
+    listener: Listener, kind: WSMsgType, payload: bytes, fin: bool = True, rsv1: bool = False
+) -> None:
+    listener.on_ws_frame(None, _make_test_ws_frame(kind, payload, fin, rsv1))  # type: ignore[arg-type]
+
+
+def put(listener: Listener, update_id: int, ts_ms: int = 0, px: float = 100.0) -> str:
+    ts_event = ts_ms * 1_000_000 if ts_ms else TS_ABSENT
+    return listener.quote(0, px, 1.0, px + 1, 2.0, ts_event, update_id)
+
+
+def test_flag_bits_are_those_of_the_schema() -> None:
+    assert {name: QuoteFlag[name] for name in FLAGS} == FLAGS
+
+
+def test_a_quote_is_stored_with_its_time_epoch_and_flags(bench: Bench) -> None:
+    listener = bench.listener()
+    before = bench.store.clock.now_ns()
+
+    assert listener.quote(3, 100.0, 1.5, 101.0, 2.5, TS_ABSENT, 7) == "stored"
+
+    quote = bench.read(3)
+    assert tuple(quote)[:4] == (100.0, 1.5, 101.0, 2.5)
+    assert before <= quote.ts_recv <= bench.store.clock.now_ns()
+    assert (quote.update_id, quote.epoch) == (7, bench.writer.epoch)
+    assert quote.flags == QuoteFlag.NO_TS_EVENT
+    assert listener.quoted[3] == 1
+    assert listener.data_messages == 1
+
+
+def test_absent_sides_and_crossed_books_are_stored_as_what_they_are(bench: Bench) -> None:
+    listener = bench.listener()
+
+    assert listener.quote(0, math.nan, math.nan, 5.0, 1.0, TS_ABSENT, 1) == "stored"
+    assert bench.read(0).flags == QuoteFlag.NO_TS_EVENT | QuoteFlag.BID_EMPTY
+    assert listener.quote(1, 6.0, 1.0, 5.0, 1.0, WALL_MS * 1_000_000, 1) == "stored"
+    assert bench.read(1).flags == QuoteFlag.CROSSED
+    assert bench.counters["one_sided"] == 1
+    assert bench.counters["crossed"] == 1
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.inf, -math.inf])
+def test_a_price_that_cannot_be_is_not_stored(bench: Bench, bad: float) -> None:
+    listener = bench.listener()
+
+    assert listener.quote(0, bad, 1.0, 5.0, 1.0, TS_ABSENT, 1) == "impossible"
+    assert listener.quote(0, 4.0, 1.0, bad, 1.0, TS_ABSENT, 1) == "impossible"
+    assert bench.store.read(bench.source.source_id, 0) is None
+
+
+def test_a_symbol_id_out_of_range_is_a_fault_of_ours(bench: Bench) -> None:
+    for symbol_id in (-1, 64):
+        with pytest.raises(IndexError):
+            bench.listener().quote(symbol_id, 1.0, 1.0, 2.0, 1.0, TS_ABSENT, 1)
+
+
+def test_old_news_is_skipped_and_counted(bench: Bench) -> None:
+    listener = bench.listener()
+
+    found = [put(listener, update_id) for update_id in (10, 10, 9, 11, 8)]
+
+    assert found == ["stored", "duplicate", "out of order", "stored", "out of order"]
+    assert bench.read().update_id == 11
+    counters = bench.counters
+    assert (counters["skip_duplicate"], counters["skip_out_of_order"]) == (1, 2)
+    assert counters["quotes"] == 2
+
+
+def test_without_update_ids_everything_is_news(bench: Bench) -> None:
+    listener = bench.listener()
+    assert [put(listener, 0, px=px) for px in (1.0, 2.0, 1.0)] == ["stored"] * 3
+
+
+def test_of_two_connections_the_first_by_update_id_wins(bench: Bench) -> None:
+    one, other = bench.listener(1), bench.listener(2)
+
+    found = [
+        put(one, 5, px=5.0),
+        put(other, 5, px=50.0),
+        put(other, 6, px=6.0),
+        put(one, 6, px=60.0),
+    ]
+
+    assert found == ["stored", "duplicate", "stored", "duplicate"]
+    assert bench.read().bid_px == 6.0
+    assert bench.board.wrote[0] == 2
+
+
+def test_a_quote_that_nobody_stands_behind_is_replaced_by_whatever_comes(bench: Bench) -> None:
+    put(bench.listener(1), 1_000)
+    bench.writer.mark_stale(np.array([0], np.uint16))
+
+    assert put(bench.listener(2), 3) == "stored"
+    assert bench.read().update_id == 3
+    assert not bench.read().flags & QuoteFlag.STALE
+
+
+def test_the_same_quote_again_takes_a_silent_mark_back(bench: Bench) -> None:
+    listener = bench.listener()
+    put(listener, 5)
+    bench.writer.mark_stale(np.array([0], np.uint16), int(QuoteFlag.SILENT))
+
+    assert put(listener, 5) == "repeat"
+    assert not bench.read().flags & QuoteFlag.SILENT
+
+
+def test_an_exchange_that_begins_anew_is_believed_by_its_time(bench: Bench) -> None:
+    listener = bench.listener()
+    put(listener, 1_000, WALL_MS)
+
+    assert put(listener, 7, WALL_MS + 999) == "out of order"
+    assert put(listener, 7, WALL_MS + 1_000) == "reset"
+    assert put(listener, 8, WALL_MS + 1_001) == "stored"
+    assert bench.counters["resets"] == 1
+
+
+def test_update_id_one_is_a_restart_at_once_unless_it_is_old(bench: Bench) -> None:
+    listener = bench.listener()
+    put(listener, 1_000, WALL_MS)
+
+    assert put(listener, 1, WALL_MS - 1) == "out of order"
+    assert put(listener, 1, WALL_MS) == "reset"
+
+
+def test_a_second_connection_that_lags_is_no_restart(bench: Bench) -> None:
+    put(bench.listener(1), 1_000, WALL_MS)
+    late = bench.listener(2)
+
+    assert put(late, 990, WALL_MS + 5_000) == "out of order"
+    bench.board.wrote[0] = 0  # the first one is gone
+    assert put(late, 991, WALL_MS + 5_001) == "reset"
+
+
+def test_exchange_time_far_behind_its_best_makes_a_quote_lagging(bench: Bench) -> None:
+    listener = bench.listener()
+    now_ms = bench.store.clock.now_ns() // 1_000_000
+
+    put(listener, 1, now_ms - 40_000)  # a clock that is off by forty seconds is nobody's lag
+    assert not bench.read().flags & QuoteFlag.LAGGING
+    put(listener, 2, now_ms - 43_000)
+    assert bench.read().flags & QuoteFlag.LAGGING
+    put(listener, 3, now_ms - 41_000)
+    assert not bench.read().flags & QuoteFlag.LAGGING
+    assert bench.counters["lagging_marks"] == 1
+
+
+def test_a_muted_listener_stores_nothing_and_passes_nothing_on(bench: Bench) -> None:
+    listener = bench.listener()
+    listener.mute()
+    push(listener, TEXT, b"whatever")
+    push(listener, CONTINUATION, b"whatever")
+    assert bench.handler.messages == []
+
+
+def test_messages_in_pieces_are_put_together(bench: Bench) -> None:
+    listener = bench.listener()
+
+    push(listener, TEXT, b'{"a":', fin=False)
+    push(listener, CONTINUATION, b"[1,", fin=False)
+    push(listener, CONTINUATION, b"2]}")
+    push(listener, BINARY, b"\x00whole")
+
+    assert bench.handler.messages == [b'{"a":[1,2]}', b"\x00whole"]
+    assert bench.handler.broken_ones == []
+    assert bench.counters["messages"] == 2
+
+
+def test_frames_against_the_protocol_are_named_and_survived(bench: Bench) -> None:
+    listener = bench.listener()
+
+    push(listener, CONTINUATION, b"of nothing")
+    push(listener, TEXT, b"compressed", rsv1=True)
+    push(listener, TEXT, b"begun", fin=False)
+    push(listener, TEXT, b"a new one")
+
+    assert bench.handler.broken_ones == [
+        "a continuation of nothing",
+        "a compressed frame, which was never agreed",
+        "a new message within a fragmented one",
+    ]
+    assert bench.handler.messages == [b"a new one"]
+
+
+def test_a_message_in_pieces_is_bounded_and_reported_once(bench: Bench) -> None:
+    listener = bench.listener()
+    piece = bytes(FRAGMENTS_BYTES_MAX // 4)
+
+    push(listener, TEXT, piece, fin=False)
+    for _ in range(20):
+        push(listener, CONTINUATION, piece, fin=False)
+    push(listener, CONTINUATION, b"the end")
+    push(listener, TEXT, b"next")
+
+    assert bench.handler.broken_ones == ["a fragmented message beyond all bounds"]
+    assert bench.handler.messages == [b"next"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_order_of_frames_raises_or_loses_a_whole_message(bench: Bench, seed: int) -> None:
+    rng = random.Random(seed)
+    listener = bench.listener()
+    whole = 0
+    for _ in range(3_000):
+        kind = rng.choice([TEXT, BINARY, CONTINUATION])
+        fin, rsv1 = rng.random() < 0.7, rng.random() < 0.05
+        push(listener, kind, rng.randbytes(rng.choice([0, 1, 7, 300])), fin, rsv1)
+        whole += kind is not CONTINUATION and fin and not rsv1
+    assert len(bench.handler.messages) >= whole
+
+
+class Tier:
+    """A connection without a socket: its listener, adapter and slow tier as they are."""
+
+    def __init__(
+        self, bench: Bench, instruments: dict[str, InstrumentRow], *, native: bool
+    ) -> None:
+        adapter = adapter_of(bench.source, SETTINGS)
+        log = structlog.get_logger()
+        self.faults: list[BaseException] = []
+        share = Share(
+            adapter=adapter,
+            settings=Feed(bad_messages_in_row_max=100_000),
+            proxy="",
+            board=bench.board,
+            row=bench.row,
+            decoder=decoder_of(adapter, instruments)
+            if native
+            else Decoder((), {}, protobuf=adapter.binary),
+            instruments=instruments,
+            connects=Pacer(1.0),
+            clock=SystemClock(),
+            evidence=Evidence(lambda *_, **__: None, SystemClock().mono_ns),
+            log=log,
+            fail=self.faults.append,
+        )
+        rules = rules_of(share.settings, adapter.limits, adapter.ping, 0.0)
+        self.kind = BINARY if adapter.binary else TEXT
+        self.connection = Connection(share, rules, lambda *_: None)
+
+    def push(self, payload: bytes) -> None:
+        push(self.connection.listener, self.kind, payload)
+
+
+def payloads(
+    label: str, rng: random.Random, count: int
+) -> tuple[list[bytes], dict[str, InstrumentRow]]:
+    """Messages of one source, a third of them damaged."""
+    listings = [row for row in Universe(3, 12).by_source[label] if row.moves]
+    rows = {
+        row.exchange_symbol: InstrumentRow(
+            row.source.source_id, number, row.exchange_symbol, float(row.px_mul),
+            float(row.sz_mul), None, None, None, None, False, False,
+        )
+        for number, row in enumerate(listings[:-1])
+    }  # fmt: skip
+    made = []
+    for number in range(count):
+        listing = rng.choice(listings)
+        px, sz = rng.randint(1, 10**9), rng.randint(0, 10**6)
+        scale = 10 ** rng.randint(0, 12)
+        tick = Tick(
+            rng.choice([number, number // 2, 1]) + 1, f"{px / scale:.12f}", f"{sz / 100}",
+            f"{(px + 1) / scale:.12f}", f"{sz / 7:.5f}", WALL_MS + number, number,
+        )  # fmt: skip
+        frame = encoder(listing, forms(listing)[0])(tick)
+        payload = bytearray(frame[4 if frame[1] == 126 else 2 :])
+        if rng.random() < 0.33:
+            at = rng.randrange(len(payload))
+            harm = rng.choice(["flip", "cut", "double", "insert"])
+            if harm == "flip":
+                payload[at] = rng.randrange(256)
+            elif harm == "cut":
+                del payload[at:]
+            elif harm == "double":
+                payload += payload[at:]
+            else:
+                payload[at:at] = rng.choice([b" ", b"0", b"-", b"e5", b'"', b"\\u0041"])
+        made.append(bytes(payload))
+    return made, rows
+
+
+@pytest.mark.parametrize("label", [source.label for source in SOURCES])
+def test_both_tiers_leave_the_same_cells_whatever_comes(namespace: str, label: str) -> None:
+    seed = 11
+    print(f"seed {seed}")
+    messages, instruments = payloads(label, random.Random(seed), 2_000)
+    cells, skipped = [], []
+    for native in (True, False):
+        bench = Bench(f"{namespace}-{native}", label)
+        tier = Tier(bench, instruments, native=native)
+        for message in messages:
+            tier.push(message)
+        assert tier.faults == []
+        counters = bench.counters
+        assert (counters["native"] > 500) is native
+        assert counters["messages"] == len(messages)
+        skipped.append({name: n for name, n in counters.items() if name.startswith("skip")})
+        quotes = [bench.store.read(bench.source.source_id, symbol_id) for symbol_id in range(64)]
+        cells.append(
+            [
+                None if one is None else (*map(repr, tuple(one)[:5]), one.update_id, one.flags)
+                for one in quotes
+            ]
+        )
+        bench.close()
+        for name in segment.names(f"{namespace}-{native}"):
+            segment.remove(name)
+    assert cells[0] == cells[1]
+    assert skipped[0] == skipped[1]
+    assert sum(cell is not None for cell in cells[0]) > 5

@@ -1,0 +1,45 @@
+"""Pauses between tries, and turns."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spread_scanner.runtime.backoff import Backoff, Pacer
+
+
+def test_pauses_double_up_to_the_cap_and_start_again_after_a_reset() -> None:
+    backoff = Backoff(0.25, 3.0, rand=lambda: 1.0)
+
+    assert [backoff.next_s() for _ in range(6)] == [0.25, 0.5, 1.0, 2.0, 3.0, 3.0]
+    backoff.reset()
+    assert backoff.next_s() == 0.25
+
+
+@given(failures=st.integers(0, 5_000), seed=st.integers())
+def test_a_pause_lies_between_half_and_all_of_its_span_for_ever(failures: int, seed: int) -> None:
+    backoff = Backoff(0.1, 30.0, rand=random.Random(seed).random)
+    backoff.failures = failures
+
+    pause_s = backoff.next_s()
+
+    span_s = min(30.0, 0.1 * 2.0 ** min(failures, 32))
+    assert span_s / 2 <= pause_s <= span_s
+
+
+def test_a_cap_below_the_first_pause_does_not_shorten_it() -> None:
+    assert Backoff(5.0, 1.0, rand=lambda: 1.0).next_s() == 5.0
+
+
+def test_turns_are_evenly_spaced_and_unused_time_is_not_saved_up() -> None:
+    pacer = Pacer(4.0)
+
+    assert [pacer.reserve_s(1_000) for _ in range(3)] == [0.0, 0.25, 0.5]
+    late_ns = 10_000_000_000
+    assert [pacer.reserve_s(late_ns) for _ in range(2)] == [0.0, 0.25]
+
+
+@pytest.mark.parametrize("now_ns", [0, -5])
+def test_a_pacer_takes_any_start_of_time(now_ns: int) -> None:
+    assert Pacer(1.0).reserve_s(now_ns) == 0.0
