@@ -23,6 +23,7 @@ from websockets.exceptions import WebSocketException
 
 from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges.adapter import Ack, Adapter, Delta, Event, Limits, RawQuote, Refused
+from spread_scanner.schema.enums import Exchange
 
 GRID_POINTS = 120
 GRID_S_MIN = 0.05
@@ -87,7 +88,14 @@ Progress = Callable[[str, int, int], None]  # source label, listings heard, list
 
 async def validate(wanted: Sequence[Wanted], seconds: float, progress: Progress) -> Validation:
     """Subscribe to everything, then listen for so long."""
-    listeners = [_Source(one) for one in wanted if one.exchange_symbols]
+    # An exchange counts connections by our address, whichever market they are for.
+    paces: dict[Exchange, _Pace] = {}
+    for one in wanted:
+        pace = _Pace(one.adapter.limits.connects_per_s_max)
+        paces.setdefault(one.adapter.source.exchange, pace)
+    listeners = [
+        _Source(one, paces[one.adapter.source.exchange]) for one in wanted if one.exchange_symbols
+    ]
     tasks = [asyncio.create_task(one.run()) for one in listeners]
     tasks_by_end = asyncio.gather(*tasks)
     try:
@@ -185,14 +193,14 @@ class _Pace:
 class _Source:
     """All connections of one source."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, connects: "_Pace") -> None:
         self.adapter = wanted.adapter
         self.label = wanted.adapter.source.label
         self.proxy = wanted.proxy
         self.heard = {name: Heard() for name in wanted.exchange_symbols}
         self.opened = False
         self.failure = ""
-        self.connects = _Pace(self.adapter.limits.connects_per_s_max)
+        self.connects = connects
         self.quoted = 0
         self.bad_messages = 0
         self.bad_example = ""
@@ -203,7 +211,7 @@ class _Source:
         self._shards = [_Shard(self, names[at : at + step]) for at in range(0, len(names), step)]
         most = max((len(shard.waiting) for shard in self._shards), default=0)
         self.setup_s = (
-            len(self._shards) / limits.connects_per_s_max + most / limits.requests_per_s_max
+            2 * len(self._shards) / limits.connects_per_s_max + most / limits.requests_per_s_max
         )
 
     def key(self, name: str) -> Key:
