@@ -1,0 +1,137 @@
+"""Python over the fault build of the core: what a caller of the API sees.
+
+Usage: shm_fault_core.py MODULE NAMESPACE contended|deaths. MODULE is the extension module built
+with -DSS_FAULTS; it takes the place of the room's own before anything imports that.
+"""
+
+import ctypes
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+
+class FaultCore(importlib.abc.MetaPathFinder):
+    """Finds the fault build where the room's own core is asked for."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def find_spec(self, fullname: str, *_: object) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "spread_scanner.shm._core":
+            return None
+        return importlib.util.spec_from_file_location(fullname, self.path)
+
+
+def load(path: str) -> ctypes.CDLL:
+    """Put the fault build in its place; the controls of its hooks."""
+    sys.meta_path.insert(0, FaultCore(path))
+    return ctypes.CDLL(path)
+
+
+def contended(controls: ctypes.CDLL, namespace: str) -> None:
+    from spread_scanner.schema.enums import QuoteFlag
+    from spread_scanner.shm import PriceStore, _core
+
+    with PriceStore.create(namespace, num_sources=2, max_symbols=3) as store:
+        writer = store.writer(1)
+        writer.write(2, 100.0, 1.0, 101.0, 2.0, 5, 6, 7)
+        entry = store.layout.sequences_at + (1 * 3 + 2) * 64
+        address = writer.view.memory.address + entry
+        fresh = PriceStore.attach(namespace)
+
+        def read_contended(reader: PriceStore) -> object:
+            controls.faults_publish(ctypes.c_uint64(address), ctypes.c_long(10_000))
+            try:
+                return reader.read(1, 2)
+            finally:
+                controls.faults_publish(ctypes.c_uint64(address), ctypes.c_long(0))
+
+        never = read_contended(fresh)
+        assert isinstance(never, _core.Quote)
+        assert np.isnan(never.bid_px)
+        assert never.flags & QuoteFlag.CONTENDED
+        assert never.flags & QuoteFlag.STALE  # it has no last good one: nothing to stand behind
+
+        good = fresh.read(1, 2)
+        assert good is not None
+        assert good.flags == 0
+        again = read_contended(fresh)
+        assert isinstance(again, _core.Quote)
+        assert tuple(again)[:7] == tuple(good)[:7]
+        assert again.flags == QuoteFlag.CONTENDED
+        assert fresh.contended == 2
+
+        controls.faults_publish(ctypes.c_uint64(address), ctypes.c_long(62))
+        last_try = fresh.read(1, 2)
+        assert last_try is not None
+        assert last_try.flags == 0
+        assert fresh.contended == 2
+
+        writer.close()
+        with store.writer(1):  # a successor: what it has not written is stale, contended or not
+            stale = read_contended(fresh)
+            assert isinstance(stale, _core.Quote)
+            assert stale.flags == QuoteFlag.CONTENDED | QuoteFlag.STALE
+        fresh.close()
+    print("contended ok")
+
+
+def strike(controls: ctypes.CDLL, at: int, act: Callable[[], object]) -> bool:
+    """Act in a forked child that dies before store `at`; whether it died."""
+    pid = os.fork()
+    if pid == 0:
+        controls.faults_arm(ctypes.c_long(at))
+        act()
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, 137), code
+    return code == 137
+
+
+def deaths(controls: ctypes.CDLL, namespace: str) -> None:
+    """write_many dies at every store; readers and successors find order."""
+    from spread_scanner.schema.records import QUOTE_DTYPE
+    from spread_scanner.shm import PriceStore
+
+    symbols = np.array([0, 63, 64, 1], np.uint16)
+
+    def quotes(version: int) -> np.ndarray:
+        made = np.zeros(4, QUOTE_DTYPE)
+        made["bid_px"], made["ask_px"] = version, version + 1.0
+        made["bid_sz"] = made["ask_sz"] = version * 2.0
+        made["ts_event"] = made["ts_recv"] = made["update_id"] = version
+        return made
+
+    with PriceStore.create(namespace, num_sources=1, max_symbols=70) as store:
+        with store.writer(0) as writer:
+            writer.write_many(symbols, quotes(1))
+        version, at, died = 1, 0, True
+        while died:
+            at += 1
+            version += 1
+
+            def write(version: int = version) -> None:
+                PriceStore.attach(namespace).writer(0).write_many(symbols, quotes(version))
+
+            died = strike(controls, at, write)
+            found = store.read_many(0, symbols)
+            assert set(found["update_id"]) <= {version - 1, version}
+            for field in ("bid_px", "ts_event", "ts_recv"):
+                assert (found[field] == found["update_id"]).all()
+            assert (found["ask_sz"] == found["update_id"] * 2.0).all()
+            with store.writer(0) as writer:
+                writer.write_many(symbols, quotes(version))
+            assert set(store.read_many(0, symbols)["update_id"]) == {version}
+            assert store.contended == 0
+    print(f"write_many {at - 1} stores")
+
+
+if __name__ == "__main__":
+    run = {"contended": contended, "deaths": deaths}[sys.argv[3]]
+    run(load(sys.argv[1]), sys.argv[2])
