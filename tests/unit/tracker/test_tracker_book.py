@@ -97,6 +97,33 @@ def test_a_hold_is_not_claimed_over_time_that_nobody_saw(bed: Bed) -> None:
     assert only_row(bed)["reason"] == "converged"
 
 
+def test_a_leg_lost_in_between_interrupts_the_hold(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    for exit_bps in (-1.0, -1.0, NAN, -1.0, -1.0):
+        bed.exits[0] = exit_bps
+        bed.run(200)
+    assert bed.book.open_count == 1
+    bed.run(200)
+
+    row = only_row(bed)
+    assert (row["reason"], row["samples"]) == ("converged", 6)
+
+
+def test_a_point_from_before_the_opening_does_not_count(bed: Bed) -> None:
+    bed.run(1_000)
+    bed.now_ns = bed.grid.next_ns + 5 * NS_PER_MS
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.advance(5)
+    bed.sample()
+    assert bed.counts["samples"] == 0
+    bed.run(190)
+
+    row = only_row(bed)
+    assert (row["samples"], row["missed"]) == (1, 0)
+
+
 def test_a_leg_that_stays_lost_closes_it_and_leaves_no_spreads(bed: Bed) -> None:
     bed.push(0, ENTER)
     bed.pop()
@@ -104,7 +131,7 @@ def test_a_leg_that_stays_lost_closes_it_and_leaves_no_spreads(bed: Bed) -> None
     bed.exits[0] = NAN
     bed.run(300)
     bed.exits[0] = -50.0
-    bed.run(200)
+    bed.run(600)
     assert bed.book.open_count == 1, "it came back in time"
     bed.exits[0] = NAN
     bed.run(2_000)
@@ -137,13 +164,15 @@ def test_an_exit_signal_is_noted_and_closes_nothing(bed: Bed) -> None:
     bed.pop()
     bed.advance(70)
     bed.push(0, EXIT, flags=SIGNAL_LEG_LOST)
+    first_ns = bed.now_ns
+    bed.advance(70)
     bed.push(0, ENTER)
     bed.push(0, EXIT)
     bed.push(1, EXIT)
     bed.pop()
 
     row = only_row(bed)
-    assert (row["exits"], row["first_exit_ns"], row["closed_ns"]) == (2, bed.now_ns, None)
+    assert (row["exits"], row["first_exit_ns"], row["closed_ns"]) == (2, first_ns, None)
     assert row["flags"] == SIGNAL_LEG_LOST
     assert bed.counts["exits"] == 3
 
@@ -261,6 +290,25 @@ def test_a_restart_goes_on_and_names_the_gap(bed: Bed) -> None:
     assert bed.rows("SELECT count(*) FROM samples") == [(6,)]
 
 
+def test_probes_that_were_recorded_are_not_taken_again_after_a_restart(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(120)
+    bed.commit()
+    bed.kill()
+    bed.run(60)  # nothing is due
+    bed.advance(150)  # 250 ms has passed
+    bed.run(300)
+    bed.commit()
+
+    assert bed.rows("SELECT after_ms, late_ns FROM probes ORDER BY after_ms") == [
+        (50, 0),
+        (100, 0),
+        (250, None),
+        (500, 0),
+    ]
+
+
 def test_after_too_long_a_gap_it_is_closed_where_it_was_last_seen(bed: Bed) -> None:
     bed.push(0, ENTER)
     bed.pop()
@@ -318,10 +366,11 @@ def test_a_stop_of_the_whole_process_beyond_the_gap_closes_it_too(bed: Bed) -> N
 
 
 STEPS = st.one_of(
-    st.tuples(st.just("push"), st.integers(0, 5), st.sampled_from([ENTER, RESIGNAL, EXIT])),
-    st.tuples(st.just("quote"), st.integers(0, 5), st.sampled_from([-60.0, -10.0, -3.0, NAN])),
+    st.tuples(st.just("push"), st.integers(0, 2), st.sampled_from([ENTER, RESIGNAL, EXIT])),
+    st.tuples(st.just("quote"), st.integers(0, 2), st.sampled_from([-60.0, -10.0, -3.0, NAN])),
     st.tuples(st.just("run"), st.integers(0, 1_500), st.none()),
     st.tuples(st.just("late"), st.integers(0, 1_500), st.none()),
+    st.tuples(st.just("advance"), st.integers(0, 300), st.none()),
     st.tuples(st.sampled_from(["pop", "commit", "half", "kill"]), st.none(), st.none()),
 )
 
@@ -330,7 +379,7 @@ STEPS = st.one_of(
 @given(steps=st.lists(STEPS, max_size=60))
 def test_random_lives_with_kills_keep_every_promise(steps: list[tuple[str, Any, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        bed = Bed(Path(folder) / "tracker.db", symbols=6)
+        bed = Bed(Path(folder) / "tracker.db", symbols=3, rules=RULES._replace(open_max=2))
         for step in steps:
             _take(bed, *step)
         bed.pop()
@@ -352,6 +401,8 @@ def _take(bed: Bed, action: str, first: Any, second: Any) -> None:
         case "late":
             bed.advance(first)
             bed.sample()
+        case "advance":
+            bed.advance(first)
         case "half":  # killed between commit and release
             bed.commit(release=False)
             bed.kill()

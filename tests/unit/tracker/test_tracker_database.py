@@ -183,6 +183,7 @@ def test_the_journal_lets_go_of_details_first_and_of_open_rows_never(tmp_path: P
         assert bed.journal.pending == 4 + samples + 16
 
         assert bed.journal.drop_beyond(4 + 16 + 1) == samples - 1
+        assert (len(bed.journal._samples), len(bed.journal._probes)) == (1, 16)
         assert bed.journal.drop_beyond(4) == 17
         assert bed.journal.drop_beyond(3) == 1
         assert bed.journal.drop_beyond(0) == 1
@@ -195,7 +196,9 @@ def test_the_journal_keeps_a_row_that_changes_often_once() -> None:
     journal = Journal()
     book = Book(RULES, pairs(1), journal, Counts(), lambda *_: 0.0)
     book.apply([make_signal(0, 10)])
+    assert journal.dirty
     journal.drain({})
+    assert not journal.dirty
     book.apply(make_signal(seq, 10) for seq in range(1, 100))
     batch = journal.drain({})
     assert (len(batch.rows), len(batch.progress), batch.last_seq, batch.applied) == (0, 1, 99, 100)

@@ -140,4 +140,5 @@ def test_the_quotes_of_a_feed_without_a_heartbeat_are_lost() -> None:
     assert legs.look([one], now_ns=51_501)[0].flags & LOST == LOST
     beats[one.futures_source] = 0  # never beat at all
     assert legs.look([one], now_ns=51_500)[0].flags & LOST == SampleFlag.FUTURES_LOST
+    assert legs.look([one], now_ns=50_100)[0].flags & LOST == SampleFlag.FUTURES_LOST
     assert legs.look([], now_ns=51_500) == []
