@@ -248,6 +248,7 @@ if [ "$uninstall" = 1 ]; then
     fi
     remove_units
     drop "$opt" "$ctl" "$cron" "$sysctl"
+    drop "$root/var/lib/systemd/timers/stamp-spread-discovery.timer"
     if [ "$purge" = 1 ]; then
         drop "$etc" "$state"
         if [ -z "$root" ] && getent passwd spread >/dev/null; then run userdel spread; fi

@@ -173,7 +173,7 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Engine(Struct, forbid_unknown_fields=True, frozen=True):
-    """spread-engine."""
+    """spread-engine: evaluates what changed and pushes signals."""
 
     idle: Annotated[
         Literal["spin", "spin-park", "park"],
@@ -213,7 +213,7 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
-    """spread-tracker."""
+    """spread-tracker: follows each opportunity from its signal to its end."""
 
     sample_ms: Annotated[int, Meta(ge=10, le=60_000, description="Grid of the samples.")] = 200
     late_ms_max: Annotated[
@@ -327,7 +327,7 @@ class Config(
 
 
 class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):
-    """One source of exchanges.toml. What the exchange's documentation leaves open is set here."""
+    """One source; what the exchange's documentation leaves open is set here."""
 
     rest_url: Annotated[str, Meta(pattern=r"^https?://", description="Base of the REST interface.")]
     ws_url: Annotated[str, Meta(pattern=r"^wss?://", description="Public websocket to dial.")]

@@ -18,6 +18,7 @@ from spread_scanner.ops.console import (
     EXIT_DONE,
     EXIT_FAILED,
     Json,
+    grid,
     people,
     print_json,
 )
@@ -57,9 +58,15 @@ def status(
     interval: Annotated[
         float, typer.Option(help="Seconds over which rates are measured.", min=0.05, max=60)
     ] = 0.5,
+    counters: Annotated[
+        bool, typer.Option("--counters", help="Also every counter that is not zero.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Every process: state, heartbeat, rates, drops, latency, tables. Exit 1 if any is unwell."""
+    """Every process: state, heartbeat, rates, drops, latency, tables. Exit 1 if any is unwell.
+
+    With --json all counters are there too, by process.
+    """
     from spread_scanner.ops.screen import processes_table
 
     settings = config.load()
@@ -69,6 +76,7 @@ def status(
         time.sleep(interval)
         looked.look()
         views = looked.views()
+        counted = {view.process: looked.counters(view.process) for view in views}
         switched = switches(control, settings)
     unwell = [
         view.process for view in views if view.process in staying(settings) and not view.healthy
@@ -81,11 +89,20 @@ def status(
                 "unwell": unwell,
                 "switches": switched,
                 "processes": views,
+                "counters": counted,
             }
         )
     else:
         console = people()
         console.print(processes_table(views, console.width))
+        if counters:
+            rows = [
+                (process, label, count)
+                for process, counts in counted.items()
+                for label, count in counts.items()
+                if count
+            ]
+            console.print(grid("", ["process", "counter", "count>"], rows))
         on = [f"{name}: {value}" for name, value in switched.items() if value]
         if on:
             console.print(f"Switched by the operator: {'; '.join(on)}", style="bold yellow")
