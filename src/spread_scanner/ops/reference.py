@@ -45,9 +45,9 @@ COUNTERS = f"""{GENERATED}
 # Counters and latencies
 
 Every process counts what it does, and above all what it does not do, in its row of shared memory.
-`spread-ctl status --counters` shows those that are not zero, `spread-ctl status --json` all of them,
-under the labels below. Counters go on counting over restarts of a process and begin anew when shm-init makes new segments. Latencies
-are histograms with a relative error below 4 %.
+`spread-ctl status --counters` shows those that are not zero, `spread-ctl status --json` all of
+them, under the labels below. Counters go on counting over restarts of a process and begin anew when
+shm-init makes new segments. Latencies are histograms with a relative error below 4 %.
 
 A counter that begins with `skip_` is something that arrived and was not used; with `no_`, an
 evaluation over the threshold that made no signal; `ring_full`, `rows_dropped` and `refused_full`
