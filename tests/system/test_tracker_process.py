@@ -244,6 +244,8 @@ def test_nothing_is_lost_or_taken_twice_over_many_kills(
     kills = int(os.environ.get("SPREAD_TRACKER_KILLS", "8"))
 
     for _ in range(kills):
+        # Long pauses between commits leave much in the ring, short ones hit the commit itself.
+        system.set(sample_ms=20, commit_ms=chance.choice([1, 5, 50, 300]), life_s_max=3600)
         process = system.start()
         deadline = time.monotonic() + chance.uniform(0.2, 1.2)
         while time.monotonic() < deadline:
@@ -684,6 +686,23 @@ def test_a_second_tracker_does_not_start(make_system: Callable[..., System]) -> 
     assert second.wait(20) == 1
     assert "another" in (system.folder / "log").read_text().lower()
     assert first.poll() is None
+
+
+def test_a_file_that_is_no_database_ends_it_with_the_reason_and_is_not_touched(
+    make_system: Callable[..., System],
+) -> None:
+    system = make_system()
+    system.database.parent.mkdir(0o700)
+    text = "not a database, but something that a person may want back " * 20
+    system.database.write_text(text)
+    system.signals((1, SignalKind.ENTER))
+    process = system.start()
+
+    assert process.wait(20) == 1
+    assert "move it away" in (system.folder / "log").read_text()
+    assert system.database.read_text() == text
+    assert system.state() is ProcessState.FAILED
+    assert system.ring.counters().in_ring == 1
 
 
 def test_reports_are_written_while_it_runs(make_system: Callable[..., System]) -> None:
