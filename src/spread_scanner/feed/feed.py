@@ -23,6 +23,7 @@ from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
+from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Pacer
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import ProcessState, Source
@@ -125,8 +126,8 @@ class Feed:
 
     def _loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
-        if isinstance(error, OSError):
-            # A socket's own trouble, told by the loop: the connection's end follows.
+        if isinstance(error, OSError | ws.WSError):
+            # A socket's own trouble, told again by the loop; the connection's end says the rest.
             self._process.log.warning("socket", error=str(error))
         else:
             reason = error if isinstance(error, BaseException) else None

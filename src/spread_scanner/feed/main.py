@@ -1,5 +1,7 @@
 """A feed's process: from its name to its life. The eight bins call `main`."""
 
+import gc
+
 import uvloop
 
 from spread_scanner.feed.feed import Feed
@@ -24,6 +26,8 @@ def run(process: Process, source: Source) -> None:
         process.log.info("disabled, nothing to do")
         return
     store = PriceStore.attach(settings.config.system.namespace)
+    # What was loaded until here stays for ever: the collector need not walk it again and again.
+    gc.freeze()
     with store.writer(source.source_id) as writer:
         uvloop.run(_live(process, source, store, writer))
 

@@ -14,6 +14,8 @@ from python_socks import ProxyError
 
 from spread_scanner.errors import SpreadError
 
+__all__ = ["DialFailed", "WSError", "dial"]
+
 FRAME_BYTES_MAX = 1 << 20
 READ_BUFFER_BYTES = 64 << 10
 
