@@ -1,0 +1,275 @@
+"""A line over real sockets: it gets its quotes back whatever the other side does."""
+
+import asyncio
+import base64
+import gc
+import hashlib
+import struct
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+import uvloop
+
+from spread_scanner.clock import SystemClock
+from spread_scanner.config import Feed, SourceSettings
+from spread_scanner.exchanges.registry import adapter_of
+from spread_scanner.feed._listener import Board
+from spread_scanner.feed.connection import Connection, Share
+from spread_scanner.feed.evidence import Evidence
+from spread_scanner.feed.feed import decoder_of
+from spread_scanner.feed.life import End
+from spread_scanner.feed.line import Line
+from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.runtime.ws import WSError
+from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.shm import Health, PriceStore
+from spread_scanner.symbology.tables import InstrumentRow
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+SOURCE = SOURCE_BY_LABEL["binance-spot"]
+DEADLINE_S = 10.0
+ROW = InstrumentRow(SOURCE.source_id, 0, "BTCUSDT", 1.0, 1.0, None, None, None, None, False, False)
+
+Act = Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def frame(payload: bytes, first: int = 0x81) -> bytes:
+    if len(payload) < 126:
+        return bytes((first, len(payload))) + payload
+    return struct.pack("!BBH", first, 126, len(payload)) + payload
+
+
+def ticker(update_id: int, px: str = "100.0") -> bytes:
+    return frame(
+        b'{"stream":"btcusdt@bookTicker","data":{"u":%d,"s":"BTCUSDT","b":"%s","B":"1","a":"200",'
+        b'"A":"2"}}' % (update_id, px.encode())
+    )
+
+
+class Server:
+    """The first connection meets `acts[0]`, the next `acts[1]`; the last act is for all others."""
+
+    def __init__(self, acts: list[Act]) -> None:
+        self.acts = acts
+        self.connections = 0
+        self.heard: list[tuple[int, bytes]] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            rows = [row.split(b":", 1) for row in head.split(b"\r\n") if b":" in row]
+            key = next(
+                value.strip() for name, value in rows if name.lower() == b"sec-websocket-key"
+            )
+            accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
+            writer.write(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+            )
+            number = self.connections
+            self.connections += 1
+            await self.hear(reader)  # the subscription
+            await self.acts[min(number, len(self.acts) - 1)](self, reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def hear(self, reader: asyncio.StreamReader) -> tuple[int, bytes]:
+        """One masked frame of the client: opcode and payload."""
+        first, second = await reader.readexactly(2)
+        size = second & 0x7F
+        if size == 126:
+            (size,) = struct.unpack("!H", await reader.readexactly(2))
+        mask = await reader.readexactly(4)
+        payload = await reader.readexactly(size)
+        heard = (first & 0x0F, bytes(b ^ mask[i % 4] for i, b in enumerate(payload)))
+        self.heard.append(heard)
+        return heard
+
+
+async def quote_and_listen(
+    server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    writer.write(ticker(1_000 * server.connections))
+    while True:
+        await server.hear(reader)
+
+
+def sending(*frames: bytes) -> Act:
+    """Quote, send these bytes, then listen until the client goes."""
+
+    async def act(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(ticker(1) + b"".join(frames))
+        while True:
+            await server.hear(reader)
+
+    return act
+
+
+class Rig:
+    """A line with one symbol, and what it reported."""
+
+    def __init__(self, namespace: str) -> None:
+        self.store = PriceStore.create(namespace, num_sources=8, max_symbols=64)
+        self.health = Health.create(namespace)
+        self.row = self.health.claim(SOURCE.process)
+        self.writer = self.store.writer(SOURCE.source_id)
+        self.ends: list[End] = []
+        self.faults: list[BaseException] = []
+        self.told_by_loop: list[Any] = []
+
+    def close(self) -> None:
+        for one in (self.writer, self.row, self.health, self.store):
+            one.close()
+
+    def share(self, port: int, settings: Feed) -> Share:
+        adapter = adapter_of(
+            SOURCE, SourceSettings(rest_url="http://x", ws_url=f"ws://127.0.0.1:{port}/stream")
+        )
+        instruments = {"BTCUSDT": ROW}
+        clock = SystemClock()
+        return Share(
+            adapter=adapter,
+            settings=settings,
+            proxy="",
+            board=Board(self.writer, self.row, self.store.clock.anchor_ns, 10**9),
+            row=self.row,
+            decoder=decoder_of(adapter, instruments),
+            instruments=instruments,
+            connects=Pacer(1_000.0),
+            clock=clock,
+            evidence=Evidence(lambda *_, **__: None, clock.mono_ns),
+            log=structlog.wrap_logger(structlog.PrintLogger(), processors=[lambda *_: ""]),
+            fail=self.faults.append,
+        )
+
+    def run(
+        self, acts: list[Act], done: Callable[["Rig", Server], bool], **settings: Any
+    ) -> Server:
+        return uvloop.run(self._run(acts, done, settings))
+
+    async def _run(
+        self, acts: list[Act], done: Callable[["Rig", Server], bool], settings: dict[str, Any]
+    ) -> Server:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: self.told_by_loop.append(context))
+        server = Server(acts)
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        share = self.share(port, Feed(backoff_s_min=0.01, backoff_s_max=0.05, **settings))
+
+        def lost(connection: Connection, why: End) -> None:
+            self.ends.append(why)
+
+        line = Line(share, ["BTCUSDT"], lost)
+        line.start()
+        deadline = loop.time() + DEADLINE_S
+        while not done(self, server):
+            assert loop.time() < deadline, (self.ends, server.heard, self.faults)
+            line.check(share.clock.mono_ns(), 1.0)
+            await asyncio.sleep(0.005)
+        line.stop()
+        listening.close()
+        await asyncio.sleep(0.05)
+        gc.collect()  # a future's unread exception is told when it is collected
+        loop.set_exception_handler(lambda *_: None)
+        assert self.faults == []
+        return server
+
+    def update_id(self) -> int:
+        quote = self.store.read(SOURCE.source_id, 0)
+        return 0 if quote is None else quote.update_id
+
+
+@pytest.fixture
+def rig(namespace: str) -> Iterator[Rig]:
+    made = Rig(namespace)
+    yield made
+    made.close()
+
+
+def back(rig: Rig, server: Server) -> bool:
+    return rig.update_id() == 2_000
+
+
+BROKEN_FRAMES = {
+    "an opcode that is none": b"\x83\x00",
+    "a masked frame": b"\x81\x81\x00\x00\x00\x00x",
+    "a frame beyond all bounds": struct.pack("!BBQ", 0x81, 127, 1 << 40),
+    "a control frame in pieces": b"\x09\x00",
+    "a close frame with a bad code": b"\x88\x02\x00\x01",
+}
+
+
+@pytest.mark.parametrize("what", BROKEN_FRAMES)
+def test_a_broken_frame_costs_the_connection_and_nothing_else(rig: Rig, what: str) -> None:
+    rig.run([sending(BROKEN_FRAMES[what]), quote_and_listen], back)
+
+    assert rig.ends[0] is End.LOST
+    for context in rig.told_by_loop:
+        assert isinstance(context.get("exception"), WSError | OSError), context
+
+
+def test_a_ping_is_answered_with_its_own_bytes(rig: Rig) -> None:
+    def ponged(rig: Rig, server: Server) -> bool:
+        return (0xA, b"1790000000") in server.heard
+
+    rig.run([sending(frame(b"1790000000", 0x89))], ponged)
+
+    assert rig.ends == [End.STOPPED]
+
+
+def test_a_goodbye_is_answered_and_the_line_dials_again(rig: Rig) -> None:
+    server = rig.run([sending(frame(struct.pack("!H", 1001), 0x88)), quote_and_listen], back)
+
+    assert rig.ends[0] is End.LOST
+    assert (0x8, struct.pack("!H", 1000)) in server.heard
+
+
+def test_too_many_bad_messages_in_a_row_end_the_connection(rig: Rig) -> None:
+    rig.run(
+        [sending(frame(b"{oops") * 4, ticker(2), frame(b"{oops") * 5), quote_and_listen],
+        back,
+        bad_messages_in_row_max=5,
+    )
+
+    assert rig.ends[0] is End.BAD_STREAK
+    assert rig.health.read(SOURCE.process).counters["skip_bad_message"] == 9
+
+
+def test_a_connection_that_falls_silent_is_replaced(rig: Rig) -> None:
+    rig.run(
+        [sending(*(ticker(n) for n in range(2, 50))), quote_and_listen], back, frozen_ms_min=100
+    )
+
+    assert rig.ends[0] is End.FROZEN
+
+
+def test_after_an_announcement_the_new_one_quotes_before_the_old_one_goes(rig: Rig) -> None:
+    notice = frame(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}')
+
+    def swapped(rig: Rig, server: Server) -> bool:
+        return End.SWAPPED in rig.ends
+
+    server = rig.run([sending(notice), quote_and_listen], swapped)
+
+    assert rig.ends[0] is End.SWAPPED
+    assert rig.update_id() == 2_000
+    assert server.connections == 2
+    assert rig.health.read(SOURCE.process).counters["disconnects"] == 0
+
+
+def test_a_refused_dial_is_tried_again(rig: Rig) -> None:
+    async def slam(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.transport.abort()
+
+    rig.run([slam, slam, quote_and_listen], lambda rig, server: rig.update_id() == 3_000)
+
+    assert rig.ends[:2] == [End.LOST, End.LOST]
