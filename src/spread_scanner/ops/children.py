@@ -166,8 +166,10 @@ def end_all(
         now_s = time.monotonic()
         if now_s >= deadline_s:
             break
-        for child in waiting if done is not None else []:
-            if done(child) and now_s - done_since_s.setdefault(child.name, now_s) > TIDYING_S:
+        for child in waiting:
+            if done is None or not done(child):
+                continue
+            if now_s - done_since_s.setdefault(child.name, now_s) > TIDYING_S:
                 child.signal(signal.SIGKILL)
         time.sleep(0.005)
     for child in waiting:

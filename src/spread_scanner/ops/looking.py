@@ -1,5 +1,6 @@
 """The commands that only look: status, watch, signals, why, report, decode, doctor."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -142,16 +143,17 @@ def signals(
             return
         if not as_json:
             people().print(_SIGNAL_HEADING, style="bold")
-        while True:
-            for row in rows:
-                if as_json:
-                    print_json(row)
-                else:
-                    people().print(_signal_line(row))
-            if not follow or tail.retired:
-                return
-            time.sleep(FOLLOW_EVERY_S)
-            rows = [signal_row(record, symbols) for record in tail.take()]
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end of --follow
+            while True:
+                for row in rows:
+                    if as_json:
+                        print_json(row)
+                    else:
+                        people().print(_signal_line(row))
+                if not follow or tail.retired:
+                    return
+                time.sleep(FOLLOW_EVERY_S)
+                rows = [signal_row(record, symbols) for record in tail.take()]
 
 
 _SIGNAL_HEADING = (
