@@ -429,3 +429,48 @@ def test_a_feed_ends_cleanly_when_told_or_when_its_segments_are_replaced(
     (rig.config / "exchanges.toml").write_text(text, encoding="utf-8")
     assert rig.feed(label).wait(DEADLINE_S) == 0
     assert rig.health.read("feed-okx-spot").state is ProcessState.STOPPED
+
+
+def test_a_symbol_that_falls_silent_is_marked_and_the_others_are_not(
+    rig_of: Callable[..., Rig],
+) -> None:
+    label = "binance-futures"
+    rig = rig_of(8, symbols=6, rate=3000)
+    text = (rig.config / "config.toml").read_text(encoding="utf-8")
+    text = text.replace("silent_ms_min = 20000", "silent_ms_min = 1500")
+    (rig.config / "config.toml").write_text(text, encoding="utf-8")
+    rig.discover()
+    rig.feed(label)
+    until(all_quoted(rig, label), "quotes")
+    rows = {row.exchange_symbol: row for row in rig.listings(label)}
+    gone = rows.pop(next(iter(rows)))
+
+    rig.do(do="delist", source=label, symbol=gone.exchange_symbol)
+
+    def flags(row: InstrumentRow) -> int:
+        quote = rig.store.read(row.source_id, row.symbol_id)
+        return 0 if quote is None else quote.flags
+
+    until(lambda: bool(flags(gone) & QuoteFlag.SILENT), "the silence is noticed")
+    assert not any(flags(row) & QuoteFlag.SILENT for row in list(rows.values())[:2])
+    assert rig.counters(label)["silent_marks"] >= 1
+
+
+def test_a_feed_is_small_and_a_flood_of_messages_does_not_make_it_grow(
+    rig_of: Callable[..., Rig],
+) -> None:
+    label = "bybit-futures"
+    rig = rig_of(9, symbols=40, rate=20_000)
+    rig.discover()
+    feed = rig.feed(label)
+
+    def rss_kb() -> int:
+        lines = Path(f"/proc/{feed.pid}/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+
+    until(lambda: rig.sim_state()["messages"] > 5_000, "messages")
+    before = rss_kb()
+    until(lambda: rig.sim_state()["messages"] > 25_000, "many messages")
+
+    assert rss_kb() < 60 * 1024
+    assert rss_kb() - before < 1024
