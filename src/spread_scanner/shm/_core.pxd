@@ -138,6 +138,8 @@ cdef class StoreWriter:
     cdef readonly StoreView view
     cdef readonly uint32_t source_id
     cdef readonly uint32_t epoch
+    cdef uint32_t symbols
+    cdef int check(self, int64_t symbol_id) except -1
     cdef void put_many(self, const uint16_t *ids, const ss_quote *quotes,
                        Py_ssize_t count) noexcept nogil
 

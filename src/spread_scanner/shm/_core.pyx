@@ -230,8 +230,6 @@ cdef class StoreView:
 
     cdef int check(self, int64_t source_id, int64_t symbol_id) except -1:
         if not 0 <= source_id < self.store.num_sources:
-            if self.store.max_symbols == 0:
-                raise ValueError("the writer is closed: its place may be another's by now")
             raise BadQuote("no such source", source_id=source_id,
                            allowed=f"0 to {self.store.num_sources - 1}")
         if not 0 <= symbol_id < self.store.max_symbols:
@@ -357,6 +355,7 @@ cdef class StoreWriter:
         self.view = view
         self.source_id = source_id
         self.epoch = epoch
+        self.symbols = view.store.max_symbols
         ss_row_epoch(&view.store.rows[source_id], epoch)
 
     def write(self, int64_t symbol_id, double bid_px, double bid_sz, double ask_px, double ask_sz,
@@ -369,8 +368,8 @@ cdef class StoreWriter:
         """
         cdef ss_quote quote
         cdef uint32_t number
-        if not 0 <= symbol_id < self.view.store.max_symbols:
-            self.view.check(self.source_id, symbol_id)
+        if not 0 <= symbol_id < self.symbols:
+            self.check(symbol_id)
         quote.bid_px = bid_px
         quote.bid_sz = bid_sz
         quote.ask_px = ask_px
@@ -408,8 +407,8 @@ cdef class StoreWriter:
         id_ptr = <uint16_t *>cnp.PyArray_DATA(ids)
         quote_ptr = <ss_quote *>cnp.PyArray_DATA(quotes)
         for i in range(count):
-            if id_ptr[i] >= self.view.store.max_symbols:
-                self.view.check(self.source_id, id_ptr[i])
+            if id_ptr[i] >= self.symbols:
+                self.check(id_ptr[i])
             number = problem(&quote_ptr[i])
             if number:
                 raise BadQuote(problem_text(number), row=i, source_id=self.source_id,
@@ -450,7 +449,7 @@ cdef class StoreWriter:
         cdef uint16_t *id_ptr = NULL
         cdef ss_quote quote
         cdef ss_store *store = &self.view.store
-        self.view.check(self.source_id, 0)
+        self.check(0)
         if ids is None:
             count = store.max_symbols
         else:
@@ -482,13 +481,17 @@ cdef class StoreWriter:
         return quote
 
     def shut(self):
-        """Refuse all further writes. Sizes of zero do it without a test of its own per write."""
-        self.view.store.num_sources = 0
-        self.view.store.max_symbols = 0
+        """Refuse all further writes: no symbol is left. So it costs no test of its own per write."""
+        self.symbols = 0
+
+    cdef int check(self, int64_t symbol_id) except -1:
+        if self.symbols == 0:
+            raise ValueError("the writer is closed: its place may be another's by now")
+        return self.view.check(self.source_id, symbol_id)
 
     def heartbeat(self, int64_t mono_ns):
         """Say that the feed lives, at this monotonic time."""
-        self.view.check(self.source_id, 0)
+        self.check(0)
         ss_row_heartbeat(&self.view.store.rows[self.source_id], mono_ns)
 
 

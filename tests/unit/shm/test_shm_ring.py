@@ -158,6 +158,7 @@ def test_r1_ring_equals_a_deque(capacity: int, start: int) -> None:
 
 
 def test_r2_a_full_ring_drops_the_newest_and_counts_exactly(namespace: str) -> None:
+    """Dropping the newest is the only policy: the producer never waits, nothing is overwritten."""
     with (
         SignalRing.create(namespace, "r", slots=4, record_dtype=RECORD) as ring,
         ring.producer() as producer,
