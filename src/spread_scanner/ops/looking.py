@@ -51,7 +51,8 @@ def add_to(app: typer.Typer) -> None:
         ("decode", decode),
         ("doctor", doctor),
     ):
-        settings = {"ignore_unknown_options": True} if name == "report" else None
+        passes_on = {"ignore_unknown_options": True, "allow_extra_args": True}
+        settings = passes_on if name == "report" else None
         app.command(name, epilog=EXIT_CODES, context_settings=settings)(command)
 
 
