@@ -10,6 +10,7 @@ import asyncio
 import os
 import socket
 import ssl
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -64,7 +65,7 @@ class Rig:
         settings = SourceSettings(rest_url="http://localhost", ws_url=self.url(tls=tls))
         return adapter_of(SOURCE_BY_LABEL[label], settings)
 
-    def floor_us(self, sent: Messages) -> float:
+    def floor_us(self, sent: Messages, *, epoll: bool = True) -> float:
         """The C loop over one connection of the sender."""
         adapter = self.adapter(sent.label)
         lines = [f"T {template}" for template in adapter.templates()]
@@ -75,7 +76,7 @@ class Rig:
         path = Path(self.folder.name) / "decoder.txt"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         count = len(sent.frames)
-        found = run_floor("floor_feed.c", self.port, count, int(adapter.binary), path)
+        found = run_floor("floor_feed.c", self.port, count, int(adapter.binary), int(epoll), path)
         return found["ns_per_message"] / 1_000
 
     def ours(self, sent: Messages, *, native: bool = True, tls: bool = False) -> "Run":
@@ -126,7 +127,7 @@ async def _receive(rig: Rig, sent: Messages, *, native: bool, tls: bool) -> Run:
         spent = time.process_time()
         connection.join(list(sent.instruments)[:1])
         while connection.listener.data_messages < count and not faults:  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.02)
         spent = time.process_time() - spent
         connection.end(End.STOPPED)
         for fault in faults:
@@ -218,15 +219,20 @@ def _one_per_read(rig: Rig, label: str, small: bool) -> Figure:
     sent = messages(label, 300 if small else 40_000)
     adapter = rig.adapter(label)
     peers = ["websockets_orjson", "picows_python"]
-    orders = [Order(sent.frames, GAP_NS, None)] * (2 * runs + len(peers))
+    orders = [Order(sent.frames, GAP_NS, None)] * (3 * runs + len(peers))
     with Child(serve, rig.server, orders):
-        pairs = [(rig.ours(sent).us, rig.floor_us(sent)) for _ in range(runs)]
+        rows = [
+            (rig.ours(sent).us, rig.floor_us(sent), rig.floor_us(sent, epoll=False))
+            for _ in range(runs)
+        ]
         url = rig.url(tls=False)
         found = {peer: uvloop.run(feed_peers.run(peer, url, sent, adapter)) for peer in peers}
-    floors = sorted(floor for _, floor in pairs)
+    ours, floor, blocking = (statistics.median(column) for column in zip(*rows, strict=True))
     return figure(
-        f"feed.{label}", "us", [us for us, _ in pairs], floor=floors[len(floors) // 2], peers=found,
+        f"feed.{label}", "us", [row[0] for row in rows], floor=floor, peers=found,
         mode="one frame per read", transport="plain", tier="native",
+        floor_loop="epoll_wait and recv", blocking_recv=round(blocking, 3),
+        times_floor=round(ours / floor, 2),
         messages=len(sent.frames), gap_us=GAP_NS / 1_000,
     )  # fmt: skip
 
