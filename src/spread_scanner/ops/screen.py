@@ -20,10 +20,12 @@ from spread_scanner.ops.board import board_row, top
 from spread_scanner.ops.console import grid, people
 from spread_scanner.ops.observer import Observer
 from spread_scanner.ops.opportunities import OpportunityRow
-from spread_scanner.ops.status import ProcessView
+from spread_scanner.ops.status import ONE_SHOT, ProcessView
 from spread_scanner.ops.supervisor import Supervisor
 
 DRAW_EVERY_S = 0.25
+TALL_ROWS = 36  # fewer: the processes in one line
+WIDE_COLUMNS = 144  # fewer: spreads above opportunities
 STATE_STYLES = {
     "running": "green",
     "paused": "yellow",
@@ -65,43 +67,64 @@ class Screen:
     def _page(self, observer: Observer | None, note: str) -> RenderableType:
         size = self._live.console.size
         views = observer.views() if observer is not None else []
-        page = Layout()
-        page.split_column(
-            Layout(self._header(observer, note), size=2),
-            Layout(
-                Panel(
-                    processes_table(views, size.width - 4), title="processes", title_align="left"
-                ),
-                size=16,
-            ),
-            Layout(name="lower"),
-        )
-        room = max(size.height - 18 - 3, 1)
-        lower = page["lower"]
-        spreads = Panel(_spreads(observer, room), title="top spreads, net bps", title_align="left")
+        header = self._header(observer, note)
+        above: list[Layout] = [Layout(Group(*header), size=len(header))]
+        if size.height >= TALL_ROWS:
+            table = processes_table(views, size.width - 4)
+            above.append(Layout(Panel(table, title="processes", title_align="left"), size=16))
+        else:
+            above.append(Layout(_brief(views), size=1))
+        room = size.height - sum(part.size or 0 for part in above)
+        side_by_side = size.width >= WIDE_COLUMNS
+        rows = max((room if side_by_side else room // 2) - 3, 1)
+        spreads = Panel(_spreads(observer, rows), title="top spreads, net bps", title_align="left")
         events = Panel(
-            _happenings(observer, self._supervisor, room), title="opportunities", title_align="left"
+            _happenings(observer, self._supervisor, rows), title="opportunities", title_align="left"
         )
-        if size.width >= 110:
+        lower = Layout()
+        if side_by_side:
             lower.split_row(Layout(spreads, ratio=5), Layout(events, ratio=6))
         else:
             lower.split_column(Layout(spreads), Layout(events))
+        page = Layout()
+        page.split_column(*above, lower)
         return page
 
-    def _header(self, observer: Observer | None, note: str) -> RenderableType:
+    def _header(self, observer: Observer | None, note: str) -> list[Text]:
+        """Lines that fit the width."""
         up_s = int(time.monotonic() - self._started_s)
         parts = [
-            f"[bold]spread-scanner[/bold]  {self._heading}  up {up_s // 60}:{up_s % 60:02d}",
-            f"namespace [cyan]{self._supervisor.namespace}[/cyan]",
+            f"[bold]spread-scanner[/bold]  {self._heading}",
+            f"up {up_s // 60}:{up_s % 60:02d}",
         ]
         if observer is not None and observer.board is not None:
             parts.append(f"{observer.board.pairs:,} pairs, {len(observer.board.symbols):,} symbols")
         if observer is not None:
             tracker = observer.status.counters("spread-tracker")
             opened, is_open = tracker.get("opened", 0), tracker.get("open", 0)
-            parts.append(f"opportunities {opened:,} opened, {is_open:,} open")
-        first = Text.from_markup("   ".join(parts))
-        return Group(first, Text.from_markup(note or "[dim]Ctrl-C ends it[/dim]"))
+            parts.append(f"opportunities: {opened:,} opened, {is_open:,} open")
+        lines = [Text.from_markup(parts[0])]
+        for part in (Text.from_markup(part) for part in parts[1:]):
+            if lines[-1].cell_len + 3 + part.cell_len > self._live.console.width:
+                lines.append(Text())
+            lines[-1] = Text("   ").join([lines[-1], part]) if lines[-1] else part
+        folder = self._supervisor.settings.folder
+        hints = [note, f"elsewhere: spread-ctl --config {folder} watch"]
+        if sum(map(len, hints)) + 3 <= self._live.console.width:
+            hints = ["   ".join(hints)]
+        lines += [Text(hint, style="dim") for hint in hints]
+        return lines
+
+
+def _brief(views: list[ProcessView]) -> Text:
+    """All processes in one line, where there is no room for the table."""
+    stay = [view for view in views if view.process not in ONE_SHOT]
+    unwell = [view for view in stay if not view.healthy]
+    messages = sum(view.rates_per_s.get("messages", 0.0) for view in stay)
+    text = Text(f"{len(stay) - len(unwell)} of {len(stay)} processes run, {messages:,.0f} msg/s")
+    if unwell:
+        text.append("   unwell: " + ", ".join(view.process for view in unwell), style="bold red")
+    return text
 
 
 # The process table's columns: title, width, and how soon it gives way on a narrow terminal.

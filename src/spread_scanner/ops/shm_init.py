@@ -22,6 +22,7 @@ from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_FAULT, EXIT_SETTINGS
 from spread_scanner.schema.enums import PROCESSES, ProcessState
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.faults import NoSegment
 from spread_scanner.shm.layout import Kind, StoreLayout
 
 NAME = "shm-init"
@@ -79,6 +80,8 @@ def misfit(settings: config.Settings) -> str | None:
                 ("evaluations", rows.layout.slots, settings.config.spread_engine.evaluations_kept),
             ]
             differing = [what for what, is_now, wanted in found if is_now != wanted]
+    except NoSegment as error:
+        return f"there was no {error.evidence['segment']}"
     except SegmentError as error:
         return str(error)
     return f"other sizes: {', '.join(differing)}" if differing else None

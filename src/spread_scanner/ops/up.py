@@ -192,7 +192,7 @@ def _seen(one: score.Seen, begin_ns: int) -> dict[str, Any]:
 
 def _note(left_s: float | None) -> str:
     ending = "" if left_s is None else f"ends in {left_s:.0f} s; "
-    return f"[dim]{ending}Ctrl-C ends it[/dim]"
+    return f"{ending}Ctrl-C ends it"
 
 
 def up(options: Options, namespace: str | None = None) -> int:
