@@ -29,7 +29,6 @@ def set_up(process: str, level: str = "info", form: str = "auto") -> structlog.s
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _masked,
     ]
     endings: list[Any]
     if human:
@@ -39,6 +38,7 @@ def set_up(process: str, level: str = "info", form: str = "auto") -> structlog.s
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(serializer=_to_json),
         ]
+    endings.append(_masked)
     structlog.configure(
         processors=[*shared, *endings],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -71,11 +71,9 @@ def without_secrets(text: str) -> str:
     return _BOT_TOKEN.sub(MASK, _CREDENTIALS.sub(MASK, text))
 
 
-def _masked(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
-    for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = without_secrets(value)
-    return event
+def _masked(_logger: Any, _method: str, line: str) -> str:
+    """On the finished line: a secret may stand in a value, in the event or in a traceback."""
+    return without_secrets(line)
 
 
 def _to_json(event: dict[str, Any], **_: Any) -> str:

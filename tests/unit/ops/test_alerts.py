@@ -13,7 +13,15 @@ import pytest
 from spread_scanner.clock import ManualClock
 from spread_scanner.config import Alerts
 from spread_scanner.errors import ConfigError
-from spread_scanner.ops.alerts import WAITING_MAX, Condition, Desk, Message, Outbox, senders
+from spread_scanner.ops.alerts import (
+    WAITING_MAX,
+    Condition,
+    Desk,
+    Message,
+    Outbox,
+    Telegram,
+    senders,
+)
 from spread_scanner.ops.conditions import Opportunities, of_disk, of_processes
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.shm.health import ProcessHealth
@@ -147,6 +155,34 @@ def test_a_failing_target_keeps_the_order_and_is_tried_again(
     clock.advance_ms(1_000)
     outbox.flush()
     assert [body["key"] for _, body in target.received] == ["0", "1", "2"]
+
+
+def test_what_is_said_of_a_failing_target_holds_no_token() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, request=request)
+
+    client = httpx.Client(transport=httpx.MockTransport(refuse))
+    outbox = Outbox(Telegram("https://api.example", "123:SECRET", "7", client), ManualClock())
+    outbox.put([Message("event", "key", "text", 0)])
+    outbox.flush()
+    client.close()
+    assert outbox.failing
+    assert outbox.last_error == "HTTP 401 Unauthorized"
+
+
+def test_a_target_that_is_well_again_is_no_longer_failing() -> None:
+    answers = [500, 200]
+    client = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(answers.pop(0))))
+    clock = ManualClock()
+    outbox = Outbox(Telegram("https://api.example", "1:T", "7", client), clock)
+    outbox.put([Message("event", "key", "text", 0)])
+    outbox.flush()
+    assert outbox.failing
+    clock.advance_ms(60_000)
+    outbox.flush()
+    client.close()
+    assert not outbox.failing
+    assert outbox.sent == 1
 
 
 def test_an_unreachable_target_costs_no_more_than_a_bounded_number_of_messages(
