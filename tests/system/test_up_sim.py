@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from spread_scanner.shm import segment
+from spread_scanner.shm import PriceStore, segment
 
 pytestmark = pytest.mark.timeout(240)
 START_S = 90.0
@@ -165,6 +165,26 @@ def test_children_do_not_outlive_a_killed_supervisor_and_clean_takes_the_rest(
 def segment_names(namespace: str) -> list[str]:
     parts = ("control", "dirty", "health", "ring.signals", "store", "why")
     return [f"/{namespace}.{part}" for part in parts]
+
+
+def test_new_segments_under_a_running_system_are_taken_by_all(
+    start_up: Starter, ask: Callable[..., tuple[int, Any]], namespace: str, tmp_path: Path
+) -> None:
+    child = start_up("--symbols", "12", "--rate", "300")
+    wait_for(lambda: segment.names(namespace) and is_up(ask), child, "all run")
+
+    settings = {**environment(), "SPREAD_CONFIG_DIR": str(tmp_path / "config")}
+    code = "import sys; from spread_scanner.ops.shm_init import main; sys.exit(main(['--force']))"
+    with PriceStore.attach(namespace) as old:
+        subprocess.run([sys.executable, "-c", code], env=settings, check=True, capture_output=True)
+        assert old.retired
+    wait_for(lambda: is_up(ask), child, "all run on the new segments")
+    with PriceStore.attach(namespace) as new:
+        wait_for(lambda: new.sequences.any(), child, "quotes arrive in the new store")
+
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=END_S)
+    assert segment.names(namespace) == []
 
 
 def test_down_ends_a_system_from_outside_and_a_second_one_is_refused(

@@ -165,7 +165,10 @@ def stage_latencies(until: Stages, since: Stages) -> dict[str, dict[str, float]]
     """Percentiles in us per stage, of what was counted between two looks."""
     stages = {}
     for label, counted in until.items():
-        read = latency(counted - since[label] if label in since else counted)
+        before = since.get(label)
+        if before is None or (before > counted).any():  # new segments began again from nothing
+            before = np.zeros_like(counted)
+        read = latency(counted - before)
         names = [f"p{percentile:g}" for percentile in PERCENTILES]
         stages[label] = {
             "count": float(read.total),

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
 import structlog
 
 from spread_scanner import config
-from spread_scanner.errors import SpreadError
+from spread_scanner.errors import SegmentError, SpreadError
 from spread_scanner.ops.children import Child, end_all
 from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_SEGMENTS, EXIT_SETTINGS, Process
 from spread_scanner.schema.enums import SOURCES, ProcessState
@@ -38,6 +39,7 @@ STOP_TIMEOUT_S = 2.8
 STEP_RESERVE_S = 0.8
 HANG_S_MIN = 10.0
 EVENTS_KEPT = 200
+SAID_MAX = 200
 
 RUNS = {ProcessState.RUNNING, ProcessState.PAUSED, ProcessState.DEGRADED}
 
@@ -88,6 +90,7 @@ class Supervisor:
         self._log = log
         self._discover = discover
         self._stop_asked = False
+        self._is_up = False
         self.killed: list[str] = []  # at the end, as they did not stop
         self._link = contextlib.ExitStack()
         self._process: Process | None = None
@@ -132,6 +135,7 @@ class Supervisor:
                 self.children[name].start()
             self._await_running(step)
         if self._process is not None and not self.stopping:
+            self._is_up = True
             self._process.state(ProcessState.RUNNING)
 
     def tick(self) -> None:
@@ -201,7 +205,9 @@ class Supervisor:
 
     def _find_pairs(self) -> None:
         try:
-            code = self._once(DISCOVERY, "no pairs were found", (0, DISCOVERY_PARTIAL))
+            code = self._once(
+                DISCOVERY, "no pairs were found; try spread-ctl doctor", (0, DISCOVERY_PARTIAL)
+            )
         except CannotStart as error:
             if not (self.settings.generated_dir / "current").exists():
                 raise
@@ -220,6 +226,8 @@ class Supervisor:
         slot = self._link.enter_context(control.claim(NAME))
         self._process = Process(NAME, self.settings, self._log, row, slot)
         slot.ack(slot.generation())
+        if self._is_up:
+            self._process.state(ProcessState.RUNNING)
 
     def _detach(self) -> None:
         if self._process is not None:
@@ -275,6 +283,13 @@ class Supervisor:
                 said=_last(child),
             )
 
+    def _segments_stand(self) -> bool:
+        try:
+            Health.attach(self.namespace, timeout_s=0).close()
+        except SegmentError:
+            return False
+        return True
+
     def _row(self, child: Child) -> ProcessHealth | None:
         """The row of this very life of a child, or None when it has not come so far."""
         if self.health is None or child.name not in self.health.names():
@@ -295,7 +310,7 @@ class Supervisor:
         if code is not None:
             self._note(child.name, _ending(code))
             self.outages.append(Outage(child.name, time.monotonic_ns(), None))
-            if code == EXIT_SEGMENTS:
+            if code == EXIT_SEGMENTS and not self._segments_stand():
                 with contextlib.suppress(CannotStart):
                     self._once(SHM_INIT, "the segments could not be made again")
             return
@@ -325,12 +340,18 @@ def _ending(code: int) -> str:
 
 
 def _last(child: Child) -> str:
-    """The last line that a process logged."""
+    """The last thing that a process logged, in short."""
     try:
         lines = child.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    return lines[-1] if lines else ""
+    last = lines[-1] if lines else ""
+    try:
+        logged = orjson.loads(last)
+        last = ": ".join(str(logged[key]) for key in ("event", "error") if key in logged)
+    except (orjson.JSONDecodeError, TypeError):
+        pass  # not one of our lines: the end of a traceback, as it is
+    return last if len(last) <= SAID_MAX else last[:SAID_MAX] + "..."
 
 
 @contextlib.contextmanager

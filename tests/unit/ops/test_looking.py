@@ -93,6 +93,8 @@ def test_stage_latencies_add_up_feeds_and_leave_out_what_was_before(up_bed: Any)
         found = stage_latencies(stage_buckets(health), before)["recv_to_cell"]
         assert found["count"] == 2
         assert found["max"] == pytest.approx(1.0, rel=0.05)
+        more = {label: counted + 1 for label, counted in before.items()}
+        assert stage_latencies(before, more)["recv_to_cell"]["count"] == 1  # begun anew
 
 
 def test_status_names_the_unwell_and_exits_with_1(up_bed: Any, spread_ctl: Run) -> None:
