@@ -123,8 +123,7 @@ def serve(server: socket.socket, orders: list[Order]) -> None:
             else:
                 for at in range(0, len(blob), CHUNK):
                     connection.sendall(blob[at : at + CHUNK])
-            while connection.recv(65_536):
-                pass  # the receiver ends the connection
+            connection.recv(65_536)  # the receiver's goodbye, or its end
 
 
 def _paced(connection: socket.socket, frames: list[bytes], gap_ns: int) -> None:
