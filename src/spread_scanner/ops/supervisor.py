@@ -31,6 +31,7 @@ from spread_scanner.shm.health import ProcessHealth
 NAME = "spread-ctl"
 SHM_INIT = "shm-init"
 DISCOVERY = "pair-discovery"
+ALERTS = "spread-alerts"  # only where somebody is to be told
 DISCOVERY_PARTIAL = 3  # some exchange could not be reached; tables were written all the same
 TICK_S = 0.02
 START_TIMEOUT_S = 30.0
@@ -67,7 +68,9 @@ class Outage(NamedTuple):
 def stages_of(settings: config.Settings) -> list[list[str]]:
     """The processes that stay, in order of start; those of one step start together."""
     feeds = [source.process for source in SOURCES if settings.exchanges[source.label].enabled]
-    return [feeds, ["spread-engine"], ["spread-tracker"]]
+    alerts = settings.config.alerts
+    told = [ALERTS] if alerts.webhook_url or alerts.telegram_token_file else []
+    return [feeds, ["spread-engine"], ["spread-tracker"], told]
 
 
 class Supervisor:
