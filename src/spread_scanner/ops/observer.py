@@ -104,11 +104,11 @@ class Observer:
         return self.status.views()
 
     def subscribed(self) -> bool:
-        """Whether every feed has subscribed all that the tables give it."""
+        """Whether every feed has connected and asked for all that the tables give it."""
         if self.tables is None:
             return False
         return all(
-            self.status.counters(source.process).get("symbols", 0)
+            self.status.counters(source.process).get("subscribes", 0)
             >= len(self.tables.of_source(source.source_id))
             for source in SOURCES
             if self.settings.exchanges[source.label].enabled

@@ -7,14 +7,15 @@ The truth is a list of intervals: a pair's gross spread stood at or over its thr
     missed    an interval that overlaps none
     invented  an ENTER or RE-SIGNAL while no interval of its pair stood, give or take `tolerance`
 
-An interval is judged if it began while the system ran, lasted at least `lasting` before the end,
-and none of its two feeds, nor the engine, was down meanwhile. A shorter one may rise and fall
-between two reads of a socket: the store holds the latest quote and nobody owes a signal for it.
+An interval that was over before the run began, or began after it, is no part of it. Of the others
+one is judged if it began within the run, lasted at least `lasting` before the end, and none of its
+two feeds, nor the engine, was down meanwhile. A shorter one may rise and fall between two reads of
+a socket: the store holds the latest quote and nobody owes a signal for it.
 An interval may find the engine already in (hysteresis: the exit threshold lies lower); that is
 found, without a second ENTER. All intervals, judged or not, excuse a signal.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,9 @@ from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SignalKi
 ENGINE = "spread-engine"
 LASTING_MS = 50.0
 TOLERANCE_MS = 250.0
+
+# Why an interval of the run is not judged.
+EARLY, SHORT, DOWN = "began before the run", "too short", "a process was down"
 
 
 class Interval(NamedTuple):
@@ -66,11 +70,16 @@ class Score(NamedTuple):
     found: int
     missed: list[Interval]
     invented: list[Seen]
-    excused: int  # not judged: too short, begun before or after, or a process was down
+    unjudged: dict[str, int]  # how many for which reason
 
     @property
     def ok(self) -> bool:
         return not self.missed and not self.invented
+
+    @property
+    def excused(self) -> int:
+        """Intervals of the run that were not judged."""
+        return sum(self.unjudged.values())
 
 
 def read_truth(path: Path) -> list[Interval]:
@@ -116,16 +125,19 @@ def score(
     """Judge all intervals and all signals; the rule stands at the head of this module."""
     lasting_ns, tolerance_ns = int(lasting_ms * NS_PER_MS), int(tolerance_ms * NS_PER_MS)
     spans = _spans(seen)
-    found, excused = 0, 0
+    found = 0
+    unjudged: Counter[str] = Counter()
     missed: list[Interval] = []
     for interval in truth:
         end_ns = _end(interval, window_ns)
-        if (
-            interval.start_ns < window_ns[0]
-            or end_ns - interval.start_ns < lasting_ns
-            or _was_down(interval, end_ns, outages)
-        ):
-            excused += 1
+        if end_ns <= window_ns[0] or interval.start_ns >= window_ns[1]:
+            continue
+        if interval.start_ns < window_ns[0]:
+            unjudged[EARLY] += 1
+        elif end_ns - interval.start_ns < lasting_ns:
+            unjudged[SHORT] += 1
+        elif _was_down(interval, end_ns, outages):
+            unjudged[DOWN] += 1
         elif _overlaps(spans[interval.symbol, interval.direction], interval, end_ns, tolerance_ns):
             found += 1
         else:
@@ -139,7 +151,7 @@ def score(
         if one.kind is not SignalKind.EXIT
         and not _excused(stood[one.symbol, one.direction], one.mono_ns, tolerance_ns)
     ]
-    return Score(found + len(missed), found, missed, invented, excused)
+    return Score(found + len(missed), found, missed, invented, dict(unjudged))
 
 
 def _end(interval: Interval, window_ns: tuple[int, int]) -> int:

@@ -165,9 +165,17 @@ class Run:
             "missed": len(result.missed),
             "invented": len(result.invented),
             "not_judged": result.excused,
+            "not_judged_why": result.unjudged,
             "missed_intervals": [_interval(one, window_ns[0]) for one in result.missed],
             "invented_signals": [_seen(one, window_ns[0]) for one in result.invented],
         }
+
+
+def _unjudged(why: dict[str, int]) -> str:
+    """For people."""
+    if not why:
+        return "all judged"
+    return "not judged: " + ", ".join(f"{count} {reason}" for reason, count in why.items())
 
 
 def _interval(one: score.Interval, begin_ns: int) -> dict[str, Any]:
@@ -280,7 +288,7 @@ def _tell(document: dict[str, Any]) -> None:
         console.print(
             f"Of {document['planted']} planted opportunities {document['found']} were found, "
             f"{document['missed']} missed, {document['invented']} invented "
-            f"({document['not_judged']} not judged: too short, or not wholly in the run)."
+            f"({_unjudged(document['not_judged_why'])})."
         )
         for kind in ("missed_intervals", "invented_signals"):
             for one in document[kind]:

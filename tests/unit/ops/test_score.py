@@ -80,6 +80,23 @@ def test_short_early_and_cut_off_intervals_are_not_judged() -> None:
     assert (result.planted, result.excused) == (0, 3)
 
 
+def test_each_interval_that_is_not_judged_has_its_reason() -> None:
+    truth = [interval(2_000, 2_020), interval(500, 2_000), interval(4_000, 5_000)]
+    result = score(truth, [], WINDOW, outages=[Down(WAY.spot.process, 4_100 * MS, 4_200 * MS)])
+    assert result.unjudged == {
+        "too short": 1,
+        "began before the run": 1,
+        "a process was down": 1,
+    }
+
+
+def test_intervals_before_and_after_the_run_are_no_part_of_it() -> None:
+    truth = [interval(100, 900), interval(10_500, 11_000), interval(10_500, None)]
+    result = score(truth, [], WINDOW)
+    assert (result.planted, result.excused) == (0, 0)
+    assert result.ok
+
+
 def test_an_interval_that_is_not_judged_still_excuses_its_signal() -> None:
     result = score([interval(2_000, 2_020)], [seen(ENTER, 2_010)], WINDOW, lasting_ms=50)
     assert result.ok
