@@ -30,17 +30,16 @@ ROOT = Path(__file__).parents[2]
 SENDER = Path(__file__).parent / "e2e_sender.py"
 PROCESSES = (*(source.process for source in SOURCES), "spread-engine", "spread-tracker")
 START_S_MAX = 60.0
-SYMBOLS = 100
 
 
 def figures(small: bool) -> Iterator[Figure]:
-    rate, seconds = (2_000.0, 1.5) if small else (10_000.0, 20.0)
+    symbols, rate, seconds = (24, 2_000.0, 1.0) if small else (100, 10_000.0, 20.0)
     peers: dict[str, float] = {}
     for peer, run in (("asyncio_bot", asyncio_bot), ("zmq", zmq_pipeline)):
         with contextlib.suppress(ImportError):
-            peers[peer] = run(SENDER, SYMBOLS, rate, min(seconds, 8.0))
+            peers[peer] = run(SENDER, symbols, rate, min(seconds, 8.0))
     for name, idle in (("e2e.parked", "park"), ("e2e.spinning", "spin")):
-        with Rig(SYMBOLS, {"SPREAD_SPREAD_ENGINE__IDLE": idle}) as rig:
+        with Rig(symbols, {"SPREAD_SPREAD_ENGINE__IDLE": idle}) as rig:
             rig.send(rate, seconds)
             rig.verify()
             if idle == "park":
@@ -48,8 +47,8 @@ def figures(small: bool) -> Iterator[Figure]:
             yield rig.latency(name, peers, rate=rate, idle=idle)
             if idle == "park":
                 yield from rig.memory()
-    flood_rate, flood_s = (20_000.0, 1.5) if small else (540_000.0, 60.0)
-    with Rig(SYMBOLS, {"SPREAD_SPREAD_ENGINE__IDLE": "park"}) as rig:
+    flood_rate, flood_s = (20_000.0, 1.0) if small else (540_000.0, 60.0)
+    with Rig(symbols, {"SPREAD_SPREAD_ENGINE__IDLE": "park"}) as rig:
         yield rig.flood(flood_rate, flood_s)
 
 
@@ -203,7 +202,7 @@ class Rig:
                 if quote is None or quote.bid_px != float(sent["bid_px"]) / row.px_div:
                     raise RuntimeError(f"store is behind: sent {sent}, stored {quote}")
                 checked += 1
-        if checked < 4 * SYMBOLS:
+        if checked < 4 * self._symbols:
             raise RuntimeError(f"only {checked} symbols were checked")
 
     def latency(self, name: str, peers: dict[str, float], **params: object) -> Figure:

@@ -30,4 +30,4 @@ def test_benchmark_group_runs_small_and_verifies_itself(group: str) -> None:
         assert set(figure) == {
             "name", "unit", "value", "p50", "p99", "floor", "peers", "params",
         }  # fmt: skip
-        assert figure["value"] > 0, figure
+        assert figure["value"] >= 0, figure
