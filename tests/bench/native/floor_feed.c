@@ -1,7 +1,8 @@
 /* A bare receive loop with the same matcher: connect, shake hands, recv, match, nothing else.
  * What the feed's figures stand beside.
  *
- * Arguments: port, messages expected, protobuf (0/1), file. The file holds one line per template
+ * Arguments: port, messages expected, protobuf (0/1), epoll (0/1), file. With epoll it waits as
+ * whoever has more than one socket must; without, it blocks in recv. The file has a line per template
  * ("T text") and per symbol ("S id px_div sz_mul name"). Prints one JSON object: CPU nanoseconds
  * per message; it aborts unless every message matched.
  */
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -92,14 +94,18 @@ static size_t frames(ss_decoder *decoder, size_t have, long *matched) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) fail("port messages protobuf file");
+    if (argc != 6) fail("port messages protobuf epoll file");
     long wanted = atol(argv[2]), matched = 0;
-    ss_decoder *decoder = decoder_of(argv[4], atoi(argv[3]));
+    ss_decoder *decoder = decoder_of(argv[5], atoi(argv[3]));
     int sock = dial(atoi(argv[1]));
+    int poll = atoi(argv[4]) ? epoll_create1(0) : -1;
+    struct epoll_event event = {.events = EPOLLIN};
+    if (poll >= 0 && epoll_ctl(poll, EPOLL_CTL_ADD, sock, &event) != 0) fail("epoll");
     size_t have = 0;
     double before = cpu_ns();
     if (send(sock, "go", 2, 0) != 2) fail("send");
     while (matched < wanted) {
+        if (poll >= 0 && epoll_wait(poll, &event, 1, 1000) != 1) fail("nothing came");
         ssize_t got = recv(sock, buffer + have, BUFFER - have, 0);
         if (got <= 0) fail("the sender hung up");
         have += (size_t)got;
