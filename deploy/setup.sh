@@ -181,8 +181,9 @@ install_package() {
             return
         fi
         say "build a wheel from $here"
-        wheel=$(make -C "$here" --silent --no-print-directory wheel PYTHON="$python" | tail -n 1)
-        wheel=$here/$wheel
+        make -C "$here" --silent --no-print-directory wheel PYTHON="$python" >&2
+        wheel=$(find "$here/dist" -name 'spread_scanner-*.whl' -printf '%T@ %p\n' | sort -n |
+            tail -n 1 | cut -d ' ' -f 2-)
     fi
     [ -f "$wheel" ] || fail "no such wheel: $wheel"
     wanted=$(fingerprint)

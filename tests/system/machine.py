@@ -67,6 +67,8 @@ echo spread-test > "$root/etc/hostname"
 cd "$root"
 pivot_root . mnt # not chroot: in one the kernel refuses user namespaces, which PrivateUsers needs
 umount --lazy mnt
+# As a container manager would leave it: credentials reach a unit by propagation.
+mount --make-rshared /
 exec env -i container=lxc PATH="$PATH" /lib/systemd/systemd --unit=basic.target \
     --log-target=journal --show-status=0 systemd.unified_cgroup_hierarchy=1
 """

@@ -180,6 +180,22 @@ def test_the_discovery_service_publishes_and_everyone_takes_the_tables(system: M
     assert {rows[name]["generation"] for name in STAYING} == {before + 1}
 
 
+def test_alerts_get_their_token_as_a_credential(system: Machine) -> None:
+    system.write("/etc/spread-scanner/telegram-token", "123:SECRET\n")
+    system.run("chmod", "600", "/etc/spread-scanner/telegram-token")
+    token = "/run/credentials/spread-alerts.service/telegram-token"
+    settings = system.run("cat", "/etc/spread-scanner/config.toml")
+    alerts = f'[alerts]\ntelegram_api = "http://127.0.0.1:9"\ntelegram_token_file = "{token}"\n'
+    system.write("/etc/spread-scanner/config.toml", settings + alerts)
+    system.run("systemctl", "restart", "spread-alerts")
+    wait_until(
+        lambda: status(system).get("spread-alerts", {}).get("state") in ("running", "degraded"),
+        lambda: system.journal("spread-alerts"),
+    )
+    system.run("systemctl", "is-active", "spread-alerts")
+    assert "SECRET" not in "".join(system.journal("spread-alerts"))
+
+
 def test_every_process_logs_one_json_object_a_line(system: Machine) -> None:
     lines: dict[str, list[str]] = {name: [] for name in PROCESSES}
     aborted = set()  # by the watchdog: such a process says where it hung, as Python says it

@@ -32,6 +32,7 @@ from spread_scanner.shm import Health, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 
 DOWN_TIMEOUT_S = 6.0
+GONE_TIMEOUT_S = 3.0
 DISCOVERY = "pair-discovery"
 
 Target = Annotated[
@@ -106,7 +107,7 @@ def down(as_json: Json = False) -> None:
     deadline_s = time.monotonic() + DOWN_TIMEOUT_S
     while (alive := _alive(namespace)) and time.monotonic() < deadline_s:
         time.sleep(0.02)
-    removed, kept = ([], segment.names(namespace)) if alive else segment.clean(namespace)
+    removed, kept = ([], segment.names(namespace)) if alive else _cleaned(namespace)
     document = {
         "did": outcome.did,
         "ended": not alive,
@@ -124,6 +125,16 @@ def down(as_json: Json = False) -> None:
         if kept:
             people().print(f"Segments kept, as somebody looks at them: {', '.join(kept)}.")
     raise typer.Exit(EXIT_FAILED if alive else EXIT_DONE)
+
+
+def _cleaned(namespace: str) -> tuple[list[str], list[str]]:
+    """Remove the segments. A process that has let go of its row holds them until it has gone."""
+    deadline_s = time.monotonic() + GONE_TIMEOUT_S
+    while True:
+        removed, kept = segment.clean(namespace)
+        if not kept or time.monotonic() >= deadline_s:
+            return removed, kept
+        time.sleep(0.02)
 
 
 def _alive(namespace: str) -> list[str]:

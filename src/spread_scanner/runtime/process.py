@@ -188,6 +188,9 @@ def run(name: str, body: Callable[[Process], None], *, cpus: Sequence[int] | Non
     except (NoSegment, NotReady, Retired) as error:
         log.error("segments are missing or were replaced", error=str(error))
         return EXIT_SEGMENTS
+    except ConfigError as error:  # found out late: CPUs that are not there, a file of a setting
+        log.error("bad settings", error=str(error))
+        return EXIT_SETTINGS
     except SpreadError as error:
         log.error("cannot go on", error=str(error))
         return EXIT_FAULT

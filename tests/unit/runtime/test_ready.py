@@ -15,12 +15,15 @@ from spread_scanner.shm import Control, Health
 
 BODY = """
 import sys
+from spread_scanner.errors import ConfigError
 from spread_scanner.runtime.process import run
 from spread_scanner.schema.enums import ProcessState
 def body(process):
     for name in sys.argv[1].split(","):
         if name == "poll":
             process.poll()
+        elif name == "setting":
+            raise ConfigError("the token cannot be read", key="alerts.telegram_token_file")
         elif name == "fault":
             raise RuntimeError("a fault of ours")
         else:
@@ -110,3 +113,10 @@ def test_a_process_that_fails_while_starting_is_never_ready(told: Told) -> None:
     event = json.loads(logged.splitlines()[-1])
     assert event["level"] == "error"
     assert "RuntimeError: a fault of ours" in event["exception"]
+
+
+def test_a_setting_that_proves_bad_late_ends_as_bad_settings(told: Told) -> None:
+    code, said, logged = told.live("RUNNING", "setting")
+    assert code == 2, "systemd must not start it again and again"
+    assert said == ["READY=1"]
+    assert json.loads(logged.splitlines()[-1])["event"] == "bad settings"
