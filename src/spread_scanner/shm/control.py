@@ -36,7 +36,7 @@ from spread_scanner.shm.layout import (
     SWITCHES_DTYPE,
     Kind,
 )
-from spread_scanner.shm.segment import Segment
+from spread_scanner.shm.segment import Holder, Segment
 from spread_scanner.shm.slots import NAMING_CLAIM, find_or_name, find_slot
 
 _OPERATOR_CLAIM = NAMING_CLAIM + 1
@@ -62,7 +62,7 @@ class Orders(NamedTuple):
     reload: bool
 
 
-class ControlSlot:
+class ControlSlot(Holder):
     """A process's own slot; made by Control.claim. Poll `changed` or park in `wait`."""
 
     def __init__(self, held: Segment, number: int) -> None:
@@ -129,21 +129,8 @@ class ControlSlot:
         """For the engine's native loop, which reads the switches itself."""
         return self._held
 
-    @property
-    def retired(self) -> bool:
-        return self._held.retired
 
-    def close(self) -> None:
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class Operator:
+class Operator(Holder):
     """The right to command; made by Control.operator, held by one process at a time."""
 
     def __init__(self, held: Segment) -> None:
@@ -200,17 +187,8 @@ class Operator:
         self._held.words.wake_broadcast(CONTROL_WAKE_AT)
         return generation
 
-    def close(self) -> None:
-        self._held.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class Control:
+class Control(Holder):
     """The switches and slots, for reading; `claim` and `operator` give the right to write."""
 
     def __init__(self, namespace: str, held: Segment) -> None:
@@ -313,19 +291,6 @@ class Control:
             if not waiting or time.monotonic() > deadline:
                 return list(acks.values()), missing
             time.sleep(0.0002)
-
-    @property
-    def retired(self) -> bool:
-        return self._held.retired
-
-    def close(self) -> None:
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _slot(self, process: str) -> Any:
         number = find_slot(self._held, process, _name_at)

@@ -20,7 +20,7 @@ from spread_scanner.shm import segment
 from spread_scanner.shm._evaluations import EvaluationRows
 from spread_scanner.shm.faults import WrongSegment
 from spread_scanner.shm.layout import EVALUATIONS_SLOTS_MAX, EvaluationsLayout, Kind
-from spread_scanner.shm.segment import Segment
+from spread_scanner.shm.segment import Holder, Segment
 
 _WRITER = 0
 _PART = "why"
@@ -33,21 +33,8 @@ class EvaluationsWriter(EvaluationRows):
         super().__init__(held.memory, layout)
         self._held = held
 
-    @property
-    def retired(self) -> bool:
-        return self._held.retired
 
-    def close(self) -> None:
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class Evaluations:
+class Evaluations(Holder):
     """The rows, for reading; made by `create` or `attach`."""
 
     def __init__(self, namespace: str, held: Segment) -> None:
@@ -93,20 +80,6 @@ class Evaluations:
             rows = rows[rows["symbol_id"] == symbol_id]
         newest_first = np.argsort(-rows["ts_engine"], kind="stable")
         return rows[newest_first[:limit]]
-
-    @property
-    def retired(self) -> bool:
-        """True once newer rows have taken the name: close, and attach again."""
-        return self._held.retired
-
-    def close(self) -> None:
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _attach(namespace: str, *, writable: bool, timeout_s: float) -> Segment:

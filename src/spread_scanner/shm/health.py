@@ -27,7 +27,7 @@ from spread_scanner.shm.layout import (
     ROW_HISTOGRAMS_AT,
     Kind,
 )
-from spread_scanner.shm.segment import Segment
+from spread_scanner.shm.segment import Holder, Segment
 from spread_scanner.shm.slots import find_or_name, find_slot
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99)
@@ -59,7 +59,7 @@ class ProcessHealth(NamedTuple):
     latencies: dict[str, Latency]
 
 
-class HealthRow(_core.Row):
+class HealthRow(Holder, _core.Row):
     """A process's own row, claimed; made by Health.claim."""
 
     def __init__(self, held: Segment, number: int) -> None:
@@ -99,17 +99,8 @@ class HealthRow(_core.Row):
     def state(self) -> ProcessState:
         return ProcessState(int(self._head["state"]))
 
-    def close(self) -> None:
-        self._held.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class Health:
+class Health(Holder):
     """All rows, for reading; `claim` gives a process its own."""
 
     def __init__(self, namespace: str, held: Segment) -> None:
@@ -186,19 +177,6 @@ class Health:
 
     def read_all(self) -> list[ProcessHealth]:
         return [self.read(name) for name in self.names()]
-
-    @property
-    def retired(self) -> bool:
-        return self._held.retired
-
-    def close(self) -> None:
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @staticmethod
     def _name_at(number: int) -> int:

@@ -11,7 +11,6 @@ of a feed that has since been replaced reads as STALE by its epoch.
 Two segments: "<namespace>.store" and "<namespace>.dirty", made together by `create`.
 """
 
-from collections.abc import Iterable
 from typing import Self
 
 import numpy as np
@@ -29,62 +28,45 @@ from spread_scanner.shm.layout import (
     Kind,
     StoreLayout,
 )
-from spread_scanner.shm.segment import Segment
+from spread_scanner.shm.segment import Holder, Segment
 
 __all__ = ["DirtyBitmap", "PriceStore", "Quote", "Writer"]
 
 
-class Writer(_core.StoreWriter):
+class Writer(Holder, _core.StoreWriter):
     """The one writer of one source; made by PriceStore.writer. `close` gives the place back."""
 
-    def __init__(self, view: _core.StoreView, held: Iterable[Segment], source_id: int) -> None:
+    def __init__(
+        self, view: _core.StoreView, store: Segment, dirty: Segment, source_id: int
+    ) -> None:
         # A new epoch makes all quotes of the previous writer stale at once.
         super().__init__(view, source_id, view.epoch(source_id) + 1)
-        self._held = tuple(held)
-
-    @property
-    def retired(self) -> bool:
-        """True once the store has been replaced: close, and attach again."""
-        return self._held[0].retired
+        self._held = store
+        self._dirty = dirty
 
     def close(self) -> None:
+        """Give back the source; what is written afterwards is refused."""
         self.shut()
-        for held in self._held:
-            held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self._dirty.close()
+        super().close()
 
 
-class DirtyBitmap(_core.DirtyBitmap):
+class DirtyBitmap(Holder, _core.DirtyBitmap):
     """One reader's dirty bits; made by PriceStore.dirty. `close` gives the place back."""
 
-    def __init__(self, view: _core.StoreView, held: Iterable[Segment], reader: int) -> None:
+    def __init__(self, view: _core.StoreView, dirty: Segment, reader: int) -> None:
         super().__init__(view, reader)
-        self._held = tuple(held)
-
-    def close(self) -> None:
-        for held in self._held:
-            held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self._held = dirty
 
 
-class PriceStore(_core.StoreView):
+class PriceStore(Holder, _core.StoreView):
     """Read access to the store; made by `create` or `attach`. See StoreView for the reads."""
 
     def __init__(self, namespace: str, store: Segment) -> None:
         self.layout = _layout_of(store)
         super().__init__(store.memory, self.layout)
         self.namespace = namespace
-        self._store = store
+        self._held = store
         self.clock = SessionClock(store.anchor_ns)
 
     @classmethod
@@ -136,7 +118,7 @@ class PriceStore(_core.StoreView):
         try:
             store.claim(source_id, f"source {source_id}")
             dirty = self._dirty_segment()
-            return Writer(_view(store, dirty, self.layout), (store, dirty), source_id)
+            return Writer(_view(store, dirty, self.layout), store, dirty, source_id)
         except BaseException:
             store.close()
             raise
@@ -154,14 +136,14 @@ class PriceStore(_core.StoreView):
         except BaseException:
             dirty.close()
             raise
-        bitmap = DirtyBitmap(_view(self._store, dirty, self.layout), (dirty,), number)
+        bitmap = DirtyBitmap(_view(self._held, dirty, self.layout), dirty, number)
         for source_id in range(self.num_sources):
             bitmap.mark_all(source_id)
         return bitmap
 
     def source_claimed(self, source_id: int) -> bool:
         """Whether a live process writes this source: asked of the kernel, not of a PID."""
-        return self._store.claimed(source_id)
+        return self._held.claimed(source_id)
 
     @property
     def cells(self) -> np.ndarray:
@@ -169,35 +151,21 @@ class PriceStore(_core.StoreView):
 
         For people: a row may change while it is looked at. The published one is `sequences & 1`.
         """
-        return self._store.array(
+        return self._held.array(
             QUOTE_DTYPE, self.layout.cells_at, (self.num_sources, self.max_symbols, 2)
         )
 
     @property
     def sequences(self) -> np.ndarray:
         """How often each symbol was written, (num_sources, max_symbols) uint64, read-only, live."""
-        entries = self._store.array(
+        entries = self._held.array(
             np.dtype("<u8"), self.layout.sequences_at, (self.num_sources, self.max_symbols, 8)
         )
         return entries[:, :, 0]
 
     @property
     def instance_id(self) -> int:
-        return self._store.instance_id
-
-    @property
-    def retired(self) -> bool:
-        """True once a newer store has taken the namespace: close, and attach again."""
-        return self._store.retired
-
-    def close(self) -> None:
-        self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        return self._held.instance_id
 
     def _again(self, part: str, kind: Kind, expect_bytes: segment.SizeRule) -> Segment:
         """The same segment once more, writable and with an open file of its own for its claims."""

@@ -20,7 +20,7 @@ from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import _core, segment
 from spread_scanner.shm.faults import Retired, WrongSegment
 from spread_scanner.shm.layout import RING_SLOTS_MAX, Kind, RingLayout
-from spread_scanner.shm.segment import Segment
+from spread_scanner.shm.segment import Holder, Segment
 
 _WRITE_END = 0
 _READ_END = 1
@@ -36,41 +36,23 @@ class RingCounters(NamedTuple):
     notifications: int  # system calls made to wake the consumer
 
 
-class Producer(_core.RingProducer):
+class Producer(Holder, _core.RingProducer):
     """The write end; made by SignalRing.producer. `close` gives the place back."""
 
     def __init__(self, held: Segment, layout: RingLayout, dtype: np.dtype) -> None:
         super().__init__(held.memory, layout, dtype)
         self._held = held
 
-    def close(self) -> None:
-        self._held.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class Consumer(_core.RingConsumer):
+class Consumer(Holder, _core.RingConsumer):
     """The read end; made by SignalRing.consumer. `close` gives the place back."""
 
     def __init__(self, held: Segment, layout: RingLayout, dtype: np.dtype) -> None:
         super().__init__(held.memory, layout, dtype)
         self._held = held
 
-    def close(self) -> None:
-        self._held.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class SignalRing:
+class SignalRing(Holder):
     """A named ring; made by `create` or `attach`."""
 
     def __init__(self, namespace: str, name: str, held: Segment, dtype: np.dtype) -> None:
@@ -185,20 +167,6 @@ class SignalRing:
     @property
     def instance_id(self) -> int:
         return self._held.instance_id
-
-    @property
-    def retired(self) -> bool:
-        """True once a newer ring has taken the name: close, and attach again."""
-        return self._held.retired
-
-    def close(self) -> None:
-        self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _segment_name(namespace: str, name: str) -> str:

@@ -24,6 +24,7 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import posix_ipc
@@ -152,6 +153,27 @@ def _let_go(fd: int) -> None:
         _lock(fd, CREATOR_BYTE, fcntl.F_UNLCK, length=0)
     finally:
         os.close(fd)
+
+
+class Holder:
+    """What stands on one mapped segment: it can tell that the segment was replaced, and lets go."""
+
+    _held: Segment
+
+    @property
+    def retired(self) -> bool:
+        """True once a newer instance has taken the name: close, and attach again."""
+        return self._held.retired
+
+    def close(self) -> None:
+        """Give back the place, if one is claimed, and let go of the segment."""
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _lock(fd: int, at: int, kind: int, length: int = 1) -> bool:
