@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import structlog
@@ -206,6 +207,7 @@ def _note(left_s: float | None) -> str:
 def up(options: Options, namespace: str | None = None) -> int:
     """Run; returns the exit code. `namespace` names the simulated system."""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_on_signals(signal.default_int_handler))
         simulation = None
         environ = dict(os.environ)
         if options.sim:
@@ -217,7 +219,7 @@ def up(options: Options, namespace: str | None = None) -> int:
         settings = config.load(environ=environ)
         log = stack.enter_context(_logging(options, settings))
         supervisor = Supervisor(settings, environ, log, discover=options.discover)
-        stack.enter_context(_signals_stop(supervisor))
+        stack.enter_context(_on_signals(lambda *_: supervisor.ask_to_stop()))
         screen = None
         if options.screen:
             heading = "simulated exchanges" if options.sim else "live exchanges"
@@ -258,15 +260,15 @@ def _logging(options: Options, settings: config.Settings) -> Iterator[structlog.
 
 
 @contextlib.contextmanager
-def _signals_stop(supervisor: Supervisor) -> Iterator[None]:
-    """Ctrl-C, a plain kill and a closed terminal all end the run cleanly."""
+def _on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Ctrl-C, a plain kill and a closed terminal all end the run cleanly, by the same handler."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, lambda *_: supervisor.ask_to_stop()) for number in numbers]
+    before = [signal.signal(number, handler) for number in numbers]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        for number, old in zip(numbers, before, strict=True):
+            signal.signal(number, old)
 
 
 def _tell(document: dict[str, Any]) -> None:

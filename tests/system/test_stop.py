@@ -1,0 +1,162 @@
+"""Stopping: SIGTERM ends each process cleanly and disturbs no other; Ctrl-C ends `spread-ctl up`
+at any moment of its life, within three seconds, and leaves nothing behind.
+"""
+
+import contextlib
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from whole_system import DEADLINE_S, FEEDS, STAYING, WholeSystem, until, whole_system
+
+from spread_scanner.ops.simulation import environment
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.shm import Health, segment
+from spread_scanner.shm.faults import NoSegment, NotReady
+
+pytestmark = pytest.mark.timeout(300)
+STOP_S_MAX = 3.0
+BUSY_S = 0.25  # an interpreter that takes this long to come and go has a busy machine
+SPREAD_CTL = [sys.executable, "-c", "from spread_scanner.ops.cli import main; main()"]
+SMALL = ("--symbols=12", "--rate=300", "--time-scale=0.5")
+
+
+def starts(system: WholeSystem) -> dict[str, tuple[int, int]]:
+    """Which life of each process this is, and its pid."""
+    rows = {name: system.health.read(name) for name in STAYING}
+    return {name: (row.starts, row.pid) for name, row in rows.items()}
+
+
+def test_each_process_ends_cleanly_at_sigterm_and_disturbs_no_other(
+    tmp_path: Path, namespace: str
+) -> None:
+    with whole_system(tmp_path, namespace, *SMALL) as system:
+        system.start()
+        until(lambda: not system.differences(), system.differences)
+        for name in STAYING:
+            before = starts(system)
+
+            system.end(name)
+            system.children[name].start()
+            until(functools.partial(system.runs, name), system.states)
+
+            after = starts(system)
+            assert after.pop(name)[0] == before.pop(name)[0] + 1
+            assert after == before
+            assert all(system.children[other].ended() is None for other in STAYING)
+        system.do(do="refresh")
+        until(lambda: not system.differences(), system.differences)
+        system.end_all()
+
+
+def test_a_feed_ends_cleanly_while_its_exchange_answers_nothing(
+    tmp_path: Path, namespace: str
+) -> None:
+    with whole_system(tmp_path, namespace, *SMALL) as system:
+        system.start()
+        until(lambda: not system.differences(), system.differences)
+        system.do(do="half-open", source="all", new=True)
+        system.end(*FEEDS)
+
+
+class Up:
+    """`spread-ctl up --sim` in a namespace and folder of the test's own."""
+
+    def __init__(self, folder: Path, namespace: str) -> None:
+        self.folder = folder  # where its temporary folder is made
+        self.namespace = namespace
+        self.child = subprocess.Popen(
+            [
+                *(*SPREAD_CTL, "--namespace", namespace, "up", "--sim", "--json"),
+                *("--symbols", "12", "--rate", "300"),
+            ],
+            env={**environment(os.environ), "TMPDIR": str(folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def has(self, name: str, *states: ProcessState) -> bool:
+        """Whether a process has taken its row, and is in one of these states."""
+        try:
+            with Health.attach(self.namespace, timeout_s=0) as health:
+                if name not in health.names():
+                    return False
+                return not states or health.read(name).state in states
+        except (NoSegment, NotReady):
+            return False
+
+    def left(self) -> list[str]:
+        """Processes that were started for this system and still run."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                mine = str(self.folder).encode() in (path / "environ").read_bytes()
+                state = (path / "stat").read_text().rpartition(") ")[2][0]
+                if mine and state != "Z" and int(path.name) != os.getpid():
+                    found.append((path / "cmdline").read_text().replace("\0", " "))
+        return found
+
+
+@pytest.fixture
+def up(tmp_path: Path, namespace: str) -> Iterator[Up]:
+    started = Up(tmp_path, namespace)
+    yield started
+    with contextlib.suppress(ProcessLookupError):
+        started.child.kill()
+    started.child.communicate()
+
+
+CTRL_C, KILL = signal.SIGINT, signal.SIGTERM
+MOMENTS: dict[str, Callable[[Up], bool]] = {
+    "the simulator starts": lambda up: any(up.folder.iterdir()),
+    "segments stand": lambda up: bool(segment.names(up.namespace)),
+    "pairs are sought": lambda up: up.has("pair-discovery"),
+    "feeds start": lambda up: up.has(FEEDS[-1]),
+    "all run": lambda up: up.has("spread-ctl", ProcessState.RUNNING),
+}
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        *((CTRL_C, moment) for moment in MOMENTS),
+        (KILL, "the simulator starts"),
+        (KILL, "all run"),
+    ],
+)
+def test_a_signal_ends_everything_at_any_moment(
+    up: Up, number: signal.Signals, moment: str
+) -> None:
+    def come() -> bool:
+        assert up.child.poll() is None, up.child.communicate()
+        return MOMENTS[moment](up)
+
+    until(come, lambda: moment)
+    asked_s = time.monotonic()
+    up.child.send_signal(number)
+    out, err = up.child.communicate(timeout=DEADLINE_S)
+    took_s = time.monotonic() - asked_s
+
+    print(f"ended {took_s:.2f} s after the signal")
+    assert segment.names(up.namespace) == []
+    assert up.left() == []
+    assert list(up.folder.iterdir()) == []
+    if moment == "all run":
+        assert up.child.returncode == 0, err
+        assert orjson.loads(out)["killed_at_stop"] == []
+    if not busy():
+        assert took_s < STOP_S_MAX, err
+
+
+def busy() -> bool:
+    """Whether this machine has no time to spare: then nobody stops in time."""
+    begun_s = time.monotonic()
+    subprocess.run([sys.executable, "-S", "-c", ""], check=True)
+    return time.monotonic() - begun_s > BUSY_S
