@@ -73,6 +73,19 @@ exec env -i container=lxc PATH="$PATH" /lib/systemd/systemd --unit=basic.target 
     --log-target=journal --show-status=0 systemd.unified_cgroup_hierarchy=1
 """
 
+# Whether the kernel, and the container if this is one, let us do what the above does.
+_TRY = r"""
+set -e
+mount -t tmpfs tmpfs /mnt
+cd /mnt
+mkdir upper work root groups
+mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
+mount -t proc proc root/proc
+mount -t cgroup2 cgroup2 groups
+mkdir "groups/spread-try-$1"
+rmdir "groups/spread-try-$1"
+"""
+
 
 def why_not() -> str:
     """Why there cannot be such a machine here; empty when there can."""
@@ -83,12 +96,15 @@ def why_not() -> str:
     if missing := [name for name in NEEDED if shutil.which(name) is None]:
         return f"not installed: {', '.join(missing)}"
     tried = subprocess.run(
-        ["unshare", "--mount", "--cgroup", "--pid", "--fork", "--uts", "--ipc", "true"],
+        [
+            *("unshare", "--mount", "--cgroup", "--pid", "--fork", "--uts", "--ipc"),
+            *("sh", "-c", _TRY, "try", str(os.getpid())),
+        ],
         capture_output=True,
         text=True,
         check=False,
     )
-    return f"no namespaces here: {tried.stderr.strip()}" if tried.returncode else ""
+    return f"cannot be had here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
 class Machine:
