@@ -203,16 +203,20 @@ install_package() {
     upgraded=1
 }
 
+# Read by the services, by nobody else: a proxy's password may stand in it.
+ours() { [ -n "$root" ] || run chgrp spread "$1"; }
+
 install_settings() {
     local name with_folders
     for name in exchanges.toml directions.toml; do
-        [ -f "$etc/$name" ] || put "$here/config/$name" "$etc/$name" 644
+        [ -f "$etc/$name" ] || { put "$here/config/$name" "$etc/$name" 640; ours "$etc/$name"; }
     done
     if [ ! -f "$etc/config.toml" ]; then
         with_folders=$(sed 's|^\[system\]|[system]\
 generated_dir = "/var/lib/spread-scanner/generated"\
 data_dir = "/var/lib/spread-scanner/data"|' "$here/config/config.toml")
-        put_text "$with_folders" "$etc/config.toml" 644
+        put_text "$with_folders" "$etc/config.toml" 640
+        ours "$etc/config.toml"
     fi
     # The credential of the unit spread-alerts; empty: no Telegram.
     [ -e "$etc/telegram-token" ] || run install -D -m 600 /dev/null "$etc/telegram-token"

@@ -61,7 +61,9 @@ def test_a_first_run_lays_out_everything(tmp_path: Path) -> None:
         assert (tmp_path / name).exists(), name
     settings = (tmp_path / "etc/spread-scanner/config.toml").read_text()
     assert 'generated_dir = "/var/lib/spread-scanner/generated"' in settings
-    assert (tmp_path / "etc/spread-scanner/telegram-token").stat().st_mode & 0o777 == 0o600
+    for name, mode in (("telegram-token", 0o600), ("exchanges.toml", 0o640)):
+        found = (tmp_path / "etc/spread-scanner" / name).stat().st_mode & 0o777
+        assert found == mode, f"{name} may hold a secret"
 
 
 def test_a_second_run_changes_nothing_and_says_so(tmp_path: Path) -> None:

@@ -121,6 +121,8 @@ def test_the_target_brings_up_all_twelve(system: Machine) -> None:
     assert main_pid(system, "spread-engine") != "0"
     document = system.json("spread-ctl", "status", "--json")
     assert document["ok"], document
+    readers = system.run("stat", "--format=%U:%G %a", "/etc/spread-scanner/exchanges.toml")
+    assert readers == "root:spread 640\n"
     owners = system.run(
         "stat", "--format=%U %a", "/dev/shm/spread.store", "/var/lib/spread-scanner"
     )
