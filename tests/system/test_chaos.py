@@ -328,6 +328,9 @@ class Chaos:
             self.misled.append((f"feed-{source}", fault["do"], time.monotonic_ns()))
             pause_s = float(fault.get("for_s", 0.0)) + MISLEADING[fault["do"]] + 1.0
             self._at(pause_s, self.refresh)
+        if fault["do"] in ("close", "cut") and self._rng.random() < 0.6:
+            self.blows["fault away"] += 1
+            self.system.do(do="refuse", source=source, for_s=2.0)
         self.system.do(**fault)
 
     # --- who is back, and who is starved
@@ -501,7 +504,7 @@ def test_after_chaos_every_invariant_holds(tmp_path: Path, namespace: str) -> No
         check_staleness(signals, chaos.expiries + unwatched(rows, chaos), anchor_ns)
         check_evaluations(chaos)
         check_counts(system, chaos, signals)
-        check_database(system.folder / "data" / "tracker.db", signals)
+        check_database(system, signals)
         truth = score.read_truth(system.truth_path)
         assert check_truth(truth, score.seen_of(signals, symbols), chaos, window_ns) > 0
     assert segment.names(namespace) == []

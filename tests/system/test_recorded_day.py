@@ -352,4 +352,4 @@ def test_a_recorded_day_gives_the_oracles_signals_through_the_whole_system(
         assert set(mine["direction_id"].tolist()) == set(directions)
         check_quotes_are_recorded(mine, lines)
         check_found(system, signals, pulse, window_ns)
-        check_database(system.folder / "data" / "tracker.db", signals)
+        check_database(system, signals)

@@ -314,10 +314,11 @@ ENTRY_FIELDS = (
 )  # fmt: skip
 
 
-def check_database(path: Path, signals: np.ndarray) -> None:
-    """The database tells of exactly these signals, all that were ever pushed: none lost, none
-    twice, whatever happened to the tracker meanwhile.
+def check_database(system: WholeSystem, signals: np.ndarray) -> None:
+    """After its end: the tracker's database tells of exactly these signals, all that were ever
+    pushed: none lost, none twice, whatever happened to the tracker meanwhile.
     """
+    path = system.folder / "data" / "tracker.db"
     assert rows_of(path, "PRAGMA integrity_check")[0][0] == "ok"
     for table in ("samples", "probes"):
         known = "(SELECT id FROM opportunities)"
@@ -326,6 +327,8 @@ def check_database(path: Path, signals: np.ndarray) -> None:
     opportunities = rows_of(path, "SELECT * FROM opportunities ORDER BY id")
     for row in opportunities:
         _check_opportunity(row, signals)
+    open_now = sum(row["closed_ns"] is None for row in opportunities)
+    assert open_now == system.health.read(TRACKER).counters["open"]
     _check_counts(path, opportunities, signals)
     sampled = (
         "SELECT opportunity_id, count(*), count(DISTINCT ts_ns - late_ns) FROM samples GROUP BY 1"
