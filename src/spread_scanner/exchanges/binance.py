@@ -53,7 +53,7 @@ NO_PING = PingRule(None, 0.0)
 SPOT_REST_PER_S, FUTURES_REST_PER_S = 50.0, 20.0
 
 
-class BookTicker(Struct):
+class BookTicker(Struct, gc=False):
     """Payload of <symbol>@bookTicker; `e`, `ps`, `T`, `E`, `st` on futures only.
 
     {"u":50093239212,"s":"BTCUSDT","b":"61837.63000000","B":"3.78826000",
@@ -74,7 +74,7 @@ class BookTicker(Struct):
     st: int = 1
 
 
-class Combined(Struct):
+class Combined(Struct, gc=False):
     """{"stream":"btcusdt@bookTicker","data":{...}} from a /stream socket."""
 
     data: BookTicker

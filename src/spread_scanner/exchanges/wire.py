@@ -79,8 +79,10 @@ class BaseAdapter:
     def parse(self, frame: bytes) -> list[Event]:
         """One frame; a BadMessage leaves with the source and the frame as evidence."""
         try:
-            return self._parse(frame[3:] if frame.startswith(BOM) else frame)
+            return self._parse(frame)
         except BadMessage as error:
+            if frame.startswith(BOM):
+                return self.parse(frame[len(BOM) :])
             error.evidence.setdefault("source", self.source.label)
             error.evidence.setdefault("raw", frame)
             raise
@@ -144,6 +146,9 @@ def ts_ns(ms: int) -> int:
     raise BadMessage("exchange time out of range", ms=ms)
 
 
+_tuple = tuple.__new__
+
+
 def quote(
     symbol: str,
     bid: tuple[float, float],
@@ -167,7 +172,8 @@ def quote(
         raise BadMessage("a quote of no symbol")
     if not 0 <= update_id <= UPDATE_ID_MAX:
         raise BadMessage("update id out of range", symbol=symbol, update_id=update_id)
-    return RawQuote(symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id)
+    # The tuple's own constructor: a NamedTuple's is Python, and costs as much as the checks above.
+    return _tuple(RawQuote, (symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id))
 
 
 def side(px: float, sz: float) -> tuple[float, float]:
