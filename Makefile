@@ -37,7 +37,7 @@ stress: $(STAMP)
 	SPREAD_STRESS=long $(BIN)/pytest -q tests/stress --timeout 3600
 
 chaos: $(STAMP)
-	SPREAD_CHAOS=long $(BIN)/pytest -q tests/system/test_chaos.py --timeout 3600
+	SPREAD_CHAOS=long $(BIN)/pytest -q tests/system/test_chaos.py tests/system/test_recorded_day.py --timeout 3600
 
 bench-venv: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.lock
