@@ -5,7 +5,8 @@ that happens happens there, so that a heartbeat means that quotes are being read
 """
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +114,7 @@ class Feed:
         running = not process.orders.paused
         process.state(ProcessState.RUNNING if running else ProcessState.PAUSED, "")
         self._check()
+        process.watch(lambda: _soon(loop, self._listen))
         await self._over.wait()
         await self._say_goodbye()
         if self._failure is not None:
@@ -151,10 +153,14 @@ class Feed:
 
     def _beat(self) -> None:
         """Say that the feed lives, from the loop that reads the quotes; obey orders."""
-        process = self._process
-        heartbeat_s = process.settings.config.system.heartbeat_ms / 1000
+        heartbeat_s = self._process.settings.config.system.heartbeat_ms / 1000
         asyncio.get_running_loop().call_later(min(heartbeat_s, POLL_S_MAX), self._beat)
         self._writer.heartbeat(self._clock.mono_ns())
+        self._listen()
+
+    def _listen(self) -> None:
+        """Obey orders: with each heartbeat, and as soon as one arrives."""
+        process = self._process
         orders = process.poll()
         if process.stopping:
             self._over.set()
@@ -343,3 +349,9 @@ class Feed:
 def _meaning(row: InstrumentRow) -> tuple[int, float, float]:
     """What makes the stored numbers what they are."""
     return (row.symbol_id, row.px_div, row.sz_mul)
+
+
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Have the loop make a call, from another thread; nothing when the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)
