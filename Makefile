@@ -31,7 +31,7 @@ check: $(STAMP)
 	$(BIN)/pytest -q tests/unit/test_tidy.py
 
 test: $(STAMP)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist worksteal
 
 stress: $(STAMP)
 	SPREAD_STRESS=long $(BIN)/pytest -q tests/stress --timeout 3600
