@@ -453,7 +453,8 @@ def check_counts(system: WholeSystem, chaos: Chaos, signals: np.ndarray) -> None
     assert 0 <= uncounted <= last_turns, (engine.counters, len(signals))
     if not chaos.engine_kills_ns:
         kinds = Counter(int(kind) for kind in signals["kind"])
-        assert engine.counters["enter"] == kinds[int(SignalKind.ENTER)]
+        for kind in SignalKind:
+            assert engine.counters[f"signals_{kind.name.lower()}"] == kinds[int(kind)]
     for name in STAYING:
         starts = system.health.read(name).starts
         # A life that is struck in its first moments never takes its row.
