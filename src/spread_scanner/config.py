@@ -207,6 +207,14 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
     funding_hours: Annotated[
         float, Meta(ge=0, le=720, description="Holding time for which expected funding is charged.")
     ] = 8.0
+    slice_us: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Scheduler slice asked for unless idle is spin; short: woken sooner; 0: none.",
+        ),
+    ] = 100
     cpus: Annotated[CpuList, Meta(description="CPUs the process is pinned to; empty: any.")] = (
         field(default_factory=list)
     )
@@ -277,6 +285,14 @@ class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
     report_every_s: Annotated[
         float, Meta(ge=0, le=86_400, description="How often the report is written; 0: never.")
     ] = 3_600.0
+    slice_us: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Scheduler slice asked for: short ones run sooner when woken; 0: none.",
+        ),
+    ] = 100
     cpus: Annotated[CpuList, Meta(description="CPUs the process is pinned to; empty: any.")] = (
         field(default_factory=list)
     )

@@ -8,6 +8,7 @@ cannot be read are logged and the old ones stay; segments that were replaced end
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.engine.core import Engine
 from spread_scanner.errors import TableError
+from spread_scanner.runtime import scheduling
 from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import ProcessState
@@ -25,6 +26,9 @@ def main() -> int:
 
 def live(process: Process) -> None:
     """Until told to stop."""
+    settings = process.settings.config.spread_engine
+    if settings.idle != "spin":
+        scheduling.short_slices(settings.slice_us)
     with Engine(process.settings.config.system.namespace, process.row, process.slot) as engine:
         pairs = engine.load(process.settings, tables.load(process.settings.generated_dir))
         process.log.info("tables taken", pairs=pairs)

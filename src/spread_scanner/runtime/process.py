@@ -21,7 +21,7 @@ import structlog
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.errors import ConfigError, SpreadError
-from spread_scanner.runtime import logs
+from spread_scanner.runtime import logs, scheduling
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.control import ControlSlot, Orders
@@ -172,7 +172,7 @@ class _Notifier:
                 self._socket.sendto(text, self._address)
 
 
-def run(name: str, body: Callable[[Process], None], *, cpus: Sequence[int] | None = None) -> int:
+def run(name: str, body: Callable[[Process], None]) -> int:
     """Live: settings, logs, row, slot, signals; then the body. Returns the exit code."""
     log = logs.set_up(name)
     try:
@@ -183,7 +183,7 @@ def run(name: str, body: Callable[[Process], None], *, cpus: Sequence[int] | Non
     log = logs.set_up(name, settings.config.system.log_level, settings.config.system.log_format)
     try:
         with _attached(name, settings, log) as process:
-            _pin(process, _cpus(name, settings) if cpus is None else cpus)
+            scheduling.pin(_cpus(name, settings), name)
             return _live(process, body)
     except (NoSegment, NotReady, Retired) as error:
         log.error("segments are missing or were replaced", error=str(error))
@@ -245,18 +245,3 @@ def _cpus(name: str, settings: config.Settings) -> Sequence[int]:
         return settings.feed(name.removeprefix("feed-")).cpus
     section = getattr(settings.config, name.replace("-", "_"), None)
     return getattr(section, "cpus", ())
-
-
-def _pin(process: Process, cpus: Sequence[int]) -> None:
-    if not cpus:
-        return
-    try:
-        os.sched_setaffinity(0, cpus)
-    except OSError as error:
-        there = sorted(os.sched_getaffinity(0))
-        raise ConfigError(
-            f"cannot pin to these CPUs: {error.strerror}",
-            process=process.name,
-            cpus=cpus,
-            there=there,
-        ) from None

@@ -19,6 +19,7 @@ import numpy as np
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.errors import TableError
+from spread_scanner.runtime import scheduling
 from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema.counters import TRACKER_COUNTERS, TRACKER_HISTOGRAMS
 from spread_scanner.schema.enums import ProcessState
@@ -330,6 +331,7 @@ def _keep_ns(settings: config.Tracker) -> int:
 def body(process: Process) -> None:
     """The life of the process, inside runtime.process.run."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    scheduling.short_slices(process.settings.config.spread_tracker.slice_us)
     system = process.settings.config.system
     database.lock(process.settings.data_dir)
     with (

@@ -1,0 +1,38 @@
+"""Scheduling wishes: taken where the kernel takes them, harmless elsewhere, named when wrong."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from spread_scanner.errors import ConfigError
+from spread_scanner.runtime import scheduling
+
+PROBE = """
+import os
+from spread_scanner.runtime import scheduling
+taken = scheduling.short_slices(100)
+print(taken, os.sched_getscheduler(0) == os.SCHED_OTHER, os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+def test_a_short_slice_changes_neither_policy_nor_niceness() -> None:
+    done = subprocess.run(
+        ["nice", "-n", "5", sys.executable, "-c", PROBE],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split()[1:] == ["True", "5"]
+
+
+def test_no_wish_asks_for_nothing() -> None:
+    assert scheduling.short_slices(0) is False
+
+
+def test_a_cpu_that_is_not_there_is_named_with_those_that_are() -> None:
+    before = os.sched_getaffinity(0)
+    with pytest.raises(ConfigError, match=r"cpus=\[4000\].*there="):
+        scheduling.pin([4000], "spread-engine")
+    assert os.sched_getaffinity(0) == before
