@@ -212,7 +212,7 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             ge=0,
             le=100_000,
-            description="Scheduler slice asked for unless idle is spin; a short one is woken sooner.",
+            description="Scheduler slice asked for unless idle is spin; short: woken sooner.",
         ),
     ] = 100
     cpus: Annotated[CpuList, Meta(description="CPUs the process is pinned to; empty: any.")] = (
