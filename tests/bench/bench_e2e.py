@@ -228,12 +228,15 @@ class Rig:
             },
         }
 
+    def _resident_mb(self, name: str) -> float:
+        status = Path(f"/proc/{self.children[name].pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
     def memory(self) -> Iterator[Figure]:
         """Resident memory of each process after the run."""
         for name in PROCESSES:
-            status = Path(f"/proc/{self.children[name].pid}/status").read_text()
-            line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-            value = round(int(line.split()[1]) / 1024, 1)
+            value = round(self._resident_mb(name), 1)
             yield {
                 "name": f"memory.{name}", "unit": "MB", "value": value, "p50": value, "p99": value,
                 "floor": None, "peers": {}, "params": {"after": "e2e.parked"},
@@ -244,12 +247,16 @@ class Rig:
         sender = self.begin(rate, seconds)
         assert sender.stdout is not None
         samples: list[tuple[int, np.ndarray]] = []
+        resident_mb: dict[str, float] = {}
         with PriceStore.attach(self.namespace) as store:
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 now_ns = time.monotonic_ns()
                 samples.append((now_ns, store.snapshot()["update_id"].copy()))
                 time.sleep(0.02)
+                if not resident_mb and end - time.monotonic() < seconds * 0.9:
+                    resident_mb = {name: self._resident_mb(name) for name in PROCESSES}
+        growth_mb = max(self._resident_mb(name) - resident_mb[name] for name in PROCESSES)
         self.report = json.loads(sender.stdout.readline())
         time.sleep(1.0)
         self.verify()
@@ -271,6 +278,7 @@ class Rig:
                 "lag_us_p50_first_half": round(float(np.median(lags[:half])), 1),
                 "lag_us_p50_second_half": round(float(np.median(lags[half:])), 1),
                 "samples": len(lags),
+                "growth_mb_max": round(growth_mb, 2),
             },
         }
 
