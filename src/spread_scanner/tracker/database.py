@@ -224,7 +224,9 @@ class Database:
         row = self._connection.execute(_OLDEST_SAMPLED, (closed_before_ns,)).fetchone()
         if row is None:
             return 0
-        return self._connection.execute(_FORGET, (row[0], FORGET_ROWS)).rowcount
+        return self._connection.execute(
+            _FORGET, {"opportunity": row[0], "rows": FORGET_ROWS}
+        ).rowcount
 
     def _write_totals(self, totals: Mapping[str, int], now_ns: int) -> None:
         if self._run_id is None:
@@ -314,9 +316,9 @@ _OLDEST_SAMPLED = """
     WHERE o.id = (SELECT min(opportunity_id) FROM samples) AND o.closed_ns < ?
 """
 _FORGET = """
-    DELETE FROM samples WHERE opportunity_id = ?1 AND ts_ns <= (
+    DELETE FROM samples WHERE opportunity_id = :opportunity AND ts_ns <= (
         SELECT max(ts_ns) FROM (
-            SELECT ts_ns FROM samples WHERE opportunity_id = ?1 ORDER BY ts_ns LIMIT ?2))
+            SELECT ts_ns FROM samples WHERE opportunity_id = :opportunity ORDER BY ts_ns LIMIT :rows))
 """
 _WRITE_ROW = _insert("opportunities", COLUMNS, "INSERT OR REPLACE")
 _WRITE_PROGRESS = f"UPDATE opportunities SET {_set(PROGRESS_COLUMNS)} WHERE id = ?"
