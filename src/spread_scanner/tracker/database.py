@@ -318,7 +318,8 @@ _OLDEST_SAMPLED = """
 _FORGET = """
     DELETE FROM samples WHERE opportunity_id = :opportunity AND ts_ns <= (
         SELECT max(ts_ns) FROM (
-            SELECT ts_ns FROM samples WHERE opportunity_id = :opportunity ORDER BY ts_ns LIMIT :rows))
+            SELECT ts_ns FROM samples WHERE opportunity_id = :opportunity
+            ORDER BY ts_ns LIMIT :rows))
 """
 _WRITE_ROW = _insert("opportunities", COLUMNS, "INSERT OR REPLACE")
 _WRITE_PROGRESS = f"UPDATE opportunities SET {_set(PROGRESS_COLUMNS)} WHERE id = ?"
