@@ -6,7 +6,6 @@ SPREAD_STRESS=long runs ten seeds instead of two.
 import contextlib
 import itertools
 import json
-import math
 import os
 import random
 import subprocess
@@ -19,8 +18,9 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from whole_system import told_apart
 
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, UNUSABLE, ProcessState, QuoteFlag
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, ProcessState, QuoteFlag
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.publish import publish
@@ -139,29 +139,8 @@ class Rig:
             for label in labels
             for row in self.listings(label)
             if (said := sent.get((label, row.exchange_symbol))) is not None
-            if (difference := self._difference(row, said))
+            if (difference := told_apart(self.store, row, said))
         ]
-
-    def _difference(self, row: InstrumentRow, said: Fact) -> str:
-        quote = self.store.read(row.source_id, row.symbol_id)
-        name = f"{said['source']} {row.exchange_symbol}"
-        if quote is None:
-            return f"{name}: never stored"
-        wanted = [
-            float(said["bid_px"] or "nan") / row.px_div,
-            float(said["bid_sz"] or "nan") * row.sz_mul,
-            float(said["ask_px"] or "nan") / row.px_div,
-            float(said["ask_sz"] or "nan") * row.sz_mul,
-        ]
-        found = [quote.bid_px, quote.bid_sz, quote.ask_px, quote.ask_sz]
-        same = all(
-            a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(wanted, found, strict=True)
-        )
-        if not same or quote.update_id != said["update_id"]:
-            return f"{name}: sent {wanted} {said['update_id']}, stored {found} {quote.update_id}"
-        if quote.flags & (QuoteFlag.STALE | QuoteFlag.SILENT | QuoteFlag.LAGGING):
-            return f"{name}: {QuoteFlag(quote.flags & int(UNUSABLE))!r}"
-        return ""
 
     def all_heard_since(self, labels: list[str], before: dict[tuple[str, str], Fact]) -> bool:
         """Whether the simulator has sent something new of everything that it sends at all."""

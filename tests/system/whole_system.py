@@ -58,6 +58,27 @@ def until(
         time.sleep(0.02)
 
 
+def told_apart(store: PriceStore, row: InstrumentRow, said: Fact) -> str:
+    """How a stored quote differs from what the simulator says it sent last; empty: not at all."""
+    quote = store.read(row.source_id, row.symbol_id)
+    name = f"{said['source']} {row.exchange_symbol}"
+    if quote is None:
+        return f"{name}: never stored"
+    wanted = [
+        float(said["bid_px"] or "nan") / row.px_div,
+        float(said["bid_sz"] or "nan") * row.sz_mul,
+        float(said["ask_px"] or "nan") / row.px_div,
+        float(said["ask_sz"] or "nan") * row.sz_mul,
+    ]
+    found = [quote.bid_px, quote.bid_sz, quote.ask_px, quote.ask_sz]
+    same = all(
+        a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(wanted, found, strict=True)
+    )
+    if not same or quote.update_id != said["update_id"]:
+        return f"{name}: sent {wanted} {said['update_id']}, stored {found} {quote.update_id}"
+    return f"{name}: flags {quote.flags}" if quote.flags & STALE_FLAGS else ""
+
+
 class WholeSystem:
     """Made by `whole_system`; `start` brings everything up."""
 
@@ -196,27 +217,8 @@ class WholeSystem:
             difference
             for row in self.tables.instruments
             if (said := sent.get((SOURCES[row.source_id].label, row.exchange_symbol))) is not None
-            if (difference := self._difference(row, said))
+            if (difference := told_apart(self.store, row, said))
         ]
-
-    def _difference(self, row: InstrumentRow, said: Fact) -> str:
-        quote = self.store.read(row.source_id, row.symbol_id)
-        name = f"{said['source']} {row.exchange_symbol}"
-        if quote is None:
-            return f"{name}: never stored"
-        wanted = [
-            float(said["bid_px"] or "nan") / row.px_div,
-            float(said["bid_sz"] or "nan") * row.sz_mul,
-            float(said["ask_px"] or "nan") / row.px_div,
-            float(said["ask_sz"] or "nan") * row.sz_mul,
-        ]
-        found = [quote.bid_px, quote.bid_sz, quote.ask_px, quote.ask_sz]
-        same = all(
-            a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(wanted, found, strict=True)
-        )
-        if not same or quote.update_id != said["update_id"]:
-            return f"{name}: sent {wanted} {said['update_id']}, stored {found} {quote.update_id}"
-        return f"{name}: flags {quote.flags}" if quote.flags & STALE_FLAGS else ""
 
     def open_files(self, name: str) -> Counter[str]:
         """What a process has open and mapped of files; sockets are counted as one kind."""
