@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -299,27 +300,29 @@ def test_the_config_that_it_writes_is_one_that_the_product_reads(tmp_path: Path)
 
 
 def test_the_same_seed_and_epoch_send_the_same_bytes() -> None:
-    """Two processes, two moments of subscribing: where they overlap, every byte is the same."""
+    """Two processes side by side, subscribed at different moments: where they overlap, every byte
+    is the same. One after the other would overlap only on a machine that subscribes in time."""
     arguments = ["--seed", "5", "--symbols", "12", "--rate", "5000", "--plant-every-s", "0.2"]
     arguments += ["--epoch-ns", str(1_700_000_000 * 10**9)]
-    found: list[dict[str, dict[int, Any]]] = []
-    for _ in range(2):
-        with running(*arguments) as sim:
-            wanted = {label: names_of(sim, label)[:6] for label in sim.sources}
+    with running(*arguments) as one, running(*arguments) as other:
+        sims = (one, other)
+        wanted = {label: names_of(one, label)[:6] for label in one.sources}
 
-            async def long_enough(sim: Sim = sim) -> None:
-                await asyncio.to_thread(wait_for, lambda: sim.state()["tick"] > 600)
+        async def hear_both() -> list[dict[str, list[Any]]]:
+            subscribed = asyncio.Barrier(2)
+
+            async def long_enough(sim: Sim) -> None:
+                await subscribed.wait()
+                last = max(each.state()["tick"] for each in sims) + 600
+                await asyncio.to_thread(wait_for, lambda: sim.state()["tick"] > last)
                 sim.process.send_signal(signal.SIGTERM)
 
-            heard = asyncio.run(listen(sim, wanted, long_enough))
-            assert sim.process.wait(DEADLINE_S) == 0
-        seen: dict[str, dict[int, Any]] = {}
-        for label, frames in heard.items():
-            for frame in frames:
-                quote = quote_of(label, frame) if not is_answer(frame) else None
-                if quote is not None:
-                    seen.setdefault(f"{label}:{quote[0]}", {}).setdefault(quote[1], frame)
-        found.append(seen)
+            return await asyncio.gather(
+                *(listen(sim, wanted, partial(long_enough, sim)) for sim in sims)
+            )
+
+        found = [quotes_by_leg(heard) for heard in asyncio.run(hear_both())]
+        assert all(sim.process.wait(DEADLINE_S) == 0 for sim in sims)
     compared = 0
     for key, first in found[0].items():
         second = found[1].get(key, {})
@@ -328,6 +331,17 @@ def test_the_same_seed_and_epoch_send_the_same_bytes() -> None:
         assert all(first[number] == second[number] for number in common), key
         compared += len(common)
     assert compared > 300
+
+
+def quotes_by_leg(heard: dict[str, list[Any]]) -> dict[str, dict[int, Any]]:
+    """Per source and symbol, the first frame of each update id."""
+    seen: dict[str, dict[int, Any]] = {}
+    for label, frames in heard.items():
+        for frame in frames:
+            quote = quote_of(label, frame) if not is_answer(frame) else None
+            if quote is not None:
+                seen.setdefault(f"{label}:{quote[0]}", {}).setdefault(quote[1], frame)
+    return seen
 
 
 def is_answer(frame: str | bytes) -> bool:
