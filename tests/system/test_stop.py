@@ -24,7 +24,14 @@ from spread_scanner.shm.faults import NoSegment, NotReady
 pytestmark = pytest.mark.timeout(300)
 STOP_S_MAX = 3.0
 BUSY_S = 0.25  # an interpreter that takes this long to come and go has a busy machine
-SPREAD_CTL = [sys.executable, "-c", "from spread_scanner.ops.cli import main; main()"]
+SPREAD_CTL = "from spread_scanner.ops.cli import main; main()"
+# Ctrl-C while the interpreter runs a fork's hooks, where an exception would be swallowed.
+SIGNALLED_WHILE_FORKING = f"""
+import os, signal
+signals = iter([signal.SIGINT])
+os.register_at_fork(after_in_parent=lambda: [os.kill(os.getpid(), one) for one in signals])
+{SPREAD_CTL}
+"""
 SMALL = ("--symbols=12", "--rate=300", "--time-scale=0.5")
 
 
@@ -69,13 +76,13 @@ def test_a_feed_ends_cleanly_while_its_exchange_answers_nothing(
 class Up:
     """`spread-ctl up --sim` in a namespace and folder of the test's own."""
 
-    def __init__(self, folder: Path, namespace: str) -> None:
+    def __init__(self, folder: Path, namespace: str, code: str = SPREAD_CTL) -> None:
         self.folder = folder  # where its temporary folder is made
         self.namespace = namespace
         self.child = subprocess.Popen(
             [
-                *(*SPREAD_CTL, "--namespace", namespace, "up", "--sim", "--json"),
-                *("--symbols", "12", "--rate", "300"),
+                *(sys.executable, "-c", code, "--namespace", namespace),
+                *("up", "--sim", "--json", "--symbols", "12", "--rate", "300"),
             ],
             env={**environment(os.environ), "TMPDIR": str(folder)},
             stdout=subprocess.PIPE,
@@ -103,14 +110,17 @@ class Up:
                     found.append((path / "cmdline").read_text().replace("\0", " "))
         return found
 
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.child.kill()
+        self.child.communicate()
+
 
 @pytest.fixture
 def up(tmp_path: Path, namespace: str) -> Iterator[Up]:
     started = Up(tmp_path, namespace)
     yield started
-    with contextlib.suppress(ProcessLookupError):
-        started.child.kill()
-    started.child.communicate()
+    started.kill()
 
 
 CTRL_C, KILL = signal.SIGINT, signal.SIGTERM
@@ -153,6 +163,18 @@ def test_a_signal_ends_everything_at_any_moment(
         assert orjson.loads(out)["killed_at_stop"] == []
     if not busy():
         assert took_s < STOP_S_MAX, err
+
+
+def test_a_signal_that_arrives_within_a_fork_is_obeyed_too(tmp_path: Path, namespace: str) -> None:
+    up = Up(tmp_path, namespace, SIGNALLED_WHILE_FORKING)
+    try:
+        _, err = up.child.communicate(timeout=DEADLINE_S)
+    finally:
+        up.kill()
+    assert up.child.returncode != 0, err
+    assert segment.names(namespace) == []
+    assert up.left() == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def busy() -> bool:

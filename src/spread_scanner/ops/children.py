@@ -91,15 +91,17 @@ class Child:
         self.starts += 1
         self._started_s = time.monotonic()
 
-    def read_line(self, timeout_s: float) -> bytes:
-        """The first line of a child started with `keep_stdout`; empty when it ends before."""
+    def read_line(self, timeout_s: float, stopping: Callable[[], bool] = lambda: False) -> bytes:
+        """The first line of a child started with `keep_stdout`; what there is of it when the child
+        ends before, the time is over or `stopping`.
+        """
         if self._running is None or self._running.stdout is None:
             return b""
         stream = self._running.stdout
         os.set_blocking(stream.fileno(), False)
         deadline = time.monotonic() + timeout_s
         line = b""
-        while time.monotonic() < deadline and not line.endswith(b"\n"):
+        while time.monotonic() < deadline and not line.endswith(b"\n") and not stopping():
             part = stream.read(65_536) or b""
             line += part
             if not part and self.ended() is not None:

@@ -8,7 +8,7 @@ speaks to the simulated system.
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,10 +51,14 @@ class Simulation:
         log_path = folder / "data" / "logs" / f"{NAME}.log"
         self._child = Child(NAME, environment(os.environ), log_path, arguments)
 
-    def start(self) -> None:
-        """Wait until it listens; then its config folder is complete."""
+    def start(self, stopping: Callable[[], bool]) -> None:
+        """Wait until it listens; then its config folder is complete. KeyboardInterrupt when we are
+        asked to stop meanwhile.
+        """
         self._child.start(keep_stdout=True)
-        line = self._child.read_line(READY_TIMEOUT_S)
+        line = self._child.read_line(READY_TIMEOUT_S, stopping)
+        if stopping():
+            raise KeyboardInterrupt
         try:
             self.control_url = orjson.loads(line)["control"]
         except (orjson.JSONDecodeError, KeyError):

@@ -207,19 +207,19 @@ def _note(left_s: float | None) -> str:
 def up(options: Options, namespace: str | None = None) -> int:
     """Run; returns the exit code. `namespace` names the simulated system."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_on_signals(signal.default_int_handler))
+        stop = stack.enter_context(_on_signals())
         simulation = None
         environ = dict(os.environ)
         if options.sim:
             folder = stack.enter_context(_folder(options.keep))
             simulation = Simulation(folder, namespace or folder.name, options.market)
             stack.callback(simulation.stop)
-            simulation.start()
+            simulation.start(lambda: stop.asked)
             environ = simulation.environ()
         settings = config.load(environ=environ)
         log = stack.enter_context(_logging(options, settings))
         supervisor = Supervisor(settings, environ, log, discover=options.discover)
-        stack.enter_context(_on_signals(lambda *_: supervisor.ask_to_stop()))
+        stop.then(supervisor.ask_to_stop)
         screen = None
         if options.screen:
             heading = "simulated exchanges" if options.sim else "live exchanges"
@@ -259,13 +259,35 @@ def _logging(options: Options, settings: config.Settings) -> Iterator[structlog.
         yield logs.set_up(NAME, system.log_level, system.log_format)
 
 
+class _Stop:
+    """Whether a signal asked for the end. Its handler must not raise: what is raised while the
+    interpreter runs a fork's hooks is swallowed there, and the wish would be with it.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._then: Callable[[], None] | None = None
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        if self._then is not None:
+            self._then()
+
+    def then(self, do: Callable[[], None]) -> None:
+        """Do this when asked; now, if that has been."""
+        self._then = do
+        if self.asked:
+            do()
+
+
 @contextlib.contextmanager
-def _on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+def _on_signals() -> Iterator[_Stop]:
     """Ctrl-C, a plain kill and a closed terminal all end the run cleanly, by the same handler."""
+    stop = _Stop()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, handler) for number in numbers]
+    before = [signal.signal(number, stop.ask) for number in numbers]
     try:
-        yield
+        yield stop
     finally:
         for number, old in zip(numbers, before, strict=True):
             signal.signal(number, old)
