@@ -29,12 +29,14 @@ from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed._listener import Board
 from spread_scanner.feed.connection import Connection, Share
+from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.feed import decoder_of
 from spread_scanner.feed.life import End, rules_of
 from spread_scanner.runtime.backoff import Pacer
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
 from spread_scanner.shm import Health, PriceStore, segment
+from spread_scanner.shm.connections import Connections
 
 GAP_NS = 40_000  # far above what a frame costs: each read brings one
 LATENCY_GAP_NS = 50_000
@@ -47,6 +49,7 @@ class Rig:
     def __init__(self, namespace: str) -> None:
         self.store = PriceStore.create(namespace, num_sources=8, max_symbols=1024)
         self.health = Health.create(namespace)
+        self.connections = Connections.create(namespace)
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self.server.getsockname()[1])
         self.folder = tempfile.TemporaryDirectory()
@@ -55,6 +58,7 @@ class Rig:
     def close(self) -> None:
         self.server.close()
         self.folder.cleanup()
+        self.connections.close()
         self.health.close()
         self.store.close()
 
@@ -96,6 +100,7 @@ async def _receive(rig: Rig, sent: Messages, *, native: bool, tls: bool) -> Run:
     with (
         rig.store.writer(SOURCE_BY_LABEL[sent.label].source_id) as writer,
         rig.health.claim(process) as row,
+        rig.connections.claim(SOURCE_BY_LABEL[sent.label].source_id) as rows,
     ):
         before = rig.health.read(process)
         adapter = rig.adapter(sent.label, tls=tls)
@@ -109,6 +114,7 @@ async def _receive(rig: Rig, sent: Messages, *, native: bool, tls: bool) -> Run:
             proxy="",
             board=Board(writer, row, rig.store.clock.anchor_ns, 10**18),
             row=row,
+            rows=rows,
             decoder=decoder_of(adapter, sent.instruments)
             if native
             else Decoder((), {}, protobuf=adapter.binary),
@@ -121,7 +127,8 @@ async def _receive(rig: Rig, sent: Messages, *, native: bool, tls: bool) -> Run:
             tls=ssl.create_default_context(cafile=rig.tls[1]) if tls else None,
         )
         rules = rules_of(settings, adapter.limits, adapter.ping, 0.0)
-        connection = Connection(share, rules, lambda *_: None)
+        counts = Counts(row, rows.take())
+        connection = Connection(share, counts, rules, lambda *_: None)
         await connection.open()
         count = len(sent.frames)
         spent = time.process_time()

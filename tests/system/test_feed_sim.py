@@ -22,6 +22,7 @@ from whole_system import told_apart
 
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, ProcessState, QuoteFlag
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.shm.connections import Connections
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import InstrumentRow, Tables
@@ -69,6 +70,7 @@ class Rig:
             PriceStore.create(self.namespace, num_sources=8, max_symbols=256)
         )
         self.health = stack.enter_context(Health.create(self.namespace))
+        self.connections = stack.enter_context(Connections.create(self.namespace))
         self.control = stack.enter_context(Control.create(self.namespace))
         stack.enter_context(SignalRing.create(self.namespace, "signals", slots=256))
 
@@ -163,6 +165,12 @@ def rig_of(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
         yield make
 
 
+COUNTED_BY_CONNECTION = (
+    *("messages", "quotes", "native", "slow", "control", "connects", "disconnects", "frozen"),
+    *("skip_duplicate", "skip_out_of_order", "skip_bad_message", "skip_bad_quote", "repeats"),
+)
+
+
 def faults_of(rng: random.Random, label: str, symbol: str) -> list[Fact]:
     """A few faults of one source, to be asked for at once."""
     kinds: list[Fact] = [
@@ -241,6 +249,11 @@ def test_after_all_faults_the_store_holds_what_was_sent_last(
         print(label, {k: v for k, v in rig.counters(label).items() if v})
         assert rig.feeds[label].poll() is None, rig.log(label)
         assert rig.health.read(f"feed-{label}").state is ProcessState.RUNNING
+        connections = rig.connections.read(SOURCE_BY_LABEL[label].source_id)
+        assert sum(row.symbols for row in connections) == len(rig.listings(label))
+        for counter in COUNTED_BY_CONNECTION:
+            total = rig.counters(label)[counter]
+            assert sum(row.counters[counter] for row in connections) == total, (label, counter)
 
 
 def stale(rig: Rig, label: str) -> list[str]:

@@ -28,6 +28,7 @@ class Board:
 
 class Listener(WSListener):
     board: Board
+    row: Row | None
     number: int
     quoted: npt.NDArray[np.uint8]
     handler: Any
@@ -47,6 +48,7 @@ class Listener(WSListener):
         handler: Handler,
         *,
         binary: bool = False,
+        row: Row | None = None,
     ) -> None: ...
     def use(self, decoder: Decoder) -> None: ...
     def mute(self) -> None: ...

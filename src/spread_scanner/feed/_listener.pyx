@@ -28,7 +28,6 @@ from spread_scanner.shm._core cimport (
     StoreWriter,
     ss_bucket,
     ss_count_add,
-    ss_histogram_add,
     ss_histogram_index,
     ss_mono_ns,
     ss_quote,
@@ -211,9 +210,11 @@ cdef class Listener(WSListener):
 
     `handler` is called for what is not a usual quote: `unusual(frame: bytes)` for a whole message
     that the native tier passed on, `broken(reason: str, frame: bytes)` for one that is against the
-    protocol, `gone()` once when the socket is lost or the server said goodbye.
+    protocol, `gone()` once when the socket is lost or the server said goodbye. What is counted and
+    measured goes to the source's row and, where there is one, to the connection's own.
     """
     cdef readonly Board board
+    cdef readonly Row row
     cdef readonly uint32_t number
     cdef readonly cnp.ndarray quoted
     cdef public object handler
@@ -237,10 +238,18 @@ cdef class Listener(WSListener):
     cdef int64_t window_start_ns
     cdef object fragments
     cdef tally seen
+    cdef ss_bucket *counters
+    cdef ss_bucket *exchange_to_recv
+    cdef ss_bucket *recv_to_cell
 
     def __init__(self, Board board not None, Decoder decoder not None, uint32_t number, handler,
-                 *, bint binary=False):
+                 *, bint binary=False, Row row=None):
         self.board = board
+        self.row = row
+        if row is not None:
+            self.counters = row.counters
+            self.exchange_to_recv = row.histograms + EXCHANGE_TO_RECV * SS_HISTOGRAM_BUCKETS
+            self.recv_to_cell = row.histograms + RECV_TO_CELL * SS_HISTOGRAM_BUCKETS
         self.decoder = decoder
         self.number = number
         self.handler = handler
@@ -368,7 +377,10 @@ cdef class Listener(WSListener):
     cdef inline void judge_lag(self, ss_quote *quote) noexcept nogil:
         """Exchange clocks are off by an unknown constant: lag counts from this connection's best."""
         cdef int64_t lag_ns = self.recv_ns - quote.ts_event
-        ss_histogram_add(self.board.exchange_to_recv, lag_ns)
+        cdef int bucket = ss_histogram_index(lag_ns)
+        ss_count_add(&self.board.exchange_to_recv[bucket], 1)
+        if self.exchange_to_recv != NULL:
+            ss_count_add(&self.exchange_to_recv[bucket], 1)
         if lag_ns < self.window_lag_ns:
             self.window_lag_ns = lag_ns
             if lag_ns < self.best_lag_ns:
@@ -379,17 +391,17 @@ cdef class Listener(WSListener):
     cdef void end_read(self) noexcept nogil:
         """Wake the readers, and write what this read was into the health row."""
         cdef tally *seen = &self.seen
-        cdef int64_t done_ns
+        cdef int bucket
         cdef double interval
         self.reading = False
         self.frame_ns = self.mono_ns
         if seen.stored:
             ss_store_notify(self.board.store)
             # One look at the clock per read: for each quote of it the time of the last, the worst.
-            done_ns = ss_mono_ns()
-            ss_count_add(
-                &self.board.recv_to_cell[ss_histogram_index(done_ns - self.mono_ns)], seen.stored
-            )
+            bucket = ss_histogram_index(ss_mono_ns() - self.mono_ns)
+            ss_count_add(&self.board.recv_to_cell[bucket], seen.stored)
+            if self.recv_to_cell != NULL:
+                ss_count_add(&self.recv_to_cell[bucket], seen.stored)
         if seen.data:
             interval = <double>(self.mono_ns - (self.data_ns if self.data_ns else self.opened_ns))
             if self.mean_read_ns == 0:
@@ -403,26 +415,10 @@ cdef class Listener(WSListener):
             self.best_lag_ns = self.window_lag_ns
             self.window_lag_ns = INT64_MAX
         if seen.messages | seen.data:
-            self.count(seen)
+            count(self.board.counters, seen)
+            if self.counters != NULL:
+                count(self.counters, seen)
             memset(seen, 0, sizeof(tally))
-
-    cdef void count(self, const tally *seen) noexcept nogil:
-        cdef ss_bucket *counters = self.board.counters
-        ss_count_add(&counters[MESSAGES], seen.messages)
-        ss_count_add(&counters[NATIVE], seen.native)
-        ss_count_add(&counters[QUOTES], seen.stored)
-        if seen.slow:
-            ss_count_add(&counters[SLOW], seen.slow)
-        if not (seen.duplicates | seen.out_of_order | seen.repeats | seen.resets | seen.crossed
-                | seen.lagging | seen.one_sided):
-            return  # the usual case
-        ss_count_add(&counters[SKIP_DUPLICATE], seen.duplicates)
-        ss_count_add(&counters[SKIP_OUT_OF_ORDER], seen.out_of_order)
-        ss_count_add(&counters[REPEATS], seen.repeats)
-        ss_count_add(&counters[RESETS], seen.resets)
-        ss_count_add(&counters[CROSSED], seen.crossed)
-        ss_count_add(&counters[LAGGING], seen.lagging)
-        ss_count_add(&counters[ONE_SIDED], seen.one_sided)
 
     cdef pass_on(self, bytes message):
         self.seen.slow += 1
@@ -528,3 +524,22 @@ cdef class Listener(WSListener):
 cdef inline bint possible(double px, double sz) noexcept nogil:
     """Whether a side can be stored: absent, or a price above zero and a size of at least zero."""
     return isnan(px) or (px > 0 and isfinite(px) and sz >= 0 and isfinite(sz))
+
+
+cdef void count(ss_bucket *counters, const tally *seen) noexcept nogil:
+    """Add what one read was."""
+    ss_count_add(&counters[MESSAGES], seen.messages)
+    ss_count_add(&counters[NATIVE], seen.native)
+    ss_count_add(&counters[QUOTES], seen.stored)
+    if seen.slow:
+        ss_count_add(&counters[SLOW], seen.slow)
+    if not (seen.duplicates | seen.out_of_order | seen.repeats | seen.resets | seen.crossed
+            | seen.lagging | seen.one_sided):
+        return  # the usual case
+    ss_count_add(&counters[SKIP_DUPLICATE], seen.duplicates)
+    ss_count_add(&counters[SKIP_OUT_OF_ORDER], seen.out_of_order)
+    ss_count_add(&counters[REPEATS], seen.repeats)
+    ss_count_add(&counters[RESETS], seen.resets)
+    ss_count_add(&counters[CROSSED], seen.crossed)
+    ss_count_add(&counters[LAGGING], seen.lagging)
+    ss_count_add(&counters[ONE_SIDED], seen.one_sided)

@@ -29,13 +29,14 @@ from spread_scanner.exchanges.adapter import (
     Refused,
 )
 from spread_scanner.feed._listener import FLAGS, Board, Listener
-from spread_scanner.feed.counting import COUNTER, COUNTER_OF_END
+from spread_scanner.feed.counting import COUNTER_OF_END, Counts
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.life import End, Life, Rules, Seen, ping_every_s
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Pacer
 from spread_scanner.shm._core import Row
+from spread_scanner.shm.connections import ConnectionRows
 from spread_scanner.symbology.tables import InstrumentRow
 
 GOODBYE_S = 0.5  # how long the other side may take to say goodbye
@@ -51,6 +52,7 @@ class Share:
     proxy: str
     board: Board
     row: Row
+    rows: ConnectionRows
     decoder: Decoder
     instruments: dict[str, InstrumentRow]
     connects: Pacer
@@ -72,13 +74,23 @@ class Connection:
     """`on_end` is called exactly once, after the listener has been muted."""
 
     def __init__(
-        self, share: Share, rules: Rules, on_end: Callable[["Connection", End], None]
+        self,
+        share: Share,
+        counts: Counts,
+        rules: Rules,
+        on_end: Callable[["Connection", End], None],
     ) -> None:
         self.share = share
+        self.counts = counts
         self.number = share.number()
         self.ended: End | None = None
         self.listener = Listener(
-            share.board, share.decoder, self.number, self, binary=share.adapter.binary
+            share.board,
+            share.decoder,
+            self.number,
+            self,
+            binary=share.adapter.binary,
+            row=counts.own,
         )
         self.life = Life(rules, 0, must_quote=False)
         self.subscription = Subscription(share.adapter, ())
@@ -116,7 +128,7 @@ class Connection:
                 handle.cancel()
         asyncio.get_running_loop().call_later(GOODBYE_S, self.listener.cut)
         if why in COUNTER_OF_END:
-            self.share.row.add(COUNTER_OF_END[why])
+            self.counts.add(COUNTER_OF_END[why])
         self._on_end(self, why)
 
     # --- asking
@@ -126,7 +138,7 @@ class Connection:
         rows = [self.share.instruments[symbol] for symbol in symbols]
         self.life.must_quote |= any(not row.quiet for row in rows)
         self.subscription.join(symbols)
-        self.share.row.add(COUNTER["subscribes"], len(symbols))
+        self.counts.add("subscribes", len(symbols))
         self._ask()
 
     def leave(self, exchange_symbols: Iterable[str]) -> None:
@@ -196,7 +208,7 @@ class Connection:
             and not self.quoted(symbol)
         ]
         if missing:
-            self.share.row.add(COUNTER["no_first_quote"], len(missing))
+            self.counts.add("no_first_quote", len(missing))
             self.share.log.warning(
                 "no first quote",
                 connection=self.number,
@@ -273,7 +285,7 @@ class Connection:
 
     def _bad(self, error: BadMessage, frame: bytes) -> None:
         label = "skip_bad_quote" if isinstance(error, BadQuote) else "skip_bad_message"
-        self.share.row.add(COUNTER[label])
+        self.counts.add(label)
         self.share.evidence.take(error, frame)
         if self.listener.bad() >= self.life.rules.bad_in_row_max:
             self.end(End.BAD_STREAK)
@@ -287,10 +299,10 @@ class Connection:
             self._noticed(event)
 
     def _answered(self, event: Ack | Refused) -> None:
-        self.share.row.add(COUNTER["control"])
+        self.counts.add("control")
         refused = self.subscription.answered(event)
         if refused:
-            self.share.row.add(COUNTER["refused_symbols"], len(refused))
+            self.counts.add("refused_symbols", len(refused))
         if isinstance(event, Refused):
             self.share.log.warning(
                 "refused",
@@ -303,9 +315,9 @@ class Connection:
 
     def _noticed(self, notice: Notice) -> None:
         if notice.kind is NoticeKind.OTHER:
-            self.share.row.add(COUNTER["skip_other"])
+            self.counts.add("skip_other")
             return
-        self.share.row.add(COUNTER["control"])
+        self.counts.add("control")
         if notice.kind is NoticeKind.SHUTDOWN:
             self.share.log.info("shutdown announced", connection=self.number)
             self.life.notice = True
@@ -314,7 +326,7 @@ class Connection:
         symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id = raw
         row = self.share.instruments.get(symbol)
         if row is None:
-            self.share.row.add(COUNTER["skip_unknown_symbol"])
+            self.counts.add("skip_unknown_symbol")
             return
         px_div, sz_mul = row.px_div, row.sz_mul
         outcome = self.listener.quote(
@@ -335,7 +347,7 @@ class Connection:
         writer = self.share.board.writer
         own = writer.own(row.symbol_id) if row is not None else None
         if row is None or own is None or own.flags & FLAGS["STALE"] or own.epoch != writer.epoch:
-            self.share.row.add(COUNTER["skip_unknown_symbol" if row is None else "skip_other"])
+            self.counts.add("skip_unknown_symbol" if row is None else "skip_other")
             return
         bid = _scaled(delta.bid, row) or (own.bid_px, own.bid_sz)
         ask = _scaled(delta.ask, row) or (own.ask_px, own.ask_sz)

@@ -1,7 +1,7 @@
 """One source's feed: its lines, its heartbeat, its orders, and what is marked stale when.
 
-Writes the source's cells of the price store and its health row. Runs on one event loop; everything
-that happens happens there, so that a heartbeat means that quotes are being read.
+Writes the source's cells of the price store, its health row and its connections' rows. Runs on one
+event loop; everything that happens happens there, so that a heartbeat means that quotes are read.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Pacer
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import ProcessState, Source
+from spread_scanner.shm.connections import ConnectionRows
 from spread_scanner.shm.control import Orders
 from spread_scanner.shm.faults import Retired
 from spread_scanner.shm.price_store import PriceStore, Writer
@@ -65,7 +66,14 @@ def instruments_of(loaded: Tables, source: Source, max_symbols: int) -> Instrume
 class Feed:
     """Made and run by `main.run`."""
 
-    def __init__(self, process: Process, source: Source, store: PriceStore, writer: Writer) -> None:
+    def __init__(
+        self,
+        process: Process,
+        source: Source,
+        store: PriceStore,
+        writer: Writer,
+        rows: ConnectionRows,
+    ) -> None:
         settings = process.settings
         feed = settings.feed(source.label)
         adapter = adapter_of(source, settings.exchanges[source.label])
@@ -83,6 +91,7 @@ class Feed:
             proxy=settings.exchanges[source.label].proxy,
             board=board,
             row=process.row,
+            rows=rows,
             decoder=decoder_of(adapter, instruments),
             instruments=instruments,
             connects=Pacer(adapter.limits.connects_per_s_max),

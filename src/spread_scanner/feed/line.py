@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from spread_scanner.feed.connection import Connection, Share
-from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.life import End, rules_of
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.ws import DialFailed
@@ -25,6 +25,8 @@ class Line:
         self.current: Connection | None = None
         self.successor: Connection | None = None
         self._share = share
+        self._row = share.rows.take()
+        self._counts = Counts(share.row, self._row)
         self._lost = lost
         self._backoff = Backoff(share.settings.backoff_s_min, share.settings.backoff_s_max)
         self._dialling = False
@@ -46,6 +48,9 @@ class Line:
             self._timer.cancel()
         for connection in self.connections:
             connection.end(End.STOPPED)
+        if self._row is not None:
+            self._share.rows.give_back(self._row)
+            self._row = None
 
     def join(self, exchange_symbols: Sequence[str]) -> None:
         """Carry these too; their rows must be in the shared tables already."""
@@ -68,6 +73,8 @@ class Line:
         current, successor = self.current, self.successor
         if current is None or self._stopped:
             return
+        if self._row is not None:
+            self._row.heard(current.listener.frame_ns, len(current.subscription.wanted))
         if successor is not None:
             if successor.ready:
                 current.end(End.SWAPPED)
@@ -92,19 +99,19 @@ class Line:
     async def _open(self) -> None:
         share = self._share
         rules = rules_of(share.settings, share.adapter.limits, share.adapter.ping, random.random())
-        connection = Connection(share, rules, self._ended)
+        connection = Connection(share, self._counts, rules, self._ended)
         try:
             await connection.open()
         except DialFailed as error:
             self._dialling = False
-            share.row.add(COUNTER["connect_failures"])
+            self._counts.add("connect_failures")
             if not self._stopped:
                 pause_s = self._backoff.next_s()
                 share.log.warning("dial failed", error=str(error), again_in_s=round(pause_s, 2))
                 self._dial_after(pause_s)
             return
         self._dialling = False
-        share.row.add(COUNTER["connects"])
+        self._counts.add("connects")
         if self._stopped or connection.ended is not None:
             connection.end(End.STOPPED)
             self._after(End.LOST)
@@ -113,6 +120,7 @@ class Line:
             self.current = connection
         else:
             self.successor = connection
+        self._show()
         connection.join(self.symbols)
 
     def _ended(self, connection: Connection, why: End) -> None:
@@ -122,10 +130,23 @@ class Line:
             self.current, self.successor = self.successor, None
         else:
             self.successor = None
+        self._show(ended=why)
         if connection.listener.data_ns:
             self._backoff.reset()
         self._lost(connection, why)
         self._after(why)
+
+    def _show(self, ended: End | None = None) -> None:
+        """Tell the row which connection carries the shard, and why the last one ended."""
+        row, current = self._row, self.current
+        if row is None:
+            return
+        if ended is not None:
+            row.ended(ended.value)
+        if current is None:
+            row.dialling()
+        else:
+            row.opened(current.number, current.listener.opened_ns)
 
     def _after(self, why: End) -> None:
         """Dial again if nothing carries the shard now."""

@@ -9,6 +9,7 @@ from spread_scanner.runtime import process as life
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, ProcessState, Source
 from spread_scanner.shm import PriceStore
+from spread_scanner.shm.connections import ConnectionRows, Connections
 from spread_scanner.shm.price_store import Writer
 
 
@@ -25,12 +26,19 @@ def run(process: Process, source: Source) -> None:
         process.state(ProcessState.STOPPED, "disabled in exchanges.toml")
         process.log.info("disabled, nothing to do")
         return
-    store = PriceStore.attach(settings.config.system.namespace)
+    namespace = settings.config.system.namespace
+    store = PriceStore.attach(namespace)
     # What was loaded until here stays for ever: the collector need not walk it again and again.
     gc.freeze()
-    with store.writer(source.source_id) as writer:
-        uvloop.run(_live(process, source, store, writer))
+    with (
+        store.writer(source.source_id) as writer,
+        Connections.attach(namespace) as connections,
+        connections.claim(source.source_id) as rows,
+    ):
+        uvloop.run(_live(process, source, store, writer, rows))
 
 
-async def _live(process: Process, source: Source, store: PriceStore, writer: Writer) -> None:
-    await Feed(process, source, store, writer).run()
+async def _live(
+    process: Process, source: Source, store: PriceStore, writer: Writer, rows: ConnectionRows
+) -> None:
+    await Feed(process, source, store, writer, rows).run()

@@ -142,3 +142,10 @@ def board_row(row: np.void, symbols: dict[int, str]) -> dict[str, Any]:
             if name not in ("direction_id", "symbol_id")
         },
     }
+
+
+def board_rows(board: Board, wanted: str = "") -> list[dict[str, Any]]:
+    """All pairs whose symbol contains `wanted`, the highest net spread first, never-quoted last."""
+    rows = board.rows()
+    found = [board_row(row, board.symbols) for row in rows[np.argsort(-rows["net_bps"])]]
+    return [row for row in found if wanted.upper() in row["symbol"]]

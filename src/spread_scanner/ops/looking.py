@@ -1,4 +1,4 @@
-"""The commands that only look: status, watch, signals, why, report, decode, doctor."""
+"""The commands that only look: status, connections, watch, signals, why, report, decode, doctor."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ from spread_scanner.ops.console import (
     print_json,
 )
 from spread_scanner.ops.status import Status, staying, switches
-from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.symbology import tables
 
@@ -44,6 +44,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
     for name, command in (
         ("status", status),
+        ("connections", connections),
         ("watch", watch),
         ("signals", signals),
         ("why", why),
@@ -113,16 +114,46 @@ def status(
     raise typer.Exit(EXIT_FAILED if unwell else EXIT_DONE)
 
 
+def connections(
+    source: Annotated[str, typer.Option(help="Only this source's.")] = "",
+    interval: Annotated[
+        float, typer.Option(help="Seconds over which rates are measured.", min=0.05, max=60)
+    ] = 0.5,
+    as_json: Json = False,
+) -> None:
+    """Every connection of the feeds: messages, quotes, skips, reconnects, latencies.
+
+    With --json all counters are there too, by connection.
+    """
+    from spread_scanner.ops import connections as seen
+
+    only = _source_of(source) if source else None
+    views = seen.look(config.load().config.system.namespace, interval, only)
+    if as_json:
+        print_json(views)
+    else:
+        console = people()
+        console.print(grid("", *seen.columns_and_rows(views, console.width)))
+
+
 def watch(
     symbol: Annotated[str, typer.Option(help="Show only symbols that contain this.")] = "",
+    as_json: Json = False,
 ) -> None:
-    """All spreads, live and full-screen: sort, filter, pause, a sparkline of the selected pair."""
+    """All spreads, live and full-screen: sort, filter, pause, a sparkline of the selected pair.
+
+    With --json as they stand now, the highest net spread first, and the end.
+    """
+    from spread_scanner.ops.board import Board, board_rows
     from spread_scanner.ops.watch import Watch
 
     settings = config.load()
     loaded = tables.load(settings.generated_dir)
     with PriceStore.attach(settings.config.system.namespace) as store:
-        Watch(settings, loaded, store, symbol).run()
+        if as_json:
+            print_json(board_rows(Board(settings, loaded, store), symbol))
+        else:
+            Watch(settings, loaded, store, symbol).run()
 
 
 def signals(
@@ -213,9 +244,7 @@ def decode(
     """Recorded frames to normalised quotes, one JSON object a line; what was skipped to stderr."""
     from spread_scanner.exchanges.decode import decode_lines, frames_in
 
-    if source not in SOURCE_BY_LABEL:
-        raise UnknownSource("no such source", source=source, allowed=", ".join(SOURCE_BY_LABEL))
-    named = SOURCE_BY_LABEL[source]
+    named = _source_of(source)
     scales = None
     if with_tables:
         listed = tables.load(config.load().generated_dir).of_source(named.source_id)
@@ -231,6 +260,12 @@ def decode(
         count += 1
     left_out = ", ".join(f"{number} {reason}" for reason, number in skipped.items()) or "none"
     sys.stderr.write(f"{count} quotes; skipped: {left_out}\n")
+
+
+def _source_of(label: str) -> Source:
+    if label not in SOURCE_BY_LABEL:
+        raise UnknownSource("no such source", source=label, allowed=", ".join(SOURCE_BY_LABEL))
+    return SOURCE_BY_LABEL[label]
 
 
 def doctor(

@@ -21,9 +21,11 @@ from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_FAULT, EXIT_SETTINGS
 from spread_scanner.schema.enums import PROCESSES, ProcessState
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.faults import NoSegment
 from spread_scanner.shm.layout import Kind, StoreLayout
+from spread_scanner.shm.segment import Holder
 
 NAME = "shm-init"
 SIGNALS = "signals"
@@ -71,12 +73,14 @@ def misfit(settings: config.Settings) -> str | None:
             dirty = _standing(stack, namespace, "dirty", Kind.DIRTY)
             ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS))
             rows = stack.enter_context(Evaluations.attach(namespace))
+            connections = stack.enter_context(Connections.attach(namespace))
             stack.enter_context(Health.attach(namespace))
             stack.enter_context(Control.attach(namespace))
             found: list[tuple[str, object, object]] = [
                 ("store", store.params[:3], sizes),
                 ("dirty bitmaps", dirty.params[:4], [*sizes, store.instance_id]),
                 ("signal ring", ring.layout.slots, system.ring_slots),
+                ("connections", connections.layout.num_sources, system.num_sources),
                 ("evaluations", rows.layout.slots, settings.config.spread_engine.evaluations_kept),
             ]
             differing = [what for what, is_now, wanted in found if is_now != wanted]
@@ -98,7 +102,7 @@ def _standing(
 def _make(settings: config.Settings) -> None:
     """Control and health come last: who finds them finds the rest."""
     system = settings.config.system
-    making: list[Callable[[], PriceStore | SignalRing | Evaluations | Health | Control]] = [
+    making: list[Callable[[], Holder]] = [
         lambda: PriceStore.create(
             system.namespace, num_sources=system.num_sources, max_symbols=system.max_symbols
         ),
@@ -106,6 +110,7 @@ def _make(settings: config.Settings) -> None:
         lambda: Evaluations.create(
             system.namespace, slots=settings.config.spread_engine.evaluations_kept
         ),
+        lambda: Connections.create(system.namespace, num_sources=system.num_sources),
         lambda: Health.create(system.namespace),
         lambda: Control.create(system.namespace),
     ]

@@ -137,3 +137,9 @@ class ProcessState(IntEnum):
     STOPPING = 5
     STOPPED = 6
     FAILED = 7
+
+
+class ConnectionState(IntEnum):
+    FREE = 0  # a row that stands for nothing
+    DIALLING = 1
+    OPEN = 2

@@ -25,12 +25,14 @@ Every segment opens with the same header; its body depends on the kind:
     health             a row per process: head, counters, histograms                   the process
     control            switches; a slot per process: commands, answers            operator, process
 
+    connections        rows per source: head, counters, histograms                its feed
+
     why
     | control line     |  128 B: head                                                  engine
     | slots            |  evaluations, 128 B each, a sequence in the last word         engine
 
 Each offset is the previous one plus its size; nothing is written down twice. The numbers are
-pinned by tests/unit/shm/test_layout.py: changing one is a deliberate act that raises ABI_VERSION.
+pinned by tests/unit/shm/test_shm_layout.py; who changes one raises ABI_VERSION.
 """
 
 import hashlib
@@ -39,12 +41,12 @@ from enum import IntEnum
 
 import numpy as np
 
-from spread_scanner.schema.counters import COUNTERS_MAX, HISTOGRAMS_MAX
+from spread_scanner.schema.counters import COUNTERS_MAX, FEED_HISTOGRAMS, HISTOGRAMS_MAX
 from spread_scanner.schema.enums import DIRTY_READERS
 from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _core
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
 LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with its neighbour
 
@@ -54,6 +56,7 @@ RING_SLOTS_MAX = 1 << 20
 EVALUATIONS_SLOTS_MAX = 1 << 20
 PROCESSES_MAX = 64
 DIRECTIONS_MAX = 64
+CONNECTIONS_MAX = 64  # rows per source
 
 
 class Kind(IntEnum):
@@ -65,6 +68,7 @@ class Kind(IntEnum):
     HEALTH = 4
     CONTROL = 5
     EVALUATIONS = 6
+    CONNECTIONS = 7
 
 
 class State(IntEnum):
@@ -190,6 +194,20 @@ class EvaluationsLayout:
         return self.slots_at + self.slots * EVALUATION_DTYPE.itemsize
 
 
+@dataclass(frozen=True)
+class ConnectionsLayout:
+    """Offsets of the connections' rows."""
+
+    num_sources: int
+
+    def row_at(self, source_id: int, number: int) -> int:
+        return HEADER_BYTES + (source_id * CONNECTIONS_MAX + number) * CONNECTION_BYTES
+
+    @property
+    def connections_bytes(self) -> int:
+        return self.row_at(self.num_sources, 0)
+
+
 # A health row: what a process says of itself. Counters and histograms follow the head.
 ROW_HEAD_DTYPE = np.dtype(
     [
@@ -209,6 +227,25 @@ ROW_COUNTERS_AT = ROW_HEAD_DTYPE.itemsize
 ROW_HISTOGRAMS_AT = ROW_COUNTERS_AT + 8 * COUNTERS_MAX
 ROW_BYTES = ROW_HISTOGRAMS_AT + 8 * HISTOGRAMS_MAX * _core.SIZES["histogram_buckets"]
 HEALTH_BYTES = HEADER_BYTES + PROCESSES_MAX * ROW_BYTES
+
+# A connection's row: counters and histograms of the feed's ids follow the head.
+CONNECTION_HEAD_DTYPE = np.dtype(
+    [
+        ("state", "<u8"),  # schema.enums.ConnectionState
+        ("symbols", "<u8"),  # carried
+        ("number", "<u8"),  # of the connection in use, counted by its feed; 0: none yet
+        ("opened_mono_ns", "<i8"),  # of that connection; 0: none is open
+        ("heard_mono_ns", "<i8"),  # its last frame of any kind
+        ("since_wall_ns", "<i8"),  # when the row began to count
+        ("last_end", "S48"),  # why the one before it ended
+        ("reserved", "V32"),
+    ]
+)
+CONNECTION_COUNTERS_AT = CONNECTION_HEAD_DTYPE.itemsize
+CONNECTION_HISTOGRAMS_AT = CONNECTION_COUNTERS_AT + 8 * COUNTERS_MAX
+CONNECTION_BYTES = (
+    CONNECTION_HISTOGRAMS_AT + 8 * len(FEED_HISTOGRAMS) * _core.SIZES["histogram_buckets"]
+)
 
 # Control: the operator's switches, then per process what it is told and what it answers.
 SWITCHES_DTYPE = np.dtype(
@@ -253,8 +290,9 @@ def layout_hash() -> int:
         ROW_HEAD_DTYPE.descr,
         SWITCHES_DTYPE.descr,
         SLOT_DTYPE.descr,
+        CONNECTION_HEAD_DTYPE.descr,
         sorted(_core.SIZES.items()),
-        (ROW_BYTES, HEALTH_BYTES, CONTROL_BYTES, DIRTY_READERS),
+        (ROW_BYTES, HEALTH_BYTES, CONTROL_BYTES, CONNECTION_BYTES, CONNECTIONS_MAX, DIRTY_READERS),
     )
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "little")
 

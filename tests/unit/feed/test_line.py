@@ -23,8 +23,9 @@ from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.runtime.backoff import Pacer
 from spread_scanner.runtime.ws import WSError
-from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, ConnectionState
 from spread_scanner.shm import Health, PriceStore
+from spread_scanner.shm.connections import ConnectionHealth, Connections
 from spread_scanner.symbology.tables import InstrumentRow
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -118,13 +119,15 @@ class Rig:
         self.store = PriceStore.create(namespace, num_sources=8, max_symbols=64)
         self.health = Health.create(namespace)
         self.row = self.health.claim(SOURCE.process)
+        self.connections = Connections.create(namespace)
+        self.rows = self.connections.claim(SOURCE.source_id)
         self.writer = self.store.writer(SOURCE.source_id)
         self.ends: list[End] = []
         self.faults: list[BaseException] = []
         self.told_by_loop: list[Any] = []
 
     def close(self) -> None:
-        for one in (self.writer, self.row, self.health, self.store):
+        for one in (self.writer, self.rows, self.connections, self.row, self.health, self.store):
             one.close()
 
     def share(self, port: int, settings: Feed) -> Share:
@@ -139,6 +142,7 @@ class Rig:
             proxy="",
             board=Board(self.writer, self.row, self.store.clock.anchor_ns, 10**9),
             row=self.row,
+            rows=self.rows,
             decoder=decoder_of(adapter, instruments),
             instruments=instruments,
             connects=Pacer(1_000.0),
@@ -273,3 +277,31 @@ def test_a_refused_dial_is_tried_again(rig: Rig) -> None:
     rig.run([slam, slam, quote_and_listen], lambda rig, server: rig.update_id() == 3_000)
 
     assert rig.ends[:2] == [End.LOST, End.LOST]
+
+
+def test_its_row_goes_on_counting_over_reconnects(rig: Rig) -> None:
+    seen: list[ConnectionHealth] = []
+
+    def back_and_looked_after(rig: Rig, server: Server) -> bool:
+        seen[:] = rig.connections.read(SOURCE.source_id)
+        return back(rig, server) and seen[0].symbols == 1
+
+    rig.run([sending(frame(b"{oops") * 5), quote_and_listen], back_and_looked_after,
+            bad_messages_in_row_max=5)  # fmt: skip
+
+    (row,) = seen
+    assert row.state is ConnectionState.OPEN
+    assert row.last_end == End.BAD_STREAK.value
+    counted = {label: row.counters[label] for label in ("connects", "bad_streaks", "quotes")}
+    assert counted == {"connects": 2, "bad_streaks": 1, "quotes": 2}
+    assert row.counters["skip_bad_message"] == 5
+    assert row.latencies["recv_to_cell"].total == 2
+    assert rig.connections.read(SOURCE.source_id) == []  # the line is stopped: nothing is kept
+
+
+def test_a_connection_that_is_away_shows_as_dialling(rig: Rig) -> None:
+    def away(rig: Rig, server: Server) -> bool:
+        (row,) = rig.connections.read(SOURCE.source_id)
+        return row.state is ConnectionState.DIALLING and row.last_end == End.LOST.value
+
+    rig.run([sending(frame(struct.pack("!H", 1001), 0x88)), quote_and_listen], away)

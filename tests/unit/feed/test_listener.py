@@ -17,6 +17,7 @@ from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed._listener import FLAGS, FRAGMENTS_BYTES_MAX, Board, Listener
 from spread_scanner.feed.connection import Connection, Share
+from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.feed import decoder_of
 from spread_scanner.feed.life import rules_of
@@ -24,7 +25,8 @@ from spread_scanner.runtime.backoff import Pacer
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import Health, PriceStore, segment
-from spread_scanner.shm._core import Quote
+from spread_scanner.shm._core import Quote, Row
+from spread_scanner.shm.connections import Connections
 from spread_scanner.sim.universe import Universe
 from spread_scanner.sim.wire import Tick, encoder, forms
 from spread_scanner.symbology.tables import InstrumentRow
@@ -60,19 +62,21 @@ class Bench:
         self.store = PriceStore.create(namespace, num_sources=8, max_symbols=64)
         self.health = Health.create(namespace)
         self.row = self.health.claim(self.source.process)
+        self.connections = Connections.create(namespace)
+        self.rows = self.connections.claim(self.source.source_id)
         self.writer = self.store.writer(self.source.source_id)
         anchor_ns = self.store.clock.anchor_ns
         self.board = Board(self.writer, self.row, anchor_ns, 2_000_000_000)
         self.handler = Handler()
 
     def close(self) -> None:
-        self.writer.close()
-        self.row.close()
-        self.health.close()
-        self.store.close()
+        for one in (self.writer, self.rows, self.connections, self.row, self.health, self.store):
+            one.close()
 
-    def listener(self, number: int = 1, decoder: Decoder | None = None) -> Listener:
-        return Listener(self.board, decoder or Decoder((), {}), number, self.handler)
+    def listener(
+        self, number: int = 1, decoder: Decoder | None = None, row: Row | None = None
+    ) -> Listener:
+        return Listener(self.board, decoder or Decoder((), {}), number, self.handler, row=row)
 
     def read(self, symbol_id: int = 0) -> Quote:
         quote = self.store.read(self.source.source_id, symbol_id)
@@ -157,6 +161,28 @@ def test_old_news_is_skipped_and_counted(bench: Bench) -> None:
     counters = bench.counters
     assert (counters["skip_duplicate"], counters["skip_out_of_order"]) == (1, 2)
     assert counters["quotes"] == 2
+
+
+def test_what_a_connection_counts_is_in_its_own_row_and_in_the_sources(bench: Bench) -> None:
+    rows = [bench.rows.take() for _ in range(2)]
+    one, other = (bench.listener(number, row=row) for number, row in enumerate(rows, 1))
+
+    now_ms = bench.store.clock.now_ns() // 1_000_000
+    for listener, ids in ((one, (10, 10, 9)), (other, (11, 8, 12))):
+        for update_id in ids:
+            put(listener, update_id, ts_ms=now_ms - 40)
+            push(listener, TEXT, b"{}")
+
+    first, second = bench.connections.read(bench.source.source_id)
+    total = bench.health.read(bench.source.process)
+    assert (first.counters["quotes"], second.counters["quotes"]) == (1, 2)
+    assert (first.counters["skip_duplicate"], second.counters["skip_duplicate"]) == (1, 0)
+    assert (first.counters["messages"], second.counters["slow"]) == (3, 3)
+    for label, count in total.counters.items():
+        assert first.counters[label] + second.counters[label] == count, label
+    for label, latency in total.latencies.items():
+        assert first.latencies[label].total + second.latencies[label].total == latency.total > 0
+    assert first.latencies["exchange_to_recv"].percentiles_ns[0] >= 39e6
 
 
 def test_without_update_ids_everything_is_news(bench: Bench) -> None:
@@ -316,6 +342,7 @@ class Tier:
             proxy="",
             board=bench.board,
             row=bench.row,
+            rows=bench.rows,
             decoder=decoder_of(adapter, instruments)
             if native
             else Decoder((), {}, protobuf=adapter.binary),
@@ -328,7 +355,8 @@ class Tier:
         )
         rules = rules_of(share.settings, adapter.limits, adapter.ping, 0.0)
         self.kind = BINARY if adapter.binary else TEXT
-        self.connection = Connection(share, rules, lambda *_: None)
+        counts = Counts(bench.row, bench.rows.take())
+        self.connection = Connection(share, counts, rules, lambda *_: None)
 
     def push(self, payload: bytes) -> None:
         push(self.connection.listener, self.kind, payload)

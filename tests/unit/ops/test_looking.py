@@ -3,6 +3,7 @@
 import socket
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,85 @@ from spread_scanner.ops.board import Board, top
 from spread_scanner.ops.opportunities import Opportunities
 from spread_scanner.ops.signal_tail import SignalTail
 from spread_scanner.ops.status import Status, stage_buckets, stage_latencies
+from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import ProcessState, Verdict
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import PriceStore, SignalRing
+from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.tracker.database import FILE_NAME, MIGRATIONS
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = (
-    *("up", "demo", "down", "status", "watch", "pause", "resume", "kill", "shutdown", "reload"),
-    *("discover", "doctor", "signals", "why", "report", "decode", "clean"),
+    *(
+        "up",
+        "demo",
+        "down",
+        "status",
+        "connections",
+        "pause",
+        "resume",
+        "kill",
+        "shutdown",
+        "reload",
+    ),
+    *("watch", "discover", "doctor", "signals", "why", "report", "decode", "clean"),
 )
 
 
-# --- status
+# --- status, connections, watch
+
+
+def test_connections_show_rates_reconnects_and_latencies(
+    up_bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Connections.attach(up_bed.namespace) as connections, connections.claim(0) as rows:
+        row = rows.take()
+        assert row is not None
+        row.opened(2, time.monotonic_ns())
+        row.ended("fell silent")
+        ids = {counter.label: counter.counter_id for counter in FEED_COUNTERS}
+        for label, count in (("messages", 100), ("connects", 3), ("skip_duplicate", 4)):
+            row.add(ids[label], count)
+        row.observe(0, 20_000_000)
+        now_s = [100.0]
+        monkeypatch.setattr("spread_scanner.ops.connections.time.monotonic", lambda: now_s[0])
+
+        def half_a_second_goes_by(seconds: float) -> None:
+            row.add(ids["messages"], 50)
+            now_s[0] += seconds
+
+        monkeypatch.setattr("spread_scanner.ops.connections.time.sleep", half_a_second_goes_by)
+        code, out, _ = spread_ctl("connections", "--json")
+        (shown,) = orjson.loads(out)
+        table = spread_ctl("connections", "--source", "binance-spot")[1]
+        others = spread_ctl("connections", "--source", "okx-spot", "--json")[1]
+
+    assert code == 0
+    assert (shown["source"], shown["state"], shown["messages_per_s"]) == (
+        *("binance-spot", "open"),
+        100.0,
+    )
+    assert (shown["reconnects"], shown["skips"], shown["last_end"]) == (2, 4, "fell silent")
+    assert shown["exchange_to_recv_p50_ms"] == pytest.approx(20, rel=0.05)
+    assert shown["recv_to_cell_p50_us"] is None
+    assert shown["counters"]["skip_duplicate"] == 4
+    assert "binance-spot" in table
+    assert orjson.loads(others) == []
+
+
+def test_watch_as_json_is_every_pair_once(up_bed: Any, spread_ctl: Run) -> None:
+    up_bed.quote(0, 1, 99.0, 100.0)
+    up_bed.quote(3, 1, 101.0, 102.0)
+    code, out, _ = spread_ctl("watch", "--json")
+    rows = orjson.loads(out)
+    assert code == 0
+    assert rows[0]["symbol"] == "BBB-USDT"
+    assert rows[0]["gross_bps"] == pytest.approx(100.0)
+    assert sorted(row["symbol"] for row in rows) == ["AAA-USDT", "BBB-USDT", "CCC-USDT"]
+    assert [row["net_bps"] for row in rows[1:]] == [None, None]
+    only = orjson.loads(spread_ctl("watch", "--symbol", "aaa", "--json")[1])
+    assert [row["symbol"] for row in only] == ["AAA-USDT"]
 
 
 def test_a_process_is_absent_then_alive_then_dead(up_bed: Any) -> None:
@@ -332,10 +398,10 @@ def test_clean_keeps_what_somebody_holds(up_bed: Any, spread_ctl: Run) -> None:
     with PriceStore.attach(up_bed.namespace):
         code, out, _ = spread_ctl("clean", "--json")
         assert code == 1
-        assert len(orjson.loads(out)["kept"]) == 6
+        assert len(orjson.loads(out)["kept"]) == 7
     code, out, _ = spread_ctl("clean", "--json")
     assert code == 0
-    assert len(orjson.loads(out)["removed"]) == 6
+    assert len(orjson.loads(out)["removed"]) == 7
     assert "Nothing of" in spread_ctl("clean")[1]
 
 

@@ -121,11 +121,22 @@ def test_health_and_control_offsets_are_pinned() -> None:
     assert fields["ack_generation"][1] == layout.ACK_GENERATION_AT
 
 
+def test_connection_rows_are_pinned() -> None:
+    assert (layout.CONNECTION_COUNTERS_AT, layout.CONNECTION_HISTOGRAMS_AT) == (128, 640)
+    assert (layout.CONNECTION_BYTES, layout.CONNECTIONS_MAX) == (11_136, 64)
+    rows = layout.ConnectionsLayout(8)
+    assert (rows.row_at(0, 0), rows.row_at(1, 1)) == (256, 724_096)
+    assert rows.connections_bytes == 5_701_888
+    fields = layout.CONNECTION_HEAD_DTYPE.fields
+    assert fields is not None
+    assert fields["state"][1] == 0  # what tells a free row from one in use
+
+
 def test_magic_and_state_words_spell_what_they_mean() -> None:
     assert layout.MAGIC.to_bytes(8, "little") == b"SPRDSHM1"
     assert layout.State.READY.to_bytes(8, "little") == b"READY\0\0\0"
     assert layout.State.RETIRED.to_bytes(8, "little") == b"RETRD\0\0\0"
-    assert layout.ABI_VERSION == 1
+    assert layout.ABI_VERSION == 2
 
 
 def test_layout_hash_changes_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:

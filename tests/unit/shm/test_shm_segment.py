@@ -17,6 +17,7 @@ import pytest
 from spread_scanner.errors import SegmentError, SpreadError
 from spread_scanner.schema.enums import DIRTY_READERS
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.faults import (
     AlreadyClaimed,
     BadNamespace,
@@ -41,13 +42,17 @@ def create_all(namespace: str) -> None:
     SignalRing.create(namespace, "r", slots=1).close()
     Health.create(namespace).close()
     Control.create(namespace).close()
+    Connections.create(namespace).close()
 
+
+SEGMENTS = 6  # that create_all makes: the store has two
 
 ATTACH: dict[str, Callable[[str], object]] = {
     "store": lambda namespace: PriceStore.attach(namespace, timeout_s=0),
     "ring.r": lambda namespace: SignalRing.attach(namespace, "r", timeout_s=0),
     "health": lambda namespace: Health.attach(namespace, timeout_s=0),
     "control": lambda namespace: Control.attach(namespace, timeout_s=0),
+    "connections": lambda namespace: Connections.attach(namespace, timeout_s=0),
 }
 
 
@@ -88,7 +93,7 @@ def rewrite(path: Path, at: int, data: bytes) -> None:
     ("at", "data", "says"),
     [
         (8, b"NOTSHM01", "magic"),
-        (16, struct.pack("<I", 2), "ABI version"),
+        (16, struct.pack("<I", 9), "ABI version"),
         (20, struct.pack("<I", 3), "kind"),
         (24, struct.pack("<Q", 1), "layout hash"),
         (32, struct.pack("<Q", 1), "length"),
@@ -115,7 +120,7 @@ def test_l1_a_failed_attach_holds_nothing_even_while_its_error_lives(namespace: 
     with pytest.raises(WrongSegment) as refused:
         PriceStore.attach(namespace)
     removed, kept = segment.clean(namespace)
-    assert (len(removed), kept) == (5, [])
+    assert (len(removed), kept) == (SEGMENTS, [])
     assert refused.value.__traceback__ is not None
 
 
@@ -263,11 +268,12 @@ def test_l4_segments_are_private_under_any_umask(
         "os.umask(int(sys.argv[2], 0))\n"
         "PriceStore.create(sys.argv[1], num_sources=1, max_symbols=1)\n"
         "SignalRing.create(sys.argv[1], 'r', slots=1)\n"
-        "Health.create(sys.argv[1]), Control.create(sys.argv[1])\n"
+        "from spread_scanner.shm.connections import Connections\n"
+        "Health.create(sys.argv[1]), Control.create(sys.argv[1]), Connections.create(sys.argv[1])\n"
     )
     assert run_python(code, namespace, umask) == (0, "")
     modes = [stat.S_IMODE(file_of(namespace, part).stat().st_mode) for part in [*ATTACH, "dirty"]]
-    assert modes == [0o600] * 5
+    assert modes == [0o600] * SEGMENTS
 
 
 @pytest.mark.parametrize("view", ["attached", "created"])
@@ -331,12 +337,12 @@ def test_l5_clean_asks_locks_and_never_pids(namespace: str, start_python: StartP
     fake_creator(namespace, 2**22 + 1)  # no such process, yet it is held
     removed, kept = segment.clean(namespace)
     assert removed == []
-    assert len(kept) == 5
+    assert len(kept) == SEGMENTS
     holder.kill()
     holder.wait()
     fake_creator(namespace, os.getpid())  # a live process's PID, yet nobody holds it
     removed, kept = segment.clean(namespace)
-    assert (len(removed), kept) == (5, [])
+    assert (len(removed), kept) == (SEGMENTS, [])
     assert segment.names(namespace) == []
 
 
@@ -344,8 +350,8 @@ def test_l5_clean_leaves_another_namespace_that_begins_alike(namespace: str) -> 
     create_all(namespace)
     create_all(f"{namespace}-b")
     try:
-        assert len(segment.clean(namespace)[0]) == 5
-        assert len(segment.names(f"{namespace}-b")) == 5
+        assert len(segment.clean(namespace)[0]) == SEGMENTS
+        assert len(segment.names(f"{namespace}-b")) == SEGMENTS
     finally:
         segment.clean(f"{namespace}-b")
 
@@ -368,7 +374,7 @@ def test_l5_clean_keeps_what_a_process_of_another_pid_namespace_holds(
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         removed, kept = segment.clean(namespace)
-        assert (removed, len(kept)) == ([], 5)
+        assert (removed, len(kept)) == ([], SEGMENTS)
         # And from in there, what this process holds.
         with PriceStore.attach(namespace):
             code = (
@@ -378,7 +384,7 @@ def test_l5_clean_keeps_what_a_process_of_another_pid_namespace_holds(
             inside = [*unshare, sys.executable, "-c", code, namespace]
             assert subprocess.check_output(inside, text=True) == "[]\n"
         holder.communicate("go\n", timeout=20)
-    assert len(segment.clean(namespace)[0]) == 5
+    assert len(segment.clean(namespace)[0]) == SEGMENTS
 
 
 def test_a_full_shm_is_an_error_at_creation_and_leaves_nothing(

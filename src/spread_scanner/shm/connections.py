@@ -1,0 +1,217 @@
+"""Connections: a row per connection of each source, with its state, counters and latencies.
+
+Writer:  the feed that claimed the source's rows.     Readers: spread-ctl; they map it read-only.
+
+A row stands for a place that the feed keeps connected (its share of the symbols), not for one
+socket: it goes on counting when the connection is replaced, so that reconnects are among its
+counts. Counter and histogram ids are the feed's. Rows count from `since_wall_ns`: a feed that
+starts again begins them anew, while its health row goes on. A feed with more than CONNECTIONS_MAX
+connections counts the others in its health row alone.
+
+Segment: "<namespace>.connections".
+"""
+
+import time
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from spread_scanner.clock import SystemClock
+from spread_scanner.errors import SegmentError
+from spread_scanner.schema.counters import COUNTERS_MAX, FEED_COUNTERS, FEED_HISTOGRAMS
+from spread_scanner.schema.enums import ConnectionState
+from spread_scanner.shm import _core, segment
+from spread_scanner.shm.faults import WrongSegment
+from spread_scanner.shm.health import BUCKETS, Latency, latency
+from spread_scanner.shm.layout import (
+    CONNECTION_BYTES,
+    CONNECTION_COUNTERS_AT,
+    CONNECTION_HEAD_DTYPE,
+    CONNECTION_HISTOGRAMS_AT,
+    CONNECTIONS_MAX,
+    NUM_SOURCES_MAX,
+    ConnectionsLayout,
+    Kind,
+)
+from spread_scanner.shm.segment import Holder, Segment
+
+_PART = "connections"
+_HISTOGRAMS = len(FEED_HISTOGRAMS)
+
+
+class ConnectionHealth(NamedTuple):
+    """One connection as its row shows it. Ages are None where nothing is open."""
+
+    number: int
+    state: ConnectionState
+    symbols: int
+    open_ns: int | None
+    heard_age_ns: int | None
+    since_wall_ns: int
+    last_end: str
+    counters: dict[str, int]
+    latencies: dict[str, Latency]
+
+
+class ConnectionRow(_core.Row):
+    """A connection's own row; made by ConnectionRows.take."""
+
+    def __init__(self, held: Segment, number: int, at: int) -> None:
+        super().__init__(
+            held.memory,
+            at + CONNECTION_COUNTERS_AT,
+            COUNTERS_MAX,
+            at + CONNECTION_HISTOGRAMS_AT,
+            _HISTOGRAMS,
+        )
+        self.number = number
+        self._head = held.array(CONNECTION_HEAD_DTYPE, at, (1,))[0]
+        self._head["since_wall_ns"] = SystemClock().wall_ns()
+        self.dialling()
+
+    def dialling(self) -> None:
+        """No connection stands; one is on its way."""
+        self._head["opened_mono_ns"] = 0
+        self._head["state"] = ConnectionState.DIALLING
+
+    def opened(self, number: int, opened_mono_ns: int) -> None:
+        """Connection `number` of the feed carries the symbols from now on."""
+        self._head["number"] = number
+        self._head["heard_mono_ns"] = opened_mono_ns
+        self._head["opened_mono_ns"] = opened_mono_ns
+        self._head["state"] = ConnectionState.OPEN
+
+    def heard(self, mono_ns: int, symbols: int) -> None:
+        """Note the last frame and how many symbols are carried; the feed does at each check."""
+        self._head["heard_mono_ns"] = mono_ns
+        self._head["symbols"] = symbols
+
+    def ended(self, why: str) -> None:
+        self._head["last_end"] = why.encode()[:48]
+
+
+class ConnectionRows(Holder):
+    """A source's rows, claimed; made by Connections.claim."""
+
+    def __init__(self, held: Segment, layout: ConnectionsLayout, source_id: int) -> None:
+        self._held = held
+        self._ats = [layout.row_at(source_id, number) for number in range(CONNECTIONS_MAX)]
+        self._free = list(range(CONNECTIONS_MAX))
+        for number in self._free:
+            self._clear(number)
+
+    def take(self) -> ConnectionRow | None:
+        """The first free row, empty; None when all are taken."""
+        if not self._free:
+            return None
+        number = self._free.pop(0)
+        return ConnectionRow(self._held, number, self._ats[number])
+
+    def give_back(self, row: ConnectionRow) -> None:
+        """The place is no longer kept: readers do not see its row any more."""
+        self._clear(row.number)
+        self._free = sorted([*self._free, row.number])
+
+    def _clear(self, number: int) -> None:
+        at = self._ats[number]
+        if self._held.words.load(at) != ConnectionState.FREE:  # free ones are empty: touch no page
+            self._held.put_bytes(at, bytes(CONNECTION_BYTES))
+
+
+class Connections(Holder):
+    """All rows, for reading; `claim` gives a feed its source's."""
+
+    def __init__(self, namespace: str, held: Segment) -> None:
+        self.namespace = namespace
+        self.layout = ConnectionsLayout(held.params[0])
+        self._held = held
+
+    @classmethod
+    def create(cls, namespace: str, *, num_sources: int = 8) -> Self:
+        """Make new, empty rows; those that stand under the namespace are retired."""
+        if not 1 <= num_sources <= NUM_SOURCES_MAX:
+            raise SegmentError(
+                "num_sources is out of range",
+                num_sources=num_sources,
+                allowed=f"1 to {NUM_SOURCES_MAX}",
+            )
+        name = segment.segment_name(namespace, _PART)
+        size = ConnectionsLayout(num_sources).connections_bytes
+        return cls(namespace, segment.create(name, Kind.CONNECTIONS, size, [num_sources]))
+
+    @classmethod
+    def attach(cls, namespace: str, *, timeout_s: float = segment.ATTACH_TIMEOUT_S) -> Self:
+        """Map the rows of a namespace read-only."""
+        return cls(namespace, _attach(namespace, writable=False, timeout_s=timeout_s))
+
+    def claim(self, source_id: int) -> ConnectionRows:
+        """Take a source's rows, emptied: AlreadyClaimed when a live process has them."""
+        self._check(source_id)
+        held = _attach(self.namespace, writable=True, timeout_s=segment.ATTACH_TIMEOUT_S)
+        try:
+            held.claim(source_id, f"the connection rows of source {source_id}")
+            return ConnectionRows(held, self.layout, source_id)
+        except BaseException:
+            held.close()
+            raise
+
+    def read(self, source_id: int) -> list[ConnectionHealth]:
+        """The connections of a source whose feed lives, by row; [] when none does.
+
+        The feed goes on counting meanwhile: single values are whole, their sum is of no one moment.
+        """
+        self._check(source_id)
+        if not self._held.claimed(source_id):
+            return []
+        found = (self._row(source_id, number) for number in range(CONNECTIONS_MAX))
+        return [row for row in found if row is not None]
+
+    def _row(self, source_id: int, number: int) -> ConnectionHealth | None:
+        at = self.layout.row_at(source_id, number)
+        head: Any = self._held.array(CONNECTION_HEAD_DTYPE, at, (1,))[0].copy()
+        state = ConnectionState(int(head["state"]))
+        if state is ConnectionState.FREE:
+            return None
+        counts = self._words(at + CONNECTION_COUNTERS_AT, COUNTERS_MAX)
+        histograms = self._words(at + CONNECTION_HISTOGRAMS_AT, _HISTOGRAMS * BUCKETS)
+        now_ns = time.monotonic_ns()
+        is_open = state is ConnectionState.OPEN
+        return ConnectionHealth(
+            number=number,
+            state=state,
+            symbols=int(head["symbols"]),
+            open_ns=now_ns - int(head["opened_mono_ns"]) if is_open else None,
+            heard_age_ns=now_ns - int(head["heard_mono_ns"]) if is_open else None,
+            since_wall_ns=int(head["since_wall_ns"]),
+            last_end=head["last_end"].decode(errors="replace"),
+            counters={row.label: int(counts[row.counter_id]) for row in FEED_COUNTERS},
+            latencies={
+                row.label: latency(histograms.reshape(_HISTOGRAMS, BUCKETS)[row.histogram_id])
+                for row in FEED_HISTOGRAMS
+            },
+        )
+
+    def _words(self, at: int, count: int) -> np.ndarray:
+        return self._held.array(np.dtype("<u8"), at, (count,))
+
+    def _check(self, source_id: int) -> None:
+        if not 0 <= source_id < self.layout.num_sources:
+            raise SegmentError(
+                "no such source", source_id=source_id, num_sources=self.layout.num_sources
+            )
+
+
+def _attach(namespace: str, *, writable: bool, timeout_s: float) -> Segment:
+    return segment.attach(
+        segment.segment_name(namespace, _PART),
+        Kind.CONNECTIONS,
+        writable=writable,
+        timeout_s=timeout_s,
+        expect_bytes=_connections_bytes,
+    )
+
+
+def _connections_bytes(params: list[int]) -> int:
+    if not 1 <= params[0] <= NUM_SOURCES_MAX:
+        raise WrongSegment("the number of sources is out of range", num_sources=params[0])
+    return ConnectionsLayout(params[0]).connections_bytes
