@@ -282,6 +282,14 @@ class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
         ),
     ] = 30.0
     park_ms_max: Annotated[int, Meta(ge=1, le=1_000, description="Longest park on the ring.")] = 50
+    warm_us: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="A parked tracker stirs this often, to be woken sooner; 0: never.",
+        ),
+    ] = 0
     report_every_s: Annotated[
         float, Meta(ge=0, le=86_400, description="How often the report is written; 0: never.")
     ] = 3_600.0

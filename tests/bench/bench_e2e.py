@@ -39,17 +39,36 @@ def figures(small: bool) -> Iterator[Figure]:
         with contextlib.suppress(ImportError):
             peers[peer] = run(SENDER, symbols, rate, min(seconds, 8.0))
     for name, idle in (("e2e.parked", "park"), ("e2e.spinning", "spin")):
-        with Rig(symbols, {"SPREAD_SPREAD_ENGINE__IDLE": idle}) as rig:
+        anywhere = _unplaced_us(symbols, rate, min(seconds, 8.0), idle)
+        with Rig(symbols, {"SPREAD_SPREAD_ENGINE__IDLE": idle, **_placed()}) as rig:
             rig.send(rate, seconds)
             rig.verify()
             if idle == "park":
                 yield _start_seconds(rig)
-            yield rig.latency(name, peers, rate=rate, idle=idle)
+            yield rig.latency(name, peers, rate=rate, idle=idle, p50_unplaced_us=anywhere)
             if idle == "park":
                 yield from rig.memory()
     flood_rate, flood_s = (20_000.0, 1.0) if small else (540_000.0, 60.0)
     with Rig(symbols, {"SPREAD_SPREAD_ENGINE__IDLE": "park"}) as rig:
         yield rig.flood(flood_rate, flood_s)
+
+
+def _placed() -> dict[str, str]:
+    """Engine and tracker on one CPU, as docs/operating.md says for a machine with two."""
+    last = f"[{max(os.sched_getaffinity(0))}]"
+    return {
+        "SPREAD_SPREAD_ENGINE__CPUS": last,
+        "SPREAD_SPREAD_TRACKER__CPUS": last,
+        "SPREAD_SPREAD_TRACKER__WARM_US": "1000",
+    }
+
+
+def _unplaced_us(symbols: int, rate: float, seconds: float, idle: str) -> float:
+    """The median where the kernel places everyone."""
+    with Rig(symbols, {"SPREAD_SPREAD_ENGINE__IDLE": idle}) as rig:
+        rig.send(rate, seconds)
+        rig.verify()
+        return float(rig.latency("", {})["p50"])
 
 
 def _start_seconds(rig: "Rig") -> Figure:

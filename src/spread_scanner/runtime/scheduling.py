@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from spread_scanner.errors import ConfigError
 
+_GIVEN = os.sched_getaffinity(0)  # before any pinning: what the process may use at all
 _SYSCALL = {"x86_64": 314, "aarch64": 274}.get(platform.machine())
 
 
@@ -55,3 +56,11 @@ def pin(cpus: Sequence[int], process: str) -> None:
         raise ConfigError(
             f"cannot pin to these CPUs: {error.strerror}", process=process, cpus=cpus, there=there
         ) from None
+
+
+def keep_off(cpus: Sequence[int]) -> None:
+    """Run this thread on the CPUs that the process was given except these; on all if none is left.
+
+    For a thread whose work may wait, beside one that is pinned because its work may not.
+    """
+    os.sched_setaffinity(0, _GIVEN - set(cpus) or _GIVEN)

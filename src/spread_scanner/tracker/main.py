@@ -97,7 +97,11 @@ class Tracker:
         self.grid = Grid(self.book.rules.step_ns, self.clock.now_ns())
         path = settings.data_dir / database.FILE_NAME
         self.writer = Writer(
-            path, f"{ring.instance_id:016x}", self.clock.now_ns, self.consumer.notify
+            path,
+            f"{ring.instance_id:016x}",
+            self.clock.now_ns,
+            self.consumer.notify,
+            self.settings.cpus,
         )
         self.writer.keep_ns = _keep_ns(self.settings)
         self.reporter = Reporter(settings, path, self.tally)
@@ -168,7 +172,7 @@ class Tracker:
             self.consumer.wait(self._park_ms(), 2**63)
         else:
             arrived, mono_ns = self.consumer.wait_peek(
-                self._park_ms(), SIGNALS_PER_TURN, self._held
+                self._park_ms(), SIGNALS_PER_TURN, self._held, self.settings.warm_us / 1_000
             )
         began_ns = self.clock.now_ns()
         if not paused:
@@ -331,7 +335,6 @@ def _keep_ns(settings: config.Tracker) -> int:
 def body(process: Process) -> None:
     """The life of the process, inside runtime.process.run."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    scheduling.short_slices(process.settings.config.spread_tracker.slice_us)
     system = process.settings.config.system
     database.lock(process.settings.data_dir)
     with (
@@ -342,6 +345,8 @@ def body(process: Process) -> None:
         tracker = Tracker(process, store, ring, consumer)
         process.watch(lambda: _wake(consumer))
         tracker.recover()
+        # Now, so that the thread that writes the database does not inherit it.
+        scheduling.short_slices(process.settings.config.spread_tracker.slice_us)
         while not process.stopping:
             tracker.turn()
         tracker.finish()

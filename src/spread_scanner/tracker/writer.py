@@ -10,10 +10,11 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from spread_scanner.runtime import scheduling
 from spread_scanner.tracker.database import Database, Kept, is_world_fault
 from spread_scanner.tracker.journal import Batch
 
@@ -47,13 +48,19 @@ class Writer:
     """Start it, then give it a batch whenever it is `idle`."""
 
     def __init__(
-        self, path: Path, stream: str, now_ns: Callable[[], int], wake: Callable[[], object]
+        self,
+        path: Path,
+        stream: str,
+        now_ns: Callable[[], int],
+        wake: Callable[[], object],
+        keep_off: Sequence[int] = (),
     ) -> None:
         self._path = path
         self._stream = stream
         self._now_ns = now_ns
         self.keep_ns = 0  # samples of what was closed longer ago are deleted; 0: kept
         self._wake = wake
+        self._keep_off = keep_off  # the CPUs of the popping thread
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._outcomes: deque[Outcome] = deque()
         self._fault: BaseException | None = None
@@ -104,6 +111,8 @@ class Writer:
     def _run(self) -> None:
         database: Database | None = None
         try:
+            if self._keep_off:
+                scheduling.keep_off(self._keep_off)
             database = self._open()
             while database is not None and (batch := self._batches.get()) is not None:
                 database = self._write(database, batch)

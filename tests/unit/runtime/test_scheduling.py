@@ -27,6 +27,33 @@ def test_a_short_slice_changes_neither_policy_nor_niceness() -> None:
     assert done.stdout.split()[1:] == ["True", "5"]
 
 
+KEPT_OFF = """
+import os, threading
+from spread_scanner.runtime import scheduling
+given = os.sched_getaffinity(0)
+first = min(given)
+scheduling.pin([first], "spread-tracker")
+found = []
+def other():
+    scheduling.keep_off([first])
+    found.append(os.sched_getaffinity(0))
+thread = threading.Thread(target=other)
+thread.start()
+thread.join()
+print(os.sched_getaffinity(0) == {first}, found == [given - {first} or given])
+os.sched_setaffinity(0, given)
+scheduling.keep_off(sorted(given))
+print(os.sched_getaffinity(0) == given)
+"""
+
+
+def test_a_thread_kept_off_leaves_the_pinned_one_where_it_is() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KEPT_OFF], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "True", "True"]
+
+
 def test_no_wish_asks_for_nothing() -> None:
     assert scheduling.short_slices(0) is False
 

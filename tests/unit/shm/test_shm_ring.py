@@ -2,7 +2,11 @@
 
 import itertools
 import os
+import subprocess
+import threading
+import time
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -313,6 +317,38 @@ def test_a_consumer_peeks_and_waits_beyond_what_it_holds(namespace: str) -> None
         producer.push_many(records(5, 1))
         assert numbers_of(consumer.peek_many(99, beyond=5)) == [5]
         assert consumer.release(6) == 6
+
+
+PUSH_LATER = """
+import sys, time
+import numpy as np
+from spread_scanner.schema.records import SIGNAL_DTYPE
+from spread_scanner.shm import SignalRing
+with SignalRing.attach(sys.argv[1], "warm") as ring, ring.producer() as producer:
+    time.sleep(0.05)  # several pieces of the park are over
+    record = np.zeros((), SIGNAL_DTYPE)
+    record["seq"] = 7
+    assert producer.try_push(record)
+"""
+
+
+def test_wait_peek_kept_warm_still_waits_to_its_end_and_wakes_for_a_signal(
+    namespace: str, start_python: Callable[..., subprocess.Popen[str]]
+) -> None:
+    ring = SignalRing.create(namespace, "warm", slots=8)
+    with ring, ring.consumer() as consumer:
+        before_ns = time.monotonic_ns()
+        assert len(consumer.wait_peek(30, 4, 0, 2)[0]) == 0
+        assert time.monotonic_ns() - before_ns >= 28_000_000  # all pieces but the last begun one
+        pusher = start_python(PUSH_LATER, namespace)
+        found, copied_ns = consumer.wait_peek(20_000, 4, 0, 1)
+        assert found["seq"].tolist() == [7]
+        assert copied_ns <= time.monotonic_ns()
+        assert pusher.wait(20) == 0
+        # A notify without a record is a reason to return as well: somebody has something to tell.
+        threading.Timer(0.05, consumer.notify).start()
+        consumer.release(1)
+        assert len(consumer.wait_peek(20_000, 4, 0, 1)[0]) == 0
 
 
 def test_wait_peek_gives_what_is_there_and_when_it_was_copied(namespace: str) -> None:

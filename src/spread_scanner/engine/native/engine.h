@@ -18,6 +18,7 @@
 #define SS_ENGINE_H
 
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "evaluations.h"
@@ -596,7 +597,11 @@ static inline int ss_engine_cycle(ss_engine *engine, int *heeded) {
     ss_engine_rescan(engine);
     ss_engine_sweep(engine);
     ss_engine_push(engine);
-    if (engine->pushed) ss_wake_notify(&engine->ring->control->wake);
+    /* Who was woken may share this CPU. A spinning engine never leaves it by itself, and the
+     * scheduler may let it go on until the next tick, milliseconds away. */
+    if (engine->pushed && ss_wake_notify(&engine->ring->control->wake) &&
+        engine->limits.idle == SS_IDLE_SPIN)
+        sched_yield();
     return work;
 }
 
