@@ -141,7 +141,7 @@ TRACKER_COUNTERS = _numbered(
         ("duplicates", "Signals seen again after a restart and not counted twice."),
         (
             "signal_gaps",
-            "Sequence numbers that never arrived (dropped by a full ring or lost in a crash).",
+            "Sequence numbers that never arrived. What a full ring drops has none: see ring_full.",
         ),
         ("exits", "Signals of kind exit."),
         (

@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memset
 import numpy
 
 from spread_scanner.schema.records import QUOTE_DTYPE
-from spread_scanner.shm.faults import BadQuote, RingCorrupt
+from spread_scanner.shm.faults import BadInput, RingCorrupt
 
 cnp.import_array()
 
@@ -230,17 +230,17 @@ cdef class StoreView:
 
     cdef int check(self, int64_t source_id, int64_t symbol_id) except -1:
         if not 0 <= source_id < self.store.num_sources:
-            raise BadQuote("no such source", source_id=source_id,
+            raise BadInput("no such source", source_id=source_id,
                            allowed=f"0 to {self.store.num_sources - 1}")
         if not 0 <= symbol_id < self.store.max_symbols:
-            raise BadQuote("no such symbol id", symbol_id=symbol_id,
+            raise BadInput("no such symbol id", symbol_id=symbol_id,
                            allowed=f"0 to {self.store.max_symbols - 1}")
         return 0
 
     def read(self, int64_t source_id, int64_t symbol_id):
         """The last quote of a symbol, or None when it was never written. Never waits.
 
-        A quote with the CONTENDED flag is this reader's last good copy. Raises BadQuote on an id
+        A quote with the CONTENDED flag is this reader's last good copy. Raises BadInput on an id
         out of range.
         """
         cdef Quote quote
@@ -308,7 +308,7 @@ cdef class StoreView:
 
 cdef cnp.ndarray checked_ids(cnp.ndarray ids):
     if ids.ndim != 1 or cnp.PyArray_TYPE(ids) != cnp.NPY_UINT16 or not cnp.PyArray_IS_C_CONTIGUOUS(ids):
-        raise BadQuote("symbol ids must be a contiguous one-dimensional uint16 array",
+        raise BadInput("symbol ids must be a contiguous one-dimensional uint16 array",
                        dtype=str(ids.dtype), shape=str((<object>ids).shape))
     return ids
 
@@ -363,7 +363,7 @@ cdef class StoreWriter:
         """Publish a quote and wake the readers that are parked.
 
         Prices per base unit, sizes in base units, times in ns (TS_ABSENT: the exchange gave none).
-        A side is absent as NaN with its flag. Raises BadQuote, and writes nothing, on an id out of
+        A side is absent as NaN with its flag. Raises BadInput, and writes nothing, on an id out of
         range or a price or size that cannot be; bid above ask is kept and flagged CROSSED.
         """
         cdef ss_quote quote
@@ -380,7 +380,7 @@ cdef class StoreWriter:
         quote.flags = flags
         number = problem(&quote)
         if number:
-            raise BadQuote(problem_text(number), source_id=self.source_id, symbol_id=symbol_id,
+            raise BadInput(problem_text(number), source_id=self.source_id, symbol_id=symbol_id,
                            bid_px=bid_px, bid_sz=bid_sz, ask_px=ask_px, ask_sz=ask_sz)
         derive_flags(&quote, self.epoch)
         ss_store_write(&self.view.store, self.source_id, <uint32_t>symbol_id, &quote)
@@ -388,7 +388,7 @@ cdef class StoreWriter:
     def write_many(self, cnp.ndarray ids not None, cnp.ndarray quotes not None):
         """Publish many quotes: (n,) uint16, (n,) QUOTE_DTYPE. All are checked before any is written.
 
-        Marks and wakes once at the end. The quotes' own epoch is ignored. Raises BadQuote that
+        Marks and wakes once at the end. The quotes' own epoch is ignored. Raises BadInput that
         names the row; nothing is written then.
         """
         cdef Py_ssize_t count, i
@@ -398,12 +398,12 @@ cdef class StoreWriter:
         ids = checked_ids(ids)
         count = cnp.PyArray_SIZE(ids)
         if quotes.ndim != 1 or cnp.PyArray_SIZE(quotes) != count:
-            raise BadQuote("as many quotes as ids, one-dimensional", ids=count,
+            raise BadInput("as many quotes as ids, one-dimensional", ids=count,
                            quotes=str((<object>quotes).shape))
         if <object>quotes.descr is not quote_dtype and quotes.dtype != quote_dtype:
-            raise BadQuote("quotes must be of QUOTE_DTYPE", dtype=str(quotes.dtype))
+            raise BadInput("quotes must be of QUOTE_DTYPE", dtype=str(quotes.dtype))
         if not cnp.PyArray_IS_C_CONTIGUOUS(quotes):
-            raise BadQuote("quotes must be contiguous")
+            raise BadInput("quotes must be contiguous")
         id_ptr = <uint16_t *>cnp.PyArray_DATA(ids)
         quote_ptr = <ss_quote *>cnp.PyArray_DATA(quotes)
         for i in range(count):
@@ -411,7 +411,7 @@ cdef class StoreWriter:
                 self.check(id_ptr[i])
             number = problem(&quote_ptr[i])
             if number:
-                raise BadQuote(problem_text(number), row=i, source_id=self.source_id,
+                raise BadInput(problem_text(number), row=i, source_id=self.source_id,
                                symbol_id=id_ptr[i])
         with nogil:
             self.put_many(id_ptr, quote_ptr, count)

@@ -39,5 +39,5 @@ class BadNamespace(SegmentError):
     """A namespace or segment name with characters that are not allowed."""
 
 
-class BadQuote(SpreadError):
-    """A quote that cannot be stored. Nothing was written."""
+class BadInput(SpreadError):
+    """A quote, id or array that the store does not take. Nothing was written."""

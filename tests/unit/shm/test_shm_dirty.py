@@ -13,7 +13,7 @@ from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import DIRTY_READERS
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import PriceStore, segment
-from spread_scanner.shm.faults import AlreadyClaimed, BadQuote
+from spread_scanner.shm.faults import AlreadyClaimed, BadInput
 
 SOURCES = 2
 GOOD = (100.0, 1.0, 101.0, 2.0, 5, 6, 7)
@@ -125,7 +125,7 @@ def test_b2_each_reader_is_one_process_and_known_by_name(namespace: str) -> None
             store.dirty(DIRTY_READERS[0])
         with pytest.raises(SegmentError, match="no such reader"):
             store.dirty("nobody")
-        with store.dirty(DIRTY_READERS[0]) as again, pytest.raises(BadQuote, match="source"):
+        with store.dirty(DIRTY_READERS[0]) as again, pytest.raises(BadInput, match="source"):
             again.take(1)
 
 

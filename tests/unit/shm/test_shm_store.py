@@ -9,7 +9,7 @@ from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import DIRTY_READERS, UNUSABLE, QuoteFlag
 from spread_scanner.schema.records import QUOTE_DTYPE, TS_ABSENT
 from spread_scanner.shm import PriceStore
-from spread_scanner.shm.faults import AlreadyClaimed, BadQuote, Retired
+from spread_scanner.shm.faults import AlreadyClaimed, BadInput, Retired
 
 NAN = math.nan
 GOOD = (100.0, 1.0, 101.0, 2.0, 5, 6, 7)
@@ -86,11 +86,11 @@ def test_a_symbol_id_out_of_range_is_refused_and_harms_nothing(
         store.writer(0) as writer,
     ):
         before = store.snapshot().tobytes()
-        with pytest.raises(BadQuote, match=r"no such symbol id.*0 to 3"):
+        with pytest.raises(BadInput, match=r"no such symbol id.*0 to 3"):
             writer.write(symbol_id, *GOOD)
-        with pytest.raises(BadQuote, match="no such symbol id"):
+        with pytest.raises(BadInput, match="no such symbol id"):
             store.read(0, symbol_id)
-        with pytest.raises(BadQuote, match="no such symbol id"):
+        with pytest.raises(BadInput, match="no such symbol id"):
             writer.own(symbol_id)
         assert store.snapshot().tobytes() == before
 
@@ -100,13 +100,13 @@ def test_a_source_id_out_of_range_is_refused(namespace: str, source_id: int) -> 
     with PriceStore.create(namespace, num_sources=2, max_symbols=1) as store:
         with pytest.raises(SegmentError, match="no such source"):
             store.writer(source_id)
-        with pytest.raises(BadQuote, match="no such source"):
+        with pytest.raises(BadInput, match="no such source"):
             store.read(source_id, 0)
-        with pytest.raises(BadQuote, match="no such source"):
+        with pytest.raises(BadInput, match="no such source"):
             store.read_many(source_id, ids(0))
-        with pytest.raises(BadQuote, match="no such source"):
+        with pytest.raises(BadInput, match="no such source"):
             store.epoch(source_id)
-        with pytest.raises(BadQuote, match="no such source"):
+        with pytest.raises(BadInput, match="no such source"):
             store.heartbeat_mono_ns(source_id)
 
 
@@ -122,7 +122,7 @@ def test_a_price_that_cannot_be_is_refused_and_harms_nothing(
         writer.write(1, *GOOD)
         before = store.snapshot().tobytes()
         prices = (value, 1.0, 101.0, 1.0) if side == "bid" else (100.0, 1.0, value, 1.0)
-        with pytest.raises(BadQuote, match=f"{side}_px"):
+        with pytest.raises(BadInput, match=f"{side}_px"):
             writer.write(1, *prices, 5, 6, 7)
         assert store.snapshot().tobytes() == before
         assert store.sequences[0].tolist() == [0, 1]
@@ -134,9 +134,9 @@ def test_a_size_that_cannot_be_is_refused(namespace: str, value: float) -> None:
         PriceStore.create(namespace, num_sources=1, max_symbols=2) as store,
         store.writer(0) as writer,
     ):
-        with pytest.raises(BadQuote, match="bid_sz must be finite and not negative"):
+        with pytest.raises(BadInput, match="bid_sz must be finite and not negative"):
             writer.write(1, 100.0, value, 101.0, 1.0, 5, 6, 7)
-        with pytest.raises(BadQuote, match="ask_sz must be finite and not negative"):
+        with pytest.raises(BadInput, match="ask_sz must be finite and not negative"):
             writer.write(1, 100.0, 1.0, 101.0, value, 5, 6, 7)
         assert store.read(0, 1) is None
         writer.write(1, 100.0, 0.0, 101.0, 0.0, 5, 6, 7)  # an empty top is a fact, not an error
@@ -153,7 +153,7 @@ def test_an_absent_side_is_nan_with_its_flag(namespace: str) -> None:
         assert quote is not None
         assert math.isnan(quote.bid_px)
         assert quote.flags == QuoteFlag.BID_EMPTY | QuoteFlag.NO_TS_EVENT
-        with pytest.raises(BadQuote, match="ASK_EMPTY"):
+        with pytest.raises(BadInput, match="ASK_EMPTY"):
             writer.write(0, NAN, NAN, NAN, NAN, 5, 6, 7, flags=flags)
 
 
@@ -190,9 +190,9 @@ def test_write_many_writes_all_or_nothing(namespace: str, field: str, value: flo
         dirty.take_all()
         bad = quotes(80)
         bad[field][79] = value
-        with pytest.raises(BadQuote, match=rf"{field}.*row=79"):
+        with pytest.raises(BadInput, match=rf"{field}.*row=79"):
             writer.write_many(np.arange(80, dtype=np.uint16), bad)
-        with pytest.raises(BadQuote, match="no such symbol id"):
+        with pytest.raises(BadInput, match="no such symbol id"):
             writer.write_many(ids(0, 100), quotes(2))
         assert not store.sequences.any()
         assert dirty.take_all() == ()
@@ -219,9 +219,9 @@ def test_write_many_refuses_arrays_of_another_kind(namespace: str) -> None:
             (ids(0, 1), quotes(2).astype(QUOTE_DTYPE.newbyteorder(">"))),
         ]
         for symbols, rows in refused:
-            with pytest.raises(BadQuote):
+            with pytest.raises(BadInput):
                 writer.write_many(symbols, rows)
-        with pytest.raises(BadQuote):
+        with pytest.raises(BadInput):
             store.read_many(0, np.array([0]))
         assert not store.sequences.any()
         writer.write_many(ids(), quotes(0))
@@ -310,7 +310,7 @@ def test_mark_stale_flags_what_was_written_and_marks_it_dirty(namespace: str) ->
         assert quote is not None
         assert quote.flags == QuoteFlag.STALE | QuoteFlag.SILENT
         assert quote.bid_px == 100.0
-        with pytest.raises(BadQuote):
+        with pytest.raises(BadInput):
             writer.mark_stale(ids(200))
 
 
