@@ -320,8 +320,9 @@ class Exchange8:
 
     def emit(self, events: list[Event]) -> None:
         """Hand quotes to whoever listens; faults may lose, hold or bend them on the way."""
-        legs, state, number = self.truth.legs, self.faults.state, self.tick_number
+        legs, number = self.truth.legs, self.tick_number
         ms = self._ms
+        broken_by_label = {label: self.faults.state(label) for label in RULES}
         for event in events:
             listing = event.listing
             listing.tick_last = number
@@ -329,7 +330,7 @@ class Exchange8:
             if leg.forms:
                 label = listing.label
                 tick = self._tick_of(leg, event, ms[label])
-                broken = state(label)
+                broken = broken_by_label[label]
                 if broken is None:
                     self.deliver(leg, tick)
                 else:

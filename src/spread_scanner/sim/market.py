@@ -117,7 +117,8 @@ class Market:
             count -= len(part)
             for number, common, own, size_a, size_b, width, step, kind in part:
                 row = moving[number]
-                row.update_id += step
+                update_id = row.update_id + step
+                row.update_id = update_id
                 made += 1
                 if kind == BID_SIZE:
                     row.bid_lots = int(row.lots_typical * size_a) + 1
@@ -135,8 +136,15 @@ class Market:
                     row.ask_ticks = bid + width
                     row.bid_lots = int(row.lots_typical * size_a) + 1
                     row.ask_lots = int(row.lots_typical * size_b) + 1
-                sides = (row.update_id, row.bid_ticks, row.bid_lots, row.ask_ticks, row.ask_lots)
-                append(_new(Event, (row, *sides, made)))
+                append(
+                    _new(
+                        Event,
+                        (
+                            row, update_id, row.bid_ticks, row.bid_lots, row.ask_ticks,
+                            row.ask_lots, made,
+                        ),
+                    )
+                )  # fmt: skip
         self.events_made = made
         return events
 
