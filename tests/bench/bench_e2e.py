@@ -275,7 +275,7 @@ class Rig:
                 time.sleep(0.02)
                 if not resident_mb and end - time.monotonic() < seconds * 0.9:
                     resident_mb = {name: self._resident_mb(name) for name in PROCESSES}
-        growth_mb = max(self._resident_mb(name) - resident_mb[name] for name in PROCESSES)
+        grown_mb = {name: self._resident_mb(name) - resident_mb[name] for name in PROCESSES}
         self.report = json.loads(sender.stdout.readline())
         time.sleep(1.0)
         self.verify()
@@ -297,7 +297,9 @@ class Rig:
                 "lag_us_p50_first_half": round(float(np.median(lags[:half])), 1),
                 "lag_us_p50_second_half": round(float(np.median(lags[half:])), 1),
                 "samples": len(lags),
-                "growth_mb_max": round(growth_mb, 2),
+                "growth_mb_feeds_max": round(max(grown_mb[one.process] for one in SOURCES), 2),
+                "growth_mb_engine": round(grown_mb["spread-engine"], 2),
+                "growth_mb_tracker": round(grown_mb["spread-tracker"], 2),
             },
         }
 

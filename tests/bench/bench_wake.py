@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 from measure import Child, Figure, figure, run_floor
 
-from spread_scanner.shm import PriceStore, segment
+from spread_scanner.schema.records import SIGNAL_DTYPE
+from spread_scanner.shm import PriceStore, SignalRing, segment
 
 ICEORYX2_PEER = Path(__file__).parent / "peer_iceoryx2.py"
 
@@ -40,6 +41,15 @@ def figures(small: bool) -> Iterator[Figure]:
             _blocked(namespace, store, wakes),
             floor=floor["wake.blocked"],
             wakes=wakes,
+            until="the interpreter holds the ids",
+        )
+        yield figure(
+            "wake.popped",
+            "ns",
+            _popped(namespace, store, wakes),
+            floor=floor["wake.blocked"],
+            wakes=wakes,
+            until="the record is copied natively, as the tracker takes its signals",
         )
     finally:
         for name in segment.names(namespace):
@@ -110,6 +120,45 @@ def _blocked(namespace: str, store: PriceStore, turns: int) -> list[float]:
             time.sleep(0.0015)  # long enough to be asleep, as a reader of a quiet market is
             writer.write(0, 1.0, 1.0, 2.0, 1.0, 1, time.monotonic_ns(), turn)
             samples.append(float(_await(store, 1, turn)))
+    return samples
+
+
+def _pop(namespace: str, wakes: int) -> None:
+    """Take each signal as the tracker does; answer with the time that it took."""
+    store = PriceStore.attach(namespace)
+    with (
+        SignalRing.attach(namespace, "wake") as ring,
+        ring.consumer() as consumer,
+        store.writer(3) as writer,
+    ):
+        for wake in range(1, wakes + 1):
+            writer.write(0, 1.0, 1.0, 2.0, 1.0, 1, 1, wake)
+            records, copied_ns = consumer.wait_peek(1_000, 16)
+            while not len(records):
+                records, copied_ns = consumer.wait_peek(1_000, 16)
+            if records["seq"].tolist() != [wake]:
+                raise RuntimeError(f"woken by {wake}, found {records['seq']}")
+            consumer.release(wake)
+            took_ns = max(copied_ns - int(records["ts_engine"][0]), 0)
+            writer.write(1, 1.0, 1.0, 2.0, 1.0, 1, took_ns, wake)
+
+
+def _popped(namespace: str, store: PriceStore, wakes: int) -> list[float]:
+    samples = []
+    record = np.zeros((), SIGNAL_DTYPE)
+    with (
+        SignalRing.create(namespace, "wake", slots=64) as ring,
+        ring.producer() as producer,
+        Child(_pop, namespace, wakes),
+    ):
+        for wake in range(1, wakes + 1):
+            _await(store, 0, wake)
+            time.sleep(0.0015)
+            record["seq"] = wake
+            record["ts_engine"] = time.monotonic_ns()
+            if not producer.try_push(record):
+                raise RuntimeError("the ring is full")
+            samples.append(float(_await(store, 1, wake)))
     return samples
 
 

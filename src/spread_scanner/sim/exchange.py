@@ -339,8 +339,8 @@ class Exchange8:
     def deliver(self, leg: Leg, tick: Tick) -> None:
         """Write a quote to all who listen; the truth hears of it if anybody did."""
         reached = 0
+        both = tick[1] and tick[3]
         for form, (encode, connections) in leg.forms.items():
-            both = tick[1] and tick[3]
             frame = encode(tick) if both else one_sided(leg.listing, form, tick)
             for connection in connections:
                 if connection.frozen or connection.deaf:
@@ -352,15 +352,15 @@ class Exchange8:
                 reached += 1
         if reached:
             self.messages += reached
-            self._told(leg, tick)
+            last = leg.tick
+            if leg.heard and last is not None and last[1] is tick[1] and last[3] is tick[3]:
+                leg.tick = tick  # the same prices: no pair can have changed
+                leg.count += 1
+            else:
+                self._told(leg, tick)
 
     def _told(self, leg: Leg, tick: Tick) -> None:
         """The number that a decimal text means is exact here: float() rounds as any parser must."""
-        last = leg.tick
-        if leg.heard and last is not None and last[1] is tick[1] and last[3] is tick[3]:
-            leg.tick = tick  # the same prices: no pair can have changed
-            leg.count += 1
-            return
         px_mul = leg.listing.px_mul
         bid = float(tick[1]) / px_mul if tick[1] else NAN
         ask = float(tick[3]) / px_mul if tick[3] else NAN
