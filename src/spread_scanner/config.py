@@ -359,8 +359,8 @@ class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):
     proxy: Annotated[
         str,
         Meta(
-            pattern=r"^$|^(http|https|socks4|socks5)://",
-            description="Proxy for REST and websocket; empty: none.",
+            pattern=r"^$|^(http|socks5)://",
+            description="Proxy for REST and websocket, http:// or socks5://; empty: none.",
         ),
     ] = ""
     channel: Annotated[

@@ -101,6 +101,16 @@ def test_environment_overrides_each_file(folder: Path) -> None:
     assert settings.directions.defaults.enter_bps == 50.0
 
 
+@pytest.mark.parametrize("scheme", ["socks4", "socks5h", "https"])
+def test_a_proxy_that_not_every_client_can_use_is_refused(folder: Path, scheme: str) -> None:
+    key = "SPREAD_EXCHANGES__OKX_SPOT__PROXY"
+    for good in ("http", "socks5"):
+        settings = config.load(folder, environ={key: f"{good}://127.0.0.1:1080"})
+        assert settings.exchanges["okx-spot"].proxy.startswith(good)
+    with pytest.raises(ConfigError, match="proxy"):
+        config.load(folder, environ={key: f"{scheme}://127.0.0.1:1080"})
+
+
 def test_a_misspelt_environment_variable_is_an_error(folder: Path) -> None:
     with pytest.raises(ConfigError, match="namespce"):
         config.load(folder, environ={"SPREAD_SYSTEM__NAMESPCE": "x"})

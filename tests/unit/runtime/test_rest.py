@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import stamina
+from socks_proxy import socks5
 
 from spread_scanner.errors import BadMessage, ExchangeError
 from spread_scanner.exchanges.adapter import RestRequest
@@ -278,3 +279,20 @@ def test_a_proxy_is_asked_for_the_exchange() -> None:
             return proxy.requests[0]
 
     assert asyncio.run(ask()).startswith(b"GET http://exchange.invalid/list?kind=all ")
+
+
+def test_a_socks_proxy_is_asked_for_the_exchange() -> None:
+    asked: list[tuple[str, int]] = []
+
+    async def ask() -> bytes:
+        behind = Served([GOOD])
+        behind.rest_base = lambda: "http://exchange.invalid"  # type: ignore[method-assign]
+        server = await asyncio.start_server(socks5(asked, behind.serve), "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            async with RestClient(behind, QUICK, f"socks5://127.0.0.1:{port}") as client:
+                assert await client.get(REQUEST, parse) == [1, 2]
+        return behind.requests[0]
+
+    assert asyncio.run(ask()).startswith(b"GET /list?kind=all ")
+    assert asked == [("exchange.invalid", 80)]

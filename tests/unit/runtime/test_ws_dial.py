@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from picows import WSListener
+from socks_proxy import socks5
 
 from spread_scanner.runtime.ws import DialFailed, dial
 
@@ -131,6 +132,24 @@ def test_an_http_proxy_is_gone_through() -> None:
 
     asyncio.run(attempt())
     assert asked == [b"CONNECT exchange.test:9443 HTTP/1.1"]
+
+
+def test_a_socks_proxy_is_gone_through_and_resolves_the_name() -> None:
+    asked: list[tuple[str, int]] = []
+
+    async def attempt() -> None:
+        server = await asyncio.start_server(socks5(asked, good), "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            transport = await dial(
+                "ws://exchange.test:9443/ws", WSListener, timeout_s=5.0,
+                proxy=f"socks5://127.0.0.1:{port}",
+            )  # fmt: skip
+            transport.disconnect()
+            await transport.wait_disconnected()
+
+    asyncio.run(attempt())
+    assert asked == [("exchange.test", 9443)]
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate")
