@@ -30,7 +30,13 @@ from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import Health, PriceStore, segment
 from spread_scanner.shm.faults import NoSegment
-from spread_scanner.shm.layout import CONTROL_BYTES, HEALTH_BYTES, RingLayout, StoreLayout
+from spread_scanner.shm.layout import (
+    CONTROL_BYTES,
+    HEALTH_BYTES,
+    ConnectionsLayout,
+    RingLayout,
+    StoreLayout,
+)
 from spread_scanner.symbology import tables
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -108,6 +114,7 @@ def memory(settings: Settings) -> Iterator[Check]:
         + layout.dirty_bytes
         + RingLayout(system.ring_slots, SIGNAL_DTYPE.itemsize).ring_bytes
         + settings.config.spread_engine.evaluations_kept * EVALUATION_DTYPE.itemsize
+        + ConnectionsLayout(system.num_sources).connections_bytes
         + HEALTH_BYTES
         + CONTROL_BYTES
     )
