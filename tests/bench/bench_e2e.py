@@ -247,9 +247,9 @@ class Rig:
             },
         }
 
-    def _resident_mb(self, name: str) -> float:
+    def _resident_mb(self, name: str, what: str = "VmRSS") -> float:
         status = Path(f"/proc/{self.children[name].pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        line = next(line for line in status.splitlines() if line.startswith(what))
         return int(line.split()[1]) / 1024
 
     def memory(self) -> Iterator[Figure]:
@@ -261,21 +261,25 @@ class Rig:
                 "floor": None, "peers": {}, "params": {"after": "e2e.parked"},
             }  # fmt: skip
 
+    def _private_mb(self) -> dict[str, float]:
+        """Without the pages of the segments, whose sizes are fixed, as they are first touched."""
+        return {name: self._resident_mb(name, "RssAnon") for name in PROCESSES}
+
     def flood(self, rate: float, seconds: float) -> Figure:
         """How far the store lags behind what was written to the sockets, sampled all along."""
         sender = self.begin(rate, seconds)
         assert sender.stdout is not None
         samples: list[tuple[int, np.ndarray]] = []
-        resident_mb: dict[str, float] = {}
+        private_mb: dict[str, float] = {}
         with PriceStore.attach(self.namespace) as store:
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 now_ns = time.monotonic_ns()
                 samples.append((now_ns, store.snapshot()["update_id"].copy()))
                 time.sleep(0.02)
-                if not resident_mb and end - time.monotonic() < seconds * 0.9:
-                    resident_mb = {name: self._resident_mb(name) for name in PROCESSES}
-        grown_mb = {name: self._resident_mb(name) - resident_mb[name] for name in PROCESSES}
+                if not private_mb and end - time.monotonic() < seconds * 0.9:
+                    private_mb = self._private_mb()
+        grown_mb = {name: now - private_mb[name] for name, now in self._private_mb().items()}
         self.report = json.loads(sender.stdout.readline())
         time.sleep(1.0)
         self.verify()
@@ -297,6 +301,7 @@ class Rig:
                 "lag_us_p50_first_half": round(float(np.median(lags[:half])), 1),
                 "lag_us_p50_second_half": round(float(np.median(lags[half:])), 1),
                 "samples": len(lags),
+                "samples_over_5_ms": sum(lag > 5_000 for lag in lags),
                 "growth_mb_feeds_max": round(max(grown_mb[one.process] for one in SOURCES), 2),
                 "growth_mb_engine": round(grown_mb["spread-engine"], 2),
                 "growth_mb_tracker": round(grown_mb["spread-tracker"], 2),
