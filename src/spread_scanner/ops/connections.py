@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.shm.connections import ConnectionHealth, Connections
-from spread_scanner.shm.health import Latency
 
 
 class ConnectionView(NamedTuple):
@@ -68,16 +67,12 @@ def _view(
         skips=sum(count for name, count in counters.items() if name.startswith("skip_")),
         reconnects=max(counters["connects"] - 1, 0),
         last_end=row.last_end,
-        exchange_to_recv_p50_ms=_percentile(recv, 0) / 1e6,
-        exchange_to_recv_p99_ms=_percentile(recv, 2) / 1e6,
-        recv_to_cell_p50_us=_percentile(cell, 0) / 1e3,
-        recv_to_cell_p99_us=_percentile(cell, 2) / 1e3,
+        exchange_to_recv_p50_ms=recv.percentiles_ns[0] / 1e6,
+        exchange_to_recv_p99_ms=recv.percentiles_ns[2] / 1e6,
+        recv_to_cell_p50_us=cell.percentiles_ns[0] / 1e3,
+        recv_to_cell_p99_us=cell.percentiles_ns[2] / 1e3,
         counters=counters,
     )
-
-
-def _percentile(found: Latency, number: int) -> float:
-    return found.percentiles_ns[number]
 
 
 WIDE_COLUMNS = 150

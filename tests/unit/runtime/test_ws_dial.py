@@ -111,6 +111,19 @@ def test_nobody_there_is_the_same_error_with_and_without_a_proxy(proxy: str) -> 
         asyncio.run(attempt())
 
 
+async def dial_through(proxy: Serve, scheme: str) -> None:
+    """Dial an exchange that only the proxy can find."""
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        transport = await dial(
+            "ws://exchange.test:9443/ws", WSListener, timeout_s=5.0,
+            proxy=f"{scheme}://127.0.0.1:{port}",
+        )  # fmt: skip
+        transport.disconnect()
+        await transport.wait_disconnected()
+
+
 def test_an_http_proxy_is_gone_through() -> None:
     asked: list[bytes] = []
 
@@ -119,36 +132,14 @@ def test_an_http_proxy_is_gone_through() -> None:
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await good(reader, writer)
 
-    async def attempt() -> None:
-        server = await asyncio.start_server(proxy, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            transport = await dial(
-                "ws://exchange.test:9443/ws", WSListener, timeout_s=5.0,
-                proxy=f"http://127.0.0.1:{port}",
-            )  # fmt: skip
-            transport.disconnect()
-            await transport.wait_disconnected()
-
-    asyncio.run(attempt())
+    asyncio.run(dial_through(proxy, "http"))
     assert asked == [b"CONNECT exchange.test:9443 HTTP/1.1"]
 
 
 def test_a_socks_proxy_is_gone_through_and_resolves_the_name() -> None:
     asked: list[tuple[str, int]] = []
 
-    async def attempt() -> None:
-        server = await asyncio.start_server(socks5(asked, good), "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            transport = await dial(
-                "ws://exchange.test:9443/ws", WSListener, timeout_s=5.0,
-                proxy=f"socks5://127.0.0.1:{port}",
-            )  # fmt: skip
-            transport.disconnect()
-            await transport.wait_disconnected()
-
-    asyncio.run(attempt())
+    asyncio.run(dial_through(socks5(asked, good), "socks5"))
     assert asked == [("exchange.test", 9443)]
 
 
