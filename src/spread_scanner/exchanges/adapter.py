@@ -153,6 +153,7 @@ class Limits(NamedTuple):
     connects_per_s_max: float
     lifetime_s: float | None  # the exchange's own cut; None: no cut
     whole_request_refused: bool = False  # one bad topic: none of its request is subscribed
+    requests_per_h_max: int | None = None  # None: no such limit
 
 
 class Adapter(Protocol):

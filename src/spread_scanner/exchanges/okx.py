@@ -39,9 +39,9 @@ CHANNEL = "bbo-tbt"
 CODE_UPGRADE = "64008"
 MS_PER_HOUR = 3_600_000
 
-# 480 requests an hour and connection, 64 KB a request: many topics in few requests. The number of
-# topics a connection carries is not limited; 300 keeps the loss of one connection bearable.
-LIMITS = Limits(300, 300, 60_000, 1.0, 2.5, None)
+# 64 KB a request, and few requests an hour: many topics in each. The number of topics a connection
+# carries is not limited; 300 keeps the loss of one connection bearable.
+LIMITS = Limits(300, 300, 60_000, 1.0, 2.5, None, requests_per_h_max=480)
 PING = PingRule("ping", 20.0)  # the server closes after 30 s in which it had nothing to send
 
 REFUSED_INSTRUMENT = re.compile(r"instId:([^\s,]+)")

@@ -34,11 +34,12 @@ from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.life import End, Life, Rules, Seen, ping_every_s
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.runtime import ws
-from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.runtime.backoff import Allowance, Pacer
 from spread_scanner.shm._core import Row
 from spread_scanner.shm.connections import ConnectionRows
 from spread_scanner.symbology.tables import InstrumentRow
 
+HOUR_S = 3_600.0
 GOODBYE_S = 0.5  # how long the other side may take to say goodbye
 NAMES_LOGGED_MAX = 10
 
@@ -96,6 +97,7 @@ class Connection:
         self.subscription = Subscription(share.adapter, ())
         self.transport_closed = asyncio.Event()
         self._on_end = on_end
+        self._requests = Allowance(share.adapter.limits.requests_per_h_max, HOUR_S)
         self._pump: asyncio.TimerHandle | None = None
         self._ping: asyncio.TimerHandle | None = None
         self._asked_ns: int | None = None
@@ -150,16 +152,24 @@ class Connection:
             self._ask_next()
 
     def _ask_next(self) -> None:
-        """Send one request, and the next at the exchange's pace."""
+        """Send one request, and the next at the exchange's pace.
+
+        One whose allowance is used up calls for a successor: that one comes with its own.
+        """
         self._pump = None
-        if self.ended is not None:
+        if self.ended is not None or not self.subscription.waiting:
             return
-        text = self.subscription.next_request()
-        if text is None:
-            return
-        self._asked_ns = self.share.clock.mono_ns()
-        self.listener.send(text)
-        pause_s = 1.0 / self.share.adapter.limits.requests_per_s_max
+        now_ns = self.share.clock.mono_ns()
+        pause_s = self._requests.wait_s(now_ns)
+        self.life.spent = pause_s > 0
+        if not self.life.spent:
+            text = self.subscription.next_request()
+            if text is None:
+                return
+            self._requests.use(now_ns)
+            self._asked_ns = now_ns
+            self.listener.send(text)
+            pause_s = 1.0 / self.share.adapter.limits.requests_per_s_max
         self._pump = asyncio.get_running_loop().call_later(pause_s, self._ask_next)
 
     def _ping_later(self) -> None:

@@ -76,6 +76,7 @@ class Life:
         self.opened_ns = opened_ns
         self.must_quote = must_quote
         self.notice = False  # the exchange has said that it will cut this connection
+        self.spent = False  # it may ask no more for a long time, and has something to ask
 
     def verdict(self, now_ns: int, seen: Seen, slowdown: float) -> End | None:
         """Why it has to end now, or None. `slowdown`: by how much its siblings are slower now."""
@@ -94,4 +95,5 @@ class Life:
 
     def wants_successor(self, now_ns: int) -> bool:
         life_ns = self.rules.life_ns
-        return self.notice or (life_ns is not None and now_ns - self.opened_ns > life_ns)
+        old = life_ns is not None and now_ns - self.opened_ns > life_ns
+        return self.notice or self.spent or old

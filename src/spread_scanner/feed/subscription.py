@@ -75,6 +75,11 @@ class Subscription:
         return None
 
     @property
+    def waiting(self) -> bool:
+        """There is something to send."""
+        return bool(self._waiting)
+
+    @property
     def settled(self) -> bool:
         """Everything was sent and answered."""
         return not self._waiting and not self._asked

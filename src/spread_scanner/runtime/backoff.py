@@ -1,9 +1,10 @@
 """How long to wait before trying again, and how often one may try at all. No clock of its own.
 
-Used by whoever dials out. Both are pure: the caller passes the time in and does the waiting.
+Used by whoever dials out or asks. All are pure: the caller passes the time in and does the waiting.
 """
 
 import random
+from collections import deque
 from collections.abc import Callable
 
 from spread_scanner.clock import NS_PER_S
@@ -48,3 +49,23 @@ class Pacer:
         turn_ns = now_ns if self._next_ns is None else max(now_ns, self._next_ns)
         self._next_ns = turn_ns + self._every_ns
         return (turn_ns - now_ns) / NS_PER_S
+
+
+class Allowance:
+    """At most `count` uses in any `window_s` seconds, in bursts as they come; None: no limit."""
+
+    def __init__(self, count: int | None, window_s: float) -> None:
+        self._count = count
+        self._window_ns = int(NS_PER_S * window_s)
+        self._used_ns: deque[int] = deque(maxlen=count)
+
+    def wait_s(self, now_ns: int) -> float:
+        """How long until it may be used; 0: now."""
+        if self._count is None or len(self._used_ns) < self._count:
+            return 0.0
+        return max(0, self._used_ns[0] + self._window_ns - now_ns) / NS_PER_S
+
+    def use(self, now_ns: int) -> None:
+        """Only when nothing has to be waited for."""
+        if self._count is not None:
+            self._used_ns.append(now_ns)

@@ -4,6 +4,7 @@ A dialect gets the text that a client sent and says what to answer and which lis
 form) the connection carries from now on. No sockets and no clocks: the server passes the time in.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -37,6 +38,7 @@ class Rules:
 
 
 DAY_S = 86_400.0
+MS_PER_HOUR = 3_600_000
 RULES: dict[str, Rules] = {
     "binance-spot": Rules(
         messages_per_s_max=5, topics_max=1024, connects_max=300, server_ping_s=20.0, pong_s=60.0,
@@ -79,7 +81,7 @@ class Talk:
     carry: Callable[[Subscription], None]
     leave: Callable[[Subscription], None]
     topics: dict[str, Subscription | None] = field(default_factory=dict)
-    operations: int = 0
+    asked_ms: deque[int] = field(default_factory=deque)  # when, for a limit by the hour
     routed: bool = True  # False: a base that acknowledges this channel and never delivers it
 
 
@@ -271,8 +273,10 @@ class Okx:
         known = operation in ("subscribe", "unsubscribe") and isinstance(args, list)
         if not known or len(text.encode()) > self._bytes_max:
             return [self._error(talk, "60012", "Invalid request: too long or unknown", number)]
-        talk.operations += 1
-        if talk.operations > self._operations_max:
+        while talk.asked_ms and now_ms - talk.asked_ms[0] >= MS_PER_HOUR:
+            talk.asked_ms.popleft()
+        talk.asked_ms.append(now_ms)
+        if len(talk.asked_ms) > self._operations_max:
             return [self._error(talk, "60014", "Requests too frequent", number)]
         return [self._one(talk, operation, arg, number) for arg in args]
 

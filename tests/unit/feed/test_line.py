@@ -125,6 +125,8 @@ class Rig:
         self.ends: list[End] = []
         self.faults: list[BaseException] = []
         self.told_by_loop: list[Any] = []
+        self.limits: dict[str, Any] = {}  # those of the exchange that are to be others
+        self.line: Line | None = None
 
     def close(self) -> None:
         for one in (self.writer, self.rows, self.connections, self.row, self.health, self.store):
@@ -134,6 +136,7 @@ class Rig:
         adapter = adapter_of(
             SOURCE, SourceSettings(rest_url="http://x", ws_url=f"ws://127.0.0.1:{port}/stream")
         )
+        adapter.limits = adapter.limits._replace(**self.limits)
         instruments = {"BTCUSDT": ROW}
         clock = SystemClock()
         return Share(
@@ -170,15 +173,17 @@ class Rig:
         def lost(connection: Connection, why: End) -> None:
             self.ends.append(why)
 
-        line = Line(share, ["BTCUSDT"], lost)
+        self.line = line = Line(share, ["BTCUSDT"], lost)
         line.start()
         deadline = loop.time() + DEADLINE_S
-        while not done(self, server):
-            assert loop.time() < deadline, (self.ends, server.heard, self.faults)
-            line.check(share.clock.mono_ns(), 1.0)
-            await asyncio.sleep(0.005)
-        line.stop()
-        listening.close()
+        try:
+            while not done(self, server):
+                assert loop.time() < deadline, (self.ends, server.heard, self.faults)
+                line.check(share.clock.mono_ns(), 1.0)
+                await asyncio.sleep(0.005)
+        finally:
+            line.stop()
+            listening.close()
         await asyncio.sleep(0.05)
         gc.collect()  # a future's unread exception is told when it is collected
         loop.set_exception_handler(lambda *_: None)
@@ -305,3 +310,24 @@ def test_a_connection_that_is_away_shows_as_dialling(rig: Rig) -> None:
         return row.state is ConnectionState.DIALLING and row.last_end == End.LOST.value
 
     rig.run([sending(frame(struct.pack("!H", 1001), 0x88)), quote_and_listen], away)
+
+
+def test_a_connection_that_may_ask_no_more_is_replaced_by_one_that_may(rig: Rig) -> None:
+    """Three requests, and the exchange allows two an hour."""
+    rig.limits = {"requests_per_h_max": 2, "requests_per_s_max": 1_000.0}
+    asked = False
+
+    def swapped(rig: Rig, server: Server) -> bool:
+        nonlocal asked
+        if not asked and rig.update_id() == 1_000 and rig.line is not None:
+            rig.line.leave(["BTCUSDT"])
+            rig.line.join(["BTCUSDT"])
+            asked = True
+        return back(rig, server) and bool(rig.ends)
+
+    server = rig.run([quote_and_listen], swapped)
+
+    assert rig.ends[0] is End.SWAPPED
+    texts = [payload for opcode, payload in server.heard if opcode == 1]
+    assert [b"UNSUBSCRIBE" in text for text in texts] == [False, True, False]
+    assert server.connections == 2

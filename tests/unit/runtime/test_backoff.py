@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spread_scanner.runtime.backoff import Backoff, Pacer
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.runtime.backoff import Allowance, Backoff, Pacer
 
 
 def test_pauses_double_up_to_the_cap_and_start_again_after_a_reset() -> None:
@@ -43,3 +44,22 @@ def test_turns_are_evenly_spaced_and_unused_time_is_not_saved_up() -> None:
 @pytest.mark.parametrize("now_ns", [0, -5])
 def test_a_pacer_takes_any_start_of_time(now_ns: int) -> None:
     assert Pacer(1.0).reserve_s(now_ns) == 0.0
+
+
+def test_an_allowance_comes_back_as_its_uses_grow_old() -> None:
+    allowance = Allowance(2, 10.0)
+    for used_s in (100, 104):
+        assert allowance.wait_s(used_s * NS_PER_S) == 0.0
+        allowance.use(used_s * NS_PER_S)
+
+    assert allowance.wait_s(104 * NS_PER_S) == 6.0
+    assert allowance.wait_s(110 * NS_PER_S) == 0.0
+    allowance.use(110 * NS_PER_S)
+    assert allowance.wait_s(111 * NS_PER_S) == 3.0
+
+
+def test_no_allowance_means_no_limit() -> None:
+    allowance = Allowance(None, 10.0)
+    for _ in range(1_000):
+        assert allowance.wait_s(0) == 0.0
+        allowance.use(0)

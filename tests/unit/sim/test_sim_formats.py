@@ -188,6 +188,19 @@ def test_okx_answers_each_argument_on_its_own(universe: Universe) -> None:
     assert speak(universe, "okx-spot", "PING")[0]["code"] == "60012"
 
 
+def test_okx_takes_480_requests_in_any_hour(universe: Universe) -> None:
+    dialect, conversation = dialects(universe, set())["okx-spot"], talk()
+    text = '{"op":"subscribe","args":[{"channel":"bbo-tbt","instId":"BTC-USDT"}]}'
+
+    def ask(at_ms: int) -> str:
+        (answer,) = dialect.hear(conversation, text, at_ms)
+        return str(json.loads(answer)["event"])
+
+    assert {ask(1_000 * n) for n in range(480)} == {"subscribe"}
+    assert ask(3_599_999) == "error"
+    assert ask(3_601_000) == "subscribe"  # the first two are an hour old
+
+
 def test_mexc_spot_holds_thirty_topics_and_says_code_zero_whatever_happens(
     universe: Universe,
 ) -> None:
