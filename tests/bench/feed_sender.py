@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Market
+from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
-from spread_scanner.sim.wire import Tick, encoder, forms
+from spread_scanner.sim.wire import encoder, forms
 from spread_scanner.symbology.tables import InstrumentRow
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

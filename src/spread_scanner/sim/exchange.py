@@ -8,7 +8,7 @@ every quote that went to at least one connection, in the order and at the time o
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -17,22 +17,22 @@ from typing import Any
 import orjson
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
-from spread_scanner.schema.enums import DIRECTIONS, SOURCE_BY_LABEL, Exchange
+from spread_scanner.schema.enums import DIRECTIONS, SOURCE_BY_LABEL, SOURCES, Exchange
 from spread_scanner.schema.enums import Market as MarketKind
 from spread_scanner.sim.dialects import RULES, Subscription, dialects
 from spread_scanner.sim.faults import Faults
-from spread_scanner.sim.market import Event, Market
+from spread_scanner.sim.market import Market, Told
 from spread_scanner.sim.planting import Planter, Planting
 from spread_scanner.sim.recording import Playback
 from spread_scanner.sim.rest import Answer, Rest
 from spread_scanner.sim.server import SWEEP_S, Connection
+from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.truth import NAN, Leg, Truth
 from spread_scanner.sim.universe import Listing, Universe
-from spread_scanner.sim.wire import Tick, encoder, one_sided
+from spread_scanner.sim.wire import encoder, one_sided
 
 REMIND_S = 3.0  # Bybit repeats an unchanged quote
 LAG_S_MAX = 1.0  # further behind than this the schedule is moved, not caught up
-_new_tick = tuple.__new__  # Tick(...) costs twice as much, and this is the hot path
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,6 @@ class Exchange8:
         self.tick_number = 0
         self.messages = 0
         self.rate = options.rate
-        self._ms: dict[str, int] = {}
         self.tick_ns = int(options.tick_ms * NS_PER_MS)
         self.stopping = asyncio.Event()
         self.port = 0
@@ -111,6 +110,10 @@ class Exchange8:
         else:
             now_ns = self.clock.wall_ns()
         return now_ns // NS_PER_MS + self.faults.skew_ms(label)
+
+    def _clocks(self) -> list[int]:
+        """The clocks of all sources, by source_id."""
+        return [self.now_ms(source.label) for source in SOURCES]
 
     def elapsed_s(self) -> float:
         """Logical time since the start."""
@@ -178,20 +181,19 @@ class Exchange8:
 
     def welcome(self, connection: Connection) -> None:
         """First quotes right after the acknowledgement, where the exchange sends them."""
+        now_ms = self._clocks()
         for listing, form in self._fresh.pop(connection, []):
             if not listing.moves or listing.source.exchange == Exchange.BINANCE:
                 continue
             if listing.label == "mexc-spot":
                 continue
             leg = self.truth.legs[listing]
-            if self.faults.state(listing.label) is not None or form not in leg.forms:
+            if listing.label in self.faults.bent or form not in leg.forms:
                 continue
-            if listing.driven:
-                if listing in self.playback.last:
-                    self._hand_over(leg, self.playback.last[listing], connection)
-            else:
-                tick = self._tick_of(leg, self.market.repeat(listing), self.now_ms(listing.label))
-                self._hand_over(leg, tick, connection)
+            if not listing.driven:
+                self._hand_over(leg, self.market.repeat(listing, now_ms)[1], connection)
+            elif listing in self.playback.last:
+                self._hand_over(leg, self.playback.last[listing], connection)
         self._flush()
 
     def _unwatch(self, leg: Leg) -> None:
@@ -300,41 +302,18 @@ class Exchange8:
 
     # --- the market's loop
 
-    def _tick_of(self, leg: Leg, event: Event, now_ms: int) -> Tick:
-        listing, update_id, bid_ticks, bid_lots, ask_ticks, ask_lots, seq = event
-        spelled = leg.spelled  # most events change one number of four
-        if bid_ticks != spelled[0]:
-            spelled[0] = bid_ticks
-            spelled[1] = leg.px_format % (bid_ticks / listing.px_pow)
-        if bid_lots != spelled[2]:
-            spelled[2] = bid_lots
-            spelled[3] = leg.sz_format % (bid_lots / listing.sz_pow)
-        if ask_ticks != spelled[4]:
-            spelled[4] = ask_ticks
-            spelled[5] = leg.px_format % (ask_ticks / listing.px_pow)
-        if ask_lots != spelled[6]:
-            spelled[6] = ask_lots
-            spelled[7] = leg.sz_format % (ask_lots / listing.sz_pow)
-        _, bid_px, _, bid_sz, _, ask_px, _, ask_sz = spelled
-        return _new_tick(Tick, (update_id, bid_px, bid_sz, ask_px, ask_sz, now_ms, seq))
-
-    def emit(self, events: list[Event]) -> None:
+    def emit(self, told: Iterable[Told]) -> None:
         """Hand quotes to whoever listens; faults may lose, hold or bend them on the way."""
-        legs, number = self.truth.legs, self.tick_number
-        ms = self._ms
-        broken_by_label = {label: self.faults.state(label) for label in RULES}
-        for event in events:
-            listing = event.listing
+        legs, number, bent = self.truth.legs, self.tick_number, self.faults.bent
+        for listing, tick in told:
             listing.tick_last = number
             leg = legs[listing]
-            if leg.forms:
-                label = listing.label
-                tick = self._tick_of(leg, event, ms[label])
-                broken = broken_by_label[label]
-                if broken is None:
-                    self.deliver(leg, tick)
-                else:
-                    broken.route(leg, tick)
+            if not leg.forms:
+                continue
+            if bent and listing.label in bent:
+                bent[listing.label].route(leg, tick)
+            else:
+                self.deliver(leg, tick)
 
     def deliver(self, leg: Leg, tick: Tick) -> None:
         """Write a quote to all who listen; the truth hears of it if anybody did."""
@@ -395,29 +374,28 @@ class Exchange8:
         """One logical tick: faults due, planted legs, the walk, reminders, then the writes."""
         number = self.tick_number
         options = self.options
-        self._ms = {label: self.now_ms(label) for label in RULES}
         elapsed = self.elapsed_s()
         self.faults.advance(elapsed)
-        self.emit(self.planter.advance(elapsed))
+        now_ms = self._clocks()
+        self.emit(self.planter.advance(elapsed, now_ms))
         tick_s = self.tick_ns / NS_PER_S
         due = int((number + 1) * self.rate * tick_s) - int(number * self.rate * tick_s)
         if due:
-            self.emit(self.market.step(due))
+            self.emit(self.market.step(due, now_ms))
         if self.playback.left:
             if options.play == "auto" and self._all_driven_heard():
                 self.playback.begin(elapsed)
-            for listing, tick in self.playback.due(elapsed, self._ms):
-                self.emit_tick(listing, tick)
+            self.emit(self.playback.due(elapsed, now_ms))
         if number % max(1, int(0.5 / tick_s)) == 0:
-            self._remind(number, REMIND_S / tick_s)
+            self._remind(number, REMIND_S / tick_s, now_ms)
         self.tick_number += 1
         self._flush()
 
     def refresh(self) -> None:
         """Every listing is quoted anew: after this, who listens has the last word on all."""
-        self._ms = {label: self.now_ms(label) for label in RULES}
+        now_ms = self._clocks()
         moving = [row for row in self.universe.listings if row.moves and not row.driven]
-        self.emit([self.market.force(listing) for listing in moving])
+        self.emit([self.market.force(listing, now_ms) for listing in moving])
 
     def quote(self, action: Mapping[str, Any]) -> None:
         """One quote by hand; an empty price and size mean that the side is empty."""
@@ -427,46 +405,28 @@ class Exchange8:
                 listing.update_id += 1
                 bid_px, bid_sz, ask_px, ask_sz = (str(action[name]) for name in names)
                 now_ms = self.now_ms(listing.label)
-                self.emit_tick(
-                    listing,
-                    Tick(
-                        listing.update_id, bid_px, bid_sz, ask_px, ask_sz, now_ms, listing.update_id
-                    ),
-                )
+                number = listing.update_id
+                self.emit([(listing, Tick(number, bid_px, bid_sz, ask_px, ask_sz, now_ms, number))])
                 return
         raise ValueError(f"{action['source']} does not list {action['symbol']}")
 
     def _all_driven_heard(self) -> bool:
         return all(self.truth.legs[listing].forms for listing in self.playback.driven)
 
-    def emit_tick(self, listing: Listing, tick: Tick) -> None:
-        """A recorded quote, on the way that all quotes go."""
-        listing.tick_last = self.tick_number
-        leg = self.truth.legs[listing]
-        if not leg.forms:
-            return
-        broken = self.faults.state(listing.label)
-        if broken is None:
-            self.deliver(leg, tick)
-        else:
-            broken.route(leg, tick)
-
-    def _remind(self, number: int, ticks: float) -> None:
+    def _remind(self, number: int, ticks: float, now_ms: list[int]) -> None:
         late = [
             listing
             for listing in self._bybit
             if number - listing.tick_last >= ticks and listing.moves
         ]
-        repeats = []
         for listing in late:
             known = self.truth.legs[listing].tick
-            if listing.driven:
-                listing.tick_last = number
-                if known is not None:
-                    self.emit_tick(listing, known)
+            if not listing.driven:
+                self.emit([self.market.repeat(listing, now_ms)])
+            elif known is not None:
+                self.emit([(listing, known)])
             else:
-                repeats.append(self.market.repeat(listing))
-        self.emit(repeats)
+                listing.tick_last = number
 
     # --- life
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from spread_scanner.sim.dialects import RULES
 from spread_scanner.sim.rest import Answer, too_many
+from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.truth import Leg
-from spread_scanner.sim.wire import Tick, binary_frame, text_frame
+from spread_scanner.sim.wire import binary_frame, text_frame
 
 if TYPE_CHECKING:
     from spread_scanner.sim.exchange import Exchange8
@@ -114,7 +115,7 @@ class Faults:
     def __init__(self, exchange: "Exchange8") -> None:
         self._exchange = exchange
         self._script = sorted(exchange.options.script, key=lambda action: float(action["at_s"]))
-        self._bent: dict[str, Bent] = {}
+        self.bent: dict[str, Bent] = {}  # the message faults in force, by source: usually none
         self._windows: list[Window] = []
         self._skew: dict[str, int] = {}
         self._acts: dict[str, Callable[[Window], None]] = {
@@ -138,10 +139,6 @@ class Faults:
             check(action)
 
     # --- what the exchange asks
-
-    def state(self, label: str) -> Bent | None:
-        """The message faults of a source, or None: the usual, fast case."""
-        return self._bent.get(label)
 
     def skew_ms(self, label: str) -> int:
         return self._skew.get(label, 0)
@@ -193,10 +190,10 @@ class Faults:
         for window in list(self._windows):
             if window.end_s is not None and window.end_s <= elapsed_s:
                 self._end(window)
-        for label, bent in list(self._bent.items()):
+        for label, bent in list(self.bent.items()):
             bent.advance(elapsed_s)
             if bent.idle:
-                del self._bent[label]
+                del self.bent[label]
 
     def close(self) -> None:
         """The end of the run: what is still in force is written with end null."""
@@ -234,9 +231,9 @@ class Faults:
         self._exchange.counts[f"fault_{window.what}"] += 1
         if window.what in MESSAGE_FAULTS:
             window.action.setdefault("left", int(window.action.get("count", 10)))
-            bent = self._bent.get(window.label)
+            bent = self.bent.get(window.label)
             if bent is None:
-                bent = self._bent[window.label] = Bent(self._exchange.deliver)
+                bent = self.bent[window.label] = Bent(self._exchange.deliver)
                 bent.now_s = self._exchange.elapsed_s()
             bent.windows.append(window)
         act = self._acts.get(window.what)
@@ -253,7 +250,7 @@ class Faults:
         self._windows.remove(window)
         stamp = self._exchange.stamp()
         self._exchange.fault_row(window.what, window.label, window.row, stamp, **_shown(window))
-        bent = self._bent.get(window.label)
+        bent = self.bent.get(window.label)
         if bent is not None and window in bent.windows:
             bent.windows.remove(window)
             bent.release()

@@ -26,8 +26,9 @@ from spread_scanner.clock import NS_PER_MS, NS_PER_S, SystemClock
 from spread_scanner.sim.dialects import Dialect, Subscription, Talk, dialects
 from spread_scanner.sim.market import Market
 from spread_scanner.sim.rest import px, sz
+from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
-from spread_scanner.sim.wire import Tick, encoder, varint
+from spread_scanner.sim.wire import encoder, varint
 
 CYCLE_DIGITS = 7
 INDEX_DIGITS = 5

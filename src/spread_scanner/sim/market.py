@@ -6,10 +6,12 @@ seed and the number of the event, in blocks, so the same seed and the same calls
 events whatever the subscribers do. The simulator's loop is the only caller.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
+from spread_scanner.sim._walk import walk
+from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
 
 BLOCK = 8_192
@@ -17,8 +19,7 @@ COMMON_BPS = 0.15  # step of a coin's price per price event of any of its listin
 BASIS_BPS = 0.35  # step of a listing's own distance
 BASIS_KEEP = 0.9  # how much of it remains at the next event
 BASIS_BPS_MAX = 3.0
-KINDS = (0.5, 0.25, 0.25)  # most updates of a real top of book change one size and no price
-PRICE, BID_SIZE, ASK_SIZE = range(3)
+KINDS = (0.5, 0.25, 0.25)  # a price, the bid's size, the ask's: real updates are mostly sizes
 SOURCE_PACE = {  # relative update rates
     "binance-spot": 1.2,
     "binance-futures": 1.5,
@@ -31,19 +32,20 @@ SOURCE_PACE = {  # relative update rates
 }
 
 
-class Event(NamedTuple):
-    """One new quote of one listing, in ticks and lots."""
+DRAW = np.dtype(  # what moves one listing once; _walk.pyx's Draw
+    [
+        ("common", "<f8"),
+        ("own", "<f8"),
+        ("size_bid", "<f8"),
+        ("size_ask", "<f8"),
+        ("number", "<i8"),  # which of those that move
+        ("width", "<i8"),
+        ("step", "<i8"),  # of the update id
+        ("kind", "<i8"),
+    ]
+)
 
-    listing: Listing
-    update_id: int
-    bid_ticks: int
-    bid_lots: int
-    ask_ticks: int
-    ask_lots: int
-    seq: int
-
-
-_new = tuple.__new__  # Event(...) costs three times as much, and this is the hot path
+Told = tuple[Listing, Tick]
 
 
 class Market:
@@ -58,13 +60,13 @@ class Market:
         ]
         self._cdf = np.zeros(0)
         self._weigh()
-        self._block: list[tuple[int, float, float, float, float, int, int, int]] = []
+        self._draws = np.empty(0, DRAW)
         self._block_number = 0
         self._position = 0
         rng = np.random.default_rng([universe.seed, 2])
         for listing in universe.listings:
             listing.update_id = int(rng.integers(10**9, 10**10))
-            self._requote(listing, float(rng.random()), 1)
+            listing.requote(float(rng.random()), 1)
 
     def _weigh(self) -> None:
         weights = np.array(
@@ -77,100 +79,44 @@ class Market:
         if listing in self._moving:
             self._moving.remove(listing)
             self._weigh()
-            self._block = []
+            self._draws = np.empty(0, DRAW)
             self._position = 0
 
     def _draw(self) -> None:
         rng = np.random.default_rng([self._seed, 3, self._block_number])
         self._block_number += 1
         chosen = np.searchsorted(self._cdf, rng.random(BLOCK), side="right")
-        common = rng.standard_normal(BLOCK) * (COMMON_BPS * 1e-4)
-        own = rng.standard_normal(BLOCK) * (BASIS_BPS * 1e-4)
-        size_a, size_b = rng.random(BLOCK), rng.random(BLOCK)
-        self._block = list(
-            zip(
-                np.minimum(chosen, len(self._moving) - 1).tolist(),
-                common.tolist(),
-                own.tolist(),
-                (0.05 + 3.0 * size_a * size_a).tolist(),
-                (0.05 + 3.0 * size_b * size_b).tolist(),
-                rng.geometric(0.5, BLOCK).tolist(),
-                rng.integers(1, 17, BLOCK).tolist(),
-                rng.choice(3, BLOCK, p=KINDS).tolist(),
-                strict=True,
-            )
-        )
+        draws = self._draws = np.empty(BLOCK, DRAW)
+        draws["common"] = rng.standard_normal(BLOCK) * (COMMON_BPS * 1e-4)
+        draws["own"] = rng.standard_normal(BLOCK) * (BASIS_BPS * 1e-4)
+        for size in ("size_bid", "size_ask"):
+            draws[size] = 0.05 + 3.0 * rng.random(BLOCK) ** 2
+        draws["number"] = np.minimum(chosen, len(self._moving) - 1)
+        draws["width"] = rng.geometric(0.5, BLOCK)
+        draws["step"] = rng.integers(1, 17, BLOCK)
+        draws["kind"] = rng.choice(3, BLOCK, p=KINDS)
         self._position = 0
 
-    def step(self, count: int) -> list[Event]:
-        """The next `count` events, in order."""
-        events: list[Event] = []
-        moving = self._moving
-        append = events.append
-        made = self.events_made
-        limit = BASIS_BPS_MAX * 1e-4
-        while count > 0 and moving:
-            if self._position >= len(self._block):
+    def step(self, count: int, now_ms: Sequence[int]) -> list[Told]:
+        """The next `count` quotes, in order; `now_ms` is each source's clock, by source_id."""
+        told: list[Told] = []
+        while len(told) < count and self._moving:
+            if self._position >= len(self._draws):
                 self._draw()
-            part = self._block[self._position : self._position + count]
-            self._position += len(part)
-            count -= len(part)
-            for number, common, own, size_a, size_b, width, step, kind in part:
-                row = moving[number]
-                update_id = row.update_id + step
-                row.update_id = update_id
-                made += 1
-                if kind == BID_SIZE:
-                    row.bid_lots = int(row.lots_typical * size_a) + 1
-                elif kind == ASK_SIZE:
-                    row.ask_lots = int(row.lots_typical * size_b) + 1
-                else:
-                    coin = row.coin
-                    coin.price *= 1.0 + common
-                    basis = row.basis * BASIS_KEEP + own
-                    if not -limit < basis < limit:
-                        basis = limit if basis > 0 else -limit
-                    row.basis = basis
-                    middle = coin.price * row.scale * (1.0 + basis + row.offset)
-                    row.bid_ticks = bid = int(middle - 0.5 * width) or 1
-                    row.ask_ticks = bid + width
-                    row.bid_lots = int(row.lots_typical * size_a) + 1
-                    row.ask_lots = int(row.lots_typical * size_b) + 1
-                append(
-                    _new(
-                        Event,
-                        (
-                            row, update_id, row.bid_ticks, row.bid_lots, row.ask_ticks,
-                            row.ask_lots, made,
-                        ),
-                    )
-                )  # fmt: skip
-        self.events_made = made
-        return events
+            draws = self._draws[self._position : self._position + count - len(told)]
+            self._position += len(draws)
+            told += walk(
+                self._moving, draws, now_ms, self.events_made, BASIS_KEEP, BASIS_BPS_MAX * 1e-4
+            )
+            self.events_made += len(draws)
+        return told
 
-    def _requote(self, listing: Listing, share: float, width: int) -> None:
-        """Quote around the price as it stands now, outside the walk."""
-        middle = listing.coin.price * listing.scale * (1.0 + listing.basis + listing.offset)
-        bid = int(middle - 0.5 * width) or 1
-        listing.bid_ticks = bid
-        listing.ask_ticks = bid + width
-        listing.bid_lots = listing.ask_lots = int(listing.lots_typical * share) + 1
-        listing.update_id += 1
-
-    def force(self, listing: Listing) -> Event:
-        """An event outside the walk: a planted leg moves, or goes back."""
-        self._requote(listing, 1.5, 1)
+    def force(self, listing: Listing, now_ms: Sequence[int]) -> Told:
+        """A quote outside the walk: a planted leg moves, or goes back."""
+        listing.requote(1.5, 1)
         self.events_made += 1
-        return self.repeat(listing)
+        return self.repeat(listing, now_ms)
 
-    def repeat(self, listing: Listing) -> Event:
+    def repeat(self, listing: Listing, now_ms: Sequence[int]) -> Told:
         """The same quote once more, same update id; counts nothing, for who listens decides it."""
-        return Event(
-            listing,
-            listing.update_id,
-            listing.bid_ticks,
-            listing.bid_lots,
-            listing.ask_ticks,
-            listing.ask_lots,
-            self.events_made,
-        )
+        return listing, listing.tick(now_ms[listing.source_id], self.events_made)

@@ -4,12 +4,13 @@ By script (`plant` below) or at random from the seed. The truth does not take th
 it looks at what was sent.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from spread_scanner.schema.spread import gross_bps
-from spread_scanner.sim.market import Event, Market
+from spread_scanner.sim.market import Market, Told
 from spread_scanner.sim.truth import Pair, Truth
 from spread_scanner.sim.universe import Listing
 
@@ -52,20 +53,21 @@ class Planter:
                 return
         raise ValueError(f"no such pair to plant: {direction}:{symbol}")
 
-    def advance(self, elapsed_s: float) -> list[Event]:
-        """The forced quotes of this tick."""
-        events = []
+    def advance(self, elapsed_s: float, now_ms: Sequence[int]) -> list[Told]:
+        """The forced quotes of this tick; `now_ms` as for `Market.step`."""
+        told: list[Told] = []
         for end in [end for end in self._ends if end[0] <= elapsed_s]:
             self._ends.remove(end)
             end[1].offset = 0.0
-            events.append(self._market.force(end[1]))
+            told.append(self._market.force(end[1], now_ms))
         if self._planting.every_s > 0 and elapsed_s >= self._next_s and self._pairs:
             self._next_s = elapsed_s + self._planting.every_s * self._rng.uniform(0.5, 1.5)
             self._asked.append(self._draw())
         for pair, over_bps, hold_s, by_spot in self._asked:
-            events += self._begin(pair, over_bps, elapsed_s + hold_s, by_spot)
+            if (leg := self._begin(pair, over_bps, elapsed_s + hold_s, by_spot)) is not None:
+                told.append(self._market.force(leg, now_ms))
         self._asked.clear()
-        return events
+        return told
 
     def _draw(self) -> tuple[Pair, float, float, bool]:
         rng, planting = self._rng, self._planting
@@ -74,11 +76,11 @@ class Planter:
         hold = float(rng.uniform(planting.hold_s_min, planting.hold_s_max))
         return pair, over, hold, bool(rng.integers(2))
 
-    def _begin(self, pair: Pair, over_bps: float, end_s: float, by_spot: bool) -> list[Event]:
+    def _begin(self, pair: Pair, over_bps: float, end_s: float, by_spot: bool) -> Listing | None:
         spot, futures = pair.spot.listing, pair.futures.listing
         leg = spot if by_spot else futures
         if spot.offset or futures.offset:
-            return []
+            return None
         now = gross_bps(
             spot.ask_ticks / spot.px_pow / spot.px_mul,
             futures.bid_ticks / futures.px_pow / futures.px_mul,
@@ -87,4 +89,4 @@ class Planter:
         leg.offset = -wanted * 1e-4 if by_spot else wanted * 1e-4
         self._ends.append((end_s, leg))
         self.planted += 1
-        return [self._market.force(leg)]
+        return leg

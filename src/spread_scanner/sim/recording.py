@@ -7,7 +7,7 @@ divided by the contract size where the source counts contracts.
 
 import contextlib
 import gzip
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +16,8 @@ import orjson
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
-from spread_scanner.sim.wire import Tick
 
 
 class Recorded(NamedTuple):
@@ -64,7 +64,7 @@ class Playback:
         if self._began_s is None:
             self._began_s = elapsed_s
 
-    def due(self, elapsed_s: float, now_ms: Mapping[str, int]) -> Iterator[tuple[Listing, Tick]]:
+    def due(self, elapsed_s: float, now_ms: Sequence[int]) -> Iterator[tuple[Listing, Tick]]:
         """Lines whose time has come, in the order of the recording."""
         if self._began_s is None:
             return
@@ -80,7 +80,7 @@ class Playback:
                 row.bid_sz,
                 row.ask_px,
                 row.ask_sz,
-                now_ms[listing.label],
+                now_ms[listing.source_id],
                 self._position,
             )
             listing.bid_ticks = round(float(row.bid_px) * listing.px_pow)

@@ -13,8 +13,9 @@ import orjson
 
 from spread_scanner.schema.enums import Direction, Market
 from spread_scanner.schema.spread import BPS, gross_bps
+from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
-from spread_scanner.sim.wire import Encoder, Tick
+from spread_scanner.sim.wire import Encoder
 
 if TYPE_CHECKING:
     from spread_scanner.sim.server import Connection
@@ -35,9 +36,6 @@ class Leg:
         "heard",
         "listing",
         "pairs",
-        "px_format",
-        "spelled",
-        "sz_format",
         "tick",
     )
 
@@ -49,13 +47,9 @@ class Leg:
         self.heard = False  # whether those who listen now have been told
         self.buys = listing.source.market == Market.SPOT
         self.count = 0
-        self.spelled: list[Any] = [-1, ""] * 4  # number and text of bid, size, ask, size
         self.pairs: list[Pair] = []
         # Who listens, by form of the channel: the encoder and the connections.
         self.forms: dict[str, tuple[Encoder, list[Connection]]] = {}
-        spot8 = listing.label == "binance-spot"
-        self.px_format = f"%.{max(8, listing.px_decimals) if spot8 else listing.px_decimals}f"
-        self.sz_format = f"%.{8 if spot8 else listing.sz_decimals}f"
 
 
 class Pair:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Direction, Exchange, Market, Source
+from spread_scanner.sim._walk import Coin, Quoted
 
 NAMES_SEED = 7  # Synthetic names and prices are the same in every run; a seed moves the markets.
 LISTED_SHARE = 0.85
@@ -113,28 +114,17 @@ CLASHES: Mapping[tuple[str, str], float] = {
 }
 
 
-class Coin:
-    """One asset: the price all its listings share."""
-
-    __slots__ = ("listings", "name", "number", "price", "price_start", "weight")
-
-    def __init__(self, number: int, name: str, price: float, weight: float) -> None:
-        self.number = number
-        self.name = name
-        self.price_start = self.price = price
-        self.weight = weight
-        self.listings: list[Listing] = []
-
-
-class Listing:
+class Listing(Quoted):
     """One row of one source: its spelling, its units, and what the market says about it now.
 
     Prices are whole ticks and sizes whole lots; `px_pow` and `sz_pow` are the powers of ten that
-    make decimals of them, `px_mul` and `sz_mul` bring those to one base unit.
+    make decimals of them, `px_mul` and `sz_mul` bring those to one base unit. What moves stands in
+    `Quoted`; `offset` is a planted leg's: the relative move of its prices.
     """
 
     def __init__(self, source: Source, coin: Coin, base: str, quote: str, multiplier: int) -> None:
         self.source = source
+        self.source_id = source.source_id
         self.label = source.label
         self.coin = coin
         self.base = base
@@ -159,12 +149,7 @@ class Listing:
         self.lots_typical = max(
             2000.0 / (unit * self.contract_size) * self.sz_pow, 1.0
         )  # about 2,000 of quote
-        self.basis = 0.0
-        self.offset = 0.0  # planted: relative move of this leg's prices
-        self.bid_ticks = self.ask_ticks = 0
-        self.bid_lots = self.ask_lots = 0
-        self.update_id = 0
-        self.tick_last = 0  # logical tick of the last event
+        self.padded = 8 if source.label == "binance-spot" else 0
 
     @property
     def tick_size(self) -> str:

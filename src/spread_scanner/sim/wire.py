@@ -8,27 +8,15 @@ does not change is prepared here.
 import struct
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
 
 import orjson
 
 from spread_scanner.schema.enums import Exchange, Market
+from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing
 
 TEXT, BINARY = 0x81, 0x82
 HEADS_READY = 2048
-
-
-class Tick(NamedTuple):
-    """One quote in the exchange's units, prices and sizes as they are spelled on the wire."""
-
-    update_id: int
-    bid_px: str
-    bid_sz: str
-    ask_px: str
-    ask_sz: str
-    ts_ms: int
-    seq: int
 
 
 Encoder = Callable[[Tick], bytes]  # gives a whole websocket frame

@@ -27,8 +27,9 @@ from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import Health, PriceStore, segment
 from spread_scanner.shm._core import Quote, Row
 from spread_scanner.shm.connections import Connections
+from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Universe
-from spread_scanner.sim.wire import Tick, encoder, forms
+from spread_scanner.sim.wire import encoder, forms
 from spread_scanner.symbology.tables import InstrumentRow
 
 SETTINGS = SourceSettings(rest_url="https://rest.test", ws_url="wss://ws.test")

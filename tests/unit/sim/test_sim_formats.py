@@ -12,8 +12,9 @@ import pytest
 from spread_scanner.sim.dialects import HangUp, Talk, dialects
 from spread_scanner.sim.market import Market
 from spread_scanner.sim.rest import Answer, Rest
+from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
-from spread_scanner.sim.wire import Tick, encoder, forms, head, one_sided, varint
+from spread_scanner.sim.wire import encoder, forms, head, one_sided, varint
 
 ROOT = Path(__file__).parents[3]
 PAYLOADS = ROOT / "tests" / "payloads"

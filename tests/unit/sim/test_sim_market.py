@@ -13,10 +13,12 @@ from spread_scanner.sim.dialects import Subscription
 from spread_scanner.sim.exchange import Exchange8, Options
 from spread_scanner.sim.planting import Planting
 from spread_scanner.sim.server import Connection
+from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import CLASH_FACTOR, Universe
-from spread_scanner.sim.wire import Tick, forms
+from spread_scanner.sim.wire import forms
 
 EPOCH_NS = 1_700_000_000 * 10**9
+CLOCKS_MS = [EPOCH_NS // 10**6] * 8
 
 
 class Listener:
@@ -81,7 +83,7 @@ def test_two_coins_of_one_ticker_never_make_a_pair() -> None:
 
 def test_prices_per_base_unit_agree_across_sources() -> None:
     exchange = Exchange8(Options(seed=8, symbols=80))
-    exchange.market.step(5_000)
+    exchange.market.step(5_000, CLOCKS_MS)
 
     for _, spot, futures in exchange.universe.pairs():
         mids = [
@@ -137,10 +139,10 @@ def test_noise_alone_opens_no_interval() -> None:
 def test_update_ids_of_a_listing_only_rise() -> None:
     exchange = Exchange8(Options(seed=6, symbols=10))
     seen: dict[str, int] = {}
-    for event in exchange.market.step(3_000):
-        key = event.listing.label + event.listing.exchange_symbol
-        assert event.update_id > seen.get(key, 0)
-        seen[key] = event.update_id
+    for listing, tick in exchange.market.step(3_000, CLOCKS_MS):
+        key = listing.label + listing.exchange_symbol
+        assert tick.update_id > seen.get(key, 0)
+        seen[key] = tick.update_id
 
 
 def retold(exchange: Exchange8) -> list[tuple[str, Tick]]:
@@ -230,9 +232,9 @@ def test_an_interval_ends_when_nobody_listens_and_needs_a_new_quote_to_stand_aga
     exchange.unsubscribed(connection, subscription)
     assert pair.row is None
     exchange.subscribed(connection, subscription)
-    exchange.emit([exchange.market.repeat(pair.futures.listing)])
+    exchange.emit([exchange.market.repeat(pair.futures.listing, CLOCKS_MS)])
     assert pair.row is None
-    exchange.emit([exchange.market.repeat(pair.spot.listing)])  # the same prices as before
+    exchange.emit([exchange.market.repeat(pair.spot.listing, CLOCKS_MS)])  # as before
     assert pair.row is not None
 
 

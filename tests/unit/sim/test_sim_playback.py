@@ -37,7 +37,7 @@ def test_two_recordings_are_merged_by_receive_time_and_sizes_become_contracts(
     universe = Universe(seed=1, symbols=5)
     specs = (f"binance-spot={spot}", f"okx-futures={futures}:BTC-USDT")
     playback = Playback(universe, specs, speed=10.0)
-    now_ms = dict.fromkeys(("binance-spot", "okx-futures"), 5)
+    now_ms = [5] * 8
 
     assert playback.left == 3
     assert list(playback.due(100.0, now_ms)) == []  # it has not begun
@@ -67,7 +67,7 @@ def test_a_recorded_day_keeps_every_price_and_id() -> None:
     universe = Universe(seed=1, symbols=5)
     playback = Playback(universe, (f"bybit-spot={DATA / name}",), speed=1.0)
     playback.begin(0.0)
-    played = list(playback.due(1e9, {"bybit-spot": 0}))
+    played = list(playback.due(1e9, [0] * 8))
     text = gzip.decompress((DATA / name).read_bytes()).decode()
     pattern = r'@bookTicker","data":\{"u":(\d+),"s":"BTCUSDT","b":"([\d.]+)","B":"([\d.]+)"'
 

@@ -1,0 +1,174 @@
+"""The step that every made-up quote takes: native, because in Python it was half the simulator.
+
+A `Coin` has the price that its listings share, a `Quoted` is what the market says about one listing
+now: whole ticks and lots, and the texts that spell them. `walk` moves them by draws that market.py
+made from the seed. The simulator's loop is the only caller; nothing here is shared or locked.
+"""
+
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
+
+from spread_scanner.sim.tick import Tick
+
+cdef extern from "Python.h":
+    object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
+    void* PyUnicode_DATA(object text)
+
+cdef enum:
+    PRICE = 0  # the others, market.py's KINDS, change one size: most updates of a real book do
+    BID_SIZE = 1
+    ASK_SIZE = 2
+    DIGITS_MAX = 20
+    TEXT_MAX = 64
+
+cdef packed struct Draw:  # market.py's DRAW
+    double common
+    double own
+    double size_bid
+    double size_ask
+    int64_t number
+    int64_t width
+    int64_t step
+    int64_t kind
+
+_tick = tuple.__new__  # Tick(...) costs three times as much
+
+
+cdef class Coin:
+    """One asset: the price all its listings share."""
+
+    cdef public object name
+    cdef public int number
+    cdef public double price
+    cdef public double price_start
+    cdef public double weight
+    cdef public list listings
+
+    def __init__(self, number, name, price, weight):
+        self.number = number
+        self.name = name
+        self.price_start = self.price = price
+        self.weight = weight
+        self.listings = []
+
+
+cdef class Quoted:
+    """The best bid and offer of one listing, as it stands now."""
+
+    cdef public Coin coin
+    cdef public int source_id
+    cdef public int px_decimals
+    cdef public int sz_decimals
+    cdef public int padded  # decimals that a text has at least
+    cdef public double scale
+    cdef public double lots_typical
+    cdef public double basis
+    cdef public double offset
+    cdef public int64_t update_id
+    cdef public int64_t bid_ticks
+    cdef public int64_t ask_ticks
+    cdef public int64_t bid_lots
+    cdef public int64_t ask_lots
+    cdef public int64_t tick_last
+    # The last texts, and what they spell: most events change one number of four.
+    cdef str bid_px, bid_sz, ask_px, ask_sz
+    cdef int64_t bid_px_of, bid_sz_of, ask_px_of, ask_sz_of
+
+    def __cinit__(self):
+        self.bid_px_of = self.bid_sz_of = self.ask_px_of = self.ask_sz_of = -1
+
+    cdef object told(self, object now_ms, int64_t seq):
+        if self.bid_px_of != self.bid_ticks:
+            self.bid_px_of = self.bid_ticks
+            self.bid_px = spelled(self.bid_ticks, self.px_decimals, self.padded)
+        if self.ask_px_of != self.ask_ticks:
+            self.ask_px_of = self.ask_ticks
+            self.ask_px = spelled(self.ask_ticks, self.px_decimals, self.padded)
+        if self.bid_sz_of != self.bid_lots:
+            self.bid_sz_of = self.bid_lots
+            self.bid_sz = spelled(self.bid_lots, self.sz_decimals, self.padded)
+        if self.ask_sz_of != self.ask_lots:
+            self.ask_sz_of = self.ask_lots
+            self.ask_sz = spelled(self.ask_lots, self.sz_decimals, self.padded)
+        return _tick(
+            Tick,
+            (self.update_id, self.bid_px, self.bid_sz, self.ask_px, self.ask_sz, now_ms, seq),
+        )
+
+    def tick(self, now_ms, seq):
+        """The quote as it stands, at this time of the exchange's clock."""
+        return self.told(now_ms, seq)
+
+    cdef void size_up(self, double bid, double ask, int64_t kind):
+        if kind != ASK_SIZE:
+            self.bid_lots = <int64_t>(self.lots_typical * bid) + 1
+        if kind != BID_SIZE:
+            self.ask_lots = <int64_t>(self.lots_typical * ask) + 1
+
+    cdef void price_up(self, int64_t width):
+        cdef double middle = self.coin.price * self.scale * (1.0 + self.basis + self.offset)
+        self.bid_ticks = <int64_t>(middle - 0.5 * width) or 1
+        self.ask_ticks = self.bid_ticks + width
+
+    def requote(self, double share, int64_t width):
+        """Quote around the price as it stands now, outside the walk."""
+        self.price_up(width)
+        self.size_up(share, share, PRICE)
+        self.update_id += 1
+
+
+def walk(list moving, const Draw[::1] draws, list now_ms, int64_t made, double keep, double limit):
+    """Move by one event per draw: [(listing, Tick), ...], in order.
+
+    `now_ms`: each source's clock, by source_id. `made`: events before these. `keep`: how much of a
+    listing's distance to its coin remains; `limit`: how large it may become.
+    """
+    cdef Draw draw
+    cdef Quoted row
+    cdef Py_ssize_t position
+    cdef list quotes = []
+    for position in range(draws.shape[0]):
+        draw = draws[position]
+        row = <Quoted?>moving[draw.number]
+        row.update_id += draw.step
+        made += 1
+        if draw.kind == PRICE:
+            row.coin.price *= 1.0 + draw.common
+            row.basis = row.basis * keep + draw.own
+            if not -limit < row.basis < limit:
+                row.basis = limit if row.basis > 0 else -limit
+            row.price_up(draw.width)
+        row.size_up(draw.size_bid, draw.size_ask, draw.kind)
+        quotes.append((row, row.told(now_ms[row.source_id], made)))
+    return quotes
+
+
+cdef str spelled(int64_t value, int decimals, int padded):
+    """A whole number of 10^-decimals as a decimal text, with zeros up to `padded` decimals."""
+    cdef char text[TEXT_MAX]
+    cdef char digits[DIGITS_MAX]
+    cdef int count = 0, size = 0, whole
+    cdef int zeros = padded - decimals if padded > decimals else 0
+    if value < 0 or decimals >= DIGITS_MAX or zeros > DIGITS_MAX:
+        raise ValueError(f"a price or size of {value} with {decimals} decimals")
+    while value > 0:
+        digits[count] = 48 + value % 10
+        value //= 10
+        count += 1
+    while count <= decimals:  # at least one digit before the point
+        digits[count] = 48
+        count += 1
+    for whole in range(count - 1, decimals - 1, -1):
+        text[size] = digits[whole]
+        size += 1
+    if decimals + zeros > 0:
+        text[size] = 46
+        size += 1
+    for whole in range(decimals - 1, -1, -1):
+        text[size] = digits[whole]
+        size += 1
+    memset(&text[size], 48, zeros)
+    size += zeros
+    made = PyUnicode_New(size, 127)
+    memcpy(PyUnicode_DATA(made), text, size)
+    return made
