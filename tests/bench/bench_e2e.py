@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from measure import Figure
 from peers_e2e import asyncio_bot, zmq_pipeline
+from stalls import Witness, within
 
 from spread_scanner import config
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
@@ -267,11 +268,11 @@ class Rig:
 
     def flood(self, rate: float, seconds: float) -> Figure:
         """How far the store lags behind what was written to the sockets, sampled all along."""
-        sender = self.begin(rate, seconds)
-        assert sender.stdout is not None
         samples: list[tuple[int, np.ndarray]] = []
         private_mb: dict[str, float] = {}
-        with PriceStore.attach(self.namespace) as store:
+        with Witness() as witness, PriceStore.attach(self.namespace) as store:
+            sender = self.begin(rate, seconds)
+            assert sender.stdout is not None
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 now_ns = time.monotonic_ns()
@@ -286,6 +287,7 @@ class Rig:
         lags = self._lags(samples)
         half = len(lags) // 2
         p50, p99 = (round(float(value), 1) for value in np.percentile(lags, [50, 99]))
+        times_ns = [now_ns for now_ns, _ in samples[-len(lags) :]]
         return {
             "name": "e2e.flood",
             "unit": "us",
@@ -302,11 +304,18 @@ class Rig:
                 "lag_us_p50_second_half": round(float(np.median(lags[half:])), 1),
                 "samples": len(lags),
                 "samples_over_5_ms": sum(lag > 5_000 for lag in lags),
+                "sender_pause_us_max": self._sender_pause_us(),
+                **_stalled(witness, times_ns, lags),
                 "growth_mb_feeds_max": round(max(grown_mb[one.process] for one in SOURCES), 2),
                 "growth_mb_engine": round(grown_mb["spread-engine"], 2),
                 "growth_mb_tracker": round(grown_mb["spread-tracker"], 2),
             },
         }
+
+    def _sender_pause_us(self) -> float:
+        """The longest time between two turns of the sender; what it owes then leaves at once."""
+        turns_ns = np.array([row[0] for row in next(iter(self.report["written"].values()))])
+        return round(float(np.diff(turns_ns).max()) / 1e3, 1)
 
     def _lags(self, samples: list[tuple[int, np.ndarray]]) -> list[float]:
         """Per sample, the worst connection's lag in us: now less when a newer frame had left."""
@@ -347,6 +356,25 @@ def _frame_number(update_id: int, block_frames: int) -> int:
     """Which frame of its connection an update id belongs to: its digits are cycle, then index."""
     cycle, index = divmod(update_id, 10**5)
     return (cycle - 10**6) * block_frames + index
+
+
+def _stalled(witness: Witness, times_ns: list[int], lags: list[float]) -> dict[str, object]:
+    """What the machine itself was kept from running, and the lags without that."""
+    if witness.stalls is None:
+        return {"stalls": "not measured: no right to SCHED_FIFO"}
+    stalls = witness.stalls
+    own = [
+        lag - within(stalls, now_ns - int(lag * 1e3), now_ns) / 1e3
+        for now_ns, lag in zip(times_ns, lags, strict=True)
+    ]
+    longest_ns = (stalls[:, 1] - stalls[:, 0]).max(initial=0)
+    return {
+        "lag_us_max_outside_stalls": round(max(own), 1),
+        "samples_over_5_ms_outside_stalls": sum(lag > 5_000 for lag in own),
+        "stall_us_max": round(float(longest_ns) / 1e3, 1),
+        "stalls_over_1_ms": int((stalls[:, 1] - stalls[:, 0] > 1_000_000).sum()),
+        "stolen_ms": witness.stolen_ms,
+    }
 
 
 def _us(row: Latency, percentile: float) -> float:

@@ -6,6 +6,7 @@ symbol, and a log of how many frames had been written when, so that lag can be t
 """
 
 import argparse
+import gc
 import json
 import socket
 import sys
@@ -161,6 +162,9 @@ def main() -> None:
     await_subscribers(outlets)
     for outlet in outlets:
         outlet.build()
+    # The log of turns grows by thousands of tuples a second; a collection would walk them all, and
+    # what is owed after such a pause leaves in one burst.
+    gc.disable()
     print(json.dumps({"started": time.monotonic_ns()}), flush=True)
     took = pace(outlets, options.rate, options.seconds)
     print(

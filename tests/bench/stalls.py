@@ -1,0 +1,107 @@
+"""When the host did not let this machine run: a witness of the highest priority on each CPU.
+
+Nothing of ours can delay a SCHED_FIFO task that sleeps to the next millisecond; what it oversleeps,
+the hypervisor took (or the kernel itself). Lag within such a time is not the pipeline's.
+"""
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+PRIORITY = 90
+TURN_NS = 1_000_000
+STALL_NS_MIN = 500_000
+END_S_MAX = 5.0
+
+Stalls = npt.NDArray[np.int64]  # (n, 2): monotonic ns, from when it should have run until it did
+
+
+class Witness:
+    """Used in a `with`; afterwards `stalls` is what was seen, None where FIFO is not allowed."""
+
+    def __init__(self) -> None:
+        self.stalls: Stalls | None = None
+        self._stolen_ticks = 0
+        self.stolen_ms = 0
+
+    def __enter__(self) -> "Witness":
+        self._children = [
+            subprocess.Popen(
+                [sys.executable, __file__, str(cpu)], stdout=subprocess.PIPE, text=True
+            )
+            for cpu in sorted(os.sched_getaffinity(0))
+        ]
+        for child in self._children:
+            assert child.stdout is not None
+            child.stdout.readline()  # it watches, or has said that it may not
+        self._stolen_ticks = _stolen_ticks()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stolen_ms = (_stolen_ticks() - self._stolen_ticks) * 1000 // os.sysconf("SC_CLK_TCK")
+        for child in self._children:
+            child.terminate()
+        said = [
+            json.loads(child.communicate(timeout=END_S_MAX)[0] or "null")
+            for child in self._children
+        ]
+        if None not in said:
+            rows = [row for rows in said for row in rows]
+            self.stalls = np.array(sorted(rows), np.int64).reshape(-1, 2)
+
+
+def within(stalls: Stalls, begin_ns: int, end_ns: int) -> int:
+    """How many ns of a span lie in stalls; where those of several CPUs overlap, once."""
+    covered, reached = 0, begin_ns
+    for start, end in stalls[(stalls[:, 1] > begin_ns) & (stalls[:, 0] < end_ns)]:
+        start, end = max(int(start), reached), min(int(end), end_ns)
+        if end > start:
+            covered += end - start
+            reached = end
+    return covered
+
+
+def _stolen_ticks() -> int:
+    with open("/proc/stat", encoding="ascii") as file:
+        return int(file.readline().split()[8])
+
+
+def main() -> None:
+    """One CPU's witness: a word, then at SIGTERM its stalls as a JSON line; null: not allowed."""
+    os.sched_setaffinity(0, {int(sys.argv[1])})
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    except PermissionError:
+        print("refused\nnull")
+        return
+    ended: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
+    gc.disable()
+    print("watching", flush=True)
+    stalls: list[tuple[int, int]] = []
+    due_ns = time.monotonic_ns()
+    while not ended:
+        due_ns += TURN_NS
+        time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
+        now_ns = time.monotonic_ns()
+        if now_ns - due_ns > STALL_NS_MIN:
+            stalls.append((due_ns, now_ns))
+            due_ns = now_ns
+    print(json.dumps(stalls))
+
+
+if __name__ == "__main__":
+    main()
