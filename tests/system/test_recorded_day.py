@@ -2,7 +2,8 @@
 
 Best bid and ask of BTC-USDT on 2024-08-08, spot and perpetual of one exchange, are played by the
 simulator as two spot and two futures sources of four exchanges, each in its own wire format, faster
-than they happened. That makes four directions.
+than they happened. That makes four directions. Of ETH-USDT on 2024-08-09 there is the spot market
+alone: it plays both legs, as perpetual of a slow exchange that says everything LATE_S later.
 
 Four sockets and four feeds run freely, so which quotes of them meet in the engine is chance, and
 the engine, which looks at the latest, need not see all. What is held to the oracle is therefore:
@@ -65,16 +66,53 @@ from spread_scanner.symbology.tables import DirectionRow
 
 LONG = os.environ.get("SPREAD_CHAOS") == "long"
 DATA = Path(os.environ.get("SPREAD_DATA", Path(__file__).parents[3] / "shared" / "data"))
-RECORDINGS = {
-    "spot": "exchanges/binance_spot/hftbacktest_spot_btcusdt_20240808.txt.gz",
-    "futures": "exchanges/binance_usdm/hftbacktest_usdm_btcusdt_20240808.txt.gz",
+
+
+class Day(NamedTuple):
+    """What is played: a symbol, the recording of each leg, and on which sources."""
+
+    symbol: str
+    spot: str
+    futures: str
+    late_s: float  # by which the perpetual's recording is moved
+    spot_sources: tuple[str, str]
+    futures_sources: tuple[str, str]
+    threshold_bps: float
+
+    @property
+    def labels(self) -> list[str]:
+        """The directions that it makes."""
+        return [
+            direction.label
+            for direction in DIRECTIONS
+            if direction.spot.label in self.spot_sources
+            and direction.futures.label in self.futures_sources
+        ]
+
+
+LATE_S = 3.0
+DAYS = {
+    "BTC": Day(
+        "BTC-USDT",
+        "exchanges/binance_spot/hftbacktest_spot_btcusdt_20240808.txt.gz",
+        "exchanges/binance_usdm/hftbacktest_usdm_btcusdt_20240808.txt.gz",
+        0.0,
+        ("binance-spot", "okx-spot"),
+        ("bybit-futures", "mexc-futures"),
+        -3.5,
+    ),
+    "ETH": Day(
+        "ETH-USDT",
+        "exchanges/binance_spot/hftbacktest_spot_ethusdt_20240809.txt.gz",
+        "exchanges/binance_spot/hftbacktest_spot_ethusdt_20240809.txt.gz",
+        LATE_S,
+        ("bybit-spot", "mexc-spot"),
+        ("binance-futures", "okx-futures"),
+        0.5,
+    ),
 }
-SOURCES_OF = {"spot": ("binance-spot", "okx-spot"), "futures": ("bybit-futures", "mexc-futures")}
-LABELS = ("binance-bybit", "binance-mexc", "okx-bybit", "okx-mexc")
-SYMBOL = "BTC-USDT"
 SLICE_S = None if LONG else 60
 SPEED = 6.0
-THRESHOLD_BPS = -3.5
 LASTING_MS = 300.0
 TOLERANCE_MS = 250.0
 
@@ -95,21 +133,22 @@ class Line(NamedTuple):
         return (self.bid_px, round(self.bid_sz, 6), self.ask_px, round(self.ask_sz, 6))
 
 
-def recorded(folder: Path) -> dict[str, tuple[Path, list[Line]]]:
+def recorded(day: Day, folder: Path) -> dict[str, tuple[Path, list[Line]]]:
     """The part of the recordings to be played, as files and as numbers."""
     texts = {}
-    for name, path in RECORDINGS.items():
+    for leg, path, late_s in (("spot", day.spot, 0.0), ("futures", day.futures, day.late_s)):
         if not (DATA / path).exists():
             pytest.skip(f"no recording {path}")
         with gzip.open(DATA / path) as file:
-            texts[name] = [line for line in file if b"@bookTicker" in line[:80]]
-    began_ns = min(int(lines[0].split(b" ", 1)[0]) for lines in texts.values())
+            quotes = [line.split(b" ", 1) for line in file if b"@bookTicker" in line[:80]]
+        texts[leg] = [(int(ns) + int(late_s * NS_PER_S), payload) for ns, payload in quotes]
+    began_ns = min(lines[0][0] for lines in texts.values())
     until_ns = began_ns + SLICE_S * NS_PER_S if SLICE_S is not None else 2**63
     found = {}
-    for name, lines in texts.items():
-        part = [line for line in lines if int(line.split(b" ", 1)[0]) < until_ns]
-        (folder / f"{name}.txt").write_bytes(b"".join(part))
-        found[name] = (folder / f"{name}.txt", [_line(line) for line in part])
+    for leg, lines in texts.items():
+        part = [b"%d %b" % line for line in lines if line[0] < until_ns]
+        (folder / f"{leg}.txt").write_bytes(b"".join(part))
+        found[leg] = (folder / f"{leg}.txt", [_line(line) for line in part])
     return found
 
 
@@ -122,9 +161,10 @@ def _line(text: bytes) -> Line:
 # --- 1. the simulator's truth
 
 
-def intervals(spot: list[Line], futures: list[Line]) -> list[tuple[int, ...]]:
+def intervals(spot: list[Line], futures: list[Line], threshold_bps: float) -> list[tuple[int, ...]]:
     """Where the gross spread stood over the threshold: the ids of both legs at the first quote
-    that was over, and at the first that was not (0: the recording ends over it).
+    that was over, and at the first that was not; at the recording's last quotes if it ends over
+    it, for then the feeds leave.
     """
     merged = sorted(
         [(line.recv_ns, 0, line) for line in spot] + [(line.recv_ns, 1, line) for line in futures],
@@ -138,28 +178,22 @@ def intervals(spot: list[Line], futures: list[Line]) -> list[tuple[int, ...]]:
     ask = np.array([line.ask_px for _, _, line in merged])[last_spot]
     bid = np.array([line.bid_px for _, _, line in merged])[last_futures]
     ids = np.array([line.update_id for _, _, line in merged])
-    over = known & (spread.gross_bps(ask, bid) >= THRESHOLD_BPS)
+    over = known & (spread.gross_bps(ask, bid) >= threshold_bps)
     change = np.diff(over.astype(int), prepend=0)
-    begins, ends = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+    begins = np.flatnonzero(change == 1)
+    ends = np.append(np.flatnonzero(change == -1), len(merged) - 1)[: len(begins)]
     return [
-        (
-            int(ids[last_spot[begin]]),
-            int(ids[last_futures[begin]]),
-            *(
-                (int(ids[last_spot[ends[number]]]), int(ids[last_futures[ends[number]]]))
-                if number < len(ends)
-                else (0, 0)
-            ),
-        )
-        for number, begin in enumerate(begins)
+        tuple(int(ids[last[at]]) for at in (begin, end) for last in (last_spot, last_futures))
+        for begin, end in zip(begins, ends, strict=True)
     ]
 
 
-def check_truth_is_recorded(rows: list[Fact], spot: list[Line], futures: list[Line]) -> None:
-    expected = intervals(spot, futures)
+def check_truth_is_recorded(day: Day, rows: list[Fact], lines: dict[str, list[Line]]) -> None:
+    expected = intervals(lines["spot"], lines["futures"], day.threshold_bps)
     assert len(expected) > 5
-    for label in LABELS:
-        mine = [row for row in rows if (row.get("direction"), row.get("symbol")) == (label, SYMBOL)]
+    for label in day.labels:
+        pair = (label, day.symbol)
+        mine = [row for row in rows if (row.get("direction"), row.get("symbol")) == pair]
         mine.sort(key=lambda row: (row["spot_update_id_first"], row["futures_update_id_first"]))
         assert [
             (
@@ -235,13 +269,13 @@ class Places:
         return self.sent_ns[number + 1] if number + 1 < len(self.sent_ns) else 2**63
 
 
-def check_quotes_are_recorded(signals: np.ndarray, lines: dict[str, list[Line]]) -> None:
+def check_quotes_are_recorded(day: Day, signals: np.ndarray, lines: dict[str, list[Line]]) -> None:
     """The quotes that a pair's signals name stand in the recordings, in this order, and both of a
     signal stood at the same time, give or take what four sockets and a busy machine add.
     """
     spot, futures = Places(lines["spot"]), Places(lines["futures"])
     apart_ns = TOLERANCE_MS * MS * SPEED
-    at = dict.fromkeys(LABELS, (0, 0))
+    at = dict.fromkeys(day.labels, (0, 0))
     for signal in signals:
         label = DIRECTIONS[int(signal["direction_id"])].label
         found = (
@@ -260,7 +294,7 @@ def check_quotes_are_recorded(signals: np.ndarray, lines: dict[str, list[Line]])
 
 
 def check_found(
-    system: WholeSystem, signals: np.ndarray, pulse: Pulse, window: tuple[int, int]
+    day: Day, system: WholeSystem, signals: np.ndarray, pulse: Pulse, window: tuple[int, int]
 ) -> None:
     truth = score.read_truth(system.truth_path)
     seen = score.seen_of(signals, system.tables.symbol_names())
@@ -268,7 +302,7 @@ def check_found(
         part for interval in truth for part in clear_parts(interval, pulse.gaps, window, LASTING_MS)
     ]
     result = score.score(owed, seen, window, lasting_ms=LASTING_MS, tolerance_ms=TOLERANCE_MS)
-    recorded_symbol = sum(interval.symbol == SYMBOL for interval in owed)
+    recorded_symbol = sum(interval.symbol == day.symbol for interval in owed)
     print(
         f"{len(truth)} intervals stood, {result.found} found, {recorded_symbol} of them recorded "
         f"ones; {len(seen)} signals; {len(pulse.gaps)} gaps of heartbeats"
@@ -307,17 +341,20 @@ def sharpen(folder: Path) -> None:
 
 
 @pytest.mark.timeout(900 if LONG else 400)
+@pytest.mark.parametrize("coin", DAYS)
 def test_a_recorded_day_gives_the_oracles_signals_through_the_whole_system(
-    tmp_path: Path, namespace: str
+    coin: str, tmp_path: Path, namespace: str
 ) -> None:
-    day = recorded(tmp_path)
+    day = DAYS[coin]
+    played_on = {"spot": day.spot_sources, "futures": day.futures_sources}
+    files = recorded(day, tmp_path)
     given = [
-        f"--recording={label}={path}:{SYMBOL}"
-        for name, (path, _) in day.items()
-        for label in SOURCES_OF[name]
+        f"--recording={label}={path}:{day.symbol}"
+        for leg, (path, _) in files.items()
+        for label in played_on[leg]
     ]
-    lines = {name: found for name, (_, found) in day.items()}
-    market = (f"--threshold-bps={THRESHOLD_BPS}", "--symbols=5", "--rate=80", "--seed=5")
+    lines = {leg: found for leg, (_, found) in files.items()}
+    market = (f"--threshold-bps={day.threshold_bps}", "--symbols=5", "--rate=80", "--seed=5")
     playing = ("--play=request", f"--speed={SPEED}")
     with whole_system(tmp_path, namespace, *market, *playing, *given) as system:
         sharpen(system.config)
@@ -342,14 +379,14 @@ def test_a_recorded_day_gives_the_oracles_signals_through_the_whole_system(
 
         assert system.tail.missed == 0
         check_signals(signals, (), system.store.clock.anchor_ns)
-        check_truth_is_recorded(rows, lines["spot"], lines["futures"])
+        check_truth_is_recorded(day, rows, lines)
         check_signals_are_the_oracles(system, signals)
         symbols = {name: number for number, name in system.tables.symbol_names().items()}
-        directions = [DIRECTION_BY_LABEL[label].direction_id for label in LABELS]
-        mine = signals[signals["symbol_id"] == symbols[SYMBOL]]
+        directions = [DIRECTION_BY_LABEL[label].direction_id for label in day.labels]
+        mine = signals[signals["symbol_id"] == symbols[day.symbol]]
         mine = mine[np.isin(mine["direction_id"], directions)]
         assert {int(kind) for kind in mine["kind"]} == set(SignalKind)
         assert set(mine["direction_id"].tolist()) == set(directions)
-        check_quotes_are_recorded(mine, lines)
-        check_found(system, signals, pulse, window_ns)
+        check_quotes_are_recorded(day, mine, lines)
+        check_found(day, system, signals, pulse, window_ns)
         check_database(system, signals)
