@@ -280,7 +280,8 @@ class _Shard:
     async def _live(self) -> None:
         async with connect(
             self._adapter.ws_url(),
-            proxy=self._source.proxy or None,
+            # websockets' own spelling for "the proxy resolves the name", as it does for the feeds.
+            proxy=self._source.proxy.replace("socks5://", "socks5h://") or None,
             compression=None,  # costs more than it saves here
             open_timeout=CONNECT_TIMEOUT_S,
             close_timeout=1.0,

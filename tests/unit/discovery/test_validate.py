@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from socks_proxy import socks5
 from websockets.asyncio.server import ServerConnection, serve
 
 from spread_scanner.discovery.validate import State, Validation, Wanted, batches, validate
@@ -227,3 +228,47 @@ def test_a_source_that_cannot_be_reached_is_neither_silent_nor_in_the_way() -> N
 def test_nothing_to_listen_to_is_no_fault() -> None:
     validation = asyncio.run(validate([], 0.05, lambda *_: None))
     assert validation.heard == {}
+
+
+async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One direction of a tunnel."""
+    while data := await reader.read(65_536):
+        writer.write(data)
+    writer.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_the_exchange_is_heard_through_the_proxy_that_alone_can_find_it(scheme: str) -> None:
+    asked: list[tuple[str, int]] = []
+
+    async def handle(socket: ServerConnection) -> None:
+        async for text in socket:
+            for answer in everything_quoted(json.loads(text)[1:], 1):
+                await socket.send(json.dumps(answer))
+
+    async def run() -> Validation:
+        async with serve(handle, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+
+            async def behind(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                inner, outer = await asyncio.open_connection("127.0.0.1", port)
+                await asyncio.gather(relay(reader, outer), relay(inner, writer))
+
+            async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                head = await reader.readuntil(b"\r\n\r\n")
+                name, _, number = head.split()[1].decode().rpartition(":")
+                asked.append((name, int(number)))
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                await behind(reader, writer)
+
+            tunnel = http if scheme == "http" else socks5(asked, behind)
+            async with await asyncio.start_server(tunnel, "127.0.0.1", 0) as proxy:
+                proxy_url = f"{scheme}://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+                dialect: Any = Dialect("ws://exchange.test:8080", LIMITS)
+                wanted = [Wanted(dialect, proxy_url, ["A"])]
+                return await validate(wanted, SECONDS, lambda *_: None)
+
+    validation = asyncio.run(run())
+
+    assert states(validation) == {"A": State.QUOTED}
+    assert set(asked) == {("exchange.test", 8080)}
