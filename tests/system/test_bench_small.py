@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+from stalls import within
 
 BENCH = Path(__file__).parents[1] / "bench"
 GROUPS = sorted(path.stem.removeprefix("bench_") for path in BENCH.glob("bench_*.py"))
@@ -31,3 +33,12 @@ def test_benchmark_group_runs_small_and_verifies_itself(group: str) -> None:
             "name", "unit", "value", "p50", "p99", "floor", "peers", "params",
         }  # fmt: skip
         assert figure["value"] >= 0, figure
+
+
+def test_stalls_of_several_cpus_count_once_where_they_overlap() -> None:
+    stalls = np.array([[10, 20], [15, 30], [40, 50], [60, 99]])
+
+    assert within(stalls, 12, 45) == 18 + 5
+    assert within(stalls, 16, 18) == 2
+    assert within(stalls, 0, 200) == 20 + 10 + 39
+    assert within(stalls, 30, 40) == 0
