@@ -5,6 +5,7 @@ now: whole ticks and lots, and the texts that spell them. `walk` moves them by d
 made from the seed. The simulator's loop is the only caller; nothing here is shared or locked.
 """
 
+cimport cython
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
@@ -99,13 +100,13 @@ cdef class Quoted:
         """The quote as it stands, at this time of the exchange's clock."""
         return self.told(now_ms, seq)
 
-    cdef void size_up(self, double bid, double ask, int64_t kind):
+    cdef void size_up(self, double bid, double ask, int64_t kind) noexcept:
         if kind != ASK_SIZE:
             self.bid_lots = <int64_t>(self.lots_typical * bid) + 1
         if kind != BID_SIZE:
             self.ask_lots = <int64_t>(self.lots_typical * ask) + 1
 
-    cdef void price_up(self, int64_t width):
+    cdef void price_up(self, int64_t width) noexcept:
         cdef double middle = self.coin.price * self.scale * (1.0 + self.basis + self.offset)
         self.bid_ticks = <int64_t>(middle - 0.5 * width) or 1
         self.ask_ticks = self.bid_ticks + width
@@ -117,6 +118,7 @@ cdef class Quoted:
         self.update_id += 1
 
 
+@cython.boundscheck(True)
 def walk(list moving, const Draw[::1] draws, list now_ms, int64_t made, double keep, double limit):
     """Move by one event per draw: [(listing, Tick), ...], in order.
 

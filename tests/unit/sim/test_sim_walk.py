@@ -99,3 +99,9 @@ def test_what_cannot_be_spelled_is_refused() -> None:
         quoted.bid_ticks, quoted.px_decimals = ticks, decimals
         with pytest.raises(ValueError, match="decimals"):
             quoted.tick(0, 0)
+
+
+def test_a_draw_of_a_listing_that_is_none_is_refused() -> None:
+    draws = draws_of(np.random.default_rng(1), 1, 1)
+    with pytest.raises(IndexError):
+        walk([], draws, CLOCKS_MS, 0, BASIS_KEEP, LIMIT)
