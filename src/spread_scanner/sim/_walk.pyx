@@ -53,6 +53,23 @@ cdef class Coin:
         self.listings = []
 
 
+@cython.final
+cdef class Spelled:
+    """A number's last text: most events change one number of a quote's four."""
+
+    cdef int64_t value
+    cdef str text
+
+    def __cinit__(self):
+        self.value = -1
+
+    cdef str of(self, int64_t value, int decimals, int padded):
+        if value != self.value:
+            self.text = spelled(value, decimals, padded)
+            self.value = value
+        return self.text
+
+
 cdef class Quoted:
     """The best bid and offer of one listing, as it stands now."""
 
@@ -71,29 +88,31 @@ cdef class Quoted:
     cdef public int64_t bid_lots
     cdef public int64_t ask_lots
     cdef public int64_t tick_last
-    # The last texts, and what they spell: most events change one number of four.
-    cdef str bid_px, bid_sz, ask_px, ask_sz
-    cdef int64_t bid_px_of, bid_sz_of, ask_px_of, ask_sz_of
+    cdef Spelled bid_px, bid_sz, ask_px, ask_sz  # as last told
 
     def __cinit__(self):
-        self.bid_px_of = self.bid_sz_of = self.ask_px_of = self.ask_sz_of = -1
+        self.bid_px, self.bid_sz, self.ask_px, self.ask_sz = (Spelled() for _ in range(4))
+
+    def px(self, int64_t ticks):
+        """A price as the source spells it."""
+        return spelled(ticks, self.px_decimals, self.padded)
+
+    def sz(self, int64_t lots):
+        """A size as the source spells it."""
+        return spelled(lots, self.sz_decimals, self.padded)
 
     cdef object told(self, object now_ms, int64_t seq):
-        if self.bid_px_of != self.bid_ticks:
-            self.bid_px_of = self.bid_ticks
-            self.bid_px = spelled(self.bid_ticks, self.px_decimals, self.padded)
-        if self.ask_px_of != self.ask_ticks:
-            self.ask_px_of = self.ask_ticks
-            self.ask_px = spelled(self.ask_ticks, self.px_decimals, self.padded)
-        if self.bid_sz_of != self.bid_lots:
-            self.bid_sz_of = self.bid_lots
-            self.bid_sz = spelled(self.bid_lots, self.sz_decimals, self.padded)
-        if self.ask_sz_of != self.ask_lots:
-            self.ask_sz_of = self.ask_lots
-            self.ask_sz = spelled(self.ask_lots, self.sz_decimals, self.padded)
         return _tick(
             Tick,
-            (self.update_id, self.bid_px, self.bid_sz, self.ask_px, self.ask_sz, now_ms, seq),
+            (
+                self.update_id,
+                self.bid_px.of(self.bid_ticks, self.px_decimals, self.padded),
+                self.bid_sz.of(self.bid_lots, self.sz_decimals, self.padded),
+                self.ask_px.of(self.ask_ticks, self.px_decimals, self.padded),
+                self.ask_sz.of(self.ask_lots, self.sz_decimals, self.padded),
+                now_ms,
+                seq,
+            ),
         )
 
     def tick(self, now_ms, seq):

@@ -25,7 +25,6 @@ from websockets.server import ServerProtocol
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, SystemClock
 from spread_scanner.sim.dialects import Dialect, Subscription, Talk, dialects
 from spread_scanner.sim.market import Market
-from spread_scanner.sim.rest import px, sz
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
 from spread_scanner.sim.wire import encoder, varint
@@ -137,10 +136,10 @@ class Block:
         bid, ask = listing.bid_ticks + shift, listing.ask_ticks + shift
         built = Built(
             listing,
-            px(listing, max(bid, 1)),
-            sz(listing, listing.bid_lots + round_number % 7),
-            px(listing, max(ask, 2)),
-            sz(listing, listing.ask_lots + round_number % 5),
+            listing.px(max(bid, 1)),
+            listing.sz(listing.bid_lots + round_number % 7),
+            listing.px(max(ask, 2)),
+            listing.sz(listing.ask_lots + round_number % 5),
         )
         update_id = self._id(0, len(self.built))
         return Tick(update_id, *built[1:], ts_ms, update_id), built

@@ -16,6 +16,7 @@ import orjson
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.sim.market import Told
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
 
@@ -64,7 +65,7 @@ class Playback:
         if self._began_s is None:
             self._began_s = elapsed_s
 
-    def due(self, elapsed_s: float, now_ms: Sequence[int]) -> Iterator[tuple[Listing, Tick]]:
+    def due(self, elapsed_s: float, now_ms: Sequence[int]) -> Iterator[Told]:
         """Lines whose time has come, in the order of the recording."""
         if self._began_s is None:
             return

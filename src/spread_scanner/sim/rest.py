@@ -50,20 +50,6 @@ WEIGHTS = {
 Query = dict[str, str]
 
 
-def px(listing: Listing, ticks: int) -> str:
-    """A price as the source spells it."""
-    decimals = listing.px_decimals
-    if listing.label == "binance-spot":
-        decimals = max(8, decimals)
-    return f"{ticks / listing.px_pow:.{decimals}f}"
-
-
-def sz(listing: Listing, lots: int) -> str:
-    """A size as the source spells it."""
-    decimals = 8 if listing.label == "binance-spot" else listing.sz_decimals
-    return f"{lots / listing.sz_pow:.{decimals}f}"
-
-
 def _json(payload: Any) -> Answer:
     headers = [("content-type", "application/json;charset=UTF-8")]
     return Answer(200, headers, orjson.dumps(payload))
@@ -168,10 +154,10 @@ class Rest:
             dead = row.status != "trading"
             ticker: dict[str, Any] = {
                 "symbol": row.exchange_symbol,
-                "bidPrice": px(row, 0 if dead else row.bid_ticks),
-                "bidQty": sz(row, 0 if dead else row.bid_lots),
-                "askPrice": px(row, 0 if dead else row.ask_ticks),
-                "askQty": sz(row, 0 if dead else row.ask_lots),
+                "bidPrice": row.px(0 if dead else row.bid_ticks),
+                "bidQty": row.sz(0 if dead else row.bid_lots),
+                "askPrice": row.px(0 if dead else row.ask_ticks),
+                "askQty": row.sz(0 if dead else row.ask_lots),
             }
             if label == "binance-futures":
                 ticker["time"] = now_ms - 7
@@ -188,9 +174,9 @@ class Rest:
         rows = [
             {
                 "symbol": row.exchange_symbol,
-                "markPrice": px(row, row.bid_ticks),
-                "indexPrice": px(row, row.bid_ticks),
-                "estimatedSettlePrice": px(row, row.bid_ticks),
+                "markPrice": row.px(row.bid_ticks),
+                "indexPrice": row.px(row.bid_ticks),
+                "estimatedSettlePrice": row.px(row.bid_ticks),
                 "lastFundingRate": _rate(row),
                 "interestRate": "0.00010000",
                 "nextFundingTime": _next_funding_ms(row, now_ms),
@@ -389,9 +375,9 @@ def _binance_filters(row: Listing) -> list[dict[str, Any]]:
     decimals = 8 if row.label == "binance-spot" else row.sz_decimals
     step = f"{1 / row.sz_pow:.{decimals}f}"
     return [
-        {"filterType": "PRICE_FILTER", "minPrice": px(row, 1), "maxPrice": px(row, 10**9),
-         "tickSize": px(row, 1)},
-        {"filterType": "LOT_SIZE", "minQty": step, "maxQty": sz(row, 9 * 10**8), "stepSize": step},
+        {"filterType": "PRICE_FILTER", "minPrice": row.px(1), "maxPrice": row.px(10**9),
+         "tickSize": row.px(1)},
+        {"filterType": "LOT_SIZE", "minQty": step, "maxQty": row.sz(9 * 10**8), "stepSize": step},
     ]  # fmt: skip
 
 
@@ -472,7 +458,7 @@ def _bybit_linear_row(row: Listing) -> dict[str, Any]:
         "deliveryTime": "1798185600000" if dated else "0", "deliveryFeeRate": "",
         "priceScale": str(row.px_decimals),
         "leverageFilter": {"minLeverage": "1", "maxLeverage": "50.00", "leverageStep": "0.01"},
-        "priceFilter": {"minPrice": row.tick_size, "maxPrice": px(row, 10**9),
+        "priceFilter": {"minPrice": row.tick_size, "maxPrice": row.px(10**9),
                         "tickSize": row.tick_size},
         "lotSizeFilter": {
             "maxOrderQty": "350000.0", "minOrderQty": row.lot_step, "qtyStep": row.lot_step,
@@ -489,10 +475,10 @@ def _bybit_linear_row(row: Listing) -> dict[str, Any]:
 
 
 def _bybit_ticker(row: Listing, category: str, now_ms: int) -> dict[str, Any]:
-    bid, ask = px(row, row.bid_ticks), px(row, row.ask_ticks)
+    bid, ask = row.px(row.bid_ticks), row.px(row.ask_ticks)
     ticker: dict[str, Any] = {
-        "symbol": row.exchange_symbol, "bid1Price": bid, "bid1Size": sz(row, row.bid_lots),
-        "ask1Price": ask, "ask1Size": sz(row, row.ask_lots), "lastPrice": bid,
+        "symbol": row.exchange_symbol, "bid1Price": bid, "bid1Size": row.sz(row.bid_lots),
+        "ask1Price": ask, "ask1Size": row.sz(row.ask_lots), "lastPrice": bid,
         "prevPrice24h": bid, "price24hPcnt": "0.0467", "highPrice24h": ask, "lowPrice24h": bid,
         "turnover24h": "512249.605495", "volume24h": "5652594.9",
     }  # fmt: skip
@@ -536,11 +522,11 @@ def _okx_row(row: Listing) -> dict[str, Any]:
 
 
 def _okx_ticker(row: Listing, inst_type: str, now_ms: int) -> dict[str, Any]:
-    bid, ask = px(row, row.bid_ticks), px(row, row.ask_ticks)
+    bid, ask = row.px(row.bid_ticks), row.px(row.ask_ticks)
     return {
         "instType": inst_type, "instId": row.exchange_symbol, "last": bid, "lastSz": "3.243313",
-        "askPx": ask, "askSz": sz(row, row.ask_lots), "bidPx": bid,
-        "bidSz": sz(row, row.bid_lots), "open24h": bid, "high24h": ask, "low24h": bid,
+        "askPx": ask, "askSz": row.sz(row.ask_lots), "bidPx": bid,
+        "bidSz": row.sz(row.bid_lots), "open24h": bid, "high24h": ask, "low24h": bid,
         "volCcy24h": "83992.4426775395", "vol24h": "498376.156231", "ts": str(now_ms - 9),
         "sodUtc0": bid, "sodUtc8": bid,
     }  # fmt: skip
