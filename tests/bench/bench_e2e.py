@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from measure import Figure
 from peers_e2e import asyncio_bot, zmq_pipeline
-from stalls import Witness, within
+from stalls import Seen, within, witness
 
 from spread_scanner import config
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
@@ -270,7 +270,7 @@ class Rig:
         """How far the store lags behind what was written to the sockets, sampled all along."""
         samples: list[tuple[int, np.ndarray]] = []
         private_mb: dict[str, float] = {}
-        with Witness() as witness, PriceStore.attach(self.namespace) as store:
+        with witness() as seen, PriceStore.attach(self.namespace) as store:
             sender = self.begin(rate, seconds)
             assert sender.stdout is not None
             end = time.monotonic() + seconds
@@ -305,7 +305,7 @@ class Rig:
                 "samples": len(lags),
                 "samples_over_5_ms": sum(lag > 5_000 for lag in lags),
                 "sender_pause_us_max": self._sender_pause_us(),
-                **_stalled(witness, times_ns, lags),
+                **_stalled(seen, times_ns, lags),
                 "growth_mb_feeds_max": round(max(grown_mb[one.process] for one in SOURCES), 2),
                 "growth_mb_engine": round(grown_mb["spread-engine"], 2),
                 "growth_mb_tracker": round(grown_mb["spread-tracker"], 2),
@@ -358,11 +358,11 @@ def _frame_number(update_id: int, block_frames: int) -> int:
     return (cycle - 10**6) * block_frames + index
 
 
-def _stalled(witness: Witness, times_ns: list[int], lags: list[float]) -> dict[str, object]:
+def _stalled(seen: Seen, times_ns: list[int], lags: list[float]) -> dict[str, object]:
     """What the machine itself was kept from running, and the lags without that."""
-    if witness.stalls is None:
+    if seen.stalls is None:
         return {"stalls": "not measured: no right to SCHED_FIFO"}
-    stalls = witness.stalls
+    stalls = seen.stalls
     own = [
         lag - within(stalls, now_ns - int(lag * 1e3), now_ns) / 1e3
         for now_ns, lag in zip(times_ns, lags, strict=True)
@@ -373,7 +373,7 @@ def _stalled(witness: Witness, times_ns: list[int], lags: list[float]) -> dict[s
         "samples_over_5_ms_outside_stalls": sum(lag > 5_000 for lag in own),
         "stall_us_max": round(float(longest_ns) / 1e3, 1),
         "stalls_over_1_ms": int((stalls[:, 1] - stalls[:, 0] > 1_000_000).sum()),
-        "stolen_ms": witness.stolen_ms,
+        "stolen_ms": seen.stolen_ms,
     }
 
 

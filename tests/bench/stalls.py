@@ -4,6 +4,7 @@ Nothing of ours can delay a SCHED_FIFO task that sleeps to the next millisecond;
 the hypervisor took (or the kernel itself). Lag within such a time is not the pipeline's.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -11,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from types import TracebackType
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -24,43 +26,35 @@ END_S_MAX = 5.0
 Stalls = npt.NDArray[np.int64]  # (n, 2): monotonic ns, from when it should have run until it did
 
 
-class Witness:
-    """Used in a `with`; afterwards `stalls` is what was seen, None where FIFO is not allowed."""
+@dataclass
+class Seen:
+    """`stalls` is None where FIFO is not allowed; both are there when the watch has ended."""
 
-    def __init__(self) -> None:
-        self.stalls: Stalls | None = None
-        self._stolen_ticks = 0
-        self.stolen_ms = 0
+    stalls: Stalls | None = None
+    stolen_ms: int = 0
 
-    def __enter__(self) -> "Witness":
-        self._children = [
-            subprocess.Popen(
-                [sys.executable, __file__, str(cpu)], stdout=subprocess.PIPE, text=True
-            )
-            for cpu in sorted(os.sched_getaffinity(0))
-        ]
-        for child in self._children:
-            assert child.stdout is not None
-            child.stdout.readline()  # it watches, or has said that it may not
-        self._stolen_ticks = _stolen_ticks()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stolen_ms = (_stolen_ticks() - self._stolen_ticks) * 1000 // os.sysconf("SC_CLK_TCK")
-        for child in self._children:
+@contextlib.contextmanager
+def witness() -> Iterator[Seen]:
+    """Watch all CPUs while the block runs."""
+    children = [
+        subprocess.Popen([sys.executable, __file__, str(cpu)], stdout=subprocess.PIPE, text=True)
+        for cpu in sorted(os.sched_getaffinity(0))
+    ]
+    for child in children:
+        assert child.stdout is not None
+        child.stdout.readline()  # it watches, or has said that it may not
+    seen, ticks = Seen(), _stolen_ticks()
+    try:
+        yield seen
+    finally:
+        seen.stolen_ms = (_stolen_ticks() - ticks) * 1000 // os.sysconf("SC_CLK_TCK")
+        for child in children:
             child.terminate()
-        said = [
-            json.loads(child.communicate(timeout=END_S_MAX)[0] or "null")
-            for child in self._children
-        ]
+        said = [json.loads(one.communicate(timeout=END_S_MAX)[0] or "null") for one in children]
         if None not in said:
             rows = [row for rows in said for row in rows]
-            self.stalls = np.array(sorted(rows), np.int64).reshape(-1, 2)
+            seen.stalls = np.array(sorted(rows), np.int64).reshape(-1, 2)
 
 
 def within(stalls: Stalls, begin_ns: int, end_ns: int) -> int:
