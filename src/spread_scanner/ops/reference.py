@@ -1,4 +1,4 @@
-"""The reference pages of docs/, generated: settings from config.py, counters from the registry.
+"""The reference pages of docs/, generated: settings from config, counters from the registry.
 
     python -m spread_scanner.ops.reference [FOLDER]      default: docs/ beside src/
 

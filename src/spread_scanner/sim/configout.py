@@ -24,7 +24,7 @@ FEES_BPS = {
 def write_config(
     folder: Path, sources: Mapping[str, Mapping[str, str]], thresholds: Mapping[str, float]
 ) -> None:
-    """Three files, as config.py reads them."""
+    """Three files, as the config package reads them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(
         '[pair-discovery]\nquotes = ["USDT"]\nvalidate_s = 5.0\n\n'
