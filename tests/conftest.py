@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from spread_scanner import clock
 from spread_scanner.shm import segment
 
 DEADLINE_S = 20.0
@@ -23,6 +24,13 @@ def namespace() -> Iterator[str]:
     yield name
     for left in segment.names(name):
         segment.remove(left)
+
+
+@pytest.fixture
+def virtual_clock() -> Iterator[clock.VirtualClock]:
+    """Installed for the test: time moves when the test says so."""
+    with clock.use(clock.VirtualClock()) as moved:
+        yield moved
 
 
 @pytest.fixture

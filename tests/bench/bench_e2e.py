@@ -21,7 +21,7 @@ from measure import Figure
 from peers_e2e import asyncio_bot, zmq_pipeline
 from stalls import Seen, within, witness
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
 from spread_scanner.shm import Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.health import Latency
@@ -275,7 +275,7 @@ class Rig:
             assert sender.stdout is not None
             end = time.monotonic() + seconds
             while time.monotonic() < end:
-                now_ns = time.monotonic_ns()
+                now_ns = clock.mono_ns()
                 samples.append((now_ns, store.snapshot()["update_id"].copy()))
                 time.sleep(0.02)
                 if not private_mb and end - time.monotonic() < seconds * 0.9:

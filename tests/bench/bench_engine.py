@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from measure import Figure, figure, run_floor
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.engine.core import Engine
 from spread_scanner.schema import spread
 from spread_scanner.schema.counters import ENGINE_COUNTERS
@@ -76,7 +76,7 @@ class Rig:
         self.writers = [self.store.writer(source.source_id) for source in SOURCES]
         self.consumer = self.ring.consumer()
         self.ids = np.arange(SYMBOLS, dtype=np.uint16)
-        self.now_ns = time.monotonic_ns()
+        self.now_ns = clock.mono_ns()
         for writer in self.writers:
             writer.heartbeat(self.now_ns)
             writer.write_many(self.ids, self.calm())

@@ -22,7 +22,6 @@ import uvloop
 from feed_sender import Messages, Order, certificate, messages, serve
 from measure import Child, Figure, figure, run_floor
 
-from spread_scanner.clock import SystemClock
 from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter
@@ -106,7 +105,6 @@ async def _receive(rig: Rig, sent: Messages, *, native: bool, tls: bool) -> Run:
         adapter = rig.adapter(sent.label, tls=tls)
         settings = Feed()
         log = structlog.get_logger()
-        clock = SystemClock()
         faults: list[BaseException] = []
         share = Share(
             adapter=adapter,
@@ -120,8 +118,7 @@ async def _receive(rig: Rig, sent: Messages, *, native: bool, tls: bool) -> Run:
             else Decoder((), {}, protobuf=adapter.binary),
             instruments=sent.instruments,
             connects=Pacer(100.0),
-            clock=clock,
-            evidence=Evidence(log.warning, clock.mono_ns),
+            evidence=Evidence(log.warning),
             log=log,
             fail=faults.append,
             tls=ssl.create_default_context(cafile=rig.tls[1]) if tls else None,

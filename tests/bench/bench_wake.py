@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from measure import Child, Figure, figure, run_floor
 
+from spread_scanner import clock
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import PriceStore, SignalRing, segment
 
@@ -104,7 +105,7 @@ def _park(namespace: str, turns: int) -> None:
             dirty.take(3)
             while not len(dirty.take(2)):
                 dirty.wait(1_000)
-            woken = time.monotonic_ns()
+            woken = clock.mono_ns()
             quote = store.read(2, 0)
             if quote is None or quote.update_id != turn:
                 raise RuntimeError(f"woken by turn {turn}, read {quote}")
@@ -118,7 +119,7 @@ def _blocked(namespace: str, store: PriceStore, turns: int) -> list[float]:
         for turn in range(1, turns + 1):
             _await(store, 0, turn)
             time.sleep(0.0015)  # long enough to be asleep, as a reader of a quiet market is
-            writer.write(0, 1.0, 1.0, 2.0, 1.0, 1, time.monotonic_ns(), turn)
+            writer.write(0, 1.0, 1.0, 2.0, 1.0, 1, clock.mono_ns(), turn)
             samples.append(float(_await(store, 1, turn)))
     return samples
 
@@ -155,7 +156,7 @@ def _popped(namespace: str, store: PriceStore, wakes: int) -> list[float]:
             _await(store, 0, wake)
             time.sleep(0.0015)
             record["seq"] = wake
-            record["ts_engine"] = time.monotonic_ns()
+            record["ts_engine"] = clock.mono_ns()
             if not producer.try_push(record):
                 raise RuntimeError("the ring is full")
             samples.append(float(_await(store, 1, wake)))

@@ -13,6 +13,7 @@ import sys
 import time
 from typing import Any
 
+from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.sim.dialects import Dialect, dialects
 from spread_scanner.sim.flood import BLOCK_FRAMES_MIN, Block, Subscriber, calm
@@ -83,7 +84,7 @@ class Outlet:
     def send(self, count: int) -> None:
         """Send `count` frames on each connection, so that all stand at the same frame number."""
         now_ms = time.time_ns() // 1_000_000
-        self.written.append((time.monotonic_ns(), self.sent))
+        self.written.append((clock.mono_ns(), self.sent))
         for subscriber in self.subscribers:
             left = count
             while left > 0:
@@ -170,7 +171,7 @@ def main() -> None:
     # The log of turns grows by thousands of tuples a second; a collection would walk them all, and
     # what is owed after such a pause leaves in one burst.
     gc.disable()
-    print(json.dumps({"started": time.monotonic_ns()}), flush=True)
+    print(json.dumps({"started": clock.mono_ns()}), flush=True)
     took = pace(outlets, options.rate, options.seconds)
     print(
         json.dumps(

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Source
 from spread_scanner.sim.universe import Universe
@@ -101,7 +101,7 @@ async def feed(
     class Stamped(ClientConnection):
         def data_received(self, data: bytes) -> None:
             nonlocal stamp_ns
-            stamp_ns = time.monotonic_ns()
+            stamp_ns = clock.mono_ns()
             super().data_received(data)
 
     names = dict(listed)
@@ -169,7 +169,7 @@ def _median_us(latencies_ns: list[int]) -> float:
 def asyncio_bot(script: Path, symbols: int, rate: float, seconds: float) -> float:
     """Frame read to decision, in one process."""
     latencies: list[int] = []
-    comparer = Comparer(lambda stamp_ns: latencies.append(time.monotonic_ns() - stamp_ns))
+    comparer = Comparer(lambda stamp_ns: latencies.append(clock.mono_ns() - stamp_ns))
     with Exchanges(script, symbols, rate, seconds) as exchanges:
 
         async def bot() -> None:
@@ -240,7 +240,7 @@ def zmq_pipeline(script: Path, symbols: int, rate: float, seconds: float) -> flo
         while time.monotonic() < end:
             if socket.poll(100):
                 stamp_ns = orjson.loads(socket.recv())
-                latencies.append(time.monotonic_ns() - stamp_ns)
+                latencies.append(clock.mono_ns() - stamp_ns)
         for child in children:
             child.kill()
             child.join()

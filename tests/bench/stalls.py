@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from spread_scanner import clock
+
 PRIORITY = 90
 TURN_NS = 1_000_000
 STALL_NS_MIN = 500_000
@@ -86,11 +88,11 @@ def main() -> None:
     gc.disable()
     print("watching", flush=True)
     stalls: list[tuple[int, int]] = []
-    due_ns = time.monotonic_ns()
+    due_ns = clock.mono_ns()
     while not ended:
         due_ns += TURN_NS
-        time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
-        now_ns = time.monotonic_ns()
+        time.sleep(max(0, due_ns - clock.mono_ns()) / 1e9)
+        now_ns = clock.mono_ns()
         if now_ns - due_ns > STALL_NS_MIN:
             stalls.append((due_ns, now_ns))
             due_ns = now_ns

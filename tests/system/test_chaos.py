@@ -52,6 +52,7 @@ from whole_system import (
     whole_system,
 )
 
+from spread_scanner import clock
 from spread_scanner.ops import score
 from spread_scanner.ops.children import Child
 from spread_scanner.ops.score import Down, Interval, Seen
@@ -132,7 +133,7 @@ class Struck:
     def __init__(self, name: str, why: str, epoch: int | None) -> None:
         self.name = name
         self.why = why
-        self.began_ns = time.monotonic_ns()
+        self.began_ns = clock.mono_ns()
         self.epoch = epoch  # of the source that it feeds, before
         self.back_ns: int | None = None  # its next life has claimed the source
         self.begun = False  # its next life has begun
@@ -215,7 +216,7 @@ class Chaos:
     def refresh(self) -> None:
         """All quoted anew; whoever was misled long enough ago is right again."""
         self.system.do(do="refresh")
-        now_ns = time.monotonic_ns()
+        now_ns = clock.mono_ns()
         for process, what, began_ns in list(self.misled):
             if now_ns - began_ns > (MISLEADING[what] + 1.0) * 1e9 or not self._agenda:
                 self.misled.remove((process, what, began_ns))
@@ -245,7 +246,7 @@ class Chaos:
 
     def _note(self, name: str, why: str) -> Struck:
         self.blows[f"{why}"] += 1
-        print(f"{time.monotonic_ns()} {why} {name}")
+        print(f"{clock.mono_ns()} {why} {name}")
         self._struck[name] = Struck(name, why, self._epoch(name))
         return self._struck[name]
 
@@ -256,7 +257,7 @@ class Chaos:
 
     def _kill_again(self, name: str) -> None:
         self.blows["killed while starting"] += 1
-        print(f"{time.monotonic_ns()} killed again {name}")
+        print(f"{clock.mono_ns()} killed again {name}")
         self.system.children[name].signal(signal.SIGKILL)
         self._died(name)
 
@@ -265,7 +266,7 @@ class Chaos:
         until(lambda: child.ended() is not None, lambda: f"{name} dies")
         self._struck[name].begun = False
         if name == ENGINE:
-            self.engine_kills_ns.append(time.monotonic_ns())
+            self.engine_kills_ns.append(clock.mono_ns())
         self._at(self._rng.choice((0.0, 0.0, 0.3, 1.2)), lambda: self._begin(name))
 
     def _begin(self, name: str) -> None:
@@ -285,11 +286,11 @@ class Chaos:
                         name,
                         struck.began_ns,
                         struck.began_ns + HEARTBEAT_MS_MAX * MS + SLACK_NS,
-                        time.monotonic_ns(),
+                        clock.mono_ns(),
                         "its feed was stopped",
                     )
                 )
-            struck.back_ns = time.monotonic_ns()
+            struck.back_ns = clock.mono_ns()
             self.system.children[name].signal(signal.SIGCONT)
 
         self._at(held_s, let_go)
@@ -323,9 +324,9 @@ class Chaos:
         source = self._rng.choice(FEEDS).removeprefix("feed-")
         fault = {**self._rng.choice(FAULTS), "source": source}
         self.blows[f"fault {fault['do']}"] += 1
-        print(f"{time.monotonic_ns()} {fault}")
+        print(f"{clock.mono_ns()} {fault}")
         if fault["do"] in MISLEADING:
-            self.misled.append((f"feed-{source}", fault["do"], time.monotonic_ns()))
+            self.misled.append((f"feed-{source}", fault["do"], clock.mono_ns()))
             pause_s = float(fault.get("for_s", 0.0)) + MISLEADING[fault["do"]] + 1.0
             self._at(pause_s, self.refresh)
         if fault["do"] in ("close", "cut") and self._rng.random() < 0.6:
@@ -342,14 +343,14 @@ class Chaos:
                 return
         else:
             if struck.back_ns is None and self._epoch(name) != struck.epoch:
-                struck.back_ns = time.monotonic_ns()
+                struck.back_ns = clock.mono_ns()
             if not struck.begun or not system.runs(name):
                 return
             if name in FEEDS and struck.back_ns is None:
                 return
         del self._struck[name]
         self.struck.append(
-            (struck.why, Down(name, struck.began_ns, time.monotonic_ns() + RECOVERED_NS))
+            (struck.why, Down(name, struck.began_ns, clock.mono_ns() + RECOVERED_NS))
         )
         if struck.why != "stopped" and name in FEEDS and struck.back_ns is not None:
             from_ns = min(struck.back_ns, struck.began_ns + HEARTBEAT_MS_MAX * MS) + SLACK_NS
@@ -474,11 +475,11 @@ def test_after_chaos_every_invariant_holds(tmp_path: Path, namespace: str) -> No
         files = {name: system.open_files(name) for name in STAYING}
         chaos = Chaos(system, rng)
         chaos.turn()
-        begin_ns = time.monotonic_ns()
+        begin_ns = clock.mono_ns()
         chaos.run(CHAOS_S, strike=True)
         chaos.mend()
         chaos.run(CALM_S, strike=False)
-        window_ns = (begin_ns, time.monotonic_ns())
+        window_ns = (begin_ns, clock.mono_ns())
 
         now: dict[str, Counter[str]] = {}
 

@@ -26,7 +26,6 @@ A slice of the day by default, SPREAD_CHAOS=long plays the whole.
 import bisect
 import gzip
 import os
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -50,7 +49,7 @@ from whole_system import (
     whole_system,
 )
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.ops import score
 from spread_scanner.schema import spread
@@ -361,7 +360,7 @@ def test_a_recorded_day_gives_the_oracles_signals_through_the_whole_system(
         system.start()
         until(lambda: system.health.read(ENGINE).counters["dirty"] > 0, system.states)
         pulse = Pulse(system)
-        begin_ns = time.monotonic_ns()
+        begin_ns = clock.mono_ns()
         system.do(do="play")
 
         def played() -> bool:
@@ -372,7 +371,7 @@ def test_a_recorded_day_gives_the_oracles_signals_through_the_whole_system(
         system.do(do="rate", rate=0)
         until(lambda: not system.differences(), system.differences)
         check_all_counted(system)
-        window_ns = (begin_ns, time.monotonic_ns())
+        window_ns = (begin_ns, clock.mono_ns())
         system.end_all()
         signals = system.tail.take()
         rows = system.end_sim()

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spread_scanner import clock
 from spread_scanner.schema.enums import DIRECTIONS, ProcessState, SignalKind
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
@@ -149,7 +150,7 @@ class System:
         """Both legs: entering earns fut_px / spot_px, closing costs a little more."""
         now_ns = self.store.clock.now_ns()
         for writer, px in ((self.spot, spot_px), (self.futures, fut_px)):
-            writer.heartbeat(time.monotonic_ns())
+            writer.heartbeat(clock.mono_ns())
             writer.write(symbol_id, px - 0.01, 5.0, px, 5.0, now_ns, now_ns, self.seq)
 
     def signals(self, *wanted: tuple[int, SignalKind]) -> int:
@@ -158,7 +159,7 @@ class System:
         now_ns = self.store.clock.now_ns()
         for name in ("ts_engine", "ts_trigger", "spot_ts_recv", "fut_ts_recv"):
             records[name] = now_ns
-        records["mono_ns"] = time.monotonic_ns()
+        records["mono_ns"] = clock.mono_ns()
         for side in ("bid", "ask"):
             records[f"spot_{side}_px"], records[f"fut_{side}_px"] = 100.0, 101.0
             records[f"spot_{side}_sz"] = records[f"fut_{side}_sz"] = 5.0
@@ -562,7 +563,7 @@ def test_a_feed_that_was_replaced_makes_its_opportunities_stale(
     assert system.counter("closed_stale") == 0
     system.spot.close()
     system.spot = system.store.writer(DIRECTION.spot.source_id)  # a new epoch
-    system.spot.heartbeat(time.monotonic_ns())
+    system.spot.heartbeat(clock.mono_ns())
     until(lambda: system.counter("closed_stale") == 1, "closed as stale")
     system.spot.close()
     stop(system, process)
@@ -665,8 +666,8 @@ def test_after_a_longer_absence_what_was_open_is_closed_with_the_gap_named(
     until(lambda: bool(system.ring.counters().popped), "committed and released")
     process.kill()
     process.wait()
-    killed_ns = time.monotonic_ns()
-    until(lambda: time.monotonic_ns() - killed_ns > 300_000_000, "the absence is long enough")
+    killed_ns = clock.mono_ns()
+    until(lambda: clock.mono_ns() - killed_ns > 300_000_000, "the absence is long enough")
     process = system.start()
     system.running(process)
     until(lambda: system.counter("commits") > 0, "a commit")

@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 import orjson
 
+from spread_scanner import clock
 from spread_scanner.ops.children import Child
 from spread_scanner.ops.score import Down, Interval, Seen
 from spread_scanner.ops.signal_tail import SignalTail
@@ -160,7 +161,7 @@ class WholeSystem:
         """When a process last said that it lives, monotonic."""
         if name in FEEDS:
             return self.store.heartbeat_mono_ns(FEEDS.index(name))
-        return time.monotonic_ns() - self.health.read(name).heartbeat_age_ns
+        return clock.mono_ns() - self.health.read(name).heartbeat_age_ns
 
     def states(self) -> dict[str, str]:
         return {name: self.health.read(name).state.name for name in self.health.names()}

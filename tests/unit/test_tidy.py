@@ -27,7 +27,14 @@ GARDEN = {"sim": PORCH | FLOORS[0]}  # The simulator must not borrow the parsers
 PORCH_MAY = {"config": PORCH | FLOORS[0]}  # Settings name sources and directions.
 NO_SOCKETS = {"exchanges", "symbology", "schema"}
 SOCKET_MODULES = {"socket", "asyncio", "httpx", "websockets", "picows", "uvloop"}
-WALL_CLOCK = {"time", "time_ns", "now", "utcnow"}
+DATE_CLOCKS = {"now", "utcnow", "today"}
+# In compiled code: Python's module and C's calls, comments included.
+NATIVE_CLOCK = re.compile(
+    r"\bimport time\b|\bfrom (time|libc\.time|posix\.time) |\btime\.\w+\("
+    r"|\b(clock_gettime|gettimeofday|timespec_get|nanosleep|usleep|rdtscp?|loop\.time)\b"
+    r"|\b(time|sleep)\((NULL|0|\d+)\)"
+)
+PORCH_CLOCKS = {SRC / "clock.py", SRC / "shm" / "native" / "clock.h"}
 EXCHANGE_NAMES = re.compile(r"\b(binance|bybit|okx|mexc)\b", re.IGNORECASE)
 MAY_NAME_EXCHANGES = {"exchanges", "schema", "sim", "config"}
 
@@ -58,15 +65,25 @@ def rooms_imported(names: set[str]) -> set[str]:
     return {parts[1] for parts in own if parts[1] != "__version__"}
 
 
-def wall_clock_calls(tree: ast.Module) -> list[int]:
-    return [
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and node.attr in WALL_CLOCK
-        and isinstance(node.value, ast.Name)
-        and node.value.id in {"time", "datetime"}
-    ]
+def clock_uses(tree: ast.Module) -> list[int]:
+    """Lines that ask somebody else than the porch: module time, datetime's now, a loop's time()."""
+    found: list[int] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            asks = any(alias.name == "time" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            asks = node.module == "time"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            whose = node.func.value
+            asks = (node.func.attr == "time" and not node.args and not node.keywords) or (
+                node.func.attr in DATE_CLOCKS
+                and ast.unparse(whose) in {"datetime", "datetime.datetime", "date", "datetime.date"}
+            )
+        else:
+            continue
+        if asks:
+            found.append(node.lineno)
+    return found
 
 
 def strings_of_code(tree: ast.Module) -> list[tuple[int, str]]:
@@ -98,8 +115,8 @@ def test_module_is_tidy(path: Path) -> None:
     assert rooms_imported(names) <= may_import(room) | {room}
     if room in NO_SOCKETS:
         assert not {name.split(".")[0] for name in names} & SOCKET_MODULES
-    if room != "clock":
-        assert not wall_clock_calls(tree), "the wall clock is asked in clock.py only"
+    if path not in PORCH_CLOCKS:
+        assert not clock_uses(tree), "clock.py is the only place that asks for the time"
     if room not in MAY_NAME_EXCHANGES:
         named = [(n, text) for n, text in strings_of_code(tree) if EXCHANGE_NAMES.search(text)]
         assert not named, "exchanges are named in exchanges, schema, sim and config only"
@@ -107,6 +124,37 @@ def test_module_is_tidy(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             assert length <= FUNCTION_LINES_MAX, f"{node.name} has {length} lines"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import time",
+        "from time import sleep",
+        "now = datetime.now(UTC)",
+        "deadline = asyncio.get_running_loop().time() + 1",
+    ],
+)
+def test_who_asks_for_the_time_elsewhere_is_found(line: str) -> None:
+    assert clock_uses(ast.parse(line)) == [1]
+
+
+NATIVE = [
+    path
+    for suffix in ("*.pyx", "*.pxd", "*.h", "*.c")
+    for path in sorted(SRC.rglob(suffix))
+    if not path.with_suffix(".pyx").exists() or suffix in ("*.pyx", "*.pxd")
+]  # what Cython wrote is left out
+
+
+@pytest.mark.parametrize("path", NATIVE, ids=lambda path: str(path.relative_to(SRC)))
+def test_compiled_code_asks_the_porch_for_the_time(path: Path) -> None:
+    lines = enumerate(path.read_text().splitlines(), 1)
+    asks = [f"{number}: {line}" for number, line in lines if NATIVE_CLOCK.search(line)]
+    if path in PORCH_CLOCKS:
+        assert asks, "this is where it is asked"
+    else:
+        assert not asks, "shm/native/clock.h is the only place that asks for the time"
 
 
 def tracked_files() -> list[Path]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spread_scanner.clock import SystemClock
+from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.discovery import answers, assembly
 from spread_scanner.discovery.answers import Desk, Listed
@@ -77,7 +77,7 @@ async def discover(
     left_out += _displaced(pairs, verdicts, dict(over), max_symbols)
     ids, freed = assembly.assign_ids(places, max_symbols, previous)
     quiet = {leg.key for leg in checked.quiet}
-    stamp = (generation, SystemClock().wall_ns())
+    stamp = (generation, clock.wall_ns())
     tables = assembly.tables_of(verdicts, ids, freed, listed, quiet, stamp)
     used = {(row.source_id, row.exchange_symbol) for row in tables.instruments}
     findings = Findings(

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from spread_scanner import clock
 from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges.adapter import Ack, Adapter, Delta, Event, Limits, RawQuote, Refused
 from spread_scanner.schema.enums import Exchange
@@ -122,9 +123,8 @@ async def _until(
     tell: Callable[[], None],
 ) -> None:
     """Wait for the subscriptions, but not for ever; a fault of ours in a listener comes out."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    while not ready.done() and loop.time() < deadline:
+    deadline = clock.awake_s() + seconds
+    while not ready.done() and clock.awake_s() < deadline:
         await asyncio.wait({ready, running}, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
         tell()
         if running.done():
@@ -141,11 +141,10 @@ async def _sample(
     progress: Progress,
 ) -> None:
     grid_s = max(seconds / GRID_POINTS, GRID_S_MIN)
-    loop = asyncio.get_running_loop()
-    start = loop.time()
+    start = clock.awake_s()
     points = max(round(seconds / grid_s), 1)
     for point in range(1, points + 1):
-        await asyncio.wait({running}, timeout=max(start + point * grid_s - loop.time(), 0.0))
+        await asyncio.wait({running}, timeout=max(start + point * grid_s - clock.awake_s(), 0.0))
         if running.done():
             running.result()
         for one in listeners:
@@ -184,10 +183,9 @@ class _Pace:
         self._free_s = 0.0
 
     async def turn(self) -> None:
-        loop = asyncio.get_running_loop()
-        start = max(loop.time(), self._free_s)
+        start = max(clock.awake_s(), self._free_s)
         self._free_s = start + self._gap_s
-        await asyncio.sleep(max(start - loop.time(), 0.0))
+        await asyncio.sleep(max(start - clock.awake_s(), 0.0))
 
 
 class _Source:

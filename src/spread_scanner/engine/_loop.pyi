@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 
+from spread_scanner.clock import Clock
 from spread_scanner.shm._core import DirtyBitmap, Memory, RingProducer, Row
 from spread_scanner.shm._evaluations import EvaluationRows
 
@@ -11,6 +12,7 @@ UNUSABLE: int
 COUNTERS: int
 
 class Loop:
+    clock: Clock
     pairs: np.ndarray
     rescan_left: int
     counts: tuple[int, ...]
@@ -26,6 +28,7 @@ class Loop:
         anchor_ns: int,
         position: int,
         instance: int,
+        clock: Clock | None = None,
     ) -> None: ...
     def load(self, pairs: np.ndarray, limits: Any, generation: int) -> None: ...
     def run(self, budget_ns: int) -> None: ...

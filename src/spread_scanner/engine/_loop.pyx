@@ -4,7 +4,7 @@ engine/core.py gives it segments, pairs and limits. While `run` works, other thr
 """
 
 cimport numpy as cnp
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 
 from spread_scanner.shm._core cimport (
     SS_HISTOGRAM_BUCKETS,
@@ -18,6 +18,7 @@ from spread_scanner.shm._core cimport (
 )
 from spread_scanner.shm._evaluations cimport EvaluationRows, ss_evaluations
 
+from spread_scanner.clock import installed
 from spread_scanner.engine.plan import PAIR_DTYPE
 from spread_scanner.shm.faults import RingCorrupt
 from spread_scanner.shm.layout import DIRECTIONS_MAX
@@ -66,6 +67,7 @@ cdef extern from *:
         ss_bucket *row_counters
         ss_bucket *recv_to_signal
         ss_bucket *cycle_times
+        const int64_t *mono_at
         int64_t anchor_ns
         uint32_t instance
         uint64_t next_seq
@@ -99,6 +101,7 @@ cdef class Loop:
     cdef readonly EvaluationRows kept
     cdef readonly Row row
     cdef readonly object control
+    cdef readonly object clock
     cdef readonly object pairs
 
     def __cinit__(self, *args, **kwargs):
@@ -106,8 +109,12 @@ cdef class Loop:
 
     def __init__(self, DirtyBitmap bitmap not None, RingProducer producer not None,
                  EvaluationRows kept not None, Row row not None, Memory control not None,
-                 switches_at, *, int64_t anchor_ns, uint64_t position, uint32_t instance):
-        """`switches_at` is a core.SwitchesAt, `position` that of the ring: the next signal's seq."""
+                 switches_at, *, int64_t anchor_ns, uint64_t position, uint32_t instance,
+                 clock=None):
+        """`switches_at` is a core.SwitchesAt, `position` that of the ring: the next signal's seq.
+
+        `run` asks `clock`, or the one that is installed now; `step` is told the time.
+        """
         self.bitmap, self.producer, self.kept, self.row = bitmap, producer, kept, row
         self.control = control
         self.engine = ss_engine_new(&bitmap.view.store, bitmap.reader, &producer.ring, &kept.ring)
@@ -121,6 +128,8 @@ cdef class Loop:
             control.at(switches_at.directions, DIRECTIONS_MAX),
             control.at(switches_at.symbols, bitmap.view.store.max_symbols),
         )
+        self.clock = installed() if clock is None else clock
+        self.engine.mono_at = <const int64_t *><uintptr_t>self.clock.mono_address()
         self.engine.anchor_ns = anchor_ns
         self.engine.next_seq = position
         self.engine.instance = instance

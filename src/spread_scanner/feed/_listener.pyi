@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from picows import WSFrame, WSListener, WSTransport
 
+from spread_scanner.clock import Clock
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.shm._core import Row, StoreWriter
 
@@ -19,12 +20,20 @@ class Handler(Protocol):
 class Board:
     writer: StoreWriter
     row: Row
+    clock: Clock
     anchor_ns: int
     lag_ns_max: int
     heard_ns: npt.NDArray[np.int64]
     mean_ns: npt.NDArray[np.float64]
     wrote: npt.NDArray[np.uint32]
-    def __init__(self, writer: StoreWriter, row: Row, anchor_ns: int, lag_ns_max: int) -> None: ...
+    def __init__(
+        self,
+        writer: StoreWriter,
+        row: Row,
+        anchor_ns: int,
+        lag_ns_max: int,
+        clock: Clock | None = None,
+    ) -> None: ...
 
 class Listener(WSListener):
     board: Board

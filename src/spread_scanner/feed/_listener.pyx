@@ -12,12 +12,13 @@ are woken and statistics written once, at its last.
 cimport numpy as cnp
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.math cimport isfinite, isnan
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 import numpy
 
+from spread_scanner.clock import installed
 from spread_scanner.schema.counters import FEED_COUNTERS, FEED_HISTOGRAMS
 
 from spread_scanner.exchanges._match cimport SS_MATCHED, Decoder, ss_decode, ss_match
@@ -29,8 +30,8 @@ from spread_scanner.shm._core cimport (
     ss_bucket,
     ss_count_add,
     ss_histogram_index,
-    ss_mono_ns,
     ss_quote,
+    ss_source_ns,
     ss_store,
     ss_store_notify,
     ss_store_own,
@@ -98,14 +99,17 @@ cdef int RECV_TO_CELL = _histogram_ids["recv_to_cell"]
 cdef class Board:
     """What the connections of one source share: its cells, its health row, and per symbol when it
     was last heard, its mean interval, and which connection wrote it last (0: one that is gone).
+    Time is that of `clock`, or of the one installed when the board is made.
     """
     cdef readonly StoreWriter writer
     cdef readonly Row row
+    cdef readonly object clock
     cdef readonly int64_t anchor_ns
     cdef public int64_t lag_ns_max
     cdef readonly cnp.ndarray heard_ns
     cdef readonly cnp.ndarray mean_ns
     cdef readonly cnp.ndarray wrote
+    cdef const int64_t *mono_at
     cdef ss_store *store
     cdef uint32_t source_id
     cdef uint32_t max_symbols
@@ -117,10 +121,12 @@ cdef class Board:
     cdef ss_bucket *recv_to_cell
 
     def __init__(self, StoreWriter writer not None, Row row not None, int64_t anchor_ns,
-                 int64_t lag_ns_max):
+                 int64_t lag_ns_max, clock=None):
         cdef uint32_t count = writer.view.store.max_symbols
         self.writer = writer
         self.row = row
+        self.clock = installed() if clock is None else clock
+        self.mono_at = <const int64_t *><uintptr_t>self.clock.mono_address()
         self.anchor_ns = anchor_ns
         self.lag_ns_max = lag_ns_max
         self.store = &writer.view.store
@@ -294,7 +300,7 @@ cdef class Listener(WSListener):
 
     cpdef on_ws_connected(self, WSTransport transport):
         self.transport = transport
-        self.opened_ns = ss_mono_ns()
+        self.opened_ns = ss_source_ns(self.board.mono_at)
         self.frame_ns = self.opened_ns
         self.window_start_ns = self.opened_ns
 
@@ -328,7 +334,7 @@ cdef class Listener(WSListener):
 
     cdef inline void begin_read(self) noexcept nogil:
         self.reading = True
-        self.mono_ns = ss_mono_ns()
+        self.mono_ns = ss_source_ns(self.board.mono_at)
         self.recv_ns = self.mono_ns + self.board.anchor_ns
 
     cdef inline void store(self, const ss_match *found) noexcept nogil:
@@ -398,7 +404,7 @@ cdef class Listener(WSListener):
         if seen.stored:
             ss_store_notify(self.board.store)
             # One look at the clock per read: for each quote of it the time of the last, the worst.
-            bucket = ss_histogram_index(ss_mono_ns() - self.mono_ns)
+            bucket = ss_histogram_index(ss_source_ns(self.board.mono_at) - self.mono_ns)
             ss_count_add(&self.board.recv_to_cell[bucket], seen.stored)
             if self.recv_to_cell != NULL:
                 ss_count_add(&self.recv_to_cell[bucket], seen.stored)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from spread_scanner.clock import Clock
+from spread_scanner import clock
 from spread_scanner.config import Feed
 from spread_scanner.errors import BadMessage, BadQuote
 from spread_scanner.exchanges._match import Decoder
@@ -57,7 +57,6 @@ class Share:
     decoder: Decoder
     instruments: dict[str, InstrumentRow]
     connects: Pacer
-    clock: Clock
     evidence: Evidence
     log: structlog.stdlib.BoundLogger
     fail: Callable[[BaseException], None]  # a fault of ours: the process ends
@@ -159,7 +158,7 @@ class Connection:
         self._pump = None
         if self.ended is not None or not self.subscription.waiting:
             return
-        now_ns = self.share.clock.mono_ns()
+        now_ns = clock.mono_ns()
         pause_s = self._requests.wait_s(now_ns)
         self.life.spent = pause_s > 0
         if not self.life.spent:

@@ -6,6 +6,7 @@ the cause, at a rate that no flood of bad bytes can push up.
 
 from collections.abc import Callable
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import EVIDENCE_BYTES_MAX, BadMessage
 
@@ -16,9 +17,8 @@ KINDS_MAX = 64  # beyond these, kinds share one place: a message text may hold w
 class Evidence:
     """One per feed. `kept` holds the last bytes of each kind, `unlogged` what was not said."""
 
-    def __init__(self, warn: Callable[..., object], mono_ns: Callable[[], int]) -> None:
+    def __init__(self, warn: Callable[..., object]) -> None:
         self._warn = warn
-        self._mono_ns = mono_ns
         self._logged_ns: dict[str, int] = {}
         self.kept: dict[str, bytes] = {}
         self.unlogged: dict[str, int] = {}
@@ -29,7 +29,7 @@ class Evidence:
         if kind not in self.kept and len(self.kept) >= KINDS_MAX:
             kind = "others"
         self.kept[kind] = frame[:EVIDENCE_BYTES_MAX]
-        now_ns = self._mono_ns()
+        now_ns = clock.mono_ns()
         last_ns = self._logged_ns.get(kind)
         if last_ns is not None and now_ns - last_ns < EVERY_NS:
             self.unlogged[kind] = self.unlogged.get(kind, 0) + 1

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from spread_scanner.clock import NS_PER_MS, NS_PER_S, SystemClock
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import SegmentError, TableError
 from spread_scanner.exchanges._match import Decoder
@@ -81,7 +82,6 @@ class Feed:
         self._source = source
         self._writer = writer
         self._max_symbols = store.max_symbols
-        self._clock = SystemClock()
         loaded = tables.load(settings.generated_dir)
         instruments = instruments_of(loaded, source, store.max_symbols)
         board = Board(writer, process.row, store.clock.anchor_ns, feed.lag_ms_max * NS_PER_MS)
@@ -95,8 +95,7 @@ class Feed:
             decoder=decoder_of(adapter, instruments),
             instruments=instruments,
             connects=Pacer(adapter.limits.connects_per_s_max),
-            clock=self._clock,
-            evidence=Evidence(process.log.warning, self._clock.mono_ns),
+            evidence=Evidence(process.log.warning),
             log=process.log,
             fail=self.fail,
         )
@@ -105,7 +104,7 @@ class Feed:
         self._paces: dict[int, freshness.Pace] = {}
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
-        self._connected_ns = self._clock.mono_ns()
+        self._connected_ns = clock.mono_ns()
         self._symbols_ids = np.empty(0, np.uint16)
 
     # --- life
@@ -150,9 +149,9 @@ class Feed:
         self._stop()
         for task in list(self._share.tasks):
             task.cancel()
-        deadline_ns = self._clock.mono_ns() + int(GOODBYES_S_MAX * NS_PER_S)
+        deadline_ns = clock.mono_ns() + int(GOODBYES_S_MAX * NS_PER_S)
         while any(one.transport is not None for one in ended):
-            if self._clock.mono_ns() >= deadline_ns:
+            if clock.mono_ns() >= deadline_ns:
                 break
             await asyncio.sleep(0.01)
         for listener in ended:
@@ -164,7 +163,7 @@ class Feed:
         """Say that the feed lives, from the loop that reads the quotes; obey orders."""
         heartbeat_s = self._process.settings.config.system.heartbeat_ms / 1000
         asyncio.get_running_loop().call_later(min(heartbeat_s, POLL_S_MAX), self._beat)
-        self._writer.heartbeat(self._clock.mono_ns())
+        self._writer.heartbeat(clock.mono_ns())
         self._listen()
 
     def _listen(self) -> None:
@@ -183,7 +182,7 @@ class Feed:
         if self._writer.retired:
             self.fail(Retired("the price store was replaced by a newer instance"))
             return
-        now_ns = self._clock.mono_ns()
+        now_ns = clock.mono_ns()
         lines = list(self._lines())
         connections = [one for line in lines for one in line.connections]
         self._pace(connections, now_ns)

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 
+from spread_scanner import clock
 from spread_scanner.feed.connection import Connection, Share
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.life import End, rules_of
@@ -83,7 +84,7 @@ class Line:
 
     def _dial_after(self, pause_s: float) -> None:
         self._dialling = True
-        pause_s += self._share.connects.reserve_s(self._share.clock.mono_ns() + int(pause_s * 1e9))
+        pause_s += self._share.connects.reserve_s(clock.mono_ns() + int(pause_s * 1e9))
         self._timer = asyncio.get_running_loop().call_later(pause_s, self._dial)
 
     def _dial(self) -> None:

@@ -14,7 +14,8 @@ from typing import NamedTuple, Protocol
 
 import httpx
 
-from spread_scanner.clock import NS_PER_S, Clock, SystemClock
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts as AlertSettings
 from spread_scanner.errors import ConfigError
 from spread_scanner.runtime.logs import without_secrets
@@ -102,9 +103,8 @@ def senders(settings: AlertSettings, client: httpx.Client | None = None) -> list
 class Desk:
     """Decides what is worth saying. Pure but for its clock: `update` returns what to send."""
 
-    def __init__(self, settings: AlertSettings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: AlertSettings) -> None:
         self._settings = settings
-        self._clock = clock or SystemClock()
         self._said_ns: dict[str, int] = {}  # when each lasting condition was last told
         self._texts: dict[str, str] = {}
         self._sent_ns: deque[int] = deque()
@@ -112,7 +112,7 @@ class Desk:
 
     def update(self, conditions: Iterable[Condition]) -> list[Message]:
         """Take the conditions that hold now (and events since the last call): what to send."""
-        now_ns = self._clock.mono_ns()
+        now_ns = clock.mono_ns()
         wanted: list[Message] = []
         present = list(conditions)
         for condition in present:
@@ -146,7 +146,7 @@ class Desk:
         return sent
 
     def _message(self, event: str, key: str, text: str) -> Message:
-        return Message(event, key, text, self._clock.wall_ns())
+        return Message(event, key, text, clock.wall_ns())
 
 
 def _said(error: httpx.HTTPError) -> str:
@@ -159,9 +159,8 @@ def _said(error: httpx.HTTPError) -> str:
 class Outbox:
     """Messages waiting for one target; a target that fails is tried again with growing pauses."""
 
-    def __init__(self, sender: Sender, clock: Clock | None = None) -> None:
+    def __init__(self, sender: Sender) -> None:
         self._sender = sender
-        self._clock = clock or SystemClock()
         self._waiting: deque[Message] = deque()
         self._next_try_ns = 0
         self._pause_s = RETRY_S_MIN
@@ -184,7 +183,7 @@ class Outbox:
 
     def flush(self) -> None:
         """Send what waits, in order, until it is empty or the target fails."""
-        if self._clock.mono_ns() < self._next_try_ns:
+        if clock.mono_ns() < self._next_try_ns:
             return
         while self._waiting:
             try:
@@ -193,7 +192,7 @@ class Outbox:
                 self.failures += 1
                 self.failing = True
                 self.last_error = _said(error)
-                self._next_try_ns = self._clock.mono_ns() + int(self._pause_s * NS_PER_S)
+                self._next_try_ns = clock.mono_ns() + int(self._pause_s * NS_PER_S)
                 self._pause_s = min(2 * self._pause_s, RETRY_S_MAX)
                 return
             self._waiting.popleft()

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from spread_scanner.clock import SystemClock
+from spread_scanner import clock
 
 GROUPS = ("shm", "ring", "wake", "sim", "feed", "engine", "e2e")
 
@@ -48,7 +48,7 @@ def _machine(folder: Path) -> dict[str, object]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "commit": commit or "none",
-        "wall_ns": SystemClock().wall_ns(),
+        "wall_ns": clock.wall_ns(),
     }
 
 

@@ -5,12 +5,12 @@ the screens and the doctor use, from schema's one definition of a spread. A pair
 cannot be stood behind is shown as stale, with its last numbers.
 """
 
-import time
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.schema.enums import DIRECTIONS, UNUSABLE, Direction
@@ -120,7 +120,7 @@ class Board:
 
     def _beats(self, source_id: int) -> bool:
         heard_ns = self._store.heartbeat_mono_ns(source_id)
-        return heard_ns > 0 and time.monotonic_ns() - heard_ns <= self._heartbeat_ns_max
+        return heard_ns > 0 and clock.mono_ns() - heard_ns <= self._heartbeat_ns_max
 
 
 def top(rows: np.ndarray, count: int) -> np.ndarray:

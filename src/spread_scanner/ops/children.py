@@ -11,11 +11,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import spread_scanner
+from spread_scanner import clock
 from spread_scanner.errors import SpreadError
 
 _PR_SET_PDEATHSIG = 1
@@ -89,7 +89,7 @@ class Child:
                 preexec_fn=lambda: _die_with(parent),
             )
         self.starts += 1
-        self._started_s = time.monotonic()
+        self._started_s = clock.awake_s()
 
     def read_line(self, timeout_s: float, stopping: Callable[[], bool] = lambda: False) -> bytes:
         """The first line of a child started with `keep_stdout`; what there is of it when the child
@@ -99,15 +99,15 @@ class Child:
             return b""
         stream = self._running.stdout
         os.set_blocking(stream.fileno(), False)
-        deadline = time.monotonic() + timeout_s
+        deadline = clock.awake_s() + timeout_s
         line = b""
-        while time.monotonic() < deadline and not line.endswith(b"\n") and not stopping():
+        while clock.awake_s() < deadline and not line.endswith(b"\n") and not stopping():
             part = stream.read(65_536) or b""
             line += part
             if not part and self.ended() is not None:
                 break
             if not part:
-                time.sleep(0.005)
+                clock.sleep(0.005)
         return line
 
     def ended(self) -> int | None:
@@ -121,21 +121,21 @@ class Child:
         if self._running.stdout is not None:
             self._running.stdout.close()
         self._running = None
-        lived_s = time.monotonic() - self._started_s
+        lived_s = clock.awake_s() - self._started_s
         if lived_s >= SETTLED_S:
             self._backoff_s = BACKOFF_S_MIN
-        self._due_s = time.monotonic() + self._backoff_s
+        self._due_s = clock.awake_s() + self._backoff_s
         self._backoff_s = min(2 * self._backoff_s, BACKOFF_S_MAX)
         return code
 
     @property
     def due(self) -> bool:
         """Whether the pause before the next life is over."""
-        return self._running is None and time.monotonic() >= self._due_s
+        return self._running is None and clock.awake_s() >= self._due_s
 
     @property
     def lived_s(self) -> float:
-        return time.monotonic() - self._started_s
+        return clock.awake_s() - self._started_s
 
     def signal(self, number: signal.Signals) -> None:
         if self._running is not None:
@@ -165,7 +165,7 @@ def end_all(
         child.signal(signal.SIGCONT)
     done_since_s: dict[str, float] = {}
     while waiting := [child for child in begun if child.ended() is None]:
-        now_s = time.monotonic()
+        now_s = clock.awake_s()
         if now_s >= deadline_s:
             break
         for child in waiting:
@@ -173,10 +173,10 @@ def end_all(
                 continue
             if now_s - done_since_s.setdefault(child.name, now_s) > TIDYING_S:
                 child.signal(signal.SIGKILL)
-        time.sleep(0.005)
+        clock.sleep(0.005)
     for child in waiting:
         child.signal(signal.SIGKILL)
     for child in waiting:
         while child.ended() is None:
-            time.sleep(0.001)
+            clock.sleep(0.001)
     return [child.name for child in waiting]

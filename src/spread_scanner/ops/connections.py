@@ -4,9 +4,9 @@ Reads the connections' rows twice, a moment apart, so that counters become rates
 not run has no connections; one that keeps more than there are rows for says so by its own count.
 """
 
-import time
 from typing import NamedTuple
 
+from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.shm.connections import ConnectionHealth, Connections
 
@@ -40,10 +40,10 @@ def look(namespace: str, interval_s: float, source: Source | None) -> list[Conne
         before = {
             (one.label, row.number): row for one in sources for row in rows.read(one.source_id)
         }
-        began_s = time.monotonic()
-        time.sleep(interval_s)
+        began_s = clock.awake_s()
+        clock.sleep(interval_s)
         now = [(one.label, row) for one in sources for row in rows.read(one.source_id)]
-        elapsed_s = time.monotonic() - began_s
+        elapsed_s = clock.awake_s() - began_s
     return [_view(label, row, before.get((label, row.number)), elapsed_s) for label, row in now]
 
 

@@ -8,7 +8,6 @@ import os
 import resource
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
@@ -20,8 +19,8 @@ import httpx
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from spread_scanner import config
-from spread_scanner.clock import NS_PER_S, SystemClock
+from spread_scanner import clock, config
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import ConfigError, SpreadError, TableError
 from spread_scanner.ops.children import NoSuchBin, command_of
@@ -155,7 +154,7 @@ def files(settings: Settings) -> Iterator[Check]:
     except TableError as error:
         yield Check("pairs", WARN, str(error), "spread-ctl discover (up does it by itself)")
         return
-    age_h = (SystemClock().wall_ns() - loaded.created_wall_ns) / NS_PER_S / 3_600
+    age_h = (clock.wall_ns() - loaded.created_wall_ns) / NS_PER_S / 3_600
     pairs = sum(len(row.symbol_ids) for row in loaded.directions)
     old = age_h > TABLES_AGE_H_MAX
     yield Check(
@@ -228,7 +227,7 @@ def reachable(settings: Settings) -> list[Check]:
 
 def _rest(label: str, at: config.SourceSettings) -> Check:
     name = f"{label} REST"
-    begun_s = time.monotonic()
+    begun_s = clock.awake_s()
     try:
         with httpx.Client(
             proxy=at.proxy or None, trust_env=False, timeout=REACH_TIMEOUT_S
@@ -241,7 +240,7 @@ def _rest(label: str, at: config.SourceSettings) -> Check:
             f"{at.rest_url}: {error or type(error).__name__}",
             "check network, DNS, firewall; where the exchange is blocked set the source's proxy",
         )
-    took_ms = (time.monotonic() - begun_s) * 1e3
+    took_ms = (clock.awake_s() - begun_s) * 1e3
     skew_s = _skew_s(answer.headers.get("date", ""))
     if skew_s is not None and abs(skew_s) > SKEW_S_MAX:
         return Check(
@@ -259,17 +258,17 @@ def _skew_s(date: str) -> float | None:
         server_s = parsedate_to_datetime(date).timestamp()
     except ValueError:
         return None
-    return SystemClock().wall_ns() / NS_PER_S - server_s - 0.5
+    return clock.wall_ns() / NS_PER_S - server_s - 0.5
 
 
 def _websocket(label: str, at: config.SourceSettings) -> Check:
     name = f"{label} websocket"
-    begun_s = time.monotonic()
+    begun_s = clock.awake_s()
     try:
         with connect(
             at.ws_url, open_timeout=REACH_TIMEOUT_S, close_timeout=0.5, proxy=at.proxy or None
         ):
-            return Check(name, OK, f"{(time.monotonic() - begun_s) * 1e3:.0f} ms")
+            return Check(name, OK, f"{(clock.awake_s() - begun_s) * 1e3:.0f} ms")
     except (OSError, WebSocketException, TimeoutError) as error:
         return Check(
             name,

@@ -4,14 +4,13 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.errors import SpreadError, TableError
 from spread_scanner.ops.children import command_of
 from spread_scanner.ops.console import (
@@ -76,7 +75,7 @@ def status(
     namespace = settings.config.system.namespace
     with Health.attach(namespace) as health, Control.attach(namespace) as control:
         looked = Status(settings, health)
-        time.sleep(interval)
+        clock.sleep(interval)
         looked.look()
         views = looked.views()
         counted = {view.process: looked.counters(view.process) for view in views}
@@ -184,7 +183,7 @@ def signals(
                         people().print(_signal_line(row))
                 if not follow or tail.retired:
                     return
-                time.sleep(FOLLOW_EVERY_S)
+                clock.sleep(FOLLOW_EVERY_S)
                 rows = [signal_row(record, symbols) for record in tail.take()]
 
 

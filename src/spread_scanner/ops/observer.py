@@ -5,11 +5,11 @@ start are kept, for the score and the summary of a run with an end.
 """
 
 import contextlib
-import time
 from typing import NamedTuple
 
 import numpy as np
 
+from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.errors import SegmentError, TableError
 from spread_scanner.ops.board import Board
@@ -72,9 +72,9 @@ class Observer:
 
     def _load_tables(self) -> None:
         """Discovery publishes them while we run, and again later; once a second is enough."""
-        if time.monotonic() - self._tables_checked_s < 1.0:
+        if clock.mono_s() - self._tables_checked_s < 1.0:
             return
-        self._tables_checked_s = time.monotonic()
+        self._tables_checked_s = clock.mono_s()
         with contextlib.suppress(TableError):
             loaded = tables.load(self.settings.generated_dir)
             if self.tables is None or loaded.generation != self.tables.generation:

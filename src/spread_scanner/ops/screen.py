@@ -5,7 +5,6 @@ them), on the terminal's second page, so that the first one is as it was afterwa
 """
 
 import math
-import time
 from typing import Self
 
 from rich.console import Group, RenderableType
@@ -15,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.ops.board import board_row, top
 from spread_scanner.ops.console import grid, people
@@ -46,7 +46,7 @@ class Screen:
     def __init__(self, supervisor: Supervisor, heading: str) -> None:
         self._supervisor = supervisor
         self._heading = heading
-        self._started_s = time.monotonic()
+        self._started_s = clock.mono_s()
         self._drawn_s = 0.0
         self._live = Live(console=people(), screen=True, auto_refresh=False)
 
@@ -59,9 +59,9 @@ class Screen:
 
     def draw(self, observer: Observer | None, note: str = "") -> None:
         """Bring the screen up to date, at most every DRAW_EVERY_S."""
-        if time.monotonic() - self._drawn_s < DRAW_EVERY_S:
+        if clock.mono_s() - self._drawn_s < DRAW_EVERY_S:
             return
-        self._drawn_s = time.monotonic()
+        self._drawn_s = clock.mono_s()
         self._live.update(self._page(observer, note), refresh=True)
 
     def _page(self, observer: Observer | None, note: str) -> RenderableType:
@@ -92,7 +92,7 @@ class Screen:
 
     def _header(self, observer: Observer | None, note: str) -> list[Text]:
         """Lines that fit the width."""
-        up_s = int(time.monotonic() - self._started_s)
+        up_s = int(clock.mono_s() - self._started_s)
         parts = [
             f"[bold]spread-scanner[/bold]  {self._heading}",
             f"up {up_s // 60}:{up_s % 60:02d}",

@@ -7,13 +7,13 @@ speaks to the simulated system.
 
 import os
 import signal
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import orjson
 
+from spread_scanner import clock
 from spread_scanner.ops.children import Child, end_all
 from spread_scanner.ops.supervisor import CannotStart
 
@@ -88,7 +88,7 @@ class Simulation:
         """End it; the truth is complete afterwards."""
         if self._child.starts and not self.died:
             self._child.signal(signal.SIGTERM)
-            end_all([self._child], time.monotonic() + STOP_TIMEOUT_S)
+            end_all([self._child], clock.awake_s() + STOP_TIMEOUT_S)
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

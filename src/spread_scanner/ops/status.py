@@ -4,12 +4,12 @@ Reads the health segment twice, a moment apart, so that counters become rates. A
 row has never run; one whose row nobody holds is dead, whatever its state says.
 """
 
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.schema.enums import PROCESSES, SOURCE_BY_LABEL, ProcessState
 from spread_scanner.shm import Control, Health
@@ -83,7 +83,7 @@ class Status:
         """Read all rows; rates are over the time since the look before."""
         self._before, self._before_s = self._now, self._now_s
         self._now = {row.process: row for row in self._health.read_all()}
-        self._now_s = time.monotonic()
+        self._now_s = clock.mono_s()
 
     def views(self) -> list[ProcessView]:
         """The expected processes in order, then others that have a row (spread-ctl itself)."""

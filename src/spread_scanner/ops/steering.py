@@ -7,12 +7,11 @@ nobody whom the order could concern.
 
 import os
 import subprocess
-import time
 from typing import Annotated
 
 import typer
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.ops import orders
 from spread_scanner.ops.children import command_of
 from spread_scanner.ops.console import (
@@ -104,9 +103,9 @@ def down(as_json: Json = False) -> None:
     settings = config.load()
     namespace = settings.config.system.namespace
     outcome = orders.stop(settings)
-    deadline_s = time.monotonic() + DOWN_TIMEOUT_S
-    while (alive := _alive(namespace)) and time.monotonic() < deadline_s:
-        time.sleep(0.02)
+    deadline_s = clock.awake_s() + DOWN_TIMEOUT_S
+    while (alive := _alive(namespace)) and clock.awake_s() < deadline_s:
+        clock.sleep(0.02)
     removed, kept = ([], segment.names(namespace)) if alive else _cleaned(namespace)
     document = {
         "did": outcome.did,
@@ -129,12 +128,12 @@ def down(as_json: Json = False) -> None:
 
 def _cleaned(namespace: str) -> tuple[list[str], list[str]]:
     """Remove the segments. A process that has let go of its row holds them until it has gone."""
-    deadline_s = time.monotonic() + GONE_TIMEOUT_S
+    deadline_s = clock.awake_s() + GONE_TIMEOUT_S
     while True:
         removed, kept = segment.clean(namespace)
-        if not kept or time.monotonic() >= deadline_s:
+        if not kept or clock.awake_s() >= deadline_s:
             return removed, kept
-        time.sleep(0.02)
+        clock.sleep(0.02)
 
 
 def _alive(namespace: str) -> list[str]:
@@ -148,12 +147,12 @@ def _alive(namespace: str) -> list[str]:
 def discover(as_json: Json = False) -> None:
     """Find the pairs anew (runs pair-discovery), then reload where the system is up."""
     settings = config.load()
-    started_s = time.monotonic()
+    started_s = clock.awake_s()
     # Its own report goes to stderr under --json: stdout is ours then.
     code = subprocess.run(
         command_of(DISCOVERY), stdout=2 if as_json else None, check=False, env=dict(os.environ)
     ).returncode
-    took_s = round(time.monotonic() - started_s, 1)
+    took_s = round(clock.awake_s() - started_s, 1)
     if code not in (EXIT_DONE, EXIT_PARTIAL):
         if as_json:
             print_json({"ok": False, "exit_code": code, "seconds": took_s})

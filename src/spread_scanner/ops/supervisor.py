@@ -10,7 +10,6 @@ One thread only: children must die with the thread that started them (children.p
 """
 
 import contextlib
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import NamedTuple
 import orjson
 import structlog
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.errors import SegmentError, SpreadError
 from spread_scanner.ops.children import Child, end_all
 from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_SEGMENTS, EXIT_SETTINGS, Process
@@ -150,11 +149,11 @@ class Supervisor:
             elif child.starts and child.due and not self.stopping:
                 child.start()
                 self._note(child.name, "started again", pid=child.pid)
-        time.sleep(TICK_S)
+        clock.sleep(TICK_S)
 
     def stop(self) -> None:
         """End all in reverse order and remove the segments; `killed` names who had to be."""
-        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        deadline_s = clock.awake_s() + STOP_TIMEOUT_S
         if self._process is not None:
             self._process.state(ProcessState.STOPPING)
         for number, step in reversed(list(enumerate(self._stages))):
@@ -198,7 +197,7 @@ class Supervisor:
         while (code := child.ended()) is None:
             self._turn()
             if self.stopping:
-                end_all([child], time.monotonic() + 1.0)
+                end_all([child], clock.awake_s() + 1.0)
                 return 0
         if code not in accepted:
             raise CannotStart(
@@ -253,13 +252,13 @@ class Supervisor:
     def _turn(self) -> None:
         self._beat()
         self.on_wait()
-        time.sleep(TICK_S)
+        clock.sleep(TICK_S)
 
     def _await_running(self, names: list[str]) -> None:
         """Until all run. One that keeps ending is an error; one that is slow is only named."""
-        deadline_s = time.monotonic() + START_TIMEOUT_S
+        deadline_s = clock.awake_s() + START_TIMEOUT_S
         waiting = set(names)
-        while waiting and not self.stopping and time.monotonic() < deadline_s:
+        while waiting and not self.stopping and clock.awake_s() < deadline_s:
             self._turn()
             for name in sorted(waiting):
                 child = self.children[name]
@@ -312,7 +311,7 @@ class Supervisor:
         code = child.ended()
         if code is not None:
             self._note(child.name, _ending(code))
-            self.outages.append(Outage(child.name, time.monotonic_ns(), None))
+            self.outages.append(Outage(child.name, clock.mono_ns(), None))
             if code == EXIT_SEGMENTS and not self._segments_stand():
                 with contextlib.suppress(CannotStart):
                     self._once(SHM_INIT, "the segments could not be made again")
@@ -320,21 +319,19 @@ class Supervisor:
         row = self._row(child)
         if row is not None and row.heartbeat_age_ns > self._hang_ns:
             self._note(child.name, f"hangs: no heartbeat for {row.heartbeat_age_ns / 1e9:.1f} s")
-            end_all([child], time.monotonic())
-            self.outages.append(
-                Outage(child.name, time.monotonic_ns() - row.heartbeat_age_ns, None)
-            )
+            end_all([child], clock.awake_s())
+            self.outages.append(Outage(child.name, clock.mono_ns() - row.heartbeat_age_ns, None))
         elif child.restarts and self._runs(child):
             self._close_outages(child.name)
 
     def _close_outages(self, process: str) -> None:
-        now_ns = time.monotonic_ns()
+        now_ns = clock.mono_ns()
         for number, outage in enumerate(self.outages):
             if outage.process == process and outage.end_mono_ns is None:
                 self.outages[number] = outage._replace(end_mono_ns=now_ns)
 
     def _note(self, process: str, text: str, **details: object) -> None:
-        self.events.append(Event(time.monotonic_ns(), process, text))
+        self.events.append(Event(clock.mono_ns(), process, text))
         self._log.warning(text, about=process, **details)
 
 

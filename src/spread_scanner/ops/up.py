@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.errors import SpreadError
 from spread_scanner.ops import score
 from spread_scanner.ops.console import EXIT_DONE, EXIT_FAILED, grid, people, print_json
@@ -77,9 +76,9 @@ class Run:
                 observer = self._watched()
                 self._until(observer.subscribed, SUBSCRIBED_TIMEOUT_S)
                 observer.begin()
-                begin_ns = time.monotonic_ns()
+                begin_ns = clock.mono_ns()
                 self._until(lambda: False, self._options.seconds)
-                end_ns = time.monotonic_ns()
+                end_ns = clock.mono_ns()
                 self._drain(observer)
                 document = self._document(observer, begin_ns, end_ns)
             if self._simulation is not None:
@@ -107,21 +106,21 @@ class Run:
     def _until(self, condition: Callable[[], bool], seconds: float | None) -> None:
         """Turn the supervisor until a condition holds, a time is over or a stop is asked for."""
         observer = self._watched()
-        deadline_s = None if seconds is None else time.monotonic() + seconds
+        deadline_s = None if seconds is None else clock.awake_s() + seconds
         while not self._supervisor.stopping and not condition():
-            if deadline_s is not None and time.monotonic() >= deadline_s:
+            if deadline_s is not None and clock.awake_s() >= deadline_s:
                 return
             self._supervisor.tick()
             self._look(observer)
             if self._screen is not None:
-                left_s = None if deadline_s is None else deadline_s - time.monotonic()
+                left_s = None if deadline_s is None else deadline_s - clock.awake_s()
                 self._screen.draw(observer, _note(left_s))
             if self._simulation is not None and self._simulation.died:
                 raise SimulatorDied("the simulator ended by itself", log=self._simulation.log_path)
 
     def _look(self, observer: Observer) -> None:
-        if time.monotonic() - self._looked_s >= LOOK_EVERY_S:
-            self._looked_s = time.monotonic()
+        if clock.mono_s() - self._looked_s >= LOOK_EVERY_S:
+            self._looked_s = clock.mono_s()
             observer.look()
 
     def _drain(self, observer: Observer) -> None:

@@ -13,12 +13,11 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.errors import ConfigError, SpreadError
 from spread_scanner.runtime import logs, scheduling
@@ -79,7 +78,7 @@ class Process:
 
     def poll(self) -> Orders | None:
         """Beat the heart when it is time; new orders, or None."""
-        now_ns = time.monotonic_ns()
+        now_ns = clock.mono_ns()
         if now_ns >= self._next_beat_ns:
             self._next_beat_ns = now_ns + self._beat_every_ns
             self.row.beat()

@@ -16,7 +16,8 @@ from typing import NamedTuple, Protocol, Self, TypeVar
 import httpx
 import stamina
 
-from spread_scanner.clock import NS_PER_S, Clock, SystemClock
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import BadMessage, ExchangeError
 from spread_scanner.exchanges.adapter import RestRequest
 
@@ -56,13 +57,10 @@ class _Passing(ExchangeError):
 class RestClient:
     """Use as an async context manager; requests of one client go out one after the other."""
 
-    def __init__(
-        self, source: Source, patience: Patience, proxy: str = "", clock: Clock | None = None
-    ) -> None:
+    def __init__(self, source: Source, patience: Patience, proxy: str = "") -> None:
         self._base = source.rest_base()
         self._weight_per_s = source.rest_weight_per_s
         self._patience = patience
-        self._clock = clock or SystemClock()
         self._client = httpx.AsyncClient(
             http2=True,
             proxy=proxy or None,
@@ -70,7 +68,7 @@ class RestClient:
             timeout=patience.timeout_s,
             headers={"accept": "application/json", "user-agent": "spread-scanner"},
         )
-        self._free_ns = self._clock.mono_ns()
+        self._free_ns = clock.mono_ns()
         self.retries = 0
 
     async def __aenter__(self) -> Self:
@@ -157,7 +155,7 @@ class RestClient:
 
     async def _pace(self, weight: int) -> None:
         """Wait until earlier requests are paid for; this one is paid by the next."""
-        now_ns = self._clock.mono_ns()
+        now_ns = clock.mono_ns()
         start_ns = max(now_ns, self._free_ns)
         self._free_ns = start_ns + int(weight / self._weight_per_s * NS_PER_S)
         if start_ns > now_ns:
@@ -172,7 +170,7 @@ class RestClient:
             seconds = float(text)
         except ValueError:
             try:
-                seconds = parsedate_to_datetime(text).timestamp() - self._clock.wall_ns() / NS_PER_S
+                seconds = parsedate_to_datetime(text).timestamp() - clock.wall_ns() / NS_PER_S
             except ValueError:
                 return None
         return max(seconds, 0.0) if math.isfinite(seconds) else None

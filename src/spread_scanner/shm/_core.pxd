@@ -27,6 +27,11 @@ cdef extern from "seqlock.h" nogil:
         pass
 
 
+cdef extern from "clock.h" nogil:
+    int64_t ss_awake_ns()
+    int64_t ss_source_ns(const int64_t *source)
+
+
 cdef extern from "wake.h" nogil:
     ctypedef struct ss_wake:
         pass
@@ -36,7 +41,6 @@ cdef extern from "wake.h" nogil:
     int ss_wake_wait(ss_wake *wake, uint32_t key, int64_t timeout_ns)
     int ss_wake_notify(ss_wake *wake)
     void ss_wake_broadcast(ss_wake *wake)
-    int64_t ss_mono_ns()
     void ss_relax()
 
 
@@ -163,6 +167,8 @@ cdef class RingConsumer:
     """The read end of a ring."""
     cdef ss_ring ring
     cdef readonly object memory
+    cdef readonly object clock
+    cdef const int64_t *mono_at
     cdef object dtype
     cdef char *copied
     cdef uint64_t room

@@ -9,12 +9,13 @@ cimport numpy as cnp
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.ref cimport Py_INCREF
 from libc.math cimport NAN, isfinite, isnan
-from libc.stdint cimport INT64_MIN
+from libc.stdint cimport INT64_MIN, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 import numpy
 
+from spread_scanner.clock import installed
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm.faults import BadInput, RingCorrupt
 
@@ -632,6 +633,8 @@ cdef class RingProducer:
 cdef class RingConsumer:
     def __init__(self, Memory memory not None, layout, dtype):
         self.memory = memory
+        self.clock = installed()
+        self.mono_at = <const int64_t *><uintptr_t>self.clock.mono_address()
         self.dtype = dtype
         ring_view(&self.ring, memory, layout)
         self.ring.other = ss_ring_position(self.ring.control, 0)
@@ -710,7 +713,7 @@ cdef class RingConsumer:
             piece_ns = min(timeout_ns, wait_ns(warm_ms))
         self.make_room(limit)
         with nogil:
-            until_ns = ss_mono_ns() + timeout_ns
+            until_ns = ss_awake_ns() + timeout_ns
             while True:
                 key = ss_wake_prepare(&self.ring.control.wake)
                 ready = ss_ring_available(&self.ring, beyond + 1)
@@ -719,13 +722,13 @@ cdef class RingConsumer:
                     break
                 if ss_wake_wait(&self.ring.control.wake, key, piece_ns):
                     break
-                if ss_mono_ns() + piece_ns > until_ns:
+                if ss_awake_ns() + piece_ns > until_ns:
                     break
             ready = ss_ring_available(&self.ring, beyond + limit)
             if ready > <int64_t>beyond:
                 count = min(<int64_t>limit, ready - <int64_t>beyond)
                 ss_ring_peek_beyond(&self.ring, self.copied, beyond, <uint64_t>count)
-            copied_ns = ss_mono_ns()
+            copied_ns = ss_source_ns(self.mono_at)
         if ready == SS_RING_CORRUPT:
             self.corrupt()
         records = empty_records(self.dtype, count)
@@ -824,8 +827,3 @@ cdef class Words:
 def histogram_index(int64_t value_ns):
     """The bucket of a latency."""
     return ss_histogram_index(value_ns)
-
-
-def mono_ns():
-    """CLOCK_MONOTONIC, as the core stamps it."""
-    return ss_mono_ns()

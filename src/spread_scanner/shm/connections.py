@@ -11,12 +11,11 @@ connections counts the others in its health row alone.
 Segment: "<namespace>.connections".
 """
 
-import time
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from spread_scanner.clock import SystemClock
+from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_COUNTERS, FEED_HISTOGRAMS
 from spread_scanner.schema.enums import ConnectionState
@@ -66,7 +65,7 @@ class ConnectionRow(_core.Row):
         )
         self.number = number
         self._head = held.array(CONNECTION_HEAD_DTYPE, at, (1,))[0]
-        self._head["since_wall_ns"] = SystemClock().wall_ns()
+        self._head["since_wall_ns"] = clock.wall_ns()
         self.dialling()
 
     def dialling(self) -> None:
@@ -174,7 +173,7 @@ class Connections(Holder):
             return None
         counts = self._words(at + CONNECTION_COUNTERS_AT, COUNTERS_MAX)
         histograms = self._words(at + CONNECTION_HISTOGRAMS_AT, _HISTOGRAMS * BUCKETS)
-        now_ns = time.monotonic_ns()
+        now_ns = clock.mono_ns()
         is_open = state is ConnectionState.OPEN
         return ConnectionHealth(
             number=number,

@@ -10,11 +10,11 @@ knows when it took effect, not only that it was said. `paused` and `kill` are le
 restart of a process; `stop` and `reload` are edges and concern only the life they were said to.
 """
 
-import time
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.shm import segment
 from spread_scanner.shm.faults import AlreadyClaimed
@@ -104,7 +104,7 @@ class ControlSlot(Holder):
     def ack(self, generation: int) -> None:
         """Say that everything up to a generation has been applied, now."""
         self._applied = generation
-        self._slot["ack_mono_ns"] = time.monotonic_ns()
+        self._slot["ack_mono_ns"] = clock.mono_ns()
         self._held.words.store(self._ack_generation_at, generation)
 
     def wait(self, timeout_ms: float) -> bool:
@@ -182,7 +182,7 @@ class Operator(Holder):
     def _issue(self) -> int:
         """Publish what was changed: the generation last (release), then wake everybody."""
         generation = self.generation() + 1
-        self._switches["issued_mono_ns"] = time.monotonic_ns()
+        self._switches["issued_mono_ns"] = clock.mono_ns()
         self._held.words.store(SWITCHES_AT, generation)
         self._held.words.wake_broadcast(CONTROL_WAKE_AT)
         return generation
@@ -220,16 +220,16 @@ class Control(Holder):
     def operator(self, *, timeout_s: float = OPERATOR_TIMEOUT_S) -> Operator:
         """The right to command; waits a while for another operator to finish."""
         held = _attach(self.namespace, writable=True)
-        deadline = time.monotonic() + timeout_s
+        deadline = clock.awake_s() + timeout_s
         while True:
             try:
                 held.claim(_OPERATOR_CLAIM, "the operator's place")
                 return Operator(held)
             except AlreadyClaimed:
-                if time.monotonic() > deadline:
+                if clock.awake_s() > deadline:
                     held.close()
                     raise
-                time.sleep(0.001)
+                clock.sleep(0.001)
 
     @property
     def killed(self) -> bool:
@@ -277,7 +277,7 @@ class Control(Holder):
 
         A process that is not alive is never waited for; it stands among those without an answer.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline = clock.awake_s() + timeout_s
         acks: dict[str, Ack] = {}
         while True:
             # Who lives is asked before who has answered: a process may answer and then end.
@@ -288,9 +288,9 @@ class Control(Holder):
                     acks[process] = ack
             missing = [process for process in processes if process not in acks]
             waiting = living.intersection(missing)
-            if not waiting or time.monotonic() > deadline:
+            if not waiting or clock.awake_s() > deadline:
                 return list(acks.values()), missing
-            time.sleep(0.0002)
+            clock.sleep(0.0002)
 
     def _slot(self, process: str) -> Any:
         number = find_slot(self._held, process, _name_at)

@@ -7,12 +7,11 @@ Counters keep counting over restarts of a process; `starts` says how often it be
 """
 
 import os
-import time
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from spread_scanner.clock import SystemClock
+from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.counters import COUNTERS_MAX, HISTOGRAMS_MAX, counters_of, histograms_of
 from spread_scanner.schema.enums import ProcessState
@@ -74,7 +73,7 @@ class HealthRow(Holder, _core.Row):
         self._held = held
         self._head = held.array(ROW_HEAD_DTYPE, at, (1,))[0]
         self._head["pid"] = os.getpid()
-        self._head["started_wall_ns"] = SystemClock().wall_ns()
+        self._head["started_wall_ns"] = clock.wall_ns()
         self._head["starts"] += 1
         self._head["longest_cycle_ns"] = 0
         self.beat(ProcessState.STARTING)
@@ -85,7 +84,7 @@ class HealthRow(Holder, _core.Row):
             self._head["state"] = state
         if message is not None:
             self._head["message"] = message.encode()[:128]
-        self._head["heartbeat_mono_ns"] = time.monotonic_ns()
+        self._head["heartbeat_mono_ns"] = clock.mono_ns()
 
     def cycle(self, duration_ns: int) -> None:
         """Note how long a turn of the process's loop took; the longest is kept."""
@@ -153,7 +152,7 @@ class Health(Holder):
             process=process,
             alive=self._held.claimed(number),
             state=ProcessState(int(head["state"])),
-            heartbeat_age_ns=time.monotonic_ns() - int(head["heartbeat_mono_ns"]),
+            heartbeat_age_ns=clock.mono_ns() - int(head["heartbeat_mono_ns"]),
             pid=int(head["pid"]),
             started_wall_ns=int(head["started_wall_ns"]),
             starts=int(head["starts"]),

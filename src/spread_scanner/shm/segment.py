@@ -20,7 +20,6 @@ import os
 import re
 import secrets
 import struct
-import time
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import Self
 import numpy as np
 import posix_ipc
 
-from spread_scanner.clock import SystemClock
+from spread_scanner import clock
 from spread_scanner.shm import _core
 from spread_scanner.shm.faults import (
     AlreadyClaimed,
@@ -220,7 +219,7 @@ def create(
     `fill` prepares the body before the segment becomes READY. Raises NoSpace, or NotReady when
     another process is creating the same name and does not finish in time.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = clock.awake_s() + timeout_s
     while True:
         _retire(name, deadline)
         try:
@@ -285,7 +284,6 @@ def _write_header(
     creator: str,
     anchor_ns: int | None,
 ) -> None:
-    clock = SystemClock()
     header = segment.header
     header["magic"] = MAGIC
     header["abi_version"] = ABI_VERSION
@@ -326,11 +324,11 @@ def _retire(name: str, deadline: float) -> None:
                 return
         finally:
             os.close(fd)
-        if time.monotonic() > deadline:
+        if clock.awake_s() > deadline:
             raise NotReady(
                 "another process is creating this segment and does not finish", segment=name
             )
-        time.sleep(POLL_S)
+        clock.sleep(POLL_S)
 
 
 def _mark_retired(fd: int) -> None:
@@ -351,7 +349,7 @@ def attach(
     creator until the deadline), magic, version, layout, checksum, kind, length. Each failure has
     its own error. Never unlinks and never changes anything.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = clock.awake_s() + timeout_s
     try:
         fd = _open(name, writable=writable)
     except FileNotFoundError:
@@ -380,7 +378,7 @@ def _await_ready(name: str, fd: int, deadline: float) -> None:
                 return
             if state == State.RETIRED:
                 raise Retired("the segment was replaced by a newer instance", segment=name)
-        if time.monotonic() > deadline:
+        if clock.awake_s() > deadline:
             abandoned = not _locked(fd, CREATOR_BYTE, 1)
             raise NotReady(
                 "the segment's creator died while making it: run shm-init again"
@@ -388,7 +386,7 @@ def _await_ready(name: str, fd: int, deadline: float) -> None:
                 else "the segment is still being made",
                 segment=name,
             )
-        time.sleep(POLL_S)
+        clock.sleep(POLL_S)
 
 
 def _check_header(segment: Segment, kind: Kind, length: int, expect_bytes: SizeRule | None) -> None:
@@ -453,4 +451,4 @@ def clean(namespace: str) -> tuple[list[str], list[str]]:
 
 def remove(name: str) -> None:
     """Mark a segment RETIRED and unlink it; who still maps it can tell. Nothing if it is gone."""
-    _retire(name, time.monotonic() + ATTACH_TIMEOUT_S)
+    _retire(name, clock.awake_s() + ATTACH_TIMEOUT_S)

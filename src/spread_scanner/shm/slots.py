@@ -4,9 +4,9 @@ A name keeps its row for the life of the segment. Naming a new row is serialised
 finding one needs none, as names are only ever added.
 """
 
-import time
 from collections.abc import Callable
 
+from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.shm.faults import AlreadyClaimed
 from spread_scanner.shm.layout import PROCESSES_MAX
@@ -55,14 +55,14 @@ def _first_free(held: Segment, process: str, name_at: NameAt) -> int:
 
 
 def _lock_naming(held: Segment) -> None:
-    deadline = time.monotonic() + NAMING_TIMEOUT_S
+    deadline = clock.awake_s() + NAMING_TIMEOUT_S
     while True:
         try:
             return held.claim(NAMING_CLAIM, "the naming of rows")
         except AlreadyClaimed:
-            if time.monotonic() > deadline:
+            if clock.awake_s() > deadline:
                 raise
-            time.sleep(0.001)
+            clock.sleep(0.001)
 
 
 def _padded(process: str) -> bytes:

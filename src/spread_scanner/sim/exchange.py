@@ -16,7 +16,8 @@ from typing import Any
 
 import orjson
 
-from spread_scanner.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import DIRECTIONS, SOURCE_BY_LABEL, SOURCES, Exchange
 from spread_scanner.schema.enums import Market as MarketKind
 from spread_scanner.sim.dialects import RULES, Subscription, dialects
@@ -64,9 +65,8 @@ class Options:
 class Exchange8:
     """The pretend exchange. `start`, then `run`, then `stop`."""
 
-    def __init__(self, options: Options, clock: Clock | None = None) -> None:
+    def __init__(self, options: Options) -> None:
         self.options = options
-        self.clock = clock or SystemClock()
         self.universe = Universe(options.seed, options.symbols)
         self.playback = Playback(self.universe, options.recordings, options.speed)
         self.market = Market(self.universe)
@@ -101,14 +101,14 @@ class Exchange8:
     # --- time
 
     def mono_s(self) -> float:
-        return self.clock.mono_ns() / NS_PER_S
+        return clock.mono_ns() / NS_PER_S
 
     def now_ms(self, label: str) -> int:
         """The exchange's clock: the tick's if the epoch is fixed, else the wall's; plus skew."""
         if self.options.epoch_ns is not None:
             now_ns = self.options.epoch_ns + self.tick_number * self.tick_ns
         else:
-            now_ns = self.clock.wall_ns()
+            now_ns = clock.wall_ns()
         return now_ns // NS_PER_MS + self.faults.skew_ms(label)
 
     def _clocks(self) -> list[int]:
@@ -277,7 +277,7 @@ class Exchange8:
         }
 
     def stamp(self) -> tuple[int, int]:
-        return self.clock.wall_ns(), self.clock.mono_ns()
+        return clock.wall_ns(), clock.mono_ns()
 
     def fault_row(
         self,
@@ -441,12 +441,12 @@ class Exchange8:
 
     async def run(self, seconds: float | None = None) -> None:
         """Tick until told to stop, or for so many seconds."""
-        started = self.clock.mono_ns()
+        started = clock.mono_ns()
         first = self.tick_number
         swept = 0.0
         end_ns = started + int(seconds * NS_PER_S) if seconds is not None else None
         while not self.stopping.is_set():
-            now = self.clock.mono_ns()
+            now = clock.mono_ns()
             if end_ns is not None and now >= end_ns:
                 return
             due_ns = started + (self.tick_number - first) * self.tick_ns

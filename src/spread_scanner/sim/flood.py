@@ -10,7 +10,6 @@ benchmarks; the market does not walk, so no spread opens.
 import select
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,8 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from spread_scanner.clock import NS_PER_MS, NS_PER_S, SystemClock
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.sim.dialects import Dialect, Subscription, Talk, dialects
 from spread_scanner.sim.market import Market
 from spread_scanner.sim.tick import Tick
@@ -107,7 +107,7 @@ class Block:
         self.cycle = 0
         self._binary = binary
         encoders = {listing: encoder(listing, form) for listing, form in _with_forms(listings)}
-        ts_ms = _aligned(SystemClock().wall_ns() // NS_PER_MS)
+        ts_ms = _aligned(clock.wall_ns() // NS_PER_MS)
         stamp, cycle = self._stamp(ts_ms), self._cycle_text(0)
         data = bytearray()
         self.offsets = [0]
@@ -265,7 +265,6 @@ class Flood:
 
     def __init__(self, options: FloodOptions) -> None:
         self._options = options
-        self._clock = SystemClock()
         universe = Universe(options.seed, options.symbols)
         Market(universe)  # gives every listing its first quote
         self._dialect = dialects(universe, set())[options.source]
@@ -284,7 +283,7 @@ class Flood:
         return f"{'wss' if self._context else 'ws'}://127.0.0.1:{self.port}"
 
     def _now_ms(self) -> int:
-        return self._clock.wall_ns() // NS_PER_MS
+        return clock.wall_ns() // NS_PER_MS
 
     def _accept(self) -> bool:
         try:
@@ -306,12 +305,12 @@ class Flood:
     def wait(self) -> None:
         """Until enough connections have subscribed and nothing new came for a while."""
         options = self._options
-        last_ns = self._clock.mono_ns()
+        last_ns = clock.mono_ns()
         while not self.stopping:
             news = self._accept()
             for subscriber in self._subscribers:
                 news |= subscriber.hear(self._now_ms())
-            now = self._clock.mono_ns()
+            now = clock.mono_ns()
             if news:
                 last_ns = now
             self._subscribers = [s for s in self._subscribers if s.open]
@@ -320,7 +319,7 @@ class Flood:
             if len(ready) >= options.connections and settled:
                 return
             if not news:
-                time.sleep(0.002)
+                clock.sleep(0.002)
 
     def run(self) -> dict[str, Any]:
         """Burst for the configured time; returns the report."""
@@ -331,9 +330,9 @@ class Flood:
             frames = max(BLOCK_FRAMES_MIN, options.batch)
             if listings:
                 subscriber.block = Block(listings, frames, options.source == "mexc-spot")
-        start_ns = self._clock.mono_ns()
+        start_ns = clock.mono_ns()
         sent = self._burst(live, start_ns)
-        took_s = (self._clock.mono_ns() - start_ns) / NS_PER_S
+        took_s = (clock.mono_ns() - start_ns) / NS_PER_S
         return {
             "source": options.source,
             "sent": sent,
@@ -348,13 +347,13 @@ class Flood:
         end_ns = start_ns + int(options.seconds * NS_PER_S)
         sent, listened_ns = 0, start_ns
         while not self.stopping and any(s.open and s.block for s in live):
-            now_ns = self._clock.mono_ns()
+            now_ns = clock.mono_ns()
             if now_ns >= end_ns or (options.messages and sent >= options.messages):
                 break
             if options.rate > 0:
                 ahead_s = sent / options.rate - (now_ns - start_ns) / NS_PER_S
                 if ahead_s > 0:
-                    time.sleep(min(ahead_s, 0.01))
+                    clock.sleep(min(ahead_s, 0.01))
                     continue
             now_ms = self._now_ms()
             if now_ns - listened_ns >= LISTEN_EVERY_MS * NS_PER_MS:
@@ -371,13 +370,13 @@ class Flood:
 
     def linger(self) -> None:
         """Stay connected, answering, until the clients go or the time is over."""
-        end_ns = self._clock.mono_ns() + int(self._options.linger_s * NS_PER_S)
-        while not self.stopping and self._clock.mono_ns() < end_ns:
+        end_ns = clock.mono_ns() + int(self._options.linger_s * NS_PER_S)
+        while not self.stopping and clock.mono_ns() < end_ns:
             for subscriber in self._subscribers:
                 subscriber.hear(self._now_ms())
             if not any(subscriber.open for subscriber in self._subscribers):
                 return
-            time.sleep(0.01)
+            clock.sleep(0.01)
 
     def close(self) -> None:
         for subscriber in self._subscribers:

@@ -12,11 +12,10 @@ released unwritten (counted) rather than make the engine drop new ones.
 """
 
 import sys
-import time
 
 import numpy as np
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.errors import TableError
 from spread_scanner.runtime import scheduling
@@ -127,7 +126,7 @@ class Tracker:
                     self._resume(outcome.kept)
                     return
                 self._failed(outcome)
-            time.sleep(START_PAUSE_S)
+            clock.sleep(START_PAUSE_S)
 
     def _resume(self, kept: database.Kept) -> None:
         self.book.start(kept.next_id, kept.last_seq)
@@ -145,16 +144,16 @@ class Tracker:
 
     def finish(self) -> None:
         """Write down what is known, within a bounded time; the ring keeps what cannot be."""
-        deadline = time.monotonic() + LAST_WORDS_S
+        deadline = clock.awake_s() + LAST_WORDS_S
         submitted = False
-        while time.monotonic() < deadline:
+        while clock.awake_s() < deadline:
             self._settle()
             if self.writer.idle:
                 if submitted or not self.journal.dirty:
                     break
                 self.writer.submit(self.journal.drain(self.tally.totals))
                 submitted = True
-            time.sleep(0.001)
+            clock.sleep(0.001)
         unwritten = self.writer.in_flight + self.journal.pending
         if unwritten:
             self.process.log.error("rows left unwritten at stop", rows=unwritten)

@@ -18,8 +18,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from spread_scanner import config
-from spread_scanner.clock import NS_PER_S, SystemClock
+from spread_scanner import clock, config
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SpreadError
 from spread_scanner.tracker import database, report, report_page
 from spread_scanner.tracker.report import Group, Report
@@ -58,7 +58,7 @@ def report_command(
     ] = None,
 ) -> None:
     """How many opportunities there were, how long they stood, and how far to trust that."""
-    now_ns = SystemClock().wall_ns()
+    now_ns = clock.wall_ns()
     try:
         since_ns = parse_since(since, now_ns)
         path = database_file or config.load().data_dir / database.FILE_NAME

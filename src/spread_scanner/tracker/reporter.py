@@ -8,10 +8,10 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Protocol
 
+from spread_scanner import clock
 from spread_scanner.config import Settings
 
 FOLDER_NAME = "reports"
@@ -34,12 +34,12 @@ class Reporter:
         self._database = database
         self._tally = tally
         self._child: subprocess.Popen[bytes] | None = None
-        self._began_s = time.monotonic()
+        self._began_s = clock.mono_s()
         self._next_look_s = 0.0
 
     def poll(self) -> None:
         """Start a report when it is time; take note of one that has ended."""
-        now_s = time.monotonic()
+        now_s = clock.mono_s()
         every_s = self.settings.config.spread_tracker.report_every_s
         if now_s < self._next_look_s:
             return

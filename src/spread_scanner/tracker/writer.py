@@ -8,12 +8,12 @@ world's) ends the thread and is raised in the owner's `outcomes`.
 import queue
 import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from spread_scanner import clock
 from spread_scanner.runtime import scheduling
 from spread_scanner.tracker.database import Database, Kept, is_world_fault
 from spread_scanner.tracker.journal import Batch
@@ -144,7 +144,7 @@ class Writer:
     def _write(self, database: Database, batch: Batch) -> Database | None:
         pause_s = RETRY_S_MIN
         while True:
-            began_ns = time.monotonic_ns()
+            began_ns = clock.mono_ns()
             try:
                 database.write(batch, self._now_ns())
                 if self.keep_ns > 0:
@@ -154,7 +154,7 @@ class Writer:
                 if self._stop.is_set():
                     return database
             else:
-                self._tell(Written(batch, time.monotonic_ns() - began_ns))
+                self._tell(Written(batch, clock.mono_ns() - began_ns))
                 return database
 
     def _failed(self, error: OSError | sqlite3.Error, pause_s: float) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from engine_bed import MAX_SYMBOLS, tables
 
+from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCES, ProcessState, SignalKind
 from spread_scanner.shm.control import Control
 from spread_scanner.shm.evaluations import Evaluations
@@ -89,7 +90,7 @@ class System:
     def spread(self, net_bps: float, symbol_id: int = 0) -> None:
         for source_id, bid, ask in ((0, 99.0, 100.0), (3, 100 + net_bps / 100, 110.0)):
             self.update_id += 1
-            self.writers[source_id].heartbeat(time.monotonic_ns())
+            self.writers[source_id].heartbeat(clock.mono_ns())
             now_ns = self.store.clock.now_ns()
             self.writers[source_id].write(symbol_id, bid, 1, ask, 1, now_ns, now_ns, self.update_id)
 

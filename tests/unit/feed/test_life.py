@@ -2,7 +2,7 @@
 
 import pytest
 
-from spread_scanner.clock import NS_PER_S, ManualClock
+from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Feed
 from spread_scanner.exchanges.adapter import Limits, PingRule
 from spread_scanner.feed.life import IDLE_PING_S, UNHEARD_PINGS, End, Life, Seen, rules_of
@@ -60,7 +60,7 @@ def test_control_frames_do_not_excuse_missing_data_but_show_that_somebody_is_the
 
 
 def test_without_any_quote_it_goes_unless_it_carries_only_quiet_symbols() -> None:
-    clock = ManualClock()
+    clock = VirtualClock()
     clock.advance_ms(30_000)
     assert life().verdict(clock.mono_ns(), seen(30), 1.0) is None
     clock.advance_ms(1)
@@ -92,7 +92,7 @@ def test_a_short_life_is_still_half_lived_and_an_endless_one_needs_no_successor(
 
 
 def test_the_wall_clock_plays_no_part() -> None:
-    clock = ManualClock()
+    clock = VirtualClock()
     clock.advance_ms(5_000)
     clock.step_wall_ms(-86_400_000)
     assert life().verdict(clock.mono_ns(), seen(5, 5, 0.1), 1.0) is None

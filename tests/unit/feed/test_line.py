@@ -12,7 +12,7 @@ import pytest
 import structlog
 import uvloop
 
-from spread_scanner.clock import SystemClock
+from spread_scanner import clock
 from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed._listener import Board
@@ -138,7 +138,6 @@ class Rig:
         )
         adapter.limits = adapter.limits._replace(**self.limits)
         instruments = {"BTCUSDT": ROW}
-        clock = SystemClock()
         return Share(
             adapter=adapter,
             settings=settings,
@@ -149,8 +148,7 @@ class Rig:
             decoder=decoder_of(adapter, instruments),
             instruments=instruments,
             connects=Pacer(1_000.0),
-            clock=clock,
-            evidence=Evidence(lambda *_, **__: None, clock.mono_ns),
+            evidence=Evidence(lambda *_, **__: None),
             log=structlog.wrap_logger(structlog.PrintLogger(), processors=[lambda *_: ""]),
             fail=self.faults.append,
         )
@@ -179,7 +177,7 @@ class Rig:
         try:
             while not done(self, server):
                 assert loop.time() < deadline, (self.ends, server.heard, self.faults)
-                line.check(share.clock.mono_ns(), 1.0)
+                line.check(clock.mono_ns(), 1.0)
                 await asyncio.sleep(0.005)
         finally:
             line.stop()

@@ -11,7 +11,6 @@ import structlog
 from picows import WSMsgType
 from picows.picows import _make_test_ws_frame
 
-from spread_scanner.clock import SystemClock
 from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.registry import adapter_of
@@ -349,8 +348,7 @@ class Tier:
             else Decoder((), {}, protobuf=adapter.binary),
             instruments=instruments,
             connects=Pacer(1.0),
-            clock=SystemClock(),
-            evidence=Evidence(lambda *_, **__: None, SystemClock().mono_ns),
+            evidence=Evidence(lambda *_, **__: None),
             log=log,
             fail=self.faults.append,
         )

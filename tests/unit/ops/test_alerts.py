@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from spread_scanner.clock import ManualClock
+from spread_scanner.clock import VirtualClock
 from spread_scanner.config import Alerts
 from spread_scanner.errors import ConfigError
 from spread_scanner.ops.alerts import (
@@ -72,42 +72,38 @@ def client() -> Iterator[httpx.Client]:
         yield made
 
 
-def test_a_lasting_condition_is_told_once_and_its_end_once() -> None:
-    clock = ManualClock()
-    desk = Desk(Alerts(repeat_s_min=300), clock)
+def test_a_lasting_condition_is_told_once_and_its_end_once(virtual_clock: VirtualClock) -> None:
+    desk = Desk(Alerts(repeat_s_min=300))
     assert [message.event for message in desk.update([DOWN])] == ["raised"]
-    clock.advance_ms(1_000)
+    virtual_clock.advance_ms(1_000)
     assert desk.update([DOWN]) == []
     cleared = desk.update([])
     assert [(message.event, message.key) for message in cleared] == [("cleared", DOWN.key)]
     assert desk.update([]) == []
 
 
-def test_a_condition_that_lasts_is_repeated_after_the_pause() -> None:
-    clock = ManualClock()
-    desk = Desk(Alerts(repeat_s_min=300), clock)
+def test_a_condition_that_lasts_is_repeated_after_the_pause(virtual_clock: VirtualClock) -> None:
+    desk = Desk(Alerts(repeat_s_min=300))
     desk.update([DOWN])
-    clock.advance_ms(299_000)
+    virtual_clock.advance_ms(299_000)
     assert desk.update([DOWN]) == []
-    clock.advance_ms(1_000)
+    virtual_clock.advance_ms(1_000)
     assert [message.event for message in desk.update([DOWN])] == ["raised"]
 
 
-def test_a_wall_clock_step_repeats_nothing() -> None:
-    clock = ManualClock()
-    desk = Desk(Alerts(repeat_s_min=300), clock)
+def test_a_wall_clock_step_repeats_nothing(virtual_clock: VirtualClock) -> None:
+    desk = Desk(Alerts(repeat_s_min=300))
     desk.update([DOWN])
-    clock.step_wall_ms(3_600_000)
+    virtual_clock.step_wall_ms(3_600_000)
     assert desk.update([DOWN]) == []
 
 
-def test_more_than_the_limit_is_held_back_and_summed_up() -> None:
-    clock = ManualClock()
-    desk = Desk(Alerts(per_minute_max=3), clock)
+def test_more_than_the_limit_is_held_back_and_summed_up(virtual_clock: VirtualClock) -> None:
+    desk = Desk(Alerts(per_minute_max=3))
     events = [Condition(f"opportunity:{n}", f"number {n}", passing=True) for n in range(8)]
     assert [message.text for message in desk.update(events)] == ["number 0", "number 1", "number 2"]
     assert desk.update([]) == []
-    clock.advance_ms(60_000)
+    virtual_clock.advance_ms(60_000)
     assert [message.text for message in desk.update([])] == ["5 more alerts were held back"]
 
 
@@ -140,11 +136,10 @@ def test_a_token_file_that_is_missing_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_failing_target_keeps_the_order_and_is_tried_again(
-    target: Target, client: httpx.Client
+    target: Target, client: httpx.Client, virtual_clock: VirtualClock
 ) -> None:
-    clock = ManualClock()
     (sender,) = senders(Alerts(webhook_url=target.url), client)
-    outbox = Outbox(sender, clock)
+    outbox = Outbox(sender)
     target.status = 503
     outbox.put([Message("raised", str(n), "", 0) for n in range(3)])
     outbox.flush()
@@ -152,17 +147,17 @@ def test_a_failing_target_keeps_the_order_and_is_tried_again(
     assert (outbox.sent, outbox.failures) == (0, 1)
     assert "503" in outbox.last_error
     target.status = 200
-    clock.advance_ms(1_000)
+    virtual_clock.advance_ms(1_000)
     outbox.flush()
     assert [body["key"] for _, body in target.received] == ["0", "1", "2"]
 
 
-def test_what_is_said_of_a_failing_target_holds_no_token() -> None:
+def test_what_is_said_of_a_failing_target_holds_no_token(virtual_clock: VirtualClock) -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         return httpx.Response(401, request=request)
 
     client = httpx.Client(transport=httpx.MockTransport(refuse))
-    outbox = Outbox(Telegram("https://api.example", "123:SECRET", "7", client), ManualClock())
+    outbox = Outbox(Telegram("https://api.example", "123:SECRET", "7", client))
     outbox.put([Message("event", "key", "text", 0)])
     outbox.flush()
     client.close()
@@ -170,15 +165,14 @@ def test_what_is_said_of_a_failing_target_holds_no_token() -> None:
     assert outbox.last_error == "HTTP 401 Unauthorized"
 
 
-def test_a_target_that_is_well_again_is_no_longer_failing() -> None:
+def test_a_target_that_is_well_again_is_no_longer_failing(virtual_clock: VirtualClock) -> None:
     answers = [500, 200]
     client = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(answers.pop(0))))
-    clock = ManualClock()
-    outbox = Outbox(Telegram("https://api.example", "1:T", "7", client), clock)
+    outbox = Outbox(Telegram("https://api.example", "1:T", "7", client))
     outbox.put([Message("event", "key", "text", 0)])
     outbox.flush()
     assert outbox.failing
-    clock.advance_ms(60_000)
+    virtual_clock.advance_ms(60_000)
     outbox.flush()
     client.close()
     assert not outbox.failing
@@ -186,10 +180,10 @@ def test_a_target_that_is_well_again_is_no_longer_failing() -> None:
 
 
 def test_an_unreachable_target_costs_no_more_than_a_bounded_number_of_messages(
-    client: httpx.Client,
+    client: httpx.Client, virtual_clock: VirtualClock
 ) -> None:
     (sender,) = senders(Alerts(webhook_url="http://127.0.0.1:1/"), client)
-    outbox = Outbox(sender, ManualClock())
+    outbox = Outbox(sender)
     outbox.put([Message("event", str(n), "", 0) for n in range(WAITING_MAX + 5)])
     outbox.flush()
     assert (outbox.failures, outbox.dropped) == (1, 5)

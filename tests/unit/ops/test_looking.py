@@ -3,7 +3,6 @@
 import socket
 import sqlite3
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import numpy as np
 import orjson
 import pytest
 
+from spread_scanner import clock
+from spread_scanner.clock import VirtualClock
 from spread_scanner.ops.board import Board, top
 from spread_scanner.ops.opportunities import Opportunities
 from spread_scanner.ops.signal_tail import SignalTail
@@ -45,27 +46,26 @@ COMMANDS = (
 # --- status, connections, watch
 
 
-def test_connections_show_rates_reconnects_and_latencies(
-    up_bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connections_show_rates_reconnects_and_latencies(up_bed: Any, spread_ctl: Run) -> None:
     with Connections.attach(up_bed.namespace) as connections, connections.claim(0) as rows:
         row = rows.take()
         assert row is not None
-        row.opened(2, time.monotonic_ns())
+        row.opened(2, clock.mono_ns())
         row.ended("fell silent")
         ids = {counter.label: counter.counter_id for counter in FEED_COUNTERS}
         for label, count in (("messages", 100), ("connects", 3), ("skip_duplicate", 4)):
             row.add(ids[label], count)
         row.observe(0, 20_000_000)
-        now_s = [100.0]
-        monkeypatch.setattr("spread_scanner.ops.connections.time.monotonic", lambda: now_s[0])
 
-        def half_a_second_goes_by(seconds: float) -> None:
-            row.add(ids["messages"], 50)
-            now_s[0] += seconds
+        add = row.add
 
-        monkeypatch.setattr("spread_scanner.ops.connections.time.sleep", half_a_second_goes_by)
-        code, out, _ = spread_ctl("connections", "--json")
+        class HalfASecondGoesBy(VirtualClock):
+            def sleep(self, seconds: float) -> None:
+                add(ids["messages"], 50)
+                super().sleep(seconds)
+
+        with clock.use(HalfASecondGoesBy()):
+            code, out, _ = spread_ctl("connections", "--json")
         (shown,) = orjson.loads(out)
         table = spread_ctl("connections", "--source", "binance-spot")[1]
         others = spread_ctl("connections", "--source", "okx-spot", "--json")[1]
@@ -131,15 +131,13 @@ def test_an_old_heartbeat_is_unwell_though_alive(up_bed: Any) -> None:
 
 
 def test_rates_are_differences_over_the_time_between_two_looks(
-    up_bed: Any, monkeypatch: pytest.MonkeyPatch
+    up_bed: Any, virtual_clock: VirtualClock
 ) -> None:
-    now_s = [100.0]
-    monkeypatch.setattr("spread_scanner.ops.status.time.monotonic", lambda: now_s[0])
     with up_bed.health() as health, health.claim("feed-okx-spot") as row:
         row.add(0, 1_000)  # messages
         status = Status(up_bed.settings, health)
         row.add(0, 50)
-        now_s[0] += 0.5
+        virtual_clock.advance_ms(500)
         status.look()
         view = next(view for view in status.views() if view.process == "feed-okx-spot")
         assert view.rates_per_s["messages"] == pytest.approx(100.0)

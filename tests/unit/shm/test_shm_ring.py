@@ -4,7 +4,6 @@ import itertools
 import os
 import subprocess
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -20,6 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import SignalRing, segment
@@ -337,13 +337,13 @@ def test_wait_peek_kept_warm_still_waits_to_its_end_and_wakes_for_a_signal(
 ) -> None:
     ring = SignalRing.create(namespace, "warm", slots=8)
     with ring, ring.consumer() as consumer:
-        before_ns = time.monotonic_ns()
+        before_ns = clock.mono_ns()
         assert len(consumer.wait_peek(30, 4, 0, 2)[0]) == 0
-        assert time.monotonic_ns() - before_ns >= 28_000_000  # all pieces but the last begun one
+        assert clock.mono_ns() - before_ns >= 28_000_000  # all pieces but the last begun one
         pusher = start_python(PUSH_LATER, namespace)
         found, copied_ns = consumer.wait_peek(20_000, 4, 0, 1)
         assert found["seq"].tolist() == [7]
-        assert copied_ns <= time.monotonic_ns()
+        assert copied_ns <= clock.mono_ns()
         assert pusher.wait(20) == 0
         # A notify without a record is a reason to return as well: somebody has something to tell.
         threading.Timer(0.05, consumer.notify).start()

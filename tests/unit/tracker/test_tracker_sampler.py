@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tracker_bed import pair, quotes
 
-from spread_scanner.clock import NS_PER_MS, ManualClock, SessionClock
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_MS, SessionClock, VirtualClock
 from spread_scanner.schema.enums import QuoteFlag
 from spread_scanner.tracker.opportunity import FUTURES_FLAGS_SHIFT, LOST, SampleFlag
 from spread_scanner.tracker.sampler import Grid, Legs, looks
@@ -25,22 +26,22 @@ STEP_NS = 200 * NS_PER_MS
 def test_the_grid_keeps_its_points_whatever_the_wall_clock_does(
     wakes: list[float], steps: list[float]
 ) -> None:
-    clock = ManualClock()
-    session = SessionClock(anchor_ns=1_700_000_000_000_000_321, clock=clock)
-    grid = Grid(STEP_NS, session.now_ns())
-    start_ns = session.now_ns()
-    points = []
-    for number, ms in enumerate(wakes):
-        clock.advance_ms(ms)
-        clock.step_wall_ms(steps[number] if number < len(steps) else 0)
-        now_ns = session.now_ns()
-        point_ns = grid.due(now_ns)
-        assert grid.due(now_ns) is None, "a point is due once"
-        assert now_ns < grid.next_ns <= now_ns + STEP_NS
-        if point_ns is not None:
-            assert 0 <= now_ns - point_ns < STEP_NS
-            points.append(point_ns)
-    assert all(point % STEP_NS == 0 and point > start_ns for point in points)
+    with clock.use(VirtualClock()) as machine:
+        session = SessionClock(anchor_ns=1_700_000_000_000_000_321)
+        grid = Grid(STEP_NS, session.now_ns())
+        start_ns = session.now_ns()
+        points = []
+        for number, ms in enumerate(wakes):
+            machine.advance_ms(ms)
+            machine.step_wall_ms(steps[number] if number < len(steps) else 0)
+            now_ns = session.now_ns()
+            point_ns = grid.due(now_ns)
+            assert grid.due(now_ns) is None, "a point is due once"
+            assert now_ns < grid.next_ns <= now_ns + STEP_NS
+            if point_ns is not None:
+                assert 0 <= now_ns - point_ns < STEP_NS
+                points.append(point_ns)
+        assert all(point % STEP_NS == 0 and point > start_ns for point in points)
     assert points == sorted(set(points))
 
 

@@ -21,6 +21,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "evaluations.h"
 #include "histogram.h"
 #include "ring.h"
@@ -125,6 +126,7 @@ typedef struct ss_engine {
 
     uint8_t alive[SS_ENGINE_SOURCES_MAX];
     uint32_t epoch[SS_ENGINE_SOURCES_MAX];
+    const int64_t *mono_at; /* where `run` reads the time; NULL: the system (clock.h) */
     int64_t now_ns;     /* of this cycle, monotonic */
     int clock_stands;   /* in `step`: decisions are stamped with now_ns, too */
     int switches_known; /* 0 makes the next cycle read them */
@@ -342,7 +344,7 @@ static inline void ss_engine_take(ss_engine *engine) {
 /* ---- what goes out ---- */
 
 static inline int64_t ss_engine_clock(const ss_engine *engine) {
-    return engine->clock_stands ? engine->now_ns : ss_mono_ns();
+    return engine->clock_stands ? engine->now_ns : ss_source_ns(engine->mono_at);
 }
 
 static inline void ss_engine_push(ss_engine *engine) {
@@ -616,7 +618,7 @@ static inline void ss_engine_tell_counts(ss_engine *engine) {
 /* Parks until a bit is set, an order comes with a notify, or the time is up. */
 static inline void ss_engine_park(ss_engine *engine, int64_t until_ns) {
     ss_wake *wake = engine->store->wakes[engine->reader];
-    int64_t wait_ns = until_ns - ss_mono_ns();
+    int64_t wait_ns = until_ns - ss_source_ns(engine->mono_at);
     if (wait_ns > engine->limits.park_ns) wait_ns = engine->limits.park_ns;
     if (wait_ns <= 0) return;
     uint32_t key = ss_wake_prepare(wake);
@@ -641,13 +643,13 @@ static inline void ss_engine_idle(ss_engine *engine, int64_t until_ns) {
 /* Runs for about `budget_ns`, less when orders came: they are in force then, and the caller
  * acknowledges them. */
 static inline void ss_engine_run(ss_engine *engine, int64_t budget_ns) {
-    int64_t until_ns = ss_mono_ns() + budget_ns;
+    int64_t until_ns = ss_source_ns(engine->mono_at) + budget_ns;
     int heeded = 0;
     engine->clock_stands = 0;
     do {
-        engine->now_ns = ss_mono_ns();
+        engine->now_ns = ss_source_ns(engine->mono_at);
         if (ss_engine_cycle(engine, &heeded)) {
-            engine->idle_since_ns = ss_mono_ns();
+            engine->idle_since_ns = ss_source_ns(engine->mono_at);
             int64_t took_ns = engine->idle_since_ns - engine->now_ns;
             ss_histogram_add(engine->cycle_times, took_ns);
             if (took_ns > engine->longest_ns) engine->longest_ns = took_ns;

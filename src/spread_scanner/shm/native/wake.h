@@ -25,7 +25,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/syscall.h>
-#include <time.h>
+#include <time.h> /* struct timespec */
 #include <unistd.h>
 
 #include "hooks.h"
@@ -94,12 +94,6 @@ static inline int ss_wake_notify_after_rmw(ss_wake *wake) {
     if (atomic_load_explicit(&wake->waiting, memory_order_seq_cst) == 0) return 0;
 #endif
     return ss_wake_notify(wake);
-}
-
-static inline int64_t ss_mono_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 static inline void ss_relax(void) {
