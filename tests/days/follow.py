@@ -1,0 +1,152 @@
+"""The tracker's book and the alerts' desk in a day, each on its own time.
+
+The book is fed with the engine's signals and looks on the tracker's grid through the tracker's own
+sampler; what it would write is drained and counted. The desk weighs the real conditions and tells
+them to a list. Both report what they should not have said.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from loop import VirtualLoop
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.ops.alerts import Condition, Desk, Message
+from spread_scanner.ops.conditions import of_processes, of_sources
+from spread_scanner.shm import Health, PriceStore
+from spread_scanner.symbology.tables import Tables
+from spread_scanner.tracker.book import Book, Rules
+from spread_scanner.tracker.journal import Journal
+from spread_scanner.tracker.opportunity import Signal
+from spread_scanner.tracker.pairs import pairs_of
+from spread_scanner.tracker.sampler import Grid, Legs, Look
+
+Broken = Callable[[int, str, str], None]
+
+
+class Tally(Counter[str]):
+    """What the book counts."""
+
+    def add(self, label: str, count: int = 1) -> None:
+        self[label] += count
+
+
+class Tracking:
+    """`seen` is called with each pair that was looked at and found usable."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        settings: Settings,
+        store: PriceStore,
+        first: Tables,
+        seen: Callable[[Any, Look], None],
+    ) -> None:
+        tracker = settings.config.spread_tracker
+        self._loop = loop
+        self._store = store
+        self._seen = seen
+        self._settings = settings
+        self.tally = Tally()
+        self.journal = Journal()
+        self.book = Book(Rules.of(tracker), pairs_of(first), self.journal, self.tally, self._enter)
+        heartbeat_ns_max = settings.config.system.heartbeat_ms_max * NS_PER_MS
+        self._legs = Legs(store, store.clock.anchor_ns, heartbeat_ns_max)
+        self._grid = Grid(self.book.rules.step_ns, store.clock.now_ns())
+        self._due = False
+
+    def _enter(self, direction: str, symbol: str) -> float:
+        return self._settings.directions.thresholds(direction, symbol).enter_bps
+
+    def reload(self, new: Tables) -> None:
+        rules = Rules.of(self._settings.config.spread_tracker)
+        self.book.reload(pairs_of(new), rules, self._store.clock.now_ns())
+
+    def take(self, records: np.ndarray) -> None:
+        """Signals, as they come from the ring."""
+        self.book.apply(Signal._make(record) for record in records.tolist())
+        self._later()
+
+    def _later(self) -> None:
+        if self._due or not (self.book.open_count or self.book.next_probe_ns):
+            return
+        self._due = True
+        due_ns = self._grid.next_ns
+        if self.book.next_probe_ns is not None:
+            due_ns = min(due_ns, self.book.next_probe_ns)
+        self._loop.call_ns(due_ns - self._store.clock.now_ns(), self._look)
+
+    def _look(self) -> None:
+        self._due = False
+        now_ns = self._store.clock.now_ns()
+        due = self.book.due_probes(now_ns)
+        if due:
+            looks = self._legs.look([probe.followed.pair for probe in due], now_ns)
+            self.book.probe(due, looks, now_ns)
+        point_ns = self._grid.due(now_ns)
+        watched = self.book.watched()
+        if point_ns is not None and watched:
+            looks = self._legs.look([followed.pair for followed in watched], now_ns)
+            for followed, look in zip(watched, looks, strict=True):
+                if look.exit_bps is not None:
+                    self._seen(followed.pair, look)
+            self.book.sample(watched, looks, point_ns, now_ns)
+        self._later()
+
+    def drain(self) -> int:
+        """What would have been written; how many rows."""
+        return self.journal.drain(self.tally).size
+
+
+class Telling:
+    """Alerts to a list. Every lasting condition is told, and none twice without an end between."""
+
+    def __init__(
+        self, loop: VirtualLoop, settings: Settings, health: Health, store: PriceStore,
+        every_s: float, broken: Broken,
+    ) -> None:  # fmt: skip
+        self._loop = loop
+        self._settings = settings
+        self._health = health
+        self._store = store
+        self._every_ns = int(every_s * NS_PER_S)
+        self._broken = broken
+        self._desk = Desk(settings.config.alerts)
+        self._standing: dict[str, int] = {}  # told and not ended: when
+        self._lasting: dict[str, int] = {}  # how many looks in a row
+        self.told: list[Message] = []
+        loop.call_ns(self._every_ns, self._look)
+
+    def _look(self) -> None:
+        self._loop.call_ns(self._every_ns, self._look)
+        rows = self._health.read_all()
+        alive = {row.process for row in rows if row.alive}
+        conditions = [
+            *of_processes(rows, self._settings.config.system.heartbeat_ms_max),
+            *of_sources(self._store, self._settings, alive),
+        ]
+        messages = self._desk.update(conditions)
+        self.told += messages
+        self._check(conditions, messages)
+
+    def _check(self, conditions: list[Condition], messages: list[Message]) -> None:
+        now_ns = clock.mono_ns()
+        repeat_ns = int(self._settings.config.alerts.repeat_s_min * NS_PER_S)
+        for message in messages:
+            if message.event == "raised":
+                before_ns = self._standing.get(message.key)
+                if before_ns is not None and now_ns - before_ns < repeat_ns:
+                    self._broken(9, message.key, "told twice without an end")
+                self._standing[message.key] = now_ns
+            elif message.event == "cleared" and self._standing.pop(message.key, None) is None:
+                self._broken(9, message.key, "an end without a beginning")
+        keys = {condition.key for condition in conditions if not condition.passing}
+        self._lasting = {key: self._lasting.get(key, 0) + 1 for key in sorted(keys)}
+        for key, looks in self._lasting.items():
+            held = any(message.event == "summary" for message in self.told[-12:])
+            if looks == 8 and key not in self._standing and not held:
+                self._broken(9, key, "lasts, and was never told")

@@ -1,0 +1,139 @@
+"""What an exchange says of each of its symbols, and what of it reached the feed: a day's truth.
+
+A row moves by itself, at its own rate, in a walk that stays near where it began. The exchange
+writes it, the wires report what arrived, the invariants compare it with the price store. Nothing
+here comes from the product's parsers: a tick's numbers are read from its own text.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.sim.tick import Tick
+from spread_scanner.sim.universe import Listing
+
+WALK_TICKS_MAX = 60  # a walk turns back here: some tens of basis points
+TICK_BPS = 0.5
+
+
+@dataclass(frozen=True)
+class Said:
+    """One statement about a symbol: in base units, as the store has to show it."""
+
+    number: int  # counts up for ever, whatever the update ids do
+    said_ns: int  # when the exchange knew it
+    tick: Tick
+    bid_px: float
+    bid_sz: float
+    ask_px: float
+    ask_sz: float
+    odd: bool = False  # its time is not to be believed
+    bad: bool = False  # nobody can make a quote of it
+    repeat: bool = False
+
+
+@dataclass
+class Row:
+    """One listing. `wanted`: it stands in the tables that the feed was told of."""
+
+    listing: Listing
+    symbol_id: int
+    rate_per_s: float
+    random: Random
+    wanted: bool = True
+    halted: bool = False
+    update_id: int = 0
+    middle: int = 0
+    at: int = 0
+    last: Said | None = None
+    heard: Said | None = None  # the newest statement that the feed has got
+    heard_ns: int = 0
+    since_ns: int = 0  # since when there is something newer than `heard`; 0: there is not
+    waiting: deque[Said] = field(default_factory=deque)  # said and not heard, oldest first
+    reset_ns: int = 0  # when its update ids began anew
+
+    def __post_init__(self) -> None:
+        listing = self.listing
+        self.update_id = 1_000_000 + self.random.randrange(1_000_000)
+        self.middle = round(listing.coin.price_start * listing.px_mul * listing.px_pow)
+        self.step = max(1, round(self.middle * TICK_BPS * 1e-4))
+
+    @property
+    def name(self) -> str:
+        return self.listing.exchange_symbol
+
+    def pause_ns(self, faster: float) -> int:
+        """Until its next tick."""
+        return max(1, int(self.random.expovariate(self.rate_per_s * faster) * NS_PER_S))
+
+    def move(
+        self,
+        now_ns: int,
+        exchange_ms: int,
+        *,
+        repeat: bool = False,
+        odd: bool = False,
+        bad: bool = False,
+    ) -> Said:
+        """The next statement, or the last one once more."""
+        if repeat and self.last is not None:
+            tick = self.last.tick._replace(ts_ms=exchange_ms)
+            return replace(self.last, tick=tick, repeat=True)
+        tick = self._next(exchange_ms)
+        if bad:
+            tick = tick._replace(bid_px="-1")
+        said = replace(self._say(tick, now_ns), odd=odd, bad=bad)
+        self.last = said
+        self.waiting.append(said)
+        self.since_ns = self.since_ns or now_ns
+        return said
+
+    def _next(self, exchange_ms: int) -> Tick:
+        rand, listing = self.random, self.listing
+        self.at += rand.choice((-2, -1, 0, 1, 2))
+        if abs(self.at) > WALK_TICKS_MAX:
+            self.at -= 4 if self.at > 0 else -4
+        self.update_id += 1 + rand.randrange(16)
+        bid = self.middle + self.at * self.step
+        ask = bid + 1 + rand.randrange(3)
+        lots = max(1, round(listing.lots_typical))
+        places, lot_places = listing.px_decimals, listing.sz_decimals
+        return Tick(
+            self.update_id,
+            f"{bid / listing.px_pow:.{places}f}",
+            f"{(lots + rand.randrange(lots + 1)) / listing.sz_pow:.{lot_places}f}",
+            f"{ask / listing.px_pow:.{places}f}",
+            f"{(lots + rand.randrange(lots + 1)) / listing.sz_pow:.{lot_places}f}",
+            exchange_ms,
+            self.update_id,
+        )
+
+    def _say(self, tick: Tick, now_ns: int) -> Said:
+        number = (self.last.number if self.last is not None else 0) + 1
+        px, sz = self.listing.px_mul, self.listing.sz_mul
+        return Said(
+            number, now_ns, tick,
+            float(tick.bid_px) / px, float(tick.bid_sz) * sz,
+            float(tick.ask_px) / px, float(tick.ask_sz) * sz,
+        )  # fmt: skip
+
+    def restart_ids(self, now_ns: int) -> None:
+        """The exchange begins its update ids anew."""
+        self.update_id = 0
+        self.reset_ns = now_ns
+
+    def arrived(self, said: Said, now_ns: int) -> None:
+        """A statement reached the feed on a connection that it listens to."""
+        if self.heard is None or said.number >= self.heard.number:
+            self.heard, self.heard_ns = said, now_ns
+        newest = self.heard.number
+        while self.waiting and self.waiting[0].number <= newest:
+            self.waiting.popleft()
+        self.since_ns = self.waiting[0].said_ns if self.waiting else 0
+
+    def forget(self) -> None:
+        """It is delisted, or listed anew: nothing that was said counts."""
+        self.last = self.heard = None
+        self.waiting.clear()
+        self.since_ns = self.heard_ns = 0

@@ -1,0 +1,155 @@
+"""What of ours a day runs, in one process and on one loop: segments, feeds and the engine.
+
+The feeds are whole: made as `feed.main` makes them, with the settings as shipped but for what
+stands in SETTINGS below. The engine's native core is stepped after whatever happened. No process is
+started and no thread: `watch`, by which a process hears of orders at once, is left out, and orders
+are found with the next heartbeat.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+import structlog
+
+from spread_scanner import clock, config
+from spread_scanner.engine.core import Engine
+from spread_scanner.feed.feed import Feed
+from spread_scanner.ops import shm_init
+from spread_scanner.runtime.process import Process
+from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.shm import Control, Health, PriceStore, SignalRing
+from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.price_store import Writer
+from spread_scanner.symbology import publish, tables
+from spread_scanner.symbology.tables import Tables
+
+SHIPPED = Path(__file__).parents[2] / "config"
+# What a day has otherwise than it ships, and why.
+SETTINGS = """
+[system]
+namespace = "{namespace}"
+max_symbols = 64     # a few symbols: the arrays that are walked ten times a second stay short
+ring_slots = 1024
+[spread-engine]
+evaluations_kept = 64
+"""
+Log = Callable[..., None]
+
+
+class Still(Process):
+    """A process without the thread that waits for orders."""
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Orders are found with the next heartbeat."""
+
+
+def settings_of(folder: Path, namespace: str, per_connection: dict[str, int]) -> config.Settings:
+    """The shipped settings, with so many symbols a connection that a feed has some lines."""
+    made = folder / "config"
+    shutil.copytree(SHIPPED, made)
+    (made / "config.toml").write_text(SETTINGS.format(namespace=namespace))
+    exchanges = (made / "exchanges.toml").read_text()
+    for label, count in per_connection.items():
+        exchanges = exchanges.replace(
+            f"[{label}]\n", f"[{label}]\ntopics_per_connection_max = {count}\n"
+        )
+    (made / "exchanges.toml").write_text(exchanges)
+    (folder / "data").mkdir()
+    return config.load(made, environ={})
+
+
+class System:
+    """The segments and whoever works on them."""
+
+    def __init__(
+        self, settings: config.Settings, first: Tables, labels: list[str], seed: str, log: Log
+    ) -> None:
+        self.settings = settings
+        self.labels = labels
+        self.log = log
+        self._seed = seed
+        self._stack = contextlib.ExitStack()
+        system = settings.config.system
+        publish.publish(settings.generated_dir, first, {})
+        shm_init.ensure(settings)
+        enter = self._stack.enter_context
+        self.store = enter(PriceStore.attach(system.namespace))
+        self.ring = enter(SignalRing.attach(system.namespace, "signals"))
+        self.health = enter(Health.attach(system.namespace))
+        self.control = enter(Control.attach(system.namespace))
+        self.connections = enter(Connections.attach(system.namespace))
+        self.operator = enter(self.control.operator())
+        self.consumer = enter(self.ring.consumer())
+        self.engine_row = enter(self.health.claim("spread-engine"))
+        self.engine = enter(
+            Engine(system.namespace, self.engine_row, enter(self.control.claim("spread-engine")))
+        )
+        self.engine.load(settings, first)
+        self.feeds = {label: self._feed(label) for label in labels}
+
+    def _feed(self, label: str) -> Feed:
+        source = SOURCE_BY_LABEL[label]
+        enter = self._stack.enter_context
+        log = structlog.wrap_logger(
+            structlog.PrintLogger(),
+            processors=[self._logged(label)],
+            wrapper_class=structlog.make_filtering_bound_logger(20),
+        )
+        process = Still(
+            source.process,
+            self.settings,
+            log,
+            enter(self.health.claim(source.process)),
+            enter(self.control.claim(source.process)),
+        )
+        process.slot.ack(process.orders.generation)
+        feed = Feed(
+            process,
+            source,
+            self.store,
+            enter(self.store.writer(source.source_id)),
+            enter(self.connections.claim(source.source_id)),
+        )
+        if hasattr(feed._share, "random"):
+            feed._share.random = Random(f"feed {self._seed} {label}")
+        return feed
+
+    def _logged(self, label: str) -> Callable[[Any, str, MutableMapping[str, Any]], str]:
+        def note(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+            rest = " ".join(f"{key}={value}" for key, value in event.items() if key != "event")
+            self.log("feed", label, event.get("event"), rest)
+            raise structlog.DropEvent
+
+        return note
+
+    def publish(self, new: Tables) -> None:
+        """New tables, and everybody is told."""
+        publish.publish(self.settings.generated_dir, new, {})
+        for label in self.labels:
+            self.operator.reload(SOURCE_BY_LABEL[label].process)
+        self.engine.load(self.settings, tables.load(self.settings.generated_dir))
+
+    def writer(self, source_id: int) -> Writer:
+        """The cells of a source that no feed of this day writes."""
+        return self._stack.enter_context(self.store.writer(source_id))
+
+    def beat_engine(self) -> None:
+        self.engine_row.beat()
+
+    def step_engine(self) -> Any:
+        """One cycle now; what it signalled, as records."""
+        self.engine.loop.step(clock.mono_ns())
+        return self.consumer.pop_many(1_000)
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,210 @@
+"""One connection between a feed and an exchange, in memory: bytes, latency, and what goes wrong.
+
+The near end is an asyncio transport that picows takes for a TLS one: an insecure one it would write
+to by its file descriptor. The far end is an exchange's session. Each direction keeps its order. A
+wire that is `dead` swallows everything in both directions and tells nobody, as a half-open
+connection does.
+"""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from loop import VirtualLoop
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+CLOSE, PING, PONG, TEXT, BINARY = 0x8, 0x9, 0xA, 0x1, 0x2
+
+
+class FarEnd(Protocol):
+    """What an exchange does with its end."""
+
+    def received(self, data: bytes) -> None: ...
+
+    def hung_up(self) -> None: ...
+
+
+class _Socket:
+    """What picows asks of a socket, without one."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
+
+    def setsockopt(self, *_: object) -> None:
+        pass
+
+    def getsockopt(self, *_: object) -> int:
+        return 1
+
+
+class NearEnd(asyncio.Transport):
+    """The feed's end."""
+
+    def __init__(self, wire: "Wire") -> None:
+        super().__init__()
+        self._wire = wire
+        self._extra = {
+            "socket": _Socket(1_000_000 + wire.number),
+            "ssl_object": self,
+            "peername": ("192.0.2.1", 443),
+            "sockname": ("192.0.2.2", 40_000),
+        }
+        self._protocol: Any = None
+        self._closing = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._extra.get(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        protocol: asyncio.BaseProtocol = self._protocol
+        return protocol
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def write(self, data: Any) -> None:
+        if self._closing:
+            return
+        sent = bytes(data)
+        if sent[0] & 0x8F == 0x80 | CLOSE:
+            self._wire.goodbye = True
+        self._wire.to_far(sent)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        self.lose(None)
+        self._wire.near_closed()
+
+    def abort(self) -> None:
+        self.close()
+
+    def lose(self, error: Exception | None) -> None:
+        """The connection is over for the feed."""
+        if not self._closing:
+            self._closing = True
+            self._wire.loop.call_soon(self._protocol.connection_lost, error)
+
+    def take(self, data: bytes) -> None:
+        """Bytes arrive."""
+        while data and not self._closing:
+            room = self._protocol.get_buffer(-1)
+            size = min(len(room), len(data))
+            room[:size] = data[:size]
+            self._protocol.buffer_updated(size)
+            data = data[size:]
+
+
+class Wire:
+    """`goodbye` once the feed has sent its close frame: what still comes it does not count."""
+
+    def __init__(self, loop: VirtualLoop, number: int, latency_ns: int) -> None:
+        self.loop = loop
+        self.number = number
+        self.latency_ns = latency_ns
+        self.slower_ns = 0
+        self.dead = False
+        self.goodbye = False
+        self.far: FarEnd | None = None
+        self.client = NearEnd(self)
+        self.arrived_ns = 0  # when anything last reached the feed
+        self._near_free_ns = 0
+        self._far_free_ns = 0
+
+    @property
+    def listened_to(self) -> bool:
+        """Whether the feed still takes notice of what comes."""
+        return not (self.goodbye or self.client.is_closing())
+
+    def joined(self, protocol: Any) -> None:
+        self.client.set_protocol(protocol)
+        protocol.connection_made(self.client)
+
+    def _due_ns(self, free_ns: int) -> int:
+        now_ns = self.loop._virtual.awake_ns()
+        return max(free_ns, now_ns + self.latency_ns + self.slower_ns)
+
+    def to_near(self, data: bytes, taken: Callable[[bool], object] | None = None) -> None:
+        """Send to the feed; `taken` is called with the answer whether it took notice, or never."""
+        if self.dead:
+            return
+        self._near_free_ns = self._due_ns(self._near_free_ns)
+        delay_ns = self._near_free_ns - self.loop._virtual.awake_ns()
+        self.loop.call_ns(delay_ns, self._arrive, data, taken)
+
+    def _arrive(self, data: bytes, taken: Callable[[bool], object] | None) -> None:
+        if self.dead or self.client.is_closing():
+            return
+        heard = not self.goodbye
+        self.arrived_ns = self.loop._virtual.mono_ns()
+        self.client.take(data)
+        if taken is not None:
+            taken(heard)
+
+    def to_far(self, data: bytes) -> None:
+        if self.dead:
+            return
+        self._far_free_ns = self._due_ns(self._far_free_ns)
+        self.loop.call_ns(self._far_free_ns - self.loop._virtual.awake_ns(), self._arrive_far, data)
+
+    def _arrive_far(self, data: bytes) -> None:
+        if not self.dead and self.far is not None:
+            self.far.received(data)
+
+    def near_closed(self) -> None:
+        if self.far is not None and not self.dead:
+            self.loop.call_ns(self._due_ns(self._far_free_ns) - self.loop._virtual.awake_ns(),
+                              self.far.hung_up)  # fmt: skip
+
+    def end(self, error: Exception | None) -> None:
+        """The exchange ends it: with an error (a reset) or in order."""
+        if not self.dead:
+            self._near_free_ns = self._due_ns(self._near_free_ns)
+            delay_ns = self._near_free_ns - self.loop._virtual.awake_ns()
+            self.loop.call_ns(delay_ns, self._ended, error)
+
+    def _ended(self, error: Exception | None) -> None:
+        if not self.dead:
+            self.client.lose(error)
+
+
+def accept_of(request: bytes) -> bytes:
+    """The answer to a handshake."""
+    rows = (row.partition(b":") for row in request.split(b"\r\n"))
+    key = next(value.strip() for name, _, value in rows if name.lower() == b"sec-websocket-key")
+    accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+
+
+def refusal(status: str, *headers: str) -> bytes:
+    """A handshake that is refused."""
+    rows = "".join(f"{header}\r\n" for header in headers)
+    return f"HTTP/1.1 {status}\r\n{rows}Content-Length: 0\r\n\r\n".encode()
+
+
+def client_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Masked frames: opcode and payload. The near end writes whole frames."""
+    while data:
+        size, at = data[1] & 0x7F, 2
+        if size == 126:
+            size, at = int.from_bytes(data[2:4], "big"), 4
+        elif size == 127:
+            size, at = int.from_bytes(data[2:10], "big"), 10
+        mask = int.from_bytes(data[at : at + 4] * (size // 4 + 1), "big")
+        body = data[at + 4 : at + 4 + size]
+        padded = body + b"\0" * (4 * (size // 4 + 1) - size)
+        plain = (int.from_bytes(padded, "big") ^ mask).to_bytes(len(padded), "big")[:size]
+        yield data[0] & 0x0F, plain
+        data = data[at + 4 + size :]
