@@ -107,15 +107,26 @@ class Ack(NamedTuple):
 
     request_id: str
     exchange_symbols: tuple[str, ...] = ()  # those it names, where it names any
+    subscribes: bool | None = None  # what was accepted, where the answer tells
+
+
+class RefusalKind(Enum):
+    """What a refusal is about, which decides what is done about it."""
+
+    SYMBOL = "symbol"  # the symbols it names
+    BUSY = "busy"  # the pace, or the exchange's own trouble: ask the same again, later
+    FULL = "full"  # the connection or the request holds no more
+    UNKNOWN = "unknown"  # it names nobody, so nobody is to blame
 
 
 class Refused(NamedTuple):
-    """The exchange refused a request, or one symbol of it (empty: it does not say which)."""
+    """The exchange refused a request, or some symbols of it (empty: it does not say which)."""
 
     request_id: str
     exchange_symbols: tuple[str, ...]
     code: str
     message: str
+    kind: RefusalKind = RefusalKind.UNKNOWN
 
 
 class NoticeKind(Enum):
@@ -154,6 +165,7 @@ class Limits(NamedTuple):
     lifetime_s: float | None  # the exchange's own cut; None: no cut
     whole_request_refused: bool = False  # one bad topic: none of its request is subscribed
     requests_per_h_max: int | None = None  # None: no such limit
+    topic_bytes_per_connection_max: int | None = None  # all topics together; None: no such limit
 
 
 class Adapter(Protocol):

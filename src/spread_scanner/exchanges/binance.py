@@ -27,7 +27,7 @@ from spread_scanner.exchanges.adapter import (
     NoticeKind,
     PingRule,
     RawInstrument,
-    Refused,
+    RefusalKind,
     RestQuote,
     RestRequest,
     Skipped,
@@ -49,6 +49,9 @@ TO_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}  # CJK
 SPOT_LIMITS = Limits(1_024, 200, 8_192, 4.0, 1.0, 86_400.0)
 FUTURES_LIMITS = Limits(200, 200, 8_192, 8.0, 1.0, 86_400.0)
 NO_PING = PingRule(None, 0.0)
+# 0 to 3 say that a request could not be read, which is what REST's codes never say. Too many
+# parameters are code 2 as well: the words decide.
+REFUSALS = {"-1003": RefusalKind.BUSY, "-1121": RefusalKind.SYMBOL}
 # 6,000 and 2,400 of weight a minute and address; the rest is left to others behind it.
 SPOT_REST_PER_S, FUTURES_REST_PER_S = 50.0, 20.0
 
@@ -325,9 +328,9 @@ def _answered(control: Control) -> Event | None:
     """The acknowledgement or refusal of a request, if the frame is one."""
     request_id = "" if control.id is None else str(control.id)
     if control.error is not UNSET:
-        return Refused(request_id, (), str(control.error.code), control.error.msg)
+        return wire.refused(request_id, (), str(control.error.code), control.error.msg, REFUSALS)
     if control.code is not UNSET:
-        return Refused(request_id, (), str(control.code), control.msg)
+        return wire.refused(request_id, (), str(control.code), control.msg, REFUSALS)
     if control.result is not UNSET:
         return Ack(request_id)
     return None

@@ -29,7 +29,7 @@ from spread_scanner.exchanges.adapter import (
     NoticeKind,
     PingRule,
     RawInstrument,
-    Refused,
+    RefusalKind,
     RestQuote,
     RestRequest,
     Skipped,
@@ -43,16 +43,28 @@ CHANNEL = "orderbook.1"
 PREFIX = f"{CHANNEL}."
 PAGE_ROWS = "1000"
 
-# A connection takes 21,000 characters of topics. At 42 a topic ("orderbook.1." and a symbol of 27)
-# that is 500, whatever the symbols are. Spot takes 10 topics a request; the futures number is ours:
-# one bad topic refuses them all, and the batch has to be split to find it.
-REQUEST_BYTES_MAX = 21_000
-SPOT_LIMITS = Limits(500, 10, REQUEST_BYTES_MAX, 10.0, 1.5, None, True)
-FUTURES_LIMITS = Limits(500, 100, REQUEST_BYTES_MAX, 10.0, 1.5, None, True)
+# A connection takes 21,000 characters of topics in all its requests together: some 800 of these, or
+# 500 if every symbol had 27 characters. The number of 500 is ours and a setting; the characters are
+# the exchange's. Spot takes 10 topics a request; the futures number is ours: one bad topic refuses
+# them all, and the batch has to be split to find it.
+TOPIC_BYTES_MAX = 21_000
+SPOT_LIMITS = Limits(
+    500, 10, TOPIC_BYTES_MAX, 10.0, 1.5, None, True, topic_bytes_per_connection_max=TOPIC_BYTES_MAX
+)
+FUTURES_LIMITS = SPOT_LIMITS._replace(topics_per_request_max=100)
 PING = PingRule('{"req_id":"ping","op":"ping"}', 20.0)
 
 REFUSED_TOPIC = re.compile(r"orderbook\.1\.([^\s,\]]+)")
 REFUSED_WHY = re.compile(r"^error:([^,]*)")
+ALREADY = "already subscribed"
+REFUSALS = {
+    "handler not found": RefusalKind.SYMBOL,
+    "10001": RefusalKind.SYMBOL,
+    "10006": RefusalKind.BUSY,
+    "10016": RefusalKind.BUSY,
+    "10018": RefusalKind.BUSY,
+    "10429": RefusalKind.BUSY,
+}
 
 
 class Book(Struct):
@@ -83,12 +95,14 @@ class Control(Struct):
     """{"success":true,"ret_msg":"","conn_id":"c1","req_id":"1","op":"subscribe"}
     {"success":false,"ret_msg":"error:handler not found,topic:orderbook.1.NOPE","conn_id":"c1",
      "req_id":"2","op":"subscribe"}
+    {"success":false,"ret_msg":"Too many visits!","ret_code":10006,"req_id":"3","op":"subscribe"}
     {"success":true,"ret_msg":"pong","conn_id":"c1","op":"ping"}
     """
 
     op: str = ""
     success: bool | None = None
     ret_msg: str | None = None
+    ret_code: int | None = None
     req_id: str | None = None
     topic: str = ""
 
@@ -298,11 +312,15 @@ def _control_event(frame: bytes) -> Event:
     if control.success is None:
         raise BadMessage("neither data nor an answer", raw=frame)
     request_id = control.req_id or ""
+    subscribes = control.op == "subscribe" if control.op else None
     if control.success:
-        return Ack(request_id)
-    why = REFUSED_WHY.match(message)
+        return Ack(request_id, (), subscribes)
     symbols = tuple(REFUSED_TOPIC.findall(message))
-    return Refused(request_id, symbols, why[1] if why else "", message)
+    if ALREADY in message and symbols:
+        return Ack(request_id, symbols, subscribes)  # the others of the request are not answered
+    why = REFUSED_WHY.match(message)
+    code = str(control.ret_code) if control.ret_code else why[1] if why else ""
+    return wire.refused(request_id, symbols, code, message, REFUSALS)
 
 
 def _changed(

@@ -29,7 +29,7 @@ from spread_scanner.exchanges.adapter import (
     NoticeKind,
     PingRule,
     RawInstrument,
-    Refused,
+    RefusalKind,
     RestQuote,
     RestRequest,
     Skipped,
@@ -53,6 +53,8 @@ SPOT_PING = PingRule('{"method":"PING"}', 20.0)
 FUTURES_PING = PingRule('{"method":"ping"}', 15.0)
 
 NAMED_TOPIC = re.compile(re.escape(SPOT_TOPIC) + r"@\w+@([^\s,\]]+)")
+# 510: too frequent, by REST and by socket. 1001: no such contract.
+REFUSALS = {"510": RefusalKind.BUSY, "1001": RefusalKind.SYMBOL}
 NAMED_CONTRACT = re.compile(r"\[([^\]\s]+)\]")
 SPOT_ONLINE = ("1", "ENABLED")
 SPOT_STATUS = {"1": "online", "2": "paused", "3": "offline"}
@@ -141,6 +143,7 @@ class DepthFull(Struct):
 class FuturesControl(Struct):
     """{"channel":"rs.sub.depth.full","data":"success","ts":1789498321789}
     {"channel":"rs.error","data":"Contract [NOPE_USDT] not exists","ts":1789498321790}
+    {"channel":"rs.error","data":"Requests are too frequent","ts":1789498321790}
     {"channel":"pong","data":1789498336785,"ts":1789498336785}
     """
 
@@ -408,7 +411,7 @@ def _spot_control_event(frame: bytes) -> Event:
     if control.code != 0 or control.msg.startswith("Not "):
         # Behind the first list may stand the topics of the same request that were taken.
         refused = tuple(NAMED_TOPIC.findall(control.msg.partition("]")[0]))
-        return Refused(request_id, refused, str(control.code), control.msg)
+        return wire.refused(request_id, refused, str(control.code), control.msg, REFUSALS)
     return Ack(request_id, tuple(NAMED_TOPIC.findall(control.msg)))
 
 
@@ -422,10 +425,12 @@ def _futures_control_event(frame: bytes) -> Event:
         return Notice(NoticeKind.PONG)
     if channel == "rs.error":
         message = _text(control.data)
-        return Refused("", tuple(NAMED_CONTRACT.findall(message)), channel, message)
+        return wire.refused("", NAMED_CONTRACT.findall(message), channel, message)
     if channel.startswith(("rs.sub.", "rs.unsub.")):
         message = _text(control.data)
-        return Ack("") if message == "success" else Refused("", (), channel, message)
+        if message == "success":
+            return Ack("", (), channel.startswith("rs.sub."))
+        return wire.refused("", NAMED_CONTRACT.findall(message), channel, message)
     return Notice(NoticeKind.OTHER, channel)
 
 

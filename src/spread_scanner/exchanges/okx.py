@@ -27,7 +27,7 @@ from spread_scanner.exchanges.adapter import (
     NoticeKind,
     PingRule,
     RawInstrument,
-    Refused,
+    RefusalKind,
     RestQuote,
     RestRequest,
     Skipped,
@@ -44,6 +44,19 @@ MS_PER_HOUR = 3_600_000
 LIMITS = Limits(300, 300, 60_000, 1.0, 2.5, None, requests_per_h_max=480)
 PING = PingRule("ping", 20.0)  # the server closes after 30 s in which it had nothing to send
 
+# 60012: the request could not be read. 60018: no such channel or instrument. 64003 and 64004: not
+# with this account, not beside another channel.
+REFUSALS = {
+    "50011": RefusalKind.BUSY,
+    "50013": RefusalKind.BUSY,
+    "50026": RefusalKind.BUSY,
+    "50061": RefusalKind.BUSY,
+    "60014": RefusalKind.BUSY,
+    "60012": RefusalKind.UNKNOWN,
+    "60018": RefusalKind.SYMBOL,
+    "64003": RefusalKind.SYMBOL,
+    "64004": RefusalKind.SYMBOL,
+}
 REFUSED_INSTRUMENT = re.compile(r"instId:([^\s,]+)")
 
 
@@ -76,6 +89,7 @@ class Control(Struct):
     """{"id":"1","event":"subscribe","arg":{"channel":"bbo-tbt","instId":"BTC-USDT"},"connId":"a4"}
     {"id":"1","event":"error","code":"60018","msg":"Wrong URL or channel:bbo-tbt,instId:NOPE-USDT
      doesn't exist.","connId":"a4"}
+    {"event":"error","code":"60014","msg":"Requests too frequent.","connId":"a4"}
     {"event":"notice","code":"64008","msg":"The connection will soon be closed for a service
      upgrade. Please reconnect.","connId":"a4"}
     """
@@ -274,10 +288,10 @@ def _control_event(frame: bytes) -> Event:
     request_id = str(control.id)
     named = (control.arg.instId,) if control.arg.instId else ()
     if control.event in ("subscribe", "unsubscribe"):
-        return Ack(request_id, named)
+        return Ack(request_id, named, control.event == "subscribe")
     if control.event == "error":
         refused = named or tuple(REFUSED_INSTRUMENT.findall(control.msg))
-        return Refused(request_id, refused, str(control.code), control.msg)
+        return wire.refused(request_id, refused, str(control.code), control.msg, REFUSALS)
     if control.event == "notice" and str(control.code) == CODE_UPGRADE:
         return Notice(NoticeKind.SHUTDOWN, control.msg)
     return Notice(NoticeKind.OTHER, control.event)

@@ -8,7 +8,8 @@ and rounds correctly, which is what makes the native tier comparable bit for bit
 """
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -21,6 +22,8 @@ from spread_scanner.exchanges.adapter import (
     Limits,
     PingRule,
     RawQuote,
+    RefusalKind,
+    Refused,
     RestQuote,
     RestRequest,
     Skipped,
@@ -41,6 +44,42 @@ EMPTY = (NAN, NAN)  # a side with nothing on it
 Number = str | float | None  # as REST lists write it: text, number, "" or null
 
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+# Words of refusals that are about no symbol. None of the exchanges lists them all, and they change
+# without notice, so the sense is looked for and not the sentence.
+BUSY_WORDS = re.compile(
+    r"too many (requests|visits|messages|attempts)|too (frequent|fast|often|quickly)|frequen"
+    r"|(rate|request|message)s?.?limit|\bbusy\b|try again|retry later|overload|system error"
+    r"|maintenance",
+    re.IGNORECASE,
+)
+FULL_WORDS = re.compile(
+    r"args? (size|length)|too (many|long)|\bexceed|\blimit\b|\bmax(imum)?\b|21,?000",
+    re.IGNORECASE,
+)
+
+
+def refused(
+    request_id: str,
+    named: Sequence[str],
+    code: str,
+    message: str,
+    kinds: Mapping[str, RefusalKind] | None = None,
+) -> Refused:
+    """A refusal with its kind: by its code where `kinds` has it, else by its words, else by whom
+    it names. One that names nobody is never about a symbol.
+    """
+    kind = (kinds or {}).get(code)
+    if kind is None and BUSY_WORDS.search(message):
+        kind = RefusalKind.BUSY
+    elif kind is None and FULL_WORDS.search(message):
+        kind = RefusalKind.FULL
+    elif kind is None:
+        kind = RefusalKind.SYMBOL
+    if kind is RefusalKind.SYMBOL and not named:
+        kind = RefusalKind.UNKNOWN
+    return Refused(request_id, tuple(named), code, message, kind)
 
 
 class BaseAdapter:

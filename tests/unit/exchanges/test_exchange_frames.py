@@ -17,6 +17,7 @@ from spread_scanner.exchanges.adapter import (
     Notice,
     NoticeKind,
     RawQuote,
+    RefusalKind,
     Refused,
 )
 from spread_scanner.schema.enums import SOURCES, Source
@@ -137,7 +138,7 @@ CONTROL = [
         "binance/futures_book_ticker_coin_margined.json",
         Notice(NoticeKind.OTHER, "coin-margined"),
     ),
-    ("bybit-spot", "bybit/ack.json", Ack("17")),
+    ("bybit-spot", "bybit/ack.json", Ack("17", (), True)),
     (
         "bybit-spot",
         "bybit/refused.json",
@@ -146,10 +147,11 @@ CONTROL = [
             ("NOPEUSDT",),
             "handler not found",
             "error:handler not found,topic:orderbook.1.NOPEUSDT",
+            RefusalKind.SYMBOL,
         ),
     ),
     ("bybit-futures", "bybit/pong.json", Notice(NoticeKind.PONG)),
-    ("okx-spot", "okx/ack.json", Ack("17", ("BTC-USDT",))),
+    ("okx-spot", "okx/ack.json", Ack("17", ("BTC-USDT",), True)),
     (
         "okx-futures",
         "okx/notice_upgrade.json",
@@ -166,11 +168,17 @@ CONTROL = [
         "mexc/deals.hex",
         Notice(NoticeKind.OTHER, "spot@public.aggre.deals.v3.api.pb@100ms@BTCUSDT"),
     ),
-    ("mexc-futures", "mexc/futures_ack.json", Ack("")),
+    ("mexc-futures", "mexc/futures_ack.json", Ack("", (), True)),
     (
         "mexc-futures",
         "mexc/futures_refused.json",
-        Refused("", ("NOPE_USDT",), "rs.error", "Contract [NOPE_USDT] not exists"),
+        Refused(
+            "",
+            ("NOPE_USDT",),
+            "rs.error",
+            "Contract [NOPE_USDT] not exists",
+            RefusalKind.SYMBOL,
+        ),
     ),
     ("mexc-futures", "mexc/futures_pong.json", Notice(NoticeKind.PONG)),
 ]
@@ -231,6 +239,77 @@ def test_a_mexc_refusal_names_the_refused_only(adapter_for: Adapters) -> None:
 
     assert isinstance(event, Refused)
     assert (event.request_id, event.exchange_symbols) == ("3", ("A", "B"))
+
+
+REFUSALS = [
+    ("okx-spot", '{"event":"error","code":"60014","msg":"Requests too frequent."}', "busy"),
+    ("okx-spot", '{"event":"error","code":"60012","msg":"Invalid request: {}"}', "unknown"),
+    ("okx-spot", '{"id":"1","event":"error","code":"60018","msg":"Wrong URL"}', "unknown"),
+    (
+        "okx-spot",
+        '{"event":"error","code":"60018","msg":"channel:bbo-tbt,instId:A-B doesn\'t exist."}',
+        "symbol",
+    ),
+    (
+        "okx-futures",
+        '{"event":"error","code":"64003","msg":"no","arg":{"channel":"bbo-tbt","instId":"A"}}',
+        "symbol",
+    ),
+    ("okx-futures", '{"event":"error","code":"50013","msg":"Systems are busy."}', "busy"),
+    (
+        "bybit-spot",
+        '{"success":false,"ret_msg":"error:handler not found,topic:orderbook.1.A","req_id":"1"}',
+        "symbol",
+    ),
+    ("bybit-spot", '{"success":false,"ret_msg":"Too many visits!","op":"subscribe"}', "busy"),
+    ("bybit-spot", '{"success":false,"ret_msg":"","ret_code":10006,"op":"subscribe"}', "busy"),
+    ("bybit-spot", '{"success":false,"ret_msg":"args size >10","op":"subscribe"}', "full"),
+    (
+        "bybit-futures",
+        '{"success":false,"ret_msg":"args length exceeds 21000","op":"subscribe"}',
+        "full",
+    ),
+    ("bybit-futures", '{"success":false,"ret_msg":"params error","op":"subscribe"}', "unknown"),
+    ("mexc-futures", '{"channel":"rs.error","data":"Requests are too frequent"}', "busy"),
+    ("mexc-futures", '{"channel":"rs.error","data":"Invalid request"}', "unknown"),
+    ("mexc-futures", '{"channel":"rs.error","data":"Contract [A_B] not exists"}', "symbol"),
+    ("mexc-spot", '{"id":0,"code":510,"msg":"Request frequently too fast"}', "busy"),
+    ("mexc-spot", '{"id":0,"code":1,"msg":"no"}', "unknown"),
+    ("binance-spot", '{"code":2,"msg":"Invalid request: too many parameters","id":1}', "full"),
+    ("binance-spot", '{"code":2,"msg":"Invalid request: unknown variant","id":1}', "unknown"),
+    ("binance-spot", '{"error":{"code":3,"msg":"Invalid JSON"},"id":null}', "unknown"),
+    ("binance-futures", '{"error":{"code":-1003,"msg":"Too many requests"},"id":1}', "busy"),
+    ("binance-futures", '{"code":0,"msg":"Unknown property","id":1}', "unknown"),
+]
+
+
+@pytest.mark.parametrize(("label", "frame", "kind"), REFUSALS)
+def test_a_refusal_says_what_it_is_about(
+    adapter_for: Adapters, label: str, frame: str, kind: str
+) -> None:
+    (event,) = adapter_for(label).parse(frame.encode())
+
+    assert isinstance(event, Refused)
+    assert event.kind is RefusalKind(kind)
+
+
+def test_a_mexc_refusal_by_words_names_its_symbols(adapter_for: Adapters) -> None:
+    topic = "spot@public.aggre.bookTicker.v3.api.pb@10ms@A"
+    text = f"Not Subscribed successfully! [{topic}].  Reason\uff1a Blocked! "
+
+    (event,) = adapter_for("mexc-spot").parse(json.dumps({"code": 0, "msg": text}).encode())
+
+    assert isinstance(event, Refused)
+    assert (event.exchange_symbols, event.kind) == (("A",), RefusalKind.SYMBOL)
+
+
+def test_what_bybit_has_already_subscribed_is_accepted(adapter_for: Adapters) -> None:
+    frame = (
+        b'{"success":false,"ret_msg":"error:already subscribed,topic:orderbook.1.BTCUSDT",'
+        b'"req_id":"4","op":"subscribe"}'
+    )
+
+    assert adapter_for("bybit-spot").parse(frame) == [Ack("4", (BTC,), True)]
 
 
 def test_text_pong_of_okx(adapter_for: Adapters) -> None:

@@ -99,6 +99,7 @@ def test_a_full_bybit_connection_stays_within_its_characters(adapter_for: Adapte
     longest = "1000000" + "X" * 20
 
     assert adapter.limits.topics_per_connection_max * adapter.topic_bytes(longest) <= 21_000
+    assert adapter.limits.topic_bytes_per_connection_max == 21_000
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.label)
