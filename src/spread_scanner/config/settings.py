@@ -150,8 +150,37 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
     ] = 10.0
     first_quote_s_max: Annotated[
         float,
-        Meta(gt=0, le=3_600, description="A symbol without a first quote after this is reported."),
+        Meta(
+            gt=0,
+            le=3_600,
+            description="A symbol without a first quote after this is asked for again.",
+        ),
     ] = 60.0
+    first_quote_quiet_s_max: Annotated[
+        float,
+        Meta(gt=0, le=86_400, description="The same of a symbol that discovery found quiet."),
+    ] = 1_800.0
+    answer_s_max: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=120,
+            description="A request without an answer after this is sent again; each time, it may "
+            "take twice as long.",
+        ),
+    ] = 5.0
+    ask_again_s_min: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3_600,
+            description="First pause before a refused or silent symbol is asked for once more; the "
+            "next is five times as long.",
+        ),
+    ] = 60.0
+    ask_again_s_max: Annotated[float, Meta(gt=0, le=86_400, description="Longest such pause.")] = (
+        900.0
+    )
     cpus: Annotated[CpuList, Meta(description="CPUs the process is pinned to; empty: any.")] = (
         field(default_factory=list)
     )

@@ -7,7 +7,7 @@ socket and the event loop. The listener stores the usual quotes without coming b
 import asyncio
 import math
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import structlog
 
 from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Feed
 from spread_scanner.errors import BadMessage, BadQuote
 from spread_scanner.exchanges._match import Decoder
@@ -32,16 +33,18 @@ from spread_scanner.feed._listener import FLAGS, Board, Listener
 from spread_scanner.feed.counting import COUNTER_OF_END, Counts
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.life import End, Life, Rules, Seen, ping_every_s
+from spread_scanner.feed.patience import pauses_of
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.runtime import ws
-from spread_scanner.runtime.backoff import Allowance, Pacer
+from spread_scanner.runtime.backoff import Pacer
 from spread_scanner.shm._core import Row
 from spread_scanner.shm.connections import ConnectionRows
 from spread_scanner.symbology.tables import InstrumentRow
 
-HOUR_S = 3_600.0
 GOODBYE_S = 0.5  # how long the other side may take to say goodbye
 NAMES_LOGGED_MAX = 10
+ASK_SOON_S = 0.5  # what is to be asked later than this waits for a look at the clock
+WATCH_NS = NS_PER_S  # how often it is looked for symbols that do not quote
 
 
 @dataclass
@@ -93,14 +96,12 @@ class Connection:
             row=counts.own,
         )
         self.life = Life(rules, 0, must_quote=False)
-        self.subscription = Subscription(share.adapter, ())
+        self.subscription = Subscription(share.adapter, (), pauses_of(share.settings))
         self.transport_closed = asyncio.Event()
         self._on_end = on_end
-        self._requests = Allowance(share.adapter.limits.requests_per_h_max, HOUR_S)
         self._pump: asyncio.TimerHandle | None = None
         self._ping: asyncio.TimerHandle | None = None
-        self._asked_ns: int | None = None
-        self._reported = False
+        self._watched_ns = 0
 
     # --- beginning and end
 
@@ -134,16 +135,25 @@ class Connection:
 
     # --- asking
 
-    def join(self, exchange_symbols: Iterable[str]) -> None:
+    def join(self, exchange_symbols: Iterable[str], *, again: bool = False) -> None:
+        """Carry these too. `again`: another one did, and they did not quote."""
         symbols = list(exchange_symbols)
-        rows = [self.share.instruments[symbol] for symbol in symbols]
-        self.life.must_quote |= any(not row.quiet for row in rows)
-        self.subscription.join(symbols)
+        self.subscription.join(symbols, again=again)
         self.counts.add("subscribes", len(symbols))
         self._ask()
 
-    def leave(self, exchange_symbols: Iterable[str]) -> None:
-        self.subscription.leave(exchange_symbols)
+    def leave(self, exchange_symbols: Iterable[str], *, again: bool = False) -> None:
+        self.subscription.leave(exchange_symbols, again=again)
+        self._ask()
+
+    def ask_again(self, exchange_symbols: Iterable[str]) -> None:
+        """Unsubscribe these and subscribe them anew. Their cells stay as they are."""
+        self.subscription.ask_again(exchange_symbols)
+        self._ask()
+
+    def ask_refused(self) -> None:
+        """Ask at once for what is refused: a person has named it again."""
+        self.subscription.ask_refused(clock.mono_ns())
         self._ask()
 
     def _ask(self) -> None:
@@ -151,25 +161,21 @@ class Connection:
             self._ask_next()
 
     def _ask_next(self) -> None:
-        """Send one request, and the next at the exchange's pace.
+        """Send what may be sent now, and the next at the exchange's pace.
 
-        One whose allowance is used up calls for a successor: that one comes with its own.
+        One whose hour is used up calls for a successor: that one comes with its own.
         """
         self._pump = None
-        if self.ended is not None or not self.subscription.waiting:
+        if self.ended is not None:
             return
         now_ns = clock.mono_ns()
-        pause_s = self._requests.wait_s(now_ns)
-        self.life.spent = pause_s > 0
-        if not self.life.spent:
-            text = self.subscription.next_request()
-            if text is None:
-                return
-            self._requests.use(now_ns)
-            self._asked_ns = now_ns
+        text = self.subscription.next_request(now_ns)
+        if text is not None:
             self.listener.send(text)
-            pause_s = 1.0 / self.share.adapter.limits.requests_per_s_max
-        self._pump = asyncio.get_running_loop().call_later(pause_s, self._ask_next)
+        self.life.spent = self.subscription.spent(now_ns)
+        wait_ns = self.subscription.wait_ns(now_ns)
+        if wait_ns is not None and wait_ns < ASK_SOON_S * NS_PER_S:
+            self._pump = asyncio.get_running_loop().call_later(wait_ns / NS_PER_S, self._ask_next)
 
     def _ping_later(self) -> None:
         pause_s = ping_every_s(self.share.adapter.ping)
@@ -189,41 +195,80 @@ class Connection:
         """Look at the clock: has it to go, is a first quote overdue?"""
         if self.ended is not None:
             return
+        if now_ns - self._watched_ns >= WATCH_NS:
+            self._watched_ns = now_ns
+            self._watch(now_ns)
         listener = self.listener
         seen = Seen(listener.frame_ns, listener.data_ns, listener.mean_read_ns, listener.bad_in_row)
         why = self.life.verdict(now_ns, seen, slowdown)
-        if why is None and self.subscription.useless:
+        if why is None and self.subscription.useless and not self.subscription.acknowledged:
             why = End.REFUSED
         if why is not None:
             self.end(why)
             return
-        for symbol in list(self.subscription.refused):
-            if self.quoted(symbol):
-                self.subscription.quoted(symbol)
-        self._report_missing(now_ns)
+        self._ask()
 
-    def _report_missing(self, now_ns: int) -> None:
-        """Once: who was asked for and has not quoted. Quiet symbols may take their time."""
-        asked_ns = self._asked_ns
-        wait_ns = self.life.rules.first_quote_ns_max
-        if self._reported or self._pump or asked_ns is None or now_ns - asked_ns < wait_ns:
-            return
-        self._reported = True
-        missing = [
-            symbol
-            for symbol in self.subscription.wanted
-            if symbol not in self.subscription.refused
-            and not self.share.instruments[symbol].quiet
-            and not self.quoted(symbol)
-        ]
-        if missing:
-            self.counts.add("no_first_quote", len(missing))
-            self.share.log.warning(
-                "no first quote",
-                connection=self.number,
-                symbols=len(missing),
-                first=missing[:NAMES_LOGGED_MAX],
-            )
+    def _watch(self, now_ns: int) -> None:
+        """Tell the subscription who quotes, and from when on a symbol is waited for."""
+        subscription, heard_ns = self.subscription, self.share.board.heard_ns
+        proven: list[str] = []
+        for symbol in subscription.wanted:
+            row = self.share.instruments.get(symbol)
+            if row is None:
+                continue
+            heard = int(heard_ns[row.symbol_id])
+            refusal = subscription.refused.get(symbol)
+            since_ns = refusal.at_ns if refusal is not None else subscription.unproven.get(symbol)
+            if since_ns is not None:
+                if self.listener.quoted[row.symbol_id] and heard >= since_ns:
+                    proven.append(symbol)
+            elif heard == 0 and symbol in subscription.acknowledged:
+                # It has quoted, and its cell has been marked stale since: it is waited for anew.
+                subscription.unproven[symbol] = now_ns
+        subscription.quoted(proven)
+        # The connection is to blame only if asking again has not helped, and if it was not told
+        # to ask later.
+        rules = self.life.rules
+        self.life.must_quote = (
+            not subscription.words
+            and now_ns - self.listener.opened_ns >= 2 * rules.first_quote_ns_max
+            and any(not self._quiet(symbol) for symbol in subscription.unproven)
+        )
+
+    def _quiet(self, exchange_symbol: str) -> bool:
+        row = self.share.instruments.get(exchange_symbol)
+        return row is None or row.quiet
+
+    def unheard(self, now_ns: int, silent: Collection[int]) -> list[str]:
+        """Who does not quote although it was asked for: those whose ids are among `silent`, those
+        whose first quote is overdue, and those that quoted once only, long ago.
+        """
+        settings, board, subscription = self.share.settings, self.share.board, self.subscription
+        quiet_ns = int(settings.first_quote_quiet_s_max * NS_PER_S)
+        first_ns = int(settings.first_quote_s_max * NS_PER_S)
+        found: list[str] = []
+        for symbol in subscription.acknowledged | subscription.unproven.keys():
+            row = self.share.instruments.get(symbol)
+            if row is None:
+                continue
+            since_ns = subscription.unproven.get(symbol)
+            if since_ns is not None:
+                late = now_ns - since_ns >= (quiet_ns if row.quiet else first_ns)
+            else:
+                once = board.mean_ns[row.symbol_id] == 0.0
+                late = once and now_ns - int(board.heard_ns[row.symbol_id]) >= quiet_ns
+            if late or row.symbol_id in silent:
+                found.append(symbol)
+        return found
+
+    def refusal(self, now_ns: int) -> str:
+        """The exchange's words, if it gives this connection nothing that was asked for."""
+        subscription = self.subscription
+        if self.listener.data_ns or subscription.acknowledged or not subscription.words:
+            return ""
+        waited_ns = now_ns - self.listener.opened_ns
+        late = waited_ns >= self.life.rules.first_quote_ns_max
+        return subscription.words if late else subscription.refusal
 
     def quoted(self, exchange_symbol: str) -> bool:
         row = self.share.instruments.get(exchange_symbol)
@@ -309,13 +354,13 @@ class Connection:
 
     def _answered(self, event: Ack | Refused) -> None:
         self.counts.add("control")
-        refused = self.subscription.answered(event)
-        if refused:
-            self.counts.add("refused_symbols", len(refused))
+        refused = self.subscription.answered(event, clock.mono_ns())
         if isinstance(event, Refused):
+            self.counts.add("refusals")
             self.share.log.warning(
                 "refused",
                 connection=self.number,
+                kind=event.kind.value,
                 symbols=refused[:NAMES_LOGGED_MAX],
                 code=event.code,
                 message=event.message[:200],

@@ -6,6 +6,7 @@ event loop; everything that happens happens there, so that a heartbeat means tha
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -25,6 +26,7 @@ from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
+from spread_scanner.feed.placing import Placing
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Pacer
 from spread_scanner.runtime.process import Process
@@ -39,6 +41,7 @@ from spread_scanner.symbology.tables import InstrumentRow, Tables
 CHECK_S = 0.25
 POLL_S_MAX = 0.1  # a stop is obeyed within a second, however rare the heartbeat
 GOODBYES_S_MAX = 0.7
+LISTED = re.compile(r"\[[^\]]*\]")  # in a refusal: the symbols, of which there may be hundreds
 AWAY_NS = 10 * NS_PER_S  # no connection for so long: degraded
 
 Instruments = dict[str, InstrumentRow]
@@ -101,6 +104,7 @@ class Feed:
         )
         self._generation = loaded.generation
         self._copies: list[list[Line]] = []
+        self._placing = Placing(self._share, self._new_lines)
         self._paces: dict[int, freshness.Pace] = {}
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
@@ -188,7 +192,7 @@ class Feed:
         self._pace(connections, now_ns)
         for line in lines:
             line.check(now_ns, self._slowdown(but=line))
-        self._mark_silent(now_ns)
+        self._placing.look(self._copies, self._mark_silent(now_ns), now_ns)
         self._show_state(now_ns)
 
     def _pace(self, connections: list[Connection], now_ns: int) -> None:
@@ -206,7 +210,8 @@ class Feed:
         found = [pace.slowdown() for number, pace in self._paces.items() if number not in own]
         return float(np.median(found)) if found else 1.0
 
-    def _mark_silent(self, now_ns: int) -> None:
+    def _mark_silent(self, now_ns: int) -> set[int]:
+        """Returns the ids that are silent, marked now or before."""
         board = self._share.board
         rule = freshness.silence_rule(self._share.settings)
         slowdown = self._slowdown() if len(self._paces) > 1 else 1.0
@@ -214,17 +219,40 @@ class Feed:
         if ids.size:
             marked = self._writer.mark_stale(ids, FLAGS["SILENT"])
             self._process.row.add(COUNTER["silent_marks"], marked)
+        return set(ids.tolist())
 
     def _show_state(self, now_ns: int) -> None:
         process = self._process
         open_now = sum(len(line.connections) for line in self._lines())
         process.row.set(COUNTER["connections"], open_now)
-        if open_now or not self._share.instruments or process.orders.paused:
+        process.row.set(COUNTER["refused_symbols"], len(self._refused()))
+        refusal = self._refusal()
+        if refusal and not process.orders.paused:
+            if process.row.state is ProcessState.RUNNING:
+                process.state(
+                    ProcessState.DEGRADED,
+                    f"every subscription is refused: {LISTED.sub('[...]', refusal)}",
+                )
+        elif open_now or not self._share.instruments or process.orders.paused:
             self._connected_ns = now_ns
             if process.row.state is ProcessState.DEGRADED:
                 process.state(ProcessState.RUNNING, "")
         elif now_ns - self._connected_ns > AWAY_NS and process.row.state is ProcessState.RUNNING:
             process.state(ProcessState.DEGRADED, "no connection to the exchange")
+
+    def _refusal(self) -> str:
+        """The exchange's words, if it gives nothing that any line asks for; else empty."""
+        said = [line.refusal for line in self._lines()]
+        return said[0] if said and all(said) else ""
+
+    def _refused(self) -> set[str]:
+        """The symbols that are refused now."""
+        return {
+            symbol
+            for line in self._lines()
+            if line.current is not None
+            for symbol in line.current.subscription.refused
+        }
 
     # --- lines
 
@@ -236,7 +264,8 @@ class Feed:
 
     def _start(self) -> None:
         names = list(self._share.instruments)
-        cut = shards.shards(names, self._share.adapter.limits)
+        adapter = self._share.adapter
+        cut = shards.shards(names, adapter.limits, adapter.topic_bytes)
         self._copies = [self._new_lines(cut) for _ in range(self._share.settings.redundant)]
         for line in self._lines():
             line.start()
@@ -334,8 +363,7 @@ class Feed:
                 connection.listener.use(decoder)
         names = list(instruments)
         for copy in self._copies:
-            carried = {number: line.symbols for number, line in enumerate(copy)}
-            change = shards.change(carried, names, share.adapter.limits)
+            change = self._placing.change(copy, names)
             for number, symbols in change.leave.items():
                 share.row.add(COUNTER["unsubscribes"], len(symbols))
                 copy[number].leave(symbols)
@@ -348,6 +376,7 @@ class Feed:
             copy.extend(more)
             for line in more:
                 line.start()
+        self._placing.ask_everything(self._copies)
         self._note_symbols()
 
     def _note_symbols(self) -> None:

@@ -9,9 +9,11 @@ import random
 from collections.abc import Callable, Sequence
 
 from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed.connection import Connection, Share
-from spread_scanner.feed.counting import Counts
+from spread_scanner.feed.counting import COUNTER, Counts
 from spread_scanner.feed.life import End, rules_of
+from spread_scanner.feed.patience import pauses_of
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.ws import DialFailed
 
@@ -32,6 +34,9 @@ class Line:
         self._backoff = Backoff(share.settings.backoff_s_min, share.settings.backoff_s_max)
         self._dialling = False
         self._stopped = False
+        self._refusals = 0  # connections in a row that were given nothing
+        self.refusal = ""  # the exchange's words, while it gives nothing that is asked for
+        self.capacity: int | None = None  # symbols that the exchange gives, where that is known
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -53,17 +58,31 @@ class Line:
             self._share.rows.give_back(self._row)
             self._row = None
 
-    def join(self, exchange_symbols: Sequence[str]) -> None:
-        """Carry these too; their rows must be in the shared tables already."""
+    def join(self, exchange_symbols: Sequence[str], *, again: bool = False) -> None:
+        """Carry these too; their rows must be in the shared tables already. `again`: another line
+        carried them, and they did not quote.
+        """
         self.symbols.extend(exchange_symbols)
         for connection in self.connections:
-            connection.join(exchange_symbols)
+            connection.join(exchange_symbols, again=again)
 
-    def leave(self, exchange_symbols: Sequence[str]) -> None:
+    def leave(self, exchange_symbols: Sequence[str], *, again: bool = False) -> None:
         gone = set(exchange_symbols)
         self.symbols = [symbol for symbol in self.symbols if symbol not in gone]
         for connection in self.connections:
-            connection.leave(exchange_symbols)
+            connection.leave(exchange_symbols, again=again)
+
+    def take_overflow(self) -> list[str]:
+        """What the exchange gives no room for on this line; the line carries it no longer."""
+        over: dict[str, None] = {}
+        for connection in self.connections:
+            over.update(dict.fromkeys(connection.subscription.overflow))
+            known = connection.subscription.capacity
+            if known is not None:
+                self.capacity = min(known, self.capacity or known)
+        if over:
+            self.leave(list(over))
+        return list(over)
 
     def check(self, now_ns: int, slowdown: float) -> None:
         """Look at the clock for all connections of the line."""
@@ -74,6 +93,7 @@ class Line:
         current, successor = self.current, self.successor
         if current is None or self._stopped:
             return
+        self._hear(current, now_ns)
         if self._row is not None:
             self._row.heard(current.listener.frame_ns, len(current.subscription.wanted))
         if successor is not None:
@@ -81,6 +101,18 @@ class Line:
                 current.end(End.SWAPPED)
         elif current.life.wants_successor(now_ns) and not self._dialling:
             self._dial_after(0.0)
+
+    def _hear(self, connection: Connection, now_ns: int) -> None:
+        """Note whether the exchange gives anything that was asked for."""
+        said = connection.refusal(now_ns)
+        if said:
+            self.refusal = said
+        elif connection.listener.data_ns:
+            self.refusal = ""
+            self._refusals = 0
+        if self._counts.own is not None:
+            refused = len(connection.subscription.refused)
+            self._counts.own.set(COUNTER["refused_symbols"], refused)
 
     def _dial_after(self, pause_s: float) -> None:
         self._dialling = True
@@ -132,6 +164,7 @@ class Line:
         else:
             self.successor = None
         self._show(ended=why)
+        self._hear(connection, clock.mono_ns())
         if connection.listener.data_ns:
             self._backoff.reset()
         self._lost(connection, why)
@@ -154,5 +187,10 @@ class Line:
         if self._stopped or self._dialling or self.current is not None:
             return
         pause_s = self._backoff.next_s()
+        if self.refusal:
+            # What is refused is asked for slowly, by whichever connection.
+            pause_ns = pauses_of(self._share.settings).again_ns(self._refusals)
+            pause_s = max(pause_s, pause_ns / NS_PER_S)
+            self._refusals += 1
         self._share.log.info("dialling again", after=why.value, in_s=round(pause_s, 2))
         self._dial_after(pause_s)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from spread_scanner.exchanges.adapter import Limits
 
+TopicBytes = Callable[[str], int]
+
 REQUEST_FRAME_BYTES = 96  # what a request has besides its topics: method, id, brackets
 
 
@@ -21,18 +23,53 @@ class Change(NamedTuple):
     more: list[list[str]]  # what no connection has room for: new ones
 
 
-def shards(exchange_symbols: Sequence[str], limits: Limits) -> list[list[str]]:
-    """Cut into as few connections as the limit allows, evenly filled: losing one costs the same."""
+def shards(
+    exchange_symbols: Sequence[str],
+    limits: Limits,
+    topic_bytes: TopicBytes,
+    topics_max: int | None = None,
+) -> list[list[str]]:
+    """Cut into as few connections as the limits allow, evenly filled: losing one costs the same.
+
+    `topics_max`: what an exchange turned out to give a connection, where that is less.
+    """
     total = len(exchange_symbols)
     if total == 0:
         return []
-    count = -(-total // limits.topics_per_connection_max)
-    edges = [total * number // count for number in range(count + 1)]
-    return [list(exchange_symbols[a:b]) for a, b in itertools.pairwise(edges)]
+    count = -(-total // min(limits.topics_per_connection_max, topics_max or total))
+    while True:
+        edges = [total * number // count for number in range(count + 1)]
+        cut = [list(exchange_symbols[a:b]) for a, b in itertools.pairwise(edges)]
+        if count == total or all(
+            room((), shard, limits, topic_bytes) == len(shard) for shard in cut
+        ):
+            return cut
+        count += 1
+
+
+def room(
+    carried: Iterable[str],
+    more: Sequence[str],
+    limits: Limits,
+    topic_bytes: TopicBytes,
+    topics_max: int | None = None,
+) -> int:
+    """How many of `more`, in their order, a connection has room for beside what it carries."""
+    there = list(carried)
+    count = min(limits.topics_per_connection_max, topics_max or len(there) + len(more)) - len(there)
+    left = limits.topic_bytes_per_connection_max
+    if left is None:
+        return max(0, min(count, len(more)))
+    left -= sum(map(topic_bytes, there))
+    for number, symbol in enumerate(more[: max(0, count)]):
+        left -= topic_bytes(symbol)
+        if left < 0:
+            return number
+    return max(0, min(count, len(more)))
 
 
 def requests(
-    exchange_symbols: Iterable[str], limits: Limits, topic_bytes: Callable[[str], int]
+    exchange_symbols: Iterable[str], limits: Limits, topic_bytes: TopicBytes
 ) -> list[list[str]]:
     """Cut into requests by number of topics and by length."""
     room = limits.request_bytes_max - REQUEST_FRAME_BYTES
@@ -50,24 +87,32 @@ def requests(
 
 
 def change(
-    carried: Mapping[int, Iterable[str]], exchange_symbols: Sequence[str], limits: Limits
+    carried: Mapping[int, Iterable[str]],
+    exchange_symbols: Sequence[str],
+    limits: Limits,
+    topic_bytes: TopicBytes,
+    topics_max: Mapping[int, int] | None = None,
 ) -> Change:
-    """The least change: what stays, stays where it is; what is new fills the room there is."""
+    """The least change: what stays, stays where it is; what is new fills the room there is.
+
+    `topics_max`: of the connections that turned out to get less than the limits say.
+    """
     wanted = set(exchange_symbols)
     leave: dict[int, list[str]] = {}
     join: dict[int, list[str]] = {}
-    there: set[str] = set()
-    room: dict[int, int] = {}
+    stays: dict[int, list[str]] = {}
     for number, symbols in carried.items():
-        stays = [symbol for symbol in symbols if symbol in wanted]
+        stays[number] = [symbol for symbol in symbols if symbol in wanted]
         goes = [symbol for symbol in symbols if symbol not in wanted]
-        there.update(stays)
-        room[number] = limits.topics_per_connection_max - len(stays)
         if goes:
             leave[number] = goes
+    there = {symbol for symbols in stays.values() for symbol in symbols}
     new = [symbol for symbol in exchange_symbols if symbol not in there]
-    for number in sorted(room, key=lambda key: -room[key]):
-        taken, new = new[: max(0, room[number])], new[max(0, room[number]) :]
+    known = topics_max or {}
+    for number in sorted(stays, key=lambda key: len(stays[key])):
+        count = room(stays[number], new, limits, topic_bytes, known.get(number))
+        taken, new = new[:count], new[count:]
         if taken:
             join[number] = taken
-    return Change(leave, join, shards(new, limits))
+    least = min(known.values(), default=None)
+    return Change(leave, join, shards(new, limits, topic_bytes, least))

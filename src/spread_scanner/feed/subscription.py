@@ -1,160 +1,487 @@
-"""What one connection has asked of the exchange, and what it got: a state machine without sockets.
+"""What one connection has asked of the exchange, and what it got: a state machine without sockets
+or clocks.
 
-Used by Connection, which sends what `next_request` gives, at the exchange's pace, and passes the
-answers in. An acknowledgement is not taken for proof of data: the first quote is. A refused symbol
-is dropped and named once; whoever was refused along with it is asked for again.
+Used by Connection, which sends what `next_request` gives and passes answers and quotes in. Every
+request has a deadline and is repeated, with growing pauses. An acknowledgement is not taken for
+proof of data: the first quote is. A refused symbol is named and asked for again slowly, whoever was
+refused along with it at once. What there is no room for is handed back (`overflow`). An error that
+names nobody blames nobody. Times are monotonic ns.
 """
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from spread_scanner.exchanges.adapter import Ack, Adapter, Refused
+from spread_scanner.exchanges.adapter import Ack, Adapter, RefusalKind, Refused
 from spread_scanner.feed import shards
+from spread_scanner.feed.budget import Budget
+from spread_scanner.feed.patience import Pauses
 
 # Halving a refused request until the culprit stands alone takes twice the logarithm; beyond this
 # it is not a symbol that is refused.
 HALVINGS_MAX = 64
+REPEATS_MAX = 5  # repeats of an unanswered request before it is repeated slowly only
+LATE_MAX = 64  # requests beyond their deadline whose answers are still understood
+USUAL = Pauses()
+
+
+class Batch(NamedTuple):
+    """What is to be asked in one request."""
+
+    exchange_symbols: list[str]
+    subscribes: bool
+    due_ns: int = 0
+    tries: int = 0  # in vain, so far
+    again: bool = False  # it repeats what was asked before: charged to the quarter for that
+    alone: bool = False  # with nothing else under way, so that a nameless answer is to it
 
 
 class Request(NamedTuple):
-    """One request on its way."""
+    """One request on its way. `exchange_symbols` are those that are not answered yet."""
 
     request_id: int
     exchange_symbols: tuple[str, ...]
     subscribes: bool
+    sent_ns: int
+    deadline_ns: int
+    tries: int
+    again: bool
+    alone: bool
+
+
+class Refusal(NamedTuple):
+    """A symbol that the exchange refuses: how often in a row, and when it is asked for again."""
+
+    times: int
+    due_ns: int
+    at_ns: int
 
 
 class Subscription:
-    """`wanted` is what the connection shall carry, `refused` what it may not."""
+    """`wanted` is what the connection shall carry. Of it `acknowledged` was accepted, or quotes;
+    `refused` was refused. `unproven` holds since when what was asked for has not quoted.
+    """
 
-    def __init__(self, adapter: Adapter, exchange_symbols: Iterable[str]) -> None:
+    def __init__(
+        self, adapter: Adapter, exchange_symbols: Iterable[str] = (), pauses: Pauses = USUAL
+    ) -> None:
         self._adapter = adapter
+        self._pauses = pauses
+        self._budget = Budget(adapter.limits, pauses.again_ns_min)
         self._ids = 0
-        self._waiting: deque[tuple[bool, list[str]]] = deque()
+        self._queue: list[Batch] = []
         self._asked: dict[int, Request] = {}
+        self._late: dict[int, Request] = {}
+        self._sent: set[str] = set()  # what the exchange may be sending
+        self._turning: set[str] = set()  # to be unsubscribed although wanted
+        self._trying: set[str] = set()  # refused, and asked for again now
         self._halvings = 0
+        self._rounds = 0  # of halving in vain
         self.wanted: dict[str, None] = {}
         self.acknowledged: set[str] = set()
-        self.refused: set[str] = set()
+        self.refused: dict[str, Refusal] = {}
+        self.unproven: dict[str, int] = {}
+        self.overflow: list[str] = []
+        self.capacity: int | None = None  # how many the exchange gives this connection, once known
         self.useless = False  # the exchange refuses for reasons that no symbol explains
+        self.words = ""  # of the last refusal, until something is accepted
         self.join(exchange_symbols)
 
-    def join(self, exchange_symbols: Iterable[str]) -> None:
-        """Carry these too."""
+    # --- what is wanted
+
+    def join(self, exchange_symbols: Iterable[str], *, again: bool = False) -> None:
+        """Carry these too. `again`: they were asked for elsewhere, and did not quote."""
         new = [symbol for symbol in exchange_symbols if symbol not in self.wanted]
         self.wanted.update(dict.fromkeys(new))
-        self._queue(True, new)
+        self._add(Batch(new, True, again=again))
 
-    def leave(self, exchange_symbols: Iterable[str]) -> None:
+    def leave(self, exchange_symbols: Iterable[str], *, again: bool = False) -> None:
         """Carry these no longer."""
         gone = [symbol for symbol in exchange_symbols if symbol in self.wanted]
         for symbol in gone:
             del self.wanted[symbol]
-        self.acknowledged.difference_update(gone)
-        self._queue(False, [symbol for symbol in gone if symbol not in self.refused])
-        self.refused.difference_update(gone)
+            self.refused.pop(symbol, None)
+            self.unproven.pop(symbol, None)
+        for kept in (self.acknowledged, self._turning, self._trying):
+            kept.difference_update(gone)
+        self.overflow = [symbol for symbol in self.overflow if symbol in self.wanted]
+        self._add(Batch([symbol for symbol in gone if symbol in self._sent], False, again=again))
 
-    def _queue(self, subscribes: bool, exchange_symbols: list[str]) -> None:
-        adapter = self._adapter
-        for batch in shards.requests(exchange_symbols, adapter.limits, adapter.topic_bytes):
-            self._waiting.append((subscribes, batch))
+    def ask_again(self, exchange_symbols: Iterable[str]) -> None:
+        """Unsubscribe these, which do not quote, and subscribe them anew."""
+        turned = [
+            symbol
+            for symbol in exchange_symbols
+            if symbol in self.wanted and symbol not in self.refused and symbol not in self._turning
+        ]
+        self._turning.update(turned)
+        self.acknowledged.difference_update(turned)
+        self._add(Batch(turned, False, again=True))
 
-    def next_request(self) -> str | None:
-        """The text to send next, or None: everything has been said."""
-        while self._waiting:
-            subscribes, batch = self._waiting.popleft()
-            if subscribes:
-                batch = [symbol for symbol in batch if symbol in self.wanted]
-            if not batch:
-                continue
-            self._ids += 1
-            self._asked[self._ids] = Request(self._ids, tuple(batch), subscribes)
-            make = self._adapter.subscribe if subscribes else self._adapter.unsubscribe
-            return make(batch, self._ids)
+    def ask_refused(self, now_ns: int) -> None:
+        """Ask for what is refused now, as if it had not been asked for: somebody named it anew."""
+        for symbol in self.refused:
+            self.refused[symbol] = Refusal(0, now_ns, now_ns)
+
+    def quoted(self, exchange_symbols: Iterable[str]) -> None:
+        """These quote since they were asked for: that is proof, whatever was answered."""
+        proven = [
+            symbol
+            for symbol in exchange_symbols
+            if (symbol in self._sent or symbol in self.refused)
+            and symbol in self.wanted
+            and symbol not in self._turning
+        ]
+        for symbol in proven:
+            self._sent.add(symbol)
+            self._given(symbol)
+            self.unproven.pop(symbol, None)
+        self._answer_no_more(proven)
+
+    # --- what is asked
+
+    def next_request(self, now_ns: int) -> str | None:
+        """The text to send now, or None. It counts as sent."""
+        self._expire(now_ns)
+        if any(request.alone for request in self._asked.values()):
+            return None
+        for batch, symbols in self._ready():
+            if batch.due_ns <= now_ns and not self._budget.wait_ns(now_ns, again=batch.again):
+                batch.exchange_symbols[:] = [s for s in batch.exchange_symbols if s not in symbols]
+                self._queue = [one for one in self._queue if one.exchange_symbols]
+                return self._send(batch, symbols, now_ns)
         return None
 
+    def wait_ns(self, now_ns: int) -> int | None:
+        """How long until there may be a next request; None: that depends on answers, or joins."""
+        if any(request.alone for request in self._asked.values()):
+            return None
+        waits = (
+            max(batch.due_ns - now_ns, self._budget.wait_ns(now_ns, again=batch.again))
+            for batch, _ in self._ready()
+        )
+        return min(waits, default=None)
+
+    def _ready(self) -> Iterator[tuple[Batch, list[str]]]:
+        """What might be sent, as far as it does not wait for answers; first what is new."""
+        out = {symbol for one in self._asked.values() for symbol in one.exchange_symbols}
+        for batch in sorted(self._queue, key=lambda batch: batch.again):
+            # What is under way comes back into the queue by itself if that was in vain.
+            symbols = [symbol for symbol in batch.exchange_symbols if symbol not in out]
+            if symbols and not (batch.alone and self._asked):
+                yield batch, symbols
+
+    def spent(self, now_ns: int) -> bool:
+        """Something is to be asked for the first time, and the hour's requests are used up."""
+        return self._budget.hour_spent(now_ns) and any(not batch.again for batch in self._queue)
+
     @property
-    def waiting(self) -> bool:
-        """There is something to send."""
-        return bool(self._waiting)
+    def idle(self) -> bool:
+        """Nothing waits to be asked again: more of it may be added."""
+        return not any(batch.again for batch in self._queue)
 
     @property
     def settled(self) -> bool:
         """Everything was sent and answered."""
-        return not self._waiting and not self._asked
+        return not self._queue and not self._asked
 
-    def answered(self, event: Ack | Refused) -> tuple[str, ...]:
-        """Take an answer in; returns the symbols that are refused now."""
-        request = self._request_of(event)
+    @property
+    def refusal(self) -> str:
+        """The exchange's words, if everything that is wanted here is refused; else empty."""
+        refused = self.useless or len(self.refused) == len(self.wanted) > 0
+        return self.words if refused and not self.acknowledged else ""
+
+    def _add(self, batch: Batch, *, first: bool = False) -> None:
+        """Queue, cut to the exchange's requests."""
+        adapter = self._adapter
+        cut = shards.requests(batch.exchange_symbols, adapter.limits, adapter.topic_bytes)
+        batches = [batch._replace(exchange_symbols=symbols) for symbols in cut]
+        self._queue = [*batches, *self._queue] if first else [*self._queue, *batches]
+
+    def _prune(self) -> None:
+        """Leave in the queue what is still to be asked."""
+        for batch in self._queue:
+            wanted = self._to_subscribe if batch.subscribes else self._to_unsubscribe
+            batch.exchange_symbols[:] = filter(wanted, batch.exchange_symbols)
+        self._queue = [batch for batch in self._queue if batch.exchange_symbols]
+
+    def _to_subscribe(self, exchange_symbol: str) -> bool:
+        return (
+            exchange_symbol in self.wanted
+            and exchange_symbol not in self.acknowledged
+            and exchange_symbol not in self._turning
+            and exchange_symbol not in self.overflow
+            and (exchange_symbol not in self.refused or exchange_symbol in self._trying)
+        )
+
+    def _to_unsubscribe(self, exchange_symbol: str) -> bool:
+        return exchange_symbol not in self.wanted or exchange_symbol in self._turning
+
+    def _send(self, batch: Batch, symbols: list[str], now_ns: int) -> str:
+        self._ids += 1
+        patience_ns = self._pauses.answer_ns << min(batch.tries, REPEATS_MAX)
+        self._asked[self._ids] = Request(
+            self._ids,
+            tuple(symbols),
+            batch.subscribes,
+            now_ns,
+            now_ns + patience_ns,
+            batch.tries,
+            batch.again,
+            batch.alone,
+        )
+        self._budget.use(now_ns, again=batch.again)
+        if batch.subscribes:
+            self._sent.update(symbols)
+            self.unproven.update(dict.fromkeys(symbols, now_ns))
+            return self._adapter.subscribe(symbols, self._ids)
+        self._sent.difference_update(symbols)
+        self._answer_no_more(symbols)
+        return self._adapter.unsubscribe(symbols, self._ids)
+
+    def _answer_no_more(self, exchange_symbols: Collection[str]) -> None:
+        """An answer to what was asked says nothing about these any more. A request that has none
+        left stays until it is answered: else the answer would be taken for another's.
+        """
+        gone = set(exchange_symbols)
+        for requests in (self._asked, self._late):
+            for number, request in list(requests.items()):
+                if request.subscribes and gone.intersection(request.exchange_symbols):
+                    left = tuple(s for s in request.exchange_symbols if s not in gone)
+                    requests[number] = request._replace(exchange_symbols=left)
+
+    def _expire(self, now_ns: int) -> None:
+        """What the time brings: unanswered requests, and refused symbols whose turn it is."""
+        for request in [one for one in self._asked.values() if now_ns >= one.deadline_ns]:
+            del self._asked[request.request_id]
+            self._late[request.request_id] = request
+            if len(self._late) > LATE_MAX:
+                del self._late[next(iter(self._late))]
+            self._repeat(request, now_ns)
+        due = [
+            symbol
+            for symbol, refusal in self.refused.items()
+            if now_ns >= refusal.due_ns and symbol not in self._trying
+        ]
+        self._trying.update(due)
+        self._add(Batch(due, True, now_ns, again=True))
+        self._prune()
+        if self.settled:
+            self._halvings = 0
+
+    # --- what is answered
+
+    def answered(self, event: Ack | Refused, now_ns: int) -> tuple[str, ...]:
+        """Take an answer in; returns the symbols that are refused now and were not before."""
         if isinstance(event, Ack):
-            self._accepted(event, request)
+            self._accepted(event, now_ns)
             return ()
+        self.words = event.message or event.code
+        request = self._request_of(event)
         named = [symbol for symbol in event.exchange_symbols if symbol in self.wanted]
         if request is None:
-            return self._drop(named)
-        if not request.subscribes:
-            del self._asked[request.request_id]
+            return self._refused_by_nobody(event, named, now_ns)
+        if event.kind is RefusalKind.BUSY:
+            self._take_back(request, event.exchange_symbols)
+            due_ns = self._budget.busy(now_ns, request.sent_ns)
+            self._later(request, event.exchange_symbols, due_ns)
             return ()
-        if not named:
-            return self._halve(request)
+        if not request.subscribes:
+            return self._unsubscribe_refused(request, event)
+        if event.kind is RefusalKind.FULL:
+            return self._full(request, now_ns)
+        if event.kind is RefusalKind.UNKNOWN or not event.exchange_symbols:
+            by_id = event.request_id == str(request.request_id)
+            return self._halve(request, now_ns, by_id=by_id)
         if self._adapter.limits.whole_request_refused:
-            rest = [symbol for symbol in request.exchange_symbols if symbol not in named]
-            del self._asked[request.request_id]
-            if rest:
-                self._waiting.appendleft((True, rest))
+            self._take_back(request)
+            self._add_rest(request, event.exchange_symbols)
         else:
-            self._strike(request, named)
-        return self._drop(named)
+            self._take_back(request, event.exchange_symbols)
+        return self._refuse(named, now_ns)
 
-    def quoted(self, exchange_symbol: str) -> None:
-        """A quote is proof, whatever was answered."""
-        self.refused.discard(exchange_symbol)
-
-    def _request_of(self, event: Ack | Refused) -> Request | None:
-        """The request that an answer belongs to: by its id, else by a symbol, else the oldest."""
-        if event.request_id.isdigit() and int(event.request_id) in self._asked:
-            return self._asked[int(event.request_id)]
-        for request in self._asked.values():
-            if not event.exchange_symbols or set(event.exchange_symbols) & set(
-                request.exchange_symbols
-            ):
-                return request
-        return None
-
-    def _accepted(self, event: Ack, request: Request | None) -> None:
+    def _accepted(self, event: Ack, now_ns: int) -> None:
+        self._budget.calm()
+        request = self._request_of(event)
+        named = event.exchange_symbols or (request.exchange_symbols if request else ())
+        if request is not None and not request.subscribes:
+            self._take_back(request, named)
+            self._unsubscribed(named, again=request.again)
+            return
+        if event.subscribes is not False:
+            for symbol in named:
+                if symbol in self._sent and symbol in self.wanted and symbol not in self._turning:
+                    self._given(symbol)
         if request is None:
             return
-        named = event.exchange_symbols or request.exchange_symbols
-        if request.subscribes:
-            self.acknowledged.update(symbol for symbol in named if symbol in self.wanted)
-        self._strike(request, named)
-
-    def _strike(self, request: Request, exchange_symbols: Iterable[str]) -> None:
-        """These symbols of a request are answered; the others are still out."""
-        answered = set(exchange_symbols)
-        left = tuple(symbol for symbol in request.exchange_symbols if symbol not in answered)
-        if left:
-            self._asked[request.request_id] = request._replace(exchange_symbols=left)
+        if event.exchange_symbols and self._adapter.limits.whole_request_refused:
+            # That some are there already undid the request for the others.
+            self._take_back(request)
+            self._add_rest(request, event.exchange_symbols)
         else:
-            del self._asked[request.request_id]
+            self._take_back(request, named)
 
-    def _halve(self, request: Request) -> tuple[str, ...]:
-        """The exchange does not say which symbol it refuses: ask for each half on its own."""
-        del self._asked[request.request_id]
-        symbols = list(request.exchange_symbols)
-        if len(symbols) == 1:
-            return self._drop(symbols)
-        self._halvings += 1
-        if self._halvings > HALVINGS_MAX:
-            self.useless = True
-            return ()
-        middle = len(symbols) // 2
-        self._waiting.appendleft((True, symbols[middle:]))
-        self._waiting.appendleft((True, symbols[:middle]))
+    def _given(self, exchange_symbol: str) -> None:
+        self.acknowledged.add(exchange_symbol)
+        self.refused.pop(exchange_symbol, None)
+        self._trying.discard(exchange_symbol)
+        self.words, self.useless, self._rounds = "", False, 0
+
+    def _request_of(self, event: Ack | Refused) -> Request | None:
+        """The request that an answer is to: by its id, else by a symbol. An acknowledgement that
+        has neither is to the oldest of its kind; a refusal, to the only one that is out alone.
+        """
+        if event.request_id.isdecimal():
+            number = int(event.request_id)
+            if number in self._asked or number in self._late:
+                return self._asked.get(number) or self._late[number]
+        subscribes = event.subscribes if isinstance(event, Ack) else None
+        those = [
+            request
+            for request in [*self._asked.values(), *self._late.values()]
+            if subscribes is None or request.subscribes is subscribes
+        ]
+        if event.exchange_symbols:
+            named = set(event.exchange_symbols)
+            return next((one for one in those if named.intersection(one.exchange_symbols)), None)
+        out = [one for one in those if one.request_id in self._asked]
+        if event.request_id not in ("", "0") or not out:
+            return None
+        if isinstance(event, Ack):
+            return out[0]
+        return out[0] if len(out) == 1 and out[0].alone else None
+
+    def _take_back(self, request: Request, exchange_symbols: Iterable[str] | None = None) -> None:
+        """These symbols of a request (none named: all) are answered; the others are still out."""
+        answered = set(exchange_symbols or request.exchange_symbols)
+        left = tuple(symbol for symbol in request.exchange_symbols if symbol not in answered)
+        for requests in (self._asked, self._late):
+            if request.request_id in requests:
+                if left:
+                    requests[request.request_id] = request._replace(exchange_symbols=left)
+                else:
+                    del requests[request.request_id]
+
+    def _later(self, request: Request, exchange_symbols: Iterable[str], due_ns: int) -> None:
+        """Ask the same again, these symbols of it (none named: all), at that time."""
+        named = set(exchange_symbols or request.exchange_symbols)
+        left = [symbol for symbol in request.exchange_symbols if symbol in named]
+        self._add(
+            Batch(left, request.subscribes, due_ns, request.tries, request.again, request.alone)
+        )
+
+    def _repeat(self, request: Request, now_ns: int) -> None:
+        """No answer came: the same again, soon at first and then slowly."""
+        tries = request.tries + 1
+        left = list(request.exchange_symbols)
+        if not request.subscribes:
+            self._unsubscribed(left, again=request.again)
+            if tries < REPEATS_MAX:
+                gone = [symbol for symbol in left if symbol not in self.wanted]
+                self._add(Batch(gone, False, now_ns, tries, True))
+            return
+        slowly = tries >= REPEATS_MAX
+        due_ns = now_ns + (self._pauses.again_ns(tries - REPEATS_MAX) if slowly else 0)
+        self._add(Batch(left, True, due_ns, tries, True, request.alone))
+
+    def _add_rest(self, request: Request, exchange_symbols: Iterable[str]) -> None:
+        """Who was refused along with others is asked for again at once."""
+        named = set(exchange_symbols)
+        rest = [symbol for symbol in request.exchange_symbols if symbol not in named]
+        self._add(Batch(rest, True, again=request.again, alone=request.alone), first=True)
+
+    def _unsubscribed(self, exchange_symbols: Iterable[str], *, again: bool) -> None:
+        """An unsubscribing is over. Who is wanted nevertheless is asked for now."""
+        back = [symbol for symbol in exchange_symbols if symbol in self.wanted]
+        self._turning.difference_update(back)
+        self._add(Batch(back, True, again=again), first=True)
+
+    def _unsubscribe_refused(self, request: Request, event: Refused) -> tuple[str, ...]:
+        """What cannot be unsubscribed is not subscribed; those along with it may still be."""
+        self._take_back(request)
+        named = set(event.exchange_symbols)
+        over = [s for s in request.exchange_symbols if s in named or not named]
+        self._unsubscribed(over, again=request.again)
+        rest = [symbol for symbol in request.exchange_symbols if symbol not in over]
+        self._add(Batch(rest, False, 0, request.tries, True), first=True)
         return ()
 
-    def _drop(self, exchange_symbols: Iterable[str]) -> tuple[str, ...]:
-        new = tuple(symbol for symbol in exchange_symbols if symbol not in self.refused)
-        self.refused.update(new)
-        return new
+    def _refused_by_nobody(self, event: Refused, named: list[str], now_ns: int) -> tuple[str, ...]:
+        """A refusal that belongs to no request: all that are out may be meant, and are repeated."""
+        if event.kind is RefusalKind.SYMBOL:
+            return self._refuse(named, now_ns)
+        if event.request_id not in ("", "0") or not self._asked:
+            return ()
+        out = list(self._asked.values())
+        due_ns = self._budget.busy(now_ns, max(request.sent_ns for request in out))
+        alone = event.kind is not RefusalKind.BUSY
+        for request in out:
+            del self._asked[request.request_id]
+            self._late[request.request_id] = request
+            self._later(request._replace(alone=request.alone or alone), (), due_ns)
+        return ()
+
+    def _full(self, request: Request, now_ns: int) -> tuple[str, ...]:
+        """There is no room for all of a request: half may fit, until one is too much. Then the
+        connection carries what it has, and hands back what still waits.
+        """
+        for symbol in request.exchange_symbols:
+            self._sent.discard(symbol)
+            self.unproven.pop(symbol, None)
+        if len(request.exchange_symbols) > 1:
+            self._split(request)
+            return ()
+        self._take_back(request)
+        if not self.acknowledged:
+            # It holds nothing, so it is not full: something else is meant.
+            self._later(request, (), self._budget.busy(now_ns, request.sent_ns))
+            return ()
+        self.capacity = len(self.acknowledged | self._turning)
+        out = {symbol for one in self._asked.values() for symbol in one.exchange_symbols}
+        kept = self.acknowledged | self._turning | self.refused.keys() | out
+        self.overflow = [symbol for symbol in self.wanted if symbol not in kept]
+        return ()
+
+    def _split(self, request: Request) -> None:
+        self._take_back(request)
+        symbols = list(request.exchange_symbols)
+        middle = len(symbols) // 2
+        for half in (symbols[middle:], symbols[:middle]):
+            self._add(Batch(half, True, again=request.again, alone=request.alone), first=True)
+
+    def _halve(self, request: Request, now_ns: int, *, by_id: bool) -> tuple[str, ...]:
+        """The exchange does not say which symbol it refuses: ask for each half on its own. Only a
+        refusal that names its request (`by_id`) convicts the symbol that is left.
+        """
+        symbols = list(request.exchange_symbols)
+        if len(symbols) == 1 and by_id:
+            self._take_back(request)
+            return self._refuse(symbols, now_ns)
+        self._halvings += 1
+        if len(symbols) > 1 and self._halvings <= HALVINGS_MAX:
+            self._split(request)
+            return ()
+        # Neither a symbol is to blame nor is there an end to it: the same again, slowly.
+        self._take_back(request)
+        self.useless = self._halvings > HALVINGS_MAX
+        due_ns = now_ns + self._pauses.again_ns(self._rounds)
+        self._rounds += 1
+        self._halvings = 0
+        self._add(Batch(symbols, True, due_ns, 0, True, request.alone))
+        return ()
+
+    def _refuse(self, exchange_symbols: Iterable[str], now_ns: int) -> tuple[str, ...]:
+        new = []
+        for symbol in exchange_symbols:
+            if symbol not in self.wanted:
+                continue
+            before = self.refused.get(symbol)
+            times = before.times + 1 if before is not None else 1
+            due_ns = now_ns + self._pauses.again_ns(times - 1)
+            self.refused[symbol] = Refusal(times, due_ns, now_ns)
+            self.acknowledged.discard(symbol)
+            self._trying.discard(symbol)
+            self._sent.discard(symbol)
+            self.unproven.pop(symbol, None)
+            if before is None:
+                new.append(symbol)
+        return tuple(new)

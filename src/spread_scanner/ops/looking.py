@@ -23,11 +23,12 @@ from spread_scanner.ops.console import (
     print_json,
 )
 from spread_scanner.ops.status import Status, staying, switches
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, ProcessState, Source
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.symbology import tables
 
 TRACKER = "spread-tracker"
+DEGRADED = ProcessState.DEGRADED.name.lower()
 FOLLOW_EVERY_S = 0.1
 
 
@@ -65,7 +66,8 @@ def status(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Every process: state, heartbeat, rates, drops, latency, tables. Exit 1 if any is unwell.
+    """Every process: state, heartbeat, rates, drops, latency, tables. Exit 1 if any is unwell,
+    a degraded one included.
 
     With --json all counters are there too, by process.
     """
@@ -80,8 +82,11 @@ def status(
         views = looked.views()
         counted = {view.process: looked.counters(view.process) for view in views}
         switched = switches(control, settings)
+    stay = staying(settings)
     unwell = [
-        view.process for view in views if view.process in staying(settings) and not view.healthy
+        view.process
+        for view in views
+        if view.process in stay and (not view.healthy or view.state == DEGRADED)
     ]
     if as_json:
         print_json(

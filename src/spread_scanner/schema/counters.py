@@ -62,7 +62,7 @@ FEED_COUNTERS = _numbered(
         ("swaps", "Planned replacements of a connection before the exchange's cut."),
         ("frozen", "Connections dropped because they fell silent."),
         ("bad_streaks", "Connections dropped after too many bad messages in a row."),
-        ("refused_symbols", "Symbols that the exchange refused to subscribe."),
+        ("refused_symbols", "Symbols that the exchange refuses now (a level, not a count)."),
         ("subscribes", "Symbols subscribed."),
         ("unsubscribes", "Symbols unsubscribed."),
         ("reloads", "New tables taken."),
@@ -70,6 +70,9 @@ FEED_COUNTERS = _numbered(
         ("symbols", "Symbols subscribed now (a level, not a count)."),
         ("repeats", "Quotes that came again unchanged and were stored again with the new time."),
         ("no_first_quote", "Symbols that did not quote in time after they were subscribed."),
+        ("resubscribes", "Symbols asked for again, here or elsewhere, because no quote came."),
+        ("refusals", "Refusals heard, whatever they were about."),
+        ("handed_over", "Symbols that a connection had no room for and another one took."),
     ]
 )
 FEED_HISTOGRAMS = (

@@ -1,0 +1,132 @@
+"""Symbols that move between a source's lines: what one has no room for, and what does not quote.
+
+Used by the feed at each look at the clock. Reads what the connections found out, tells the lines;
+what leaves a line here keeps its cell as it is, since nothing is known that speaks against it.
+"""
+
+from collections.abc import Callable, Collection
+
+from spread_scanner.feed import shards
+from spread_scanner.feed.connection import NAMES_LOGGED_MAX, Connection, Share
+from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.line import Line
+from spread_scanner.feed.patience import Patience, pauses_of
+from spread_scanner.feed.shards import Change
+
+NewLines = Callable[[list[list[str]]], list[Line]]
+
+
+class Placing:
+    """One feed's. `new_lines` makes lines; they are started here."""
+
+    def __init__(self, share: Share, new_lines: NewLines) -> None:
+        self._share = share
+        self._new_lines = new_lines
+        self._patience: Patience[tuple[int, str]] = Patience()
+
+    def change(self, copy: list[Line], exchange_symbols: list[str]) -> Change:
+        """How to bring a copy's lines to these symbols, in the room that each of them has."""
+        adapter = self._share.adapter
+        carried = {number: line.symbols for number, line in enumerate(copy)}
+        known = {n: line.capacity for n, line in enumerate(copy) if line.capacity is not None}
+        return shards.change(carried, exchange_symbols, adapter.limits, adapter.topic_bytes, known)
+
+    def ask_everything(self, copies: list[list[Line]]) -> None:
+        """A person has named all symbols again: what is refused or silent waits no longer."""
+        self._patience.forget()
+        for copy in copies:
+            for line in copy:
+                for connection in line.connections:
+                    connection.ask_refused()
+
+    def look(self, copies: list[list[Line]], silent: Collection[int], now_ns: int) -> None:
+        """Hand over what has no room, and ask again for who does not quote; `silent` are ids."""
+        for number, copy in enumerate(copies):
+            for line in list(copy):
+                over = line.take_overflow()
+                if over:
+                    self._hand_over(copy, line, over)
+            for line in copy:
+                if line.current is not None and line.current.subscription.idle:
+                    self._ask_again(number, copy, line, line.current, silent, now_ns)
+            for line in [line for line in copy if not line.symbols]:
+                line.stop()
+                copy.remove(line)
+
+    def _hand_over(self, copy: list[Line], line: Line, over: list[str]) -> None:
+        carried = [symbol for one in copy for symbol in one.symbols]
+        change = self.change(copy, carried + over)
+        for number, symbols in change.join.items():
+            copy[number].join(symbols)
+        more = self._new_lines(change.more)
+        copy.extend(more)
+        for one in more:
+            one.start()
+        self._share.row.add(COUNTER["handed_over"], len(over))
+        self._share.log.warning(
+            "no room",
+            symbols=len(over),
+            first=over[:NAMES_LOGGED_MAX],
+            carried=len(line.symbols),
+            more_connections=len(more),
+        )
+
+    def _ask_again(
+        self,
+        number: int,
+        copy: list[Line],
+        line: Line,
+        connection: Connection,
+        silent: Collection[int],
+        now_ns: int,
+    ) -> None:
+        """Those who have waited longest first, as many as one request takes; elsewhere if there is
+        room elsewhere.
+        """
+        share, patience = self._share, self._patience
+        pauses = pauses_of(share.settings)
+        waits = [
+            (patience.due_ns((number, symbol), pauses), symbol)
+            for symbol in connection.unheard(now_ns, silent)
+        ]
+        due = [symbol for due_ns, symbol in sorted(waits) if due_ns <= now_ns]
+        due = due[: share.adapter.limits.topics_per_request_max]
+        if not due:
+            return
+        never = [
+            symbol
+            for symbol in due
+            if not connection.quoted(symbol) and not patience.times((number, symbol))
+        ]
+        connection.counts.add("no_first_quote", len(never))
+        connection.counts.add("resubscribes", len(due))
+        share.log.warning(
+            "asked again",
+            connection=connection.number,
+            symbols=len(due),
+            never_quoted=len(never),
+            first=due[:NAMES_LOGGED_MAX],
+        )
+        for symbol in due:
+            patience.asked((number, symbol), now_ns, pauses)
+        other = self._roomiest(copy, but=line)
+        moved = due[: self._room(other, due)] if other is not None else []
+        if other is not None and moved:
+            line.leave(moved, again=True)
+            other.join(moved, again=True)
+        connection.ask_again(due[len(moved) :])
+
+    def _room(self, line: Line, symbols: list[str]) -> int:
+        adapter = self._share.adapter
+        return shards.room(
+            line.symbols, symbols, adapter.limits, adapter.topic_bytes, line.capacity
+        )
+
+    def _roomiest(self, copy: list[Line], but: Line) -> Line | None:
+        """Another line that quotes, the one that carries least."""
+        others = [
+            line
+            for line in copy
+            if line is not but and line.current is not None and line.current.listener.data_ns
+        ]
+        return min(others, key=lambda line: len(line.symbols), default=None)
