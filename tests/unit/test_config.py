@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from spread_scanner import config
+from spread_scanner.config import restart
 from spread_scanner.errors import ConfigError
+from spread_scanner.schema.channels import CHANNELS
+from spread_scanner.schema.enums import SOURCES
 
 SHIPPED = Path(__file__).parents[2] / "config"
 
@@ -53,8 +56,8 @@ def test_an_unknown_key_names_the_file_the_key_and_what_is_allowed(folder: Path)
         ("directions.toml", "[defaults]\nexit_bps = 20.0\n", ["exit_bps", "at most enter_bps"]),
         ("directions.toml", "[direction.binance-kraken]\n", ["binance-kraken", "binance-bybit"]),
         ("directions.toml", "[pair.BTC-USDT]\n", ["pair.BTC-USDT", "<direction>:<SYMBOL>"]),
-        ("directions.toml", "[symbol.X]\nenter_bps = 'much'\n", ["enter_bps", "float"]),
-        ("directions.toml", "[symbol.X]\ncooldown_ms = -1\n", ["cooldown_ms", "X", ">= 0"]),
+        ("directions.toml", "[symbol.X-USDT]\nenter_bps = 'much'\n", ["enter_bps", "float"]),
+        ("directions.toml", "[symbol.X-USDT]\ncooldown_ms = -1\n", ["cooldown_ms", "X", ">= 0"]),
     ],
 )
 def test_a_bad_setting_says_what_is_allowed(
@@ -167,3 +170,125 @@ def test_a_fee_tier_that_is_not_in_the_table_is_an_error(folder: Path) -> None:
     write(folder, "exchanges.toml", text.replace("[okx-spot]\n", '[okx-spot]\nfee_tier = "x"\n'))
     with pytest.raises(ConfigError, match=r"okx-spot\.fee_tier"):
         config.load(folder, environ={})
+
+
+URLS = ("rest_url", "ws_url", "proxy")
+BAD_URLS = ("://[portal/", "://h:99999/", "://h:x/", "://", "://" + "a" * 64 + ".com/", "://a b/")
+
+
+@pytest.mark.parametrize("rest", BAD_URLS)
+@pytest.mark.parametrize("key", URLS)
+def test_a_url_that_cannot_be_dialled_is_found_at_load(folder: Path, key: str, rest: str) -> None:
+    scheme = {"rest_url": "https", "ws_url": "wss", "proxy": "http"}[key]
+    variable = f"SPREAD_EXCHANGES__OKX_SPOT__{key.upper()}"
+    with pytest.raises(ConfigError, match=rf"okx-spot\.{key}|{key}"):
+        config.load(folder, environ={variable: scheme + rest})
+    good = f"{scheme}://user:word@[::1]:8443/path?x=1"
+    assert getattr(config.load(folder, environ={variable: good}).exchanges["okx-spot"], key) == good
+
+
+@pytest.mark.parametrize("label", [source.label for source in SOURCES])
+def test_a_channel_that_a_source_has_not_is_found_at_load(folder: Path, label: str) -> None:
+    variable = f"SPREAD_EXCHANGES__{label.upper().replace('-', '_')}__CHANNEL"
+    with pytest.raises(ConfigError, match=rf"{label}\.channel.*{CHANNELS[label][0]}"):
+        config.load(folder, environ={variable: "bbo"})
+    for channel in CHANNELS[label]:
+        config.load(folder, environ={variable: f'"{channel}"'})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("directions.toml", "[symbols.multiplier]\n'bybit-futures:X' = 0.0\n", ["multiplier"]),
+        ("directions.toml", "[symbols.multiplier]\n'bybit-futures:X' = -5\n", ["multiplier"]),
+        ("directions.toml", "[symbols.multiplier]\n'bybit-futures:X' = nan\n", ["finite"]),
+        ("directions.toml", "[symbols.multiplier]\n'bybit:X' = 1.0\n", ["bybit:X", "<source>"]),
+        ("directions.toml", "[symbols.multiplier]\nBTCUSDT = 1.0\n", ["BTCUSDT", "<source>"]),
+        ("directions.toml", "[symbols.alias]\n'okx:X' = 'Y'\n", ["okx:X", "<source>"]),
+        ("directions.toml", "[symbols.alias]\n'okx-spot:X' = ' '\n", ["okx-spot:X"]),
+        ("directions.toml", "[symbols.identity_band_pct]\n'X-USDT' = 0\n", ["identity_band_pct"]),
+        ("directions.toml", "[symbols.identity_band_pct]\nXUSDT = 1\n", ["XUSDT", "BASE-QUOTE"]),
+        ("directions.toml", "[symbols]\nallow = ['BTCUSDT']\n", ["BTCUSDT", "BASE-QUOTE"]),
+        ("directions.toml", "[symbols]\ndeny = ['btc-usdt']\n", ["btc-usdt", "BASE-QUOTE"]),
+        ("directions.toml", "[symbols]\ndeny = ['kraken:X']\n", ["kraken:X", "<source>"]),
+        ("directions.toml", "[symbol.BTCUSDT]\nenter_bps = 9\n", ["BTCUSDT", "BASE-QUOTE"]),
+        ("directions.toml", "[pair.'binance-bybit:BTCUSDT']\n", ["binance-bybit:BTCUSDT"]),
+        ("directions.toml", "[defaults]\nenter_bps = inf\n", ["defaults.enter_bps", "finite"]),
+        ("directions.toml", "[symbol.X-USDT]\nenter_bps = nan\n", ["enter_bps", "finite"]),
+        ("config.toml", "[pair-discovery]\nvalidate_s = nan\n", ["validate_s", "finite"]),
+        ("config.toml", "feed = 5\n[feed-okx-spot]\nredundant = 1\n", ["feed"]),
+        ("config.toml", "feed-okx-spot = 5\n", ["feeds"]),
+        ("config.toml", '[system]\ndata_dir = "a\\u0000b"\n', ["data_dir"]),
+        ("config.toml", "[alerts]\nwebhook_url = 'http://[x/'\n", ["alerts.webhook_url", "URL"]),
+        ("config.toml", "a = " + "[" * 3_000 + "]" * 3_000, ["not TOML"]),
+    ],
+)
+def test_what_could_only_break_later_is_refused_by_name(
+    folder: Path, name: str, text: str, words: list[str]
+) -> None:
+    write(folder, name, text)
+    with pytest.raises(ConfigError) as caught:
+        config.load(folder, environ={})
+    for word in [name, *words]:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["-1e9", "nan", "inf", "1001"])
+@pytest.mark.parametrize("table", ["fee_tiers_bps", "symbol_fees_bps"])
+def test_a_fee_that_cannot_be_is_refused(folder: Path, table: str, value: str) -> None:
+    text = (folder / "exchanges.toml").read_text()
+    row = f'[okx-spot]\n{table} = {{ "BTC-USDT" = {value} }}\n'
+    write(folder, "exchanges.toml", text.replace("[okx-spot]\n", row))
+    with pytest.raises(ConfigError, match=table):
+        config.load(folder, environ={})
+
+
+def test_a_symbol_in_a_variable_means_the_symbol(folder: Path) -> None:
+    settings = config.load(
+        folder,
+        environ={
+            "SPREAD_DIRECTIONS__SYMBOL__BTC_USDT__ENTER_BPS": "99",
+            "SPREAD_DIRECTIONS__DIRECTION__OKX_MEXC__ENTER_BPS": "77",
+            "SPREAD_EXCHANGES__OKX_SPOT__SYMBOL_FEES_BPS__ETH_USDT": "1",
+        },
+    )
+    assert settings.directions.thresholds("binance-bybit", "BTC-USDT").enter_bps == 99.0
+    assert settings.directions.thresholds("okx-mexc", "ETH-USDT").enter_bps == 77.0
+    assert settings.exchanges["okx-spot"].fee_bps("ETH-USDT") == 1.0
+    for odd in ("BTCUSDT", "_USDT", "B_"):
+        with pytest.raises(ConfigError, match=r"directions\.toml"):
+            config.load(folder, environ={f"SPREAD_DIRECTIONS__SYMBOL__{odd}__ENTER_BPS": "99"})
+
+
+def test_a_folder_in_place_of_a_file_is_a_bad_setting(folder: Path) -> None:
+    (folder / "directions.toml").unlink()
+    (folder / "directions.toml").mkdir()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config.load(folder, environ={})
+
+
+def test_the_digest_differs_with_every_setting_and_is_the_same_for_the_same(folder: Path) -> None:
+    first = config.load(folder, environ={})
+    assert config.load(folder, environ={}).digest == first.digest
+    variables = {
+        "SPREAD_FEED__REDUNDANT": "2",
+        "SPREAD_EXCHANGES__OKX_SPOT__TAKER_FEE_BPS": "1",
+        "SPREAD_DIRECTIONS__SYMBOL__BTC_USDT__ENTER_BPS": "99",
+    }
+    digests = {config.load(folder, environ={key: value}).digest for key, value in variables.items()}
+    assert len(digests | {first.digest}) == 4
+
+
+def test_what_needs_a_restart_is_named_with_whom_it_concerns(folder: Path) -> None:
+    old = config.load(folder, environ={})
+    running = restart.checksums(old, "spread-engine")
+    assert restart.changed(old, "spread-engine", running) == []
+    new = config.load(
+        folder,
+        environ={"SPREAD_SYSTEM__MAX_SYMBOLS": "256", "SPREAD_SPREAD_ENGINE__CPUS": "[0]"},
+    )
+    keys = restart.changed(new, "spread-engine", running)
+    assert keys == ["system.max_symbols", "spread-engine.cpus"]
+    assert restart.changed(new, "spread-engine", [0] * len(running)) == []
+    with pytest.raises(ConfigError, match=r"max_symbols \(a restart of everything\).*cpus \(a re"):
+        restart.refuse({key: ["spread-engine"] for key in keys})

@@ -4,13 +4,20 @@ Called by config.reading when all three files are typed. A rule that is broken i
 names the file, the key and what is allowed.
 """
 
+import re
 from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
 
 import msgspec
 
-from spread_scanner.config.settings import Settings, Thresholds
+from spread_scanner.config.settings import Settings, SourceSettings, Thresholds
 from spread_scanner.errors import ConfigError
+from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
+
+SYMBOL = re.compile(r"[^\sa-z:][^a-z:]*-[A-Z0-9]+")  # a base may be of any script
+SYMBOL_MEANS = "BASE-QUOTE in capitals, for example BTC-USDT"
 
 
 def check_agreement(settings: Settings) -> None:
@@ -20,6 +27,7 @@ def check_agreement(settings: Settings) -> None:
     for label, source in settings.exchanges.items():
         if label not in known:
             _fail(folder / "exchanges.toml", label, f"a source: {', '.join(sorted(known))}")
+        _check_source(folder / "exchanges.toml", label, source)
         if source.fee_tier and source.fee_tier not in source.fee_tiers_bps:
             _fail(
                 folder / "exchanges.toml",
@@ -32,6 +40,10 @@ def check_agreement(settings: Settings) -> None:
             sorted(missing)[0],
             "every source has a section; enabled = false leaves it out",
         )
+    alerts = settings.config.alerts
+    for key, url in (("webhook_url", alerts.webhook_url), ("telegram_api", alerts.telegram_api)):
+        if url:
+            _check_url(folder / "config.toml", f"alerts.{key}", url)
     system = settings.config.system
     if system.ring_slots & (system.ring_slots - 1):
         _fail(folder / "config.toml", "system.ring_slots", "a power of two")
@@ -40,7 +52,38 @@ def check_agreement(settings: Settings) -> None:
         _fail(folder / "config.toml", "spread-engine.evaluations_kept", "a power of two")
     if system.heartbeat_ms_max < 2 * system.heartbeat_ms:
         _fail(folder / "config.toml", "system.heartbeat_ms_max", "at least twice heartbeat_ms")
+    _check_listings(settings)
     _check_directions(settings)
+
+
+def _check_source(path: Path, label: str, source: SourceSettings) -> None:
+    """Where to dial and what to ask for: a typing error ends here and not in a dial."""
+    for key, url in (
+        ("rest_url", source.rest_url),
+        ("ws_url", source.ws_url),
+        ("proxy", source.proxy),
+    ):
+        if url:
+            _check_url(path, f"{label}.{key}", url)
+    for symbol in source.symbol_fees_bps:
+        _check_symbol(path, f"{label}.symbol_fees_bps", symbol)
+    if source.channel and source.channel not in CHANNELS[label]:
+        _fail(path, f"{label}.channel", ", ".join(CHANNELS[label]))
+
+
+def _check_url(path: Path, key: str, url: str) -> None:
+    """Whether it can be dialled at all. The URL is not repeated: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = parts.port
+        url.encode()
+    except ValueError as error:  # UnicodeError is one
+        _fail(path, key, f"a URL: {error}")
+    if not host or port == 0 or not re.fullmatch(r"[A-Za-z0-9._:-]+", host):
+        _fail(path, key, "a URL with a host, and a port from 1 to 65535 if any")
+    if re.search(r"[\s\x00-\x1f\x7f]", url):
+        _fail(path, key, "a URL without blanks")
 
 
 def _check_directions(settings: Settings) -> None:
@@ -53,7 +96,7 @@ def _check_directions(settings: Settings) -> None:
     pairs += [("", symbol) for symbol in directions.symbol]
     for name in directions.pair:
         label, colon, symbol = name.partition(":")
-        if not colon or label not in DIRECTION_BY_LABEL:
+        if not colon or label not in DIRECTION_BY_LABEL or not SYMBOL.fullmatch(symbol):
             _fail(
                 path, f"pair.{name}", "'<direction>:<SYMBOL>', for example 'binance-bybit:BTC-USDT'"
             )
@@ -72,5 +115,33 @@ def _check_directions(settings: Settings) -> None:
             )
 
 
-def _fail(path: Path, key: str, allowed: str) -> None:
+def _check_listings(settings: Settings) -> None:
+    """Keys that name listings: one that can name none would be taken and do nothing."""
+    path = settings.folder / "directions.toml"
+    symbols = settings.directions.symbols
+    sources = {source.label for source in SOURCES}
+    keys = [("symbols.alias", key) for key in symbols.alias]
+    keys += [("symbols.multiplier", key) for key in symbols.multiplier]
+    keys += [("symbols.deny", key) for key in symbols.deny if ":" in key]
+    for where, key in keys:
+        label, _, name = key.partition(":")
+        if label not in sources or not name:
+            _fail(path, f"{where}.{key}", f"'<source>:<name>', the source one of {sorted(sources)}")
+    names = [("symbol", key) for key in settings.directions.symbol]
+    names += [("symbols.allow", key) for key in symbols.allow]
+    names += [("symbols.deny", key) for key in symbols.deny if ":" not in key]
+    names += [("symbols.identity_band_pct", key) for key in symbols.identity_band_pct]
+    for where, key in names:
+        _check_symbol(path, where, key)
+    for key, base in symbols.alias.items():
+        if not base.strip():
+            _fail(path, f"symbols.alias.{key}", "the base that it really is")
+
+
+def _check_symbol(path: Path, where: str, symbol: str) -> None:
+    if not SYMBOL.fullmatch(symbol):
+        _fail(path, f"{where}.{symbol}", SYMBOL_MEANS)
+
+
+def _fail(path: Path, key: str, allowed: str) -> NoReturn:
     raise ConfigError("bad setting", file=path, key=key, allowed=allowed)

@@ -4,6 +4,7 @@ Called by every process at start and at reload. Whatever is wrong is a ConfigErr
 file, the key and what is allowed.
 """
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ from spread_scanner.config.agreement import check_agreement
 from spread_scanner.config.settings import Config, Directions, Settings, SourceSettings
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
+
+# Tables whose keys are symbols.
+BY_SYMBOL = {"symbol", "symbol_fees_bps", "identity_band_pct"}
 
 
 def config_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -53,6 +57,19 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
     return settings
 
 
+def _finite(node: Any, path: Path, key: str = "") -> None:
+    """TOML has nan and inf; no setting has, and a range lets nan pass."""
+    if isinstance(node, float) and not math.isfinite(node):
+        raise ConfigError("bad setting", file=path, key=key, allowed="a finite number")
+    children: Any = ()
+    if isinstance(node, dict):
+        children = node.items()
+    elif isinstance(node, list):
+        children = enumerate(node)
+    for name, child in children:
+        _finite(child, path, f"{key}.{name}" if key else str(name))
+
+
 def _read(path: Path, *, required: bool) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -63,8 +80,10 @@ def _read(path: Path, *, required: bool) -> dict[str, Any]:
                 file=path,
             ) from None
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"not TOML: {error}", file=path) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file=path) from None
 
 
 def _with_feeds(raw: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -75,7 +94,10 @@ def _with_feeds(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     for name, section in raw.items():
         label = name.removeprefix("feed-")
         if name.startswith("feed-") and any(source.label == label for source in SOURCES):
-            feeds[label] = {**general, **section}
+            both = isinstance(general, dict) and isinstance(section, dict)
+            feeds[label] = (
+                {**general, **section} if both else section
+            )  # what is no table is refused
         elif name == "feeds":
             raise ConfigError("unknown section", file=path, key=name, allowed="feed-<source>")
         else:
@@ -87,6 +109,7 @@ T = TypeVar("T")
 
 
 def _convert(raw: dict[str, Any], kind: type[T], path: Path) -> T:
+    _finite(raw, path)
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
@@ -127,8 +150,10 @@ def _step(struct: Any, key: str) -> tuple[Any, Any]:
 def _override(raw: dict[str, Any], keys: list[str], text: str, root: Any, variable: str) -> None:
     """Put one environment variable into the raw tables; TOML syntax, else taken as a string."""
     node = raw
+    above = ""
     for position, key in enumerate(keys):
-        name = _spelled(node, key, top=position == 0)
+        name = _spelled(node, key, above, top=position == 0)
+        above = name
         if position == len(keys) - 1:
             node[name] = _value(text)
             return
@@ -139,17 +164,22 @@ def _override(raw: dict[str, Any], keys: list[str], text: str, root: Any, variab
             )
 
 
-def _spelled(node: dict[str, Any], key: str, *, top: bool) -> str:
-    """The key as the file spells it: SPREAD_ENGINE may stand for spread-engine."""
+def _spelled(node: dict[str, Any], key: str, above: str, *, top: bool) -> str:
+    """The key as the file spells it: SPREAD_ENGINE may stand for spread-engine, BTC_USDT below
+    `symbol` for BTC-USDT.
+    """
     lower = key.lower()
     for name in node:
         if name.lower().replace("-", "_") == lower:
             return name
+    if above in BY_SYMBOL:
+        base, _, quote = key.upper().rpartition("_")
+        return f"{base}-{quote}" if base else key
     dashed = lower.replace("_", "-")
     known = {"pair-discovery", "spread-engine", "spread-tracker"}
     known |= {source.label for source in SOURCES} | {source.process for source in SOURCES}
     known |= set(DIRECTION_BY_LABEL)
-    return dashed if top and dashed in known else lower
+    return dashed if (top or above == "direction") and dashed in known else lower
 
 
 def _value(text: str) -> Any:

@@ -5,6 +5,7 @@ Settings all three. Read by config.reading, by the processes, and by ops.referen
 docs/configuration.md from the sentences here. What spans sections is held by config.agreement.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,8 @@ Namespace = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="letters, digits, _ -"),
 ]
+FeeBps = Annotated[float, Meta(ge=-100, le=1_000)]
+PATH = r"^[^\x00]+$"
 CpuList = Annotated[list[Annotated[int, Meta(ge=0, le=4095)]], Meta(max_length=4096)]
 
 
@@ -35,12 +38,14 @@ class System(Struct, forbid_unknown_fields=True, frozen=True):
     generated_dir: Annotated[
         str,
         Meta(
-            description="Folder that pair-discovery writes, relative to the config folder's parent."
+            pattern=PATH,
+            description="Folder that pair-discovery writes, relative to the config folder's "
+            "parent.",
         ),
     ] = "generated"
-    data_dir: Annotated[str, Meta(description="Folder of the tracker's database and reports.")] = (
-        "data"
-    )
+    data_dir: Annotated[
+        str, Meta(pattern=PATH, description="Folder of the tracker's database and reports.")
+    ] = "data"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="Least level that is logged."),
@@ -390,17 +395,15 @@ class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):
         bool,
         Meta(description="False: do not ask for everything's funding in one call."),
     ] = True
-    taker_fee_bps: Annotated[
-        float, Meta(ge=-100, le=1_000, description="Taker fee of one fill.")
-    ] = 10.0
+    taker_fee_bps: Annotated[FeeBps, Meta(description="Taker fee of one fill.")] = 10.0
     fee_tier: Annotated[
         str, Meta(description="Name of a row of fee_tiers_bps; empty: taker_fee_bps.")
     ] = ""
-    fee_tiers_bps: Annotated[dict[str, float], Meta(description="Taker fee by tier.")] = field(
+    fee_tiers_bps: Annotated[dict[str, FeeBps], Meta(description="Taker fee by tier.")] = field(
         default_factory=dict
     )
     symbol_fees_bps: Annotated[
-        dict[str, float], Meta(description="Taker fee by symbol, before any tier.")
+        dict[str, FeeBps], Meta(description="Taker fee by symbol, before any tier.")
     ] = field(default_factory=dict)
 
     def fee_bps(self, symbol: str) -> float:
@@ -463,11 +466,12 @@ class Symbols(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(description="'source:EXCHANGE_SYMBOL' or 'source:BASE' to the base it really is."),
     ] = field(default_factory=dict)
     multiplier: Annotated[
-        dict[str, float],
+        dict[str, Annotated[float, Meta(gt=0, le=1e18)]],
         Meta(description="'source:EXCHANGE_SYMBOL' to the coins in one unit of its base."),
     ] = field(default_factory=dict)
     identity_band_pct: Annotated[
-        dict[str, float], Meta(description="Band of one symbol instead of the general one.")
+        dict[str, Annotated[float, Meta(gt=0, le=100)]],
+        Meta(description="Band of one symbol instead of the general one."),
     ] = field(default_factory=dict)
 
 
@@ -516,3 +520,18 @@ class Settings(Struct, frozen=True):
 
     def feed(self, source_label: str) -> Feed:
         return self.config.feeds.get(source_label, self.config.feed)
+
+    def cpus(self, process: str) -> list[int]:
+        """The CPUs that a process's own section names."""
+        if process.startswith("feed-"):
+            return self.feed(process.removeprefix("feed-")).cpus
+        section = getattr(self.config, process.replace("-", "_"), None)
+        return list(getattr(section, "cpus", ()))
+
+    @property
+    def digest(self) -> int:
+        """64 bits that differ with any setting: whether two processes have the same."""
+        parts = (self.config, self.exchanges, self.directions)
+        said = repr([str(self.generated_dir), str(self.data_dir)]).encode()
+        said += msgspec.json.encode(parts, order="deterministic")
+        return int.from_bytes(hashlib.sha256(said).digest()[:8], "little")

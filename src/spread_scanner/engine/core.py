@@ -45,6 +45,13 @@ class SwitchesAt(NamedTuple):
     symbols: int
 
 
+class Ready(NamedTuple):
+    """Checked and computed, to be put in force at once."""
+
+    plan: plan.Plan
+    limits: plan.Limits
+
+
 class Engine:
     """Holds the claims; `load` gives it work, `loop.run` or `loop.step` does it."""
 
@@ -70,14 +77,21 @@ class Engine:
             self._held = stack.pop_all()
 
     def load(self, settings: Settings, tables: Tables) -> int:
-        """Put tables and settings in force, keeping the state of pairs that stay; how many pairs.
+        """`prepare` and `take` in one; how many pairs."""
+        return self.take(self.prepare(settings, tables))
 
-        Raises TableError when the tables do not fit the store; what was in force stays then.
+    def prepare(self, settings: Settings, tables: Tables) -> Ready:
+        """What `take` will put in force; changes nothing. Raises TableError when the tables do not
+        fit the store.
         """
-        new = plan.plan(settings, tables, self._store.max_symbols)
+        return Ready(plan.plan(settings, tables, self._store.max_symbols), plan.limits(settings))
+
+    def take(self, ready: Ready) -> int:
+        """Put tables and settings in force, keeping what stays as it is; how many pairs."""
+        new = ready.plan
         if self._plan is not None:
             plan.carry(self._plan, new)
-        self.loop.load(new.pairs, plan.limits(settings), new.generation & 0xFFFFFFFF)
+        self.loop.load(new.pairs, ready.limits, new.generation & 0xFFFFFFFF)
         self._plan = new
         self._row.generation(new.generation)
         return len(new.pairs)

@@ -1,13 +1,15 @@
 """spread-engine: the process around the loop.
 
 It takes the tables, runs the native loop in short turns, and between turns beats its heart and
-obeys orders. A kill or a pause is in force natively before it is acknowledged here. New tables that
-cannot be read are logged and the old ones stay; segments that were replaced end the process.
+obeys orders. A kill or a pause is in force natively before it is acknowledged here. A reload of
+what cannot be used is refused and all stays as it was; segments that were replaced end the process.
 """
 
+from collections.abc import Callable
+
 from spread_scanner.clock import NS_PER_MS
-from spread_scanner.engine.core import Engine
-from spread_scanner.errors import TableError
+from spread_scanner.config import Settings
+from spread_scanner.engine.core import Engine, Ready
 from spread_scanner.runtime import scheduling
 from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema.counters import ENGINE_COUNTERS
@@ -26,11 +28,10 @@ def main() -> int:
 
 def live(process: Process) -> None:
     """Until told to stop."""
-    settings = process.settings.config.spread_engine
-    if settings.idle != "spin":
-        scheduling.short_slices(settings.slice_us)
+    _ask_for_slices(process)
     with Engine(process.settings.config.system.namespace, process.row, process.slot) as engine:
-        pairs = engine.load(process.settings, tables.load(process.settings.generated_dir))
+        loaded = tables.load(process.settings.generated_dir)
+        pairs = engine.take(engine.prepare(process.settings, loaded))
         process.log.info("tables taken", pairs=pairs)
         process.watch(engine.wake)
         orders = process.orders
@@ -46,18 +47,28 @@ def live(process: Process) -> None:
 
 def _obey(process: Process, engine: Engine, orders: Orders) -> None:
     if orders.reload:
-        _reload(process, engine)
+        _reload(process, engine, orders)
     # Orders that came after the last turn are not in force natively before the next one.
     engine.loop.run(0)
     process.applied(orders)
 
 
-def _reload(process: Process, engine: Engine) -> None:
-    settings = process.reload_settings()
-    try:
-        pairs = engine.load(settings, tables.load(settings.generated_dir))
-    except TableError as error:
-        process.log.error("tables not taken, the old ones stay", error=str(error))
-        return
+def _reload(process: Process, engine: Engine, orders: Orders) -> None:
+    def prepare(settings: Settings) -> Callable[[], None]:
+        ready = engine.prepare(settings, tables.load(settings.generated_dir))
+        return lambda: _take(process, engine, ready)
+
+    process.reload(orders, prepare)
+
+
+def _take(process: Process, engine: Engine, ready: Ready) -> None:
+    """Put what was prepared in force."""
+    pairs = engine.take(ready)
+    _ask_for_slices(process)
     process.row.add(_RELOADS)
     process.log.info("tables taken", pairs=pairs)
+
+
+def _ask_for_slices(process: Process) -> None:
+    settings = process.settings.config.spread_engine
+    scheduling.short_slices(0 if settings.idle == "spin" else settings.slice_us)

@@ -33,12 +33,13 @@ from spread_scanner.exchanges.adapter import (
     Skipped,
 )
 from spread_scanner.exchanges.wire import Number
+from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import Market, Source
 from spread_scanner.schema.records import TS_ABSENT
 
 T = TypeVar("T")
 
-CHANNEL = "bookTicker"
+CHANNEL = CHANNELS["binance-spot"][0]  # of both markets
 COMBINED = b'{"stream"'  # how frames of a /stream socket begin
 ST_COIN_MARGINED = 2
 DELIVERY_NEVER_MS = 4_133_404_800_000
@@ -196,7 +197,7 @@ class Binance(wire.BaseAdapter):
         self._futures = source.market is Market.FUTURES
         limits = FUTURES_LIMITS if self._futures else SPOT_LIMITS
         super().__init__(source, settings, limits, NO_PING)
-        wire.channel_of(settings, source.label, [CHANNEL])
+        wire.channel_of(settings, source.label)
         self.rest_weight_per_s = FUTURES_REST_PER_S if self._futures else SPOT_REST_PER_S
         self._api = "/fapi/v1" if self._futures else "/api/v3"
 

@@ -35,11 +35,12 @@ from spread_scanner.exchanges.adapter import (
     Skipped,
 )
 from spread_scanner.exchanges.wire import Level, Number
+from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import Market, Source
 
 T = TypeVar("T")
 
-CHANNEL = "orderbook.1"
+CHANNEL = CHANNELS["bybit-spot"][0]  # of both markets
 PREFIX = f"{CHANNEL}."
 PAGE_ROWS = "1000"
 
@@ -190,7 +191,7 @@ class Bybit(wire.BaseAdapter):
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         self._futures = source.market is Market.FUTURES
         super().__init__(source, settings, FUTURES_LIMITS if self._futures else SPOT_LIMITS, PING)
-        wire.channel_of(settings, source.label, [CHANNEL])
+        wire.channel_of(settings, source.label)
         self._category = "linear" if self._futures else "spot"
 
     def instruments_request(self) -> RestRequest:

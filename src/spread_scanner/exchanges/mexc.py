@@ -36,13 +36,13 @@ from spread_scanner.exchanges.adapter import (
 )
 from spread_scanner.exchanges.mexc_protobuf import PushedTicker, pushed_ticker
 from spread_scanner.exchanges.wire import Level, Number
+from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import Market, Source
 
 T = TypeVar("T")
 
 SPOT_TOPIC = "spot@public.aggre.bookTicker.v3.api.pb"
-SPOT_CHANNELS = ("10ms", "100ms")
-FUTURES_CHANNEL = "depth.full"
+FUTURES_CHANNEL = CHANNELS["mexc-futures"][0]
 FUTURES_LEVELS = 5
 
 # Spot: 30 topics a connection, whether enforced or not is unsettled; topics_per_connection_max
@@ -227,7 +227,7 @@ class MexcSpot(wire.BaseAdapter):
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, SPOT_LIMITS, SPOT_PING)
-        speed = wire.channel_of(settings, source.label, SPOT_CHANNELS)
+        speed = wire.channel_of(settings, source.label)
         self._prefix = f"{SPOT_TOPIC}@{speed}@"
 
     def instruments_request(self) -> RestRequest:
@@ -284,7 +284,7 @@ class MexcFutures(wire.BaseAdapter):
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, FUTURES_LIMITS, FUTURES_PING)
-        wire.channel_of(settings, source.label, [FUTURES_CHANNEL])
+        wire.channel_of(settings, source.label)
 
     def instruments_request(self) -> RestRequest:
         return RestRequest("/api/v1/contract/detail", {})

@@ -33,9 +33,10 @@ from spread_scanner.exchanges.adapter import (
     Skipped,
 )
 from spread_scanner.exchanges.wire import Level, Number
+from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import Market, Source
 
-CHANNEL = "bbo-tbt"
+CHANNEL = CHANNELS["okx-spot"][0]  # of both markets
 CODE_UPGRADE = "64008"
 MS_PER_HOUR = 3_600_000
 
@@ -168,7 +169,7 @@ class Okx(wire.BaseAdapter):
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, LIMITS, PING)
-        wire.channel_of(settings, source.label, [CHANNEL])
+        wire.channel_of(settings, source.label)
         self._futures = source.market is Market.FUTURES
         self._type = "SWAP" if self._futures else "SPOT"
 

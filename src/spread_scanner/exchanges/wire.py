@@ -28,6 +28,7 @@ from spread_scanner.exchanges.adapter import (
     RestRequest,
     Skipped,
 )
+from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import Source
 from spread_scanner.schema.records import TS_ABSENT
 
@@ -281,8 +282,9 @@ def split(found: Sequence[RestQuote | Skipped]) -> tuple[list[RestQuote], list[S
     )
 
 
-def channel_of(settings: SourceSettings, label: str, channels: Sequence[str]) -> str:
+def channel_of(settings: SourceSettings, label: str) -> str:
     """The best-bid/ask channel that the settings choose; the first is the fastest."""
+    channels = CHANNELS[label]
     if not settings.channel:
         return channels[0]
     if settings.channel not in channels:

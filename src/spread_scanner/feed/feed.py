@@ -15,7 +15,6 @@ import numpy.typing as npt
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.errors import SegmentError, TableError
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.registry import adapter_of
@@ -53,18 +52,9 @@ def decoder_of(adapter: Adapter, instruments: Instruments) -> Decoder:
     return Decoder(adapter.templates(), symbols, protobuf=adapter.binary)
 
 
-def instruments_of(loaded: Tables, source: Source, max_symbols: int) -> Instruments:
+def instruments_of(loaded: Tables, source: Source) -> Instruments:
     """The source's listings by the exchange's spelling."""
-    rows = loaded.of_source(source.source_id)
-    for row in rows:
-        if row.symbol_id >= max_symbols:
-            raise SegmentError(
-                "the tables hold more symbols than the price store: run shm-init with a larger "
-                "system.max_symbols",
-                symbol_id=row.symbol_id,
-                max_symbols=max_symbols,
-            )
-    return {row.exchange_symbol: row for row in rows}
+    return {row.exchange_symbol: row for row in loaded.of_source(source.source_id)}
 
 
 class Feed:
@@ -85,8 +75,8 @@ class Feed:
         self._source = source
         self._writer = writer
         self._max_symbols = store.max_symbols
-        loaded = tables.load(settings.generated_dir)
-        instruments = instruments_of(loaded, source, store.max_symbols)
+        loaded = tables.load_for(settings.generated_dir, store.max_symbols)
+        instruments = instruments_of(loaded, source)
         board = Board(writer, process.row, store.clock.anchor_ns, feed.lag_ms_max * NS_PER_MS)
         self._share = Share(
             adapter=adapter,
@@ -309,38 +299,53 @@ class Feed:
 
     def _obey(self, orders: Orders) -> None:
         if orders.reload:
-            self._reload(self._process.reload_settings())
+            self._reload(orders)
         if orders.paused and self._copies:
             self._stop()
         elif not orders.paused and not self._copies:
             self._start()
 
-    def _reload(self, settings: Settings) -> None:
-        """Take new settings and tables; sockets stay open, only the difference is asked for."""
-        process, share = self._process, self._share
+    def _reload(self, orders: Orders) -> None:
+        if self._process.reload(orders, self._prepared) and not self._over.is_set():
+            self._process.row.add(COUNTER["reloads"])
+            self._process.log.info(
+                "tables taken", generation=self._generation, symbols=len(self._share.instruments)
+            )
+
+    def _prepared(self, settings: Settings) -> Callable[[], None]:
+        """Read and check what a reload brings; raises whatever is wrong with it."""
         mine = settings.exchanges[self._source.label]
         if not mine.enabled:
-            process.log.info("disabled, leaving")
-            self._over.set()
-            return
-        try:
-            loaded = tables.load(settings.generated_dir)
-            instruments = instruments_of(loaded, self._source, self._max_symbols)
-            adapter = adapter_of(self._source, mine)
-        except (TableError, SegmentError) as error:
-            process.log.error("not reloaded, the old tables stay", error=str(error))
-            return
+            return self._leave
+        loaded = tables.load_for(settings.generated_dir, self._max_symbols)
+        instruments = instruments_of(loaded, self._source)
+        adapter = adapter_of(self._source, mine)
+        decoder = decoder_of(adapter, instruments)
+        return lambda: self._take(settings, adapter, instruments, decoder, loaded.generation)
+
+    def _leave(self) -> None:
+        self._process.log.info("disabled, leaving")
+        self._over.set()
+
+    def _take(
+        self,
+        settings: Settings,
+        adapter: Adapter,
+        instruments: Instruments,
+        decoder: Decoder,
+        generation: int,
+    ) -> None:
+        """Put new settings and tables in force; only the difference is asked for."""
+        share = self._share
         share.settings = settings.feed(self._source.label)
         share.board.lag_ns_max = share.settings.lag_ms_max * NS_PER_MS
-        share.proxy = mine.proxy
+        share.proxy = settings.exchanges[self._source.label].proxy
         share.adapter = adapter
-        self._take_tables(instruments)
-        self._generation = loaded.generation
-        process.row.generation(loaded.generation)
-        process.row.add(COUNTER["reloads"])
-        process.log.info("tables taken", generation=loaded.generation, symbols=len(instruments))
+        self._take_tables(instruments, decoder)
+        self._generation = generation
+        self._process.row.generation(generation)
 
-    def _take_tables(self, instruments: Instruments) -> None:
+    def _take_tables(self, instruments: Instruments, decoder: Decoder) -> None:
         """Order matters: what changes its meaning is stale before anything new is matched."""
         share = self._share
         old = share.instruments
@@ -355,7 +360,6 @@ class Feed:
             if name in old and old[name].symbol_id != row.symbol_id
         }
         self._mark_stale(np.array(sorted(changed | renamed), np.uint16))
-        decoder = decoder_of(share.adapter, instruments)
         share.instruments = instruments
         share.decoder = decoder
         for line in self._lines():

@@ -89,12 +89,12 @@ def senders(settings: AlertSettings, client: httpx.Client | None = None) -> list
     if settings.telegram_token_file:
         try:
             token = Path(settings.telegram_token_file).read_text(encoding="utf-8").strip()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ConfigError(
                 "the Telegram token cannot be read",
                 key="alerts.telegram_token_file",
                 file=settings.telegram_token_file,
-                reason=error.strerror,
+                reason=error.strerror if isinstance(error, OSError) else "not text",
             ) from None
         found.append(Telegram(settings.telegram_api, token, settings.telegram_chat_id, client))
     return found
@@ -104,7 +104,7 @@ class Desk:
     """Decides what is worth saying. Pure but for its clock: `update` returns what to send."""
 
     def __init__(self, settings: AlertSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._said_ns: dict[str, int] = {}  # when each lasting condition was last told
         self._texts: dict[str, str] = {}
         self._sent_ns: deque[int] = deque()
@@ -130,12 +130,12 @@ class Desk:
 
     def _due(self, key: str, now_ns: int) -> bool:
         said_ns = self._said_ns.get(key)
-        return said_ns is None or now_ns - said_ns >= self._settings.repeat_s_min * NS_PER_S
+        return said_ns is None or now_ns - said_ns >= self.settings.repeat_s_min * NS_PER_S
 
     def _within_limit(self, wanted: list[Message], now_ns: int) -> list[Message]:
         while self._sent_ns and now_ns - self._sent_ns[0] >= 60 * NS_PER_S:
             self._sent_ns.popleft()
-        room = self._settings.per_minute_max - len(self._sent_ns)
+        room = self.settings.per_minute_max - len(self._sent_ns)
         if self._held and room > 0:
             text = f"{self._held} more alerts were held back"
             wanted.insert(0, self._message("summary", "held", text))

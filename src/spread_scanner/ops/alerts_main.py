@@ -5,9 +5,10 @@ target it ends at once with code 0, so that its unit may always be enabled.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from spread_scanner import config
+from spread_scanner.config import Settings
 from spread_scanner.errors import ConfigError
 from spread_scanner.ops.alerts import Desk, Outbox, senders
 from spread_scanner.ops.conditions import Watch
@@ -30,25 +31,64 @@ def main() -> int:
     return run(NAME, _body)
 
 
+class _Told:
+    """Who is told about what, by the settings in force. What was said already, and what waits for a
+    target that stays as it was, survives a reload.
+    """
+
+    def __init__(self, process: Process, health: Health, store: PriceStore) -> None:
+        alerts = process.settings.config.alerts
+        self._alerts = alerts
+        self.desk = Desk(alerts)
+        self.outboxes = [Outbox(sender) for sender in senders(alerts)]
+        self.watch = Watch(process.settings, health, store)
+
+    def prepared(self, settings: Settings) -> Callable[[], None]:
+        """What a reload puts in force; raises when a target cannot be made."""
+        alerts = settings.config.alerts
+        made = senders(alerts)
+        return lambda: self._take(settings, [Outbox(sender) for sender in made])
+
+    def _take(self, settings: Settings, outboxes: list[Outbox]) -> None:
+        alerts = settings.config.alerts
+        if _targets(alerts) != _targets(self._alerts):
+            self.outboxes = outboxes
+        self._alerts = alerts
+        self.desk.settings = alerts
+        self.watch.take(settings)
+
+
+def _targets(alerts: config.Alerts) -> tuple[str, ...]:
+    """What makes the targets what they are. The token itself is read again only with these."""
+    return (
+        alerts.webhook_url,
+        alerts.telegram_api,
+        alerts.telegram_token_file,
+        alerts.telegram_chat_id,
+    )
+
+
 def _body(process: Process) -> None:
-    settings = process.settings
-    namespace = settings.config.system.namespace
-    desk = Desk(settings.config.alerts)
-    outboxes = [Outbox(sender) for sender in senders(settings.config.alerts)]
+    namespace = process.settings.config.system.namespace
     woken = threading.Event()
     process.watch(woken.set)
     with Health.attach(namespace) as health, PriceStore.attach(namespace) as store:
-        watch = Watch(settings, health, store)
+        told = _Told(process, health, store)
         process.state(ProcessState.RUNNING)
         while not process.stopping:
             orders = process.poll()
             if orders is not None:
+                if orders.reload:
+                    process.reload(orders, told.prepared)
                 process.applied(orders)
+            if not told.outboxes:
+                process.log.info("no target is set any more, leaving")
+                return
             if not process.orders.paused:
-                messages = desk.update(watch.now())
-                for outbox in outboxes:
+                messages = told.desk.update(told.watch.now())
+                for outbox in told.outboxes:
                     outbox.put(messages)
-                _flush(process, outboxes)
+                _flush(process, told.outboxes)
             _rest(process, woken)
 
 

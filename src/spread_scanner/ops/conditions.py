@@ -75,7 +75,7 @@ class Opportunities:
 
     def __init__(self, database: Path, net_bps_min: float) -> None:
         self._database = database
-        self._net_bps_min = net_bps_min
+        self.net_bps_min = net_bps_min
         self._last_id = self._newest()
 
     def since(self) -> Iterator[Condition]:
@@ -87,7 +87,7 @@ class Opportunities:
         )
         for number, symbol, direction, net_bps, size in rows:
             self._last_id = number
-            if net_bps >= self._net_bps_min:
+            if net_bps >= self.net_bps_min:
                 text = f"{symbol} {direction}: {net_bps:.1f} bps net, {size:,.0f} at the top"
                 yield Condition(f"opportunity:{number}", text, passing=True)
 
@@ -119,6 +119,11 @@ class Watch:
         self._opportunities = Opportunities(
             settings.data_dir / DATABASE, settings.config.alerts.opportunity_net_bps
         )
+
+    def take(self, settings: Settings) -> None:
+        """Go on with other settings; what was reported is not reported again."""
+        self._settings = settings
+        self._opportunities.net_bps_min = settings.config.alerts.opportunity_net_bps
 
     def now(self) -> list[Condition]:
         rows = self._health.read_all()

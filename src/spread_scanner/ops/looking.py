@@ -12,6 +12,7 @@ import typer
 
 from spread_scanner import clock, config
 from spread_scanner.errors import SpreadError, TableError
+from spread_scanner.ops import in_force
 from spread_scanner.ops.children import command_of
 from spread_scanner.ops.console import (
     EXIT_CODES,
@@ -66,8 +67,8 @@ def status(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Every process: state, heartbeat, rates, drops, latency, tables. Exit 1 if any is unwell,
-    a degraded one included.
+    """Every process: state, heartbeat, rates, drops, latency, tables. Exit 1 if any is unwell, a
+    degraded one included, or if they have different settings or tables.
 
     With --json all counters are there too, by process.
     """
@@ -82,6 +83,8 @@ def status(
         views = looked.views()
         counted = {view.process: looked.counters(view.process) for view in views}
         switched = switches(control, settings)
+        having = in_force.look(settings, control, health)
+    mixed = in_force.differences(having)
     stay = staying(settings)
     unwell = [
         view.process
@@ -92,8 +95,10 @@ def status(
         print_json(
             {
                 "namespace": namespace,
-                "ok": not unwell,
+                "ok": not unwell and not mixed,
                 "unwell": unwell,
+                "mixed": mixed,
+                "in_force": having,
                 "switches": switched,
                 "processes": views,
                 "counters": counted,
@@ -113,9 +118,11 @@ def status(
         on = [f"{name}: {value}" for name, value in switched.items() if value]
         if on:
             console.print(f"Switched by the operator: {'; '.join(on)}", style="bold yellow")
+        for line in mixed:
+            console.print(f"Mixed: {line}", style="bold yellow", markup=False, soft_wrap=True)
         if unwell:
             console.print(f"Unwell: {', '.join(unwell)}", style="bold red")
-    raise typer.Exit(EXIT_FAILED if unwell else EXIT_DONE)
+    raise typer.Exit(EXIT_FAILED if unwell or mixed else EXIT_DONE)
 
 
 def connections(

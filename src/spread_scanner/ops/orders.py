@@ -1,23 +1,32 @@
 """Orders to the processes: pause, resume, kill, stop, reload; and who answered, how fast.
 
 An order is a word in the control segment. Each live process answers when it has applied it; a dead
-one is named at once and never waited for.
+one is named at once and never waited for. A reload may be refused: by us, where settings or tables
+show it, before anybody is told; else by a process, whose reason is passed on.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
-from spread_scanner.config import Settings
+from spread_scanner.config import Settings, restart
 from spread_scanner.errors import SpreadError
 from spread_scanner.ops.status import staying
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCE_BY_LABEL
-from spread_scanner.shm import Control
+from spread_scanner.schema.enums import (
+    DIRECTION_BY_LABEL,
+    PROCESSES,
+    SOURCE_BY_LABEL,
+    ReloadOutcome,
+)
+from spread_scanner.shm import Control, PriceStore
 from spread_scanner.shm.control import Operator
 from spread_scanner.symbology import tables
 
 SUPERVISOR = "spread-ctl"
+ALERTS = "spread-alerts"
 ACK_TIMEOUT_S = 2.0
+RELOAD_TIMEOUT_S = 5.0  # reading the tables takes its time on a busy machine
 ALL = "all"
 
 
@@ -33,10 +42,11 @@ class Outcome(NamedTuple):
     answered_us: dict[str, float | None]  # None: answered, then a newer order was issued
     silent: list[str]  # alive, but did not answer in time
     dead: list[str]  # not running
+    refused: Mapping[str, str] = MappingProxyType({})  # answered a reload with no, and why
 
     @property
     def ok(self) -> bool:
-        return not self.silent
+        return not self.silent and not self.refused
 
 
 def order(settings: Settings, did: str, issue: Callable[[Operator], int]) -> Outcome:
@@ -48,12 +58,23 @@ def order(settings: Settings, did: str, issue: Callable[[Operator], int]) -> Out
         return await_answers(control, settings, did, issue(operator))
 
 
-def await_answers(control: Control, settings: Settings, did: str, generation: int) -> Outcome:
-    """Who answered a generation, who is silent, who is dead."""
+def everybody(control: Control, settings: Settings) -> list[str]:
+    """Who is to hear an order: those who belong to the system, and whoever else lives."""
     names = staying(settings)
-    if control.alive(SUPERVISOR):
-        names.append(SUPERVISOR)
-    acks, missing = control.await_acks(names, generation, timeout_s=ACK_TIMEOUT_S)
+    others = [name for name in (*PROCESSES, ALERTS, SUPERVISOR) if name not in names]
+    return names + [name for name in others if control.alive(name)]
+
+
+def await_answers(
+    control: Control,
+    settings: Settings,
+    did: str,
+    generation: int,
+    timeout_s: float | None = None,
+) -> Outcome:
+    """Who answered a generation, who is silent, who is dead."""
+    names = everybody(control, settings)
+    acks, missing = control.await_acks(names, generation, timeout_s=timeout_s or ACK_TIMEOUT_S)
     silent = [name for name in missing if control.alive(name)]
     return Outcome(
         did=did,
@@ -112,11 +133,39 @@ def kill(settings: Settings, *, killed: bool) -> Outcome:
 
 
 def reload(settings: Settings) -> Outcome:
-    """Every process takes new settings and tables."""
-    names = staying(settings)
-    return order(
-        settings, "told all processes to reload", lambda op: [op.reload(name) for name in names][-1]
-    )
+    """Every process takes new settings and tables, or says why not.
+
+    Raises ConfigError or TableError, before anybody is told, where settings or tables show that
+    they cannot be taken.
+    """
+    with Control.attach(settings.config.system.namespace) as control:
+        check_reload(settings, control)
+        names = everybody(control, settings)
+        with control.operator() as operator:
+            issued = [operator.reload(name) for name in names]
+            did = "told all processes to reload"
+            found = await_answers(control, settings, did, issued[-1], RELOAD_TIMEOUT_S)
+        answers = [control.answer(name) for name in names]
+        refused = {
+            answer.process: answer.text
+            for answer in answers
+            if answer is not None
+            and answer.outcome is ReloadOutcome.REFUSED
+            and answer.generation >= issued[0]
+        }
+    return found._replace(refused=refused)
+
+
+def check_reload(settings: Settings, control: Control) -> None:
+    """Refuse what settings and tables themselves show, by name."""
+    differing: dict[str, list[str]] = {}
+    for name in everybody(control, settings):
+        if control.alive(name):
+            for key in restart.changed(settings, name, control.fixed(name)):
+                differing.setdefault(key, []).append(name)
+    restart.refuse(differing)
+    with PriceStore.attach(settings.config.system.namespace) as store:
+        tables.load_for(settings.generated_dir, store.max_symbols)
 
 
 def stop(settings: Settings) -> Outcome:

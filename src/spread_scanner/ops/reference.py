@@ -15,10 +15,13 @@ import msgspec
 from msgspec import NODEFAULT, Meta, Struct
 
 from spread_scanner import config
+from spread_scanner.config import restart
 from spread_scanner.schema.counters import Counter, Histogram, counters_of, histograms_of
 from spread_scanner.schema.enums import DIRECTIONS, PROCESSES, SOURCES
 
 GENERATED = "<!-- Written by `python -m spread_scanner.ops.reference`; edit the source instead. -->"
+
+EVERYBODY_KEPT = ", ".join(f"`{key}`" for key in restart.EVERYBODY)
 
 CONFIGURATION = f"""{GENERATED}
 
@@ -34,10 +37,9 @@ An environment variable overrides a key. `SPREAD_<SECTION>__<KEY>` is for config
 `SPREAD_DIRECTIONS__<SECTION>__<KEY>` are for the other two. Dashes become underscores; a value is
 written as in TOML.
 
-What takes effect when: `spread-ctl reload` takes thresholds, fees, symbol lists and the feeds' and
-the tracker's settings. `namespace`, `num_sources`, `max_symbols`, `ring_slots` and
-`evaluations_kept` are part of the shared memory: they need a restart of the whole system. `cpus`
-and `idle` need a restart of their process.
+What takes effect when: `spread-ctl reload` takes everything but what it refuses by name, as it
+needs a restart: {EVERYBODY_KEPT} (of the whole system) and a process's `cpus` (of that process).
+[pair-discovery] is read at the next discovery.
 """
 
 COUNTERS = f"""{GENERATED}

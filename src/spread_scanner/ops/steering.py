@@ -58,15 +58,24 @@ def add_to(app: typer.Typer) -> None:
 def tell(outcome: Outcome, as_json: bool) -> None:
     """Say what was done and who answered; ends the command."""
     if as_json:
-        print_json({**outcome._asdict(), "ok": outcome.ok})
+        print_json(_document(outcome))
     else:
         console = people()
         console.print(f"{outcome.did[0].upper()}{outcome.did[1:]} (order {outcome.generation}).")
-        rows = [(name, "answered", us) for name, us in outcome.answered_us.items()]
+        rows = [
+            (name, "REFUSED" if name in outcome.refused else "answered", us)
+            for name, us in outcome.answered_us.items()
+        ]
         rows += [(name, "SILENT: lives, but did not answer", None) for name in outcome.silent]
         rows += [(name, "not running", None) for name in outcome.dead]
         console.print(grid("", ["process", "answer", "after us>"], rows))
+        for name, why in outcome.refused.items():
+            console.print(f"{name} refused: {why}", markup=False, soft_wrap=True)
     raise typer.Exit(EXIT_DONE if outcome.ok else EXIT_FAILED)
+
+
+def _document(outcome: Outcome) -> dict[str, object]:
+    return {**outcome._asdict(), "refused": dict(outcome.refused), "ok": outcome.ok}
 
 
 def pause(target: Target, as_json: Json = False) -> None:
@@ -88,8 +97,11 @@ def kill(
 
 
 def reload(as_json: Json = False) -> None:
-    """Every process takes the settings and tables as they are now; what is unchanged goes on."""
-    settings = config.load()  # bad settings are refused here, before anyone is told
+    """Every process takes the settings and tables as they are now; what is unchanged goes on.
+
+    What cannot be taken is refused by name before anyone is told. Exit 1 where a process refuses.
+    """
+    settings = config.load()
     tell(orders.reload(settings), as_json)
 
 
@@ -161,14 +173,15 @@ def discover(as_json: Json = False) -> None:
         raise typer.Exit(EXIT_FAILED)
     outcome = None
     if any(name in expected(settings) and name != SHM_INIT for name in _alive_of(settings)):
-        outcome = orders.reload(settings)
+        # Read again: the files may have been edited while discovery ran.
+        outcome = orders.reload(config.load())
     if as_json:
         print_json(
             {
                 "ok": outcome is None or outcome.ok,
                 "exit_code": code,
                 "seconds": took_s,
-                "reload": outcome._asdict() if outcome is not None else None,
+                "reload": _document(outcome) if outcome is not None else None,
             }
         )
     else:
@@ -177,8 +190,10 @@ def discover(as_json: Json = False) -> None:
         people().print(
             "The system is not up: they are taken at its next start."
             if outcome is None
-            else f"{len(outcome.answered_us)} processes have taken them."
+            else f"{len(outcome.answered_us) - len(outcome.refused)} processes have taken them."
         )
+        for name, why in (outcome.refused if outcome is not None else {}).items():
+            people().print(f"  {name} refused: {why}", markup=False, soft_wrap=True)
         for name in outcome.silent if outcome is not None else []:
             people().print(f"  {name} lives, but did not answer.")
     raise typer.Exit(code if outcome is None or outcome.ok else EXIT_FAILED)

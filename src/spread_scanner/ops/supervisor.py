@@ -100,9 +100,8 @@ class Supervisor:
         self.children = {
             name: self._child(name) for name in [name for step in self._stages for name in step]
         }
-        self._hang_ns = int(
-            max(HANG_S_MIN, 5 * settings.config.system.heartbeat_ms_max / 1e3) * 1e9
-        )
+        self._dismissed: set[str] = set()  # children that are no longer wanted
+        self._hang_ns = _hang_ns(settings)
         self.on_wait: Callable[[], None] = lambda: None  # the screen draws while we wait
 
     def _child(self, name: str) -> Child:
@@ -143,9 +142,11 @@ class Supervisor:
     def tick(self) -> None:
         """One turn: our own heartbeat and orders, then who died, then who is due again."""
         self._beat()
-        for child in self.children.values():
+        for child in list(self.children.values()):
             if child.pid is not None:
                 self._look_after(child)
+            elif child.name in self._dismissed:
+                continue
             elif child.starts and child.due and not self.stopping:
                 child.start()
                 self._note(child.name, "started again", pid=child.pid)
@@ -243,11 +244,35 @@ class Supervisor:
             return
         orders = self._process.poll()
         if orders is not None:
+            if orders.reload:
+                self._process.reload(orders, self._prepared)
             self._process.applied(orders)
         if self._process.retired and not self._stop_asked:
             self._note(NAME, "the segments were replaced; attaching to the new ones")
             with contextlib.suppress(NoSegment, NotReady, Retired):
                 self._attach()
+
+    def _prepared(self, settings: config.Settings) -> Callable[[], None]:
+        stages = stages_of(settings)
+        return lambda: self._take(settings, stages)
+
+    def _take(self, settings: config.Settings, stages: list[list[str]]) -> None:
+        """Settings that were reloaded: who is enabled now is started, who is not leaves by itself
+        and is not started again.
+        """
+        self.settings = settings
+        self._hang_ns = _hang_ns(settings)
+        wanted = [name for step in stages for name in step]
+        for name in wanted:
+            if name not in self.children:
+                self.children[name] = self._child(name)
+                if self._is_up:
+                    self.children[name].start()
+                    self._note(name, "enabled, started")
+        self._dismissed = {name for name in self.children if name not in wanted}
+        # Those that leave stay in their step, so that the end waits for them.
+        late = [name for name in self._dismissed if name not in wanted]
+        self._stages = [*stages, late] if late else stages
 
     def _turn(self) -> None:
         self._beat()
@@ -309,6 +334,9 @@ class Supervisor:
 
     def _look_after(self, child: Child) -> None:
         code = child.ended()
+        if code is not None and child.name in self._dismissed:
+            self._note(child.name, "no longer wanted, has ended")
+            return
         if code is not None:
             self._note(child.name, _ending(code))
             self.outages.append(Outage(child.name, clock.mono_ns(), None))
@@ -333,6 +361,11 @@ class Supervisor:
     def _note(self, process: str, text: str, **details: object) -> None:
         self.events.append(Event(clock.mono_ns(), process, text))
         self._log.warning(text, about=process, **details)
+
+
+def _hang_ns(settings: config.Settings) -> int:
+    """A heartbeat older than this is a process that hangs."""
+    return int(max(HANG_S_MIN, 5 * settings.config.system.heartbeat_ms_max / 1e3) * 1e9)
 
 
 def _ending(code: int) -> str:

@@ -13,15 +13,17 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import structlog
 
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_MS
+from spread_scanner.config import restart
 from spread_scanner.errors import ConfigError, SpreadError
 from spread_scanner.runtime import logs, scheduling
-from spread_scanner.schema.enums import ProcessState
+from spread_scanner.runtime.logs import without_secrets
+from spread_scanner.schema.enums import ProcessState, ReloadOutcome
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.control import ControlSlot, Orders
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
@@ -34,6 +36,10 @@ EXIT_SEGMENTS = 4
 
 _NOT_UP = (ProcessState.STARTING, ProcessState.FAILED)
 WATCH_MS = 500.0  # the watcher looks at least this often, should a wake-up be lost to a crash
+
+
+# What `reload` is given: (new settings) -> the call that puts them in force.
+Prepare = Callable[[config.Settings], Callable[[], None]]
 
 
 class Process:
@@ -57,6 +63,8 @@ class Process:
         self.row = row
         self.slot = slot
         self.orders = slot.orders()
+        slot.fix(restart.checksums(settings, name))
+        slot.answer(self.orders.generation, ReloadOutcome.STARTED, settings.digest)
         self._stop_asked = False
         self._retired = False
         self._state = ProcessState.STARTING
@@ -110,13 +118,34 @@ class Process:
         self._state = state
         self.row.beat(state, message)
 
-    def reload_settings(self) -> config.Settings:
-        """Read the settings again. Bad ones are logged and the old ones stay in force."""
+    def reload(self, orders: Orders, prepare: Prepare) -> bool:
+        """Take the settings and tables as they are now, wholly or not at all; whether it was done.
+
+        `prepare` reads and checks what the new settings name and changes nothing; it returns the
+        call that puts them in force. Whatever it raises, and whatever is wrong with the settings,
+        comes from outside: the reload is refused with the reason and everything stays as it was.
+        """
+        generation = orders.generation
         try:
-            self.settings = config.load(self.settings.folder)
-        except ConfigError as error:
-            self.log.error("settings not reloaded, the old ones stay", error=str(error))
-        return self.settings
+            settings = config.load(self.settings.folder)
+            restart.refuse(self._differing(settings))
+            put_in_force = prepare(settings)
+        except Exception as error:
+            typed = isinstance(error, SpreadError)
+            said = str(error) if typed else f"{type(error).__name__}: {error}"
+            self.log.error("reload refused, all stays as it was", error=said, exc_info=not typed)
+            outcome = ReloadOutcome.REFUSED
+            self.slot.answer(generation, outcome, self.settings.digest, without_secrets(said))
+            return False
+        self.settings = settings
+        self._beat_every_ns = settings.config.system.heartbeat_ms * NS_PER_MS
+        put_in_force()
+        self.slot.answer(generation, ReloadOutcome.APPLIED, settings.digest)
+        return True
+
+    def _differing(self, settings: config.Settings) -> dict[str, list[str]]:
+        running = restart.checksums(self.settings, self.name)
+        return {key: [self.name] for key in restart.changed(settings, self.name, running)}
 
     def stop(self) -> None:
         """Ask this process to end; safe from signal handlers and threads."""
@@ -182,7 +211,7 @@ def run(name: str, body: Callable[[Process], None]) -> int:
     log = logs.set_up(name, settings.config.system.log_level, settings.config.system.log_format)
     try:
         with _attached(name, settings, log) as process:
-            scheduling.pin(_cpus(name, settings), name)
+            scheduling.pin(settings.cpus(name), name)
             return _live(process, body)
     except (NoSegment, NotReady, Retired) as error:
         log.error("segments are missing or were replaced", error=str(error))
@@ -236,11 +265,3 @@ def _live(process: Process, body: Callable[[Process], None]) -> int:
     process.state(ProcessState.STOPPED)
     process.log.info("stopped")
     return EXIT_CLEAN
-
-
-def _cpus(name: str, settings: config.Settings) -> Sequence[int]:
-    """The CPUs that the process's own section names."""
-    if name.startswith("feed-"):
-        return settings.feed(name.removeprefix("feed-")).cpus
-    section = getattr(settings.config, name.replace("-", "_"), None)
-    return getattr(section, "cpus", ())

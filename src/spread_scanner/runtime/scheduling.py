@@ -34,8 +34,11 @@ class _SchedAttr(ctypes.Structure):
 
 
 def short_slices(slice_us: int) -> bool:
-    """Ask for slices of this length, for this thread and those it starts; False if refused."""
-    if slice_us == 0 or _SYSCALL is None:
+    """Ask for slices of this length, for this thread and those it starts; False if refused.
+
+    0 asks for the kernel's usual ones.
+    """
+    if _SYSCALL is None:
         return False
     nice = os.getpriority(os.PRIO_PROCESS, 0)
     wish = _SchedAttr(

@@ -139,6 +139,14 @@ class ProcessState(IntEnum):
     FAILED = 7
 
 
+class ReloadOutcome(IntEnum):
+    """What a process says of the settings and tables that it has."""
+
+    STARTED = 0  # it has them since its start
+    APPLIED = 1  # since the last reload
+    REFUSED = 2  # the last reload was refused: it goes on with what it had before
+
+
 class ConnectionState(IntEnum):
     FREE = 0  # a row that stands for nothing
     DIALLING = 1

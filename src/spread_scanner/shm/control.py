@@ -8,21 +8,31 @@ A command changes what it changes, then steps the generation, then wakes. A proc
 generation applies the switches, then answers with that generation and the time: so the operator
 knows when it took effect, not only that it was said. `paused` and `kill` are levels and survive a
 restart of a process; `stop` and `reload` are edges and concern only the life they were said to.
+
+A reload may be refused. What became of it stands beside the answer, before the answer is given:
+the outcome, the digest of the settings in force and a sentence, in two places used in turn, with a
+checksum, so that a reader has a whole sentence or none.
 """
 
+import zlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from spread_scanner import clock
 from spread_scanner.errors import SegmentError
+from spread_scanner.schema.enums import ReloadOutcome
 from spread_scanner.shm import segment
 from spread_scanner.shm.faults import AlreadyClaimed
 from spread_scanner.shm.layout import (
     ACK_GENERATION_AT,
+    ANSWER_COUNT_AT,
+    ANSWER_DTYPE,
     CONTROL_BYTES,
     CONTROL_WAKE_AT,
     DIRECTIONS_MAX,
+    FIXED_MAX,
     MAX_SYMBOLS_MAX,
     NUM_SOURCES_MAX,
     PAUSED_AT,
@@ -41,6 +51,8 @@ from spread_scanner.shm.slots import NAMING_CLAIM, find_or_name, find_slot
 
 _OPERATOR_CLAIM = NAMING_CLAIM + 1
 OPERATOR_TIMEOUT_S = 5.0
+ANSWER_TRIES = 64  # a reader gives up on an answer that changes under it each time
+TEXT_BYTES = ANSWER_DTYPE["text"].itemsize
 
 
 class Ack(NamedTuple):
@@ -50,6 +62,16 @@ class Ack(NamedTuple):
     process: str
     generation: int
     latency_us: float
+
+
+class Answer(NamedTuple):
+    """What a process said of its settings: at its start, and of each reload."""
+
+    process: str
+    generation: int  # the command that it answers
+    outcome: ReloadOutcome
+    digest: int  # of the settings in force, whatever the outcome
+    text: str  # why it was refused; empty otherwise
 
 
 class Orders(NamedTuple):
@@ -71,6 +93,7 @@ class ControlSlot(Holder):
         self._slot = held.array(SLOT_DTYPE, at, (1,))[0]
         self.paused_at = at + PAUSED_AT  # for the engine's native loop
         self._ack_generation_at = at + ACK_GENERATION_AT
+        self._answer_count_at = at + ANSWER_COUNT_AT
         self._switches = held.array(SWITCHES_DTYPE, SWITCHES_AT, (1,))[0]
         self.paused_sources = held.array(np.dtype("u1"), PAUSED_SOURCES_AT, (NUM_SOURCES_MAX,))
         self.paused_directions = held.array(np.dtype("u1"), PAUSED_DIRECTIONS_AT, (DIRECTIONS_MAX,))
@@ -106,6 +129,21 @@ class ControlSlot(Holder):
         self._applied = generation
         self._slot["ack_mono_ns"] = clock.mono_ns()
         self._held.words.store(self._ack_generation_at, generation)
+
+    def answer(self, generation: int, outcome: ReloadOutcome, digest: int, text: str = "") -> None:
+        """Say what became of a reload; to be called before `ack`. Text beyond 232 bytes is cut."""
+        count = self._held.words.load(self._answer_count_at) + 1
+        made = np.zeros((), ANSWER_DTYPE)
+        made["generation"], made["digest"], made["outcome"] = generation, digest, outcome
+        made["text"] = _cut(text)
+        made["checksum"] = _checksum(made)
+        self._slot["answers"][count & 1] = made
+        self._held.words.store(self._answer_count_at, count)
+
+    def fix(self, checksums: Sequence[int]) -> None:
+        """Show the settings that this life keeps, as checksums by their number."""
+        self._slot["fixed"] = 0
+        self._slot["fixed"][: len(checksums)] = checksums
 
     def wait(self, timeout_ms: float) -> bool:
         """Park until there is a command that was not answered: True, or the time-out: False."""
@@ -270,6 +308,35 @@ class Control(Holder):
         newest = generation == self._held.words.load(SWITCHES_AT)
         return Ack(process, generation, waited_ns / 1e3 if newest else float("nan"))
 
+    def answer(self, process: str) -> Answer | None:
+        """What a process said of its settings last; None when it never did, or while what it says
+        changes under each of the tries."""
+        number = find_slot(self._held, process, _name_at)
+        if number is None:
+            return None
+        at = _name_at(number) + ANSWER_COUNT_AT
+        for _ in range(ANSWER_TRIES):
+            count = self._held.words.load(at)
+            if count == 0:
+                return None
+            read = self._slot_at(number)["answers"][count & 1].copy()
+            if int(read["checksum"]) == _checksum(read) and self._held.words.load(at) == count:
+                return Answer(
+                    process,
+                    int(read["generation"]),
+                    ReloadOutcome(int(read["outcome"])),
+                    int(read["digest"]),
+                    bytes(read["text"]).decode(errors="replace"),
+                )
+        return None
+
+    def fixed(self, process: str) -> list[int]:
+        """The checksums of the settings that a process keeps until it is restarted; 0: none."""
+        number = find_slot(self._held, process, _name_at)
+        if number is None:
+            return [0] * FIXED_MAX
+        return [int(word) for word in self._slot_at(number)["fixed"]]
+
     def await_acks(
         self, processes: list[str], generation: int, *, timeout_s: float = 1.0
     ) -> tuple[list[Ack], list[str]]:
@@ -302,6 +369,21 @@ class Control(Holder):
     def _switched_on(self, at: int, count: int) -> list[int]:
         switches = self._held.array(np.dtype("u1"), at, (count,))
         return [int(number) for number in np.flatnonzero(switches)]
+
+
+def _cut(text: str) -> bytes:
+    """As much of a text as fits, cut between two characters."""
+    whole = text.replace("\0", " ").encode(errors="replace")
+    if len(whole) <= TEXT_BYTES:
+        return whole
+    return whole[: TEXT_BYTES - 3].decode(errors="ignore").encode() + b"..."
+
+
+def _checksum(answer: Any) -> int:
+    """Of an answer but for the checksum itself."""
+    blank = answer.copy()
+    blank["checksum"] = 0
+    return zlib.crc32(blank.tobytes())
 
 
 def _name_at(number: int) -> int:

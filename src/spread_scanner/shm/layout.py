@@ -46,7 +46,7 @@ from spread_scanner.schema.enums import DIRTY_READERS
 from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _core
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
 LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with its neighbour
 
@@ -256,6 +256,18 @@ SWITCHES_DTYPE = np.dtype(
         ("reserved", "V104"),
     ]
 )
+# What became of the last reload, in a process's own words. Two places, used in turn as the cells of
+# the price store are: a reader has a whole one while the writer fills the other.
+ANSWER_DTYPE = np.dtype(
+    [
+        ("generation", "<u8"),  # the command that is answered
+        ("digest", "<u8"),  # config.Settings.digest of the settings in force
+        ("outcome", "<u4"),  # schema.enums.ReloadOutcome
+        ("checksum", "<u4"),  # CRC-32 of all other fields
+        ("text", "S232"),  # UTF-8
+    ]
+)
+FIXED_MAX = 32
 SWITCHES_AT = HEADER_BYTES
 CONTROL_WAKE_AT = SWITCHES_AT + SWITCHES_DTYPE.itemsize
 PAUSED_SOURCES_AT = CONTROL_WAKE_AT + _core.SIZES["wake"]
@@ -272,11 +284,15 @@ SLOT_DTYPE = np.dtype(
         ("command_reserved", "V104"),
         ("ack_generation", "<u8"),
         ("ack_mono_ns", "<i8"),
-        ("ack_reserved", "V112"),
+        ("answer_count", "<u8"),  # answers given; the newest lies in place answer_count & 1
+        ("ack_reserved", "V104"),
+        ("fixed", "<u4", (FIXED_MAX,)),  # checksums of the settings that need a restart
+        ("answers", ANSWER_DTYPE, (2,)),
     ]
 )
 PAUSED_AT = 128  # within a slot; pinned by the layout test
 ACK_GENERATION_AT = 256  # within a slot; pinned by the layout test
+ANSWER_COUNT_AT = 272  # within a slot; pinned by the layout test
 CONTROL_BYTES = SLOTS_AT + PROCESSES_MAX * SLOT_DTYPE.itemsize
 
 

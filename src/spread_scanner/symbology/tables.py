@@ -8,6 +8,7 @@ new set, never a mixture. metadata.json holds the generation and the checksum of
 """
 
 import hashlib
+import math
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,11 @@ import msgspec
 from msgspec import Struct
 
 from spread_scanner.errors import TableError
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+
+SYMBOL_IDS = 2**16  # an id is 16 bits in every record
+SOURCE_IDS = frozenset(source.source_id for source in SOURCES)
+DIRECTION_IDS = frozenset(direction.direction_id for direction in DIRECTIONS)
 
 CURRENT = "current"
 SYMBOLS_BIN = "symbols.bin"
@@ -149,7 +155,7 @@ def load_set(chosen: Path) -> Tables:
     metadata_path = chosen / METADATA_JSON
     try:
         metadata = msgspec.json.decode(_bytes(metadata_path), type=Metadata)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TableError(f"damaged: {error}", file=metadata_path) from None
     if metadata.format != FORMAT:
         raise TableError(
@@ -160,7 +166,7 @@ def load_set(chosen: Path) -> Tables:
         )
     symbols = _checked(chosen / SYMBOLS_BIN, metadata, SymbolsFile)
     directions = _checked(chosen / DIRECTIONS_BIN, metadata, DirectionsFile)
-    return Tables(
+    loaded = Tables(
         generation=metadata.generation,
         created_wall_ns=metadata.created_wall_ns,
         symbols=symbols.symbols,
@@ -170,6 +176,50 @@ def load_set(chosen: Path) -> Tables:
         quarantine=directions.quarantine,
         freed=symbols.freed,
     )
+    _sound(loaded, chosen)
+    return loaded
+
+
+def load_for(folder: Path, max_symbols: int) -> Tables:
+    """The set in force, for a price store of so many symbols. Raises TableError."""
+    loaded = load(folder)
+    highest = max((row.symbol_id for row in loaded.symbols), default=-1)
+    if highest >= max_symbols:
+        raise TableError(
+            "the tables hold a symbol beyond the price store: run shm-init with a larger "
+            "system.max_symbols",
+            symbol_id=highest,
+            max_symbols=max_symbols,
+        )
+    return loaded
+
+
+def _sound(loaded: Tables, chosen: Path) -> None:
+    """Whether every number can be what it says; whoever uses the tables relies on it."""
+    if not 0 <= loaded.generation < 2**63:
+        raise TableError("a generation that cannot be", file=chosen / METADATA_JSON)
+    names = loaded.symbol_names()
+    if len(names) != len(loaded.symbols) or len(set(names.values())) != len(names):
+        raise TableError("a symbol or an id stands twice", file=chosen / SYMBOLS_BIN)
+    for symbol in loaded.symbols:
+        if not 0 <= symbol.symbol_id < SYMBOL_IDS or not symbol.symbol:
+            raise TableError("no symbol", file=chosen / SYMBOLS_BIN, row=symbol)
+    for row in loaded.instruments:
+        usable = all(math.isfinite(x) and x > 0 for x in (row.px_div, row.sz_mul))
+        known = row.symbol_id in names and row.source_id in SOURCE_IDS
+        if not usable or not known or not row.exchange_symbol:
+            raise TableError("a listing that cannot be", file=chosen / SYMBOLS_BIN, row=row)
+    for rate in loaded.funding:
+        hours = rate.interval_hours
+        if not math.isfinite(rate.rate) or (hours is not None and not 0 < hours < math.inf):
+            raise TableError("funding that cannot be", file=chosen / SYMBOLS_BIN, row=rate)
+    for way in loaded.directions:
+        if way.direction_id not in DIRECTION_IDS or not names.keys() >= set(way.symbol_ids):
+            raise TableError(
+                "a direction that cannot be",
+                file=chosen / DIRECTIONS_BIN,
+                direction_id=way.direction_id,
+            )
 
 
 def _bytes(path: Path) -> bytes:
@@ -185,7 +235,7 @@ def _checked(path: Path, metadata: Metadata, kind: type[Whole]) -> Whole:
         raise TableError("does not match its checksum", file=path, bytes=len(data))
     try:
         whole = msgspec.msgpack.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TableError(f"damaged: {error}", file=path) from None
     if whole.generation != metadata.generation:
         raise TableError(

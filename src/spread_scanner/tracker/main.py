@@ -12,6 +12,8 @@ released unwritten (counted) rather than make the engine drop new ones.
 """
 
 import sys
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,7 +33,7 @@ from spread_scanner.tracker import database
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.journal import Journal
 from spread_scanner.tracker.opportunity import Signal
-from spread_scanner.tracker.pairs import pairs_of
+from spread_scanner.tracker.pairs import Pair, PairKey, pairs_of
 from spread_scanner.tracker.reporter import Reporter
 from spread_scanner.tracker.sampler import Grid, Legs
 from spread_scanner.tracker.writer import Failed, Opened, Outcome, Writer, Written
@@ -67,6 +69,13 @@ class Tally:
         self._row.set(_COUNTER[label], value)
 
 
+class Ready(NamedTuple):
+    """Tables that were read and checked."""
+
+    generation: int
+    pairs: dict[PairKey, Pair]
+
+
 class Tracker:
     """The popping thread's whole state. `turn` is one round of its loop."""
 
@@ -81,7 +90,7 @@ class Tracker:
         self.settings = settings.config.spread_tracker
         self.tally = Tally(process.row)
         self.journal = Journal()
-        loaded = tables.load(settings.generated_dir)
+        loaded = tables.load_for(settings.generated_dir, store.max_symbols)
         self.generation = loaded.generation
         process.row.generation(loaded.generation)
         self.book = Book(
@@ -215,7 +224,7 @@ class Tracker:
         generation = int(records["generation"].max())
         if generation > self._generation_tried:
             self._generation_tried = generation
-            self._reload_tables()
+            self._follow_engine()
         self.book.apply(Signal._make(record) for record in records.tolist())
         self.tally.level("open", self.book.open_count)
 
@@ -305,26 +314,41 @@ class Tracker:
             self.process.applied(orders)
 
     def _reload(self, orders: Orders) -> None:
-        self.settings = self.process.reload_settings().config.spread_tracker
-        self.reporter.settings = self.process.settings
-        self.writer.keep_ns = _keep_ns(self.settings)
-        self.grid = Grid(self.settings.sample_ms * NS_PER_MS, self.clock.now_ns())
-        self._reload_tables()
-        self.process.log.info("reloaded", orders=orders.generation, tables=self.generation)
+        def prepare(settings: config.Settings) -> Callable[[], None]:
+            ready = self._prepared(settings)
+            return lambda: self._take_settings(settings, ready)
 
-    def _reload_tables(self) -> None:
-        """Take the tables in force; bad ones are logged and the old ones stay."""
-        pairs = self.book.pairs
-        try:
-            loaded = tables.load(self.process.settings.generated_dir)
-        except TableError as error:
-            self.process.log.error("tables not reloaded, the old ones stay", error=str(error))
-        else:
-            pairs = pairs_of(loaded)
-            self.generation = self._generation_tried = loaded.generation
-            self.process.row.generation(loaded.generation)
-        self.book.reload(pairs, Rules.of(self.settings), self.clock.now_ns())
+        if self.process.reload(orders, prepare):
+            self.process.log.info("reloaded", orders=orders.generation, tables=self.generation)
+
+    def _prepared(self, settings: config.Settings) -> Ready:
+        """Read and check the tables in force; raises TableError."""
+        loaded = tables.load_for(settings.generated_dir, self.store.max_symbols)
+        return Ready(loaded.generation, pairs_of(loaded))
+
+    def _take_settings(self, settings: config.Settings, ready: Ready) -> None:
+        self.settings = settings.config.spread_tracker
+        self.reporter.settings = settings
+        self.writer.keep_ns = _keep_ns(self.settings)
+        self.legs.heartbeat_ns_max = settings.config.system.heartbeat_ms_max * NS_PER_MS
+        self.grid = Grid(self.settings.sample_ms * NS_PER_MS, self.clock.now_ns())
+        scheduling.short_slices(self.settings.slice_us)
+        self._take_tables(ready)
+
+    def _take_tables(self, ready: Ready) -> None:
+        self.generation = self._generation_tried = ready.generation
+        self.process.row.generation(ready.generation)
+        self.book.reload(ready.pairs, Rules.of(self.settings), self.clock.now_ns())
         self.tally.add("reloads")
+
+    def _follow_engine(self) -> None:
+        """The engine has newer tables: take them; bad ones are logged and the old ones stay."""
+        try:
+            ready = self._prepared(self.process.settings)
+        except TableError as error:
+            self.process.log.error("tables not taken, the old ones stay", error=str(error))
+            return
+        self._take_tables(ready)
 
 
 def _keep_ns(settings: config.Tracker) -> int:

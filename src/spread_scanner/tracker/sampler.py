@@ -151,7 +151,7 @@ class Legs:
     def __init__(self, store: Store, anchor_ns: int, heartbeat_ns_max: int) -> None:
         self._store = store
         self._anchor_ns = anchor_ns
-        self._heartbeat_ns_max = heartbeat_ns_max
+        self.heartbeat_ns_max = heartbeat_ns_max
 
     def look(self, pairs: Sequence[Pair], now_ns: int) -> list[Look]:
         """What the pairs' legs show now, in the order of the pairs."""
@@ -171,4 +171,4 @@ class Legs:
 
     def _lives(self, source_id: int, now_ns: int) -> bool:
         beat_ns = self._store.heartbeat_mono_ns(source_id)
-        return beat_ns > 0 and now_ns - self._anchor_ns - beat_ns <= self._heartbeat_ns_max
+        return beat_ns > 0 and now_ns - self._anchor_ns - beat_ns <= self.heartbeat_ns_max

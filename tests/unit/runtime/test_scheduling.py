@@ -54,8 +54,24 @@ def test_a_thread_kept_off_leaves_the_pinned_one_where_it_is() -> None:
     assert done.stdout.split() == ["True", "True", "True"]
 
 
-def test_no_wish_asks_for_nothing() -> None:
-    assert scheduling.short_slices(0) is False
+SLICE = """
+import ctypes
+from spread_scanner.runtime import scheduling
+def slice_ns():
+    found = scheduling._SchedAttr()
+    number = {314: 315, 274: 275}[scheduling._SYSCALL]
+    ctypes.CDLL(None).syscall(number, 0, ctypes.byref(found), ctypes.sizeof(found), 0)
+    return found.runtime_ns
+usual = slice_ns()
+scheduling.short_slices(100)
+scheduling.short_slices(0)
+print(slice_ns() == usual)
+"""
+
+
+def test_no_wish_takes_an_earlier_wish_back() -> None:
+    done = subprocess.run([sys.executable, "-c", SLICE], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
 
 
 def test_a_cpu_that_is_not_there_is_named_with_those_that_are() -> None:

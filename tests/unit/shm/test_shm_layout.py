@@ -33,8 +33,9 @@ ROW_HEAD = (
 SWITCHES = "generation 8 kill 8 issued_mono_ns 8 reserved 104"
 SLOT = (
     "name 32 name_reserved 96 paused 8 stop_generation 8 reload_generation 8 command_reserved 104 "
-    "ack_generation 8 ack_mono_ns 8 ack_reserved 112"
+    "ack_generation 8 ack_mono_ns 8 answer_count 8 ack_reserved 104 fixed 128 answers 512"
 )
+ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
 
 
 @pytest.mark.parametrize(
@@ -46,9 +47,10 @@ SLOT = (
         (layout.HEADER_DTYPE, HEADER, 256),
         (layout.ROW_HEAD_DTYPE, ROW_HEAD, 256),
         (layout.SWITCHES_DTYPE, SWITCHES, 128),
-        (layout.SLOT_DTYPE, SLOT, 384),
+        (layout.SLOT_DTYPE, SLOT, 1_024),
+        (layout.ANSWER_DTYPE, ANSWER, 256),
     ],
-    ids=["quote", "signal", "evaluation", "header", "row_head", "switches", "slot"],
+    ids=["quote", "signal", "evaluation", "header", "row_head", "switches", "slot", "answer"],
 )
 def test_records_have_their_fields_at_their_offsets_without_padding(
     dtype: np.dtype, pinned: str, size: int
@@ -115,10 +117,11 @@ def test_health_and_control_offsets_are_pinned() -> None:
     assert (layout.SWITCHES_AT, layout.CONTROL_WAKE_AT) == (256, 384)
     assert (layout.PAUSED_SOURCES_AT, layout.PAUSED_DIRECTIONS_AT) == (512, 576)
     assert (layout.PAUSED_SYMBOLS_AT, layout.SLOTS_AT) == (640, 17_024)
-    assert (layout.CONTROL_BYTES, layout.ACK_GENERATION_AT) == (41_600, 256)
+    assert (layout.CONTROL_BYTES, layout.ACK_GENERATION_AT) == (82_560, 256)
     fields = layout.SLOT_DTYPE.fields
     assert fields is not None
     assert fields["ack_generation"][1] == layout.ACK_GENERATION_AT
+    assert fields["answer_count"][1] == layout.ANSWER_COUNT_AT
 
 
 def test_connection_rows_are_pinned() -> None:
@@ -136,7 +139,7 @@ def test_magic_and_state_words_spell_what_they_mean() -> None:
     assert layout.MAGIC.to_bytes(8, "little") == b"SPRDSHM1"
     assert layout.State.READY.to_bytes(8, "little") == b"READY\0\0\0"
     assert layout.State.RETIRED.to_bytes(8, "little") == b"RETRD\0\0\0"
-    assert layout.ABI_VERSION == 2
+    assert layout.ABI_VERSION == 3
 
 
 def test_layout_hash_changes_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:

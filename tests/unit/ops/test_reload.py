@@ -1,0 +1,162 @@
+"""spread-ctl reload: what shows is refused before anyone is told, a process's word is passed on."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from spread_scanner import config
+from spread_scanner.config import Settings
+from spread_scanner.errors import TableError
+from spread_scanner.runtime import logs
+from spread_scanner.runtime.process import Process
+from spread_scanner.schema.enums import ReloadOutcome
+from spread_scanner.shm import Control, Health
+
+Run = Callable[..., tuple[int, str, str]]
+ENGINE, TRACKER = "spread-engine", "spread-tracker"
+
+
+def takes(_settings: Settings) -> Callable[[], None]:
+    return lambda: None
+
+
+def refuses(_settings: Settings) -> Callable[[], None]:
+    raise TableError("no room for [this] table")
+
+
+@contextmanager
+def living(bed: Any, name: str, prepare: Any = takes) -> Iterator[Process]:
+    """A real Process that reloads."""
+    over = threading.Event()
+    with ExitStack() as stack:
+        health = stack.enter_context(Health.attach(bed.namespace))
+        control = stack.enter_context(Control.attach(bed.namespace))
+        process = Process(
+            name,
+            config.load(),
+            logs.set_up(name),
+            stack.enter_context(health.claim(name)),
+            stack.enter_context(control.claim(name)),
+        )
+
+        def live() -> None:
+            while not over.is_set():
+                orders = process.poll()
+                if orders is not None:
+                    if orders.reload:
+                        process.reload(orders, prepare)
+                    process.applied(orders)
+                time.sleep(0.001)
+
+        thread = threading.Thread(target=live)
+        thread.start()
+        try:
+            yield process
+        finally:
+            over.set()
+            thread.join()
+
+
+def file_of(bed: Any, name: str) -> Path:
+    path: Path = bed.folder / "config" / name
+    return path
+
+
+def replace(bed: Any, name: str, old: str, new: str) -> None:
+    path = file_of(bed, name)
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+DAMAGE = {
+    "no TOML": ("config.toml", "[system]", "[system", "not TOML", 2),
+    "a channel": ("exchanges.toml", "[okx-spot]", '[okx-spot]\nchannel = "bbo"', "channel", 2),
+    "a URL": ("exchanges.toml", "ws://127.0.0.1:1", "ws://[x", "ws_url", 2),
+    "a size": ("config.toml", "max_symbols = 64", "max_symbols = 128", "system.max_symbols", 2),
+    "a ring": ("config.toml", "ring_slots = 64", "ring_slots = 128", "system.ring_slots", 2),
+    "a folder": ("config.toml", "[system]", '[system]\ndata_dir = "other"', "system.data_dir", 2),
+    "a CPU": ("config.toml", "[spread-engine]", "[spread-engine]\ncpus = [0]", "engine.cpus", 2),
+    "a log": ("config.toml", "[system]", '[system]\nlog_level = "error"', "system.log_level", 2),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_what_the_settings_show_is_refused_by_name_before_anyone_is_told(
+    up_bed: Any, spread_ctl: Run, kind: str
+) -> None:
+    name, old, new, word, wanted = DAMAGE[kind]
+    with living(up_bed, ENGINE), Control.attach(up_bed.namespace) as control:
+        with control.operator() as operator:
+            before = operator.generation()
+        replace(up_bed, name, old, new)
+        code, _, err = spread_ctl("reload")
+        with control.operator() as operator:
+            assert operator.generation() == before
+    assert code == wanted
+    assert word in err
+
+
+def test_tables_that_cannot_be_taken_are_refused_before_anyone_is_told(
+    up_bed: Any, spread_ctl: Run
+) -> None:
+    with living(up_bed, ENGINE), Control.attach(up_bed.namespace) as control:
+        (up_bed.folder / "generated" / "current").unlink()
+        code, _, err = spread_ctl("reload")
+        answer = control.answer(ENGINE)
+    assert code == 1
+    assert "run pair-discovery" in err
+    assert answer is not None
+    assert answer.outcome is ReloadOutcome.STARTED
+
+
+def test_a_refusal_of_a_process_is_printed_and_the_mixed_state_shown_until_resolved(
+    up_bed: Any, spread_ctl: Run
+) -> None:
+    with living(up_bed, ENGINE), living(up_bed, TRACKER, refuses) as tracker:
+        replace(up_bed, "config.toml", "funding_hours = 0.0", "funding_hours = 1.0")
+        code, out, _ = spread_ctl("reload")
+        assert code == 1
+        assert "spread-tracker refused: no room for [this] table" in out
+        assert tracker.settings.config.spread_engine.funding_hours == 0.0
+        said = orjson.loads(spread_ctl("reload", "--json")[1])
+        assert said["ok"] is False
+        assert list(said["refused"]) == [TRACKER]
+
+        code, out, _ = spread_ctl("status", "--interval", "0.05")
+        assert code == 1
+        assert "Mixed: different settings" in out
+        assert "Mixed: spread-tracker refused: no room" in out
+
+        replace(up_bed, "config.toml", "funding_hours = 1.0", "funding_hours = 0.0")
+        spread_ctl("reload")
+        assert "Mixed" not in spread_ctl("status", "--interval", "0.05")[1]
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), UnicodeDecodeError("utf-8", b"", 0, 1, "x")])
+def test_whatever_a_file_makes_of_the_preparation_the_process_goes_on(
+    up_bed: Any, spread_ctl: Run, error: Exception
+) -> None:
+    def fails(_settings: Settings) -> Callable[[], None]:
+        raise error
+
+    with living(up_bed, ENGINE, fails):
+        assert spread_ctl("reload")[0] == 1
+        code, out, _ = spread_ctl("pause", "all")
+        assert code == 0
+        assert "answered" in out
+
+
+def test_a_source_that_is_disabled_now_is_told_too(up_bed: Any, spread_ctl: Run) -> None:
+    with living(up_bed, "feed-okx-spot"), Control.attach(up_bed.namespace) as control:
+        replace(up_bed, "exchanges.toml", "[okx-spot]", "[okx-spot]\nenabled = false")
+        assert spread_ctl("reload")[0] == 0
+        answer = control.answer("feed-okx-spot")
+        assert answer is not None
+        assert answer.outcome is ReloadOutcome.APPLIED
