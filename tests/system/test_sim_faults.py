@@ -2,11 +2,12 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -275,3 +276,207 @@ def test_binance_cuts_who_does_not_answer_its_pings(hasty: Sim) -> None:
             heard(connection, 100_000)
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "no pong")
+
+
+# --- what an address may do
+
+
+@contextmanager
+def dialled(sim: Sim, label: str, address: str) -> Iterator[ClientConnection]:
+    """A connection from an address of the test's own: its counts are nobody else's."""
+    url = sim.sources[label]["ws_url"]
+    port = int(url.split(":")[2].split("/")[0])
+    sock = socket.create_connection(("127.0.0.1", port), source_address=(address, 0))
+    with connect(url, sock=sock, ping_interval=None, close_timeout=1) as connection:
+        yield connection
+
+
+def refusal(sim: Sim, label: str, address: str) -> tuple[int, str | None]:
+    with pytest.raises(InvalidStatus) as refused, dialled(sim, label, address):
+        pass
+    response = refused.value.response
+    return response.status_code, response.headers.get("Retry-After")
+
+
+def test_dials_are_counted_per_exchange_and_address(sim: Sim) -> None:
+    with (
+        dialled(sim, "okx-spot", "127.0.0.20"),
+        dialled(sim, "okx-futures", "127.0.0.20"),
+        dialled(sim, "okx-spot", "127.0.0.20"),
+    ):
+        assert refusal(sim, "okx-futures", "127.0.0.20") == (429, "1")
+        with dialled(sim, "okx-futures", "127.0.0.21"):
+            pass
+
+
+@pytest.mark.parametrize("kind", ["ping", "pong", "text"])
+def test_pings_and_pongs_count_as_messages(sim: Sim, kind: str) -> None:
+    with dialled(sim, "binance-futures", f"127.0.1.{len(kind) + ord(kind[1])}") as connection:
+        for number in range(40):  # ten are allowed in a second, and a second may end between
+            try:
+                if kind == "text":
+                    connection.send(f'{{"method":"LIST_SUBSCRIPTIONS","id":{number}}}')
+                else:
+                    getattr(connection, kind)()
+            except ConnectionClosed:
+                break
+        with pytest.raises(ConnectionClosed) as closed:
+            heard(connection, 100)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+
+
+def test_who_is_cut_for_talking_again_and_again_is_banned_everywhere(sim: Sim) -> None:
+    address = "127.0.0.30"
+    for _ in range(3):
+        with dialled(sim, "binance-spot", address) as connection:
+            for _ in range(40):
+                with suppress(ConnectionClosed):
+                    connection.pong()
+            with pytest.raises(ConnectionClosed):
+                heard(connection, 100)
+    status, wait_s = refusal(sim, "binance-futures", address)
+    assert status == 418
+    assert 100 <= int(wait_s or 0) <= 120
+    transport = httpx.HTTPTransport(local_address=address)
+    with httpx.Client(transport=transport) as client:
+        url = sim.sources["binance-spot"]["rest_url"] + "/api/v3/time"
+        answer = client.get(url)
+        assert answer.status_code == 418
+        assert 100 <= int(answer.headers["retry-after"]) <= 120
+    assert sim.get("binance-spot", "/api/v3/time").status_code == 200
+
+
+def test_a_ban_on_request_keeps_sockets_and_requests_out(sim: Sim) -> None:
+    sim.do(do="ban", source="mexc-futures", retry_after_s=77, for_s=3)
+    assert refusal(sim, "mexc-futures", "127.0.0.1") == (418, "77")
+    answer = sim.get("mexc-futures", "/api/v1/contract/ping")
+    assert (answer.status_code, answer.headers["retry-after"]) == (418, "77")
+    assert sim.get("mexc-spot", "/api/v3/ping").status_code == 200
+    end_s = time.monotonic() + DEADLINE_S
+    while sim.get("mexc-futures", "/api/v1/contract/ping").status_code != 200:
+        assert time.monotonic() < end_s, "still banned"
+        time.sleep(0.2)
+
+
+def test_a_refused_upgrade_may_say_when_to_come_again(sim: Sim) -> None:
+    sim.do(do="refuse", source="bybit-spot", status=451, for_s=0.4)
+    assert refusal(sim, "bybit-spot", "127.0.0.1") == (451, None)
+    sim.do(do="refuse", source="bybit-futures", status=429, retry_after_s=9, date=True, for_s=0.4)
+    status, date = refusal(sim, "bybit-futures", "127.0.0.1")
+    assert status == 429
+    assert date is not None
+    assert date.endswith("GMT")
+
+
+# --- what is said
+
+
+def test_an_acknowledgement_may_be_all_that_comes(sim: Sim) -> None:
+    sim.do(do="ack-only", source="okx-spot", symbol="BTC-USDT", for_s=2)
+    with sim.open("okx-spot", subscribe=False) as connection:
+        connection.send(SUBSCRIBE["okx-spot"])
+        assert json.loads(connection.recv(DEADLINE_S))["event"] == "subscribe"
+        assert silent(connection)
+        connection.send(SUBSCRIBE["okx-spot"].replace("BTC", "ETH"))
+        assert len(heard(connection, 3)) == 3
+    with sim.open("okx-spot", subscribe=False) as connection:
+        connection.send(SUBSCRIBE["okx-spot"])
+        connection.send(SUBSCRIBE["okx-spot"].replace("subscribe", "unsubscribe"))
+        assert json.loads(heard(connection, 2)[1])["event"] == "unsubscribe"
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("binance-spot", {"code": -1003, "msg": "Requests are too frequent"}),
+        ("bybit-spot", {"success": False, "ret_msg": "Requests are too frequent"}),
+        ("okx-futures", {"event": "error", "code": "60014"}),
+        ("mexc-spot", {"code": 0, "msg": "Requests are too frequent"}),
+        ("mexc-futures", {"channel": "rs.error", "data": "Requests are too frequent"}),
+    ],
+)
+def test_an_error_may_name_nobody(sim: Sim, label: str, said: dict[str, Any]) -> None:
+    sim.do(do="nameless-error", source=label, count=1, for_s=600)
+    with sim.open(label, subscribe=False) as connection:
+        connection.send(SUBSCRIBE[label])
+        error = json.loads(connection.recv(DEADLINE_S))
+        assert {key: error[key] for key in said} == said
+        assert "BTC" not in json.dumps(error)
+        connection.send(SUBSCRIBE[label])  # the next one is heard
+        assert len(heard(connection, 3)) == 3
+
+
+def test_a_request_may_get_lost(sim: Sim) -> None:
+    sim.do(do="lose-request", source="bybit-futures", count=1, for_s=600)
+    with sim.open("bybit-futures", subscribe=False) as connection:
+        connection.send(SUBSCRIBE["bybit-futures"])
+        assert silent(connection)
+        connection.send(SUBSCRIBE["bybit-futures"])
+        assert json.loads(connection.recv(DEADLINE_S))["success"]
+
+
+def test_mexc_spot_frames_may_lack_a_body_or_a_side(sim: Sim) -> None:
+    def frames(count: int) -> list[bytes]:
+        with sim.open("mexc-spot") as connection:
+            return [frame for frame in heard(connection, count) if isinstance(frame, bytes)]
+
+    whole = min(len(frame) for frame in frames(20))
+    sim.do(do="bodyless", source="mexc-spot", for_s=600, p=0.5)
+    assert min(len(frame) for frame in frames(40)) < whole - 30
+    assert sim.do(do="bodyless", source="okx-spot").status_code == 400
+
+
+def test_a_side_may_be_missing(sim: Sim) -> None:
+    sim.do(do="one-sided", source="bybit-spot", side="bid", for_s=1)
+    with sim.open("bybit-spot") as connection:
+        while json.loads(connection.recv(DEADLINE_S)).get("data", {}).get("b") != []:
+            pass
+
+
+def test_the_engines_time_may_fall_behind_the_envelopes(sim: Sim) -> None:
+    def behind_ms(label: str) -> int:
+        with sim.open(label) as connection:
+            message = json.loads(connection.recv(DEADLINE_S))
+            while "data" not in message:
+                message = json.loads(connection.recv(DEADLINE_S))
+            data = message["data"]
+            return int(data["E"] - data["T"] if "E" in data else message["ts"] - message["cts"])
+
+    for label in ("binance-futures", "bybit-futures"):
+        calm = behind_ms(label)
+        assert 0 < calm < 100
+        sim.do(do="engine-lag", source=label, lag_ms=30_000, for_s=600)
+        assert behind_ms(label) == calm + 30_000
+
+
+def test_a_halted_book_is_repeated_with_the_engines_old_time(sim: Sim) -> None:
+    sim.do(do="halt", source="bybit-spot", symbol="ETH-USDT", for_s=600)
+    with sim.open("bybit-spot", subscribe=False) as connection:
+        connection.send('{"op":"subscribe","args":["orderbook.1.ETHUSDT"]}')
+        quotes = [json.loads(text) for text in heard(connection, 3)[1:]]
+    assert quotes[0]["data"]["u"] == quotes[1]["data"]["u"]
+    assert quotes[0]["cts"] == quotes[1]["cts"]
+    assert quotes[0]["ts"] < quotes[1]["ts"]
+
+
+# --- one TCP connection
+
+
+def test_a_connection_that_has_served_requests_becomes_a_websocket(sim: Sim) -> None:
+    for label, source in sim.sources.items():
+        port = int(source["ws_url"].split(":")[2].split("/")[0])
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            reader = sock.makefile("rb")
+            for path in ("/nothing", "/nothing"):
+                sock.sendall(f"GET /{label}{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                status = reader.readline()
+                assert b"404" in status
+                size = 0
+                while (line := reader.readline()) != b"\r\n":
+                    if line.lower().startswith(b"content-length:"):
+                        size = int(line.split(b":")[1])
+                reader.read(size)
+            with connect(source["ws_url"], sock=sock, ping_interval=None) as connection:
+                connection.send(SUBSCRIBE[label])
+                assert heard(connection, 3)

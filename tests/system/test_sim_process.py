@@ -143,6 +143,8 @@ def quote_of(label: str, frame: str | bytes) -> tuple[str, int, str, str, str, s
     """Exchange symbol, update id, bid, size, ask, size; None for what is no quote."""
     if isinstance(frame, bytes):
         fields = dict(protobuf_fields(frame))
+        if 315 not in fields:
+            return None  # MEXC's frame without a body
         body = dict(protobuf_fields(fields[315]))
         texts = [body.get(n, b"").decode() for n in range(1, 6)]
         return fields[3].decode(), int(texts[4]), texts[0], texts[1], texts[2], texts[3]

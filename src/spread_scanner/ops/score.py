@@ -8,9 +8,11 @@ The truth is a list of intervals: a pair's gross spread stood at or over its thr
     invented  an ENTER or RE-SIGNAL while no interval of its pair stood, give or take `tolerance`
 
 An interval that was over before the run began, or began after it, is no part of it. Of the others
-one is judged if it began within the run, lasted at least `lasting` before the end, and none of its
-two feeds, nor the engine, was down meanwhile. A shorter one may rise and fall between two reads of
-a socket: the store holds the latest quote and nobody owes a signal for it.
+one is judged if it began within the run, lasted at least `lasting` before the end, none of its two
+feeds, nor the engine, was down meanwhile, and both its legs were being sent when it began: one that
+rests on the last word of a source that fell silent is owed by nobody. The truth ends it when that
+word may no longer be believed, and a signal after that is invented. A shorter one may rise and fall
+between two reads of a socket: the store holds the latest quote and nobody owes a signal for it.
 An interval may find the engine already in (hysteresis: the exit threshold lies lower); that is
 found, without a second ENTER. All intervals, judged or not, excuse a signal.
 """
@@ -32,6 +34,7 @@ TOLERANCE_MS = 250.0
 
 # Why an interval of the run is not judged.
 EARLY, SHORT, DOWN = "began before the run", "too short", "a process was down"
+UNSURE = "a leg had fallen silent"
 
 
 class Interval(NamedTuple):
@@ -43,6 +46,7 @@ class Interval(NamedTuple):
     end_ns: int | None
     planted: bool
     peak_bps: float
+    sure: bool = True  # both legs were being sent when it began
 
 
 class Seen(NamedTuple):
@@ -93,6 +97,7 @@ def read_truth(path: Path) -> list[Interval]:
             None if row["end_mono_ns"] is None else int(row["end_mono_ns"]),
             bool(row["planted"]),
             float(row["peak_bps"]),
+            bool(row["sure"]),
         )
         for row in rows
         if "start_mono_ns" in row and "direction" in row
@@ -134,6 +139,8 @@ def score(
             continue
         if interval.start_ns < window_ns[0]:
             unjudged[EARLY] += 1
+        elif not interval.sure:
+            unjudged[UNSURE] += 1
         elif end_ns - interval.start_ns < lasting_ns:
             unjudged[SHORT] += 1
         elif _was_down(interval, end_ns, outages):

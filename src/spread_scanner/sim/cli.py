@@ -14,9 +14,10 @@ import uvloop
 
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SOURCE_BY_LABEL
 from spread_scanner.sim.configout import write_config
-from spread_scanner.sim.exchange import Exchange8, Options, sources_of
+from spread_scanner.sim.exchange import Exchange8
 from spread_scanner.sim.faults import check
 from spread_scanner.sim.flood import Flood, FloodOptions, flood
+from spread_scanner.sim.options import Options, sources_of
 from spread_scanner.sim.planting import Planting
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -121,7 +122,7 @@ async def _serve(options: Options, seconds: float | None, config_out: Path | Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, exchange.stopping.set)
     loop.add_signal_handler(signal.SIGUSR1, exchange.write_sent)
-    sources = sources_of(exchange)
+    sources = sources_of(exchange.port)
     if config_out is not None:
         thresholds = {d.label: options.threshold(d.label) for d in DIRECTIONS}
         write_config(config_out, sources, thresholds)

@@ -1,26 +1,28 @@
 """Faults on request: what goes wrong, where, for how long; from a script or the control path.
 
 An action is one JSON object, `{"at_s": 3, "do": "freeze", "source": "okx-futures", "for_s": 2}`;
-docs/simulator.md lists them all. Message faults bend quotes on their way (drop, duplicate, reorder,
-slow, gap, skew), connection faults act on sockets (freeze, half-open, close, cut, poison, refuse),
-the rest spoil REST answers or single symbols. Each leaves a row in the truth file.
+docs/simulator.md lists them all. Message faults bend quotes on their way (bent.py), conversation
+faults what is answered (converse.py), connection faults act on sockets (freeze, half-open, close,
+cut, poison, refuse, ban), the rest spoil REST answers, the exchange's clocks or single symbols.
+Each leaves a row in the truth file.
 """
 
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from spread_scanner.sim.dialects import RULES
+from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.sim import converse
+from spread_scanner.sim.bent import MESSAGE_FAULTS, Action, Bent, Window
+from spread_scanner.sim.converse import CONVERSATION_FAULTS
+from spread_scanner.sim.dialects import RULES, Talk
+from spread_scanner.sim.limits import Refusal
 from spread_scanner.sim.rest import Answer, too_many
-from spread_scanner.sim.tick import Tick
-from spread_scanner.sim.truth import Leg
+from spread_scanner.sim.universe import Listing
 from spread_scanner.sim.wire import binary_frame, text_frame
 
 if TYPE_CHECKING:
     from spread_scanner.sim.exchange import Exchange8
     from spread_scanner.sim.server import Connection
-
-Action = dict[str, Any]
 
 GARBAGE = {
     "text": text_frame(b'{"u":12,"s":"BTCUSDT","b":oops'),
@@ -31,82 +33,11 @@ GARBAGE = {
 }
 
 
-class Window:
-    """One fault in force: which source, until when, with which settings."""
-
-    __slots__ = ("action", "end_s", "label", "row", "what")
-
-    def __init__(self, what: str, label: str, action: Action, end_s: float | None) -> None:
-        self.what = what
-        self.label = label
-        self.action = action
-        self.end_s = end_s
-        self.row: tuple[int, int] = (0, 0)
-
-    def touches(self, leg: Leg) -> bool:
-        wanted = self.action.get("symbol")
-        return wanted is None or wanted in (leg.listing.symbol, leg.listing.exchange_symbol)
-
-
-def chance(leg: Leg, tick: Tick) -> float:
-    """Between 0 and 1, from the message alone: the same one is hit in every run."""
-    return zlib.crc32(f"{leg.listing.exchange_symbol}:{tick.update_id}".encode()) / 2**32
-
-
-class Bent:
-    """The message faults of one source, applied to each quote in turn."""
-
-    def __init__(self, deliver: Callable[[Leg, Tick], None]) -> None:
-        self._deliver = deliver
-        self.windows: list[Window] = []
-        self.waiting: list[tuple[float, Leg, Tick]] = []
-        self._held: list[tuple[Leg, Tick]] = []
-        self.now_s = 0.0
-
-    def route(self, leg: Leg, tick: Tick) -> None:
-        copies = 1
-        for window in self.windows:
-            if not window.touches(leg) or chance(leg, tick) >= float(window.action.get("p", 1.0)):
-                continue
-            if window.what == "drop":
-                return
-            if window.what == "gap":
-                window.action["left"] -= 1
-                if window.action["left"] <= 0:
-                    window.end_s = self.now_s
-                return
-            if window.what == "slow":
-                due = self.now_s + float(window.action.get("delay_ms", 500)) / 1000
-                self.waiting.append((due, leg, tick))
-                return
-            if window.what == "duplicate":
-                copies += 1
-            elif window.what == "reorder":
-                self._held.append((leg, tick))
-                if len(self._held) >= int(window.action.get("depth", 3)):
-                    self.release()
-                return
-        for _ in range(copies):
-            self._deliver(leg, tick)
-
-    def release(self) -> None:
-        """Held messages go out, the last first."""
-        for leg, tick in reversed(self._held):
-            self._deliver(leg, tick)
-        self._held.clear()
-
-    def advance(self, now_s: float) -> None:
-        self.now_s = now_s
-        while self.waiting and self.waiting[0][0] <= now_s:
-            _, leg, tick = self.waiting.pop(0)
-            self._deliver(leg, tick)
-
-    @property
-    def idle(self) -> bool:
-        return not self.windows and not self.waiting and not self._held
-
-
-MESSAGE_FAULTS = ("drop", "duplicate", "reorder", "slow", "gap")
+LASTING = (  # until the end of the run where no `for_s` is given
+    *MESSAGE_FAULTS, *CONVERSATION_FAULTS, "freeze", "half-open", "skew", "delist", "halt",
+    "refuse-symbol", "refuse", "ban", "rest", "engine-lag",
+)  # fmt: skip
+REFUSALS = {"refuse": 503, "ban": 418}  # the usual status
 
 
 class Faults:
@@ -128,6 +59,16 @@ class Faults:
             "delist": self._delist,
             "refuse-symbol": self._refuse_symbol,
             "reset": self._reset,
+            "halt": self._halt,
+            "engine-lag": self._begin_engine_lag,
+        }
+        self._ends: dict[str, Callable[[Window], None]] = {
+            "freeze": self._thaw,
+            "half-open": self._thaw,
+            "skew": self._unskew,
+            "refuse-symbol": self._welcome_symbol,
+            "halt": self._resume,
+            "engine-lag": self._end_engine_lag,
         }
         self._plain: dict[str, Callable[[Action], None]] = {
             "play": lambda _: exchange.playback.begin(exchange.elapsed_s()),
@@ -143,8 +84,27 @@ class Faults:
     def skew_ms(self, label: str) -> int:
         return self._skew.get(label, 0)
 
-    def refuses(self, label: str) -> bool:
-        return any(w.what == "refuse" and w.label == label for w in self._windows)
+    def refusal(self, label: str, door: str) -> Refusal | None:
+        """Whether a fault keeps everybody out; `door` is "socket" or "rest"."""
+        for window in self._windows:
+            shut = window.what == "ban" or (window.what == "refuse" and door == "socket")
+            if shut and window.label == label:
+                action = window.action
+                status = int(action.get("status", REFUSALS[window.what]))
+                wait_s = action.get("retry_after_s")
+                if wait_s is None and window.what == "ban" and window.end_s is not None:
+                    wait_s = window.end_s - self._exchange.elapsed_s()
+                banned = window.what == "ban"
+                return Refusal(status, "unavailable\n", wait_s, banned, bool(action.get("date")))
+        return None
+
+    def reply(self, label: str, talk: Talk, text: str, now_ms: int) -> list[str] | None:
+        """What a fault answers to a client's text; None: the dialect answers."""
+        now_s = self._exchange.elapsed_s()
+        return converse.reply(self._windows, label, talk, text, now_ms, now_s)
+
+    def mutes(self, label: str, listing: Listing) -> bool:
+        return bool(self._windows) and converse.mutes(self._windows, label, listing)
 
     def adopt(self, connection: "Connection") -> None:
         """A new connection meets the faults that are meant for new ones too."""
@@ -160,22 +120,9 @@ class Faults:
             if window.what != "rest" or not matches:
                 continue
             if "count" in window.action:
-                window.action["count"] -= 1
-                if window.action["count"] <= 0:
-                    window.end_s = 0.0
-            mode = window.action.get("mode", "429")
+                window.used_up("count", 0.0)
             self._exchange.counts["rest_spoiled"] += 1
-            if mode == "429":
-                spoiled = too_many(label, int(window.action.get("retry_after_s", 1)))
-                return spoiled._replace(status=429) if spoiled.status == 200 else spoiled
-            if mode == "timeout":
-                return None
-            if mode == "truncated":
-                return answer._replace(body=answer.body[: len(answer.body) // 2])
-            body = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
-            return Answer(
-                int(window.action.get("status", 503)), [("content-type", "text/html")], body
-            )
+            return _spoiled(window.action, label, answer)
         return answer
 
     def active(self) -> list[str]:
@@ -233,14 +180,13 @@ class Faults:
             window.action.setdefault("left", int(window.action.get("count", 10)))
             bent = self.bent.get(window.label)
             if bent is None:
-                bent = self.bent[window.label] = Bent(self._exchange.deliver)
+                bent = self.bent[window.label] = Bent(self._exchange.delivery)
                 bent.now_s = self._exchange.elapsed_s()
             bent.windows.append(window)
         act = self._acts.get(window.what)
         if act is not None:
             act(window)
-        lasting = window.end_s is not None or window.what in (*MESSAGE_FAULTS, "refuse", "rest")
-        if lasting or window.what in ("freeze", "half-open", "skew", "delist", "refuse-symbol"):
+        if window.end_s is not None or window.what in LASTING:
             self._windows.append(window)
         else:
             stamp = self._exchange.stamp()
@@ -254,13 +200,20 @@ class Faults:
         if bent is not None and window in bent.windows:
             bent.windows.remove(window)
             bent.release()
-        if window.what == "skew":
-            self._skew.pop(window.label, None)
-        elif window.what == "refuse-symbol":
-            self._exchange.refused.discard((window.label, str(window.action["symbol"])))
-        elif window.what in ("freeze", "half-open"):
-            for connection in self._connections(window.label):
-                connection.frozen = connection.deaf = False
+        if window.what in self._ends:
+            self._ends[window.what](window)
+
+    def _unskew(self, window: Window) -> None:
+        self._skew.pop(window.label, None)
+
+    def _welcome_symbol(self, window: Window) -> None:
+        self._exchange.refused.discard((window.label, str(window.action["symbol"])))
+
+    def _thaw(self, window: Window) -> None:
+        thawed = self._connections(window.label)
+        for connection in thawed:
+            connection.frozen = connection.deaf = False
+        self._exchange.delivery.thawed(thawed)
 
     def _connections(self, label: str) -> list["Connection"]:
         found = [
@@ -278,10 +231,12 @@ class Faults:
     def _freeze(self, window: Window) -> None:
         for connection in self._struck(window):
             connection.frozen = True
+        self._exchange.delivery.struck(self._struck(window))
 
     def _half_open(self, window: Window) -> None:
         for connection in self._struck(window):
             connection.deaf = True
+        self._exchange.delivery.struck(self._struck(window))
 
     def _close(self, window: Window) -> None:
         for connection in self._struck(window):
@@ -303,36 +258,67 @@ class Faults:
         frame = GARBAGE[str(window.action.get("kind", "text"))]
         for connection in self._struck(window):
             for _ in range(int(window.action.get("count", 1))):
-                self._exchange.write_raw(connection, frame)
+                self._exchange.delivery.write_raw(connection, frame)
 
     def _begin_skew(self, window: Window) -> None:
         self._skew[window.label] = int(window.action["skew_ms"])
 
+    def _named(self, window: Window) -> Iterable[Listing]:
+        """The listings that an action means: one symbol, or all of the source."""
+        rows = self._exchange.universe.by_source[window.label]
+        return [listing for listing in rows if window.touches(listing)]
+
     def _delist(self, window: Window) -> None:
         """The symbol falls silent for ever and leaves the instrument list."""
-        name = window.action["symbol"]
-        for listing in self._exchange.universe.by_source[window.label]:
-            if name in (listing.symbol, listing.exchange_symbol):
-                listing.status = "vanished" if window.label == "mexc-futures" else "delisted"
-                self._exchange.market.retire(listing)
+        for listing in self._named(window):
+            listing.status = "vanished" if window.label == "mexc-futures" else "delisted"
+            self._exchange.market.retire(listing)
+
+    def _halt(self, window: Window) -> None:
+        """The book stands still; where an exchange repeats itself, it goes on doing so."""
+        for listing in self._named(window):
+            self._exchange.market.retire(listing)
+
+    def _resume(self, window: Window) -> None:
+        for listing in self._named(window):
+            self._exchange.market.revive(listing)
+
+    def _begin_engine_lag(self, window: Window) -> None:
+        source_id = SOURCE_BY_LABEL[window.label].source_id
+        self._exchange.engine_lag.add(source_id, int(window.action["lag_ms"]))
+
+    def _end_engine_lag(self, window: Window) -> None:
+        self._exchange.engine_lag.add(SOURCE_BY_LABEL[window.label].source_id, 0)
 
     def _refuse_symbol(self, window: Window) -> None:
         self._exchange.refused.add((window.label, str(window.action["symbol"])))
 
     def _reset(self, window: Window) -> None:
         """Update ids start again at one, as after a restart of the exchange's service."""
-        for listing in self._exchange.universe.by_source[window.label]:
-            if window.action.get("symbol") in (None, listing.symbol, listing.exchange_symbol):
-                listing.update_id = 0
+        for listing in self._named(window):
+            listing.update_id = 0
 
 
-KNOWN = {
-    *MESSAGE_FAULTS, "freeze", "half-open", "close", "cut", "poison", "skew", "delist",
-    "refuse-symbol", "reset", "refuse", "rest", "plant", "play", "rate", "refresh", "quote",
-}  # fmt: skip
+def _spoiled(action: Action, label: str, answer: Answer) -> Answer | None:
+    """One answer, spoiled as the action says."""
+    mode = action.get("mode", "429")
+    if mode == "429":
+        spoiled = too_many(label, int(action.get("retry_after_s", 1)))
+        return spoiled._replace(status=429) if spoiled.status == 200 else spoiled
+    if mode == "timeout":
+        return None
+    if mode == "truncated":
+        return answer._replace(body=answer.body[: len(answer.body) // 2])
+    body = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
+    return Answer(int(action.get("status", 503)), [("content-type", "text/html")], body)
+
+
+KNOWN = {*LASTING, "close", "cut", "poison", "reset", "plant", "play", "rate", "refresh", "quote"}
 NEEDS = {
     "plant": ("symbol", "direction"),
     "skew": ("source", "skew_ms"),
+    "engine-lag": ("source", "lag_ms"),
+    "halt": ("source", "symbol"),
     "delist": ("source", "symbol"),
     "refuse-symbol": ("source", "symbol"),
     "play": (),
@@ -352,6 +338,10 @@ def check(action: Action) -> None:
             raise ValueError(f"action {what!r} needs {key!r}")
     if "source" in action and action["source"] not in (*RULES, "all"):
         raise ValueError(f"unknown source {action['source']!r}")
+    if what == "bodyless" and action["source"] != "mexc-spot":
+        raise ValueError("only mexc-spot sends frames without a body")
+    if what == "one-sided" and action.get("side", "ask") not in ("bid", "ask"):
+        raise ValueError("a side is bid or ask")
     if what == "poison" and action.get("kind", "text") not in GARBAGE:
         raise ValueError(f"unknown kind of poison; known: {', '.join(GARBAGE)}")
 

@@ -78,9 +78,18 @@ class Market:
         """The listing is updated no more; the others share what it had."""
         if listing in self._moving:
             self._moving.remove(listing)
-            self._weigh()
-            self._draws = np.empty(0, DRAW)
-            self._position = 0
+            self._begin_anew()
+
+    def revive(self, listing: Listing) -> None:
+        """A halted listing is updated again, if it is one that moves."""
+        if listing.moves and not listing.driven and listing not in self._moving:
+            self._moving.append(listing)
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._weigh()
+        self._draws = np.empty(0, DRAW)
+        self._position = 0
 
     def _draw(self) -> None:
         rng = np.random.default_rng([self._seed, 3, self._block_number])

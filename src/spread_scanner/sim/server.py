@@ -4,8 +4,9 @@
     ws://127.0.0.1:PORT/binance-spot/stream
 
 HTTP is read by h11, the websocket handshake and the clients' frames by the sans-I/O protocol of
-websockets; market frames arrive prebuilt and go straight to the transport. Each connection keeps
-its source's rules (message rate, pings, idle times, lifetime) and ends as the exchange would.
+websockets; market frames arrive prebuilt and go straight to the transport. A connection may serve
+requests first and become a websocket later, as clients with a pool do. Each keeps its source's
+rules (message rate, pings, idle times, lifetime) and ends as the exchange would.
 """
 
 import asyncio
@@ -18,7 +19,9 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from spread_scanner import clock
 from spread_scanner.sim.dialects import RULES, Binance, HangUp, Rules, Subscription, Talk
+from spread_scanner.sim.limits import CUT_STRIKES
 from spread_scanner.sim.rest import Answer
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 HEAD_BYTES_MAX = 65_536
 BUFFERED_BYTES_MAX = 64 << 20  # a reader this far behind is cut off
 SWEEP_S = 0.25  # how often a connection's timers are looked at
+RATED_S = 1.0  # what a connection's rate is measured over
+COUNTED = (Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG)  # as a client's messages
 
 
 class Connection(asyncio.Protocol):
@@ -41,24 +46,29 @@ class Connection(asyncio.Protocol):
         self._ws: ServerProtocol | None = None
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.label = ""
+        self.address = ""  # the client's
         self.number = 0
         self.talk: Talk | None = None
         self.subscriptions: set[Subscription] = set()
         self.out: list[bytes] = []
         self.frozen = False  # no data goes out; control frames are still answered
         self.deaf = False  # half-open: neither reads nor writes anything
+        self.rate_per_s = 0.0  # of quotes, over the last second or two
         self._opened_s = self._heard_s = self._spoke_s = 0.0
         self._subscribed_s = self._pinged_s = 0.0
         self._ping_unanswered_s: float | None = None
         self._announced = False
         self._second = 0
         self._messages = 0
+        self._sent = self._sent_before = 0
+        self._rated_s = 0.0
 
     # --- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=BUFFERED_BYTES_MAX)
+        self.address = str((transport.get_extra_info("peername") or [""])[0])
         self._exchange.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -78,10 +88,10 @@ class Connection(asyncio.Protocol):
         if self._ws is not None:
             self._ws.receive_data(data)
             self._ws_events()
-        elif self._http is not None:
+        elif self._http is not None and self._http.their_state is not h11.IDLE:
             self._http.receive_data(data)
             self._http_events()
-        else:
+        else:  # a new request, perhaps an upgrade
             self._head += data
             self._decide()
 
@@ -105,7 +115,7 @@ class Connection(asyncio.Protocol):
             self._ws.receive_data(first)
             self._ws_events()
         else:
-            self._http = h11.Connection(h11.SERVER)
+            self._http = self._http or h11.Connection(h11.SERVER)
             self._http.receive_data(first)
             self._http_events()
 
@@ -136,7 +146,10 @@ class Connection(asyncio.Protocol):
                 request = self._request
                 url = urlsplit(request.target.decode("ascii", "replace"))
                 query = dict(parse_qsl(url.query, keep_blank_values=True))
-                answer = self._exchange.rest(request.method.decode(), url.path, query, self._body)
+                method = request.method.decode()
+                answer = self._exchange.control.answer(
+                    method, url.path, query, self._body, self.address
+                )
                 if answer is None:
                     return  # a fault: the request is never answered
                 self._http_answer(http, answer)
@@ -162,6 +175,8 @@ class Connection(asyncio.Protocol):
                 self._shake(ws, event)
             elif not isinstance(event, Frame):
                 continue
+            elif event.opcode in COUNTED and self._talks_too_much():
+                break
             elif event.opcode is Opcode.TEXT:
                 self._hear(bytes(event.data))
             elif event.opcode is Opcode.PONG:
@@ -183,9 +198,12 @@ class Connection(asyncio.Protocol):
     def _shake(self, ws: ServerProtocol, request: Request) -> None:
         url = urlsplit(request.path)
         self.label = self._exchange.ws_label(url.path)
-        refusal = self._exchange.admit(self.label)
+        refusal = self._exchange.admit(self.label, self.address)
         if refusal is not None:
-            ws.send_response(ws.reject(*refusal))
+            response = ws.reject(refusal.status, refusal.text)
+            for name, value in refusal.headers(clock.wall_ns() / clock.NS_PER_S):
+                response.headers[name] = value
+            ws.send_response(response)
             return
         response = ws.accept(request)
         ws.send_response(response)
@@ -194,6 +212,7 @@ class Connection(asyncio.Protocol):
         self._pass_on()
         now = self._exchange.mono_s()
         self._opened_s = self._heard_s = self._spoke_s = self._subscribed_s = self._pinged_s = now
+        self._rated_s = now
         self.number = self._exchange.opened(self)
         combined = "/ws" not in url.path or not self.label.startswith("binance")
         self.talk = Talk(f"sim-{self.number:06d}", combined, self._carry, self._leave)
@@ -211,26 +230,35 @@ class Connection(asyncio.Protocol):
         for stream in filter(None, named):
             dialect.enter(self.talk, stream)
 
+    def _talks_too_much(self) -> bool:
+        """Count one message of the client, pings and pongs included; who says more is cut off."""
+        now, most = self._exchange.mono_s(), RULES[self.label].messages_per_s_max
+        if int(now) != self._second:
+            self._second, self._messages = int(now), 0
+        self._messages += 1
+        if most is None or self._messages <= most:
+            return False
+        self._exchange.limits.strike(self.label, self.address, now, CUT_STRIKES)
+        self.hang_up(1008, "Too many requests")
+        return True
+
     def _hear(self, data: bytes) -> None:
-        now = self._exchange.mono_s()
-        self._heard_s = now
-        rules = RULES[self.label]
+        exchange = self._exchange
+        self._heard_s = exchange.mono_s()
+        if self.talk is None:
+            return
+        text = data.decode("utf-8", "replace")
+        now_ms = exchange.now_ms(self.label)
+        answers = exchange.faults.reply(self.label, self.talk, text, now_ms)
         try:
-            if int(now) != self._second:
-                self._second, self._messages = int(now), 0
-            self._messages += 1
-            if rules.messages_per_s_max is not None and self._messages > rules.messages_per_s_max:
-                raise HangUp(1008, "Too many requests")
-            if self.talk is None:
-                return
-            text = data.decode("utf-8", "replace")
-            dialect = self._exchange.dialects[self.label]
-            for answer in dialect.hear(self.talk, text, self._exchange.now_ms(self.label)):
-                self.say(answer)
+            if answers is None:
+                answers = exchange.dialects[self.label].hear(self.talk, text, now_ms)
         except HangUp as cut:
             self.hang_up(cut.code, cut.reason)
             return
-        self._exchange.welcome(self)
+        for answer in answers:
+            self.say(answer)
+        exchange.delivery.welcome(self)
 
     def say(self, text: str) -> None:
         """A text frame outside the market stream."""
@@ -263,15 +291,19 @@ class Connection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(b"".join(self.out))
             self._spoke_s = mono_s
+            self._sent += len(self.out)
         self.out.clear()
 
     def _carry(self, subscription: Subscription) -> None:
+        if self._exchange.faults.mutes(self.label, subscription.listing):
+            return  # acknowledged, and that is all
         self.subscriptions.add(subscription)
-        self._exchange.subscribed(self, subscription)
+        self._exchange.delivery.subscribed(self, subscription)
 
     def _leave(self, subscription: Subscription) -> None:
-        self.subscriptions.discard(subscription)
-        self._exchange.unsubscribed(self, subscription)
+        if subscription in self.subscriptions:
+            self.subscriptions.discard(subscription)
+            self._exchange.delivery.unsubscribed(self, subscription)
 
     # --- timers
 
@@ -280,6 +312,9 @@ class Connection(asyncio.Protocol):
         if self.talk is None or self.deaf or self._ws is None or self.transport.is_closing():
             return
         rules, scale = RULES[self.label], self._exchange.time_scale
+        if now_s - self._rated_s >= RATED_S:
+            self.rate_per_s = (self._sent - self._sent_before) / (now_s - self._rated_s)
+            self._sent_before, self._rated_s = self._sent, now_s
         if self.subscriptions:
             self._subscribed_s = now_s
         cut = self._overdue(rules, scale, now_s)

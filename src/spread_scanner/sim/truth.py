@@ -1,8 +1,10 @@
 """What was really sent: last quotes per listing, and every interval over the threshold.
 
 The simulator's loop calls `sent` for each quote that it wrote to at least one connection; pairs
-are evaluated with schema's one definition of a spread. An interval that is still open at the end
-is written with end null. Read by tests, chaos runs and `spread-ctl up --sim`.
+are evaluated with schema's one definition of a spread. A leg that died is believed for a while and
+then unknown (belief.py): an interval that began on one is not `sure`, it excuses a signal and owes
+none. An interval that is still open at the end is written with end null. Read by tests, chaos runs
+and `spread-ctl up --sim`.
 """
 
 from collections.abc import Mapping
@@ -36,6 +38,7 @@ class Leg:
         "heard",
         "listing",
         "pairs",
+        "sure",
         "tick",
     )
 
@@ -45,11 +48,16 @@ class Leg:
         self.ask = NAN
         self.tick: Tick | None = None
         self.heard = False  # whether those who listen now have been told
+        self.sure = True  # told since it last died
         self.buys = listing.source.market == Market.SPOT
         self.count = 0
         self.pairs: list[Pair] = []
         # Who listens, by form of the channel: the encoder and the connections.
         self.forms: dict[str, tuple[Encoder, list[Connection]]] = {}
+
+    def connections(self) -> "list[Connection]":
+        """Who carries it, in whatever form."""
+        return [one for _, connections in self.forms.values() for one in connections]
 
 
 class Pair:
@@ -101,7 +109,7 @@ class Truth:
     def sent(self, leg: Leg, tick: Tick, bid: float, ask: float) -> None:
         """A quote went out, prices per base unit; `stamp` follows with the time."""
         leg.tick = tick
-        leg.heard = True
+        leg.heard = leg.sure = True
         leg.count += 1
         leg.bid = bid
         leg.ask = ask
@@ -121,6 +129,12 @@ class Truth:
         for pair in leg.pairs:
             if pair.row is not None:
                 self._finish(pair)
+
+    def reheard(self, leg: Leg) -> None:
+        """The listeners live again and the market has not moved: what they were told stands."""
+        leg.heard = leg.tick is not None
+        for pair in leg.pairs:
+            self._judge(pair)
 
     def _judge(self, pair: Pair) -> None:
         heard = pair.spot.heard and pair.futures.heard
@@ -146,6 +160,7 @@ class Truth:
             "peak_bps": gross,
             "threshold_bps": pair.threshold,
             "planted": planted,
+            "sure": spot.sure and futures.sure,
             "spot_update_id_first": spot.tick.update_id if spot.tick else 0,
             "futures_update_id_first": futures.tick.update_id if futures.tick else 0,
         }

@@ -18,6 +18,8 @@ NAMES_SEED = 7  # Synthetic names and prices are the same in every run; a seed m
 LISTED_SHARE = 0.85
 EVERYWHERE = 21  # the first coins of the catalog are on every source that may list them
 CLASH_FACTOR = 1.10  # the second coin of a ticker stands this much higher
+# By source_id, calm: how long before the envelope the engine's own time is (T, cts); 0: not said.
+LAGS_MS = (0, 5, 3, 3, 0, 0, 5, 3)
 
 
 class Known(NamedTuple):
@@ -150,6 +152,9 @@ class Listing(Quoted):
             2000.0 / (unit * self.contract_size) * self.sz_pow, 1.0
         )  # about 2,000 of quote
         self.padded = 8 if source.label == "binance-spot" else 0
+        self.lags_ms = list(LAGS_MS)  # the universe's, once it is listed
+        self.said_id = -1  # Bybit's repeats carry the engine's time of the first telling
+        self.said_ms = 0
 
     @property
     def tick_size(self) -> str:
@@ -217,6 +222,7 @@ class Universe:
         self.seed = seed
         self.coins: list[Coin] = []
         self.listings: list[Listing] = []
+        self.lags_ms = list(LAGS_MS)
         self.by_source: dict[str, list[Listing]] = {source.label: [] for source in SOURCES}
         self.by_name: dict[str, dict[str, Listing]] = {source.label: {} for source in SOURCES}
         rng = np.random.default_rng([seed, 1])
@@ -231,6 +237,7 @@ class Universe:
         return coin
 
     def add(self, listing: Listing) -> Listing:
+        listing.lags_ms = self.lags_ms
         self.listings.append(listing)
         self.by_source[listing.label].append(listing)
         self.by_name[listing.label][listing.exchange_symbol] = listing

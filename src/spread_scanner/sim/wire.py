@@ -84,12 +84,13 @@ def _binance(listing: Listing, form: str) -> Encoder:
         return spot
     start = f'{opening}{{"e":"bookTicker","u":'
     middle = f',"s":"{name}","ps":"{name}","b":"'
+    lags_ms, source_id = listing.lags_ms, listing.source_id
 
     def futures(t: Tick) -> bytes:
         return text_frame(
             (
                 f'{start}{t[0]}{middle}{t[1]}","B":"{t[2]}","a":"{t[3]}","A":"{t[4]}",'
-                f'"T":{t[5] - 1},"E":{t[5]},"st":1}}{closing}'
+                f'"T":{t[5] - lags_ms[source_id]},"E":{t[5]},"st":1}}{closing}'
             ).encode()
         )
 
@@ -100,12 +101,15 @@ def _bybit(listing: Listing) -> Encoder:
     name = listing.exchange_symbol
     start = f'{{"topic":"orderbook.1.{name}","ts":'
     middle = f',"type":"snapshot","data":{{"s":"{name}","b":[["'
+    lags_ms, source_id = listing.lags_ms, listing.source_id
 
     def encode(t: Tick) -> bytes:
+        if t[0] != listing.said_id:
+            listing.said_id, listing.said_ms = t[0], t[5] - lags_ms[source_id]
         return text_frame(
             (
                 f'{start}{t[5]}{middle}{t[1]}","{t[2]}"]],"a":[["{t[3]}","{t[4]}"]],'
-                f'"u":{t[0]},"seq":{t[6]}}},"cts":{t[5] - 2}}}'
+                f'"u":{t[0]},"seq":{t[6]}}},"cts":{listing.said_ms}}}'
             ).encode()
         )
 
@@ -135,6 +139,7 @@ def _mexc_futures(listing: Listing) -> Encoder:
     level = f",[%.{decimals}f,"
     deeper_asks = "".join(f"{level}{40 * n + 3},%d]" for n in range(1, 5))
     deeper_bids = "".join(f"{level}{30 * n + 7},%d]" for n in range(1, 5))
+    lags_ms, source_id = listing.lags_ms, listing.source_id
 
     def encode(t: Tick) -> bytes:
         bid, ask = round(float(t[1]) * pow10), round(float(t[3]) * pow10)
@@ -150,7 +155,7 @@ def _mexc_futures(listing: Listing) -> Encoder:
         )  # fmt: skip
         return text_frame(
             (
-                f'{start}{t[5] - 3},"asks":[[{t[3]},{t[4]}{rest}{asks}],'
+                f'{start}{t[5] - lags_ms[source_id]},"asks":[[{t[3]},{t[4]}{rest}{asks}],'
                 f'"bids":[[{t[1]},{t[2]}{rest}{bids}],"version":{t[0]}}},'
                 f'"channel":"push.depth.full","ts":{t[5]}}}'
             ).encode()
@@ -188,6 +193,7 @@ def _mexc_spot(listing: Listing, form: str) -> Encoder:
     start = length_delimited(1, mexc_topic(listing.exchange_symbol, form).encode())
     start += length_delimited(3, listing.exchange_symbol.encode()) + b"\x30"
     body_key = varint(315 << 3 | 2)
+    lags_ms, source_id = listing.lags_ms, listing.source_id
 
     def encode(t: Tick) -> bytes:
         bid_px, bid_sz = unpadded(t[1]).encode(), unpadded(t[2]).encode()
@@ -195,7 +201,7 @@ def _mexc_spot(listing: Listing, form: str) -> Encoder:
         version = str(t[0]).encode()
         body = b"\x0a%c%b\x12%c%b\x1a%c%b\x22%c%b\x2a%c%b\x30%b" % (
             len(bid_px), bid_px, len(bid_sz), bid_sz, len(ask_px), ask_px, len(ask_sz), ask_sz,
-            len(version), version, varint(t[5] - 5),
+            len(version), version, varint(t[5] - lags_ms[source_id]),
         )  # fmt: skip
         return binary_frame(start + varint(t[5]) + body_key + varint(len(body)) + body)
 
@@ -242,3 +248,10 @@ def _mexc_spot_partial(listing: Listing, form: str, tick: Tick) -> bytes:
     start = length_delimited(1, mexc_topic(listing.exchange_symbol, form).encode())
     start += length_delimited(3, listing.exchange_symbol.encode()) + b"\x30" + varint(tick.ts_ms)
     return binary_frame(start + length_delimited(315, body))
+
+
+def without_body(listing: Listing, form: str, ts_ms: int) -> bytes:
+    """A MEXC spot frame of channel, symbol and time alone: it says nothing about either side."""
+    start = length_delimited(1, mexc_topic(listing.exchange_symbol, form).encode())
+    start += length_delimited(3, listing.exchange_symbol.encode()) + b"\x30"
+    return binary_frame(start + varint(ts_ms))

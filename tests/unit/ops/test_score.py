@@ -119,21 +119,31 @@ def test_an_outage_of_its_feed_or_the_engine_excuses_an_interval_and_no_other() 
     assert not score([one], [], WINDOW, outages=[Down(WAY.spot.process, 0, 1_999 * MS)]).ok
 
 
+def test_what_began_on_a_silent_leg_is_owed_by_nobody_and_excuses_a_signal() -> None:
+    one = interval(2_000, 4_000)._replace(sure=False)
+    result = score([one], [], WINDOW)
+    assert result.ok
+    assert result.unjudged == {"a leg had fallen silent": 1}
+    assert score([one], [seen(ENTER, 3_000)], WINDOW).ok
+    late = score([one], [seen(ENTER, 4_300)], WINDOW, tolerance_ms=250)
+    assert len(late.invented) == 1
+
+
 def test_the_truth_file_is_read_without_its_fault_rows(tmp_path: Path) -> None:
     rows = [
         {"fault": "gap", "source": "x", "start_ns": 1, "start_mono_ns": 1, "end_mono_ns": None},
         {
             "symbol": "AAA-USDT", "direction": WAY.label, "start_mono_ns": 5, "end_mono_ns": 9,
-            "planted": True, "peak_bps": 50.0,
+            "planted": True, "peak_bps": 50.0, "sure": True,
         },
         {
             "symbol": "BBB-USDT", "direction": WAY.label, "start_mono_ns": 6, "end_mono_ns": None,
-            "planted": False, "peak_bps": 41.0,
+            "planted": False, "peak_bps": 41.0, "sure": False,
         },
     ]  # fmt: skip
     path = tmp_path / "truth.jsonl"
     path.write_bytes(b"\n".join(orjson.dumps(row) for row in rows) + b"\n")
     assert read_truth(path) == [
         Interval("AAA-USDT", WAY.label, 5, 9, True, 50.0),
-        Interval("BBB-USDT", WAY.label, 6, None, False, 41.0),
+        Interval("BBB-USDT", WAY.label, 6, None, False, 41.0, False),
     ]

@@ -1,9 +1,6 @@
 """The simulator's bytes beside real payloads: same keys in the same order, same kinds of values."""
 
-import gzip
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +8,12 @@ import pytest
 
 from spread_scanner.sim.dialects import HangUp, Talk, dialects
 from spread_scanner.sim.market import Market
-from spread_scanner.sim.rest import Answer, Rest
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
 from spread_scanner.sim.wire import encoder, forms, head, one_sided, varint
 
 ROOT = Path(__file__).parents[3]
 PAYLOADS = ROOT / "tests" / "payloads"
-DATA = Path(os.environ.get("SPREAD_DATA", ROOT.parent / "shared" / "data")) / "exchanges"
 TICK = Tick(29_141_506_058, "63561.5", "1.776", "63561.6", "4.848", 1_786_659_828_109, 764)
 
 
@@ -229,131 +224,3 @@ def test_mexc_futures_names_no_symbol_and_ignores_unknown_methods(universe: Univ
     pong = speak(universe, "mexc-futures", '{"method":"ping"}')[0]
     assert shape(pong) == shape(real("mexc/futures_pong.json"))
     assert speak(universe, "mexc-futures", '{"method":"sub.nothing"}') == []
-
-
-def rest(universe: Universe) -> Callable[..., Answer]:
-    answers = Rest(universe)
-
-    def get(label: str, path: str, mono_s: float = 0.0, **query: str) -> Answer:
-        return answers.handle(label, path, query, 1_787_848_767_000, mono_s)
-
-    return get
-
-
-def recorded_rows(name: str, *keys: str) -> list[dict[str, Any]]:
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"no recording {name}")
-    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    value = json.loads(text)
-    for key in keys:
-        value = value[key]
-    return list(value)
-
-
-@pytest.mark.parametrize(
-    ("label", "path", "query", "keys", "recording"),
-    [
-        ("binance-spot", "/api/v3/exchangeInfo", {}, ("symbols",),
-         "binance_spot/arb_rest_exchangeInfo_part_20260827.json"),
-        ("binance-spot", "/api/v3/ticker/bookTicker", {}, (),
-         "binance_spot/arb_rest_bookTicker_20260827.json"),
-        ("binance-futures", "/fapi/v1/exchangeInfo", {}, ("symbols",),
-         "binance_usdm/arb_rest_exchangeInfo_part_20260827.json"),
-        ("binance-futures", "/fapi/v1/ticker/bookTicker", {}, (),
-         "binance_usdm/arb_rest_bookTicker_20260827.json"),
-        ("binance-futures", "/fapi/v1/fundingInfo", {}, (),
-         "binance_usdm/arb_rest_fundingInfo_20260827.json"),
-        ("bybit-spot", "/v5/market/instruments-info", {"category": "spot"}, ("result", "list"),
-         "bybit_spot/arb_rest_instruments_part_20260827.json"),
-        ("bybit-spot", "/v5/market/tickers", {"category": "spot"}, ("result", "list"),
-         "bybit_spot/arb_rest_tickers_part_20260827.json"),
-        ("bybit-futures", "/v5/market/instruments-info", {"category": "linear"},
-         ("result", "list"), "bybit_linear/arb_rest_instruments_part_20260827.json"),
-        ("bybit-futures", "/v5/market/tickers", {"category": "linear"}, ("result", "list"),
-         "bybit_linear/arb_rest_tickers_part_20260827.json"),
-        ("okx-spot", "/api/v5/public/instruments", {"instType": "SPOT"}, ("data",),
-         "okx/arb_rest_instruments_spot_part_20260827.json"),
-        ("okx-futures", "/api/v5/public/instruments", {"instType": "SWAP"}, ("data",),
-         "okx/arb_rest_instruments_swap_part_20260827.json"),
-        ("okx-futures", "/api/v5/market/tickers", {"instType": "SWAP"}, ("data",),
-         "okx/arb_rest_tickers_swap_part_20260827.json"),
-        ("okx-futures", "/api/v5/public/funding-rate", {"instId": "BTC-USDT-SWAP"}, ("data",),
-         "okx/arb_rest_funding_rate_BTC_20260827.json"),
-        ("mexc-spot", "/api/v3/exchangeInfo", {}, ("symbols",),
-         "mexc_spot/arb_rest_exchangeInfo_part_20260827.json"),
-        ("mexc-spot", "/api/v3/ticker/bookTicker", {}, (),
-         "mexc_spot/arb_rest_bookTicker_20260827.json"),
-        ("mexc-futures", "/api/v1/contract/detail", {}, ("data",),
-         "mexc_futures/arbitrack_rest_contract_detail_20250803_part.json.gz"),
-        ("mexc-futures", "/api/v1/contract/ticker", {}, ("data",),
-         "mexc_futures/arb_rest_contract_ticker_part_20260827.json"),
-    ],
-)  # fmt: skip
-def test_rest_rows_use_only_fields_that_real_rows_have(
-    universe: Universe,
-    label: str,
-    path: str,
-    query: dict[str, str],
-    keys: tuple[str, ...],
-    recording: str,
-) -> None:
-    value = json.loads(rest(universe)(label, path, **query).body)
-    for key in keys:
-        value = value[key]
-    real_rows = recorded_rows(recording, *keys)
-    known: dict[str, list[Any]] = {}
-    for row in real_rows:
-        for key, item in row.items():
-            known.setdefault(key, []).append(shape(item))
-    extra = {"permissions", "permissionSets", "defaultSelfTradePreventionMode"}
-    extra |= {"allowedSelfTradePreventionModes", "typeLabel", "preMarket"}  # not in that recording
-
-    assert value
-    for key, item in value[0].items():
-        assert key in known or key in extra, key
-        if key in known and not isinstance(item, list):
-            assert shape(item) in known[key], key
-
-
-def test_bybit_pages_with_a_cursor_and_answers_errors_with_http_200(universe: Universe) -> None:
-    get = rest(universe)
-    names: list[str] = []
-    cursor, pages = "", 0
-    while pages == 0 or cursor:
-        query = {"category": "linear", "limit": "25", **({"cursor": cursor} if cursor else {})}
-        result = json.loads(get("bybit-futures", "/v5/market/instruments-info", **query).body)
-        names += [row["symbol"] for row in result["result"]["list"]]
-        cursor = result["result"]["nextPageCursor"]
-        pages += 1
-    wrong = get("bybit-futures", "/v5/market/tickers", category="option")
-
-    assert pages == 3
-    assert len(set(names)) == len(names) == 63
-    assert wrong.status == 200
-    assert json.loads(wrong.body)["retCode"] == 10001
-
-
-def test_who_asks_too_often_is_told_in_the_exchanges_own_words(universe: Universe) -> None:
-    get = rest(universe)
-
-    def last(label: str, path: str, times: int, **query: str) -> Answer:
-        return [get(label, path, **query) for _ in range(times)][-1]
-
-    okx = last("okx-spot", "/api/v5/market/tickers", 21, instType="SPOT")
-    assert okx.status == 429
-    assert json.loads(okx.body)["code"] == "50011"
-    futures = last("mexc-futures", "/api/v1/contract/detail", 11)
-    assert futures.status == 200
-    assert json.loads(futures.body) == real("mexc/futures_error_510.json")
-    binance = last("binance-spot", "/api/v3/exchangeInfo", 301)
-    assert binance.status == 429
-    assert dict(binance.headers)["retry-after"] == "60"
-    assert get("binance-spot", "/api/v3/exchangeInfo", mono_s=61.0).status == 200
-
-
-def test_a_halted_row_is_quoted_with_zeros(universe: Universe) -> None:
-    rows = json.loads(rest(universe)("binance-spot", "/api/v3/ticker/bookTicker").body)
-    halted = next(row for row in rows if row["symbol"] == "HALTEDUSDT")
-
-    assert halted["bidPrice"] == halted["askQty"] == "0.00000000"

@@ -10,7 +10,8 @@ import pytest
 
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.sim.dialects import Subscription
-from spread_scanner.sim.exchange import Exchange8, Options
+from spread_scanner.sim.exchange import Exchange8
+from spread_scanner.sim.options import Options
 from spread_scanner.sim.planting import Planting
 from spread_scanner.sim.server import Connection
 from spread_scanner.sim.tick import Tick
@@ -27,6 +28,9 @@ class Listener:
     def __init__(self, label: str) -> None:
         self.label = label
         self.frozen = self.deaf = False
+        self.rate_per_s = 0.0
+        self.talk, self.number = "talks", 1
+        self.subscriptions: set[Subscription] = set()
         self.out: list[bytes] = []
         self.heard: list[bytes] = []
 
@@ -40,7 +44,9 @@ def listened(exchange: Exchange8) -> dict[str, Listener]:
     listeners = {source.label: Listener(source.label) for source in SOURCES}
     for listing in exchange.universe.listings:
         connection = cast(Connection, listeners[listing.label])
-        exchange.subscribed(connection, Subscription(listing, forms(listing)[0]))
+        subscription = Subscription(listing, forms(listing)[0])
+        connection.subscriptions.add(subscription)
+        exchange.delivery.subscribed(connection, subscription)
     return listeners
 
 
@@ -148,13 +154,13 @@ def test_update_ids_of_a_listing_only_rise() -> None:
 def retold(exchange: Exchange8) -> list[tuple[str, Tick]]:
     """Everything that the truth is told, in order."""
     told: list[tuple[str, Tick]] = []
-    deliver = exchange.deliver
+    deliver = exchange.delivery.deliver
 
     def listening(leg: Any, tick: Tick) -> None:
         told.append((f"{leg.listing.label}:{leg.listing.symbol}", tick))
         deliver(leg, tick)
 
-    exchange.deliver = listening  # type: ignore[method-assign]
+    exchange.delivery.deliver = listening  # type: ignore[method-assign]
     return told
 
 
@@ -229,12 +235,12 @@ def test_an_interval_ends_when_nobody_listens_and_needs_a_new_quote_to_stand_aga
     subscription = Subscription(pair.spot.listing, forms(pair.spot.listing)[0])
 
     assert pair.row is not None
-    exchange.unsubscribed(connection, subscription)
+    exchange.delivery.unsubscribed(connection, subscription)
     assert pair.row is None
-    exchange.subscribed(connection, subscription)
-    exchange.emit([exchange.market.repeat(pair.futures.listing, CLOCKS_MS)])
+    exchange.delivery.subscribed(connection, subscription)
+    exchange.delivery.emit([exchange.market.repeat(pair.futures.listing, CLOCKS_MS)])
     assert pair.row is None
-    exchange.emit([exchange.market.repeat(pair.spot.listing, CLOCKS_MS)])  # as before
+    exchange.delivery.emit([exchange.market.repeat(pair.spot.listing, CLOCKS_MS)])  # as before
     assert pair.row is not None
 
 

@@ -1,0 +1,85 @@
+"""What all REST answers of the pretend exchanges are made of: envelopes, depth, funding, sums.
+
+A request comes as path and query, an answer goes as status, headers and body. Reads the universe
+as it stands now; knows nothing of sockets.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from spread_scanner.sim.limits import Query
+from spread_scanner.sim.universe import Listing, Universe
+
+FUNDING_HOUR_MS = 3_600_000
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+Route = Callable[[str, Query, int], Answer]  # label, query, the exchange's clock in ms
+Routes = Mapping[str, Mapping[str, Route]]  # by source, by path
+
+
+def good(payload: Any) -> Answer:
+    headers = [("content-type", "application/json;charset=UTF-8")]
+    return Answer(200, headers, orjson.dumps(payload))
+
+
+def bad(status: int, payload: Any) -> Answer:
+    return Answer(status, [("content-type", "application/json")], orjson.dumps(payload))
+
+
+def rows_of(universe: Universe, label: str) -> list[Listing]:
+    """What a source lists now."""
+    return [row for row in universe.by_source[label] if row.status != "vanished"]
+
+
+def whole(text: str, default: int) -> int:
+    """A number of a query, or the default where it is none."""
+    return int(text) if text.isdigit() else default
+
+
+def levels(row: Listing, side: str, count: int) -> list[tuple[str, str]]:
+    """Price and size of the best levels; behind the first they are made up, a tick apart."""
+    if row.status != "trading":
+        return []
+    ticks, lots, step = (
+        (row.bid_ticks, row.bid_lots, -1) if side == "bid" else (row.ask_ticks, row.ask_lots, 1)
+    )
+    prices = [ticks + step * n for n in range(count)]
+    return [
+        (row.px(price), row.sz(lots if not n else lots + 7 * n))
+        for n, price in enumerate(prices)
+        if price > 0
+    ]
+
+
+def interval_hours(row: Listing) -> int:
+    return (8, 8, 4, 8, 1)[row.coin.number % 5]
+
+
+def next_funding_ms(row: Listing, now_ms: int) -> int:
+    step = interval_hours(row) * FUNDING_HOUR_MS
+    return (now_ms // step + 1) * step
+
+
+def funding_times_ms(row: Listing, now_ms: int, count: int) -> list[int]:
+    """The last settlements, newest first."""
+    step = interval_hours(row) * FUNDING_HOUR_MS
+    newest = next_funding_ms(row, now_ms) - step
+    return [newest - n * step for n in range(count)]
+
+
+def rate(row: Listing) -> str:
+    """A quiet funding rate, the same in every run of a coin."""
+    return f"{((row.coin.number * 37) % 21 - 6) * 1e-5:.8f}"
+
+
+def plain(number: float) -> str:
+    """A float without an exponent and without trailing zeros."""
+    return f"{number:.18f}".rstrip("0").rstrip(".") if number % 1 else str(int(number))

@@ -1,0 +1,132 @@
+"""The truth follows the market: a dead source is believed for a while and unknown after it."""
+
+from pathlib import Path
+from typing import cast
+
+import orjson
+import pytest
+from test_sim_market import Listener, listened
+
+from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.sim.belief import BELIEVE_BUSY_S, BELIEVE_S, BUSY_PER_S
+from spread_scanner.sim.dialects import Subscription
+from spread_scanner.sim.exchange import Exchange8
+from spread_scanner.sim.options import Options
+from spread_scanner.sim.server import Connection
+from spread_scanner.sim.truth import Pair
+from spread_scanner.sim.wire import forms
+
+
+class World:
+    """Two quoted legs that stand far over the threshold, and a clock that moves when told to."""
+
+    def __init__(self, moved: VirtualClock, truth_path: Path | None = None) -> None:
+        self.clock = moved
+        options = Options(seed=2, symbols=10, rate=0, threshold_bps=-1_000, truth_path=truth_path)
+        self.exchange = Exchange8(options)
+        self.listeners = listened(self.exchange)
+        self.exchange.connections = cast(set[Connection], set(self.listeners.values()))
+        self.exchange.refresh()
+        self.exchange.tick()
+        self.pair = next(p for p in self.exchange.truth.pairs if p.symbol == "BTC-USDT")
+
+    @property
+    def label(self) -> str:
+        return self.pair.spot.listing.label
+
+    def listener(self) -> Listener:
+        return self.listeners[self.label]
+
+    def wait(self, seconds: float) -> None:
+        self.clock.advance_ms(seconds * 1_000)
+        self.exchange.tick()
+
+    def do(self, **action: object) -> None:
+        self.exchange.faults.do({"source": self.label, **action})
+
+
+def stands(pair: Pair) -> bool:
+    return pair.row is not None
+
+
+@pytest.mark.parametrize("fault", ["freeze", "half-open"])
+@pytest.mark.parametrize(
+    ("rate_per_s", "bound_s"), [(BUSY_PER_S, BELIEVE_S), (BUSY_PER_S + 1, BELIEVE_BUSY_S)]
+)
+def test_the_leg_of_a_dead_source_is_unknown_after_the_bound(
+    virtual_clock: VirtualClock, fault: str, rate_per_s: float, bound_s: float
+) -> None:
+    world = World(virtual_clock)
+    world.listener().rate_per_s = rate_per_s
+    assert stands(world.pair)
+    world.do(do=fault)
+    world.wait(bound_s - 0.05)
+    assert stands(world.pair)
+    world.wait(0.05)
+    assert not stands(world.pair)
+    world.exchange.refresh()  # the market moves on, and the living leg is quoted
+    world.wait(0.1)
+    assert not stands(world.pair)
+
+
+def test_what_begins_on_a_dead_leg_is_owed_by_nobody(
+    virtual_clock: VirtualClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "truth.jsonl"
+    world = World(virtual_clock, path)
+    world.do(do="freeze")
+    pair = world.pair
+    listing = pair.futures.listing
+    sides = {"bid_sz": "1", "ask_px": "2", "ask_sz": "1", "symbol": listing.symbol}
+    for bid_px in ("1", str(listing.px(listing.bid_ticks))):  # away from the threshold and back
+        world.exchange.quote({"source": listing.label, "bid_px": bid_px, **sides})
+    world.wait(0.1)
+    assert stands(pair)
+    world.wait(BELIEVE_S)
+    world.exchange.truth.close()
+    rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    mine = [
+        (row["sure"], row["end_mono_ns"])
+        for row in rows
+        if row.get("direction") == pair.direction.label and row["symbol"] == pair.symbol
+    ]
+    end_ns = int((0.1 + BELIEVE_S) * NS_PER_S)
+    assert mine == [(True, NS_PER_S // 10), (False, pytest.approx(end_ns, abs=1_000_000))]
+
+
+def test_a_thawed_source_says_where_the_market_stands_now(virtual_clock: VirtualClock) -> None:
+    world = World(virtual_clock)
+    world.do(do="freeze", for_s=0)  # over with the next tick
+    stale = world.pair.spot.tick
+    world.exchange.refresh()
+    assert world.pair.spot.tick is stale
+    heard = len(world.listener().heard)
+    world.wait(BELIEVE_S)
+    assert stands(world.pair)
+    assert world.pair.spot.tick is not None
+    assert world.pair.spot.tick.update_id == world.pair.spot.listing.update_id
+    assert len(world.listener().heard) > heard
+
+
+def test_a_thawed_source_whose_market_stood_still_says_nothing(virtual_clock: VirtualClock) -> None:
+    world = World(virtual_clock)
+    world.do(do="freeze", for_s=0)
+    heard = len(world.listener().heard)
+    world.wait(0.1)
+    assert stands(world.pair)
+    assert len(world.listener().heard) == heard
+    assert not world.pair.spot.sure  # nobody owes what rests on it before the next quote
+
+
+def test_a_leg_that_another_line_carries_is_not_dead(virtual_clock: VirtualClock) -> None:
+    world = World(virtual_clock)
+    leg = world.pair.spot
+    second = Listener(world.label)
+    form = forms(leg.listing)[0]
+    world.exchange.delivery.subscribed(cast(Connection, second), Subscription(leg.listing, form))
+    world.listener().frozen = True
+    world.exchange.delivery.struck([cast(Connection, world.listener())])
+    world.wait(10 * BELIEVE_S)
+    assert stands(world.pair)
+    world.exchange.delivery.unsubscribed(cast(Connection, second), Subscription(leg.listing, form))
+    assert not stands(world.pair)  # only the dead one is left
