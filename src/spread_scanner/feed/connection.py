@@ -216,13 +216,12 @@ class Connection:
             row = self.share.instruments.get(symbol)
             if row is None:
                 continue
-            heard = int(heard_ns[row.symbol_id])
             refusal = subscription.refused.get(symbol)
             since_ns = refusal.at_ns if refusal is not None else subscription.unproven.get(symbol)
             if since_ns is not None:
-                if self.listener.quoted[row.symbol_id] and heard >= since_ns:
+                if self._heard_since(row, since_ns):
                     proven.append(symbol)
-            elif heard == 0 and symbol in subscription.acknowledged:
+            elif heard_ns[row.symbol_id] == 0 and symbol in subscription.acknowledged:
                 # It has quoted, and its cell has been marked stale since: it is waited for anew.
                 subscription.unproven[symbol] = now_ns
         subscription.quoted(proven)
@@ -234,6 +233,10 @@ class Connection:
             and now_ns - self.listener.opened_ns >= 2 * rules.first_quote_ns_max
             and any(not self._quiet(symbol) for symbol in subscription.unproven)
         )
+
+    def _heard_since(self, row: InstrumentRow, since_ns: int) -> bool:
+        heard_ns = int(self.share.board.heard_ns[row.symbol_id])
+        return bool(self.listener.quoted[row.symbol_id]) and heard_ns >= since_ns
 
     def _quiet(self, exchange_symbol: str) -> bool:
         row = self.share.instruments.get(exchange_symbol)
@@ -253,7 +256,8 @@ class Connection:
                 continue
             since_ns = subscription.unproven.get(symbol)
             if since_ns is not None:
-                late = now_ns - since_ns >= (quiet_ns if row.quiet else first_ns)
+                wait_ns = quiet_ns if row.quiet else first_ns
+                late = now_ns - since_ns >= wait_ns and not self._heard_since(row, since_ns)
             else:
                 once = board.mean_ns[row.symbol_id] == 0.0
                 late = once and now_ns - int(board.heard_ns[row.symbol_id]) >= quiet_ns

@@ -427,6 +427,8 @@ class Subscription:
         for symbol in request.exchange_symbols:
             self._sent.discard(symbol)
             self.unproven.pop(symbol, None)
+            self.refused.pop(symbol, None)  # if it was: it would be given, elsewhere
+            self._trying.discard(symbol)
         if len(request.exchange_symbols) > 1:
             self._split(request)
             return ()

@@ -373,6 +373,18 @@ def test_what_there_is_no_room_for_is_handed_back(room: int) -> None:
     assert not talk.subscription.refused
 
 
+def test_a_refused_symbol_that_there_is_no_room_for_later_is_handed_back_too() -> None:
+    talk = Talk("okx-spot", NAMES[:2])
+    talk.send()
+    talk.answer(symbol_refused("1", NAMES[0]), Ack("1", (NAMES[1],)))
+    (again,) = talk.after(61)
+
+    talk.answer(full(number(again)))
+
+    assert talk.subscription.overflow == NAMES[:1]
+    assert not talk.subscription.refused
+
+
 def test_a_request_that_is_too_long_is_cut_and_nothing_is_handed_back() -> None:
     talk = Talk("bybit-futures", NAMES)
 

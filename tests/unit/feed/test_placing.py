@@ -1,0 +1,287 @@
+"""Symbols find their place: over real sockets, where there is little room and streams are dead."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+import uvloop
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from spread_scanner import clock
+from spread_scanner.config import Feed, SourceSettings
+from spread_scanner.exchanges.registry import adapter_of
+from spread_scanner.feed._listener import FLAGS, Board
+from spread_scanner.feed.connection import Share
+from spread_scanner.feed.evidence import Evidence
+from spread_scanner.feed.feed import decoder_of
+from spread_scanner.feed.line import Line
+from spread_scanner.feed.placing import Placing
+from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.shm import Health, PriceStore
+from spread_scanner.shm.connections import Connections
+from spread_scanner.symbology.tables import InstrumentRow
+
+SOURCE = SOURCE_BY_LABEL["okx-spot"]
+NAMES = [f"C{number}-USDT" for number in range(8)]
+DEADLINE_S = 30.0
+FULL = {"event": "error", "code": "1", "msg": "too many subscriptions on this connection"}
+
+
+class Exchange:
+    """Takes `room` symbols a connection. A symbol in `dead` is acknowledged, and its stream begins
+    only with its second subscribing.
+    """
+
+    def __init__(self, room: int = 100, dead: tuple[str, ...] = ()) -> None:
+        self.room = room
+        self.dead = set(dead)
+        self.words = ""  # refuses everything, in these words
+        self.requests: list[tuple[int, str, list[str]]] = []
+        self.connections = 0
+        self._sequence = 0
+
+    async def serve(self, socket: ServerConnection) -> None:
+        number, carried = self.connections, set[str]()
+        self.connections += 1
+        pump = asyncio.create_task(self._quote(socket, carried))
+        try:
+            async for text in socket:
+                if text != "ping":
+                    await self._take(number, json.loads(text), socket, carried)
+        finally:
+            pump.cancel()
+
+    async def _take(
+        self, number: int, request: dict[str, Any], socket: ServerConnection, carried: set[str]
+    ) -> None:
+        names = [arg["instId"] for arg in request["args"]]
+        self.requests.append((number, request["op"], names))
+        if self.words:
+            refusal = {"event": "error", "id": request["id"], "code": "60018"}
+            for name in names:
+                text = f"instId:{name} {self.words}"
+                await socket.send(json.dumps({**refusal, "msg": text}))
+            return
+        if request["op"] == "unsubscribe":
+            carried.difference_update(names)
+            self.dead.difference_update(names)
+        elif len(carried.union(names)) > self.room:
+            await socket.send(json.dumps({**FULL, "id": request["id"]}))
+            return
+        else:
+            carried.update(names)
+        for arg in request["args"]:
+            await socket.send(json.dumps({"id": request["id"], "event": request["op"], "arg": arg}))
+
+    async def _quote(self, socket: ServerConnection, carried: set[str]) -> None:
+        while True:
+            for name in sorted(carried - self.dead):
+                self._sequence += 1
+                book = {
+                    "asks": [["2", "1", "0", "1"]],
+                    "bids": [["1", "1", "0", "1"]],
+                    "ts": str(clock.wall_ns() // 10**6),
+                    "seqId": self._sequence,
+                }
+                arg = {"channel": "bbo-tbt", "instId": name}
+                try:
+                    await socket.send(json.dumps({"arg": arg, "data": [book]}))
+                except ConnectionClosed:
+                    return
+            await asyncio.sleep(0.05)
+
+
+class Bed:
+    """Lines of one source, looked after as the feed does it."""
+
+    def __init__(self, namespace: str) -> None:
+        self.store = PriceStore.create(namespace, num_sources=8, max_symbols=64)
+        self.health = Health.create(namespace)
+        self.row = self.health.claim(SOURCE.process)
+        self.connections = Connections.create(namespace)
+        self.rows = self.connections.claim(SOURCE.source_id)
+        self.writer = self.store.writer(SOURCE.source_id)
+        self.faults: list[BaseException] = []
+        self.silent: set[int] = set()
+        self.copy: list[Line] = []
+
+    def close(self) -> None:
+        for one in (self.writer, self.rows, self.connections, self.row, self.health, self.store):
+            one.close()
+
+    def share(self, port: int, settings: Feed) -> Share:
+        adapter = adapter_of(
+            SOURCE, SourceSettings(rest_url="http://x", ws_url=f"ws://127.0.0.1:{port}/")
+        )
+        # One request a second would make the test long; the pace is the budget's own test.
+        adapter.limits = adapter.limits._replace(requests_per_s_max=100.0)
+        instruments = {
+            name: InstrumentRow(
+                SOURCE.source_id, number, name, 1.0, 1.0, None, None, None, None, False, False
+            )
+            for number, name in enumerate(NAMES)
+        }
+        return Share(
+            adapter=adapter,
+            settings=settings,
+            proxy="",
+            board=Board(self.writer, self.row, self.store.clock.anchor_ns, 10**10),
+            row=self.row,
+            rows=self.rows,
+            decoder=decoder_of(adapter, instruments),
+            instruments=instruments,
+            connects=Pacer(1_000.0),
+            evidence=Evidence(lambda *_, **__: None),
+            log=structlog.wrap_logger(structlog.PrintLogger(), processors=[lambda *_: ""]),
+            fail=self.faults.append,
+        )
+
+    def run(
+        self,
+        exchange: Exchange,
+        cut: list[list[str]],
+        done: Callable[["Bed"], bool],
+        **settings: Any,
+    ) -> None:
+        uvloop.run(self._run(exchange, cut, done, settings))
+
+    async def _run(
+        self,
+        exchange: Exchange,
+        cut: list[list[str]],
+        done: Callable[["Bed"], bool],
+        settings: dict[str, Any],
+    ) -> None:
+        async with serve(exchange.serve, "127.0.0.1", 0) as listening:
+            port = next(iter(listening.sockets)).getsockname()[1]
+            share = self.share(port, Feed(backoff_s_min=0.01, backoff_s_max=0.05, **settings))
+
+            def new_lines(cut: list[list[str]]) -> list[Line]:
+                return [Line(share, symbols, lambda *_: None) for symbols in cut]
+
+            placing = Placing(share, new_lines)
+            self.copy = new_lines(cut)
+            for line in self.copy:
+                line.start()
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + DEADLINE_S
+            try:
+                while not done(self):
+                    assert loop.time() < deadline, (exchange.requests, self.counters())
+                    now_ns = clock.mono_ns()
+                    for line in self.copy:
+                        line.check(now_ns, 1.0)
+                    placing.look([self.copy], self.silent, now_ns)
+                    await asyncio.sleep(0.01)
+            finally:
+                for line in self.copy:
+                    line.stop()
+        assert self.faults == []
+
+    def counters(self) -> dict[str, int]:
+        return self.health.read(SOURCE.process).counters
+
+    def good(self) -> list[str]:
+        """Who has a quote that no connection's end has taken back."""
+        quotes = {
+            name: self.store.read(SOURCE.source_id, number) for number, name in enumerate(NAMES)
+        }
+        return [n for n, quote in quotes.items() if quote and not quote.flags & FLAGS["STALE"]]
+
+
+@pytest.fixture
+def bed(namespace: str) -> Iterator[Bed]:
+    made = Bed(namespace)
+    yield made
+    made.close()
+
+
+def test_what_a_connection_has_no_room_for_finds_another(bed: Bed) -> None:
+    exchange = Exchange(room=3)
+
+    bed.run(exchange, [NAMES], lambda bed: bed.good() == NAMES)
+
+    assert sorted(len(line.symbols) for line in bed.copy) == [2, 3, 3]
+    assert sorted(symbol for line in bed.copy for symbol in line.symbols) == NAMES
+    assert bed.copy[0].capacity == 3
+    assert bed.counters()["handed_over"] >= 5
+    assert bed.counters()["refused_symbols"] == 0
+
+
+def test_a_symbol_that_never_quotes_is_asked_for_on_another_connection(bed: Bed) -> None:
+    """`first_quote_s_max` as shipped is a minute."""
+    exchange = Exchange(dead=(NAMES[0],))
+
+    bed.run(
+        exchange,
+        [NAMES[:4], NAMES[4:]],
+        lambda bed: bed.good() == NAMES,
+        first_quote_s_max=1.0,
+    )
+
+    told = [(number, op) for number, op, names in exchange.requests if names == [NAMES[0]]]
+    assert sorted(op for _, op in told) == ["subscribe", "unsubscribe"]
+    assert len({number for number, _ in told}) == 2
+    assert NAMES[0] in bed.copy[1].symbols
+    counters = bed.counters()
+    assert (counters["no_first_quote"], counters["resubscribes"]) == (1, 1)
+    assert (counters["connects"], counters["stale_marks"]) == (2, 0)
+
+
+def test_a_silent_symbol_is_asked_for_again_and_its_cell_stays_as_it_is(bed: Bed) -> None:
+    exchange = Exchange()
+    asked = [(0, "unsubscribe", [NAMES[2]]), (0, "subscribe", [NAMES[2]])]
+
+    def asked_again(bed: Bed) -> bool:
+        if bed.good() == NAMES:
+            bed.silent = {2}  # as the feed finds out from its rate
+        assert not bed.silent or bed.good() == NAMES
+        return exchange.requests[-2:] == asked
+
+    bed.run(exchange, [NAMES], asked_again)
+
+    assert bed.counters()["resubscribes"] == 1
+    assert bed.counters()["no_first_quote"] == 0
+
+
+def test_what_is_joined_later_is_watched_like_the_others(bed: Bed) -> None:
+    """`first_quote_s_max` as shipped is a minute."""
+    exchange = Exchange(dead=tuple(NAMES[6:]))
+    joined = False
+
+    def heard(bed: Bed) -> bool:
+        nonlocal joined
+        if not joined and bed.good() == NAMES[:6]:
+            bed.copy[0].join(NAMES[6:])
+            joined = True
+        return bed.good() == NAMES
+
+    bed.run(exchange, [NAMES[:6]], heard, first_quote_s_max=1.0)
+
+    assert bed.counters()["no_first_quote"] == 2
+    assert bed.counters()["connects"] == 1
+
+
+def test_one_that_is_refused_everything_says_so_and_is_not_dialled_again(bed: Bed) -> None:
+    """`first_quote_s_max` as shipped is a minute."""
+    exchange = Exchange()
+    exchange.words = "is no more"
+    end: list[float] = []
+
+    def refused_for_a_while(bed: Bed) -> bool:
+        (line,) = bed.copy
+        if line.refusal and not end:
+            end.append(clock.mono_ns() / 1e9 + 3.0)
+        return bool(end) and clock.mono_ns() / 1e9 > end[0]
+
+    bed.run(exchange, [NAMES], refused_for_a_while, first_quote_s_max=0.5)
+
+    assert "is no more" in bed.copy[0].refusal
+    assert bed.counters()["refusals"] == len(NAMES)
+    assert exchange.connections == 1
+    assert len(exchange.requests) == 1
