@@ -7,7 +7,7 @@ socket and the event loop. The listener stores the usual quotes without coming b
 import asyncio
 import math
 import ssl
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +35,7 @@ from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.life import End, Life, Rules, Seen, ping_every_s
 from spread_scanner.feed.patience import pauses_of
 from spread_scanner.feed.subscription import Subscription
+from spread_scanner.feed.watch import Watch
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Pacer
 from spread_scanner.shm._core import Row
@@ -97,6 +98,7 @@ class Connection:
         )
         self.life = Life(rules, 0, must_quote=False)
         self.subscription = Subscription(share.adapter, (), pauses_of(share.settings))
+        self.watch = Watch(share, self.listener, self.subscription)
         self.transport_closed = asyncio.Event()
         self._on_end = on_end
         self._pump: asyncio.TimerHandle | None = None
@@ -197,7 +199,8 @@ class Connection:
             return
         if now_ns - self._watched_ns >= WATCH_NS:
             self._watched_ns = now_ns
-            self._watch(now_ns)
+            self.watch.look(now_ns)
+            self.life.must_quote = self.watch.in_vain(now_ns, self.life.rules)
         listener = self.listener
         seen = Seen(listener.frame_ns, listener.data_ns, listener.mean_read_ns, listener.bad_in_row)
         why = self.life.verdict(now_ns, seen, slowdown)
@@ -207,72 +210,6 @@ class Connection:
             self.end(why)
             return
         self._ask()
-
-    def _watch(self, now_ns: int) -> None:
-        """Tell the subscription who quotes, and from when on a symbol is waited for."""
-        subscription, heard_ns = self.subscription, self.share.board.heard_ns
-        proven: list[str] = []
-        for symbol in subscription.wanted:
-            row = self.share.instruments.get(symbol)
-            if row is None:
-                continue
-            refusal = subscription.refused.get(symbol)
-            since_ns = refusal.at_ns if refusal is not None else subscription.unproven.get(symbol)
-            if since_ns is not None:
-                if self._heard_since(row, since_ns):
-                    proven.append(symbol)
-            elif heard_ns[row.symbol_id] == 0 and symbol in subscription.acknowledged:
-                # It has quoted, and its cell has been marked stale since: it is waited for anew.
-                subscription.unproven[symbol] = now_ns
-        subscription.quoted(proven)
-        # The connection is to blame only if asking again has not helped, and if it was not told
-        # to ask later.
-        rules = self.life.rules
-        self.life.must_quote = (
-            not subscription.words
-            and now_ns - self.listener.opened_ns >= 2 * rules.first_quote_ns_max
-            and any(not self._quiet(symbol) for symbol in subscription.unproven)
-        )
-
-    def _heard_since(self, row: InstrumentRow, since_ns: int) -> bool:
-        heard_ns = int(self.share.board.heard_ns[row.symbol_id])
-        return bool(self.listener.quoted[row.symbol_id]) and heard_ns >= since_ns
-
-    def _quiet(self, exchange_symbol: str) -> bool:
-        row = self.share.instruments.get(exchange_symbol)
-        return row is None or row.quiet
-
-    def unheard(self, now_ns: int, silent: Collection[int]) -> list[str]:
-        """Who does not quote although it was asked for: those whose ids are among `silent`, those
-        whose first quote is overdue, and those that quoted once only, long ago.
-        """
-        settings, board, subscription = self.share.settings, self.share.board, self.subscription
-        quiet_ns = int(settings.first_quote_quiet_s_max * NS_PER_S)
-        first_ns = int(settings.first_quote_s_max * NS_PER_S)
-        found: list[str] = []
-        for symbol in subscription.acknowledged | subscription.unproven.keys():
-            row = self.share.instruments.get(symbol)
-            if row is None:
-                continue
-            since_ns = subscription.unproven.get(symbol)
-            if since_ns is not None:
-                wait_ns = quiet_ns if row.quiet else first_ns
-                late = now_ns - since_ns >= wait_ns and not self._heard_since(row, since_ns)
-            else:
-                once = board.mean_ns[row.symbol_id] == 0.0
-                late = once and now_ns - int(board.heard_ns[row.symbol_id]) >= quiet_ns
-            if late or row.symbol_id in silent:
-                found.append(symbol)
-        return found
-
-    def refusal(self, now_ns: int) -> str:
-        """The exchange's words, if it gives this connection nothing that was asked for."""
-        subscription = self.subscription
-        if self.listener.data_ns or subscription.acknowledged or not subscription.words:
-            return ""
-        waited_ns = now_ns - self.listener.opened_ns
-        late = waited_ns >= self.life.rules.first_quote_ns_max
-        return subscription.words if late else subscription.refusal
 
     def quoted(self, exchange_symbol: str) -> bool:
         row = self.share.instruments.get(exchange_symbol)

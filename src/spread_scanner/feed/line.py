@@ -104,7 +104,7 @@ class Line:
 
     def _hear(self, connection: Connection, now_ns: int) -> None:
         """Note whether the exchange gives anything that was asked for."""
-        said = connection.refusal(now_ns)
+        said = connection.watch.refusal(now_ns, connection.life.rules)
         if said:
             self.refusal = said
         elif connection.listener.data_ns:

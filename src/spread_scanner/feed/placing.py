@@ -87,7 +87,7 @@ class Placing:
         pauses = pauses_of(share.settings)
         waits = [
             (patience.due_ns((number, symbol), pauses), symbol)
-            for symbol in connection.unheard(now_ns, silent)
+            for symbol in connection.watch.unheard(now_ns, silent)
         ]
         due = [symbol for due_ns, symbol in sorted(waits) if due_ns <= now_ns]
         due = due[: share.adapter.limits.topics_per_request_max]

@@ -8,44 +8,19 @@ refused along with it at once. What there is no room for is handed back (`overfl
 names nobody blames nobody. Times are monotonic ns.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from spread_scanner.exchanges.adapter import Ack, Adapter, RefusalKind, Refused
-from spread_scanner.feed import shards
 from spread_scanner.feed.budget import Budget
 from spread_scanner.feed.patience import Pauses
+from spread_scanner.feed.requests import NO_ID, Batch, Queue, Request, Underway
 
 # Halving a refused request until the culprit stands alone takes twice the logarithm; beyond this
 # it is not a symbol that is refused.
 HALVINGS_MAX = 64
 REPEATS_MAX = 5  # repeats of an unanswered request before it is repeated slowly only
-LATE_MAX = 64  # requests beyond their deadline whose answers are still understood
 USUAL = Pauses()
-
-
-class Batch(NamedTuple):
-    """What is to be asked in one request."""
-
-    exchange_symbols: list[str]
-    subscribes: bool
-    due_ns: int = 0
-    tries: int = 0  # in vain, so far
-    again: bool = False  # it repeats what was asked before: charged to the quarter for that
-    alone: bool = False  # with nothing else under way, so that a nameless answer is to it
-
-
-class Request(NamedTuple):
-    """One request on its way. `exchange_symbols` are those that are not answered yet."""
-
-    request_id: int
-    exchange_symbols: tuple[str, ...]
-    subscribes: bool
-    sent_ns: int
-    deadline_ns: int
-    tries: int
-    again: bool
-    alone: bool
 
 
 class Refusal(NamedTuple):
@@ -68,9 +43,8 @@ class Subscription:
         self._pauses = pauses
         self._budget = Budget(adapter.limits, pauses.again_ns_min)
         self._ids = 0
-        self._queue: list[Batch] = []
-        self._asked: dict[int, Request] = {}
-        self._late: dict[int, Request] = {}
+        self._queue = Queue(adapter)
+        self._underway = Underway()
         self._sent: set[str] = set()  # what the exchange may be sending
         self._turning: set[str] = set()  # to be unsubscribed although wanted
         self._trying: set[str] = set()  # refused, and asked for again now
@@ -92,7 +66,7 @@ class Subscription:
         """Carry these too. `again`: they were asked for elsewhere, and did not quote."""
         new = [symbol for symbol in exchange_symbols if symbol not in self.wanted]
         self.wanted.update(dict.fromkeys(new))
-        self._add(Batch(new, True, again=again))
+        self._queue.add(Batch(new, True, again=again))
 
     def leave(self, exchange_symbols: Iterable[str], *, again: bool = False) -> None:
         """Carry these no longer."""
@@ -104,7 +78,9 @@ class Subscription:
         for kept in (self.acknowledged, self._turning, self._trying):
             kept.difference_update(gone)
         self.overflow = [symbol for symbol in self.overflow if symbol in self.wanted]
-        self._add(Batch([symbol for symbol in gone if symbol in self._sent], False, again=again))
+        self._queue.add(
+            Batch([symbol for symbol in gone if symbol in self._sent], False, again=again)
+        )
 
     def ask_again(self, exchange_symbols: Iterable[str]) -> None:
         """Unsubscribe these, which do not quote, and subscribe them anew."""
@@ -115,7 +91,7 @@ class Subscription:
         ]
         self._turning.update(turned)
         self.acknowledged.difference_update(turned)
-        self._add(Batch(turned, False, again=True))
+        self._queue.add(Batch(turned, False, again=True))
 
     def ask_refused(self, now_ns: int) -> None:
         """Ask for what is refused now, as if it had not been asked for: somebody named it anew."""
@@ -135,74 +111,52 @@ class Subscription:
             self._sent.add(symbol)
             self._given(symbol)
             self.unproven.pop(symbol, None)
-        self._answer_no_more(proven)
+        self._underway.answer_no_more(proven)
 
     # --- what is asked
 
     def next_request(self, now_ns: int) -> str | None:
         """The text to send now, or None. It counts as sent."""
         self._expire(now_ns)
-        if any(request.alone for request in self._asked.values()):
+        if self._underway.alone:
             return None
-        for batch, symbols in self._ready():
+        for batch, symbols in self._queue.ready(self._underway):
             if batch.due_ns <= now_ns and not self._budget.wait_ns(now_ns, again=batch.again):
-                batch.exchange_symbols[:] = [s for s in batch.exchange_symbols if s not in symbols]
-                self._queue = [one for one in self._queue if one.exchange_symbols]
+                self._queue.take(batch, symbols)
                 return self._send(batch, symbols, now_ns)
         return None
 
     def wait_ns(self, now_ns: int) -> int | None:
         """How long until there may be a next request; None: that depends on answers, or joins."""
-        if any(request.alone for request in self._asked.values()):
+        if self._underway.alone:
             return None
         waits = (
             max(batch.due_ns - now_ns, self._budget.wait_ns(now_ns, again=batch.again))
-            for batch, _ in self._ready()
+            for batch, _ in self._queue.ready(self._underway)
         )
         return min(waits, default=None)
 
-    def _ready(self) -> Iterator[tuple[Batch, list[str]]]:
-        """What might be sent, as far as it does not wait for answers; first what is new."""
-        out = {symbol for one in self._asked.values() for symbol in one.exchange_symbols}
-        for batch in sorted(self._queue, key=lambda batch: batch.again):
-            # What is under way comes back into the queue by itself if that was in vain.
-            symbols = [symbol for symbol in batch.exchange_symbols if symbol not in out]
-            if symbols and not (batch.alone and self._asked):
-                yield batch, symbols
-
     def spent(self, now_ns: int) -> bool:
         """Something is to be asked for the first time, and the hour's requests are used up."""
-        return self._budget.hour_spent(now_ns) and any(not batch.again for batch in self._queue)
+        return self._budget.hour_spent(now_ns) and any(
+            not batch.again for batch in self._queue.batches
+        )
 
     @property
     def idle(self) -> bool:
         """Nothing waits to be asked again: more of it may be added."""
-        return not any(batch.again for batch in self._queue)
+        return not any(batch.again for batch in self._queue.batches)
 
     @property
     def settled(self) -> bool:
         """Everything was sent and answered."""
-        return not self._queue and not self._asked
+        return not self._queue.batches and not self._underway.asked
 
     @property
     def refusal(self) -> str:
         """The exchange's words, if everything that is wanted here is refused; else empty."""
         refused = self.useless or len(self.refused) == len(self.wanted) > 0
         return self.words if refused and not self.acknowledged else ""
-
-    def _add(self, batch: Batch, *, first: bool = False) -> None:
-        """Queue, cut to the exchange's requests."""
-        adapter = self._adapter
-        cut = shards.requests(batch.exchange_symbols, adapter.limits, adapter.topic_bytes)
-        batches = [batch._replace(exchange_symbols=symbols) for symbols in cut]
-        self._queue = [*batches, *self._queue] if first else [*self._queue, *batches]
-
-    def _prune(self) -> None:
-        """Leave in the queue what is still to be asked."""
-        for batch in self._queue:
-            wanted = self._to_subscribe if batch.subscribes else self._to_unsubscribe
-            batch.exchange_symbols[:] = filter(wanted, batch.exchange_symbols)
-        self._queue = [batch for batch in self._queue if batch.exchange_symbols]
 
     def _to_subscribe(self, exchange_symbol: str) -> bool:
         return (
@@ -219,7 +173,7 @@ class Subscription:
     def _send(self, batch: Batch, symbols: list[str], now_ns: int) -> str:
         self._ids += 1
         patience_ns = self._pauses.answer_ns << min(batch.tries, REPEATS_MAX)
-        self._asked[self._ids] = Request(
+        request = Request(
             self._ids,
             tuple(symbols),
             batch.subscribes,
@@ -229,33 +183,19 @@ class Subscription:
             batch.again,
             batch.alone,
         )
+        self._underway.add(request)
         self._budget.use(now_ns, again=batch.again)
         if batch.subscribes:
             self._sent.update(symbols)
             self.unproven.update(dict.fromkeys(symbols, now_ns))
             return self._adapter.subscribe(symbols, self._ids)
         self._sent.difference_update(symbols)
-        self._answer_no_more(symbols)
+        self._underway.answer_no_more(symbols)
         return self._adapter.unsubscribe(symbols, self._ids)
-
-    def _answer_no_more(self, exchange_symbols: Collection[str]) -> None:
-        """An answer to what was asked says nothing about these any more. A request that has none
-        left stays until it is answered: else the answer would be taken for another's.
-        """
-        gone = set(exchange_symbols)
-        for requests in (self._asked, self._late):
-            for number, request in list(requests.items()):
-                if request.subscribes and gone.intersection(request.exchange_symbols):
-                    left = tuple(s for s in request.exchange_symbols if s not in gone)
-                    requests[number] = request._replace(exchange_symbols=left)
 
     def _expire(self, now_ns: int) -> None:
         """What the time brings: unanswered requests, and refused symbols whose turn it is."""
-        for request in [one for one in self._asked.values() if now_ns >= one.deadline_ns]:
-            del self._asked[request.request_id]
-            self._late[request.request_id] = request
-            if len(self._late) > LATE_MAX:
-                del self._late[next(iter(self._late))]
+        for request in self._underway.expire(now_ns):
             self._repeat(request, now_ns)
         due = [
             symbol
@@ -263,8 +203,8 @@ class Subscription:
             if now_ns >= refusal.due_ns and symbol not in self._trying
         ]
         self._trying.update(due)
-        self._add(Batch(due, True, now_ns, again=True))
-        self._prune()
+        self._queue.add(Batch(due, True, now_ns, again=True))
+        self._queue.prune(self._to_subscribe, self._to_unsubscribe)
         if self.settled:
             self._halvings = 0
 
@@ -276,12 +216,12 @@ class Subscription:
             self._accepted(event, now_ns)
             return ()
         self.words = event.message or event.code
-        request = self._request_of(event)
+        request = self._underway.of(event)
         named = [symbol for symbol in event.exchange_symbols if symbol in self.wanted]
         if request is None:
             return self._refused_by_nobody(event, named, now_ns)
         if event.kind is RefusalKind.BUSY:
-            self._take_back(request, event.exchange_symbols)
+            self._underway.take_back(request, event.exchange_symbols)
             due_ns = self._budget.busy(now_ns, request.sent_ns)
             self._later(request, event.exchange_symbols, due_ns)
             return ()
@@ -293,18 +233,18 @@ class Subscription:
             by_id = event.request_id == str(request.request_id)
             return self._halve(request, now_ns, by_id=by_id)
         if self._adapter.limits.whole_request_refused:
-            self._take_back(request)
+            self._underway.take_back(request)
             self._add_rest(request, event.exchange_symbols)
         else:
-            self._take_back(request, event.exchange_symbols)
+            self._underway.take_back(request, event.exchange_symbols)
         return self._refuse(named, now_ns)
 
     def _accepted(self, event: Ack, now_ns: int) -> None:
         self._budget.calm()
-        request = self._request_of(event)
+        request = self._underway.of(event)
         named = event.exchange_symbols or (request.exchange_symbols if request else ())
         if request is not None and not request.subscribes:
-            self._take_back(request, named)
+            self._underway.take_back(request, named)
             self._unsubscribed(named, again=request.again)
             return
         if event.subscribes is not False:
@@ -315,10 +255,10 @@ class Subscription:
             return
         if event.exchange_symbols and self._adapter.limits.whole_request_refused:
             # That some are there already undid the request for the others.
-            self._take_back(request)
+            self._underway.take_back(request)
             self._add_rest(request, event.exchange_symbols)
         else:
-            self._take_back(request, named)
+            self._underway.take_back(request, named)
 
     def _given(self, exchange_symbol: str) -> None:
         self.acknowledged.add(exchange_symbol)
@@ -326,46 +266,11 @@ class Subscription:
         self._trying.discard(exchange_symbol)
         self.words, self.useless, self._rounds = "", False, 0
 
-    def _request_of(self, event: Ack | Refused) -> Request | None:
-        """The request that an answer is to: by its id, else by a symbol. An acknowledgement that
-        has neither is to the oldest of its kind; a refusal, to the only one that is out alone.
-        """
-        if event.request_id.isdecimal():
-            number = int(event.request_id)
-            if number in self._asked or number in self._late:
-                return self._asked.get(number) or self._late[number]
-        subscribes = event.subscribes if isinstance(event, Ack) else None
-        those = [
-            request
-            for request in [*self._asked.values(), *self._late.values()]
-            if subscribes is None or request.subscribes is subscribes
-        ]
-        if event.exchange_symbols:
-            named = set(event.exchange_symbols)
-            return next((one for one in those if named.intersection(one.exchange_symbols)), None)
-        out = [one for one in those if one.request_id in self._asked]
-        if event.request_id not in ("", "0") or not out:
-            return None
-        if isinstance(event, Ack):
-            return out[0]
-        return out[0] if len(out) == 1 and out[0].alone else None
-
-    def _take_back(self, request: Request, exchange_symbols: Iterable[str] | None = None) -> None:
-        """These symbols of a request (none named: all) are answered; the others are still out."""
-        answered = set(exchange_symbols or request.exchange_symbols)
-        left = tuple(symbol for symbol in request.exchange_symbols if symbol not in answered)
-        for requests in (self._asked, self._late):
-            if request.request_id in requests:
-                if left:
-                    requests[request.request_id] = request._replace(exchange_symbols=left)
-                else:
-                    del requests[request.request_id]
-
     def _later(self, request: Request, exchange_symbols: Iterable[str], due_ns: int) -> None:
         """Ask the same again, these symbols of it (none named: all), at that time."""
         named = set(exchange_symbols or request.exchange_symbols)
         left = [symbol for symbol in request.exchange_symbols if symbol in named]
-        self._add(
+        self._queue.add(
             Batch(left, request.subscribes, due_ns, request.tries, request.again, request.alone)
         )
 
@@ -377,46 +282,44 @@ class Subscription:
             self._unsubscribed(left, again=request.again)
             if tries < REPEATS_MAX:
                 gone = [symbol for symbol in left if symbol not in self.wanted]
-                self._add(Batch(gone, False, now_ns, tries, True))
+                self._queue.add(Batch(gone, False, now_ns, tries, True))
             return
         slowly = tries >= REPEATS_MAX
         due_ns = now_ns + (self._pauses.again_ns(tries - REPEATS_MAX) if slowly else 0)
-        self._add(Batch(left, True, due_ns, tries, True, request.alone))
+        self._queue.add(Batch(left, True, due_ns, tries, True, request.alone))
 
     def _add_rest(self, request: Request, exchange_symbols: Iterable[str]) -> None:
         """Who was refused along with others is asked for again at once."""
         named = set(exchange_symbols)
         rest = [symbol for symbol in request.exchange_symbols if symbol not in named]
-        self._add(Batch(rest, True, again=request.again, alone=request.alone), first=True)
+        self._queue.add(Batch(rest, True, again=request.again, alone=request.alone), first=True)
 
     def _unsubscribed(self, exchange_symbols: Iterable[str], *, again: bool) -> None:
         """An unsubscribing is over. Who is wanted nevertheless is asked for now."""
         back = [symbol for symbol in exchange_symbols if symbol in self.wanted]
         self._turning.difference_update(back)
-        self._add(Batch(back, True, again=again), first=True)
+        self._queue.add(Batch(back, True, again=again), first=True)
 
     def _unsubscribe_refused(self, request: Request, event: Refused) -> tuple[str, ...]:
         """What cannot be unsubscribed is not subscribed; those along with it may still be."""
-        self._take_back(request)
+        self._underway.take_back(request)
         named = set(event.exchange_symbols)
         over = [s for s in request.exchange_symbols if s in named or not named]
         self._unsubscribed(over, again=request.again)
         rest = [symbol for symbol in request.exchange_symbols if symbol not in over]
-        self._add(Batch(rest, False, 0, request.tries, True), first=True)
+        self._queue.add(Batch(rest, False, 0, request.tries, True), first=True)
         return ()
 
     def _refused_by_nobody(self, event: Refused, named: list[str], now_ns: int) -> tuple[str, ...]:
         """A refusal that belongs to no request: all that are out may be meant, and are repeated."""
         if event.kind is RefusalKind.SYMBOL:
             return self._refuse(named, now_ns)
-        if event.request_id not in ("", "0") or not self._asked:
+        out = list(self._underway.asked.values())
+        if event.request_id not in NO_ID or not out:
             return ()
-        out = list(self._asked.values())
         due_ns = self._budget.busy(now_ns, max(request.sent_ns for request in out))
         alone = event.kind is not RefusalKind.BUSY
-        for request in out:
-            del self._asked[request.request_id]
-            self._late[request.request_id] = request
+        for request in self._underway.expire():
             self._later(request._replace(alone=request.alone or alone), (), due_ns)
         return ()
 
@@ -432,23 +335,23 @@ class Subscription:
         if len(request.exchange_symbols) > 1:
             self._split(request)
             return ()
-        self._take_back(request)
+        self._underway.take_back(request)
         if not self.acknowledged:
             # It holds nothing, so it is not full: something else is meant.
             self._later(request, (), self._budget.busy(now_ns, request.sent_ns))
             return ()
         self.capacity = len(self.acknowledged | self._turning)
-        out = {symbol for one in self._asked.values() for symbol in one.exchange_symbols}
+        out = self._underway.symbols()
         kept = self.acknowledged | self._turning | self.refused.keys() | out
         self.overflow = [symbol for symbol in self.wanted if symbol not in kept]
         return ()
 
     def _split(self, request: Request) -> None:
-        self._take_back(request)
+        self._underway.take_back(request)
         symbols = list(request.exchange_symbols)
         middle = len(symbols) // 2
         for half in (symbols[middle:], symbols[:middle]):
-            self._add(Batch(half, True, again=request.again, alone=request.alone), first=True)
+            self._queue.add(Batch(half, True, again=request.again, alone=request.alone), first=True)
 
     def _halve(self, request: Request, now_ns: int, *, by_id: bool) -> tuple[str, ...]:
         """The exchange does not say which symbol it refuses: ask for each half on its own. Only a
@@ -456,19 +359,19 @@ class Subscription:
         """
         symbols = list(request.exchange_symbols)
         if len(symbols) == 1 and by_id:
-            self._take_back(request)
+            self._underway.take_back(request)
             return self._refuse(symbols, now_ns)
         self._halvings += 1
         if len(symbols) > 1 and self._halvings <= HALVINGS_MAX:
             self._split(request)
             return ()
         # Neither a symbol is to blame nor is there an end to it: the same again, slowly.
-        self._take_back(request)
+        self._underway.take_back(request)
         self.useless = self._halvings > HALVINGS_MAX
         due_ns = now_ns + self._pauses.again_ns(self._rounds)
         self._rounds += 1
         self._halvings = 0
-        self._add(Batch(symbols, True, due_ns, 0, True, request.alone))
+        self._queue.add(Batch(symbols, True, due_ns, 0, True, request.alone))
         return ()
 
     def _refuse(self, exchange_symbols: Iterable[str], now_ns: int) -> tuple[str, ...]:

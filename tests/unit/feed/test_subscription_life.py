@@ -175,8 +175,8 @@ class Life(RuleBasedStateMachine):
             subscription.answered(event, now_ns)
         text = subscription.next_request(now_ns)
         if text is not None:
-            newest = max(subscription._asked)
-            self.sent.append((now_ns, subscription._asked[newest].again))
+            asked = subscription._underway.asked
+            self.sent.append((now_ns, asked[max(asked)].again))
             self.kept += [(now_ns + self.late_ns, event) for event in exchange.asked(text)]
         quoting = exchange.given - exchange.dumb
         subscription.quoted([s for s in subscription.unproven if s in quoting])

@@ -1,0 +1,93 @@
+"""Who of a connection's symbols quotes, and who does not although asked for.
+
+Used by Connection, which passes the time in, and by Placing. Reads what the listener and the board
+noted, tells the subscription; touches no cell.
+"""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.feed._listener import Listener
+from spread_scanner.feed.life import Rules
+from spread_scanner.feed.subscription import Subscription
+from spread_scanner.symbology.tables import InstrumentRow
+
+if TYPE_CHECKING:
+    from spread_scanner.feed.connection import Share
+
+
+class Watch:
+    """One connection's."""
+
+    def __init__(self, share: "Share", listener: Listener, subscription: Subscription) -> None:
+        self._share = share
+        self._listener = listener
+        self._subscription = subscription
+
+    def look(self, now_ns: int) -> None:
+        """Tell the subscription who quotes, and from when on a symbol is waited for."""
+        subscription, heard_ns = self._subscription, self._share.board.heard_ns
+        proven: list[str] = []
+        for symbol in subscription.wanted:
+            row = self._share.instruments.get(symbol)
+            if row is None:
+                continue
+            refusal = subscription.refused.get(symbol)
+            since_ns = refusal.at_ns if refusal is not None else subscription.unproven.get(symbol)
+            if since_ns is not None:
+                if self._heard_since(row, since_ns):
+                    proven.append(symbol)
+            elif heard_ns[row.symbol_id] == 0 and symbol in subscription.acknowledged:
+                # It has quoted, and its cell has been marked stale since: it is waited for anew.
+                subscription.unproven[symbol] = now_ns
+        subscription.quoted(proven)
+
+    def in_vain(self, now_ns: int, rules: Rules) -> bool:
+        """The connection itself may be to blame: asking again has not helped either, and it was not
+        told to ask later.
+        """
+        return (
+            not self._subscription.words
+            and now_ns - self._listener.opened_ns >= 2 * rules.first_quote_ns_max
+            and any(not self._quiet(symbol) for symbol in self._subscription.unproven)
+        )
+
+    def unheard(self, now_ns: int, silent: Collection[int]) -> list[str]:
+        """Who does not quote although it was asked for: those whose ids are among `silent`, those
+        whose first quote is overdue, and those that quoted once only, long ago.
+        """
+        settings, board, subscription = self._share.settings, self._share.board, self._subscription
+        quiet_ns = int(settings.first_quote_quiet_s_max * NS_PER_S)
+        first_ns = int(settings.first_quote_s_max * NS_PER_S)
+        found: list[str] = []
+        for symbol in subscription.acknowledged | subscription.unproven.keys():
+            row = self._share.instruments.get(symbol)
+            if row is None:
+                continue
+            since_ns = subscription.unproven.get(symbol)
+            if since_ns is not None:
+                wait_ns = quiet_ns if row.quiet else first_ns
+                late = now_ns - since_ns >= wait_ns and not self._heard_since(row, since_ns)
+            else:
+                once = board.mean_ns[row.symbol_id] == 0.0
+                late = once and now_ns - int(board.heard_ns[row.symbol_id]) >= quiet_ns
+            if late or row.symbol_id in silent:
+                found.append(symbol)
+        return found
+
+    def refusal(self, now_ns: int, rules: Rules) -> str:
+        """The exchange's words, if it gives this connection nothing that was asked for."""
+        subscription = self._subscription
+        if self._listener.data_ns or subscription.acknowledged or not subscription.words:
+            return ""
+        late = now_ns - self._listener.opened_ns >= rules.first_quote_ns_max
+        return subscription.words if late else subscription.refusal
+
+    def _heard_since(self, row: InstrumentRow, since_ns: int) -> bool:
+        heard_ns = int(self._share.board.heard_ns[row.symbol_id])
+        return bool(self._listener.quoted[row.symbol_id]) and heard_ns >= since_ns
+
+    def _quiet(self, exchange_symbol: str) -> bool:
+        row = self._share.instruments.get(exchange_symbol)
+        return row is None or row.quiet
