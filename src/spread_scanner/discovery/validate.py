@@ -23,13 +23,23 @@ from websockets.exceptions import WebSocketException
 
 from spread_scanner import clock
 from spread_scanner.errors import BadMessage
-from spread_scanner.exchanges.adapter import Ack, Adapter, Delta, Event, Limits, RawQuote, Refused
+from spread_scanner.exchanges.adapter import (
+    Ack,
+    Adapter,
+    Delta,
+    Event,
+    Limits,
+    RawQuote,
+    RefusalKind,
+    Refused,
+)
 from spread_scanner.schema.enums import Exchange
 
 GRID_POINTS = 120
 GRID_S_MIN = 0.05
 SETUP_S_SPARE = 15.0  # for dialling, on top of what the exchanges' own pace takes
 RECHECK_S = 1.5  # after a refusal: time for the rest of the request to be acknowledged or quoted
+BUSY_DOUBLINGS_MAX = 4
 CONNECT_TIMEOUT_S = 10.0
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 8.0
 DIALS_WAITED_FOR = 3  # after so many failures in a row the others no longer wait for it
@@ -255,6 +265,7 @@ class _Shard:
         self.waiting = deque(batches(names, self._adapter.limits, self._adapter.topic_bytes))
         self._asked: dict[str, list[str]] = {}  # request id to symbols
         self._acknowledged: set[str] = set()
+        self._busy = 0  # how often the exchange has found us too busy
         self._more = asyncio.Event()
 
     async def run(self) -> None:
@@ -345,7 +356,8 @@ class _Shard:
                 heard.ask_px = event.ask[0] if event.ask is not None else heard.ask_px
                 self._count(heard)
         elif isinstance(event, Ack):
-            self._acknowledged.update(event.exchange_symbols)
+            whole = () if event.exchange_symbols else self._asked.get(event.request_id, ())
+            self._acknowledged.update(event.exchange_symbols or whole)
         elif isinstance(event, Refused):
             self._refused(event)
 
@@ -353,7 +365,20 @@ class _Shard:
         self._source.quoted += heard.quotes == 0
         heard.quotes += 1
 
+    def _too_busy(self, event: Refused) -> None:
+        """The exchange wants less, which is about no symbol: the same again, later. An answer that
+        names no request may be to any that is out.
+        """
+        batch = self._asked.pop(event.request_id, None)
+        missing = batch or [name for one in self._asked.values() for name in one]
+        pause_s = RECHECK_S * 2.0 ** min(self._busy, BUSY_DOUBLINGS_MAX)
+        self._busy += 1
+        asyncio.get_running_loop().call_later(pause_s, self._ask_again, missing, False)
+
     def _refused(self, event: Refused) -> None:
+        if event.kind is RefusalKind.BUSY:
+            self._too_busy(event)
+            return
         message = f"{event.code} {event.message}".strip()
         ours = [name for name in event.exchange_symbols if name in self._source.heard]
         for name in ours:
@@ -383,7 +408,7 @@ class _Shard:
             middle = (len(missing) + 1) // 2
             self.waiting += [part for part in (missing[:middle], missing[middle:]) if part]
         else:
-            self.waiting.append(missing)
+            self.waiting += batches(missing, self._adapter.limits, self._adapter.topic_bytes)
         self._more.set()
 
 

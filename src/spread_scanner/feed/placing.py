@@ -7,7 +7,7 @@ what leaves a line here keeps its cell as it is, since nothing is known that spe
 from collections.abc import Callable, Collection
 
 from spread_scanner.feed import shards
-from spread_scanner.feed.connection import NAMES_LOGGED_MAX, Connection, Share
+from spread_scanner.feed.connection import NAMES_LOGGED_MAX, WATCH_NS, Connection, Share
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.patience import Patience, pauses_of
@@ -23,6 +23,7 @@ class Placing:
         self._share = share
         self._new_lines = new_lines
         self._patience: Patience[tuple[int, str]] = Patience()
+        self._asked_ns = 0
 
     def change(self, copy: list[Line], exchange_symbols: list[str]) -> Change:
         """How to bring a copy's lines to these symbols, in the room that each of them has."""
@@ -41,11 +42,16 @@ class Placing:
 
     def look(self, copies: list[list[Line]], silent: Collection[int], now_ns: int) -> None:
         """Hand over what has no room, and ask again for who does not quote; `silent` are ids."""
+        asking = now_ns - self._asked_ns >= WATCH_NS
+        if asking:
+            self._asked_ns = now_ns
         for number, copy in enumerate(copies):
             for line in list(copy):
                 over = line.take_overflow()
                 if over:
                     self._hand_over(copy, line, over)
+            if not asking:
+                continue
             for line in copy:
                 if line.current is not None and line.current.subscription.idle:
                     self._ask_again(number, copy, line, line.current, silent, now_ns)

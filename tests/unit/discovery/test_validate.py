@@ -22,6 +22,7 @@ from spread_scanner.exchanges.adapter import (
     Limits,
     PingRule,
     RawQuote,
+    RefusalKind,
     Refused,
 )
 from spread_scanner.schema.enums import SOURCES
@@ -61,6 +62,8 @@ class Dialect:
             return [Delta(rest[0], (rest[1], 1.0), None, 0, 0)]
         if what == "ack":
             return [Ack(str(rest[0]), tuple(rest[1:]))]
+        if what == "busy":
+            return [Refused(str(rest[0]), (), "429", "too frequent", RefusalKind.BUSY)]
         return [Refused(str(rest[0]), tuple(rest[1:]), "400", "no such thing")]
 
 
@@ -169,6 +172,24 @@ def refusing(bad: set[str], *, named: bool) -> Talk:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused requests are sent again without the pause."""
     monkeypatch.setattr("spread_scanner.discovery.validate.RECHECK_S", 0.0)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("named", [True, False])
+def test_an_exchange_that_is_too_busy_at_first_costs_no_symbol(named: bool) -> None:
+    """One symbol a request: a refusal of that request could be taken for one of its symbol."""
+    names = [f"C{number}" for number in range(3)]
+    left = 4
+
+    def talk(symbols: list[str], request_id: Any) -> list[list[Any]]:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            return [["busy", request_id if named else ""]]
+        return everything_quoted(symbols, request_id)
+
+    validation, _ = listened(names, talk, LIMITS._replace(topics_per_request_max=1))
+    assert set(states(validation).values()) == {State.QUOTED}
 
 
 @pytest.mark.usefixtures("at_once")

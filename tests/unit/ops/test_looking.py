@@ -116,6 +116,16 @@ def test_a_process_is_absent_then_alive_then_dead(up_bed: Any) -> None:
         assert state() == ("stopped", False)
 
 
+def test_status_exits_with_1_while_a_process_is_degraded(up_bed: Any, spread_ctl: Run) -> None:
+    with up_bed.health() as health, health.claim("feed-okx-spot") as row:
+        row.beat(ProcessState.DEGRADED, "every subscription is refused: no")
+        code, out, _ = spread_ctl("status", "--json")
+        assert code == 1
+        assert "feed-okx-spot" in orjson.loads(out)["unwell"]
+        row.beat(ProcessState.RUNNING, "")
+        assert "feed-okx-spot" not in orjson.loads(spread_ctl("status", "--json")[1])["unwell"]
+
+
 def test_an_old_heartbeat_is_unwell_though_alive(up_bed: Any) -> None:
     with up_bed.health() as health, health.claim("spread-engine") as row:
         row.beat(ProcessState.RUNNING)
