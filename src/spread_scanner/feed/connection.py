@@ -9,6 +9,7 @@ import math
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ from spread_scanner.exchanges.adapter import (
 from spread_scanner.feed._listener import FLAGS, Board, Listener
 from spread_scanner.feed.counting import COUNTER_OF_END, Counts
 from spread_scanner.feed.evidence import Evidence
-from spread_scanner.feed.life import End, Life, Rules, Seen, ping_every_s
+from spread_scanner.feed.life import End, Life, Rules, Seen, ping_every_s, rules_of
 from spread_scanner.feed.patience import pauses_of
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.feed.watch import Watch
@@ -42,10 +43,19 @@ from spread_scanner.shm._core import Row
 from spread_scanner.shm.connections import ConnectionRows
 from spread_scanner.symbology.tables import InstrumentRow
 
+GOLDEN = 0.618  # multiples of it are spread evenly over 0 to 1
 GOODBYE_S = 0.5  # how long the other side may take to say goodbye
 NAMES_LOGGED_MAX = 10
 ASK_SOON_S = 0.5  # what is to be asked later than this waits for a look at the clock
 WATCH_NS = NS_PER_S  # how often it is looked for symbols that do not quote
+
+
+class Target(NamedTuple):
+    """What a connection is a connection to; another one needs another connection."""
+
+    url: str
+    proxy: str
+    channel: str
 
 
 @dataclass
@@ -65,6 +75,7 @@ class Share:
     log: structlog.stdlib.BoundLogger
     fail: Callable[[BaseException], None]  # a fault of ours: the process ends
     tls: ssl.SSLContext | None = None  # None: the system's trusted authorities
+    target: Target = Target("", "", "")
     numbers: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -87,6 +98,8 @@ class Connection:
         self.share = share
         self.counts = counts
         self.number = share.number()
+        self.adapter = share.adapter  # what it was opened with, whatever a reload brings
+        self.target = share.target
         self.ended: End | None = None
         self.listener = Listener(
             share.board,
@@ -120,6 +133,13 @@ class Connection:
         self.life.opened_ns = self.listener.opened_ns
         if self.ended is None:
             self._ping_later()
+
+    def retune(self) -> None:
+        """Take the settings that were reloaded, as far as they concern a connection that stands."""
+        settings, adapter = self.share.settings, self.adapter
+        spread = self.number * GOLDEN % 1.0
+        self.life.rules = rules_of(settings, adapter.limits, adapter.ping, spread)
+        self.subscription.pauses = pauses_of(settings)
 
     def end(self, why: End) -> None:
         """Give the connection up, now: nothing that it still brings is stored."""
@@ -180,11 +200,11 @@ class Connection:
             self._pump = asyncio.get_running_loop().call_later(wait_ns / NS_PER_S, self._ask_next)
 
     def _ping_later(self) -> None:
-        pause_s = ping_every_s(self.share.adapter.ping)
+        pause_s = ping_every_s(self.adapter.ping)
         self._ping = asyncio.get_running_loop().call_later(pause_s, self._ping_now)
 
     def _ping_now(self) -> None:
-        text = self.share.adapter.ping.text
+        text = self.adapter.ping.text
         if text is not None:
             self.listener.send(text)
         else:
@@ -214,6 +234,16 @@ class Connection:
     def quoted(self, exchange_symbol: str) -> bool:
         row = self.share.instruments.get(exchange_symbol)
         return row is not None and bool(self.listener.quoted[row.symbol_id])
+
+    def stands_behind(self, exchange_symbol: str) -> bool:
+        """Whether the stored quote of a symbol is as good with this connection alone."""
+        subscription = self.subscription
+        return (
+            self.ended is None
+            and self.listener.data_ns != 0
+            and exchange_symbol in subscription.wanted
+            and (exchange_symbol in subscription.acknowledged or self.quoted(exchange_symbol))
+        )
 
     @property
     def ready(self) -> bool:
@@ -255,7 +285,7 @@ class Connection:
     def unusual(self, frame: bytes) -> None:
         """A message that is no usual quote."""
         try:
-            for event in self.share.adapter.parse(frame):
+            for event in self.adapter.parse(frame):
                 if type(event) is RawQuote:
                     self._quote(event)
                 else:

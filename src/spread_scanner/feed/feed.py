@@ -14,17 +14,19 @@ import numpy.typing as npt
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.config import Settings
+from spread_scanner.config import Settings, SourceSettings
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.registry import adapter_of
+from spread_scanner.exchanges.wire import channel_of
 from spread_scanner.feed import freshness, shards
 from spread_scanner.feed._listener import FLAGS, Board
-from spread_scanner.feed.connection import Connection, Share
+from spread_scanner.feed.connection import Connection, Share, Target
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
+from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.placing import Placing
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Pacer
@@ -57,6 +59,11 @@ def instruments_of(loaded: Tables, source: Source) -> Instruments:
     return {row.exchange_symbol: row for row in loaded.of_source(source.source_id)}
 
 
+def target_of(settings: SourceSettings, source: Source) -> Target:
+    """What the source's connections are to be connections to."""
+    return Target(settings.ws_url, settings.proxy, channel_of(settings, source.label))
+
+
 class Feed:
     """Made and run by `main.run`."""
 
@@ -82,6 +89,7 @@ class Feed:
             adapter=adapter,
             settings=feed,
             proxy=settings.exchanges[source.label].proxy,
+            target=target_of(settings.exchanges[source.label], source),
             board=board,
             row=process.row,
             rows=rows,
@@ -95,6 +103,7 @@ class Feed:
         self._generation = loaded.generation
         self._copies: list[list[Line]] = []
         self._placing = Placing(self._share, self._new_lines)
+        self._moving = Moving(self._share, self._new_lines)
         self._paces: dict[int, freshness.Pace] = {}
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
@@ -183,6 +192,7 @@ class Feed:
         for line in lines:
             line.check(now_ns, self._slowdown(but=line))
         self._placing.look(self._copies, self._mark_silent(now_ns), now_ns)
+        self._process.row.set(COUNTER["moving"], self._moving.look(self._copies))
         self._show_state(now_ns)
 
     def _pace(self, connections: list[Connection], now_ns: int) -> None:
@@ -247,7 +257,8 @@ class Feed:
     # --- lines
 
     def _lines(self) -> Iterable[Line]:
-        return (line for copy in self._copies for line in copy)
+        yield from (line for copy in self._copies for line in copy)
+        yield from self._moving.retired
 
     def _new_lines(self, cut: list[list[str]]) -> list[Line]:
         return [Line(self._share, symbols, self._lost) for symbols in cut]
@@ -265,6 +276,7 @@ class Feed:
         for line in list(self._lines()):
             line.stop()
         self._copies = []
+        self._moving.stop()
 
     def _lost(self, connection: Connection, why: End) -> None:
         """A connection is gone: what nobody else stands behind is stale from now on."""
@@ -339,9 +351,14 @@ class Feed:
         share = self._share
         share.settings = settings.feed(self._source.label)
         share.board.lag_ns_max = share.settings.lag_ms_max * NS_PER_MS
-        share.proxy = settings.exchanges[self._source.label].proxy
-        share.adapter = adapter
+        mine = settings.exchanges[self._source.label]
+        share.proxy, share.adapter = mine.proxy, adapter
+        share.target = target_of(mine, self._source)
+        for line in self._lines():
+            line.retune()
         self._take_tables(instruments, decoder)
+        if self._copies:
+            self._moving.reshape(self._copies)
         self._generation = generation
         self._process.row.generation(generation)
 
@@ -364,7 +381,7 @@ class Feed:
         share.decoder = decoder
         for line in self._lines():
             for connection in line.connections:
-                connection.listener.use(decoder)
+                connection.listener.use(self._decoder_for(connection))
         names = list(instruments)
         for copy in self._copies:
             change = self._placing.change(copy, names)
@@ -382,6 +399,13 @@ class Feed:
                 line.start()
         self._placing.ask_everything(self._copies)
         self._note_symbols()
+
+    def _decoder_for(self, connection: Connection) -> Decoder:
+        """The tables in force with the channel that a connection was opened for."""
+        share = self._share
+        if connection.target.channel == share.target.channel:
+            return share.decoder
+        return decoder_of(connection.adapter, share.instruments)
 
     def _note_symbols(self) -> None:
         self._process.row.set(COUNTER["symbols"], len(self._share.instruments))

@@ -58,6 +58,14 @@ class Line:
             self._share.rows.give_back(self._row)
             self._row = None
 
+    def retune(self) -> None:
+        """Take the settings that were reloaded."""
+        self._backoff = Backoff(
+            self._share.settings.backoff_s_min, self._share.settings.backoff_s_max
+        )
+        for connection in self.connections:
+            connection.retune()
+
     def join(self, exchange_symbols: Sequence[str], *, again: bool = False) -> None:
         """Carry these too; their rows must be in the shared tables already. `again`: another line
         carried them, and they did not quote.

@@ -40,7 +40,7 @@ class Subscription:
         self, adapter: Adapter, exchange_symbols: Iterable[str] = (), pauses: Pauses = USUAL
     ) -> None:
         self._adapter = adapter
-        self._pauses = pauses
+        self.pauses = pauses
         self._budget = Budget(adapter.limits, pauses.again_ns_min)
         self._ids = 0
         self._queue = Queue(adapter)
@@ -172,7 +172,7 @@ class Subscription:
 
     def _send(self, batch: Batch, symbols: list[str], now_ns: int) -> str:
         self._ids += 1
-        patience_ns = self._pauses.answer_ns << min(batch.tries, REPEATS_MAX)
+        patience_ns = self.pauses.answer_ns << min(batch.tries, REPEATS_MAX)
         request = Request(
             self._ids,
             tuple(symbols),
@@ -285,7 +285,7 @@ class Subscription:
                 self._queue.add(Batch(gone, False, now_ns, tries, True))
             return
         slowly = tries >= REPEATS_MAX
-        due_ns = now_ns + (self._pauses.again_ns(tries - REPEATS_MAX) if slowly else 0)
+        due_ns = now_ns + (self.pauses.again_ns(tries - REPEATS_MAX) if slowly else 0)
         self._queue.add(Batch(left, True, due_ns, tries, True, request.alone))
 
     def _add_rest(self, request: Request, exchange_symbols: Iterable[str]) -> None:
@@ -368,7 +368,7 @@ class Subscription:
         # Neither a symbol is to blame nor is there an end to it: the same again, slowly.
         self._underway.take_back(request)
         self.useless = self._halvings > HALVINGS_MAX
-        due_ns = now_ns + self._pauses.again_ns(self._rounds)
+        due_ns = now_ns + self.pauses.again_ns(self._rounds)
         self._rounds += 1
         self._halvings = 0
         self._queue.add(Batch(symbols, True, due_ns, 0, True, request.alone))
@@ -381,7 +381,7 @@ class Subscription:
                 continue
             before = self.refused.get(symbol)
             times = before.times + 1 if before is not None else 1
-            due_ns = now_ns + self._pauses.again_ns(times - 1)
+            due_ns = now_ns + self.pauses.again_ns(times - 1)
             self.refused[symbol] = Refusal(times, due_ns, now_ns)
             self.acknowledged.discard(symbol)
             self._trying.discard(symbol)

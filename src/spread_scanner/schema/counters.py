@@ -73,6 +73,7 @@ FEED_COUNTERS = _numbered(
         ("resubscribes", "Symbols asked for again, here or elsewhere, because no quote came."),
         ("refusals", "Refusals heard, whatever they were about."),
         ("handed_over", "Symbols that a connection had no room for and another one took."),
+        ("moving", "Symbols and connections that a reload moves and that are not there yet."),
     ]
 )
 FEED_HISTOGRAMS = (
