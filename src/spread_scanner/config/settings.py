@@ -391,6 +391,13 @@ class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):
     topics_per_connection_max: Annotated[
         int, Meta(ge=0, le=10_000, description="Symbols per connection; 0: the exchange's limit.")
     ] = 0
+    notices: Annotated[
+        bool,
+        Meta(
+            description="Hear maintenance and halts on a connection of their own, where there is "
+            "such a stream."
+        ),
+    ] = True
     funding_bulk: Annotated[
         bool,
         Meta(description="False: do not ask for everything's funding in one call."),

@@ -58,6 +58,9 @@ class Target(NamedTuple):
     channel: str
 
 
+NOWHERE = Target("", "", "")
+
+
 @dataclass
 class Share:
     """What all connections of a feed have in common; replaced part by part at a reload."""
@@ -75,7 +78,7 @@ class Share:
     log: structlog.stdlib.BoundLogger
     fail: Callable[[BaseException], None]  # a fault of ours: the process ends
     tls: ssl.SSLContext | None = None  # None: the system's trusted authorities
-    target: Target = Target("", "", "")
+    target: Target = NOWHERE
     numbers: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -124,7 +127,7 @@ class Connection:
         """Dial. Raises DialFailed."""
         share = self.share
         await ws.dial(
-            share.adapter.ws_url(),
+            self.adapter.ws_url(),
             lambda: self.listener,
             timeout_s=share.settings.connect_timeout_s,
             proxy=share.proxy,

@@ -17,6 +17,7 @@ from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings, SourceSettings
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter
+from spread_scanner.exchanges.notices import Announcement, stream_of
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.exchanges.wire import channel_of
 from spread_scanner.feed import freshness, shards
@@ -24,9 +25,11 @@ from spread_scanner.feed._listener import FLAGS, Board
 from spread_scanner.feed.connection import Connection, Share, Target
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.evidence import Evidence
+from spread_scanner.feed.halts import Halts
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.moving import Moving
+from spread_scanner.feed.notices import Notices
 from spread_scanner.feed.placing import Placing
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Pacer
@@ -104,6 +107,8 @@ class Feed:
         self._copies: list[list[Line]] = []
         self._placing = Placing(self._share, self._new_lines)
         self._moving = Moving(self._share, self._new_lines)
+        self._halts = Halts(process, instruments)
+        self._notices = Notices(self._share, self._announced)
         self._paces: dict[int, freshness.Pace] = {}
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
@@ -192,7 +197,7 @@ class Feed:
         for line in lines:
             line.check(now_ns, self._slowdown(but=line))
         self._placing.look(self._copies, self._mark_silent(now_ns), now_ns)
-        self._process.row.set(COUNTER["moving"], self._moving.look(self._copies))
+        self._move()
         self._show_state(now_ns)
 
     def _pace(self, connections: list[Connection], now_ns: int) -> None:
@@ -270,6 +275,7 @@ class Feed:
         self._copies = [self._new_lines(cut) for _ in range(self._share.settings.redundant)]
         for line in self._lines():
             line.start()
+        self._hear()
 
     def _stop(self) -> None:
         """End all lines; what they carried is marked stale, connection by connection."""
@@ -277,6 +283,7 @@ class Feed:
             line.stop()
         self._copies = []
         self._moving.stop()
+        self._notices.stop()
 
     def _lost(self, connection: Connection, why: End) -> None:
         """A connection is gone: what nobody else stands behind is stale from now on."""
@@ -307,6 +314,24 @@ class Feed:
         self._process.row.add(COUNTER["stale_marks"], marked)
         return marked
 
+    def _move(self) -> None:
+        self._process.row.set(COUNTER["moving"], self._moving.look(self._copies))
+
+    # --- what the exchange announces
+
+    def _hear(self) -> None:
+        """Listen where the settings and the operator let us."""
+        settings = self._process.settings.exchanges[self._source.label]
+        wanted = settings.notices and self._copies
+        stream = stream_of(self._source, settings.ws_url) if wanted else None
+        self._notices.listen_to(stream)
+
+    def _announced(self, announced: list[Announcement]) -> None:
+        """A halted listing is as one that left the tables: stale at once, whatever it repeats."""
+        if self._halts.take(announced):
+            traded = self._halts.traded()
+            self._take_tables(traded, decoder_of(self._share.adapter, traded))
+
     # --- orders
 
     def _obey(self, orders: Orders) -> None:
@@ -332,8 +357,8 @@ class Feed:
         loaded = tables.load_for(settings.generated_dir, self._max_symbols)
         instruments = instruments_of(loaded, self._source)
         adapter = adapter_of(self._source, mine)
-        decoder = decoder_of(adapter, instruments)
-        return lambda: self._take(settings, adapter, instruments, decoder, loaded.generation)
+        decoder_of(adapter, instruments)
+        return lambda: self._take(settings, adapter, instruments, loaded.generation)
 
     def _leave(self) -> None:
         self._process.log.info("disabled, leaving")
@@ -344,7 +369,6 @@ class Feed:
         settings: Settings,
         adapter: Adapter,
         instruments: Instruments,
-        decoder: Decoder,
         generation: int,
     ) -> None:
         """Put new settings and tables in force; only the difference is asked for."""
@@ -356,9 +380,12 @@ class Feed:
         share.target = target_of(mine, self._source)
         for line in self._lines():
             line.retune()
-        self._take_tables(instruments, decoder)
+        traded = self._halts.reload(instruments, same=generation == self._generation)
+        self._take_tables(traded, decoder_of(adapter, traded))
         if self._copies:
             self._moving.reshape(self._copies)
+            self._move()
+            self._hear()
         self._generation = generation
         self._process.row.generation(generation)
 

@@ -60,9 +60,8 @@ class Line:
 
     def retune(self) -> None:
         """Take the settings that were reloaded."""
-        self._backoff = Backoff(
-            self._share.settings.backoff_s_min, self._share.settings.backoff_s_max
-        )
+        settings = self._share.settings
+        self._backoff = Backoff(settings.backoff_s_min, settings.backoff_s_max)
         for connection in self.connections:
             connection.retune()
 

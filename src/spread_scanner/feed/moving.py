@@ -1,10 +1,10 @@
-"""How lines come to other settings: from one address or channel to another, to fewer or more of them.
+"""How lines come to other settings: another address or channel, fewer or more lines and copies.
 
-Used by the feed at a reload and at each look at the clock. A symbol moves by being carried twice for
-a moment: its new line asks for it first, and the old one leaves it only when the new one stands
-behind it. A connection to an address or channel that is no longer set calls for a successor and goes
-when that one quotes. So no quote becomes stale by a move; what cannot move goes on as it is, and is
-counted (`moving`).
+Used by the feed at a reload and at each look at the clock. A symbol moves by being carried twice
+for a moment: its new line asks for it first, and the old one leaves it only when the new one stands
+behind it. A connection to an address or channel that is no longer set calls for a successor and
+goes when that one quotes. So no quote becomes stale by a move; what cannot move goes on as it is,
+and is counted (`moving`).
 """
 
 from collections.abc import Callable

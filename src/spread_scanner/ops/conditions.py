@@ -41,6 +41,17 @@ def of_processes(rows: list[ProcessHealth], heartbeat_ms_max: int) -> Iterator[C
             yield Condition(f"degraded:{name}", f"{name}: {row.message}")
 
 
+def of_notices(rows: list[ProcessHealth]) -> Iterator[Condition]:
+    """What the exchanges have announced, by the feeds that heard it."""
+    for row in rows:
+        if row.alive and row.counters.get("maintenance"):
+            text = f"{row.process}: the exchange has announced maintenance; its log says when"
+            yield Condition(f"maintenance:{row.process}", text)
+        if row.alive and (count := row.counters.get("halted")):
+            text = f"{row.process}: {count} listings are halted by the exchange; its log names them"
+            yield Condition(f"halted:{row.process}", text)
+
+
 def of_sources(store: PriceStore, settings: Settings, alive: set[str]) -> Iterator[Condition]:
     """Sources more than half of whose quotes cannot be stood behind, though their feed lives."""
     snapshot = store.snapshot()
@@ -130,6 +141,7 @@ class Watch:
         alive = {row.process for row in rows if row.alive}
         return [
             *of_processes(rows, self._settings.config.system.heartbeat_ms_max),
+            *of_notices(rows),
             *of_sources(self._store, self._settings, alive),
             *of_disk(self._settings.data_dir),
             *self._opportunities.since(),

@@ -73,6 +73,10 @@ FEED_COUNTERS = _numbered(
         ("resubscribes", "Symbols asked for again, here or elsewhere, because no quote came."),
         ("refusals", "Refusals heard, whatever they were about."),
         ("handed_over", "Symbols that a connection had no room for and another one took."),
+        ("halted", "Listings that the exchange has halted or delisted since the last tables."),
+        ("halts", "Listings that were halted, one after the other."),
+        ("maintenance", "1 while the exchange has announced maintenance that is not over."),
+        ("notice_failures", "Dials that failed for the connection on which notices come."),
         ("moving", "Symbols and connections that a reload moves and that are not there yet."),
     ]
 )

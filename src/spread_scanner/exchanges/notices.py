@@ -1,0 +1,212 @@
+"""What exchanges announce beside quotes: maintenance, halts, delistings. Pure functions over bytes.
+
+Used by the feeds, which open a connection of its own for it (feed/notices.py). Raises BadMessage on
+bytes that are not what the documentation promises.
+
+    Bybit    system.status on /v5/public/misc/status: maintenance, by product
+    OKX      the channels instruments (only changes are sent) and status, on the quotes' address
+    Binance  futures: !contractInfo on the /market path; spot has no such stream
+    MEXC     has none: what is paused there falls silent, and the next discovery leaves it out
+
+A connection's own end (OKX's notice 64008, Binance's serverShutdown) is told on that connection and
+read by the adapters.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from msgspec import Struct
+
+from spread_scanner.exchanges import wire
+from spread_scanner.schema.enums import Exchange, Market, Source
+
+
+class Halted(NamedTuple):
+    """A listing is not traded from now on; `state` in the exchange's word."""
+
+    exchange_symbol: str
+    state: str
+
+
+class Resumed(NamedTuple):
+    """A listing is traded; said of those that never stopped, too."""
+
+    exchange_symbol: str
+
+
+class Maintenance(NamedTuple):
+    """Announced, begun (`over` is false) or ended. Times are ns, or TS_ABSENT."""
+
+    title: str
+    state: str
+    begin_ns: int
+    end_ns: int
+    over: bool
+
+
+Announcement = Halted | Resumed | Maintenance
+
+
+class Stream(NamedTuple):
+    """Where to hear them, what to ask for once the connection stands, and what keeps it."""
+
+    url: str
+    requests: tuple[str, ...]
+    ping: str | None  # None: a ping frame
+    ping_s: float
+    parse: Callable[[bytes], list[Announcement]]
+
+
+class BybitStatus(Struct):
+    """{"id":"4d95b2a0","title":"System Maintenance","state":"scheduled","begin":"1775000000000",
+    "end":"1775003600000","href":"","serviceTypes":[2,3],"product":[1,2],"maintainType":1,"env":1}
+    """
+
+    title: str
+    state: str
+    begin: int = 0
+    end: int = 0
+    product: list[int] = []
+    id: str = ""
+
+
+class BybitPush(Struct):
+    """{"topic":"system.status","ts":1775000000000,"data":[{...}]}; answers have an `op`."""
+
+    topic: str = ""
+    data: list[BybitStatus] = []
+    op: str = ""
+
+
+class OkxArg(Struct, frozen=True):
+    """{"channel":"instruments","instType":"SWAP"}"""
+
+    channel: str = ""
+
+
+class OkxRow(Struct):
+    """Of instruments: {"instId":"LUNA-USDT","state":"suspend","instType":"SPOT"}
+
+    Of status: {"title":"Spot System Upgrade","state":"scheduled","begin":"1775000000000",
+    "end":"1775003600000","serviceType":"5","system":"unified"}
+    """
+
+    state: str
+    instId: str = ""  # noqa: N815
+    title: str = ""
+    begin: str | int = ""
+    end: str | int = ""
+
+
+class OkxPush(Struct):
+    """{"arg":{"channel":"instruments","instType":"SPOT"},"data":[{...}]}; answers have `event`."""
+
+    arg: OkxArg = OkxArg()
+    data: list[OkxRow] = []
+    event: str = ""
+
+
+class BinanceContract(Struct, frozen=True):
+    """{"e":"contractInfo","E":1775000000000,"s":"IOTAUSDT","ps":"IOTAUSDT","ct":"PERPETUAL",
+    "dt":4133404800000,"ot":1569398400000,"cs":"TRADING","bks":[...]}
+    """
+
+    e: str = ""
+    s: str = ""
+    cs: str = ""
+
+
+class BinancePush(Struct):
+    """{"stream":"!contractInfo","data":{...}}, or an answer: {"result":null,"id":1}"""
+
+    data: BinanceContract = BinanceContract()
+
+
+_bybit = wire.decoder(BybitPush)
+_okx = wire.decoder(OkxPush)
+_binance = wire.decoder(BinancePush)
+
+OVER = {"completed", "canceled"}
+OKX_TRADED, BINANCE_TRADED = "live", "TRADING"
+BYBIT_PRODUCT = {Market.FUTURES: 1, Market.SPOT: 2}
+PING_S = 20.0
+
+
+def stream_of(source: Source, ws_url: str) -> Stream | None:
+    """Where a source's exchange announces, or None where it does not."""
+    if source.exchange is Exchange.BYBIT:
+        product = BYBIT_PRODUCT[source.market]
+        return Stream(
+            _with_path(ws_url, "/v5/public/misc/status"),
+            (_text({"op": "subscribe", "args": ["system.status"]}),),
+            _text({"op": "ping"}),
+            PING_S,
+            lambda frame: parse_bybit(frame, product),
+        )
+    if source.exchange is Exchange.OKX:
+        kind = "SWAP" if source.market is Market.FUTURES else "SPOT"
+        wanted: list[dict[str, str]] = [
+            {"channel": "instruments", "instType": kind},
+            {"channel": "status"},
+        ]
+        request = _text({"op": "subscribe", "args": wanted})
+        return Stream(ws_url, (request,), "ping", PING_S, parse_okx)
+    if source.exchange is Exchange.BINANCE and source.market is Market.FUTURES:
+        request = _text({"method": "SUBSCRIBE", "params": ["!contractInfo"], "id": 1})
+        return Stream(_with_path(ws_url, "/market/stream"), (request,), None, PING_S, parse_binance)
+    return None
+
+
+def parse_bybit(frame: bytes, product: int) -> list[Announcement]:
+    """Maintenance that concerns a product (1 futures, 2 spot), or says of none which."""
+    push = wire.decoded(_bybit, frame)
+    return [
+        Maintenance(
+            row.title, row.state, wire.ts_ns(row.begin), wire.ts_ns(row.end), row.state in OVER
+        )
+        for row in push.data
+        if push.topic == "system.status" and (product in row.product or not row.product)
+    ]
+
+
+def parse_okx(frame: bytes) -> list[Announcement]:
+    """Changes of listings, and maintenance."""
+    if frame == b"pong":
+        return []
+    push = wire.decoded(_okx, frame)
+    if push.arg.channel == "instruments":
+        rows = [row for row in push.data if row.instId]
+        return [_listing(row.instId, row.state, OKX_TRADED) for row in rows]
+    if push.arg.channel == "status":
+        return [
+            Maintenance(row.title, row.state, _ms(row.begin), _ms(row.end), row.state in OVER)
+            for row in push.data
+        ]
+    return []
+
+
+def parse_binance(frame: bytes) -> list[Announcement]:
+    """Changes of contracts."""
+    contract = wire.decoded(_binance, frame).data
+    if contract.e != "contractInfo" or not contract.s:
+        return []
+    return [_listing(contract.s, contract.cs, BINANCE_TRADED)]
+
+
+def _listing(exchange_symbol: str, state: str, traded: str) -> Announcement:
+    return Resumed(exchange_symbol) if state == traded else Halted(exchange_symbol, state)
+
+
+def _ms(value: str | int) -> int:
+    return wire.ts_ns(int(value) if str(value).isdigit() else 0)
+
+
+def _text(request: Mapping[str, object]) -> str:
+    return msgspec.json.encode(request).decode()
+
+
+def _with_path(url: str, path: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

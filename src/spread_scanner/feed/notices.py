@@ -1,0 +1,151 @@
+"""What the exchange announces beside quotes, heard on a connection of its own.
+
+Used by the feed. The connection takes its turn at the pace of all dials and comes back with growing
+pauses; while it is away nothing is known of halts, and quotes go on as they come. It carries a few
+messages a day, and no quote waits for it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.errors import BadMessage
+from spread_scanner.exchanges.notices import Announcement, Stream
+from spread_scanner.feed.connection import Share
+from spread_scanner.feed.counting import COUNTER
+from spread_scanner.runtime import ws
+from spread_scanner.runtime.backoff import Backoff
+from spread_scanner.runtime.ws import DialFailed
+
+UNHEARD_PINGS = 3
+STOOD_S = 30.0  # the pauses begin anew only after a connection has stood for so long
+Heard = Callable[[list[Announcement]], None]
+
+
+class Notices:
+    """One feed's; `heard` is called on the loop, with what one frame announced."""
+
+    def __init__(self, share: Share, heard: Heard) -> None:
+        self._share = share
+        self._heard = heard
+        self._stream: Stream | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def listen_to(self, stream: Stream | None) -> None:
+        """Listen there from now on; None: to nothing."""
+        if _place(stream) == _place(self._stream):
+            return
+        self.stop()
+        self._stream = stream
+        if stream is not None:
+            self._task = asyncio.get_running_loop().create_task(self._listen(stream))
+            self._share.tasks.add(self._task)
+            self._task.add_done_callback(self._over)
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._task = self._stream = None
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._share.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._share.fail(error)
+
+    async def _listen(self, stream: Stream) -> None:
+        settings = self._share.settings
+        backoff = Backoff(settings.backoff_s_min, settings.backoff_s_max)
+        while True:
+            opened_ns = clock.mono_ns()
+            try:
+                await self._once(stream)
+            except DialFailed as error:
+                self._share.row.add(COUNTER["notice_failures"])
+                self._share.log.info("no notices", error=str(error))
+            if clock.mono_ns() - opened_ns >= STOOD_S * NS_PER_S:
+                backoff.reset()
+            await asyncio.sleep(backoff.next_s())
+
+    async def _once(self, stream: Stream) -> None:
+        """One connection, from its dial to its end. Raises DialFailed."""
+        share = self._share
+        await asyncio.sleep(share.connects.reserve_s(clock.mono_ns()))
+        listener = _Listener(lambda frame: self._take(stream, frame))
+        await ws.dial(
+            stream.url,
+            lambda: listener,
+            timeout_s=share.settings.connect_timeout_s,
+            proxy=share.proxy,
+            tls=share.tls,
+        )
+        try:
+            for text in stream.requests:
+                listener.send(text)
+            while listener.unheard < UNHEARD_PINGS:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(stream.ping_s):
+                        await listener.closed.wait()
+                        return
+                listener.unheard += 1
+                listener.ping(stream.ping)
+        finally:
+            listener.cut()
+
+    def _take(self, stream: Stream, frame: bytes) -> None:
+        try:
+            announced = stream.parse(frame)
+        except BadMessage as error:
+            self._share.row.add(COUNTER["skip_bad_message"])
+            self._share.evidence.take(error, frame)
+            return
+        if announced:
+            self._heard(announced)
+
+
+class _Listener(WSListener):
+    """Whole text frames go to `take`; everything is a sign of life."""
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        self.closed = asyncio.Event()
+        self.unheard = 0  # pings since the last frame
+        self._take = take
+        self._transport: WSTransport | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._transport = None
+        self.closed.set()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self.unheard = 0
+        if frame.msg_type == WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+        elif frame.msg_type == WSMsgType.CLOSE:
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+        elif frame.msg_type == WSMsgType.TEXT:
+            self._take(frame.get_payload_as_bytes())
+
+    def send(self, text: str) -> None:
+        if self._transport is not None:
+            self._transport.send(WSMsgType.TEXT, text.encode())
+
+    def ping(self, text: str | None) -> None:
+        if text is not None:
+            self.send(text)
+        elif self._transport is not None:
+            self._transport.send_ping(b"")
+
+    def cut(self) -> None:
+        if self._transport is not None:
+            self._transport.disconnect(False)
+
+
+def _place(stream: Stream | None) -> tuple[object, ...]:
+    return () if stream is None else (stream.url, stream.requests)

@@ -1,0 +1,104 @@
+"""What exchanges announce: where it is heard, and what its bytes mean."""
+
+import contextlib
+
+import pytest
+
+from spread_scanner.errors import BadMessage
+from spread_scanner.exchanges.notices import (
+    Halted,
+    Maintenance,
+    Resumed,
+    parse_binance,
+    parse_bybit,
+    parse_okx,
+    stream_of,
+)
+from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.schema.records import TS_ABSENT
+
+SHIPPED = {
+    "binance-futures": "wss://fstream.binance.com/public/stream",
+    "bybit-spot": "wss://stream.bybit.com/v5/public/spot",
+    "okx-futures": "wss://ws.okx.com:8443/ws/v5/public",
+}
+BYBIT = (
+    b'{"topic":"system.status","ts":1775000000000,"data":[{"id":"4d95b2a0","title":"System '
+    b'Maintenance","state":"%s","begin":"1775000000000","end":"1775003600000","href":"",'
+    b'"serviceTypes":[2,3],"product":%s,"uidSuffix":[],"maintainType":1,"env":1}]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("label", "url", "words"),
+    [
+        ("binance-futures", "wss://fstream.binance.com/market/stream", ["!contractInfo"]),
+        ("bybit-spot", "wss://stream.bybit.com/v5/public/misc/status", ["system.status"]),
+        ("okx-futures", "wss://ws.okx.com:8443/ws/v5/public", ["instruments", "SWAP", "status"]),
+    ],
+)
+def test_a_stream_is_where_the_exchange_announces(label: str, url: str, words: list[str]) -> None:
+    stream = stream_of(SOURCE_BY_LABEL[label], SHIPPED[label])
+    assert stream is not None
+    assert stream.url == url
+    for word in words:
+        assert f'"{word}"' in "".join(stream.requests)
+
+
+@pytest.mark.parametrize("label", ["binance-spot", "mexc-spot", "mexc-futures"])
+def test_who_announces_nothing_has_no_stream(label: str) -> None:
+    assert stream_of(SOURCE_BY_LABEL[label], "wss://ws.test/x") is None
+
+
+@pytest.mark.parametrize(
+    ("state", "over"), [("scheduled", False), ("ongoing", False), ("completed", True)]
+)
+def test_maintenance_of_bybit_concerns_its_products(state: str, over: bool) -> None:
+    (found,) = parse_bybit(BYBIT % (state.encode(), b"[1,2]"), 2)
+    assert found == Maintenance(
+        "System Maintenance", state, 1_775_000_000 * 10**9, 1_775_003_600 * 10**9, over
+    )
+    assert parse_bybit(BYBIT % (state.encode(), b"[1]"), 2) == []
+    assert len(parse_bybit(BYBIT % (state.encode(), b"[]"), 2)) == 1
+    assert parse_bybit(b'{"success":true,"ret_msg":"","conn_id":"c","op":"subscribe"}', 2) == []
+
+
+def test_okx_tells_changes_of_listings_and_maintenance() -> None:
+    frame = (
+        b'{"arg":{"channel":"instruments","instType":"SPOT"},"data":['
+        b'{"instType":"SPOT","instId":"LUNA-USDT","state":"suspend","tickSz":"0.1"},'
+        b'{"instType":"SPOT","instId":"BTC-USDT","state":"live"},'
+        b'{"instType":"SPOT","instId":"SHIB-USDT","state":"rebase"}]}'
+    )
+    assert parse_okx(frame) == [
+        Halted("LUNA-USDT", "suspend"),
+        Resumed("BTC-USDT"),
+        Halted("SHIB-USDT", "rebase"),
+    ]
+    frame = (
+        b'{"arg":{"channel":"status"},"data":[{"title":"Spot System Upgrade","state":"scheduled",'
+        b'"begin":"1775000000000","end":"","serviceType":"5","system":"unified"}]}'
+    )
+    assert parse_okx(frame) == [
+        Maintenance("Spot System Upgrade", "scheduled", 1_775_000_000 * 10**9, TS_ABSENT, False)
+    ]
+    assert parse_okx(b"pong") == []
+    answer = b'{"event":"subscribe","arg":{"channel":"instruments","instType":"SPOT"},"connId":"a"}'
+    assert parse_okx(answer) == []
+
+
+def test_binance_futures_tells_the_state_of_a_contract() -> None:
+    frame = (
+        b'{"stream":"!contractInfo","data":{"e":"contractInfo","E":1775000000000,"s":"IOTAUSDT",'
+        b'"ps":"IOTAUSDT","ct":"PERPETUAL","dt":4133404800000,"ot":1569398400000,"cs":"%s"}}'
+    )
+    assert parse_binance(frame % b"SETTLING") == [Halted("IOTAUSDT", "SETTLING")]
+    assert parse_binance(frame % b"TRADING") == [Resumed("IOTAUSDT")]
+    assert parse_binance(b'{"result":null,"id":1}') == []
+
+
+@pytest.mark.parametrize("frame", [b"", b"[]", b'{"data":5}', b"\xff", b'{"arg":{"channel":1}}'])
+def test_bytes_that_are_none_of_it_are_a_bad_message(frame: bytes) -> None:
+    for parse in (parse_okx, parse_binance, lambda frame: parse_bybit(frame, 1)):
+        with contextlib.suppress(BadMessage):
+            assert parse(frame) == []

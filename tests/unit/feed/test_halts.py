@@ -1,0 +1,197 @@
+"""Halts and maintenance: heard over a real socket, held until they are taken back."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+import uvloop
+import websockets
+
+from spread_scanner import clock, config
+from spread_scanner.config import SourceSettings
+from spread_scanner.exchanges.notices import Announcement, Halted, Maintenance, Resumed, Stream
+from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.feed import Feed
+from spread_scanner.feed.notices import Notices
+from spread_scanner.runtime import logs
+from spread_scanner.runtime.process import Process
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
+from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.shm.connections import Connections
+from spread_scanner.symbology import publish
+from spread_scanner.symbology.tables import InstrumentRow, SymbolRow, Tables
+
+SOURCE = SOURCE_BY_LABEL["okx-spot"]
+SHIPPED = Path(__file__).parents[3] / "config"
+NAMES = ("AAA-USDT", "BBB-USDT")
+HALT = Halted("AAA-USDT", "suspend")
+
+
+def tables(generation: int) -> Tables:
+    return Tables(
+        generation=generation,
+        created_wall_ns=1,
+        symbols=tuple(SymbolRow(n, name, name[:3], "USDT") for n, name in enumerate(NAMES)),
+        instruments=tuple(
+            InstrumentRow(SOURCE.source_id, n, name, 1.0, 1.0, None, None, None, None, False, False)
+            for n, name in enumerate(NAMES)
+        ),
+        directions=(),
+        funding=(),
+        quarantine=(),
+    )
+
+
+class Bed:
+    """A whole feed whose exchange is not there."""
+
+    def __init__(self, namespace: str, folder: Path, stack: ExitStack) -> None:
+        made = config.load(SHIPPED, environ={"SPREAD_SYSTEM__NAMESPACE": namespace})
+        sources = {
+            label: msgspec.structs.replace(source, ws_url="ws://127.0.0.1:1/", notices=False)
+            for label, source in made.exchanges.items()
+        }
+        self.settings = msgspec.structs.replace(made, folder=folder / "config", exchanges=sources)
+        publish.publish(self.settings.generated_dir, tables(1), {})
+        enter = stack.enter_context
+        self.store = enter(PriceStore.create(namespace, max_symbols=64))
+        self.health = enter(Health.create(namespace))
+        self.row = enter(self.health.claim(SOURCE.process))
+        control = enter(Control.create(namespace))
+        process = Process(
+            SOURCE.process,
+            self.settings,
+            logs.set_up(SOURCE.process),
+            self.row,
+            enter(control.claim(SOURCE.process)),
+        )
+        self.writer = enter(self.store.writer(SOURCE.source_id))
+        rows = enter(enter(Connections.create(namespace)).claim(SOURCE.source_id))
+        self.feed = Feed(process, SOURCE, self.store, self.writer, rows)
+
+    def quote(self, symbol_id: int) -> None:
+        now_ns = self.store.clock.now_ns()
+        self.writer.write(symbol_id, 1.0, 1.0, 2.0, 1.0, now_ns, now_ns, 1)
+
+    def stale(self, symbol_id: int) -> bool:
+        quote = self.store.read(SOURCE.source_id, symbol_id)
+        return quote is not None and bool(quote.flags & QuoteFlag.STALE)
+
+    def count(self, label: str) -> int:
+        return self.health.read(SOURCE.process).counters[label]
+
+    @property
+    def carried(self) -> set[str]:
+        return {symbol for line in self.feed._lines() for symbol in line.symbols}
+
+
+@pytest.fixture
+def bed(namespace: str, tmp_path: Path) -> Iterator[Bed]:
+    with ExitStack() as stack:
+        yield Bed(namespace, tmp_path, stack)
+
+
+def test_a_halted_listing_is_stale_and_not_asked_for_until_it_is_traded_again(bed: Bed) -> None:
+    async def act() -> None:
+        bed.feed._start()
+        bed.quote(0)
+        bed.quote(1)
+        bed.feed._announced([Halted("NOT-LISTED", "suspend"), HALT])
+        assert (bed.stale(0), bed.stale(1)) == (True, False)
+        assert bed.carried == {"BBB-USDT"}
+        # What the exchange goes on repeating finds no listing: neither tier can store it.
+        assert "AAA-USDT" not in bed.feed._share.instruments
+        assert (bed.count("halted"), bed.count("halts")) == (1, 1)
+        bed.feed._announced([HALT, Resumed("BBB-USDT")])
+        assert (bed.count("halted"), bed.count("halts")) == (1, 1)
+        bed.feed._announced([Resumed("AAA-USDT")])
+        assert bed.carried == set(NAMES)
+        assert bed.count("halted") == 0
+        bed.feed._stop()
+
+    uvloop.run(act())
+
+
+def test_only_new_tables_lift_a_halt_at_a_reload(bed: Bed) -> None:
+    async def act() -> None:
+        bed.feed._start()
+        bed.feed._announced([HALT])
+        bed.feed._prepared(bed.settings)()
+        assert bed.carried == {"BBB-USDT"}
+        publish.publish(bed.settings.generated_dir, tables(2), {})
+        bed.feed._prepared(bed.settings)()
+        assert bed.carried == set(NAMES)
+        assert bed.count("halted") == 0
+        bed.feed._stop()
+
+    uvloop.run(act())
+
+
+def test_maintenance_shows_until_it_is_over(bed: Bed) -> None:
+    async def act() -> None:
+        bed.feed._announced([Maintenance("upgrade", "scheduled", 1, 2, False)])
+        assert bed.count("maintenance") == 1
+        bed.feed._announced([Maintenance("upgrade", "completed", 1, 2, True)])
+        assert bed.count("maintenance") == 0
+
+    uvloop.run(act())
+
+
+def parse(frame: bytes) -> list[Announcement]:
+    return [] if frame == b"pong" else [Halted(frame.decode(), "suspend")]
+
+
+def test_notices_are_heard_on_a_connection_that_comes_back(bed: Bed) -> None:
+    asked: list[str] = []
+    heard: list[str] = []
+
+    async def serve(socket: websockets.ServerConnection) -> None:
+        asked.append(str(await socket.recv()))
+        await socket.send(f"X{len(asked)}")
+        await socket.close()
+
+    async def act() -> None:
+        async with websockets.serve(serve, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            share = bed.feed._share
+            share.settings = msgspec.structs.replace(share.settings, backoff_s_min=0.01)
+            notices = Notices(share, lambda found: heard.extend(one[0] for one in found))
+            notices.listen_to(Stream(f"ws://127.0.0.1:{port}/", ("please",), None, 20.0, parse))
+            deadline_ns = clock.mono_ns() + 20 * 10**9
+            while len(heard) < 2:
+                assert clock.mono_ns() < deadline_ns
+                await asyncio.sleep(0.01)
+            notices.stop()
+
+    uvloop.run(act())
+    assert asked[:2] == ["please", "please"]
+    assert heard[:2] == ["X1", "X2"]
+
+
+def test_a_dial_that_fails_is_counted_apart_from_those_of_quotes(bed: Bed) -> None:
+    async def act() -> None:
+        notices = Notices(bed.feed._share, lambda _: None)
+        notices.listen_to(Stream("ws://127.0.0.1:1/", (), None, 20.0, parse))
+        deadline_ns = clock.mono_ns() + 20 * 10**9
+        while not bed.count("notice_failures"):
+            assert clock.mono_ns() < deadline_ns
+            await asyncio.sleep(0.01)
+        notices.stop()
+
+    uvloop.run(act())
+    assert bed.count("connect_failures") == 0
+
+
+def test_the_setting_turns_the_connection_off(bed: Bed) -> None:
+    assert SourceSettings(rest_url="http://x", ws_url="ws://x").notices is True
+    assert "notice_failures" in COUNTER
+
+    async def act() -> None:
+        bed.feed._start()
+        assert bed.feed._notices._task is None
+        bed.feed._stop()
+
+    uvloop.run(act())
