@@ -82,6 +82,22 @@ def test_every_source_needs_a_section(folder: Path) -> None:
         config.load(folder, environ={})
 
 
+@pytest.mark.parametrize("text", ["2024", "1e5", "nan", "true", "1979-05-27"])
+def test_text_in_a_variable_needs_no_quotes(folder: Path, text: str) -> None:
+    environ = {
+        "SPREAD_SYSTEM__NAMESPACE": text,
+        "SPREAD_ALERTS__TELEGRAM_CHAT_ID": "-1001234567890",
+        "SPREAD_EXCHANGES__OKX_SPOT__FEE_TIER": "",
+        "SPREAD_DIRECTIONS__SYMBOLS__ALIAS__X": text,
+        "SPREAD_SYSTEM__DATA_DIR": f'"{text}"',
+    }
+    settings = config.load(folder, environ)
+    assert settings.config.system.namespace == text
+    assert settings.config.alerts.telegram_chat_id == "-1001234567890"
+    assert settings.directions.symbols.alias["x"] == text
+    assert settings.config.system.data_dir == text
+
+
 def test_environment_overrides_each_file(folder: Path) -> None:
     settings = config.load(
         folder,

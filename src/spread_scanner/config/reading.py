@@ -148,14 +148,17 @@ def _step(struct: Any, key: str) -> tuple[Any, Any]:
 
 
 def _override(raw: dict[str, Any], keys: list[str], text: str, root: Any, variable: str) -> None:
-    """Put one environment variable into the raw tables; TOML syntax, else taken as a string."""
+    """Put one environment variable into the raw tables."""
     node = raw
+    kind = root
     above = ""
     for position, key in enumerate(keys):
         name = _spelled(node, key, above, top=position == 0)
         above = name
+        general = "feed" if kind is Config and name.startswith("feed-") else name
+        kind, _ = _step(kind, general)
         if position == len(keys) - 1:
-            node[name] = _value(text)
+            node[name] = _value(text, kind)
             return
         node = node.setdefault(name, {})
         if not isinstance(node, dict):
@@ -182,8 +185,10 @@ def _spelled(node: dict[str, Any], key: str, above: str, *, top: bool) -> str:
     return dashed if (top or above == "direction") and dashed in known else lower
 
 
-def _value(text: str) -> Any:
+def _value(text: str, kind: Any) -> Any:
+    """As in TOML. Where text is wanted quotes are optional: -100123 is then a name, no number."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    return text if kind is str and not isinstance(value, str) else value
