@@ -7,7 +7,16 @@ NATIVE := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 BINS := $(wildcard bins/*)
 CC ?= cc
 
-.PHONY: venv check test bench bench-venv demo stress chaos wheel clean tools
+PYTEST := $(BIN)/pytest -q -n 2 --dist worksteal
+FAST := tests/unit tests/stress tests/system
+DAYS := $(wildcard tests/days)
+CLIENTS := $(wildcard tests/clients)
+# What the days are: how many, and one of them again.
+N ?= 1000
+SEED ?=
+SOURCE ?=
+
+.PHONY: venv check format test test-slow days nightly bench bench-venv demo stress chaos wheel clean tools
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11, 3.12 or 3.13, or say PYTHON=/path/to/python3."; exit 1; }
@@ -30,8 +39,25 @@ check: $(STAMP)
 	$(BIN)/mypy src tests
 	$(BIN)/pytest -q tests/unit/test_tidy.py
 
+# Within twelve minutes on two cores.
 test: $(STAMP)
-	$(BIN)/pytest -q -n 2 --dist worksteal
+	$(PYTEST) -m "not slow" $(FAST)
+
+# What takes longer: simulated days, other people's clients, a booted systemd, a browser. Nothing
+# collected is pytest's exit code 5, and no failure.
+test-slow: $(STAMP)
+	$(if $(wildcard requirements-clients.lock),$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-clients.lock)
+	$(PYTEST) -m slow $(FAST) $(DAYS) $(CLIENTS) || [ $$? -eq 5 ]
+
+days: $(STAMP)
+	$(if $(DAYS),SPREAD_DAYS=$(N) SPREAD_DAYS_SEED=$(SEED) SPREAD_DAYS_SOURCE=$(SOURCE) $(PYTEST) $(DAYS) --timeout 86400,@echo "there are no days here")
+
+# The long forms, one after the other: hours.
+nightly: $(STAMP)
+	$(MAKE) check test test-slow
+	$(MAKE) stress
+	$(MAKE) chaos
+	$(MAKE) days
 
 stress: $(STAMP)
 	SPREAD_STRESS=long $(BIN)/pytest -q tests/stress --timeout 3600

@@ -7,14 +7,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from spread_scanner import clock
 from spread_scanner.shm import segment
 
+TESTS = Path(__file__).parent
 DEADLINE_S = 20.0
 _numbers = itertools.count()
+
+
+SLOW_FOLDERS = {"days", "clients"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of some folders is slow."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in SLOW_FOLDERS:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture
