@@ -4,6 +4,7 @@ A Cython file is an extension of its own; the C headers it includes are its depe
 change in a header rebuilds what uses it.
 """
 
+import os
 from pathlib import Path
 
 import numpy
@@ -30,6 +31,8 @@ def extension(path: Path) -> Extension:
 
 
 setup(
+    # The extensions are compiled side by side.
+    options={"build_ext": {"parallel": os.cpu_count()}},
     # One executable per process; a wheel puts them beside spread-ctl.
     scripts=[str(path) for path in sorted(Path("bins").iterdir())],
     ext_modules=cythonize(

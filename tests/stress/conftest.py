@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEADERS = ROOT / "src" / "spread_scanner" / "shm" / "native"
+SCHEMA_HEADERS = ROOT / "src" / "spread_scanner" / "schema" / "native"
 NATIVE = Path(__file__).parent / "native"
 LONG = os.environ.get("SPREAD_STRESS") == "long"
 RUN_S = 1800 if LONG else 100
@@ -45,7 +46,8 @@ def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         made = folder / f"{Path(source).stem}-{form}"
         if not made.exists():
             command = [compiler, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g", *flags]
-            command += ["-I", str(headers), "-I", str(NATIVE), str(NATIVE / source), "-pthread"]
+            command += [f"-I{folder}" for folder in (headers, SCHEMA_HEADERS, NATIVE)]
+            command += [str(NATIVE / source), "-pthread"]
             subprocess.run([*command, "-o", str(made)], check=True)
         return made
 

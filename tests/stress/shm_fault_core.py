@@ -1,7 +1,8 @@
 """Python over the fault build of the core: what a caller of the API sees.
 
-Usage: shm_fault_core.py MODULE NAMESPACE contended|deaths. MODULE is the extension module built
-with -DSS_FAULTS; it takes the place of the room's own before anything imports that.
+Usage: shm_fault_core.py FOLDER NAMESPACE contended|deaths. FOLDER holds the extension modules
+_store and _writer built with -DSS_FAULTS; they take the place of the room's own before anything
+imports those. Each has hooks of its own.
 """
 
 import ctypes
@@ -11,31 +12,34 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 
 class FaultCore(importlib.abc.MetaPathFinder):
-    """Finds the fault build where the room's own core is asked for."""
+    """Finds the fault build where the room's own modules are asked for."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, paths: dict[str, Path]) -> None:
+        self.paths = paths
 
-    def find_spec(self, fullname: str, *_: object) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "spread_scanner.shm._core":
+    def find_spec(self, fullname: str, *_rest: object) -> importlib.machinery.ModuleSpec | None:
+        room, _, module = fullname.rpartition(".")
+        if room != "spread_scanner.shm" or module not in self.paths:
             return None
-        return importlib.util.spec_from_file_location(fullname, self.path)
+        return importlib.util.spec_from_file_location(fullname, self.paths[module])
 
 
-def load(path: str) -> ctypes.CDLL:
-    """Put the fault build in its place; the controls of its hooks."""
-    sys.meta_path.insert(0, FaultCore(path))
-    return ctypes.CDLL(path)
+def load(folder: Path) -> dict[str, ctypes.CDLL]:
+    """Put the fault build in its place; the controls of each module's hooks."""
+    paths = {path.name.split(".")[0]: path for path in folder.glob("*.so")}
+    sys.meta_path.insert(0, FaultCore(paths))
+    return {module: ctypes.CDLL(str(path)) for module, path in paths.items()}
 
 
 def contended(controls: ctypes.CDLL, namespace: str) -> None:
     from spread_scanner.schema.enums import QuoteFlag
-    from spread_scanner.shm import PriceStore, _core
+    from spread_scanner.shm import PriceStore, _store
 
     with PriceStore.create(namespace, num_sources=2, max_symbols=3) as store:
         writer = store.writer(1)
@@ -52,7 +56,7 @@ def contended(controls: ctypes.CDLL, namespace: str) -> None:
                 controls.faults_publish(ctypes.c_uint64(address), ctypes.c_long(0))
 
         never = read_contended(fresh)
-        assert isinstance(never, _core.Quote)
+        assert isinstance(never, _store.Quote)
         assert np.isnan(never.bid_px)
         assert never.flags & QuoteFlag.CONTENDED
         assert never.flags & QuoteFlag.STALE  # it has no last good one: nothing to stand behind
@@ -61,7 +65,7 @@ def contended(controls: ctypes.CDLL, namespace: str) -> None:
         assert good is not None
         assert good.flags == 0
         again = read_contended(fresh)
-        assert isinstance(again, _core.Quote)
+        assert isinstance(again, _store.Quote)
         assert tuple(again)[:7] == tuple(good)[:7]
         assert again.flags == QuoteFlag.CONTENDED
         assert fresh.contended == 2
@@ -75,7 +79,7 @@ def contended(controls: ctypes.CDLL, namespace: str) -> None:
         writer.close()
         with store.writer(1):  # a successor: what it has not written is stale, contended or not
             stale = read_contended(fresh)
-            assert isinstance(stale, _core.Quote)
+            assert isinstance(stale, _store.Quote)
             assert stale.flags == QuoteFlag.CONTENDED | QuoteFlag.STALE
         fresh.close()
     print("contended ok")
@@ -133,5 +137,5 @@ def deaths(controls: ctypes.CDLL, namespace: str) -> None:
 
 
 if __name__ == "__main__":
-    run = {"contended": contended, "deaths": deaths}[sys.argv[3]]
-    run(load(sys.argv[1]), sys.argv[2])
+    run, hooked = {"contended": (contended, "_store"), "deaths": (deaths, "_writer")}[sys.argv[3]]
+    run(load(Path(sys.argv[1]))[hooked], sys.argv[2])

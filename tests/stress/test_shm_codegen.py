@@ -13,6 +13,7 @@ import pytest
 
 NATIVE = Path(__file__).parent / "native"
 HEADERS = Path(__file__).parents[2] / "src" / "spread_scanner" / "shm" / "native"
+SCHEMA_HEADERS = Path(__file__).parents[2] / "src" / "spread_scanner" / "schema" / "native"
 CROSS = "aarch64-linux-gnu-gcc"
 LEVELS = ["-O2", "-O3"]  # the product is built with -O3
 
@@ -42,7 +43,8 @@ def functions(compiler: str, level: str, *, headers: Path = HEADERS) -> dict[str
     """Function name -> its assembly, one instruction a line, single spaces."""
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
-    command = [compiler, "-std=gnu11", level, "-S", "-o", "-", "-I", str(headers)]
+    command = [compiler, "-std=gnu11", level, "-S", "-o", "-"]
+    command += [f"-I{folder}" for folder in (headers, SCHEMA_HEADERS)]
     assembly = subprocess.check_output([*command, str(NATIVE / "codegen.c")], text=True)
     found: dict[str, list[str]] = {}
     name = ""

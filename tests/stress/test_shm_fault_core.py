@@ -4,40 +4,49 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from spread_scanner.shm import _core
+from spread_scanner.shm import _store, _writer
 
 ROOT = Path(__file__).parents[2]
-SHM = ROOT / "src" / "spread_scanner" / "shm"
+ROOMS = ROOT / "src" / "spread_scanner"
+SHM = ROOMS / "shm"
+MODULES = ("_store", "_writer")  # what looks, and what stores
 HERE = Path(__file__).parent
 pytestmark = [pytest.mark.stress]
 
 
 @pytest.fixture(scope="session")
 def fault_core(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The extension module, built from its source with hooks in place."""
+    """A folder of the extension modules, built from their sources with hooks in place."""
     pytest.importorskip("Cython")
     folder = tmp_path_factory.mktemp("fault_core")
-    source = folder / "_core.c"
+    for module in MODULES:
+        build(module, folder)
+    return folder
+
+
+def build(module: str, folder: Path) -> None:
+    source = folder / f"{module}.c"
     cython = [sys.executable, "-m", "cython", "-3", "-I", str(ROOT / "src")]
     cython += ["-X", "boundscheck=False,wraparound=False,cdivision=True"]
-    cython += ["--module-name", "spread_scanner.shm._core"]
-    subprocess.run([*cython, "-o", str(source), str(SHM / "_core.pyx")], check=True)
-    made = folder / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
-    includes = [sysconfig.get_path("include"), np.get_include(), str(SHM / "native")]
+    cython += ["--module-name", f"spread_scanner.shm.{module}"]
+    subprocess.run([*cython, "-o", str(source), str(SHM / f"{module}.pyx")], check=True)
+    made = folder / f"{module}{sysconfig.get_config_var('EXT_SUFFIX')}"
+    includes = [sysconfig.get_path("include"), np.get_include()]
+    includes += [str(room / "native") for room in (SHM, ROOMS / "schema")]
     command = ["gcc", "-shared", "-fPIC", "-O0", "-std=gnu11", "-DSS_FAULTS", "-w"]
     command += ["-DNPY_NO_DEPRECATED_API=NPY_2_0_API_VERSION"]
     command += ["-include", str(HERE / "native" / "fault_core.h")]
     command += [f"-I{folder}" for folder in includes]
     subprocess.run([*command, str(source), "-o", str(made)], check=True)
-    return made
 
 
-def over_faults(module: Path, *args: str) -> str:
-    command = [sys.executable, str(HERE / "shm_fault_core.py"), str(module), *args]
+def over_faults(folder: Path, *args: str) -> str:
+    command = [sys.executable, str(HERE / "shm_fault_core.py"), str(folder), *args]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -56,7 +65,8 @@ def test_c3_a_writer_that_dies_at_any_store_of_write_many_leaves_old_or_new(
     assert over_faults(fault_core, namespace, "deaths") == "write_many 45 stores\n"
 
 
-def test_the_product_is_built_without_hooks() -> None:
-    symbols = subprocess.run(["nm", "-D", _core.__file__], capture_output=True, text=True).stdout
-    assert "PyInit__core" in symbols
-    assert "ss_fault" not in symbols
+@pytest.mark.parametrize("module", [_store, _writer])
+def test_the_product_is_built_without_hooks(module: ModuleType) -> None:
+    symbols = subprocess.run(["nm", "-D", str(module.__file__)], capture_output=True, text=True)
+    assert "PyInit__" in symbols.stdout
+    assert "ss_fault" not in symbols.stdout

@@ -4,11 +4,13 @@ from typing import Any
 import numpy as np
 
 from spread_scanner.clock import Clock
-from spread_scanner.shm._core import DirtyBitmap, Memory, RingProducer, Row
+from spread_scanner.shm._bitmap import DirtyBitmap
 from spread_scanner.shm._evaluations import EvaluationRows
+from spread_scanner.shm._memory import Memory
+from spread_scanner.shm._ring import RingProducer
+from spread_scanner.shm._rows import Row
 
 SIZES: Mapping[str, int]
-UNUSABLE: int
 COUNTERS: int
 
 class Loop:

@@ -6,17 +6,12 @@ engine/core.py gives it segments, pairs and limits. While `run` works, other thr
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 
-from spread_scanner.shm._core cimport (
-    SS_HISTOGRAM_BUCKETS,
-    DirtyBitmap,
-    Memory,
-    RingProducer,
-    Row,
-    ss_bucket,
-    ss_ring,
-    ss_store,
-)
+from spread_scanner.shm._bitmap cimport DirtyBitmap
 from spread_scanner.shm._evaluations cimport EvaluationRows, ss_evaluations
+from spread_scanner.shm._memory cimport Memory
+from spread_scanner.shm._ring cimport RingProducer, ss_ring
+from spread_scanner.shm._rows cimport SS_HISTOGRAM_BUCKETS, Row, ss_bucket
+from spread_scanner.shm._store cimport ss_store
 
 from spread_scanner.clock import installed
 from spread_scanner.engine.plan import PAIR_DTYPE
@@ -45,7 +40,6 @@ cdef extern from *:
     """
     enum:
         SS_ENGINE_COUNTERS
-        SS_ENGINE_UNUSABLE
 
     ctypedef struct ss_engine_pair:
         pass
@@ -89,7 +83,6 @@ cdef extern from *:
     void ss_engine_ask_rescan(ss_engine *engine) nogil
 
 SIZES = {"pair": sizeof(ss_engine_pair), "signal": sizeof(ss_signal)}
-UNUSABLE = SS_ENGINE_UNUSABLE
 COUNTERS = SS_ENGINE_COUNTERS
 
 

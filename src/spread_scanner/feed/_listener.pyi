@@ -6,7 +6,8 @@ from picows import WSFrame, WSListener, WSTransport
 
 from spread_scanner.clock import Clock
 from spread_scanner.exchanges._match import Decoder
-from spread_scanner.shm._core import Row, StoreWriter
+from spread_scanner.shm._rows import Row
+from spread_scanner.shm._writer import StoreWriter
 
 FLAGS: dict[str, int]
 OUTCOMES: tuple[str, ...]

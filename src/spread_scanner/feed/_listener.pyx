@@ -11,7 +11,7 @@ are woken and statistics written once, at its last.
 
 cimport numpy as cnp
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.math cimport isfinite, isnan
+from libc.math cimport isnan
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -22,33 +22,34 @@ from spread_scanner.clock import installed
 from spread_scanner.schema.counters import FEED_COUNTERS, FEED_HISTOGRAMS
 
 from spread_scanner.exchanges._match cimport SS_MATCHED, Decoder, ss_decode, ss_match
-from spread_scanner.shm._core cimport (
+from spread_scanner.shm._memory cimport ss_source_ns
+from spread_scanner.shm._rows cimport (
     SS_HISTOGRAM_BUCKETS,
-    SS_READ_NONE,
     Row,
-    StoreWriter,
     ss_bucket,
     ss_count_add,
     ss_histogram_index,
+)
+from spread_scanner.shm._store cimport (
+    SS_FLAG_ASK_EMPTY as FLAG_ASK_EMPTY,
+    SS_FLAG_BID_EMPTY as FLAG_BID_EMPTY,
+    SS_FLAG_CROSSED as FLAG_CROSSED,
+    SS_FLAG_LAGGING as FLAG_LAGGING,
+    SS_FLAG_NO_TS_EVENT as FLAG_NO_TS_EVENT,
+    SS_FLAG_SILENT as FLAG_SILENT,
+    SS_FLAG_STALE as FLAG_STALE,
+    SS_READ_NONE,
     ss_quote,
-    ss_source_ns,
+    ss_quote_derive,
+    ss_side_possible,
     ss_store,
     ss_store_notify,
     ss_store_own,
     ss_store_put,
 )
+from spread_scanner.shm._writer cimport StoreWriter
 
 cnp.import_array()
-
-# Bits of schema.enums.QuoteFlag; test_listener holds the two together.
-cdef enum:
-    FLAG_STALE = 1
-    FLAG_SILENT = 2
-    FLAG_LAGGING = 4
-    FLAG_CROSSED = 8
-    FLAG_NO_TS_EVENT = 16
-    FLAG_BID_EMPTY = 32
-    FLAG_ASK_EMPTY = 64
 
 FLAGS = {
     "STALE": FLAG_STALE, "SILENT": FLAG_SILENT, "LAGGING": FLAG_LAGGING, "CROSSED": FLAG_CROSSED,
@@ -147,8 +148,7 @@ cdef class Board:
         cdef ss_quote old
         cdef int outcome = STORED
         quote.epoch = self.writer.epoch
-        if quote.bid_px > quote.ask_px:  # false when either is NaN
-            quote.flags |= FLAG_CROSSED
+        ss_quote_derive(quote)
         if ss_store_own(self.store, self.source_id, symbol, &old) != SS_READ_NONE:
             outcome = judge(&old, quote, self.written[symbol] in (0, connection))
             if outcome >= DUPLICATE:
@@ -353,10 +353,10 @@ cdef class Listener(WSListener):
     cdef int take(self, uint32_t symbol, ss_quote *quote) noexcept nogil:
         """Flag, store and count one quote of either tier."""
         cdef int outcome
+        if symbol >= self.board.writer.symbols:
+            return IMPOSSIBLE  # the writer is closed: its source may be another's by now
         quote.ts_recv = self.recv_ns
-        if quote.ts_event == INT64_MIN:
-            quote.flags |= FLAG_NO_TS_EVENT
-        else:
+        if quote.ts_event != INT64_MIN:
             self.judge_lag(quote)
         self.seen.data += 1
         self.bad_in_row = 0
@@ -401,6 +401,7 @@ cdef class Listener(WSListener):
         cdef double interval
         self.reading = False
         self.frame_ns = self.mono_ns
+        self.let_go_of_closed_rows()
         if seen.stored:
             ss_store_notify(self.board.store)
             # One look at the clock per read: for each quote of it the time of the last, the worst.
@@ -425,6 +426,13 @@ cdef class Listener(WSListener):
             if self.counters != NULL:
                 count(self.counters, seen)
             memset(seen, 0, sizeof(tally))
+
+    cdef inline void let_go_of_closed_rows(self) noexcept nogil:
+        """A row that was given back may be another's by now. Once per read: counts follow."""
+        if self.board.row.counter_count == 0:
+            memset(&self.seen, 0, sizeof(tally))
+        if self.counters != NULL and self.row.counter_count == 0:
+            self.counters = self.exchange_to_recv = self.recv_to_cell = NULL
 
     cdef pass_on(self, bytes message):
         self.seen.slow += 1
@@ -508,7 +516,7 @@ cdef class Listener(WSListener):
         cdef bint outside = not self.reading
         if not 0 <= symbol_id < self.board.max_symbols:
             raise IndexError(f"symbol id {symbol_id} of {self.board.max_symbols}")
-        if not (possible(bid_px, bid_sz) and possible(ask_px, ask_sz)):
+        if not (ss_side_possible(bid_px, bid_sz) and ss_side_possible(ask_px, ask_sz)):
             return OUTCOMES[IMPOSSIBLE]
         quote.bid_px = bid_px
         quote.bid_sz = bid_sz
@@ -525,11 +533,6 @@ cdef class Listener(WSListener):
         if outside:
             self.end_read()
         return outcome
-
-
-cdef inline bint possible(double px, double sz) noexcept nogil:
-    """Whether a side can be stored: absent, or a price above zero and a size of at least zero."""
-    return isnan(px) or (px > 0 and isfinite(px) and sz >= 0 and isfinite(sz))
 
 
 cdef void count(ss_bucket *counters, const tally *seen) noexcept nogil:

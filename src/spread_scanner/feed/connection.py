@@ -39,7 +39,7 @@ from spread_scanner.feed.subscription import Subscription
 from spread_scanner.feed.watch import Watch
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Pacer
-from spread_scanner.shm._core import Row
+from spread_scanner.shm._rows import Row
 from spread_scanner.shm.connections import ConnectionRows
 from spread_scanner.symbology.tables import InstrumentRow
 

@@ -2,7 +2,7 @@
 
 from spread_scanner.feed.life import End
 from spread_scanner.schema.counters import FEED_COUNTERS
-from spread_scanner.shm._core import Row
+from spread_scanner.shm._rows import Row
 
 COUNTER = {counter.label: counter.counter_id for counter in FEED_COUNTERS}
 

@@ -27,3 +27,4 @@ cdef class EvaluationRows:
     """The rows of an evaluations segment."""
     cdef ss_evaluations ring
     cdef readonly object memory
+    cdef bint closed

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 
-from spread_scanner.shm._core import Memory
+from spread_scanner.shm._memory import Memory
 
 SIZES: Mapping[str, int]
 
@@ -11,5 +11,6 @@ class EvaluationRows:
     memory: Memory
     head: int
     def __init__(self, memory: Memory, layout: Any) -> None: ...
+    def shut(self) -> None: ...
     def append(self, rows: np.ndarray) -> None: ...
     def copy(self) -> np.ndarray: ...

@@ -8,7 +8,7 @@ cimport numpy as cnp
 import numpy
 
 from spread_scanner.schema.records import EVALUATION_DTYPE
-from spread_scanner.shm._core cimport Memory
+from spread_scanner.shm._memory cimport Memory, raise_closed
 
 cnp.import_array()
 
@@ -28,10 +28,16 @@ cdef class EvaluationRows:
         self.ring.slots = <ss_evaluation_slot *>memory.at(
             layout.slots_at, layout.slots * sizeof(ss_evaluation))
 
+    def shut(self):
+        """Refuse all further rows."""
+        self.closed = True
+
     def append(self, cnp.ndarray rows not None):
         """Write rows, (n,) EVALUATION_DTYPE, each over the oldest one."""
         cdef Py_ssize_t i
         cdef const ss_evaluation *row
+        if self.closed:
+            raise_closed("evaluations")
         if rows.dtype != EVALUATION_DTYPE or not cnp.PyArray_IS_C_CONTIGUOUS(rows):
             raise ValueError(f"rows must be contiguous and of {EVALUATION_DTYPE}")
         row = <const ss_evaluation *>cnp.PyArray_DATA(rows)

@@ -19,7 +19,7 @@ from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_COUNTERS, FEED_HISTOGRAMS
 from spread_scanner.schema.enums import ConnectionState
-from spread_scanner.shm import _core, segment
+from spread_scanner.shm import _rows, segment
 from spread_scanner.shm.faults import WrongSegment
 from spread_scanner.shm.health import BUCKETS, Latency, latency
 from spread_scanner.shm.layout import (
@@ -52,7 +52,7 @@ class ConnectionHealth(NamedTuple):
     latencies: dict[str, Latency]
 
 
-class ConnectionRow(_core.Row):
+class ConnectionRow(_rows.Row):
     """A connection's own row; made by ConnectionRows.take."""
 
     def __init__(self, held: Segment, number: int, at: int) -> None:
@@ -64,7 +64,7 @@ class ConnectionRow(_core.Row):
             _HISTOGRAMS,
         )
         self.number = number
-        self._head = held.array(CONNECTION_HEAD_DTYPE, at, (1,))[0]
+        self._head = held.record(CONNECTION_HEAD_DTYPE, at)
         self._head["since_wall_ns"] = clock.wall_ns()
         self.dialling()
 
@@ -88,6 +88,11 @@ class ConnectionRow(_core.Row):
     def ended(self, why: str) -> None:
         self._head["last_end"] = why.encode()[:48]
 
+    def give_back(self) -> None:
+        """Refuse all further writes: the row may be another connection's by now."""
+        self.shut()
+        self._head.give_back()
+
 
 class ConnectionRows(Holder):
     """A source's rows, claimed; made by Connections.claim."""
@@ -96,6 +101,7 @@ class ConnectionRows(Holder):
         self._held = held
         self._ats = [layout.row_at(source_id, number) for number in range(CONNECTIONS_MAX)]
         self._free = list(range(CONNECTIONS_MAX))
+        self._taken: list[ConnectionRow] = []
         for number in self._free:
             self._clear(number)
 
@@ -104,12 +110,21 @@ class ConnectionRows(Holder):
         if not self._free:
             return None
         number = self._free.pop(0)
-        return ConnectionRow(self._held, number, self._ats[number])
+        row = ConnectionRow(self._held, number, self._ats[number])
+        self._taken.append(row)
+        return row
 
     def give_back(self, row: ConnectionRow) -> None:
         """The place is no longer kept: readers do not see its row any more."""
+        row.give_back()
+        self._taken.remove(row)
         self._clear(row.number)
         self._free = sorted([*self._free, row.number])
+
+    def shut(self) -> None:
+        """Refuse all further writes, of the rows that were taken too."""
+        for row in self._taken:
+            row.give_back()
 
     def _clear(self, number: int) -> None:
         at = self._ats[number]

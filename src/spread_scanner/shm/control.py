@@ -8,6 +8,8 @@ A command changes what it changes, then steps the generation, then wakes. A proc
 generation applies the switches, then answers with that generation and the time: so the operator
 knows when it took effect, not only that it was said. `paused` and `kill` are levels and survive a
 restart of a process; `stop` and `reload` are edges and concern only the life they were said to.
+An operator that is killed half-way leaves at most a level that is told late, with the next command;
+an edge that it did not issue is taken back by the next operator.
 
 A reload may be refused. What became of it stands beside the answer, before the answer is given:
 the outcome, the digest of the settings in force and a sentence, in two places used in turn, with a
@@ -46,7 +48,7 @@ from spread_scanner.shm.layout import (
     SWITCHES_DTYPE,
     Kind,
 )
-from spread_scanner.shm.segment import Holder, Segment
+from spread_scanner.shm.segment import Holder, Record, Segment
 from spread_scanner.shm.slots import NAMING_CLAIM, find_or_name, find_slot
 
 _OPERATOR_CLAIM = NAMING_CLAIM + 1
@@ -90,7 +92,7 @@ class ControlSlot(Holder):
     def __init__(self, held: Segment, number: int) -> None:
         self._held = held
         at = SLOTS_AT + number * SLOT_DTYPE.itemsize
-        self._slot = held.array(SLOT_DTYPE, at, (1,))[0]
+        self._slot = held.record(SLOT_DTYPE, at)
         self.paused_at = at + PAUSED_AT  # for the engine's native loop
         self._ack_generation_at = at + ACK_GENERATION_AT
         self._answer_count_at = at + ANSWER_COUNT_AT
@@ -132,6 +134,7 @@ class ControlSlot(Holder):
 
     def answer(self, generation: int, outcome: ReloadOutcome, digest: int, text: str = "") -> None:
         """Say what became of a reload; to be called before `ack`. Text beyond 232 bytes is cut."""
+        self._held.refuse_when_closed()
         count = self._held.words.load(self._answer_count_at) + 1
         made = np.zeros((), ANSWER_DTYPE)
         made["generation"], made["digest"], made["outcome"] = generation, digest, outcome
@@ -142,6 +145,7 @@ class ControlSlot(Holder):
 
     def fix(self, checksums: Sequence[int]) -> None:
         """Show the settings that this life keeps, as checksums by their number."""
+        self._held.refuse_when_closed()
         self._slot["fixed"] = 0
         self._slot["fixed"][: len(checksums)] = checksums
 
@@ -173,7 +177,8 @@ class Operator(Holder):
 
     def __init__(self, held: Segment) -> None:
         self._held = held
-        self._switches = held.array(SWITCHES_DTYPE, SWITCHES_AT, (1,))[0]
+        self._switches = held.record(SWITCHES_DTYPE, SWITCHES_AT)
+        self._clear_stale_edges()
 
     def pause(self, process: str, *, paused: bool = True) -> int:
         """Pause or resume a process. Returns the generation to wait for."""
@@ -207,14 +212,24 @@ class Operator(Holder):
     def generation(self) -> int:
         return self._held.words.load(SWITCHES_AT)
 
-    def _slot(self, process: str) -> Any:
+    def _slot(self, process: str) -> Record:
         number = find_or_name(self._held, process, _name_at)
-        return self._held.array(SLOT_DTYPE, _name_at(number), (1,))[0]
+        return self._held.record(SLOT_DTYPE, _name_at(number))
+
+    def _clear_stale_edges(self) -> None:
+        """Take back what an operator stored and did not live to issue. Nobody has seen it, and the
+        next command, of whatever kind, would say it to a process that it was not meant for."""
+        issued = self.generation()
+        for number in range(PROCESSES_MAX):
+            slot = self._held.record(SLOT_DTYPE, _name_at(number))
+            for edge in ("stop_generation", "reload_generation"):
+                if int(slot[edge]) > issued:
+                    slot[edge] = 0
 
     def _switch(self, at: int, number: int, count: int, on: bool) -> int:
         if not 0 <= number < count:
             raise SegmentError("no such switch", number=number, allowed=f"0 to {count - 1}")
-        self._held.array(np.dtype("u1"), at, (count,))[number] = on
+        self._held.put_bytes(at + number, bytes([on]))
         return self._issue()
 
     def _issue(self) -> int:

@@ -26,7 +26,7 @@ _WRITER = 0
 _PART = "why"
 
 
-class EvaluationsWriter(Holder, EvaluationRows):
+class EvaluationsWriter(EvaluationRows, Holder):
     """The right to write; made by Evaluations.writer. `close` gives the place back."""
 
     def __init__(self, held: Segment, layout: EvaluationsLayout) -> None:

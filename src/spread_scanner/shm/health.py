@@ -15,7 +15,7 @@ from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.counters import COUNTERS_MAX, HISTOGRAMS_MAX, counters_of, histograms_of
 from spread_scanner.schema.enums import ProcessState
-from spread_scanner.shm import _core, segment
+from spread_scanner.shm import _rows, segment
 from spread_scanner.shm.layout import (
     HEADER_BYTES,
     HEALTH_BYTES,
@@ -24,13 +24,14 @@ from spread_scanner.shm.layout import (
     ROW_COUNTERS_AT,
     ROW_HEAD_DTYPE,
     ROW_HISTOGRAMS_AT,
+    SIZES,
     Kind,
 )
 from spread_scanner.shm.segment import Holder, Segment
 from spread_scanner.shm.slots import find_or_name, find_slot
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99)
-BUCKETS = _core.SIZES["histogram_buckets"]
+BUCKETS = SIZES["histogram_buckets"]
 
 
 class Latency(NamedTuple):
@@ -58,7 +59,7 @@ class ProcessHealth(NamedTuple):
     latencies: dict[str, Latency]
 
 
-class HealthRow(Holder, _core.Row):
+class HealthRow(_rows.Row, Holder):
     """A process's own row, claimed; made by Health.claim."""
 
     def __init__(self, held: Segment, number: int) -> None:
@@ -71,7 +72,7 @@ class HealthRow(Holder, _core.Row):
             HISTOGRAMS_MAX,
         )
         self._held = held
-        self._head = held.array(ROW_HEAD_DTYPE, at, (1,))[0]
+        self._head = held.record(ROW_HEAD_DTYPE, at)
         self._head["pid"] = os.getpid()
         self._head["started_wall_ns"] = clock.wall_ns()
         self._head["starts"] += 1

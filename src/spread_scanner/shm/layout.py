@@ -44,7 +44,7 @@ import numpy as np
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_HISTOGRAMS, HISTOGRAMS_MAX
 from spread_scanner.schema.enums import DIRTY_READERS
 from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE
-from spread_scanner.shm import _core
+from spread_scanner.shm import _memory, _ring, _rows, _store
 
 ABI_VERSION = 3
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
@@ -57,6 +57,10 @@ EVALUATIONS_SLOTS_MAX = 1 << 20
 PROCESSES_MAX = 64
 DIRECTIONS_MAX = 64
 CONNECTIONS_MAX = 64  # rows per source
+
+
+# Bytes of what the native core lays out; the room's other modules take them from here.
+SIZES = {**_memory.SIZES, **_store.SIZES, **_ring.SIZES, **_rows.SIZES}
 
 
 class Kind(IntEnum):
@@ -123,15 +127,15 @@ class StoreLayout:
 
     @property
     def sequences_at(self) -> int:
-        return self.rows_at + self.num_sources * _core.SIZES["source_row"]
+        return self.rows_at + self.num_sources * SIZES["source_row"]
 
     @property
     def cells_at(self) -> int:
-        return self.sequences_at + self.num_sources * self.max_symbols * _core.SIZES["sequence"]
+        return self.sequences_at + self.num_sources * self.max_symbols * SIZES["sequence"]
 
     @property
     def store_bytes(self) -> int:
-        return self.cells_at + self.num_sources * self.max_symbols * 2 * _core.SIZES["cell"]
+        return self.cells_at + self.num_sources * self.max_symbols * 2 * SIZES["cell"]
 
     @property
     def words_per_source(self) -> int:
@@ -148,7 +152,7 @@ class StoreLayout:
 
     @property
     def reader_stride(self) -> int:
-        return _core.SIZES["wake"] + self.num_sources * self.words_stride * 8
+        return SIZES["wake"] + self.num_sources * self.words_stride * 8
 
     @property
     def dirty_bytes(self) -> int:
@@ -168,7 +172,7 @@ class RingLayout:
 
     @property
     def slots_at(self) -> int:
-        return self.control_at + _core.SIZES["ring_control"]
+        return self.control_at + SIZES["ring_control"]
 
     @property
     def ring_bytes(self) -> int:
@@ -225,7 +229,7 @@ ROW_HEAD_DTYPE = np.dtype(
 )
 ROW_COUNTERS_AT = ROW_HEAD_DTYPE.itemsize
 ROW_HISTOGRAMS_AT = ROW_COUNTERS_AT + 8 * COUNTERS_MAX
-ROW_BYTES = ROW_HISTOGRAMS_AT + 8 * HISTOGRAMS_MAX * _core.SIZES["histogram_buckets"]
+ROW_BYTES = ROW_HISTOGRAMS_AT + 8 * HISTOGRAMS_MAX * SIZES["histogram_buckets"]
 HEALTH_BYTES = HEADER_BYTES + PROCESSES_MAX * ROW_BYTES
 
 # A connection's row: counters and histograms of the feed's ids follow the head.
@@ -243,9 +247,7 @@ CONNECTION_HEAD_DTYPE = np.dtype(
 )
 CONNECTION_COUNTERS_AT = CONNECTION_HEAD_DTYPE.itemsize
 CONNECTION_HISTOGRAMS_AT = CONNECTION_COUNTERS_AT + 8 * COUNTERS_MAX
-CONNECTION_BYTES = (
-    CONNECTION_HISTOGRAMS_AT + 8 * len(FEED_HISTOGRAMS) * _core.SIZES["histogram_buckets"]
-)
+CONNECTION_BYTES = CONNECTION_HISTOGRAMS_AT + 8 * len(FEED_HISTOGRAMS) * SIZES["histogram_buckets"]
 
 # Control: the operator's switches, then per process what it is told and what it answers.
 SWITCHES_DTYPE = np.dtype(
@@ -270,7 +272,7 @@ ANSWER_DTYPE = np.dtype(
 FIXED_MAX = 32
 SWITCHES_AT = HEADER_BYTES
 CONTROL_WAKE_AT = SWITCHES_AT + SWITCHES_DTYPE.itemsize
-PAUSED_SOURCES_AT = CONTROL_WAKE_AT + _core.SIZES["wake"]
+PAUSED_SOURCES_AT = CONTROL_WAKE_AT + SIZES["wake"]
 PAUSED_DIRECTIONS_AT = PAUSED_SOURCES_AT + NUM_SOURCES_MAX
 PAUSED_SYMBOLS_AT = PAUSED_DIRECTIONS_AT + DIRECTIONS_MAX
 SLOTS_AT = PAUSED_SYMBOLS_AT + MAX_SYMBOLS_MAX
@@ -307,7 +309,7 @@ def layout_hash() -> int:
         SWITCHES_DTYPE.descr,
         SLOT_DTYPE.descr,
         CONNECTION_HEAD_DTYPE.descr,
-        sorted(_core.SIZES.items()),
+        sorted(SIZES.items()),
         (ROW_BYTES, HEALTH_BYTES, CONTROL_BYTES, CONNECTION_BYTES, CONNECTIONS_MAX, DIRTY_READERS),
     )
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "little")

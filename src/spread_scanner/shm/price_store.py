@@ -19,8 +19,9 @@ from spread_scanner.clock import SessionClock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import DIRTY_READERS
 from spread_scanner.schema.records import QUOTE_DTYPE
-from spread_scanner.shm import _core, segment
-from spread_scanner.shm._core import Quote
+from spread_scanner.shm import _bitmap, segment
+from spread_scanner.shm._store import Quote, StoreView
+from spread_scanner.shm._writer import StoreWriter
 from spread_scanner.shm.faults import Retired, WrongSegment
 from spread_scanner.shm.layout import (
     MAX_SYMBOLS_MAX,
@@ -33,12 +34,10 @@ from spread_scanner.shm.segment import Holder, Segment
 __all__ = ["DirtyBitmap", "PriceStore", "Quote", "Writer"]
 
 
-class Writer(Holder, _core.StoreWriter):
+class Writer(StoreWriter, Holder):
     """The one writer of one source; made by PriceStore.writer. `close` gives the place back."""
 
-    def __init__(
-        self, view: _core.StoreView, store: Segment, dirty: Segment, source_id: int
-    ) -> None:
+    def __init__(self, view: StoreView, store: Segment, dirty: Segment, source_id: int) -> None:
         # A new epoch makes all quotes of the previous writer stale at once.
         super().__init__(view, source_id, view.epoch(source_id) + 1)
         self._held = store
@@ -46,20 +45,19 @@ class Writer(Holder, _core.StoreWriter):
 
     def close(self) -> None:
         """Give back the source; what is written afterwards is refused."""
-        self.shut()
-        self._dirty.close()
         super().close()
+        self._dirty.close()
 
 
-class DirtyBitmap(Holder, _core.DirtyBitmap):
+class DirtyBitmap(_bitmap.DirtyBitmap, Holder):
     """One reader's dirty bits; made by PriceStore.dirty. `close` gives the place back."""
 
-    def __init__(self, view: _core.StoreView, dirty: Segment, reader: int) -> None:
+    def __init__(self, view: StoreView, dirty: Segment, reader: int) -> None:
         super().__init__(view, reader)
         self._held = dirty
 
 
-class PriceStore(Holder, _core.StoreView):
+class PriceStore(StoreView, Holder):
     """Read access to the store; made by `create` or `attach`. See StoreView for the reads."""
 
     def __init__(self, namespace: str, store: Segment) -> None:
@@ -184,8 +182,8 @@ class PriceStore(Holder, _core.StoreView):
         return dirty
 
 
-def _view(store: Segment, dirty: Segment, layout: StoreLayout) -> _core.StoreView:
-    view = _core.StoreView(store.memory, layout)
+def _view(store: Segment, dirty: Segment, layout: StoreLayout) -> StoreView:
+    view = StoreView(store.memory, layout)
     view.map_dirty(dirty.memory, layout)
     return view
 

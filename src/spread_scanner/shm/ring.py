@@ -17,7 +17,7 @@ import numpy as np
 
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.records import SIGNAL_DTYPE
-from spread_scanner.shm import _core, segment
+from spread_scanner.shm import _ring, segment
 from spread_scanner.shm.faults import Retired, WrongSegment
 from spread_scanner.shm.layout import RING_SLOTS_MAX, Kind, RingLayout
 from spread_scanner.shm.segment import Holder, Segment
@@ -36,7 +36,7 @@ class RingCounters(NamedTuple):
     notifications: int  # system calls made to wake the consumer
 
 
-class Producer(Holder, _core.RingProducer):
+class Producer(_ring.RingProducer, Holder):
     """The write end; made by SignalRing.producer. `close` gives the place back."""
 
     def __init__(self, held: Segment, layout: RingLayout, dtype: np.dtype) -> None:
@@ -44,7 +44,7 @@ class Producer(Holder, _core.RingProducer):
         self._held = held
 
 
-class Consumer(Holder, _core.RingConsumer):
+class Consumer(_ring.RingConsumer, Holder):
     """The read end; made by SignalRing.consumer. `close` gives the place back."""
 
     def __init__(self, held: Segment, layout: RingLayout, dtype: np.dtype) -> None:
@@ -85,7 +85,7 @@ class SignalRing(Holder):
         layout = RingLayout(slots, record_dtype.itemsize)
 
         def fill(made: Segment) -> None:
-            _core.ring_start(made.memory, layout, start)
+            _ring.ring_start(made.memory, layout, start)
 
         held = segment.create(
             _segment_name(namespace, name),
@@ -139,7 +139,7 @@ class SignalRing(Holder):
 
     def counters(self) -> RingCounters:
         """Totals since the ring was made."""
-        write, read, dropped, notifications = _core.ring_positions(self._held.memory, self.layout)
+        write, read, dropped, notifications = _ring.ring_positions(self._held.memory, self.layout)
         popped = (read - self._start) % 2**64
         in_ring = (write - read) % 2**64
         return RingCounters(popped + dropped + in_ring, popped, dropped, in_ring, notifications)
@@ -147,7 +147,7 @@ class SignalRing(Holder):
     @property
     def position(self) -> int:
         """How many records have ever gone in: the sequence number of the next one."""
-        write, _, _, _ = _core.ring_positions(self._held.memory, self.layout)
+        write, _, _, _ = _ring.ring_positions(self._held.memory, self.layout)
         return (write - self._start) % 2**64
 
     def past(self, since: int) -> tuple[int, np.ndarray]:

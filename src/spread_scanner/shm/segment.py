@@ -23,13 +23,13 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import posix_ipc
 
 from spread_scanner import clock
-from spread_scanner.shm import _core
+from spread_scanner.shm._memory import Memory, Words
 from spread_scanner.shm.faults import (
     AlreadyClaimed,
     BadNamespace,
@@ -91,8 +91,8 @@ class Segment:
         self._fd = fd
         self._mapped = mapped
         _lock(fd, HELD_BYTE, fcntl.F_RDLCK)
-        self.memory = _core.Memory(mapped, writable=writable)
-        self.words = _core.Words(self.memory)
+        self.memory = Memory(mapped, writable=writable)
+        self.words = Words(self.memory)
         self.header = np.frombuffer(mapped, HEADER_DTYPE, count=1)[0]
 
     @property
@@ -113,18 +113,27 @@ class Segment:
         return self.words.load(0) != State.READY
 
     def array(self, dtype: np.dtype, offset: int, shape: Sequence[int]) -> np.ndarray:
-        """A view of the bytes as numpy sees them; read-only where the mapping is."""
+        """A view of the bytes as numpy sees them; read-only where the mapping is.
+
+        A view outlives `close`: a claimed place is written through `record`, which does not.
+        """
         count = int(np.prod(shape))
         return np.frombuffer(self._mapped, dtype, count=count, offset=offset).reshape(shape)
+
+    def record(self, dtype: np.dtype, offset: int) -> "Record":
+        """One record, as the claimant of its place reads and writes it."""
+        return Record(self, self.array(dtype, offset, (1,))[0])
 
     def bytes_at(self, offset: int, length: int) -> bytes:
         return self._mapped[offset : offset + length]
 
     def put_bytes(self, offset: int, data: bytes) -> None:
+        self.refuse_when_closed()
         self._mapped[offset : offset + len(data)] = data
 
     def claim(self, number: int, what: str) -> None:
         """Take a one-writer place for as long as this segment stays open, else AlreadyClaimed."""
+        self.refuse_when_closed()
         if not _lock(self._fd, CLAIM_BYTES + number, fcntl.F_WRLCK):
             raise AlreadyClaimed(f"{what} is claimed by another live process", segment=self.name)
 
@@ -135,9 +144,16 @@ class Segment:
         """Whether any process, or another object of this one, holds a place."""
         return _locked(self._fd, CLAIM_BYTES + number, 1)
 
+    def refuse_when_closed(self) -> None:
+        """ValueError once `close` was called: whatever was claimed may be another's by now."""
+        if self._fd < 0:
+            raise ValueError(f"{self.name} is closed: its place may be another's by now")
+
     def close(self) -> None:
-        """Free the claims and let go. The bytes stay mapped while views of them exist."""
+        """Free the claims and let go. The bytes stay mapped while views of them exist, but nothing
+        is written through this object any more."""
         if self._fd >= 0:
+            self.words.shut()
             _let_go(self._fd)
             self._fd = -1
 
@@ -154,6 +170,30 @@ def _let_go(fd: int) -> None:
         os.close(fd)
 
 
+class Record:
+    """One record of a segment; writing it is refused once its place was given back."""
+
+    __slots__ = ("_given_back", "_held", "_view")
+
+    def __init__(self, held: Segment, view: Any) -> None:
+        self._held = held
+        self._view = view
+        self._given_back = False
+
+    def __getitem__(self, name: str) -> Any:
+        return self._view[name]
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self._held.refuse_when_closed()
+        if self._given_back:
+            raise ValueError("the record was given back: it may be another's by now")
+        self._view[name] = value
+
+    def give_back(self) -> None:
+        """Refuse all further writes, though the segment stays open."""
+        self._given_back = True
+
+
 class Holder:
     """What stands on one mapped segment: it can tell that the segment was replaced, and lets go."""
 
@@ -164,8 +204,13 @@ class Holder:
         """True once a newer instance has taken the name: close, and attach again."""
         return self._held.retired
 
+    def shut(self) -> None:
+        """Refuse all further writes. Native ends have their own and stand first among the bases."""
+
     def close(self) -> None:
-        """Give back the place, if one is claimed, and let go of the segment."""
+        """Give back the place, if one is claimed, and let go of the segment. What is written
+        afterwards is refused: it would be written beside the place's next owner."""
+        self.shut()
         self._held.close()
 
     def __enter__(self) -> Self:

@@ -9,7 +9,7 @@ from spread_scanner.engine import _loop, plan
 from spread_scanner.engine.core import Engine
 from spread_scanner.errors import TableError
 from spread_scanner.schema.counters import ENGINE_COUNTERS
-from spread_scanner.schema.enums import UNUSABLE, SignalKind, Verdict
+from spread_scanner.schema.enums import SignalKind, Verdict
 from spread_scanner.schema.records import (
     SIGNAL_DTYPE,
     SIGNAL_FUNDING_UNKNOWN,
@@ -25,7 +25,6 @@ ENTER, RESIGNAL, EXIT = map(int, SignalKind)
 def test_native_numbers_are_those_of_the_schema() -> None:
     sizes = {"pair": plan.PAIR_DTYPE.itemsize, "signal": SIGNAL_DTYPE.itemsize}
     assert sizes == _loop.SIZES
-    assert int(UNUSABLE) == _loop.UNUSABLE
     assert [row.label for row in ENGINE_COUNTERS][: _loop.COUNTERS][-1] == "stale_exits"
     assert plan.PAIR_DTYPE.itemsize == plan.PAIR_BYTES
 

@@ -24,7 +24,8 @@ from spread_scanner.runtime.backoff import Pacer
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import Health, PriceStore, segment
-from spread_scanner.shm._core import Quote, Row
+from spread_scanner.shm._rows import Row
+from spread_scanner.shm._store import Quote
 from spread_scanner.shm.connections import Connections
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Universe

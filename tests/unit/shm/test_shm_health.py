@@ -16,7 +16,7 @@ from spread_scanner.schema.counters import (
     HISTOGRAMS_MAX,
 )
 from spread_scanner.schema.enums import SOURCES, ProcessState
-from spread_scanner.shm import Health, _core
+from spread_scanner.shm import Health, _rows
 from spread_scanner.shm.faults import AlreadyClaimed
 from spread_scanner.shm.health import BUCKETS, PERCENTILES, bucket_middle_ns, latency
 from spread_scanner.shm.layout import PROCESSES_MAX
@@ -26,15 +26,15 @@ LATENCY = FEED_HISTOGRAMS[0].label
 
 
 def test_buckets_follow_each_other_and_their_middles_are_near_every_value() -> None:
-    assert [_core.histogram_index(value) for value in (-5, 0, 1, 15, 16, 17, 31)] == [
+    assert [_rows.histogram_index(value) for value in (-5, 0, 1, 15, 16, 17, 31)] == [
         *(0, 0, 1, 15, 16, 17, 31)
     ]
-    assert _core.histogram_index(2**63 - 1) == BUCKETS - 1
+    assert _rows.histogram_index(2**63 - 1) == BUCKETS - 1
     last = 15
     for power in range(4, 44):
         for part in range(64):
             value = 2**power + part * 2**power // 64
-            index = _core.histogram_index(value)
+            index = _rows.histogram_index(value)
             assert last <= index <= last + 1
             assert abs(bucket_middle_ns(index) - value) <= max(0.5, 0.05 * value)
             last = index

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from spread_scanner.schema.enums import DIRTY_READERS, QuoteFlag
+from spread_scanner.schema.enums import DIRTY_READERS, UNUSABLE, QuoteFlag
 from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE, SIGNAL_DTYPE
-from spread_scanner.shm import Control, Health, PriceStore, SignalRing, _core, layout
+from spread_scanner.shm import Control, Health, PriceStore, SignalRing, _store, layout
 from spread_scanner.shm.segment import Segment
 
 # Name -> bytes, in order. No gaps are allowed, so the offsets follow and are pinned too.
@@ -68,7 +68,7 @@ def test_records_have_their_fields_at_their_offsets_without_padding(
 
 
 def test_native_sizes_are_those_of_the_records() -> None:
-    assert _core.SIZES == {
+    assert layout.SIZES == {
         "quote": 64,
         "cell": 64,
         "sequence": 64,
@@ -78,11 +78,12 @@ def test_native_sizes_are_those_of_the_records() -> None:
         "histogram_buckets": 656,
         "readers_max": 8,
     }
-    assert len(DIRTY_READERS) <= _core.SIZES["readers_max"]
+    assert len(DIRTY_READERS) <= layout.SIZES["readers_max"]
 
 
 def test_native_flag_bits_equal_those_of_the_schema() -> None:
-    assert {name: int(QuoteFlag[name]) for name in _core.FLAGS} == dict(_core.FLAGS)
+    flags = {flag.name: int(flag) for flag in QuoteFlag if flag}
+    assert {**flags, "UNUSABLE": int(UNUSABLE)} == dict(_store.FLAGS)
     assert {flag.name: int(flag) for flag in QuoteFlag} == {
         "STALE": 1,
         "SILENT": 2,
@@ -160,7 +161,7 @@ def test_b3_hot_lines_are_128_byte_aligned_where_they_are_mapped(
             assert dirty_address is not None
             for reader in range(where.num_readers):
                 wake = dirty_address.address + where.readers_at + reader * where.reader_stride
-                blocks = wake + _core.SIZES["wake"]
+                blocks = wake + layout.SIZES["wake"]
                 assert wake % 128 == 0
                 assert all(
                     (blocks + source * where.words_stride * 8) % 128 == 0

@@ -31,10 +31,6 @@
 #define SS_ENGINE_BATCH_MAX 128
 #define SS_NEVER_NS INT64_MIN
 
-/* Bits of schema.enums.QuoteFlag.UNUSABLE; a test holds these numbers to the Python ones. */
-#define SS_ENGINE_UNUSABLE 0x6fu
-#define SS_ENGINE_STALE 1u
-
 enum ss_engine_verdict {
     SS_SIGNAL = 0, SS_STALE_LEG, SS_SKEW, SS_SIZE, SS_COOLDOWN, SS_PAUSED, SS_QUARANTINED, SS_FEE,
     SS_KILLED, SS_RING_FULL, SS_HELD, SS_VERDICTS
@@ -178,7 +174,7 @@ static inline ss_engine *ss_engine_new(ss_store *store, uint32_t reader, ss_ring
         ss_quote *quote = &engine->quotes[cell];
         quote->bid_px = quote->bid_sz = quote->ask_px = quote->ask_sz = NAN;
         quote->ts_event = quote->ts_recv = INT64_MIN;
-        quote->flags = SS_ENGINE_STALE;
+        quote->flags = SS_FLAG_STALE;
     }
     return engine;
 }
@@ -459,8 +455,8 @@ static inline void ss_engine_keep(ss_engine *engine, const ss_found *found, uint
         .size_quote_min = pair->size_quote_min, .spot_age_ns = now - spot->ts_recv,
         .fut_age_ns = now - fut->ts_recv, .skew_ns = skew_ns < 0 ? -skew_ns : skew_ns,
         .spot_px = spot->ask_px, .fut_px = fut->bid_px,
-        .spot_flags = spot->flags | (found->spot_ok ? 0 : SS_ENGINE_STALE),
-        .fut_flags = fut->flags | (found->fut_ok ? 0 : SS_ENGINE_STALE),
+        .spot_flags = spot->flags | (found->spot_ok ? 0 : SS_FLAG_STALE),
+        .fut_flags = fut->flags | (found->fut_ok ? 0 : SS_FLAG_STALE),
         .symbol_id = pair->symbol_id, .direction_id = pair->direction_id, .verdict = verdict,
         .count = pair->kept_count > UINT32_MAX ? UINT32_MAX : (uint32_t)pair->kept_count,
     };
@@ -476,7 +472,7 @@ static inline void ss_engine_keep(ss_engine *engine, const ss_found *found, uint
 
 static inline int ss_engine_usable(const ss_engine *engine, uint32_t source,
                                    const ss_quote *quote) {
-    return (quote->flags & SS_ENGINE_UNUSABLE) == 0 && engine->alive[source] &&
+    return (quote->flags & SS_FLAGS_UNUSABLE) == 0 && engine->alive[source] &&
            quote->epoch >= engine->epoch[source] &&
            engine->now_ns + engine->anchor_ns - quote->ts_recv <= engine->limits.stale_ns_max;
 }

@@ -47,6 +47,24 @@ typedef struct ss_ring {
     uint64_t other;
 } ss_ring;
 
+/* Sets both positions of a ring that nobody uses yet. */
+static inline void ss_ring_start(ss_ring_control *control, uint64_t position) {
+    atomic_store_explicit(&control->read_pos, position, memory_order_relaxed);
+    atomic_store_explicit(&control->write_pos, position, memory_order_release);
+}
+
+static inline uint64_t ss_ring_written(const ss_ring_control *control) {
+    return atomic_load_explicit(&control->write_pos, memory_order_acquire);
+}
+
+static inline uint64_t ss_ring_taken(const ss_ring_control *control) {
+    return atomic_load_explicit(&control->read_pos, memory_order_acquire);
+}
+
+static inline uint64_t ss_ring_dropped(const ss_ring_control *control) {
+    return atomic_load_explicit(&control->dropped, memory_order_acquire);
+}
+
 static inline char *ss_ring_slot(const ss_ring *ring, uint64_t pos) {
     return ring->slots + (pos & (ring->capacity - 1)) * ring->record_bytes;
 }

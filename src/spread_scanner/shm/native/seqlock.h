@@ -17,18 +17,12 @@
 #include <stdint.h>
 
 #include "hooks.h"
+#include "quote.h"
 
 #define SS_QUOTE_WORDS 8
 #define SS_READ_TRIES_MAX 64
 
 enum ss_read_result { SS_READ_NONE = 0, SS_READ_OK = 1, SS_READ_CONTENDED = 2 };
-
-typedef struct ss_quote {
-    double bid_px, bid_sz, ask_px, ask_sz;
-    int64_t ts_event, ts_recv;
-    uint64_t update_id;
-    uint32_t flags, epoch;
-} ss_quote;
 
 /* The same 64 bytes as words, and as what shared memory holds. */
 typedef union ss_quote_words {
@@ -46,7 +40,6 @@ typedef struct ss_sequence {
     uint64_t reserved[7];
 } ss_sequence;
 
-_Static_assert(sizeof(ss_quote) == 64, "a quote is one cache line");
 _Static_assert(sizeof(ss_cell) == 64, "a cell is one cache line");
 _Static_assert(sizeof(ss_sequence) == 64, "a sequence is one cache line");
 

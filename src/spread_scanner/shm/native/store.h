@@ -46,12 +46,18 @@ static inline ss_dirty_word *ss_store_words(const ss_store *store, uint32_t read
     return store->dirty[reader] + (uint64_t)source * store->words_stride;
 }
 
+/* Publishes a quote. For a batch that marks its dirty bits word by word. */
+static inline void ss_store_publish(ss_store *store, uint32_t source, uint32_t symbol,
+                                    const ss_quote *quote) {
+    uint64_t index = ss_store_index(store, source, symbol);
+    ss_cell_write(&store->sequences[index], &store->cells[2 * index], quote);
+}
+
 /* Publishes a quote and marks it dirty for every reader. Does not wake: a batch calls
  * ss_store_notify once at its end, a single write calls ss_store_write. */
 static inline void ss_store_put(ss_store *store, uint32_t source, uint32_t symbol,
                                 const ss_quote *quote) {
-    uint64_t index = ss_store_index(store, source, symbol);
-    ss_cell_write(&store->sequences[index], &store->cells[2 * index], quote);
+    ss_store_publish(store, source, symbol, quote);
     for (uint32_t reader = 0; reader < store->num_readers; reader++)
         ss_bitmap_mark(ss_store_words(store, reader, source), symbol);
 }
@@ -78,6 +84,15 @@ static inline int ss_store_own(const ss_store *store, uint32_t source, uint32_t 
                                ss_quote *quote) {
     uint64_t index = ss_store_index(store, source, symbol);
     return ss_cell_own(&store->sequences[index], &store->cells[2 * index], quote);
+}
+
+/* What a new writer says first: quotes of its predecessor are stale from now on. */
+static inline void ss_store_begin_epoch(ss_store *store, uint32_t source, uint32_t epoch) {
+    atomic_store_explicit(&store->rows[source].epoch, epoch, memory_order_release);
+}
+
+static inline void ss_store_beat(ss_store *store, uint32_t source, int64_t mono_ns) {
+    atomic_store_explicit(&store->rows[source].heartbeat_mono_ns, mono_ns, memory_order_relaxed);
 }
 
 static inline uint32_t ss_store_epoch(const ss_store *store, uint32_t source) {

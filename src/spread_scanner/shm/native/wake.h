@@ -96,6 +96,10 @@ static inline int ss_wake_notify_after_rmw(ss_wake *wake) {
     return ss_wake_notify(wake);
 }
 
+static inline uint64_t ss_wake_calls(const ss_wake *wake) {
+    return atomic_load_explicit(&wake->notifications, memory_order_relaxed);
+}
+
 static inline void ss_relax(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
