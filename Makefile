@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NATIVE := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+NATIVE_C := $(shell find src tests -name '*.h' -o -path '*/native/*.c')
 BINS := $(wildcard bins/*)
 CC ?= cc
 
@@ -36,8 +37,13 @@ venv: $(STAMP)
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(NATIVE_C)
 	$(BIN)/mypy src tests
 	$(BIN)/pytest -q tests/unit/test_tidy.py
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(NATIVE_C)
 
 # Within twelve minutes on two cores.
 test: $(STAMP)

@@ -6,7 +6,9 @@ Reads the sources with `ast`, so it needs no third-party tool.
 import ast
 import re
 import subprocess
+import tokenize
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -190,15 +192,162 @@ def test_no_room_without_a_concept() -> None:
     assert not (rooms | modules) & {"utils", "util", "common", "helpers", "misc"}
 
 
-def test_no_native_function_outgrows_the_screen() -> None:
-    """A C function of the native core fits a screen too: up to 70 lines."""
-    for path in [*SRC.rglob("*.h"), *SRC.rglob("*.c")]:
-        if path.with_suffix(".pyx").exists():
-            continue  # written by Cython
-        start = None
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            if re.match(r"^[a-z].*\{$", line) and "(" in line:
-                start = number
-            elif line == "}" and start is not None:
-                assert number - start <= FUNCTION_LINES_MAX, f"{path.name}:{start}"
-                start = None
+class Function(NamedTuple):
+    """A function of compiled code: its name, the first line of its head, how many lines in all."""
+
+    name: str
+    line: int
+    lines: int
+
+
+C_TEXT = re.compile(
+    r"/\*.*?\*/|//[^\n]*"  # comments
+    r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+'"""  # strings and characters
+    r"|^[ \t]*\#(?:[^\n]*\\\n)*[^\n]*",  # directives
+    re.DOTALL | re.MULTILINE,
+)
+PYX_HEAD = re.compile(r"( *)(?:async def|def|cdef|cpdef) (?!class |extern )[^=]*?(\w+)\(")
+PYX_IMPORT = re.compile(r"^(?:from ([\w.]+) c?import|c?import ([\w.]+))", re.MULTILINE)
+
+
+def blanked(text: str) -> str:
+    """C without comments, strings and directives; every character stays in its place."""
+    return C_TEXT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+
+
+def c_functions(text: str) -> list[Function]:
+    """Whatever stands before a brace at depth zero and ends as a list of parameters is a head."""
+    code = blanked(text)
+    found, depth, begun, head = [], 0, 0, ""
+    for at, char in enumerate(code):
+        if char == "{":
+            head = code[begun:at] if depth == 0 else head
+            depth += 1
+        elif char == "}":
+            depth -= 1
+            assert depth >= 0, "braces that do not match"
+        if depth == 0 and char in ";}":
+            if char == "}" and head.rstrip().endswith(")") and "=" not in head:
+                name = re.findall(r"(\w+)\s*\(", head)[0]
+                first = begun + len(head) - len(head.lstrip())
+                lines = code.count("\n", first, at) + 1
+                found.append(Function(name, code.count("\n", 0, first) + 1, lines))
+            begun = at + 1
+    assert depth == 0, "braces that do not match"
+    return found
+
+
+def pyx_functions(text: str) -> list[Function]:
+    """Heads of one line and of several, of functions and of methods."""
+    lines = text.splitlines()
+    found = []
+    for number, line in enumerate(lines):
+        head = PYX_HEAD.match(line)
+        if not head:
+            continue
+        last = number
+        while lines[last].split("#")[0].rstrip()[-1:] in {",", "("}:
+            last += 1  # the head goes on
+        if not lines[last].split("#")[0].rstrip().endswith(":"):
+            continue  # a declaration
+        end = last
+        for at in range(last + 1, len(lines)):
+            indent = len(lines[at]) - len(lines[at].lstrip())
+            if lines[at].strip() and indent <= len(head[1]):
+                break
+            end = at if lines[at].strip() else end
+        found.append(Function(head[2], number + 1, end - number + 1))
+    return found
+
+
+def pyx_strings(text: str) -> list[str]:
+    """String constants that are not docstrings."""
+    found, before = [], tokenize.NEWLINE
+    for token in tokenize.generate_tokens(iter(text.splitlines(keepends=True)).__next__):
+        kind = tokenize.tok_name[token.type]
+        first = before in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+        if kind in ("STRING", "FSTRING_MIDDLE") and not first:
+            found.append(token.string)
+        if kind not in ("NL", "COMMENT", "ENCODING"):
+            before = token.type
+    return found
+
+
+HEADER_ROOMS = {path.name: path.relative_to(SRC).parts[0] for path in SRC.rglob("*.h")}
+NATIVE_TESTS = sorted(path for path in (ROOT / "tests").rglob("*.[ch]"))
+
+
+@pytest.mark.parametrize(
+    "path", [*NATIVE, *NATIVE_TESTS], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_compiled_code_is_tidy(path: Path) -> None:
+    """Functions that fit a screen, rooms that keep their floors, no exchange out of its place."""
+    text = path.read_text()
+    if path.suffix in {".h", ".c"}:
+        functions = c_functions(text)
+        heads = re.findall(r"^static inline [^;]*?[;{]", blanked(text), re.MULTILINE)
+        inline = [head for head in heads if head.endswith("{")]
+        assert len(functions) >= len(inline), "a head that was not counted"
+        included = re.findall(r'#include "(.*)"', text)
+        rooms = {HEADER_ROOMS[name] for name in included if name in HEADER_ROOMS}
+        strings = re.findall(r'"[^"\n]*"', text)
+    else:
+        functions = pyx_functions(text)
+        imported = {one or other for one, other in PYX_IMPORT.findall(text)}
+        rooms = rooms_imported(imported)
+        strings = pyx_strings(text)
+    for function in functions:
+        assert function.lines <= FUNCTION_LINES_MAX, f"{function.name}: {function.lines} lines"
+    if path.is_relative_to(SRC):
+        room = path.relative_to(SRC).parts[0]
+        assert rooms <= may_import(room) | {room}
+        if room not in MAY_NAME_EXCHANGES:
+            assert not [found for found in strings if EXCHANGE_NAMES.search(found)]
+
+
+LONG = "    x += 1;\n" * 80
+C_HEADS = {
+    "brace on the line": f"static inline int f(int a) {{\n{LONG}}}\n",
+    "brace below": f"static inline int f(int a)\n{{\n{LONG}}}\n",
+    "head of two lines": f"static inline int f(int a,\n    int b) {{\n{LONG}}}\n",
+    "type above": f"static int\nf(int a)\n{{\n{LONG}}}\n",
+    "braces in text": f'int f(int a) {{\n    puts("}}"); /* }} */\n{LONG}}}\n',
+    "behind an attribute": f"int z;\nint f(int (*g)(int)) {{\n{LONG}}}\n",
+}
+
+
+@pytest.mark.parametrize("text", C_HEADS.values(), ids=C_HEADS)
+def test_no_c_head_escapes_the_rule(text: str) -> None:
+    (function,) = c_functions(text + "typedef struct s {\n    int a[2];\n} s;\n")
+    assert function.name == "f"
+    assert function.lines >= 82
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "def f(self):",
+        "cdef int f(self) except -1:",
+        "cpdef f(self,\n        int a=1):",
+        "cdef inline void f(const char *a,  # note\n        int b) noexcept nogil:",
+        "cdef (int, int) f(a):",
+    ],
+)
+def test_no_cython_head_escapes_the_rule(head: str) -> None:
+    text = f"cdef int before\n{head}\n" + "    x = 1\n\n" * 80 + "cdef int g(int a)\n"
+    (function,) = pyx_functions(text)
+    assert function.name == "f"
+    assert function.lines >= 160
+
+
+def test_imports_and_names_in_cython_are_seen() -> None:
+    text = (
+        '"""binance."""\nfrom spread_scanner.feed.line cimport x\nimport spread_scanner.sim.x\n'
+        "def f():\n    'okx'\n    return 'bybit', f'mexc {1}'\n"
+    )
+    imported = {one or other for one, other in PYX_IMPORT.findall(text)}
+    assert rooms_imported(imported) == {"feed", "sim"}
+    assert [found for found in pyx_strings(text) if EXCHANGE_NAMES.search(found)] == [
+        "'bybit'",
+        *(found for found in pyx_strings(text) if "mexc" in found),
+    ]

@@ -115,7 +115,8 @@ static double time_take(int full) {
     if (full && taken < turns * SOURCES * SYMBOLS) abort();
     /* The two looks at the clock are part of each turn; they are taken off. */
     int64_t start = ss_mono_ns();
-    for (uint64_t i = 0; i < turns; i++) taken += (size_t)(ss_mono_ns() == 0);
+    for (uint64_t i = 0; i < turns; i++)
+        taken += (size_t)(ss_mono_ns() == 0);
     return ((double)spent - (double)(ss_mono_ns() - start)) / (double)turns;
 }
 
@@ -141,8 +142,10 @@ static void produce(void *slots) {
     ss_ring producer = ring_view(slots);
     producer.other = control->read_pos;
     for (uint64_t sent = 0; sent < rounds; sent += 64) {
-        for (int i = 0; i < 64; i++) *(uint64_t *)(records + i * RECORD) = sent + (uint64_t)i;
-        while (control->write_pos - control->read_pos > SLOTS - 64) ss_relax();
+        for (int i = 0; i < 64; i++)
+            *(uint64_t *)(records + i * RECORD) = sent + (uint64_t)i;
+        while (control->write_pos - control->read_pos > SLOTS - 64)
+            ss_relax();
         if (ss_ring_push(&producer, records, 64) != 64) abort();
     }
 }
@@ -169,7 +172,8 @@ static double records_per_s(char *slots) {
 static void echo(void *unused) {
     ss_quote quote = {0};
     for (uint64_t i = 1; i <= rounds / 10; i++) {
-        while (ss_store_read(&store, 2, 0, &quote) != SS_READ_OK || quote.update_id != i) ss_relax();
+        while (ss_store_read(&store, 2, 0, &quote) != SS_READ_OK || quote.update_id != i)
+            ss_relax();
         ss_store_write(&store, 3, 0, &quote);
     }
     (void)unused;
@@ -227,7 +231,8 @@ static double time_wake(void) {
             ss_bitmap_take_word(ss_store_words(&store, 1, source), word);
     pid_t child = start(sleeper, test);
     for (uint64_t i = 0; i < wakes; i++) {
-        while (atomic_load(&test->parked) != i + 1) usleep(200);
+        while (atomic_load(&test->parked) != i + 1)
+            usleep(200);
         usleep(1500); /* long enough to be asleep, as a reader of a quiet market is */
         atomic_store(&test->sent_at, ss_mono_ns());
         ss_store_write(&store, 4, 0, &quote);

@@ -34,7 +34,8 @@ static uint64_t dirty(uint32_t symbols) {
     uint64_t over = 0;
     for (uint32_t symbol = 0; symbol < symbols; symbol++) {
         memcpy(&quotes[0][symbol], &fresh[0][symbol], sizeof(quote));
-        for (int fut = 1; fut < EXCHANGES; fut++) over += (uint64_t)evaluate(0, fut, symbol);
+        for (int fut = 1; fut < EXCHANGES; fut++)
+            over += (uint64_t)evaluate(0, fut, symbol);
     }
     return over;
 }
@@ -52,7 +53,8 @@ static double timed_ns(uint64_t (*work)(uint32_t), uint32_t symbols, uint64_t ro
                        uint64_t expected) {
     int64_t start = ss_mono_ns();
     uint64_t over = 0;
-    for (uint64_t round = 0; round < rounds; round++) over += work(symbols);
+    for (uint64_t round = 0; round < rounds; round++)
+        over += work(symbols);
     if (over != rounds * expected) abort();
     return (double)(ss_mono_ns() - start) / (double)rounds;
 }

@@ -94,7 +94,8 @@ static world make_world(void) {
 
 static ss_quote quote_of(uint32_t symbol, uint64_t version) {
     ss_quote_words words;
-    for (int i = 0; i < SS_QUOTE_WORDS; i++) words.word[i] = payload(symbol, version, i);
+    for (int i = 0; i < SS_QUOTE_WORDS; i++)
+        words.word[i] = payload(symbol, version, i);
     return words.quote;
 }
 
@@ -105,8 +106,8 @@ static uint64_t read_version(const ss_store *store, uint32_t symbol) {
     CHECK(result != SS_READ_CONTENDED, "a dead or stopped writer made a read give up");
     if (result == SS_READ_NONE) return 0;
     for (int i = 0; i < SS_QUOTE_WORDS; i++)
-        CHECK(words.word[i] == payload(symbol, words.word[6], i), "torn: version %" PRIu64 ", word %d",
-              words.word[6], i);
+        CHECK(words.word[i] == payload(symbol, words.word[6], i),
+              "torn: version %" PRIu64 ", word %d", words.word[6], i);
     return words.word[6];
 }
 
@@ -124,7 +125,8 @@ static void store_write_faults(enum fault kind) {
     world at = make_world();
     int k = 0, struck = 1;
     uint64_t last = 0;
-    for (int reader = 0; reader < READERS; reader++) at.store.wakes[reader]->waiting = 1;
+    for (int reader = 0; reader < READERS; reader++)
+        at.store.wakes[reader]->waiting = 1;
     while (struck) {
         for (int again = 0; again < 2; again++) { /* twice: from either cell */
             pid_t stopped = 0;
@@ -134,10 +136,12 @@ static void store_write_faults(enum fault kind) {
             uint64_t seen = read_version(&at.store, 69);
             CHECK(seen == last || seen == at.version, "k=%d: %" PRIu64, k, seen);
             for (int reader = 0; reader < READERS; reader++)
-                CHECK(!marked(&at, reader) || seen == at.version, "k=%d: a mark before its quote", k);
+                CHECK(!marked(&at, reader) || seen == at.version, "k=%d: a mark before its quote",
+                      k);
             if (!struck) CHECK(seen == at.version, "the write got through");
             if (stopped) {
-                for (int i = 0; i < 1000; i++) CHECK(read_version(&at.store, 69) == seen, "moved");
+                for (int i = 0; i < 1000; i++)
+                    CHECK(read_version(&at.store, 69) == seen, "moved");
                 go_on(stopped);
                 CHECK(read_version(&at.store, 69) == at.version, "k=%d: went on, not there", k);
             }
@@ -149,7 +153,8 @@ static void store_write_faults(enum fault kind) {
                 CHECK(marked(&at, reader), "k=%d: the successor's mark is lost", k);
                 CHECK(at.store.wakes[reader]->waiting == 0, "k=%d: a flag nobody lowers", k);
                 uint16_t ids[4];
-                CHECK(ss_bitmap_take(at.store.dirty[reader], 2, ids, 4) == 1 && ids[0] == 69, "take");
+                CHECK(ss_bitmap_take(at.store.dirty[reader], 2, ids, 4) == 1 && ids[0] == 69,
+                      "take");
                 at.store.wakes[reader]->waiting = 1;
             }
         }
@@ -171,13 +176,15 @@ static void bitmap_take_faults(void) {
     while (struck) {
         world at = make_world();
         pid_t stopped = 0;
-        for (uint32_t bit = 0; bit < SYMBOLS; bit += 23) ss_bitmap_mark(at.store.dirty[0], bit);
+        for (uint32_t bit = 0; bit < SYMBOLS; bit += 23)
+            ss_bitmap_mark(at.store.dirty[0], bit);
         struck = strike(take_two, &at, FAULT_DIE, ++k, &stopped);
         uint16_t ids[SYMBOLS];
         size_t left = ss_bitmap_take(at.store.dirty[0], 2, ids, SYMBOLS);
         /* Three bits in the first word, one in the second; a taker takes whole words. */
         CHECK(left == 4 || left == 1 || left == 2, "k=%d: %zu left", k, left);
-        for (size_t i = 0; i < left; i++) CHECK(ids[i] % 23 == 0, "an invented mark %d", ids[i]);
+        for (size_t i = 0; i < left; i++)
+            CHECK(ids[i] % 23 == 0, "an invented mark %d", ids[i]);
         if (!struck) CHECK(left == 2, "two taken, two left");
     }
     printf("bitmap_take %d\n", k - 1);
@@ -245,7 +252,8 @@ static void ring_push_faults(enum fault kind, uint64_t count) {
             deaths += struck;
             ss_ring other_side = at.ring;
             int64_t there = ss_ring_available(&other_side, CAPACITY);
-            CHECK(there == 1 || there == 1 + (int64_t)fits, "k=%d: %" PRId64 " in the ring", k, there);
+            CHECK(there == 1 || there == 1 + (int64_t)fits, "k=%d: %" PRId64 " in the ring", k,
+                  there);
             if (stopped) go_on(stopped);
             uint64_t got = drain(&other_side, 0);
             /* The successor pushes what the dead one had not. */
@@ -315,7 +323,8 @@ static pid_t start_waiter(alarm_clock *at, int64_t timeout_ns) {
 }
 
 static void await_flag(alarm_clock *at) {
-    while (atomic_load(&at->wake->waiting) == 0) ss_relax();
+    while (atomic_load(&at->wake->waiting) == 0)
+        ss_relax();
 }
 
 static int end_of(pid_t pid) {
@@ -334,7 +343,8 @@ static void wake_faults(void) {
         struck = strike(notify, &at, FAULT_DIE, ++k, &stopped);
         int end = end_of(waiter); /* W2: comes back within its bound whatever the notifier did */
         CHECK(end == 0 || (struck && end == 1), "k=%d: exit %d", k, end);
-        waiter = start_waiter(&at, INT64_C(3600) * 1000000000); /* and the next handshake is whole */
+        waiter =
+            start_waiter(&at, INT64_C(3600) * 1000000000); /* and the next handshake is whole */
         await_flag(&at);
         notify(&at);
         CHECK(end_of(waiter) == 0, "k=%d: the handshake after", k);
@@ -373,7 +383,8 @@ int main(void) {
     store_write_faults(FAULT_DIE);
     store_write_faults(FAULT_STOP);
     bitmap_take_faults();
-    for (uint64_t count = 1; count <= 5; count++) ring_push_faults(FAULT_DIE, count);
+    for (uint64_t count = 1; count <= 5; count++)
+        ring_push_faults(FAULT_DIE, count);
     ring_push_faults(FAULT_STOP, 3);
     ring_pop_faults();
     wake_faults();

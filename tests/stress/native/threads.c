@@ -104,7 +104,8 @@ static uint64_t written[SYMBOLS];
 
 static void write_version(uint32_t symbol, uint64_t version) {
     ss_quote_words words;
-    for (int i = 0; i < SS_QUOTE_WORDS; i++) words.word[i] = payload(symbol, version, i);
+    for (int i = 0; i < SS_QUOTE_WORDS; i++)
+        words.word[i] = payload(symbol, version, i);
     ss_store_write(&store, 0, symbol, &words.quote);
     written[symbol] = version;
 }
@@ -116,9 +117,11 @@ static void *write_quotes(void *unused) {
     while (!atomic_load(&enough)) {
         write_version(hot[next_random(&state) & 3], ++version);
         uint64_t pause = next_random(&state) % 4096; /* now and then long enough to be parked for */
-        for (uint64_t i = 0; pause < 4 && i < 20000; i++) ss_relax();
+        for (uint64_t i = 0; pause < 4 && i < 20000; i++)
+            ss_relax();
     }
-    for (int i = 0; i < 4; i++) write_version(hot[i], ++version);
+    for (int i = 0; i < 4; i++)
+        write_version(hot[i], ++version);
     return NULL;
 }
 
@@ -156,14 +159,15 @@ static void store_threads(void) {
             joined = 1;
         } else if (dirty == 0) {
             waits++;
-            CHECK(ss_store_wait(&store, 0, INT64_C(60) * 1000000000), "a wait ended by its time-out");
+            CHECK(ss_store_wait(&store, 0, INT64_C(60) * 1000000000),
+                  "a wait ended by its time-out");
         }
     }
     for (int symbol = 0; symbol < SYMBOLS; symbol++)
         CHECK(last[symbol] == written[symbol], "symbol %d: the last version was not seen", symbol);
     CHECK(changes > 100, "nothing was tested");
-    fprintf(stderr, "waits %" PRIu64 " contended %" PRIu64 " changes %" PRIu64 "\n", waits, contended,
-            changes);
+    fprintf(stderr, "waits %" PRIu64 " contended %" PRIu64 " changes %" PRIu64 "\n", waits,
+            contended, changes);
     printf("store %" PRIu64 " ok\n", count);
 }
 
@@ -172,10 +176,13 @@ static void store_threads(void) {
 static void histogram_edges(void) {
     static ss_bucket buckets[SS_HISTOGRAM_BUCKETS];
     const int64_t edges[] = {INT64_MIN, -1, 0, 15, 16, INT64_C(1) << 44, INT64_MAX};
-    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) ss_histogram_add(buckets, edges[i]);
-    for (int bit = 0; bit < 63; bit++) ss_histogram_add(buckets, INT64_C(1) << bit);
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++)
+        ss_histogram_add(buckets, edges[i]);
+    for (int bit = 0; bit < 63; bit++)
+        ss_histogram_add(buckets, INT64_C(1) << bit);
     uint64_t total = 0;
-    for (int i = 0; i < SS_HISTOGRAM_BUCKETS; i++) total += buckets[i];
+    for (int i = 0; i < SS_HISTOGRAM_BUCKETS; i++)
+        total += buckets[i];
     CHECK(total == 70, "%" PRIu64, total);
 }
 
@@ -183,7 +190,9 @@ int main(int argc, char **argv) {
     CHECK(argc == 3, "usage: threads ring|store COUNT");
     count = strtoull(argv[2], NULL, 10);
     histogram_edges();
-    if (strcmp(argv[1], "ring") == 0) ring_threads();
-    else store_threads();
+    if (strcmp(argv[1], "ring") == 0)
+        ring_threads();
+    else
+        store_threads();
     return 0;
 }

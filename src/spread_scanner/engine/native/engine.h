@@ -32,8 +32,18 @@
 #define SS_NEVER_NS INT64_MIN
 
 enum ss_engine_verdict {
-    SS_SIGNAL = 0, SS_STALE_LEG, SS_SKEW, SS_SIZE, SS_COOLDOWN, SS_PAUSED, SS_QUARANTINED, SS_FEE,
-    SS_KILLED, SS_RING_FULL, SS_HELD, SS_VERDICTS
+    SS_SIGNAL = 0,
+    SS_STALE_LEG,
+    SS_SKEW,
+    SS_SIZE,
+    SS_COOLDOWN,
+    SS_PAUSED,
+    SS_QUARANTINED,
+    SS_FEE,
+    SS_KILLED,
+    SS_RING_FULL,
+    SS_HELD,
+    SS_VERDICTS
 };
 
 enum ss_engine_kind { SS_ENTER = 1, SS_RESIGNAL = 2, SS_EXIT = 3 };
@@ -42,10 +52,31 @@ enum ss_engine_idle { SS_IDLE_SPIN = 0, SS_IDLE_SPIN_PARK = 1, SS_IDLE_PARK = 2 
 
 /* Ids of schema.counters.ENGINE_COUNTERS. */
 enum ss_engine_counter {
-    SS_C_CYCLES, SS_C_DIRTY, SS_C_EVALUATIONS, SS_C_SIGNALS, SS_C_ENTER, SS_C_RESIGNAL, SS_C_EXIT,
-    SS_C_OVER, SS_C_NO_STALE_LEG, SS_C_NO_SKEW, SS_C_NO_SIZE, SS_C_NO_COOLDOWN, SS_C_NO_PAUSED,
-    SS_C_NO_QUARANTINED, SS_C_NO_FEE, SS_C_NO_KILLED, SS_C_HELD, SS_C_RING_FULL, SS_C_CONTENDED,
-    SS_C_WAKES, SS_C_PARKS, SS_C_BOUNDED, SS_C_RELOADS, SS_C_STALE_EXITS, SS_ENGINE_COUNTERS
+    SS_C_CYCLES,
+    SS_C_DIRTY,
+    SS_C_EVALUATIONS,
+    SS_C_SIGNALS,
+    SS_C_ENTER,
+    SS_C_RESIGNAL,
+    SS_C_EXIT,
+    SS_C_OVER,
+    SS_C_NO_STALE_LEG,
+    SS_C_NO_SKEW,
+    SS_C_NO_SIZE,
+    SS_C_NO_COOLDOWN,
+    SS_C_NO_PAUSED,
+    SS_C_NO_QUARANTINED,
+    SS_C_NO_FEE,
+    SS_C_NO_KILLED,
+    SS_C_HELD,
+    SS_C_RING_FULL,
+    SS_C_CONTENDED,
+    SS_C_WAKES,
+    SS_C_PARKS,
+    SS_C_BOUNDED,
+    SS_C_RELOADS,
+    SS_C_STALE_EXITS,
+    SS_ENGINE_COUNTERS
 };
 
 /* One direction of one symbol. The first line decides nearly all evaluations, the second the rest. */
@@ -123,9 +154,9 @@ typedef struct ss_engine {
     uint8_t alive[SS_ENGINE_SOURCES_MAX];
     uint32_t epoch[SS_ENGINE_SOURCES_MAX];
     const int64_t *mono_at; /* where `run` reads the time; NULL: the system (clock.h) */
-    int64_t now_ns;     /* of this cycle, monotonic */
-    int clock_stands;   /* in `step`: decisions are stamped with now_ns, too */
-    int switches_known; /* 0 makes the next cycle read them */
+    int64_t now_ns;         /* of this cycle, monotonic */
+    int clock_stands;       /* in `step`: decisions are stamped with now_ns, too */
+    int switches_known;     /* 0 makes the next cycle read them */
     uint64_t switches_seen;
     uint64_t stamp;
     uint32_t rescan_at, rescan_left;
@@ -187,20 +218,24 @@ static inline void ss_engine_index(const ss_engine *engine, uint32_t *leg_start,
         leg_start[engine->pairs[i].spot_cell + 1]++;
         leg_start[engine->pairs[i].fut_cell + 1]++;
     }
-    for (uint32_t cell = 0; cell < cells; cell++) leg_start[cell + 1] += leg_start[cell];
+    for (uint32_t cell = 0; cell < cells; cell++)
+        leg_start[cell + 1] += leg_start[cell];
     for (uint32_t i = 0; i < engine->pair_count; i++) {
         leg_pairs[leg_start[engine->pairs[i].spot_cell]++] = i;
         leg_pairs[leg_start[engine->pairs[i].fut_cell]++] = i;
     }
-    for (uint32_t cell = cells; cell > 0; cell--) leg_start[cell] = leg_start[cell - 1];
+    for (uint32_t cell = cells; cell > 0; cell--)
+        leg_start[cell] = leg_start[cell - 1];
     leg_start[0] = 0;
 }
 
 static inline void ss_engine_watch(ss_engine *engine, uint32_t index) {
     const ss_engine_pair *pair = &engine->pairs[index];
     uint64_t bit = UINT64_C(1) << (index & 63);
-    if (pair->in || pair->waiting) engine->watched[index >> 6] |= bit;
-    else engine->watched[index >> 6] &= ~bit;
+    if (pair->in || pair->waiting)
+        engine->watched[index >> 6] |= bit;
+    else
+        engine->watched[index >> 6] &= ~bit;
 }
 
 /* Asks for an evaluation of all pairs, spread over as many cycles as the bound wants. */
@@ -285,8 +320,7 @@ static inline void ss_engine_feel_sources(ss_engine *engine) {
     for (uint32_t source = 0; source < engine->store->num_sources; source++) {
         int64_t beat_ns = ss_store_heartbeat(engine->store, source);
         uint32_t epoch = ss_store_epoch(engine->store, source);
-        uint8_t alive =
-            beat_ns != 0 && engine->now_ns - beat_ns <= engine->limits.heartbeat_ns_max;
+        uint8_t alive = beat_ns != 0 && engine->now_ns - beat_ns <= engine->limits.heartbeat_ns_max;
         changed |= (alive != engine->alive[source]) | (epoch != engine->epoch[source]);
         engine->alive[source] = alive;
         engine->epoch[source] = epoch;
@@ -368,8 +402,10 @@ static inline int ss_engine_has_room(ss_engine *engine) {
     /* Partner: the consumer's release store of read_pos. */
     ring->other = atomic_load_explicit(&ring->control->read_pos, memory_order_acquire);
     uint64_t used = write - ring->other + engine->batch_count;
-    if (used > ring->capacity) engine->corrupt = 1;
-    else engine->room = ring->capacity - used;
+    if (used > ring->capacity)
+        engine->corrupt = 1;
+    else
+        engine->room = ring->capacity - used;
     return engine->room > 0;
 }
 
@@ -400,19 +436,33 @@ static inline void ss_engine_fill(const ss_engine *engine, const ss_found *found
     const ss_quote *fut = &engine->quotes[pair->fut_cell];
     int64_t now = ss_engine_clock(engine);
     *signal = (ss_signal){
-        .seq = engine->next_seq, .mono_ns = now, .ts_engine = now + engine->anchor_ns,
+        .seq = engine->next_seq,
+        .mono_ns = now,
+        .ts_engine = now + engine->anchor_ns,
         .ts_trigger = spot->ts_recv > fut->ts_recv ? spot->ts_recv : fut->ts_recv,
-        .spot_bid_px = spot->bid_px, .spot_bid_sz = spot->bid_sz,
-        .spot_ask_px = spot->ask_px, .spot_ask_sz = spot->ask_sz,
-        .fut_bid_px = fut->bid_px, .fut_bid_sz = fut->bid_sz,
-        .fut_ask_px = fut->ask_px, .fut_ask_sz = fut->ask_sz,
-        .spot_ts_event = spot->ts_event, .spot_ts_recv = spot->ts_recv,
-        .fut_ts_event = fut->ts_event, .fut_ts_recv = fut->ts_recv,
-        .gross_bps = found->gross_bps, .fees_bps = pair->fees_bps,
-        .funding_bps = pair->funding_bps, .net_bps = found->net_bps,
-        .exit_bps = ss_exit_bps(spot, fut), .size_quote = ss_size_quote(spot, fut),
-        .symbol_id = pair->symbol_id, .direction_id = pair->direction_id, .kind = (uint8_t)kind,
-        .flags = pair->signal_flags | flags, .generation = engine->generation,
+        .spot_bid_px = spot->bid_px,
+        .spot_bid_sz = spot->bid_sz,
+        .spot_ask_px = spot->ask_px,
+        .spot_ask_sz = spot->ask_sz,
+        .fut_bid_px = fut->bid_px,
+        .fut_bid_sz = fut->bid_sz,
+        .fut_ask_px = fut->ask_px,
+        .fut_ask_sz = fut->ask_sz,
+        .spot_ts_event = spot->ts_event,
+        .spot_ts_recv = spot->ts_recv,
+        .fut_ts_event = fut->ts_event,
+        .fut_ts_recv = fut->ts_recv,
+        .gross_bps = found->gross_bps,
+        .fees_bps = pair->fees_bps,
+        .funding_bps = pair->funding_bps,
+        .net_bps = found->net_bps,
+        .exit_bps = ss_exit_bps(spot, fut),
+        .size_quote = ss_size_quote(spot, fut),
+        .symbol_id = pair->symbol_id,
+        .direction_id = pair->direction_id,
+        .kind = (uint8_t)kind,
+        .flags = pair->signal_flags | flags,
+        .generation = engine->generation,
         .instance = engine->instance,
     };
 }
@@ -427,8 +477,7 @@ static inline int ss_engine_signal(ss_engine *engine, const ss_found *found, int
         return 0;
     }
     ss_engine_fill(engine, found, kind, flags, &engine->batch[engine->batch_count]);
-    engine->batch_fresh[engine->batch_count] =
-        (uint8_t)(found->fresh && !(flags & SS_LEG_LOST));
+    engine->batch_fresh[engine->batch_count] = (uint8_t)(found->fresh && !(flags & SS_LEG_LOST));
     engine->batch_count++;
     engine->room--;
     engine->next_seq++;
@@ -449,15 +498,24 @@ static inline void ss_engine_keep(ss_engine *engine, const ss_found *found, uint
                head - (pair->kept_at - 1) <= engine->kept->capacity;
     pair->kept_count = same ? pair->kept_count + 1 : 1;
     ss_evaluation row = {
-        .ts_engine = now, .gross_bps = found->gross_bps, .fees_bps = pair->fees_bps,
-        .funding_bps = pair->funding_bps, .net_bps = found->net_bps,
-        .enter_bps = pair->enter_bps, .size_quote = ss_size_quote(spot, fut),
-        .size_quote_min = pair->size_quote_min, .spot_age_ns = now - spot->ts_recv,
-        .fut_age_ns = now - fut->ts_recv, .skew_ns = skew_ns < 0 ? -skew_ns : skew_ns,
-        .spot_px = spot->ask_px, .fut_px = fut->bid_px,
+        .ts_engine = now,
+        .gross_bps = found->gross_bps,
+        .fees_bps = pair->fees_bps,
+        .funding_bps = pair->funding_bps,
+        .net_bps = found->net_bps,
+        .enter_bps = pair->enter_bps,
+        .size_quote = ss_size_quote(spot, fut),
+        .size_quote_min = pair->size_quote_min,
+        .spot_age_ns = now - spot->ts_recv,
+        .fut_age_ns = now - fut->ts_recv,
+        .skew_ns = skew_ns < 0 ? -skew_ns : skew_ns,
+        .spot_px = spot->ask_px,
+        .fut_px = fut->bid_px,
         .spot_flags = spot->flags | (found->spot_ok ? 0 : SS_FLAG_STALE),
         .fut_flags = fut->flags | (found->fut_ok ? 0 : SS_FLAG_STALE),
-        .symbol_id = pair->symbol_id, .direction_id = pair->direction_id, .verdict = verdict,
+        .symbol_id = pair->symbol_id,
+        .direction_id = pair->direction_id,
+        .verdict = verdict,
         .count = pair->kept_count > UINT32_MAX ? UINT32_MAX : (uint32_t)pair->kept_count,
     };
     if (same) {
@@ -505,8 +563,7 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, const ss_found *found) 
     if (!pair->in && pair->exited_mono_ns != SS_NEVER_NS &&
         engine->now_ns - pair->exited_mono_ns < pair->cooldown_ns)
         return SS_COOLDOWN;
-    if (!ss_engine_signal(engine, found, pair->in ? SS_RESIGNAL : SS_ENTER, 0))
-        return SS_RING_FULL;
+    if (!ss_engine_signal(engine, found, pair->in ? SS_RESIGNAL : SS_ENTER, 0)) return SS_RING_FULL;
     pair->in = 1;
     pair->last_net_bps = found->net_bps;
     return SS_SIGNAL;
@@ -516,14 +573,18 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, const ss_found *found) 
 __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_found *found,
                                                        int over) {
     static const uint8_t counter_of[SS_VERDICTS] = {
-        [SS_STALE_LEG] = SS_C_NO_STALE_LEG, [SS_SKEW] = SS_C_NO_SKEW, [SS_SIZE] = SS_C_NO_SIZE,
-        [SS_COOLDOWN] = SS_C_NO_COOLDOWN, [SS_PAUSED] = SS_C_NO_PAUSED,
-        [SS_QUARANTINED] = SS_C_NO_QUARANTINED, [SS_FEE] = SS_C_NO_FEE,
-        [SS_KILLED] = SS_C_NO_KILLED, [SS_HELD] = SS_C_HELD,
+        [SS_STALE_LEG] = SS_C_NO_STALE_LEG,
+        [SS_SKEW] = SS_C_NO_SKEW,
+        [SS_SIZE] = SS_C_NO_SIZE,
+        [SS_COOLDOWN] = SS_C_NO_COOLDOWN,
+        [SS_PAUSED] = SS_C_NO_PAUSED,
+        [SS_QUARANTINED] = SS_C_NO_QUARANTINED,
+        [SS_FEE] = SS_C_NO_FEE,
+        [SS_KILLED] = SS_C_NO_KILLED,
+        [SS_HELD] = SS_C_HELD,
     };
     ss_engine_pair *pair = &engine->pairs[found->index];
-    found->spot_ok =
-        ss_engine_usable(engine, pair->spot_source, &engine->quotes[pair->spot_cell]);
+    found->spot_ok = ss_engine_usable(engine, pair->spot_source, &engine->quotes[pair->spot_cell]);
     found->fut_ok = ss_engine_usable(engine, pair->fut_source, &engine->quotes[pair->fut_cell]);
     pair->waiting = 0;
     if (pair->in && !(found->spot_ok && found->fut_ok && found->net_bps >= pair->exit_bps)) {
@@ -544,8 +605,7 @@ static inline void ss_engine_evaluate(ss_engine *engine, uint32_t index, int fre
     if (pair->stamp == engine->stamp) return;
     pair->stamp = engine->stamp;
     engine->counts[SS_C_EVALUATIONS]++;
-    double gross =
-        ss_gross_bps(&engine->quotes[pair->spot_cell], &engine->quotes[pair->fut_cell]);
+    double gross = ss_gross_bps(&engine->quotes[pair->spot_cell], &engine->quotes[pair->fut_cell]);
     double net = gross - pair->fees_bps - pair->funding_bps;
     int over = (gross >= pair->enter_bps) | (net >= pair->enter_bps);
     if (__builtin_expect(!(over | pair->in | pair->waiting), 1)) return;

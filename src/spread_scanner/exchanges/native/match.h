@@ -13,7 +13,7 @@
 #define SS_TS_MS_MAX ((uint64_t)(INT64_MAX / SS_NS_PER_MS))
 
 /* One quote in base units, as it goes into the price store. */
-typedef struct {
+typedef struct ss_match {
     double bid_px;
     double bid_sz;
     double ask_px;
@@ -37,14 +37,12 @@ enum ss_reason {
 /* The four numbers of a quote as they stand in the message, in this order. */
 enum ss_field { SS_BID_PX, SS_BID_SZ, SS_ASK_PX, SS_ASK_SZ, SS_FIELDS };
 
-static inline int ss_usable(double value)
-{
+static inline int ss_usable(double value) {
     return value > 0.0 && value <= 1.7976931348623157e308;
 }
 
 /* Scales and checks. The arithmetic is `px / px_div` and `sz * sz_mul`, as in the typed tier. */
-static inline int ss_conclude(const double raw[SS_FIELDS], const ss_symbol *symbol, ss_match *out)
-{
+static inline int ss_conclude(const double raw[SS_FIELDS], const ss_symbol *symbol, ss_match *out) {
     double bid_px = raw[SS_BID_PX] / symbol->px_div;
     double bid_sz = raw[SS_BID_SZ] * symbol->sz_mul;
     double ask_px = raw[SS_ASK_PX] / symbol->px_div;
@@ -59,25 +57,21 @@ static inline int ss_conclude(const double raw[SS_FIELDS], const ss_symbol *symb
     return SS_MATCHED;
 }
 
-static inline int ss_time(uint64_t ms, ss_match *out)
-{
-    if (ms == 0 || ms > SS_TS_MS_MAX)
-        return SS_OTHER_TIME;
+static inline int ss_time(uint64_t ms, ss_match *out) {
+    if (ms == 0 || ms > SS_TS_MS_MAX) return SS_OTHER_TIME;
     out->ts_event = (int64_t)ms * SS_NS_PER_MS;
     return SS_MATCHED;
 }
 
 /* Whether the bytes are UTF-8 as the Unicode standard has it: no overlong form, no surrogate. */
-static inline int ss_is_utf8(const char *text, size_t size)
-{
+static inline int ss_is_utf8(const char *text, size_t size) {
     const unsigned char *p = (const unsigned char *)text;
     const unsigned char *end = p + size;
     while (p < end) {
         unsigned lead = *p++;
         unsigned least = 0x80, most = 0xBF;
         int more;
-        if (lead < 0x80)
-            continue;
+        if (lead < 0x80) continue;
         if (lead >= 0xC2 && lead <= 0xDF)
             more = 1;
         else if (lead >= 0xE0 && lead <= 0xEF)
@@ -95,8 +89,7 @@ static inline int ss_is_utf8(const char *text, size_t size)
         else if (lead == 0xF4)
             most = 0x8F;
         for (; more > 0; more--, least = 0x80, most = 0xBF)
-            if (p == end || *p < least || *p++ > most)
-                return 0;
+            if (p == end || *p < least || *p++ > most) return 0;
     }
     return 1;
 }
@@ -104,8 +97,7 @@ static inline int ss_is_utf8(const char *text, size_t size)
 /* The end of a JSON string's content: where its closing quote stands. NULL if there is none, or a
  * backslash or control character comes first. *ascii tells whether all bytes are below 0x80.
  */
-static inline const char *ss_string_end(const char *p, const char *end, int *ascii)
-{
+static inline const char *ss_string_end(const char *p, const char *end, int *ascii) {
     *ascii = 1;
     while (p < end) {
 #if SS_WORDWISE
@@ -114,8 +106,9 @@ static inline const char *ss_string_end(const char *p, const char *end, int *asc
             uint64_t quote = word ^ SS_EACH('"');
             uint64_t slash = word ^ SS_EACH('\\');
             /* The first byte found is right; borrows reach only those after it. */
-            uint64_t found = (((quote - SS_EACH(1)) & ~quote) | ((slash - SS_EACH(1)) & ~slash)
-                              | ((word - SS_EACH(0x20)) & ~word) | word) & SS_EACH(0x80);
+            uint64_t found = (((quote - SS_EACH(1)) & ~quote) | ((slash - SS_EACH(1)) & ~slash) |
+                              ((word - SS_EACH(0x20)) & ~word) | word) &
+                             SS_EACH(0x80);
             if (found == 0) {
                 p += 8;
                 continue;
@@ -124,12 +117,9 @@ static inline const char *ss_string_end(const char *p, const char *end, int *asc
         }
 #endif
         unsigned char byte = (unsigned char)*p;
-        if (byte == '"')
-            return p;
-        if (byte < 0x20 || byte == '\\')
-            return NULL;
-        if (byte >= 0x80)
-            *ascii = 0;
+        if (byte == '"') return p;
+        if (byte < 0x20 || byte == '\\') return NULL;
+        if (byte >= 0x80) *ascii = 0;
         p++;
     }
     return NULL;

@@ -22,54 +22,48 @@
 
 #define SS_EACH(byte) (0x0101010101010101ULL * (uint64_t)(byte))
 
-static inline uint64_t ss_load64(const char *p)
-{
+static inline uint64_t ss_load64(const char *p) {
     uint64_t word;
     memcpy(&word, p, sizeof word);
     return word;
 }
 
-static inline uint32_t ss_load32(const char *p)
-{
+static inline uint32_t ss_load32(const char *p) {
     uint32_t word;
     memcpy(&word, p, sizeof word);
     return word;
 }
 
 /* Whether two runs of `size` bytes are alike; reads nothing outside them. */
-static inline int ss_same(const char *a, const char *b, size_t size)
-{
+static inline int ss_same(const char *a, const char *b, size_t size) {
     if (size >= 8) {
         size_t at = 0;
         for (; at + 8 <= size; at += 8)
-            if (ss_load64(a + at) != ss_load64(b + at))
-                return 0;
+            if (ss_load64(a + at) != ss_load64(b + at)) return 0;
         return ss_load64(a + size - 8) == ss_load64(b + size - 8);
     }
     if (size >= 4)
         return ss_load32(a) == ss_load32(b) && ss_load32(a + size - 4) == ss_load32(b + size - 4);
     for (size_t at = 0; at < size; at++)
-        if (a[at] != b[at])
-            return 0;
+        if (a[at] != b[at]) return 0;
     return 1;
 }
 
 #if SS_WORDWISE
 /* The value of eight digits, each byte already 0 to 9, the first one lowest in the word. */
-static inline uint64_t ss_eight_digits(uint64_t word)
-{
+static inline uint64_t ss_eight_digits(uint64_t word) {
     const uint64_t mask = 0x000000FF000000FFULL;
     word = word * 10 + (word >> 8);
-    return (((word & mask) * 0x000F424000000064ULL)
-            + (((word >> 16) & mask) * 0x0000271000000001ULL)) >> 32;
+    return (((word & mask) * 0x000F424000000064ULL) +
+            (((word >> 16) & mask) * 0x0000271000000001ULL)) >>
+           32;
 }
 #endif
 
 /* Reads the digits at p and appends them to *value, which wraps beyond 19 digits: the caller counts
  * them and throws the value away. Returns where they end.
  */
-static inline const char *ss_digits(const char *p, const char *end, uint64_t *value)
-{
+static inline const char *ss_digits(const char *p, const char *end, uint64_t *value) {
     uint64_t sum = *value;
 #if SS_WORDWISE
     static const uint64_t power[9] = {
@@ -79,8 +73,8 @@ static inline const char *ss_digits(const char *p, const char *end, uint64_t *va
         uint64_t word = ss_load64(p);
         /* A byte is a digit if its high half is 3, and stays 3 when 6 is added. The carry of a
          * byte that is no digit reaches later characters only, which do not count any more. */
-        uint64_t other = ((word & SS_EACH(0xF0)) ^ SS_EACH(0x30))
-                         | (((word + SS_EACH(0x06)) & SS_EACH(0xF0)) ^ SS_EACH(0x30));
+        uint64_t other = ((word & SS_EACH(0xF0)) ^ SS_EACH(0x30)) |
+                         (((word + SS_EACH(0x06)) & SS_EACH(0xF0)) ^ SS_EACH(0x30));
         if (other == 0) {
             sum = sum * power[8] + ss_eight_digits(word - SS_EACH(0x30));
             p += 8;
@@ -97,8 +91,7 @@ static inline const char *ss_digits(const char *p, const char *end, uint64_t *va
 #endif
     for (; p < end; p++) {
         unsigned digit = (unsigned)(unsigned char)*p - '0';
-        if (digit > 9)
-            break;
+        if (digit > 9) break;
         sum = sum * 10 + digit;
     }
     *value = sum;
@@ -106,18 +99,16 @@ static inline const char *ss_digits(const char *p, const char *end, uint64_t *va
 }
 
 /* A whole number without sign. Returns where it ends, or NULL if there is none that fits u64. */
-static inline const char *ss_read_u64(const char *p, const char *end, uint64_t *value)
-{
+static inline const char *ss_read_u64(const char *p, const char *end, uint64_t *value) {
     uint64_t sum = 0;
     const char *stop = ss_digits(p, end, &sum);
     ptrdiff_t count = stop - p;
-    if (count == 0 || count > 20 || (*p == '0' && count > 1))
-        return NULL;
+    if (count == 0 || count > 20 || (*p == '0' && count > 1)) return NULL;
     if (count == 20) { /* may or may not fit */
         sum = 0;
         for (const char *at = p; at < stop; at++)
-            if (__builtin_mul_overflow(sum, (uint64_t)10, &sum)
-                || __builtin_add_overflow(sum, (uint64_t)(*at - '0'), &sum))
+            if (__builtin_mul_overflow(sum, (uint64_t)10, &sum) ||
+                __builtin_add_overflow(sum, (uint64_t)(*at - '0'), &sum))
                 return NULL;
     }
     *value = sum;
@@ -127,8 +118,7 @@ static inline const char *ss_read_u64(const char *p, const char *end, uint64_t *
 /* The decimal from p to stop by the C library, which rounds correctly. Under a locale with another
  * decimal point it stops early, and that is no match.
  */
-static inline int ss_by_strtod(const char *p, const char *stop, double *value)
-{
+static inline int ss_by_strtod(const char *p, const char *stop, double *value) {
     char copy[SS_NUMBER_MAX + 1];
     char *read_to;
     size_t size = (size_t)(stop - p);
@@ -143,8 +133,7 @@ static inline int ss_by_strtod(const char *p, const char *stop, double *value)
  * Correct rounding: a whole number up to 2^53 and a power of ten up to 10^22 are both exact in f64,
  * so that their quotient is rounded once. Anything else goes to strtod.
  */
-static inline const char *ss_read_decimal(const char *p, const char *end, double *value)
-{
+static inline const char *ss_read_decimal(const char *p, const char *end, double *value) {
     static const double power[23] = {
         1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
         1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
@@ -153,18 +142,15 @@ static inline const char *ss_read_decimal(const char *p, const char *end, double
     ptrdiff_t decimals = 0;
     const char *stop = ss_digits(p, end, &whole);
     ptrdiff_t digits = stop - p;
-    if (digits == 0 || (*p == '0' && digits > 1))
-        return NULL;
+    if (digits == 0 || (*p == '0' && digits > 1)) return NULL;
     if (stop < end && *stop == '.') {
         const char *point = stop + 1;
         stop = ss_digits(point, end, &whole);
         decimals = stop - point;
         digits += decimals;
-        if (decimals == 0)
-            return NULL;
+        if (decimals == 0) return NULL;
     }
-    if (stop - p > SS_NUMBER_MAX)
-        return NULL;
+    if (stop - p > SS_NUMBER_MAX) return NULL;
     if (digits <= 19) {
         while (whole > (1ULL << 53) && decimals > 0 && whole % 10 == 0) {
             whole /= 10;

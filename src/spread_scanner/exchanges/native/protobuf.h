@@ -12,14 +12,13 @@
 
 #define SS_CHANNEL "spot@public.aggre.bookTicker.v3.api.pb"
 
-typedef struct {
+typedef struct ss_span {
     const char *start;
     const char *end;
 } ss_span;
 
 /* A varint of at most nine bytes, which is any number up to 2^63 - 1. NULL if there is none. */
-static inline const char *ss_read_varint(const char *p, const char *end, uint64_t *value)
-{
+static inline const char *ss_read_varint(const char *p, const char *end, uint64_t *value) {
     uint64_t sum = 0;
     for (unsigned shift = 0; shift < 63 && p < end; shift += 7) {
         unsigned char byte = (unsigned char)*p++;
@@ -32,20 +31,17 @@ static inline const char *ss_read_varint(const char *p, const char *end, uint64_
     return NULL;
 }
 
-static inline const char *ss_read_span(const char *p, const char *end, ss_span *span)
-{
+static inline const char *ss_read_span(const char *p, const char *end, ss_span *span) {
     uint64_t size;
     p = ss_read_varint(p, end, &size);
-    if (p == NULL || size > (uint64_t)(end - p))
-        return NULL;
+    if (p == NULL || size > (uint64_t)(end - p)) return NULL;
     span->start = p;
     span->end = p + size;
     return span->end;
 }
 
 /* The ticker in the wrapper's body. */
-static inline int ss_read_ticker(ss_span body, double raw[SS_FIELDS], uint64_t *update_id)
-{
+static inline int ss_read_ticker(ss_span body, double raw[SS_FIELDS], uint64_t *update_id) {
     unsigned seen = 0;
     const char *p = body.start;
     while (p < body.end) {
@@ -53,15 +49,13 @@ static inline int ss_read_ticker(ss_span body, double raw[SS_FIELDS], uint64_t *
         unsigned field = tag >> 3;
         uint64_t skipped;
         ss_span span = {NULL, NULL};
-        if (field < 1 || field > 6 || (seen & 1U << field) != 0)
-            return SS_OTHER_TEXT;
+        if (field < 1 || field > 6 || (seen & 1U << field) != 0) return SS_OTHER_TEXT;
         seen |= 1U << field;
-        if (tag != (field << 3 | (field == 6 ? 0U : 2U)))
-            return SS_OTHER_TEXT;
+        if (tag != (field << 3 | (field == 6 ? 0U : 2U))) return SS_OTHER_TEXT;
         p = field == 6 ? ss_read_varint(p, body.end, &skipped) : ss_read_span(p, body.end, &span);
-        if (p == NULL)
-            return SS_OTHER_TEXT;
-        if (field <= SS_FIELDS && ss_read_decimal(span.start, span.end, &raw[field - 1]) != span.end)
+        if (p == NULL) return SS_OTHER_TEXT;
+        if (field <= SS_FIELDS &&
+            ss_read_decimal(span.start, span.end, &raw[field - 1]) != span.end)
             return SS_OTHER_NUMBER;
         if (field == 5 && ss_read_u64(span.start, span.end, update_id) != span.end)
             return SS_OTHER_NUMBER;
@@ -69,18 +63,16 @@ static inline int ss_read_ticker(ss_span body, double raw[SS_FIELDS], uint64_t *
     return (seen & 0x1EU) == 0x1EU ? SS_MATCHED : SS_OTHER_TEXT;
 }
 
-static inline int ss_is_channel(ss_span channel)
-{
+static inline int ss_is_channel(ss_span channel) {
     size_t size = (size_t)(channel.end - channel.start);
-    return size >= sizeof SS_CHANNEL - 1
-           && ss_same(channel.start, SS_CHANNEL, sizeof SS_CHANNEL - 1)
-           && ss_is_utf8(channel.start, size);
+    return size >= sizeof SS_CHANNEL - 1 &&
+           ss_same(channel.start, SS_CHANNEL, sizeof SS_CHANNEL - 1) &&
+           ss_is_utf8(channel.start, size);
 }
 
 /* SS_MATCHED with *out filled, or the reason why not. Reads nothing outside buf[0..size). */
 static inline int ss_protobuf_match(const char *buf, size_t size, const ss_symbols *symbols,
-                                    ss_match *out)
-{
+                                    ss_match *out) {
     const char *p = buf;
     const char *end = buf + size;
     ss_span channel = {NULL, NULL}, symbol = {NULL, NULL}, body = {NULL, NULL}, unused;
@@ -95,8 +87,7 @@ static inline int ss_protobuf_match(const char *buf, size_t size, const ss_symbo
         } else if (tag >= 0x38) {
             return SS_OTHER_TEXT;
         }
-        if ((seen & 1U << field) != 0)
-            return SS_OTHER_TEXT;
+        if ((seen & 1U << field) != 0) return SS_OTHER_TEXT;
         seen |= 1U << field;
         switch (tag) {
         case 0x0A: p = ss_read_span(p, end, &channel); break;
@@ -107,22 +98,17 @@ static inline int ss_protobuf_match(const char *buf, size_t size, const ss_symbo
         case 0xDA: p = ss_read_span(p, end, &body); break;
         default: return SS_OTHER_TEXT;
         }
-        if (p == NULL)
-            return SS_OTHER_TEXT;
+        if (p == NULL) return SS_OTHER_TEXT;
     }
-    if (channel.start == NULL || symbol.start == NULL || body.start == NULL)
-        return SS_OTHER_TEXT;
-    if (!ss_is_channel(channel))
-        return SS_OTHER_TEXT;
+    if (channel.start == NULL || symbol.start == NULL || body.start == NULL) return SS_OTHER_TEXT;
+    if (!ss_is_channel(channel)) return SS_OTHER_TEXT;
     const ss_symbol *known =
         ss_symbols_find(symbols, symbol.start, (size_t)(symbol.end - symbol.start));
-    if (known == NULL)
-        return SS_UNKNOWN_SYMBOL;
+    if (known == NULL) return SS_UNKNOWN_SYMBOL;
     double raw[SS_FIELDS];
     out->update_id = 0;
     int reason = ss_read_ticker(body, raw, &out->update_id);
-    if (reason == SS_MATCHED)
-        reason = ss_time(send_time, out);
+    if (reason == SS_MATCHED) reason = ss_time(send_time, out);
     return reason == SS_MATCHED ? ss_conclude(raw, known, out) : reason;
 }
 

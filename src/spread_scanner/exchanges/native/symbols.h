@@ -13,7 +13,7 @@
 
 #define SS_KEY_MAX 64
 
-typedef struct {
+typedef struct ss_symbol {
     double px_div;
     double sz_mul;
     uint32_t symbol_id;
@@ -21,7 +21,7 @@ typedef struct {
     char key[SS_KEY_MAX];
 } ss_symbol;
 
-typedef struct {
+typedef struct ss_symbols {
     ss_symbol *slots;
     size_t mask;
     size_t count;
@@ -35,8 +35,7 @@ enum ss_add {
     SS_ADD_FULL = 4
 };
 
-static inline uint64_t ss_hash(const char *key, size_t size)
-{
+static inline uint64_t ss_hash(const char *key, size_t size) {
     uint64_t hash = (uint64_t)size * 0x9E3779B97F4A7C15ULL;
     if (size >= 8) {
         for (size_t at = 0; at + 8 < size; at += 8) {
@@ -54,22 +53,18 @@ static inline uint64_t ss_hash(const char *key, size_t size)
     return hash ^ hash >> 32;
 }
 
-static inline void ss_symbols_free(ss_symbols *symbols)
-{
-    if (symbols != NULL)
-        free(symbols->slots);
+static inline void ss_symbols_free(ss_symbols *symbols) {
+    if (symbols != NULL) free(symbols->slots);
     free(symbols);
 }
 
 /* Room for `count` symbols; NULL when there is no memory. */
-static inline ss_symbols *ss_symbols_new(size_t count)
-{
+static inline ss_symbols *ss_symbols_new(size_t count) {
     size_t slots = 16;
     while (slots < 2 * count)
         slots *= 2;
     ss_symbols *symbols = (ss_symbols *)calloc(1, sizeof *symbols);
-    if (symbols == NULL)
-        return NULL;
+    if (symbols == NULL) return NULL;
     symbols->slots = (ss_symbol *)calloc(slots, sizeof *symbols->slots);
     symbols->mask = slots - 1;
     if (symbols->slots == NULL) {
@@ -80,33 +75,25 @@ static inline ss_symbols *ss_symbols_new(size_t count)
 }
 
 static inline const ss_symbol *ss_symbols_find(const ss_symbols *symbols, const char *key,
-                                               size_t size)
-{
-    if (size == 0 || size > SS_KEY_MAX)
-        return NULL;
+                                               size_t size) {
+    if (size == 0 || size > SS_KEY_MAX) return NULL;
     for (size_t at = ss_hash(key, size);; at++) {
         const ss_symbol *slot = &symbols->slots[at & symbols->mask];
-        if (slot->size == 0)
-            return NULL;
-        if (slot->size == size && ss_same(slot->key, key, size))
-            return slot;
+        if (slot->size == 0) return NULL;
+        if (slot->size == size && ss_same(slot->key, key, size)) return slot;
     }
 }
 
 static inline int ss_symbols_add(ss_symbols *symbols, const char *key, size_t size,
-                                 uint32_t symbol_id, double px_div, double sz_mul)
-{
-    if (size == 0 || size > SS_KEY_MAX)
-        return SS_ADD_BAD_KEY;
+                                 uint32_t symbol_id, double px_div, double sz_mul) {
+    if (size == 0 || size > SS_KEY_MAX) return SS_ADD_BAD_KEY;
     for (size_t at = 0; at < size; at++)
         if ((unsigned char)key[at] < 0x20 || key[at] == '"' || key[at] == '\\')
             return SS_ADD_BAD_KEY;
     if (!(px_div > 0.0 && sz_mul > 0.0 && isfinite(px_div) && isfinite(sz_mul)))
         return SS_ADD_BAD_SCALE;
-    if (ss_symbols_find(symbols, key, size) != NULL)
-        return SS_ADD_TWICE;
-    if (2 * (symbols->count + 1) > symbols->mask + 1)
-        return SS_ADD_FULL;
+    if (ss_symbols_find(symbols, key, size) != NULL) return SS_ADD_TWICE;
+    if (2 * (symbols->count + 1) > symbols->mask + 1) return SS_ADD_FULL;
     size_t at = ss_hash(key, size);
     while (symbols->slots[at & symbols->mask].size != 0)
         at++;

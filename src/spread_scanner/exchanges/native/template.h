@@ -34,39 +34,37 @@ enum ss_kind {
     SS_SKIP_LEVELS
 };
 
-typedef struct {
+typedef struct ss_step {
     enum ss_kind kind;
     int field;
     size_t start; /* of a literal, in the template's text */
     size_t size;
 } ss_step;
 
-typedef struct {
+typedef struct ss_template {
     int count;
     ss_step steps[SS_STEPS_MAX];
     char text[SS_TEXT_MAX];
 } ss_template;
 
-static inline void ss_template_free(ss_template *made)
-{
+static inline void ss_template_free(ss_template *made) {
     free(made);
 }
 
 /* The hole at the start of `text`: its length there, 0 if none starts here, -1 if its name is not
  * known.
  */
-static inline int ss_hole_at(const char *text, ss_step *step)
-{
+static inline int ss_hole_at(const char *text, ss_step *step) {
     static const struct {
         const char *name;
         enum ss_kind kind;
         int field;
     } holes[] = {
-        {"{bid_px}", SS_NUMBER, SS_BID_PX},         {"{bid_sz}", SS_NUMBER, SS_BID_SZ},
-        {"{ask_px}", SS_NUMBER, SS_ASK_PX},         {"{ask_sz}", SS_NUMBER, SS_ASK_SZ},
-        {"{symbol}", SS_SYMBOL, 0},                 {"{update_id}", SS_UPDATE_ID, 0},
-        {"{ts_event_ms}", SS_TS_EVENT_MS, 0},       {"{skip_int}", SS_SKIP_INT, 0},
-        {"{skip_levels}", SS_SKIP_LEVELS, 0},       {"*", SS_REST_OF_STRING, 0},
+        {"{bid_px}", SS_NUMBER, SS_BID_PX},   {"{bid_sz}", SS_NUMBER, SS_BID_SZ},
+        {"{ask_px}", SS_NUMBER, SS_ASK_PX},   {"{ask_sz}", SS_NUMBER, SS_ASK_SZ},
+        {"{symbol}", SS_SYMBOL, 0},           {"{update_id}", SS_UPDATE_ID, 0},
+        {"{ts_event_ms}", SS_TS_EVENT_MS, 0}, {"{skip_int}", SS_SKIP_INT, 0},
+        {"{skip_levels}", SS_SKIP_LEVELS, 0}, {"*", SS_REST_OF_STRING, 0},
     };
     for (size_t at = 0; at < sizeof holes / sizeof *holes; at++) {
         size_t size = strlen(holes[at].name);
@@ -81,18 +79,16 @@ static inline int ss_hole_at(const char *text, ss_step *step)
 }
 
 /* The rules of the header comment; NULL if they hold, else what is wrong. */
-static inline const char *ss_template_fault(const ss_template *made)
-{
+static inline const char *ss_template_fault(const ss_template *made) {
     int numbers[SS_FIELDS] = {0}, symbols = 0, ids = 0, times = 0;
     for (int at = 0; at < made->count; at++) {
         const ss_step *step = &made->steps[at];
         const ss_step *next = at + 1 < made->count ? step + 1 : NULL;
         int quoted = step->kind == SS_SYMBOL || step->kind == SS_REST_OF_STRING;
-        if (quoted
-            && (next == NULL || next->kind != SS_LITERAL || made->text[next->start] != '"'))
+        if (quoted && (next == NULL || next->kind != SS_LITERAL || made->text[next->start] != '"'))
             return "a symbol or * runs up to a closing quote";
-        if (!quoted && step->kind != SS_LITERAL && step->kind != SS_SKIP_LEVELS && next != NULL
-            && next->kind != SS_LITERAL && next->kind != SS_SKIP_LEVELS)
+        if (!quoted && step->kind != SS_LITERAL && step->kind != SS_SKIP_LEVELS && next != NULL &&
+            next->kind != SS_LITERAL && next->kind != SS_SKIP_LEVELS)
             return "two numbers need text between them";
         numbers[step->field] += step->kind == SS_NUMBER;
         symbols += step->kind == SS_SYMBOL;
@@ -100,18 +96,14 @@ static inline const char *ss_template_fault(const ss_template *made)
         times += step->kind == SS_TS_EVENT_MS;
     }
     for (int field = 0; field < SS_FIELDS; field++)
-        if (numbers[field] != 1)
-            return "each of the four numbers stands in it exactly once";
-    if (symbols != 1)
-        return "the symbol stands in it exactly once";
-    if (ids > 1 || times > 1)
-        return "update id and time stand in it at most once";
+        if (numbers[field] != 1) return "each of the four numbers stands in it exactly once";
+    if (symbols != 1) return "the symbol stands in it exactly once";
+    if (ids > 1 || times > 1) return "update id and time stand in it at most once";
     return NULL;
 }
 
 /* The template of a text, or NULL with the reason in `error`. */
-static inline ss_template *ss_template_compile(const char *text, char *error, size_t error_size)
-{
+static inline ss_template *ss_template_compile(const char *text, char *error, size_t error_size) {
     const char *fault = NULL;
     size_t size = strlen(text);
     ss_template *made = (ss_template *)calloc(1, sizeof *made);
@@ -137,8 +129,7 @@ static inline ss_template *ss_template_compile(const char *text, char *error, si
             at += hole > 0 ? (size_t)hole : 1;
         }
     }
-    if (fault == NULL)
-        fault = ss_template_fault(made);
+    if (fault == NULL) fault = ss_template_fault(made);
     if (fault != NULL) {
         snprintf(error, error_size, "%s", fault);
         ss_template_free(made);
@@ -148,27 +139,23 @@ static inline ss_template *ss_template_compile(const char *text, char *error, si
 }
 
 /* Past any further levels ",[px,sz,n]"; NULL if what stands there only looks like one. */
-static inline const char *ss_skip_levels(const char *p, const char *end)
-{
+static inline const char *ss_skip_levels(const char *p, const char *end) {
     double value;
     uint64_t orders;
     while (end - p >= 2 && p[0] == ',' && p[1] == '[') {
         p = ss_read_decimal(p + 2, end, &value);
-        if (p == NULL || p == end || *p != ',')
-            return NULL;
+        if (p == NULL || p == end || *p != ',') return NULL;
         p = ss_read_decimal(p + 1, end, &value);
-        if (p == NULL || p == end || *p != ',')
-            return NULL;
+        if (p == NULL || p == end || *p != ',') return NULL;
         p = ss_read_u64(p + 1, end, &orders);
-        if (p == NULL || p == end || *p != ']')
-            return NULL;
+        if (p == NULL || p == end || *p != ']') return NULL;
         p++;
     }
     return p;
 }
 
 /* What a message has said so far. */
-typedef struct {
+typedef struct ss_reading {
     const ss_symbol *symbol;
     double raw[SS_FIELDS];
     ss_match *out;
@@ -176,8 +163,7 @@ typedef struct {
 
 /* One step from *at on, which it moves. Returns SS_MATCHED or why not. */
 static inline int ss_take(const ss_template *made, const ss_step *step, const char **at,
-                          const char *end, const ss_symbols *symbols, ss_reading *reading)
-{
+                          const char *end, const ss_symbols *symbols, ss_reading *reading) {
     const char *p = *at;
     const char *stop;
     uint64_t number = 0;
@@ -193,15 +179,13 @@ static inline int ss_take(const ss_template *made, const ss_step *step, const ch
         return *at != NULL ? SS_MATCHED : SS_OTHER_NUMBER;
     case SS_SYMBOL:
         stop = ss_string_end(p, end, &ascii);
-        if (stop == NULL)
-            return SS_OTHER_TEXT;
+        if (stop == NULL) return SS_OTHER_TEXT;
         reading->symbol = ss_symbols_find(symbols, p, (size_t)(stop - p));
         *at = stop;
         return reading->symbol != NULL ? SS_MATCHED : SS_UNKNOWN_SYMBOL;
     case SS_REST_OF_STRING:
         stop = ss_string_end(p, end, &ascii);
-        if (stop == NULL || (!ascii && !ss_is_utf8(p, (size_t)(stop - p))))
-            return SS_OTHER_TEXT;
+        if (stop == NULL || (!ascii && !ss_is_utf8(p, (size_t)(stop - p)))) return SS_OTHER_TEXT;
         *at = stop;
         return SS_MATCHED;
     case SS_SKIP_LEVELS:
@@ -209,10 +193,8 @@ static inline int ss_take(const ss_template *made, const ss_step *step, const ch
         return *at != NULL ? SS_MATCHED : SS_OTHER_NUMBER;
     default: /* whole numbers */
         *at = ss_read_u64(p, end, &number);
-        if (*at == NULL)
-            return SS_OTHER_NUMBER;
-        if (step->kind == SS_UPDATE_ID)
-            reading->out->update_id = number;
+        if (*at == NULL) return SS_OTHER_NUMBER;
+        if (step->kind == SS_UPDATE_ID) reading->out->update_id = number;
         return step->kind == SS_TS_EVENT_MS ? ss_time(number, reading->out) : SS_MATCHED;
     }
 }
@@ -221,19 +203,16 @@ static inline int ss_take(const ss_template *made, const ss_step *step, const ch
  * buf[0..size).
  */
 static inline int ss_template_match(const ss_template *made, const char *buf, size_t size,
-                                    const ss_symbols *symbols, ss_match *out)
-{
+                                    const ss_symbols *symbols, ss_match *out) {
     const char *end = buf + size;
     ss_reading reading = {NULL, {0.0, 0.0, 0.0, 0.0}, out};
     out->ts_event = SS_TS_ABSENT;
     out->update_id = 0;
     for (int at = 0; at < made->count; at++) {
         int reason = ss_take(made, &made->steps[at], &buf, end, symbols, &reading);
-        if (reason != SS_MATCHED)
-            return reason;
+        if (reason != SS_MATCHED) return reason;
     }
-    if (buf != end)
-        return SS_OTHER_TEXT;
+    if (buf != end) return SS_OTHER_TEXT;
     return ss_conclude(reading.raw, reading.symbol, out);
 }
 

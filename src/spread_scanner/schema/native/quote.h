@@ -20,7 +20,7 @@ enum ss_quote_flag {
     SS_FLAG_BID_EMPTY = 32,
     SS_FLAG_ASK_EMPTY = 64,
     SS_FLAGS_UNUSABLE = SS_FLAG_STALE | SS_FLAG_SILENT | SS_FLAG_LAGGING | SS_FLAG_CROSSED |
-                        SS_FLAG_BID_EMPTY | SS_FLAG_ASK_EMPTY
+        SS_FLAG_BID_EMPTY | SS_FLAG_ASK_EMPTY
 };
 #define SS_FLAG_CONTENDED 0x80000000u /* more than an enum of C11 holds */
 

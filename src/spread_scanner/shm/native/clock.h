@@ -21,10 +21,14 @@ static inline int64_t ss_system_ns(clockid_t clock) {
 }
 
 /* Monotonic, a suspend included. */
-static inline int64_t ss_mono_ns(void) { return ss_system_ns(CLOCK_BOOTTIME); }
+static inline int64_t ss_mono_ns(void) {
+    return ss_system_ns(CLOCK_BOOTTIME);
+}
 
 /* Monotonic, a suspend left out. */
-static inline int64_t ss_awake_ns(void) { return ss_system_ns(CLOCK_MONOTONIC); }
+static inline int64_t ss_awake_ns(void) {
+    return ss_system_ns(CLOCK_MONOTONIC);
+}
 
 /* ss_mono_ns of a source. */
 static inline int64_t ss_source_ns(const int64_t *source) {

@@ -105,8 +105,7 @@ static inline int64_t ss_store_heartbeat(const ss_store *store, uint32_t source)
 
 static inline int ss_store_any_dirty(const ss_store *store, uint32_t reader) {
     for (uint32_t source = 0; source < store->num_sources; source++)
-        if (ss_bitmap_any(ss_store_words(store, reader, source), store->words_per_source))
-            return 1;
+        if (ss_bitmap_any(ss_store_words(store, reader, source), store->words_per_source)) return 1;
     return 0;
 }
 

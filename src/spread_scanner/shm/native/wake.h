@@ -33,7 +33,8 @@
 typedef struct ss_wake {
     _Alignas(128) _Atomic uint32_t sequence; /* the futex word */
     _Atomic uint32_t waiting;
-    _Atomic uint64_t notifications; /* system calls made by notifiers: proof that spinning makes none */
+    /* System calls made by notifiers: proof that spinning makes none. */
+    _Atomic uint64_t notifications;
     uint64_t reserved[14];
 } ss_wake;
 
