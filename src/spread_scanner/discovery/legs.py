@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from spread_scanner.config import Settings
 from spread_scanner.discovery.answers import Listed
-from spread_scanner.exchanges.adapter import RawInstrument
+from spread_scanner.exchanges.adapter import RawInstrument, holdable
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Direction, Market, Source
 from spread_scanner.symbology.normalise import Coin, Listing, Rules, coins
 from spread_scanner.symbology.tables import InstrumentRow, Tables
@@ -149,6 +149,8 @@ def _unfit(source: Source, raw: RawInstrument, settings: Settings) -> str:
         return f"settled in {raw.settle}"
     if not raw.trading:
         return f"not trading: {raw.status}"
+    if not holdable(raw.exchange_symbol):
+        return "its name cannot be held: over 64 bytes, or with a quote or backslash in it"
     if f"{source.label}:{raw.exchange_symbol}" in settings.directions.symbols.deny:
         return "denied in the settings"
     return ""

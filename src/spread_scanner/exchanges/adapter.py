@@ -44,6 +44,17 @@ class RawInstrument(NamedTuple):
     base_name: str = ""
 
 
+SPELLING_BYTES_MAX = 64
+
+
+def holdable(exchange_symbol: str) -> bool:
+    """Whether the native tier can find a spelling in a message: 1 to 64 bytes, and none that JSON
+    would write differently (native/symbols.h has the same rule; a test holds the two together)."""
+    size = len(exchange_symbol.encode(errors="replace"))
+    odd = any(char < " " or char in '"\\' for char in exchange_symbol)
+    return 1 <= size <= SPELLING_BYTES_MAX and not odd
+
+
 class Skipped(NamedTuple):
     """A row that was not taken, and why: evidence for the report."""
 

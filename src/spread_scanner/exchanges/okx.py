@@ -108,7 +108,7 @@ class InstrumentRow(Struct):
 
     Swap: {"instId":"BTC-USDT-SWAP","instFamily":"BTC-USDT","settleCcy":"USDT","ctType":"linear",
     "ctVal":"0.01","ctMult":"1","ctValCcy":"BTC","tickSz":"0.1","lotSz":"0.01","minSz":"0.01",
-    "state":"live","baseCcy":"","quoteCcy":""}
+    "state":"live","baseCcy":"","quoteCcy":"","ruleType":"normal"}
     """
 
     instId: str  # noqa: N815
@@ -121,6 +121,8 @@ class InstrumentRow(Struct):
     ctType: str = ""  # noqa: N815
     ctVal: Number = None  # noqa: N815
     ctMult: Number = None  # noqa: N815
+    ctValCcy: str = ""  # noqa: N815
+    ruleType: str = ""  # noqa: N815
     tickSz: Number = None  # noqa: N815
     lotSz: Number = None  # noqa: N815
     minSz: Number = None  # noqa: N815
@@ -198,6 +200,12 @@ class Okx(wire.BaseAdapter):
             return Skipped(row.instId, "neither base nor quote is told")
         if contract_size is None:
             return Skipped(row.instId, "no contract size")
+        if row.ruleType not in ("", "normal"):
+            # pre_market: a coin that cannot be had yet; xperp: a perpetual that ends.
+            return Skipped(row.instId, f"traded by special rules: {row.ruleType}")
+        if row.ctType == "linear" and row.ctValCcy.upper() not in ("", base.upper()):
+            # Sizes would be in another unit, and no comparison of prices would notice.
+            return Skipped(row.instId, f"its contract is counted in {row.ctValCcy}, not in {base}")
         return RawInstrument(
             exchange_symbol=row.instId,
             base=base,

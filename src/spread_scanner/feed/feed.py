@@ -16,7 +16,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings, SourceSettings
 from spread_scanner.exchanges._match import Decoder
-from spread_scanner.exchanges.adapter import Adapter
+from spread_scanner.exchanges.adapter import Adapter, holdable
 from spread_scanner.exchanges.notices import Announcement, stream_of
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.exchanges.wire import channel_of
@@ -52,8 +52,13 @@ Instruments = dict[str, InstrumentRow]
 
 
 def decoder_of(adapter: Adapter, instruments: Instruments) -> Decoder:
-    """The native tier for these tables."""
-    symbols = {name: (row.symbol_id, row.px_div, row.sz_mul) for name, row in instruments.items()}
+    """The native tier for these tables. A spelling that it cannot hold is left to the typed tier:
+    discovery takes none, and tables from elsewhere must not stop the feed."""
+    symbols = {
+        name: (row.symbol_id, row.px_div, row.sz_mul)
+        for name, row in instruments.items()
+        if holdable(name)
+    }
     return Decoder(adapter.templates(), symbols, protobuf=adapter.binary)
 
 

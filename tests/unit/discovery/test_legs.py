@@ -52,6 +52,16 @@ def test_what_cannot_be_a_leg_says_why(
     assert [(row.exchange_symbol, row.reason) for row in left_out] == [("ADAUSDT", reason)]
 
 
+@pytest.mark.parametrize("name", ["X" * 65, 'A"B', "A\\B", ""])
+def test_a_name_that_cannot_be_held_is_left_out_and_reported(build: Any, name: str) -> None:
+    odd = build.raw("okx-futures", "ADA", exchange_symbol=name)
+    answers = build.listed("okx-futures", {"BTC": 80_000.0}, odd)
+    legs, left_out = select([answers], build.settings(), None)
+    assert [leg.symbol for leg in legs] == ["BTC-USDT"]
+    assert [row.exchange_symbol for row in left_out] == [name]
+    assert "cannot be held" in left_out[0].reason
+
+
 def test_rows_that_the_parser_skipped_are_in_the_report(build: Any) -> None:
     answers = build.listed("mexc-futures", {"ADA": 1.0})
     answers.skipped.append(Skipped("X_USDT", "no contract size"))

@@ -101,6 +101,28 @@ def test_okx_swaps_take_base_from_the_family_and_size_from_the_contract(
     assert [one.what for one in page.skipped] == ["ODD-USDT-SWAP", "NOFAMILY-SWAP"]
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"ctValCcy": "USDT"}, "counted in USDT"),
+        ({"ruleType": "pre_market"}, "pre_market"),
+        ({"ruleType": "xperp"}, "xperp"),
+        ({"ruleType": "normal", "ctValCcy": "btc"}, ""),
+    ],
+)
+def test_an_okx_swap_in_other_units_or_by_other_rules_is_left_out(
+    adapter_for: Adapters, payload: Payloads, said: dict[str, str], reason: str
+) -> None:
+    answer = json.loads(payload("okx/swap_instruments.json"))
+    answer["data"] = [answer["data"][0] | said]
+    page = adapter_for("okx-futures").parse_instruments(json.dumps(answer).encode())
+    if reason:
+        assert not page.instruments
+        assert reason in page.skipped[0].reason
+    else:
+        assert page.instruments[0].exchange_symbol == "BTC-USDT-SWAP"
+
+
 def test_mexc_spot_instruments(adapter_for: Adapters, payload: Payloads) -> None:
     found = instruments(adapter_for("mexc-spot"), payload("mexc/spot_exchange_info.json"))
 

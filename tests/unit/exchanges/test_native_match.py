@@ -3,6 +3,7 @@
 import pytest
 
 from spread_scanner.exchanges._match import REASONS, Decoder
+from spread_scanner.exchanges.adapter import holdable
 
 TEMPLATE = (
     '{"u":{update_id},"s":"{symbol}","b":"{bid_px}","B":"{bid_sz}","a":"{ask_px}","A":"{ask_sz}",'
@@ -195,6 +196,32 @@ def test_a_symbol_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=fault):
         Decoder([TEMPLATE], {symbol: (1, px_div, sz_mul)})
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "",
+        "A",
+        "X" * 64,
+        "X" * 65,
+        "é" * 32,
+        "é" * 33,
+        'A"B',
+        "A\\B",
+        "A\tB",
+        "A\x7fB",
+        "币安人生",
+        "A'B",
+    ],
+)
+def test_what_can_be_held_is_the_same_rule_on_both_sides(symbol: str) -> None:
+    try:
+        Decoder([TEMPLATE], {symbol: (1, 1.0, 1.0)})
+        held = True
+    except ValueError:
+        held = False
+    assert holdable(symbol) == held
 
 
 def test_what_underflows_in_scaling_is_no_match() -> None:

@@ -111,6 +111,13 @@ def test_flag_bits_are_those_of_the_schema() -> None:
     assert {name: QuoteFlag[name] for name in FLAGS} == FLAGS
 
 
+def test_a_name_that_the_native_tier_cannot_hold_does_not_stop_the_feed() -> None:
+    row = InstrumentRow(1, 0, "X", 1.0, 1.0, None, None, None, None, False, False)
+    adapter = adapter_of(SOURCE_BY_LABEL["binance-spot"], SETTINGS)
+    decoder = decoder_of(adapter, {"X" * 65: row, 'A"B': row, "BTCUSDT": row})
+    assert decoder.match(b"{}") is None
+
+
 def test_a_quote_is_stored_with_its_time_epoch_and_flags(bench: Bench) -> None:
     listener = bench.listener()
     before = bench.store.clock.now_ns()
