@@ -21,9 +21,14 @@ class Counts:
     """What one place of a feed counts: in the feed's row and, if it has one, in its own."""
 
     def __init__(self, feed: Row, own: Row | None = None) -> None:
+        self.feed = feed
         self.own = own
-        self._rows = (feed,) if own is None else (feed, own)
 
     def add(self, label: str, count: int = 1) -> None:
-        for row in self._rows:
-            row.add(COUNTER[label], count)
+        self.feed.add(COUNTER[label], count)
+        if self.own is not None:
+            self.own.add(COUNTER[label], count)
+
+    def let_go(self) -> None:
+        """The place's own row is given back: its last connection counts in the feed's alone."""
+        self.own = None

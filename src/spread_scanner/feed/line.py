@@ -54,6 +54,7 @@ class Line:
             self._timer.cancel()
         for connection in self.connections:
             connection.end(End.STOPPED)
+        self._counts.let_go()
         if self._row is not None:
             self._share.rows.give_back(self._row)
             self._row = None
