@@ -88,13 +88,11 @@ def test_text_in_a_variable_needs_no_quotes(folder: Path, text: str) -> None:
         "SPREAD_SYSTEM__NAMESPACE": text,
         "SPREAD_ALERTS__TELEGRAM_CHAT_ID": "-1001234567890",
         "SPREAD_EXCHANGES__OKX_SPOT__FEE_TIER": "",
-        "SPREAD_DIRECTIONS__SYMBOLS__ALIAS__X": text,
         "SPREAD_SYSTEM__DATA_DIR": f'"{text}"',
     }
     settings = config.load(folder, environ)
     assert settings.config.system.namespace == text
     assert settings.config.alerts.telegram_chat_id == "-1001234567890"
-    assert settings.directions.symbols.alias["x"] == text
     assert settings.config.system.data_dir == text
 
 
