@@ -5,12 +5,12 @@ import itertools
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import bed
 from spread_scanner import clock
 from spread_scanner.shm import segment
 
@@ -86,11 +86,4 @@ def run_python(
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
     """Waits for a condition, at most to a deadline."""
-
-    def wait_until(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < deadline, "the condition never came true"
-            time.sleep(0.001)
-
-    return wait_until
+    return bed.until

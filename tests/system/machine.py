@@ -12,10 +12,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from bed import until
 
 ROOT = Path(__file__).parents[2]
 SYSTEMD = Path("/lib/systemd/systemd")
@@ -153,10 +154,7 @@ class Machine:
 
 def wait_until(condition: Callable[[], object], what: Callable[[], object]) -> None:
     """Wait for a condition, at most to a deadline; `what` says what was there instead."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.2)
+    until(condition, what, timeout_s=DEADLINE_S, look_s=0.2)
 
 
 @contextlib.contextmanager

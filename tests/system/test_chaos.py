@@ -48,10 +48,10 @@ from whole_system import (
     clear_parts,
     leg_processes,
     leg_was_down,
-    until,
     whole_system,
 )
 
+from bed import until
 from spread_scanner import clock
 from spread_scanner.ops import score
 from spread_scanner.ops.children import Child

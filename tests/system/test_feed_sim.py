@@ -20,6 +20,7 @@ import msgspec
 import pytest
 from whole_system import told_apart
 
+from bed import until
 from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, ProcessState, QuoteFlag
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
@@ -42,14 +43,6 @@ silent_ms_min = 20000
 _numbers = itertools.count()
 
 Fact = dict[str, Any]
-
-
-def until(condition: Callable[[], bool], what: str, *, timeout_s: float = DEADLINE_S) -> None:
-    """Wait for a condition, not for a time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-        time.sleep(0.02)
 
 
 class Rig:

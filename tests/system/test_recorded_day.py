@@ -45,10 +45,10 @@ from whole_system import (
     check_database,
     check_signals,
     clear_parts,
-    until,
     whole_system,
 )
 
+from bed import until
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.ops import score

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from test_feed_sim import Rig, all_quoted, stale, until
+from test_feed_sim import Rig, all_quoted, stale
 
+from bed import until
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, ProcessState, ReloadOutcome
 
 

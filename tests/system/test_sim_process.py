@@ -6,7 +6,6 @@ import math
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +17,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from bed import until
 from spread_scanner import config
 from spread_scanner.schema.enums import DIRECTIONS
 
@@ -48,14 +48,6 @@ class Sim:
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(DEADLINE_S) == 0
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    """Look again and again until it is so, or the deadline has come."""
-    end_s = time.monotonic() + DEADLINE_S
-    while not true():
-        assert time.monotonic() < end_s, "waited in vain"
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -208,7 +200,7 @@ def test_what_it_says_it_sent_is_what_arrived_and_the_truth_follows_from_it(tmp_
         wanted = {label: names_of(sim, label) for label in sim.sources}
 
         async def long_enough() -> None:
-            await asyncio.to_thread(wait_for, lambda: sim.state().get("intervals", 0) >= 12)
+            await asyncio.to_thread(until, lambda: sim.state().get("intervals", 0) >= 12)
             sim.process.send_signal(signal.SIGTERM)
 
         heard = asyncio.run(listen(sim, wanted, long_enough))
@@ -316,7 +308,7 @@ def test_the_same_seed_and_epoch_send_the_same_bytes() -> None:
             async def long_enough(sim: Sim) -> None:
                 await subscribed.wait()
                 last = max(each.state()["tick"] for each in sims) + 600
-                await asyncio.to_thread(wait_for, lambda: sim.state()["tick"] > last)
+                await asyncio.to_thread(until, lambda: sim.state()["tick"] > last)
                 sim.process.send_signal(signal.SIGTERM)
 
             return await asyncio.gather(
@@ -368,8 +360,8 @@ def test_a_script_leaves_its_faults_in_the_truth_and_unwatched_times_too(tmp_pat
                 await asyncio.wait_for(connection.recv(), DEADLINE_S)
 
         asyncio.run(come_and_go())
-        wait_for(lambda: "freeze:bybit-spot" in sim.state()["faults"])
-        wait_for(lambda: "skew:okx-spot" not in sim.state()["faults"])
+        until(lambda: "freeze:bybit-spot" in sim.state()["faults"])
+        until(lambda: "skew:okx-spot" not in sim.state()["faults"])
         sim.stop()
     rows = [json.loads(line) for line in truth.read_text().splitlines()]
     faults = {row["fault"]: row for row in rows}
@@ -385,7 +377,7 @@ def test_sigusr1_writes_the_last_quotes_at_once(tmp_path: Path) -> None:
     with running("--symbols", "3", "--sent", str(sent)) as sim:
         assert not sent.exists()
         sim.process.send_signal(signal.SIGUSR1)
-        wait_for(sent.exists)
+        until(sent.exists)
         assert json.loads(sent.read_text()) == []
         sim.stop()
 

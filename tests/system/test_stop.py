@@ -14,8 +14,9 @@ from pathlib import Path
 
 import orjson
 import pytest
-from whole_system import DEADLINE_S, FEEDS, STAYING, WholeSystem, until, whole_system
+from whole_system import DEADLINE_S, FEEDS, STAYING, WholeSystem, whole_system
 
+from bed import until
 from spread_scanner.ops.simulation import environment
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.shm import Health, segment

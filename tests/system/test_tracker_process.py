@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bed import until
 from spread_scanner import clock
 from spread_scanner.schema.enums import DIRECTIONS, ProcessState, SignalKind
 from spread_scanner.schema.records import SIGNAL_DTYPE
@@ -31,14 +32,6 @@ DIRECTION = DIRECTIONS[0]
 SYMBOLS = 64
 NS_PER_S = 1_000_000_000
 _numbers = itertools.count()
-
-
-def until(condition: Callable[[], bool], what: str, *, timeout_s: float = 20.0) -> None:
-    """Wait for a condition, not for a time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-        time.sleep(0.005)
 
 
 class System:

@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 import orjson
 
+from bed import until
 from spread_scanner import clock
 from spread_scanner.ops.children import Child
 from spread_scanner.ops.score import Down, Interval, Seen
@@ -47,16 +48,6 @@ STARVED_NS = 350 * MS
 RECOVERED_NS = 300 * MS  # then what waited in a socket has been read
 
 Fact = dict[str, Any]
-
-
-def until(
-    condition: Callable[[], object], what: Callable[[], object], timeout_s: float = DEADLINE_S
-) -> None:
-    """Wait for a condition, not for a time; `what` says what was there instead."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what()}"
-        time.sleep(0.02)
 
 
 def told_apart(store: PriceStore, row: InstrumentRow, said: Fact) -> str:

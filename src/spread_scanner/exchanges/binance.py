@@ -8,14 +8,13 @@ ticker carries no time. Since the 2026 integration the futures socket mixes coin
 in: `st` 2 is not ours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from spread_scanner.config import SourceSettings
-from spread_scanner.errors import BadMessage, ExchangeError
 from spread_scanner.exchanges import wire
 from spread_scanner.exchanges.adapter import (
     Ack,
@@ -187,7 +186,6 @@ _bare = wire.decoder(BookTicker)
 _control = wire.decoder(Control)
 _exchange_info = wire.decoder(ExchangeInfo)
 _rows = wire.decoder(list[msgspec.Raw])
-_error = wire.decoder(ErrorBody)
 
 
 class Binance(wire.BaseAdapter):
@@ -208,7 +206,7 @@ class Binance(wire.BaseAdapter):
         return RestRequest(f"{self._api}/exchangeInfo", {"showPermissionSets": "false"}, 20)
 
     def parse_instruments(self, body: bytes) -> InstrumentPage:
-        info = _answer(_exchange_info, body)
+        info = wire.answered(_exchange_info, body)
         good, skipped = wire.rows(SymbolRow, info.symbols)
         return InstrumentPage([self._instrument(row) for row in good], skipped, None)
 
@@ -236,20 +234,17 @@ class Binance(wire.BaseAdapter):
         return RestRequest(f"{self._api}/ticker/bookTicker", {}, 5 if self._futures else 4)
 
     def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
-        good, malformed = wire.rows(TickerRow, _answer(_rows, body))
-        quotes, skipped = wire.split(
-            [
-                wire.rest_quote(row.symbol, row.bidPrice, row.bidQty, row.askPrice, row.askQty)
-                for row in good
-            ]
+        return wire.rest_quotes(
+            TickerRow,
+            wire.answered(_rows, body),
+            lambda row: (row.symbol, row.bidPrice, row.bidQty, row.askPrice, row.askQty),
         )
-        return quotes, malformed + skipped
 
     def funding_request(self) -> RestRequest | None:
         return RestRequest(f"{self._api}/premiumIndex", {}, 10) if self._futures else None
 
     def parse_funding(self, body: bytes) -> list[Funding]:
-        good, _ = wire.rows(PremiumRow, _answer(_rows, body))
+        good, _ = wire.rows(PremiumRow, wire.answered(_rows, body))
         rates = [(row.symbol, wire.number(row.lastFundingRate)) for row in good]
         return [Funding(symbol, rate, None) for symbol, rate in rates if rate is not None]
 
@@ -257,7 +252,7 @@ class Binance(wire.BaseAdapter):
         return RestRequest(f"{self._api}/fundingInfo", {}, 1) if self._futures else None
 
     def parse_funding_intervals(self, body: bytes) -> dict[str, float]:
-        good, _ = wire.rows(FundingInfoRow, _answer(_rows, body))
+        good, _ = wire.rows(FundingInfoRow, wire.answered(_rows, body))
         hours = {row.symbol: wire.positive(row.fundingIntervalHours) for row in good}
         return {symbol: every for symbol, every in hours.items() if every is not None}
 
@@ -312,17 +307,6 @@ class Binance(wire.BaseAdapter):
             payloads = ['{"u":{update_id},"s":"{symbol}",' + prices + "}"]
         combined = ['{"stream":"*","data":' + payload + "}" for payload in payloads]
         return (*combined, *payloads)
-
-
-def _answer(decode: Callable[[bytes], T], body: bytes) -> T:
-    """A REST answer, or the error envelope that came in its place."""
-    try:
-        return wire.decoded(decode, body)
-    except BadMessage:
-        envelope = wire.decoded(_error, body)
-        if envelope.code < 0:
-            raise ExchangeError(envelope.msg, code=envelope.code) from None
-        raise
 
 
 def _answered(control: Control) -> Event | None:

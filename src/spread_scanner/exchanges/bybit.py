@@ -236,16 +236,11 @@ class Bybit(wire.BaseAdapter):
         return RestRequest("/v5/market/tickers", {"category": self._category})
 
     def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
-        good, malformed = wire.rows(TickerRow, _result(body).list)
-        quotes, skipped = wire.split(
-            [
-                wire.rest_quote(
-                    row.symbol, row.bid1Price, row.bid1Size, row.ask1Price, row.ask1Size
-                )
-                for row in good
-            ]
+        return wire.rest_quotes(
+            TickerRow,
+            _result(body).list,
+            lambda row: (row.symbol, row.bid1Price, row.bid1Size, row.ask1Price, row.ask1Size),
         )
-        return quotes, malformed + skipped
 
     def funding_request(self) -> RestRequest | None:
         return self.tickers_request() if self._futures else None

@@ -9,7 +9,7 @@ in contracts; an acknowledgement does not name its symbol, and one request takes
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -203,17 +203,9 @@ class FuturesAnswer(Struct):
     msg: str = ""
 
 
-class ErrorBody(Struct):
-    """{"code":10072,"msg":"Api key info invalid"}"""
-
-    code: int = 0
-    msg: str = ""
-
-
 _spot_control = wire.decoder(SpotControl)
 _spot_info = wire.decoder(SpotInfo)
 _rows = wire.decoder(list[msgspec.Raw])
-_error = wire.decoder(ErrorBody)
 _depth_full = wire.decoder(DepthFull)
 _futures_control = wire.decoder(FuturesControl)
 _futures_answer = wire.decoder(FuturesAnswer)
@@ -234,21 +226,18 @@ class MexcSpot(wire.BaseAdapter):
         return RestRequest("/api/v3/exchangeInfo", {}, 10)
 
     def parse_instruments(self, body: bytes) -> InstrumentPage:
-        good, skipped = wire.rows(SpotRow, _spot_answer(_spot_info, body).symbols)
+        good, skipped = wire.rows(SpotRow, wire.answered(_spot_info, body).symbols)
         return InstrumentPage([_spot_instrument(row) for row in good], skipped, None)
 
     def tickers_request(self) -> RestRequest:
         return RestRequest("/api/v3/ticker/bookTicker", {})
 
     def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
-        good, malformed = wire.rows(SpotTickerRow, _spot_answer(_rows, body))
-        quotes, skipped = wire.split(
-            [
-                wire.rest_quote(row.symbol, row.bidPrice, row.bidQty, row.askPrice, row.askQty)
-                for row in good
-            ]
+        return wire.rest_quotes(
+            SpotTickerRow,
+            wire.answered(_rows, body),
+            lambda row: (row.symbol, row.bidPrice, row.bidQty, row.askPrice, row.askQty),
         )
-        return quotes, malformed + skipped
 
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
         return self._request("SUBSCRIPTION", exchange_symbols)
@@ -304,11 +293,11 @@ class MexcFutures(wire.BaseAdapter):
         return RestRequest("/api/v1/contract/ticker", {})
 
     def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
-        good, malformed = wire.rows(ContractTickerRow, _futures_rows(body))
-        quotes, skipped = wire.split(
-            [wire.rest_quote(row.symbol, row.bid1, None, row.ask1, None) for row in good]
+        return wire.rest_quotes(
+            ContractTickerRow,
+            _futures_rows(body),
+            lambda row: (row.symbol, row.bid1, None, row.ask1, None),
         )
-        return quotes, malformed + skipped
 
     def funding_request(self) -> RestRequest | None:
         if not self.settings.funding_bulk:
@@ -481,17 +470,6 @@ def _contract(row: ContractRow, contract_size: float) -> RawInstrument:
         contract_type=f"{kind}-{'perpetual' if perpetual else 'delivery'}",
         base_name=row.baseCoinName,
     )
-
-
-def _spot_answer(decode: Callable[[bytes], T], body: bytes) -> T:
-    """A REST answer, or the error envelope that came in its place."""
-    try:
-        return wire.decoded(decode, body)
-    except BadMessage:
-        envelope = wire.decoded(_error, body)
-        if envelope.code:
-            raise ExchangeError(envelope.msg, code=envelope.code) from None
-        raise
 
 
 def _futures_rows(body: bytes) -> list[msgspec.Raw]:

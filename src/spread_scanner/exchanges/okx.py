@@ -225,14 +225,11 @@ class Okx(wire.BaseAdapter):
         return RestRequest("/api/v5/market/tickers", {"instType": self._type})
 
     def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
-        good, malformed = wire.rows(TickerRow, _data(body))
-        quotes, skipped = wire.split(
-            [
-                wire.rest_quote(row.instId, row.bidPx, row.bidSz, row.askPx, row.askSz)
-                for row in good
-            ]
+        return wire.rest_quotes(
+            TickerRow,
+            _data(body),
+            lambda row: (row.instId, row.bidPx, row.bidSz, row.askPx, row.askSz),
         )
-        return quotes, malformed + skipped
 
     def funding_request(self) -> RestRequest | None:
         if not self._futures or not self.settings.funding_bulk:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from spread_scanner.config import SourceSettings
-from spread_scanner.errors import BadMessage, BadQuote, ConfigError
+from spread_scanner.errors import BadMessage, BadQuote, ConfigError, ExchangeError
 from spread_scanner.exchanges.adapter import (
     Event,
     Funding,
@@ -152,6 +152,29 @@ def decoded(decode: Callable[[bytes], T], data: bytes) -> T:
         raise BadMessage(f"not the expected message: {error}", raw=data) from None
 
 
+class Envelope(msgspec.Struct):
+    """What comes in place of an answer, as Binance and MEXC spot have it:
+    {"code":-1121,"msg":"Invalid symbol."}
+    """
+
+    code: int = 0
+    msg: str = ""
+
+
+_envelope = decoder(Envelope)
+
+
+def answered(decode: Callable[[bytes], T], body: bytes) -> T:
+    """A REST answer; ExchangeError when an error envelope came in its place."""
+    try:
+        return decoded(decode, body)
+    except BadMessage:
+        envelope = decoded(_envelope, body)
+        if envelope.code:
+            raise ExchangeError(envelope.msg, code=envelope.code) from None
+        raise
+
+
 def rows(kind: type[T], raws: Sequence[msgspec.Raw]) -> tuple[list[T], list[Skipped]]:
     """Each row on its own, so that one bad row does not cost the list."""
     decode = decoder(kind)
@@ -253,6 +276,9 @@ def positive(value: Number) -> float | None:
     return result if result is not None and result > 0.0 else None
 
 
+RestTop = tuple[str, Number, Number, Number, Number]  # symbol, bid_px, bid_sz, ask_px, ask_sz
+
+
 def rest_quote(
     symbol: str, bid_px: Number, bid_sz: Number, ask_px: Number, ask_sz: Number
 ) -> RestQuote | Skipped:
@@ -274,12 +300,19 @@ def _size(value: Number) -> float:
     return NAN if size is None or size < 0.0 else size
 
 
-def split(found: Sequence[RestQuote | Skipped]) -> tuple[list[RestQuote], list[Skipped]]:
-    """Quotes and what was left out, apart."""
-    return (
-        [row for row in found if isinstance(row, RestQuote)],
-        [row for row in found if isinstance(row, Skipped)],
-    )
+def rest_quotes(
+    kind: type[T], raws: Sequence[msgspec.Raw], top: Callable[[T], RestTop]
+) -> tuple[list[RestQuote], list[Skipped]]:
+    """A list of tops of book: the quotes, and what was left out with the reason."""
+    good, skipped = rows(kind, raws)
+    quotes: list[RestQuote] = []
+    for row in good:
+        found = rest_quote(*top(row))
+        if isinstance(found, Skipped):
+            skipped.append(found)
+        else:
+            quotes.append(found)
+    return quotes, skipped
 
 
 def channel_of(settings: SourceSettings, label: str) -> str:

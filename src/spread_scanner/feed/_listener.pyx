@@ -269,10 +269,6 @@ cdef class Listener(WSListener):
         """Match with other tables from the next frame on."""
         self.decoder = decoder
 
-    def mute(self):
-        """Take no notice of what still arrives: this connection's symbols were given up."""
-        self.muted = True
-
     def send(self, str text not None):
         """Send a text frame; nothing happens on a connection that is gone."""
         if self.transport is not None and not self.transport.is_disconnected:

@@ -115,7 +115,6 @@ class Connection:
         self.life = Life(rules, 0, must_quote=False)
         self.subscription = Subscription(share.adapter, (), pauses_of(share.settings))
         self.watch = Watch(share, self.listener, self.subscription)
-        self.transport_closed = asyncio.Event()
         self._on_end = on_end
         self._pump: asyncio.TimerHandle | None = None
         self._ping: asyncio.TimerHandle | None = None

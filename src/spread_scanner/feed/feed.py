@@ -118,7 +118,6 @@ class Feed:
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
         self._connected_ns = clock.mono_ns()
-        self._symbols_ids = np.empty(0, np.uint16)
 
     # --- life
 

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from engine_bed import MAX_SYMBOLS, tables
 
+from bed import until
 from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCES, ProcessState, SignalKind
 from spread_scanner.shm.control import Control
@@ -24,13 +25,6 @@ from spread_scanner.symbology.publish import publish
 ROOT = Path(__file__).parents[3]
 NAME = "spread-engine"
 DEADLINE_S = 20.0
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.001)
 
 
 class System:

@@ -271,9 +271,9 @@ def test_exchange_time_far_behind_its_best_makes_a_quote_lagging(bench: Bench) -
     assert bench.counters["lagging_marks"] == 1
 
 
-def test_a_muted_listener_stores_nothing_and_passes_nothing_on(bench: Bench) -> None:
+def test_a_listener_that_hung_up_stores_nothing_and_passes_nothing_on(bench: Bench) -> None:
     listener = bench.listener()
-    listener.mute()
+    listener.hang_up()
     push(listener, TEXT, b"whatever")
     push(listener, CONTINUATION, b"whatever")
     assert bench.handler.messages == []
