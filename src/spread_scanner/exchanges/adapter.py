@@ -143,6 +143,7 @@ class Refused(NamedTuple):
 class NoticeKind(Enum):
     PONG = "pong"
     SHUTDOWN = "shutdown"  # this connection will be cut soon: open its replacement
+    SAID = "said"  # words for people, on the connection of quotes: logged
     OTHER = "other"  # a channel or kind that is not used; counted
 
 

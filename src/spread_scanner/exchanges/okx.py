@@ -300,6 +300,8 @@ def _control_event(frame: bytes) -> Event:
         return wire.refused(request_id, refused, str(control.code), control.msg, REFUSALS)
     if control.event == "notice" and str(control.code) == CODE_UPGRADE:
         return Notice(NoticeKind.SHUTDOWN, control.msg)
+    if control.event == "notice":
+        return Notice(NoticeKind.SAID, f"{control.code}: {control.msg}")
     return Notice(NoticeKind.OTHER, control.event)
 
 

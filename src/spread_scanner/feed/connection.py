@@ -345,6 +345,8 @@ class Connection:
             self.counts.add("skip_other")
             return
         self.counts.add("control")
+        if notice.kind is NoticeKind.SAID:
+            self.share.log.warning("the exchange says", text=notice.text[:200])
         if notice.kind is NoticeKind.SHUTDOWN:
             self.share.log.info("shutdown announced", connection=self.number)
             self.life.notice = True

@@ -4,7 +4,9 @@ import contextlib
 
 import pytest
 
+from spread_scanner.config import SourceSettings
 from spread_scanner.errors import BadMessage
+from spread_scanner.exchanges.adapter import Notice, NoticeKind
 from spread_scanner.exchanges.notices import (
     Halted,
     Maintenance,
@@ -14,6 +16,7 @@ from spread_scanner.exchanges.notices import (
     parse_okx,
     stream_of,
 )
+from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.schema.records import TS_ABSENT
 
@@ -102,3 +105,11 @@ def test_bytes_that_are_none_of_it_are_a_bad_message(frame: bytes) -> None:
     for parse in (parse_okx, parse_binance, lambda frame: parse_bybit(frame, 1)):
         with contextlib.suppress(BadMessage):
             assert parse(frame) == []
+
+
+def test_other_notices_of_okx_are_words_for_people() -> None:
+    settings = SourceSettings(rest_url="https://x.test", ws_url="wss://x.test")
+    adapter = adapter_of(SOURCE_BY_LABEL["okx-spot"], settings)
+    frame = b'{"event":"notice","code":"%s","msg":"soon","connId":"a4"}'
+    assert adapter.parse(frame % b"64999") == [Notice(NoticeKind.SAID, "64999: soon")]
+    assert adapter.parse(frame % b"64008") == [Notice(NoticeKind.SHUTDOWN, "soon")]
