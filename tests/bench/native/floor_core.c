@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "clock.h"
 #include "histogram.h"
 #include "ring.h"
 #include "store.h"

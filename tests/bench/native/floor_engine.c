@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "wake.h"
 
 enum { EXCHANGES = 4, SYMBOLS_MAX = 1024 };

@@ -271,6 +271,20 @@ def test_exchange_time_far_behind_its_best_makes_a_quote_lagging(bench: Bench) -
     assert bench.counters["lagging_marks"] == 1
 
 
+def test_a_closed_writer_is_beyond_the_native_path_too(bench: Bench) -> None:
+    """A frame that is still read must not be stored, or counted, beside the source's next feed."""
+    listener = bench.listener()
+    put(listener, 1)
+    bench.writer.close()
+    with bench.store.writer(bench.source.source_id) as successor:
+        successor.write(0, 5.0, 1.0, 6.0, 1.0, 1, 1, 1)
+        bench.row.close()
+        counted = bench.counters
+        assert put(listener, 2) == "impossible"
+        assert bench.read().bid_px == 5.0
+        assert bench.counters == counted
+
+
 def test_a_listener_that_hung_up_stores_nothing_and_passes_nothing_on(bench: Bench) -> None:
     listener = bench.listener()
     listener.hang_up()
