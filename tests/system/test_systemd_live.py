@@ -13,7 +13,10 @@ from machine import Machine, booted, wait_until, why_not
 
 from spread_scanner.schema.enums import PROCESSES
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"a real systemd {why_not()}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(why_not()), reason=f"a real systemd {why_not()}"),
+]
 
 SETUP = ["bash", "/opt/repository/deploy/setup.sh", "--no-package"]
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
