@@ -54,12 +54,12 @@ MUTANTS = {
     ),
     "b1_marked_before_it_is_published": (
         "store.h",
-        "    ss_cell_write(&store->sequences[index], &store->cells[2 * index], quote);\n"
+        "    ss_store_publish(store, source, symbol, quote);\n"
         "    for (uint32_t reader = 0; reader < store->num_readers; reader++)\n"
         "        ss_bitmap_mark(ss_store_words(store, reader, source), symbol);\n",
         "    for (uint32_t reader = 0; reader < store->num_readers; reader++)\n"
         "        ss_bitmap_mark(ss_store_words(store, reader, source), symbol);\n"
-        "    ss_cell_write(&store->sequences[index], &store->cells[2 * index], quote);\n",
+        "    ss_store_publish(store, source, symbol, quote);\n",
         "a mark before its quote",
     ),
     "r3_position_published_before_the_records": (
