@@ -43,7 +43,7 @@ class Clock(Protocol):
         """Return after so long."""
 
     def mono_address(self) -> int:
-        """Where compiled code reads an int64 for `mono_ns`; 0: it asks the system by itself."""
+        """Where compiled code reads two int64, `mono_ns` and `awake_ns`; 0: it asks the system."""
 
 
 class SystemClock:
@@ -68,34 +68,34 @@ class SystemClock:
 class VirtualClock:
     """A clock that only moves when told to; the three times move apart on request.
 
-    Its monotonic time stands in one int64 for its whole life, so that compiled code can read it.
+    Its monotonic times stand in one place for its whole life, so that compiled code can read them.
     """
 
     def __init__(self, wall_ns: int = 1_700_000_000 * NS_PER_S, mono_ns: int = 0) -> None:
         self._wall_ns = wall_ns
-        self._mono = ctypes.c_int64(mono_ns)
-        self._asleep_ns = 0
+        self._mono_awake = (ctypes.c_int64 * 2)(mono_ns, mono_ns)
 
     def wall_ns(self) -> int:
         return self._wall_ns
 
     def mono_ns(self) -> int:
-        return self._mono.value
+        return self._mono_awake[0]
 
     def awake_ns(self) -> int:
-        return self._mono.value - self._asleep_ns
+        return self._mono_awake[1]
 
     def sleep(self, seconds: float) -> None:
         """Who sleeps tells the clock to move."""
         self.advance_ns(int(seconds * NS_PER_S))
 
     def mono_address(self) -> int:
-        return ctypes.addressof(self._mono)
+        return ctypes.addressof(self._mono_awake)
 
     def advance_ns(self, ns: int) -> None:
         """All times move on, as time does."""
         self._wall_ns += ns
-        self._mono.value += ns
+        self._mono_awake[0] += ns
+        self._mono_awake[1] += ns
 
     def advance_ms(self, ms: float) -> None:
         """All times move on, as time does."""
@@ -107,8 +107,8 @@ class VirtualClock:
 
     def suspend_ms(self, ms: float) -> None:
         """The machine sleeps: `awake_ns` is held back, the others move on."""
-        self._asleep_ns += int(ms * NS_PER_MS)
-        self.advance_ms(ms)
+        self._wall_ns += int(ms * NS_PER_MS)
+        self._mono_awake[0] += int(ms * NS_PER_MS)
 
 
 AnyClock = TypeVar("AnyClock", bound=Clock)

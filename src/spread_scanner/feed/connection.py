@@ -79,6 +79,7 @@ class Share:
     fail: Callable[[BaseException], None]  # a fault of ours: the process ends
     tls: ssl.SSLContext | None = None  # None: the system's trusted authorities
     target: Target = NOWHERE
+    woke_ns: int = 0  # a connection that was opened before this is dead, whatever it seems
     numbers: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -118,6 +118,7 @@ class Feed:
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
         self._connected_ns = clock.mono_ns()
+        process.on_wake = self._woke
 
     # --- life
 
@@ -161,9 +162,9 @@ class Feed:
         self._stop()
         for task in list(self._share.tasks):
             task.cancel()
-        deadline_ns = clock.mono_ns() + int(GOODBYES_S_MAX * NS_PER_S)
+        deadline_s = clock.awake_s() + GOODBYES_S_MAX
         while any(one.transport is not None for one in ended):
-            if clock.mono_ns() >= deadline_ns:
+            if clock.awake_s() >= deadline_s:
                 break
             await asyncio.sleep(0.01)
         for listener in ended:
@@ -175,6 +176,7 @@ class Feed:
         """Say that the feed lives, from the loop that reads the quotes; obey orders."""
         heartbeat_s = self._process.settings.config.system.heartbeat_ms / 1000
         asyncio.get_running_loop().call_later(min(heartbeat_s, POLL_S_MAX), self._beat)
+        self._process.feel_suspend()
         self._writer.heartbeat(clock.mono_ns())
         self._listen()
 
@@ -194,6 +196,7 @@ class Feed:
         if self._writer.retired:
             self.fail(Retired("the price store was replaced by a newer instance"))
             return
+        self._process.feel_suspend()
         now_ns = clock.mono_ns()
         lines = list(self._lines())
         connections = [one for line in lines for one in line.connections]
@@ -262,6 +265,15 @@ class Feed:
             if line.current is not None
             for symbol in line.current.subscription.refused
         }
+
+    def _woke(self) -> None:
+        """The machine slept, and nothing from before counts: what stands in the store is old, and
+        no socket is to be trusted. Until the next heartbeat nobody uses this source anyway.
+        """
+        self._share.woke_ns = self._connected_ns = clock.mono_ns()
+        self._mark_stale(np.arange(self._max_symbols, dtype=np.uint16))
+        for line in list(self._lines()):
+            line.redial()
 
     # --- lines
 

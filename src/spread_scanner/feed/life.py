@@ -26,6 +26,7 @@ class End(Enum):
     REFUSED = "refused without naming a symbol"
     SWAPPED = "replaced by its successor"
     STOPPED = "stopped"
+    ASLEEP = "the machine was asleep"
 
 
 class Rules(NamedTuple):

@@ -66,6 +66,18 @@ class Line:
         for connection in self.connections:
             connection.retune()
 
+    def redial(self) -> None:
+        """The machine slept: what was open is dead, and what was paused has paused enough."""
+        self._backoff.reset()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._dialling = False
+        for connection in self.connections:
+            connection.end(End.ASLEEP)
+        if self.current is None and not self._dialling and not self._stopped:
+            self._dial_after(0.0)
+
     def join(self, exchange_symbols: Sequence[str], *, again: bool = False) -> None:
         """Carry these too; their rows must be in the shared tables already. `again`: another line
         carried them, and they did not quote.
@@ -128,6 +140,7 @@ class Line:
         self._timer = asyncio.get_running_loop().call_later(pause_s, self._dial)
 
     def _dial(self) -> None:
+        self._timer = None
         task = asyncio.get_running_loop().create_task(self._open())
         self._share.tasks.add(task)
         task.add_done_callback(self._opened)
@@ -153,7 +166,8 @@ class Line:
             return
         self._dialling = False
         self._counts.add("connects")
-        if self._stopped or connection.ended is not None:
+        asleep = connection.listener.opened_ns < share.woke_ns
+        if self._stopped or connection.ended is not None or asleep:
             connection.end(End.STOPPED)
             self._after(End.LOST)
             return

@@ -7,10 +7,11 @@ target it ends at once with code 0, so that its unit may always be enabled.
 import threading
 from collections.abc import Callable, Sequence
 
-from spread_scanner import config
+from spread_scanner import clock, config
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import ConfigError
-from spread_scanner.ops.alerts import Desk, Outbox, senders
+from spread_scanner.ops.alerts import Condition, Desk, Outbox, senders
 from spread_scanner.ops.conditions import Watch
 from spread_scanner.runtime.process import EXIT_CLEAN, Process, run
 from spread_scanner.schema.enums import ProcessState
@@ -18,6 +19,7 @@ from spread_scanner.shm import Health, PriceStore
 
 NAME = "spread-alerts"
 LOOK_EVERY_S = 1.0
+WAKE_NS = 30 * NS_PER_S  # until after a suspend all have dialled, asked and been quoted
 
 
 def main() -> int:
@@ -70,6 +72,7 @@ def _targets(alerts: config.Alerts) -> tuple[str, ...]:
 
 def _body(process: Process) -> None:
     namespace = process.settings.config.system.namespace
+    quiet = Quiet(process)
     woken = threading.Event()
     process.watch(woken.set)
     with Health.attach(namespace) as health, PriceStore.attach(namespace) as store:
@@ -85,11 +88,37 @@ def _body(process: Process) -> None:
                 process.log.info("no target is set any more, leaving")
                 return
             if not process.orders.paused:
-                messages = told.desk.update(told.watch.now())
-                for outbox in told.outboxes:
-                    outbox.put(messages)
+                conditions = quiet.filter(told.watch.now())
+                if conditions is not None:
+                    messages = told.desk.update(conditions)
+                    for outbox in told.outboxes:
+                        outbox.put(messages)
                 _flush(process, told.outboxes)
             _rest(process, woken)
+
+
+class Quiet:
+    """After a suspend nobody has beaten and every quote is stale; that is no news. Until everybody
+    has had the time to come back, nothing is judged; what only passes is kept for later."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._until_ns = 0
+        self._kept: list[Condition] = []
+        process.on_wake = self._woke
+
+    def _woke(self) -> None:
+        self._until_ns = clock.mono_ns() + WAKE_NS
+
+    def filter(self, conditions: list[Condition]) -> list[Condition] | None:
+        """What to judge of what was just found, or None for nothing."""
+        self._process.feel_suspend()
+        self._kept += [one for one in conditions if one.passing]
+        if clock.mono_ns() < self._until_ns:
+            return None
+        lasting = [one for one in conditions if not one.passing]
+        passing, self._kept = self._kept, []
+        return lasting + passing
 
 
 def _rest(process: Process, woken: threading.Event) -> None:

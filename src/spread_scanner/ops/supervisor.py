@@ -93,6 +93,7 @@ class Supervisor:
         self._discover = discover
         self._stop_asked = False
         self._is_up = False
+        self._woke_ns = 0  # who hangs since before a suspend has not hung so long
         self.killed: list[str] = []  # at the end, as they did not stop
         self._link = contextlib.ExitStack()
         self._process: Process | None = None
@@ -228,6 +229,7 @@ class Supervisor:
         row = self._link.enter_context(self.health.claim(NAME))
         slot = self._link.enter_context(control.claim(NAME))
         self._process = Process(NAME, self.settings, self._log, row, slot)
+        self._process.on_wake = self._woke
         slot.ack(slot.generation())
         if self._is_up:
             self._process.state(ProcessState.RUNNING)
@@ -235,6 +237,7 @@ class Supervisor:
     def _detach(self) -> None:
         if self._process is not None:
             self._process.state(ProcessState.STOPPED)
+            self._process.close()
         self._link.close()
         self._process = None
         self.health = None
@@ -345,12 +348,22 @@ class Supervisor:
                     self._once(SHM_INIT, "the segments could not be made again")
             return
         row = self._row(child)
-        if row is not None and row.heartbeat_age_ns > self._hang_ns:
-            self._note(child.name, f"hangs: no heartbeat for {row.heartbeat_age_ns / 1e9:.1f} s")
+        if row is not None and (hung_ns := self._hung_ns(row)) > self._hang_ns:
+            self._note(child.name, f"hangs: no heartbeat for {hung_ns / 1e9:.1f} s")
             end_all([child], clock.awake_s())
-            self.outages.append(Outage(child.name, clock.mono_ns() - row.heartbeat_age_ns, None))
+            self.outages.append(Outage(child.name, clock.mono_ns() - hung_ns, None))
         elif child.restarts and self._runs(child):
             self._close_outages(child.name)
+
+    def _hung_ns(self, row: ProcessHealth) -> int:
+        """For how long a process has not beaten although it could."""
+        if row.heartbeat_age_ns > self._hang_ns and self._process is not None:
+            self._process.feel_suspend()  # since the last beat of ours, perhaps
+        return min(row.heartbeat_age_ns, clock.mono_ns() - self._woke_ns)
+
+    def _woke(self) -> None:
+        self._woke_ns = clock.mono_ns()
+        self.events.append(Event(self._woke_ns, NAME, "the machine was asleep"))
 
     def _close_outages(self, process: str) -> None:
         now_ns = clock.mono_ns()

@@ -11,18 +11,19 @@ after shm-init).
 import contextlib
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 
 import structlog
 
 from spread_scanner import clock, config
-from spread_scanner.clock import NS_PER_MS
+from spread_scanner.clock import NS_PER_MS, NS_PER_S, SuspendWatch
 from spread_scanner.config import restart
 from spread_scanner.errors import ConfigError, SpreadError
 from spread_scanner.runtime import logs, scheduling
 from spread_scanner.runtime.logs import without_secrets
+from spread_scanner.runtime.notifier import Notifier
+from spread_scanner.schema.counters import counters_of
 from spread_scanner.schema.enums import ProcessState, ReloadOutcome
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.control import ControlSlot, Orders
@@ -46,7 +47,9 @@ class Process:
     """One process's link to the rest. Made by `run`; used from the process's own loop.
 
     Call `poll` at least once per heartbeat_ms: a process whose loop hangs stops beating, which is
-    the point. What `poll` returns is to be applied and then acknowledged with `applied`.
+    the point. What `poll` returns is to be applied and then acknowledged with `applied`. `on_wake`
+    is called when the machine is found to have slept, before the next heartbeat: what is from
+    before must no longer count when others see it.
     """
 
     def __init__(
@@ -70,7 +73,12 @@ class Process:
         self._state = ProcessState.STARTING
         self._beat_every_ns = settings.config.system.heartbeat_ms * NS_PER_MS
         self._next_beat_ns = 0
-        self._watchdog = _Notifier()
+        self._notifier = Notifier(self._beat_every_ns)
+        self._suspends = SuspendWatch()
+        self._suspends_counter = next(
+            (one.counter_id for one in counters_of(name) if one.label == "suspends"), None
+        )
+        self.on_wake: Callable[[], None] = lambda: None
         self._wake: Callable[[], None] | None = None
         self._watcher: threading.Thread | None = None
 
@@ -89,8 +97,9 @@ class Process:
         now_ns = clock.mono_ns()
         if now_ns >= self._next_beat_ns:
             self._next_beat_ns = now_ns + self._beat_every_ns
+            self.feel_suspend()
             self.row.beat()
-            self._watchdog.alive()
+            self._notifier.alive()
             self._retired = self._retired or self.slot.retired
         if not self.slot.changed():
             return None
@@ -98,6 +107,17 @@ class Process:
         self.orders = orders
         self._stop_asked = self._stop_asked or orders.stop
         return orders
+
+    def feel_suspend(self) -> None:
+        """Notice that the machine slept: `poll` does with each heartbeat, others before they judge
+        somebody by an age."""
+        slept_ns = self._suspends.slept_ns()
+        if not slept_ns:
+            return
+        if self._suspends_counter is not None:
+            self.row.add(self._suspends_counter)
+        self.log.warning("the machine was asleep", for_s=round(slept_ns / NS_PER_S, 1))
+        self.on_wake()
 
     def applied(self, orders: Orders) -> None:
         """Acknowledge orders: they are in force now."""
@@ -112,9 +132,9 @@ class Process:
         come up as it should.
         """
         if self._state is ProcessState.STARTING and state not in _NOT_UP:
-            self._watchdog.ready()
+            self._notifier.ready()
         if state is ProcessState.STOPPED:
-            self._watchdog.stopping()
+            self._notifier.stopping()
         self._state = state
         self.row.beat(state, message)
 
@@ -139,6 +159,7 @@ class Process:
             return False
         self.settings = settings
         self._beat_every_ns = settings.config.system.heartbeat_ms * NS_PER_MS
+        self._notifier.beat_every_ns = self._beat_every_ns
         put_in_force()
         self.slot.answer(generation, ReloadOutcome.APPLIED, settings.digest)
         return True
@@ -146,6 +167,10 @@ class Process:
     def _differing(self, settings: config.Settings) -> dict[str, list[str]]:
         running = restart.checksums(self.settings, self.name)
         return {key: [self.name] for key in restart.changed(settings, self.name, running)}
+
+    def close(self) -> None:
+        """The service manager hears no more of it."""
+        self._notifier.close()
 
     def stop(self) -> None:
         """Ask this process to end; safe from signal handlers and threads."""
@@ -172,32 +197,6 @@ class Process:
                 self._retired = True
                 if self._wake is not None:
                     self._wake()
-
-
-class _Notifier:
-    """systemd's notification socket: READY once, WATCHDOG from the real loop. Silent elsewhere."""
-
-    def __init__(self) -> None:
-        self._address = os.environ.get("NOTIFY_SOCKET", "")
-        if self._address.startswith("@"):
-            self._address = "\0" + self._address[1:]
-        self._socket: socket.socket | None = None
-        if self._address:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-
-    def ready(self) -> None:
-        self._send(b"READY=1")
-
-    def alive(self) -> None:
-        self._send(b"WATCHDOG=1")
-
-    def stopping(self) -> None:
-        self._send(b"STOPPING=1")
-
-    def _send(self, text: bytes) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.sendto(text, self._address)
 
 
 def run(name: str, body: Callable[[Process], None]) -> int:
@@ -238,7 +237,9 @@ def _attached(
         control = stack.enter_context(Control.attach(namespace))
         row = stack.enter_context(health.claim(name))
         slot = stack.enter_context(control.claim(name))
-        yield Process(name, settings, log, row, slot)
+        process = Process(name, settings, log, row, slot)
+        stack.callback(process.close)
+        yield process
 
 
 def _live(process: Process, body: Callable[[Process], None]) -> int:

@@ -78,6 +78,10 @@ FEED_COUNTERS = _numbered(
         ("maintenance", "1 while the exchange has announced maintenance that is not over."),
         ("notice_failures", "Dials that failed for the connection on which notices come."),
         ("moving", "Symbols and connections that a reload moves and that are not there yet."),
+        (
+            "suspends",
+            "Times the machine was found to have slept: all cells stale, all connections new.",
+        ),
     ]
 )
 FEED_HISTOGRAMS = (
@@ -114,6 +118,7 @@ ENGINE_COUNTERS = _numbered(
         ("bounded", "Cycles that left dirty cells for the next because the bound was reached."),
         ("reloads", "New tables or settings taken."),
         ("stale_exits", "Exits because a leg went stale."),
+        ("suspends", "Times the machine was found to have slept."),
     ]
 )
 ENGINE_HISTOGRAMS = (
@@ -166,6 +171,7 @@ TRACKER_COUNTERS = _numbered(
         ("reports", "Reports written."),
         ("report_failures", "Reports that failed."),
         ("reloads", "New tables or settings taken."),
+        ("suspends", "Times the machine was found to have slept."),
     ]
 )
 TRACKER_HISTOGRAMS = (

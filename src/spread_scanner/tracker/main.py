@@ -102,6 +102,7 @@ class Tracker:
         )
         heartbeat_ns_max = settings.config.system.heartbeat_ms_max * NS_PER_MS
         self.legs = Legs(store, store.clock.anchor_ns, heartbeat_ns_max)
+        process.on_wake = self._woke
         self.grid = Grid(self.book.rules.step_ns, self.clock.now_ns())
         path = settings.data_dir / database.FILE_NAME
         self.writer = Writer(
@@ -183,6 +184,7 @@ class Tracker:
                 self._park_ms(), SIGNALS_PER_TURN, self._held, self.settings.warm_us / 1_000
             )
         began_ns = self.clock.now_ns()
+        self.process.feel_suspend()
         if not paused:
             self._take(arrived, mono_ns + self.clock.anchor_ns)
             self._probe()
@@ -192,6 +194,11 @@ class Tracker:
         self._obey()
         self.reporter.poll()
         self.process.row.cycle(self.clock.now_ns() - began_ns)
+
+    def _woke(self) -> None:
+        """The machine slept: no leg is usable before its feed beats anew. Holds and gaps need no
+        more than that, as they count only time that was seen."""
+        self.legs.woke_ns = clock.mono_ns()
 
     @property
     def _held(self) -> int:

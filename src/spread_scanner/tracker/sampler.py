@@ -152,6 +152,7 @@ class Legs:
         self._store = store
         self._anchor_ns = anchor_ns
         self.heartbeat_ns_max = heartbeat_ns_max
+        self.woke_ns = 0  # monotonic; heartbeats from before a suspend are of another day
 
     def look(self, pairs: Sequence[Pair], now_ns: int) -> list[Look]:
         """What the pairs' legs show now, in the order of the pairs."""
@@ -171,4 +172,6 @@ class Legs:
 
     def _lives(self, source_id: int, now_ns: int) -> bool:
         beat_ns = self._store.heartbeat_mono_ns(source_id)
-        return beat_ns > 0 and now_ns - self._anchor_ns - beat_ns <= self.heartbeat_ns_max
+        return (
+            beat_ns > self.woke_ns and now_ns - self._anchor_ns - beat_ns <= self.heartbeat_ns_max
+        )

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from engine_bed import MAX_SYMBOLS, NAME, Bed, settings, tables
+from engine_bed import MAX_SYMBOLS, NAME, START_NS, Bed, settings, tables
 
+from spread_scanner import clock
+from spread_scanner.clock import VirtualClock
 from spread_scanner.config import Settings, SourceSettings, ThresholdOverride
 from spread_scanner.engine import _loop, plan
 from spread_scanner.engine.core import Engine
@@ -110,6 +112,30 @@ def test_a_leg_that_dies_exits_without_a_new_quote(namespace: str) -> None:
         assert list(lost["kind"]) == [EXIT]
         assert lost["flags"][0] & SIGNAL_LEG_LOST
         assert bed.count("stale_exits") == 1
+
+
+def test_after_a_suspend_a_feed_counts_once_it_has_beaten_anew(namespace: str) -> None:
+    """With a heartbeat limit that the sleep does not exceed: else the age alone would say it."""
+    given = settings(system={"heartbeat_ms_max": 60_000})
+    with clock.use(VirtualClock(mono_ns=START_NS)) as machine, Bed(namespace, given) as bed:
+
+        def kinds() -> list[int]:
+            bed.engine.loop.run(0)
+            return [int(kind) for kind in bed.consumer.pop_many(100)["kind"]]
+
+        bed.spread(15)
+        assert kinds() == [ENTER]
+        machine.advance_ms(5_000)
+        assert kinds() == [], "stopped for a while: no suspend"
+        machine.suspend_ms(900)
+        assert kinds() == [], "too short to be one"
+        machine.suspend_ms(5_000)
+        assert kinds() == [EXIT]
+        bed.spread(20)
+        assert kinds() == [], "a quote from a feed that has not noticed"
+        bed.now_ns = machine.mono_ns()
+        bed.beat()
+        assert kinds() == [ENTER]
 
 
 def test_a_silent_feed_loses_its_legs_and_gets_them_back(namespace: str) -> None:

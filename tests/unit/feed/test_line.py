@@ -127,6 +127,7 @@ class Rig:
         self.told_by_loop: list[Any] = []
         self.limits: dict[str, Any] = {}  # those of the exchange that are to be others
         self.line: Line | None = None
+        self.made: Share | None = None
 
     def close(self) -> None:
         for one in (self.writer, self.rows, self.connections, self.row, self.health, self.store):
@@ -166,7 +167,9 @@ class Rig:
         server = Server(acts)
         listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
         port = listening.sockets[0].getsockname()[1]
-        share = self.share(port, Feed(backoff_s_min=0.01, backoff_s_max=0.05, **settings))
+        self.made = share = self.share(
+            port, Feed(backoff_s_min=0.01, backoff_s_max=0.05, **settings)
+        )
 
         def lost(connection: Connection, why: End) -> None:
             self.ends.append(why)
@@ -255,6 +258,35 @@ def test_a_connection_that_falls_silent_is_replaced(rig: Rig) -> None:
     )
 
     assert rig.ends[0] is End.FROZEN
+
+
+def test_after_a_suspend_the_line_has_a_new_connection_at_once(rig: Rig) -> None:
+    told: list[bool] = []
+
+    def woken(rig: Rig, server: Server) -> bool:
+        if rig.update_id() == 1_000 and not told:
+            told.append(True)
+            assert rig.line is not None
+            rig.line.redial()
+        return back(rig, server)
+
+    server = rig.run([quote_and_listen], woken)
+
+    assert rig.ends[0] is End.ASLEEP
+    assert server.connections == 2
+
+
+def test_a_connection_that_was_made_before_the_machine_slept_is_none(rig: Rig) -> None:
+    """It was being made when the machine fell asleep: it opens, but nobody is there any more."""
+
+    def slept(rig: Rig, server: Server) -> bool:
+        assert rig.made is not None
+        asleep = server.connections < 3
+        rig.made.woke_ns = clock.mono_ns() + 60 * 10**9 if asleep else 0
+        return rig.update_id() >= 3_000
+
+    assert rig.run([quote_and_listen], slept).connections >= 3
+    assert rig.ends == [End.STOPPED], "what nobody heard of cannot end"
 
 
 def test_after_an_announcement_the_new_one_quotes_before_the_old_one_goes(rig: Rig) -> None:

@@ -51,6 +51,7 @@ class Told:
         self._environ = {
             **os.environ,
             "NOTIFY_SOCKET": str(self._address),
+            "WATCHDOG_USEC": "15000000",
             "SPREAD_CONFIG_DIR": str(config),
             "SPREAD_SYSTEM__NAMESPACE": namespace,
         }

@@ -143,3 +143,15 @@ def test_the_quotes_of_a_feed_without_a_heartbeat_are_lost() -> None:
     assert legs.look([one], now_ns=51_500)[0].flags & LOST == SampleFlag.FUTURES_LOST
     assert legs.look([one], now_ns=50_100)[0].flags & LOST == SampleFlag.FUTURES_LOST
     assert legs.look([], now_ns=51_500) == []
+
+
+def test_after_a_suspend_no_heartbeat_from_before_it_counts() -> None:
+    """With a setting that a short sleep does not exceed: else the age alone would say it."""
+    one = pair(5)
+    beats = {one.spot_source: 1_000, one.futures_source: 1_000}
+    legs = Legs(FakeStore(beats), anchor_ns=0, heartbeat_ns_max=10**12)
+    legs.woke_ns = 1_000
+
+    assert legs.look([one], now_ns=1_500)[0].flags & LOST
+    beats.update(dict.fromkeys(beats, 1_001))
+    assert legs.look([one], now_ns=1_500)[0].flags & LOST == 0

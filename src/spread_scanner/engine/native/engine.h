@@ -30,6 +30,8 @@
 #define SS_ENGINE_SOURCES_MAX 64
 #define SS_ENGINE_BATCH_MAX 128
 #define SS_NEVER_NS INT64_MIN
+#define SS_ENGINE_SUSPEND_NS 1000000000 /* clock.SuspendWatch's numbers */
+#define SS_ENGINE_LOOK_NS 1000000
 
 enum ss_engine_verdict {
     SS_SIGNAL = 0,
@@ -155,8 +157,11 @@ typedef struct ss_engine {
     uint32_t epoch[SS_ENGINE_SOURCES_MAX];
     const int64_t *mono_at; /* where `run` reads the time; NULL: the system (clock.h) */
     int64_t now_ns;         /* of this cycle, monotonic */
-    int clock_stands;       /* in `step`: decisions are stamped with now_ns, too */
-    int switches_known;     /* 0 makes the next cycle read them */
+    int64_t apart_ns; /* monotonic less awake time at the last look; see ss_engine_feel_suspend */
+    int64_t woke_ns;  /* heartbeats from before are of another day */
+    int apart_known;
+    int clock_stands;   /* in `step`: decisions are stamped with now_ns, too */
+    int switches_known; /* 0 makes the next cycle read them */
     uint64_t switches_seen;
     uint64_t stamp;
     uint32_t rescan_at, rescan_left;
@@ -320,7 +325,8 @@ static inline void ss_engine_feel_sources(ss_engine *engine) {
     for (uint32_t source = 0; source < engine->store->num_sources; source++) {
         int64_t beat_ns = ss_store_heartbeat(engine->store, source);
         uint32_t epoch = ss_store_epoch(engine->store, source);
-        uint8_t alive = beat_ns != 0 && engine->now_ns - beat_ns <= engine->limits.heartbeat_ns_max;
+        uint8_t alive = beat_ns != 0 && beat_ns >= engine->woke_ns &&
+                        engine->now_ns - beat_ns <= engine->limits.heartbeat_ns_max;
         changed |= (alive != engine->alive[source]) | (epoch != engine->epoch[source]);
         engine->alive[source] = alive;
         engine->epoch[source] = epoch;
@@ -696,14 +702,32 @@ static inline void ss_engine_idle(ss_engine *engine, int64_t until_ns) {
         ss_relax();
 }
 
+/* Notices that the machine was suspended: monotonic time counts it, the awake time does not. No feed
+ * is trusted before it beats anew, and it marks its quotes first. Whoever is stopped between the
+ * readings learns nothing and looks again in the next run. */
+static inline void ss_engine_feel_suspend(ss_engine *engine) {
+    int64_t before_ns = ss_source_awake_ns(engine->mono_at);
+    int64_t now_ns = ss_source_ns(engine->mono_at);
+    int64_t after_ns = ss_source_awake_ns(engine->mono_at);
+    if (after_ns - before_ns > SS_ENGINE_LOOK_NS) return;
+    int64_t apart_ns = now_ns - after_ns;
+    if (engine->apart_known && apart_ns - engine->apart_ns > SS_ENGINE_SUSPEND_NS)
+        engine->woke_ns = now_ns;
+    engine->apart_ns = apart_ns;
+    engine->apart_known = 1;
+}
+
 /* Runs for about `budget_ns`, less when orders came: they are in force then, and the caller
  * acknowledges them. */
 static inline void ss_engine_run(ss_engine *engine, int64_t budget_ns) {
     int64_t until_ns = ss_source_ns(engine->mono_at) + budget_ns;
     int heeded = 0;
     engine->clock_stands = 0;
+    ss_engine_feel_suspend(engine);
     do {
+        int64_t before_ns = engine->now_ns;
         engine->now_ns = ss_source_ns(engine->mono_at);
+        if (engine->now_ns - before_ns > SS_ENGINE_SUSPEND_NS) ss_engine_feel_suspend(engine);
         if (ss_engine_cycle(engine, &heeded)) {
             engine->idle_since_ns = ss_source_ns(engine->mono_at);
             int64_t took_ns = engine->idle_since_ns - engine->now_ns;

@@ -4,8 +4,8 @@
  * was heard before a sleep is as old as it is. Waits are relative and the kernel's (CLOCK_MONOTONIC):
  * nobody waits on while nobody runs. Both clocks are read without a system call (vdso).
  *
- * Objects that can live on another time than the system's hold a source: the address of an int64
- * that somebody else moves (clock.VirtualClock), or NULL for the system's time.
+ * Objects that can live on another time than the system's hold a source: the address of two int64,
+ * monotonic and awake, that somebody else moves (clock.VirtualClock), or NULL for the system's time.
  */
 #ifndef SS_CLOCK_H
 #define SS_CLOCK_H
@@ -33,6 +33,11 @@ static inline int64_t ss_awake_ns(void) {
 /* ss_mono_ns of a source. */
 static inline int64_t ss_source_ns(const int64_t *source) {
     return source == NULL ? ss_mono_ns() : __atomic_load_n(source, __ATOMIC_RELAXED);
+}
+
+/* ss_awake_ns of a source. */
+static inline int64_t ss_source_awake_ns(const int64_t *source) {
+    return source == NULL ? ss_awake_ns() : __atomic_load_n(source + 1, __ATOMIC_RELAXED);
 }
 
 #endif
