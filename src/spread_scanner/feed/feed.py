@@ -274,6 +274,7 @@ class Feed:
         self._mark_stale(np.arange(self._max_symbols, dtype=np.uint16))
         for line in list(self._lines()):
             line.redial()
+        self._notices.redial()
 
     # --- lines
 

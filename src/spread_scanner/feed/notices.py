@@ -46,6 +46,12 @@ class Notices:
             self._share.tasks.add(self._task)
             self._task.add_done_callback(self._over)
 
+    def redial(self) -> None:
+        """The machine slept: what was open is dead."""
+        stream = self._stream
+        self.stop()
+        self.listen_to(stream)
+
     def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
