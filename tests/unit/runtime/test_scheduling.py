@@ -24,7 +24,8 @@ def test_a_short_slice_changes_neither_policy_nor_niceness() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.split()[1:] == ["True", "5"]
+    nicer = min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19)  # than the tests are run
+    assert done.stdout.split()[1:] == ["True", str(nicer)]
 
 
 KEPT_OFF = """
