@@ -17,7 +17,7 @@ N ?= 1000
 SEED ?=
 SOURCE ?=
 
-.PHONY: venv check format test test-slow days nightly bench bench-venv demo stress chaos wheel clean tools
+.PHONY: venv check format test test-slow days nightly bench bench-venv clients clients-venv demo stress chaos wheel clean tools
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11, 3.12 or 3.13, or say PYTHON=/path/to/python3."; exit 1; }
@@ -51,8 +51,7 @@ test: $(STAMP)
 
 # What takes longer: simulated days, other people's clients, a booted systemd, a browser. Nothing
 # collected is pytest's exit code 5, and no failure.
-test-slow: $(STAMP)
-	$(if $(wildcard requirements-clients.lock),$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-clients.lock)
+test-slow: $(STAMP) clients-venv
 	$(PYTEST) -m slow $(FAST) $(DAYS) $(CLIENTS) || [ $$? -eq 5 ]
 
 days: $(STAMP)
@@ -76,6 +75,18 @@ bench-venv: $(STAMP)
 
 bench: bench-venv
 	$(BIN)/spread-bench $(GROUP)
+
+# Independent clients keep the simulator honest; their packages never meet the product's.
+CLIENTS_VENV := .venv-clients
+$(CLIENTS_VENV)/.installed: requirements-clients.lock | tools
+	@test -x $(CLIENTS_VENV)/bin/python || $(PYTHON) -m venv $(CLIENTS_VENV)
+	$(CLIENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-clients.lock
+	@touch $@
+
+clients-venv: $(CLIENTS_VENV)/.installed
+
+clients: $(STAMP) clients-venv
+	$(BIN)/pytest -q tests/clients
 
 demo: $(STAMP)
 	$(BIN)/spread-ctl demo

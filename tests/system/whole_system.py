@@ -124,8 +124,8 @@ class WholeSystem:
         self._await_end(child)
         assert child.last_exit == 0, (name, child.last_exit, self.said(child))
 
-    def start(self) -> None:
-        """Everything, in order; returns when all run."""
+    def start(self, names: tuple[str, ...] = STAYING) -> None:
+        """Everything, or these processes, in order; returns when all run."""
         self.once("shm-init")
         attach = self._stack.enter_context
         self.store = attach(PriceStore.attach(self.namespace))
@@ -135,9 +135,9 @@ class WholeSystem:
         self.evaluations = attach(Evaluations.attach(self.namespace))
         self.once("pair-discovery", "--no-validate")
         self.tables = tables.load(self.folder / "generated")
-        for name in STAYING:
+        for name in names:
             self.children[name].start()
-        until(lambda: all(self.runs(name) for name in STAYING), self.states)
+        until(lambda: all(self.runs(name) for name in names), self.states)
 
     def runs(self, name: str) -> bool:
         """Whether the newest life of a process has come so far as to run."""
