@@ -32,10 +32,11 @@ from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.feed import decoder_of
 from spread_scanner.feed.life import End, rules_of
-from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
 from spread_scanner.shm import Health, PriceStore, segment
 from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.dials import Dials
 
 GAP_NS = 40_000  # far above what a frame costs: each read brings one
 LATENCY_GAP_NS = 50_000
@@ -117,7 +118,7 @@ async def _receive(rig: Rig, sent: Messages, *, native: bool, tls: bool) -> Run:
             if native
             else Decoder((), {}, protobuf=adapter.binary),
             instruments=sent.instruments,
-            connects=Pacer(100.0),
+            connects=Gate(Dials.private(), "test", Pace(100.0)),
             evidence=Evidence(log.warning),
             log=log,
             fail=faults.append,

@@ -19,6 +19,7 @@ from spread_scanner import clock, config
 from spread_scanner.engine.core import Engine
 from spread_scanner.feed.feed import Feed
 from spread_scanner.ops import shm_init
+from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
@@ -115,6 +116,7 @@ class System:
             self.store,
             enter(self.store.writer(source.source_id)),
             enter(self.connections.claim(source.source_id)),
+            enter(Gates(self.settings.config.system.namespace)),
         )
         if hasattr(feed._share, "random"):
             feed._share.random = Random(f"feed {self._seed} {label}")

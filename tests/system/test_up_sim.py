@@ -163,7 +163,7 @@ def test_children_do_not_outlive_a_killed_supervisor_and_clean_takes_the_rest(
 
 
 def segment_names(namespace: str) -> list[str]:
-    parts = ("connections", "control", "dirty", "health", "ring.signals", "store", "why")
+    parts = ("connections", "control", "dials", "dirty", "health", "ring.signals", "store", "why")
     return [f"/{namespace}.{part}" for part in parts]
 
 

@@ -104,6 +104,14 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
     backoff_s_max: Annotated[
         float, Meta(gt=0, le=3_600, description="Longest pause before a reconnect.")
     ] = 30.0
+    stood_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="A connection that has quoted for so long halves its line's pauses again.",
+        ),
+    ] = 30.0
     bad_messages_in_row_max: Annotated[
         int, Meta(ge=1, le=100_000, description="Bad messages in a row that end a connection.")
     ] = 20
@@ -381,6 +389,10 @@ class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):
             pattern=r"^$|^(http|socks5)://",
             description="Proxy for REST and websocket, http:// or socks5://; empty: none.",
         ),
+    ] = ""
+    ca_file: Annotated[
+        str,
+        Meta(description="PEM file of authorities that are trusted beside the system's own."),
     ] = ""
     channel: Annotated[
         str,

@@ -22,6 +22,8 @@ from spread_scanner.discovery.validate import Heard, State, Validation, Wanted, 
 from spread_scanner.errors import ExchangeError
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.registry import adapter_of
+from spread_scanner.runtime import trust
+from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.rest import Patience, RestClient
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.symbology.tables import Tables
@@ -56,15 +58,16 @@ async def discover(
         for source in SOURCES
         if settings.exchanges[source.label].enabled
     ]
-    listed = await _ask(settings, options, adapters, bars)
-    if all(row.failure for row in listed):
-        why = "; ".join(f"{row.source.label}: {row.failure}" for row in listed)
-        raise ExchangeError(f"no source could be reached: {why or 'none is enabled'}")
-    enabled = [adapter.source.source_id for adapter in adapters]
-    legs, left_out = select(listed, settings, previous)
-    pairs = pairs_of(legs, enabled)
-    left_out += unpaired(legs, pairs)
-    validation, validated = await _listen(settings, options, adapters, pairs, bars)
+    with Gates(settings.config.system.namespace) as gates:
+        listed = await _ask(settings, options, adapters, gates, bars)
+        if all(row.failure for row in listed):
+            why = "; ".join(f"{row.source.label}: {row.failure}" for row in listed)
+            raise ExchangeError(f"no source could be reached: {why or 'none is enabled'}")
+        enabled = [adapter.source.source_id for adapter in adapters]
+        legs, left_out = select(listed, settings, previous)
+        pairs = pairs_of(legs, enabled)
+        left_out += unpaired(legs, pairs)
+        validation, validated = await _listen(settings, options, adapters, pairs, gates, bars)
     checked = _check(_legs(pairs), validation, settings)
     pairs = pairs_of(checked.legs, enabled)
     left_out += checked.left_out + unpaired(checked.legs, pairs, " is left after validation")
@@ -97,7 +100,7 @@ async def discover(
 
 
 async def _ask(
-    settings: Settings, options: Options, adapters: Sequence[Adapter], bars: Bars
+    settings: Settings, options: Options, adapters: Sequence[Adapter], gates: Gates, bars: Bars
 ) -> list[Listed]:
     section = settings.config.pair_discovery
     patience = Patience(
@@ -117,7 +120,10 @@ async def _ask(
             if options.offline is not None:
                 desks[label] = SavedDesk(options.offline, adapter.source)
             else:
-                client = RestClient(adapter, patience, settings.exchanges[label].proxy)
+                source = settings.exchanges[label]
+                gate = gates.gate(adapter.source.exchange.label, source.rest_url, source.proxy)
+                tls = trust.context(source.ca_file)
+                client = RestClient(adapter, patience, source.proxy, gate=gate, tls=tls)
                 await stack.enter_async_context(client)
                 desks[label] = LiveDesk(client, adapter.source, options.save)
         listed = await answers.ask_all(adapters, desks, done)
@@ -130,6 +136,7 @@ async def _listen(
     options: Options,
     adapters: Sequence[Adapter],
     pairs: Iterable[Pair],
+    gates: Gates,
     bars: Bars,
 ) -> tuple[Validation, str]:
     """What the websockets say, and in a few words for how long they were asked."""
@@ -144,6 +151,8 @@ async def _listen(
             adapter,
             settings.exchanges[adapter.source.label].proxy,
             sorted(leg.exchange_symbol for leg in legs if leg.source == adapter.source),
+            gates.of(adapter, settings.exchanges[adapter.source.label].proxy),
+            trust.context(settings.exchanges[adapter.source.label].ca_file),
         )
         for adapter in adapters
     ]

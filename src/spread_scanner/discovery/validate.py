@@ -11,6 +11,7 @@ same instants.
 
 import asyncio
 import math
+import ssl
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +19,8 @@ from enum import Enum
 from random import Random
 from typing import NamedTuple
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
-
 from spread_scanner import clock
+from spread_scanner.discovery.frames import Frames
 from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges.adapter import (
     Ack,
@@ -33,7 +32,9 @@ from spread_scanner.exchanges.adapter import (
     RefusalKind,
     Refused,
 )
-from spread_scanner.schema.enums import Exchange
+from spread_scanner.runtime import ws
+from spread_scanner.runtime.gate import Gate, Pace
+from spread_scanner.shm.dials import Dials
 
 GRID_POINTS = 120
 GRID_S_MIN = 0.05
@@ -44,7 +45,6 @@ CONNECT_TIMEOUT_S = 10.0
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 8.0
 DIALS_WAITED_FOR = 3  # after so many failures in a row the others no longer wait for it
 REQUEST_BYTES_SPARE = 256  # of a request, around its topics
-FRAME_BYTES_MAX = 4 << 20
 
 Key = tuple[int, str]
 
@@ -87,11 +87,13 @@ class Validation(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """One source and the listings to ask for."""
+    """One source and the listings to ask for. Without a gate it dials at its own pace."""
 
     adapter: Adapter
     proxy: str
     exchange_symbols: Sequence[str]
+    gate: Gate | None = None
+    tls: ssl.SSLContext | None = None
 
 
 Progress = Callable[[str, int, int], None]  # source label, listings heard, listings asked for
@@ -99,14 +101,7 @@ Progress = Callable[[str, int, int], None]  # source label, listings heard, list
 
 async def validate(wanted: Sequence[Wanted], seconds: float, progress: Progress) -> Validation:
     """Subscribe to everything, then listen for so long."""
-    # An exchange counts connections by our address, whichever market they are for.
-    paces: dict[Exchange, _Pace] = {}
-    for one in wanted:
-        pace = _Pace(one.adapter.limits.connects_per_s_max)
-        paces.setdefault(one.adapter.source.exchange, pace)
-    listeners = [
-        _Source(one, paces[one.adapter.source.exchange]) for one in wanted if one.exchange_symbols
-    ]
+    listeners = [_Source(one) for one in wanted if one.exchange_symbols]
     tasks = [asyncio.create_task(one.run()) for one in listeners]
     tasks_by_end = asyncio.gather(*tasks)
     try:
@@ -201,14 +196,16 @@ class _Pace:
 class _Source:
     """All connections of one source."""
 
-    def __init__(self, wanted: Wanted, connects: "_Pace") -> None:
+    def __init__(self, wanted: Wanted) -> None:
         self.adapter = wanted.adapter
         self.label = wanted.adapter.source.label
         self.proxy = wanted.proxy
         self.heard = {name: Heard() for name in wanted.exchange_symbols}
         self.opened = False
         self.failure = ""
-        self.connects = connects
+        pace = Pace(wanted.adapter.limits.connects_per_s_max)
+        self.gate = wanted.gate or Gate(Dials.private(), self.label, pace)
+        self.tls = wanted.tls
         self.quoted = 0
         self.bad_messages = 0
         self.bad_example = ""
@@ -273,11 +270,13 @@ class _Shard:
         failures = 0
         while True:
             try:
-                await self._source.connects.turn()
+                await self._turn()
                 await self._live()
                 backoff_s, failures = BACKOFF_S_MIN, 0
-            except (OSError, WebSocketException, TimeoutError) as error:
-                self._source.failure = f"{type(error).__name__}: {error}"
+            except ws.DialFailed as error:
+                self._source.failure = error.reason
+                if error.status is not None:
+                    self._source.gate.refused(error.status, error.wait_s)
                 failures += 1
             if failures >= DIALS_WAITED_FOR:
                 self.settled.set()
@@ -286,36 +285,43 @@ class _Shard:
             again = [name for name in self._names if not self._source.heard[name].refusal]
             self.waiting = deque(batches(again, self._adapter.limits, self._adapter.topic_bytes))
 
-    async def _live(self) -> None:
-        async with connect(
-            self._adapter.ws_url(),
-            # websockets' own spelling for "the proxy resolves the name", as it does for the feeds.
-            proxy=self._source.proxy.replace("socks5://", "socks5h://") or None,
-            compression=None,  # costs more than it saves here
-            open_timeout=CONNECT_TIMEOUT_S,
-            close_timeout=1.0,
-            ping_interval=None,  # ours would count against the exchange's limit
-            max_size=FRAME_BYTES_MAX,
-        ) as socket:
-            self._source.opened = True
-            self._asked.clear()
-            self._acknowledged.clear()
-            helpers = [
-                asyncio.create_task(self._ask(socket)),
-                asyncio.create_task(_ping(self, socket)),
-            ]
-            try:
-                async for frame in socket:
-                    self._take(frame.encode() if isinstance(frame, str) else frame)
-                self._source.failure = f"closed: {socket.close_code} {socket.close_reason or ''}"
-            finally:
-                for name in self._names:  # prices of a lost connection are prices no more
-                    self._source.heard[name].bid_px = math.nan
-                for helper in helpers:
-                    helper.cancel()
-                await asyncio.gather(*helpers, return_exceptions=True)
+    async def _turn(self) -> None:
+        """Wait for one; a ban is said, and the others do not wait for its end."""
+        ban = self._source.gate.ban()
+        if ban is not None:
+            self._source.failure = str(ban)
+            self.settled.set()
+        await self._source.gate.turn()
 
-    async def _ask(self, socket: ClientConnection) -> None:
+    async def _live(self) -> None:
+        frames = Frames()
+        await ws.dial(
+            self._adapter.ws_url(),
+            lambda: frames,
+            timeout_s=CONNECT_TIMEOUT_S,
+            proxy=self._source.proxy,
+            tls=self._source.tls,
+        )
+        self._source.opened = True
+        self._asked.clear()
+        self._acknowledged.clear()
+        helpers = [
+            asyncio.create_task(self._ask(frames)),
+            asyncio.create_task(_ping(self, frames)),
+        ]
+        try:
+            async for frame in frames:
+                self._take(frame)
+            self._source.failure = f"closed: {frames.goodbye}"
+        finally:
+            for name in self._names:  # prices of a lost connection are prices no more
+                self._source.heard[name].bid_px = math.nan
+            for helper in helpers:
+                helper.cancel()
+            frames.close()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _ask(self, frames: Frames) -> None:
         """Send what waits, at the exchange's pace."""
         pace = _Pace(self._adapter.limits.requests_per_s_max)
         request_id = 0
@@ -325,7 +331,7 @@ class _Shard:
                 batch = self.waiting.popleft()
                 request_id += 1
                 self._asked[str(request_id)] = batch
-                await socket.send(self._adapter.subscribe(batch, request_id))
+                frames.send(self._adapter.subscribe(batch, request_id))
                 for name in batch:
                     self._source.heard[name].reached = True
             self.settled.set()
@@ -412,8 +418,8 @@ class _Shard:
         self._more.set()
 
 
-async def _ping(shard: _Shard, socket: ClientConnection) -> None:
+async def _ping(shard: _Shard, frames: Frames) -> None:
     rule = shard._adapter.ping
     while rule.text is not None:
         await asyncio.sleep(rule.interval_s)
-        await socket.send(rule.text)
+        frames.send(rule.text)

@@ -167,7 +167,11 @@ class PingRule(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What the exchange allows one connection; the feed shards and paces by it."""
+    """What the exchange allows one connection; the feed shards and paces by it.
+
+    Connects are counted by address, both markets and all processes together: no window of W seconds
+    holds more than W * connects_per_s_max + connects_burst.
+    """
 
     topics_per_connection_max: int
     topics_per_request_max: int
@@ -178,6 +182,7 @@ class Limits(NamedTuple):
     whole_request_refused: bool = False  # one bad topic: none of its request is subscribed
     requests_per_h_max: int | None = None  # None: no such limit
     topic_bytes_per_connection_max: int | None = None  # all topics together; None: no such limit
+    connects_burst: int = 1  # of an address that has rested; connects_per_s_max is its long run
 
 
 class Adapter(Protocol):

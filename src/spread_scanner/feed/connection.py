@@ -9,6 +9,7 @@ import math
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from random import Random
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ from spread_scanner.feed.patience import pauses_of
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.feed.watch import Watch
 from spread_scanner.runtime import ws
-from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.runtime.gate import Gate
 from spread_scanner.shm._rows import Row
 from spread_scanner.shm.connections import ConnectionRows
 from spread_scanner.symbology.tables import InstrumentRow
@@ -73,13 +74,14 @@ class Share:
     rows: ConnectionRows
     decoder: Decoder
     instruments: dict[str, InstrumentRow]
-    connects: Pacer
+    connects: Gate
     evidence: Evidence
     log: structlog.stdlib.BoundLogger
     fail: Callable[[BaseException], None]  # a fault of ours: the process ends
     tls: ssl.SSLContext | None = None  # None: the system's trusted authorities
     target: Target = NOWHERE
     woke_ns: int = 0  # a connection that was opened before this is dead, whatever it seems
+    random: Random = field(default_factory=Random)
     numbers: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -124,8 +126,9 @@ class Connection:
     # --- beginning and end
 
     async def open(self) -> None:
-        """Dial. Raises DialFailed."""
+        """Dial, when a turn is free. Raises DialFailed."""
         share = self.share
+        await share.connects.turn()
         await ws.dial(
             self.adapter.ws_url(),
             lambda: self.listener,

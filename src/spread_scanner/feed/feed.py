@@ -7,13 +7,14 @@ event loop; everything that happens happens there, so that a heartbeat means tha
 import asyncio
 import contextlib
 import re
+import ssl
 from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
 
 from spread_scanner import clock
-from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings, SourceSettings
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter, holdable
@@ -30,9 +31,10 @@ from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.notices import Notices
+from spread_scanner.feed.outlook import Outlook, Seen
 from spread_scanner.feed.placing import Placing
-from spread_scanner.runtime import ws
-from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.runtime import trust, ws
+from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import ProcessState, Source
 from spread_scanner.shm.connections import ConnectionRows
@@ -46,7 +48,6 @@ CHECK_S = 0.25
 POLL_S_MAX = 0.1  # a stop is obeyed within a second, however rare the heartbeat
 GOODBYES_S_MAX = 0.7
 LISTED = re.compile(r"\[[^\]]*\]")  # in a refusal: the symbols, of which there may be hundreds
-AWAY_NS = 10 * NS_PER_S  # no connection for so long: degraded
 
 Instruments = dict[str, InstrumentRow]
 
@@ -82,6 +83,7 @@ class Feed:
         store: PriceStore,
         writer: Writer,
         rows: ConnectionRows,
+        gates: Gates,
     ) -> None:
         settings = process.settings
         feed = settings.feed(source.label)
@@ -103,11 +105,13 @@ class Feed:
             rows=rows,
             decoder=decoder_of(adapter, instruments),
             instruments=instruments,
-            connects=Pacer(adapter.limits.connects_per_s_max),
+            connects=gates.of(adapter, settings.exchanges[source.label].proxy),
             evidence=Evidence(process.log.warning),
             log=process.log,
             fail=self.fail,
+            tls=trust.context(settings.exchanges[source.label].ca_file),
         )
+        self._gates = gates
         self._generation = loaded.generation
         self._copies: list[list[Line]] = []
         self._placing = Placing(self._share, self._new_lines)
@@ -117,8 +121,9 @@ class Feed:
         self._paces: dict[int, freshness.Pace] = {}
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
-        self._connected_ns = clock.mono_ns()
         process.on_wake = self._woke
+        self._outlook = Outlook()
+        self._shown = Seen(ProcessState.STARTING, "")
 
     # --- life
 
@@ -235,22 +240,17 @@ class Feed:
 
     def _show_state(self, now_ns: int) -> None:
         process = self._process
-        open_now = sum(len(line.connections) for line in self._lines())
-        process.row.set(COUNTER["connections"], open_now)
+        lines = list(self._lines())
+        process.row.set(COUNTER["connections"], sum(len(line.connections) for line in lines))
         process.row.set(COUNTER["refused_symbols"], len(self._refused()))
-        refusal = self._refusal()
-        if refusal and not process.orders.paused:
-            if process.row.state is ProcessState.RUNNING:
-                process.state(
-                    ProcessState.DEGRADED,
-                    f"every subscription is refused: {LISTED.sub('[...]', refusal)}",
-                )
-        elif open_now or not self._share.instruments or process.orders.paused:
-            self._connected_ns = now_ns
-            if process.row.state is ProcessState.DEGRADED:
-                process.state(ProcessState.RUNNING, "")
-        elif now_ns - self._connected_ns > AWAY_NS and process.row.state is ProcessState.RUNNING:
-            process.state(ProcessState.DEGRADED, "no connection to the exchange")
+        if process.orders.paused:
+            found = Seen(ProcessState.PAUSED, "")
+        else:
+            refusal = LISTED.sub("[...]", self._refusal())
+            found = self._outlook.look(lines, self._share.connects.ban(), now_ns, refusal)
+        if found != self._shown:
+            self._shown = found
+            process.state(found.state, found.message)
 
     def _refusal(self) -> str:
         """The exchange's words, if it gives nothing that any line asks for; else empty."""
@@ -270,7 +270,7 @@ class Feed:
         """The machine slept, and nothing from before counts: what stands in the store is old, and
         no socket is to be trusted. Until the next heartbeat nobody uses this source anyway.
         """
-        self._share.woke_ns = self._connected_ns = clock.mono_ns()
+        self._share.woke_ns = clock.mono_ns()
         self._mark_stale(np.arange(self._max_symbols, dtype=np.uint16))
         for line in list(self._lines()):
             line.redial()
@@ -375,7 +375,8 @@ class Feed:
         instruments = instruments_of(loaded, self._source)
         adapter = adapter_of(self._source, mine)
         decoder_of(adapter, instruments)
-        return lambda: self._take(settings, adapter, instruments, loaded.generation)
+        tls = trust.context(mine.ca_file)
+        return lambda: self._take(settings, adapter, instruments, tls, loaded.generation)
 
     def _leave(self) -> None:
         self._process.log.info("disabled, leaving")
@@ -386,6 +387,7 @@ class Feed:
         settings: Settings,
         adapter: Adapter,
         instruments: Instruments,
+        tls: ssl.SSLContext,
         generation: int,
     ) -> None:
         """Put new settings and tables in force; only the difference is asked for."""
@@ -394,6 +396,7 @@ class Feed:
         share.board.lag_ns_max = share.settings.lag_ms_max * NS_PER_MS
         mine = settings.exchanges[self._source.label]
         share.proxy, share.adapter = mine.proxy, adapter
+        share.tls, share.connects = tls, self._gates.of(adapter, mine.proxy)
         share.target = target_of(mine, self._source)
         for line in self._lines():
             line.retune()

@@ -49,6 +49,19 @@ class Seen(NamedTuple):
     bad_in_row: int
 
 
+class Stood:
+    """How long a connection has stood with data of its own: what may let a back-off fall."""
+
+    def __init__(self) -> None:
+        self._counted = 0
+
+    def more(self, opened_ns: int, data_ns: int, stood_ns: int) -> int:
+        """How many spans of `stood_ns` have passed since the last call, up to the last quote."""
+        spans = max(data_ns - opened_ns, 0) // stood_ns if data_ns else 0
+        more, self._counted = spans - self._counted, max(spans, self._counted)
+        return max(more, 0)
+
+
 def ping_every_s(ping: PingRule) -> float:
     return ping.interval_s if ping.text is not None else IDLE_PING_S
 

@@ -2,17 +2,20 @@
 
 Used by the feed. A line has a connection, or is on its way to one; before the exchange cuts the
 connection, it has two for a moment, and the old one goes only when the new one quotes.
+
+Who dials waits for its own pause first and for a turn of the address second (runtime/gate.py), so
+that a line in a long pause stands in nobody's way. The successor's pauses are its own: that the old
+connection is well says nothing about the new one.
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed.connection import Connection, Share
 from spread_scanner.feed.counting import COUNTER, Counts
-from spread_scanner.feed.life import End, rules_of
+from spread_scanner.feed.life import End, Stood, rules_of
 from spread_scanner.feed.patience import pauses_of
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.ws import DialFailed
@@ -31,8 +34,12 @@ class Line:
         self._row = share.rows.take()
         self._counts = Counts(share.row, self._row)
         self._lost = lost
-        self._backoff = Backoff(share.settings.backoff_s_min, share.settings.backoff_s_max)
-        self._dialling = False
+        self.away = ""  # why the last dial failed or the last connection ended; empty: all is well
+        self._backoff = self._new_backoff()
+        self._successor_backoff = self._new_backoff()
+        self._successor_ns = 0  # the successor may be dialled from then on
+        self._stood: dict[Connection, Stood] = {}
+        self._opening: asyncio.Task[None] | None = None
         self._stopped = False
         self._refusals = 0  # connections in a row that were given nothing
         self.refusal = ""  # the exchange's words, while it gives nothing that is asked for
@@ -44,6 +51,10 @@ class Line:
         """Those that are open."""
         return [one for one in (self.current, self.successor) if one is not None]
 
+    @property
+    def carried(self) -> bool:
+        return self.current is not None
+
     def start(self) -> None:
         self._dial_after(0.0)
 
@@ -52,6 +63,8 @@ class Line:
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._opening is not None:
+            self._opening.cancel()
         for connection in self.connections:
             connection.end(End.STOPPED)
         self._counts.let_go()
@@ -62,19 +75,19 @@ class Line:
     def retune(self) -> None:
         """Take the settings that were reloaded."""
         settings = self._share.settings
-        self._backoff = Backoff(settings.backoff_s_min, settings.backoff_s_max)
+        for backoff in (self._backoff, self._successor_backoff):
+            backoff.retune(settings.backoff_s_min, settings.backoff_s_max)
         for connection in self.connections:
             connection.retune()
 
     def redial(self) -> None:
         """The machine slept: what was open is dead, and what was paused has paused enough."""
-        self._backoff.reset()
+        for connection in self.connections:
+            connection.end(End.ASLEEP)
+        self._backoff, self._successor_backoff = self._new_backoff(), self._new_backoff()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._dialling = False
-        for connection in self.connections:
-            connection.end(End.ASLEEP)
         if self.current is None and not self._dialling and not self._stopped:
             self._dial_after(0.0)
 
@@ -107,8 +120,7 @@ class Line:
     def check(self, now_ns: int, slowdown: float) -> None:
         """Look at the clock for all connections of the line."""
         for connection in self.connections:
-            if connection.listener.data_ns:
-                self._backoff.reset()
+            self._note_stood(connection)
             connection.check(now_ns, slowdown)
         current, successor = self.current, self.successor
         if current is None or self._stopped:
@@ -119,8 +131,30 @@ class Line:
         if successor is not None:
             if successor.ready:
                 current.end(End.SWAPPED)
-        elif current.life.wants_successor(now_ns) and not self._dialling:
-            self._dial_after(0.0)
+        elif (
+            current.life.wants_successor(now_ns)
+            and not self._dialling
+            and now_ns >= self._successor_ns
+        ):
+            self._dial()
+
+    @property
+    def _dialling(self) -> bool:
+        return self._timer is not None or self._opening is not None
+
+    def _new_backoff(self) -> Backoff:
+        settings = self._share.settings
+        return Backoff(settings.backoff_s_min, settings.backoff_s_max, self._share.random.random)
+
+    def _note_stood(self, connection: Connection) -> None:
+        """A connection that quotes for long enough halves the back-off that it was dialled with."""
+        backoff = self._backoff if connection is self.current else self._successor_backoff
+        listener = connection.listener
+        stood_ns = int(self._share.settings.stood_s * NS_PER_S)
+        for _ in range(
+            self._stood[connection].more(listener.opened_ns, listener.data_ns, stood_ns)
+        ):
+            backoff.stood()
 
     def _hear(self, connection: Connection, now_ns: int) -> None:
         """Note whether the exchange gives anything that was asked for."""
@@ -135,13 +169,11 @@ class Line:
             self._counts.own.set(COUNTER["refused_symbols"], refused)
 
     def _dial_after(self, pause_s: float) -> None:
-        self._dialling = True
-        pause_s += self._share.connects.reserve_s(clock.mono_ns() + int(pause_s * 1e9))
         self._timer = asyncio.get_running_loop().call_later(pause_s, self._dial)
 
     def _dial(self) -> None:
         self._timer = None
-        task = asyncio.get_running_loop().create_task(self._open())
+        self._opening = task = asyncio.get_running_loop().create_task(self._open())
         self._share.tasks.add(task)
         task.add_done_callback(self._opened)
 
@@ -152,45 +184,66 @@ class Line:
 
     async def _open(self) -> None:
         share = self._share
-        rules = rules_of(share.settings, share.adapter.limits, share.adapter.ping, random.random())
+        jitter = share.random.random()
+        rules = rules_of(share.settings, share.adapter.limits, share.adapter.ping, jitter)
         connection = Connection(share, self._counts, rules, self._ended)
         try:
             await connection.open()
         except DialFailed as error:
-            self._dialling = False
-            self._counts.add("connect_failures")
-            if not self._stopped:
-                pause_s = self._backoff.next_s()
-                share.log.warning("dial failed", error=str(error), again_in_s=round(pause_s, 2))
-                self._dial_after(pause_s)
+            self._opening = None
+            self._failed(error)
             return
-        self._dialling = False
+        except asyncio.CancelledError:
+            connection.end(End.STOPPED)
+            raise
+        self._opening = None
         self._counts.add("connects")
         asleep = connection.listener.opened_ns < share.woke_ns
         if self._stopped or connection.ended is not None or asleep:
             connection.end(End.STOPPED)
-            self._after(End.LOST)
+            self._again(End.LOST.value)
             return
         if self.current is None:
             self.current = connection
+            self.away = ""
         else:
             self.successor = connection
+        self._stood[connection] = Stood()
         self._show()
         connection.join(self.symbols)
+
+    def _failed(self, error: DialFailed) -> None:
+        """Nobody opened. What the exchange answered is told to all who dial there."""
+        self._counts.add("connect_failures")
+        if error.status is not None:
+            note = self._share.connects.refused(error.status, error.wait_s)
+            if note:
+                self._share.log.warning("odd Retry-After", note=note, error=str(error))
+        if self._stopped:
+            return
+        if self._row is not None:
+            self._row.ended(error.reason)
+        self._share.log.warning("dial failed", error=str(error))
+        self._again(error.reason)
 
     def _ended(self, connection: Connection, why: End) -> None:
         if connection not in self.connections:
             return  # it was over before it had begun; `_open` sees to it
+        self._note_stood(connection)
+        del self._stood[connection]
         if connection is self.current:
             self.current, self.successor = self.successor, None
+            if self.current is not None:  # its back-off comes with it
+                self._backoff, self._successor_backoff = (
+                    self._successor_backoff,
+                    self._new_backoff(),
+                )
         else:
             self.successor = None
         self._show(ended=why)
         self._hear(connection, clock.mono_ns())
-        if connection.listener.data_ns:
-            self._backoff.reset()
         self._lost(connection, why)
-        self._after(why)
+        self._again(why.value)
 
     def _show(self, ended: End | None = None) -> None:
         """Tell the row which connection carries the shard, and why the last one ended."""
@@ -204,9 +257,18 @@ class Line:
         else:
             row.opened(current.number, current.listener.opened_ns)
 
-    def _after(self, why: End) -> None:
-        """Dial again if nothing carries the shard now."""
-        if self._stopped or self._dialling or self.current is not None:
+    def _again(self, why: str) -> None:
+        """Dial again: at once after a pause where nothing carries the shard now, else when `check`
+        finds that the successor's pause is over.
+        """
+        if self.current is None:
+            self.away = why
+        if self._stopped or self._dialling:
+            return  # what is on its way will be the current one
+        if self.current is not None:
+            if self.successor is None:
+                pause_s = self._successor_backoff.next_s()
+                self._successor_ns = clock.mono_ns() + int(pause_s * NS_PER_S)
             return
         pause_s = self._backoff.next_s()
         if self.refusal:
@@ -214,5 +276,5 @@ class Line:
             pause_ns = pauses_of(self._share.settings).again_ns(self._refusals)
             pause_s = max(pause_s, pause_ns / NS_PER_S)
             self._refusals += 1
-        self._share.log.info("dialling again", after=why.value, in_s=round(pause_s, 2))
+        self._share.log.info("dialling again", after=why, in_s=round(pause_s, 2))
         self._dial_after(pause_s)

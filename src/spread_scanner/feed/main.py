@@ -6,6 +6,7 @@ import uvloop
 
 from spread_scanner.feed.feed import Feed
 from spread_scanner.runtime import process as life
+from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, ProcessState, Source
 from spread_scanner.shm import PriceStore
@@ -34,11 +35,19 @@ def run(process: Process, source: Source) -> None:
         store.writer(source.source_id) as writer,
         Connections.attach(namespace) as connections,
         connections.claim(source.source_id) as rows,
+        Gates(namespace) as gates,
     ):
-        uvloop.run(_live(process, source, store, writer, rows))
+        if gates.fault:
+            process.log.warning("dials are paced for this process alone", error=gates.fault)
+        uvloop.run(_live(process, source, store, writer, rows, gates))
 
 
 async def _live(
-    process: Process, source: Source, store: PriceStore, writer: Writer, rows: ConnectionRows
+    process: Process,
+    source: Source,
+    store: PriceStore,
+    writer: Writer,
+    rows: ConnectionRows,
+    gates: Gates,
 ) -> None:
-    await Feed(process, source, store, writer, rows).run()
+    await Feed(process, source, store, writer, rows, gates).run()

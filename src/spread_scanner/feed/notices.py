@@ -66,20 +66,22 @@ class Notices:
         settings = self._share.settings
         backoff = Backoff(settings.backoff_s_min, settings.backoff_s_max)
         while True:
-            opened_ns = clock.mono_ns()
+            stood_ns = 0
             try:
-                await self._once(stream)
+                stood_ns = await self._once(stream)
             except DialFailed as error:
                 self._share.row.add(COUNTER["notice_failures"])
                 self._share.log.info("no notices", error=str(error))
-            if clock.mono_ns() - opened_ns >= STOOD_S * NS_PER_S:
-                backoff.reset()
+                if error.status is not None:
+                    self._share.connects.refused(error.status, error.wait_s)
+            if stood_ns >= STOOD_S * NS_PER_S:
+                backoff.stood()
             await asyncio.sleep(backoff.next_s())
 
-    async def _once(self, stream: Stream) -> None:
-        """One connection, from its dial to its end. Raises DialFailed."""
+    async def _once(self, stream: Stream) -> int:
+        """One connection, from its dial to its end; how many ns it stood. Raises DialFailed."""
         share = self._share
-        await asyncio.sleep(share.connects.reserve_s(clock.mono_ns()))
+        await share.connects.turn()
         listener = _Listener(lambda frame: self._take(stream, frame))
         await ws.dial(
             stream.url,
@@ -88,6 +90,7 @@ class Notices:
             proxy=share.proxy,
             tls=share.tls,
         )
+        opened_ns = clock.mono_ns()
         try:
             for text in stream.requests:
                 listener.send(text)
@@ -95,11 +98,12 @@ class Notices:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(stream.ping_s):
                         await listener.closed.wait()
-                        return
+                        break
                 listener.unheard += 1
                 listener.ping(stream.ping)
         finally:
             listener.cut()
+        return clock.mono_ns() - opened_ns
 
     def _take(self, stream: Stream, frame: bytes) -> None:
         try:

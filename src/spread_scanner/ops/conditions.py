@@ -22,6 +22,7 @@ from spread_scanner.shm.health import ProcessHealth
 FREE_BYTES_MIN = 200 * 1024 * 1024
 STALE_SHARE_MAX = 0.5
 ONE_SHOT = {"shm-init", "pair-discovery"}
+FEEDS = {source.process for source in SOURCES}
 DATABASE = "tracker.db"
 
 
@@ -39,6 +40,8 @@ def of_processes(rows: list[ProcessHealth], heartbeat_ms_max: int) -> Iterator[C
             yield Condition(f"hung:{name}", f"{name} has not beaten for {seconds:.1f} s")
         elif row.state is ProcessState.DEGRADED:
             yield Condition(f"degraded:{name}", f"{name}: {row.message}")
+        elif row.state is ProcessState.RUNNING and row.message and name in FEEDS:
+            yield Condition(f"limited:{name}", f"{name}: {row.message}")
 
 
 def of_notices(rows: list[ProcessHealth]) -> Iterator[Condition]:

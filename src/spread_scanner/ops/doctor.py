@@ -4,33 +4,37 @@ Every check says what it found and, where that is not well, what to do. Nothing 
 that fails makes the exit code 1; a warning does not.
 """
 
+import asyncio
 import os
 import resource
 import shutil
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Iterator
 from email.utils import parsedate_to_datetime
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
-from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
+from picows import WSListener
 
 from spread_scanner import clock, config
-from spread_scanner.clock import NS_PER_S
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import ConfigError, SpreadError, TableError
+from spread_scanner.exchanges.adapter import Adapter
+from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.ops.children import NoSuchBin, command_of
 from spread_scanner.ops.status import expected, staying
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.runtime import trust, ws
+from spread_scanner.runtime.gate import Gate, Gates
+from spread_scanner.runtime.refusals import in_words, retry_after_s
+from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import Health, PriceStore, segment
 from spread_scanner.shm.faults import NoSegment
 from spread_scanner.shm.layout import (
     CONTROL_BYTES,
+    DIALS_BYTES,
     HEALTH_BYTES,
     ConnectionsLayout,
     RingLayout,
@@ -116,6 +120,7 @@ def memory(settings: Settings) -> Iterator[Check]:
         + ConnectionsLayout(system.num_sources).connections_bytes
         + HEALTH_BYTES
         + CONTROL_BYTES
+        + DIALS_BYTES
     )
     if not segment.SHM_FOLDER.is_dir():
         yield Check("shared memory", FAIL, "no /dev/shm", "mount -t tmpfs tmpfs /dev/shm")
@@ -216,32 +221,49 @@ def running(settings: Settings) -> Iterator[Check]:
 def reachable(settings: Settings) -> list[Check]:
     """REST and websocket of every enabled source, all at once."""
     enabled = [source for source in SOURCES if settings.exchanges[source.label].enabled]
-    tries = [
-        partial(reach, source.label, settings.exchanges[source.label])
-        for source in enabled
-        for reach in (_rest, _websocket)
-    ]
-    with ThreadPoolExecutor(max_workers=len(tries) or 1) as pool:
-        return list(pool.map(lambda one: one(), tries))
+    with Gates(settings.config.system.namespace) as gates:
+        return asyncio.run(_reach_all(settings, enabled, gates))
 
 
-def _rest(label: str, at: config.SourceSettings) -> Check:
-    name = f"{label} REST"
+async def _reach_all(settings: Settings, enabled: list[Source], gates: Gates) -> list[Check]:
+    tries: list[Coroutine[Any, Any, Check]] = []
+    for source in enabled:
+        at = settings.exchanges[source.label]
+        adapter = adapter_of(source, at)
+        rest = gates.gate(source.exchange.label, at.rest_url, at.proxy)
+        tries.append(asyncio.to_thread(_rest, adapter, at, rest))
+        tries.append(_websocket(adapter, at, gates.of(adapter, at.proxy)))
+    return await asyncio.gather(*tries)
+
+
+def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Check:
+    """Ask for what has to work, the list of instruments; the head of the answer is enough."""
+    name = f"{adapter.source.label} REST"
+    where = "where the exchange is blocked set the source's proxy, or run elsewhere"
+    ban = gate.ban()
+    if ban is not None:
+        return Check(name, FAIL, f"{at.rest_url}: {ban}", f"wait; {where}")
+    request = adapter.instruments_request()
     begun_s = clock.awake_s()
     try:
-        with httpx.Client(
-            proxy=at.proxy or None, trust_env=False, timeout=REACH_TIMEOUT_S
-        ) as client:
-            answer = client.get(at.rest_url)
-    except httpx.HTTPError as error:
-        return Check(
-            name,
-            FAIL,
-            f"{at.rest_url}: {error or type(error).__name__}",
-            "check network, DNS, firewall; where the exchange is blocked set the source's proxy",
-        )
+        with (
+            httpx.Client(
+                proxy=at.proxy or None,
+                trust_env=False,
+                timeout=REACH_TIMEOUT_S,
+                verify=trust.context(at.ca_file),
+            ) as client,
+            client.stream("GET", at.rest_url + request.path, params=request.params) as answer,
+        ):
+            status, headers = answer.status_code, answer.headers
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        found = f"{at.rest_url}: {error or type(error).__name__}"
+        return Check(name, FAIL, found, f"check network, DNS, firewall; {where}")
+    if status != httpx.codes.OK:
+        gate.refused(status, retry_after_s(headers.get("retry-after", ""), clock.wall_ns()))
+        return Check(name, FAIL, f"{at.rest_url}: refused: {in_words(status)}", where)
     took_ms = (clock.awake_s() - begun_s) * 1e3
-    skew_s = _skew_s(answer.headers.get("date", ""))
+    skew_s = _skew_s(headers.get("date", ""))
     if skew_s is not None and abs(skew_s) > SKEW_S_MAX:
         return Check(
             name,
@@ -261,21 +283,33 @@ def _skew_s(date: str) -> float | None:
     return clock.wall_ns() / NS_PER_S - server_s - 0.5
 
 
-def _websocket(label: str, at: config.SourceSettings) -> Check:
-    name = f"{label} websocket"
-    begun_s = clock.awake_s()
+async def _websocket(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Check:
+    """Dial as the feed does: by the same code, in turn, and not into a ban."""
+    name = f"{adapter.source.label} websocket"
+    ban = gate.ban()
+    if ban is not None:
+        return Check(name, FAIL, f"{at.ws_url}: {ban}", "wait, or set the source's proxy")
+    await gate.turn()
+    begun_ns = clock.mono_ns()
     try:
-        with connect(
-            at.ws_url, open_timeout=REACH_TIMEOUT_S, close_timeout=0.5, proxy=at.proxy or None
-        ):
-            return Check(name, OK, f"{(clock.awake_s() - begun_s) * 1e3:.0f} ms")
-    except (OSError, WebSocketException, TimeoutError) as error:
+        transport = await ws.dial(
+            adapter.ws_url(),
+            WSListener,
+            timeout_s=REACH_TIMEOUT_S,
+            proxy=at.proxy,
+            tls=trust.context(at.ca_file),
+        )
+    except ws.DialFailed as error:
+        if error.status is not None:
+            gate.refused(error.status, error.wait_s)
         return Check(
             name,
             FAIL,
-            f"{at.ws_url}: {error or type(error).__name__}",
+            f"{at.ws_url}: {error.reason}",
             "check network, firewall and the source's ws_url and proxy",
         )
+    transport.disconnect()
+    return Check(name, OK, f"{(clock.mono_ns() - begun_ns) / NS_PER_MS:.0f} ms")
 
 
 def _text(path: Path) -> str:

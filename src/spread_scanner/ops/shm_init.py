@@ -3,8 +3,9 @@
 Writer:  this process, once; it ends when the segments are READY.     Readers: everyone.
 
 Segments of one namespace are one system: either all of them fit the settings and are kept, or all
-are made anew and the old ones are marked RETIRED, so that whoever still maps them leaves. What the
-operator had switched (kill, pauses) is carried over: a new set of segments must not start trading
+are made anew and the old ones are marked RETIRED, so that whoever still maps them leaves. The
+turns to dial alone are kept in any case: the exchanges go on counting. What the operator had
+switched (kill, pauses) is carried over: a new set of segments must not start trading
 signals that somebody stopped.
 
 Exit codes: 0 the segments stand, 1 they could not be made (the reason is logged), 2 bad settings.
@@ -22,6 +23,7 @@ from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_FAULT, EXIT_SETTINGS
 from spread_scanner.schema.enums import PROCESSES, ProcessState
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.faults import NoSegment
 from spread_scanner.shm.layout import Kind, StoreLayout
@@ -57,6 +59,7 @@ def ensure(settings: config.Settings, *, force: bool = False) -> Made:
         switched = _switched(namespace)
         _make(settings)
         _switch_again(namespace, switched)
+    Dials.open(namespace).close()  # kept whatever became of the rest: an exchange goes on counting
     with Health.attach(namespace) as health, health.claim(NAME) as row:
         row.beat(ProcessState.STOPPED, f"made: {reason}" if reason is not None else "kept")
     return Made(reason is None, reason or "", segment.names(namespace))

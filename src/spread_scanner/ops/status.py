@@ -32,7 +32,7 @@ class ProcessView(NamedTuple):
     process: str
     state: str
     alive: bool
-    healthy: bool  # lives, and its heartbeat is young enough; a one-shot: it did not fail
+    healthy: bool  # lives, beats and is not DEGRADED; a one-shot: it did not fail
     heartbeat_age_ms: float | None
     pid: int | None
     starts: int
@@ -128,7 +128,7 @@ class Status:
         if row.process in ONE_SHOT:
             return row.state is not ProcessState.FAILED
         young = row.heartbeat_age_ns / 1e6 <= self._settings.config.system.heartbeat_ms_max
-        works = row.state in (ProcessState.RUNNING, ProcessState.PAUSED, ProcessState.DEGRADED)
+        works = row.state in (ProcessState.RUNNING, ProcessState.PAUSED)
         return row.alive and young and works
 
     def _rates(self, row: ProcessHealth, labels: Sequence[str]) -> dict[str, float]:

@@ -1,8 +1,9 @@
-"""How long to wait before trying again, and how often one may try at all. No clock of its own.
+"""How long to wait before trying again, and how often a thing may be used. No clock of its own.
 
 Used by whoever dials out or asks. All are pure: the caller passes the time in and does the waiting.
 """
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -15,40 +16,34 @@ DOUBLINGS_MAX = 32
 class Backoff:
     """Capped exponential pauses with jitter, so that many clients do not come back as one.
 
-    `reset` belongs to the caller: only what proves that things work again (data has flowed, not
-    merely a socket that opened) should call it.
+    It belongs to one who dials, and is never shared. It falls only by `stood`: what fails after a
+    moment each time, a quote notwithstanding, waits longer and longer. It falls by half and not at
+    once: what lives a little longer than `stood_s` each time does not begin at the least pause.
     """
 
     def __init__(
         self, min_s: float, max_s: float, rand: Callable[[], float] = random.random
     ) -> None:
-        self.min_s = min_s
-        self.max_s = max(min_s, max_s)
         self.failures = 0
         self._random = rand
+        self.retune(min_s, max_s)
+
+    def retune(self, min_s: float, max_s: float) -> None:
+        """Other pauses; what has failed until now counts on."""
+        self.min_s = min_s
+        self.max_s = max(min_s, max_s)
+        self._failures_max = math.ceil(math.log2(self.max_s / self.min_s)) + 1
+        self.failures = min(self.failures, self._failures_max)
 
     def next_s(self) -> float:
         """The pause before the next try: between half and all of min_s * 2^failures, capped."""
         span_s = min(self.max_s, self.min_s * 2.0 ** min(self.failures, DOUBLINGS_MAX))
-        self.failures += 1
+        self.failures = min(self.failures + 1, self._failures_max)
         return span_s * (0.5 + 0.5 * self._random())
 
-    def reset(self) -> None:
-        self.failures = 0
-
-
-class Pacer:
-    """Turns, evenly spaced: at most `per_s` a second, shared by all who reserve from it."""
-
-    def __init__(self, per_s: float) -> None:
-        self._every_ns = int(NS_PER_S / per_s)
-        self._next_ns: int | None = None
-
-    def reserve_s(self, now_ns: int) -> float:
-        """Take the next free turn; returns how long to wait for it."""
-        turn_ns = now_ns if self._next_ns is None else max(now_ns, self._next_ns)
-        self._next_ns = turn_ns + self._every_ns
-        return (turn_ns - now_ns) / NS_PER_S
+    def stood(self) -> None:
+        """What was dialled has stood for a while."""
+        self.failures //= 2
 
 
 class Allowance:

@@ -1,15 +1,15 @@
 """Asking an exchange by REST: paced, retried with patience, and every failure typed.
 
 One client per source. A request that fails for a passing reason (rate limit, 5xx, time-out, cut
-or garbled body) is tried again after a capped, jittered back-off, or after exactly as long as
-Retry-After says; one that fails for good, or too often, is an ExchangeError with the evidence.
-Read by discovery.
+or garbled body) is tried again after a capped, jittered back-off; one that fails for good, or too
+often, is an ExchangeError with the evidence. The gate (gate.py) holds the pace of the address, all
+processes together, and its bans: asking before a ban is over prolongs it, so one that is too long
+for our patience ends the request at once. Read by discovery.
 """
 
 import asyncio
-import math
+import ssl
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, TypeVar
 
@@ -17,9 +17,11 @@ import httpx
 import stamina
 
 from spread_scanner import clock
-from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import BadMessage, ExchangeError
 from spread_scanner.exchanges.adapter import RestRequest
+from spread_scanner.runtime.gate import Gate, Pace
+from spread_scanner.runtime.refusals import retry_after_s
+from spread_scanner.shm.dials import Dials
 
 T = TypeVar("T")
 
@@ -47,17 +49,22 @@ class Patience(NamedTuple):
 
 
 class _Passing(ExchangeError):
-    """A failure worth another try; `wait_s` is what the exchange asked us to wait, if it did."""
-
-    def __init__(self, message: str, wait_s: float | None = None, **evidence: object) -> None:
-        super().__init__(message, **evidence)
-        self.wait_s = wait_s
+    """A failure worth another try."""
 
 
 class RestClient:
     """Use as an async context manager; requests of one client go out one after the other."""
 
-    def __init__(self, source: Source, patience: Patience, proxy: str = "") -> None:
+    def __init__(
+        self,
+        source: Source,
+        patience: Patience,
+        proxy: str = "",
+        *,
+        gate: Gate | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Without a gate it is paced for itself; without `tls` certifi is trusted."""
         self._base = source.rest_base()
         self._weight_per_s = source.rest_weight_per_s
         self._patience = patience
@@ -66,9 +73,10 @@ class RestClient:
             proxy=proxy or None,
             trust_env=False,  # a proxy is a setting of the source, not of the shell
             timeout=patience.timeout_s,
+            verify=tls if tls is not None else True,
             headers={"accept": "application/json", "user-agent": "spread-scanner"},
         )
-        self._free_ns = clock.mono_ns()
+        self._gate = gate or Gate(Dials.private(), "rest", Pace(1.0))
         self.retries = 0
 
     async def __aenter__(self) -> Self:
@@ -114,13 +122,16 @@ class RestClient:
             return True
         if not isinstance(error, _Passing):
             return False
-        if error.wait_s is None:
+        ban = self._gate.ban()
+        if ban is None:
             return True
-        # Asking before the time is up prolongs a ban; waiting for hours is not our business.
-        return error.wait_s if error.wait_s <= self._patience.backoff_s_max else False
+        return ban.left_s if ban.left_s <= self._patience.backoff_s_max else False
 
     async def _attempt(self, request: RestRequest, parse: Callable[[bytes], T]) -> T:
-        await self._pace(request.weight)
+        ban = self._gate.ban()
+        if ban is not None and ban.left_s > self._patience.backoff_s_max:
+            raise ExchangeError(f"not asked: {ban}", status=ban.status)
+        await self._gate.weight(request.weight / self._weight_per_s)
         try:
             async with asyncio.timeout(self._patience.timeout_s):
                 status, headers, body = await self._fetch(request)
@@ -138,9 +149,12 @@ class RestClient:
                 refused = _Passing(f"refused: {error.message}")
                 refused.evidence.update(error.evidence)
                 raise refused from None
+        note = self._gate.refused(
+            status, retry_after_s(headers.get("retry-after", ""), clock.wall_ns())
+        )
+        odd = {"note": note} if note else {}
         if status in PASSING or status >= 500:
-            wait_s = self._retry_after_s(headers)
-            raise _Passing("refused for now", wait_s, status=status, raw=body)
+            raise _Passing("refused for now", status=status, raw=body, **odd)
         raise ExchangeError("refused", status=status, raw=body)
 
     async def _fetch(self, request: RestRequest) -> tuple[int, httpx.Headers, bytes]:
@@ -152,28 +166,6 @@ class RestClient:
                 if len(body) > BODY_BYTES_MAX:
                     raise ExchangeError("the answer is too long", bytes_max=BODY_BYTES_MAX)
             return answer.status_code, answer.headers, bytes(body)
-
-    async def _pace(self, weight: int) -> None:
-        """Wait until earlier requests are paid for; this one is paid by the next."""
-        now_ns = clock.mono_ns()
-        start_ns = max(now_ns, self._free_ns)
-        self._free_ns = start_ns + int(weight / self._weight_per_s * NS_PER_S)
-        if start_ns > now_ns:
-            await asyncio.sleep((start_ns - now_ns) / NS_PER_S)
-
-    def _retry_after_s(self, headers: httpx.Headers) -> float | None:
-        """Retry-After in seconds, given as a number or as a date; None where there is none."""
-        text = headers.get("retry-after", "").strip()
-        if not text:
-            return None
-        try:
-            seconds = float(text)
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(text).timestamp() - clock.wall_ns() / NS_PER_S
-            except ValueError:
-                return None
-        return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def _final(error: BadMessage | ExchangeError, url: str) -> ExchangeError:

@@ -1,23 +1,29 @@
 """Dialling a websocket: TLS, proxy, deadline; every way in which it can fail is one error.
 
 Used by the feeds. The listener, which gets the frames, is the caller's. Compression is never
-offered: inflating costs more than it saves on a fast path.
+offered: inflating costs more than it saves on a fast path. Redirects are not followed: no exchange
+redirects its websocket, a captive portal or a block page does.
 """
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 
-from picows import WSError, WSListener, WSTransport, ws_connect
+from picows import WSError, WSHandshakeError, WSListener, WSTransport, ws_connect
 from python_socks import ProxyError
 
+from spread_scanner import clock
 from spread_scanner.errors import SpreadError
+from spread_scanner.runtime import addresses
+from spread_scanner.runtime.refusals import in_words, retry_after_s
 
 __all__ = ["DialFailed", "WSError", "dial"]
 
 FRAME_BYTES_MAX = 1 << 20
 READ_BUFFER_BYTES = 64 << 10
+REDIRECTS = range(300, 400)
 
 # picows tells of each connection at info level; what matters of it is logged by its user.
 _quiet = logging.getLogger("picows.client")
@@ -25,7 +31,19 @@ _quiet.setLevel(logging.CRITICAL)
 
 
 class DialFailed(SpreadError):
-    """The websocket could not be opened: refused, timed out, TLS, proxy or handshake."""
+    """The websocket could not be opened: refused, timed out, DNS, TLS, proxy or handshake.
+
+    `reason` says it in a few words, for a row of health. `status` is what the other side answered
+    instead of a handshake, and `wait_s` its Retry-After; None where it said nothing of the kind.
+    """
+
+    def __init__(
+        self, reason: str, *, url: str, status: int | None = None, wait_s: float | None = None
+    ) -> None:
+        super().__init__(f"cannot open the websocket: {reason}", url=url)
+        self.reason = reason
+        self.status = status
+        self.wait_s = wait_s
 
 
 async def dial(
@@ -47,12 +65,54 @@ async def dial(
                 logger_name=_quiet,
                 enable_auto_pong=False,  # every frame is a sign of life that the listener notes
                 max_frame_size=FRAME_BYTES_MAX,
+                max_redirects=0,
                 proxy=proxy or None,
                 read_buffer_init_size=READ_BUFFER_BYTES,
+                socket_factory=None if proxy else lambda at: addresses.connected(at.host, at.port),
             )
-    except (OSError, TimeoutError, WSError, ProxyError) as error:
-        reason = str(error) or type(error).__name__
-        raise DialFailed(f"cannot open the websocket: {reason}", url=url) from None
+    except WSHandshakeError as error:
+        raise _answered(error, url) from None
+    except (OSError, TimeoutError, WSError, ProxyError, ValueError) as error:
+        raise DialFailed(_in_words(error, timeout_s), url=url) from None
     if listener is None:
         raise DialFailed("the server hung up during the handshake", url=url)
     return transport
+
+
+def _answered(error: WSHandshakeError, url: str) -> DialFailed:
+    """The other side speaks HTTP, but does not shake hands."""
+    answer = error.response
+    if answer is None:
+        return DialFailed(f"handshake: {error}", url=url)
+    status = int(answer.status)
+    if status in REDIRECTS:
+        target = str(answer.headers.get("Location", "nowhere"))
+        return DialFailed(
+            f"{status} redirected to {target!r}: not followed", url=url, status=status
+        )
+    wait_s = retry_after_s(str(answer.headers.get("Retry-After", "")), clock.wall_ns())
+    reason = in_words(status) if status != 101 else f"handshake: {error}"
+    return DialFailed(reason, url=url, status=status, wait_s=wait_s)
+
+
+def _in_words(error: Exception, timeout_s: float) -> str:
+    """What went wrong, the kind first."""
+    text = str(error) or type(error).__name__
+    match error:
+        case socket.gaierror():
+            return f"DNS: {error.strerror or text}"
+        case ssl.SSLCertVerificationError():
+            return f"TLS: {error.verify_message or text}"
+        case ssl.SSLError():
+            return f"TLS: {error.reason or text}"
+        case TimeoutError():
+            return f"timed out after {timeout_s:g} s"
+        case ConnectionRefusedError():
+            return "connection refused"
+        case ConnectionError():
+            return f"connection lost: {text}"
+        case ProxyError():
+            return f"proxy: {text}"
+        case ValueError():  # UnicodeError is one: a label of a name that cannot be encoded
+            return f"bad address: {text}"
+    return text

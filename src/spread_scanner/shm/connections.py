@@ -35,6 +35,7 @@ from spread_scanner.shm.layout import (
 from spread_scanner.shm.segment import Holder, Segment
 
 _PART = "connections"
+LAST_END_BYTES = CONNECTION_HEAD_DTYPE["last_end"].itemsize
 _HISTOGRAMS = len(FEED_HISTOGRAMS)
 
 
@@ -86,7 +87,8 @@ class ConnectionRow(_rows.Row):
         self._head["symbols"] = symbols
 
     def ended(self, why: str) -> None:
-        self._head["last_end"] = why.encode()[:48]
+        """Why the connection ended, or why the dial failed."""
+        self._head["last_end"] = why.encode()[:LAST_END_BYTES]
 
     def give_back(self) -> None:
         """Refuse all further writes: the row may be another connection's by now."""
@@ -197,7 +199,7 @@ class Connections(Holder):
             open_ns=now_ns - int(head["opened_mono_ns"]) if is_open else None,
             heard_age_ns=now_ns - int(head["heard_mono_ns"]) if is_open else None,
             since_wall_ns=int(head["since_wall_ns"]),
-            last_end=head["last_end"].decode(errors="replace"),
+            last_end=head["last_end"].decode(errors="ignore"),
             counters={row.label: int(counts[row.counter_id]) for row in FEED_COUNTERS},
             latencies={
                 row.label: latency(histograms.reshape(_HISTOGRAMS, BUCKETS)[row.histogram_id])

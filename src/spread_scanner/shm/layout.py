@@ -31,6 +31,13 @@ Every segment opens with the same header; its body depends on the kind:
     | control line     |  128 B: head                                                  engine
     | slots            |  evaluations, 128 B each, a sequence in the last word         engine
 
+    dials
+    | slots            |  256 B per exchange, host and outgoing address: turns, ban    all who dial
+
+One writer per datum, with one exception: the turns of `dials`. An exchange limits an address and
+not a process, so every process that dials moves the same word, by compare-and-swap alone; see
+native/dials.h for why a kill at any instant costs one turn at most.
+
 Each offset is the previous one plus its size; nothing is written down twice. The numbers are
 pinned by tests/unit/shm/test_shm_layout.py; who changes one raises ABI_VERSION.
 """
@@ -57,6 +64,7 @@ EVALUATIONS_SLOTS_MAX = 1 << 20
 PROCESSES_MAX = 64
 DIRECTIONS_MAX = 64
 CONNECTIONS_MAX = 64  # rows per source
+DIAL_SLOTS = 64  # (exchange, host, outgoing address); the last one is for all that find no other
 
 
 # Bytes of what the native core lays out; the room's other modules take them from here.
@@ -73,6 +81,7 @@ class Kind(IntEnum):
     CONTROL = 5
     EVALUATIONS = 6
     CONNECTIONS = 7
+    DIALS = 8
 
 
 class State(IntEnum):
@@ -241,13 +250,28 @@ CONNECTION_HEAD_DTYPE = np.dtype(
         ("opened_mono_ns", "<i8"),  # of that connection; 0: none is open
         ("heard_mono_ns", "<i8"),  # its last frame of any kind
         ("since_wall_ns", "<i8"),  # when the row began to count
-        ("last_end", "S48"),  # why the one before it ended
-        ("reserved", "V32"),
+        ("last_end", "S72"),  # why the one before it ended, or why the last dial failed
+        ("reserved", "V8"),
     ]
 )
 CONNECTION_COUNTERS_AT = CONNECTION_HEAD_DTYPE.itemsize
 CONNECTION_HISTOGRAMS_AT = CONNECTION_COUNTERS_AT + 8 * COUNTERS_MAX
 CONNECTION_BYTES = CONNECTION_HISTOGRAMS_AT + 8 * len(FEED_HISTOGRAMS) * SIZES["histogram_buckets"]
+
+# Turns to dial, and bans: as native/dials.h has them.
+DIAL_SLOT_DTYPE = np.dtype(
+    [
+        ("key", "<u8"),
+        ("dial_turn_ns", "<i8"),
+        ("weight_turn_ns", "<i8"),
+        ("ban_from_ns", "<i8"),
+        ("ban_until_ns", "<i8"),
+        ("ban_status", "<u8"),
+        ("reserved", "V80"),
+        ("name", "S128"),
+    ]
+)
+DIALS_BYTES = HEADER_BYTES + DIAL_SLOTS * DIAL_SLOT_DTYPE.itemsize
 
 # Control: the operator's switches, then per process what it is told and what it answers.
 SWITCHES_DTYPE = np.dtype(
@@ -309,8 +333,10 @@ def layout_hash() -> int:
         SWITCHES_DTYPE.descr,
         SLOT_DTYPE.descr,
         CONNECTION_HEAD_DTYPE.descr,
+        DIAL_SLOT_DTYPE.descr,
         sorted(SIZES.items()),
         (ROW_BYTES, HEALTH_BYTES, CONTROL_BYTES, CONNECTION_BYTES, CONNECTIONS_MAX, DIRTY_READERS),
+        (DIAL_SLOTS, DIALS_BYTES),
     )
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "little")
 

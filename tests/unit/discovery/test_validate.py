@@ -243,7 +243,7 @@ def test_a_source_that_cannot_be_reached_is_neither_silent_nor_in_the_way() -> N
 
     validation = asyncio.run(run())
     assert states(validation) == {"A": State.UNREACHED}
-    assert "Error" in validation.unreached[SOURCES[0].label]
+    assert "connection refused" in validation.unreached[SOURCES[0].label]
 
 
 def test_nothing_to_listen_to_is_no_fault() -> None:

@@ -17,6 +17,7 @@ from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.feed import Feed
 from spread_scanner.feed.notices import Notices
 from spread_scanner.runtime import logs
+from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
 from spread_scanner.shm import Control, Health, PriceStore
@@ -70,7 +71,7 @@ class Bed:
         )
         self.writer = enter(self.store.writer(SOURCE.source_id))
         rows = enter(enter(Connections.create(namespace)).claim(SOURCE.source_id))
-        self.feed = Feed(process, SOURCE, self.store, self.writer, rows)
+        self.feed = Feed(process, SOURCE, self.store, self.writer, rows, enter(Gates(namespace)))
 
     def quote(self, symbol_id: int) -> None:
         now_ns = self.store.clock.now_ns()

@@ -21,11 +21,12 @@ from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.feed import decoder_of
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
-from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.runtime.ws import WSError
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, ConnectionState
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.shm.connections import ConnectionHealth, Connections
+from spread_scanner.shm.dials import Dials
 from spread_scanner.symbology.tables import InstrumentRow
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -148,7 +149,7 @@ class Rig:
             rows=self.rows,
             decoder=decoder_of(adapter, instruments),
             instruments=instruments,
-            connects=Pacer(1_000.0),
+            connects=Gate(Dials.private(), "test", Pace(1_000.0)),
             evidence=Evidence(lambda *_, **__: None),
             log=structlog.wrap_logger(structlog.PrintLogger(), processors=[lambda *_: ""]),
             fail=self.faults.append,

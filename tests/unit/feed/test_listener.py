@@ -20,13 +20,14 @@ from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.feed import decoder_of
 from spread_scanner.feed.life import rules_of
-from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import Health, PriceStore, segment
 from spread_scanner.shm._rows import Row
 from spread_scanner.shm._store import Quote
 from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.dials import Dials
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Universe
 from spread_scanner.sim.wire import encoder, forms
@@ -369,7 +370,7 @@ class Tier:
             if native
             else Decoder((), {}, protobuf=adapter.binary),
             instruments=instruments,
-            connects=Pacer(1.0),
+            connects=Gate(Dials.private(), "test", Pace(1.0)),
             evidence=Evidence(lambda *_, **__: None),
             log=log,
             fail=self.faults.append,

@@ -20,10 +20,11 @@ from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.feed import decoder_of
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.placing import Placing
-from spread_scanner.runtime.backoff import Pacer
+from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.dials import Dials
 from spread_scanner.symbology.tables import InstrumentRow
 
 SOURCE = SOURCE_BY_LABEL["okx-spot"]
@@ -135,7 +136,7 @@ class Bed:
             rows=self.rows,
             decoder=decoder_of(adapter, instruments),
             instruments=instruments,
-            connects=Pacer(1_000.0),
+            connects=Gate(Dials.private(), "test", Pace(1_000.0)),
             evidence=Evidence(lambda *_, **__: None),
             log=structlog.wrap_logger(structlog.PrintLogger(), processors=[lambda *_: ""]),
             fail=self.faults.append,

@@ -17,6 +17,7 @@ from spread_scanner.config import Settings
 from spread_scanner.engine.core import Engine
 from spread_scanner.feed.feed import Feed
 from spread_scanner.runtime import logs
+from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCES, ReloadOutcome
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
@@ -75,6 +76,7 @@ class System:
             store,
             enter(store.writer(source.source_id)),
             enter(enter(Connections.attach(bed.namespace)).claim(source.source_id)),
+            enter(Gates(bed.namespace)),
         )
         self.engine_process = self.process("spread-engine")
         self.engine = enter(

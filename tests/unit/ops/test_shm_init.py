@@ -1,5 +1,6 @@
 """shm-init keeps what fits, makes anew what does not, and never forgets what was switched off."""
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from spread_scanner.ops import shm_init
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.shm import Control, PriceStore, SignalRing, segment
+from spread_scanner.shm.dials import Dials
 
 
 def resized(settings: Any, **sizes: int) -> Any:
@@ -24,7 +26,7 @@ def test_all_segments_are_made_and_kept_the_second_time(bed: Any) -> None:
         assert not first.kept
         assert second.kept
         assert not store.retired
-        assert len(second.segments) == 7
+        assert len(second.segments) == 8
 
 
 def test_other_sizes_make_new_segments_and_retire_the_old(bed: Any) -> None:
@@ -53,6 +55,17 @@ def test_a_missing_segment_replaces_everything(bed: Any) -> None:
     with PriceStore.attach(bed.namespace) as old:
         assert not shm_init.ensure(bed.settings).kept
         assert old.retired
+
+
+def test_the_turns_to_dial_outlive_new_segments(bed: Any) -> None:
+    """An exchange goes on counting: a restart, forced or not, must not forget what was dialled."""
+    shm_init.ensure(bed.settings)
+    with contextlib.closing(Dials.open(bed.namespace)) as dials:
+        assert dials.slot("okx ws.test direct").take(0, 10**9, 10**9, 0) == 0
+        shm_init.ensure(bed.settings, force=True)
+        assert not dials.retired
+        with contextlib.closing(Dials.open(bed.namespace)) as again:
+            assert again.slot("okx ws.test direct").take(0, 10**9, 10**9, 0) == 10**9
 
 
 def test_force_replaces_what_would_fit(bed: Any) -> None:

@@ -1,21 +1,24 @@
-"""Pauses between tries, and turns."""
+"""Pauses between tries, and allowances."""
 
 import random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.runtime.backoff import Allowance, Backoff, Pacer
+from spread_scanner.runtime.backoff import Allowance, Backoff
 
 
-def test_pauses_double_up_to_the_cap_and_start_again_after_a_reset() -> None:
+def test_pauses_double_up_to_the_cap_and_fall_by_half_with_each_standing_connection() -> None:
     backoff = Backoff(0.25, 3.0, rand=lambda: 1.0)
 
-    assert [backoff.next_s() for _ in range(6)] == [0.25, 0.5, 1.0, 2.0, 3.0, 3.0]
-    backoff.reset()
-    assert backoff.next_s() == 0.25
+    assert [backoff.next_s() for _ in range(60)][:6] == [0.25, 0.5, 1.0, 2.0, 3.0, 3.0]
+    pauses = []
+    for _ in range(4):
+        backoff.stood()
+        pauses.append(backoff.next_s())
+        backoff.failures -= 1
+    assert pauses == [1.0, 0.5, 0.25, 0.25]
 
 
 @given(failures=st.integers(0, 5_000), seed=st.integers())
@@ -31,19 +34,6 @@ def test_a_pause_lies_between_half_and_all_of_its_span_for_ever(failures: int, s
 
 def test_a_cap_below_the_first_pause_does_not_shorten_it() -> None:
     assert Backoff(5.0, 1.0, rand=lambda: 1.0).next_s() == 5.0
-
-
-def test_turns_are_evenly_spaced_and_unused_time_is_not_saved_up() -> None:
-    pacer = Pacer(4.0)
-
-    assert [pacer.reserve_s(1_000) for _ in range(3)] == [0.0, 0.25, 0.5]
-    late_ns = 10_000_000_000
-    assert [pacer.reserve_s(late_ns) for _ in range(2)] == [0.0, 0.25]
-
-
-@pytest.mark.parametrize("now_ns", [0, -5])
-def test_a_pacer_takes_any_start_of_time(now_ns: int) -> None:
-    assert Pacer(1.0).reserve_s(now_ns) == 0.0
 
 
 def test_an_allowance_comes_back_as_its_uses_grow_old() -> None:

@@ -15,7 +15,10 @@ from socks_proxy import socks5
 
 from spread_scanner.errors import BadMessage, ExchangeError
 from spread_scanner.exchanges.adapter import RestRequest
+from spread_scanner.runtime import refusals
+from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.runtime.rest import Patience, RestClient
+from spread_scanner.shm.dials import Dials
 
 Answer = bytes | None  # None: the request is never answered
 REQUEST = RestRequest("/list", {"kind": "all"})
@@ -106,9 +109,6 @@ def test_an_answer_is_parsed_and_the_request_is_as_asked() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        answer(429, b'{"code":-1003}'),
-        answer(418, b"banned"),
-        answer(403, b"<html>firewall</html>"),
         answer(500, b""),
         answer(503, b"<html>503</html>"),
         answer(200, b"[1, 2", length=6),  # cut by the connection's end
@@ -122,6 +122,41 @@ def test_an_answer_is_parsed_and_the_request_is_as_asked() -> None:
 )
 def test_a_passing_failure_is_tried_again(bad: bytes) -> None:
     assert got(bad, bad, GOOD) == ([1, 2], 3)
+
+
+@pytest.mark.parametrize("status", [403, 418, 429])
+def test_a_refusal_of_the_address_is_tried_again_when_its_ban_is_over(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shipped bans are 10 s and more: here as short as the test's patience."""
+    monkeypatch.setitem(refusals.BAN_S, status, 0.004)
+
+    assert got(answer(status, b"away"), GOOD) == ([1, 2], 2)
+
+
+@pytest.mark.parametrize("status", [403, 418, 429, 451])
+def test_a_ban_is_heard_by_the_next_request_and_not_asked_into(status: int) -> None:
+    gate = Gate(Dials.private(), "x", Pace(1.0))
+
+    async def ask() -> tuple[str, int]:
+        bad = answer(status, b"", "retry-after: 600")
+        async with served(bad) as source:
+            for _ in range(2):
+                async with RestClient(source, QUICK, gate=gate) as client:
+                    with pytest.raises(ExchangeError) as raised:
+                        await client.get(REQUEST, parse)
+            return str(raised.value), len(source.requests)
+
+    text, requests = asyncio.run(ask())
+    assert requests == 1
+    assert text.startswith(f"not asked: {status} ")
+    assert "nobody dials for 600 s more" in text or "nobody dials for 599 s more" in text
+
+
+def test_an_absurd_retry_after_is_cut_and_said() -> None:
+    error = failed_with(serving(answer(503, b"", "retry-after: 1e12")), QUICK)
+
+    assert error.evidence["note"] == "Retry-After of 1,000,000,000,000 s cut to 300 s"
 
 
 def test_a_request_that_is_not_answered_is_tried_again() -> None:
@@ -144,6 +179,15 @@ def test_an_answer_that_trickles_for_ever_is_given_up() -> None:
 
     error = failed_with(trickle, QUICK._replace(timeout_s=0.3, attempts_max=1))
     assert "no answer in time" in str(error)
+
+
+def serving(body: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(body)
+        writer.close()
+
+    return serve
 
 
 def failed_with(
@@ -235,9 +279,9 @@ def test_retry_after_as_a_date_is_understood() -> None:
     assert seconds >= 0.9
 
 
-@pytest.mark.parametrize("text", ["soon", "nan", "", "-5"])
+@pytest.mark.parametrize("text", ["soon", "nan", "", "-5", "inf", "99999-01-01", "\xff"])
 def test_a_retry_after_that_makes_no_sense_does_no_harm(text: str) -> None:
-    _, requests = took_s(answer(429, b"", f"retry-after: {text}"), GOOD, patience=QUICK)
+    _, requests = took_s(answer(503, b"", f"retry-after: {text}"), GOOD, patience=QUICK)
     assert requests == 2
 
 

@@ -9,10 +9,13 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from picows import WSListener
 from socks_proxy import socks5
 
+from spread_scanner.errors import ConfigError
+from spread_scanner.runtime import trust
 from spread_scanner.runtime.ws import DialFailed, dial
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -107,8 +110,9 @@ def test_nobody_there_is_the_same_error_with_and_without_a_proxy(proxy: str) -> 
         url = f"ws://127.0.0.1:{port}/"
         await dial(url, WSListener, timeout_s=5.0, proxy=proxy.format(port=port))
 
-    with pytest.raises(DialFailed):
+    with pytest.raises(DialFailed) as failed:
         asyncio.run(attempt())
+    assert failed.value.status is None
 
 
 async def dial_through(proxy: Serve, scheme: str) -> None:
@@ -143,26 +147,160 @@ def test_a_socks_proxy_is_gone_through_and_resolves_the_name() -> None:
     assert asked == [("exchange.test", 9443)]
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate")
-def test_tls_is_checked(tmp_path: Path) -> None:
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[Path, Path]:
+    """Key and certificate of "localhost", which only who is told so trusts."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl for a certificate")
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
          "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
         check=True, capture_output=True,
     )  # fmt: skip
+    return key, cert
 
-    async def attempt(tls: ssl.SSLContext | None) -> None:
+
+async def dial_tls(authority: tuple[Path, Path], tls: ssl.SSLContext | None) -> None:
+    key, cert = authority
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.load_cert_chain(cert, key)
+    server = await asyncio.start_server(good, "localhost", 0, ssl=own)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"wss://localhost:{port}/"
+        transport = await dial(url, WSListener, timeout_s=5.0, tls=tls)
+        transport.disconnect()
+        await transport.wait_disconnected()
+
+
+def test_tls_is_checked(authority: tuple[Path, Path]) -> None:
+    asyncio.run(dial_tls(authority, trust.context(str(authority[1]))))
+    for tls in (None, trust.context()):
+        with pytest.raises(DialFailed) as failed:
+            asyncio.run(dial_tls(authority, tls))
+        assert failed.value.reason.startswith("TLS: self-signed certificate")
+
+
+def test_an_authority_of_the_environment_is_trusted(
+    authority: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority[1]))
+    asyncio.run(dial_tls(authority, trust.context()))
+
+
+def test_rest_trusts_whom_the_websocket_trusts(authority: tuple[Path, Path]) -> None:
+    key, cert = authority
+
+    async def ask(tls: ssl.SSLContext) -> int:
         own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         own.load_cert_chain(cert, key)
-        server = await asyncio.start_server(good, "localhost", 0, ssl=own)
+        server = await asyncio.start_server(answering("200 OK", body="[]"), "localhost", 0, ssl=own)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            url = f"wss://localhost:{port}/"
-            transport = await dial(url, WSListener, timeout_s=5.0, tls=tls)
-            transport.disconnect()
-            await transport.wait_disconnected()
+            async with httpx.AsyncClient(verify=tls, trust_env=False) as client:
+                return (await client.get(f"https://localhost:{port}/")).status_code
 
-    asyncio.run(attempt(ssl.create_default_context(cafile=str(cert))))
+    assert asyncio.run(ask(trust.context(str(cert)))) == 200
+    with pytest.raises(httpx.ConnectError):
+        asyncio.run(ask(trust.context()))
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_a_file_without_certificates_is_a_setting_error(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match="ca_file"):
+        trust.context(str(path))
+
+
+def answering(*lines: str, body: str = "") -> Serve:
+    """Answers the handshake with these lines of HTTP."""
+
+    @closing
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = [f"HTTP/1.1 {lines[0]}", *lines[1:], f"Content-Length: {len(body)}", "", body]
+        writer.write("\r\n".join(head).encode())
+        await writer.drain()
+
+    return serve
+
+
+# What the server answers: the reason, the status, the seconds of Retry-After.
+REFUSALS: list[tuple[tuple[str, ...], str, int, float | None]] = [
+    (("403 Forbidden",), "403 forbidden: a firewall or a blocked region", 403, None),
+    (("418 I'm a teapot", "Retry-After: 180"), "418 banned", 418, 180.0),
+    (("429 Too Many", "retry-after: 7"), "429 too many requests", 429, 7.0),
+    (("429 Too Many", "Retry-After: soon"), "429 too many requests", 429, None),
+    (("429 X", "Retry-After: Mon, 21 Sep 2026 14:13:20 GMT"), "429 too many requests", 429, 0.0),
+    (("451 Unavailable",), "451 not served in this region", 451, None),
+    (("503 Away", "Retry-After: 30"), "503 server error", 503, 30.0),
+    (("404 Not Found",), "404 refused", 404, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason", "status", "wait_s"), REFUSALS, ids=lambda value: str(value)[:40]
+)
+def test_a_refusal_carries_its_reason_status_and_wait(
+    lines: tuple[str, ...], reason: str, status: int, wait_s: float | None
+) -> None:
+    with pytest.raises(DialFailed) as failed:
+        asyncio.run(try_dial(answering(*lines, body="<html>")))
+
+    said = (failed.value.reason, failed.value.status, failed.value.wait_s)
+    assert said == (reason, status, wait_s)
+
+
+@pytest.mark.parametrize(
+    "line", ["200 OK", "101 Switching Protocols", "999 What", "42 Little", "x"]
+)
+def test_any_other_answer_is_a_failure_with_a_reason(line: str) -> None:
+    with pytest.raises(DialFailed) as failed:
+        asyncio.run(try_dial(answering(line)))
+    assert failed.value.reason
+
+
+BAD_URLS = [
+    "ws://[portal/",
+    "ws://127.0.0.1:99999/",
+    "ws://127.0.0.1:x/",
+    f"ws://{'a' * 64}.test/",
+    "ws://a..b/",
+    "ws:///",
+    "http://127.0.0.1/",
+    "ws://127.0.0.1/#there",
+    "ws://a b/",
+    "ws://\x00/",
+    "",
+]
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_no_url_raises_anything_else(url: str) -> None:
     with pytest.raises(DialFailed):
-        asyncio.run(attempt(None))
+        asyncio.run(dial(url, WSListener, timeout_s=5.0))
+
+
+def test_the_reason_names_the_kind_of_failure() -> None:
+    async def reason_of(url: str, timeout_s: float = 5.0) -> str:
+        with pytest.raises(DialFailed) as failed:
+            await dial(url, WSListener, timeout_s=timeout_s)
+        return failed.value.reason
+
+    async def run() -> list[str]:
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            return [
+                await reason_of("ws://127.0.0.1:1/"),
+                await reason_of(f"ws://127.0.0.1:{port}/", timeout_s=0.1),
+                await reason_of(f"wss://127.0.0.1:{port}/", timeout_s=0.1),
+            ]
+
+    refused, late, late_tls = asyncio.run(run())
+    assert refused == "connection refused"
+    assert late == "timed out after 0.1 s"
+    assert late_tls == "timed out after 0.1 s"

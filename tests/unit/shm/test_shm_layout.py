@@ -5,7 +5,7 @@ import pytest
 
 from spread_scanner.schema.enums import DIRTY_READERS, UNUSABLE, QuoteFlag
 from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE, SIGNAL_DTYPE
-from spread_scanner.shm import Control, Health, PriceStore, SignalRing, _store, layout
+from spread_scanner.shm import Control, Health, PriceStore, SignalRing, _dials, _store, layout
 from spread_scanner.shm.segment import Segment
 
 # Name -> bytes, in order. No gaps are allowed, so the offsets follow and are pinned too.
@@ -30,6 +30,14 @@ ROW_HEAD = (
     "name 32 state 8 heartbeat_mono_ns 8 pid 8 started_wall_ns 8 starts 8 generation 8 "
     "longest_cycle_ns 8 message 128 reserved 40"
 )
+CONNECTION_HEAD = (
+    "state 8 symbols 8 number 8 opened_mono_ns 8 heard_mono_ns 8 since_wall_ns 8 last_end 72 "
+    "reserved 8"
+)
+DIAL_SLOT = (
+    "key 8 dial_turn_ns 8 weight_turn_ns 8 ban_from_ns 8 ban_until_ns 8 ban_status 8 reserved 80 "
+    "name 128"
+)
 SWITCHES = "generation 8 kill 8 issued_mono_ns 8 reserved 104"
 SLOT = (
     "name 32 name_reserved 96 paused 8 stop_generation 8 reload_generation 8 command_reserved 104 "
@@ -49,8 +57,21 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         (layout.SWITCHES_DTYPE, SWITCHES, 128),
         (layout.SLOT_DTYPE, SLOT, 1_024),
         (layout.ANSWER_DTYPE, ANSWER, 256),
+        (layout.CONNECTION_HEAD_DTYPE, CONNECTION_HEAD, 128),
+        (layout.DIAL_SLOT_DTYPE, DIAL_SLOT, 256),
     ],
-    ids=["quote", "signal", "evaluation", "header", "row_head", "switches", "slot", "answer"],
+    ids=[
+        "quote",
+        "signal",
+        "evaluation",
+        "header",
+        "row_head",
+        "switches",
+        "slot",
+        "answer",
+        "connection",
+        "dial_slot",
+    ],
 )
 def test_records_have_their_fields_at_their_offsets_without_padding(
     dtype: np.dtype, pinned: str, size: int
@@ -134,6 +155,11 @@ def test_connection_rows_are_pinned() -> None:
     fields = layout.CONNECTION_HEAD_DTYPE.fields
     assert fields is not None
     assert fields["state"][1] == 0  # what tells a free row from one in use
+
+
+def test_dial_slots_are_pinned() -> None:
+    assert _dials.SIZES["dial_slot"] == layout.DIAL_SLOT_DTYPE.itemsize
+    assert (layout.DIAL_SLOTS, layout.DIALS_BYTES) == (64, 16_640)
 
 
 def test_magic_and_state_words_spell_what_they_mean() -> None:

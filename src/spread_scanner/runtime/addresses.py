@@ -1,0 +1,90 @@
+"""Which of a name's addresses answers: raced, the last winner first (happy eyeballs, RFC 8305).
+
+Used by ws.py. A dead first address, as a broken IPv6 route or one edge of a network makes it, costs
+a quarter of a second the first time and nothing afterwards.
+"""
+
+import asyncio
+import itertools
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+STAGGER_S = 0.25  # as RFC 8305 recommends
+
+Info = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+
+_winners: dict[tuple[str, int], Any] = {}  # of this process
+
+
+async def connected(host: str, port: int) -> socket.socket | None:
+    """A socket that is connected to one of the name's addresses.
+
+    None where the name has one address only: whoever asks has the loop connect to it. Raises
+    OSError when none answers; the caller's deadline bounds it.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    infos = in_turn(found, _winners.get((host, port)))
+    if len(infos) == 1:
+        return None
+    sock = await _race(loop, infos)
+    _winners[host, port] = sock.getpeername()
+    return sock
+
+
+def in_turn(found: Iterable[Info], winner: Any = None) -> list[Info]:
+    """Each address once: the last winner, then the families by turns, as the resolver has them."""
+    by_family: dict[int, dict[Any, Info]] = {}
+    for info in found:
+        by_family.setdefault(info[0], {}).setdefault(info[4], info)
+    turns = itertools.zip_longest(*(rows.values() for rows in by_family.values()))
+    ordered = [info for turn in turns for info in turn if info is not None]
+    return sorted(ordered, key=lambda info: info[4] != winner)
+
+
+async def _race(loop: asyncio.AbstractEventLoop, infos: list[Info]) -> socket.socket:
+    waiting = iter(infos)
+    running: set[asyncio.Task[socket.socket]] = set()
+    over: list[asyncio.Task[socket.socket]] = []
+    errors: list[BaseException] = []
+    try:
+        while True:
+            info = next(waiting, None)
+            if info is not None:
+                running.add(loop.create_task(_connect(loop, info)))
+            if not running:
+                break
+            done, running = await asyncio.wait(
+                running,
+                timeout=STAGGER_S if info is not None else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            over += done
+            errors += [error for one in done if (error := one.exception()) is not None]
+            for one in done:
+                if one.exception() is None:
+                    over.remove(one)
+                    return one.result()
+    finally:
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for one in [*over, *running]:
+            if not one.cancelled() and one.exception() is None:
+                one.result().close()
+    if not errors:
+        raise OSError("the name has no address")
+    raise errors[0]
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, info: Info) -> socket.socket:
+    family, kind, protocol, _, address = info
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

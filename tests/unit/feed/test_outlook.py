@@ -1,0 +1,71 @@
+"""What a feed says of itself: how much is away, since when, and why."""
+
+from dataclasses import dataclass
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.feed.outlook import Outlook, Seen
+from spread_scanner.runtime.gate import Ban
+from spread_scanner.schema.enums import ProcessState
+
+RUNNING, DEGRADED = ProcessState.RUNNING, ProcessState.DEGRADED
+LATER_NS = 11 * NS_PER_S
+
+
+@dataclass(eq=False)
+class Row:
+    carried: bool = True
+    away: str = ""
+
+
+def after(lines: list[Row], ban: Ban | None = None, refusal: str = "") -> Seen:
+    outlook = Outlook()
+    outlook.look(lines, ban, 0, refusal)
+    return outlook.look(lines, ban, LATER_NS, refusal)
+
+
+def test_all_there_is_no_word() -> None:
+    assert after([Row(), Row()]) == (RUNNING, "")
+    assert after([]) == (RUNNING, "")
+
+
+def test_nobody_there_is_degraded_with_the_reason() -> None:
+    lines = [Row(False), Row(False, "451 not served in this region")]
+
+    assert after(lines) == (
+        DEGRADED,
+        "no connection to the exchange: 451 not served in this region",
+    )
+
+
+def test_a_moment_away_is_no_word() -> None:
+    outlook, line = Outlook(), Row(False, "lost")
+    assert outlook.look([line], None, 0).message == ""
+    line.carried = True
+    assert outlook.look([line], None, 9 * NS_PER_S).message == ""
+    line.carried = False
+    assert outlook.look([line], None, 18 * NS_PER_S).state is RUNNING
+    assert outlook.look([line], None, 30 * NS_PER_S).state is DEGRADED
+
+
+def test_a_few_away_are_told_and_half_are_degraded() -> None:
+    few = [Row(), Row(), Row(False, "connection refused")]
+    assert after(few) == (RUNNING, "1 of 3 connections away: connection refused")
+    half = [Row(), Row(False, "DNS: no such name")]
+    assert after(half) == (DEGRADED, "1 of 2 connections away: DNS: no such name")
+
+
+def test_a_ban_is_told_with_its_time_even_while_all_are_there() -> None:
+    ban = Ban(418, 90.0)
+    assert after([Row()], ban) == (RUNNING, "418 banned, nobody dials for 90 s more")
+    assert after([Row(False, "lost")], ban) == (
+        DEGRADED,
+        "no connection to the exchange: 418 banned, nobody dials for 90 s more",
+    )
+
+
+def test_everything_refused_is_degraded_at_once_with_the_exchanges_words() -> None:
+    outlook = Outlook()
+    assert outlook.look([Row()], None, 0, "Blocked!") == (
+        DEGRADED,
+        "every subscription is refused: Blocked!",
+    )
