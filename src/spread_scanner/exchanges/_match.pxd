@@ -13,6 +13,7 @@ cdef extern from "decoder.h" nogil:
         double ask_px
         double ask_sz
         int64_t ts_event
+        int64_t ts_engine
         uint64_t update_id
         uint32_t symbol_id
 

@@ -49,7 +49,7 @@ cdef class Decoder:
         ss_decoder_free(self.decoder)
 
     def match(self, bytes frame not None):
-        """(symbol_id, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id), or None."""
+        """(symbol_id, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id, ts_engine), or None."""
         cdef ss_match found
         if ss_decode(self.decoder, frame, len(frame), &found) != SS_MATCHED:
             return None
@@ -61,6 +61,7 @@ cdef class Decoder:
             found.ask_sz,
             found.ts_event,
             found.update_id,
+            found.ts_engine,
         )
 
     def reason(self, bytes frame not None):

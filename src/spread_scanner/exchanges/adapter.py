@@ -11,6 +11,9 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from spread_scanner.schema.enums import Source
+from spread_scanner.schema.records import TS_ABSENT
+
+TS_IMPOSSIBLE = TS_ABSENT + 1  # a time was given, and it is none: seconds, 1970, the far future
 
 
 class RestRequest(NamedTuple):
@@ -91,7 +94,9 @@ class Funding(NamedTuple):
 class RawQuote(NamedTuple):
     """A top of book from the websocket, in the exchange's units. An absent side is NaN.
 
-    `ts_event` is ns, or TS_ABSENT. `update_id` is 0 where the exchange gives none.
+    Times are ns, TS_ABSENT where there is none, TS_IMPOSSIBLE where one stands that cannot be.
+    `ts_engine` is the matching engine's where the message has a second time that is its own; it is
+    old in a quote that is only sent again. `update_id` is 0 where the exchange gives none.
     """
 
     exchange_symbol: str
@@ -101,6 +106,7 @@ class RawQuote(NamedTuple):
     ask_sz: float
     ts_event: int
     update_id: int
+    ts_engine: int = TS_ABSENT
 
 
 class Delta(NamedTuple):
@@ -232,6 +238,9 @@ class Adapter(Protocol):
 
     def parse(self, frame: bytes) -> list[Event]:
         """The slow tier: any frame, any key order, any optional field. Raises BadMessage."""
+
+    def symbol_of(self, frame: bytes) -> str:
+        """Whose quote a frame was to be that could not be read; "" when it does not tell."""
 
     def templates(self) -> tuple[str, ...]:
         """The native tier: the usual quote message with named holes, see native/template.h."""

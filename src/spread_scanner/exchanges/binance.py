@@ -8,6 +8,7 @@ ticker carries no time. Since the 2026 integration the futures socket mixes coin
 in: `st` 2 is not ours.
 """
 
+import re
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -69,12 +70,13 @@ class BookTicker(Struct, gc=False):
 
     u: int
     s: str
-    b: float
-    B: float
-    a: float
-    A: float
+    b: float | None = None
+    B: float | None = None
+    a: float | None = None
+    A: float | None = None
     e: str = CHANNEL
-    E: int = 0  # when it was sent; T, the engine's, lies a few ms before
+    T: int = 0  # the matching engine's
+    E: int = 0  # when it was sent: a few ms later, and more under load, which is when it matters
     st: int = 1
 
 
@@ -192,6 +194,8 @@ _rows = wire.decoder(list[msgspec.Raw])
 class Binance(wire.BaseAdapter):
     """Spot and futures differ in their paths, limits and the extra fields of the payloads."""
 
+    symbol_named = re.compile(rb'"s"\s*:\s*"([^"\\]+)"')
+
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         self._futures = source.market is Market.FUTURES
         limits = FUTURES_LIMITS if self._futures else SPOT_LIMITS
@@ -293,15 +297,16 @@ class Binance(wire.BaseAdapter):
             return [Notice(NoticeKind.OTHER, "coin-margined")]
         if ticker.e != CHANNEL:
             return [Notice(NoticeKind.OTHER, ticker.e)]
-        ts_event = wire.ts_ns(ticker.E) if ticker.E else TS_ABSENT
-        bid, ask = (ticker.b, ticker.B), (ticker.a, ticker.A)
+        ts_event = wire.ts_ns(ticker.T or ticker.E) if ticker.T or ticker.E else TS_ABSENT
+        bid = wire.flat(ticker.b, ticker.B, ticker.s)
+        ask = wire.flat(ticker.a, ticker.A, ticker.s)
         return [wire.quote(ticker.s, bid, ask, ts_event, ticker.u)]
 
     def templates(self) -> tuple[str, ...]:
         prices = '"b":"{bid_px}","B":"{bid_sz}","a":"{ask_px}","A":"{ask_sz}"'
         if self._futures:
             head = '{"e":"bookTicker","u":{update_id},"s":"{symbol}",'
-            times = '"T":{skip_int},"E":{ts_event_ms}'
+            times = '"T":{ts_event_ms},"E":{skip_int}'
             payloads = [head + '"ps":"*",' + prices + "," + times + ',"st":1}']
             payloads.append(head + prices + "," + times + "}")
         else:

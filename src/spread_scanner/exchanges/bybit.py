@@ -81,9 +81,9 @@ class Book(Struct):
     """The data of orderbook.1; both lists hold one level at most."""
 
     s: str
-    b: list[Level]
-    a: list[Level]
     u: int
+    b: list[Level | None] | None = None
+    a: list[Level | None] | None = None
 
 
 class OrderBook(Struct):
@@ -91,14 +91,16 @@ class OrderBook(Struct):
     "b":[["63561.5","1.776"]],"a":[["63561.6","4.848"]],"u":31398762,"seq":764144453970},
     "cts":1786659828107}
 
-    `ts` is the time of sending. `cts`, the matching engine's, is old in a snapshot that is sent
-    again, so it says nothing about lag.
+    `ts` is the time of sending, `cts` the matching engine's: it is old in a snapshot that is sent
+    again after 3 s without change, so it is the quote's time, and says something of lag, only where
+    `u` is new.
     """
 
     topic: str
     type: str
     data: Book
     ts: int = 0
+    cts: int = 0
 
 
 class Control(Struct):
@@ -196,6 +198,7 @@ class Bybit(wire.BaseAdapter):
     """Spot and linear share everything but the category and a few field names."""
 
     rest_weight_per_s = 20.0  # of 120 a second and address
+    symbol_named = re.compile(rb'"orderbook\.1\.([^"\\]+)"')
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         self._futures = source.market is Market.FUTURES
@@ -283,11 +286,11 @@ class Bybit(wire.BaseAdapter):
         ts_event = wire.ts_ns(book.ts)
         if book.type == "snapshot":
             bid, ask = wire.top(data.b), wire.top(data.a)
-            return [wire.quote(data.s, bid, ask, ts_event, data.u)]
+            return [wire.quote(data.s, bid, ask, ts_event, data.u, wire.ts_ns(book.cts))]
         if book.type != "delta":
             raise BadMessage("neither snapshot nor delta", type=book.type)
-        bid_change = _changed(data.b, max)
-        ask_change = _changed(data.a, min)
+        bid_change = _changed(data.s, data.b, max)
+        ask_change = _changed(data.s, data.a, min)
         # The rules for a symbol and an update id are those of a whole quote.
         checked = wire.quote(data.s, wire.EMPTY, wire.EMPTY, ts_event, data.u)
         return [Delta(checked.exchange_symbol, bid_change, ask_change, ts_event, data.u)]
@@ -300,7 +303,7 @@ class Bybit(wire.BaseAdapter):
         head = '{"topic":"orderbook.1.*",'
         ts_first = head + '"ts":{ts_event_ms},"type":"snapshot",' + data
         type_first = head + '"type":"snapshot","ts":{ts_event_ms},' + data
-        cts = ',"cts":{skip_int}}'
+        cts = ',"cts":{ts_engine_ms}}'
         return (ts_first + cts, type_first + cts, type_first + "}")
 
 
@@ -329,12 +332,14 @@ def _control_event(frame: bytes) -> Event:
 
 
 def _changed(
-    levels: Sequence[Level], best: Callable[..., tuple[float, float]]
+    symbol: str, levels: wire.Levels, best: Callable[..., tuple[float, float]]
 ) -> tuple[float, float] | None:
     """What a delta says of one side: nothing, emptied, or its new best level."""
+    if levels is None:
+        return wire.EMPTY
     if not levels:
         return None
-    sides = [wire.side(level.px, level.sz) for level in levels]
+    sides = [wire.EMPTY if one is None else wire.side(one.px, one.sz, symbol) for one in levels]
     standing = [one for one in sides if one is not wire.EMPTY]
     return best(standing) if standing else wire.EMPTY
 

@@ -15,10 +15,17 @@ import msgspec
 from spread_scanner.config import SourceSettings
 from spread_scanner.errors import BadMessage, BadQuote
 from spread_scanner.exchanges._match import Decoder
-from spread_scanner.exchanges.adapter import Ack, Adapter, Delta, Notice, RawQuote, Refused
+from spread_scanner.exchanges.adapter import (
+    TS_IMPOSSIBLE,
+    Ack,
+    Adapter,
+    Delta,
+    Notice,
+    RawQuote,
+    Refused,
+)
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.schema.enums import Source
-from spread_scanner.schema.records import TS_ABSENT
 
 Tables = Mapping[str, tuple[int, float, float]]  # exchange symbol -> symbol id, px_div, sz_mul
 
@@ -190,7 +197,7 @@ def _row(
         if one is not None:
             row[f"{name}_px"] = None if math.isnan(one[0]) else one[0]
             row[f"{name}_sz"] = None if math.isnan(one[1]) else one[1]
-    row["ts_event"] = None if event.ts_event == TS_ABSENT else event.ts_event
+    row["ts_event"] = None if event.ts_event <= TS_IMPOSSIBLE else event.ts_event
     row["update_id"] = event.update_id
     row["tier"] = tier
     return row

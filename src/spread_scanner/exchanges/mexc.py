@@ -124,15 +124,18 @@ class SpotTickerRow(Struct):
 class Book(Struct):
     """The data of push.depth.full; levels are [price, contracts, orders], best first."""
 
-    asks: list[Level]
-    bids: list[Level]
+    asks: list[Level | None] | None = None
+    bids: list[Level | None] | None = None
     version: int = 0
+    cts: int = 0
 
 
 class DepthFull(Struct):
     """{"symbol":"RIF_USDT","data":{"cts":1789498322165,"asks":[[0.080550,48,1],[0.080560,347,1]],
     "bids":[[0.080490,46,1],[0.080480,489,1]],"version":5220571685},"channel":"push.depth.full",
     "ts":1789498322169}
+
+    `ts` is the time of sending, `cts` the matching engine's: the quote's where the version is new.
     """
 
     channel: str
@@ -216,6 +219,7 @@ class MexcSpot(wire.BaseAdapter):
     """Spot: JSON answers, protobuf quotes."""
 
     binary = True
+    symbol_named = re.compile(re.escape(SPOT_TOPIC).encode() + rb"@\w+@([0-9A-Za-z_]+)")
     rest_weight_per_s = 20.0  # 500, or by another note 300, per 10 s
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
@@ -261,7 +265,11 @@ class MexcSpot(wire.BaseAdapter):
             if not pushed.channel.startswith("spot@"):
                 raise BadMessage("a wrapper of no channel")
             return [Notice(NoticeKind.OTHER, pushed.channel)]
-        return [_spot_quote(pushed)]
+        try:
+            return [_spot_quote(pushed)]
+        except BadMessage as error:
+            error.evidence.setdefault("symbol", _spot_symbol(pushed))
+            raise
 
     def templates(self) -> tuple[str, ...]:
         return ()  # binary: the native tier has a matcher of its own
@@ -271,6 +279,7 @@ class MexcFutures(wire.BaseAdapter):
     """Futures: JSON throughout, one symbol a request."""
 
     rest_weight_per_s = 4.0  # 10 requests per 2 s
+    symbol_named = re.compile(rb'"symbol"\s*:\s*"([^"\\]+)"')
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, FUTURES_LIMITS, FUTURES_PING)
@@ -332,7 +341,8 @@ class MexcFutures(wire.BaseAdapter):
             return [Notice(NoticeKind.OTHER, push.channel)]
         book = push.data
         bid, ask = wire.top(book.bids), wire.top(book.asks)
-        return [wire.quote(push.symbol, bid, ask, wire.ts_ns(push.ts), book.version)]
+        sent, made = wire.ts_ns(push.ts), wire.ts_ns(book.cts)
+        return [wire.quote(push.symbol, bid, ask, sent, book.version, made)]
 
     def templates(self) -> tuple[str, ...]:
         levels = (
@@ -341,7 +351,7 @@ class MexcFutures(wire.BaseAdapter):
         )
         head = '{"symbol":"{symbol}","data":{'
         tail = '},"channel":"push.depth.full","ts":{ts_event_ms}}'
-        cts = '"cts":{skip_int}'
+        cts = '"cts":{ts_engine_ms}'
         return (
             head + cts + "," + levels + tail,
             head + levels + "," + cts + tail,
@@ -357,7 +367,7 @@ def adapter(source: Source, settings: SourceSettings) -> Adapter:
 
 
 def _spot_quote(pushed: PushedTicker) -> Event:
-    symbol = pushed.symbol or pushed.channel.rpartition("@")[2]
+    symbol = _spot_symbol(pushed)
     if not pushed.has_body:
         # Seen live: a frame of channel, symbol and time only. It states nothing about the book.
         return Notice(NoticeKind.OTHER, "no body")
@@ -370,6 +380,10 @@ def _spot_quote(pushed: PushedTicker) -> Event:
             raise BadMessage("update id out of range", version=pushed.version)
         version = int(pushed.version)
     return wire.quote(symbol, bid, ask, wire.ts_ns(pushed.send_time), version)
+
+
+def _spot_symbol(pushed: PushedTicker) -> str:
+    return pushed.symbol or pushed.channel.rpartition("@")[2]
 
 
 def _spot_sides(pushed: PushedTicker) -> tuple[tuple[float, float], tuple[float, float]]:

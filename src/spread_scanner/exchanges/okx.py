@@ -74,8 +74,8 @@ class Book(Struct):
     "ts":"1785136396508","seqId":72498651540}; an empty side is an empty list.
     """
 
-    asks: list[Level]
-    bids: list[Level]
+    asks: list[Level | None] | None = None
+    bids: list[Level | None] | None = None
     ts: int = 0
     seqId: int = 0  # noqa: N815
 
@@ -169,6 +169,7 @@ class Okx(wire.BaseAdapter):
     """Spot and swap share the socket and the payloads; instruments differ."""
 
     rest_weight_per_s = 8.0  # of 10 a second, endpoint and instrument type
+    symbol_named = re.compile(rb'"instId"\s*:\s*"([^"\\]+)"')
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, LIMITS, PING)

@@ -17,6 +17,7 @@ import msgspec
 from spread_scanner.config import SourceSettings
 from spread_scanner.errors import BadMessage, BadQuote, ConfigError, ExchangeError
 from spread_scanner.exchanges.adapter import (
+    TS_IMPOSSIBLE,
     Event,
     Funding,
     Limits,
@@ -38,7 +39,9 @@ BOM = b"\xef\xbb\xbf"
 NAN = math.nan
 INF = math.inf
 NS_PER_MS = 1_000_000
-TS_MS_MAX = (2**63 - 1) // NS_PER_MS
+# 2017-07-14 and 2100-01-01, as in native/match.h: seconds and microseconds fall outside, too.
+TS_MS_MIN = 1_500_000_000_000
+TS_MS_MAX = 4_102_444_800_000
 UPDATE_ID_MAX = 2**64 - 1
 EMPTY = (NAN, NAN)  # a side with nothing on it
 
@@ -87,6 +90,7 @@ class BaseAdapter:
     """What the adapters of all exchanges do alike; see `Adapter` for what each method promises."""
 
     binary = False
+    symbol_named: re.Pattern[bytes] | None = None  # the symbol in a frame of quotes, however bad
     rest_weight_per_s = 5.0
 
     def __init__(
@@ -116,6 +120,13 @@ class BaseAdapter:
     def parse_funding_intervals(self, body: bytes) -> dict[str, float]:
         raise BadMessage("no intervals are asked of this source", source=self.source.label)
 
+    def symbol_of(self, frame: bytes) -> str:
+        """The one symbol that a frame names where a quote names it; "" for none or several."""
+        if self.symbol_named is None:
+            return ""
+        named = {found for found in self.symbol_named.findall(frame) if found}
+        return named.pop().decode(errors="replace") if len(named) == 1 else ""
+
     def parse(self, frame: bytes) -> list[Event]:
         """One frame; a BadMessage leaves with the source and the frame as evidence."""
         try:
@@ -137,6 +148,10 @@ class Level(msgspec.Struct, array_like=True):
 
     px: float
     sz: float
+
+
+# One side of a book as it comes: encoders write an empty list as null, and some leave it out.
+Levels = Sequence[Level | None] | None
 
 
 def decoder(kind: type[T]) -> Callable[[bytes], T]:
@@ -202,12 +217,13 @@ def _row_name(raw: bytes, number: int) -> str:
 
 
 def ts_ns(ms: int) -> int:
-    """Milliseconds of the exchange's clock in ns; zero is what some send for "no time"."""
-    if 0 < ms <= TS_MS_MAX:
+    """Milliseconds of the exchange's clock in ns; zero is what some send for "no time".
+
+    A time that cannot be costs the time, not the quote: TS_IMPOSSIBLE.
+    """
+    if TS_MS_MIN <= ms <= TS_MS_MAX:
         return ms * NS_PER_MS
-    if ms == 0:
-        return TS_ABSENT
-    raise BadMessage("exchange time out of range", ms=ms)
+    return TS_ABSENT if ms == 0 else TS_IMPOSSIBLE
 
 
 _tuple = tuple.__new__
@@ -219,6 +235,7 @@ def quote(
     ask: tuple[float, float],
     ts_event: int,
     update_id: int,
+    ts_engine: int = TS_ABSENT,
 ) -> RawQuote:
     """A top of book after the rules of `side`; the usual quote passes by one glance."""
     bid_px, bid_sz = bid
@@ -230,33 +247,44 @@ def quote(
         and ask_sz > 0.0
         and bid_px + bid_sz + ask_px + ask_sz < INF
     ):
-        bid_px, bid_sz = EMPTY if bid is EMPTY else side(bid_px, bid_sz)
-        ask_px, ask_sz = EMPTY if ask is EMPTY else side(ask_px, ask_sz)
+        bid_px, bid_sz = EMPTY if bid is EMPTY else side(bid_px, bid_sz, symbol)
+        ask_px, ask_sz = EMPTY if ask is EMPTY else side(ask_px, ask_sz, symbol)
     if not symbol:
         raise BadMessage("a quote of no symbol")
     if not 0 <= update_id <= UPDATE_ID_MAX:
         raise BadMessage("update id out of range", symbol=symbol, update_id=update_id)
     # The tuple's own constructor: a NamedTuple's is Python, and costs as much as the checks above.
-    return _tuple(RawQuote, (symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id))
+    return _tuple(
+        RawQuote, (symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id, ts_engine)
+    )
 
 
-def side(px: float, sz: float) -> tuple[float, float]:
+def side(px: float, sz: float, symbol: str) -> tuple[float, float]:
     """One side as a message states it. No size means that nothing is there, at any price."""
     if not (0.0 <= px < INF and 0.0 <= sz < INF):
-        raise BadQuote("a price or size that cannot be", px=px, sz=sz)
+        raise BadQuote("a price or size that cannot be", symbol=symbol, px=px, sz=sz)
     if sz == 0.0:
         return EMPTY
     if px == 0.0:
-        raise BadQuote("a size at a price of zero", px=px, sz=sz)
+        raise BadQuote("a size at a price of zero", symbol=symbol, px=px, sz=sz)
     return px, sz
 
 
-def top(levels: Sequence[Level]) -> tuple[float, float]:
-    """The best level is the first one; an empty list is an empty side."""
+def top(levels: Levels) -> tuple[float, float]:
+    """The best level is the first; an empty list, null and a level of null are an empty side."""
     if not levels:
         return EMPTY
     best = levels[0]
-    return best.px, best.sz
+    return EMPTY if best is None else (best.px, best.sz)
+
+
+def flat(px: float | None, sz: float | None, symbol: str) -> tuple[float, float]:
+    """A side of two plain fields; without both it is empty, without one of them it is no side."""
+    if px is not None and sz is not None:
+        return px, sz
+    if px is not None or sz is not None:
+        raise BadQuote("half a side", symbol=symbol, px=px, sz=sz)
+    return EMPTY
 
 
 def number(value: Number) -> float | None:

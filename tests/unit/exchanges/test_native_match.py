@@ -4,6 +4,9 @@ import pytest
 
 from spread_scanner.exchanges._match import REASONS, Decoder
 from spread_scanner.exchanges.adapter import holdable
+from spread_scanner.schema.records import TS_ABSENT
+
+TS_NS = 1_790_000_000_009 * 10**6
 
 TEMPLATE = (
     '{"u":{update_id},"s":"{symbol}","b":"{bid_px}","B":"{bid_sz}","a":"{ask_px}","A":"{ask_sz}",'
@@ -25,7 +28,7 @@ def frame(**changed: str) -> bytes:
         "a": "1.6",
         "A": "3",
         "x": "",
-        "E": "9",
+        "E": "1790000000009",
     }
     fields |= changed
     return (
@@ -36,14 +39,14 @@ def frame(**changed: str) -> bytes:
 
 
 def test_a_match_is_the_quote() -> None:
-    assert decoder().match(frame()) == (7, 1.5, 2.0, 1.6, 3.0, 9_000_000, 5)
+    assert decoder().match(frame()) == (7, 1.5, 2.0, 1.6, 3.0, TS_NS, 5, TS_ABSENT)
     assert decoder().reason(frame()) == "matched"
 
 
 def test_a_match_is_scaled_to_base_units() -> None:
     scaled = decoder(BTCUSDT=(3, 1000.0, 0.01)).match(frame())
 
-    assert scaled == (3, 1.5 / 1000.0, 2.0 * 0.01, 1.6 / 1000.0, 3.0 * 0.01, 9_000_000, 5)
+    assert scaled == (3, 1.5 / 1000.0, 2.0 * 0.01, 1.6 / 1000.0, 3.0 * 0.01, TS_NS, 5, TS_ABSENT)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +77,9 @@ def test_a_match_is_scaled_to_base_units() -> None:
         ({"u": "1.0"}, "other text"),
         ({"E": "0"}, "other time"),
         ({"E": "9223372036855"}, "other time"),
+        ({"E": "1790000000"}, "other time"),  # seconds
+        ({"E": "1499999999999"}, "other time"),
+        ({"E": "4102444800001"}, "other time"),
         ({"x": 'a"b'}, "other text"),
         ({"x": "a\\nb"}, "other text"),
         ({"x": "a\nb"}, "other text"),

@@ -20,6 +20,7 @@ from spread_scanner.exchanges.adapter import Adapter, Event, RawQuote
 from spread_scanner.exchanges.decode import length_prefixed, line_frames, scaled
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
+from spread_scanner.schema.records import TS_ABSENT
 
 Recordings = Callable[[str], bytes]
 Tables = Mapping[str, tuple[int, float, float]]
@@ -43,8 +44,10 @@ def typed(label: str, frame: bytes) -> list[Event] | None:
         return None
 
 
-def bits(symbol_id: int, quote: tuple[float, ...], ts_event: int, update_id: int) -> bytes:
-    return struct.pack("<I4dqQ", symbol_id, *quote, ts_event, update_id)
+def bits(
+    symbol_id: int, quote: tuple[float, ...], ts_event: int, update_id: int, ts_engine: int
+) -> bytes:
+    return struct.pack("<I4dqQq", symbol_id, *quote, ts_event, update_id, ts_engine)
 
 
 def check(label: str, native: Decoder, tables: Tables, frame: bytes) -> tuple[int, int]:
@@ -58,8 +61,8 @@ def check(label: str, native: Decoder, tables: Tables, frame: bytes) -> tuple[in
         (quote,) = quotes
         symbol_id, px_div, sz_mul = tables[quote.exchange_symbol]
         other = scaled(quote, px_div, sz_mul)
-        assert bits(matched[0], matched[1:5], matched[5], matched[6]) == bits(
-            symbol_id, other[1:5], other.ts_event, other.update_id
+        assert bits(matched[0], matched[1:5], *matched[5:]) == bits(
+            symbol_id, other[1:5], other.ts_event, other.update_id, other.ts_engine
         ), frame
     return int(matched is not None), len(quotes)
 
@@ -135,7 +138,7 @@ def test_recorded_values_are_those_of_the_message(
         assert quote[:5] == (data["s"], *(float(data[key]) for key in "bBaA"))
         assert quote.update_id == data["u"]
         if "E" in data:
-            assert quote.ts_event == data["E"] * 10**6
+            assert quote.ts_event == data["T"] * 10**6
 
 
 @pytest.mark.parametrize(
@@ -237,7 +240,9 @@ usual_whole = st.one_of(
 )
 odd_whole = st.one_of(
     st.integers(0, 2**64 + 5).map(str),
-    st.sampled_from(["-1", "1.0", "1e3", "01", "null", '"5"', "9223372036854", "9223372036855"]),
+    st.sampled_from(
+        ["-1", "1.0", "1e3", "01", "null", '"5"', "1790000000", "4102444800000", "4102444800001"]
+    ),
 )
 usual_symbols = st.sampled_from(SYMBOLS)
 odd_symbols = st.sampled_from(["NOPE", "", "BTC\\u0055SDT", "x" * 80, '"', "\\", "\n", "é"])
@@ -364,4 +369,4 @@ def test_usual_generated_messages_do_match_natively() -> None:
     source = SOURCE_BY_LABEL["mexc-spot"]
     assert native_of(source.label, TABLES).match(
         wrapper("BTCUSDT", ["1", "2", "3", "4"], "5", 1_700_000_000_000)
-    ) == (0, 1.0, 2.0, 3.0, 4.0, 1_700_000_000_000 * 10**6, 5)
+    ) == (0, 1.0, 2.0, 3.0, 4.0, 1_700_000_000_000 * 10**6, 5, TS_ABSENT)

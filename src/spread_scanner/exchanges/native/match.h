@@ -10,7 +10,10 @@
 
 #define SS_TS_ABSENT INT64_MIN
 #define SS_NS_PER_MS 1000000
-#define SS_TS_MS_MAX ((uint64_t)(INT64_MAX / SS_NS_PER_MS))
+/* 2017-07-14 and 2100-01-01: outside no exchange of these has written a time. Seconds or microseconds
+ * in the place of milliseconds fall outside, too. */
+#define SS_TS_MS_MIN UINT64_C(1500000000000)
+#define SS_TS_MS_MAX UINT64_C(4102444800000)
 
 /* One quote in base units, as it goes into the price store. */
 typedef struct ss_match {
@@ -18,7 +21,8 @@ typedef struct ss_match {
     double bid_sz;
     double ask_px;
     double ask_sz;
-    int64_t ts_event;
+    int64_t ts_event;  /* of the message; SS_TS_ABSENT where it gives none */
+    int64_t ts_engine; /* of the matching engine where it stands apart; else SS_TS_ABSENT */
     uint64_t update_id;
     uint32_t symbol_id;
 } ss_match;
@@ -29,7 +33,7 @@ enum ss_reason {
     SS_OTHER_TEXT = 1,     /* not this template's literals, or cut off, or more behind it */
     SS_OTHER_NUMBER = 2,   /* a number of a form that this tier leaves alone, or none */
     SS_OTHER_VALUE = 3,    /* a price or size of zero, or not finite once scaled */
-    SS_OTHER_TIME = 4,     /* a time of zero or out of range */
+    SS_OTHER_TIME = 4,     /* a time of zero, or one that cannot be */
     SS_UNKNOWN_SYMBOL = 5, /* the tables do not hold it */
     SS_REASONS = 6
 };
@@ -57,9 +61,9 @@ static inline int ss_conclude(const double raw[SS_FIELDS], const ss_symbol *symb
     return SS_MATCHED;
 }
 
-static inline int ss_time(uint64_t ms, ss_match *out) {
-    if (ms == 0 || ms > SS_TS_MS_MAX) return SS_OTHER_TIME;
-    out->ts_event = (int64_t)ms * SS_NS_PER_MS;
+static inline int ss_time(uint64_t ms, int64_t *out) {
+    if (ms < SS_TS_MS_MIN || ms > SS_TS_MS_MAX) return SS_OTHER_TIME;
+    *out = (int64_t)ms * SS_NS_PER_MS;
     return SS_MATCHED;
 }
 

@@ -107,8 +107,9 @@ static inline int ss_protobuf_match(const char *buf, size_t size, const ss_symbo
     if (known == NULL) return SS_UNKNOWN_SYMBOL;
     double raw[SS_FIELDS];
     out->update_id = 0;
+    out->ts_engine = SS_TS_ABSENT;
     int reason = ss_read_ticker(body, raw, &out->update_id);
-    if (reason == SS_MATCHED) reason = ss_time(send_time, out);
+    if (reason == SS_MATCHED) reason = ss_time(send_time, &out->ts_event);
     return reason == SS_MATCHED ? ss_conclude(raw, known, out) : reason;
 }
 

@@ -5,6 +5,7 @@
  *     {bid_px} {bid_sz} {ask_px} {ask_sz}   decimal numbers, each exactly once
  *     {symbol}                              the exchange's spelling, exactly once, inside quotes
  *     {update_id} {ts_event_ms}             whole numbers, at most once each
+ *     {ts_engine_ms}                        the same: the matching engine's time, where both are told
  *     *                                     the rest of a string, up to its closing quote
  *     {skip_int}                            a whole number that is not used
  *     {skip_levels}                         any number of further ",[px,sz,n]" levels
@@ -29,6 +30,7 @@ enum ss_kind {
     SS_SYMBOL,
     SS_UPDATE_ID,
     SS_TS_EVENT_MS,
+    SS_TS_ENGINE_MS,
     SS_REST_OF_STRING,
     SS_SKIP_INT,
     SS_SKIP_LEVELS
@@ -65,6 +67,7 @@ static inline int ss_hole_at(const char *text, ss_step *step) {
         {"{symbol}", SS_SYMBOL, 0},           {"{update_id}", SS_UPDATE_ID, 0},
         {"{ts_event_ms}", SS_TS_EVENT_MS, 0}, {"{skip_int}", SS_SKIP_INT, 0},
         {"{skip_levels}", SS_SKIP_LEVELS, 0}, {"*", SS_REST_OF_STRING, 0},
+        {"{ts_engine_ms}", SS_TS_ENGINE_MS, 0},
     };
     for (size_t at = 0; at < sizeof holes / sizeof *holes; at++) {
         size_t size = strlen(holes[at].name);
@@ -80,7 +83,7 @@ static inline int ss_hole_at(const char *text, ss_step *step) {
 
 /* The rules of the header comment; NULL if they hold, else what is wrong. */
 static inline const char *ss_template_fault(const ss_template *made) {
-    int numbers[SS_FIELDS] = {0}, symbols = 0, ids = 0, times = 0;
+    int numbers[SS_FIELDS] = {0}, symbols = 0, ids = 0, times = 0, engines = 0;
     for (int at = 0; at < made->count; at++) {
         const ss_step *step = &made->steps[at];
         const ss_step *next = at + 1 < made->count ? step + 1 : NULL;
@@ -94,11 +97,13 @@ static inline const char *ss_template_fault(const ss_template *made) {
         symbols += step->kind == SS_SYMBOL;
         ids += step->kind == SS_UPDATE_ID;
         times += step->kind == SS_TS_EVENT_MS;
+        engines += step->kind == SS_TS_ENGINE_MS;
     }
     for (int field = 0; field < SS_FIELDS; field++)
         if (numbers[field] != 1) return "each of the four numbers stands in it exactly once";
     if (symbols != 1) return "the symbol stands in it exactly once";
-    if (ids > 1 || times > 1) return "update id and time stand in it at most once";
+    if (ids > 1 || times > 1 || engines > 1)
+        return "update id and each time stand in it at most once";
     return NULL;
 }
 
@@ -195,7 +200,9 @@ static inline int ss_take(const ss_template *made, const ss_step *step, const ch
         *at = ss_read_u64(p, end, &number);
         if (*at == NULL) return SS_OTHER_NUMBER;
         if (step->kind == SS_UPDATE_ID) reading->out->update_id = number;
-        return step->kind == SS_TS_EVENT_MS ? ss_time(number, reading->out) : SS_MATCHED;
+        if (step->kind == SS_TS_EVENT_MS) return ss_time(number, &reading->out->ts_event);
+        if (step->kind == SS_TS_ENGINE_MS) return ss_time(number, &reading->out->ts_engine);
+        return SS_MATCHED;
     }
 }
 
@@ -207,6 +214,7 @@ static inline int ss_template_match(const ss_template *made, const char *buf, si
     const char *end = buf + size;
     ss_reading reading = {NULL, {0.0, 0.0, 0.0, 0.0}, out};
     out->ts_event = SS_TS_ABSENT;
+    out->ts_engine = SS_TS_ABSENT;
     out->update_id = 0;
     for (int at = 0; at < made->count; at++) {
         int reason = ss_take(made, &made->steps[at], &buf, end, symbols, &reading);
