@@ -124,7 +124,7 @@ async def _receive(rig: Rig, sent: Messages, *, native: bool, tls: bool) -> Run:
             fail=faults.append,
             tls=ssl.create_default_context(cafile=rig.tls[1]) if tls else None,
         )
-        rules = rules_of(settings, adapter.limits, adapter.ping, 0.0)
+        rules = rules_of(settings, adapter.limits, 0.0)
         counts = Counts(row, rows.take())
         connection = Connection(share, counts, rules, lambda *_: None)
         await connection.open()

@@ -131,8 +131,41 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
             description="Connections that carry each symbol; the first by update id wins.",
         ),
     ] = 1
+    idle_ms_max: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=60_000,
+            description="A connection silent for longer is pinged; a busy one's quotes are SILENT.",
+        ),
+    ] = 1_000
+    pong_ms_max: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=60_000,
+            description="Neither data nor pong for this long after a ping: its quotes are SILENT.",
+        ),
+    ] = 1_000
+    busy_per_s_min: Annotated[
+        float,
+        Meta(ge=1, le=1_000_000, description="A connection with more quotes a second is busy."),
+    ] = 50.0
+    unanswered_ms_max: Annotated[
+        int,
+        Meta(
+            ge=500,
+            le=3_600_000,
+            description="A ping unanswered for longer ends the connection.",
+        ),
+    ] = 10_000
     silent_ms_min: Annotated[
-        int, Meta(ge=100, le=86_400_000, description="No quote is called silent before this age.")
+        int,
+        Meta(
+            ge=100,
+            le=86_400_000,
+            description="No symbol of a connection that is heard is called silent before this.",
+        ),
     ] = 30_000
     silent_intervals_max: Annotated[
         float,
@@ -147,7 +180,7 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             ge=100,
             le=3_600_000,
-            description="A connection is never called frozen before this silence.",
+            description="A connection without quotes for less than this is not ended for it.",
         ),
     ] = 10_000
     lag_ms_max: Annotated[
@@ -155,9 +188,21 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             ge=1,
             le=3_600_000,
-            description="Exchange time further behind its own best makes a quote lagging.",
+            description="Exchange time further behind the source's best makes a quote lagging.",
         ),
     ] = 2_000
+    lag_drift_ppm: Annotated[
+        float,
+        Meta(ge=0, le=10_000, description="How fast the best lag may rise: drift of two clocks."),
+    ] = 100.0
+    clock_off_ms_max: Annotated[
+        int,
+        Meta(
+            ge=1_000,
+            le=86_400_000,
+            description="Exchange time further ahead of ours is none; further behind: lagging.",
+        ),
+    ] = 60_000
     connect_timeout_s: Annotated[
         float, Meta(gt=0, le=120, description="Longest wait for an open websocket.")
     ] = 10.0
@@ -217,14 +262,21 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(ge=1, le=1_000_000, description="Cells evaluated per cycle; the rest stays dirty."),
     ] = 4_096
     stale_ms_max: Annotated[
-        int, Meta(ge=1, le=86_400_000, description="A quote older than this makes no signal.")
-    ] = 120_000
+        int,
+        Meta(
+            ge=1,
+            le=86_400_000,
+            description="A quote without news for longer makes no signal, however quiet its coin.",
+        ),
+    ] = 600_000
     skew_ms_max: Annotated[
         int,
         Meta(
-            ge=1, le=86_400_000, description="Legs whose quotes lie further apart make no signal."
+            ge=1,
+            le=86_400_000,
+            description="A leg further behind the other makes no signal if its silence is overdue.",
         ),
-    ] = 120_000
+    ] = 2_000
     evaluations_kept: Annotated[
         int,
         Meta(

@@ -1,3 +1,4 @@
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,9 +14,15 @@ FLAGS: dict[str, int]
 OUTCOMES: tuple[str, ...]
 FRAGMENTS_BYTES_MAX: int
 
+class BestLag:
+    now_ns: int
+    windows_passed: int
+    def drifts(self, ppm: float) -> None: ...
+
 class Handler(Protocol):
     def unusual(self, frame: bytes) -> None: ...
     def broken(self, reason: str, frame: bytes) -> None: ...
+    def ponged(self, payload: bytes, mono_ns: int) -> None: ...
     def gone(self) -> None: ...
 
 class Board:
@@ -24,8 +31,13 @@ class Board:
     clock: Clock
     anchor_ns: int
     lag_ns_max: int
+    clock_off_ns_max: int
     heard_ns: npt.NDArray[np.int64]
     mean_ns: npt.NDArray[np.float64]
+    news_ns: npt.NDArray[np.int64]
+    news_mean_ns: npt.NDArray[np.float64]
+    mid: npt.NDArray[np.float64]
+    best: BestLag
     wrote: npt.NDArray[np.uint32]
     def __init__(
         self,
@@ -34,7 +46,13 @@ class Board:
         anchor_ns: int,
         lag_ns_max: int,
         clock: Clock | None = None,
+        *,
+        clock_off_ns_max: int = ...,
+        lag_drift_ppm: float = ...,
     ) -> None: ...
+    def forget(self, ids: Sequence[int]) -> None: ...
+    def unmark(self, ids: Iterable[int], flag: int, only: int = 0) -> int: ...
+    def judged(self) -> int: ...
 
 class Listener(WSListener):
     board: Board
@@ -47,6 +65,8 @@ class Listener(WSListener):
     frame_ns: int
     data_ns: int
     mean_read_ns: float
+    mean_read_quotes: float
+    path_lags: bool
     data_messages: int
     bad_in_row: int
     muted: bool
@@ -62,7 +82,7 @@ class Listener(WSListener):
     ) -> None: ...
     def use(self, decoder: Decoder) -> None: ...
     def send(self, text: str) -> None: ...
-    def ping(self) -> None: ...
+    def ping(self, payload: bytes) -> None: ...
     def hang_up(self) -> None: ...
     def cut(self) -> None: ...
     def on_ws_connected(self, transport: WSTransport) -> None: ...
@@ -78,4 +98,5 @@ class Listener(WSListener):
         ask_sz: float,
         ts_event: int,
         update_id: int,
+        ts_engine: int = ...,
     ) -> str: ...

@@ -22,6 +22,7 @@ from spread_scanner.config import Feed
 from spread_scanner.errors import BadMessage, BadQuote
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import (
+    TS_IMPOSSIBLE,
     Ack,
     Adapter,
     Delta,
@@ -34,12 +35,14 @@ from spread_scanner.exchanges.adapter import (
 from spread_scanner.feed._listener import FLAGS, Board, Listener
 from spread_scanner.feed.counting import COUNTER_OF_END, Counts
 from spread_scanner.feed.evidence import Evidence
-from spread_scanner.feed.life import End, Life, Rules, Seen, ping_every_s, rules_of
+from spread_scanner.feed.life import End, Life, Rules, ping_every_s, rules_of
 from spread_scanner.feed.patience import pauses_of
+from spread_scanner.feed.pulse import Pulse, Seen, SilenceRules, silence_rules
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.feed.watch import Watch
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.gate import Gate
+from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm._rows import Row
 from spread_scanner.shm.connections import ConnectionRows
 from spread_scanner.symbology.tables import InstrumentRow
@@ -116,6 +119,10 @@ class Connection:
             row=counts.own,
         )
         self.life = Life(rules, 0, must_quote=False)
+        self.pulse = Pulse()
+        self.silent = False  # what it carries cannot be stood behind now
+        self._silence_of = share.settings
+        self._silence_rules = silence_rules(share.settings)
         self.subscription = Subscription(share.adapter, (), pauses_of(share.settings))
         self.watch = Watch(share, self.listener, self.subscription)
         self._on_end = on_end
@@ -144,7 +151,7 @@ class Connection:
         """Take the settings that were reloaded, as far as they concern a connection that stands."""
         settings, adapter = self.share.settings, self.adapter
         spread = self.number * GOLDEN % 1.0
-        self.life.rules = rules_of(settings, adapter.limits, adapter.ping, spread)
+        self.life.rules = rules_of(settings, adapter.limits, spread)
         self.subscription.pauses = pauses_of(settings)
 
     def end(self, why: End) -> None:
@@ -171,7 +178,10 @@ class Connection:
         self._ask()
 
     def leave(self, exchange_symbols: Iterable[str], *, again: bool = False) -> None:
-        self.subscription.leave(exchange_symbols, again=again)
+        symbols = list(exchange_symbols)
+        self.subscription.leave(symbols, again=again)
+        rows = [self.share.instruments.get(symbol) for symbol in symbols]
+        self.forget([row.symbol_id for row in rows if row is not None])
         self._ask()
 
     def ask_again(self, exchange_symbols: Iterable[str]) -> None:
@@ -183,6 +193,10 @@ class Connection:
         """Ask at once for what is refused: a person has named it again."""
         self.subscription.ask_refused(clock.mono_ns())
         self._ask()
+
+    def forget(self, symbol_ids: Iterable[int]) -> None:
+        """What was quoted under these ids says nothing of what they mean from now on."""
+        self.listener.quoted[list(symbol_ids)] = 0
 
     def _ask(self) -> None:
         if self._pump is None:
@@ -210,12 +224,28 @@ class Connection:
         self._ping = asyncio.get_running_loop().call_later(pause_s, self._ping_now)
 
     def _ping_now(self) -> None:
+        # While requests go out, a frame of ours is not sent beside them: Binance counts both.
+        if self._pump is None or self.adapter.ping.text is not None:
+            self.ping()
+        self._ping_later()
+
+    def ping(self) -> None:
+        """Ask whether somebody is there: by the exchange's own text where it has one, as it is sure
+        to answer that; else by a ping frame with a stamp.
+        """
         text = self.adapter.ping.text
+        stamp = self.pulse.sent(clock.mono_ns())
         if text is not None:
             self.listener.send(text)
         else:
-            self.listener.ping()
-        self._ping_later()
+            self.listener.ping(stamp)
+
+    def ponged(self, payload: bytes, mono_ns: int) -> None:
+        """A pong frame."""
+        try:
+            self.pulse.answered(mono_ns, payload)
+        except Exception as error:
+            self.share.fail(error)
 
     # --- looking after it
 
@@ -227,15 +257,70 @@ class Connection:
             self._watched_ns = now_ns
             self.watch.look(now_ns)
             self.life.must_quote = self.watch.in_vain(now_ns, self.life.rules)
-        listener = self.listener
-        seen = Seen(listener.frame_ns, listener.data_ns, listener.mean_read_ns, listener.bad_in_row)
-        why = self.life.verdict(now_ns, seen, slowdown)
+        self.feel(now_ns, slowdown)
+        seen = self._seen()
+        why = self.life.verdict(now_ns, seen, self.pulse.waits_since(seen), slowdown)
         if why is None and self.subscription.useless and not self.subscription.acknowledged:
             why = End.REFUSED
         if why is not None:
             self.end(why)
             return
         self._ask()
+
+    def feel(self, now_ns: int, slowdown: float) -> bool:
+        """Its pulse: is it silent, is its path slow, does it want a ping?
+
+        Returns whether `silent` changed.
+        """
+        listener, pulse = self.listener, self.pulse
+        rules = self._silence
+        if pulse.calm and now_ns - listener.data_ns <= rules.idle_ns_max and not self.silent:
+            return False  # nearly always: it quotes, and nobody is waited for
+        before = self.silent
+        seen = self._seen()
+        if self._pump is None and pulse.wants_ping(now_ns, seen, rules):
+            self.ping()
+        self.silent = pulse.silent(now_ns, seen, rules, slowdown)
+        self._path(pulse.lags(now_ns, rules))
+        return self.silent is not before
+
+    @property
+    def _silence(self) -> SilenceRules:
+        """The rules of the settings in force, made once for each."""
+        if self._silence_of is not self.share.settings:
+            self._silence_of = self.share.settings
+            self._silence_rules = silence_rules(self.share.settings)
+        return self._silence_rules
+
+    def _seen(self) -> Seen:
+        listener = self.listener
+        return Seen(
+            listener.frame_ns,
+            listener.data_ns,
+            listener.mean_read_ns,
+            listener.mean_read_quotes,
+            listener.bad_in_row,
+        )
+
+    def doubt(self) -> None:
+        """Nobody has looked for a while: silent until the other side has answered."""
+        self.pulse.doubt()
+        self.ping()
+        self.silent = True
+
+    def _path(self, lags: bool) -> None:
+        """Where quotes carry no time the pings tell that they are late."""
+        if lags == self.listener.path_lags:
+            return
+        self.listener.path_lags = lags
+        self.share.log.info("path lags" if lags else "path is well", connection=self.number)
+        board = self.share.board
+        ids = self.quoted_ids()
+        if lags:
+            timeless = [one for one in ids if _timeless(board, int(one))]
+            board.writer.mark_stale(np.array(timeless, np.uint16), FLAGS["LAGGING"])
+        else:
+            board.unmark(ids, FLAGS["LAGGING"], FLAGS["NO_TS_EVENT"])
 
     def quoted(self, exchange_symbol: str) -> bool:
         row = self.share.instruments.get(exchange_symbol)
@@ -272,17 +357,28 @@ class Connection:
             [instruments[symbol].symbol_id for symbol in wanted if symbol in instruments], np.uint16
         )
 
+    def quoted_ids(self) -> npt.NDArray[np.uint16]:
+        """The ids of what it carries and has quoted."""
+        ids = self.carried()
+        found: npt.NDArray[np.uint16] = ids[self.listener.quoted[ids] != 0]
+        return found
+
     def covered(self, *, planned: bool) -> npt.NDArray[np.bool_]:
         """By symbol id: whether the stored quote stays good without the other connections.
 
-        What was quoted here is. What was acknowledged but not quoted here is too if the other one
-        was well until the end: then nothing has changed since.
+        What was quoted here, and is still carried, is, as long as this connection is heard. What
+        was acknowledged but not quoted here is too if the other one was well until the end: then
+        nothing has changed since.
         """
-        mask: npt.NDArray[np.bool_] = self.listener.quoted.astype(np.bool_)
+        mask = np.zeros(len(self.listener.quoted), np.bool_)
+        if self.silent or self.ended is not None:
+            return mask
+        mask[self.quoted_ids()] = True
         if planned:
-            for symbol in self.subscription.acknowledged:
+            acknowledged = self.subscription.acknowledged
+            for symbol in self.subscription.wanted:
                 row = self.share.instruments.get(symbol)
-                if row is not None:
+                if row is not None and symbol in acknowledged:
                     mask[row.symbol_id] = True
         return mask
 
@@ -318,8 +414,17 @@ class Connection:
         label = "skip_bad_quote" if isinstance(error, BadQuote) else "skip_bad_message"
         self.counts.add(label)
         self.share.evidence.take(error, frame)
+        self._doubt(error, frame)
         if self.listener.bad() >= self.life.rules.bad_in_row_max:
             self.end(End.BAD_STREAK)
+
+    def _doubt(self, error: BadMessage, frame: bytes) -> None:
+        """A message that named a symbol and could not be read: what is stored of it has changed."""
+        symbol = str(error.evidence.get("symbol") or self.adapter.symbol_of(frame))
+        row = self.share.instruments.get(symbol)
+        if row is not None:
+            ids = np.array([row.symbol_id], np.uint16)
+            self.counts.add("unread_marks", self.share.board.writer.mark_stale(ids))
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Delta):
@@ -351,12 +456,14 @@ class Connection:
         self.counts.add("control")
         if notice.kind is NoticeKind.SAID:
             self.share.log.warning("the exchange says", text=notice.text[:200])
+        if notice.kind is NoticeKind.PONG:
+            self.pulse.answered(clock.mono_ns())
         if notice.kind is NoticeKind.SHUTDOWN:
             self.share.log.info("shutdown announced", connection=self.number)
             self.life.notice = True
 
     def _quote(self, raw: RawQuote) -> None:
-        symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id = raw
+        symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id, ts_engine = raw
         row = self.share.instruments.get(symbol)
         if row is None:
             self.counts.add("skip_unknown_symbol")
@@ -368,11 +475,21 @@ class Connection:
             bid_sz * sz_mul,
             ask_px / px_div,
             ask_sz * sz_mul,
-            ts_event,
+            self._time(ts_event, raw),
             update_id,
+            self._time(ts_engine, raw),
         )
         if outcome == "impossible":
             raise BadQuote("not finite in base units", symbol=symbol)
+
+    def _time(self, ts_ns: int, quote: RawQuote | Delta) -> int:
+        """The quote's time; one that cannot be is none, and said."""
+        if ts_ns != TS_IMPOSSIBLE:
+            return ts_ns
+        self.counts.add("bad_times")
+        error = BadQuote("an exchange time that cannot be", symbol=quote.exchange_symbol)
+        self.share.evidence.take(error, repr(quote).encode())
+        return TS_ABSENT
 
     def _delta(self, delta: Delta) -> None:
         """A change of one side: the other one stands as it was stored."""
@@ -384,9 +501,14 @@ class Connection:
             return
         bid = _scaled(delta.bid, row) or (own.bid_px, own.bid_sz)
         ask = _scaled(delta.ask, row) or (own.ask_px, own.ask_sz)
-        ids = (delta.ts_event, delta.update_id)
+        ids = (self._time(delta.ts_event, delta), delta.update_id)
         if self.listener.quote(row.symbol_id, *bid, *ask, *ids) == "impossible":
             raise BadQuote("not finite in base units", symbol=delta.exchange_symbol)
+
+
+def _timeless(board: Board, symbol_id: int) -> bool:
+    own = board.writer.own(symbol_id)
+    return own is not None and bool(own.flags & FLAGS["NO_TS_EVENT"])
 
 
 def _scaled(side: tuple[float, float] | None, row: InstrumentRow) -> tuple[float, float] | None:

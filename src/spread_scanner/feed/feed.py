@@ -8,13 +8,14 @@ import asyncio
 import contextlib
 import re
 import ssl
+import statistics
 from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
 
 from spread_scanner import clock
-from spread_scanner.clock import NS_PER_MS
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings, SourceSettings
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter, holdable
@@ -44,7 +45,9 @@ from spread_scanner.shm.price_store import PriceStore, Writer
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import InstrumentRow, Tables
 
-CHECK_S = 0.25
+CHECK_S = 0.1
+LOOK_NS = 250 * NS_PER_MS  # between two looks at every symbol, and at what is to be asked again
+STALL_NS = NS_PER_S  # between two checks: nobody looked, and what was sent may be unread
 POLL_S_MAX = 0.1  # a stop is obeyed within a second, however rare the heartbeat
 GOODBYES_S_MAX = 0.7
 LISTED = re.compile(r"\[[^\]]*\]")  # in a refusal: the symbols, of which there may be hundreds
@@ -94,7 +97,14 @@ class Feed:
         self._max_symbols = store.max_symbols
         loaded = tables.load_for(settings.generated_dir, store.max_symbols)
         instruments = instruments_of(loaded, source)
-        board = Board(writer, process.row, store.clock.anchor_ns, feed.lag_ms_max * NS_PER_MS)
+        board = Board(
+            writer,
+            process.row,
+            store.clock.anchor_ns,
+            feed.lag_ms_max * NS_PER_MS,
+            clock_off_ns_max=feed.clock_off_ms_max * NS_PER_MS,
+            lag_drift_ppm=feed.lag_drift_ppm,
+        )
         self._share = Share(
             adapter=adapter,
             settings=feed,
@@ -124,6 +134,11 @@ class Feed:
         process.on_wake = self._woke
         self._outlook = Outlook()
         self._shown = Seen(ProcessState.STARTING, "")
+        self._silent = np.zeros(store.max_symbols, np.bool_)  # marked so by the last check
+        self._checked_ns = clock.mono_ns()
+        self._looked_ns = 0
+        self._slowdowns: dict[int, float] = {}
+        self._slow: dict[int, float] = {}  # by connection: how much slower the others are
 
     # --- life
 
@@ -203,11 +218,31 @@ class Feed:
             return
         self._process.feel_suspend()
         now_ns = clock.mono_ns()
-        lines = list(self._lines())
-        connections = [one for line in lines for one in line.connections]
+        connections = [one for line in self._lines() for one in line.connections]
+        if now_ns - self._checked_ns > STALL_NS:
+            self._doubt_all(connections)
+            changed = True
+        else:
+            changed = False
+            for one in connections:
+                changed |= one.feel(now_ns, self._slow.get(one.number, 1.0))
+            if now_ns - self._looked_ns >= LOOK_NS:
+                self._look(connections, now_ns)
+                changed = False
+        self._checked_ns = now_ns
+        if changed:
+            self._mark_silent(now_ns)
+
+    def _look(self, connections: list[Connection], now_ns: int) -> None:
+        """The rest of it, less often: paces, verdicts, symbols, what is to be asked again."""
+        self._looked_ns = now_ns
         self._pace(connections, now_ns)
+        lines = list(self._lines())
         for line in lines:
-            line.check(now_ns, self._slowdown(but=line))
+            slowdown = self._slowdown(but=line)
+            for connection in line.connections:
+                self._slow[connection.number] = slowdown
+            line.check(now_ns, slowdown)
         self._placing.look(self._copies, self._mark_silent(now_ns), now_ns)
         self._move()
         self._show_state(now_ns)
@@ -218,25 +253,61 @@ class Feed:
         for one in connections:
             pace = self._paces.setdefault(one.number, freshness.Pace())
             pace.update(one.listener.data_messages, now_ns)
+        self._slow = {number: slow for number, slow in self._slow.items() if number in there}
+        self._slowdowns = {number: pace.slowdown() for number, pace in self._paces.items()}
 
     def _slowdown(self, but: Line | None = None) -> float:
         """By how much the source is slower than usual; without a line's own connections, as one
         that is frozen must not excuse itself.
         """
         own = {one.number for one in but.connections} if but is not None else set()
-        found = [pace.slowdown() for number, pace in self._paces.items() if number not in own]
-        return float(np.median(found)) if found else 1.0
+        found = [slow for number, slow in self._slowdowns.items() if number not in own]
+        return statistics.median(found) if found else 1.0
+
+    def _doubt_all(self, connections: list[Connection]) -> None:
+        """This process was stopped: what arrived meanwhile is still to be read, and no verdict
+        about silence holds. Everything is silent until an answer shows that it has been read.
+        """
+        for connection in connections:
+            connection.doubt()
 
     def _mark_silent(self, now_ns: int) -> set[int]:
-        """Returns the ids that are silent, marked now or before."""
-        board = self._share.board
-        rule = freshness.silence_rule(self._share.settings)
+        """Mark what is silent now, take the mark from what no longer is; mark what is overdue.
+
+        Returns the ids that are not heard though their connection is: asking again may help.
+        """
+        board, settings = self._share.board, self._share.settings
         slowdown = self._slowdown() if len(self._paces) > 1 else 1.0
-        ids = freshness.silent(now_ns, board.heard_ns, board.mean_ns, rule, slowdown)
-        if ids.size:
-            marked = self._writer.mark_stale(ids, FLAGS["SILENT"])
+        rule = freshness.silence_rule(settings)
+        heard, news = (board.heard_ns, board.mean_ns), (board.news_ns, board.news_mean_ns)
+        unheard = freshness.out_of_line(now_ns, *heard, rule, slowdown)
+        behind = self._behind_silent_connections()
+        silent = unheard | behind | freshness.out_of_line(now_ns, *news, rule, slowdown)
+        if silent.any():
+            marked = self._writer.mark_stale(freshness.ids_of(silent), FLAGS["SILENT"])
             self._process.row.add(COUNTER["silent_marks"], marked)
-        return set(ids.tolist())
+        over = self._silent & ~silent
+        if over.any():
+            board.unmark(freshness.ids_of(over), FLAGS["SILENT"])
+        self._silent = silent
+        rule = freshness.overdue_rule(settings)
+        overdue = freshness.out_of_line(now_ns, *news, rule, slowdown)
+        if overdue.any():
+            self._writer.mark_stale(freshness.ids_of(overdue), FLAGS["OVERDUE"])
+        return set(freshness.ids_of(unheard & ~behind).tolist())
+
+    def _behind_silent_connections(self) -> npt.NDArray[np.bool_]:
+        """By id: what only silent connections carry."""
+        found = np.zeros(self._max_symbols, np.bool_)
+        covered = np.zeros(self._max_symbols, np.bool_)
+        connections = [one for line in self._lines() for one in line.connections]
+        for connection in connections:
+            if connection.silent:
+                found[connection.quoted_ids()] = True
+        if found.any():
+            for connection in connections:
+                covered |= connection.covered(planned=False)
+        return found & ~covered
 
     def _show_state(self, now_ns: int) -> None:
         process = self._process
@@ -327,7 +398,9 @@ class Feed:
     def _mark_stale(self, ids: npt.NDArray[np.uint16]) -> int:
         board = self._share.board
         marked = self._writer.mark_stale(ids)
-        board.heard_ns[ids] = 0  # the time until they are heard again is no interval of theirs
+        # The time until they are heard again is no interval of theirs.
+        board.heard_ns[ids] = 0
+        board.news_ns[ids] = 0
         self._process.row.add(COUNTER["stale_marks"], marked)
         return marked
 
@@ -394,6 +467,8 @@ class Feed:
         share = self._share
         share.settings = settings.feed(self._source.label)
         share.board.lag_ns_max = share.settings.lag_ms_max * NS_PER_MS
+        share.board.clock_off_ns_max = share.settings.clock_off_ms_max * NS_PER_MS
+        share.board.best.drifts(share.settings.lag_drift_ppm)
         mine = settings.exchanges[self._source.label]
         share.proxy, share.adapter = mine.proxy, adapter
         share.tls, share.connects = tls, self._gates.of(adapter, mine.proxy)
@@ -402,6 +477,8 @@ class Feed:
             line.retune()
         traded = self._halts.reload(instruments, same=generation == self._generation)
         self._take_tables(traded, decoder_of(adapter, traded))
+        if generation != self._generation:
+            share.board.judged()
         if self._copies:
             self._moving.reshape(self._copies)
             self._move()
@@ -424,6 +501,7 @@ class Feed:
             if name in old and old[name].symbol_id != row.symbol_id
         }
         self._mark_stale(np.array(sorted(changed | renamed), np.uint16))
+        self._forget(sorted(changed | renamed))
         share.instruments = instruments
         share.decoder = decoder
         for line in self._lines():
@@ -453,6 +531,13 @@ class Feed:
         if connection.target.channel == share.target.channel:
             return share.decoder
         return decoder_of(connection.adapter, share.instruments)
+
+    def _forget(self, symbol_ids: list[int]) -> None:
+        """These ids mean something else, or nothing, from now on."""
+        self._share.board.forget(symbol_ids)
+        for line in self._lines():
+            for connection in line.connections:
+                connection.forget(symbol_ids)
 
     def _note_symbols(self) -> None:
         self._process.row.set(COUNTER["symbols"], len(self._share.instruments))

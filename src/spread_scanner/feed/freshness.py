@@ -1,6 +1,6 @@
 """When silence means something: per symbol by its own rate, with the market's pace set off.
 
-Used by the feed four times a second, over the arrays that the listeners keep. Pure: the caller
+Used by the feed ten times a second, over the arrays that the listeners keep. Pure: the caller
 passes the time in and marks what is found. A best bid and ask that is silent may only mean that
 nothing moved, so nothing is called silent by a fixed age alone.
 """
@@ -22,6 +22,11 @@ HISTORY_S = 30.0
 SLOWDOWN_MAX = 10.0
 
 
+# A quote is overdue after this at the earliest: nobody reads the mark sooner (skew_ms_max), and a
+# busy symbol pauses for half a second every minute.
+OVERDUE_NS_MIN = NS_PER_S
+
+
 class SilenceRule(NamedTuple):
     """When a symbol's silence is out of line."""
 
@@ -33,19 +38,27 @@ def silence_rule(settings: Feed) -> SilenceRule:
     return SilenceRule(settings.silent_ms_min * NS_PER_MS, settings.silent_intervals_max)
 
 
-def silent(
+def overdue_rule(settings: Feed) -> SilenceRule:
+    return SilenceRule(OVERDUE_NS_MIN, settings.silent_intervals_max)
+
+
+def out_of_line(
     now_ns: int,
-    heard_ns: npt.NDArray[np.int64],
+    since_ns: npt.NDArray[np.int64],
     mean_ns: npt.NDArray[np.float64],
     rule: SilenceRule,
     slowdown: float,
-) -> Ids:
-    """The ids whose silence is out of line with their own mean interval, given that everything on
-    the source has become slower by `slowdown`. A symbol heard once has no rate, and is left alone.
+) -> npt.NDArray[np.bool_]:
+    """By id: whether the silence is out of line with the symbol's own mean interval, given that
+    everything on the source has become slower by `slowdown`. Once heard is no rate: left alone.
     """
     limit_ns = np.maximum(rule.ns_min, mean_ns * (rule.intervals_max * slowdown))
-    out_of_line = (heard_ns != 0) & (mean_ns > 0.0) & (now_ns - heard_ns > limit_ns)
-    return np.flatnonzero(out_of_line).astype(np.uint16)
+    found: npt.NDArray[np.bool_] = (since_ns != 0) & (mean_ns > 0.0)
+    return found & (now_ns - since_ns > limit_ns)
+
+
+def ids_of(mask: npt.NDArray[np.bool_]) -> Ids:
+    return np.flatnonzero(mask).astype(np.uint16)
 
 
 class Pace:

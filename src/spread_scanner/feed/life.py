@@ -1,6 +1,7 @@
 """When a connection has to go, and when its successor has to come: rules without sockets or clocks.
 
-Used by Connection and Line, which pass in what the listener saw. All times are monotonic ns.
+Used by Connection and Line, which pass in what the listener saw. All times are monotonic ns. When a
+quote may still be believed is decided long before, in pulse.py and freshness.py.
 """
 
 from enum import Enum
@@ -9,10 +10,7 @@ from typing import NamedTuple
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Feed
 from spread_scanner.exchanges.adapter import Limits, PingRule
-
-# Where the exchange wants no pings we send a ping frame of our own into a silence of this length.
-IDLE_PING_S = 20.0
-UNHEARD_PINGS = 3  # nothing at all heard for so many pings: nobody is there
+from spread_scanner.feed.pulse import PING_EVERY_S, Seen
 
 
 class End(Enum):
@@ -36,17 +34,8 @@ class Rules(NamedTuple):
     first_quote_ns_max: int
     frozen_ns_min: int
     frozen_intervals_max: float
-    unheard_ns_max: int
+    unanswered_ns_max: int
     life_ns: int | None  # its successor is called after this
-
-
-class Seen(NamedTuple):
-    """What the listener has seen until now."""
-
-    frame_ns: int  # the last frame of any kind
-    data_ns: int  # the last quote; 0: none
-    mean_read_ns: float  # mean interval of the reads that brought quotes
-    bad_in_row: int
 
 
 class Stood:
@@ -63,10 +52,10 @@ class Stood:
 
 
 def ping_every_s(ping: PingRule) -> float:
-    return ping.interval_s if ping.text is not None else IDLE_PING_S
+    return ping.interval_s if ping.text is not None else PING_EVERY_S
 
 
-def rules_of(settings: Feed, limits: Limits, ping: PingRule, jitter: float) -> Rules:
+def rules_of(settings: Feed, limits: Limits, jitter: float) -> Rules:
     """`jitter`, 0 to 1, spreads the planned ends of connections that were opened together."""
     life_ns = None
     if limits.lifetime_s is not None:
@@ -77,7 +66,7 @@ def rules_of(settings: Feed, limits: Limits, ping: PingRule, jitter: float) -> R
         int(settings.first_quote_s_max * NS_PER_S),
         settings.frozen_ms_min * NS_PER_MS,
         settings.silent_intervals_max,
-        int(ping_every_s(ping) * UNHEARD_PINGS * NS_PER_S),
+        settings.unanswered_ms_max * NS_PER_MS,
         life_ns,
     )
 
@@ -92,12 +81,15 @@ class Life:
         self.notice = False  # the exchange has said that it will cut this connection
         self.spent = False  # it may ask no more for a long time, and has something to ask
 
-    def verdict(self, now_ns: int, seen: Seen, slowdown: float) -> End | None:
-        """Why it has to end now, or None. `slowdown`: by how much its siblings are slower now."""
+    def verdict(self, now_ns: int, seen: Seen, unanswered_ns: int, slowdown: float) -> End | None:
+        """Why it has to end now, or None. `slowdown`: by how much its siblings are slower now.
+
+        `unanswered_ns`: the oldest ping that should have been answered by now, 0 for none.
+        """
         rules = self.rules
         if seen.bad_in_row >= rules.bad_in_row_max:
             return End.BAD_STREAK
-        if now_ns - seen.frame_ns > rules.unheard_ns_max:
+        if unanswered_ns and now_ns - unanswered_ns > rules.unanswered_ns_max:
             return End.UNHEARD
         if seen.data_ns == 0:
             waited_ns = now_ns - self.opened_ns

@@ -184,8 +184,7 @@ class Line:
 
     async def _open(self) -> None:
         share = self._share
-        jitter = share.random.random()
-        rules = rules_of(share.settings, share.adapter.limits, share.adapter.ping, jitter)
+        rules = rules_of(share.settings, share.adapter.limits, share.random.random())
         connection = Connection(share, self._counts, rules, self._ended)
         try:
             await connection.open()

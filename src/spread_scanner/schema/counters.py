@@ -68,7 +68,7 @@ FEED_COUNTERS = _numbered(
         ("reloads", "New tables taken."),
         ("connections", "Connections open now (a level, not a count)."),
         ("symbols", "Symbols subscribed now (a level, not a count)."),
-        ("repeats", "Quotes that came again unchanged and were stored again with the new time."),
+        ("repeats", "Quotes that came again unchanged: heard of, and as old as they were."),
         ("no_first_quote", "Symbols that did not quote in time after they were subscribed."),
         ("resubscribes", "Symbols asked for again, here or elsewhere, because no quote came."),
         ("refusals", "Refusals heard, whatever they were about."),
@@ -82,6 +82,13 @@ FEED_COUNTERS = _numbered(
             "suspends",
             "Times the machine was found to have slept: all cells stale, all connections new.",
         ),
+        ("clock_ahead", "Quotes whose exchange time lies ahead of our clock."),
+        ("bad_times", "Quotes whose exchange time cannot be; taken, and stored without one."),
+        (
+            "jumped",
+            "Quotes stored as jumped: a mid beyond five times the one before, or under a fifth.",
+        ),
+        ("unread_marks", "Cells marked stale because a message about them could not be read."),
     ]
 )
 FEED_HISTOGRAMS = (

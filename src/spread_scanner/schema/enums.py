@@ -93,6 +93,10 @@ class QuoteFlag(IntFlag):
     NO_TS_EVENT = 16  # the exchange gave no time: ts_event is TS_ABSENT
     BID_EMPTY = 32  # no bid on the book: bid_px is NaN
     ASK_EMPTY = 64  # no ask on the book: ask_px is NaN
+    JUMPED = 128  # its mid left its predecessor's by more than five times; set by the feed
+    OVERDUE = (
+        256  # without news for more than 50 of its own mean intervals: usable, but its skew counts
+    )
     CONTENDED = 1 << 31  # set by a reader that gave up: this is its last good copy
 
 
@@ -103,6 +107,7 @@ UNUSABLE = (
     | QuoteFlag.CROSSED
     | QuoteFlag.BID_EMPTY
     | QuoteFlag.ASK_EMPTY
+    | QuoteFlag.JUMPED
 )
 
 

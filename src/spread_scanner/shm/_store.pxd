@@ -14,6 +14,8 @@ cdef extern from "quote.h" nogil:
         SS_FLAG_NO_TS_EVENT
         SS_FLAG_BID_EMPTY
         SS_FLAG_ASK_EMPTY
+        SS_FLAG_JUMPED
+        SS_FLAG_OVERDUE
         SS_FLAG_CONTENDED
         SS_FLAGS_UNUSABLE
 

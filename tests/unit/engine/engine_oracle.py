@@ -8,7 +8,7 @@ import numpy as np
 
 from spread_scanner.config import Settings
 from spread_scanner.schema import spread
-from spread_scanner.schema.enums import DIRECTIONS, UNUSABLE, SignalKind
+from spread_scanner.schema.enums import DIRECTIONS, UNUSABLE, QuoteFlag, SignalKind
 from spread_scanner.schema.records import (
     SIGNAL_DTYPE,
     SIGNAL_FUNDING_UNKNOWN,
@@ -94,8 +94,7 @@ class Oracle:
         blocked = self._blocked(switches)
         self.is_in &= ~blocked
         leave = self.is_in & ~(usable & (net >= self.exit))
-        skew = np.abs(spot["ts_recv"] - fut["ts_recv"])
-        fit = ~blocked & usable & (skew <= self.limits.skew_ms_max * MS) & (size >= self.size_min)
+        fit = ~blocked & usable & ~self._skewed(spot, fut) & (size >= self.size_min)
         again = self.is_in & ~leave & fit & (net >= self.last + self.rise)
         cool = now_ns - self.exited >= self.cooldown
         enter = ~self.is_in & fit & cool & (net >= self.enter)
@@ -114,6 +113,12 @@ class Oracle:
             "ts_trigger": np.maximum(spot["ts_recv"], fut["ts_recv"]),
         }  # fmt: skip
         return self._records(now_ns, spot, fut, values, kinds != 0)
+
+    def _skewed(self, spot: np.ndarray, fut: np.ndarray) -> np.ndarray:
+        skew = spot["ts_recv"] - fut["ts_recv"]
+        older = np.where(skew < 0, spot["flags"], fut["flags"])
+        overdue = (older & int(QuoteFlag.OVERDUE)) != 0
+        return np.asarray(overdue & (np.abs(skew) > self.limits.skew_ms_max * MS))
 
     def _usable(
         self,

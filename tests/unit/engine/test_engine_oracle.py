@@ -94,7 +94,8 @@ class Match:
 
 
 source_ids = st.integers(0, 3)  # two exchanges: both directions between them
-flags = st.sampled_from([0] * 12 + [1, 2, 4, int(QuoteFlag.BID_EMPTY)])
+usual_flags = [0] * 8 + [int(QuoteFlag.OVERDUE)] * 8
+flags = st.sampled_from([*usual_flags, 1, 2, 4, int(QuoteFlag.BID_EMPTY), int(QuoteFlag.JUMPED)])
 ages_ms = st.sampled_from([0] * 6 + [3, 40, 900])
 quotes = st.tuples(
     st.just("quote"),
@@ -196,7 +197,8 @@ def test_long_random_streams_give_the_oracles_signals(namespace: str) -> None:
                 match.quote(
                     int(random.integers(0, 4)), int(random.integers(0, SYMBOLS)),
                     int(random.integers(-3, 5)), int(random.integers(0, 2)),
-                    int(random.integers(1, 50)), (0, 0),
+                    int(random.integers(1, 50)),
+                    (int(QuoteFlag.OVERDUE) * int(random.integers(0, 2)), 0),
                 )  # fmt: skip
             if random.random() < 0.1:
                 match.beat(int(random.integers(0, 4)))

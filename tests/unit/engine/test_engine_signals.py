@@ -11,7 +11,7 @@ from spread_scanner.engine import _loop, plan
 from spread_scanner.engine.core import Engine
 from spread_scanner.errors import TableError
 from spread_scanner.schema.counters import ENGINE_COUNTERS
-from spread_scanner.schema.enums import SignalKind, Verdict
+from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
 from spread_scanner.schema.records import (
     SIGNAL_DTYPE,
     SIGNAL_FUNDING_UNKNOWN,
@@ -78,7 +78,7 @@ def test_over_threshold_is_the_sum_of_its_verdicts(namespace: str) -> None:
     [
         ("no_fee", settings(fees={"bybit-futures": 4}), {}),
         ("no_size", settings({"size_quote_min": 1_001}), {}),
-        ("no_skew", settings(skew_ms_max=10), {"age_ms": 11}),
+        ("no_skew", settings(skew_ms_max=10), {"age_ms": 11, "flags": int(QuoteFlag.OVERDUE)}),
         ("no_stale_leg", settings(stale_ms_max=10), {"age_ms": 11}),
         ("no_stale_leg", settings(), {"flags": 2}),
         ("no_paused", settings({"enabled": False}), {}),
@@ -92,6 +92,26 @@ def test_no_signal_has_its_reason(
         bed.quote(0, 99, 100, **quoted)  # type: ignore[arg-type]
         assert bed.kinds() == []
         assert bed.count(label) == bed.count("over_threshold") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "age_ms"), [(0, 60_000), (int(QuoteFlag.OVERDUE), 9)], ids=["quiet", "not so far"]
+)
+def test_a_leg_that_is_only_quiet_or_only_a_little_behind_gives_its_signal(
+    namespace: str, flags: int, age_ms: float
+) -> None:
+    with Bed(namespace, settings(skew_ms_max=10)) as bed:
+        bed.spread(15)
+        bed.quote(0, 99, 100, age_ms=age_ms, flags=flags)
+        assert bed.kinds() == [SignalKind.ENTER]
+
+
+def test_a_leg_whose_price_jumped_gives_no_signal(namespace: str) -> None:
+    with Bed(namespace) as bed:
+        bed.spread(15)
+        bed.quote(0, 99, 100, flags=int(QuoteFlag.JUMPED))
+        assert bed.kinds() == []
+        assert bed.count("no_stale_leg") == 1
 
 
 def test_a_quarantined_pair_is_counted_and_never_signalled(namespace: str) -> None:

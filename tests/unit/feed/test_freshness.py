@@ -5,17 +5,24 @@ import pytest
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Feed
-from spread_scanner.feed.freshness import SLOWDOWN_MAX, Pace, SilenceRule, silence_rule, silent
+from spread_scanner.feed.freshness import (
+    SLOWDOWN_MAX,
+    Pace,
+    SilenceRule,
+    ids_of,
+    out_of_line,
+    silence_rule,
+)
 
 S = NS_PER_S
 RULE = SilenceRule(30 * S, 50.0)
 
 
 def found(now_s: float, heard_s: float, mean_s: float, slowdown: float = 1.0) -> bool:
-    ids = silent(
+    mask = out_of_line(
         int(now_s * S), np.array([int(heard_s * S)]), np.array([mean_s * S]), RULE, slowdown
     )
-    return list(ids) == [0]
+    return list(ids_of(mask)) == [0]
 
 
 @pytest.mark.parametrize(

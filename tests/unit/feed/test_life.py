@@ -4,15 +4,13 @@ import pytest
 
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Feed
-from spread_scanner.exchanges.adapter import Limits, PingRule
-from spread_scanner.feed.life import IDLE_PING_S, UNHEARD_PINGS, End, Life, Seen, rules_of
+from spread_scanner.exchanges.adapter import Limits
+from spread_scanner.feed.life import End, Life, rules_of
+from spread_scanner.feed.pulse import Seen
 
 LIMITS = Limits(100, 100, 10_000, 1.0, 1.0, 86_400.0)
-NO_PING = PingRule(None, 0.0)
 SETTINGS = Feed(
     bad_messages_in_row_max=5,
-    frozen_ms_min=10_000,
-    silent_intervals_max=50.0,
     first_quote_s_max=30.0,
     swap_before_s=600.0,
 )
@@ -20,15 +18,15 @@ S = NS_PER_S
 
 
 def life(must_quote: bool = True, jitter: float = 0.0) -> Life:
-    return Life(rules_of(SETTINGS, LIMITS, NO_PING, jitter), 0, must_quote=must_quote)
+    return Life(rules_of(SETTINGS, LIMITS, jitter), 0, must_quote=must_quote)
 
 
 def seen(frame_s: float = 0, data_s: float = 0, mean_s: float = 0, bad: int = 0) -> Seen:
-    return Seen(int(frame_s * S), int(data_s * S), mean_s * S, bad)
+    return Seen(int(frame_s * S), int(data_s * S), mean_s * S, 1.0, bad)
 
 
 def test_a_connection_that_flows_stays() -> None:
-    assert life().verdict(100 * S, seen(99.9, 99.9, 0.01), 1.0) is None
+    assert life().verdict(100 * S, seen(99.9, 99.9, 0.01), 0, 1.0) is None
 
 
 @pytest.mark.parametrize(
@@ -45,32 +43,32 @@ def test_a_connection_that_flows_stays() -> None:
 def test_silence_is_judged_by_its_own_rate_and_its_siblings(
     now_s: float, mean_s: float, slowdown: float, ends: bool
 ) -> None:
-    found = life().verdict(int(now_s * S), seen(now_s, 100, mean_s), slowdown)
+    found = life().verdict(int(now_s * S), seen(now_s, 100, mean_s), 0, slowdown)
 
     assert found is (End.FROZEN if ends else None)
 
 
 def test_control_frames_do_not_excuse_missing_data_but_show_that_somebody_is_there() -> None:
-    unheard_s = IDLE_PING_S * UNHEARD_PINGS
     quiet = life(must_quote=False)
 
-    assert quiet.verdict(int((500 + unheard_s) * S), seen(500), 1.0) is None
-    assert quiet.verdict(int((500 + unheard_s) * S) + 1, seen(500), 1.0) is End.UNHEARD
-    assert life().verdict(200 * S, seen(199, 100, 0.01), 1.0) is End.FROZEN
+    assert quiet.verdict(510 * S, seen(500), 500 * S, 1.0) is None
+    assert quiet.verdict(510 * S + 1, seen(500), 500 * S, 1.0) is End.UNHEARD
+    assert quiet.verdict(900 * S, seen(500), 0, 1.0) is None
+    assert life().verdict(200 * S, seen(199, 100, 0.01), 0, 1.0) is End.FROZEN
 
 
 def test_without_any_quote_it_goes_unless_it_carries_only_quiet_symbols() -> None:
     clock = VirtualClock()
     clock.advance_ms(30_000)
-    assert life().verdict(clock.mono_ns(), seen(30), 1.0) is None
+    assert life().verdict(clock.mono_ns(), seen(30), 0, 1.0) is None
     clock.advance_ms(1)
-    assert life().verdict(clock.mono_ns(), seen(30), 1.0) is End.NO_DATA
-    assert life(must_quote=False).verdict(clock.mono_ns(), seen(30), 1.0) is None
+    assert life().verdict(clock.mono_ns(), seen(30), 0, 1.0) is End.NO_DATA
+    assert life(must_quote=False).verdict(clock.mono_ns(), seen(30), 0, 1.0) is None
 
 
 def test_bad_messages_in_a_row_end_it() -> None:
-    assert life().verdict(S, seen(1, 1, 0.1, bad=4), 1.0) is None
-    assert life().verdict(S, seen(1, 1, 0.1, bad=5), 1.0) is End.BAD_STREAK
+    assert life().verdict(S, seen(1, 1, 0.1, bad=4), 0, 1.0) is None
+    assert life().verdict(S, seen(1, 1, 0.1, bad=5), 0, 1.0) is End.BAD_STREAK
 
 
 def test_a_successor_is_called_before_the_cut_or_when_it_is_announced() -> None:
@@ -84,8 +82,8 @@ def test_a_successor_is_called_before_the_cut_or_when_it_is_announced() -> None:
 
 
 def test_a_short_life_is_still_half_lived_and_an_endless_one_needs_no_successor() -> None:
-    short = rules_of(SETTINGS, LIMITS._replace(lifetime_s=60.0), NO_PING, 0.0)
-    endless = rules_of(SETTINGS, LIMITS._replace(lifetime_s=None), NO_PING, 0.0)
+    short = rules_of(SETTINGS, LIMITS._replace(lifetime_s=60.0), 0.0)
+    endless = rules_of(SETTINGS, LIMITS._replace(lifetime_s=None), 0.0)
 
     assert short.life_ns == 30 * S
     assert endless.life_ns is None
@@ -95,4 +93,4 @@ def test_the_wall_clock_plays_no_part() -> None:
     clock = VirtualClock()
     clock.advance_ms(5_000)
     clock.step_wall_ms(-86_400_000)
-    assert life().verdict(clock.mono_ns(), seen(5, 5, 0.1), 1.0) is None
+    assert life().verdict(clock.mono_ns(), seen(5, 5, 0.1), 0, 1.0) is None

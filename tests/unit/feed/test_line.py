@@ -58,6 +58,11 @@ class Server:
         self.connections = 0
         self.heard: list[tuple[int, bytes]] = []
 
+    @property
+    def texts(self) -> list[bytes]:
+        """What was asked for: pings left out."""
+        return [payload for opcode, payload in self.heard if opcode == 1]
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -353,7 +358,7 @@ def test_a_connection_that_may_ask_no_more_is_replaced_by_one_that_may(rig: Rig)
         if asked == 0 and rig.update_id() == 1_000 and rig.line is not None:
             rig.line.leave(["BTCUSDT"])
             asked = 1
-        elif asked == 1 and len(server.heard) == 2 and rig.line is not None:
+        elif asked == 1 and len(server.texts) == 2 and rig.line is not None:
             rig.line.join(["BTCUSDT"])
             asked = 2
         return back(rig, server) and bool(rig.ends)
@@ -361,6 +366,30 @@ def test_a_connection_that_may_ask_no_more_is_replaced_by_one_that_may(rig: Rig)
     server = rig.run([quote_and_listen], swapped)
 
     assert rig.ends[0] is End.SWAPPED
-    texts = [payload for opcode, payload in server.heard if opcode == 1]
-    assert [b"UNSUBSCRIBE" in text for text in texts] == [False, True, False]
+    assert [b"UNSUBSCRIBE" in text for text in server.texts] == [False, True, False]
     assert server.connections == 2
+
+
+def test_what_stood_before_a_goodbye_in_the_same_read_is_counted(rig: Rig) -> None:
+    goodbye = frame(struct.pack("!H", 1001), 0x88)
+
+    rig.run([sending(ticker(2), goodbye, ticker(3)), quote_and_listen], back)
+
+    counters = rig.health.read(SOURCE.process).counters
+    assert counters["quotes"] == counters["messages"] == 3  # 1 and 2, and the next connection's
+    assert rig.ends[0] is End.LOST
+
+
+def test_a_ping_that_nobody_answers_makes_a_connection_silent_and_ends_it(rig: Rig) -> None:
+    """As shipped but for the end, which is to come within the test's deadline."""
+    was_silent = False
+
+    def ended(rig: Rig, server: Server) -> bool:
+        nonlocal was_silent
+        was_silent |= any(one.silent for one in (rig.line.connections if rig.line else []))
+        return End.UNHEARD in rig.ends
+
+    server = rig.run([quote_and_listen], ended, unanswered_ms_max=1_500)
+
+    assert was_silent
+    assert any(opcode == 9 for opcode, _ in server.heard)

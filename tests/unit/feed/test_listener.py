@@ -2,6 +2,7 @@
 
 import math
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -44,6 +45,7 @@ class Handler:
 
     messages: list[bytes] = field(default_factory=list)
     broken_ones: list[str] = field(default_factory=list)
+    pongs: list[bytes] = field(default_factory=list)
     ends: int = 0
 
     def unusual(self, frame: bytes) -> None:
@@ -51,6 +53,9 @@ class Handler:
 
     def broken(self, reason: str, frame: bytes) -> None:
         self.broken_ones.append(reason)
+
+    def ponged(self, payload: bytes, mono_ns: int) -> None:
+        self.pongs.append(payload)
 
     def gone(self) -> None:
         self.ends += 1
@@ -139,7 +144,8 @@ def test_absent_sides_and_crossed_books_are_stored_as_what_they_are(bench: Bench
 
     assert listener.quote(0, math.nan, math.nan, 5.0, 1.0, TS_ABSENT, 1) == "stored"
     assert bench.read(0).flags == QuoteFlag.NO_TS_EVENT | QuoteFlag.BID_EMPTY
-    assert listener.quote(1, 6.0, 1.0, 5.0, 1.0, WALL_MS * 1_000_000, 1) == "stored"
+    now_ns = bench.store.clock.now_ns()
+    assert listener.quote(1, 6.0, 1.0, 5.0, 1.0, now_ns, 1) == "stored"
     assert bench.read(1).flags == QuoteFlag.CROSSED
     assert bench.counters["one_sided"] == 1
     assert bench.counters["crossed"] == 1
@@ -223,13 +229,29 @@ def test_a_quote_that_nobody_stands_behind_is_replaced_by_whatever_comes(bench: 
     assert not bench.read().flags & QuoteFlag.STALE
 
 
-def test_the_same_quote_again_takes_a_silent_mark_back(bench: Bench) -> None:
+def test_the_same_quote_again_is_heard_and_gets_no_younger(bench: Bench) -> None:
+    """A halted book is sent again by the clock like any other."""
     listener = bench.listener()
     put(listener, 5)
-    bench.writer.mark_stale(np.array([0], np.uint16), int(QuoteFlag.SILENT))
+    first = bench.read()
+    heard_ns = int(bench.board.heard_ns[0])
+    time.sleep(1.01)  # a repeat is what comes after REPEAT_NS_MIN; sooner it is a copy on its way
 
     assert put(listener, 5) == "repeat"
-    assert not bench.read().flags & QuoteFlag.SILENT
+
+    assert bench.read().ts_recv == first.ts_recv
+    assert bench.board.heard_ns[0] > heard_ns
+    assert bench.board.news_ns[0] == heard_ns
+    assert bench.counters["repeats"] == 1
+
+
+def test_the_same_quote_again_on_time_takes_a_lagging_mark_back(bench: Bench) -> None:
+    listener = bench.listener()
+    put(listener, 5)
+    bench.writer.mark_stale(np.array([0], np.uint16), int(QuoteFlag.LAGGING))
+
+    assert put(listener, 5) == "repeat"
+    assert not bench.read().flags & QuoteFlag.LAGGING
 
 
 def test_an_exchange_that_begins_anew_is_believed_by_its_time(bench: Bench) -> None:
@@ -259,17 +281,209 @@ def test_a_second_connection_that_lags_is_no_restart(bench: Bench) -> None:
     assert put(late, 991, WALL_MS + 5_001) == "reset"
 
 
+def now_ms(bench: Bench) -> int:
+    return bench.store.clock.now_ns() // 1_000_000
+
+
+def lagging(bench: Bench) -> bool:
+    return bool(bench.read().flags & QuoteFlag.LAGGING)
+
+
 def test_exchange_time_far_behind_its_best_makes_a_quote_lagging(bench: Bench) -> None:
     listener = bench.listener()
-    now_ms = bench.store.clock.now_ns() // 1_000_000
+    now = now_ms(bench)
 
-    put(listener, 1, now_ms - 40_000)  # a clock that is off by forty seconds is nobody's lag
-    assert not bench.read().flags & QuoteFlag.LAGGING
-    put(listener, 2, now_ms - 43_000)
-    assert bench.read().flags & QuoteFlag.LAGGING
-    put(listener, 3, now_ms - 41_000)
-    assert not bench.read().flags & QuoteFlag.LAGGING
+    put(listener, 1, now - 40_000)  # a clock that is off by forty seconds is nobody's lag
+    assert not lagging(bench)
+    put(listener, 2, now - 43_000)
+    assert lagging(bench)
+    put(listener, 3, now - 41_000)
+    assert not lagging(bench)
     assert bench.counters["lagging_marks"] == 1
+
+
+def test_no_clock_is_off_by_as_much_as_a_backlog_of_an_hour(bench: Bench) -> None:
+    put(bench.listener(), 1, now_ms(bench) - 3_600_000)
+    assert lagging(bench)
+
+
+def test_one_quote_ahead_of_its_time_condemns_nobody(bench: Bench) -> None:
+    listener = bench.listener()
+    put(listener, 1, now_ms(bench) + 3_000)
+    for number in range(2, 50):
+        put(listener, number, now_ms(bench) - 20)
+        assert not lagging(bench)
+    put(listener, 50, now_ms(bench) + 3_000)
+    put(listener, 51, now_ms(bench) - 20)
+    assert not lagging(bench)
+    assert bench.counters["clock_ahead"] == 2
+    assert bench.health.read(bench.source.process).latencies["exchange_to_recv"].total == 49
+
+
+def test_a_single_lag_too_good_to_be_true_condemns_nobody(bench: Bench) -> None:
+    """The exchange's clock is 40 s behind, but for one message."""
+    listener = bench.listener()
+    found = []
+    for number in range(1, 60):
+        put(listener, number, now_ms(bench) - (0 if number == 20 else 40_000))
+        found.append(lagging(bench))
+    assert not any(found)
+
+
+def test_a_time_that_lies_an_hour_ahead_is_none_and_the_quote_is_taken(bench: Bench) -> None:
+    listener = bench.listener()
+    put(listener, 1, now_ms(bench))
+    assert put(listener, 2, now_ms(bench) + 3_600_000, px=200.0) == "stored"
+
+    quote = bench.read()
+    assert (quote.bid_px, quote.ts_event, quote.flags) == (
+        200.0,
+        TS_ABSENT,
+        QuoteFlag.NO_TS_EVENT,
+    )
+    assert bench.counters["bad_times"] == 1
+    put(listener, 3, now_ms(bench))
+    assert bench.read().flags == 0
+
+
+def test_the_best_lag_is_the_sources_over_all_its_connections(bench: Bench) -> None:
+    for number in range(1, 20):
+        put(bench.listener(1), number, now_ms(bench) - 20)
+    put(bench.listener(2), 20, now_ms(bench) - 5_000)  # after a reconnect: nothing is forgotten
+    assert lagging(bench)
+
+
+def engine_quote(listener: Listener, update_id: int, sent_ms: int, made_ms: int) -> str:
+    return listener.quote(0, 100.0, 1.0, 101.0, 1.0, sent_ms * 10**6, update_id, made_ms * 10**6)
+
+
+def test_of_two_times_the_engines_is_the_quotes_where_the_id_is_new(bench: Bench) -> None:
+    listener = bench.listener()
+    now = now_ms(bench)
+    # A quiet coin's first quote is of yesterday, and on time.
+    engine_quote(listener, 1, now - 20, now - 86_400_000)
+    assert (bench.read().ts_event, bench.read().flags) == ((now - 86_400_000) * 10**6, 0)
+
+    engine_quote(listener, 2, now - 19, now - 22)
+    assert (bench.read().ts_event, bench.read().flags) == ((now - 22) * 10**6, 0)
+
+    # A fresh envelope about what the engine did half a minute ago.
+    engine_quote(listener, 3, now - 10, now - 30_000)
+    assert lagging(bench)
+
+
+def test_the_same_book_again_after_a_reconnect_is_dated_by_its_sending(bench: Bench) -> None:
+    now = now_ms(bench)
+    engine_quote(bench.listener(1), 7, now - 30, now - 32)
+    bench.writer.mark_stale(np.array([0], np.uint16))
+
+    engine_quote(bench.listener(2), 7, now - 5, now - 32)
+
+    assert (bench.read().ts_event, bench.read().flags) == ((now - 5) * 10**6, 0)
+
+
+def test_without_ids_an_older_quote_of_another_connection_is_old_news(bench: Bench) -> None:
+    now = now_ms(bench)
+    put(bench.listener(3), 0, now, px=100.0)
+
+    assert put(bench.listener(4), 0, now - 1_500, px=90.0) == "out of order"
+    assert put(bench.listener(3), 0, now - 1_500, px=95.0) == "stored"  # it keeps its own order
+    assert put(bench.listener(4), 0, now - 1_000, px=96.0) == "stored"
+
+
+def test_a_restart_that_is_minutes_ahead_is_believed_from_any_connection(bench: Bench) -> None:
+    put(bench.listener(1), 1_000, WALL_MS)
+    other = bench.listener(2)
+
+    assert put(other, 5, WALL_MS + 119_999) == "out of order"
+    assert other.quoted[0] == 0  # what is not believed was not heard
+    assert put(other, 6, WALL_MS + 120_000) == "reset"
+    assert other.quoted[0] == 1
+
+
+def test_what_is_out_of_order_is_not_heard(bench: Bench) -> None:
+    listener = bench.listener()
+    put(listener, 10)
+    heard_ns = int(bench.board.heard_ns[0])
+    put(listener, 9)
+    assert bench.board.heard_ns[0] == heard_ns
+
+
+def jumped(bench: Bench) -> bool:
+    return bool(bench.read().flags & QuoteFlag.JUMPED)
+
+
+@pytest.mark.parametrize("factor", [1_000.0, 5.1, 0.19, 0.001])
+def test_a_price_that_jumps_is_flagged_until_it_is_back(bench: Bench, factor: float) -> None:
+    listener = bench.listener()
+    for update_id, px, expected in [
+        (1, 100.0, False),
+        (2, 100.0 * factor, True),
+        (3, 101.0 * factor, True),
+        (4, 100.0, False),
+    ]:
+        assert listener.quote(0, px, 1.0, px, 1.0, TS_ABSENT, update_id) == "stored"
+        assert jumped(bench) is expected, update_id
+    assert bench.counters["jumped"] == 2
+
+
+@pytest.mark.parametrize("factor", [4.9, 0.21])
+def test_a_squeeze_is_no_jump(bench: Bench, factor: float) -> None:
+    listener = bench.listener()
+    put(listener, 1, px=100.0)
+    put(listener, 2, px=100.0 * factor)
+    assert not jumped(bench)
+
+
+def test_the_level_is_remembered_over_connections_and_judged_anew_when_asked(
+    bench: Bench,
+) -> None:
+    put(bench.listener(1), 1)
+    bench.writer.mark_stale(np.array([0], np.uint16))
+    other = bench.listener(2)
+    put(other, 2, px=100_000.0)
+    assert jumped(bench)
+
+    assert bench.board.judged() == 1
+    assert not jumped(bench)
+    put(other, 3, px=100_000.0)
+    assert not jumped(bench)
+
+
+def test_a_book_that_is_wide_open_sets_no_level(bench: Bench) -> None:
+    listener = bench.listener()
+    listener.quote(0, 1.0, 1.0, 1_000.0, 1.0, TS_ABSENT, 1)
+    put(listener, 2, px=10.0)
+    assert not jumped(bench)
+
+
+def test_a_path_that_lags_marks_what_carries_no_time(bench: Bench) -> None:
+    listener = bench.listener()
+    listener.path_lags = True
+    put(listener, 1)
+    assert lagging(bench)
+    put(listener, 2, now_ms(bench))
+    assert not lagging(bench)
+
+
+def test_a_mark_is_taken_back_from_those_that_bear_it(bench: Bench) -> None:
+    listener = bench.listener()
+    put(listener, 1)
+    listener.quote(1, 1.0, 1.0, 2.0, 1.0, now_ms(bench) * 10**6, 1)
+    bench.writer.mark_stale(np.array([0, 1], np.uint16), int(QuoteFlag.SILENT))
+
+    assert bench.board.unmark([0, 1, 2], QuoteFlag.SILENT, QuoteFlag.NO_TS_EVENT) == 1
+    assert (bench.read(0).flags, bench.read(1).flags) == (
+        QuoteFlag.NO_TS_EVENT,
+        QuoteFlag.SILENT,
+    )
+    with pytest.raises(IndexError):
+        bench.board.unmark([64], 1)
+
+
+def test_a_pong_is_passed_on_with_its_payload(bench: Bench) -> None:
+    push(bench.listener(), WSMsgType.PONG, b"12345678")
+    assert bench.handler.pongs == [b"12345678"]
 
 
 def test_a_closed_writer_is_beyond_the_native_path_too(bench: Bench) -> None:
@@ -375,7 +589,7 @@ class Tier:
             log=log,
             fail=self.faults.append,
         )
-        rules = rules_of(share.settings, adapter.limits, adapter.ping, 0.0)
+        rules = rules_of(share.settings, adapter.limits, 0.0)
         self.kind = BINARY if adapter.binary else TEXT
         counts = Counts(bench.row, bench.rows.take())
         self.connection = Connection(share, counts, rules, lambda *_: None)
@@ -451,3 +665,82 @@ def test_both_tiers_leave_the_same_cells_whatever_comes(namespace: str, label: s
     assert cells[0] == cells[1]
     assert skipped[0] == skipped[1]
     assert sum(cell is not None for cell in cells[0]) > 5
+
+
+ROW = InstrumentRow(1, 0, "X", 1.0, 1.0, None, None, None, None, False, False)
+
+
+def test_a_connection_covers_what_it_carries_and_has_quoted(bench: Bench) -> None:
+    connection = Tier(bench, {"X": ROW}, native=True).connection
+    connection.subscription.join(["X"])
+    assert not connection.covered(planned=False)[0]
+    put(connection.listener, 1)
+    assert connection.covered(planned=False)[0]
+    connection.silent = True
+    assert not connection.covered(planned=False)[0]
+    connection.silent = False
+    connection.subscription.leave(["X"])
+    assert not connection.covered(planned=False)[0]
+
+
+def test_an_id_that_is_given_to_another_coin_has_not_quoted(bench: Bench) -> None:
+    connection = Tier(bench, {"X": ROW}, native=True).connection
+    connection.subscription.join(["X"])
+    put(connection.listener, 1)
+    put(connection.listener, 2)
+    connection.forget([0])
+    bench.board.forget([0])
+
+    assert not connection.quoted("X")
+    assert bench.board.mid[0] == bench.board.heard_ns[0] == bench.board.mean_ns[0] == 0
+
+
+BINANCE = (
+    b'{"e":"bookTicker","u":%d,"s":"X","ps":"X","b":"%s","B":"1","a":"101","A":"1","T":%d,"E":%d,'
+    b'"st":1}'
+)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_binance_futures_quote_is_of_its_engines_time(bench: Bench, native: bool) -> None:
+    tier = Tier(bench, {"X": ROW}, native=native)
+    now = now_ms(bench)
+    tier.push(BINANCE % (1, b"100", now - 25, now - 20))
+    assert (bench.read().ts_event, bench.read().flags) == ((now - 25) * 10**6, 0)
+
+    tier.push(BINANCE % (2, b"99", now - 30_000, now - 20))
+    assert bench.read().ts_event == (now - 30_000) * 10**6
+    assert lagging(bench)
+
+
+UNREADABLE = {
+    "a size at a price of zero": BINANCE % (3, b"0", 1_790_000_000_000, 1),
+    "a price that is no number": BINANCE % (3, b"x", 1_790_000_000_000, 1),
+    "half a side": b'{"e":"bookTicker","u":3,"s":"X","b":"1","B":"1","A":"1","T":1,"E":1}',
+    "cut off": BINANCE[:60] % (3, b"1"),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_a_message_that_cannot_be_read_costs_the_quote_it_would_have_replaced(
+    bench: Bench, what: str
+) -> None:
+    tier = Tier(bench, {"X": ROW}, native=True)
+    now = now_ms(bench)
+    tier.push(BINANCE % (1, b"100", now, now))
+    tier.push(UNREADABLE[what])
+
+    assert bench.read().flags & QuoteFlag.STALE
+    assert bench.counters["unread_marks"] == 1
+    tier.push(BINANCE % (4, b"100", now, now))
+    assert not bench.read().flags
+
+
+@pytest.mark.parametrize("ms", [1_790_000_000, 5, 4_200_000_000_000, -1])
+def test_a_time_that_cannot_be_is_none_and_said(bench: Bench, ms: int) -> None:
+    tier = Tier(bench, {"X": ROW}, native=True)
+    tier.push(BINANCE % (1, b"100", ms, 1_790_000_000_000))
+
+    assert (bench.read().bid_px, bench.read().ts_event) == (100.0, TS_ABSENT)
+    assert bench.read().flags == QuoteFlag.NO_TS_EVENT
+    assert bench.counters["bad_times"] == 1

@@ -113,6 +113,8 @@ def test_native_flag_bits_equal_those_of_the_schema() -> None:
         "NO_TS_EVENT": 16,
         "BID_EMPTY": 32,
         "ASK_EMPTY": 64,
+        "JUMPED": 128,
+        "OVERDUE": 256,
         "CONTENDED": 0x80000000,
     }
 

@@ -551,6 +551,16 @@ static inline void ss_engine_exit(ss_engine *engine, const ss_found *found) {
     engine->counts[SS_C_STALE_EXITS] += (uint64_t)lost;
 }
 
+/* Whether the older leg is behind the other by too much. A leg that is only slow, as quiet coins are,
+ * is behind no one: its feed says when its silence is out of line with its own rate. */
+static inline int ss_engine_skewed(const ss_engine *engine, const ss_quote *spot,
+                                   const ss_quote *fut) {
+    int64_t skew_ns = spot->ts_recv - fut->ts_recv;
+    const ss_quote *older = skew_ns < 0 ? spot : fut;
+    return (older->flags & SS_FLAG_OVERDUE) != 0 &&
+           (skew_ns < 0 ? -skew_ns : skew_ns) > engine->limits.skew_ns_max;
+}
+
 /* Why a pair over the threshold gives a signal or gives none; makes the signal. */
 static inline uint8_t ss_engine_judge(ss_engine *engine, const ss_found *found) {
     ss_engine_pair *pair = &engine->pairs[found->index];
@@ -563,8 +573,7 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, const ss_found *found) 
         if (pair->blocked) return pair->blocked;
         if (!(found->spot_ok && found->fut_ok)) return SS_STALE_LEG;
     }
-    int64_t skew_ns = spot->ts_recv - fut->ts_recv;
-    if ((skew_ns < 0 ? -skew_ns : skew_ns) > engine->limits.skew_ns_max) return SS_SKEW;
+    if (ss_engine_skewed(engine, spot, fut)) return SS_SKEW;
     if (ss_size_quote(spot, fut) < pair->size_quote_min) return SS_SIZE;
     if (!pair->in && pair->exited_mono_ns != SS_NEVER_NS &&
         engine->now_ns - pair->exited_mono_ns < pair->cooldown_ns)

@@ -1,0 +1,146 @@
+"""Whether somebody is there on a connection, and how late: pings, their answers, and silence.
+
+Used by Connection, which sends and passes in what the listener saw. Pure: no sockets, no clocks;
+all times are monotonic ns. The other side answers in order, so an answer says that all that was
+sent before it has arrived.
+"""
+
+import struct
+from collections import deque
+from typing import NamedTuple
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.config import Feed
+
+# How often a ping is sent into a connection that flows, where the exchange asks for none: it shows
+# that a path has become slow where quotes carry no time, and costs a twentieth of the least
+# allowance (Binance spot, 5 messages a second).
+PING_EVERY_S = 5.0
+BUSY_READS_MIN = 10  # within idle_ms_max; a line that comes in few large bursts is not busy
+_STAMP = struct.Struct("<q")
+
+
+class Seen(NamedTuple):
+    """What the listener has seen until now."""
+
+    frame_ns: int  # the last frame of any kind
+    data_ns: int  # the last quote; 0: none
+    mean_read_ns: float  # mean interval of the reads that brought quotes
+    mean_read_quotes: float  # how many they brought
+    bad_in_row: int
+
+
+class SilenceRules(NamedTuple):
+    """When a connection's silence means something."""
+
+    idle_ns_max: int
+    pong_ns_max: int
+    busy_per_s_min: float
+    intervals_max: float
+    lag_ns_max: int
+
+
+def silence_rules(settings: Feed) -> SilenceRules:
+    return SilenceRules(
+        settings.idle_ms_max * NS_PER_MS,
+        settings.pong_ms_max * NS_PER_MS,
+        settings.busy_per_s_min,
+        settings.silent_intervals_max,
+        settings.lag_ms_max * NS_PER_MS,
+    )
+
+
+class Pulse:
+    """The pings of one connection, and what they say."""
+
+    def __init__(self) -> None:
+        self.answers = False  # this connection has answered a ping
+        self.round_trip_ns = 0  # of the last answer
+        self._sent: deque[int] = deque()
+        self._doubted = False
+        self.late = False  # what `lags` said last
+
+    @property
+    def unanswered_ns(self) -> int:
+        """When the oldest ping was sent that is still to be answered; 0: there is none."""
+        return self._sent[0] if self._sent else 0
+
+    @property
+    def calm(self) -> bool:
+        """Nobody is waited for, and nothing is doubted."""
+        return not (self._sent or self._doubted or self.late)
+
+    def sent(self, now_ns: int) -> bytes:
+        """A ping goes out; returns the payload for a ping frame."""
+        self._sent.append(now_ns)
+        return _STAMP.pack(now_ns)
+
+    def answered(self, now_ns: int, payload: bytes | None = None) -> None:
+        """An answer: of a ping frame with its payload, of a text without one, the oldest's.
+
+        A payload that is none of ours is a pong that nobody asked for.
+        """
+        stamp_ns = self.unanswered_ns
+        if payload is not None:
+            stamp_ns = _STAMP.unpack(payload)[0] if len(payload) == _STAMP.size else 0
+        if stamp_ns not in self._sent:
+            return
+        while self._sent and self._sent[0] <= stamp_ns:
+            self._sent.popleft()
+        self.round_trip_ns = now_ns - stamp_ns
+        self.answers = True
+
+    def wants_ping(self, now_ns: int, seen: Seen, rules: SilenceRules) -> bool:
+        """Nothing was heard for long, and nobody was asked since."""
+        if now_ns - seen.frame_ns <= rules.idle_ns_max:
+            if not self.answers and seen.frame_ns > self.unanswered_ns:
+                self._sent.clear()  # answered by data: that no pong comes proves nothing
+            return False
+        return not self._asked_since(seen.frame_ns)
+
+    def waits_since(self, seen: Seen) -> int:
+        """When the oldest ping was sent that should have been answered by now; 0: there is none.
+
+        A connection that never answered one, and brings data, is not waited for.
+        """
+        return self.unanswered_ns if self.answers else self._asked_since(seen.frame_ns)
+
+    def _asked_since(self, mono_ns: int) -> int:
+        return next((sent_ns for sent_ns in self._sent if sent_ns > mono_ns), 0)
+
+    def lags(self, now_ns: int, rules: SilenceRules) -> bool:
+        """The path is slow: the last answer came late, or the next one is."""
+        waits_ns = now_ns - self.unanswered_ns if self.answers and self.unanswered_ns else 0
+        self.late = max(self.round_trip_ns, waits_ns) > rules.lag_ns_max
+        return self.late
+
+    def silent(self, now_ns: int, seen: Seen, rules: SilenceRules, slowdown: float) -> bool:
+        """Its quotes cannot be stood behind. What was said once is taken back only when all that
+        was under way has arrived: an answer to a ping says so.
+        """
+        if self._silent(now_ns, seen, rules, slowdown):
+            self._doubted = True
+        elif not self._sent or not self.answers:
+            self._doubted = False
+        return self._doubted
+
+    def doubt(self) -> None:
+        """Time has passed in which nobody looked: silent until the next answer."""
+        self._doubted = True
+
+    def _silent(self, now_ns: int, seen: Seen, rules: SilenceRules, slowdown: float) -> bool:
+        asked_ns = self._asked_since(seen.frame_ns)
+        if asked_ns and now_ns - asked_ns > rules.pong_ns_max:
+            return True
+        if seen.data_ns == 0:
+            return False
+        quiet_ns = now_ns - seen.data_ns
+        if quiet_ns > rules.idle_ns_max and self._busy(seen, rules):
+            return True
+        own_ns = seen.mean_read_ns * rules.intervals_max * slowdown
+        return quiet_ns > max(rules.idle_ns_max + rules.pong_ns_max, own_ns)
+
+    def _busy(self, seen: Seen, rules: SilenceRules) -> bool:
+        if not 0.0 < seen.mean_read_ns * BUSY_READS_MIN <= rules.idle_ns_max:
+            return False
+        return seen.mean_read_quotes * NS_PER_S / seen.mean_read_ns > rules.busy_per_s_min
