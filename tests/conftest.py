@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,16 @@ _numbers = itertools.count()
 
 
 SLOW_FOLDERS = {"days", "clients"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The days' seed: fresh in each run, and the same in all of its workers."""
+    if not os.environ.get("SPREAD_DAYS_SEED"):
+        os.environ["SPREAD_DAYS_SEED"] = secrets.token_hex(3)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"days: seed {os.environ['SPREAD_DAYS_SEED']}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ or from a list (shrink.py gives it prefixes) and ends at the first violation.
 import asyncio
 import errno
 import hashlib
-import random
+import os
 import shutil
 import socket
 import tempfile
@@ -18,6 +18,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
+import pace
 from exchange import DIALS, LATENCY_NS, Dial, Exchange, Host
 from faults import KINDS, Fault, schedule
 from follow import Telling, Tracking
@@ -39,11 +40,14 @@ from system import System, settings_of
 
 WALL_NS = 1_790_000_000 * NS_PER_S
 MONO_NS = 1_000 * NS_PER_S
+BRISK_S = 90.0  # how long after a fault the feeds' regular looks come as often as they ship
 ENGINE_NS = 10 * NS_PER_MS  # the engine looks at least so often; at once when anything came
 LINES_KEPT = 4_000
 WEIGHTS = (4.0, 2.0, 2.0, 1.0, 1.0, 1.0)
 PER_CONNECTION = 2  # of six symbols: three lines
 DAY_RATE, HOUR_RATE = 1.2, 0.8  # messages a second and source, but for the windows of high rates
+HOURS = {True: 24.0, False: 1.0}  # of a single source, of all
+DENSE = {True: 1.0, False: 1.5}  # how close their faults come
 PREMIUM = 1.02  # the other leg, while it tempts: far beyond any threshold
 
 
@@ -104,6 +108,7 @@ class Day:
         self._line_numbers: dict[int, int] = {}
         self._lines_kept: list[object] = []
         self._next_engine_ns = 0
+        self._calm_from_ns = 0
         self._arrived = False
         self._others: dict[str, Direction] = {}
         self._premium = 1.0
@@ -207,7 +212,7 @@ class Day:
             views.append(
                 LineView(
                     self._number(line),
-                    current is not None,
+                    current.number if current is not None else 0,
                     current is not None and current.listener.data_ns != 0,
                 )
             )
@@ -292,6 +297,7 @@ class Day:
         label, line = _dialler(self)
         if self.exchanges[label].switch.refuse == "dns":
             self.log("no such name", label, line)
+            self.invariants.attempted(self.exchanges[label], line)
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
 
@@ -364,8 +370,21 @@ class Day:
         self.loop.call_ns(NS_PER_S // 2, self._beat)
         self.system.beat_engine()
 
+    def _brisk(self, for_s: float) -> None:
+        """Around a fault the feeds look at things as often as they do in earnest."""
+        self._calm_from_ns = max(self._calm_from_ns, self.now_ns() + int(for_s * NS_PER_S))
+        pace.go(brisk=True)
+        self.invariants.slack_ns = 0
+        self.loop.call_ns(int(for_s * NS_PER_S), self._ease)
+
+    def _ease(self) -> None:
+        if len(self.labels) == 1 and self.now_ns() >= self._calm_from_ns:
+            pace.go(brisk=False)
+            self.invariants.slack_ns = int(pace.CALM_CHECK_S * 1.2 * NS_PER_S)
+
     def _begin(self, label: str, fault: Fault) -> None:
         exchange = self.exchanges[label]
+        self._brisk(fault.for_s + BRISK_S)
         self.log("fault", label, fault)
         self.invariants.fault(exchange, fault)
         end = KINDS[fault.kind].begin(self, exchange, fault)
@@ -380,12 +399,14 @@ class Day:
             feeds.append(self.loop.create_task(self._feed(label)))
             for fault in self.faults[label]:
                 self.loop.call_ns(int(fault.at_s * NS_PER_S), self._begin, label, fault)
+                self.loop.call_ns(int((fault.at_s - 3) * NS_PER_S), self._brisk, 3.0)
         for label in self._others:
             direction = self._others[label]
             other = direction.futures if direction.spot.label == label else direction.spot
             self._other = self.system.writer(other.source_id)
             self._keep_other(label)
             self._refresh_other(label)
+        self._brisk(BRISK_S)
         self._beat()
         self.loop.call_ns(60 * NS_PER_S, self._minute)
         self.loop.after = self.after
@@ -462,16 +483,16 @@ def run(
     `go_on`: to its end, whatever is found on the way.
     """
     labels = (source,) if source else tuple(row.label for row in SOURCES)
-    hours = hours if hours is not None else (24.0 if source else 1.0)
+    single = bool(source)
+    hours = hours if hours is not None else HOURS[single]
     if faults is None:
-        dense = 1.0 if source else 1.5
         faults = {
-            label: schedule(f"{seed} {label}", hours, dense=dense, kinds=kinds) for label in labels
+            label: schedule(f"{seed} {label}", hours, dense=DENSE[single], kinds=kinds)
+            for label in labels
         }
-    namespace = f"days-{hashlib.blake2b(f'{seed}{source}'.encode(), digest_size=6).hexdigest()}"
+    namespace = f"days-{os.getpid()}"
     folder = Path(tempfile.mkdtemp(prefix="days-"))
     virtual = VirtualClock(WALL_NS, MONO_NS)
-    random.seed(seed)  # what of the product's chance does not come from Share.random yet
     try:
         with clock.use(virtual):
             day = Day(seed, labels, hours, faults, folder, namespace, virtual)
@@ -503,7 +524,7 @@ def _live(day: Day) -> None:
     asyncio.set_event_loop(loop)
     try:
         main: Coroutine[Any, Any, None] = day.live()
-        with loop.dialled_through():
+        with loop.dialled_through(), pace.kept():
             loop.run_until_complete(main)
     finally:
         asyncio.set_event_loop(None)

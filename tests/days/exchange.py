@@ -22,6 +22,7 @@ from spread_scanner.sim.wire import encoder, head, text_frame
 
 LATENCY_NS = 20 * NS_PER_MS
 SWEEP_NS = 5 * NS_PER_S
+BUSY_QUOTES = 64
 Log = Callable[..., None]
 
 # New connections per address: count and window. From the reference; MEXC says nothing.
@@ -50,6 +51,7 @@ class Host:
     def __init__(self, name: str) -> None:
         self.name = name
         self.limit, self.window_s = DIALS[name]
+        self.every_ns = int(self.window_s * NS_PER_S / self.limit)
         self.recent: deque[int] = deque()
         self.most = 0
         self.ban_until_ns = 0
@@ -111,6 +113,7 @@ class Exchange:
         self.dialect = make_dialect(self)
         self.sessions: list[Session] = []
         self.graves: list[Session] = []  # half open: the feed may still believe in them
+        self.left_ns: dict[str, int] = {}  # when a session ceased to carry a symbol
         self.dials: list[Dial] = []
         self.numbers = 0
         self.faster = 1.0
@@ -150,6 +153,7 @@ class Exchange:
         return said
 
     def _send(self, row: Row, said: Said) -> None:
+        row.published = said
         for session in self.sessions:
             session.quote(row, said)
 
@@ -194,7 +198,7 @@ class Session:
         self.quoted = 0
         self.over = False
         self.announced = False
-        self.died_faster = 1.0  # how fast the exchange spoke when the wire died
+        self._last_ns: deque[int] = deque(maxlen=BUSY_QUOTES)
         self.hollow: set[str] = set()
         self.subscribed_ns: dict[str, int] = {}
         self._encoders: dict[str, Callable[[Any], bytes]] = {}
@@ -203,6 +207,12 @@ class Session:
 
     def carries(self, row: Row) -> bool:
         return row.name in self._encoders and row.name not in self.exchange.switch.mute
+
+    @property
+    def busy(self) -> bool:
+        """Its last quotes, up to its death, came at over 80 a second."""
+        last = self._last_ns
+        return len(last) == BUSY_QUOTES and last[-1] - last[0] < BUSY_QUOTES * NS_PER_S // 80
 
     def subscribed(self, name: str) -> bool:
         return name in self._encoders or name in self.hollow
@@ -327,14 +337,15 @@ class Session:
         self.hollow.discard(name)
         self._encoders.pop(name, None)
         self.subscribed_ns.pop(name, None)
+        self.exchange.left_ns[name] = self.exchange.clock.mono_ns()
 
     def _first(self, row: Row) -> None:
         """Bybit, OKX and MEXC futures open with a snapshot; Binance and MEXC spot do not."""
         exchange = self.exchange.host.name
-        if (exchange in ("binance",) or self.exchange.label == "mexc-spot") or row.last is None:
+        if exchange == "binance" or self.exchange.label == "mexc-spot" or row.published is None:
             return
-        self.quote(row, row.move(self.exchange.clock.mono_ns(), self.exchange.now_ms(),
-                                 repeat=True))  # fmt: skip
+        ts_ms = row.published.tick.ts_ms if self.exchange.switch.behind_ns else None
+        self.quote(row, row.again(ts_ms if ts_ms is not None else self.exchange.now_ms()))
 
     # --- what it says
 
@@ -351,6 +362,8 @@ class Session:
         self.sent_ns = self.exchange.clock.mono_ns()
         bytes_of = self._encoders[row.name]
         self.quoted += 1
+        if not self.wire.dead:
+            self._last_ns.append(self.sent_ns)
         self.wire.to_near(
             frame if frame is not None else bytes_of(said.tick),
             lambda heard: self._arrived(row, said, heard),
@@ -433,6 +446,8 @@ class Session:
     def _drop(self) -> None:
         if not self.over:
             self.over = True
+            now_ns = self.exchange.clock.mono_ns()
+            self.exchange.left_ns.update(dict.fromkeys(sorted(self.subscribed_ns), now_ns))
             self.exchange.sessions.remove(self)
 
 

@@ -92,7 +92,6 @@ def half_open(stage: Stage, exchange: Exchange, fault: Fault) -> None:
     for session in chosen:
         if session is not None:
             session.wire.dead = True
-            session.died_faster = exchange.faster
             exchange.graves.append(session)
     stage.tempt(exchange, 2.6 + 4 * fault.pick)
 

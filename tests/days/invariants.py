@@ -20,7 +20,6 @@ from spread_scanner.schema.enums import SOURCE_BY_LABEL, UNUSABLE, SignalKind
 LOST_NS = 400 * NS_PER_MS  # a connection that ended: marked as soon as that is heard
 DEAD_NS = 2_350 * NS_PER_MS  # silent for 1 s, pinged, silent for another; one check and a bit
 BUSY_NS = 1_350 * NS_PER_MS  # over 50 messages/s there is no need to ask
-BUSY_PER_S = 50.0
 SILENT_INTERVALS = 50.0
 SILENT_NS_MIN = 30 * NS_PER_S
 SLOWDOWN_MAX = 10.0
@@ -29,11 +28,11 @@ RESET_NS = 3_500 * NS_PER_MS  # ids that began anew are believed within this
 LAG_NS_MAX = 2 * NS_PER_S
 LAG_SLACK_NS = 600 * NS_PER_MS
 DIALS_PER_MINUTE_MAX = 12  # of one line: what a back-off from 0.25 s leaves possible
-STOOD_NS = 35 * NS_PER_S  # a connection that stood for so long owes no back-off
-PROMPT_NS = 1_000 * NS_PER_MS
+RECENT_NS = 600 * NS_PER_S  # what was tried longer ago is no reason to wait
+BACKOFF_NS_MIN = 250 * NS_PER_MS  # doubled with each try
+PROMPT_NS = 700 * NS_PER_MS  # the first pause and a look; and turns, at the exchange's rate
 BACKOFF_NS_MAX = 30 * NS_PER_S
 CONNECT_NS_MAX = 10 * NS_PER_S
-TURN_NS_MAX = 5 * NS_PER_S
 FOUND_MAX = 20
 
 
@@ -67,7 +66,7 @@ class LineView(NamedTuple):
     """One of a feed's lines: its number in a day, and whether it has a connection."""
 
     number: int
-    carried: bool
+    carried: int  # the number of its connection; 0: it has none
     data: bool
 
 
@@ -75,10 +74,10 @@ class LineView(NamedTuple):
 class LineBook:
     """What is known of one line."""
 
-    carried_ns: int = 0  # since when it has a connection that quotes; 0: it has none
-    away_ns: int = 0  # since when it has none
-    prompt: bool = False  # its last connection had stood: the next dial is due at once
-    dials: deque[int] = field(default_factory=deque)
+    away_ns: int = 0  # since when it has no connection; 0: it has one
+    seen_ns: int = 0  # when it was last seen with one
+    dials: deque[int] = field(default_factory=deque)  # of the last minute
+    recent: deque[int] = field(default_factory=deque)  # of the last ten
 
 
 class Invariants:
@@ -90,7 +89,9 @@ class Invariants:
         self.found: list[Violation] = []
         self.calm_ns: dict[str, int] = defaultdict(lambda: start_ns + 120 * NS_PER_S)
         self.woke_ns = 0
+        self.slack_ns = 0  # the feeds' looks come more rarely now: see pace.py
         self.skewed_until_ns: dict[str, int] = defaultdict(int)
+        self.refused_until_ns: dict[str, int] = defaultdict(int)
         self._books: dict[tuple[str, int], LineBook] = defaultdict(LineBook)
         self._marks: dict[str, int] = {}
         self._next_late_ns = 0
@@ -110,6 +111,8 @@ class Invariants:
         kind = KINDS[fault.kind]
         now_ns = self.world.now_ns()
         end_ns = now_ns + int((fault.for_s + kind.within_s) * NS_PER_S)
+        if fault.kind in ("unwelcome", "nameless"):
+            self.refused_until_ns[exchange.label] = end_ns
         if fault.kind == "skew":
             self.skewed_until_ns[exchange.label] = end_ns
         if kind.within_s:
@@ -118,6 +121,9 @@ class Invariants:
     def woke(self) -> None:
         """The machine slept: whatever is there is too old."""
         self.woke_ns = self.world.now_ns()
+        for label in self.world.exchanges:
+            well_ns = self.woke_ns + int(KINDS["suspend"].within_s * NS_PER_S)
+            self.calm_ns[label] = max(self.calm_ns[label], well_ns)
 
     # --- (3), (4), (5): dials
 
@@ -130,14 +136,19 @@ class Invariants:
         if host.ban_told_ns and host.ban_told_ns < now_ns < host.ban_until_ns:
             left_s = (host.ban_until_ns - now_ns) / NS_PER_S
             self.broken(5, exchange.label, f"dialled {left_s:.1f} s before the end of a ban")
-        book = self._books[exchange.label, dial.line]
-        book.prompt = False
+        self.attempted(exchange, dial.line)
+
+    def attempted(self, exchange: Exchange, line: int) -> None:
+        """A line tries to connect, be it that the name cannot be resolved."""
+        now_ns = self.world.now_ns()
+        book = self._books[exchange.label, line]
+        book.recent.append(now_ns)
         book.dials.append(now_ns)
         while book.dials[0] <= now_ns - 60 * NS_PER_S:
             book.dials.popleft()
         if len(book.dials) > DIALS_PER_MINUTE_MAX:
             self.broken(
-                4, exchange.label, f"line {dial.line} dialled {len(book.dials)} times in a minute"
+                4, exchange.label, f"line {line} dialled {len(book.dials)} times in a minute"
             )
 
     def look_at_lines(self) -> None:
@@ -147,30 +158,32 @@ class Invariants:
             for line in self.world.lines(label):
                 book = self._books[label, line.number]
                 if line.carried:
+                    book.seen_ns = now_ns
                     book.away_ns = 0
-                    book.prompt = False
-                    if not book.carried_ns and line.data:
-                        book.carried_ns = now_ns
                     continue
                 if not book.away_ns:
-                    book.away_ns = now_ns
-                    stood = book.carried_ns and now_ns - book.carried_ns > STOOD_NS
-                    book.prompt = bool(stood)
-                    book.carried_ns = 0
-                self._not_forgotten(label, line.number, book, max(banned_ns, self.woke_ns))
+                    book.away_ns = book.seen_ns or now_ns
+                turns = 1 + len(self.world.lines(label))
+                free_ns = max(banned_ns, self.woke_ns)
+                self._not_forgotten(label, line.number, turns * exchange.host.every_ns, free_ns)
 
-    def _not_forgotten(self, label: str, number: int, book: LineBook, free_ns: int) -> None:
+    def _not_forgotten(self, label: str, number: int, turns_ns: int, free_ns: int) -> None:
+        """A line waits no longer than its own tries explain, and for the turns of its lines."""
         now_ns = self.world.now_ns()
-        last_ns = max(book.dials[-1] if book.dials else 0, book.away_ns, free_ns)
-        waited_ns = now_ns - last_ns
-        if book.prompt and waited_ns > PROMPT_NS:
+        book = self._books[label, number]
+        while book.recent and book.recent[0] <= now_ns - RECENT_NS:
+            book.recent.popleft()
+        pause_ns = min(BACKOFF_NS_MAX, BACKOFF_NS_MIN << len(book.recent))
+        last_ns = book.recent[-1] if book.recent else 0
+        tried = last_ns > book.away_ns
+        bound_ns = PROMPT_NS + turns_ns + pause_ns + (CONNECT_NS_MAX if tried else 0)
+        waited_ns = now_ns - max(last_ns, book.away_ns, free_ns)
+        if waited_ns > bound_ns + self.slack_ns and now_ns >= self.refused_until_ns[label]:
             self.broken(
                 4, label,
-                f"line {number} had stood, and waits {waited_ns / NS_PER_S:.2f} s for its dial",
+                f"line {number} waits {waited_ns / NS_PER_S:.2f} s for its dial, after "
+                f"{len(book.recent)} in ten minutes at most {bound_ns / NS_PER_S:.2f} s",
             )  # fmt: skip
-            book.prompt = False
-        elif waited_ns > BACKOFF_NS_MAX + CONNECT_NS_MAX + TURN_NS_MAX:
-            self.broken(4, label, f"line {number} was not dialled for {waited_ns / NS_PER_S:.1f} s")
             book.away_ns = now_ns
 
     # --- (1), (6): quotes
@@ -207,7 +220,6 @@ class Invariants:
 
     def look_at_late(self) -> None:
         """Every symbol of which there are news that did not arrive, and every dead connection."""
-        now_ns = self.world.now_ns()
         for label, exchange in self.world.exchanges.items():
             source_id = SOURCE_BY_LABEL[label].source_id
             exchange.graves = [one for one in exchange.graves if one.wire.listened_to]
@@ -218,7 +230,7 @@ class Invariants:
                 if not since_ns and not exchange.graves:
                     continue
                 late_ns, bound_ns = self.late(exchange, row)
-                if late_ns > bound_ns:
+                if late_ns > bound_ns + self.slack_ns:
                     cell = self.world.store.read(source_id, row.symbol_id)
                     if cell is not None and not cell.flags & UNUSABLE:
                         self.broken(
@@ -226,7 +238,6 @@ class Invariants:
                             f"{row.name}: {late_ns / NS_PER_S:.2f} s behind and usable, at most "
                             f"{bound_ns / NS_PER_S:.2f} s",
                         )  # fmt: skip
-                        row.since_ns = now_ns  # said once
 
     def late(self, exchange: Exchange, row: Row) -> tuple[int, int]:
         """For how long the exchange has said something newer, or nothing could have arrived; and
@@ -248,19 +259,13 @@ class Invariants:
         dead = [one for one in exchange.graves if one.subscribed(row.name)]
         if dead:
             arrived_ns = max(one.wire.arrived_ns for one in dead)
-            busy = any(self._rate(one) > BUSY_PER_S for one in dead)
+            busy = any(one.busy for one in dead)
             return now_ns - arrived_ns, BUSY_NS if busy else DEAD_NS
-        return late_ns, LOST_NS
+        return min(late_ns, now_ns - exchange.left_ns.get(row.name, 0)), LOST_NS
 
     def _silence_ns(self, exchange: Exchange, row: Row) -> int:
         own_ns = SILENT_INTERVALS * NS_PER_S / row.rate_per_s
         return int(max(SILENT_NS_MIN, own_ns * SLOWDOWN_MAX) + 5 * NS_PER_S)
-
-    def _rate(self, session: Session) -> float:
-        """Messages a second when it died."""
-        exchange = session.exchange
-        rates = [row.rate_per_s for row in exchange.rows.values() if session.subscribed(row.name)]
-        return session.died_faster * sum(rates)
 
     # --- (7): signals
 
@@ -269,7 +274,7 @@ class Invariants:
         if kind == SignalKind.EXIT or row.heard is None:
             return
         late_ns, bound_ns = self.late(exchange, row)
-        if late_ns > bound_ns:
+        if late_ns > bound_ns + self.slack_ns:
             self.broken(
                 7, exchange.label,
                 f"{row.name}: a signal on a leg that is {late_ns / NS_PER_S:.2f} s behind",
@@ -280,7 +285,7 @@ class Invariants:
     def look(self) -> None:
         now_ns = self.world.now_ns()
         if now_ns >= self._next_late_ns:
-            self._next_late_ns = now_ns + 50 * NS_PER_MS
+            self._next_late_ns = now_ns + (50 * NS_PER_MS if not self.slack_ns else 400 * NS_PER_MS)
             self.look_at_late()
         if now_ns >= self._next_lines_ns:
             self._next_lines_ns = now_ns + 250 * NS_PER_MS
@@ -327,7 +332,8 @@ class Invariants:
 
     def _books_agree(self, exchange: Exchange, counters: dict[str, int]) -> None:
         taken = (
-            counters["quotes"] + counters["skip_duplicate"] + counters["skip_out_of_order"]
+            counters["quotes"] + counters["repeats"]
+            + counters["skip_duplicate"] + counters["skip_out_of_order"]
             + counters["skip_bad_quote"] + counters["skip_unknown_symbol"]
             + counters["skip_bad_message"]
         )  # fmt: skip

@@ -13,8 +13,8 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing
 
-WALK_TICKS_MAX = 60  # a walk turns back here: some tens of basis points
-TICK_BPS = 0.5
+WALK_TICKS_MAX = 60  # a walk turns back here: a few basis points
+TICK_BPS = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Row:
     middle: int = 0
     at: int = 0
     last: Said | None = None
+    published: Said | None = None  # the newest that its gateway has sent
     heard: Said | None = None  # the newest statement that the feed has got
     heard_ns: int = 0
     since_ns: int = 0  # since when there is something newer than `heard`; 0: there is not
@@ -77,9 +78,8 @@ class Row:
         bad: bool = False,
     ) -> Said:
         """The next statement, or the last one once more."""
-        if repeat and self.last is not None:
-            tick = self.last.tick._replace(ts_ms=exchange_ms)
-            return replace(self.last, tick=tick, repeat=True)
+        if repeat and self.published is not None:
+            return self.again(exchange_ms)
         tick = self._next(exchange_ms)
         if bad:
             tick = tick._replace(bid_px="-1")
@@ -88,6 +88,12 @@ class Row:
         self.waiting.append(said)
         self.since_ns = self.since_ns or now_ns
         return said
+
+    def again(self, exchange_ms: int) -> Said:
+        """What was published last, once more."""
+        assert self.published is not None
+        tick = self.published.tick._replace(ts_ms=exchange_ms)
+        return replace(self.published, tick=tick, repeat=True)
 
     def _next(self, exchange_ms: int) -> Tick:
         rand, listing = self.random, self.listing
@@ -134,6 +140,6 @@ class Row:
 
     def forget(self) -> None:
         """It is delisted, or listed anew: nothing that was said counts."""
-        self.last = self.heard = None
+        self.last = self.published = self.heard = None
         self.waiting.clear()
         self.since_ns = self.heard_ns = 0

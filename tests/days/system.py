@@ -35,6 +35,7 @@ SETTINGS = """
 namespace = "{namespace}"
 max_symbols = 64     # a few symbols: the arrays that are walked ten times a second stay short
 ring_slots = 1024
+heartbeat_ms = 400   # the feeds poll each 100 ms all the same, but in a calm: see pace.py
 [spread-engine]
 evaluations_kept = 64
 """
@@ -118,8 +119,7 @@ class System:
             enter(self.connections.claim(source.source_id)),
             enter(Gates(self.settings.config.system.namespace)),
         )
-        if hasattr(feed._share, "random"):
-            feed._share.random = Random(f"feed {self._seed} {label}")
+        feed._share.random = Random(f"feed {self._seed} {label}")
         return feed
 
     def _logged(self, label: str) -> Callable[[Any, str, MutableMapping[str, Any]], str]:

@@ -1,22 +1,27 @@
 """Days in seconds: seeded exchanges on an in-memory wire, the real feed, engine, tracker, alerts.
 
-Seeds are fresh and printed; `make days SEED=... SOURCE=...` lives a day again.
+`make days N=1000` lives so many (none are lived without it), `make days SEED=... SOURCE=...` lives
+one again. A day that fails is shrunk to the faults that it needs and told with its events.
 """
 
 import os
-import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from day import Result, run
+from day import DENSE, HOURS, Result, run
+from faults import schedule
+from shrink import shrink, story
 
 from spread_scanner.schema.enums import SOURCES
 
 LABELS = [source.label for source in SOURCES]
 HERE = Path(__file__).parent
-SEED = os.environ.get("SPREAD_DAYS_SEED") or secrets.token_hex(3)
+SEED = os.environ["SPREAD_DAYS_SEED"]
+SOURCE = os.environ.get("SPREAD_DAYS_SOURCE", "")
+COUNT = int(os.environ.get("SPREAD_DAYS") or 0)
+DAYS_PER_HOUR = 12  # so many days of a source, then an hour of all
 
 AGAIN = """
 import sys
@@ -26,18 +31,37 @@ print(run(sys.argv[2], sys.argv[3], hours=float(sys.argv[4]), go_on=True).digest
 """
 
 
+def days() -> list[tuple[str, str]]:
+    """Seeds and sources; "" is an hour of all."""
+    if SOURCE:
+        return [(SEED, "" if SOURCE == "all" else SOURCE)]
+    single = [(f"{SEED}-{number}", LABELS[number % len(LABELS)]) for number in range(COUNT)]
+    return single + [(f"{SEED}-{number}", "") for number in range(-(-COUNT // DAYS_PER_HOUR))]
+
+
 def well(result: Result) -> None:
+    """Fails with the story of a day that did, shrunk."""
     print(f"seed {result.seed} of {' '.join(result.sources)}: {result.counts}")
-    assert not result.violations, "\n".join(
-        [*result.events[-40:], *map(str, result.faults), *map(str, result.violations)]
-    )
+    if result.violations:
+        kind = len(result.sources) == 1
+        faults = {
+            label: schedule(f"{result.seed} {label}", HOURS[kind], dense=DENSE[kind])
+            for label in result.sources
+        }
+        pytest.fail(story(*shrink(result, faults)), pytrace=False)
+
+
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize(("seed", "source"), days())
+def test_what_has_to_hold_holds_all_day(seed: str, source: str) -> None:
+    well(run(seed, source))
 
 
 @pytest.mark.parametrize("label", LABELS)
 def test_nothing_is_marked_and_nothing_is_missing_in_a_calm_half_hour(label: str) -> None:
     result = run(SEED, label, hours=0.5, faults={label: []})
 
-    well(result)
+    assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
     assert result.counts["frames"] > 1_000
     assert result.counts["dials"] == 3
     assert result.counts["checks"] >= 29

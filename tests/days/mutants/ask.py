@@ -1,0 +1,37 @@
+"""Mends of asking, undone: what is refused, lost or silent is never asked for again."""
+
+import contextlib
+from collections.abc import Iterator
+
+from mutants.undo import put
+
+from spread_scanner.feed.patience import Pauses
+from spread_scanner.feed.placing import Placing
+
+NEVER_NS = 10**18
+
+
+@contextlib.contextmanager
+def refused_for_good() -> Iterator[None]:
+    """Who was refused once is not asked for again."""
+    with put(Pauses, "again_ns", lambda self, times: NEVER_NS):
+        yield
+
+
+@contextlib.contextmanager
+def silent_for_good() -> Iterator[None]:
+    """Who does not quote is not asked for again."""
+    with put(Placing, "_ask_again", lambda *_: None):
+        yield
+
+
+@contextlib.contextmanager
+def requests_without_deadline() -> Iterator[None]:
+    """An answer is awaited for ever."""
+    made = Pauses.__new__
+
+    def patient(cls: type[Pauses], *values: int) -> Pauses:
+        return made(cls, *values)._replace(answer_ns=NEVER_NS)
+
+    with put(Pauses, "__new__", patient), silent_for_good():
+        yield

@@ -1,0 +1,52 @@
+"""Mends of dialling, undone: whose turn it is, who waits for how long, what proves a connection."""
+
+import contextlib
+from collections.abc import Iterator
+
+from mutants.undo import put
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.feed.connection import Connection
+from spread_scanner.feed.line import Line
+
+
+@contextlib.contextmanager
+def turns_reserved_ahead() -> Iterator[None]:
+    """A line takes its turn when its pause begins, and everybody else queues behind it."""
+    free_ns: dict[int, int] = {}
+    dial_after = Line._dial_after
+
+    def reserve(self: Line, pause_s: float) -> None:
+        share, now_ns = self._share, clock.mono_ns()
+        turn_ns = max(now_ns + int(pause_s * NS_PER_S), free_ns.get(id(share), 0))
+        free_ns[id(share)] = turn_ns + int(NS_PER_S / share.adapter.limits.connects_per_s_max)
+        dial_after(self, (turn_ns - now_ns) / NS_PER_S)
+
+    with put(Line, "_dial_after", reserve):
+        yield
+
+
+@contextlib.contextmanager
+def successors_without_pause() -> Iterator[None]:
+    """A successor that failed is dialled again at once, while the old connection lives."""
+    again = Line._again
+
+    def at_once(self: Line, why: str) -> None:
+        again(self, why)
+        self._successor_ns = 0
+
+    with put(Line, "_again", at_once):
+        yield
+
+
+@contextlib.contextmanager
+def one_quote_is_proof() -> Iterator[None]:
+    """The back-off falls with the first quote."""
+
+    def note(self: Line, connection: Connection) -> None:
+        if connection.listener.data_ns:
+            self._backoff.failures = 0
+
+    with put(Line, "_note_stood", note):
+        yield

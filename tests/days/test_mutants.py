@@ -1,0 +1,83 @@
+"""Each mend of the feed's policy, undone, makes a day fail; with it the same day is well.
+
+The faults of these days are given, so that each takes seconds; `make days` with a mutant's kinds
+finds them by chance too.
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from day import run
+from faults import Fault
+from mutants import ask, believe, dial
+
+Undo = Callable[[], contextlib.AbstractContextManager[None]]
+
+
+class Case(NamedTuple):
+    """A mutant, the day that it is seen in, and the invariants of which it breaks one."""
+
+    undo: Undo
+    source: str
+    hours: float
+    faults: list[Fault]
+    rules: set[int]
+
+
+CASES = {
+    "turns reserved ahead": Case(
+        dial.turns_reserved_ahead, "mexc-spot", 0.2, [Fault(400, "flaky", 180, 0.1, 0.1)], {4}
+    ),
+    "successors without a pause": Case(
+        dial.successors_without_pause, "binance-spot", 0.1,
+        [Fault(120, "draining", 90, 0.5, 0.5)], {4},
+    ),
+    "one quote is proof": Case(
+        dial.one_quote_is_proof, "bybit-spot", 0.1, [Fault(120, "cut early", 100, 0.1, 0.1)], {4}
+    ),
+    "quoted once is covered": Case(
+        believe.quoted_once_is_covered, "binance-futures", 0.15,
+        [
+            Fault(200, "relist", 60, 0.0, 0.0),
+            Fault(210, "relist", 20, 0.3, 0.0),
+            Fault(320, "refuse", 60, 0.4, 0.0),
+        ], {1, 7},
+    ),
+    "believed for ten seconds": Case(
+        believe.believed_for_ten_seconds, "binance-spot", 0.1,
+        [Fault(150, "half open", 0, 0.1, 0.9)], {1, 7},
+    ),
+    "refused for good": Case(
+        ask.refused_for_good, "mexc-futures", 0.45, [Fault(150, "unwelcome", 60, 0.1, 0.1)], {2}
+    ),
+    "silent for good": Case(
+        ask.silent_for_good, "binance-spot", 0.45, [Fault(300, "silent", 0, 0.1, 0.1)], {2}
+    ),
+    "requests without a deadline": Case(
+        ask.requests_without_deadline, "mexc-futures", 0.2,
+        [Fault(150, "lost request", 0, 0.1, 0.1)], {2},
+    ),
+    "lag from what is usual now": Case(
+        believe.lag_from_what_is_usual_now, "bybit-spot", 0.15,
+        [Fault(200, "behind", 120, 0.1, 0.2)], {1},
+    ),
+    "unread is ignored": Case(
+        believe.unread_is_ignored, "okx-futures", 0.1,
+        [Fault(150, "unreadable", 0, 0.1, 0.1)], {1},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_without_the_mend_the_day_fails(name: str) -> None:
+    case = CASES[name]
+    faults = {case.source: case.faults}
+
+    well = run("mended", case.source, hours=case.hours, faults=faults)
+    assert not well.violations, "\n".join([*well.events[-30:], *map(str, well.violations)])
+
+    with case.undo():
+        ill = run("mended", case.source, hours=case.hours, faults=faults)
+    assert {found.rule for found in ill.violations} & case.rules, ill.counts
