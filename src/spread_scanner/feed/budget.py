@@ -1,8 +1,11 @@
 """How often one connection may ask: the exchange's pace, its hour, and a quarter of both for asking
 again.
 
-Used by Subscription. Pure: the caller passes the time in, in monotonic ns, and does the waiting.
+Used by Subscription. Pure: the caller passes time and chance in, in monotonic ns and from 0 to 1,
+and does the waiting.
 """
+
+from collections.abc import Callable
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.exchanges.adapter import Limits
@@ -12,12 +15,13 @@ HOUR_S = 3_600.0
 AGAIN_SHARE = 0.25  # what asking again may take; the rest is for what is asked for the first time
 SLOWER_MAX = 16.0
 BUSY_NS_MIN = NS_PER_S
+BUSY_SPREAD = 0.5  # by how much of itself such a pause may be longer: others were told the same
 
 
 class Budget:
     """One connection's. `again`: the request repeats what was asked before."""
 
-    def __init__(self, limits: Limits, busy_ns_max: int) -> None:
+    def __init__(self, limits: Limits, busy_ns_max: int, random: Callable[[], float]) -> None:
         hour = limits.requests_per_h_max
         self._every_ns = NS_PER_S / limits.requests_per_s_max
         self._hour = Allowance(hour, HOUR_S)
@@ -25,6 +29,7 @@ class Budget:
             None if hour is None else max(1, int(hour * AGAIN_SHARE)), HOUR_S
         )
         self._busy_ns_max = busy_ns_max
+        self._random = random
         self._next_ns = 0
         self._again_next_ns = 0
         self._slower = 1.0
@@ -62,7 +67,8 @@ class Budget:
             self._told_ns = now_ns
             self._pause_ns = min(max(BUSY_NS_MIN, 2 * self._pause_ns), self._busy_ns_max)
             self._slower = min(2.0 * self._slower, SLOWER_MAX)
-            self._next_ns = max(self._next_ns, now_ns + self._pause_ns)
+            pause_ns = round(self._pause_ns * (1.0 + BUSY_SPREAD * self._random()))
+            self._next_ns = max(self._next_ns, now_ns + pause_ns)
         return self._next_ns
 
     def calm(self) -> None:

@@ -1,30 +1,21 @@
-"""One connection to the exchange: dialling, asking, pinging, the slow tier, and its end.
+"""One connection to the exchange: dialling, asking, pinging, and its end.
 
-Used by Line. The rules are elsewhere and pure (life.py, subscription.py); this drives them with a
-socket and the event loop. The listener stores the usual quotes without coming by here.
+Used by Line. The rules are elsewhere and pure (life.py, pulse.py, subscription.py); this drives
+them with a socket and the event loop. The listener stores the usual quotes without coming by here,
+and passes on the rest.
 """
 
 import asyncio
-import math
-import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from random import Random
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import structlog
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.config import Feed
 from spread_scanner.errors import BadMessage, BadQuote
-from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import (
-    TS_IMPOSSIBLE,
     Ack,
-    Adapter,
     Delta,
     Event,
     Notice,
@@ -32,66 +23,20 @@ from spread_scanner.exchanges.adapter import (
     RawQuote,
     Refused,
 )
-from spread_scanner.feed._listener import FLAGS, Board, Listener
+from spread_scanner.feed._listener import FLAGS, Listener
 from spread_scanner.feed.counting import COUNTER_OF_END, Counts
-from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.life import End, Life, Rules, ping_every_s, rules_of
 from spread_scanner.feed.patience import pauses_of
 from spread_scanner.feed.pulse import Pulse, Seen, SilenceRules, silence_rules
+from spread_scanner.feed.share import NAMES_LOGGED_MAX, Share
 from spread_scanner.feed.subscription import Subscription
-from spread_scanner.feed.watch import Watch
+from spread_scanner.feed.typed import TypedTier
+from spread_scanner.feed.watch import WATCH_NS, Watch
 from spread_scanner.runtime import ws
-from spread_scanner.runtime.gate import Gate
-from spread_scanner.schema.records import TS_ABSENT
-from spread_scanner.shm._rows import Row
-from spread_scanner.shm.connections import ConnectionRows
-from spread_scanner.symbology.tables import InstrumentRow
 
 GOLDEN = 0.618  # multiples of it are spread evenly over 0 to 1
 GOODBYE_S = 0.5  # how long the other side may take to say goodbye
-NAMES_LOGGED_MAX = 10
 ASK_SOON_S = 0.5  # what is to be asked later than this waits for a look at the clock
-WATCH_NS = NS_PER_S  # how often it is looked for symbols that do not quote
-
-
-class Target(NamedTuple):
-    """What a connection is a connection to; another one needs another connection."""
-
-    url: str
-    proxy: str
-    channel: str
-
-
-NOWHERE = Target("", "", "")
-
-
-@dataclass
-class Share:
-    """What all connections of a feed have in common; replaced part by part at a reload."""
-
-    adapter: Adapter
-    settings: Feed
-    proxy: str
-    board: Board
-    row: Row
-    rows: ConnectionRows
-    decoder: Decoder
-    instruments: dict[str, InstrumentRow]
-    connects: Gate
-    evidence: Evidence
-    log: structlog.stdlib.BoundLogger
-    fail: Callable[[BaseException], None]  # a fault of ours: the process ends
-    tls: ssl.SSLContext | None = None  # None: the system's trusted authorities
-    target: Target = NOWHERE
-    woke_ns: int = 0  # a connection that was opened before this is dead, whatever it seems
-    random: Random = field(default_factory=Random)
-    numbers: int = 0
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def number(self) -> int:
-        """Connections are numbered from 1, for the life of the process."""
-        self.numbers += 1
-        return self.numbers
 
 
 class Connection:
@@ -123,8 +68,10 @@ class Connection:
         self.silent = False  # what it carries cannot be stood behind now
         self._silence_of = share.settings
         self._silence_rules = silence_rules(share.settings)
-        self.subscription = Subscription(share.adapter, (), pauses_of(share.settings))
+        chance = share.random.random
+        self.subscription = Subscription(share.adapter, (), pauses_of(share.settings), chance)
         self.watch = Watch(share, self.listener, self.subscription)
+        self._typed = TypedTier(share, self.listener, counts)
         self._on_end = on_end
         self._pump: asyncio.TimerHandle | None = None
         self._ping: asyncio.TimerHandle | None = None
@@ -315,53 +262,25 @@ class Connection:
         self.listener.path_lags = lags
         self.share.log.info("path lags" if lags else "path is well", connection=self.number)
         board = self.share.board
-        ids = self.quoted_ids()
+        ids = self.watch.quoted_ids()
         if lags:
-            timeless = [one for one in ids if _timeless(board, int(one))]
+            own = ((one, board.writer.own(int(one))) for one in ids)
+            timeless = [one for one, cell in own if cell and cell.flags & FLAGS["NO_TS_EVENT"]]
             board.writer.mark_stale(np.array(timeless, np.uint16), FLAGS["LAGGING"])
         else:
             board.unmark(ids, FLAGS["LAGGING"], FLAGS["NO_TS_EVENT"])
 
-    def quoted(self, exchange_symbol: str) -> bool:
-        row = self.share.instruments.get(exchange_symbol)
-        return row is not None and bool(self.listener.quoted[row.symbol_id])
+    # --- what it is good for
 
     def stands_behind(self, exchange_symbol: str) -> bool:
         """Whether the stored quote of a symbol is as good with this connection alone."""
-        subscription = self.subscription
-        return (
-            self.ended is None
-            and self.listener.data_ns != 0
-            and exchange_symbol in subscription.wanted
-            and (exchange_symbol in subscription.acknowledged or self.quoted(exchange_symbol))
-        )
+        heard = self.ended is None and self.listener.data_ns != 0
+        return heard and self.watch.given(exchange_symbol)
 
     @property
     def ready(self) -> bool:
         """Live and quoting: it may take over from its predecessor."""
-        if self.ended is not None or self.listener.data_ns == 0:
-            return False
-        subscription = self.subscription
-        return all(
-            symbol in subscription.acknowledged
-            or symbol in subscription.refused
-            or self.quoted(symbol)
-            for symbol in subscription.wanted
-        )
-
-    def carried(self) -> npt.NDArray[np.uint16]:
-        """The ids of what it carries."""
-        instruments = self.share.instruments
-        wanted = self.subscription.wanted
-        return np.array(
-            [instruments[symbol].symbol_id for symbol in wanted if symbol in instruments], np.uint16
-        )
-
-    def quoted_ids(self) -> npt.NDArray[np.uint16]:
-        """The ids of what it carries and has quoted."""
-        ids = self.carried()
-        found: npt.NDArray[np.uint16] = ids[self.listener.quoted[ids] != 0]
-        return found
+        return self.ended is None and self.listener.data_ns != 0 and self.watch.all_answered()
 
     def covered(self, *, planned: bool) -> npt.NDArray[np.bool_]:
         """By symbol id: whether the stored quote stays good without the other connections.
@@ -371,15 +290,8 @@ class Connection:
         nothing has changed since.
         """
         mask = np.zeros(len(self.listener.quoted), np.bool_)
-        if self.silent or self.ended is not None:
-            return mask
-        mask[self.quoted_ids()] = True
-        if planned:
-            acknowledged = self.subscription.acknowledged
-            for symbol in self.subscription.wanted:
-                row = self.share.instruments.get(symbol)
-                if row is not None and symbol in acknowledged:
-                    mask[row.symbol_id] = True
+        if not self.silent and self.ended is None:
+            mask[self.watch.given_ids() if planned else self.watch.quoted_ids()] = True
         return mask
 
     # --- what the listener passes on
@@ -389,7 +301,7 @@ class Connection:
         try:
             for event in self.adapter.parse(frame):
                 if type(event) is RawQuote:
-                    self._quote(event)
+                    self._typed.quote(event)
                 else:
                     self._take(event)
         except BadMessage as error:
@@ -428,7 +340,7 @@ class Connection:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Delta):
-            self._delta(event)
+            self._typed.delta(event)
         elif isinstance(event, Ack | Refused):
             self._answered(event)
         elif isinstance(event, Notice):
@@ -461,61 +373,3 @@ class Connection:
         if notice.kind is NoticeKind.SHUTDOWN:
             self.share.log.info("shutdown announced", connection=self.number)
             self.life.notice = True
-
-    def _quote(self, raw: RawQuote) -> None:
-        symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id, ts_engine = raw
-        row = self.share.instruments.get(symbol)
-        if row is None:
-            self.counts.add("skip_unknown_symbol")
-            return
-        px_div, sz_mul = row.px_div, row.sz_mul
-        outcome = self.listener.quote(
-            row.symbol_id,
-            bid_px / px_div,
-            bid_sz * sz_mul,
-            ask_px / px_div,
-            ask_sz * sz_mul,
-            self._time(ts_event, raw),
-            update_id,
-            self._time(ts_engine, raw),
-        )
-        if outcome == "impossible":
-            raise BadQuote("not finite in base units", symbol=symbol)
-
-    def _time(self, ts_ns: int, quote: RawQuote | Delta) -> int:
-        """The quote's time; one that cannot be is none, and said."""
-        if ts_ns != TS_IMPOSSIBLE:
-            return ts_ns
-        self.counts.add("bad_times")
-        error = BadQuote("an exchange time that cannot be", symbol=quote.exchange_symbol)
-        self.share.evidence.take(error, repr(quote).encode())
-        return TS_ABSENT
-
-    def _delta(self, delta: Delta) -> None:
-        """A change of one side: the other one stands as it was stored."""
-        row = self.share.instruments.get(delta.exchange_symbol)
-        writer = self.share.board.writer
-        own = writer.own(row.symbol_id) if row is not None else None
-        if row is None or own is None or own.flags & FLAGS["STALE"] or own.epoch != writer.epoch:
-            self.counts.add("skip_unknown_symbol" if row is None else "skip_other")
-            return
-        bid = _scaled(delta.bid, row) or (own.bid_px, own.bid_sz)
-        ask = _scaled(delta.ask, row) or (own.ask_px, own.ask_sz)
-        ids = (self._time(delta.ts_event, delta), delta.update_id)
-        if self.listener.quote(row.symbol_id, *bid, *ask, *ids) == "impossible":
-            raise BadQuote("not finite in base units", symbol=delta.exchange_symbol)
-
-
-def _timeless(board: Board, symbol_id: int) -> bool:
-    own = board.writer.own(symbol_id)
-    return own is not None and bool(own.flags & FLAGS["NO_TS_EVENT"])
-
-
-def _scaled(side: tuple[float, float] | None, row: InstrumentRow) -> tuple[float, float] | None:
-    """One side in base units; None stays "as it was"."""
-    if side is None:
-        return None
-    px, sz = side
-    if math.isnan(px):
-        return (math.nan, math.nan)
-    return (px / row.px_div, sz * row.sz_mul)

@@ -24,7 +24,7 @@ from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.exchanges.wire import channel_of
 from spread_scanner.feed import freshness, shards
 from spread_scanner.feed._listener import FLAGS, Board
-from spread_scanner.feed.connection import Connection, Share, Target
+from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.halts import Halts
@@ -34,6 +34,7 @@ from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.notices import Notices
 from spread_scanner.feed.outlook import Outlook, Seen
 from spread_scanner.feed.placing import Placing
+from spread_scanner.feed.share import Share, Target
 from spread_scanner.runtime import trust, ws
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
@@ -303,7 +304,7 @@ class Feed:
         connections = [one for line in self._lines() for one in line.connections]
         for connection in connections:
             if connection.silent:
-                found[connection.quoted_ids()] = True
+                found[connection.watch.quoted_ids()] = True
         if found.any():
             for connection in connections:
                 covered |= connection.covered(planned=False)
@@ -378,7 +379,7 @@ class Feed:
         planned = why is End.SWAPPED
         board = self._share.board
         board.wrote[board.wrote == connection.number] = 0
-        ids = connection.carried()
+        ids = connection.watch.carried_ids()
         covered = np.zeros(self._max_symbols, np.bool_)
         for line in self._lines():
             for other in line.connections:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.feed.connection import Connection, Share
+from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER, Counts
 from spread_scanner.feed.life import End, Stood, rules_of
-from spread_scanner.feed.patience import pauses_of
+from spread_scanner.feed.patience import pauses_of, spread
+from spread_scanner.feed.share import Share
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.ws import DialFailed
 
@@ -43,13 +44,20 @@ class Line:
         self._stopped = False
         self._refusals = 0  # connections in a row that were given nothing
         self.refusal = ""  # the exchange's words, while it gives nothing that is asked for
-        self.capacity: int | None = None  # symbols that the exchange gives, where that is known
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def connections(self) -> list[Connection]:
         """Those that are open."""
         return [one for one in (self.current, self.successor) if one is not None]
+
+    @property
+    def capacity(self) -> int | None:
+        """How many symbols the exchange gives, where it has said so. That is known of a connection
+        and goes with it: the next one may be given more.
+        """
+        known = [one.subscription.capacity for one in self.connections]
+        return min((count for count in known if count is not None), default=None)
 
     @property
     def carried(self) -> bool:
@@ -110,9 +118,6 @@ class Line:
         over: dict[str, None] = {}
         for connection in self.connections:
             over.update(dict.fromkeys(connection.subscription.overflow))
-            known = connection.subscription.capacity
-            if known is not None:
-                self.capacity = min(known, self.capacity or known)
         if over:
             self.leave(list(over))
         return list(over)
@@ -214,10 +219,7 @@ class Line:
     def _failed(self, error: DialFailed) -> None:
         """Nobody opened. What the exchange answered is told to all who dial there."""
         self._counts.add("connect_failures")
-        if error.status is not None:
-            note = self._share.connects.refused(error.status, error.wait_s)
-            if note:
-                self._share.log.warning("odd Retry-After", note=note, error=str(error))
+        self._share.refused(error)
         if self._stopped:
             return
         if self._row is not None:
@@ -273,6 +275,7 @@ class Line:
         if self.refusal:
             # What is refused is asked for slowly, by whichever connection.
             pause_ns = pauses_of(self._share.settings).again_ns(self._refusals)
+            pause_ns = spread(pause_ns, self._share.random.random())
             pause_s = max(pause_s, pause_ns / NS_PER_S)
             self._refusals += 1
         self._share.log.info("dialling again", after=why, in_s=round(pause_s, 2))

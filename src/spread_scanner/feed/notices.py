@@ -15,14 +15,13 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges.notices import Announcement, Stream
-from spread_scanner.feed.connection import Share
 from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.share import Share
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.ws import DialFailed
 
 UNHEARD_PINGS = 3
-STOOD_S = 30.0  # the pauses begin anew only after a connection has stood for so long
 Heard = Callable[[list[Announcement]], None]
 
 
@@ -64,7 +63,7 @@ class Notices:
 
     async def _listen(self, stream: Stream) -> None:
         settings = self._share.settings
-        backoff = Backoff(settings.backoff_s_min, settings.backoff_s_max)
+        backoff = Backoff(settings.backoff_s_min, settings.backoff_s_max, self._share.random.random)
         while True:
             stood_ns = 0
             try:
@@ -72,9 +71,8 @@ class Notices:
             except DialFailed as error:
                 self._share.row.add(COUNTER["notice_failures"])
                 self._share.log.info("no notices", error=str(error))
-                if error.status is not None:
-                    self._share.connects.refused(error.status, error.wait_s)
-            if stood_ns >= STOOD_S * NS_PER_S:
+                self._share.refused(error)
+            if stood_ns >= settings.stood_s * NS_PER_S:
                 backoff.stood()
             await asyncio.sleep(backoff.next_s())
 

@@ -1,15 +1,18 @@
 """How long until something is asked for again: at once, then after 1, 5 and each 15 minutes.
 
-Used by Subscription for what was refused and by the feed for what does not quote. Pure: the caller
-passes the time in, in monotonic ns.
+Used by Subscription for what was refused, by Placing for what does not quote and by Line. Each
+pause is longer by a little chance, so that what fell silent together is not asked for together for
+ever. Pure: the caller passes time and chance in, in monotonic ns and from 0 to 1.
 """
 
+from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Feed
 
 STEP = 5
+SPREAD = 0.1  # by how much of itself a pause may be longer
 Key = TypeVar("Key")
 
 
@@ -21,9 +24,14 @@ class Pauses(NamedTuple):
     again_ns_max: int = 900 * NS_PER_S
 
     def again_ns(self, times: int) -> int:
-        """The pause after it was asked in vain `times` times more than once."""
+        """The least pause after it was asked in vain `times` times more than once."""
         pause_ns: int = self.again_ns_min * STEP ** min(times, 8)
         return min(self.again_ns_max, pause_ns)
+
+
+def spread(pause_ns: int, chance: float) -> int:
+    """A pause with its share of chance."""
+    return round(pause_ns * (1.0 + SPREAD * chance))
 
 
 def pauses_of(settings: Feed) -> Pauses:
@@ -37,6 +45,7 @@ def pauses_of(settings: Feed) -> Pauses:
 class _Asked(NamedTuple):
     times: int
     at_ns: int
+    chance: float
 
 
 class Patience(Generic[Key]):
@@ -44,7 +53,8 @@ class Patience(Generic[Key]):
     needed nothing for twice its pause.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, random: Callable[[], float]) -> None:
+        self._random = random
         self._asked: dict[Key, _Asked] = {}
 
     def times(self, key: Key) -> int:
@@ -55,7 +65,14 @@ class Patience(Generic[Key]):
     def due_ns(self, key: Key, pauses: Pauses) -> int:
         """When it may be asked for again; 0: it has not been yet."""
         asked = self._asked.get(key)
-        return asked.at_ns + pauses.again_ns(asked.times - 1) if asked is not None else 0
+        if asked is None:
+            return 0
+        return asked.at_ns + spread(pauses.again_ns(asked.times - 1), asked.chance)
+
+    def asked_ns(self, key: Key) -> int | None:
+        """When it was asked for last."""
+        asked = self._asked.get(key)
+        return asked.at_ns if asked is not None else None
 
     def asked(self, key: Key, now_ns: int, pauses: Pauses) -> None:
         """It is asked for again now."""
@@ -63,7 +80,7 @@ class Patience(Generic[Key]):
         times = 0
         if asked is not None and now_ns - asked.at_ns < 2 * pauses.again_ns(asked.times - 1):
             times = asked.times
-        self._asked[key] = _Asked(times + 1, now_ns)
+        self._asked[key] = _Asked(times + 1, now_ns, self._random())
 
     def forget(self) -> None:
         """Everything may be asked for again at once."""

@@ -6,12 +6,15 @@ what leaves a line here keeps its cell as it is, since nothing is known that spe
 
 from collections.abc import Callable, Collection
 
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed import shards
-from spread_scanner.feed.connection import NAMES_LOGGED_MAX, WATCH_NS, Connection, Share
+from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.patience import Patience, pauses_of
 from spread_scanner.feed.shards import Change
+from spread_scanner.feed.share import NAMES_LOGGED_MAX, Share
+from spread_scanner.feed.watch import WATCH_NS
 
 NewLines = Callable[[list[list[str]]], list[Line]]
 
@@ -22,7 +25,7 @@ class Placing:
     def __init__(self, share: Share, new_lines: NewLines) -> None:
         self._share = share
         self._new_lines = new_lines
-        self._patience: Patience[tuple[int, str]] = Patience()
+        self._patience: Patience[tuple[int, str]] = Patience(lambda: share.random.random())
         self._asked_ns = 0
 
     def change(self, copy: list[Line], exchange_symbols: list[str]) -> Change:
@@ -94,6 +97,7 @@ class Placing:
         waits = [
             (patience.due_ns((number, symbol), pauses), symbol)
             for symbol in connection.watch.unheard(now_ns, silent)
+            if not self._asked_elsewhere(number, symbol, now_ns)
         ]
         due = [symbol for due_ns, symbol in sorted(waits) if due_ns <= now_ns]
         due = due[: share.adapter.limits.topics_per_request_max]
@@ -102,7 +106,7 @@ class Placing:
         never = [
             symbol
             for symbol in due
-            if not connection.quoted(symbol) and not patience.times((number, symbol))
+            if not connection.watch.quoted(symbol) and not patience.times((number, symbol))
         ]
         connection.counts.add("no_first_quote", len(never))
         connection.counts.add("resubscribes", len(due))
@@ -121,6 +125,16 @@ class Placing:
             line.leave(moved, again=True)
             other.join(moved, again=True)
         connection.ask_again(due[len(moved) :])
+
+    def _asked_elsewhere(self, number: int, exchange_symbol: str, now_ns: int) -> bool:
+        """Another copy has just asked for it: one at a time, so that the others stay subscribed."""
+        helps_ns = int(self._share.settings.first_quote_s_max * NS_PER_S)
+        asked = (
+            self._patience.asked_ns((other, exchange_symbol))
+            for other in range(self._share.settings.redundant)
+            if other != number
+        )
+        return any(at_ns is not None and now_ns - at_ns < helps_ns for at_ns in asked)
 
     def _room(self, line: Line, symbols: list[str]) -> int:
         adapter = self._share.adapter

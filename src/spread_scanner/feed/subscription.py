@@ -8,12 +8,13 @@ refused along with it at once. What there is no room for is handed back (`overfl
 names nobody blames nobody. Times are monotonic ns.
 """
 
-from collections.abc import Iterable
+import random
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from spread_scanner.exchanges.adapter import Ack, Adapter, RefusalKind, Refused
 from spread_scanner.feed.budget import Budget
-from spread_scanner.feed.patience import Pauses
+from spread_scanner.feed.patience import Pauses, spread
 from spread_scanner.feed.requests import NO_ID, Batch, Queue, Request, Underway
 
 # Halving a refused request until the culprit stands alone takes twice the logarithm; beyond this
@@ -37,11 +38,16 @@ class Subscription:
     """
 
     def __init__(
-        self, adapter: Adapter, exchange_symbols: Iterable[str] = (), pauses: Pauses = USUAL
+        self,
+        adapter: Adapter,
+        exchange_symbols: Iterable[str] = (),
+        pauses: Pauses = USUAL,
+        rand: Callable[[], float] = random.random,
     ) -> None:
         self._adapter = adapter
         self.pauses = pauses
-        self._budget = Budget(adapter.limits, pauses.again_ns_min)
+        self._random = rand
+        self._budget = Budget(adapter.limits, pauses.again_ns_min, rand)
         self._ids = 0
         self._queue = Queue(adapter)
         self._underway = Underway()
@@ -285,7 +291,7 @@ class Subscription:
                 self._queue.add(Batch(gone, False, now_ns, tries, True))
             return
         slowly = tries >= REPEATS_MAX
-        due_ns = now_ns + (self.pauses.again_ns(tries - REPEATS_MAX) if slowly else 0)
+        due_ns = now_ns + (self._again_ns(tries - REPEATS_MAX) if slowly else 0)
         self._queue.add(Batch(left, True, due_ns, tries, True, request.alone))
 
     def _add_rest(self, request: Request, exchange_symbols: Iterable[str]) -> None:
@@ -368,11 +374,14 @@ class Subscription:
         # Neither a symbol is to blame nor is there an end to it: the same again, slowly.
         self._underway.take_back(request)
         self.useless = self._halvings > HALVINGS_MAX
-        due_ns = now_ns + self.pauses.again_ns(self._rounds)
+        due_ns = now_ns + self._again_ns(self._rounds)
         self._rounds += 1
         self._halvings = 0
         self._queue.add(Batch(symbols, True, due_ns, 0, True, request.alone))
         return ()
+
+    def _again_ns(self, times: int) -> int:
+        return spread(self.pauses.again_ns(times), self._random())
 
     def _refuse(self, exchange_symbols: Iterable[str], now_ns: int) -> tuple[str, ...]:
         new = []
@@ -381,7 +390,7 @@ class Subscription:
                 continue
             before = self.refused.get(symbol)
             times = before.times + 1 if before is not None else 1
-            due_ns = now_ns + self.pauses.again_ns(times - 1)
+            due_ns = now_ns + self._again_ns(times - 1)
             self.refused[symbol] = Refusal(times, due_ns, now_ns)
             self.acknowledged.discard(symbol)
             self._trying.discard(symbol)

@@ -1,26 +1,28 @@
-"""Who of a connection's symbols quotes, and who does not although asked for.
+"""Who of a connection's symbols quotes, is given at least, or does not come although asked for.
 
 Used by Connection, which passes the time in, and by Placing. Reads what the listener and the board
 noted, tells the subscription; touches no cell.
 """
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable
+
+import numpy as np
+import numpy.typing as npt
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.life import Rules
+from spread_scanner.feed.share import Share
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.symbology.tables import InstrumentRow
 
-if TYPE_CHECKING:
-    from spread_scanner.feed.connection import Share
+WATCH_NS = NS_PER_S  # how often it is looked for symbols that do not quote
 
 
 class Watch:
     """One connection's."""
 
-    def __init__(self, share: "Share", listener: Listener, subscription: Subscription) -> None:
+    def __init__(self, share: Share, listener: Listener, subscription: Subscription) -> None:
         self._share = share
         self._listener = listener
         self._subscription = subscription
@@ -42,6 +44,42 @@ class Watch:
                 # It has quoted, and its cell has been marked stale since: it is waited for anew.
                 subscription.unproven[symbol] = now_ns
         subscription.quoted(proven)
+
+    def quoted(self, exchange_symbol: str) -> bool:
+        """Whether this connection has quoted it."""
+        row = self._share.instruments.get(exchange_symbol)
+        return row is not None and bool(self._listener.quoted[row.symbol_id])
+
+    def given(self, exchange_symbol: str) -> bool:
+        """Whether it is carried, and acknowledged or quoted."""
+        subscription = self._subscription
+        return exchange_symbol in subscription.wanted and (
+            exchange_symbol in subscription.acknowledged or self.quoted(exchange_symbol)
+        )
+
+    def all_answered(self) -> bool:
+        """Whether everything that is carried is given, or refused."""
+        subscription = self._subscription
+        return all(one in subscription.refused or self.given(one) for one in subscription.wanted)
+
+    def carried_ids(self) -> npt.NDArray[np.uint16]:
+        """The ids of what the connection carries."""
+        return self._ids(self._subscription.wanted)
+
+    def quoted_ids(self) -> npt.NDArray[np.uint16]:
+        """The ids of what it carries and has quoted."""
+        ids = self.carried_ids()
+        found: npt.NDArray[np.uint16] = ids[self._listener.quoted[ids] != 0]
+        return found
+
+    def given_ids(self) -> npt.NDArray[np.uint16]:
+        """The ids of what it carries and is given."""
+        return self._ids([one for one in self._subscription.wanted if self.given(one)])
+
+    def _ids(self, exchange_symbols: Iterable[str]) -> npt.NDArray[np.uint16]:
+        instruments = self._share.instruments
+        rows = (instruments.get(symbol) for symbol in exchange_symbols)
+        return np.array([row.symbol_id for row in rows if row is not None], np.uint16)
 
     def in_vain(self, now_ns: int, rules: Rules) -> bool:
         """The connection itself may be to blame: asking again has not helped either, and it was not

@@ -16,11 +16,12 @@ from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed._listener import FLAGS, FRAGMENTS_BYTES_MAX, Board, Listener
-from spread_scanner.feed.connection import Connection, Share
+from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.feed import decoder_of
 from spread_scanner.feed.life import rules_of
+from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
@@ -691,7 +692,7 @@ def test_an_id_that_is_given_to_another_coin_has_not_quoted(bench: Bench) -> Non
     connection.forget([0])
     bench.board.forget([0])
 
-    assert not connection.quoted("X")
+    assert not connection.watch.quoted("X")
     assert bench.board.mid[0] == bench.board.heard_ns[0] == bench.board.mean_ns[0] == 0
 
 

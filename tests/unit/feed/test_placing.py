@@ -15,11 +15,12 @@ from spread_scanner import clock
 from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed._listener import FLAGS, Board
-from spread_scanner.feed.connection import Share
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.feed import decoder_of
+from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.placing import Placing
+from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.shm import Health, PriceStore
@@ -109,7 +110,12 @@ class Bed:
         self.writer = self.store.writer(SOURCE.source_id)
         self.faults: list[BaseException] = []
         self.silent: set[int] = set()
-        self.copy: list[Line] = []
+        self.copies: list[list[Line]] = []
+
+    @property
+    def copy(self) -> list[Line]:
+        """The first one."""
+        return self.copies[0]
 
     def close(self) -> None:
         for one in (self.writer, self.rows, self.connections, self.row, self.health, self.store):
@@ -166,8 +172,8 @@ class Bed:
                 return [Line(share, symbols, lambda *_: None) for symbols in cut]
 
             placing = Placing(share, new_lines)
-            self.copy = new_lines(cut)
-            for line in self.copy:
+            self.copies = [new_lines(cut) for _ in range(share.settings.redundant)]
+            for line in self.lines():
                 line.start()
             loop = asyncio.get_running_loop()
             deadline = loop.time() + DEADLINE_S
@@ -175,14 +181,17 @@ class Bed:
                 while not done(self):
                     assert loop.time() < deadline, (exchange.requests, self.counters())
                     now_ns = clock.mono_ns()
-                    for line in self.copy:
+                    for line in self.lines():
                         line.check(now_ns, 1.0)
-                    placing.look([self.copy], self.silent, now_ns)
+                    placing.look(self.copies, self.silent, now_ns)
                     await asyncio.sleep(0.01)
             finally:
-                for line in self.copy:
+                for line in self.lines():
                     line.stop()
         assert self.faults == []
+
+    def lines(self) -> list[Line]:
+        return [line for copy in self.copies for line in copy]
 
     def counters(self) -> dict[str, int]:
         return self.health.read(SOURCE.process).counters
@@ -205,13 +214,69 @@ def bed(namespace: str) -> Iterator[Bed]:
 def test_what_a_connection_has_no_room_for_finds_another(bed: Bed) -> None:
     exchange = Exchange(room=3)
 
-    bed.run(exchange, [NAMES], lambda bed: bed.good() == NAMES)
+    capacities: list[int | None] = []
+
+    def placed(bed: Bed) -> bool:
+        capacities[:] = [line.capacity for line in bed.copy]
+        return bed.good() == NAMES
+
+    bed.run(exchange, [NAMES], placed)
 
     assert sorted(len(line.symbols) for line in bed.copy) == [2, 3, 3]
     assert sorted(symbol for line in bed.copy for symbol in line.symbols) == NAMES
-    assert bed.copy[0].capacity == 3
+    assert capacities[0] == 3
     assert bed.counters()["handed_over"] >= 5
     assert bed.counters()["refused_symbols"] == 0
+
+
+def test_the_next_connection_may_be_given_more(bed: Bed) -> None:
+    exchange = Exchange(room=3)
+    wider = False
+
+    def gathered(bed: Bed) -> bool:
+        nonlocal wider
+        (line, *more) = bed.copy
+        if not wider and bed.good() == NAMES and line.current is not None:
+            assert line.capacity == 3
+            wider, exchange.room = True, 100
+            line.current.end(End.LOST)
+        if not wider or not line.carried or line.capacity is not None:
+            return False
+        if more:
+            for one in more:
+                line.join(one.symbols)
+                one.stop()
+            del bed.copy[1:]
+        return sorted(line.symbols) == NAMES and bed.good() == NAMES
+
+    bed.run(exchange, [NAMES], gathered)
+
+    assert len(bed.copy) == 1
+
+
+def test_of_two_copies_one_at_a_time_asks_again(bed: Bed) -> None:
+    """While one has unsubscribed, the other is to bring the quote if it comes after all.
+    `first_quote_s_max` as shipped is a minute.
+    """
+    exchange = Exchange()
+
+    def asked(bed: Bed) -> list[tuple[int, str]]:
+        return [(number, op) for number, op, names in exchange.requests if names == [NAMES[2]]]
+
+    def both_asked(bed: Bed) -> bool:
+        settled = (one.current and one.current.subscription.settled for one in bed.lines())
+        if all(settled) and bed.good() == NAMES:
+            bed.silent = {2}  # whatever comes: as when both copies get repeats only
+        return len(asked(bed)) >= 4
+
+    bed.run(exchange, [NAMES], both_asked, redundant=2, first_quote_s_max=1.0)
+
+    first, second = sorted({number for number, _ in asked(bed)})
+    assert [op for _, op in asked(bed)] == ["unsubscribe", "subscribe"] * 2
+    assert [number for number, _ in asked(bed)] in (
+        [first, first, second, second],
+        [second, second, first, first],
+    )
 
 
 def test_a_symbol_that_never_quotes_is_asked_for_on_another_connection(bed: Bed) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from random import Random
 
 import pytest
 
@@ -10,7 +11,8 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import SourceSettings
 from spread_scanner.exchanges.adapter import Ack, Adapter, RefusalKind, Refused
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.feed.patience import Pauses
+from spread_scanner.feed.budget import Budget
+from spread_scanner.feed.patience import Patience, Pauses
 from spread_scanner.feed.subscription import HALVINGS_MAX, REPEATS_MAX, Subscription
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 
@@ -27,7 +29,7 @@ class Talk:
     """A subscription and its time. `send` says everything that may be said within `for_s`."""
 
     def __init__(self, label: str, names: list[str]) -> None:
-        self.subscription = Subscription(adapter(label), names)
+        self.subscription = Subscription(adapter(label), names, rand=lambda: 0.0)
         self.now_ns = NS_PER_S
 
     def send(self, for_s: float = 4.0) -> list[str]:
@@ -511,3 +513,24 @@ def test_pauses_are_capped() -> None:
     minutes = [Pauses().again_ns(times) // (60 * NS_PER_S) for times in range(4)]
 
     assert minutes == [1, 5, 15, 15]
+
+
+def test_pauses_are_longer_by_chance() -> None:
+    """What was told to wait together does not come back together, and never too early."""
+    dice = Random(7)
+    minutes, moments = set[int](), set[int]()
+    for _ in range(50):
+        talk = Subscription(adapter("okx-spot"), NAMES[:1], rand=dice.random)
+        assert talk.next_request(0) is not None
+        talk.answered(Refused("1", (NAMES[0],), "", "no", RefusalKind.SYMBOL), 0)
+        minutes.add(talk.refused[NAMES[0]].due_ns)
+        moments.add(Budget(adapter("okx-spot").limits, 60 * NS_PER_S, dice.random).busy(0, 0))
+    patience: Patience[str] = Patience(dice.random)
+    for number in range(50):
+        patience.asked(f"X{number}", 0, Pauses())
+    silent = {patience.due_ns(f"X{number}", Pauses()) for number in range(50)}
+
+    for found, least_s, spread in ((minutes, 60, 0.1), (silent, 60, 0.1), (moments, 1, 0.5)):
+        assert len(found) == 50
+        assert min(found) >= least_s * NS_PER_S
+        assert max(found) <= least_s * (1 + spread) * NS_PER_S

@@ -8,6 +8,7 @@ more often than it allows.
 
 import itertools
 import json
+import random
 from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, settings
@@ -115,7 +116,7 @@ class Life(RuleBasedStateMachine):
         adapter = adapter_of(SOURCE_BY_LABEL[label], SETTINGS)
         self.exchange = Exchange(label, adapter)
         self.subscription = Subscription(adapter, NAMES[:count], PAUSES)
-        self.patience: Patience[str] = Patience()
+        self.patience: Patience[str] = Patience(random.random)
         self.now_ns = NS_PER_S
         self.sent: list[tuple[int, bool]] = []
         self.kept: list[tuple[int, Ack | Refused]] = []

@@ -1,0 +1,74 @@
+"""What all connections of one feed have in common: one value, made by the feed.
+
+The feed replaces it part by part at a reload; lines, connections and what looks after them read it
+anew each time and keep nothing of it, but for what a connection was opened with.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import NamedTuple
+
+import structlog
+
+from spread_scanner.config import Feed
+from spread_scanner.exchanges._match import Decoder
+from spread_scanner.exchanges.adapter import Adapter
+from spread_scanner.feed._listener import Board
+from spread_scanner.feed.evidence import Evidence
+from spread_scanner.runtime.gate import Gate
+from spread_scanner.runtime.ws import DialFailed
+from spread_scanner.shm._rows import Row
+from spread_scanner.shm.connections import ConnectionRows
+from spread_scanner.symbology.tables import InstrumentRow
+
+NAMES_LOGGED_MAX = 10
+
+
+class Target(NamedTuple):
+    """What a connection is a connection to; another one needs another connection."""
+
+    url: str
+    proxy: str
+    channel: str
+
+
+NOWHERE = Target("", "", "")
+
+
+@dataclass
+class Share:
+    """One feed's. All that it leaves to chance comes from `random`: a day can be lived again."""
+
+    adapter: Adapter
+    settings: Feed
+    proxy: str
+    board: Board
+    row: Row
+    rows: ConnectionRows
+    decoder: Decoder
+    instruments: dict[str, InstrumentRow]
+    connects: Gate
+    evidence: Evidence
+    log: structlog.stdlib.BoundLogger
+    fail: Callable[[BaseException], None]  # a fault of ours: the process ends
+    tls: ssl.SSLContext | None = None  # None: the system's trusted authorities
+    target: Target = NOWHERE
+    woke_ns: int = 0  # a connection that was opened before this is dead, whatever it seems
+    random: Random = field(default_factory=Random)
+    numbers: int = 0
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def refused(self, error: DialFailed) -> None:
+        """Tell all who dial there what an exchange answered, if it did."""
+        if error.status is not None:
+            note = self.connects.refused(error.status, error.wait_s)
+            if note:
+                self.log.warning("odd Retry-After", note=note, error=str(error))
+
+    def number(self) -> int:
+        """Connections are numbered from 1, for the life of the process."""
+        self.numbers += 1
+        return self.numbers

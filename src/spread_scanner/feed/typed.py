@@ -1,0 +1,78 @@
+"""The typed tier: quotes and changes that the native one leaves, stored the same way.
+
+Used by Connection, which passes in what its adapter parsed. Writes cells
+through the connection's listener, so that the same rules hold for both tiers.
+"""
+
+import math
+
+from spread_scanner.errors import BadQuote
+from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, Delta, RawQuote
+from spread_scanner.feed._listener import FLAGS, Listener
+from spread_scanner.feed.counting import Counts
+from spread_scanner.feed.share import Share
+from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.symbology.tables import InstrumentRow
+
+
+class TypedTier:
+    """One connection's."""
+
+    def __init__(self, share: Share, listener: Listener, counts: Counts) -> None:
+        self._share = share
+        self._listener = listener
+        self._counts = counts
+
+    def quote(self, raw: RawQuote) -> None:
+        """Store a quote. Raises BadQuote for one that cannot be."""
+        symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id, ts_engine = raw
+        row = self._share.instruments.get(symbol)
+        if row is None:
+            self._counts.add("skip_unknown_symbol")
+            return
+        px_div, sz_mul = row.px_div, row.sz_mul
+        outcome = self._listener.quote(
+            row.symbol_id,
+            bid_px / px_div,
+            bid_sz * sz_mul,
+            ask_px / px_div,
+            ask_sz * sz_mul,
+            self._time(ts_event, raw),
+            update_id,
+            self._time(ts_engine, raw),
+        )
+        if outcome == "impossible":
+            raise BadQuote("not finite in base units", symbol=symbol)
+
+    def delta(self, delta: Delta) -> None:
+        """Store a change of one side: the other one stands as it was. Raises BadQuote."""
+        row = self._share.instruments.get(delta.exchange_symbol)
+        writer = self._share.board.writer
+        own = writer.own(row.symbol_id) if row is not None else None
+        if row is None or own is None or own.flags & FLAGS["STALE"] or own.epoch != writer.epoch:
+            self._counts.add("skip_unknown_symbol" if row is None else "skip_other")
+            return
+        bid = _scaled(delta.bid, row) or (own.bid_px, own.bid_sz)
+        ask = _scaled(delta.ask, row) or (own.ask_px, own.ask_sz)
+        ids = (self._time(delta.ts_event, delta), delta.update_id)
+        if self._listener.quote(row.symbol_id, *bid, *ask, *ids) == "impossible":
+            raise BadQuote("not finite in base units", symbol=delta.exchange_symbol)
+
+    def _time(self, ts_ns: int, quote: RawQuote | Delta) -> int:
+        """The quote's time; one that cannot be is none, and said."""
+        if ts_ns != TS_IMPOSSIBLE:
+            return ts_ns
+        self._counts.add("bad_times")
+        error = BadQuote("an exchange time that cannot be", symbol=quote.exchange_symbol)
+        self._share.evidence.take(error, repr(quote).encode())
+        return TS_ABSENT
+
+
+def _scaled(side: tuple[float, float] | None, row: InstrumentRow) -> tuple[float, float] | None:
+    """One side in base units; None stays "as it was"."""
+    if side is None:
+        return None
+    px, sz = side
+    if math.isnan(px):
+        return (math.nan, math.nan)
+    return (px / row.px_div, sz * row.sz_mul)
