@@ -4,14 +4,24 @@ Used by the feeds, which open a connection of its own for it (feed/notices.py). 
 bytes that are not what the documentation promises.
 
     Bybit    system.status on /v5/public/misc/status: maintenance, by product
-    OKX      the channels instruments (only changes are sent) and status, on the quotes' address
+             bybit-exchange.github.io/docs/v5/websocket/system/system-status; the numbers: v5/enum
+    OKX      the channels instruments (changes are sent) and status (after the subscription the
+             latest, then changes), on the quotes' address
+             okx.com/docs-v5/en: #public-data-websocket-instruments-channel and
+             #status-ws-status-channel
     Binance  futures: !contractInfo on the /market path; spot has no such stream
+             developers.binance.com, usds-margined-futures, Contract-Info-Stream
     MEXC     has none: what is paused there falls silent, and the next discovery leaves it out
+
+Not documented, hence not relied upon: whether Bybit says after a subscription what is in force,
+and which of its states a contract of Binance takes on that is halted and not delisted: every one
+but TRADING counts as halted.
 
 A connection's own end (OKX's notice 64008, Binance's serverShutdown) is told on that connection and
 read by the adapters.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
@@ -37,13 +47,17 @@ class Resumed(NamedTuple):
 
 
 class Maintenance(NamedTuple):
-    """Announced, begun (`over` is false) or ended. Times are ns, or TS_ABSENT."""
+    """Announced, begun (`over` is false) or ended. Times are ns, or TS_ABSENT.
+
+    `end_ns` is the expected end, and the actual one once it is over.
+    """
 
     title: str
     state: str
     begin_ns: int
     end_ns: int
     over: bool
+    key: str = ""  # the exchange's own name for it; empty: it has none but the title
 
 
 Announcement = Halted | Resumed | Maintenance
@@ -61,7 +75,11 @@ class Stream(NamedTuple):
 
 class BybitStatus(Struct):
     """{"id":"4d95b2a0","title":"System Maintenance","state":"scheduled","begin":"1775000000000",
-    "end":"1775003600000","href":"","serviceTypes":[2,3],"product":[1,2],"maintainType":1,"env":1}
+    "end":"1775003600000","href":"","serviceTypes":[2,3],"product":[1,2],"uidSuffix":[],
+    "maintainType":1,"env":1}
+
+    state: scheduled, ongoing, completed, canceled. product: 1 futures, 2 spot, 3 option, 4 spread.
+    env: 1 production, 2 its demo; the documents call it a string and show a number.
     """
 
     title: str
@@ -70,6 +88,7 @@ class BybitStatus(Struct):
     end: int = 0
     product: list[int] = []
     id: str = ""
+    env: str | int = ""
 
 
 class BybitPush(Struct):
@@ -89,8 +108,15 @@ class OkxArg(Struct, frozen=True):
 class OkxRow(Struct):
     """Of instruments: {"instId":"LUNA-USDT","state":"suspend","instType":"SPOT"}
 
+    state: live, suspend, expired (delisted), rebase and post_only (swaps), preopen, test.
+
     Of status: {"title":"Spot System Upgrade","state":"scheduled","begin":"1775000000000",
-    "end":"1775003600000","serviceType":"5","system":"unified"}
+    "end":"1775003600000","preOpenBegin":"","scheDesc":"","serviceType":"5","system":"unified",
+    "maintType":"1","env":"1","href":"","ts":"1774990000000"}
+
+    state: scheduled, ongoing, pre_open, completed, canceled. serviceType: 0 websocket, 5 trading, 6
+    block trading, 7 bots, 8 trading by accounts, 9 trading by products, 10 spread trading, 11 copy
+    trading, 99 other, such as single instruments. env: 1 production, 2 demo.
     """
 
     state: str
@@ -98,6 +124,8 @@ class OkxRow(Struct):
     title: str = ""
     begin: str | int = ""
     end: str | int = ""
+    serviceType: str | int = ""  # noqa: N815
+    env: str | int = ""
 
 
 class OkxPush(Struct):
@@ -109,8 +137,11 @@ class OkxPush(Struct):
 
 
 class BinanceContract(Struct, frozen=True):
-    """{"e":"contractInfo","E":1775000000000,"s":"IOTAUSDT","ps":"IOTAUSDT","ct":"PERPETUAL",
-    "dt":4133404800000,"ot":1569398400000,"cs":"TRADING","bks":[...]}
+    """{"e":"contractInfo","E":1775000000000,"s":"IOTAUSDT","ct":"PERPETUAL","dt":4133404800000,
+    "ot":1569398400000,"cs":"TRADING","bks":[...],"st":1}
+
+    Sent when a contract is listed, settled or has new brackets (`bks`, else absent). `st` is 1 for
+    USD-M and 2 for COIN-M, whose contracts come on the same stream under names of their own.
     """
 
     e: str = ""
@@ -129,17 +160,22 @@ _okx = wire.decoder(OkxPush)
 _binance = wire.decoder(BinancePush)
 
 OVER = {"completed", "canceled"}
+DEMO = "2"
+OKX_ELSEWHERE = {"6", "7", "10", "11"}  # blocks, bots, spreads, copies: no business of the books
 OKX_TRADED, BINANCE_TRADED = "live", "TRADING"
 BYBIT_PRODUCT = {Market.FUTURES: 1, Market.SPOT: 2}
 PING_S = 20.0
 
 
 def stream_of(source: Source, ws_url: str) -> Stream | None:
-    """Where a source's exchange announces, or None where it does not."""
+    """Where a source's exchange announces, or None where it does not.
+
+    What stands before the exchange's own path in `ws_url`, as behind a gateway, stays there.
+    """
     if source.exchange is Exchange.BYBIT:
         product = BYBIT_PRODUCT[source.market]
         return Stream(
-            _with_path(ws_url, "/v5/public/misc/status"),
+            _beside(ws_url, r"/v5/.*", "/v5/public/misc/status"),
             (_text({"op": "subscribe", "args": ["system.status"]}),),
             _text({"op": "ping"}),
             PING_S,
@@ -155,7 +191,8 @@ def stream_of(source: Source, ws_url: str) -> Stream | None:
         return Stream(ws_url, (request,), "ping", PING_S, parse_okx)
     if source.exchange is Exchange.BINANCE and source.market is Market.FUTURES:
         request = _text({"method": "SUBSCRIBE", "params": ["!contractInfo"], "id": 1})
-        return Stream(_with_path(ws_url, "/market/stream"), (request,), None, PING_S, parse_binance)
+        url = _beside(ws_url, r"(/public|/market|/private)?/(stream|ws)/?", "/market/stream")
+        return Stream(url, (request,), None, PING_S, parse_binance)
     return None
 
 
@@ -163,11 +200,10 @@ def parse_bybit(frame: bytes, product: int) -> list[Announcement]:
     """Maintenance that concerns a product (1 futures, 2 spot), or says of none which."""
     push = wire.decoded(_bybit, frame)
     return [
-        Maintenance(
-            row.title, row.state, wire.ts_ns(row.begin), wire.ts_ns(row.end), row.state in OVER
-        )
+        _maintenance(row, wire.ts_ns(row.begin), wire.ts_ns(row.end), row.id)
         for row in push.data
         if push.topic == "system.status" and (product in row.product or not row.product)
+        if str(row.env) != DEMO
     ]
 
 
@@ -181,8 +217,9 @@ def parse_okx(frame: bytes) -> list[Announcement]:
         return [_listing(row.instId, row.state, OKX_TRADED) for row in rows]
     if push.arg.channel == "status":
         return [
-            Maintenance(row.title, row.state, _ms(row.begin), _ms(row.end), row.state in OVER)
+            _maintenance(row, _ms(row.begin), _ms(row.end), "")
             for row in push.data
+            if str(row.env) != DEMO and str(row.serviceType) not in OKX_ELSEWHERE
         ]
     return []
 
@@ -199,6 +236,10 @@ def _listing(exchange_symbol: str, state: str, traded: str) -> Announcement:
     return Resumed(exchange_symbol) if state == traded else Halted(exchange_symbol, state)
 
 
+def _maintenance(row: BybitStatus | OkxRow, begin_ns: int, end_ns: int, key: str) -> Maintenance:
+    return Maintenance(row.title, row.state, begin_ns, end_ns, row.state in OVER, key)
+
+
 def _ms(value: str | int) -> int:
     return wire.ts_ns(int(value) if str(value).isdigit() else 0)
 
@@ -207,6 +248,8 @@ def _text(request: Mapping[str, object]) -> str:
     return msgspec.json.encode(request).decode()
 
 
-def _with_path(url: str, path: str) -> str:
+def _beside(url: str, own: str, path: str) -> str:
+    """The URL with another path in the place of the exchange's `own`, a pattern of its end."""
     parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+    before = re.sub(own + "$", "", parts.path).rstrip("/")
+    return urlunsplit((parts.scheme, parts.netloc, before + path, "", ""))

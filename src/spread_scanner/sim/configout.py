@@ -33,7 +33,7 @@ def write_config(
     )
     sections = [
         f'[{label}]\nrest_url = "{urls["rest_url"]}"\nws_url = "{urls["ws_url"]}"\n'
-        f"taker_fee_bps = {FEES_BPS[label]}\nnotices = false\n"  # it announces nothing
+        f"taker_fee_bps = {FEES_BPS[label]}\n"
         for label, urls in sources.items()
     ]
     (folder / "exchanges.toml").write_text("\n".join(sections), encoding="utf-8")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from spread_scanner.schema.enums import SOURCES, Exchange, Market
+from spread_scanner.sim.notices import BYBIT_PATH, BYBIT_TOPIC, OKX_STATUS
 from spread_scanner.sim.universe import Listing, Universe
 from spread_scanner.sim.wire import forms, mexc_topic
 
@@ -39,6 +40,7 @@ class Rules:
 
 DAY_S = 86_400.0
 MS_PER_HOUR = 3_600_000
+OKX_KINDS = ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION", "EVENTS")
 RULES: dict[str, Rules] = {
     "binance-spot": Rules(
         messages_per_s_max=5, topics_max=1024, connects_max=300, server_ping_s=20.0, pong_s=60.0,
@@ -82,7 +84,12 @@ class Talk:
     leave: Callable[[Subscription], None]
     topics: dict[str, Subscription | None] = field(default_factory=dict)
     asked_ms: deque[int] = field(default_factory=deque)  # when, for a limit by the hour
-    routed: bool = True  # False: a base that acknowledges this channel and never delivers it
+    path: str = ""  # the URL's, without the source: what is served depends on it
+
+    @property
+    def routed(self) -> bool:
+        """False: one of Binance's bases that acknowledge quotes and never deliver them."""
+        return self.path.partition("/")[0] not in ("market", "private")
 
 
 class Dialect(Protocol):
@@ -221,6 +228,8 @@ class Bybit:
         fault = self._fault(talk, args)
         if not fault:
             for topic in args:
+                if topic == BYBIT_TOPIC:
+                    talk.topics[topic] = None
                 listing = self._names.find(topic.removeprefix("orderbook.1."))
                 if listing is not None:
                     talk.topics[topic] = Subscription(listing, "")
@@ -234,12 +243,20 @@ class Bybit:
         if chars > self._chars_max:
             return "error:args length exceeds the limit"
         for topic in args:
-            known = isinstance(topic, str) and topic.startswith("orderbook.1.")
-            if not known or self._names.find(topic.removeprefix("orderbook.1.")) is None:
+            if not self._served(talk, topic):
                 return f"error:handler not found,topic:{topic}"
             if topic in talk.topics:
                 return f"error:already subscribed,topic:{topic}"
         return ""
+
+    def _served(self, talk: Talk, topic: Any) -> bool:
+        """Quotes and announcements have paths of their own."""
+        if not isinstance(topic, str):
+            return False
+        if talk.path == BYBIT_PATH:
+            return topic == BYBIT_TOPIC
+        known = topic.startswith("orderbook.1.")
+        return known and self._names.find(topic.removeprefix("orderbook.1.")) is not None
 
     def _answer(self, talk: Talk, success: bool, message: str, number: str, op: str) -> str:
         return _text(
@@ -284,11 +301,16 @@ class Okx:
         channel = arg.get("channel", "") if isinstance(arg, dict) else ""
         name = arg.get("instId", "") if isinstance(arg, dict) else ""
         listing = self._names.find(name) if channel == "bbo-tbt" else None
-        if listing is None:
+        announced = self._announced(arg)
+        if announced and operation == "subscribe":
+            talk.topics[announced] = None
+        elif announced:
+            talk.topics.pop(announced, None)
+        elif listing is None:
             wanted = f"channel:{channel},instId:{name}"
             message = f"Wrong URL or {wanted} doesn't exist. Please use the correct URL, channel."
             return self._error(talk, "60018", message, number)
-        if operation == "subscribe" and name not in talk.topics:
+        elif operation == "subscribe" and name not in talk.topics:
             talk.topics[name] = Subscription(listing, "")
             talk.carry(Subscription(listing, ""))
         elif operation == "unsubscribe" and name in talk.topics:
@@ -296,6 +318,16 @@ class Okx:
             talk.leave(Subscription(listing, ""))
         opening = {"id": number} if number else {}
         return _text({**opening, "event": operation, "arg": arg, "connId": talk.connection_id})
+
+    def _announced(self, arg: Any) -> str:
+        """The name of a channel that is not about quotes; empty: there is no such."""
+        if not isinstance(arg, dict):
+            return ""
+        if arg.get("channel") == OKX_STATUS:
+            return OKX_STATUS
+        if arg.get("channel") == "instruments" and arg.get("instType") in OKX_KINDS:
+            return f"instruments:{arg['instType']}"
+        return ""
 
     def _error(self, talk: Talk, code: str, message: str, number: str) -> str:
         opening = {"id": number} if number else {}

@@ -24,6 +24,7 @@ from spread_scanner.sim.engine_lag import EngineLag
 from spread_scanner.sim.faults import Faults
 from spread_scanner.sim.limits import Limits, Refusal
 from spread_scanner.sim.market import Market
+from spread_scanner.sim.notices import Notices
 from spread_scanner.sim.options import Options
 from spread_scanner.sim.planting import Planter
 from spread_scanner.sim.recording import Playback
@@ -55,6 +56,7 @@ class Exchange8:
         self.limits = Limits(options.time_scale)
         self.faults = Faults(self)
         self.delivery = Delivery(self)
+        self.notices = Notices(self)
         self.control = Control(self, Rest(self.universe, self.limits))
         self.engine_lag = EngineLag(self.universe, options.rate)
         self.planter = Planter(self.market, self.truth, options.planting)

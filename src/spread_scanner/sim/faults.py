@@ -10,12 +10,14 @@ Each leaves a row in the truth file.
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.sim import converse
 from spread_scanner.sim.bent import MESSAGE_FAULTS, Action, Bent, Window
 from spread_scanner.sim.converse import CONVERSATION_FAULTS
 from spread_scanner.sim.dialects import RULES, Talk
 from spread_scanner.sim.limits import Refusal
+from spread_scanner.sim.notices import Work, announces_maintenance
 from spread_scanner.sim.rest import Answer, too_many
 from spread_scanner.sim.universe import Listing
 from spread_scanner.sim.wire import binary_frame, text_frame
@@ -35,8 +37,10 @@ GARBAGE = {
 
 LASTING = (  # until the end of the run where no `for_s` is given
     *MESSAGE_FAULTS, *CONVERSATION_FAULTS, "freeze", "half-open", "skew", "delist", "halt",
-    "refuse-symbol", "refuse", "ban", "rest", "engine-lag",
+    "maintenance", "refuse-symbol", "refuse", "ban", "rest", "engine-lag",
 )  # fmt: skip
+MAINTENANCE_S = 3_600.0  # said to last so long where the action does not say
+MAINTENANCE_STATES = ("scheduled", "ongoing", "pre_open")
 REFUSALS = {"refuse": 503, "ban": 418}  # the usual status
 
 
@@ -60,6 +64,7 @@ class Faults:
             "refuse-symbol": self._refuse_symbol,
             "reset": self._reset,
             "halt": self._halt,
+            "maintenance": self._maintain,
             "engine-lag": self._begin_engine_lag,
         }
         self._ends: dict[str, Callable[[Window], None]] = {
@@ -68,6 +73,7 @@ class Faults:
             "skew": self._unskew,
             "refuse-symbol": self._welcome_symbol,
             "halt": self._resume,
+            "maintenance": self._maintained,
             "engine-lag": self._end_engine_lag,
         }
         self._plain: dict[str, Callable[[Action], None]] = {
@@ -170,6 +176,8 @@ class Faults:
         now_s = self._exchange.elapsed_s()
         end_s = now_s + float(action["for_s"]) if "for_s" in action else None
         labels = list(RULES) if action["source"] == "all" else [str(action["source"])]
+        if what == "maintenance":
+            labels = [label for label in labels if announces_maintenance(label)]
         for label in labels:
             self._begin(Window(what, label, dict(action), end_s))
 
@@ -221,7 +229,8 @@ class Faults:
             for connection in self._exchange.connections
             if connection.talk is not None and connection.label == label
         ]
-        return sorted(found, key=lambda connection: connection.number)
+        # Quotes before announcements: a fault of so many connections means those that carry them.
+        return sorted(found, key=lambda one: (not one.subscriptions, one.number))
 
     def _struck(self, window: Window) -> list["Connection"]:
         """The connections that a fault acts on: all of the source, or the first `connections`."""
@@ -269,19 +278,43 @@ class Faults:
         return [listing for listing in rows if window.touches(listing)]
 
     def _delist(self, window: Window) -> None:
-        """The symbol falls silent for ever and leaves the instrument list."""
+        """The symbol falls silent for ever and leaves the instrument list; some say so."""
         for listing in self._named(window):
+            self._exchange.notices.delisted(listing)
             listing.status = "vanished" if window.label == "mexc-futures" else "delisted"
             self._exchange.market.retire(listing)
 
     def _halt(self, window: Window) -> None:
-        """The book stands still; where an exchange repeats itself, it goes on doing so."""
+        """The book stands still; where an exchange repeats itself, it goes on doing so.
+
+        Announced where the exchange would; `quiet` halts say nothing.
+        """
         for listing in self._named(window):
+            if not window.action.get("quiet"):
+                self._exchange.notices.halted(listing)
             self._exchange.market.retire(listing)
 
     def _resume(self, window: Window) -> None:
         for listing in self._named(window):
             self._exchange.market.revive(listing)
+            if not window.action.get("quiet"):
+                self._exchange.notices.resumed(listing)
+
+    def _work(self, window: Window, end_ms: int | None = None) -> Work:
+        begin_ms = window.row[0] // NS_PER_MS
+        if end_ms is None:
+            end_ms = begin_ms + int(float(window.action.get("for_s", MAINTENANCE_S)) * 1000)
+        title = str(window.action.get("title", f"Upgrade of {window.label}"))
+        return Work(window.label, title, begin_ms, end_ms)
+
+    def _maintain(self, window: Window) -> None:
+        """Words only: what is served goes on, or another fault sees to that."""
+        state = str(window.action.get("state", "ongoing"))
+        self._exchange.notices.maintenance(self._work(window), state)
+
+    def _maintained(self, window: Window) -> None:
+        work = self._work(window, self._exchange.now_ms(window.label))
+        self._exchange.notices.maintenance(work, "completed")
 
     def _begin_engine_lag(self, window: Window) -> None:
         source_id = SOURCE_BY_LABEL[window.label].source_id
@@ -342,6 +375,11 @@ def check(action: Action) -> None:
         raise ValueError("only mexc-spot sends frames without a body")
     if what == "one-sided" and action.get("side", "ask") not in ("bid", "ask"):
         raise ValueError("a side is bid or ask")
+    if what == "maintenance":
+        if action["source"] != "all" and not announces_maintenance(str(action["source"])):
+            raise ValueError("only Bybit and OKX announce maintenance")
+        if action.get("state", "ongoing") not in MAINTENANCE_STATES:
+            raise ValueError(f"a maintenance begins as one of {', '.join(MAINTENANCE_STATES)}")
     if what == "poison" and action.get("kind", "text") not in GARBAGE:
         raise ValueError(f"unknown kind of poison; known: {', '.join(GARBAGE)}")
 

@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
         self.number = self._exchange.opened(self)
         combined = "/ws" not in url.path or not self.label.startswith("binance")
         self.talk = Talk(f"sim-{self.number:06d}", combined, self._carry, self._leave)
-        self.talk.routed = url.path.split("/")[2] not in ("market", "private")
+        self.talk.path = url.path.split("/", 2)[2]
         self._url_streams(url.path, url.query)
 
     def _url_streams(self, path: str, query: str) -> None:
@@ -249,6 +249,7 @@ class Connection(asyncio.Protocol):
             return
         text = data.decode("utf-8", "replace")
         now_ms = exchange.now_ms(self.label)
+        known = set(self.talk.topics)
         answers = exchange.faults.reply(self.label, self.talk, text, now_ms)
         try:
             if answers is None:
@@ -259,6 +260,7 @@ class Connection(asyncio.Protocol):
         for answer in answers:
             self.say(answer)
         exchange.delivery.welcome(self)
+        exchange.notices.welcome(self, self.talk.topics.keys() - known)
 
     def say(self, text: str) -> None:
         """A text frame outside the market stream."""

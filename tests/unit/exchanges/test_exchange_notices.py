@@ -48,21 +48,43 @@ def test_a_stream_is_where_the_exchange_announces(label: str, url: str, words: l
         assert f'"{word}"' in "".join(stream.requests)
 
 
+@pytest.mark.parametrize(
+    ("label", "quotes", "notices"),
+    [
+        ("binance-futures", "ws://gate/b/public/stream", "ws://gate/b/market/stream"),
+        ("binance-futures", "ws://gate/b/public/ws/", "ws://gate/b/market/stream"),
+        ("binance-futures", "wss://fstream.binance.com/stream?x=1", "wss://fstream.binance.com/market/stream"),
+        ("bybit-futures", "ws://gate/b/v5/public/linear", "ws://gate/b/v5/public/misc/status"),
+        ("bybit-futures", "ws://gate", "ws://gate/v5/public/misc/status"),
+        ("okx-spot", "ws://gate/o/ws/v5/public", "ws://gate/o/ws/v5/public"),
+    ],
+)  # fmt: skip
+def test_what_stands_before_the_exchanges_own_path_stays(
+    label: str, quotes: str, notices: str
+) -> None:
+    stream = stream_of(SOURCE_BY_LABEL[label], quotes)
+    assert stream is not None
+    assert stream.url == notices
+
+
 @pytest.mark.parametrize("label", ["binance-spot", "mexc-spot", "mexc-futures"])
 def test_who_announces_nothing_has_no_stream(label: str) -> None:
     assert stream_of(SOURCE_BY_LABEL[label], "wss://ws.test/x") is None
 
 
 @pytest.mark.parametrize(
-    ("state", "over"), [("scheduled", False), ("ongoing", False), ("completed", True)]
+    ("state", "over"),
+    [("scheduled", False), ("ongoing", False), ("completed", True), ("canceled", True)],
 )
 def test_maintenance_of_bybit_concerns_its_products(state: str, over: bool) -> None:
     (found,) = parse_bybit(BYBIT % (state.encode(), b"[1,2]"), 2)
     assert found == Maintenance(
-        "System Maintenance", state, 1_775_000_000 * 10**9, 1_775_003_600 * 10**9, over
+        "System Maintenance", state, 1_775_000_000 * 10**9, 1_775_003_600 * 10**9, over, "4d95b2a0"
     )
     assert parse_bybit(BYBIT % (state.encode(), b"[1]"), 2) == []
     assert len(parse_bybit(BYBIT % (state.encode(), b"[]"), 2)) == 1
+    demo = (BYBIT % (state.encode(), b"[1,2]")).replace(b'"env":1', b'"env":"2"')
+    assert parse_bybit(demo, 2) == []
     assert parse_bybit(b'{"success":true,"ret_msg":"","conn_id":"c","op":"subscribe"}', 2) == []
 
 
@@ -85,6 +107,8 @@ def test_okx_tells_changes_of_listings_and_maintenance() -> None:
     assert parse_okx(frame) == [
         Maintenance("Spot System Upgrade", "scheduled", 1_775_000_000 * 10**9, TS_ABSENT, False)
     ]
+    for elsewhere in ((b'"serviceType":"5"', b'"serviceType":"11"'), (b'"5"', b'"5","env":"2"')):
+        assert parse_okx(frame.replace(*elsewhere)) == []
     assert parse_okx(b"pong") == []
     answer = b'{"event":"subscribe","arg":{"channel":"instruments","instType":"SPOT"},"connId":"a"}'
     assert parse_okx(answer) == []
@@ -93,7 +117,7 @@ def test_okx_tells_changes_of_listings_and_maintenance() -> None:
 def test_binance_futures_tells_the_state_of_a_contract() -> None:
     frame = (
         b'{"stream":"!contractInfo","data":{"e":"contractInfo","E":1775000000000,"s":"IOTAUSDT",'
-        b'"ps":"IOTAUSDT","ct":"PERPETUAL","dt":4133404800000,"ot":1569398400000,"cs":"%s"}}'
+        b'"ct":"PERPETUAL","dt":4133404800000,"ot":1569398400000,"cs":"%s","st":1}}'
     )
     assert parse_binance(frame % b"SETTLING") == [Halted("IOTAUSDT", "SETTLING")]
     assert parse_binance(frame % b"TRADING") == [Resumed("IOTAUSDT")]

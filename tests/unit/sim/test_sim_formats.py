@@ -148,7 +148,7 @@ def test_a_book_ticker_asked_of_the_wrong_futures_base_is_acknowledged_and_silen
     universe: Universe,
 ) -> None:
     carried: list[object] = []
-    wrong = Talk("c0a1", True, carried.append, lambda _: None, routed=False)
+    wrong = Talk("c0a1", True, carried.append, lambda _: None, path="market/stream")
     text = '{"method":"SUBSCRIBE","params":["btcusdt@bookTicker"],"id":17}'
     answers = dialects(universe, set())["binance-futures"].hear(wrong, text, 0)
 
@@ -224,3 +224,28 @@ def test_mexc_futures_names_no_symbol_and_ignores_unknown_methods(universe: Univ
     pong = speak(universe, "mexc-futures", '{"method":"ping"}')[0]
     assert shape(pong) == shape(real("mexc/futures_pong.json"))
     assert speak(universe, "mexc-futures", '{"method":"sub.nothing"}') == []
+
+
+def test_announcements_have_paths_and_names_of_their_own(universe: Universe) -> None:
+    def ask(label: str, path: str, text: str) -> tuple[Talk, str]:
+        talk = Talk("c0a1", True, lambda _: None, lambda _: None, path=path)
+        return talk, dialects(universe, set())[label].hear(talk, text, 0)[0]
+
+    status = '{"op":"subscribe","args":["system.status"]}'
+    talk, answer = ask("bybit-spot", "v5/public/misc/status", status)
+    assert json.loads(answer)["success"]
+    assert "system.status" in talk.topics
+    quotes = '{"op":"subscribe","args":["orderbook.1.BTCUSDT"]}'
+    for path, text in (("v5/public/spot", status), ("v5/public/misc/status", quotes)):
+        talk, answer = ask("bybit-spot", path, text)
+        assert not json.loads(answer)["success"]
+        assert not talk.topics
+    args = [{"channel": "instruments", "instType": "SPOT"}, {"channel": "status"}]
+    talk = Talk("c0a1", True, lambda _: None, lambda _: None, path="ws/v5/public")
+    text = json.dumps({"op": "subscribe", "args": args})
+    answers = dialects(universe, set())["okx-spot"].hear(talk, text, 0)
+    assert [json.loads(one)["event"] for one in answers] == ["subscribe", "subscribe"]
+    assert set(talk.topics) == {"instruments:SPOT", "status"}
+    wrong = json.dumps({"op": "subscribe", "args": [{"channel": "instruments"}]})
+    _, answer = ask("okx-spot", "ws/v5/public", wrong)
+    assert json.loads(answer)["code"] == "60018"
