@@ -57,10 +57,11 @@ class Halts:
         self._halted[halted.exchange_symbol] = halted.state
 
     def _maintain(self, notice: Maintenance) -> None:
+        key = notice.key or notice.title
         if notice.over:
-            self._maintenance.discard(notice.title)
+            self._maintenance.discard(key)
         else:
-            self._maintenance.add(notice.title)
+            self._maintenance.add(key)
         self._process.log.warning(
             "maintenance",
             title=notice.title,

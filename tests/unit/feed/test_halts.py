@@ -137,6 +137,10 @@ def test_maintenance_shows_until_it_is_over(bed: Bed) -> None:
         assert bed.count("maintenance") == 1
         bed.feed._announced([Maintenance("upgrade", "completed", 1, 2, True)])
         assert bed.count("maintenance") == 0
+        # One title, two of them: what the exchange calls each keeps them apart.
+        bed.feed._announced([Maintenance("upgrade", "ongoing", 1, 2, False, key) for key in "ab"])
+        bed.feed._announced([Maintenance("upgrade", "completed", 1, 2, True, "a")])
+        assert bed.count("maintenance") == 1
 
     uvloop.run(act())
 
