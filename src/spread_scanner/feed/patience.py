@@ -1,7 +1,7 @@
 """How long until something is asked for again: at once, then after 1, 5 and each 15 minutes.
 
 Used by Subscription for what was refused, by Placing for what does not quote and by Line. Each
-pause is longer by a little chance, so that what fell silent together is not asked for together for
+pause is shorter by a little chance, so that what fell silent together is not asked for together for
 ever. Pure: the caller passes time and chance in, in monotonic ns and from 0 to 1.
 """
 
@@ -12,7 +12,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Feed
 
 STEP = 5
-SPREAD = 0.1  # by how much of itself a pause may be longer
+SPREAD = 0.1  # by how much of itself a pause may be shorter: what is promised holds
 Key = TypeVar("Key")
 
 
@@ -24,14 +24,14 @@ class Pauses(NamedTuple):
     again_ns_max: int = 900 * NS_PER_S
 
     def again_ns(self, times: int) -> int:
-        """The least pause after it was asked in vain `times` times more than once."""
+        """The longest pause after it was asked in vain `times` times more than once."""
         pause_ns: int = self.again_ns_min * STEP ** min(times, 8)
         return min(self.again_ns_max, pause_ns)
 
 
 def spread(pause_ns: int, chance: float) -> int:
-    """A pause with its share of chance."""
-    return round(pause_ns * (1.0 + SPREAD * chance))
+    """A pause less its share of chance."""
+    return round(pause_ns * (1.0 - SPREAD * chance))
 
 
 def pauses_of(settings: Feed) -> Pauses:

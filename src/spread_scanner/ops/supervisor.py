@@ -3,8 +3,9 @@
 Order: shm-init, pair-discovery, the feeds, spread-engine, spread-tracker; each step waits until
 its processes run. What dies is started again after a pause that grows to a cap; what hangs (its
 heartbeat stopped) is killed and started again. At the end all stop in reverse order and the
-segments are removed. It has a row and a control slot itself, named "spread-ctl": `spread-ctl down`
-speaks to those, and a second supervisor of the same namespace finds them taken.
+segments are removed, but for the dials' while an exchange's ban is in force. It has a row and a
+control slot itself, named "spread-ctl": `spread-ctl down` speaks to those, and a second supervisor
+of the same namespace finds them taken.
 
 One thread only: children must die with the thread that started them (children.py).
 """
@@ -23,7 +24,7 @@ from spread_scanner.errors import SegmentError, SpreadError
 from spread_scanner.ops.children import Child, end_all
 from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_SEGMENTS, EXIT_SETTINGS, Process
 from spread_scanner.schema.enums import SOURCES, ProcessState
-from spread_scanner.shm import Control, Health, segment
+from spread_scanner.shm import Control, Health, dials, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.health import ProcessHealth
 
@@ -167,12 +168,14 @@ class Supervisor:
             self._log.warning("killed, as they did not stop in time", processes=self.killed)
         mine = self._process is not None
         self._detach()
+        bans = dials.segment_of_bans(self.namespace, clock.mono_ns())
         if mine:
             # Also those that somebody only looks at: they are marked, so that he can tell.
             for name in segment.names(self.namespace):
-                segment.remove(name)
+                if name != bans:
+                    segment.remove(name)
         else:
-            segment.clean(self.namespace)
+            segment.clean(self.namespace, but=bans)
 
     def rows(self) -> list[ProcessHealth]:
         """The health of everybody in the namespace."""

@@ -1,6 +1,6 @@
 """The shared turns to dial as bytes; native/dials.h holds the protocol.
 
-shm/dials.py maps the segment; runtime/dials.py waits for the turns.
+shm/dials.py maps the segment; runtime/gate.py waits for the turns.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint64_t

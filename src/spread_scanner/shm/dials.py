@@ -55,7 +55,7 @@ class Dials:
                 return cls(segment.attach(name, Kind.DIALS, writable=True))
             except (NoSegment, NotReady, WrongSegment):
                 # Of two that make it at once, the slower one retires the faster one's: who holds a
-                # retired one opens it again before its next turn (runtime/dials.py).
+                # retired one opens it again before its next turn (runtime/gate.py).
                 with contextlib.suppress(NotReady):
                     return cls(segment.create(name, Kind.DIALS, DIALS_BYTES, [DIAL_SLOTS]))
             except Retired:
@@ -100,6 +100,12 @@ class DialRow(NamedTuple):
 def key_of(name: str) -> int:
     """Never 0, which stands for a free slot."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") | 1
+
+
+def segment_of_bans(namespace: str, now_ns: int) -> str:
+    """The segment's name while a ban in it is in force, else empty: who clears up leaves it."""
+    banned = any(row.ban_left_ns for row in rows(namespace, now_ns))
+    return segment.segment_name(namespace, _PART) if banned else ""
 
 
 def rows(namespace: str, now_ns: int) -> list[DialRow]:

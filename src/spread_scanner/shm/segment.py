@@ -471,14 +471,16 @@ def names(namespace: str) -> list[str]:
     return sorted("/" + path.name for path in SHM_FOLDER.glob(f"{prefix}*"))
 
 
-def clean(namespace: str) -> tuple[list[str], list[str]]:
-    """Remove the segments of a namespace that no live process holds: (removed, kept).
+def clean(namespace: str, but: str = "") -> tuple[list[str], list[str]]:
+    """Remove the segments of a namespace that no live process holds, `but` one: (removed, kept).
 
     If any segment of the namespace is held by anyone, all of them are kept: they are one system.
     """
     held: list[str] = []
     free: list[str] = []
     for name in names(namespace):
+        if name == but:
+            continue
         try:
             fd = _open(name, writable=True)
         except FileNotFoundError:

@@ -515,8 +515,10 @@ def test_pauses_are_capped() -> None:
     assert minutes == [1, 5, 15, 15]
 
 
-def test_pauses_are_longer_by_chance() -> None:
-    """What was told to wait together does not come back together, and never too early."""
+def test_pauses_differ_by_chance() -> None:
+    """What was told to wait together does not come back together: after "too busy" never too early,
+    else never too late.
+    """
     dice = Random(7)
     minutes, moments = set[int](), set[int]()
     for _ in range(50):
@@ -530,7 +532,7 @@ def test_pauses_are_longer_by_chance() -> None:
         patience.asked(f"X{number}", 0, Pauses())
     silent = {patience.due_ns(f"X{number}", Pauses()) for number in range(50)}
 
-    for found, least_s, spread in ((minutes, 60, 0.1), (silent, 60, 0.1), (moments, 1, 0.5)):
+    for found, least_s, most_s in ((minutes, 54, 60), (silent, 54, 60), (moments, 1, 1.5)):
         assert len(found) == 50
         assert min(found) >= least_s * NS_PER_S
-        assert max(found) <= least_s * (1 + spread) * NS_PER_S
+        assert max(found) <= most_s * NS_PER_S
