@@ -15,7 +15,7 @@ import numpy as np
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.ops.alerts import Condition
-from spread_scanner.schema.enums import SOURCES, ProcessState, QuoteFlag
+from spread_scanner.schema.enums import SOURCES, UNUSABLE, ProcessState
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.shm.health import ProcessHealth
 
@@ -63,13 +63,12 @@ def of_sources(store: PriceStore, settings: Settings, alive: set[str]) -> Iterat
             continue
         rows = snapshot[source.source_id]
         written = rows[rows["epoch"] > 0]
-        bad = QuoteFlag.STALE | QuoteFlag.SILENT | QuoteFlag.LAGGING
         if len(written) == 0:
             yield Condition(f"stale:{source.label}", f"{source.label} has no quotes")
             continue
-        share = float(np.mean((written["flags"] & int(bad)) != 0))
+        share = float(np.mean((written["flags"] & int(UNUSABLE)) != 0))
         if share > STALE_SHARE_MAX:
-            text = f"{source.label}: {share:.0%} of {len(written)} quotes are stale"
+            text = f"{source.label}: {share:.0%} of {len(written)} quotes cannot be stood behind"
             yield Condition(f"stale:{source.label}", text)
 
 

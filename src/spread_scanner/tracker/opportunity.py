@@ -11,6 +11,9 @@ from enum import IntFlag, StrEnum
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from spread_scanner.tracker.pairs import Pair
 
 
@@ -25,7 +28,7 @@ class Reason(StrEnum):
 
 
 class SampleFlag(IntFlag):
-    """Of a sample or probe. The low byte of each leg's QuoteFlag stands above, see flags_of."""
+    """Of a sample or probe. Each leg's QuoteFlag stands above, see `legs_flags`."""
 
     NONE = 0
     LATE = 1  # taken later than late_ms_max after its grid point
@@ -34,8 +37,19 @@ class SampleFlag(IntFlag):
 
 
 LOST = int(SampleFlag.SPOT_LOST | SampleFlag.FUTURES_LOST)
-SPOT_FLAGS_SHIFT = 8
-FUTURES_FLAGS_SHIFT = 16
+
+
+def legs_flags(
+    spot: npt.NDArray[np.uint32], futures: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.int64]:
+    """The QuoteFlag of both legs as they stand in a sample's flags: the low byte of spot's at 8 and
+    of futures' at 16, where it has been since the first version of the database; their second
+    bytes, which rows of before have as zero, at 24 and at 32. CONTENDED is the reader's and is left
+    out.
+    """
+    of_spot, of_futures = spot.astype(np.int64), futures.astype(np.int64)
+    low = (of_spot & 0xFF) << 8 | (of_futures & 0xFF) << 16
+    return low | (of_spot >> 8 & 0xFF) << 24 | (of_futures >> 8 & 0xFF) << 32
 
 
 class Signal(NamedTuple):

@@ -17,11 +17,7 @@ import numpy.typing as npt
 from spread_scanner.schema import spread
 from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
 from spread_scanner.schema.records import QUOTE_DTYPE
-from spread_scanner.tracker.opportunity import (
-    FUTURES_FLAGS_SHIFT,
-    SPOT_FLAGS_SHIFT,
-    SampleFlag,
-)
+from spread_scanner.tracker.opportunity import SampleFlag, legs_flags
 from spread_scanner.tracker.pairs import Pair
 
 
@@ -79,8 +75,7 @@ def looks(spot: np.ndarray, futures: np.ndarray, now_ns: int) -> list[Look]:
     flags = (
         spot_lost * int(SampleFlag.SPOT_LOST)
         + futures_lost * int(SampleFlag.FUTURES_LOST)
-        + ((spot["flags"].astype(np.int64) & 0xFF) << SPOT_FLAGS_SHIFT)
-        + ((futures["flags"].astype(np.int64) & 0xFF) << FUTURES_FLAGS_SHIFT)
+        + legs_flags(spot["flags"], futures["flags"])
     )
     with np.errstate(all="ignore"):  # lost legs may hold anything; their results are not used
         gross = spread.gross_bps(spot["ask_px"], futures["bid_px"])

@@ -12,8 +12,8 @@ from tracker_bed import pair, quotes
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, SessionClock, VirtualClock
-from spread_scanner.schema.enums import QuoteFlag
-from spread_scanner.tracker.opportunity import FUTURES_FLAGS_SHIFT, LOST, SampleFlag
+from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
+from spread_scanner.tracker.opportunity import LOST, SampleFlag
 from spread_scanner.tracker.sampler import Grid, Legs, looks
 
 STEP_NS = 200 * NS_PER_MS
@@ -63,21 +63,25 @@ def test_a_look_computes_what_entering_and_closing_would_earn() -> None:
     assert look.exit_bps == pytest.approx(-300.0)
     assert (look.size_quote, look.exit_size_quote) == (300.0, 102.0)
     assert (look.spot_age_ns, look.fut_age_ns) == (4_000, 3_000)
-    assert look.flags == int(QuoteFlag.NO_TS_EVENT) << FUTURES_FLAGS_SHIFT
+    assert look.flags == int(QuoteFlag.NO_TS_EVENT) << 16
     assert look.sides() == ((99.0, 2.0, 100.0, 3.0), (101.0, 4.0, 102.0, 1.0))
 
 
-@pytest.mark.parametrize(
-    "flag",
-    [
-        QuoteFlag.STALE,
-        QuoteFlag.SILENT,
-        QuoteFlag.LAGGING,
-        QuoteFlag.CROSSED,
-        QuoteFlag.BID_EMPTY,
-        QuoteFlag.ASK_EMPTY,
-    ],
-)
+def test_a_sample_holds_every_flag_of_both_legs_where_it_has_always_stood() -> None:
+    """Rows of before the second byte have zeros there, so old and new are read alike."""
+    flags = [flag for flag in QuoteFlag if flag is not QuoteFlag.CONTENDED]
+    assert max(flags) < 1 << 16, "a sample has room for two bytes of each leg"
+    for flag in flags:
+        one = quotes((99.0, 2.0, 100.0, 3.0, 1_000, int(flag)))
+        none = quotes((99.0, 2.0, 100.0, 3.0, 1_000, 0))
+        [of_spot], [of_futures] = looks(one, none, 5_000), looks(none, one, 5_000)
+        assert (of_spot.flags >> 8 & 0xFF) | (of_spot.flags >> 24 & 0xFF) << 8 == flag
+        assert (of_futures.flags >> 16 & 0xFF) | (of_futures.flags >> 32 & 0xFF) << 8 == flag
+        assert of_spot.flags & of_futures.flags == 0
+        assert bool(of_spot.flags & SampleFlag.SPOT_LOST) is bool(flag & UNUSABLE)
+
+
+@pytest.mark.parametrize("flag", list(UNUSABLE))
 def test_a_lost_leg_gives_no_spreads_but_keeps_what_stood_there(flag: QuoteFlag) -> None:
     good = (99.0, 2.0, 100.0, 3.0, 1_000, 0)
     bad = (99.0, 2.0, 100.0, 3.0, 1_000, int(flag))
