@@ -17,6 +17,7 @@ FRAGMENTS_BYTES_MAX: int
 class BestLag:
     now_ns: int
     windows_passed: int
+    drift: float
     def drifts(self, ppm: float) -> None: ...
 
 class Handler(Protocol):

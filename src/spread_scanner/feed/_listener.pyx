@@ -129,7 +129,7 @@ cdef class BestLag:
     cdef readonly int64_t now_ns  # what lag counts from, in this read
     cdef int64_t asked_ns  # a lag below this is to be taken
     cdef uint64_t taken  # in this window
-    cdef double drift
+    cdef readonly double drift  # how much it may rise, per unit of time
     cdef int64_t least[KEPT]
     cdef int kept
     cdef int gone_backs

@@ -331,7 +331,13 @@ class Connection:
             self.end(End.BAD_STREAK)
 
     def _doubt(self, error: BadMessage, frame: bytes) -> None:
-        """A message that named a symbol and could not be read: what is stored of it has changed."""
+        """A message that named a symbol and could not be read: what is stored of it has changed.
+
+        All of it is stale, also where one side of the message was good. A side that is absent or
+        null is read, and is EMPTY beside a good one; here nobody knows what the rest of a damaged
+        message is worth, a good side beside an older one is a book that never was, and its update
+        id would make the next change of one side build on it. The next whole quote mends it.
+        """
         symbol = str(error.evidence.get("symbol") or self.adapter.symbol_of(frame))
         row = self.share.instruments.get(symbol)
         if row is not None:

@@ -4,18 +4,17 @@ import math
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 import structlog
+from feed_bed import Bench, push
 from picows import WSMsgType
-from picows.picows import _make_test_ws_frame
 
 from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.feed._listener import FLAGS, FRAGMENTS_BYTES_MAX, Board, Listener
+from spread_scanner.feed._listener import FLAGS, FRAGMENTS_BYTES_MAX, Listener
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.evidence import Evidence
@@ -25,10 +24,7 @@ from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
-from spread_scanner.shm import Health, PriceStore, segment
-from spread_scanner.shm._rows import Row
-from spread_scanner.shm._store import Quote
-from spread_scanner.shm.connections import Connections
+from spread_scanner.shm import segment
 from spread_scanner.shm.dials import Dials
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Universe
@@ -40,73 +36,11 @@ WALL_MS = 1_790_000_000_000
 TEXT, BINARY, CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 
 
-@dataclass
-class Handler:
-    """What the listener passed on."""
-
-    messages: list[bytes] = field(default_factory=list)
-    broken_ones: list[str] = field(default_factory=list)
-    pongs: list[bytes] = field(default_factory=list)
-    ends: int = 0
-
-    def unusual(self, frame: bytes) -> None:
-        self.messages.append(frame)
-
-    def broken(self, reason: str, frame: bytes) -> None:
-        self.broken_ones.append(reason)
-
-    def ponged(self, payload: bytes, mono_ns: int) -> None:
-        self.pongs.append(payload)
-
-    def gone(self) -> None:
-        self.ends += 1
-
-
-class Bench:
-    """One source's board in a store of its own."""
-
-    def __init__(self, namespace: str, label: str = "binance-futures") -> None:
-        self.source = SOURCE_BY_LABEL[label]
-        self.store = PriceStore.create(namespace, num_sources=8, max_symbols=64)
-        self.health = Health.create(namespace)
-        self.row = self.health.claim(self.source.process)
-        self.connections = Connections.create(namespace)
-        self.rows = self.connections.claim(self.source.source_id)
-        self.writer = self.store.writer(self.source.source_id)
-        anchor_ns = self.store.clock.anchor_ns
-        self.board = Board(self.writer, self.row, anchor_ns, 2_000_000_000)
-        self.handler = Handler()
-
-    def close(self) -> None:
-        for one in (self.writer, self.rows, self.connections, self.row, self.health, self.store):
-            one.close()
-
-    def listener(
-        self, number: int = 1, decoder: Decoder | None = None, row: Row | None = None
-    ) -> Listener:
-        return Listener(self.board, decoder or Decoder((), {}), number, self.handler, row=row)
-
-    def read(self, symbol_id: int = 0) -> Quote:
-        quote = self.store.read(self.source.source_id, symbol_id)
-        assert quote is not None
-        return quote
-
-    @property
-    def counters(self) -> dict[str, int]:
-        return self.health.read(self.source.process).counters
-
-
 @pytest.fixture
 def bench(namespace: str) -> Iterator[Bench]:
     made = Bench(namespace)
     yield made
     made.close()
-
-
-def push(
-    listener: Listener, kind: WSMsgType, payload: bytes, fin: bool = True, rsv1: bool = False
-) -> None:
-    listener.on_ws_frame(None, _make_test_ws_frame(kind, payload, fin, rsv1))  # type: ignore[arg-type]
 
 
 def put(listener: Listener, update_id: int, ts_ms: int = 0, px: float = 100.0) -> str:

@@ -1,0 +1,177 @@
+"""The source's best lag over hours of a clock that moves when told to: what is LAGGING, what not.
+
+The settings are those that ship: a lag of 2 s above the best, which may rise by 100 ppm.
+"""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from feed_bed import Bench
+
+from spread_scanner import config
+from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.config import Feed
+from spread_scanner.feed._listener import Listener
+from spread_scanner.schema.enums import SOURCES, QuoteFlag
+
+SHIPPED = Path(__file__).parents[3] / "config"
+SYMBOLS = 20
+EVERY_MS = 500
+USUAL_S = 0.02
+LEARNED_S = 40.0  # three windows of 10 s, and what is left of the one that began before
+KNOWN_S = 60.0  # a source that has been heard for so long has learned
+
+
+class Exchange:
+    """Symbols that quote in turn, by a clock that is off and over a path that takes its time."""
+
+    def __init__(self, bench: Bench, machine: VirtualClock) -> None:
+        self.bench = bench
+        self.machine = machine
+        self.off_s = 0.0  # how far its clock is ahead of ours
+        self.lag_s = USUAL_S
+        self.listener = bench.listener()
+        self.update_id = 0
+        self.start_ns = machine.mono_ns()
+
+    @property
+    def passed_s(self) -> float:
+        return (self.machine.mono_ns() - self.start_ns) / NS_PER_S
+
+    def lags(self, listener: Listener | None = None, lag_s: float | None = None) -> bool:
+        """The next quote: whether it is LAGGING."""
+        self.machine.advance_ms(EVERY_MS)
+        self.update_id += 1
+        symbol_id = self.update_id % SYMBOLS
+        lag_ns = int((self.lag_s if lag_s is None else lag_s) * NS_PER_S)
+        ts_event = self.bench.store.clock.now_ns() - lag_ns + int(self.off_s * NS_PER_S)
+        to = listener or self.listener
+        assert to.quote(symbol_id, 1.0, 1.0, 2.0, 1.0, ts_event, self.update_id) == "stored"
+        return bool(self.bench.read(symbol_id).flags & QuoteFlag.LAGGING)
+
+    def lagging_within(self, seconds: float) -> int:
+        """How many quotes of the next seconds are LAGGING."""
+        end_s = self.passed_s + seconds
+        found = 0
+        while self.passed_s < end_s:
+            found += self.lags()
+        return found
+
+
+@pytest.fixture
+def exchange(namespace: str, virtual_clock: VirtualClock) -> Iterator[Exchange]:
+    virtual_clock.advance_ms(1_000)  # a time of zero is none
+    bench = Bench(namespace)
+    yield Exchange(bench, virtual_clock)
+    bench.close()
+
+
+def test_the_allowance_is_what_ships_and_reaches_the_board_as_it_is(exchange: Exchange) -> None:
+    settings = config.load(SHIPPED, environ={})
+    for source in SOURCES:
+        feed = settings.feed(source.label)
+        assert (feed.lag_drift_ppm, feed.lag_ms_max) == (100.0, 2_000)
+    assert exchange.bench.board.best.drift == pytest.approx(Feed().lag_drift_ppm / 1e6)
+    assert exchange.bench.board.lag_ns_max == Feed().lag_ms_max * 1_000_000
+
+
+def test_a_backlog_that_grows_by_9_s_an_hour_is_lagging_when_it_is_2_s(exchange: Exchange) -> None:
+    """2,500 ppm for four hours, 36 s in the end: the best must not rise with it."""
+    first_s = 0.0
+    while exchange.passed_s < 4 * 3_600:
+        exchange.lag_s = USUAL_S + 9.0 * exchange.passed_s / 3_600
+        lags = exchange.lags()
+        if lags and not first_s:
+            first_s = exchange.lag_s
+        assert lags is bool(first_s), f"after {exchange.passed_s:.0f} s, {exchange.lag_s:.2f} s"
+    assert 2.0 < first_s < 2.2
+
+
+@pytest.mark.parametrize("off_s", [-40.0, -3.0, 3.0, 30.0])
+def test_a_clock_that_is_off_is_nobodys_lag(exchange: Exchange, off_s: float) -> None:
+    exchange.off_s = off_s
+    assert exchange.lagging_within(2 * 3_600) == 0
+    assert exchange.lags(lag_s=3.0)
+
+
+@pytest.mark.parametrize("ppm", [90.0, -90.0, -1_000.0])
+def test_a_clock_that_drifts_within_the_allowance_is_nobodys_lag(
+    exchange: Exchange, ppm: float
+) -> None:
+    """8 h at 90 ppm are 2.6 s, more than what is LAGGING. How fast it runs ahead has no bound."""
+    found = 0
+    while exchange.passed_s < 8 * 3_600:
+        exchange.off_s = -ppm * exchange.passed_s / 1e6
+        found += exchange.lags()
+    assert found == 0
+    assert exchange.lags(lag_s=2.2)
+
+
+def test_a_clock_that_is_set_back_is_learned_anew_by_eight_symbols(exchange: Exchange) -> None:
+    """Nothing in a path makes times go back. A symbol shows it that quotes again sooner than the
+    clock was set back by, eight must within one window: here each quotes once in 10 s.
+    """
+    exchange.lagging_within(KNOWN_S)
+    exchange.off_s -= 20.0
+    found = [exchange.lags() for _ in range(200)]
+
+    learned = found.index(False)
+    assert 8 <= learned < 16  # a window may end in the midst of the eight
+    assert found == [True] * learned + [False] * (200 - learned)
+    assert exchange.lags(lag_s=3.0)
+
+
+def test_a_clock_that_is_set_ahead_is_learned_anew_within_four_windows(exchange: Exchange) -> None:
+    """On time is on time at once; what is late by the new clock is told when it is learned."""
+    exchange.lagging_within(KNOWN_S)
+    exchange.off_s += 10.0
+
+    assert exchange.lagging_within(LEARNED_S + 1) == 0
+    assert exchange.lags(lag_s=3.0)
+    assert not exchange.lags()
+
+
+@pytest.mark.parametrize("off_s", [0.0, -40.0])
+@pytest.mark.parametrize("lag_s", [-3.0, -30.0])
+def test_seven_outliers_a_window_condemn_nobody_and_excuse_nobody(
+    exchange: Exchange, lag_s: float, off_s: float
+) -> None:
+    """Dated in the future, or too good to be true by another clock; seven in each 10 s for 2 h."""
+    rng = random.Random(f"{lag_s} {off_s}")
+    exchange.off_s = off_s
+    exchange.lagging_within(KNOWN_S)
+    found = 0
+    while exchange.passed_s < 2 * 3_600:
+        bad = set(rng.sample(range(20), 7))
+        found += sum(exchange.lags(lag_s=lag_s if n in bad else USUAL_S) for n in range(20))
+    assert found == 0
+    assert exchange.lags(lag_s=3.0)
+
+
+@pytest.mark.parametrize("place", [3, 4, 14, 15, 16, 20, 21, 40])
+def test_an_outlier_condemns_nobody_while_little_is_known(exchange: Exchange, place: int) -> None:
+    exchange.off_s = -40.0
+    found = [exchange.lags(lag_s=-39.0 if number == place else USUAL_S) for number in range(1, 200)]
+    assert found.count(True) == 0
+
+
+def test_one_late_quote_is_lagging_and_no_other_for_it(exchange: Exchange) -> None:
+    exchange.lagging_within(KNOWN_S)
+    assert exchange.lags(lag_s=2.1)
+    assert exchange.lagging_within(3_600) == 0
+
+
+@pytest.mark.parametrize("known_s", [KNOWN_S, 3_600.0])
+def test_a_new_connection_does_not_begin_with_its_backlog_as_the_best(
+    exchange: Exchange, known_s: float
+) -> None:
+    """All connections were lost, and the first that is back brings what is 5 s old, for minutes."""
+    exchange.lagging_within(known_s)
+    exchange.bench.writer.mark_stale(np.arange(SYMBOLS, dtype=np.uint16))
+    late, well = exchange.bench.listener(2), exchange.bench.listener(3)
+
+    assert all(exchange.lags(late, lag_s=5.0) for _ in range(1_200))
+    assert not any(exchange.lags(well) for _ in range(20))

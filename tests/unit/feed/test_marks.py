@@ -1,0 +1,336 @@
+"""What a feed with several connections marks, and when it takes a mark back.
+
+The feed, its lines and connections are whole; their listeners are given quotes by hand and no
+socket stands behind them, so that every moment is the test's. Settings as shipped, but two copies
+of each line.
+"""
+
+import asyncio
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+from feed_bed import push
+from picows import WSMsgType
+
+from spread_scanner import config
+from spread_scanner.clock import VirtualClock
+from spread_scanner.config import SourceSettings
+from spread_scanner.feed.connection import Connection
+from spread_scanner.feed.counting import Counts
+from spread_scanner.feed.feed import Feed
+from spread_scanner.feed.life import End, Stood, rules_of
+from spread_scanner.feed.line import Line
+from spread_scanner.runtime import logs
+from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime.process import Process
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
+from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.shm.connections import Connections
+from spread_scanner.symbology import publish
+from spread_scanner.symbology.tables import InstrumentRow, SymbolRow, Tables
+
+SOURCE = SOURCE_BY_LABEL["binance-futures"]
+SHIPPED = Path(__file__).parents[3] / "config"
+NAMES = ("AAAUSDT", "BBBUSDT")
+BUSY_MS = 10
+QUIET_MS = 500
+STEP_MS = 10
+CHECK_MS = 100
+
+
+def tables() -> Tables:
+    return Tables(
+        generation=1,
+        created_wall_ns=1,
+        symbols=tuple(
+            SymbolRow(n, f"{name[:3]}-USDT", name[:3], "USDT") for n, name in enumerate(NAMES)
+        ),
+        instruments=tuple(
+            InstrumentRow(SOURCE.source_id, n, name, 1.0, 1.0, None, None, None, None, False, False)
+            for n, name in enumerate(NAMES)
+        ),
+        directions=(),
+        funding=(),
+        quarantine=(),
+    )
+
+
+class Bed:
+    """A feed of two lines that carry the same, each with a connection that is open."""
+
+    def __init__(
+        self, namespace: str, folder: Path, machine: VirtualClock, stack: ExitStack
+    ) -> None:
+        made = config.load(SHIPPED, environ={"SPREAD_SYSTEM__NAMESPACE": namespace})
+        sources: dict[str, SourceSettings] = {
+            label: msgspec.structs.replace(source, notices=False)
+            for label, source in made.exchanges.items()
+        }
+        redundant = msgspec.structs.replace(made.feed(SOURCE.label), redundant=2)
+        settings = msgspec.structs.replace(
+            made,
+            folder=folder / "config",
+            exchanges=sources,
+            config=msgspec.structs.replace(made.config, feeds={SOURCE.label: redundant}),
+        )
+        publish.publish(settings.generated_dir, tables(), {})
+        enter = stack.enter_context
+        self.machine = machine
+        self.store = enter(PriceStore.create(namespace, max_symbols=64))
+        health = enter(Health.create(namespace))
+        control = enter(Control.create(namespace))
+        process = Process(
+            SOURCE.process,
+            settings,
+            logs.set_up(SOURCE.process),
+            enter(health.claim(SOURCE.process)),
+            enter(control.claim(SOURCE.process)),
+        )
+        self.writer = enter(self.store.writer(SOURCE.source_id))
+        rows = enter(enter(Connections.create(namespace)).claim(SOURCE.source_id))
+        gates = enter(Gates(namespace))
+        self.feed = Feed(process, SOURCE, self.store, self.writer, rows, gates)
+        self.update_id = 0
+        self.checked_ms = 0
+
+    def open(self) -> tuple[Connection, Connection]:
+        """Both lines, within a running loop."""
+        lines = [Line(self.feed._share, NAMES, self.feed._lost) for _ in range(2)]
+        self.feed._copies = [[line] for line in lines]
+        one, other = (self.connect(line) for line in lines)
+        return one, other
+
+    def connect(self, line: Line, *, successor: bool = False) -> Connection:
+        share = self.feed._share
+        rules = rules_of(share.settings, share.adapter.limits, 0.0)
+        made = Connection(share, Counts(share.row, None), rules, line._ended)
+        made.listener.on_ws_connected(None)  # type: ignore[arg-type]
+        made.life.opened_ns = made.listener.opened_ns
+        made.subscription.join(NAMES)
+        line._stood[made] = Stood()
+        if successor:
+            line.successor = made
+        else:
+            line.current = made
+        return made
+
+    def quote(self, *connections: Connection, symbols: tuple[int, ...] = (0, 1)) -> None:
+        """The same quote on each of these."""
+        for symbol in symbols:
+            self.update_id += 1
+            now_ns = self.store.clock.now_ns()
+            for one in connections:
+                one.listener.quote(symbol, 1.0, 1.0, 2.0, 1.0, now_ns, self.update_id)
+
+    def run(
+        self,
+        ms: int,
+        *connections: Connection,
+        every_ms: int = BUSY_MS,
+        symbols: tuple[int, ...] = (0, 1),
+        answering: tuple[Connection, ...] = (),
+    ) -> None:
+        """Time passes: these quote, those answer what they were asked, the feed looks."""
+        for passed_ms in range(0, ms, STEP_MS):
+            self.machine.advance_ms(STEP_MS)
+            if passed_ms % every_ms == 0:
+                self.quote(*connections, symbols=symbols)
+            for one in answering:
+                self.pong(one)
+            self.checked_ms += STEP_MS
+            if self.checked_ms % CHECK_MS == 0:
+                self.feed._check()
+
+    def pong(self, connection: Connection) -> None:
+        if connection.pulse._sent:
+            payload = struct.pack("<q", connection.pulse._sent[-1])
+            push(connection.listener, WSMsgType.PONG, payload)
+
+    def flags(self) -> tuple[QuoteFlag, ...]:
+        """Of both symbols, but for what says nothing of whether they can be used."""
+        found = [self.store.read(SOURCE.source_id, symbol) for symbol in (0, 1)]
+        return tuple(
+            QuoteFlag(quote.flags & ~QuoteFlag.OVERDUE) if quote is not None else QuoteFlag.NONE
+            for quote in found
+        )
+
+
+GOOD = (QuoteFlag.NONE, QuoteFlag.NONE)
+SILENT = (QuoteFlag.SILENT, QuoteFlag.SILENT)
+STALE = (QuoteFlag.STALE, QuoteFlag.STALE)
+
+
+@pytest.fixture
+def bed(namespace: str, tmp_path: Path, virtual_clock: VirtualClock) -> Iterator[Bed]:
+    virtual_clock.advance_ms(10_000)  # a time of zero is none
+    with ExitStack() as stack:
+        yield Bed(namespace, tmp_path, virtual_clock, stack)
+
+
+def played(bed: Bed, act: Callable[[Connection, Connection], None]) -> None:
+    """An act with both connections, within a loop that never runs: no timer fires."""
+
+    async def play() -> None:
+        act(*bed.open())
+        bed.feed._stop()
+
+    asyncio.run(play())
+
+
+def test_of_two_connections_one_that_is_silent_costs_nothing(bed: Bed) -> None:
+    def act(one: Connection, other: Connection) -> None:
+        bed.run(3_000, one, other)
+        bed.run(1_200, other)
+        assert (one.silent, other.silent) == (True, False)
+        assert bed.flags() == GOOD
+        bed.run(8_000, other)
+        assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
+def test_what_both_carry_is_silent_when_both_are_and_within_1200_ms(bed: Bed) -> None:
+    def act(one: Connection, other: Connection) -> None:
+        bed.run(3_000, one, other)
+        bed.run(1_000)
+        assert bed.flags() == GOOD
+        bed.run(200)
+        assert bed.flags() == SILENT
+
+    played(bed, act)
+
+
+def test_what_only_the_silent_one_has_quoted_is_silent(bed: Bed) -> None:
+    """It was acknowledged on the other one too: but who says that it would have changed there?"""
+
+    def act(one: Connection, other: Connection) -> None:
+        other.subscription.acknowledged.update(NAMES)
+        for _ in range(300):
+            bed.run(10, one)
+            bed.quote(other, symbols=(1,))
+        bed.run(1_200, other, symbols=(1,))
+        assert bed.flags() == (QuoteFlag.SILENT, QuoteFlag.NONE)
+
+    played(bed, act)
+
+
+def test_an_answer_lifts_the_mark_of_a_quiet_line_and_not_of_a_busy_one(bed: Bed) -> None:
+    """A quiet line may have nothing to say. A busy one that only answers pings has stopped."""
+
+    def act(one: Connection, other: Connection) -> None:
+        for every_ms, lifted in ((QUIET_MS, True), (BUSY_MS, False)):
+            bed.run(20_000, one, other, every_ms=every_ms, answering=(one, other))
+            assert bed.flags() == GOOD
+            bed.run(2_500)
+            assert bed.flags() == SILENT
+            bed.run(200, answering=(one,))
+            assert one.silent is not lifted
+            assert other.silent, "it has not answered"
+            assert bed.flags() == (GOOD if lifted else SILENT)
+            bed.run(500, one, other, answering=(one, other))
+            assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
+def test_the_first_frames_of_a_backlog_lift_no_mark(bed: Bed) -> None:
+    """Who was pinged is believed when the answer is there: all that was under way has arrived."""
+
+    def act(one: Connection, other: Connection) -> None:
+        bed.run(3_000, one, other)
+        one.ping()
+        bed.run(100, one, other, answering=(one,))
+        bed.run(2_500)
+        assert bed.flags() == SILENT
+        bed.run(50, one)
+        bed.feed._check()
+        bed.feed._mark_silent(bed.machine.mono_ns())
+        assert one.silent
+        assert bed.flags() == SILENT
+        bed.run(300, one, answering=(one,))
+        assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
+@pytest.mark.parametrize(
+    ("why", "expected"),
+    [(End.SWAPPED, GOOD), (End.LOST, STALE), (End.FROZEN, STALE), (End.UNHEARD, STALE)],
+)
+def test_at_a_planned_swap_what_the_successor_has_not_quoted_yet_stays_good(
+    bed: Bed, why: End, expected: tuple[QuoteFlag, ...]
+) -> None:
+    """The old one was well until the end, so nothing has changed since; of a lost one nobody knows.
+
+    One line alone: the other one's connection is gone before.
+    """
+
+    def act(one: Connection, other: Connection) -> None:
+        bed.run(3_000, one, other)
+        other.end(End.LOST)
+        assert bed.flags() == GOOD
+        successor = bed.connect(bed.feed._copies[0][0], successor=True)
+        successor.subscription.acknowledged.update(NAMES)
+        one.end(why)
+        assert bed.flags() == expected
+        bed.quote(successor)
+        assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
+def test_a_successor_that_is_silent_covers_nothing(bed: Bed) -> None:
+    def act(one: Connection, other: Connection) -> None:
+        bed.run(3_000, one, other)
+        other.end(End.LOST)
+        successor = bed.connect(bed.feed._copies[0][0], successor=True)
+        bed.quote(successor)
+        successor.silent = True
+        one.end(End.SWAPPED)
+        assert bed.flags() == STALE
+
+    played(bed, act)
+
+
+def test_of_a_lost_connection_only_what_nobody_else_has_quoted_is_stale(bed: Bed) -> None:
+    def act(one: Connection, other: Connection) -> None:
+        bed.quote(one)
+        bed.quote(other, symbols=(1,))
+        one.end(End.LOST)
+        assert bed.flags() == (QuoteFlag.STALE, QuoteFlag.NONE)
+
+    played(bed, act)
+
+
+def test_a_symbol_that_falls_silent_alone_is_marked_and_unmarked_alone(bed: Bed) -> None:
+    def act(one: Connection, other: Connection) -> None:
+        bed.run(5_000, one, other)
+        bed.run(31_000, one, other, every_ms=100, symbols=(1,))
+        assert bed.flags() == (QuoteFlag.SILENT, QuoteFlag.NONE)
+        assert bed.feed._mark_silent(bed.machine.mono_ns()) == {0}, "asking again may help"
+        bed.run(300, one, other)
+        assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
+def test_after_a_stop_of_ours_everything_is_silent_until_somebody_has_answered(bed: Bed) -> None:
+    """What stands in the sockets' buffers is of before; one answer of two is enough."""
+
+    def act(one: Connection, other: Connection) -> None:
+        one.ping()
+        bed.run(3_000, one, other, answering=(one, other))
+        bed.machine.advance_ms(1_500)
+        bed.feed._check()
+        assert (one.silent, other.silent, bed.flags()) == (True, True, SILENT)
+        bed.run(200, one, other)
+        bed.feed._mark_silent(bed.machine.mono_ns())
+        assert one.silent
+        bed.run(300, one, other, answering=(one,))
+        assert (one.silent, bed.flags()) == (False, GOOD)
+
+    played(bed, act)
