@@ -4,6 +4,9 @@ The sender is a process of its own that only writes prebuilt frames (feed_sender
 process time is divided by the messages. The floor is a receive loop in C with the same matcher and
 no store. Every run verifies that all messages arrived and that the last quote of each symbol is the
 last one sent. Bursts and one frame per read are told apart, plain and TLS.
+
+`feed.half_open` is about policy and not about speed: how old the oldest leg of a signal was after
+its connection went half-open, see half_open.py.
 """
 
 import asyncio
@@ -20,6 +23,7 @@ import feed_peers
 import structlog
 import uvloop
 from feed_sender import Messages, Order, certificate, messages, serve
+from half_open import half_open
 from measure import Child, Figure, figure, run_floor
 
 from spread_scanner.config import Feed, SourceSettings
@@ -172,6 +176,8 @@ def figures(small: bool) -> Iterator[Figure]:
         yield _one_per_read(rig, "binance-spot", small)
         yield _bursts(rig, "binance-spot", small, tls=True)
         yield _latency(rig, "binance-spot", small)
+        for line, per_s in (("busy", 500.0), ("quiet", 5.0)):
+            yield _half_open(f"{namespace}-{line}", line, per_s, small)
     finally:
         rig.close()
         for name in segment.names(namespace):
@@ -256,3 +262,20 @@ def _latency(rig: Rig, label: str, small: bool) -> Figure:
         per_second=round(1e9 / LATENCY_GAP_NS), messages=len(sent.frames), p999=round(p999, 3),
     )  # fmt: skip
     return {**made, "p99": round(p99, 3)}
+
+
+def _half_open(namespace: str, line: str, per_s: float, small: bool) -> Figure:
+    """Whether signals cease in time. A quiet line's legs are seconds old while all is well, as its
+    symbols quote each other second: there `silent_s` tells, from the last quote on.
+    """
+    found = [
+        half_open(f"{namespace}-{number}", per_s, 1.5 if small else 10.0)
+        for number in range(1 if small else 5)
+    ]
+    return figure(
+        "feed.half_open", "s", [one.oldest_s for one in found],
+        line=line, per_second=per_s, oldest_s_max=round(max(one.oldest_s for one in found), 3),
+        silent_s_max=round(max(one.silent_s for one in found), 3),
+        signals=sum(one.signals for one in found), stalls=sum(one.stalls for one in found),
+        held_up_s_max=round(max(one.held_up_s for one in found), 3),
+    )  # fmt: skip
