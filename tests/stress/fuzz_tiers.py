@@ -44,7 +44,7 @@ def both_tiers(frame: bytes) -> None:
     quote = events[0]
     symbol_id, px_div, sz_mul = TABLES[quote.exchange_symbol]
     other = (symbol_id, *scaled(quote, px_div, sz_mul)[1:])
-    if struct.pack("<I4dqQ", *matched) != struct.pack("<I4dqQ", *other):
+    if struct.pack("<I4dqQq", *matched) != struct.pack("<I4dqQq", *other):
         raise RuntimeError(f"{frame!r}: native {matched}, typed {other}")
 
 
