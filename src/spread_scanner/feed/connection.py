@@ -76,6 +76,7 @@ class Connection:
         self._pump: asyncio.TimerHandle | None = None
         self._ping: asyncio.TimerHandle | None = None
         self._watched_ns = 0
+        self.ready_ns = 0  # when its line found it ready to take over; 0: it is not
 
     # --- beginning and end
 
@@ -171,10 +172,15 @@ class Connection:
         self._ping = asyncio.get_running_loop().call_later(pause_s, self._ping_now)
 
     def _ping_now(self) -> None:
-        # While requests go out, a frame of ours is not sent beside them: Binance counts both.
+        self.probe()
+        self._ping_later()
+
+    def probe(self) -> None:
+        """Ping, unless requests go out: a frame of ours is not sent beside them, as Binance counts
+        both.
+        """
         if self._pump is None or self.adapter.ping.text is not None:
             self.ping()
-        self._ping_later()
 
     def ping(self) -> None:
         """Ask whether somebody is there: by the exchange's own text where it has one, as it is sure
@@ -225,8 +231,8 @@ class Connection:
             return False  # nearly always: it quotes, and nobody is waited for
         before = self.silent
         seen = self._seen()
-        if self._pump is None and pulse.wants_ping(now_ns, seen, rules):
-            self.ping()
+        if pulse.wants_ping(now_ns, seen, rules):
+            self.probe()
         self.silent = pulse.silent(now_ns, seen, rules, slowdown)
         self._path(pulse.lags(now_ns, rules))
         return self.silent is not before
@@ -281,6 +287,13 @@ class Connection:
     def ready(self) -> bool:
         """Live and quoting: it may take over from its predecessor."""
         return self.ended is None and self.listener.data_ns != 0 and self.watch.all_answered()
+
+    def heard_all(self, until_ns: int) -> bool:
+        """Whether all that the exchange said here until then has arrived: a ping sent later was
+        answered. One that answers no pings may have said what it had to say when it says more.
+        """
+        pulse = self.pulse
+        return (pulse.arrived_ns if pulse.answers else self.listener.frame_ns) >= until_ns
 
     def covered(self, *, planned: bool) -> npt.NDArray[np.bool_]:
         """By symbol id: whether the stored quote stays good without the other connections.

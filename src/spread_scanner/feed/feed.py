@@ -298,13 +298,15 @@ class Feed:
         return set(freshness.ids_of(unheard & ~behind).tolist())
 
     def _behind_silent_connections(self) -> npt.NDArray[np.bool_]:
-        """By id: what only silent connections carry."""
+        """By id: what only silent connections carry. Quoted here or not: the stored quote may be of
+        the connection before, and would not be heard to change either.
+        """
         found = np.zeros(self._max_symbols, np.bool_)
         covered = np.zeros(self._max_symbols, np.bool_)
         connections = [one for line in self._lines() for one in line.connections]
         for connection in connections:
             if connection.silent:
-                found[connection.watch.quoted_ids()] = True
+                found[connection.watch.carried_ids()] = True
         if found.any():
             for connection in connections:
                 covered |= connection.covered(planned=False)
@@ -376,7 +378,7 @@ class Feed:
 
     def _lost(self, connection: Connection, why: End) -> None:
         """A connection is gone: what nobody else stands behind is stale from now on."""
-        planned = why is End.SWAPPED
+        planned = why is End.SWAPPED and not connection.silent
         board = self._share.board
         board.wrote[board.wrote == connection.number] = 0
         ids = connection.watch.carried_ids()
@@ -478,6 +480,7 @@ class Feed:
             line.retune()
         traded = self._halts.reload(instruments, same=generation == self._generation)
         self._take_tables(traded, decoder_of(adapter, traded))
+        self._placing.ask_everything(self._copies)
         if generation != self._generation:
             share.board.judged()
         if self._copies:
@@ -523,7 +526,6 @@ class Feed:
             copy.extend(more)
             for line in more:
                 line.start()
-        self._placing.ask_everything(self._copies)
         self._note_symbols()
 
     def _decoder_for(self, connection: Connection) -> Decoder:

@@ -1,7 +1,8 @@
 """A line keeps one shard of symbols carried, whatever happens to its connections.
 
 Used by the feed. A line has a connection, or is on its way to one; before the exchange cuts the
-connection, it has two for a moment, and the old one goes only when the new one quotes.
+connection, it has two for a moment, and the old one goes only when the new one quotes and all that
+the old one was told has arrived.
 
 Who dials waits for its own pause first and for a turn of the address second (runtime/gate.py), so
 that a line in a long pause stands in nobody's way. The successor's pauses are its own: that the old
@@ -134,14 +135,26 @@ class Line:
         if self._row is not None:
             self._row.heard(current.listener.frame_ns, len(current.subscription.wanted))
         if successor is not None:
-            if successor.ready:
-                current.end(End.SWAPPED)
+            self._hand_over(current, successor, now_ns)
         elif (
             current.life.wants_successor(now_ns)
             and not self._dialling
             and now_ns >= self._successor_ns
         ):
             self._dial()
+
+    def _hand_over(self, current: Connection, successor: Connection, now_ns: int) -> None:
+        """Let the old one go when the new one is ready and all that was said before has arrived:
+        else a change might be heard by neither. One that is silent has nothing to hand over.
+        """
+        if not successor.ready:
+            successor.ready_ns = 0
+            return
+        if successor.ready_ns == 0:
+            successor.ready_ns = now_ns
+            current.probe()
+        if current.silent or current.heard_all(successor.ready_ns):
+            current.end(End.SWAPPED)
 
     @property
     def _dialling(self) -> bool:

@@ -56,6 +56,7 @@ class Pulse:
     def __init__(self) -> None:
         self.answers = False  # this connection has answered a ping
         self.round_trip_ns = 0  # of the last answer
+        self.arrived_ns = 0  # all that the other side had sent until then has arrived
         self._sent: deque[int] = deque()
         self._doubted = False
         self.late = False  # what `lags` said last
@@ -88,6 +89,7 @@ class Pulse:
         while self._sent and self._sent[0] <= stamp_ns:
             self._sent.popleft()
         self.round_trip_ns = now_ns - stamp_ns
+        self.arrived_ns = stamp_ns
         self.answers = True
 
     def wants_ping(self, now_ns: int, seen: Seen, rules: SilenceRules) -> bool:

@@ -13,9 +13,13 @@ import websockets
 from spread_scanner import clock, config
 from spread_scanner.config import SourceSettings
 from spread_scanner.exchanges.notices import Announcement, Halted, Maintenance, Resumed, Stream
+from spread_scanner.feed._listener import Listener
+from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.feed import Feed
+from spread_scanner.feed.life import Rules
 from spread_scanner.feed.notices import Notices
+from spread_scanner.feed.subscription import Refusal
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
@@ -29,6 +33,7 @@ SOURCE = SOURCE_BY_LABEL["okx-spot"]
 SHIPPED = Path(__file__).parents[3] / "config"
 NAMES = ("AAA-USDT", "BBB-USDT")
 HALT = Halted("AAA-USDT", "suspend")
+RULES = Rules(20, 1, 1, 1.0, 1, None)
 
 
 def tables(generation: int) -> Tables:
@@ -111,6 +116,54 @@ def test_a_halted_listing_is_stale_and_not_asked_for_until_it_is_traded_again(be
         bed.feed._announced([Resumed("AAA-USDT")])
         assert bed.carried == set(NAMES)
         assert bed.count("halted") == 0
+        bed.feed._stop()
+
+    uvloop.run(act())
+
+
+def test_a_price_that_left_its_level_over_a_halt_is_not_believed_until_it_is_judged(
+    bed: Bed,
+) -> None:
+    """A coin is halted, renamed one to a thousand and traded again: the tables are from before."""
+    board = bed.feed._share.board
+    listener = Listener(board, bed.feed._share.decoder, 1, None)
+
+    def flags(px: float, update_id: int) -> int:
+        now_ns = bed.store.clock.now_ns()
+        assert listener.quote(0, px, 1.0, px * 1.01, 1.0, now_ns, update_id) == "stored"
+        quote = bed.store.read(SOURCE.source_id, 0)
+        assert quote is not None
+        return quote.flags
+
+    async def act() -> None:
+        bed.feed._start()
+        assert flags(1.0, 1) == 0
+        bed.feed._announced([HALT])
+        bed.feed._announced([Resumed("AAA-USDT")])
+        assert flags(1000.0, 2) == QuoteFlag.JUMPED
+        publish.publish(bed.settings.generated_dir, tables(2), {})
+        bed.feed._prepared(bed.settings)()
+        assert flags(1001.0, 3) == 0
+        bed.feed._stop()
+
+    uvloop.run(act())
+
+
+def test_a_halt_does_not_hasten_what_is_refused(bed: Bed) -> None:
+    """Nobody has named the others anew: an exchange may halt and resume all day."""
+
+    async def act() -> None:
+        bed.feed._start()
+        line = next(bed.feed._lines())
+        line.current = connection = Connection(
+            bed.feed._share, line._counts, RULES, lambda *_: None
+        )
+        connection.subscription.join(["BBB-USDT"])
+        connection.subscription.refused["BBB-USDT"] = Refusal(1, 10**18, 1)
+        bed.feed._announced([HALT])
+        assert connection.subscription.refused["BBB-USDT"].due_ns == 10**18
+        bed.feed._prepared(bed.settings)()
+        assert connection.subscription.refused["BBB-USDT"].due_ns < 10**18
         bed.feed._stop()
 
     uvloop.run(act())
