@@ -22,7 +22,7 @@ from spread_scanner.exchanges.adapter import Adapter, holdable
 from spread_scanner.exchanges.notices import Announcement, stream_of
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.exchanges.wire import channel_of
-from spread_scanner.feed import freshness, shards
+from spread_scanner.feed import freshness, levels, shards
 from spread_scanner.feed._listener import FLAGS, Board
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
@@ -106,6 +106,8 @@ class Feed:
             clock_off_ns_max=feed.clock_off_ms_max * NS_PER_MS,
             lag_drift_ppm=feed.lag_drift_ppm,
         )
+        if process.row.known_generation == loaded.generation:
+            levels.recall(board)
         self._share = Share(
             adapter=adapter,
             settings=feed,

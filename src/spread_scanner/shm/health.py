@@ -96,6 +96,11 @@ class HealthRow(_rows.Row, Holder):
         self._head["generation"] = number
 
     @property
+    def known_generation(self) -> int:
+        """The tables that were noted last, be it by the process's life before; 0: none were."""
+        return int(self._head["generation"])
+
+    @property
     def state(self) -> ProcessState:
         return ProcessState(int(self._head["state"]))
 

@@ -149,6 +149,32 @@ def test_a_price_that_left_its_level_over_a_halt_is_not_believed_until_it_is_jud
     uvloop.run(act())
 
 
+@pytest.mark.parametrize("generation", [1, 2])
+def test_levels_outlive_a_restart_unless_new_tables_have_judged_them(
+    bed: Bed, generation: int
+) -> None:
+    """A feed that is started anew has no memory of its own of a price that left its level."""
+
+    def flags(feed: Feed, symbol_id: int, px: float) -> int:
+        listener = Listener(feed._share.board, feed._share.decoder, 1, None)
+        now_ns = bed.store.clock.now_ns()
+        listener.quote(symbol_id, px, 1.0, px * 1.01, 1.0, now_ns, now_ns)
+        quote = bed.store.read(SOURCE.source_id, symbol_id)
+        assert quote is not None
+        return quote.flags & QuoteFlag.JUMPED
+
+    old = bed.feed
+    assert [flags(old, 0, 1.0), flags(old, 1, 1.0)] == [0, 0]
+    assert flags(old, 0, 1000.0)
+    bed.row.generation(1)
+    if generation != 1:
+        publish.publish(bed.settings.generated_dir, tables(generation), {})
+    new = Feed(old._process, SOURCE, bed.store, bed.writer, old._share.rows, old._gates)
+    jumped = QuoteFlag.JUMPED if generation == 1 else 0
+    assert flags(new, 0, 1000.0) == jumped
+    assert flags(new, 1, 1000.0) == jumped
+
+
 def test_a_halt_does_not_hasten_what_is_refused(bed: Bed) -> None:
     """Nobody has named the others anew: an exchange may halt and resume all day."""
 
