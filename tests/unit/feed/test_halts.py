@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import uvloop
 import websockets
+from test_listener import Handler
 
 from spread_scanner import clock, config
 from spread_scanner.config import SourceSettings
@@ -126,7 +127,7 @@ def test_a_price_that_left_its_level_over_a_halt_is_not_believed_until_it_is_jud
 ) -> None:
     """A coin is halted, renamed one to a thousand and traded again: the tables are from before."""
     board = bed.feed._share.board
-    listener = Listener(board, bed.feed._share.decoder, 1, None)
+    listener = Listener(board, bed.feed._share.decoder, 1, Handler())
 
     def flags(px: float, update_id: int) -> int:
         now_ns = bed.store.clock.now_ns()
@@ -156,7 +157,7 @@ def test_levels_outlive_a_restart_unless_new_tables_have_judged_them(
     """A feed that is started anew has no memory of its own of a price that left its level."""
 
     def flags(feed: Feed, symbol_id: int, px: float) -> int:
-        listener = Listener(feed._share.board, feed._share.decoder, 1, None)
+        listener = Listener(feed._share.board, feed._share.decoder, 1, Handler())
         now_ns = bed.store.clock.now_ns()
         listener.quote(symbol_id, px, 1.0, px * 1.01, 1.0, now_ns, now_ns)
         quote = bed.store.read(SOURCE.source_id, symbol_id)
@@ -180,7 +181,7 @@ def test_a_halt_does_not_hasten_what_is_refused(bed: Bed) -> None:
 
     async def act() -> None:
         bed.feed._start()
-        line = next(bed.feed._lines())
+        line = next(iter(bed.feed._lines()))
         line.current = connection = Connection(
             bed.feed._share, line._counts, RULES, lambda *_: None
         )

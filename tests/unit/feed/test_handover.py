@@ -165,7 +165,7 @@ async def until(holds: Callable[[], bool], what: str) -> None:
 
 def carrying(feed: Feed) -> int:
     """The number of the connection that carries the line; 0: none does."""
-    current = next(feed._lines()).current
+    current = next(iter(feed._lines())).current
     return current.number if current is not None else 0
 
 
