@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import uvloop
 import websockets
-from test_listener import Handler
+from feed_bed import Handler
 
 from spread_scanner import clock, config
 from spread_scanner.config import SourceSettings
