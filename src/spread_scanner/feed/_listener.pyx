@@ -299,11 +299,8 @@ cdef class Board:
         self.mid, self.wrote = self.held["mid"], self.held["wrote"]
 
     def forget(self, ids):
-        """Forget when these ids were heard: they mean another coin, or nothing, from now on. Their
-        level stays until somebody has judged it (`judged`): a halt comes before most renamings.
-        """
-        for known in (self.heard_ns, self.mean_ns, self.news_ns, self.news_mean_ns, self.wrote):
-            known[ids] = 0
+        """Forget what these ids were: they mean another coin, or nothing, from now on."""
+        self.held[ids] = 0
 
     def unmark(self, ids, uint32_t flag, uint32_t only=0):
         """Take a flag back from the quotes of `ids` that bear it, and `only` too where it is given;

@@ -425,7 +425,10 @@ class Feed:
         """A halted listing is as one that left the tables: stale at once, whatever it repeats."""
         if self._halts.take(announced):
             traded = self._halts.traded()
+            board = self._share.board
+            known = board.mid.copy()  # a halt judges no level, and comes before most renamings
             self._take_tables(traded, decoder_of(self._share.adapter, traded))
+            board.mid[:] = known
 
     # --- orders
 
