@@ -17,7 +17,7 @@ from spread_scanner.clock import NS_PER_S
 CUT_S = 60.0  # back-off, turn, dial, subscription and a first quote
 ASK_S = 240.0  # the deadline of a request, its repetition, another connection
 REFUSED_S = 960.0  # refused symbols are asked for again after 1, 5 and 15 minutes
-RECOVER_MS = 300
+TELLING = 15.0  # times the usual rate: some twenty messages a second
 
 
 class Fault(NamedTuple):
@@ -249,7 +249,13 @@ def outlier(stage: Stage, exchange: Exchange, fault: Fault) -> None:
 
 
 def skew(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
-    """The exchange's clock steps, and back again."""
+    """The exchange's clock steps, and back again, and there is some traffic then.
+
+    One that comes back differs from a backlog only by symbols that quote more often than it steps.
+    """
+    telling_s = max(0.0, fault.for_s - 10)
+    exchange.loop.call_ns(int(telling_s * NS_PER_S), _hurry, exchange, TELLING)
+    exchange.loop.call_ns(int((fault.for_s + 20) * NS_PER_S), _hurry, exchange, 1.0)
     step_ns = int((fault.pick - 0.5) * 16 * NS_PER_S)
     exchange.switch.clock_ns += step_ns
 
@@ -257,6 +263,10 @@ def skew(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
         exchange.switch.clock_ns -= step_ns
 
     return over
+
+
+def _hurry(exchange: Exchange, times: float) -> None:
+    exchange.faster = times
 
 
 def behind(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
@@ -273,9 +283,8 @@ def behind(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]
 
 
 def restart_ids(stage: Stage, exchange: Exchange, fault: Fault) -> None:
-    now_ns = exchange.clock.mono_ns()
     for row in exchange.rows.values():
-        row.restart_ids(now_ns)
+        row.restart_ids()
 
 
 def halt(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] | None:
@@ -350,7 +359,7 @@ KINDS: dict[str, Kind] = {
     "hollow": Kind(hollow, NOW, ASK_S + 120.0),
     "silent": Kind(silent, NOW, 900.0),
     "outlier": Kind(outlier, NOW, 0.0),
-    "skew": Kind(skew, (5.0, 120.0), 700.0, 0.5),
+    "skew": Kind(skew, (5.0, 120.0), CUT_S, 0.5),
     "behind": Kind(behind, (20.0, 120.0), CUT_S),
     "new ids": Kind(restart_ids, NOW, 10.0),
     "halt": Kind(halt, (60.0, 600.0), 30.0),

@@ -52,7 +52,7 @@ class Row:
     heard_ns: int = 0
     since_ns: int = 0  # since when there is something newer than `heard`; 0: there is not
     waiting: deque[Said] = field(default_factory=deque)  # said and not heard, oldest first
-    reset_ns: int = 0  # when its update ids began anew
+    reset_ns: int = 0  # when the first of update ids that began anew arrived
 
     def __post_init__(self) -> None:
         listing = self.listing
@@ -124,14 +124,18 @@ class Row:
             float(tick.ask_px) / px, float(tick.ask_sz) * sz,
         )  # fmt: skip
 
-    def restart_ids(self, now_ns: int) -> None:
-        """The exchange begins its update ids anew."""
+    def restart_ids(self) -> None:
+        """The exchange begins its update ids anew, with the next news.
+
+        A snapshot in between bears the old one: the feed can know of it from their arrival on.
+        """
         self.update_id = 0
-        self.reset_ns = now_ns
 
     def arrived(self, said: Said, now_ns: int) -> None:
         """A statement reached the feed on a connection that it listens to."""
         if self.heard is None or said.number >= self.heard.number:
+            if self.heard is not None and said.tick.update_id < self.heard.tick.update_id:
+                self.reset_ns = now_ns
             self.heard, self.heard_ns = said, now_ns
         newest = self.heard.number
         while self.waiting and self.waiting[0].number <= newest:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from day import DENSE, HOURS, Result, run
-from faults import schedule
+from faults import Fault, schedule
 from shrink import shrink, story
 
 from spread_scanner.schema.enums import SOURCES
@@ -55,6 +55,28 @@ def well(result: Result) -> None:
 @pytest.mark.parametrize(("seed", "source"), days())
 def test_what_has_to_hold_holds_all_day(seed: str, source: str) -> None:
     well(run(seed, source))
+
+
+# What whole days have found, as short as it can be had.
+FOUND = {
+    "a clock goes ahead for a while and comes back, with six symbols to tell of it": (
+        "binance-futures", 0.25, [Fault(200, "skew", 60, 0.915, 0.64)],
+    ),
+    "the same where no update ids are given": (
+        "mexc-futures", 0.25, [Fault(200, "skew", 60, 0.915, 0.64)],
+    ),
+    "a snapshot of before the update ids began anew": (
+        "okx-futures", 0.1, [Fault(150, "new ids", 0, 0, 0), Fault(150.1, "reset", 0, 0, 0.9)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_a_day_has_found_is_well(name: str) -> None:
+    source, hours, faults = FOUND[name]
+    result = run("found", source, hours=hours, faults={source: faults})
+
+    assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -63,6 +63,10 @@ CASES = {
         believe.lag_from_what_is_usual_now, "bybit-spot", 0.15,
         [Fault(200, "behind", 120, 0.1, 0.2)], {1},
     ),
+    "one message is the best": Case(
+        believe.one_message_is_the_best, "okx-spot", 0.12,
+        [Fault(300, "outlier", 0, 0.1, 0.0)], {6},
+    ),
     "unread is ignored": Case(
         believe.unread_is_ignored, "okx-futures", 0.1,
         [Fault(150, "unreadable", 0, 0.1, 0.1)], {1},

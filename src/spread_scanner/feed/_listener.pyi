@@ -18,6 +18,7 @@ class BestLag:
     now_ns: int
     windows_passed: int
     drift: float
+    def __init__(self, drift_ppm: float, *, kept: int = ..., windows: int = ...) -> None: ...
     def drifts(self, ppm: float) -> None: ...
 
 class Handler(Protocol):
@@ -49,7 +50,7 @@ class Board:
         clock: Clock | None = None,
         *,
         clock_off_ns_max: int = ...,
-        lag_drift_ppm: float = ...,
+        best: BestLag | None = ...,
     ) -> None: ...
     def forget(self, ids: Sequence[int]) -> None: ...
     def unmark(self, ids: Iterable[int], flag: int, only: int = 0) -> int: ...

@@ -112,6 +112,8 @@ cdef enum:
     KEPT = 8  # the best lag is the eighth least of a window: seven outliers are nobody's best
     SAMPLES_MIN = 15  # a window has at least so many, so that the eighth is no more than the median
     WINDOWS = 3
+    MANY = 8  # symbols whose time goes back: the clock does
+    MANY_MIN = 3
 
 cdef int64_t WINDOW_NS = 10 * NS_PER_S
 cdef int64_t BACK_NS = NS_PER_S // 2
@@ -124,29 +126,36 @@ cdef class BestLag:
     on: a clock that jumps for seconds, or a message dated in the future, is in none of them for
     long. Once known it rises by the clocks' drift only, so that a backlog that grows slowly is seen.
     Until three windows have passed it is the middle of what was seen, and not below zero: a machine's
-    clock is rather right than wrong.
+    clock is rather right than wrong. `kept` and `windows` can be less, not more.
     """
     cdef readonly int64_t now_ns  # what lag counts from, in this read
     cdef int64_t asked_ns  # a lag below this is to be taken
     cdef uint64_t taken  # in this window
     cdef readonly double drift  # how much it may rise, per unit of time
+    cdef int kept_max
+    cdef int windows_min
     cdef int64_t least[KEPT]
     cdef int kept
     cdef int gone_backs
+    cdef int gone_backs_before  # in the window before: a step may fall on their border
     cdef int64_t window_start_ns
     cdef int64_t windows[WINDOWS]
     cdef readonly uint32_t windows_passed
     cdef int64_t best_ns
     cdef int64_t best_at_ns
 
-    def __init__(self, double drift_ppm):
+    def __init__(self, double drift_ppm, *, int kept=KEPT, int windows=WINDOWS):
+        if not (1 <= kept <= KEPT and 1 <= windows <= WINDOWS):
+            raise ValueError(f"{kept} kept of {windows} windows")
         self.drift = drift_ppm / 1e6
+        self.kept_max = kept
+        self.windows_min = windows
         self.asked_ns = INT64_MAX
         self.now_ns = INT64_MAX
 
     cdef inline void at(self, int64_t mono_ns) noexcept nogil:
         """A read begins."""
-        if self.windows_passed < WINDOWS:
+        if self.windows_passed < <uint32_t>self.windows_min:
             if self.kept > 0:
                 self.guess()
         else:
@@ -160,13 +169,14 @@ cdef class BestLag:
         """How fast it may rise from now on."""
         self.drift = ppm / 1e6
 
-    cdef void gone_back(self) noexcept nogil:
-        """A symbol's time has gone back though its ids went on. When many do, the exchange's clock
+    cdef void gone_back(self, int many) noexcept nogil:
+        """A symbol's time has gone back though its ids went on. When `many` do, the exchange's clock
         was set: what was learned by it is worth nothing.
         """
         self.gone_backs += 1
-        if self.gone_backs >= KEPT:
+        if self.gone_backs + self.gone_backs_before >= many:
             self.windows_passed = 0
+            self.gone_backs_before = 0
             self.begin(0)
 
     cdef void begin(self, int64_t mono_ns) noexcept nogil:
@@ -179,22 +189,23 @@ cdef class BestLag:
 
     cdef void take(self, int64_t lag_ns) noexcept nogil:
         """One of the least of this window."""
-        cdef int place = self.kept if self.kept < KEPT else KEPT - 1
+        cdef int place = self.kept if self.kept < self.kept_max else self.kept_max - 1
         while place > 0 and self.least[place - 1] > lag_ns:
             self.least[place] = self.least[place - 1]
             place -= 1
         self.least[place] = lag_ns
-        if self.kept < KEPT:
+        if self.kept < self.kept_max:
             self.kept += 1
-        if self.kept == KEPT:
-            self.asked_ns = self.least[KEPT - 1]
-        if self.windows_passed < WINDOWS:
+        if self.kept == self.kept_max:
+            self.asked_ns = self.least[self.kept_max - 1]
+        if self.windows_passed < <uint32_t>self.windows_min:
             self.guess()
 
     cdef void guess(self) noexcept nogil:
         """What is believed while too little was seen: the greatest of the windows' bests."""
         cdef uint32_t number
         cdef uint64_t middle = (self.taken - 1) // 2 if self.taken < SAMPLES_MIN else KEPT - 1
+        middle = min(middle, <uint64_t>self.kept - 1)
         self.now_ns = max(0, self.least[middle])
         for number in range(self.windows_passed):
             self.now_ns = max(self.now_ns, self.windows[number])
@@ -203,19 +214,20 @@ cdef class BestLag:
         """A window is over."""
         cdef int64_t agreed = INT64_MIN
         cdef int number
-        for number in range(WINDOWS - 1, 0, -1):
+        for number in range(self.windows_min - 1, 0, -1):
             self.windows[number] = self.windows[number - 1]
-        self.windows[0] = self.least[KEPT - 1]
-        for number in range(WINDOWS):
+        self.windows[0] = self.least[self.kept_max - 1]
+        for number in range(self.windows_min):
             agreed = max(agreed, self.windows[number])
         self.windows_passed += 1
-        if self.windows_passed == WINDOWS:
+        if self.windows_passed == <uint32_t>self.windows_min:
             self.best_ns = agreed
-        elif self.windows_passed > WINDOWS:
+        elif self.windows_passed > <uint32_t>self.windows_min:
             self.best_ns = min(self.now_ns, agreed)
         self.best_at_ns = mono_ns
-        if self.windows_passed >= WINDOWS:
+        if self.windows_passed >= <uint32_t>self.windows_min:
             self.now_ns = self.best_ns
+        self.gone_backs_before = self.gone_backs
         self.begin(mono_ns)
 
 
@@ -270,7 +282,7 @@ cdef class Board:
 
     def __init__(self, StoreWriter writer not None, Row row not None, int64_t anchor_ns,
                  int64_t lag_ns_max, clock=None, *, int64_t clock_off_ns_max=60 * NS_PER_S,
-                 double lag_drift_ppm=100.0):
+                 BestLag best=None):
         cdef uint32_t count = writer.view.store.max_symbols
         self.writer = writer
         self.row = row
@@ -279,7 +291,7 @@ cdef class Board:
         self.anchor_ns = anchor_ns
         self.lag_ns_max = lag_ns_max
         self.clock_off_ns_max = clock_off_ns_max
-        self.best = BestLag(lag_drift_ppm)
+        self.best = BestLag(100.0) if best is None else best
         self.store = &writer.view.store
         self.source_id = writer.source_id
         self.max_symbols = count
@@ -351,13 +363,24 @@ cdef class Board:
                     ss_store_put(self.store, self.source_id, symbol, &again)
                 return outcome
         if (outcome == STORED and old != NULL and quote.ts_event != INT64_MIN
-                and quote.ts_event < old.ts_event - BACK_NS and quote.update_id > old.update_id
-                and old.flags & FLAG_STALE == 0 and memory.wrote == connection):
-            self.best.gone_back()
+                and quote.ts_event < old.ts_event - BACK_NS and old.flags & FLAG_STALE == 0
+                and (quote.update_id > old.update_id or quote.update_id == 0)
+                and memory.wrote == connection):
+            self.best.gone_back(self.many())
         self.judge_level(memory, quote)
         ss_store_put(self.store, self.source_id, symbol, quote)
         memory.wrote = connection
         return outcome
+
+    cdef int many(self) noexcept nogil:
+        """How many symbols speak for the exchange: half of those heard, from three to eight."""
+        cdef int heard = 0
+        cdef uint32_t symbol
+        for symbol in range(self.max_symbols):
+            heard += self.memory[symbol].heard_ns != 0
+            if heard == 2 * MANY:
+                break
+        return max(MANY_MIN, heard // 2)
 
     cdef inline void judge_level(self, memory_of_symbol *memory, ss_quote *quote) noexcept nogil:
         """Flag a price that is not of the same level as the one before it."""

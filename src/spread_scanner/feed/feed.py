@@ -23,7 +23,7 @@ from spread_scanner.exchanges.notices import Announcement, stream_of
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.exchanges.wire import channel_of
 from spread_scanner.feed import freshness, levels, shards
-from spread_scanner.feed._listener import FLAGS, Board
+from spread_scanner.feed._listener import FLAGS, BestLag, Board
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.evidence import Evidence
@@ -104,7 +104,7 @@ class Feed:
             store.clock.anchor_ns,
             feed.lag_ms_max * NS_PER_MS,
             clock_off_ns_max=feed.clock_off_ms_max * NS_PER_MS,
-            lag_drift_ppm=feed.lag_drift_ppm,
+            best=BestLag(feed.lag_drift_ppm),
         )
         if process.row.known_generation == loaded.generation:
             levels.recall(board)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from mutants.undo import put
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.feed import feed
+from spread_scanner.feed._listener import BestLag
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.pulse import Pulse, Seen
 
@@ -48,6 +50,17 @@ def lag_from_what_is_usual_now() -> Iterator[None]:
         share.board.best.drifts(1e6)
 
     with put(Connection, "__init__", relative):
+        yield
+
+
+@contextlib.contextmanager
+def one_message_is_the_best() -> Iterator[None]:
+    """The least lag ever seen is what lag counts from, whoever it was of."""
+
+    def credulous(drift_ppm: float) -> BestLag:
+        return BestLag(drift_ppm, kept=1, windows=1)
+
+    with put(feed, "BestLag", credulous):
         yield
 
 
