@@ -80,6 +80,7 @@ class Switches:
     hollow: int = 0  # requests that are acknowledged and never served
     nameless: int = 0  # requests that meet an error that names nobody
     behind_ns: int = 0  # how long the exchange's own gateway holds quotes back
+    held_ns: int = 0  # as that, until the last that it held back has arrived
     slower_ns: int = 0
     clock_ns: int = 0  # how far its clock is off
     drift_ppm: float = 0.0
@@ -112,6 +113,7 @@ class Exchange:
         self.switch = Switches()
         self.dialect = make_dialect(self)
         self.sessions: list[Session] = []
+        self.held: deque[tuple[int, Row, Said]] = deque()  # by its gateway, and until when
         self.graves: list[Session] = []  # half open: the feed may still believe in them
         self.left_ns: dict[str, int] = {}  # when a session ceased to carry a symbol
         self.dials: list[Dial] = []
@@ -146,11 +148,32 @@ class Exchange:
     def say(self, row: Row, *, repeat: bool = False, odd: bool = False, bad: bool = False) -> Said:
         """State a quote now, to everybody who has it subscribed."""
         said = row.move(self.clock.mono_ns(), self.now_ms(), repeat=repeat, odd=odd, bad=bad)
-        if self.switch.behind_ns:
-            self.loop.call_ns(self.switch.behind_ns, self._send, row, said)
+        behind_ns = self.switch.behind_ns
+        if behind_ns:
+            self.held.append((self.clock.mono_ns() + behind_ns, row, said))
+            self.loop.call_ns(behind_ns, self._release)
         else:
             self._send(row, said)
         return said
+
+    def fall_behind(self, behind_ns: int) -> None:
+        """The gateway holds quotes back for so long from now on."""
+        self.switch.behind_ns = self.switch.held_ns = behind_ns
+
+    def catch_up(self) -> None:
+        """The gateway sends all that it holds back, in order."""
+        self.switch.behind_ns = 0
+        while self.held:
+            self._send(*self.held.popleft()[1:])
+        slowest_ns = max((one.wire.slower_ns for one in self.sessions), default=0)
+        self.loop.call_ns(slowest_ns + 3 * LATENCY_NS, self._caught_up)
+
+    def _caught_up(self) -> None:
+        self.switch.held_ns = self.switch.behind_ns
+
+    def _release(self) -> None:
+        while self.held and self.held[0][0] <= self.clock.mono_ns():
+            self._send(*self.held.popleft()[1:])
 
     def _send(self, row: Row, said: Said) -> None:
         row.published = said

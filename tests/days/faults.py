@@ -271,15 +271,11 @@ def _hurry(exchange: Exchange, times: float) -> None:
 
 def behind(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
     """The exchange's gateway falls behind its engine; a new connection gets old news too."""
-    exchange.switch.behind_ns = int((3 + 20 * fault.size) * NS_PER_S)
+    exchange.fall_behind(int((3 + 20 * fault.size) * NS_PER_S))
     exchange.loop.call_ns(
         int(fault.for_s / 2 * NS_PER_S), _cut_some, exchange, fault._replace(size=0.0)
     )
-
-    def over() -> None:
-        exchange.switch.behind_ns = 0
-
-    return over
+    return exchange.catch_up
 
 
 def restart_ids(stage: Stage, exchange: Exchange, fault: Fault) -> None:

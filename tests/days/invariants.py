@@ -252,7 +252,7 @@ class Invariants:
         live = [one for one in exchange.sessions if one.wire.listened_to and not one.wire.dead]
         carrying = [one for one in live if one.carries(row)]
         if carrying:
-            slower_ns = max(one.wire.slower_ns for one in carrying) + exchange.switch.behind_ns
+            slower_ns = max(one.wire.slower_ns for one in carrying) + exchange.switch.held_ns
             return late_ns, max(LOST_NS, slower_ns + LAG_NS_MAX + LAG_SLACK_NS)
         if any(one.subscribed(row.name) for one in live):
             return late_ns, self._silence_ns(exchange, row)
