@@ -62,7 +62,7 @@ nightly: $(STAMP)
 	$(MAKE) check test test-slow
 	$(MAKE) stress
 	$(MAKE) chaos
-	$(MAKE) days
+	$(MAKE) days N=24
 
 stress: $(STAMP)
 	SPREAD_STRESS=long $(BIN)/pytest -q tests/stress --timeout 3600

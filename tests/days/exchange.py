@@ -116,6 +116,7 @@ class Exchange:
         self.held: deque[tuple[int, Row, Said]] = deque()  # by its gateway, and until when
         self.graves: list[Session] = []  # half open: the feed may still believe in them
         self.left_ns: dict[str, int] = {}  # when a session ceased to carry a symbol
+        self.unmuted_ns: dict[str, int] = {}  # when a stream that stood still went on
         self.dials: list[Dial] = []
         self.numbers = 0
         self.faster = 1.0
@@ -351,7 +352,9 @@ class Session:
         name = subscription.listing.exchange_symbol
         if name in self.exchange.rows:
             self.hollow.discard(name)
-            self.exchange.switch.mute.discard(name)
+            if name in self.exchange.switch.mute:
+                self.exchange.switch.mute.discard(name)
+                self.exchange.unmuted_ns[name] = self.exchange.clock.mono_ns()
             self._encoders[name] = encoder(subscription.listing, subscription.form)
             self.subscribed_ns[name] = self.exchange.clock.mono_ns()
 

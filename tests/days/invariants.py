@@ -251,6 +251,14 @@ class Invariants:
             return 0, 1
         live = [one for one in exchange.sessions if one.wire.listened_to and not one.wire.dead]
         carrying = [one for one in live if one.carries(row)]
+        unmuted_ns = exchange.unmuted_ns.get(row.name, 0)
+        if carrying and 0 < row.since_ns < unmuted_ns:
+            # Said while its stream stood still, and lost: without a snapshot, a feed that asks
+            # again leaves the cell as it was. What came since must not be late.
+            since = next((one.said_ns for one in row.waiting if one.said_ns >= unmuted_ns), 0)
+            if not since:
+                return late_ns, self._silence_ns(exchange, row)
+            late_ns = now_ns - since
         if carrying:
             slower_ns = max(one.wire.slower_ns for one in carrying) + exchange.switch.held_ns
             return late_ns, max(LOST_NS, slower_ns + LAG_NS_MAX + LAG_SLACK_NS)

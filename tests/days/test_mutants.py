@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import pytest
 from day import run
-from faults import Fault
+from faults import Fault, schedule
 from mutants import ask, believe, dial
+from shrink import shrink, story
 
 Undo = Callable[[], contextlib.AbstractContextManager[None]]
 
@@ -85,3 +86,20 @@ def test_without_the_mend_the_day_fails(name: str) -> None:
     with case.undo():
         ill = run("mended", case.source, hours=case.hours, faults=faults)
     assert {found.rule for found in ill.violations} & case.rules, ill.counts
+
+
+def test_a_day_that_fails_is_shrunk_to_the_fault_that_it_needs() -> None:
+    """A day of chance, without a mend."""
+    kinds = ("half open", "new ids", "outlier", "unreadable")
+    faults = {"binance-spot": schedule("shrunk 8", 0.5, kinds=kinds)}
+
+    with believe.believed_for_ten_seconds():
+        ill = run("shrunk 8", "binance-spot", hours=0.5, faults=faults)
+        short, needed = shrink(ill, faults)
+
+    assert ill.violations
+    before = [one for one in faults["binance-spot"] if one.at_s <= ill.violations[0].at_s]
+    assert len(before) > 1
+    assert [one.kind for one in needed["binance-spot"]] == ["half open"]
+    assert "SOURCE=binance-spot" in story(short, needed)
+    assert story(short, needed).count("BROKEN") == len(short.violations) > 0

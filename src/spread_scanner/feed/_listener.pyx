@@ -113,7 +113,7 @@ cdef enum:
     SAMPLES_MIN = 15  # a window has at least so many, so that the eighth is no more than the median
     WINDOWS = 3
     MANY = 8  # symbols whose time goes back: the clock does
-    MANY_MIN = 3
+    MANY_MIN = 3  # one or two may be dated wrongly by themselves
 
 cdef int64_t WINDOW_NS = 10 * NS_PER_S
 cdef int64_t BACK_NS = NS_PER_S // 2
@@ -137,7 +137,6 @@ cdef class BestLag:
     cdef int64_t least[KEPT]
     cdef int kept
     cdef int gone_backs
-    cdef int gone_backs_before  # in the window before: a step may fall on their border
     cdef int64_t window_start_ns
     cdef int64_t windows[WINDOWS]
     cdef readonly uint32_t windows_passed
@@ -174,9 +173,8 @@ cdef class BestLag:
         was set: what was learned by it is worth nothing.
         """
         self.gone_backs += 1
-        if self.gone_backs + self.gone_backs_before >= many:
+        if self.gone_backs >= many:
             self.windows_passed = 0
-            self.gone_backs_before = 0
             self.begin(0)
 
     cdef void begin(self, int64_t mono_ns) noexcept nogil:
@@ -227,7 +225,6 @@ cdef class BestLag:
         self.best_at_ns = mono_ns
         if self.windows_passed >= <uint32_t>self.windows_min:
             self.now_ns = self.best_ns
-        self.gone_backs_before = self.gone_backs
         self.begin(mono_ns)
 
 
