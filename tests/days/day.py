@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pace
-from exchange import DIALS, LATENCY_NS, Dial, Exchange, Host
+from exchange import LATENCY_NS, Dial, Exchange, Host, host_of
 from faults import KINDS, Fault, schedule
 from follow import Telling, Tracking
 from invariants import Invariants, LineView, Violation
@@ -112,7 +112,7 @@ class Day:
         self._arrived = False
         self._others: dict[str, Direction] = {}
         self._premium = 1.0
-        self.hosts = {name: Host(name) for name in DIALS}
+        self.hosts = {host_of(label): Host(label.partition("-")[0]) for label in labels}
         self.exchanges = {label: self._exchange(seed, label) for label in labels}
         self._directions()
         settings = settings_of(folder, namespace, dict.fromkeys(labels, PER_CONNECTION))
@@ -140,7 +140,7 @@ class Day:
             Row(listing, listing.coin.number, rate * weight, Random(f"row {seed} {label} {number}"))
             for number, (listing, weight) in enumerate(zip(chosen, WEIGHTS, strict=False))
         ]
-        host = self.hosts[label.partition("-")[0]]
+        host = self.hosts[host_of(label)]
         return Exchange(
             label, host, rows, self._dialect, self.loop, self.clock,
             Random(f"exchange {seed} {label}"), self.log,

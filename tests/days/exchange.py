@@ -34,6 +34,17 @@ DIALS: dict[str, tuple[int, float]] = {
 }
 
 
+# Both markets of these are reached by one name; those of the others by one each, and what one of
+# them forbids is nothing to the other.
+ONE_HOST = ("bybit", "okx")
+
+
+def host_of(label: str) -> str:
+    """By what a source's dials are counted and banned."""
+    name = label.partition("-")[0]
+    return name if name in ONE_HOST else label
+
+
 @dataclass
 class Dial:
     """One try to connect, as the exchange's address saw it begin."""
@@ -46,7 +57,7 @@ class Dial:
 
 
 class Host:
-    """All sources of one exchange, seen from one outgoing address."""
+    """All sources of one exchange's host, seen from one outgoing address."""
 
     def __init__(self, name: str) -> None:
         self.name = name
