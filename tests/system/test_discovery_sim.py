@@ -283,7 +283,8 @@ def test_rest_faults_that_pass_are_survived(own_sim: Sim) -> None:
     own_sim.do(do="rest", source="okx-futures", mode="503", status=500, count=1)
     own_sim.do(do="rest", source="mexc-spot", mode="truncated", count=1)
     own_sim.do(do="rest", source="mexc-futures", mode="429", count=1)
-    ran = place.run("--no-validate")
+    # The shipped patience: a 429 without Retry-After stops the address for ten seconds.
+    ran = place.run("--no-validate", SPREAD_PAIR_DISCOVERY__REST_BACKOFF_S_MAX="20")
     assert ran.code == 0, ran.log
     assert ran.log.count("stamina.retry_scheduled") >= 10
     assert pairs_in(place.tables) == true_pairs()
