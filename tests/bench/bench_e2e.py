@@ -171,6 +171,8 @@ class Rig:
         for label, url in json.loads(sender.stdout.readline()).items():
             key = label.upper().replace("-", "_")
             self.environ[f"SPREAD_EXCHANGES__{key}__WS_URL"] = url
+            # The sender speaks quotes alone, and takes whoever dials for one who wants them.
+            self.environ[f"SPREAD_EXCHANGES__{key}__NOTICES"] = "false"
         started = time.monotonic()
         for name in PROCESSES:
             self._start(name, self._program(name))
