@@ -62,11 +62,16 @@ static inline int ss_hole_at(const char *text, ss_step *step) {
         enum ss_kind kind;
         int field;
     } holes[] = {
-        {"{bid_px}", SS_NUMBER, SS_BID_PX},   {"{bid_sz}", SS_NUMBER, SS_BID_SZ},
-        {"{ask_px}", SS_NUMBER, SS_ASK_PX},   {"{ask_sz}", SS_NUMBER, SS_ASK_SZ},
-        {"{symbol}", SS_SYMBOL, 0},           {"{update_id}", SS_UPDATE_ID, 0},
-        {"{ts_event_ms}", SS_TS_EVENT_MS, 0}, {"{skip_int}", SS_SKIP_INT, 0},
-        {"{skip_levels}", SS_SKIP_LEVELS, 0}, {"*", SS_REST_OF_STRING, 0},
+        {"{bid_px}", SS_NUMBER, SS_BID_PX},
+        {"{bid_sz}", SS_NUMBER, SS_BID_SZ},
+        {"{ask_px}", SS_NUMBER, SS_ASK_PX},
+        {"{ask_sz}", SS_NUMBER, SS_ASK_SZ},
+        {"{symbol}", SS_SYMBOL, 0},
+        {"{update_id}", SS_UPDATE_ID, 0},
+        {"{ts_event_ms}", SS_TS_EVENT_MS, 0},
+        {"{skip_int}", SS_SKIP_INT, 0},
+        {"{skip_levels}", SS_SKIP_LEVELS, 0},
+        {"*", SS_REST_OF_STRING, 0},
         {"{ts_engine_ms}", SS_TS_ENGINE_MS, 0},
     };
     for (size_t at = 0; at < sizeof holes / sizeof *holes; at++) {
