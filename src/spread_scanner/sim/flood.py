@@ -209,8 +209,11 @@ class Subscriber:
         self.listings.pop(subscription.listing, None)
 
     def hear(self, now_ms: int) -> bool:
-        """Read what is there and answer it; True if there was anything."""
-        heard = False
+        """Read what is there and answer it; True if that changed what is subscribed.
+
+        A ping is no news: whoever waits for calm would never see it, as clients ping what is calm.
+        """
+        before = (self.open, self.shaken, len(self.listings))
         while self.open and (self._pending() or select.select([self.sock], [], [], 0)[0]):
             try:
                 data = self.sock.recv(65_536)
@@ -219,14 +222,13 @@ class Subscriber:
             if not data:
                 self.open = False
                 break
-            heard = True
             self._ws.receive_data(data)
             for event in self._ws.events_received():
                 self._take(event, now_ms)
             for piece in self._ws.data_to_send():
                 if piece:
                     self.sock.sendall(piece)
-        return heard
+        return before != (self.open, self.shaken, len(self.listings))
 
     def _pending(self) -> bool:
         return isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0
