@@ -156,6 +156,8 @@ class Watch(App[None]):
 
     def _tick(self) -> None:
         """Read the store, unless paused; the history goes on only with what is shown."""
+        if not self.query("#summary"):
+            return  # the last tick of an app that takes its screen down
         if self._store.retired:
             self.exit(message="The system has ended.")
             return

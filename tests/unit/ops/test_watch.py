@@ -100,7 +100,7 @@ def test_a_pause_holds_the_screen_and_says_so(watching: Callable[[Act], None]) -
         assert "PAUSED" in str(app.query_one("#summary", Static).render())
         await pilot.press("space")
         app._tick()
-        assert app._refreshes == refreshes + 1
+        assert app._refreshes > refreshes  # its own timer may have been first
 
     watching(act)
 

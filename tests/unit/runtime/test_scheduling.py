@@ -63,16 +63,18 @@ def slice_ns():
     number = {314: 315, 274: 275}[scheduling._SYSCALL]
     ctypes.CDLL(None).syscall(number, 0, ctypes.byref(found), ctypes.sizeof(found), 0)
     return found.runtime_ns
+scheduling.short_slices(0)  # whoever starts the tests may have had a wish of their own
 usual = slice_ns()
 scheduling.short_slices(100)
+wished = slice_ns()
 scheduling.short_slices(0)
-print(slice_ns() == usual)
+print(wished != usual, slice_ns() == usual)
 """
 
 
 def test_no_wish_takes_an_earlier_wish_back() -> None:
     done = subprocess.run([sys.executable, "-c", SLICE], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True"]
+    assert done.stdout.split() == ["True", "True"]
 
 
 def test_a_cpu_that_is_not_there_is_named_with_those_that_are() -> None:
