@@ -17,7 +17,7 @@ N ?= 1000
 SEED ?=
 SOURCE ?=
 
-.PHONY: venv check format test test-slow days nightly bench bench-venv clients clients-venv demo stress chaos wheel clean tools
+.PHONY: venv check format test test-slow days nightly bench bench-venv bench-against clients clients-venv demo stress chaos wheel clean tools
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11, 3.12 or 3.13, or say PYTHON=/path/to/python3."; exit 1; }
@@ -76,6 +76,10 @@ bench-venv: $(STAMP)
 
 bench: bench-venv
 	$(BIN)/spread-bench $(GROUP)
+
+# The feed's figures beside those of an earlier commit, which is built for it.
+bench-against: bench-venv
+	$(BIN)/python tests/bench/against.py $(or $(COMMIT),$(error say COMMIT=...))
 
 # Independent clients keep the simulator honest; their packages never meet the product's.
 CLIENTS_VENV := .venv-clients

@@ -1,0 +1,91 @@
+"""The feed's figures beside those of an earlier commit: both trees, interleaved in blocks.
+
+`make bench-against COMMIT=...`. The earlier commit is checked out and built beside this one, with
+its own benchmark and packages, so each tree is measured by what it came with. In each block both
+run, the first one alternating; the medians of the blocks are divided. One run tells little on a
+machine that others share; the ratio of neighbours does.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# What a tree prints of itself: no peers, which are no part of the comparison, and nothing of what
+# takes its time from the clock.
+CHILD = """
+import json, sys
+sys.path.insert(0, "tests/bench")
+import feed_peers
+feed_peers.peers_of = lambda *_: []
+import bench_feed
+if hasattr(bench_feed, "_half_open"):
+    bench_feed._half_open = lambda *_: None
+for one in bench_feed.figures(small=False):
+    if one is not None:
+        mode = [one["params"].get(key, "") for key in ("mode", "transport", "tier")]
+        name = " ".join(filter(None, [one["name"], *mode]))
+        print(json.dumps([name, one["p50"], one["p99"]]), flush=True)
+"""
+Found = dict[str, list[tuple[float, float]]]
+
+
+def build(commit: str, folder: Path) -> Path:
+    """A tree of the earlier commit that can run its own benchmarks."""
+    subprocess.run(["git", "worktree", "add", "--detach", folder, commit], cwd=ROOT, check=True)
+    subprocess.run(["make", "bench-venv", f"PYTHON={sys.executable}"], cwd=folder, check=True)
+    return folder
+
+
+def run(tree: Path, into: Found) -> None:
+    done = subprocess.run(
+        [tree / ".venv/bin/python", "-c", CHILD],
+        cwd=tree,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for line in done.stdout.splitlines():
+        name, p50, p99 = json.loads(line)
+        into[name].append((p50, p99))
+
+
+def report(before: Found, now: Found) -> None:
+    print(f"{'figure':55} {'p50 before':>10} {'now':>8} {'ratio':>6} {'p99 before':>10} {'now':>8}")
+    for name, rows in now.items():
+        if name not in before:
+            continue
+        old50, old99 = (statistics.median(column) for column in zip(*before[name], strict=True))
+        new50, new99 = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(
+            f"{name:55} {old50:10.3f} {new50:8.3f} {new50 / old50:6.2f} {old99:10.3f} {new99:8.3f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("commit", help="the earlier one")
+    parser.add_argument("--blocks", type=int, default=5)
+    options = parser.parse_args()
+    before: Found = defaultdict(list)
+    now: Found = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "before"
+        try:
+            pair = [(build(options.commit, tree), before), (ROOT, now)]
+            for block in range(options.blocks):
+                for where, into in pair if block % 2 == 0 else pair[::-1]:
+                    run(where, into)
+                print(f"block {block + 1} of {options.blocks}", file=sys.stderr, flush=True)
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=False)
+    report(before, now)
+
+
+if __name__ == "__main__":
+    main()
