@@ -27,13 +27,13 @@ from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine.core import Engine
 from spread_scanner.feed.feed import Feed
-from spread_scanner.ops import shm_init
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCE_BY_LABEL, QuoteFlag, SignalKind
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.price_store import Writer
+from spread_scanner.shminit import making
 from spread_scanner.symbology import publish
 from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
 
@@ -172,7 +172,7 @@ class Rig:
         )
         settings = msgspec.structs.replace(made, folder=folder / "config", exchanges=exchanges)
         publish.publish(settings.generated_dir, _tables(), {})
-        shm_init.ensure(settings)
+        making.ensure(settings)
         enter = stack.enter_context
         self.store = enter(PriceStore.attach(namespace))
         health = enter(Health.attach(namespace))

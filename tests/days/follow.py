@@ -13,10 +13,10 @@ import numpy as np
 from loop import VirtualLoop
 
 from spread_scanner import clock
+from spread_scanner.alerts.conditions import of_processes, of_sources
+from spread_scanner.alerts.policy import Condition, Desk, Message
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.ops.alerts import Condition, Desk, Message
-from spread_scanner.ops.conditions import of_processes, of_sources
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.tracker.book import Book, Rules

@@ -18,13 +18,13 @@ import structlog
 from spread_scanner import clock, config
 from spread_scanner.engine.core import Engine
 from spread_scanner.feed.feed import Feed
-from spread_scanner.ops import shm_init
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.price_store import Writer
+from spread_scanner.shminit import making
 from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import Tables
 
@@ -79,7 +79,7 @@ class System:
         self._stack = contextlib.ExitStack()
         system = settings.config.system
         publish.publish(settings.generated_dir, first, {})
-        shm_init.ensure(settings)
+        making.ensure(settings)
         enter = self._stack.enter_context
         self.store = enter(PriceStore.attach(system.namespace))
         self.ring = enter(SignalRing.attach(system.namespace, "signals"))

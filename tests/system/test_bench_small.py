@@ -16,7 +16,7 @@ GROUPS = sorted(path.stem.removeprefix("bench_") for path in BENCH.glob("bench_*
 @pytest.mark.parametrize("group", GROUPS)
 def test_benchmark_group_runs_small_and_verifies_itself(group: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "spread_scanner.ops.bench", group, "--json", "--small"],
+        [sys.executable, "-m", "spread_scanner.cli.bench", group, "--json", "--small"],
         capture_output=True,
         text=True,
         timeout=110,

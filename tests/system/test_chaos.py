@@ -53,11 +53,11 @@ from whole_system import (
 
 from bed import until
 from spread_scanner import clock
-from spread_scanner.ops import score
-from spread_scanner.ops.children import Child
-from spread_scanner.ops.score import Down, Interval, Seen
 from spread_scanner.schema.enums import UNUSABLE, SignalKind, Verdict
 from spread_scanner.shm import segment
+from spread_scanner.supervise import score
+from spread_scanner.supervise.children import Child
+from spread_scanner.supervise.score import Down, Interval, Seen
 
 LONG = os.environ.get("SPREAD_CHAOS") == "long"
 CHAOS_S = 300.0 if LONG else 10.0

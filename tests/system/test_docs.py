@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 from machine import wait_until
 
-from spread_scanner.ops.reference import pages
+from spread_scanner.cli.reference import pages
 from spread_scanner.shm import segment
 
 ROOT = Path(__file__).parents[2]
@@ -165,12 +165,12 @@ def test_a_link_leads_somewhere(path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_a_generated_page_is_current(name: str) -> None:
-    said = "run python -m spread_scanner.ops.reference"
+    said = "run python -m spread_scanner.cli.reference"
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages()[name], said
 
 
 def test_every_subcommand_is_named_in_the_documentation() -> None:
-    from spread_scanner.ops.cli import app
+    from spread_scanner.cli.main import app
 
     text = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
     for command in app.registered_commands:

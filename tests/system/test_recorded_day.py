@@ -51,7 +51,6 @@ from whole_system import (
 from bed import until
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.ops import score
 from spread_scanner.schema import spread
 from spread_scanner.schema.enums import (
     DIRECTION_BY_LABEL,
@@ -61,6 +60,7 @@ from spread_scanner.schema.enums import (
     SignalKind,
 )
 from spread_scanner.schema.records import QUOTE_DTYPE, SIGNAL_LEG_LOST
+from spread_scanner.supervise import score
 from spread_scanner.symbology.tables import DirectionRow
 
 LONG = os.environ.get("SPREAD_CHAOS") == "long"

@@ -17,15 +17,15 @@ import pytest
 from whole_system import DEADLINE_S, FEEDS, STAYING, WholeSystem, whole_system
 
 from bed import until
-from spread_scanner.ops.simulation import environment
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.shm import Health, segment
 from spread_scanner.shm.faults import NoSegment, NotReady
+from spread_scanner.supervise.simulation import environment
 
 pytestmark = pytest.mark.timeout(300)
 STOP_S_MAX = 3.0
 BUSY_S = 0.25  # an interpreter that takes this long to come and go has a busy machine
-SPREAD_CTL = "from spread_scanner.ops.cli import main; main()"
+SPREAD_CTL = "from spread_scanner.cli.main import main; main()"
 # Ctrl-C while the interpreter runs a fork's hooks, where an exception would be swallowed.
 SIGNALLED_WHILE_FORKING = f"""
 import os, signal

@@ -22,9 +22,9 @@ import pytest
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.ops.signal_tail import SignalTail
 from spread_scanner.schema.enums import SOURCES, SignalKind
 from spread_scanner.shm import Health
+from spread_scanner.view.signals import SignalTail
 
 pytestmark = pytest.mark.timeout(240)
 DEADLINE_S = 90.0
@@ -70,7 +70,7 @@ class Machine:
             "LD_PRELOAD": str(library),
             "MONOTONIC_LESS": str(less),
         }
-        self._ctl = [sys.executable, "-c", RUN.format("ops.cli")]
+        self._ctl = [sys.executable, "-c", RUN.format("cli.main")]
         self._up = subprocess.Popen(
             [*self._ctl, "up", "--json"], env=self._environ, stdout=subprocess.PIPE
         )

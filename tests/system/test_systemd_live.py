@@ -34,7 +34,7 @@ for program in /opt/repository/bins/*; do
     (echo "#!{VENV}/bin/python"; tail -n +2 "$program") |
         install -m 755 /dev/stdin {VENV}/bin/$(basename "$program")
 done
-printf '#!{VENV}/bin/python\\nfrom spread_scanner.ops.cli import main\\nmain()\\n' |
+printf '#!{VENV}/bin/python\\nfrom spread_scanner.cli.main import main\\nmain()\\n' |
     install -m 755 /dev/stdin {VENV}/bin/spread-ctl
 """
 

@@ -18,7 +18,7 @@ from spread_scanner.shm import PriceStore, segment
 pytestmark = pytest.mark.timeout(240)
 START_S = 90.0
 END_S = 20.0
-SPREAD_CTL = [sys.executable, "-c", "from spread_scanner.ops.cli import main; main()"]
+SPREAD_CTL = [sys.executable, "-c", "from spread_scanner.cli.main import main; main()"]
 FEED = "feed-okx-spot"
 
 Starter = Callable[..., "subprocess.Popen[bytes]"]
@@ -174,7 +174,7 @@ def test_new_segments_under_a_running_system_are_taken_by_all(
     wait_for(lambda: segment.names(namespace) and is_up(ask), child, "all run")
 
     settings = {**environment(), "SPREAD_CONFIG_DIR": str(tmp_path / "config")}
-    code = "import sys; from spread_scanner.ops.shm_init import main; sys.exit(main(['--force']))"
+    code = "import sys; from spread_scanner.shminit.main import main; sys.exit(main(['--force']))"
     with PriceStore.attach(namespace) as old:
         subprocess.run([sys.executable, "-c", code], env=settings, check=True, capture_output=True)
         assert old.retired

@@ -21,11 +21,6 @@ import orjson
 
 from bed import until
 from spread_scanner import clock
-from spread_scanner.ops.children import Child
-from spread_scanner.ops.score import Down, Interval, Seen
-from spread_scanner.ops.signal_tail import SignalTail
-from spread_scanner.ops.simulation import environment
-from spread_scanner.ops.supervisor import RUNS
 from spread_scanner.schema.enums import (
     DIRECTION_BY_LABEL,
     DIRECTIONS,
@@ -35,9 +30,14 @@ from spread_scanner.schema.enums import (
 )
 from spread_scanner.shm import Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.supervise.children import Child
+from spread_scanner.supervise.score import Down, Interval, Seen
+from spread_scanner.supervise.simulation import environment
+from spread_scanner.supervise.supervisor import RUNS
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import InstrumentRow
 from spread_scanner.tracker.opportunity import Reason
+from spread_scanner.view.signals import SignalTail
 
 DEADLINE_S = 90.0  # on conditions; a busy machine may need it, a good run does not
 FEEDS = tuple(source.process for source in SOURCES)

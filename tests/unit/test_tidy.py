@@ -22,8 +22,10 @@ FLOORS: tuple[
 ] = (  # A room imports the porch and the floors below. Neighbours never meet.
     {"schema"},
     {"shm", "symbology", "exchanges"},
-    {"runtime"},
-    {"discovery", "feed", "engine", "tracker", "ops"},
+    {"runtime", "view", "orders"},
+    {"discovery", "feed", "engine", "tracker", "alerts", "shminit"},
+    {"supervise"},
+    {"cli"},
 )
 GARDEN = {"sim": PORCH | FLOORS[0]}  # The simulator must not borrow the parsers that it tests.
 PORCH_MAY = {"config": PORCH | FLOORS[0]}  # Settings name sources and directions.

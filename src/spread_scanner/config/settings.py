@@ -1,7 +1,7 @@
 """What can be set: every setting of the system, defined once, with its unit, default and range.
 
 Config is config.toml, SourceSettings one section of exchanges.toml, Directions directions.toml, and
-Settings all three. Read by config.reading, by the processes, and by ops.reference, which writes
+Settings all three. Read by config.reading, by the processes, and by cli.reference, which writes
 docs/configuration.md from the sentences here. What spans sections is held by config.agreement.
 """
 

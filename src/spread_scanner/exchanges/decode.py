@@ -1,6 +1,6 @@
 """Recorded frames to normalised quotes: what `spread-ctl decode` prints, as pure functions.
 
-Read by ops (the command) and by tests. Frames go through the same two tiers as in a feed: with the
+Read by cli (the command) and by tests. Frames go through the same two tiers as in a feed: with the
 tables the native one first, then the typed one. What is no quote is counted by reason and left out.
 """
 

@@ -1,0 +1,1 @@
+"""spread-alerts: tells people what is wrong and what is new, each thing once."""

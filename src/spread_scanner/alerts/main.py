@@ -1,0 +1,149 @@
+"""spread-alerts: tells people. Looks once a second and sends through the targets in [alerts].
+
+Reads health, store and the tracker's database; writes nothing but its own health row. Without a
+target it ends at once with code 0, so that its unit may always be enabled.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from spread_scanner import clock, config
+from spread_scanner.alerts.conditions import Watch
+from spread_scanner.alerts.policy import Condition, Desk, Outbox, senders
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.errors import ConfigError
+from spread_scanner.runtime.process import EXIT_CLEAN, Process, run
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.shm import Health, PriceStore
+
+NAME = "spread-alerts"
+LOOK_EVERY_S = 1.0
+WAKE_NS = 30 * NS_PER_S  # until after a suspend all have dialled, asked and been quoted
+
+
+def main() -> int:
+    """Run until asked to stop; returns the exit code."""
+    try:
+        settings = config.load()
+    except ConfigError:
+        return run(NAME, _body)  # reports it as every process does
+    if not (settings.config.alerts.webhook_url or settings.config.alerts.telegram_token_file):
+        return EXIT_CLEAN
+    return run(NAME, _body)
+
+
+class _Told:
+    """Who is told about what, by the settings in force. What was said already, and what waits for a
+    target that stays as it was, survives a reload.
+    """
+
+    def __init__(self, process: Process, health: Health, store: PriceStore) -> None:
+        alerts = process.settings.config.alerts
+        self._alerts = alerts
+        self.desk = Desk(alerts)
+        self.outboxes = [Outbox(sender) for sender in senders(alerts)]
+        self.watch = Watch(process.settings, health, store)
+
+    def prepared(self, settings: Settings) -> Callable[[], None]:
+        """What a reload puts in force; raises when a target cannot be made."""
+        alerts = settings.config.alerts
+        made = senders(alerts)
+        return lambda: self._take(settings, [Outbox(sender) for sender in made])
+
+    def _take(self, settings: Settings, outboxes: list[Outbox]) -> None:
+        alerts = settings.config.alerts
+        if _targets(alerts) != _targets(self._alerts):
+            self.outboxes = outboxes
+        self._alerts = alerts
+        self.desk.settings = alerts
+        self.watch.take(settings)
+
+
+def _targets(alerts: config.Alerts) -> tuple[str, ...]:
+    """What makes the targets what they are. The token itself is read again only with these."""
+    return (
+        alerts.webhook_url,
+        alerts.telegram_api,
+        alerts.telegram_token_file,
+        alerts.telegram_chat_id,
+    )
+
+
+def _body(process: Process) -> None:
+    namespace = process.settings.config.system.namespace
+    quiet = Quiet(process)
+    woken = threading.Event()
+    process.watch(woken.set)
+    with Health.attach(namespace) as health, PriceStore.attach(namespace) as store:
+        told = _Told(process, health, store)
+        process.state(ProcessState.RUNNING)
+        while not process.stopping:
+            orders = process.poll()
+            if orders is not None:
+                if orders.reload:
+                    process.reload(orders, told.prepared)
+                process.applied(orders)
+            if not told.outboxes:
+                process.log.info("no target is set any more, leaving")
+                return
+            if not process.orders.paused:
+                conditions = quiet.filter(told.watch.now())
+                if conditions is not None:
+                    messages = told.desk.update(conditions)
+                    for outbox in told.outboxes:
+                        outbox.put(messages)
+                _flush(process, told.outboxes)
+            _rest(process, woken)
+
+
+class Quiet:
+    """After a suspend nobody has beaten and every quote is stale; that is no news. Until everybody
+    has had the time to come back, nothing is judged; what only passes is kept for later."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._until_ns = 0
+        self._kept: list[Condition] = []
+        process.on_wake = self._woke
+
+    def _woke(self) -> None:
+        self._until_ns = clock.mono_ns() + WAKE_NS
+
+    def filter(self, conditions: list[Condition]) -> list[Condition] | None:
+        """What to judge of what was just found, or None for nothing."""
+        self._process.feel_suspend()
+        self._kept += [one for one in conditions if one.passing]
+        if clock.mono_ns() < self._until_ns:
+            return None
+        lasting = [one for one in conditions if not one.passing]
+        passing, self._kept = self._kept, []
+        return lasting + passing
+
+
+def _rest(process: Process, woken: threading.Event) -> None:
+    """Wait for the next look without missing a heartbeat."""
+    beat_s = process.settings.config.system.heartbeat_ms / 1e3
+    for _ in range(max(1, round(LOOK_EVERY_S / beat_s))):
+        if woken.wait(beat_s):
+            woken.clear()
+            return
+        process.row.beat()
+
+
+def _flush(process: Process, outboxes: Sequence[Outbox]) -> None:
+    """Send what waits; a target that fails is said once, and once more when it is well again."""
+    for outbox in outboxes:
+        failed_before = outbox.failing
+        outbox.flush()
+        if outbox.failing and not failed_before:
+            process.log.warning(
+                "alerts cannot be sent", target=outbox.name, error=outbox.last_error
+            )
+        elif failed_before and not outbox.failing:
+            process.log.info("alerts are sent again", target=outbox.name)
+    failing = [f"{outbox.name}: {outbox.last_error}" for outbox in outboxes if outbox.failing]
+    if failing:
+        process.state(ProcessState.DEGRADED, "; ".join(failing))
+    elif process.row.state is ProcessState.DEGRADED:
+        process.state(ProcessState.RUNNING, "")

@@ -1,0 +1,37 @@
+"""The table of `spread-ctl connections`, as wide as the terminal."""
+
+from spread_scanner.view.connections import ConnectionView
+
+WIDE_COLUMNS = 150
+
+# Title, field, and whether it is shown on a narrow terminal too.
+_COLUMNS = (
+    ("source", "source", True),
+    ("#>", "number", True),
+    ("state", "state", True),
+    ("symbols>", "symbols", True),
+    ("open s>", "open_s", False),
+    ("heard ms>", "heard_ms", False),
+    ("msg/s>", "messages_per_s", True),
+    ("quotes>", "quotes", True),
+    ("skips>", "skips", True),
+    ("reconnects>", "reconnects", True),
+    ("exchange p50>", "exchange_to_recv_p50_ms", False),
+    ("p99 ms>", "exchange_to_recv_p99_ms", False),
+    ("cell p50>", "recv_to_cell_p50_us", False),
+    ("p99 us>", "recv_to_cell_p99_us", True),
+    ("last end", "last_end", False),
+)
+
+
+def columns_and_rows(
+    views: list[ConnectionView], width: int
+) -> tuple[list[str], list[list[object]]]:
+    """For a table that fits a width."""
+    kept = [column for column in _COLUMNS if column[2] or width >= WIDE_COLUMNS]
+    rows = [[_shown(getattr(view, field)) for _, field, _ in kept] for view in views]
+    return [title for title, _, _ in kept], rows
+
+
+def _shown(value: object) -> object:
+    return None if value == "" else value

@@ -1,0 +1,102 @@
+"""How commands speak: tables and sentences for people, one JSON document for programs.
+
+With --json a command prints exactly one JSON document on stdout (`signals --follow`, `decode`: one
+a line); everything else, errors too, is for people. Absent numbers (NaN) are null in JSON and "-"
+in tables.
+"""
+
+import math
+import sys
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from spread_scanner.errors import SpreadError
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_PARTIAL = 3
+EXIT_NOT_UP = 4
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed (the reason is printed), 2 bad settings or usage, "
+    "3 done in part, 4 the system is not up."
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+def people() -> Console:
+    """Where tables go."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_json(document: object) -> None:
+    """One line."""
+    sys.stdout.write(orjson.dumps(document, default=_plain, option=_OPTIONS).decode() + "\n")
+    sys.stdout.flush()
+
+
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+
+def _plain(value: object) -> object:
+    """What orjson does not know: named tuples become objects, the rest text."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return value._asdict()
+    if isinstance(value, tuple | set | frozenset):
+        return list(value)
+    return str(value)
+
+
+def grid(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:
+    """A table; columns whose name ends in '>' are numbers and stand to the right."""
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None)
+    for column in columns:
+        right = column.endswith(">")
+        table.add_column(column.rstrip(">"), justify="right" if right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*[text(cell) for cell in row])
+    return table
+
+
+def text(value: Any) -> str:
+    """A cell: '-' for what is not known, thousands apart, at most two decimals."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}" if abs(value) < 1_000 else f"{value:,.0f}"
+    return str(value)
+
+
+def duration(ns: float) -> str:
+    """A time for people: three figures and a unit."""
+    if math.isnan(ns):
+        return "-"
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if abs(ns) >= size:
+            return (
+                f"{ns / size:.3g} {unit}" if abs(ns) < 1_000 * size else f"{ns / size:,.0f} {unit}"
+            )
+    return f"{ns:.0f} ns"
+
+
+class UnknownSource(SpreadError):
+    """A source that does not exist."""
+
+
+def source_of(label: str) -> Source:
+    """The source of that label; raises UnknownSource."""
+    if label not in SOURCE_BY_LABEL:
+        raise UnknownSource("no such source", source=label, allowed=", ".join(SOURCE_BY_LABEL))
+    return SOURCE_BY_LABEL[label]

@@ -1,0 +1,319 @@
+"""`spread-ctl doctor`: is this machine fit, are the settings right, can the exchanges be reached.
+
+Every check says what it found and, where that is not well, what to do. Nothing is changed. A check
+that fails makes the exit code 1; a warning does not.
+"""
+
+import asyncio
+import os
+import resource
+import shutil
+import sys
+from collections.abc import Coroutine, Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+from picows import WSListener
+
+from spread_scanner import clock, config
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.config.processes import expected, staying
+from spread_scanner.errors import ConfigError, SpreadError, TableError
+from spread_scanner.exchanges.adapter import Adapter
+from spread_scanner.exchanges.registry import adapter_of
+from spread_scanner.runtime import trust, ws
+from spread_scanner.runtime.gate import Gate, Gates
+from spread_scanner.runtime.refusals import in_words, retry_after_s
+from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
+from spread_scanner.shm import Health, PriceStore, segment
+from spread_scanner.shm.faults import NoSegment
+from spread_scanner.shm.layout import (
+    CONTROL_BYTES,
+    DIALS_BYTES,
+    HEALTH_BYTES,
+    ConnectionsLayout,
+    RingLayout,
+    StoreLayout,
+)
+from spread_scanner.supervise.children import NoSuchBin, command_of
+from spread_scanner.symbology import tables
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+REACH_TIMEOUT_S = 5.0
+SKEW_S_MAX = 2.0
+TABLES_AGE_H_MAX = 24.0
+FILES_MIN = 1_024
+DATA_BYTES_MIN = 1 << 30
+CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+class Check(NamedTuple):
+    """One finding. `advice` is empty where all is well."""
+
+    name: str
+    result: str
+    found: str
+    advice: str = ""
+
+
+def examine(*, reach: bool = True) -> list[Check]:
+    """All checks, in the order in which a person would mend things."""
+    checks = list(machine())
+    try:
+        settings = config.load()
+    except ConfigError as error:
+        return [*checks, Check("settings", FAIL, str(error), "mend the file that it names")]
+    checks.append(Check("settings", OK, f"{settings.folder}"))
+    checks += [*memory(settings), *files(settings), *running(settings)]
+    if reach:
+        checks += reachable(settings)
+    return checks
+
+
+def machine() -> Iterator[Check]:
+    """Python, CPUs, clocks, limits."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield Check("python", OK, version)
+    cpus = len(os.sched_getaffinity(0))
+    yield Check(
+        "CPUs",
+        OK if cpus >= 4 else WARN,
+        str(cpus),
+        "" if cpus >= 4 else "a dozen processes share them: latency has a tail with fewer than 4",
+    )
+    source = _text(CLOCK_SOURCE)
+    fast = source in ("tsc", "arch_sys_counter", "")
+    yield Check(
+        "clock source",
+        OK if fast else WARN,
+        source or "not told",
+        "" if fast else "reading the time is a system call here: boot with clocksource=tsc",
+    )
+    governor = _text(GOVERNOR)
+    if governor:
+        well = governor == "performance"
+        advice = "" if well else "cpupower frequency-set -g performance"
+        yield Check("CPU governor", OK if well else WARN, governor, advice)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield Check(
+        "open files",
+        OK if soft >= FILES_MIN else FAIL,
+        f"{soft:,} of {hard:,}",
+        "" if soft >= FILES_MIN else f"ulimit -n {FILES_MIN}",
+    )
+
+
+def memory(settings: Settings) -> Iterator[Check]:
+    """Room for the segments."""
+    system = settings.config.system
+    layout = StoreLayout(system.num_sources, system.max_symbols)
+    needed = (
+        layout.store_bytes
+        + layout.dirty_bytes
+        + RingLayout(system.ring_slots, SIGNAL_DTYPE.itemsize).ring_bytes
+        + settings.config.spread_engine.evaluations_kept * EVALUATION_DTYPE.itemsize
+        + ConnectionsLayout(system.num_sources).connections_bytes
+        + HEALTH_BYTES
+        + CONTROL_BYTES
+        + DIALS_BYTES
+    )
+    if not segment.SHM_FOLDER.is_dir():
+        yield Check("shared memory", FAIL, "no /dev/shm", "mount -t tmpfs tmpfs /dev/shm")
+        return
+    free = shutil.disk_usage(segment.SHM_FOLDER).free
+    # A restart makes the new segments before the old ones are let go.
+    well = free >= 2 * needed
+    yield Check(
+        "shared memory",
+        OK if well else FAIL,
+        f"{needed / 2**20:,.1f} MiB needed, {free / 2**20:,.0f} MiB free",
+        ""
+        if well
+        else "mount -o remount,size=1G /dev/shm, or lower system.ring_slots or max_symbols",
+    )
+
+
+def files(settings: Settings) -> Iterator[Check]:
+    """Executables, folders, tables."""
+    missing = []
+    for process in expected(settings):
+        try:
+            command_of(process)
+        except NoSuchBin:
+            missing.append(process)
+    yield Check(
+        "executables",
+        FAIL if missing else OK,
+        f"missing: {', '.join(missing)}" if missing else "all there",
+        "install the whole package again" if missing else "",
+    )
+    for name, folder in (("data folder", settings.data_dir), ("tables", settings.generated_dir)):
+        yield _folder(name, folder)
+    try:
+        loaded = tables.load(settings.generated_dir)
+    except TableError as error:
+        yield Check("pairs", WARN, str(error), "spread-ctl discover (up does it by itself)")
+        return
+    age_h = (clock.wall_ns() - loaded.created_wall_ns) / NS_PER_S / 3_600
+    pairs = sum(len(row.symbol_ids) for row in loaded.directions)
+    old = age_h > TABLES_AGE_H_MAX
+    yield Check(
+        "pairs",
+        WARN if old else OK,
+        f"{pairs:,} in {len(loaded.symbols):,} symbols, {age_h:.1f} h old",
+        "spread-ctl discover" if old else "",
+    )
+
+
+def _folder(name: str, folder: Path) -> Check:
+    nearest = folder
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not os.access(nearest, os.W_OK):
+        return Check(name, FAIL, f"{folder} cannot be written", f"chown it: {nearest}")
+    free = shutil.disk_usage(nearest).free
+    full = free < DATA_BYTES_MIN
+    return Check(
+        name,
+        WARN if full else OK,
+        f"{folder}, {free / 2**30:,.1f} GiB free",
+        "make room: the tracker needs it" if full else "",
+    )
+
+
+def running(settings: Settings) -> Iterator[Check]:
+    """The system itself, if it is up."""
+    namespace = settings.config.system.namespace
+    try:
+        with Health.attach(namespace, timeout_s=0) as health:
+            known = set(health.names())
+            dead = [
+                name for name in staying(settings) if name not in known or not health.alive(name)
+            ]
+        with PriceStore.attach(namespace, timeout_s=0) as store:
+            step_s = store.clock.step_ns() / NS_PER_S
+    except NoSegment:
+        yield Check("system", OK, f"not up in namespace {namespace}")
+        return
+    except SpreadError as error:
+        yield Check("system", FAIL, str(error), "spread-ctl down, then clean, then up")
+        return
+    if len(dead) == len(staying(settings)):
+        yield Check("system", WARN, "segments stand, nobody runs", "spread-ctl clean, or up")
+    else:
+        found = f"not running: {', '.join(dead)}" if dead else f"up in namespace {namespace}"
+        advice = f"see {settings.data_dir / 'logs'}, or journalctl -u <process>" if dead else ""
+        yield Check("system", FAIL if dead else OK, found, advice)
+    stepped = abs(step_s) > SKEW_S_MAX
+    yield Check(
+        "wall clock",
+        WARN if stepped else OK,
+        f"stepped {step_s:+.3f} s since start",
+        "restart when convenient: stored times keep the old offset" if stepped else "",
+    )
+
+
+def reachable(settings: Settings) -> list[Check]:
+    """REST and websocket of every enabled source, all at once."""
+    enabled = [source for source in SOURCES if settings.exchanges[source.label].enabled]
+    with Gates(settings.config.system.namespace) as gates:
+        return asyncio.run(_reach_all(settings, enabled, gates))
+
+
+async def _reach_all(settings: Settings, enabled: list[Source], gates: Gates) -> list[Check]:
+    tries: list[Coroutine[Any, Any, Check]] = []
+    for source in enabled:
+        at = settings.exchanges[source.label]
+        adapter = adapter_of(source, at)
+        rest = gates.gate(source.exchange.label, at.rest_url, at.proxy)
+        tries.append(asyncio.to_thread(_rest, adapter, at, rest))
+        tries.append(_websocket(adapter, at, gates.of(adapter, at.proxy)))
+    return await asyncio.gather(*tries)
+
+
+def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Check:
+    """Ask for what has to work, the list of instruments; the head of the answer is enough."""
+    name = f"{adapter.source.label} REST"
+    where = "where the exchange is blocked set the source's proxy, or run elsewhere"
+    ban = gate.ban()
+    if ban is not None:
+        return Check(name, FAIL, f"{at.rest_url}: {ban}", f"wait; {where}")
+    request = adapter.instruments_request()
+    begun_s = clock.awake_s()
+    try:
+        with (
+            httpx.Client(
+                proxy=at.proxy or None,
+                trust_env=False,
+                timeout=REACH_TIMEOUT_S,
+                verify=trust.context(at.ca_file),
+            ) as client,
+            client.stream("GET", at.rest_url + request.path, params=request.params) as answer,
+        ):
+            status, headers = answer.status_code, answer.headers
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        found = f"{at.rest_url}: {error or type(error).__name__}"
+        return Check(name, FAIL, found, f"check network, DNS, firewall; {where}")
+    if status != httpx.codes.OK:
+        gate.refused(status, retry_after_s(headers.get("retry-after", ""), clock.wall_ns()))
+        return Check(name, FAIL, f"{at.rest_url}: refused: {in_words(status)}", where)
+    took_ms = (clock.awake_s() - begun_s) * 1e3
+    skew_s = _skew_s(headers.get("date", ""))
+    if skew_s is not None and abs(skew_s) > SKEW_S_MAX:
+        return Check(
+            name,
+            WARN,
+            f"{took_ms:.0f} ms; our clock is {skew_s:+.0f} s off",
+            "run an NTP client (chrony): ages of quotes are measured against our clock",
+        )
+    return Check(name, OK, f"{took_ms:.0f} ms")
+
+
+def _skew_s(date: str) -> float | None:
+    """Our wall clock less the server's, which tells whole seconds only."""
+    try:
+        server_s = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
+    return clock.wall_ns() / NS_PER_S - server_s - 0.5
+
+
+async def _websocket(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Check:
+    """Dial as the feed does: by the same code, in turn, and not into a ban."""
+    name = f"{adapter.source.label} websocket"
+    ban = gate.ban()
+    if ban is not None:
+        return Check(name, FAIL, f"{at.ws_url}: {ban}", "wait, or set the source's proxy")
+    await gate.turn()
+    begun_ns = clock.mono_ns()
+    try:
+        transport = await ws.dial(
+            adapter.ws_url(),
+            WSListener,
+            timeout_s=REACH_TIMEOUT_S,
+            proxy=at.proxy,
+            tls=trust.context(at.ca_file),
+        )
+    except ws.DialFailed as error:
+        if error.status is not None:
+            gate.refused(error.status, error.wait_s)
+        return Check(
+            name,
+            FAIL,
+            f"{at.ws_url}: {error.reason}",
+            "check network, firewall and the source's ws_url and proxy",
+        )
+    transport.disconnect()
+    return Check(name, OK, f"{(clock.mono_ns() - begun_ns) / NS_PER_MS:.0f} ms")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

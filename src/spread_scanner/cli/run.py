@@ -1,0 +1,165 @@
+"""The commands that run the system in the foreground: up, demo."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spread_scanner.cli.console import (
+    EXIT_CODES,
+    EXIT_DONE,
+    EXIT_FAILED,
+    Json,
+    grid,
+    people,
+    print_json,
+)
+
+Seconds = Annotated[
+    float | None, typer.Option(help="End by itself after so long; default: at Ctrl-C.", min=0)
+]
+Seed = Annotated[int, typer.Option(help="Of the simulated market.")]
+Symbols = Annotated[int, typer.Option(help="Simulated symbols per source.", min=4)]
+Rate = Annotated[float, typer.Option(help="Simulated quotes per second, all sources.", min=1)]
+Plant = Annotated[float, typer.Option(help="Seconds between planted opportunities.", min=0)]
+NoScreen = Annotated[bool, typer.Option("--no-screen", help="Log lines instead of the screen.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    for name, command in (("up", up), ("demo", demo)):
+        app.command(name, epilog=EXIT_CODES)(command)
+
+
+def _up(
+    *,
+    sim: bool,
+    seconds: float | None,
+    seed: int,
+    as_json: bool,
+    screen: bool,
+    discover: bool = True,
+    symbols: int,
+    rate: float,
+    plant_every_s: float,
+    tolerance_ms: float,
+    keep: Path | None,
+) -> None:
+    from spread_scanner.cli.screen import Screen
+    from spread_scanner.supervise.simulation import Market
+    from spread_scanner.supervise.up import Options
+    from spread_scanner.supervise.up import up as live
+
+    namespace = os.environ.get("SPREAD_SYSTEM__NAMESPACE") if sim else None
+    options = Options(
+        sim=sim,
+        seconds=seconds,
+        discover=discover,
+        market=Market(seed, symbols, rate, plant_every_s),
+        tolerance_ms=tolerance_ms,
+        keep=keep,
+    )
+    on_screen = screen and not as_json and sys.stdout.isatty()
+    document = live(options, namespace, Screen if on_screen else None)
+    if as_json:
+        print_json(document)
+    else:
+        _tell(document)
+    raise typer.Exit(EXIT_DONE if document["ok"] else EXIT_FAILED)
+
+
+def up(
+    sim: Annotated[bool, typer.Option("--sim", help="Against the built-in simulator.")] = False,
+    seconds: Seconds = None,
+    seed: Seed = 1,
+    as_json: Json = False,
+    no_screen: NoScreen = False,
+    no_discover: Annotated[
+        bool, typer.Option("--no-discover", help="Use the tables that are there.")
+    ] = False,
+    symbols: Symbols = 100,
+    rate: Rate = 2_000.0,
+    plant_every_s: Plant = 0.5,
+    tolerance_ms: Annotated[
+        float, typer.Option(help="How late a signal may be and still count as found.", min=0)
+    ] = 250.0,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep a simulated run's files in this folder.")
+    ] = None,
+) -> None:
+    """Start everything in the foreground with a live screen; Ctrl-C ends it cleanly.
+
+    With --sim --seconds N the run is scored against what the simulator planted: exit 0 only when
+    nothing was missed and nothing invented. N counts from when all feeds have subscribed.
+    """
+    _up(
+        sim=sim,
+        seconds=seconds,
+        seed=seed,
+        as_json=as_json,
+        screen=not no_screen,
+        discover=not no_discover,
+        symbols=symbols,
+        rate=rate,
+        plant_every_s=plant_every_s,
+        tolerance_ms=tolerance_ms,
+        keep=keep,
+    )
+
+
+def demo(
+    seconds: Seconds = 120.0,
+    seed: Seed = 1,
+    as_json: Json = False,
+    no_screen: NoScreen = False,
+) -> None:
+    """The whole system on simulated exchanges, with the live screen. Needs no network."""
+    _up(
+        sim=True,
+        seconds=seconds,
+        seed=seed,
+        as_json=as_json,
+        screen=not no_screen,
+        symbols=100,
+        rate=2_000.0,
+        plant_every_s=1.0,
+        tolerance_ms=250.0,
+        keep=None,
+    )
+
+
+def _tell(document: dict[str, Any]) -> None:
+    """The summary for people."""
+    console = people()
+    console.print(
+        f"Ran {document['seconds']:.0f} s: {document['messages']:,} messages, "
+        f"{document['quotes']:,} quotes, {document['signals']:,} signals, "
+        f"{document['opportunities']:,} opportunities, {document['drops']:,} drops, "
+        f"{document['restarts']} restarts."
+    )
+    rows = [
+        (stage, *[numbers[name] for name in ("p50", "p90", "p99", "p99.9", "max")])
+        for stage, numbers in document["latency_us"].items()
+        if numbers["count"]
+    ]
+    console.print(grid("", ["latency, us", "p50>", "p90>", "p99>", "p99.9>", "max>"], rows))
+    if "planted" in document:
+        console.print(
+            f"Of {document['planted']} planted opportunities {document['found']} were found, "
+            f"{document['missed']} missed, {document['invented']} invented "
+            f"({_unjudged(document['not_judged_why'])})."
+        )
+        for kind in ("missed_intervals", "invented_signals"):
+            for one in document[kind]:
+                console.print(f"  {kind.partition('_')[0]}: {one}")
+    if document["killed_at_stop"]:
+        console.print(f"Had to be killed at the end: {', '.join(document['killed_at_stop'])}")
+
+
+def _unjudged(why: dict[str, int]) -> str:
+    """For people."""
+    if not why:
+        return "all judged"
+    return "not judged: " + ", ".join(f"{count} {reason}" for reason, count in why.items())

@@ -1,0 +1,218 @@
+"""The commands that change something: pause, resume, kill, reload, shutdown, down, discover, clean.
+
+Each says what it did, which processes answered and after how long, and names those that are dead or
+silent. Exit 0 when every live process answered; a dead process is no reason to fail: there is
+nobody whom the order could concern.
+"""
+
+import os
+import subprocess
+from typing import Annotated
+
+import typer
+
+from spread_scanner import clock, config
+from spread_scanner.cli.console import (
+    EXIT_CODES,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_PARTIAL,
+    Json,
+    grid,
+    people,
+    print_json,
+)
+from spread_scanner.config.processes import expected
+from spread_scanner.orders import orders
+from spread_scanner.orders.orders import Outcome
+from spread_scanner.shm import Health, segment
+from spread_scanner.shm.faults import NoSegment, NotReady, Retired
+from spread_scanner.shminit.making import NAME as SHM_INIT
+from spread_scanner.supervise.children import command_of
+
+DOWN_TIMEOUT_S = 6.0
+GONE_TIMEOUT_S = 3.0
+DISCOVERY = "pair-discovery"
+
+Target = Annotated[
+    str,
+    typer.Argument(help="all, a process, a source, a direction or a symbol such as BTC-USDT."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    for name, command in (
+        ("down", down),
+        ("pause", pause),
+        ("resume", resume),
+        ("kill", kill),
+        ("shutdown", shutdown),
+        ("reload", reload),
+        ("discover", discover),
+        ("clean", clean),
+    ):
+        app.command(name, epilog=EXIT_CODES)(command)
+
+
+def tell(outcome: Outcome, as_json: bool) -> None:
+    """Say what was done and who answered; ends the command."""
+    if as_json:
+        print_json(_document(outcome))
+    else:
+        console = people()
+        console.print(f"{outcome.did[0].upper()}{outcome.did[1:]} (order {outcome.generation}).")
+        rows = [
+            (name, "REFUSED" if name in outcome.refused else "answered", us)
+            for name, us in outcome.answered_us.items()
+        ]
+        rows += [(name, "SILENT: lives, but did not answer", None) for name in outcome.silent]
+        rows += [(name, "not running", None) for name in outcome.dead]
+        console.print(grid("", ["process", "answer", "after us>"], rows))
+        for name, why in outcome.refused.items():
+            console.print(f"{name} refused: {why}", markup=False, soft_wrap=True)
+    raise typer.Exit(EXIT_DONE if outcome.ok else EXIT_FAILED)
+
+
+def _document(outcome: Outcome) -> dict[str, object]:
+    return {**outcome._asdict(), "refused": dict(outcome.refused), "ok": outcome.ok}
+
+
+def pause(target: Target, as_json: Json = False) -> None:
+    """No signals for what is named, until it is resumed; it survives restarts."""
+    tell(orders.pause(config.load(), target, paused=True), as_json)
+
+
+def resume(target: Target, as_json: Json = False) -> None:
+    """Take a pause back."""
+    tell(orders.pause(config.load(), target, paused=False), as_json)
+
+
+def kill(
+    off: Annotated[bool, typer.Option("--off", help="Allow signals again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Stop all signals at once, everywhere; says when each process answered, in microseconds."""
+    tell(orders.kill(config.load(), killed=not off), as_json)
+
+
+def reload(as_json: Json = False) -> None:
+    """Every process takes the settings and tables as they are now; what is unchanged goes on.
+
+    What cannot be taken is refused by name before anyone is told. Exit 1 where a process refuses.
+    """
+    settings = config.load()
+    tell(orders.reload(settings), as_json)
+
+
+def shutdown(as_json: Json = False) -> None:
+    """Ask every process to end cleanly, and do not wait for it (`down` does)."""
+    tell(orders.stop(config.load()), as_json)
+
+
+def down(as_json: Json = False) -> None:
+    """End everything that `up` started: wait until all have gone and remove the segments."""
+    settings = config.load()
+    namespace = settings.config.system.namespace
+    outcome = orders.stop(settings)
+    deadline_s = clock.awake_s() + DOWN_TIMEOUT_S
+    while (alive := _alive(namespace)) and clock.awake_s() < deadline_s:
+        clock.sleep(0.02)
+    removed, kept = ([], segment.names(namespace)) if alive else _cleaned(namespace)
+    document = {
+        "did": outcome.did,
+        "ended": not alive,
+        "still_running": alive,
+        "segments_kept": kept,
+    }
+    if as_json:
+        print_json(document)
+    elif alive:
+        people().print(f"Still running after {DOWN_TIMEOUT_S:g} s: {', '.join(alive)}.")
+    else:
+        people().print(f"Everything in namespace {namespace} has ended.")
+        if removed:
+            people().print(f"Removed {len(removed)} segments.")
+        if kept:
+            people().print(f"Segments kept, as somebody looks at them: {', '.join(kept)}.")
+    raise typer.Exit(EXIT_FAILED if alive else EXIT_DONE)
+
+
+def _cleaned(namespace: str) -> tuple[list[str], list[str]]:
+    """Remove the segments. A process that has let go of its row holds them until it has gone."""
+    deadline_s = clock.awake_s() + GONE_TIMEOUT_S
+    while True:
+        removed, kept = segment.clean(namespace)
+        if not kept or clock.awake_s() >= deadline_s:
+            return removed, kept
+        clock.sleep(0.02)
+
+
+def _alive(namespace: str) -> list[str]:
+    try:
+        with Health.attach(namespace, timeout_s=0) as health:
+            return [name for name in health.names() if health.alive(name)]
+    except (NoSegment, NotReady, Retired):
+        return []
+
+
+def discover(as_json: Json = False) -> None:
+    """Find the pairs anew (runs pair-discovery), then reload where the system is up."""
+    settings = config.load()
+    started_s = clock.awake_s()
+    # Its own report goes to stderr under --json: stdout is ours then.
+    code = subprocess.run(
+        command_of(DISCOVERY), stdout=2 if as_json else None, check=False, env=dict(os.environ)
+    ).returncode
+    took_s = round(clock.awake_s() - started_s, 1)
+    if code not in (EXIT_DONE, EXIT_PARTIAL):
+        if as_json:
+            print_json({"ok": False, "exit_code": code, "seconds": took_s})
+        else:
+            people().print(f"pair-discovery failed with code {code}; the old tables stay in force.")
+        raise typer.Exit(EXIT_FAILED)
+    outcome = None
+    if any(name in expected(settings) and name != SHM_INIT for name in _alive_of(settings)):
+        # Read again: the files may have been edited while discovery ran.
+        outcome = orders.reload(config.load())
+    if as_json:
+        print_json(
+            {
+                "ok": outcome is None or outcome.ok,
+                "exit_code": code,
+                "seconds": took_s,
+                "reload": _document(outcome) if outcome is not None else None,
+            }
+        )
+    else:
+        partly = "; some exchange was not reached" if code == EXIT_PARTIAL else ""
+        people().print(f"Tables published after {took_s} s{partly}.")
+        people().print(
+            "The system is not up: they are taken at its next start."
+            if outcome is None
+            else f"{len(outcome.answered_us) - len(outcome.refused)} processes have taken them."
+        )
+        for name, why in (outcome.refused if outcome is not None else {}).items():
+            people().print(f"  {name} refused: {why}", markup=False, soft_wrap=True)
+        for name in outcome.silent if outcome is not None else []:
+            people().print(f"  {name} lives, but did not answer.")
+    raise typer.Exit(code if outcome is None or outcome.ok else EXIT_FAILED)
+
+
+def _alive_of(settings: config.Settings) -> list[str]:
+    return _alive(settings.config.system.namespace)
+
+
+def clean(as_json: Json = False) -> None:
+    """Remove the segments of the namespace, unless a live process holds any of them."""
+    namespace = config.load().config.system.namespace
+    removed, kept = segment.clean(namespace)
+    if as_json:
+        print_json({"removed": removed, "kept": kept})
+    elif kept:
+        people().print(f"Kept, as a live process holds them: {', '.join(kept)}. Try down first.")
+    else:
+        people().print(
+            f"Removed {', '.join(removed)}." if removed else f"Nothing of {namespace} to remove."
+        )
+    raise typer.Exit(EXIT_FAILED if kept else EXIT_DONE)

@@ -1,0 +1,24 @@
+"""Which processes belong to the system as it is configured.
+
+Read by orders (who is to answer), view (who is to be there), the supervisor and the doctor.
+"""
+
+from spread_scanner.config.settings import Settings
+from spread_scanner.schema.enums import PROCESSES, SOURCE_BY_LABEL
+
+ONE_SHOT = ("shm-init", "pair-discovery")
+
+
+def expected(settings: Settings) -> list[str]:
+    """The processes that belong to the system as it is configured."""
+    disabled = {
+        SOURCE_BY_LABEL[label].process
+        for label, source in settings.exchanges.items()
+        if not source.enabled
+    }
+    return [process for process in PROCESSES if process not in disabled]
+
+
+def staying(settings: Settings) -> list[str]:
+    """Those that run all the time."""
+    return [process for process in expected(settings) if process not in ONE_SHOT]

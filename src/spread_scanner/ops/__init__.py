@@ -1,1 +1,0 @@
-"""What the operator touches: shm-init, the supervisor and spread-ctl."""

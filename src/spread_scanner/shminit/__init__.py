@@ -1,0 +1,1 @@
+"""shm-init: makes the segments that all processes share."""

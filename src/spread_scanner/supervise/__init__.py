@@ -1,0 +1,1 @@
+"""The whole system as children of one process: started, kept running, scored, ended."""

@@ -1,0 +1,141 @@
+"""Keeps an eye on a running system for its supervisor: rates, spreads, signals, opportunities.
+
+Attaches read-only as things appear, and again when segments were replaced. All signals since the
+start are kept, for the score and the summary of a run with an end.
+"""
+
+import contextlib
+from typing import NamedTuple
+
+import numpy as np
+
+from spread_scanner import clock
+from spread_scanner.config import Settings
+from spread_scanner.errors import SegmentError, TableError
+from spread_scanner.schema.enums import SOURCES
+from spread_scanner.shm import Health, PriceStore
+from spread_scanner.symbology import tables
+from spread_scanner.view.opportunities import Opportunities, OpportunityRow
+from spread_scanner.view.signals import SignalTail
+from spread_scanner.view.spreads import Board
+from spread_scanner.view.status import ProcessView, Stages, Status, stage_buckets, stage_latencies
+
+SIGNALS_KEPT_MAX = 1_000_000
+
+
+class Summary(NamedTuple):
+    """The counts of a run."""
+
+    messages: int
+    quotes: int
+    signals: int
+    opportunities: int
+    drops: int
+    latency_us: dict[str, dict[str, float]]
+
+
+class Observer:
+    """Made once the segments stand; `look` several times a second; `close` at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.symbols: dict[int, str] = {}
+        self.tables: tables.Tables | None = None
+        self.opportunities = Opportunities(settings.data_dir)
+        self._namespace = settings.config.system.namespace
+        self._stack = contextlib.ExitStack()
+        self._attach()
+        self._kept: list[np.ndarray] = []
+        self._kept_count = 0
+        self._board: Board | None = None
+        self._tables_checked_s = 0.0
+        self._stages_before: Stages = {}
+
+    def _attach(self) -> None:
+        self._stack.close()
+        self.health = self._stack.enter_context(Health.attach(self._namespace))
+        self._store = self._stack.enter_context(PriceStore.attach(self._namespace))
+        self.tail = self._stack.enter_context(SignalTail.attach(self._namespace))
+        self.status = Status(self.settings, self.health)
+
+    def look(self) -> None:
+        """Read everything once."""
+        if self.health.retired:
+            with contextlib.suppress(SegmentError):
+                self._attach()
+        self.status.look()
+        new = self.tail.take()
+        if len(new) and self._kept_count < SIGNALS_KEPT_MAX:
+            self._kept.append(new)
+            self._kept_count += len(new)
+        self._load_tables()
+
+    def _load_tables(self) -> None:
+        """Discovery publishes them while we run, and again later; once a second is enough."""
+        if clock.mono_s() - self._tables_checked_s < 1.0:
+            return
+        self._tables_checked_s = clock.mono_s()
+        with contextlib.suppress(TableError):
+            loaded = tables.load(self.settings.generated_dir)
+            if self.tables is None or loaded.generation != self.tables.generation:
+                self.tables = loaded
+                self.symbols |= loaded.symbol_names()
+                self._board = Board(self.settings, loaded, self._store)
+
+    @property
+    def signals(self) -> np.ndarray:
+        """All signals so far, oldest first."""
+        return np.concatenate(self._kept) if self._kept else np.empty(0, self.tail.dtype)
+
+    def recent_signals(self, count: int) -> list[np.void]:
+        """The newest signals, newest first."""
+        newest: list[np.void] = []
+        for part in reversed(self._kept):
+            newest += list(part[::-1][: count - len(newest)])
+            if len(newest) >= count:
+                break
+        return newest
+
+    @property
+    def board(self) -> Board | None:
+        return self._board
+
+    def views(self) -> list[ProcessView]:
+        return self.status.views()
+
+    def subscribed(self) -> bool:
+        """Whether every feed has connected and asked for all that the tables give it."""
+        if self.tables is None:
+            return False
+        return all(
+            self.status.counters(source.process).get("subscribes", 0)
+            >= len(self.tables.of_source(source.source_id))
+            for source in SOURCES
+            if self.settings.exchanges[source.label].enabled
+        )
+
+    def begin(self) -> None:
+        """Latencies of the summary are counted from here on: before, everything was starting."""
+        self._stages_before = stage_buckets(self.health)
+
+    def summary(self) -> Summary:
+        """The counts so far; `look` first."""
+        return Summary(
+            messages=self.status.total("messages"),
+            quotes=self.status.total("quotes"),
+            signals=self.status.counters("spread-engine").get("signals", 0),
+            opportunities=self.status.counters("spread-tracker").get("opened", 0),
+            drops=self.tail.dropped + self.status.counters("spread-tracker").get("rows_dropped", 0),
+            latency_us=stage_latencies(stage_buckets(self.health), self._stages_before),
+        )
+
+    def last_opportunities(self, count: int) -> list[OpportunityRow]:
+        return self.opportunities.last(count)
+
+    def session_now_ns(self) -> int:
+        """Now, on the clock that quotes and opportunities are stamped with."""
+        return self._store.clock.now_ns()
+
+    def close(self) -> None:
+        self.opportunities.close()
+        self._stack.close()

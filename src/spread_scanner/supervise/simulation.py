@@ -1,0 +1,111 @@
+"""The simulator as seen by `spread-ctl up --sim`: a subprocess that says where it listens.
+
+It writes a config folder that leads every process to it; what the system needs besides (its own
+namespace, short validation) is added there, so that any spread-ctl command given this folder
+speaks to the simulated system.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from spread_scanner import clock
+from spread_scanner.supervise.children import Child, end_all
+from spread_scanner.supervise.supervisor import CannotStart
+
+NAME = "exchange-sim"
+READY_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 3.0
+VALIDATE_S = 1.0
+
+
+class Market(NamedTuple):
+    """What the simulator is asked to be."""
+
+    seed: int
+    symbols: int
+    rate: float
+    plant_every_s: float
+
+
+class Simulation:
+    """One life of the simulator, in a folder of its own."""
+
+    def __init__(self, folder: Path, namespace: str, market: Market) -> None:
+        self.config_dir = folder / "config"
+        self.truth_path = folder / "truth.jsonl"
+        self.namespace = namespace
+        self.control_url = ""
+        arguments = [
+            f"--seed={market.seed}",
+            f"--symbols={market.symbols}",
+            f"--rate={market.rate}",
+            f"--plant-every-s={market.plant_every_s}",
+            f"--truth={self.truth_path}",
+            f"--config-out={self.config_dir}",
+        ]
+        log_path = folder / "data" / "logs" / f"{NAME}.log"
+        self._child = Child(NAME, environment(os.environ), log_path, arguments)
+
+    def start(self, stopping: Callable[[], bool]) -> None:
+        """Wait until it listens; then its config folder is complete. KeyboardInterrupt when we are
+        asked to stop meanwhile.
+        """
+        self._child.start(keep_stdout=True)
+        line = self._child.read_line(READY_TIMEOUT_S, stopping)
+        if stopping():
+            raise KeyboardInterrupt
+        try:
+            self.control_url = orjson.loads(line)["control"]
+        except (orjson.JSONDecodeError, KeyError):
+            raise CannotStart(
+                "the simulator did not say that it is ready",
+                log=self._child.log_path,
+                exit_code=self._child.ended(),
+            ) from None
+        path = self.config_dir / "config.toml"
+        text = path.read_text(encoding="utf-8")
+        text = f'[system]\nnamespace = "{self.namespace}"\n\n{text}'
+        path.write_text(_with_validation(text), encoding="utf-8")
+
+    def environ(self) -> dict[str, str]:
+        """What the processes of the simulated system start with."""
+        return {**environment(os.environ), "SPREAD_CONFIG_DIR": str(self.config_dir)}
+
+    @property
+    def log_path(self) -> Path:
+        return self._child.log_path
+
+    @property
+    def died(self) -> bool:
+        return self._child.starts > 0 and self._child.ended() is not None
+
+    def stop(self) -> None:
+        """End it; the truth is complete afterwards."""
+        if self._child.starts and not self.died:
+            self._child.signal(signal.SIGTERM)
+            end_all([self._child], clock.awake_s() + STOP_TIMEOUT_S)
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the settings that lead to real exchanges or to another namespace."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith("SPREAD_EXCHANGES__")
+        and not name.startswith("SPREAD_DIRECTIONS__")
+        and name != "SPREAD_SYSTEM__NAMESPACE"
+    }
+
+
+def _with_validation(text: str) -> str:
+    """A pretend exchange needs no half minute to show that its listings quote."""
+    lines = [
+        f"validate_s = {VALIDATE_S}" if line.startswith("validate_s") else line
+        for line in text.splitlines()
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,412 @@
+"""The supervisor behind `spread-ctl up`: starts all processes in order and keeps them running.
+
+Order: shm-init, pair-discovery, the feeds, spread-engine, spread-tracker; each step waits until
+its processes run. What dies is started again after a pause that grows to a cap; what hangs (its
+heartbeat stopped) is killed and started again. At the end all stop in reverse order and the
+segments are removed, but for the dials' while an exchange's ban is in force. It has a row and a
+control slot itself, named "spread-ctl": `spread-ctl down` speaks to those, and a second supervisor
+of the same namespace finds them taken.
+
+One thread only: children must die with the thread that started them (children.py).
+"""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+import structlog
+
+from spread_scanner import clock, config
+from spread_scanner.errors import SegmentError, SpreadError
+from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_SEGMENTS, EXIT_SETTINGS, Process
+from spread_scanner.schema.enums import SOURCES, ProcessState
+from spread_scanner.shm import Control, Health, dials, segment
+from spread_scanner.shm.faults import NoSegment, NotReady, Retired
+from spread_scanner.shm.health import ProcessHealth
+from spread_scanner.supervise.children import Child, end_all
+
+NAME = "spread-ctl"
+SHM_INIT = "shm-init"
+DISCOVERY = "pair-discovery"
+ALERTS = "spread-alerts"  # only where somebody is to be told
+DISCOVERY_PARTIAL = 3  # some exchange could not be reached; tables were written all the same
+TICK_S = 0.02
+START_TIMEOUT_S = 30.0
+STARTS_MAX = 3
+STOP_TIMEOUT_S = 2.8
+STEP_RESERVE_S = 0.8
+HANG_S_MIN = 10.0
+EVENTS_KEPT = 200
+SAID_MAX = 200
+
+RUNS = {ProcessState.RUNNING, ProcessState.PAUSED, ProcessState.DEGRADED}
+
+
+class CannotStart(SpreadError):
+    """The system does not come up; the message names the process and its log."""
+
+
+class Event(NamedTuple):
+    """Something that happened to a process, for people."""
+
+    mono_ns: int
+    process: str
+    text: str
+
+
+class Outage(NamedTuple):
+    """A process was not running: from its death until it ran again (None: not yet)."""
+
+    process: str
+    start_mono_ns: int
+    end_mono_ns: int | None
+
+
+def stages_of(settings: config.Settings) -> list[list[str]]:
+    """The processes that stay, in order of start; those of one step start together."""
+    feeds = [source.process for source in SOURCES if settings.exchanges[source.label].enabled]
+    alerts = settings.config.alerts
+    told = [ALERTS] if alerts.webhook_url or alerts.telegram_token_file else []
+    return [feeds, ["spread-engine"], ["spread-tracker"], told]
+
+
+class Supervisor:
+    """Use: `with Supervisor(...) as s: s.start(); while not s.stopping: s.tick(); ...`."""
+
+    def __init__(
+        self,
+        settings: config.Settings,
+        environ: Mapping[str, str],
+        log: structlog.stdlib.BoundLogger,
+        *,
+        discover: bool = True,
+    ) -> None:
+        self.settings = settings
+        self.namespace = settings.config.system.namespace
+        self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self.outages: list[Outage] = []
+        self._stages = stages_of(settings)
+        self._environ = environ
+        self._log = log
+        self._discover = discover
+        self._stop_asked = False
+        self._is_up = False
+        self._woke_ns = 0  # who hangs since before a suspend has not hung so long
+        self.killed: list[str] = []  # at the end, as they did not stop
+        self._link = contextlib.ExitStack()
+        self._process: Process | None = None
+        self.health: Health | None = None
+        self.children = {
+            name: self._child(name) for name in [name for step in self._stages for name in step]
+        }
+        self._dismissed: set[str] = set()  # children that are no longer wanted
+        self._hang_ns = _hang_ns(settings)
+        self.on_wait: Callable[[], None] = lambda: None  # the screen draws while we wait
+
+    def _child(self, name: str) -> Child:
+        return Child(name, self._environ, self.log_path(name))
+
+    def log_path(self, process: str) -> Path:
+        return self.settings.data_dir / "logs" / f"{process}.log"
+
+    @property
+    def restarts(self) -> int:
+        return sum(child.restarts for child in self.children.values())
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop_asked or (self._process is not None and self._process.stopping)
+
+    def ask_to_stop(self) -> None:
+        """Safe from a signal handler."""
+        self._stop_asked = True
+
+    def start(self) -> None:
+        """Bring everything up. Raises CannotStart; returns early when asked to stop."""
+        self._refuse_when_up()
+        self._once(SHM_INIT, "the segments could not be made")
+        self._attach()
+        if self._discover:
+            self._find_pairs()
+        for step in self._stages:
+            if self.stopping:
+                return
+            for name in step:
+                self.children[name].start()
+            self._await_running(step)
+        if self._process is not None and not self.stopping:
+            self._is_up = True
+            self._process.state(ProcessState.RUNNING)
+
+    def tick(self) -> None:
+        """One turn: our own heartbeat and orders, then who died, then who is due again."""
+        self._beat()
+        for child in list(self.children.values()):
+            if child.pid is not None:
+                self._look_after(child)
+            elif child.name in self._dismissed:
+                continue
+            elif child.starts and child.due and not self.stopping:
+                child.start()
+                self._note(child.name, "started again", pid=child.pid)
+        clock.sleep(TICK_S)
+
+    def stop(self) -> None:
+        """End all in reverse order and remove the segments; `killed` names who had to be."""
+        deadline_s = clock.awake_s() + STOP_TIMEOUT_S
+        if self._process is not None:
+            self._process.state(ProcessState.STOPPING)
+        for number, step in reversed(list(enumerate(self._stages))):
+            # What is left is theirs, less a little for each step that is still to come.
+            step_deadline_s = deadline_s - number * STEP_RESERVE_S
+            children = [self.children[name] for name in step]
+            self.killed += end_all(children, step_deadline_s, self._done)
+        if self.killed:
+            self._log.warning("killed, as they did not stop in time", processes=self.killed)
+        mine = self._process is not None
+        self._detach()
+        bans = dials.segment_of_bans(self.namespace, clock.mono_ns())
+        if mine:
+            # Also those that somebody only looks at: they are marked, so that he can tell.
+            for name in segment.names(self.namespace):
+                if name != bans:
+                    segment.remove(name)
+        else:
+            segment.clean(self.namespace, but=bans)
+
+    def rows(self) -> list[ProcessHealth]:
+        """The health of everybody in the namespace."""
+        return self.health.read_all() if self.health is not None else []
+
+    def _refuse_when_up(self) -> None:
+        try:
+            with Health.attach(self.namespace, timeout_s=0) as health:
+                alive = [name for name in health.names() if health.alive(name)]
+        except (NoSegment, NotReady, Retired):
+            return
+        if alive:
+            raise CannotStart(
+                "the system is up already: stop it first (spread-ctl down), "
+                "or use another namespace",
+                namespace=self.namespace,
+                running=", ".join(alive),
+            )
+
+    def _once(self, name: str, failure: str, accepted: tuple[int, ...] = (EXIT_CLEAN,)) -> int:
+        """Run a process that ends by itself."""
+        child = self._child(name)
+        child.start()
+        while (code := child.ended()) is None:
+            self._turn()
+            if self.stopping:
+                end_all([child], clock.awake_s() + 1.0)
+                return 0
+        if code not in accepted:
+            raise CannotStart(
+                failure, process=name, exit_code=code, log=child.log_path, said=_last(child)
+            )
+        return code
+
+    def _find_pairs(self) -> None:
+        try:
+            code = self._once(
+                DISCOVERY, "no pairs were found; try spread-ctl doctor", (0, DISCOVERY_PARTIAL)
+            )
+        except CannotStart as error:
+            if not (self.settings.generated_dir / "current").exists():
+                raise
+            self._note(DISCOVERY, "failed; the tables of its last run stay in force")
+            self._log.warning("discovery failed, going on with the old tables", why=str(error))
+            return
+        if code == DISCOVERY_PARTIAL:
+            self._note(DISCOVERY, "some exchange was not reached; its last known pairs are kept")
+
+    def _attach(self) -> None:
+        """Take our row and slot; also after the segments were replaced."""
+        self._detach()
+        self.health = self._link.enter_context(Health.attach(self.namespace))
+        control = self._link.enter_context(Control.attach(self.namespace))
+        row = self._link.enter_context(self.health.claim(NAME))
+        slot = self._link.enter_context(control.claim(NAME))
+        self._process = Process(NAME, self.settings, self._log, row, slot)
+        self._process.on_wake = self._woke
+        slot.ack(slot.generation())
+        if self._is_up:
+            self._process.state(ProcessState.RUNNING)
+
+    def _detach(self) -> None:
+        if self._process is not None:
+            self._process.state(ProcessState.STOPPED)
+            self._process.close()
+        self._link.close()
+        self._process = None
+        self.health = None
+
+    def _beat(self) -> None:
+        if self._process is None:
+            return
+        orders = self._process.poll()
+        if orders is not None:
+            if orders.reload:
+                self._process.reload(orders, self._prepared)
+            self._process.applied(orders)
+        if self._process.retired and not self._stop_asked:
+            self._note(NAME, "the segments were replaced; attaching to the new ones")
+            with contextlib.suppress(NoSegment, NotReady, Retired):
+                self._attach()
+
+    def _prepared(self, settings: config.Settings) -> Callable[[], None]:
+        stages = stages_of(settings)
+        return lambda: self._take(settings, stages)
+
+    def _take(self, settings: config.Settings, stages: list[list[str]]) -> None:
+        """Settings that were reloaded: who is enabled now is started, who is not leaves by itself
+        and is not started again.
+        """
+        self.settings = settings
+        self._hang_ns = _hang_ns(settings)
+        wanted = [name for step in stages for name in step]
+        for name in wanted:
+            if name not in self.children:
+                self.children[name] = self._child(name)
+                if self._is_up:
+                    self.children[name].start()
+                    self._note(name, "enabled, started")
+        self._dismissed = {name for name in self.children if name not in wanted}
+        # Those that leave stay in their step, so that the end waits for them.
+        late = [name for name in self._dismissed if name not in wanted]
+        self._stages = [*stages, late] if late else stages
+
+    def _turn(self) -> None:
+        self._beat()
+        self.on_wait()
+        clock.sleep(TICK_S)
+
+    def _await_running(self, names: list[str]) -> None:
+        """Until all run. One that keeps ending is an error; one that is slow is only named."""
+        deadline_s = clock.awake_s() + START_TIMEOUT_S
+        waiting = set(names)
+        while waiting and not self.stopping and clock.awake_s() < deadline_s:
+            self._turn()
+            for name in sorted(waiting):
+                child = self.children[name]
+                if child.pid is None:
+                    if child.due:
+                        child.start()
+                elif (code := child.ended()) is not None:
+                    self._ended_at_start(child, code)
+                elif self._runs(child):
+                    waiting.discard(name)
+        for name in sorted(waiting):
+            if not self.stopping:
+                self._note(name, f"not running after {START_TIMEOUT_S:g} s; going on without it")
+
+    def _ended_at_start(self, child: Child, code: int) -> None:
+        """Bad settings stay bad; anything else is tried again a few times."""
+        self._note(child.name, _ending(code))
+        if code == EXIT_SETTINGS or child.starts >= STARTS_MAX:
+            raise CannotStart(
+                "a process ended while starting",
+                process=child.name,
+                exit_code=code,
+                log=child.log_path,
+                said=_last(child),
+            )
+
+    def _segments_stand(self) -> bool:
+        try:
+            Health.attach(self.namespace, timeout_s=0).close()
+        except SegmentError:
+            return False
+        return True
+
+    def _row(self, child: Child) -> ProcessHealth | None:
+        """The row of this very life of a child, or None when it has not come so far."""
+        if self.health is None or child.name not in self.health.names():
+            return None
+        row = self.health.read(child.name)
+        return row if row.pid == child.pid else None
+
+    def _done(self, child: Child) -> bool:
+        row = self._row(child)
+        return row is not None and row.state is ProcessState.STOPPED
+
+    def _runs(self, child: Child) -> bool:
+        row = self._row(child)
+        return row is not None and row.alive and row.state in RUNS
+
+    def _look_after(self, child: Child) -> None:
+        code = child.ended()
+        if code is not None and child.name in self._dismissed:
+            self._note(child.name, "no longer wanted, has ended")
+            return
+        if code is not None:
+            self._note(child.name, _ending(code))
+            self.outages.append(Outage(child.name, clock.mono_ns(), None))
+            if code == EXIT_SEGMENTS and not self._segments_stand():
+                with contextlib.suppress(CannotStart):
+                    self._once(SHM_INIT, "the segments could not be made again")
+            return
+        row = self._row(child)
+        if row is not None and (hung_ns := self._hung_ns(row)) > self._hang_ns:
+            self._note(child.name, f"hangs: no heartbeat for {hung_ns / 1e9:.1f} s")
+            end_all([child], clock.awake_s())
+            self.outages.append(Outage(child.name, clock.mono_ns() - hung_ns, None))
+        elif child.restarts and self._runs(child):
+            self._close_outages(child.name)
+
+    def _hung_ns(self, row: ProcessHealth) -> int:
+        """For how long a process has not beaten although it could."""
+        if row.heartbeat_age_ns > self._hang_ns and self._process is not None:
+            self._process.feel_suspend()  # since the last beat of ours, perhaps
+        return min(row.heartbeat_age_ns, clock.mono_ns() - self._woke_ns)
+
+    def _woke(self) -> None:
+        self._woke_ns = clock.mono_ns()
+        self.events.append(Event(self._woke_ns, NAME, "the machine was asleep"))
+
+    def _close_outages(self, process: str) -> None:
+        now_ns = clock.mono_ns()
+        for number, outage in enumerate(self.outages):
+            if outage.process == process and outage.end_mono_ns is None:
+                self.outages[number] = outage._replace(end_mono_ns=now_ns)
+
+    def _note(self, process: str, text: str, **details: object) -> None:
+        self.events.append(Event(clock.mono_ns(), process, text))
+        self._log.warning(text, about=process, **details)
+
+
+def _hang_ns(settings: config.Settings) -> int:
+    """A heartbeat older than this is a process that hangs."""
+    return int(max(HANG_S_MIN, 5 * settings.config.system.heartbeat_ms_max / 1e3) * 1e9)
+
+
+def _ending(code: int) -> str:
+    return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+
+
+def _last(child: Child) -> str:
+    """The last thing that a process logged, in short."""
+    try:
+        lines = child.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    last = lines[-1] if lines else ""
+    try:
+        logged = orjson.loads(last)
+        last = ": ".join(str(logged[key]) for key in ("event", "error") if key in logged)
+    except (orjson.JSONDecodeError, TypeError):
+        pass  # not one of our lines: the end of a traceback, as it is
+    return last if len(last) <= SAID_MAX else last[:SAID_MAX] + "..."
+
+
+@contextlib.contextmanager
+def running(supervisor: Supervisor) -> Iterator[Supervisor]:
+    """Whatever happens inside, everything is stopped and removed afterwards."""
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()

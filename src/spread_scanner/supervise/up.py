@@ -1,0 +1,291 @@
+"""One life of the whole system: brought up, shown where there is a screen, and taken down again.
+
+On the live exchanges or against the simulator, where the run can be scored. Its end is a summary;
+the words in it are those of `spread-ctl status`.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+
+from spread_scanner import clock, config
+from spread_scanner.errors import SpreadError
+from spread_scanner.runtime import logs
+from spread_scanner.supervise import score
+from spread_scanner.supervise.observer import Observer
+from spread_scanner.supervise.simulation import Market, Simulation
+from spread_scanner.supervise.supervisor import NAME, Supervisor, running
+
+SUBSCRIBED_TIMEOUT_S = 20.0
+DRAINED_TIMEOUT_S = 1.0
+LOOK_EVERY_S = 0.2
+
+
+class SimulatorDied(SpreadError):
+    """The simulator ended while it was needed."""
+
+
+class Options(NamedTuple):
+    """What `up` was asked for."""
+
+    sim: bool
+    seconds: float | None
+    discover: bool
+    market: Market
+    tolerance_ms: float
+    keep: Path | None  # where a simulated run leaves its files
+
+
+class Drawing(Protocol):
+    """A screen that shows the run; it decides itself how often it draws."""
+
+    def draw(self, observer: Observer | None, note: str = "") -> None: ...
+
+
+# Opens a screen for a supervisor, under a heading.
+OpenScreen = Callable[[Supervisor, str], contextlib.AbstractContextManager[Drawing]]
+
+
+class Run:
+    """One life of the system under a supervisor."""
+
+    def __init__(
+        self,
+        options: Options,
+        supervisor: Supervisor,
+        simulation: Simulation | None,
+        screen: Drawing | None,
+    ) -> None:
+        self._options = options
+        self._supervisor = supervisor
+        self._simulation = simulation
+        self._screen = screen
+        self._observer: Observer | None = None
+        self._looked_s = 0.0
+
+    def live(self) -> dict[str, Any]:
+        """Start, run until told or timed to end, and give the summary."""
+        supervisor = self._supervisor
+        supervisor.on_wait = self._draw_start
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._close)
+            with running(supervisor):
+                supervisor.start()
+                observer = self._watched()
+                self._until(observer.subscribed, SUBSCRIBED_TIMEOUT_S)
+                observer.begin()
+                begin_ns = clock.mono_ns()
+                self._until(lambda: False, self._options.seconds)
+                end_ns = clock.mono_ns()
+                self._drain(observer)
+                document = self._document(observer, begin_ns, end_ns)
+            if self._simulation is not None:
+                self._simulation.stop()
+                document |= self._scored(self._simulation, observer, (begin_ns, end_ns))
+            document["killed_at_stop"] = supervisor.killed
+        return document
+
+    def _watched(self) -> Observer:
+        if self._observer is None:
+            self._observer = Observer(self._supervisor.settings)
+        return self._observer
+
+    def _close(self) -> None:
+        if self._observer is not None:
+            self._observer.close()
+
+    def _draw_start(self) -> None:
+        """While processes start: show those that have come so far."""
+        if self._supervisor.health is not None:
+            self._look(self._watched())
+        if self._screen is not None:
+            self._screen.draw(self._observer, "starting")
+
+    def _until(self, condition: Callable[[], bool], seconds: float | None) -> None:
+        """Turn the supervisor until a condition holds, a time is over or a stop is asked for."""
+        observer = self._watched()
+        deadline_s = None if seconds is None else clock.awake_s() + seconds
+        while not self._supervisor.stopping and not condition():
+            if deadline_s is not None and clock.awake_s() >= deadline_s:
+                return
+            self._supervisor.tick()
+            self._look(observer)
+            if self._screen is not None:
+                left_s = None if deadline_s is None else deadline_s - clock.awake_s()
+                self._screen.draw(observer, _note(left_s))
+            if self._simulation is not None and self._simulation.died:
+                raise SimulatorDied("the simulator ended by itself", log=self._simulation.log_path)
+
+    def _look(self, observer: Observer) -> None:
+        if clock.mono_s() - self._looked_s >= LOOK_EVERY_S:
+            self._looked_s = clock.mono_s()
+            observer.look()
+
+    def _drain(self, observer: Observer) -> None:
+        """The tracker takes what is still in the ring, so that the counts agree."""
+        self._until(lambda: observer.tail.in_ring == 0, DRAINED_TIMEOUT_S)
+        observer.look()
+
+    def _document(self, observer: Observer, begin_ns: int, end_ns: int) -> dict[str, Any]:
+        summary = observer.summary()
+        views = {view.process: view for view in observer.views()}
+        return {
+            "ok": True,
+            "seconds": round((end_ns - begin_ns) / 1e9, 3),
+            "processes": {
+                name: {
+                    "state": view.state,
+                    "starts": view.starts,
+                    "drops": view.drops,
+                    "skips": view.skips,
+                }
+                for name, view in views.items()
+            },
+            "pairs": observer.board.pairs if observer.board is not None else 0,
+            **summary._asdict(),
+            "restarts": self._supervisor.restarts,
+        }
+
+    def _scored(
+        self, simulation: Simulation, observer: Observer, window_ns: tuple[int, int]
+    ) -> dict[str, Any]:
+        truth = score.read_truth(simulation.truth_path)
+        seen = score.seen_of(observer.signals, observer.symbols)
+        outages = [score.Down(*outage) for outage in self._supervisor.outages]
+        result = score.score(
+            truth, seen, window_ns, outages=outages, tolerance_ms=self._options.tolerance_ms
+        )
+        return {
+            "ok": result.ok,
+            "seed": self._options.market.seed,
+            "planted": result.planted,
+            "found": result.found,
+            "missed": len(result.missed),
+            "invented": len(result.invented),
+            "not_judged": result.excused,
+            "not_judged_why": result.unjudged,
+            "missed_intervals": [_interval(one, window_ns[0]) for one in result.missed],
+            "invented_signals": [_seen(one, window_ns[0]) for one in result.invented],
+        }
+
+
+def _interval(one: score.Interval, begin_ns: int) -> dict[str, Any]:
+    return {
+        "symbol": one.symbol,
+        "direction": one.direction,
+        "at_s": (one.start_ns - begin_ns) / 1e9,
+        "lasted_s": None if one.end_ns is None else (one.end_ns - one.start_ns) / 1e9,
+        "peak_bps": one.peak_bps,
+    }
+
+
+def _seen(one: score.Seen, begin_ns: int) -> dict[str, Any]:
+    return {
+        "symbol": one.symbol,
+        "direction": one.direction,
+        "kind": one.kind.name.lower(),
+        "at_s": (one.mono_ns - begin_ns) / 1e9,
+        "net_bps": one.net_bps,
+    }
+
+
+def _note(left_s: float | None) -> str:
+    ending = "" if left_s is None else f"ends in {left_s:.0f} s; "
+    return f"{ending}Ctrl-C ends it"
+
+
+def up(
+    options: Options, namespace: str | None = None, open_screen: OpenScreen | None = None
+) -> dict[str, Any]:
+    """Run; returns the summary. `namespace` names the simulated system."""
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(_on_signals())
+        simulation = None
+        environ = dict(os.environ)
+        if options.sim:
+            folder = stack.enter_context(_folder(options.keep))
+            simulation = Simulation(folder, namespace or folder.name, options.market)
+            stack.callback(simulation.stop)
+            simulation.start(lambda: stop.asked)
+            environ = simulation.environ()
+        settings = config.load(environ=environ)
+        on_screen = open_screen is not None
+        log = stack.enter_context(_logging(settings, into_file=on_screen))
+        supervisor = Supervisor(settings, environ, log, discover=options.discover)
+        stop.then(supervisor.ask_to_stop)
+        screen = None
+        if open_screen is not None:
+            heading = "simulated exchanges" if options.sim else "live exchanges"
+            screen = stack.enter_context(open_screen(supervisor, heading))
+        return Run(options, supervisor, simulation, screen).live()
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """Where a simulated run puts its files; removed afterwards unless it is to be kept."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="spread-sim-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _logging(
+    settings: config.Settings, *, into_file: bool
+) -> Iterator[structlog.stdlib.BoundLogger]:
+    """Our log lines: on stderr, or in a file beside the children's while the screen is on."""
+    system = settings.config.system
+    with contextlib.ExitStack() as stack:
+        if into_file:
+            path = settings.data_dir / "logs" / f"{NAME}.log"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open("a", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stderr(file))
+        yield logs.set_up(NAME, system.log_level, system.log_format)
+
+
+class _Stop:
+    """Whether a signal asked for the end. Its handler must not raise: what is raised while the
+    interpreter runs a fork's hooks is swallowed there, and the wish would be with it.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._then: Callable[[], None] | None = None
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        if self._then is not None:
+            self._then()
+
+    def then(self, do: Callable[[], None]) -> None:
+        """Do this when asked; now, if that has been."""
+        self._then = do
+        if self.asked:
+            do()
+
+
+@contextlib.contextmanager
+def _on_signals() -> Iterator[_Stop]:
+    """Ctrl-C, a plain kill and a closed terminal all end the run cleanly, by the same handler."""
+    stop = _Stop()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, stop.ask) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, old in zip(numbers, before, strict=True):
+            signal.signal(number, old)

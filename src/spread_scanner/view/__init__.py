@@ -1,0 +1,1 @@
+"""What the system looks like now, read from memory, tables and database; it writes nothing."""

@@ -1,0 +1,100 @@
+"""What the engine decided about a pair, step by step, and what stands now.
+
+The engine keeps its last evaluations at or over a threshold with their verdict; for a pair that was
+never over one, the present spread from the price store says how far away it is.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.errors import SpreadError
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, QuoteFlag, Verdict
+from spread_scanner.shm import PriceStore
+from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.symbology import tables
+from spread_scanner.view.spreads import Board, board_row
+
+MEANS = {
+    Verdict.SIGNAL: "signalled",
+    Verdict.STALE_LEG: "no signal: a leg cannot be stood behind",
+    Verdict.SKEW: "no signal: the legs' quotes lie too far apart in time",
+    Verdict.SIZE: "no signal: too little size at the tops",
+    Verdict.COOLDOWN: "no signal: cooling down after the last exit",
+    Verdict.PAUSED: "no signal: paused by the operator, or disabled in the settings",
+    Verdict.QUARANTINED: "no signal: quarantined, the prices of the two listings disagree",
+    Verdict.FEE: "no signal: gross stands over the threshold, net of costs does not",
+    Verdict.KILLED: "no signal: the kill switch is on",
+    Verdict.RING_FULL: "signal lost: the ring to the tracker was full",
+    Verdict.HELD: "no new signal: signalled before, and not yet a step higher",
+}
+
+
+class UnknownSymbol(SpreadError):
+    """A symbol that the tables do not hold."""
+
+
+class Answer(NamedTuple):
+    """Everything known about one symbol."""
+
+    symbol: str
+    evaluations: list[dict[str, Any]]  # the engine's, newest first
+    now: list[dict[str, Any]]  # every direction of the symbol as it stands in the store
+    quarantined: list[dict[str, str]]
+
+
+def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Answer:
+    """Look a symbol up. Raises UnknownSymbol, TableError, NoSegment."""
+    loaded = tables.load(settings.generated_dir)
+    symbol = symbol.upper()
+    ids = {row.symbol: row.symbol_id for row in loaded.symbols}
+    if symbol not in ids:
+        near = sorted(name for name in ids if name.startswith(symbol.partition("-")[0]))[:5]
+        raise UnknownSymbol(
+            "no such symbol in the tables", symbol=symbol, near=", ".join(near) or "none"
+        )
+    if direction is not None and direction not in DIRECTION_BY_LABEL:
+        raise UnknownSymbol(
+            "no such direction", direction=direction, allowed=", ".join(DIRECTION_BY_LABEL)
+        )
+    wanted = None if direction is None else DIRECTION_BY_LABEL[direction].direction_id
+    namespace = settings.config.system.namespace
+    with PriceStore.attach(namespace) as store, Evaluations.attach(namespace) as kept:
+        now_ns = store.clock.now_ns()
+        rows = kept.recent(ids[symbol])
+        board = Board(settings, loaded, store)
+        standing = board.rows()
+    standing = standing[standing["symbol_id"] == ids[symbol]]
+    if wanted is not None:
+        rows = rows[rows["direction_id"] == wanted]
+        standing = standing[standing["direction_id"] == wanted]
+    return Answer(
+        symbol,
+        [_evaluation(row, now_ns) for row in rows[:last]],
+        [board_row(row, board.symbols) for row in standing],
+        [
+            {"direction": DIRECTIONS[row.direction_id].label, "reason": row.reason}
+            for row in loaded.quarantine
+            if row.symbol == symbol and wanted in (None, row.direction_id)
+        ],
+    )
+
+
+def _evaluation(row: np.void, now_ns: int) -> dict[str, Any]:
+    names = set(row.dtype.names or ()) - {"reserved", "symbol_id", "direction_id", "verdict"}
+    verdict = Verdict(int(row["verdict"]))
+    return {
+        "direction": DIRECTIONS[int(row["direction_id"])].label,
+        "verdict": verdict.name.lower(),
+        "meaning": MEANS[verdict],
+        "age_s": (now_ns - int(row["ts_engine"])) / NS_PER_S,
+        **{name: row[name].item() for name in row.dtype.names or () if name in names},
+        "spot_flags": _flags(int(row["spot_flags"])),
+        "fut_flags": _flags(int(row["fut_flags"])),
+    }
+
+
+def _flags(bits: int) -> list[str]:
+    return [flag.name.lower() for flag in QuoteFlag if flag and bits & flag and flag.name]

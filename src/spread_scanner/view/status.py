@@ -1,0 +1,174 @@
+"""Every process at a glance: what `spread-ctl status`, the live screen and the summary show.
+
+Reads the health segment twice, a moment apart, so that counters become rates. A process without a
+row has never run; one whose row nobody holds is dead, whatever its state says.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from spread_scanner import clock
+from spread_scanner.config import Settings
+from spread_scanner.config.processes import ONE_SHOT, expected, staying
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.shm import Control, Health
+from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
+
+# The latency that tells most about a kind of process, and the counters worth a rate.
+HEADLINE = {"feed": "recv_to_cell", "engine": "recv_to_signal", "tracker": "recv_to_pop"}
+RATES = {
+    "feed": ("messages", "quotes"),
+    "engine": ("dirty", "evaluations", "signals"),
+    "tracker": ("signals", "samples"),
+}
+DROPS = {"feed": (), "engine": ("ring_full",), "tracker": ("rows_dropped", "refused_full")}
+
+
+class ProcessView(NamedTuple):
+    """One line of the status."""
+
+    process: str
+    state: str
+    alive: bool
+    healthy: bool  # lives, beats and is not DEGRADED; a one-shot: it did not fail
+    heartbeat_age_ms: float | None
+    pid: int | None
+    starts: int
+    generation: int
+    rates_per_s: dict[str, float]
+    drops: int
+    skips: int
+    p50_us: float
+    p99_us: float
+    message: str
+
+
+def kind_of(process: str) -> str:
+    """feed, engine, tracker, or other."""
+    if process.startswith("feed-"):
+        return "feed"
+    return {"spread-engine": "engine", "spread-tracker": "tracker"}.get(process, "other")
+
+
+class Status:
+    """Two looks at the health segment; keep it to go on looking."""
+
+    def __init__(self, settings: Settings, health: Health) -> None:
+        self._settings = settings
+        self._health = health
+        self._before: dict[str, ProcessHealth] = {}
+        self._before_s = 0.0
+        self._now: dict[str, ProcessHealth] = {}
+        self._now_s = 0.0
+        self.look()
+
+    def look(self) -> None:
+        """Read all rows; rates are over the time since the look before."""
+        self._before, self._before_s = self._now, self._now_s
+        self._now = {row.process: row for row in self._health.read_all()}
+        self._now_s = clock.mono_s()
+
+    def views(self) -> list[ProcessView]:
+        """The expected processes in order, then others that have a row (spread-ctl itself)."""
+        names = expected(self._settings)
+        names += [name for name in self._now if name not in names]
+        return [self._view(name) for name in names]
+
+    def total(self, counter: str) -> int:
+        """A counter summed over all processes that have it."""
+        return sum(row.counters.get(counter, 0) for row in self._now.values())
+
+    def counters(self, process: str) -> dict[str, int]:
+        return self._now[process].counters if process in self._now else {}
+
+    def _view(self, process: str) -> ProcessView:
+        row = self._now.get(process)
+        if row is None:
+            missing = float("nan")
+            return ProcessView(
+                process, "absent", False, False, None, None, 0, 0, {}, 0, 0, missing, missing, ""
+            )
+        kind = kind_of(process)
+        shown = row.latencies.get(HEADLINE.get(kind, ""))
+        return ProcessView(
+            process=process,
+            state=_state(row),
+            alive=row.alive,
+            healthy=self._healthy(row),
+            heartbeat_age_ms=row.heartbeat_age_ns / 1e6,
+            pid=row.pid if row.alive else None,
+            starts=row.starts,
+            generation=row.generation,
+            rates_per_s=self._rates(row, RATES.get(kind, ())),
+            drops=sum(row.counters.get(label, 0) for label in DROPS.get(kind, ())),
+            skips=sum(count for label, count in row.counters.items() if label.startswith("skip_")),
+            p50_us=shown.percentiles_ns[0] / 1e3 if shown else float("nan"),
+            p99_us=shown.percentiles_ns[2] / 1e3 if shown else float("nan"),
+            message=row.message.rstrip("\0"),
+        )
+
+    def _healthy(self, row: ProcessHealth) -> bool:
+        if row.process in ONE_SHOT:
+            return row.state is not ProcessState.FAILED
+        young = row.heartbeat_age_ns / 1e6 <= self._settings.config.system.heartbeat_ms_max
+        works = row.state in (ProcessState.RUNNING, ProcessState.PAUSED)
+        return row.alive and young and works
+
+    def _rates(self, row: ProcessHealth, labels: Sequence[str]) -> dict[str, float]:
+        before = self._before.get(row.process)
+        elapsed_s = self._now_s - self._before_s
+        if before is None or elapsed_s <= 0:
+            return dict.fromkeys(labels, 0.0)
+        return {
+            label: (row.counters[label] - before.counters[label]) / elapsed_s for label in labels
+        }
+
+
+def _state(row: ProcessHealth) -> str:
+    """The state as a person should read it: a dead process is not running."""
+    settled = row.state in (ProcessState.STOPPED, ProcessState.FAILED)
+    if not row.alive and not settled and row.process not in ONE_SHOT:
+        return "dead"
+    return row.state.name.lower()
+
+
+Stages = dict[str, np.ndarray]
+
+
+def stage_buckets(health: Health) -> Stages:
+    """The histograms of the pipeline's stages so far, feeds added up."""
+    sums: Stages = {}
+    for process in health.names():
+        for label, counted in health.buckets(process).items():
+            sums[label] = sums[label] + counted if label in sums else counted
+    return sums
+
+
+def stage_latencies(until: Stages, since: Stages) -> dict[str, dict[str, float]]:
+    """Percentiles in us per stage, of what was counted between two looks."""
+    stages = {}
+    for label, counted in until.items():
+        before = since.get(label)
+        if before is None or (before > counted).any():  # new segments began again from nothing
+            before = np.zeros_like(counted)
+        read = latency(counted - before)
+        names = [f"p{percentile:g}" for percentile in PERCENTILES]
+        stages[label] = {
+            "count": float(read.total),
+            **dict(zip(names, [ns / 1e3 for ns in read.percentiles_ns], strict=True)),
+            "max": read.max_ns / 1e3,
+        }
+    return stages
+
+
+def switches(control: Control, settings: Settings) -> dict[str, object]:
+    """What the operator has switched."""
+    return {
+        "killed": control.killed,
+        "paused_processes": [name for name in staying(settings) if control.paused(name)],
+        "paused_sources": control.paused_sources,
+        "paused_directions": control.paused_directions,
+        "paused_symbols": control.paused_symbols,
+    }

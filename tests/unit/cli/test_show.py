@@ -1,0 +1,454 @@
+"""The commands that look: what they say of a living, a dead and an absent system."""
+
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from spread_scanner import clock
+from spread_scanner.clock import VirtualClock
+from spread_scanner.schema.counters import FEED_COUNTERS
+from spread_scanner.schema.enums import ProcessState, Verdict
+from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
+from spread_scanner.shm import PriceStore, SignalRing
+from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.tracker.database import FILE_NAME, MIGRATIONS
+from spread_scanner.view.opportunities import Opportunities
+from spread_scanner.view.signals import SignalTail
+from spread_scanner.view.spreads import Board, top
+from spread_scanner.view.status import Status, stage_buckets, stage_latencies
+
+Run = Callable[..., tuple[int, str, str]]
+COMMANDS = (
+    *(
+        "up",
+        "demo",
+        "down",
+        "status",
+        "connections",
+        "pause",
+        "resume",
+        "kill",
+        "shutdown",
+        "reload",
+    ),
+    *("watch", "discover", "doctor", "signals", "why", "report", "decode", "clean"),
+)
+
+
+# --- status, connections, watch
+
+
+def test_connections_show_rates_reconnects_and_latencies(up_bed: Any, spread_ctl: Run) -> None:
+    with Connections.attach(up_bed.namespace) as connections, connections.claim(0) as rows:
+        row = rows.take()
+        assert row is not None
+        row.opened(2, clock.mono_ns())
+        row.ended("fell silent")
+        ids = {counter.label: counter.counter_id for counter in FEED_COUNTERS}
+        for label, count in (("messages", 100), ("connects", 3), ("skip_duplicate", 4)):
+            row.add(ids[label], count)
+        row.observe(0, 20_000_000)
+
+        add = row.add
+
+        class HalfASecondGoesBy(VirtualClock):
+            def sleep(self, seconds: float) -> None:
+                add(ids["messages"], 50)
+                super().sleep(seconds)
+
+        with clock.use(HalfASecondGoesBy()):
+            code, out, _ = spread_ctl("connections", "--json")
+        (shown,) = orjson.loads(out)
+        table = spread_ctl("connections", "--source", "binance-spot")[1]
+        others = spread_ctl("connections", "--source", "okx-spot", "--json")[1]
+
+    assert code == 0
+    assert (shown["source"], shown["state"], shown["messages_per_s"]) == (
+        *("binance-spot", "open"),
+        100.0,
+    )
+    assert (shown["reconnects"], shown["skips"], shown["last_end"]) == (2, 4, "fell silent")
+    assert shown["exchange_to_recv_p50_ms"] == pytest.approx(20, rel=0.05)
+    assert shown["recv_to_cell_p50_us"] is None
+    assert shown["counters"]["skip_duplicate"] == 4
+    assert "binance-spot" in table
+    assert orjson.loads(others) == []
+
+
+def test_watch_as_json_is_every_pair_once(up_bed: Any, spread_ctl: Run) -> None:
+    up_bed.quote(0, 1, 99.0, 100.0)
+    up_bed.quote(3, 1, 101.0, 102.0)
+    code, out, _ = spread_ctl("watch", "--json")
+    rows = orjson.loads(out)
+    assert code == 0
+    assert rows[0]["symbol"] == "BBB-USDT"
+    assert rows[0]["gross_bps"] == pytest.approx(100.0)
+    assert sorted(row["symbol"] for row in rows) == ["AAA-USDT", "BBB-USDT", "CCC-USDT"]
+    assert [row["net_bps"] for row in rows[1:]] == [None, None]
+    only = orjson.loads(spread_ctl("watch", "--symbol", "aaa", "--json")[1])
+    assert [row["symbol"] for row in only] == ["AAA-USDT"]
+
+
+def test_a_process_is_absent_then_alive_then_dead(up_bed: Any) -> None:
+    with up_bed.health() as health:
+        status = Status(up_bed.settings, health)
+
+        def state() -> tuple[str, bool]:
+            status.look()
+            view = next(view for view in status.views() if view.process == "spread-engine")
+            return view.state, view.healthy
+
+        assert state() == ("absent", False)
+        with health.claim("spread-engine") as row:
+            row.beat(ProcessState.RUNNING)
+            assert state() == ("running", True)
+        assert state() == ("dead", False)
+        with health.claim("spread-engine") as row:
+            row.beat(ProcessState.STOPPED)
+        assert state() == ("stopped", False)
+
+
+def test_status_exits_with_1_while_a_process_is_degraded(up_bed: Any, spread_ctl: Run) -> None:
+    with up_bed.health() as health, health.claim("feed-okx-spot") as row:
+        row.beat(ProcessState.DEGRADED, "every subscription is refused: no")
+        code, out, _ = spread_ctl("status", "--json")
+        assert code == 1
+        assert "feed-okx-spot" in orjson.loads(out)["unwell"]
+        row.beat(ProcessState.RUNNING, "")
+        assert "feed-okx-spot" not in orjson.loads(spread_ctl("status", "--json")[1])["unwell"]
+
+
+def test_an_old_heartbeat_is_unwell_though_alive(up_bed: Any) -> None:
+    with up_bed.health() as health, health.claim("spread-engine") as row:
+        row.beat(ProcessState.RUNNING)
+        limit_ns = up_bed.settings.config.system.heartbeat_ms_max * 1_000_000
+        row._head["heartbeat_mono_ns"] -= 2 * limit_ns
+        view = next(
+            view
+            for view in Status(up_bed.settings, health).views()
+            if view.process == "spread-engine"
+        )
+        assert view.alive
+        assert not view.healthy
+
+
+def test_rates_are_differences_over_the_time_between_two_looks(
+    up_bed: Any, virtual_clock: VirtualClock
+) -> None:
+    with up_bed.health() as health, health.claim("feed-okx-spot") as row:
+        row.add(0, 1_000)  # messages
+        status = Status(up_bed.settings, health)
+        row.add(0, 50)
+        virtual_clock.advance_ms(500)
+        status.look()
+        view = next(view for view in status.views() if view.process == "feed-okx-spot")
+        assert view.rates_per_s["messages"] == pytest.approx(100.0)
+        assert status.total("messages") == 1_050
+
+
+def test_stage_latencies_add_up_feeds_and_leave_out_what_was_before(up_bed: Any) -> None:
+    with (
+        up_bed.health() as health,
+        health.claim("feed-okx-spot") as one,
+        health.claim("feed-mexc-spot") as other,
+    ):
+        one.observe(1, 5_000_000)
+        before = stage_buckets(health)
+        one.observe(1, 1_000)
+        other.observe(1, 1_000)
+        found = stage_latencies(stage_buckets(health), before)["recv_to_cell"]
+        assert found["count"] == 2
+        assert found["max"] == pytest.approx(1.0, rel=0.05)
+        more = {label: counted + 1 for label, counted in before.items()}
+        assert stage_latencies(before, more)["recv_to_cell"]["count"] == 1  # begun anew
+
+
+def test_status_names_the_unwell_and_exits_with_1(up_bed: Any, spread_ctl: Run) -> None:
+    code, out, _ = spread_ctl("status", "--interval", "0.05", "--json")
+    document = orjson.loads(out)
+    assert code == 1
+    assert not document["ok"]
+    assert "spread-engine" in document["unwell"]
+    assert document["processes"][0]["p50_us"] is None
+    code, out, _ = spread_ctl("status", "--interval", "0.05")
+    assert code == 1
+    assert "Unwell: feed-" in out
+
+
+@pytest.mark.parametrize("command", ["status", "signals", "kill", "shutdown", "reload"])
+def test_a_system_that_is_not_up_is_one_line_and_exit_code_4(
+    bed: Any, spread_ctl: Run, command: str
+) -> None:
+    code, out, err = spread_ctl(command)
+    assert code == 4
+    assert err.count("\n") == 1
+    assert err.startswith("spread-ctl: no such segment")
+    assert out == ""
+    code, out, _ = spread_ctl(command, "--json")
+    assert code == 4
+    assert orjson.loads(out)["exit_code"] == 4
+
+
+def test_bad_settings_and_bad_usage_are_exit_code_2(bed: Any, spread_ctl: Run) -> None:
+    assert spread_ctl("status", "--frobnicate")[0] == 2
+    assert spread_ctl("nonsense")[0] == 2
+    (bed.settings.folder / "config.toml").write_text("[system]\nnope = 1\n")
+    code, _, err = spread_ctl("status")
+    assert code == 2
+    assert "nope" in err
+
+
+def test_every_command_has_help_that_names_the_exit_codes(spread_ctl: Run) -> None:
+    code, out, _ = spread_ctl("--help")
+    assert code == 0
+    for command in COMMANDS:
+        assert command in out
+        code, text, _ = spread_ctl(command, "--help")
+        assert code == 0
+        assert "Exit codes" in text
+
+
+# --- spreads
+
+
+def test_the_board_has_the_spread_costs_and_threshold_of_each_pair(up_bed: Any) -> None:
+    tables = _tables(up_bed)
+    with PriceStore.attach(up_bed.namespace) as store:
+        board = Board(up_bed.settings, tables, store)
+        spot, futures = store.writer(0), store.writer(3)
+        now_ns = store.clock.now_ns()
+        spot.write(1, 99.0, 2.0, 100.0, 3.0, now_ns, now_ns, 1)
+        futures.write(1, 101.0, 4.0, 102.0, 5.0, now_ns, now_ns, 1)
+        for writer in (spot, futures):
+            writer.heartbeat(now_ns - store.clock.anchor_ns)
+        rows = board.rows()
+        spot.close()
+        futures.close()
+    quoted = rows[rows["symbol_id"] == 1][0]
+    assert board.pairs == 3
+    assert quoted["gross_bps"] == pytest.approx(100.0)
+    assert quoted["net_bps"] == pytest.approx(100.0 - 4 * 5.0)
+    assert quoted["exit_bps"] == pytest.approx((99.0 - 102.0) / 100.0 * 1e4)
+    assert quoted["size_quote"] == pytest.approx(300.0)
+    assert quoted["enter_bps"] == 10.0
+    assert quoted["usable"]
+    assert not rows[rows["symbol_id"] == 0]["usable"][0]
+    assert np.isnan(rows[rows["symbol_id"] == 0]["net_bps"][0])
+    assert top(rows, 5)["symbol_id"].tolist() == [1]
+
+
+def test_a_pair_whose_feed_has_stopped_beating_is_not_usable(up_bed: Any) -> None:
+    with PriceStore.attach(up_bed.namespace) as store:
+        board = Board(up_bed.settings, _tables(up_bed), store)
+        now_ns = store.clock.now_ns()
+        with store.writer(0) as spot, store.writer(3) as futures:
+            for writer in (spot, futures):
+                writer.write(1, 99.0, 2.0, 100.0, 3.0, now_ns, now_ns, 1)
+                writer.heartbeat(now_ns - store.clock.anchor_ns)
+            assert board.rows()["usable"].sum() == 1
+            spot.heartbeat(now_ns - store.clock.anchor_ns - 3_600_000_000_000)
+            assert board.rows()["usable"].sum() == 0
+
+
+def _tables(bed: Any) -> Any:
+    from spread_scanner.symbology import tables
+
+    return tables.load(bed.settings.generated_dir)
+
+
+# --- signals
+
+
+def _signals(first: int, count: int) -> np.ndarray:
+    records = np.zeros(count, SIGNAL_DTYPE)
+    records["seq"] = np.arange(first, first + count)
+    records["kind"] = 1
+    records["net_bps"] = 12.5
+    return records
+
+
+def test_an_onlooker_sees_all_signals_and_takes_none(up_bed: Any) -> None:
+    with (
+        SignalRing.attach(up_bed.namespace, "signals") as ring,
+        ring.producer() as producer,
+        ring.consumer() as consumer,
+        SignalTail.attach(up_bed.namespace) as tail,
+    ):
+        producer.push_many(_signals(0, 5))
+        assert tail.take()["seq"].tolist() == [0, 1, 2, 3, 4]
+        assert consumer.pop_many(10)["seq"].tolist() == [0, 1, 2, 3, 4]
+        producer.push_many(_signals(5, 2))
+        assert tail.take()["seq"].tolist() == [5, 6]
+        assert len(tail.take()) == 0
+        assert tail.missed == 0
+
+
+def test_an_onlooker_that_comes_too_late_counts_what_it_missed(up_bed: Any) -> None:
+    with (
+        SignalRing.attach(up_bed.namespace, "signals") as ring,
+        ring.producer() as producer,
+        ring.consumer() as consumer,
+        SignalTail.attach(up_bed.namespace) as tail,
+    ):
+        for first in range(0, 200, 20):
+            producer.push_many(_signals(first, 20))
+            consumer.pop_many(64)
+        seen = tail.take()["seq"].tolist()
+        assert seen == list(range(168, 200))  # the newer half of 64 slots
+        assert tail.missed == 168
+
+
+def test_signals_prints_the_last_ones_by_name(up_bed: Any, spread_ctl: Run) -> None:
+    with SignalRing.attach(up_bed.namespace, "signals") as ring, ring.producer() as producer:
+        producer.push_many(_signals(0, 30))
+    code, out, _ = spread_ctl("signals", "-n", "3", "--json")
+    rows = orjson.loads(out)
+    assert code == 0
+    assert [row["seq"] for row in rows] == [27, 28, 29]
+    assert rows[0]["symbol"] == "AAA-USDT"
+    assert rows[0]["kind"] == "enter"
+    assert "AAA-USDT" in spread_ctl("signals")[1]
+
+
+# --- why
+
+
+def _keep(bed: Any, verdict: Verdict, **values: float) -> None:
+    with PriceStore.attach(bed.namespace) as store:
+        now_ns = store.clock.now_ns()
+    row = np.zeros(1, EVALUATION_DTYPE)
+    row["ts_engine"], row["verdict"], row["count"] = now_ns, verdict, 3
+    for name, value in values.items():
+        row[name] = value
+    with Evaluations.attach(bed.namespace) as kept, kept.writer() as writer:
+        writer.append(row)
+
+
+def test_why_shows_the_waterfall_and_the_verdict(up_bed: Any, spread_ctl: Run) -> None:
+    _keep(up_bed, Verdict.FEE, symbol_id=1, gross_bps=30, fees_bps=20, net_bps=10, enter_bps=15)
+    code, out, _ = spread_ctl("why", "bbb-usdt")
+    assert code == 0
+    assert "gross stands over the threshold" in out
+    assert "5.00 short of the 15.00" in out
+    code, out, _ = spread_ctl("why", "BBB-USDT", "--json")
+    one = orjson.loads(out)["evaluations"][0]
+    assert (one["verdict"], one["gross_bps"], one["count"]) == ("fee", 30.0, 3)
+
+
+def test_why_tells_quarantine_and_silence(up_bed: Any, spread_ctl: Run) -> None:
+    code, out, _ = spread_ctl("why", "CCC-USDT")
+    assert code == 0
+    assert "prices differ by 40 %" in out
+    assert "no evaluation over a threshold is kept" in out
+    assert "no quotes yet" in out
+
+
+def test_why_of_an_unknown_symbol_names_its_neighbours(up_bed: Any, spread_ctl: Run) -> None:
+    code, _, err = spread_ctl("why", "AAA-USDC")
+    assert code == 1
+    assert "AAA-USDT" in err
+
+
+# --- opportunities, decode, clean, doctor
+
+
+def test_opportunities_are_empty_without_a_database_and_newest_first_with_one(
+    tmp_path: Path,
+) -> None:
+    rows = Opportunities(tmp_path)
+    assert rows.last(5) == []
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    connection.executescript(MIGRATIONS[0])  # the tracker's own schema: its columns are read here
+    columns = connection.execute("PRAGMA table_info(opportunities)").fetchall()
+    needed = {name: 1 for _, name, _, not_null, _, _ in columns if not_null}
+    for number in range(3):
+        values = {**needed, "id": number, "symbol": "AAA-USDT"}
+        marks = ", ".join("?" * len(values))
+        connection.execute(
+            f"INSERT INTO opportunities ({', '.join(values)}) VALUES ({marks})",
+            list(values.values()),
+        )
+    connection.commit()
+    connection.close()
+    assert [row.id for row in rows.last(2)] == [2, 1]
+    assert [row.id for row in rows.since(0)] == [1, 2]
+    assert rows.last(2, symbol="BBB-USDT") == []
+    assert rows.last(1)[0].closed_ns is None
+    rows.close()
+
+
+def test_decode_prints_quotes_and_counts_what_it_skipped(tmp_path: Path, spread_ctl: Run) -> None:
+    frames = tmp_path / "frames.jsonl"
+    frames.write_text(
+        '{"stream":"btcusdt@bookTicker","data":{"u":1,"s":"BTCUSDT","b":"1.5","B":"2","a":"1.6",'
+        '"A":"3"}}\nnonsense\n'
+    )
+    code, out, err = spread_ctl("decode", "--source", "binance-spot", str(frames))
+    assert code == 0
+    assert orjson.loads(out)["bid_px"] == 1.5
+    assert "1 quotes" in err
+    assert "bad message" in err
+    assert spread_ctl("decode", "--source", "nowhere", str(frames))[0] == 1
+    code, _, err = spread_ctl("decode", "--source", "binance-spot", str(tmp_path / "missing"))
+    assert code == 1
+    assert "missing" in err
+
+
+def test_clean_keeps_what_somebody_holds(up_bed: Any, spread_ctl: Run) -> None:
+    with PriceStore.attach(up_bed.namespace):
+        code, out, _ = spread_ctl("clean", "--json")
+        assert code == 1
+        assert len(orjson.loads(out)["kept"]) == 8
+    code, out, _ = spread_ctl("clean", "--json")
+    assert code == 0
+    assert len(orjson.loads(out)["removed"]) == 8
+    assert "Nothing of" in spread_ctl("clean")[1]
+
+
+def test_doctor_finds_unreachable_exchanges_and_says_what_to_do(bed: Any, spread_ctl: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        port = taken.getsockname()[1]
+        path = bed.settings.folder / "exchanges.toml"
+        path.write_text(path.read_text().replace("127.0.0.1:1", f"127.0.0.1:{port}"))
+        code, out, _ = spread_ctl("doctor", "--json")
+    document = orjson.loads(out)
+    assert code == 1
+    assert len([name for name in document["failed"] if name.endswith("REST")]) == 8
+    assert len([name for name in document["failed"] if name.endswith("websocket")]) == 8
+    by_name = {check["name"]: check for check in document["checks"]}
+    assert by_name["pairs"]["result"] == "warn"
+    assert "discover" in by_name["pairs"]["advice"]
+    assert all(check["advice"] for check in document["checks"] if check["result"] != "ok")
+
+
+def test_doctor_offline_passes_on_this_machine_and_fails_on_bad_settings(
+    up_bed: Any, spread_ctl: Run
+) -> None:
+    code, out, _ = spread_ctl("doctor", "--offline")
+    assert code == 0, out
+    (up_bed.settings.folder / "config.toml").write_text("[system]\nnope = 1\n")
+    code, out, _ = spread_ctl("doctor", "--offline")
+    assert code == 1
+    assert "nope" in out
+
+
+def test_kill_loads_no_screen_library() -> None:
+    """An emergency stop must not wait for textual, httpx or the live screen to load."""
+    import subprocess
+
+    heavy = ("textual", "httpx", "rich.live", "websockets", "uvloop")
+    code = (
+        "import sys; from spread_scanner.cli import main; "
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.strip() == b"[]"

@@ -1,0 +1,118 @@
+"""The full-screen view: sorts, filters, pauses, and draws the selected pair."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from textual.coordinate import Coordinate
+from textual.pilot import Pilot
+from textual.widgets import DataTable, Sparkline, Static
+
+from spread_scanner.cli.watch import Watch
+from spread_scanner.shm import PriceStore
+from spread_scanner.symbology import tables
+
+Act = Callable[[Watch, Pilot[None]], Awaitable[None]]
+
+
+@pytest.fixture
+def watching(up_bed: Any) -> Iterator[Callable[[Act], None]]:
+    """Runs an act on a screen over two quoted pairs: AAA pays 100 bps gross, BBB 200."""
+    loaded = tables.load(up_bed.settings.generated_dir)
+    with (
+        PriceStore.attach(up_bed.namespace) as store,
+        store.writer(0) as spot,
+        store.writer(3) as futures,
+    ):
+
+        def run(act: Act) -> None:
+            now_ns = store.clock.now_ns()
+            for writer in (spot, futures):
+                writer.heartbeat(now_ns - store.clock.anchor_ns + 3_600_000_000_000)
+            for number, bid in ((0, 101.0), (1, 102.0)):
+                spot.write(number, 99.0, 2.0, 100.0, 3.0, now_ns, now_ns, 1)
+                futures.write(number, bid, 4.0, 103.0, 5.0, now_ns, now_ns, 1)
+
+            async def drive() -> None:
+                app = Watch(up_bed.settings, loaded, store)
+                async with app.run_test(size=(140, 40)) as pilot:
+                    await pilot.pause()
+                    await act(app, pilot)
+
+            asyncio.run(drive())
+
+        yield run
+
+
+def symbols_shown(app: Watch) -> list[str]:
+    table: DataTable[Any] = app.query_one("#board", DataTable)
+    return [str(table.get_cell_at(Coordinate(row, 0))) for row in range(table.row_count)]
+
+
+def test_the_highest_net_spread_stands_first_and_keys_turn_the_order(
+    watching: Callable[[Act], None],
+) -> None:
+    async def act(app: Watch, pilot: Pilot[None]) -> None:
+        assert symbols_shown(app) == ["BBB-USDT", "AAA-USDT"]
+        await pilot.press("n")
+        assert symbols_shown(app) == ["AAA-USDT", "BBB-USDT"]
+        await pilot.press("s")
+        assert symbols_shown(app) == ["AAA-USDT", "BBB-USDT"]
+        await pilot.press("s")
+        assert symbols_shown(app) == ["BBB-USDT", "AAA-USDT"]
+
+    watching(act)
+
+
+def test_the_filter_keeps_what_it_names_and_escape_takes_it_back(
+    watching: Callable[[Act], None],
+) -> None:
+    async def act(app: Watch, pilot: Pilot[None]) -> None:
+        await pilot.press("slash")
+        await pilot.pause()
+        await pilot.press("a", "a", "a")
+        await pilot.pause()
+        assert symbols_shown(app) == ["AAA-USDT"]
+        await pilot.press("enter")
+        assert symbols_shown(app) == ["AAA-USDT"]
+        await pilot.press("escape")
+        await pilot.pause()
+        assert len(symbols_shown(app)) == 2
+
+    watching(act)
+
+
+def test_unusable_pairs_are_shown_on_request(watching: Callable[[Act], None]) -> None:
+    async def act(app: Watch, pilot: Pilot[None]) -> None:
+        await pilot.press("u")
+        assert symbols_shown(app) == ["BBB-USDT", "AAA-USDT", "CCC-USDT"]
+
+    watching(act)
+
+
+def test_a_pause_holds_the_screen_and_says_so(watching: Callable[[Act], None]) -> None:
+    async def act(app: Watch, pilot: Pilot[None]) -> None:
+        await pilot.press("p")
+        refreshes = app._refreshes
+        app._tick()
+        assert app._refreshes == refreshes
+        assert "PAUSED" in str(app.query_one("#summary", Static).render())
+        await pilot.press("space")
+        app._tick()
+        assert app._refreshes > refreshes  # its own timer may have been first
+
+    watching(act)
+
+
+def test_the_cursor_chooses_the_pair_that_is_drawn(watching: Callable[[Act], None]) -> None:
+    async def act(app: Watch, pilot: Pilot[None]) -> None:
+        await pilot.press("down")
+        await pilot.pause()
+        app._tick()
+        assert "AAA-USDT" in str(app.query_one("#chosen", Static).render())
+        assert len(app.query_one("#spark", Sparkline).data or []) >= 2
+        await pilot.press("n")  # the order turns: the chosen pair stays chosen
+        assert "AAA-USDT" in str(app.query_one("#chosen", Static).render())
+
+    watching(act)

@@ -1,0 +1,135 @@
+"""Child processes: found, started with a log, ended in time, and gone with their parent."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from spread_scanner.schema.enums import PROCESSES
+from spread_scanner.supervise import children
+from spread_scanner.supervise.children import Child, NoSuchBin, command_of, end_all
+
+Until = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Child]]:
+    """Children that run a line of shell each."""
+    scripts: dict[str, str] = {}
+    made: list[Child] = []
+    monkeypatch.setattr(children, "command_of", lambda name: ["/bin/sh", "-c", scripts[name]])
+
+    def make(script: str, name: str = "shell") -> Child:
+        scripts[name] = script
+        made.append(Child(name, os.environ, tmp_path / "logs" / f"{name}.log"))
+        return made[-1]
+
+    yield make
+    end_all(made, time.monotonic())
+
+
+def test_every_process_has_its_executable() -> None:
+    for process in PROCESSES:
+        assert Path(command_of(process)[1]).name == process
+    with pytest.raises(NoSuchBin, match="feed-nowhere"):
+        command_of("feed-nowhere")
+
+
+def test_what_a_child_says_is_in_its_log_and_its_exit_code_is_kept(
+    child: Callable[..., Child], until: Until
+) -> None:
+    one = child("echo out; echo err >&2; exit 7")
+    one.start()
+    until(lambda: one.ended() is not None)
+    assert one.ended() == 7
+    assert one.log_path.read_text().split() == ["out", "err"]
+
+
+def test_the_pause_before_the_next_life_grows_to_a_cap(
+    child: Callable[..., Child], until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "BACKOFF_S_MAX", 1.0)
+    one = child("exit 1")
+    pauses = []
+    for _ in range(5):
+        one.start()
+        until(lambda: one.ended() is not None)
+        pauses.append(one._due_s - one._started_s)
+    assert not one.due
+    assert one.restarts == 4
+    assert one._backoff_s == 1.0
+
+
+def test_an_obedient_child_is_ended_and_a_deaf_one_killed_and_named(
+    child: Callable[..., Child], until: Until
+) -> None:
+    obedient = child("exec sleep 60")
+    deaf = child("trap '' TERM; echo ready; while :; do sleep 0.01; done", "deaf")
+    obedient.start()
+    deaf.start()
+    until(lambda: "ready" in deaf.log_path.read_text())
+    assert end_all([obedient], time.monotonic() + 20) == []
+    assert end_all([deaf], time.monotonic() + 0.05) == ["deaf"]
+    assert obedient.ended() == -signal.SIGTERM
+    assert deaf.ended() == -signal.SIGKILL
+
+
+def test_a_stopped_child_is_ended_too(child: Callable[..., Child]) -> None:
+    one = child("exec sleep 60")
+    one.start()
+    assert one.pid is not None
+    os.kill(one.pid, signal.SIGSTOP)
+    assert end_all([one], time.monotonic() + 20) == []
+
+
+def test_a_child_that_is_done_is_not_waited_for_and_not_named(
+    child: Callable[..., Child], until: Until
+) -> None:
+    tidying = child("trap '' TERM; echo done; while :; do sleep 0.01; done")
+    tidying.start()
+    until(lambda: "done" in tidying.log_path.read_text())
+    assert end_all([tidying], time.monotonic() + 60, done=lambda _: True) == []
+
+
+def test_a_child_dies_with_its_parent(
+    start_python: Callable[..., "subprocess.Popen[str]"], tmp_path: Path, until: Until
+) -> None:
+    code = """
+import os, pathlib, sys, time
+from spread_scanner.supervise import children
+children.command_of = lambda name: ["/bin/sh", "-c", "exec sleep 60"]
+child = children.Child("x", os.environ, pathlib.Path(sys.argv[1]) / "x.log")
+child.start()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+    parent = start_python(code, tmp_path)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert Path(f"/proc/{pid}").exists()
+    parent.kill()
+    until(lambda: _gone(pid))
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_the_first_line_of_a_child_is_read_and_silence_is_empty(
+    child: Callable[..., Child],
+) -> None:
+    speaks = child("echo hello; exec sleep 60")
+    speaks.start(keep_stdout=True)
+    assert speaks.read_line(20.0) == b"hello\n"
+    end_all([speaks], time.monotonic() + 20)
+    silent = child("exit 3")
+    silent.start(keep_stdout=True)
+    assert silent.read_line(20.0) == b""
+    assert silent.ended() == 3
