@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -268,6 +269,71 @@ def test_a_dial_that_fails_is_counted_apart_from_those_of_quotes(bed: Bed) -> No
 
     uvloop.run(act())
     assert bed.count("connect_failures") == 0
+
+
+def test_a_refused_dial_for_notices_keeps_the_lines_from_dialling_too(bed: Bed) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 429 No\r\nRetry-After: 40\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def act() -> None:
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        notices = Notices(bed.feed._share, lambda _: None)
+        port = server.sockets[0].getsockname()[1]
+        notices.listen_to(Stream(f"ws://127.0.0.1:{port}/", (), None, 20.0, parse))
+        deadline_ns = clock.mono_ns() + 20 * 10**9
+        while (ban := bed.feed._share.connects.ban()) is None:
+            assert clock.mono_ns() < deadline_ns
+            await asyncio.sleep(0.01)
+        assert ban.status == 429
+        bed.feed._start()
+        await asyncio.sleep(0.2)
+        assert bed.count("connect_failures") == 0, "nobody is there: a dial would fail at once"
+        bed.feed._stop()
+        notices.stop()
+        server.close()
+
+    uvloop.run(act())
+
+
+def test_the_pauses_of_the_notices_are_by_the_feeds_own_chance_and_grow(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`backoff_s_min` as shipped is a quarter of a second. No connection stands for `stood_s`."""
+    pauses = [0.013, 0.026, 0.052, 0.104]
+    paused: list[float] = []
+    sleep = asyncio.sleep
+
+    class Dice(Random):
+        def random(self) -> float:
+            return 1.0
+
+    async def noted(seconds: float) -> None:
+        paused.append(round(seconds, 6))
+        await sleep(seconds)
+
+    async def serve(socket: websockets.ServerConnection) -> None:
+        await socket.close()
+
+    async def act() -> None:
+        share = bed.feed._share
+        share.settings = msgspec.structs.replace(share.settings, backoff_s_min=pauses[0])
+        share.random = Dice()
+        async with websockets.serve(serve, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            notices = Notices(share, lambda _: None)
+            notices.listen_to(Stream(f"ws://127.0.0.1:{port}/", (), None, 20.0, parse))
+            monkeypatch.setattr(asyncio, "sleep", noted)
+            deadline_ns = clock.mono_ns() + 20 * 10**9
+            while pauses[-1] not in paused:
+                assert clock.mono_ns() < deadline_ns, paused
+                await sleep(0.01)
+            notices.stop()
+            monkeypatch.undo()
+
+    uvloop.run(act())
+    assert [one for one in paused if one in pauses] == pauses
 
 
 def test_the_setting_turns_the_connection_off(bed: Bed) -> None:
