@@ -30,12 +30,12 @@ from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.feed._listener import Board
+from spread_scanner.feed._board import Board
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.evidence import Evidence
-from spread_scanner.feed.feed import decoder_of
 from spread_scanner.feed.life import End, rules_of
+from spread_scanner.feed.listings import decoder_of
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES

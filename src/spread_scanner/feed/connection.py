@@ -6,7 +6,7 @@ and passes on the rest.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -368,6 +368,8 @@ class Connection:
     def _answered(self, event: Ack | Refused) -> None:
         self.counts.add("control")
         refused = self.subscription.answered(event, clock.mono_ns())
+        if refused:
+            self._disown(refused)
         if isinstance(event, Refused):
             self.counts.add("refusals")
             self.share.log.warning(
@@ -379,6 +381,12 @@ class Connection:
                 message=event.message[:200],
             )
         self._ask()
+
+    def _disown(self, exchange_symbols: Sequence[str]) -> None:
+        """What was given until now, by this connection or the one before, is refused."""
+        ids = self.watch.ids_of(exchange_symbols)
+        self.forget(ids.tolist())
+        self.share.disowned(ids)
 
     def _noticed(self, notice: Notice) -> None:
         if notice.kind is NoticeKind.OTHER:

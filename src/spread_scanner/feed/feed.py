@@ -8,33 +8,37 @@ import asyncio
 import contextlib
 import re
 import ssl
-import statistics
 from collections.abc import Callable, Iterable
-
-import numpy as np
-import numpy.typing as npt
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.config import Settings, SourceSettings
+from spread_scanner.config import Settings
 from spread_scanner.exchanges._match import Decoder
-from spread_scanner.exchanges.adapter import Adapter, holdable
+from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.notices import Announcement, stream_of
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.exchanges.wire import channel_of
-from spread_scanner.feed import freshness, levels, shards
-from spread_scanner.feed._listener import FLAGS, BestLag, Board
+from spread_scanner.feed import levels, shards
+from spread_scanner.feed._board import BestLag, Board
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.halts import Halts
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
+from spread_scanner.feed.listings import (
+    Instruments,
+    changed_ids,
+    decoder_of,
+    instruments_of,
+    target_of,
+)
+from spread_scanner.feed.marks import Marks
 from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.notices import Notices
 from spread_scanner.feed.outlook import Outlook, Seen
 from spread_scanner.feed.placing import Placing
-from spread_scanner.feed.share import Share, Target
+from spread_scanner.feed.share import Share
+from spread_scanner.feed.tempo import Tempo
 from spread_scanner.runtime import trust, ws
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
@@ -44,37 +48,14 @@ from spread_scanner.shm.control import Orders
 from spread_scanner.shm.faults import Retired
 from spread_scanner.shm.price_store import PriceStore, Writer
 from spread_scanner.symbology import tables
-from spread_scanner.symbology.tables import InstrumentRow, Tables
 
 CHECK_S = 0.1
 LOOK_NS = 250 * NS_PER_MS  # between two looks at every symbol, and at what is to be asked again
+COUNT_NS = NS_PER_S  # between two counts of the good symbols
 STALL_NS = NS_PER_S  # between two checks: nobody looked, and what was sent may be unread
 POLL_S_MAX = 0.1  # a stop is obeyed within a second, however rare the heartbeat
 GOODBYES_S_MAX = 0.7
 LISTED = re.compile(r"\[[^\]]*\]")  # in a refusal: the symbols, of which there may be hundreds
-
-Instruments = dict[str, InstrumentRow]
-
-
-def decoder_of(adapter: Adapter, instruments: Instruments) -> Decoder:
-    """The native tier for these tables. A spelling that it cannot hold is left to the typed tier:
-    discovery takes none, and tables from elsewhere must not stop the feed."""
-    symbols = {
-        name: (row.symbol_id, row.px_div, row.sz_mul)
-        for name, row in instruments.items()
-        if holdable(name)
-    }
-    return Decoder(adapter.templates(), symbols, protobuf=adapter.binary)
-
-
-def instruments_of(loaded: Tables, source: Source) -> Instruments:
-    """The source's listings by the exchange's spelling."""
-    return {row.exchange_symbol: row for row in loaded.of_source(source.source_id)}
-
-
-def target_of(settings: SourceSettings, source: Source) -> Target:
-    """What the source's connections are to be connections to."""
-    return Target(settings.ws_url, settings.proxy, channel_of(settings, source.label))
 
 
 class Feed:
@@ -129,18 +110,19 @@ class Feed:
         self._copies: list[list[Line]] = []
         self._placing = Placing(self._share, self._new_lines)
         self._moving = Moving(self._share, self._new_lines)
+        self._marks = Marks(self._share, self._lines)
+        self._share.disowned = self._marks.disowned
         self._halts = Halts(process, instruments)
         self._notices = Notices(self._share, self._announced)
-        self._paces: dict[int, freshness.Pace] = {}
+        self._tempo = Tempo()
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
         process.on_wake = self._woke
         self._outlook = Outlook()
         self._shown = Seen(ProcessState.STARTING, "")
-        self._silent = np.zeros(store.max_symbols, np.bool_)  # marked so by the last check
         self._checked_ns = clock.mono_ns()
         self._looked_ns = 0
-        self._slowdowns: dict[int, float] = {}
+        self._counted_ns = 0
         self._slow: dict[int, float] = {}  # by connection: how much slower the others are
 
     # --- life
@@ -234,38 +216,22 @@ class Feed:
                 changed = False
         self._checked_ns = now_ns
         if changed:
-            self._mark_silent(now_ns)
+            self._marks.look(now_ns, self._tempo.shared)
 
     def _look(self, connections: list[Connection], now_ns: int) -> None:
         """The rest of it, less often: paces, verdicts, symbols, what is to be asked again."""
         self._looked_ns = now_ns
-        self._pace(connections, now_ns)
+        self._tempo.update(connections, now_ns)
         lines = list(self._lines())
+        self._slow = {}
         for line in lines:
-            slowdown = self._slowdown(but=line)
-            for connection in line.connections:
-                self._slow[connection.number] = slowdown
+            slowdown = self._tempo.slowdown(but=line.connections)
+            self._slow.update((one.number, slowdown) for one in line.connections)
             line.check(now_ns, slowdown)
-        self._placing.look(self._copies, self._mark_silent(now_ns), now_ns)
+        unheard = self._marks.look(now_ns, self._tempo.shared)
+        self._placing.look(self._copies, unheard, now_ns)
         self._move()
         self._show_state(now_ns)
-
-    def _pace(self, connections: list[Connection], now_ns: int) -> None:
-        there = {one.number for one in connections}
-        self._paces = {number: pace for number, pace in self._paces.items() if number in there}
-        for one in connections:
-            pace = self._paces.setdefault(one.number, freshness.Pace())
-            pace.update(one.listener.data_messages, now_ns)
-        self._slow = {number: slow for number, slow in self._slow.items() if number in there}
-        self._slowdowns = {number: pace.slowdown() for number, pace in self._paces.items()}
-
-    def _slowdown(self, but: Line | None = None) -> float:
-        """By how much the source is slower than usual; without a line's own connections, as one
-        that is frozen must not excuse itself.
-        """
-        own = {one.number for one in but.connections} if but is not None else set()
-        found = [slow for number, slow in self._slowdowns.items() if number not in own]
-        return statistics.median(found) if found else 1.0
 
     def _doubt_all(self, connections: list[Connection]) -> None:
         """This process was stopped: what arrived meanwhile is still to be read, and no verdict
@@ -274,51 +240,14 @@ class Feed:
         for connection in connections:
             connection.doubt()
 
-    def _mark_silent(self, now_ns: int) -> set[int]:
-        """Mark what is silent now, take the mark from what no longer is; mark what is overdue.
-
-        Returns the ids that are not heard though their connection is: asking again may help.
-        """
-        board, settings = self._share.board, self._share.settings
-        slowdown = self._slowdown() if len(self._paces) > 1 else 1.0
-        rule = freshness.silence_rule(settings)
-        heard, news = (board.heard_ns, board.mean_ns), (board.news_ns, board.news_mean_ns)
-        unheard = freshness.out_of_line(now_ns, *heard, rule, slowdown)
-        behind = self._behind_silent_connections()
-        silent = unheard | behind | freshness.out_of_line(now_ns, *news, rule, slowdown)
-        if silent.any():
-            marked = self._writer.mark_stale(freshness.ids_of(silent), FLAGS["SILENT"])
-            self._process.row.add(COUNTER["silent_marks"], marked)
-        over = self._silent & ~silent
-        if over.any():
-            board.unmark(freshness.ids_of(over), FLAGS["SILENT"])
-        self._silent = silent
-        rule = freshness.overdue_rule(settings)
-        overdue = freshness.out_of_line(now_ns, *news, rule, slowdown)
-        if overdue.any():
-            self._writer.mark_stale(freshness.ids_of(overdue), FLAGS["OVERDUE"])
-        return set(freshness.ids_of(unheard & ~behind).tolist())
-
-    def _behind_silent_connections(self) -> npt.NDArray[np.bool_]:
-        """By id: what only silent connections carry. Quoted here or not: the stored quote may be of
-        the connection before, and would not be heard to change either.
-        """
-        found = np.zeros(self._max_symbols, np.bool_)
-        covered = np.zeros(self._max_symbols, np.bool_)
-        connections = [one for line in self._lines() for one in line.connections]
-        for connection in connections:
-            if connection.silent:
-                found[connection.watch.carried_ids()] = True
-        if found.any():
-            for connection in connections:
-                covered |= connection.covered(planned=False)
-        return found & ~covered
-
     def _show_state(self, now_ns: int) -> None:
         process = self._process
         lines = list(self._lines())
         process.row.set(COUNTER["connections"], sum(len(line.connections) for line in lines))
         process.row.set(COUNTER["refused_symbols"], len(self._refused()))
+        if now_ns - self._counted_ns >= COUNT_NS:
+            self._counted_ns = now_ns
+            process.row.set(COUNTER["good_symbols"], self._marks.good())
         if process.orders.paused:
             found = Seen(ProcessState.PAUSED, "")
         else:
@@ -347,7 +276,7 @@ class Feed:
         no socket is to be trusted. Until the next heartbeat nobody uses this source anyway.
         """
         self._share.woke_ns = clock.mono_ns()
-        self._mark_stale(np.arange(self._max_symbols, dtype=np.uint16))
+        self._marks.all_stale()
         for line in list(self._lines()):
             line.redial()
         self._notices.redial()
@@ -381,33 +310,16 @@ class Feed:
     def _lost(self, connection: Connection, why: End) -> None:
         """A connection is gone: what nobody else stands behind is stale from now on."""
         planned = why is End.SWAPPED and not connection.silent
-        board = self._share.board
-        board.wrote[board.wrote == connection.number] = 0
-        ids = connection.watch.carried_ids()
-        covered = np.zeros(self._max_symbols, np.bool_)
-        for line in self._lines():
-            for other in line.connections:
-                if other is not connection:
-                    covered |= other.covered(planned=planned)
-        marked = self._mark_stale(ids[~covered[ids]])
+        symbols, marked = self._marks.lost(connection, planned=planned)
         self._process.log.log(
             20 if why in (End.SWAPPED, End.STOPPED) else 30,
             "connection ended",
             connection=connection.number,
             why=why.value,
-            symbols=len(ids),
+            symbols=symbols,
             marked_stale=marked,
             quotes=connection.listener.data_messages,
         )
-
-    def _mark_stale(self, ids: npt.NDArray[np.uint16]) -> int:
-        board = self._share.board
-        marked = self._writer.mark_stale(ids)
-        # The time until they are heard again is no interval of theirs.
-        board.heard_ns[ids] = 0
-        board.news_ns[ids] = 0
-        self._process.row.add(COUNTER["stale_marks"], marked)
-        return marked
 
     def _move(self) -> None:
         self._process.row.set(COUNTER["moving"], self._moving.look(self._copies))
@@ -498,19 +410,7 @@ class Feed:
     def _take_tables(self, instruments: Instruments, decoder: Decoder) -> None:
         """Order matters: what changes its meaning is stale before anything new is matched."""
         share = self._share
-        old = share.instruments
-        changed = {
-            row.symbol_id
-            for name, row in old.items()
-            if name not in instruments or _meaning(instruments[name]) != _meaning(row)
-        }
-        renamed = {
-            row.symbol_id
-            for name, row in instruments.items()
-            if name in old and old[name].symbol_id != row.symbol_id
-        }
-        self._mark_stale(np.array(sorted(changed | renamed), np.uint16))
-        self._forget(sorted(changed | renamed))
+        self._marks.forget(changed_ids(share.instruments, instruments))
         share.instruments = instruments
         share.decoder = decoder
         for line in self._lines():
@@ -540,20 +440,8 @@ class Feed:
             return share.decoder
         return decoder_of(connection.adapter, share.instruments)
 
-    def _forget(self, symbol_ids: list[int]) -> None:
-        """These ids mean something else, or nothing, from now on."""
-        self._share.board.forget(symbol_ids)
-        for line in self._lines():
-            for connection in line.connections:
-                connection.forget(symbol_ids)
-
     def _note_symbols(self) -> None:
         self._process.row.set(COUNTER["symbols"], len(self._share.instruments))
-
-
-def _meaning(row: InstrumentRow) -> tuple[int, float, float]:
-    """What makes the stored numbers what they are."""
-    return (row.symbol_id, row.px_div, row.sz_mul)
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -7,7 +7,8 @@ one to a thousand would be its level.
 
 import math
 
-from spread_scanner.feed._listener import FLAGS, Board
+from spread_scanner.feed._board import Board
+from spread_scanner.feed._listener import FLAGS
 from spread_scanner.shm._store import Quote
 
 WIDE_RATIO = 3.0  # as the listener's: of a book as wide as this nobody knows the level

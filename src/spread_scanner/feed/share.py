@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import structlog
 
 from spread_scanner.config import Feed
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter
-from spread_scanner.feed._listener import Board
+from spread_scanner.feed._board import Board
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.runtime.gate import Gate
 from spread_scanner.runtime.ws import DialFailed
@@ -54,6 +56,8 @@ class Share:
     evidence: Evidence
     log: structlog.stdlib.BoundLogger
     fail: Callable[[BaseException], None]  # a fault of ours: the process ends
+    # What a connection had quoted, by id, and is refused from now on.
+    disowned: Callable[[npt.NDArray[np.uint16]], None] = lambda _: None
     tls: ssl.SSLContext | None = None  # None: the system's trusted authorities
     target: Target = NOWHERE
     woke_ns: int = 0  # a connection that was opened before this is dead, whatever it seems

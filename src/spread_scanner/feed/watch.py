@@ -64,7 +64,7 @@ class Watch:
 
     def carried_ids(self) -> npt.NDArray[np.uint16]:
         """The ids of what the connection carries."""
-        return self._ids(self._subscription.wanted)
+        return self.ids_of(self._subscription.wanted)
 
     def quoted_ids(self) -> npt.NDArray[np.uint16]:
         """The ids of what it carries and has quoted."""
@@ -74,12 +74,18 @@ class Watch:
 
     def given_ids(self) -> npt.NDArray[np.uint16]:
         """The ids of what it carries and is given."""
-        return self._ids([one for one in self._subscription.wanted if self.given(one)])
+        return self.ids_of([one for one in self._subscription.wanted if self.given(one)])
 
-    def _ids(self, exchange_symbols: Iterable[str]) -> npt.NDArray[np.uint16]:
+    def ids_of(self, exchange_symbols: Iterable[str]) -> npt.NDArray[np.uint16]:
+        """The ids of those that the tables know."""
         instruments = self._share.instruments
         rows = (instruments.get(symbol) for symbol in exchange_symbols)
         return np.array([row.symbol_id for row in rows if row is not None], np.uint16)
+
+    def young(self, now_ns: int) -> bool:
+        """It has not stood for long enough to be blamed for what does not quote."""
+        first_ns = int(self._share.settings.first_quote_s_max * NS_PER_S)
+        return now_ns - self._listener.opened_ns < 2 * (first_ns + WATCH_NS)
 
     def in_vain(self, now_ns: int, rules: Rules) -> bool:
         """The connection itself may be to blame: asking again has not helped either, and it was not

@@ -89,6 +89,10 @@ FEED_COUNTERS = _numbered(
             "Quotes stored as jumped: a mid beyond five times the one before, or under a fifth.",
         ),
         ("unread_marks", "Cells marked stale because a message about them could not be read."),
+        (
+            "good_symbols",
+            "Symbols quoted, wanted and heard now, whose quote can be used (a level, not a count).",
+        ),
     ]
 )
 FEED_HISTOGRAMS = (

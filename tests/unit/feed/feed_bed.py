@@ -6,7 +6,8 @@ from picows import WSMsgType
 from picows.picows import _make_test_ws_frame
 
 from spread_scanner.exchanges._match import Decoder
-from spread_scanner.feed._listener import Board, Listener
+from spread_scanner.feed._board import Board
+from spread_scanner.feed._listener import Listener
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.shm._rows import Row

@@ -15,12 +15,12 @@ import uvloop
 from spread_scanner import clock
 from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.feed._listener import Board
+from spread_scanner.feed._board import Board
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.evidence import Evidence
-from spread_scanner.feed.feed import decoder_of
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
+from spread_scanner.feed.listings import decoder_of
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.runtime.ws import WSError

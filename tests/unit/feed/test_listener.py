@@ -18,8 +18,8 @@ from spread_scanner.feed._listener import FLAGS, FRAGMENTS_BYTES_MAX, Listener
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.evidence import Evidence
-from spread_scanner.feed.feed import decoder_of
 from spread_scanner.feed.life import rules_of
+from spread_scanner.feed.listings import decoder_of
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, QuoteFlag

@@ -19,6 +19,7 @@ from picows import WSMsgType
 from spread_scanner import config
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config import SourceSettings
+from spread_scanner.exchanges.adapter import RefusalKind, Refused
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.feed import Feed
@@ -81,13 +82,13 @@ class Bed:
         enter = stack.enter_context
         self.machine = machine
         self.store = enter(PriceStore.create(namespace, max_symbols=64))
-        health = enter(Health.create(namespace))
+        self.health = enter(Health.create(namespace))
         control = enter(Control.create(namespace))
         process = Process(
             SOURCE.process,
             settings,
             logs.set_up(SOURCE.process),
-            enter(health.claim(SOURCE.process)),
+            enter(self.health.claim(SOURCE.process)),
             enter(control.claim(SOURCE.process)),
         )
         self.writer = enter(self.store.writer(SOURCE.source_id))
@@ -144,6 +145,10 @@ class Bed:
             self.checked_ms += STEP_MS
             if self.checked_ms % CHECK_MS == 0:
                 self.feed._check()
+
+    def look(self) -> set[int]:
+        """At every symbol, now; who is not heard."""
+        return self.feed._marks.look(self.machine.mono_ns(), self.feed._tempo.shared)
 
     def pong(self, connection: Connection) -> None:
         if connection.pulse._sent:
@@ -248,7 +253,7 @@ def test_the_first_frames_of_a_backlog_lift_no_mark(bed: Bed) -> None:
         assert bed.flags() == SILENT
         bed.run(50, one)
         bed.feed._check()
-        bed.feed._mark_silent(bed.machine.mono_ns())
+        bed.look()
         assert one.silent
         assert bed.flags() == SILENT
         bed.run(300, one, answering=(one,))
@@ -306,12 +311,54 @@ def test_of_a_lost_connection_only_what_nobody_else_has_quoted_is_stale(bed: Bed
     played(bed, act)
 
 
+@pytest.mark.parametrize("also", [False, True])
+def test_what_is_refused_after_it_has_quoted_is_stale_unless_another_one_quotes_it(
+    bed: Bed, also: bool
+) -> None:
+    """Asked for again because it was quiet, and refused: nobody says any more when it changes."""
+
+    def act(one: Connection, other: Connection) -> None:
+        bed.quote(one)
+        bed.quote(other, symbols=(0, 1) if also else (1,))
+        one._take(Refused("", NAMES[:1], "", "no such thing", RefusalKind.SYMBOL))
+        assert bed.flags() == (GOOD if also else (QuoteFlag.STALE, QuoteFlag.NONE))
+        assert bed.feed._marks.good() == (2 if also else 1)
+        other.end(End.LOST)
+        assert bed.flags() == (QuoteFlag.STALE, QuoteFlag.NONE)
+        bed.quote(one)
+        assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
+def test_a_symbol_is_good_that_is_quoted_wanted_heard_and_can_be_used(bed: Bed) -> None:
+    def good() -> int:
+        return bed.health.read(SOURCE.process).counters["good_symbols"]
+
+    def act(one: Connection, other: Connection) -> None:
+        bed.run(1_500)
+        assert good() == 0
+        bed.run(1_500, one, symbols=(0,))
+        assert good() == 1
+        bed.run(1_500, one, other)
+        assert good() == 2
+        one.leave(NAMES[:1])
+        other.leave(NAMES[:1])
+        bed.run(1_500, one, other, symbols=(1,))
+        assert good() == 1
+        bed.run(3_000)
+        assert bed.flags()[1] is QuoteFlag.SILENT
+        assert good() == 0
+
+    played(bed, act)
+
+
 def test_a_symbol_that_falls_silent_alone_is_marked_and_unmarked_alone(bed: Bed) -> None:
     def act(one: Connection, other: Connection) -> None:
         bed.run(5_000, one, other)
         bed.run(31_000, one, other, every_ms=100, symbols=(1,))
         assert bed.flags() == (QuoteFlag.SILENT, QuoteFlag.NONE)
-        assert bed.feed._mark_silent(bed.machine.mono_ns()) == {0}, "asking again may help"
+        assert bed.look() == {0}, "asking again may help"
         bed.run(300, one, other)
         assert bed.flags() == GOOD
 
@@ -328,7 +375,7 @@ def test_after_a_stop_of_ours_everything_is_silent_until_somebody_has_answered(b
         bed.feed._check()
         assert (one.silent, other.silent, bed.flags()) == (True, True, SILENT)
         bed.run(200, one, other)
-        bed.feed._mark_silent(bed.machine.mono_ns())
+        bed.look()
         assert one.silent
         bed.run(300, one, other, answering=(one,))
         assert (one.silent, bed.flags()) == (False, GOOD)

@@ -1,0 +1,119 @@
+"""What of a source's cells cannot be stood behind: marked, and unmarked, in one place.
+
+Used by the feed: at each look, when a connection ends, when the exchange refuses what had quoted,
+when tables change. Writes marks into the source's cells and counts them in its health row; what a
+quote is flagged with as it arrives is the listener's (judge_time, judge_level).
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner.feed import freshness
+from spread_scanner.feed._listener import FLAGS
+from spread_scanner.feed.connection import Connection
+from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.line import Line
+from spread_scanner.feed.share import Share
+from spread_scanner.schema.enums import UNUSABLE
+
+Ids = npt.NDArray[np.uint16]
+Mask = npt.NDArray[np.bool_]
+
+
+class Marks:
+    """One feed's. `lines` are all that it has now, also those that are on their way out."""
+
+    def __init__(self, share: Share, lines: Callable[[], Iterable[Line]]) -> None:
+        self._share = share
+        self._lines = lines
+        self._size = len(share.board.mid)
+        self._silent = np.zeros(self._size, np.bool_)  # marked so by the last look
+
+    def look(self, now_ns: int, slowdown: float) -> set[int]:
+        """Mark what is silent now, take the mark from what no longer is; mark what is overdue.
+
+        Returns the ids that are not heard though their connection is: asking again may help.
+        """
+        board, settings = self._share.board, self._share.settings
+        rule = freshness.silence_rule(settings)
+        heard, news = (board.heard_ns, board.mean_ns), (board.news_ns, board.news_mean_ns)
+        unheard = freshness.out_of_line(now_ns, *heard, rule, slowdown)
+        behind = self._behind_silent_connections()
+        silent = unheard | behind | freshness.out_of_line(now_ns, *news, rule, slowdown)
+        if silent.any():
+            marked = board.writer.mark_stale(freshness.ids_of(silent), FLAGS["SILENT"])
+            self._share.row.add(COUNTER["silent_marks"], marked)
+        over = self._silent & ~silent
+        if over.any():
+            board.unmark(freshness.ids_of(over), FLAGS["SILENT"])
+        self._silent = silent
+        rule = freshness.overdue_rule(settings)
+        overdue = freshness.out_of_line(now_ns, *news, rule, slowdown)
+        if overdue.any():
+            board.writer.mark_stale(freshness.ids_of(overdue), FLAGS["OVERDUE"])
+        return set(freshness.ids_of(unheard & ~behind).tolist())
+
+    def lost(self, connection: Connection, *, planned: bool) -> tuple[int, int]:
+        """A connection is gone: what nobody else stands behind is stale from now on. Returns how
+        many symbols it carried, and how many cells were marked.
+        """
+        board = self._share.board
+        board.wrote[board.wrote == connection.number] = 0
+        ids = connection.watch.carried_ids()
+        return len(ids), self.stale(ids[~self._covered(planned=planned, but=connection)[ids]])
+
+    def disowned(self, ids: Ids) -> None:
+        """A connection is given these no longer: nobody says any more when they change, unless
+        another one is given them.
+        """
+        self.stale(ids[~self._covered(planned=False)[ids]])
+
+    def stale(self, ids: Ids) -> int:
+        """Mark these; returns how many were not."""
+        board = self._share.board
+        marked = board.writer.mark_stale(ids)
+        # The time until they are heard again is no interval of theirs.
+        board.heard_ns[ids] = 0
+        board.news_ns[ids] = 0
+        self._share.row.add(COUNTER["stale_marks"], marked)
+        return marked
+
+    def all_stale(self) -> None:
+        """Mark whatever stands."""
+        self.stale(np.arange(self._size, dtype=np.uint16))
+
+    def forget(self, ids: list[int]) -> None:
+        """These ids mean something else, or nothing, from now on."""
+        self.stale(np.array(ids, np.uint16))
+        self._share.board.forget(ids)
+        for connection in self._connections():
+            connection.forget(ids)
+
+    def good(self) -> int:
+        """How many symbols are quoted, wanted and heard now, by quotes that can be used."""
+        writer = self._share.board.writer
+        cells = (writer.own(int(one)) for one in np.flatnonzero(self._covered(planned=False)))
+        return sum(cell is not None and not cell.flags & UNUSABLE for cell in cells)
+
+    def _connections(self) -> list[Connection]:
+        return [one for line in self._lines() for one in line.connections]
+
+    def _covered(self, *, planned: bool, but: Connection | None = None) -> Mask:
+        """By id: what some connection stands behind."""
+        found = np.zeros(self._size, np.bool_)
+        for one in self._connections():
+            if one is not but:
+                found |= one.covered(planned=planned)
+        return found
+
+    def _behind_silent_connections(self) -> Mask:
+        """By id: what only silent connections carry. Quoted here or not: the stored quote may be of
+        the connection before, and would not be heard to change either.
+        """
+        found = np.zeros(self._size, np.bool_)
+        for connection in self._connections():
+            if connection.silent:
+                found[connection.watch.carried_ids()] = True
+        return found & ~self._covered(planned=False) if found.any() else found
