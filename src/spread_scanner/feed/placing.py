@@ -56,8 +56,10 @@ class Placing:
             if not asking:
                 continue
             for line in copy:
-                if line.current is not None and line.current.subscription.idle:
-                    self._ask_again(number, copy, line, line.current, silent, now_ns)
+                current = line.current
+                # One that is silent is judged first: asking again says nothing of its symbols.
+                if current is not None and current.subscription.idle and not current.silent:
+                    self._ask_again(number, copy, line, current, silent, now_ns)
             for line in [line for line in copy if not line.symbols]:
                 line.stop()
                 copy.remove(line)
@@ -119,7 +121,9 @@ class Placing:
         )
         for symbol in due:
             patience.asked((number, symbol), now_ns, pauses)
-        other = self._roomiest(copy, but=line)
+        # What has brought nothing at all is asked again where it is, until it is judged.
+        judged = connection.listener.data_ns or not connection.watch.young(now_ns)
+        other = self._roomiest(copy, but=line) if judged else None
         moved = due[: self._room(other, due)] if other is not None else []
         if other is not None and moved:
             line.leave(moved, again=True)

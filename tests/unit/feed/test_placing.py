@@ -14,11 +14,12 @@ from websockets.exceptions import ConnectionClosed
 from spread_scanner import clock
 from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.feed._listener import FLAGS, Board
+from spread_scanner.feed._board import Board
+from spread_scanner.feed._listener import FLAGS
 from spread_scanner.feed.evidence import Evidence
-from spread_scanner.feed.feed import decoder_of
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
+from spread_scanner.feed.listings import decoder_of
 from spread_scanner.feed.placing import Placing
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
@@ -53,7 +54,9 @@ class Exchange:
         pump = asyncio.create_task(self._quote(socket, carried))
         try:
             async for text in socket:
-                if text != "ping":
+                if text == "ping":
+                    await socket.send("pong")
+                else:
                     await self._take(number, json.loads(text), socket, carried)
         finally:
             pump.cancel()
@@ -79,6 +82,10 @@ class Exchange:
             carried.update(names)
         for arg in request["args"]:
             await socket.send(json.dumps({"id": request["id"], "event": request["op"], "arg": arg}))
+
+    def asked(self, connection: int, names: list[str]) -> int:
+        """How often a connection has subscribed exactly these."""
+        return self.requests.count((connection, "subscribe", names))
 
     async def _quote(self, socket: ServerConnection, carried: set[str]) -> None:
         while True:
@@ -297,6 +304,32 @@ def test_a_symbol_that_never_quotes_is_asked_for_on_another_connection(bed: Bed)
     counters = bed.counters()
     assert (counters["no_first_quote"], counters["resubscribes"]) == (1, 1)
     assert (counters["connects"], counters["stale_marks"]) == (2, 0)
+
+
+def test_nothing_moves_away_from_a_connection_before_it_is_judged(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that brings nothing is asked again itself: it is to blame, or it is not. And of one that
+    is silent nobody knows anything. `first_quote_s_max` as shipped is a minute.
+    """
+    exchange = Exchange(dead=(NAMES[0], NAMES[4]))
+    until_s: list[float] = []
+
+    def judged(bed: Bed) -> bool:
+        one, other = bed.copy
+        assert one.symbols == NAMES[:1]
+        assert other.symbols == NAMES[1:]
+        if other.current is not None and not other.current.silent:
+            other.current.silent = True  # for good: its pulse is not felt any more
+            monkeypatch.setattr(other.current, "feel", lambda *_: False)
+        if exchange.asked(0, NAMES[:1]) >= 2 and not until_s:
+            until_s.append(clock.mono_ns() / 1e9 + 0.5)
+        return bool(until_s) and clock.mono_ns() / 1e9 > until_s[0]
+
+    bed.run(exchange, [NAMES[:1], NAMES[1:]], judged, first_quote_s_max=3.0)
+
+    assert not any(op == "unsubscribe" for number, op, _ in exchange.requests if number == 1)
+    assert (bed.counters()["no_first_quote"], bed.counters()["resubscribes"]) == (1, 1)
 
 
 def test_a_silent_symbol_is_asked_for_again_and_its_cell_stays_as_it_is(bed: Bed) -> None:
