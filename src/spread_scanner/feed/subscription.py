@@ -61,7 +61,11 @@ class Subscription:
         self.refused: dict[str, Refusal] = {}
         self.unproven: dict[str, int] = {}
         self.overflow: list[str] = []
-        self.capacity: int | None = None  # how many the exchange gives this connection, once known
+        # How many the exchange gives this connection, as far as is known, and until when that is
+        # believed: what was full may have room one day.
+        self.capacity: int | None = None
+        self._capacity_ns = 0
+        self._fulls = 0
         self.useless = False  # the exchange refuses for reasons that no symbol explains
         self.words = ""  # of the last refusal, until something is accepted
         self.join(exchange_symbols)
@@ -211,6 +215,8 @@ class Subscription:
         self._trying.update(due)
         self._queue.add(Batch(due, True, now_ns, again=True))
         self._queue.prune(self._to_subscribe, self._to_unsubscribe)
+        if self.capacity is not None and now_ns >= self._capacity_ns:
+            self.capacity = None
         if self.settled:
             self._halvings = 0
 
@@ -346,6 +352,9 @@ class Subscription:
             # It holds nothing, so it is not full: something else is meant.
             self._later(request, (), self._budget.busy(now_ns, request.sent_ns))
             return ()
+        if self.capacity is None:
+            self._capacity_ns = now_ns + self._again_ns(self._fulls)
+            self._fulls += 1
         self.capacity = len(self.acknowledged | self._turning)
         out = self._underway.symbols()
         kept = self.acknowledged | self._turning | self.refused.keys() | out

@@ -387,6 +387,25 @@ def test_a_refused_symbol_that_there_is_no_room_for_later_is_handed_back_too() -
     assert not talk.subscription.refused
 
 
+def test_that_a_connection_is_full_is_believed_for_1_5_and_15_minutes() -> None:
+    """Elsewhere somebody may have left; a connection that never ends would not find out."""
+    talk = Talk("okx-spot", NAMES[:2])
+    (first,) = talk.send()
+    talk.answer(*[Ack(number(first), (name,)) for name in NAMES[:2]])
+
+    for minutes in (1, 5, 15, 15):
+        talk.subscription.join(["C99-USDT"])
+        (more,) = talk.after(1)
+        talk.answer(full(number(more)))
+        assert talk.subscription.overflow == ["C99-USDT"]
+        talk.subscription.leave(["C99-USDT"])
+        talk.after(minutes * 60 - 1)
+        assert talk.subscription.capacity == 2
+        talk.after(2)
+        assert talk.subscription.capacity is None
+    assert talk.subscription.acknowledged == set(NAMES[:2])
+
+
 def test_a_request_that_is_too_long_is_cut_and_nothing_is_handed_back() -> None:
     talk = Talk("bybit-futures", NAMES)
 
