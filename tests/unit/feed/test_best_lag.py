@@ -35,6 +35,7 @@ class Exchange:
         self.lag_s = USUAL_S
         self.listener = bench.listener()
         self.update_id = 0
+        self.symbols = SYMBOLS
         self.start_ns = machine.mono_ns()
 
     @property
@@ -45,7 +46,7 @@ class Exchange:
         """The next quote: whether it is LAGGING."""
         self.machine.advance_ms(EVERY_MS)
         self.update_id += 1
-        symbol_id = self.update_id % SYMBOLS
+        symbol_id = self.update_id % self.symbols
         lag_ns = int((self.lag_s if lag_s is None else lag_s) * NS_PER_S)
         ts_event = self.bench.store.clock.now_ns() - lag_ns + int(self.off_s * NS_PER_S)
         to = listener or self.listener
@@ -124,6 +125,37 @@ def test_a_clock_that_is_set_back_is_learned_anew_by_eight_symbols(exchange: Exc
     assert exchange.lags(lag_s=3.0)
 
 
+@pytest.mark.parametrize("symbols", [1, 2])
+def test_a_clock_that_is_set_back_is_learned_anew_where_few_symbols_quote(
+    exchange: Exchange, symbols: int
+) -> None:
+    """One time that goes back may be one symbol's mistake; fifteen late quotes in a row are not."""
+    exchange.symbols = symbols
+    exchange.lagging_within(KNOWN_S)
+    exchange.off_s -= 20.0
+
+    assert exchange.lagging_within(3_600) == 15
+    assert exchange.lags(lag_s=3.0)
+
+
+def test_a_symbol_that_is_dated_back_by_itself_sets_no_clock(exchange: Exchange) -> None:
+    exchange.symbols = 2
+    exchange.lagging_within(KNOWN_S)
+    found = [(exchange.lags(), exchange.lags(lag_s=20.0)) for _ in range(600)]
+    assert found == [(False, True)] * 600
+
+
+def test_one_quote_from_the_future_sets_no_clock_where_one_symbol_quotes(
+    exchange: Exchange,
+) -> None:
+    """The quote behind it goes back, from a time that was none; what is late then is late."""
+    exchange.symbols = 1
+    exchange.lagging_within(KNOWN_S)
+    exchange.lags(lag_s=-20.0)
+    exchange.lag_s = 5.0
+    assert all(exchange.lags() for _ in range(600))
+
+
 def test_a_clock_that_is_set_ahead_is_learned_anew_within_four_windows(exchange: Exchange) -> None:
     """On time is on time at once; what is late by the new clock is told when it is learned."""
     exchange.lagging_within(KNOWN_S)
@@ -175,3 +207,16 @@ def test_a_new_connection_does_not_begin_with_its_backlog_as_the_best(
 
     assert all(exchange.lags(late, lag_s=5.0) for _ in range(1_200))
     assert not any(exchange.lags(well) for _ in range(20))
+
+
+@pytest.mark.parametrize("known_s", [5.0, 8.0, 12.0])
+def test_a_backlog_is_nobodys_best_while_little_is_known(
+    exchange: Exchange, known_s: float
+) -> None:
+    """A line that came back within the first seconds brings what is 5 s old, for 15 s."""
+    assert exchange.lagging_within(known_s) == 0
+    late, well = exchange.bench.listener(2), exchange.bench.listener(3)
+
+    assert all(exchange.lags(late, lag_s=5.0) for _ in range(30))
+    assert not any(exchange.lags(well) for _ in range(200))
+    assert exchange.lags(well, lag_s=3.0)

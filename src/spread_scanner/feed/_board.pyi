@@ -1,0 +1,46 @@
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner.clock import Clock
+from spread_scanner.shm._rows import Row
+from spread_scanner.shm._writer import StoreWriter
+
+OUTCOMES: tuple[str, ...]
+
+class BestLag:
+    now_ns: int
+    windows_passed: int
+    drift: float
+    def __init__(self, drift_ppm: float, *, kept: int = ..., windows: int = ...) -> None: ...
+    def drifts(self, ppm: float) -> None: ...
+
+class Board:
+    writer: StoreWriter
+    row: Row
+    clock: Clock
+    anchor_ns: int
+    lag_ns_max: int
+    clock_off_ns_max: int
+    heard_ns: npt.NDArray[np.int64]
+    mean_ns: npt.NDArray[np.float64]
+    news_ns: npt.NDArray[np.int64]
+    news_mean_ns: npt.NDArray[np.float64]
+    mid: npt.NDArray[np.float64]
+    best: BestLag
+    wrote: npt.NDArray[np.uint32]
+    def __init__(
+        self,
+        writer: StoreWriter,
+        row: Row,
+        anchor_ns: int,
+        lag_ns_max: int,
+        clock: Clock | None = None,
+        *,
+        clock_off_ns_max: int = ...,
+        best: BestLag | None = ...,
+    ) -> None: ...
+    def forget(self, ids: Sequence[int]) -> None: ...
+    def unmark(self, ids: Iterable[int], flag: int, only: int = 0) -> int: ...
+    def judged(self) -> int: ...

@@ -1,0 +1,158 @@
+/* The best lag of a source over all its connections, as it is now: what a quote's lag counts from.
+ *
+ * Writer: the feed's one thread, per quote. Exchange clocks are off by an unknown constant, so lag
+ * has no zero of its own. A window's best is its eighth least lag, and the source's best what the
+ * last three windows agree on: a clock that jumps for seconds, or a message dated in the future, is
+ * in none of them for long. Once known it rises by the clocks' drift only, so that a backlog that
+ * grows slowly is seen. Until three windows have passed it is the middle of what was seen, of two
+ * windows the lower: a line that comes back with a backlog is no best; and not below zero: a
+ * machine's clock is rather right than wrong. All times are ns, on the session's clock.
+ */
+#ifndef SS_BEST_LAG_H
+#define SS_BEST_LAG_H
+
+#include <stdint.h>
+
+enum {
+    SS_LAG_KEPT = 8,         /* of a window's least lags: seven outliers are nobody's best */
+    SS_LAG_SAMPLES_MIN = 15, /* of a window: its eighth least is then no more than the median */
+    SS_LAG_WINDOWS = 3,
+    SS_LAG_CONFIRMS = 15, /* late quotes in a row that make one time that went back the clock's */
+};
+#define SS_LAG_WINDOW_NS (INT64_C(10) * 1000000000)
+#define SS_LAG_BACK_NS (INT64_C(500) * 1000000)
+
+typedef struct ss_best_lag {
+    int64_t now_ns;   /* what lag counts from, in this read */
+    int64_t asked_ns; /* a lag below this is to be taken */
+    uint64_t taken;   /* quotes of this window */
+    uint32_t behind;  /* late quotes in a row since a time went back; 0: none has */
+    uint32_t windows_passed;
+    double drift; /* how much it may rise, per unit of time */
+    int32_t kept_max, windows_min, kept, gone_backs;
+    int64_t window_start_ns, best_ns, best_at_ns;
+    int64_t windows[SS_LAG_WINDOWS];
+    int64_t least[SS_LAG_KEPT];
+} ss_best_lag;
+
+/* A new window. */
+static inline void ss_lag_begin(ss_best_lag *best, int64_t mono_ns) {
+    best->kept = best->gone_backs = 0;
+    best->taken = 0;
+    best->asked_ns = INT64_MAX;
+    best->window_start_ns = mono_ns;
+}
+
+/* `kept` and `windows` can be less than usual, not more. */
+static inline void ss_lag_init(ss_best_lag *best, double drift, int kept, int windows) {
+    *best = (ss_best_lag){
+        .now_ns = INT64_MAX, .drift = drift, .kept_max = kept, .windows_min = windows};
+    ss_lag_begin(best, 0);
+}
+
+/* The middle one of a few, of an even number the lower. */
+static inline int64_t ss_lag_middle(const int64_t *from, int count) {
+    int64_t sorted[SS_LAG_WINDOWS + 1];
+    for (int i = 0; i < count; i++) {
+        int place = i;
+        for (; place > 0 && sorted[place - 1] > from[i]; place--)
+            sorted[place] = sorted[place - 1];
+        sorted[place] = from[i];
+    }
+    return sorted[(count - 1) / 2];
+}
+
+/* What is believed while too little was seen. */
+static inline void ss_lag_guess(ss_best_lag *best) {
+    int64_t said[SS_LAG_WINDOWS + 1];
+    int count = 0, enough = best->taken >= SS_LAG_SAMPLES_MIN;
+    for (; count < (int)best->windows_passed; count++)
+        said[count] = best->windows[count];
+    if (count == 0 || enough) {
+        int place = enough ? SS_LAG_KEPT - 1 : (int)(best->taken - 1) / 2;
+        said[count++] = best->least[place < best->kept ? place : best->kept - 1];
+    }
+    int64_t middle_ns = ss_lag_middle(said, count);
+    best->now_ns = middle_ns > 0 ? middle_ns : 0;
+}
+
+/* One of the least of this window. */
+static inline void ss_lag_take(ss_best_lag *best, int64_t lag_ns) {
+    int place = best->kept < best->kept_max ? best->kept : best->kept_max - 1;
+    for (; place > 0 && best->least[place - 1] > lag_ns; place--)
+        best->least[place] = best->least[place - 1];
+    best->least[place] = lag_ns;
+    if (best->kept < best->kept_max) best->kept++;
+    if (best->kept == best->kept_max) best->asked_ns = best->least[best->kept_max - 1];
+    if (best->windows_passed < (uint32_t)best->windows_min) ss_lag_guess(best);
+}
+
+/* A window is over. The first best is the middle of its windows: one that held a backlog, or a clock
+ * that jumped, is outvoted. Later ones must all agree to let it fall. */
+static inline void ss_lag_conclude(ss_best_lag *best, int64_t mono_ns) {
+    uint32_t enough = (uint32_t)best->windows_min;
+    int64_t agreed = INT64_MIN;
+    for (int i = best->windows_min - 1; i > 0; i--)
+        best->windows[i] = best->windows[i - 1];
+    best->windows[0] = best->least[best->kept_max - 1];
+    best->windows_passed++;
+    if (best->windows_passed == enough) {
+        best->best_ns = ss_lag_middle(best->windows, best->windows_min);
+    } else if (best->windows_passed > enough) {
+        for (int i = 0; i < best->windows_min; i++)
+            if (best->windows[i] > agreed) agreed = best->windows[i];
+        best->best_ns = best->now_ns < agreed ? best->now_ns : agreed;
+    }
+    best->best_at_ns = mono_ns;
+    if (best->windows_passed >= enough) best->now_ns = best->best_ns;
+    ss_lag_begin(best, mono_ns);
+}
+
+/* A read of the socket begins. */
+static inline void ss_lag_at(ss_best_lag *best, int64_t mono_ns) {
+    if (best->windows_passed >= (uint32_t)best->windows_min)
+        best->now_ns =
+            best->best_ns + (int64_t)((double)(mono_ns - best->best_at_ns) * best->drift);
+    else if (best->kept > 0)
+        ss_lag_guess(best);
+    if (best->window_start_ns == 0)
+        best->window_start_ns = mono_ns;
+    else if (best->taken >= SS_LAG_SAMPLES_MIN &&
+             mono_ns - best->window_start_ns >= SS_LAG_WINDOW_NS)
+        ss_lag_conclude(best, mono_ns);
+}
+
+/* The exchange's clock was set: what was learned by it is worth nothing. */
+static inline void ss_lag_forget(ss_best_lag *best) {
+    best->windows_passed = best->behind = 0;
+    ss_lag_begin(best, 0);
+}
+
+/* A symbol's time has gone back though its ids went on. When `many` do, the clock does. A few may
+ * be dated wrongly by themselves: if the time before was an usual one (`usual`), it is the clock
+ * that went back when everything is late from then on. */
+static inline void ss_lag_gone_back(ss_best_lag *best, int many, int usual) {
+    if (++best->gone_backs >= many)
+        ss_lag_forget(best);
+    else if (usual && best->behind == 0)
+        best->behind = 1;
+}
+
+/* Whether a quote's lag is beyond `lag_ns_max` above the best. */
+static inline int ss_lag_judge(ss_best_lag *best, int64_t lag_ns, int64_t lag_ns_max) {
+    best->taken++;
+    if (lag_ns < best->asked_ns) ss_lag_take(best, lag_ns);
+    int late = lag_ns - best->now_ns > lag_ns_max;
+    if (best->behind == 0) return late; /* nearly always */
+    if (!late) {
+        best->behind = 0;
+    } else if (++best->behind > SS_LAG_CONFIRMS) {
+        ss_lag_forget(best);
+        best->taken = 1;
+        ss_lag_take(best, lag_ns);
+        late = 0;
+    }
+    return late;
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* A source's cells as its feed writes them: what is stored, and what is learned from it.
+ *
+ * Writer: the feed's one thread, per quote, under the source's claim. Readers: whoever reads the
+ * store; who waits for quotes is woken by the listener, once per read of its socket.
+ */
+#ifndef SS_BOARD_H
+#define SS_BOARD_H
+
+#include <stdint.h>
+
+#include "best_lag.h"
+#include "standing.h"
+#include "store.h"
+
+/* Symbols whose time goes back, for the exchange to have set its clock: half of those that were
+ * heard, within these bounds. One or two may be dated wrongly by themselves. */
+enum { SS_MANY_MIN = 3, SS_MANY_MAX = 8 };
+
+typedef struct ss_board {
+    ss_store *store;
+    uint32_t source_id, max_symbols, epoch;
+    ss_memory *memory; /* by symbol id */
+    ss_best_lag *best;
+} ss_board;
+
+/* How many symbols speak for the exchange. */
+static inline int ss_board_many(const ss_board *board) {
+    int heard = 0;
+    for (uint32_t symbol = 0; symbol < board->max_symbols && heard < 2 * SS_MANY_MAX; symbol++)
+        heard += board->memory[symbol].heard_ns != 0;
+    return heard / 2 > SS_MANY_MIN ? heard / 2 : SS_MANY_MIN;
+}
+
+/* Whether a quote that is to be stored is dated before the one that stands, as no path makes it. */
+static inline int ss_goes_back(const ss_quote *old, const ss_quote *quote) {
+    return quote->ts_event != SS_TS_ABSENT && quote->ts_event < old->ts_event - SS_LAG_BACK_NS &&
+           !(old->flags & SS_FLAG_STALE) &&
+           (quote->update_id > old->update_id || quote->update_id == 0);
+}
+
+/* Stores a quote unless its update id says that it is old news; returns what became of it. `old` is
+ * the one that stands, NULL when none was ever written. */
+static inline int ss_board_put(ss_board *board, uint32_t symbol, ss_quote *quote,
+                               const ss_quote *old, uint32_t connection) {
+    ss_memory *memory = &board->memory[symbol];
+    int outcome = SS_STORED;
+    quote->epoch = board->epoch;
+    ss_quote_derive(quote);
+    if (old) {
+        outcome = ss_judge(old, quote, memory->wrote == 0 || memory->wrote == connection);
+        if (outcome >= SS_DUPLICATE) return outcome;
+        if (outcome == SS_REPEAT) {
+            if (old->flags & SS_FLAG_LAGGING && !(quote->flags & SS_FLAG_LAGGING)) {
+                ss_quote again = *old; /* it came late, and now it is known to stand */
+                again.flags &= ~(uint32_t)SS_FLAG_LAGGING;
+                ss_store_put(board->store, board->source_id, symbol, &again);
+            }
+            return outcome;
+        }
+        if (outcome == SS_STORED && memory->wrote == connection && ss_goes_back(old, quote)) {
+            int usual = !(old->flags & SS_FLAG_LAGGING) &&
+                        old->ts_recv - old->ts_event >= board->best->now_ns - SS_LAG_BACK_NS;
+            ss_lag_gone_back(board->best, ss_board_many(board), usual);
+        }
+    }
+    ss_memory_level(memory, quote);
+    ss_store_put(board->store, board->source_id, symbol, quote);
+    memory->wrote = connection;
+    return outcome;
+}
+
+#endif
