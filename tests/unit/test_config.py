@@ -231,7 +231,7 @@ def test_a_channel_that_a_source_has_not_is_found_at_load(folder: Path, label: s
         ("directions.toml", "[symbol.X-USDT]\nenter_bps = nan\n", ["enter_bps", "finite"]),
         ("config.toml", "[pair-discovery]\nvalidate_s = nan\n", ["validate_s", "finite"]),
         ("config.toml", "feed = 5\n[feed-okx-spot]\nredundant = 1\n", ["feed"]),
-        ("config.toml", "feed-okx-spot = 5\n", ["feeds"]),
+        ("config.toml", "feed-okx-spot = 5\n", ["feed-okx-spot", "a section"]),
         ("config.toml", '[system]\ndata_dir = "a\\u0000b"\n', ["data_dir"]),
         ("config.toml", "[alerts]\nwebhook_url = 'http://[x/'\n", ["alerts.webhook_url", "URL"]),
         ("config.toml", "a = " + "[" * 3_000 + "]" * 3_000, ["not TOML"]),

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-import msgspec
-
-from spread_scanner.config.settings import Settings, SourceSettings, Thresholds
+from spread_scanner.config.settings import Directions, Settings, SourceSettings
+from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
@@ -92,27 +91,37 @@ def _check_directions(settings: Settings) -> None:
     for label in directions.direction:
         if label not in DIRECTION_BY_LABEL:
             _fail(path, f"direction.{label}", f"one of {', '.join(DIRECTION_BY_LABEL)}")
-    pairs = [(label, "") for label in directions.direction]
-    pairs += [("", symbol) for symbol in directions.symbol]
     for name in directions.pair:
         label, colon, symbol = name.partition(":")
         if not colon or label not in DIRECTION_BY_LABEL or not SYMBOL.fullmatch(symbol):
-            _fail(
-                path, f"pair.{name}", "'<direction>:<SYMBOL>', for example 'binance-bybit:BTC-USDT'"
-            )
-        pairs.append((label, symbol))
-    for label, symbol in [("", ""), *pairs]:
+            means = "'<direction>:<SYMBOL>', for example 'binance-bybit:BTC-USDT'"
+            _fail(path, f"pair.{name}", means)
+    labels, symbols = ["", *directions.direction], ["", *directions.symbol]
+    combined = [(label, symbol) for label in labels for symbol in symbols]
+    pairs = [name.partition(":") for name in directions.pair]
+    for label, symbol in [*combined, *((label, symbol) for label, _, symbol in pairs)]:
         merged = directions.thresholds(label, symbol)
-        try:  # the overrides are checked for type only when read, for range when merged
-            msgspec.convert(msgspec.structs.asdict(merged), Thresholds)
-        except msgspec.ValidationError as error:
-            _fail(path, f"thresholds of {label or 'all'} {symbol or 'symbols'}", str(error))
         if merged.exit_bps > merged.enter_bps:
             _fail(
                 path,
-                f"exit_bps of {label or 'all'} {symbol or 'symbols'}",
-                f"at most enter_bps = {merged.enter_bps}",
+                _decisive(directions, label, symbol),
+                f"at most enter_bps, which is {merged.enter_bps:g} for {label or 'every direction'}"
+                f" and {symbol or 'every symbol'}",
             )
+
+
+def _decisive(directions: Directions, label: str, symbol: str) -> str:
+    """The most special key that says something about leaving or entering."""
+    sections = [
+        (f"pair.{dotted((f'{label}:{symbol}',))}", directions.pair.get(f"{label}:{symbol}")),
+        (f"symbol.{dotted((symbol,))}", directions.symbol.get(symbol)),
+        (f"direction.{label}", directions.direction.get(label)),
+    ]
+    for name, section in sections:
+        for key in ("exit_bps", "enter_bps"):
+            if section is not None and getattr(section, key) is not None:
+                return f"{name}.{key}"
+    return "defaults.exit_bps"
 
 
 def _check_listings(settings: Settings) -> None:

@@ -4,21 +4,23 @@ Called by every process at start and at reload. Whatever is wrong is a ConfigErr
 file, the key and what is allowed.
 """
 
-import math
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import GenericAlias
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
 
 from spread_scanner.config.agreement import check_agreement
-from spread_scanner.config.settings import Config, Directions, Settings, SourceSettings
+from spread_scanner.config.settings import Config, Directions, Feed, Settings, SourceSettings
+from spread_scanner.config.wrong import dotted, first_wrong
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
 
+FEEDS = "feed-<source>"  # what the sections of single feeds are called in lists
 # Tables whose keys are symbols.
 BY_SYMBOL = {"symbol", "symbol_fees_bps", "identity_band_pct"}
 
@@ -26,53 +28,55 @@ BY_SYMBOL = {"symbol", "symbol_fees_bps", "identity_band_pct"}
 def config_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """SPREAD_CONFIG_DIR, else ./config, else /etc/spread-scanner."""
     if named := environ.get("SPREAD_CONFIG_DIR"):
-        return Path(named).resolve()
-    here = Path("config").resolve()
+        return _resolved(Path(named))
+    here = _resolved(Path("config"))
     return here if here.is_dir() else Path("/etc/spread-scanner")
+
+
+def _resolved(folder: Path) -> Path:
+    try:
+        return folder.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links; the folder we are in
+        raise ConfigError(f"no such folder: {error}", file=folder) from None  # is gone; a NUL
 
 
 def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """All settings, or a ConfigError that names the file, the key and what is allowed."""
-    folder = folder.resolve() if folder is not None else config_folder(environ)
+    folder = _resolved(folder) if folder is not None else config_folder(environ)
     config_raw = _read(folder / "config.toml", required=False)
     exchanges_raw = _read(folder / "exchanges.toml", required=True)
     directions_raw = _read(folder / "directions.toml", required=False)
+    variables: dict[tuple[str, str], str] = {}  # (file, key) to the variable that set it
     for name, value in environ.items():
         if not name.startswith("SPREAD_") or "__" not in name:
             continue
         keys = name.removeprefix("SPREAD_").split("__")
         if keys[0] == "EXCHANGES":
-            _override(exchanges_raw, keys[1:], value, SourceSettings, name)
+            key = _override(exchanges_raw, keys[1:], value, SourceSettings, name)
+            variables["exchanges.toml", key] = name
         elif keys[0] == "DIRECTIONS":
-            _override(directions_raw, keys[1:], value, Directions, name)
+            key = _override(directions_raw, keys[1:], value, Directions, name)
+            variables["directions.toml", key] = name
         else:
-            _override(config_raw, keys, value, Config, name)
-    config = _convert(
-        _with_feeds(config_raw, folder / "config.toml"), Config, folder / "config.toml"
-    )
-    exchanges = _convert(exchanges_raw, dict[str, SourceSettings], folder / "exchanges.toml")
-    directions = _convert(directions_raw, Directions, folder / "directions.toml")
-    settings = Settings(folder, config, exchanges, directions)
-    check_agreement(settings)
+            key = _override(config_raw, keys, value, Config, name)
+            variables["config.toml", key] = name
+    try:
+        config = _config(config_raw, folder / "config.toml")
+        exchanges = _convert(exchanges_raw, dict[str, SourceSettings], folder / "exchanges.toml")
+        directions = _convert(directions_raw, Directions, folder / "directions.toml")
+        settings = Settings(folder, config, exchanges, directions)
+        check_agreement(settings)
+    except ConfigError as error:
+        where = (Path(str(error.evidence.get("file"))).name, str(error.evidence.get("key")))
+        if where in variables:  # the file does not hold it
+            error.evidence = {"variable": variables[where], **error.evidence}
+        raise
     return settings
-
-
-def _finite(node: Any, path: Path, key: str = "") -> None:
-    """TOML has nan and inf; no setting has, and a range lets nan pass."""
-    if isinstance(node, float) and not math.isfinite(node):
-        raise ConfigError("bad setting", file=path, key=key, allowed="a finite number")
-    children: Any = ()
-    if isinstance(node, dict):
-        children = node.items()
-    elif isinstance(node, list):
-        children = enumerate(node)
-    for name, child in children:
-        _finite(child, path, f"{key}.{name}" if key else str(name))
 
 
 def _read(path: Path, *, required: bool) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a BOM
     except FileNotFoundError:
         if required:
             raise ConfigError(
@@ -80,59 +84,48 @@ def _read(path: Path, *, required: bool) -> dict[str, Any]:
                 file=path,
             ) from None
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"not TOML: {error}", file=path) from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file=path) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not TOML, which is UTF-8 text: {error}", file=path) from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, or a number of 5,000 digits
+        raise ConfigError(f"not TOML: {error}", file=path) from None
 
 
-def _with_feeds(raw: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Turn [feed-binance-spot] sections into feeds, each on top of [feed]."""
-    general = raw.get("feed", {})
-    feeds = {}
-    rest = {}
+def _config(raw: dict[str, Any], path: Path) -> Config:
+    """config.toml, with [feed-binance-spot] sections as feeds, each on top of [feed]."""
+    rest: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
     for name, section in raw.items():
-        label = name.removeprefix("feed-")
-        if name.startswith("feed-") and any(source.label == label for source in SOURCES):
-            both = isinstance(general, dict) and isinstance(section, dict)
-            feeds[label] = (
-                {**general, **section} if both else section
-            )  # what is no table is refused
-        elif name == "feeds":
-            raise ConfigError("unknown section", file=path, key=name, allowed="feed-<source>")
-        else:
-            rest[name] = section
-    return {**rest, "feeds": feeds} if feeds else rest
+        if name in ("feeds", FEEDS):
+            raise ConfigError("unknown section", file=path, key=name, allowed=FEEDS)
+        is_feed = any(source.process == name for source in SOURCES)
+        (sections if is_feed else rest)[name] = section
+    config = _convert(rest, Config, path)
+    feeds = {}
+    for name, section in sections.items():
+        _check(section, Feed, path, (name,))
+        feeds[name.removeprefix("feed-")] = msgspec.convert(
+            {**rest.get("feed", {}), **section}, Feed
+        )
+    return msgspec.structs.replace(config, feeds=feeds)
 
 
 T = TypeVar("T")
 
 
 def _convert(raw: dict[str, Any], kind: type[T], path: Path) -> T:
-    _finite(raw, path)
-    try:
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
-        message = str(error)
-        allowed = _allowed(kind, message)
-        raise ConfigError(f"bad setting: {message}", file=path, **allowed) from None
+    _check(raw, kind, path)
+    return msgspec.convert(raw, kind)
 
 
-def _allowed(kind: Any, message: str) -> dict[str, object]:
-    """What would have been right: the known keys of the section, or the setting's own sentence."""
-    path = message.rpartition(" - at `$")[2].rstrip("`") if " - at `$" in message else ""
-    keys = [key for key in path.replace("[...]", ".*").split(".") if key]
-    struct: Any = kind
-    hint: Any = None
-    for key in keys:
-        struct, hint = _step(struct, key)
-        if struct is None:
-            break
-    if "unknown field" in message and isinstance(struct, type) and issubclass(struct, Struct):
-        return {"allowed": ", ".join(struct.__struct_encode_fields__)}
-    if hint is not None and get_origin(hint) is Annotated:
-        return {"about": get_args(hint)[1].description}
-    return {}
+def _check(raw: Any, kind: Any, path: Path, above: tuple[str, ...] = ()) -> None:
+    wrong = first_wrong(raw, kind, above)
+    if wrong is not None:
+        allowed = {"allowed": wrong.allowed} if wrong.allowed else {}
+        raise ConfigError(
+            f"bad setting: {wrong.message}", file=path, key=dotted(wrong.keys), **allowed
+        )
 
 
 def _step(struct: Any, key: str) -> tuple[Any, Any]:
@@ -147,24 +140,27 @@ def _step(struct: Any, key: str) -> tuple[Any, Any]:
     return bare, hint
 
 
-def _override(raw: dict[str, Any], keys: list[str], text: str, root: Any, variable: str) -> None:
-    """Put one environment variable into the raw tables."""
+def _override(raw: dict[str, Any], keys: list[str], text: str, root: Any, variable: str) -> str:
+    """Put one environment variable into the raw tables; the key that it set."""
     node = raw
-    kind = root
+    kind: Any = GenericAlias(dict, (str, root)) if root is SourceSettings else root
     above = ""
+    names: list[str] = []
     for position, key in enumerate(keys):
         name = _spelled(node, key, above, top=position == 0)
         above = name
+        names.append(name)
         general = "feed" if kind is Config and name.startswith("feed-") else name
         kind, _ = _step(kind, general)
         if position == len(keys) - 1:
-            node[name] = _value(text, kind)
-            return
+            node[name] = _value(text, kind, variable)
+            break
         node = node.setdefault(name, {})
         if not isinstance(node, dict):
             raise ConfigError(
                 "environment variable names no section", variable=variable, of=root.__name__
             )
+    return dotted(tuple(names))
 
 
 def _spelled(node: dict[str, Any], key: str, above: str, *, top: bool) -> str:
@@ -185,10 +181,15 @@ def _spelled(node: dict[str, Any], key: str, above: str, *, top: bool) -> str:
     return dashed if (top or above == "direction") and dashed in known else lower
 
 
-def _value(text: str, kind: Any) -> Any:
+def _value(text: str, kind: Any, variable: str) -> Any:
     """As in TOML. Where text is wanted quotes are optional: -100123 is then a name, no number."""
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        text.encode()
+        table = tomllib.loads(f"value = {text}")
+    except UnicodeEncodeError:
+        raise ConfigError("environment variable is not UTF-8", variable=variable) from None
+    except (ValueError, RecursionError):
         return text
-    return text if kind is str and not isinstance(value, str) else value
+    value = table["value"]
+    is_more = len(table) > 1  # a line break and another key
+    return text if is_more or (kind is str and not isinstance(value, str)) else value

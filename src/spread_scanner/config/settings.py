@@ -86,6 +86,26 @@ class Discovery(Struct, forbid_unknown_fields=True, frozen=True):
     keep_refused: Annotated[bool, Meta(description="Keep symbols that the websocket refused.")] = (
         False
     )
+    keep_api_closed: Annotated[
+        bool,
+        Meta(description="Take spot listings that trade, but take no orders through the API."),
+    ] = False
+    lost_pct_max: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100,
+            description="A source that loses more of its listings at once is away; 100: off.",
+        ),
+    ] = 20.0
+    lost_again_s_min: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=604_800,
+            description="Two full runs so far apart that see the same loss are believed.",
+        ),
+    ] = 3_600.0
     rest_timeout_s: Annotated[
         float, Meta(gt=0, le=300, description="Longest wait for one REST answer.")
     ] = 10.0
@@ -416,6 +436,7 @@ class Config(
         "pair_discovery": "pair-discovery",
         "spread_engine": "spread-engine",
         "spread_tracker": "spread-tracker",
+        "feeds": "feed-<source>",
     },
 ):
     """config.toml."""
@@ -484,29 +505,28 @@ class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):
         return self.fee_tiers_bps[self.fee_tier] if self.fee_tier else self.taker_fee_bps
 
 
+NetBps = Annotated[float, Meta(ge=-10_000, le=100_000)]
+StepBps = Annotated[float, Meta(gt=0, le=100_000)]
+PauseMs = Annotated[int, Meta(ge=0, le=86_400_000)]
+SizeQuote = Annotated[float, Meta(ge=0, le=1e12)]
+
+
 class Thresholds(Struct, forbid_unknown_fields=True, frozen=True):
     """When a spread pays. All in basis points of the spot ask, net of fees."""
 
-    enter_bps: Annotated[
-        float, Meta(ge=-10_000, le=100_000, description="Net spread that makes a signal.")
-    ] = 10.0
+    enter_bps: Annotated[NetBps, Meta(description="Net spread that makes a signal.")] = 10.0
     exit_bps: Annotated[
-        float,
-        Meta(
-            ge=-10_000,
-            le=100_000,
-            description="Net spread below which the signal is over; at most enter_bps.",
-        ),
+        NetBps,
+        Meta(description="Net spread below which the signal is over; at most enter_bps."),
     ] = 5.0
     resignal_step_bps: Annotated[
-        float,
-        Meta(gt=0, le=100_000, description="Rise since the last signal that makes a re-signal."),
+        StepBps, Meta(description="Rise since the last signal that makes a re-signal.")
     ] = 5.0
     cooldown_ms: Annotated[
-        int, Meta(ge=0, le=86_400_000, description="Pause after an exit before the next signal.")
+        PauseMs, Meta(description="Pause after an exit before the next signal.")
     ] = 0
     size_quote_min: Annotated[
-        float, Meta(ge=0, le=1e12, description="Least size of both tops, in quote currency.")
+        SizeQuote, Meta(description="Least size of both tops, in quote currency.")
     ] = 0.0
     enabled: Annotated[bool, Meta(description="False: evaluated, never signalled.")] = True
 
@@ -514,11 +534,11 @@ class Thresholds(Struct, forbid_unknown_fields=True, frozen=True):
 class ThresholdOverride(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     """The same keys as Thresholds, each optional."""
 
-    enter_bps: float | None = None
-    exit_bps: float | None = None
-    resignal_step_bps: float | None = None
-    cooldown_ms: int | None = None
-    size_quote_min: float | None = None
+    enter_bps: NetBps | None = None
+    exit_bps: NetBps | None = None
+    resignal_step_bps: StepBps | None = None
+    cooldown_ms: PauseMs | None = None
+    size_quote_min: SizeQuote | None = None
     enabled: bool | None = None
 
 
