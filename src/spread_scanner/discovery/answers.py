@@ -22,6 +22,7 @@ from spread_scanner.exchanges.adapter import (
     Skipped,
 )
 from spread_scanner.schema.enums import Source
+from spread_scanner.schema.funding import interval_can_be, rate_can_be
 
 T = TypeVar("T")
 
@@ -32,6 +33,10 @@ FUNDING = "funding"
 INTERVALS = "funding-intervals"
 KINDS = (INSTRUMENTS, TICKERS, FUNDING, INTERVALS)
 FUNDING_HOURS_USUAL = 8.0
+SPOT_TYPE = "spot"
+PERPETUAL_TYPE = "linear-perpetual"
+TAKEN_TYPES = (SPOT_TYPE, PERPETUAL_TYPE)
+NAMES_SHOWN = 5
 
 
 class Desk(Protocol):
@@ -52,14 +57,17 @@ class Listed:
     quotes: dict[str, RestQuote] = field(default_factory=dict)
     funding: dict[str, Funding] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
+    twice: list[Skipped] = field(default_factory=list)  # rows of a name that another row has
     unquoted: dict[str, str] = field(default_factory=dict)  # rows of the quote list without one
     notes: list[str] = field(default_factory=list)
     failure: str = ""
+    doubted: bool = False  # it was reached; the failure is that its lists are not believed
 
     def mid(self, exchange_symbol: str) -> float:
         """Mid price by REST, in the exchange's units; NaN where a side is missing."""
         quote = self.quotes.get(exchange_symbol)
-        return (quote.bid_px + quote.ask_px) / 2 if quote is not None else math.nan
+        # Halved before they are added, so that no two prices make infinity.
+        return quote.bid_px / 2 + quote.ask_px / 2 if quote is not None else math.nan
 
 
 async def ask_all(
@@ -83,6 +91,8 @@ async def _ask(adapter: Adapter, desk: Desk, done: Callable[[str, str], None]) -
         )
         listed.quotes = {quote.exchange_symbol: quote for quote in quotes}
         listed.unquoted = {row.what: row.reason for row in skipped}
+        if not listed.quotes:
+            raise ExchangeError("the quote list is empty", skipped=len(skipped))
     except (ExchangeError, BadMessage) as error:
         listed.failure = str(error)
         done(label, "failed")
@@ -97,25 +107,48 @@ async def _ask(adapter: Adapter, desk: Desk, done: Callable[[str, str], None]) -
 
 
 async def _ask_instruments(adapter: Adapter, desk: Desk, listed: Listed) -> None:
-    """Page after page; a listing that two pages name counts once."""
+    """Page after page; a listing that is named twice counts once."""
     request: RestRequest | None = adapter.instruments_request()
-    seen: set[str] = set()
+    rows: list[RawInstrument] = []
     for page in range(1, PAGES_MAX + 1):
         if request is None:
             break
         answer: InstrumentPage = await desk.get(
             INSTRUMENTS, page, request, adapter.parse_instruments
         )
-        for row in answer.instruments:
-            if row.exchange_symbol not in seen:
-                seen.add(row.exchange_symbol)
-                listed.instruments.append(row)
+        rows += answer.instruments
         listed.skipped += answer.skipped
         request = answer.next_request
     else:
         raise ExchangeError("the instrument list never ends", pages=PAGES_MAX)
+    listed.instruments, listed.twice = _once(rows)
     if not listed.instruments:
         raise ExchangeError("the instrument list is empty", skipped=len(listed.skipped))
+
+
+def _once(rows: Sequence[RawInstrument]) -> tuple[list[RawInstrument], list[Skipped]]:
+    """One row per name: the one that trades before a dead one, else the first; and the others."""
+    chosen: dict[str, RawInstrument] = {}
+    others: list[RawInstrument] = []
+    for row in rows:
+        rival = chosen.get(row.exchange_symbol)
+        if rival is None or (alive(row) and not alive(rival)):
+            chosen[row.exchange_symbol] = row
+            row = rival if rival is not None else row
+        if row is not chosen[row.exchange_symbol] and row != chosen[row.exchange_symbol]:
+            others.append(row)
+    twice = [
+        Skipped(
+            row.exchange_symbol, f"a second row of this name: {row.contract_type}, {row.status}"
+        )
+        for row in others
+    ]
+    return list(chosen.values()), twice
+
+
+def alive(row: RawInstrument) -> bool:
+    """Whether a row trades and is of a kind that is taken."""
+    return row.trading and row.contract_type in TAKEN_TYPES
 
 
 async def _ask_funding(adapter: Adapter, desk: Desk, listed: Listed) -> None:
@@ -137,4 +170,30 @@ async def _ask_funding(adapter: Adapter, desk: Desk, listed: Listed) -> None:
                 row._replace(interval_hours=hours.get(row.exchange_symbol, FUNDING_HOURS_USUAL))
                 for row in rows
             ]
-    listed.funding = {row.exchange_symbol: row for row in rows}
+    listed.funding = _possible(rows, listed.notes)
+
+
+def _possible(rows: Sequence[Funding], notes: list[str]) -> dict[str, Funding]:
+    """By name, what no exchange has counted as not known; a rate that is no rate leaves."""
+    found: dict[str, Funding] = {}
+    odd_rates: list[str] = []
+    odd_hours: list[str] = []
+    for row in rows:
+        if not rate_can_be(row.rate):
+            odd_rates.append(f"{row.exchange_symbol} {row.rate:g}")
+            continue
+        hours = row.interval_hours
+        if hours is not None and not interval_can_be(hours):
+            odd_hours.append(f"{row.exchange_symbol} {hours:g} h")
+            row = row._replace(interval_hours=None)
+        found[row.exchange_symbol] = row
+    if odd_rates:
+        notes.append(f"funding rates beyond every cap count as unknown: {_some(odd_rates)}")
+    if odd_hours:
+        notes.append(f"funding intervals that no exchange has: {_some(odd_hours)}")
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more

@@ -1,8 +1,9 @@
 """From judged pairs to tables: who gets a place, and which number.
 
 A symbol keeps its id while it stays. A new one gets an id that was never used, while there are
-any; then the id of the symbol that left longest ago, so that a process that still holds the old
-tables is least likely to mistake one coin's cell for another's. Pure functions.
+any; then the id of the symbol that left longest ago. An id rests for one generation before it is
+given again, so that no process that is a set behind takes one coin's cell for another's. Pure
+functions.
 """
 
 from collections import Counter
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from spread_scanner.discovery.answers import Listed
 from spread_scanner.discovery.identity import Verdict
-from spread_scanner.discovery.legs import Leg, Pair
+from spread_scanner.discovery.legs import Leg
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.symbology.tables import (
     DirectionRow,
@@ -23,59 +24,69 @@ from spread_scanner.symbology.tables import (
 )
 
 
-class Ranked(NamedTuple):
-    """The symbols with a place, best first, and those for whom there was none."""
+class Placed(NamedTuple):
+    """Who has a place under which number, and who has none."""
 
-    places: list[str]
-    over: list[tuple[str, int]]  # (symbol, directions it would have had)
+    ids: dict[str, int]  # by symbol
+    freed: list[tuple[int, str]]  # with their last symbol, the oldest leaver first
+    over: list[tuple[str, int]]  # no room: (symbol, directions it would have had)
+    resting: list[tuple[str, int]]  # the same of those for whom only resting ids are left
 
 
-def rank(pairs: Iterable[Pair], max_symbols: int, previous: Tables | None) -> Ranked:
+def placed(verdicts: Iterable[Verdict], max_symbols: int, previous: Tables | None) -> Placed:
     """Most directions first; among equals those that hold a place already, then by name."""
-    counts = Counter(pair.symbol for pair in pairs)
+    counts = Counter(row.pair.symbol for row in verdicts if not row.reason)
     held = {row.symbol for row in previous.symbols} if previous is not None else set()
     order = sorted(counts, key=lambda symbol: (-counts[symbol], symbol not in held, symbol))
-    over = [(symbol, counts[symbol]) for symbol in order[max_symbols:]]
-    return Ranked(order[:max_symbols], over)
+    ids, freed = assign_ids(order[:max_symbols], max_symbols, previous)
+    return Placed(
+        ids,
+        freed,
+        over=[(symbol, counts[symbol]) for symbol in order[max_symbols:]],
+        resting=[(symbol, counts[symbol]) for symbol in order[:max_symbols] if symbol not in ids],
+    )
 
 
 def assign_ids(
     places: Sequence[str], max_symbols: int, previous: Tables | None
 ) -> tuple[dict[str, int], list[tuple[int, str]]]:
-    """Ids by symbol, and the freed ones with their last symbol, the oldest leaver first."""
+    """Ids by symbol, and the freed ones with their last symbol, the oldest leaver first.
+
+    An id that is freed now goes to nobody else now: for one generation nothing stands under it, so
+    that a process that is a set behind never takes one coin for another. Who finds no id has none
+    in the result.
+    """
     before = previous.symbols if previous is not None else ()
     left_before = previous.freed if previous is not None else ()
     held = {row.symbol: row.symbol_id for row in before if row.symbol_id < max_symbols}
     wanted = set(places)
     ids = {symbol: id_ for symbol, id_ in held.items() if symbol in wanted}
-    freed = [(row.symbol_id, row.symbol) for row in left_before if row.symbol_id < max_symbols]
-    freed += [(id_, symbol) for symbol, id_ in held.items() if symbol not in wanted]
-    next_id = 1 + max([*held.values(), *(id_ for id_, _ in freed)], default=-1)
-    back = {symbol: id_ for id_, symbol in freed}
-    for symbol in places:
-        if symbol not in ids and symbol in back:
-            ids[symbol] = back[symbol]
+    rested = [(row.symbol_id, row.symbol) for row in left_before if row.symbol_id < max_symbols]
+    resting = [(id_, symbol) for symbol, id_ in held.items() if symbol not in wanted]
+    next_id = 1 + max([*held.values(), *(id_ for id_, _ in rested)], default=-1)
+    back = {symbol: id_ for id_, symbol in rested}
+    ids |= {symbol: back[symbol] for symbol in places if symbol not in ids and symbol in back}
     taken = set(ids.values())
-    freed = [row for row in freed if row[0] not in taken]
+    rested = [row for row in rested if row[0] not in taken]
     for symbol in places:
         if symbol in ids:
             continue
         if next_id < max_symbols:
             ids[symbol], next_id = next_id, next_id + 1
-        else:
-            ids[symbol] = freed.pop(0)[0]
-    return ids, freed
+        elif rested:
+            ids[symbol] = rested.pop(0)[0]
+    return ids, rested + resting
 
 
 def tables_of(
     verdicts: Sequence[Verdict],
-    ids: Mapping[str, int],
-    freed: Sequence[tuple[int, str]],
+    placed: Placed,
     listed: Sequence[Listed],
     quiet: Collection[tuple[int, str]],
     stamp: tuple[int, int],
 ) -> Tables:
     """The set to publish; `stamp` is its generation and its wall time in ns."""
+    ids = placed.ids
     pairs = [row.pair for row in verdicts if not row.reason and row.pair.symbol in ids]
     legs = {leg.key: leg for pair in pairs for leg in (pair.spot, pair.futures)}
     by_symbol = {leg.symbol: leg for leg in legs.values()}
@@ -100,7 +111,7 @@ def tables_of(
             for row in verdicts
             if row.reason
         ),
-        freed=tuple(_freed(id_, symbol) for id_, symbol in freed),
+        freed=tuple(_freed(id_, symbol) for id_, symbol in placed.freed),
     )
 
 

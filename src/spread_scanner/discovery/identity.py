@@ -4,6 +4,8 @@ The judge is the ratio of the legs' mid prices per base unit, as median over the
 where the websocket quoted both, by REST otherwise. Outside the band the pair is quarantined with
 the prices and the reason. A ratio near a power of ten smells of a multiplier that nobody told us;
 the verdict proposes it, a person decides.
+
+Each pair is judged under a guard: numbers that no judge can compute with cost their own pair.
 """
 
 import math
@@ -15,9 +17,11 @@ import numpy as np
 
 from spread_scanner.config import Settings
 from spread_scanner.discovery.legs import Leg, Pair
+from spread_scanner.discovery.words import plain
 from spread_scanner.symbology.tables import Tables
 
 NEAR_POWER_PCT = 10.0
+UNJUDGED = "its prices cannot be compared"
 
 # Mids per base unit on a grid over the validation window, NaN where nothing was quoted yet.
 Samples = Mapping[tuple[int, str], Sequence[float]]
@@ -49,7 +53,24 @@ def judge(
     """One verdict per pair, in the same order."""
     usual = _usual_mids(pairs, samples)
     trusted = _trusted(previous)
-    return [_judge(pair, samples, settings, usual, trusted) for pair in pairs]
+    return [_guarded(pair, samples, settings, usual, trusted) for pair in pairs]
+
+
+def _guarded(
+    pair: Pair,
+    samples: Samples,
+    settings: Settings,
+    usual: Mapping[str, float],
+    trusted: Collection[tuple[int, str]],
+) -> Verdict:
+    """The verdict; a pair whose numbers cannot be computed with is quarantined, and says why."""
+    try:
+        with np.errstate(all="ignore"):  # infinity and nan are looked for, not warned about
+            return _judge(pair, samples, settings, usual, trusted)
+    except (ArithmeticError, ValueError) as error:
+        mids = _any_mid(pair.spot, samples), _any_mid(pair.futures, samples)
+        reason = f"{UNJUDGED}: {type(error).__name__}: {error}"
+        return Verdict(pair, *mids, math.nan, math.nan, UNJUDGED, reason)
 
 
 def _judge(
@@ -62,25 +83,33 @@ def _judge(
     bands = settings.directions.symbols.identity_band_pct
     band_pct = bands.get(pair.symbol, settings.config.pair_discovery.identity_band_pct)
     found = _measured(pair, samples)
-    if not found.ratio > 0:
+    if not 0 < found.ratio < math.inf:
         last_known = pair.spot.last_known or pair.futures.last_known
         if last_known and (pair.direction.direction_id, pair.symbol) in trusted:
             basis = "the previous tables, since there is no price now"
             return Verdict(pair, *found[:3], band_pct, basis, "")
         reason = f"no price of the {_priceless(found)} to compare"
+        if math.isinf(found.ratio):
+            reason = f"prices disagree beyond measure: {_named(pair, found)}"
         return Verdict(pair, *found[:3], band_pct, found.basis, reason)
     off_pct = (max(found.ratio, 1 / found.ratio) - 1) * 100
     if off_pct <= band_pct:
         return Verdict(pair, *found[:3], band_pct, found.basis, "")
     reason = (
-        f"prices disagree by {off_pct:.3g} % (band {band_pct:g} %): "
-        f"{pair.spot.source.label} {found.spot_mid:.6g}, "
-        f"{pair.futures.source.label} {found.futures_mid:.6g}, by {found.basis}"
+        f"prices disagree by {plain(off_pct, 3)} % (band {plain(band_pct)} %): "
+        f"{_named(pair, found)}, by {found.basis}"
     )
     proposal = _proposal(pair, found, usual)
     if proposal:
         reason += f"; {proposal}"
     return Verdict(pair, *found[:3], band_pct, found.basis, reason, proposal)
+
+
+def _named(pair: Pair, found: _Measured) -> str:
+    return (
+        f"{pair.spot.source.label} {plain(found.spot_mid)}, "
+        f"{pair.futures.source.label} {plain(found.futures_mid)}"
+    )
 
 
 def _measured(pair: Pair, samples: Samples) -> _Measured:
@@ -92,19 +121,23 @@ def _measured(pair: Pair, samples: Samples) -> _Measured:
             ratio = float(np.median(spot[both] / futures[both]))
             mids = float(np.median(spot[both])), float(np.median(futures[both]))
             return _Measured(*mids, ratio, f"the median of {int(both.sum())} samples")
-    if pair.spot.mid > 0 and pair.futures.mid > 0:
-        return _Measured(
-            pair.spot.mid, pair.futures.mid, pair.spot.mid / pair.futures.mid, "one REST quote each"
-        )
+    rest = _finite(pair.spot.mid), _finite(pair.futures.mid)
+    if rest[0] > 0 and rest[1] > 0:
+        return _Measured(*rest, rest[0] / rest[1], "one REST quote each")
     # One leg by REST, the other by websocket: half a minute apart, better than nothing.
     mids = _any_mid(pair.spot, samples), _any_mid(pair.futures, samples)
-    return _Measured(*mids, mids[0] / mids[1], "a REST quote and the websocket")
+    ratio = mids[0] / mids[1] if mids[1] > 0 else math.nan
+    return _Measured(*mids, ratio, "a REST quote and the websocket")
 
 
 def _any_mid(leg: Leg, samples: Samples) -> float:
     heard = np.asarray(samples.get(leg.key, ()), dtype=float)
     heard = heard[np.isfinite(heard)]
-    return float(np.median(heard)) if heard.size else leg.mid
+    return float(np.median(heard)) if heard.size else _finite(leg.mid)
+
+
+def _finite(mid: float) -> float:
+    return mid if math.isfinite(mid) else math.nan
 
 
 def _priceless(found: _Measured) -> str:
@@ -149,5 +182,5 @@ def _proposal(pair: Pair, found: _Measured, usual: Mapping[str, float]) -> str:
     multiplier = suspect.px_div * 10.0 ** (power if spot_is_suspect else -power)
     return (
         f"a multiplier may be missing: [symbols.multiplier] "
-        f'"{suspect.source.label}:{suspect.exchange_symbol}" = {multiplier:.12g}'
+        f'"{suspect.source.label}:{suspect.exchange_symbol}" = {plain(multiplier, 12)}'
     )

@@ -11,14 +11,13 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from spread_scanner.config import Settings
-from spread_scanner.discovery.answers import Listed
+from spread_scanner.discovery.answers import PERPETUAL_TYPE, SPOT_TYPE, Listed
 from spread_scanner.exchanges.adapter import RawInstrument, holdable
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Direction, Market, Source
 from spread_scanner.symbology.normalise import Coin, Listing, Rules, coins
 from spread_scanner.symbology.tables import InstrumentRow, Tables
 
-SPOT_TYPE = "spot"
-PERPETUAL_TYPE = "linear-perpetual"
+NAME_BYTES_MAX = 64
 
 
 class Leg(NamedTuple):
@@ -69,6 +68,7 @@ class Pair(NamedTuple):
 class Selection(NamedTuple):
     legs: list[Leg]
     left_out: list[LeftOut]
+    symbols: dict[tuple[int, str], str]  # of every listing that could be a leg, denied ones too
 
 
 def select(listed: Sequence[Listed], settings: Settings, previous: Tables | None) -> Selection:
@@ -78,7 +78,8 @@ def select(listed: Sequence[Listed], settings: Settings, previous: Tables | None
     for answers in listed:
         if answers.failure:
             continue
-        left_out += [LeftOut(answers.source, row.what, row.reason) for row in answers.skipped]
+        odd = [*answers.skipped, *answers.twice]
+        left_out += [LeftOut(answers.source, row.what, row.reason) for row in odd]
         for raw in answers.instruments:
             if reason := _unfit(answers.source, raw, settings):
                 left_out.append(LeftOut(answers.source, raw.exchange_symbol, reason))
@@ -91,7 +92,8 @@ def select(listed: Sequence[Listed], settings: Settings, previous: Tables | None
         legs += _last_known(previous, failed)
     kept, denied = _by_lists(legs, settings)
     single, doubled = _one_per_symbol(kept)
-    return Selection(single, left_out + denied + doubled)
+    symbols = {leg.key: leg.symbol for leg in legs}
+    return Selection(single, left_out + denied + doubled, symbols)
 
 
 def pairs_of(legs: Iterable[Leg], enabled: Collection[int]) -> list[Pair]:
@@ -149,11 +151,22 @@ def _unfit(source: Source, raw: RawInstrument, settings: Settings) -> str:
         return f"settled in {raw.settle}"
     if not raw.trading:
         return f"not trading: {raw.status}"
+    if raw.api_closed and not settings.config.pair_discovery.keep_api_closed:
+        return "not tradable through the API (pair-discovery.keep_api_closed = true takes it)"
     if not holdable(raw.exchange_symbol):
         return "its name cannot be held: over 64 bytes, or with a quote or backslash in it"
+    if not _nameable(raw.base) or not (raw.base_name == "" or _nameable(raw.base_name)):
+        return "its coin has no name that can be written down"
     if f"{source.label}:{raw.exchange_symbol}" in settings.directions.symbols.deny:
         return "denied in the settings"
     return ""
+
+
+def _nameable(base: str) -> bool:
+    """Whether a coin's name can stand in tables and texts: some letters, and no blanks."""
+    bare = base.strip()
+    written = bare.isprintable() and " " not in bare
+    return written and 1 <= len(bare.encode(errors="replace")) <= NAME_BYTES_MAX
 
 
 def _listing(answers: Listed, raw: RawInstrument) -> Listing:

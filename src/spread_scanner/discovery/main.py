@@ -22,8 +22,9 @@ from rich.console import Console
 
 from spread_scanner import config
 from spread_scanner.config import Settings
+from spread_scanner.discovery.asking import Options
 from spread_scanner.discovery.report import Findings, summary, texts
-from spread_scanner.discovery.run import Options, discover
+from spread_scanner.discovery.run import Before, discover
 from spread_scanner.discovery.show import Bars, summary_tables
 from spread_scanner.errors import ConfigError, SpreadError
 from spread_scanner.runtime import logs
@@ -32,6 +33,7 @@ from spread_scanner.schema.enums import ProcessState
 from spread_scanner.shm import Health
 from spread_scanner.shm.health import HealthRow
 from spread_scanner.symbology import publish
+from spread_scanner.symbology.known import load_known
 
 NAME = "pair-discovery"
 EXIT_DONE, EXIT_FAULT, EXIT_SETTINGS, EXIT_PARTIAL = 0, 1, 2, 3
@@ -56,12 +58,15 @@ def pair_discovery(
     no_validate: Annotated[
         bool, typer.Option("--no-validate", help="Do not listen to the websockets.")
     ] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Believe lists that have lost much at once.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON on stdout.")
     ] = False,
 ) -> None:
     """Find out what is listed where, and publish the symbol and direction tables."""
-    raise typer.Exit(_run(Options(offline, not no_validate, save), as_json))
+    raise typer.Exit(_run(Options(offline, not no_validate, save, accept), as_json))
 
 
 def main() -> None:
@@ -124,9 +129,12 @@ def _discover(
             )
         generation = publish.next_generation(folder)
         with Bars(Console(stderr=True)) as bars:
-            run = discover(settings, options, previous, generation, bars)
+            before = Before(previous, load_known(folder), generation)
+            run = discover(settings, options, before, bars)
             findings = uvloop.run(_beating(run, row, settings.config.system.heartbeat_ms))
-        publish.publish(folder, findings.tables, texts(findings), findings.states)
+        publish.publish(
+            folder, findings.tables, texts(findings), findings.states, findings.warnings
+        )
     return findings
 
 

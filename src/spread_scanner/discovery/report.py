@@ -14,7 +14,9 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.discovery.answers import Listed
 from spread_scanner.discovery.identity import Verdict
 from spread_scanner.discovery.legs import LeftOut, Leg
+from spread_scanner.discovery.words import plain
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Source
+from spread_scanner.symbology.known import KNOWN_JSON, Known, encoded
 from spread_scanner.symbology.tables import Tables
 
 
@@ -30,6 +32,8 @@ class Findings:
     over: list[tuple[str, int]]
     states: dict[str, str]  # of every source
     validated: str  # how long the websockets were listened to, or why not
+    known: Known  # for the next run
+    resting: list[tuple[str, int]] = field(default_factory=list)  # as `over`, until the next run
     live: dict[str, int] = field(default_factory=dict)  # listings heard, by source label
     quiet: list[Leg] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -39,6 +43,7 @@ class Findings:
         return any(state not in (OK, DISABLED) for state in self.states.values())
 
 
+MS_PER_S = 1_000
 OK = "ok"
 DISABLED = "disabled in the settings"
 
@@ -49,6 +54,7 @@ def texts(findings: Findings) -> dict[str, str]:
         "symbols.txt": _symbols(findings.tables),
         "directions.txt": _directions(findings.tables),
         "validation_report.txt": _report(findings),
+        KNOWN_JSON: encoded(findings.known),
     }
 
 
@@ -73,6 +79,7 @@ def summary(findings: Findings) -> dict[str, Any]:
             for row in tables.quarantine
         ],
         "over_the_limit": [symbol for symbol, _ in findings.over],
+        "waiting_for_an_id": [symbol for symbol, _ in findings.resting],
         "partial": findings.partial,
         "validated": findings.validated,
         "warnings": findings.warnings,
@@ -98,7 +105,7 @@ def summary(findings: Findings) -> dict[str, Any]:
 def _symbols(tables: Tables) -> str:
     places: dict[int, list[str]] = defaultdict(list)
     for row in tables.instruments:
-        scale = "" if row.px_div == 1 else f" (x{row.px_div:g})"
+        scale = "" if row.px_div == 1 else f" (x{plain(row.px_div)})"
         places[row.symbol_id].append(f"{SOURCES[row.source_id].label}:{row.exchange_symbol}{scale}")
     lines = [
         f"{row.symbol_id}\t{row.symbol}\t{', '.join(places[row.symbol_id])}"
@@ -140,15 +147,20 @@ def _report(findings: Findings) -> str:
             "Over the limit: no place left, fewest directions first to go",
             [f"{symbol}: {count} directions" for symbol, count in findings.over],
         ),
+        _section(
+            "Waiting: the ids that are free rest until the next run",
+            [f"{symbol}: {count} directions" for symbol, count in findings.resting],
+        ),
         _section("Quiet: quoted by REST, silent on the websocket, kept", _named(findings.quiet)),
         _section(
             "Names: listings whose coin is not as it is spelled, or was in doubt",
             [
-                f"{leg.source.label} {leg.exchange_symbol} is {leg.px_div:g} {leg.base}: {leg.why}"
+                f"{leg.source.label} {leg.exchange_symbol} is {_coins(leg)}: {leg.why}"
                 for leg in sorted(findings.legs, key=lambda leg: leg.key)
                 if leg.why
             ],
         ),
+        _section("Ending: an end of trading is announced", _ending(findings)),
         _section("Left out", _left_out(findings.left_out)),
         _section("Quoted, but in no instrument list", _unlisted(findings.listed)),
     ]
@@ -173,6 +185,27 @@ def _quarantined(row: Verdict) -> str:
 
 def _named(legs: Iterable[Leg]) -> list[str]:
     return [f"{leg.source.label} {leg.exchange_symbol} ({leg.symbol})" for leg in legs]
+
+
+def _coins(leg: Leg) -> str:
+    return f"{plain(leg.px_div)} {leg.base}"
+
+
+def _ending(findings: Findings) -> list[str]:
+    used = {leg.key for leg in findings.legs}
+    return [
+        f"{row.source.label} {one.exchange_symbol}: ends {_instant(one.ends_ms)}"
+        for row in findings.listed
+        for one in row.instruments
+        if one.ends_ms and (row.source.source_id, one.exchange_symbol) in used
+    ]
+
+
+def _instant(ms: int) -> str:
+    try:
+        return datetime.fromtimestamp(ms / MS_PER_S, UTC).isoformat(" ", "minutes")
+    except (ValueError, OverflowError, OSError):
+        return f"at a time that cannot be: {ms} ms"
 
 
 def _left_out(rows: Sequence[LeftOut]) -> list[str]:

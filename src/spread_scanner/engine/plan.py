@@ -18,6 +18,7 @@ from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS, Direction
+from spread_scanner.schema.funding import interval_can_be, rate_can_be
 from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN
 from spread_scanner.schema.spread import BPS
 from spread_scanner.symbology.tables import FundingRow, Tables
@@ -138,7 +139,9 @@ def plan(settings: Settings, tables: Tables, max_symbols: int) -> Plan:
 
 def funding_bps(known: FundingRow | None, hours: float) -> float | None:
     """Expected cost of holding the sold perpetual; negative: received. None: not known."""
-    if known is None or not known.interval_hours:
+    if known is None or known.interval_hours is None:
+        return None
+    if not interval_can_be(known.interval_hours) or not rate_can_be(known.rate):
         return None
     return -known.rate * BPS * hours / known.interval_hours
 

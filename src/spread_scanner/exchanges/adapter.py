@@ -45,6 +45,8 @@ class RawInstrument(NamedTuple):
     settle: str
     contract_type: str  # "spot", "linear-perpetual", or what it is instead
     base_name: str = ""
+    api_closed: bool = False  # trades, but takes no orders through the API
+    ends_ms: int | None = None  # announced end of trading, ms since 1970; None: none announced
 
 
 SPELLING_BYTES_MAX = 64

@@ -118,7 +118,7 @@ class Filter(Struct):
     "stepSize":"0.00001000"}
     """
 
-    filterType: str  # noqa: N815
+    filterType: str = ""  # noqa: N815
     tickSize: Number = None  # noqa: N815
     minQty: Number = None  # noqa: N815
     stepSize: Number = None  # noqa: N815
@@ -135,6 +135,8 @@ class SymbolRow(Struct):
     {"symbol":"1000SHIBUSDT","contractType":"PERPETUAL","deliveryDate":4133404800000,
      "status":"TRADING","baseAsset":"1000SHIB","quoteAsset":"USDT","marginAsset":"USDT",
      "filters":[...]}
+
+    A perpetual with another delivery date is going to be delisted then.
     """
 
     symbol: str
@@ -211,7 +213,7 @@ class Binance(wire.BaseAdapter):
         return RestRequest(f"{self._api}/exchangeInfo", {"showPermissionSets": "false"}, 20)
 
     def parse_instruments(self, body: bytes) -> InstrumentPage:
-        info = wire.answered(_exchange_info, body)
+        info = wire.answered(_exchange_info, body, ExchangeInfo)
         good, skipped = wire.rows(SymbolRow, info.symbols)
         return InstrumentPage([self._instrument(row) for row in good], skipped, None)
 
@@ -219,13 +221,13 @@ class Binance(wire.BaseAdapter):
         filters = {one.filterType: one for one in row.filters}
         lot = filters.get("LOT_SIZE", Filter("LOT_SIZE"))
         notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or Filter("NOTIONAL")
-        trading = row.status == "TRADING" and (self._futures or row.isSpotTradingAllowed)
+        in_spot = self._futures or row.isSpotTradingAllowed
         return RawInstrument(
             exchange_symbol=row.symbol,
             base=row.baseAsset,
             quote=row.quoteAsset,
-            status=row.status if row.deliveryDate == DELIVERY_NEVER_MS else _ending(row),
-            trading=trading,
+            status=row.status if in_spot else f"{row.status}, but spot trading is not allowed",
+            trading=row.status == "TRADING" and in_spot,
             min_qty=wire.positive(lot.minQty),
             tick_size=wire.positive(filters.get("PRICE_FILTER", Filter("PRICE_FILTER")).tickSize),
             lot_step=wire.positive(lot.stepSize),
@@ -233,6 +235,7 @@ class Binance(wire.BaseAdapter):
             contract_size=1.0,
             settle=row.marginAsset if self._futures else row.quoteAsset,
             contract_type=_contract_type(row) if self._futures else "spot",
+            ends_ms=row.deliveryDate if row.deliveryDate not in (0, DELIVERY_NEVER_MS) else None,
         )
 
     def tickers_request(self) -> RestRequest:
@@ -279,7 +282,7 @@ class Binance(wire.BaseAdapter):
 
     def _parse_unusual(self, frame: bytes) -> list[Event]:
         """No usual book ticker: a control frame, a ticker of other spelling, or a bad message."""
-        control = wire.decoded(_control, frame)
+        control = wire.decoded(_control, frame, Control)
         payload = control.data if isinstance(control.data, Control) else control
         if control.stream.endswith(f"@{CHANNEL}"):
             return self._quote(wire.decoded(_combined, frame).data)
@@ -331,12 +334,6 @@ def _contract_type(row: SymbolRow) -> str:
     if row.contractType == "PERPETUAL":
         return "linear-perpetual"
     return row.contractType.lower().replace("_", "-") or "unknown"
-
-
-def _ending(row: SymbolRow) -> str:
-    """A perpetual with a delivery date is going to be delisted then."""
-    ends = row.contractType == "PERPETUAL" and row.status == "TRADING"
-    return f"{row.status}, to be delisted" if ends else row.status
 
 
 def _stream(exchange_symbol: str) -> str:

@@ -140,7 +140,9 @@ class LotFilter(Struct, frozen=True):
 class InstrumentRow(Struct):
     """{"symbol":"1000PEPEUSDT","contractType":"LinearPerpetual","status":"Trading",
     "baseCoin":"1000PEPE","quoteCoin":"USDT","settleCoin":"USDT","priceFilter":{...},
-    "lotSizeFilter":{...}}; spot has no contractType and no settleCoin.
+    "lotSizeFilter":{...},"deliveryTime":"0"}; spot has no contractType and no settleCoin.
+
+    `deliveryTime` of a perpetual is when it is delisted (Bybit v5, Get Instruments Info).
     """
 
     symbol: str
@@ -151,6 +153,7 @@ class InstrumentRow(Struct):
     lotSizeFilter: LotFilter = LotFilter()  # noqa: N815
     contractType: str = ""  # noqa: N815
     settleCoin: str = ""  # noqa: N815
+    deliveryTime: Number = None  # noqa: N815
 
 
 class TickerRow(Struct):
@@ -170,7 +173,7 @@ class TickerRow(Struct):
 class Result(Struct):
     """{"category":"linear","list":[...],"nextPageCursor":"first%3D..."}"""
 
-    list: list[msgspec.Raw]
+    rows: list[msgspec.Raw] = msgspec.field(default_factory=list, name="list")
     nextPageCursor: str = ""  # noqa: N815
 
 
@@ -219,7 +222,7 @@ class Bybit(wire.BaseAdapter):
 
     def parse_instruments(self, body: bytes) -> InstrumentPage:
         result = _result(body)
-        good, skipped = wire.rows(InstrumentRow, result.list)
+        good, skipped = wire.rows(InstrumentRow, result.rows)
         following = self._instruments_request(result.nextPageCursor)
         return InstrumentPage(
             [self._instrument(row) for row in good],
@@ -242,6 +245,7 @@ class Bybit(wire.BaseAdapter):
             contract_size=1.0,
             settle=row.settleCoin if self._futures else row.quoteCoin,
             contract_type=_contract_type(row) if self._futures else "spot",
+            ends_ms=wire.end_ms(row.deliveryTime),
         )
 
     def tickers_request(self) -> RestRequest:
@@ -250,7 +254,7 @@ class Bybit(wire.BaseAdapter):
     def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
         return wire.rest_quotes(
             TickerRow,
-            _result(body).list,
+            _result(body).rows,
             lambda row: (row.symbol, row.bid1Price, row.bid1Size, row.ask1Price, row.ask1Size),
         )
 
@@ -258,7 +262,7 @@ class Bybit(wire.BaseAdapter):
         return self.tickers_request() if self._futures else None
 
     def parse_funding(self, body: bytes) -> list[Funding]:
-        good, _ = wire.rows(TickerRow, _result(body).list)
+        good, _ = wire.rows(TickerRow, _result(body).rows)
         found = [(row, wire.number(row.fundingRate)) for row in good]
         return [
             Funding(row.symbol, rate, wire.positive(row.fundingIntervalHour))
@@ -309,7 +313,7 @@ class Bybit(wire.BaseAdapter):
 
 def _control_event(frame: bytes) -> Event:
     """What a frame is that is no order book, or BadMessage if it ought to have been one."""
-    control = wire.decoded(_control, frame)
+    control = wire.decoded(_control, frame, Control)
     if control.topic:
         if control.topic.startswith(PREFIX):
             wire.decoded(_order_book, frame)
@@ -346,10 +350,10 @@ def _changed(
 
 def _result(body: bytes) -> Result:
     """The result of a REST answer; errors come with HTTP 200 and a code of their own."""
-    envelope = wire.decoded(_envelope, body)
+    envelope = wire.decoded(_envelope, body, Envelope)
     if envelope.retCode != 0:
         raise ExchangeError(envelope.retMsg, code=envelope.retCode)
-    return wire.decoded(_answer, body).result
+    return wire.decoded(_answer, body, Answer).result
 
 
 def _contract_type(row: InstrumentRow) -> str:

@@ -89,6 +89,8 @@ class SpotRow(Struct):
     """{"symbol":"AIDOGEUSDT","status":"1","baseAsset":"AIDOGE","baseAssetPrecision":0,
     "quoteAsset":"USDT","quotePrecision":15,"isSpotTradingAllowed":true,"baseSizePrecision":"0",
     "quoteAmountPrecision":"1","tradeSideType":1,"fullName":"AIDOGE"}
+
+    `isSpotTradingAllowed` false means: not through the API; by hand it can be bought.
     """
 
     symbol: str
@@ -159,6 +161,8 @@ class ContractRow(Struct):
     """{"symbol":"BTC_USDT","baseCoin":"BTC","quoteCoin":"USDT","baseCoinName":"BTC",
     "futureType":1,"settleCoin":"USDT","contractSize":0.0001,"priceUnit":0.1,"volUnit":1,
     "minVol":1,"state":0,"isHidden":false,"apiAllowed":true}
+
+    `apiAllowed` is not read: in the list of 2025-08-03 it is false for every contract.
     """
 
     symbol: str
@@ -231,7 +235,7 @@ class MexcSpot(wire.BaseAdapter):
         return RestRequest("/api/v3/exchangeInfo", {}, 10)
 
     def parse_instruments(self, body: bytes) -> InstrumentPage:
-        good, skipped = wire.rows(SpotRow, wire.answered(_spot_info, body).symbols)
+        good, skipped = wire.rows(SpotRow, wire.answered(_spot_info, body, SpotInfo).symbols)
         return InstrumentPage([_spot_instrument(row) for row in good], skipped, None)
 
     def tickers_request(self) -> RestRequest:
@@ -408,7 +412,7 @@ def _converted(texts: tuple[str, ...], kind: type[T]) -> T:
 
 
 def _spot_control_event(frame: bytes) -> Event:
-    control = wire.decoded(_spot_control, frame)
+    control = wire.decoded(_spot_control, frame, SpotControl)
     request_id = "" if control.id is None else str(control.id)
     if control.msg == "PONG":
         return Notice(NoticeKind.PONG)
@@ -421,7 +425,7 @@ def _spot_control_event(frame: bytes) -> Event:
 
 def _futures_control_event(frame: bytes) -> Event:
     """What a frame is that is no book, or BadMessage if it ought to have been one."""
-    control = wire.decoded(_futures_control, frame)
+    control = wire.decoded(_futures_control, frame, FuturesControl)
     channel = control.channel
     if channel == f"push.{FUTURES_CHANNEL}":
         wire.decoded(_depth_full, frame)
@@ -455,7 +459,8 @@ def _spot_instrument(row: SpotRow) -> RawInstrument:
         base=row.baseAsset,
         quote=row.quoteAsset,
         status=status if buyable else f"{status}, cannot be bought",
-        trading=row.status in SPOT_ONLINE and row.isSpotTradingAllowed and buyable,
+        trading=row.status in SPOT_ONLINE and buyable,
+        api_closed=not row.isSpotTradingAllowed,
         min_qty=wire.positive(row.baseSizePrecision) or step,  # "0" on most symbols
         tick_size=wire.positive(f"1e{-row.quotePrecision}"),
         lot_step=step,
@@ -489,14 +494,14 @@ def _contract(row: ContractRow, contract_size: float) -> RawInstrument:
 
 def _futures_rows(body: bytes) -> list[msgspec.Raw]:
     """The rows of a REST answer; a single row counts as a list of one."""
-    answer = wire.decoded(_futures_answer, body)
+    answer = wire.decoded(_futures_answer, body, FuturesAnswer)
     if not answer.success:
         if answer.code is None:
             raise BadMessage("neither a success nor an error", raw=body)
         raise ExchangeError(answer.message or answer.msg, code=answer.code)
     if bytes(answer.data).startswith(b"["):
         return wire.decoded(_rows, bytes(answer.data))
-    return [answer.data]
+    return [] if bytes(answer.data) == b"null" else [answer.data]
 
 
 def _futures_request(method: str, exchange_symbols: Sequence[str]) -> str:

@@ -109,7 +109,9 @@ class InstrumentRow(Struct):
 
     Swap: {"instId":"BTC-USDT-SWAP","instFamily":"BTC-USDT","settleCcy":"USDT","ctType":"linear",
     "ctVal":"0.01","ctMult":"1","ctValCcy":"BTC","tickSz":"0.1","lotSz":"0.01","minSz":"0.01",
-    "state":"live","baseCcy":"","quoteCcy":"","ruleType":"normal"}
+    "state":"live","baseCcy":"","quoteCcy":"","ruleType":"normal","expTime":""}
+
+    `expTime` of what does not expire by its nature is the announced end (OKX v5, Get instruments).
     """
 
     instId: str  # noqa: N815
@@ -127,6 +129,7 @@ class InstrumentRow(Struct):
     tickSz: Number = None  # noqa: N815
     lotSz: Number = None  # noqa: N815
     minSz: Number = None  # noqa: N815
+    expTime: Number = None  # noqa: N815
 
 
 class TickerRow(Struct):
@@ -153,7 +156,7 @@ class FundingRow(Struct):
 
 
 class Answer(Struct):
-    """{"code":"0","msg":"","data":[...]}"""
+    """{"code":"0","msg":"","data":[...]}; "data" may be null"""
 
     code: str | int
     msg: str = ""
@@ -221,6 +224,7 @@ class Okx(wire.BaseAdapter):
             contract_size=contract_size,
             settle=row.settleCcy if self._futures else quote,
             contract_type=f"{row.ctType or 'unknown'}-perpetual" if self._futures else "spot",
+            ends_ms=wire.end_ms(row.expTime),
         )
 
     def tickers_request(self) -> RestRequest:
@@ -288,7 +292,7 @@ def _control_event(frame: bytes) -> Event:
     """What a frame is that is no book, or BadMessage if it ought to have been one."""
     if frame == b"pong":
         return Notice(NoticeKind.PONG)
-    control = wire.decoded(_control, frame)
+    control = wire.decoded(_control, frame, Control)
     if not control.event:
         if control.arg.channel in ("", CHANNEL):
             wire.decoded(_push, frame)
@@ -308,7 +312,7 @@ def _control_event(frame: bytes) -> Event:
 
 
 def _data(body: bytes) -> list[msgspec.Raw]:
-    answer = wire.decoded(_answer, body)
+    answer = wire.decoded(_answer, body, Answer)
     if str(answer.code) != "0":
         raise ExchangeError(answer.msg, code=str(answer.code))
     return answer.data

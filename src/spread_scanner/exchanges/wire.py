@@ -7,10 +7,11 @@ Numbers come as JSON numbers or as strings; msgspec's lax mode takes both by one
 and rounds correctly, which is what makes the native tier comparable bit for bit.
 """
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -44,6 +45,10 @@ TS_MS_MIN = 1_500_000_000_000
 TS_MS_MAX = 4_102_444_800_000
 UPDATE_ID_MAX = 2**64 - 1
 EMPTY = (NAN, NAN)  # a side with nothing on it
+
+# The cheapest coin costs some 1e-12 USDT and the largest count of coins is some 1e15; between these
+# any product or ratio of three is a float.
+ABSURD_MIN, ABSURD_MAX = 1e-40, 1e40
 
 Number = str | float | None  # as REST lists write it: text, number, "" or null
 
@@ -159,12 +164,58 @@ def decoder(kind: type[T]) -> Callable[[bytes], T]:
     return msgspec.json.Decoder(kind, strict=False).decode
 
 
-def decoded(decode: Callable[[bytes], T], data: bytes) -> T:
-    """The bytes as the decoder's type, a byte-order mark ignored."""
+def decoded(decode: Callable[[bytes], T], data: bytes, kind: type[T] | None = None) -> T:
+    """The bytes as the decoder's type, a byte-order mark ignored.
+
+    With `kind`, which is that type, fields that say nothing may say it by null: see `lenient`.
+    """
+    text = data[3:] if data[:3] == BOM else data
     try:
-        return decode(data[3:] if data[:3] == BOM else data)
+        return decode(text)
     except MALFORMED as error:
+        if kind is not None:
+            with contextlib.suppress(*MALFORMED):
+                return decode(lenient(kind, text))
         raise BadMessage(f"not the expected message: {error}", raw=data) from None
+
+
+def lenient(kind: Any, data: bytes) -> bytes:
+    """The same JSON object as a struct of `kind` is usually written: null is left out, so that it
+    counts as absent, and a number stands in quotes where text is wanted.
+
+    Exchanges change from absent to null, or from "1" to 1, without notice; that costs no list.
+    Raises one of MALFORMED on what is no object.
+    """
+    wanted = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    kept: dict[str, msgspec.Raw] = {}
+    for name, raw in msgspec.json.decode(data, type=dict[str, msgspec.Raw]).items():
+        text = bytes(raw)
+        if name not in wanted or text == b"null":
+            continue
+        if wanted[name] is str and text[:1] in NUMBER_BEGINS:
+            text = b'"' + text + b'"'
+        else:
+            text = _lenient_within(wanted[name], text)
+        kept[name] = msgspec.Raw(text)
+    return msgspec.json.encode(kept)
+
+
+def _lenient_within(kind: Any, text: bytes) -> bytes:
+    """The same of a struct in a field, and of each in a list."""
+    if _is_struct(kind) and text[:1] == b"{":
+        return lenient(kind, text)
+    if get_origin(kind) is list and _is_struct(get_args(kind)[0]) and text[:1] == b"[":
+        rows = [bytes(raw) for raw in msgspec.json.decode(text, type=list[msgspec.Raw])]
+        within = [_lenient_within(get_args(kind)[0], row) for row in rows if row != b"null"]
+        return b"[" + b",".join(within) + b"]"
+    return text
+
+
+NUMBER_BEGINS = tuple(b"-0123456789"[place : place + 1] for place in range(11))
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 class Envelope(msgspec.Struct):
@@ -179,12 +230,12 @@ class Envelope(msgspec.Struct):
 _envelope = decoder(Envelope)
 
 
-def answered(decode: Callable[[bytes], T], body: bytes) -> T:
+def answered(decode: Callable[[bytes], T], body: bytes, kind: type[T] | None = None) -> T:
     """A REST answer; ExchangeError when an error envelope came in its place."""
     try:
-        return decoded(decode, body)
+        return decoded(decode, body, kind)
     except BadMessage:
-        envelope = decoded(_envelope, body)
+        envelope = decoded(_envelope, body, Envelope)
         if envelope.code:
             raise ExchangeError(envelope.msg, code=envelope.code) from None
         raise
@@ -197,9 +248,10 @@ def rows(kind: type[T], raws: Sequence[msgspec.Raw]) -> tuple[list[T], list[Skip
     skipped: list[Skipped] = []
     for number, raw in enumerate(raws):
         try:
-            good.append(decode(bytes(raw)))
-        except MALFORMED as error:
-            skipped.append(Skipped(_row_name(bytes(raw), number), f"malformed row: {error}"))
+            good.append(decoded(decode, bytes(raw), kind))
+        except BadMessage as error:
+            why = error.message.removeprefix("not the expected message: ")
+            skipped.append(Skipped(_row_name(bytes(raw), number), f"malformed row: {why}"))
     return good, skipped
 
 
@@ -299,9 +351,19 @@ def number(value: Number) -> float | None:
 
 
 def positive(value: Number) -> float | None:
-    """As `number`, and None for zero: exchanges write zero for "rule does not apply"."""
+    """As `number`, and None for zero: exchanges write zero for "rule does not apply".
+
+    None, too, for what no price, size or step ever was (see ABSURD_MIN): products and ratios of
+    such numbers leave the range of floats.
+    """
     result = number(value)
-    return result if result is not None and result > 0.0 else None
+    return result if result is not None and ABSURD_MIN < result < ABSURD_MAX else None
+
+
+def end_ms(value: Number) -> int | None:
+    """An announced end of trading, ms since 1970; "", "0" and absence mean that none is."""
+    ms = positive(value)
+    return int(ms) if ms is not None else None
 
 
 RestTop = tuple[str, Number, Number, Number, Number]  # symbol, bid_px, bid_sz, ask_px, ask_sz

@@ -184,7 +184,7 @@ def _judged(listing: Listing, base: str, multiplier: float, prices: _Prices) -> 
         heard = heard or other.plain
         if max(unit / other.unit, other.unit / unit) <= 1 + AGREES_PCT / 100:
             return (
-                f"its price is {multiplier / other.multiplier:g} times that of "
+                f"its price is {multiplier / other.multiplier:.15g} times that of "
                 f"{other.listing.source}:{other.listing.exchange_symbol}"
             )
     return "" if heard else None

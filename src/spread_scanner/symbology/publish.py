@@ -15,7 +15,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,8 +47,10 @@ def publish(
     tables: Tables,
     texts: Mapping[str, str],
     sources: Mapping[str, str] | None = None,
+    warnings: Sequence[str] = (),
 ) -> None:
-    """Put a set in force. `texts` are more files by name; `sources` their state, for the record.
+    """Put a set in force. `texts` are more files by name; `sources` their state and `warnings`
+    what a person should look at, for the record.
 
     Raises TableError when it cannot be written or a set at least as new is in force already; the
     old set stays in force then.
@@ -64,7 +66,9 @@ def publish(
                 ours=tables.generation,
             )
         _sweep(folder)
-        chosen = _write_set(folder, _files(tables, texts, sources or {}), tables.generation)
+        chosen = _write_set(
+            folder, _files(tables, texts, sources or {}, warnings), tables.generation
+        )
         _swing(folder / CURRENT, Path(SETS) / chosen.name)
     except OSError as error:
         raise TableError(
@@ -121,7 +125,10 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def _files(
-    tables: Tables, texts: Mapping[str, str], sources: Mapping[str, str]
+    tables: Tables,
+    texts: Mapping[str, str],
+    sources: Mapping[str, str],
+    warnings: Sequence[str],
 ) -> dict[str, bytes]:
     """Every file of the set; metadata last, since it holds the others' checksums."""
     symbols = SymbolsFile(
@@ -147,6 +154,7 @@ def _files(
             "funding": len(tables.funding),
         },
         sources=dict(sources),
+        warnings=tuple(warnings),
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
     files[METADATA_JSON] = msgspec.json.format(msgspec.json.encode(metadata), indent=2) + b"\n"

@@ -130,6 +130,7 @@ class Metadata(Struct, frozen=True):
     counts: dict[str, int]
     sources: dict[str, str]  # state of each source when the set was made
     sha256: dict[str, str]  # by file name
+    warnings: tuple[str, ...] = ()  # what a person should look at
 
 
 Whole = TypeVar("Whole", SymbolsFile, DirectionsFile)

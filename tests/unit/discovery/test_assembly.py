@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from spread_scanner.discovery.assembly import assign_ids, rank, tables_of
+from spread_scanner.discovery.assembly import Placed, assign_ids, placed, tables_of
 from spread_scanner.discovery.identity import judge
 from spread_scanner.exchanges.adapter import Funding
 from spread_scanner.schema.enums import DIRECTIONS
@@ -21,14 +21,38 @@ def test_symbols_in_most_directions_win(build: Any) -> None:
         build.pair("bybit-okx", "TWO"),
         build.pair("okx-bybit", "ALSO"),
     ]
-    ranked = rank(pairs, 2, None)
-    assert ranked.places == ["TWO-USDT", "ALSO-USDT"]
-    assert ranked.over == [("ONE-USDT", 1)]
+    found = placed(judge(pairs, {}, build.settings(), None), 2, None)
+    assert list(found.ids) == ["TWO-USDT", "ALSO-USDT"]
+    assert found.over == [("ONE-USDT", 1)]
+    assert found.resting == []
 
 
 def test_among_equals_those_that_hold_a_place_keep_it(build: Any) -> None:
     pairs = [build.pair("binance-okx", "ONE"), build.pair("okx-bybit", "ALSO")]
-    assert rank(pairs, 1, build.tables({"ONE": 4})).places == ["ONE-USDT"]
+    found = placed(judge(pairs, {}, build.settings(), None), 1, build.tables({"ONE": 0}))
+    assert found.ids == {"ONE-USDT": 0}
+    assert found.over == [("ALSO-USDT", 1)]
+
+
+def test_an_id_rests_for_one_generation_before_it_is_given_again(build: Any) -> None:
+    before = build.tables({"A": 0, "B": 1})
+    ids, freed = assign_ids(["B-USDT", "NEW-USDT"], 2, before)
+    assert ids == {"B-USDT": 1}, "nothing stands under 0 now"
+    assert freed == [(0, "A-USDT")]
+    then = build.tables({"B": 1}, freed=freed_rows(freed))
+    assert assign_ids(["B-USDT", "NEW-USDT"], 2, then)[0] == {"B-USDT": 1, "NEW-USDT": 0}
+    assert assign_ids(["A-USDT", "B-USDT"], 2, before)[0] == {"A-USDT": 0, "B-USDT": 1}
+
+
+def test_who_waits_for_an_id_is_told_apart_from_who_has_no_room(build: Any) -> None:
+    pairs = [build.pair("binance-okx", name) for name in ("AAA", "NEW", "ZZZ")]
+    pairs.append(build.pair("okx-bybit", "NEW"))
+    verdicts = judge(pairs, {}, build.settings(), None)
+    found = placed(verdicts, 2, build.tables({"AAA": 0, "ZZZ": 1}))
+    assert found.ids == {"AAA-USDT": 0}
+    assert found.resting == [("NEW-USDT", 2)]
+    assert found.over == [("ZZZ-USDT", 1)]
+    assert found.freed == [(1, "ZZZ-USDT")]
 
 
 def test_ids_begin_at_zero_and_stay_while_the_symbol_stays(build: Any) -> None:
@@ -76,13 +100,17 @@ def test_over_many_runs_ids_are_unique_in_range_and_stable(build: Any) -> None:
     for _ in range(200):
         wanted = chance.sample(names, chance.randint(1, 16))
         ids, freed = assign_ids([f"{name}-USDT" for name in wanted], 16, previous)
-        assert set(ids) == {f"{name}-USDT" for name in wanted}
+        assert set(ids) <= {f"{name}-USDT" for name in wanted}
         everything = [*ids.values(), *(id_ for id_, _ in freed)]
         assert len(set(everything)) == len(everything)
         assert all(0 <= id_ < 16 for id_ in everything)
         if previous is not None:
             held = {row.symbol: row.symbol_id for row in previous.symbols}
             assert all(ids[name] == held[name] for name in ids if name in held)
+            left = {id_: name for name, id_ in held.items() if name not in ids}
+            assert not left.keys() & ids.values(), "an id rests for a generation"
+            if len(ids) < len(wanted):
+                assert len(ids) + len(left) == 16, "every id is in use or rests"
         coins = {name.removesuffix("-USDT"): id_ for name, id_ in ids.items()}
         previous = build.tables(coins, freed=freed_rows(freed))
 
@@ -97,7 +125,8 @@ def test_tables_hold_what_was_judged_good_and_only_that(build: Any) -> None:
     answers = build.listed("okx-futures", {"ADA": 1.0})
     answers.funding = {"ADAUSDT": Funding("ADAUSDT", 1e-4, 4.0)}
     quiet = {pairs[0].spot.key}
-    made = tables_of(verdicts, {"ADA-USDT": 5}, [(1, "OLD-USDT")], [answers], quiet, (3, 99))
+    places = Placed({"ADA-USDT": 5}, [(1, "OLD-USDT")], [], [])
+    made = tables_of(verdicts, places, [answers], quiet, (3, 99))
     assert (made.generation, made.created_wall_ns) == (3, 99)
     assert made.symbols == (SymbolRow(5, "ADA-USDT", "ADA", "USDT"),)
     assert [(row.source_id, row.symbol_id, row.quiet) for row in made.instruments] == [

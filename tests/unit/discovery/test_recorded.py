@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
+import saved_world
 
 from spread_scanner.discovery import answers as asking
 from spread_scanner.discovery.desks import SavedDesk
 from spread_scanner.discovery.identity import judge
 from spread_scanner.discovery.legs import pairs_of, select
 from spread_scanner.discovery.report import Findings, texts
-from spread_scanner.discovery.run import Options, discover
-from spread_scanner.discovery.show import Bars
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.schema.enums import SOURCES, Exchange, Market, Source
 
@@ -26,11 +24,7 @@ pytestmark = pytest.mark.skipif(not NEEDED.exists(), reason=f"not here: {NEEDED.
 
 
 def run(build: Any) -> Findings:
-    async def offline() -> Findings:
-        with Bars(Console(stderr=True)) as bars:
-            return await discover(build.settings(), Options(offline=RECORDED), None, 1, bars)
-
-    return asyncio.run(offline())
+    return saved_world.run(RECORDED, build.settings())
 
 
 def test_every_recorded_instrument_is_in_the_tables_or_left_out_with_a_reason(build: Any) -> None:
@@ -96,7 +90,7 @@ def quoted(build: Any, source: Source) -> asking.Listed:
 
 
 def test_real_prices_tell_multipliers_from_names(build: Any) -> None:
-    legs, _ = select([quoted(build, source) for source in SOURCES], build.settings(), None)
+    legs, _, _ = select([quoted(build, source) for source in SOURCES], build.settings(), None)
     coins = {(leg.source.label, leg.exchange_symbol): (leg.base, leg.px_div) for leg in legs}
     expected = {
         ("binance-spot", "1MBABYDOGEUSDT"): ("BABYDOGE", 1e6),
@@ -118,7 +112,7 @@ def test_real_prices_tell_multipliers_from_names(build: Any) -> None:
 
 def test_real_prices_tell_one_coin_from_its_namesake(build: Any) -> None:
     settings = build.settings()
-    legs, _ = select([quoted(build, source) for source in SOURCES], settings, None)
+    legs, _, _ = select([quoted(build, source) for source in SOURCES], settings, None)
     verdicts = judge(pairs_of(legs, range(8)), {}, settings, None)
     good = {(row.pair.direction.label, row.pair.symbol) for row in verdicts if not row.reason}
     bad = {(row.pair.direction.label, row.pair.symbol): row for row in verdicts if row.reason}

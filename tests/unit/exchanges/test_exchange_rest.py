@@ -46,7 +46,8 @@ def test_binance_futures_instruments(adapter_for: Adapters, payload: Payloads) -
     )
     assert found["BTCUSDT_261225"].contract_type == "current-quarter"
     assert found["AAPLUSDT"].contract_type == "tradifi-perpetual"
-    assert found["ENDUSDT"].status == "TRADING, to be delisted"
+    assert (found["ENDUSDT"].status, found["ENDUSDT"].trading) == ("TRADING", True)
+    assert found["ENDUSDT"].ends_ms is not None
     assert (found["GONEUSDT"].contract_type, found["GONEUSDT"].trading) == ("unknown", False)
 
 

@@ -1,0 +1,19 @@
+"""Numbers as people read them: digits and a point, no exponents. Used by the report and the judge.
+
+The report is searched and copied from (a proposed multiplier goes into the settings), so a number
+stands there as one would write it.
+"""
+
+import math
+
+import numpy as np
+
+
+def plain(value: float, digits: int = 6) -> str:
+    """So many significant digits: 1000000, 0.0000012345, 11000; "nan" where there is none.
+
+    What is larger than its digits keeps its magnitude: 127000000, not 1.27e+08.
+    """
+    if not math.isfinite(value):
+        return str(value)
+    return np.format_float_positional(value, precision=digits, fractional=False, trim="-")
