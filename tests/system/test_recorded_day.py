@@ -36,7 +36,6 @@ import orjson
 import pytest
 from engine_oracle import Oracle, Switches, assert_same, sorted_without_seq
 from whole_system import (
-    ENGINE,
     FEEDS,
     MS,
     Fact,
@@ -56,6 +55,7 @@ from spread_scanner.schema.enums import (
     DIRECTION_BY_LABEL,
     DIRECTIONS,
     SOURCE_BY_LABEL,
+    SOURCES,
     QuoteFlag,
     SignalKind,
 )
@@ -325,6 +325,15 @@ def check_all_counted(system: WholeSystem) -> None:
         assert taken == count, (label, counters)
 
 
+def subscribed(system: WholeSystem) -> bool:
+    """Whether every feed has asked for all of its symbols: what is played before is not heard."""
+    return all(
+        system.health.read(source.process).counters["subscribes"]
+        >= len(system.tables.of_source(source.source_id))
+        for source in SOURCES
+    )
+
+
 def sharpen(folder: Path) -> None:
     """A narrow hysteresis and small steps: more signals of all kinds."""
     path = folder / "directions.toml"
@@ -358,7 +367,7 @@ def test_a_recorded_day_gives_the_oracles_signals_through_the_whole_system(
     with whole_system(tmp_path, namespace, *market, *playing, *given) as system:
         sharpen(system.config)
         system.start()
-        until(lambda: system.health.read(ENGINE).counters["dirty"] > 0, system.states)
+        until(lambda: subscribed(system), system.states)
         pulse = Pulse(system)
         begin_ns = clock.mono_ns()
         system.do(do="play")

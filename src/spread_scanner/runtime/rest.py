@@ -15,6 +15,8 @@ from typing import NamedTuple, Protocol, Self, TypeVar
 
 import httpx
 import stamina
+import stamina.instrumentation
+import structlog
 
 from spread_scanner import clock
 from spread_scanner.errors import BadMessage, ExchangeError
@@ -24,6 +26,9 @@ from spread_scanner.runtime.refusals import retry_after_s
 from spread_scanner.shm.dials import Dials
 
 T = TypeVar("T")
+
+# Its own lines name a context block of ours; the line below says who, what and where.
+stamina.instrumentation.set_on_retry_hooks([])
 
 BODY_BYTES_MAX = 64 << 20
 BACKOFF_S_MIN = 0.25
@@ -103,7 +108,7 @@ class RestClient:
         patience = self._patience
         try:
             async for attempt in stamina.retry_context(
-                on=self._worth_a_try,
+                on=lambda error: self._worth_a_try(error, request),
                 attempts=attempts_max or patience.attempts_max,
                 timeout=None,
                 wait_initial=min(BACKOFF_S_MIN, patience.backoff_s_max),
@@ -117,15 +122,15 @@ class RestClient:
             raise _final(error, self._base + request.path) from error
         raise AssertionError("a retry loop ends by an answer or an error")
 
-    def _worth_a_try(self, error: Exception) -> bool | float:
-        if isinstance(error, BadMessage):
-            return True
-        if not isinstance(error, _Passing):
+    def _worth_a_try(self, error: Exception, request: RestRequest) -> bool | float:
+        if not isinstance(error, BadMessage | _Passing):
             return False
-        ban = self._gate.ban()
-        if ban is None:
-            return True
-        return ban.left_s if ban.left_s <= self._patience.backoff_s_max else False
+        ban = self._gate.ban() if isinstance(error, _Passing) else None
+        if ban is not None and ban.left_s > self._patience.backoff_s_max:
+            return False
+        log = structlog.get_logger()
+        log.warning("REST request failed", url=self._base + request.path, why=str(error))
+        return True if ban is None else ban.left_s
 
     async def _attempt(self, request: RestRequest, parse: Callable[[bytes], T]) -> T:
         ban = self._gate.ban()

@@ -105,6 +105,15 @@ class HealthRow(_rows.Row, Holder):
         return ProcessState(int(self._head["state"]))
 
 
+class Beat(NamedTuple):
+    """The part of a row that a supervisor looks at over and over; counters and latencies stay."""
+
+    alive: bool
+    state: ProcessState
+    heartbeat_age_ns: int
+    pid: int
+
+
 class Health(Holder):
     """All rows, for reading; `claim` gives a process its own."""
 
@@ -179,6 +188,19 @@ class Health(Holder):
         counts = self._row_array(number, ROW_HISTOGRAMS_AT, HISTOGRAMS_MAX * BUCKETS)
         histograms = counts.reshape(HISTOGRAMS_MAX, BUCKETS)
         return {row.label: histograms[row.histogram_id].copy() for row in histograms_of(process)}
+
+    def beat(self, process: str) -> Beat | None:
+        """Whether a process lives, and nothing that costs more; None if it never took a row."""
+        number = find_slot(self._held, process, self._name_at)
+        if number is None:
+            return None
+        head = self._head(number)
+        return Beat(
+            alive=self._held.claimed(number),
+            state=ProcessState(int(head["state"])),
+            heartbeat_age_ns=clock.mono_ns() - int(head["heartbeat_mono_ns"]),
+            pid=int(head["pid"]),
+        )
 
     def read_all(self) -> list[ProcessHealth]:
         return [self.read(name) for name in self.names()]

@@ -14,7 +14,7 @@ from spread_scanner.config import Settings
 from spread_scanner.errors import SegmentError, TableError
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.shm import Health, PriceStore
-from spread_scanner.symbology import tables
+from spread_scanner.symbology import publish, tables
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
 from spread_scanner.view.signals import SignalTail
 from spread_scanner.view.spreads import Board
@@ -75,12 +75,13 @@ class Observer:
         if clock.mono_s() - self._tables_checked_s < 1.0:
             return
         self._tables_checked_s = clock.mono_s()
+        current = publish.generation_in_force(self.settings.generated_dir)
+        if self.tables is not None and current == self.tables.generation:
+            return
         with contextlib.suppress(TableError):
-            loaded = tables.load(self.settings.generated_dir)
-            if self.tables is None or loaded.generation != self.tables.generation:
-                self.tables = loaded
-                self.symbols |= loaded.symbol_names()
-                self._board = Board(self.settings, loaded, self._store)
+            self.tables = loaded = tables.load(self.settings.generated_dir)
+            self.symbols |= loaded.symbol_names()
+            self._board = Board(self.settings, loaded, self._store)
 
     @property
     def signals(self) -> np.ndarray:

@@ -25,7 +25,7 @@ from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_SEGMENTS, EXIT_SETTI
 from spread_scanner.schema.enums import SOURCES, ProcessState
 from spread_scanner.shm import Control, Health, dials, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
-from spread_scanner.shm.health import ProcessHealth
+from spread_scanner.shm.health import Beat, ProcessHealth
 from spread_scanner.supervise.children import Child, end_all
 
 NAME = "spread-ctl"
@@ -33,7 +33,8 @@ SHM_INIT = "shm-init"
 DISCOVERY = "pair-discovery"
 ALERTS = "spread-alerts"  # only where somebody is to be told
 DISCOVERY_PARTIAL = 3  # some exchange could not be reached; tables were written all the same
-TICK_S = 0.02
+TICK_S = 0.05
+LOOK_EVERY_S = 0.5  # at who hangs; who died is seen each tick, and who returns as well
 START_TIMEOUT_S = 30.0
 STARTS_MAX = 3
 STOP_TIMEOUT_S = 2.8
@@ -104,6 +105,8 @@ class Supervisor:
         }
         self._dismissed: set[str] = set()  # children that are no longer wanted
         self._hang_ns = _hang_ns(settings)
+        self._looked_s = 0.0
+        self._away: set[str] = set()  # those that died and do not run again yet
         self.on_wait: Callable[[], None] = lambda: None  # the screen draws while we wait
 
     def _child(self, name: str) -> Child:
@@ -144,9 +147,12 @@ class Supervisor:
     def tick(self) -> None:
         """One turn: our own heartbeat and orders, then who died, then who is due again."""
         self._beat()
+        looks = clock.mono_s() - self._looked_s >= LOOK_EVERY_S
+        if looks:
+            self._looked_s = clock.mono_s()
         for child in list(self.children.values()):
             if child.pid is not None:
-                self._look_after(child)
+                self._look_after(child, looks)
             elif child.name in self._dismissed:
                 continue
             elif child.starts and child.due and not self.stopping:
@@ -323,12 +329,10 @@ class Supervisor:
             return False
         return True
 
-    def _row(self, child: Child) -> ProcessHealth | None:
+    def _row(self, child: Child) -> Beat | None:
         """The row of this very life of a child, or None when it has not come so far."""
-        if self.health is None or child.name not in self.health.names():
-            return None
-        row = self.health.read(child.name)
-        return row if row.pid == child.pid else None
+        row = self.health.beat(child.name) if self.health is not None else None
+        return row if row is not None and row.pid == child.pid else None
 
     def _done(self, child: Child) -> bool:
         row = self._row(child)
@@ -338,27 +342,27 @@ class Supervisor:
         row = self._row(child)
         return row is not None and row.alive and row.state in RUNS
 
-    def _look_after(self, child: Child) -> None:
+    def _look_after(self, child: Child, looks: bool) -> None:
         code = child.ended()
         if code is not None and child.name in self._dismissed:
             self._note(child.name, "no longer wanted, has ended")
             return
         if code is not None:
             self._note(child.name, _ending(code))
-            self.outages.append(Outage(child.name, clock.mono_ns(), None))
+            self._open_outage(child.name, clock.mono_ns())
             if code == EXIT_SEGMENTS and not self._segments_stand():
                 with contextlib.suppress(CannotStart):
                     self._once(SHM_INIT, "the segments could not be made again")
             return
-        row = self._row(child)
+        row = self._row(child) if looks else None
         if row is not None and (hung_ns := self._hung_ns(row)) > self._hang_ns:
             self._note(child.name, f"hangs: no heartbeat for {hung_ns / 1e9:.1f} s")
             end_all([child], clock.awake_s())
-            self.outages.append(Outage(child.name, clock.mono_ns() - hung_ns, None))
-        elif child.restarts and self._runs(child):
+            self._open_outage(child.name, clock.mono_ns() - hung_ns)
+        elif child.name in self._away and self._runs(child):
             self._close_outages(child.name)
 
-    def _hung_ns(self, row: ProcessHealth) -> int:
+    def _hung_ns(self, row: Beat) -> int:
         """For how long a process has not beaten although it could."""
         if row.heartbeat_age_ns > self._hang_ns and self._process is not None:
             self._process.feel_suspend()  # since the last beat of ours, perhaps
@@ -368,7 +372,12 @@ class Supervisor:
         self._woke_ns = clock.mono_ns()
         self.events.append(Event(self._woke_ns, NAME, "the machine was asleep"))
 
+    def _open_outage(self, process: str, since_mono_ns: int) -> None:
+        self._away.add(process)
+        self.outages.append(Outage(process, since_mono_ns, None))
+
     def _close_outages(self, process: str) -> None:
+        self._away.discard(process)
         now_ns = clock.mono_ns()
         for number, outage in enumerate(self.outages):
             if outage.process == process and outage.end_mono_ns is None:

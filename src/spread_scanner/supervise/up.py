@@ -26,7 +26,8 @@ from spread_scanner.supervise.supervisor import NAME, Supervisor, running
 
 SUBSCRIBED_TIMEOUT_S = 20.0
 DRAINED_TIMEOUT_S = 1.0
-LOOK_EVERY_S = 0.2
+LOOK_EVERY_S = 0.2  # while somebody watches, or something is waited for
+COUNT_EVERY_S = 1.0  # else: signals are kept for the summary, long before the ring comes round
 
 
 class SimulatorDied(SpreadError):
@@ -83,7 +84,7 @@ class Run:
                 self._until(observer.subscribed, SUBSCRIBED_TIMEOUT_S)
                 observer.begin()
                 begin_ns = clock.mono_ns()
-                self._until(lambda: False, self._options.seconds)
+                self._until(None, self._options.seconds)
                 end_ns = clock.mono_ns()
                 self._drain(observer)
                 document = self._document(observer, begin_ns, end_ns)
@@ -109,23 +110,25 @@ class Run:
         if self._screen is not None:
             self._screen.draw(self._observer, "starting")
 
-    def _until(self, condition: Callable[[], bool], seconds: float | None) -> None:
+    def _until(self, condition: Callable[[], bool] | None, seconds: float | None) -> None:
         """Turn the supervisor until a condition holds, a time is over or a stop is asked for."""
+        watched = condition is not None or self._screen is not None
+        every_s = LOOK_EVERY_S if watched else COUNT_EVERY_S
         observer = self._watched()
         deadline_s = None if seconds is None else clock.awake_s() + seconds
-        while not self._supervisor.stopping and not condition():
+        while not self._supervisor.stopping and not (condition is not None and condition()):
             if deadline_s is not None and clock.awake_s() >= deadline_s:
                 return
             self._supervisor.tick()
-            self._look(observer)
+            self._look(observer, every_s)
             if self._screen is not None:
                 left_s = None if deadline_s is None else deadline_s - clock.awake_s()
                 self._screen.draw(observer, _note(left_s))
             if self._simulation is not None and self._simulation.died:
                 raise SimulatorDied("the simulator ended by itself", log=self._simulation.log_path)
 
-    def _look(self, observer: Observer) -> None:
-        if clock.mono_s() - self._looked_s >= LOOK_EVERY_S:
+    def _look(self, observer: Observer, every_s: float = LOOK_EVERY_S) -> None:
+        if clock.mono_s() - self._looked_s >= every_s:
             self._looked_s = clock.mono_s()
             observer.look()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import stamina
+import structlog
 from socks_proxy import socks5
 
 from spread_scanner.errors import BadMessage, ExchangeError
@@ -122,6 +123,17 @@ def test_an_answer_is_parsed_and_the_request_is_as_asked() -> None:
 )
 def test_a_passing_failure_is_tried_again(bad: bytes) -> None:
     assert got(bad, bad, GOOD) == ([1, 2], 3)
+
+
+def test_each_failure_is_told_with_where_and_why() -> None:
+    with structlog.testing.capture_logs() as lines:
+        got(answer(503, b"busy"), GOOD)
+
+    (line,) = lines
+    assert line["event"] == "REST request failed"
+    assert line["url"].startswith("http://127.0.0.1:")
+    assert line["url"].endswith("/list")
+    assert "status=503" in line["why"]
 
 
 @pytest.mark.parametrize("status", [403, 418, 429])
