@@ -14,8 +14,8 @@ import httpx
 from measure import Figure
 
 from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.names import SHM_INIT
 from spread_scanner.shm import Health, segment
-from spread_scanner.shminit.making import NAME as SHM_INIT
 
 BINS = Path(__file__).parents[2] / "bins"
 RATE = 200_000  # more than it can: it sends flat out

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spread_scanner.schema.enums import PROCESSES
+from spread_scanner.schema.names import PROCESSES
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
@@ -41,7 +41,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     binaries = root / "opt/spread-scanner/venv/bin"
     binaries.mkdir(parents=True)
-    for name in (*PROCESSES, "spread-ctl", "spread-alerts"):
+    for name in (*PROCESSES, "spread-ctl"):
         (binaries / name).write_text("#!/bin/sh\n")
         os.chmod(binaries / name, 0o755)
     return root

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from machine import Machine, booted, wait_until, why_not
 
-from spread_scanner.schema.enums import PROCESSES
+from spread_scanner.schema.names import ALERTS, ONE_SHOT, PROCESSES
 
 pytestmark = [
     pytest.mark.slow,
@@ -21,7 +21,7 @@ pytestmark = [
 SETUP = ["bash", "/opt/repository/deploy/setup.sh", "--no-package"]
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 VENV = "/opt/spread-scanner/venv"
-STAYING = [name for name in PROCESSES if name not in ("shm-init", "pair-discovery")]
+STAYING = [name for name in PROCESSES if name not in (*ONE_SHOT, ALERTS)]  # nobody is to be told
 
 # Puts the package where setup.sh would put it, but without a network.
 MAKE_VENV = f"""
@@ -190,7 +190,7 @@ def test_alerts_get_their_token_as_a_credential(system: Machine) -> None:
     system.run("chmod", "600", "/etc/spread-scanner/telegram-token")
     token = "/run/credentials/spread-alerts.service/telegram-token"
     settings = system.run("cat", "/etc/spread-scanner/config.toml")
-    alerts = f'[alerts]\ntelegram_api = "http://127.0.0.1:9"\ntelegram_token_file = "{token}"\n'
+    alerts = f'[{ALERTS}]\ntelegram_api = "http://127.0.0.1:9"\ntelegram_token_file = "{token}"\n'
     system.write("/etc/spread-scanner/config.toml", settings + alerts)
     system.run("systemctl", "restart", "spread-alerts")
     wait_until(

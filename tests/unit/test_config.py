@@ -233,7 +233,11 @@ def test_a_channel_that_a_source_has_not_is_found_at_load(folder: Path, label: s
         ("config.toml", "feed = 5\n[feed-okx-spot]\nredundant = 1\n", ["feed"]),
         ("config.toml", "feed-okx-spot = 5\n", ["feed-okx-spot", "a section"]),
         ("config.toml", '[system]\ndata_dir = "a\\u0000b"\n', ["data_dir"]),
-        ("config.toml", "[alerts]\nwebhook_url = 'http://[x/'\n", ["alerts.webhook_url", "URL"]),
+        (
+            "config.toml",
+            "[alerts]\nwebhook_url = 'http://[x/'\n",
+            ["spread-alerts.webhook_url", "URL"],
+        ),
         ("config.toml", "a = " + "[" * 3_000 + "]" * 3_000, ["not TOML"]),
     ],
 )
@@ -306,3 +310,17 @@ def test_what_needs_a_restart_is_named_with_whom_it_concerns(folder: Path) -> No
     assert restart.changed(new, "spread-engine", [0] * len(running)) == []
     with pytest.raises(ConfigError, match=r"max_symbols \(a restart of everything\).*cpus \(a re"):
         restart.refuse({key: ["spread-engine"] for key in keys})
+
+
+@pytest.mark.parametrize("section", ["alerts", "spread-alerts"])
+def test_a_section_is_read_under_its_former_name_too(folder: Path, section: str) -> None:
+    write(folder, "config.toml", f'[{section}]\nwebhook_url = "http://127.0.0.1:9/"\n')
+    for variable in ("SPREAD_ALERTS__PER_MINUTE_MAX", "SPREAD_SPREAD_ALERTS__PER_MINUTE_MAX"):
+        alerts = config.load(folder, {variable: "7"}).config.alerts
+        assert (alerts.webhook_url, alerts.per_minute_max) == ("http://127.0.0.1:9/", 7)
+
+
+def test_a_section_under_both_its_names_is_refused(folder: Path) -> None:
+    write(folder, "config.toml", "[alerts]\n[spread-alerts]\n")
+    with pytest.raises(ConfigError, match="keep one"):
+        config.load(folder, {})

@@ -6,7 +6,6 @@ stood behind, a disk is full when the folder says so or the tracker cannot commi
 """
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,14 +15,14 @@ from spread_scanner.alerts.policy import Condition
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.schema.enums import SOURCES, UNUSABLE, ProcessState
+from spread_scanner.schema.names import ONE_SHOT
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.shm.health import ProcessHealth
+from spread_scanner.view import opportunities
 
 FREE_BYTES_MIN = 200 * 1024 * 1024
 STALE_SHARE_MAX = 0.5
-ONE_SHOT = {"shm-init", "pair-discovery"}
 FEEDS = {source.process for source in SOURCES}
-DATABASE = "tracker.db"
 
 
 def of_processes(rows: list[ProcessHealth], heartbeat_ms_max: int) -> Iterator[Condition]:
@@ -86,40 +85,22 @@ def of_disk(folder: Path) -> Iterator[Condition]:
 class Opportunities:
     """New opportunities at or over a net spread, in the order in which they opened."""
 
-    def __init__(self, database: Path, net_bps_min: float) -> None:
-        self._database = database
+    def __init__(self, data_dir: Path, net_bps_min: float) -> None:
+        self._stored = opportunities.Opportunities(data_dir)
         self.net_bps_min = net_bps_min
-        self._last_id = self._newest()
+        newest = self._stored.last(1)
+        self._last_id = newest[0].id if newest else 0
 
     def since(self) -> Iterator[Condition]:
         """Those that opened since the last call."""
-        rows = self._rows(
-            "SELECT id, symbol, direction, entry_net_bps, entry_size_quote FROM opportunities"
-            " WHERE id > ? ORDER BY id",
-            self._last_id,
-        )
-        for number, symbol, direction, net_bps, size in rows:
-            self._last_id = number
-            if net_bps >= self.net_bps_min:
-                text = f"{symbol} {direction}: {net_bps:.1f} bps net, {size:,.0f} at the top"
-                yield Condition(f"opportunity:{number}", text, passing=True)
-
-    def _newest(self) -> int:
-        rows = self._rows("SELECT coalesce(max(id), 0) FROM opportunities WHERE id >= ?", 0)
-        return int(rows[0][0]) if rows else 0
-
-    def _rows(self, query: str, after: int) -> list[tuple[int, str, str, float, float]]:
-        """Nothing while there is no database, or while it cannot be read: it is asked again."""
-        try:
-            connection = sqlite3.connect(f"file:{self._database}?mode=ro", uri=True, timeout=0.2)
-        except sqlite3.OperationalError:
-            return []
-        try:
-            return connection.execute(query, (after,)).fetchall()
-        except sqlite3.OperationalError:
-            return []
-        finally:
-            connection.close()
+        for row in self._stored.since(self._last_id):
+            self._last_id = row.id
+            if row.entry_net_bps >= self.net_bps_min:
+                text = (
+                    f"{row.symbol} {row.direction}: {row.entry_net_bps:.1f} bps net, "
+                    f"{row.entry_size_quote:,.0f} at the top"
+                )
+                yield Condition(f"opportunity:{row.id}", text, passing=True)
 
 
 class Watch:
@@ -130,7 +111,7 @@ class Watch:
         self._health = health
         self._store = store
         self._opportunities = Opportunities(
-            settings.data_dir / DATABASE, settings.config.alerts.opportunity_net_bps
+            settings.data_dir, settings.config.alerts.opportunity_net_bps
         )
 
     def take(self, settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """spread-alerts: tells people. Looks once a second and sends through the targets in [alerts].
 
 Reads health, store and the tracker's database; writes nothing but its own health row. Without a
-target it ends at once with code 0, so that its unit may always be enabled.
+target it ends at once with code 0 and says so in its row, so that its unit may always be enabled.
 """
 
 import threading
@@ -12,25 +12,24 @@ from spread_scanner.alerts.conditions import Watch
 from spread_scanner.alerts.policy import Condition, Desk, Outbox, senders
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.errors import ConfigError
-from spread_scanner.runtime.process import EXIT_CLEAN, Process, run
+from spread_scanner.runtime.process import (
+    Process,
+    run,
+)
+from spread_scanner.schema.counters import ALERTS_COUNTERS
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import ALERTS
 from spread_scanner.shm import Health, PriceStore
+from spread_scanner.shm.health import HealthRow
 
-NAME = "spread-alerts"
 LOOK_EVERY_S = 1.0
+NOBODY = "nobody is to be told: no target is set"
 WAKE_NS = 30 * NS_PER_S  # until after a suspend all have dialled, asked and been quoted
 
 
 def main() -> int:
     """Run until asked to stop; returns the exit code."""
-    try:
-        settings = config.load()
-    except ConfigError:
-        return run(NAME, _body)  # reports it as every process does
-    if not (settings.config.alerts.webhook_url or settings.config.alerts.telegram_token_file):
-        return EXIT_CLEAN
-    return run(NAME, _body)
+    return run(ALERTS, _body)
 
 
 class _Told:
@@ -44,6 +43,14 @@ class _Told:
         self.desk = Desk(alerts)
         self.outboxes = [Outbox(sender) for sender in senders(alerts)]
         self.watch = Watch(process.settings, health, store)
+        self.standing = 0  # conditions that hold now
+
+    def tell(self, conditions: list[Condition]) -> None:
+        """Put what is worth saying of these into every outbox."""
+        self.standing = sum(not one.passing for one in conditions)
+        messages = self.desk.update(conditions)
+        for outbox in self.outboxes:
+            outbox.put(messages)
 
     def prepared(self, settings: Settings) -> Callable[[], None]:
         """What a reload puts in force; raises when a target cannot be made."""
@@ -71,30 +78,62 @@ def _targets(alerts: config.Alerts) -> tuple[str, ...]:
 
 
 def _body(process: Process) -> None:
+    if not process.settings.config.alerts.wanted:
+        process.state(ProcessState.STOPPED, NOBODY)
+        process.log.info(NOBODY)
+        return
     namespace = process.settings.config.system.namespace
     quiet = Quiet(process)
     woken = threading.Event()
     process.watch(woken.set)
     with Health.attach(namespace) as health, PriceStore.attach(namespace) as store:
         told = _Told(process, health, store)
+        count = _Counting(process.row)
         process.state(ProcessState.RUNNING)
         while not process.stopping:
             orders = process.poll()
             if orders is not None:
-                if orders.reload:
-                    process.reload(orders, told.prepared)
+                if orders.reload and process.reload(orders, told.prepared):
+                    count.add("reloads")
                 process.applied(orders)
             if not told.outboxes:
+                process.state(ProcessState.STOPPED, NOBODY)
                 process.log.info("no target is set any more, leaving")
                 return
             if not process.orders.paused:
                 conditions = quiet.filter(told.watch.now())
                 if conditions is not None:
-                    messages = told.desk.update(conditions)
-                    for outbox in told.outboxes:
-                        outbox.put(messages)
+                    told.tell(conditions)
                 _flush(process, told.outboxes)
+            count.levels(told)
             _rest(process, woken)
+
+
+class _Counting:
+    """Brings the outboxes' own counts, which end with a target, into the row's, which go on."""
+
+    def __init__(self, row: HealthRow) -> None:
+        self._row = row
+        self._ids = {counter.label: counter.counter_id for counter in ALERTS_COUNTERS}
+        self._seen: dict[tuple[Outbox, str], int] = {}
+        self._held_back = 0
+
+    def add(self, label: str, count: int = 1) -> None:
+        self._row.add(self._ids[label], count)
+
+    def levels(self, told: _Told) -> None:
+        """Take over what the outboxes have counted since the last call."""
+        self._row.set(self._ids["conditions"], told.standing)
+        self._row.set(self._ids["waiting"], sum(outbox.waiting for outbox in told.outboxes))
+        seen = {}
+        for outbox in told.outboxes:
+            for label in ("sent", "failures", "dropped"):
+                now = getattr(outbox, label)
+                self.add(label, now - self._seen.get((outbox, label), 0))
+                seen[outbox, label] = now
+        self._seen = seen
+        self.add("held_back", told.desk.held_back - self._held_back)
+        self._held_back = told.desk.held_back
 
 
 class Quiet:

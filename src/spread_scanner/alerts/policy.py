@@ -92,7 +92,7 @@ def senders(settings: AlertSettings, client: httpx.Client | None = None) -> list
         except (OSError, ValueError) as error:
             raise ConfigError(
                 "the Telegram token cannot be read",
-                key="alerts.telegram_token_file",
+                key="spread-alerts.telegram_token_file",
                 file=settings.telegram_token_file,
                 reason=error.strerror if isinstance(error, OSError) else "not text",
             ) from None
@@ -109,6 +109,7 @@ class Desk:
         self._texts: dict[str, str] = {}
         self._sent_ns: deque[int] = deque()
         self._held = 0
+        self.held_back = 0  # in all
 
     def update(self, conditions: Iterable[Condition]) -> list[Message]:
         """Take the conditions that hold now (and events since the last call): what to send."""
@@ -142,6 +143,7 @@ class Desk:
             self._held = 0
         sent, held = wanted[: max(room, 0)], wanted[max(room, 0) :]
         self._held += len(held)
+        self.held_back += len(held)
         self._sent_ns.extend(now_ns for _ in sent)
         return sent
 
@@ -173,6 +175,10 @@ class Outbox:
     @property
     def name(self) -> str:
         return self._sender.name
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
 
     def put(self, messages: Iterable[Message]) -> None:
         for message in messages:

@@ -10,14 +10,13 @@ import typer
 from spread_scanner import config
 from spread_scanner.cli.console import (
     EXIT_CODES,
-    EXIT_DONE,
-    EXIT_FAILED,
     Json,
     people,
     print_json,
     source_of,
 )
 from spread_scanner.errors import SpreadError
+from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED
 from spread_scanner.symbology import tables
 
 

@@ -18,12 +18,6 @@ from rich.table import Table
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source
 
-EXIT_DONE = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_PARTIAL = 3
-EXIT_NOT_UP = 4
-
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed (the reason is printed), 2 bad settings or usage, "
     "3 done in part, 4 the system is not up."

@@ -15,13 +15,16 @@ import typer
 from spread_scanner.cli import check, run, show, steer
 from spread_scanner.cli.console import (
     EXIT_CODES,
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_NOT_UP,
-    EXIT_USAGE,
     print_json,
 )
 from spread_scanner.errors import ConfigError, SpreadError
+from spread_scanner.schema.names import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_NOT_UP,
+    EXIT_SETTINGS,
+    SUPERVISOR,
+)
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 
 app = typer.Typer(
@@ -68,7 +71,7 @@ def main() -> None:
 def obey(arguments: list[str]) -> int:
     """One command line; returns the exit code. Errors of the world become one line."""
     try:
-        app(arguments, prog_name="spread-ctl")
+        app(arguments, prog_name=SUPERVISOR)
     except SpreadError as error:
         return _failed(error, "--json" in arguments)
     except SystemExit as ending:
@@ -87,7 +90,7 @@ def _failed(error: SpreadError, as_json: bool) -> int:
 def exit_code_of(error: SpreadError) -> int:
     """What an error of the world means to the caller."""
     if isinstance(error, ConfigError):
-        return EXIT_USAGE
+        return EXIT_SETTINGS
     if isinstance(error, NoSegment | NotReady | Retired):
         return EXIT_NOT_UP
     return EXIT_FAILED

@@ -17,7 +17,11 @@ from msgspec import NODEFAULT, Meta, Struct
 from spread_scanner import config
 from spread_scanner.config import restart
 from spread_scanner.schema.counters import Counter, Histogram, counters_of, histograms_of
-from spread_scanner.schema.enums import DIRECTIONS, PROCESSES, SOURCES
+from spread_scanner.schema.enums import (
+    DIRECTIONS,
+    SOURCES,
+)
+from spread_scanner.schema.names import PROCESSES
 
 GENERATED = "<!-- Written by `python -m spread_scanner.cli.reference`; edit the source instead. -->"
 

@@ -9,13 +9,12 @@ import typer
 
 from spread_scanner.cli.console import (
     EXIT_CODES,
-    EXIT_DONE,
-    EXIT_FAILED,
     Json,
     grid,
     people,
     print_json,
 )
+from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED
 
 Seconds = Annotated[
     float | None, typer.Option(help="End by itself after so long; default: at Ctrl-C.", min=0)

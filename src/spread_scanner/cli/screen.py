@@ -17,7 +17,7 @@ from rich.text import Text
 from spread_scanner import clock
 from spread_scanner.cli.console import grid, people
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.config.processes import ONE_SHOT
+from spread_scanner.schema.names import ONE_SHOT, TRACKER
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.supervisor import Supervisor
 from spread_scanner.view.opportunities import OpportunityRow
@@ -101,7 +101,7 @@ class Screen:
         if observer is not None and observer.board is not None:
             parts.append(f"{observer.board.pairs:,} pairs, {len(observer.board.symbols):,} symbols")
         if observer is not None:
-            tracker = observer.status.counters("spread-tracker")
+            tracker = observer.status.counters(TRACKER)
             opened, is_open = tracker.get("opened", 0), tracker.get("open", 0)
             parts.append(f"opportunities: {opened:,} opened, {is_open:,} open")
         lines = [Text.from_markup(parts[0])]

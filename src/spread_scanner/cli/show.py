@@ -10,8 +10,6 @@ import typer
 from spread_scanner import clock, config
 from spread_scanner.cli.console import (
     EXIT_CODES,
-    EXIT_DONE,
-    EXIT_FAILED,
     Json,
     grid,
     people,
@@ -21,13 +19,13 @@ from spread_scanner.cli.console import (
 from spread_scanner.config.processes import staying
 from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, TRACKER
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.supervise.children import command_of
 from spread_scanner.symbology import tables
 from spread_scanner.view import in_force
 from spread_scanner.view.status import Status, switches
 
-TRACKER = "spread-tracker"
 DEGRADED = ProcessState.DEGRADED.name.lower()
 FOLLOW_EVERY_S = 0.1
 

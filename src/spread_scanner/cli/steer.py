@@ -14,9 +14,6 @@ import typer
 from spread_scanner import clock, config
 from spread_scanner.cli.console import (
     EXIT_CODES,
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_PARTIAL,
     Json,
     grid,
     people,
@@ -25,14 +22,13 @@ from spread_scanner.cli.console import (
 from spread_scanner.config.processes import expected
 from spread_scanner.orders import orders
 from spread_scanner.orders.orders import Outcome
+from spread_scanner.schema.names import DISCOVERY, EXIT_DONE, EXIT_FAILED, EXIT_PARTIAL, SHM_INIT
 from spread_scanner.shm import Health, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
-from spread_scanner.shminit.making import NAME as SHM_INIT
 from spread_scanner.supervise.children import command_of
 
 DOWN_TIMEOUT_S = 6.0
 GONE_TIMEOUT_S = 3.0
-DISCOVERY = "pair-discovery"
 
 Target = Annotated[
     str,

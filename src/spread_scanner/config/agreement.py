@@ -14,6 +14,7 @@ from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
+from spread_scanner.schema.names import ALERTS
 
 SYMBOL = re.compile(r"[^\sa-z:][^a-z:]*-[A-Z0-9]+")  # a base may be of any script
 SYMBOL_MEANS = "BASE-QUOTE in capitals, for example BTC-USDT"
@@ -42,7 +43,7 @@ def check_agreement(settings: Settings) -> None:
     alerts = settings.config.alerts
     for key, url in (("webhook_url", alerts.webhook_url), ("telegram_api", alerts.telegram_api)):
         if url:
-            _check_url(folder / "config.toml", f"alerts.{key}", url)
+            _check_url(folder / "config.toml", f"{ALERTS}.{key}", url)
     system = settings.config.system
     if system.ring_slots & (system.ring_slots - 1):
         _fail(folder / "config.toml", "system.ring_slots", "a power of two")

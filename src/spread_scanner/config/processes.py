@@ -4,9 +4,10 @@ Read by orders (who is to answer), view (who is to be there), the supervisor and
 """
 
 from spread_scanner.config.settings import Settings
-from spread_scanner.schema.enums import PROCESSES, SOURCE_BY_LABEL
-
-ONE_SHOT = ("shm-init", "pair-discovery")
+from spread_scanner.schema.enums import (
+    SOURCE_BY_LABEL,
+)
+from spread_scanner.schema.names import ALERTS, ONE_SHOT, PROCESSES
 
 
 def expected(settings: Settings) -> list[str]:
@@ -16,6 +17,8 @@ def expected(settings: Settings) -> list[str]:
         for label, source in settings.exchanges.items()
         if not source.enabled
     }
+    if not settings.config.alerts.wanted:
+        disabled.add(ALERTS)
     return [process for process in PROCESSES if process not in disabled]
 
 

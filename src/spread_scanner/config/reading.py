@@ -19,8 +19,10 @@ from spread_scanner.config.settings import Config, Directions, Feed, Settings, S
 from spread_scanner.config.wrong import dotted, first_wrong
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
+from spread_scanner.schema.names import ALERTS, DISCOVERY, ENGINE, TRACKER
 
 FEEDS = "feed-<source>"  # what the sections of single feeds are called in lists
+RENAMED = {"alerts": "spread-alerts"}  # sections of config.toml
 # Tables whose keys are symbols.
 BY_SYMBOL = {"symbol", "symbol_fees_bps", "identity_band_pct"}
 
@@ -46,6 +48,7 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
     config_raw = _read(folder / "config.toml", required=False)
     exchanges_raw = _read(folder / "exchanges.toml", required=True)
     directions_raw = _read(folder / "directions.toml", required=False)
+    _renamed(config_raw, folder / "config.toml")
     variables: dict[tuple[str, str], str] = {}  # (file, key) to the variable that set it
     for name, value in environ.items():
         if not name.startswith("SPREAD_") or "__" not in name:
@@ -58,6 +61,7 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
             key = _override(directions_raw, keys[1:], value, Directions, name)
             variables["directions.toml", key] = name
         else:
+            keys[0] = RENAMED.get(keys[0].lower(), keys[0]).replace("-", "_")
             key = _override(config_raw, keys, value, Config, name)
             variables["config.toml", key] = name
     try:
@@ -90,6 +94,16 @@ def _read(path: Path, *, required: bool) -> dict[str, Any]:
         raise ConfigError(f"not TOML, which is UTF-8 text: {error}", file=path) from None
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, or a number of 5,000 digits
         raise ConfigError(f"not TOML: {error}", file=path) from None
+
+
+def _renamed(raw: dict[str, Any], path: Path) -> None:
+    """A section that had another name once is still read under it."""
+    for before, now in RENAMED.items():
+        if before not in raw:
+            continue
+        if now in raw:
+            raise ConfigError(f"[{before}] is [{now}]: keep one", file=path, key=before)
+        raw[now] = raw.pop(before)
 
 
 def _config(raw: dict[str, Any], path: Path) -> Config:
@@ -175,7 +189,7 @@ def _spelled(node: dict[str, Any], key: str, above: str, *, top: bool) -> str:
         base, _, quote = key.upper().rpartition("_")
         return f"{base}-{quote}" if base else key
     dashed = lower.replace("_", "-")
-    known = {"pair-discovery", "spread-engine", "spread-tracker"}
+    known = {DISCOVERY, ENGINE, TRACKER, ALERTS}
     known |= {source.label for source in SOURCES} | {source.process for source in SOURCES}
     known |= set(DIRECTION_BY_LABEL)
     return dashed if (top or above == "direction") and dashed in known else lower

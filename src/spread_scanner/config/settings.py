@@ -427,6 +427,11 @@ class Alerts(Struct, forbid_unknown_fields=True, frozen=True):
         float, Meta(ge=0, le=100_000, description="Opportunities below this are not announced.")
     ] = 50.0
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody is to be told: else the process has nothing to do."""
+        return bool(self.webhook_url or self.telegram_token_file)
+
 
 class Config(
     Struct,
@@ -437,6 +442,7 @@ class Config(
         "spread_engine": "spread-engine",
         "spread_tracker": "spread-tracker",
         "feeds": "feed-<source>",
+        "alerts": "spread-alerts",
     },
 ):
     """config.toml."""

@@ -30,13 +30,17 @@ from spread_scanner.errors import ConfigError, SpreadError
 from spread_scanner.runtime import logs
 from spread_scanner.schema.counters import DISCOVERY_COUNTERS
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import (
+    DISCOVERY,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_PARTIAL,
+    EXIT_SETTINGS,
+)
 from spread_scanner.shm import Health
 from spread_scanner.shm.health import HealthRow
 from spread_scanner.symbology import publish
 from spread_scanner.symbology.known import load_known
-
-NAME = "pair-discovery"
-EXIT_DONE, EXIT_FAULT, EXIT_SETTINGS, EXIT_PARTIAL = 0, 1, 2, 3
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -75,14 +79,14 @@ def main() -> None:
 
 
 def _run(options: Options, as_json: bool) -> int:
-    log = logs.set_up(NAME)
+    log = logs.set_up(DISCOVERY)
     try:
         settings = config.load()
     except ConfigError as error:
         log.error("bad settings", error=str(error))
         return EXIT_SETTINGS
     system = settings.config.system
-    log = logs.set_up(NAME, system.log_level, system.log_format)
+    log = logs.set_up(DISCOVERY, system.log_level, system.log_format)
     with _health_row(settings) as row:
         try:
             findings = _discover(settings, options, log, row)
@@ -90,7 +94,7 @@ def _run(options: Options, as_json: bool) -> int:
             log.error("no new tables, the old ones stay", error=str(error))
             if row is not None:
                 row.beat(ProcessState.FAILED, str(error))
-            return EXIT_SETTINGS if isinstance(error, ConfigError) else EXIT_FAULT
+            return EXIT_SETTINGS if isinstance(error, ConfigError) else EXIT_FAILED
         if row is not None:
             _account(row, findings)
     numbers = summary(findings)
@@ -163,7 +167,7 @@ def _health_row(settings: Settings) -> Iterator[HealthRow | None]:
             health = stack.enter_context(
                 Health.attach(settings.config.system.namespace, timeout_s=0.0)
             )
-            row = stack.enter_context(health.claim(NAME))
+            row = stack.enter_context(health.claim(DISCOVERY))
         except SpreadError:
             row = None
         if row is not None:

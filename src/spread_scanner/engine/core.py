@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 from spread_scanner.config import Settings
 from spread_scanner.engine import plan
 from spread_scanner.engine._loop import Loop
+from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm.control import ControlSlot
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.faults import Retired
@@ -30,7 +31,6 @@ from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.shm.ring import SignalRing
 from spread_scanner.symbology.tables import Tables
 
-RING_NAME = "signals"
 READER = "engine"
 
 
@@ -60,7 +60,7 @@ class Engine:
         self._row = row
         with contextlib.ExitStack() as stack:
             self._store = stack.enter_context(PriceStore.attach(namespace))
-            self._ring = stack.enter_context(SignalRing.attach(namespace, RING_NAME))
+            self._ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS))
             self._evaluations = stack.enter_context(Evaluations.attach(namespace))
             self.bitmap = stack.enter_context(self._store.dirty(READER))
             self.loop = Loop(

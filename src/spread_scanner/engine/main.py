@@ -14,16 +14,16 @@ from spread_scanner.runtime import scheduling
 from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import ENGINE
 from spread_scanner.shm.control import Orders
 from spread_scanner.symbology import tables
 
-NAME = "spread-engine"
 TURN_NS = 5 * NS_PER_MS
 _RELOADS = next(row.counter_id for row in ENGINE_COUNTERS if row.label == "reloads")
 
 
 def main() -> int:
-    return run(NAME, live)
+    return run(ENGINE, live)
 
 
 def live(process: Process) -> None:

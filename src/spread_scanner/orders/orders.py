@@ -15,16 +15,14 @@ from spread_scanner.config.processes import staying
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.enums import (
     DIRECTION_BY_LABEL,
-    PROCESSES,
     SOURCE_BY_LABEL,
     ReloadOutcome,
 )
+from spread_scanner.schema.names import ALERTS, PROCESSES, SUPERVISOR
 from spread_scanner.shm import Control, PriceStore
 from spread_scanner.shm.control import Operator
 from spread_scanner.symbology import tables
 
-SUPERVISOR = "spread-ctl"
-ALERTS = "spread-alerts"
 ACK_TIMEOUT_S = 2.0
 RELOAD_TIMEOUT_S = 5.0  # reading the tables takes its time on a busy machine
 ALL = "all"
@@ -61,7 +59,7 @@ def order(settings: Settings, did: str, issue: Callable[[Operator], int]) -> Out
 def everybody(control: Control, settings: Settings) -> list[str]:
     """Who is to hear an order: those who belong to the system, and whoever else lives."""
     names = staying(settings)
-    others = [name for name in (*PROCESSES, ALERTS, SUPERVISOR) if name not in names]
+    others = [name for name in (*PROCESSES, SUPERVISOR) if name not in names]
     return names + [name for name in others if control.alive(name)]
 
 
@@ -98,6 +96,8 @@ def pause(settings: Settings, target: str, *, paused: bool) -> Outcome:
 def _issuer(settings: Settings, target: str, paused: bool) -> tuple[str, Callable[[Operator], int]]:
     processes = staying(settings)
     if target == ALL:
+        if paused:  # whatever stands still, people go on being told of it
+            processes = [name for name in processes if name != ALERTS]
         return "all processes", lambda op: [op.pause(name, paused=paused) for name in processes][-1]
     if target in processes:
         return f"process {target}", lambda op: op.pause(target, paused=paused)

@@ -25,15 +25,11 @@ from spread_scanner.runtime.logs import without_secrets
 from spread_scanner.runtime.notifier import Notifier
 from spread_scanner.schema.counters import counters_of
 from spread_scanner.schema.enums import ProcessState, ReloadOutcome
+from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_NOT_UP, EXIT_SETTINGS
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.control import ControlSlot, Orders
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.health import HealthRow
-
-EXIT_CLEAN = 0
-EXIT_FAULT = 1
-EXIT_SETTINGS = 2
-EXIT_SEGMENTS = 4
 
 _NOT_UP = (ProcessState.STARTING, ProcessState.FAILED)
 WATCH_MS = 500.0  # the watcher looks at least this often, should a wake-up be lost to a crash
@@ -214,17 +210,17 @@ def run(name: str, body: Callable[[Process], None]) -> int:
             return _live(process, body)
     except (NoSegment, NotReady, Retired) as error:
         log.error("segments are missing or were replaced", error=str(error))
-        return EXIT_SEGMENTS
+        return EXIT_NOT_UP
     except ConfigError as error:  # found out late: CPUs that are not there, a file of a setting
         log.error("bad settings", error=str(error))
         return EXIT_SETTINGS
     except SpreadError as error:
         log.error("cannot go on", error=str(error))
-        return EXIT_FAULT
+        return EXIT_FAILED
     except Exception:
         # One line in the log, traceback and all, instead of the interpreter's many.
         log.exception("a fault of ours")
-        return EXIT_FAULT
+        return EXIT_FAILED
 
 
 @contextlib.contextmanager
@@ -262,7 +258,7 @@ def _live(process: Process, body: Callable[[Process], None]) -> int:
     if process.retired:
         process.log.warning("segments were replaced, leaving")
         process.state(ProcessState.STOPPED, "segments were replaced")
-        return EXIT_SEGMENTS
+        return EXIT_NOT_UP
     process.state(ProcessState.STOPPED)
     process.log.info("stopped")
-    return EXIT_CLEAN
+    return EXIT_DONE

@@ -7,6 +7,8 @@ at most COUNTERS_MAX counters and HISTOGRAMS_MAX latency histograms.
 
 from typing import NamedTuple
 
+from spread_scanner.schema.names import ALERTS, DISCOVERY, ENGINE, TRACKER
+
 COUNTERS_MAX = 64
 HISTOGRAMS_MAX = 4
 
@@ -201,14 +203,29 @@ DISCOVERY_COUNTERS = _numbered(
 )
 
 
+ALERTS_COUNTERS = _numbered(
+    [
+        ("conditions", "Conditions that hold now (a level, not a count)."),
+        ("sent", "Messages that a target took."),
+        ("failures", "Tries to send that failed; the message is tried again."),
+        ("dropped", "Messages lost because too many were waiting for a target."),
+        ("waiting", "Messages waiting for their targets (a level, not a count)."),
+        ("held_back", "Messages beyond per_minute_max, summed up in the next one."),
+        ("reloads", "New settings taken."),
+        ("suspends", "Times the machine was found to have slept."),
+    ]
+)
+
+
 def counters_of(process: str) -> tuple[Counter, ...]:
     """The counters of a process by its name, for example "feed-okx-spot"."""
     if process.startswith("feed-"):
         return FEED_COUNTERS
     return {
-        "spread-engine": ENGINE_COUNTERS,
-        "spread-tracker": TRACKER_COUNTERS,
-        "pair-discovery": DISCOVERY_COUNTERS,
+        ENGINE: ENGINE_COUNTERS,
+        TRACKER: TRACKER_COUNTERS,
+        DISCOVERY: DISCOVERY_COUNTERS,
+        ALERTS: ALERTS_COUNTERS,
     }.get(process, ())
 
 
@@ -216,6 +233,4 @@ def histograms_of(process: str) -> tuple[Histogram, ...]:
     """The latency histograms of a process by its name."""
     if process.startswith("feed-"):
         return FEED_HISTOGRAMS
-    return {"spread-engine": ENGINE_HISTOGRAMS, "spread-tracker": TRACKER_HISTOGRAMS}.get(
-        process, ()
-    )
+    return {ENGINE: ENGINE_HISTOGRAMS, TRACKER: TRACKER_HISTOGRAMS}.get(process, ())

@@ -1,4 +1,4 @@
-"""Exchanges, markets, sources, directions and processes: the fixed names of the system.
+"""Exchanges, markets, sources, directions: what there is, by number.
 
 A source is one (exchange, market), numbered 0 to 7. A direction is "buy spot there, sell the
 perpetual here" on two different exchanges, numbered 0 to 11. The numbers are stored in shared
@@ -70,14 +70,6 @@ DIRECTIONS: tuple[Direction, ...] = tuple(
     for number, (spot, futures) in enumerate(_PAIRS)
 )
 DIRECTION_BY_LABEL = {direction.label: direction for direction in DIRECTIONS}
-
-PROCESSES: tuple[str, ...] = (
-    "shm-init",
-    "pair-discovery",
-    *(source.process for source in SOURCES),
-    "spread-engine",
-    "spread-tracker",
-)
 
 DIRTY_READERS: tuple[str, ...] = ("engine", "recorder", "gateway")
 

@@ -9,29 +9,31 @@ from collections.abc import Sequence
 from spread_scanner import config
 from spread_scanner.errors import ConfigError, SpreadError
 from spread_scanner.runtime import logs
-from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_FAULT, EXIT_SETTINGS
-from spread_scanner.shminit.making import NAME, ensure
+from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS, SHM_INIT
+from spread_scanner.shminit.making import (
+    ensure,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The bin's entry."""
-    parser = argparse.ArgumentParser(prog=NAME, description="Make the shared-memory segments.")
+    parser = argparse.ArgumentParser(prog=SHM_INIT, description="Make the shared-memory segments.")
     parser.add_argument("--force", action="store_true", help="make new ones even if these fit")
     options = parser.parse_args(arguments)
-    log = logs.set_up(NAME)
+    log = logs.set_up(SHM_INIT)
     try:
         settings = config.load()
         system = settings.config.system
-        log = logs.set_up(NAME, system.log_level, system.log_format)
+        log = logs.set_up(SHM_INIT, system.log_level, system.log_format)
         made = ensure(settings, force=options.force)
     except ConfigError as error:
         log.error("bad settings", error=str(error))
         return EXIT_SETTINGS
     except SpreadError as error:
         log.error("segments not made", error=str(error))
-        return EXIT_FAULT
+        return EXIT_FAILED
     if made.kept:
         log.info("segments kept", segments=made.segments)
     else:
         log.info("segments made", reason=made.reason, segments=made.segments)
-    return EXIT_CLEAN
+    return EXIT_DONE

@@ -15,7 +15,10 @@ from typing import NamedTuple
 
 from spread_scanner import config
 from spread_scanner.errors import SegmentError
-from spread_scanner.schema.enums import PROCESSES, ProcessState
+from spread_scanner.schema.enums import (
+    ProcessState,
+)
+from spread_scanner.schema.names import PROCESSES, SHM_INIT, SIGNALS
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.dials import Dials
@@ -23,9 +26,6 @@ from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.faults import NoSegment
 from spread_scanner.shm.layout import Kind, StoreLayout
 from spread_scanner.shm.segment import Holder
-
-NAME = "shm-init"
-SIGNALS = "signals"
 
 
 class Made(NamedTuple):
@@ -55,7 +55,7 @@ def ensure(settings: config.Settings, *, force: bool = False) -> Made:
         _make(settings)
         _switch_again(namespace, switched)
     Dials.open(namespace).close()  # kept whatever became of the rest: an exchange goes on counting
-    with Health.attach(namespace) as health, health.claim(NAME) as row:
+    with Health.attach(namespace) as health, health.claim(SHM_INIT) as row:
         row.beat(ProcessState.STOPPED, f"made: {reason}" if reason is not None else "kept")
     return Made(reason is None, reason or "", segment.names(namespace))
 

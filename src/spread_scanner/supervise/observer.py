@@ -13,6 +13,7 @@ from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.errors import SegmentError, TableError
 from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.names import ENGINE, TRACKER
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.symbology import publish, tables
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
@@ -124,9 +125,9 @@ class Observer:
         return Summary(
             messages=self.status.total("messages"),
             quotes=self.status.total("quotes"),
-            signals=self.status.counters("spread-engine").get("signals", 0),
-            opportunities=self.status.counters("spread-tracker").get("opened", 0),
-            drops=self.tail.dropped + self.status.counters("spread-tracker").get("rows_dropped", 0),
+            signals=self.status.counters(ENGINE).get("signals", 0),
+            opportunities=self.status.counters(TRACKER).get("opened", 0),
+            drops=self.tail.dropped + self.status.counters(TRACKER).get("rows_dropped", 0),
             latency_us=stage_latencies(stage_buckets(self.health), self._stages_before),
         )
 

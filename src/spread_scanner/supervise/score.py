@@ -27,8 +27,8 @@ import orjson
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SignalKind
+from spread_scanner.schema.names import ENGINE
 
-ENGINE = "spread-engine"
 LASTING_MS = 50.0
 TOLERANCE_MS = 250.0
 

@@ -21,18 +21,27 @@ import structlog
 
 from spread_scanner import clock, config
 from spread_scanner.errors import SegmentError, SpreadError
-from spread_scanner.runtime.process import EXIT_CLEAN, EXIT_SEGMENTS, EXIT_SETTINGS, Process
+from spread_scanner.runtime.process import (
+    Process,
+)
 from spread_scanner.schema.enums import SOURCES, ProcessState
+from spread_scanner.schema.names import (
+    ALERTS,
+    DISCOVERY,
+    ENGINE,
+    EXIT_DONE,
+    EXIT_NOT_UP,
+    EXIT_PARTIAL,
+    EXIT_SETTINGS,
+    SHM_INIT,
+    SUPERVISOR,
+    TRACKER,
+)
 from spread_scanner.shm import Control, Health, dials, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.health import Beat, ProcessHealth
 from spread_scanner.supervise.children import Child, end_all
 
-NAME = "spread-ctl"
-SHM_INIT = "shm-init"
-DISCOVERY = "pair-discovery"
-ALERTS = "spread-alerts"  # only where somebody is to be told
-DISCOVERY_PARTIAL = 3  # some exchange could not be reached; tables were written all the same
 TICK_S = 0.05
 LOOK_EVERY_S = 0.5  # at who hangs; who died is seen each tick, and who returns as well
 START_TIMEOUT_S = 30.0
@@ -69,9 +78,8 @@ class Outage(NamedTuple):
 def stages_of(settings: config.Settings) -> list[list[str]]:
     """The processes that stay, in order of start; those of one step start together."""
     feeds = [source.process for source in SOURCES if settings.exchanges[source.label].enabled]
-    alerts = settings.config.alerts
-    told = [ALERTS] if alerts.webhook_url or alerts.telegram_token_file else []
-    return [feeds, ["spread-engine"], ["spread-tracker"], told]
+    told = [ALERTS] if settings.config.alerts.wanted else []
+    return [feeds, [ENGINE], [TRACKER], told]
 
 
 class Supervisor:
@@ -201,7 +209,7 @@ class Supervisor:
                 running=", ".join(alive),
             )
 
-    def _once(self, name: str, failure: str, accepted: tuple[int, ...] = (EXIT_CLEAN,)) -> int:
+    def _once(self, name: str, failure: str, accepted: tuple[int, ...] = (EXIT_DONE,)) -> int:
         """Run a process that ends by itself."""
         child = self._child(name)
         child.start()
@@ -219,7 +227,7 @@ class Supervisor:
     def _find_pairs(self) -> None:
         try:
             code = self._once(
-                DISCOVERY, "no pairs were found; try spread-ctl doctor", (0, DISCOVERY_PARTIAL)
+                DISCOVERY, "no pairs were found; try spread-ctl doctor", (EXIT_DONE, EXIT_PARTIAL)
             )
         except CannotStart as error:
             if not (self.settings.generated_dir / "current").exists():
@@ -227,7 +235,7 @@ class Supervisor:
             self._note(DISCOVERY, "failed; the tables of its last run stay in force")
             self._log.warning("discovery failed, going on with the old tables", why=str(error))
             return
-        if code == DISCOVERY_PARTIAL:
+        if code == EXIT_PARTIAL:
             self._note(DISCOVERY, "some exchange was not reached; its last known pairs are kept")
 
     def _attach(self) -> None:
@@ -235,9 +243,9 @@ class Supervisor:
         self._detach()
         self.health = self._link.enter_context(Health.attach(self.namespace))
         control = self._link.enter_context(Control.attach(self.namespace))
-        row = self._link.enter_context(self.health.claim(NAME))
-        slot = self._link.enter_context(control.claim(NAME))
-        self._process = Process(NAME, self.settings, self._log, row, slot)
+        row = self._link.enter_context(self.health.claim(SUPERVISOR))
+        slot = self._link.enter_context(control.claim(SUPERVISOR))
+        self._process = Process(SUPERVISOR, self.settings, self._log, row, slot)
         self._process.on_wake = self._woke
         slot.ack(slot.generation())
         if self._is_up:
@@ -260,7 +268,7 @@ class Supervisor:
                 self._process.reload(orders, self._prepared)
             self._process.applied(orders)
         if self._process.retired and not self._stop_asked:
-            self._note(NAME, "the segments were replaced; attaching to the new ones")
+            self._note(SUPERVISOR, "the segments were replaced; attaching to the new ones")
             with contextlib.suppress(NoSegment, NotReady, Retired):
                 self._attach()
 
@@ -350,7 +358,7 @@ class Supervisor:
         if code is not None:
             self._note(child.name, _ending(code))
             self._open_outage(child.name, clock.mono_ns())
-            if code == EXIT_SEGMENTS and not self._segments_stand():
+            if code == EXIT_NOT_UP and not self._segments_stand():
                 with contextlib.suppress(CannotStart):
                     self._once(SHM_INIT, "the segments could not be made again")
             return
@@ -370,7 +378,7 @@ class Supervisor:
 
     def _woke(self) -> None:
         self._woke_ns = clock.mono_ns()
-        self.events.append(Event(self._woke_ns, NAME, "the machine was asleep"))
+        self.events.append(Event(self._woke_ns, SUPERVISOR, "the machine was asleep"))
 
     def _open_outage(self, process: str, since_mono_ns: int) -> None:
         self._away.add(process)

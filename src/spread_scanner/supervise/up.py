@@ -19,10 +19,11 @@ import structlog
 from spread_scanner import clock, config
 from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
+from spread_scanner.schema.names import SUPERVISOR
 from spread_scanner.supervise import score
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.simulation import Market, Simulation
-from spread_scanner.supervise.supervisor import NAME, Supervisor, running
+from spread_scanner.supervise.supervisor import Supervisor, running
 
 SUBSCRIBED_TIMEOUT_S = 20.0
 DRAINED_TIMEOUT_S = 1.0
@@ -253,11 +254,11 @@ def _logging(
     system = settings.config.system
     with contextlib.ExitStack() as stack:
         if into_file:
-            path = settings.data_dir / "logs" / f"{NAME}.log"
+            path = settings.data_dir / "logs" / f"{SUPERVISOR}.log"
             path.parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(path.open("a", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stderr(file))
-        yield logs.set_up(NAME, system.log_level, system.log_format)
+        yield logs.set_up(SUPERVISOR, system.log_level, system.log_format)
 
 
 class _Stop:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spread_scanner.errors import Category, SpreadError
+from spread_scanner.schema.opportunities import APPLICATION_ID, MIGRATIONS, VERSION, read_only_uri
 from spread_scanner.tracker.journal import Batch
 from spread_scanner.tracker.opportunity import (
     COLUMNS,
@@ -35,7 +36,6 @@ from spread_scanner.tracker.opportunity import (
     values_of,
 )
 
-FILE_NAME = "tracker.db"
 LOCK_NAME = "tracker.lock"
 BUSY_S = 0.25  # how long one try waits for another connection's lock
 FORGET_ROWS = 2_000  # samples deleted at a time
@@ -60,58 +60,6 @@ class DatabaseError(SpreadError):
     """A database that cannot be used: another program's, a newer version's, or already written."""
 
     category = Category.FATAL
-
-
-# One script per version: what stands here is never changed, only followed by the next.
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE opportunities (
-        id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, direction TEXT NOT NULL, legs TEXT NOT NULL,
-        symbol_id INTEGER NOT NULL, direction_id INTEGER NOT NULL, generation INTEGER NOT NULL,
-        instance INTEGER NOT NULL, entry_seq INTEGER NOT NULL, opened_ns INTEGER NOT NULL,
-        enter_bps REAL NOT NULL, fees_bps REAL NOT NULL, funding_bps REAL,
-        entry_gross_bps REAL NOT NULL, entry_net_bps REAL NOT NULL, entry_exit_bps REAL,
-        entry_size_quote REAL NOT NULL,
-        entry_spot_bid_px REAL, entry_spot_bid_sz REAL, entry_spot_ask_px REAL,
-        entry_spot_ask_sz REAL, entry_fut_bid_px REAL, entry_fut_bid_sz REAL,
-        entry_fut_ask_px REAL, entry_fut_ask_sz REAL,
-        entry_spot_age_ns INTEGER NOT NULL, entry_fut_age_ns INTEGER NOT NULL,
-        last_signal_ns INTEGER NOT NULL, last_seen_ns INTEGER NOT NULL,
-        peak_net_bps REAL NOT NULL, peak_ns INTEGER NOT NULL, signals INTEGER NOT NULL,
-        exits INTEGER NOT NULL, first_exit_ns INTEGER, flags INTEGER NOT NULL,
-        samples INTEGER NOT NULL, late INTEGER NOT NULL, missed INTEGER NOT NULL,
-        lost INTEGER NOT NULL, gaps INTEGER NOT NULL, gap_ms REAL NOT NULL,
-        closed_ns INTEGER, ended_ns INTEGER, reason TEXT,
-        exit_gross_bps REAL, exit_net_bps REAL, exit_bps REAL, exit_size_quote REAL,
-        exit_spot_bid_px REAL, exit_spot_bid_sz REAL, exit_spot_ask_px REAL,
-        exit_spot_ask_sz REAL, exit_fut_bid_px REAL, exit_fut_bid_sz REAL,
-        exit_fut_ask_px REAL, exit_fut_ask_sz REAL,
-        exit_spot_age_ns INTEGER, exit_fut_age_ns INTEGER, exit_flags INTEGER
-    );
-    CREATE INDEX opportunities_opened ON opportunities (opened_ns);
-    CREATE INDEX opportunities_open ON opportunities (id) WHERE closed_ns IS NULL;
-    CREATE TABLE samples (
-        opportunity_id INTEGER NOT NULL, ts_ns INTEGER NOT NULL, late_ns INTEGER NOT NULL,
-        gross_bps REAL, net_bps REAL, exit_bps REAL, size_quote REAL, exit_size_quote REAL,
-        spot_age_ns INTEGER, fut_age_ns INTEGER, flags INTEGER NOT NULL,
-        PRIMARY KEY (opportunity_id, ts_ns)
-    ) WITHOUT ROWID;
-    CREATE TABLE positions (stream TEXT PRIMARY KEY, last_seq INTEGER NOT NULL);
-    CREATE TABLE runs (
-        id INTEGER PRIMARY KEY, started_ns INTEGER NOT NULL, stream TEXT NOT NULL,
-        written_ns INTEGER NOT NULL, totals TEXT NOT NULL
-    );
-    """,
-    """
-    CREATE TABLE probes (
-        opportunity_id INTEGER NOT NULL, after_ms INTEGER NOT NULL, late_ns INTEGER,
-        gross_bps REAL, net_bps REAL, exit_bps REAL, size_quote REAL, flags INTEGER,
-        PRIMARY KEY (opportunity_id, after_ms)
-    ) WITHOUT ROWID;
-    """,
-)
-VERSION = len(MIGRATIONS)
-APPLICATION_ID = 0x53_50_52_44  # "SPRD": tells our file from any other SQLite database
 
 
 class Kept(NamedTuple):
@@ -285,7 +233,7 @@ def read_only(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, for reports."""
     if not path.is_file():
         raise DatabaseError("there is no such database: the tracker has not run yet", file=path)
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
+    connection = sqlite3.connect(read_only_uri(path), uri=True, timeout=5.0)
     try:
         version = _checked_version(connection, path)
         if version < VERSION:

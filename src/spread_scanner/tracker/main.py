@@ -24,6 +24,7 @@ from spread_scanner.runtime import scheduling
 from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema.counters import TRACKER_COUNTERS, TRACKER_HISTOGRAMS
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import DATABASE_FILE, SIGNALS, TRACKER
 from spread_scanner.shm import PriceStore, SignalRing
 from spread_scanner.shm.control import Orders
 from spread_scanner.shm.health import HealthRow
@@ -38,7 +39,6 @@ from spread_scanner.tracker.reporter import Reporter
 from spread_scanner.tracker.sampler import Grid, Legs
 from spread_scanner.tracker.writer import Failed, Opened, Outcome, Writer, Written
 
-NAME = "spread-tracker"
 SIGNALS_PER_TURN = 4_096  # bounds a turn; what is left is taken in the next
 LOOKS_AT_ONCE = 128  # some 0.7 ms of work
 LAST_WORDS_S = 2.0  # how long a clean stop waits for the last transaction
@@ -104,7 +104,7 @@ class Tracker:
         self.legs = Legs(store, store.clock.anchor_ns, heartbeat_ns_max)
         process.on_wake = self._woke
         self.grid = Grid(self.book.rules.step_ns, self.clock.now_ns())
-        path = settings.data_dir / database.FILE_NAME
+        path = settings.data_dir / DATABASE_FILE
         self.writer = Writer(
             path,
             f"{ring.instance_id:016x}",
@@ -369,7 +369,7 @@ def body(process: Process) -> None:
     database.lock(process.settings.data_dir)
     with (
         PriceStore.attach(system.namespace) as store,
-        SignalRing.attach(system.namespace, "signals") as ring,
+        SignalRing.attach(system.namespace, SIGNALS) as ring,
         ring.consumer() as consumer,
     ):
         tracker = Tracker(process, store, ring, consumer)
@@ -392,6 +392,6 @@ def main() -> int:
         # Imported here: the process itself needs none of it.
         from spread_scanner.tracker.report_cli import app
 
-        app(prog_name=NAME)
+        app(prog_name=TRACKER)
         return 0
-    return run(NAME, body)
+    return run(TRACKER, body)

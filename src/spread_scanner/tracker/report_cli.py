@@ -21,6 +21,7 @@ from rich.table import Table
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SpreadError
+from spread_scanner.schema.names import DATABASE_FILE, TRACKER
 from spread_scanner.tracker import database, report, report_page
 from spread_scanner.tracker.report import Group, Report
 from spread_scanner.tracker.report_page import (
@@ -61,7 +62,7 @@ def report_command(
     now_ns = clock.wall_ns()
     try:
         since_ns = parse_since(since, now_ns)
-        path = database_file or config.load().data_dir / database.FILE_NAME
+        path = database_file or config.load().data_dir / DATABASE_FILE
         connection = database.read_only(path)
         try:
             # A little into the future: the session clock may stand ahead of a wall clock set back.
@@ -158,4 +159,4 @@ def _table(
 
 
 if __name__ == "__main__":
-    app(prog_name="spread-tracker")
+    app(prog_name=TRACKER)

@@ -7,10 +7,12 @@ of them refused, and when one was restarted after the files had changed; until t
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from spread_scanner.schema.enums import PROCESSES, ReloadOutcome
+from spread_scanner.schema.enums import (
+    ReloadOutcome,
+)
+from spread_scanner.schema.names import PROCESSES, SUPERVISOR
 from spread_scanner.shm import Control, Health
 
-OTHERS = ("spread-alerts", "spread-ctl")
 DIGITS = 8  # of a digest, for people
 
 
@@ -27,7 +29,7 @@ def look(control: Control, health: Health) -> list[InForce]:
     """What each live process has; those that have not said so yet are left out."""
     found = []
     named = health.names()
-    for name in (*PROCESSES, *OTHERS):
+    for name in (*PROCESSES, SUPERVISOR):
         answer = control.answer(name) if control.alive(name) else None
         if answer is not None and name in named:
             refused = answer.text if answer.outcome is ReloadOutcome.REFUSED else ""

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-FILE_NAME = "tracker.db"
+from spread_scanner.schema.names import DATABASE_FILE
+from spread_scanner.schema.opportunities import read_only_uri
+
+BUSY_S = 0.2  # how long one try waits while the tracker migrates the file
 _COLUMNS = (
     "id, symbol, direction, opened_ns, closed_ns, reason, entry_gross_bps, entry_net_bps, "
     "peak_net_bps, exit_net_bps, exit_bps, entry_size_quote, entry_spot_age_ns, "
@@ -42,7 +45,7 @@ class Opportunities:
     """A connection that only reads; made lazily, as the tracker makes the file."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.path = data_dir / FILE_NAME
+        self.path = data_dir / DATABASE_FILE
         self._connection: sqlite3.Connection | None = None
 
     def last(self, count: int, *, symbol: str | None = None) -> list[OpportunityRow]:
@@ -68,7 +71,9 @@ class Opportunities:
     def _connected(self) -> sqlite3.Connection | None:
         if self._connection is None and self.path.exists():
             try:
-                self._connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+                self._connection = sqlite3.connect(
+                    read_only_uri(self.path), uri=True, timeout=BUSY_S
+                )
             except sqlite3.OperationalError:
                 return None
         return self._connection

@@ -9,9 +9,8 @@ from typing import Self
 import numpy as np
 
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
+from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm import SignalRing
-
-SIGNALS = "signals"
 
 
 class SignalTail:

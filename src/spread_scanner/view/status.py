@@ -11,8 +11,12 @@ import numpy as np
 
 from spread_scanner import clock
 from spread_scanner.config import Settings
-from spread_scanner.config.processes import ONE_SHOT, expected, staying
+from spread_scanner.config.processes import (
+    expected,
+    staying,
+)
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import ENGINE, ONE_SHOT, TRACKER
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
 
@@ -49,7 +53,7 @@ def kind_of(process: str) -> str:
     """feed, engine, tracker, or other."""
     if process.startswith("feed-"):
         return "feed"
-    return {"spread-engine": "engine", "spread-tracker": "tracker"}.get(process, "other")
+    return {ENGINE: "engine", TRACKER: "tracker"}.get(process, "other")
 
 
 class Status:

@@ -1,14 +1,12 @@
 """Alerts: deduplicated, rate-limited, delivered over HTTP, patient with targets that fail."""
 
-import json
-import sqlite3
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
+from alerts_bed import Target
+from database_bed import store
 
 from spread_scanner.alerts.conditions import Opportunities, of_disk, of_processes
 from spread_scanner.alerts.policy import (
@@ -27,43 +25,6 @@ from spread_scanner.schema.enums import ProcessState
 from spread_scanner.shm.health import ProcessHealth
 
 DOWN = Condition("down:feed-okx-spot", "feed-okx-spot is down")
-
-
-class Target:
-    """A local HTTP server that keeps what it was sent and answers what it is told to."""
-
-    def __init__(self) -> None:
-        self.received: list[tuple[str, dict[str, object]]] = []
-        self.status = 200
-        target = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if target.status == 200:
-                    target.received.append((self.path, body))
-                self.send_response(target.status)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-@pytest.fixture
-def target() -> Iterator[Target]:
-    made = Target()
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -211,18 +172,14 @@ def test_processes_that_are_down_hung_or_degraded_are_named() -> None:
     assert keys == ["down:feed-okx-spot", "hung:spread-engine", "degraded:spread-tracker"]
 
 
-def test_new_opportunities_over_the_limit_are_told_once(tmp_path: Path) -> None:
-    path = tmp_path / "tracker.db"
-    watcher = Opportunities(path, net_bps_min=50.0)
+@pytest.mark.parametrize("name", ["plain", "a#b", "a?b", "a%20b", "ä b"])
+def test_new_opportunities_over_the_limit_are_told_once(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    watcher = Opportunities(folder, net_bps_min=50.0)
     assert list(watcher.since()) == []  # no database yet
-    with sqlite3.connect(path) as database:
-        database.execute(
-            "CREATE TABLE opportunities (id INTEGER PRIMARY KEY, symbol TEXT, direction TEXT,"
-            " entry_net_bps REAL, entry_size_quote REAL)"
-        )
-        database.execute("INSERT INTO opportunities VALUES (1, 'A-USDT', 'okx-mexc', 60.0, 500)")
-        database.execute("INSERT INTO opportunities VALUES (2, 'B-USDT', 'okx-mexc', 40.0, 500)")
-    database.close()
+    store(folder, id=1, symbol="A-USDT", direction="okx-mexc", entry_net_bps=60.0)
+    store(folder, id=2, symbol="B-USDT", direction="okx-mexc", entry_net_bps=40.0)
     assert [condition.key for condition in watcher.since()] == ["opportunity:1"]
     assert list(watcher.since()) == []
 

@@ -15,11 +15,12 @@ from spread_scanner import clock
 from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import ProcessState, Verdict
+from spread_scanner.schema.names import DATABASE_FILE
+from spread_scanner.schema.opportunities import MIGRATIONS
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import PriceStore, SignalRing
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
-from spread_scanner.tracker.database import FILE_NAME, MIGRATIONS
 from spread_scanner.view.opportunities import Opportunities
 from spread_scanner.view.signals import SignalTail
 from spread_scanner.view.spreads import Board, top
@@ -365,7 +366,7 @@ def test_opportunities_are_empty_without_a_database_and_newest_first_with_one(
 ) -> None:
     rows = Opportunities(tmp_path)
     assert rows.last(5) == []
-    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    connection = sqlite3.connect(tmp_path / DATABASE_FILE)
     connection.executescript(MIGRATIONS[0])  # the tracker's own schema: its columns are read here
     columns = connection.execute("PRAGMA table_info(opportunities)").fetchall()
     needed = {name: 1 for _, name, _, not_null, _, _ in columns if not_null}

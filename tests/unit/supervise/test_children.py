@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spread_scanner.schema.enums import PROCESSES
+from spread_scanner.schema.names import PROCESSES
 from spread_scanner.supervise import children
 from spread_scanner.supervise.children import Child, NoSuchBin, command_of, end_all
 

@@ -8,8 +8,11 @@ import pytest
 
 from spread_scanner.config import Settings
 from spread_scanner.runtime import logs
+from spread_scanner.schema.names import ALERTS
 from spread_scanner.supervise.children import Child
-from spread_scanner.supervise.supervisor import ALERTS, Supervisor
+from spread_scanner.supervise.supervisor import (
+    Supervisor,
+)
 
 OKX = "feed-okx-spot"
 

@@ -9,11 +9,10 @@ import pytest
 from tracker_bed import RULES, STREAM, Bed, Counts, make_signal, pairs
 
 from spread_scanner.schema.enums import SignalKind
+from spread_scanner.schema.opportunities import MIGRATIONS, VERSION
 from spread_scanner.tracker import database
 from spread_scanner.tracker.book import Book
 from spread_scanner.tracker.database import (
-    MIGRATIONS,
-    VERSION,
     Database,
     DatabaseError,
     is_world_fault,

@@ -1,0 +1,34 @@
+"""Names that processes and people know each other by: said here, used everywhere.
+
+A process has one name in five places: executable, systemd unit, settings section, log, health row.
+"""
+
+from spread_scanner.schema.enums import SOURCES
+
+SHM_INIT = "shm-init"
+DISCOVERY = "pair-discovery"
+ENGINE = "spread-engine"
+TRACKER = "spread-tracker"
+ALERTS = "spread-alerts"  # optional: only where somebody is to be told
+SUPERVISOR = "spread-ctl"  # `up` and `demo`, while they run
+BENCH = "spread-bench"
+
+PROCESSES: tuple[str, ...] = (
+    SHM_INIT,
+    DISCOVERY,
+    *(source.process for source in SOURCES),
+    ENGINE,
+    TRACKER,
+    ALERTS,
+)
+ONE_SHOT = (SHM_INIT, DISCOVERY)  # those that do their work and end
+
+SIGNALS = "signals"  # the ring from the engine to the tracker
+DATABASE_FILE = "tracker.db"  # in data_dir
+
+# Exit codes, of processes and of commands.
+EXIT_DONE = 0
+EXIT_FAILED = 1  # the reason is logged or printed
+EXIT_SETTINGS = 2  # bad settings, or a command line that means nothing
+EXIT_PARTIAL = 3  # published, but a source was away
+EXIT_NOT_UP = 4  # there are no segments, or they were replaced

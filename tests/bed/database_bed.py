@@ -1,0 +1,28 @@
+"""Opportunities as the tracker stores them, for tests that only read them."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from spread_scanner.schema.names import DATABASE_FILE
+from spread_scanner.schema.opportunities import MIGRATIONS
+
+EMPTY = {"INTEGER": 0, "REAL": 0.0, "TEXT": ""}
+
+
+def store(folder: Path, **values: object) -> None:
+    """Add an opportunity to the database of a data folder; what is not named is empty."""
+    path = folder / DATABASE_FILE
+    new = not path.exists()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        if new:
+            for script in MIGRATIONS:
+                database.executescript(script)
+        columns = database.execute("PRAGMA table_info(opportunities)").fetchall()
+        empty = {name: EMPTY[kind] for _, name, kind, needed, _, _ in columns if needed}
+        row = {**empty, **values}
+        marks = ", ".join("?" * len(row))
+        database.execute(
+            f"INSERT INTO opportunities ({', '.join(row)}) VALUES ({marks})", [*row.values()]
+        )
+        database.commit()
