@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from spread_scanner import config
+from spread_scanner.cli.answers import Examined
 from spread_scanner.cli.console import (
     EXIT_CODES,
     Json,
@@ -68,7 +69,7 @@ def doctor(
     checks = examine(reach=not offline)
     failed = [check.name for check in checks if check.result == FAIL]
     if as_json:
-        print_json({"ok": not failed, "failed": failed, "checks": checks})
+        print_json(Examined(not failed, failed, checks))
     else:
         console = people()
         styles = {"ok": "green", "warn": "yellow", FAIL: "bold red"}

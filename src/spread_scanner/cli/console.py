@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-import orjson
+import msgspec
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -32,21 +33,14 @@ def people() -> Console:
 
 
 def print_json(document: object) -> None:
-    """One line."""
-    sys.stdout.write(orjson.dumps(document, default=_plain, option=_OPTIONS).decode() + "\n")
+    """One line: a record as it is, or a plain document. NaN is null."""
+    sys.stdout.write(msgspec.json.encode(document, enc_hook=_plain).decode() + "\n")
     sys.stdout.flush()
 
 
-_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-
-
 def _plain(value: object) -> object:
-    """What orjson does not know: named tuples become objects, the rest text."""
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return value._asdict()
-    if isinstance(value, tuple | set | frozenset):
-        return list(value)
-    return str(value)
+    """What JSON does not know: a number of numpy is a number, the rest is text."""
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def grid(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:

@@ -12,12 +12,13 @@ import sys
 from collections.abc import Coroutine, Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 from picows import WSListener
 
 from spread_scanner import clock, config
+from spread_scanner.cli.answers import Check
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.config.processes import expected, staying
@@ -29,7 +30,7 @@ from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.runtime.refusals import in_words, retry_after_s
 from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
-from spread_scanner.shm import Health, PriceStore, segment
+from spread_scanner.shm import PriceStore, segment
 from spread_scanner.shm.faults import NoSegment
 from spread_scanner.shm.layout import (
     CONTROL_BYTES,
@@ -41,6 +42,7 @@ from spread_scanner.shm.layout import (
 )
 from spread_scanner.supervise.children import NoSuchBin, command_of
 from spread_scanner.symbology import tables
+from spread_scanner.view import status
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 REACH_TIMEOUT_S = 5.0
@@ -50,15 +52,6 @@ FILES_MIN = 1_024
 DATA_BYTES_MIN = 1 << 30
 CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-
-
-class Check(NamedTuple):
-    """One finding. `advice` is empty where all is well."""
-
-    name: str
-    result: str
-    found: str
-    advice: str = ""
 
 
 def examine(*, reach: bool = True) -> list[Check]:
@@ -190,11 +183,7 @@ def running(settings: Settings) -> Iterator[Check]:
     """The system itself, if it is up."""
     namespace = settings.config.system.namespace
     try:
-        with Health.attach(namespace, timeout_s=0) as health:
-            known = set(health.names())
-            dead = [
-                name for name in staying(settings) if name not in known or not health.alive(name)
-            ]
+        now = status.read(settings, 0.0)
         with PriceStore.attach(namespace, timeout_s=0) as store:
             step_s = store.clock.step_ns() / NS_PER_S
     except NoSegment:
@@ -203,7 +192,9 @@ def running(settings: Settings) -> Iterator[Check]:
     except SpreadError as error:
         yield Check("system", FAIL, str(error), "spread-ctl down, then clean, then up")
         return
-    if len(dead) == len(staying(settings)):
+    stay = staying(settings)
+    dead = [view.process for view in now.processes if view.process in stay and not view.alive]
+    if len(dead) == len(stay):
         yield Check("system", WARN, "segments stand, nobody runs", "spread-ctl clean, or up")
     else:
         found = f"not running: {', '.join(dead)}" if dead else f"up in namespace {namespace}"

@@ -2,8 +2,8 @@
 
     python -m spread_scanner.cli.reference [FOLDER]      default: docs/ beside src/
 
-Writes configuration.md and counters.md. A test fails when the files differ from what this writes,
-so that a setting or a counter cannot be added without its line in the documentation.
+Writes configuration.md, counters.md and schema.json. A test fails when they differ from what this
+writes, so that no setting, counter or field of a record is added without its line there.
 """
 
 import sys
@@ -15,6 +15,7 @@ import msgspec
 from msgspec import NODEFAULT, Meta, Struct
 
 from spread_scanner import config
+from spread_scanner.cli import schema
 from spread_scanner.config import restart
 from spread_scanner.schema.counters import Counter, Histogram, counters_of, histograms_of
 from spread_scanner.schema.enums import (
@@ -75,6 +76,7 @@ def pages() -> dict[str, str]:
     return {
         "configuration.md": CONFIGURATION + "\n" + "\n".join(_settings()),
         "counters.md": COUNTERS + "\n" + "\n".join(_counters()),
+        "schema.json": schema.document().decode(),
     }
 
 

@@ -4,7 +4,6 @@ Drawn by the supervisor's own loop (no refresh thread: children die with the thr
 them), on the terminal's second page, so that the first one is as it was afterwards.
 """
 
-import math
 from typing import Self
 
 from rich.console import Group, RenderableType
@@ -21,7 +20,7 @@ from spread_scanner.schema.names import ONE_SHOT, TRACKER
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.supervisor import Supervisor
 from spread_scanner.view.opportunities import OpportunityRow
-from spread_scanner.view.spreads import board_row, top
+from spread_scanner.view.spreads import spread_of, top
 from spread_scanner.view.status import ProcessView
 
 DRAW_EVERY_S = 0.25
@@ -180,8 +179,8 @@ def _process_cells(view: ProcessView) -> list[str | Text]:
         "  ".join(rates),
         f"{view.drops:,}",
         f"{view.skips:,}",
-        "-" if math.isnan(view.p50_us) else f"{view.p50_us:,.1f}",
-        "-" if math.isnan(view.p99_us) else f"{view.p99_us:,.1f}",
+        "-" if view.p50_us is None else f"{view.p50_us:,.1f}",
+        "-" if view.p99_us is None else f"{view.p99_us:,.1f}",
         str(view.starts),
         str(view.generation or "-"),
     ]
@@ -194,11 +193,11 @@ def _spreads(observer: Observer | None, room: int) -> RenderableType:
     columns = ["symbol", "direction", "net>", "gross>", "enter>", "size>", "age ms>"]
     table = grid("", columns, [])
     for record in top(board.rows(), room):
-        row = board_row(record, board.symbols)
+        row = spread_of(record, board.symbols)
         over = record["net_bps"] >= record["enter_bps"]
         table.add_row(
-            str(row["symbol"]),
-            str(row["direction"]),
+            row.symbol,
+            row.direction,
             f"{record['net_bps']:.1f}",
             f"{record['gross_bps']:.1f}",
             f"{record['enter_bps']:.0f}",

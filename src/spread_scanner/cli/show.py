@@ -1,4 +1,4 @@
-"""The commands that only look: status, connections, watch, signals, why, report."""
+"""The commands that only look. Under --json each prints one record of the view, nothing else."""
 
 import contextlib
 import os
@@ -6,6 +6,7 @@ import subprocess
 from typing import Annotated
 
 import typer
+from msgspec import structs
 
 from spread_scanner import clock, config
 from spread_scanner.cli.console import (
@@ -16,17 +17,16 @@ from spread_scanner.cli.console import (
     print_json,
     source_of,
 )
-from spread_scanner.config.processes import staying
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import TableError
-from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, TRACKER
-from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.shm import PriceStore
 from spread_scanner.supervise.children import command_of
 from spread_scanner.symbology import tables
-from spread_scanner.view import in_force
-from spread_scanner.view.status import Status, switches
+from spread_scanner.view.signals import SignalView
+from spread_scanner.view.status import Status
+from spread_scanner.view.status import read as read_status
 
-DEGRADED = ProcessState.DEGRADED.name.lower()
 FOLLOW_EVERY_S = 0.1
 
 
@@ -34,10 +34,14 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
     for name, command in (
         ("status", status),
+        ("sources", sources),
         ("connections", connections),
         ("watch", watch),
         ("signals", signals),
         ("why", why),
+        ("opportunities", opportunities),
+        ("tables", tables_in_force),
+        ("settings", settings_now),
         ("report", report),
     ):
         passes_on = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -59,57 +63,126 @@ def status(
 
     With --json all counters are there too, by process.
     """
+    now = read_status(config.load(), interval)
+    if as_json:
+        print_json(now)
+    else:
+        _tell_status(now, counters)
+    raise typer.Exit(EXIT_DONE if now.ok else EXIT_FAILED)
+
+
+def _tell_status(now: Status, counters: bool) -> None:
     from spread_scanner.cli.screen import processes_table
 
-    settings = config.load()
-    namespace = settings.config.system.namespace
-    with Health.attach(namespace) as health, Control.attach(namespace) as control:
-        looked = Status(settings, health)
-        clock.sleep(interval)
-        looked.look()
-        views = looked.views()
-        counted = {view.process: looked.counters(view.process) for view in views}
-        switched = switches(control, settings)
-        having = in_force.look(control, health)
-    mixed = in_force.differences(having)
-    stay = staying(settings)
-    unwell = [
-        view.process
-        for view in views
-        if view.process in stay and (not view.healthy or view.state == DEGRADED)
-    ]
+    console = people()
+    console.print(processes_table(now.processes, console.width))
+    if counters:
+        rows = [
+            (process, label, count)
+            for process, counts in now.counters.items()
+            for label, count in counts.items()
+            if count
+        ]
+        console.print(grid("", ["process", "counter", "count>"], rows))
+    switched = structs.asdict(now.switches)
+    on = [f"{name}: {value}" for name, value in switched.items() if value]
+    if on:
+        console.print(f"Switched by the operator: {'; '.join(on)}", style="bold yellow")
+    for line in now.mixed:
+        console.print(f"Mixed: {line}", style="bold yellow", markup=False, soft_wrap=True)
+    if now.unwell:
+        console.print(f"Unwell: {', '.join(now.unwell)}", style="bold red")
+
+
+def sources(as_json: Json = False) -> None:
+    """Every source: its feed, its quotes, and how many of them can be stood behind now."""
+    from spread_scanner.view.sources import read
+
+    views = read(config.load())
     if as_json:
-        print_json(
-            {
-                "namespace": namespace,
-                "ok": not unwell and not mixed,
-                "unwell": unwell,
-                "mixed": mixed,
-                "in_force": having,
-                "switches": switched,
-                "processes": views,
-                "counters": counted,
-            }
+        print_json(views)
+        return
+    columns = ["source", "feed", "wanted>", "quoted>", "usable>", "heartbeat ms>", "message"]
+    rows = [
+        (
+            view.source,
+            "disabled" if not view.enabled else "paused" if view.paused else view.state,
+            view.wanted,
+            view.quoted,
+            view.usable,
+            view.heartbeat_age_ms,
+            view.message,
         )
-    else:
-        console = people()
-        console.print(processes_table(views, console.width))
-        if counters:
-            rows = [
-                (process, label, count)
-                for process, counts in counted.items()
-                for label, count in counts.items()
-                if count
-            ]
-            console.print(grid("", ["process", "counter", "count>"], rows))
-        on = [f"{name}: {value}" for name, value in switched.items() if value]
-        if on:
-            console.print(f"Switched by the operator: {'; '.join(on)}", style="bold yellow")
-        for line in mixed:
-            console.print(f"Mixed: {line}", style="bold yellow", markup=False, soft_wrap=True)
-        if unwell:
-            console.print(f"Unwell: {', '.join(unwell)}", style="bold red")
-    raise typer.Exit(EXIT_FAILED if unwell or mixed else EXIT_DONE)
+        for view in views
+    ]
+    people().print(grid("", columns, rows))
+
+
+def opportunities(
+    count: Annotated[int, typer.Option("--last", "-n", help="How many.", min=1)] = 20,
+    symbol: Annotated[str | None, typer.Option(help="Only this one's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The newest opportunities as the tracker stored them, newest first."""
+    from spread_scanner.view.opportunities import Opportunities
+
+    stored = Opportunities(config.load().data_dir)
+    found = stored.last(count, symbol=symbol.upper() if symbol else None)
+    stored.close()
+    if as_json:
+        print_json(found)
+        return
+    columns = ["id>", "symbol", "direction", "entry>", "peak>", "lived s>", "signals>", "closed"]
+    rows = [
+        (
+            row.id,
+            row.symbol,
+            row.direction,
+            row.entry_net_bps,
+            row.peak_net_bps,
+            None if row.closed_ns is None else (row.closed_ns - row.opened_ns) / NS_PER_S,
+            row.signals,
+            row.reason or "open",
+        )
+        for row in found
+    ]
+    people().print(grid("", columns, rows))
+
+
+def tables_in_force(as_json: Json = False) -> None:
+    """The tables that discovery published last: age, symbols, pairs by direction, quarantine."""
+    from spread_scanner.view.tables import read
+
+    now = read(config.load())
+    if as_json:
+        print_json(now)
+        return
+    console = people()
+    console.print(
+        f"Generation {now.generation}, {now.age_s / 3_600:.1f} h old: {now.symbols:,} symbols, "
+        f"{now.pairs:,} pairs, {len(now.quarantined):,} quarantined."
+    )
+    console.print(grid("", ["direction", "pairs>"], now.directions.items()))
+    for one in now.quarantined:
+        line = f"Quarantined: {one.symbol} {one.direction}: {one.reason}"
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def settings_now(as_json: Json = False) -> None:
+    """All settings as they are read now, defaults included, without secrets."""
+    from spread_scanner.view.settings import read
+
+    now = read(config.load())
+    if as_json:
+        print_json(now)
+        return
+    console = people()
+    console.print(f"{now.folder}, digest {now.digest[:8]}", markup=False)
+    for file in ("config", "exchanges", "directions"):
+        for section, values in getattr(now, file).items():
+            rows = values.items() if isinstance(values, dict) else [("", values)]
+            shown = [(f"{file}.toml", f"[{section}]", key, str(value)) for key, value in rows]
+            console.print(grid("", ["", "", "", ""], shown))
 
 
 def connections(
@@ -124,10 +197,10 @@ def connections(
     With --json all counters are there too, by connection.
     """
     from spread_scanner.cli.connections import columns_and_rows
-    from spread_scanner.view import connections as seen
+    from spread_scanner.view.connections import look
 
     only = source_of(source) if source else None
-    views = seen.look(config.load().config.system.namespace, interval, only)
+    views = look(config.load().config.system.namespace, interval, only)
     if as_json:
         print_json(views)
     else:
@@ -144,13 +217,13 @@ def watch(
     With --json as they stand now, the highest net spread first, and the end.
     """
     from spread_scanner.cli.watch import Watch
-    from spread_scanner.view.spreads import Board, board_rows
+    from spread_scanner.view.spreads import Board, spreads_of
 
     settings = config.load()
     loaded = tables.load(settings.generated_dir)
     with PriceStore.attach(settings.config.system.namespace) as store:
         if as_json:
-            print_json(board_rows(Board(settings, loaded, store), symbol))
+            print_json(spreads_of(Board(settings, loaded, store), symbol))
         else:
             Watch(settings, loaded, store, symbol).run()
 
@@ -163,12 +236,12 @@ def signals(
     as_json: Json = False,
 ) -> None:
     """The engine's last signals, as they stand in the ring. With --json --follow one a line."""
-    from spread_scanner.view.signals import SignalTail, signal_row
+    from spread_scanner.view.signals import SignalTail, signal_of
 
     settings = config.load()
     symbols = _symbol_names(settings)
     with SignalTail.attach(settings.config.system.namespace, last=count) as tail:
-        rows = [signal_row(record, symbols) for record in tail.take()] if count else []
+        rows = [signal_of(record, symbols) for record in tail.take()] if count else []
         if as_json and not follow:
             print_json(rows)
             return
@@ -184,7 +257,7 @@ def signals(
                 if not follow or tail.retired:
                     return
                 clock.sleep(FOLLOW_EVERY_S)
-                rows = [signal_row(record, symbols) for record in tail.take()]
+                rows = [signal_of(record, symbols) for record in tail.take()]
 
 
 _SIGNAL_HEADING = (
@@ -193,11 +266,11 @@ _SIGNAL_HEADING = (
 )
 
 
-def _signal_line(row: dict[str, object]) -> str:
-    ages = f"{row['spot_age_ms']:,.0f} / {row['fut_age_ms']:,.0f}"
+def _signal_line(signal: SignalView) -> str:
+    ages = f"{signal.spot_age_ms:,.0f} / {signal.fut_age_ms:,.0f}"
     return (
-        f"{row['seq']:>8}  {row['kind']:8} {row['symbol']:14} {row['direction']:16} "
-        f"{row['net_bps']:8.1f} {row['gross_bps']:8.1f} {row['size_quote']:10,.0f} {ages:>14}"
+        f"{signal.seq:>8}  {signal.kind:8} {signal.symbol:14} {signal.direction:16} "
+        f"{signal.net_bps:8.1f} {signal.gross_bps:8.1f} {signal.size_quote:10,.0f} {ages:>14}"
     )
 
 
@@ -220,7 +293,7 @@ def why(
 
     answer = ask(config.load(), symbol, direction, last)
     if as_json:
-        print_json(answer._asdict())
+        print_json(answer)
         return
     console = people()
     for line in lines(answer):

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from spread_scanner import clock, config
+from spread_scanner.cli import answers
 from spread_scanner.cli.console import (
     EXIT_CODES,
     Json,
@@ -54,7 +55,7 @@ def add_to(app: typer.Typer) -> None:
 def tell(outcome: Outcome, as_json: bool) -> None:
     """Say what was done and who answered; ends the command."""
     if as_json:
-        print_json(_document(outcome))
+        print_json(outcome)
     else:
         console = people()
         console.print(f"{outcome.did[0].upper()}{outcome.did[1:]} (order {outcome.generation}).")
@@ -68,10 +69,6 @@ def tell(outcome: Outcome, as_json: bool) -> None:
         for name, why in outcome.refused.items():
             console.print(f"{name} refused: {why}", markup=False, soft_wrap=True)
     raise typer.Exit(EXIT_DONE if outcome.ok else EXIT_FAILED)
-
-
-def _document(outcome: Outcome) -> dict[str, object]:
-    return {**outcome._asdict(), "refused": dict(outcome.refused), "ok": outcome.ok}
 
 
 def pause(target: Target, as_json: Json = False) -> None:
@@ -115,14 +112,8 @@ def down(as_json: Json = False) -> None:
     while (alive := _alive(namespace)) and clock.awake_s() < deadline_s:
         clock.sleep(0.02)
     removed, kept = ([], segment.names(namespace)) if alive else _cleaned(namespace)
-    document = {
-        "did": outcome.did,
-        "ended": not alive,
-        "still_running": alive,
-        "segments_kept": kept,
-    }
     if as_json:
-        print_json(document)
+        print_json(answers.Down(outcome.did, not alive, alive, kept))
     elif alive:
         people().print(f"Still running after {DOWN_TIMEOUT_S:g} s: {', '.join(alive)}.")
     else:
@@ -163,7 +154,7 @@ def discover(as_json: Json = False) -> None:
     took_s = round(clock.awake_s() - started_s, 1)
     if code not in (EXIT_DONE, EXIT_PARTIAL):
         if as_json:
-            print_json({"ok": False, "exit_code": code, "seconds": took_s})
+            print_json(answers.Discovered(False, code, took_s))
         else:
             people().print(f"pair-discovery failed with code {code}; the old tables stay in force.")
         raise typer.Exit(EXIT_FAILED)
@@ -172,14 +163,8 @@ def discover(as_json: Json = False) -> None:
         # Read again: the files may have been edited while discovery ran.
         outcome = orders.reload(config.load())
     if as_json:
-        print_json(
-            {
-                "ok": outcome is None or outcome.ok,
-                "exit_code": code,
-                "seconds": took_s,
-                "reload": _document(outcome) if outcome is not None else None,
-            }
-        )
+        ok = outcome is None or outcome.ok
+        print_json(answers.Discovered(ok, code, took_s, outcome))
     else:
         partly = "; some exchange was not reached" if code == EXIT_PARTIAL else ""
         people().print(f"Tables published after {took_s} s{partly}.")
@@ -204,7 +189,7 @@ def clean(as_json: Json = False) -> None:
     namespace = config.load().config.system.namespace
     removed, kept = segment.clean(namespace)
     if as_json:
-        print_json({"removed": removed, "kept": kept})
+        print_json(answers.Cleaned(removed, kept))
     elif kept:
         people().print(f"Kept, as a live process holds them: {', '.join(kept)}. Try down first.")
     else:

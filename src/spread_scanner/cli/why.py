@@ -1,58 +1,63 @@
 """How `spread-ctl why` answers a person: a waterfall per evaluation, then the present."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
-from spread_scanner.view.evaluations import Answer
+from spread_scanner.view.evaluations import Evaluation, Explanation
+from spread_scanner.view.spreads import Spread
 
 
-def lines(answer: Answer) -> Iterator[str]:
+def lines(answer: Explanation) -> Iterator[str]:
     """The answer for people: a waterfall per evaluation, then the present."""
     for one in answer.evaluations:
         yield from _waterfall(answer.symbol, one)
     if not answer.evaluations:
         yield f"[bold]{answer.symbol}[/bold]: no evaluation over a threshold is kept."
     for kept_out in answer.quarantined:
-        yield f"Quarantined in {kept_out['direction']}: {kept_out['reason']}"
+        yield f"Quarantined in {kept_out.direction}: {kept_out.reason}"
     if answer.now:
         yield "\n[bold]now[/bold]"
-    for row in sorted(answer.now, key=lambda row: -_or_low(row["net_bps"])):
-        missing = row["enter_bps"] - row["net_bps"]
-        far = "over its threshold" if missing <= 0 else f"{missing:.1f} bps short"
-        if missing != missing:
-            far = "no quotes yet"
-        stale = "" if row["usable"] else "  [yellow](a leg cannot be stood behind)[/yellow]"
-        yield (
-            f"  {row['direction']:16} net {row['net_bps']:8.1f}  gross {row['gross_bps']:8.1f}  "
-            f"enter {row['enter_bps']:6.1f}  {far}{stale}"
-        )
+    for row in sorted(answer.now, key=lambda row: -_or_low(row.net_bps)):
+        yield _now(row)
 
 
-def _or_low(value: float) -> float:
-    return value if value == value else -1e9
-
-
-def _waterfall(symbol: str, one: dict[str, Any]) -> Iterator[str]:
-    direction = DIRECTION_BY_LABEL[one["direction"]]
-    times = f", {one['count']} times" if one["count"] > 1 else ""
-    colour = "green" if one["verdict"] == "signal" else "yellow"
-    yield (
-        f"[bold]{symbol}[/bold]  {one['direction']}  "
-        f"[{colour}]{one['meaning']}[/{colour}]  {one['age_s']:.1f} s ago{times}"
+def _now(row: Spread) -> str:
+    if row.net_bps is None or row.gross_bps is None:
+        return f"  {row.direction:16} no quotes yet"
+    missing = row.enter_bps - row.net_bps
+    would = "" if row.usable else "would be "
+    far = f"{would}over its threshold" if missing <= 0 else f"{missing:.1f} bps short"
+    stale = "" if row.usable else "  [yellow](cannot be stood behind)[/yellow]"
+    return (
+        f"  {row.direction:16} net {row.net_bps:8.1f}  gross {row.gross_bps:8.1f}  "
+        f"enter {row.enter_bps:6.1f}  {far}{stale}"
     )
-    yield f"    buy {direction.spot.label} at {one['spot_px']:.8g}, "
-    yield f"    sell {direction.futures.label} at {one['fut_px']:.8g}"
-    yield f"    gross    {one['gross_bps']:9.2f} bps"
-    yield f"    fees     {-one['fees_bps']:9.2f}"
-    yield f"    funding  {-one['funding_bps']:9.2f}"
-    short = one["enter_bps"] - one["net_bps"]
+
+
+def _or_low(value: float | None) -> float:
+    return -1e9 if value is None else value
+
+
+def _waterfall(symbol: str, one: Evaluation) -> Iterator[str]:
+    direction = DIRECTION_BY_LABEL[one.direction]
+    times = f", {one.count} times" if one.count > 1 else ""
+    colour = "green" if one.verdict == "signal" else "yellow"
+    yield (
+        f"[bold]{symbol}[/bold]  {one.direction}  "
+        f"[{colour}]{one.meaning}[/{colour}]  {one.age_s:.1f} s ago{times}"
+    )
+    yield f"    buy {direction.spot.label} at {one.spot_px:.8g}, "
+    yield f"    sell {direction.futures.label} at {one.fut_px:.8g}"
+    yield f"    gross    {one.gross_bps:9.2f} bps"
+    yield f"    fees     {-one.fees_bps:9.2f}"
+    yield f"    funding  {-one.funding_bps:9.2f}"
+    short = one.enter_bps - one.net_bps
     verdict = "over" if short <= 0 else f"{short:.2f} short of"
-    yield f"    net      {one['net_bps']:9.2f}  {verdict} the {one['enter_bps']:.2f} to enter"
-    yield f"    size     {one['size_quote']:9,.0f}  at least {one['size_quote_min']:,.0f}"
-    ages = [one[name] / NS_PER_MS for name in ("spot_age_ns", "fut_age_ns", "skew_ns")]
+    yield f"    net      {one.net_bps:9.2f}  {verdict} the {one.enter_bps:.2f} to enter"
+    yield f"    size     {one.size_quote or 0.0:9,.0f}  at least {one.size_quote_min:,.0f}"
+    ages = [age / NS_PER_MS for age in (one.spot_age_ns, one.fut_age_ns, one.skew_ns)]
     yield f"    ages     spot {ages[0]:,.1f} ms, futures {ages[1]:,.1f} ms, skew {ages[2]:,.1f} ms"
-    for leg in ("spot", "fut"):
-        if one[f"{leg}_flags"]:
-            yield f"    {leg} is {', '.join(one[f'{leg}_flags'])}"
+    for leg, flags in (("spot", one.spot_flags), ("fut", one.fut_flags)):
+        if flags:
+            yield f"    {leg} is {', '.join(flags)}"

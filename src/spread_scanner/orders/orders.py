@@ -6,9 +6,9 @@ show it, before anybody is told; else by a process, whose reason is passed on.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Callable
+
+from msgspec import Struct, structs
 
 from spread_scanner.config import Settings, restart
 from spread_scanner.config.processes import staying
@@ -32,7 +32,7 @@ class UnknownTarget(SpreadError):
     """Something to pause that does not exist."""
 
 
-class Outcome(NamedTuple):
+class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     """What came of an order."""
 
     did: str
@@ -40,11 +40,8 @@ class Outcome(NamedTuple):
     answered_us: dict[str, float | None]  # None: answered, then a newer order was issued
     silent: list[str]  # alive, but did not answer in time
     dead: list[str]  # not running
-    refused: Mapping[str, str] = MappingProxyType({})  # answered a reload with no, and why
-
-    @property
-    def ok(self) -> bool:
-        return not self.silent and not self.refused
+    refused: dict[str, str] = {}  # answered a reload with no, and why
+    ok: bool = True  # nobody is silent, nobody refused
 
 
 def order(settings: Settings, did: str, issue: Callable[[Operator], int]) -> Outcome:
@@ -83,6 +80,7 @@ def await_answers(
         },
         silent=silent,
         dead=[name for name in missing if name not in silent],
+        ok=not silent,
     )
 
 
@@ -153,7 +151,7 @@ def reload(settings: Settings) -> Outcome:
             and answer.outcome is ReloadOutcome.REFUSED
             and answer.generation >= issued[0]
         }
-    return found._replace(refused=refused)
+    return structs.replace(found, refused=refused, ok=found.ok and not refused)
 
 
 def check_reload(settings: Settings, control: Control) -> None:

@@ -4,14 +4,13 @@ Reads the connections' rows twice, a moment apart, so that counters become rates
 not run has no connections; one that keeps more than there are rows for says so by its own count.
 """
 
-from typing import NamedTuple
-
 from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.shm.connections import ConnectionHealth, Connections
+from spread_scanner.view.record import Record, known
 
 
-class ConnectionView(NamedTuple):
+class ConnectionView(Record, frozen=True):
     """One connection. `reconnects` are those since the feed began to keep this one."""
 
     source: str
@@ -26,10 +25,10 @@ class ConnectionView(NamedTuple):
     skips: int
     reconnects: int
     last_end: str
-    exchange_to_recv_p50_ms: float
-    exchange_to_recv_p99_ms: float
-    recv_to_cell_p50_us: float
-    recv_to_cell_p99_us: float
+    exchange_to_recv_p50_ms: float | None
+    exchange_to_recv_p99_ms: float | None
+    recv_to_cell_p50_us: float | None
+    recv_to_cell_p99_us: float | None
     counters: dict[str, int]
 
 
@@ -67,9 +66,9 @@ def _view(
         skips=sum(count for name, count in counters.items() if name.startswith("skip_")),
         reconnects=max(counters["connects"] - 1, 0),
         last_end=row.last_end,
-        exchange_to_recv_p50_ms=recv.percentiles_ns[0] / 1e6,
-        exchange_to_recv_p99_ms=recv.percentiles_ns[2] / 1e6,
-        recv_to_cell_p50_us=cell.percentiles_ns[0] / 1e3,
-        recv_to_cell_p99_us=cell.percentiles_ns[2] / 1e3,
+        exchange_to_recv_p50_ms=known(recv.percentiles_ns[0] / 1e6),
+        exchange_to_recv_p99_ms=known(recv.percentiles_ns[2] / 1e6),
+        recv_to_cell_p50_us=known(cell.percentiles_ns[0] / 1e3),
+        recv_to_cell_p99_us=known(cell.percentiles_ns[2] / 1e3),
         counters=counters,
     )

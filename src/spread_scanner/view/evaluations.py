@@ -4,7 +4,7 @@ The engine keeps its last evaluations at or over a threshold with their verdict;
 never over one, the present spread from the price store says how far away it is.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, QuoteFlag, Verdict
+from spread_scanner.schema.records import EVALUATION_DTYPE
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.symbology import tables
-from spread_scanner.view.spreads import Board, board_row
+from spread_scanner.view.record import Record, known
+from spread_scanner.view.spreads import Board, Spread, spread_of
 
 MEANS = {
     Verdict.SIGNAL: "signalled",
@@ -32,20 +34,57 @@ MEANS = {
 }
 
 
+# Fields of the record that are the engine's own.
+_SAME = set(EVALUATION_DTYPE.names or ()) - {"verdict", "size_quote", "spot_flags", "fut_flags"}
+
+
 class UnknownSymbol(SpreadError):
     """A symbol that the tables do not hold."""
 
 
-class Answer(NamedTuple):
+class Evaluation(Record, frozen=True):
+    """What the engine decided about one pair at one moment, with the numbers that it had."""
+
+    direction: str
+    verdict: str
+    meaning: str
+    age_s: float
+    ts_engine: int
+    gross_bps: float
+    fees_bps: float
+    funding_bps: float
+    net_bps: float
+    enter_bps: float
+    size_quote: float | None
+    size_quote_min: float
+    spot_age_ns: int
+    fut_age_ns: int
+    skew_ns: int
+    spot_px: float
+    fut_px: float
+    spot_flags: list[str]
+    fut_flags: list[str]
+    count: int  # evaluations with the same verdict that this one stands for
+
+
+class Quarantined(Record, frozen=True):
+    """A pair that is kept out of a direction."""
+
+    direction: str
+    symbol: str
+    reason: str
+
+
+class Explanation(Record, frozen=True):
     """Everything known about one symbol."""
 
     symbol: str
-    evaluations: list[dict[str, Any]]  # the engine's, newest first
-    now: list[dict[str, Any]]  # every direction of the symbol as it stands in the store
-    quarantined: list[dict[str, str]]
+    evaluations: list[Evaluation]  # the engine's, newest first
+    now: list[Spread]  # every direction of the symbol as it stands in the store
+    quarantined: list[Quarantined]
 
 
-def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Answer:
+def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Explanation:
     """Look a symbol up. Raises UnknownSymbol, TableError, NoSegment."""
     loaded = tables.load(settings.generated_dir)
     symbol = symbol.upper()
@@ -70,30 +109,31 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> An
     if wanted is not None:
         rows = rows[rows["direction_id"] == wanted]
         standing = standing[standing["direction_id"] == wanted]
-    return Answer(
+    return Explanation(
         symbol,
         [_evaluation(row, now_ns) for row in rows[:last]],
-        [board_row(row, board.symbols) for row in standing],
+        [spread_of(row, board.symbols) for row in standing],
         [
-            {"direction": DIRECTIONS[row.direction_id].label, "reason": row.reason}
+            Quarantined(DIRECTIONS[row.direction_id].label, row.symbol, row.reason)
             for row in loaded.quarantine
             if row.symbol == symbol and wanted in (None, row.direction_id)
         ],
     )
 
 
-def _evaluation(row: np.void, now_ns: int) -> dict[str, Any]:
-    names = set(row.dtype.names or ()) - {"reserved", "symbol_id", "direction_id", "verdict"}
-    verdict = Verdict(int(row["verdict"]))
-    return {
-        "direction": DIRECTIONS[int(row["direction_id"])].label,
-        "verdict": verdict.name.lower(),
-        "meaning": MEANS[verdict],
-        "age_s": (now_ns - int(row["ts_engine"])) / NS_PER_S,
-        **{name: row[name].item() for name in row.dtype.names or () if name in names},
-        "spot_flags": _flags(int(row["spot_flags"])),
-        "fut_flags": _flags(int(row["fut_flags"])),
-    }
+def _evaluation(row: np.void, now_ns: int) -> Evaluation:
+    numbers: dict[str, Any] = {name: row[name].item() for name in row.dtype.names or ()}
+    verdict = Verdict(numbers["verdict"])
+    return Evaluation(
+        **{name: numbers[name] for name in Evaluation.__struct_fields__ if name in _SAME},
+        direction=DIRECTIONS[numbers["direction_id"]].label,
+        verdict=verdict.name.lower(),
+        meaning=MEANS[verdict],
+        age_s=(now_ns - numbers["ts_engine"]) / NS_PER_S,
+        size_quote=known(numbers["size_quote"]),
+        spot_flags=_flags(numbers["spot_flags"]),
+        fut_flags=_flags(numbers["fut_flags"]),
+    )
 
 
 def _flags(bits: int) -> list[str]:

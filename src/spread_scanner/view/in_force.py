@@ -5,18 +5,18 @@ of them refused, and when one was restarted after the files had changed; until t
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from spread_scanner.schema.enums import (
     ReloadOutcome,
 )
 from spread_scanner.schema.names import PROCESSES, SUPERVISOR
 from spread_scanner.shm import Control, Health
+from spread_scanner.view.record import Record
 
 DIGITS = 8  # of a digest, for people
 
 
-class InForce(NamedTuple):
+class InForce(Record, frozen=True):
     """What one live process has."""
 
     process: str

@@ -7,20 +7,15 @@ an empty one; one that cannot be read just now (its writer is migrating it) is a
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from spread_scanner.schema.names import DATABASE_FILE
 from spread_scanner.schema.opportunities import read_only_uri
+from spread_scanner.view.record import Record
 
 BUSY_S = 0.2  # how long one try waits while the tracker migrates the file
-_COLUMNS = (
-    "id, symbol, direction, opened_ns, closed_ns, reason, entry_gross_bps, entry_net_bps, "
-    "peak_net_bps, exit_net_bps, exit_bps, entry_size_quote, entry_spot_age_ns, "
-    "entry_fut_age_ns, signals, samples"
-)
 
 
-class OpportunityRow(NamedTuple):
+class OpportunityRow(Record, frozen=True):
     """One opportunity; times on the session clock, spreads in basis points."""
 
     id: int
@@ -39,6 +34,9 @@ class OpportunityRow(NamedTuple):
     entry_fut_age_ns: int
     signals: int
     samples: int
+
+
+_COLUMNS = ", ".join(OpportunityRow.__struct_fields__)
 
 
 class Opportunities:

@@ -11,6 +11,7 @@ import numpy as np
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm import SignalRing
+from spread_scanner.view.record import Record, known
 
 
 class SignalTail:
@@ -63,23 +64,43 @@ class SignalTail:
         self.close()
 
 
-def signal_row(record: np.void, symbols: dict[int, str]) -> dict[str, object]:
-    """A signal as a plain dict, with names for its numbers."""
+class SignalView(Record, frozen=True):
+    """One signal of the engine, as it stands in the ring."""
+
+    seq: int
+    kind: str
+    symbol: str
+    direction: str
+    ts_engine_ns: int
+    gross_bps: float
+    fees_bps: float
+    funding_bps: float
+    net_bps: float
+    exit_bps: float | None
+    size_quote: float
+    spot_ask_px: float
+    fut_bid_px: float
+    spot_age_ms: float
+    fut_age_ms: float
+
+
+def signal_of(record: np.void, symbols: dict[int, str]) -> SignalView:
+    """A record of SIGNAL_DTYPE by names instead of numbers."""
     symbol_id = int(record["symbol_id"])
-    return {
-        "seq": int(record["seq"]),
-        "kind": SignalKind(int(record["kind"])).name.lower(),
-        "symbol": symbols.get(symbol_id, f"#{symbol_id}"),
-        "direction": DIRECTIONS[int(record["direction_id"])].label,
-        "ts_engine_ns": int(record["ts_engine"]),
-        "gross_bps": float(record["gross_bps"]),
-        "fees_bps": float(record["fees_bps"]),
-        "funding_bps": float(record["funding_bps"]),
-        "net_bps": float(record["net_bps"]),
-        "exit_bps": float(record["exit_bps"]),
-        "size_quote": float(record["size_quote"]),
-        "spot_ask_px": float(record["spot_ask_px"]),
-        "fut_bid_px": float(record["fut_bid_px"]),
-        "spot_age_ms": (int(record["ts_engine"]) - int(record["spot_ts_recv"])) / 1e6,
-        "fut_age_ms": (int(record["ts_engine"]) - int(record["fut_ts_recv"])) / 1e6,
-    }
+    return SignalView(
+        seq=int(record["seq"]),
+        kind=SignalKind(int(record["kind"])).name.lower(),
+        symbol=symbols.get(symbol_id, f"#{symbol_id}"),
+        direction=DIRECTIONS[int(record["direction_id"])].label,
+        ts_engine_ns=int(record["ts_engine"]),
+        gross_bps=float(record["gross_bps"]),
+        fees_bps=float(record["fees_bps"]),
+        funding_bps=float(record["funding_bps"]),
+        net_bps=float(record["net_bps"]),
+        exit_bps=known(record["exit_bps"]),
+        size_quote=float(record["size_quote"]),
+        spot_ask_px=float(record["spot_ask_px"]),
+        fut_bid_px=float(record["fut_bid_px"]),
+        spot_age_ms=(int(record["ts_engine"]) - int(record["spot_ts_recv"])) / 1e6,
+        fut_age_ms=(int(record["ts_engine"]) - int(record["fut_ts_recv"])) / 1e6,
+    )

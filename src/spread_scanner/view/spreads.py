@@ -5,7 +5,7 @@ the screens and the doctor use, from schema's one definition of a spread. A pair
 cannot be stood behind is shown as stale, with its last numbers.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from spread_scanner.schema.enums import DIRECTIONS, UNUSABLE, Direction
 from spread_scanner.schema.spread import BPS, exit_bps, gross_bps, size_quote
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.view.record import Record, known
 
 BOARD_DTYPE = np.dtype(
     [
@@ -131,21 +132,38 @@ def top(rows: np.ndarray, count: int) -> np.ndarray:
     return best
 
 
-def board_row(row: np.void, symbols: dict[int, str]) -> dict[str, Any]:
-    """A row as a plain dict, with names for its numbers."""
-    return {
-        "symbol": symbols.get(int(row["symbol_id"]), f"#{int(row['symbol_id'])}"),
-        "direction": DIRECTIONS[int(row["direction_id"])].label,
-        **{
-            name: row[name].item()
-            for name in BOARD_DTYPE.names or ()
-            if name not in ("direction_id", "symbol_id")
-        },
-    }
+class Spread(Record, frozen=True):
+    """One pair as it stands now; spreads are null until both legs were quoted."""
+
+    symbol: str
+    direction: str
+    gross_bps: float | None
+    net_bps: float | None
+    enter_bps: float
+    exit_bps: float | None
+    size_quote: float | None
+    spot_ask_px: float | None
+    fut_bid_px: float | None
+    spot_age_ms: float | None
+    fut_age_ms: float | None
+    usable: bool
 
 
-def board_rows(board: Board, wanted: str = "") -> list[dict[str, Any]]:
+def spread_of(row: np.void, symbols: dict[int, str]) -> Spread:
+    """A row of BOARD_DTYPE by names instead of numbers."""
+    numbers = {name: row[name].item() for name in BOARD_DTYPE.names or ()}
+    symbol_id, direction_id = numbers.pop("symbol_id"), numbers.pop("direction_id")
+    return Spread(
+        symbol=symbols.get(symbol_id, f"#{symbol_id}"),
+        direction=DIRECTIONS[direction_id].label,
+        usable=numbers.pop("usable"),
+        enter_bps=numbers.pop("enter_bps"),
+        **{name: known(number) for name, number in numbers.items()},
+    )
+
+
+def spreads_of(board: Board, wanted: str = "") -> list[Spread]:
     """All pairs whose symbol contains `wanted`, the highest net spread first, never-quoted last."""
     rows = board.rows()
-    found = [board_row(row, board.symbols) for row in rows[np.argsort(-rows["net_bps"])]]
-    return [row for row in found if wanted.upper() in row["symbol"]]
+    found = [spread_of(row, board.symbols) for row in rows[np.argsort(-rows["net_bps"])]]
+    return [spread for spread in found if wanted.upper() in spread.symbol]

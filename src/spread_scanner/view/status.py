@@ -1,11 +1,10 @@
-"""Every process at a glance: what `spread-ctl status`, the live screen and the summary show.
+"""Every process at a glance: what `spread-ctl status`, the screens, the doctor and a summary show.
 
 Reads the health segment twice, a moment apart, so that counters become rates. A process without a
 row has never run; one whose row nobody holds is dead, whatever its state says.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +18,9 @@ from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import ENGINE, ONE_SHOT, TRACKER
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
+from spread_scanner.view import in_force
+from spread_scanner.view.in_force import InForce
+from spread_scanner.view.record import Record, known
 
 # The latency that tells most about a kind of process, and the counters worth a rate.
 HEADLINE = {"feed": "recv_to_cell", "engine": "recv_to_signal", "tracker": "recv_to_pop"}
@@ -30,7 +32,7 @@ RATES = {
 DROPS = {"feed": (), "engine": ("ring_full",), "tracker": ("rows_dropped", "refused_full")}
 
 
-class ProcessView(NamedTuple):
+class ProcessView(Record, frozen=True):
     """One line of the status."""
 
     process: str
@@ -44,8 +46,8 @@ class ProcessView(NamedTuple):
     rates_per_s: dict[str, float]
     drops: int
     skips: int
-    p50_us: float
-    p99_us: float
+    p50_us: float | None  # of the latency that tells most about this kind of process
+    p99_us: float | None
     message: str
 
 
@@ -56,7 +58,55 @@ def kind_of(process: str) -> str:
     return {ENGINE: "engine", TRACKER: "tracker"}.get(process, "other")
 
 
-class Status:
+class Switches(Record, frozen=True):
+    """What the operator has switched."""
+
+    killed: bool
+    paused_processes: list[str]
+    paused_sources: list[int]
+    paused_directions: list[int]
+    paused_symbols: list[int]
+
+
+class Status(Record, frozen=True):
+    """The whole system: its processes, what they have in force, and what is switched."""
+
+    namespace: str
+    ok: bool  # nobody is unwell, and nothing is mixed
+    unwell: list[str]
+    mixed: list[str]  # in sentences
+    in_force: list[InForce]
+    switches: Switches
+    processes: list[ProcessView]
+    counters: dict[str, dict[str, int]]  # by process; docs/counters.md says what each means
+
+
+def read(settings: Settings, interval_s: float) -> Status:
+    """Look twice, so long apart. Raises NoSegment and its kind where the system is not up."""
+    namespace = settings.config.system.namespace
+    with Health.attach(namespace) as health, Control.attach(namespace) as control:
+        looks = Looks(settings, health)
+        clock.sleep(interval_s)
+        looks.look()
+        views = looks.views()
+        having = in_force.look(control, health)
+        switched = switches(control, settings)
+    mixed = in_force.differences(having)
+    stay = staying(settings)
+    unwell = [view.process for view in views if view.process in stay and not view.healthy]
+    return Status(
+        namespace=namespace,
+        ok=not unwell and not mixed,
+        unwell=unwell,
+        mixed=mixed,
+        in_force=having,
+        switches=switched,
+        processes=views,
+        counters={view.process: looks.counters(view.process) for view in views},
+    )
+
+
+class Looks:
     """Two looks at the health segment; keep it to go on looking."""
 
     def __init__(self, settings: Settings, health: Health) -> None:
@@ -90,9 +140,8 @@ class Status:
     def _view(self, process: str) -> ProcessView:
         row = self._now.get(process)
         if row is None:
-            missing = float("nan")
             return ProcessView(
-                process, "absent", False, False, None, None, 0, 0, {}, 0, 0, missing, missing, ""
+                process, "absent", False, False, None, None, 0, 0, {}, 0, 0, None, None, ""
             )
         kind = kind_of(process)
         shown = row.latencies.get(HEADLINE.get(kind, ""))
@@ -108,8 +157,8 @@ class Status:
             rates_per_s=self._rates(row, RATES.get(kind, ())),
             drops=sum(row.counters.get(label, 0) for label in DROPS.get(kind, ())),
             skips=sum(count for label, count in row.counters.items() if label.startswith("skip_")),
-            p50_us=shown.percentiles_ns[0] / 1e3 if shown else float("nan"),
-            p99_us=shown.percentiles_ns[2] / 1e3 if shown else float("nan"),
+            p50_us=known(shown.percentiles_ns[0] / 1e3) if shown else None,
+            p99_us=known(shown.percentiles_ns[2] / 1e3) if shown else None,
             message=row.message.rstrip("\0"),
         )
 
@@ -167,12 +216,12 @@ def stage_latencies(until: Stages, since: Stages) -> dict[str, dict[str, float]]
     return stages
 
 
-def switches(control: Control, settings: Settings) -> dict[str, object]:
+def switches(control: Control, settings: Settings) -> Switches:
     """What the operator has switched."""
-    return {
-        "killed": control.killed,
-        "paused_processes": [name for name in staying(settings) if control.paused(name)],
-        "paused_sources": control.paused_sources,
-        "paused_directions": control.paused_directions,
-        "paused_symbols": control.paused_symbols,
-    }
+    return Switches(
+        killed=control.killed,
+        paused_processes=[name for name in staying(settings) if control.paused(name)],
+        paused_sources=control.paused_sources,
+        paused_directions=control.paused_directions,
+        paused_symbols=control.paused_symbols,
+    )

@@ -1,7 +1,6 @@
 """The commands that look: what they say of a living, a dead and an absent system."""
 
 import socket
-import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,16 +14,10 @@ from spread_scanner import clock
 from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import ProcessState, Verdict
-from spread_scanner.schema.names import DATABASE_FILE
-from spread_scanner.schema.opportunities import MIGRATIONS
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import PriceStore, SignalRing
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
-from spread_scanner.view.opportunities import Opportunities
-from spread_scanner.view.signals import SignalTail
-from spread_scanner.view.spreads import Board, top
-from spread_scanner.view.status import Status, stage_buckets, stage_latencies
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = (
@@ -98,25 +91,6 @@ def test_watch_as_json_is_every_pair_once(up_bed: Any, spread_ctl: Run) -> None:
     assert [row["symbol"] for row in only] == ["AAA-USDT"]
 
 
-def test_a_process_is_absent_then_alive_then_dead(up_bed: Any) -> None:
-    with up_bed.health() as health:
-        status = Status(up_bed.settings, health)
-
-        def state() -> tuple[str, bool]:
-            status.look()
-            view = next(view for view in status.views() if view.process == "spread-engine")
-            return view.state, view.healthy
-
-        assert state() == ("absent", False)
-        with health.claim("spread-engine") as row:
-            row.beat(ProcessState.RUNNING)
-            assert state() == ("running", True)
-        assert state() == ("dead", False)
-        with health.claim("spread-engine") as row:
-            row.beat(ProcessState.STOPPED)
-        assert state() == ("stopped", False)
-
-
 def test_status_exits_with_1_while_a_process_is_degraded(up_bed: Any, spread_ctl: Run) -> None:
     with up_bed.health() as health, health.claim("feed-okx-spot") as row:
         row.beat(ProcessState.DEGRADED, "every subscription is refused: no")
@@ -125,51 +99,6 @@ def test_status_exits_with_1_while_a_process_is_degraded(up_bed: Any, spread_ctl
         assert "feed-okx-spot" in orjson.loads(out)["unwell"]
         row.beat(ProcessState.RUNNING, "")
         assert "feed-okx-spot" not in orjson.loads(spread_ctl("status", "--json")[1])["unwell"]
-
-
-def test_an_old_heartbeat_is_unwell_though_alive(up_bed: Any) -> None:
-    with up_bed.health() as health, health.claim("spread-engine") as row:
-        row.beat(ProcessState.RUNNING)
-        limit_ns = up_bed.settings.config.system.heartbeat_ms_max * 1_000_000
-        row._head["heartbeat_mono_ns"] -= 2 * limit_ns
-        view = next(
-            view
-            for view in Status(up_bed.settings, health).views()
-            if view.process == "spread-engine"
-        )
-        assert view.alive
-        assert not view.healthy
-
-
-def test_rates_are_differences_over_the_time_between_two_looks(
-    up_bed: Any, virtual_clock: VirtualClock
-) -> None:
-    with up_bed.health() as health, health.claim("feed-okx-spot") as row:
-        row.add(0, 1_000)  # messages
-        status = Status(up_bed.settings, health)
-        row.add(0, 50)
-        virtual_clock.advance_ms(500)
-        status.look()
-        view = next(view for view in status.views() if view.process == "feed-okx-spot")
-        assert view.rates_per_s["messages"] == pytest.approx(100.0)
-        assert status.total("messages") == 1_050
-
-
-def test_stage_latencies_add_up_feeds_and_leave_out_what_was_before(up_bed: Any) -> None:
-    with (
-        up_bed.health() as health,
-        health.claim("feed-okx-spot") as one,
-        health.claim("feed-mexc-spot") as other,
-    ):
-        one.observe(1, 5_000_000)
-        before = stage_buckets(health)
-        one.observe(1, 1_000)
-        other.observe(1, 1_000)
-        found = stage_latencies(stage_buckets(health), before)["recv_to_cell"]
-        assert found["count"] == 2
-        assert found["max"] == pytest.approx(1.0, rel=0.05)
-        more = {label: counted + 1 for label, counted in before.items()}
-        assert stage_latencies(before, more)["recv_to_cell"]["count"] == 1  # begun anew
 
 
 def test_status_names_the_unwell_and_exits_with_1(up_bed: Any, spread_ctl: Run) -> None:
@@ -217,54 +146,6 @@ def test_every_command_has_help_that_names_the_exit_codes(spread_ctl: Run) -> No
         assert "Exit codes" in text
 
 
-# --- spreads
-
-
-def test_the_board_has_the_spread_costs_and_threshold_of_each_pair(up_bed: Any) -> None:
-    tables = _tables(up_bed)
-    with PriceStore.attach(up_bed.namespace) as store:
-        board = Board(up_bed.settings, tables, store)
-        spot, futures = store.writer(0), store.writer(3)
-        now_ns = store.clock.now_ns()
-        spot.write(1, 99.0, 2.0, 100.0, 3.0, now_ns, now_ns, 1)
-        futures.write(1, 101.0, 4.0, 102.0, 5.0, now_ns, now_ns, 1)
-        for writer in (spot, futures):
-            writer.heartbeat(now_ns - store.clock.anchor_ns)
-        rows = board.rows()
-        spot.close()
-        futures.close()
-    quoted = rows[rows["symbol_id"] == 1][0]
-    assert board.pairs == 3
-    assert quoted["gross_bps"] == pytest.approx(100.0)
-    assert quoted["net_bps"] == pytest.approx(100.0 - 4 * 5.0)
-    assert quoted["exit_bps"] == pytest.approx((99.0 - 102.0) / 100.0 * 1e4)
-    assert quoted["size_quote"] == pytest.approx(300.0)
-    assert quoted["enter_bps"] == 10.0
-    assert quoted["usable"]
-    assert not rows[rows["symbol_id"] == 0]["usable"][0]
-    assert np.isnan(rows[rows["symbol_id"] == 0]["net_bps"][0])
-    assert top(rows, 5)["symbol_id"].tolist() == [1]
-
-
-def test_a_pair_whose_feed_has_stopped_beating_is_not_usable(up_bed: Any) -> None:
-    with PriceStore.attach(up_bed.namespace) as store:
-        board = Board(up_bed.settings, _tables(up_bed), store)
-        now_ns = store.clock.now_ns()
-        with store.writer(0) as spot, store.writer(3) as futures:
-            for writer in (spot, futures):
-                writer.write(1, 99.0, 2.0, 100.0, 3.0, now_ns, now_ns, 1)
-                writer.heartbeat(now_ns - store.clock.anchor_ns)
-            assert board.rows()["usable"].sum() == 1
-            spot.heartbeat(now_ns - store.clock.anchor_ns - 3_600_000_000_000)
-            assert board.rows()["usable"].sum() == 0
-
-
-def _tables(bed: Any) -> Any:
-    from spread_scanner.symbology import tables
-
-    return tables.load(bed.settings.generated_dir)
-
-
 # --- signals
 
 
@@ -274,37 +155,6 @@ def _signals(first: int, count: int) -> np.ndarray:
     records["kind"] = 1
     records["net_bps"] = 12.5
     return records
-
-
-def test_an_onlooker_sees_all_signals_and_takes_none(up_bed: Any) -> None:
-    with (
-        SignalRing.attach(up_bed.namespace, "signals") as ring,
-        ring.producer() as producer,
-        ring.consumer() as consumer,
-        SignalTail.attach(up_bed.namespace) as tail,
-    ):
-        producer.push_many(_signals(0, 5))
-        assert tail.take()["seq"].tolist() == [0, 1, 2, 3, 4]
-        assert consumer.pop_many(10)["seq"].tolist() == [0, 1, 2, 3, 4]
-        producer.push_many(_signals(5, 2))
-        assert tail.take()["seq"].tolist() == [5, 6]
-        assert len(tail.take()) == 0
-        assert tail.missed == 0
-
-
-def test_an_onlooker_that_comes_too_late_counts_what_it_missed(up_bed: Any) -> None:
-    with (
-        SignalRing.attach(up_bed.namespace, "signals") as ring,
-        ring.producer() as producer,
-        ring.consumer() as consumer,
-        SignalTail.attach(up_bed.namespace) as tail,
-    ):
-        for first in range(0, 200, 20):
-            producer.push_many(_signals(first, 20))
-            consumer.pop_many(64)
-        seen = tail.take()["seq"].tolist()
-        assert seen == list(range(168, 200))  # the newer half of 64 slots
-        assert tail.missed == 168
 
 
 def test_signals_prints_the_last_ones_by_name(up_bed: Any, spread_ctl: Run) -> None:
@@ -359,31 +209,6 @@ def test_why_of_an_unknown_symbol_names_its_neighbours(up_bed: Any, spread_ctl: 
 
 
 # --- opportunities, decode, clean, doctor
-
-
-def test_opportunities_are_empty_without_a_database_and_newest_first_with_one(
-    tmp_path: Path,
-) -> None:
-    rows = Opportunities(tmp_path)
-    assert rows.last(5) == []
-    connection = sqlite3.connect(tmp_path / DATABASE_FILE)
-    connection.executescript(MIGRATIONS[0])  # the tracker's own schema: its columns are read here
-    columns = connection.execute("PRAGMA table_info(opportunities)").fetchall()
-    needed = {name: 1 for _, name, _, not_null, _, _ in columns if not_null}
-    for number in range(3):
-        values = {**needed, "id": number, "symbol": "AAA-USDT"}
-        marks = ", ".join("?" * len(values))
-        connection.execute(
-            f"INSERT INTO opportunities ({', '.join(values)}) VALUES ({marks})",
-            list(values.values()),
-        )
-    connection.commit()
-    connection.close()
-    assert [row.id for row in rows.last(2)] == [2, 1]
-    assert [row.id for row in rows.since(0)] == [1, 2]
-    assert rows.last(2, symbol="BBB-USDT") == []
-    assert rows.last(1)[0].closed_ns is None
-    rows.close()
 
 
 def test_decode_prints_quotes_and_counts_what_it_skipped(tmp_path: Path, spread_ctl: Run) -> None:

@@ -1,0 +1,59 @@
+"""What commands that do something answer under --json; those that look print records of the
+view."""
+
+from msgspec import Struct
+
+from spread_scanner.orders.orders import Outcome
+
+
+class Answer(Struct, frozen=True, forbid_unknown_fields=True):
+    """One JSON document."""
+
+
+class Failed(Answer, frozen=True):
+    """Any command that ended with an error of the world."""
+
+    error: str
+    exit_code: int
+
+
+class Down(Answer, frozen=True):
+    """`down`."""
+
+    did: str
+    ended: bool
+    still_running: list[str]
+    segments_kept: list[str]  # somebody looks at them
+
+
+class Discovered(Answer, frozen=True):
+    """`discover`; without a reload the system was not up."""
+
+    ok: bool
+    exit_code: int  # pair-discovery's: 3, some source was away
+    seconds: float
+    reload: Outcome | None = None
+
+
+class Cleaned(Answer, frozen=True):
+    """`clean`."""
+
+    removed: list[str]
+    kept: list[str]  # a live process holds them
+
+
+class Check(Answer, frozen=True):
+    """One finding of `doctor`. `advice` is empty where all is well."""
+
+    name: str
+    result: str  # ok, warn or fail
+    found: str
+    advice: str = ""
+
+
+class Examined(Answer, frozen=True):
+    """`doctor`."""
+
+    ok: bool  # nothing failed
+    failed: list[str]
+    checks: list[Check]

@@ -1,0 +1,57 @@
+"""What every command prints under --json: a record of the view, or an answer of cli.answers.
+
+docs/schema.json is generated from this; a test holds each command to its entry.
+"""
+
+from typing import Any
+
+import msgspec
+
+from spread_scanner.cli.answers import Cleaned, Discovered, Down, Examined, Failed
+from spread_scanner.orders.orders import Outcome
+from spread_scanner.view.connections import ConnectionView
+from spread_scanner.view.evaluations import Explanation
+from spread_scanner.view.opportunities import OpportunityRow
+from spread_scanner.view.settings import SettingsView
+from spread_scanner.view.signals import SignalView
+from spread_scanner.view.sources import SourceView
+from spread_scanner.view.spreads import Spread
+from spread_scanner.view.status import Status
+from spread_scanner.view.tables import TablesView
+
+BY_COMMAND: dict[str, Any] = {
+    "status": Status,
+    "sources": list[SourceView],
+    "connections": list[ConnectionView],
+    "watch": list[Spread],
+    "signals": list[SignalView],
+    "why": Explanation,
+    "opportunities": list[OpportunityRow],
+    "tables": TablesView,
+    "settings": SettingsView,
+    "doctor": Examined,
+    "pause": Outcome,
+    "resume": Outcome,
+    "kill": Outcome,
+    "shutdown": Outcome,
+    "reload": Outcome,
+    "down": Down,
+    "discover": Discovered,
+    "clean": Cleaned,
+}
+# What any of them prints when it fails.
+ON_FAILURE = Failed
+
+
+def document() -> bytes:
+    """JSON schema of all of it."""
+    kinds = [*BY_COMMAND.values(), ON_FAILURE]
+    schemas, named = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    *by_command, failed = schemas
+    made = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What spread-ctl COMMAND --json prints; failed: what any of them does",
+        "properties": {**dict(zip(BY_COMMAND, by_command, strict=True)), "failed": failed},
+        "$defs": dict(sorted(named.items())),
+    }
+    return msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"

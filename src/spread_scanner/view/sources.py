@@ -1,0 +1,84 @@
+"""The sources at a glance: whose quotes there are, and how many of them can be used now.
+
+Reads each source's cells as one consistent copy; a quote that cannot be stood behind says so itself
+(QuoteFlag), and one of a feed that no longer beats is used by nobody.
+"""
+
+import numpy as np
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.config import Settings
+from spread_scanner.errors import TableError
+from spread_scanner.schema.enums import SOURCES, UNUSABLE, Source
+from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.symbology import tables
+from spread_scanner.view.record import Record
+
+
+class SourceView(Record, frozen=True):
+    """One market of one exchange."""
+
+    source: str
+    process: str
+    enabled: bool  # in the settings
+    alive: bool  # a feed has the source
+    state: str  # the feed's, in its own words; absent: it has never run
+    message: str
+    paused: bool
+    wanted: int  # symbols that the tables give it
+    quoted: int  # of them, how many were ever quoted in this shared memory
+    usable: int  # of those, how many can be stood behind now
+    heartbeat_age_ms: float | None
+
+
+def read(settings: Settings) -> list[SourceView]:
+    """Every source, in order. Raises NoSegment and its kind where the system is not up."""
+    namespace = settings.config.system.namespace
+    try:
+        listed = tables.load(settings.generated_dir)
+    except TableError:
+        listed = None
+    with (
+        Health.attach(namespace) as health,
+        Control.attach(namespace) as control,
+        PriceStore.attach(namespace) as store,
+    ):
+        paused = set(control.paused_sources)
+        known = set(health.names())
+        snapshot = store.snapshot()
+        views = []
+        for source in SOURCES[: len(snapshot)]:
+            row = health.read(source.process) if source.process in known else None
+            wanted = listed.of_source(source.source_id) if listed is not None else ()
+            beat_ns = store.heartbeat_mono_ns(source.source_id)
+            age_ns = clock.mono_ns() - beat_ns if beat_ns else None
+            quoted, usable = _counted(snapshot[source.source_id], age_ns, settings)
+            views.append(
+                SourceView(
+                    source=source.label,
+                    process=source.process,
+                    enabled=settings.exchanges[source.label].enabled,
+                    alive=row is not None and row.alive,
+                    state="absent" if row is None else row.state.name.lower(),
+                    message="" if row is None else row.message.rstrip("\0"),
+                    paused=source.source_id in paused or _pauses(control, source),
+                    wanted=len(wanted),
+                    quoted=quoted,
+                    usable=usable,
+                    heartbeat_age_ms=None if age_ns is None else age_ns / NS_PER_MS,
+                )
+            )
+    return views
+
+
+def _pauses(control: Control, source: Source) -> bool:
+    return control.paused(source.process)
+
+
+def _counted(cells: np.ndarray, age_ns: int | None, settings: Settings) -> tuple[int, int]:
+    """How many cells were ever written, and how many of them can be used."""
+    written = cells[cells["epoch"] > 0]
+    beats = age_ns is not None and age_ns <= settings.config.system.heartbeat_ms_max * NS_PER_MS
+    usable = int(((written["flags"] & int(UNUSABLE)) == 0).sum()) if beats else 0
+    return len(written), usable

@@ -1,0 +1,69 @@
+"""Every command prints under --json exactly the record that docs/schema.json promises."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from database_bed import store
+
+from spread_scanner.cli.schema import BY_COMMAND, ON_FAILURE
+from spread_scanner.schema.enums import Verdict
+from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
+from spread_scanner.shm import SignalRing
+from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.evaluations import Evaluations
+
+Run = Callable[..., tuple[int, str, str]]
+ARGUMENTS = {
+    "status": ["--interval", "0.05"],
+    "connections": ["--interval", "0.05"],
+    "why": ["BBB-USDT"],
+    "doctor": ["--offline"],
+    "pause": ["okx-spot"],
+    "resume": ["okx-spot"],
+}
+ELSEWHERE = {"discover"}  # runs pair-discovery: tests/system/test_up_sim.py
+
+
+def evaluation(**values: float) -> np.ndarray:
+    row = np.zeros(1, EVALUATION_DTYPE)
+    for name, value in values.items():
+        row[name] = value
+    return row
+
+
+@pytest.mark.parametrize("command", [name for name in BY_COMMAND if name not in ELSEWHERE])
+def test_a_command_prints_its_record_and_nothing_else(
+    up_bed: Any, spread_ctl: Run, command: str
+) -> None:
+    up_bed.quote(0, 1, 99.0, 100.0)
+    up_bed.quote(3, 1, 101.0, 102.0)
+    up_bed.settings.data_dir.mkdir(exist_ok=True)
+    store(up_bed.settings.data_dir, id=1, symbol="AAA-USDT", direction="okx-mexc")
+    signals = np.zeros(2, SIGNAL_DTYPE)
+    signals["kind"], signals["exit_bps"] = 1, np.nan
+    with (
+        Connections.attach(up_bed.namespace) as connections,
+        connections.claim(0) as rows,
+        SignalRing.attach(up_bed.namespace, "signals") as ring,
+        ring.producer() as producer,
+        Evaluations.attach(up_bed.namespace) as kept,
+        kept.writer() as writer,
+    ):
+        assert rows.take() is not None
+        producer.push_many(signals)
+        writer.append(evaluation(symbol_id=1, verdict=Verdict.SIZE, size_quote=np.nan))
+        code, out, _ = spread_ctl(command, *ARGUMENTS.get(command, []), "--json")
+    assert code in (0, 1), out
+    read = msgspec.json.decode(out, type=BY_COMMAND[command])
+    assert out.count("\n") == 1
+    if isinstance(read, list):
+        assert read, "an empty list shows nothing"
+
+
+def test_a_failure_is_a_document_too(bed: Any, spread_ctl: Run) -> None:
+    code, out, _ = spread_ctl("sources", "--json")
+    assert code == 4
+    assert msgspec.json.decode(out, type=ON_FAILURE).exit_code == 4
