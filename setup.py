@@ -5,11 +5,13 @@ change in a header rebuilds what uses it.
 """
 
 import os
+import sys
 from pathlib import Path
 
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
 SRC = Path("src")
 HEADERS = sorted(str(path) for path in SRC.rglob("*.h"))
@@ -30,7 +32,22 @@ def extension(path: Path) -> Extension:
     )
 
 
+class BuildWithCommit(build_py):
+    """Writes down which commit a wheel was made from; a checkout is asked itself."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            sys.path.insert(0, str(SRC.resolve()))
+            from spread_scanner.schema.version import COMMIT_FILE, commit_of
+
+            folder = Path(self.build_lib) / "spread_scanner" / "schema"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / COMMIT_FILE).write_text(commit_of(Path(".git").resolve()), encoding="ascii")
+
+
 setup(
+    cmdclass={"build_py": BuildWithCommit},
     # The extensions are compiled side by side.
     options={"build_ext": {"parallel": os.cpu_count()}},
     # One executable per process; a wheel puts them beside spread-ctl.

@@ -54,6 +54,7 @@ class Check(Answer, frozen=True):
 class Examined(Answer, frozen=True):
     """`doctor`."""
 
+    version: str
     ok: bool  # nothing failed
     failed: list[str]
     checks: list[Check]

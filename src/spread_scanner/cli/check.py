@@ -18,6 +18,7 @@ from spread_scanner.cli.console import (
 )
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED
+from spread_scanner.schema.version import version
 from spread_scanner.symbology import tables
 
 
@@ -69,7 +70,7 @@ def doctor(
     checks = examine(reach=not offline)
     failed = [check.name for check in checks if check.result == FAIL]
     if as_json:
-        print_json(Examined(not failed, failed, checks))
+        print_json(Examined(version(), not failed, failed, checks))
     else:
         console = people()
         styles = {"ok": "green", "warn": "yellow", FAIL: "bold red"}

@@ -30,6 +30,7 @@ from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.runtime.refusals import in_words, retry_after_s
 from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
+from spread_scanner.schema.version import version
 from spread_scanner.shm import PriceStore, segment
 from spread_scanner.shm.faults import NoSegment
 from spread_scanner.shm.layout import (
@@ -69,9 +70,9 @@ def examine(*, reach: bool = True) -> list[Check]:
 
 
 def machine() -> Iterator[Check]:
-    """Python, CPUs, clocks, limits."""
-    version = ".".join(str(part) for part in sys.version_info[:3])
-    yield Check("python", OK, version)
+    """Version, Python, CPUs, clocks, limits."""
+    yield Check("version", OK, version())
+    yield Check("python", OK, ".".join(str(part) for part in sys.version_info[:3]))
     cpus = len(os.sched_getaffinity(0))
     yield Check(
         "CPUs",
@@ -200,6 +201,9 @@ def running(settings: Settings) -> Iterator[Check]:
         found = f"not running: {', '.join(dead)}" if dead else f"up in namespace {namespace}"
         advice = f"see {settings.data_dir / 'logs'}, or journalctl -u <process>" if dead else ""
         yield Check("system", FAIL if dead else OK, found, advice)
+    for running, names in status.other_versions(now).items():
+        found = f"{running or 'an older version'} in {', '.join(names)}"
+        yield Check("running version", WARN, found, "restart it to take the installed one")
     stepped = abs(step_s) > SKEW_S_MAX
     yield Check(
         "wall clock",

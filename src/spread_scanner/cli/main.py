@@ -18,7 +18,7 @@ from spread_scanner.cli.console import (
     EXIT_CODES,
     print_json,
 )
-from spread_scanner.errors import ConfigError, SpreadError
+from spread_scanner.errors import ConfigError, SegmentError, SpreadError
 from spread_scanner.schema.names import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -26,6 +26,8 @@ from spread_scanner.schema.names import (
     EXIT_SETTINGS,
     SUPERVISOR,
 )
+from spread_scanner.schema.version import version
+from spread_scanner.shm import Health
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 
 app = typer.Typer(
@@ -35,6 +37,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"spread-scanner {version()}\n")
+        raise typer.Exit
 
 
 @app.callback()
@@ -48,14 +56,35 @@ def _for_all(
         ),
     ] = None,
     namespace: Annotated[
-        str | None, typer.Option(help="Of the shared memory, instead of the settings'.")
+        str | None,
+        typer.Option(
+            help="Of the shared memory, instead of the settings'. What runs there says where its "
+            "settings are."
+        ),
     ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="The version, and the end."
+        ),
+    ] = False,
 ) -> None:
     # In the environment, so that the processes that a command starts see the same.
     if folder is not None:
         os.environ["SPREAD_CONFIG_DIR"] = str(folder.resolve())
     if namespace is not None:
         os.environ["SPREAD_SYSTEM__NAMESPACE"] = namespace
+        if not os.environ.get("SPREAD_CONFIG_DIR") and (known := _folder_of(namespace)):
+            os.environ["SPREAD_CONFIG_DIR"] = str(known)
+
+
+def _folder_of(namespace: str) -> Path | None:
+    """Where the settings of the system are that runs in a namespace; None where none does."""
+    try:
+        with Health.attach(namespace, timeout_s=0) as health:
+            return health.folder
+    except (SegmentError, OSError):
+        return None
 
 
 run.add_to(app)

@@ -32,6 +32,8 @@ BY_COMMAND: dict[str, Any] = {
     "doctor": Examined,
     "pause": Outcome,
     "resume": Outcome,
+    "halt": Outcome,
+    "allow": Outcome,
     "kill": Outcome,
     "shutdown": Outcome,
     "reload": Outcome,

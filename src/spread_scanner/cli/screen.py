@@ -108,8 +108,8 @@ class Screen:
             if lines[-1].cell_len + 3 + part.cell_len > self._live.console.width:
                 lines.append(Text())
             lines[-1] = Text("   ").join([lines[-1], part]) if lines[-1] else part
-        folder = self._supervisor.settings.folder
-        hints = [note, f"elsewhere: spread-ctl --config {folder} watch"]
+        namespace = self._supervisor.namespace
+        hints = [note, f"elsewhere: spread-ctl --namespace {namespace} watch"]
         if sum(map(len, hints)) + 3 <= self._live.console.width:
             hints = ["   ".join(hints)]
         lines += [Text(hint, style="dim") for hint in hints]

@@ -24,7 +24,7 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.supervise.children import command_of
 from spread_scanner.symbology import tables
 from spread_scanner.view.signals import SignalView
-from spread_scanner.view.status import Status
+from spread_scanner.view.status import Status, other_versions
 from spread_scanner.view.status import read as read_status
 
 FOLLOW_EVERY_S = 0.1
@@ -88,6 +88,9 @@ def _tell_status(now: Status, counters: bool) -> None:
     on = [f"{name}: {value}" for name, value in switched.items() if value]
     if on:
         console.print(f"Switched by the operator: {'; '.join(on)}", style="bold yellow")
+    for running, names in other_versions(now).items():
+        said = f"{running or 'an older version'} still runs in {', '.join(names)}"
+        console.print(f"Installed is {now.version}; {said}: restart to take it.", style="yellow")
     for line in now.mixed:
         console.print(f"Mixed: {line}", style="bold yellow", markup=False, soft_wrap=True)
     if now.unwell:

@@ -1,4 +1,4 @@
-"""The commands that change something: pause, resume, kill, reload, shutdown, down, discover, clean.
+"""The commands that change something: pause, resume, halt, allow, reload, down, discover, clean.
 
 Each says what it did, which processes answered and after how long, and names those that are dead or
 silent. Exit 0 when every live process answered; a dead process is no reason to fail: there is
@@ -28,6 +28,7 @@ from spread_scanner.shm import Health, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.supervise.children import command_of
 
+FORMER = ("kill", "shutdown")  # other words for halt, allow and down --no-wait
 DOWN_TIMEOUT_S = 6.0
 GONE_TIMEOUT_S = 3.0
 
@@ -43,13 +44,15 @@ def add_to(app: typer.Typer) -> None:
         ("down", down),
         ("pause", pause),
         ("resume", resume),
-        ("kill", kill),
-        ("shutdown", shutdown),
+        ("halt", halt),
+        ("allow", allow),
         ("reload", reload),
         ("discover", discover),
         ("clean", clean),
+        ("kill", kill),
+        ("shutdown", shutdown),
     ):
-        app.command(name, epilog=EXIT_CODES)(command)
+        app.command(name, epilog=EXIT_CODES, hidden=name in FORMER)(command)
 
 
 def tell(outcome: Outcome, as_json: bool) -> None:
@@ -81,11 +84,21 @@ def resume(target: Target, as_json: Json = False) -> None:
     tell(orders.pause(config.load(), target, paused=False), as_json)
 
 
+def halt(as_json: Json = False) -> None:
+    """No signal leaves the engine, at once; says when each process answered, in microseconds."""
+    tell(orders.kill(config.load(), killed=True), as_json)
+
+
+def allow(as_json: Json = False) -> None:
+    """Signals may leave the engine again; what is paused stays paused."""
+    tell(orders.kill(config.load(), killed=False), as_json)
+
+
 def kill(
     off: Annotated[bool, typer.Option("--off", help="Allow signals again.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Stop all signals at once, everywhere; says when each process answered, in microseconds."""
+    """Another word for `halt`; with --off for `allow`."""
     tell(orders.kill(config.load(), killed=not off), as_json)
 
 
@@ -99,13 +112,20 @@ def reload(as_json: Json = False) -> None:
 
 
 def shutdown(as_json: Json = False) -> None:
-    """Ask every process to end cleanly, and do not wait for it (`down` does)."""
+    """Another word for `down --no-wait`."""
     tell(orders.stop(config.load()), as_json)
 
 
-def down(as_json: Json = False) -> None:
+def down(
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Only ask them to end; the segments stay.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """End everything that `up` started: wait until all have gone and remove the segments."""
     settings = config.load()
+    if no_wait:
+        tell(orders.stop(settings), as_json)
     namespace = settings.config.system.namespace
     outcome = orders.stop(settings)
     deadline_s = clock.awake_s() + DOWN_TIMEOUT_S

@@ -37,6 +37,7 @@ from spread_scanner.schema.names import (
     EXIT_PARTIAL,
     EXIT_SETTINGS,
 )
+from spread_scanner.schema.version import version
 from spread_scanner.shm import Health
 from spread_scanner.shm.health import HealthRow
 from spread_scanner.symbology import publish
@@ -111,6 +112,7 @@ def _run(options: Options, as_json: bool) -> int:
         pairs=numbers["pairs"],
         quarantined=len(numbers["quarantined"]),
         folder=str(settings.generated_dir),
+        version=version(),
     )
     return EXIT_PARTIAL if findings.partial else EXIT_DONE
 

@@ -26,6 +26,7 @@ from spread_scanner.runtime.notifier import Notifier
 from spread_scanner.schema.counters import counters_of
 from spread_scanner.schema.enums import ProcessState, ReloadOutcome
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_NOT_UP, EXIT_SETTINGS
+from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.control import ControlSlot, Orders
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
@@ -246,7 +247,7 @@ def _live(process: Process, body: Callable[[Process], None]) -> int:
     signal.signal(signal.SIGINT, asked)
     # The orders in force at start are obeyed from the start: acknowledge them.
     process.slot.ack(process.orders.generation)
-    process.log.info("started", pid=os.getpid())
+    process.log.info("started", pid=os.getpid(), version=version())
     try:
         body(process)
     except (NoSegment, NotReady, Retired):

@@ -7,6 +7,7 @@ Counters keep counting over restarts of a process; `starts` says how often it be
 """
 
 import os
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -15,8 +16,11 @@ from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.counters import COUNTERS_MAX, HISTOGRAMS_MAX, counters_of, histograms_of
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.version import version
 from spread_scanner.shm import _rows, segment
 from spread_scanner.shm.layout import (
+    FOLDER_AT,
+    FOLDER_BYTES,
     HEADER_BYTES,
     HEALTH_BYTES,
     PROCESSES_MAX,
@@ -57,6 +61,7 @@ class ProcessHealth(NamedTuple):
     message: str
     counters: dict[str, int]
     latencies: dict[str, Latency]
+    version: str = ""  # of what took the row last: schema.version
 
 
 class HealthRow(_rows.Row, Holder):
@@ -77,6 +82,7 @@ class HealthRow(_rows.Row, Holder):
         self._head["started_wall_ns"] = clock.wall_ns()
         self._head["starts"] += 1
         self._head["longest_cycle_ns"] = 0
+        self._head["version"] = version().encode()
         self.beat(ProcessState.STARTING)
 
     def beat(self, state: ProcessState | None = None, message: str | None = None) -> None:
@@ -94,6 +100,13 @@ class HealthRow(_rows.Row, Holder):
     def generation(self, number: int) -> None:
         """Note which tables the process uses."""
         self._head["generation"] = number
+
+    def folder(self, path: Path) -> None:
+        """Note where the system's settings are: shm-init alone does. A path beyond 4 KB is none."""
+        if _folder(self._held) != path:
+            said = os.fsencode(path)
+            said = said if len(said) < FOLDER_BYTES else b""
+            self._held.put_bytes(FOLDER_AT, said.ljust(FOLDER_BYTES, b"\0"))
 
     @property
     def known_generation(self) -> int:
@@ -142,6 +155,11 @@ class Health(Holder):
             held.close()
             raise
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the system's settings are, for who only knows the namespace; None: not known."""
+        return _folder(self._held)
+
     def names(self) -> list[str]:
         """The processes that ever took a row, in row order."""
         heads = (self._head(number)["name"].decode() for number in range(PROCESSES_MAX))
@@ -178,6 +196,7 @@ class Health(Holder):
             latencies={
                 row.label: latency(histograms[row.histogram_id]) for row in histograms_of(process)
             },
+            version=head["version"].decode(errors="replace"),
         )
 
     def buckets(self, process: str) -> dict[str, np.ndarray]:
@@ -221,6 +240,11 @@ def _attach(
 ) -> Segment:
     name = segment.segment_name(namespace, "health")
     return segment.attach(name, Kind.HEALTH, writable=writable, timeout_s=timeout_s)
+
+
+def _folder(held: Segment) -> Path | None:
+    path = held.bytes_at(FOLDER_AT, FOLDER_BYTES).partition(b"\0")[0]
+    return Path(os.fsdecode(path)) if path else None
 
 
 def bucket_middle_ns(index: int) -> float:

@@ -23,6 +23,7 @@ Every segment opens with the same header; its body depends on the kind:
     | slots            |  records                                                      producer
 
     health             a row per process: head, counters, histograms                   the process
+                       the folder of the settings                                    shm-init
     control            switches; a slot per process: commands, answers            operator, process
 
     connections        rows per source: head, counters, histograms                its feed
@@ -53,7 +54,7 @@ from spread_scanner.schema.enums import DIRTY_READERS
 from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _memory, _ring, _rows, _store
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
 LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with its neighbour
 
@@ -233,13 +234,15 @@ ROW_HEAD_DTYPE = np.dtype(
         ("generation", "<u8"),  # of the tables in use
         ("longest_cycle_ns", "<u8"),
         ("message", "S128"),  # the last thing a person should know
-        ("reserved", "V40"),
+        ("version", "S40"),  # of what runs: schema.version
     ]
 )
 ROW_COUNTERS_AT = ROW_HEAD_DTYPE.itemsize
 ROW_HISTOGRAMS_AT = ROW_COUNTERS_AT + 8 * COUNTERS_MAX
 ROW_BYTES = ROW_HISTOGRAMS_AT + 8 * HISTOGRAMS_MAX * SIZES["histogram_buckets"]
-HEALTH_BYTES = HEADER_BYTES + PROCESSES_MAX * ROW_BYTES
+FOLDER_AT = HEADER_BYTES + PROCESSES_MAX * ROW_BYTES  # behind the rows: where the settings are
+FOLDER_BYTES = 4_096
+HEALTH_BYTES = FOLDER_AT + FOLDER_BYTES
 
 # A connection's row: counters and histograms of the feed's ids follow the head.
 CONNECTION_HEAD_DTYPE = np.dtype(

@@ -10,6 +10,7 @@ from spread_scanner import config
 from spread_scanner.errors import ConfigError, SpreadError
 from spread_scanner.runtime import logs
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS, SHM_INIT
+from spread_scanner.schema.version import version
 from spread_scanner.shminit.making import (
     ensure,
 )
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("segments not made", error=str(error))
         return EXIT_FAILED
     if made.kept:
-        log.info("segments kept", segments=made.segments)
+        log.info("segments kept", segments=made.segments, version=version())
     else:
-        log.info("segments made", reason=made.reason, segments=made.segments)
+        log.info("segments made", reason=made.reason, segments=made.segments, version=version())
     return EXIT_DONE

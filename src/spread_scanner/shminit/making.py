@@ -56,6 +56,7 @@ def ensure(settings: config.Settings, *, force: bool = False) -> Made:
         _switch_again(namespace, switched)
     Dials.open(namespace).close()  # kept whatever became of the rest: an exchange goes on counting
     with Health.attach(namespace) as health, health.claim(SHM_INIT) as row:
+        row.folder(settings.folder)
         row.beat(ProcessState.STOPPED, f"made: {reason}" if reason is not None else "kept")
     return Made(reason is None, reason or "", segment.names(namespace))
 

@@ -16,6 +16,7 @@ from spread_scanner.config.processes import (
 )
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import ENGINE, ONE_SHOT, TRACKER
+from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
 from spread_scanner.view import in_force
@@ -49,6 +50,7 @@ class ProcessView(Record, frozen=True):
     p50_us: float | None  # of the latency that tells most about this kind of process
     p99_us: float | None
     message: str
+    version: str  # of what runs; empty: it has never run
 
 
 def kind_of(process: str) -> str:
@@ -72,6 +74,7 @@ class Status(Record, frozen=True):
     """The whole system: its processes, what they have in force, and what is switched."""
 
     namespace: str
+    version: str  # of what is installed, which has read this
     ok: bool  # nobody is unwell, and nothing is mixed
     unwell: list[str]
     mixed: list[str]  # in sentences
@@ -96,6 +99,7 @@ def read(settings: Settings, interval_s: float) -> Status:
     unwell = [view.process for view in views if view.process in stay and not view.healthy]
     return Status(
         namespace=namespace,
+        version=version(),
         ok=not unwell and not mixed,
         unwell=unwell,
         mixed=mixed,
@@ -104,6 +108,15 @@ def read(settings: Settings, interval_s: float) -> Status:
         processes=views,
         counters={view.process: looks.counters(view.process) for view in views},
     )
+
+
+def other_versions(now: Status) -> dict[str, list[str]]:
+    """Who runs in another version than the one that is installed: version to processes."""
+    found: dict[str, list[str]] = {}
+    for view in now.processes:
+        if view.alive and view.version != now.version:
+            found.setdefault(view.version, []).append(view.process)
+    return found
 
 
 class Looks:
@@ -141,7 +154,7 @@ class Looks:
         row = self._now.get(process)
         if row is None:
             return ProcessView(
-                process, "absent", False, False, None, None, 0, 0, {}, 0, 0, None, None, ""
+                process, "absent", False, False, None, None, 0, 0, {}, 0, 0, None, None, "", ""
             )
         kind = kind_of(process)
         shown = row.latencies.get(HEADLINE.get(kind, ""))
@@ -160,6 +173,7 @@ class Looks:
             p50_us=known(shown.percentiles_ns[0] / 1e3) if shown else None,
             p99_us=known(shown.percentiles_ns[2] / 1e3) if shown else None,
             message=row.message.rstrip("\0"),
+            version=row.version,
         )
 
     def _healthy(self, row: ProcessHealth) -> bool:

@@ -28,7 +28,7 @@ HEADER = (
 )
 ROW_HEAD = (
     "name 32 state 8 heartbeat_mono_ns 8 pid 8 started_wall_ns 8 starts 8 generation 8 "
-    "longest_cycle_ns 8 message 128 reserved 40"
+    "longest_cycle_ns 8 message 128 version 40"
 )
 CONNECTION_HEAD = (
     "state 8 symbols 8 number 8 opened_mono_ns 8 heard_mono_ns 8 since_wall_ns 8 last_end 72 "
@@ -137,7 +137,7 @@ def test_ring_offsets_are_pinned() -> None:
 
 def test_health_and_control_offsets_are_pinned() -> None:
     assert (layout.ROW_COUNTERS_AT, layout.ROW_HISTOGRAMS_AT) == (256, 768)
-    assert (layout.ROW_BYTES, layout.HEALTH_BYTES) == (21_760, 1_392_896)
+    assert (layout.ROW_BYTES, layout.HEALTH_BYTES) == (21_760, 1_396_992)
     assert (layout.SWITCHES_AT, layout.CONTROL_WAKE_AT) == (256, 384)
     assert (layout.PAUSED_SOURCES_AT, layout.PAUSED_DIRECTIONS_AT) == (512, 576)
     assert (layout.PAUSED_SYMBOLS_AT, layout.SLOTS_AT) == (640, 17_024)
@@ -168,7 +168,7 @@ def test_magic_and_state_words_spell_what_they_mean() -> None:
     assert layout.MAGIC.to_bytes(8, "little") == b"SPRDSHM1"
     assert layout.State.READY.to_bytes(8, "little") == b"READY\0\0\0"
     assert layout.State.RETIRED.to_bytes(8, "little") == b"RETRD\0\0\0"
-    assert layout.ABI_VERSION == 3
+    assert layout.ABI_VERSION == 4
 
 
 def test_layout_hash_changes_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:

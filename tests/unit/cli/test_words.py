@@ -1,0 +1,92 @@
+"""The words of spread-ctl: halt and allow, down, --version, and a system by its namespace alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.version import version
+from spread_scanner.shm import Control
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize(
+    ("halt", "allow"), [(["halt"], ["allow"]), (["kill"], ["kill", "--off"])], ids=["now", "former"]
+)
+def test_signals_are_halted_and_allowed(
+    up_bed: Any, spread_ctl: Run, halt: list[str], allow: list[str]
+) -> None:
+    with Control.attach(up_bed.namespace) as control:
+        assert spread_ctl(*halt)[0] == 0
+        assert control.killed
+        assert spread_ctl(*allow)[0] == 0
+        assert not control.killed
+
+
+@pytest.mark.parametrize("command", [["down", "--no-wait"], ["shutdown"]])
+def test_asking_all_to_end_without_waiting_keeps_the_segments(
+    up_bed: Any, spread_ctl: Run, command: list[str]
+) -> None:
+    with Control.attach(up_bed.namespace) as control, control.claim("spread-engine") as slot:
+        slot.ack(slot.generation())
+        said = orjson.loads(spread_ctl(*command, "--json")[1])
+        assert slot.orders().stop
+        assert said["silent"] == ["spread-engine"]
+    Control.attach(up_bed.namespace, timeout_s=0).close()
+
+
+def test_other_words_work_and_are_not_offered(spread_ctl: Run) -> None:
+    offered = spread_ctl("--help")[1]
+    assert "halt" in offered
+    assert "shutdown" not in offered
+
+
+def test_the_version_is_said_and_shown(up_bed: Any, spread_ctl: Run) -> None:
+    assert spread_ctl("--version") == (0, f"spread-scanner {version()}\n", "")
+    with up_bed.health() as health, health.claim("spread-engine") as row:
+        row.beat(ProcessState.RUNNING)
+        document = orjson.loads(spread_ctl("status", "--interval", "0.05", "--json")[1])
+        assert document["version"] == version()
+        rows = {view["process"]: view for view in document["processes"]}
+        assert rows["spread-engine"]["version"] == version()
+        assert rows["spread-tracker"]["version"] == ""
+        assert "restart to take it" not in spread_ctl("status", "--interval", "0.05")[1]
+        row._head["version"] = b"0.0.9+0123456789ab"
+        out = spread_ctl("status", "--interval", "0.05")[1]
+        assert "0.0.9+0123456789ab still runs in spread-engine" in out
+        assert "running version" in spread_ctl("doctor", "--offline")[1]
+
+
+@pytest.mark.parametrize("command", ["status", "sources", "tables", "settings", "why AAA-USDT"])
+def test_the_namespace_alone_leads_to_the_settings(
+    up_bed: Any,
+    spread_ctl: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: str,
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for name in ("SPREAD_CONFIG_DIR", "SPREAD_SYSTEM__NAMESPACE"):
+        monkeypatch.setenv(name, "")  # so that what the command sets is taken back
+        monkeypatch.delenv(name)
+    arguments = ["--namespace", up_bed.namespace, *command.split(), "--json"]
+    code, out, err = spread_ctl(*arguments)
+    assert code in (0, 1)
+    assert err == ""
+    if command == "settings":
+        assert orjson.loads(out)["folder"] == str(up_bed.settings.folder)
+
+
+def test_a_folder_that_is_named_comes_first(
+    up_bed: Any, bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SPREAD_SYSTEM__NAMESPACE", up_bed.namespace)
+    code, _, err = spread_ctl("--namespace", up_bed.namespace, "--config", "/nowhere", "status")
+    assert code == 2
+    assert "/nowhere" in err
