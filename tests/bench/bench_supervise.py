@@ -18,6 +18,7 @@ from pathlib import Path
 from measure import Figure, figure
 
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import SUPERVISOR
 from spread_scanner.shm import Health, segment
 from spread_scanner.shm.faults import NoSegment, NotReady
 from spread_scanner.supervise import supervisor
@@ -70,7 +71,7 @@ def _await_running(up: "subprocess.Popen[bytes]", namespace: str) -> None:
             contextlib.suppress(NoSegment, NotReady),
             Health.attach(namespace, timeout_s=0) as rows,
         ):
-            beat = rows.beat(supervisor.NAME)
+            beat = rows.beat(SUPERVISOR)
             if beat is not None and beat.state is ProcessState.RUNNING:
                 time.sleep(2.0)  # the last of its starting
                 return

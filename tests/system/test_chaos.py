@@ -57,7 +57,7 @@ from spread_scanner.schema.enums import UNUSABLE, SignalKind, Verdict
 from spread_scanner.shm import segment
 from spread_scanner.supervise import score
 from spread_scanner.supervise.children import Child
-from spread_scanner.supervise.score import Down, Interval, Seen
+from spread_scanner.supervise.score import DownTime, Interval, SeenSignal
 
 LONG = os.environ.get("SPREAD_CHAOS") == "long"
 CHAOS_S = 300.0 if LONG else 10.0
@@ -144,7 +144,7 @@ class Chaos:
 
     def __init__(self, system: WholeSystem, rng: random.Random) -> None:
         self.system = system
-        self.struck: list[tuple[str, Down]] = []
+        self.struck: list[tuple[str, DownTime]] = []
         self.expiries: list[Expiry] = []
         self.lives = Counter(dict.fromkeys(STAYING, 1))
         self.blows: Counter[str] = Counter()
@@ -220,7 +220,7 @@ class Chaos:
         for process, what, began_ns in list(self.misled):
             if now_ns - began_ns > (MISLEADING[what] + 1.0) * 1e9 or not self._agenda:
                 self.misled.remove((process, what, began_ns))
-                down = Down(process, began_ns, now_ns + RECOVERED_NS)
+                down = DownTime(process, began_ns, now_ns + RECOVERED_NS)
                 self.struck.append((what, down))
 
     # --- blows
@@ -350,7 +350,7 @@ class Chaos:
                 return
         del self._struck[name]
         self.struck.append(
-            (struck.why, Down(name, struck.began_ns, clock.mono_ns() + RECOVERED_NS))
+            (struck.why, DownTime(name, struck.began_ns, clock.mono_ns() + RECOVERED_NS))
         )
         if struck.why != "stopped" and name in FEEDS and struck.back_ns is not None:
             from_ns = min(struck.back_ns, struck.began_ns + HEARTBEAT_MS_MAX * MS) + SLACK_NS
@@ -365,7 +365,7 @@ class Chaos:
     def all_signals(self) -> np.ndarray:
         return np.concatenate(self.signals)
 
-    def excuses(self) -> list[Down]:
+    def excuses(self) -> list[DownTime]:
         return [down for _, down in self.struck] + self._pulse.gaps
 
 
@@ -373,7 +373,7 @@ class Chaos:
 
 
 def check_truth(
-    truth: list[Interval], seen: list[Seen], chaos: Chaos, window_ns: tuple[int, int]
+    truth: list[Interval], seen: list[SeenSignal], chaos: Chaos, window_ns: tuple[int, int]
 ) -> int:
     """Nothing missed, nothing invented; how much was found."""
     downs = chaos.excuses()

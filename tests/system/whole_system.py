@@ -31,7 +31,7 @@ from spread_scanner.schema.enums import (
 from spread_scanner.shm import Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.supervise.children import Child
-from spread_scanner.supervise.score import Down, Interval, Seen
+from spread_scanner.supervise.score import DownTime, Interval, SeenSignal
 from spread_scanner.supervise.simulation import environment
 from spread_scanner.supervise.supervisor import RUNS
 from spread_scanner.symbology import tables
@@ -244,7 +244,7 @@ class Pulse:
     """Gaps in the heartbeats of those that nobody struck: the machine had no time for them."""
 
     def __init__(self, system: WholeSystem) -> None:
-        self.gaps: list[Down] = []
+        self.gaps: list[DownTime] = []
         self._system = system
         self._beats: dict[str, int] = {}
 
@@ -257,12 +257,12 @@ class Pulse:
             beat_ns = self._system.beat_ns(name)
             before_ns = self._beats.get(name, beat_ns)
             if beat_ns - before_ns > STARVED_NS:
-                self.gaps.append(Down(name, before_ns, beat_ns + RECOVERED_NS))
+                self.gaps.append(DownTime(name, before_ns, beat_ns + RECOVERED_NS))
             self._beats[name] = beat_ns
 
 
 def clear_parts(
-    interval: Interval, downs: Iterable[Down], window_ns: tuple[int, int], lasting_ms: float
+    interval: Interval, downs: Iterable[DownTime], window_ns: tuple[int, int], lasting_ms: float
 ) -> list[Interval]:
     """The stretches of an interval in which all that it takes to find it was well."""
     needed = {*leg_processes(DIRECTION_BY_LABEL[interval.direction].direction_id), ENGINE}
@@ -282,7 +282,7 @@ def clear_parts(
     ]
 
 
-def leg_was_down(one: Seen, downs: Iterable[Down], tolerance_ms: float) -> bool:
+def leg_was_down(one: SeenSignal, downs: Iterable[DownTime], tolerance_ms: float) -> bool:
     """Whether a feed of a signal's legs was in trouble then."""
     legs = leg_processes(DIRECTION_BY_LABEL[one.direction].direction_id)
     return any(

@@ -1,4 +1,4 @@
-"""spread-alerts: tells people. Looks once a second and sends through the targets in [alerts].
+"""spread-alerts: tells people. Looks once a second, sends through the targets in [spread-alerts].
 
 Reads health, store and the tracker's database; writes nothing but its own health row. Without a
 target it ends at once with code 0 and says so in its row, so that its unit may always be enabled.

@@ -6,18 +6,18 @@ from msgspec import Struct
 from spread_scanner.orders.orders import Outcome
 
 
-class Answer(Struct, frozen=True, forbid_unknown_fields=True):
+class Document(Struct, frozen=True, forbid_unknown_fields=True):
     """One JSON document."""
 
 
-class Failed(Answer, frozen=True):
+class Failure(Document, frozen=True):
     """Any command that ended with an error of the world."""
 
     error: str
     exit_code: int
 
 
-class Down(Answer, frozen=True):
+class Ended(Document, frozen=True):
     """`down`."""
 
     did: str
@@ -26,7 +26,7 @@ class Down(Answer, frozen=True):
     segments_kept: list[str]  # somebody looks at them
 
 
-class Discovered(Answer, frozen=True):
+class Discovered(Document, frozen=True):
     """`discover`; without a reload the system was not up."""
 
     ok: bool
@@ -35,14 +35,14 @@ class Discovered(Answer, frozen=True):
     reload: Outcome | None = None
 
 
-class Cleaned(Answer, frozen=True):
+class Cleaned(Document, frozen=True):
     """`clean`."""
 
     removed: list[str]
     kept: list[str]  # a live process holds them
 
 
-class Check(Answer, frozen=True):
+class Check(Document, frozen=True):
     """One finding of `doctor`. `advice` is empty where all is well."""
 
     name: str
@@ -51,7 +51,7 @@ class Check(Answer, frozen=True):
     advice: str = ""
 
 
-class Examined(Answer, frozen=True):
+class Examined(Document, frozen=True):
     """`doctor`."""
 
     version: str

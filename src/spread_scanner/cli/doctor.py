@@ -28,6 +28,7 @@ from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.runtime import trust, ws
 from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.runtime.refusals import in_words, retry_after_s
+from spread_scanner.runtime.rest import http_client
 from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.schema.version import version
@@ -226,12 +227,12 @@ async def _reach_all(settings: Settings, enabled: list[Source], gates: Gates) ->
         at = settings.exchanges[source.label]
         adapter = adapter_of(source, at)
         rest = gates.gate(source.exchange.label, at.rest_url, at.proxy)
-        tries.append(asyncio.to_thread(_rest, adapter, at, rest))
+        tries.append(_rest(adapter, at, rest))
         tries.append(_websocket(adapter, at, gates.of(adapter, at.proxy)))
     return await asyncio.gather(*tries)
 
 
-def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Check:
+async def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Check:
     """Ask for what has to work, the list of instruments; the head of the answer is enough."""
     name = f"{adapter.source.label} REST"
     where = "where the exchange is blocked set the source's proxy, or run elsewhere"
@@ -241,13 +242,8 @@ def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Check:
     request = adapter.instruments_request()
     begun_s = clock.awake_s()
     try:
-        with (
-            httpx.Client(
-                proxy=at.proxy or None,
-                trust_env=False,
-                timeout=REACH_TIMEOUT_S,
-                verify=trust.context(at.ca_file),
-            ) as client,
+        async with (
+            http_client(at.proxy, trust.context(at.ca_file), REACH_TIMEOUT_S) as client,
             client.stream("GET", at.rest_url + request.path, params=request.params) as answer,
         ):
             status, headers = answer.status_code, answer.headers

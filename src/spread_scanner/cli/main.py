@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from spread_scanner.cli import check, run, show, steer
-from spread_scanner.cli.answers import Failed
+from spread_scanner.cli.answers import Failure
 from spread_scanner.cli.console import (
     EXIT_CODES,
     print_json,
@@ -112,7 +112,7 @@ def obey(arguments: list[str]) -> int:
 def _failed(error: SpreadError, as_json: bool) -> int:
     code = exit_code_of(error)
     if as_json:
-        print_json(Failed(str(error), code))
+        print_json(Failure(str(error), code))
     sys.stderr.write(f"spread-ctl: {error}\n")
     return code
 

@@ -16,14 +16,14 @@ from spread_scanner.cli.console import (
 )
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED
 
-Seconds = Annotated[
+_Seconds = Annotated[
     float | None, typer.Option(help="End by itself after so long; default: at Ctrl-C.", min=0)
 ]
-Seed = Annotated[int, typer.Option(help="Of the simulated market.")]
-Symbols = Annotated[int, typer.Option(help="Simulated symbols per source.", min=4)]
-Rate = Annotated[float, typer.Option(help="Simulated quotes per second, all sources.", min=1)]
-Plant = Annotated[float, typer.Option(help="Seconds between planted opportunities.", min=0)]
-NoScreen = Annotated[bool, typer.Option("--no-screen", help="Log lines instead of the screen.")]
+_Seed = Annotated[int, typer.Option(help="Of the simulated market.")]
+_Symbols = Annotated[int, typer.Option(help="Simulated symbols per source.", min=4)]
+_Rate = Annotated[float, typer.Option(help="Simulated quotes per second, all sources.", min=1)]
+_Plant = Annotated[float, typer.Option(help="Seconds between planted opportunities.", min=0)]
+_NoScreen = Annotated[bool, typer.Option("--no-screen", help="Log lines instead of the screen.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,16 +47,16 @@ def _up(
     keep: Path | None,
 ) -> None:
     from spread_scanner.cli.screen import Screen
-    from spread_scanner.supervise.simulation import Market
-    from spread_scanner.supervise.up import Options
+    from spread_scanner.supervise.simulation import SimulatedMarket
+    from spread_scanner.supervise.up import UpOptions
     from spread_scanner.supervise.up import up as live
 
     namespace = os.environ.get("SPREAD_SYSTEM__NAMESPACE") if sim else None
-    options = Options(
+    options = UpOptions(
         sim=sim,
         seconds=seconds,
         discover=discover,
-        market=Market(seed, symbols, rate, plant_every_s),
+        market=SimulatedMarket(seed, symbols, rate, plant_every_s),
         tolerance_ms=tolerance_ms,
         keep=keep,
     )
@@ -71,16 +71,16 @@ def _up(
 
 def up(
     sim: Annotated[bool, typer.Option("--sim", help="Against the built-in simulator.")] = False,
-    seconds: Seconds = None,
-    seed: Seed = 1,
+    seconds: _Seconds = None,
+    seed: _Seed = 1,
     as_json: Json = False,
-    no_screen: NoScreen = False,
+    no_screen: _NoScreen = False,
     no_discover: Annotated[
         bool, typer.Option("--no-discover", help="Use the tables that are there.")
     ] = False,
-    symbols: Symbols = 100,
-    rate: Rate = 2_000.0,
-    plant_every_s: Plant = 0.5,
+    symbols: _Symbols = 100,
+    rate: _Rate = 2_000.0,
+    plant_every_s: _Plant = 0.5,
     tolerance_ms: Annotated[
         float, typer.Option(help="How late a signal may be and still count as found.", min=0)
     ] = 250.0,
@@ -109,10 +109,10 @@ def up(
 
 
 def demo(
-    seconds: Seconds = 120.0,
-    seed: Seed = 1,
+    seconds: _Seconds = 120.0,
+    seed: _Seed = 1,
     as_json: Json = False,
-    no_screen: NoScreen = False,
+    no_screen: _NoScreen = False,
 ) -> None:
     """The whole system on simulated exchanges, with the live screen. Needs no network."""
     _up(

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from spread_scanner.cli.answers import Cleaned, Discovered, Down, Examined, Failed
+from spread_scanner.cli.answers import Cleaned, Discovered, Ended, Examined, Failure
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.view.connections import ConnectionView
 from spread_scanner.view.evaluations import Explanation
@@ -37,12 +37,12 @@ BY_COMMAND: dict[str, Any] = {
     "kill": Outcome,
     "shutdown": Outcome,
     "reload": Outcome,
-    "down": Down,
+    "down": Ended,
     "discover": Discovered,
     "clean": Cleaned,
 }
 # What any of them prints when it fails.
-ON_FAILURE = Failed
+ON_FAILURE = Failure
 
 
 def document() -> bytes:

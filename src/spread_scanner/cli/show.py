@@ -219,16 +219,16 @@ def watch(
 
     With --json as they stand now, the highest net spread first, and the end.
     """
-    from spread_scanner.cli.watch import Watch
-    from spread_scanner.view.spreads import Board, spreads_of
+    from spread_scanner.cli.watch import WatchScreen
+    from spread_scanner.view.spreads import SpreadBoard, spreads_of
 
     settings = config.load()
     loaded = tables.load(settings.generated_dir)
     with PriceStore.attach(settings.config.system.namespace) as store:
         if as_json:
-            print_json(spreads_of(Board(settings, loaded, store), symbol))
+            print_json(spreads_of(SpreadBoard(settings, loaded, store), symbol))
         else:
-            Watch(settings, loaded, store, symbol).run()
+            WatchScreen(settings, loaded, store, symbol).run()
 
 
 def signals(

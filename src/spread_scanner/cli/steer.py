@@ -32,7 +32,7 @@ FORMER = ("kill", "shutdown")  # other words for halt, allow and down --no-wait
 DOWN_TIMEOUT_S = 6.0
 GONE_TIMEOUT_S = 3.0
 
-Target = Annotated[
+_Target = Annotated[
     str,
     typer.Argument(help="all, a process, a source, a direction or a symbol such as BTC-USDT."),
 ]
@@ -74,12 +74,12 @@ def tell(outcome: Outcome, as_json: bool) -> None:
     raise typer.Exit(EXIT_DONE if outcome.ok else EXIT_FAILED)
 
 
-def pause(target: Target, as_json: Json = False) -> None:
+def pause(target: _Target, as_json: Json = False) -> None:
     """No signals for what is named, until it is resumed; it survives restarts."""
     tell(orders.pause(config.load(), target, paused=True), as_json)
 
 
-def resume(target: Target, as_json: Json = False) -> None:
+def resume(target: _Target, as_json: Json = False) -> None:
     """Take a pause back."""
     tell(orders.pause(config.load(), target, paused=False), as_json)
 
@@ -133,7 +133,7 @@ def down(
         clock.sleep(0.02)
     removed, kept = ([], segment.names(namespace)) if alive else _cleaned(namespace)
     if as_json:
-        print_json(answers.Down(outcome.did, not alive, alive, kept))
+        print_json(answers.Ended(outcome.did, not alive, alive, kept))
     elif alive:
         people().print(f"Still running after {DOWN_TIMEOUT_S:g} s: {', '.join(alive)}.")
     else:

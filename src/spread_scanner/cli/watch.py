@@ -22,7 +22,7 @@ from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
-from spread_scanner.view.spreads import Board
+from spread_scanner.view.spreads import SpreadBoard
 
 REFRESH_S = 0.5
 TABLES_EVERY = 20  # refreshes
@@ -40,10 +40,10 @@ COLUMNS = {
     "": 5,
 }
 
-Pair = tuple[int, int]  # (direction id, symbol id)
+_PairKey = tuple[int, int]  # (direction id, symbol id)
 
 
-class Watch(App[None]):
+class WatchScreen(App[None]):
     """The screen; `run` until q."""
 
     CSS = """
@@ -74,17 +74,17 @@ class Watch(App[None]):
         super().__init__()
         self._settings = settings
         self._store = store
-        self._board = Board(settings, loaded, store)
+        self._board = SpreadBoard(settings, loaded, store)
         self._wanted = wanted
         self._sort = "net_bps"
         self._descending = True
         self._paused = False
         self._all = False
         self._refreshes = 0
-        self._shown: list[Pair] = []
+        self._shown: list[_PairKey] = []
         self._drawn: list[list[Text]] = []
-        self._chosen: Pair | None = None
-        self._history: dict[Pair, deque[float]] = {}
+        self._chosen: _PairKey | None = None
+        self._history: dict[_PairKey, deque[float]] = {}
         self._rows = self._board.rows()
 
     def compose(self) -> ComposeResult:
@@ -178,7 +178,7 @@ class Watch(App[None]):
         except TableError:
             return  # being replaced, or damaged: what we have stays on the screen
         if loaded.generation != self._board.generation:
-            self._board = Board(self._settings, loaded, self._store)
+            self._board = SpreadBoard(self._settings, loaded, self._store)
             self._history.clear()
 
     def _chosen_rows(self) -> np.ndarray:

@@ -27,7 +27,7 @@ from spread_scanner.exchanges.adapter import (
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.schema.enums import Source
 
-Tables = Mapping[str, tuple[int, float, float]]  # exchange symbol -> symbol id, px_div, sz_mul
+Scales = Mapping[str, tuple[int, float, float]]  # exchange symbol -> symbol id, px_div, sz_mul
 
 # Nothing is dialled here, so any address will do.
 OFFLINE = SourceSettings(rest_url="http://offline.invalid", ws_url="ws://offline.invalid")
@@ -103,7 +103,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 def decode_lines(
     source: Source,
     frames: Iterable[bytes],
-    tables: Tables | None = None,
+    tables: Scales | None = None,
     skipped: Counter[str] | None = None,
     settings: SourceSettings = OFFLINE,
 ) -> Iterator[dict[str, object]]:
@@ -137,7 +137,7 @@ def scaled(quote: RawQuote, px_div: float, sz_mul: float) -> RawQuote:
 
 
 def _typed(
-    adapter: Adapter, frame: bytes, tables: Tables | None, counts: Counter[str]
+    adapter: Adapter, frame: bytes, tables: Scales | None, counts: Counter[str]
 ) -> Iterator[dict[str, object]]:
     try:
         events = adapter.parse(frame)

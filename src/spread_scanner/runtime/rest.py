@@ -37,7 +37,7 @@ BACKOFF_S_MIN = 0.25
 PASSING = frozenset({403, 408, 418, 425, 429})
 
 
-class Source(Protocol):
+class RestSource(Protocol):
     """The part of an exchange's adapter that is needed here."""
 
     rest_weight_per_s: float
@@ -57,12 +57,27 @@ class _Passing(ExchangeError):
     """A failure worth another try."""
 
 
+def http_client(proxy: str, tls: ssl.SSLContext | None, timeout_s: float) -> httpx.AsyncClient:
+    """The one way to an exchange's REST: whoever tries whether it can be reached goes it, too.
+
+    A proxy is a setting of the source, not of the shell. Without `tls` certifi is trusted.
+    """
+    return httpx.AsyncClient(
+        http2=True,
+        proxy=proxy or None,
+        trust_env=False,
+        timeout=timeout_s,
+        verify=tls if tls is not None else True,
+        headers={"accept": "application/json", "user-agent": "spread-scanner"},
+    )
+
+
 class RestClient:
     """Use as an async context manager; requests of one client go out one after the other."""
 
     def __init__(
         self,
-        source: Source,
+        source: RestSource,
         patience: Patience,
         proxy: str = "",
         *,
@@ -73,14 +88,7 @@ class RestClient:
         self._base = source.rest_base()
         self._weight_per_s = source.rest_weight_per_s
         self._patience = patience
-        self._client = httpx.AsyncClient(
-            http2=True,
-            proxy=proxy or None,
-            trust_env=False,  # a proxy is a setting of the source, not of the shell
-            timeout=patience.timeout_s,
-            verify=tls if tls is not None else True,
-            headers={"accept": "application/json", "user-agent": "spread-scanner"},
-        )
+        self._client = http_client(proxy, tls, patience.timeout_s)
         self._gate = gate or Gate(Dials.private(), "rest", Pace(1.0))
         self.retries = 0
 

@@ -18,7 +18,7 @@ from spread_scanner.shm import Health, PriceStore
 from spread_scanner.symbology import publish, tables
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
 from spread_scanner.view.signals import SignalTail
-from spread_scanner.view.spreads import Board
+from spread_scanner.view.spreads import SpreadBoard
 from spread_scanner.view.status import Looks, ProcessView, Stages, stage_buckets, stage_latencies
 
 SIGNALS_KEPT_MAX = 1_000_000
@@ -48,7 +48,7 @@ class Observer:
         self._attach()
         self._kept: list[np.ndarray] = []
         self._kept_count = 0
-        self._board: Board | None = None
+        self._board: SpreadBoard | None = None
         self._tables_checked_s = 0.0
         self._stages_before: Stages = {}
 
@@ -82,7 +82,7 @@ class Observer:
         with contextlib.suppress(TableError):
             self.tables = loaded = tables.load(self.settings.generated_dir)
             self.symbols |= loaded.symbol_names()
-            self._board = Board(self.settings, loaded, self._store)
+            self._board = SpreadBoard(self.settings, loaded, self._store)
 
     @property
     def signals(self) -> np.ndarray:
@@ -99,7 +99,7 @@ class Observer:
         return newest
 
     @property
-    def board(self) -> Board | None:
+    def board(self) -> SpreadBoard | None:
         return self._board
 
     def views(self) -> list[ProcessView]:

@@ -49,7 +49,7 @@ class Interval(NamedTuple):
     sure: bool = True  # both legs were being sent when it began
 
 
-class Seen(NamedTuple):
+class SeenSignal(NamedTuple):
     """One signal of the engine; monotonic ns."""
 
     symbol: str
@@ -59,7 +59,7 @@ class Seen(NamedTuple):
     net_bps: float
 
 
-class Down(NamedTuple):
+class DownTime(NamedTuple):
     """A process that could not do its part; monotonic ns, None: never came back."""
 
     process: str
@@ -73,7 +73,7 @@ class Score(NamedTuple):
     planted: int
     found: int
     missed: list[Interval]
-    invented: list[Seen]
+    invented: list[SeenSignal]
     unjudged: dict[str, int]  # how many for which reason
 
     @property
@@ -104,10 +104,10 @@ def read_truth(path: Path) -> list[Interval]:
     ]
 
 
-def seen_of(records: np.ndarray, symbols: dict[int, str]) -> list[Seen]:
-    """The engine's records as Seen, in order."""
+def seen_of(records: np.ndarray, symbols: dict[int, str]) -> list[SeenSignal]:
+    """The engine's records as SeenSignal, in order."""
     return [
-        Seen(
+        SeenSignal(
             symbols.get(int(record["symbol_id"]), f"#{int(record['symbol_id'])}"),
             DIRECTIONS[int(record["direction_id"])].label,
             SignalKind(int(record["kind"])),
@@ -120,10 +120,10 @@ def seen_of(records: np.ndarray, symbols: dict[int, str]) -> list[Seen]:
 
 def score(
     truth: Sequence[Interval],
-    seen: Sequence[Seen],
+    seen: Sequence[SeenSignal],
     window_ns: tuple[int, int],
     *,
-    outages: Sequence[Down] = (),
+    outages: Sequence[DownTime] = (),
     lasting_ms: float = LASTING_MS,
     tolerance_ms: float = TOLERANCE_MS,
 ) -> Score:
@@ -165,7 +165,7 @@ def _end(interval: Interval, window_ns: tuple[int, int]) -> int:
     return window_ns[1] if interval.end_ns is None else min(interval.end_ns, window_ns[1])
 
 
-def _spans(seen: Iterable[Seen]) -> defaultdict[tuple[str, str], list[tuple[int, float]]]:
+def _spans(seen: Iterable[SeenSignal]) -> defaultdict[tuple[str, str], list[tuple[int, float]]]:
     """From ENTER to EXIT, per pair. A RE-SIGNAL says as well that the engine is in."""
     spans: defaultdict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     for one in seen:
@@ -197,7 +197,7 @@ def _excused(intervals: Iterable[Interval], at_ns: int, tolerance_ns: int) -> bo
     )
 
 
-def _was_down(interval: Interval, end_ns: int, outages: Sequence[Down]) -> bool:
+def _was_down(interval: Interval, end_ns: int, outages: Sequence[DownTime]) -> bool:
     direction = DIRECTION_BY_LABEL[interval.direction]
     needed = {direction.spot.process, direction.futures.process, ENGINE}
     return any(

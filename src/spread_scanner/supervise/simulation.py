@@ -23,7 +23,7 @@ STOP_TIMEOUT_S = 3.0
 VALIDATE_S = 1.0
 
 
-class Market(NamedTuple):
+class SimulatedMarket(NamedTuple):
     """What the simulator is asked to be."""
 
     seed: int
@@ -35,7 +35,7 @@ class Market(NamedTuple):
 class Simulation:
     """One life of the simulator, in a folder of its own."""
 
-    def __init__(self, folder: Path, namespace: str, market: Market) -> None:
+    def __init__(self, folder: Path, namespace: str, market: SimulatedMarket) -> None:
         self.config_dir = folder / "config"
         self.truth_path = folder / "truth.jsonl"
         self.namespace = namespace

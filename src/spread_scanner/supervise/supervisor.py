@@ -37,6 +37,7 @@ from spread_scanner.schema.names import (
     SUPERVISOR,
     TRACKER,
 )
+from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health, dials, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.health import Beat, ProcessHealth
@@ -59,7 +60,7 @@ class CannotStart(SpreadError):
     """The system does not come up; the message names the process and its log."""
 
 
-class Event(NamedTuple):
+class Happening(NamedTuple):
     """Something that happened to a process, for people."""
 
     mono_ns: int
@@ -95,7 +96,7 @@ class Supervisor:
     ) -> None:
         self.settings = settings
         self.namespace = settings.config.system.namespace
-        self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self.events: deque[Happening] = deque(maxlen=EVENTS_KEPT)
         self.outages: list[Outage] = []
         self._stages = stages_of(settings)
         self._environ = environ
@@ -137,6 +138,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Bring everything up. Raises CannotStart; returns early when asked to stop."""
+        self._log.info("starting", version=version())
         self._refuse_when_up()
         self._once(SHM_INIT, "the segments could not be made")
         self._attach()
@@ -378,7 +380,7 @@ class Supervisor:
 
     def _woke(self) -> None:
         self._woke_ns = clock.mono_ns()
-        self.events.append(Event(self._woke_ns, SUPERVISOR, "the machine was asleep"))
+        self.events.append(Happening(self._woke_ns, SUPERVISOR, "the machine was asleep"))
 
     def _open_outage(self, process: str, since_mono_ns: int) -> None:
         self._away.add(process)
@@ -392,7 +394,7 @@ class Supervisor:
                 self.outages[number] = outage._replace(end_mono_ns=now_ns)
 
     def _note(self, process: str, text: str, **details: object) -> None:
-        self.events.append(Event(clock.mono_ns(), process, text))
+        self.events.append(Happening(clock.mono_ns(), process, text))
         self._log.warning(text, about=process, **details)
 
 

@@ -22,7 +22,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.schema.names import SUPERVISOR
 from spread_scanner.supervise import score
 from spread_scanner.supervise.observer import Observer
-from spread_scanner.supervise.simulation import Market, Simulation
+from spread_scanner.supervise.simulation import SimulatedMarket, Simulation
 from spread_scanner.supervise.supervisor import Supervisor, running
 
 SUBSCRIBED_TIMEOUT_S = 20.0
@@ -35,13 +35,13 @@ class SimulatorDied(SpreadError):
     """The simulator ended while it was needed."""
 
 
-class Options(NamedTuple):
+class UpOptions(NamedTuple):
     """What `up` was asked for."""
 
     sim: bool
     seconds: float | None
     discover: bool
-    market: Market
+    market: SimulatedMarket
     tolerance_ms: float
     keep: Path | None  # where a simulated run leaves its files
 
@@ -61,7 +61,7 @@ class Run:
 
     def __init__(
         self,
-        options: Options,
+        options: UpOptions,
         supervisor: Supervisor,
         simulation: Simulation | None,
         screen: Drawing | None,
@@ -163,7 +163,7 @@ class Run:
     ) -> dict[str, Any]:
         truth = score.read_truth(simulation.truth_path)
         seen = score.seen_of(observer.signals, observer.symbols)
-        outages = [score.Down(*outage) for outage in self._supervisor.outages]
+        outages = [score.DownTime(*outage) for outage in self._supervisor.outages]
         result = score.score(
             truth, seen, window_ns, outages=outages, tolerance_ms=self._options.tolerance_ms
         )
@@ -191,7 +191,7 @@ def _interval(one: score.Interval, begin_ns: int) -> dict[str, Any]:
     }
 
 
-def _seen(one: score.Seen, begin_ns: int) -> dict[str, Any]:
+def _seen(one: score.SeenSignal, begin_ns: int) -> dict[str, Any]:
     return {
         "symbol": one.symbol,
         "direction": one.direction,
@@ -207,7 +207,7 @@ def _note(left_s: float | None) -> str:
 
 
 def up(
-    options: Options, namespace: str | None = None, open_screen: OpenScreen | None = None
+    options: UpOptions, namespace: str | None = None, open_screen: OpenScreen | None = None
 ) -> dict[str, Any]:
     """Run; returns the summary. `namespace` names the simulated system."""
     with contextlib.ExitStack() as stack:

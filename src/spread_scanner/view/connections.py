@@ -7,10 +7,10 @@ not run has no connections; one that keeps more than there are rows for says so 
 from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.shm.connections import ConnectionHealth, Connections
-from spread_scanner.view.record import Record, known
+from spread_scanner.view.reading import Reading, known
 
 
-class ConnectionView(Record, frozen=True):
+class ConnectionView(Reading, frozen=True):
     """One connection. `reconnects` are those since the feed began to keep this one."""
 
     source: str

@@ -16,8 +16,8 @@ from spread_scanner.schema.records import EVALUATION_DTYPE
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.symbology import tables
-from spread_scanner.view.record import Record, known
-from spread_scanner.view.spreads import Board, Spread, spread_of
+from spread_scanner.view.reading import Reading, known
+from spread_scanner.view.spreads import Spread, SpreadBoard, spread_of
 
 MEANS = {
     Verdict.SIGNAL: "signalled",
@@ -42,7 +42,7 @@ class UnknownSymbol(SpreadError):
     """A symbol that the tables do not hold."""
 
 
-class Evaluation(Record, frozen=True):
+class Evaluation(Reading, frozen=True):
     """What the engine decided about one pair at one moment, with the numbers that it had."""
 
     direction: str
@@ -67,7 +67,7 @@ class Evaluation(Record, frozen=True):
     count: int  # evaluations with the same verdict that this one stands for
 
 
-class Quarantined(Record, frozen=True):
+class Quarantined(Reading, frozen=True):
     """A pair that is kept out of a direction."""
 
     direction: str
@@ -75,7 +75,7 @@ class Quarantined(Record, frozen=True):
     reason: str
 
 
-class Explanation(Record, frozen=True):
+class Explanation(Reading, frozen=True):
     """Everything known about one symbol."""
 
     symbol: str
@@ -103,7 +103,7 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
     with PriceStore.attach(namespace) as store, Evaluations.attach(namespace) as kept:
         now_ns = store.clock.now_ns()
         rows = kept.recent(ids[symbol])
-        board = Board(settings, loaded, store)
+        board = SpreadBoard(settings, loaded, store)
         standing = board.rows()
     standing = standing[standing["symbol_id"] == ids[symbol]]
     if wanted is not None:

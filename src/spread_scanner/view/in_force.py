@@ -11,12 +11,12 @@ from spread_scanner.schema.enums import (
 )
 from spread_scanner.schema.names import PROCESSES, SUPERVISOR
 from spread_scanner.shm import Control, Health
-from spread_scanner.view.record import Record
+from spread_scanner.view.reading import Reading
 
 DIGITS = 8  # of a digest, for people
 
 
-class InForce(Record, frozen=True):
+class InForce(Reading, frozen=True):
     """What one live process has."""
 
     process: str

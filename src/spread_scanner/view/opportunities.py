@@ -10,12 +10,12 @@ from pathlib import Path
 
 from spread_scanner.schema.names import DATABASE_FILE
 from spread_scanner.schema.opportunities import read_only_uri
-from spread_scanner.view.record import Record
+from spread_scanner.view.reading import Reading
 
 BUSY_S = 0.2  # how long one try waits while the tracker migrates the file
 
 
-class OpportunityRow(Record, frozen=True):
+class OpportunityRow(Reading, frozen=True):
     """One opportunity; times on the session clock, spreads in basis points."""
 
     id: int

@@ -6,12 +6,12 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from spread_scanner.config import Settings
-from spread_scanner.view.record import Record
+from spread_scanner.view.reading import Reading
 
 HIDDEN = "***"
 
 
-class SettingsView(Record, frozen=True):
+class SettingsView(Reading, frozen=True):
     """All three files and the environment on top, as one."""
 
     folder: str

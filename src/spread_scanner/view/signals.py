@@ -11,7 +11,7 @@ import numpy as np
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm import SignalRing
-from spread_scanner.view.record import Record, known
+from spread_scanner.view.reading import Reading, known
 
 
 class SignalTail:
@@ -64,7 +64,7 @@ class SignalTail:
         self.close()
 
 
-class SignalView(Record, frozen=True):
+class SignalView(Reading, frozen=True):
     """One signal of the engine, as it stands in the ring."""
 
     seq: int

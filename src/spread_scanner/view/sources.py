@@ -13,10 +13,10 @@ from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import SOURCES, UNUSABLE, Source
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.symbology import tables
-from spread_scanner.view.record import Record
+from spread_scanner.view.reading import Reading
 
 
-class SourceView(Record, frozen=True):
+class SourceView(Reading, frozen=True):
     """One market of one exchange."""
 
     source: str

@@ -17,7 +17,7 @@ from spread_scanner.schema.enums import DIRECTIONS, UNUSABLE, Direction
 from spread_scanner.schema.spread import BPS, exit_bps, gross_bps, size_quote
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
-from spread_scanner.view.record import Record, known
+from spread_scanner.view.reading import Reading, known
 
 BOARD_DTYPE = np.dtype(
     [
@@ -46,7 +46,7 @@ class _Lane(NamedTuple):
     enter_bps: npt.NDArray[np.float64]
 
 
-class Board:
+class SpreadBoard:
     """Holds the lanes of one set of tables; `rows` reads the store."""
 
     def __init__(self, settings: Settings, tables: Tables, store: PriceStore) -> None:
@@ -132,7 +132,7 @@ def top(rows: np.ndarray, count: int) -> np.ndarray:
     return best
 
 
-class Spread(Record, frozen=True):
+class Spread(Reading, frozen=True):
     """One pair as it stands now; spreads are null until both legs were quoted."""
 
     symbol: str
@@ -162,7 +162,7 @@ def spread_of(row: np.void, symbols: dict[int, str]) -> Spread:
     )
 
 
-def spreads_of(board: Board, wanted: str = "") -> list[Spread]:
+def spreads_of(board: SpreadBoard, wanted: str = "") -> list[Spread]:
     """All pairs whose symbol contains `wanted`, the highest net spread first, never-quoted last."""
     rows = board.rows()
     found = [spread_of(row, board.symbols) for row in rows[np.argsort(-rows["net_bps"])]]

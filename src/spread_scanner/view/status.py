@@ -21,7 +21,7 @@ from spread_scanner.shm import Control, Health
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
 from spread_scanner.view import in_force
 from spread_scanner.view.in_force import InForce
-from spread_scanner.view.record import Record, known
+from spread_scanner.view.reading import Reading, known
 
 # The latency that tells most about a kind of process, and the counters worth a rate.
 HEADLINE = {"feed": "recv_to_cell", "engine": "recv_to_signal", "tracker": "recv_to_pop"}
@@ -33,7 +33,7 @@ RATES = {
 DROPS = {"feed": (), "engine": ("ring_full",), "tracker": ("rows_dropped", "refused_full")}
 
 
-class ProcessView(Record, frozen=True):
+class ProcessView(Reading, frozen=True):
     """One line of the status."""
 
     process: str
@@ -60,7 +60,7 @@ def kind_of(process: str) -> str:
     return {ENGINE: "engine", TRACKER: "tracker"}.get(process, "other")
 
 
-class Switches(Record, frozen=True):
+class Switches(Reading, frozen=True):
     """What the operator has switched."""
 
     killed: bool
@@ -70,7 +70,7 @@ class Switches(Record, frozen=True):
     paused_symbols: list[int]
 
 
-class Status(Record, frozen=True):
+class Status(Reading, frozen=True):
     """The whole system: its processes, what they have in force, and what is switched."""
 
     namespace: str

@@ -6,10 +6,10 @@ from spread_scanner.config import Settings
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.symbology import tables
 from spread_scanner.view.evaluations import Quarantined
-from spread_scanner.view.record import Record
+from spread_scanner.view.reading import Reading
 
 
-class TablesView(Record, frozen=True):
+class TablesView(Reading, frozen=True):
     """What pair-discovery has published last."""
 
     generation: int

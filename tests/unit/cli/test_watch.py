@@ -9,11 +9,11 @@ from textual.coordinate import Coordinate
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Sparkline, Static
 
-from spread_scanner.cli.watch import Watch
+from spread_scanner.cli.watch import WatchScreen
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
 
-Act = Callable[[Watch, Pilot[None]], Awaitable[None]]
+Act = Callable[[WatchScreen, Pilot[None]], Awaitable[None]]
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def watching(up_bed: Any) -> Iterator[Callable[[Act], None]]:
                 futures.write(number, bid, 4.0, 103.0, 5.0, now_ns, now_ns, 1)
 
             async def drive() -> None:
-                app = Watch(up_bed.settings, loaded, store)
+                app = WatchScreen(up_bed.settings, loaded, store)
                 async with app.run_test(size=(140, 40)) as pilot:
                     await pilot.pause()
                     await act(app, pilot)
@@ -45,7 +45,7 @@ def watching(up_bed: Any) -> Iterator[Callable[[Act], None]]:
         yield run
 
 
-def symbols_shown(app: Watch) -> list[str]:
+def symbols_shown(app: WatchScreen) -> list[str]:
     table: DataTable[Any] = app.query_one("#board", DataTable)
     return [str(table.get_cell_at(Coordinate(row, 0))) for row in range(table.row_count)]
 
@@ -53,7 +53,7 @@ def symbols_shown(app: Watch) -> list[str]:
 def test_the_highest_net_spread_stands_first_and_keys_turn_the_order(
     watching: Callable[[Act], None],
 ) -> None:
-    async def act(app: Watch, pilot: Pilot[None]) -> None:
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
         assert symbols_shown(app) == ["BBB-USDT", "AAA-USDT"]
         await pilot.press("n")
         assert symbols_shown(app) == ["AAA-USDT", "BBB-USDT"]
@@ -68,7 +68,7 @@ def test_the_highest_net_spread_stands_first_and_keys_turn_the_order(
 def test_the_filter_keeps_what_it_names_and_escape_takes_it_back(
     watching: Callable[[Act], None],
 ) -> None:
-    async def act(app: Watch, pilot: Pilot[None]) -> None:
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
         await pilot.press("slash")
         await pilot.pause()
         await pilot.press("a", "a", "a")
@@ -84,7 +84,7 @@ def test_the_filter_keeps_what_it_names_and_escape_takes_it_back(
 
 
 def test_unusable_pairs_are_shown_on_request(watching: Callable[[Act], None]) -> None:
-    async def act(app: Watch, pilot: Pilot[None]) -> None:
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
         await pilot.press("u")
         assert symbols_shown(app) == ["BBB-USDT", "AAA-USDT", "CCC-USDT"]
 
@@ -92,7 +92,7 @@ def test_unusable_pairs_are_shown_on_request(watching: Callable[[Act], None]) ->
 
 
 def test_a_pause_holds_the_screen_and_says_so(watching: Callable[[Act], None]) -> None:
-    async def act(app: Watch, pilot: Pilot[None]) -> None:
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
         await pilot.press("p")
         refreshes = app._refreshes
         app._tick()
@@ -106,7 +106,7 @@ def test_a_pause_holds_the_screen_and_says_so(watching: Callable[[Act], None]) -
 
 
 def test_the_cursor_chooses_the_pair_that_is_drawn(watching: Callable[[Act], None]) -> None:
-    async def act(app: Watch, pilot: Pilot[None]) -> None:
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
         await pilot.press("down")
         await pilot.pause()
         app._tick()

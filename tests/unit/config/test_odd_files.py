@@ -95,9 +95,9 @@ def test_what_is_allowed_is_what_can_be_written(folder: Path) -> None:
 
 
 def test_a_number_where_text_is_wanted_asks_for_quotes(folder: Path) -> None:
-    (folder / "config.toml").write_text("[alerts]\ntelegram_chat_id = -1001234567890\n")
+    (folder / "config.toml").write_text("[spread-alerts]\ntelegram_chat_id = -1001234567890\n")
     error = refusal(folder)
-    assert error.evidence["key"] == "alerts.telegram_chat_id"
+    assert error.evidence["key"] == "spread-alerts.telegram_chat_id"
     assert "text stands in quotes" in str(error)
 
 

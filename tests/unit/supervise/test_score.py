@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
-from spread_scanner.supervise.score import Down, Interval, Seen, read_truth, score
+from spread_scanner.supervise.score import DownTime, Interval, SeenSignal, read_truth, score
 
 MS = 1_000_000
 WINDOW = (1_000 * MS, 10_000 * MS)
@@ -18,8 +18,10 @@ def interval(start_ms: int, end_ms: int | None, *, symbol: str = "AAA-USDT") -> 
     return Interval(symbol, WAY.label, start_ms * MS, end_ns, True, 60.0)
 
 
-def seen(kind: SignalKind, at_ms: int, *, symbol: str = "AAA-USDT", way: str = WAY.label) -> Seen:
-    return Seen(symbol, way, kind, at_ms * MS, 30.0)
+def seen(
+    kind: SignalKind, at_ms: int, *, symbol: str = "AAA-USDT", way: str = WAY.label
+) -> SeenSignal:
+    return SeenSignal(symbol, way, kind, at_ms * MS, 30.0)
 
 
 ENTER, AGAIN, EXIT = SignalKind.ENTER, SignalKind.RESIGNAL, SignalKind.EXIT
@@ -82,7 +84,7 @@ def test_short_early_and_cut_off_intervals_are_not_judged() -> None:
 
 def test_each_interval_that_is_not_judged_has_its_reason() -> None:
     truth = [interval(2_000, 2_020), interval(500, 2_000), interval(4_000, 5_000)]
-    result = score(truth, [], WINDOW, outages=[Down(WAY.spot.process, 4_100 * MS, 4_200 * MS)])
+    result = score(truth, [], WINDOW, outages=[DownTime(WAY.spot.process, 4_100 * MS, 4_200 * MS)])
     assert result.unjudged == {
         "too short": 1,
         "began before the run": 1,
@@ -111,12 +113,12 @@ def test_an_interval_open_at_the_end_is_judged_by_the_end_of_the_run() -> None:
 def test_an_outage_of_its_feed_or_the_engine_excuses_an_interval_and_no_other() -> None:
     one = interval(2_000, 3_000)
     for process in (WAY.spot.process, WAY.futures.process, "spread-engine"):
-        assert score([one], [], WINDOW, outages=[Down(process, 2_500 * MS, 2_600 * MS)]).ok
-        assert score([one], [], WINDOW, outages=[Down(process, 2_500 * MS, None)]).ok
+        assert score([one], [], WINDOW, outages=[DownTime(process, 2_500 * MS, 2_600 * MS)]).ok
+        assert score([one], [], WINDOW, outages=[DownTime(process, 2_500 * MS, None)]).ok
     elsewhere = DIRECTIONS[11].spot.process
     assert elsewhere not in (WAY.spot.process, WAY.futures.process)
-    assert not score([one], [], WINDOW, outages=[Down(elsewhere, 2_500 * MS, None)]).ok
-    assert not score([one], [], WINDOW, outages=[Down(WAY.spot.process, 0, 1_999 * MS)]).ok
+    assert not score([one], [], WINDOW, outages=[DownTime(elsewhere, 2_500 * MS, None)]).ok
+    assert not score([one], [], WINDOW, outages=[DownTime(WAY.spot.process, 0, 1_999 * MS)]).ok
 
 
 def test_what_began_on_a_silent_leg_is_owed_by_nobody_and_excuses_a_signal() -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from spread_scanner.shm import PriceStore
-from spread_scanner.view.spreads import Board, top
+from spread_scanner.view.spreads import SpreadBoard, top
 
 
 def test_the_board_has_the_spread_costs_and_threshold_of_each_pair(up_bed: Any) -> None:
     tables = _tables(up_bed)
     with PriceStore.attach(up_bed.namespace) as store:
-        board = Board(up_bed.settings, tables, store)
+        board = SpreadBoard(up_bed.settings, tables, store)
         spot, futures = store.writer(0), store.writer(3)
         now_ns = store.clock.now_ns()
         spot.write(1, 99.0, 2.0, 100.0, 3.0, now_ns, now_ns, 1)
@@ -37,7 +37,7 @@ def test_the_board_has_the_spread_costs_and_threshold_of_each_pair(up_bed: Any) 
 
 def test_a_pair_whose_feed_has_stopped_beating_is_not_usable(up_bed: Any) -> None:
     with PriceStore.attach(up_bed.namespace) as store:
-        board = Board(up_bed.settings, _tables(up_bed), store)
+        board = SpreadBoard(up_bed.settings, _tables(up_bed), store)
         now_ns = store.clock.now_ns()
         with store.writer(0) as spot, store.writer(3) as futures:
             for writer in (spot, futures):

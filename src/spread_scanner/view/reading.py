@@ -9,7 +9,7 @@ import math
 from msgspec import Struct
 
 
-class Record(Struct, frozen=True, forbid_unknown_fields=True):
+class Reading(Struct, frozen=True, forbid_unknown_fields=True):
     """Something that was read, at one moment. A number that is not known is None, never zero."""
 
 
