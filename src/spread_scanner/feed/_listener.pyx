@@ -71,6 +71,9 @@ FLAGS = {
 
 FRAGMENTS_BYTES_MAX = 1 << 20
 cdef Py_ssize_t fragments_bytes_max = FRAGMENTS_BYTES_MAX
+# A connection has a rate of its own from so many reads on. The first ones are the answers to its
+# subscriptions, milliseconds apart, and say nothing of how often quiet symbols change.
+cdef uint64_t READS_MIN = 16
 
 cdef dict _ids = {counter.label: counter.counter_id for counter in FEED_COUNTERS}
 cdef dict _histogram_ids = {row.label: row.histogram_id for row in FEED_HISTOGRAMS}
@@ -128,7 +131,7 @@ cdef class Listener(WSListener):
     cdef readonly int64_t opened_ns
     cdef readonly int64_t frame_ns
     cdef readonly int64_t data_ns
-    cdef readonly double mean_read_ns
+    cdef readonly double mean_read_ns  # between the reads that bring quotes; 0: too few to tell
     cdef readonly double mean_read_quotes  # how many quotes such a read brings
     cdef public bint path_lags  # pings say so; counts where the exchange gives no time
     cdef readonly uint64_t data_messages
@@ -141,6 +144,8 @@ cdef class Listener(WSListener):
     cdef bint skipping
     cdef int64_t mono_ns
     cdef int64_t recv_ns
+    cdef uint64_t reads
+    cdef double mean_so_far_ns
     cdef object fragments
     cdef tally seen
     cdef ss_bucket *counters
@@ -336,7 +341,10 @@ cdef class Listener(WSListener):
                 ss_count_add(&self.recv_to_cell[bucket], seen.stored)
         if seen.data:
             interval = <double>(self.mono_ns - (self.data_ns if self.data_ns else self.opened_ns))
-            self.mean_read_ns = ss_stepped(self.mean_read_ns, interval)
+            self.reads += 1
+            self.mean_so_far_ns += (interval - self.mean_so_far_ns) / min(self.reads, READS_MIN)
+            if self.reads >= READS_MIN:
+                self.mean_read_ns = self.mean_so_far_ns
             self.mean_read_quotes = ss_stepped(self.mean_read_quotes, <double>seen.data)
             self.data_ns = self.mono_ns
             self.data_messages += seen.data

@@ -54,7 +54,32 @@ def out_of_line(
     """
     limit_ns = np.maximum(rule.ns_min, mean_ns * (rule.intervals_max * slowdown))
     found: npt.NDArray[np.bool_] = (since_ns != 0) & (mean_ns > 0.0)
-    return found & (now_ns - since_ns > limit_ns)
+    found &= now_ns - since_ns > limit_ns
+    return found
+
+
+class Lasting:
+    """What is out of line stays so until it is heard of: that the source has become slower since
+    excuses who falls silent from now on, not who had when all others were still heard.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._since_ns = np.zeros(count, np.int64)  # last heard, of those out of line; 0: it is not
+
+    def look(
+        self,
+        now_ns: int,
+        since_ns: npt.NDArray[np.int64],
+        mean_ns: npt.NDArray[np.float64],
+        rule: SilenceRule,
+        slowdown: float,
+    ) -> npt.NDArray[np.bool_]:
+        """By id, as `out_of_line`."""
+        found = out_of_line(now_ns, since_ns, mean_ns, rule, slowdown)
+        if slowdown > 1.0:
+            found |= (self._since_ns == since_ns) & (since_ns != 0)
+        self._since_ns = np.where(found, since_ns, 0)
+        return found
 
 
 def ids_of(mask: npt.NDArray[np.bool_]) -> Ids:

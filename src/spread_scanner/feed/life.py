@@ -94,6 +94,8 @@ class Life:
         if seen.data_ns == 0:
             waited_ns = now_ns - self.opened_ns
             return End.NO_DATA if self.must_quote and waited_ns > rules.first_quote_ns_max else None
+        if seen.mean_read_ns == 0.0:
+            return None  # what it is used to is not known: it answers its pings
         own_ns = seen.mean_read_ns * rules.frozen_intervals_max * slowdown
         if now_ns - seen.data_ns > max(rules.frozen_ns_min, own_ns):
             return End.FROZEN

@@ -30,6 +30,8 @@ class Marks:
         self._lines = lines
         self._size = len(share.board.mid)
         self._silent = np.zeros(self._size, np.bool_)  # marked so by the last look
+        self._unheard = freshness.Lasting(self._size)
+        self._without_news = freshness.Lasting(self._size)
 
     def look(self, now_ns: int, slowdown: float) -> set[int]:
         """Mark what is silent now, take the mark from what no longer is; mark what is overdue.
@@ -39,9 +41,9 @@ class Marks:
         board, settings = self._share.board, self._share.settings
         rule = freshness.silence_rule(settings)
         heard, news = (board.heard_ns, board.mean_ns), (board.news_ns, board.news_mean_ns)
-        unheard = freshness.out_of_line(now_ns, *heard, rule, slowdown)
+        unheard = self._unheard.look(now_ns, *heard, rule, slowdown)
         behind = self._behind_silent_connections()
-        silent = unheard | behind | freshness.out_of_line(now_ns, *news, rule, slowdown)
+        silent = unheard | behind | self._without_news.look(now_ns, *news, rule, slowdown)
         if silent.any():
             marked = board.writer.mark_stale(freshness.ids_of(silent), FLAGS["SILENT"])
             self._share.row.add(COUNTER["silent_marks"], marked)

@@ -25,7 +25,7 @@ class Seen(NamedTuple):
 
     frame_ns: int  # the last frame of any kind
     data_ns: int  # the last quote; 0: none
-    mean_read_ns: float  # mean interval of the reads that brought quotes
+    mean_read_ns: float  # mean interval of the reads that brought quotes; 0: too few to tell
     mean_read_quotes: float  # how many they brought
     bad_in_row: int
 
@@ -134,7 +134,7 @@ class Pulse:
         asked_ns = self._asked_since(seen.frame_ns)
         if asked_ns and now_ns - asked_ns > rules.pong_ns_max:
             return True
-        if seen.data_ns == 0:
+        if seen.data_ns == 0 or seen.mean_read_ns == 0.0:
             return False
         quiet_ns = now_ns - seen.data_ns
         if quiet_ns > rules.idle_ns_max and self._busy(seen, rules):

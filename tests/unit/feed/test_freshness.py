@@ -7,6 +7,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Feed
 from spread_scanner.feed.freshness import (
     SLOWDOWN_MAX,
+    Lasting,
     Pace,
     SilenceRule,
     ids_of,
@@ -84,3 +85,18 @@ def test_a_slowdown_is_bounded() -> None:
     messages = run(pace, 1_000.0, 1.0, 120.0, 0.0)
     run(pace, 0.0, 120.0, 200.0, messages)
     assert pace.slowdown() == SLOWDOWN_MAX
+
+
+def test_who_is_out_of_line_stays_so_until_heard_of_however_slow_the_source_becomes() -> None:
+    heard, mean, lasting = np.array([1_000 * S, 1_040 * S]), np.array([1.0 * S] * 2), Lasting(2)
+
+    def silent(now_s: int, slowdown: float) -> list[int]:
+        return [*map(int, ids_of(lasting.look(now_s * S, heard, mean, RULE, slowdown)))]
+
+    assert silent(1_049, 1.0) == []
+    assert silent(1_051, 1.0) == [0]
+    assert silent(1_095, 5.0) == [0]  # the second one is excused
+    heard[0] = 1_096 * S
+    assert silent(1_097, 5.0) == []
+    heard[0] = 0  # marked stale for another reason: it is waited for anew
+    assert silent(1_300, 1.0) == [1]

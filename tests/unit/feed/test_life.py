@@ -57,6 +57,11 @@ def test_control_frames_do_not_excuse_missing_data_but_show_that_somebody_is_the
     assert life().verdict(200 * S, seen(199, 100, 0.01), 0, 1.0) is End.FROZEN
 
 
+def test_a_connection_of_quiet_symbols_is_not_frozen_after_its_snapshots() -> None:
+    assert life().verdict(200 * S, seen(199, 100, 0.0), 0, 1.0) is None
+    assert life().verdict(200 * S, seen(120, 100, 0.0), 121 * S, 1.0) is End.UNHEARD
+
+
 def test_without_any_quote_it_goes_unless_it_carries_only_quiet_symbols() -> None:
     clock = VirtualClock()
     clock.advance_ms(30_000)

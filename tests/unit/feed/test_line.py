@@ -119,6 +119,22 @@ def sending(*frames: bytes) -> Act:
     return act
 
 
+def quoting(count: int) -> Act:
+    """Quote so often, each time by itself, so that there is a rate; then listen."""
+
+    async def act(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        for number in range(1, count + 1):
+            writer.write(ticker(number))
+            await writer.drain()
+            await asyncio.sleep(0.005)
+        while True:
+            await server.hear(reader)
+
+    return act
+
+
 class Rig:
     """A line with one symbol, and what it reported."""
 
@@ -260,11 +276,23 @@ def test_too_many_bad_messages_in_a_row_end_the_connection(rig: Rig) -> None:
 
 
 def test_a_connection_that_falls_silent_is_replaced(rig: Rig) -> None:
-    rig.run(
-        [sending(*(ticker(n) for n in range(2, 50))), quote_and_listen], back, frozen_ms_min=100
-    )
+    rig.run([quoting(50), quote_and_listen], back, frozen_ms_min=100)
 
     assert rig.ends[0] is End.FROZEN
+
+
+def test_a_connection_of_which_only_snapshots_came_is_not_taken_for_frozen(rig: Rig) -> None:
+    """A shard of quiet symbols: some answers at once, and then nothing for minutes."""
+    calm_until_s: list[float] = []
+
+    def calm(rig: Rig, server: Server) -> bool:
+        if rig.update_id() == 3 and not calm_until_s:
+            calm_until_s.append(asyncio.get_running_loop().time() + 0.5)
+        return bool(calm_until_s) and asyncio.get_running_loop().time() > calm_until_s[0]
+
+    rig.run([quoting(3)], calm, frozen_ms_min=100, silent_intervals_max=2.0)
+
+    assert rig.ends == [End.STOPPED]
 
 
 def test_after_a_suspend_the_line_has_a_new_connection_at_once(rig: Rig) -> None:

@@ -59,6 +59,16 @@ def test_a_name_that_the_native_tier_cannot_hold_does_not_stop_the_feed() -> Non
     assert decoder.match(b"{}") is None
 
 
+def test_a_connection_has_a_rate_of_its_own_from_sixteen_reads_on(bench: Bench) -> None:
+    listener = bench.listener()
+    for number in range(1, 16):
+        put(listener, number)
+    assert listener.mean_read_ns == 0.0
+
+    put(listener, 16)
+    assert 0.0 < listener.mean_read_ns <= listener.data_ns - listener.opened_ns
+
+
 def test_a_quote_is_stored_with_its_time_epoch_and_flags(bench: Bench) -> None:
     listener = bench.listener()
     before = bench.store.clock.now_ns()

@@ -82,6 +82,14 @@ def test_a_connection_that_never_quoted_is_not_silent_while_it_answers() -> None
     assert not Pulse().silent(ns(60_900), never, RULES, 1.0)
 
 
+def test_a_connection_that_has_said_too_little_to_have_a_rate_is_judged_by_its_pings() -> None:
+    pulse = Pulse()
+    pulse.answered(ns(59_900), pulse.sent(ns(59_860)))
+    assert not pulse.silent(ns(60_000), seen(59_900, 100, 0.0), RULES, 1.0)
+    pulse.sent(ns(60_901))
+    assert pulse.silent(ns(61_902), seen(59_900, 100, 0.0), RULES, 1.0)
+
+
 def test_silence_ends_with_an_answer_and_not_with_the_first_frame_of_a_backlog() -> None:
     pulse = Pulse()
     pulse.answered(ns(10), pulse.sent(ns(0)))
