@@ -18,10 +18,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
-import pace
 from exchange import LATENCY_NS, Dial, Exchange, Host, host_of
 from faults import KINDS, Fault, schedule
 from follow import Telling, Tracking
+from idle import Idle
 from invariants import Invariants, LineView, Violation
 from loop import VirtualLoop
 from market import Row
@@ -40,14 +40,14 @@ from system import System, settings_of
 
 WALL_NS = 1_790_000_000 * NS_PER_S
 MONO_NS = 1_000 * NS_PER_S
-BRISK_S = 90.0  # how long after a fault the feeds' regular looks come as often as they ship
-ENGINE_NS = 10 * NS_PER_MS  # the engine looks at least so often; at once when anything came
+BEAT_NS = 800 * NS_PER_MS  # of the engine and of the leg that no feed writes
 LINES_KEPT = 4_000
 WEIGHTS = (4.0, 2.0, 2.0, 1.0, 1.0, 1.0)
 PER_CONNECTION = 2  # of six symbols: three lines
 DAY_RATE, HOUR_RATE = 1.2, 0.8  # messages a second and source, but for the windows of high rates
 HOURS = {True: 24.0, False: 1.0}  # of a single source, of all
 DENSE = {True: 1.0, False: 1.5}  # how close their faults come
+TEMPTED = 0.01  # the other leg, each 20 s: some twice an hour
 PREMIUM = 1.02  # the other leg, while it tempts: far beyond any threshold
 
 
@@ -92,7 +92,7 @@ class Day:
 
     def __init__(
         self, seed: str, labels: tuple[str, ...], hours: float, faults: dict[str, list[Fault]],
-        folder: Path, namespace: str, virtual: VirtualClock,
+        folder: Path, namespace: str, virtual: VirtualClock, *, leave_out: bool,
     ) -> None:  # fmt: skip
         self.clock = virtual
         self.hours = hours
@@ -107,9 +107,7 @@ class Day:
         self._attempts = 0
         self._line_numbers: dict[int, int] = {}
         self._lines_kept: list[object] = []
-        self._next_engine_ns = 0
-        self._calm_from_ns = 0
-        self._arrived = False
+        self._arrived = self._looks_again = False
         self._others: dict[str, Direction] = {}
         self._premium = 1.0
         self.hosts = {host_of(label): Host(label.partition("-")[0]) for label in labels}
@@ -119,10 +117,14 @@ class Day:
         self.system = System(settings, self.tables(), list(labels), seed, self.log)
         self.store = self.system.store
         self.invariants = Invariants(self, virtual.mono_ns())
-        for exchange in self.exchanges.values():
+        self.idles = {label: Idle(self.loop, feed) for label, feed in self.system.feeds.items()}
+        self._idles = list(self.idles.values())
+        self._leaves_out = leave_out
+        for label, exchange in self.exchanges.items():
             exchange.on_arrival = self._on_arrival
+            exchange.disturbed = self.idles[label].disturbed
         self.tracking = Tracking(self.loop, settings, self.store, self.tables(), self._looked_at)
-        every_s = 1.0 if len(labels) > 1 else 10.0
+        every_s = 1.0 if len(labels) > 1 else 20.0
         self.telling = Telling(
             self.loop, settings, self.system.health, self.store, every_s, self.invariants.broken
         )
@@ -218,6 +220,18 @@ class Day:
             )
         return views
 
+    def all_carried(self, label: str) -> bool:
+        return all(line.current is not None for line in self.system.feeds[label]._lines())
+
+    def look_again(self, in_ns: int) -> None:
+        """The invariants look after everything that happens: have something happen."""
+        if not self._looks_again:
+            self._looks_again = True
+            self.loop.call_ns(in_ns, self._nothing)
+
+    def _nothing(self) -> None:
+        self._looks_again = False
+
     def _number(self, line: object) -> int:
         if id(line) not in self._line_numbers:
             self._line_numbers[id(line)] = len(self._lines_kept)
@@ -232,6 +246,7 @@ class Day:
 
     def reload(self, exchange: Exchange) -> None:
         new = self.tables()
+        self._waken()
         self.system.publish(new)
         self.tracking.reload(new)
         for row in exchange.rows.values():
@@ -244,6 +259,7 @@ class Day:
                 if seconds > 60 or self.random.random() < 0.5:
                     session.wire.dead = True
                     exchange.graves.append(session)
+        self._waken()
         self.clock.suspend_ms(seconds * 1e3)
         self.log("woke", seconds)
         self.invariants.woke()
@@ -267,7 +283,6 @@ class Day:
     def _write_other(self, label: str) -> None:
         direction = self._others[label]
         spot = direction.spot.label == label
-        other = direction.futures if spot else direction.spot
         factor = self._premium if spot else 1 / self._premium
         now_ns = self.store.clock.now_ns()
         for row in self.exchanges[label].rows.values():
@@ -278,15 +293,11 @@ class Day:
                 TS_ABSENT, now_ns, self._attempts,
             )  # fmt: skip
         self._other.heartbeat(self.clock.mono_ns())
-        del other
-
-    def _keep_other(self, label: str) -> None:
-        self.loop.call_ns(NS_PER_S // 2, self._keep_other, label)
-        self._other.heartbeat(self.clock.mono_ns())
+        self._arrived = True
 
     def _refresh_other(self, label: str) -> None:
         self.loop.call_ns(20 * NS_PER_S, self._refresh_other, label)
-        if self.random.random() < 0.06:
+        if self.random.random() < TEMPTED:
             self._tempt(label, True)
             self.loop.call_ns(3 * NS_PER_S, self._tempt, label, False)
         self._write_other(label)
@@ -339,18 +350,34 @@ class Day:
                     if row.symbol_id == symbol_id:
                         self.invariants.signalled(exchange, row, kind)
 
+    def before(self) -> None:
+        """A callback of the feeds is about to run."""
+        self._arrived = True
+        for idle in self._idles:
+            idle.disturbed()
+
     def after(self) -> None:
         """Everything due at this time has run."""
-        now_ns = self.clock.mono_ns()
-        if self._arrived or now_ns >= self._next_engine_ns:
+        if self._arrived:
             self._arrived = False
-            self._next_engine_ns = now_ns + ENGINE_NS
-            records = self.system.step_engine()
-            if len(records):
-                self._signals(records)
-        self.invariants.look()
+            self._step_engine()
+        if self.clock.mono_ns() >= self.invariants.next_ns:
+            self.invariants.look()
+        if self._leaves_out:
+            for idle in self._idles:
+                if idle.touched:
+                    idle.settle()
         if self.invariants.found and not self.go_on and not self.over.done():
             self.over.set_result(None)
+
+    def _waken(self) -> None:
+        for idle in self._idles:
+            idle.waken()
+
+    def _step_engine(self) -> None:
+        records = self.system.step_engine()
+        if len(records):
+            self._signals(records)
 
     def _signals(self, records: np.ndarray) -> None:
         self.signals += len(records)
@@ -367,24 +394,14 @@ class Day:
         self.tracking.drain()
 
     def _beat(self) -> None:
-        self.loop.call_ns(NS_PER_S // 2, self._beat)
+        self.loop.call_ns(BEAT_NS, self._beat)
         self.system.beat_engine()
-
-    def _brisk(self, for_s: float) -> None:
-        """Around a fault the feeds look at things as often as they do in earnest."""
-        self._calm_from_ns = max(self._calm_from_ns, self.now_ns() + int(for_s * NS_PER_S))
-        pace.go(brisk=True)
-        self.invariants.slack_ns = 0
-        self.loop.call_ns(int(for_s * NS_PER_S), self._ease)
-
-    def _ease(self) -> None:
-        if len(self.labels) == 1 and self.now_ns() >= self._calm_from_ns:
-            pace.go(brisk=False)
-            self.invariants.slack_ns = int(pace.CALM_CHECK_S * 1.2 * NS_PER_S)
+        if self._others:
+            self._other.heartbeat(self.clock.mono_ns())
+        self._step_engine()
 
     def _begin(self, label: str, fault: Fault) -> None:
         exchange = self.exchanges[label]
-        self._brisk(fault.for_s + BRISK_S)
         self.log("fault", label, fault)
         self.invariants.fault(exchange, fault)
         end = KINDS[fault.kind].begin(self, exchange, fault)
@@ -399,20 +416,18 @@ class Day:
             feeds.append(self.loop.create_task(self._feed(label)))
             for fault in self.faults[label]:
                 self.loop.call_ns(int(fault.at_s * NS_PER_S), self._begin, label, fault)
-                self.loop.call_ns(int((fault.at_s - 3) * NS_PER_S), self._brisk, 3.0)
         for label in self._others:
             direction = self._others[label]
             other = direction.futures if direction.spot.label == label else direction.spot
             self._other = self.system.writer(other.source_id)
-            self._keep_other(label)
             self._refresh_other(label)
-        self._brisk(BRISK_S)
         self._beat()
         self.loop.call_ns(60 * NS_PER_S, self._minute)
-        self.loop.after = self.after
+        self.loop.before, self.loop.after = self.before, self.after
         self.loop.call_ns(int(self.hours * 3_600 * NS_PER_S), self._time_is_up)
         await self.over
-        self.loop.after = None
+        self.loop.before = self.loop.after = None
+        self._waken()
         for feed in self.system.feeds.values():
             feed._process.stop()
         await asyncio.gather(*feeds)
@@ -477,10 +492,12 @@ def run(
     faults: dict[str, list[Fault]] | None = None,
     kinds: Collection[str] = tuple(KINDS),
     go_on: bool = False,
+    leave_out: bool = True,
 ) -> Result:
     """Live a day of one source, or, without one, an hour of all.
 
-    `go_on`: to its end, whatever is found on the way.
+    `go_on`: to its end, whatever is found on the way. `leave_out`: not the regular looks that would
+    find nothing, see idle.py.
     """
     labels = (source,) if source else tuple(row.label for row in SOURCES)
     single = bool(source)
@@ -495,7 +512,7 @@ def run(
     virtual = VirtualClock(WALL_NS, MONO_NS)
     try:
         with clock.use(virtual):
-            day = Day(seed, labels, hours, faults, folder, namespace, virtual)
+            day = Day(seed, labels, hours, faults, folder, namespace, virtual, leave_out=leave_out)
             day.go_on = go_on
             try:
                 _live(day)
@@ -512,6 +529,7 @@ def run(
         "alerts": len(day.telling.told),
         "opened": day.tracking.tally["opened"],
         "turns": day.loop.turns,
+        "left_out": sum(one.left_out for one in day.idles.values()),
         "checks": day.invariants.checks,
     }
     found = day.invariants.found
@@ -524,7 +542,7 @@ def _live(day: Day) -> None:
     asyncio.set_event_loop(loop)
     try:
         main: Coroutine[Any, Any, None] = day.live()
-        with loop.dialled_through(), pace.kept():
+        with loop.dialled_through():
             loop.run_until_complete(main)
     finally:
         asyncio.set_event_loop(None)

@@ -128,12 +128,15 @@ class Exchange:
         self.graves: list[Session] = []  # half open: the feed may still believe in them
         self.left_ns: dict[str, int] = {}  # when a session ceased to carry a symbol
         self.unmuted_ns: dict[str, int] = {}  # when a stream that stood still went on
+        self.turned_ns: dict[str, int] = {}  # when the feed itself unsubscribed it
+        self.slow_until_ns = 0  # that its path is slow may be believed until then
         self.dials: list[Dial] = []
         self.numbers = 0
         self.faster = 1.0
         self.frames = 0  # data frames that the feed took notice of
         self.counted: dict[str, int] = {}
         self.on_arrival: Callable[[Session, Row, Said], None] = lambda *_: None
+        self.disturbed: Callable[..., None] = lambda *_: None
         self.epoch_ns = clock.mono_ns()
 
     # --- time and prices
@@ -197,12 +200,17 @@ class Exchange:
         for session in list(self.sessions):
             session.sweep()
 
+    @property
+    def behind(self) -> bool:
+        """Something was said that has not arrived."""
+        return any(row.since_ns for row in self.rows.values())
+
     # --- connections
 
     def admit(self, dial: Dial) -> "Session":
         """A handshake has been accepted."""
         self.numbers += 1
-        wire = Wire(self.loop, self.numbers, LATENCY_NS)
+        wire = Wire(self.loop, self.numbers, LATENCY_NS, self.disturbed)
         wire.slower_ns = self.switch.slower_ns
         session = Session(self, wire, dial, self.numbers)
         wire.far = session
@@ -264,7 +272,7 @@ class Session:
             return
         for opcode, payload in client_frames(data):
             if opcode == PING:
-                self.wire.to_near(head(0x80 | PONG, len(payload)) + payload)
+                self.wire.to_near(head(0x80 | PONG, len(payload)) + payload, None, -1)
             elif opcode == PONG:
                 self.unanswered_ns = 0
             elif opcode == CLOSE:
@@ -375,6 +383,7 @@ class Session:
         self._encoders.pop(name, None)
         self.subscribed_ns.pop(name, None)
         self.exchange.left_ns[name] = self.exchange.clock.mono_ns()
+        self.exchange.turned_ns[name] = self.exchange.clock.mono_ns()
 
     def _first(self, row: Row) -> None:
         """Bybit, OKX and MEXC futures open with a snapshot; Binance and MEXC spot do not."""
@@ -404,6 +413,7 @@ class Session:
         self.wire.to_near(
             frame if frame is not None else bytes_of(said.tick),
             lambda heard: self._arrived(row, said, heard),
+            None if said.bad else row.symbol_id,
         )
         if self.exchange.switch.cut_after_quote and self.quoted == 1:
             self.exchange.loop.call_ns(30 * NS_PER_MS, self.reset)

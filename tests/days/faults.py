@@ -17,6 +17,7 @@ from spread_scanner.clock import NS_PER_S
 CUT_S = 60.0  # back-off, turn, dial, subscription and a first quote
 ASK_S = 240.0  # the deadline of a request, its repetition, another connection
 REFUSED_S = 960.0  # refused symbols are asked for again after 1, 5 and 15 minutes
+PATH_NS = 6 * NS_PER_S  # a path is known to be well by the next ping that is answered in time
 TELLING = 15.0  # times the usual rate: some twenty messages a second
 
 
@@ -115,6 +116,8 @@ def busy(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
 def slow(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
     exchange.switch.slower_ns = int((0.3 + 8 * fault.size) * NS_PER_S)
     _slow_all(exchange)
+    believed_ns = int(fault.for_s * NS_PER_S) + exchange.switch.slower_ns + PATH_NS
+    exchange.slow_until_ns = exchange.clock.mono_ns() + believed_ns
 
     def over() -> None:
         exchange.switch.slower_ns = 0

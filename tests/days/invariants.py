@@ -17,6 +17,7 @@ from market import Row, Said
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, UNUSABLE, SignalKind
 
+LOOK_NS = 50 * NS_PER_MS
 LOST_NS = 400 * NS_PER_MS  # a connection that ended: marked as soon as that is heard
 DEAD_NS = 2_350 * NS_PER_MS  # silent for 1 s, pinged, silent for another; one check and a bit
 BUSY_NS = 1_350 * NS_PER_MS  # over 50 messages/s there is no need to ask
@@ -24,6 +25,7 @@ SILENT_INTERVALS = 50.0
 SILENT_NS_MIN = 30 * NS_PER_S
 SLOWDOWN_MAX = 10.0
 SUSPEND_NS = 300 * NS_PER_MS  # from waking to the next heartbeat
+TURNED_NS = 15 * NS_PER_S  # unsubscribed, answered, asked for again at a quarter of the pace
 RESET_NS = 3_500 * NS_PER_MS  # ids that began anew are believed within this
 LAG_NS_MAX = 2 * NS_PER_S
 LAG_SLACK_NS = 600 * NS_PER_MS
@@ -59,6 +61,10 @@ class World(Protocol):
 
     def lines(self, label: str) -> "list[LineView]": ...
 
+    def all_carried(self, label: str) -> bool: ...
+
+    def look_again(self, in_ns: int) -> None: ...
+
     def counters(self, label: str) -> dict[str, int]: ...
 
 
@@ -89,14 +95,14 @@ class Invariants:
         self.found: list[Violation] = []
         self.calm_ns: dict[str, int] = defaultdict(lambda: start_ns + 120 * NS_PER_S)
         self.woke_ns = 0
-        self.slack_ns = 0  # the feeds' looks come more rarely now: see pace.py
         self.skewed_until_ns: dict[str, int] = defaultdict(int)
         self.refused_until_ns: dict[str, int] = defaultdict(int)
         self._books: dict[tuple[str, int], LineBook] = defaultdict(LineBook)
+        self._carried_ns: dict[str, int] = defaultdict(int)  # when all lines were
         self._marks: dict[str, int] = {}
-        self._next_late_ns = 0
+        self.next_ns = 0  # when it is to be looked again
+        self.waiting = False  # something is behind
         self._next_lines_ns = 0
-        self._rates: dict[int, tuple[int, int]] = {}
         self.checks = 0
 
     def broken(self, rule: int, source: str, text: str) -> None:
@@ -154,9 +160,15 @@ class Invariants:
     def look_at_lines(self) -> None:
         now_ns = self.world.now_ns()
         for label, exchange in self.world.exchanges.items():
+            if self.world.all_carried(label):
+                self._carried_ns[label] = now_ns
+                continue
             banned_ns = exchange.host.ban_until_ns
             for line in self.world.lines(label):
                 book = self._books[label, line.number]
+                book.seen_ns = max(book.seen_ns, self._carried_ns[label])
+                if book.away_ns <= self._carried_ns[label]:
+                    book.away_ns = 0
                 if line.carried:
                     book.seen_ns = now_ns
                     book.away_ns = 0
@@ -178,7 +190,7 @@ class Invariants:
         tried = last_ns > book.away_ns
         bound_ns = PROMPT_NS + turns_ns + pause_ns + (CONNECT_NS_MAX if tried else 0)
         waited_ns = now_ns - max(last_ns, book.away_ns, free_ns)
-        if waited_ns > bound_ns + self.slack_ns and now_ns >= self.refused_until_ns[label]:
+        if waited_ns > bound_ns and now_ns >= self.refused_until_ns[label]:
             self.broken(
                 4, label,
                 f"line {number} waits {waited_ns / NS_PER_S:.2f} s for its dial, after "
@@ -215,22 +227,28 @@ class Invariants:
                 )  # fmt: skip
         elif not same:
             self.broken(1, exchange.label, f"{row.name}: the store shows {cell}, not {said}")
+        elif not has_time(exchange) and now_ns < exchange.slow_until_ns:
+            return
         elif not usable and late_ns < LAG_NS_MAX / 2 and not skewed and cell is not None:
             self.broken(6, exchange.label, f"{row.name}: fresh and flagged {cell.flags}")
 
     def look_at_late(self) -> None:
         """Every symbol of which there are news that did not arrive, and every dead connection."""
+        self.waiting = False
         for label, exchange in self.world.exchanges.items():
+            if exchange.graves:
+                exchange.graves = [one for one in exchange.graves if one.wire.listened_to]
+            elif not exchange.behind:
+                continue
+            self.waiting = True
             source_id = SOURCE_BY_LABEL[label].source_id
-            exchange.graves = [one for one in exchange.graves if one.wire.listened_to]
             for row in exchange.rows.values():
                 if not row.wanted or row.heard is None:
                     continue
-                since_ns = row.since_ns
-                if not since_ns and not exchange.graves:
+                if not row.since_ns and not exchange.graves:
                     continue
                 late_ns, bound_ns = self.late(exchange, row)
-                if late_ns > bound_ns + self.slack_ns:
+                if late_ns > bound_ns:
                     cell = self.world.store.read(source_id, row.symbol_id)
                     if cell is not None and not cell.flags & UNUSABLE:
                         self.broken(
@@ -265,6 +283,8 @@ class Invariants:
         if any(one.subscribed(row.name) for one in live):
             return late_ns, self._silence_ns(exchange, row)
         dead = [one for one in exchange.graves if one.subscribed(row.name)]
+        if not dead and live and now_ns - exchange.turned_ns.get(row.name, 0) < TURNED_NS:
+            return late_ns, self._silence_ns(exchange, row)
         if dead:
             arrived_ns = max(one.wire.arrived_ns for one in dead)
             busy = any(one.busy for one in dead)
@@ -282,7 +302,7 @@ class Invariants:
         if kind == SignalKind.EXIT or row.heard is None:
             return
         late_ns, bound_ns = self.late(exchange, row)
-        if late_ns > bound_ns + self.slack_ns:
+        if late_ns > bound_ns:
             self.broken(
                 7, exchange.label,
                 f"{row.name}: a signal on a leg that is {late_ns / NS_PER_S:.2f} s behind",
@@ -291,10 +311,12 @@ class Invariants:
     # --- each time
 
     def look(self) -> None:
+        """Each 50 ms, as far as anything happens then."""
         now_ns = self.world.now_ns()
-        if now_ns >= self._next_late_ns:
-            self._next_late_ns = now_ns + (50 * NS_PER_MS if not self.slack_ns else 400 * NS_PER_MS)
-            self.look_at_late()
+        self.next_ns = now_ns + LOOK_NS
+        self.look_at_late()
+        if self.waiting:
+            self.world.look_again(LOOK_NS)
         if now_ns >= self._next_lines_ns:
             self._next_lines_ns = now_ns + 250 * NS_PER_MS
             self.look_at_lines()

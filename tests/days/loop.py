@@ -4,6 +4,9 @@ Used by a day. The feeds run on it as they run on theirs; whoever plays the worl
 `call_ns`, which is cheaper than a handle. Two events of one time run in the order in which they
 were asked for, so that a day is the same each time. All timers are of the loop's own time, which
 stands still while the machine is suspended.
+
+What a feed does again and again at a fixed pace (`Regular`) runs after everything else of its time,
+and may be put off along its own grid while it would find nothing (idle.py).
 """
 
 import asyncio
@@ -18,6 +21,7 @@ from picows import api
 
 from spread_scanner.clock import NS_PER_S, VirtualClock
 
+NEVER_NS = 1 << 62
 SETTLE_TURNS_MAX = 100_000  # more callbacks than this at one time: something runs in circles
 
 
@@ -35,8 +39,43 @@ class Network(Protocol):
         """As `getaddrinfo` answers."""
 
 
+class Regular:
+    """A call that asks for itself again after `step_ns`. `at_ns`: when it is made; `next_ns`: the
+    first point of its grid that is neither made nor known to find nothing.
+    """
+
+    def __init__(self, loop: "VirtualLoop", call: Callable[[], None]) -> None:
+        self.call = call
+        self.step_ns = 0
+        self.at_ns = NEVER_NS
+        self.next_ns = NEVER_NS
+        self.ran = False  # since somebody last looked
+        self.before: Callable[[], None] = _nothing
+        self._loop = loop
+
+    def asked(self, delay_ns: int) -> None:
+        """It asks for itself again."""
+        self.step_ns = delay_ns
+        self.put_off(self._loop.awake_ns() + delay_ns)
+        self.next_ns = self.at_ns
+
+    def put_off(self, at_ns: int) -> None:
+        """Have it made then, for the time being."""
+        self.at_ns = at_ns
+        self._loop.earliest = None
+
+    def run(self) -> None:
+        self.before()
+        self.at_ns = self.next_ns = NEVER_NS
+        self._loop.earliest = None
+        self.ran = True
+        self.call()
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
-    """`after` is called each time that everything due at one time has run."""
+    """`before` is called before any timer or callback of the feeds but the regular ones is run;
+    `after`, each time that everything due at one time has run.
+    """
 
     _ready: deque[asyncio.Handle]  # the base class's
     _stopping: bool
@@ -47,16 +86,26 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._network = network
         self._heap: list[tuple[int, int, asyncio.Handle | None, Any, tuple[Any, ...]]] = []
         self._asked = 0
+        self.before: Callable[[], None] | None = None
         self.after: Callable[[], None] | None = None
+        self.awake_ns = clock.awake_ns
+        self.mono_ns = clock.mono_ns
         self.turns = 0
+        self._regulars: dict[Callable[..., object], Regular] = {}
+        self.earliest: Regular | None = None  # of the regular ones; None: to be looked for
 
     def time(self) -> float:
         return self._virtual.awake_ns() / NS_PER_S
 
+    def regular(self, call: Callable[[], None]) -> Regular:
+        """From now on this call is a regular one."""
+        self._regulars[call] = made = Regular(self, call)
+        return made
+
     def call_ns(self, delay_ns: int, call: Callable[..., object], *args: Any) -> None:
         """Have the world make a call; it cannot be taken back."""
         self._asked += 1
-        at_ns = self._virtual.awake_ns() + max(0, delay_ns)
+        at_ns = self.awake_ns() + delay_ns if delay_ns > 0 else self.awake_ns()
         heapq.heappush(self._heap, (at_ns, self._asked, None, call, args))
 
     def call_later(  # type: ignore[override]
@@ -66,7 +115,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: Any,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        return self.call_at(self.time() + delay, callback, *args, context=context)
+        regular = self._regulars.get(callback)
+        if regular is None:
+            return self.call_at(self.time() + delay, callback, *args, context=context)
+        regular.asked(round(delay * NS_PER_S))
+        return asyncio.TimerHandle(self.time() + delay, callback, args, self, context)
 
     def call_at(  # type: ignore[override]
         self,
@@ -87,6 +140,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         if not self._ready:
             self._jump()
+        if self._ready and self.before is not None:
+            self.before()
         turns = 0
         while self._ready:
             turns += 1
@@ -106,16 +161,27 @@ class VirtualLoop(asyncio.BaseEventLoop):
         heap = self._heap
         while heap and heap[0][2] is not None and heap[0][2]._cancelled:
             heapq.heappop(heap)
+        regular = self.earliest
+        if regular is None and self._regulars:
+            regular = self.earliest = min(self._regulars.values(), key=_at)
+        at_ns = heap[0][0] if heap else NEVER_NS
+        if regular is not None and regular.at_ns < at_ns:
+            self._go_to(regular.at_ns)
+            regular.run()
+            return
         if not heap:
             raise NothingLeft
-        at_ns, _, handle, call, args = heapq.heappop(heap)
-        ahead_ns = at_ns - self._virtual.awake_ns()
-        if ahead_ns > 0:
-            self._virtual.advance_ns(ahead_ns)
+        _, _, handle, call, args = heapq.heappop(heap)
+        self._go_to(at_ns)
         if handle is not None:
             self._ready.append(handle)
         else:
             call(*args)
+
+    def _go_to(self, at_ns: int) -> None:
+        ahead_ns = at_ns - self.awake_ns()
+        if ahead_ns > 0:
+            self._virtual.advance_ns(ahead_ns)
 
     @contextlib.contextmanager
     def dialled_through(self) -> Iterator[None]:
@@ -158,3 +224,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Nobody sleeps."""
+
+
+def _nothing() -> None:
+    pass
+
+
+def _at(regular: Regular) -> int:
+    return regular.at_ns

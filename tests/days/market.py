@@ -6,8 +6,9 @@ here comes from the product's parsers: a tick's numbers are read from its own te
 """
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
+from typing import NamedTuple
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.sim.tick import Tick
@@ -17,8 +18,7 @@ WALK_TICKS_MAX = 60  # a walk turns back here: a few basis points
 TICK_BPS = 0.05
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """One statement about a symbol: in base units, as the store has to show it."""
 
     number: int  # counts up for ever, whatever the update ids do
@@ -83,7 +83,9 @@ class Row:
         tick = self._next(exchange_ms)
         if bad:
             tick = tick._replace(bid_px="-1")
-        said = replace(self._say(tick, now_ns), odd=odd, bad=bad)
+        said = self._say(tick, now_ns)
+        if odd or bad:
+            said = said._replace(odd=odd, bad=bad)
         self.last = said
         self.waiting.append(said)
         self.since_ns = self.since_ns or now_ns
@@ -93,7 +95,7 @@ class Row:
         """What was published last, once more."""
         assert self.published is not None
         tick = self.published.tick._replace(ts_ms=exchange_ms)
-        return replace(self.published, tick=tick, repeat=True)
+        return self.published._replace(tick=tick, repeat=True)
 
     def _next(self, exchange_ms: int) -> Tick:
         rand, listing = self.random, self.listing

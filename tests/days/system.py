@@ -35,9 +35,11 @@ SETTINGS = """
 namespace = "{namespace}"
 max_symbols = 64     # a few symbols: the arrays that are walked ten times a second stay short
 ring_slots = 1024
-heartbeat_ms = 400   # the feeds poll each 100 ms all the same, but in a calm: see pace.py
 [spread-engine]
 evaluations_kept = 64
+[spread-tracker]
+sample_ms = 1000     # what is looked at: the invariants look at the same cells each 50 ms
+life_s_max = 120.0
 """
 Log = Callable[..., None]
 

@@ -26,6 +26,7 @@ WHOLE = "SPREAD_DAYS" in os.environ
 # something is a finding to be read, not a reason to turn away an unrelated change.
 BEGINNINGS = int(os.environ.get("SPREAD_DAYS_BEGINNINGS") or 0)
 COUNT = int(os.environ.get("SPREAD_DAYS") or 12) if WHOLE else BEGINNINGS
+LINES = 3
 DAYS_PER_HOUR = 12  # so many days of a source, then an hour of all
 BEGINNING = {True: 0.5, False: 0.1}  # in hours: what a machine with two cores lives in minutes
 LIVED = HOURS if WHOLE else BEGINNING
@@ -98,7 +99,7 @@ def test_nothing_is_marked_and_nothing_is_missing_in_a_calm_half_hour(label: str
 
     assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
     assert result.counts["frames"] > 1_000
-    assert result.counts["dials"] == 3
+    assert result.counts["dials"] == LINES
     assert result.counts["checks"] >= 29
 
 

@@ -105,11 +105,17 @@ class NearEnd(asyncio.Transport):
 
 
 class Wire:
-    """`goodbye` once the feed has sent its close frame: what still comes it does not count."""
+    """`goodbye` once the feed has sent its close frame: what still comes it does not count.
 
-    def __init__(self, loop: VirtualLoop, number: int, latency_ns: int) -> None:
+    `disturbed` is called before anything reaches the feed.
+    """
+
+    def __init__(
+        self, loop: VirtualLoop, number: int, latency_ns: int, disturbed: Callable[..., None]
+    ) -> None:
         self.loop = loop
         self.number = number
+        self.disturbed = disturbed
         self.latency_ns = latency_ns
         self.slower_ns = 0
         self.dead = False
@@ -130,22 +136,32 @@ class Wire:
         protocol.connection_made(self.client)
 
     def _due_ns(self, free_ns: int) -> int:
-        now_ns = self.loop._virtual.awake_ns()
+        now_ns = self.loop.awake_ns()
         return max(free_ns, now_ns + self.latency_ns + self.slower_ns)
 
-    def to_near(self, data: bytes, taken: Callable[[bool], object] | None = None) -> None:
-        """Send to the feed; `taken` is called with the answer whether it took notice, or never."""
+    def to_near(
+        self, data: bytes, taken: Callable[[bool], object] | None = None, usual: int | None = None
+    ) -> None:
+        """Send to the feed; `taken` is called with the answer whether it took notice, or never.
+        `usual`: it is a pong (-1), or a usual quote of this id.
+        """
         if self.dead:
             return
         self._near_free_ns = self._due_ns(self._near_free_ns)
-        delay_ns = self._near_free_ns - self.loop._virtual.awake_ns()
-        self.loop.call_ns(delay_ns, self._arrive, data, taken)
+        delay_ns = self._near_free_ns - self.loop.awake_ns()
+        self.loop.call_ns(delay_ns, self._arrive, data, taken, usual)
 
-    def _arrive(self, data: bytes, taken: Callable[[bool], object] | None) -> None:
+    def _arrive(
+        self, data: bytes, taken: Callable[[bool], object] | None, usual: int | None
+    ) -> None:
         if self.dead or self.client.is_closing():
             return
         heard = not self.goodbye
-        self.arrived_ns = self.loop._virtual.mono_ns()
+        self.arrived_ns = self.loop.mono_ns()
+        if usual is None:
+            self.disturbed()
+        else:
+            self.disturbed(self.client, usual)
         self.client.take(data)
         if taken is not None:
             taken(heard)
@@ -154,7 +170,7 @@ class Wire:
         if self.dead:
             return
         self._far_free_ns = self._due_ns(self._far_free_ns)
-        self.loop.call_ns(self._far_free_ns - self.loop._virtual.awake_ns(), self._arrive_far, data)
+        self.loop.call_ns(self._far_free_ns - self.loop.awake_ns(), self._arrive_far, data)
 
     def _arrive_far(self, data: bytes) -> None:
         if not self.dead and self.far is not None:
@@ -162,14 +178,14 @@ class Wire:
 
     def near_closed(self) -> None:
         if self.far is not None and not self.dead:
-            self.loop.call_ns(self._due_ns(self._far_free_ns) - self.loop._virtual.awake_ns(),
+            self.loop.call_ns(self._due_ns(self._far_free_ns) - self.loop.awake_ns(),
                               self.far.hung_up)  # fmt: skip
 
     def end(self, error: Exception | None) -> None:
         """The exchange ends it: with an error (a reset) or in order."""
         if not self.dead:
             self._near_free_ns = self._due_ns(self._near_free_ns)
-            delay_ns = self._near_free_ns - self.loop._virtual.awake_ns()
+            delay_ns = self._near_free_ns - self.loop.awake_ns()
             self.loop.call_ns(delay_ns, self._ended, error)
 
     def _ended(self, error: Exception | None) -> None:
