@@ -7,6 +7,7 @@ itself waiting. A ban that any process was told of keeps all of them from dialli
 
 import asyncio
 import contextlib
+import math
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ class Ban(NamedTuple):
 
     status: int
     left_s: float
+    until_ns: int = 0  # monotonic
 
     def __str__(self) -> str:
         return f"{in_words(self.status)}, nobody dials for {self.left_s:.0f} s more"
@@ -60,17 +62,19 @@ class Gate:
         async with self._queue:
             await self._take(DIALS, self._cost_ns, self._tolerance_ns)
 
-    async def weight(self, cost_s: float) -> None:
+    async def weight(self, cost_s: float, ban_s_max: float = math.inf) -> Ban | None:
         """Wait until earlier requests are paid for; this one, of so many seconds of the exchange's
-        limit, is paid by the next.
+        limit, is paid by the next. A ban that lasts longer than `ban_s_max` is not waited for: it
+        is returned, and nothing is to be asked. It may come while others are waited for.
         """
         async with self._weight_queue:
-            await self._take(WEIGHT, round(cost_s * NS_PER_S), 0)
+            return await self._take(WEIGHT, round(cost_s * NS_PER_S), 0, ban_s_max)
 
     def ban(self) -> Ban | None:
         """The ban in force."""
-        left_ns, status = self._slot.banned(clock.mono_ns())
-        return Ban(status, left_ns / NS_PER_S) if left_ns else None
+        now_ns = clock.mono_ns()
+        left_ns, status = self._slot.banned(now_ns)
+        return Ban(status, left_ns / NS_PER_S, now_ns + left_ns) if left_ns else None
 
     def refused(self, status: int, asked_s: float | None) -> str:
         """Tell all who pass here of an exchange's refusal; returns what is odd about it, or "".
@@ -87,18 +91,22 @@ class Gate:
         self._slot.ban(now_ns, now_ns + round(pause.seconds * NS_PER_S), status)
         return pause.note
 
-    async def _take(self, word: int, cost_ns: int, tolerance_ns: int) -> None:
+    async def _take(
+        self, word: int, cost_ns: int, tolerance_ns: int, ban_s_max: float = math.inf
+    ) -> Ban | None:
         while True:
             now_ns = clock.mono_ns()
             self._open_again()
             wait_ns = self._slot.banned(now_ns)[0]
+            if wait_ns > ban_s_max * NS_PER_S:
+                return self.ban()
             if not wait_ns:
                 since_ns = now_ns - self._slot.last_ban()[1]
                 # One after the other at first: the first one finds out whether it is over.
                 at_once_ns = 0 if since_ns < CAREFUL_NS else tolerance_ns
                 wait_ns = self._slot.take(word, now_ns, cost_ns, at_once_ns)
             if not wait_ns:
-                return
+                return None
             await asyncio.sleep(min(max(wait_ns / NS_PER_S, SLEEP_S_MIN), SLEEP_S_MAX))
 
     def _open_again(self) -> None:

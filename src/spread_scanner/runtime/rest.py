@@ -141,10 +141,10 @@ class RestClient:
         return True if ban is None else ban.left_s
 
     async def _attempt(self, request: RestRequest, parse: Callable[[bytes], T]) -> T:
-        ban = self._gate.ban()
-        if ban is not None and ban.left_s > self._patience.backoff_s_max:
+        cost_s = request.weight / self._weight_per_s
+        ban = await self._gate.weight(cost_s, self._patience.backoff_s_max)
+        if ban is not None:
             raise ExchangeError(f"not asked: {ban}", status=ban.status)
-        await self._gate.weight(request.weight / self._weight_per_s)
         try:
             async with asyncio.timeout(self._patience.timeout_s):
                 status, headers, body = await self._fetch(request)

@@ -146,6 +146,27 @@ def test_a_refusal_of_the_address_is_tried_again_when_its_ban_is_over(
     assert got(answer(status, b"away"), GOOD) == ([1, 2], 2)
 
 
+def test_a_ban_that_comes_while_a_request_waits_its_turn_is_not_sat_out() -> None:
+    """Spot and futures ask one host at once: the second one waits while the first one is banned."""
+
+    async def two_at_once(source: Served) -> list[BaseException | Any]:
+        source.rest_weight_per_s = 20.0
+        gate = Gate(Dials.private(), "test", Pace(1_000.0))
+        async with RestClient(source, QUICK, gate=gate) as client:
+            asked = [client.get(REQUEST, parse) for _ in range(3)]
+            async with asyncio.timeout(30.0):  # the ban is of five minutes
+                return await asyncio.gather(*asked, return_exceptions=True)
+
+    async def run() -> tuple[list[BaseException | Any], int]:
+        async with served(answer(451, b"no")) as source:
+            return await two_at_once(source), len(source.requests)
+
+    errors, requests = asyncio.run(run())
+    assert [type(error) for error in errors] == [ExchangeError] * 3
+    assert requests < 3
+    assert "not asked: 451" in str(errors[-1])
+
+
 @pytest.mark.parametrize("status", [403, 418, 429, 451])
 def test_a_ban_is_heard_by_the_next_request_and_not_asked_into(status: int) -> None:
     gate = Gate(Dials.private(), "x", Pace(1.0))
