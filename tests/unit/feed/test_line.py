@@ -9,25 +9,18 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-import structlog
 import uvloop
+from feed_bed import Ground
 
 from spread_scanner import clock
-from spread_scanner.config import Feed, SourceSettings
-from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.feed._board import Board
+from spread_scanner.config import Feed
 from spread_scanner.feed.connection import Connection
-from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
-from spread_scanner.feed.listings import decoder_of
 from spread_scanner.feed.share import Share
-from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.runtime.ws import WSError
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, ConnectionState
-from spread_scanner.shm import Health, PriceStore
-from spread_scanner.shm.connections import ConnectionHealth, Connections
-from spread_scanner.shm.dials import Dials
+from spread_scanner.shm.connections import ConnectionHealth
 from spread_scanner.symbology.tables import InstrumentRow
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -135,47 +128,16 @@ def quoting(count: int) -> Act:
     return act
 
 
-class Rig:
+class Rig(Ground):
     """A line with one symbol, and what it reported."""
 
     def __init__(self, namespace: str) -> None:
-        self.store = PriceStore.create(namespace, num_sources=8, max_symbols=64)
-        self.health = Health.create(namespace)
-        self.row = self.health.claim(SOURCE.process)
-        self.connections = Connections.create(namespace)
-        self.rows = self.connections.claim(SOURCE.source_id)
-        self.writer = self.store.writer(SOURCE.source_id)
+        super().__init__(namespace, SOURCE.label)
         self.ends: list[End] = []
-        self.faults: list[BaseException] = []
         self.told_by_loop: list[Any] = []
         self.limits: dict[str, Any] = {}  # those of the exchange that are to be others
         self.line: Line | None = None
         self.made: Share | None = None
-
-    def close(self) -> None:
-        for one in (self.writer, self.rows, self.connections, self.row, self.health, self.store):
-            one.close()
-
-    def share(self, port: int, settings: Feed) -> Share:
-        adapter = adapter_of(
-            SOURCE, SourceSettings(rest_url="http://x", ws_url=f"ws://127.0.0.1:{port}/stream")
-        )
-        adapter.limits = adapter.limits._replace(**self.limits)
-        instruments = {"BTCUSDT": ROW}
-        return Share(
-            adapter=adapter,
-            settings=settings,
-            proxy="",
-            board=Board(self.writer, self.row, self.store.clock.anchor_ns, 10**9),
-            row=self.row,
-            rows=self.rows,
-            decoder=decoder_of(adapter, instruments),
-            instruments=instruments,
-            connects=Gate(Dials.private(), "test", Pace(1_000.0)),
-            evidence=Evidence(lambda *_, **__: None),
-            log=structlog.wrap_logger(structlog.PrintLogger(), processors=[lambda *_: ""]),
-            fail=self.faults.append,
-        )
 
     def run(
         self, acts: list[Act], done: Callable[["Rig", Server], bool], **settings: Any
@@ -191,7 +153,11 @@ class Rig:
         listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
         port = listening.sockets[0].getsockname()[1]
         self.made = share = self.share(
-            port, Feed(backoff_s_min=0.01, backoff_s_max=0.05, **settings)
+            f"ws://127.0.0.1:{port}/stream",
+            Feed(backoff_s_min=0.01, backoff_s_max=0.05, **settings),
+            {"BTCUSDT": ROW},
+            lag_ns_max=10**9,
+            **self.limits,
         )
 
         def lost(connection: Connection, why: End) -> None:

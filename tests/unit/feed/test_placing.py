@@ -6,27 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import structlog
 import uvloop
+from feed_bed import Ground
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from spread_scanner import clock
-from spread_scanner.config import Feed, SourceSettings
-from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.feed._board import Board
+from spread_scanner.config import Feed
 from spread_scanner.feed._listener import FLAGS
-from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
-from spread_scanner.feed.listings import decoder_of
 from spread_scanner.feed.placing import Placing
-from spread_scanner.feed.share import Share
-from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
-from spread_scanner.shm import Health, PriceStore
-from spread_scanner.shm.connections import Connections
-from spread_scanner.shm.dials import Dials
 from spread_scanner.symbology.tables import InstrumentRow
 
 SOURCE = SOURCE_BY_LABEL["okx-spot"]
@@ -105,17 +96,19 @@ class Exchange:
             await asyncio.sleep(0.05)
 
 
-class Bed:
+INSTRUMENTS = {
+    name: InstrumentRow(
+        SOURCE.source_id, number, name, 1.0, 1.0, None, None, None, None, False, False
+    )
+    for number, name in enumerate(NAMES)
+}
+
+
+class Bed(Ground):
     """Lines of one source, looked after as the feed does it."""
 
     def __init__(self, namespace: str) -> None:
-        self.store = PriceStore.create(namespace, num_sources=8, max_symbols=64)
-        self.health = Health.create(namespace)
-        self.row = self.health.claim(SOURCE.process)
-        self.connections = Connections.create(namespace)
-        self.rows = self.connections.claim(SOURCE.source_id)
-        self.writer = self.store.writer(SOURCE.source_id)
-        self.faults: list[BaseException] = []
+        super().__init__(namespace, SOURCE.label)
         self.silent: set[int] = set()
         self.copies: list[list[Line]] = []
 
@@ -123,37 +116,6 @@ class Bed:
     def copy(self) -> list[Line]:
         """The first one."""
         return self.copies[0]
-
-    def close(self) -> None:
-        for one in (self.writer, self.rows, self.connections, self.row, self.health, self.store):
-            one.close()
-
-    def share(self, port: int, settings: Feed) -> Share:
-        adapter = adapter_of(
-            SOURCE, SourceSettings(rest_url="http://x", ws_url=f"ws://127.0.0.1:{port}/")
-        )
-        # One request a second would make the test long; the pace is the budget's own test.
-        adapter.limits = adapter.limits._replace(requests_per_s_max=100.0)
-        instruments = {
-            name: InstrumentRow(
-                SOURCE.source_id, number, name, 1.0, 1.0, None, None, None, None, False, False
-            )
-            for number, name in enumerate(NAMES)
-        }
-        return Share(
-            adapter=adapter,
-            settings=settings,
-            proxy="",
-            board=Board(self.writer, self.row, self.store.clock.anchor_ns, 10**10),
-            row=self.row,
-            rows=self.rows,
-            decoder=decoder_of(adapter, instruments),
-            instruments=instruments,
-            connects=Gate(Dials.private(), "test", Pace(1_000.0)),
-            evidence=Evidence(lambda *_, **__: None),
-            log=structlog.wrap_logger(structlog.PrintLogger(), processors=[lambda *_: ""]),
-            fail=self.faults.append,
-        )
 
     def run(
         self,
@@ -173,7 +135,13 @@ class Bed:
     ) -> None:
         async with serve(exchange.serve, "127.0.0.1", 0) as listening:
             port = next(iter(listening.sockets)).getsockname()[1]
-            share = self.share(port, Feed(backoff_s_min=0.01, backoff_s_max=0.05, **settings))
+            # One request a second would make the test long; the pace is the budget's own test.
+            share = self.share(
+                f"ws://127.0.0.1:{port}/",
+                Feed(backoff_s_min=0.01, backoff_s_max=0.05, **settings),
+                INSTRUMENTS,
+                requests_per_s_max=100.0,
+            )
 
             def new_lines(cut: list[list[str]]) -> list[Line]:
                 return [Line(share, symbols, lambda *_: None) for symbols in cut]
@@ -186,7 +154,7 @@ class Bed:
             deadline = loop.time() + DEADLINE_S
             try:
                 while not done(self):
-                    assert loop.time() < deadline, (exchange.requests, self.counters())
+                    assert loop.time() < deadline, (exchange.requests, self.counters)
                     now_ns = clock.mono_ns()
                     for line in self.lines():
                         line.check(now_ns, 1.0)
@@ -199,9 +167,6 @@ class Bed:
 
     def lines(self) -> list[Line]:
         return [line for copy in self.copies for line in copy]
-
-    def counters(self) -> dict[str, int]:
-        return self.health.read(SOURCE.process).counters
 
     def good(self) -> list[str]:
         """Who has a quote that no connection's end has taken back."""
@@ -232,8 +197,8 @@ def test_what_a_connection_has_no_room_for_finds_another(bed: Bed) -> None:
     assert sorted(len(line.symbols) for line in bed.copy) == [2, 3, 3]
     assert sorted(symbol for line in bed.copy for symbol in line.symbols) == NAMES
     assert capacities[0] == 3
-    assert bed.counters()["handed_over"] >= 5
-    assert bed.counters()["refused_symbols"] == 0
+    assert bed.counters["handed_over"] >= 5
+    assert bed.counters["refused_symbols"] == 0
 
 
 def test_the_next_connection_may_be_given_more(bed: Bed) -> None:
@@ -301,7 +266,7 @@ def test_a_symbol_that_never_quotes_is_asked_for_on_another_connection(bed: Bed)
     assert sorted(op for _, op in told) == ["subscribe", "unsubscribe"]
     assert len({number for number, _ in told}) == 2
     assert NAMES[0] in bed.copy[1].symbols
-    counters = bed.counters()
+    counters = bed.counters
     assert (counters["no_first_quote"], counters["resubscribes"]) == (1, 1)
     assert (counters["connects"], counters["stale_marks"]) == (2, 0)
 
@@ -329,7 +294,7 @@ def test_nothing_moves_away_from_a_connection_before_it_is_judged(
     bed.run(exchange, [NAMES[:1], NAMES[1:]], judged, first_quote_s_max=3.0)
 
     assert not any(op == "unsubscribe" for number, op, _ in exchange.requests if number == 1)
-    assert (bed.counters()["no_first_quote"], bed.counters()["resubscribes"]) == (1, 1)
+    assert (bed.counters["no_first_quote"], bed.counters["resubscribes"]) == (1, 1)
 
 
 def test_a_silent_symbol_is_asked_for_again_and_its_cell_stays_as_it_is(bed: Bed) -> None:
@@ -344,8 +309,8 @@ def test_a_silent_symbol_is_asked_for_again_and_its_cell_stays_as_it_is(bed: Bed
 
     bed.run(exchange, [NAMES], asked_again)
 
-    assert bed.counters()["resubscribes"] == 1
-    assert bed.counters()["no_first_quote"] == 0
+    assert bed.counters["resubscribes"] == 1
+    assert bed.counters["no_first_quote"] == 0
 
 
 def test_what_is_joined_later_is_watched_like_the_others(bed: Bed) -> None:
@@ -362,8 +327,8 @@ def test_what_is_joined_later_is_watched_like_the_others(bed: Bed) -> None:
 
     bed.run(exchange, [NAMES[:6]], heard, first_quote_s_max=1.0)
 
-    assert bed.counters()["no_first_quote"] == 2
-    assert bed.counters()["connects"] == 1
+    assert bed.counters["no_first_quote"] == 2
+    assert bed.counters["connects"] == 1
 
 
 def test_one_that_is_refused_everything_says_so_and_is_not_dialled_again(bed: Bed) -> None:
@@ -381,6 +346,6 @@ def test_one_that_is_refused_everything_says_so_and_is_not_dialled_again(bed: Be
     bed.run(exchange, [NAMES], refused_for_a_while, first_quote_s_max=0.5)
 
     assert "is no more" in bed.copy[0].refusal
-    assert bed.counters()["refusals"] == len(NAMES)
+    assert bed.counters["refusals"] == len(NAMES)
     assert exchange.connections == 1
     assert len(exchange.requests) == 1

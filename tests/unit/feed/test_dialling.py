@@ -1,0 +1,178 @@
+"""Back-off, the gate and lines together: who waits for what, and for whom not.
+
+Over real sockets; each pause is bounded from below only, so that a slow machine fails nothing.
+`backoff_s_min` as shipped is 0.25 s and a turn some 0.2 to 1 s: shorter ones keep the tests short.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+import uvloop
+from feed_bed import Ground
+from test_line import ROW, SOURCE, Act, Server, frame, quote_and_listen, ticker
+
+from spread_scanner import clock
+from spread_scanner.config import Feed
+from spread_scanner.feed.life import End
+from spread_scanner.feed.line import Line
+from spread_scanner.feed.share import Share
+from spread_scanner.runtime.backoff import Backoff
+from spread_scanner.runtime.gate import Gate, Pace
+from spread_scanner.shm.dials import Dials
+
+DEADLINE_S = 20.0
+NOTICE = frame(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}')
+# The pauses before the second to the sixth dial, of 0.05 s doubled each time, at their shortest.
+FIVE_PAUSES_S = 0.5 * 0.05 * (1 + 2 + 4 + 8 + 16)
+
+
+async def cut(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One quote, and the end."""
+    writer.write(ticker(1_000 * server.connections))
+    await writer.drain()
+    writer.write_eof()
+
+
+async def leave(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """It quotes until the end, which it announces."""
+    writer.write(ticker(1) + NOTICE)
+    for number in range(2, 10_000):
+        writer.write(ticker(number))
+        await asyncio.sleep(0.02)
+
+
+class Dialling:
+    """Lines that share a gate, and what became of their connections."""
+
+    def __init__(self, ground: Ground, pace: Pace) -> None:
+        self.ground = ground
+        self.gate = Gate(Dials.private(), "test", pace)
+        self.lines: list[Line] = []
+        self.ends: list[End] = []
+        self.listening: list[asyncio.Server] = []
+        self.began_s = clock.awake_s()
+
+    @property
+    def passed_s(self) -> float:
+        return clock.awake_s() - self.began_s
+
+    def line(self, server: "asyncio.Server", **settings: Any) -> Line:
+        port = server.sockets[0].getsockname()[1]
+        made = Feed(**{"backoff_s_min": 0.05, "backoff_s_max": 10.0, **settings})
+        share: Share = self.ground.share(
+            f"ws://127.0.0.1:{port}/stream", made, {"BTCUSDT": ROW}, connects=self.gate
+        )
+        line = Line(share, ["BTCUSDT"], lambda _, why: self.ends.append(why))
+        self.lines.append(line)
+        return line
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        deadline_s = clock.awake_s() + DEADLINE_S
+        while not holds():
+            assert clock.awake_s() < deadline_s, self.ends
+            for line in self.lines:
+                line.check(clock.mono_ns(), 1.0)
+            await asyncio.sleep(0.005)
+
+    async def served(self, *acts: Act) -> tuple[Server, asyncio.Server]:
+        server = Server(list(acts))
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        self.listening.append(listening)
+        return server, listening
+
+    def run(self, story: Callable[[], Awaitable[None]]) -> None:
+        async def told() -> None:
+            try:
+                await story()
+            finally:
+                for line in self.lines:
+                    line.stop()
+                for one in self.listening:
+                    one.close()
+            assert self.ground.faults == []
+
+        uvloop.run(told())
+
+
+@pytest.fixture
+def ground(namespace: str) -> Iterator[Ground]:
+    made = Ground(namespace, SOURCE.label)
+    yield made
+    made.close()
+
+
+def test_a_line_in_a_long_pause_keeps_nobody_waiting(ground: Ground) -> None:
+    dialling = Dialling(ground, Pace(5.0))
+
+    async def act() -> None:
+        bad, unwell = await dialling.served(cut)
+        good, well = await dialling.served(quote_and_listen)
+        one, other = dialling.line(unwell), dialling.line(well)
+        one._backoff = Backoff(7_200.0, 7_200.0)
+        one.start()
+        await dialling.until(lambda: bad.connections == 1 and one.current is None)
+        other.start()
+        for number in (1, 2, 3):
+            await dialling.until(lambda number=number: good.connections == number)  # type: ignore[misc]
+            await dialling.until(lambda: other.current is not None)
+            if number < 3:
+                assert other.current is not None
+                other.current.end(End.LOST)
+        assert bad.connections == 1
+
+    dialling.run(act)
+
+
+def test_one_quote_each_time_shortens_no_pause(ground: Ground) -> None:
+    dialling = Dialling(ground, Pace(1_000.0))
+
+    async def act() -> None:
+        server, listening = await dialling.served(cut)
+        line = dialling.line(listening)
+        line.start()
+        await dialling.until(lambda: server.connections == 6)
+        assert dialling.passed_s >= FIVE_PAUSES_S
+        assert line._backoff.failures in (5, 6), "whether the sixth has ended already"
+
+    dialling.run(act)
+
+
+def test_a_successor_has_pauses_of_its_own(ground: Ground) -> None:
+    """The old connection lives and quotes; that shortens nothing, and its end costs no pause."""
+
+    dialling = Dialling(ground, Pace(1_000.0))
+
+    async def act() -> None:
+        server, listening = await dialling.served(leave, *[cut] * 6, quote_and_listen)
+        line = dialling.line(listening)
+        line.start()
+        await dialling.until(lambda: line.current is not None)
+        current = line.current
+        await dialling.until(lambda: server.connections == 7)
+        assert dialling.passed_s >= FIVE_PAUSES_S
+        assert line.current is current
+        assert line._backoff.failures == 0
+        await dialling.until(lambda: line.current is not current)
+        assert dialling.ends[:-1] == [End.LOST] * 6
+        assert dialling.ends[-1] is End.SWAPPED
+
+    dialling.run(act)
+
+
+def test_all_lines_take_their_turns_at_one_gate_and_hear_of_a_ban(ground: Ground) -> None:
+    dialling = Dialling(ground, Pace(4.0))
+
+    async def act() -> None:
+        server, listening = await dialling.served(quote_and_listen)
+        lines = [dialling.line(listening) for _ in range(3)]
+        dialling.gate.refused(418, 1.0)
+        for line in lines:
+            line.start()
+        await dialling.until(lambda: server.connections > 0)
+        assert dialling.passed_s >= 1.0
+        await dialling.until(lambda: server.connections == 3)
+        assert dialling.passed_s >= 1.5, "one after the other, a quarter of a second each"
+
+    dialling.run(act)
