@@ -8,6 +8,7 @@ WIDE_COLUMNS = 150
 _COLUMNS = (
     ("source", "source", True),
     ("#>", "number", True),
+    ("carries", "carries", False),
     ("state", "state", True),
     ("symbols>", "symbols", True),
     ("open s>", "open_s", False),
@@ -21,14 +22,21 @@ _COLUMNS = (
     ("cell p50>", "recv_to_cell_p50_us", False),
     ("p99 us>", "recv_to_cell_p99_us", True),
     ("last end", "last_end", False),
+    ("ban s>", "ban_left_s", False),
 )
+_OF_A_BAN = ("last_end", "ban_left_s")  # shown however narrow it is, while there is one
 
 
 def columns_and_rows(
     views: list[ConnectionView], width: int
 ) -> tuple[list[str], list[list[object]]]:
     """For a table that fits a width."""
-    kept = [column for column in _COLUMNS if column[2] or width >= WIDE_COLUMNS]
+    banned = any(view.ban_left_s for view in views)
+    kept = [
+        column
+        for column in _COLUMNS
+        if column[2] or width >= WIDE_COLUMNS or (banned and column[1] in _OF_A_BAN)
+    ]
     rows = [[_shown(getattr(view, field)) for _, field, _ in kept] for view in views]
     return [title for title, _, _ in kept], rows
 

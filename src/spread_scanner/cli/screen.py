@@ -133,6 +133,7 @@ _COLUMNS = (
     ("state", 8, 0),
     ("heartbeat>", 9, 1),
     ("rates", 26, 1),
+    ("good>", 9, 2),
     ("drops>", 6, 2),
     ("skips>", 6, 3),
     ("p50 us>", 8, 2),
@@ -177,6 +178,7 @@ def _process_cells(view: ProcessView) -> list[str | Text]:
         Text(view.state, style=STATE_STYLES.get(view.state, "")),
         "-" if age is None or idle else f"{age:,.0f} ms",
         "  ".join(rates),
+        _good(view),
         f"{view.drops:,}",
         f"{view.skips:,}",
         "-" if view.p50_us is None else f"{view.p50_us:,.1f}",
@@ -184,6 +186,14 @@ def _process_cells(view: ProcessView) -> list[str | Text]:
         str(view.starts),
         str(view.generation or "-"),
     ]
+
+
+def _good(view: ProcessView) -> str | Text:
+    """How many of a feed's symbols are good now; few are worth a look."""
+    if view.good_symbols is None or not view.symbols:
+        return "-"
+    shown = f"{view.good_symbols:,}/{view.symbols:,}"
+    return Text(shown, style="yellow") if view.good_symbols < view.symbols / 2 else shown
 
 
 def _spreads(observer: Observer | None, room: int) -> RenderableType:

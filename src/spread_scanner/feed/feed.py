@@ -243,6 +243,8 @@ class Feed:
     def _show_state(self, now_ns: int) -> None:
         process = self._process
         lines = list(self._lines())
+        ban = self._share.connects.ban()
+        self._share.rows.banned(ban.until_ns if ban is not None else 0)
         process.row.set(COUNTER["connections"], sum(len(line.connections) for line in lines))
         process.row.set(COUNTER["refused_symbols"], len(self._refused()))
         if now_ns - self._counted_ns >= COUNT_NS:
@@ -252,7 +254,7 @@ class Feed:
             found = Seen(ProcessState.PAUSED, "")
         else:
             refusal = LISTED.sub("[...]", self._refusal())
-            found = self._outlook.look(lines, self._share.connects.ban(), now_ns, refusal)
+            found = self._outlook.look(lines, ban, now_ns, refusal)
         if found != self._shown:
             self._shown = found
             process.state(found.state, found.message)
@@ -285,7 +287,7 @@ class Feed:
 
     def _lines(self) -> Iterable[Line]:
         yield from (line for copy in self._copies for line in copy)
-        yield from self._moving.retired
+        yield from self._moving.parting
 
     def _new_lines(self, cut: list[list[str]]) -> list[Line]:
         return [Line(self._share, symbols, self._lost) for symbols in cut]

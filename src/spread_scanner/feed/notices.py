@@ -2,7 +2,7 @@
 
 Used by the feed. The connection takes its turn at the pace of all dials and comes back with growing
 pauses; while it is away nothing is known of halts, and quotes go on as they come. It carries a few
-messages a day, and no quote waits for it.
+messages a day, and no quote waits for it. It has a row among the source's connections.
 """
 
 import asyncio
@@ -15,11 +15,14 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges.notices import Announcement, Stream
-from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.counting import Counts
+from spread_scanner.feed.life import End
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.ws import DialFailed
+from spread_scanner.schema.enums import Carries
+from spread_scanner.shm.connections import ConnectionRow
 
 UNHEARD_PINGS = 3
 Heard = Callable[[list[Announcement]], None]
@@ -33,6 +36,8 @@ class Notices:
         self._heard = heard
         self._stream: Stream | None = None
         self._task: asyncio.Task[None] | None = None
+        self._row: ConnectionRow | None = None
+        self._counts = Counts(share.row)
 
     def listen_to(self, stream: Stream | None) -> None:
         """Listen there from now on; None: to nothing."""
@@ -41,6 +46,8 @@ class Notices:
         self.stop()
         self._stream = stream
         if stream is not None:
+            self._row = self._share.rows.take(Carries.NOTICES)
+            self._counts = Counts(self._share.row, self._row)
             self._task = asyncio.get_running_loop().create_task(self._listen(stream))
             self._share.tasks.add(self._task)
             self._task.add_done_callback(self._over)
@@ -55,6 +62,10 @@ class Notices:
         if self._task is not None:
             self._task.cancel()
         self._task = self._stream = None
+        self._counts.let_go()
+        if self._row is not None:
+            self._share.rows.give_back(self._row)
+            self._row = None
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._share.tasks.discard(task)
@@ -69,7 +80,9 @@ class Notices:
             try:
                 stood_ns = await self._once(stream)
             except DialFailed as error:
-                self._share.row.add(COUNTER["notice_failures"])
+                self._counts.add("notice_failures")
+                if self._row is not None:
+                    self._row.ended(error.reason)
                 self._share.log.info("no notices", error=str(error))
                 self._share.refused(error)
             if stood_ns >= settings.stood_s * NS_PER_S:
@@ -89,6 +102,8 @@ class Notices:
             tls=share.tls,
         )
         opened_ns = clock.mono_ns()
+        if self._row is not None:
+            self._row.opened(0, opened_ns)
         try:
             for text in stream.requests:
                 listener.send(text)
@@ -101,13 +116,19 @@ class Notices:
                 listener.ping(stream.ping)
         finally:
             listener.cut()
+        if self._row is not None:
+            self._row.dialling()
+            self._row.ended((End.LOST if listener.closed.is_set() else End.UNHEARD).value)
         return clock.mono_ns() - opened_ns
 
     def _take(self, stream: Stream, frame: bytes) -> None:
+        self._counts.add("control")
+        if self._row is not None:
+            self._row.heard(clock.mono_ns(), 0)
         try:
             announced = stream.parse(frame)
         except BadMessage as error:
-            self._share.row.add(COUNTER["skip_bad_message"])
+            self._counts.add("skip_bad_message")
             self._share.evidence.take(error, frame)
             return
         if announced:

@@ -144,6 +144,13 @@ class ReloadOutcome(IntEnum):
     REFUSED = 2  # the last reload was refused: it goes on with what it had before
 
 
+class Carries(IntEnum):
+    """What a connection is kept for."""
+
+    QUOTES = 0
+    NOTICES = 1  # what the exchange announces: halts, delistings, maintenance
+
+
 class ConnectionState(IntEnum):
     FREE = 0  # a row that stands for nothing
     DIALLING = 1

@@ -18,7 +18,7 @@ import numpy as np
 from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_COUNTERS, FEED_HISTOGRAMS
-from spread_scanner.schema.enums import ConnectionState
+from spread_scanner.schema.enums import Carries, ConnectionState
 from spread_scanner.shm import _rows, segment
 from spread_scanner.shm.faults import WrongSegment
 from spread_scanner.shm.health import BUCKETS, Latency, latency
@@ -43,12 +43,14 @@ class ConnectionHealth(NamedTuple):
     """One connection as its row shows it. Ages are None where nothing is open."""
 
     number: int
+    carries: Carries
     state: ConnectionState
     symbols: int
     open_ns: int | None
     heard_age_ns: int | None
     since_wall_ns: int
     last_end: str
+    ban_left_ns: int  # nobody dials there for so long; 0: anybody may
     counters: dict[str, int]
     latencies: dict[str, Latency]
 
@@ -56,7 +58,7 @@ class ConnectionHealth(NamedTuple):
 class ConnectionRow(_rows.Row):
     """A connection's own row; made by ConnectionRows.take."""
 
-    def __init__(self, held: Segment, number: int, at: int) -> None:
+    def __init__(self, held: Segment, number: int, at: int, carries: Carries) -> None:
         super().__init__(
             held.memory,
             at + CONNECTION_COUNTERS_AT,
@@ -67,6 +69,7 @@ class ConnectionRow(_rows.Row):
         self.number = number
         self._head = held.record(CONNECTION_HEAD_DTYPE, at)
         self._head["since_wall_ns"] = clock.wall_ns()
+        self._head["carries"] = carries
         self.dialling()
 
     def dialling(self) -> None:
@@ -90,6 +93,10 @@ class ConnectionRow(_rows.Row):
         """Why the connection ended, or why the dial failed."""
         self._head["last_end"] = why.encode()[:LAST_END_BYTES]
 
+    def banned(self, until_mono_ns: int) -> None:
+        """Until when nobody dials there; 0: anybody may."""
+        self._head["ban_until_mono_ns"] = until_mono_ns
+
     def give_back(self) -> None:
         """Refuse all further writes: the row may be another connection's by now."""
         self.shut()
@@ -104,15 +111,17 @@ class ConnectionRows(Holder):
         self._ats = [layout.row_at(source_id, number) for number in range(CONNECTIONS_MAX)]
         self._free = list(range(CONNECTIONS_MAX))
         self._taken: list[ConnectionRow] = []
+        self._ban_until_ns = 0
         for number in self._free:
             self._clear(number)
 
-    def take(self) -> ConnectionRow | None:
+    def take(self, carries: Carries = Carries.QUOTES) -> ConnectionRow | None:
         """The first free row, empty; None when all are taken."""
         if not self._free:
             return None
         number = self._free.pop(0)
-        row = ConnectionRow(self._held, number, self._ats[number])
+        row = ConnectionRow(self._held, number, self._ats[number], carries)
+        row.banned(self._ban_until_ns)
         self._taken.append(row)
         return row
 
@@ -122,6 +131,13 @@ class ConnectionRows(Holder):
         self._taken.remove(row)
         self._clear(row.number)
         self._free = sorted([*self._free, row.number])
+
+    def banned(self, until_mono_ns: int) -> None:
+        """A ban keeps all of them from dialling until then; 0: none does."""
+        if until_mono_ns != self._ban_until_ns:
+            self._ban_until_ns = until_mono_ns
+            for row in self._taken:
+                row.banned(until_mono_ns)
 
     def shut(self) -> None:
         """Refuse all further writes, of the rows that were taken too."""
@@ -194,12 +210,14 @@ class Connections(Holder):
         is_open = state is ConnectionState.OPEN
         return ConnectionHealth(
             number=number,
+            carries=Carries(int(head["carries"])),
             state=state,
             symbols=int(head["symbols"]),
             open_ns=now_ns - int(head["opened_mono_ns"]) if is_open else None,
             heard_age_ns=now_ns - int(head["heard_mono_ns"]) if is_open else None,
             since_wall_ns=int(head["since_wall_ns"]),
             last_end=head["last_end"].decode(errors="ignore"),
+            ban_left_ns=max(int(head["ban_until_mono_ns"]) - now_ns, 0),
             counters={row.label: int(counts[row.counter_id]) for row in FEED_COUNTERS},
             latencies={
                 row.label: latency(histograms.reshape(_HISTOGRAMS, BUCKETS)[row.histogram_id])

@@ -248,13 +248,14 @@ HEALTH_BYTES = FOLDER_AT + FOLDER_BYTES
 CONNECTION_HEAD_DTYPE = np.dtype(
     [
         ("state", "<u8"),  # schema.enums.ConnectionState
-        ("symbols", "<u8"),  # carried
+        ("symbols", "<u4"),  # carried
+        ("carries", "<u4"),  # schema.enums.Carries
         ("number", "<u8"),  # of the connection in use, counted by its feed; 0: none yet
         ("opened_mono_ns", "<i8"),  # of that connection; 0: none is open
         ("heard_mono_ns", "<i8"),  # its last frame of any kind
         ("since_wall_ns", "<i8"),  # when the row began to count
         ("last_end", "S72"),  # why the one before it ended, or why the last dial failed
-        ("reserved", "V8"),
+        ("ban_until_mono_ns", "<i8"),  # nobody dials there until then; 0: anybody may
     ]
 )
 CONNECTION_COUNTERS_AT = CONNECTION_HEAD_DTYPE.itemsize

@@ -15,6 +15,7 @@ class ConnectionView(Reading, frozen=True):
 
     source: str
     number: int
+    carries: str  # quotes, or notices: what the exchange announces
     state: str
     symbols: int
     open_s: float | None
@@ -25,6 +26,7 @@ class ConnectionView(Reading, frozen=True):
     skips: int
     reconnects: int
     last_end: str
+    ban_left_s: float | None  # nobody dials there for so long
     exchange_to_recv_p50_ms: float | None
     exchange_to_recv_p99_ms: float | None
     recv_to_cell_p50_us: float | None
@@ -56,6 +58,7 @@ def _view(
     return ConnectionView(
         source=label,
         number=row.number,
+        carries=row.carries.name.lower(),
         state=row.state.name.lower(),
         symbols=row.symbols,
         open_s=None if row.open_ns is None else row.open_ns / 1e9,
@@ -66,6 +69,7 @@ def _view(
         skips=sum(count for name, count in counters.items() if name.startswith("skip_")),
         reconnects=max(counters["connects"] - 1, 0),
         last_end=row.last_end,
+        ban_left_s=row.ban_left_ns / 1e9 if row.ban_left_ns else None,
         exchange_to_recv_p50_ms=known(recv.percentiles_ns[0] / 1e6),
         exchange_to_recv_p99_ms=known(recv.percentiles_ns[2] / 1e6),
         recv_to_cell_p50_us=known(cell.percentiles_ns[0] / 1e3),

@@ -47,6 +47,8 @@ class ProcessView(Reading, frozen=True):
     rates_per_s: dict[str, float]
     drops: int
     skips: int
+    symbols: int | None  # a feed's listings
+    good_symbols: int | None  # of them quoted and heard, whose quote can be used
     p50_us: float | None  # of the latency that tells most about this kind of process
     p99_us: float | None
     message: str
@@ -153,9 +155,7 @@ class Looks:
     def _view(self, process: str) -> ProcessView:
         row = self._now.get(process)
         if row is None:
-            return ProcessView(
-                process, "absent", False, False, None, None, 0, 0, {}, 0, 0, None, None, "", ""
-            )
+            return _absent(process)
         kind = kind_of(process)
         shown = row.latencies.get(HEADLINE.get(kind, ""))
         return ProcessView(
@@ -170,6 +170,8 @@ class Looks:
             rates_per_s=self._rates(row, RATES.get(kind, ())),
             drops=sum(row.counters.get(label, 0) for label in DROPS.get(kind, ())),
             skips=sum(count for label, count in row.counters.items() if label.startswith("skip_")),
+            symbols=row.counters.get("symbols"),
+            good_symbols=row.counters.get("good_symbols"),
             p50_us=known(shown.percentiles_ns[0] / 1e3) if shown else None,
             p99_us=known(shown.percentiles_ns[2] / 1e3) if shown else None,
             message=row.message.rstrip("\0"),
@@ -238,4 +240,27 @@ def switches(control: Control, settings: Settings) -> Switches:
         paused_sources=control.paused_sources,
         paused_directions=control.paused_directions,
         paused_symbols=control.paused_symbols,
+    )
+
+
+def _absent(process: str) -> ProcessView:
+    """One that has no row: it has never run."""
+    return ProcessView(
+        process=process,
+        state="absent",
+        alive=False,
+        healthy=False,
+        heartbeat_age_ms=None,
+        pid=None,
+        starts=0,
+        generation=0,
+        rates_per_s={},
+        drops=0,
+        skips=0,
+        symbols=None,
+        good_symbols=None,
+        p50_us=None,
+        p99_us=None,
+        message="",
+        version="",
     )

@@ -46,6 +46,7 @@ def test_connections_show_rates_reconnects_and_latencies(up_bed: Any, spread_ctl
         assert row is not None
         row.opened(2, clock.mono_ns())
         row.ended("fell silent")
+        rows.banned(clock.mono_ns() + 600 * 10**9)
         ids = {counter.label: counter.counter_id for counter in FEED_COUNTERS}
         for label, count in (("messages", 100), ("connects", 3), ("skip_duplicate", 4)):
             row.add(ids[label], count)
@@ -70,6 +71,9 @@ def test_connections_show_rates_reconnects_and_latencies(up_bed: Any, spread_ctl
         100.0,
     )
     assert (shown["reconnects"], shown["skips"], shown["last_end"]) == (2, 4, "fell silent")
+    assert shown["carries"] == "quotes"
+    assert shown["ban_left_s"] > 0
+    assert "ban s" in table, "on a narrow terminal too, while there is one"
     assert shown["exchange_to_recv_p50_ms"] == pytest.approx(20, rel=0.05)
     assert shown["recv_to_cell_p50_us"] is None
     assert shown["counters"]["skip_duplicate"] == 4

@@ -14,20 +14,21 @@ from feed_bed import Handler
 
 from spread_scanner import clock, config
 from spread_scanner.config import SourceSettings
+from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges.notices import Announcement, Halted, Maintenance, Resumed, Stream
 from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.feed import Feed
-from spread_scanner.feed.life import Rules
+from spread_scanner.feed.life import End, Rules
 from spread_scanner.feed.notices import Notices
 from spread_scanner.feed.subscription import Refusal
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, Carries, ConnectionState, QuoteFlag
 from spread_scanner.shm import Control, Health, PriceStore
-from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.connections import ConnectionHealth, Connections
 from spread_scanner.symbology import publish
 from spread_scanner.symbology.tables import InstrumentRow, SymbolRow, Tables
 
@@ -77,7 +78,8 @@ class Bed:
             enter(control.claim(SOURCE.process)),
         )
         self.writer = enter(self.store.writer(SOURCE.source_id))
-        rows = enter(enter(Connections.create(namespace)).claim(SOURCE.source_id))
+        self.connections = enter(Connections.create(namespace))
+        rows = enter(self.connections.claim(SOURCE.source_id))
         self.feed = Feed(process, SOURCE, self.store, self.writer, rows, enter(Gates(namespace)))
 
     def quote(self, symbol_id: int) -> None:
@@ -255,6 +257,47 @@ def test_notices_are_heard_on_a_connection_that_comes_back(bed: Bed) -> None:
     uvloop.run(act())
     assert asked[:2] == ["please", "please"]
     assert heard[:2] == ["X1", "X2"]
+
+
+def test_the_connection_of_the_notices_has_a_row_of_its_own(bed: Bed) -> None:
+    served: list[websockets.ServerConnection] = []
+    seen: list[ConnectionHealth] = []
+
+    def read(frame: bytes) -> list[Announcement]:
+        if frame == b"{oops":
+            raise BadMessage("cannot be read")
+        return []
+
+    async def serve(socket: websockets.ServerConnection) -> None:
+        await socket.recv()
+        await socket.send("{oops")
+        await socket.send("pong")
+        served.append(socket)
+        if len(served) == 1:
+            await socket.close()
+        await socket.wait_closed()
+
+    async def act() -> None:
+        async with websockets.serve(serve, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            share = bed.feed._share
+            share.settings = msgspec.structs.replace(share.settings, backoff_s_min=0.01)
+            notices = Notices(share, lambda _: None)
+            notices.listen_to(Stream(f"ws://127.0.0.1:{port}/", ("please",), None, 20.0, read))
+            deadline_ns = clock.mono_ns() + 20 * 10**9
+            while not seen or seen[0].counters["control"] < 4:
+                assert clock.mono_ns() < deadline_ns
+                await asyncio.sleep(0.01)
+                seen[:] = bed.connections.read(SOURCE.source_id)
+            assert bed.count("skip_bad_message") == seen[0].counters["skip_bad_message"]
+            notices.stop()
+            assert bed.connections.read(SOURCE.source_id) == []
+
+    uvloop.run(act())
+    (row,) = seen
+    assert (row.carries, row.state) == (Carries.NOTICES, ConnectionState.OPEN)
+    assert (row.symbols, row.last_end) == (0, End.LOST.value)
+    assert (row.counters["control"], row.counters["skip_bad_message"]) == (4, 2)
 
 
 def test_a_dial_that_fails_is_counted_apart_from_those_of_quotes(bed: Bed) -> None:

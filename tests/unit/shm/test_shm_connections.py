@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.counters import FEED_COUNTERS, FEED_HISTOGRAMS
-from spread_scanner.schema.enums import ConnectionState
+from spread_scanner.schema.enums import Carries, ConnectionState
 from spread_scanner.shm import segment
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.faults import AlreadyClaimed, WrongSegment
@@ -26,13 +27,23 @@ def test_a_row_shows_what_its_feed_wrote(namespace: str) -> None:
             row.opened(7, 1_000)
             row.heard(2_000, 30)
             row.ended("lost")
+            until_ns = clock.mono_ns() + 60 * 10**9
+            rows.banned(until_ns)
             row.add(MESSAGES, 5)
             row.observe(LATENCY.histogram_id, 700)
             (found,) = read.read(SOURCE)
             assert read.read(SOURCE + 1) == []
+            notices = rows.take(Carries.NOTICES)
+            assert notices is not None
+            (_, later) = read.read(SOURCE)
+            rows.banned(0)
+            assert [one.ban_left_ns for one in read.read(SOURCE)] == [0, 0]
 
     assert (dialling.state, dialling.open_ns) == (ConnectionState.DIALLING, None)
     assert found.state is ConnectionState.OPEN
+    assert (found.carries, later.carries) == (Carries.QUOTES, Carries.NOTICES)
+    assert dialling.ban_left_ns == 0
+    assert 0 < later.ban_left_ns <= found.ban_left_ns <= 60 * 10**9
     assert (found.number, found.symbols, found.last_end) == (0, 30, "lost")
     assert found.open_ns is not None
     assert found.heard_age_ns == pytest.approx(found.open_ns - 1_000)
