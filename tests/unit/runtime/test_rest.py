@@ -150,7 +150,7 @@ def test_a_ban_that_comes_while_a_request_waits_its_turn_is_not_sat_out() -> Non
     """Spot and futures ask one host at once: the second one waits while the first one is banned."""
 
     async def two_at_once(source: Served) -> list[BaseException | Any]:
-        source.rest_weight_per_s = 20.0
+        source.rest_weight_per_s = 1.0  # the second is due a second after the first
         gate = Gate(Dials.private(), "test", Pace(1_000.0))
         async with RestClient(source, QUICK, gate=gate) as client:
             asked = [client.get(REQUEST, parse) for _ in range(3)]
@@ -326,7 +326,7 @@ def test_a_ban_for_hours_is_reported_and_not_sat_out() -> None:
 def test_requests_are_paced_by_their_weight() -> None:
     async def ask() -> float:
         async with served(GOOD) as source:
-            source.rest_weight_per_s = 20.0
+            source.rest_weight_per_s = 1.0  # the second is due a second after the first
             async with RestClient(source, QUICK) as client:
                 start_s = time.monotonic()
                 for _ in range(3):
