@@ -15,8 +15,9 @@ from typing import Any
 
 from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCES
+from spread_scanner.sim.block import BLOCK_FRAMES_MIN, Block, calm
 from spread_scanner.sim.dialects import Dialect, dialects
-from spread_scanner.sim.flood import BLOCK_FRAMES_MIN, Block, Subscriber, calm
+from spread_scanner.sim.flood import Subscriber
 from spread_scanner.sim.market import Market
 from spread_scanner.sim.universe import Listing, Universe
 

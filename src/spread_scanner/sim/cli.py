@@ -13,9 +13,9 @@ import typer
 import uvloop
 
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SOURCE_BY_LABEL
+from spread_scanner.sim.actions import check
 from spread_scanner.sim.configout import write_config
 from spread_scanner.sim.exchange import Exchange8
-from spread_scanner.sim.faults import check
 from spread_scanner.sim.flood import Flood, FloodOptions, flood
 from spread_scanner.sim.options import Options, sources_of
 from spread_scanner.sim.planting import Planting

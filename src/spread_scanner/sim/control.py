@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from spread_scanner import clock
-from spread_scanner.sim.dialects import RULES
 from spread_scanner.sim.limits import Query
 from spread_scanner.sim.rest import Answer, Rest, refused
+from spread_scanner.sim.rules import RULES
 
 if TYPE_CHECKING:
     from spread_scanner.sim.exchange import Exchange8

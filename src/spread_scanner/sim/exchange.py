@@ -19,7 +19,7 @@ from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Exchange
 from spread_scanner.sim.control import Control
 from spread_scanner.sim.delivery import Delivery
-from spread_scanner.sim.dialects import RULES, dialects
+from spread_scanner.sim.dialects import dialects
 from spread_scanner.sim.engine_lag import EngineLag
 from spread_scanner.sim.faults import Faults
 from spread_scanner.sim.limits import Limits, Refusal
@@ -29,6 +29,7 @@ from spread_scanner.sim.options import Options
 from spread_scanner.sim.planting import Planter
 from spread_scanner.sim.recording import Playback
 from spread_scanner.sim.rest import Rest
+from spread_scanner.sim.rules import RULES
 from spread_scanner.sim.server import SWEEP_S, Connection
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.truth import Truth

@@ -13,35 +13,26 @@ from typing import TYPE_CHECKING, Any
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.sim import converse
+from spread_scanner.sim.actions import (
+    GARBAGE,
+    LASTING,
+    MAINTENANCE_S,
+    REFUSALS,
+    check,
+    spoiled,
+)
 from spread_scanner.sim.bent import MESSAGE_FAULTS, Action, Bent, Window
-from spread_scanner.sim.converse import CONVERSATION_FAULTS
-from spread_scanner.sim.dialects import RULES, Talk
+from spread_scanner.sim.dialects import Talk
 from spread_scanner.sim.limits import Refusal
 from spread_scanner.sim.notices import Work, announces_maintenance
-from spread_scanner.sim.rest import Answer, too_many
+from spread_scanner.sim.rest import Answer
+from spread_scanner.sim.rules import RULES
 from spread_scanner.sim.universe import Listing
-from spread_scanner.sim.wire import binary_frame, text_frame
+from spread_scanner.sim.wire import text_frame
 
 if TYPE_CHECKING:
     from spread_scanner.sim.exchange import Exchange8
     from spread_scanner.sim.server import Connection
-
-GARBAGE = {
-    "text": text_frame(b'{"u":12,"s":"BTCUSDT","b":oops'),
-    "binary": binary_frame(b"\x0a\xff\xff\xff\xff\x7f\x00\x80\x80"),
-    "utf8": text_frame(b'{"stream":"\xff\xfe\xc3\x28"}'),
-    "empty": text_frame(b""),
-    "unknown": text_frame(b'{"channel":"push.nothing","data":{"e":"nobodyKnows","v":[1,null,{}]}}'),
-}
-
-
-LASTING = (  # until the end of the run where no `for_s` is given
-    *MESSAGE_FAULTS, *CONVERSATION_FAULTS, "freeze", "half-open", "skew", "delist", "halt",
-    "maintenance", "refuse-symbol", "refuse", "ban", "rest", "engine-lag",
-)  # fmt: skip
-MAINTENANCE_S = 3_600.0  # said to last so long where the action does not say
-MAINTENANCE_STATES = ("scheduled", "ongoing", "pre_open")
-REFUSALS = {"refuse": 503, "ban": 418}  # the usual status
 
 
 class Faults:
@@ -128,7 +119,7 @@ class Faults:
             if "count" in window.action:
                 window.used_up("count", 0.0)
             self._exchange.counts["rest_spoiled"] += 1
-            return _spoiled(window.action, label, answer)
+            return spoiled(window.action, label, answer)
         return answer
 
     def active(self) -> list[str]:
@@ -330,58 +321,6 @@ class Faults:
         """Update ids start again at one, as after a restart of the exchange's service."""
         for listing in self._named(window):
             listing.update_id = 0
-
-
-def _spoiled(action: Action, label: str, answer: Answer) -> Answer | None:
-    """One answer, spoiled as the action says."""
-    mode = action.get("mode", "429")
-    if mode == "429":
-        spoiled = too_many(label, int(action.get("retry_after_s", 1)))
-        return spoiled._replace(status=429) if spoiled.status == 200 else spoiled
-    if mode == "timeout":
-        return None
-    if mode == "truncated":
-        return answer._replace(body=answer.body[: len(answer.body) // 2])
-    body = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
-    return Answer(int(action.get("status", 503)), [("content-type", "text/html")], body)
-
-
-KNOWN = {*LASTING, "close", "cut", "poison", "reset", "plant", "play", "rate", "refresh", "quote"}
-NEEDS = {
-    "plant": ("symbol", "direction"),
-    "skew": ("source", "skew_ms"),
-    "engine-lag": ("source", "lag_ms"),
-    "halt": ("source", "symbol"),
-    "delist": ("source", "symbol"),
-    "refuse-symbol": ("source", "symbol"),
-    "play": (),
-    "refresh": (),
-    "rate": ("rate",),
-    "quote": ("source", "symbol", "bid_px", "bid_sz", "ask_px", "ask_sz"),
-}
-
-
-def check(action: Action) -> None:
-    """Raises ValueError that says what is wrong with an action."""
-    what = action.get("do")
-    if what not in KNOWN:
-        raise ValueError(f"unknown action {what!r}; known: {', '.join(sorted(KNOWN))}")
-    for key in NEEDS.get(str(what), ("source",)):
-        if key not in action:
-            raise ValueError(f"action {what!r} needs {key!r}")
-    if "source" in action and action["source"] not in (*RULES, "all"):
-        raise ValueError(f"unknown source {action['source']!r}")
-    if what == "bodyless" and action["source"] != "mexc-spot":
-        raise ValueError("only mexc-spot sends frames without a body")
-    if what == "one-sided" and action.get("side", "ask") not in ("bid", "ask"):
-        raise ValueError("a side is bid or ask")
-    if what == "maintenance":
-        if action["source"] != "all" and not announces_maintenance(str(action["source"])):
-            raise ValueError("only Bybit and OKX announce maintenance")
-        if action.get("state", "ongoing") not in MAINTENANCE_STATES:
-            raise ValueError(f"a maintenance begins as one of {', '.join(MAINTENANCE_STATES)}")
-    if what == "poison" and action.get("kind", "text") not in GARBAGE:
-        raise ValueError(f"unknown kind of poison; known: {', '.join(GARBAGE)}")
 
 
 def _shown(window: Window) -> dict[str, Any]:

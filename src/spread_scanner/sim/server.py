@@ -20,9 +20,10 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from spread_scanner import clock
-from spread_scanner.sim.dialects import RULES, Binance, HangUp, Rules, Subscription, Talk
+from spread_scanner.sim.dialects import Binance, HangUp, Subscription, Talk
 from spread_scanner.sim.limits import CUT_STRIKES
 from spread_scanner.sim.rest import Answer
+from spread_scanner.sim.rules import RULES, Rules
 
 if TYPE_CHECKING:
     from spread_scanner.sim.exchange import Exchange8

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spread_scanner.sim.flood import Block
+from spread_scanner.sim.block import Block
 from spread_scanner.sim.market import Market
 from spread_scanner.sim.recording import Playback
 from spread_scanner.sim.universe import Universe

@@ -1,0 +1,106 @@
+/* What came from outside since the last cycle: switches, sources, and the cells that were touched.
+ *
+ * Reads the control segment and the price store, of it dirty words first and then each cell once;
+ * writes the engine's copies.
+ */
+#ifndef SS_INWARD_H
+#define SS_INWARD_H
+
+#include "clock.h"
+#include "pairs.h"
+
+static inline uint8_t ss_engine_blocked(const ss_engine *engine, const ss_engine_pair *pair,
+                                        int killed, int paused) {
+    const ss_engine_switches *switches = &engine->switches;
+    if (killed) return SS_KILLED;
+    if (pair->quarantined) return SS_QUARANTINED;
+    if (paused || pair->disabled) return SS_PAUSED;
+    if (atomic_load_explicit(&switches->sources[pair->spot_source], memory_order_relaxed) ||
+        atomic_load_explicit(&switches->sources[pair->fut_source], memory_order_relaxed) ||
+        atomic_load_explicit(&switches->directions[pair->direction_id], memory_order_relaxed) ||
+        atomic_load_explicit(&switches->symbols[pair->symbol_id], memory_order_relaxed))
+        return SS_PAUSED;
+    return 0;
+}
+
+/* Applies the operator's switches when their generation moved. Returns 1 if it did. */
+static inline int ss_engine_heed(ss_engine *engine) {
+    const ss_engine_switches *switches = &engine->switches;
+    /* Partner: the operator's release store of the generation, after the switches. */
+    uint64_t generation = atomic_load_explicit(switches->generation, memory_order_acquire);
+    if (engine->switches_known && generation == engine->switches_seen) return 0;
+    int killed = atomic_load_explicit(switches->kill, memory_order_relaxed) != 0;
+    int paused = atomic_load_explicit(switches->paused, memory_order_relaxed) != 0;
+    for (uint32_t i = 0; i < engine->pair_count; i++) {
+        ss_engine_pair *pair = &engine->pairs[i];
+        pair->blocked = ss_engine_blocked(engine, pair, killed, paused);
+        if (!pair->blocked) continue;
+        pair->in = pair->waiting = 0;
+        ss_engine_watch(engine, i);
+    }
+    engine->switches_seen = generation;
+    engine->switches_known = 1;
+    ss_engine_ask_rescan(engine);
+    return 1;
+}
+
+/* Notes which feeds live and whose quotes count; a change asks for a rescan, because it changes
+ * what can be stood behind without making a single cell dirty. */
+static inline void ss_engine_feel_sources(ss_engine *engine) {
+    int changed = 0;
+    for (uint32_t source = 0; source < engine->store->num_sources; source++) {
+        int64_t beat_ns = ss_store_heartbeat(engine->store, source);
+        uint32_t epoch = ss_store_epoch(engine->store, source);
+        uint8_t alive = beat_ns != 0 && beat_ns >= engine->woke_ns &&
+                        engine->now_ns - beat_ns <= engine->limits.heartbeat_ns_max;
+        changed |= (alive != engine->alive[source]) | (epoch != engine->epoch[source]);
+        engine->alive[source] = alive;
+        engine->epoch[source] = epoch;
+    }
+    if (changed) ss_engine_ask_rescan(engine);
+}
+
+static inline void ss_engine_copy_cell(ss_engine *engine, uint32_t source, uint32_t symbol) {
+    uint32_t cell = source * engine->store->max_symbols + symbol;
+    if (engine->leg_start[cell] == engine->leg_start[cell + 1]) return; /* in no pair */
+    int result = ss_store_read(engine->store, source, symbol, &engine->quotes[cell]);
+    engine->touched[engine->touched_count++] = cell;
+    /* Contended: the copy stays the last good one, and the writer's next bit is on its way. */
+    if (result == SS_READ_CONTENDED) engine->counts[SS_C_CONTENDED]++;
+}
+
+/* Copies the cells of one dirty word; 0 when the bound was reached and the rest put back. */
+static inline int ss_engine_take_word(ss_engine *engine, ss_dirty_word *words, uint32_t source,
+                                      uint32_t word) {
+    for (uint64_t bits = ss_bitmap_take_word(words, word); bits != 0; bits &= bits - 1) {
+        if (engine->touched_count == engine->limits.dirty_max) {
+            ss_bitmap_mark_word(words, word, bits);
+            return 0;
+        }
+        ss_engine_copy_cell(engine, source, word * 64 + (uint32_t)__builtin_ctzll(bits));
+    }
+    return 1;
+}
+
+/* Takes dirty words from where the last bounded take stopped, once around; what does not fit stays
+ * dirty. */
+static inline void ss_engine_take(ss_engine *engine) {
+    uint32_t sources = engine->store->num_sources, per_source = engine->store->words_per_source;
+    uint32_t source = engine->source_at, word = engine->word_at;
+    engine->touched_count = 0;
+    engine->source_at = engine->word_at = 0;
+    for (uint32_t turns = sources + (word > 0); turns > 0; turns--) {
+        ss_dirty_word *words = ss_store_words(engine->store, engine->reader, source);
+        for (; word < per_source; word++)
+            if (!ss_engine_take_word(engine, words, source, word)) {
+                engine->counts[SS_C_BOUNDED]++;
+                engine->source_at = source;
+                engine->word_at = word;
+                return;
+            }
+        word = 0;
+        source = source + 1 < sources ? source + 1 : 0;
+    }
+}
+
+#endif

@@ -1,0 +1,167 @@
+/* What goes out of the engine: signals to the ring, evaluations that are kept, counts.
+ *
+ * Writes the signal ring, the evaluations and what is counted. A full ring loses nothing that
+ * matters: the pair waits and is looked at again.
+ */
+#ifndef SS_OUTWARD_H
+#define SS_OUTWARD_H
+
+#include <math.h>
+
+#include "clock.h"
+#include "pairs.h"
+
+static inline int64_t ss_engine_clock(const ss_engine *engine) {
+    return engine->clock_stands ? engine->now_ns : ss_source_ns(engine->mono_at);
+}
+
+static inline void ss_engine_push(ss_engine *engine) {
+    uint32_t count = engine->batch_count;
+    engine->batch_count = 0;
+    if (count == 0) return;
+    /* Room was asked for before each record, so all of them fit. */
+    if (ss_ring_push(engine->ring, engine->batch, count) != (int64_t)count) {
+        engine->corrupt = 1;
+        return;
+    }
+    engine->pushed = 1;
+    engine->counts[SS_C_SIGNALS] += count;
+    int64_t now = ss_engine_clock(engine) + engine->anchor_ns;
+    for (uint32_t i = 0; i < count; i++)
+        if (engine->batch_fresh[i])
+            ss_histogram_add(engine->recv_to_signal, now - engine->batch[i].ts_trigger);
+}
+
+/* Whether one more record fits; looks at the consumer's position only when it seems not to. */
+static inline int ss_engine_has_room(ss_engine *engine) {
+    if (engine->room > 0) return 1;
+    ss_ring *ring = engine->ring;
+    uint64_t write = atomic_load_explicit(&ring->control->write_pos, memory_order_relaxed);
+    /* Partner: the consumer's release store of read_pos. */
+    ring->other = atomic_load_explicit(&ring->control->read_pos, memory_order_acquire);
+    uint64_t used = write - ring->other + engine->batch_count;
+    if (used > ring->capacity)
+        engine->corrupt = 1;
+    else
+        engine->room = ring->capacity - used;
+    return engine->room > 0;
+}
+
+/* schema.spread: gross_bps, exit_bps, net_bps, size_quote; the same operations in the same order. */
+static inline double ss_gross_bps(const ss_quote *spot, const ss_quote *fut) {
+    return (fut->bid_px - spot->ask_px) / spot->ask_px * 1e4;
+}
+
+static inline double ss_exit_bps(const ss_quote *spot, const ss_quote *fut) {
+    return (spot->bid_px - fut->ask_px) / spot->ask_px * 1e4;
+}
+
+static inline double ss_size_quote(const ss_quote *spot, const ss_quote *fut) {
+    double a = spot->ask_px * spot->ask_sz, b = fut->bid_px * fut->bid_sz;
+    return a < b || isnan(a) ? a : b; /* as numpy.minimum */
+}
+
+typedef struct ss_found {
+    uint32_t index;
+    double gross_bps, net_bps;
+    int fresh, spot_ok, fut_ok;
+} ss_found;
+
+static inline void ss_engine_fill(const ss_engine *engine, const ss_found *found, int kind,
+                                  uint32_t flags, ss_signal *signal) {
+    const ss_engine_pair *pair = &engine->pairs[found->index];
+    const ss_quote *spot = &engine->quotes[pair->spot_cell];
+    const ss_quote *fut = &engine->quotes[pair->fut_cell];
+    int64_t now = ss_engine_clock(engine);
+    *signal = (ss_signal){
+        .seq = engine->next_seq,
+        .mono_ns = now,
+        .ts_engine = now + engine->anchor_ns,
+        .ts_trigger = spot->ts_recv > fut->ts_recv ? spot->ts_recv : fut->ts_recv,
+        .spot_bid_px = spot->bid_px,
+        .spot_bid_sz = spot->bid_sz,
+        .spot_ask_px = spot->ask_px,
+        .spot_ask_sz = spot->ask_sz,
+        .fut_bid_px = fut->bid_px,
+        .fut_bid_sz = fut->bid_sz,
+        .fut_ask_px = fut->ask_px,
+        .fut_ask_sz = fut->ask_sz,
+        .spot_ts_event = spot->ts_event,
+        .spot_ts_recv = spot->ts_recv,
+        .fut_ts_event = fut->ts_event,
+        .fut_ts_recv = fut->ts_recv,
+        .gross_bps = found->gross_bps,
+        .fees_bps = pair->fees_bps,
+        .funding_bps = pair->funding_bps,
+        .net_bps = found->net_bps,
+        .exit_bps = ss_exit_bps(spot, fut),
+        .size_quote = ss_size_quote(spot, fut),
+        .symbol_id = pair->symbol_id,
+        .direction_id = pair->direction_id,
+        .kind = (uint8_t)kind,
+        .flags = pair->signal_flags | flags,
+        .generation = engine->generation,
+        .instance = engine->instance,
+    };
+}
+
+/* Puts a signal into the batch: 1, or 0 when the ring is full (counted; the pair stays as it was
+ * and is tried again by the sweep). */
+static inline int ss_engine_signal(ss_engine *engine, const ss_found *found, int kind,
+                                   uint32_t flags) {
+    if (!ss_engine_has_room(engine)) {
+        if (!engine->corrupt) ss_ring_count_dropped(engine->ring, 1);
+        engine->counts[SS_C_RING_FULL]++;
+        return 0;
+    }
+    ss_engine_fill(engine, found, kind, flags, &engine->batch[engine->batch_count]);
+    engine->batch_fresh[engine->batch_count] = (uint8_t)(found->fresh && !(flags & SS_LEG_LOST));
+    engine->batch_count++;
+    engine->room--;
+    engine->next_seq++;
+    engine->counts[SS_C_ENTER + kind - SS_ENTER]++;
+    if (engine->batch_count == SS_ENGINE_BATCH_MAX) ss_engine_push(engine);
+    return 1;
+}
+
+/* Keeps what was decided. The same verdict of the same pair goes on in its row, if it is still
+ * there; signals get a row each. */
+static inline void ss_engine_keep(ss_engine *engine, const ss_found *found, uint8_t verdict) {
+    ss_engine_pair *pair = &engine->pairs[found->index];
+    const ss_quote *spot = &engine->quotes[pair->spot_cell];
+    const ss_quote *fut = &engine->quotes[pair->fut_cell];
+    int64_t now = engine->now_ns + engine->anchor_ns, skew_ns = spot->ts_recv - fut->ts_recv;
+    uint64_t head = ss_evaluations_head(engine->kept);
+    int same = verdict != SS_SIGNAL && pair->kept_at != 0 && pair->kept_verdict == verdict &&
+               head - (pair->kept_at - 1) <= engine->kept->capacity;
+    pair->kept_count = same ? pair->kept_count + 1 : 1;
+    ss_evaluation row = {
+        .ts_engine = now,
+        .gross_bps = found->gross_bps,
+        .fees_bps = pair->fees_bps,
+        .funding_bps = pair->funding_bps,
+        .net_bps = found->net_bps,
+        .enter_bps = pair->enter_bps,
+        .size_quote = ss_size_quote(spot, fut),
+        .size_quote_min = pair->size_quote_min,
+        .spot_age_ns = now - spot->ts_recv,
+        .fut_age_ns = now - fut->ts_recv,
+        .skew_ns = skew_ns < 0 ? -skew_ns : skew_ns,
+        .spot_px = spot->ask_px,
+        .fut_px = fut->bid_px,
+        .spot_flags = spot->flags | (found->spot_ok ? 0 : SS_FLAG_STALE),
+        .fut_flags = fut->flags | (found->fut_ok ? 0 : SS_FLAG_STALE),
+        .symbol_id = pair->symbol_id,
+        .direction_id = pair->direction_id,
+        .verdict = verdict,
+        .count = pair->kept_count > UINT32_MAX ? UINT32_MAX : (uint32_t)pair->kept_count,
+    };
+    if (same) {
+        ss_evaluations_write(engine->kept, pair->kept_at - 1, &row);
+        return;
+    }
+    pair->kept_at = ss_evaluations_append(engine->kept, &row) + 1;
+    pair->kept_verdict = verdict;
+}
+
+#endif
