@@ -76,7 +76,7 @@ def _spin(namespace: str, store: PriceStore, turns: int) -> tuple[list[float], i
     read = store.read
     with Child(_echo, namespace, turns), store.writer(0) as writer, store.dirty("engine") as dirty:
         write = writer.write
-        while not store.source_claimed(1):
+        while not store._held.claimed(1):
             time.sleep(0.001)
         before = dirty.notifications
         for turn in range(1, turns + 1):

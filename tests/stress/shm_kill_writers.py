@@ -63,7 +63,7 @@ def latch(namespace: str, kills: int, random_: random.Random) -> int:
             if pid == 0:
                 write_for_ever(PriceStore.attach(namespace).writer(0), max(last))
             kill_soon(pid, lambda: int(store.sequences.sum()), before + 8, random_)
-            bad += store.source_claimed(0)
+            bad += store._held.claimed(0)
             for symbol in range(SYMBOLS):
                 quote = store.read(0, symbol)
                 if quote is None:

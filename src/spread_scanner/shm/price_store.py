@@ -139,10 +139,6 @@ class PriceStore(StoreView, Holder):
             bitmap.mark_all(source_id)
         return bitmap
 
-    def source_claimed(self, source_id: int) -> bool:
-        """Whether a live process writes this source: asked of the kernel, not of a PID."""
-        return self._held.claimed(source_id)
-
     @property
     def cells(self) -> np.ndarray:
         """Both cells of every symbol, (num_sources, max_symbols, 2) QUOTE_DTYPE, read-only, live.

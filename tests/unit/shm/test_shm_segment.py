@@ -482,7 +482,7 @@ def test_a_store_whose_bitmaps_are_anothers_gives_no_writer(namespace: str) -> N
             store.writer(0)
         with pytest.raises(Retired, match="another store"):
             store.dirty(DIRTY_READERS[0])
-        assert not store.source_claimed(0)
+        assert not store._held.claimed(0)
 
 
 def test_every_fault_of_the_room_is_a_typed_one() -> None:

@@ -266,12 +266,12 @@ def test_takeover_makes_quotes_of_the_previous_writer_stale_at_once(namespace: s
 def test_c5_a_second_writer_is_refused_until_the_first_lets_go(namespace: str) -> None:
     with PriceStore.create(namespace, num_sources=2, max_symbols=1) as store:
         first = store.writer(0)
-        assert store.source_claimed(0)
+        assert store._held.claimed(0)
         with pytest.raises(AlreadyClaimed, match="source 0 is claimed"):
             store.writer(0)
         store.writer(1).close()
         first.close()
-        assert not store.source_claimed(0)
+        assert not store._held.claimed(0)
         store.writer(0).close()
 
 
