@@ -287,7 +287,7 @@ class Feed:
 
     def _lines(self) -> Iterable[Line]:
         yield from (line for copy in self._copies for line in copy)
-        yield from self._moving.parting
+        yield from self._moving.retired
 
     def _new_lines(self, cut: list[list[str]]) -> list[Line]:
         return [Line(self._share, symbols, self._lost) for symbols in cut]

@@ -22,16 +22,16 @@ class Moving:
     """One feed's. `new_lines` makes lines; they are started here."""
 
     def __init__(self, share: Share, new_lines: NewLines) -> None:
-        self.parting: list[Line] = []  # of copies that are no longer wanted
+        self.retired: list[Line] = []  # of copies that are no longer wanted
         self._share = share
         self._new_lines = new_lines
         self._leaving: dict[Line, set[str]] = {}
         self._topics_max = share.adapter.limits.topics_per_connection_max
 
     def stop(self) -> None:
-        for line in self.parting:
+        for line in self.retired:
             line.stop()
-        self.parting, self._leaving = [], {}
+        self.retired, self._leaving = [], {}
 
     def reshape(self, copies: Copies) -> None:
         """Come to the limits and the number of copies that are set now; the copies carry what the
@@ -42,7 +42,7 @@ class Moving:
         merge, self._topics_max = topics_max != self._topics_max, topics_max
         while len(copies) > share.settings.redundant:
             for line in copies.pop():
-                self.parting.append(line)
+                self.retired.append(line)
                 self._leaving[line] = set(line.symbols)
         self._forget_what_left()
         for copy in copies:
@@ -54,11 +54,11 @@ class Moving:
 
     def look(self, copies: Copies) -> int:
         """Go on with what is on its way; how many symbols and connections have not come there."""
-        for line in [*(line for copy in copies for line in copy), *self.parting]:
+        for line in [*(line for copy in copies for line in copy), *self.retired]:
             self._renew(line)
         self._settle(copies)
         leaving = sum(len(symbols) for symbols in self._leaving.values())
-        lines = [*(line for copy in copies for line in copy), *self.parting]
+        lines = [*(line for copy in copies for line in copy), *self.retired]
         return leaving + sum(
             connection.target != self._share.target
             for line in lines
@@ -81,7 +81,7 @@ class Moving:
             line.leave(done)
             if not line.symbols:
                 line.stop()
-                for lines in [*copies, self.parting]:
+                for lines in [*copies, self.retired]:
                     if line in lines:
                         lines.remove(line)
             if not symbols or not line.symbols:
@@ -99,7 +99,7 @@ class Moving:
     def _forget_what_left(self) -> None:
         """Symbols that have left the tables wait for nobody."""
         there = self._share.instruments
-        for line in self.parting:
+        for line in self.retired:
             line.leave([symbol for symbol in line.symbols if symbol not in there])
         for symbols in self._leaving.values():
             symbols.intersection_update(there)

@@ -84,7 +84,7 @@ def test_a_copy_too_many_goes_when_the_other_one_stands_behind_all_of_it(bed: Be
         bed.quote(one, symbols=(1,))
         assert move.look() == 0
         assert other.ended is End.STOPPED
-        assert move.moving.parting == []
+        assert move.moving.retired == []
         assert bed.flags() == GOOD
 
     played(bed, act)
@@ -157,7 +157,7 @@ def test_symbols_that_left_the_tables_keep_no_line_waiting(bed: Bed) -> None:
         del move.share.instruments[NAMES[0]]
         move.copies[0][0].leave(NAMES[:1])
         move.set(redundant=1)
-        (parting,) = move.moving.parting
-        assert parting.symbols == [NAMES[1]]
+        (retired,) = move.moving.retired
+        assert retired.symbols == [NAMES[1]]
 
     played(bed, act)
