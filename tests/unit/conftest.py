@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from spread_scanner import config
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import SOURCES, ProcessState
+from spread_scanner.schema.names import SHM_INIT
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.shminit import making
 from spread_scanner.symbology import publish
@@ -96,6 +98,10 @@ def up_bed(bed: Bed) -> Bed:
     """The same with tables and segments; nobody runs."""
     bed.publish_tables()
     bed.make_segments()
+    # An hour ago: who is not there is not about to come.
+    with Health.attach(bed.namespace) as health, health.claim(SHM_INIT) as row:
+        row._head["started_wall_ns"] -= 3_600 * NS_PER_S
+        row.beat(ProcessState.STOPPED)
     return bed
 
 

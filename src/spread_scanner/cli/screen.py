@@ -36,7 +36,15 @@ STATE_STYLES = {
     "failed": "bold red",
     "absent": "dim",
     "stopped": "dim",
+    "waiting": "dim",
+    "done": "dim",
 }
+LATENCY_LEGEND = (
+    "p50, p99: since a frame was read, until its quote was stored (feeds), its signal pushed "
+    "(engine) and taken (tracker)"
+)
+SPREADS_TITLE = "top spreads, bps: gross, net of four fees and funding, enter: your threshold"
+
 SHOWN_RATES = {"messages": "msg", "evaluations": "eval", "signals": "sig", "samples": "smp"}
 
 
@@ -77,7 +85,7 @@ class Screen:
         room = size.height - sum(part.size or 0 for part in above)
         side_by_side = size.width >= WIDE_COLUMNS
         rows = max((room if side_by_side else room // 2) - 3, 1)
-        spreads = Panel(_spreads(observer, rows), title="top spreads, net bps", title_align="left")
+        spreads = Panel(_spreads(observer, rows), title=SPREADS_TITLE, title_align="left")
         events = Panel(
             _happenings(observer, self._supervisor, rows), title="opportunities", title_align="left"
         )
@@ -119,9 +127,10 @@ class Screen:
 def _brief(views: list[ProcessView]) -> Text:
     """All processes in one line, where there is no room for the table."""
     stay = [view for view in views if view.process not in ONE_SHOT]
-    unwell = [view for view in stay if not view.healthy]
+    unwell = [view for view in stay if not view.healthy and not view.starting]
     messages = sum(view.rates_per_s.get("messages", 0.0) for view in stay)
-    text = Text(f"{len(stay) - len(unwell)} of {len(stay)} processes run, {messages:,.0f} msg/s")
+    running = [view for view in stay if view.alive and view.state != "starting"]
+    text = Text(f"{len(running)} of {len(stay)} processes run, {messages:,.0f} msg/s")
     if unwell:
         text.append("   unwell: " + ", ".join(view.process for view in unwell), style="bold red")
     return text
@@ -131,7 +140,7 @@ def _brief(views: list[ProcessView]) -> Text:
 _COLUMNS = (
     ("process", 20, 0),
     ("state", 8, 0),
-    ("heartbeat>", 9, 1),
+    ("heartbeat>", 10, 1),
     ("rates", 26, 1),
     ("good>", 9, 2),
     ("drops>", 6, 2),
@@ -167,7 +176,7 @@ def _width(level: int) -> int:
 
 def _process_cells(view: ProcessView) -> list[str | Text]:
     age = view.heartbeat_age_ms
-    idle = view.state in ("stopped", "absent")
+    idle = view.state in ("stopped", "absent", "waiting")
     rates = [
         f"{view.rates_per_s[label]:,.0f} {short}/s"
         for label, short in SHOWN_RATES.items()
@@ -176,7 +185,7 @@ def _process_cells(view: ProcessView) -> list[str | Text]:
     return [
         view.process,
         Text(view.state, style=STATE_STYLES.get(view.state, "")),
-        "-" if age is None or idle else f"{age:,.0f} ms",
+        "-" if age is None or idle else _ago(age) if view.state == "done" else f"{age:,.0f} ms",
         "  ".join(rates),
         _good(view),
         f"{view.drops:,}",
@@ -194,6 +203,15 @@ def _good(view: ProcessView) -> str | Text:
         return "-"
     shown = f"{view.good_symbols:,}/{view.symbols:,}"
     return Text(shown, style="yellow") if view.good_symbols < view.symbols / 2 else shown
+
+
+def _ago(age_ms: float) -> str:
+    """When a process that does its work and ends has ended."""
+    age_s = int(age_ms / 1e3)
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if age_s >= 2 * seconds:
+            return f"{age_s // seconds} {unit} ago"
+    return f"{age_s} s ago"
 
 
 def _spreads(observer: Observer | None, room: int) -> RenderableType:

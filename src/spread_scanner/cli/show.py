@@ -19,7 +19,7 @@ from spread_scanner.cli.console import (
 )
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import TableError
-from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, TRACKER
+from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED, TRACKER
 from spread_scanner.shm import PriceStore
 from spread_scanner.supervise.children import command_of
 from spread_scanner.symbology import tables
@@ -59,7 +59,8 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Every process: state, heartbeat, rates, drops, latency, tables. Exit 1 if any is unwell, a
-    degraded one included, or if they have different settings or tables.
+    degraded one included, or still starting, or if they have different settings or tables; 3 if all
+    is well but something is halted or paused; 4 if the system is not up.
 
     With --json all counters are there too, by process.
     """
@@ -68,14 +69,17 @@ def status(
         print_json(now)
     else:
         _tell_status(now, counters)
-    raise typer.Exit(EXIT_DONE if now.ok else EXIT_FAILED)
+    if not now.ok:
+        raise typer.Exit(EXIT_FAILED)
+    raise typer.Exit(EXIT_DELIBERATE if now.switches.any else EXIT_DONE)
 
 
 def _tell_status(now: Status, counters: bool) -> None:
-    from spread_scanner.cli.screen import processes_table
+    from spread_scanner.cli.screen import LATENCY_LEGEND, processes_table
 
     console = people()
     console.print(processes_table(now.processes, console.width))
+    console.print(LATENCY_LEGEND, style="dim", soft_wrap=True)
     if counters:
         rows = [
             (process, label, count)
@@ -93,6 +97,8 @@ def _tell_status(now: Status, counters: bool) -> None:
         console.print(f"Installed is {now.version}; {said}: restart to take it.", style="yellow")
     for line in now.mixed:
         console.print(f"Mixed: {line}", style="bold yellow", markup=False, soft_wrap=True)
+    if now.starting:
+        console.print(f"Starting: {', '.join(now.starting)}", style="cyan")
     if now.unwell:
         console.print(f"Unwell: {', '.join(now.unwell)}", style="bold red")
 

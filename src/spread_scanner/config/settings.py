@@ -65,6 +65,15 @@ class System(Struct, forbid_unknown_fields=True, frozen=True):
             description="A heartbeat older than this means that the process hangs or is gone.",
         ),
     ] = 1_000
+    ready_s_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3_600,
+            description="A process that still starts after so long is unwell; so is one that still "
+            "waits for its turn so long after the segments were made.",
+        ),
+    ] = 90
 
 
 class Discovery(Struct, forbid_unknown_fields=True, frozen=True):

@@ -30,5 +30,6 @@ DATABASE_FILE = "tracker.db"  # in data_dir
 EXIT_DONE = 0
 EXIT_FAILED = 1  # the reason is logged or printed
 EXIT_SETTINGS = 2  # bad settings, or a command line that means nothing
-EXIT_PARTIAL = 3  # published, but a source was away
+EXIT_PARTIAL = 3  # discovery: published, but a source was away
+EXIT_DELIBERATE = 3  # status: well, but somebody has halted or paused something
 EXIT_NOT_UP = 4  # there are no segments, or they were replaced

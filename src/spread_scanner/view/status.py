@@ -9,13 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.config.processes import (
-    expected,
-    staying,
-)
+from spread_scanner.config.processes import expected, staying
 from spread_scanner.schema.enums import ProcessState
-from spread_scanner.schema.names import ENGINE, ONE_SHOT, TRACKER
+from spread_scanner.schema.names import ENGINE, ONE_SHOT, SHM_INIT, TRACKER
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
@@ -40,6 +38,7 @@ class ProcessView(Reading, frozen=True):
     state: str
     alive: bool
     healthy: bool  # lives, beats and is not DEGRADED; a one-shot: it did not fail
+    starting: bool  # or waiting for its turn, and young enough for that (ready_s_max)
     heartbeat_age_ms: float | None
     pid: int | None
     starts: int
@@ -71,13 +70,25 @@ class Switches(Reading, frozen=True):
     paused_directions: list[int]
     paused_symbols: list[int]
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is switched."""
+        return bool(
+            self.killed
+            or self.paused_processes
+            or self.paused_sources
+            or self.paused_directions
+            or self.paused_symbols
+        )
+
 
 class Status(Reading, frozen=True):
     """The whole system: its processes, what they have in force, and what is switched."""
 
     namespace: str
     version: str  # of what is installed, which has read this
-    ok: bool  # nobody is unwell, and nothing is mixed
+    ok: bool  # all that shall run does, and nothing is mixed
+    starting: list[str]
     unwell: list[str]
     mixed: list[str]  # in sentences
     in_force: list[InForce]
@@ -98,12 +109,13 @@ def read(settings: Settings, interval_s: float) -> Status:
         switched = switches(control, settings)
     mixed = in_force.differences(having)
     stay = staying(settings)
-    unwell = [view.process for view in views if view.process in stay and not view.healthy]
+    ill = [view for view in views if view.process in stay and not view.healthy]
     return Status(
         namespace=namespace,
         version=version(),
-        ok=not unwell and not mixed,
-        unwell=unwell,
+        ok=not ill and not mixed,
+        starting=[view.process for view in ill if view.starting],
+        unwell=[view.process for view in ill if not view.starting],
         mixed=mixed,
         in_force=having,
         switches=switched,
@@ -155,7 +167,7 @@ class Looks:
     def _view(self, process: str) -> ProcessView:
         row = self._now.get(process)
         if row is None:
-            return _absent(process)
+            return _absent(process, waits=self._young(self._now.get(SHM_INIT)))
         kind = kind_of(process)
         shown = row.latencies.get(HEADLINE.get(kind, ""))
         return ProcessView(
@@ -163,6 +175,7 @@ class Looks:
             state=_state(row),
             alive=row.alive,
             healthy=self._healthy(row),
+            starting=row.alive and row.state is ProcessState.STARTING and self._young(row),
             heartbeat_age_ms=row.heartbeat_age_ns / 1e6,
             pid=row.pid if row.alive else None,
             starts=row.starts,
@@ -181,9 +194,16 @@ class Looks:
     def _healthy(self, row: ProcessHealth) -> bool:
         if row.process in ONE_SHOT:
             return row.state is not ProcessState.FAILED
-        young = row.heartbeat_age_ns / 1e6 <= self._settings.config.system.heartbeat_ms_max
+        beats = row.heartbeat_age_ns / 1e6 <= self._settings.config.system.heartbeat_ms_max
         works = row.state in (ProcessState.RUNNING, ProcessState.PAUSED)
-        return row.alive and young and works
+        return row.alive and beats and works
+
+    def _young(self, row: ProcessHealth | None) -> bool:
+        """Whether it began so recently that what it starts need not be there yet."""
+        if row is None:
+            return False
+        age_s = (clock.wall_ns() - row.started_wall_ns) / NS_PER_S
+        return age_s <= self._settings.config.system.ready_s_max
 
     def _rates(self, row: ProcessHealth, labels: Sequence[str]) -> dict[str, float]:
         before = self._before.get(row.process)
@@ -196,7 +216,11 @@ class Looks:
 
 
 def _state(row: ProcessHealth) -> str:
-    """The state as a person should read it: a dead process is not running."""
+    """The state as a person should read it: a dead process is not running, and one that does its
+    work and ends is done.
+    """
+    if row.process in ONE_SHOT and row.state is ProcessState.STOPPED:
+        return "done"
     settled = row.state in (ProcessState.STOPPED, ProcessState.FAILED)
     if not row.alive and not settled and row.process not in ONE_SHOT:
         return "dead"
@@ -243,13 +267,14 @@ def switches(control: Control, settings: Settings) -> Switches:
     )
 
 
-def _absent(process: str) -> ProcessView:
-    """One that has no row: it has never run."""
+def _absent(process: str, *, waits: bool) -> ProcessView:
+    """One that has no row: it has never run, and perhaps its turn is still to come."""
     return ProcessView(
         process=process,
-        state="absent",
+        state="waiting" if waits else "absent",
         alive=False,
         healthy=False,
+        starting=waits,
         heartbeat_age_ms=None,
         pid=None,
         starts=0,

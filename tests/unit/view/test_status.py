@@ -28,6 +28,38 @@ def test_a_process_is_absent_then_alive_then_dead(up_bed: Any) -> None:
         assert state() == ("stopped", False)
 
 
+def test_what_is_starting_may_be_starting_for_a_while(
+    up_bed: Any, virtual_clock: VirtualClock
+) -> None:
+    ready_ms_max = up_bed.settings.config.system.ready_s_max * 1_000
+    with (
+        up_bed.health() as health,
+        health.claim("shm-init") as maker,
+        health.claim("spread-engine") as row,
+    ):
+        maker.beat(ProcessState.STOPPED)
+        row.beat(ProcessState.STARTING)
+        status = Looks(up_bed.settings, health)
+
+        def states() -> dict[str, tuple[str, bool]]:
+            status.look()
+            views = {view.process: view for view in status.views()}
+            names = ("shm-init", "spread-engine", "spread-tracker")
+            return {name: (views[name].state, views[name].starting) for name in names}
+
+        assert states() == {
+            "shm-init": ("done", False),
+            "spread-engine": ("starting", True),
+            "spread-tracker": ("waiting", True),
+        }
+        virtual_clock.advance_ms(ready_ms_max + 1_000)
+        assert states() == {
+            "shm-init": ("done", False),
+            "spread-engine": ("starting", False),
+            "spread-tracker": ("absent", False),
+        }
+
+
 def test_an_old_heartbeat_is_unwell_though_alive(up_bed: Any) -> None:
     with up_bed.health() as health, health.claim("spread-engine") as row:
         row.beat(ProcessState.RUNNING)
