@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from spread_scanner import config
 from spread_scanner.config import Settings
 from spread_scanner.discovery.asking import Options
 from spread_scanner.discovery.report import Findings
@@ -67,6 +68,18 @@ def wrapped(label: str, kind: str, rows: Any) -> Any:
     if label == "mexc-futures":
         return {"success": True, "code": 0, "data": rows}
     return {"timezone": "UTC", "symbols": rows} if kind == INSTRUMENTS else rows
+
+
+def settings_in(folder: Path) -> Settings:
+    """Settings of eight sources, written below a folder."""
+    chosen = folder / "config"
+    chosen.mkdir(parents=True, exist_ok=True)
+    sections = [
+        f'[{source.label}]\nrest_url = "http://127.0.0.1:1"\nws_url = "ws://127.0.0.1:1"\n'
+        for source in SOURCES
+    ]
+    (chosen / "exchanges.toml").write_text("".join(sections))
+    return config.load(chosen, {})
 
 
 def run(

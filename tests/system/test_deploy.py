@@ -179,11 +179,12 @@ def test_the_cron_file_is_one_that_cron_reads() -> None:
     assert text.endswith("\n"), "cron ignores a last line without its end"
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     jobs = [line for line in lines if not re.match(r"[A-Z]+=", line)]
-    assert len(jobs) == 1
-    minute, hour, day, month, weekday, user, command = jobs[0].split()
-    assert (hour, day, month, weekday, user) == ("*/6", "*", "*", "*", "spread")
+    full, quick = (job.split(maxsplit=6) for job in jobs)
+    minute, *when, user, command = full
+    assert (when, user) == (["*/6", "*", "*", "*"], "spread")
     assert 0 <= int(minute) < 60
     assert command == "/opt/spread-scanner/spread-discover"
+    assert quick == ["*/5", "*", "*", "*", "*", "spread", f"{command} --quick --due"]
     # cron reads no file whose name has a dot, or that others may write.
     assert "." not in file.name
     assert not file.stat().st_mode & 0o022
@@ -197,7 +198,7 @@ class Discover:
         self.calls = folder / "calls"
         self._folder = folder
 
-    def command(self, ctl: str) -> subprocess.Popen[str]:
+    def command(self, ctl: str, *options: str) -> subprocess.Popen[str]:
         program = self._folder / "spread-ctl"
         program.write_text(f'#!/bin/sh\necho "$@" >> "{self.calls}"\n{ctl}\n')
         program.chmod(0o755)
@@ -205,18 +206,19 @@ class Discover:
             "PATH": os.environ["PATH"],
             "SPREAD_BIN": str(self._folder),
             "SPREAD_LOCK": str(self.lock),
+            "SPREAD_LOCK_WAIT_S": "0",  # who is held up by another run is refused at once
             "INVOCATION_ID": "test",  # as under systemd: no line of ours in the real log
         }
         return subprocess.Popen(
-            [str(DEPLOY / "spread-discover")],
+            [str(DEPLOY / "spread-discover"), *options],
             env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def run(self, ctl: str) -> tuple[int, str]:
-        child = self.command(ctl)
+    def run(self, ctl: str, *options: str) -> tuple[int, str]:
+        child = self.command(ctl, *options)
         said = child.communicate(timeout=30)[0]
         return child.returncode, said
 
@@ -229,6 +231,17 @@ def discover(tmp_path: Path) -> Discover:
 def test_a_good_run_says_nothing_so_that_cron_sends_no_mail(discover: Discover) -> None:
     assert discover.run("echo published; exit 0") == (0, "")
     assert discover.calls.read_text() == "discover\n"
+
+
+def test_a_quick_look_gives_way_to_a_run_and_is_silent(discover: Discover) -> None:
+    assert discover.run("echo nothing new; exit 0", "--quick", "--due") == (0, "")
+    assert discover.calls.read_text() == "discover --quick --due\n"
+    with discover.lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert discover.run("exit 1", "--quick", "--due") == (0, "")
+    assert discover.calls.read_text() == "discover --quick --due\n", "nobody was asked"
+    code, said = discover.run("echo no source could be reached >&2; exit 1", "--quick")
+    assert (code, said) == (1, "no source could be reached\n")
 
 
 def test_a_failed_run_is_reported_with_its_reason(discover: Discover) -> None:

@@ -56,7 +56,7 @@ def test_every_process_has_its_unit_and_the_target_wants_it() -> None:
 
 @needs_systemd
 def test_systemd_verifies_every_unit_without_a_word(machine: Path) -> None:
-    units = [*SERVICES, "spread-scanner.target", "spread-discovery.timer"]
+    units = [*SERVICES, "spread-scanner.target", "spread-discovery.timer", "spread-look.timer"]
     done = subprocess.run(
         ["systemd-analyze", f"--root={machine}", "--man=no", "verify", *units],
         capture_output=True,

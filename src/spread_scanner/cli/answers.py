@@ -33,6 +33,7 @@ class Discovered(Document, frozen=True):
     exit_code: int  # pair-discovery's: 3, some source was away
     seconds: float
     reload: Outcome | None = None
+    published: bool = False  # a set of tables; a quick look may have found nothing new
 
 
 class Cleaned(Document, frozen=True):

@@ -5,6 +5,7 @@ that fails makes the exit code 1; a warning does not.
 """
 
 import asyncio
+import contextlib
 import os
 import resource
 import shutil
@@ -44,6 +45,7 @@ from spread_scanner.shm.layout import (
 )
 from spread_scanner.supervise.children import NoSuchBin, command_of
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.known import SETTINGS_FILES, idle_settings, load_known
 from spread_scanner.view import status
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -163,6 +165,18 @@ def files(settings: Settings) -> Iterator[Check]:
         f"{pairs:,} in {len(loaded.symbols):,} symbols, {age_h:.1f} h old",
         "spread-ctl discover" if old else "",
     )
+    yield from _said_by_discovery(settings)
+
+
+def _said_by_discovery(settings: Settings) -> Iterator[Check]:
+    """What the last discovery warned about, and what in the settings of now names nothing."""
+    idle = idle_settings(settings, load_known(settings.generated_dir))
+    for warning in idle:
+        yield Check("settings", WARN, warning, "a slip of the pen? see validation_report.txt")
+    with contextlib.suppress(TableError):
+        for warning in tables.load_metadata(settings.generated_dir).warnings:
+            if not warning.startswith(SETTINGS_FILES):  # judged afresh above
+                yield Check("discovery", WARN, warning, "see validation_report.txt")
 
 
 def _folder(name: str, folder: Path) -> Check:

@@ -27,6 +27,7 @@ from spread_scanner.schema.names import DISCOVERY, EXIT_DONE, EXIT_FAILED, EXIT_
 from spread_scanner.shm import Health, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.supervise.children import command_of
+from spread_scanner.symbology import publish
 
 FORMER = ("kill", "shutdown")  # other words for halt, allow and down --no-wait
 DOWN_TIMEOUT_S = 6.0
@@ -71,6 +72,8 @@ def tell(outcome: Outcome, as_json: bool) -> None:
         console.print(grid("", ["process", "answer", "after us>"], rows))
         for name, why in outcome.refused.items():
             console.print(f"{name} refused: {why}", markup=False, soft_wrap=True)
+        for warning in outcome.warnings:
+            console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     raise typer.Exit(EXIT_DONE if outcome.ok else EXIT_FAILED)
 
 
@@ -163,13 +166,30 @@ def _alive(namespace: str) -> list[str]:
         return []
 
 
-def discover(as_json: Json = False) -> None:
+def discover(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only look for new listings, and add them.")
+    ] = False,
+    due: Annotated[
+        bool, typer.Option("--due", help="Quick only if look_every_s have passed since the last.")
+    ] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Believe lists that have lost much at once.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Find the pairs anew (runs pair-discovery), then reload where the system is up."""
     settings = config.load()
     started_s = clock.awake_s()
+    generation = publish.generation_in_force(settings.generated_dir)
+    wanted = {"--quick": quick, "--due": due, "--accept": accept}
+    options = [option for option, given in wanted.items() if given]
     # Its own report goes to stderr under --json: stdout is ours then.
     code = subprocess.run(
-        command_of(DISCOVERY), stdout=2 if as_json else None, check=False, env=dict(os.environ)
+        [*command_of(DISCOVERY), *options],
+        stdout=2 if as_json else None,
+        check=False,
+        env=dict(os.environ),
     ).returncode
     took_s = round(clock.awake_s() - started_s, 1)
     if code not in (EXIT_DONE, EXIT_PARTIAL):
@@ -178,26 +198,36 @@ def discover(as_json: Json = False) -> None:
         else:
             people().print(f"pair-discovery failed with code {code}; the old tables stay in force.")
         raise typer.Exit(EXIT_FAILED)
+    published = publish.generation_in_force(settings.generated_dir) != generation
     outcome = None
-    if any(name in expected(settings) and name != SHM_INIT for name in _alive_of(settings)):
+    if published and any(
+        name in expected(settings) and name != SHM_INIT for name in _alive_of(settings)
+    ):
         # Read again: the files may have been edited while discovery ran.
         outcome = orders.reload(config.load())
     if as_json:
         ok = outcome is None or outcome.ok
-        print_json(answers.Discovered(ok, code, took_s, outcome))
+        print_json(answers.Discovered(ok, code, took_s, outcome, published))
     else:
-        partly = "; some exchange was not reached" if code == EXIT_PARTIAL else ""
-        people().print(f"Tables published after {took_s} s{partly}.")
-        people().print(
-            "The system is not up: they are taken at its next start."
-            if outcome is None
-            else f"{len(outcome.answered_us) - len(outcome.refused)} processes have taken them."
-        )
-        for name, why in (outcome.refused if outcome is not None else {}).items():
-            people().print(f"  {name} refused: {why}", markup=False, soft_wrap=True)
-        for name in outcome.silent if outcome is not None else []:
-            people().print(f"  {name} lives, but did not answer.")
+        _say_found(code, took_s, published, outcome)
     raise typer.Exit(code if outcome is None or outcome.ok else EXIT_FAILED)
+
+
+def _say_found(code: int, took_s: float, published: bool, outcome: Outcome | None) -> None:
+    if not published:
+        people().print(f"Nothing new after {took_s} s; the tables stay as they are.")
+        return
+    partly = "; some exchange was not reached or not believed" if code == EXIT_PARTIAL else ""
+    people().print(f"Tables published after {took_s} s{partly}.")
+    people().print(
+        "The system is not up: they are taken at its next start."
+        if outcome is None
+        else f"{len(outcome.answered_us) - len(outcome.refused)} processes have taken them."
+    )
+    for name, why in (outcome.refused if outcome is not None else {}).items():
+        people().print(f"  {name} refused: {why}", markup=False, soft_wrap=True)
+    for name in outcome.silent if outcome is not None else []:
+        people().print(f"  {name} lives, but did not answer.")
 
 
 def _alive_of(settings: config.Settings) -> list[str]:

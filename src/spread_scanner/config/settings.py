@@ -99,6 +99,14 @@ class Discovery(Struct, forbid_unknown_fields=True, frozen=True):
         bool,
         Meta(description="Take spot listings that trade, but take no orders through the API."),
     ] = False
+    look_every_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="How often a quick look for new listings is taken; 0: never.",
+        ),
+    ] = 300.0
     lost_pct_max: Annotated[
         float,
         Meta(

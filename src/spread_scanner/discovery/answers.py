@@ -25,6 +25,7 @@ from spread_scanner.schema.enums import Source
 from spread_scanner.schema.funding import interval_can_be, rate_can_be
 
 T = TypeVar("T")
+Done = Callable[[str, str], None]
 
 PAGES_MAX = 50
 INSTRUMENTS = "instruments"
@@ -71,21 +72,54 @@ class Listed:
 
 
 async def ask_all(
-    adapters: Sequence[Adapter],
-    desks: Mapping[str, Desk],
-    done: Callable[[str, str], None],
+    adapters: Sequence[Adapter], desks: Mapping[str, Desk], done: Done
 ) -> list[Listed]:
     """Every source side by side. `done` is told (source label, kind) as answers come in."""
-    asked = (_ask(adapter, desks[adapter.source.label], done) for adapter in adapters)
+
+    async def ask(adapter: Adapter) -> Listed:
+        desk = desks[adapter.source.label]
+        listed = await _ask_list(adapter, desk, done)
+        await _ask_rest(adapter, desk, listed, done)
+        return listed
+
+    return list(await asyncio.gather(*map(ask, adapters)))
+
+
+async def ask_lists(
+    adapters: Sequence[Adapter], desks: Mapping[str, Desk], done: Done
+) -> list[Listed]:
+    """The lists of instruments alone."""
+    asked = (_ask_list(adapter, desks[adapter.source.label], done) for adapter in adapters)
     return list(await asyncio.gather(*asked))
 
 
-async def _ask(adapter: Adapter, desk: Desk, done: Callable[[str, str], None]) -> Listed:
+async def ask_rest(
+    adapters: Sequence[Adapter], desks: Mapping[str, Desk], listed: Sequence[Listed], done: Done
+) -> None:
+    """Quotes and funding of those whose lists were had."""
+    rows = zip(adapters, listed, strict=True)
+    await asyncio.gather(
+        *(_ask_rest(adapter, desks[adapter.source.label], row, done) for adapter, row in rows)
+    )
+
+
+async def _ask_list(adapter: Adapter, desk: Desk, done: Done) -> Listed:
     listed = Listed(adapter.source)
-    label = adapter.source.label
     try:
         await _ask_instruments(adapter, desk, listed)
-        done(label, INSTRUMENTS)
+    except (ExchangeError, BadMessage) as error:
+        listed.failure = str(error)
+        done(adapter.source.label, "failed")
+    else:
+        done(adapter.source.label, INSTRUMENTS)
+    return listed
+
+
+async def _ask_rest(adapter: Adapter, desk: Desk, listed: Listed, done: Done) -> None:
+    label = adapter.source.label
+    if listed.failure:
+        return
+    try:
         quotes, skipped = await desk.get(
             TICKERS, 1, adapter.tickers_request(), adapter.parse_tickers
         )
@@ -96,14 +130,13 @@ async def _ask(adapter: Adapter, desk: Desk, done: Callable[[str, str], None]) -
     except (ExchangeError, BadMessage) as error:
         listed.failure = str(error)
         done(label, "failed")
-        return listed
+        return
     done(label, TICKERS)
     try:
         await _ask_funding(adapter, desk, listed)
     except (ExchangeError, BadMessage) as error:
         listed.notes.append(f"expected funding is not known: {error}")
     done(label, FUNDING)
-    return listed
 
 
 async def _ask_instruments(adapter: Adapter, desk: Desk, listed: Listed) -> None:

@@ -5,13 +5,13 @@ all processes share.
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spread_scanner.config import Settings
 from spread_scanner.discovery import answers
-from spread_scanner.discovery.answers import Desk, Listed
+from spread_scanner.discovery.answers import Desk, Done, Listed
 from spread_scanner.discovery.desks import LiveDesk, SavedDesk
 from spread_scanner.discovery.legs import Leg, Pair
 from spread_scanner.discovery.show import Bars
@@ -35,6 +35,8 @@ class Options:
     validate: bool = True
     save: Path | None = None
     accept: bool = False  # believe lists that have lost much
+    quick: bool = False  # only look for new listings
+    due: bool = False  # and that only after look_every_s
 
 
 def enabled_adapters(settings: Settings) -> list[Adapter]:
@@ -53,14 +55,15 @@ def somebody(listed: Sequence[Listed]) -> None:
         raise ExchangeError(f"no source could be reached: {why or 'none is enabled'}")
 
 
-async def ask(
+@contextlib.asynccontextmanager
+async def asking(
     settings: Settings,
     options: Options,
     adapters: Sequence[Adapter],
     gates: Gates,
     bars: Bars,
-) -> list[Listed]:
-    """All lists of all sources."""
+) -> AsyncIterator[tuple[dict[str, Desk], Done]]:
+    """Where each source is asked, by label, and whom to tell of the answers."""
     section = settings.config.pair_discovery
     patience = Patience(
         section.rest_timeout_s, section.rest_attempts_max, section.rest_backoff_s_max
@@ -85,6 +88,18 @@ async def ask(
                 client = RestClient(adapter, patience, source.proxy, gate=gate, tls=tls)
                 await stack.enter_async_context(client)
                 desks[label] = LiveDesk(client, adapter.source, options.save)
+        yield desks, done
+
+
+async def ask(
+    settings: Settings,
+    options: Options,
+    adapters: Sequence[Adapter],
+    gates: Gates,
+    bars: Bars,
+) -> list[Listed]:
+    """All lists of all sources."""
+    async with asking(settings, options, adapters, gates, bars) as (desks, done):
         listed = await answers.ask_all(adapters, desks, done)
     bars.clear()
     return listed

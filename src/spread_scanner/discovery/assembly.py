@@ -33,11 +33,18 @@ class Placed(NamedTuple):
     resting: list[tuple[str, int]]  # the same of those for whom only resting ids are left
 
 
-def placed(verdicts: Iterable[Verdict], max_symbols: int, previous: Tables | None) -> Placed:
-    """Most directions first; among equals those that hold a place already, then by name."""
+def placed(
+    verdicts: Iterable[Verdict], max_symbols: int, previous: Tables | None, *, keep: bool = False
+) -> Placed:
+    """Most directions first; among equals those that hold a place already, then by name.
+
+    With `keep` nobody who holds a place loses it.
+    """
     counts = Counter(row.pair.symbol for row in verdicts if not row.reason)
     held = {row.symbol for row in previous.symbols} if previous is not None else set()
     order = sorted(counts, key=lambda symbol: (-counts[symbol], symbol not in held, symbol))
+    if keep:
+        order.sort(key=lambda symbol: symbol not in held)
     ids, freed = assign_ids(order[:max_symbols], max_symbols, previous)
     return Placed(
         ids,

@@ -199,6 +199,22 @@ def _leg(answers: Listed, raw: RawInstrument, coin: Coin) -> Leg:
     )
 
 
+def kept_legs(previous: Tables, listed: Sequence[Listed]) -> list[Leg]:
+    """The legs of the tables as they stand, with the prices of now where there are any."""
+    symbols = {row.symbol_id: row for row in previous.symbols}
+    now = {answers.source.source_id: answers for answers in listed}
+    legs: list[Leg] = []
+    for row in previous.instruments:
+        symbol = symbols[row.symbol_id]
+        leg = _leg_again(row, symbol.symbol, symbol.base)._replace(last_known=row.last_known)
+        answers = now.get(row.source_id)
+        if answers is not None:
+            mid = answers.mid(row.exchange_symbol) / row.px_div
+            leg = leg._replace(mid=mid, quoted=row.exchange_symbol in answers.quotes)
+        legs.append(leg)
+    return legs
+
+
 def _last_known(previous: Tables, failed: Collection[int]) -> list[Leg]:
     symbols = {row.symbol_id: row for row in previous.symbols}
     return [

@@ -1,4 +1,5 @@
-"""pair-discovery: one run from the exchanges' lists to a published set of tables.
+"""pair-discovery: one run from the exchanges' lists to a published set of tables, or a quick look
+that adds what is newly listed (quick.py).
 
 Exit codes: 0 done, 1 nothing reachable or nothing to publish (the old tables stay), 2 bad settings
 or usage, 3 published, but a source was away: its last known listings were kept or it is left out.
@@ -23,10 +24,11 @@ from rich.console import Console
 from spread_scanner import config
 from spread_scanner.config import Settings
 from spread_scanner.discovery.asking import Options
-from spread_scanner.discovery.report import Findings, summary, texts
+from spread_scanner.discovery.quick import Look, look
+from spread_scanner.discovery.report import REPORT_TXT, Findings, summary, texts
 from spread_scanner.discovery.run import Before, discover
 from spread_scanner.discovery.show import Bars, summary_tables
-from spread_scanner.errors import ConfigError, SpreadError
+from spread_scanner.errors import ConfigError, SpreadError, TableError
 from spread_scanner.runtime import logs
 from spread_scanner.schema.counters import DISCOVERY_COUNTERS
 from spread_scanner.schema.enums import ProcessState
@@ -41,7 +43,10 @@ from spread_scanner.schema.version import version
 from spread_scanner.shm import Health
 from spread_scanner.shm.health import HealthRow
 from spread_scanner.symbology import publish
-from spread_scanner.symbology.known import load_known
+from spread_scanner.symbology.known import load_known, load_looks, looked_s_ago, save_looks
+from spread_scanner.symbology.tables import CURRENT, load_metadata
+
+DUE_SHARE = 0.9  # a timer that comes a little early finds it due
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -66,12 +71,21 @@ def pair_discovery(
     accept: Annotated[
         bool, typer.Option("--accept", help="Believe lists that have lost much at once.")
     ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only look for new listings, and add them.")
+    ] = False,
+    due: Annotated[
+        bool, typer.Option("--due", help="Quick only if look_every_s have passed since the last.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON on stdout.")
     ] = False,
 ) -> None:
     """Find out what is listed where, and publish the symbol and direction tables."""
-    raise typer.Exit(_run(Options(offline, not no_validate, save, accept), as_json))
+    if due and not quick:
+        raise typer.BadParameter("--due goes with --quick")
+    options = Options(offline, not no_validate, save, accept, quick, due)
+    raise typer.Exit(_run(options, as_json))
 
 
 def main() -> None:
@@ -88,6 +102,8 @@ def _run(options: Options, as_json: bool) -> int:
         return EXIT_SETTINGS
     system = settings.config.system
     log = logs.set_up(DISCOVERY, system.log_level, system.log_format)
+    if options.quick:
+        return _quick(settings, options, log, as_json)
     with _health_row(settings) as row:
         try:
             findings = _discover(settings, options, log, row)
@@ -98,6 +114,13 @@ def _run(options: Options, as_json: bool) -> int:
             return EXIT_SETTINGS if isinstance(error, ConfigError) else EXIT_FAILED
         if row is not None:
             _account(row, findings)
+    _tell(settings, findings, log, as_json)
+    return EXIT_PARTIAL if findings.partial else EXIT_DONE
+
+
+def _tell(
+    settings: Settings, findings: Findings, log: structlog.stdlib.BoundLogger, as_json: bool
+) -> None:
     numbers = summary(findings)
     if as_json:
         sys.stdout.write(orjson.dumps(numbers).decode() + "\n")
@@ -114,7 +137,70 @@ def _run(options: Options, as_json: bool) -> int:
         folder=str(settings.generated_dir),
         version=version(),
     )
-    return EXIT_PARTIAL if findings.partial else EXIT_DONE
+
+
+def _quick(
+    settings: Settings, options: Options, log: structlog.stdlib.BoundLogger, as_json: bool
+) -> int:
+    """A quick look: it takes no row in health, where the last full run's end stands."""
+    folder = settings.generated_dir
+    every_s = settings.config.pair_discovery.look_every_s
+    if options.due and (not every_s or looked_s_ago(folder) < DUE_SHARE * every_s):
+        _nothing(folder, [], as_json)
+        return EXIT_DONE
+    try:
+        found = _look(settings, options)
+    except SpreadError as error:
+        log.error("no quick look, the tables stay", error=str(error))
+        return EXIT_SETTINGS if isinstance(error, ConfigError) else EXIT_FAILED
+    if found.findings is None:
+        log.info("nothing to add", new=found.new)
+        _nothing(folder, found.new, as_json)
+    else:
+        log.info("new pairs", pairs=found.findings.added)
+        _tell(settings, found.findings, log, as_json)
+    return EXIT_DONE
+
+
+def _nothing(folder: Path, new: list[str], as_json: bool) -> None:
+    if as_json:
+        said = {"generation": publish.generation_in_force(folder), "added": [], "new": new}
+        sys.stdout.write(orjson.dumps(said).decode() + "\n")
+
+
+def _look(settings: Settings, options: Options) -> Look:
+    folder = settings.generated_dir
+    with publish.exclusive(folder):
+        before = _before(folder)
+        with Bars(Console(stderr=True)) as bars:
+            found = uvloop.run(look(settings, options, before, load_looks(folder), bars))
+        if found.findings is not None:
+            _publish(folder, found.findings)
+        save_looks(folder, found.looks)
+    return found
+
+
+def _before(folder: Path) -> Before:
+    """What the last run left behind."""
+    previous = publish.newest_intact(folder)
+    states: dict[str, str] = {}
+    report = ""
+    with contextlib.suppress(TableError, OSError, UnicodeDecodeError):
+        states = load_metadata(folder).sources
+        report = (folder / CURRENT / REPORT_TXT).read_text(encoding="utf-8")
+    generation = publish.next_generation(folder)
+    return Before(previous, load_known(folder), generation, states, report)
+
+
+def _publish(folder: Path, findings: Findings) -> None:
+    publish.publish(
+        folder,
+        findings.tables,
+        texts(findings),
+        findings.states,
+        findings.warnings,
+        findings.added,
+    )
 
 
 def _discover(
@@ -125,7 +211,8 @@ def _discover(
 ) -> Findings:
     folder = settings.generated_dir
     with publish.exclusive(folder):
-        previous = publish.newest_intact(folder)
+        before = _before(folder)
+        previous = before.tables
         in_force = publish.generation_in_force(folder)
         if in_force and (previous is None or previous.generation != in_force):
             log.warning(
@@ -133,14 +220,10 @@ def _discover(
                 in_force=in_force,
                 whole=previous.generation if previous is not None else None,
             )
-        generation = publish.next_generation(folder)
         with Bars(Console(stderr=True)) as bars:
-            before = Before(previous, load_known(folder), generation)
             run = discover(settings, options, before, bars)
             findings = uvloop.run(_beating(run, row, settings.config.system.heartbeat_ms))
-        publish.publish(
-            folder, findings.tables, texts(findings), findings.states, findings.warnings
-        )
+        _publish(folder, findings)
     return findings
 
 

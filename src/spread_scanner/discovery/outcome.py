@@ -15,7 +15,7 @@ from spread_scanner.discovery.identity import Verdict
 from spread_scanner.discovery.legs import LeftOut, Pair
 from spread_scanner.discovery.report import DISABLED, OK, Findings
 from spread_scanner.discovery.validate import State, Validation
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.symbology.known import Known, KnownListing, KnownSource, idle_settings
 from spread_scanner.symbology.tables import Tables
 
@@ -120,6 +120,22 @@ def warnings_of(
     if previous is not None:
         warnings += _shrunk(findings, previous, settings.config.pair_discovery.lost_pct_max)
     return warnings + idle_settings(settings, findings.known)
+
+
+def added(previous: Tables, tables: Tables) -> list[str]:
+    """Pairs that the last tables did not have, each symbol with its directions."""
+    labels = {row.direction_id: row.label for row in DIRECTIONS}
+
+    def of(which: Tables) -> set[tuple[str, int]]:
+        names = which.symbol_names()
+        return {
+            (names[id_], row.direction_id) for row in which.directions for id_ in row.symbol_ids
+        }
+
+    new: dict[str, list[str]] = {}
+    for symbol, direction_id in sorted(of(tables) - of(previous)):
+        new.setdefault(symbol, []).append(labels[direction_id])
+    return [f"{symbol} ({', '.join(ways)})" for symbol, ways in new.items()]
 
 
 def no_room(

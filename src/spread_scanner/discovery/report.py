@@ -37,6 +37,8 @@ class Findings:
     live: dict[str, int] = field(default_factory=dict)  # listings heard, by source label
     quiet: list[Leg] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)  # pairs that the last tables did not have
+    before_report: str = ""  # a quick look leaves the full run's report in force, below its own
 
     @property
     def partial(self) -> bool:
@@ -44,6 +46,8 @@ class Findings:
 
 
 MS_PER_S = 1_000
+REPORT_TXT = "validation_report.txt"
+BEFORE = "==== The last full run ===="
 OK = "ok"
 DISABLED = "disabled in the settings"
 
@@ -53,7 +57,7 @@ def texts(findings: Findings) -> dict[str, str]:
     return {
         "symbols.txt": _symbols(findings.tables),
         "directions.txt": _directions(findings.tables),
-        "validation_report.txt": _report(findings),
+        REPORT_TXT: _report(findings),
         KNOWN_JSON: encoded(findings.known),
     }
 
@@ -82,6 +86,7 @@ def summary(findings: Findings) -> dict[str, Any]:
         "waiting_for_an_id": [symbol for symbol, _ in findings.resting],
         "partial": findings.partial,
         "validated": findings.validated,
+        "added": findings.added,
         "warnings": findings.warnings,
         "directions": {
             DIRECTIONS[row.direction_id].label: len(row.symbol_ids) for row in tables.directions
@@ -125,6 +130,14 @@ def _directions(tables: Tables) -> str:
 
 
 def _report(findings: Findings) -> str:
+    own = _own_report(findings)
+    if not findings.before_report:
+        return own
+    full = findings.before_report.rpartition(BEFORE)[2].lstrip()
+    return f"{own}\n{BEFORE}\n\n{full}"
+
+
+def _own_report(findings: Findings) -> str:
     tables = findings.tables
     created = datetime.fromtimestamp(tables.created_wall_ns // NS_PER_S, UTC).isoformat()
     numbers = summary(findings)
@@ -137,6 +150,7 @@ def _report(findings: Findings) -> str:
     ]
     sections = [
         _section("Warnings", findings.warnings),
+        _section("New pairs", findings.added),
         _section("Sources", [_source(label, row) for label, row in numbers["sources"].items()]),
         _section(
             "Quarantined: the prices of one name disagree",

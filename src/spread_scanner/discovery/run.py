@@ -4,6 +4,8 @@ Everything an exchange does wrong ends in the findings; nothing reachable at all
 publish, is an ExchangeError.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from spread_scanner import clock
@@ -36,6 +38,8 @@ class Before(NamedTuple):
     tables: Tables | None
     known: Known
     generation: int
+    states: Mapping[str, str] = MappingProxyType({})  # of the sources
+    report: str = ""
 
 
 async def discover(settings: Settings, options: Options, before: Before, bars: Bars) -> Findings:
@@ -78,6 +82,8 @@ async def discover(settings: Settings, options: Options, before: Before, bars: B
         live=outcome.live(validation),
         quiet=[leg for leg in checked.quiet if leg.key in used],
     )
+    if previous is not None:
+        findings.added = outcome.added(previous, tables)
     findings.warnings = outcome.warnings_of(findings, settings, validation, previous)
     findings.warnings += doubts.notes
     return findings

@@ -22,6 +22,7 @@ from spread_scanner.schema.names import ALERTS, PROCESSES, SUPERVISOR
 from spread_scanner.shm import Control, PriceStore
 from spread_scanner.shm.control import Operator
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.known import idle_settings, load_known
 
 ACK_TIMEOUT_S = 2.0
 RELOAD_TIMEOUT_S = 5.0  # reading the tables takes its time on a busy machine
@@ -42,6 +43,7 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     dead: list[str]  # not running
     refused: dict[str, str] = {}  # answered a reload with no, and why
     ok: bool = True  # nobody is silent, nobody refused
+    warnings: list[str] = []  # settings that were taken and do nothing
 
 
 def order(settings: Settings, did: str, issue: Callable[[Operator], int]) -> Outcome:
@@ -151,7 +153,9 @@ def reload(settings: Settings) -> Outcome:
             and answer.outcome is ReloadOutcome.REFUSED
             and answer.generation >= issued[0]
         }
-    return structs.replace(found, refused=refused, ok=found.ok and not refused)
+    idle = idle_settings(settings, load_known(settings.generated_dir))
+    ok = found.ok and not refused
+    return structs.replace(found, refused=refused, ok=ok, warnings=idle)
 
 
 def check_reload(settings: Settings, control: Control) -> None:

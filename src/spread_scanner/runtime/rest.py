@@ -1,6 +1,7 @@
 """Asking an exchange by REST: paced, retried with patience, and every failure typed.
 
-One client per source. A request that fails for a passing reason (rate limit, 5xx, time-out, cut
+One client per source. A redirect is followed, but not away from TLS; an error names where it led.
+A request that fails for a passing reason (rate limit, 5xx, time-out, cut
 or garbled body) is tried again after a capped, jittered back-off; one that fails for good, or too
 often, is an ExchangeError with the evidence. The gate (gate.py) holds the pace of the address, all
 processes together, and its bans: asking before a ban is over prolongs it, so one that is too long
@@ -31,6 +32,7 @@ T = TypeVar("T")
 stamina.instrumentation.set_on_retry_hooks([])
 
 BODY_BYTES_MAX = 64 << 20
+REDIRECTS_MAX = 3
 BACKOFF_S_MIN = 0.25
 # Statuses that pass: time-out, conflict of load, too early, too many, banned for a while. 403 is
 # what firewalls answer to a burst.
@@ -55,6 +57,13 @@ class Patience(NamedTuple):
 
 class _Passing(ExchangeError):
     """A failure worth another try."""
+
+
+class _Answer(NamedTuple):
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    redirected_to: str  # the address that answered in the end; empty: the one that was asked
 
 
 def http_client(proxy: str, tls: ssl.SSLContext | None, timeout_s: float) -> httpx.AsyncClient:
@@ -147,16 +156,20 @@ class RestClient:
             raise ExchangeError(f"not asked: {ban}", status=ban.status)
         try:
             async with asyncio.timeout(self._patience.timeout_s):
-                status, headers, body = await self._fetch(request)
+                status, headers, body, redirected_to = await self._fetch(request)
         except TimeoutError:
             raise _Passing("no answer in time", timeout_s=self._patience.timeout_s) from None
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise _Passing(f"{type(error).__name__}: {error}") from None
         except httpx.InvalidURL as error:
             raise ExchangeError(f"{type(error).__name__}: {error}") from None
+        moved = {"redirected_to": redirected_to} if redirected_to else {}
         if status == httpx.codes.OK:
             try:
                 return parse(body)
+            except BadMessage as error:  # a page for people where the exchange has sent us, perhaps
+                error.evidence.update(moved)
+                raise
             except ExchangeError as error:
                 # Some say "too many requests" in an envelope of status 200, each in its own words.
                 refused = _Passing(f"refused: {error.message}")
@@ -165,20 +178,36 @@ class RestClient:
         note = self._gate.refused(
             status, retry_after_s(headers.get("retry-after", ""), clock.wall_ns())
         )
-        odd = {"note": note} if note else {}
+        odd = {**moved, "note": note} if note else moved
         if status in PASSING or status >= 500:
             raise _Passing("refused for now", status=status, raw=body, **odd)
-        raise ExchangeError("refused", status=status, raw=body)
+        raise ExchangeError("refused", status=status, raw=body, **odd)
 
-    async def _fetch(self, request: RestRequest) -> tuple[int, httpx.Headers, bytes]:
+    async def _fetch(self, request: RestRequest) -> _Answer:
         url = self._base + request.path
-        body = bytearray()
-        async with self._client.stream("GET", url, params=request.params) as answer:
-            async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > BODY_BYTES_MAX:
-                    raise ExchangeError("the answer is too long", bytes_max=BODY_BYTES_MAX)
-            return answer.status_code, answer.headers, bytes(body)
+        asked = self._client.build_request("GET", url, params=request.params)
+        for hop in range(REDIRECTS_MAX + 1):
+            answer = await self._client.send(asked, stream=True)
+            try:
+                following = answer.next_request
+                if following is None:
+                    by = str(answer.url) if hop else ""
+                    return _Answer(answer.status_code, answer.headers, await _body(answer), by)
+            finally:
+                await answer.aclose()
+            if asked.url.scheme == "https" and following.url.scheme != "https":
+                raise ExchangeError("redirected to where there is no TLS", target=following.url)
+            asked = following
+        raise ExchangeError("redirected too often", target=asked.url, redirects_max=REDIRECTS_MAX)
+
+
+async def _body(answer: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in answer.aiter_bytes():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise ExchangeError("the answer is too long", bytes_max=BODY_BYTES_MAX)
+    return bytes(body)
 
 
 def _final(error: BadMessage | ExchangeError, url: str) -> ExchangeError:

@@ -112,6 +112,8 @@ class Supervisor:
         self.children = {
             name: self._child(name) for name in [name for step in self._stages for name in step]
         }
+        self._look: Child | None = None  # a quick look for new listings, while it lasts
+        self._look_due_s = 0.0
         self._dismissed: set[str] = set()  # children that are no longer wanted
         self._hang_ns = _hang_ns(settings)
         self._looked_s = 0.0
@@ -168,7 +170,28 @@ class Supervisor:
             elif child.starts and child.due and not self.stopping:
                 child.start()
                 self._note(child.name, "started again", pid=child.pid)
+        self._look_for_listings()
         clock.sleep(TICK_S)
+
+    def _look_for_listings(self) -> None:
+        """Every look_every_s a child looks, adds what is new and has everybody reload."""
+        every_s = self.settings.config.pair_discovery.look_every_s
+        if self._look is not None:
+            code = self._look.ended()
+            if code is None:
+                return
+            if code != EXIT_DONE:
+                self._log.warning("a quick look failed", exit_code=code, log=self._look.log_path)
+            self._look = None
+        elif self._discover and every_s and not self.stopping and self._is_up:
+            now_s = clock.awake_s()
+            if not self._look_due_s or self._look_due_s > now_s + every_s:
+                self._look_due_s = now_s + every_s
+            elif now_s >= self._look_due_s:
+                self._look_due_s = now_s + every_s
+                path = self.log_path(DISCOVERY)
+                self._look = Child(SUPERVISOR, self._environ, path, ("discover", "--quick"))
+                self._look.start()
 
     def stop(self) -> None:
         """End all in reverse order and remove the segments; `killed` names who had to be."""
@@ -182,6 +205,8 @@ class Supervisor:
             self.killed += end_all(children, step_deadline_s, self._done)
         if self.killed:
             self._log.warning("killed, as they did not stop in time", processes=self.killed)
+        if self._look is not None:
+            end_all([self._look], clock.awake_s() + STEP_RESERVE_S)
         mine = self._process is not None
         self._detach()
         bans = dials.segment_of_bans(self.namespace, clock.mono_ns())

@@ -7,17 +7,23 @@ A set without the file, or with one that cannot be read, is one that knows nothi
 it, and nothing is warned about.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
 from spread_scanner.symbology.tables import CURRENT
 
 KNOWN_JSON = "known.json"
+LOOKS_JSON = "looks.json"
+SETTINGS_FILES = ("directions.toml", "exchanges.toml")  # a warning about settings begins with one
 
 
 class KnownListing(Struct, frozen=True, array_like=True):
@@ -53,6 +59,39 @@ class Known(Struct, frozen=True):
 
     def of(self, label: str) -> KnownSource:
         return self.sources.get(label, KnownSource())
+
+
+class Looks(Struct, frozen=True):
+    """looks.json beside the sets: what quick looks found and did not take, and since when."""
+
+    first_wall_ns: dict[str, int] = {}  # by "source:EXCHANGE_SYMBOL"
+
+
+def load_looks(folder: Path) -> Looks:
+    """Of a generated folder; none where there are none."""
+    try:
+        return msgspec.json.decode((folder / LOOKS_JSON).read_bytes(), type=Looks)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Looks()
+
+
+def save_looks(folder: Path, looks: Looks) -> None:
+    """In one rename; its time says when the last look was. Raises TableError."""
+    temporary = folder / f".tmp-{LOOKS_JSON}"
+    try:
+        temporary.write_bytes(msgspec.json.encode(looks))
+        temporary.replace(folder / LOOKS_JSON)
+    except OSError as error:
+        raise TableError(f"cannot be written: {error.strerror}", file=temporary) from None
+
+
+def looked_s_ago(folder: Path) -> float:
+    """Wall time since the last quick look; infinite where there was none or it lies ahead."""
+    try:
+        age_s = clock.wall_ns() / NS_PER_S - (folder / LOOKS_JSON).stat().st_mtime
+    except OSError:
+        return math.inf
+    return age_s if age_s >= 0 else math.inf
 
 
 def load_known(folder: Path) -> Known:

@@ -77,6 +77,20 @@ def candidates(base: str) -> list[tuple[str, float]]:
     return found
 
 
+def spellings(
+    source: str, exchange_symbol: str, base: str, base_name: str, rules: Rules
+) -> set[str]:
+    """Every coin that a listing may come to, without a look at prices: for who asks whether it is
+    worth looking.
+    """
+    listing = Listing(source, exchange_symbol, base, "", base_name, NAN)
+    decided = _by_settings(listing, rules)
+    if decided is not None:
+        return {decided.base}
+    bare = {_spelled(listing), base.strip().upper()}
+    return bare | {coin for name in bare for coin, _ in candidates(name)}
+
+
 def coins(listings: Sequence[Listing], rules: Rules) -> list[Coin]:
     """The coin behind each listing, in the same order."""
     decided = [_by_settings(listing, rules) for listing in listings]

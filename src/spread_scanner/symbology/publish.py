@@ -48,9 +48,10 @@ def publish(
     texts: Mapping[str, str],
     sources: Mapping[str, str] | None = None,
     warnings: Sequence[str] = (),
+    added: Sequence[str] = (),
 ) -> None:
-    """Put a set in force. `texts` are more files by name; `sources` their state and `warnings`
-    what a person should look at, for the record.
+    """Put a set in force. `texts` are more files by name; for the record the state of each source,
+    what a person should look at, and the pairs that are new.
 
     Raises TableError when it cannot be written or a set at least as new is in force already; the
     old set stays in force then.
@@ -67,7 +68,7 @@ def publish(
             )
         _sweep(folder)
         chosen = _write_set(
-            folder, _files(tables, texts, sources or {}, warnings), tables.generation
+            folder, _files(tables, texts, sources or {}, warnings, added), tables.generation
         )
         _swing(folder / CURRENT, Path(SETS) / chosen.name)
     except OSError as error:
@@ -129,6 +130,7 @@ def _files(
     texts: Mapping[str, str],
     sources: Mapping[str, str],
     warnings: Sequence[str],
+    added: Sequence[str],
 ) -> dict[str, bytes]:
     """Every file of the set; metadata last, since it holds the others' checksums."""
     symbols = SymbolsFile(
@@ -155,6 +157,7 @@ def _files(
         },
         sources=dict(sources),
         warnings=tuple(warnings),
+        added=tuple(added),
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
     files[METADATA_JSON] = msgspec.json.format(msgspec.json.encode(metadata), indent=2) + b"\n"

@@ -131,6 +131,7 @@ class Metadata(Struct, frozen=True):
     sources: dict[str, str]  # state of each source when the set was made
     sha256: dict[str, str]  # by file name
     warnings: tuple[str, ...] = ()  # what a person should look at
+    added: tuple[str, ...] = ()  # pairs that the set before did not have
 
 
 Whole = TypeVar("Whole", SymbolsFile, DirectionsFile)
@@ -151,20 +152,14 @@ def load(folder: Path) -> Tables:
     return load_set(chosen)
 
 
+def load_metadata(folder: Path) -> Metadata:
+    """What is said of the set in force: small, read often. Raises TableError."""
+    return _metadata(folder / CURRENT)
+
+
 def load_set(chosen: Path) -> Tables:
     """One set's folder, checked against its checksums. Raises TableError that names the file."""
-    metadata_path = chosen / METADATA_JSON
-    try:
-        metadata = msgspec.json.decode(_bytes(metadata_path), type=Metadata)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise TableError(f"damaged: {error}", file=metadata_path) from None
-    if metadata.format != FORMAT:
-        raise TableError(
-            "of another format: run pair-discovery",
-            file=metadata_path,
-            format=metadata.format,
-            expected=FORMAT,
-        )
+    metadata = _metadata(chosen)
     symbols = _checked(chosen / SYMBOLS_BIN, metadata, SymbolsFile)
     directions = _checked(chosen / DIRECTIONS_BIN, metadata, DirectionsFile)
     loaded = Tables(
@@ -179,6 +174,22 @@ def load_set(chosen: Path) -> Tables:
     )
     _sound(loaded, chosen)
     return loaded
+
+
+def _metadata(chosen: Path) -> Metadata:
+    metadata_path = chosen / METADATA_JSON
+    try:
+        metadata = msgspec.json.decode(_bytes(metadata_path), type=Metadata)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise TableError(f"damaged: {error}", file=metadata_path) from None
+    if metadata.format != FORMAT:
+        raise TableError(
+            "of another format: run pair-discovery",
+            file=metadata_path,
+            format=metadata.format,
+            expected=FORMAT,
+        )
+    return metadata
 
 
 def load_for(folder: Path, max_symbols: int) -> Tables:

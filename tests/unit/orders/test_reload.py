@@ -15,8 +15,9 @@ from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
-from spread_scanner.schema.enums import ReloadOutcome
+from spread_scanner.schema.enums import SOURCES, ReloadOutcome
 from spread_scanner.shm import Control, Health
+from spread_scanner.symbology.known import Known, KnownListing, KnownSource, encoded
 
 Run = Callable[..., tuple[int, str, str]]
 ENGINE, TRACKER = "spread-engine", "spread-tracker"
@@ -160,3 +161,21 @@ def test_a_source_that_is_disabled_now_is_told_too(up_bed: Any, spread_ctl: Run)
         answer = control.answer("feed-okx-spot")
         assert answer is not None
         assert answer.outcome is ReloadOutcome.APPLIED
+
+
+def test_settings_that_were_taken_and_name_nothing_are_told(up_bed: Any, spread_ctl: Run) -> None:
+    current = up_bed.folder / "generated" / "current"
+    row = KnownListing("BTC", "BTC-USDT", True)
+    sources = {source.label: KnownSource({"X": row}) for source in SOURCES}
+    (current / "known.json").write_text(encoded(Known(sources)))
+    text = '[symbol."BTCC-USDT"]\nenabled = false\n[symbol."BTC-USDT"]\nenabled = false\n'
+    file_of(up_bed, "directions.toml").write_text(text)
+    with living(up_bed, ENGINE):
+        code, out, _ = spread_ctl("reload")
+        said = orjson.loads(spread_ctl("reload", "--json")[1])
+    assert code == 0
+    assert 'warning: directions.toml [symbol] "BTCC-USDT" meets no listing' in out
+    assert said["warnings"] == ['directions.toml [symbol] "BTCC-USDT" meets no listing']
+    checks = orjson.loads(spread_ctl("doctor", "--offline", "--json")[1])["checks"]
+    warned = [row for row in checks if row["name"] == "settings" and row["result"] == "warn"]
+    assert any("BTCC-USDT" in str(row) for row in warned)

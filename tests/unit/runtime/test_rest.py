@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from email.utils import formatdate
 from typing import Any
 
+import httpx
 import pytest
 import stamina
 import structlog
@@ -134,6 +135,65 @@ def test_each_failure_is_told_with_where_and_why() -> None:
     assert line["url"].startswith("http://127.0.0.1:")
     assert line["url"].endswith("/list")
     assert "status=503" in line["why"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_followed(status: int) -> None:
+    moved = answer(status, b"", "location: /elsewhere?kind=all")
+
+    async def ask() -> tuple[Any, list[bytes]]:
+        async with served(moved, GOOD) as source, RestClient(source, QUICK) as client:
+            return await client.get(REQUEST, parse), source.requests
+
+    found, requests = asyncio.run(ask())
+    assert found == [1, 2]
+    assert [row.partition(b" HTTP")[0] for row in requests] == [
+        b"GET /list?kind=all",
+        b"GET /elsewhere?kind=all",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ((answer(302, b"", "location: /again"),), ("redirected too often", "/again")),
+        (
+            (answer(302, b"", "location: /blocked"), answer(200, b"<html>not here</html>")),
+            ("not the list", "redirected_to", "/blocked"),
+        ),
+        (
+            (answer(302, b"", "location: /blocked"), answer(451, b"not here")),
+            ("refused", "451", "redirected_to", "/blocked"),
+        ),
+        ((answer(302, b"", "location: ftp://x/y"),), ("ftp",)),
+        ((answer(302, b"", "location: http://[x"),), ()),
+        ((answer(302, b""),), ("refused", "302")),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_named(
+    answers: tuple[Answer, ...], words: tuple[str, ...]
+) -> None:
+    with pytest.raises(ExchangeError) as caught:
+        got(*answers, patience=QUICK._replace(attempts_max=1))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_redirect_away_from_tls_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer would be anybody's."""
+
+    async def ask() -> int:
+        async with served(GOOD) as source, RestClient(source, QUICK) as client:
+            target = f"{source.rest_base()}/list"
+            moved = httpx.MockTransport(lambda _: httpx.Response(302, headers={"location": target}))
+            source.rest_base = lambda: "https://exchange.invalid"  # type: ignore[method-assign]
+            client._base = source.rest_base()
+            client._client = httpx.AsyncClient(transport=moved)
+            with pytest.raises(ExchangeError, match="no TLS"):
+                await client.get(REQUEST, parse)
+            return len(source.requests)
+
+    assert asyncio.run(ask()) == 0
 
 
 @pytest.mark.parametrize("status", [403, 418, 429])

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.runtime import logs
 from spread_scanner.schema.names import ALERTS
@@ -64,3 +65,47 @@ def test_what_is_enabled_starts_and_what_is_not_stays_away(
     supervisor._prepared(on)()
     assert supervisor._dismissed == set()
     assert supervisor.settings is on
+
+
+class Looks:
+    """Children that look for new listings, as they are started and end by our word."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun: list[list[str]] = []
+        self.code: int | None = None
+        monkeypatch.setattr(Child, "start", lambda child, **_: self.begun.append(child._arguments))
+        monkeypatch.setattr(Child, "ended", lambda child: self.code)
+
+
+def test_a_quick_look_is_taken_every_so_often_one_at_a_time(
+    bed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, now_s = Looks(monkeypatch), 1_000.0
+    monkeypatch.setattr(clock, "awake_s", lambda: now_s)
+    every_s = bed.settings.config.pair_discovery.look_every_s
+    supervisor = Supervisor(bed.settings, {}, logs.set_up("spread-ctl"))
+    supervisor._look_for_listings()
+    now_s += 2 * every_s
+    supervisor._look_for_listings()
+    assert looks.begun == [], "the system is not up yet"
+    supervisor._is_up = True
+    supervisor._look_for_listings()
+    assert looks.begun == [], "discovery has just run"
+    now_s += every_s
+    supervisor._look_for_listings()
+    assert looks.begun == [["discover", "--quick"]]
+    now_s += every_s
+    supervisor._look_for_listings()
+    assert len(looks.begun) == 1, "the first goes on"
+    looks.code = 1
+    supervisor._look_for_listings()  # it ended badly: said, and the next is on its way
+    supervisor._look_for_listings()
+    assert len(looks.begun) == 2
+    looks.code = 0
+    supervisor._look_for_listings()
+    section = msgspec.structs.replace(bed.settings.config.pair_discovery, look_every_s=0.0)
+    off = msgspec.structs.replace(bed.settings.config, pair_discovery=section)
+    supervisor.settings = msgspec.structs.replace(bed.settings, config=off)
+    now_s += 10 * every_s
+    supervisor._look_for_listings()
+    assert len(looks.begun) == 2, "switched off"
