@@ -14,7 +14,9 @@ from feed_bed import Ground
 from test_line import ROW, SOURCE, Act, Server, frame, quote_and_listen, ticker
 
 from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Feed
+from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.share import Share
@@ -51,6 +53,7 @@ class Dialling:
         self.gate = Gate(Dials.private(), "test", pace)
         self.lines: list[Line] = []
         self.ends: list[End] = []
+        self.ended_ns = 0
         self.listening: list[asyncio.Server] = []
         self.began_s = clock.awake_s()
 
@@ -64,9 +67,13 @@ class Dialling:
         share: Share = self.ground.share(
             f"ws://127.0.0.1:{port}/stream", made, {"BTCUSDT": ROW}, connects=self.gate
         )
-        line = Line(share, ["BTCUSDT"], lambda _, why: self.ends.append(why))
+        line = Line(share, ["BTCUSDT"], self._lost)
         self.lines.append(line)
         return line
+
+    def _lost(self, _: Connection, why: End) -> None:
+        self.ends.append(why)
+        self.ended_ns = clock.mono_ns()
 
     async def until(self, holds: Callable[[], bool]) -> None:
         deadline_s = clock.awake_s() + DEADLINE_S
@@ -145,13 +152,14 @@ def test_a_successor_has_pauses_of_its_own(ground: Ground) -> None:
     dialling = Dialling(ground, Pace(1_000.0))
 
     async def act() -> None:
-        server, listening = await dialling.served(leave, *[cut] * 6, quote_and_listen)
+        _, listening = await dialling.served(leave, *[cut] * 6, quote_and_listen)
         line = dialling.line(listening)
         line.start()
         await dialling.until(lambda: line.current is not None)
         current = line.current
-        await dialling.until(lambda: server.connections == 7)
-        assert dialling.passed_s >= FIVE_PAUSES_S
+        await dialling.until(lambda: dialling.ends == [End.LOST] * 6)
+        sixth_s = (line._successor_ns - dialling.ended_ns) / NS_PER_S
+        assert sixth_s >= 0.5 * 0.05 * 32
         assert line.current is current
         assert line._backoff.failures == 0
         await dialling.until(lambda: line.current is not current)
