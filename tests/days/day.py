@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
-from exchange import LATENCY_NS, Dial, Exchange, Host, host_of
+from exchange import ANNOUNCED, LATENCY_NS, Dial, Exchange, Host, host_of
 from faults import KINDS, Fault, schedule
 from follow import Telling, Tracking
 from idle import Idle
@@ -472,7 +472,8 @@ def _instrument(source_id: int, row: Row) -> InstrumentRow:
 
 
 def _dialler(day: Day) -> tuple[str, int]:
-    """Which feed dials, and for which of its lines: read off the task that waits for it."""
+    """Which feed dials, and for which of its lines, or for what is announced: read off the task
+    that waits for it."""
     task = asyncio.current_task()
     step: Any = task.get_coro() if task is not None else None
     while step is not None and getattr(step, "cr_frame", None) is not None:
@@ -480,6 +481,8 @@ def _dialler(day: Day) -> tuple[str, int]:
         share = getattr(found, "_share", None)
         if share is not None and hasattr(found, "connections"):
             return share.adapter.source.label, day._number(found)
+        if share is not None and hasattr(found, "listen_to"):
+            return share.adapter.source.label, ANNOUNCED
         step = step.cr_await
     return day.labels[0], -1
 
@@ -524,7 +527,9 @@ def run(
             segment.remove(left)
     counts = {
         "frames": sum(one.frames for one in day.exchanges.values()),
-        "dials": sum(len(one.dials) for one in day.exchanges.values()),
+        "dials": sum(
+            dial.line != ANNOUNCED for one in day.exchanges.values() for dial in one.dials
+        ),
         "signals": day.signals,
         "alerts": len(day.telling.told),
         "opened": day.tracking.tally["opened"],

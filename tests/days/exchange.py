@@ -17,12 +17,17 @@ from market import Row, Said
 from wire import CLOSE, PING, PONG, TEXT, Wire, accept_of, client_frames, refusal
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
+from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.schema.enums import Exchange as Name
 from spread_scanner.sim.dialects import RULES, Dialect, HangUp, Rules, Subscription, Talk
+from spread_scanner.sim.notices import BINANCE_STREAM, HALTED, TRADED, contract_info, okx_kind
+from spread_scanner.sim.universe import Listing
 from spread_scanner.sim.wire import encoder, head, text_frame
 
 LATENCY_NS = 20 * NS_PER_MS
 SWEEP_NS = 5 * NS_PER_S
 BUSY_QUOTES = 64
+BAN_SLACK_NS = NS_PER_S  # a ban in whole seconds is over so much earlier for the books
 Log = Callable[..., None]
 
 # New connections per address: count and window. From the reference; MEXC says nothing.
@@ -45,13 +50,16 @@ def host_of(label: str) -> str:
     return name if name in ONE_HOST else label
 
 
+ANNOUNCED = -2  # no line: the connection on which halts are announced
+
+
 @dataclass
 class Dial:
     """One try to connect, as the exchange's address saw it begin."""
 
     at_ns: int
     source: str
-    line: int  # which of the feed's lines it was for; -1: unknown
+    line: int  # which of the feed's lines it was for; -1: unknown; ANNOUNCED
     outcome: str = ""
     told_ns: int = 0  # when the feed heard of the outcome
 
@@ -205,6 +213,28 @@ class Exchange:
         """Something was said that has not arrived."""
         return any(row.since_ns for row in self.rows.values())
 
+    def announce(self, listing: Listing, *, halted: bool) -> bool:
+        """Say that a listing is not traded, or is again, where the exchange does; who heard it."""
+        exchange = SOURCE_BY_LABEL[self.label].exchange
+        words = HALTED if halted else TRADED
+        if self.label == "binance-futures":
+            event = contract_info(listing, words[exchange], self.now_ms())
+            topic, text = BINANCE_STREAM, orjson.dumps({"stream": BINANCE_STREAM, "data": event})
+        elif exchange is Name.OKX:
+            kind = okx_kind(self.label)
+            row = {"instType": kind, "instId": listing.exchange_symbol, "state": words[exchange]}
+            push = {"arg": {"channel": "instruments", "instType": kind}, "data": [row]}
+            topic, text = f"instruments:{kind}", orjson.dumps(push)
+        else:
+            return False
+        hearers = [
+            one for one in self.sessions
+            if one.notices and topic in one.talk.topics and one.wire.listened_to
+        ]  # fmt: skip
+        for one in hearers:
+            one.say(text.decode())
+        return any(not one.wire.dead for one in hearers)
+
     # --- connections
 
     def admit(self, dial: Dial) -> "Session":
@@ -247,6 +277,7 @@ class Session:
         self._encoders: dict[str, Callable[[Any], bytes]] = {}
         self._asked: deque[int] = deque()
         self.talk = Talk(f"c{number}", True, self._carry, self._leave)
+        self.notices = dial.line == ANNOUNCED
 
     def carries(self, row: Row) -> bool:
         return row.name in self._encoders and row.name not in self.exchange.switch.mute
@@ -292,6 +323,8 @@ class Session:
             self._refuse(status)
             return
         self.opened_ns = exchange.clock.mono_ns()
+        if self.notices:
+            self.talk.path = data.split(b" ", 2)[1].decode().strip("/")
         self.wire.to_near(accept_of(data), lambda _: self._told("open"))
         exchange.log("open", exchange.label, self.number, self.dial.line)
         if switch.cut_successors and len(exchange.sessions) > 1:
@@ -300,7 +333,7 @@ class Session:
     def _told(self, outcome: str) -> None:
         self.dial.outcome = outcome
         self.dial.told_ns = self.exchange.clock.mono_ns()
-        if outcome == "open":
+        if outcome == "open" and not self.notices:
             self.exchange.count("connects")
 
     def _refuse(self, status: str) -> None:
@@ -321,7 +354,7 @@ class Session:
     def _ban(self, after_s: int) -> None:
         host, clock = self.exchange.host, self.exchange.clock
         told_ns = clock.mono_ns() + self.wire.latency_ns
-        host.ban_until_ns = max(host.ban_until_ns, told_ns + after_s * NS_PER_S - NS_PER_S)
+        host.ban_until_ns = max(host.ban_until_ns, told_ns + after_s * NS_PER_S - BAN_SLACK_NS)
         if host.ban_told_ns < told_ns - NS_PER_S:
             host.ban_told_ns = told_ns
 
@@ -329,7 +362,7 @@ class Session:
         exchange = self.exchange
         switch = exchange.switch
         asks = "ubscri" in text.lower() or "sub.depth" in text
-        if asks:
+        if asks and not self.notices:
             exchange.log("asked", exchange.label, self.number, text)
             if switch.swallow:
                 switch.swallow -= 1
@@ -400,7 +433,7 @@ class Session:
         self.wire.to_near(text_frame(text.encode()), self._counted)
 
     def _counted(self, heard: bool) -> None:
-        self.exchange.frames += heard
+        self.exchange.frames += heard and not self.notices
 
     def quote(self, row: Row, said: Said, frame: bytes | None = None) -> None:
         if self.over or not self.carries(row):
@@ -447,7 +480,9 @@ class Session:
             min(quiet_ns, now_ns - self.sent_ns) > rules.silence_s * NS_PER_S
         ):
             why = "silent"
-        elif rules.unsubscribed_s is not None and not (self._encoders or self.hollow):
+        elif rules.unsubscribed_s is not None and not (
+            self._encoders or self.hollow or self.talk.topics
+        ):
             if now_ns - self.opened_ns > rules.unsubscribed_s * NS_PER_S:
                 why = "nothing subscribed"
         elif rules.life_s is not None and now_ns - self.opened_ns > rules.life_s * NS_PER_S:

@@ -292,6 +292,8 @@ def halt(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] |
     if row is None:
         return None
     row.halted = True
+    heard = exchange.announce(row.listing, halted=True)
+    exchange.log("halted", exchange.label, row.name, heard)
     every_s = {"bybit": 3.0, "okx": 60.0}.get(exchange.host.name)
 
     def again() -> None:
@@ -304,6 +306,9 @@ def halt(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] |
 
     def over() -> None:
         row.halted = False
+        if not exchange.announce(row.listing, halted=False) and heard:
+            # Who heard of the halt and not of its end goes by the next tables.
+            exchange.loop.call_ns(20 * NS_PER_S, stage.reload, exchange)
 
     return over
 
@@ -361,7 +366,7 @@ KINDS: dict[str, Kind] = {
     "skew": Kind(skew, (5.0, 120.0), CUT_S, 0.5),
     "behind": Kind(behind, (20.0, 120.0), CUT_S),
     "new ids": Kind(restart_ids, NOW, 10.0),
-    "halt": Kind(halt, (60.0, 600.0), 30.0),
+    "halt": Kind(halt, (60.0, 600.0), CUT_S),
     "relist": Kind(relist, (20.0, 200.0), CUT_S, 2.0),
     "suspend": Kind(suspend, NOW, 120.0),
     "unreadable": Kind(unreadable, NOW, 30.0),

@@ -149,8 +149,9 @@ class Idle:
         if self._moved:
             self._moved = not self._take_stock(now_ns)
         for transport, symbol_id in self._slightly:
-            there = self._until_ns[transport][0]
-            self._until_ns[transport] = (there, self._nothing_of(there, now_ns))
+            if transport in self._until_ns:  # else that of announcements
+                there = self._until_ns[transport][0]
+                self._until_ns[transport] = (there, self._nothing_of(there, now_ns))
             if symbol_id >= 0:
                 self._symbols[symbol_id] = self._spans(symbol_id)
         self._slightly.clear()

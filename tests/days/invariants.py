@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from exchange import Dial, Exchange, Session
+from exchange import BAN_SLACK_NS, Dial, Exchange, Session
 from faults import KINDS, Fault
 from market import Row, Said
 
@@ -163,7 +163,7 @@ class Invariants:
             if self.world.all_carried(label):
                 self._carried_ns[label] = now_ns
                 continue
-            banned_ns = exchange.host.ban_until_ns
+            banned_ns = exchange.host.ban_until_ns + BAN_SLACK_NS
             for line in self.world.lines(label):
                 book = self._books[label, line.number]
                 book.seen_ns = max(book.seen_ns, self._carried_ns[label])

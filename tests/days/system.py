@@ -61,8 +61,6 @@ def settings_of(folder: Path, namespace: str, per_connection: dict[str, int]) ->
         exchanges = exchanges.replace(
             f"[{label}]\n", f"[{label}]\ntopics_per_connection_max = {count}\n"
         )
-    # The actors announce nothing on a connection of its own.
-    exchanges = exchanges.replace("taker_fee_bps", "notices = false\ntaker_fee_bps")
     (made / "exchanges.toml").write_text(exchanges)
     (folder / "data").mkdir()
     return config.load(made, environ={})

@@ -17,6 +17,7 @@ from shrink import shrink, story
 
 from spread_scanner.schema.enums import SOURCES
 
+pytestmark = pytest.mark.timeout(1_800)  # all of it is CPU: a busy machine takes its time
 LABELS = [source.label for source in SOURCES]
 HERE = Path(__file__).parent
 SEED = os.environ["SPREAD_DAYS_SEED"]
@@ -59,7 +60,6 @@ def well(result: Result) -> None:
         pytest.fail(story(*shrink(result, faults)), pytrace=False)
 
 
-@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize(("seed", "source"), days())
 def test_what_has_to_hold_holds_all_day(seed: str, source: str) -> None:
     well(run(seed, source, hours=LIVED[bool(source)]))

@@ -6,10 +6,11 @@ import pytest
 from day import run
 from faults import schedule
 
+pytestmark = pytest.mark.timeout(1_800)  # all of it is CPU: a busy machine takes its time
 SEED = os.environ["SPREAD_DAYS_SEED"]
 
 
-@pytest.mark.parametrize("source", ["binance-spot", "bybit-futures"])
+@pytest.mark.parametrize("source", ["binance-spot", "bybit-futures", "okx-futures"])
 def test_what_is_left_out_would_have_found_nothing(source: str) -> None:
     """With faults as close as in a whole day, and without any for a while."""
     faults = {source: [one for one in schedule(f"{SEED} {source}", 0.4) if one.at_s < 900]}

@@ -14,6 +14,7 @@ from faults import Fault, schedule
 from mutants import ask, believe, dial
 from shrink import shrink, story
 
+pytestmark = pytest.mark.timeout(1_800)  # all of it is CPU: a busy machine takes its time
 Undo = Callable[[], contextlib.AbstractContextManager[None]]
 
 
