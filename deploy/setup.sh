@@ -249,7 +249,7 @@ need_root
 if [ "$uninstall" = 1 ]; then
     if live; then
         run systemctl disable --quiet --now spread-scanner.target spread-discovery.timer \
-            spread-look.timer ||
+            spread-look.timer spread-report.timer ||
             say "the target was not installed"
     fi
     remove_units
@@ -276,7 +276,7 @@ if live; then
     [ "$changed" = 0 ] || run systemctl daemon-reload
     if [ "$dry" = 0 ] || [ -e "$units/spread-scanner.target" ]; then
         enable spread-scanner.target
-        has_cron || enable spread-discovery.timer spread-look.timer
+        has_cron || enable spread-discovery.timer spread-look.timer spread-report.timer
     fi
 fi
 

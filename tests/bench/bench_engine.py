@@ -7,6 +7,8 @@ find the same pairs.
 """
 
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +18,20 @@ from measure import Figure, figure, run_floor
 
 from spread_scanner import clock, config
 from spread_scanner.engine.core import Engine
+from spread_scanner.engine.reload import TURN_NS, Reloads
+from spread_scanner.runtime import logs
+from spread_scanner.runtime.process import Process
 from spread_scanner.schema import spread
 from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.shm.control import Operator
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.price_store import Writer
+from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import DirectionRow, SymbolRow, Tables
+from spread_scanner.symbology.tables import load as load_tables
 
 SYMBOLS = 300
 ENTER_BPS = 10.0
@@ -40,6 +49,7 @@ def figures(small: bool) -> Iterator[Figure]:
         yield from rig.dirty_quote(batches, floor["engine.dirty_quote"])
         yield rig.rescan(batches, floor["engine.rescan"])
         rig.close()
+        yield ReloadStop(namespace, 20 if small else 1_000).figure(2 if small else 20)
     finally:
         for name in segment.names(namespace):
             segment.remove(name)
@@ -57,8 +67,8 @@ def _settings() -> config.Settings:
     )
 
 
-def _tables() -> Tables:
-    ids = tuple(range(SYMBOLS))
+def _tables(count: int = SYMBOLS) -> Tables:
+    ids = tuple(range(count))
     symbols = tuple(SymbolRow(number, f"C{number}-USDT", f"C{number}", "USDT") for number in ids)
     directions = tuple(DirectionRow(row.direction_id, ids) for row in DIRECTIONS)
     return Tables(1, 0, symbols, (), directions, (), ())
@@ -179,6 +189,78 @@ class Rig:
             close()
         for made in self.made:
             made.close()
+
+
+class ReloadStop:
+    """How long nobody looks at quotes because of a reload: the longest pause between two runs of
+    the loop, or the longest cycle, while a real process object reloads real tables."""
+
+    def __init__(self, namespace: str, symbols: int) -> None:
+        self.symbols = symbols
+        self.folder = Path(tempfile.mkdtemp())
+        self.namespace = namespace
+
+    def figure(self, reloads: int) -> Figure:
+        self._write_settings()
+        with (
+            PriceStore.create(self.namespace, max_symbols=1_024) as store,
+            SignalRing.create(self.namespace, "signals") as ring,
+            Evaluations.create(self.namespace),
+            Health.create(self.namespace) as health,
+            Control.create(self.namespace) as control,
+            health.claim("spread-engine") as row,
+            control.claim("spread-engine") as slot,
+            control.operator() as operator,
+            store.writer(SPOT) as writer,
+        ):
+            settings = config.load(self.folder / "config")
+            process = Process("spread-engine", settings, logs.set_up("bench", "error"), row, slot)
+            with Engine(self.namespace, row, slot) as engine:
+                pairs = engine.load(settings, load_tables(settings.generated_dir))
+                one = Reloads(process, engine, lambda _: None)
+                stops = [self._stop(process, engine, one, operator, writer) for _ in range(reloads)]
+            if ring.position != 0 or row.known_generation != 1:
+                raise RuntimeError("signals out of calm quotes, or other tables")
+        shutil.rmtree(self.folder)
+        return figure("engine.reload_stop", "us", stops, pairs=pairs, reloads=reloads)
+
+    def _stop(
+        self,
+        process: Process,
+        engine: Engine,
+        one: Reloads,
+        operator: Operator,
+        writer: Writer,
+    ) -> float:
+        """Microseconds. Quotes keep coming: an idle loop would have nothing to stop."""
+        operator.reload(process.name)
+        orders = process.poll()
+        engine.loop.take_outside_ns(), engine.loop.take_longest_ns()
+        if orders is None:
+            raise RuntimeError("the order did not arrive")
+        one.obey(orders)
+        stop_ns = 0
+        while one.turn_ns > TURN_NS:
+            writer.write(3, 100.0, 5.0, 100.01, 5.0, clock.wall_ns(), clock.wall_ns(), 1, 0)
+            engine.loop.run(one.turn_ns)
+            stop_ns = max(stop_ns, engine.loop.take_outside_ns(), engine.loop.take_longest_ns())
+            one.poll()
+        for _ in range(4):  # what the new tables still have to read
+            engine.loop.run(TURN_NS)
+            stop_ns = max(stop_ns, engine.loop.take_outside_ns(), engine.loop.take_longest_ns())
+        return stop_ns / 1e3
+
+    def _write_settings(self) -> None:
+        (self.folder / "config").mkdir()
+        text = "".join(
+            f'[{row.label}]\nrest_url = "https://rest.test"\nws_url = "wss://ws.test"\n'
+            for row in SOURCES
+        )
+        (self.folder / "config" / "exchanges.toml").write_text(text)
+        (self.folder / "config" / "directions.toml").write_text("[defaults]\nenter_bps = 10.0\n")
+        system = f'[system]\nnamespace = "{self.namespace}"\n[spread-engine]\nidle = "spin"\n'
+        (self.folder / "config" / "config.toml").write_text(system)
+        publish(self.folder / "generated", _tables(self.symbols), {})
 
 
 class NumpyPeer:

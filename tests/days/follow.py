@@ -15,8 +15,9 @@ from loop import VirtualLoop
 from spread_scanner import clock
 from spread_scanner.alerts.conditions import of_processes, of_sources
 from spread_scanner.alerts.policy import Condition, Desk, Message
-from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.schema.freshness import Limits
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.tracker.book import Book, Rules
@@ -54,8 +55,7 @@ class Tracking:
         self.tally = Tally()
         self.journal = Journal()
         self.book = Book(Rules.of(tracker), pairs_of(first), self.journal, self.tally, self._enter)
-        heartbeat_ns_max = settings.config.system.heartbeat_ms_max * NS_PER_MS
-        self._legs = Legs(store, store.clock.anchor_ns, heartbeat_ns_max)
+        self._legs = Legs(store, store.clock.anchor_ns, Limits.of(settings))
         self._grid = Grid(self.book.rules.step_ns, store.clock.now_ns())
         self._due = False
 

@@ -102,6 +102,13 @@ def _check_directions(settings: Settings) -> None:
     pairs = [name.partition(":") for name in directions.pair]
     for label, symbol in [*combined, *((label, symbol) for label, _, symbol in pairs)]:
         merged = directions.thresholds(label, symbol)
+        implausible_bps = settings.config.spread_engine.implausible_bps
+        if merged.enter_bps >= implausible_bps:
+            _fail(
+                path,
+                f"enter_bps of {label or 'every direction'} and {symbol or 'every symbol'}",
+                f"below spread-engine.implausible_bps, which is {implausible_bps:g}",
+            )
         if merged.exit_bps > merged.enter_bps:
             _fail(
                 path,

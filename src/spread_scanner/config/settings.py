@@ -314,6 +314,14 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
             description="A leg further behind the other makes no signal if its silence is overdue.",
         ),
     ] = 2_000
+    implausible_bps: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1_000_000,
+            description="A gross spread beyond this makes no signal: the legs are not one coin.",
+        ),
+    ] = 1_000.0
     evaluations_kept: Annotated[
         int,
         Meta(
@@ -348,12 +356,32 @@ class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
             description="A sample later than this after its grid point is marked late.",
         ),
     ] = 20
+    sample_exited_ms: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=600_000,
+            description="Grid after the engine's exit, in steps of sample_ms, until a signal.",
+        ),
+    ] = 2_000
     life_s_max: Annotated[
         float, Meta(gt=0, le=604_800, description="It expires this long after its last signal.")
     ] = 3_600.0
+    exited_s_max: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=604_800,
+            description="It expires this long after the engine's exit, if no signal follows.",
+        ),
+    ] = 300.0
     converge_bps: Annotated[
         float,
-        Meta(ge=-1_000, le=1_000, description="Converged when closing costs no more than this."),
+        Meta(
+            ge=-1_000,
+            le=1_000,
+            description="Converged when the two mids are no further apart than this.",
+        ),
     ] = 10.0
     converge_hold_ms: Annotated[
         int, Meta(ge=0, le=3_600_000, description="How long the convergence must hold.")
@@ -371,9 +399,10 @@ class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             ge=0,
             le=86_400,
-            description="After a longer gap an open opportunity is closed at start.",
+            description="After a longer gap an open opportunity is closed at start. A restart "
+            "waits for discovery, which systemd allows five minutes.",
         ),
-    ] = 60.0
+    ] = 330.0
     open_max: Annotated[
         int,
         Meta(
@@ -383,8 +412,17 @@ class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
         ),
     ] = 1_000
     commit_ms: Annotated[
-        int, Meta(ge=1, le=60_000, description="Longest time between two transactions.")
+        int,
+        Meta(ge=1, le=60_000, description="Longest until what a signal made is in the database."),
     ] = 200
+    samples_commit_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=600,
+            description="The same of samples, which 64 kB of them shorten; a kill costs as much.",
+        ),
+    ] = 10.0
     pending_max: Annotated[
         int,
         Meta(ge=100, le=10_000_000, description="Rows kept while the database cannot be written."),
@@ -394,9 +432,29 @@ class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             ge=0,
             le=36_500,
-            description="Samples of opportunities closed longer ago are deleted; 0: never.",
+            description="Older samples are deleted; 0: never.",
         ),
     ] = 30.0
+    keep_days: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=36_500,
+            description="Opportunities closed longer ago, and their probes, are deleted; 0: never.",
+        ),
+    ] = 730.0
+    database_mb_max: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1e9,
+            description="Beyond it the oldest samples go, then the oldest opportunities; 0: never.",
+        ),
+    ] = 20_000.0
+    reports_mb_max: Annotated[
+        float,
+        Meta(ge=1, le=1e6, description="Beyond it the oldest reports of the folder go."),
+    ] = 200.0
     park_ms_max: Annotated[int, Meta(ge=1, le=1_000, description="Longest park on the ring.")] = 50
     warm_us: Annotated[
         int,

@@ -1,10 +1,11 @@
 """The engine's native loop as Python sees it; native/engine.h is what it does.
 
-engine/core.py gives it segments, pairs and limits. While `run` works, other threads may, too.
+engine/core.py gives it segments, pairs and limits. While `run` works, other threads may, too: one of
+them may `prepare` the next tables.
 """
 
 cimport numpy as cnp
-from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
 
 from spread_scanner.shm._bitmap cimport DirtyBitmap
 from spread_scanner.shm._evaluations cimport EvaluationRows, ss_evaluations
@@ -37,6 +38,10 @@ cdef extern from *:
             .symbols = (const _Atomic uint8_t *)symbols,
         };
     }
+
+    static void ss_engine_beat_for(ss_engine *engine, char *heartbeat) {
+        engine->beat_at = (_Atomic int64_t *)heartbeat;
+    }
     """
     enum:
         SS_ENGINE_COUNTERS
@@ -54,8 +59,15 @@ cdef extern from *:
         int64_t sweep_ns
         int64_t spin_ns
         int64_t park_ns
+        double implausible_bps
         uint32_t dirty_max
         uint32_t idle
+
+    ctypedef struct ss_engine_tables:
+        ss_engine_pair *pairs
+        uint32_t pair_count
+        ss_engine_limits limits
+        uint32_t generation
 
     ctypedef struct ss_engine:
         ss_bucket *row_counters
@@ -66,6 +78,8 @@ cdef extern from *:
         uint32_t instance
         uint64_t next_seq
         int64_t longest_ns
+        int64_t outside_ns
+        int64_t beat_ns
         int corrupt
         uint32_t rescan_left
         uint64_t counts[64]
@@ -76,8 +90,11 @@ cdef extern from *:
     void ss_engine_point(ss_engine *engine, const char *generation, const char *kill,
                          const char *paused, const char *sources, const char *directions,
                          const char *symbols)
-    int ss_engine_load(ss_engine *engine, ss_engine_pair *pairs, uint32_t count,
-                       const ss_engine_limits *limits, uint32_t generation)
+    void ss_engine_beat_for(ss_engine *engine, char *heartbeat)
+    int ss_engine_prepare(const ss_engine *engine, ss_engine_tables *tables) nogil
+    void ss_engine_swap(ss_engine *engine, ss_engine_tables *tables, const int32_t *was) nogil
+    void ss_engine_free_tables(ss_engine_tables *tables)
+    void ss_engine_ask(ss_engine *engine) nogil
     void ss_engine_run(ss_engine *engine, int64_t budget_ns) nogil
     int ss_engine_step(ss_engine *engine, int64_t now_mono_ns) nogil
     void ss_engine_ask_rescan(ss_engine *engine) nogil
@@ -86,8 +103,19 @@ SIZES = {"pair": sizeof(ss_engine_pair), "signal": sizeof(ss_signal)}
 COUNTERS = SS_ENGINE_COUNTERS
 
 
+cdef class Work:
+    """Pairs and limits with what the loop derives from them; made by Loop.prepare, for that loop. Once
+    swapped in, it holds what was in force before."""
+    cdef ss_engine_tables tables
+    cdef readonly object pairs
+
+    def __dealloc__(self):  # born as zeros
+        ss_engine_free_tables(&self.tables)
+
+
 cdef class Loop:
-    """The loop over one store, one ring and one set of switches. Used from one thread."""
+    """The loop over one store, one ring and one set of switches. Used from one thread, but for
+    `prepare` and `ask`."""
     cdef ss_engine *engine
     cdef readonly DirtyBitmap bitmap
     cdef readonly RingProducer producer
@@ -133,30 +161,54 @@ cdef class Loop:
     def __dealloc__(self):
         ss_engine_free(self.engine)
 
-    def load(self, cnp.ndarray pairs not None, limits, uint32_t generation):
-        """Take new pairs, (n,) PAIR_DTYPE on 128-byte boundaries, and limits (plan.Limits).
-
-        The array is used in place, with the state that its rows hold. All cells are looked at anew.
-        """
-        cdef ss_engine_limits native
+    def prepare(self, cnp.ndarray pairs not None, limits, uint32_t generation):
+        """What `swap` puts in force, from (n,) PAIR_DTYPE on 128-byte boundaries, which are used in
+        place, and limits (plan.Limits). Changes nothing; the loop may run meanwhile."""
+        cdef Work work = Work()
         cdef size_t address = <size_t>cnp.PyArray_DATA(pairs)
+        cdef int result
         if pairs.dtype != PAIR_DTYPE or not cnp.PyArray_IS_C_CONTIGUOUS(pairs) or address % 128:
             raise ValueError("pairs must be contiguous, aligned to 128 bytes and of PAIR_DTYPE")
         self.check(pairs)
-        native.heartbeat_ns_max = limits.heartbeat_ns_max
-        native.stale_ns_max = limits.stale_ns_max
-        native.skew_ns_max = limits.skew_ns_max
-        native.sweep_ns = limits.sweep_ns
-        native.spin_ns = limits.spin_ns
-        native.park_ns = limits.park_ns
-        native.dirty_max = limits.dirty_max
-        native.idle = limits.idle
-        if ss_engine_load(self.engine, <ss_engine_pair *>cnp.PyArray_DATA(pairs),
-                          cnp.PyArray_SIZE(pairs), &native, generation) != 0:
+        work.pairs = pairs
+        work.tables.pairs = <ss_engine_pair *>cnp.PyArray_DATA(pairs)
+        work.tables.pair_count = cnp.PyArray_SIZE(pairs)
+        work.tables.generation = generation
+        work.tables.limits.heartbeat_ns_max = limits.heartbeat_ns_max
+        work.tables.limits.stale_ns_max = limits.stale_ns_max
+        work.tables.limits.skew_ns_max = limits.skew_ns_max
+        work.tables.limits.sweep_ns = limits.sweep_ns
+        work.tables.limits.spin_ns = limits.spin_ns
+        work.tables.limits.park_ns = limits.park_ns
+        work.tables.limits.implausible_bps = limits.implausible_bps
+        work.tables.limits.dirty_max = limits.dirty_max
+        work.tables.limits.idle = limits.idle
+        with nogil:
+            result = ss_engine_prepare(self.engine, &work.tables)
+        if result != 0:
             raise MemoryError
-        self.pairs = pairs
-        for source in range(self.bitmap.view.store.num_sources):
-            self.bitmap.mark_all(source)
+        return work
+
+    def swap(self, Work work not None, cnp.ndarray was=None):
+        """Put what was prepared in force, between two runs. `was`, (n,) int32, says by pair which of
+        the pairs in force it goes on, -1: none; all start afresh without it. Every pair is evaluated
+        anew. `work` holds what was in force before; give it up where time does not matter."""
+        cdef const int32_t *places = NULL
+        if was is not None:
+            self.check_places(work, was)
+            places = <const int32_t *>cnp.PyArray_DATA(was)
+        with nogil:
+            ss_engine_swap(self.engine, &work.tables, places)
+        self.pairs, work.pairs = work.pairs, self.pairs
+
+    cdef check_places(self, Work work, cnp.ndarray was):
+        before = 0 if self.pairs is None else len(self.pairs)
+        if was.dtype != "i4" or not cnp.PyArray_IS_C_CONTIGUOUS(was):
+            raise ValueError("places must be contiguous and int32")
+        if cnp.PyArray_SIZE(was) != work.tables.pair_count:
+            raise ValueError("a place per pair is needed")
+        if len(was) and was.max() >= before:
+            raise ValueError(f"place {was.max()} of {before} pairs")
 
     cdef check(self, pairs):
         """Indices that the loop follows without looking."""
@@ -189,6 +241,16 @@ cdef class Loop:
         if self.engine.corrupt:
             raise RingCorrupt("ring positions contradict each other; nothing was pushed")
 
+    def ask(self):
+        """Have `run` return after its cycle; from any thread. Ends no park: see Engine.wake."""
+        ss_engine_ask(self.engine)
+
+    def beat(self, Py_ssize_t at, int64_t every_ns):
+        """Have `run` beat the process's heart (HealthRow.heartbeat_at) this often; 0: no more."""
+        cdef Memory memory = self.row.memory
+        self.engine.beat_ns = every_ns
+        ss_engine_beat_for(self.engine, memory.at(at, 8) if every_ns else NULL)
+
     def ask_rescan(self):
         """Have the next cycles evaluate all pairs."""
         ss_engine_ask_rescan(self.engine)
@@ -208,3 +270,9 @@ cdef class Loop:
         longest_ns = self.engine.longest_ns
         self.engine.longest_ns = 0
         return longest_ns
+
+    def take_outside_ns(self):
+        """The longest pause between two runs since this was last asked: nobody looked at a quote."""
+        outside_ns = self.engine.outside_ns
+        self.engine.outside_ns = 0
+        return outside_ns

@@ -12,9 +12,11 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+
 from spread_scanner.config import Settings
 from spread_scanner.engine import plan
-from spread_scanner.engine._loop import Loop
+from spread_scanner.engine._loop import Loop, Work
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm.control import ControlSlot
 from spread_scanner.shm.evaluations import Evaluations
@@ -46,10 +48,13 @@ class SwitchesAt(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """Checked and computed, to be put in force at once."""
+    """Checked and computed, to be put in force at once; then `work` and `before` are what was in
+    force, to be given up where time does not matter."""
 
     plan: plan.Plan
-    limits: plan.Limits
+    work: Work
+    places: np.ndarray | None
+    before: plan.Plan | None
 
 
 class Engine:
@@ -81,24 +86,30 @@ class Engine:
         return self.take(self.prepare(settings, tables))
 
     def prepare(self, settings: Settings, tables: Tables) -> Ready:
-        """What `take` will put in force; changes nothing. Raises TableError when the tables do not
-        fit the store.
+        """What `take` will put in force; changes nothing, and the loop may run meanwhile in another
+        thread. Raises TableError when the tables do not fit the store.
         """
-        return Ready(plan.plan(settings, tables, self._store.max_symbols), plan.limits(settings))
+        new = plan.plan(settings, tables, self._store.max_symbols)
+        work = self.loop.prepare(new.pairs, plan.limits(settings), new.generation & 0xFFFFFFFF)
+        before = self._plan
+        return Ready(new, work, None if before is None else plan.places(before, new), before)
 
     def take(self, ready: Ready) -> int:
-        """Put tables and settings in force, keeping what stays as it is; how many pairs."""
-        new = ready.plan
-        if self._plan is not None:
-            plan.carry(self._plan, new)
-        self.loop.load(new.pairs, ready.limits, new.generation & 0xFFFFFFFF)
-        self._plan = new
-        self._row.generation(new.generation)
-        return len(new.pairs)
+        """Put tables and settings in force between two runs of the loop, keeping what stays as it
+        is; how many pairs. Nothing else may have been taken since they were prepared."""
+        self.loop.swap(ready.work, ready.places)
+        self._plan = ready.plan
+        self._row.generation(ready.plan.generation)
+        return len(ready.plan.pairs)
 
     def wake(self) -> None:
         """Interrupt a park; safe from another thread."""
         self.bitmap.notify()
+
+    def ask(self) -> None:
+        """Have `loop.run` return; safe from another thread."""
+        self.loop.ask()
+        self.wake()
 
     def check(self) -> None:
         """Raise Retired when a segment has been replaced."""

@@ -4,9 +4,8 @@ Writer:  this module, at start and at reload; then the native loop, which keeps 
 the same row (native/engine.h, ss_engine_pair). Reader: the native loop.
 
 Fees are those of the two entries and the two exits: twice the taker fee of each leg. Funding is an
-expected cost: we sell the perpetual, so a positive rate (longs pay shorts) is received and makes
-the cost negative. Where the rate or its interval is not known, the cost is 0 and every signal says
-so with SIGNAL_FUNDING_UNKNOWN.
+expected cost (schema/costs.py). Where it is not known, it is 0 and every signal says so with
+SIGNAL_FUNDING_UNKNOWN.
 """
 
 from collections.abc import Iterator
@@ -17,11 +16,10 @@ import numpy as np
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
+from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
-from spread_scanner.schema.funding import interval_can_be, rate_can_be
 from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN
-from spread_scanner.schema.spread import BPS
-from spread_scanner.symbology.tables import FundingRow, Tables
+from spread_scanner.symbology.tables import Tables
 
 IDLES = ("spin", "spin-park", "park")  # by the loop's number
 NEVER_NS = -(2**63)
@@ -59,15 +57,6 @@ PAIR_DTYPE = np.dtype(
         ("reserved_cold", "<u8"),
     ]
 )
-_STATE = (
-    "in",
-    "waiting",
-    "kept_verdict",
-    "last_net_bps",
-    "exited_mono_ns",
-    "kept_at",
-    "kept_count",
-)
 
 
 class Limits(NamedTuple):
@@ -79,6 +68,7 @@ class Limits(NamedTuple):
     sweep_ns: int
     spin_ns: int
     park_ns: int
+    implausible_bps: float
     dirty_max: int
     idle: int
 
@@ -93,10 +83,9 @@ class Plan(NamedTuple):
 
 def limits(settings: Settings) -> Limits:
     engine = settings.config.spread_engine
+    fresh = freshness.Limits.of(settings)
     return Limits(
-        heartbeat_ns_max=settings.config.system.heartbeat_ms_max * NS_PER_MS,
-        stale_ns_max=engine.stale_ms_max * NS_PER_MS,
-        skew_ns_max=engine.skew_ms_max * NS_PER_MS,
+        **fresh._asdict(),
         sweep_ns=engine.park_ms_max * NS_PER_MS,
         spin_ns=engine.spin_us * 1_000,
         park_ns=engine.park_ms_max * NS_PER_MS,
@@ -131,35 +120,30 @@ def plan(settings: Settings, tables: Tables, max_symbols: int) -> Plan:
         pair["quarantined"] = quarantined
         _fill(pair, settings, direction, symbol_id, names[symbol_id], max_symbols)
         known = funding.get((direction.futures.source_id, symbol_id))
-        cost_bps = funding_bps(known, settings.config.spread_engine.funding_hours)
+        cost_bps = known and costs.funding_bps(
+            known.rate, known.interval_hours, settings.config.spread_engine.funding_hours
+        )
         pair["funding_bps"] = cost_bps or 0.0
         pair["signal_flags"] = SIGNAL_FUNDING_UNKNOWN if cost_bps is None else 0
     return Plan(pairs, names, tables.generation)
 
 
-def funding_bps(known: FundingRow | None, hours: float) -> float | None:
-    """Expected cost of holding the sold perpetual; negative: received. None: not known."""
-    if known is None or known.interval_hours is None:
-        return None
-    if not interval_can_be(known.interval_hours) or not rate_can_be(known.rate):
-        return None
-    return -known.rate * BPS * hours / known.interval_hours
+def places(old: Plan, new: Plan) -> np.ndarray:
+    """By pair of the new plan, its place in the old one, -1: none, as int32. A symbol id that now
+    means another symbol starts afresh."""
+    known = {
+        (int(direction_id), int(symbol_id)): place
+        for place, (direction_id, symbol_id) in enumerate(_keys(old))
+        if new.names.get(int(symbol_id)) == old.names[int(symbol_id)]
+    }
+    return np.array([known.get((key[0], key[1]), -1) for key in _keys(new)], np.int32)
 
 
-def carry(old: Plan, new: Plan) -> None:
-    """Bring the state of pairs that stay into the new plan. A symbol id that now means another
-    symbol starts afresh."""
-    places = {_key(pair): number for number, pair in enumerate(old.pairs)}
-    for pair in new.pairs:
-        number = places.get(_key(pair))
-        symbol_id = int(pair["symbol_id"])
-        if number is not None and old.names[symbol_id] == new.names[symbol_id]:
-            for field in _STATE:
-                pair[field] = old.pairs[number][field]
-
-
-def _key(pair: np.void) -> tuple[int, int]:
-    return int(pair["direction_id"]), int(pair["symbol_id"])
+def _keys(made: Plan) -> list[list[int]]:
+    """(direction, symbol) of each pair."""
+    columns = [made.pairs[name].astype(np.int64) for name in ("direction_id", "symbol_id")]
+    keys: list[list[int]] = np.stack(columns, axis=1).tolist()
+    return keys
 
 
 def _members(

@@ -37,6 +37,10 @@ class Notifier:
         """The process has come up."""
         self._say(b"READY=1")
 
+    def extend_start(self, seconds: float) -> None:
+        """The start is given this long from now: EXTEND_TIMEOUT_USEC, sd_notify(3)."""
+        self._send(b"EXTEND_TIMEOUT_USEC=%d" % int(seconds * 1e6))
+
     def stopping(self) -> None:
         """The process is about to end."""
         self._say(b"STOPPING=1")

@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import structlog
 
@@ -38,6 +39,16 @@ WATCH_MS = 500.0  # the watcher looks at least this often, should a wake-up be l
 
 # What `reload` is given: (new settings) -> the call that puts them in force.
 Prepare = Callable[[config.Settings], Callable[[], None]]
+
+
+class Tried(NamedTuple):
+    """What came of preparing a reload: either the settings and the call, or why not."""
+
+    settings: config.Settings | None
+    put_in_force: Callable[[], None]
+    digest: int = 0
+    refusal: str = ""
+    before: config.Settings | None = None  # so that whoever drops this drops them, too
 
 
 class Process:
@@ -142,28 +153,42 @@ class Process:
         call that puts them in force. Whatever it raises, and whatever is wrong with the settings,
         comes from outside: the reload is refused with the reason and everything stays as it was.
         """
-        generation = orders.generation
+        return self.conclude(orders, self.tried(prepare))
+
+    def tried(self, prepare: Prepare) -> Tried:
+        """The part of `reload` that changes nothing: another thread may do it."""
         try:
             settings = config.load(self.settings.folder)
             restart.refuse(self._differing(settings))
             put_in_force = prepare(settings)
+            return Tried(settings, put_in_force, settings.digest, before=self.settings)
         except Exception as error:
             typed = isinstance(error, SpreadError)
             said = str(error) if typed else f"{type(error).__name__}: {error}"
             self.log.error("reload refused, all stays as it was", error=said, exc_info=not typed)
-            outcome = ReloadOutcome.REFUSED
-            self.slot.answer(generation, outcome, self.settings.digest, without_secrets(said))
+            return Tried(None, lambda: None, refusal=said)
+
+    def conclude(self, orders: Orders, tried: Tried) -> bool:
+        """The part that changes: put in force what was prepared, and answer; whether it was."""
+        generation, settings = orders.generation, tried.settings
+        if settings is None:
+            said = without_secrets(tried.refusal)
+            self.slot.answer(generation, ReloadOutcome.REFUSED, self.settings.digest, said)
             return False
         self.settings = settings
         self._beat_every_ns = settings.config.system.heartbeat_ms * NS_PER_MS
         self._notifier.beat_every_ns = self._beat_every_ns
-        put_in_force()
-        self.slot.answer(generation, ReloadOutcome.APPLIED, settings.digest)
+        tried.put_in_force()
+        self.slot.answer(generation, ReloadOutcome.APPLIED, tried.digest)
         return True
 
     def _differing(self, settings: config.Settings) -> dict[str, list[str]]:
         running = restart.checksums(self.settings, self.name)
         return {key: [self.name] for key in restart.changed(settings, self.name, running)}
+
+    def extend_start(self, seconds: float) -> None:
+        """Ask the service manager for more time to start: so long from now."""
+        self._notifier.extend_start(seconds)
 
     def close(self) -> None:
         """The service manager hears no more of it."""

@@ -130,12 +130,20 @@ ENGINE_COUNTERS = _numbered(
         ("parks", "Times the loop parked."),
         ("bounded", "Cycles that left dirty cells for the next because the bound was reached."),
         ("reloads", "New tables or settings taken."),
-        ("stale_exits", "Exits because a leg went stale."),
+        ("stale_exits", "Exits because the spread could not be stood behind any more."),
         ("suspends", "Times the machine was found to have slept."),
+        (
+            "no_implausible",
+            "Over the threshold, no signal: beyond implausible_bps, so not one coin at one time.",
+        ),
     ]
 )
 ENGINE_HISTOGRAMS = (
-    Histogram(0, "recv_to_signal", "From reading the frame to the signal in the ring."),
+    Histogram(
+        0,
+        "recv_to_signal",
+        "From reading the frame to the signal in the ring; of signals that a quote just read made.",
+    ),
     Histogram(1, "cycle", "One turn of the loop that found work."),
 )
 
@@ -188,7 +196,12 @@ TRACKER_COUNTERS = _numbered(
     ]
 )
 TRACKER_HISTOGRAMS = (
-    Histogram(0, "recv_to_pop", "From reading the frame to the tracker holding the signal."),
+    Histogram(
+        0,
+        "recv_to_pop",
+        "From reading the frame to the tracker holding the signal; of the same signals, but for "
+        "those that waited while the tracker was away or paused.",
+    ),
     Histogram(1, "sample_lateness", "From the grid point to the sample."),
     Histogram(2, "commit", "One transaction."),
 )

@@ -106,7 +106,7 @@ UNUSABLE = (
 class SignalKind(IntEnum):
     ENTER = 1  # net spread rose to the enter threshold
     RESIGNAL = 2  # still over, and higher by the re-signal step
-    EXIT = 3  # net spread fell below the exit threshold, or a leg could no longer be stood behind
+    EXIT = 3  # net spread fell below the exit threshold, or could no longer be stood behind
 
 
 class Verdict(IntEnum):
@@ -123,6 +123,7 @@ class Verdict(IntEnum):
     KILLED = 8
     RING_FULL = 9
     HELD = 10  # already signalled and not yet higher by the re-signal step
+    IMPLAUSIBLE = 11  # so far apart that the legs are not one coin, or not of one time
 
 
 class ProcessState(IntEnum):

@@ -53,6 +53,16 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (opportunity_id, after_ms)
     ) WITHOUT ROWID;
     """,
+    # The samples of before stay where they are until they are old: to move them would take hours.
+    """
+    ALTER TABLE samples RENAME TO samples_before;
+    CREATE TABLE samples (
+        opportunity_id INTEGER NOT NULL, ts_ns INTEGER PRIMARY KEY, late_ns INTEGER NOT NULL,
+        gross_bps REAL, net_bps REAL, exit_bps REAL, size_quote REAL, exit_size_quote REAL,
+        spot_age_ns INTEGER, fut_age_ns INTEGER, flags INTEGER NOT NULL
+    );
+    CREATE INDEX opportunities_closed ON opportunities (closed_ns) WHERE closed_ns IS NOT NULL;
+    """,
 )
 VERSION = len(MIGRATIONS)
 APPLICATION_ID = 0x53_50_52_44  # "SPRD": tells our file from any other SQLite database

@@ -58,7 +58,8 @@ SIGNAL_DTYPE = np.dtype(
 )
 
 SIGNAL_FUNDING_UNKNOWN = 1
-SIGNAL_LEG_LOST = 2  # an EXIT because a leg went stale, not because the spread closed
+SIGNAL_LEG_LOST = 2  # an EXIT because the spread cannot be stood behind, not because it closed
+SIGNAL_AGED = 4  # made by time, a switch or a backlog, not by a quote just read: no latency
 
 # One evaluation that the engine keeps for `spread-ctl why`: 128 bytes.
 EVALUATION_DTYPE = np.dtype(

@@ -7,6 +7,7 @@ Counters keep counting over restarts of a process; `starts` says how often it be
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -78,6 +79,9 @@ class HealthRow(_rows.Row, Holder):
         )
         self._held = held
         self._head = held.record(ROW_HEAD_DTYPE, at)
+        # Where a native loop beats for its process.
+        fields: Mapping[str, Any] = ROW_HEAD_DTYPE.fields or {}
+        self.heartbeat_at = at + int(fields["heartbeat_mono_ns"][1])
         self._head["pid"] = os.getpid()
         self._head["started_wall_ns"] = clock.wall_ns()
         self._head["starts"] += 1

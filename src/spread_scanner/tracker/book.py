@@ -4,16 +4,19 @@ A pair has at most one open opportunity. The first enter or re-signal opens it; 
 extends it: it is counted, and the maximum life counts anew. An exit signal is the engine's word
 that the net spread is gone; it is noted, but what closes an opportunity is what the samples show:
 
-    converged  closing costs no more than converge_bps (-exit_bps, schema/spread.py) in every look
-               for converge_hold_ms, with both legs usable
+    converged  the two mids are within converge_bps in every look for converge_hold_ms, with both
+               legs usable: leaving costs no more than that beyond half the widths of the two books,
+               which a pair of wide books never loses
     stale      a leg unusable in every look for stale_hold_ms
-    expired    life_s_max after the last signal
+    expired    life_s_max after the last signal, or exited_s_max after an exit without one since
     gap        nobody looked for longer than resume_gap_s_max, or the system was made anew and the
                legs are other listings than before
     retired    the pair left the tables
 
+After an exit the looks are sparse: one each sparse_ns, until a signal comes again.
+
 A hold is only claimed over time that was seen: it begins anew after a stretch without a look that
-is longer than the hold itself and than two steps of the grid. `ended_ns` is where the hold began.
+is longer than the hold itself and than two steps of its grid. `ended_ns` is where the hold began.
 
 Signals carry consecutive sequence numbers: what was seen before (read again from the ring after a
 crash) is counted and dropped, what is missing is counted.
@@ -27,10 +30,11 @@ from typing import NamedTuple, Protocol
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import SignalKind
-from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN
+from spread_scanner.schema.records import SIGNAL_AGED, SIGNAL_FUNDING_UNKNOWN
 from spread_scanner.tracker.journal import Journal
 from spread_scanner.tracker.opportunity import (
     LOST,
+    UNREAD,
     Followed,
     Opportunity,
     ProbeRow,
@@ -55,8 +59,10 @@ class Rules(NamedTuple):
     """The tracker's settings in the book's units."""
 
     step_ns: int
+    sparse_ns: int  # a multiple of the step
     late_ns_max: int
     life_ns_max: int
+    exited_ns_max: int
     converge_bps: float
     converge_hold_ns: int
     stale_hold_ns: int
@@ -65,10 +71,13 @@ class Rules(NamedTuple):
 
     @classmethod
     def of(cls, settings: config.Tracker) -> "Rules":
+        step_ns = settings.sample_ms * NS_PER_MS
         return cls(
-            step_ns=settings.sample_ms * NS_PER_MS,
+            step_ns=step_ns,
+            sparse_ns=max(1, settings.sample_exited_ms * NS_PER_MS // step_ns) * step_ns,
             late_ns_max=settings.late_ms_max * NS_PER_MS,
             life_ns_max=int(settings.life_s_max * NS_PER_S),
+            exited_ns_max=int(settings.exited_s_max * NS_PER_S),
             converge_bps=settings.converge_bps,
             converge_hold_ns=settings.converge_hold_ms * NS_PER_MS,
             stale_hold_ns=settings.stale_hold_ms * NS_PER_MS,
@@ -143,31 +152,37 @@ class Book:
         if signal.kind == SignalKind.EXIT:
             self._tally.add("exits")
             if followed is not None:
-                self._note_exit(followed.row, signal)
+                self._note_exit(followed, signal)
         elif key not in self.pairs or not _makes_sense(signal):
             self._tally.add("refused_unknown")
         elif followed is not None:
-            self._extend(followed.row, signal)
+            self._extend(followed, signal)
         elif len(self._open) >= self.rules.open_max:
             self._tally.add("refused_full")
         else:
             self._open_new(self.pairs[key], signal)
 
-    def _note_exit(self, row: Opportunity, signal: Signal) -> None:
+    def _note_exit(self, followed: Followed, signal: Signal) -> None:
+        row = followed.row
+        followed.exited_ns = signal.ts_engine
         row.exits += 1
         if row.first_exit_ns is None:
             row.first_exit_ns = signal.ts_engine
-            row.flags |= signal.flags & ~SIGNAL_FUNDING_UNKNOWN
-        self._journal.touched(row)
+            row.flags |= signal.flags & ~(SIGNAL_FUNDING_UNKNOWN | SIGNAL_AGED)
+        self._journal.signalled(row)
 
-    def _extend(self, row: Opportunity, signal: Signal) -> None:
+    def _extend(self, followed: Followed, signal: Signal) -> None:
         self._tally.add("extended")
+        row = followed.row
+        if followed.exited_ns is not None:
+            followed.exited_ns = None
+            followed.next_point_ns = self._point_after(signal.ts_engine)
         row.signals += 1
         row.last_signal_ns = max(row.last_signal_ns, signal.ts_engine)
         row.last_seen_ns = max(row.last_seen_ns, signal.ts_engine)
         if signal.net_bps > row.peak_net_bps:
             row.peak_net_bps, row.peak_ns = signal.net_bps, signal.ts_engine
-        self._journal.touched(row)
+        self._journal.signalled(row)
 
     def _open_new(self, pair: Pair, signal: Signal) -> None:
         unknown = bool(signal.flags & SIGNAL_FUNDING_UNKNOWN)
@@ -239,12 +254,21 @@ class Book:
             self._tally.add("samples_late", taken)
         return taken
 
+    def _step(self, followed: Followed) -> int:
+        """How far its points lie apart now."""
+        return self.rules.step_ns if followed.exited_ns is None else self.rules.sparse_ns
+
     def _miss(self, followed: Followed, point_ns: int) -> int:
         """Count the grid points that passed unseen; never filled in afterwards."""
-        missed = (point_ns - followed.next_point_ns) // self.rules.step_ns
+        step_ns = self._step(followed)
+        missed = (point_ns - followed.next_point_ns) // step_ns
         followed.row.missed += missed
-        followed.next_point_ns = point_ns + self.rules.step_ns
+        followed.next_point_ns = point_ns + step_ns
         return missed
+
+    def due(self, watched: Iterable[Followed], point_ns: int) -> list[Followed]:
+        """Those that a grid point counts for: not what was opened after it, or is seen sparsely."""
+        return [one for one in watched if point_ns >= one.next_point_ns]
 
     def _record(
         self, followed: Followed, look: Look, late_ns: int, now_ns: int, *, late: bool
@@ -253,7 +277,7 @@ class Book:
         net = _net(row, look.gross_bps)
         row.samples += 1
         row.late += late
-        row.lost += look.flags & LOST != 0
+        row.lost += look.flags & UNREAD != 0
         self._journal.sample(
             SampleRow(
                 row.id,
@@ -270,7 +294,7 @@ class Book:
             )
         )
         self._peak(row, net, now_ns)
-        self._journal.touched(row)
+        self._journal.sampled(row)
 
     def _peak(self, row: Opportunity, net: float | None, now_ns: int) -> None:
         if net is not None and net > row.peak_net_bps:
@@ -289,23 +313,34 @@ class Book:
         if look.flags & LOST:
             reason, hold_ns = Reason.STALE, rules.stale_hold_ns
             followed.converged_since_ns = None
-            since_ns = self._since(followed.stale_since_ns, unseen_ns, hold_ns, now_ns)
+            since_ns = self._since(followed, followed.stale_since_ns, unseen_ns, hold_ns)
             followed.stale_since_ns = since_ns
         else:
             reason, hold_ns = Reason.CONVERGED, rules.converge_hold_ns
             followed.stale_since_ns = since_ns = None
-            if look.exit_bps is not None and -look.exit_bps <= rules.converge_bps:
-                since_ns = self._since(followed.converged_since_ns, unseen_ns, hold_ns, now_ns)
+            if self._converges(look):
+                since_ns = self._since(followed, followed.converged_since_ns, unseen_ns, hold_ns)
             followed.converged_since_ns = since_ns
         if since_ns is not None and now_ns - since_ns >= hold_ns:
             self._close(followed, reason, now_ns, since_ns, look)
-        elif now_ns - row.last_signal_ns >= rules.life_ns_max:
+        elif now_ns - row.last_signal_ns >= rules.life_ns_max or (
+            followed.exited_ns is not None and now_ns - followed.exited_ns >= rules.exited_ns_max
+        ):
             self._close(followed, Reason.EXPIRED, now_ns, now_ns, look)
 
-    def _since(self, before_ns: int | None, unseen_ns: int, hold_ns: int, now_ns: int) -> int:
+    def _converges(self, look: Look) -> bool:
+        """Whether the mids have met. gross + exit is what both widths take away, so half the
+        difference is the distance of the mids, whatever the widths are."""
+        if look.gross_bps is None or look.exit_bps is None:
+            return False
+        return (look.gross_bps - look.exit_bps) / 2 <= self.rules.converge_bps
+
+    def _since(
+        self, followed: Followed, before_ns: int | None, unseen_ns: int, hold_ns: int
+    ) -> int:
         """Where a hold began: now, unless it was seen to hold up to now."""
-        if before_ns is None or unseen_ns > max(hold_ns, 2 * self.rules.step_ns):
-            return now_ns
+        if before_ns is None or unseen_ns > max(hold_ns, 2 * self._step(followed)):
+            return followed.row.last_seen_ns
         return before_ns
 
     def _close(
@@ -382,7 +417,7 @@ class Book:
             )
             if row.closed_ns is None:
                 self._peak(row, net, now_ns)
-                self._journal.touched(row)
+                self._journal.sampled(row)
         self._tally.add("probes", len(probes))
 
     def _plan_probes(self, followed: Followed, after_ms: Iterable[int]) -> None:
@@ -399,7 +434,7 @@ class Book:
         """
         by_name = _by_name(pairs)
         watched = self.watched()
-        step_ns = self.rules.step_ns
+        steps = self.rules.step_ns, self.rules.sparse_ns
         self.pairs, self.rules = pairs, rules
         for followed in watched:
             row = followed.row
@@ -409,7 +444,7 @@ class Book:
                 self._close(followed, Reason.RETIRED, now_ns, now_ns, None)
         for followed in self.watched():
             self._rename(followed, by_name[followed.row.direction, followed.row.symbol])
-            if rules.step_ns != step_ns:
+            if (rules.step_ns, rules.sparse_ns) != steps:
                 followed.next_point_ns = self._point_after(now_ns)
         self._open = {(f.row.direction_id, f.row.symbol_id): f for f in self.watched()}
 
@@ -450,6 +485,8 @@ class Book:
         row.instance = instance
         row.last_seen_ns = now_ns
         followed = Followed(row, pair, self._point_after(now_ns))
+        if row.exits and row.first_exit_ns is not None and row.last_signal_ns < row.first_exit_ns:
+            followed.exited_ns = row.first_exit_ns
         self._rename(followed, pair)
         self._open[pair.direction_id, pair.symbol_id] = followed
         self._tally.add("resumed")

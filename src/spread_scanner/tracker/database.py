@@ -8,10 +8,17 @@ A transaction holds one journal batch: opportunities, samples, probes, the total
 in the same transaction the sequence number of the last signal that they reflect. So after a crash
 the database says exactly which records of the ring it has seen.
 
+Samples have their time as key and are appended: clustered by opportunity, as the first versions had
+them, each commit rewrote a page per open one, eighty bytes for each that was measured. Those of one
+opportunity are found by its time. Rejected: a second index (as scattered as before) and a blob per
+opportunity and minute (a little smaller, and no SQL can look into it).
+
 Durability: synchronous = NORMAL. What is committed survives the death of the process; a power cut
-may take the newest transactions, never the consistency. Opportunities and probes are kept for
-ever, samples for samples_keep_days. Rejected: FULL, a disk flush five times a
-second to protect measurements whose ring is lost in a power cut anyway.
+may take the newest transactions, never the consistency. Rejected: FULL, a disk flush five times a
+second to protect measurements whose ring is lost in a power cut anyway. What is kept how long is
+in retention.py.
+
+An older version's database is copied beside it before its schema is migrated.
 
 On failure: `write` raises sqlite3.Error and changes nothing; `is_world_fault` tells a full disk or
 a locked database, which pass, from a mistake of ours, which does not.
@@ -20,25 +27,31 @@ a locked database, which pass, from a mistake of ours, which does not.
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from spread_scanner.errors import Category, SpreadError
 from spread_scanner.schema.opportunities import APPLICATION_ID, MIGRATIONS, VERSION, read_only_uri
+from spread_scanner.tracker import retention
+from spread_scanner.tracker.backup import backup, backup_path
 from spread_scanner.tracker.journal import Batch
 from spread_scanner.tracker.opportunity import (
     COLUMNS,
-    PROGRESS_COLUMNS,
+    SAMPLED_COLUMNS,
+    SIGNALLED_COLUMNS,
+    UNREAD,
     Opportunity,
     ProbeRow,
+    SampleFlag,
     SampleRow,
     values_of,
 )
+from spread_scanner.tracker.retention import Keep
 
 LOCK_NAME = "tracker.lock"
 BUSY_S = 0.25  # how long one try waits for another connection's lock
-FORGET_ROWS = 2_000  # samples deleted at a time
+PROGRESS_STEPS = 100_000  # SQLite's, some milliseconds
 WAL_BYTES_MAX = 64 * 1024 * 1024  # the write-ahead log is cut back to this after a checkpoint
 
 _WORLD_CODES = {
@@ -69,6 +82,7 @@ class Kept(NamedTuple):
     next_id: int
     open_rows: list[Opportunity]
     probed: dict[int, set[int]]  # which probes of the open ones are recorded
+    last_ts_ns: int = 0  # of the newest sample
 
 
 def is_world_fault(error: sqlite3.Error) -> bool:
@@ -97,12 +111,20 @@ def lock(folder: Path) -> int:
 class Database:
     """The one connection that writes. Use it from the thread that made it."""
 
-    def __init__(self, path: Path, stream: str, started_ns: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        stream: str,
+        started_ns: int = 0,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
         """Open or make the database; bring its schema up to date.
 
-        `stream` names the ring whose sequence numbers are kept.
+        `stream` names the ring whose sequence numbers are kept. `progress` is called now and then
+        while something goes on that may take long. Raises DatabaseError, OSError, sqlite3.Error.
         """
         self.path = path
+        self._progress = progress
         self._stream = stream
         self._started_ns = started_ns
         self._run_id: int | None = None
@@ -124,7 +146,11 @@ class Database:
         execute("PRAGMA synchronous = NORMAL")
         execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
         if version < VERSION:
+            if version:
+                backup(self._connection, backup_path(self.path, version), self._progress)
+            self._connection.set_progress_handler(self._progress, PROGRESS_STEPS)
             migrate(self._connection, version)
+            self._connection.set_progress_handler(None, 0)
 
     def load(self) -> Kept:
         """What is to be gone on with."""
@@ -137,15 +163,35 @@ class Database:
             f"SELECT {', '.join(COLUMNS)} FROM opportunities WHERE closed_ns IS NULL ORDER BY id"
         ).fetchall()
         probed: dict[int, set[int]] = {}
+        open_rows = [values_of(row) for row in rows]
+        for opened in open_rows:
+            self._add_samples(opened)
         for row in rows:
             found = execute("SELECT after_ms FROM probes WHERE opportunity_id = ?", (row[0],))
             probed[row[0]] = {after_ms for (after_ms,) in found}
         return Kept(
             last_seq=None if position is None else position[0],
             next_id=(newest or 0) + 1,
-            open_rows=[values_of(row) for row in rows],
+            open_rows=open_rows,
             probed=probed,
+            last_ts_ns=execute("SELECT max(ts_ns) FROM samples").fetchone()[0] or 0,
         )
+
+    def _add_samples(self, row: Opportunity) -> None:
+        """Count the samples that were written after the row was."""
+        taken, late, lost, seen_ns = self._connection.execute(
+            _SAMPLES_SINCE,
+            {
+                "id": row.id,
+                "since": row.last_seen_ns,
+                "late": int(SampleFlag.LATE),
+                "unread": UNREAD,
+            },
+        ).fetchone()
+        row.samples += taken
+        row.late += late
+        row.lost += lost
+        row.last_seen_ns = max(row.last_seen_ns, seen_ns or 0, row.last_signal_ns)
 
     def write(self, batch: Batch, now_ns: int = 0) -> None:
         """One transaction: all of the batch or, with sqlite3.Error, nothing."""
@@ -153,7 +199,8 @@ class Database:
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.executemany(_WRITE_ROW, batch.rows)
-            connection.executemany(_WRITE_PROGRESS, batch.progress)
+            connection.executemany(_WRITE_SIGNALLED, batch.signalled)
+            connection.executemany(_WRITE_SAMPLED, batch.sampled)
             connection.executemany(_WRITE_SAMPLE, batch.samples)
             connection.executemany(_WRITE_PROBE, batch.probes)
             if batch.last_seq is not None:
@@ -165,16 +212,10 @@ class Database:
                 connection.execute("ROLLBACK")
             raise
 
-    def forget(self, closed_before_ns: int) -> int:
-        """Delete samples of the oldest opportunity that has any, if it was closed before that. A
-        bounded piece of work, to be called again and again. Returns how many went.
-        """
-        row = self._connection.execute(_OLDEST_SAMPLED, (closed_before_ns,)).fetchone()
-        if row is None:
-            return 0
-        return self._connection.execute(
-            _FORGET, {"opportunity": row[0], "rows": FORGET_ROWS}
-        ).rowcount
+    def forget(self, keep: Keep, now_ns: int) -> int:
+        """Delete what is too old or too much, a bounded piece of work, to be called again and
+        again. Returns how many rows went."""
+        return retention.forget(self._connection, keep, now_ns)
 
     def _write_totals(self, totals: Mapping[str, int], now_ns: int) -> None:
         if self._run_id is None:
@@ -259,18 +300,14 @@ def _set(columns: Iterable[str]) -> str:
     return ", ".join(f"{name} = ?" for name in columns)
 
 
-_OLDEST_SAMPLED = """
-    SELECT o.id FROM opportunities o
-    WHERE o.id = (SELECT min(opportunity_id) FROM samples) AND o.closed_ns < ?
-"""
-_FORGET = """
-    DELETE FROM samples WHERE opportunity_id = :opportunity AND ts_ns <= (
-        SELECT max(ts_ns) FROM (
-            SELECT ts_ns FROM samples WHERE opportunity_id = :opportunity
-            ORDER BY ts_ns LIMIT :rows))
+_SAMPLES_SINCE = """
+    SELECT count(*), ifnull(sum(flags & :late != 0), 0), ifnull(sum(flags & :unread != 0), 0),
+        max(ts_ns)
+    FROM samples WHERE ts_ns > :since AND opportunity_id = :id
 """
 _WRITE_ROW = _insert("opportunities", COLUMNS, "INSERT OR REPLACE")
-_WRITE_PROGRESS = f"UPDATE opportunities SET {_set(PROGRESS_COLUMNS)} WHERE id = ?"
+_WRITE_SIGNALLED = f"UPDATE opportunities SET {_set(SIGNALLED_COLUMNS)} WHERE id = ?"
+_WRITE_SAMPLED = f"UPDATE opportunities SET {_set(SAMPLED_COLUMNS)} WHERE id = ?"
 _WRITE_SAMPLE = _insert("samples", SampleRow._fields, "INSERT OR REPLACE")
 _WRITE_PROBE = _insert("probes", ProbeRow._fields, "INSERT OR REPLACE")
 _WRITE_POSITION = _insert("positions", ("stream", "last_seq"), "INSERT OR REPLACE")

@@ -1,9 +1,14 @@
 """What has changed and is not yet in the database: collected by the book, taken by the writer.
 
-A batch is one consistent instant: the rows, and the sequence number of the last signal that they
-reflect. Rows that change many times between two transactions are kept once. While the database
-cannot be written, the journal grows up to a limit; then the oldest samples and probes go first,
-closed opportunities last, open ones never, and every dropped row is counted.
+A batch is one consistent instant. What signals change (an opening, a closing, the position in the
+ring) is written at once. What samples change is written rarely, by `drain` of everything: their
+rows are appended in the order of time, and an open row's columns that only samples change follow
+then. So a row never claims a sample that is not in the same transaction or an earlier one, and a
+kill costs the samples since the last full batch, never a signal. A closing takes everything along.
+
+Rows that change many times between two transactions are kept once. While the database cannot be
+written, the journal grows up to a limit; then the oldest samples and probes go first, closed
+opportunities last, open ones never, and every dropped row is counted.
 """
 
 from collections import deque
@@ -11,19 +16,25 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from spread_scanner.tracker.opportunity import (
+    COLUMNS,
     Opportunity,
     ProbeRow,
     SampleRow,
-    progress_of,
     row_of,
+    sampled_of,
+    signalled_of,
 )
+
+SAMPLE_BYTES = 8 * len(SampleRow._fields)  # as they are measured
+FULL_BYTES = 65_536  # samples that are worth a transaction
 
 
 class Batch(NamedTuple):
     """One transaction."""
 
     rows: list[tuple[Any, ...]]  # whole opportunities, opened or closed
-    progress: list[tuple[Any, ...]]  # what changed of open ones
+    signalled: list[tuple[Any, ...]]  # what signals changed of open ones
+    sampled: list[tuple[Any, ...]]  # what samples changed of open ones
     samples: list[SampleRow]
     probes: list[ProbeRow]
     last_seq: int | None  # the newest signal that is reflected
@@ -32,7 +43,8 @@ class Batch(NamedTuple):
 
     @property
     def size(self) -> int:
-        return len(self.rows) + len(self.progress) + len(self.samples) + len(self.probes)
+        parts = (self.rows, self.signalled, self.sampled, self.samples, self.probes)
+        return sum(len(part) for part in parts)
 
 
 class Journal:
@@ -40,9 +52,11 @@ class Journal:
 
     def __init__(self) -> None:
         self.last_seq: int | None = None
+        self.last_ts_ns = 0  # of the newest sample
         self.applied = 0
         self._whole: dict[int, Opportunity] = {}
-        self._touched: dict[int, Opportunity] = {}
+        self._signalled: dict[int, Opportunity] = {}
+        self._sampled: dict[int, Opportunity] = {}
         self._samples: deque[SampleRow] = deque()
         self._probes: deque[ProbeRow] = deque()
         self._moved = False
@@ -50,12 +64,23 @@ class Journal:
     @property
     def pending(self) -> int:
         """Rows that wait."""
-        return len(self._whole) + len(self._touched) + len(self._samples) + len(self._probes)
+        rows = self._whole.keys() | self._signalled.keys() | self._sampled.keys()
+        return len(rows) + len(self._samples) + len(self._probes)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether something came from a signal, be it only the position in the ring."""
+        return bool(self._moved or self._whole or self._signalled)
 
     @property
     def dirty(self) -> bool:
-        """Whether there is anything to write, be it only the position in the ring."""
-        return self._moved or self.pending > 0
+        """Whether there is anything to write."""
+        return bool(self.urgent or self._sampled or self._samples or self._probes)
+
+    @property
+    def full(self) -> bool:
+        """Whether the samples alone are worth a transaction."""
+        return len(self._samples) * SAMPLE_BYTES >= FULL_BYTES
 
     def signal(self, seq: int) -> None:
         """A signal has been applied, or recognised as applied before."""
@@ -64,33 +89,54 @@ class Journal:
 
     def whole(self, row: Opportunity) -> None:
         """An opportunity was opened or closed."""
-        self._touched.pop(row.id, None)
+        self._signalled.pop(row.id, None)
+        self._sampled.pop(row.id, None)
         self._whole[row.id] = row
 
-    def touched(self, row: Opportunity) -> None:
-        """An open opportunity changed."""
+    def signalled(self, row: Opportunity) -> None:
+        """A signal changed an open opportunity."""
         if row.id not in self._whole:
-            self._touched[row.id] = row
+            self._signalled[row.id] = row
+
+    def sampled(self, row: Opportunity) -> None:
+        """A sample or probe changed an open opportunity."""
+        if row.closed_ns is None:
+            self._sampled[row.id] = row
 
     def sample(self, row: SampleRow) -> None:
+        """Its time is its key: those of one instant stand a nanosecond apart, and their lateness
+        with them."""
+        ahead_ns = self.last_ts_ns + 1 - row.ts_ns
+        if ahead_ns > 0:
+            row = row._replace(ts_ns=row.ts_ns + ahead_ns, late_ns=row.late_ns + ahead_ns)
+        self.last_ts_ns = row.ts_ns
         self._samples.append(row)
 
     def probe(self, row: ProbeRow) -> None:
         self._probes.append(row)
 
-    def drain(self, totals: Mapping[str, int]) -> Batch:
-        """Everything so far, as it is now."""
+    def drain(self, totals: Mapping[str, int], *, everything: bool = True) -> Batch:
+        """What has come so far, as it is now; without `everything` only what signals made, unless
+        something was closed."""
+        whole = list(self._whole.values())
+        everything = everything or any(row.closed_ns is not None for row in whole)
         batch = Batch(
-            rows=[row_of(row) for row in self._whole.values()],
-            progress=[progress_of(row) for row in self._touched.values()],
-            samples=list(self._samples),
-            probes=list(self._probes),
+            rows=[row_of(row) if everything else _unsampled(row) for row in whole],
+            signalled=[signalled_of(row) for row in self._signalled.values()],
+            sampled=[sampled_of(row) for row in self._sampled.values()] if everything else [],
+            samples=list(self._samples) if everything else [],
+            probes=list(self._probes) if everything else [],
             last_seq=self.last_seq,
             applied=self.applied,
             totals=dict(totals),
         )
-        for part in (self._whole, self._touched, self._samples, self._probes):
+        if not everything:
+            self._sampled.update((row.id, row) for row in whole)
+        for part in (self._whole, self._signalled):
             part.clear()
+        if everything:
+            for waiting in (self._sampled, self._samples, self._probes):
+                waiting.clear()
         self._moved = False
         return batch
 
@@ -108,3 +154,16 @@ class Journal:
                 del self._whole[number]
                 dropped += 1
         return dropped
+
+
+_COUNTED = [COLUMNS.index(name) for name in ("samples", "late", "missed", "lost")]
+_LAST_SEEN = COLUMNS.index("last_seen_ns")
+
+
+def _unsampled(row: Opportunity) -> tuple[Any, ...]:
+    """An opening row as it is without the samples that are not written with it."""
+    values = list(row_of(row))
+    for place in _COUNTED:
+        values[place] = 0
+    values[_LAST_SEEN] = row.last_signal_ns
+    return tuple(values)

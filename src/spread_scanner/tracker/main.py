@@ -22,9 +22,11 @@ from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.errors import TableError
 from spread_scanner.runtime import scheduling
 from spread_scanner.runtime.process import Process, run
+from spread_scanner.schema import freshness
 from spread_scanner.schema.counters import TRACKER_COUNTERS, TRACKER_HISTOGRAMS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import DATABASE_FILE, SIGNALS, TRACKER
+from spread_scanner.schema.records import SIGNAL_AGED
 from spread_scanner.shm import PriceStore, SignalRing
 from spread_scanner.shm.control import Orders
 from spread_scanner.shm.health import HealthRow
@@ -36,6 +38,7 @@ from spread_scanner.tracker.journal import Journal
 from spread_scanner.tracker.opportunity import Signal
 from spread_scanner.tracker.pairs import Pair, PairKey, pairs_of
 from spread_scanner.tracker.reporter import Reporter
+from spread_scanner.tracker.retention import Keep
 from spread_scanner.tracker.sampler import Grid, Legs
 from spread_scanner.tracker.writer import Failed, Opened, Outcome, Writer, Written
 
@@ -43,6 +46,9 @@ SIGNALS_PER_TURN = 4_096  # bounds a turn; what is left is taken in the next
 LOOKS_AT_ONCE = 128  # some 0.7 ms of work
 LAST_WORDS_S = 2.0  # how long a clean stop waits for the last transaction
 START_PAUSE_S = 0.02
+EXTEND_EVERY_NS = 5 * NS_PER_S
+EXTENSION_S = 60.0
+OPENING_NS_MAX = 600 * NS_PER_S  # a step of SQLite's that takes longer hangs
 SWITCH_INTERVAL_S = 0.0005  # the database thread gives way to a popped signal within this
 
 _COUNTER = {row.label: row.counter_id for row in TRACKER_COUNTERS}
@@ -100,8 +106,7 @@ class Tracker:
             self.tally,
             self._enter_bps,
         )
-        heartbeat_ns_max = settings.config.system.heartbeat_ms_max * NS_PER_MS
-        self.legs = Legs(store, store.clock.anchor_ns, heartbeat_ns_max)
+        self.legs = Legs(store, store.clock.anchor_ns, freshness.Limits.of(settings))
         process.on_wake = self._woke
         self.grid = Grid(self.book.rules.step_ns, self.clock.now_ns())
         path = settings.data_dir / DATABASE_FILE
@@ -112,13 +117,16 @@ class Tracker:
             self.consumer.notify,
             self.settings.cpus,
         )
-        self.writer.keep_ns = _keep_ns(self.settings)
+        self.writer.keep = Keep.of(self.settings)
         self.reporter = Reporter(settings, path, self.tally)
         self._held_max = ring.layout.slots // 2
         self._released = 0  # of the signals applied
         self._next_commit_ns = 0
+        self._next_full_ns = self.clock.now_ns()
+        self._next_extension_ns = 0
         self._degraded = False
         self._started = False
+        self._pops_since_ns = self.clock.now_ns()  # signals of before are a backlog
         self._generation_tried = loaded.generation
 
     def _enter_bps(self, direction: str, symbol: str) -> float:
@@ -136,15 +144,27 @@ class Tracker:
                     self._resume(outcome.kept)
                     return
                 self._failed(outcome)
+            self._ask_for_time()
             clock.sleep(START_PAUSE_S)
+
+    def _ask_for_time(self) -> None:
+        """A copy of the database, a migration or the recovery of its log may take longer than the
+        service manager gives a start; while it goes on, more is asked for."""
+        now_ns = clock.mono_ns()
+        if now_ns >= self._next_extension_ns:
+            self._next_extension_ns = now_ns + EXTEND_EVERY_NS
+            if now_ns - self.writer.lives_ns <= OPENING_NS_MAX:
+                self.process.extend_start(EXTENSION_S)
 
     def _resume(self, kept: database.Kept) -> None:
         self.book.start(kept.next_id, kept.last_seq)
+        self.journal.last_ts_ns = kept.last_ts_ns
         instance = self.store.instance_id & 0xFFFF_FFFF
         self.book.restore(kept.open_rows, kept.probed, instance, self.clock.now_ns())
         self.process.log.info("goes on", open=self.book.open_count, last_seq=kept.last_seq)
         self._degraded = False
         self._started = True
+        self._pops_since_ns = self.clock.now_ns()
         self._show_healthy()
 
     def _show_healthy(self) -> None:
@@ -179,6 +199,7 @@ class Tracker:
         paused = self.process.orders.paused
         if paused:
             self.consumer.wait(self._park_ms(), 2**63)
+            self._pops_since_ns = self.clock.now_ns()
         else:
             arrived, mono_ns = self.consumer.wait_peek(
                 self._park_ms(), SIGNALS_PER_TURN, self._held, self.settings.warm_us / 1_000
@@ -214,8 +235,8 @@ class Tracker:
                 until_ns = min(until_ns, self.grid.next_ns)
             if (probe_ns := self.book.next_probe_ns) is not None:
                 until_ns = min(until_ns, probe_ns)
-        if self.journal.dirty and self.writer.idle:
-            until_ns = min(until_ns, self._next_commit_ns)
+        if self.writer.idle and (due_ns := self._commit_due_ns()) is not None:
+            until_ns = min(until_ns, due_ns)
         return max(0, until_ns - now_ns) / NS_PER_MS
 
     def _pop(self) -> None:
@@ -226,14 +247,22 @@ class Tracker:
         """Apply signals that were copied from the ring at `now_ns`."""
         if not len(records):
             return
-        for waited_ns in (now_ns - records["ts_trigger"]).tolist():
-            self.process.row.observe(RECV_TO_POP, max(0, waited_ns))
+        self._time(records, now_ns)
         generation = int(records["generation"].max())
         if generation > self._generation_tried:
             self._generation_tried = generation
             self._follow_engine()
         self.book.apply(Signal._make(record) for record in records.tolist())
         self.tally.level("open", self.book.open_count)
+
+    def _time(self, records: np.ndarray, now_ns: int) -> None:
+        """Count latencies: of what a quote just read made while this process popped. What time or a
+        switch made is as old as it is, and what came before waited for us to start or resume."""
+        fresh = (records["flags"] & SIGNAL_AGED == 0) & (
+            records["ts_engine"] >= self._pops_since_ns
+        )
+        for waited_ns in (now_ns - records["ts_trigger"][fresh]).tolist():
+            self.process.row.observe(RECV_TO_POP, max(0, waited_ns))
 
     def _sample(self) -> None:
         """Look at everything open, for the grid point that is due; in pieces, so that a signal
@@ -242,7 +271,7 @@ class Tracker:
         point_ns = self.grid.due(self.clock.now_ns())
         if point_ns is None:
             return
-        watched = self.book.watched()
+        watched = self.book.due(self.book.watched(), point_ns)
         for start in range(0, len(watched), LOOKS_AT_ONCE):
             part = watched[start : start + LOOKS_AT_ONCE]
             now_ns = self.clock.now_ns()
@@ -271,11 +300,22 @@ class Tracker:
         self.tally.add("rows_dropped", self.journal.drop_beyond(limit))
         self.tally.level("pending", self.journal.pending + self.writer.in_flight)
         now_ns = self.clock.now_ns()
-        if self.writer.idle and self.journal.dirty and now_ns >= self._next_commit_ns:
+        due_ns = self._commit_due_ns()
+        if self.writer.idle and due_ns is not None and now_ns >= due_ns:
             self._next_commit_ns = now_ns + self.settings.commit_ms * NS_PER_MS
-            self.writer.submit(self.journal.drain(self.tally.totals))
+            everything = self.journal.full or now_ns >= self._next_full_ns
+            if everything:
+                self._next_full_ns = now_ns + int(self.settings.samples_commit_s * NS_PER_S)
+            self.writer.submit(self.journal.drain(self.tally.totals, everything=everything))
         if self._held > self._held_max:
             self.tally.add("released_unwritten", self._release(self._held - self._held_max))
+
+    def _commit_due_ns(self) -> int | None:
+        """When the next batch is to be handed over: soon what signals made, and samples when they
+        are enough; else samples when they have waited long enough."""
+        if self.journal.urgent or self.journal.full:
+            return self._next_commit_ns
+        return max(self._next_commit_ns, self._next_full_ns) if self.journal.dirty else None
 
     def _settle(self) -> None:
         """Take note of what became of the batches."""
@@ -336,8 +376,8 @@ class Tracker:
     def _take_settings(self, settings: config.Settings, ready: Ready) -> None:
         self.settings = settings.config.spread_tracker
         self.reporter.settings = settings
-        self.writer.keep_ns = _keep_ns(self.settings)
-        self.legs.heartbeat_ns_max = settings.config.system.heartbeat_ms_max * NS_PER_MS
+        self.writer.keep = Keep.of(self.settings)
+        self.legs.limits = freshness.Limits.of(settings)
         self.grid = Grid(self.settings.sample_ms * NS_PER_MS, self.clock.now_ns())
         scheduling.short_slices(self.settings.slice_us)
         self._take_tables(ready)
@@ -356,10 +396,6 @@ class Tracker:
             self.process.log.error("tables not taken, the old ones stay", error=str(error))
             return
         self._take_tables(ready)
-
-
-def _keep_ns(settings: config.Tracker) -> int:
-    return int(settings.samples_keep_days * 86_400 * NS_PER_S)
 
 
 def body(process: Process) -> None:

@@ -20,8 +20,8 @@ from spread_scanner.tracker.pairs import Pair
 class Reason(StrEnum):
     """Why an opportunity was closed."""
 
-    CONVERGED = "converged"  # closing cost no more than converge_bps for converge_hold_ms
-    EXPIRED = "expired"  # no signal for life_s_max
+    CONVERGED = "converged"  # the mids were within converge_bps for converge_hold_ms
+    EXPIRED = "expired"  # no signal for life_s_max, or for exited_s_max after the engine's exit
     STALE = "stale"  # a leg could not be stood behind for stale_hold_ms
     GAP = "gap"  # nobody looked for too long, or prices before and after cannot be compared
     RETIRED = "retired"  # its pair left the tables
@@ -34,9 +34,13 @@ class SampleFlag(IntFlag):
     LATE = 1  # taken later than late_ms_max after its grid point
     SPOT_LOST = 2  # the spot leg could not be stood behind: no spreads in this row
     FUTURES_LOST = 4
+    SKEWED = 8  # the legs lay too far apart in time: no spreads either
+    IMPLAUSIBLE = 16  # beyond implausible_bps, so of two coins or of two times: none either
 
 
-LOST = int(SampleFlag.SPOT_LOST | SampleFlag.FUTURES_LOST)
+# What closes an opportunity as stale, and what makes a row without spreads (schema/freshness.py).
+LOST = int(SampleFlag.SPOT_LOST | SampleFlag.FUTURES_LOST | SampleFlag.IMPLAUSIBLE)
+UNREAD = LOST | int(SampleFlag.SKEWED)
 
 
 def legs_flags(
@@ -155,13 +159,19 @@ class Opportunity:
 COLUMNS = tuple(field.name for field in fields(Opportunity))
 _FIRST, _AFTER = COLUMNS.index("last_signal_ns"), COLUMNS.index("closed_ns")
 PROGRESS_COLUMNS = COLUMNS[_FIRST:_AFTER]
+# What signals change is written at once, what samples change with the samples (journal.py).
+_PEAK = ("peak_net_bps", "peak_ns")
+SIGNALLED_COLUMNS = ("last_signal_ns", *_PEAK, "signals", "exits", "first_exit_ns", "flags")
+SAMPLED_COLUMNS = ("last_seen_ns", *_PEAK, "samples", "late", "missed", "lost", "gaps", "gap_ms")
 
 row_of = attrgetter(*COLUMNS)
-progress_of = attrgetter(*PROGRESS_COLUMNS, "id")
+signalled_of = attrgetter(*SIGNALLED_COLUMNS, "id")
+sampled_of = attrgetter(*SAMPLED_COLUMNS, "id")
 
 
 class SampleRow(NamedTuple):
-    """One look on the grid; `ts_ns - late_ns` is its grid point."""
+    """One look on the grid; `ts_ns - late_ns` is its grid point. `ts_ns` is the key of the table,
+    so that samples are appended in the order of time."""
 
     opportunity_id: int
     ts_ns: int
@@ -192,7 +202,15 @@ class ProbeRow(NamedTuple):
 class Followed:
     """An open opportunity with what only matters while it is followed."""
 
-    __slots__ = ("converged_since_ns", "next_point_ns", "pair", "retired", "row", "stale_since_ns")
+    __slots__ = (
+        "converged_since_ns",
+        "exited_ns",
+        "next_point_ns",
+        "pair",
+        "retired",
+        "row",
+        "stale_since_ns",
+    )
 
     def __init__(self, row: Opportunity, pair: Pair, next_point_ns: int) -> None:
         self.row = row
@@ -201,6 +219,7 @@ class Followed:
         self.next_point_ns = next_point_ns
         self.converged_since_ns: int | None = None
         self.stale_since_ns: int | None = None
+        self.exited_ns: int | None = None  # the engine left it then, and has not come back
 
 
 def values_of(row: tuple[Any, ...]) -> Opportunity:

@@ -1,7 +1,8 @@
 """What became of the opportunities, in numbers that do not flatter.
 
 Reads the database in one read transaction; writes nothing. Only opportunities opened in the period
-count. Definitions, also printed on the page (DEFINITIONS):
+count, and of those the newest ROWS_MAX: what they need in memory has a bound, and the report says
+how many were left out. Definitions, also printed on the page (DEFINITIONS):
 
 A life ends where convergence began to hold. One that was not followed to that end (left open,
 gone stale, expired, retired, lost in a gap) lived at least as long as it was followed; leaving
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from spread_scanner.clock import NS_PER_MS
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.records import SIGNAL_LEG_LOST
 from spread_scanner.tracker.book import PROBES_MS
 from spread_scanner.tracker.opportunity import Reason
@@ -44,6 +45,11 @@ _COLUMNS = (
     "enter_bps, funding_bps IS NULL, entry_gross_bps, entry_net_bps, peak_net_bps, "
     "entry_size_quote, signals, samples, late, missed, lost, gaps, gap_ms"
 )
+
+
+ROWS_MAX = 100_000  # some 190 MB
+CURVE_POINTS_MAX = 300
+BINS = 40
 
 
 class _Row(NamedTuple):
@@ -117,12 +123,21 @@ class Quality(msgspec.Struct, frozen=True):
     gap_ms: float
     funding_unknown: int
     left_open: int
+    left_out: int  # older ones of the period, beyond ROWS_MAX
     runs: int
     run_totals: dict[str, int]  # of all runs that wrote in the period
 
 
+class Bins(msgspec.Struct, frozen=True):
+    """A histogram: counts between edges, one edge more than counts; both empty without values."""
+
+    counts: list[int]
+    edges: list[float]
+
+
 class Report(msgspec.Struct, frozen=True):
-    """Everything; `total.standing` and `curve` are what the plots show."""
+    """Everything; `total.standing`, `curve` and the bins are what the plots show. Its size does not
+    grow with the number of opportunities, only with that of pairs."""
 
     since_ns: int
     until_ns: int
@@ -131,14 +146,15 @@ class Report(msgspec.Struct, frozen=True):
     pairs: list[Group]
     quality: Quality
     curve: list[tuple[float, float]]  # ms after the opening signal, share still alive
-    entry_net_bps: list[float]
-    opened_ns: list[int]
+    entry_net_bps: Bins  # tails beyond the 1st and 99th percentile are in the outermost bins
+    opened_s: Bins  # since 1970 UTC
 
 
 def make(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> Report:
     """The report over what was opened from `since_ns` to before `until_ns`."""
     connection.execute("BEGIN")
     try:
+        since_ns, left_out = _bounded(connection, since_ns, until_ns)
         period = (since_ns, until_ns)
         rows = [
             _Row(*row)
@@ -166,11 +182,43 @@ def make(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> Report
         total=_group(rows, probes, None, None),
         directions=_groups(rows, probes, by_symbol=False),
         pairs=_groups(rows, probes, by_symbol=True),
-        quality=_quality(rows, runs),
-        curve=survival([_life(row) for row in rows]),
-        entry_net_bps=[row.entry_net_bps for row in rows],
-        opened_ns=[row.opened_ns for row in rows],
+        quality=_quality(rows, runs, left_out),
+        curve=thinned(survival([_life(row) for row in rows])),
+        entry_net_bps=_bins([row.entry_net_bps for row in rows], 0.01),
+        opened_s=_bins([row.opened_ns / NS_PER_S for row in rows]),
     )
+
+
+def _bounded(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> tuple[int, int]:
+    """Where the period has to begin to hold no more than ROWS_MAX, and how many that leaves out."""
+    period = (since_ns, until_ns)
+    where = "FROM opportunities WHERE opened_ns >= ? AND opened_ns < ?"
+    first = connection.execute(
+        f"SELECT opened_ns {where} ORDER BY opened_ns DESC LIMIT 1 OFFSET ?", (*period, ROWS_MAX)
+    ).fetchone()
+    if first is None:
+        return period[0], 0
+    left_out = connection.execute(f"SELECT count(*) {where}", (since_ns, first[0] + 1)).fetchone()
+    return int(first[0]) + 1, int(left_out[0])
+
+
+def thinned(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """A curve of no more than CURVE_POINTS_MAX of its points, its ends among them."""
+    if len(curve) <= CURVE_POINTS_MAX:
+        return list(curve)
+    places = np.linspace(0, len(curve) - 1, CURVE_POINTS_MAX).round().astype(int)
+    return [curve[place] for place in np.unique(places).tolist()]
+
+
+def _bins(values: Sequence[float], tail: float = 0.0) -> Bins:
+    """Values beyond the quantiles `tail` and 1 - `tail` join the outermost bins."""
+    if not values:
+        return Bins([], [])
+    low, high = np.quantile(values, [tail, 1 - tail])
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(np.clip(values, low, high), BINS, (low, high))
+    return Bins(counts.tolist(), edges.tolist())
 
 
 def _runs(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> list[dict[str, int]]:
@@ -280,7 +328,7 @@ def half_life(lives: Sequence[Life]) -> float | None:
     return next((ms for ms, share in survival(lives) if share <= 0.5 + 1e-12), None)
 
 
-def _quality(rows: Sequence[_Row], runs: Sequence[dict[str, int]]) -> Quality:
+def _quality(rows: Sequence[_Row], runs: Sequence[dict[str, int]], left_out: int) -> Quality:
     totals: dict[str, int] = {}
     for run in runs:
         for label, count in run.items():
@@ -294,6 +342,7 @@ def _quality(rows: Sequence[_Row], runs: Sequence[dict[str, int]]) -> Quality:
         gap_ms=sum(row.gap_ms for row in rows),
         funding_unknown=sum(row.funding_unknown for row in rows),
         left_open=sum(row.reason is None for row in rows),
+        left_out=left_out,
         runs=len(runs),
         run_totals=dict(sorted(totals.items())),
     )

@@ -1,5 +1,8 @@
 """`spread-tracker report`: the report as a table, as JSON, or as a page; on demand and hourly.
 
+Hourly it is a unit of its own (spread-report.timer) or cron's, so that neither its memory nor its
+end is the tracker's.
+
 Reads the database read-only, also while the tracker writes it. Exit code 2 when there is nothing
 to report from.
 """
@@ -34,6 +37,10 @@ from spread_scanner.tracker.report_page import (
 PAIRS_SHOWN = 20
 PIPE_WIDTH = 120
 REPORTS_KEPT = 24 * 7
+REPORTS_BYTES_MAX = config.Tracker().reports_mb_max * 1e6
+PAIRS_KEPT = 300  # in a kept report: a page or its JSON stays below 1 MB
+HOURLY_SINCE = "24h"
+FOLDER_NAME = "reports"  # in data_dir
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -57,10 +64,22 @@ def report_command(
     folder: Annotated[
         Path | None, typer.Option(help="Write page and JSON here, named by the time.")
     ] = None,
+    hourly: Annotated[
+        bool,
+        typer.Option(help="What timer and cron run: the last 24 h into data_dir/reports."),
+    ] = False,
 ) -> None:
     """How many opportunities there were, how long they stood, and how far to trust that."""
     now_ns = clock.wall_ns()
+    bytes_max = REPORTS_BYTES_MAX
     try:
+        if hourly:
+            settings = config.load()
+            database_file = settings.data_dir / DATABASE_FILE
+            if settings.config.spread_tracker.report_every_s == 0 or not database_file.is_file():
+                return  # not wanted, or nothing has been tracked yet
+            since, folder = HOURLY_SINCE, settings.data_dir / FOLDER_NAME
+            bytes_max = settings.config.spread_tracker.reports_mb_max * 1e6
         since_ns = parse_since(since, now_ns)
         path = database_file or config.load().data_dir / DATABASE_FILE
         connection = database.read_only(path)
@@ -76,7 +95,7 @@ def report_command(
     if html is not None:
         _write(html, report_page.page(made))
     if folder is not None:
-        _keep(folder, made)
+        _keep(folder, made, bytes_max)
     if json:
         sys.stdout.write(msgspec.json.encode(made).decode() + "\n")
     elif html is None and folder is None:
@@ -111,16 +130,31 @@ def _write(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _keep(folder: Path, made: Report) -> None:
+def _keep(folder: Path, made: Report, bytes_max: float) -> None:
     """One report named by its time, and `latest`; the oldest make room."""
     stamp = datetime.fromtimestamp(made.until_ns / NS_PER_S, UTC).strftime("%Y%m%dT%H%M%SZ")
+    made = msgspec.structs.replace(made, pairs=made.pairs[:PAIRS_KEPT])
     page, numbers = report_page.page(made), msgspec.json.encode(made).decode()
     for name in (f"report-{stamp}", "latest"):
         _write(folder / f"{name}.html", page)
         _write(folder / f"{name}.json", numbers)
-    for suffix in ("html", "json"):
-        for old in sorted(folder.glob(f"report-*.{suffix}"))[:-REPORTS_KEPT]:
-            old.unlink(missing_ok=True)
+    prune(folder, bytes_max)
+
+
+def prune(folder: Path, bytes_max: float) -> None:
+    """Keep the newest REPORTS_KEPT reports, fewer if they are larger than that together; one stays.
+    What a killed one left half written goes, too."""
+    for half in folder.glob(".*.html.*"), folder.glob(".*.json.*"):
+        for path in half:
+            path.unlink(missing_ok=True)
+    taken = 0.0
+    stems = sorted({path.stem for path in folder.glob("report-*.*")}, reverse=True)
+    for number, stem in enumerate(stems):
+        files = list(folder.glob(f"{stem}.*"))
+        taken += sum(path.stat().st_size for path in files)
+        if number and (number >= REPORTS_KEPT or taken > bytes_max):
+            for path in files:
+                path.unlink(missing_ok=True)
 
 
 def show(made: Report, console: Console) -> None:

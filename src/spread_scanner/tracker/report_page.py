@@ -7,14 +7,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-import numpy as np
-
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.tracker.plots import bars, histogram, steps
 from spread_scanner.tracker.report import DEFINITIONS, Group, Report, Standing
 
 PAIRS_SHOWN = 100
-BINS = 40
 LIFE_HEADINGS = (
     "opened",
     "open",
@@ -134,11 +131,11 @@ def _plots(made: Report) -> str:
             f"Still standing after the opening signal, of the looks taken ({_taken(standing)}).",
         ),
         (
-            histogram(*_bins(made.entry_net_bps), x_label="bps"),
+            histogram(made.entry_net_bps.counts, made.entry_net_bps.edges, x_label="bps"),
             "Net spread at the opening signal.",
         ),
         (
-            histogram(*_hours(made.opened_ns), x_label="UTC", x_text=_clock),
+            histogram(made.opened_s.counts, made.opened_s.edges, x_label="UTC", x_text=_clock),
             "Opportunities opened over time.",
         ),
     ]
@@ -150,24 +147,6 @@ def _plots(made: Report) -> str:
 
 def _taken(standing: Sequence[Standing]) -> str:
     return ", ".join(f"{s.taken:,} of {s.taken + s.missing:,}" for s in standing)
-
-
-def _bins(values: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Counts and edges; the tails beyond the 1st and 99th percentile join the outermost bins."""
-    if not values:
-        return [], []
-    low, high = np.quantile(values, [0.01, 0.99])
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    counts, edges = np.histogram(np.clip(values, low, high), BINS, (low, high))
-    return counts.tolist(), edges.tolist()
-
-
-def _hours(opened_ns: Sequence[int]) -> tuple[list[int], list[float]]:
-    if not opened_ns:
-        return [], []
-    counts, edges = np.histogram(np.array(opened_ns) / NS_PER_S, BINS)
-    return counts.tolist(), edges.tolist()
 
 
 def _table(groups: Iterable[Group]) -> str:
@@ -231,6 +210,7 @@ def quality_rows(made: Report) -> list[tuple[str, str]]:
         ("gaps in which the tracker was away", f"{quality.gaps:,}, {duration(quality.gap_ms)}"),
         ("opportunities with unknown funding", f"{quality.funding_unknown:,}"),
         ("opportunities still open", f"{quality.left_open:,}"),
+        ("older opportunities of the period, left out", f"{quality.left_out:,}"),
         ("runs of the tracker in the period", f"{quality.runs:,}"),
         *(
             (text, f"{totals.get(label, 0):,}")

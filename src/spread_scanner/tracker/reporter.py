@@ -1,4 +1,5 @@
-"""The hourly report, as a process of its own: numbers over many rows must not delay a sample.
+"""The hourly report where no timer writes it, as a process of its own: numbers over many rows must
+not delay a sample. Under systemd it is a unit's of its own (spread-report.timer, or cron).
 
 Runs `spread-tracker report` on a read-only connection, on any CPU, with low priority, into
 data_dir/reports; one at a time, killed when it takes longer than its interval.
@@ -14,10 +15,10 @@ from typing import Protocol
 from spread_scanner import clock
 from spread_scanner.config import Settings
 
-FOLDER_NAME = "reports"
 PERIOD = "24h"  # each report looks back this far
 POLL_S = 0.5
 NICENESS = 10
+FOLDER_NAME = "reports"  # report_cli.py's: not imported, which would bring the report's libraries
 
 
 class Tally(Protocol):
@@ -36,12 +37,13 @@ class Reporter:
         self._child: subprocess.Popen[bytes] | None = None
         self._began_s = clock.mono_s()
         self._next_look_s = 0.0
+        self._others = "NOTIFY_SOCKET" in os.environ  # a service's report is a service, too
 
     def poll(self) -> None:
         """Start a report when it is time; take note of one that has ended."""
         now_s = clock.mono_s()
         every_s = self.settings.config.spread_tracker.report_every_s
-        if now_s < self._next_look_s:
+        if now_s < self._next_look_s or self._others:
             return
         self._next_look_s = now_s + POLL_S
         if self._child is not None:

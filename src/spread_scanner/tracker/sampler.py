@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from spread_scanner.schema import spread
-from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
+from spread_scanner.schema import freshness, spread
+from spread_scanner.schema.enums import QuoteFlag
+from spread_scanner.schema.freshness import Judged, Limits
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.tracker.opportunity import SampleFlag, legs_flags
 from spread_scanner.tracker.pairs import Pair
@@ -67,16 +68,8 @@ class Look(NamedTuple):
         return _sides(self.quotes.spot[self.place]), _sides(self.quotes.futures[self.place])
 
 
-def looks(spot: np.ndarray, futures: np.ndarray, now_ns: int) -> list[Look]:
+def looks(spot: np.ndarray, futures: np.ndarray, now_ns: int, limits: Limits) -> list[Look]:
     """Both legs of n pairs, (n,) QUOTE_DTYPE each -> n looks."""
-    spot_lost = _lost(spot)
-    futures_lost = _lost(futures)
-    usable = ~(spot_lost | futures_lost)
-    flags = (
-        spot_lost * int(SampleFlag.SPOT_LOST)
-        + futures_lost * int(SampleFlag.FUTURES_LOST)
-        + legs_flags(spot["flags"], futures["flags"])
-    )
     with np.errstate(all="ignore"):  # lost legs may hold anything; their results are not used
         gross = spread.gross_bps(spot["ask_px"], futures["bid_px"])
         closing = spread.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
@@ -86,21 +79,34 @@ def looks(spot: np.ndarray, futures: np.ndarray, now_ns: int) -> list[Look]:
         exit_size = spread.size_quote(
             spot["bid_px"], spot["bid_sz"], futures["ask_px"], futures["ask_sz"]
         )
-    known = usable if not usable.all() else None
+    judged = Judged(
+        spot=freshness.usable(spot, True, now_ns, limits.stale_ns_max),
+        futures=freshness.usable(futures, True, now_ns, limits.stale_ns_max),
+        skewed=freshness.skewed(spot, futures, limits.skew_ns_max),
+        plausible=freshness.plausible(gross, limits.implausible_bps),
+    )
+    known = None if judged.usable.all() else judged.usable
     columns = (
         *(_known(column, known) for column in (gross, closing, size, exit_size)),
         _ages(spot, now_ns),
         _ages(futures, now_ns),
-        flags.tolist(),
+        (_flags(judged) + legs_flags(spot["flags"], futures["flags"])).tolist(),
         range(len(spot)),
         itertools.repeat(Quotes(spot, futures)),
     )
     return list(map(Look._make, zip(*columns)))  # noqa: B905 - the last column has no end
 
 
-def _lost(quotes: np.ndarray) -> npt.NDArray[np.bool_]:
-    lost: npt.NDArray[np.bool_] = (quotes["flags"] & int(UNUSABLE)) != 0
-    return lost
+def _flags(judged: Judged) -> npt.NDArray[np.int64]:
+    """Why there are no spreads. Of what is lost nothing else is said."""
+    both = judged.spot & judged.futures
+    flags: npt.NDArray[np.int64] = (
+        ~judged.spot * int(SampleFlag.SPOT_LOST)
+        + ~judged.futures * int(SampleFlag.FUTURES_LOST)
+        + (both & judged.skewed) * int(SampleFlag.SKEWED)
+        + (both & ~judged.plausible) * int(SampleFlag.IMPLAUSIBLE)
+    )
+    return flags
 
 
 def _known(
@@ -143,10 +149,10 @@ class Legs:
     A feed whose heartbeat stopped cannot mark its own quotes: they are marked stale here.
     """
 
-    def __init__(self, store: Store, anchor_ns: int, heartbeat_ns_max: int) -> None:
+    def __init__(self, store: Store, anchor_ns: int, limits: Limits) -> None:
         self._store = store
         self._anchor_ns = anchor_ns
-        self.heartbeat_ns_max = heartbeat_ns_max
+        self.limits = limits
         self.woke_ns = 0  # monotonic; heartbeats from before a suspend are of another day
 
     def look(self, pairs: Sequence[Pair], now_ns: int) -> list[Look]:
@@ -163,10 +169,12 @@ class Legs:
                 if not self._lives(source_id, now_ns):
                     found["flags"] |= int(QuoteFlag.STALE)
                 quotes[leg, mine] = found
-        return looks(quotes[0], quotes[1], now_ns)
+        return looks(quotes[0], quotes[1], now_ns, self.limits)
 
     def _lives(self, source_id: int, now_ns: int) -> bool:
-        beat_ns = self._store.heartbeat_mono_ns(source_id)
-        return (
-            beat_ns > self.woke_ns and now_ns - self._anchor_ns - beat_ns <= self.heartbeat_ns_max
+        return freshness.beats(
+            self._store.heartbeat_mono_ns(source_id),
+            now_ns - self._anchor_ns,
+            self.woke_ns,
+            self.limits.heartbeat_ns_max,
         )

@@ -17,6 +17,7 @@ from spread_scanner import clock
 from spread_scanner.runtime import scheduling
 from spread_scanner.tracker.database import Database, Kept, is_world_fault
 from spread_scanner.tracker.journal import Batch
+from spread_scanner.tracker.retention import Keep
 
 RETRY_S_MIN = 0.05
 RETRY_S_MAX = 1.0
@@ -58,7 +59,8 @@ class Writer:
         self._path = path
         self._stream = stream
         self._now_ns = now_ns
-        self.keep_ns = 0  # samples of what was closed longer ago are deleted; 0: kept
+        self.keep = Keep()
+        self.lives_ns = clock.mono_ns()  # when opening the database, which may take long, went on
         self._wake = wake
         self._keep_off = keep_off  # the CPUs of the popping thread
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
@@ -129,7 +131,7 @@ class Writer:
         pause_s = RETRY_S_MIN
         while True:
             try:
-                database = Database(self._path, self._stream, started_ns)
+                database = Database(self._path, self._stream, started_ns, self._goes_on)
                 try:
                     self._tell(Opened(database.load()))
                 except BaseException:
@@ -147,8 +149,7 @@ class Writer:
             began_ns = clock.mono_ns()
             try:
                 database.write(batch, self._now_ns())
-                if self.keep_ns > 0:
-                    database.forget(self._now_ns() - self.keep_ns)
+                database.forget(self.keep, self._now_ns())
             except sqlite3.Error as error:
                 pause_s = self._failed(error, pause_s)
                 if self._stop.is_set():
@@ -164,6 +165,9 @@ class Writer:
         self._tell(Failed(str(error)))
         self._stop.wait(pause_s)
         return min(2 * pause_s, RETRY_S_MAX)
+
+    def _goes_on(self) -> None:
+        self.lives_ns = clock.mono_ns()
 
     def _tell(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)

@@ -30,6 +30,7 @@ MEANS = {
     Verdict.FEE: "no signal: gross stands over the threshold, net of costs does not",
     Verdict.KILLED: "no signal: the kill switch is on",
     Verdict.RING_FULL: "signal lost: the ring to the tracker was full",
+    Verdict.IMPLAUSIBLE: "no signal: so far apart that the legs are not one coin at one time",
     Verdict.HELD: "no new signal: signalled before, and not yet a step higher",
 }
 

@@ -1,8 +1,8 @@
 """All spreads of all directions as they stand now, computed from the price store for people.
 
 The engine does the same sums natively and only for what changed; this is the slow, whole view that
-the screens and the doctor use, from schema's one definition of a spread. A pair with a leg that
-cannot be stood behind is shown as stale, with its last numbers.
+the screens and the doctor use, from schema's one definition of a spread. A pair that cannot
+be stood behind (schema/freshness.py) is shown as stale, with its last numbers.
 """
 
 from typing import NamedTuple
@@ -13,8 +13,10 @@ import numpy.typing as npt
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
-from spread_scanner.schema.enums import DIRECTIONS, UNUSABLE, Direction
-from spread_scanner.schema.spread import BPS, exit_bps, gross_bps, size_quote
+from spread_scanner.schema import costs, freshness
+from spread_scanner.schema.enums import DIRECTIONS, Direction
+from spread_scanner.schema.freshness import Judged, Limits
+from spread_scanner.schema.spread import exit_bps, gross_bps, size_quote
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.reading import Reading, known
@@ -53,7 +55,7 @@ class SpreadBoard:
         self.symbols = tables.symbol_names()
         self.generation = tables.generation
         self._store = store
-        self._heartbeat_ns_max = settings.config.system.heartbeat_ms_max * NS_PER_MS
+        self._limits = Limits.of(settings)
         self._lanes = [
             self._lane(settings, tables, row.direction_id, row.symbol_ids)
             for row in tables.directions
@@ -71,21 +73,20 @@ class SpreadBoard:
         direction = DIRECTIONS[direction_id]
         spot = settings.exchanges[direction.spot.label]
         futures = settings.exchanges[direction.futures.label]
-        funding = {
-            row.symbol_id: row.rate / row.interval_hours
-            for row in tables.funding
-            if row.source_id == direction.futures.source_id and row.interval_hours
-        }
         hours = settings.config.spread_engine.funding_hours
+        funding = {
+            row.symbol_id: costs.funding_bps(row.rate, row.interval_hours, hours)
+            for row in tables.funding
+            if row.source_id == direction.futures.source_id
+        }
         names = [self.symbols[symbol_id] for symbol_id in symbol_ids]
         fees = [2 * (spot.fee_bps(name) + futures.fee_bps(name)) for name in names]
-        # Positive funding is paid by longs to shorts: the sold perpetual earns it.
-        costs = [-funding.get(symbol_id, 0.0) * hours * BPS for symbol_id in symbol_ids]
+        expected = [funding.get(symbol_id) or 0.0 for symbol_id in symbol_ids]
         enter = [settings.directions.thresholds(direction.label, name).enter_bps for name in names]
         return _Lane(
             direction,
             np.array(symbol_ids, np.uint16),
-            np.array(fees) + np.array(costs),
+            np.array(fees) + np.array(expected),
             np.array(enter),
         )
 
@@ -114,14 +115,18 @@ class SpreadBoard:
         rows["fut_bid_px"] = futures["bid_px"]
         rows["spot_age_ms"] = (now_ns - spot["ts_recv"]) / NS_PER_MS
         rows["fut_age_ms"] = (now_ns - futures["ts_recv"]) / NS_PER_MS
-        rows["usable"] = ((spot["flags"] | futures["flags"]) & int(UNUSABLE)) == 0
-        if not all(self._beats(source.source_id) for source in direction[1:]):
-            rows["usable"] = False
+        rows["usable"] = Judged(
+            self._usable(direction.spot.source_id, spot, now_ns),
+            self._usable(direction.futures.source_id, futures, now_ns),
+            freshness.skewed(spot, futures, self._limits.skew_ns_max),
+            freshness.plausible(rows["gross_bps"], self._limits.implausible_bps),
+        ).usable
         return rows
 
-    def _beats(self, source_id: int) -> bool:
-        heard_ns = self._store.heartbeat_mono_ns(source_id)
-        return heard_ns > 0 and clock.mono_ns() - heard_ns <= self._heartbeat_ns_max
+    def _usable(self, source_id: int, quotes: np.ndarray, now_ns: int) -> freshness.Mask:
+        beat_ns = self._store.heartbeat_mono_ns(source_id)
+        beats = freshness.beats(beat_ns, clock.mono_ns(), 0, self._limits.heartbeat_ns_max)
+        return freshness.usable(quotes, beats, now_ns, self._limits.stale_ns_max)
 
 
 def top(rows: np.ndarray, count: int) -> np.ndarray:

@@ -43,6 +43,7 @@ def settings(
 ) -> config.Settings:
     """Fees of nothing and limits far away, but for what a test names."""
     relaxed = {"stale_ms_max": FAR_MS, "skew_ms_max": FAR_MS, "park_ms_max": 1}
+    relaxed["implausible_bps"] = 1_000_000  # random walks of a few coins stray far
     return config.Settings(
         Path("config"),
         config.Config(

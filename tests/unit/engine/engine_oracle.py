@@ -10,6 +10,7 @@ from spread_scanner.config import Settings
 from spread_scanner.schema import spread
 from spread_scanner.schema.enums import DIRECTIONS, UNUSABLE, QuoteFlag, SignalKind
 from spread_scanner.schema.records import (
+    SIGNAL_AGED,
     SIGNAL_DTYPE,
     SIGNAL_FUNDING_UNKNOWN,
     SIGNAL_LEG_LOST,
@@ -93,8 +94,9 @@ class Oracle:
         usable &= self._usable(now_ns, fut, self.fut, epochs, beats_ns)
         blocked = self._blocked(switches)
         self.is_in &= ~blocked
-        leave = self.is_in & ~(usable & (net >= self.exit))
-        fit = ~blocked & usable & ~self._skewed(spot, fut) & (size >= self.size_min)
+        stands = usable & (np.abs(gross) <= self.limits.implausible_bps)
+        leave = self.is_in & ~(stands & (net >= self.exit))
+        fit = ~blocked & stands & ~self._skewed(spot, fut) & (size >= self.size_min)
         again = self.is_in & ~leave & fit & (net >= self.last + self.rise)
         cool = now_ns - self.exited >= self.cooldown
         enter = ~self.is_in & fit & cool & (net >= self.enter)
@@ -104,7 +106,7 @@ class Oracle:
         kinds = np.select(
             [enter, again, leave], [SignalKind.ENTER, SignalKind.RESIGNAL, SignalKind.EXIT], 0
         )
-        flags = np.where(leave & ~usable, SIGNAL_LEG_LOST, 0)
+        flags = np.where(leave & ~stands, SIGNAL_LEG_LOST, 0)
         flags |= np.where(self.funding_unknown, SIGNAL_FUNDING_UNKNOWN, 0)
         values = {
             "gross_bps": gross, "net_bps": net, "exit_bps": closing, "size_quote": size,
@@ -165,9 +167,11 @@ class Oracle:
 
 
 def sorted_without_seq(signals: np.ndarray) -> np.ndarray:
-    """By (direction, symbol), as the oracle gives them; a step has at most one signal of a pair."""
+    """By (direction, symbol), as the oracle gives them; a step has at most one signal of a pair.
+    Whether a quote just read made it is the loop's affair: the oracle sees instants."""
     ordered = np.sort(signals, order=["direction_id", "symbol_id"])
     ordered["seq"] = 0
+    ordered["flags"] &= ~np.uint32(SIGNAL_AGED)
     return ordered
 
 

@@ -1,5 +1,7 @@
 """What makes a signal, what ends it, and what is counted when there is none."""
 
+import math
+
 import numpy as np
 import pytest
 from engine_bed import MAX_SYMBOLS, NAME, START_NS, Bed, settings, tables
@@ -13,6 +15,7 @@ from spread_scanner.errors import TableError
 from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
 from spread_scanner.schema.records import (
+    SIGNAL_AGED,
     SIGNAL_DTYPE,
     SIGNAL_FUNDING_UNKNOWN,
     SIGNAL_LEG_LOST,
@@ -27,7 +30,7 @@ ENTER, RESIGNAL, EXIT = map(int, SignalKind)
 def test_native_numbers_are_those_of_the_schema() -> None:
     sizes = {"pair": plan.PAIR_DTYPE.itemsize, "signal": SIGNAL_DTYPE.itemsize}
     assert sizes == _loop.SIZES
-    assert [row.label for row in ENGINE_COUNTERS][: _loop.COUNTERS][-1] == "stale_exits"
+    assert [row.label for row in ENGINE_COUNTERS][: _loop.COUNTERS][-1] == "no_implausible"
     assert plan.PAIR_DTYPE.itemsize == plan.PAIR_BYTES
 
 
@@ -315,6 +318,81 @@ def test_a_reload_with_other_thresholds_is_in_force_at_once(namespace: str) -> N
         special = {"pair": {"binance-bybit:C0-USDT": ThresholdOverride(enter_bps=1, exit_bps=1)}}
         bed.engine.load(settings({"enter_bps": 30, "exit_bps": 1}, directions=special), tables())
         assert bed.kinds() == [ENTER]
+
+
+def test_a_quote_is_evaluated_against_the_old_pairs_while_new_ones_are_prepared(
+    namespace: str,
+) -> None:
+    with Bed(namespace, symbols=tables(1)) as bed:
+        ready = bed.engine.prepare(settings({"enter_bps": 30, "exit_bps": 20}), tables(2))
+        bed.spread(15)
+        assert bed.kinds() == [ENTER]
+        bed.spread(35, symbol_id=1)  # in no pair yet
+        assert bed.kinds() == []
+        assert bed.engine.take(ready) == 24
+        assert sorted(bed.kinds()) == [ENTER, EXIT]  # what came in meanwhile was carried over
+
+
+def test_only_a_quote_just_read_has_a_latency(namespace: str) -> None:
+    """What lay there before the engine did, what time or a switch brings, is as old as it is."""
+    with Bed(namespace, settings(stale_ms_max=500)) as bed:
+        bed.spread(15)
+        backlog = bed.step(250)
+        bed.spread(0)
+        left = bed.step(1)
+        bed.spread(15)
+        entered = bed.step(1)
+        lost = bed.step(501)  # no quote came: both legs are stale
+        bed.operator.kill()
+        bed.spread(20)
+        bed.step(1)
+        bed.operator.kill(killed=False)
+        again = bed.step(1)
+        found = [
+            (int(row["kind"]), bool(row["flags"] & SIGNAL_AGED))
+            for signals in (backlog, left, entered, lost, again)
+            for row in signals
+        ]
+        aged = [(ENTER, True), (EXIT, False), (ENTER, False), (EXIT, True), (ENTER, True)]
+        assert found == aged
+        latency = bed.health.read(NAME).latencies["recv_to_signal"]
+        assert latency.total == 2
+        assert latency.max_ns < 2_000_000
+
+
+def test_a_spread_that_cannot_be_is_no_signal(namespace: str) -> None:
+    with Bed(namespace, settings(implausible_bps=1_000)) as bed:
+        bed.spread(15_000)
+        assert bed.kinds() == []
+        assert bed.count("no_implausible") == bed.count("over_threshold") > 0
+        kept = bed.evaluations.recent(limit=1)[0]
+        assert kept["verdict"] == Verdict.IMPLAUSIBLE
+        bed.spread(1_001)
+        assert bed.kinds(1) == []
+        bed.spread(999)
+        assert bed.kinds(1) == [ENTER]
+        bed.spread(1_500)  # it was in: what it shows now is no spread of one coin
+        signals = bed.step(1)
+        assert [int(row["kind"]) for row in signals] == [EXIT]
+        assert signals[0]["flags"] & SIGNAL_LEG_LOST
+        bed.spread(500)
+        assert bed.kinds(1) == [ENTER]
+
+
+def test_funding_that_cannot_be_is_unknown(namespace: str) -> None:
+    funding = tuple(FundingRow(3, n, rate, 8.0) for n, rate in enumerate((5.0, math.nan, 0.001)))
+    with Bed(namespace, symbols=tables(3, funding=funding)) as bed:
+        for symbol_id in range(3):
+            bed.spread(5, symbol_id=symbol_id)
+        signals = bed.step()
+        assert [(int(row["symbol_id"]), round(float(row["net_bps"]))) for row in signals] == [
+            (2, 15)
+        ]
+        for symbol_id in range(2):
+            bed.spread(15, symbol_id=symbol_id)
+        for row in bed.step(1):
+            assert row["net_bps"] == pytest.approx(15)
+            assert row["flags"] & SIGNAL_FUNDING_UNKNOWN
 
 
 def test_tables_that_do_not_fit_the_store_leave_the_old_ones_in_force(namespace: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tracker_bed import INSTANCE, RULES, Bed, make_signal, pair
+from tracker_bed import INSTANCE, RULES, Bed, make_look, make_signal, pair
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import SignalKind
@@ -18,7 +18,8 @@ from spread_scanner.schema.records import (
     SIGNAL_FUNDING_UNKNOWN,
     SIGNAL_LEG_LOST,
 )
-from spread_scanner.tracker.opportunity import LOST, Signal
+from spread_scanner.tracker.opportunity import LOST, UNREAD, Signal
+from spread_scanner.tracker.sampler import Look
 
 ENTER, RESIGNAL, EXIT = SignalKind.ENTER, SignalKind.RESIGNAL, SignalKind.EXIT
 NAN = float("nan")
@@ -67,7 +68,7 @@ def test_convergence_must_hold_and_its_hold_is_not_part_of_the_life(bed: Bed) ->
     bed.push(0, ENTER)
     bed.pop()
     bed.run(1_000)
-    bed.exits[0] = -10.0  # costs exactly converge_bps
+    bed.exits[0] = -10.0  # the mids are exactly converge_bps apart
     bed.run(300)
     bed.exits[0] = -10.1
     bed.run(200)
@@ -159,6 +160,91 @@ def test_it_expires_after_its_last_signal_not_its_first(bed: Bed) -> None:
     assert 0 <= row["closed_ns"] - again_ns - RULES.life_ns_max < RULES.step_ns
 
 
+def test_the_mids_of_wide_books_may_meet(tmp_path: Path) -> None:
+    """Two books of 14 bps at no basis: closing costs 14, and always will."""
+
+    class Wide(Bed):
+        def look(self, symbol_id: int) -> Look:
+            return make_look(exit_bps=-14.0, gross_bps=-14.0)
+
+    bed = Wide(tmp_path / "tracker.db", symbols=1)
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(2_000)
+    bed.commit()
+    [(reason, samples)] = bed.rows("SELECT reason, samples FROM opportunities")
+    bed.database.close()
+    assert (reason, samples) == ("converged", 3)
+
+
+def test_after_an_exit_it_is_seen_sparsely_and_ends_soon_unless_it_comes_back(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(1_000)
+    bed.push(0, EXIT)
+    bed.pop()
+    left_ns = bed.now_ns
+    bed.run(1_800)
+    assert bed.counts["samples"] == 5 + 3
+    bed.push(0, ENTER)  # it pays again: seen on every point, and its time counts anew
+    bed.pop()
+    bed.run(1_000)
+    assert bed.counts["samples"] == 8 + 5
+    assert bed.book.open_count == 1
+    bed.push(0, EXIT)
+    bed.pop()
+    bed.run(4_000)
+
+    row = only_row(bed)
+    assert row["reason"] == "expired"
+    late_ns = row["closed_ns"] - (left_ns + 2_800 * NS_PER_MS) - RULES.exited_ns_max
+    assert 0 <= late_ns <= RULES.sparse_ns
+    assert row["samples"] <= 13 + 1 + RULES.exited_ns_max // RULES.sparse_ns
+    assert row["missed"] == 0
+
+
+def test_an_exit_that_was_stored_is_known_after_a_restart(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.advance(10)
+    bed.push(0, EXIT)
+    bed.pop()
+    bed.commit()
+    bed.kill()
+    bed.run(3_400)
+
+    assert only_row(bed)["reason"] == "expired"
+
+
+def test_a_kill_costs_samples_and_never_an_opening_or_a_closing(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.push(1, ENTER)
+    bed.pop()
+    bed.run(200)
+    bed.urgent()
+    assert bed.rows("SELECT count(*), sum(samples) FROM opportunities") == [(2, 0)]
+    bed.run(400)
+    bed.push(0, RESIGNAL, net_bps=90.0)
+    bed.pop()
+    bed.urgent()
+    assert bed.rows("SELECT signals, samples FROM opportunities") == [(2, 0), (1, 0)]
+    assert bed.rows("SELECT count(*) FROM samples") == [(0,)]
+    bed.kill()
+    assert bed.book.open_count == 2
+    bed.exits[1] = -1.0
+    bed.run(1_000)
+    assert bed.book.open_count == 1
+    bed.urgent()  # a closing takes the samples along
+    bed.kill()
+
+    bed.commit()
+    rows = bed.rows("SELECT reason, signals, samples, peak_net_bps FROM opportunities ORDER BY id")
+    assert [row[:2] for row in rows] == [(None, 2), ("converged", 1)]
+    assert rows[0][3] == 90.0
+    counted = bed.rows("SELECT count(*) FROM samples GROUP BY opportunity_id ORDER BY 1 DESC")
+    assert sorted(row[2] for row in rows) == sorted(count for (count,) in counted)
+
+
 def test_an_exit_signal_is_noted_and_closes_nothing(bed: Bed) -> None:
     bed.push(0, ENTER)
     bed.pop()
@@ -183,7 +269,7 @@ def test_unknown_funding_is_stored_as_unknown_not_as_zero(bed: Bed) -> None:
     bed.run(200)
 
     assert only_row(bed)["funding_bps"] is None
-    assert bed.rows("SELECT net_bps FROM samples") == [(40.0 - 25.0,)]
+    assert bed.rows("SELECT net_bps FROM samples") == [(60.0 - 25.0,)]
 
 
 def test_more_than_open_max_are_counted_and_not_followed(bed: Bed) -> None:
@@ -246,10 +332,10 @@ def test_probes_are_taken_in_time_or_recorded_as_missed(bed: Bed) -> None:
 
     bed.commit()
     assert bed.rows("SELECT after_ms, late_ns, net_bps FROM probes ORDER BY after_ms") == [
-        (50, 10 * NS_PER_MS, 12.0),
+        (50, 10 * NS_PER_MS, 32.0),
         (100, None, None),
         (250, 0, None),
-        (500, 0, 12.0),
+        (500, 0, 1.0 - 28.0),
     ]
     assert (bed.counts["probes"], bed.counts["probes_missed"]) == (3, 1)
 
@@ -371,7 +457,7 @@ STEPS = st.one_of(
     st.tuples(st.just("run"), st.integers(0, 1_500), st.none()),
     st.tuples(st.just("late"), st.integers(0, 1_500), st.none()),
     st.tuples(st.just("advance"), st.integers(0, 300), st.none()),
-    st.tuples(st.sampled_from(["pop", "commit", "half", "kill"]), st.none(), st.none()),
+    st.tuples(st.sampled_from(["pop", "commit", "urgent", "half", "kill"]), st.none(), st.none()),
 )
 
 
@@ -428,16 +514,16 @@ def _check(bed: Bed) -> None:
 
 def _check_row(bed: Bed, row: dict[str, Any]) -> None:
     samples = bed.rows(
-        "SELECT ts_ns, late_ns, flags, exit_bps FROM samples "
+        "SELECT ts_ns, late_ns, flags, exit_bps, gross_bps FROM samples "
         f"WHERE opportunity_id = {row['id']} ORDER BY ts_ns"
     )
-    points = [ts - late for ts, late, _, _ in samples]
+    points = [ts - late for ts, late, *_ in samples]
     assert len(samples) == row["samples"]
     assert len(set(points)) == len(points)
     assert all(point % RULES.step_ns == 0 and point > row["opened_ns"] for point in points)
-    assert row["late"] == sum(late > RULES.late_ns_max for _, late, _, _ in samples)
-    assert row["lost"] == sum(flags & LOST != 0 for _, _, flags, _ in samples)
-    if row["gaps"] == 0 and points:
+    assert row["late"] == sum(late > RULES.late_ns_max for _, late, *_ in samples)
+    assert row["lost"] == sum(flags & UNREAD != 0 for _, _, flags, *_ in samples)
+    if row["gaps"] == 0 and row["exits"] == 0 and points:
         first = row["opened_ns"] // RULES.step_ns
         assert row["samples"] + row["missed"] == points[-1] // RULES.step_ns - first
     if row["closed_ns"] is None:
@@ -446,12 +532,14 @@ def _check_row(bed: Bed, row: dict[str, Any]) -> None:
     held = [sample for sample in samples if sample[0] >= row["ended_ns"]]
     if row["reason"] == "converged":
         assert row["closed_ns"] - row["ended_ns"] >= RULES.converge_hold_ns
-        assert all(-exit_bps <= RULES.converge_bps for _, _, _, exit_bps in held)
+        assert all((gross - out) / 2 <= RULES.converge_bps for _, _, _, out, gross in held)
     elif row["reason"] == "stale":
         assert row["closed_ns"] - row["ended_ns"] >= RULES.stale_hold_ns
-        assert all(flags & LOST for _, _, flags, _ in held)
+        assert all(flags & LOST for _, _, flags, *_ in held)
     elif row["reason"] == "expired":
-        assert row["closed_ns"] - row["last_signal_ns"] >= RULES.life_ns_max
+        assert row["closed_ns"] - row["last_signal_ns"] >= (
+            RULES.exited_ns_max if row["exits"] else RULES.life_ns_max
+        )
     else:
         assert row["reason"] == "gap"
         assert row["gap_ms"] * NS_PER_MS > RULES.resume_gap_ns_max

@@ -24,6 +24,8 @@ from spread_scanner.tracker.journal import Journal
 from spread_scanner.tracker.opportunity import (
     COLUMNS,
     PROGRESS_COLUMNS,
+    SAMPLED_COLUMNS,
+    SIGNALLED_COLUMNS,
     ProbeRow,
     SampleRow,
     row_of,
@@ -53,7 +55,7 @@ def test_the_columns_are_the_fields(tmp_path: Path) -> None:
     assert columns(path, "opportunities") == COLUMNS
     assert columns(path, "samples") == SampleRow._fields
     assert columns(path, "probes") == ProbeRow._fields
-    assert (PROGRESS_COLUMNS[0], PROGRESS_COLUMNS[-1]) == ("last_signal_ns", "gap_ms")
+    assert {*SIGNALLED_COLUMNS, *SAMPLED_COLUMNS} == set(PROGRESS_COLUMNS)
 
 
 def test_a_database_of_every_older_version_is_migrated_and_keeps_its_rows(tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_the_journal_keeps_a_row_that_changes_often_once() -> None:
     assert not journal.dirty
     book.apply(make_signal(seq, 10) for seq in range(1, 100))
     batch = journal.drain({})
-    assert (len(batch.rows), len(batch.progress), batch.last_seq, batch.applied) == (0, 1, 99, 100)
+    assert (len(batch.rows), len(batch.signalled), batch.last_seq, batch.applied) == (0, 1, 99, 100)
 
 
 def test_a_reader_cannot_write_and_says_what_is_missing(tmp_path: Path) -> None:
@@ -217,28 +219,6 @@ def test_a_reader_cannot_write_and_says_what_is_missing(tmp_path: Path) -> None:
         migrate(connection, 0, 1)
     with pytest.raises(DatabaseError, match="older version"):
         read_only(old)
-
-
-def test_old_samples_are_forgotten_in_pieces_and_opportunities_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "FORGET_ROWS", 3)
-    bed = Bed(tmp_path / "tracker.db")
-    with contextlib.closing(bed.database):
-        for number in range(3):
-            bed.push(number, SignalKind.ENTER)
-        bed.exits = {0: -1.0, 2: -1.0}
-        bed.pop()
-        bed.run(1_000)
-        bed.commit()
-        per_row = dict(bed.rows("SELECT opportunity_id, count(*) FROM samples GROUP BY 1"))
-
-        assert bed.database.forget(bed.now_ns - 10_000_000_000) == 0, "not old enough"
-        assert [bed.database.forget(bed.now_ns) for _ in range(3)] == [3, per_row[1] - 3, 0]
-        # The second one is still open, and what is younger waits behind it.
-        left = dict(bed.rows("SELECT opportunity_id, count(*) FROM samples GROUP BY 1"))
-        assert left == {2: per_row[2], 3: per_row[3]}
-        assert bed.rows("SELECT count(*) FROM opportunities") == [(3,)]
 
 
 def test_a_data_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def store(path: Path, rows: list[dict[str, Any]], probes: list[ProbeRow]) -> Non
     totals = {"signals": 77, "refused_full": 3}
     whole = [tuple(row[name] for name in COLUMNS) for row in rows]
     with contextlib.closing(Database(path, STREAM, BASE_NS)) as database:
-        database.write(Batch(whole, [], [], probes, 5, 6, totals), BASE_NS + NS_PER_S)
+        database.write(Batch(whole, [], [], [], probes, 5, 6, totals), BASE_NS + NS_PER_S)
 
 
 def plain_half_life(lives: list[tuple[float, bool]]) -> float | None:

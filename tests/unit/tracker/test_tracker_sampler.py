@@ -13,10 +13,14 @@ from tracker_bed import pair, quotes
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, SessionClock, VirtualClock
 from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
-from spread_scanner.tracker.opportunity import LOST, SampleFlag
+from spread_scanner.schema.freshness import Limits
+from spread_scanner.tracker.opportunity import LOST, UNREAD, SampleFlag
 from spread_scanner.tracker.sampler import Grid, Legs, looks
 
 STEP_NS = 200 * NS_PER_MS
+BOTH = int(SampleFlag.SPOT_LOST | SampleFlag.FUTURES_LOST)
+FAR_NS = 10**18
+LIMITS = Limits(FAR_NS, FAR_NS, FAR_NS, 1e6)  # nothing is too old but where a test says so
 
 
 @given(
@@ -57,7 +61,7 @@ def test_a_look_computes_what_entering_and_closing_would_earn() -> None:
     spot = quotes((99.0, 2.0, 100.0, 3.0, 1_000, 0))
     futures = quotes((101.0, 4.0, 102.0, 1.0, 2_000, int(QuoteFlag.NO_TS_EVENT)))
 
-    [look] = looks(spot, futures, now_ns=5_000)
+    [look] = looks(spot, futures, now_ns=5_000, limits=LIMITS)
 
     assert look.gross_bps == pytest.approx(100.0)
     assert look.exit_bps == pytest.approx(-300.0)
@@ -74,7 +78,7 @@ def test_a_sample_holds_every_flag_of_both_legs_where_it_has_always_stood() -> N
     for flag in flags:
         one = quotes((99.0, 2.0, 100.0, 3.0, 1_000, int(flag)))
         none = quotes((99.0, 2.0, 100.0, 3.0, 1_000, 0))
-        [of_spot], [of_futures] = looks(one, none, 5_000), looks(none, one, 5_000)
+        [of_spot], [of_futures] = looks(one, none, 5_000, LIMITS), looks(none, one, 5_000, LIMITS)
         assert (of_spot.flags >> 8 & 0xFF) | (of_spot.flags >> 24 & 0xFF) << 8 == flag
         assert (of_futures.flags >> 16 & 0xFF) | (of_futures.flags >> 32 & 0xFF) << 8 == flag
         assert of_spot.flags & of_futures.flags == 0
@@ -85,7 +89,7 @@ def test_a_sample_holds_every_flag_of_both_legs_where_it_has_always_stood() -> N
 def test_a_lost_leg_gives_no_spreads_but_keeps_what_stood_there(flag: QuoteFlag) -> None:
     good = (99.0, 2.0, 100.0, 3.0, 1_000, 0)
     bad = (99.0, 2.0, 100.0, 3.0, 1_000, int(flag))
-    found = looks(quotes(good, bad, good), quotes(bad, good, good), now_ns=5_000)
+    found = looks(quotes(good, bad, good), quotes(bad, good, good), now_ns=5_000, limits=LIMITS)
 
     assert [look.gross_bps is None for look in found] == [True, True, False]
     assert [look.exit_bps is None for look in found] == [True, True, False]
@@ -98,11 +102,28 @@ def test_a_lost_leg_gives_no_spreads_but_keeps_what_stood_there(flag: QuoteFlag)
 def test_a_quote_that_was_never_written_has_no_age_and_no_numbers() -> None:
     never = quotes((math.nan, math.nan, math.nan, math.nan, 0, int(QuoteFlag.STALE)))
 
-    [look] = looks(never, never, now_ns=5_000)
+    [look] = looks(never, never, now_ns=5_000, limits=LIMITS)
 
     assert look.spot_age_ns is None
     assert look.sides()[0] == (None, None, None, None)
-    assert look.flags & LOST == LOST
+    assert look.flags & LOST == BOTH
+
+
+def test_a_sample_is_judged_as_the_engine_judges() -> None:
+    """By age, by skew and by what a spread can be: with other limits than far away ones."""
+    young = (99.0, 2.0, 100.0, 3.0, 990, 0)
+    old = (101.0, 2.0, 102.0, 3.0, 899, 0)
+    behind = (101.0, 2.0, 102.0, 3.0, 940, int(QuoteFlag.OVERDUE))
+    absurd = (130.0, 2.0, 131.0, 3.0, 990, 0)
+    good = (101.0, 2.0, 102.0, 3.0, 940, 0)
+    limits = Limits(500, stale_ns_max=100, skew_ns_max=49, implausible_bps=1_000)
+    spot = quotes(*([young] * 4))
+
+    found = looks(spot, quotes(old, behind, absurd, good), now_ns=1_000, limits=limits)
+
+    flags = [look.flags & UNREAD for look in found]
+    assert flags == [SampleFlag.FUTURES_LOST, SampleFlag.SKEWED, SampleFlag.IMPLAUSIBLE, 0]
+    assert [look.gross_bps is None for look in found] == [True, True, True, False]
 
 
 class FakeStore:
@@ -125,7 +146,9 @@ def test_legs_are_read_one_call_per_source_in_the_order_of_the_pairs() -> None:
     wanted = [pair(5, 0), pair(7, 4), pair(9, 0), pair(3, 11)]
     store = FakeStore(dict.fromkeys(range(8), 1_000))
 
-    found = Legs(store, anchor_ns=0, heartbeat_ns_max=500).look(wanted, now_ns=1_200)
+    found = Legs(store, anchor_ns=0, limits=LIMITS._replace(heartbeat_ns_max=500)).look(
+        wanted, now_ns=1_200
+    )
 
     for one, look in zip(wanted, found, strict=True):
         spot, futures = look.sides()
@@ -139,10 +162,10 @@ def test_legs_are_read_one_call_per_source_in_the_order_of_the_pairs() -> None:
 def test_the_quotes_of_a_feed_without_a_heartbeat_are_lost() -> None:
     one = pair(5)
     beats = {one.spot_source: 1_000, one.futures_source: 1_000}
-    legs = Legs(FakeStore(beats), anchor_ns=50_000, heartbeat_ns_max=500)
+    legs = Legs(FakeStore(beats), anchor_ns=50_000, limits=LIMITS._replace(heartbeat_ns_max=500))
 
     assert legs.look([one], now_ns=51_500)[0].flags & LOST == 0
-    assert legs.look([one], now_ns=51_501)[0].flags & LOST == LOST
+    assert legs.look([one], now_ns=51_501)[0].flags & LOST == BOTH
     beats[one.futures_source] = 0  # never beat at all
     assert legs.look([one], now_ns=51_500)[0].flags & LOST == SampleFlag.FUTURES_LOST
     assert legs.look([one], now_ns=50_100)[0].flags & LOST == SampleFlag.FUTURES_LOST
@@ -153,8 +176,8 @@ def test_after_a_suspend_no_heartbeat_from_before_it_counts() -> None:
     """With a setting that a short sleep does not exceed: else the age alone would say it."""
     one = pair(5)
     beats = {one.spot_source: 1_000, one.futures_source: 1_000}
-    legs = Legs(FakeStore(beats), anchor_ns=0, heartbeat_ns_max=10**12)
-    legs.woke_ns = 1_000
+    legs = Legs(FakeStore(beats), anchor_ns=0, limits=LIMITS._replace(heartbeat_ns_max=10**12))
+    legs.woke_ns = 1_001
 
     assert legs.look([one], now_ns=1_500)[0].flags & LOST
     beats.update(dict.fromkeys(beats, 1_001))

@@ -22,8 +22,10 @@ STREAM = "ring"
 INSTANCE = 7
 RULES = Rules(
     step_ns=200 * NS_PER_MS,
+    sparse_ns=600 * NS_PER_MS,
     late_ns_max=20 * NS_PER_MS,
     life_ns_max=5_000 * NS_PER_MS,
+    exited_ns_max=3_000 * NS_PER_MS,
     converge_bps=10.0,
     converge_hold_ns=400 * NS_PER_MS,
     stale_hold_ns=600 * NS_PER_MS,
@@ -115,7 +117,11 @@ def quotes(*rows: tuple[float, float, float, float, int, int]) -> np.ndarray:
 SEEN = Quotes(quotes((99.9, 1.0, 100.0, 2.0, 1, 0)), quotes((100.4, 3.0, 100.5, 4.0, 1, 0)))
 
 
-def make_look(exit_bps: float = -60.0, gross_bps: float = 40.0, *, lost: bool = False) -> Look:
+def make_look(
+    exit_bps: float = -60.0, gross_bps: float | None = None, *, lost: bool = False
+) -> Look:
+    """Of two books without a width, unless told: what leaving costs is the distance of the mids."""
+    gross_bps = -exit_bps if gross_bps is None else gross_bps
     if lost:
         return Look(None, None, None, None, 5, 6, int(SampleFlag.SPOT_LOST), 0, SEEN)
     return Look(gross_bps, exit_bps, 200.0, 100.0, 5, 6, 0, 0, SEEN)
@@ -144,6 +150,7 @@ class Bed:
         self.database = Database(self.path, STREAM, self.now_ns)
         kept = self.database.load()
         self.book.start(kept.next_id, kept.last_seq)
+        self.journal.last_ts_ns = kept.last_ts_ns
         self.book.restore(kept.open_rows, kept.probed, self.instance, self.now_ns)
         self.base = self.released
         self.waiting: list[Batch] = []
@@ -170,7 +177,7 @@ class Bed:
         self.book.probe(due, [self.look(p.followed.row.symbol_id) for p in due], self.now_ns)
         point_ns = self.grid.due(self.now_ns)
         if point_ns is not None:
-            watched = self.book.watched()
+            watched = self.book.due(self.book.watched(), point_ns)
             seen = [self.look(followed.row.symbol_id) for followed in watched]
             self.book.sample(watched, seen, point_ns, self.now_ns)
 
@@ -188,8 +195,12 @@ class Bed:
             self.sample()
         self.now_ns = end_ns
 
-    def commit(self, *, release: bool = True) -> None:
-        batch = self.journal.drain(self.counts)
+    def urgent(self) -> None:
+        """What signals made is written, samples are not."""
+        self.commit(everything=False)
+
+    def commit(self, *, release: bool = True, everything: bool = True) -> None:
+        batch = self.journal.drain(self.counts, everything=everything)
         self.database.write(batch, self.now_ns)
         if release:
             self.released = self.base + batch.applied

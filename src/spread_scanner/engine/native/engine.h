@@ -12,7 +12,8 @@
  *
  * A pair is in from its ENTER to its EXIT. Being blocked (killed, paused, quarantined, disabled)
  * takes it out without a signal, because nothing may leave the engine then; what still stands when
- * the block is lifted is entered again. Net spreads are those of schema/spread.py, to the last bit.
+ * the block is lifted is entered again. New tables are made beside the loop and swapped in. Net
+ * spreads are those of schema/spread.py, to the last bit.
  */
 #ifndef SS_ENGINE_H
 #define SS_ENGINE_H
@@ -20,6 +21,7 @@
 #include <sched.h>
 
 #include "clock.h"
+#include "freshness.h"
 #include "inward.h"
 #include "outward.h"
 #include "pairs.h"
@@ -28,34 +30,28 @@
 
 static inline int ss_engine_usable(const ss_engine *engine, uint32_t source,
                                    const ss_quote *quote) {
-    return (quote->flags & SS_FLAGS_UNUSABLE) == 0 && engine->alive[source] &&
-           quote->epoch >= engine->epoch[source] &&
-           engine->now_ns + engine->anchor_ns - quote->ts_recv <= engine->limits.stale_ns_max;
+    return ss_usable(quote, engine->alive[source], engine->epoch[source],
+                     engine->now_ns + engine->anchor_ns, engine->tables.limits.stale_ns_max);
+}
+
+/* Whether the spread can be read off at all: both legs are there, and their distance is possible. */
+static inline int ss_engine_stands(const ss_found *found) {
+    return found->spot_ok && found->fut_ok && found->plausible;
 }
 
 /* A pair that is in and no longer pays, or has lost a leg, is left: at once, whatever its size. */
 static inline void ss_engine_exit(ss_engine *engine, const ss_found *found) {
-    ss_engine_pair *pair = &engine->pairs[found->index];
-    int lost = !(found->spot_ok && found->fut_ok);
+    ss_engine_pair *pair = &engine->tables.pairs[found->index];
+    int lost = !ss_engine_stands(found);
     if (!ss_engine_signal(engine, found, SS_EXIT, lost ? SS_LEG_LOST : 0)) return;
     pair->in = 0;
     pair->exited_mono_ns = engine->now_ns;
     engine->counts[SS_C_STALE_EXITS] += (uint64_t)lost;
 }
 
-/* Whether the older leg is behind the other by too much. A leg that is only slow, as quiet coins are,
- * is behind no one: its feed says when its silence is out of line with its own rate. */
-static inline int ss_engine_skewed(const ss_engine *engine, const ss_quote *spot,
-                                   const ss_quote *fut) {
-    int64_t skew_ns = spot->ts_recv - fut->ts_recv;
-    const ss_quote *older = skew_ns < 0 ? spot : fut;
-    return (older->flags & SS_FLAG_OVERDUE) != 0 &&
-           (skew_ns < 0 ? -skew_ns : skew_ns) > engine->limits.skew_ns_max;
-}
-
 /* Why a pair over the threshold gives a signal or gives none; makes the signal. */
 static inline uint8_t ss_engine_judge(ss_engine *engine, const ss_found *found) {
-    ss_engine_pair *pair = &engine->pairs[found->index];
+    ss_engine_pair *pair = &engine->tables.pairs[found->index];
     const ss_quote *spot = &engine->quotes[pair->spot_cell];
     const ss_quote *fut = &engine->quotes[pair->fut_cell];
     if (pair->in) {
@@ -65,7 +61,8 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, const ss_found *found) 
         if (pair->blocked) return pair->blocked;
         if (!(found->spot_ok && found->fut_ok)) return SS_STALE_LEG;
     }
-    if (ss_engine_skewed(engine, spot, fut)) return SS_SKEW;
+    if (!found->plausible) return SS_IMPLAUSIBLE;
+    if (ss_skewed(spot, fut, engine->tables.limits.skew_ns_max)) return SS_SKEW;
     if (ss_size_quote(spot, fut) < pair->size_quote_min) return SS_SIZE;
     if (!pair->in && pair->exited_mono_ns != SS_NEVER_NS &&
         engine->now_ns - pair->exited_mono_ns < pair->cooldown_ns)
@@ -89,12 +86,14 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
         [SS_FEE] = SS_C_NO_FEE,
         [SS_KILLED] = SS_C_NO_KILLED,
         [SS_HELD] = SS_C_HELD,
+        [SS_IMPLAUSIBLE] = SS_C_NO_IMPLAUSIBLE,
     };
-    ss_engine_pair *pair = &engine->pairs[found->index];
+    ss_engine_pair *pair = &engine->tables.pairs[found->index];
     found->spot_ok = ss_engine_usable(engine, pair->spot_source, &engine->quotes[pair->spot_cell]);
     found->fut_ok = ss_engine_usable(engine, pair->fut_source, &engine->quotes[pair->fut_cell]);
+    found->plausible = ss_plausible(found->gross_bps, engine->tables.limits.implausible_bps);
     pair->waiting = 0;
-    if (pair->in && !(found->spot_ok && found->fut_ok && found->net_bps >= pair->exit_bps)) {
+    if (pair->in && !(ss_engine_stands(found) && found->net_bps >= pair->exit_bps)) {
         ss_engine_exit(engine, found);
     } else if (over) {
         uint8_t verdict = ss_engine_judge(engine, found);
@@ -108,7 +107,7 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
 }
 
 static inline void ss_engine_evaluate(ss_engine *engine, uint32_t index, int fresh) {
-    ss_engine_pair *pair = &engine->pairs[index];
+    ss_engine_pair *pair = &engine->tables.pairs[index];
     if (pair->stamp == engine->stamp) return;
     pair->stamp = engine->stamp;
     engine->counts[SS_C_EVALUATIONS]++;
@@ -124,28 +123,30 @@ static inline void ss_engine_evaluate(ss_engine *engine, uint32_t index, int fre
 
 static inline void ss_engine_evaluate_touched(ss_engine *engine) {
     for (uint32_t i = 0; i < engine->touched_count; i++) {
-        uint32_t cell = engine->touched[i];
-        for (uint32_t at = engine->leg_start[cell]; at < engine->leg_start[cell + 1]; at++)
-            ss_engine_evaluate(engine, engine->leg_pairs[at], 1);
+        uint32_t cell = engine->tables.touched[i];
+        for (uint32_t at = engine->tables.leg_start[cell]; at < engine->tables.leg_start[cell + 1];
+             at++)
+            ss_engine_evaluate(engine, engine->tables.leg_pairs[at], engine->tables.news[i]);
     }
     engine->counts[SS_C_DIRTY] += engine->touched_count;
 }
 
 static inline void ss_engine_rescan(ss_engine *engine) {
     uint32_t count = engine->rescan_left;
-    if (count > engine->limits.dirty_max) count = engine->limits.dirty_max;
+    if (count > engine->tables.limits.dirty_max) count = engine->tables.limits.dirty_max;
     engine->rescan_left -= count;
     for (; count > 0; count--) {
         ss_engine_evaluate(engine, engine->rescan_at, 0);
-        engine->rescan_at = engine->rescan_at + 1 < engine->pair_count ? engine->rescan_at + 1 : 0;
+        engine->rescan_at =
+            engine->rescan_at + 1 < engine->tables.pair_count ? engine->rescan_at + 1 : 0;
     }
 }
 
 static inline void ss_engine_sweep(ss_engine *engine) {
     if (engine->now_ns < engine->next_sweep_ns) return;
-    engine->next_sweep_ns = engine->now_ns + engine->limits.sweep_ns;
-    for (uint32_t word = 0; word < (engine->pair_count + 63) / 64; word++)
-        for (uint64_t bits = engine->watched[word]; bits != 0; bits &= bits - 1)
+    engine->next_sweep_ns = engine->now_ns + engine->tables.limits.sweep_ns;
+    for (uint32_t word = 0; word < (engine->tables.pair_count + 63) / 64; word++)
+        for (uint64_t bits = engine->tables.watched[word]; bits != 0; bits &= bits - 1)
             ss_engine_evaluate(engine, word * 64 + (uint32_t)__builtin_ctzll(bits), 0);
 }
 
@@ -165,7 +166,7 @@ static inline int ss_engine_cycle(ss_engine *engine, int *heeded) {
     /* Who was woken may share this CPU. A spinning engine never leaves it by itself, and the
      * scheduler may let it go on until the next tick, milliseconds away. */
     if (engine->pushed && ss_wake_notify(&engine->ring->control->wake) &&
-        engine->limits.idle == SS_IDLE_SPIN)
+        engine->tables.limits.idle == SS_IDLE_SPIN)
         sched_yield();
     return work;
 }
@@ -182,11 +183,12 @@ static inline void ss_engine_tell_counts(ss_engine *engine) {
 static inline void ss_engine_park(ss_engine *engine, int64_t until_ns) {
     ss_wake *wake = engine->store->wakes[engine->reader];
     int64_t wait_ns = until_ns - ss_source_ns(engine->mono_at);
-    if (wait_ns > engine->limits.park_ns) wait_ns = engine->limits.park_ns;
+    if (wait_ns > engine->tables.limits.park_ns) wait_ns = engine->tables.limits.park_ns;
     if (wait_ns <= 0) return;
     uint32_t key = ss_wake_prepare(wake);
     uint64_t orders = atomic_load_explicit(engine->switches.generation, memory_order_acquire);
-    if (orders != engine->switches_seen || ss_store_any_dirty(engine->store, engine->reader)) {
+    if (orders != engine->switches_seen || ss_store_any_dirty(engine->store, engine->reader) ||
+        atomic_load_explicit(&engine->asked, memory_order_acquire)) {
         ss_wake_cancel(wake);
         return;
     }
@@ -196,8 +198,9 @@ static inline void ss_engine_park(ss_engine *engine, int64_t until_ns) {
 
 static inline void ss_engine_idle(ss_engine *engine, int64_t until_ns) {
     int64_t idle_ns = engine->now_ns - engine->idle_since_ns;
-    if (engine->limits.idle == SS_IDLE_PARK ||
-        (engine->limits.idle == SS_IDLE_SPIN_PARK && idle_ns >= engine->limits.spin_ns))
+    if (engine->tables.limits.idle == SS_IDLE_PARK ||
+        (engine->tables.limits.idle == SS_IDLE_SPIN_PARK &&
+         idle_ns >= engine->tables.limits.spin_ns))
         ss_engine_park(engine, until_ns);
     else
         ss_relax();
@@ -218,17 +221,37 @@ static inline void ss_engine_feel_suspend(ss_engine *engine) {
     engine->apart_known = 1;
 }
 
-/* Runs for about `budget_ns`, less when orders came: they are in force then, and the caller
- * acknowledges them. */
+/* Beats for the process while `run` is longer than its heartbeat may be late. */
+static inline void ss_engine_beat(ss_engine *engine) {
+    if (engine->beat_at == NULL || engine->now_ns < engine->next_beat_ns) return;
+    engine->next_beat_ns = engine->now_ns + engine->beat_ns;
+    atomic_store_explicit(engine->beat_at, engine->now_ns, memory_order_relaxed);
+}
+
+static inline int ss_engine_go_on(const ss_engine *engine, int heeded, int64_t until_ns) {
+    return !heeded && !engine->corrupt && engine->now_ns < until_ns &&
+           !atomic_load_explicit(&engine->asked, memory_order_relaxed);
+}
+
+/* Has `run` return after its cycle; from another thread. A park is the caller's to end. */
+static inline void ss_engine_ask(ss_engine *engine) {
+    atomic_store_explicit(&engine->asked, 1, memory_order_release);
+}
+
+/* Runs for about `budget_ns`, less when somebody asked or orders came: they are in force then, and
+ * the caller acknowledges them. */
 static inline void ss_engine_run(ss_engine *engine, int64_t budget_ns) {
-    int64_t until_ns = ss_source_ns(engine->mono_at) + budget_ns;
+    int64_t began_ns = ss_source_ns(engine->mono_at), until_ns = began_ns + budget_ns;
     int heeded = 0;
+    if (engine->left_ns != 0 && began_ns - engine->left_ns > engine->outside_ns)
+        engine->outside_ns = began_ns - engine->left_ns;
     engine->clock_stands = 0;
     ss_engine_feel_suspend(engine);
     do {
         int64_t before_ns = engine->now_ns;
         engine->now_ns = ss_source_ns(engine->mono_at);
         if (engine->now_ns - before_ns > SS_ENGINE_SUSPEND_NS) ss_engine_feel_suspend(engine);
+        ss_engine_beat(engine);
         if (ss_engine_cycle(engine, &heeded)) {
             engine->idle_since_ns = ss_source_ns(engine->mono_at);
             int64_t took_ns = engine->idle_since_ns - engine->now_ns;
@@ -237,8 +260,10 @@ static inline void ss_engine_run(ss_engine *engine, int64_t budget_ns) {
         } else if (!heeded && !engine->corrupt) {
             ss_engine_idle(engine, until_ns);
         }
-    } while (!heeded && !engine->corrupt && engine->now_ns < until_ns);
+    } while (ss_engine_go_on(engine, heeded, until_ns));
+    atomic_store_explicit(&engine->asked, 0, memory_order_relaxed);
     ss_engine_tell_counts(engine);
+    engine->left_ns = ss_source_ns(engine->mono_at);
 }
 
 /* One cycle at a given time, for tests: with the same input it does the same. */

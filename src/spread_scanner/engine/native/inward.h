@@ -7,6 +7,7 @@
 #define SS_INWARD_H
 
 #include "clock.h"
+#include "freshness.h"
 #include "pairs.h"
 
 static inline uint8_t ss_engine_blocked(const ss_engine *engine, const ss_engine_pair *pair,
@@ -31,8 +32,8 @@ static inline int ss_engine_heed(ss_engine *engine) {
     if (engine->switches_known && generation == engine->switches_seen) return 0;
     int killed = atomic_load_explicit(switches->kill, memory_order_relaxed) != 0;
     int paused = atomic_load_explicit(switches->paused, memory_order_relaxed) != 0;
-    for (uint32_t i = 0; i < engine->pair_count; i++) {
-        ss_engine_pair *pair = &engine->pairs[i];
+    for (uint32_t i = 0; i < engine->tables.pair_count; i++) {
+        ss_engine_pair *pair = &engine->tables.pairs[i];
         pair->blocked = ss_engine_blocked(engine, pair, killed, paused);
         if (!pair->blocked) continue;
         pair->in = pair->waiting = 0;
@@ -51,8 +52,8 @@ static inline void ss_engine_feel_sources(ss_engine *engine) {
     for (uint32_t source = 0; source < engine->store->num_sources; source++) {
         int64_t beat_ns = ss_store_heartbeat(engine->store, source);
         uint32_t epoch = ss_store_epoch(engine->store, source);
-        uint8_t alive = beat_ns != 0 && beat_ns >= engine->woke_ns &&
-                        engine->now_ns - beat_ns <= engine->limits.heartbeat_ns_max;
+        uint8_t alive = (uint8_t)ss_beats(beat_ns, engine->now_ns, engine->woke_ns,
+                                          engine->tables.limits.heartbeat_ns_max);
         changed |= (alive != engine->alive[source]) | (epoch != engine->epoch[source]);
         engine->alive[source] = alive;
         engine->epoch[source] = epoch;
@@ -62,9 +63,14 @@ static inline void ss_engine_feel_sources(ss_engine *engine) {
 
 static inline void ss_engine_copy_cell(ss_engine *engine, uint32_t source, uint32_t symbol) {
     uint32_t cell = source * engine->store->max_symbols + symbol;
-    if (engine->leg_start[cell] == engine->leg_start[cell + 1]) return; /* in no pair */
+    if (engine->tables.leg_start[cell] == engine->tables.leg_start[cell + 1])
+        return; /* in no pair */
+    int64_t before_ns = engine->quotes[cell].ts_recv;
     int result = ss_store_read(engine->store, source, symbol, &engine->quotes[cell]);
-    engine->touched[engine->touched_count++] = cell;
+    /* What was never read before has lain there for who knows how long: it is a backlog. */
+    engine->tables.news[engine->touched_count] =
+        before_ns != INT64_MIN && engine->quotes[cell].ts_recv != before_ns;
+    engine->tables.touched[engine->touched_count++] = cell;
     /* Contended: the copy stays the last good one, and the writer's next bit is on its way. */
     if (result == SS_READ_CONTENDED) engine->counts[SS_C_CONTENDED]++;
 }
@@ -73,7 +79,7 @@ static inline void ss_engine_copy_cell(ss_engine *engine, uint32_t source, uint3
 static inline int ss_engine_take_word(ss_engine *engine, ss_dirty_word *words, uint32_t source,
                                       uint32_t word) {
     for (uint64_t bits = ss_bitmap_take_word(words, word); bits != 0; bits &= bits - 1) {
-        if (engine->touched_count == engine->limits.dirty_max) {
+        if (engine->touched_count == engine->tables.limits.dirty_max) {
             ss_bitmap_mark_word(words, word, bits);
             return 0;
         }

@@ -28,7 +28,7 @@ static inline void ss_engine_push(ss_engine *engine) {
     engine->counts[SS_C_SIGNALS] += count;
     int64_t now = ss_engine_clock(engine) + engine->anchor_ns;
     for (uint32_t i = 0; i < count; i++)
-        if (engine->batch_fresh[i])
+        if (!(engine->batch[i].flags & SS_AGED))
             ss_histogram_add(engine->recv_to_signal, now - engine->batch[i].ts_trigger);
 }
 
@@ -64,12 +64,13 @@ static inline double ss_size_quote(const ss_quote *spot, const ss_quote *fut) {
 typedef struct ss_found {
     uint32_t index;
     double gross_bps, net_bps;
-    int fresh, spot_ok, fut_ok;
+    int fresh; /* a quote just read made it, not time, a switch or a backlog */
+    int spot_ok, fut_ok, plausible;
 } ss_found;
 
 static inline void ss_engine_fill(const ss_engine *engine, const ss_found *found, int kind,
                                   uint32_t flags, ss_signal *signal) {
-    const ss_engine_pair *pair = &engine->pairs[found->index];
+    const ss_engine_pair *pair = &engine->tables.pairs[found->index];
     const ss_quote *spot = &engine->quotes[pair->spot_cell];
     const ss_quote *fut = &engine->quotes[pair->fut_cell];
     int64_t now = ss_engine_clock(engine);
@@ -100,7 +101,7 @@ static inline void ss_engine_fill(const ss_engine *engine, const ss_found *found
         .direction_id = pair->direction_id,
         .kind = (uint8_t)kind,
         .flags = pair->signal_flags | flags,
-        .generation = engine->generation,
+        .generation = engine->tables.generation,
         .instance = engine->instance,
     };
 }
@@ -114,8 +115,9 @@ static inline int ss_engine_signal(ss_engine *engine, const ss_found *found, int
         engine->counts[SS_C_RING_FULL]++;
         return 0;
     }
+    /* Only a quote just read has a latency; what else made a signal is as old as it is. */
+    if (!found->fresh || (flags & SS_LEG_LOST)) flags |= SS_AGED;
     ss_engine_fill(engine, found, kind, flags, &engine->batch[engine->batch_count]);
-    engine->batch_fresh[engine->batch_count] = (uint8_t)(found->fresh && !(flags & SS_LEG_LOST));
     engine->batch_count++;
     engine->room--;
     engine->next_seq++;
@@ -127,7 +129,7 @@ static inline int ss_engine_signal(ss_engine *engine, const ss_found *found, int
 /* Keeps what was decided. The same verdict of the same pair goes on in its row, if it is still
  * there; signals get a row each. */
 static inline void ss_engine_keep(ss_engine *engine, const ss_found *found, uint8_t verdict) {
-    ss_engine_pair *pair = &engine->pairs[found->index];
+    ss_engine_pair *pair = &engine->tables.pairs[found->index];
     const ss_quote *spot = &engine->quotes[pair->spot_cell];
     const ss_quote *fut = &engine->quotes[pair->fut_cell];
     int64_t now = engine->now_ns + engine->anchor_ns, skew_ns = spot->ts_recv - fut->ts_recv;

@@ -33,11 +33,12 @@ enum ss_engine_verdict {
     SS_KILLED,
     SS_RING_FULL,
     SS_HELD,
+    SS_IMPLAUSIBLE,
     SS_VERDICTS
 };
 
 enum ss_engine_kind { SS_ENTER = 1, SS_RESIGNAL = 2, SS_EXIT = 3 };
-enum ss_engine_signal_flag { SS_FUNDING_UNKNOWN = 1, SS_LEG_LOST = 2 };
+enum ss_engine_signal_flag { SS_FUNDING_UNKNOWN = 1, SS_LEG_LOST = 2, SS_AGED = 4 };
 enum ss_engine_idle { SS_IDLE_SPIN = 0, SS_IDLE_SPIN_PARK = 1, SS_IDLE_PARK = 2 };
 
 /* Ids of schema.counters.ENGINE_COUNTERS. */
@@ -66,6 +67,8 @@ enum ss_engine_counter {
     SS_C_BOUNDED,
     SS_C_RELOADS,
     SS_C_STALE_EXITS,
+    SS_C_SUSPENDS, /* the process's */
+    SS_C_NO_IMPLAUSIBLE,
     SS_ENGINE_COUNTERS
 };
 
@@ -111,9 +114,26 @@ _Static_assert(sizeof(ss_signal) == 192, "a signal is three cache lines");
 typedef struct ss_engine_limits {
     int64_t heartbeat_ns_max, stale_ns_max, skew_ns_max;
     int64_t sweep_ns, spin_ns, park_ns;
+    double implausible_bps;
     uint32_t dirty_max; /* cells, or pairs of a rescan, per cycle */
     uint32_t idle;
 } ss_engine_limits;
+
+/* What the loop works on: the pairs and what is derived from them. Made beside a running loop by
+ * ss_engine_prepare, put in force between two of its cycles by ss_engine_swap. */
+typedef struct ss_engine_tables {
+    ss_engine_pair *pairs; /* the caller keeps them alive */
+    uint32_t pair_count;
+    uint32_t *leg_start; /* cell -> first of its entries in leg_pairs; one more than cells */
+    uint32_t *leg_pairs;
+    uint64_t *watched; /* a bit per pair that time alone can change */
+    uint32_t *touched; /* cells copied in this cycle */
+    uint8_t *news;     /* by place in touched: the cell holds another quote than before */
+    uint32_t *unread;  /* cells that the tables before did not read */
+    uint32_t unread_count;
+    ss_engine_limits limits;
+    uint32_t generation;
+} ss_engine_tables;
 
 /* The operator's words, in the control segment. */
 typedef struct ss_engine_switches {
@@ -128,16 +148,10 @@ typedef struct ss_engine {
     ss_evaluations *kept;
     ss_bucket *row_counters, *recv_to_signal, *cycle_times;
     ss_engine_switches switches;
-    ss_engine_limits limits;
     int64_t anchor_ns;
-    uint32_t instance, generation;
+    uint32_t instance;
 
-    ss_engine_pair *pairs;
-    uint32_t pair_count;
-    uint32_t *leg_start; /* cell -> first of its entries in leg_pairs; one more than cells */
-    uint32_t *leg_pairs;
-    uint64_t *watched; /* a bit per pair that time alone can change */
-    uint32_t *touched; /* cells copied in this cycle */
+    ss_engine_tables tables;
     uint32_t touched_count;
     ss_quote *quotes; /* our copy of each cell: the last good one */
 
@@ -155,9 +169,12 @@ typedef struct ss_engine {
     uint32_t rescan_at, rescan_left;
     uint32_t source_at, word_at; /* where a bounded take goes on */
     int64_t next_sweep_ns, idle_since_ns, longest_ns;
+    int64_t left_ns, outside_ns; /* when `run` returned; the longest pause between two runs */
+    _Atomic uint32_t asked;      /* `run` is to return: somebody has something to tell */
+    _Atomic int64_t *beat_at;    /* the process's heartbeat, while `run` is long; or NULL */
+    int64_t beat_ns, next_beat_ns;
 
     ss_signal batch[SS_ENGINE_BATCH_MAX];
-    uint8_t batch_fresh[SS_ENGINE_BATCH_MAX]; /* made by a quote just read: its latency counts */
     uint32_t batch_count;
     uint64_t next_seq, room;
     int pushed, corrupt;
@@ -170,12 +187,19 @@ static inline uint32_t ss_engine_cells(const ss_engine *engine) {
 
 /* ---- memory ---- */
 
+static inline void ss_engine_free_tables(ss_engine_tables *tables) {
+    free(tables->leg_start);
+    free(tables->leg_pairs);
+    free(tables->watched);
+    free(tables->touched);
+    free(tables->news);
+    free(tables->unread);
+    *tables = (ss_engine_tables){0};
+}
+
 static inline void ss_engine_free(ss_engine *engine) {
     if (engine == NULL) return;
-    free(engine->leg_start);
-    free(engine->leg_pairs);
-    free(engine->watched);
-    free(engine->touched);
+    ss_engine_free_tables(&engine->tables);
     free(engine->quotes);
     free(engine);
 }
@@ -204,18 +228,17 @@ static inline ss_engine *ss_engine_new(ss_store *store, uint32_t reader, ss_ring
 }
 
 /* Cell -> pairs, by a counting sort: the pairs of a cell keep their order. */
-static inline void ss_engine_index(const ss_engine *engine, uint32_t *leg_start,
-                                   uint32_t *leg_pairs) {
-    uint32_t cells = ss_engine_cells(engine);
-    for (uint32_t i = 0; i < engine->pair_count; i++) {
-        leg_start[engine->pairs[i].spot_cell + 1]++;
-        leg_start[engine->pairs[i].fut_cell + 1]++;
+static inline void ss_engine_index(ss_engine_tables *tables, uint32_t cells) {
+    uint32_t *leg_start = tables->leg_start, *leg_pairs = tables->leg_pairs;
+    for (uint32_t i = 0; i < tables->pair_count; i++) {
+        leg_start[tables->pairs[i].spot_cell + 1]++;
+        leg_start[tables->pairs[i].fut_cell + 1]++;
     }
     for (uint32_t cell = 0; cell < cells; cell++)
         leg_start[cell + 1] += leg_start[cell];
-    for (uint32_t i = 0; i < engine->pair_count; i++) {
-        leg_pairs[leg_start[engine->pairs[i].spot_cell]++] = i;
-        leg_pairs[leg_start[engine->pairs[i].fut_cell]++] = i;
+    for (uint32_t i = 0; i < tables->pair_count; i++) {
+        leg_pairs[leg_start[tables->pairs[i].spot_cell]++] = i;
+        leg_pairs[leg_start[tables->pairs[i].fut_cell]++] = i;
     }
     for (uint32_t cell = cells; cell > 0; cell--)
         leg_start[cell] = leg_start[cell - 1];
@@ -223,50 +246,78 @@ static inline void ss_engine_index(const ss_engine *engine, uint32_t *leg_start,
 }
 
 static inline void ss_engine_watch(ss_engine *engine, uint32_t index) {
-    const ss_engine_pair *pair = &engine->pairs[index];
+    const ss_engine_pair *pair = &engine->tables.pairs[index];
     uint64_t bit = UINT64_C(1) << (index & 63);
     if (pair->in || pair->waiting)
-        engine->watched[index >> 6] |= bit;
+        engine->tables.watched[index >> 6] |= bit;
     else
-        engine->watched[index >> 6] &= ~bit;
+        engine->tables.watched[index >> 6] &= ~bit;
 }
 
 /* Asks for an evaluation of all pairs, spread over as many cycles as the bound wants. */
 static inline void ss_engine_ask_rescan(ss_engine *engine) {
     if (engine->rescan_left == 0) engine->rescan_at = 0;
-    engine->rescan_left = engine->pair_count;
+    engine->rescan_left = engine->tables.pair_count;
 }
 
-/* Takes new pairs (which the caller keeps alive) and limits: 0, or -1 without memory, and then the
- * old ones stay. The caller marks all cells dirty, as cells without a pair were not read so far. */
-static inline int ss_engine_load(ss_engine *engine, ss_engine_pair *pairs, uint32_t count,
-                                 const ss_engine_limits *limits, uint32_t generation) {
-    uint32_t *start = (uint32_t *)calloc((size_t)ss_engine_cells(engine) + 1, sizeof *start);
-    uint32_t *legs = (uint32_t *)calloc(2 * (size_t)count + 1, sizeof *legs);
-    uint64_t *watched = (uint64_t *)calloc((size_t)count / 64 + 1, sizeof *watched);
-    uint32_t *touched = (uint32_t *)calloc(limits->dirty_max, sizeof *touched);
-    if (start == NULL || legs == NULL || watched == NULL || touched == NULL) {
-        free(start), free(legs), free(watched), free(touched);
+/* Cells that the new tables read and those in force do not: their copies are old or none. */
+static inline void ss_engine_find_unread(const ss_engine *engine, ss_engine_tables *tables) {
+    const uint32_t *before = engine->tables.leg_start;
+    for (uint32_t cell = 0; cell < ss_engine_cells(engine); cell++)
+        if (tables->leg_start[cell] != tables->leg_start[cell + 1] &&
+            (before == NULL || before[cell] == before[cell + 1]))
+            tables->unread[tables->unread_count++] = cell;
+}
+
+/* Makes what ss_engine_swap puts in force, from pairs and limits that stand in `tables`: 0, or -1
+ * without memory. Changes nothing of the engine; it may run meanwhile, but not swap. */
+static inline int ss_engine_prepare(const ss_engine *engine, ss_engine_tables *tables) {
+    uint32_t cells = ss_engine_cells(engine);
+    tables->leg_start = (uint32_t *)calloc((size_t)cells + 1, sizeof(uint32_t));
+    tables->leg_pairs = (uint32_t *)calloc(2 * (size_t)tables->pair_count + 1, sizeof(uint32_t));
+    tables->watched = (uint64_t *)calloc((size_t)tables->pair_count / 64 + 1, sizeof(uint64_t));
+    tables->touched = (uint32_t *)calloc(tables->limits.dirty_max, sizeof(uint32_t));
+    tables->news = (uint8_t *)calloc(tables->limits.dirty_max, 1);
+    tables->unread = (uint32_t *)calloc(cells, sizeof(uint32_t));
+    if (tables->leg_start == NULL || tables->leg_pairs == NULL || tables->watched == NULL ||
+        tables->touched == NULL || tables->news == NULL || tables->unread == NULL) {
+        ss_engine_free_tables(tables);
         return -1;
     }
-    free(engine->leg_start), free(engine->leg_pairs), free(engine->watched), free(engine->touched);
-    engine->leg_start = start;
-    engine->leg_pairs = legs;
-    engine->watched = watched;
-    engine->touched = touched;
-    engine->pairs = pairs;
-    engine->pair_count = count;
-    engine->limits = *limits;
-    engine->generation = generation;
-    ss_engine_index(engine, start, legs);
-    for (uint32_t i = 0; i < count; i++) {
-        pairs[i].stamp = 0;
-        ss_engine_watch(engine, i);
+    ss_engine_index(tables, cells);
+    ss_engine_find_unread(engine, tables);
+    return 0;
+}
+
+static inline void ss_engine_carry(const ss_engine_pair *from, ss_engine_pair *to) {
+    to->in = from->in;
+    to->waiting = from->waiting;
+    to->kept_verdict = from->kept_verdict;
+    to->last_net_bps = from->last_net_bps;
+    to->exited_mono_ns = from->exited_mono_ns;
+    to->kept_at = from->kept_at;
+    to->kept_count = from->kept_count;
+}
+
+/* Puts tables in force between two cycles; `tables` holds the old ones then. `was` says by new pair
+ * which of the old ones it goes on, -1: none; NULL: no pair does. */
+static inline void ss_engine_swap(ss_engine *engine, ss_engine_tables *tables, const int32_t *was) {
+    ss_engine_tables old = engine->tables;
+    engine->tables = *tables;
+    *tables = old;
+    for (uint32_t i = 0; i < engine->tables.pair_count; i++) {
+        ss_engine_pair *pair = &engine->tables.pairs[i];
+        if (was != NULL && was[i] >= 0) ss_engine_carry(&old.pairs[was[i]], pair);
+        if (pair->in || pair->waiting) ss_engine_watch(engine, i);
+    }
+    for (uint32_t i = 0; i < engine->tables.unread_count; i++) {
+        uint32_t cell = engine->tables.unread[i], symbols = engine->store->max_symbols;
+        ss_bitmap_mark(ss_store_words(engine->store, engine->reader, cell / symbols),
+                       cell % symbols);
     }
     engine->switches_known = 0;
     engine->rescan_left = 0;
     ss_engine_ask_rescan(engine);
-    return 0;
 }
 
 #endif

@@ -1,0 +1,105 @@
+"""New tables and settings without a stop: planned by a thread beside the loop, swapped in between
+two of its cycles.
+
+Planning twelve thousand pairs takes a third of a second of Python. Meanwhile the loop stays in
+native code, where it needs no interpreter, beats for the process itself and heeds the operator's
+switches; only what has to be said back waits. Rejected: planning in the loop's thread (0.26 s),
+and turns of the usual length meanwhile: at the end of each the thread would wait for the
+interpreter, which a long call of the planning one holds for milliseconds.
+
+On failure: what is wrong with settings or tables refuses the reload, and the old ones stay.
+"""
+
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.engine.core import Engine
+from spread_scanner.runtime.process import Process, Tried
+from spread_scanner.shm.control import Orders
+from spread_scanner.symbology import tables
+
+TURN_NS = 5 * NS_PER_MS
+LONG_TURN_NS = 5 * NS_PER_S  # systemd's watchdog allows fifteen, and is told each seven
+SWITCH_INTERVAL_S = 0.0005  # should the loop's thread need the interpreter, it has it within this
+
+
+class Reloads:
+    """The engine's orders: obeyed at once, a reload when planned. Used by the loop's thread."""
+
+    def __init__(self, process: Process, engine: Engine, taken: Callable[[int], None]) -> None:
+        """`taken` is told how many pairs are in force after each reload."""
+        self._process = process
+        self._engine = engine
+        self._taken = taken
+        self._work: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._planning: Orders | None = None  # the orders whose reload is being planned
+        self._waiting: Orders | None = None  # the newest that came meanwhile
+        self._tried: Tried | None = None
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        # Here already: to start a thread is to wait for it, and so for the interpreter.
+        threading.Thread(target=self._plan_all, name="planning", daemon=True).start()
+
+    @property
+    def turn_ns(self) -> int:
+        """How long the loop may run now."""
+        return TURN_NS if self._planning is None else LONG_TURN_NS
+
+    def obey(self, orders: Orders) -> None:
+        """Acknowledge orders, or plan their reload; those that come meanwhile are acknowledged
+        after it: an acknowledgement covers all orders before it."""
+        if self._planning is not None:
+            reload = orders.reload or (self._waiting is not None and self._waiting.reload)
+            self._waiting = orders._replace(reload=reload)
+        elif orders.reload:
+            self._plan(orders)
+        else:
+            self._acknowledge(orders)
+
+    def poll(self) -> None:
+        """Put in force what has been planned."""
+        if self._planning is None or self._tried is None:
+            return
+        orders, tried = self._planning, self._tried
+        self._planning = self._tried = None
+        self._engine.loop.beat(self._process.row.heartbeat_at, 0)
+        self._process.conclude(orders, tried)
+        self._acknowledge(orders)
+        # With it goes what was in force before. To give back as much memory takes a while, too.
+        self._work.put(partial(_drop, tried))
+        del tried
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self.obey(waiting)
+
+    def _plan(self, orders: Orders) -> None:
+        self._engine.loop.run(0)  # heeds the order, which would end the long run
+        self._planning = orders
+        system = self._process.settings.config.system
+        self._engine.loop.beat(self._process.row.heartbeat_at, system.heartbeat_ms * NS_PER_MS)
+        self._work.put(self._try)
+
+    def _plan_all(self) -> None:
+        while True:
+            self._work.get()()
+
+    def _try(self) -> None:
+        self._tried = self._process.tried(self._prepare)
+        self._engine.ask()
+
+    def _prepare(self, settings: Settings) -> Callable[[], None]:
+        ready = self._engine.prepare(settings, tables.load(settings.generated_dir))
+        return lambda: self._taken(self._engine.take(ready))
+
+    def _acknowledge(self, orders: Orders) -> None:
+        # Orders that came after the last turn are not in force natively before the next one.
+        self._engine.loop.run(0)
+        self._process.applied(orders)
+
+
+def _drop(_gone: object) -> None:
+    """The last to hold it."""

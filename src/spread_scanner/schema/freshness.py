@@ -1,0 +1,82 @@
+"""The one judge of whether quotes can be stood behind now, for every reader of the price store.
+
+The engine asks the C twin, native/freshness.h; the tracker's samples and probes, the screens and
+`why` ask here, over arrays. test_freshness holds the two together. A feed marks what it knows of
+its own quotes (feed/freshness.py says when silence is out of line); what a feed that hangs cannot
+say, and what only two legs together show, is judged here.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.config import Settings
+from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Limits(NamedTuple):
+    """What is still believed: ns, and basis points of the spot ask."""
+
+    heartbeat_ns_max: int
+    stale_ns_max: int
+    skew_ns_max: int
+    implausible_bps: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        engine = settings.config.spread_engine
+        return cls(
+            heartbeat_ns_max=settings.config.system.heartbeat_ms_max * NS_PER_MS,
+            stale_ns_max=engine.stale_ms_max * NS_PER_MS,
+            skew_ns_max=engine.skew_ms_max * NS_PER_MS,
+            implausible_bps=engine.implausible_bps,
+        )
+
+
+class Judged(NamedTuple):
+    """Of n pairs, (n,) each: which legs can be stood behind, and what their spread is worth."""
+
+    spot: Mask
+    futures: Mask
+    skewed: Mask  # both may be good, but they are not of one time
+    plausible: Mask
+
+    @property
+    def usable(self) -> Mask:
+        """Where a spread may be read off."""
+        return self.spot & self.futures & ~self.skewed & self.plausible
+
+
+def beats(beat_mono_ns: int, now_mono_ns: int, woke_ns: int, heartbeat_ns_max: int) -> bool:
+    """Whether a feed beats; `woke_ns`: beats from before the machine's last sleep are of another
+    day. All monotonic."""
+    return beat_mono_ns > 0 and woke_ns <= beat_mono_ns >= now_mono_ns - heartbeat_ns_max
+
+
+def usable(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
+    """Which of (n,) QUOTE_DTYPE can be stood behind at `now_ns` of the session clock. Quotes of a
+    feed's earlier epoch read as STALE from the store (PriceStore)."""
+    good: Mask = (quotes["flags"] & int(UNUSABLE)) == 0
+    good &= beating
+    good &= now_ns - quotes["ts_recv"] <= stale_ns_max
+    return good
+
+
+def skewed(spot: np.ndarray, futures: np.ndarray, skew_ns_max: int) -> Mask:
+    """Where the older leg is behind the other by too much. A leg that is only slow, as quiet coins
+    are, is behind no one: its feed says when its silence is out of line with its own rate."""
+    skew_ns = spot["ts_recv"] - futures["ts_recv"]
+    older = np.where(skew_ns < 0, spot["flags"], futures["flags"])
+    found: Mask = ((older & int(QuoteFlag.OVERDUE)) != 0) & (np.abs(skew_ns) > skew_ns_max)
+    return found
+
+
+def plausible(gross: npt.NDArray[np.float64], implausible_bps: float) -> Mask:
+    """Where a spread can be one: beyond the limit the two legs are not one coin, or not of one
+    time. What is not a number is none."""
+    found: Mask = (gross <= implausible_bps) & (gross >= -implausible_bps)
+    return found

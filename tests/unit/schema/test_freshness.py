@@ -1,0 +1,135 @@
+"""The judge of freshness and its C twin say the same; costs that cannot be are none."""
+
+import ctypes
+import math
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from spread_scanner.schema import costs, freshness
+from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
+from spread_scanner.schema.records import QUOTE_DTYPE
+
+NATIVE = Path(freshness.__file__).parent / "native"
+SOURCE = """
+#include "freshness.h"
+int usable(const ss_quote *q, int beats, int64_t now, int64_t stale) {
+    return ss_usable(q, beats, 0, now, stale);
+}
+int skewed(const ss_quote *s, const ss_quote *f, int64_t most) { return ss_skewed(s, f, most); }
+int beats(int64_t beat, int64_t now, int64_t woke, int64_t most) {
+    return ss_beats(beat, now, woke, most);
+}
+int plausible(double gross, double most) { return ss_plausible(gross, most); }
+"""
+NOW_NS = 1_700_000_000_000_000_000
+LIMIT_NS = 2_000_000_000
+# Around each limit, and far from it.
+AGES_NS = st.one_of(
+    st.sampled_from([0, -1, LIMIT_NS - 1, LIMIT_NS, LIMIT_NS + 1, NOW_NS]),
+    st.integers(-LIMIT_NS, 3 * LIMIT_NS),
+)
+FLAGS = st.one_of(
+    st.sampled_from([0, *map(int, QuoteFlag)]),
+    st.integers(0, 2**32 - 1),
+)
+SPREADS = st.one_of(
+    st.sampled_from([1_000.0, math.nextafter(1_000.0, 2_000.0), -1_000.0, math.nan, math.inf]),
+    st.floats(allow_nan=True),
+)
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    folder = tmp_path_factory.mktemp("twin")
+    (folder / "twin.c").write_text(SOURCE)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", f"-I{NATIVE}", "-o", folder / "twin.so", folder / "twin.c"],
+        check=True,
+    )
+    library = ctypes.CDLL(str(folder / "twin.so"))
+    whole = ctypes.c_int64
+    library.usable.argtypes = [ctypes.c_char_p, ctypes.c_int, whole, whole]
+    library.skewed.argtypes = [ctypes.c_char_p, ctypes.c_char_p, whole]
+    library.beats.argtypes = [whole] * 4
+    library.plausible.argtypes = [ctypes.c_double] * 2
+    return library
+
+
+def quote(age_ns: int, flags: int) -> np.ndarray:
+    made = np.zeros(1, QUOTE_DTYPE)
+    made["ts_recv"], made["flags"] = NOW_NS - age_ns, flags
+    return made
+
+
+@given(AGES_NS, FLAGS, AGES_NS, FLAGS, st.booleans())
+@example(LIMIT_NS, 0, 0, 0, True)
+@example(LIMIT_NS + 1, 0, 0, 0, True)
+@example(0, int(QuoteFlag.JUMPED), 0, 0, True)
+@example(LIMIT_NS + 1, int(QuoteFlag.OVERDUE), 0, 0, True)
+@example(LIMIT_NS, int(QuoteFlag.OVERDUE), 0, 0, True)
+@example(LIMIT_NS + 1, 0, 0, int(QuoteFlag.OVERDUE), True)
+def test_both_judge_a_leg_and_two_legs_alike(
+    twin: ctypes.CDLL, age_ns: int, flags: int, other_ns: int, others: int, beating: bool
+) -> None:
+    spot, futures = quote(age_ns, flags), quote(other_ns, others)
+    said = bool(freshness.usable(spot, beating, NOW_NS, LIMIT_NS)[0])
+    assert said == bool(twin.usable(spot.tobytes(), beating, NOW_NS, LIMIT_NS))
+    assert said == (beating and not flags & UNUSABLE and age_ns <= LIMIT_NS)
+    apart = bool(freshness.skewed(spot, futures, LIMIT_NS)[0])
+    assert apart == bool(twin.skewed(spot.tobytes(), futures.tobytes(), LIMIT_NS))
+
+
+@given(AGES_NS, AGES_NS)
+@example(LIMIT_NS, 0)
+@example(LIMIT_NS + 1, 0)
+@example(5, 5)
+@example(NOW_NS, NOW_NS)
+def test_both_judge_a_heartbeat_alike(twin: ctypes.CDLL, age_ns: int, woke_ago_ns: int) -> None:
+    given_ = (NOW_NS - age_ns, NOW_NS, NOW_NS - woke_ago_ns, LIMIT_NS)
+    said = freshness.beats(*given_)
+    assert said == bool(twin.beats(*given_))
+    assert said == (given_[0] > 0 and age_ns <= min(LIMIT_NS, woke_ago_ns))
+
+
+@given(SPREADS)
+@example(1_000.0)
+@example(-1_000.0)
+@example(math.nan)
+def test_both_judge_a_spread_alike(twin: ctypes.CDLL, gross: float) -> None:
+    said = bool(freshness.plausible(np.array([gross]), 1_000.0)[0])
+    assert said == bool(twin.plausible(gross, 1_000.0)) == (abs(gross) <= 1_000.0)
+
+
+@pytest.mark.parametrize(
+    ("rate", "hours", "expected"),
+    [
+        (0.0001, 8.0, -1.0),
+        (-0.0001, 4.0, 2.0),
+        (0.05, 8.0, -500.0),
+        (0.0501, 8.0, None),
+        (5.0, 8.0, None),
+        (math.nan, 8.0, None),
+        (math.inf, 8.0, None),
+        (0.0001, None, None),
+        (0.0001, 0.0, None),
+        (0.0001, -8.0, None),
+        (0.0001, math.nan, None),
+        (0.0001, 48.0, None),
+    ],
+)
+def test_funding_that_cannot_be_is_not_known(
+    rate: float, hours: float | None, expected: float | None
+) -> None:
+    found = costs.funding_bps(rate, hours, 8.0)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_each_leg_of_many_is_judged_by_itself() -> None:
+    legs = np.concatenate([quote(0, 0), quote(LIMIT_NS + 1, 0), quote(0, 0)])
+    beating = np.array([True, True, False])
+    assert freshness.usable(legs, beating, NOW_NS, LIMIT_NS).tolist() == [True, False, False]
