@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
-from exchange import ANNOUNCED, LATENCY_NS, Dial, Exchange, Host, host_of
+from exchange import ANNOUNCED, BESIDE, LATENCY_NS, Dial, Exchange, Host, host_of
 from faults import KINDS, Fault, schedule
 from follow import Telling, Tracking
 from idle import Idle
@@ -128,6 +128,7 @@ class Day:
         self.telling = Telling(
             self.loop, settings, self.system.health, self.store, every_s, self.invariants.broken
         )
+        self._beside: set[asyncio.Task[None]] = set()
         self.signals = 0
         self.go_on = False
         self.over: asyncio.Future[None] = self.loop.create_future()
@@ -251,6 +252,24 @@ class Day:
         self.tracking.reload(new)
         for row in exchange.rows.values():
             row.heard, row.heard_ns = (row.heard, row.heard_ns) if row.wanted else (None, 0)
+
+    def dial_beside(self, exchange: Exchange, for_s: float) -> None:
+        """Another process dials through the gate that all of this address share."""
+        until_ns = self.now_ns() + int(for_s * NS_PER_S)
+        exchange.beside_until_ns = until_ns + NS_PER_S
+        task = self.loop.create_task(self._dial_beside(exchange, until_ns))
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    async def _dial_beside(self, exchange: Exchange, until_ns: int) -> None:
+        share = self.system.feeds[exchange.label]._share
+        gate = self.system.gates_beside.of(share.adapter, share.proxy)
+        while self.now_ns() < until_ns:
+            await gate.turn()
+            dial = Dial(self.now_ns(), exchange.label, BESIDE)
+            self.log("dial", exchange.label, "beside")
+            self.invariants.dialled(exchange, dial, exchange.host.dialled(dial.at_ns))
+            await asyncio.sleep(exchange.random.random())
 
     def suspend(self, seconds: float) -> None:
         """The machine sleeps: what was said meanwhile is lost, and most connections are dead."""
@@ -428,6 +447,8 @@ class Day:
         await self.over
         self.loop.before = self.loop.after = None
         self._waken()
+        for task in self._beside:
+            task.cancel()
         for feed in self.system.feeds.values():
             feed._process.stop()
         await asyncio.gather(*feeds)

@@ -51,6 +51,7 @@ def host_of(label: str) -> str:
 
 
 ANNOUNCED = -2  # no line: the connection on which halts are announced
+BESIDE = -3  # no line: another process behind the same address
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Dial:
 
     at_ns: int
     source: str
-    line: int  # which of the feed's lines it was for; -1: unknown; ANNOUNCED
+    line: int  # which of the feed's lines it was for; -1: unknown; ANNOUNCED, BESIDE
     outcome: str = ""
     told_ns: int = 0  # when the feed heard of the outcome
 
@@ -137,6 +138,7 @@ class Exchange:
         self.left_ns: dict[str, int] = {}  # when a session ceased to carry a symbol
         self.unmuted_ns: dict[str, int] = {}  # when a stream that stood still went on
         self.turned_ns: dict[str, int] = {}  # when the feed itself unsubscribed it
+        self.beside_until_ns = 0  # another process takes turns until then
         self.slow_until_ns = 0  # that its path is slow may be believed until then
         self.dials: list[Dial] = []
         self.numbers = 0

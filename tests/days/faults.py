@@ -48,6 +48,8 @@ class Stage(Protocol):
 
     def listed(self, exchange: Exchange) -> list[Row]: ...
 
+    def dial_beside(self, exchange: Exchange, for_s: float) -> None: ...
+
 
 class Kind(NamedTuple):
     """`begin` may return how to end it, which is called after `for_s`."""
@@ -337,6 +339,12 @@ def suspend(stage: Stage, exchange: Exchange, fault: Fault) -> None:
     stage.suspend(2.0 + 600 * fault.size**3)
 
 
+def sibling(stage: Stage, exchange: Exchange, fault: Fault) -> None:
+    """Another process behind the same address dials there too, while lines are cut."""
+    stage.dial_beside(exchange, fault.for_s)
+    _cut_some(exchange, fault)
+
+
 def unreadable(stage: Stage, exchange: Exchange, fault: Fault) -> None:
     row = _row(exchange, fault.pick)
     if row is not None and row.listing.status == "trading":
@@ -369,6 +377,7 @@ KINDS: dict[str, Kind] = {
     "halt": Kind(halt, (60.0, 600.0), CUT_S),
     "relist": Kind(relist, (20.0, 200.0), CUT_S, 2.0),
     "suspend": Kind(suspend, NOW, 120.0),
+    "sibling": Kind(sibling, (5.0, 30.0), CUT_S),
     "unreadable": Kind(unreadable, NOW, 30.0),
 }
 

@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from exchange import BAN_SLACK_NS, Dial, Exchange, Session
+from exchange import BAN_SLACK_NS, BESIDE, Dial, Exchange, Session
 from faults import KINDS, Fault
 from market import Row, Said
 
@@ -142,7 +142,8 @@ class Invariants:
         if host.ban_told_ns and host.ban_told_ns < now_ns < host.ban_until_ns:
             left_s = (host.ban_until_ns - now_ns) / NS_PER_S
             self.broken(5, exchange.label, f"dialled {left_s:.1f} s before the end of a ban")
-        self.attempted(exchange, dial.line)
+        if dial.line != BESIDE:
+            self.attempted(exchange, dial.line)
 
     def attempted(self, exchange: Exchange, line: int) -> None:
         """A line tries to connect, be it that the name cannot be resolved."""
@@ -176,7 +177,7 @@ class Invariants:
                 if not book.away_ns:
                     book.away_ns = book.seen_ns or now_ns
                 turns = 1 + len(self.world.lines(label))
-                free_ns = max(banned_ns, self.woke_ns)
+                free_ns = max(banned_ns, self.woke_ns, exchange.beside_until_ns)
                 self._not_forgotten(label, line.number, turns * exchange.host.every_ns, free_ns)
 
     def _not_forgotten(self, label: str, number: int, turns_ns: int, free_ns: int) -> None:

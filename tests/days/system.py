@@ -93,6 +93,7 @@ class System:
             Engine(system.namespace, self.engine_row, enter(self.control.claim("spread-engine")))
         )
         self.engine.load(settings, first)
+        self.gates_beside = enter(Gates(system.namespace))  # another process's
         self.feeds = {label: self._feed(label) for label in labels}
 
     def _feed(self, label: str) -> Feed:

@@ -32,6 +32,9 @@ CASES = {
     "turns reserved ahead": Case(
         dial.turns_reserved_ahead, "mexc-spot", 0.2, [Fault(400, "flaky", 180, 0.1, 0.1)], {4}
     ),
+    "turns of its own": Case(
+        dial.turns_of_its_own, "okx-spot", 0.06, [Fault(120, "sibling", 30, 0.4, 0.9)], {3}
+    ),
     "successors without a pause": Case(
         dial.successors_without_pause, "binance-spot", 0.1,
         [Fault(120, "draining", 90, 0.5, 0.5)], {4},

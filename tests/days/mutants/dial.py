@@ -9,6 +9,8 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.line import Line
+from spread_scanner.runtime.gate import Gates
+from spread_scanner.shm.dials import Dials
 
 
 @contextlib.contextmanager
@@ -24,6 +26,19 @@ def turns_reserved_ahead() -> Iterator[None]:
         dial_after(self, (turn_ns - now_ns) / NS_PER_S)
 
     with put(Line, "_dial_after", reserve):
+        yield
+
+
+@contextlib.contextmanager
+def turns_of_its_own() -> Iterator[None]:
+    """Each process paces its dials by itself, whoever else dials from the same address."""
+    begin = Gates.__init__
+
+    def alone(self: Gates, namespace: str) -> None:
+        begin(self, namespace)
+        self._dials = Dials.private()
+
+    with put(Gates, "__init__", alone):
         yield
 
 
