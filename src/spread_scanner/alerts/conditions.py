@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spread_scanner.alerts.found import Found
 from spread_scanner.alerts.policy import Condition
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
@@ -110,6 +111,7 @@ class Watch:
         self._settings = settings
         self._health = health
         self._store = store
+        self._found = Found(settings.generated_dir)
         self._opportunities = Opportunities(
             settings.data_dir, settings.config.alerts.opportunity_net_bps
         )
@@ -127,5 +129,6 @@ class Watch:
             *of_notices(rows),
             *of_sources(self._store, self._settings, alive),
             *of_disk(self._settings.data_dir),
+            *self._found.now(),
             *self._opportunities.since(),
         ]

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.discovery.answers import Listed
+from spread_scanner.discovery.answers import Listed, alive
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.symbology.known import Doubt, Known
 from spread_scanner.symbology.tables import Tables
 
-ACCEPT = "pair-discovery --accept believes it"
+ACCEPT = "pair-discovery --accept"
 
 
 @dataclass
@@ -106,8 +106,8 @@ def doubt_lists(doubts: Doubts, listed: Sequence[Listed]) -> None:
     for row in listed:
         if row.failure:
             continue
-        alive = {raw.exchange_symbol for raw in row.instruments if raw.trading}
-        left = alive & row.quotes.keys()
-        seen = f"{len(row.instruments)} listed, {len(alive)} trading, {len(left)} of them quoted"
+        trading = {raw.exchange_symbol for raw in row.instruments if alive(raw)}
+        left = trading & row.quotes.keys()
+        seen = f"{len(row.instruments)} listed, {len(trading)} trading, {len(left)} of them quoted"
         row.failure = doubts.reason(row.source.label, left, seen)
         row.doubted = bool(row.failure)

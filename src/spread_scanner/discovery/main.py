@@ -123,7 +123,7 @@ def _tell(
 ) -> None:
     numbers = summary(findings)
     if as_json:
-        sys.stdout.write(orjson.dumps(numbers).decode() + "\n")
+        _print_json(numbers)
     elif sys.stderr.isatty():  # into a log goes the line below
         summary_tables(Console(stderr=True), numbers)
     for warning in findings.warnings:
@@ -137,6 +137,13 @@ def _tell(
         folder=str(settings.generated_dir),
         version=version(),
     )
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    """As bytes: JSON is UTF-8, whatever the locale can print."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(orjson.dumps(document) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def _quick(
@@ -165,7 +172,7 @@ def _quick(
 def _nothing(folder: Path, new: list[str], as_json: bool) -> None:
     if as_json:
         said = {"generation": publish.generation_in_force(folder), "added": [], "new": new}
-        sys.stdout.write(orjson.dumps(said).decode() + "\n")
+        _print_json(said)
 
 
 def _look(settings: Settings, options: Options) -> Look:

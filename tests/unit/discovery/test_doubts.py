@@ -9,7 +9,10 @@ from saved_world import COINS, INSTRUMENTS, TICKERS, World, run
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.discovery.checking import check
+from spread_scanner.discovery.doubts import Doubts
 from spread_scanner.discovery.report import OK, Findings
+from spread_scanner.discovery.validate import Heard, Validation
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.symbology.known import Doubt
 
@@ -199,3 +202,34 @@ def test_what_the_settings_take_away_is_no_loss(days: Days, build: Any) -> None:
     assert not found.partial
     assert pairs(found) == 36
     assert any("3 of the 6 listings of the last tables" in row for row in found.warnings)
+
+
+def test_what_is_lost_for_another_reason_is_said_with_the_reason(days: Days) -> None:
+    """All rows are there, trade and are quoted, but are suddenly something else."""
+    world = World()
+    for coin in ("BTC", "ETH", "SOL"):
+        world.find("okx-spot", INSTRUMENTS, coin)["quoteCcy"] = "USDX"
+        world.find("bybit-spot", TICKERS, coin).update(bid1Price="7", ask1Price="7")
+    found = days.run(world)
+    assert pairs(found) < ALL
+    warnings = "\n".join(found.warnings)
+    assert "okx-spot: 3 of the 6 listings" in warnings
+    assert "3 quote asset USDX is not taken" in warnings
+    assert "bybit-spot: 3 of the 6 listings" in warnings
+    assert "3 quarantined" in warnings
+
+
+def test_a_websocket_that_refuses_most_of_a_source_is_not_believed(build: Any) -> None:
+    """Refused or silent: as with lists, the last known listings stand."""
+    legs = [build.leg("okx-spot", coin, 1.0) for coin in COINS]
+    refused = Heard(refusal="60018 no such channel")
+    had = {"okx-spot": [leg.exchange_symbol for leg in legs]}
+    for count, kept in ((1, 5), (2, 6)):
+        heard = {leg.key: refused for leg in legs[:count]}
+        doubts = Doubts(had, {}, 1, 20.0, 3_600.0)
+        checked = check(legs, Validation(heard, [], {}), build.settings(), doubts)
+        assert len(checked.legs) == kept
+        assert len(checked.left_out) == len(COINS) - kept
+        assert ("okx-spot" in checked.doubted) == (count == 2)
+        assert (doubts.standing("okx-spot") is not None) == (count == 2)
+    assert "60018" in checked.doubted["okx-spot"]

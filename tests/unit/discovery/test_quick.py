@@ -1,6 +1,9 @@
 """Quick looks: what is newly listed is added, whole and checked, and nothing else changes."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +267,32 @@ def test_exit_codes_of_a_list_that_is_not_believed(program: Program) -> None:
     assert any("5 of 6" in row for row in tables.load_metadata(program.generated).warnings)
     code, said = program.run("--accept")
     assert (code, said["sources"]["okx-spot"]["taken"]) == (0, 1)
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_names_beyond_ascii_are_the_same_json_in_every_locale(tmp_path: Path, locale: str) -> None:
+    world = World()
+    for label in ROWS:
+        for kind, make in ROWS[label].items():
+            world.rows[label, kind].append(make("币安人生", 0.2))
+    folder = settings_in(tmp_path).folder
+    program = Path(__file__).parents[3] / "bins" / "pair-discovery"
+    environ = {
+        **os.environ,
+        "LC_ALL": locale,
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONUTF8": "0",
+        "SPREAD_CONFIG_DIR": str(folder),
+        "SPREAD_SYSTEM__NAMESPACE": f"locale-{os.getpid()}",
+    }
+    done = subprocess.run(
+        [sys.executable, program, "--offline", world.write(tmp_path / "saved"), "--json"],
+        env=environ,
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = orjson.loads(done.stdout)
+    assert said["pairs"] == 84
+    assert "币安人生-USDT" in tables.load(tmp_path / "generated").symbol_names().values()

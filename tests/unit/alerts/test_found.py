@@ -1,0 +1,57 @@
+"""New pairs are told once, symbols without room for as long as they have none."""
+
+from pathlib import Path
+
+import pytest
+
+from spread_scanner.alerts.found import Found
+from spread_scanner.symbology import publish
+from spread_scanner.symbology.tables import Tables
+
+NO_ROOM = "no room for 3 symbols (the first: X-USDT): set [system] max_symbols = 256"
+
+
+def published(folder: Path, generation: int, warnings: list[str], added: list[str]) -> None:
+    empty = Tables(generation, 0, (), (), (), (), ())
+    publish.publish(folder, empty, {}, {}, warnings, added)
+
+
+def told(found: Found) -> list[tuple[str, str, bool]]:
+    return [(row.key, row.text, row.passing) for row in found.now()]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_is_new_in_a_set_is_told_once(tmp_path: Path, first: int) -> None:
+    if first:
+        published(tmp_path, first, [], ["OLD-USDT (okx-mexc)"])
+    found = Found(tmp_path)
+    assert told(found) == [], "what was in force at the start is no news"
+    published(tmp_path, first + 1, [], ["NEW-USDT (okx-mexc)"])
+    key = f"added:{first + 1}"
+    assert told(found) == [(key, "new pairs: NEW-USDT (okx-mexc)", True)]
+    assert told(found) == []
+    published(tmp_path, first + 2, [], [])
+    assert told(found) == []
+    published(tmp_path, first + 3, [], [f"C{number}-USDT" for number in range(7)])
+    ((_, text, _),) = told(found)
+    assert text.endswith("C4-USDT and 2 more")
+
+
+def test_symbols_without_room_are_told_while_there_is_none(tmp_path: Path) -> None:
+    published(tmp_path, 1, ["okx-spot is away", NO_ROOM], [])
+    found = Found(tmp_path)
+    assert told(found) == told(found) == [("room", NO_ROOM, False)]
+    published(tmp_path, 2, [], [])
+    assert told(found) == []
+
+
+def test_tables_that_are_not_whole_change_nothing(tmp_path: Path) -> None:
+    published(tmp_path, 1, [NO_ROOM], [])
+    found = Found(tmp_path)
+    published(tmp_path, 2, [], ["NEW-USDT"])
+    metadata = tmp_path / "current" / "metadata.json"
+    whole = metadata.read_bytes()
+    metadata.write_bytes(whole[:20])
+    assert told(found) == [("room", NO_ROOM, False)]
+    metadata.write_bytes(whole)
+    assert told(found) == [("added:2", "new pairs: NEW-USDT", True)]
