@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from spread_scanner.schema.names import DATABASE_FILE
-from spread_scanner.schema.opportunities import MIGRATIONS
+from spread_scanner.schema.opportunities import APPLICATION_ID, MIGRATIONS, VERSION
 
 EMPTY = {"INTEGER": 0, "REAL": 0.0, "TEXT": ""}
 
@@ -18,6 +18,8 @@ def store(folder: Path, **values: object) -> None:
         if new:
             for script in MIGRATIONS:
                 database.executescript(script)
+            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            database.execute(f"PRAGMA user_version = {VERSION}")
         columns = database.execute("PRAGMA table_info(opportunities)").fetchall()
         empty = {name: EMPTY[kind] for _, name, kind, needed, _, _ in columns if needed}
         row = {**empty, **values}

@@ -43,6 +43,20 @@ class Cleaned(Document, frozen=True):
     kept: list[str]  # a live process holds them
 
 
+class Copied(Document, frozen=True):
+    """`backup`."""
+
+    file: str
+    bytes: int
+
+
+class Vacuumed(Document, frozen=True):
+    """`vacuum`: the size of the database's file."""
+
+    bytes_before: int
+    bytes_after: int
+
+
 class Check(Document, frozen=True):
     """One finding of `doctor`. `advice` is empty where all is well."""
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from spread_scanner.cli import check, run, show, steer
+from spread_scanner.cli import check, data, run, show, steer
 from spread_scanner.cli.answers import Failure
 from spread_scanner.cli.console import (
     EXIT_CODES,
@@ -91,6 +91,7 @@ run.add_to(app)
 steer.add_to(app)
 show.add_to(app)
 check.add_to(app)
+data.add_to(app)
 
 
 def main() -> None:

@@ -7,7 +7,15 @@ from typing import Any
 
 import msgspec
 
-from spread_scanner.cli.answers import Cleaned, Discovered, Ended, Examined, Failure
+from spread_scanner.cli.answers import (
+    Cleaned,
+    Copied,
+    Discovered,
+    Ended,
+    Examined,
+    Failure,
+    Vacuumed,
+)
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.view.connections import ConnectionView
 from spread_scanner.view.evaluations import Explanation
@@ -40,6 +48,8 @@ BY_COMMAND: dict[str, Any] = {
     "down": Ended,
     "discover": Discovered,
     "clean": Cleaned,
+    "backup": Copied,
+    "vacuum": Vacuumed,
 }
 # What any of them prints when it fails.
 ON_FAILURE = Failure

@@ -55,7 +55,8 @@ def test_a_command_prints_its_record_and_nothing_else(
         assert rows.take() is not None
         producer.push_many(signals)
         writer.append(evaluation(symbol_id=1, verdict=Verdict.SIZE, size_quote=np.nan))
-        code, out, _ = spread_ctl(command, *ARGUMENTS.get(command, []), "--json")
+        copy = [str(up_bed.settings.data_dir / "copy.db")] if command == "backup" else []
+        code, out, _ = spread_ctl(command, *ARGUMENTS.get(command, copy), "--json")
     assert code in (0, 1), out
     read = msgspec.json.decode(out, type=BY_COMMAND[command])
     assert out.count("\n") == 1

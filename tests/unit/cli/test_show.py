@@ -34,6 +34,7 @@ COMMANDS = (
         "reload",
     ),
     *("watch", "discover", "doctor", "signals", "why", "report", "decode", "clean"),
+    *("backup", "vacuum"),
 )
 
 

@@ -1,0 +1,79 @@
+"""backup and vacuum: the copy is whole, nothing that stands is overwritten, room comes back."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from database_bed import store
+
+from spread_scanner.schema.names import DATABASE_FILE
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def database(up_bed: Any) -> Path:
+    folder: Path = up_bed.settings.data_dir
+    folder.mkdir(exist_ok=True)
+    store(folder, id=1, symbol="AAA-USDT", direction="okx-mexc")
+    return folder / DATABASE_FILE
+
+
+def test_a_backup_holds_what_another_connection_has_just_written(
+    database: Path, spread_ctl: Run, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy [b].db"
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as tracker:
+        tracker.execute("PRAGMA journal_mode = WAL")
+        tracker.execute("INSERT INTO positions VALUES ('ring', 41)")
+        code, out, _ = spread_ctl("backup", str(copy))
+    assert code == 0, out
+    assert str(copy) in out.replace("\n", "")
+    with contextlib.closing(sqlite3.connect(copy)) as copied:
+        assert copied.execute("SELECT last_seq FROM positions").fetchall() == [(41,)]
+        assert copied.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_takes_nobodys_place_and_says_what_is_missing(
+    database: Path, spread_ctl: Run, tmp_path: Path
+) -> None:
+    there = tmp_path / "there.db"
+    there.write_text("mine")
+    for arguments, said in (
+        ([str(there)], "exists"),
+        ([str(tmp_path / "nowhere" / "copy.db")], "no copy was made"),
+        (["/proc/copy.db"], "no copy was made"),
+    ):
+        code, out, _ = spread_ctl("backup", *arguments, "--json")
+        assert code == 1
+        assert said in orjson.loads(out)["error"]
+    assert there.read_text() == "mine"
+    database.unlink()
+    code, out, _ = spread_ctl("backup", str(tmp_path / "new.db"), "--json")
+    assert code == 1
+    assert "no such database" in orjson.loads(out)["error"]
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_vacuum_gives_the_room_of_deleted_rows_back(database: Path, spread_ctl: Run) -> None:
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as tracker:
+        tracker.execute("CREATE TABLE bulk (x)")
+        tracker.executemany("INSERT INTO bulk VALUES (?)", [("x" * 1_000,)] * 2_000)
+        tracker.execute("DROP TABLE bulk")
+    code, out, _ = spread_ctl("vacuum", "--json")
+    made = orjson.loads(out)
+    assert code == 0
+    assert made["bytes_after"] < made["bytes_before"] / 2
+    assert made["bytes_after"] == database.stat().st_size
+    assert spread_ctl("vacuum")[0] == 0
+
+
+def test_vacuum_of_nothing_is_one_line(up_bed: Any, spread_ctl: Run) -> None:
+    code, _, err = spread_ctl("vacuum")
+    assert code == 1
+    assert "no such database" in err
