@@ -62,6 +62,7 @@ class Kind(NamedTuple):
 
 def _one(exchange: Exchange, pick: float) -> Session | None:
     live = [one for one in exchange.sessions if one.opened_ns and not one.wire.dead]
+    live.sort(key=lambda one: one.notices)  # what is announced comes last
     return live[int(pick * len(live))] if live else None
 
 

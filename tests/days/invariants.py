@@ -176,9 +176,16 @@ class Invariants:
                     continue
                 if not book.away_ns:
                     book.away_ns = book.seen_ns or now_ns
-                turns = 1 + len(self.world.lines(label))
+                turns = 1 + self._dialling(exchange)
                 free_ns = max(banned_ns, self.woke_ns, exchange.beside_until_ns)
                 self._not_forgotten(label, line.number, turns * exchange.host.every_ns, free_ns)
+
+    def _dialling(self, exchange: Exchange) -> int:
+        """How many may want a turn at one host: all lines there, and what hears announcements."""
+        there = [
+            label for label, one in self.world.exchanges.items() if one.host is exchange.host
+        ]  # fmt: skip
+        return sum(1 + len(self.world.lines(label)) for label in there)
 
     def _not_forgotten(self, label: str, number: int, turns_ns: int, free_ns: int) -> None:
         """A line waits no longer than its own tries explain, and for the turns of its lines."""
