@@ -26,8 +26,8 @@ from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
-from spread_scanner.shm.control import Operator
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.operator import Operator
 from spread_scanner.shm.price_store import Writer
 from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import DirectionRow, SymbolRow, Tables

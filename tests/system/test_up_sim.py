@@ -131,7 +131,7 @@ def test_a_killed_feed_is_restarted_orders_are_answered_and_ctrl_c_ends_all(
     assert ask("status")[1]["switches"]["killed"]
     assert ask("kill", "--off")[0] == 0
     assert ask("pause", "binance-bybit")[0] == 0
-    assert ask("status")[1]["switches"]["paused_directions"] == [0]
+    assert ask("status")[1]["switches"]["paused_directions"] == ["binance-bybit"]
 
     pids = [row["pid"] for row in rows_of(ask).values() if row["pid"]]
     child.send_signal(signal.SIGINT)

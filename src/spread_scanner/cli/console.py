@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from spread_scanner.errors import SpreadError
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source, SwitchKind
+from spread_scanner.shm.switches import Standing
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed (the reason is printed), 2 bad settings or usage, "
@@ -79,6 +80,14 @@ def duration(ns: float) -> str:
     return f"{ns:.0f} ns"
 
 
+def age_text(seconds: float) -> str:
+    """How long ago, for people."""
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 class UnknownSource(SpreadError):
     """A source that does not exist."""
 
@@ -88,3 +97,18 @@ def source_of(label: str) -> Source:
     if label not in SOURCE_BY_LABEL:
         raise UnknownSource("no such source", source=label, allowed=", ".join(SOURCE_BY_LABEL))
     return SOURCE_BY_LABEL[label]
+
+
+def switched_lines(standing: Iterable[Standing]) -> list[str]:
+    """What is switched, a sentence each: by name, how long, by whom."""
+    return [_switched_line(one) for one in standing]
+
+
+def _switched_line(one: Standing) -> str:
+    halted = one.kind == SwitchKind.HALT.name.lower()
+    said = "Halted: no signal leaves the engine" if halted else f"Paused: {one.kind} {one.name}"
+    if one.age_s is None:
+        return f"{said}; by whom and since when is not known."
+    by = f" by {one.user}" if one.user else ""
+    command = f", {one.command}" if one.command else ""
+    return f"{said}, for {age_text(one.age_s)},{by} (pid {one.pid}{command})."

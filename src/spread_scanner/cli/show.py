@@ -6,7 +6,6 @@ import subprocess
 from typing import Annotated
 
 import typer
-from msgspec import structs
 
 from spread_scanner import clock, config
 from spread_scanner.cli.console import (
@@ -16,6 +15,7 @@ from spread_scanner.cli.console import (
     people,
     print_json,
     source_of,
+    switched_lines,
 )
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import TableError
@@ -88,10 +88,8 @@ def _tell_status(now: Status, counters: bool) -> None:
             if count
         ]
         console.print(grid("", ["process", "counter", "count>"], rows))
-    switched = structs.asdict(now.switches)
-    on = [f"{name}: {value}" for name, value in switched.items() if value]
-    if on:
-        console.print(f"Switched by the operator: {'; '.join(on)}", style="bold yellow")
+    for line in switched_lines(now.switches.standing):
+        console.print(line, style="bold yellow", markup=False, soft_wrap=True)
     for running, names in other_versions(now).items():
         said = f"{running or 'an older version'} still runs in {', '.join(names)}"
         console.print(f"Installed is {now.version}; {said}: restart to take it.", style="yellow")

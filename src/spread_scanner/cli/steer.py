@@ -19,11 +19,19 @@ from spread_scanner.cli.console import (
     grid,
     people,
     print_json,
+    switched_lines,
 )
 from spread_scanner.config.processes import expected
 from spread_scanner.orders import orders
 from spread_scanner.orders.orders import Outcome
-from spread_scanner.schema.names import DISCOVERY, EXIT_DONE, EXIT_FAILED, EXIT_PARTIAL, SHM_INIT
+from spread_scanner.schema.names import (
+    DISCOVERY,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_NOT_UP,
+    EXIT_PARTIAL,
+    SHM_INIT,
+)
 from spread_scanner.shm import Health, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.supervise.children import command_of
@@ -77,24 +85,44 @@ def tell(outcome: Outcome, as_json: bool) -> None:
     raise typer.Exit(EXIT_DONE if outcome.ok else EXIT_FAILED)
 
 
+def tell_switched(outcome: Outcome, as_json: bool) -> None:
+    """As `tell`, and what stands switched after it, and whether that will outlive the segments."""
+    if not as_json:
+        console = people()
+        for line in switched_lines(outcome.standing):
+            console.print(line, markup=False, soft_wrap=True)
+        if outcome.not_remembered:
+            forgotten = f"In force, not remembered: {outcome.not_remembered}"
+            console.print(forgotten, style="bold red", markup=False, soft_wrap=True)
+    if outcome.up:
+        tell(outcome, as_json)
+    if as_json:
+        print_json(outcome)
+    else:
+        did = f"{outcome.did[0].upper()}{outcome.did[1:]}"
+        people().print(f"{did}, from the next start on: the system is not up.", markup=False)
+    raise typer.Exit(EXIT_NOT_UP)
+
+
 def pause(target: _Target, as_json: Json = False) -> None:
-    """No signals for what is named, until it is resumed; it survives restarts."""
-    tell(orders.pause(config.load(), target, paused=True), as_json)
+    """No signals for what is named, until it is resumed; it survives restarts of everything."""
+    tell_switched(orders.pause(config.load(), target, paused=True), as_json)
 
 
 def resume(target: _Target, as_json: Json = False) -> None:
-    """Take a pause back."""
-    tell(orders.pause(config.load(), target, paused=False), as_json)
+    """Take a pause back; says what stays paused."""
+    tell_switched(orders.pause(config.load(), target, paused=False), as_json)
 
 
 def halt(as_json: Json = False) -> None:
-    """No signal leaves the engine, at once; says when each process answered, in microseconds."""
-    tell(orders.kill(config.load(), killed=True), as_json)
+    """No signal leaves the engine, at once and until `allow`, whatever is restarted meanwhile. Says
+    when each process answered, in microseconds."""
+    tell_switched(orders.kill(config.load(), killed=True), as_json)
 
 
 def allow(as_json: Json = False) -> None:
     """Signals may leave the engine again; what is paused stays paused."""
-    tell(orders.kill(config.load(), killed=False), as_json)
+    tell_switched(orders.kill(config.load(), killed=False), as_json)
 
 
 def kill(
@@ -102,7 +130,7 @@ def kill(
     as_json: Json = False,
 ) -> None:
     """Another word for `halt`; with --off for `allow`."""
-    tell(orders.kill(config.load(), killed=not off), as_json)
+    tell_switched(orders.kill(config.load(), killed=not off), as_json)
 
 
 def reload(as_json: Json = False) -> None:

@@ -4,8 +4,10 @@ engine/core.py gives it segments, pairs and limits. While `run` works, other thr
 them may `prepare` the next tables.
 """
 
+import numpy as np
+
 cimport numpy as cnp
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 
 from spread_scanner.shm._bitmap cimport DirtyBitmap
 from spread_scanner.shm._evaluations cimport EvaluationRows, ss_evaluations
@@ -17,7 +19,7 @@ from spread_scanner.shm._store cimport ss_store
 from spread_scanner.clock import installed
 from spread_scanner.engine.plan import PAIR_DTYPE
 from spread_scanner.shm.faults import RingCorrupt
-from spread_scanner.shm.layout import DIRECTIONS_MAX
+from spread_scanner.shm.layout import DIRECTIONS_MAX, STANDING_MAX, SWITCH_DTYPE
 
 cnp.import_array()
 
@@ -28,14 +30,14 @@ cdef extern from *:
 
     static void ss_engine_point(ss_engine *engine, const char *generation, const char *kill,
                                 const char *paused, const char *sources, const char *directions,
-                                const char *symbols) {
+                                const char *records, uint32_t stride, uint32_t count) {
         engine->switches = (ss_engine_switches){
             .generation = (const _Atomic uint64_t *)generation,
             .kill = (const _Atomic uint64_t *)kill,
             .paused = (const _Atomic uint64_t *)paused,
             .sources = (const _Atomic uint8_t *)sources,
             .directions = (const _Atomic uint8_t *)directions,
-            .symbols = (const _Atomic uint8_t *)symbols,
+            .pauses = {.records = records, .stride = stride, .count = count},
         };
     }
 
@@ -67,6 +69,9 @@ cdef extern from *:
         ss_engine_pair *pairs
         uint32_t pair_count
         ss_engine_limits limits
+        const uint64_t *symbol_keys
+        uint8_t *symbol_paused
+        uint32_t symbol_count
         uint32_t generation
 
     ctypedef struct ss_engine:
@@ -89,7 +94,7 @@ cdef extern from *:
     void ss_engine_free(ss_engine *engine)
     void ss_engine_point(ss_engine *engine, const char *generation, const char *kill,
                          const char *paused, const char *sources, const char *directions,
-                         const char *symbols)
+                         const char *records, uint32_t stride, uint32_t count)
     void ss_engine_beat_for(ss_engine *engine, char *heartbeat)
     int ss_engine_prepare(const ss_engine *engine, ss_engine_tables *tables) nogil
     void ss_engine_swap(ss_engine *engine, ss_engine_tables *tables, const int32_t *was) nogil
@@ -108,6 +113,8 @@ cdef class Work:
     swapped in, it holds what was in force before."""
     cdef ss_engine_tables tables
     cdef readonly object pairs
+    cdef object symbol_keys
+    cdef object symbol_paused
 
     def __dealloc__(self):  # born as zeros
         ss_engine_free_tables(&self.tables)
@@ -124,6 +131,8 @@ cdef class Loop:
     cdef readonly object control
     cdef readonly object clock
     cdef readonly object pairs
+    cdef object symbol_keys
+    cdef object symbol_paused
 
     def __cinit__(self, *args, **kwargs):
         self.engine = NULL
@@ -147,7 +156,8 @@ cdef class Loop:
             control.at(switches_at.paused, 8),
             control.at(switches_at.sources, bitmap.view.store.num_sources),
             control.at(switches_at.directions, DIRECTIONS_MAX),
-            control.at(switches_at.symbols, bitmap.view.store.max_symbols),
+            control.at(switches_at.standing, STANDING_MAX * SWITCH_DTYPE.itemsize),
+            SWITCH_DTYPE.itemsize, STANDING_MAX,
         )
         self.clock = installed() if clock is None else clock
         self.engine.mono_at = <const int64_t *><uintptr_t>self.clock.mono_address()
@@ -161,16 +171,23 @@ cdef class Loop:
     def __dealloc__(self):
         ss_engine_free(self.engine)
 
-    def prepare(self, cnp.ndarray pairs not None, limits, uint32_t generation):
+    def prepare(self, cnp.ndarray pairs not None, limits, uint32_t generation, uint64_t[::1] keys):
         """What `swap` puts in force, from (n,) PAIR_DTYPE on 128-byte boundaries, which are used in
-        place, and limits (plan.Limits). Changes nothing; the loop may run meanwhile."""
+        place, limits (plan.Limits) and the keys of the symbols by their ids
+        (shm.switches.symbol_keys), by which pauses find them. Changes nothing; the loop may run
+        meanwhile."""
         cdef Work work = Work()
+        cdef uint8_t[::1] paused = np.zeros(keys.shape[0], np.uint8)
         cdef size_t address = <size_t>cnp.PyArray_DATA(pairs)
         cdef int result
         if pairs.dtype != PAIR_DTYPE or not cnp.PyArray_IS_C_CONTIGUOUS(pairs) or address % 128:
             raise ValueError("pairs must be contiguous, aligned to 128 bytes and of PAIR_DTYPE")
         self.check(pairs)
-        work.pairs = pairs
+        if keys.shape[0] != <Py_ssize_t>self.bitmap.view.store.max_symbols:
+            raise ValueError("there is to be a key for each symbol of the store")
+        work.pairs, work.symbol_keys, work.symbol_paused = pairs, keys, paused
+        work.tables.symbol_keys, work.tables.symbol_paused = &keys[0], &paused[0]
+        work.tables.symbol_count = keys.shape[0]
         work.tables.pairs = <ss_engine_pair *>cnp.PyArray_DATA(pairs)
         work.tables.pair_count = cnp.PyArray_SIZE(pairs)
         work.tables.generation = generation
@@ -200,6 +217,8 @@ cdef class Loop:
         with nogil:
             ss_engine_swap(self.engine, &work.tables, places)
         self.pairs, work.pairs = work.pairs, self.pairs
+        self.symbol_keys, work.symbol_keys = work.symbol_keys, self.symbol_keys
+        self.symbol_paused, work.symbol_paused = work.symbol_paused, self.symbol_paused
 
     cdef check_places(self, Work work, cnp.ndarray was):
         before = 0 if self.pairs is None else len(self.pairs)

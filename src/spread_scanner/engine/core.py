@@ -25,12 +25,13 @@ from spread_scanner.shm.health import HealthRow
 from spread_scanner.shm.layout import (
     PAUSED_DIRECTIONS_AT,
     PAUSED_SOURCES_AT,
-    PAUSED_SYMBOLS_AT,
+    STANDING_AT,
     SWITCHES_AT,
     SWITCHES_DTYPE,
 )
 from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.shm.ring import SignalRing
+from spread_scanner.shm.switches import symbol_keys
 from spread_scanner.symbology.tables import Tables
 
 READER = "engine"
@@ -44,7 +45,7 @@ class SwitchesAt(NamedTuple):
     paused: int
     sources: int
     directions: int
-    symbols: int
+    standing: int
 
 
 class Ready(NamedTuple):
@@ -90,7 +91,9 @@ class Engine:
         thread. Raises TableError when the tables do not fit the store.
         """
         new = plan.plan(settings, tables, self._store.max_symbols)
-        work = self.loop.prepare(new.pairs, plan.limits(settings), new.generation & 0xFFFFFFFF)
+        keys = symbol_keys(new.names, self._store.max_symbols)
+        limits = plan.limits(settings)
+        work = self.loop.prepare(new.pairs, limits, new.generation & 0xFFFFFFFF, keys)
         before = self._plan
         return Ready(new, work, None if before is None else plan.places(before, new), before)
 
@@ -135,5 +138,5 @@ def _switches_at(slot: ControlSlot) -> SwitchesAt:
         paused=slot.paused_at,
         sources=PAUSED_SOURCES_AT,
         directions=PAUSED_DIRECTIONS_AT,
-        symbols=PAUSED_SYMBOLS_AT,
+        standing=STANDING_AT,
     )

@@ -1,26 +1,41 @@
 """Orders to the processes: pause, resume, kill, stop, reload; and who answered, how fast.
 
 An order is a word in the control segment. Each live process answers when it has applied it; a dead
-one is named at once and never waited for. A reload may be refused: by us, where settings or tables
+one is named at once and never waited for. What is switched is in force first, then in a file
+(orders/remembered.py), and only then the command says so; where there is no segment it is in the
+file alone, for the next start. A reload may be refused: by us, where settings or tables
 show it, before anybody is told; else by a process, whose reason is passed on.
 """
 
+import contextlib
 import math
-from collections.abc import Callable
+import os
+import pwd
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct, structs
 
+from spread_scanner import clock
 from spread_scanner.config import Settings, restart
 from spread_scanner.config.processes import staying
-from spread_scanner.errors import SpreadError
+from spread_scanner.errors import SegmentError, SpreadError
+from spread_scanner.orders import remembered
+from spread_scanner.orders.remembered import NotRemembered
 from spread_scanner.schema.enums import (
     DIRECTION_BY_LABEL,
     SOURCE_BY_LABEL,
     ReloadOutcome,
+    SwitchKind,
 )
 from spread_scanner.schema.names import ALERTS, PROCESSES, SUPERVISOR
 from spread_scanner.shm import Control, PriceStore
-from spread_scanner.shm.control import Operator
+from spread_scanner.shm.faults import NoSegment, NotReady, Retired
+from spread_scanner.shm.operator import Who
+from spread_scanner.shm.switches import Standing, Switch, standing_now
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.known import idle_settings, load_known
 
@@ -42,17 +57,109 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     silent: list[str]  # alive, but did not answer in time
     dead: list[str]  # not running
     refused: dict[str, str] = {}  # answered a reload with no, and why
-    ok: bool = True  # nobody is silent, nobody refused
+    ok: bool = True  # nobody is silent, nobody refused; a switch is in force and remembered
     warnings: list[str] = []  # settings that were taken and do nothing
+    standing: list[Standing] = []  # what is switched after it
+    not_remembered: str = ""  # why the switch will be forgotten with the segment; empty: it is kept
+    up: bool = True  # False: there is nobody whom it could concern before the next start
 
 
-def order(settings: Settings, did: str, issue: Callable[[Operator], int]) -> Outcome:
-    """Issue an order and wait for the answers of all live processes."""
-    with (
-        Control.attach(settings.config.system.namespace) as control,
-        control.operator() as operator,
-    ):
-        return await_answers(control, settings, did, issue(operator))
+class NotInForce(SegmentError):
+    """A switch that is remembered, but cannot reach what runs now."""
+
+
+class Change(NamedTuple):
+    """One thing to switch, or to switch back."""
+
+    kind: SwitchKind
+    name: str
+    on: bool
+
+
+def here() -> Who:
+    """Who gives this order. The kernel knows who logged in, which sudo and runuser hide."""
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return Who(_user(), os.getpid(), command)
+
+
+def _user() -> str:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return pwd.getpwuid(int(Path("/proc/self/loginuid").read_text())).pw_name
+    with contextlib.suppress(KeyError):
+        return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    return str(os.getuid())
+
+
+def switch(settings: Settings, did: str, changes: Sequence[Change]) -> Outcome:
+    """Put changes in force, remember them, and wait for the answers of all live processes.
+
+    Raises NotInForce where there is a segment that this version cannot write.
+    """
+    while True:
+        try:
+            control = Control.attach(settings.config.system.namespace)
+        except SegmentError as error:
+            if (outcome := _switch_file(settings, did, changes, error)) is not None:
+                return outcome
+            continue  # it was made meanwhile
+        with control, control.operator(here()) as operator:
+            for change in changes:
+                generation = operator.switch(change.kind, change.name, on=change.on)
+            try:
+                with remembered.alone(settings):
+                    if control.retired:
+                        continue  # shm-init may have read the switches just before this one
+                    remembered.write(settings, control.standing)
+                forgotten = ""
+            except NotRemembered as error:
+                forgotten = str(error)
+            found = await_answers(control, settings, did, generation)
+            return structs.replace(
+                found,
+                ok=found.ok and not forgotten,
+                standing=standing_now(control.standing),
+                not_remembered=forgotten,
+            )
+
+
+def _switch_file(
+    settings: Settings, did: str, changes: Sequence[Change], error: SegmentError
+) -> Outcome | None:
+    """Remember changes for the next start; None when there is a segment by now."""
+    with remembered.alone(settings):
+        try:
+            Control.attach(settings.config.system.namespace, timeout_s=0).close()
+            return None
+        except SegmentError:
+            pass
+        found = remembered.read(settings)
+        standing = {(one.kind, one.name): one for one in found.standing}
+        for change in changes:
+            key = (change.kind, change.name)
+            if not change.on:
+                standing.pop(key, None)
+            elif key not in standing:
+                who = here()
+                standing[key] = Switch(*key, clock.wall_ns(), who.user, who.pid, who.command)
+        if not found.damaged or any(one.kind is SwitchKind.HALT for one in changes):
+            remembered.write(settings, sorted(standing.values()))
+        # else it stays damaged, and the next start halted: only a word on the halt itself ends that
+    if not isinstance(error, NoSegment | NotReady | Retired):
+        raise NotInForce(
+            f"remembered for the next start, but NOT in force now: {error.message}",
+            **error.evidence,
+        ) from None
+    stays = standing_now(sorted(standing.values()))
+    return Outcome(did, 0, {}, [], [], ok=False, standing=stays, up=False)
+
+
+def standing(settings: Settings) -> list[Switch]:
+    """What is switched now, or would be at the next start."""
+    try:
+        with Control.attach(settings.config.system.namespace, timeout_s=0) as control:
+            return control.standing
+    except SegmentError:
+        return remembered.read(settings).standing
 
 
 def everybody(control: Control, settings: Settings) -> list[str]:
@@ -87,35 +194,44 @@ def await_answers(
 
 
 def pause(settings: Settings, target: str, *, paused: bool) -> Outcome:
-    """Pause or resume what a word names: all, a process, a source, a direction or a symbol."""
+    """Pause or resume what a word names: all, a process, a source, a direction or a symbol.
+
+    Raises UnknownTarget. What stands paused can be resumed, though nothing else knows it any more.
+    """
     verb = "paused" if paused else "resumed"
-    what, issue = _issuer(settings, target, paused)
-    return order(settings, f"{verb} {what}", issue)
-
-
-def _issuer(settings: Settings, target: str, paused: bool) -> tuple[str, Callable[[Operator], int]]:
-    processes = staying(settings)
     if target == ALL:
+        names = staying(settings)
         if paused:  # whatever stands still, people go on being told of it
-            processes = [name for name in processes if name != ALERTS]
-        return "all processes", lambda op: [op.pause(name, paused=paused) for name in processes][-1]
-    if target in processes:
-        return f"process {target}", lambda op: op.pause(target, paused=paused)
+            names = [name for name in names if name != ALERTS]
+        else:
+            told = [one.name for one in standing(settings) if one.kind is SwitchKind.PROCESS]
+            names += [name for name in told if name not in names]
+        changes = [Change(SwitchKind.PROCESS, name, paused) for name in names]
+        return switch(settings, f"{verb} all processes", changes)
+    kind, name = _named(settings, target, paused)
+    return switch(settings, f"{verb} {kind.name.lower()} {name}", [Change(kind, name, paused)])
+
+
+def _named(settings: Settings, target: str, paused: bool) -> tuple[SwitchKind, str]:
+    """What a word means."""
+    if not paused:
+        for one in standing(settings):
+            if one.kind is not SwitchKind.HALT and one.name.upper() == target.upper():
+                return one.kind, one.name
+    if target in staying(settings):
+        return SwitchKind.PROCESS, target
     if target in SOURCE_BY_LABEL:
-        source_id = SOURCE_BY_LABEL[target].source_id
-        return f"source {target}", lambda op: op.pause_source(source_id, paused=paused)
+        return SwitchKind.SOURCE, target
     if target in DIRECTION_BY_LABEL:
-        direction_id = DIRECTION_BY_LABEL[target].direction_id
-        return f"direction {target}", lambda op: op.pause_direction(direction_id, paused=paused)
-    symbol_id = symbol_id_of(settings, target)
-    if symbol_id is None:
-        raise UnknownTarget(
-            "nothing of that name",
-            target=target,
-            allowed=f"{ALL}, a process (spread-engine), a source ({next(iter(SOURCE_BY_LABEL))}), "
-            f"a direction ({next(iter(DIRECTION_BY_LABEL))}) or a symbol (BTC-USDT)",
-        )
-    return f"symbol {target.upper()}", lambda op: op.pause_symbol(symbol_id, paused=paused)
+        return SwitchKind.DIRECTION, target
+    if symbol_id_of(settings, target) is not None:
+        return SwitchKind.SYMBOL, target.upper()
+    raise UnknownTarget(
+        "nothing of that name",
+        target=target,
+        allowed=f"{ALL}, a process (spread-engine), a source ({next(iter(SOURCE_BY_LABEL))}), "
+        f"a direction ({next(iter(DIRECTION_BY_LABEL))}) or a symbol (BTC-USDT)",
+    )
 
 
 def symbol_id_of(settings: Settings, symbol: str) -> int | None:
@@ -129,7 +245,7 @@ def symbol_id_of(settings: Settings, symbol: str) -> int | None:
 def kill(settings: Settings, *, killed: bool) -> Outcome:
     """Stop all signals at once, or allow them again."""
     did = "kill switch on: no signal leaves the engine" if killed else "kill switch off"
-    return order(settings, did, lambda op: op.kill(killed=killed))
+    return switch(settings, did, [Change(SwitchKind.HALT, "", killed)])
 
 
 def reload(settings: Settings) -> Outcome:

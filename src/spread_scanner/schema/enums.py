@@ -152,6 +152,16 @@ class Carries(IntEnum):
     NOTICES = 1  # what the exchange announces: halts, delistings, maintenance
 
 
+class SwitchKind(IntEnum):
+    """What a person can switch so that less is signalled."""
+
+    HALT = 1  # no signal at all
+    PROCESS = 2
+    SOURCE = 3
+    DIRECTION = 4
+    SYMBOL = 5
+
+
 class ConnectionState(IntEnum):
     FREE = 0  # a row that stands for nothing
     DIALLING = 1

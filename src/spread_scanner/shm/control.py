@@ -8,7 +8,8 @@ A command changes what it changes, then steps the generation, then wakes. A proc
 generation applies the switches, then answers with that generation and the time: so the operator
 knows when it took effect, not only that it was said. `paused` and `kill` are levels and survive a
 restart of a process; `stop` and `reload` are edges and concern only the life they were said to.
-An operator that is killed half-way leaves at most a level that is told late, with the next command;
+What stands switched has a name, an age and an author beside it (shm/switches.py). An operator that
+is killed half-way leaves at most a level that is told late, with the next command;
 an edge that it did not issue is taken back by the next operator.
 
 A reload may be refused. What became of it stands beside the answer, before the answer is given:
@@ -23,9 +24,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from spread_scanner import clock
-from spread_scanner.errors import SegmentError
-from spread_scanner.schema.enums import ReloadOutcome
-from spread_scanner.shm import segment
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES, ReloadOutcome, SwitchKind
+from spread_scanner.shm import segment, switches
 from spread_scanner.shm.faults import AlreadyClaimed
 from spread_scanner.shm.layout import (
     ACK_GENERATION_AT,
@@ -35,12 +35,10 @@ from spread_scanner.shm.layout import (
     CONTROL_WAKE_AT,
     DIRECTIONS_MAX,
     FIXED_MAX,
-    MAX_SYMBOLS_MAX,
     NUM_SOURCES_MAX,
     PAUSED_AT,
     PAUSED_DIRECTIONS_AT,
     PAUSED_SOURCES_AT,
-    PAUSED_SYMBOLS_AT,
     PROCESSES_MAX,
     SLOT_DTYPE,
     SLOTS_AT,
@@ -48,8 +46,10 @@ from spread_scanner.shm.layout import (
     SWITCHES_DTYPE,
     Kind,
 )
-from spread_scanner.shm.segment import Holder, Record, Segment
-from spread_scanner.shm.slots import NAMING_CLAIM, find_or_name, find_slot
+from spread_scanner.shm.operator import Operator, Who, label, obeyed, slot_at
+from spread_scanner.shm.segment import Holder, Segment
+from spread_scanner.shm.slots import NAME_BYTES, NAMING_CLAIM, find_or_name, find_slot
+from spread_scanner.shm.switches import Switch
 
 _OPERATOR_CLAIM = NAMING_CLAIM + 1
 OPERATOR_TIMEOUT_S = 5.0
@@ -99,7 +99,6 @@ class ControlSlot(Holder):
         self._switches = held.array(SWITCHES_DTYPE, SWITCHES_AT, (1,))[0]
         self.paused_sources = held.array(np.dtype("u1"), PAUSED_SOURCES_AT, (NUM_SOURCES_MAX,))
         self.paused_directions = held.array(np.dtype("u1"), PAUSED_DIRECTIONS_AT, (DIRECTIONS_MAX,))
-        self.paused_symbols = held.array(np.dtype("u1"), PAUSED_SYMBOLS_AT, (MAX_SYMBOLS_MAX,))
         # Edges said to an earlier life of this process are not meant for this one.
         self._seen = self.generation()
         self._applied = -1
@@ -172,75 +171,6 @@ class ControlSlot(Holder):
         return self._held
 
 
-class Operator(Holder):
-    """The right to command; made by Control.operator, held by one process at a time."""
-
-    def __init__(self, held: Segment) -> None:
-        self._held = held
-        self._switches = held.record(SWITCHES_DTYPE, SWITCHES_AT)
-        self._clear_stale_edges()
-
-    def pause(self, process: str, *, paused: bool = True) -> int:
-        """Pause or resume a process. Returns the generation to wait for."""
-        self._slot(process)["paused"] = paused
-        return self._issue()
-
-    def pause_source(self, source_id: int, *, paused: bool = True) -> int:
-        return self._switch(PAUSED_SOURCES_AT, source_id, NUM_SOURCES_MAX, paused)
-
-    def pause_direction(self, direction_id: int, *, paused: bool = True) -> int:
-        return self._switch(PAUSED_DIRECTIONS_AT, direction_id, DIRECTIONS_MAX, paused)
-
-    def pause_symbol(self, symbol_id: int, *, paused: bool = True) -> int:
-        return self._switch(PAUSED_SYMBOLS_AT, symbol_id, MAX_SYMBOLS_MAX, paused)
-
-    def kill(self, *, killed: bool = True) -> int:
-        """Stop all signals at once, or allow them again."""
-        self._switches["kill"] = killed
-        return self._issue()
-
-    def stop(self, process: str) -> int:
-        """Ask a process to end cleanly."""
-        self._slot(process)["stop_generation"] = self.generation() + 1
-        return self._issue()
-
-    def reload(self, process: str) -> int:
-        """Ask a process to take new settings and tables."""
-        self._slot(process)["reload_generation"] = self.generation() + 1
-        return self._issue()
-
-    def generation(self) -> int:
-        return self._held.words.load(SWITCHES_AT)
-
-    def _slot(self, process: str) -> Record:
-        number = find_or_name(self._held, process, _name_at)
-        return self._held.record(SLOT_DTYPE, _name_at(number))
-
-    def _clear_stale_edges(self) -> None:
-        """Take back what an operator stored and did not live to issue. Nobody has seen it, and the
-        next command, of whatever kind, would say it to a process that it was not meant for."""
-        issued = self.generation()
-        for number in range(PROCESSES_MAX):
-            slot = self._held.record(SLOT_DTYPE, _name_at(number))
-            for edge in ("stop_generation", "reload_generation"):
-                if int(slot[edge]) > issued:
-                    slot[edge] = 0
-
-    def _switch(self, at: int, number: int, count: int, on: bool) -> int:
-        if not 0 <= number < count:
-            raise SegmentError("no such switch", number=number, allowed=f"0 to {count - 1}")
-        self._held.put_bytes(at + number, bytes([on]))
-        return self._issue()
-
-    def _issue(self) -> int:
-        """Publish what was changed: the generation last (release), then wake everybody."""
-        generation = self.generation() + 1
-        self._switches["issued_mono_ns"] = clock.mono_ns()
-        self._held.words.store(SWITCHES_AT, generation)
-        self._held.words.wake_broadcast(CONTROL_WAKE_AT)
-        return generation
-
-
 class Control(Holder):
     """The switches and slots, for reading; `claim` and `operator` give the right to write."""
 
@@ -250,10 +180,19 @@ class Control(Holder):
         self._switches = held.array(SWITCHES_DTYPE, SWITCHES_AT, (1,))[0]
 
     @classmethod
-    def create(cls, namespace: str) -> Self:
-        """Make new switches, all off; those that stand under the namespace are retired."""
+    def create(cls, namespace: str, standing: Sequence[Switch] = ()) -> Self:
+        """Make new switches, those of `standing` on before anybody can attach, the others off; the
+        segment that stands under the namespace is retired."""
+
+        def fill(held: Segment) -> None:
+            if standing:
+                Operator(held).restore(standing)
+
         name = segment.segment_name(namespace, "control")
-        return cls(namespace, segment.create(name, Kind.CONTROL, CONTROL_BYTES, [PROCESSES_MAX]))
+        return cls(
+            namespace,
+            segment.create(name, Kind.CONTROL, CONTROL_BYTES, [PROCESSES_MAX], fill=fill),
+        )
 
     @classmethod
     def attach(cls, namespace: str, *, timeout_s: float = segment.ATTACH_TIMEOUT_S) -> Self:
@@ -263,21 +202,23 @@ class Control(Holder):
         """A process's own slot: AlreadyClaimed when a live process of that name has it."""
         held = _attach(self.namespace, writable=True)
         try:
-            number = find_or_name(held, process, _name_at)
+            number = find_or_name(held, process, slot_at)
             held.claim(number, f"control slot of {process!r}")
             return ControlSlot(held, number)
         except BaseException:
             held.close()
             raise
 
-    def operator(self, *, timeout_s: float = OPERATOR_TIMEOUT_S) -> Operator:
+    def operator(
+        self, who: Who | None = None, *, timeout_s: float = OPERATOR_TIMEOUT_S
+    ) -> Operator:
         """The right to command; waits a while for another operator to finish."""
         held = _attach(self.namespace, writable=True)
         deadline = clock.awake_s() + timeout_s
         while True:
             try:
                 held.claim(_OPERATOR_CLAIM, "the operator's place")
-                return Operator(held)
+                return Operator(held, who)
             except AlreadyClaimed:
                 if clock.awake_s() > deadline:
                     held.close()
@@ -301,21 +242,38 @@ class Control(Holder):
         return self._switched_on(PAUSED_DIRECTIONS_AT, DIRECTIONS_MAX)
 
     @property
-    def paused_symbols(self) -> list[int]:
-        return self._switched_on(PAUSED_SYMBOLS_AT, MAX_SYMBOLS_MAX)
+    def paused_symbols(self) -> list[str]:
+        found = switches.standing(self._held)
+        return sorted(one.name for one in found if one.kind is SwitchKind.SYMBOL)
+
+    @property
+    def standing(self) -> list[Switch]:
+        """All that is switched, by kind and name. What processes obey decides; who did it and when
+        is told where it is known."""
+        told = {(one.kind, one.name): one for one in switches.standing(self._held)}
+        on: list[tuple[SwitchKind, str]] = [(SwitchKind.HALT, "")] if self.killed else []
+        on += [(SwitchKind.PROCESS, name) for name in self._named() if self.paused(name)]
+        for kind, members, ids in (
+            (SwitchKind.SOURCE, SOURCES, self.paused_sources),
+            (SwitchKind.DIRECTION, DIRECTIONS, self.paused_directions),
+        ):
+            on += [(kind, label(members, number, number + 1)) for number in ids]
+        found = [told.pop(key, Switch(*key)) for key in on]
+        found += [one for one in told.values() if obeyed(self._held, one) is None]
+        return sorted(found)
 
     def alive(self, process: str) -> bool:
         """Whether a live process holds the slot: asked of the kernel."""
-        number = find_slot(self._held, process, _name_at)
+        number = find_slot(self._held, process, slot_at)
         return number is not None and self._held.claimed(number)
 
     def ack(self, process: str) -> Ack | None:
         """The last answer of a process, or None when it never gave one."""
-        number = find_slot(self._held, process, _name_at)
+        number = find_slot(self._held, process, slot_at)
         if number is None:
             return None
         # The generation first (acquire): the time that is read after it is not older than it.
-        generation = self._held.words.load(_name_at(number) + ACK_GENERATION_AT)
+        generation = self._held.words.load(slot_at(number) + ACK_GENERATION_AT)
         acked_mono_ns = int(self._slot_at(number)["ack_mono_ns"])
         if acked_mono_ns == 0:
             return None
@@ -326,10 +284,10 @@ class Control(Holder):
     def answer(self, process: str) -> Answer | None:
         """What a process said of its settings last; None when it never did, or while what it says
         changes under each of the tries."""
-        number = find_slot(self._held, process, _name_at)
+        number = find_slot(self._held, process, slot_at)
         if number is None:
             return None
-        at = _name_at(number) + ANSWER_COUNT_AT
+        at = slot_at(number) + ANSWER_COUNT_AT
         for _ in range(ANSWER_TRIES):
             count = self._held.words.load(at)
             if count == 0:
@@ -347,7 +305,7 @@ class Control(Holder):
 
     def fixed(self, process: str) -> list[int]:
         """The checksums of the settings that a process keeps until it is restarted; 0: none."""
-        number = find_slot(self._held, process, _name_at)
+        number = find_slot(self._held, process, slot_at)
         if number is None:
             return [0] * FIXED_MAX
         return [int(word) for word in self._slot_at(number)["fixed"]]
@@ -374,12 +332,19 @@ class Control(Holder):
                 return list(acks.values()), missing
             clock.sleep(0.0002)
 
+    def _named(self) -> list[str]:
+        """The processes that have a slot."""
+        names = (
+            self._held.bytes_at(slot_at(number), NAME_BYTES) for number in range(PROCESSES_MAX)
+        )
+        return [name.rstrip(b"\0").decode() for name in names if name.strip(b"\0")]
+
     def _slot(self, process: str) -> Any:
-        number = find_slot(self._held, process, _name_at)
+        number = find_slot(self._held, process, slot_at)
         return None if number is None else self._slot_at(number)
 
     def _slot_at(self, number: int) -> Any:
-        return self._held.array(SLOT_DTYPE, _name_at(number), (1,))[0]
+        return self._held.array(SLOT_DTYPE, slot_at(number), (1,))[0]
 
     def _switched_on(self, at: int, count: int) -> list[int]:
         switches = self._held.array(np.dtype("u1"), at, (count,))
@@ -399,10 +364,6 @@ def _checksum(answer: Any) -> int:
     blank = answer.copy()
     blank["checksum"] = 0
     return zlib.crc32(blank.tobytes())
-
-
-def _name_at(number: int) -> int:
-    return SLOTS_AT + number * SLOT_DTYPE.itemsize
 
 
 def _attach(

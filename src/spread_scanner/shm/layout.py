@@ -54,7 +54,7 @@ from spread_scanner.schema.enums import DIRTY_READERS
 from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _memory, _ring, _rows, _store
 
-ABI_VERSION = 4
+ABI_VERSION = 5
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
 LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with its neighbour
 
@@ -286,6 +286,23 @@ SWITCHES_DTYPE = np.dtype(
         ("reserved", "V104"),
     ]
 )
+# One thing that is switched: what, since when, by whom. The record of a symbol is what pauses it,
+# by the name of the coin, never by an id: that is another coin's with other tables.
+SWITCH_DTYPE = np.dtype(
+    [
+        ("state", "<u8"),  # 0: free, STANDING, or a symbol's key; stored last
+        ("since_wall_ns", "<i8"),
+        ("kind", "<u4"),  # schema.enums.SwitchKind
+        ("pid", "<u4"),
+        ("checksum", "<u4"),  # CRC-32 of all fields but this and the state
+        ("reserved", "V4"),
+        ("name", "S64"),  # UTF-8, of the process, source, direction or symbol
+        ("user", "S32"),
+        ("command", "S128"),
+    ]
+)
+STANDING = 1  # a symbol's key is far above it
+STANDING_MAX = 512
 # What became of the last reload, in a process's own words. Two places, used in turn as the cells of
 # the price store are: a reader has a whole one while the writer fills the other.
 ANSWER_DTYPE = np.dtype(
@@ -302,8 +319,8 @@ SWITCHES_AT = HEADER_BYTES
 CONTROL_WAKE_AT = SWITCHES_AT + SWITCHES_DTYPE.itemsize
 PAUSED_SOURCES_AT = CONTROL_WAKE_AT + SIZES["wake"]
 PAUSED_DIRECTIONS_AT = PAUSED_SOURCES_AT + NUM_SOURCES_MAX
-PAUSED_SYMBOLS_AT = PAUSED_DIRECTIONS_AT + DIRECTIONS_MAX
-SLOTS_AT = PAUSED_SYMBOLS_AT + MAX_SYMBOLS_MAX
+STANDING_AT = PAUSED_DIRECTIONS_AT + DIRECTIONS_MAX
+SLOTS_AT = STANDING_AT + STANDING_MAX * SWITCH_DTYPE.itemsize
 SLOT_DTYPE = np.dtype(
     [
         ("name", "S32"),
@@ -335,6 +352,7 @@ def layout_hash() -> int:
         HEADER_DTYPE.descr,
         ROW_HEAD_DTYPE.descr,
         SWITCHES_DTYPE.descr,
+        SWITCH_DTYPE.descr,
         SLOT_DTYPE.descr,
         CONNECTION_HEAD_DTYPE.descr,
         DIAL_SLOT_DTYPE.descr,

@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SpreadError as error:
         log.error("segments not made", error=str(error))
         return EXIT_FAILED
+    for trouble in made.troubles:
+        log.error("switches", reason=trouble)
+    if made.standing:
+        log.warning("switched by the operator", standing=[one.what for one in made.standing])
     if made.kept:
         log.info("segments kept", segments=made.segments, version=version())
     else:

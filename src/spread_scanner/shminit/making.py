@@ -4,21 +4,24 @@ Writer:  this process, once; it ends when the segments are READY.     Readers: e
 
 Segments of one namespace are one system: either all of them fit the settings and are kept, or all
 are made anew and the old ones are marked RETIRED, so that whoever still maps them leaves. The
-turns to dial alone are kept in any case: the exchanges go on counting. What the operator had
-switched (kill, pauses) is carried over: a new set of segments must not start trading
-signals that somebody stopped.
+turns to dial alone are kept in any case: the exchanges go on counting.
+
+What the operator had switched (kill, pauses) is in a new control segment before it is READY: from
+the old one where it can be read, else from the file (orders/remembered.py). Where that is damaged
+the system starts halted: new segments must not start signals that somebody stopped.
 """
 
 import contextlib
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.errors import SegmentError
-from spread_scanner.schema.enums import (
-    ProcessState,
-)
-from spread_scanner.schema.names import PROCESSES, SHM_INIT, SIGNALS
+from spread_scanner.orders import remembered
+from spread_scanner.orders.remembered import NotRemembered
+from spread_scanner.schema.enums import ProcessState, SwitchKind
+from spread_scanner.schema.names import SHM_INIT, SIGNALS
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.dials import Dials
@@ -26,6 +29,7 @@ from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.faults import NoSegment
 from spread_scanner.shm.layout import Kind, StoreLayout
 from spread_scanner.shm.segment import Holder
+from spread_scanner.shm.switches import Switch
 
 
 class Made(NamedTuple):
@@ -34,35 +38,43 @@ class Made(NamedTuple):
     kept: bool
     reason: str
     segments: list[str]
-
-
-class Switched(NamedTuple):
-    """What the operator had switched on the old control segment."""
-
-    killed: bool
-    processes: list[str]
-    sources: list[int]
-    directions: list[int]
-    symbols: list[int]
+    standing: list[Switch]  # what is switched
+    troubles: list[str]  # with the file of switches; the segments stand all the same
 
 
 def ensure(settings: config.Settings, *, force: bool = False) -> Made:
     """Keep the segments if they all fit the settings, else make all of them anew."""
     namespace = settings.config.system.namespace
-    reason = "asked for with --force" if force else misfit(settings)
-    if reason is not None:
-        switched = _switched(namespace)
-        _make(settings)
-        _switch_again(namespace, switched)
+    with contextlib.ExitStack() as stack:
+        troubles = _locked(stack, settings)
+        reason = "asked for with --force" if force else misfit(settings)
+        if reason is not None:
+            standing, damaged = _switched(settings)
+            troubles += damaged
+            _make(settings, standing)
+        with Control.attach(namespace) as control:
+            standing = control.standing
+        troubles += _remember(settings, standing)
     Dials.open(namespace).close()  # kept whatever became of the rest: an exchange goes on counting
     with Health.attach(namespace) as health, health.claim(SHM_INIT) as row:
         row.folder(settings.folder)
-        row.beat(ProcessState.STOPPED, f"made: {reason}" if reason is not None else "kept")
-    return Made(reason is None, reason or "", segment.names(namespace))
+        said = [f"made: {reason}" if reason is not None else "kept", *troubles]
+        row.beat(ProcessState.STOPPED, "; ".join(said))
+    return Made(reason is None, reason or "", segment.names(namespace), standing, troubles)
+
+
+def _locked(stack: contextlib.ExitStack, settings: config.Settings) -> list[str]:
+    """Keep operators from the file of switches meanwhile; what stands in the way of it."""
+    try:
+        stack.enter_context(remembered.alone(settings))
+    except NotRemembered as error:
+        return [str(error)]
+    return []
 
 
 def misfit(settings: config.Settings) -> str | None:
-    """Why the standing segments cannot be used as they are; None when they can."""
+    """Why the standing segments cannot be used as they are; None when they can. One that is not
+    READY was left by a shm-init that was killed: it is not waited for."""
     system = settings.config.system
     namespace = system.namespace
     sizes = [system.num_sources, system.max_symbols, StoreLayout(1, 1).num_readers]
@@ -70,11 +82,11 @@ def misfit(settings: config.Settings) -> str | None:
         with contextlib.ExitStack() as stack:
             store = _standing(stack, namespace, "store", Kind.STORE)
             dirty = _standing(stack, namespace, "dirty", Kind.DIRTY)
-            ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS))
-            rows = stack.enter_context(Evaluations.attach(namespace))
-            connections = stack.enter_context(Connections.attach(namespace))
-            stack.enter_context(Health.attach(namespace))
-            stack.enter_context(Control.attach(namespace))
+            ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS, timeout_s=0))
+            rows = stack.enter_context(Evaluations.attach(namespace, timeout_s=0))
+            connections = stack.enter_context(Connections.attach(namespace, timeout_s=0))
+            stack.enter_context(Health.attach(namespace, timeout_s=0))
+            stack.enter_context(Control.attach(namespace, timeout_s=0))
             found: list[tuple[str, object, object]] = [
                 ("store", store.params[:3], sizes),
                 ("dirty bitmaps", dirty.params[:4], [*sizes, store.instance_id]),
@@ -93,12 +105,12 @@ def misfit(settings: config.Settings) -> str | None:
 def _standing(
     stack: contextlib.ExitStack, namespace: str, part: str, kind: Kind
 ) -> segment.Segment:
-    held = segment.attach(segment.segment_name(namespace, part), kind)
+    held = segment.attach(segment.segment_name(namespace, part), kind, timeout_s=0)
     stack.callback(held.close)
     return held
 
 
-def _make(settings: config.Settings) -> None:
+def _make(settings: config.Settings, standing: list[Switch]) -> None:
     """Control and health come last: who finds them finds the rest."""
     system = settings.config.system
     making: list[Callable[[], Holder]] = [
@@ -111,36 +123,33 @@ def _make(settings: config.Settings) -> None:
         ),
         lambda: Connections.create(system.namespace, num_sources=system.num_sources),
         lambda: Health.create(system.namespace),
-        lambda: Control.create(system.namespace),
+        lambda: Control.create(system.namespace, standing),
     ]
     for make in making:
         make().close()
 
 
-def _switched(namespace: str) -> Switched:
-    """What the operator had switched, or nothing where there is no readable control segment."""
+def _switched(settings: config.Settings) -> tuple[list[Switch], list[str]]:
+    """What is to be switched in new segments, and what was wrong with the file that tells it."""
     try:
-        with Control.attach(namespace, timeout_s=0) as control:
-            return Switched(
-                control.killed,
-                [process for process in PROCESSES if control.paused(process)],
-                control.paused_sources,
-                control.paused_directions,
-                control.paused_symbols,
-            )
+        with Control.attach(settings.config.system.namespace, timeout_s=0) as control:
+            return control.standing, []
     except SegmentError:
-        return Switched(False, [], [], [], [])
+        found = remembered.read(settings)
+    if not found.damaged:
+        return found.standing, []
+    why = f"started halted: {found.damaged}"
+    return [Switch(SwitchKind.HALT, "", clock.wall_ns(), SHM_INIT, os.getpid(), why)], [why]
 
 
-def _switch_again(namespace: str, switched: Switched) -> None:
-    with Control.attach(namespace) as control, control.operator() as operator:
-        if switched.killed:
-            operator.kill()
-        for process in switched.processes:
-            operator.pause(process)
-        for source_id in switched.sources:
-            operator.pause_source(source_id)
-        for direction_id in switched.directions:
-            operator.pause_direction(direction_id)
-        for symbol_id in switched.symbols:
-            operator.pause_symbol(symbol_id)
+def _remember(settings: config.Settings, standing: list[Switch]) -> list[str]:
+    """Bring the file to what is in force, where it says something else: another data folder, an
+    operator that was killed before it wrote, a damaged one (of which a copy is kept)."""
+    found = remembered.read(settings)
+    if not found.damaged and found.standing == standing:
+        return []
+    try:
+        remembered.write(settings, standing)
+    except NotRemembered as error:
+        return [f"what is switched will not outlive the segments: {error}"]
+    return []

@@ -12,11 +12,12 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.config.processes import expected, staying
-from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.enums import ProcessState, SwitchKind
 from spread_scanner.schema.names import ENGINE, ONE_SHOT, SHM_INIT, TRACKER
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
+from spread_scanner.shm.switches import Standing, standing_now
 from spread_scanner.view import in_force
 from spread_scanner.view.in_force import InForce
 from spread_scanner.view.reading import Reading, known
@@ -66,20 +67,15 @@ class Switches(Reading, frozen=True):
 
     killed: bool
     paused_processes: list[str]
-    paused_sources: list[int]
-    paused_directions: list[int]
-    paused_symbols: list[int]
+    paused_sources: list[str]
+    paused_directions: list[str]
+    paused_symbols: list[str]
+    standing: list[Standing]  # all of it, with whose order it was
 
     @property
     def any(self) -> bool:
         """Whether anything is switched."""
-        return bool(
-            self.killed
-            or self.paused_processes
-            or self.paused_sources
-            or self.paused_directions
-            or self.paused_symbols
-        )
+        return bool(self.standing)
 
 
 class Status(Reading, frozen=True):
@@ -106,7 +102,7 @@ def read(settings: Settings, interval_s: float) -> Status:
         looks.look()
         views = looks.views()
         having = in_force.look(control, health)
-        switched = switches(control, settings)
+        switched = switches(control)
     mixed = in_force.differences(having)
     stay = staying(settings)
     ill = [view for view in views if view.process in stay and not view.healthy]
@@ -256,14 +252,20 @@ def stage_latencies(until: Stages, since: Stages) -> dict[str, dict[str, float]]
     return stages
 
 
-def switches(control: Control, settings: Settings) -> Switches:
-    """What the operator has switched."""
+def switches(control: Control) -> Switches:
+    """What the operator has switched, by name."""
+    standing = control.standing
+
+    def named(kind: SwitchKind) -> list[str]:
+        return [one.name for one in standing if one.kind is kind]
+
     return Switches(
         killed=control.killed,
-        paused_processes=[name for name in staying(settings) if control.paused(name)],
-        paused_sources=control.paused_sources,
-        paused_directions=control.paused_directions,
-        paused_symbols=control.paused_symbols,
+        paused_processes=named(SwitchKind.PROCESS),
+        paused_sources=named(SwitchKind.SOURCE),
+        paused_directions=named(SwitchKind.DIRECTION),
+        paused_symbols=named(SwitchKind.SYMBOL),
+        standing=standing_now(standing),
     )
 
 

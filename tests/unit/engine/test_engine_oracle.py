@@ -88,7 +88,7 @@ class Match:
             self.switches.process = on
         else:
             change = getattr(operator, f"pause_{what}")
-            change(number, paused=on)
+            change(f"C{number}-USDT" if what == "symbol" else number, paused=on)
             members = getattr(self.switches, f"{what}s")
             (members.add if on else members.discard)(number)
 

@@ -227,8 +227,8 @@ def test_a_switch_stops_signals_at_once_and_lifting_it_enters_what_stands(
         elif what == "process":
             bed.operator.pause(NAME, paused=on)
         else:
-            number = {"source": 3, "direction": 0, "symbol": 0}[what]
-            getattr(bed.operator, f"pause_{what}")(number, paused=on)
+            thing: object = {"source": 3, "direction": 0, "symbol": "C0-USDT"}[what]
+            getattr(bed.operator, f"pause_{what}")(thing, paused=on)
 
     with Bed(namespace) as bed:
         bed.spread(15)
@@ -242,6 +242,30 @@ def test_a_switch_stops_signals_at_once_and_lifting_it_enters_what_stands(
         assert bed.kinds() == []
         assert bed.count("no_killed" if what == "kill" else "no_paused") >= 1
         turn(False)
+        assert bed.kinds() == [ENTER]
+
+
+def test_a_pause_follows_the_coin_when_new_tables_give_it_another_id(namespace: str) -> None:
+    """The operator said BTC, not "whatever has id 0 tomorrow"."""
+    before = {0: "BTC-USDT", 1: "ETH-USDT"}
+    with Bed(namespace, symbols=tables(2, names=before)) as bed:
+        bed.operator.pause_symbol("BTC-USDT")
+        bed.spread(20, symbol_id=0)
+        bed.spread(20, symbol_id=1)
+        assert [int(row["symbol_id"]) for row in bed.step()] == [1]
+
+        after = {0: "ETH-USDT", 1: "BTC-USDT", 2: "XRP-USDT"}
+        bed.engine.load(bed.settings, tables(3, names=after, generation=2))
+        for symbol_id in range(3):
+            bed.spread(25, symbol_id=symbol_id)
+        assert sorted(int(row["symbol_id"]) for row in bed.step()) == [0, 2]
+
+        bed.engine.load(bed.settings, tables(1, names={0: "XRP-USDT"}, generation=3))
+        bed.engine.load(bed.settings, tables(1, names={0: "BTC-USDT"}, generation=4))
+        bed.spread(30)
+        assert bed.kinds() == []  # it had left the tables, and is still meant
+
+        bed.operator.pause_symbol("BTC-USDT", paused=False)
         assert bed.kinds() == [ENTER]
 
 

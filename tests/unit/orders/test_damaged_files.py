@@ -22,7 +22,8 @@ from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCES, ReloadOutcome
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.shm.connections import Connections
-from spread_scanner.shm.control import Operator, Orders
+from spread_scanner.shm.control import Orders
+from spread_scanner.shm.operator import Operator
 from spread_scanner.symbology import tables
 from spread_scanner.tracker.main import Tracker
 

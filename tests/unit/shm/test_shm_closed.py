@@ -12,8 +12,8 @@ from spread_scanner.schema.enums import ConnectionState, ProcessState, ReloadOut
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.shm.connections import Connections
-from spread_scanner.shm.control import Operator
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.operator import Operator
 from spread_scanner.shm.segment import Holder
 
 ONE_SIGNAL = np.zeros(1, SIGNAL_DTYPE)
@@ -73,7 +73,7 @@ def operator_place(control: Control) -> Place:
             "pause": lambda: operator.pause("spread-engine"),
             "pause_source": lambda: operator.pause_source(1),
             "pause_direction": lambda: operator.pause_direction(1),
-            "pause_symbol": lambda: operator.pause_symbol(1),
+            "pause_symbol": lambda: operator.pause_symbol("AAA-USDT"),
             "kill": operator.kill,
             "stop": lambda: operator.stop("spread-engine"),
             "reload": lambda: operator.reload("spread-engine"),
@@ -201,7 +201,7 @@ def test_what_a_killed_operator_did_not_issue_is_never_said(control: Control, ed
     slot.ack(slot.orders().generation)
     killed_before_issuing(control, lambda operator: getattr(operator, edge)("feed-okx-spot"))
     with control.operator() as operator:
-        operator.pause_symbol(7)
+        operator.pause_symbol("AAA-USDT")
         orders = slot.orders()
         assert (orders.stop, orders.reload) == (False, False)
         getattr(operator, edge)("feed-okx-spot")
@@ -213,5 +213,5 @@ def test_an_edge_that_was_issued_survives_the_next_operator(control: Control) ->
     with control.operator() as operator:
         operator.stop("feed-okx-spot")
     with control.operator() as operator:
-        operator.pause_symbol(7)
+        operator.pause_symbol("AAA-USDT")
     assert slot.orders().stop

@@ -25,7 +25,8 @@ def test_a_fresh_slot_has_no_orders(namespace: str) -> None:
         assert orders == Orders(0, paused=False, killed=False, stop=False, reload=False)
         slot.ack(orders.generation)
         assert not slot.changed()
-        assert control.paused_sources == control.paused_symbols == control.paused_directions == []
+        assert control.standing == []
+        assert control.paused_sources == control.paused_directions == []
 
 
 def test_pause_and_kill_are_levels_that_survive_a_restart(namespace: str) -> None:
@@ -87,20 +88,18 @@ def test_switches_of_sources_directions_and_symbols(namespace: str) -> None:
     ):
         operator.pause_source(7)
         operator.pause_direction(11)
-        operator.pause_symbol(16_383)
-        generation = operator.pause_symbol(0)
+        operator.pause_symbol("1000SATS-USDT")
+        generation = operator.pause_symbol("BTC-USDT")
         assert control.paused_sources == [7]
         assert control.paused_directions == [11]
-        assert control.paused_symbols == [0, 16_383]
-        assert slot.paused_symbols[16_383] == 1
+        assert control.paused_symbols == ["1000SATS-USDT", "BTC-USDT"]
         assert slot.orders().generation == generation == 4
-        operator.pause_symbol(16_383, paused=False)
-        assert control.paused_symbols == [0]
+        operator.pause_symbol("1000SATS-USDT", paused=False)
+        assert control.paused_symbols == ["BTC-USDT"]
         for act, wrong in (
             (operator.pause_source, 64),
             (operator.pause_direction, 64),
-            (operator.pause_symbol, 16_384),
-            (operator.pause_symbol, -1),
+            (operator.pause_source, -1),
         ):
             with pytest.raises(SegmentError, match="no such switch"):
                 act(wrong)

@@ -43,6 +43,7 @@ SLOT = (
     "name 32 name_reserved 96 paused 8 stop_generation 8 reload_generation 8 command_reserved 104 "
     "ack_generation 8 ack_mono_ns 8 answer_count 8 ack_reserved 104 fixed 128 answers 512"
 )
+SWITCH = "state 8 since_wall_ns 8 kind 4 pid 4 checksum 4 reserved 4 name 64 user 32 command 128"
 ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
 
 
@@ -55,6 +56,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         (layout.HEADER_DTYPE, HEADER, 256),
         (layout.ROW_HEAD_DTYPE, ROW_HEAD, 256),
         (layout.SWITCHES_DTYPE, SWITCHES, 128),
+        (layout.SWITCH_DTYPE, SWITCH, 256),
         (layout.SLOT_DTYPE, SLOT, 1_024),
         (layout.ANSWER_DTYPE, ANSWER, 256),
         (layout.CONNECTION_HEAD_DTYPE, CONNECTION_HEAD, 128),
@@ -67,6 +69,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         "header",
         "row_head",
         "switches",
+        "switch",
         "slot",
         "answer",
         "connection",
@@ -140,8 +143,8 @@ def test_health_and_control_offsets_are_pinned() -> None:
     assert (layout.ROW_BYTES, layout.HEALTH_BYTES) == (21_760, 1_396_992)
     assert (layout.SWITCHES_AT, layout.CONTROL_WAKE_AT) == (256, 384)
     assert (layout.PAUSED_SOURCES_AT, layout.PAUSED_DIRECTIONS_AT) == (512, 576)
-    assert (layout.PAUSED_SYMBOLS_AT, layout.SLOTS_AT) == (640, 17_024)
-    assert (layout.CONTROL_BYTES, layout.ACK_GENERATION_AT) == (82_560, 256)
+    assert (layout.STANDING_AT, layout.SLOTS_AT) == (640, 131_712)
+    assert (layout.CONTROL_BYTES, layout.ACK_GENERATION_AT) == (197_248, 256)
     fields = layout.SLOT_DTYPE.fields
     assert fields is not None
     assert fields["ack_generation"][1] == layout.ACK_GENERATION_AT
@@ -168,7 +171,7 @@ def test_magic_and_state_words_spell_what_they_mean() -> None:
     assert layout.MAGIC.to_bytes(8, "little") == b"SPRDSHM1"
     assert layout.State.READY.to_bytes(8, "little") == b"READY\0\0\0"
     assert layout.State.RETIRED.to_bytes(8, "little") == b"RETRD\0\0\0"
-    assert layout.ABI_VERSION == 4
+    assert layout.ABI_VERSION == 5
 
 
 def test_layout_hash_changes_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,23 @@
 """shm-init keeps what fits, makes anew what does not, and never forgets what was switched off."""
 
 import contextlib
+import os
+import random
+import secrets
+import signal
+import sys
+from types import FrameType
 from typing import Any
 
 import msgspec
 
-from spread_scanner.schema.enums import ProcessState
-from spread_scanner.shm import Control, PriceStore, SignalRing, segment
+from spread_scanner.orders import orders, remembered
+from spread_scanner.schema.enums import ProcessState, SwitchKind
+from spread_scanner.shm import Control, PriceStore, SignalRing, operator, segment, switches
 from spread_scanner.shm.dials import Dials
+from spread_scanner.shm.faults import NoSegment, NotReady
+from spread_scanner.shm.layout import HEADER_DTYPE, Kind
+from spread_scanner.shm.switches import Switch
 from spread_scanner.shminit import making
 from spread_scanner.shminit.main import main
 
@@ -78,12 +88,12 @@ def test_force_replaces_what_would_fit(bed: Any) -> None:
 
 def test_the_kill_switch_and_pauses_survive_new_segments(bed: Any) -> None:
     making.ensure(bed.settings)
-    with Control.attach(bed.namespace) as control, control.operator() as operator:
-        operator.kill()
-        operator.pause("spread-engine")
-        operator.pause_source(3)
-        operator.pause_direction(7)
-        operator.pause_symbol(11)
+    with Control.attach(bed.namespace) as control, control.operator() as commands:
+        commands.kill()
+        commands.pause("spread-engine")
+        commands.pause_source(3)
+        commands.pause_direction(7)
+        commands.pause_symbol("AAA-USDT")
 
     making.ensure(bed.settings, force=True)
 
@@ -93,7 +103,129 @@ def test_the_kill_switch_and_pauses_survive_new_segments(bed: Any) -> None:
         assert not control.paused("spread-tracker")
         assert control.paused_sources == [3]
         assert control.paused_directions == [7]
-        assert control.paused_symbols == [11]
+        assert control.paused_symbols == ["AAA-USDT"]
+
+
+def switch_everything(bed: Any) -> list[Switch]:
+    orders.kill(bed.settings, killed=True)
+    for target in ("spread-engine", "okx-spot", "binance-okx", "BBB-USDT"):
+        orders.pause(bed.settings, target, paused=True)
+    found = standing(bed)
+    assert len(found) == 5
+    return found
+
+
+def standing(bed: Any) -> list[Switch]:
+    with Control.attach(bed.namespace) as control:
+        return control.standing
+
+
+def test_what_was_switched_outlives_the_segments(up_bed: Any) -> None:
+    """A restart of the target, down and up, a reboot: the segments go, a person's word does not."""
+    switched = switch_everything(up_bed)
+    assert segment.clean(up_bed.namespace) != ([], [])
+    making.ensure(up_bed.settings)
+    assert standing(up_bed) == switched
+    with Control.attach(up_bed.namespace) as control:
+        assert control.killed
+        assert control.paused("spread-engine")
+        assert (control.paused_sources, control.paused_directions) == ([4], [1])
+
+
+def test_what_was_switched_outlives_another_layout(up_bed: Any) -> None:
+    switched = switch_everything(up_bed)
+    fields = HEADER_DTYPE.fields
+    assert fields is not None
+    held = segment.attach(
+        segment.segment_name(up_bed.namespace, "control"), Kind.CONTROL, writable=True
+    )
+    held.put_bytes(fields["abi_version"][1], b"\xff\xff")
+    held.close()
+    made = making.ensure(up_bed.settings)
+    assert "ABI version" in made.reason
+    assert standing(up_bed) == switched
+
+
+def test_what_is_in_force_wins_over_the_file_and_is_written_to_it(up_bed: Any) -> None:
+    """An operator that was killed between the two, or another data folder."""
+    switched = switch_everything(up_bed)
+    remembered.write(up_bed.settings, [])
+    making.ensure(up_bed.settings, force=True)
+    assert standing(up_bed) == switched
+    assert remembered.read(up_bed.settings).standing == switched
+
+
+def test_a_damaged_file_starts_halted_and_says_so(bed: Any) -> None:
+    path = remembered.path_of(bed.settings)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"nonsense")
+    made = making.ensure(bed.settings)
+    assert "damaged" in made.troubles[0]
+    [halt] = standing(bed)
+    assert (halt.kind, halt.user) == (SwitchKind.HALT, "shm-init")
+    assert str(path) in halt.command
+    with bed.health() as health:
+        assert "started halted" in health.read("shm-init").message
+    segment.clean(bed.namespace)
+    making.ensure(bed.settings)
+    assert standing(bed) == [halt]  # until a person says otherwise
+    orders.kill(bed.settings, killed=False)
+    segment.clean(bed.namespace)
+    making.ensure(bed.settings)
+    assert standing(bed) == []
+    assert path.with_name(f"{path.name}.damaged").read_bytes() == b"nonsense"
+
+
+def test_without_a_data_folder_the_segments_are_made_all_the_same(bed: Any) -> None:
+    bed.settings.data_dir.write_text("a file where the folder should be")
+    made = making.ensure(bed.settings)
+    assert not made.kept
+    assert str(bed.settings.data_dir) in made.troubles[0]
+    assert [one.kind for one in standing(bed)] == [SwitchKind.HALT]  # it could not be read
+
+
+def killed_at(number: int, bed: Any) -> bool:
+    """Make all segments anew in a child that is killed at its n-th step; whether it got so far. A
+    step is a line of the code that stores: a segment's, an operator's, the file's."""
+    files = {str(module.__file__) for module in (making, segment, operator, switches, remembered)}
+    pid = os.fork()
+    if pid == 0:
+        left = [number]
+
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            if frame.f_code.co_filename not in files:
+                return None
+            left[0] -= event == "line"
+            if left[0] <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        sys.settrace(trace)
+        making.ensure(bed.settings, force=True)
+        sys.settrace(None)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code in (0, -signal.SIGKILL), code
+    return code != 0
+
+
+def test_a_shm_init_killed_anywhere_lets_nobody_start_what_was_stopped(up_bed: Any) -> None:
+    """Whoever attaches, at any moment, finds all switches or no segment; so does the next life."""
+    switched = switch_everything(up_bed)
+    seed = secrets.randbits(32)
+    print("seed", seed)
+    rand = random.Random(seed)
+    number, deaths = 1, 0
+    while killed_at(number, up_bed):
+        deaths += 1
+        with contextlib.suppress(NoSegment, NotReady):
+            Control.attach(up_bed.namespace, timeout_s=0).close()
+            assert standing(up_bed) == switched
+        making.ensure(up_bed.settings)
+        assert standing(up_bed) == switched
+        number += rand.randint(1, 60)
+    print("deaths", deaths, "of", number, "steps")
+    assert deaths > 15
 
 
 def test_its_own_row_says_that_it_has_ended(bed: Any) -> None:

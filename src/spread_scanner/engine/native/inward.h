@@ -19,7 +19,7 @@ static inline uint8_t ss_engine_blocked(const ss_engine *engine, const ss_engine
     if (atomic_load_explicit(&switches->sources[pair->spot_source], memory_order_relaxed) ||
         atomic_load_explicit(&switches->sources[pair->fut_source], memory_order_relaxed) ||
         atomic_load_explicit(&switches->directions[pair->direction_id], memory_order_relaxed) ||
-        atomic_load_explicit(&switches->symbols[pair->symbol_id], memory_order_relaxed))
+        engine->tables.symbol_paused[pair->symbol_id])
         return SS_PAUSED;
     return 0;
 }
@@ -32,6 +32,8 @@ static inline int ss_engine_heed(ss_engine *engine) {
     if (engine->switches_known && generation == engine->switches_seen) return 0;
     int killed = atomic_load_explicit(switches->kill, memory_order_relaxed) != 0;
     int paused = atomic_load_explicit(switches->paused, memory_order_relaxed) != 0;
+    ss_pauses_read(&switches->pauses, engine->tables.symbol_keys, engine->tables.symbol_paused,
+                   engine->tables.symbol_count);
     for (uint32_t i = 0; i < engine->tables.pair_count; i++) {
         ss_engine_pair *pair = &engine->tables.pairs[i];
         pair->blocked = ss_engine_blocked(engine, pair, killed, paused);

@@ -12,6 +12,7 @@
 
 #include "evaluations.h"
 #include "histogram.h"
+#include "pauses.h"
 #include "ring.h"
 #include "store.h"
 
@@ -131,6 +132,10 @@ typedef struct ss_engine_tables {
     uint8_t *news;     /* by place in touched: the cell holds another quote than before */
     uint32_t *unread;  /* cells that the tables before did not read */
     uint32_t unread_count;
+    const uint64_t
+        *symbol_keys;       /* by symbol id; 0: it stands for nothing. The caller's, as pairs */
+    uint8_t *symbol_paused; /* by symbol id: 1 while the operator has it paused */
+    uint32_t symbol_count;
     ss_engine_limits limits;
     uint32_t generation;
 } ss_engine_tables;
@@ -138,7 +143,8 @@ typedef struct ss_engine_tables {
 /* The operator's words, in the control segment. */
 typedef struct ss_engine_switches {
     const _Atomic uint64_t *generation, *kill, *paused;
-    const _Atomic uint8_t *sources, *directions, *symbols;
+    const _Atomic uint8_t *sources, *directions;
+    ss_pauses pauses;
 } ss_engine_switches;
 
 typedef struct ss_engine {
