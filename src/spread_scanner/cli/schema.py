@@ -18,6 +18,7 @@ from spread_scanner.cli.answers import (
 )
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.view.connections import ConnectionView
+from spread_scanner.view.costs import Cost
 from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.opportunities import OpportunityRow
 from spread_scanner.view.settings import SettingsView
@@ -35,6 +36,7 @@ BY_COMMAND: dict[str, Any] = {
     "signals": list[SignalView],
     "why": Explanation,
     "opportunities": list[OpportunityRow],
+    "costs": list[Cost],
     "tables": TablesView,
     "settings": SettingsView,
     "doctor": Examined,

@@ -40,6 +40,7 @@ def add_to(app: typer.Typer) -> None:
         ("signals", signals),
         ("why", why),
         ("opportunities", opportunities),
+        ("costs", costs),
         ("tables", tables_in_force),
         ("settings", settings_now),
         ("report", report),
@@ -152,6 +153,33 @@ def opportunities(
             row.reason or "open",
         )
         for row in found
+    ]
+    people().print(grid("", columns, rows))
+
+
+def costs(
+    symbol: Annotated[str, typer.Option(help="Only symbols that contain this.")] = "",
+    as_json: Json = False,
+) -> None:
+    """What each pair costs: fees, funding, and the thresholds that its net spread is held to."""
+    from spread_scanner.view.costs import read
+
+    found = read(config.load(), symbol)
+    if as_json:
+        print_json(found)
+        return
+    columns = ["symbol", "direction", "fees>", "funding>", "costs>", "enter>", "exit>"]
+    rows = [
+        (
+            one.symbol,
+            one.direction,
+            one.fees_bps,
+            one.funding_bps,
+            one.costs_bps,
+            one.enter_bps,
+            one.exit_bps,
+        )
+        for one in found
     ]
     people().print(grid("", columns, rows))
 

@@ -1,0 +1,62 @@
+"""What a pair costs by the settings and tables in force: fees of both legs, funding, thresholds.
+
+The sums are those that the board takes off its gross spreads; a test holds the two together.
+"""
+
+from spread_scanner.config import Settings
+from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.spread import BPS
+from spread_scanner.symbology import tables
+from spread_scanner.view.reading import Reading
+
+
+class Cost(Reading, frozen=True):
+    """One pair's costs, in basis points of the spot ask; funding counts for `funding_hours`."""
+
+    symbol: str
+    direction: str
+    spot_fee_bps: float  # of one fill
+    fut_fee_bps: float
+    fees_bps: float  # of all four fills: entering and leaving, both legs
+    funding_bps: float | None  # negative: received; null: the rate is not known
+    costs_bps: float  # what is taken off the gross spread
+    enter_bps: float  # net, from which on it is a signal
+    exit_bps: float  # net, under which the signal ends
+
+
+def read(settings: Settings, wanted: str = "") -> list[Cost]:
+    """All pairs whose symbol contains `wanted`, by direction. Raises TableError."""
+    loaded = tables.load(settings.generated_dir)
+    names = loaded.symbol_names()
+    hours = settings.config.spread_engine.funding_hours
+    funding = {
+        (row.source_id, row.symbol_id): -row.rate / row.interval_hours * hours * BPS
+        for row in loaded.funding
+        if row.interval_hours
+    }
+    found = []
+    for row in loaded.directions:
+        direction = DIRECTIONS[row.direction_id]
+        spot = settings.exchanges[direction.spot.label]
+        futures = settings.exchanges[direction.futures.label]
+        for symbol_id in row.symbol_ids:
+            symbol = names[symbol_id]
+            if wanted.upper() not in symbol:
+                continue
+            fees = 2 * (spot.fee_bps(symbol) + futures.fee_bps(symbol))
+            carried = funding.get((direction.futures.source_id, symbol_id))
+            thresholds = settings.directions.thresholds(direction.label, symbol)
+            found.append(
+                Cost(
+                    symbol=symbol,
+                    direction=direction.label,
+                    spot_fee_bps=spot.fee_bps(symbol),
+                    fut_fee_bps=futures.fee_bps(symbol),
+                    fees_bps=fees,
+                    funding_bps=carried,
+                    costs_bps=fees + (carried or 0.0),
+                    enter_bps=thresholds.enter_bps,
+                    exit_bps=thresholds.exit_bps,
+                )
+            )
+    return found

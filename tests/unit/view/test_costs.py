@@ -1,0 +1,40 @@
+"""What a pair costs, as the settings and tables say."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from spread_scanner.shm import PriceStore
+from spread_scanner.symbology import publish, tables
+from spread_scanner.symbology.tables import FundingRow
+from spread_scanner.view import costs
+from spread_scanner.view.spreads import SpreadBoard, spreads_of
+
+
+def test_costs_are_what_the_board_takes_off(up_bed: Any) -> None:
+    made = tables.load(up_bed.settings.generated_dir)
+    paid = msgspec.structs.replace(made, generation=2, funding=(FundingRow(3, 1, 0.0008, 8.0),))
+    publish.publish(up_bed.settings.generated_dir, paid, {})
+    engine = msgspec.structs.replace(up_bed.settings.config.spread_engine, funding_hours=4.0)
+    settings = msgspec.structs.replace(
+        up_bed.settings,
+        config=msgspec.structs.replace(up_bed.settings.config, spread_engine=engine),
+    )
+    found = {one.symbol: one for one in costs.read(settings)}
+    assert sorted(found) == ["AAA-USDT", "BBB-USDT", "CCC-USDT"]
+    one = found["BBB-USDT"]
+    assert (one.spot_fee_bps, one.fut_fee_bps, one.fees_bps) == (5.0, 5.0, 20.0)
+    assert one.funding_bps == pytest.approx(-4.0)
+    assert one.costs_bps == pytest.approx(16.0)
+    assert found["AAA-USDT"].funding_bps is None
+    assert [cost.symbol for cost in costs.read(settings, "ccc")] == ["CCC-USDT"]
+
+    up_bed.quote(0, 1, 99.0, 100.0)
+    up_bed.quote(3, 1, 101.0, 102.0)
+    with PriceStore.attach(up_bed.namespace) as store:
+        board = SpreadBoard(settings, tables.load(settings.generated_dir), store)
+        (spread,) = spreads_of(board, "BBB")
+    assert spread.gross_bps is not None
+    assert spread.net_bps == pytest.approx(spread.gross_bps - one.costs_bps)
+    assert spread.enter_bps == one.enter_bps
