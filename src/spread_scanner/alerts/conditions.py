@@ -83,7 +83,7 @@ def of_disk(folder: Path) -> Iterator[Condition]:
         yield Condition("disk", f"{folder}: {free / 2**20:.0f} MB are left")
 
 
-class Opportunities:
+class OpportunityNews:
     """New opportunities at or over a net spread, in the order in which they opened."""
 
     def __init__(self, data_dir: Path, net_bps_min: float) -> None:
@@ -104,7 +104,7 @@ class Opportunities:
                 yield Condition(f"opportunity:{row.id}", text, passing=True)
 
 
-class Watch:
+class Conditions:
     """All conditions of one system, read afresh by each call of `now`."""
 
     def __init__(self, settings: Settings, health: Health, store: PriceStore) -> None:
@@ -112,7 +112,7 @@ class Watch:
         self._health = health
         self._store = store
         self._found = Found(settings.generated_dir)
-        self._opportunities = Opportunities(
+        self._opportunities = OpportunityNews(
             settings.data_dir, settings.config.alerts.opportunity_net_bps
         )
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from spread_scanner import clock, config
-from spread_scanner.alerts.conditions import Watch
+from spread_scanner.alerts.conditions import Conditions
 from spread_scanner.alerts.policy import Condition, Desk, Outbox, senders
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
@@ -42,7 +42,7 @@ class _Told:
         self._alerts = alerts
         self.desk = Desk(alerts)
         self.outboxes = [Outbox(sender) for sender in senders(alerts)]
-        self.watch = Watch(process.settings, health, store)
+        self.watch = Conditions(process.settings, health, store)
         self.standing = 0  # conditions that hold now
 
     def tell(self, conditions: list[Condition]) -> None:

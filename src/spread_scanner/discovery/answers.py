@@ -40,7 +40,7 @@ TAKEN_TYPES = (SPOT_TYPE, PERPETUAL_TYPE)
 NAMES_SHOWN = 5
 
 
-class Desk(Protocol):
+class RestDesk(Protocol):
     """Where answers come from: one exchange's REST interface, or a folder."""
 
     async def get(
@@ -72,7 +72,7 @@ class Listed:
 
 
 async def ask_all(
-    adapters: Sequence[Adapter], desks: Mapping[str, Desk], done: Done
+    adapters: Sequence[Adapter], desks: Mapping[str, RestDesk], done: Done
 ) -> list[Listed]:
     """Every source side by side. `done` is told (source label, kind) as answers come in."""
 
@@ -86,7 +86,7 @@ async def ask_all(
 
 
 async def ask_lists(
-    adapters: Sequence[Adapter], desks: Mapping[str, Desk], done: Done
+    adapters: Sequence[Adapter], desks: Mapping[str, RestDesk], done: Done
 ) -> list[Listed]:
     """The lists of instruments alone."""
     asked = (_ask_list(adapter, desks[adapter.source.label], done) for adapter in adapters)
@@ -94,7 +94,7 @@ async def ask_lists(
 
 
 async def ask_rest(
-    adapters: Sequence[Adapter], desks: Mapping[str, Desk], listed: Sequence[Listed], done: Done
+    adapters: Sequence[Adapter], desks: Mapping[str, RestDesk], listed: Sequence[Listed], done: Done
 ) -> None:
     """Quotes and funding of those whose lists were had."""
     rows = zip(adapters, listed, strict=True)
@@ -103,7 +103,7 @@ async def ask_rest(
     )
 
 
-async def _ask_list(adapter: Adapter, desk: Desk, done: Done) -> Listed:
+async def _ask_list(adapter: Adapter, desk: RestDesk, done: Done) -> Listed:
     listed = Listed(adapter.source)
     try:
         await _ask_instruments(adapter, desk, listed)
@@ -115,7 +115,7 @@ async def _ask_list(adapter: Adapter, desk: Desk, done: Done) -> Listed:
     return listed
 
 
-async def _ask_rest(adapter: Adapter, desk: Desk, listed: Listed, done: Done) -> None:
+async def _ask_rest(adapter: Adapter, desk: RestDesk, listed: Listed, done: Done) -> None:
     label = adapter.source.label
     if listed.failure:
         return
@@ -139,7 +139,7 @@ async def _ask_rest(adapter: Adapter, desk: Desk, listed: Listed, done: Done) ->
     done(label, FUNDING)
 
 
-async def _ask_instruments(adapter: Adapter, desk: Desk, listed: Listed) -> None:
+async def _ask_instruments(adapter: Adapter, desk: RestDesk, listed: Listed) -> None:
     """Page after page; a listing that is named twice counts once."""
     request: RestRequest | None = adapter.instruments_request()
     rows: list[RawInstrument] = []
@@ -184,7 +184,7 @@ def alive(row: RawInstrument) -> bool:
     return row.trading and row.contract_type in TAKEN_TYPES
 
 
-async def _ask_funding(adapter: Adapter, desk: Desk, listed: Listed) -> None:
+async def _ask_funding(adapter: Adapter, desk: RestDesk, listed: Listed) -> None:
     request = adapter.funding_request()
     if request is None:
         return

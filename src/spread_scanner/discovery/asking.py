@@ -11,9 +11,9 @@ from pathlib import Path
 
 from spread_scanner.config import Settings
 from spread_scanner.discovery import answers
-from spread_scanner.discovery.answers import Desk, Done, Listed
+from spread_scanner.discovery.answers import Done, Listed, RestDesk
 from spread_scanner.discovery.desks import LiveDesk, SavedDesk
-from spread_scanner.discovery.legs import Leg, Pair
+from spread_scanner.discovery.legs import Candidate, Leg
 from spread_scanner.discovery.show import Bars
 from spread_scanner.discovery.validate import Validation, Wanted, validate
 from spread_scanner.errors import ExchangeError
@@ -62,7 +62,7 @@ async def asking(
     adapters: Sequence[Adapter],
     gates: Gates,
     bars: Bars,
-) -> AsyncIterator[tuple[dict[str, Desk], Done]]:
+) -> AsyncIterator[tuple[dict[str, RestDesk], Done]]:
     """Where each source is asked, by label, and whom to tell of the answers."""
     section = settings.config.pair_discovery
     patience = Patience(
@@ -75,7 +75,7 @@ async def asking(
         bars.show(f"{label} lists", steps[label], 3, kind)
 
     async with contextlib.AsyncExitStack() as stack:
-        desks: dict[str, Desk] = {}
+        desks: dict[str, RestDesk] = {}
         for adapter in adapters:
             label = adapter.source.label
             bars.show(f"{label} lists", 0, 3)
@@ -109,7 +109,7 @@ async def listen(
     settings: Settings,
     options: Options,
     adapters: Sequence[Adapter],
-    pairs: Iterable[Pair],
+    pairs: Iterable[Candidate],
     gates: Gates,
     bars: Bars,
 ) -> tuple[Validation, str]:
@@ -137,7 +137,7 @@ async def listen(
     return await validate(wanted, seconds, progress), f"{seconds:g} s"
 
 
-def legs_of(pairs: Iterable[Pair]) -> list[Leg]:
+def legs_of(pairs: Iterable[Candidate]) -> list[Leg]:
     found = {leg.key: leg for pair in pairs for leg in (pair.spot, pair.futures)}
     return list(found.values())
 

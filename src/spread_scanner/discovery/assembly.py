@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from spread_scanner.discovery.answers import Listed
-from spread_scanner.discovery.identity import Verdict
+from spread_scanner.discovery.identity import Identity
 from spread_scanner.discovery.legs import Leg
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.symbology.tables import (
@@ -34,7 +34,7 @@ class Placed(NamedTuple):
 
 
 def placed(
-    verdicts: Iterable[Verdict], max_symbols: int, previous: Tables | None, *, keep: bool = False
+    verdicts: Iterable[Identity], max_symbols: int, previous: Tables | None, *, keep: bool = False
 ) -> Placed:
     """Most directions first; among equals those that hold a place already, then by name.
 
@@ -86,7 +86,7 @@ def assign_ids(
 
 
 def tables_of(
-    verdicts: Sequence[Verdict],
+    verdicts: Sequence[Identity],
     placed: Placed,
     listed: Sequence[Listed],
     quiet: Collection[tuple[int, str]],

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from spread_scanner.config import Settings
 from spread_scanner.discovery.doubts import Doubts
 from spread_scanner.discovery.legs import LeftOut, Leg
-from spread_scanner.discovery.validate import Heard, State, Validation
+from spread_scanner.discovery.validate import Heard, Hearing, Validation
 
 
 @dataclass
@@ -36,7 +36,7 @@ def check(
             gone.append((leg, LeftOut(leg.source, leg.exchange_symbol, reason)))
             continue
         checked.legs.append(leg)
-        if heard.state is State.SILENT:
+        if heard.state is Hearing.SILENT:
             checked.quiet.append(leg)
     checked.doubted = _doubted(gone, doubts)
     for leg, left_out in gone:
@@ -51,12 +51,12 @@ def check(
 def _reason(leg: Leg, heard: Heard, settings: Settings) -> str:
     """Why a leg is left out, or empty."""
     section = settings.config.pair_discovery
-    if heard.state is State.REFUSED and not section.keep_refused:
+    if heard.state is Hearing.REFUSED and not section.keep_refused:
         return f"refused by the websocket: {heard.refusal}"
-    if heard.state is not State.QUOTED and not (leg.quoted or leg.last_known):
-        silent = " and none on the websocket" if heard.state is State.SILENT else ""
+    if heard.state is not Hearing.QUOTED and not (leg.quoted or leg.last_known):
+        silent = " and none on the websocket" if heard.state is Hearing.SILENT else ""
         return f"no quote by REST{silent}"
-    if heard.state is State.SILENT and not section.keep_quiet:
+    if heard.state is Hearing.SILENT and not section.keep_quiet:
         return "quiet: quoted by REST, silent on the websocket"
     return ""
 

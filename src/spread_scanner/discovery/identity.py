@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spread_scanner.config import Settings
-from spread_scanner.discovery.legs import Leg, Pair
+from spread_scanner.discovery.legs import Candidate, Leg
 from spread_scanner.discovery.words import plain
 from spread_scanner.symbology.tables import Tables
 
@@ -27,10 +27,10 @@ UNJUDGED = "its prices cannot be compared"
 Samples = Mapping[tuple[int, str], Sequence[float]]
 
 
-class Verdict(NamedTuple):
+class Identity(NamedTuple):
     """`reason` is empty for a pair that may be traded."""
 
-    pair: Pair
+    pair: Candidate
     spot_mid: float
     futures_mid: float
     ratio: float
@@ -48,8 +48,8 @@ class _Measured(NamedTuple):
 
 
 def judge(
-    pairs: Sequence[Pair], samples: Samples, settings: Settings, previous: Tables | None
-) -> list[Verdict]:
+    pairs: Sequence[Candidate], samples: Samples, settings: Settings, previous: Tables | None
+) -> list[Identity]:
     """One verdict per pair, in the same order."""
     usual = _usual_mids(pairs, samples)
     trusted = _trusted(previous)
@@ -57,12 +57,12 @@ def judge(
 
 
 def _guarded(
-    pair: Pair,
+    pair: Candidate,
     samples: Samples,
     settings: Settings,
     usual: Mapping[str, float],
     trusted: Collection[tuple[int, str]],
-) -> Verdict:
+) -> Identity:
     """The verdict; a pair whose numbers cannot be computed with is quarantined, and says why."""
     try:
         with np.errstate(all="ignore"):  # infinity and nan are looked for, not warned about
@@ -70,16 +70,16 @@ def _guarded(
     except (ArithmeticError, ValueError) as error:
         mids = _any_mid(pair.spot, samples), _any_mid(pair.futures, samples)
         reason = f"{UNJUDGED}: {type(error).__name__}: {error}"
-        return Verdict(pair, *mids, math.nan, math.nan, UNJUDGED, reason)
+        return Identity(pair, *mids, math.nan, math.nan, UNJUDGED, reason)
 
 
 def _judge(
-    pair: Pair,
+    pair: Candidate,
     samples: Samples,
     settings: Settings,
     usual: Mapping[str, float],
     trusted: Collection[tuple[int, str]],
-) -> Verdict:
+) -> Identity:
     bands = settings.directions.symbols.identity_band_pct
     band_pct = bands.get(pair.symbol, settings.config.pair_discovery.identity_band_pct)
     found = _measured(pair, samples)
@@ -87,14 +87,14 @@ def _judge(
         last_known = pair.spot.last_known or pair.futures.last_known
         if last_known and (pair.direction.direction_id, pair.symbol) in trusted:
             basis = "the previous tables, since there is no price now"
-            return Verdict(pair, *found[:3], band_pct, basis, "")
+            return Identity(pair, *found[:3], band_pct, basis, "")
         reason = f"no price of the {_priceless(found)} to compare"
         if math.isinf(found.ratio):
             reason = f"prices disagree beyond measure: {_named(pair, found)}"
-        return Verdict(pair, *found[:3], band_pct, found.basis, reason)
+        return Identity(pair, *found[:3], band_pct, found.basis, reason)
     off_pct = (max(found.ratio, 1 / found.ratio) - 1) * 100
     if off_pct <= band_pct:
-        return Verdict(pair, *found[:3], band_pct, found.basis, "")
+        return Identity(pair, *found[:3], band_pct, found.basis, "")
     reason = (
         f"prices disagree by {plain(off_pct, 3)} % (band {plain(band_pct)} %): "
         f"{_named(pair, found)}, by {found.basis}"
@@ -102,17 +102,17 @@ def _judge(
     proposal = _proposal(pair, found, usual)
     if proposal:
         reason += f"; {proposal}"
-    return Verdict(pair, *found[:3], band_pct, found.basis, reason, proposal)
+    return Identity(pair, *found[:3], band_pct, found.basis, reason, proposal)
 
 
-def _named(pair: Pair, found: _Measured) -> str:
+def _named(pair: Candidate, found: _Measured) -> str:
     return (
         f"{pair.spot.source.label} {plain(found.spot_mid)}, "
         f"{pair.futures.source.label} {plain(found.futures_mid)}"
     )
 
 
-def _measured(pair: Pair, samples: Samples) -> _Measured:
+def _measured(pair: Candidate, samples: Samples) -> _Measured:
     spot = np.asarray(samples.get(pair.spot.key, ()), dtype=float)
     futures = np.asarray(samples.get(pair.futures.key, ()), dtype=float)
     if spot.size and spot.size == futures.size:
@@ -146,7 +146,7 @@ def _priceless(found: _Measured) -> str:
     return "perpetual"
 
 
-def _usual_mids(pairs: Sequence[Pair], samples: Samples) -> dict[str, float]:
+def _usual_mids(pairs: Sequence[Candidate], samples: Samples) -> dict[str, float]:
     """What most sources say a symbol costs."""
     legs = {leg.key: leg for pair in pairs for leg in (pair.spot, pair.futures)}
     mids: dict[str, list[float]] = {}
@@ -166,7 +166,7 @@ def _trusted(previous: Tables | None) -> set[tuple[int, str]]:
     return {(row.direction_id, names[id_]) for row in previous.directions for id_ in row.symbol_ids}
 
 
-def _proposal(pair: Pair, found: _Measured, usual: Mapping[str, float]) -> str:
+def _proposal(pair: Candidate, found: _Measured, usual: Mapping[str, float]) -> str:
     """The multiplier that would explain the ratio, where a power of ten does."""
     power = round(math.log10(found.ratio))
     rest = found.ratio / 10.0**power

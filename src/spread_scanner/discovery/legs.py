@@ -14,7 +14,7 @@ from spread_scanner.config import Settings
 from spread_scanner.discovery.answers import PERPETUAL_TYPE, SPOT_TYPE, Listed
 from spread_scanner.exchanges.adapter import RawInstrument, holdable
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Direction, Market, Source
-from spread_scanner.symbology.normalise import Coin, Listing, Rules, coins
+from spread_scanner.symbology.normalise import Coin, Listing, NameRules, coins
 from spread_scanner.symbology.tables import InstrumentRow, Tables
 
 NAME_BYTES_MAX = 64
@@ -53,7 +53,7 @@ class LeftOut(NamedTuple):
     reason: str
 
 
-class Pair(NamedTuple):
+class Candidate(NamedTuple):
     """One symbol in one direction."""
 
     direction: Direction
@@ -96,10 +96,10 @@ def select(listed: Sequence[Listed], settings: Settings, previous: Tables | None
     return Selection(single, left_out + denied + doubled, symbols)
 
 
-def pairs_of(legs: Iterable[Leg], enabled: Collection[int]) -> list[Pair]:
+def pairs_of(legs: Iterable[Leg], enabled: Collection[int]) -> list[Candidate]:
     """Every symbol in every direction whose both sources list it."""
     by_place = {(leg.source.source_id, leg.symbol): leg for leg in legs}
-    pairs: list[Pair] = []
+    pairs: list[Candidate] = []
     for direction in DIRECTIONS:
         spot_id, futures_id = direction.spot.source_id, direction.futures.source_id
         if spot_id not in enabled or futures_id not in enabled:
@@ -107,11 +107,11 @@ def pairs_of(legs: Iterable[Leg], enabled: Collection[int]) -> list[Pair]:
         for (source_id, symbol), leg in by_place.items():
             other = by_place.get((futures_id, symbol)) if source_id == spot_id else None
             if other is not None:
-                pairs.append(Pair(direction, leg, other))
+                pairs.append(Candidate(direction, leg, other))
     return pairs
 
 
-def unpaired(legs: Iterable[Leg], pairs: Iterable[Pair], note: str = "") -> list[LeftOut]:
+def unpaired(legs: Iterable[Leg], pairs: Iterable[Candidate], note: str = "") -> list[LeftOut]:
     """Legs that no pair uses, as left out."""
     used = {leg.key for pair in pairs for leg in (pair.spot, pair.futures)}
     wanted = {Market.SPOT: "perpetual", Market.FUTURES: "spot"}
@@ -126,7 +126,7 @@ def unpaired(legs: Iterable[Leg], pairs: Iterable[Pair], note: str = "") -> list
     ]
 
 
-def rules_of(settings: Settings, previous: Tables | None) -> Rules:
+def rules_of(settings: Settings, previous: Tables | None) -> NameRules:
     """What the settings and the previous tables say about names."""
     symbols = settings.directions.symbols
     known: dict[tuple[str, str], tuple[str, float]] = {}
@@ -135,7 +135,7 @@ def rules_of(settings: Settings, previous: Tables | None) -> Rules:
         for row in previous.instruments:
             key = (SOURCES[row.source_id].label, row.exchange_symbol)
             known[key] = (bases[row.symbol_id], row.px_div)
-    return Rules(symbols.alias, symbols.multiplier, known)
+    return NameRules(symbols.alias, symbols.multiplier, known)
 
 
 def _unfit(source: Source, raw: RawInstrument, settings: Settings) -> str:

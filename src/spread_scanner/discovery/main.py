@@ -24,7 +24,7 @@ from rich.console import Console
 from spread_scanner import config
 from spread_scanner.config import Settings
 from spread_scanner.discovery.asking import Options
-from spread_scanner.discovery.quick import Look, look
+from spread_scanner.discovery.quick import QuickLook, look
 from spread_scanner.discovery.report import REPORT_TXT, Findings, summary, texts
 from spread_scanner.discovery.run import Before, discover
 from spread_scanner.discovery.show import Bars, summary_tables
@@ -175,7 +175,7 @@ def _nothing(folder: Path, new: list[str], as_json: bool) -> None:
         _print_json(said)
 
 
-def _look(settings: Settings, options: Options) -> Look:
+def _look(settings: Settings, options: Options) -> QuickLook:
     folder = settings.generated_dir
     with publish.exclusive(folder):
         before = _before(folder)

@@ -11,10 +11,10 @@ from spread_scanner.discovery.answers import Listed, alive
 from spread_scanner.discovery.asking import legs_of
 from spread_scanner.discovery.assembly import Placed
 from spread_scanner.discovery.doubts import Doubts
-from spread_scanner.discovery.identity import Verdict
-from spread_scanner.discovery.legs import LeftOut, Pair
+from spread_scanner.discovery.identity import Identity
+from spread_scanner.discovery.legs import Candidate, LeftOut
 from spread_scanner.discovery.report import DISABLED, OK, Findings
-from spread_scanner.discovery.validate import State, Validation
+from spread_scanner.discovery.validate import Hearing, Validation
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.symbology.known import Known, KnownListing, KnownSource, idle_settings
 from spread_scanner.symbology.tables import Tables
@@ -23,7 +23,9 @@ REASONS_SHOWN = 3
 SYMBOLS_STEP = 256
 
 
-def displaced(pairs: Sequence[Pair], verdicts: Sequence[Verdict], placed: Placed) -> list[LeftOut]:
+def displaced(
+    pairs: Sequence[Candidate], verdicts: Sequence[Identity], placed: Placed
+) -> list[LeftOut]:
     """Legs that were paired, but whose pairs are all quarantined or have no place."""
     waiting = dict(placed.over) | dict(placed.resting)
     good = [row.pair for row in verdicts if not row.reason]
@@ -54,7 +56,7 @@ def live(validation: Validation) -> dict[str, int]:
     counts: dict[str, int] = {}
     for (source_id, _), heard in validation.heard.items():
         label = SOURCES[source_id].label
-        counts[label] = counts.get(label, 0) + (heard.state is State.QUOTED)
+        counts[label] = counts.get(label, 0) + (heard.state is Hearing.QUOTED)
     return counts
 
 

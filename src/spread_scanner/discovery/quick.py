@@ -31,10 +31,10 @@ from spread_scanner.discovery.asking import (
 )
 from spread_scanner.discovery.checking import Checked, check
 from spread_scanner.discovery.doubts import Doubts
-from spread_scanner.discovery.identity import Verdict, judge
+from spread_scanner.discovery.identity import Identity, judge
 from spread_scanner.discovery.legs import (
+    Candidate,
     Leg,
-    Pair,
     Selection,
     kept_legs,
     pairs_of,
@@ -58,7 +58,7 @@ AS_BEFORE = "as in the last tables"
 Key = tuple[int, str]
 
 
-class Look(NamedTuple):
+class QuickLook(NamedTuple):
     """What came of a look: `findings` is None where there is nothing to publish."""
 
     findings: Findings | None
@@ -68,7 +68,7 @@ class Look(NamedTuple):
 
 async def look(
     settings: Settings, options: Options, before: Before, looks: Looks, bars: Bars
-) -> Look:
+) -> QuickLook:
     """One look. Raises TableError without tables, ExchangeError when no source answers."""
     previous = before.tables
     if previous is None:
@@ -82,7 +82,7 @@ async def look(
             new, looks = _new(listed, before, looks, now_ns)
             names = sorted(_named(listed, new))
             if not _partnered(listed, new, settings, previous):
-                return Look(None, names, looks)
+                return QuickLook(None, names, looks)
             await answers.ask_rest(adapters, desks, listed, done)
         bars.clear()
         found = select(listed, settings, previous)
@@ -90,7 +90,7 @@ async def look(
             found, new, listed, previous, {row.source.source_id for row in adapters}
         )
         if not pairs:
-            return Look(None, names, looks)
+            return QuickLook(None, names, looks)
         validation, validated = await listen(settings, options, adapters, pairs, gates, bars)
     checked = check(legs_of(pairs), validation, settings, Doubts({}, {}, now_ns, 100.0, 0.0))
     enabled = [row.source.source_id for row in adapters]
@@ -99,7 +99,7 @@ async def look(
     carried = _carried(previous, listed)
     placed = assembly.placed([*carried, *verdicts], _room(settings), previous, keep=True)
     if not any(not row.reason and row.pair.symbol in placed.ids for row in verdicts):
-        return Look(None, names, looks)
+        return QuickLook(None, names, looks)
     stamp = (before.generation, clock.wall_ns())
     tables = _added(
         previous,
@@ -122,7 +122,7 @@ async def look(
         before_report=before.report,
     )
     findings.warnings = outcome.no_room(placed.over, placed.resting, _room(settings))
-    return Look(findings, names, looks)
+    return QuickLook(findings, names, looks)
 
 
 def _room(settings: Settings) -> int:
@@ -195,7 +195,7 @@ def _candidates(
     listed: Sequence[Listed],
     previous: Tables,
     enabled: Collection[int],
-) -> list[Pair]:
+) -> list[Candidate]:
     """Pairs with a new leg; the other is one of the tables, or was without a partner so far."""
     kept = kept_legs(previous, listed)
     taken = {leg.key for leg in kept}
@@ -208,26 +208,28 @@ def _candidates(
     return [pair for pair in pairs_of([*kept, *others], enabled) if _has(pair, new)]
 
 
-def _has(pair: Pair, new: Collection[Key]) -> bool:
+def _has(pair: Candidate, new: Collection[Key]) -> bool:
     return pair.spot.key in new or pair.futures.key in new
 
 
-def _carried(previous: Tables, listed: Sequence[Listed]) -> list[Verdict]:
+def _carried(previous: Tables, listed: Sequence[Listed]) -> list[Identity]:
     """The pairs of the tables, as they were judged."""
     legs: dict[tuple[int, str], Leg] = {}
     for leg in kept_legs(previous, listed):
         legs[leg.source.source_id, leg.symbol] = leg
     names = previous.symbol_names()
     ways = {way.direction_id: way for way in DIRECTIONS}
-    rows: list[Verdict] = []
+    rows: list[Identity] = []
     for row in previous.directions:
         way = ways[row.direction_id]
         for symbol_id in row.symbol_ids:
             spot = legs.get((way.spot.source_id, names[symbol_id]))
             futures = legs.get((way.futures.source_id, names[symbol_id]))
             if spot is not None and futures is not None:
-                pair = Pair(way, spot, futures)
-                rows.append(Verdict(pair, spot.mid, futures.mid, math.nan, math.nan, AS_BEFORE, ""))
+                pair = Candidate(way, spot, futures)
+                rows.append(
+                    Identity(pair, spot.mid, futures.mid, math.nan, math.nan, AS_BEFORE, "")
+                )
     return rows
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.discovery.answers import Listed
-from spread_scanner.discovery.identity import Verdict
+from spread_scanner.discovery.identity import Identity
 from spread_scanner.discovery.legs import LeftOut, Leg
 from spread_scanner.discovery.words import plain
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Source
@@ -28,7 +28,7 @@ class Findings:
     listed: list[Listed]
     legs: list[Leg]  # those in the tables
     left_out: list[LeftOut]
-    verdicts: list[Verdict]
+    verdicts: list[Identity]
     over: list[tuple[str, int]]
     states: dict[str, str]  # of every source
     validated: str  # how long the websockets were listened to, or why not
@@ -193,7 +193,7 @@ def _source(label: str, row: dict[str, Any]) -> str:
     )
 
 
-def _quarantined(row: Verdict) -> str:
+def _quarantined(row: Identity) -> str:
     return f"{row.pair.direction.label} {row.pair.symbol}: {row.reason}"
 
 

@@ -49,7 +49,7 @@ REQUEST_BYTES_SPARE = 256  # of a request, around its topics
 Key = tuple[int, str]
 
 
-class State(Enum):
+class Hearing(Enum):
     """What the websocket says of one listing."""
 
     QUOTED = "quoted"
@@ -70,12 +70,12 @@ class Heard:
     mids: list[float] = field(default_factory=list)
 
     @property
-    def state(self) -> State:
+    def state(self) -> Hearing:
         if self.quotes:
-            return State.QUOTED
+            return Hearing.QUOTED
         if self.refusal:
-            return State.REFUSED
-        return State.SILENT if self.reached else State.UNREACHED
+            return Hearing.REFUSED
+        return Hearing.SILENT if self.reached else Hearing.UNREACHED
 
 
 class Validation(NamedTuple):
@@ -242,7 +242,7 @@ class _Source:
                 f"{self.label} websocket: {self.bad_messages} messages could not be decoded, "
                 f"the first: {self.bad_example}"
             )
-        unasked = sum(row.state is State.UNREACHED for row in self.heard.values())
+        unasked = sum(row.state is Hearing.UNREACHED for row in self.heard.values())
         if self.opened and unasked:
             found.append(f"{self.label} websocket: {unasked} listings could not be asked for")
         if self.opened and self.failure:

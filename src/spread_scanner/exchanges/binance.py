@@ -93,7 +93,7 @@ class ErrorBody(Struct):
     msg: str = ""
 
 
-class Control(Struct):
+class ControlFrame(Struct):
     """Everything else that arrives, told apart by the keys that are there.
 
     {"result":null,"id":1}
@@ -104,7 +104,7 @@ class Control(Struct):
     """
 
     stream: str = ""
-    data: "Control | list[msgspec.Raw] | None" = None
+    data: "ControlFrame | list[msgspec.Raw] | None" = None
     e: str = ""
     result: object = UNSET
     error: ErrorBody | UnsetType = UNSET
@@ -126,7 +126,7 @@ class Filter(Struct):
     notional: Number = None
 
 
-class SymbolRow(Struct):
+class RestSymbol(Struct):
     """A row of exchangeInfo; contractType and marginAsset on futures, isSpotTradingAllowed on spot.
 
     {"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT",
@@ -188,7 +188,7 @@ class FundingInfoRow(Struct):
 
 _combined = wire.decoder(Combined)
 _bare = wire.decoder(BookTicker)
-_control = wire.decoder(Control)
+_control = wire.decoder(ControlFrame)
 _exchange_info = wire.decoder(ExchangeInfo)
 _rows = wire.decoder(list[msgspec.Raw])
 
@@ -214,10 +214,10 @@ class Binance(wire.BaseAdapter):
 
     def parse_instruments(self, body: bytes) -> InstrumentPage:
         info = wire.answered(_exchange_info, body, ExchangeInfo)
-        good, skipped = wire.rows(SymbolRow, info.symbols)
+        good, skipped = wire.rows(RestSymbol, info.symbols)
         return InstrumentPage([self._instrument(row) for row in good], skipped, None)
 
-    def _instrument(self, row: SymbolRow) -> RawInstrument:
+    def _instrument(self, row: RestSymbol) -> RawInstrument:
         filters = {one.filterType: one for one in row.filters}
         lot = filters.get("LOT_SIZE", Filter("LOT_SIZE"))
         notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or Filter("NOTIONAL")
@@ -282,8 +282,8 @@ class Binance(wire.BaseAdapter):
 
     def _parse_unusual(self, frame: bytes) -> list[Event]:
         """No usual book ticker: a control frame, a ticker of other spelling, or a bad message."""
-        control = wire.decoded(_control, frame, Control)
-        payload = control.data if isinstance(control.data, Control) else control
+        control = wire.decoded(_control, frame, ControlFrame)
+        payload = control.data if isinstance(control.data, ControlFrame) else control
         if control.stream.endswith(f"@{CHANNEL}"):
             return self._quote(wire.decoded(_combined, frame).data)
         if payload.e == "serverShutdown" or control.stream == "!serverShutdown":
@@ -318,7 +318,7 @@ class Binance(wire.BaseAdapter):
         return (*combined, *payloads)
 
 
-def _answered(control: Control) -> Event | None:
+def _answered(control: ControlFrame) -> Event | None:
     """The acknowledgement or refusal of a request, if the frame is one."""
     request_id = "" if control.id is None else str(control.id)
     if control.error is not UNSET:
@@ -330,7 +330,7 @@ def _answered(control: Control) -> Event | None:
     return None
 
 
-def _contract_type(row: SymbolRow) -> str:
+def _contract_type(row: RestSymbol) -> str:
     if row.contractType == "PERPETUAL":
         return "linear-perpetual"
     return row.contractType.lower().replace("_", "-") or "unknown"

@@ -77,7 +77,7 @@ REFUSALS = {
 }
 
 
-class Book(Struct):
+class ChannelBook(Struct):
     """The data of orderbook.1; both lists hold one level at most."""
 
     s: str
@@ -98,12 +98,12 @@ class OrderBook(Struct):
 
     topic: str
     type: str
-    data: Book
+    data: ChannelBook
     ts: int = 0
     cts: int = 0
 
 
-class Control(Struct):
+class ControlFrame(Struct):
     """{"success":true,"ret_msg":"","conn_id":"c1","req_id":"1","op":"subscribe"}
     {"success":false,"ret_msg":"error:handler not found,topic:orderbook.1.NOPE","conn_id":"c1",
      "req_id":"2","op":"subscribe"}
@@ -137,7 +137,7 @@ class LotFilter(Struct, frozen=True):
     minOrderAmt: Number = None  # noqa: N815
 
 
-class InstrumentRow(Struct):
+class RestInstrument(Struct):
     """{"symbol":"1000PEPEUSDT","contractType":"LinearPerpetual","status":"Trading",
     "baseCoin":"1000PEPE","quoteCoin":"USDT","settleCoin":"USDT","priceFilter":{...},
     "lotSizeFilter":{...},"deliveryTime":"0"}; spot has no contractType and no settleCoin.
@@ -177,14 +177,14 @@ class Result(Struct):
     nextPageCursor: str = ""  # noqa: N815
 
 
-class Answer(Struct):
+class RestAnswer(Struct):
     """{"retCode":0,"retMsg":"OK","result":{...},"retExtInfo":{},"time":1787848767000}"""
 
     retCode: int  # noqa: N815
     result: Result
 
 
-class Envelope(Struct):
+class RestOutcome(Struct):
     """{"retCode":10001,"retMsg":"params error","result":{},"retExtInfo":{},"time":1}"""
 
     retCode: int  # noqa: N815
@@ -192,9 +192,9 @@ class Envelope(Struct):
 
 
 _order_book = wire.decoder(OrderBook)
-_control = wire.decoder(Control)
-_answer = wire.decoder(Answer)
-_envelope = wire.decoder(Envelope)
+_control = wire.decoder(ControlFrame)
+_answer = wire.decoder(RestAnswer)
+_envelope = wire.decoder(RestOutcome)
 
 
 class Bybit(wire.BaseAdapter):
@@ -222,7 +222,7 @@ class Bybit(wire.BaseAdapter):
 
     def parse_instruments(self, body: bytes) -> InstrumentPage:
         result = _result(body)
-        good, skipped = wire.rows(InstrumentRow, result.rows)
+        good, skipped = wire.rows(RestInstrument, result.rows)
         following = self._instruments_request(result.nextPageCursor)
         return InstrumentPage(
             [self._instrument(row) for row in good],
@@ -230,7 +230,7 @@ class Bybit(wire.BaseAdapter):
             following if self._futures and result.nextPageCursor else None,
         )
 
-    def _instrument(self, row: InstrumentRow) -> RawInstrument:
+    def _instrument(self, row: RestInstrument) -> RawInstrument:
         lot = row.lotSizeFilter
         return RawInstrument(
             exchange_symbol=row.symbol,
@@ -313,7 +313,7 @@ class Bybit(wire.BaseAdapter):
 
 def _control_event(frame: bytes) -> Event:
     """What a frame is that is no order book, or BadMessage if it ought to have been one."""
-    control = wire.decoded(_control, frame, Control)
+    control = wire.decoded(_control, frame, ControlFrame)
     if control.topic:
         if control.topic.startswith(PREFIX):
             wire.decoded(_order_book, frame)
@@ -350,13 +350,13 @@ def _changed(
 
 def _result(body: bytes) -> Result:
     """The result of a REST answer; errors come with HTTP 200 and a code of their own."""
-    envelope = wire.decoded(_envelope, body, Envelope)
+    envelope = wire.decoded(_envelope, body, RestOutcome)
     if envelope.retCode != 0:
         raise ExchangeError(envelope.retMsg, code=envelope.retCode)
-    return wire.decoded(_answer, body, Answer).result
+    return wire.decoded(_answer, body, RestAnswer).result
 
 
-def _contract_type(row: InstrumentRow) -> str:
+def _contract_type(row: RestInstrument) -> str:
     known = {"LinearPerpetual": "linear-perpetual", "LinearFutures": "linear-futures"}
     return known.get(row.contractType, row.contractType or "unknown")
 

@@ -123,7 +123,7 @@ class SpotTickerRow(Struct):
     askQty: Number = None  # noqa: N815
 
 
-class Book(Struct):
+class ChannelBook(Struct):
     """The data of push.depth.full; levels are [price, contracts, orders], best first."""
 
     asks: list[Level | None] | None = None
@@ -142,7 +142,7 @@ class DepthFull(Struct):
 
     channel: str
     symbol: str
-    data: Book
+    data: ChannelBook
     ts: int = 0
 
 
@@ -189,7 +189,7 @@ class ContractTickerRow(Struct):
     ask1: Number = None
 
 
-class FundingRow(Struct):
+class RestFunding(Struct):
     """{"symbol":"BTC_USDT","fundingRate":7.3e-05,"collectCycle":8,
     "nextSettleTime":1787875200000}
     """
@@ -319,7 +319,7 @@ class MexcFutures(wire.BaseAdapter):
         return RestRequest("/api/v1/contract/funding_rate", {})
 
     def parse_funding(self, body: bytes) -> list[Funding]:
-        good, _ = wire.rows(FundingRow, _futures_rows(body))
+        good, _ = wire.rows(RestFunding, _futures_rows(body))
         found = [(row, wire.number(row.fundingRate)) for row in good]
         return [
             Funding(row.symbol, rate, wire.positive(row.collectCycle))

@@ -69,7 +69,7 @@ class Arg(Struct, frozen=True):
     instId: str = ""  # noqa: N815
 
 
-class Book(Struct):
+class ChannelBook(Struct):
     """{"asks":[["1969.30","34.015588","0","2"]],"bids":[["1969.29","28.639431","0","15"]],
     "ts":"1785136396508","seqId":72498651540}; an empty side is an empty list.
     """
@@ -84,10 +84,10 @@ class Push(Struct):
     """{"arg":{"channel":"bbo-tbt","instId":"ETH-USDT"},"data":[{...}]}"""
 
     arg: Arg
-    data: list[Book]
+    data: list[ChannelBook]
 
 
-class Control(Struct):
+class ControlFrame(Struct):
     """{"id":"1","event":"subscribe","arg":{"channel":"bbo-tbt","instId":"BTC-USDT"},"connId":"a4"}
     {"id":"1","event":"error","code":"60018","msg":"Wrong URL or channel:bbo-tbt,instId:NOPE-USDT
      doesn't exist.","connId":"a4"}
@@ -103,7 +103,7 @@ class Control(Struct):
     msg: str = ""
 
 
-class InstrumentRow(Struct):
+class RestInstrument(Struct):
     """Spot: {"instId":"BTC-USDT","baseCcy":"BTC","quoteCcy":"USDT","tickSz":"0.1",
     "lotSz":"0.00000001","minSz":"0.00001","state":"live"}
 
@@ -144,7 +144,7 @@ class TickerRow(Struct):
     askSz: Number = None  # noqa: N815
 
 
-class FundingRow(Struct):
+class RestFunding(Struct):
     """{"instId":"BTC-USDT-SWAP","fundingRate":"-0.0000143909410096",
     "fundingTime":"1787875200000","nextFundingTime":"1787904000000"}
     """
@@ -155,7 +155,7 @@ class FundingRow(Struct):
     nextFundingTime: Number = None  # noqa: N815
 
 
-class Answer(Struct):
+class RestAnswer(Struct):
     """{"code":"0","msg":"","data":[...]}; "data" may be null"""
 
     code: str | int
@@ -164,8 +164,8 @@ class Answer(Struct):
 
 
 _push = wire.decoder(Push)
-_control = wire.decoder(Control)
-_answer = wire.decoder(Answer)
+_control = wire.decoder(ControlFrame)
+_answer = wire.decoder(RestAnswer)
 
 
 class Okx(wire.BaseAdapter):
@@ -184,7 +184,7 @@ class Okx(wire.BaseAdapter):
         return RestRequest("/api/v5/public/instruments", {"instType": self._type})
 
     def parse_instruments(self, body: bytes) -> InstrumentPage:
-        good, skipped = wire.rows(InstrumentRow, _data(body))
+        good, skipped = wire.rows(RestInstrument, _data(body))
         instruments: list[RawInstrument] = []
         for row in good:
             made = self._instrument(row)
@@ -194,7 +194,7 @@ class Okx(wire.BaseAdapter):
                 instruments.append(made)
         return InstrumentPage(instruments, skipped, None)
 
-    def _instrument(self, row: InstrumentRow) -> RawInstrument | Skipped:
+    def _instrument(self, row: RestInstrument) -> RawInstrument | Skipped:
         base, quote = row.baseCcy, row.quoteCcy
         contract_size: float | None = 1.0
         if self._futures:  # both empty on swaps
@@ -243,7 +243,7 @@ class Okx(wire.BaseAdapter):
         return RestRequest("/api/v5/public/funding-rate", {"instId": "ANY"})
 
     def parse_funding(self, body: bytes) -> list[Funding]:
-        good, _ = wire.rows(FundingRow, _data(body))
+        good, _ = wire.rows(RestFunding, _data(body))
         found: list[Funding] = []
         for row in good:
             rate = wire.number(row.fundingRate)
@@ -292,7 +292,7 @@ def _control_event(frame: bytes) -> Event:
     """What a frame is that is no book, or BadMessage if it ought to have been one."""
     if frame == b"pong":
         return Notice(NoticeKind.PONG)
-    control = wire.decoded(_control, frame, Control)
+    control = wire.decoded(_control, frame, ControlFrame)
     if not control.event:
         if control.arg.channel in ("", CHANNEL):
             wire.decoded(_push, frame)
@@ -312,7 +312,7 @@ def _control_event(frame: bytes) -> Event:
 
 
 def _data(body: bytes) -> list[msgspec.Raw]:
-    answer = wire.decoded(_answer, body, Answer)
+    answer = wire.decoded(_answer, body, RestAnswer)
     if str(answer.code) != "0":
         raise ExchangeError(answer.msg, code=str(answer.code))
     return answer.data

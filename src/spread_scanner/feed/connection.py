@@ -25,7 +25,7 @@ from spread_scanner.exchanges.adapter import (
 )
 from spread_scanner.feed._listener import FLAGS, Listener
 from spread_scanner.feed.counting import COUNTER_OF_END, Counts
-from spread_scanner.feed.life import End, Life, Rules, ping_every_s, rules_of
+from spread_scanner.feed.life import End, Life, LifeRules, ping_every_s, rules_of
 from spread_scanner.feed.patience import pauses_of
 from spread_scanner.feed.pulse import Pulse, Seen, SilenceRules, silence_rules
 from spread_scanner.feed.share import NAMES_LOGGED_MAX, Share
@@ -46,7 +46,7 @@ class Connection:
         self,
         share: Share,
         counts: Counts,
-        rules: Rules,
+        rules: LifeRules,
         on_end: Callable[["Connection", End], None],
     ) -> None:
         self.share = share

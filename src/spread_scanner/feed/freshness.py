@@ -86,7 +86,7 @@ def ids_of(mask: npt.NDArray[np.bool_]) -> Ids:
     return np.flatnonzero(mask).astype(np.uint16)
 
 
-class Pace:
+class QuotePace:
     """How fast messages come now, beside how fast they usually come."""
 
     def __init__(self) -> None:

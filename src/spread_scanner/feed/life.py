@@ -27,7 +27,7 @@ class End(Enum):
     ASLEEP = "the machine was asleep"
 
 
-class Rules(NamedTuple):
+class LifeRules(NamedTuple):
     """The limits of a connection's life."""
 
     bad_in_row_max: int
@@ -55,13 +55,13 @@ def ping_every_s(ping: PingRule) -> float:
     return ping.interval_s if ping.text is not None else PING_EVERY_S
 
 
-def rules_of(settings: Feed, limits: Limits, jitter: float) -> Rules:
+def rules_of(settings: Feed, limits: Limits, jitter: float) -> LifeRules:
     """`jitter`, 0 to 1, spreads the planned ends of connections that were opened together."""
     life_ns = None
     if limits.lifetime_s is not None:
         before_s = min(settings.swap_before_s * (1.0 + 0.5 * jitter), limits.lifetime_s / 2)
         life_ns = int((limits.lifetime_s - before_s) * NS_PER_S)
-    return Rules(
+    return LifeRules(
         settings.bad_messages_in_row_max,
         int(settings.first_quote_s_max * NS_PER_S),
         settings.frozen_ms_min * NS_PER_MS,
@@ -74,7 +74,7 @@ def rules_of(settings: Feed, limits: Limits, jitter: float) -> Rules:
 class Life:
     """One connection's life. `must_quote`: it carries symbols that are known to quote."""
 
-    def __init__(self, rules: Rules, opened_ns: int, *, must_quote: bool) -> None:
+    def __init__(self, rules: LifeRules, opened_ns: int, *, must_quote: bool) -> None:
         self.rules = rules
         self.opened_ns = opened_ns
         self.must_quote = must_quote

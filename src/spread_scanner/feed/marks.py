@@ -17,9 +17,9 @@ from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.share import Share
 from spread_scanner.schema.enums import UNUSABLE
+from spread_scanner.schema.freshness import Mask
 
 Ids = npt.NDArray[np.uint16]
-Mask = npt.NDArray[np.bool_]
 
 
 class Marks:

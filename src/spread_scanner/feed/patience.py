@@ -48,7 +48,7 @@ class _Asked(NamedTuple):
     chance: float
 
 
-class Patience(Generic[Key]):
+class SymbolPatience(Generic[Key]):
     """What was asked for again, how often and when. A symbol's record is forgotten once it has
     needed nothing for twice its pause.
     """

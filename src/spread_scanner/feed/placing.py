@@ -11,7 +11,7 @@ from spread_scanner.feed import shards
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.line import Line
-from spread_scanner.feed.patience import Patience, pauses_of
+from spread_scanner.feed.patience import SymbolPatience, pauses_of
 from spread_scanner.feed.shards import Change
 from spread_scanner.feed.share import NAMES_LOGGED_MAX, Share
 from spread_scanner.feed.watch import WATCH_NS
@@ -25,7 +25,9 @@ class Placing:
     def __init__(self, share: Share, new_lines: NewLines) -> None:
         self._share = share
         self._new_lines = new_lines
-        self._patience: Patience[tuple[int, str]] = Patience(lambda: share.random.random())
+        self._patience: SymbolPatience[tuple[int, str]] = SymbolPatience(
+            lambda: share.random.random()
+        )
         self._asked_ns = 0
 
     def change(self, copy: list[Line], exchange_symbols: list[str]) -> Change:

@@ -7,14 +7,14 @@ import statistics
 from collections.abc import Collection, Iterable
 
 from spread_scanner.feed.connection import Connection
-from spread_scanner.feed.freshness import Pace
+from spread_scanner.feed.freshness import QuotePace
 
 
 class Tempo:
     """One source's, over all its connections."""
 
     def __init__(self) -> None:
-        self._paces: dict[int, Pace] = {}
+        self._paces: dict[int, QuotePace] = {}
         self._slowdowns: dict[int, float] = {}
 
     def update(self, connections: Collection[Connection], now_ns: int) -> None:
@@ -22,7 +22,7 @@ class Tempo:
         there = {one.number for one in connections}
         self._paces = {number: pace for number, pace in self._paces.items() if number in there}
         for one in connections:
-            pace = self._paces.setdefault(one.number, Pace())
+            pace = self._paces.setdefault(one.number, QuotePace())
             pace.update(one.listener.data_messages, now_ns)
         self._slowdowns = {number: pace.slowdown() for number, pace in self._paces.items()}
 

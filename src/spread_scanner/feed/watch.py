@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed._listener import Listener
-from spread_scanner.feed.life import Rules
+from spread_scanner.feed.life import LifeRules
 from spread_scanner.feed.share import Share
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.symbology.tables import InstrumentRow
@@ -87,7 +87,7 @@ class Watch:
         first_ns = int(self._share.settings.first_quote_s_max * NS_PER_S)
         return now_ns - self._listener.opened_ns < 2 * (first_ns + WATCH_NS)
 
-    def in_vain(self, now_ns: int, rules: Rules) -> bool:
+    def in_vain(self, now_ns: int, rules: LifeRules) -> bool:
         """The connection itself may be to blame: asking again has not helped either, and it was not
         told to ask later.
         """
@@ -120,7 +120,7 @@ class Watch:
                 found.append(symbol)
         return found
 
-    def refusal(self, now_ns: int, rules: Rules) -> str:
+    def refusal(self, now_ns: int, rules: LifeRules) -> str:
         """The exchange's words, if it gives this connection nothing that was asked for."""
         subscription = self._subscription
         if self._listener.data_ns or subscription.acknowledged or not subscription.words:

@@ -19,7 +19,13 @@ from spread_scanner.symbology import publish, tables
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
 from spread_scanner.view.signals import SignalTail
 from spread_scanner.view.spreads import SpreadBoard
-from spread_scanner.view.status import Looks, ProcessView, Stages, stage_buckets, stage_latencies
+from spread_scanner.view.status import (
+    ProcessView,
+    Stages,
+    StatusLooks,
+    stage_buckets,
+    stage_latencies,
+)
 
 SIGNALS_KEPT_MAX = 1_000_000
 
@@ -57,7 +63,7 @@ class Observer:
         self.health = self._stack.enter_context(Health.attach(self._namespace))
         self._store = self._stack.enter_context(PriceStore.attach(self._namespace))
         self.tail = self._stack.enter_context(SignalTail.attach(self._namespace))
-        self.status = Looks(self.settings, self.health)
+        self.status = StatusLooks(self.settings, self.health)
 
     def look(self) -> None:
         """Read everything once."""

@@ -57,7 +57,7 @@ class Coin(NamedTuple):
     why: str
 
 
-class Rules(NamedTuple):
+class NameRules(NamedTuple):
     """The settings' alias and multiplier lists, and the coins of the previous tables."""
 
     alias: Mapping[str, str]  # "source:EXCHANGE_SYMBOL" or "source:BASE" to base
@@ -78,7 +78,7 @@ def candidates(base: str) -> list[tuple[str, float]]:
 
 
 def spellings(
-    source: str, exchange_symbol: str, base: str, base_name: str, rules: Rules
+    source: str, exchange_symbol: str, base: str, base_name: str, rules: NameRules
 ) -> set[str]:
     """Every coin that a listing may come to, without a look at prices: for who asks whether it is
     worth looking.
@@ -91,7 +91,7 @@ def spellings(
     return bare | {coin for name in bare for coin, _ in candidates(name)}
 
 
-def coins(listings: Sequence[Listing], rules: Rules) -> list[Coin]:
+def coins(listings: Sequence[Listing], rules: NameRules) -> list[Coin]:
     """The coin behind each listing, in the same order."""
     decided = [_by_settings(listing, rules) for listing in listings]
     prices = _unit_prices(listings, decided)
@@ -107,7 +107,7 @@ def coins(listings: Sequence[Listing], rules: Rules) -> list[Coin]:
     ]
 
 
-def _by_settings(listing: Listing, rules: Rules) -> Coin | None:
+def _by_settings(listing: Listing, rules: NameRules) -> Coin | None:
     """What a person has written down is not argued with."""
     key = f"{listing.source}:{listing.exchange_symbol}"
     base = rules.alias.get(key) or rules.alias.get(f"{listing.source}:{listing.base}")
@@ -157,7 +157,7 @@ def _unit_prices(listings: Sequence[Listing], decided: Sequence[Coin | None]) ->
     return prices
 
 
-def _by_evidence(listing: Listing, rules: Rules, prices: _Prices) -> Coin:
+def _by_evidence(listing: Listing, rules: NameRules, prices: _Prices) -> Coin:
     spelled, bare = _spelled(listing), listing.base.strip().upper()
     why = "" if spelled == bare else f"another name for {listing.base}"
     asked = candidates(spelled)

@@ -4,8 +4,8 @@ The sums are those that the board takes off its gross spreads; a test holds the 
 """
 
 from spread_scanner.config import Settings
+from spread_scanner.schema.costs import funding_bps
 from spread_scanner.schema.enums import DIRECTIONS
-from spread_scanner.schema.spread import BPS
 from spread_scanner.symbology import tables
 from spread_scanner.view.reading import Reading
 
@@ -30,9 +30,8 @@ def read(settings: Settings, wanted: str = "") -> list[Cost]:
     names = loaded.symbol_names()
     hours = settings.config.spread_engine.funding_hours
     funding = {
-        (row.source_id, row.symbol_id): -row.rate / row.interval_hours * hours * BPS
+        (row.source_id, row.symbol_id): funding_bps(row.rate, row.interval_hours, hours)
         for row in loaded.funding
-        if row.interval_hours
     }
     found = []
     for row in loaded.directions:

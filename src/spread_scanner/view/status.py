@@ -97,7 +97,7 @@ def read(settings: Settings, interval_s: float) -> Status:
     """Look twice, so long apart. Raises NoSegment and its kind where the system is not up."""
     namespace = settings.config.system.namespace
     with Health.attach(namespace) as health, Control.attach(namespace) as control:
-        looks = Looks(settings, health)
+        looks = StatusLooks(settings, health)
         clock.sleep(interval_s)
         looks.look()
         views = looks.views()
@@ -129,7 +129,7 @@ def other_versions(now: Status) -> dict[str, list[str]]:
     return found
 
 
-class Looks:
+class StatusLooks:
     """Two looks at the health segment; keep it to go on looking."""
 
     def __init__(self, settings: Settings, health: Health) -> None:

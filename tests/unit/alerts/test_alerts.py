@@ -8,7 +8,7 @@ import pytest
 from alerts_bed import Target
 from database_bed import store
 
-from spread_scanner.alerts.conditions import Opportunities, of_disk, of_processes
+from spread_scanner.alerts.conditions import OpportunityNews, of_disk, of_processes
 from spread_scanner.alerts.policy import (
     WAITING_MAX,
     Condition,
@@ -176,7 +176,7 @@ def test_processes_that_are_down_hung_or_degraded_are_named() -> None:
 def test_new_opportunities_over_the_limit_are_told_once(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
-    watcher = Opportunities(folder, net_bps_min=50.0)
+    watcher = OpportunityNews(folder, net_bps_min=50.0)
     assert list(watcher.since()) == []  # no database yet
     store(folder, id=1, symbol="A-USDT", direction="okx-mexc", entry_net_bps=60.0)
     store(folder, id=2, symbol="B-USDT", direction="okx-mexc", entry_net_bps=40.0)

@@ -9,7 +9,7 @@ import pytest
 from spread_scanner import config
 from spread_scanner.config import Settings
 from spread_scanner.discovery.answers import Listed
-from spread_scanner.discovery.legs import Leg, Pair
+from spread_scanner.discovery.legs import Candidate, Leg
 from spread_scanner.exchanges.adapter import RawInstrument, RestQuote
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCE_BY_LABEL, SOURCES
 from spread_scanner.symbology.tables import (
@@ -89,9 +89,9 @@ class Build:
         )
         return plain._replace(**changes)
 
-    def pair(self, direction: str, base: str, spot: float = 1.0, futures: float = 1.0) -> Pair:
+    def pair(self, direction: str, base: str, spot: float = 1.0, futures: float = 1.0) -> Candidate:
         way = DIRECTION_BY_LABEL[direction]
-        return Pair(
+        return Candidate(
             way, self.leg(way.spot.label, base, spot), self.leg(way.futures.label, base, futures)
         )
 

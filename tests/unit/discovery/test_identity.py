@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from spread_scanner.discovery.identity import Verdict, judge
-from spread_scanner.discovery.legs import Pair
+from spread_scanner.discovery.identity import Identity, judge
+from spread_scanner.discovery.legs import Candidate
 
 NAN = math.nan
 
 
-def verdict(build: Any, pair: Pair, samples: Any = None, **settings: str) -> Verdict:
+def verdict(build: Any, pair: Candidate, samples: Any = None, **settings: str) -> Identity:
     return judge([pair], samples or {}, build.settings(**settings), None)[0]
 
 

@@ -42,7 +42,7 @@ class Looking:
             if kind != TICKERS or mid is not None:
                 self.world.rows[label, kind].append(make(coin, mid))
 
-    def look(self) -> quick.Look:
+    def look(self) -> quick.QuickLook:
         self.world.write(self.folder)
         options = Options(offline=self.folder, quick=True)
         last = self.last

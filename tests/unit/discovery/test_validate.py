@@ -13,7 +13,7 @@ import pytest
 from socks_proxy import socks5
 from websockets.asyncio.server import ServerConnection, serve
 
-from spread_scanner.discovery.validate import State, Validation, Wanted, batches, validate
+from spread_scanner.discovery.validate import Hearing, Validation, Wanted, batches, validate
 from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges.adapter import (
     Ack,
@@ -102,7 +102,7 @@ def listened(
     return asyncio.run(run()), requests
 
 
-def states(validation: Validation) -> dict[str, State]:
+def states(validation: Validation) -> dict[str, Hearing]:
     return {name: heard.state for (_, name), heard in validation.heard.items()}
 
 
@@ -128,7 +128,7 @@ def test_a_quote_is_the_proof_and_an_acknowledgement_is_none() -> None:
         return [["ack", request_id, *symbols], *quotes]
 
     validation, _ = listened(["LOUD", "QUIET"], talk)
-    assert states(validation) == {"LOUD": State.QUOTED, "QUIET": State.SILENT}
+    assert states(validation) == {"LOUD": Hearing.QUOTED, "QUIET": Hearing.SILENT}
     mids = validation.heard[0, "LOUD"].mids
     assert mids[-1] == 2.0
     assert len(mids) == len(validation.heard[0, "QUIET"].mids)
@@ -145,14 +145,14 @@ def test_deltas_change_the_side_that_they_name() -> None:
 
 def test_quotes_of_others_are_no_concern() -> None:
     validation, _ = listened(["A"], lambda *_: [["quote", "B", 2.0]])
-    assert states(validation) == {"A": State.SILENT}
+    assert states(validation) == {"A": Hearing.SILENT}
 
 
 def test_connections_carry_no_more_than_the_exchange_allows() -> None:
     names = [f"C{number}" for number in range(25)]
     limits = LIMITS._replace(topics_per_connection_max=10, topics_per_request_max=4)
     validation, requests = listened(names, everything_quoted, limits)
-    assert set(states(validation).values()) == {State.QUOTED}
+    assert set(states(validation).values()) == {Hearing.QUOTED}
     assert sorted(len(request) for request in requests) == [1, 2, 2, 4, 4, 4, 4, 4]
 
 
@@ -189,7 +189,7 @@ def test_an_exchange_that_is_too_busy_at_first_costs_no_symbol(named: bool) -> N
         return everything_quoted(symbols, request_id)
 
     validation, _ = listened(names, talk, LIMITS._replace(topics_per_request_max=1))
-    assert set(states(validation).values()) == {State.QUOTED}
+    assert set(states(validation).values()) == {Hearing.QUOTED}
 
 
 @pytest.mark.usefixtures("at_once")
@@ -198,8 +198,8 @@ def test_the_bad_ones_of_a_refused_request_are_found_and_the_rest_goes_on(named:
     names = [f"C{number}" for number in range(20)]
     validation, _ = listened(names, refusing({"C3", "C14"}, named=named))
     found = states(validation)
-    assert {name for name, state in found.items() if state is State.REFUSED} == {"C3", "C14"}
-    assert {state for name, state in found.items() if name not in ("C3", "C14")} == {State.QUOTED}
+    assert {name for name, state in found.items() if state is Hearing.REFUSED} == {"C3", "C14"}
+    assert {state for name, state in found.items() if name not in ("C3", "C14")} == {Hearing.QUOTED}
     assert validation.heard[0, "C3"].refusal == "400 no such thing"
 
 
@@ -210,13 +210,13 @@ def test_what_was_acknowledged_is_not_asked_for_again() -> None:
         return [["ack", request_id, *rest], ["refused", request_id, "BAD"]]
 
     validation, requests = listened(["A", "BAD", "B"], talk)
-    assert states(validation) == {"A": State.SILENT, "BAD": State.REFUSED, "B": State.SILENT}
+    assert states(validation) == {"A": Hearing.SILENT, "BAD": Hearing.REFUSED, "B": Hearing.SILENT}
     assert requests == [["A", "BAD", "B"]]
 
 
 def test_a_refusal_of_nothing_that_was_asked_is_noted() -> None:
     validation, _ = listened(["A"], lambda *_: [["refused", "other"]])
-    assert states(validation) == {"A": State.SILENT}
+    assert states(validation) == {"A": Hearing.SILENT}
     assert any("no such thing" in note for note in validation.notes)
 
 
@@ -225,7 +225,7 @@ def test_messages_that_cannot_be_read_are_counted_and_survived() -> None:
         return ["rubbish", *everything_quoted(symbols, request_id), "more of it"]
 
     validation, _ = listened(["A"], broken)
-    assert states(validation) == {"A": State.QUOTED}
+    assert states(validation) == {"A": Hearing.QUOTED}
     assert any("2 messages could not be decoded" in note for note in validation.notes)
 
 
@@ -242,7 +242,7 @@ def test_a_source_that_cannot_be_reached_is_neither_silent_nor_in_the_way() -> N
         return await validate([Wanted(dialect, "", ["A"])], SECONDS, lambda *_: None)
 
     validation = asyncio.run(run())
-    assert states(validation) == {"A": State.UNREACHED}
+    assert states(validation) == {"A": Hearing.UNREACHED}
     assert "connection refused" in validation.unreached[SOURCES[0].label]
 
 
@@ -291,5 +291,5 @@ def test_the_exchange_is_heard_through_the_proxy_that_alone_can_find_it(scheme: 
 
     validation = asyncio.run(run())
 
-    assert states(validation) == {"A": State.QUOTED}
+    assert states(validation) == {"A": Hearing.QUOTED}
     assert set(asked) == {("exchange.test", 8080)}

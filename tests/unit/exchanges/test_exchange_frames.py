@@ -480,13 +480,13 @@ def test_a_mexc_version_that_is_no_id_is_bad(
         (binance.BookTicker, "binance/spot_book_ticker.json"),
         (binance.BookTicker, "binance/futures_book_ticker.json"),
         (bybit.OrderBook, "bybit/order_book.json"),
-        (okx.Book, "okx/bbo_tbt.json"),
+        (okx.ChannelBook, "okx/bbo_tbt.json"),
         (mexc.FuturesControl, "mexc/futures_refused.json"),
     ],
 )
 def test_a_struct_shows_its_payload(payload: Payloads, struct: type, name: str) -> None:
     shown = "".join((inspect.getdoc(struct) or "").split())
     text = payload(name).decode()
-    inner = text[text.index('"data":[') + 8 : -2] if struct is okx.Book else text
+    inner = text[text.index('"data":[') + 8 : -2] if struct is okx.ChannelBook else text
 
     assert "".join(inner.split()) in shown

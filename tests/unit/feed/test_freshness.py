@@ -8,7 +8,7 @@ from spread_scanner.config import Feed
 from spread_scanner.feed.freshness import (
     SLOWDOWN_MAX,
     Lasting,
-    Pace,
+    QuotePace,
     SilenceRule,
     ids_of,
     out_of_line,
@@ -52,7 +52,7 @@ def test_the_settings_are_taken_in_their_units() -> None:
     assert silence_rule(Feed(silent_ms_min=1_500, silent_intervals_max=7.0)) == (1_500_000_000, 7.0)
 
 
-def run(pace: Pace, per_s: float, start_s: float, end_s: float, messages: float) -> float:
+def run(pace: QuotePace, per_s: float, start_s: float, end_s: float, messages: float) -> float:
     at = start_s
     while at < end_s:
         at += 0.25
@@ -62,14 +62,14 @@ def run(pace: Pace, per_s: float, start_s: float, end_s: float, messages: float)
 
 
 def test_the_pace_knows_no_slowdown_until_it_has_a_history() -> None:
-    pace = Pace()
+    pace = QuotePace()
     messages = run(pace, 1_000.0, 1.0, 20.0, 0.0)
     run(pace, 0.0, 20.0, 25.0, messages)
     assert pace.slowdown() == 1.0
 
 
 def test_a_market_that_slows_down_is_seen_within_seconds_and_forgotten_when_it_is_back() -> None:
-    pace = Pace()
+    pace = QuotePace()
     messages = run(pace, 1_000.0, 1.0, 120.0, 0.0)
     assert pace.slowdown() == pytest.approx(1.0, abs=0.01)
 
@@ -81,7 +81,7 @@ def test_a_market_that_slows_down_is_seen_within_seconds_and_forgotten_when_it_i
 
 
 def test_a_slowdown_is_bounded() -> None:
-    pace = Pace()
+    pace = QuotePace()
     messages = run(pace, 1_000.0, 1.0, 120.0, 0.0)
     run(pace, 0.0, 120.0, 200.0, messages)
     assert pace.slowdown() == SLOWDOWN_MAX

@@ -20,7 +20,7 @@ from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.feed import Feed
-from spread_scanner.feed.life import End, Rules
+from spread_scanner.feed.life import End, LifeRules
 from spread_scanner.feed.notices import Notices
 from spread_scanner.feed.subscription import Refusal
 from spread_scanner.runtime import logs
@@ -36,7 +36,7 @@ SOURCE = SOURCE_BY_LABEL["okx-spot"]
 SHIPPED = Path(__file__).parents[3] / "config"
 NAMES = ("AAA-USDT", "BBB-USDT")
 HALT = Halted("AAA-USDT", "suspend")
-RULES = Rules(20, 1, 1, 1.0, 1, None)
+RULES = LifeRules(20, 1, 1, 1.0, 1, None)
 
 
 def tables(generation: int) -> Tables:

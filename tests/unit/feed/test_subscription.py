@@ -12,7 +12,7 @@ from spread_scanner.config import SourceSettings
 from spread_scanner.exchanges.adapter import Ack, Adapter, RefusalKind, Refused
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed.budget import Budget
-from spread_scanner.feed.patience import Patience, Pauses
+from spread_scanner.feed.patience import Pauses, SymbolPatience
 from spread_scanner.feed.subscription import HALVINGS_MAX, REPEATS_MAX, Subscription
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 
@@ -546,7 +546,7 @@ def test_pauses_differ_by_chance() -> None:
         talk.answered(Refused("1", (NAMES[0],), "", "no", RefusalKind.SYMBOL), 0)
         minutes.add(talk.refused[NAMES[0]].due_ns)
         moments.add(Budget(adapter("okx-spot").limits, 60 * NS_PER_S, dice.random).busy(0, 0))
-    patience: Patience[str] = Patience(dice.random)
+    patience: SymbolPatience[str] = SymbolPatience(dice.random)
     for number in range(50):
         patience.asked(f"X{number}", 0, Pauses())
     silent = {patience.due_ns(f"X{number}", Pauses()) for number in range(50)}

@@ -19,7 +19,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import SourceSettings
 from spread_scanner.exchanges.adapter import Ack, Adapter, RefusalKind, Refused
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.feed.patience import Patience, Pauses
+from spread_scanner.feed.patience import Pauses, SymbolPatience
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 
@@ -116,7 +116,7 @@ class Life(RuleBasedStateMachine):
         adapter = adapter_of(SOURCE_BY_LABEL[label], SETTINGS)
         self.exchange = Exchange(label, adapter)
         self.subscription = Subscription(adapter, NAMES[:count], PAUSES)
-        self.patience: Patience[str] = Patience(random.random)
+        self.patience: SymbolPatience[str] = SymbolPatience(random.random)
         self.now_ns = NS_PER_S
         self.sent: list[tuple[int, bool]] = []
         self.kept: list[tuple[int, Ack | Refused]] = []

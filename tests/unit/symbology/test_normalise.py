@@ -4,16 +4,16 @@ import math
 
 import pytest
 
-from spread_scanner.symbology.normalise import Coin, Listing, Rules, candidates, coins
+from spread_scanner.symbology.normalise import Coin, Listing, NameRules, candidates, coins
 
-NO_RULES = Rules({}, {}, {})
+NO_RULES = NameRules({}, {}, {})
 
 
 def listing(source: str, base: str, mid: float = math.nan, base_name: str = "") -> Listing:
     return Listing(source, f"{base}USDT", base, "USDT", base_name, mid)
 
 
-def read(rows: list[Listing], rules: Rules = NO_RULES) -> list[tuple[str, float]]:
+def read(rows: list[Listing], rules: NameRules = NO_RULES) -> list[tuple[str, float]]:
     return [(coin.base, coin.multiplier) for coin in coins(rows, rules)]
 
 
@@ -83,7 +83,7 @@ def test_coins_known_to_be_sold_in_bulk_are_asked_last() -> None:
 
 def test_the_previous_tables_outlast_a_missing_price() -> None:
     previous = {("a", "1000QQQUSDT"): ("QQQ", 1000.0)}
-    assert read([listing("a", "1000QQQ", 0.5)], Rules({}, {}, previous)) == [("QQQ", 1000.0)]
+    assert read([listing("a", "1000QQQ", 0.5)], NameRules({}, {}, previous)) == [("QQQ", 1000.0)]
 
 
 def test_a_listing_without_a_price_follows_its_namesakes() -> None:
@@ -118,7 +118,7 @@ def test_the_settings_are_not_argued_with() -> None:
         listing("c", "GAS", 2.0),
         listing("c", "1000XYZ", 7.0),
     ]
-    rules = Rules(
+    rules = NameRules(
         alias={"a:1000ABCUSDT": "OTHER", "c:GAS": "GASDAO"},
         multiplier={"c:1000XYZUSDT": 1000.0, "b:ABCUSDT": 10.0},
         previous={},

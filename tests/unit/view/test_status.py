@@ -6,12 +6,12 @@ import pytest
 
 from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.enums import ProcessState
-from spread_scanner.view.status import Looks, stage_buckets, stage_latencies
+from spread_scanner.view.status import StatusLooks, stage_buckets, stage_latencies
 
 
 def test_a_process_is_absent_then_alive_then_dead(up_bed: Any) -> None:
     with up_bed.health() as health:
-        status = Looks(up_bed.settings, health)
+        status = StatusLooks(up_bed.settings, health)
 
         def state() -> tuple[str, bool]:
             status.look()
@@ -39,7 +39,7 @@ def test_what_is_starting_may_be_starting_for_a_while(
     ):
         maker.beat(ProcessState.STOPPED)
         row.beat(ProcessState.STARTING)
-        status = Looks(up_bed.settings, health)
+        status = StatusLooks(up_bed.settings, health)
 
         def states() -> dict[str, tuple[str, bool]]:
             status.look()
@@ -67,7 +67,7 @@ def test_an_old_heartbeat_is_unwell_though_alive(up_bed: Any) -> None:
         row._head["heartbeat_mono_ns"] -= 2 * limit_ns
         view = next(
             view
-            for view in Looks(up_bed.settings, health).views()
+            for view in StatusLooks(up_bed.settings, health).views()
             if view.process == "spread-engine"
         )
         assert view.alive
@@ -79,7 +79,7 @@ def test_rates_are_differences_over_the_time_between_two_looks(
 ) -> None:
     with up_bed.health() as health, health.claim("feed-okx-spot") as row:
         row.add(0, 1_000)  # messages
-        status = Looks(up_bed.settings, health)
+        status = StatusLooks(up_bed.settings, health)
         row.add(0, 50)
         virtual_clock.advance_ms(500)
         status.look()
