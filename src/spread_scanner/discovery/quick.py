@@ -48,7 +48,7 @@ from spread_scanner.errors import TableError
 from spread_scanner.exchanges.adapter import RawInstrument
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.schema.enums import DIRECTIONS
-from spread_scanner.symbology.known import Known, KnownListing, KnownSource, Looks
+from spread_scanner.symbology.known import Known, KnownListing, KnownSource, QuickLooks
 from spread_scanner.symbology.normalise import spellings
 from spread_scanner.symbology.tables import Tables
 
@@ -63,11 +63,11 @@ class QuickLook(NamedTuple):
 
     findings: Findings | None
     new: list[str]  # "okx-spot:ABC-USDT", whether taken or not
-    looks: Looks
+    looks: QuickLooks
 
 
 async def look(
-    settings: Settings, options: Options, before: Before, looks: Looks, bars: Bars
+    settings: Settings, options: Options, before: Before, looks: QuickLooks, bars: Bars
 ) -> QuickLook:
     """One look. Raises TableError without tables, ExchangeError when no source answers."""
     previous = before.tables
@@ -130,8 +130,8 @@ def _room(settings: Settings) -> int:
 
 
 def _new(
-    listed: Sequence[Listed], before: Before, looks: Looks, now_ns: int
-) -> tuple[set[Key], Looks]:
+    listed: Sequence[Listed], before: Before, looks: QuickLooks, now_ns: int
+) -> tuple[set[Key], QuickLooks]:
     """Listings that trade and did not when the tables were made, and since when they are tried."""
     tables = before.tables
     in_tables = (
@@ -152,7 +152,7 @@ def _new(
             first[name] = min(looks.first_wall_ns.get(name, now_ns), now_ns)
             if now_ns - first[name] <= TRIED_S_MAX * NS_PER_S:
                 new.add(key)
-    return new, Looks(first)
+    return new, QuickLooks(first)
 
 
 def _named(listed: Sequence[Listed], new: Collection[Key]) -> Iterable[str]:

@@ -61,21 +61,21 @@ class Known(Struct, frozen=True):
         return self.sources.get(label, KnownSource())
 
 
-class Looks(Struct, frozen=True):
+class QuickLooks(Struct, frozen=True):
     """looks.json beside the sets: what quick looks found and did not take, and since when."""
 
     first_wall_ns: dict[str, int] = {}  # by "source:EXCHANGE_SYMBOL"
 
 
-def load_looks(folder: Path) -> Looks:
+def load_looks(folder: Path) -> QuickLooks:
     """Of a generated folder; none where there are none."""
     try:
-        return msgspec.json.decode((folder / LOOKS_JSON).read_bytes(), type=Looks)
+        return msgspec.json.decode((folder / LOOKS_JSON).read_bytes(), type=QuickLooks)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Looks()
+        return QuickLooks()
 
 
-def save_looks(folder: Path, looks: Looks) -> None:
+def save_looks(folder: Path, looks: QuickLooks) -> None:
     """In one rename; its time says when the last look was. Raises TableError."""
     temporary = folder / f".tmp-{LOOKS_JSON}"
     try:

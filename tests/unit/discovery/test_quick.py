@@ -23,7 +23,7 @@ from spread_scanner.discovery.run import Before
 from spread_scanner.discovery.show import Bars
 from spread_scanner.errors import ExchangeError, TableError
 from spread_scanner.symbology import publish, tables
-from spread_scanner.symbology.known import Looks
+from spread_scanner.symbology.known import QuickLooks
 
 SPOT, FUTURES = "bybit-spot", "okx-futures"
 
@@ -34,7 +34,7 @@ class Looking:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder, self.settings, self.world = folder, settings, World()
         self.last = run(self.world.write(folder), settings)
-        self.looks = Looks()
+        self.looks = QuickLooks()
 
     def add(self, label: str, coin: str, mid: float | None) -> None:
         """List a coin; without a price it is not quoted yet."""
@@ -208,7 +208,7 @@ def test_without_tables_or_sources_a_look_is_an_error(looking: Looking, tmp_path
             (Before(looking.last.tables, known, 2), ExchangeError),
         ):
             with pytest.raises(kind):
-                asyncio.run(quick.look(looking.settings, options, before, Looks(), bars))
+                asyncio.run(quick.look(looking.settings, options, before, QuickLooks(), bars))
 
 
 class Program:
