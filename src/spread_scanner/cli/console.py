@@ -18,7 +18,7 @@ from rich.table import Table
 
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source, SwitchKind
-from spread_scanner.shm.switches import Standing
+from spread_scanner.shm.switches import Switched
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed (the reason is printed), 2 bad settings or usage, "
@@ -99,12 +99,12 @@ def source_of(label: str) -> Source:
     return SOURCE_BY_LABEL[label]
 
 
-def switched_lines(standing: Iterable[Standing]) -> list[str]:
+def switched_lines(standing: Iterable[Switched]) -> list[str]:
     """What is switched, a sentence each: by name, how long, by whom."""
     return [_switched_line(one) for one in standing]
 
 
-def _switched_line(one: Standing) -> str:
+def _switched_line(one: Switched) -> str:
     halted = one.kind == SwitchKind.HALT.name.lower()
     said = "Halted: no signal leaves the engine" if halted else f"Paused: {one.kind} {one.name}"
     if one.age_s is None:

@@ -35,7 +35,7 @@ from spread_scanner.schema.names import ALERTS, PROCESSES, SUPERVISOR
 from spread_scanner.shm import Control, PriceStore
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.operator import Who
-from spread_scanner.shm.switches import Standing, Switch, standing_now
+from spread_scanner.shm.switches import Switch, Switched, standing_now
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.known import idle_settings, load_known
 
@@ -59,7 +59,7 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     refused: dict[str, str] = {}  # answered a reload with no, and why
     ok: bool = True  # nobody is silent, nobody refused; a switch is in force and remembered
     warnings: list[str] = []  # settings that were taken and do nothing
-    standing: list[Standing] = []  # what is switched after it
+    standing: list[Switched] = []  # what is switched after it
     not_remembered: str = ""  # why the switch will be forgotten with the segment; empty: it is kept
     up: bool = True  # False: there is nobody whom it could concern before the next start
 
@@ -68,7 +68,7 @@ class NotInForce(SegmentError):
     """A switch that is remembered, but cannot reach what runs now."""
 
 
-class Change(NamedTuple):
+class Turning(NamedTuple):
     """One thing to switch, or to switch back."""
 
     kind: SwitchKind
@@ -90,7 +90,7 @@ def _user() -> str:
     return str(os.getuid())
 
 
-def switch(settings: Settings, did: str, changes: Sequence[Change]) -> Outcome:
+def switch(settings: Settings, did: str, changes: Sequence[Turning]) -> Outcome:
     """Put changes in force, remember them, and wait for the answers of all live processes.
 
     Raises NotInForce where there is a segment that this version cannot write.
@@ -123,7 +123,7 @@ def switch(settings: Settings, did: str, changes: Sequence[Change]) -> Outcome:
 
 
 def _switch_file(
-    settings: Settings, did: str, changes: Sequence[Change], error: SegmentError
+    settings: Settings, did: str, changes: Sequence[Turning], error: SegmentError
 ) -> Outcome | None:
     """Remember changes for the next start; None when there is a segment by now."""
     with remembered.alone(settings):
@@ -206,10 +206,10 @@ def pause(settings: Settings, target: str, *, paused: bool) -> Outcome:
         else:
             told = [one.name for one in standing(settings) if one.kind is SwitchKind.PROCESS]
             names += [name for name in told if name not in names]
-        changes = [Change(SwitchKind.PROCESS, name, paused) for name in names]
+        changes = [Turning(SwitchKind.PROCESS, name, paused) for name in names]
         return switch(settings, f"{verb} all processes", changes)
     kind, name = _named(settings, target, paused)
-    return switch(settings, f"{verb} {kind.name.lower()} {name}", [Change(kind, name, paused)])
+    return switch(settings, f"{verb} {kind.name.lower()} {name}", [Turning(kind, name, paused)])
 
 
 def _named(settings: Settings, target: str, paused: bool) -> tuple[SwitchKind, str]:
@@ -245,7 +245,7 @@ def symbol_id_of(settings: Settings, symbol: str) -> int | None:
 def kill(settings: Settings, *, killed: bool) -> Outcome:
     """Stop all signals at once, or allow them again."""
     did = "kill switch on: no signal leaves the engine" if killed else "kill switch off"
-    return switch(settings, did, [Change(SwitchKind.HALT, "", killed)])
+    return switch(settings, did, [Turning(SwitchKind.HALT, "", killed)])
 
 
 def reload(settings: Settings) -> Outcome:

@@ -47,7 +47,7 @@ class Switch(NamedTuple):
         return f"{self.kind.name.lower()} {self.name}".strip()
 
 
-class Standing(Struct, frozen=True, forbid_unknown_fields=True):
+class Switched(Struct, frozen=True, forbid_unknown_fields=True):
     """A switch as commands and programs are told of it."""
 
     kind: str  # halt, process, source, direction, symbol
@@ -58,11 +58,11 @@ class Standing(Struct, frozen=True, forbid_unknown_fields=True):
     command: str
 
 
-def standing_now(found: Sequence[Switch]) -> list[Standing]:
+def standing_now(found: Sequence[Switch]) -> list[Switched]:
     """Switches with their ages."""
     now_ns = clock.wall_ns()
     return [
-        Standing(
+        Switched(
             one.kind.name.lower(),
             one.name,
             max(0, now_ns - one.since_wall_ns) / NS_PER_S if one.since_wall_ns else None,

@@ -17,7 +17,7 @@ from spread_scanner.schema.names import ENGINE, ONE_SHOT, SHM_INIT, TRACKER
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
-from spread_scanner.shm.switches import Standing, standing_now
+from spread_scanner.shm.switches import Switched, standing_now
 from spread_scanner.view import in_force
 from spread_scanner.view.in_force import InForce
 from spread_scanner.view.reading import Reading, known
@@ -70,7 +70,7 @@ class Switches(Reading, frozen=True):
     paused_sources: list[str]
     paused_directions: list[str]
     paused_symbols: list[str]
-    standing: list[Standing]  # all of it, with whose order it was
+    standing: list[Switched]  # all of it, with whose order it was
 
     @property
     def any(self) -> bool:
