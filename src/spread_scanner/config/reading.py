@@ -136,7 +136,8 @@ def _convert(raw: dict[str, Any], kind: type[T], path: Path) -> T:
 def _check(raw: Any, kind: Any, path: Path, above: tuple[str, ...] = ()) -> None:
     wrong = first_wrong(raw, kind, above)
     if wrong is not None:
-        allowed = {"allowed": wrong.allowed} if wrong.allowed else {}
+        word = "allowed" if wrong.message.startswith("unknown") else "about"
+        allowed = {word: wrong.allowed} if wrong.allowed else {}
         raise ConfigError(
             f"bad setting: {wrong.message}", file=path, key=dotted(wrong.keys), **allowed
         )

@@ -179,3 +179,18 @@ def test_settings_that_were_taken_and_name_nothing_are_told(up_bed: Any, spread_
     checks = orjson.loads(spread_ctl("doctor", "--offline", "--json")[1])["checks"]
     warned = [row for row in checks if row["name"] == "settings" and row["result"] == "warn"]
     assert any("BTCC-USDT" in str(row) for row in warned)
+
+
+def test_doctor_repeats_what_discovery_warned_about(up_bed: Any, spread_ctl: Run) -> None:
+    path = up_bed.folder / "generated" / "current" / "metadata.json"
+    metadata = orjson.loads(path.read_bytes())
+    room = "no room for 3 symbols (the first: X-USDT): set [system] max_symbols = 256"
+    metadata["warnings"] = [room, 'directions.toml [symbol] "GONE-USDT" meets no listing']
+    path.write_bytes(orjson.dumps(metadata))
+    code, out, _ = spread_ctl("doctor", "--offline", "--json")
+    checks = orjson.loads(out)["checks"]
+    warned = [row for row in checks if row["name"] == "discovery"]
+    assert code == 0
+    assert [row["result"] for row in warned] == ["warn"]
+    assert room in str(warned[0])
+    assert "GONE-USDT" not in out, "what has been mended since is not repeated"
