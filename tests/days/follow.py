@@ -14,7 +14,9 @@ from loop import VirtualLoop
 
 from spread_scanner import clock
 from spread_scanner.alerts.conditions import of_processes, of_sources
-from spread_scanner.alerts.policy import Condition, Desk, Message
+from spread_scanner.alerts.desk import Condition, Desk
+from spread_scanner.alerts.outbox import Outbox
+from spread_scanner.alerts.targets import Message
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.schema.freshness import Limits
@@ -103,7 +105,10 @@ class Tracking:
 
 
 class Telling:
-    """Alerts to a list. Every lasting condition is told, and none twice without an end between."""
+    """Alerts to a list, as the only target. Every lasting condition is told, and none twice without
+    an end between."""
+
+    name = "list"
 
     def __init__(
         self, loop: VirtualLoop, settings: Settings, health: Health, store: PriceStore,
@@ -115,7 +120,8 @@ class Telling:
         self._store = store
         self._every_ns = int(every_s * NS_PER_S)
         self._broken = broken
-        self._desk = Desk(settings.config.alerts)
+        self._desk = Desk()
+        self._outbox = Outbox(self, settings.config.alerts)
         self._standing: dict[str, int] = {}  # told and not ended: when
         self._lasting: dict[str, int] = {}  # how many looks in a row
         self.told: list[Message] = []
@@ -129,24 +135,33 @@ class Telling:
             *of_processes(rows, self._settings.config.system.heartbeat_ms_max),
             *of_sources(self._store, self._settings, alive),
         ]
-        messages = self._desk.update(conditions)
-        self.told += messages
-        self._check(conditions, messages)
+        before = len(self.told)
+        self._desk.update(conditions)
+        self._outbox.take(self._desk.raised)
+        self._outbox.flush()
+        self._check(conditions, self.told[before:])
+
+    def send(self, message: Message) -> None:
+        """As a target that takes everything."""
+        self.told += message.parts or (message,)
 
     def _check(self, conditions: list[Condition], messages: list[Message]) -> None:
         now_ns = clock.mono_ns()
         repeat_ns = int(self._settings.config.alerts.repeat_s_min * NS_PER_S)
         for message in messages:
+            before_ns = self._standing.get(message.key)
             if message.event == "raised":
-                before_ns = self._standing.get(message.key)
-                if before_ns is not None and now_ns - before_ns < repeat_ns:
+                if before_ns is not None:
                     self._broken(9, message.key, "told twice without an end")
+                self._standing[message.key] = now_ns
+            elif message.event == "still":
+                if before_ns is None or now_ns - before_ns < repeat_ns:
+                    self._broken(9, message.key, "a reminder of nothing, or too soon")
                 self._standing[message.key] = now_ns
             elif message.event == "cleared" and self._standing.pop(message.key, None) is None:
                 self._broken(9, message.key, "an end without a beginning")
         keys = {condition.key for condition in conditions if not condition.passing}
         self._lasting = {key: self._lasting.get(key, 0) + 1 for key in sorted(keys)}
         for key, looks in self._lasting.items():
-            held = any(message.event == "summary" for message in self.told[-12:])
-            if looks == 8 and key not in self._standing and not held:
+            if looks == 12 and key not in self._standing:
                 self._broken(9, key, "lasts, and was never told")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spread_scanner.alerts.desk import Condition
 from spread_scanner.alerts.found import Found
-from spread_scanner.alerts.policy import Condition
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.schema.enums import SOURCES, UNUSABLE, ProcessState
@@ -89,11 +89,20 @@ class OpportunityNews:
     def __init__(self, data_dir: Path, net_bps_min: float) -> None:
         self._stored = opportunities.Opportunities(data_dir)
         self.net_bps_min = net_bps_min
-        newest = self._stored.last(1)
-        self._last_id = newest[0].id if newest else 0
+        self._last_id: int | None = None  # until the database was read once
+        self._stored_all()
+
+    def _stored_all(self) -> None:
+        """What is stored when the database is first read did not open while anybody looked."""
+        newest = self._stored.newest_id()
+        if newest is not None:
+            self._last_id = newest
 
     def since(self) -> Iterator[Condition]:
         """Those that opened since the last call."""
+        if self._last_id is None:
+            self._stored_all()
+            return
         for row in self._stored.since(self._last_id):
             self._last_id = row.id
             if row.entry_net_bps >= self.net_bps_min:

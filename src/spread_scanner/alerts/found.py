@@ -7,7 +7,7 @@ whole say nothing here: the processes that need them do.
 from collections.abc import Iterator
 from pathlib import Path
 
-from spread_scanner.alerts.policy import Condition
+from spread_scanner.alerts.desk import Condition
 from spread_scanner.errors import TableError
 from spread_scanner.symbology import publish, tables
 

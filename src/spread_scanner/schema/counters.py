@@ -221,7 +221,10 @@ ALERTS_COUNTERS = _numbered(
         ("conditions", "Conditions that hold now (a level, not a count)."),
         ("sent", "Messages that a target took."),
         ("failures", "Tries to send that failed; the message is tried again."),
-        ("dropped", "Messages lost because too many were waiting for a target."),
+        (
+            "dropped",
+            "Messages lost: too many waited, or a target refused them for good (4xx).",
+        ),
         ("waiting", "Messages waiting for their targets (a level, not a count)."),
         ("held_back", "Messages beyond per_minute_max, summed up in the next one."),
         ("reloads", "New settings taken."),

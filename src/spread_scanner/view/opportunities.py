@@ -52,6 +52,21 @@ class Opportunities:
         asked: tuple[object, ...] = (symbol, count) if symbol else (count,)
         return list(self._rows(f"{where} ORDER BY id DESC LIMIT ?", asked))
 
+    def newest_id(self) -> int | None:
+        """The highest id, 0 while there is none; None while that cannot be read."""
+        if not self.path.exists():
+            return 0
+        connection = self._connected()
+        if connection is None:
+            return None
+        try:
+            return int(
+                connection.execute("SELECT coalesce(max(id), 0) FROM opportunities").fetchone()[0]
+            )
+        except sqlite3.OperationalError:
+            self.close()
+            return None
+
     def since(self, beyond_id: int) -> list[OpportunityRow]:
         """Those with a higher id, oldest first."""
         return list(self._rows("WHERE id > ? ORDER BY id", (beyond_id,)))

@@ -69,7 +69,7 @@ def keys(target: Target) -> list[object]:
 def test_it_obeys_reloads_and_pauses_as_every_process_does(
     up_bed: Any, write: Write, start: Callable[[], Any], target: Target
 ) -> None:
-    (data := up_bed.settings.data_dir).mkdir(parents=True)
+    (data := up_bed.settings.data_dir).mkdir(parents=True, exist_ok=True)
     settings = write(f'webhook_url = "{target.url}/first"\n')
     start()
     await_state(up_bed, ProcessState.RUNNING)

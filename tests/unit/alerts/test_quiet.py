@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from spread_scanner.alerts.desk import Condition
 from spread_scanner.alerts.main import WAKE_NS, Quiet
-from spread_scanner.alerts.policy import Condition
 from spread_scanner.clock import NS_PER_MS, SuspendWatch, VirtualClock
 
 HUNG = Condition("hung:feed-okx-spot", "feed-okx-spot has not beaten for 3600.0 s")

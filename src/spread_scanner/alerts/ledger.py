@@ -1,0 +1,207 @@
+"""What one target has been told, and what is to be told next.
+
+Not a queue of messages but a state: what stands against what the target has taken. So nothing is
+told twice, a target that was away gets one message for each thing and not a day of them, and what
+began and ended meanwhile is told as "over". Lasting conditions come before events and have a
+budget of their own; where more is due than that allows, the rest goes into one message that names
+each. Events beyond theirs are counted and summed up.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from spread_scanner import clock
+from spread_scanner.alerts.desk import Condition, Story
+from spread_scanner.alerts.targets import Message
+from spread_scanner.clock import NS_PER_S
+
+EVENTS_MAX = 200
+ENTRIES_MAX = 1_000  # things that began and ended while the target was away
+
+What = Literal["raised", "still", "cleared", "over"]
+_ORDER: dict[What, int] = {"raised": 0, "cleared": 1, "over": 2, "still": 3}
+
+
+class Entry(msgspec.Struct):
+    """One lasting condition as this target knows it."""
+
+    key: str
+    text: str
+    began_wall_ns: int
+    times: int = 1
+    ended_wall_ns: int = 0  # 0: it stands
+    told: bool = False  # the target knows that it stands
+    said_mono_ns: int = 0  # when it was told last, in this life of the process
+    tries: int = 0  # that failed: others go first
+
+
+class Parcel(NamedTuple):
+    """What to send now, and what of it is to be marked when it is through."""
+
+    message: Message
+    due: tuple[tuple[What, Entry], ...]
+    events: int  # of the waiting ones
+
+
+class Ledger:
+    """Call `take` with what stands, then `next` until it gives None, and `done` or `failed`."""
+
+    def __init__(self, per_minute_max: int, repeat_s_min: float, known: Iterable[Entry] = ()):
+        self.per_minute_max = per_minute_max
+        self.repeat_s_min = repeat_s_min
+        self.entries: dict[str, Entry] = {entry.key: entry for entry in known}
+        for entry in self.entries.values():
+            entry.said_mono_ns, entry.tries = clock.mono_ns(), 0
+        self._events: deque[Message] = deque()
+        self._held = 0  # events that nobody will get, since the last summary
+        self._events_sent_ns: deque[int] = deque()
+        self._tokens = float(per_minute_max)
+        self._filled_ns = clock.mono_ns()
+        self.held_back = 0  # events beyond the budget
+        self.dropped = 0  # lost, as too much was waiting
+
+    @property
+    def waiting(self) -> int:
+        return len(self._events) + len(self._due(clock.mono_ns()))
+
+    def take(self, raised: Mapping[str, Story], events: Iterable[Condition] = ()) -> None:
+        """What stands now, and what has happened since the last call."""
+        wall_ns = clock.wall_ns()
+        for key, story in raised.items():
+            entry = self.entries.get(key)
+            if entry is None:
+                entry = self.entries[key] = Entry(key, story.text, story.began_wall_ns)
+            entry.ended_wall_ns = 0  # it may have ended and begun anew, untold
+            entry.text, entry.times = story.text, max(entry.times, story.times)
+        for key, entry in self.entries.items():
+            if key not in raised and not entry.ended_wall_ns:
+                entry.ended_wall_ns = max(wall_ns, 1)
+        self._bound()
+        for event in events:
+            self._event(event, wall_ns)
+
+    def next(self) -> Parcel | None:
+        """What to send now; None: nothing, or the budget is spent."""
+        now_ns = clock.mono_ns()
+        due = self._due(now_ns)
+        tokens = self._refilled(now_ns)
+        if due and tokens >= 1:
+            if len(due) > 1 and tokens < 2:
+                return self._several(due)
+            what, entry = due[0]
+            return Parcel(_message(what, entry), ((what, entry),), 0)
+        return self._next_event(now_ns)
+
+    def done(self, parcel: Parcel) -> None:
+        """The target took it, or never will."""
+        now_ns = clock.mono_ns()
+        if parcel.due:
+            self._tokens -= 1
+        for what, entry in parcel.due:
+            entry.tries, entry.said_mono_ns = 0, now_ns
+            if what in ("raised", "still"):
+                entry.told = True
+            elif entry.ended_wall_ns:
+                self.entries.pop(entry.key, None)
+            else:
+                entry.told = False  # its end was told while it came back: it is to be told anew
+        if parcel.message.event == "summary":
+            self._held = 0
+        for _ in range(parcel.events):
+            self._events.popleft()
+        if not parcel.due:
+            self._events_sent_ns.append(now_ns)
+
+    def failed(self, parcel: Parcel) -> None:
+        """It is still to be sent; others go first, should it be its own fault."""
+        for _, entry in parcel.due:
+            entry.tries += 1
+        if parcel.events:
+            self._events.rotate(-1)
+
+    def _due(self, now_ns: int) -> list[tuple[What, Entry]]:
+        found = [
+            (what, entry)
+            for entry in self.entries.values()
+            if (what := self._what(entry, now_ns)) is not None
+        ]
+        return sorted(found, key=lambda one: (one[1].tries, _ORDER[one[0]], one[1].began_wall_ns))
+
+    def _what(self, entry: Entry, now_ns: int) -> What | None:
+        if entry.ended_wall_ns:
+            return "cleared" if entry.told else "over"
+        if not entry.told:
+            return "raised"
+        again = now_ns - entry.said_mono_ns >= self.repeat_s_min * NS_PER_S
+        return "still" if again else None
+
+    def _several(self, due: list[tuple[What, Entry]]) -> Parcel:
+        parts = tuple(_message(what, entry) for what, entry in due)
+        lines = [f"{part.event}: {part.text}" for part in parts]
+        text = f"{len(parts)} at once\n" + "\n".join(lines)
+        return Parcel(Message("several", "several", text, clock.wall_ns(), parts), tuple(due), 0)
+
+    def _refilled(self, now_ns: int) -> float:
+        """A bucket that fills by per_minute_max in a minute."""
+        gained = (now_ns - self._filled_ns) * self.per_minute_max / (60 * NS_PER_S)
+        self._tokens = min(self._tokens + gained, float(self.per_minute_max))
+        self._filled_ns = now_ns
+        return self._tokens
+
+    def _next_event(self, now_ns: int) -> Parcel | None:
+        sent = self._events_sent_ns
+        while sent and now_ns - sent[0] >= 60 * NS_PER_S:
+            sent.popleft()
+        if len(sent) >= self.per_minute_max:
+            self._hold_back(len(self._events))
+            return None
+        if self._held:
+            text = f"{self._held} more alerts were held back"
+            return Parcel(Message("summary", "held", text, clock.wall_ns()), (), 0)
+        return Parcel(self._events[0], (), 1) if self._events else None
+
+    def _hold_back(self, count: int) -> None:
+        """Old news: counted instead of told."""
+        for _ in range(count):
+            self._events.popleft()
+        self._held += count
+        self.held_back += count
+
+    def _event(self, event: Condition, wall_ns: int) -> None:
+        if len(self._events) >= EVENTS_MAX:
+            self._events.popleft()
+            self._held += 1
+            self.dropped += 1
+        self._events.append(Message("event", event.key, event.text, wall_ns))
+
+    def _bound(self) -> None:
+        over = [entry for entry in self.entries.values() if entry.ended_wall_ns]
+        for entry in sorted(over, key=lambda one: one.ended_wall_ns)[: len(over) - ENTRIES_MAX]:
+            del self.entries[entry.key]
+            self.dropped += 1
+
+
+def _message(what: What, entry: Entry) -> Message:
+    text = entry.text
+    if entry.times > 1:
+        text += f" (came {entry.times} times)"
+    until_ns = entry.ended_wall_ns or clock.wall_ns()
+    lasted = for_people(max(0, until_ns - entry.began_wall_ns) / NS_PER_S)
+    if what == "still":
+        text = f"still, for {lasted}: {text}"
+    elif what == "cleared":
+        text = f"after {lasted}: {text}"
+    elif what == "over":
+        text = f"it stood for {lasted} and is over: {text}"
+    return Message(what, entry.key, text, clock.wall_ns())
+
+
+def for_people(seconds: float) -> str:
+    """How long something took."""
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

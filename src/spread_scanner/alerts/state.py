@@ -1,0 +1,66 @@
+"""What was raised and what each target has been told: data_dir/alerts.NAMESPACE.
+
+Writer and reader: spread-alerts, so that a restart of it tells nothing twice and forgets no end.
+
+Replaced in one rename after each change. One that is damaged is as none: what stands is told again.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from spread_scanner.alerts.desk import Story
+from spread_scanner.alerts.ledger import Entry
+from spread_scanner.config import Settings
+
+
+class Known(msgspec.Struct):
+    """The file."""
+
+    raised: list[Story] = []
+    told: dict[str, list[Entry]] = {}  # by the target's name
+    targets: list[str] = []  # what made them what they were, but for secrets
+    damaged: str = ""
+
+    def of_target(self, name: str, targets: Sequence[str]) -> list[Entry]:
+        """What a target knows: nothing, if it is another one by now."""
+        return self.told.get(name, []) if self.targets == _shown(targets) else []
+
+
+def path_of(settings: Settings) -> Path:
+    return settings.data_dir / f"alerts.{settings.config.system.namespace}"
+
+
+def read(settings: Settings) -> Known:
+    try:
+        return msgspec.json.decode(path_of(settings).read_bytes(), type=Known)
+    except FileNotFoundError:
+        return Known()
+    except (OSError, ValueError) as error:
+        return Known(damaged=f"{path_of(settings)}: {error}")
+
+
+def write(
+    settings: Settings,
+    raised: Iterable[Story],
+    told: Mapping[str, list[Entry]],
+    targets: Sequence[str],
+) -> None:
+    """Replace the file. Raises OSError."""
+    path = path_of(settings)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = path.with_name(f"{path.name}.new")
+    file = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(file, "wb") as out:
+        out.write(msgspec.json.encode(Known(list(raised), dict(told), _shown(targets))))
+        out.flush()
+        os.fsync(out.fileno())
+    made.rename(path)
+
+
+def _shown(targets: Sequence[str]) -> list[str]:
+    """A webhook's address may be a secret: its digest will do."""
+    return [hashlib.sha256(target.encode()).hexdigest()[:16] for target in targets]

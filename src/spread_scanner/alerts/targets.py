@@ -1,0 +1,183 @@
+"""Whom alerts are sent to: a webhook and Telegram, and what their answers mean.
+
+A target answers that it took a message, that it never will (`Refused`: 4xx but for 408 and 429),
+or it fails for now (`Unreached`), perhaps with the time after which it wants to be asked again.
+Nothing that is said of an error holds an address: it may have a token in it.
+"""
+
+import email.utils
+import re
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import httpx
+
+from spread_scanner import clock
+from spread_scanner.config import Alerts as AlertSettings
+from spread_scanner.errors import ConfigError, SpreadError
+from spread_scanner.runtime.logs import without_secrets
+
+TIMEOUT_S = 5.0
+RETRY_AFTER_S_MAX = 3_600.0
+TELEGRAM_CHARS = 4_000  # of the 4,096 that it takes in one message
+PASSES = (408, 429)  # of 4xx: the same message may be taken later
+_TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
+_CHAT = re.compile(r"-?\d+|@[A-Za-z]\w*")
+
+
+class Message(NamedTuple):
+    """What leaves. `event` is "raised", "still", "cleared", "over" (began and ended before it could
+    be told), "event", "summary", or "several" with what it holds in `parts`."""
+
+    event: str
+    key: str
+    text: str
+    wall_ns: int
+    parts: tuple["Message", ...] = ()
+
+    @property
+    def document(self) -> dict[str, object]:
+        """As a webhook gets it."""
+        made: dict[str, object] = self._asdict()
+        del made["parts"]
+        if self.parts:
+            made["parts"] = [part.document for part in self.parts]
+        return made
+
+
+class Unreached(SpreadError):
+    """It was not delivered, and may be later."""
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class Refused(SpreadError):
+    """It was not delivered and never will be."""
+
+
+class Sender(Protocol):
+    """A target. `send` raises Unreached or Refused."""
+
+    name: str
+
+    def send(self, message: Message) -> None: ...
+
+
+class Webhook:
+    """POSTs each message as a JSON object with the fields of Message."""
+
+    name = "webhook"
+
+    def __init__(self, url: str, client: httpx.Client) -> None:
+        self._url = url
+        self._client = client
+
+    def send(self, message: Message) -> None:
+        post(self._client, self._url, message.document)
+
+
+class Telegram:
+    """Sends each message as a chat text. The token stands in a file, never in the settings."""
+
+    name = "telegram"
+
+    def __init__(self, api: str, token: str, chat_id: str, client: httpx.Client) -> None:
+        self._url = f"{api}/bot{token}/sendMessage"
+        self._chat_id = chat_id
+        self._client = client
+
+    def send(self, message: Message) -> None:
+        text = f"{message.event}: {message.text}"
+        if len(text) > TELEGRAM_CHARS:
+            text = f"{text[:TELEGRAM_CHARS]}... (cut)"
+        body = {"chat_id": self._chat_id, "text": text, "disable_notification": False}
+        post(self._client, self._url, body)
+
+
+def post(client: httpx.Client, url: str, body: dict[str, object]) -> None:
+    """POST as JSON. Raises Unreached or Refused."""
+    _judge(_asked(client, "POST", url, body))
+
+
+def ping(client: httpx.Client, url: str) -> None:
+    """GET, for a heartbeat. Raises Unreached or Refused."""
+    _judge(_asked(client, "GET", url, None))
+
+
+def _asked(client: httpx.Client, method: str, url: str, body: object) -> httpx.Response:
+    try:
+        return client.request(method, url, json=body)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise Unreached(without_secrets(str(error)) or type(error).__name__) from None
+
+
+def _judge(response: httpx.Response) -> None:
+    if response.is_success:
+        return
+    said = f"HTTP {response.status_code} {response.reason_phrase}".strip()
+    if response.is_client_error and response.status_code not in PASSES:
+        raise Refused(said)
+    raise Unreached(said, _retry_after_s(response))
+
+
+def _retry_after_s(response: httpx.Response) -> float | None:
+    """When it wants to be asked again: the header in seconds or as a date, or Telegram's field."""
+    header = response.headers.get("retry-after", "").strip()
+    seconds: float | None = None
+    if header.isdecimal():
+        seconds = float(header)
+    elif header:
+        try:
+            until = email.utils.parsedate_to_datetime(header).timestamp()
+            seconds = until - clock.wall_ns() / 1e9
+        except ValueError:
+            seconds = None
+    else:
+        try:
+            seconds = float(response.json()["parameters"]["retry_after"])
+        except (ValueError, KeyError, TypeError):
+            seconds = None
+    if seconds is None or not 0 <= seconds < float("inf"):
+        return None
+    return min(seconds, RETRY_AFTER_S_MAX)
+
+
+def senders(settings: AlertSettings, client: httpx.Client | None = None) -> list[Sender]:
+    """The targets that the settings name; none is not an error. Raises ConfigError."""
+    client = client or httpx.Client(timeout=TIMEOUT_S)
+    found: list[Sender] = []
+    if settings.webhook_url:
+        found.append(Webhook(settings.webhook_url, client))
+    if settings.telegram_token_file:
+        token = _token(settings.telegram_token_file)
+        if not _CHAT.fullmatch(settings.telegram_chat_id):
+            raise ConfigError(
+                "bad Telegram chat",
+                key="telegram_chat_id",
+                allowed="a number, or @ and the name of a channel",
+            )
+        found.append(Telegram(settings.telegram_api, token, settings.telegram_chat_id, client))
+    return found
+
+
+def _token(file: str) -> str:
+    """The token in a file. What is wrong with it is said, never what it is."""
+    try:
+        token = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            "the Telegram token cannot be read",
+            key="telegram_token_file",
+            file=file,
+            reason=error.strerror if isinstance(error, OSError) else "not text",
+        ) from None
+    if not _TOKEN.fullmatch(token):
+        raise ConfigError(
+            "the Telegram token is none",
+            key="telegram_token_file",
+            file=file,
+            allowed="one line: the number of the bot, a colon, letters and digits",
+        )
+    return token

@@ -1,0 +1,263 @@
+"""What is judged, told once and told on: on a clock that is turned by hand."""
+
+import random
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from spread_scanner import config
+from spread_scanner.alerts import state
+from spread_scanner.alerts.desk import Condition, Desk
+from spread_scanner.alerts.ledger import EVENTS_MAX
+from spread_scanner.alerts.outbox import Outbox
+from spread_scanner.alerts.targets import TELEGRAM_CHARS, Message, Telegram, Webhook, senders
+from spread_scanner.clock import VirtualClock
+from spread_scanner.config import Alerts, Settings
+from spread_scanner.errors import ConfigError
+
+DOWN = Condition("down:spread-tracker", "spread-tracker is down")
+Answer = Callable[[dict[str, Any]], httpx.Response]
+
+
+def took(_: dict[str, Any]) -> httpx.Response:
+    return httpx.Response(200)
+
+
+class Bed:
+    """Alerts without a process: what holds each second, and what a target took of it."""
+
+    def __init__(self, clock: VirtualClock, settings: Alerts | None = None) -> None:
+        self.clock = clock
+        self.settings = settings or Alerts()
+        self.answer: Answer = took
+        self.got: list[dict[str, Any]] = []
+        client = httpx.Client(transport=httpx.MockTransport(self._asked))
+        self.sender = Webhook("http://target.test/", client)
+        self.desk = Desk()
+        self.outbox = Outbox(self.sender, self.settings)
+
+    def _asked(self, request: httpx.Request) -> httpx.Response:
+        body = httpx.Response(200, content=request.content).json()
+        response = self.answer(body)
+        if response.is_success:
+            self.got += body.get("parts", [body])
+        return response
+
+    def second(self, conditions: Iterable[Condition] = ()) -> None:
+        events = self.desk.update(conditions)
+        self.outbox.take(self.desk.raised, events)
+        self.outbox.flush()
+        self.clock.advance_ms(1_000)
+
+    def run(self, seconds: int, *conditions: Condition) -> None:
+        for _ in range(seconds):
+            self.second(conditions)
+
+    def told(self, key: str = DOWN.key) -> list[str]:
+        return [body["event"] for body in self.got if body["key"] == key]
+
+
+@pytest.fixture
+def bed(virtual_clock: VirtualClock) -> Bed:
+    return Bed(virtual_clock)
+
+
+def settings_in(folder: Path) -> Settings:
+    environ = {"SPREAD_SYSTEM__DATA_DIR": str(folder)}
+    return config.load(Path(__file__).parents[3] / "config", environ)
+
+
+def event(number: int) -> Condition:
+    return Condition(f"opportunity:{number}", f"X {number}", passing=True)
+
+
+def test_what_stands_is_told_once_reminded_of_and_ended(bed: Bed) -> None:
+    bed.run(2, DOWN)
+    assert bed.told() == []
+    bed.run(298, DOWN)
+    assert bed.told() == ["raised"]
+    bed.run(10, DOWN)
+    assert bed.told() == ["raised", "still"]
+    assert bed.got[-1]["text"].startswith("still, for 5 min: ")
+    bed.run(60)
+    assert bed.told() == ["raised", "still", "cleared"]
+
+
+def test_a_step_of_the_wall_clock_repeats_nothing(bed: Bed) -> None:
+    bed.run(10, DOWN)
+    bed.clock.step_wall_ms(3_600_000)
+    bed.run(10, DOWN)
+    assert bed.told() == ["raised"]
+
+
+def test_opportunities_never_hide_that_something_is_down(bed: Bed) -> None:
+    for second in range(340):
+        now = [DOWN] if second >= 50 else []
+        bed.second([*now, *([event(second)] if second % 4 == 0 else [])])
+        if second == 56:
+            assert bed.told() == ["raised"]
+    assert bed.told() == ["raised"]
+    assert any(body["event"] == "summary" for body in bed.got)
+
+
+@pytest.mark.parametrize("every_s", [1, 5, 20, 60])
+def test_what_comes_and_goes_is_one_message_with_a_count(bed: Bed, every_s: int) -> None:
+    for second in range(3_600):
+        bed.second([DOWN] if second // every_s % 2 else [])
+    bed.run(400)
+    told = [what for what in bed.told() if what != "still"]
+    assert len(told) <= 8, told
+    assert told[-1] == "cleared"
+    assert "times" in bed.got[-1]["text"]
+
+
+def test_more_at_once_than_the_budget_go_into_one_that_names_each(bed: Bed) -> None:
+    many = [Condition(f"down:{number}", f"{number} is down") for number in range(60)]
+    bed.run(30, *many)
+    assert sorted(body["key"] for body in bed.got) == sorted(one.key for one in many)
+
+
+def test_what_is_refused_for_good_is_dropped_named_and_blocks_nobody(bed: Bed) -> None:
+    bed.answer = lambda body: httpx.Response(400 if body["key"] == "bad" else 200)
+    bed.run(5, Condition("bad", "it does not like this"))
+    assert bed.outbox.failing
+    assert "HTTP 400" in bed.outbox.last_error
+    assert "bad" in bed.outbox.last_error
+    bed.run(5, Condition("bad", "it does not like this"), DOWN)
+    assert bed.told() == ["raised"]
+    assert (bed.outbox.refused, bed.outbox.dropped, bed.outbox.failing) == (1, 1, False)
+
+
+def test_one_that_makes_the_target_fail_blocks_nobody(bed: Bed) -> None:
+    bed.answer = lambda body: httpx.Response(500 if body["key"] == "bad" else 200)
+    bed.run(60, Condition("bad", "it chokes on this"), DOWN)
+    assert bed.told() == ["raised"]
+
+
+@pytest.mark.parametrize(
+    "limited",
+    [
+        httpx.Response(429, headers={"Retry-After": "90"}),
+        httpx.Response(429, json={"ok": False, "parameters": {"retry_after": 90}}),
+    ],
+)
+def test_a_target_is_not_asked_before_it_wants_to_be(bed: Bed, limited: httpx.Response) -> None:
+    asked: list[object] = []
+
+    def answer(body: dict[str, Any]) -> httpx.Response:
+        asked.append(body)
+        return limited if len(asked) == 1 else httpx.Response(200)
+
+    bed.answer = answer
+    bed.run(90, DOWN)
+    assert len(asked) == 1
+    bed.run(10, DOWN)
+    assert bed.told() == ["raised"]
+
+
+def test_what_began_and_ended_while_the_target_was_away_is_told_as_over(bed: Bed) -> None:
+    bed.answer = lambda _: httpx.Response(503)
+    bed.run(60, DOWN)
+    bed.run(60)
+    bed.answer = took
+    bed.run(60)
+    assert bed.told() == ["over"]
+
+
+def test_events_that_wait_are_bounded_and_counted(bed: Bed) -> None:
+    bed.answer = lambda _: httpx.Response(503)
+    bed.second([event(number) for number in range(EVENTS_MAX + 5)])
+    assert bed.outbox.dropped == 5
+
+
+def test_a_restart_tells_nothing_twice_and_forgets_no_end(bed: Bed, tmp_path: Path) -> None:
+    bed.run(10, DOWN)
+    targets = ("http://target.test/",)
+    raised, settings = bed.desk.raised.values(), settings_in(tmp_path)
+    state.write(settings, raised, {"webhook": bed.outbox.entries()}, targets)
+    assert "target.test" not in state.path_of(settings).read_text()
+
+    known = state.read(settings)
+    bed.desk = Desk(known.raised)
+    bed.outbox = Outbox(bed.sender, bed.settings, known.of_target("webhook", targets))
+    bed.run(10, DOWN)
+    assert bed.told() == ["raised"]
+    bed.run(30)
+    assert bed.told() == ["raised", "cleared"]
+    assert known.of_target("webhook", ("http://another.test/",)) == []
+
+
+def test_a_damaged_state_is_said_and_is_as_none(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    state.write(settings, [], {}, ())
+    state.path_of(settings).write_bytes(b"nonsense")
+    known = state.read(settings)
+    assert known.damaged
+    assert known.raised == []
+
+
+def test_a_text_that_is_too_long_for_telegram_is_cut(virtual_clock: VirtualClock) -> None:
+    sizes: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sizes.append(len(httpx.Response(200, content=request.content).json()["text"]))
+        return httpx.Response(200)
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    Telegram("https://api.test", "1:T", "7", client).send(Message("event", "k", "x" * 9_000, 0))
+    assert TELEGRAM_CHARS < sizes[0] <= 4_096
+
+
+@pytest.mark.parametrize(
+    ("token", "chat", "said"),
+    [
+        ("123:abc\n456:def\n", "7", "token is none"),
+        ("", "7", "token is none"),
+        ("123:abc", "", "chat"),
+        ("123:abc", "my chat", "chat"),
+    ],
+)
+def test_a_token_or_chat_that_is_none_is_refused(
+    tmp_path: Any, token: str, chat: str, said: str
+) -> None:
+    (tmp_path / "token").write_text(token)
+    settings = Alerts(telegram_token_file=str(tmp_path / "token"), telegram_chat_id=chat)
+    with pytest.raises(ConfigError, match=said) as caught:
+        senders(settings)
+    assert "abc" not in str(caught.value)
+
+
+def test_days_of_faults_lose_nothing_and_tell_nothing_twice(bed: Bed) -> None:
+    """Conditions come and go, the target fails in all ways; then all is well for ten minutes."""
+    seed = secrets.randbits(32)
+    print("seed", seed)
+    rand = random.Random(seed)
+    names = [f"down:{number}" for number in range(6)]
+    present: set[str] = set()
+    stood: dict[str, int] = {}
+    raised_at_all: set[str] = set()
+    for _ in range(20_000):
+        if rand.random() < 0.01:
+            present ^= {rand.choice(names)}
+        if rand.random() < 0.005:
+            status = rand.choice([200, 200, 200, 500, 503, 429, 408])
+            bed.answer = lambda _, status=status: httpx.Response(status)  # type: ignore[misc]
+        for name in names:
+            stood[name] = stood.get(name, 0) + 1 if name in present else 0
+            if stood[name] > 5:
+                raised_at_all.add(name)
+        bed.second(Condition(name, f"{name} is down") for name in present)
+    bed.answer = took
+    bed.run(700)
+    for name in names:
+        told = [what for what in bed.told(name) if what != "still"]
+        assert bool(told) == (name in raised_at_all)
+        stands = False
+        for what in told:
+            assert stands == (what == "cleared"), told
+            stands = what == "raised"
+        assert not stands, told
