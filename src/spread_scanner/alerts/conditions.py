@@ -17,12 +17,14 @@ from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.schema.enums import SOURCES, UNUSABLE, ProcessState
 from spread_scanner.schema.names import ONE_SHOT
-from spread_scanner.shm import Health, PriceStore
+from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.health import ProcessHealth
+from spread_scanner.shm.switches import standing_now
 from spread_scanner.view import opportunities
 
 FREE_BYTES_MIN = 200 * 1024 * 1024
 STALE_SHARE_MAX = 0.5
+FORGOTTEN_S = 86_400.0  # a halt or a pause that stands longer
 FEEDS = {source.process for source in SOURCES}
 
 
@@ -83,6 +85,15 @@ def of_disk(folder: Path) -> Iterator[Condition]:
         yield Condition("disk", f"{folder}: {free / 2**20:.0f} MB are left")
 
 
+def of_switches(control: Control) -> Iterator[Condition]:
+    """What somebody switched off long ago, and may have forgotten."""
+    for one in standing_now(control.standing):
+        if one.age_s is not None and one.age_s > FORGOTTEN_S:
+            what = "halted" if one.kind == "halt" else f"{one.kind} {one.name} is paused"
+            text = f"{what} for {one.age_s / 86_400:.0f} days, by {one.user or 'somebody'}"
+            yield Condition(f"switched:{one.kind}:{one.name}", text)
+
+
 class OpportunityNews:
     """New opportunities at or over a net spread, in the order in which they opened."""
 
@@ -116,7 +127,10 @@ class OpportunityNews:
 class Conditions:
     """All conditions of one system, read afresh by each call of `now`."""
 
-    def __init__(self, settings: Settings, health: Health, store: PriceStore) -> None:
+    def __init__(
+        self, settings: Settings, health: Health, store: PriceStore, control: Control
+    ) -> None:
+        self._control = control
         self._settings = settings
         self._health = health
         self._store = store
@@ -138,6 +152,7 @@ class Conditions:
             *of_notices(rows),
             *of_sources(self._store, self._settings, alive),
             *of_disk(self._settings.data_dir),
+            *of_switches(self._control),
             *self._found.now(),
             *self._opportunities.since(),
         ]

@@ -26,7 +26,7 @@ from spread_scanner.runtime.process import (
 from spread_scanner.schema.counters import ALERTS_COUNTERS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import ALERTS
-from spread_scanner.shm import Health, PriceStore
+from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.health import HealthRow
 
 LOOK_EVERY_S = 1.0
@@ -45,7 +45,9 @@ class _Told:
     as it was has been told, survives a reload and a restart.
     """
 
-    def __init__(self, process: Process, health: Health, store: PriceStore) -> None:
+    def __init__(
+        self, process: Process, health: Health, store: PriceStore, control: Control
+    ) -> None:
         alerts = process.settings.config.alerts
         self._process = process
         self._alerts = alerts
@@ -54,7 +56,7 @@ class _Told:
             process.log.warning("what was told is not known", reason=self._known.damaged)
         self.desk = Desk(self._known.raised)
         self.outboxes = [self._outbox(alerts, sender) for sender in senders(alerts)]
-        self.watch = Conditions(process.settings, health, store)
+        self.watch = Conditions(process.settings, health, store, control)
         self._busy: dict[Outbox, Future[None]] = {}
         self._pool = ThreadPoolExecutor(TARGETS_MAX, "target")
         self._saved: tuple[object, ...] = ()
@@ -143,7 +145,8 @@ def _body(process: Process) -> None:
     with contextlib.ExitStack() as stack:
         health = stack.enter_context(Health.attach(namespace))
         store = stack.enter_context(PriceStore.attach(namespace))
-        told = stack.enter_context(contextlib.closing(_Told(process, health, store)))
+        control = stack.enter_context(Control.attach(namespace))
+        told = stack.enter_context(contextlib.closing(_Told(process, health, store, control)))
         count = _Counting(process.row)
         process.state(ProcessState.RUNNING)
         while not process.stopping:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from spread_scanner import config
-from spread_scanner.alerts.conditions import of_sources
+from spread_scanner.alerts.conditions import of_sources, of_switches
+from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, UNUSABLE, QuoteFlag
-from spread_scanner.shm import PriceStore
+from spread_scanner.shm import Control, PriceStore
 
 SOURCE = SOURCE_BY_LABEL["okx-spot"]
 SETTINGS = config.load(Path(__file__).parents[3] / "config", environ={})
@@ -40,3 +41,20 @@ def test_half_of_it_or_what_can_be_used_is_nothing_to_tell(
     namespace: str, flag: QuoteFlag, marked: int
 ) -> None:
     assert told(namespace, flag, marked) == []
+
+
+def test_a_halt_or_pause_that_stands_longer_than_a_day_is_told(
+    namespace: str, virtual_clock: VirtualClock
+) -> None:
+    with Control.create(namespace) as control:
+        with control.operator() as operator:
+            operator.kill()
+            operator.pause_symbol("BTC-USDT")
+        virtual_clock.advance_ms(86_400_000)
+        assert list(of_switches(control)) == []
+        virtual_clock.advance_ms(1_000)
+        keys = [one.key for one in of_switches(control)]
+        assert keys == ["switched:halt:", "switched:symbol:BTC-USDT"]
+        with control.operator() as operator:
+            operator.kill(killed=False)
+        assert [one.key for one in of_switches(control)] == keys[1:]
