@@ -12,7 +12,7 @@ from msgspec import structs
 from spread_scanner import clock
 from spread_scanner.alerts.desk import Condition, Story
 from spread_scanner.alerts.ledger import Entry, Ledger
-from spread_scanner.alerts.targets import Refused, Sender, Unreached
+from spread_scanner.alerts.targets import NeverTaken, Sender, Unreached
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts as AlertSettings
 
@@ -92,7 +92,7 @@ class Outbox:
                 with self._lock:
                     self._ledger.failed(parcel)
                 return self._pause(error)
-            except Refused as error:
+            except NeverTaken as error:
                 self.refused += 1
                 self._is_failing(f"{error.message}: {parcel.message.key} is dropped")
             else:

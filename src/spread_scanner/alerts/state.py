@@ -17,7 +17,7 @@ from spread_scanner.alerts.ledger import Entry
 from spread_scanner.config import Settings
 
 
-class Known(msgspec.Struct):
+class ToldSoFar(msgspec.Struct):
     """The file."""
 
     raised: list[Story] = []
@@ -34,13 +34,13 @@ def path_of(settings: Settings) -> Path:
     return settings.data_dir / f"alerts.{settings.config.system.namespace}"
 
 
-def read(settings: Settings) -> Known:
+def read(settings: Settings) -> ToldSoFar:
     try:
-        return msgspec.json.decode(path_of(settings).read_bytes(), type=Known)
+        return msgspec.json.decode(path_of(settings).read_bytes(), type=ToldSoFar)
     except FileNotFoundError:
-        return Known()
+        return ToldSoFar()
     except (OSError, ValueError) as error:
-        return Known(damaged=f"{path_of(settings)}: {error}")
+        return ToldSoFar(damaged=f"{path_of(settings)}: {error}")
 
 
 def write(
@@ -55,7 +55,7 @@ def write(
     made = path.with_name(f"{path.name}.new")
     file = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(file, "wb") as out:
-        out.write(msgspec.json.encode(Known(list(raised), dict(told), _shown(targets))))
+        out.write(msgspec.json.encode(ToldSoFar(list(raised), dict(told), _shown(targets))))
         out.flush()
         os.fsync(out.fileno())
     made.rename(path)

@@ -1,6 +1,6 @@
 """Whom alerts are sent to: a webhook and Telegram, and what their answers mean.
 
-A target answers that it took a message, that it never will (`Refused`: 4xx but for 408 and 429),
+A target answers that it took a message, that it never will (`NeverTaken`: 4xx but for 408 and 429),
 or it fails for now (`Unreached`), perhaps with the time after which it wants to be asked again.
 Nothing that is said of an error holds an address: it may have a token in it.
 """
@@ -53,12 +53,12 @@ class Unreached(SpreadError):
         self.retry_after_s = retry_after_s
 
 
-class Refused(SpreadError):
+class NeverTaken(SpreadError):
     """It was not delivered and never will be."""
 
 
 class Sender(Protocol):
-    """A target. `send` raises Unreached or Refused."""
+    """A target. `send` raises Unreached or NeverTaken."""
 
     name: str
 
@@ -97,12 +97,12 @@ class Telegram:
 
 
 def post(client: httpx.Client, url: str, body: dict[str, object]) -> None:
-    """POST as JSON. Raises Unreached or Refused."""
+    """POST as JSON. Raises Unreached or NeverTaken."""
     _judge(_asked(client, "POST", url, body))
 
 
 def ping(client: httpx.Client, url: str) -> None:
-    """GET, for a heartbeat. Raises Unreached or Refused."""
+    """GET, for a heartbeat. Raises Unreached or NeverTaken."""
     _judge(_asked(client, "GET", url, None))
 
 
@@ -118,7 +118,7 @@ def _judge(response: httpx.Response) -> None:
         return
     said = f"HTTP {response.status_code} {response.reason_phrase}".strip()
     if response.is_client_error and response.status_code not in PASSES:
-        raise Refused(said)
+        raise NeverTaken(said)
     raise Unreached(said, _retry_after_s(response))
 
 
