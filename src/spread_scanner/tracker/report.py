@@ -80,7 +80,7 @@ class _Row(NamedTuple):
 _Probes = dict[tuple[int, int], float | None]  # (id, after_ms) -> net of a look that was taken
 
 
-class Standing(msgspec.Struct, frozen=True):
+class StoodAfter(msgspec.Struct, frozen=True):
     """What a fixed time after the opening signal showed. Shares are of the looks taken."""
 
     after_ms: int
@@ -109,7 +109,7 @@ class Group(msgspec.Struct, frozen=True):
     entry_net_bps_p90: float | None
     peak_net_bps_median: float | None
     size_quote_median: float | None
-    standing: list[Standing]
+    standing: list[StoodAfter]
 
 
 class Quality(msgspec.Struct, frozen=True):
@@ -259,7 +259,7 @@ def _group(
     )
 
 
-def _standing(rows: Sequence[_Row], probes: _Probes, after_ms: int) -> Standing:
+def _standing(rows: Sequence[_Row], probes: _Probes, after_ms: int) -> StoodAfter:
     taken = not_negative = over_enter = 0
     for row in rows:
         key = (row.id, after_ms)
@@ -270,7 +270,7 @@ def _standing(rows: Sequence[_Row], probes: _Probes, after_ms: int) -> Standing:
         if net is not None:
             not_negative += net >= 0
             over_enter += net >= row.enter_bps
-    return Standing(
+    return StoodAfter(
         after_ms=after_ms,
         taken=taken,
         missing=len(rows) - taken,

@@ -9,7 +9,7 @@ from html import escape
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.tracker.plots import bars, histogram, steps
-from spread_scanner.tracker.report import DEFINITIONS, Group, Report, Standing
+from spread_scanner.tracker.report import DEFINITIONS, Group, Report, StoodAfter
 
 PAIRS_SHOWN = 100
 LIFE_HEADINGS = (
@@ -145,7 +145,7 @@ def _plots(made: Report) -> str:
     return f'<div class="plots">{"".join(items)}</div>'
 
 
-def _taken(standing: Sequence[Standing]) -> str:
+def _taken(standing: Sequence[StoodAfter]) -> str:
     return ", ".join(f"{s.taken:,} of {s.taken + s.missing:,}" for s in standing)
 
 
