@@ -44,6 +44,8 @@ def check_agreement(settings: Settings) -> None:
     for key, url in (("webhook_url", alerts.webhook_url), ("telegram_api", alerts.telegram_api)):
         if url:
             _check_url(folder / "config.toml", f"{ALERTS}.{key}", url)
+            if not re.match(r"https?://", url):
+                _fail(folder / "config.toml", f"{ALERTS}.{key}", "a URL with http or https")
     system = settings.config.system
     if system.ring_slots & (system.ring_slots - 1):
         _fail(folder / "config.toml", "system.ring_slots", "a power of two")

@@ -261,3 +261,12 @@ def test_days_of_faults_lose_nothing_and_tell_nothing_twice(bed: Bed) -> None:
             assert stands == (what == "cleared"), told
             stands = what == "raised"
         assert not stands, told
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "ftp://example.test/", "example.test/hook", "http://"]
+)
+def test_a_url_that_cannot_be_asked_is_refused_at_load(url: str) -> None:
+    environ = {"SPREAD_ALERTS__WEBHOOK_URL": url}
+    with pytest.raises(ConfigError, match="webhook_url"):
+        config.load(Path(__file__).parents[3] / "config", environ)
