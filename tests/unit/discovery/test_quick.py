@@ -214,13 +214,13 @@ def test_without_tables_or_sources_a_look_is_an_error(looking: Looking, tmp_path
 class Program:
     """pair-discovery in this process, on a folder of settings and saved answers."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.world = World()
         self.saved = folder / "saved"
         settings = settings_in(folder)
         self.generated = settings.generated_dir
         monkeypatch.setenv("SPREAD_CONFIG_DIR", str(settings.folder))
-        monkeypatch.setenv("SPREAD_SYSTEM__NAMESPACE", f"look-{folder.name[-40:]}")
+        monkeypatch.setenv("SPREAD_SYSTEM__NAMESPACE", namespace)
 
     def run(self, *options: str) -> tuple[int, dict[str, Any]]:
         self.world.write(self.saved)
@@ -231,8 +231,8 @@ class Program:
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
-    return Program(tmp_path, monkeypatch)
+def program(tmp_path: Path, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Program:
+    return Program(tmp_path, namespace, monkeypatch)
 
 
 def test_as_a_program(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +270,9 @@ def test_exit_codes_of_a_list_that_is_not_believed(program: Program) -> None:
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
-def test_names_beyond_ascii_are_the_same_json_in_every_locale(tmp_path: Path, locale: str) -> None:
+def test_names_beyond_ascii_are_the_same_json_in_every_locale(
+    tmp_path: Path, namespace: str, locale: str
+) -> None:
     world = World()
     for label in ROWS:
         for kind, make in ROWS[label].items():
@@ -283,7 +285,7 @@ def test_names_beyond_ascii_are_the_same_json_in_every_locale(tmp_path: Path, lo
         "PYTHONCOERCECLOCALE": "0",
         "PYTHONUTF8": "0",
         "SPREAD_CONFIG_DIR": str(folder),
-        "SPREAD_SYSTEM__NAMESPACE": f"locale-{os.getpid()}",
+        "SPREAD_SYSTEM__NAMESPACE": namespace,
     }
     done = subprocess.run(
         [sys.executable, program, "--offline", world.write(tmp_path / "saved"), "--json"],
