@@ -117,9 +117,10 @@ class Journal:
 
     def drain(self, totals: Mapping[str, int], *, everything: bool = True) -> Batch:
         """What has come so far, as it is now; without `everything` only what signals made, unless
-        something was closed."""
+        something was closed or resumed."""
         whole = list(self._whole.values())
-        everything = everything or any(row.closed_ns is not None for row in whole)
+        # An open row with a gap is a resumed one: it has samples in the database already.
+        everything = everything or any(row.closed_ns is not None or row.gaps for row in whole)
         batch = Batch(
             rows=[row_of(row) if everything else _unsampled(row) for row in whole],
             signalled=[signalled_of(row) for row in self._signalled.values()],

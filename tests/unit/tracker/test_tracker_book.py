@@ -245,6 +245,23 @@ def test_a_kill_costs_samples_and_never_an_opening_or_a_closing(bed: Bed) -> Non
     assert sorted(row[2] for row in rows) == sorted(count for (count,) in counted)
 
 
+def test_a_resumed_row_keeps_its_samples_when_a_signal_is_written_at_once(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(1_000)
+    bed.commit()
+    bed.kill()
+    bed.urgent()
+    bed.push(0, RESIGNAL)
+    bed.pop()
+    bed.urgent()
+    bed.kill()
+    bed.commit()
+
+    assert bed.rows("SELECT samples, gaps FROM opportunities") == [(5, 2)]
+    assert bed.rows("SELECT count(*) FROM samples") == [(5,)]
+
+
 def test_an_exit_signal_is_noted_and_closes_nothing(bed: Bed) -> None:
     bed.push(0, ENTER)
     bed.pop()
