@@ -54,6 +54,7 @@ class Connection:
         self.number = share.number()
         self.adapter = share.adapter  # what it was opened with, whatever a reload brings
         self.target = share.target
+        self.gate, self._tls = share.connects, share.tls
         self.ended: End | None = None
         self.listener = Listener(
             share.board,
@@ -81,15 +82,17 @@ class Connection:
     # --- beginning and end
 
     async def open(self) -> None:
-        """Dial, when a turn is free. Raises DialFailed."""
+        """Dial, when a turn is free: to where it was made for, by the gate of that, whatever a
+        reload brings meanwhile. Raises DialFailed.
+        """
         share = self.share
-        await share.connects.turn()
+        await self.gate.turn()
         await ws.dial(
             self.adapter.ws_url(),
             lambda: self.listener,
             timeout_s=share.settings.connect_timeout_s,
-            proxy=share.proxy,
-            tls=share.tls,
+            proxy=self.target.proxy,
+            tls=self._tls,
         )
         self.life.opened_ns = self.listener.opened_ns
         if self.ended is None:

@@ -18,7 +18,7 @@ from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER, Counts
 from spread_scanner.feed.life import End, Stood, rules_of
 from spread_scanner.feed.patience import pauses_of, spread
-from spread_scanner.feed.share import Share
+from spread_scanner.feed.share import NOWHERE, Share
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.ws import DialFailed
 
@@ -42,6 +42,7 @@ class Line:
         self._successor_ns = 0  # the successor may be dialled from then on
         self._stood: dict[Connection, Stood] = {}
         self._opening: asyncio.Task[None] | None = None
+        self._opening_to = NOWHERE
         self._stopped = False
         self._refusals = 0  # connections in a row that were given nothing
         self.refusal = ""  # the exchange's words, while it gives nothing that is asked for
@@ -88,6 +89,18 @@ class Line:
             backoff.retune(settings.backoff_s_min, settings.backoff_s_max)
         for connection in self.connections:
             connection.retune()
+        self._dial_there()
+
+    def _dial_there(self) -> None:
+        """A dial to where nobody is to go any more begins anew: it may wait for the end of a ban
+        that concerns the old address alone. A successor is called for again by `check`.
+        """
+        if self._opening is None or self._opening_to == self._share.target:
+            return
+        self._opening.cancel()
+        self._opening = None
+        if self.current is None and not self._stopped:
+            self._dial_after(0.0)
 
     def redial(self) -> None:
         """The machine slept: what was open is dead, and what was paused has paused enough."""
@@ -191,6 +204,7 @@ class Line:
 
     def _dial(self) -> None:
         self._timer = None
+        self._opening_to = self._share.target
         self._opening = task = asyncio.get_running_loop().create_task(self._open())
         self._share.tasks.add(task)
         task.add_done_callback(self._opened)
@@ -208,7 +222,7 @@ class Line:
             await connection.open()
         except DialFailed as error:
             self._opening = None
-            self._failed(error)
+            self._failed(error, connection)
             return
         except asyncio.CancelledError:
             connection.end(End.STOPPED)
@@ -229,10 +243,10 @@ class Line:
         self._show()
         connection.join(self.symbols)
 
-    def _failed(self, error: DialFailed) -> None:
+    def _failed(self, error: DialFailed, connection: Connection) -> None:
         """Nobody opened. What the exchange answered is told to all who dial there."""
         self._counts.add("connect_failures")
-        self._share.refused(error)
+        self._share.refused(error, connection.gate)
         if self._stopped:
             return
         if self._row is not None:

@@ -20,6 +20,7 @@ from spread_scanner.feed.life import End
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Backoff
+from spread_scanner.runtime.gate import Gate
 from spread_scanner.runtime.ws import DialFailed
 from spread_scanner.schema.enums import Carries
 from spread_scanner.shm.connections import ConnectionRow
@@ -77,22 +78,25 @@ class Notices:
         backoff = Backoff(settings.backoff_s_min, settings.backoff_s_max, self._share.random.random)
         while True:
             stood_ns = 0
+            gate = (
+                self._share.connects
+            )  # what is answered concerns this one, whatever a reload brings
             try:
-                stood_ns = await self._once(stream)
+                stood_ns = await self._once(stream, gate)
             except DialFailed as error:
                 self._counts.add("notice_failures")
                 if self._row is not None:
                     self._row.ended(error.reason)
                 self._share.log.info("no notices", error=str(error))
-                self._share.refused(error)
+                self._share.refused(error, gate)
             if stood_ns >= settings.stood_s * NS_PER_S:
                 backoff.stood()
             await asyncio.sleep(backoff.next_s())
 
-    async def _once(self, stream: Stream) -> int:
+    async def _once(self, stream: Stream, gate: Gate) -> int:
         """One connection, from its dial to its end; how many ns it stood. Raises DialFailed."""
         share = self._share
-        await share.connects.turn()
+        await gate.turn()
         listener = _Listener(lambda frame: self._take(stream, frame))
         await ws.dial(
             stream.url,

@@ -65,10 +65,12 @@ class Share:
     numbers: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def refused(self, error: DialFailed) -> None:
-        """Tell all who dial there what an exchange answered, if it did."""
+    def refused(self, error: DialFailed, gate: Gate) -> None:
+        """Tell all who dial there what an exchange answered, if it did: by the gate of that dial,
+        which after a reload may be another one than `connects`.
+        """
         if error.status is not None:
-            note = self.connects.refused(error.status, error.wait_s)
+            note = gate.refused(error.status, error.wait_s)
             if note:
                 self.log.warning("odd Retry-After", note=note, error=str(error))
 

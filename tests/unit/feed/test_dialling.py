@@ -15,11 +15,12 @@ from test_line import ROW, SOURCE, Act, Server, frame, quote_and_listen, ticker
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.config import Feed
+from spread_scanner.config import Feed, SourceSettings
+from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
-from spread_scanner.feed.share import Share
+from spread_scanner.feed.share import Share, Target
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.shm.dials import Dials
@@ -182,5 +183,72 @@ def test_all_lines_take_their_turns_at_one_gate_and_hear_of_a_ban(ground: Ground
         assert dialling.passed_s >= 1.0
         await dialling.until(lambda: server.connections == 3)
         assert dialling.passed_s >= 1.5, "one after the other, a quarter of a second each"
+
+    dialling.run(act)
+
+
+@pytest.mark.parametrize("successor", [False, True])
+def test_a_dial_that_waits_out_a_ban_begins_anew_where_the_settings_are_others_now(
+    ground: Ground, successor: bool
+) -> None:
+    """Whoever moves to another address because of a ban does not wait for that ban's end."""
+    dialling = Dialling(ground, Pace(1_000.0))
+
+    async def act() -> None:
+        old, there = await dialling.served(leave if successor else quote_and_listen)
+        new, here = await dialling.served(quote_and_listen)
+        line = dialling.line(there)
+        if successor:
+            line.start()
+            await dialling.until(lambda: line.current is not None)
+        dialling.gate.refused(451, 3_600.0)
+        if successor:
+            await dialling.until(lambda: line._opening is not None)
+        else:
+            line.start()
+            await asyncio.sleep(0.05)
+        assert old.connections == int(successor)
+        share = line._share
+        url = f"ws://127.0.0.1:{here.sockets[0].getsockname()[1]}/stream"
+        made = SourceSettings(rest_url="http://x", ws_url=url)
+        share.adapter, share.target = adapter_of(ground.source, made), Target(url, "", "")
+        share.connects = Gate(Dials.private(), "other", Pace(1_000.0))
+        line.retune()
+        await dialling.until(lambda: new.connections == 1 and not line._dialling)
+        await dialling.until(lambda: line.current is not None and line.current.target.url == url)
+        assert old.connections == int(successor)
+        assert share.connects.ban() is None
+
+    dialling.run(act)
+
+
+def test_an_answer_is_told_at_the_gate_of_its_dial_whatever_a_reload_brought_meanwhile(
+    ground: Ground,
+) -> None:
+    dialling = Dialling(ground, Pace(1_000.0))
+    asked = asyncio.Event()
+    answer = asyncio.Event()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await answer.wait()
+        writer.write(b"HTTP/1.1 451 No\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def act() -> None:
+        listening = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        dialling.listening.append(listening)
+        line = dialling.line(listening)
+        line.start()
+        await dialling.until(asked.is_set)
+        line._share.connects = other = Gate(Dials.private(), "other", Pace(1_000.0))
+        line.retune()
+        answer.set()
+        await dialling.until(lambda: ground.counters["connect_failures"] == 1)
+        ban = dialling.gate.ban()
+        assert ban is not None
+        assert ban.status == 451
+        assert other.ban() is None
 
     dialling.run(act)
