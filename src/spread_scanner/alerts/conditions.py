@@ -19,7 +19,7 @@ from spread_scanner.schema.enums import SOURCES, UNUSABLE, ProcessState
 from spread_scanner.schema.names import ONE_SHOT
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.health import ProcessHealth
-from spread_scanner.shm.switches import standing_now
+from spread_scanner.shm.switched import standing_now
 from spread_scanner.view import opportunities
 
 FREE_BYTES_MIN = 200 * 1024 * 1024

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source, SwitchKind
-from spread_scanner.shm.switches import Switched
+from spread_scanner.shm.switched import Switched
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed (the reason is printed), 2 bad settings or usage, "

@@ -35,7 +35,8 @@ from spread_scanner.schema.names import ALERTS, PROCESSES, SUPERVISOR
 from spread_scanner.shm import Control, PriceStore
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.operator import Who
-from spread_scanner.shm.switches import Switch, Switched, standing_now
+from spread_scanner.shm.switched import Switched, standing_now
+from spread_scanner.shm.switches import Switch
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.known import idle_settings, load_known
 

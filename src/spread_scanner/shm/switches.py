@@ -12,14 +12,10 @@ that is half.
 
 import hashlib
 import zlib
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from msgspec import Struct
 
-from spread_scanner import clock
-from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import SwitchKind
 from spread_scanner.shm.layout import STANDING, STANDING_AT, STANDING_MAX, SWITCH_DTYPE
@@ -45,33 +41,6 @@ class Switch(NamedTuple):
     def what(self) -> str:
         """As people say it: "source okx-spot", "halt"."""
         return f"{self.kind.name.lower()} {self.name}".strip()
-
-
-class Switched(Struct, frozen=True, forbid_unknown_fields=True):
-    """A switch as commands and programs are told of it."""
-
-    kind: str  # halt, process, source, direction, symbol
-    name: str
-    age_s: float | None  # None: not known
-    user: str
-    pid: int
-    command: str
-
-
-def standing_now(found: Sequence[Switch]) -> list[Switched]:
-    """Switches with their ages."""
-    now_ns = clock.wall_ns()
-    return [
-        Switched(
-            one.kind.name.lower(),
-            one.name,
-            max(0, now_ns - one.since_wall_ns) / NS_PER_S if one.since_wall_ns else None,
-            one.user,
-            one.pid,
-            one.command,
-        )
-        for one in found
-    ]
 
 
 def symbol_key(symbol: str) -> int:

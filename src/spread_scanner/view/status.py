@@ -17,7 +17,7 @@ from spread_scanner.schema.names import ENGINE, ONE_SHOT, SHM_INIT, TRACKER
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
-from spread_scanner.shm.switches import Switched, standing_now
+from spread_scanner.shm.switched import Switched, standing_now
 from spread_scanner.view import in_force
 from spread_scanner.view.in_force import InForce
 from spread_scanner.view.reading import Reading, known

@@ -118,7 +118,7 @@ def test_status_names_the_unwell_and_exits_with_1(up_bed: Any, spread_ctl: Run) 
     assert "Unwell: feed-" in out
 
 
-@pytest.mark.parametrize("command", ["status", "signals", "kill", "shutdown", "reload"])
+@pytest.mark.parametrize("command", ["status", "signals", "shutdown", "reload"])
 def test_a_system_that_is_not_up_is_one_line_and_exit_code_4(
     bed: Any, spread_ctl: Run, command: str
 ) -> None:
