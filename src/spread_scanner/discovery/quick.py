@@ -240,7 +240,9 @@ def _quiet(previous: Tables, checked: Checked) -> set[Key]:
 
 
 def _added(previous: Tables, made: Tables) -> Tables:
-    """The new set with what the last one says of funding and quarantine, where nobody asked."""
+    """The new set with what the last one says of funding and quarantine, where nobody asked; its
+    verdicts are the last full run's, which whoever holds halts and price levels has to know.
+    """
     told = {(row.source_id, row.symbol_id) for row in made.funding}
     funding = [*made.funding]
     funding += [row for row in previous.funding if (row.source_id, row.symbol_id) not in told]
@@ -257,6 +259,7 @@ def _added(previous: Tables, made: Tables) -> Tables:
         made,
         funding=tuple(sorted(funding, key=lambda row: (row.source_id, row.symbol_id))),
         quarantine=(*quarantine, *made.quarantine),
+        judged_in=previous.judgement,
     )
 
 

@@ -87,7 +87,8 @@ class Feed:
             clock_off_ns_max=feed.clock_off_ms_max * NS_PER_MS,
             best=BestLag(feed.lag_drift_ppm),
         )
-        if process.row.known_generation == loaded.generation:
+        # What was known before was judged as these tables are: quick looks have only added to it.
+        if loaded.judgement <= process.row.known_generation <= loaded.generation:
             levels.recall(board)
         self._share = Share(
             adapter=adapter,
@@ -107,6 +108,7 @@ class Feed:
         )
         self._gates = gates
         self._generation = loaded.generation
+        self._judgement = loaded.judgement
         self._copies: list[list[Line]] = []
         self._placing = Placing(self._share, self._new_lines)
         self._moving = Moving(self._share, self._new_lines)
@@ -371,7 +373,8 @@ class Feed:
         adapter = adapter_of(self._source, mine)
         decoder_of(adapter, instruments)
         tls = trust.context(mine.ca_file)
-        return lambda: self._take(settings, adapter, instruments, tls, loaded.generation)
+        stamp = (loaded.generation, loaded.judgement)
+        return lambda: self._take(settings, adapter, instruments, tls, stamp)
 
     def _leave(self) -> None:
         self._process.log.info("disabled, leaving")
@@ -383,7 +386,7 @@ class Feed:
         adapter: Adapter,
         instruments: Instruments,
         tls: ssl.SSLContext,
-        generation: int,
+        stamp: tuple[int, int],
     ) -> None:
         """Put new settings and tables in force; only the difference is asked for."""
         share = self._share
@@ -397,16 +400,18 @@ class Feed:
         share.target = target_of(mine, self._source)
         for line in self._lines():
             line.retune()
-        traded = self._halts.reload(instruments, same=generation == self._generation)
+        generation, judgement = stamp
+        judged = judgement != self._judgement
+        traded = self._halts.reload(instruments, judged=judged)
         self._take_tables(traded, decoder_of(adapter, traded))
         self._placing.ask_everything(self._copies)
-        if generation != self._generation:
+        if judged:
             share.board.judged()
         if self._copies:
             self._moving.reshape(self._copies)
             self._move()
             self._hear()
-        self._generation = generation
+        self._generation, self._judgement = generation, judgement
         self._process.row.generation(generation)
 
     def _take_tables(self, instruments: Instruments, decoder: Decoder) -> None:

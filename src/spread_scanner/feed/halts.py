@@ -1,7 +1,8 @@
-"""Which listings of a source are halted, by what the exchange announced since the last tables.
+"""Which listings of a source are halted, by what the exchange announced since they were judged.
 
 Used by the feed. A listing that is halted or delisted between two discoveries is treated as one
-that has left the tables, until the exchange says that it is traded again or new tables judge it.
+that has left the tables, until the exchange says that it is traded again or new tables judge it: a
+quick look's do not.
 """
 
 from collections.abc import Iterable
@@ -27,10 +28,12 @@ class Halts:
         """The listings of the tables but for those that are halted."""
         return {name: row for name, row in self._listed.items() if name not in self._halted}
 
-    def reload(self, instruments: Instruments, *, same: bool) -> Instruments:
-        """Tables were read again: what is traded. Only a new generation lifts what was halted."""
+    def reload(self, instruments: Instruments, *, judged: bool) -> Instruments:
+        """Tables were read again: what is traded. `judged`: all listings were looked at anew, which
+        alone lifts what was halted.
+        """
         self._listed = instruments
-        if not same:
+        if judged:
             self._halted.clear()
         self._show()
         return self.traded()

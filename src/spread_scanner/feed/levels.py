@@ -17,7 +17,7 @@ UNKNOWN = math.inf  # no price is of this level: all are JUMPED until somebody h
 
 def recall(board: Board) -> None:
     """What stood in the cells is the level that new quotes are compared with. Of one that had
-    jumped the old level is not known any more. Right only if the tables are those of before.
+    jumped the old level is not known any more. Right only if nobody has judged the prices since.
     """
     for symbol_id in range(len(board.mid)):
         quote = board.writer.own(symbol_id)

@@ -158,6 +158,7 @@ def _files(
         sources=dict(sources),
         warnings=tuple(warnings),
         added=tuple(added),
+        judged_in=tables.judged_in,
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
     files[METADATA_JSON] = msgspec.json.format(msgspec.json.encode(metadata), indent=2) + b"\n"

@@ -90,6 +90,13 @@ class Tables(Struct, frozen=True):
     quarantine: tuple[QuarantineRow, ...]
     # Symbols that left, the oldest leaver first: their ids are given again last, to them first.
     freed: tuple[SymbolRow, ...] = ()
+    # The set whose verdicts these still are, of a set that only adds to it; 0: its own.
+    judged_in: int = 0
+
+    @property
+    def judgement(self) -> int:
+        """The generation in which all listings and prices were last judged."""
+        return self.judged_in or self.generation
 
     def symbol_names(self) -> dict[int, str]:
         """symbol_id -> "BTC-USDT"."""
@@ -132,6 +139,7 @@ class Metadata(Struct, frozen=True):
     sha256: dict[str, str]  # by file name
     warnings: tuple[str, ...] = ()  # what a person should look at
     added: tuple[str, ...] = ()  # pairs that the set before did not have
+    judged_in: int = 0  # the set whose verdicts these still are, after a quick look; 0: its own
 
 
 Whole = TypeVar("Whole", SymbolsFile, DirectionsFile)
@@ -171,6 +179,7 @@ def load_set(chosen: Path) -> Tables:
         funding=symbols.funding,
         quarantine=directions.quarantine,
         freed=symbols.freed,
+        judged_in=metadata.judged_in,
     )
     _sound(loaded, chosen)
     return loaded
@@ -208,7 +217,7 @@ def load_for(folder: Path, max_symbols: int) -> Tables:
 
 def _sound(loaded: Tables, chosen: Path) -> None:
     """Whether every number can be what it says; whoever uses the tables relies on it."""
-    if not 0 <= loaded.generation < 2**63:
+    if not 0 <= loaded.judged_in <= loaded.generation < 2**63:
         raise TableError("a generation that cannot be", file=chosen / METADATA_JSON)
     names = loaded.symbol_names()
     if len(names) != len(loaded.symbols) or len(set(names.values())) != len(names):

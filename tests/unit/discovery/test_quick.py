@@ -165,6 +165,13 @@ def test_a_look_never_shrinks_the_tables_and_judges_nobody(looking: Looking) -> 
     assert findings is not None
     assert set(before.tables.instruments) < set(findings.tables.instruments)
     assert findings.states == before.states
+    assert findings.tables.judgement == before.tables.generation
+    assert findings.tables.generation > before.tables.generation
+    looking.add(SPOT, "NEWER", 2.0)
+    looking.add(FUTURES, "NEWER", 2.0)
+    more = looking.look().findings
+    assert more is not None
+    assert more.tables.judgement == before.tables.generation, "of look after look"
     assert findings.known.of("okx-spot") == before.known.of("okx-spot")
 
 

@@ -153,9 +153,9 @@ def test_a_price_that_left_its_level_over_a_halt_is_not_believed_until_it_is_jud
     uvloop.run(act())
 
 
-@pytest.mark.parametrize("generation", [1, 2])
+@pytest.mark.parametrize(("generation", "judged_in"), [(1, 0), (2, 0), (2, 1), (3, 2)])
 def test_levels_outlive_a_restart_unless_new_tables_have_judged_them(
-    bed: Bed, generation: int
+    bed: Bed, generation: int, judged_in: int
 ) -> None:
     """A feed that is started anew has no memory of its own of a price that left its level."""
 
@@ -172,9 +172,10 @@ def test_levels_outlive_a_restart_unless_new_tables_have_judged_them(
     assert flags(old, 0, 1000.0)
     bed.row.generation(1)
     if generation != 1:
-        publish.publish(bed.settings.generated_dir, tables(generation), {})
+        made = msgspec.structs.replace(tables(generation), judged_in=judged_in)
+        publish.publish(bed.settings.generated_dir, made, {})
     new = Feed(old._process, SOURCE, bed.store, bed.writer, old._share.rows, old._gates)
-    jumped = QuoteFlag.JUMPED if generation == 1 else 0
+    jumped = QuoteFlag.JUMPED if 1 in (generation, judged_in) else 0
     assert flags(new, 0, 1000.0) == jumped
     assert flags(new, 1, 1000.0) == jumped
 
@@ -209,6 +210,39 @@ def test_only_new_tables_lift_a_halt_at_a_reload(bed: Bed) -> None:
         bed.feed._prepared(bed.settings)()
         assert bed.carried == set(NAMES)
         assert bed.count("halted") == 0
+        bed.feed._stop()
+
+    uvloop.run(act())
+
+
+def test_a_quick_look_lifts_no_halt_and_believes_no_price(bed: Bed) -> None:
+    """It only adds: what it carried over was judged by the run before."""
+    board = bed.feed._share.board
+    listener = Listener(board, bed.feed._share.decoder, 1, Handler())
+
+    def jumped(px: float, update_id: int) -> int:
+        now_ns = bed.store.clock.now_ns()
+        listener.quote(1, px, 1.0, px * 1.01, 1.0, now_ns, update_id)
+        quote = bed.store.read(SOURCE.source_id, 1)
+        assert quote is not None
+        return quote.flags & QuoteFlag.JUMPED
+
+    def reload(generation: int, judged_in: int) -> None:
+        made = msgspec.structs.replace(tables(generation), judged_in=judged_in)
+        publish.publish(bed.settings.generated_dir, made, {})
+        bed.feed._prepared(bed.settings)()
+
+    async def act() -> None:
+        bed.feed._start()
+        assert [jumped(1.0, 1), jumped(1000.0, 2)] == [0, QuoteFlag.JUMPED]
+        bed.feed._announced([HALT])
+        reload(2, 1)
+        assert bed.carried == {"BBB-USDT"}
+        assert bed.count("halted") == 1
+        assert jumped(1000.0, 3)
+        reload(4, 3)  # set 3, a full run's, was never seen here
+        assert bed.carried == set(NAMES)
+        assert not jumped(1000.0, 4)
         bed.feed._stop()
 
     uvloop.run(act())

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from spread_scanner.errors import TableError
@@ -49,10 +50,16 @@ def a_set(generation: int) -> Tables:
 def test_what_is_published_is_what_is_loaded(tmp_path: Path) -> None:
     publish.publish(tmp_path, a_set(1), TEXTS, {"binance-spot": "ok"})
     assert tables.load(tmp_path) == a_set(1)
+    assert a_set(1).judgement == 1
     for name in [*TEXTS, "symbols.bin", "directions.bin", "metadata.json"]:
         assert (tmp_path / name).readlink() == Path("current") / name
         assert (tmp_path / name).stat().st_size > 0
     assert '"binance-spot": "ok"' in (tmp_path / "metadata.json").read_text()
+
+
+def test_a_set_that_only_adds_says_whose_verdicts_it_keeps(tmp_path: Path) -> None:
+    publish.publish(tmp_path, msgspec.structs.replace(a_set(5), judged_in=3), {})
+    assert tables.load(tmp_path).judgement == 3
 
 
 def test_a_folder_without_tables_says_what_to_do(tmp_path: Path) -> None:
