@@ -190,7 +190,10 @@ def test_alerts_get_their_token_as_a_credential(system: Machine) -> None:
     system.run("chmod", "600", "/etc/spread-scanner/telegram-token")
     token = "/run/credentials/spread-alerts.service/telegram-token"
     settings = system.run("cat", "/etc/spread-scanner/config.toml")
-    alerts = f'[{ALERTS}]\ntelegram_api = "http://127.0.0.1:9"\ntelegram_token_file = "{token}"\n'
+    alerts = (
+        f'[{ALERTS}]\ntelegram_api = "http://127.0.0.1:9"\n'
+        f'telegram_token_file = "{token}"\ntelegram_chat_id = "1"\n'
+    )
     system.write("/etc/spread-scanner/config.toml", settings + alerts)
     system.run("systemctl", "restart", "spread-alerts")
     wait_until(
