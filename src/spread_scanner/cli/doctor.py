@@ -306,7 +306,7 @@ async def _websocket(adapter: Adapter, at: config.SourceSettings, gate: Gate) ->
         )
     except ws.DialFailed as error:
         if error.status is not None:
-            gate.refused(error.status, error.wait_s)
+            gate.refused(error.status, error.wait_s, error.begun_ns)
         return Check(
             name,
             FAIL,

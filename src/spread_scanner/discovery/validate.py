@@ -276,7 +276,7 @@ class _Shard:
             except ws.DialFailed as error:
                 self._source.failure = error.reason
                 if error.status is not None:
-                    self._source.gate.refused(error.status, error.wait_s)
+                    self._source.gate.refused(error.status, error.wait_s, error.begun_ns)
                 failures += 1
             if failures >= DIALS_WAITED_FOR:
                 self.settled.set()

@@ -70,7 +70,7 @@ class Share:
         which after a reload may be another one than `connects`.
         """
         if error.status is not None:
-            note = gate.refused(error.status, error.wait_s)
+            note = gate.refused(error.status, error.wait_s, error.begun_ns)
             if note:
                 self.log.warning("odd Retry-After", note=note, error=str(error))
 

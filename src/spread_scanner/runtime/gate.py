@@ -76,15 +76,19 @@ class Gate:
         left_ns, status = self._slot.banned(now_ns)
         return Ban(status, left_ns / NS_PER_S, now_ns + left_ns) if left_ns else None
 
-    def refused(self, status: int, asked_s: float | None) -> str:
+    def refused(self, status: int, asked_s: float | None, begun_ns: int | None = None) -> str:
         """Tell all who pass here of an exchange's refusal; returns what is odd about it, or "".
 
-        `asked_s` is what its Retry-After said, if it did.
+        `asked_s` is what its Retry-After said, if it did. `begun_ns`, monotonic, is when what it
+        refuses was dialled or asked (None: now): the answers to all that was under way when a ban
+        came are one refusal, and only what was tried after its end says that it was too short.
         """
         now_ns = clock.mono_ns()
+        if begun_ns is None:
+            begun_ns = now_ns
         from_ns, until_ns = self._slot.last_ban()
         last_ns = until_ns - from_ns
-        just_over = last_ns > 0 and now_ns - until_ns < last_ns
+        just_over = begun_ns >= until_ns > from_ns and now_ns - until_ns < last_ns
         pause = pause_of(status, asked_s, last_ns / NS_PER_S if just_over else 0.0)
         if pause is None:
             return ""

@@ -154,6 +154,7 @@ class RestClient:
         ban = await self._gate.weight(cost_s, self._patience.backoff_s_max)
         if ban is not None:
             raise ExchangeError(f"not asked: {ban}", status=ban.status)
+        begun_ns = clock.mono_ns()
         try:
             async with asyncio.timeout(self._patience.timeout_s):
                 status, headers, body, redirected_to = await self._fetch(request)
@@ -176,7 +177,7 @@ class RestClient:
                 refused.evidence.update(error.evidence)
                 raise refused from None
         note = self._gate.refused(
-            status, retry_after_s(headers.get("retry-after", ""), clock.wall_ns())
+            status, retry_after_s(headers.get("retry-after", ""), clock.wall_ns()), begun_ns
         )
         odd = {**moved, "note": note} if note else moved
         if status in PASSING or status >= 500:

@@ -35,7 +35,10 @@ class DialFailed(SpreadError):
 
     `reason` says it in a few words, for a row of health. `status` is what the other side answered
     instead of a handshake, and `wait_s` its Retry-After; None where it said nothing of the kind.
+    `begun_ns` is when it was dialled, monotonic.
     """
+
+    begun_ns: int | None = None
 
     def __init__(
         self, reason: str, *, url: str, status: int | None = None, wait_s: float | None = None
@@ -55,6 +58,7 @@ async def dial(
     tls: ssl.SSLContext | None = None,
 ) -> WSTransport:
     """Open a websocket, or raise DialFailed. Server pings reach the listener, which must answer."""
+    begun_ns = clock.mono_ns()
     try:
         async with asyncio.timeout(timeout_s):
             transport, listener = await ws_connect(
@@ -71,7 +75,9 @@ async def dial(
                 socket_factory=None if proxy else lambda at: addresses.connected(at.host, at.port),
             )
     except WSHandshakeError as error:
-        raise _answered(error, url) from None
+        failed = _answered(error, url)
+        failed.begun_ns = begun_ns
+        raise failed from None
     except (OSError, TimeoutError, WSError, ProxyError, ValueError) as error:
         raise DialFailed(_in_words(error, timeout_s), url=url) from None
     if listener is None:

@@ -80,6 +80,43 @@ def test_a_ban_that_is_repeated_doubles_up_to_ten_minutes_and_begins_anew_after_
         assert ban.left_s == 10.0
 
 
+def test_the_answers_to_one_burst_are_one_refusal() -> None:
+    with clock.use(VirtualClock()) as time:
+        time.advance_ms(3_600_000)
+        gate = Gate(Dials.private(), "x", Pace(0.8, 20))
+        burst_ns = clock.mono_ns()
+        for _ in range(20):
+            time.advance_ms(5)
+            gate.refused(429, None, burst_ns)
+        ban = gate.ban()
+        assert ban is not None
+        assert ban.left_s == 10.0
+
+        time.advance_ms(10_500)  # the slowest answer comes when the ban is over
+        gate.refused(429, None, burst_ns)
+        ban = gate.ban()
+        assert ban is not None
+        assert ban.left_s == 10.0
+
+        time.advance_ms(10_500)
+        gate.refused(429, None, clock.mono_ns())
+        ban = gate.ban()
+        assert ban is not None
+        assert ban.left_s == 20.0
+
+
+def test_a_longer_word_of_the_same_burst_holds() -> None:
+    with clock.use(VirtualClock()) as time:
+        gate = Gate(Dials.private(), "x", Pace(1.0))
+        begun_ns = clock.mono_ns()
+        gate.refused(429, None, begun_ns)
+        time.advance_ms(5)
+        gate.refused(418, None, begun_ns)
+        ban = gate.ban()
+        assert ban is not None
+        assert (ban.status, ban.left_s) == (418, 120.0)
+
+
 def test_a_ban_reads_as_a_sentence() -> None:
     assert str(Ban(418, 119.6)) == "418 banned, nobody dials for 120 s more"
     assert refusals.in_words(599) == "599 server error"
