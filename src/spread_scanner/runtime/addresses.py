@@ -1,46 +1,87 @@
 """Which of a name's addresses answers: raced, the last winner first (happy eyeballs, RFC 8305).
 
 Used by ws.py. A dead first address, as a broken IPv6 route or one edge of a network makes it, costs
-a quarter of a second the first time and nothing afterwards.
+a quarter of a second the first time and nothing afterwards. The winner is who shook hands: an edge
+that takes connections and says nothing would win every race, so one whose handshake failed is
+forgotten and tried last, until it shakes hands again.
 """
 
 import asyncio
 import itertools
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 STAGGER_S = 0.25  # as RFC 8305 recommends
 
 Info = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
-_winners: dict[tuple[str, int], Any] = {}  # of this process
+Name = tuple[str, int]
+
+# Of this process, by name and port.
+_winners: dict[Name, Any] = {}
+_losers: dict[Name, list[Any]] = {}  # whose handshake failed, the latest last
 
 
-async def connected(host: str, port: int) -> socket.socket | None:
-    """A socket that is connected to one of the name's addresses.
+class Way:
+    """One dial's way to a name, of which the dial says in the end whether it led anywhere."""
 
-    None where the name has one address only: whoever asks has the loop connect to it. Raises
-    OSError when none answers; the caller's deadline bounds it.
+    def __init__(self) -> None:
+        self._taken: tuple[Name, Any] | None = None
+
+    async def connected(self, host: str, port: int) -> socket.socket | None:
+        """A socket that is connected to one of the name's addresses.
+
+        None where the name has one address only: whoever asks has the loop connect to it. Raises
+        OSError when none answers; the caller's deadline bounds it.
+        """
+        loop = asyncio.get_running_loop()
+        name = (host, port)
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        there = {info[4] for info in found}
+        losers = _losers[name] = [one for one in _losers.get(name, ()) if one in there]
+        infos = in_turn(found, _winners.get(name), losers)
+        if len(infos) == 1:
+            return None
+        sock = await _race(loop, infos)
+        try:
+            self._taken = (name, sock.getpeername())
+        except OSError:  # it has hung up since
+            sock.close()
+            raise
+        return sock
+
+    def opened(self) -> None:
+        """The handshake succeeded."""
+        if self._taken is not None:
+            name, address = self._taken
+            _winners[name] = address
+            _losers[name] = [one for one in _losers.get(name, ()) if one != address]
+
+    def failed(self) -> None:
+        """It did not: TLS, an answer that is none, or nothing at all."""
+        if self._taken is not None:
+            name, address = self._taken
+            if _winners.get(name) == address:
+                del _winners[name]
+            _losers[name] = [*(one for one in _losers.get(name, ()) if one != address), address]
+
+
+def in_turn(found: Iterable[Info], winner: Any = None, losers: Sequence[Any] = ()) -> list[Info]:
+    """Each address once: the last winner, then the families by turns, as the resolver has them, and
+    at last the losers, the latest at the very end.
     """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    infos = in_turn(found, _winners.get((host, port)))
-    if len(infos) == 1:
-        return None
-    sock = await _race(loop, infos)
-    _winners[host, port] = sock.getpeername()
-    return sock
-
-
-def in_turn(found: Iterable[Info], winner: Any = None) -> list[Info]:
-    """Each address once: the last winner, then the families by turns, as the resolver has them."""
     by_family: dict[int, dict[Any, Info]] = {}
     for info in found:
         by_family.setdefault(info[0], {}).setdefault(info[4], info)
     turns = itertools.zip_longest(*(rows.values() for rows in by_family.values()))
     ordered = [info for turn in turns for info in turn if info is not None]
-    return sorted(ordered, key=lambda info: info[4] != winner)
+
+    def rank(info: Info) -> int:
+        address = info[4]
+        return losers.index(address) + 1 if address in losers else -1 if address == winner else 0
+
+    return sorted(ordered, key=rank)
 
 
 async def _race(loop: asyncio.AbstractEventLoop, infos: list[Info]) -> socket.socket:

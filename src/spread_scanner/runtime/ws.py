@@ -59,6 +59,7 @@ async def dial(
 ) -> WSTransport:
     """Open a websocket, or raise DialFailed. Server pings reach the listener, which must answer."""
     begun_ns = clock.mono_ns()
+    way = addresses.Way()
     try:
         async with asyncio.timeout(timeout_s):
             transport, listener = await ws_connect(
@@ -72,16 +73,20 @@ async def dial(
                 max_redirects=0,
                 proxy=proxy or None,
                 read_buffer_init_size=READ_BUFFER_BYTES,
-                socket_factory=None if proxy else lambda at: addresses.connected(at.host, at.port),
+                socket_factory=None if proxy else lambda at: way.connected(at.host, at.port),
             )
     except WSHandshakeError as error:
+        way.failed()
         failed = _answered(error, url)
         failed.begun_ns = begun_ns
         raise failed from None
     except (OSError, TimeoutError, WSError, ProxyError, ValueError) as error:
+        way.failed()
         raise DialFailed(_in_words(error, timeout_s), url=url) from None
     if listener is None:
+        way.failed()
         raise DialFailed("the server hung up during the handshake", url=url)
+    way.opened()
     return transport
 
 

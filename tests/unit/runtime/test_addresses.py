@@ -19,6 +19,7 @@ V4, V6 = socket.AF_INET, socket.AF_INET6
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
     addresses._winners.clear()
+    addresses._losers.clear()
 
 
 def info(family: int, host: str) -> Any:
@@ -31,6 +32,8 @@ def test_families_take_turns_and_nothing_is_lost() -> None:
     assert [one[4][0] for one in addresses.in_turn(found)] == ["a", "d", "b", "c"]
     assert [one[4][0] for one in addresses.in_turn(found, ("c", 80))] == ["c", "a", "d", "b"]
     assert addresses.in_turn(found, ("gone", 80)) == addresses.in_turn(found)
+    last = addresses.in_turn(found, ("c", 80), [("b", 80), ("a", 80)])
+    assert [one[4][0] for one in last] == ["c", "d", "b", "a"]
 
 
 @contextlib.asynccontextmanager
@@ -77,6 +80,27 @@ def test_a_first_address_that_swallows_everything_is_passed_by_and_not_tried_fir
     peers, second_s = asyncio.run(run())
     assert peers == ["127.0.0.1", "127.0.0.1"]
     assert second_s < addresses.STAGGER_S  # it went first
+
+
+def test_an_edge_that_connects_and_never_shakes_hands_is_tried_last() -> None:
+    """Though it won once: it answered then, and is dead behind its socket now."""
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1 << 16):
+            pass
+        writer.close()
+
+    async def run() -> list[str]:
+        async with named(["127.0.0.5", "127.0.0.1"]) as port:
+            edge = await asyncio.start_server(mute, "127.0.0.5", port)
+            addresses._winners["several.test", port] = ("127.0.0.5", port)
+            with pytest.raises(DialFailed):
+                await dial(f"ws://several.test:{port}/", WSListener, timeout_s=0.3)
+            peers = [await reached(port) for _ in range(2)]
+            edge.close()
+            return peers
+
+    assert asyncio.run(run()) == ["127.0.0.1", "127.0.0.1"]
 
 
 def test_a_first_address_that_refuses_costs_no_pause() -> None:
