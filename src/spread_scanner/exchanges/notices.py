@@ -1,7 +1,7 @@
 """What exchanges announce beside quotes: maintenance, halts, delistings. Pure functions over bytes.
 
 Used by the feeds, which open a connection of its own for it (feed/notices.py). Raises BadMessage on
-bytes that are not what the documentation promises.
+bytes that are not what the documentation promises; a row of many that is not costs itself alone.
 
     Bybit    system.status on /v5/public/misc/status: maintenance, by product
              bybit-exchange.github.io/docs/v5/websocket/system/system-status; the numbers: v5/enum
@@ -22,13 +22,14 @@ read by the adapters.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Struct
 
+from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges import wire
 from spread_scanner.schema.enums import Exchange, Market, Source
 
@@ -60,7 +61,14 @@ class Maintenance(NamedTuple):
     key: str = ""  # the exchange's own name for it; empty: it has none but the title
 
 
+class Unread(NamedTuple):
+    """A row that is not what the documentation promises; the others of its message stand."""
+
+    error: BadMessage
+
+
 Announcement = Halted | Resumed | Maintenance
+Row = Announcement | Unread
 
 
 class Stream(NamedTuple):
@@ -70,7 +78,7 @@ class Stream(NamedTuple):
     requests: tuple[str, ...]
     ping: str | None  # None: a ping frame
     ping_s: float
-    parse: Callable[[bytes], list[Announcement]]
+    parse: Callable[[bytes], Sequence[Row]]
 
 
 class BybitStatus(Struct):
@@ -82,10 +90,10 @@ class BybitStatus(Struct):
     env: 1 production, 2 its demo; the documents call it a string and show a number.
     """
 
-    title: str
     state: str
-    begin: int = 0
-    end: int = 0
+    title: str = ""
+    begin: str | int = ""
+    end: str | int = ""
     product: list[int] = []
     id: str = ""
     env: str | int = ""
@@ -95,7 +103,7 @@ class BybitPush(Struct):
     """{"topic":"system.status","ts":1775000000000,"data":[{...}]}; answers have an `op`."""
 
     topic: str = ""
-    data: list[BybitStatus] = []
+    data: list[msgspec.Raw] = []
     op: str = ""
 
 
@@ -132,7 +140,7 @@ class OkxPush(Struct):
     """{"arg":{"channel":"instruments","instType":"SPOT"},"data":[{...}]}; answers have `event`."""
 
     arg: OkxArg = OkxArg()
-    data: list[OkxRow] = []
+    data: list[msgspec.Raw] = []
     event: str = ""
 
 
@@ -155,8 +163,8 @@ class BinancePush(Struct):
     data: BinanceContract = BinanceContract()
 
 
-_bybit = wire.decoder(BybitPush)
-_okx = wire.decoder(OkxPush)
+_bybit, _bybit_row = wire.decoder(BybitPush), wire.decoder(BybitStatus)
+_okx, _okx_row = wire.decoder(OkxPush), wire.decoder(OkxRow)
 _binance = wire.decoder(BinancePush)
 
 OVER = {"completed", "canceled"}
@@ -165,6 +173,7 @@ OKX_ELSEWHERE = {"6", "7", "10", "11"}  # blocks, bots, spreads, copies: no busi
 OKX_TRADED, BINANCE_TRADED = "live", "TRADING"
 BYBIT_PRODUCT = {Market.FUTURES: 1, Market.SPOT: 2}
 PING_S = 20.0
+TIME = re.compile("[0-9]{1,18}")  # ms; anything else is no time
 
 
 def stream_of(source: Source, ws_url: str) -> Stream | None:
@@ -196,52 +205,79 @@ def stream_of(source: Source, ws_url: str) -> Stream | None:
     return None
 
 
-def parse_bybit(frame: bytes, product: int) -> list[Announcement]:
+def parse_bybit(frame: bytes, product: int) -> list[Row]:
     """Maintenance that concerns a product (1 futures, 2 spot), or says of none which."""
     push = wire.decoded(_bybit, frame)
-    return [
-        _maintenance(row, wire.ts_ns(row.begin), wire.ts_ns(row.end), row.id)
-        for row in push.data
-        if push.topic == "system.status" and (product in row.product or not row.product)
-        if str(row.env) != DEMO
-    ]
+    if push.topic != "system.status":
+        return []
+
+    def read(raw: bytes) -> Announcement | None:
+        row = wire.decoded(_bybit_row, raw, BybitStatus)
+        mine = (product in row.product or not row.product) and str(row.env) != DEMO
+        return _maintenance(row, row.id) if mine else None
+
+    return _each(push.data, read)
 
 
-def parse_okx(frame: bytes) -> list[Announcement]:
+def parse_okx(frame: bytes) -> list[Row]:
     """Changes of listings, and maintenance."""
     if frame == b"pong":
         return []
     push = wire.decoded(_okx, frame)
     if push.arg.channel == "instruments":
-        rows = [row for row in push.data if row.instId]
-        return [_listing(row.instId, row.state, OKX_TRADED) for row in rows]
+        return _each(push.data, _okx_listing)
     if push.arg.channel == "status":
-        return [
-            _maintenance(row, _ms(row.begin), _ms(row.end), "")
-            for row in push.data
-            if str(row.env) != DEMO and str(row.serviceType) not in OKX_ELSEWHERE
-        ]
+        return _each(push.data, _okx_maintenance)
     return []
 
 
-def parse_binance(frame: bytes) -> list[Announcement]:
+def _okx_listing(raw: bytes) -> Announcement:
+    row = wire.decoded(_okx_row, raw, OkxRow)
+    return _listing(row.instId, row.state, OKX_TRADED, raw)
+
+
+def _okx_maintenance(raw: bytes) -> Announcement | None:
+    row = wire.decoded(_okx_row, raw, OkxRow)
+    mine = str(row.env) != DEMO and str(row.serviceType) not in OKX_ELSEWHERE
+    return _maintenance(row, "") if mine else None
+
+
+def parse_binance(frame: bytes) -> list[Row]:
     """Changes of contracts."""
     contract = wire.decoded(_binance, frame).data
     if contract.e != "contractInfo" or not contract.s:
         return []
-    return [_listing(contract.s, contract.cs, BINANCE_TRADED)]
+    return [_listing(contract.s, contract.cs, BINANCE_TRADED, frame)]
 
 
-def _listing(exchange_symbol: str, state: str, traded: str) -> Announcement:
+def _each(rows: Sequence[msgspec.Raw], read: Callable[[bytes], Announcement | None]) -> list[Row]:
+    """What each row says, those left out that are no business of ours."""
+    found: list[Row] = []
+    for raw in rows:
+        try:
+            said = read(bytes(raw))
+        except BadMessage as error:
+            found.append(Unread(error))
+            continue
+        if said is not None:
+            found.append(said)
+    return found
+
+
+def _listing(exchange_symbol: str, state: str, traded: str, raw: bytes) -> Announcement:
+    """Raises BadMessage where it is not said which listing, or what of it."""
+    if not exchange_symbol or not state:
+        raise BadMessage("a listing without a name or a state", raw=raw)
     return Resumed(exchange_symbol) if state == traded else Halted(exchange_symbol, state)
 
 
-def _maintenance(row: BybitStatus | OkxRow, begin_ns: int, end_ns: int, key: str) -> Maintenance:
-    return Maintenance(row.title, row.state, begin_ns, end_ns, row.state in OVER, key)
+def _maintenance(row: BybitStatus | OkxRow, key: str) -> Maintenance:
+    over = row.state in OVER
+    return Maintenance(row.title, row.state, _ns(row.begin), _ns(row.end), over, key)
 
 
-def _ms(value: str | int) -> int:
-    return wire.ts_ns(int(value) if str(value).isdigit() else 0)
+def _ns(ms: str | int) -> int:
+    return wire.ts_ns(int(ms) if TIME.fullmatch(str(ms)) else 0)
 
 
 def _text(request: Mapping[str, object]) -> str:

@@ -7,14 +7,14 @@ messages a day, and no quote waits for it. It has a row among the source's conne
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import BadMessage
-from spread_scanner.exchanges.notices import Announcement, Stream
+from spread_scanner.exchanges.notices import Announcement, Row, Stream, Unread
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.life import End
 from spread_scanner.feed.share import Share
@@ -129,12 +129,18 @@ class Notices:
         self._counts.add("control")
         if self._row is not None:
             self._row.heard(clock.mono_ns(), 0)
+        rows: Sequence[Row]
         try:
-            announced = stream.parse(frame)
+            rows = stream.parse(frame)
         except BadMessage as error:
-            self._counts.add("skip_bad_message")
-            self._share.evidence.take(error, frame)
-            return
+            rows = [Unread(error)]
+        announced: list[Announcement] = []
+        for row in rows:
+            if isinstance(row, Unread):
+                self._counts.add("skip_bad_message")
+                self._share.evidence.take(row.error, frame)
+            else:
+                announced.append(row)
         if announced:
             self._heard(announced)
 

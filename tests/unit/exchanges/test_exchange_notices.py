@@ -11,6 +11,7 @@ from spread_scanner.exchanges.notices import (
     Halted,
     Maintenance,
     Resumed,
+    Unread,
     parse_binance,
     parse_bybit,
     parse_okx,
@@ -122,6 +123,36 @@ def test_binance_futures_tells_the_state_of_a_contract() -> None:
     assert parse_binance(frame % b"SETTLING") == [Halted("IOTAUSDT", "SETTLING")]
     assert parse_binance(frame % b"TRADING") == [Resumed("IOTAUSDT")]
     assert parse_binance(b'{"result":null,"id":1}') == []
+
+
+ODD_ROWS = [b"null", b"5", b"[]", b'{"instId":"X-USDT"}', b'{"instId":"X-USDT","state":null}']
+
+
+@pytest.mark.parametrize("odd", [*ODD_ROWS, b'{"state":"live"}', b'{"instId":"X","state":[1]}'])
+def test_a_row_that_cannot_be_read_costs_itself(odd: bytes) -> None:
+    rows = b'%s,{"instId":"LUNA-USDT","state":"suspend","begin":null}' % odd
+    found = parse_okx(b'{"arg":{"channel":"instruments"},"data":[%s]}' % rows)
+    assert [type(one) for one in found] == [Unread, Halted]
+    assert found[1] == Halted("LUNA-USDT", "suspend")
+
+
+@pytest.mark.parametrize("odd", ODD_ROWS)
+def test_a_maintenance_that_cannot_be_read_costs_itself(odd: bytes) -> None:
+    """A time that is none costs the time; the maintenance it is of stands."""
+    row = b'{"title":"x","state":"ongoing","begin":"","end":"\xc2\xb2","product":null}'
+    expected = Maintenance("x", "ongoing", TS_ABSENT, TS_ABSENT, False)
+    rows = b"%s,%s" % (odd, row)
+    for found in (
+        parse_bybit(b'{"topic":"system.status","data":[%s]}' % rows, 2),
+        parse_okx(b'{"arg":{"channel":"status"},"data":[%s]}' % rows),
+    ):
+        assert [type(one) for one in found] == [Unread, Maintenance]
+        assert found[1] == expected
+
+
+def test_a_contract_without_a_state_is_not_halted() -> None:
+    with pytest.raises(BadMessage):
+        parse_binance(b'{"data":{"e":"contractInfo","s":"IOTAUSDT"}}')
 
 
 @pytest.mark.parametrize("frame", [b"", b"[]", b'{"data":5}', b"\xff", b'{"arg":{"channel":1}}'])

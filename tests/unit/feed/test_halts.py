@@ -15,7 +15,15 @@ from feed_bed import Handler
 from spread_scanner import clock, config
 from spread_scanner.config import SourceSettings
 from spread_scanner.errors import BadMessage
-from spread_scanner.exchanges.notices import Announcement, Halted, Maintenance, Resumed, Stream
+from spread_scanner.exchanges.notices import (
+    Announcement,
+    Halted,
+    Maintenance,
+    Resumed,
+    Row,
+    Stream,
+    Unread,
+)
 from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
@@ -332,6 +340,15 @@ def test_the_connection_of_the_notices_has_a_row_of_its_own(bed: Bed) -> None:
     assert (row.carries, row.state) == (Carries.NOTICES, ConnectionState.OPEN)
     assert (row.symbols, row.last_end) == (0, End.LOST.value)
     assert (row.counters["control"], row.counters["skip_bad_message"]) == (4, 2)
+
+
+def test_what_can_be_read_of_a_message_is_heard_and_the_rest_counted(bed: Bed) -> None:
+    heard: list[Announcement] = []
+    notices = Notices(bed.feed._share, heard.extend)
+    rows: list[Row] = [Unread(BadMessage("odd")), HALT]
+    notices._take(Stream("ws://x", (), None, 20.0, lambda _: rows), b"{}")
+    assert heard == [HALT]
+    assert bed.count("skip_bad_message") == 1
 
 
 def test_a_dial_that_fails_is_counted_apart_from_those_of_quotes(bed: Bed) -> None:
