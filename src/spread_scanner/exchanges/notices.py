@@ -68,7 +68,7 @@ class Unread(NamedTuple):
 
 
 Announcement = Halted | Resumed | Maintenance
-Row = Announcement | Unread
+Told = Announcement | Unread
 
 
 class Stream(NamedTuple):
@@ -78,7 +78,7 @@ class Stream(NamedTuple):
     requests: tuple[str, ...]
     ping: str | None  # None: a ping frame
     ping_s: float
-    parse: Callable[[bytes], Sequence[Row]]
+    parse: Callable[[bytes], Sequence[Told]]
 
 
 class BybitStatus(Struct):
@@ -205,7 +205,7 @@ def stream_of(source: Source, ws_url: str) -> Stream | None:
     return None
 
 
-def parse_bybit(frame: bytes, product: int) -> list[Row]:
+def parse_bybit(frame: bytes, product: int) -> list[Told]:
     """Maintenance that concerns a product (1 futures, 2 spot), or says of none which."""
     push = wire.decoded(_bybit, frame)
     if push.topic != "system.status":
@@ -219,7 +219,7 @@ def parse_bybit(frame: bytes, product: int) -> list[Row]:
     return _each(push.data, read)
 
 
-def parse_okx(frame: bytes) -> list[Row]:
+def parse_okx(frame: bytes) -> list[Told]:
     """Changes of listings, and maintenance."""
     if frame == b"pong":
         return []
@@ -242,7 +242,7 @@ def _okx_maintenance(raw: bytes) -> Announcement | None:
     return _maintenance(row, "") if mine else None
 
 
-def parse_binance(frame: bytes) -> list[Row]:
+def parse_binance(frame: bytes) -> list[Told]:
     """Changes of contracts."""
     contract = wire.decoded(_binance, frame).data
     if contract.e != "contractInfo" or not contract.s:
@@ -250,9 +250,9 @@ def parse_binance(frame: bytes) -> list[Row]:
     return [_listing(contract.s, contract.cs, BINANCE_TRADED, frame)]
 
 
-def _each(rows: Sequence[msgspec.Raw], read: Callable[[bytes], Announcement | None]) -> list[Row]:
+def _each(rows: Sequence[msgspec.Raw], read: Callable[[bytes], Announcement | None]) -> list[Told]:
     """What each row says, those left out that are no business of ours."""
-    found: list[Row] = []
+    found: list[Told] = []
     for raw in rows:
         try:
             said = read(bytes(raw))

@@ -23,6 +23,7 @@ class Halts:
         self._listed = instruments
         self._halted: dict[str, str] = {}
         self._maintenance: set[str] = set()
+        self._show()  # the row's gauges outlive the process, what they count does not
 
     def traded(self) -> Instruments:
         """The listings of the tables but for those that are halted."""

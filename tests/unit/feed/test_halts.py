@@ -20,8 +20,8 @@ from spread_scanner.exchanges.notices import (
     Halted,
     Maintenance,
     Resumed,
-    Row,
     Stream,
+    Told,
     Unread,
 )
 from spread_scanner.feed._listener import Listener
@@ -256,6 +256,15 @@ def test_a_quick_look_lifts_no_halt_and_believes_no_price(bed: Bed) -> None:
     uvloop.run(act())
 
 
+def test_the_gauges_are_true_from_the_start(bed: Bed) -> None:
+    """A row keeps what the process's life before counted; its halts are not known any more."""
+    for label in ("halted", "maintenance"):
+        bed.row.set(COUNTER[label], 1)
+    old = bed.feed
+    Feed(old._process, SOURCE, bed.store, bed.writer, old._share.rows, old._gates)
+    assert (bed.count("halted"), bed.count("maintenance")) == (0, 0)
+
+
 def test_maintenance_shows_until_it_is_over(bed: Bed) -> None:
     async def act() -> None:
         bed.feed._announced([Maintenance("upgrade", "scheduled", 1, 2, False)])
@@ -345,7 +354,7 @@ def test_the_connection_of_the_notices_has_a_row_of_its_own(bed: Bed) -> None:
 def test_what_can_be_read_of_a_message_is_heard_and_the_rest_counted(bed: Bed) -> None:
     heard: list[Announcement] = []
     notices = Notices(bed.feed._share, heard.extend)
-    rows: list[Row] = [Unread(BadMessage("odd")), HALT]
+    rows: list[Told] = [Unread(BadMessage("odd")), HALT]
     notices._take(Stream("ws://x", (), None, 20.0, lambda _: rows), b"{}")
     assert heard == [HALT]
     assert bed.count("skip_bad_message") == 1
