@@ -4,6 +4,7 @@ Used by whoever dials or asks (ws.py, rest.py) and by the gate that all of them 
 """
 
 import math
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
@@ -46,12 +47,14 @@ def retry_after_s(text: str, wall_ns: int) -> float | None:
     """
     text = text.strip()
     try:
-        seconds = float(text)
+        seconds = math.nan if "_" in text else float(text)  # "1_000" is Python's, not a number
         if seconds < 0:
             return None
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(text).timestamp() - wall_ns / NS_PER_S
+            at = parsedate_to_datetime(text)  # without a zone, as asctime writes it, it is GMT
+            at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+            seconds = at.timestamp() - wall_ns / NS_PER_S
         except (ValueError, OverflowError):
             return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None

@@ -2,7 +2,8 @@
 
 import asyncio
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -27,6 +28,8 @@ ANSWERS: list[tuple[int, str, float]] = [
     (429, "2.5", 2.5),
     (429, "Mon, 21 Sep 2026 14:14:20 GMT", 60.0),
     (429, "Mon, 21 Sep 2026 14:12:20 GMT", 0.0),  # over already
+    (429, "Mon Sep 21 14:14:20 2026", 60.0),  # asctime's form is in GMT, too
+    (429, "1_000", 10.0),
     (429, "0", 0.0),
     (429, "soon", 10.0),  # garbage is no order, the status is
     (429, "-5", 10.0),
@@ -43,6 +46,16 @@ ANSWERS: list[tuple[int, str, float]] = [
 ]
 
 
+@pytest.fixture
+def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "JST-9")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_greenwich")
 @pytest.mark.parametrize(("status", "text", "seconds"), ANSWERS)
 def test_what_is_answered_is_what_everybody_waits(status: int, text: str, seconds: float) -> None:
     with clock.use(VirtualClock(wall_ns=WALL_NS)):
