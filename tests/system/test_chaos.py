@@ -58,6 +58,7 @@ from spread_scanner.shm import segment
 from spread_scanner.supervise import score
 from spread_scanner.supervise.children import Child
 from spread_scanner.supervise.score import DownTime, Interval, SeenSignal
+from spread_scanner.view import connections
 
 LONG = os.environ.get("SPREAD_CHAOS") == "long"
 CHAOS_S = 300.0 if LONG else 10.0
@@ -463,6 +464,15 @@ def check_counts(system: WholeSystem, chaos: Chaos, signals: np.ndarray) -> None
         assert chaos.lives[name] > 1 or starts == 1, (name, starts)
 
 
+ANNOUNCING = {"binance-futures", "bybit-spot", "bybit-futures", "okx-spot", "okx-futures"}
+
+
+def all_are_open(namespace: str) -> bool:
+    rows = connections.look(namespace, 0.0, None)
+    announcing = {row.source for row in rows if row.carries == "notices"}
+    return announcing == ANNOUNCING and all(row.state == "open" for row in rows)
+
+
 @pytest.mark.timeout(CHAOS_S + 300)
 def test_after_chaos_every_invariant_holds(tmp_path: Path, namespace: str) -> None:
     print(f"seed {SEED}")
@@ -471,6 +481,7 @@ def test_after_chaos_every_invariant_holds(tmp_path: Path, namespace: str) -> No
         system.settings(SETTINGS)
         system.start()
         until(lambda: not system.differences(), system.differences)
+        until(lambda: all_are_open(namespace), "also what announces halts is connected")
         segments = segment.names(namespace)
         files = {name: system.open_files(name) for name in STAYING}
         chaos = Chaos(system, rng)

@@ -178,13 +178,17 @@ def test_the_cron_file_is_one_that_cron_reads() -> None:
     text = file.read_text()
     assert text.endswith("\n"), "cron ignores a last line without its end"
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    jobs = [line for line in lines if not re.match(r"[A-Z]+=", line)]
-    full, quick = (job.split(maxsplit=6) for job in jobs)
+    jobs = [line for line in lines if not re.match(r"[A-Z_]+=", line)]
+    full, quick, report = (job.split(maxsplit=6) for job in jobs)
     minute, *when, user, command = full
     assert (when, user) == (["*/6", "*", "*", "*"], "spread")
     assert 0 <= int(minute) < 60
     assert command == "/opt/spread-scanner/spread-discover"
     assert quick == ["*/5", "*", "*", "*", "*", "spread", f"{command} --quick --due"]
+    minute, *when, user, command = report
+    assert (when, user) == (["*"] * 4, "spread")
+    assert 0 <= int(minute) < 60
+    assert command == "nice -n 10 /opt/spread-scanner/venv/bin/spread-tracker report --hourly"
     # cron reads no file whose name has a dot, or that others may write.
     assert "." not in file.name
     assert not file.stat().st_mode & 0o022
