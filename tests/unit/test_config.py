@@ -54,6 +54,8 @@ def test_an_unknown_key_names_the_file_the_key_and_what_is_allowed(folder: Path)
         ("config.toml", "[system\n", ["not TOML"]),
         ("config.toml", "[system]\nheartbeat_ms = 900\n", ["heartbeat_ms_max", "twice"]),
         ("directions.toml", "[defaults]\nexit_bps = 20.0\n", ["exit_bps", "at most enter_bps"]),
+        ("config.toml", "[feed]\nstood_s = 1e-10\n", ["stood_s", "0.001"]),
+        ("config.toml", "[feed]\nbackoff_s_min = 1e-320\n", ["backoff_s_min", "0.001"]),
         ("directions.toml", "[direction.binance-kraken]\n", ["binance-kraken", "binance-bybit"]),
         ("directions.toml", "[pair.BTC-USDT]\n", ["pair.BTC-USDT", "<direction>:<SYMBOL>"]),
         ("directions.toml", "[symbol.X-USDT]\nenter_bps = 'much'\n", ["enter_bps", "float"]),

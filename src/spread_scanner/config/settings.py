@@ -124,11 +124,11 @@ class Discovery(Struct, forbid_unknown_fields=True, frozen=True):
         ),
     ] = 3_600.0
     rest_timeout_s: Annotated[
-        float, Meta(gt=0, le=300, description="Longest wait for one REST answer.")
+        float, Meta(ge=0.001, le=300, description="Longest wait for one REST answer.")
     ] = 10.0
     rest_attempts_max: Annotated[int, Meta(ge=1, le=20, description="Tries per REST request.")] = 5
     rest_backoff_s_max: Annotated[
-        float, Meta(gt=0, le=600, description="Longest pause between two tries.")
+        float, Meta(ge=0.001, le=600, description="Longest pause between two tries.")
     ] = 20.0
 
 
@@ -136,15 +136,15 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
     """Every feed; a section named after one feed overrides these for it."""
 
     backoff_s_min: Annotated[
-        float, Meta(gt=0, le=60, description="First pause before a reconnect.")
+        float, Meta(ge=0.001, le=60, description="First pause before a reconnect.")
     ] = 0.25
     backoff_s_max: Annotated[
-        float, Meta(gt=0, le=3_600, description="Longest pause before a reconnect.")
+        float, Meta(ge=0.001, le=3_600, description="Longest pause before a reconnect.")
     ] = 30.0
     stood_s: Annotated[
         float,
         Meta(
-            gt=0,
+            ge=0.001,
             le=86_400,
             description="A connection that has quoted for so long halves its line's pauses again.",
         ),
@@ -241,24 +241,24 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
         ),
     ] = 60_000
     connect_timeout_s: Annotated[
-        float, Meta(gt=0, le=120, description="Longest wait for an open websocket.")
+        float, Meta(ge=0.001, le=120, description="Longest wait for an open websocket.")
     ] = 10.0
     first_quote_s_max: Annotated[
         float,
         Meta(
-            gt=0,
+            ge=0.001,
             le=3_600,
             description="A symbol without a first quote after this is asked for again.",
         ),
     ] = 60.0
     first_quote_quiet_s_max: Annotated[
         float,
-        Meta(gt=0, le=86_400, description="The same of a symbol that discovery found quiet."),
+        Meta(ge=0.001, le=86_400, description="The same of a symbol that discovery found quiet."),
     ] = 1_800.0
     answer_s_max: Annotated[
         float,
         Meta(
-            gt=0,
+            ge=0.001,
             le=120,
             description="A request without an answer after this is sent again; each time, it may "
             "take twice as long.",
@@ -267,13 +267,13 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
     ask_again_s_min: Annotated[
         float,
         Meta(
-            gt=0,
+            ge=0.001,
             le=3_600,
             description="First pause before a refused or silent symbol is asked for once more; the "
             "next is five times as long.",
         ),
     ] = 60.0
-    ask_again_s_max: Annotated[float, Meta(gt=0, le=86_400, description="Longest such pause.")] = (
+    ask_again_s_max: Annotated[float, Meta(ge=0.001, le=86_400, description="Longest such pause.")] = (
         900.0
     )
     cpus: Annotated[CpuList, Meta(description="CPUs the process is pinned to; empty: any.")] = (
