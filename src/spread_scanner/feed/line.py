@@ -252,6 +252,10 @@ class Line:
         if self._row is not None:
             self._row.ended(error.reason)
         self._share.log.warning("dial failed", error=str(error))
+        if self.current is None:
+            # What was refused on a connection says nothing of an exchange that is away: it is
+            # dialled as soon as any other, and status tells that.
+            self.refusal, self._refusals = "", 0
         self._again(error.reason)
 
     def _ended(self, connection: Connection, why: End) -> None:

@@ -147,6 +147,25 @@ def test_one_quote_each_time_shortens_no_pause(ground: Ground) -> None:
     dialling.run(act)
 
 
+def test_an_exchange_that_is_away_is_dialled_as_soon_after_a_refusal_as_ever(
+    ground: Ground,
+) -> None:
+    """The pauses of what is refused are minutes; a dial that fails is no refusal."""
+    dialling = Dialling(ground, Pace(1_000.0))
+
+    async def act() -> None:
+        _, listening = await dialling.served()
+        line = dialling.line(listening)
+        listening.close()
+        line.refusal, line._refusals = "no such symbol", 2
+        line.start()
+        await dialling.until(lambda: line._backoff.failures >= 3)
+        assert line.refusal == ""
+        assert line.away
+
+    dialling.run(act)
+
+
 def test_a_successor_has_pauses_of_its_own(ground: Ground) -> None:
     """The old connection lives and quotes; that shortens nothing, and its end costs no pause."""
 
