@@ -20,7 +20,7 @@ from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.shm import PriceStore
-from spread_scanner.symbology import tables
+from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.spreads import SpreadBoard
 
@@ -173,13 +173,15 @@ class WatchScreen(App[None]):
         self._draw()
 
     def _take_new_tables(self) -> None:
+        folder = self._settings.generated_dir
+        if publish.generation_in_force(folder) == self._board.generation:
+            return
         try:
-            loaded = tables.load(self._settings.generated_dir)
+            loaded = tables.load(folder)
         except TableError:
             return  # being replaced, or damaged: what we have stays on the screen
-        if loaded.generation != self._board.generation:
-            self._board = SpreadBoard(self._settings, loaded, self._store)
-            self._history.clear()
+        self._board = SpreadBoard(self._settings, loaded, self._store)
+        self._history.clear()
 
     def _chosen_rows(self) -> np.ndarray:
         """Filtered and sorted."""
