@@ -15,7 +15,7 @@ from spread_scanner.orders import orders, remembered
 from spread_scanner.schema.enums import ProcessState, SwitchKind
 from spread_scanner.shm import Control, PriceStore, SignalRing, operator, segment, switches
 from spread_scanner.shm.dials import Dials
-from spread_scanner.shm.faults import NoSegment, NotReady
+from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.layout import HEADER_DTYPE, Kind
 from spread_scanner.shm.switches import Switch
 from spread_scanner.shminit import making
@@ -218,7 +218,7 @@ def test_a_shm_init_killed_anywhere_lets_nobody_start_what_was_stopped(up_bed: A
     number, deaths = 1, 0
     while killed_at(number, up_bed):
         deaths += 1
-        with contextlib.suppress(NoSegment, NotReady):
+        with contextlib.suppress(NoSegment, NotReady, Retired):
             Control.attach(up_bed.namespace, timeout_s=0).close()
             assert standing(up_bed) == switched
         making.ensure(up_bed.settings)
