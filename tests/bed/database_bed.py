@@ -1,7 +1,9 @@
-"""Opportunities as the tracker stores them, for tests that only read them."""
+"""Opportunities as the tracker stores them, for tests that only read them; and another reader."""
 
 import contextlib
 import sqlite3
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from spread_scanner.schema.names import DATABASE_FILE
@@ -28,3 +30,30 @@ def store(folder: Path, **values: object) -> None:
             f"INSERT INTO opportunities ({', '.join(row)}) VALUES ({marks})", [*row.values()]
         )
         database.commit()
+
+
+READER = """
+import sqlite3, sys
+connection = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True, isolation_level=None)
+for word in sys.stdin:
+    connection.execute(word)
+    connection.execute("SELECT count(*) FROM opportunities").fetchall()
+    print("done", flush=True)
+"""
+
+
+class OtherReader:
+    """Another process with a connection that does what it is told."""
+
+    def __init__(
+        self, start_python: Callable[..., "subprocess.Popen[str]"], database: Path
+    ) -> None:
+        self.child = start_python(READER, database)
+        self.pid = self.child.pid
+
+    def obey(self, words: str) -> None:
+        assert self.child.stdin
+        assert self.child.stdout
+        self.child.stdin.write(words + "\n")
+        self.child.stdin.flush()
+        assert self.child.stdout.readline() == "done\n", "the reader has ended"

@@ -88,6 +88,16 @@ def age_text(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def size_text(size: float | None) -> str:
+    """Bytes for people."""
+    if size is None:
+        return "-"
+    for unit, one in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= one:
+            return f"{size / one:,.1f} {unit}"
+    return f"{size:.0f} B"
+
+
 class UnknownSource(SpreadError):
     """A source that does not exist."""
 

@@ -31,6 +31,7 @@ from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.runtime.refusals import in_words, retry_after_s
 from spread_scanner.runtime.rest import http_client
 from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.names import LOGS_FOLDER
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.schema.version import version
 from spread_scanner.shm import PriceStore, segment
@@ -214,7 +215,9 @@ def running(settings: Settings) -> Iterator[Check]:
         yield Check("system", WARN, "segments stand, nobody runs", "spread-ctl clean, or up")
     else:
         found = f"not running: {', '.join(dead)}" if dead else f"up in namespace {namespace}"
-        advice = f"see {settings.data_dir / 'logs'}, or journalctl -u <process>" if dead else ""
+        advice = (
+            f"see {settings.data_dir / LOGS_FOLDER}, or journalctl -u <process>" if dead else ""
+        )
         yield Check("system", FAIL if dead else OK, found, advice)
     for running, names in status.other_versions(now).items():
         found = f"{running or 'an older version'} in {', '.join(names)}"

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from spread_scanner.cli.console import (
     grid,
     people,
     print_json,
+    size_text,
     source_of,
     switched_lines,
 )
@@ -23,6 +25,7 @@ from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED,
 from spread_scanner.shm import PriceStore
 from spread_scanner.supervise.children import command_of
 from spread_scanner.symbology import tables
+from spread_scanner.view.disk import Disk
 from spread_scanner.view.signals import SignalView
 from spread_scanner.view.status import Status, other_versions
 from spread_scanner.view.status import read as read_status
@@ -89,6 +92,8 @@ def _tell_status(now: Status, counters: bool) -> None:
             if count
         ]
         console.print(grid("", ["process", "counter", "count>"], rows))
+    for line in _disk_lines(now.disk):
+        console.print(line, markup=False, soft_wrap=True)
     for line in switched_lines(now.switches.standing):
         console.print(line, style="bold yellow", markup=False, soft_wrap=True)
     for running, names in other_versions(now).items():
@@ -100,6 +105,21 @@ def _tell_status(now: Status, counters: bool) -> None:
         console.print(f"Starting: {', '.join(now.starting)}", style="cyan")
     if now.unwell:
         console.print(f"Unwell: {', '.join(now.unwell)}", style="bold red")
+
+
+def _disk_lines(disk: Disk) -> Iterator[str]:
+    """What the system takes of the disk, and who keeps it from giving back."""
+    parts = (
+        ("database", disk.database_bytes),
+        ("its log", disk.wal_bytes),
+        ("reports", disk.reports_bytes),
+        ("logs", disk.logs_bytes),
+        ("free", disk.free_bytes),
+    )
+    yield "Disk: " + ", ".join(f"{name} {size_text(size)}" for name, size in parts) + "."
+    for reader in disk.readers:
+        who = f"pid {reader.pid}{f' ({reader.command})' if reader.command else ''}"
+        yield f"{who} reads the database in one transaction: its log grows until that ends."
 
 
 def sources(as_json: Json = False) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from spread_scanner import clock
+from spread_scanner.schema.names import LOGS_FOLDER
 from spread_scanner.supervise.children import Child, end_all
 from spread_scanner.supervise.supervisor import CannotStart
 
@@ -48,7 +49,7 @@ class Simulation:
             f"--truth={self.truth_path}",
             f"--config-out={self.config_dir}",
         ]
-        log_path = folder / "data" / "logs" / f"{NAME}.log"
+        log_path = folder / "data" / LOGS_FOLDER / f"{NAME}.log"
         self._child = Child(NAME, environment(os.environ), log_path, arguments)
 
     def start(self, stopping: Callable[[], bool]) -> None:

@@ -33,6 +33,7 @@ from spread_scanner.schema.names import (
     EXIT_NOT_UP,
     EXIT_PARTIAL,
     EXIT_SETTINGS,
+    LOGS_FOLDER,
     SHM_INIT,
     SUPERVISOR,
     TRACKER,
@@ -124,7 +125,7 @@ class Supervisor:
         return Child(name, self._environ, self.log_path(name))
 
     def log_path(self, process: str) -> Path:
-        return self.settings.data_dir / "logs" / f"{process}.log"
+        return self.settings.data_dir / LOGS_FOLDER / f"{process}.log"
 
     @property
     def restarts(self) -> int:

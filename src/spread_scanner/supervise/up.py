@@ -19,7 +19,7 @@ import structlog
 from spread_scanner import clock, config
 from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
-from spread_scanner.schema.names import SUPERVISOR
+from spread_scanner.schema.names import LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import score
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.simulation import SimulatedMarket, Simulation
@@ -254,7 +254,7 @@ def _logging(
     system = settings.config.system
     with contextlib.ExitStack() as stack:
         if into_file:
-            path = settings.data_dir / "logs" / f"{SUPERVISOR}.log"
+            path = settings.data_dir / LOGS_FOLDER / f"{SUPERVISOR}.log"
             path.parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(path.open("a", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stderr(file))

@@ -40,7 +40,7 @@ from spread_scanner.tracker.pairs import Pair, PairKey, pairs_of
 from spread_scanner.tracker.reporter import Reporter
 from spread_scanner.tracker.retention import Keep
 from spread_scanner.tracker.sampler import Grid, Legs
-from spread_scanner.tracker.writer import Failed, Opened, Outcome, Writer, Written
+from spread_scanner.tracker.writer import Failed, LogHeld, Opened, Writer, Written
 
 SIGNALS_PER_TURN = 4_096  # bounds a turn; what is left is taken in the next
 LOOKS_AT_ONCE = 128  # some 0.7 ms of work
@@ -125,6 +125,7 @@ class Tracker:
         self._next_full_ns = self.clock.now_ns()
         self._next_extension_ns = 0
         self._degraded = False
+        self._log_message = ""  # who keeps the database's log from being given back
         self._started = False
         self._pops_since_ns = self.clock.now_ns()  # signals of before are a backlog
         self._generation_tried = loaded.generation
@@ -143,7 +144,8 @@ class Tracker:
                 if isinstance(outcome, Opened):
                     self._resume(outcome.kept)
                     return
-                self._failed(outcome)
+                if isinstance(outcome, Failed):
+                    self._failed(outcome)
             self._ask_for_time()
             clock.sleep(START_PAUSE_S)
 
@@ -168,7 +170,7 @@ class Tracker:
         self._show_healthy()
 
     def _show_healthy(self) -> None:
-        self.process.state(ProcessState.RUNNING, "")
+        self.process.state(ProcessState.RUNNING, self._log_message)
         if self.process.orders.paused:
             self.process.state(ProcessState.PAUSED)
 
@@ -322,8 +324,10 @@ class Tracker:
         for outcome in self.writer.outcomes():
             if isinstance(outcome, Written):
                 self._written(outcome)
-            else:
+            elif isinstance(outcome, Failed):
                 self._failed(outcome)
+            elif isinstance(outcome, LogHeld):
+                self._log_held(outcome)
 
     def _written(self, outcome: Written) -> None:
         self._release(outcome.batch.applied - self._released)
@@ -334,9 +338,16 @@ class Tracker:
             self._show_healthy()
             self.process.log.info("the database can be written again", rows=outcome.batch.size)
 
-    def _failed(self, outcome: Outcome) -> None:
-        if not isinstance(outcome, Failed):
-            return
+    def _log_held(self, outcome: LogHeld) -> None:
+        if outcome.message:
+            self.process.log.warning(outcome.message)
+        else:
+            self.process.log.info("the database's log can be given back again")
+        self._log_message = outcome.message
+        if not self._degraded:
+            self._show_healthy()
+
+    def _failed(self, outcome: Failed) -> None:
         self.tally.add("commit_failures")
         if not self._degraded:
             self.process.log.error("the database cannot be written", error=outcome.message)

@@ -24,7 +24,7 @@ from rich.table import Table
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SpreadError
-from spread_scanner.schema.names import DATABASE_FILE, TRACKER
+from spread_scanner.schema.names import DATABASE_FILE, REPORTS_FOLDER, TRACKER
 from spread_scanner.tracker import database, report, report_page
 from spread_scanner.tracker.report import Group, Report
 from spread_scanner.tracker.report_page import (
@@ -40,7 +40,6 @@ REPORTS_KEPT = 24 * 7
 REPORTS_BYTES_MAX = config.Tracker().reports_mb_max * 1e6
 PAIRS_KEPT = 300  # in a kept report: a page or its JSON stays below 1 MB
 HOURLY_SINCE = "24h"
-FOLDER_NAME = "reports"  # in data_dir
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -78,7 +77,7 @@ def report_command(
             database_file = settings.data_dir / DATABASE_FILE
             if settings.config.spread_tracker.report_every_s == 0 or not database_file.is_file():
                 return  # not wanted, or nothing has been tracked yet
-            since, folder = HOURLY_SINCE, settings.data_dir / FOLDER_NAME
+            since, folder = HOURLY_SINCE, settings.data_dir / REPORTS_FOLDER
             bytes_max = settings.config.spread_tracker.reports_mb_max * 1e6
         since_ns = parse_since(since, now_ns)
         path = database_file or config.load().data_dir / DATABASE_FILE

@@ -14,11 +14,11 @@ from typing import Protocol
 
 from spread_scanner import clock
 from spread_scanner.config import Settings
+from spread_scanner.schema.names import REPORTS_FOLDER
 
 PERIOD = "24h"  # each report looks back this far
 POLL_S = 0.5
 NICENESS = 10
-FOLDER_NAME = "reports"  # report_cli.py's: not imported, which would bring the report's libraries
 
 
 class Tally(Protocol):
@@ -65,7 +65,7 @@ class Reporter:
         command = [
             *(sys.executable, "-m", "spread_scanner.tracker.report_cli", "report"),
             *("--since", PERIOD, "--database", str(self._database)),
-            *("--folder", str(self._database.parent / FOLDER_NAME)),
+            *("--folder", str(self._database.parent / REPORTS_FOLDER)),
         ]
         try:
             child = subprocess.Popen(

@@ -5,6 +5,7 @@ owner reads the outcomes from a queue and never waits. A mistake of ours (any er
 world's) ends the thread and is raised in the owner's `outcomes`.
 """
 
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from spread_scanner import clock
 from spread_scanner.runtime import scheduling
 from spread_scanner.tracker.database import Database, Kept, is_world_fault
+from spread_scanner.tracker.held_log import HeldLog
 from spread_scanner.tracker.journal import Batch
 from spread_scanner.tracker.retention import Keep
 
@@ -42,7 +44,13 @@ class Failed(NamedTuple):
     message: str
 
 
-Outcome = Opened | Written | Failed
+class LogHeld(NamedTuple):
+    """Who keeps the write-ahead log from being given back, in a sentence. Empty: nobody."""
+
+    message: str
+
+
+Outcome = Opened | Written | Failed | LogHeld
 
 
 class Writer:
@@ -116,14 +124,26 @@ class Writer:
             if self._keep_off:
                 scheduling.keep_off(self._keep_off)
             database = self._open()
-            while database is not None and (batch := self._batches.get()) is not None:
-                database = self._write(database, batch)
+            if database is not None:
+                self._write_all(database)
         except BaseException as error:
             self._fault = error
         finally:
             if database is not None:
                 database.close()
             self._wake()
+
+    def _write_all(self, database: Database) -> None:
+        """Until asked to stop; now and then a look at the log."""
+        held = HeldLog(self._path)
+        while True:
+            with contextlib.suppress(queue.Empty):
+                batch = self._batches.get(timeout=held.due_s)
+                if batch is None:
+                    return
+                self._write(database, batch)
+            if (message := held.news()) is not None:
+                self._tell(LogHeld(message))
 
     def _open(self) -> Database | None:
         """Open, again and again until it works; None when asked to stop."""
@@ -143,7 +163,7 @@ class Writer:
                 if self._stop.is_set():
                     return None
 
-    def _write(self, database: Database, batch: Batch) -> Database | None:
+    def _write(self, database: Database, batch: Batch) -> None:
         pause_s = RETRY_S_MIN
         while True:
             began_ns = clock.mono_ns()
@@ -153,10 +173,10 @@ class Writer:
             except sqlite3.Error as error:
                 pause_s = self._failed(error, pause_s)
                 if self._stop.is_set():
-                    return database
+                    return
             else:
                 self._tell(Written(batch, clock.mono_ns() - began_ns))
-                return database
+                return
 
     def _failed(self, error: OSError | sqlite3.Error, pause_s: float) -> float:
         """Tell and pause; raises what no repetition would mend. Returns the next pause."""

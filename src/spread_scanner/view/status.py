@@ -13,13 +13,15 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.config.processes import expected, staying
 from spread_scanner.schema.enums import ProcessState, SwitchKind
-from spread_scanner.schema.names import ENGINE, ONE_SHOT, SHM_INIT, TRACKER
+from spread_scanner.schema.names import DATABASE_FILE, ENGINE, ONE_SHOT, SHM_INIT, TRACKER
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
 from spread_scanner.shm.switched import Switched, standing_now
-from spread_scanner.view import in_force
+from spread_scanner.view import disk, in_force
+from spread_scanner.view.disk import Disk
 from spread_scanner.view.in_force import InForce
+from spread_scanner.view.readers import Readers
 from spread_scanner.view.reading import Reading, known
 
 # The latency that tells most about a kind of process, and the counters worth a rate.
@@ -89,6 +91,7 @@ class Status(Reading, frozen=True):
     mixed: list[str]  # in sentences
     in_force: list[InForce]
     switches: Switches
+    disk: Disk
     processes: list[ProcessView]
     counters: dict[str, dict[str, int]]  # by process; docs/counters.md says what each means
 
@@ -98,6 +101,8 @@ def read(settings: Settings, interval_s: float) -> Status:
     namespace = settings.config.system.namespace
     with Health.attach(namespace) as health, Control.attach(namespace) as control:
         looks = StatusLooks(settings, health)
+        readers = Readers(settings.data_dir / DATABASE_FILE)
+        readers.look()
         clock.sleep(interval_s)
         looks.look()
         views = looks.views()
@@ -115,6 +120,7 @@ def read(settings: Settings, interval_s: float) -> Status:
         mixed=mixed,
         in_force=having,
         switches=switched,
+        disk=disk.look(settings.data_dir, readers.look()),
         processes=views,
         counters={view.process: looks.counters(view.process) for view in views},
     )
