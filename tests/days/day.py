@@ -18,9 +18,11 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
-from exchange import ANNOUNCED, BESIDE, LATENCY_NS, Dial, Exchange, Host, host_of
-from faults import KINDS, Fault, schedule
+from exchange import LATENCY_NS, Exchange
+from fault import Fault
+from faults import KINDS, schedule
 from follow import Telling, Tracking
+from host import ANNOUNCED, BESIDE, Dial, Host, host_of
 from idle import Idle
 from invariants import Invariants, LineView, Violation
 from loop import VirtualLoop

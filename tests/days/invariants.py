@@ -10,9 +10,12 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from exchange import BAN_SLACK_NS, BESIDE, Dial, Exchange, Session
-from faults import KINDS, Fault
+from exchange import Exchange
+from fault import Fault
+from faults import KINDS
+from host import BAN_SLACK_NS, BESIDE, Dial
 from market import Row, Said
+from session import Session
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, UNUSABLE, SignalKind

@@ -6,7 +6,7 @@ Faults before the last one that are not needed are dropped too, one at a time.
 """
 
 from day import Result, run
-from faults import Fault
+from fault import Fault
 
 TAIL_S = 1_200.0  # after the last fault that is kept: the longest recovery, and a full check
 EVENTS_SHOWN = 60

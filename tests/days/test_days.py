@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from day import DENSE, HOURS, Result, run
-from faults import Fault, schedule
+from fault import Fault
+from faults import schedule
 from shrink import shrink, story
 
 from spread_scanner.schema.enums import SOURCES

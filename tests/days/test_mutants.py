@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pytest
 from day import run
-from faults import Fault, schedule
+from fault import Fault
+from faults import schedule
 from mutants import ask, believe, dial
 from shrink import shrink, story
 
