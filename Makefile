@@ -66,7 +66,7 @@ nightly: $(STAMP)
 	$(MAKE) days N=24
 
 stress: $(STAMP)
-	SPREAD_STRESS=long $(BIN)/pytest -q tests/stress tests/unit/engine --timeout 3600
+	SPREAD_STRESS=long $(BIN)/pytest -q tests/stress tests/unit/engine tests/system/test_feed_sim.py --timeout 3600
 
 chaos: $(STAMP)
 	SPREAD_CHAOS=long $(BIN)/pytest -q tests/system/test_chaos.py tests/system/test_recorded_day.py --timeout 3600

@@ -473,6 +473,7 @@ def all_are_open(namespace: str) -> bool:
     return announcing == ANNOUNCING and all(row.state == "open" for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(CHAOS_S + 300)
 def test_after_chaos_every_invariant_holds(tmp_path: Path, namespace: str) -> None:
     print(f"seed {SEED}")

@@ -31,7 +31,7 @@ from spread_scanner.symbology.tables import InstrumentRow, Tables
 
 ROOT = Path(__file__).parents[2]
 LABELS = [source.label for source in SOURCES]
-SEEDS = range(1, 11 if os.environ.get("SPREAD_STRESS") == "long" else 3)
+SEEDS = range(1, 11 if os.environ.get("SPREAD_STRESS") == "long" else 2)
 DEADLINE_S = 30.0
 FEED_SETTINGS = """
 [feed]

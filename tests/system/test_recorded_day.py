@@ -348,6 +348,7 @@ def sharpen(folder: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900 if LONG else 400)
 @pytest.mark.parametrize("coin", DAYS)
 def test_a_recorded_day_gives_the_oracles_signals_through_the_whole_system(

@@ -127,6 +127,7 @@ def machine(tmp_path: Path, namespace: str) -> Iterator[Machine]:
     made.close()
 
 
+@pytest.mark.slow
 def test_no_signal_rests_on_a_quote_from_before_the_sleep(machine: Machine) -> None:
     until(lambda: machine.ask("status").returncode == 0, "the system is up")
     price = machine.price("bybit-futures", "BTC-USDT")

@@ -17,11 +17,12 @@ from spread_scanner.shm import PriceStore, segment
 
 pytestmark = pytest.mark.timeout(240)
 START_S = 90.0
-END_S = 20.0
+END_S = 60.0
 SPREAD_CTL = [sys.executable, "-c", "from spread_scanner.cli.main import main; main()"]
 FEED = "feed-okx-spot"
 
 Starter = Callable[..., "subprocess.Popen[bytes]"]
+Ask = Callable[..., tuple[int, Any]]
 
 
 def environment() -> dict[str, str]:
@@ -50,7 +51,7 @@ def start_up(namespace: str, tmp_path: Path) -> Iterator[Starter]:
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Callable[..., tuple[int, Any]]:
+def ask(tmp_path: Path) -> Ask:
     """Runs another spread-ctl command on the simulated system: (exit code, its JSON)."""
 
     def run(*arguments: str) -> tuple[int, Any]:
@@ -71,13 +72,13 @@ def wait_for(condition: Callable[[], object], child: "subprocess.Popen[bytes]", 
         time.sleep(0.1)
 
 
-def is_up(ask: Callable[..., tuple[int, Any]]) -> bool:
+def is_up(ask: Ask) -> bool:
     code, document = ask("status", "--interval", "0.1")
     supervised = {row["process"]: row["state"] for row in document.get("processes", [])}
     return code == 0 and supervised.get("spread-ctl") == "running"
 
 
-def rows_of(ask: Callable[..., tuple[int, Any]]) -> dict[str, dict[str, Any]]:
+def rows_of(ask: Ask) -> dict[str, dict[str, Any]]:
     _, document = ask("status", "--interval", "0.05")
     return {row["process"]: row for row in document["processes"]}
 
@@ -93,6 +94,7 @@ def alive(pids: list[int]) -> list[int]:
     return running
 
 
+@pytest.mark.slow  # README's own command is a scored run, which test_docs runs
 def test_a_scored_run_misses_nothing_and_invents_nothing(start_up: Starter, namespace: str) -> None:
     child = start_up("--seconds", "8", "--seed", "7")
     out, err = child.communicate(timeout=START_S + 60)
@@ -110,12 +112,7 @@ def test_a_scored_run_misses_nothing_and_invents_nothing(start_up: Starter, name
     assert segment.names(namespace) == []
 
 
-def test_a_killed_feed_is_restarted_orders_are_answered_and_ctrl_c_ends_all(
-    start_up: Starter, ask: Callable[..., tuple[int, Any]], namespace: str
-) -> None:
-    child = start_up("--symbols", "12", "--rate", "300")
-    wait_for(lambda: segment.names(namespace) and is_up(ask), child, "all run")
-
+def a_killed_feed_is_restarted(child: "subprocess.Popen[bytes]", ask: Ask) -> None:
     before = rows_of(ask)
     os.kill(before[FEED]["pid"], signal.SIGKILL)
     wait_for(
@@ -125,6 +122,8 @@ def test_a_killed_feed_is_restarted_orders_are_answered_and_ctrl_c_ends_all(
     others = [name for name, row in before.items() if row["alive"] and name != FEED]
     assert [after[name]["pid"] for name in others] == [before[name]["pid"] for name in others]
 
+
+def orders_are_answered(ask: Ask) -> None:
     code, answer = ask("kill")
     assert code == 0
     assert set(answer["answered_us"]) >= {"spread-engine", "spread-tracker", FEED}
@@ -132,19 +131,50 @@ def test_a_killed_feed_is_restarted_orders_are_answered_and_ctrl_c_ends_all(
     assert ask("kill", "--off")[0] == 0
     assert ask("pause", "binance-bybit")[0] == 0
     assert ask("status")[1]["switches"]["paused_directions"] == ["binance-bybit"]
+    assert ask("resume", "binance-bybit")[0] == 0
+
+
+def test_a_feed_is_restarted_orders_are_answered_a_second_is_refused_and_down_ends_all(
+    start_up: Starter, ask: Ask, namespace: str, tmp_path: Path
+) -> None:
+    child = start_up("--symbols", "12", "--rate", "300")
+    wait_for(lambda: segment.names(namespace) and is_up(ask), child, "all run")
+    a_killed_feed_is_restarted(child, ask)
+    orders_are_answered(ask)
+
+    second = start_up("--symbols", "12", "--keep", str(tmp_path / "second"))
+    out, _ = second.communicate(timeout=START_S)
+    assert second.returncode == 1
+    assert "up already" in orjson.loads(out)["error"]
+    wait_for(lambda: is_up(ask), child, "the first goes on")
 
     pids = [row["pid"] for row in rows_of(ask).values() if row["pid"]]
-    child.send_signal(signal.SIGINT)
+    code, document = ask("down")
+    assert (code, document["ended"]) == (0, True)
     child.communicate(timeout=END_S)
     assert alive(pids) == []
     assert segment.names(namespace) == []
 
 
-def test_children_do_not_outlive_a_killed_supervisor_and_clean_takes_the_rest(
-    start_up: Starter, ask: Callable[..., tuple[int, Any]], namespace: str
+def new_segments_are_taken_by_all(
+    child: "subprocess.Popen[bytes]", ask: Ask, namespace: str, config: Path
+) -> None:
+    settings = {**environment(), "SPREAD_CONFIG_DIR": str(config)}
+    code = "import sys; from spread_scanner.shminit.main import main; sys.exit(main(['--force']))"
+    with PriceStore.attach(namespace) as old:
+        subprocess.run([sys.executable, "-c", code], env=settings, check=True, capture_output=True)
+        assert old.retired
+    wait_for(lambda: is_up(ask), child, "all run on the new segments")
+    with PriceStore.attach(namespace) as new:
+        wait_for(lambda: new.sequences.any(), child, "quotes arrive in the new store")
+
+
+def test_new_segments_are_taken_and_children_do_not_outlive_a_killed_supervisor(
+    start_up: Starter, ask: Ask, namespace: str, tmp_path: Path
 ) -> None:
     child = start_up("--symbols", "12", "--rate", "300")
     wait_for(lambda: segment.names(namespace) and is_up(ask), child, "all run")
+    new_segments_are_taken_by_all(child, ask, namespace, tmp_path / "config")
     pids = [row["pid"] for row in rows_of(ask).values() if row["pid"]]
     assert len(pids) == 11
 
@@ -165,41 +195,3 @@ def test_children_do_not_outlive_a_killed_supervisor_and_clean_takes_the_rest(
 def segment_names(namespace: str) -> list[str]:
     parts = ("connections", "control", "dials", "dirty", "health", "ring.signals", "store", "why")
     return [f"/{namespace}.{part}" for part in parts]
-
-
-def test_new_segments_under_a_running_system_are_taken_by_all(
-    start_up: Starter, ask: Callable[..., tuple[int, Any]], namespace: str, tmp_path: Path
-) -> None:
-    child = start_up("--symbols", "12", "--rate", "300")
-    wait_for(lambda: segment.names(namespace) and is_up(ask), child, "all run")
-
-    settings = {**environment(), "SPREAD_CONFIG_DIR": str(tmp_path / "config")}
-    code = "import sys; from spread_scanner.shminit.main import main; sys.exit(main(['--force']))"
-    with PriceStore.attach(namespace) as old:
-        subprocess.run([sys.executable, "-c", code], env=settings, check=True, capture_output=True)
-        assert old.retired
-    wait_for(lambda: is_up(ask), child, "all run on the new segments")
-    with PriceStore.attach(namespace) as new:
-        wait_for(lambda: new.sequences.any(), child, "quotes arrive in the new store")
-
-    child.send_signal(signal.SIGTERM)
-    child.communicate(timeout=END_S)
-    assert segment.names(namespace) == []
-
-
-def test_down_ends_a_system_from_outside_and_a_second_one_is_refused(
-    start_up: Starter, ask: Callable[..., tuple[int, Any]], namespace: str, tmp_path: Path
-) -> None:
-    child = start_up("--symbols", "12", "--rate", "300")
-    wait_for(lambda: segment.names(namespace) and is_up(ask), child, "all run")
-
-    second = start_up("--symbols", "12", "--keep", str(tmp_path / "second"))
-    out, _ = second.communicate(timeout=START_S)
-    assert second.returncode == 1
-    assert "up already" in orjson.loads(out)["error"]
-    assert is_up(ask)
-
-    code, document = ask("down")
-    assert (code, document["ended"]) == (0, True)
-    child.communicate(timeout=END_S)
-    assert segment.names(namespace) == []

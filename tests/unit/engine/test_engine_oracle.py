@@ -239,7 +239,7 @@ def test_a_recorded_day_gives_the_oracles_signals(namespace: str) -> None:
     fut = recorded("binance_usdm/hftbacktest_usdm_btcusdt_20240808.txt.gz", 3)
     rows = sorted(itertools.chain(spot, fut))
     if os.environ.get("SPREAD_STRESS") != "long":
-        rows = rows[len(rows) * 2 // 5 :]
+        rows = rows[len(rows) * 3 // 5 :]
     given_settings = settings(
         {"enter_bps": -5.0, "exit_bps": -5.5, "resignal_step_bps": 0.25},
         skew_ms_max=2_000,
