@@ -240,7 +240,7 @@ def check_intervals(
     by_symbol = {(row["source"], row["symbol"]): key for key, row in last.items()}
     legs = {d.label: (d.spot.label, d.futures.label) for d in DIRECTIONS}
     rows = [json.loads(line) for line in truth.read_text().splitlines()]
-    intervals = [row for row in rows if "direction" in row]
+    intervals = [row for row in rows if "start_ns" in row and "direction" in row]
     assert len(intervals) >= 12
     assert any(row["planted"] for row in intervals)
     for row in intervals:

@@ -91,7 +91,8 @@ def up(
     """Start everything in the foreground with a live screen; Ctrl-C ends it cleanly.
 
     With --sim --seconds N the run is scored against what the simulator planted: exit 0 only when
-    nothing was missed and nothing invented. N counts from when all feeds have subscribed.
+    nothing was missed or invented, every end was signalled and the tracker followed it all. N
+    counts from when all feeds have subscribed.
     """
     _up(
         sim=sim,
@@ -147,10 +148,16 @@ def _tell(document: dict[str, Any]) -> None:
     if "planted" in document:
         console.print(
             f"Of {document['planted']} planted opportunities {document['found']} were found, "
-            f"{document['missed']} missed, {document['invented']} invented "
+            f"{document['missed']} missed, {document['invented']} invented, "
+            f"{document['unended']} without an exit, {document['untracked']} not tracked "
             f"({_unjudged(document['not_judged_why'])})."
         )
-        for kind in ("missed_intervals", "invented_signals"):
+        for kind in (
+            "missed_intervals",
+            "unended_intervals",
+            "untracked_intervals",
+            "invented_signals",
+        ):
             for one in document[kind]:
                 console.print(f"  {kind.partition('_')[0]}: {one}")
     if document["killed_at_stop"]:

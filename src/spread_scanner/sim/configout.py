@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.sim.truth import HYSTERESIS_BPS
 
 FEES_BPS = {
     "binance-spot": 10.0,
@@ -42,7 +43,7 @@ def write_config(
         fees = 2 * (FEES_BPS[direction.spot.label] + FEES_BPS[direction.futures.label])
         enter = thresholds[direction.label] - fees
         lines += [f"[direction.{direction.label}]", f"enter_bps = {enter!r}"]
-        lines += [f"exit_bps = {enter - 5.0!r}", ""]
+        lines += [f"exit_bps = {enter - HYSTERESIS_BPS!r}", ""]
     lines += [
         "[symbols.alias]",
         '"mexc-futures:TRUMPOFFICIAL_USDT" = "TRUMP"',

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.enums import Direction, Market
 from spread_scanner.schema.spread import BPS, gross_bps
 from spread_scanner.sim.tick import Tick
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from spread_scanner.sim.server import Connection
 
 NAN = float("nan")
+HYSTERESIS_BPS = 5.0  # the exit threshold lies this far below the enter threshold
+FELL_NS = NS_PER_S  # below it for so long: whoever reads it must have seen that
 GUARD_BPS = 1e-6  # the cheap test may err by this much; the exact one follows it
 
 
@@ -61,9 +64,22 @@ class Leg:
 
 
 class Pair:
-    """One direction of one coin; `row` is the interval it stands in, if any."""
+    """One direction of one coin; `row` is the interval it stands in, if any. After it the pair is
+    `leaving` until it has been below the exit threshold for FELL_NS, since `fell_ns`."""
 
-    __slots__ = ("direction", "futures", "guard", "peak", "row", "spot", "symbol", "threshold")
+    __slots__ = (
+        "direction",
+        "fell_ns",
+        "futures",
+        "guard",
+        "leaving",
+        "peak",
+        "row",
+        "spot",
+        "symbol",
+        "threshold",
+        "watched",
+    )
 
     def __init__(
         self, direction: Direction, symbol: str, spot: Leg, futures: Leg, threshold: float
@@ -76,6 +92,9 @@ class Pair:
         self.guard = (threshold - GUARD_BPS) / BPS
         self.row: dict[str, Any] | None = None
         self.peak = NAN
+        self.leaving = False
+        self.fell_ns: int | None = None  # monotonic
+        self.watched = False  # in an interval, or leaving one
 
 
 class Truth:
@@ -103,6 +122,7 @@ class Truth:
         self._file: TextIO | None = None
         self._opened: list[dict[str, Any]] = []
         self._closed: list[dict[str, Any]] = []
+        self._below: set[Pair] = set()  # judged so since the last stamp
         if path is not None:
             self._file = path.open("w", encoding="utf-8")
 
@@ -115,12 +135,12 @@ class Truth:
         leg.ask = ask
         if leg.buys:
             for pair in leg.pairs:
-                if pair.row is not None or pair.futures.bid - ask >= pair.guard * ask:
+                if pair.watched or pair.futures.bid - ask >= pair.guard * ask:
                     self._judge(pair)
         else:
             for pair in leg.pairs:
                 spot_ask = pair.spot.ask
-                if pair.row is not None or bid - spot_ask >= pair.guard * spot_ask:
+                if pair.watched or bid - spot_ask >= pair.guard * spot_ask:
                     self._judge(pair)
 
     def unheard(self, leg: Leg) -> None:
@@ -129,6 +149,7 @@ class Truth:
         for pair in leg.pairs:
             if pair.row is not None:
                 self._finish(pair)
+            self._left(pair)
 
     def reheard(self, leg: Leg) -> None:
         """The listeners live again and the market has not moved: what they were told stands."""
@@ -146,8 +167,20 @@ class Truth:
                 pair.peak = gross
         elif pair.row is not None:
             self._finish(pair)
+        if pair.leaving:
+            if gross < pair.threshold - HYSTERESIS_BPS:
+                self._below.add(pair)
+            else:
+                pair.fell_ns = None
+                self._below.discard(pair)
+
+    def _left(self, pair: Pair) -> None:
+        """It is no matter any more when it fell: it did, stands again, or is unknown."""
+        pair.leaving, pair.fell_ns, pair.watched = False, None, pair.row is not None
+        self._below.discard(pair)
 
     def _begin(self, pair: Pair, gross: float) -> None:
+        self._left(pair)
         spot, futures = pair.spot, pair.futures
         planted = spot.listing.offset != 0.0 or futures.listing.offset != 0.0
         pair.row = {
@@ -164,7 +197,7 @@ class Truth:
             "spot_update_id_first": spot.tick.update_id if spot.tick else 0,
             "futures_update_id_first": futures.tick.update_id if futures.tick else 0,
         }
-        pair.peak = gross
+        pair.peak, pair.watched = gross, True
         self.intervals += 1
         self.open += 1
         self._opened.append(pair.row)
@@ -177,6 +210,7 @@ class Truth:
         row["spot_update_id_last"] = pair.spot.tick.update_id if pair.spot.tick else 0
         row["futures_update_id_last"] = pair.futures.tick.update_id if pair.futures.tick else 0
         pair.row = None
+        pair.leaving, pair.fell_ns = True, None
         self.open -= 1
         self._closed.append(row)
 
@@ -189,10 +223,17 @@ class Truth:
             row["end_ns"], row["end_mono_ns"] = wall_ns, mono_ns
             self.write(row)
         self._closed.clear()
+        for pair in list(self._below):
+            if pair.fell_ns is None:
+                pair.fell_ns = mono_ns
+            elif mono_ns - pair.fell_ns >= FELL_NS:
+                self.write(_fallen(pair))
+                self._left(pair)
+        self._below.clear()
 
     @property
     def waiting(self) -> bool:
-        return bool(self._opened or self._closed)
+        return bool(self._opened or self._closed or self._below)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """One line of the truth file; fault rows come through here too."""
@@ -217,6 +258,15 @@ class Truth:
     def sent_rows(self) -> list[dict[str, Any]]:
         """What was last sent for every listing, in the exchange's and in base units."""
         return [_sent_row(leg, leg.tick) for leg in self.legs.values() if leg.tick is not None]
+
+
+def _fallen(pair: Pair) -> dict[str, Any]:
+    """The row that says when the last interval of a pair had also left the exit threshold."""
+    return {
+        "symbol": pair.symbol,
+        "direction": pair.direction.label,
+        "fell_mono_ns": pair.fell_ns,
+    }
 
 
 def _sent_row(leg: Leg, tick: Tick) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from spread_scanner.errors import SegmentError, TableError
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import ENGINE, TRACKER
 from spread_scanner.shm import Health, PriceStore
+from spread_scanner.supervise.score import Life
 from spread_scanner.symbology import publish, tables
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
 from spread_scanner.view.signals import SignalTail
@@ -139,6 +140,19 @@ class Observer:
 
     def last_opportunities(self, count: int) -> list[OpportunityRow]:
         return self.opportunities.last(count)
+
+    def lives(self) -> list[Life]:
+        """All opportunities as stored, on the monotonic clock."""
+        anchor_ns = self._store.clock.anchor_ns
+        return [
+            Life(
+                row.symbol,
+                row.direction,
+                row.opened_ns - anchor_ns,
+                None if row.closed_ns is None else row.closed_ns - anchor_ns,
+            )
+            for row in self.opportunities.since(0)
+        ]
 
     def session_now_ns(self) -> int:
         """Now, on the clock that quotes and opportunities are stamped with."""

@@ -165,7 +165,12 @@ class Run:
         seen = score.seen_of(observer.signals, observer.symbols)
         outages = [score.DownTime(*outage) for outage in self._supervisor.outages]
         result = score.score(
-            truth, seen, window_ns, outages=outages, tolerance_ms=self._options.tolerance_ms
+            truth,
+            seen,
+            window_ns,
+            lives=observer.lives(),
+            outages=outages,
+            tolerance_ms=self._options.tolerance_ms,
         )
         return {
             "ok": result.ok,
@@ -174,9 +179,13 @@ class Run:
             "found": result.found,
             "missed": len(result.missed),
             "invented": len(result.invented),
+            "unended": len(result.unended),
+            "untracked": len(result.untracked),
             "not_judged": result.excused,
             "not_judged_why": result.unjudged,
             "missed_intervals": [_interval(one, window_ns[0]) for one in result.missed],
+            "unended_intervals": [_interval(one, window_ns[0]) for one in result.unended],
+            "untracked_intervals": [_interval(one, window_ns[0]) for one in result.untracked],
             "invented_signals": [_seen(one, window_ns[0]) for one in result.invented],
         }
 

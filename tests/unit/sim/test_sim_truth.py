@@ -7,6 +7,7 @@ import orjson
 import pytest
 from test_sim_market import Listener, listened
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.sim.belief import BELIEVE_BUSY_S, BELIEVE_S, BUSY_PER_S
 from spread_scanner.sim.dialects import Subscription
@@ -92,6 +93,50 @@ def test_what_begins_on_a_dead_leg_is_owed_by_nobody(
     ]
     end_ns = int((0.1 + BELIEVE_S) * NS_PER_S)
     assert mine == [(True, NS_PER_S // 10), (False, pytest.approx(end_ns, abs=1_000_000))]
+
+
+def test_when_a_pair_has_left_the_exit_threshold_for_good_is_written_once(
+    virtual_clock: VirtualClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "truth.jsonl"
+    world = World(virtual_clock, path)
+    pair = world.pair
+    listing = pair.futures.listing
+    sides = {"bid_sz": "1", "ask_sz": "1", "symbol": listing.symbol, "source": listing.label}
+
+    def stand(beyond_bps: float) -> None:
+        """The pair's gross, from its enter threshold, told anew."""
+        bid = pair.spot.ask * (1 + (pair.threshold + beyond_bps) / 1e4) / listing.px_mul
+        world.exchange.quote({"bid_px": f"{bid:.9f}", "ask_px": f"{2 * bid:.9f}", **sides})
+        world.wait(0.1)
+
+    def fell() -> list[int]:
+        world.exchange.truth.flush()
+        rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+        return [
+            row["fell_mono_ns"]
+            for row in rows
+            if row.get("direction") == pair.direction.label and row["symbol"] == pair.symbol
+            if "fell_mono_ns" in row
+        ]
+
+    stand(-4.0)  # no interval any more, and the engine need not say so
+    for _ in range(11):
+        stand(-6.0)  # now it must
+        stand(-4.0)  # but not where it comes back before anybody has to have read it
+    assert fell() == []
+    begun_ns = clock.mono_ns()
+    for _ in range(15):
+        stand(-6.0)
+    (fell_ns,) = fell()
+    assert fell_ns == pytest.approx(begun_ns + 1e8, abs=1.1e8)
+    stand(1.0)
+    stand(-6.0)
+    stand(1.0)  # stands again
+    for _ in range(15):
+        stand(2.0)
+    assert fell() == [fell_ns]
+    world.exchange.truth.close()
 
 
 def test_a_thawed_source_says_where_the_market_stands_now(virtual_clock: VirtualClock) -> None:

@@ -5,7 +5,15 @@ from pathlib import Path
 import orjson
 
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
-from spread_scanner.supervise.score import DownTime, Interval, SeenSignal, read_truth, score
+from spread_scanner.supervise.score import (
+    DownTime,
+    Interval,
+    Life,
+    Score,
+    SeenSignal,
+    read_truth,
+    score,
+)
 
 MS = 1_000_000
 WINDOW = (1_000 * MS, 10_000 * MS)
@@ -131,6 +139,59 @@ def test_what_began_on_a_silent_leg_is_owed_by_nobody_and_excuses_a_signal() -> 
     assert len(late.invented) == 1
 
 
+def test_an_engine_that_never_says_the_end_has_not_found_all() -> None:
+    truth = [interval(start_ms, start_ms + 500) for start_ms in range(2_000, 8_000, 1_000)]
+    silent = score(truth, [seen(ENTER, 2_001)], WINDOW)
+    assert (silent.found, silent.missed) == (6, [])
+    assert silent.unended == [truth[0]]
+    assert not silent.ok
+    spoken = [seen(kind, one.start_ns // MS + at) for one in truth for kind, at in BOTH]
+    assert score(truth, spoken, WINDOW).ok
+
+
+BOTH = ((ENTER, 1), (EXIT, 501))
+
+
+def test_an_exit_is_owed_when_the_exit_threshold_is_left_and_not_before() -> None:
+    one = interval(2_000, 3_000)._replace(fell_ns=5_000 * MS)
+    assert score([one], [seen(ENTER, 2_001), seen(EXIT, 5_200)], WINDOW, tolerance_ms=250).ok
+    late = score([one], [seen(ENTER, 2_001), seen(EXIT, 5_300)], WINDOW, tolerance_ms=250)
+    assert late.unended == [one]
+    unknown = one._replace(fell_ns=None)
+    assert score([unknown], [seen(ENTER, 2_001)], WINDOW).ok
+    at_the_end = one._replace(fell_ns=9_900 * MS)
+    assert score([at_the_end], [seen(ENTER, 2_001)], WINDOW, tolerance_ms=250).ok
+
+
+def test_an_engine_that_was_down_owes_no_exit_of_what_it_has_forgotten() -> None:
+    one = interval(2_000, 3_000)._replace(fell_ns=5_000 * MS)
+    down = DownTime("spread-engine", 4_000 * MS, 4_100 * MS)
+    assert score([one], [seen(ENTER, 2_001)], WINDOW, outages=[down]).ok
+    before = DownTime("spread-engine", 1_000 * MS, 1_100 * MS)
+    assert not score([one], [seen(ENTER, 2_001)], WINDOW, outages=[before]).ok
+
+
+def test_a_found_interval_without_an_opportunity_is_the_trackers_fault() -> None:
+    one = interval(2_000, 3_000)
+    signals = [seen(ENTER, 2_001), seen(EXIT, 3_001)]
+
+    def judged(*lives: tuple[str, int, int | None]) -> Score:
+        made = [
+            Life(symbol, WAY.label, opened * MS, None if closed is None else closed * MS)
+            for symbol, opened, closed in lives
+        ]
+        return score([one], signals, WINDOW, lives=made)
+
+    assert judged(("AAA-USDT", 2_001, 3_500)).ok
+    assert judged(("AAA-USDT", 1_000, None)).ok
+    for lives in ((), (("BBB-USDT", 2_001, 3_500),), (("AAA-USDT", 1_000, 1_900),)):
+        result = judged(*lives)
+        assert result.untracked == [one]
+        assert result.found == 1
+        assert not result.ok
+    assert score([one], [], WINDOW, lives=[]).untracked == [], "a miss is the engine's"
+
+
 def test_the_truth_file_is_read_without_its_fault_rows(tmp_path: Path) -> None:
     rows = [
         {"fault": "gap", "source": "x", "start_ns": 1, "start_mono_ns": 1, "end_mono_ns": None},
@@ -142,10 +203,11 @@ def test_the_truth_file_is_read_without_its_fault_rows(tmp_path: Path) -> None:
             "symbol": "BBB-USDT", "direction": WAY.label, "start_mono_ns": 6, "end_mono_ns": None,
             "planted": False, "peak_bps": 41.0, "sure": False,
         },
+        {"symbol": "AAA-USDT", "direction": WAY.label, "fell_mono_ns": 11},
     ]  # fmt: skip
     path = tmp_path / "truth.jsonl"
     path.write_bytes(b"\n".join(orjson.dumps(row) for row in rows) + b"\n")
     assert read_truth(path) == [
-        Interval("AAA-USDT", WAY.label, 5, 9, True, 50.0),
-        Interval("BBB-USDT", WAY.label, 6, None, False, 41.0, False),
+        Interval("AAA-USDT", WAY.label, 5, 9, True, 50.0, fell_ns=11),
+        Interval("BBB-USDT", WAY.label, 6, None, False, 41.0, False, fell_ns=None),
     ]
