@@ -192,7 +192,8 @@ def check_truth_is_recorded(day: Day, rows: list[Fact], lines: dict[str, list[Li
     assert len(expected) > 5
     for label in day.labels:
         pair = (label, day.symbol)
-        mine = [row for row in rows if (row.get("direction"), row.get("symbol")) == pair]
+        stood = [row for row in rows if "start_ns" in row]  # intervals, not their falls
+        mine = [row for row in stood if (row.get("direction"), row.get("symbol")) == pair]
         mine.sort(key=lambda row: (row["spot_update_id_first"], row["futures_update_id_first"]))
         assert [
             (
