@@ -58,7 +58,6 @@ class World(Protocol):
 
     exchanges: dict[str, Exchange]
     store: Any
-    board_ns: int
 
     def now_ns(self) -> int: ...
 

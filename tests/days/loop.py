@@ -80,10 +80,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
     _ready: deque[asyncio.Handle]  # the base class's
     _stopping: bool
 
-    def __init__(self, clock: VirtualClock, network: Network) -> None:
+    network: Network  # comes later: its exchanges run on this loop
+
+    def __init__(self, clock: VirtualClock) -> None:
         super().__init__()
         self._virtual = clock
-        self._network = network
         self._heap: list[tuple[int, int, asyncio.Handle | None, Any, tuple[Any, ...]]] = []
         self._asked = 0
         self.before: Callable[[], None] | None = None
@@ -207,7 +208,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             host, port = sock.getpeername()[:2]
         assert host is not None
         assert port is not None
-        wire = await self._network.connect(host, port)
+        wire = await self.network.connect(host, port)
         protocol = protocol_factory()
         wire.joined(protocol)
         return wire.client, protocol
@@ -215,7 +216,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     async def getaddrinfo(  # type: ignore[override]
         self, host: Any, port: Any, **_: Any
     ) -> list[tuple[int, int, int, str, Any]]:
-        return await self._network.resolve(host, port)
+        return await self.network.resolve(host, port)
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None

@@ -11,7 +11,8 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from day import Result, run
+from day import run
+from events import Result
 from faults import schedule
 from shrink import shrink, story
 

@@ -5,7 +5,8 @@ looked for is the least number of faults, from the first on, after which the sam
 Faults before the last one that are not needed are dropped too, one at a time.
 """
 
-from day import Result, run
+from day import run
+from events import Result
 from fault import Fault
 
 TAIL_S = 1_200.0  # after the last fault that is kept: the longest recovery, and a full check

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from day import DENSE, HOURS, Result, run
+from day import DENSE, HOURS, run
+from events import Result
 from fault import Fault
 from faults import schedule
 from shrink import shrink, story

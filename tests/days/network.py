@@ -1,0 +1,130 @@
+"""How a feed's dials reach the exchanges of a day, and who dials: for which line, or beside it."""
+
+import asyncio
+import errno
+import socket
+from typing import Any
+
+from events import EventLog
+from exchange import LATENCY_NS, Exchange
+from host import ANNOUNCED, BESIDE, Dial
+from invariants import Invariants, LineView
+from wire import Wire
+
+from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.feed.feed import Feed
+from spread_scanner.runtime.gate import Gates
+
+
+class Network:
+    """Between all feeds of a day and their exchanges. `feeds` come later, as they dial through it;
+    so does who is told of each dial.
+    """
+
+    feeds: dict[str, Feed]
+    invariants: Invariants
+
+    def __init__(
+        self, exchanges: dict[str, Exchange], virtual: VirtualClock, log: EventLog
+    ) -> None:
+        self._exchanges = exchanges
+        self._clock = virtual
+        self._log = log
+        self._numbers: dict[int, int] = {}
+        self._lines: list[object] = []
+        self._beside: set[asyncio.Task[None]] = set()
+
+    # --- who there is
+
+    def lines(self, label: str) -> list[LineView]:
+        """A feed's lines, and which connection carries each."""
+        views = []
+        for line in self.feeds[label]._lines():
+            current = line.current
+            views.append(
+                LineView(
+                    self._number(line),
+                    current.number if current is not None else 0,
+                    current is not None and current.listener.data_ns != 0,
+                )
+            )
+        return views
+
+    def all_carried(self, label: str) -> bool:
+        return all(line.current is not None for line in self.feeds[label]._lines())
+
+    def _number(self, line: object) -> int:
+        if id(line) not in self._numbers:
+            self._numbers[id(line)] = len(self._lines)
+            self._lines.append(line)  # so that its id stays its own
+        return self._numbers[id(line)]
+
+    def _dialler(self) -> tuple[str, int]:
+        """Which feed dials, and for which of its lines, or for what is announced: read off the task
+        that waits for it.
+        """
+        task = asyncio.current_task()
+        step: Any = task.get_coro() if task is not None else None
+        while step is not None and getattr(step, "cr_frame", None) is not None:
+            found = step.cr_frame.f_locals.get("self")
+            share = getattr(found, "_share", None)
+            if share is not None and hasattr(found, "connections"):
+                return share.adapter.source.label, self._number(found)
+            if share is not None and hasattr(found, "listen_to"):
+                return share.adapter.source.label, ANNOUNCED
+            step = step.cr_await
+        return next(iter(self._exchanges)), -1
+
+    # --- what the loop asks for
+
+    async def resolve(self, host: str, port: int) -> list[tuple[int, int, int, str, Any]]:
+        label, line = self._dialler()
+        if self._exchanges[label].switch.refuse == "dns":
+            self._log("no such name", label, line)
+            self.invariants.attempted(self._exchanges[label], line)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
+
+    async def connect(self, host: str, port: int) -> Wire:
+        label, line = self._dialler()
+        exchange = self._exchanges[label]
+        dial = Dial(self._clock.mono_ns(), label, line)
+        exchange.dials.append(dial)
+        self._log("dial", label, line)
+        self.invariants.dialled(exchange, dial, exchange.host.dialled(dial.at_ns))
+        how = exchange.switch.refuse
+        flaky = exchange.switch.flaky
+        if flaky and exchange.random.random() < flaky:
+            how = ("refused", "hole", "refused")[exchange.random.randrange(3)]
+        if how == "hole":
+            await asyncio.get_running_loop().create_future()
+        await asyncio.sleep(2 * LATENCY_NS / NS_PER_S)
+        if how == "dns":
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        if how == "refused":
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+        return exchange.admit(dial).wire
+
+    # --- another process of the same address
+
+    def dial_beside(self, exchange: Exchange, gates: Gates, for_s: float) -> None:
+        """It dials through the gate that all of this address share."""
+        until_ns = self._clock.mono_ns() + int(for_s * NS_PER_S)
+        exchange.beside_until_ns = until_ns + NS_PER_S
+        task = exchange.loop.create_task(self._dial_beside(exchange, gates, until_ns))
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    async def _dial_beside(self, exchange: Exchange, gates: Gates, until_ns: int) -> None:
+        share = self.feeds[exchange.label]._share
+        gate = gates.of(share.adapter, share.proxy)
+        while self._clock.mono_ns() < until_ns:
+            await gate.turn()
+            dial = Dial(self._clock.mono_ns(), exchange.label, BESIDE)
+            self._log("dial", exchange.label, "beside")
+            self.invariants.dialled(exchange, dial, exchange.host.dialled(dial.at_ns))
+            await asyncio.sleep(exchange.random.random())
+
+    def close(self) -> None:
+        for task in self._beside:
+            task.cancel()
