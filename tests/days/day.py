@@ -57,7 +57,8 @@ class Day:
         self.log = EventLog(virtual)
         self.loop = VirtualLoop(virtual)
         self.random = Random(f"world {seed}")
-        self._arrived = self._looks_again = False
+        self._arrived = False
+        self._looks_again_ns = 0
         self._listed = Listed(seed, labels, self.loop, virtual, self.log)
         self.exchanges = self._listed.exchanges
         self.network = self.loop.network = Network(self.exchanges, virtual, self.log)
@@ -68,9 +69,11 @@ class Day:
         self.invariants = Invariants(self, virtual.mono_ns())
         self.network.feeds = self.system.feeds
         self.network.invariants = self.invariants
-        self.idles = {label: Idle(self.loop, feed) for label, feed in self.system.feeds.items()}
+        self.idles = {
+            label: Idle(self.loop, feed, leaves_out=leave_out)
+            for label, feed in self.system.feeds.items()
+        }
         self._idles = list(self.idles.values())
-        self._leaves_out = leave_out
         for label, exchange in self.exchanges.items():
             exchange.on_arrival = self._on_arrival
             exchange.disturbed = self.idles[label].disturbed
@@ -97,12 +100,10 @@ class Day:
 
     def look_again(self, in_ns: int) -> None:
         """The invariants look after everything that happens: have something happen."""
-        if not self._looks_again:
-            self._looks_again = True
-            self.loop.call_ns(in_ns, self._nothing)
-
-    def _nothing(self) -> None:
-        self._looks_again = False
+        now_ns = self.loop.awake_ns()
+        if not now_ns < self._looks_again_ns <= now_ns + in_ns:
+            self._looks_again_ns = now_ns + in_ns
+            self.loop.call_ns(in_ns, _nothing)
 
     def counters(self, label: str) -> dict[str, int]:
         return dict(self.system.health.read(SOURCE_BY_LABEL[label].process).counters)
@@ -174,10 +175,6 @@ class Day:
             self._step_engine()
         if self.clock.mono_ns() >= self.invariants.next_ns:
             self.invariants.look()
-        if self._leaves_out:
-            for idle in self._idles:
-                if idle.touched:
-                    idle.settle()
         if self.invariants.found and not self.go_on and not self.over.done():
             self.over.set_result(None)
 
@@ -268,6 +265,10 @@ class Day:
 
     def close(self) -> None:
         self.system.close()
+
+
+def _nothing() -> None:
+    """Something that happens."""
 
 
 def run(

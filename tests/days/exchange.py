@@ -153,9 +153,9 @@ class Exchange:
             session.sweep()
 
     @property
-    def behind(self) -> bool:
-        """Something was said that has not arrived."""
-        return any(row.since_ns for row in self.rows.values())
+    def behind_ns(self) -> int:
+        """When the oldest was said that has not arrived; 0: all has."""
+        return min((row.since_ns for row in self.rows.values() if row.since_ns), default=0)
 
     def announce(self, listing: Listing, *, halted: bool) -> bool:
         """Say that a listing is not traded, or is again, where the exchange does; who heard it."""

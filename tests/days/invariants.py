@@ -14,6 +14,7 @@ from exchange import Exchange
 from fault import Fault
 from faults import KINDS
 from host import BAN_SLACK_NS, BESIDE, Dial
+from loop import NEVER_NS
 from market import Row, Said
 from session import Session
 
@@ -103,8 +104,8 @@ class Invariants:
         self._carried_ns: dict[str, int] = defaultdict(int)  # when all lines were
         self._marks: dict[str, int] = {}
         self.next_ns = 0  # when it is to be looked again
-        self.waiting = False  # something is behind
         self._next_lines_ns = 0
+        self._next_late_ns = 0
         self.checks = 0
 
     def broken(self, rule: int, source: str, text: str) -> None:
@@ -243,29 +244,47 @@ class Invariants:
             self.broken(6, exchange.label, f"{row.name}: fresh and flagged {cell.flags}")
 
     def look_at_late(self) -> None:
-        """Every symbol of which there are news that did not arrive, and every dead connection."""
-        self.waiting = False
+        """Every symbol of which there are news that did not arrive, and every dead connection.
+
+        What is only on its way is no longer looked at before LOST_NS is over: whatever happens, no
+        bound is less from then on, but that of a connection that died.
+        """
+        now_ns, in_ns = self.world.now_ns(), NEVER_NS
         for label, exchange in self.world.exchanges.items():
             if exchange.graves:
                 exchange.graves = [one for one in exchange.graves if one.wire.listened_to]
-            elif not exchange.behind:
+            oldest_ns = exchange.behind_ns
+            left_ns = oldest_ns + LOST_NS - now_ns if oldest_ns else NEVER_NS
+            if exchange.graves or left_ns <= 0:
+                left_ns = min(LOST_NS, self._look_at_rows(label, exchange))
+            in_ns = min(in_ns, LOOK_NS if exchange.graves else left_ns)
+        self._next_late_ns = 0
+        if in_ns < NEVER_NS:
+            in_ns = max(LOOK_NS, in_ns)
+            self._next_late_ns = now_ns + in_ns
+            self.world.look_again(in_ns)
+
+    def _look_at_rows(self, label: str, exchange: Exchange) -> int:
+        """Whether any is too late; returns how soon another one may be, in ns."""
+        source_id, in_ns = SOURCE_BY_LABEL[label].source_id, NEVER_NS
+        for row in exchange.rows.values():
+            if not row.wanted or row.heard is None:
                 continue
-            self.waiting = True
-            source_id = SOURCE_BY_LABEL[label].source_id
-            for row in exchange.rows.values():
-                if not row.wanted or row.heard is None:
-                    continue
-                if not row.since_ns and not exchange.graves:
-                    continue
-                late_ns, bound_ns = self.late(exchange, row)
-                if late_ns > bound_ns:
-                    cell = self.world.store.read(source_id, row.symbol_id)
-                    if cell is not None and not cell.flags & UNUSABLE:
-                        self.broken(
-                            1, label,
-                            f"{row.name}: {late_ns / NS_PER_S:.2f} s behind and usable, at most "
-                            f"{bound_ns / NS_PER_S:.2f} s",
-                        )  # fmt: skip
+            if not row.since_ns and not exchange.graves:
+                continue
+            late_ns, bound_ns = self.late(exchange, row)
+            if late_ns <= bound_ns:
+                in_ns = min(in_ns, bound_ns - late_ns)
+                continue
+            in_ns = LOOK_NS
+            cell = self.world.store.read(source_id, row.symbol_id)
+            if cell is not None and not cell.flags & UNUSABLE:
+                self.broken(
+                    1, label,
+                    f"{row.name}: {late_ns / NS_PER_S:.2f} s behind and usable, at most "
+                    f"{bound_ns / NS_PER_S:.2f} s",
+                )  # fmt: skip
+        return in_ns
 
     def late(self, exchange: Exchange, row: Row) -> tuple[int, int]:
         """For how long the exchange has said something newer, or nothing could have arrived; and
@@ -324,9 +343,10 @@ class Invariants:
         """Each 50 ms, as far as anything happens then."""
         now_ns = self.world.now_ns()
         self.next_ns = now_ns + LOOK_NS
-        self.look_at_late()
-        if self.waiting:
-            self.world.look_again(LOOK_NS)
+        if now_ns >= self._next_late_ns or any(
+            exchange.graves for exchange in self.world.exchanges.values()
+        ):
+            self.look_at_late()
         if now_ns >= self._next_lines_ns:
             self._next_lines_ns = now_ns + 250 * NS_PER_MS
             self.look_at_lines()

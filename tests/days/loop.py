@@ -49,8 +49,8 @@ class Regular:
         self.step_ns = 0
         self.at_ns = NEVER_NS
         self.next_ns = NEVER_NS
-        self.ran = False  # since somebody last looked
-        self.before: Callable[[], None] = _nothing
+        self.before: Callable[[], bool] = _always  # whether the call is to be made
+        self.after: Callable[[], None] = _nothing
         self._loop = loop
 
     def asked(self, delay_ns: int) -> None:
@@ -65,11 +65,11 @@ class Regular:
         self._loop.earliest = None
 
     def run(self) -> None:
-        self.before()
-        self.at_ns = self.next_ns = NEVER_NS
-        self._loop.earliest = None
-        self.ran = True
-        self.call()
+        if self.before():
+            self.at_ns = self.next_ns = NEVER_NS
+            self._loop.earliest = None
+            self.call()
+            self.after()
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -225,6 +225,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Nobody sleeps."""
+
+
+def _always() -> bool:
+    return True
 
 
 def _nothing() -> None:

@@ -148,7 +148,7 @@ class Session:
             for name in sorted(new):
                 del self._encoders[name]
         for answer in answers:
-            self.say(answer)
+            self.say(answer, None if asks else -1)
         for name in sorted(new - self.hollow):
             self._first(exchange.rows[name])
 
@@ -192,9 +192,10 @@ class Session:
 
     # --- what it says
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, usual: int | None = None) -> None:
+        """`usual` as in Wire.to_near."""
         self.sent_ns = self.exchange.clock.mono_ns()
-        self.wire.to_near(text_frame(text.encode()), self._counted)
+        self.wire.to_near(text_frame(text.encode()), self._counted, usual)
 
     def _counted(self, heard: bool) -> None:
         self.exchange.frames += heard and not self.notices
