@@ -73,16 +73,17 @@ class VirtualClock:
 
     def __init__(self, wall_ns: int = 1_700_000_000 * NS_PER_S, mono_ns: int = 0) -> None:
         self._wall_ns = wall_ns
+        self._mono_ns = self._awake_ns = mono_ns
         self._mono_awake = (ctypes.c_int64 * 2)(mono_ns, mono_ns)
 
     def wall_ns(self) -> int:
         return self._wall_ns
 
     def mono_ns(self) -> int:
-        return self._mono_awake[0]
+        return self._mono_ns
 
     def awake_ns(self) -> int:
-        return self._mono_awake[1]
+        return self._awake_ns
 
     def sleep(self, seconds: float) -> None:
         """Who sleeps tells the clock to move."""
@@ -94,8 +95,10 @@ class VirtualClock:
     def advance_ns(self, ns: int) -> None:
         """All times move on, as time does."""
         self._wall_ns += ns
-        self._mono_awake[0] += ns
-        self._mono_awake[1] += ns
+        self._mono_ns += ns
+        self._awake_ns += ns
+        self._mono_awake[0] = self._mono_ns
+        self._mono_awake[1] = self._awake_ns
 
     def advance_ms(self, ms: float) -> None:
         """All times move on, as time does."""
@@ -108,7 +111,8 @@ class VirtualClock:
     def suspend_ms(self, ms: float) -> None:
         """The machine sleeps: `awake_ns` is held back, the others move on."""
         self._wall_ns += int(ms * NS_PER_MS)
-        self._mono_awake[0] += int(ms * NS_PER_MS)
+        self._mono_ns += int(ms * NS_PER_MS)
+        self._mono_awake[0] = self._mono_ns
 
 
 AnyClock = TypeVar("AnyClock", bound=Clock)

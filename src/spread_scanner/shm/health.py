@@ -33,7 +33,7 @@ from spread_scanner.shm.layout import (
     Kind,
 )
 from spread_scanner.shm.segment import Holder, Segment
-from spread_scanner.shm.slots import find_or_name, find_slot
+from spread_scanner.shm.slots import find_or_name, find_slot, name_of
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99)
 BUCKETS = SIZES["histogram_buckets"]
@@ -166,8 +166,8 @@ class Health(Holder):
 
     def names(self) -> list[str]:
         """The processes that ever took a row, in row order."""
-        heads = (self._head(number)["name"].decode() for number in range(PROCESSES_MAX))
-        return [name for name in heads if name]
+        found = (name_of(self._held, n, self._name_at) for n in range(PROCESSES_MAX))
+        return [name for name in found if name]
 
     def alive(self, process: str) -> bool:
         """Whether a live process holds the row: asked of the kernel."""

@@ -15,6 +15,7 @@ multiprocessing.shared_memory, whose tracker unlinks segments of unrelated proce
 import contextlib
 import errno
 import fcntl
+import math
 import mmap
 import os
 import re
@@ -117,7 +118,7 @@ class Segment:
 
         A view outlives `close`: a claimed place is written through `record`, which does not.
         """
-        count = int(np.prod(shape))
+        count = math.prod(shape)
         return np.frombuffer(self._mapped, dtype, count=count, offset=offset).reshape(shape)
 
     def record(self, dtype: np.dtype, offset: int) -> "Record":

@@ -29,6 +29,11 @@ def find_slot(held: Segment, process: str, name_at: NameAt) -> int | None:
     return None
 
 
+def name_of(held: Segment, number: int, name_at: NameAt) -> str:
+    """The process that a row is named for; empty: none yet."""
+    return held.bytes_at(name_at(number), NAME_BYTES).rstrip(b"\0").decode()
+
+
 def find_or_name(held: Segment, process: str, name_at: NameAt) -> int:
     """The row of a process name, named now if it is new. The segment must be writable."""
     number = find_slot(held, process, name_at)
