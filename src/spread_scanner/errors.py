@@ -48,6 +48,10 @@ class ConfigError(SpreadError):
     category = Category.FATAL
 
 
+class Unusable(SpreadError):
+    """What somebody asked for names nothing that is there, or cannot be read: ask otherwise."""
+
+
 class SegmentError(SpreadError):
     """A shared-memory segment that cannot be made or attached."""
 

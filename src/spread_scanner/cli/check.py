@@ -1,11 +1,14 @@
 """The commands that check: decode recorded frames, doctor."""
 
+import gzip
 import sys
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from spread_scanner import config
 from spread_scanner.cli.answers import Examined
@@ -20,6 +23,20 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED
 from spread_scanner.schema.version import version
 from spread_scanner.symbology import tables
+
+GZIP = b"\x1f\x8b"
+# What frames are kept in, by what stands where.
+NO_RECORDINGS = (
+    ("a zstd file", 0, b"\x28\xb5\x2f\xfd"),
+    ("an xz file", 0, b"\xfd7zXZ\x00"),
+    ("a bzip2 file", 0, b"BZh"),
+    ("an lz4 file", 0, b"\x04\x22\x4d\x18"),
+    ("a zip archive", 0, b"PK\x03\x04"),
+    ("a tar archive", 257, b"ustar"),
+    ("a gzip file in a gzip file", 0, GZIP),
+    ("a Parquet file", 0, b"PAR1"),
+    ("a database", 0, b"SQLite format 3\x00"),
+)
 
 
 class UnreadableFile(SpreadError):
@@ -38,26 +55,45 @@ def decode(
     with_tables: Annotated[
         bool, typer.Option("--tables", help="Normalise by the tables in force.")
     ] = False,
+    _as_json: Json = False,
 ) -> None:
-    """Recorded frames to normalised quotes, one JSON object a line; what was skipped to stderr."""
-    from spread_scanner.exchanges.decode import decode_lines, frames_in
+    """Recorded frames to normalised quotes, one JSON object a line, with --json and without; what
+    was skipped to stderr. Exit 1 if nothing in the file is a frame of the source."""
+    from spread_scanner.exchanges.decode import BAD_MESSAGE, decode_lines, frames_in
 
     named = source_of(source)
     scales = None
     if with_tables:
         listed = tables.load(config.load().generated_dir).of_source(named.source_id)
         scales = {row.exchange_symbol: (row.symbol_id, row.px_div, row.sz_mul) for row in listed}
-    try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        raise UnreadableFile(f"cannot be read: {error.strerror}", file=file) from None
+    data = _recorded(file)
     skipped: Counter[str] = Counter()
     count = 0
     for row in decode_lines(named, frames_in(named, data), scales, skipped):
         print_json(row)
         count += 1
+    if not count and set(skipped) == {BAD_MESSAGE}:
+        raise UnreadableFile("no recording: no frame of the source", file=file, source=source)
     left_out = ", ".join(f"{number} {reason}" for reason, number in skipped.items()) or "none"
-    sys.stderr.write(f"{count} quotes; skipped: {left_out}\n")
+    sys.stderr.write(f"{count} {'quote' if count == 1 else 'quotes'}; skipped: {left_out}\n")
+
+
+def _recorded(file: Path) -> bytes:
+    """What stands in a file of frames; gzip is opened. Raises UnreadableFile."""
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise UnreadableFile(f"cannot be read: {reason}", file=file) from None
+    if data.startswith(GZIP):
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise UnreadableFile(f"a damaged gzip file: {error}", file=file) from None
+    for kind, at, magic in NO_RECORDINGS:
+        if data[at : at + len(magic)] == magic:
+            raise UnreadableFile(f"no recording but {kind}: unpack it first", file=file)
+    return data
 
 
 def doctor(
@@ -76,7 +112,9 @@ def doctor(
         styles = {"ok": "green", "warn": "yellow", FAIL: "bold red"}
         for check in checks:
             style = styles[check.result]
-            console.print(f"[{style}]{check.result:4}[/]  {check.name:26} {check.found}")
+            found = Text(f"  {check.name:26} {check.found}")
+            console.print(Text.assemble((f"{check.result:4}", style), found))
             if check.advice:
-                console.print(f"      {'':26} -> {check.advice}", style="italic")
+                advice = f"      {'':26} -> {check.advice}"
+                console.print(advice, style="italic", markup=False)
     raise typer.Exit(EXIT_FAILED if failed else EXIT_DONE)

@@ -6,6 +6,7 @@ in tables.
 """
 
 import math
+import os
 import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from spread_scanner.errors import SpreadError
+from spread_scanner.errors import SpreadError, Unusable
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source, SwitchKind
 from spread_scanner.shm.switched import Switched
 
@@ -25,18 +26,47 @@ EXIT_CODES = (
     "3 done in part, 4 the system is not up."
 )
 
+PIPE_WIDTH = 200  # every table fits in
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
 def people() -> Console:
-    """Where tables go."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    """Where tables go. A pipe has no width to fit: there they are as wide as they need be."""
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    width = None if os.environ.get("COLUMNS", "").isdigit() else PIPE_WIDTH
+    return Console(highlight=False, soft_wrap=True, width=width)
+
+
+class NoScreen(SpreadError):
+    """Stdout is no terminal, or one that cannot place a cursor."""
+
+
+def on_screen() -> bool:
+    """Whether a full-screen view can be drawn."""
+    dumb = os.environ.get("TERM", "") in ("", "dumb", "unknown")
+    return sys.stdout.isatty() and sys.stdin.isatty() and not dumb
 
 
 def print_json(document: object) -> None:
-    """One line: a record as it is, or a plain document. NaN is null."""
-    sys.stdout.write(msgspec.json.encode(document, enc_hook=_plain).decode() + "\n")
+    """One line: a record as it is, or a plain document. NaN is null. UTF-8 in every locale."""
+    try:
+        line = msgspec.json.encode(document, enc_hook=_plain)
+    except UnicodeEncodeError:  # the name of a file may be no text
+        line = msgspec.json.encode(_as_text(msgspec.to_builtins(document, enc_hook=_plain)))
     sys.stdout.flush()
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _as_text(value: Any) -> Any:
+    """Without halves of characters, which UTF-8 does not have."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_as_text(key): _as_text(one) for key, one in value.items()}
+    return [_as_text(one) for one in value] if isinstance(value, list) else value
 
 
 def _plain(value: object) -> object:
@@ -98,7 +128,7 @@ def size_text(size: float | None) -> str:
     return f"{size:.0f} B"
 
 
-class UnknownSource(SpreadError):
+class UnknownSource(Unusable):
     """A source that does not exist."""
 
 

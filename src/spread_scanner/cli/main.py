@@ -5,20 +5,22 @@ or a plotting one to load. Errors of the world end as one clear line and an exit
 ours keeps its traceback.
 """
 
+import functools
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from spread_scanner.cli import check, data, run, show, steer
+from spread_scanner.cli import check, data, run, show, steer, streams
 from spread_scanner.cli.answers import Failure
 from spread_scanner.cli.console import (
     EXIT_CODES,
     print_json,
 )
-from spread_scanner.errors import ConfigError, SegmentError, SpreadError
+from spread_scanner.errors import ConfigError, SegmentError, SpreadError, Unusable
 from spread_scanner.schema.names import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -96,31 +98,65 @@ data.add_to(app)
 
 def main() -> None:
     """The entry point."""
+    streams.prepare()
     raise SystemExit(obey(sys.argv[1:]))
 
 
 def obey(arguments: list[str]) -> int:
     """One command line; returns the exit code. Errors of the world become one line."""
+    as_json = "--json" in arguments
     try:
-        app(arguments, prog_name=SUPERVISOR)
-    except SpreadError as error:
-        return _failed(error, "--json" in arguments)
-    except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else EXIT_FAILED
-    return EXIT_DONE
+        try:
+            code = _done(arguments, as_json)
+        except (streams.ReaderGone, streams.CannotPrint):
+            raise
+        except SpreadError as error:
+            code = _failed(str(error), exit_code_of(error), as_json)
+        streams.flush()
+    except streams.ReaderGone:
+        return streams.EXIT_READER_GONE
+    except streams.CannotPrint as error:
+        return _failed(str(error), EXIT_FAILED, as_json=False)
+    return code
 
 
-def _failed(error: SpreadError, as_json: bool) -> int:
-    code = exit_code_of(error)
+@functools.cache
+def _command() -> Callable[..., object]:
+    """Made of the annotations, which takes longer than most commands."""
+    return typer.main.get_command(app)
+
+
+def _done(arguments: list[str], as_json: bool) -> int:
+    try:
+        code = _command()(arguments, prog_name=SUPERVISOR, standalone_mode=False)
+    except typer.TyperException as error:
+        return _misused(error, as_json)
+    except typer.Abort:
+        return EXIT_FAILED
+    return code if isinstance(code, int) else EXIT_DONE
+
+
+def _misused(error: typer.TyperException, as_json: bool) -> int:
+    """A command line that means nothing: what is wrong with it, and where help is."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stdout.write(f"{error.message}\n")
+        return EXIT_SETTINGS
+    command = context.command_path if context is not None else SUPERVISOR
+    said = " ".join(error.format_message().split())
+    return _failed(f"{said} (see {command} --help)", EXIT_SETTINGS, as_json)
+
+
+def _failed(said: str, code: int, as_json: bool) -> int:
     if as_json:
-        print_json(Failure(str(error), code))
-    sys.stderr.write(f"spread-ctl: {error}\n")
+        print_json(Failure(said, code))
+    sys.stderr.write(f"spread-ctl: {said}\n")
     return code
 
 
 def exit_code_of(error: SpreadError) -> int:
     """What an error of the world means to the caller."""
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | Unusable):
         return EXIT_SETTINGS
     if isinstance(error, NoSegment | NotReady | Retired):
         return EXIT_NOT_UP

@@ -1,7 +1,6 @@
 """The commands that run the system in the foreground: up, demo."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,18 +10,24 @@ from spread_scanner.cli.console import (
     EXIT_CODES,
     Json,
     grid,
+    on_screen,
     people,
     print_json,
 )
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED
 
 _Seconds = Annotated[
-    float | None, typer.Option(help="End by itself after so long; default: at Ctrl-C.", min=0)
+    float | None,
+    typer.Option(help="End by itself after so long; default: at Ctrl-C.", min=0, max=1e9),
 ]
 _Seed = Annotated[int, typer.Option(help="Of the simulated market.")]
-_Symbols = Annotated[int, typer.Option(help="Simulated symbols per source.", min=4)]
-_Rate = Annotated[float, typer.Option(help="Simulated quotes per second, all sources.", min=1)]
-_Plant = Annotated[float, typer.Option(help="Seconds between planted opportunities.", min=0)]
+_Symbols = Annotated[int, typer.Option(help="Simulated symbols per source.", min=4, max=16_384)]
+_Rate = Annotated[
+    float, typer.Option(help="Simulated quotes per second, all sources.", min=1, max=1e6)
+]
+_Plant = Annotated[
+    float, typer.Option(help="Seconds between planted opportunities.", min=0, max=1e6)
+]
 _NoScreen = Annotated[bool, typer.Option("--no-screen", help="Log lines instead of the screen.")]
 
 
@@ -60,8 +65,8 @@ def _up(
         tolerance_ms=tolerance_ms,
         keep=keep,
     )
-    on_screen = screen and not as_json and sys.stdout.isatty()
-    document = live(options, namespace, Screen if on_screen else None)
+    shown = screen and not as_json and on_screen()
+    document = live(options, namespace, Screen if shown else None)
     if as_json:
         print_json(document)
     else:
@@ -82,7 +87,8 @@ def up(
     rate: _Rate = 2_000.0,
     plant_every_s: _Plant = 0.5,
     tolerance_ms: Annotated[
-        float, typer.Option(help="How late a signal may be and still count as found.", min=0)
+        float,
+        typer.Option(help="How late a signal may be and still count as found.", min=0, max=1e6),
     ] = 250.0,
     keep: Annotated[
         Path | None, typer.Option(help="Keep a simulated run's files in this folder.")

@@ -1,8 +1,6 @@
 """The commands that only look. Under --json each prints one record of the view, nothing else."""
 
 import contextlib
-import os
-import subprocess
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -12,7 +10,9 @@ from spread_scanner import clock, config
 from spread_scanner.cli.console import (
     EXIT_CODES,
     Json,
+    NoScreen,
     grid,
+    on_screen,
     people,
     print_json,
     size_text,
@@ -21,16 +21,17 @@ from spread_scanner.cli.console import (
 )
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import TableError
-from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED, TRACKER
+from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED
 from spread_scanner.shm import PriceStore
-from spread_scanner.supervise.children import command_of
 from spread_scanner.symbology import tables
+from spread_scanner.tracker import report_options as options
 from spread_scanner.view.disk import Disk
 from spread_scanner.view.signals import SignalView
 from spread_scanner.view.status import Status, other_versions
 from spread_scanner.view.status import read as read_status
 
 FOLLOW_EVERY_S = 0.1
+COUNT_MAX = 1_000_000
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,9 +49,7 @@ def add_to(app: typer.Typer) -> None:
         ("settings", settings_now),
         ("report", report),
     ):
-        passes_on = {"ignore_unknown_options": True, "allow_extra_args": True}
-        settings = passes_on if name == "report" else None
-        app.command(name, epilog=EXIT_CODES, context_settings=settings)(command)
+        app.command(name, epilog=EXIT_CODES)(command)
 
 
 def status(
@@ -147,7 +146,9 @@ def sources(as_json: Json = False) -> None:
 
 
 def opportunities(
-    count: Annotated[int, typer.Option("--last", "-n", help="How many.", min=1)] = 20,
+    count: Annotated[
+        int, typer.Option("--last", "-n", help="How many.", min=1, max=COUNT_MAX)
+    ] = 20,
     symbol: Annotated[str | None, typer.Option(help="Only this one's.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -275,6 +276,8 @@ def watch(
     from spread_scanner.view.spreads import SpreadBoard, spreads_of
 
     settings = config.load()
+    if not as_json and not on_screen():
+        raise NoScreen("there is no terminal to draw on: --json shows the spreads as they stand")
     loaded = tables.load(settings.generated_dir)
     with PriceStore.attach(settings.config.system.namespace) as store:
         if as_json:
@@ -284,7 +287,9 @@ def watch(
 
 
 def signals(
-    count: Annotated[int, typer.Option("--last", "-n", help="How many past ones.", min=0)] = 20,
+    count: Annotated[
+        int, typer.Option("--last", "-n", help="How many past ones.", min=0, max=COUNT_MAX)
+    ] = 20,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C or the system ends.")
     ] = False,
@@ -339,7 +344,7 @@ def _symbol_names(settings: config.Settings) -> dict[int, str]:
 def why(
     symbol: Annotated[str, typer.Argument(help="For example BTC-USDT.")],
     direction: Annotated[str | None, typer.Option(help="Only this one.")] = None,
-    last: Annotated[int, typer.Option(help="How many decisions.", min=1)] = 5,
+    last: Annotated[int, typer.Option(help="How many decisions.", min=1, max=COUNT_MAX)] = 5,
     as_json: Json = False,
 ) -> None:
     """Why a spread gave a signal, or gave none: gross, fees, funding, size, ages, verdict."""
@@ -355,8 +360,15 @@ def why(
         console.print(line)
 
 
-def report(context: typer.Context, as_json: Json = False) -> None:
-    """How many opportunities there were and how long they stood; options as spread-tracker's:
-    --since 24h, --html FILE, --json."""
-    arguments = [*command_of(TRACKER), "report", *context.args, *(["--json"] if as_json else [])]
-    raise typer.Exit(subprocess.run(arguments, check=False, env=dict(os.environ)).returncode)
+def report(
+    since: options.Since = "all",
+    html: options.Html = None,
+    database_file: options.DatabaseFile = None,
+    folder: options.Folder = None,
+    hourly: options.Hourly = False,
+    as_json: Json = False,
+) -> None:
+    """How many opportunities there were and how long they stood."""
+    from spread_scanner.tracker.report_cli import tell
+
+    tell(since, html, database_file, folder, as_json=as_json, hourly=hourly)

@@ -22,6 +22,7 @@ from spread_scanner.cli.console import (
     switched_lines,
 )
 from spread_scanner.config.processes import expected
+from spread_scanner.discovery import options
 from spread_scanner.orders import orders
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.schema.names import (
@@ -195,26 +196,28 @@ def _alive(namespace: str) -> list[str]:
 
 
 def discover(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Only look for new listings, and add them.")
-    ] = False,
-    due: Annotated[
-        bool, typer.Option("--due", help="Quick only if look_every_s have passed since the last.")
-    ] = False,
-    accept: Annotated[
-        bool, typer.Option("--accept", help="Believe lists that have lost much at once.")
-    ] = False,
+    quick: options.Quick = False,
+    due: options.Due = False,
+    accept: options.Accept = False,
+    no_validate: options.NoValidate = False,
     as_json: Json = False,
 ) -> None:
     """Find the pairs anew (runs pair-discovery), then reload where the system is up."""
+    if due and not quick:
+        raise typer.BadParameter(options.DUE_ALONE)
     settings = config.load()
     started_s = clock.awake_s()
     generation = publish.generation_in_force(settings.generated_dir)
-    wanted = {"--quick": quick, "--due": due, "--accept": accept}
-    options = [option for option, given in wanted.items() if given]
+    wanted = {
+        "--quick": quick,
+        "--due": due,
+        "--accept": accept,
+        "--no-validate": no_validate,
+    }
+    given = [option for option, wished in wanted.items() if wished]
     # Its own report goes to stderr under --json: stdout is ours then.
     code = subprocess.run(
-        [*command_of(DISCOVERY), *options],
+        [*command_of(DISCOVERY), *given],
         stdout=2 if as_json else None,
         check=False,
         env=dict(os.environ),

@@ -23,6 +23,7 @@ from rich.console import Console
 
 from spread_scanner import config
 from spread_scanner.config import Settings
+from spread_scanner.discovery import options
 from spread_scanner.discovery.asking import Options
 from spread_scanner.discovery.quick import QuickLook, look
 from spread_scanner.discovery.report import REPORT_TXT, Findings, summary, texts
@@ -65,27 +66,19 @@ def pair_discovery(
             exists=True, file_okay=False, writable=True, help="Save the REST answers there."
         ),
     ] = None,
-    no_validate: Annotated[
-        bool, typer.Option("--no-validate", help="Do not listen to the websockets.")
-    ] = False,
-    accept: Annotated[
-        bool, typer.Option("--accept", help="Believe lists that have lost much at once.")
-    ] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Only look for new listings, and add them.")
-    ] = False,
-    due: Annotated[
-        bool, typer.Option("--due", help="Quick only if look_every_s have passed since the last.")
-    ] = False,
+    no_validate: options.NoValidate = False,
+    accept: options.Accept = False,
+    quick: options.Quick = False,
+    due: options.Due = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON on stdout.")
     ] = False,
 ) -> None:
     """Find out what is listed where, and publish the symbol and direction tables."""
     if due and not quick:
-        raise typer.BadParameter("--due goes with --quick")
-    options = Options(offline, not no_validate, save, accept, quick, due)
-    raise typer.Exit(_run(options, as_json))
+        raise typer.BadParameter(options.DUE_ALONE)
+    asked = Options(offline, not no_validate, save, accept, quick, due)
+    raise typer.Exit(_run(asked, as_json))
 
 
 def main() -> None:
@@ -93,7 +86,7 @@ def main() -> None:
     app()
 
 
-def _run(options: Options, as_json: bool) -> int:
+def _run(asked: Options, as_json: bool) -> int:
     log = logs.set_up(DISCOVERY)
     try:
         settings = config.load()
@@ -102,11 +95,11 @@ def _run(options: Options, as_json: bool) -> int:
         return EXIT_SETTINGS
     system = settings.config.system
     log = logs.set_up(DISCOVERY, system.log_level, system.log_format)
-    if options.quick:
-        return _quick(settings, options, log, as_json)
+    if asked.quick:
+        return _quick(settings, asked, log, as_json)
     with _health_row(settings) as row:
         try:
-            findings = _discover(settings, options, log, row)
+            findings = _discover(settings, asked, log, row)
         except SpreadError as error:
             log.error("no new tables, the old ones stay", error=str(error))
             if row is not None:
@@ -147,16 +140,16 @@ def _print_json(document: dict[str, Any]) -> None:
 
 
 def _quick(
-    settings: Settings, options: Options, log: structlog.stdlib.BoundLogger, as_json: bool
+    settings: Settings, asked: Options, log: structlog.stdlib.BoundLogger, as_json: bool
 ) -> int:
     """A quick look: it takes no row in health, where the last full run's end stands."""
     folder = settings.generated_dir
     every_s = settings.config.pair_discovery.look_every_s
-    if options.due and (not every_s or looked_s_ago(folder) < DUE_SHARE * every_s):
+    if asked.due and (not every_s or looked_s_ago(folder) < DUE_SHARE * every_s):
         _nothing(folder, [], as_json)
         return EXIT_DONE
     try:
-        found = _look(settings, options)
+        found = _look(settings, asked)
     except SpreadError as error:
         log.error("no quick look, the tables stay", error=str(error))
         return EXIT_SETTINGS if isinstance(error, ConfigError) else EXIT_FAILED
@@ -175,12 +168,12 @@ def _nothing(folder: Path, new: list[str], as_json: bool) -> None:
         _print_json(said)
 
 
-def _look(settings: Settings, options: Options) -> QuickLook:
+def _look(settings: Settings, asked: Options) -> QuickLook:
     folder = settings.generated_dir
     with publish.exclusive(folder):
         before = _before(folder)
         with Bars(Console(stderr=True)) as bars:
-            found = uvloop.run(look(settings, options, before, load_looks(folder), bars))
+            found = uvloop.run(look(settings, asked, before, load_looks(folder), bars))
         if found.findings is not None:
             _publish(folder, found.findings)
         save_looks(folder, found.looks)
@@ -212,7 +205,7 @@ def _publish(folder: Path, findings: Findings) -> None:
 
 def _discover(
     settings: Settings,
-    options: Options,
+    asked: Options,
     log: structlog.stdlib.BoundLogger,
     row: HealthRow | None,
 ) -> Findings:
@@ -228,7 +221,7 @@ def _discover(
                 whole=previous.generation if previous is not None else None,
             )
         with Bars(Console(stderr=True)) as bars:
-            run = discover(settings, options, before, bars)
+            run = discover(settings, asked, before, bars)
             findings = uvloop.run(_beating(run, row, settings.config.system.heartbeat_ms))
         _publish(folder, findings)
     return findings

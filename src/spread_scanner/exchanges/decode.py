@@ -32,6 +32,7 @@ Scales = Mapping[str, tuple[int, float, float]]  # exchange symbol -> symbol id,
 # Nothing is dialled here, so any address will do.
 OFFLINE = SourceSettings(rest_url="http://offline.invalid", ws_url="ws://offline.invalid")
 RECEIVE_TIME = re.compile(rb"^\d+(?:\.\d+)?:?[ \t]+")  # "1723161253937085768 {", "1617647603.42: {"
+BAD_MESSAGE = "bad message"  # a reason to skip a frame: it is none of the source's
 BOM = b"\xef\xbb\xbf"
 VARINT_BYTES_MAX = 10
 
@@ -145,7 +146,7 @@ def _typed(
         counts[f"bad quote: {error.message}"] += 1
         return
     except BadMessage:
-        counts["bad message"] += 1
+        counts[BAD_MESSAGE] += 1
         return
     for event in events:
         if not isinstance(event, RawQuote | Delta):

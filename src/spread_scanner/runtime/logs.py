@@ -3,13 +3,17 @@
 JSON where a machine reads (under systemd, into a file), coloured text on a terminal. Everything
 goes to stderr: stdout belongs to what a command prints. What a library logs takes the same way.
 Secrets that may stand in a URL (a proxy's password, a bot's token) are masked in every line.
+A line that cannot be written (the log's disk is full) is lost, and the process goes on.
 """
 
+import atexit
+import contextlib
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -24,7 +28,8 @@ _BOT_TOKEN = re.compile(r"(?<=/bot)[0-9]+:[A-Za-z0-9_-]+")
 
 def set_up(process: str, level: str = "info", form: str = "auto") -> structlog.stdlib.BoundLogger:
     """Configure the logs of this process and return its logger, which names the process."""
-    human = form == "human" or (form == "auto" and sys.stderr.isatty())
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    human = form == "human" or (form == "auto" and on_terminal)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -32,7 +37,7 @@ def set_up(process: str, level: str = "info", form: str = "auto") -> structlog.s
     ]
     endings: list[Any]
     if human:
-        endings = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        endings = [structlog.dev.ConsoleRenderer(colors=on_terminal)]
     else:
         endings = [
             structlog.processors.format_exc_info,
@@ -42,7 +47,7 @@ def set_up(process: str, level: str = "info", form: str = "auto") -> structlog.s
     structlog.configure(
         processors=[*shared, *endings],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     _take_in_libraries(process, shared, endings)
@@ -61,9 +66,45 @@ def _take_in_libraries(process: str, shared: list[Any], endings: list[Any]) -> N
         foreign_pre_chain=[named, structlog.stdlib.add_logger_name, *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *endings],
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(Lossy(sys.stderr))
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class Lossy:
+    """A stream of log lines whose writes never fail: a line is worth less than the process.
+
+    A full disk, a reader that has gone, a closed terminal: what cannot be written is lost.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        if stream is not None:
+            atexit.register(self._give_up)
+
+    def write(self, text: str) -> int:
+        """All of it, or nothing."""
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # closed is a ValueError
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """What can be written now."""
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.flush()
+
+    def _give_up(self) -> None:
+        """At the end: what Python itself cannot flush then would make the exit code 120."""
+        if self._stream is None or self._stream.closed:
+            return
+        try:
+            self._stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
 
 def without_secrets(text: str) -> str:

@@ -23,6 +23,10 @@ class NoSpace(SegmentError):
     """/dev/shm is too full for the segment."""
 
 
+class NoSharedMemory(SegmentError):
+    """There is no /dev/shm, or it may not be written."""
+
+
 class ForeignSegment(SegmentError):
     """The segment belongs to another user, who alone may read it."""
 

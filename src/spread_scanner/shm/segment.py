@@ -36,6 +36,7 @@ from spread_scanner.shm.faults import (
     BadNamespace,
     ForeignSegment,
     NoSegment,
+    NoSharedMemory,
     NoSpace,
     NotReady,
     Retired,
@@ -271,7 +272,13 @@ def create(
         try:
             fd = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=MODE).fd
         except posix_ipc.ExistentialError:
+            if not SHM_FOLDER.is_dir():
+                raise NoSharedMemory(
+                    "there is no /dev/shm: mount -t tmpfs tmpfs /dev/shm", segment=name
+                ) from None
             continue  # another creator was faster: retire its segment in turn
+        except (posix_ipc.PermissionsError, OSError) as error:
+            raise NoSharedMemory(f"/dev/shm cannot be written: {error}", segment=name) from None
         # Whoever finds an unfinished segment whose creator lock is free takes it for abandoned.
         if _lock(fd, CREATOR_BYTE, fcntl.F_WRLCK) and _is_current(name, fd):
             break

@@ -35,6 +35,10 @@ class SimulatorDied(SpreadError):
     """The simulator ended while it was needed."""
 
 
+class CannotKeep(SpreadError):
+    """A folder where the files of a simulated run cannot be kept."""
+
+
 class UpOptions(NamedTuple):
     """What `up` was asked for."""
 
@@ -245,7 +249,13 @@ def up(
 def _folder(keep: Path | None) -> Iterator[Path]:
     """Where a simulated run puts its files; removed afterwards unless it is to be kept."""
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+            in_use = any(keep.iterdir())
+        except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+            raise CannotKeep(f"the folder cannot be made: {error}", folder=keep) from None
+        if in_use:
+            raise CannotKeep("the folder is in use: name a new or empty one", folder=keep)
         yield keep.resolve()
         return
     folder = Path(tempfile.mkdtemp(prefix="spread-sim-"))

@@ -3,12 +3,14 @@
 Hourly it is a unit of its own (spread-report.timer) or cron's, so that neither its memory nor its
 end is the tracker's.
 
-Reads the database read-only, also while the tracker writes it. Exit code 2 when there is nothing
-to report from.
+Reads the database read-only, also while the tracker writes it. Exit code 1 when there is nothing
+to report from, or nowhere to put it; 2 for bad settings or usage.
 """
 
+import contextlib
 import os
 import re
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -23,9 +25,17 @@ from rich.table import Table
 
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.errors import SpreadError
-from spread_scanner.schema.names import DATABASE_FILE, REPORTS_FOLDER, TRACKER
+from spread_scanner.errors import ConfigError, SpreadError, Unusable
+from spread_scanner.schema.names import (
+    DATABASE_FILE,
+    EXIT_FAILED,
+    EXIT_SETTINGS,
+    REPORTS_FOLDER,
+    TRACKER,
+)
 from spread_scanner.tracker import database, report, report_page
+from spread_scanner.tracker import report_options as options
+from spread_scanner.tracker.database import DatabaseError
 from spread_scanner.tracker.report import Group, Report
 from spread_scanner.tracker.report_page import (
     LIFE_HEADINGS,
@@ -40,7 +50,13 @@ REPORTS_KEPT = 24 * 7
 REPORTS_BYTES_MAX = config.Tracker().reports_mb_max * 1e6
 PAIRS_KEPT = 300  # in a kept report: a page or its JSON stays below 1 MB
 HOURLY_SINCE = "24h"
+SINCE_S_MAX = 1 << 33  # what the columns hold; nothing is from after the year 2242
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class CannotWrite(SpreadError):
+    """A report cannot be put where it is wanted."""
+
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -52,81 +68,110 @@ def _group_of_commands() -> None:
 
 @app.command("report")
 def report_command(
-    since: Annotated[
-        str, typer.Option(help="90s, 30m, 24h, 7d, an ISO date or time (UTC), or 'all'.")
-    ] = "all",
-    html: Annotated[Path | None, typer.Option(help="Write a self-contained page here.")] = None,
+    since: options.Since = "all",
+    html: options.Html = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    database_file: Annotated[
-        Path | None, typer.Option("--database", help="Default: that of the settings.")
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="Write page and JSON here, named by the time.")
-    ] = None,
-    hourly: Annotated[
-        bool,
-        typer.Option(help="What timer and cron run: the last 24 h into data_dir/reports."),
-    ] = False,
+    database_file: options.DatabaseFile = None,
+    folder: options.Folder = None,
+    hourly: options.Hourly = False,
 ) -> None:
     """How many opportunities there were, how long they stood, and how far to trust that."""
-    now_ns = clock.wall_ns()
-    bytes_max = REPORTS_BYTES_MAX
     try:
-        if hourly:
-            settings = config.load()
-            database_file = settings.data_dir / DATABASE_FILE
-            if settings.config.spread_tracker.report_every_s == 0 or not database_file.is_file():
-                return  # not wanted, or nothing has been tracked yet
-            since, folder = HOURLY_SINCE, settings.data_dir / REPORTS_FOLDER
-            bytes_max = settings.config.spread_tracker.reports_mb_max * 1e6
-        since_ns = parse_since(since, now_ns)
-        path = database_file or config.load().data_dir / DATABASE_FILE
-        connection = database.read_only(path)
-        try:
-            # A little into the future: the session clock may stand ahead of a wall clock set back.
-            made = report.make(connection, since_ns, now_ns + 3_600 * NS_PER_S)
-        finally:
-            connection.close()
+        tell(since, html, database_file, folder, as_json=json, hourly=hourly)
     except SpreadError as error:
         sys.stderr.write(f"{error}\n")
-        raise typer.Exit(2) from None
+        wrong = isinstance(error, ConfigError | Unusable)
+        raise typer.Exit(EXIT_SETTINGS if wrong else EXIT_FAILED) from None
+
+
+def tell(
+    since: str,
+    html: Path | None,
+    database_file: Path | None,
+    folder: Path | None,
+    *,
+    as_json: bool,
+    hourly: bool,
+) -> None:
+    """Make a report and put it where it is wanted. Raises SpreadError."""
+    now_ns = clock.wall_ns()
+    bytes_max = REPORTS_BYTES_MAX
+    if hourly:
+        settings = config.load()
+        database_file = settings.data_dir / DATABASE_FILE
+        if settings.config.spread_tracker.report_every_s == 0 or not database_file.is_file():
+            return  # not wanted, or nothing has been tracked yet
+        since, folder = HOURLY_SINCE, settings.data_dir / REPORTS_FOLDER
+        bytes_max = settings.config.spread_tracker.reports_mb_max * 1e6
+    since_ns = parse_since(since, now_ns)
+    path = database_file or config.load().data_dir / DATABASE_FILE
+    try:
+        with contextlib.closing(database.read_only(path)) as connection:
+            # A little into the future: the session clock may stand ahead of a wall clock set back.
+            made = report.make(connection, since_ns, now_ns + 3_600 * NS_PER_S)
+    except sqlite3.Error as error:
+        raise DatabaseError(f"the database cannot be read: {error}", file=path) from None
     made = msgspec.structs.replace(made, until_ns=now_ns)
     if html is not None:
-        _write(html, report_page.page(made))
+        _put(html, report_page.page(made))
     if folder is not None:
-        _keep(folder, made, bytes_max)
-    if json:
-        sys.stdout.write(msgspec.json.encode(made).decode() + "\n")
+        try:
+            _keep(folder, made, bytes_max)
+        except OSError as error:
+            raise CannotWrite(f"cannot be written: {error.strerror}", folder=folder) from None
+    if as_json:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(msgspec.json.encode(made) + b"\n")
+        sys.stdout.buffer.flush()
     elif html is None and folder is None:
         # Into a pipe there is no width to fit; take one that every table fits in.
         show(made, Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))
+
+
+def _put(path: Path, page: str) -> None:
+    if str(path) == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(page.encode())
+        sys.stdout.buffer.flush()
+        return
+    try:
+        _write(path, page)
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        raise CannotWrite(f"cannot be written: {error}", file=path) from None
 
 
 def parse_since(text: str, now_ns: int) -> int:
     """The start of the period, in ns since 1970 UTC."""
     if text == "all":
         return 0
-    if span := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text):
-        return now_ns - int(float(span[1]) * _UNITS_S[span[2]] * NS_PER_S)
+    if span := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text):
+        back_s = float(span[1]) * _UNITS_S[span[2]]
+        return now_ns - int(back_s * NS_PER_S) if back_s * NS_PER_S < now_ns else 0
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise SpreadError(
+        raise Unusable(
             "cannot read the start of the period",
             since=text,
             allowed="90s, 30m, 24h, 7d, an ISO date or time, or all",
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp()) * NS_PER_S
+    # Not timestamp(): a zone may lead out of the years that it knows.
+    since_s = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+    return int(min(max(since_s, 0), SINCE_S_MAX)) * NS_PER_S
 
 
 def _write(path: Path, text: str) -> None:
     """Replace a file in one step: a reader sees the old page or the new one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _keep(folder: Path, made: Report, bytes_max: float) -> None:

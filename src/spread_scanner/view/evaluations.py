@@ -10,7 +10,7 @@ import numpy as np
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.errors import SpreadError
+from spread_scanner.errors import SpreadError, Unusable
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, QuoteFlag, Verdict
 from spread_scanner.schema.records import EVALUATION_DTYPE
 from spread_scanner.shm import PriceStore
@@ -41,6 +41,10 @@ _SAME = set(EVALUATION_DTYPE.names or ()) - {"verdict", "size_quote", "spot_flag
 
 class UnknownSymbol(SpreadError):
     """A symbol that the tables do not hold."""
+
+
+class UnknownDirection(Unusable):
+    """A direction that does not exist."""
 
 
 class Evaluation(Reading, frozen=True):
@@ -86,7 +90,7 @@ class Explanation(Reading, frozen=True):
 
 
 def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Explanation:
-    """Look a symbol up. Raises UnknownSymbol, TableError, NoSegment."""
+    """Look a symbol up. Raises UnknownSymbol, UnknownDirection, TableError, NoSegment."""
     loaded = tables.load(settings.generated_dir)
     symbol = symbol.upper()
     ids = {row.symbol: row.symbol_id for row in loaded.symbols}
@@ -96,7 +100,7 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
             "no such symbol in the tables", symbol=symbol, near=", ".join(near) or "none"
         )
     if direction is not None and direction not in DIRECTION_BY_LABEL:
-        raise UnknownSymbol(
+        raise UnknownDirection(
             "no such direction", direction=direction, allowed=", ".join(DIRECTION_BY_LABEL)
         )
     wanted = None if direction is None else DIRECTION_BY_LABEL[direction].direction_id

@@ -225,9 +225,9 @@ def test_decode_prints_quotes_and_counts_what_it_skipped(tmp_path: Path, spread_
     code, out, err = spread_ctl("decode", "--source", "binance-spot", str(frames))
     assert code == 0
     assert orjson.loads(out)["bid_px"] == 1.5
-    assert "1 quotes" in err
+    assert "1 quote;" in err
     assert "bad message" in err
-    assert spread_ctl("decode", "--source", "nowhere", str(frames))[0] == 1
+    assert spread_ctl("decode", "--source", "nowhere", str(frames))[0] == 2
     code, _, err = spread_ctl("decode", "--source", "binance-spot", str(tmp_path / "missing"))
     assert code == 1
     assert "missing" in err

@@ -97,3 +97,39 @@ def test_a_value_that_json_does_not_know_is_logged_as_text(run_python: RunPython
     )
     assert code == 0
     assert lines(said)[1]["file"] == "x"
+
+
+FULL = """
+import os, sys
+from spread_scanner.runtime import logs
+log = logs.set_up("feed-x", form="json")
+for _ in range(300):
+    log.info("a line that is lost", filling="x" * 100)
+import logging
+logging.getLogger("asyncio").error("one of a library")
+sys.stdout.write("lives")
+"""
+
+
+def no_reader() -> int:
+    """The writing end of a pipe whose other end is closed."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.mark.parametrize("target", ["full", "closed", "no reader"])
+def test_a_log_that_cannot_be_written_ends_no_process(target: str) -> None:
+    child = f"exec {sys.executable} -c '{FULL}'"
+    errors = os.open("/dev/full", os.O_WRONLY) if target == "full" else no_reader()
+    try:
+        done = subprocess.run(
+            ["bash", "-c", f"{child} 2>&-" if target == "closed" else child],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(errors)
+    assert (done.returncode, done.stdout) == (0, b"lives")

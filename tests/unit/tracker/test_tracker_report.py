@@ -238,7 +238,7 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     run = CliRunner().invoke
 
     missing = run(app, ["report", "--database", str(tmp_path / "no.db")])
-    assert missing.exit_code == 2
+    assert missing.exit_code == 1
     assert "no such database" in missing.output
     bad = run(app, ["report", "--since", "yesterday", "--database", str(tmp_path / "no.db")])
     assert bad.exit_code == 2
@@ -268,3 +268,17 @@ def test_a_report_while_the_tracker_writes_sees_one_moment(tmp_path: Path) -> No
         assert report.make(connection, 0, BASE_NS * 2).total.opportunities == 10
         writer.execute("COMMIT")
         assert report.make(connection, 0, BASE_NS * 2).total.opportunities == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "since_s"),
+    [
+        ("0001-01-01", 0),
+        ("9999-12-31", 1 << 33),
+        ("9999-12-31T23:59:59-23:59", 1 << 33),
+        ("99999999999d", 0),
+        (f"{'9' * 400}d", 0),
+    ],
+)
+def test_a_period_from_out_of_all_times_is_all_or_nothing(text: str, since_s: int) -> None:
+    assert parse_since(text, 1_700_000_000 * NS_PER_S) == since_s * NS_PER_S

@@ -1,0 +1,16 @@
+"""Those options of a run that a person gives, said once: for `pair-discovery` and for `spread-ctl
+discover`, which runs it."""
+
+from typing import Annotated
+
+import typer
+
+Quick = Annotated[bool, typer.Option("--quick", help="Only look for new listings, and add them.")]
+Due = Annotated[
+    bool, typer.Option("--due", help="Quick only if look_every_s have passed since the last.")
+]
+Accept = Annotated[
+    bool, typer.Option("--accept", help="Believe lists that have lost much at once.")
+]
+NoValidate = Annotated[bool, typer.Option("--no-validate", help="Do not listen to the websockets.")]
+DUE_ALONE = "--due goes with --quick"

@@ -1,0 +1,222 @@
+"""Whatever is wrong with a command line or the world around it: an exit code, one line, one JSON
+document under --json, and never a traceback.
+
+A row is (where, command line, exit code). `down` is a system that is configured and not up, `up`
+one with tables and segments and nobody running. Every command of spread-ctl has rows; a new one
+fails until it has.
+"""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from spread_scanner.cli.main import app
+from spread_scanner.schema.names import (
+    EXIT_FAILED,
+    EXIT_NOT_UP,
+    EXIT_SETTINGS,
+    SUPERVISOR,
+)
+
+Run = Callable[..., tuple[int, str, str]]
+Row = tuple[str, str, int]
+
+# What each command needs to be understood at all.
+COMMANDS = {
+    "up": "up",
+    "demo": "demo",
+    "down": "down",
+    "pause": "pause all",
+    "resume": "resume all",
+    "halt": "halt",
+    "allow": "allow",
+    "kill": "kill",
+    "shutdown": "shutdown",
+    "reload": "reload",
+    "discover": "discover",
+    "clean": "clean",
+    "status": "status",
+    "sources": "sources",
+    "connections": "connections",
+    "watch": "watch",
+    "signals": "signals",
+    "why": "why AAA-USDT",
+    "opportunities": "opportunities",
+    "costs": "costs",
+    "tables": "tables",
+    "settings": "settings",
+    "report": "report",
+    "decode": "decode FOLDER/frames --source okx-spot --tables",
+    "doctor": "doctor --offline",
+    "backup": "backup FOLDER/copy.db",
+    "vacuum": "vacuum",
+}
+# `doctor` tells of bad settings as of one check among others, and `demo` has settings of its own.
+BAD_SETTINGS = {"doctor": EXIT_FAILED}
+OWN_SETTINGS = {"demo"}
+NOT_UP = {
+    **dict.fromkeys(
+        ["status", "sources", "connections", "signals", "shutdown", "reload", "down"], EXIT_NOT_UP
+    ),
+    **dict.fromkeys(["report", "backup", "vacuum", "tables", "watch", "costs"], EXIT_FAILED),
+    "why": EXIT_FAILED,
+}
+
+GENERAL: list[Row] = [
+    *(("down", f"{line} --frobnicate", EXIT_SETTINGS) for line in COMMANDS.values()),
+    *(("down", f"{line} more things", EXIT_SETTINGS) for line in COMMANDS.values()),
+    *(
+        ("bad settings", line, BAD_SETTINGS.get(name, EXIT_SETTINGS))
+        for name, line in COMMANDS.items()
+        if name not in OWN_SETTINGS
+    ),
+    *(("down", COMMANDS[name], code) for name, code in NOT_UP.items()),
+]
+SPECIAL: list[Row] = [
+    ("down", "nonsense", EXIT_SETTINGS),
+    ("down", "statu", EXIT_SETTINGS),
+    ("down", "'[red]'", EXIT_SETTINGS),
+    ("down", "--config", EXIT_SETTINGS),
+    ("down", "--config /nowhere status", EXIT_SETTINGS),
+    ("down", "--config /etc/passwd status", EXIT_SETTINGS),
+    ("down", "--namespace 'a b' status", EXIT_SETTINGS),
+    ("down", "--namespace ../x status", EXIT_SETTINGS),
+    ("down", "--namespace '' status", EXIT_SETTINGS),
+    ("down", "--namespace 2024 status", EXIT_NOT_UP),
+    ("down", "--namespace true status", EXIT_NOT_UP),
+    ("down", "--namespace 1e5 status", EXIT_NOT_UP),
+    ("down", "--namespace nan status", EXIT_NOT_UP),
+    ("up", "status --interval 0", EXIT_SETTINGS),
+    ("up", "status --interval -1", EXIT_SETTINGS),
+    ("up", "status --interval nan", EXIT_SETTINGS),
+    ("up", "status --interval inf", EXIT_SETTINGS),
+    ("up", "status --interval soon", EXIT_SETTINGS),
+    ("up", "connections --interval 61", EXIT_SETTINGS),
+    ("up", "connections --interval nan", EXIT_SETTINGS),
+    ("up", "connections --source nope", EXIT_SETTINGS),
+    ("up", "connections --source '[/red]'", EXIT_SETTINGS),
+    ("up", "signals -n -1", EXIT_SETTINGS),
+    ("up", "signals -n many", EXIT_SETTINGS),
+    ("up", "signals -n 99999999999999999999", EXIT_SETTINGS),
+    ("up", "opportunities -n 0", EXIT_SETTINGS),
+    ("up", "opportunities -n 99999999999999999999", EXIT_SETTINGS),
+    ("up", "why", EXIT_SETTINGS),
+    ("up", "why ''", EXIT_FAILED),
+    ("up", "why NOPE-USDT", EXIT_FAILED),
+    ("up", "why '[/red]'", EXIT_FAILED),
+    ("up", "why AAA-USDT --direction nope", EXIT_SETTINGS),
+    ("up", "why AAA-USDT --last 0", EXIT_SETTINGS),
+    ("up", "pause", EXIT_SETTINGS),
+    ("up", "pause nonsense", EXIT_FAILED),
+    ("up", "pause '[/red]'", EXIT_FAILED),
+    ("up", "resume NOPE-USDT", EXIT_FAILED),
+    ("up", "kill --off=yes", EXIT_SETTINGS),
+    ("up", "down --no-wait=1", EXIT_SETTINGS),
+    ("down", "discover --due", EXIT_SETTINGS),
+    ("down", "up --symbols 3", EXIT_SETTINGS),
+    ("down", "up --rate 0", EXIT_SETTINGS),
+    ("down", "up --rate nan --sim", EXIT_SETTINGS),
+    ("down", "up --rate inf --sim", EXIT_SETTINGS),
+    ("down", "up --seconds -1", EXIT_SETTINGS),
+    ("down", "up --seconds nan", EXIT_SETTINGS),
+    ("down", "up --plant-every-s nan --sim", EXIT_SETTINGS),
+    ("down", "up --tolerance-ms nan --sim", EXIT_SETTINGS),
+    ("down", "up --sim --keep FOLDER", EXIT_FAILED),
+    ("down", "up --sim --keep FOLDER/frames", EXIT_FAILED),
+    ("down", "up --sim --keep /proc/x", EXIT_FAILED),
+    ("down", "demo --seed one", EXIT_SETTINGS),
+    ("down", "demo --seconds -0.1", EXIT_SETTINGS),
+    ("down", "report --since yesterday", EXIT_SETTINGS),
+    ("down", "report --since -5h", EXIT_SETTINGS),
+    ("down", "report --since ٣h", EXIT_SETTINGS),
+    ("stored", "report --since ''", EXIT_SETTINGS),
+    ("stored", "report --html /proc/x/report.html", EXIT_FAILED),
+    ("stored", "report --html FOLDER", EXIT_FAILED),
+    ("stored", "report --folder /proc/x", EXIT_FAILED),
+    ("stored", "report --database /etc/passwd", EXIT_FAILED),
+    ("stored", "report --database FOLDER", EXIT_FAILED),
+    ("stored", "backup /proc/copy.db", EXIT_FAILED),
+    ("stored", "backup FOLDER/frames", EXIT_FAILED),
+    ("stored", "backup ''", EXIT_FAILED),
+    ("down", "backup", EXIT_SETTINGS),
+    ("down", "decode", EXIT_SETTINGS),
+    ("down", "decode FOLDER/frames", EXIT_SETTINGS),
+    ("down", "decode FOLDER/frames --source nowhere", EXIT_SETTINGS),
+    ("down", "decode FOLDER/missing --source okx-spot", EXIT_FAILED),
+    ("down", "decode FOLDER --source okx-spot", EXIT_FAILED),
+    ("down", "decode FOLDER/frames --source okx-spot", EXIT_FAILED),
+    ("down", "decode FOLDER/zst --source okx-spot", EXIT_FAILED),
+    ("down", "decode FOLDER/tar --source okx-spot", EXIT_FAILED),
+    ("down", "decode FOLDER/gz --source okx-spot", EXIT_FAILED),
+    ("down", "decode FOLDER/varint --source mexc-spot", EXIT_FAILED),
+]
+ROWS = [*GENERAL, *SPECIAL]
+
+
+@pytest.fixture
+def at(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], list[str]]:
+    """Builds what a row stands in, and gives its command line."""
+
+    def made(where: str, line: str) -> list[str]:
+        bed = request.getfixturevalue("up_bed" if where == "up" else "bed")
+        folder = tmp_path / "folder [red]"
+        folder.mkdir()
+        (folder / "frames").write_bytes(b"no frame\n")
+        (folder / "zst").write_bytes(b"\x28\xb5\x2f\xfd rest")
+        (folder / "tar").write_bytes(b"frames".ljust(257, b"\0") + b"ustar\0" + bytes(300))
+        (folder / "gz").write_bytes(b"\x1f\x8b\x08 cut off")
+        (folder / "varint").write_bytes(b"\xff" * 20)
+        if where == "bad settings":
+            (bed.settings.folder / "config.toml").write_text("[system]\n'[/red]' = 1\n")
+        if where == "stored":
+            from database_bed import store
+
+            bed.settings.data_dir.mkdir(exist_ok=True)
+            store(bed.settings.data_dir, id=1, symbol="AAA-USDT", direction="okx-mexc")
+        return [part.replace("FOLDER", str(folder)) for part in shlex.split(line)]
+
+    return made
+
+
+def test_every_command_has_its_rows() -> None:
+    known = {command.name for command in app.registered_commands}
+    assert known == set(COMMANDS)
+    assert len(ROWS) >= 80
+
+
+@pytest.mark.parametrize(("where", "line", "expected"), ROWS, ids=[f"{a}: {b}" for a, b, _ in ROWS])
+def test_wrong_input(
+    at: Callable[[str, str], list[str]],
+    spread_ctl: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    line: str,
+    expected: int,
+) -> None:
+    monkeypatch.setenv("SPREAD_SYSTEM__NAMESPACE", "")  # so that what a row sets is taken back
+    monkeypatch.delenv("SPREAD_SYSTEM__NAMESPACE")
+    arguments = at(where, line)
+    code, out, err = spread_ctl(*arguments)
+    assert code == expected, (out, err)
+    assert "Traceback" not in out + err
+    if "doctor" not in arguments or code == EXIT_SETTINGS:
+        assert err.startswith(f"{SUPERVISOR}: ")
+        assert err.count("\n") == 1
+        assert out == ""
+    code, out, _ = spread_ctl(*arguments, "--json")
+    assert code == expected
+    assert out.count("\n") == 1
+    said = orjson.loads(out)
+    if "doctor" not in arguments or code == EXIT_SETTINGS:
+        assert said["exit_code"] == code
+        assert said["error"]
+
+
+def test_a_full_screen_wants_a_terminal(up_bed: Any, spread_ctl: Run) -> None:
+    code, out, err = spread_ctl("watch")
+    assert (code, out) == (EXIT_FAILED, "")
+    assert "--json" in err
