@@ -17,7 +17,7 @@ N ?= 1000
 SEED ?=
 SOURCE ?=
 
-.PHONY: venv check format test test-slow days nightly bench bench-venv bench-against clients clients-venv demo stress chaos wheel clean tools
+.PHONY: venv check format test test-slow days nightly bench bench-venv bench-against clients clients-venv demo stress chaos wheel dist-wheel clean tools
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11, 3.12 or 3.13, or say PYTHON=/path/to/python3."; exit 1; }
@@ -96,7 +96,17 @@ clients: $(STAMP) clients-venv
 demo: $(STAMP)
 	$(BIN)/spread-ctl demo
 
-wheel: $(STAMP)
+# As root it is built by the owner of the checkout: what root leaves there, its owner cannot replace.
+OWNER := $(shell [ "$$(id -u)" != 0 ] || stat -c '%u %g' . | grep -v '^0 ')
+wheel:
+ifneq ($(OWNER),)
+	@setpriv --reuid $(word 1,$(OWNER)) --regid $(word 2,$(OWNER)) --clear-groups \
+		env HOME="$$(getent passwd $(word 1,$(OWNER)) | cut -d : -f 6)" $(MAKE) --no-print-directory wheel
+else
+	@$(MAKE) --no-print-directory dist-wheel
+endif
+
+dist-wheel: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@ls -1 dist/*.whl
 

@@ -33,7 +33,8 @@ def extension(path: Path) -> Extension:
 
 
 class BuildWithCommit(build_py):
-    """Writes down which commit a wheel was made from; a checkout is asked itself."""
+    """Writes down which commit a wheel was made from and which versions it was tested with; a
+    checkout is asked itself."""
 
     def run(self) -> None:
         super().run()
@@ -44,6 +45,8 @@ class BuildWithCommit(build_py):
             folder = Path(self.build_lib) / "spread_scanner" / "schema"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / COMMIT_FILE).write_text(commit_of(Path(".git").resolve()), encoding="ascii")
+            lock = Path("requirements.lock").read_bytes()
+            (folder.parent / "requirements.lock").write_bytes(lock)  # for deploy/setup.sh --wheel
 
 
 setup(

@@ -11,7 +11,7 @@
 # cron where cron is installed, else by a systemd timer.
 #
 #   --python PROGRAM  the Python for the venv (3.11 to 3.13), not below /root or /home
-#   --wheel FILE      install this wheel instead of building one
+#   --wheel FILE      install this wheel instead of building one, with the versions that it names
 #   --no-package      leave the venv as it is: you have installed the package there yourself
 #   --pin CPUS        pin: the first CPU to the engine alone, the others to the rest ("2-5", "1,3");
 #                     "none" takes it back
@@ -22,7 +22,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 root="" dry=0 uninstall=0 purge=0 units_only=0 package=1 pin="" wheel="" python=${PYTHON:-python3}
-changed=0 upgraded=0
+changed=0 upgraded=0 cpus=""
 
 usage() { sed -n '2,/^set -euo/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
 fail() { echo "setup.sh: $1" >&2; exit "${2:-1}"; }
@@ -81,6 +81,24 @@ drop() { # path...
 
 our_units() { (cd "$here/systemd" && printf '%s\n' *.service *.target *.timer); }
 
+# Units of ours that another version installed and this one does not have.
+former_units() {
+    local path name
+    for path in "$units"/feed-*.* "$units"/spread-*.* "$units"/shm-*.* "$units"/pair-*.*; do
+        name=${path##*/}
+        if [ -f "$path" ] && [ ! -e "$here/systemd/$name" ] &&
+            grep -q '^Description=spread-scanner: ' "$path"; then echo "$name"; fi
+    done
+}
+
+remove_former_units() {
+    local unit
+    for unit in $(former_units); do
+        ! live || run systemctl disable --quiet --now "$unit" || say "$unit was not enabled"
+        drop "$units/$unit" "$units/$unit.d" "$units"/*.wants/"$unit"
+    done
+}
+
 systemd_version() { systemctl --version 2>/dev/null | awk 'NR==1 {print $2}'; }
 
 install_units() {
@@ -99,26 +117,54 @@ install_units() {
     done
     put "$here/systemd/feed-.service.d/10-feed.conf" "$units/feed-.service.d/10-feed.conf" 644
     put "$here/deploy/spread-discover" "$opt/spread-discover" 755
-    put "$here/deploy/ensure-segments" "$opt/ensure-segments" 755
+    for unit in ensure-segments tell-failed while-up; do
+        put "$here/deploy/$unit" "$opt/$unit" 755
+    done
+    remove_former_units
     [ -z "$pin" ] || install_pinning
+}
+
+# Which CPUs --pin means, in `cpus`: refused before anything is changed.
+check_pin() {
+    local there=""
+    [ -n "$pin" ] && [ "$pin" != none ] || return 0
+    # Files that are laid out below a folder may be another machine's.
+    [ -n "$root" ] || there=$(cat /sys/devices/system/cpu/online)
+    cpus=$("$python" - "$pin" "$there" <<'PY'
+import re, sys
+
+def named(text, option):
+    cpus = []
+    for part in text.split(","):
+        found = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", part.strip())
+        if not found:
+            sys.exit(f"{option} wants CPUs such as 2-5 or 1,3,5, not {part.strip()!r}")
+        low, high = int(found[1]), int(found[2] or found[1])
+        if high < low:
+            sys.exit(f"{option} {part.strip()}: {high} is below {low}")
+        cpus += [cpu for cpu in range(low, high + 1) if cpu not in cpus]
+    return cpus
+
+wanted = named(sys.argv[1], "--pin")
+if sys.argv[2]:
+    there = named(sys.argv[2], "the kernel")
+    missing = [str(cpu) for cpu in wanted if cpu not in there]
+    if missing:
+        sys.exit(f"--pin: no such CPU: {', '.join(missing)}; this machine has {sys.argv[2].strip()}")
+if len(wanted) < 2:
+    sys.exit("--pin wants two CPUs or more: one is the engine's alone")
+print(*wanted)
+PY
+    ) || exit 2
 }
 
 # The engine's CPU is the engine's alone: a feed beside it would cost it its caches.
 install_pinning() {
-    local unit cpus first others
+    local unit first others
     if [ "$pin" = none ]; then
         for unit in $(our_units); do drop "$units/$unit.d/70-cpus.conf"; done
         return
     fi
-    cpus=$("$python" - "$pin" <<'PY'
-import sys
-cpus = []
-for part in sys.argv[1].split(","):
-    low, _, high = part.partition("-")
-    cpus += range(int(low), int(high or low) + 1)
-print(*cpus)
-PY
-    ) || fail "--pin wants CPUs such as 2-5 or 1,3,5" 2
     first=${cpus%% *} others=${cpus#* }
     for unit in $(our_units); do
         case $unit in
@@ -133,6 +179,7 @@ PY
 remove_units() {
     local unit
     for unit in $(our_units); do drop "$units/$unit" "$units/$unit.d"; done
+    remove_former_units
     drop "$units/feed-.service.d"
 }
 
@@ -161,19 +208,26 @@ check_python() {
     esac
 }
 
-# What would be installed, in one line: a rebuilt wheel with the same contents is the same.
-fingerprint() {
-    "$python" - "$wheel" "$here/requirements.lock" <<'PY'
+# What would be installed, in one line: a rebuilt wheel with the same contents is the same. The wheel
+# brings the versions of what it needs; one from before it did is installed with this checkout's.
+fingerprint() { # file for the versions
+    "$python" - "$wheel" "$here/requirements.lock" "$1" <<'PY'
 import hashlib, platform, sys, zipfile
 wheel = zipfile.ZipFile(sys.argv[1])
 record = next(name for name in wheel.namelist() if name.endswith(".dist-info/RECORD"))
-lock = open(sys.argv[2], "rb").read()
+if "spread_scanner/requirements.lock" in wheel.namelist():
+    lock = wheel.read("spread_scanner/requirements.lock")
+else:
+    print("the wheel names no versions of what it needs: this checkout's are taken", file=sys.stderr)
+    lock = open(sys.argv[2], "rb").read()
+with open(sys.argv[3], "wb") as file:
+    file.write(lock)
 print(platform.python_version(), hashlib.sha256(wheel.read(record) + lock).hexdigest())
 PY
 }
 
 install_package() {
-    local stamp=$opt/venv/installed wanted
+    local stamp=$opt/venv/installed wanted lock
     check_python
     if [ -z "$wheel" ]; then
         if [ "$dry" = 1 ]; then
@@ -186,8 +240,9 @@ install_package() {
             tail -n 1 | cut -d ' ' -f 2-)
     fi
     [ -f "$wheel" ] || fail "no such wheel: $wheel"
-    wanted=$(fingerprint)
-    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then return; fi
+    lock=$(mktemp)
+    wanted=$(fingerprint "$lock") || fail "not a wheel of this package: $wheel"
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then rm -f "$lock"; return; fi
     if [ ! -x "$opt/venv/bin/python" ]; then
         say "create $opt/venv"
         run "$python" -m venv "$opt/venv"
@@ -195,7 +250,8 @@ install_package() {
     say "install $wheel into $opt/venv"
     run rm -f "$stamp"
     run "$opt/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --constraint "$here/requirements.lock" "$wheel"
+        --constraint "$lock" "$wheel"
+    rm -f "$lock"
     # Again without its dependencies: the same version may hold other code.
     run "$opt/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         --force-reinstall --no-deps "$wheel"
@@ -246,6 +302,7 @@ enable() { # units
 }
 
 need_root
+check_pin
 if [ "$uninstall" = 1 ]; then
     if live; then
         run systemctl disable --quiet --now spread-scanner.target spread-discovery.timer \

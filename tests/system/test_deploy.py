@@ -122,7 +122,63 @@ def test_pinning_gives_the_engine_a_cpu_of_its_own(tmp_path: Path) -> None:
     assert not (units / "shm-init.service.d/70-cpus.conf").exists()
     setup(tmp_path, "--pin", "none")
     assert not list(units.rglob("70-cpus.conf"))
-    assert "--pin wants CPUs" in setup(tmp_path, "--pin", "two", code=2)
+
+
+@pytest.mark.parametrize(
+    ("pin", "why"),
+    [
+        ("two", "--pin wants CPUs such as 2-5 or 1,3,5, not 'two'"),
+        ("-2", "not '-2'"),
+        ("2,", "not ''"),
+        ("5-2", "--pin 5-2: 2 is below 5"),
+        ("3", "--pin wants two CPUs or more"),
+        ("3,3", "--pin wants two CPUs or more"),
+    ],
+)
+def test_pinning_that_cannot_be_is_refused_before_anything_is_changed(
+    tmp_path: Path, pin: str, why: str
+) -> None:
+    assert why in setup(tmp_path, "--pin", pin, code=2)
+    assert tree(tmp_path) == {}
+
+
+def test_pinning_to_cpus_that_are_not_there_is_refused() -> None:
+    """Below a folder another machine's may be meant; here it is this one's."""
+    done = subprocess.run(
+        ["bash", str(DEPLOY / "setup.sh"), "--dry-run", "--pin", "0,4095"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--pin: no such CPU: 4095; this machine has 0" in done.stderr
+    assert "would" not in done.stdout
+
+
+def test_units_that_a_version_no_longer_has_are_removed(tmp_path: Path) -> None:
+    units = tmp_path / "etc/systemd/system"
+    setup(tmp_path)
+    before = tree(tmp_path)
+    former = units / "spread-recorder.service"
+    wanted = units / "spread-scanner.target.wants/spread-recorder.service"
+    mine = units / "spread-backup.service"
+    for path, text in (
+        (former, "[Unit]\nDescription=spread-scanner: recorder\n"),
+        (wanted, ""),
+        (units / "spread-recorder.service.d/50-hardening.conf", "[Service]\n"),
+        (mine, "[Unit]\nDescription=copies what spread-scanner has found\n"),
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert f"remove {former}" in setup(tmp_path)
+    assert not former.exists()
+    assert not wanted.exists()
+    assert not former.with_name("spread-recorder.service.d").exists()
+    assert mine.exists(), "not ours"
+    mine.unlink()
+    wanted.parent.rmdir()
+    assert set(tree(tmp_path)) == set(before)
 
 
 def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
@@ -183,15 +239,74 @@ def test_the_cron_file_is_one_that_cron_reads() -> None:
     minute, *when, user, command = full
     assert (when, user) == (["*/6", "*", "*", "*"], "spread")
     assert 0 <= int(minute) < 60
-    assert command == "/opt/spread-scanner/spread-discover"
+    assert command == "/opt/spread-scanner/while-up /opt/spread-scanner/spread-discover"
     assert quick == ["*/5", "*", "*", "*", "*", "spread", f"{command} --quick --due"]
     minute, *when, user, command = report
     assert (when, user) == (["*"] * 4, "spread")
     assert 0 <= int(minute) < 60
-    assert command == "nice -n 10 /opt/spread-scanner/venv/bin/spread-tracker report --hourly"
+    hourly = "nice -n 10 /opt/spread-scanner/venv/bin/spread-tracker report --hourly"
+    assert command == f"/opt/spread-scanner/while-up {hourly}"
     # cron reads no file whose name has a dot, or that others may write.
     assert "." not in file.name
     assert not file.stat().st_mode & 0o022
+
+
+def test_cron_does_nothing_while_the_target_is_stopped_as_the_timers_do(tmp_path: Path) -> None:
+    """systemctl is one of ours, which says what it is told to."""
+    script = DEPLOY / "while-up"
+    systemctl, done = tmp_path / "systemctl", tmp_path / "done"
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SPREAD_SYSTEMD": str(tmp_path)}
+    for state, runs in ((3, False), (0, True)):
+        systemctl.write_text(f"#!/bin/sh\nexit {state}\n")
+        systemctl.chmod(0o755)
+        subprocess.run([script, "touch", done], env=environ, check=True, timeout=20)
+        assert done.exists() is runs
+    systemctl.write_text("#!/bin/sh\nexit 3\n")
+    done.unlink()
+    environ["SPREAD_SYSTEMD"] = str(tmp_path / "none")  # another first process: nothing to ask
+    subprocess.run([script, "touch", done], env=environ, check=True, timeout=20)
+    assert done.exists()
+
+
+def test_a_timer_makes_up_for_nothing_that_cron_would_miss() -> None:
+    for timer in (ROOT / "systemd").glob("*.timer"):
+        text = timer.read_text()
+        assert "PartOf=spread-scanner.target" in text, f"{timer.name} outlives the target"
+        assert "Persistent=yes" not in text
+
+
+MAKEFILE_NEEDS = ("pyproject.toml", "setup.py", "requirements.lock")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root leaves files to others")
+def test_a_wheel_that_root_makes_is_the_owners(tmp_path: Path) -> None:
+    """The build is one of ours, which writes where a real one does; it takes minutes."""
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    shutil.copy(ROOT / "Makefile", checkout)
+    for name in MAKEFILE_NEEDS:
+        (checkout / name).touch()
+    python = checkout / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nmkdir -p dist build && touch dist/made.whl build/made\n")
+    python.chmod(0o755)
+    (checkout / ".venv/.installed").touch()
+    for folder in (checkout, *checkout.rglob("*")):
+        os.chown(folder, 65534, 65534)
+    for parent in list(checkout.parents)[:3]:  # pytest's own folders, which only root may enter
+        parent.chmod(0o755)
+    done = subprocess.run(
+        ["make", "wheel", "BINS=", "NATIVE="],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "dist/made.whl" in done.stdout
+    owners = {str(path): path.stat().st_uid for path in checkout.rglob("*")}
+    assert set(owners.values()) == {65534}, owners
 
 
 class Discover:

@@ -5,13 +5,15 @@ Checked in a folder that stands for the root of a machine, laid out as deploy/se
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from spread_scanner.schema.names import PROCESSES
+from spread_scanner import config
+from spread_scanner.schema.names import ONE_SHOT, PROCESSES
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
@@ -52,6 +54,34 @@ def test_every_process_has_its_unit_and_the_target_wants_it() -> None:
     for process in PROCESSES:
         assert (UNITS / f"{process}.service").exists()
         assert f"{process}.service" in target
+
+
+def test_every_process_that_fails_for_good_is_told_of() -> None:
+    for process in PROCESSES:
+        text = (UNITS / f"{process}.service").read_text()
+        if process.startswith("feed-"):
+            text = (UNITS / "feed-.service.d/10-feed.conf").read_text()
+        assert "\nOnFailure=spread-failed@%N.service\n" in text, process
+
+
+def seconds(unit: str, key: str) -> float:
+    """A time of a unit, all of which are in seconds; those of the feeds are in one drop-in."""
+    found = re.findall(rf"^{key}=(\d+)s?$", (UNITS / unit).read_text(), re.MULTILINE)
+    return max(map(float, found), default=0.0)
+
+
+def test_a_restart_that_waits_for_discovery_fits_the_gap_that_is_resumed() -> None:
+    """Of the target: everybody is stopped and what an end has to do is done, segments are made, and
+    the tracker waits for discovery, for as long as its unit lets it ask."""
+    staying = [f"{name}.service" for name in PROCESSES if name not in ONE_SHOT]
+    units = [unit for unit in staying if not unit.startswith("feed-")]
+    units.append("feed-.service.d/10-feed.conf")
+    stop_s = max(seconds(unit, "TimeoutStopSec") for unit in units)
+    discovery_s = seconds("pair-discovery.service", "TimeoutStartSec")
+    assert min(discovery_s, stop_s) > 0, "the units say nothing"
+    shipped = config.load(ROOT / "config", {}).config.spread_tracker.resume_gap_s_max
+    making_s = 5.0
+    assert 2 * stop_s + discovery_s + making_s <= shipped
 
 
 @needs_systemd

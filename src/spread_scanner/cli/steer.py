@@ -23,7 +23,7 @@ from spread_scanner.cli.console import (
 )
 from spread_scanner.config.processes import expected
 from spread_scanner.discovery import options
-from spread_scanner.orders import orders
+from spread_scanner.orders import carried, orders
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.schema.names import (
     DISCOVERY,
@@ -33,7 +33,7 @@ from spread_scanner.schema.names import (
     EXIT_PARTIAL,
     SHM_INIT,
 )
-from spread_scanner.shm import Health, segment
+from spread_scanner.shm import Health, dials, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.supervise.children import command_of
 from spread_scanner.symbology import publish
@@ -181,10 +181,15 @@ def _cleaned(namespace: str) -> tuple[list[str], list[str]]:
     """Remove the segments. A process that has let go of its row holds them until it has gone."""
     deadline_s = clock.awake_s() + GONE_TIMEOUT_S
     while True:
-        removed, kept = segment.clean(namespace)
+        removed, kept = segment.clean(namespace, but=_bans(namespace))
         if not kept or clock.awake_s() >= deadline_s:
             return removed, kept
         clock.sleep(0.02)
+
+
+def _bans(namespace: str) -> str:
+    """What is left, as asking an exchange before a ban's end prolongs it."""
+    return dials.segment_of_bans(namespace, clock.mono_ns())
 
 
 def _alive(namespace: str) -> list[str]:
@@ -266,9 +271,13 @@ def _alive_of(settings: config.Settings) -> list[str]:
 
 
 def clean(as_json: Json = False) -> None:
-    """Remove the segments of the namespace, unless a live process holds any of them."""
-    namespace = config.load().config.system.namespace
-    removed, kept = segment.clean(namespace)
+    """Remove the segments of the namespace, unless a live process holds any of them. What is
+    switched in them is remembered for the next start."""
+    settings = config.load()
+    namespace = settings.config.system.namespace
+    if segment.names(namespace):
+        carried.carry(settings)
+    removed, kept = segment.clean(namespace, but=_bans(namespace))
     if as_json:
         print_json(answers.Cleaned(removed, kept))
     elif kept:

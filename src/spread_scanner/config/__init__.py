@@ -17,7 +17,7 @@ settings says what can be set, reading how it is read, agreement what must agree
 running process keeps.
 """
 
-from spread_scanner.config.reading import config_folder, load
+from spread_scanner.config.reading import config_folder, load, load_alerts
 from spread_scanner.config.settings import (
     Alerts,
     Config,
@@ -50,4 +50,5 @@ __all__ = [
     "Tracker",
     "config_folder",
     "load",
+    "load_alerts",
 ]

@@ -15,7 +15,14 @@ import msgspec
 from msgspec import Struct
 
 from spread_scanner.config.agreement import check_agreement
-from spread_scanner.config.settings import Config, Directions, Feed, Settings, SourceSettings
+from spread_scanner.config.settings import (
+    Alerts,
+    Config,
+    Directions,
+    Feed,
+    Settings,
+    SourceSettings,
+)
 from spread_scanner.config.wrong import dotted, first_wrong
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
@@ -76,6 +83,17 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
             error.evidence = {"variable": variables[where], **error.evidence}
         raise
     return settings
+
+
+def load_alerts(folder: Path | None = None) -> Alerts:
+    """[spread-alerts] as the file has it, for whoever has to tell people that the rest cannot be
+    read. Raises ConfigError where this section itself cannot be."""
+    path = (_resolved(folder) if folder is not None else config_folder()) / "config.toml"
+    raw = _read(path, required=False)
+    _renamed(raw, path)
+    section = raw.get(RENAMED["alerts"], {})
+    _check(section, Alerts, path, (RENAMED["alerts"],))
+    return msgspec.convert(section, Alerts)
 
 
 def _read(path: Path, *, required: bool) -> dict[str, Any]:

@@ -7,8 +7,9 @@ are made anew and the old ones are marked RETIRED, so that whoever still maps th
 turns to dial alone are kept in any case: the exchanges go on counting.
 
 What the operator had switched (kill, pauses) is in a new control segment before it is READY: from
-the old one where it can be read, else from the file (orders/remembered.py). Where that is damaged
-the system starts halted: new segments must not start signals that somebody stopped.
+the old one where it can be read, an older version's too (orders/carried.py), else from the file
+(orders/remembered.py). Where that is damaged the system starts halted: new segments must not start
+signals that somebody stopped.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 from spread_scanner import clock, config
 from spread_scanner.errors import SegmentError
-from spread_scanner.orders import remembered
+from spread_scanner.orders import carried, remembered
 from spread_scanner.orders.remembered import NotRemembered
 from spread_scanner.schema.enums import ProcessState, SwitchKind
 from spread_scanner.schema.names import SHM_INIT, SIGNALS
@@ -135,11 +136,13 @@ def _switched(settings: config.Settings) -> tuple[list[Switch], list[str]]:
         with Control.attach(settings.config.system.namespace, timeout_s=0) as control:
             return control.standing, []
     except SegmentError:
-        found = remembered.read(settings)
+        found = carried.with_older(settings, remembered.read(settings))
     if not found.damaged:
         return found.standing, []
     why = f"started halted: {found.damaged}"
-    return [Switch(SwitchKind.HALT, "", clock.wall_ns(), SHM_INIT, os.getpid(), why)], [why]
+    halt = Switch(SwitchKind.HALT, "", clock.wall_ns(), SHM_INIT, os.getpid(), why)
+    others = [one for one in found.standing if one.kind is not SwitchKind.HALT]
+    return [halt, *others], [why]
 
 
 def _remember(settings: config.Settings, standing: list[Switch]) -> list[str]:

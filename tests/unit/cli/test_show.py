@@ -1,5 +1,6 @@
 """The commands that look: what they say of a living, a dead and an absent system."""
 
+import contextlib
 import socket
 import sys
 from collections.abc import Callable
@@ -15,8 +16,9 @@ from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import ProcessState, Verdict
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
-from spread_scanner.shm import PriceStore, SignalRing
+from spread_scanner.shm import PriceStore, SignalRing, segment
 from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.evaluations import Evaluations
 
 Run = Callable[..., tuple[int, str, str]]
@@ -242,6 +244,19 @@ def test_clean_keeps_what_somebody_holds(up_bed: Any, spread_ctl: Run) -> None:
     assert code == 0
     assert len(orjson.loads(out)["removed"]) == 8
     assert "Nothing of" in spread_ctl("clean")[1]
+
+
+def test_a_ban_outlives_clean_and_down(up_bed: Any, spread_ctl: Run) -> None:
+    """Asking an exchange before its end would prolong it, whoever has restarted what."""
+    with contextlib.closing(Dials.open(up_bed.namespace)) as dials:
+        now_ns = clock.mono_ns()
+        dials.slot("okx ws.test direct").ban(now_ns, now_ns + 3_600 * clock.NS_PER_S, 418)
+    for command in (["clean"], ["down"]):
+        spread_ctl(*command)
+        assert segment.names(up_bed.namespace) == [f"/{up_bed.namespace}.dials"]
+        up_bed.make_segments()
+    with contextlib.closing(Dials.open(up_bed.namespace)) as dials:
+        assert dials.slot("okx ws.test direct").banned(clock.mono_ns())[1] == 418
 
 
 def test_doctor_finds_unreachable_exchanges_and_says_what_to_do(bed: Any, spread_ctl: Run) -> None:
