@@ -44,14 +44,14 @@ _SLOTS_AT = _PAUSED_SYMBOLS_AT + MAX_SYMBOLS_MAX
 _BYTES_MAX = _SLOTS_AT + PROCESSES_MAX * 1_024
 
 
-class Levels(NamedTuple):
+class OlderSwitches(NamedTuple):
     """What is switched there, by kind and name; symbols by their ids in the tables of that time."""
 
     named: list[tuple[SwitchKind, str]]
     symbol_ids: list[int]
 
 
-def levels(namespace: str) -> Levels | None:
+def levels(namespace: str) -> OlderSwitches | None:
     """What is switched in a control segment of an older version; None where there is no such one.
 
     A segment of today's layout, a damaged, unfinished or replaced one is none.
@@ -70,7 +70,7 @@ def levels(namespace: str) -> Levels | None:
     )
     if not as_it_should:
         return None
-    return Levels(list(_named(raw)), _on(raw, _PAUSED_SYMBOLS_AT, MAX_SYMBOLS_MAX))
+    return OlderSwitches(list(_named(raw)), _on(raw, _PAUSED_SYMBOLS_AT, MAX_SYMBOLS_MAX))
 
 
 def _read(name: str) -> bytes:
