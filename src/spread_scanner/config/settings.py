@@ -8,6 +8,7 @@ docs/configuration.md from the sentences here. What spans sections is held by co
 import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -670,6 +671,9 @@ class Directions(Struct, forbid_unknown_fields=True, frozen=True):
         return Thresholds(**merged)
 
 
+_HERE = ("127.0.0.1", "::1", "localhost")
+
+
 class Settings(Struct, frozen=True):
     """All three files, checked."""
 
@@ -699,6 +703,13 @@ class Settings(Struct, frozen=True):
             return self.feed(process.removeprefix("feed-")).cpus
         section = getattr(self.config, process.replace("-", "_"), None)
         return list(getattr(section, "cpus", ()))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether all exchanges are on this machine, as exchange-sim's are."""
+        enabled = [source for source in self.exchanges.values() if source.enabled]
+        hosts = [urlsplit(source.rest_url).hostname for source in enabled]
+        return bool(hosts) and all(host in _HERE for host in hosts)
 
     @property
     def digest(self) -> int:

@@ -65,6 +65,8 @@ MIGRATIONS: tuple[str, ...] = (
     """,
 )
 VERSION = len(MIGRATIONS)
+# In a run's totals: 1, its exchanges were on this machine.
+SIMULATED = "simulated"
 APPLICATION_ID = 0x53_50_52_44  # "SPRD": tells our file from any other SQLite database
 
 

@@ -8,7 +8,8 @@ A SeqLock in the latch form (native/seqlock.h): a reader never waits, not even f
 died half-way. A quote that cannot be stood behind carries a flag (schema.enums.QuoteFlag); a quote
 of a feed that has since been replaced reads as STALE by its epoch.
 
-Two segments: "<namespace>.store" and "<namespace>.dirty", made together by `create`.
+Two segments: "<namespace>.store" and "<namespace>.dirty", made together by `create`, taken away by
+`remove`.
 """
 
 from typing import Self
@@ -93,6 +94,13 @@ class PriceStore(StoreView, Holder):
             segment.remove(dirty_name)  # the old store is retired: its bitmaps serve nobody
             raise
         return cls(namespace, store)
+
+    @staticmethod
+    def remove(namespace: str) -> None:
+        """Take the store of a namespace away, its bitmaps included; who still maps it sees Retired.
+        Nothing if there is none. Raises BadNamespace."""
+        for part in ("store", "dirty"):
+            segment.remove(segment.segment_name(namespace, part))
 
     @classmethod
     def attach(cls, namespace: str, *, timeout_s: float = segment.ATTACH_TIMEOUT_S) -> Self:

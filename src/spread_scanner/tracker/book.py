@@ -171,6 +171,13 @@ class Book:
             row.flags |= signal.flags & ~(SIGNAL_FUNDING_UNKNOWN | SIGNAL_AGED)
         self._journal.signalled(row)
 
+    def mind_blocked(self, blocked: Callable[[Pair], bool], now_ns: int) -> None:
+        """Pairs of which the engine may say nothing have left it without an exit: they are seen
+        sparsely, and end soon, unless a signal comes again."""
+        for followed in self._open.values():
+            if followed.exited_ns is None and blocked(followed.pair):
+                followed.exited_ns = now_ns
+
     def _extend(self, followed: Followed, signal: Signal) -> None:
         self._tally.add("extended")
         row = followed.row

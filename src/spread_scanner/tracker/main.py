@@ -26,6 +26,7 @@ from spread_scanner.schema import freshness
 from spread_scanner.schema.counters import TRACKER_COUNTERS, TRACKER_HISTOGRAMS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import DATABASE_FILE, SIGNALS, TRACKER
+from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.schema.records import SIGNAL_AGED
 from spread_scanner.shm import PriceStore, SignalRing
 from spread_scanner.shm.control import Orders
@@ -33,6 +34,7 @@ from spread_scanner.shm.health import HealthRow
 from spread_scanner.shm.ring import Consumer
 from spread_scanner.symbology import tables
 from spread_scanner.tracker import database
+from spread_scanner.tracker.blocked import Blocked
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.journal import Journal
 from spread_scanner.tracker.opportunity import Signal
@@ -95,6 +97,8 @@ class Tracker:
         self.clock = store.clock
         self.settings = settings.config.spread_tracker
         self.tally = Tally(process.row)
+        if settings.simulated:
+            self.tally.totals[SIMULATED] = 1
         self.journal = Journal()
         loaded = tables.load_for(settings.generated_dir, store.max_symbols)
         self.generation = loaded.generation
@@ -125,6 +129,7 @@ class Tracker:
         self._next_full_ns = self.clock.now_ns()
         self._next_extension_ns = 0
         self._degraded = False
+        self._blocked = Blocked()
         self._log_message = ""  # who keeps the database's log from being given back
         self._started = False
         self._pops_since_ns = self.clock.now_ns()  # signals of before are a backlog
@@ -163,6 +168,7 @@ class Tracker:
         self.journal.last_ts_ns = kept.last_ts_ns
         instance = self.store.instance_id & 0xFFFF_FFFF
         self.book.restore(kept.open_rows, kept.probed, instance, self.clock.now_ns())
+        self._mind_blocked()
         self.process.log.info("goes on", open=self.book.open_count, last_seq=kept.last_seq)
         self._degraded = False
         self._started = True
@@ -255,6 +261,7 @@ class Tracker:
             self._generation_tried = generation
             self._follow_engine()
         self.book.apply(Signal._make(record) for record in records.tolist())
+        self._mind_blocked()  # these may be from before the switch
         self.tally.level("open", self.book.open_count)
 
     def _time(self, records: np.ndarray, now_ns: int) -> None:
@@ -369,7 +376,13 @@ class Tracker:
         if orders is not None:
             if orders.reload:
                 self._reload(orders)
+            self._blocked = Blocked.read(self.process.settings.config.system.namespace)
+            self._mind_blocked()
             self.process.applied(orders)
+
+    def _mind_blocked(self) -> None:
+        if self._blocked.anything:
+            self.book.mind_blocked(self._blocked.has, self.clock.now_ns())
 
     def _reload(self, orders: Orders) -> None:
         def prepare(settings: config.Settings) -> Callable[[], None]:

@@ -204,6 +204,8 @@ def prune(folder: Path, bytes_max: float) -> None:
 def show(made: Report, console: Console) -> None:
     """The report as tables."""
     console.print(f"Opportunities opened {report_page.period(made)}")
+    for text in report_page.simulated(made):
+        console.print(text, style="bold yellow")
     groups = [made.total, *made.directions]
     console.print(_table("Lives", LIFE_HEADINGS, groups, life_cells))
     console.print(

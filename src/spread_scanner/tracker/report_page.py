@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.tracker.plots import bars, histogram, steps
 from spread_scanner.tracker.report import DEFINITIONS, Group, Report, StoodAfter
 
@@ -42,6 +43,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   max-width: 1280px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+p.simulated { border: 2px solid var(--two); border-radius: 8px; padding: .5rem 1rem; }
 p.soft, dd, figcaption { color: var(--soft); } dt { font-weight: 600; } dd { margin: 0 0 .5rem; }
 .tiles { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.25rem 0; }
 .tile { background: var(--panel); border: 1px solid var(--line); border-radius: 8px;
@@ -67,6 +69,7 @@ def page(made: Report) -> str:
     body = [
         "<h1>Spread opportunities</h1>",
         f'<p class="soft">Opened {escape(period(made))}</p>',
+        *(f'<p class="simulated">{escape(text)}</p>' for text in simulated(made)),
         _tiles(made),
         _plots(made),
         "<h2>By direction</h2>",
@@ -224,6 +227,15 @@ def quality_rows(made: Report) -> list[tuple[str, str]]:
             )
         ),
     ]
+
+
+def simulated(made: Report) -> list[str]:
+    """That what was tracked is no market's, in a sentence; none where it is one's."""
+    runs, pretended = made.quality.runs, made.quality.run_totals.get(SIMULATED, 0)
+    if not pretended:
+        return []
+    which = "All" if pretended == runs else f"{pretended:,} of {runs:,}"
+    return [f"Simulated: {which} runs of the tracker in the period followed a pretended market."]
 
 
 def period(made: Report) -> str:

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
-from spread_scanner.schema import costs, freshness
+from spread_scanner.schema import freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.freshness import Judged, Limits
 from spread_scanner.schema.spread import exit_bps, gross_bps, size_quote
 from spread_scanner.shm import PriceStore
-from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.tables import DirectionRow, Tables
+from spread_scanner.view import costs
 from spread_scanner.view.reading import Reading, known
 
 BOARD_DTYPE = np.dtype(
@@ -57,9 +58,7 @@ class SpreadBoard:
         self._store = store
         self._limits = Limits.of(settings)
         self._lanes = [
-            self._lane(settings, tables, row.direction_id, row.symbol_ids)
-            for row in tables.directions
-            if row.symbol_ids
+            self._lane(settings, tables, row) for row in tables.directions if row.symbol_ids
         ]
 
     @property
@@ -67,27 +66,14 @@ class SpreadBoard:
         """How many (direction, symbol) there are."""
         return sum(len(lane.ids) for lane in self._lanes)
 
-    def _lane(
-        self, settings: Settings, tables: Tables, direction_id: int, symbol_ids: tuple[int, ...]
-    ) -> _Lane:
-        direction = DIRECTIONS[direction_id]
-        spot = settings.exchanges[direction.spot.label]
-        futures = settings.exchanges[direction.futures.label]
-        hours = settings.config.spread_engine.funding_hours
-        funding = {
-            row.symbol_id: costs.funding_bps(row.rate, row.interval_hours, hours)
-            for row in tables.funding
-            if row.source_id == direction.futures.source_id
-        }
-        names = [self.symbols[symbol_id] for symbol_id in symbol_ids]
-        fees = [2 * (spot.fee_bps(name) + futures.fee_bps(name)) for name in names]
-        expected = [funding.get(symbol_id) or 0.0 for symbol_id in symbol_ids]
-        enter = [settings.directions.thresholds(direction.label, name).enter_bps for name in names]
+    @staticmethod
+    def _lane(settings: Settings, tables: Tables, row: DirectionRow) -> _Lane:
+        found = costs.of_direction(settings, tables, row)
         return _Lane(
-            direction,
-            np.array(symbol_ids, np.uint16),
-            np.array(fees) + np.array(expected),
-            np.array(enter),
+            DIRECTIONS[row.direction_id],
+            np.array(row.symbol_ids, np.uint16),
+            np.array([one.costs_bps for one in found]),
+            np.array([one.enter_bps for one in found]),
         )
 
     def rows(self) -> np.ndarray:

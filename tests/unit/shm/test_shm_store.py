@@ -8,8 +8,8 @@ import pytest
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import DIRTY_READERS, UNUSABLE, QuoteFlag
 from spread_scanner.schema.records import QUOTE_DTYPE, TS_ABSENT
-from spread_scanner.shm import PriceStore
-from spread_scanner.shm.faults import AlreadyClaimed, BadInput, Retired
+from spread_scanner.shm import PriceStore, segment
+from spread_scanner.shm.faults import AlreadyClaimed, BadInput, NoSegment, Retired
 
 NAN = math.nan
 GOOD = (100.0, 1.0, 101.0, 2.0, 5, 6, 7)
@@ -46,6 +46,17 @@ def test_a_quote_reads_as_it_was_written(namespace: str) -> None:
         assert store.read(0, 3) is None
         assert store.sequences[1].tolist() == [0, 0, 1, 1]
         assert store.cells[1, 3, 1]["bid_px"] == 100.0
+
+
+def test_a_store_is_taken_away_whole_and_who_has_it_can_tell(namespace: str) -> None:
+    with PriceStore.create(namespace, num_sources=1, max_symbols=1) as store:
+        assert len(segment.names(namespace)) == 2
+        PriceStore.remove(namespace)
+        assert segment.names(namespace) == []
+        assert store.retired
+        with pytest.raises(NoSegment):
+            PriceStore.attach(namespace, timeout_s=0)
+    PriceStore.remove(namespace)  # nothing there
 
 
 def test_people_cannot_write_through_the_views(namespace: str) -> None:

@@ -203,6 +203,32 @@ def test_after_an_exit_it_is_seen_sparsely_and_ends_soon_unless_it_comes_back(be
     assert row["missed"] == 0
 
 
+def samples(bed: Bed) -> list[int]:
+    return [one.row.samples for one in bed.book.watched()]
+
+
+def test_what_the_engine_may_not_speak_of_is_seen_sparsely_and_ends_soon(bed: Bed) -> None:
+    for number in (0, 1):
+        bed.push(number, SignalKind.ENTER)
+    bed.pop()
+    bed.run(1_000)
+    bed.book.mind_blocked(lambda pair: pair.symbol_id == 0, bed.now_ns)
+    before = samples(bed)
+    bed.run(1_800)  # the sparse grid's three steps, nine of the other
+    assert [now - then for now, then in zip(samples(bed), before, strict=True)] == [3, 9]
+    bed.push(0, SignalKind.ENTER)  # allowed again, and it still stands
+    bed.pop()
+    bed.book.mind_blocked(lambda pair: False, bed.now_ns)
+    before = samples(bed)
+    bed.run(1_000)
+    assert [now - then for now, then in zip(samples(bed), before, strict=True)] == [5, 5]
+    bed.book.mind_blocked(lambda pair: pair.symbol_id == 0, bed.now_ns)
+    bed.push(1, SignalKind.RESIGNAL)
+    bed.pop()
+    bed.run(RULES.exited_ns_max / NS_PER_MS + 1_000)
+    assert [one.pair.symbol_id for one in bed.book.watched()] == [1]
+
+
 def test_an_exit_that_was_stored_is_known_after_a_restart(bed: Bed) -> None:
     bed.push(0, ENTER)
     bed.pop()

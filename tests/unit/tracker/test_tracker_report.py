@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.schema.records import SIGNAL_LEG_LOST
 from spread_scanner.tracker import report, report_page
 from spread_scanner.tracker.book import PROBES_MS
@@ -81,8 +82,15 @@ def random_probes(chance: random.Random, rows: list[dict[str, Any]]) -> list[Pro
     return probes
 
 
-def store(path: Path, rows: list[dict[str, Any]], probes: list[ProbeRow]) -> None:
-    totals = {"signals": 77, "refused_full": 3}
+TOTALS = {"signals": 77, "refused_full": 3}
+
+
+def store(
+    path: Path,
+    rows: list[dict[str, Any]],
+    probes: list[ProbeRow],
+    totals: dict[str, int] = TOTALS,
+) -> None:
     whole = [tuple(row[name] for name in COLUMNS) for row in rows]
     with contextlib.closing(Database(path, STREAM, BASE_NS)) as database:
         database.write(Batch(whole, [], [], [], probes, 5, 6, totals), BASE_NS + NS_PER_S)
@@ -207,6 +215,18 @@ def test_the_page_is_whole_and_needs_nothing_from_elsewhere(tmp_path: Path, coun
     assert "<b>&-USDT" not in text
     assert ("&lt;b&gt;&amp;-USDT" in text) == (count > 0)
     assert not re.search(r"\bnan\b", text.lower())
+
+
+@pytest.mark.parametrize(("pretended", "told"), [(0, ""), (1, "Simulated: All runs of")])
+def test_the_page_says_when_it_is_simulated(tmp_path: Path, pretended: int, told: str) -> None:
+    rows = random_rows(random.Random(2), 3)
+    totals = {"signals": 7, **({SIMULATED: 1} if pretended else {})}
+    store(tmp_path / "tracker.db", rows, [], totals)
+    with contextlib.closing(read_only(tmp_path / "tracker.db")) as connection:
+        made = report.make(connection, 0, BASE_NS * 2)
+    page = report_page.page(made)
+    assert ("Simulated" in page) == bool(pretended)
+    assert told in page
 
 
 def test_the_command_prints_tables_json_and_pages(tmp_path: Path) -> None:
