@@ -1,8 +1,16 @@
-"""Whom alerts are sent to in tests: a web server on this machine."""
+"""Whom alerts are sent to in tests, a web server on this machine; and what they are about: the
+conditions of a system that has segments and files, but no processes."""
 
+import contextlib
 import json
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from spread_scanner.alerts.conditions import Conditions, Segments
+from spread_scanner.config import Settings
+from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.shm.evaluations import Evaluations
 
 
 class Target:
@@ -10,15 +18,27 @@ class Target:
 
     def __init__(self) -> None:
         self.received: list[tuple[str, dict[str, object]]] = []
+        self.asked: list[tuple[str, str]] = []  # method and path, whatever was answered
         self.status = 200
         target = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer()
+
+            def do_HEAD(self) -> None:
+                self._answer()
+
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if target.status == 200:
-                    target.received.append((self.path, body))
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if body and target.status == 200:
+                    target.received.append((self.path, json.loads(body)))
+                self._answer()
+
+            def _answer(self) -> None:
+                target.asked.append((self.command, self.path))
                 self.send_response(target.status)
+                self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
@@ -33,3 +53,16 @@ class Target:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+@contextlib.contextmanager
+def conditions_of(settings: Settings) -> Iterator[Conditions]:
+    """All conditions of what stands in the settings' namespace and folders."""
+    namespace = settings.config.system.namespace
+    with (
+        Health.attach(namespace) as health,
+        Control.attach(namespace) as control,
+        PriceStore.attach(namespace) as store,
+        Evaluations.attach(namespace) as kept,
+    ):
+        yield Conditions(settings, Segments(health, control, store, kept))

@@ -80,7 +80,13 @@ class Day:
         self.tracking = Tracking(self.loop, settings, self.store, first, self._looked_at)
         every_s = 1.0 if len(labels) > 1 else 20.0
         self.telling = Telling(
-            self.loop, settings, self.system.health, self.store, every_s, self.invariants.broken
+            self.loop,
+            settings,
+            self.system.health,
+            self.system.control,
+            self.store,
+            every_s,
+            self.invariants.broken,
         )
         self._other: OtherLeg | None = None
         self.signals = 0

@@ -13,20 +13,23 @@ import numpy as np
 from loop import VirtualLoop
 
 from spread_scanner import clock
-from spread_scanner.alerts.conditions import of_processes, of_sources
 from spread_scanner.alerts.desk import Condition, Desk
+from spread_scanner.alerts.market import of_sources
 from spread_scanner.alerts.outbox import Outbox
+from spread_scanner.alerts.processes import of_processes
 from spread_scanner.alerts.targets import Message
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.schema.freshness import Limits
-from spread_scanner.shm import Health, PriceStore
+from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.journal import Journal
 from spread_scanner.tracker.opportunity import Signal
 from spread_scanner.tracker.pairs import pairs_of
 from spread_scanner.tracker.sampler import Grid, Legs, Look
+from spread_scanner.view import sources
+from spread_scanner.view.status import StatusLooks
 
 Broken = Callable[[int, str, str], None]
 
@@ -111,17 +114,19 @@ class Telling:
     name = "list"
 
     def __init__(
-        self, loop: VirtualLoop, settings: Settings, health: Health, store: PriceStore,
-        every_s: float, broken: Broken,
+        self, loop: VirtualLoop, settings: Settings, health: Health, control: Control,
+        store: PriceStore, every_s: float, broken: Broken,
     ) -> None:  # fmt: skip
         self._loop = loop
         self._settings = settings
         self._health = health
+        self._control = control
+        self._looks = StatusLooks(settings, health)
         self._store = store
         self._every_ns = int(every_s * NS_PER_S)
         self._broken = broken
         self._desk = Desk()
-        self._outbox = Outbox(self, settings.config.alerts)
+        self._outbox = Outbox(self, settings.config.spread_alerts)
         self._standing: dict[str, int] = {}  # told and not ended: when
         self._lasting: dict[str, int] = {}  # how many looks in a row
         self.told: list[Message] = []
@@ -129,12 +134,13 @@ class Telling:
 
     def _look(self) -> None:
         self._loop.call_ns(self._every_ns, self._look)
-        rows = self._health.read_all()
-        alive = {row.process for row in rows if row.alive}
-        conditions = [
-            *of_processes(rows, self._settings.config.system.heartbeat_ms_max),
-            *of_sources(self._store, self._settings, alive),
-        ]
+        self._looks.look()
+        # Who never runs in a day is not missed.
+        views = [view for view in self._looks.views() if view.state != "absent"]
+        quotes = sources.look(self._settings, self._health, self._control, self._store, None)
+        down = [*of_processes(views, self._settings.config.system.heartbeat_ms_max)]
+        hung = {one.key.removeprefix("hung:") for one in down if one.key.startswith("hung:")}
+        conditions = [*down, *of_sources(quotes, hung)]
         before = len(self.told)
         self._desk.update(conditions)
         self._outbox.take(self._desk.raised)
@@ -147,7 +153,7 @@ class Telling:
 
     def _check(self, conditions: list[Condition], messages: list[Message]) -> None:
         now_ns = clock.mono_ns()
-        repeat_ns = int(self._settings.config.alerts.repeat_s_min * NS_PER_S)
+        repeat_ns = int(self._settings.config.spread_alerts.repeat_s_min * NS_PER_S)
         for message in messages:
             before_ns = self._standing.get(message.key)
             if message.event == "raised":
@@ -160,8 +166,9 @@ class Telling:
                 self._standing[message.key] = now_ns
             elif message.event == "cleared" and self._standing.pop(message.key, None) is None:
                 self._broken(9, message.key, "an end without a beginning")
-        keys = {condition.key for condition in conditions if not condition.passing}
-        self._lasting = {key: self._lasting.get(key, 0) + 1 for key in sorted(keys)}
+        lasting = {one.key: one for one in conditions if not one.passing}
+        self._lasting = {key: self._lasting.get(key, 0) + 1 for key in sorted(lasting)}
         for key, looks in self._lasting.items():
-            if looks == 12 and key not in self._standing:
+            due = 9 + int(lasting[key].stands_s * NS_PER_S / self._every_ns)
+            if looks == due + 3 and key not in self._standing:
                 self._broken(9, key, "lasts, and was never told")

@@ -94,7 +94,7 @@ def test_text_in_a_variable_needs_no_quotes(folder: Path, text: str) -> None:
     }
     settings = config.load(folder, environ)
     assert settings.config.system.namespace == text
-    assert settings.config.alerts.telegram_chat_id == "-1001234567890"
+    assert settings.config.spread_alerts.telegram_chat_id == "-1001234567890"
     assert settings.config.system.data_dir == text
 
 
@@ -318,7 +318,7 @@ def test_what_needs_a_restart_is_named_with_whom_it_concerns(folder: Path) -> No
 def test_a_section_is_read_under_its_former_name_too(folder: Path, section: str) -> None:
     write(folder, "config.toml", f'[{section}]\nwebhook_url = "http://127.0.0.1:9/"\n')
     for variable in ("SPREAD_ALERTS__PER_MINUTE_MAX", "SPREAD_SPREAD_ALERTS__PER_MINUTE_MAX"):
-        alerts = config.load(folder, {variable: "7"}).config.alerts
+        alerts = config.load(folder, {variable: "7"}).config.spread_alerts
         assert (alerts.webhook_url, alerts.per_minute_max) == ("http://127.0.0.1:9/", 7)
 
 

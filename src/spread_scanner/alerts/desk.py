@@ -29,6 +29,7 @@ class Condition(NamedTuple):
     text: str
     passing: bool = False  # an event (an opportunity), which has no end to tell
     stands_s: float = STANDS_S
+    patient: bool = False  # in no hurry: reminders come once a day or so
 
 
 class Story(msgspec.Struct):
@@ -38,6 +39,7 @@ class Story(msgspec.Struct):
     text: str
     began_wall_ns: int
     times: int = 1  # how often it came
+    patient: bool = False
 
 
 class _Sign:
@@ -108,9 +110,11 @@ class Desk:
         if sign.since_ns is None:
             sign.come(now_ns)
         if sign.story is not None:
-            sign.story.text = condition.text
+            sign.story.text, sign.story.patient = condition.text, condition.patient
         elif sign.to_raise(now_ns, condition.stands_s):
-            sign.story = Story(key, condition.text, sign.began_wall_ns, sign.times)
+            sign.story = Story(
+                key, condition.text, sign.began_wall_ns, sign.times, condition.patient
+            )
 
     def _missing(self, key: str, now_ns: int) -> None:
         sign = self._signs[key]

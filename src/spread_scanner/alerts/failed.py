@@ -78,7 +78,7 @@ def _settings() -> tuple[Settings | None, Alerts]:
     """All of them, else the section that says whom to tell."""
     try:
         settings = config.load()
-        return settings, settings.config.alerts
+        return settings, settings.config.spread_alerts
     except ConfigError:
         return None, config.load_alerts()
 

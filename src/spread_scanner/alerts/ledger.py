@@ -17,6 +17,7 @@ from spread_scanner import clock
 from spread_scanner.alerts.desk import Condition, Story
 from spread_scanner.alerts.targets import Message
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Alerts as AlertSettings
 
 EVENTS_MAX = 200
 ENTRIES_MAX = 1_000  # things that began and ended while the target was away
@@ -36,6 +37,7 @@ class Entry(msgspec.Struct):
     told: bool = False  # the target knows that it stands
     said_mono_ns: int = 0  # when it was told last, in this life of the process
     tries: int = 0  # that failed: others go first
+    patient: bool = False
 
 
 class Parcel(NamedTuple):
@@ -49,16 +51,15 @@ class Parcel(NamedTuple):
 class Ledger:
     """Call `take` with what stands, then `next` until it gives None, and `done` or `failed`."""
 
-    def __init__(self, per_minute_max: int, repeat_s_min: float, known: Iterable[Entry] = ()):
-        self.per_minute_max = per_minute_max
-        self.repeat_s_min = repeat_s_min
+    def __init__(self, settings: AlertSettings, known: Iterable[Entry] = ()) -> None:
+        self.settings = settings
         self.entries: dict[str, Entry] = {entry.key: entry for entry in known}
         for entry in self.entries.values():
             entry.said_mono_ns, entry.tries = clock.mono_ns(), 0
         self._events: deque[Message] = deque()
         self._held = 0  # events that nobody will get, since the last summary
         self._events_sent_ns: deque[int] = deque()
-        self._tokens = float(per_minute_max)
+        self._tokens = float(settings.per_minute_max)
         self._filled_ns = clock.mono_ns()
         self.held_back = 0  # events beyond the budget
         self.dropped = 0  # lost, as too much was waiting
@@ -76,6 +77,7 @@ class Ledger:
                 entry = self.entries[key] = Entry(key, story.text, story.began_wall_ns)
             entry.ended_wall_ns = 0  # it may have ended and begun anew, untold
             entry.text, entry.times = story.text, max(entry.times, story.times)
+            entry.patient = story.patient
         for key, entry in self.entries.items():
             if key not in raised and not entry.ended_wall_ns:
                 entry.ended_wall_ns = max(wall_ns, 1)
@@ -135,8 +137,9 @@ class Ledger:
             return "cleared" if entry.told else "over"
         if not entry.told:
             return "raised"
-        again = now_ns - entry.said_mono_ns >= self.repeat_s_min * NS_PER_S
-        return "still" if again else None
+        limits = self.settings
+        repeat_s_min = limits.repeat_patient_s_min if entry.patient else limits.repeat_s_min
+        return "still" if now_ns - entry.said_mono_ns >= repeat_s_min * NS_PER_S else None
 
     def _several(self, due: list[tuple[What, Entry]]) -> Parcel:
         parts = tuple(_message(what, entry) for what, entry in due)
@@ -146,8 +149,9 @@ class Ledger:
 
     def _refilled(self, now_ns: int) -> float:
         """A bucket that fills by per_minute_max in a minute."""
-        gained = (now_ns - self._filled_ns) * self.per_minute_max / (60 * NS_PER_S)
-        self._tokens = min(self._tokens + gained, float(self.per_minute_max))
+        per_minute_max = self.settings.per_minute_max
+        gained = (now_ns - self._filled_ns) * per_minute_max / (60 * NS_PER_S)
+        self._tokens = min(self._tokens + gained, float(per_minute_max))
         self._filled_ns = now_ns
         return self._tokens
 
@@ -155,7 +159,7 @@ class Ledger:
         sent = self._events_sent_ns
         while sent and now_ns - sent[0] >= 60 * NS_PER_S:
             sent.popleft()
-        if len(sent) >= self.per_minute_max:
+        if len(sent) >= self.settings.per_minute_max:
             self._hold_back(len(self._events))
             return None
         if self._held:

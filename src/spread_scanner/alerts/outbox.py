@@ -28,7 +28,7 @@ class Outbox:
         self, sender: Sender, settings: AlertSettings, known: Iterable[Entry] = ()
     ) -> None:
         self.sender = sender
-        self._ledger = Ledger(settings.per_minute_max, settings.repeat_s_min, known)
+        self._ledger = Ledger(settings, known)
         self._lock = threading.Lock()
         self._next_try_ns = 0
         self._pause_s = RETRY_S_MIN
@@ -62,8 +62,7 @@ class Outbox:
         """Go on with other limits and, for the same target, another token."""
         with self._lock:
             self.sender = sender
-            self._ledger.per_minute_max = settings.per_minute_max
-            self._ledger.repeat_s_min = settings.repeat_s_min
+            self._ledger.settings = settings
             self._next_try_ns = 0  # the settings may be what was wrong
 
     def entries(self) -> list[Entry]:

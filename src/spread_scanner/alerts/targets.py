@@ -101,9 +101,9 @@ def post(client: httpx.Client, url: str, body: dict[str, object]) -> None:
     _judge(_asked(client, "POST", url, body))
 
 
-def ping(client: httpx.Client, url: str) -> None:
-    """GET, for a heartbeat. Raises Unreached or NeverTaken."""
-    _judge(_asked(client, "GET", url, None))
+def ping(client: httpx.Client, method: str, url: str) -> None:
+    """Ask with nothing to say, for a heartbeat. Raises Unreached or NeverTaken."""
+    _judge(_asked(client, method, url, None))
 
 
 def _asked(client: httpx.Client, method: str, url: str, body: object) -> httpx.Response:

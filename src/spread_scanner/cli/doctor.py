@@ -34,7 +34,7 @@ from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.schema.names import LOGS_FOLDER
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.schema.version import version
-from spread_scanner.shm import PriceStore, segment
+from spread_scanner.shm import segment
 from spread_scanner.shm.faults import NoSegment
 from spread_scanner.shm.layout import (
     CONTROL_BYTES,
@@ -157,13 +157,13 @@ def files(settings: Settings) -> Iterator[Check]:
     except TableError as error:
         yield Check("pairs", WARN, str(error), "spread-ctl discover (up does it by itself)")
         return
-    age_h = (clock.wall_ns() - loaded.created_wall_ns) / NS_PER_S / 3_600
+    age_h = (clock.wall_ns() - loaded.judgement_wall_ns) / NS_PER_S / 3_600
     pairs = sum(len(row.symbol_ids) for row in loaded.directions)
     old = age_h > TABLES_AGE_H_MAX
     yield Check(
         "pairs",
         WARN if old else OK,
-        f"{pairs:,} in {len(loaded.symbols):,} symbols, {age_h:.1f} h old",
+        f"{pairs:,} in {len(loaded.symbols):,} symbols, judged {age_h:.1f} h ago",
         "spread-ctl discover" if old else "",
     )
     yield from _said_by_discovery(settings)
@@ -201,8 +201,6 @@ def running(settings: Settings) -> Iterator[Check]:
     namespace = settings.config.system.namespace
     try:
         now = status.read(settings, 0.0)
-        with PriceStore.attach(namespace, timeout_s=0) as store:
-            step_s = store.clock.step_ns() / NS_PER_S
     except NoSegment:
         yield Check("system", OK, f"not up in namespace {namespace}")
         return
@@ -222,11 +220,11 @@ def running(settings: Settings) -> Iterator[Check]:
     for running, names in status.other_versions(now).items():
         found = f"{running or 'an older version'} in {', '.join(names)}"
         yield Check("running version", WARN, found, "restart it to take the installed one")
-    stepped = abs(step_s) > SKEW_S_MAX
+    stepped = abs(now.clock_step_s) > SKEW_S_MAX
     yield Check(
         "wall clock",
         WARN if stepped else OK,
-        f"stepped {step_s:+.3f} s since start",
+        f"stepped {now.clock_step_s:+.3f} s since start",
         "restart when convenient: stored times keep the old offset" if stepped else "",
     )
 

@@ -40,8 +40,9 @@ def check_agreement(settings: Settings) -> None:
             sorted(missing)[0],
             "every source has a section; enabled = false leaves it out",
         )
-    alerts = settings.config.alerts
-    for key, url in (("webhook_url", alerts.webhook_url), ("telegram_api", alerts.telegram_api)):
+    alerts = settings.config.spread_alerts
+    for key in ("webhook_url", "telegram_api", "heartbeat_url"):
+        url = getattr(alerts, key)
         if url:
             _check_url(folder / "config.toml", f"{ALERTS}.{key}", url)
             if not re.match(r"https?://", url):

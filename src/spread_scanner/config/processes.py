@@ -17,7 +17,7 @@ def expected(settings: Settings) -> list[str]:
         for label, source in settings.exchanges.items()
         if not source.enabled
     }
-    if not settings.config.alerts.wanted:
+    if not settings.config.spread_alerts.wanted:
         disabled.add(ALERTS)
     return [process for process in PROCESSES if process not in disabled]
 

@@ -495,6 +495,15 @@ class Alerts(Struct, forbid_unknown_fields=True, frozen=True):
     repeat_s_min: Annotated[
         float, Meta(ge=0, le=86_400, description="The same alert is not repeated sooner.")
     ] = 300.0
+    repeat_patient_s_min: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=2_592_000,
+            description="The same of what is in no hurry: quarantine, old tables, versions, a "
+            "clock that was set, what is switched off.",
+        ),
+    ] = 86_400.0
     per_minute_max: Annotated[
         int,
         Meta(ge=1, le=600, description="Alerts sent per minute; the rest are summed up in one."),
@@ -502,11 +511,69 @@ class Alerts(Struct, forbid_unknown_fields=True, frozen=True):
     opportunity_net_bps: Annotated[
         float, Meta(ge=0, le=100_000, description="Opportunities below this are not announced.")
     ] = 50.0
+    disk_free_mb_min: Annotated[
+        float, Meta(ge=0, le=1e9, description="Less room than this for data is told.")
+    ] = 200.0
+    disk_full_h_min: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=87_600,
+            description="A disk that will be full sooner, as it has filled for the last hour, is "
+            "told; 0: never.",
+        ),
+    ] = 24.0
+    wal_mb_max: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=1e6,
+            description="More than this beside the database (tracker.db-wal) is told: some reader "
+            "does not end.",
+        ),
+    ] = 256.0
+    clock_step_s_max: Annotated[
+        float,
+        Meta(ge=0.1, le=86_400, description="A wall clock that was set by more is told."),
+    ] = 2.0
+    tables_age_h_max: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=8_760,
+            description="Tables that no full discovery has judged for longer are told.",
+        ),
+    ] = 24.0
+    switched_h_max: Annotated[
+        float,
+        Meta(ge=0, le=8_760, description="A halt or a pause that stands longer is told."),
+    ] = 24.0
+
+    heartbeat_url: Annotated[
+        str,
+        Meta(
+            description="Asked at a period, for who tells when that stays away (a dead man's "
+            "snitch); empty: off."
+        ),
+    ] = ""
+    heartbeat_method: Annotated[
+        Literal["GET", "POST", "HEAD"], Meta(description="How it is asked.")
+    ] = "GET"
+    heartbeat_s: Annotated[
+        float, Meta(ge=1, le=86_400, description="How often; what fails is tried sooner.")
+    ] = 60.0
+    heartbeat_when: Annotated[
+        Literal["alive", "well"],
+        Meta(
+            description='"alive": while spread-alerts lives and sees the system; "well": not while '
+            "anything stands that is in a hurry."
+        ),
+    ] = "alive"
 
     @property
     def wanted(self) -> bool:
         """Whether somebody is to be told: else the process has nothing to do."""
-        return bool(self.webhook_url or self.telegram_token_file)
+        return bool(self.webhook_url or self.telegram_token_file or self.heartbeat_url)
 
 
 class Config(
@@ -518,7 +585,7 @@ class Config(
         "spread_engine": "spread-engine",
         "spread_tracker": "spread-tracker",
         "feeds": "feed-<source>",
-        "alerts": "spread-alerts",
+        "spread_alerts": "spread-alerts",
     },
 ):
     """config.toml."""
@@ -529,7 +596,7 @@ class Config(
     feeds: dict[str, Feed] = field(default_factory=dict)  # by source label; made from [feed-*]
     spread_engine: Engine = field(default_factory=Engine)
     spread_tracker: Tracker = field(default_factory=Tracker)
-    alerts: Alerts = field(default_factory=Alerts)
+    spread_alerts: Alerts = field(default_factory=Alerts)
 
 
 class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):

@@ -260,6 +260,7 @@ def _added(previous: Tables, made: Tables) -> Tables:
         funding=tuple(sorted(funding, key=lambda row: (row.source_id, row.symbol_id))),
         quarantine=(*quarantine, *made.quarantine),
         judged_in=previous.judgement,
+        judged_wall_ns=previous.judgement_wall_ns,
     )
 
 

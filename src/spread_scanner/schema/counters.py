@@ -229,6 +229,8 @@ ALERTS_COUNTERS = _numbered(
         ("held_back", "Messages beyond per_minute_max, summed up in the next one."),
         ("reloads", "New settings taken."),
         ("suspends", "Times the machine was found to have slept."),
+        ("heartbeats", "Heartbeats that heartbeat_url took."),
+        ("heartbeat_failures", "Heartbeats that it did not take; tried again."),
     ]
 )
 

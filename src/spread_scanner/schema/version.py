@@ -5,6 +5,7 @@ which setup.py writes. Said by `--version`, in the log at start, in each health 
 so that one can tell whether what runs is what is installed.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -17,9 +18,18 @@ DIGITS = 12
 
 @cache
 def version() -> str:
-    """For example "0.1.0+831a399d1a33"; without a commit where none is known. At most 40 bytes."""
+    """For example "0.1.0+831a399d1a33"; without a commit where none is known. At most 40 bytes.
+
+    Of what this process began as; `installed` is asked by who looks whether that has changed.
+    """
+    return installed()
+
+
+def installed() -> str:
+    """The same of what is on the disk now."""
     known = commit_of(HERE.parents[2] / ".git") or _written()
-    return f"{__version__}+{known}" if known else __version__
+    release = _release()
+    return f"{release}+{known}" if known else release
 
 
 def commit_of(git: Path) -> str:
@@ -43,6 +53,15 @@ def commit_of(git: Path) -> str:
         return next((line[:DIGITS] for line in packed if line.endswith(f" {name}")), "")
     except (OSError, ValueError):
         return ""
+
+
+def _release() -> str:
+    try:
+        said = (HERE / "__init__.py").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return __version__
+    found = re.search(r'^__version__ = "([^"]+)"', said, re.MULTILINE)
+    return found[1] if found else __version__
 
 
 def _written() -> str:

@@ -80,7 +80,7 @@ class Outage(NamedTuple):
 def stages_of(settings: config.Settings) -> list[list[str]]:
     """The processes that stay, in order of start; those of one step start together."""
     feeds = [source.process for source in SOURCES if settings.exchanges[source.label].enabled]
-    told = [ALERTS] if settings.config.alerts.wanted else []
+    told = [ALERTS] if settings.config.spread_alerts.wanted else []
     return [feeds, [ENGINE], [TRACKER], told]
 
 

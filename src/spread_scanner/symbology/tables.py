@@ -92,11 +92,17 @@ class Tables(Struct, frozen=True):
     freed: tuple[SymbolRow, ...] = ()
     # The set whose verdicts these still are, of a set that only adds to it; 0: its own.
     judged_in: int = 0
+    judged_wall_ns: int = 0  # when that set was made; 0: as this one
 
     @property
     def judgement(self) -> int:
         """The generation in which all listings and prices were last judged."""
         return self.judged_in or self.generation
+
+    @property
+    def judgement_wall_ns(self) -> int:
+        """When they were; where an older version added to it, when this set was made."""
+        return self.judged_wall_ns or self.created_wall_ns
 
     def symbol_names(self) -> dict[int, str]:
         """symbol_id -> "BTC-USDT"."""
@@ -140,6 +146,7 @@ class Metadata(Struct, frozen=True):
     warnings: tuple[str, ...] = ()  # what a person should look at
     added: tuple[str, ...] = ()  # pairs that the set before did not have
     judged_in: int = 0  # the set whose verdicts these still are, after a quick look; 0: its own
+    judged_wall_ns: int = 0  # when that one was made; 0: as this one
 
 
 Whole = TypeVar("Whole", SymbolsFile, DirectionsFile)
@@ -180,6 +187,7 @@ def load_set(chosen: Path) -> Tables:
         quarantine=directions.quarantine,
         freed=symbols.freed,
         judged_in=metadata.judged_in,
+        judged_wall_ns=metadata.judged_wall_ns,
     )
     _sound(loaded, chosen)
     return loaded

@@ -4,6 +4,7 @@ The engine keeps its last evaluations at or over a threshold with their verdict;
 never over one, the present spread from the price store says how far away it is.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,15 @@ class Quarantined(Reading, frozen=True):
     reason: str
 
 
+class Implausible(Reading, frozen=True):
+    """A pair whose legs lie too far apart to be one coin at one time, and when that was seen."""
+
+    direction: str
+    symbol: str
+    gross_bps: float
+    ts_engine: int  # on the session clock
+
+
 class Explanation(Reading, frozen=True):
     """Everything known about one symbol."""
 
@@ -124,6 +134,21 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
             if row.symbol == symbol and wanted in (None, row.direction_id)
         ],
     )
+
+
+def implausible(kept: Evaluations, symbols: Mapping[int, str], since_ns: int) -> list[Implausible]:
+    """All pairs that the engine has found so from then on, on the session clock."""
+    rows = kept.recent()
+    rows = rows[(rows["verdict"] == Verdict.IMPLAUSIBLE) & (rows["ts_engine"] >= since_ns)]
+    return [
+        Implausible(
+            DIRECTIONS[row["direction_id"]].label,
+            symbols.get(int(row["symbol_id"]), f"symbol {row['symbol_id']}"),
+            float(row["gross_bps"]),
+            int(row["ts_engine"]),
+        )
+        for row in rows
+    ]
 
 
 def _evaluation(row: np.void, now_ns: int) -> Evaluation:

@@ -37,7 +37,7 @@ def _shown(node: Any, key: str = "") -> Any:
         return {name: _shown(child, name) for name, child in node.items()}
     if not isinstance(node, str) or "://" not in node:
         return node
-    return _without_secrets(node, whole=key == "webhook_url")
+    return _without_secrets(node, whole=key in ("webhook_url", "heartbeat_url"))
 
 
 def _without_secrets(url: str, *, whole: bool) -> str:

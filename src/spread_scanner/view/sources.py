@@ -9,11 +9,11 @@ import numpy as np
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
-from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import SOURCES, UNUSABLE, Source
 from spread_scanner.shm import Control, Health, PriceStore
-from spread_scanner.symbology import tables
+from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.reading import Reading
+from spread_scanner.view.tables import TablesInForce
 
 
 class SourceView(Reading, frozen=True):
@@ -35,40 +35,45 @@ class SourceView(Reading, frozen=True):
 def read(settings: Settings) -> list[SourceView]:
     """Every source, in order. Raises NoSegment and its kind where the system is not up."""
     namespace = settings.config.system.namespace
-    try:
-        listed = tables.load(settings.generated_dir)
-    except TableError:
-        listed = None
+    in_force = TablesInForce(settings.generated_dir)
+    in_force.look()
     with (
         Health.attach(namespace) as health,
         Control.attach(namespace) as control,
         PriceStore.attach(namespace) as store,
     ):
-        paused = set(control.paused_sources)
-        known = set(health.names())
-        snapshot = store.snapshot()
-        views = []
-        for source in SOURCES[: len(snapshot)]:
-            row = health.read(source.process) if source.process in known else None
-            wanted = listed.of_source(source.source_id) if listed is not None else ()
-            beat_ns = store.heartbeat_mono_ns(source.source_id)
-            age_ns = clock.mono_ns() - beat_ns if beat_ns else None
-            quoted, usable = _counted(snapshot[source.source_id], age_ns, settings)
-            views.append(
-                SourceView(
-                    source=source.label,
-                    process=source.process,
-                    enabled=settings.exchanges[source.label].enabled,
-                    alive=row is not None and row.alive,
-                    state="absent" if row is None else row.state.name.lower(),
-                    message="" if row is None else row.message.rstrip("\0"),
-                    paused=source.source_id in paused or _pauses(control, source),
-                    wanted=len(wanted),
-                    quoted=quoted,
-                    usable=usable,
-                    heartbeat_age_ms=None if age_ns is None else age_ns / NS_PER_MS,
-                )
+        return look(settings, health, control, store, in_force.loaded)
+
+
+def look(
+    settings: Settings, health: Health, control: Control, store: PriceStore, listed: Tables | None
+) -> list[SourceView]:
+    """The same, of what is attached."""
+    paused = set(control.paused_sources)
+    known = set(health.names())
+    snapshot = store.snapshot()
+    views = []
+    for source in SOURCES[: len(snapshot)]:
+        row = health.read(source.process) if source.process in known else None
+        wanted = listed.of_source(source.source_id) if listed is not None else ()
+        beat_ns = store.heartbeat_mono_ns(source.source_id)
+        age_ns = clock.mono_ns() - beat_ns if beat_ns else None
+        quoted, usable = _counted(snapshot[source.source_id], age_ns, settings)
+        views.append(
+            SourceView(
+                source=source.label,
+                process=source.process,
+                enabled=settings.exchanges[source.label].enabled,
+                alive=row is not None and row.alive,
+                state="absent" if row is None else row.state.name.lower(),
+                message="" if row is None else row.message.rstrip("\0"),
+                paused=source.source_id in paused or _pauses(control, source),
+                wanted=len(wanted),
+                quoted=quoted,
+                usable=usable,
+                heartbeat_age_ms=None if age_ns is None else age_ns / NS_PER_MS,
             )
+        )
     return views
 
 

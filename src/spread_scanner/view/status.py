@@ -14,8 +14,8 @@ from spread_scanner.config import Settings
 from spread_scanner.config.processes import expected, staying
 from spread_scanner.schema.enums import ProcessState, SwitchKind
 from spread_scanner.schema.names import DATABASE_FILE, ENGINE, ONE_SHOT, SHM_INIT, TRACKER
-from spread_scanner.schema.version import version
-from spread_scanner.shm import Control, Health
+from spread_scanner.schema.version import installed
+from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
 from spread_scanner.shm.switched import Switched, standing_now
 from spread_scanner.view import disk, in_force
@@ -92,6 +92,7 @@ class Status(Reading, frozen=True):
     in_force: list[InForce]
     switches: Switches
     disk: Disk
+    clock_step_s: float  # how far the wall clock was set since the segments were made
     processes: list[ProcessView]
     counters: dict[str, dict[str, int]]  # by process; docs/counters.md says what each means
 
@@ -99,31 +100,52 @@ class Status(Reading, frozen=True):
 def read(settings: Settings, interval_s: float) -> Status:
     """Look twice, so long apart. Raises NoSegment and its kind where the system is not up."""
     namespace = settings.config.system.namespace
-    with Health.attach(namespace) as health, Control.attach(namespace) as control:
-        looks = StatusLooks(settings, health)
-        readers = Readers(settings.data_dir / DATABASE_FILE)
-        readers.look()
+    with (
+        Health.attach(namespace) as health,
+        Control.attach(namespace) as control,
+        PriceStore.attach(namespace) as store,
+    ):
+        reader = StatusReader(settings, health, control, store)
         clock.sleep(interval_s)
-        looks.look()
-        views = looks.views()
-        having = in_force.look(control, health)
-        switched = switches(control)
-    mixed = in_force.differences(having)
-    stay = staying(settings)
-    ill = [view for view in views if view.process in stay and not view.healthy]
-    return Status(
-        namespace=namespace,
-        version=version(),
-        ok=not ill and not mixed,
-        starting=[view.process for view in ill if view.starting],
-        unwell=[view.process for view in ill if not view.starting],
-        mixed=mixed,
-        in_force=having,
-        switches=switched,
-        disk=disk.look(settings.data_dir, readers.look()),
-        processes=views,
-        counters={view.process: looks.counters(view.process) for view in views},
-    )
+        return reader.look()
+
+
+class StatusReader:
+    """The same of what is attached, again and again; rates are since the look before."""
+
+    def __init__(
+        self, settings: Settings, health: Health, control: Control, store: PriceStore
+    ) -> None:
+        self._settings = settings
+        self._health = health
+        self._control = control
+        self._store = store
+        self._looks = StatusLooks(settings, health)
+        self._readers = Readers(settings.data_dir / DATABASE_FILE)
+        self._readers.look()
+
+    def look(self) -> Status:
+        settings, control = self._settings, self._control
+        self._looks.look()
+        views = self._looks.views()
+        having = in_force.look(control, self._health)
+        mixed = in_force.differences(having)
+        stay = staying(settings)
+        ill = [view for view in views if view.process in stay and not view.healthy]
+        return Status(
+            namespace=settings.config.system.namespace,
+            version=installed(),
+            ok=not ill and not mixed,
+            starting=[view.process for view in ill if view.starting],
+            unwell=[view.process for view in ill if not view.starting],
+            mixed=mixed,
+            in_force=having,
+            switches=switches(control),
+            disk=disk.look(settings.data_dir, self._readers.look()),
+            clock_step_s=self._store.clock.step_ns() / NS_PER_S,
+            processes=views,
+            counters={view.process: self._looks.counters(view.process) for view in views},
+        )
 
 
 def other_versions(now: Status) -> dict[str, list[str]]:

@@ -1,10 +1,16 @@
-"""The tables in force: how old they are, how much is in them, and what is kept out and why."""
+"""The tables in force: how old they are, how much is in them, and what is kept out and why.
+
+`TablesInForce` is for who looks again and again: it reads a set once.
+"""
+
+from pathlib import Path
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
-from spread_scanner.symbology import tables
+from spread_scanner.symbology import publish, tables
 from spread_scanner.view.evaluations import Quarantined
 from spread_scanner.view.reading import Reading
 
@@ -14,24 +20,40 @@ class TablesView(Reading, frozen=True):
 
     generation: int
     age_s: float
+    judged_age_s: float  # since a full run judged all listings and prices
     folder: str
     symbols: int
     pairs: int
     instruments: dict[str, int]  # by source
     directions: dict[str, int]  # pairs by direction
     quarantined: list[Quarantined]
+    sources: dict[str, str]  # of the run that made them: ok, disabled, or how it was away
+    warnings: list[str]  # what a person should look at
+    added: list[str]  # pairs that the set before did not have
 
 
 def read(settings: Settings) -> TablesView:
     """Raises TableError where there are none, or where they are damaged."""
-    loaded = tables.load(settings.generated_dir)
+    return _view(settings.generated_dir, *_whole(settings.generated_dir))
+
+
+def _whole(folder: Path) -> tuple[tables.Tables, tables.Metadata]:
+    """Both of one set, should another be published meanwhile."""
+    while True:
+        metadata, loaded = tables.load_metadata(folder), tables.load(folder)
+        if metadata.generation == loaded.generation:
+            return loaded, metadata
+
+
+def _view(folder: Path, loaded: tables.Tables, metadata: tables.Metadata) -> TablesView:
     by_direction = {
         DIRECTIONS[row.direction_id].label: len(row.symbol_ids) for row in loaded.directions
     }
     return TablesView(
         generation=loaded.generation,
         age_s=(clock.wall_ns() - loaded.created_wall_ns) / NS_PER_S,
-        folder=str(settings.generated_dir),
+        judged_age_s=(clock.wall_ns() - loaded.judgement_wall_ns) / NS_PER_S,
+        folder=str(folder),
         symbols=len(loaded.symbols),
         pairs=sum(by_direction.values()),
         instruments={source.label: len(loaded.of_source(source.source_id)) for source in SOURCES},
@@ -40,4 +62,28 @@ def read(settings: Settings) -> TablesView:
             Quarantined(DIRECTIONS[row.direction_id].label, row.symbol, row.reason)
             for row in loaded.quarantine
         ],
+        sources=dict(metadata.sources),
+        warnings=list(metadata.warnings),
+        added=list(metadata.added),
     )
+
+
+class TablesInForce:
+    """Of one generated folder, read when they change. Tables that are not whole change nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.loaded: tables.Tables | None = None
+        self.view: TablesView | None = None
+
+    def look(self) -> bool:
+        """Take a new set, if there is one; whether there was."""
+        known = self.loaded.generation if self.loaded is not None else 0
+        if publish.generation_in_force(self._folder) == known:
+            return False
+        try:
+            self.loaded, metadata = _whole(self._folder)
+        except TableError:
+            return False
+        self.view = _view(self._folder, self.loaded, metadata)
+        return True

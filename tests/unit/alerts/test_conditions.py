@@ -1,60 +1,386 @@
-"""What is told of a source's quotes, by what stands in the price store."""
+"""Each condition, caused for real: by segments, files and a clock that is set."""
 
-from pathlib import Path
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from alerts_bed import conditions_of
+from database_bed import store as store_row
 
-from spread_scanner import config
-from spread_scanner.alerts.conditions import of_sources, of_switches
+from spread_scanner import clock
+from spread_scanner.alerts.conditions import Conditions
+from spread_scanner.alerts.desk import Condition
+from spread_scanner.alerts.disk import LOOKS, DiskWatch
 from spread_scanner.clock import VirtualClock
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, UNUSABLE, QuoteFlag
+from spread_scanner.config import Settings
+from spread_scanner.discovery import main as discovery
+from spread_scanner.discovery.asking import Options
+from spread_scanner.engine.core import Engine
+from spread_scanner.schema.enums import (
+    SOURCE_BY_LABEL,
+    UNUSABLE,
+    ProcessState,
+    QuoteFlag,
+    ReloadOutcome,
+)
+from spread_scanner.schema.names import DATABASE_FILE, DISCOVERY, ENGINE
 from spread_scanner.shm import Control, PriceStore
+from spread_scanner.symbology import publish, tables
+from spread_scanner.view import disk
 
+DAY_MS = 86_400_000
 SOURCE = SOURCE_BY_LABEL["okx-spot"]
-SETTINGS = config.load(Path(__file__).parents[3] / "config", environ={})
 
 
-def told(namespace: str, flag: QuoteFlag, marked: int) -> list[str]:
-    """Of four quotes some are marked."""
+@pytest.fixture
+def moved(virtual_clock: VirtualClock, up_bed: Any) -> VirtualClock:
+    """The clock of segments that were made on it; a heartbeat at its zero would be none."""
+    virtual_clock.advance_ms(1_000)
+    return virtual_clock
+
+
+@pytest.fixture
+def watch(moved: VirtualClock, up_bed: Any) -> Iterator[Conditions]:
+    with conditions_of(up_bed.settings) as made:
+        yield made
+
+
+def found(watch: Conditions, key: str) -> Condition | None:
+    return next((one for one in watch.now() if one.key == key), None)
+
+
+def text(watch: Conditions, key: str) -> str:
+    condition = found(watch, key)
+    assert condition is not None, [one.key for one in watch.now()]
+    return condition.text
+
+
+def changed(settings: Settings, section: str, **values: object) -> Settings:
+    """The same settings with other values of one section."""
+    new = msgspec.structs.replace(getattr(settings.config, section), **values)
+    made = msgspec.structs.replace(settings.config, **{section: new})
+    return Settings(settings.folder, made, settings.exchanges, settings.directions)
+
+
+def test_what_never_came_up_is_down_and_what_is_still_coming_is_not(
+    watch: Conditions, up_bed: Any
+) -> None:
+    assert text(watch, "down:spread-engine") == "spread-engine is down: it has never come up"
+    with up_bed.health() as health, health.claim(ENGINE):
+        assert found(watch, "down:spread-engine") is None, "it is starting"
+
+
+@pytest.mark.parametrize(
+    ("state", "key"),
+    [
+        (ProcessState.RUNNING, "down"),
+        (ProcessState.FAILED, "down"),
+        (ProcessState.STOPPED, ""),
+    ],
+)
+def test_who_has_gone_is_down_unless_it_was_asked_to(
+    watch: Conditions, up_bed: Any, state: ProcessState, key: str
+) -> None:
+    with up_bed.health() as health, health.claim(ENGINE) as row:
+        row.beat(state)
+    keys = [one.key for one in watch.now() if one.key.endswith(":spread-engine")]
+    assert keys == ([f"{key}:spread-engine"] if key else [])
+
+
+def test_who_hangs_or_is_degraded_is_named(
+    watch: Conditions, up_bed: Any, moved: VirtualClock
+) -> None:
+    with up_bed.health() as health, health.claim(ENGINE) as row:
+        row.beat(ProcessState.DEGRADED, "half of it fails")
+        assert text(watch, "degraded:spread-engine") == "spread-engine: half of it fails"
+        moved.advance_ms(60_000)
+        assert text(watch, "hung:spread-engine") == "spread-engine has not beaten for 60.0 s"
+
+
+def quoted(up_bed: Any, flag: QuoteFlag, marked: int) -> None:
+    """Four quotes of a feed that beats, of which some are marked."""
     with (
-        PriceStore.create(namespace, max_symbols=64) as store,
+        PriceStore.attach(up_bed.namespace) as store,
         store.writer(SOURCE.source_id) as writer,
     ):
         now_ns = store.clock.now_ns()
         for symbol_id in range(4):
             writer.write(symbol_id, 1.0, 1.0, 2.0, 1.0, now_ns, now_ns, 1)
         writer.mark_stale(np.arange(marked, dtype=np.uint16), int(flag))
-        return [found.text for found in of_sources(store, SETTINGS, {SOURCE.process})]
+        writer.heartbeat(clock.mono_ns())
 
 
 @pytest.mark.parametrize("flag", list(UNUSABLE))
 def test_a_source_is_told_of_when_more_than_half_of_it_cannot_be_used(
-    namespace: str, flag: QuoteFlag
+    watch: Conditions, up_bed: Any, flag: QuoteFlag
 ) -> None:
     """Whatever the reason: one definition for the engine, the tracker and whoever is told."""
-    assert told(namespace, flag, 3) == ["okx-spot: 75% of 4 quotes cannot be stood behind"]
+    with up_bed.health() as health, health.claim(SOURCE.process) as row:
+        row.beat(ProcessState.RUNNING)
+        assert text(watch, "stale:okx-spot") == "okx-spot has no quotes"
+        quoted(up_bed, flag, 3)
+        assert text(watch, "stale:okx-spot") == "okx-spot: 75% of 4 quotes cannot be stood behind"
 
 
 @pytest.mark.parametrize(("flag", "marked"), [(QuoteFlag.JUMPED, 2), (QuoteFlag.OVERDUE, 4)])
 def test_half_of_it_or_what_can_be_used_is_nothing_to_tell(
-    namespace: str, flag: QuoteFlag, marked: int
+    watch: Conditions, up_bed: Any, flag: QuoteFlag, marked: int
 ) -> None:
-    assert told(namespace, flag, marked) == []
+    with up_bed.health() as health, health.claim(SOURCE.process) as row:
+        row.beat(ProcessState.RUNNING)
+        quoted(up_bed, flag, marked)
+        assert found(watch, "stale:okx-spot") is None
+
+
+def test_a_source_that_is_paused_or_whose_feed_hangs_is_not_stale_besides(
+    watch: Conditions, up_bed: Any, moved: VirtualClock
+) -> None:
+    with (
+        Control.attach(up_bed.namespace) as control,
+        control.operator() as operator,
+        up_bed.health() as health,
+        health.claim(SOURCE.process) as row,
+    ):
+        row.beat(ProcessState.RUNNING)
+        quoted(up_bed, QuoteFlag.STALE, 4)
+        assert found(watch, "stale:okx-spot") is not None
+        operator.pause_source(SOURCE.source_id)
+        assert found(watch, "stale:okx-spot") is None
+        operator.pause_source(SOURCE.source_id, paused=False)
+        moved.advance_ms(60_000)
+        assert [one.key for one in watch.now() if "okx-spot" in one.key] == ["hung:feed-okx-spot"]
+
+
+def test_a_discovery_that_failed_is_told_until_one_is_well(
+    watch: Conditions, up_bed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = f"failed:{DISCOVERY}"
+    assert found(watch, key) is None
+    # Answers that are not there: nobody can be reached.
+    (nothing := up_bed.folder / "answers").mkdir()
+    assert discovery._run(Options(nothing, validate=False), as_json=False) == 1
+    assert "the old tables stay in force" in text(watch, key)
+    with up_bed.health() as health:
+        with health.claim(DISCOVERY) as row:
+            row.beat(ProcessState.RUNNING)
+            assert found(watch, key) is not None, "nobody knows better yet"
+            row.beat(ProcessState.STOPPED, "published generation 2")
+        assert found(watch, key) is None
+        with health.claim(DISCOVERY) as row:
+            row.beat(ProcessState.RUNNING)
+        assert "killed in the middle" in text(watch, key)
+
+
+def test_tables_that_nobody_has_judged_for_a_day_are_old_whatever_was_added(
+    watch: Conditions, up_bed: Any, moved: VirtualClock
+) -> None:
+    moved.advance_ms(DAY_MS - 1_000)
+    assert found(watch, "old:tables") is None
+    made = tables.load(up_bed.settings.generated_dir)
+    looked = msgspec.structs.replace(
+        made,
+        generation=made.generation + 1,
+        created_wall_ns=clock.wall_ns(),
+        judged_in=made.judgement,
+        judged_wall_ns=made.judgement_wall_ns,
+    )
+    publish.publish(up_bed.settings.generated_dir, looked, {}, added=["NEW-USDT (okx-mexc)"])
+    moved.advance_ms(2_000)
+    assert text(watch, "old:tables").startswith("no full discovery for 1.0 days")
+    whole = msgspec.structs.replace(
+        looked, generation=made.generation + 2, created_wall_ns=clock.wall_ns(), judged_wall_ns=0
+    )
+    publish.publish(up_bed.settings.generated_dir, whole, {})
+    assert found(watch, "old:tables") is None
+
+
+def test_an_exchange_that_discovery_did_not_reach_is_told(watch: Conditions, up_bed: Any) -> None:
+    made = tables.load(up_bed.settings.generated_dir)
+    again = msgspec.structs.replace(made, generation=2)
+    away = "away, 3 last known listings kept: HTTP 451"
+    states = {"okx-spot": away, "mexc-spot": "ok", "mexc-futures": "disabled"}
+    publish.publish(up_bed.settings.generated_dir, again, {}, states)
+    told = [one.text for one in watch.now() if one.key.startswith("away:")]
+    assert len(told) == 1
+    assert f"okx-spot is {away}; enabled = false" in told[0]
+
+
+def test_a_pair_in_quarantine_is_told_while_it_is(watch: Conditions, up_bed: Any) -> None:
+    key = "quarantine:CCC-USDT"
+    condition = found(watch, key)
+    assert condition is not None
+    assert condition.patient
+    assert "prices differ by 40 %" in condition.text
+    made = tables.load(up_bed.settings.generated_dir)
+    publish.publish(
+        up_bed.settings.generated_dir,
+        msgspec.structs.replace(made, generation=2, quarantine=()),
+        {},
+    )
+    assert found(watch, key) is None
 
 
 def test_a_halt_or_pause_that_stands_longer_than_a_day_is_told(
-    namespace: str, virtual_clock: VirtualClock
+    watch: Conditions, up_bed: Any, moved: VirtualClock
 ) -> None:
-    with Control.create(namespace) as control:
-        with control.operator() as operator:
-            operator.kill()
-            operator.pause_symbol("BTC-USDT")
-        virtual_clock.advance_ms(86_400_000)
-        assert list(of_switches(control)) == []
-        virtual_clock.advance_ms(1_000)
-        keys = [one.key for one in of_switches(control)]
-        assert keys == ["switched:halt:", "switched:symbol:BTC-USDT"]
-        with control.operator() as operator:
-            operator.kill(killed=False)
-        assert [one.key for one in of_switches(control)] == keys[1:]
+    def switched() -> list[str]:
+        return [one.key for one in watch.now() if one.key.startswith("switched:")]
+
+    with Control.attach(up_bed.namespace) as control, control.operator() as operator:
+        operator.kill()
+        operator.pause_symbol("BTC-USDT")
+        moved.advance_ms(DAY_MS)
+        assert switched() == []
+        moved.advance_ms(1_000)
+        assert switched() == ["switched:halt:", "switched:symbol:BTC-USDT"]
+        operator.kill(killed=False)
+        assert switched() == ["switched:symbol:BTC-USDT"]
+
+
+def test_a_wall_clock_that_was_set_is_told(watch: Conditions, moved: VirtualClock) -> None:
+    moved.suspend_ms(3_600_000)
+    moved.step_wall_ms(-1_900)
+    assert found(watch, "clock") is None
+    moved.step_wall_ms(-300)
+    assert "-2.2 s" in text(watch, "clock")
+
+
+def test_a_process_of_another_version_is_named(watch: Conditions, up_bed: Any) -> None:
+    with up_bed.health() as health, health.claim(ENGINE) as row:
+        assert found(watch, "version") is None
+        row._head["version"] = b"0.0.9+0123456789ab"  # as the process of another wheel says
+        assert "0.0.9+0123456789ab runs in spread-engine: restart" in text(watch, "version")
+
+
+def test_a_reload_that_was_refused_is_told_mixed_or_not(watch: Conditions, up_bed: Any) -> None:
+    before, after = 7 << 56, 8 << 56  # digests of settings
+    with (
+        up_bed.health() as health,
+        health.claim(ENGINE),
+        health.claim("spread-tracker"),
+        Control.attach(up_bed.namespace) as control,
+        control.claim(ENGINE) as engine,
+        control.claim("spread-tracker") as tracker,
+    ):
+        engine.answer(1, ReloadOutcome.APPLIED, before)
+        tracker.answer(1, ReloadOutcome.APPLIED, before)
+        assert found(watch, "mixed") is None
+        engine.answer(2, ReloadOutcome.REFUSED, before, "no such channel")
+        assert "spread-engine refused: no such channel" in text(watch, "mixed")
+        tracker.answer(2, ReloadOutcome.APPLIED, after)
+        assert "different settings" in text(watch, "mixed")
+        assert text(watch, "mixed").count("no such channel") == 1
+        engine.answer(3, ReloadOutcome.APPLIED, after)
+        assert found(watch, "mixed") is None
+
+
+def test_a_pair_that_stays_implausible_is_told_and_one_absurd_price_is_not(
+    watch: Conditions, up_bed: Any, moved: VirtualClock
+) -> None:
+    spot, futures = 0, 3
+    with (
+        up_bed.health() as health,
+        Control.attach(up_bed.namespace) as control,
+        PriceStore.attach(up_bed.namespace) as store,
+        store.writer(spot) as one,
+        store.writer(futures) as other,
+        health.claim(ENGINE) as row,
+        control.claim(ENGINE) as slot,
+        Engine(up_bed.namespace, row, slot) as engine,
+    ):
+        engine.load(up_bed.settings, tables.load(up_bed.settings.generated_dir))
+
+        def price(bid: float) -> None:
+            now_ns = store.clock.now_ns()
+            for writer, at in ((one, 100.0), (other, bid)):
+                writer.heartbeat(clock.mono_ns())
+                writer.write(0, at, 10.0, at + 0.1, 10.0, now_ns, now_ns, now_ns)
+            engine.loop.step(clock.mono_ns())
+
+        def told_after(seconds: int, bid: float) -> bool:
+            for _ in range(0, seconds, 2):
+                price(bid)
+                moved.advance_ms(2_000)
+            return found(watch, "implausible:AAA-USDT") is not None
+
+        price(100_000.0)
+        assert found(watch, "implausible:AAA-USDT") is None
+        assert not told_after(30, 100.0)
+        assert not told_after(32, 100.0), "what was once so is forgotten"
+        assert not told_after(2, 100_000.0)
+        assert told_after(8, 100_000.0)
+        assert "binance-bybit" in text(watch, "implausible:AAA-USDT")
+        assert told_after(50, 100.0), "for a minute"
+        assert not told_after(12, 100.0)
+
+
+def test_a_reader_that_does_not_end_is_told_by_what_it_keeps(
+    watch: Conditions, up_bed: Any
+) -> None:
+    """With a limit of 0.1 MB: what is shipped would have a test write for minutes."""
+    watch.take(changed(up_bed.settings, "spread_alerts", wal_mb_max=0.1))
+    folder = up_bed.settings.data_dir
+    folder.mkdir(exist_ok=True)
+    store_row(folder, id=1)
+    path = folder / DATABASE_FILE
+    with (
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer,
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader,
+    ):
+        writer.execute("PRAGMA journal_mode = WAL")
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM opportunities").fetchone()
+        assert found(watch, "wal") is None
+        writer.execute("CREATE TABLE filler (text BLOB)")
+        writer.execute("INSERT INTO filler VALUES (zeroblob(200000))")
+        assert "reads it in one transaction" in text(watch, "wal")
+        reader.execute("COMMIT")
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert found(watch, "wal") is None
+        # A limit that the file of one row is beyond, as above.
+        watch.take(changed(up_bed.settings, "spread_tracker", database_mb_max=0.1))
+        assert "beyond database_mb_max" in text(watch, "database")
+
+
+def test_a_disk_that_fills_is_told_before_it_is_full(up_bed: Any, moved: VirtualClock) -> None:
+    """Told weeks ahead, not a day: a test is not to fill a disk. What others write meanwhile, in a
+    blink of the machine's time, does not fill it by 2 MB a minute."""
+    folder = up_bed.settings.data_dir
+    folder.mkdir(exist_ok=True)
+    hours = shutil.disk_usage(folder).free / (60 * 2e6)
+    settings = changed(up_bed.settings, "spread_alerts", disk_full_h_min=hours)
+    watch = DiskWatch()
+    grown = 0
+    with tempfile.TemporaryFile(dir=folder) as file:
+
+        def told(grows: int, minutes: int) -> bool:
+            nonlocal grown
+            said = False
+            for _ in range(minutes):
+                if grows:
+                    os.posix_fallocate(file.fileno(), grown, grows)
+                    grown += grows
+                moved.advance_ms(60_000)
+                now = watch.now(disk.look(folder, []), settings)
+                said = "filling" in [one.key for one in now]
+            return said
+
+        assert not told(grows=0, minutes=LOOKS)
+        assert not told(grows=32 << 20, minutes=1), "one large file is no trend"
+        assert told(grows=4 << 20, minutes=LOOKS)
+        assert not told(grows=0, minutes=LOOKS)
+
+
+def test_a_disk_with_too_little_room_is_told(watch: Conditions, up_bed: Any) -> None:
+    """With a limit of a petabyte, which no test's disk has free."""
+    assert found(watch, "disk") is None
+    watch.take(changed(up_bed.settings, "spread_alerts", disk_free_mb_min=1e9))
+    up_bed.settings.data_dir.mkdir(exist_ok=True)
+    assert "MB are left" in text(watch, "disk")

@@ -7,7 +7,9 @@ import pytest
 from spread_scanner.alerts.found import Found
 from spread_scanner.symbology import publish
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.view.tables import TablesInForce
 
+NEVER_H = 1e9  # old tables are another test's
 NO_ROOM = "no room for 3 symbols (the first: X-USDT): set [system] max_symbols = 256"
 
 
@@ -17,14 +19,14 @@ def published(folder: Path, generation: int, warnings: list[str], added: list[st
 
 
 def told(found: Found) -> list[tuple[str, str, bool]]:
-    return [(row.key, row.text, row.passing) for row in found.now()]
+    return [(row.key, row.text, row.passing) for row in found.now(NEVER_H)]
 
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_what_is_new_in_a_set_is_told_once(tmp_path: Path, first: int) -> None:
     if first:
         published(tmp_path, first, [], ["OLD-USDT (okx-mexc)"])
-    found = Found(tmp_path)
+    found = Found(TablesInForce(tmp_path))
     assert told(found) == [], "what was in force at the start is no news"
     published(tmp_path, first + 1, [], ["NEW-USDT (okx-mexc)"])
     key = f"added:{first + 1}"
@@ -38,8 +40,8 @@ def test_what_is_new_in_a_set_is_told_once(tmp_path: Path, first: int) -> None:
 
 
 def test_symbols_without_room_are_told_while_there_is_none(tmp_path: Path) -> None:
-    published(tmp_path, 1, ["okx-spot is away", NO_ROOM], [])
-    found = Found(tmp_path)
+    published(tmp_path, 1, ["a slip of the pen", NO_ROOM], [])
+    found = Found(TablesInForce(tmp_path))
     assert told(found) == told(found) == [("room", NO_ROOM, False)]
     published(tmp_path, 2, [], [])
     assert told(found) == []
@@ -47,7 +49,7 @@ def test_symbols_without_room_are_told_while_there_is_none(tmp_path: Path) -> No
 
 def test_tables_that_are_not_whole_change_nothing(tmp_path: Path) -> None:
     published(tmp_path, 1, [NO_ROOM], [])
-    found = Found(tmp_path)
+    found = Found(TablesInForce(tmp_path))
     published(tmp_path, 2, [], ["NEW-USDT"])
     metadata = tmp_path / "current" / "metadata.json"
     whole = metadata.read_bytes()

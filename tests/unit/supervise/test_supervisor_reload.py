@@ -32,9 +32,9 @@ def enabled(settings: Settings, label: str, on: bool) -> Settings:
 
 
 def alerting(settings: Settings, url: str) -> Settings:
-    alerts = msgspec.structs.replace(settings.config.alerts, webhook_url=url)
+    alerts = msgspec.structs.replace(settings.config.spread_alerts, webhook_url=url)
     return msgspec.structs.replace(
-        settings, config=msgspec.structs.replace(settings.config, alerts=alerts)
+        settings, config=msgspec.structs.replace(settings.config, spread_alerts=alerts)
     )
 
 

@@ -1,0 +1,59 @@
+"""What is wrong with quotes: a source's that cannot be used, a pair's that cannot be true."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from spread_scanner.alerts.desk import Condition
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.shm import PriceStore
+from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.view import evaluations
+from spread_scanner.view.sources import SourceView
+
+STALE_SHARE_MAX = 0.5
+FIRST_QUOTES_S = 30.0  # a feed that starts has none
+AGAIN_NS = 5 * NS_PER_S  # one price that is absurd for a moment is none's business
+GONE_NS = 60 * NS_PER_S
+
+
+def of_sources(views: Sequence[SourceView], hung: set[str]) -> Iterator[Condition]:
+    """Sources more than half of whose quotes cannot be stood behind, though their feed lives. One
+    that is paused has none on purpose, one whose feed hangs is told of as that.
+    """
+    for one in views:
+        if not one.enabled or not one.alive or one.paused or one.process in hung:
+            continue
+        if not one.quoted:
+            text = f"{one.source} has no quotes"
+            yield Condition(f"stale:{one.source}", text, stands_s=FIRST_QUOTES_S)
+            continue
+        share = 1 - one.usable / one.quoted
+        if share > STALE_SHARE_MAX:
+            text = f"{one.source}: {share:.0%} of {one.quoted} quotes cannot be stood behind"
+            yield Condition(f"stale:{one.source}", text)
+
+
+class ImplausibleWatch:
+    """Pairs so far apart, again and again, that the legs are not one coin: a redenomination, a coin
+    that was swapped, a wrong multiplier. Nothing is signalled on them; discovery, which would put
+    them into quarantine, may be hours away.
+    """
+
+    def __init__(self, kept: Evaluations, store: PriceStore) -> None:
+        self._kept = kept
+        self._clock = store.clock
+        self._first_ns: dict[tuple[str, str], int] = {}
+
+    def now(self, symbols: Mapping[int, str]) -> Iterator[Condition]:
+        since_ns = self._clock.now_ns() - GONE_NS
+        found = evaluations.implausible(self._kept, symbols, since_ns)
+        latest = {(one.symbol, one.direction): one for one in reversed(found)}
+        self._first_ns = {
+            pair: self._first_ns.get(pair, one.ts_engine) for pair, one in latest.items()
+        }
+        by_symbol: dict[str, list[str]] = {}
+        for (symbol, direction), one in sorted(latest.items()):
+            if one.ts_engine - self._first_ns[symbol, direction] >= AGAIN_NS:
+                by_symbol.setdefault(symbol, []).append(f"{direction} {one.gross_bps:,.0f} bps")
+        for symbol, apart in by_symbol.items():
+            text = f"{symbol}: {', '.join(apart)}: not one coin at one time, nothing is signalled"
+            yield Condition(f"implausible:{symbol}", text)

@@ -1,0 +1,37 @@
+"""What is worth a word and has no end: opportunities as they open."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from spread_scanner.alerts.desk import Condition
+from spread_scanner.view import opportunities
+
+
+class OpportunityNews:
+    """New opportunities at or over a net spread, in the order in which they opened."""
+
+    def __init__(self, data_dir: Path, net_bps_min: float) -> None:
+        self._stored = opportunities.Opportunities(data_dir)
+        self.net_bps_min = net_bps_min
+        self._last_id: int | None = None  # until the database was read once
+        self._stored_all()
+
+    def _stored_all(self) -> None:
+        """What is stored when the database is first read did not open while anybody looked."""
+        newest = self._stored.newest_id()
+        if newest is not None:
+            self._last_id = newest
+
+    def since(self) -> Iterator[Condition]:
+        """Those that opened since the last call."""
+        if self._last_id is None:
+            self._stored_all()
+            return
+        for row in self._stored.since(self._last_id):
+            self._last_id = row.id
+            if row.entry_net_bps >= self.net_bps_min:
+                text = (
+                    f"{row.symbol} {row.direction}: {row.entry_net_bps:.1f} bps net, "
+                    f"{row.entry_size_quote:,.0f} at the top"
+                )
+                yield Condition(f"opportunity:{row.id}", text, passing=True)

@@ -1,0 +1,106 @@
+"""What is wrong with processes, with what they have in force, and with what people switched.
+
+Reads one record of the view, as `spread-ctl status` prints it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from spread_scanner.alerts.desk import Condition
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.names import DISCOVERY, ONE_SHOT
+from spread_scanner.view.status import ProcessView, Status, other_versions
+
+FEEDS = {source.process for source in SOURCES}
+RELOAD_S = 10.0  # so long all may take to have the same
+RESTART_S = 30.0  # so long the processes may take to be of one version
+MS_PER_S = NS_PER_S / NS_PER_MS
+
+
+def of_processes(views: Sequence[ProcessView], heartbeat_ms_max: int) -> Iterator[Condition]:
+    """Processes that ended without being asked to, hang, or say themselves that they are unwell."""
+    for view in views:
+        name = view.process
+        if name in ONE_SHOT or view.starting:
+            continue
+        if view.state == "absent":
+            yield Condition(f"down:{name}", f"{name} is down: it has never come up")
+        elif not view.alive:
+            if view.state != "stopped":
+                yield Condition(f"down:{name}", f"{name} is down: {view.message or 'no word left'}")
+        elif (view.heartbeat_age_ms or 0.0) > 3 * heartbeat_ms_max:
+            seconds = (view.heartbeat_age_ms or 0.0) / MS_PER_S
+            yield Condition(f"hung:{name}", f"{name} has not beaten for {seconds:.1f} s")
+        elif view.state == "degraded":
+            yield Condition(f"degraded:{name}", f"{name}: {view.message}")
+        elif view.state == "running" and view.message and name in FEEDS:
+            yield Condition(f"limited:{name}", f"{name}: {view.message}")
+
+
+class Endings:
+    """How the last run of each process that does its work and ends has ended. While one goes on
+    nobody knows better, so what was said of the last one stands.
+    """
+
+    def __init__(self) -> None:
+        self._failed: dict[str, str] = {}
+
+    def now(self, views: Sequence[ProcessView]) -> Iterator[Condition]:
+        for view in views:
+            if view.process not in ONE_SHOT:
+                continue
+            if view.state == "failed":
+                self._failed[view.process] = view.message or "no word left"
+            elif view.state in ("starting", "running") and not view.alive:
+                self._failed[view.process] = "killed in the middle of its work"
+            elif view.state == "done":
+                self._failed.pop(view.process, None)
+        for name, why in self._failed.items():
+            stays = "; the old tables stay in force" if name == DISCOVERY else ""
+            yield Condition(f"failed:{name}", f"{name} failed: {why}{stays}")
+
+
+def of_notices(now: Status) -> Iterator[Condition]:
+    """What the exchanges have announced, by the feeds that heard it."""
+    for view in now.processes:
+        if not view.alive:
+            continue
+        counters = now.counters[view.process]
+        if counters.get("maintenance"):
+            text = f"{view.process}: the exchange has announced maintenance; its log says when"
+            yield Condition(f"maintenance:{view.process}", text)
+        if count := counters.get("halted"):
+            text = f"{view.process}: {count} listings are halted there; its log names them"
+            yield Condition(f"halted:{view.process}", text)
+
+
+def of_in_force(now: Status) -> Iterator[Condition]:
+    """A reload that some refused, and everything else that makes processes differ."""
+    refused = [f"{one.process} refused: {one.refused}" for one in now.in_force if one.refused]
+    if now.mixed or refused:
+        text = "; ".join(now.mixed or ["a reload was refused", *refused])
+        yield Condition("mixed", f"mixed: {text}", stands_s=RELOAD_S)
+    others = [f"{version or 'an older one'} runs in {', '.join(names)}"
+              for version, names in other_versions(now).items()]  # fmt: skip
+    if others:
+        text = f"{now.version} is installed, {'; '.join(others)}: restart to take it"
+        yield Condition("version", text, stands_s=RESTART_S, patient=True)
+
+
+def of_clock(now: Status, step_s_max: float) -> Iterator[Condition]:
+    """A wall clock that was set: what is stored from then on has times that are off by as much."""
+    if abs(now.clock_step_s) > step_s_max:
+        text = (
+            f"the wall clock was set by {now.clock_step_s:+.1f} s since the start; times are "
+            "stored as if it had not been: restart the target when convenient"
+        )
+        yield Condition("clock", text, patient=True)
+
+
+def of_switches(now: Status, hours_max: float) -> Iterator[Condition]:
+    """What somebody switched off long ago, and may have forgotten."""
+    for one in now.switches.standing:
+        if one.age_s is not None and one.age_s > hours_max * 3_600:
+            what = "halted" if one.kind == "halt" else f"{one.kind} {one.name} is paused"
+            text = f"{what} for {one.age_s / 86_400:.1f} days, by {one.user or 'somebody'}"
+            yield Condition(f"switched:{one.kind}:{one.name}", text, patient=True)

@@ -1,0 +1,126 @@
+"""Who is told about what, by the settings in force.
+
+What stands, and what a target that stays as it was has been told, survives a reload and a restart
+(alerts/state.py). Each target, and the heartbeat, is served by a thread of its own: one that hangs
+holds up neither the others nor the looking.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from spread_scanner import config
+from spread_scanner.alerts import state
+from spread_scanner.alerts.conditions import Conditions, Segments
+from spread_scanner.alerts.desk import Condition, Desk
+from spread_scanner.alerts.heartbeat import Heartbeat
+from spread_scanner.alerts.outbox import Outbox
+from spread_scanner.alerts.targets import Sender, senders
+from spread_scanner.config import Settings
+from spread_scanner.runtime.process import Process
+
+SERVED_MAX = 5  # at a time: two kinds of targets, those of before a reload, and the heartbeat
+
+
+class Telling:
+    """Call `tell` with what a look found, then `flush`, `beat` and `save`."""
+
+    def __init__(self, process: Process, attached: Segments) -> None:
+        alerts = process.settings.config.spread_alerts
+        self._process = process
+        self._alerts = alerts
+        self._known = state.read(process.settings)
+        if self._known.damaged:
+            process.log.warning("what was told is not known", reason=self._known.damaged)
+        self.desk = Desk(self._known.raised)
+        self.outboxes = [self._outbox(alerts, sender) for sender in senders(alerts)]
+        self.heartbeat = Heartbeat(alerts)
+        self.watch = Conditions(process.settings, attached)
+        self._busy: dict[Outbox | Heartbeat, Future[None]] = {}
+        self._pool = ThreadPoolExecutor(SERVED_MAX, "target")
+        self._saved: tuple[object, ...] = ()
+
+    @property
+    def standing(self) -> int:
+        """Conditions that are raised."""
+        return len(self.desk.raised)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anybody to tell anything."""
+        return self._alerts.wanted
+
+    def _outbox(self, alerts: config.Alerts, sender: Sender) -> Outbox:
+        return Outbox(sender, alerts, self._known.of_target(sender.name, _targets(alerts)))
+
+    def tell(self, conditions: list[Condition]) -> None:
+        """Put what is worth saying of these into every outbox."""
+        events = self.desk.update(conditions)
+        for outbox in self.outboxes:
+            outbox.take(self.desk.raised, events)
+
+    def flush(self) -> None:
+        """Have each target served that is not being served."""
+        for outbox in self.outboxes:
+            self._served(outbox, outbox.flush)
+
+    def beat(self) -> None:
+        """Have the heartbeat given if it is due: the system was looked at just now."""
+        well = all(story.patient for story in self.desk.raised.values())
+        if self.heartbeat.due(well=well):
+            self._served(self.heartbeat, self.heartbeat.beat)
+
+    def _served(self, one: Outbox | Heartbeat, serve: Callable[[], None]) -> None:
+        busy = self._busy.get(one)
+        if busy is not None and busy.done():
+            busy.result()  # a fault of ours ends the process
+        if busy is None or busy.done():
+            self._busy[one] = self._pool.submit(serve)
+
+    def save(self) -> None:
+        """Keep what stands and what was told, if that has changed."""
+        raised = self.desk.raised
+        now = (
+            tuple((key, story.times) for key, story in raised.items()),
+            tuple((outbox.name, outbox.changes) for outbox in self.outboxes),
+        )
+        if now == self._saved:
+            return
+        self._saved = now
+        told = {outbox.name: outbox.entries() for outbox in self.outboxes}
+        try:
+            state.write(self._process.settings, raised.values(), told, _targets(self._alerts))
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            self._process.log.warning("what was told cannot be kept", reason=reason)
+
+    def close(self) -> None:
+        """Wait for what is being sent, a time-out at most, and keep what came of it."""
+        self._pool.shutdown(cancel_futures=True)
+        self.save()
+
+    def prepared(self, settings: Settings) -> Callable[[], None]:
+        """What a reload puts in force; raises when a target cannot be made."""
+        alerts = settings.config.spread_alerts
+        made = senders(alerts)
+        return lambda: self._take(settings, made)
+
+    def _take(self, settings: Settings, made: list[Sender]) -> None:
+        alerts = settings.config.spread_alerts
+        if _targets(alerts) != _targets(self._alerts):
+            self.outboxes = [Outbox(sender, alerts) for sender in made]
+        else:
+            for outbox, sender in zip(self.outboxes, made, strict=True):
+                outbox.settings(sender, alerts)
+        self.heartbeat.settings(alerts)
+        self._alerts = alerts
+        self.watch.take(settings)
+
+
+def _targets(alerts: config.Alerts) -> tuple[str, ...]:
+    """What makes the targets what they are: another one has been told nothing."""
+    return (
+        alerts.webhook_url,
+        alerts.telegram_api,
+        alerts.telegram_token_file,
+        alerts.telegram_chat_id,
+    )
