@@ -46,12 +46,19 @@ class Budget:
 
     def use(self, now_ns: int, *, again: bool) -> None:
         """A request is sent. Only when nothing has to be waited for."""
-        every_ns = int(self._every_ns * self._slower)
+        every_ns = self._pace_ns
         self._next_ns = now_ns + every_ns
         self._hour.use(now_ns)
         if again:
             self._again_next_ns = now_ns + int(every_ns / AGAIN_SHARE)
             self._again_hour.use(now_ns)
+
+    def retune(self, busy_ns_max: int, now_ns: int) -> None:
+        """Another longest pause; one that is under way is no longer than that either."""
+        self._busy_ns_max = busy_ns_max
+        self._pause_ns = min(self._pause_ns, busy_ns_max)
+        longest_ns = max(round(busy_ns_max * (1.0 + BUSY_SPREAD)), self._pace_ns)
+        self._next_ns = min(self._next_ns, now_ns + longest_ns)
 
     def hour_spent(self, now_ns: int) -> bool:
         """Nothing may be asked for a long time, however slowly."""
@@ -70,6 +77,10 @@ class Budget:
             pause_ns = round(self._pause_ns * (1.0 + BUSY_SPREAD * self._random()))
             self._next_ns = max(self._next_ns, now_ns + pause_ns)
         return self._next_ns
+
+    @property
+    def _pace_ns(self) -> int:
+        return int(self._every_ns * self._slower)
 
     def calm(self) -> None:
         """The exchange took a request: a step back towards the usual pace."""

@@ -103,7 +103,7 @@ class Connection:
         settings, adapter = self.share.settings, self.adapter
         spread = self.number * GOLDEN % 1.0
         self.life.rules = rules_of(settings, adapter.limits, spread)
-        self.subscription.pauses = pauses_of(settings)
+        self.subscription.retune(pauses_of(settings), clock.mono_ns())
 
     def end(self, why: End) -> None:
         """Give the connection up, now: nothing that it still brings is stored."""
@@ -140,9 +140,9 @@ class Connection:
         self.subscription.ask_again(exchange_symbols)
         self._ask()
 
-    def ask_refused(self) -> None:
-        """Ask at once for what is refused: a person has named it again."""
-        self.subscription.ask_refused(clock.mono_ns())
+    def ask_at_once(self) -> None:
+        """Ask for all that waits: a person has named it again."""
+        self.subscription.ask_at_once(clock.mono_ns())
         self._ask()
 
     def forget(self, symbol_ids: Iterable[int]) -> None:
@@ -260,7 +260,7 @@ class Connection:
 
     def doubt(self) -> None:
         """Nobody has looked for a while: silent until the other side has answered."""
-        self.pulse.doubt()
+        self.pulse.doubt(clock.mono_ns())
         self.ping()
         self.silent = True
 

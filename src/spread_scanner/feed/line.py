@@ -18,7 +18,7 @@ from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER, Counts
 from spread_scanner.feed.life import End, Stood, rules_of
 from spread_scanner.feed.patience import pauses_of, spread
-from spread_scanner.feed.share import NOWHERE, Share
+from spread_scanner.feed.share import NOWHERE, Share, Target
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.ws import DialFailed
 
@@ -42,7 +42,7 @@ class Line:
         self._successor_ns = 0  # the successor may be dialled from then on
         self._stood: dict[Connection, Stood] = {}
         self._opening: asyncio.Task[None] | None = None
-        self._opening_to = NOWHERE
+        self._opening_to: tuple[Target, float] = NOWHERE, 0.0
         self._stopped = False
         self._refusals = 0  # connections in a row that were given nothing
         self.refusal = ""  # the exchange's words, while it gives nothing that is asked for
@@ -91,11 +91,24 @@ class Line:
             connection.retune()
         self._dial_there()
 
+    def ask_at_once(self) -> None:
+        """Somebody has named all symbols anew: no pause of ours is waited out. Turns and bans are
+        the address's, and what failed until now counts on.
+        """
+        self._refusals = 0
+        self._successor_ns = 0
+        for connection in self.connections:
+            connection.ask_at_once()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._dial_after(0.0)
+
     def _dial_there(self) -> None:
         """A dial to where nobody is to go any more begins anew: it may wait for the end of a ban
-        that concerns the old address alone. A successor is called for again by `check`.
+        that concerns the old address alone. So does one that was given another time. A successor
+        is called for again by `check`.
         """
-        if self._opening is None or self._opening_to == self._share.target:
+        if self._opening is None or self._opening_to == self._dials_to:
             return
         self._opening.cancel()
         self._opening = None
@@ -170,6 +183,11 @@ class Line:
             current.end(End.SWAPPED)
 
     @property
+    def _dials_to(self) -> tuple[Target, float]:
+        """Where to, and how long that may take."""
+        return self._share.target, self._share.settings.connect_timeout_s
+
+    @property
     def _dialling(self) -> bool:
         return self._timer is not None or self._opening is not None
 
@@ -204,7 +222,7 @@ class Line:
 
     def _dial(self) -> None:
         self._timer = None
-        self._opening_to = self._share.target
+        self._opening_to = self._dials_to
         self._opening = task = asyncio.get_running_loop().create_task(self._open())
         self._share.tasks.add(task)
         task.add_done_callback(self._opened)
@@ -229,6 +247,7 @@ class Line:
             raise
         self._opening = None
         self._counts.add("connects")
+        share.opened_ns = connection.listener.opened_ns
         asleep = connection.listener.opened_ns < share.woke_ns
         if self._stopped or connection.ended is not None or asleep:
             connection.end(End.STOPPED)

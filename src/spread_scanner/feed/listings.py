@@ -33,7 +33,8 @@ def instruments_of(loaded: Tables, source: Source) -> Instruments:
 
 def target_of(settings: SourceSettings, source: Source) -> Target:
     """What the source's connections are to be connections to."""
-    return Target(settings.ws_url, settings.proxy, channel_of(settings, source.label))
+    channel = channel_of(settings, source.label)
+    return Target(settings.ws_url, settings.proxy, channel, settings.ca_file)
 
 
 def changed_ids(old: Instruments, new: Instruments) -> list[int]:

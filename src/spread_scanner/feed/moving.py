@@ -44,7 +44,6 @@ class Moving:
             for line in copies.pop():
                 self.retired.append(line)
                 self._leaving[line] = set(line.symbols)
-        self._forget_what_left()
         for copy in copies:
             self._reshape(copy, merge=merge)
         while len(copies) < share.settings.redundant:
@@ -56,6 +55,7 @@ class Moving:
         """Go on with what is on its way; how many symbols and connections have not come there."""
         for line in [*(line for copy in copies for line in copy), *self.retired]:
             self._renew(line)
+        self._forget_what_left()
         self._settle(copies)
         leaving = sum(len(symbols) for symbols in self._leaving.values())
         lines = [*(line for copy in copies for line in copy), *self.retired]

@@ -38,12 +38,11 @@ class Placing:
         return shards.change(carried, exchange_symbols, adapter.limits, adapter.topic_bytes, known)
 
     def ask_everything(self, copies: list[list[Line]]) -> None:
-        """A person has named all symbols again: what is refused or silent waits no longer."""
+        """A person has named all symbols again: what waits, whatever for, waits no longer."""
         self._patience.forget()
         for copy in copies:
             for line in copy:
-                for connection in line.connections:
-                    connection.ask_refused()
+                line.ask_at_once()
 
     def look(self, copies: list[list[Line]], silent: Collection[int], now_ns: int) -> None:
         """Hand over what has no room, and ask again for who does not quote; `silent` are ids."""

@@ -17,6 +17,7 @@ from spread_scanner.config import Feed
 # allowance (Binance spot, 5 messages a second).
 PING_EVERY_S = 5.0
 BUSY_READS_MIN = 10  # within idle_ms_max; a line that comes in few large bursts is not busy
+EXCUSED_MAX = 16  # pings whose answer is understood though nobody waits for it any more
 _STAMP = struct.Struct("<q")
 
 
@@ -58,7 +59,9 @@ class Pulse:
         self.round_trip_ns = 0  # of the last answer
         self.arrived_ns = 0  # all that the other side had sent until then has arrived
         self._sent: deque[int] = deque()
+        self._excused: deque[int] = deque(maxlen=EXCUSED_MAX)  # data came instead of an answer
         self._doubted = False
+        self._unread_ns = 0  # what was sent until then may be unread; 0: all of it is read
         self.late = False  # what `lags` said last
 
     @property
@@ -79,13 +82,16 @@ class Pulse:
     def answered(self, now_ns: int, payload: bytes | None = None) -> None:
         """An answer: of a ping frame with its payload, of a text without one, the oldest's.
 
-        A payload that is none of ours is a pong that nobody asked for.
+        A payload that is none of ours is a pong that nobody asked for. One that comes after data
+        did is an answer all the same: else a path that is longer than the time between two looks
+        would never have answered.
         """
-        stamp_ns = self.unanswered_ns
+        stamp_ns = self.unanswered_ns or (self._excused[-1] if self._excused else 0)
         if payload is not None:
             stamp_ns = _STAMP.unpack(payload)[0] if len(payload) == _STAMP.size else 0
-        if stamp_ns not in self._sent:
+        if stamp_ns not in self._sent and stamp_ns not in self._excused:
             return
+        self._excused.clear()
         while self._sent and self._sent[0] <= stamp_ns:
             self._sent.popleft()
         self.round_trip_ns = now_ns - stamp_ns
@@ -96,7 +102,9 @@ class Pulse:
         """Nothing was heard for long, and nobody was asked since."""
         if now_ns - seen.frame_ns <= rules.idle_ns_max:
             if not self.answers and seen.frame_ns > self.unanswered_ns:
-                self._sent.clear()  # answered by data: that no pong comes proves nothing
+                # Answered by data: that no pong comes proves nothing.
+                self._excused.extend(self._sent)
+                self._sent.clear()
             return False
         return not self._asked_since(seen.frame_ns)
 
@@ -120,15 +128,27 @@ class Pulse:
         """Its quotes cannot be stood behind. What was said once is taken back only when all that
         was under way has arrived: an answer to a ping says so.
         """
-        if self._silent(now_ns, seen, rules, slowdown):
+        if self._unread(seen, rules) or self._silent(now_ns, seen, rules, slowdown):
             self._doubted = True
         elif not self._sent or not self.answers:
             self._doubted = False
         return self._doubted
 
-    def doubt(self) -> None:
-        """Time has passed in which nobody looked: silent until the next answer."""
+    def doubt(self, now_ns: int) -> None:
+        """Time has passed in which nobody looked: silent until a ping sent from now on is answered.
+
+        Of who has never answered one it is taken for read when data come that long after it.
+        """
         self._doubted = True
+        self._unread_ns = now_ns
+
+    def _unread(self, seen: Seen, rules: SilenceRules) -> bool:
+        waited_ns = seen.frame_ns - self._unread_ns
+        if self.arrived_ns >= self._unread_ns or (
+            not self.answers and waited_ns > rules.pong_ns_max
+        ):
+            self._unread_ns = 0
+        return self._unread_ns != 0
 
     def _silent(self, now_ns: int, seen: Seen, rules: SilenceRules, slowdown: float) -> bool:
         asked_ns = self._asked_since(seen.frame_ns)

@@ -52,6 +52,10 @@ class Queue:
         batches = [batch._replace(exchange_symbols=symbols) for symbols in cut]
         self.batches = [*batches, *self.batches] if first else [*self.batches, *batches]
 
+    def hurry(self) -> None:
+        """Nothing waits for its time any longer."""
+        self.batches = [batch._replace(due_ns=0, tries=0) for batch in self.batches]
+
     def prune(self, subscribe: Callable[[str], bool], unsubscribe: Callable[[str], bool]) -> None:
         """Leave only what is still to be asked, by these two."""
         for batch in self.batches:
@@ -94,6 +98,12 @@ class Underway:
     def alone(self) -> bool:
         """One is out that must be the only one."""
         return any(request.alone for request in self.asked.values())
+
+    def retune(self, patience_ns: Callable[[int], int]) -> None:
+        """Answers may take so long now, by the tries in vain before."""
+        for number, one in self.asked.items():
+            deadline_ns = one.sent_ns + patience_ns(one.tries)
+            self.asked[number] = one._replace(deadline_ns=deadline_ns)
 
     def expire(self, now_ns: int | None = None) -> list[Request]:
         """Wait no longer for those beyond their deadline (None: for all), and return them; their

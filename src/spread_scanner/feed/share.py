@@ -35,6 +35,7 @@ class Target(NamedTuple):
     url: str
     proxy: str
     channel: str
+    ca_file: str = ""
 
 
 NOWHERE = Target("", "", "")
@@ -60,6 +61,7 @@ class Share:
     disowned: Callable[[npt.NDArray[np.uint16]], None] = lambda _: None
     tls: ssl.SSLContext | None = None  # None: the system's trusted authorities
     target: Target = NOWHERE
+    opened_ns: int = 0  # when a connection for quotes was opened last
     woke_ns: int = 0  # a connection that was opened before this is dead, whatever it seems
     random: Random = field(default_factory=Random)
     numbers: int = 0

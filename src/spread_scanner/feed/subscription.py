@@ -103,10 +103,23 @@ class Subscription:
         self.acknowledged.difference_update(turned)
         self._queue.add(Batch(turned, False, again=True))
 
-    def ask_refused(self, now_ns: int) -> None:
-        """Ask for what is refused now, as if it had not been asked for: somebody named it anew."""
+    def retune(self, pauses: Pauses, now_ns: int) -> None:
+        """Other pauses, also for what waits or is under way already."""
+        self.pauses = pauses
+        self._budget.retune(pauses.again_ns_min, now_ns)
+        self._underway.retune(self._patience_ns)
+        if self.capacity is not None:
+            longest_ns = pauses.again_ns(self._fulls - 1)
+            self._capacity_ns = min(self._capacity_ns, now_ns + longest_ns)
+
+    def ask_at_once(self, now_ns: int) -> None:
+        """Nothing waits any longer, refused or unanswered, as if it had not been asked for:
+        somebody named it anew. The exchange's pace and its pauses are kept.
+        """
         for symbol in self.refused:
             self.refused[symbol] = Refusal(0, now_ns, now_ns)
+        self._queue.hurry()
+        self._rounds = 0
 
     def quoted(self, exchange_symbols: Iterable[str]) -> None:
         """These quote since they were asked for: that is proof, whatever was answered."""
@@ -182,13 +195,12 @@ class Subscription:
 
     def _send(self, batch: Batch, symbols: list[str], now_ns: int) -> str:
         self._ids += 1
-        patience_ns = self.pauses.answer_ns << min(batch.tries, REPEATS_MAX)
         request = Request(
             self._ids,
             tuple(symbols),
             batch.subscribes,
             now_ns,
-            now_ns + patience_ns,
+            now_ns + self._patience_ns(batch.tries),
             batch.tries,
             batch.again,
             batch.alone,
@@ -202,6 +214,10 @@ class Subscription:
         self._sent.difference_update(symbols)
         self._underway.answer_no_more(symbols)
         return self._adapter.unsubscribe(symbols, self._ids)
+
+    def _patience_ns(self, tries: int) -> int:
+        """How long an answer may take."""
+        return self.pauses.answer_ns << min(tries, REPEATS_MAX)
 
     def _expire(self, now_ns: int) -> None:
         """What the time brings: unanswered requests, and refused symbols whose turn it is."""

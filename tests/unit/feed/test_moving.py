@@ -15,6 +15,7 @@ import pytest
 from test_marks import GOOD, NAMES, Bed
 
 from spread_scanner.clock import VirtualClock
+from spread_scanner.exchanges.notices import Halted
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
@@ -156,8 +157,23 @@ def test_symbols_that_left_the_tables_keep_no_line_waiting(bed: Bed) -> None:
         one.silent = True  # so nobody takes over from the other one
         del move.share.instruments[NAMES[0]]
         move.copies[0][0].leave(NAMES[:1])
-        move.set(redundant=1)
+        move.look()
         (retired,) = move.moving.retired
         assert retired.symbols == [NAMES[1]]
+
+    played(bed, act)
+
+
+def test_a_coin_that_is_halted_keeps_no_line_of_a_copy_too_many(bed: Bed) -> None:
+    """A halt is no reload: nobody comes to other settings by it."""
+
+    def act(move: Move, one: Connection, other: Connection) -> None:
+        bed.quote(other)
+        move.set(redundant=1)
+        one.silent = True  # so nobody takes over from the other one
+        bed.feed._announced([Halted(name, "SETTLING") for name in NAMES])
+        assert move.look() == 0
+        assert move.moving.retired == []
+        assert other.ended is End.STOPPED
 
     played(bed, act)

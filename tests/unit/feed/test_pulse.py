@@ -144,8 +144,37 @@ def test_texts_are_answered_in_order_and_strange_pongs_by_nobody() -> None:
 def test_after_a_stop_it_is_doubted_until_it_answers() -> None:
     pulse = Pulse()
     pulse.answered(ns(10), pulse.sent(ns(0)))
-    pulse.doubt()
+    pulse.doubt(ns(90))
     payload = pulse.sent(ns(100))
     assert pulse.silent(ns(110), seen(105, every_ms=2.0), RULES, 1.0)
     pulse.answered(ns(120), payload)
     assert not pulse.silent(ns(130), seen(125, every_ms=2.0), RULES, 1.0)
+
+
+def test_after_a_stop_data_alone_prove_nothing_of_who_has_never_answered() -> None:
+    """What is read first was sent while nobody looked."""
+    pulse = Pulse()
+    pulse.doubt(ns(0))
+    payload = pulse.sent(ns(1))
+    assert pulse.silent(ns(100), seen(99, every_ms=2.0), RULES, 1.0)
+    pulse.wants_ping(ns(100), seen(99, every_ms=2.0), RULES)
+    assert pulse.silent(ns(1_000), seen(1_000, every_ms=2.0), RULES, 1.0)
+    assert not pulse.silent(ns(1_002), seen(1_002, every_ms=2.0), RULES, 1.0)
+    pulse.doubt(ns(2_000))
+    pulse.answered(ns(2_001), payload)
+    assert pulse.silent(ns(2_002), seen(2_002, every_ms=2.0), RULES, 1.0), "to an earlier ping"
+    pulse.answered(ns(2_020), pulse.sent(ns(2_003)))
+    assert not pulse.silent(ns(2_021), seen(2_020, every_ms=2.0), RULES, 1.0)
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_an_answer_is_heard_though_data_came_before_it(text: bool) -> None:
+    """The feed looks each 100 ms, and an exchange may be 250 ms away."""
+    pulse = Pulse()
+    payload = pulse.sent(ns(0))
+    assert not pulse.wants_ping(ns(100), seen(95, every_ms=2.0), RULES)
+    assert pulse.unanswered_ns == 0
+    pulse.answered(ns(250), None if text else payload)
+    assert (pulse.answers, pulse.round_trip_ns) == (True, 250 * NS_PER_MS)
+    pulse.answered(ns(260), None if text else payload)
+    assert pulse.round_trip_ns == 250 * NS_PER_MS

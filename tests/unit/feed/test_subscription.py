@@ -204,7 +204,7 @@ def test_who_names_a_refused_symbol_anew_has_it_asked_for_at_once() -> None:
     talk.answer(symbol_refused("1", NAMES[0]))
     assert talk.send() == []
 
-    talk.subscription.ask_refused(talk.now_ns)
+    talk.subscription.ask_at_once(talk.now_ns)
 
     (text,) = talk.send()
     assert topics(text) == NAMES[:1]

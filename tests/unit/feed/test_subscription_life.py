@@ -156,7 +156,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def reload(self) -> None:
-        self.subscription.ask_refused(self.now_ns)
+        self.subscription.ask_at_once(self.now_ns)
 
     @rule(seconds=st.sampled_from([1, 5, 20, 100, 1_000]))
     def live(self, seconds: int) -> None:

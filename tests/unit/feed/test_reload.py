@@ -1,0 +1,402 @@
+"""What a reload acknowledges is true at once, for what stands and for what waits: each setting of a
+feed, with what it changes.
+
+The feed, its lines and connections are whole, on a clock that moves when told to; no socket stands
+behind them. A reload goes the feed's own way, but for the files. Other settings than those shipped
+are what is tested.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import certifi
+import msgspec
+import pytest
+from test_marks import NAMES, SOURCE, Bed
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
+from spread_scanner.config import Feed, SourceSettings, restart
+from spread_scanner.exchanges.adapter import Ack, RefusalKind, Refused
+from spread_scanner.feed.life import End
+from spread_scanner.feed.line import Line
+from spread_scanner.feed.listings import target_of
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
+
+
+class Reload:
+    """A feed of two copies of one line; the first one is looked at."""
+
+    def __init__(self, bed: Bed) -> None:
+        self.bed = bed
+        self.one, self.other = bed.open()
+        self.line: Line = bed.feed._copies[0][0]
+        self.share = bed.feed._share
+
+    @property
+    def now_ns(self) -> int:
+        return self.bed.machine.mono_ns()
+
+    def take(self, **changed: Any) -> None:
+        """Reload with these settings of the feed or of the source."""
+        process = self.bed.feed._process
+        settings = process.settings
+        feed, source = settings.feed(SOURCE.label), settings.exchanges[SOURCE.label]
+        of_feed = {key: value for key, value in changed.items() if key in Feed.__struct_fields__}
+        of_source = {key: value for key, value in changed.items() if key not in of_feed}
+        feeds = {SOURCE.label: msgspec.structs.replace(feed, **of_feed)}
+        sources = {SOURCE.label: msgspec.structs.replace(source, **of_source)}
+        process.settings = made = msgspec.structs.replace(
+            settings,
+            config=msgspec.structs.replace(settings.config, feeds=feeds),
+            exchanges={**settings.exchanges, **sources},
+        )
+        self.bed.feed._prepared(made)()
+
+    def away(self) -> asyncio.TimerHandle:
+        """The line has lost its connection after many others, and waits for its next dial."""
+        self.line._backoff.failures = 30
+        self.one.end(End.LOST)
+        timer = self.line._timer
+        assert timer is not None
+        return timer
+
+    def dialled_at_once(self) -> bool:
+        timer = self.line._timer
+        return timer is not None and timer.when() <= asyncio.get_running_loop().time()
+
+
+def pauses(reload: Reload) -> None:
+    waits = reload.away()
+    assert waits.when() - asyncio.get_running_loop().time() > 10
+    reload.take(backoff_s_max=1.0)
+    assert waits.cancelled()
+    assert reload.dialled_at_once()
+    assert reload.line._backoff.next_s() <= 1.0
+
+
+def least_pause(reload: Reload) -> None:
+    reload.take(backoff_s_min=20.0)
+    assert reload.line._backoff.next_s() >= 10.0
+
+
+def successors_pause(reload: Reload) -> None:
+    """That of what is refused, and of the successor, too."""
+    reload.line._refusals = 3
+    reload.line._successor_ns = reload.now_ns + 30 * NS_PER_S
+    reload.one.life.notice = True
+    reload.take(ask_again_s_max=600.0)
+    assert reload.line._refusals == 0
+    reload.line.check(reload.now_ns, 1.0)
+    assert reload.line._opening is not None
+
+
+def stood(reload: Reload) -> None:
+    reload.line._backoff.failures = 4
+    reload.bed.quote(reload.one)
+    reload.bed.machine.advance_ms(2_000)
+    reload.bed.quote(reload.one)
+    reload.line.check(reload.now_ns, 1.0)
+    assert reload.line._backoff.failures == 4
+    reload.take(stood_s=1.0)
+    reload.line.check(reload.now_ns, 1.0)
+    assert reload.line._backoff.failures < 4
+
+
+def dial_under_way(reload: Reload) -> None:
+    reload.away().cancel()
+    reload.line._dial()
+    under_way = reload.line._opening
+    assert under_way is not None
+    reload.take(stood_s=20.0)
+    assert reload.line._opening is under_way
+    reload.take(connect_timeout_s=3.0)
+    assert under_way.cancelling()
+    assert reload.dialled_at_once()
+
+
+def life(setting: str, value: float, of: str) -> Callable[[Reload], None]:
+    """A rule that decides when the connection has to go."""
+
+    def act(reload: Reload) -> None:
+        before = getattr(reload.one.life.rules, of)
+        reload.take(**{setting: value})
+        assert getattr(reload.one.life.rules, of) != before
+
+    return act
+
+
+def silence(setting: str, value: float, of: str) -> Callable[[Reload], None]:
+    """A rule that decides when its silence counts."""
+
+    def act(reload: Reload) -> None:
+        before = getattr(reload.one._silence, of)
+        reload.take(**{setting: value})
+        assert getattr(reload.one._silence, of) != before
+
+    return act
+
+
+def silent_symbols(reload: Reload) -> None:
+    reload.bed.run(2_000, reload.one, every_ms=10)
+    reload.bed.run(5_000, reload.one, every_ms=10, symbols=(1,))
+    assert reload.bed.look() == set()
+    reload.take(silent_ms_min=2_000)
+    assert reload.bed.look() == {0}
+    reload.take(silent_ms_min=30_000)
+    assert reload.bed.look() == set()
+    assert not reload.bed.flags()[0] & QuoteFlag.SILENT
+
+
+def own_intervals(reload: Reload) -> None:
+    reload.bed.run(2_000, reload.one, every_ms=10)
+    reload.bed.run(5_000, reload.one, every_ms=10, symbols=(1,))
+    reload.take(silent_ms_min=2_000, silent_intervals_max=50_000.0)
+    assert reload.bed.look() == set()
+    reload.take(silent_intervals_max=50.0)
+    assert reload.bed.look() == {0}
+
+
+def lag(reload: Reload) -> None:
+    reload.take(lag_ms_max=77)
+    assert reload.share.board.lag_ns_max == 77 * NS_PER_MS
+    assert reload.one._silence.lag_ns_max == 77 * NS_PER_MS
+
+
+def clock_off(reload: Reload) -> None:
+    reload.take(clock_off_ms_max=7_000)
+    assert reload.share.board.clock_off_ns_max == 7 * NS_PER_S
+
+
+def drift(reload: Reload) -> None:
+    told: list[float] = []
+    board = reload.share.board
+
+    class Best:
+        def drifts(self, ppm: float) -> None:
+            told.append(ppm)
+
+    reload.share.board = type("Seen", (), {"__getattr__": lambda _, name: getattr(board, name)})()
+    reload.share.board.best = Best()  # type: ignore[assignment]
+    reload.take(lag_drift_ppm=7.0)
+    assert told == [7.0]
+
+
+def copies(reload: Reload) -> None:
+    reload.take(redundant=3)
+    assert len(reload.bed.feed._copies) == 3
+    reload.take(redundant=1)
+    assert len(reload.bed.feed._copies) == 1
+    assert len(reload.bed.feed._moving.retired) == 2
+
+
+def acknowledged(reload: Reload) -> None:
+    reload.one.subscription.next_request(reload.now_ns)
+    reload.one.subscription.answered(Ack("1", NAMES), reload.now_ns)
+
+
+def first_quotes(reload: Reload) -> None:
+    acknowledged(reload)
+    reload.bed.machine.advance_ms(20_000)
+    assert reload.one.watch.unheard(reload.now_ns, ()) == []
+    reload.take(first_quote_s_max=10.0)
+    assert set(reload.one.watch.unheard(reload.now_ns, ())) == set(NAMES)
+
+
+def quiet_first_quotes(reload: Reload) -> None:
+    acknowledged(reload)
+    reload.bed.machine.advance_ms(100_000)
+    reload.take(first_quote_quiet_s_max=90.0)
+    for name, row in reload.share.instruments.items():
+        reload.share.instruments[name] = msgspec.structs.replace(row, quiet=True)
+    assert set(reload.one.watch.unheard(reload.now_ns, ())) == set(NAMES)
+    reload.take(first_quote_quiet_s_max=110.0)
+    for name, row in reload.share.instruments.items():
+        reload.share.instruments[name] = msgspec.structs.replace(row, quiet=True)
+    assert reload.one.watch.unheard(reload.now_ns, ()) == []
+
+
+def unanswered(reload: Reload) -> None:
+    subscription = reload.one.subscription
+    assert subscription.next_request(reload.now_ns) is not None
+    reload.bed.machine.advance_ms(2_000)
+    assert subscription.next_request(reload.now_ns) is None
+    reload.take(answer_s_max=1.0)
+    assert [one.tries for one in subscription._underway.asked.values()] == [1]
+
+
+def what_waits_to_be_asked(reload: Reload) -> None:
+    """Refused, unanswered again and again, or asked slowly as nobody is to blame."""
+    subscription = reload.one.subscription
+    subscription.next_request(reload.now_ns)
+    subscription.answered(Refused("1", NAMES[:1], "", "no", RefusalKind.SYMBOL), reload.now_ns)
+    (request,) = subscription._underway.expire()
+    subscription._repeat(request._replace(tries=99), reload.now_ns)
+    reload.bed.machine.advance_ms(2_000)
+    assert subscription.next_request(reload.now_ns) is None
+    reload.take(ask_again_s_min=50.0)
+    found = []
+    for _ in range(4):
+        found.append(subscription.next_request(reload.now_ns) or "")
+        reload.bed.machine.advance_ms(2_000)
+    asked = "".join(found).upper()
+    assert all(name in asked for name in NAMES)
+
+
+def what_is_too_busy(reload: Reload) -> None:
+    """The pause is the exchange's, but no longer than is set now."""
+    subscription = reload.one.subscription
+    subscription.next_request(reload.now_ns)
+    for _ in range(8):
+        subscription._budget.busy(reload.now_ns, reload.now_ns)
+        reload.bed.machine.advance_ms(100)
+    assert subscription._budget.wait_ns(reload.now_ns, again=False) > 20 * NS_PER_S
+    reload.take(ask_again_s_min=4.0)
+    assert subscription._budget.wait_ns(reload.now_ns, again=False) <= 6 * NS_PER_S
+    subscription._budget.busy(reload.now_ns, reload.now_ns)
+    assert subscription._budget.wait_ns(reload.now_ns, again=False) <= 6 * NS_PER_S
+
+
+def what_was_full(reload: Reload) -> None:
+    subscription = reload.one.subscription
+    subscription.capacity, subscription._fulls = 1, 3
+    subscription._capacity_ns = reload.now_ns + 900 * NS_PER_S
+    reload.take(ask_again_s_max=70.0)
+    reload.bed.machine.advance_ms(70_000)
+    subscription.next_request(reload.now_ns)
+    assert subscription.capacity is None
+
+
+def another_place(setting: str, value: str) -> Callable[[Reload], None]:
+    """What stands calls for a successor, and what is being dialled is dialled anew."""
+
+    def act(reload: Reload) -> None:
+        reload.one.end(End.LOST)
+        assert reload.line._timer is not None
+        reload.line._timer.cancel()
+        reload.line._dial()
+        under_way = reload.line._opening
+        assert under_way is not None
+        reload.take(**{setting: value})
+        assert under_way.cancelling()
+        assert reload.other.life.notice
+
+    return act
+
+
+def another_channel(reload: Reload) -> None:
+    """MEXC alone has two."""
+    mexc = SOURCE_BY_LABEL["mexc-spot"]
+    settings = SourceSettings(rest_url="http://x", ws_url="ws://x")
+    slower = msgspec.structs.replace(settings, channel="100ms")
+    assert target_of(settings, mexc) != target_of(slower, mexc)
+    reload.share.target = reload.share.target._replace(channel="another")
+    assert reload.bed.feed._moving.look(reload.bed.feed._copies) == 2
+    assert reload.one.life.notice
+
+
+def room(reload: Reload) -> None:
+    reload.take(topics_per_connection_max=1)
+    assert [len(copy) for copy in reload.bed.feed._copies] == [2, 2]
+
+
+def notices(reload: Reload) -> None:
+    reload.take(notices=True)
+    heard = reload.bed.feed._notices._task
+    assert heard is not None
+    reload.take(proxy="http://127.0.0.1:1")
+    assert heard.cancelling()
+    reload.take(notices=False)
+    assert reload.bed.feed._notices._task is None
+
+
+def enabled(reload: Reload) -> None:
+    reload.take(enabled=False)
+    assert reload.bed.feed._over.is_set()
+
+
+def pinned(reload: Reload) -> None:
+    """Not at a reload: it is refused by name."""
+    settings = reload.bed.feed._process.settings
+    assert f"{SOURCE.process}.cpus" in restart.kept(settings, SOURCE.process)
+
+
+AT_ONCE: dict[str, list[Callable[[Reload], None]]] = {
+    "backoff_s_min": [least_pause],
+    "backoff_s_max": [pauses],
+    "stood_s": [stood],
+    "bad_messages_in_row_max": [life("bad_messages_in_row_max", 7, "bad_in_row_max")],
+    "swap_before_s": [life("swap_before_s", 7.0, "life_ns")],
+    "redundant": [copies],
+    "idle_ms_max": [silence("idle_ms_max", 777, "idle_ns_max")],
+    "pong_ms_max": [silence("pong_ms_max", 777, "pong_ns_max")],
+    "busy_per_s_min": [silence("busy_per_s_min", 7.0, "busy_per_s_min")],
+    "unanswered_ms_max": [life("unanswered_ms_max", 777, "unanswered_ns_max")],
+    "silent_ms_min": [silent_symbols],
+    "silent_intervals_max": [
+        own_intervals,
+        silence("silent_intervals_max", 7.0, "intervals_max"),
+        life("silent_intervals_max", 7.0, "frozen_intervals_max"),
+    ],
+    "frozen_ms_min": [life("frozen_ms_min", 777, "frozen_ns_min")],
+    "lag_ms_max": [lag],
+    "lag_drift_ppm": [drift],
+    "clock_off_ms_max": [clock_off],
+    "connect_timeout_s": [dial_under_way],
+    "first_quote_s_max": [first_quotes, life("first_quote_s_max", 7.0, "first_quote_ns_max")],
+    "first_quote_quiet_s_max": [quiet_first_quotes],
+    "answer_s_max": [unanswered],
+    "ask_again_s_min": [what_waits_to_be_asked, what_is_too_busy],
+    "ask_again_s_max": [successors_pause, what_was_full],
+    "cpus": [pinned],
+    "ws_url": [another_place("ws_url", "wss://elsewhere.test/")],
+    "proxy": [another_place("proxy", "http://127.0.0.1:1")],
+    "ca_file": [another_place("ca_file", certifi.where())],
+    "channel": [another_channel],
+    "topics_per_connection_max": [room],
+    "notices": [notices],
+    "enabled": [enabled],
+}
+# What discovery and the engine read, and no feed.
+OF_OTHERS = {
+    "rest_url",
+    "funding_bulk",
+    "taker_fee_bps",
+    "fee_tier",
+    "fee_tiers_bps",
+    "symbol_fees_bps",
+}
+
+
+def test_every_setting_of_a_feed_is_in_the_table() -> None:
+    there = {*Feed.__struct_fields__, *SourceSettings.__struct_fields__}
+    assert there == AT_ONCE.keys() | OF_OTHERS
+
+
+CASES = [(setting, act) for setting, acts in AT_ONCE.items() for act in acts]
+
+
+@pytest.mark.parametrize(
+    ("setting", "act"), CASES, ids=[f"{one}-{number}" for number, (one, _) in enumerate(CASES)]
+)
+def test_a_reload_does_at_once_what_it_acknowledges(
+    namespace: str,
+    tmp_path: Path,
+    virtual_clock: VirtualClock,
+    setting: str,
+    act: Callable[[Reload], None],
+) -> None:
+    virtual_clock.advance_ms(10_000)  # a time of zero is none
+    with ExitStack() as stack:
+        bed = Bed(namespace, tmp_path, virtual_clock, stack)
+
+        async def play() -> None:
+            act(Reload(bed))
+            bed.feed._stop()
+            for task in list(bed.feed._share.tasks):
+                task.cancel()
+            await asyncio.sleep(0)
+
+        asyncio.run(play())
