@@ -68,7 +68,7 @@ class Unread(NamedTuple):
 
 
 Announcement = Halted | Resumed | Maintenance
-Told = Announcement | Unread
+Reading = Announcement | Unread
 
 
 class Stream(NamedTuple):
@@ -78,7 +78,7 @@ class Stream(NamedTuple):
     requests: tuple[str, ...]
     ping: str | None  # None: a ping frame
     ping_s: float
-    parse: Callable[[bytes], Sequence[Told]]
+    parse: Callable[[bytes], Sequence[Reading]]
 
 
 class BybitStatus(Struct):
@@ -205,7 +205,7 @@ def stream_of(source: Source, ws_url: str) -> Stream | None:
     return None
 
 
-def parse_bybit(frame: bytes, product: int) -> list[Told]:
+def parse_bybit(frame: bytes, product: int) -> list[Reading]:
     """Maintenance that concerns a product (1 futures, 2 spot), or says of none which."""
     push = wire.decoded(_bybit, frame)
     if push.topic != "system.status":
@@ -219,7 +219,7 @@ def parse_bybit(frame: bytes, product: int) -> list[Told]:
     return _each(push.data, read)
 
 
-def parse_okx(frame: bytes) -> list[Told]:
+def parse_okx(frame: bytes) -> list[Reading]:
     """Changes of listings, and maintenance."""
     if frame == b"pong":
         return []
@@ -242,7 +242,7 @@ def _okx_maintenance(raw: bytes) -> Announcement | None:
     return _maintenance(row, "") if mine else None
 
 
-def parse_binance(frame: bytes) -> list[Told]:
+def parse_binance(frame: bytes) -> list[Reading]:
     """Changes of contracts."""
     contract = wire.decoded(_binance, frame).data
     if contract.e != "contractInfo" or not contract.s:
@@ -250,9 +250,11 @@ def parse_binance(frame: bytes) -> list[Told]:
     return [_listing(contract.s, contract.cs, BINANCE_TRADED, frame)]
 
 
-def _each(rows: Sequence[msgspec.Raw], read: Callable[[bytes], Announcement | None]) -> list[Told]:
+def _each(
+    rows: Sequence[msgspec.Raw], read: Callable[[bytes], Announcement | None]
+) -> list[Reading]:
     """What each row says, those left out that are no business of ours."""
-    found: list[Told] = []
+    found: list[Reading] = []
     for raw in rows:
         try:
             said = read(bytes(raw))

@@ -17,7 +17,7 @@ from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.notices import Announcement, stream_of
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.feed import levels, shards
+from spread_scanner.feed import announced, levels, shards
 from spread_scanner.feed._board import BestLag, Board
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
@@ -78,7 +78,14 @@ class Feed:
         self._writer = writer
         self._max_symbols = store.max_symbols
         loaded = tables.load_for(settings.generated_dir, store.max_symbols)
-        instruments = instruments_of(loaded, source)
+        self._halts = Halts(
+            process,
+            announced.path_of(settings, source),
+            store.clock.now_ns,
+            instruments_of(loaded, source),
+            loaded.judgement,
+        )
+        instruments = self._halts.traded()
         board = Board(
             writer,
             process.row,
@@ -114,7 +121,6 @@ class Feed:
         self._moving = Moving(self._share, self._new_lines)
         self._marks = Marks(self._share, self._lines)
         self._share.disowned = self._marks.disowned
-        self._halts = Halts(process, instruments)
         self._notices = Notices(self._share, self._announced)
         self._tempo = Tempo()
         self._over = asyncio.Event()
@@ -233,6 +239,7 @@ class Feed:
         unheard = self._marks.look(now_ns, self._tempo.shared)
         self._placing.look(self._copies, unheard, now_ns)
         self._move()
+        self._halts.look()
         self._show_state(now_ns)
 
     def _doubt_all(self, connections: list[Connection]) -> None:
@@ -337,9 +344,9 @@ class Feed:
         stream = stream_of(self._source, settings.ws_url) if wanted else None
         self._notices.listen_to(stream)
 
-    def _announced(self, announced: list[Announcement]) -> None:
+    def _announced(self, heard: list[Announcement]) -> None:
         """A halted listing is as one that left the tables: stale at once, whatever it repeats."""
-        if self._halts.take(announced):
+        if self._halts.take(heard):
             traded = self._halts.traded()
             board = self._share.board
             known = board.mid.copy()  # a halt judges no level, and comes before most renamings
@@ -402,7 +409,7 @@ class Feed:
             line.retune()
         generation, judgement = stamp
         judged = judgement != self._judgement
-        traded = self._halts.reload(instruments, judged=judged)
+        traded = self._halts.reload(instruments, judgement)
         self._take_tables(traded, decoder_of(adapter, traded))
         self._placing.ask_everything(self._copies)
         if judged:

@@ -2,42 +2,69 @@
 
 Used by the feed. A listing that is halted or delisted between two discoveries is treated as one
 that has left the tables, until the exchange says that it is traded again or new tables judge it: a
-quick look's do not.
+quick look's do not, nor does a restart of the feed (announced.py). Maintenance is over when the
+exchange says so, or at the end that it announced.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from spread_scanner.exchanges.notices import Announcement, Halted, Maintenance, Resumed
+from spread_scanner.feed import announced
+from spread_scanner.feed.announced import Announced
 from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.share import NAMES_LOGGED_MAX
 from spread_scanner.runtime.process import Process
+from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology.tables import InstrumentRow
 
 Instruments = dict[str, InstrumentRow]
 
 
 class Halts:
-    """One source's; counts in the feed's row and says in its log what is announced."""
+    """One source's; counts in the feed's row and says in its log what is announced.
 
-    def __init__(self, process: Process, instruments: Instruments) -> None:
+    `path` is where it is kept over a restart. `now_ns` gives the time since 1970, as exchanges do.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        path: Path,
+        now_ns: Callable[[], int],
+        instruments: Instruments,
+        judgement: int,
+    ) -> None:
         self._process = process
+        self._path = path
+        self._now_ns = now_ns
         self._listed = instruments
+        self._judgement = judgement
         self._halted: dict[str, str] = {}
-        self._maintenance: set[str] = set()
-        self._show()  # the row's gauges outlive the process, what they count does not
+        self._maintenance: dict[str, Maintenance] = {}
+        self._kept = self._recall()
+        self._maintenance_over()
+        self._keep()
 
     def traded(self) -> Instruments:
         """The listings of the tables but for those that are halted."""
         return {name: row for name, row in self._listed.items() if name not in self._halted}
 
-    def reload(self, instruments: Instruments, *, judged: bool) -> Instruments:
-        """Tables were read again: what is traded. `judged`: all listings were looked at anew, which
-        alone lifts what was halted.
+    def reload(self, instruments: Instruments, judgement: int) -> Instruments:
+        """Tables were read again: what is traded. Another `judgement` means that all listings were
+        looked at anew, which alone lifts what was halted.
         """
         self._listed = instruments
-        if judged:
+        if judgement != self._judgement:
+            self._judgement = judgement
             self._halted.clear()
-        self._show()
+        self._keep()
         return self.traded()
+
+    def look(self) -> None:
+        """At the clock: maintenance comes to its end."""
+        if self._maintenance and self._maintenance_over():
+            self._keep()
 
     def take(self, announced: Iterable[Announcement]) -> bool:
         """Take note; whether other listings are traded now."""
@@ -50,7 +77,8 @@ class Halts:
                     self._process.log.warning("traded again", symbol=one.exchange_symbol)
             elif one.exchange_symbol in self._listed:
                 self._halt(one)
-        self._show()
+        self._maintenance_over()
+        self._keep()
         return before != set(self._halted)
 
     def _halt(self, halted: Halted) -> None:
@@ -63,9 +91,9 @@ class Halts:
     def _maintain(self, notice: Maintenance) -> None:
         key = notice.key or notice.title
         if notice.over:
-            self._maintenance.discard(key)
+            self._maintenance.pop(key, None)
         else:
-            self._maintenance.add(key)
+            self._maintenance[key] = notice
         self._process.log.warning(
             "maintenance",
             title=notice.title,
@@ -73,6 +101,48 @@ class Halts:
             begin_ns=notice.begin_ns,
             end_ns=notice.end_ns,
         )
+
+    def _maintenance_over(self) -> bool:
+        """Whether some of it is at its announced end: none waits for a word that may not come."""
+        now_ns = self._now_ns()
+        over = [
+            key
+            for key, notice in self._maintenance.items()
+            if notice.end_ns != TS_ABSENT and notice.end_ns <= now_ns
+        ]
+        for key in over:
+            title = self._maintenance.pop(key).title
+            self._process.log.warning("maintenance is over by its announced end", title=title)
+        return bool(over)
+
+    def _recall(self) -> Announced:
+        """What the feed's life before had heard, as far as it holds; what is kept of it."""
+        try:
+            kept = announced.read(self._path)
+        except (OSError, ValueError) as error:
+            self._process.log.warning("halts are not known any more", error=str(error))
+            return Announced()
+        if kept.judgement == self._judgement:
+            self._halted.update(kept.halted)
+        self._maintenance.update(kept.maintenance)
+        if self._halted:
+            names = list(self._halted)
+            self._process.log.warning(
+                "still halted", symbols=len(names), first=names[:NAMES_LOGGED_MAX]
+            )
+        return kept
+
+    def _keep(self) -> None:
+        """Show what holds now, and keep it for the feed's next life."""
+        self._show()
+        now = Announced(self._judgement, dict(self._halted), dict(self._maintenance))
+        if now == self._kept:
+            return
+        self._kept = now
+        try:
+            announced.write(self._path, now)
+        except OSError as error:
+            self._process.log.warning("halts will not outlive this process", error=str(error))
 
     def _show(self) -> None:
         row = self._process.row

@@ -3,30 +3,47 @@
 Used by the feed. The connection takes its turn at the pace of all dials and comes back with growing
 pauses; while it is away nothing is known of halts, and quotes go on as they come. It carries a few
 messages a day, and no quote waits for it. It has a row among the source's connections.
+
+What its dial is refused with concerns the quotes only where it is of the address (418, 429), and
+not again when quotes' dials have opened since: all else may be the answer of this path alone, and
+would keep quotes away for nothing. Were it the address's, their own dials would hear it. It is
+asked again slowly.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import BadMessage
-from spread_scanner.exchanges.notices import Announcement, Stream, Told, Unread
+from spread_scanner.exchanges.notices import Announcement, Reading, Stream, Unread
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.life import End
-from spread_scanner.feed.share import Share
+from spread_scanner.feed.patience import pauses_of, spread
+from spread_scanner.feed.share import Share, Target
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.gate import Gate
+from spread_scanner.runtime.refusals import ASKED_S_MAX
 from spread_scanner.runtime.ws import DialFailed
 from spread_scanner.schema.enums import Carries
 from spread_scanner.shm.connections import ConnectionRow
 
 UNHEARD_PINGS = 3
+OF_ADDRESS = (418, 429)  # what is answered so is of whoever asks, whatever for
 Heard = Callable[[list[Announcement]], None]
+
+
+class Place(NamedTuple):
+    """Where they are heard, and by which way."""
+
+    url: str
+    requests: tuple[str, ...]
+    by: Target
 
 
 class Notices:
@@ -39,19 +56,41 @@ class Notices:
         self._task: asyncio.Task[None] | None = None
         self._row: ConnectionRow | None = None
         self._counts = Counts(share.row)
+        self._place: Place | None = None
+        self._open = False
+        self._backoff = self._new_backoff()
+        self._refusals = 0  # of its dials, in a row
+        self._told_ns = 0  # when a refusal was told to all who dial there; 0: none was
 
     def listen_to(self, stream: Stream | None) -> None:
-        """Listen there from now on; None: to nothing."""
-        if _place(stream) == _place(self._stream):
+        """Listen there from now on, by the settings in force; None: to nothing. What stands there
+        already stays; what waits for its dial waits no longer.
+        """
+        share = self._share
+        place = Place(stream.url, stream.requests, share.target) if stream is not None else None
+        self._backoff.retune(share.settings.backoff_s_min, share.settings.backoff_s_max)
+        if place == self._place and (self._open or place is None):
             return
-        self.stop()
-        self._stream = stream
+        if place != self._place:
+            self.stop()
+        self._stream, self._place = stream, place
         if stream is not None:
+            self._dial(stream)
+
+    def _dial(self, stream: Stream) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._row is None:
             self._row = self._share.rows.take(Carries.NOTICES)
             self._counts = Counts(self._share.row, self._row)
-            self._task = asyncio.get_running_loop().create_task(self._listen(stream))
-            self._share.tasks.add(self._task)
-            self._task.add_done_callback(self._over)
+        self._refusals = 0
+        self._task = asyncio.get_running_loop().create_task(self._listen(stream))
+        self._share.tasks.add(self._task)
+        self._task.add_done_callback(self._over)
+
+    def _new_backoff(self) -> Backoff:
+        settings = self._share.settings
+        return Backoff(settings.backoff_s_min, settings.backoff_s_max, self._share.random.random)
 
     def redial(self) -> None:
         """The machine slept: what was open is dead."""
@@ -62,7 +101,10 @@ class Notices:
     def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        self._task = self._stream = None
+        self._task = self._stream = self._place = None
+        self._open = False
+        self._backoff = self._new_backoff()
+        self._told_ns = 0
         self._counts.let_go()
         if self._row is not None:
             self._share.rows.give_back(self._row)
@@ -74,24 +116,36 @@ class Notices:
             self._share.fail(error)
 
     async def _listen(self, stream: Stream) -> None:
-        settings = self._share.settings
-        backoff = Backoff(settings.backoff_s_min, settings.backoff_s_max, self._share.random.random)
         while True:
-            stood_ns = 0
-            gate = (
-                self._share.connects
-            )  # what is answered concerns this one, whatever a reload brings
+            pause_s = 0.0
+            # What is answered concerns this one, whatever a reload brings.
+            gate = self._share.connects
             try:
                 stood_ns = await self._once(stream, gate)
             except DialFailed as error:
-                self._counts.add("notice_failures")
-                if self._row is not None:
-                    self._row.ended(error.reason)
-                self._share.log.info("no notices", error=str(error))
-                self._share.refused(error, gate)
-            if stood_ns >= settings.stood_s * NS_PER_S:
-                backoff.stood()
-            await asyncio.sleep(backoff.next_s())
+                pause_s = self._failed(error, gate)
+            else:
+                self._refusals = 0
+                if stood_ns >= self._share.settings.stood_s * NS_PER_S:
+                    self._backoff.stood()
+            await asyncio.sleep(max(pause_s, self._backoff.next_s()))
+
+    def _failed(self, error: DialFailed, gate: Gate) -> float:
+        """How many seconds the path is to be left alone after a dial that did not open."""
+        share = self._share
+        self._counts.add("notice_failures")
+        if self._row is not None:
+            self._row.ended(error.reason)
+        share.log.info("no notices", error=str(error))
+        if error.status is None:
+            return 0.0
+        if error.status in OF_ADDRESS and not share.opened_ns > self._told_ns > 0:
+            self._told_ns = clock.mono_ns()
+            share.refused(error, gate)
+        pause_ns = pauses_of(share.settings).again_ns(self._refusals)
+        self._refusals += 1
+        asked_s = min(error.wait_s or 0.0, ASKED_S_MAX)
+        return max(spread(pause_ns, share.random.random()) / NS_PER_S, asked_s)
 
     async def _once(self, stream: Stream, gate: Gate) -> int:
         """One connection, from its dial to its end; how many ns it stood. Raises DialFailed."""
@@ -106,6 +160,7 @@ class Notices:
             tls=share.tls,
         )
         opened_ns = clock.mono_ns()
+        self._open = True
         if self._row is not None:
             self._row.opened(0, opened_ns)
         try:
@@ -119,6 +174,7 @@ class Notices:
                 listener.unheard += 1
                 listener.ping(stream.ping)
         finally:
+            self._open = False
             listener.cut()
         if self._row is not None:
             self._row.dialling()
@@ -129,7 +185,7 @@ class Notices:
         self._counts.add("control")
         if self._row is not None:
             self._row.heard(clock.mono_ns(), 0)
-        rows: Sequence[Told]
+        rows: Sequence[Reading]
         try:
             rows = stream.parse(frame)
         except BadMessage as error:
@@ -184,7 +240,3 @@ class _Listener(WSListener):
     def cut(self) -> None:
         if self._transport is not None:
             self._transport.disconnect(False)
-
-
-def _place(stream: Stream | None) -> tuple[object, ...]:
-    return () if stream is None else (stream.url, stream.requests)

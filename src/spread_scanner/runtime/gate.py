@@ -106,7 +106,7 @@ class Gate:
                 return self.ban()
             if not wait_ns:
                 since_ns = now_ns - self._slot.last_ban()[1]
-                # One after the other at first: the first one finds out whether it is over.
+                # No burst at first: what the first ones are answered the others hear in time.
                 at_once_ns = 0 if since_ns < CAREFUL_NS else tolerance_ns
                 wait_ns = self._slot.take(word, now_ns, cost_ns, at_once_ns)
             if not wait_ns:

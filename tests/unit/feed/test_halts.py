@@ -1,7 +1,8 @@
 """Halts and maintenance: heard over a real socket, held until they are taken back."""
 
 import asyncio
-from collections.abc import Iterator
+import functools
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
@@ -13,17 +14,19 @@ import websockets
 from feed_bed import Handler
 
 from spread_scanner import clock, config
+from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import SourceSettings
 from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges.notices import (
     Announcement,
     Halted,
     Maintenance,
+    Reading,
     Resumed,
     Stream,
-    Told,
     Unread,
 )
+from spread_scanner.feed import announced
 from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
@@ -35,6 +38,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Carries, ConnectionState, QuoteFlag
+from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.connections import ConnectionHealth, Connections
 from spread_scanner.symbology import publish
@@ -44,6 +48,7 @@ SOURCE = SOURCE_BY_LABEL["okx-spot"]
 SHIPPED = Path(__file__).parents[3] / "config"
 NAMES = ("AAA-USDT", "BBB-USDT")
 HALT = Halted("AAA-USDT", "suspend")
+LASTING = Maintenance("upgrade", "ongoing", 1, 2**62, False)
 RULES = LifeRules(20, 1, 1, 1.0, 1, None)
 
 
@@ -89,6 +94,13 @@ class Bed:
         self.connections = enter(Connections.create(namespace))
         rows = enter(self.connections.claim(SOURCE.source_id))
         self.feed = Feed(process, SOURCE, self.store, self.writer, rows, enter(Gates(namespace)))
+
+    def again(self) -> Feed:
+        """The feed of a restarted process: what the one before knew is gone."""
+        old = self.feed
+        gates, rows = old._gates, old._share.rows
+        self.feed = Feed(old._process, SOURCE, self.store, self.writer, rows, gates)
+        return self.feed
 
     def quote(self, symbol_id: int) -> None:
         now_ns = self.store.clock.now_ns()
@@ -257,26 +269,90 @@ def test_a_quick_look_lifts_no_halt_and_believes_no_price(bed: Bed) -> None:
 
 
 def test_the_gauges_are_true_from_the_start(bed: Bed) -> None:
-    """A row keeps what the process's life before counted; its halts are not known any more."""
+    """A row keeps what the process's life before counted."""
     for label in ("halted", "maintenance"):
         bed.row.set(COUNTER[label], 1)
-    old = bed.feed
-    Feed(old._process, SOURCE, bed.store, bed.writer, old._share.rows, old._gates)
+    bed.again()
     assert (bed.count("halted"), bed.count("maintenance")) == (0, 0)
+
+
+@pytest.mark.parametrize(("generation", "judged_in"), [(1, 0), (2, 1), (2, 0)])
+def test_halts_outlive_a_restart_unless_new_tables_have_judged_them(
+    bed: Bed, generation: int, judged_in: int
+) -> None:
+    async def act() -> None:
+        bed.feed._announced([HALT, LASTING])
+        if generation != 1:
+            made = msgspec.structs.replace(tables(generation), judged_in=judged_in)
+            publish.publish(bed.settings.generated_dir, made, {})
+        new = bed.again()
+        holds = 1 in (generation, judged_in)
+        assert (bed.count("halted"), bed.count("maintenance")) == (int(holds), 1)
+        assert set(new._share.instruments) == (set(NAMES[1:]) if holds else set(NAMES))
+        new._announced([Resumed("AAA-USDT"), LASTING._replace(over=True)])
+        assert set(bed.again()._share.instruments) == set(NAMES)
+        assert (bed.count("halted"), bed.count("maintenance")) == (0, 0)
+
+    uvloop.run(act())
+
+
+@pytest.mark.parametrize("bytes_", [b"", b"{", b'{"halted":[]}'])
+def test_halts_that_cannot_be_read_or_kept_stop_no_feed(bed: Bed, bytes_: bytes) -> None:
+    async def act() -> None:
+        path = announced.path_of(bed.settings, SOURCE)
+        bed.feed._announced([HALT])
+        path.write_bytes(bytes_)
+        assert set(bed.again()._share.instruments) == set(NAMES)
+        path.with_name(f"{path.name}.new").mkdir()
+        bed.feed._announced([HALT])
+        assert bed.count("halted") == 1
+
+    uvloop.run(act())
 
 
 def test_maintenance_shows_until_it_is_over(bed: Bed) -> None:
     async def act() -> None:
-        bed.feed._announced([Maintenance("upgrade", "scheduled", 1, 2, False)])
+        bed.feed._announced([LASTING])
         assert bed.count("maintenance") == 1
-        bed.feed._announced([Maintenance("upgrade", "completed", 1, 2, True)])
+        bed.feed._announced([LASTING._replace(state="completed", over=True)])
         assert bed.count("maintenance") == 0
         # One title, two of them: what the exchange calls each keeps them apart.
-        bed.feed._announced([Maintenance("upgrade", "ongoing", 1, 2, False, key) for key in "ab"])
-        bed.feed._announced([Maintenance("upgrade", "completed", 1, 2, True, "a")])
+        bed.feed._announced([LASTING._replace(key=key) for key in "ab"])
+        bed.feed._announced([LASTING._replace(over=True, key="a")])
         assert bed.count("maintenance") == 1
 
     uvloop.run(act())
+
+
+def test_maintenance_is_over_at_its_announced_end(virtual_clock: VirtualClock, bed: Bed) -> None:
+    """The word that it is over may come while nobody listens, or never."""
+
+    async def act() -> None:
+        now_ns = bed.store.clock.now_ns()
+        soon = LASTING._replace(end_ns=now_ns + 60 * NS_PER_S)
+        bed.feed._announced([LASTING._replace(end_ns=now_ns)])
+        assert bed.count("maintenance") == 0, "it had ended when it was told of"
+        bed.feed._announced([soon, soon._replace(key="unknown", end_ns=TS_ABSENT)])
+        bed.feed._announced([soon._replace(key="unknown", over=True)])
+        virtual_clock.advance_ms(59_999)
+        bed.feed._look([], clock.mono_ns())
+        assert bed.count("maintenance") == 1
+        virtual_clock.advance_ms(1)
+        bed.feed._look([], clock.mono_ns())
+        assert bed.count("maintenance") == 0
+        bed.feed._announced([soon._replace(end_ns=bed.store.clock.now_ns() + NS_PER_S)])
+        virtual_clock.advance_ms(1_000)
+        bed.again()
+        assert bed.count("maintenance") == 0, "it ended while no feed was there"
+
+    uvloop.run(act())
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    deadline_s = asyncio.get_running_loop().time() + 60.0
+    while not holds():
+        assert asyncio.get_running_loop().time() < deadline_s
+        await asyncio.sleep(0.005)
 
 
 def parse(frame: bytes) -> list[Announcement]:
@@ -354,7 +430,7 @@ def test_the_connection_of_the_notices_has_a_row_of_its_own(bed: Bed) -> None:
 def test_what_can_be_read_of_a_message_is_heard_and_the_rest_counted(bed: Bed) -> None:
     heard: list[Announcement] = []
     notices = Notices(bed.feed._share, heard.extend)
-    rows: list[Told] = [Unread(BadMessage("odd")), HALT]
+    rows: list[Reading] = [Unread(BadMessage("odd")), HALT]
     notices._take(Stream("ws://x", (), None, 20.0, lambda _: rows), b"{}")
     assert heard == [HALT]
     assert bed.count("skip_bad_message") == 1
@@ -372,6 +448,107 @@ def test_a_dial_that_fails_is_counted_apart_from_those_of_quotes(bed: Bed) -> No
 
     uvloop.run(act())
     assert bed.count("connect_failures") == 0
+
+
+def failed(bed: Bed, count: int) -> bool:
+    return bed.count("notice_failures") == count
+
+
+def refusing(status: str) -> Callable[..., Awaitable[None]]:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("status", "opened", "pauses"),
+    [
+        ("403 No", False, [True, True]),
+        ("451 No", False, [True, True]),
+        ("503 No\r\nRetry-After: 200", False, [True, True]),
+        ("429 No", True, [False, True]),
+        ("418 No", True, [False, True]),
+        ("429 No", False, [False, False]),
+    ],
+)
+def test_what_one_path_is_refused_bans_no_dial_for_quotes(
+    virtual_clock: VirtualClock, bed: Bed, status: str, opened: bool, pauses: list[bool]
+) -> None:
+    """`pauses`: after each refusal, whether quotes may be dialled all the same."""
+
+    async def act() -> None:
+        server = await asyncio.start_server(refusing(status), "127.0.0.1", 0)
+        share = bed.feed._share
+        notices = Notices(share, lambda _: None)
+        port = server.sockets[0].getsockname()[1]
+        stream = Stream(f"ws://127.0.0.1:{port}/", (), None, 20.0, parse)
+        found: list[bool] = []
+        virtual_clock.advance_ms(1)  # a time of zero is none
+        for count in range(1, len(pauses) + 1):
+            notices.listen_to(stream)
+            await until(functools.partial(failed, bed, count))
+            found.append(share.connects.ban() is None)
+            virtual_clock.advance_ms(1_000_000)
+            if opened:
+                share.opened_ns = clock.mono_ns()
+        (row,) = bed.connections.read(SOURCE.source_id)
+        notices.stop()
+        server.close()
+        assert found == pauses
+        assert row.last_end.startswith(status[:3])
+
+    uvloop.run(act())
+
+
+def test_a_refused_path_is_asked_slowly_and_at_once_with_a_reload(bed: Bed) -> None:
+    """`backoff_s_max` as shipped is half a minute; this pause is as for what else is refused."""
+
+    async def act() -> None:
+        server = await asyncio.start_server(refusing("403 No"), "127.0.0.1", 0)
+        share = bed.feed._share
+        share.settings = msgspec.structs.replace(share.settings, backoff_s_min=0.01)
+        notices = Notices(share, lambda _: None)
+        port = server.sockets[0].getsockname()[1]
+        stream = Stream(f"ws://127.0.0.1:{port}/", (), None, 20.0, parse)
+        for count in (1, 2):
+            notices.listen_to(stream)
+            await until(functools.partial(failed, bed, count))
+            await asyncio.sleep(0.1)
+            assert bed.count("notice_failures") == count
+        notices.stop()
+        server.close()
+
+    uvloop.run(act())
+
+
+def test_a_reload_places_the_notices_anew_where_their_way_is_another(bed: Bed) -> None:
+    served: list[websockets.ServerConnection] = []
+
+    async def serve(socket: websockets.ServerConnection) -> None:
+        served.append(socket)
+        await socket.wait_closed()
+
+    async def act() -> None:
+        async with websockets.serve(serve, "127.0.0.1", 0) as server:
+            share = bed.feed._share
+            port = next(iter(server.sockets)).getsockname()[1]
+            notices = Notices(share, lambda _: None)
+            stream = Stream(f"ws://127.0.0.1:{port}/", (), None, 20.0, parse)
+            notices.listen_to(stream)
+            await until(lambda: notices._open)
+            notices.listen_to(stream)
+            await asyncio.sleep(0)
+            assert notices._open, "nothing has changed"
+            share.target = share.target._replace(ca_file="another")
+            notices.listen_to(stream)
+            await until(lambda: len(served) == 2 and notices._open)
+            await served[0].wait_closed()
+            notices.stop()
+
+    uvloop.run(act())
 
 
 def test_a_refused_dial_for_notices_keeps_the_lines_from_dialling_too(bed: Bed) -> None:
