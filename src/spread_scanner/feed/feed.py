@@ -21,7 +21,6 @@ from spread_scanner.feed import announced, levels, shards
 from spread_scanner.feed._board import BestLag, Board
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
-from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.halts import Halts
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
@@ -30,14 +29,13 @@ from spread_scanner.feed.listings import (
     changed_ids,
     decoder_of,
     instruments_of,
-    target_of,
 )
 from spread_scanner.feed.marks import Marks
 from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.notices import Notices
 from spread_scanner.feed.outlook import Outlook, Seen
 from spread_scanner.feed.placing import Placing
-from spread_scanner.feed.share import Share
+from spread_scanner.feed.sharing import put_in_force, share_of
 from spread_scanner.feed.tempo import Tempo
 from spread_scanner.runtime import trust, ws
 from spread_scanner.runtime.gate import Gates
@@ -72,7 +70,6 @@ class Feed:
     ) -> None:
         settings = process.settings
         feed = settings.feed(source.label)
-        adapter = adapter_of(source, settings.exchanges[source.label])
         self._process = process
         self._source = source
         self._writer = writer
@@ -85,7 +82,6 @@ class Feed:
             instruments_of(loaded, source),
             loaded.judgement,
         )
-        instruments = self._halts.traded()
         board = Board(
             writer,
             process.row,
@@ -97,22 +93,8 @@ class Feed:
         # What was known before was judged as these tables are: quick looks have only added to it.
         if loaded.judgement <= process.row.known_generation <= loaded.generation:
             levels.recall(board)
-        self._share = Share(
-            adapter=adapter,
-            settings=feed,
-            proxy=settings.exchanges[source.label].proxy,
-            target=target_of(settings.exchanges[source.label], source),
-            board=board,
-            row=process.row,
-            rows=rows,
-            decoder=decoder_of(adapter, instruments),
-            instruments=instruments,
-            connects=gates.of(adapter, settings.exchanges[source.label].proxy),
-            evidence=Evidence(process.log.warning),
-            log=process.log,
-            fail=self.fail,
-            tls=trust.context(settings.exchanges[source.label].ca_file),
-        )
+        traded = self._halts.traded()
+        self._share = share_of(process, source, board, rows, gates, traded, self.fail)
         self._gates = gates
         self._generation = loaded.generation
         self._judgement = loaded.judgement
@@ -340,6 +322,8 @@ class Feed:
     def _hear(self) -> None:
         """Listen where the settings and the operator let us."""
         settings = self._process.settings.exchanges[self._source.label]
+        if not settings.notices:
+            self._halts.hear_no_more()
         wanted = settings.notices and self._copies
         stream = stream_of(self._source, settings.ws_url) if wanted else None
         self._notices.listen_to(stream)
@@ -397,14 +381,7 @@ class Feed:
     ) -> None:
         """Put new settings and tables in force; only the difference is asked for."""
         share = self._share
-        share.settings = settings.feed(self._source.label)
-        share.board.lag_ns_max = share.settings.lag_ms_max * NS_PER_MS
-        share.board.clock_off_ns_max = share.settings.clock_off_ms_max * NS_PER_MS
-        share.board.best.drifts(share.settings.lag_drift_ppm)
-        mine = settings.exchanges[self._source.label]
-        share.proxy, share.adapter = mine.proxy, adapter
-        share.tls, share.connects = tls, self._gates.of(adapter, mine.proxy)
-        share.target = target_of(mine, self._source)
+        put_in_force(share, settings, self._source, adapter, tls, self._gates)
         for line in self._lines():
             line.retune()
         generation, judgement = stamp
@@ -445,6 +422,7 @@ class Feed:
             copy.extend(more)
             for line in more:
                 line.start()
+        self._moving.forget_what_left()
         self._note_symbols()
 
     def _decoder_for(self, connection: Connection) -> Decoder:

@@ -61,6 +61,11 @@ class Halts:
         self._keep()
         return self.traded()
 
+    def hear_no_more(self) -> None:
+        """Nobody will say that maintenance is over. A halt stays: new tables judge that."""
+        self._maintenance.clear()
+        self._keep()
+
     def look(self) -> None:
         """At the clock: maintenance comes to its end."""
         if self._maintenance and self._maintenance_over():

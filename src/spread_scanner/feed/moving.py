@@ -55,7 +55,6 @@ class Moving:
         """Go on with what is on its way; how many symbols and connections have not come there."""
         for line in [*(line for copy in copies for line in copy), *self.retired]:
             self._renew(line)
-        self._forget_what_left()
         self._settle(copies)
         leaving = sum(len(symbols) for symbols in self._leaving.values())
         lines = [*(line for copy in copies for line in copy), *self.retired]
@@ -96,8 +95,8 @@ class Moving:
             for connection in other.connections
         )
 
-    def _forget_what_left(self) -> None:
-        """Symbols that have left the tables wait for nobody."""
+    def forget_what_left(self) -> None:
+        """Symbols that have left the tables, at a reload or by a halt, wait for nobody."""
         there = self._share.instruments
         for line in self.retired:
             line.leave([symbol for symbol in line.symbols if symbol not in there])

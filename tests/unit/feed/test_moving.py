@@ -157,7 +157,7 @@ def test_symbols_that_left_the_tables_keep_no_line_waiting(bed: Bed) -> None:
         one.silent = True  # so nobody takes over from the other one
         del move.share.instruments[NAMES[0]]
         move.copies[0][0].leave(NAMES[:1])
-        move.look()
+        move.moving.forget_what_left()
         (retired,) = move.moving.retired
         assert retired.symbols == [NAMES[1]]
 

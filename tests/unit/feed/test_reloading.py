@@ -7,7 +7,7 @@ are what is tested.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from test_marks import NAMES, SOURCE, Bed
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from spread_scanner.config import Feed, SourceSettings, restart
 from spread_scanner.exchanges.adapter import Ack, RefusalKind, Refused
+from spread_scanner.exchanges.notices import Halted, Maintenance, Resumed
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.listings import target_of
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
+from spread_scanner.schema.records import TS_ABSENT
 
 
 class Reload:
@@ -378,25 +380,109 @@ def test_every_setting_of_a_feed_is_in_the_table() -> None:
 CASES = [(setting, act) for setting, acts in AT_ONCE.items() for act in acts]
 
 
+@pytest.fixture
+def bed(namespace: str, tmp_path: Path, virtual_clock: VirtualClock) -> Iterator[Bed]:
+    virtual_clock.advance_ms(10_000)  # a time of zero is none
+    with ExitStack() as stack:
+        yield Bed(namespace, tmp_path, virtual_clock, stack)
+
+
+def played(bed: Bed, act: Callable[[Reload], None]) -> None:
+    async def play() -> None:
+        act(Reload(bed))
+        bed.feed._stop()
+        for task in list(bed.feed._share.tasks):
+            task.cancel()
+        await asyncio.sleep(0)
+
+    asyncio.run(play())
+
+
 @pytest.mark.parametrize(
     ("setting", "act"), CASES, ids=[f"{one}-{number}" for number, (one, _) in enumerate(CASES)]
 )
 def test_a_reload_does_at_once_what_it_acknowledges(
-    namespace: str,
-    tmp_path: Path,
-    virtual_clock: VirtualClock,
-    setting: str,
-    act: Callable[[Reload], None],
+    bed: Bed, setting: str, act: Callable[[Reload], None]
 ) -> None:
-    virtual_clock.advance_ms(10_000)  # a time of zero is none
-    with ExitStack() as stack:
-        bed = Bed(namespace, tmp_path, virtual_clock, stack)
+    played(bed, act)
 
-        async def play() -> None:
-            act(Reload(bed))
-            bed.feed._stop()
-            for task in list(bed.feed._share.tasks):
-                task.cancel()
-            await asyncio.sleep(0)
 
-        asyncio.run(play())
+# --- where two things meet
+
+
+def test_a_reload_ends_no_ban(bed: Bed) -> None:
+    def act(reload: Reload) -> None:
+        reload.away()
+        reload.share.connects.refused(418, 3_600.0)
+        reload.take(backoff_s_max=1.0)
+        assert reload.dialled_at_once(), "it waits at the gate"
+        ban = reload.share.connects.ban()
+        assert ban is not None
+        assert ban.left_s > 3_500
+        reload.take(proxy="http://127.0.0.1:1")
+        assert reload.share.connects.ban() is None, "another address is not banned"
+        reload.take(proxy="")
+        assert reload.share.connects.ban() is not None
+
+    played(bed, act)
+
+
+def test_a_coin_that_is_halted_and_traded_again_on_its_way_to_another_line_arrives(
+    bed: Bed,
+) -> None:
+    """Between two looks at the clock."""
+
+    def act(reload: Reload) -> None:
+        feed = reload.bed.feed
+        reload.bed.quote(reload.one, reload.other)
+        reload.take(topics_per_connection_max=1)
+        moving = [line for line in feed._copies[0] if len(line.symbols) == 2]
+        assert len(moving) == 1
+        feed._announced([Halted(NAMES[1], "SETTLING")])
+        assert all(NAMES[1] not in line.symbols for line in feed._lines())
+        feed._announced([Resumed(NAMES[1])])
+        carrying = [line for line in feed._copies[0] if NAMES[1] in line.symbols]
+        assert len(carrying) == 1
+        feed._move()
+        assert all(NAMES[1] not in symbols for symbols in feed._moving._leaving.values())
+
+    played(bed, act)
+
+
+def test_a_halt_outlives_a_retired_copy_and_every_reload(bed: Bed) -> None:
+    def act(reload: Reload) -> None:
+        feed = reload.bed.feed
+        feed._announced([Halted(NAMES[0], "SETTLING")])
+        for redundant in (1, 3, 2):
+            reload.take(redundant=redundant)
+            assert all(line.symbols == [NAMES[1]] for line in feed._lines())
+        feed._announced([Resumed(NAMES[0])])
+        assert all(set(line.symbols) == set(NAMES) for copy in feed._copies for line in copy)
+
+    played(bed, act)
+
+
+def test_who_wakes_from_a_suspend_waits_for_the_rest_of_a_ban(bed: Bed) -> None:
+    def act(reload: Reload) -> None:
+        reload.share.connects.refused(418, 3_600.0)
+        reload.bed.machine.suspend_ms(1_800_000)
+        reload.bed.feed._process.feel_suspend()
+        assert reload.one.ended is not None
+        ban = reload.share.connects.ban()
+        assert ban is not None
+        assert 1_700 < ban.left_s < 1_801
+
+    played(bed, act)
+
+
+def test_maintenance_outlives_a_reload_but_not_that_nobody_listens(bed: Bed) -> None:
+    def act(reload: Reload) -> None:
+        feed = reload.bed.feed
+        reload.take(notices=True)
+        feed._announced([Maintenance("upgrade", "ongoing", 1, TS_ABSENT, False)])
+        reload.take(backoff_s_max=20.0)
+        assert reload.bed.health.read(SOURCE.process).counters["maintenance"] == 1
+        reload.take(notices=False)
+        assert reload.bed.health.read(SOURCE.process).counters["maintenance"] == 0
+
+    played(bed, act)
