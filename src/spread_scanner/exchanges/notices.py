@@ -71,7 +71,7 @@ class Unread(NamedTuple):
 
 
 Announcement = Halted | Resumed | Maintenance
-Reading = Announcement | Unread
+NoticeRow = Announcement | Unread
 
 
 class Stream(NamedTuple):
@@ -81,7 +81,7 @@ class Stream(NamedTuple):
     requests: tuple[str, ...]
     ping: str | None  # None: a ping frame
     ping_s: float
-    parse: Callable[[bytes], Sequence[Reading]]
+    parse: Callable[[bytes], Sequence[NoticeRow]]
 
 
 class BybitStatus(Struct):
@@ -208,7 +208,7 @@ def stream_of(source: Source, ws_url: str) -> Stream | None:
     return None
 
 
-def parse_bybit(frame: bytes, product: int) -> list[Reading]:
+def parse_bybit(frame: bytes, product: int) -> list[NoticeRow]:
     """Maintenance that concerns a product (1 futures, 2 spot), or says of none which."""
     push = wire.decoded(_bybit, frame)
     if push.topic != "system.status":
@@ -222,7 +222,7 @@ def parse_bybit(frame: bytes, product: int) -> list[Reading]:
     return _each(push.data, read)
 
 
-def parse_okx(frame: bytes) -> list[Reading]:
+def parse_okx(frame: bytes) -> list[NoticeRow]:
     """Changes of listings, and maintenance."""
     if frame == b"pong":
         return []
@@ -245,7 +245,7 @@ def _okx_maintenance(raw: bytes) -> Announcement | None:
     return _maintenance(row, "") if mine else None
 
 
-def parse_binance(frame: bytes) -> list[Reading]:
+def parse_binance(frame: bytes) -> list[NoticeRow]:
     """Changes of contracts."""
     contract = wire.decoded(_binance, frame).data
     if contract.e != "contractInfo" or not contract.s:
@@ -255,9 +255,9 @@ def parse_binance(frame: bytes) -> list[Reading]:
 
 def _each(
     rows: Sequence[msgspec.Raw], read: Callable[[bytes], Announcement | None]
-) -> list[Reading]:
+) -> list[NoticeRow]:
     """What each row says, those left out that are no business of ours."""
-    found: list[Reading] = []
+    found: list[NoticeRow] = []
     for raw in rows:
         try:
             said = read(bytes(raw))

@@ -20,7 +20,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import BadMessage
-from spread_scanner.exchanges.notices import Announcement, Reading, Stream, Unread
+from spread_scanner.exchanges.notices import Announcement, NoticeRow, Stream, Unread
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.life import End
 from spread_scanner.feed.patience import pauses_of, spread
@@ -185,7 +185,7 @@ class Notices:
         self._counts.add("control")
         if self._row is not None:
             self._row.heard(clock.mono_ns(), 0)
-        rows: Sequence[Reading]
+        rows: Sequence[NoticeRow]
         try:
             rows = stream.parse(frame)
         except BadMessage as error:

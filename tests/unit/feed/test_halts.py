@@ -21,7 +21,7 @@ from spread_scanner.exchanges.notices import (
     Announcement,
     Halted,
     Maintenance,
-    Reading,
+    NoticeRow,
     Resumed,
     Stream,
     Unread,
@@ -430,7 +430,7 @@ def test_the_connection_of_the_notices_has_a_row_of_its_own(bed: Bed) -> None:
 def test_what_can_be_read_of_a_message_is_heard_and_the_rest_counted(bed: Bed) -> None:
     heard: list[Announcement] = []
     notices = Notices(bed.feed._share, heard.extend)
-    rows: list[Reading] = [Unread(BadMessage("odd")), HALT]
+    rows: list[NoticeRow] = [Unread(BadMessage("odd")), HALT]
     notices._take(Stream("ws://x", (), None, 20.0, lambda _: rows), b"{}")
     assert heard == [HALT]
     assert bed.count("skip_bad_message") == 1
