@@ -122,8 +122,9 @@ class Idle:
         now_ns = self._loop.mono_ns()
         if self._feed._looked_ns == now_ns and not self._pings_only:
             self._moved = True
-        elif not self._moved:
-            self._slightly.update(self._until_ns)
+        elif not self._moved:  # pings have gone out
+            known = self._until_ns.items()
+            self._slightly.update(one for one, until in known if until.ping_ns <= now_ns)
         self._put_off(self._nothing_until(now_ns))
 
     def _put_off(self, until_ns: int) -> None:

@@ -133,6 +133,8 @@ class Invariants:
         for label in self.world.exchanges:
             well_ns = self.woke_ns + int(KINDS["suspend"].within_s * NS_PER_S)
             self.calm_ns[label] = max(self.calm_ns[label], well_ns)
+        for book in self._books.values():
+            book.dials.clear()  # what was paused has paused enough: back-offs begin anew
 
     # --- (3), (4), (5): dials
 
@@ -267,11 +269,17 @@ class Invariants:
     def _look_at_rows(self, label: str, exchange: Exchange) -> int:
         """Whether any is too late; returns how soon another one may be, in ns."""
         source_id, in_ns = SOURCE_BY_LABEL[label].source_id, NEVER_NS
+        now_ns = self.world.now_ns()
         for row in exchange.rows.values():
             if not row.wanted or row.heard is None:
                 continue
-            if not row.since_ns and not exchange.graves:
-                continue
+            if not exchange.graves:
+                if not row.since_ns:
+                    continue
+                left_ns = row.since_ns + LOST_NS - now_ns
+                if left_ns > 0:
+                    in_ns = min(in_ns, left_ns)
+                    continue
             late_ns, bound_ns = self.late(exchange, row)
             if late_ns <= bound_ns:
                 in_ns = min(in_ns, bound_ns - late_ns)

@@ -139,23 +139,32 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """It stays in the heap and is skipped there."""
 
     def _run_once(self) -> None:
-        if not self._ready:
-            self._jump()
-        if self._ready and self.before is not None:
-            self.before()
-        turns = 0
-        while self._ready:
+        """Many times: asyncio's own loop around this only asks whether to stop."""
+        while not self._stopping:
+            if not self._ready:
+                self._jump()
+            if self._ready:
+                if self.before is not None:
+                    self.before()
+                self._run_ready()
+                if self._stopping:
+                    return
+            self.turns += 1
+            if self.after is not None:
+                self.after()
+
+    def _run_ready(self) -> None:
+        """All callbacks that are due now, and those that they ask for."""
+        ready, turns = self._ready, 0
+        while ready:
             turns += 1
             if turns > SETTLE_TURNS_MAX:
                 raise RuntimeError("callbacks without end at one time")
-            handle = self._ready.popleft()
+            handle = ready.popleft()
             if not handle._cancelled:
                 handle._run()
             if self._stopping:
                 return
-        self.turns += 1
-        if self.after is not None:
-            self.after()
 
     def _jump(self) -> None:
         """Go to the next time at which anything is due, and take the first thing of it."""

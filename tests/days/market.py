@@ -41,6 +41,7 @@ class Row:
     symbol_id: int
     rate_per_s: float
     random: Random
+    name: str = ""
     wanted: bool = True
     halted: bool = False
     update_id: int = 0
@@ -56,13 +57,10 @@ class Row:
 
     def __post_init__(self) -> None:
         listing = self.listing
+        self.name = listing.exchange_symbol
         self.update_id = 1_000_000 + self.random.randrange(1_000_000)
         self.middle = round(listing.coin.price_start * listing.px_mul * listing.px_pow)
         self.step = max(1, round(self.middle * TICK_BPS * 1e-4))
-
-    @property
-    def name(self) -> str:
-        return self.listing.exchange_symbol
 
     def pause_ns(self, faster: float) -> int:
         """Until its next tick."""

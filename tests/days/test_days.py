@@ -67,22 +67,29 @@ def test_what_has_to_hold_holds_all_day(seed: str, source: str) -> None:
     well(run(seed, source, hours=LIVED[bool(source)]))
 
 
-# What whole days have found, as short as it can be had.
-FOUND = {
+# What whole days have found, as short as it can be had: one source's, or an hour's of all.
+FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     "a clock goes ahead for a while and comes back, with six symbols to tell of it": (
-        "binance-futures", 0.25, [Fault(200, "skew", 60, 0.915, 0.64)],
+        "binance-futures", 0.25, {"binance-futures": [Fault(200, "skew", 60, 0.915, 0.64)]},
     ),
     "the same where no update ids are given": (
-        "mexc-futures", 0.25, [Fault(200, "skew", 60, 0.915, 0.64)],
+        "mexc-futures", 0.25, {"mexc-futures": [Fault(200, "skew", 60, 0.915, 0.64)]},
     ),
     "a symbol that is asked for again where no snapshot is sent": (
-        "mexc-spot", 0.6, [Fault(300, "silent", 0, 0.82, 0)],
+        "mexc-spot", 0.6, {"mexc-spot": [Fault(300, "silent", 0, 0.82, 0)]},
     ),
     "a slow symbol's news are still held back when a gateway has caught up": (
-        "bybit-spot", 0.15, [Fault(200, "behind", 50, 0.157, 0.9)],
+        "bybit-spot", 0.15, {"bybit-spot": [Fault(200, "behind", 50, 0.157, 0.9)]},
     ),
     "a snapshot of before the update ids began anew": (
-        "okx-futures", 0.1, [Fault(150, "new ids", 0, 0, 0), Fault(150.1, "reset", 0, 0, 0.9)],
+        "okx-futures", 0.1,
+        {"okx-futures": [Fault(150, "new ids", 0, 0, 0), Fault(150.1, "reset", 0, 0, 0.9)]},
+    ),
+    "a source that cannot be dialled beside one of the same address that can, after a suspend": (
+        "", 0.06,
+        {
+            "okx-spot": [Fault(40, "refuse", 60, 0.27, 0.9), Fault(70, "suspend", 0, 0.5, 0.017)],
+        },
     ),
 }  # fmt: skip
 
@@ -90,7 +97,8 @@ FOUND = {
 @pytest.mark.parametrize("name", FOUND)
 def test_what_a_day_has_found_is_well(name: str) -> None:
     source, hours, faults = FOUND[name]
-    result = run("found", source, hours=hours, faults={source: faults})
+    none: dict[str, list[Fault]] = {label: [] for label in LABELS}
+    result = run("found", source, hours=hours, faults=none | faults)
 
     assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
 

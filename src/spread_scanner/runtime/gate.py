@@ -2,7 +2,9 @@
 
 Used by whoever dials or asks an exchange: feeds, discovery. A turn is taken when one is ready to
 dial, never ahead of it, and those of one process queue in order: so nobody waits for one that is
-itself waiting. A ban that any process was told of keeps all of them from dialling until it is over.
+itself waiting. Of several processes the one that has waited through most turns tries first: a
+source whose dials fail does not take all turns of its exchange. A ban that any process was told of
+keeps all of them from dialling until it is over.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from spread_scanner import clock
-from spread_scanner.clock import NS_PER_S
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.errors import SegmentError
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.runtime.refusals import in_words, pause_of
@@ -20,6 +22,7 @@ from spread_scanner.shm._dials import DIALS, WEIGHT
 from spread_scanner.shm.dials import Dials
 
 CAREFUL_NS = 60 * NS_PER_S  # after a ban
+COURTESY_NS = 20 * NS_PER_MS  # who comes first tries so much later, who has waited, less
 SLEEP_S_MIN, SLEEP_S_MAX = 0.001, 5.0  # a ban's end is looked at again: the machine may have slept
 
 
@@ -98,6 +101,7 @@ class Gate:
     async def _take(
         self, word: int, cost_ns: int, tolerance_ns: int, ban_s_max: float = math.inf
     ) -> Ban | None:
+        rounds = 0
         while True:
             now_ns = clock.mono_ns()
             self._open_again()
@@ -109,6 +113,9 @@ class Gate:
                 # No burst at first: what the first ones are answered the others hear in time.
                 at_once_ns = 0 if since_ns < CAREFUL_NS else tolerance_ns
                 wait_ns = self._slot.take(word, now_ns, cost_ns, at_once_ns)
+                if wait_ns:
+                    rounds += 1
+                    wait_ns += COURTESY_NS // rounds
             if not wait_ns:
                 return None
             await asyncio.sleep(min(max(wait_ns / NS_PER_S, SLEEP_S_MIN), SLEEP_S_MAX))
