@@ -62,7 +62,6 @@ nightly: $(STAMP)
 	$(MAKE) check test test-slow
 	$(MAKE) stress
 	$(MAKE) chaos
-	SPREAD_DAYS_BEGINNINGS=12 $(PYTEST) $(DAYS) -k all_day
 	$(MAKE) days N=24
 
 stress: $(STAMP)

@@ -1,8 +1,8 @@
 """Days in seconds: seeded exchanges on an in-memory wire, the real feed, engine, tracker, alerts.
 
 `make days N=1000` lives so many, `make days SEED=... SOURCE=...` lives one again. Without either
-only the beginnings of a dozen fresh ones are lived, with the same faults as the whole. A day that
-fails is shrunk to the faults that it needs and told with its events.
+the first hours of a dozen fresh ones are lived, with the same faults as the whole, and an hour of
+all. A day that fails is shrunk to the faults that it needs and told with its events.
 """
 
 import os
@@ -25,13 +25,11 @@ HERE = Path(__file__).parent
 SEED = os.environ["SPREAD_DAYS_SEED"]
 SOURCE = os.environ.get("SPREAD_DAYS_SOURCE", "")
 WHOLE = "SPREAD_DAYS" in os.environ
-# Random beginnings are lived on request until a night of them has come out well: a day that finds
-# something is a finding to be read, not a reason to turn away an unrelated change.
-BEGINNINGS = int(os.environ.get("SPREAD_DAYS_BEGINNINGS") or 0)
-COUNT = int(os.environ.get("SPREAD_DAYS") or 12) if WHOLE else BEGINNINGS
+COUNT = int(os.environ.get("SPREAD_DAYS") or 12)
 LINES = 3
 DAYS_PER_HOUR = 12  # so many days of a source, then an hour of all
-BEGINNING = {True: 0.5, False: 0.1}  # in hours: what a machine with two cores lives in minutes
+# In hours: what a machine with two cores lives in minutes. The hour of all is whole.
+BEGINNING = {True: 6.0, False: 1.0}
 LIVED = HOURS if WHOLE else BEGINNING
 
 AGAIN = """
@@ -46,8 +44,8 @@ def days() -> list[tuple[str, str]]:
     """Seeds and sources; "" is an hour of all."""
     if SOURCE:
         return [(SEED, "" if SOURCE == "all" else SOURCE)]
-    single = [(f"{SEED}-{number}", LABELS[number % len(LABELS)]) for number in range(COUNT)]
-    return single + [(f"{SEED}-{number}", "") for number in range(-(-COUNT // DAYS_PER_HOUR))]
+    hours = [(f"{SEED}-{number}", "") for number in range(-(-COUNT // DAYS_PER_HOUR))]
+    return hours + [(f"{SEED}-{number}", LABELS[number % len(LABELS)]) for number in range(COUNT)]
 
 
 def well(result: Result) -> None:
