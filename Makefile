@@ -27,9 +27,13 @@ tools:
 	@$(PYTHON) -c 'import sysconfig, os; sys_h = os.path.join(sysconfig.get_paths()["include"], "Python.h"); raise SystemExit(not os.path.exists(sys_h))' || { echo "missing: Python.h (on Debian: apt-get install python3-dev)."; exit 1; }
 
 $(STAMP): pyproject.toml setup.py requirements.lock $(NATIVE) $(BINS) | tools
+	@echo "1 of 3: a virtual environment in $(VENV) ($$($(PYTHON) --version))"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "2 of 3: $$(grep -c '==' requirements.lock) packages from PyPI into it"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@echo "3 of 3: $(words $(filter %.pyx,$(NATIVE))) native modules, by $(CC): a minute or two"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "built: ./spread-ctl --help"
 	@touch $@
 
 venv: $(STAMP)

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
+from spread_scanner.cli.schema import BY_COMMAND
 from spread_scanner.shm import PriceStore, segment
 
 pytestmark = pytest.mark.timeout(240)
@@ -102,6 +104,7 @@ def test_a_scored_run_misses_nothing_and_invents_nothing(start_up: Starter, name
     document = orjson.loads(out)
     assert child.returncode == 0, (document, err)
     assert out.count(b"\n") == 1
+    assert msgspec.convert(document, BY_COMMAND["up"]) == document
     assert document["planted"] == document["found"] > 0
     assert document["missed"] == document["invented"] == document["drops"] == 0
     assert document["unended"] == document["untracked"] == 0

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from spread_scanner.cli import legends
 from spread_scanner.errors import SpreadError, Unusable
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source, SwitchKind
 from spread_scanner.shm.switched import Switched
@@ -32,11 +33,14 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 
 
 def people() -> Console:
-    """Where tables go. A pipe has no width to fit: there they are as wide as they need be."""
+    """Where tables go. A pipe has no width to fit: there they are as wide as they need be.
+
+    No text is markup: what an exchange or a person has named [red] is shown so.
+    """
     if sys.stdout.isatty():
-        return Console(highlight=False)
+        return Console(highlight=False, markup=False)
     width = None if os.environ.get("COLUMNS", "").isdigit() else PIPE_WIDTH
-    return Console(highlight=False, soft_wrap=True, width=width)
+    return Console(highlight=False, markup=False, soft_wrap=True, width=width)
 
 
 class NoScreen(SpreadError):
@@ -94,28 +98,22 @@ def text(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) < 1_000 else f"{value:,.0f}"
+        return f"{value:z,.2f}" if abs(value) < 1_000 else f"{value:z,.0f}"
     return str(value)
 
 
-def duration(ns: float) -> str:
-    """A time for people: three figures and a unit."""
-    if math.isnan(ns):
-        return "-"
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
-        if abs(ns) >= size:
-            return (
-                f"{ns / size:.3g} {unit}" if abs(ns) < 1_000 * size else f"{ns / size:,.0f} {unit}"
-            )
-    return f"{ns:.0f} ns"
+def legend(console: Console, meanings: dict[str, str]) -> None:
+    """What the columns mean, for a person in front of a terminal."""
+    if console.is_terminal:
+        console.print(legends.lines(meanings), style="dim")
 
 
 def age_text(seconds: float) -> str:
     """How long ago, for people."""
     for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+            return f"{seconds / size:z.0f} {unit}"
+    return f"{seconds:z.0f} s"
 
 
 def size_text(size: float | None) -> str:
@@ -124,8 +122,8 @@ def size_text(size: float | None) -> str:
         return "-"
     for unit, one in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= one:
-            return f"{size / one:,.1f} {unit}"
-    return f"{size:.0f} B"
+            return f"{size / one:z,.1f} {unit}"
+    return f"{size:z.0f} B"
 
 
 class UnknownSource(Unusable):

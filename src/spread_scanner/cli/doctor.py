@@ -163,7 +163,7 @@ def files(settings: Settings) -> Iterator[Check]:
     yield Check(
         "pairs",
         WARN if old else OK,
-        f"{pairs:,} in {len(loaded.symbols):,} symbols, judged {age_h:.1f} h ago",
+        f"{pairs:,} in {len(loaded.symbols):,} symbols, judged {age_h:z.1f} h ago",
         "spread-ctl discover" if old else "",
     )
     yield from _said_by_discovery(settings)
@@ -224,7 +224,7 @@ def running(settings: Settings) -> Iterator[Check]:
     yield Check(
         "wall clock",
         WARN if stepped else OK,
-        f"stepped {now.clock_step_s:+.3f} s since start",
+        f"stepped {now.clock_step_s:+z.3f} s since start",
         "restart when convenient: stored times keep the old offset" if stepped else "",
     )
 
@@ -274,7 +274,7 @@ async def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Chec
         return Check(
             name,
             WARN,
-            f"{took_ms:.0f} ms; our clock is {skew_s:+.0f} s off",
+            f"{took_ms:.0f} ms; our clock is {skew_s:+z.0f} s off",
             "run an NTP client (chrony): ages of quotes are measured against our clock",
         )
     return Check(name, OK, f"{took_ms:.0f} ms")

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from spread_scanner.cli.console import (
     print_json,
 )
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED
+from spread_scanner.supervise.summary import RunSummary
 
 _Seconds = Annotated[
     float | None,
@@ -136,11 +137,11 @@ def demo(
     )
 
 
-def _tell(document: dict[str, Any]) -> None:
+def _tell(document: RunSummary) -> None:
     """The summary for people."""
     console = people()
     console.print(
-        f"Ran {document['seconds']:.0f} s: {document['messages']:,} messages, "
+        f"Ran {document['seconds']:z.0f} s: {document['messages']:,} messages, "
         f"{document['quotes']:,} quotes, {document['signals']:,} signals, "
         f"{document['opportunities']:,} opportunities, {document['drops']:,} drops, "
         f"{document['restarts']} restarts."

@@ -16,7 +16,11 @@ from spread_scanner.cli.answers import (
     Failure,
     Vacuumed,
 )
+from spread_scanner.discovery.report import DiscoverySummary, NothingToAdd
+from spread_scanner.exchanges.decode import DecodedQuote
 from spread_scanner.orders.orders import Outcome
+from spread_scanner.supervise.summary import RunSummary
+from spread_scanner.tracker.report import Report
 from spread_scanner.view.connections import ConnectionView
 from spread_scanner.view.costs import Cost
 from spread_scanner.view.evaluations import Explanation
@@ -52,6 +56,15 @@ BY_COMMAND: dict[str, Any] = {
     "clean": Cleaned,
     "backup": Copied,
     "vacuum": Vacuumed,
+    "up": RunSummary,
+    "demo": RunSummary,
+    "report": Report,
+    "decode": DecodedQuote,  # one a line
+}
+# What a process prints by itself.
+OF_PROCESSES: dict[str, Any] = {
+    "pair-discovery": DiscoverySummary,
+    "pair-discovery, nothing to add": NothingToAdd,
 }
 # What any of them prints when it fails.
 ON_FAILURE = Failure
@@ -59,13 +72,14 @@ ON_FAILURE = Failure
 
 def document() -> bytes:
     """JSON schema of all of it."""
-    kinds = [*BY_COMMAND.values(), ON_FAILURE]
+    printed = {**BY_COMMAND, **OF_PROCESSES}
+    kinds = [*printed.values(), ON_FAILURE]
     schemas, named = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     *by_command, failed = schemas
     made = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What spread-ctl COMMAND --json prints; failed: what any of them does",
-        "properties": {**dict(zip(BY_COMMAND, by_command, strict=True)), "failed": failed},
+        "properties": {**dict(zip(printed, by_command, strict=True)), "failed": failed},
         "$defs": dict(sorted(named.items())),
     }
     return msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n"

@@ -39,11 +39,9 @@ STATE_STYLES = {
     "waiting": "dim",
     "done": "dim",
 }
-LATENCY_LEGEND = (
-    "p50, p99: since a frame was read, until its quote was stored (feeds), its signal pushed "
-    "(engine) and taken (tracker)"
-)
 SPREADS_TITLE = "top spreads, bps: gross, net of four fees and funding, enter: your threshold"
+EVENTS_TITLE = "opportunities: entry and peak net in bps, lived from the first signal to its end"
+PROCESSES_TITLE = "processes: p50, p99 from reading a frame to quote, signal or tracker"
 
 SHOWN_RATES = {"messages": "msg", "evaluations": "eval", "signals": "sig", "samples": "smp"}
 
@@ -79,7 +77,7 @@ class Screen:
         above: list[Layout] = [Layout(Group(*header), size=len(header))]
         if size.height >= TALL_ROWS:
             table = processes_table(views, size.width - 4)
-            above.append(Layout(Panel(table, title="processes", title_align="left"), size=16))
+            above.append(Layout(Panel(table, title=PROCESSES_TITLE, title_align="left"), size=16))
         else:
             above.append(Layout(_brief(views), size=1))
         room = size.height - sum(part.size or 0 for part in above)
@@ -87,7 +85,7 @@ class Screen:
         rows = max((room if side_by_side else room // 2) - 3, 1)
         spreads = Panel(_spreads(observer, rows), title=SPREADS_TITLE, title_align="left")
         events = Panel(
-            _happenings(observer, self._supervisor, rows), title="opportunities", title_align="left"
+            _happenings(observer, self._supervisor, rows), title=EVENTS_TITLE, title_align="left"
         )
         lower = Layout()
         if side_by_side:
@@ -102,7 +100,7 @@ class Screen:
         """Lines that fit the width."""
         up_s = int(clock.mono_s() - self._started_s)
         parts = [
-            f"[bold]spread-scanner[/bold]  {self._heading}",
+            f"spread-scanner  {self._heading}",
             f"up {up_s // 60}:{up_s % 60:02d}",
         ]
         if observer is not None and observer.board is not None:
@@ -111,8 +109,8 @@ class Screen:
             tracker = observer.status.counters(TRACKER)
             opened, is_open = tracker.get("opened", 0), tracker.get("open", 0)
             parts.append(f"opportunities: {opened:,} opened, {is_open:,} open")
-        lines = [Text.from_markup(parts[0])]
-        for part in (Text.from_markup(part) for part in parts[1:]):
+        lines = [Text(parts[0], style="bold")]
+        for part in map(Text, parts[1:]):
             if lines[-1].cell_len + 3 + part.cell_len > self._live.console.width:
                 lines.append(Text())
             lines[-1] = Text("   ").join([lines[-1], part]) if lines[-1] else part
@@ -130,7 +128,7 @@ def _brief(views: list[ProcessView]) -> Text:
     unwell = [view for view in stay if not view.healthy and not view.starting]
     messages = sum(view.rates_per_s.get("messages", 0.0) for view in stay)
     running = [view for view in stay if view.alive and view.state != "starting"]
-    text = Text(f"{len(running)} of {len(stay)} processes run, {messages:,.0f} msg/s")
+    text = Text(f"{len(running)} of {len(stay)} processes run, {messages:z,.0f} msg/s")
     if unwell:
         text.append("   unwell: " + ", ".join(view.process for view in unwell), style="bold red")
     return text
@@ -140,21 +138,21 @@ def _brief(views: list[ProcessView]) -> Text:
 _COLUMNS = (
     ("process", 20, 0),
     ("state", 8, 0),
-    ("heartbeat>", 10, 1),
-    ("rates", 26, 1),
-    ("good>", 9, 2),
-    ("drops>", 6, 2),
-    ("skips>", 6, 3),
-    ("p50 us>", 8, 2),
-    ("p99 us>", 9, 2),
-    ("starts>", 6, 3),
-    ("tables>", 6, 3),
+    ("heartbeat>", 9, 1),
+    ("rates", 26, 3),
+    ("good>", 7, 1),
+    ("drops>", 5, 1),
+    ("skips>", 6, 4),
+    ("p50 us>", 7, 2),
+    ("p99 us>", 8, 1),
+    ("starts>", 6, 4),
+    ("tables>", 6, 4),
 )
 
 
 def processes_table(views: list[ProcessView], width: int) -> Table:
     """A line per process; the screen and `spread-ctl status` share it. Fits a width."""
-    level = 3
+    level = 4
     while level and _width(level) > width:
         level -= 1
     kept = [number for number, column in enumerate(_COLUMNS) if column[2] <= level]
@@ -165,9 +163,14 @@ def processes_table(views: list[ProcessView], width: int) -> Table:
         cells = _process_cells(view)
         row: list[str | Text] = [cells[number] for number in kept]
         if note_width >= 10:
-            row.append(Text(view.message[:note_width], style="dim"))
+            row.append(Text(_cut(view.message, note_width), style="dim"))
         table.add_row(*row)
     return table
+
+
+def _cut(message: str, width: int) -> str:
+    """What does not fit ends with a mark."""
+    return message if len(message) <= width else f"{message[: width - 1]}…"
 
 
 def _width(level: int) -> int:
@@ -178,20 +181,20 @@ def _process_cells(view: ProcessView) -> list[str | Text]:
     age = view.heartbeat_age_ms
     idle = view.state in ("stopped", "absent", "waiting")
     rates = [
-        f"{view.rates_per_s[label]:,.0f} {short}/s"
+        f"{view.rates_per_s[label]:z,.0f} {short}/s"
         for label, short in SHOWN_RATES.items()
         if label in view.rates_per_s
     ]
     return [
         view.process,
         Text(view.state, style=STATE_STYLES.get(view.state, "")),
-        "-" if age is None or idle else _ago(age) if view.state == "done" else f"{age:,.0f} ms",
+        "-" if age is None or idle else _ago(age) if view.state == "done" else f"{age:z,.0f} ms",
         "  ".join(rates),
         _good(view),
         f"{view.drops:,}",
         f"{view.skips:,}",
-        "-" if view.p50_us is None else f"{view.p50_us:,.1f}",
-        "-" if view.p99_us is None else f"{view.p99_us:,.1f}",
+        "-" if view.p50_us is None else f"{view.p50_us:z,.1f}",
+        "-" if view.p99_us is None else f"{view.p99_us:z,.1f}",
         str(view.starts),
         str(view.generation or "-"),
     ]
@@ -226,10 +229,10 @@ def _spreads(observer: Observer | None, room: int) -> RenderableType:
         table.add_row(
             row.symbol,
             row.direction,
-            f"{record['net_bps']:.1f}",
-            f"{record['gross_bps']:.1f}",
-            f"{record['enter_bps']:.0f}",
-            f"{record['size_quote']:,.0f}",
+            f"{record['net_bps']:z.1f}",
+            f"{record['gross_bps']:z.1f}",
+            f"{record['enter_bps']:z.0f}",
+            f"{record['size_quote']:z,.0f}",
             f"{max(record['spot_age_ms'], record['fut_age_ms']):,.0f}",
             style="bold green" if over else "",
         )
@@ -256,8 +259,8 @@ def _opportunity_cells(row: OpportunityRow, now_ns: int) -> list[str]:
         "closed" if row.closed_ns else "OPEN",
         row.symbol,
         row.direction,
-        f"{row.entry_net_bps:.1f}",
-        f"{row.peak_net_bps:.1f}",
-        f"{lived_s:.1f} s",
+        f"{row.entry_net_bps:z.1f}",
+        f"{row.peak_net_bps:z.1f}",
+        f"{lived_s:z.1f} s",
         row.reason or "",
     ]

@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from spread_scanner import clock, config
+from spread_scanner.cli import legends
 from spread_scanner.cli.console import (
     EXIT_CODES,
     Json,
     NoScreen,
     grid,
+    legend,
     on_screen,
     people,
     print_json,
@@ -78,11 +80,11 @@ def status(
 
 
 def _tell_status(now: Status, counters: bool) -> None:
-    from spread_scanner.cli.screen import LATENCY_LEGEND, processes_table
+    from spread_scanner.cli.screen import processes_table
 
     console = people()
     console.print(processes_table(now.processes, console.width))
-    console.print(LATENCY_LEGEND, style="dim", soft_wrap=True)
+    legend(console, legends.PROCESSES)
     if counters:
         rows = [
             (process, label, count)
@@ -142,7 +144,9 @@ def sources(as_json: Json = False) -> None:
         )
         for view in views
     ]
-    people().print(grid("", columns, rows))
+    console = people()
+    console.print(grid("", columns, rows))
+    legend(console, legends.SOURCES)
 
 
 def opportunities(
@@ -175,7 +179,9 @@ def opportunities(
         )
         for row in found
     ]
-    people().print(grid("", columns, rows))
+    console = people()
+    console.print(grid("", columns, rows))
+    legend(console, legends.OPPORTUNITIES)
 
 
 def costs(
@@ -202,7 +208,9 @@ def costs(
         )
         for one in found
     ]
-    people().print(grid("", columns, rows))
+    console = people()
+    console.print(grid("", columns, rows))
+    legend(console, legends.COSTS)
 
 
 def tables_in_force(as_json: Json = False) -> None:
@@ -215,7 +223,7 @@ def tables_in_force(as_json: Json = False) -> None:
         return
     console = people()
     console.print(
-        f"Generation {now.generation}, {now.age_s / 3_600:.1f} h old: {now.symbols:,} symbols, "
+        f"Generation {now.generation}, {now.age_s / 3_600:z.1f} h old: {now.symbols:,} symbols, "
         f"{now.pairs:,} pairs, {len(now.quarantined):,} quarantined."
     )
     console.print(grid("", ["direction", "pairs>"], now.directions.items()))
@@ -262,6 +270,7 @@ def connections(
     else:
         console = people()
         console.print(grid("", *columns_and_rows(views, console.width)))
+        legend(console, legends.CONNECTIONS)
 
 
 def watch(
@@ -307,6 +316,8 @@ def signals(
             return
         if not as_json:
             people().print(_SIGNAL_HEADING, style="bold")
+            if follow:
+                legend(people(), legends.SIGNALS)
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of --follow
             while True:
                 for row in rows:
@@ -315,22 +326,24 @@ def signals(
                     else:
                         people().print(_signal_line(row))
                 if not follow or tail.retired:
-                    return
+                    break
                 clock.sleep(FOLLOW_EVERY_S)
                 rows = [signal_of(record, symbols) for record in tail.take()]
+    if not as_json and not follow:
+        legend(people(), legends.SIGNALS)
 
 
 _SIGNAL_HEADING = (
-    f"{'seq':>8}  {'kind':8} {'symbol':14} {'direction':16} {'net':>8} {'gross':>8} "
-    f"{'size':>10} {'ages ms':>14}"
+    f"{'seq':>7} {'kind':6} {'symbol':14} {'direction':13} {'net':>7} {'gross':>7} {'size':>8} "
+    f"{'ages ms':>11}"
 )
 
 
 def _signal_line(signal: SignalView) -> str:
-    ages = f"{signal.spot_age_ms:,.0f} / {signal.fut_age_ms:,.0f}"
+    ages = f"{signal.spot_age_ms:z,.0f} / {signal.fut_age_ms:z,.0f}"
     return (
-        f"{signal.seq:>8}  {signal.kind:8} {signal.symbol:14} {signal.direction:16} "
-        f"{signal.net_bps:8.1f} {signal.gross_bps:8.1f} {signal.size_quote:10,.0f} {ages:>14}"
+        f"{signal.seq:>7} {signal.kind:6} {signal.symbol:14} {signal.direction:13} "
+        f"{signal.net_bps:z7.1f} {signal.gross_bps:z7.1f} {signal.size_quote:z8,.0f} {ages:>11}"
     )
 
 

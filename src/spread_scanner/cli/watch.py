@@ -1,8 +1,8 @@
 """`spread-ctl watch`: all spreads live on the whole screen.
 
 Keys: n g s d a sort by net, gross, symbol, direction, age (again: the other way); / filters by
-symbol or direction; u shows unusable pairs too; p or space pauses; q ends. The line at the bottom
-draws the selected pair's net spread over the last minutes.
+symbol or direction; u shows unusable pairs too; p or space pauses; ? explains the figures; q ends.
+The line at the bottom draws the selected pair's net spread over the last minutes.
 """
 
 from collections import deque
@@ -16,6 +16,7 @@ from textual.containers import Horizontal
 from textual.coordinate import Coordinate
 from textual.widgets import DataTable, Footer, Input, Sparkline, Static
 
+from spread_scanner.cli import legends
 from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS
@@ -28,9 +29,10 @@ REFRESH_S = 0.5
 TABLES_EVERY = 20  # refreshes
 HISTORY = 240
 ROWS_MAX = 100
-COLUMNS = {
-    "symbol": 14,
-    "direction": 16,
+# Title and width; a narrow terminal has room for the second set.
+WIDE_COLUMNS = {
+    "symbol": 20,
+    "direction": 15,
     "net bps": 9,
     "gross bps": 9,
     "exit bps": 9,
@@ -38,6 +40,15 @@ COLUMNS = {
     "size": 12,
     "age ms": 9,
     "": 5,
+}
+NARROW_COLUMNS = {
+    "symbol": 15,
+    "direction": 13,
+    "net bps": 8,
+    "gross bps": 9,
+    "enter": 5,
+    "size": 8,
+    "age ms": 6,
 }
 
 _PairKey = tuple[int, int]  # (direction id, symbol id)
@@ -50,6 +61,8 @@ class WatchScreen(App[None]):
     #summary { height: 1; padding: 0 1; background: $panel; }
     #filter { display: none; height: 3; }
     #filter.shown { display: block; }
+    #legend { display: none; padding: 0 1; background: $panel; }
+    #legend.shown { display: block; }
     #board { height: 1fr; }
     #history { height: 4; padding: 0 1; background: $panel; }
     #chosen { width: 44; }
@@ -62,6 +75,7 @@ class WatchScreen(App[None]):
         Binding("s", "order('symbol')", "Symbol"),
         Binding("d", "order('direction_id')", "Direction"),
         Binding("a", "order('age')", "Age"),
+        Binding("question_mark", "legend", "Legend", key_display="?"),
         Binding("slash", "search", "Filter"),
         Binding("escape", "clear", "Clear", show=False),
         Binding("u", "unusable", "Unusable too"),
@@ -84,12 +98,15 @@ class WatchScreen(App[None]):
         self._shown: list[_PairKey] = []
         self._drawn: list[list[Text]] = []
         self._chosen: _PairKey | None = None
+        self._bar = 0  # the row where the bar was put; elsewhere: a person has moved it
+        self._columns: dict[str, int] = {}
         self._history: dict[_PairKey, deque[float]] = {}
         self._rows = self._board.rows()
 
     def compose(self) -> ComposeResult:
         yield Static(id="summary")
         yield Input(self._wanted, placeholder="symbol or direction", id="filter")
+        yield Static(Text(legends.lines(legends.SPREADS)), id="legend")
         yield DataTable(cursor_type="row", zebra_stripes=True, id="board")
         with Horizontal(id="history"):
             yield Static(id="chosen")
@@ -98,12 +115,27 @@ class WatchScreen(App[None]):
 
     def on_mount(self) -> None:
         self.title = "spread-ctl watch"
-        table = self._table()
-        for column, width in COLUMNS.items():
-            table.add_column(column, key=column, width=width)
-        table.focus()
+        self._table().focus()
+        self._lay_out()
         self._tick()
         self.set_interval(REFRESH_S, self._tick)
+
+    def on_resize(self) -> None:
+        """Another width may have room for other columns."""
+        if self._columns:
+            self._lay_out()
+            self._draw()
+
+    def _lay_out(self) -> None:
+        needed = sum(width + 2 for width in WIDE_COLUMNS.values())
+        columns = WIDE_COLUMNS if self.size.width >= needed else NARROW_COLUMNS
+        if columns is self._columns:
+            return
+        table = self._table()
+        table.clear(columns=True)
+        self._columns, self._drawn = columns, []
+        for column, width in columns.items():
+            table.add_column(column, key=column, width=width)
 
     def _table(self) -> "DataTable[str | Text]":
         return self.query_one("#board", DataTable)
@@ -147,10 +179,13 @@ class WatchScreen(App[None]):
         self._table().focus()
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        """The cursor chooses a pair, and the pair stays chosen wherever it moves to."""
-        if 0 <= event.cursor_row < len(self._shown):
-            self._chosen = self._shown[event.cursor_row]
+        """The bar chooses a pair, and goes with it wherever it moves to."""
+        if event.cursor_row != self._bar:
             self._draw()
+
+    def action_legend(self) -> None:
+        """What the figures mean; the same key again takes it away."""
+        self.query_one("#legend", Static).toggle_class("shown")
 
     # --- drawing
 
@@ -211,15 +246,27 @@ class WatchScreen(App[None]):
         return np.where(np.isnan(keys), low, keys) if keys.dtype.kind == "f" else keys
 
     def _draw(self) -> None:
-        """Rows are places: their cells change, the cursor and the scroll position stay."""
+        """Cells change in their places; the bar goes with its pair."""
+        table = self._table()
+        if table.cursor_row != self._bar and 0 <= table.cursor_row < len(self._shown):
+            self._chosen = self._shown[table.cursor_row]
         rows = self._chosen_rows()
         self._draw_summary(rows)
-        table = self._table()
         shown = rows[:ROWS_MAX]
         self._shown = [(int(row["direction_id"]), int(row["symbol_id"])) for row in shown]
+        if self._chosen not in self._shown:  # gone, or beyond the last row: its neighbour
+            at = min(max(table.cursor_row, 0), len(self._shown) - 1)
+            self._chosen = self._shown[at] if self._shown else None
+        self._draw_rows(table, shown)
+        self._bar = self._shown.index(self._chosen) if self._chosen is not None else 0
+        if table.cursor_row != self._bar:
+            table.move_cursor(row=self._bar, animate=False)
+        self._draw_chosen()
+
+    def _draw_rows(self, table: "DataTable[str | Text]", shown: np.ndarray) -> None:
         for _ in range(len(self._drawn), len(shown)):
-            table.add_row(*[""] * len(COLUMNS))
-            self._drawn.append([Text("")] * len(COLUMNS))
+            table.add_row(*[""] * len(self._columns))
+            self._drawn.append([Text("")] * len(self._columns))
         while len(self._drawn) > len(shown):
             table.remove_row(table.coordinate_to_cell_key(Coordinate(len(self._drawn) - 1, 0))[0])
             self._drawn.pop()
@@ -229,28 +276,28 @@ class WatchScreen(App[None]):
                 if cell != self._drawn[number][column]:
                     table.update_cell_at(Coordinate(number, column), cell)
             self._drawn[number] = cells
-        if self._chosen is None and self._shown:
-            self._chosen = self._shown[0]
-        self._draw_chosen()
 
     def _cells(self, row: np.void) -> list[Text]:
-        pair = (int(row["direction_id"]), int(row["symbol_id"]))
         style = "dim" if not row["usable"] else ""
         if row["usable"] and row["net_bps"] >= row["enter_bps"]:
             style = "bold green"
         age_ms = max(row["spot_age_ms"], row["fut_age_ms"])
-        texts = [
-            self._board.symbols.get(int(row["symbol_id"]), "?"),
-            DIRECTIONS[int(row["direction_id"])].label,
-            f"{row['net_bps']:9.2f}",
-            f"{row['gross_bps']:9.2f}",
-            f"{row['exit_bps']:9.2f}",
-            f"{row['enter_bps']:6.1f}",
-            f"{row['size_quote']:12,.0f}",
-            f"{age_ms:9,.0f}" if age_ms < 1e9 else "never",
-            "◀" if pair == self._chosen else "" if row["usable"] else "stale",
+        texts = {
+            "symbol": self._board.symbols.get(int(row["symbol_id"]), "?"),
+            "direction": DIRECTIONS[int(row["direction_id"])].label,
+            "net bps": f"{row['net_bps']:z.2f}",
+            "gross bps": f"{row['gross_bps']:z.2f}",
+            "exit bps": f"{row['exit_bps']:z.2f}",
+            "enter": f"{row['enter_bps']:z.1f}",
+            "size": f"{row['size_quote']:z,.0f}",
+            "age ms": f"{age_ms:z,.0f}" if age_ms < 1e9 else "never",
+            "": "" if row["usable"] else "stale",
+        }
+        left = ("symbol", "direction", "")
+        return [
+            Text(texts[name] if name in left else texts[name].rjust(width), style=style)
+            for name, width in self._columns.items()
         ]
-        return [Text(text, style=style) for text in texts]
 
     def _draw_summary(self, rows: np.ndarray) -> None:
         usable = int(self._rows["usable"].sum())
@@ -258,16 +305,22 @@ class WatchScreen(App[None]):
             (self._rows["usable"] & (self._rows["net_bps"] >= self._rows["enter_bps"])).sum()
         )
         way = "down" if self._descending else "up"
-        parts = [
-            f"{len(self._rows):,} pairs, {usable:,} usable, [bold green]{over}[/] over threshold",
-            f"shown {min(len(rows), ROWS_MAX)} of {len(rows):,}",
-            f"by {self._sort.removesuffix('_bps').removesuffix('_id')} {way}",
-        ]
+        summary = Text("   ").join(
+            [
+                Text.assemble(
+                    f"{len(self._rows):,} pairs, {usable:,} usable, ",
+                    (f"{over}", "bold green"),
+                    " over threshold",
+                ),
+                Text(f"shown {min(len(rows), ROWS_MAX)} of {len(rows):,}"),
+                Text(f"by {self._sort.removesuffix('_bps').removesuffix('_id')} {way}"),
+            ]
+        )
         if self._wanted:
-            parts.append(f"filter [cyan]{self._wanted}[/]")
+            summary.append("   filter ").append(self._wanted, style="cyan")
         if self._paused:
-            parts.append("[black on yellow] PAUSED [/]")
-        self.query_one("#summary", Static).update("   ".join(parts))
+            summary.append("   ").append(" PAUSED ", style="black on yellow")
+        self.query_one("#summary", Static).update(summary)
 
     def _draw_chosen(self) -> None:
         chosen = self.query_one("#chosen", Static)
@@ -280,9 +333,11 @@ class WatchScreen(App[None]):
         direction, symbol_id = DIRECTIONS[self._chosen[0]], self._chosen[1]
         seconds = len(history) * REFRESH_S
         chosen.update(
-            f"[bold]{self._board.symbols.get(symbol_id, '?')}[/]  {direction.label}\n"
-            f"net now {history[-1]:.2f} bps\n"
-            f"last {seconds:.0f} s: {min(history):.2f} to {max(history):.2f}"
+            Text.assemble(
+                (self._board.symbols.get(symbol_id, "?"), "bold"),
+                f"  {direction.label}\nnet now {history[-1]:z.2f} bps\n"
+                f"last {seconds:z.0f} s: {min(history):z.2f} to {max(history):z.2f}",
+            )
         )
         low = min(history)
         spark.data = [value - low for value in history]

@@ -2,36 +2,41 @@
 
 from collections.abc import Iterator
 
+from rich.text import Text
+
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
+from spread_scanner.schema.figures import plain
 from spread_scanner.view.evaluations import Evaluation, Explanation
 from spread_scanner.view.spreads import Spread
 
 
-def lines(answer: Explanation) -> Iterator[str]:
+def lines(answer: Explanation) -> Iterator[str | Text]:
     """The answer for people: a waterfall per evaluation, then the present."""
     for one in answer.evaluations:
         yield from _waterfall(answer.symbol, one)
     if not answer.evaluations:
-        yield f"[bold]{answer.symbol}[/bold]: no evaluation over a threshold is kept."
+        said = ": no evaluation over a threshold is kept."
+        yield Text.assemble((answer.symbol, "bold"), said)
     for kept_out in answer.quarantined:
         yield f"Quarantined in {kept_out.direction}: {kept_out.reason}"
     if answer.now:
-        yield "\n[bold]now[/bold]"
+        yield Text("\nnow", style="bold")
     for row in sorted(answer.now, key=lambda row: -_or_low(row.net_bps)):
         yield _now(row)
 
 
-def _now(row: Spread) -> str:
+def _now(row: Spread) -> str | Text:
     if row.net_bps is None or row.gross_bps is None:
         return f"  {row.direction:16} no quotes yet"
     missing = row.enter_bps - row.net_bps
     would = "" if row.usable else "would be "
-    far = f"{would}over its threshold" if missing <= 0 else f"{missing:.1f} bps short"
-    stale = "" if row.usable else "  [yellow](cannot be stood behind)[/yellow]"
-    return (
-        f"  {row.direction:16} net {row.net_bps:8.1f}  gross {row.gross_bps:8.1f}  "
-        f"enter {row.enter_bps:6.1f}  {far}{stale}"
+    far = f"{would}over its threshold" if missing <= 0 else f"{missing:z.1f} bps short"
+    stale = "" if row.usable else "  (cannot be stood behind)"
+    return Text.assemble(
+        f"  {row.direction:16} net {row.net_bps:z8.1f}  gross {row.gross_bps:z8.1f}  "
+        f"enter {row.enter_bps:z6.1f}  {far}",
+        (stale, "yellow"),
     )
 
 
@@ -39,25 +44,28 @@ def _or_low(value: float | None) -> float:
     return -1e9 if value is None else value
 
 
-def _waterfall(symbol: str, one: Evaluation) -> Iterator[str]:
+def _waterfall(symbol: str, one: Evaluation) -> Iterator[str | Text]:
     direction = DIRECTION_BY_LABEL[one.direction]
     times = f", {one.count} times" if one.count > 1 else ""
     colour = "green" if one.verdict == "signal" else "yellow"
-    yield (
-        f"[bold]{symbol}[/bold]  {one.direction}  "
-        f"[{colour}]{one.meaning}[/{colour}]  {one.age_s:.1f} s ago{times}"
+    yield Text.assemble(
+        (symbol, "bold"),
+        f"  {one.direction}  ",
+        (one.meaning, colour),
+        f"  {one.age_s:z.1f} s ago{times}",
     )
-    yield f"    buy {direction.spot.label} at {one.spot_px:.8g}, "
-    yield f"    sell {direction.futures.label} at {one.fut_px:.8g}"
-    yield f"    gross    {one.gross_bps:9.2f} bps"
-    yield f"    fees     {-one.fees_bps:9.2f}"
-    yield f"    funding  {-one.funding_bps:9.2f}"
+    yield f"    buy {direction.spot.label} at {plain(one.spot_px, 8)}"
+    yield f"    sell {direction.futures.label} at {plain(one.fut_px, 8)}"
+    yield f"    gross    {one.gross_bps:z9.2f} bps"
+    yield f"    fees     {-one.fees_bps:z9.2f}"
+    yield f"    funding  {-one.funding_bps:z9.2f}"
     short = one.enter_bps - one.net_bps
-    verdict = "over" if short <= 0 else f"{short:.2f} short of"
-    yield f"    net      {one.net_bps:9.2f}  {verdict} the {one.enter_bps:.2f} to enter"
-    yield f"    size     {one.size_quote or 0.0:9,.0f}  at least {one.size_quote_min:,.0f}"
+    verdict = "over" if short <= 0 else f"{short:z.2f} short of"
+    yield f"    net      {one.net_bps:z9.2f}  {verdict} the {one.enter_bps:z.2f} to enter"
+    yield f"    size     {one.size_quote or 0.0:z9,.0f}  at least {one.size_quote_min:z,.0f}"
     ages = [age / NS_PER_MS for age in (one.spot_age_ns, one.fut_age_ns, one.skew_ns)]
-    yield f"    ages     spot {ages[0]:,.1f} ms, futures {ages[1]:,.1f} ms, skew {ages[2]:,.1f} ms"
+    spot, futures, skew = (f"{age:z,.1f} ms" for age in ages)
+    yield f"    ages     spot {spot}, futures {futures}, skew {skew}"
     for leg, flags in (("spot", one.spot_flags), ("fut", one.fut_flags)):
         if flags:
             yield f"    {leg} is {', '.join(flags)}"

@@ -17,7 +17,7 @@ import numpy as np
 
 from spread_scanner.config import Settings
 from spread_scanner.discovery.legs import Candidate, Leg
-from spread_scanner.discovery.words import plain
+from spread_scanner.schema.figures import plain
 from spread_scanner.symbology.tables import Tables
 
 NEAR_POWER_PCT = 10.0

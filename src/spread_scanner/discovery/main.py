@@ -26,7 +26,14 @@ from spread_scanner.config import Settings
 from spread_scanner.discovery import options
 from spread_scanner.discovery.asking import Options
 from spread_scanner.discovery.quick import QuickLook, look
-from spread_scanner.discovery.report import REPORT_TXT, Findings, summary, texts
+from spread_scanner.discovery.report import (
+    REPORT_TXT,
+    DiscoverySummary,
+    Findings,
+    NothingToAdd,
+    summary,
+    texts,
+)
 from spread_scanner.discovery.run import Before, discover
 from spread_scanner.discovery.show import Bars, summary_tables
 from spread_scanner.errors import ConfigError, SpreadError, TableError
@@ -132,7 +139,7 @@ def _tell(
     )
 
 
-def _print_json(document: dict[str, Any]) -> None:
+def _print_json(document: DiscoverySummary | NothingToAdd) -> None:
     """As bytes: JSON is UTF-8, whatever the locale can print."""
     sys.stdout.flush()
     sys.stdout.buffer.write(orjson.dumps(document) + b"\n")
@@ -164,8 +171,7 @@ def _quick(
 
 def _nothing(folder: Path, new: list[str], as_json: bool) -> None:
     if as_json:
-        said = {"generation": publish.generation_in_force(folder), "added": [], "new": new}
-        _print_json(said)
+        _print_json(NothingToAdd(generation=publish.generation_in_force(folder), added=[], new=new))
 
 
 def _look(settings: Settings, asked: Options) -> QuickLook:

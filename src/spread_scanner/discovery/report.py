@@ -8,14 +8,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypedDict
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.discovery.answers import Listed
 from spread_scanner.discovery.identity import Identity
 from spread_scanner.discovery.legs import LeftOut, Leg
-from spread_scanner.discovery.words import plain
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Source
+from spread_scanner.schema.figures import plain
 from spread_scanner.symbology.known import KNOWN_JSON, Known, encoded
 from spread_scanner.symbology.tables import Tables
 
@@ -62,7 +62,52 @@ def texts(findings: Findings) -> dict[str, str]:
     }
 
 
-def summary(findings: Findings) -> dict[str, Any]:
+class QuarantinedPair(TypedDict):
+    """A pair that is kept out, and why."""
+
+    direction: str
+    symbol: str
+    reason: str
+
+
+class SourceSummary(TypedDict):
+    """What became of the listings of a source."""
+
+    state: str
+    listed: int
+    taken: int
+    heard: int  # that quoted while the websockets were listened to
+    quiet: int
+    left_out: int
+
+
+class DiscoverySummary(TypedDict):
+    """`pair-discovery --json`; one that found nothing to publish says NothingToAdd."""
+
+    generation: int
+    symbols: int
+    instruments: int
+    pairs: int
+    quarantined: list[QuarantinedPair]
+    over_the_limit: list[str]
+    waiting_for_an_id: list[str]
+    partial: bool
+    validated: str
+    added: list[str]
+    warnings: list[str]
+    directions: dict[str, int]  # pairs
+    sources: dict[str, SourceSummary]
+
+
+class NothingToAdd(TypedDict):
+    """`pair-discovery --quick --json` where the tables stay."""
+
+    generation: int
+    added: list[str]
+    new: list[str]  # listings that are new and make no pair yet
+
+
+def summary(findings: Findings) -> DiscoverySummary:
     """The numbers of one run, for programs and for the table at the end."""
     tables = findings.tables
     used = Counter(row.source_id for row in tables.instruments)
@@ -186,7 +231,7 @@ def _section(title: str, lines: Iterable[str]) -> str:
     return "\n".join(["", f"{title} ({len(body)})", *body]) if body else f"\n{title}: none"
 
 
-def _source(label: str, row: dict[str, Any]) -> str:
+def _source(label: str, row: SourceSummary) -> str:
     return (
         f"{label}: {row['state']}; {row['listed']} listed, {row['taken']} taken, "
         f"{row['left_out']} left out, {row['heard']} heard, {row['quiet']} quiet"

@@ -1,11 +1,13 @@
 """How a run looks on a terminal: bars while it works, tables when it is done. All on stderr."""
 
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+
+from spread_scanner.discovery.report import DiscoverySummary
 
 
 class Bars:
@@ -49,7 +51,7 @@ class Bars:
         self._bars.clear()
 
 
-def summary_tables(console: Console, numbers: dict[str, Any]) -> None:
+def summary_tables(console: Console, numbers: DiscoverySummary) -> None:
     """The end of a run: per source and per direction."""
     sources = Table(title=f"Generation {numbers['generation']}", title_justify="left")
     for name in ("source", "listed", "taken", "heard", "quiet", "left out"):

@@ -9,6 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, NotRequired, TypedDict
 
 import msgspec
 
@@ -35,6 +36,22 @@ RECEIVE_TIME = re.compile(rb"^\d+(?:\.\d+)?:?[ \t]+")  # "1723161253937085768 {"
 BAD_MESSAGE = "bad message"  # a reason to skip a frame: it is none of the source's
 BOM = b"\xef\xbb\xbf"
 VARINT_BYTES_MAX = 10
+
+
+class DecodedQuote(TypedDict):
+    """A line of output. An empty side is null; a side that a delta leaves alone has no key."""
+
+    source: str
+    exchange_symbol: str
+    kind: Literal["quote", "delta"]
+    symbol_id: NotRequired[int]  # with the tables; prices and sizes are in base units then
+    bid_px: NotRequired[float | None]
+    bid_sz: NotRequired[float | None]
+    ask_px: NotRequired[float | None]
+    ask_sz: NotRequired[float | None]
+    ts_event: int | None  # ns since 1970 UTC, by the exchange's clock
+    update_id: int  # 0 where the exchange gives none
+    tier: Literal["native", "typed"]
 
 
 class _Wrapped(msgspec.Struct):
@@ -107,7 +124,7 @@ def decode_lines(
     tables: Scales | None = None,
     skipped: Counter[str] | None = None,
     settings: SourceSettings = OFFLINE,
-) -> Iterator[dict[str, object]]:
+) -> Iterator[DecodedQuote]:
     """Quotes as plain dicts; with tables in base units, without as the exchange gave them.
 
     `skipped` counts, while the iterator runs, what gave no quote, by reason.
@@ -139,7 +156,7 @@ def scaled(quote: RawQuote, px_div: float, sz_mul: float) -> RawQuote:
 
 def _typed(
     adapter: Adapter, frame: bytes, tables: Scales | None, counts: Counter[str]
-) -> Iterator[dict[str, object]]:
+) -> Iterator[DecodedQuote]:
     try:
         events = adapter.parse(frame)
     except BadQuote as error:
@@ -179,26 +196,32 @@ def _reason(event: Ack | Refused | Notice) -> str:
 
 
 def _row(
-    source: Source, event: RawQuote | Delta, symbol_id: int | None, tier: str
-) -> dict[str, object]:
-    """One line of output. An empty side is null; a side that a delta leaves alone has no key."""
-    row: dict[str, object] = {
-        "source": source.label,
-        "exchange_symbol": event.exchange_symbol,
-        "kind": "quote" if isinstance(event, RawQuote) else "delta",
-    }
-    if symbol_id is not None:
-        row["symbol_id"] = symbol_id
+    source: Source,
+    event: RawQuote | Delta,
+    symbol_id: int | None,
+    tier: Literal["native", "typed"],
+) -> DecodedQuote:
     if isinstance(event, RawQuote):
         bid: tuple[float, float] | None = (event.bid_px, event.bid_sz)
         ask: tuple[float, float] | None = (event.ask_px, event.ask_sz)
     else:
         bid, ask = event.bid, event.ask
-    for name, one in (("bid", bid), ("ask", ask)):
-        if one is not None:
-            row[f"{name}_px"] = None if math.isnan(one[0]) else one[0]
-            row[f"{name}_sz"] = None if math.isnan(one[1]) else one[1]
-    row["ts_event"] = None if event.ts_event <= TS_IMPOSSIBLE else event.ts_event
-    row["update_id"] = event.update_id
-    row["tier"] = tier
+    row: DecodedQuote = {
+        "source": source.label,
+        "exchange_symbol": event.exchange_symbol,
+        "kind": "quote" if isinstance(event, RawQuote) else "delta",
+        "ts_event": None if event.ts_event <= TS_IMPOSSIBLE else event.ts_event,
+        "update_id": event.update_id,
+        "tier": tier,
+    }
+    if symbol_id is not None:
+        row["symbol_id"] = symbol_id
+    if bid is not None:
+        row["bid_px"], row["bid_sz"] = _or_null(bid[0]), _or_null(bid[1])
+    if ask is not None:
+        row["ask_px"], row["ask_sz"] = _or_null(ask[0]), _or_null(ask[1])
     return row
+
+
+def _or_null(value: float) -> float | None:
+    return None if math.isnan(value) else value

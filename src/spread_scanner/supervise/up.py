@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import structlog
 
@@ -23,6 +23,7 @@ from spread_scanner.schema.names import LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import score
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.simulation import SimulatedMarket, Simulation
+from spread_scanner.supervise.summary import IntervalSummary, RunSummary, SignalSummary
 from spread_scanner.supervise.supervisor import Supervisor, running
 
 SUBSCRIBED_TIMEOUT_S = 20.0
@@ -77,7 +78,7 @@ class Run:
         self._observer: Observer | None = None
         self._looked_s = 0.0
 
-    def live(self) -> dict[str, Any]:
+    def live(self) -> RunSummary:
         """Start, run until told or timed to end, and give the summary."""
         supervisor = self._supervisor
         supervisor.on_wait = self._draw_start
@@ -97,7 +98,7 @@ class Run:
                 self._simulation.stop()
                 document |= self._scored(self._simulation, observer, (begin_ns, end_ns))
             document["killed_at_stop"] = supervisor.killed
-        return document
+        return cast("RunSummary", document)  # a test holds it to that
 
     def _watched(self) -> Observer:
         if self._observer is None:
@@ -194,7 +195,7 @@ class Run:
         }
 
 
-def _interval(one: score.Interval, begin_ns: int) -> dict[str, Any]:
+def _interval(one: score.Interval, begin_ns: int) -> IntervalSummary:
     return {
         "symbol": one.symbol,
         "direction": one.direction,
@@ -204,7 +205,7 @@ def _interval(one: score.Interval, begin_ns: int) -> dict[str, Any]:
     }
 
 
-def _seen(one: score.SeenSignal, begin_ns: int) -> dict[str, Any]:
+def _seen(one: score.SeenSignal, begin_ns: int) -> SignalSummary:
     return {
         "symbol": one.symbol,
         "direction": one.direction,
@@ -221,7 +222,7 @@ def _note(left_s: float | None) -> str:
 
 def up(
     options: UpOptions, namespace: str | None = None, open_screen: OpenScreen | None = None
-) -> dict[str, Any]:
+) -> RunSummary:
     """Run; returns the summary. `namespace` names the simulated system."""
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(_on_signals())

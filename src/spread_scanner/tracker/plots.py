@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 
+from spread_scanner.schema.figures import plain
+
 WIDTH, HEIGHT = 420, 236
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 30, 34
 INNER_WIDTH, INNER_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -69,7 +71,7 @@ def histogram(
     edges: Sequence[float],
     *,
     x_label: str,
-    x_text: Callable[[float], str] = "{:.3g}".format,
+    x_text: Callable[[float], str] = lambda value: plain(value, 3),
 ) -> str:
     """Counts between edges."""
     if not counts:

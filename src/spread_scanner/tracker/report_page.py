@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema.figures import plain
 from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.tracker.plots import bars, histogram, steps
 from spread_scanner.tracker.report import DEFINITIONS, Group, Report, StoodAfter
@@ -258,8 +259,8 @@ def duration(ms: float | None) -> str:
         return "-"
     for limit, unit_ms, unit in ((1e3, 1, "ms"), (60e3, 1e3, "s"), (3.6e6, 60e3, "min")):
         if ms < limit:
-            return f"{ms / unit_ms:.3g} {unit}"
-    return f"{ms / 3.6e6:.3g} h"
+            return f"{plain(ms / unit_ms, 3)} {unit}"
+    return f"{plain(ms / 3.6e6, 3)} h"
 
 
 def bps(value: float | None) -> str:

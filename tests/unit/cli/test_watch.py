@@ -9,6 +9,7 @@ from textual.coordinate import Coordinate
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Sparkline, Static
 
+from spread_scanner.cli import legends
 from spread_scanner.cli.watch import WatchScreen
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
@@ -26,7 +27,7 @@ def watching(up_bed: Any) -> Iterator[Callable[[Act], None]]:
         store.writer(3) as futures,
     ):
 
-        def run(act: Act) -> None:
+        def run(act: Act, size: tuple[int, int] = (140, 40)) -> None:
             now_ns = store.clock.now_ns()
             for writer in (spot, futures):
                 writer.heartbeat(now_ns - store.clock.anchor_ns + 3_600_000_000_000)
@@ -36,7 +37,7 @@ def watching(up_bed: Any) -> Iterator[Callable[[Act], None]]:
 
             async def drive() -> None:
                 app = WatchScreen(up_bed.settings, loaded, store)
-                async with app.run_test(size=(140, 40)) as pilot:
+                async with app.run_test(size=size) as pilot:
                     await pilot.pause()
                     await act(app, pilot)
 
@@ -116,3 +117,48 @@ def test_the_cursor_chooses_the_pair_that_is_drawn(watching: Callable[[Act], Non
         assert "AAA-USDT" in str(app.query_one("#chosen", Static).render())
 
     watching(act)
+
+
+def bar_and_pane_agree(app: WatchScreen) -> bool:
+    table: DataTable[Any] = app.query_one("#board", DataTable)
+    under_bar = str(table.get_cell_at(Coordinate(table.cursor_row, 0)))
+    return under_bar in str(app.query_one("#chosen", Static).render())
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_bar_and_pane_agree_and_every_column_has_its_room_and_meaning(
+    watching: Callable[..., None], width: int
+) -> None:
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
+        assert bar_and_pane_agree(app)
+        await pilot.press("down")  # to AAA
+        await pilot.pause()
+        assert bar_and_pane_agree(app)
+        await pilot.press("n")  # AAA is first now
+        await pilot.pause()
+        table: DataTable[Any] = app.query_one("#board", DataTable)
+        assert table.cursor_row == 0
+        assert bar_and_pane_agree(app)
+        app._wanted = "BBB"  # AAA is nowhere on the screen any more
+        app._draw()
+        await pilot.pause()
+        assert symbols_shown(app) == ["BBB-USDT"]
+        assert bar_and_pane_agree(app)
+
+        assert table.virtual_size.width <= width
+        titles = [str(column.label) for column in table.columns.values()]
+        assert {"symbol", "direction", "net bps", "size", "age ms"} <= set(titles)
+        assert ("exit bps" in titles) is (width > 80), "a wide one uses the width"
+        for title in titles[2:]:
+            assert title.split(" ")[0] in legends.SPREADS or not title
+        legend = app.query_one("#legend", Static)
+        assert not legend.display
+        await pilot.press("question_mark")
+        assert legend.display
+        assert "four taker fees" in str(legend.render())
+
+        app._wanted = "[/x]"  # no markup
+        app._draw()
+        assert "[/x]" in str(app.query_one("#summary", Static).render())
+
+    watching(act, (width, 30))

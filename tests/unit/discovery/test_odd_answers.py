@@ -10,8 +10,8 @@ from saved_world import COINS, FUNDING, INSTRUMENTS, INTERVALS, TICKERS, World, 
 
 from spread_scanner.discovery.identity import UNJUDGED, judge
 from spread_scanner.discovery.report import OK, Findings, texts
-from spread_scanner.discovery.words import plain
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
+from spread_scanner.schema.figures import plain
 
 ALL = len(COINS) * 12
 LISTED = {

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from rich.console import Console
@@ -18,7 +19,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.discovery import main, quick
 from spread_scanner.discovery.asking import Options
-from spread_scanner.discovery.report import Findings, summary, texts
+from spread_scanner.discovery.report import DiscoverySummary, Findings, summary, texts
 from spread_scanner.discovery.run import Before
 from spread_scanner.discovery.show import Bars
 from spread_scanner.errors import ExchangeError, TableError
@@ -201,6 +202,7 @@ def test_the_report_of_the_last_full_run_stays_below(looking: Looking) -> None:
     findings = looking.look().findings
     assert findings is not None
     assert summary(findings)["added"] == ["NEW-USDT (bybit-okx)"]
+    assert msgspec.convert(summary(findings), DiscoverySummary) == summary(findings)
     report = texts(findings)["validation_report.txt"]
     assert report.index("NEW-USDT (bybit-okx)") < report.index("FULL")
     assert report.count("FULL") == 1

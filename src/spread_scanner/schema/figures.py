@@ -1,6 +1,6 @@
-"""Numbers as people read them: digits and a point, no exponents. Used by the report and the judge.
+"""Numbers as people read them: digits and a point, no exponents. Read by reports and screens.
 
-The report is searched and copied from (a proposed multiplier goes into the settings), so a number
+A report is searched and copied from (a proposed multiplier goes into the settings), so a number
 stands there as one would write it.
 """
 

@@ -1,0 +1,60 @@
+"""What the figures of tables and screens mean: a line below a table, `?` in `watch`.
+
+A test holds each table's columns to its legend.
+"""
+
+PROCESSES = {
+    "heartbeat": "how long ago it last beat; of one that does its work and ends, when that was",
+    "rates": "per second: messages, evaluations, signals, samples",
+    "good": "a feed's listings that are quoted and can be stood behind, of all",
+    "drops": "lost, as there was no room",
+    "skips": "arrived and not used; status --counters says why",
+    "p50, p99": "microseconds since a frame was read, until its quote was stored (feeds), its "
+    "signal pushed (engine) and taken (tracker)",
+    "starts": "how often it was started",
+    "tables": "the generation that it has",
+}
+SPREADS = {
+    "net": "gross less four taker fees and funding, in bps of the spot's ask",
+    "gross": "what buying the spot at its ask and selling the perpetual at its bid gives",
+    "exit": "what selling the spot at its bid and buying the perpetual back at its ask gives now",
+    "enter": "the net that makes a signal",
+    "size": "what both tops of the book hold, in the quote coin",
+    "age": "ms since the older of the two quotes was received",
+}
+OPPORTUNITIES = {
+    "entry, peak": "net at the first signal and at best, bps",
+    "lived": "from the first signal to its end",
+    "signals": "how many there were",
+    "closed": "why it ended",
+}
+SOURCES = {
+    "wanted": "listings in the tables",
+    "quoted": "of them with a quote",
+    "usable": "with a quote that can be stood behind now",
+    "heartbeat": "ms since the feed last beat",
+}
+CONNECTIONS = {
+    "msg/s": "messages per second",
+    "quotes, skips": "stored, and arrived but not used, since the segments were made",
+    "heard": "ms since its last message",
+    "exchange": "ms from the exchange's stamp until it was read",
+    "cell": "us from then until the quote was stored",
+    "ban": "seconds in which nobody dials there",
+}
+COSTS = {
+    "fees": "of both entries and both exits, bps",
+    "funding": "expected over funding_hours, bps",
+    "costs": "their sum",
+    "enter, exit": "the net that begins a signal, and below which it ends",
+}
+SIGNALS = {
+    "net, gross": "bps; net is less four taker fees and funding",
+    "size": "what both tops of the book hold, in the quote coin",
+    "ages": "of the spot's and of the perpetual's quote",
+}
+
+
+def lines(legend: dict[str, str]) -> str:
+    """One sentence after the other, for below a table."""
+    return "; ".join(f"{name}: {meaning}" for name, meaning in legend.items())

@@ -1,0 +1,66 @@
+"""What a run of `up` or `demo` leaves behind: its document under --json, as docs/schema.json says.
+
+Written by up.py at a run's end; read by the command, which tells it to people, and by programs.
+"""
+
+from typing import NotRequired, TypedDict
+
+
+class ProcessSummary(TypedDict):
+    """A process at the end of the run."""
+
+    state: str
+    starts: int
+    drops: int
+    skips: int
+
+
+class IntervalSummary(TypedDict):
+    """A planted opportunity that did not come out right."""
+
+    symbol: str
+    direction: str
+    at_s: float  # after the begin of the run
+    lasted_s: float | None  # None: to the end of the run
+    peak_bps: float
+
+
+class SignalSummary(TypedDict):
+    """A signal that nothing was planted for."""
+
+    symbol: str
+    direction: str
+    kind: str
+    at_s: float
+    net_bps: float
+
+
+class RunSummary(TypedDict):
+    """A run. What only a scored one has may be absent."""
+
+    ok: bool  # not scored: it came to its end
+    seconds: float
+    processes: dict[str, ProcessSummary]
+    pairs: int
+    messages: int
+    quotes: int
+    signals: int
+    opportunities: int
+    drops: int
+    latency_us: dict[str, dict[str, float]]
+    restarts: int
+    killed_at_stop: list[str]
+    # What was found of what the simulator planted.
+    seed: NotRequired[int]
+    planted: NotRequired[int]
+    found: NotRequired[int]
+    missed: NotRequired[int]
+    invented: NotRequired[int]
+    unended: NotRequired[int]
+    untracked: NotRequired[int]
+    not_judged: NotRequired[int]
+    not_judged_why: NotRequired[dict[str, int]]
+    missed_intervals: NotRequired[list[IntervalSummary]]
+    unended_intervals: NotRequired[list[IntervalSummary]]
+    untracked_intervals: NotRequired[list[IntervalSummary]]
+    invented_signals: NotRequired[list[SignalSummary]]

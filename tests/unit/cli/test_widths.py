@@ -1,0 +1,163 @@
+"""Every command on a terminal of 80 columns and on a wide one: heads and keys are whole, what
+others have named is no markup, and each figure has its meaning below.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from database_bed import store
+from rich.cells import cell_len
+
+from spread_scanner.cli import legends
+from spread_scanner.clock import mono_ns
+from spread_scanner.schema.enums import ProcessState, Verdict
+from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
+from spread_scanner.shm import SignalRing
+from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.symbology import publish, tables
+
+Run = Callable[..., tuple[int, str, str]]
+MARKUP = "[RED]-USDT"
+CLOSING = "[/red] it's over"
+STYLES = re.compile(r"\x1b\[[0-9;]*m")
+COLOURS = re.compile(r"\x1b\[(?:[0-9]*;)*(?:[34]|9|10)[0-7]")
+
+# The heads of a narrow terminal, and those that a wide one has besides.
+HEADS = {
+    "status": (
+        "process state heartbeat good drops p50 us p99 us",
+        "rates skips starts tables note",
+    ),
+    "sources": ("source feed wanted quoted usable heartbeat ms message", ""),
+    "connections": (
+        "source # state symbols msg/s quotes skips reconnects p99 us",
+        "carries open s heard ms exchange p50 p99 ms cell p50 last end",
+    ),
+    "signals": ("seq kind symbol direction net gross size ages ms", ""),
+    "opportunities": ("id symbol direction entry peak lived s signals closed", ""),
+    "costs": ("symbol direction fees funding costs enter exit", ""),
+}
+LEGENDS = {
+    "status": legends.PROCESSES,
+    "sources": legends.SOURCES,
+    "connections": legends.CONNECTIONS,
+    "signals": legends.SIGNALS,
+    "opportunities": legends.OPPORTUNITIES,
+    "costs": legends.COSTS,
+}
+OTHERS = [
+    "tables",
+    "settings",
+    "why [RED]-USDT",
+    "doctor --offline",
+    "clean",
+    "pause [RED]-USDT",
+    "halt",
+    "reload",
+    "status --counters",
+    "decode --source okx-spot [red]",
+]
+# Sentences and paths fold where they end; a table must not.
+FIGURES_ARE_NAMED = {"process", "state", "note", "source", "feed", "message", "#", "symbol", "kind"}
+FIGURES_ARE_NAMED |= {"direction", "carries", "last end", "id", "seq"}
+
+
+@pytest.fixture
+def shown(
+    up_bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str]]:
+    """Runs a command on a terminal of a width, in a system whose names are markup."""
+    loaded = tables.load(up_bed.settings.generated_dir)
+    first = msgspec.structs.replace(loaded.symbols[0], symbol=MARKUP, base="[RED]")
+    odd = msgspec.structs.replace(
+        loaded,
+        generation=2,
+        symbols=(first, *loaded.symbols[1:]),
+        quarantine=tuple(msgspec.structs.replace(row, reason=CLOSING) for row in loaded.quarantine),
+    )
+    publish.publish(up_bed.settings.generated_dir, odd, {})
+    up_bed.quote(0, 0, 99.0, 100.0)
+    up_bed.quote(3, 0, 101.0, 102.0)
+    up_bed.settings.data_dir.mkdir(exist_ok=True)
+    store(up_bed.settings.data_dir, id=1, symbol=MARKUP, direction="okx-mexc", reason=CLOSING)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(line: str, width: int, terminal: str = "xterm") -> tuple[int, str]:
+        monkeypatch.setenv("TERM", terminal)
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        with (
+            up_bed.health() as health,
+            health.claim("spread-engine") as row,
+            Connections.attach(up_bed.namespace) as connections,
+            connections.claim(0) as rows,
+            SignalRing.attach(up_bed.namespace, "signals") as ring,
+            ring.producer() as producer,
+            Evaluations.attach(up_bed.namespace) as kept,
+            kept.writer() as writer,
+        ):
+            row.beat(ProcessState.RUNNING, f"{CLOSING}, of more than eighty letters" * 3)
+            opened = rows.take()
+            assert opened is not None
+            opened.opened(2, mono_ns())
+            opened.ended(CLOSING)
+            signals = np.zeros(1, SIGNAL_DTYPE)
+            signals["kind"] = 1
+            producer.push_many(signals)
+            one = np.zeros(1, EVALUATION_DTYPE)
+            one["verdict"], one["spot_px"], one["fees_bps"] = Verdict.SIZE, 1.25e-9, 0.0
+            writer.append(one)
+            code, out, err = spread_ctl(*line.split(" "))
+        return code, out + err
+
+    return run
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("command", HEADS)
+def test_a_table_fits(shown: Callable[..., tuple[int, str]], command: str, width: int) -> None:
+    code, out = shown(command, width)
+    assert not COLOURS.search(out), "NO_COLOR is set"
+    out = STYLES.sub("", out)
+    narrow, wide = HEADS[command]
+    assert code in (0, 1), out
+    first = out.splitlines()[0]
+    missing = [word for word in narrow.split() if word not in first.split()]
+    assert not missing, first
+    if width > 80:
+        assert not [word for word in wide.split() if word not in first.split()], first
+    assert max(cell_len(line) for line in out.splitlines()) <= width, out
+    assert "…" not in first
+    if command in ("signals", "opportunities", "costs"):
+        assert MARKUP in out
+    if command == "opportunities":
+        assert CLOSING in out
+    said = legends.lines(LEGENDS[command])
+    for word in [*narrow.split(), *(wide.split() if width > 80 else [])]:
+        assert word in said or word in " ".join(FIGURES_ARE_NAMED) or word in UNITS, word
+    assert said in " ".join(out.split()), "the legend stands below"
+
+
+UNITS = {"ms", "us", "s", "p50", "p99", "symbols", "open", "reconnects"}
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("line", OTHERS)
+def test_whatever_else_is_said_is_said_as_it_is(
+    shown: Callable[..., tuple[int, str]], line: str, width: int
+) -> None:
+    code, out = shown(line, width, "dumb")
+    assert code in (0, 1), out
+    assert "\x1b" not in out, "a dumb terminal knows no styles"
+    assert "e-0" not in out
+    assert "-0.00" not in out
+    if MARKUP in line:
+        assert MARKUP in out
+    if line == "tables":
+        assert CLOSING in " ".join(out.split())
