@@ -20,7 +20,7 @@ from spread_scanner.alerts.processes import of_processes
 from spread_scanner.alerts.targets import Message
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.schema.freshness import Limits
+from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.tracker.book import Book, Rules
@@ -60,7 +60,7 @@ class Tracking:
         self.tally = Tally()
         self.journal = Journal()
         self.book = Book(Rules.of(tracker), pairs_of(first), self.journal, self.tally, self._enter)
-        self._legs = Legs(store, store.clock.anchor_ns, Limits.of(settings))
+        self._legs = Legs(store, store.clock.anchor_ns, FreshnessLimits.of(settings))
         self._grid = Grid(self.book.rules.step_ns, store.clock.now_ns())
         self._due = False
 

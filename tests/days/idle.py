@@ -20,7 +20,7 @@ from spread_scanner.feed import feed as shipped
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.feed import Feed
 from spread_scanner.feed.freshness import OVERDUE_NS_MIN, SLOWDOWN_MAX
-from spread_scanner.feed.outlook import Seen
+from spread_scanner.feed.outlook import FeedState
 from spread_scanner.feed.pulse import BUSY_READS_MIN
 from spread_scanner.feed.watch import WATCH_NS
 from spread_scanner.schema.enums import ProcessState
@@ -28,7 +28,7 @@ from spread_scanner.schema.enums import ProcessState
 BEAT_NS_MAX = 900 * NS_PER_MS  # a beat at least so often: readers of heartbeats allow a second
 Span = tuple[int, int]
 ALWAYS: Span = (-1, NEVER_NS)
-WELL = Seen(ProcessState.RUNNING, "")
+WELL = FeedState(ProcessState.RUNNING, "")
 
 
 class Until(NamedTuple):

@@ -18,24 +18,6 @@ NATIVE_CLASS = re.compile(r"^(?:cdef )?class (\w+)", re.MULTILINE)
 SECTIONS = {"Engine", "Feed", "Tracker"}
 # A class of Python over the native one of its room.
 OVER_NATIVE = {"DirtyBitmap"}
-# Twice and not yet mended: names go from here, none comes.
-STILL_TWICE = {
-    "Ack",
-    "Batch",
-    "Heard",
-    "Ids",
-    "Instruments",
-    "Key",
-    "Life",
-    "Limits",
-    "NewLines",
-    "Number",
-    "Outcome",
-    "Ready",
-    "Seen",
-    "Tally",
-    "Writer",
-}
 
 
 def named(path: Path) -> Iterator[str]:
@@ -79,8 +61,7 @@ def test_no_name_means_two_things() -> None:
         for name, places in twice().items()
         if name not in SECTIONS | OVER_NATIVE and not same_of_each_exchange(places)
     }
-    new = set(found) - STILL_TWICE
-    assert not new, {name: found[name] for name in new}
+    assert not found
 
 
 @pytest.mark.parametrize(

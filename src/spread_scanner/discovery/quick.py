@@ -44,6 +44,7 @@ from spread_scanner.discovery.legs import (
 from spread_scanner.discovery.report import Findings
 from spread_scanner.discovery.run import Before
 from spread_scanner.discovery.show import Bars
+from spread_scanner.discovery.validate import ListingKey
 from spread_scanner.errors import TableError
 from spread_scanner.exchanges.adapter import RawInstrument
 from spread_scanner.runtime.gate import Gates
@@ -54,8 +55,6 @@ from spread_scanner.symbology.tables import Tables
 
 TRIED_S_MAX = 3_600.0
 AS_BEFORE = "as in the last tables"
-
-Key = tuple[int, str]
 
 
 class QuickLook(NamedTuple):
@@ -131,13 +130,13 @@ def _room(settings: Settings) -> int:
 
 def _new(
     listed: Sequence[Listed], before: Before, looks: QuickLooks, now_ns: int
-) -> tuple[set[Key], QuickLooks]:
+) -> tuple[set[ListingKey], QuickLooks]:
     """Listings that trade and did not when the tables were made, and since when they are tried."""
     tables = before.tables
     in_tables = (
         {(row.source_id, row.exchange_symbol) for row in tables.instruments} if tables else ()
     )
-    new: set[Key] = set()
+    new: set[ListingKey] = set()
     first: dict[str, int] = {}
     for row in listed:
         known = before.known.of(row.source.label).listings
@@ -155,17 +154,17 @@ def _new(
     return new, QuickLooks(first)
 
 
-def _named(listed: Sequence[Listed], new: Collection[Key]) -> Iterable[str]:
+def _named(listed: Sequence[Listed], new: Collection[ListingKey]) -> Iterable[str]:
     labels = {row.source.source_id: row.source.label for row in listed}
     return (f"{labels[source_id]}:{name}" for source_id, name in new)
 
 
 def _partnered(
-    listed: Sequence[Listed], new: Collection[Key], settings: Settings, previous: Tables
+    listed: Sequence[Listed], new: Collection[ListingKey], settings: Settings, previous: Tables
 ) -> bool:
     """Whether by name any of the new could make a pair, so that asking for prices is worth it."""
     rules = rules_of(settings, previous)
-    coins: dict[Key, set[tuple[str, str]]] = {}
+    coins: dict[ListingKey, set[tuple[str, str]]] = {}
     quotes = settings.config.pair_discovery.quotes
 
     def of(row: Listed, raw: RawInstrument) -> set[tuple[str, str]]:
@@ -191,7 +190,7 @@ def _partnered(
 
 def _candidates(
     found: Selection,
-    new: Collection[Key],
+    new: Collection[ListingKey],
     listed: Sequence[Listed],
     previous: Tables,
     enabled: Collection[int],
@@ -208,7 +207,7 @@ def _candidates(
     return [pair for pair in pairs_of([*kept, *others], enabled) if _has(pair, new)]
 
 
-def _has(pair: Candidate, new: Collection[Key]) -> bool:
+def _has(pair: Candidate, new: Collection[ListingKey]) -> bool:
     return pair.spot.key in new or pair.futures.key in new
 
 
@@ -233,7 +232,7 @@ def _carried(previous: Tables, listed: Sequence[Listed]) -> list[Identity]:
     return rows
 
 
-def _quiet(previous: Tables, checked: Checked) -> set[Key]:
+def _quiet(previous: Tables, checked: Checked) -> set[ListingKey]:
     was = {(row.source_id, row.exchange_symbol) for row in previous.instruments if row.quiet}
     in_tables = {(row.source_id, row.exchange_symbol) for row in previous.instruments}
     return was | {leg.key for leg in checked.quiet if leg.key not in in_tables}
@@ -267,7 +266,7 @@ def _added(previous: Tables, made: Tables) -> Tables:
 def _known(
     before: Known,
     listed: Sequence[Listed],
-    new: Collection[Key],
+    new: Collection[ListingKey],
     found: Selection,
     tables: Tables,
 ) -> Known:

@@ -46,7 +46,7 @@ BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 8.0
 DIALS_WAITED_FOR = 3  # after so many failures in a row the others no longer wait for it
 REQUEST_BYTES_SPARE = 256  # of a request, around its topics
 
-Key = tuple[int, str]
+ListingKey = tuple[int, str]
 
 
 class Hearing(Enum):
@@ -81,7 +81,7 @@ class Heard:
 class Validation(NamedTuple):
     """What was heard in the window, by (source id, exchange symbol)."""
 
-    heard: Mapping[Key, Heard]
+    heard: Mapping[ListingKey, Heard]
     notes: list[str]
     unreached: Mapping[str, str]  # source label to why no connection of it could be opened
 
@@ -219,7 +219,7 @@ class _Source:
             2 * len(self._shards) / limits.connects_per_s_max + most / limits.requests_per_s_max
         )
 
-    def key(self, name: str) -> Key:
+    def key(self, name: str) -> ListingKey:
         return self.adapter.source.source_id, name
 
     async def run(self) -> None:

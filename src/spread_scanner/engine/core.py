@@ -48,7 +48,7 @@ class SwitchesAt(NamedTuple):
     standing: int
 
 
-class Ready(NamedTuple):
+class ReadyWork(NamedTuple):
     """Checked and computed, to be put in force at once; then `work` and `before` are what was in
     force, to be given up where time does not matter."""
 
@@ -86,7 +86,7 @@ class Engine:
         """`prepare` and `take` in one; how many pairs."""
         return self.take(self.prepare(settings, tables))
 
-    def prepare(self, settings: Settings, tables: Tables) -> Ready:
+    def prepare(self, settings: Settings, tables: Tables) -> ReadyWork:
         """What `take` will put in force; changes nothing, and the loop may run meanwhile in another
         thread. Raises TableError when the tables do not fit the store.
         """
@@ -95,9 +95,9 @@ class Engine:
         limits = plan.limits(settings)
         work = self.loop.prepare(new.pairs, limits, new.generation & 0xFFFFFFFF, keys)
         before = self._plan
-        return Ready(new, work, None if before is None else plan.places(before, new), before)
+        return ReadyWork(new, work, None if before is None else plan.places(before, new), before)
 
-    def take(self, ready: Ready) -> int:
+    def take(self, ready: ReadyWork) -> int:
         """Put tables and settings in force between two runs of the loop, keeping what stays as it
         is; how many pairs. Nothing else may have been taken since they were prepared."""
         self.loop.swap(ready.work, ready.places)

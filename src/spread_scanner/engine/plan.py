@@ -59,7 +59,7 @@ PAIR_DTYPE = np.dtype(
 )
 
 
-class Limits(NamedTuple):
+class LoopLimits(NamedTuple):
     """What holds for all pairs, in the loop's units."""
 
     heartbeat_ns_max: int
@@ -81,10 +81,10 @@ class Plan(NamedTuple):
     generation: int
 
 
-def limits(settings: Settings) -> Limits:
+def limits(settings: Settings) -> LoopLimits:
     engine = settings.config.spread_engine
-    fresh = freshness.Limits.of(settings)
-    return Limits(
+    fresh = freshness.FreshnessLimits.of(settings)
+    return LoopLimits(
         **fresh._asdict(),
         sweep_ns=engine.park_ms_max * NS_PER_MS,
         spin_ns=engine.spin_us * 1_000,

@@ -33,7 +33,7 @@ from spread_scanner.feed.listings import (
 from spread_scanner.feed.marks import Marks
 from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.notices import Notices
-from spread_scanner.feed.outlook import Outlook, Seen
+from spread_scanner.feed.outlook import FeedState, Outlook
 from spread_scanner.feed.placing import Placing
 from spread_scanner.feed.sharing import put_in_force, share_of
 from spread_scanner.feed.tempo import Tempo
@@ -109,7 +109,7 @@ class Feed:
         self._failure: BaseException | None = None
         process.on_wake = self._woke
         self._outlook = Outlook()
-        self._shown = Seen(ProcessState.STARTING, "")
+        self._shown = FeedState(ProcessState.STARTING, "")
         self._checked_ns = clock.mono_ns()
         self._looked_ns = 0
         self._counted_ns = 0
@@ -242,7 +242,7 @@ class Feed:
             self._counted_ns = now_ns
             process.row.set(COUNTER["good_symbols"], self._marks.good())
         if process.orders.paused:
-            found = Seen(ProcessState.PAUSED, "")
+            found = FeedState(ProcessState.PAUSED, "")
         else:
             refusal = LISTED.sub("[...]", self._refusal())
             found = self._outlook.look(lines, ban, now_ns, refusal)

@@ -13,12 +13,10 @@ from spread_scanner.exchanges.notices import Announcement, Halted, Maintenance, 
 from spread_scanner.feed import announced
 from spread_scanner.feed.announced import Announced
 from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.listings import Instruments
 from spread_scanner.feed.share import NAMES_LOGGED_MAX
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.records import TS_ABSENT
-from spread_scanner.symbology.tables import InstrumentRow
-
-Instruments = dict[str, InstrumentRow]
 
 
 class Halts:

@@ -8,18 +8,16 @@ quote is flagged with as it arrives is the listener's (judge_time, judge_level).
 from collections.abc import Callable, Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from spread_scanner.feed import freshness
 from spread_scanner.feed._listener import FLAGS
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.freshness import Ids
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.share import Share
 from spread_scanner.schema.enums import UNUSABLE
 from spread_scanner.schema.freshness import Mask
-
-Ids = npt.NDArray[np.uint16]
 
 
 class Marks:

@@ -35,7 +35,7 @@ from spread_scanner.shm.connections import ConnectionRow
 
 UNHEARD_PINGS = 3
 OF_ADDRESS = (418, 429)  # what is answered so is of whoever asks, whatever for
-Heard = Callable[[list[Announcement]], None]
+OnAnnouncements = Callable[[list[Announcement]], None]
 
 
 class Place(NamedTuple):
@@ -49,7 +49,7 @@ class Place(NamedTuple):
 class Notices:
     """One feed's; `heard` is called on the loop, with what one frame announced."""
 
-    def __init__(self, share: Share, heard: Heard) -> None:
+    def __init__(self, share: Share, heard: OnAnnouncements) -> None:
         self._share = share
         self._heard = heard
         self._stream: Stream | None = None

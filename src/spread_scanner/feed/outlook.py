@@ -25,7 +25,7 @@ class LineLike(Protocol):
         """A connection is open."""
 
 
-class Seen(NamedTuple):
+class FeedState(NamedTuple):
     """State and message of the health row."""
 
     state: ProcessState
@@ -40,7 +40,7 @@ class Outlook:
 
     def look(
         self, lines: Sequence[LineLike], ban: Ban | None, now_ns: int, refusal: str = ""
-    ) -> Seen:
+    ) -> FeedState:
         """RUNNING or DEGRADED, and the reason for whatever is not as it should be.
 
         `refusal` is what the exchange says where it refuses all that is asked for.
@@ -51,7 +51,7 @@ class Outlook:
         self._there_ns = there_ns
         away = [line for line in lines if now_ns - there_ns[line] > AWAY_NS]
         if refusal:
-            return Seen(ProcessState.DEGRADED, f"every subscription is refused: {refusal}")
+            return FeedState(ProcessState.DEGRADED, f"every subscription is refused: {refusal}")
         if away:
             why = str(ban) if ban is not None else next((one.away for one in away if one.away), "")
             if len(away) == len(lines):
@@ -60,7 +60,7 @@ class Outlook:
                 what = f"{len(away)} of {len(lines)} connections away"
             degraded = len(away) >= DEGRADED_SHARE * len(lines)
             state = ProcessState.DEGRADED if degraded else ProcessState.RUNNING
-            return Seen(state, f"{what}: {why}" if why else what)
+            return FeedState(state, f"{what}: {why}" if why else what)
         if ban is not None:
-            return Seen(ProcessState.RUNNING, str(ban))
-        return Seen(ProcessState.RUNNING, "")
+            return FeedState(ProcessState.RUNNING, str(ban))
+        return FeedState(ProcessState.RUNNING, "")

@@ -4,19 +4,18 @@ Used by the feed at each look at the clock. Reads what the connections found out
 what leaves a line here keeps its cell as it is, since nothing is known that speaks against it.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed import shards
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.line import Line
+from spread_scanner.feed.moving import NewLines
 from spread_scanner.feed.patience import SymbolPatience, pauses_of
 from spread_scanner.feed.shards import Change
 from spread_scanner.feed.share import NAMES_LOGGED_MAX, Share
 from spread_scanner.feed.watch import WATCH_NS
-
-NewLines = Callable[[list[list[str]]], list[Line]]
 
 
 class Placing:

@@ -14,7 +14,7 @@ LATE_MAX = 64  # requests beyond their deadline whose answers are still understo
 NO_ID = ("", "0")  # what stands for an id where an exchange gives none
 
 
-class Batch(NamedTuple):
+class RequestBatch(NamedTuple):
     """What is to be asked in one request."""
 
     exchange_symbols: list[str]
@@ -43,9 +43,9 @@ class Queue:
 
     def __init__(self, adapter: Adapter) -> None:
         self._adapter = adapter
-        self.batches: list[Batch] = []
+        self.batches: list[RequestBatch] = []
 
-    def add(self, batch: Batch, *, first: bool = False) -> None:
+    def add(self, batch: RequestBatch, *, first: bool = False) -> None:
         """Cut to the exchange's requests."""
         adapter = self._adapter
         cut = shards.requests(batch.exchange_symbols, adapter.limits, adapter.topic_bytes)
@@ -63,13 +63,13 @@ class Queue:
             batch.exchange_symbols[:] = filter(still, batch.exchange_symbols)
         self.batches = [batch for batch in self.batches if batch.exchange_symbols]
 
-    def take(self, batch: Batch, exchange_symbols: Collection[str]) -> None:
+    def take(self, batch: RequestBatch, exchange_symbols: Collection[str]) -> None:
         """These symbols of a batch are asked now."""
         taken = set(exchange_symbols)
         batch.exchange_symbols[:] = [s for s in batch.exchange_symbols if s not in taken]
         self.batches = [one for one in self.batches if one.exchange_symbols]
 
-    def ready(self, underway: "Underway") -> Iterator[tuple[Batch, list[str]]]:
+    def ready(self, underway: "Underway") -> Iterator[tuple[RequestBatch, list[str]]]:
         """What does not wait for answers: each batch with those of its symbols; first what is new.
 
         What is under way comes back into the queue by itself if that was in vain.

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from spread_scanner.exchanges.adapter import Ack, Adapter, RefusalKind, Refused
 from spread_scanner.feed.budget import Budget
 from spread_scanner.feed.patience import Pauses, spread
-from spread_scanner.feed.requests import NO_ID, Batch, Queue, Request, Underway
+from spread_scanner.feed.requests import NO_ID, Queue, Request, RequestBatch, Underway
 
 # Halving a refused request until the culprit stands alone takes twice the logarithm; beyond this
 # it is not a symbol that is refused.
@@ -76,7 +76,7 @@ class Subscription:
         """Carry these too. `again`: they were asked for elsewhere, and did not quote."""
         new = [symbol for symbol in exchange_symbols if symbol not in self.wanted]
         self.wanted.update(dict.fromkeys(new))
-        self._queue.add(Batch(new, True, again=again))
+        self._queue.add(RequestBatch(new, True, again=again))
 
     def leave(self, exchange_symbols: Iterable[str], *, again: bool = False) -> None:
         """Carry these no longer."""
@@ -89,7 +89,7 @@ class Subscription:
             kept.difference_update(gone)
         self.overflow = [symbol for symbol in self.overflow if symbol in self.wanted]
         self._queue.add(
-            Batch([symbol for symbol in gone if symbol in self._sent], False, again=again)
+            RequestBatch([symbol for symbol in gone if symbol in self._sent], False, again=again)
         )
 
     def ask_again(self, exchange_symbols: Iterable[str]) -> None:
@@ -101,7 +101,7 @@ class Subscription:
         ]
         self._turning.update(turned)
         self.acknowledged.difference_update(turned)
-        self._queue.add(Batch(turned, False, again=True))
+        self._queue.add(RequestBatch(turned, False, again=True))
 
     def retune(self, pauses: Pauses, now_ns: int) -> None:
         """Other pauses, also for what waits or is under way already."""
@@ -193,7 +193,7 @@ class Subscription:
     def _to_unsubscribe(self, exchange_symbol: str) -> bool:
         return exchange_symbol not in self.wanted or exchange_symbol in self._turning
 
-    def _send(self, batch: Batch, symbols: list[str], now_ns: int) -> str:
+    def _send(self, batch: RequestBatch, symbols: list[str], now_ns: int) -> str:
         self._ids += 1
         request = Request(
             self._ids,
@@ -229,7 +229,7 @@ class Subscription:
             if now_ns >= refusal.due_ns and symbol not in self._trying
         ]
         self._trying.update(due)
-        self._queue.add(Batch(due, True, now_ns, again=True))
+        self._queue.add(RequestBatch(due, True, now_ns, again=True))
         self._queue.prune(self._to_subscribe, self._to_unsubscribe)
         if self.capacity is not None and now_ns >= self._capacity_ns:
             self.capacity = None
@@ -299,7 +299,9 @@ class Subscription:
         named = set(exchange_symbols or request.exchange_symbols)
         left = [symbol for symbol in request.exchange_symbols if symbol in named]
         self._queue.add(
-            Batch(left, request.subscribes, due_ns, request.tries, request.again, request.alone)
+            RequestBatch(
+                left, request.subscribes, due_ns, request.tries, request.again, request.alone
+            )
         )
 
     def _repeat(self, request: Request, now_ns: int) -> None:
@@ -310,23 +312,25 @@ class Subscription:
             self._unsubscribed(left, again=request.again)
             if tries < REPEATS_MAX:
                 gone = [symbol for symbol in left if symbol not in self.wanted]
-                self._queue.add(Batch(gone, False, now_ns, tries, True))
+                self._queue.add(RequestBatch(gone, False, now_ns, tries, True))
             return
         slowly = tries >= REPEATS_MAX
         due_ns = now_ns + (self._again_ns(tries - REPEATS_MAX) if slowly else 0)
-        self._queue.add(Batch(left, True, due_ns, tries, True, request.alone))
+        self._queue.add(RequestBatch(left, True, due_ns, tries, True, request.alone))
 
     def _add_rest(self, request: Request, exchange_symbols: Iterable[str]) -> None:
         """Who was refused along with others is asked for again at once."""
         named = set(exchange_symbols)
         rest = [symbol for symbol in request.exchange_symbols if symbol not in named]
-        self._queue.add(Batch(rest, True, again=request.again, alone=request.alone), first=True)
+        self._queue.add(
+            RequestBatch(rest, True, again=request.again, alone=request.alone), first=True
+        )
 
     def _unsubscribed(self, exchange_symbols: Iterable[str], *, again: bool) -> None:
         """An unsubscribing is over. Who is wanted nevertheless is asked for now."""
         back = [symbol for symbol in exchange_symbols if symbol in self.wanted]
         self._turning.difference_update(back)
-        self._queue.add(Batch(back, True, again=again), first=True)
+        self._queue.add(RequestBatch(back, True, again=again), first=True)
 
     def _unsubscribe_refused(self, request: Request, event: Refused) -> tuple[str, ...]:
         """What cannot be unsubscribed is not subscribed; those along with it may still be."""
@@ -335,7 +339,7 @@ class Subscription:
         over = [s for s in request.exchange_symbols if s in named or not named]
         self._unsubscribed(over, again=request.again)
         rest = [symbol for symbol in request.exchange_symbols if symbol not in over]
-        self._queue.add(Batch(rest, False, 0, request.tries, True), first=True)
+        self._queue.add(RequestBatch(rest, False, 0, request.tries, True), first=True)
         return ()
 
     def _refused_by_nobody(self, event: Refused, named: list[str], now_ns: int) -> tuple[str, ...]:
@@ -382,7 +386,9 @@ class Subscription:
         symbols = list(request.exchange_symbols)
         middle = len(symbols) // 2
         for half in (symbols[middle:], symbols[:middle]):
-            self._queue.add(Batch(half, True, again=request.again, alone=request.alone), first=True)
+            self._queue.add(
+                RequestBatch(half, True, again=request.again, alone=request.alone), first=True
+            )
 
     def _halve(self, request: Request, now_ns: int, *, by_id: bool) -> tuple[str, ...]:
         """The exchange does not say which symbol it refuses: ask for each half on its own. Only a
@@ -402,7 +408,7 @@ class Subscription:
         due_ns = now_ns + self._again_ns(self._rounds)
         self._rounds += 1
         self._halvings = 0
-        self._queue.add(Batch(symbols, True, due_ns, 0, True, request.alone))
+        self._queue.add(RequestBatch(symbols, True, due_ns, 0, True, request.alone))
         return ()
 
     def _again_ns(self, times: int) -> int:

@@ -18,7 +18,7 @@ from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
 Mask = npt.NDArray[np.bool_]
 
 
-class Limits(NamedTuple):
+class FreshnessLimits(NamedTuple):
     """What is still believed: ns, and basis points of the spot ask."""
 
     heartbeat_ns_max: int
@@ -27,7 +27,7 @@ class Limits(NamedTuple):
     implausible_bps: float
 
     @classmethod
-    def of(cls, settings: Settings) -> "Limits":
+    def of(cls, settings: Settings) -> "FreshnessLimits":
         engine = settings.config.spread_engine
         return cls(
             heartbeat_ns_max=settings.config.system.heartbeat_ms_max * NS_PER_MS,

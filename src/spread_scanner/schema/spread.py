@@ -12,26 +12,31 @@ import numpy.typing as npt
 
 BPS = 1e4
 
-Number = TypeVar("Number", float, npt.NDArray[np.float64])
+FloatOrArray = TypeVar("FloatOrArray", float, npt.NDArray[np.float64])
 
 
-def gross_bps(spot_ask_px: Number, fut_bid_px: Number) -> Number:
+def gross_bps(spot_ask_px: FloatOrArray, fut_bid_px: FloatOrArray) -> FloatOrArray:
     """What entering earns before costs."""
     return (fut_bid_px - spot_ask_px) / spot_ask_px * BPS
 
 
-def exit_bps(spot_bid_px: Number, spot_ask_px: Number, fut_ask_px: Number) -> Number:
+def exit_bps(
+    spot_bid_px: FloatOrArray, spot_ask_px: FloatOrArray, fut_ask_px: FloatOrArray
+) -> FloatOrArray:
     """What closing now would earn (usually negative: the cost of closing)."""
     return (spot_bid_px - fut_ask_px) / spot_ask_px * BPS
 
 
-def net_bps(gross: Number, fees_bps: float, funding_bps: float) -> Number:
+def net_bps(gross: FloatOrArray, fees_bps: float, funding_bps: float) -> FloatOrArray:
     """Gross less taker fees of two entries and two exits, less expected funding paid."""
     return gross - fees_bps - funding_bps
 
 
 def size_quote(
-    spot_ask_px: Number, spot_ask_sz: Number, fut_bid_px: Number, fut_bid_sz: Number
-) -> Number:
+    spot_ask_px: FloatOrArray,
+    spot_ask_sz: FloatOrArray,
+    fut_bid_px: FloatOrArray,
+    fut_bid_sz: FloatOrArray,
+) -> FloatOrArray:
     """The smaller of the two tops, in quote currency."""
     return np.minimum(spot_ask_px * spot_ask_sz, fut_bid_px * fut_bid_sz)  # type: ignore[no-any-return]

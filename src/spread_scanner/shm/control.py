@@ -57,7 +57,7 @@ ANSWER_TRIES = 64  # a reader gives up on an answer that changes under it each t
 TEXT_BYTES = ANSWER_DTYPE["text"].itemsize
 
 
-class Ack(NamedTuple):
+class OrderAck(NamedTuple):
     """A process's answer: which command it has applied, and how long after it was issued (NaN
     when a newer command has been issued since)."""
 
@@ -267,7 +267,7 @@ class Control(Holder):
         number = find_slot(self._held, process, slot_at)
         return number is not None and self._held.claimed(number)
 
-    def ack(self, process: str) -> Ack | None:
+    def ack(self, process: str) -> OrderAck | None:
         """The last answer of a process, or None when it never gave one."""
         number = find_slot(self._held, process, slot_at)
         if number is None:
@@ -279,7 +279,7 @@ class Control(Holder):
             return None
         waited_ns = acked_mono_ns - int(self._switches["issued_mono_ns"])
         newest = generation == self._held.words.load(SWITCHES_AT)
-        return Ack(process, generation, waited_ns / 1e3 if newest else float("nan"))
+        return OrderAck(process, generation, waited_ns / 1e3 if newest else float("nan"))
 
     def answer(self, process: str) -> Answer | None:
         """What a process said of its settings last; None when it never did, or while what it says
@@ -312,13 +312,13 @@ class Control(Holder):
 
     def await_acks(
         self, processes: list[str], generation: int, *, timeout_s: float = 1.0
-    ) -> tuple[list[Ack], list[str]]:
+    ) -> tuple[list[OrderAck], list[str]]:
         """Wait until each live process has applied a generation: (answers, who did not answer).
 
         A process that is not alive is never waited for; it stands among those without an answer.
         """
         deadline = clock.awake_s() + timeout_s
-        acks: dict[str, Ack] = {}
+        acks: dict[str, OrderAck] = {}
         while True:
             # Who lives is asked before who has answered: a process may answer and then end.
             living = {process for process in processes if self.alive(process)}

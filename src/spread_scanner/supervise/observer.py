@@ -15,7 +15,7 @@ from spread_scanner.errors import SegmentError, TableError
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import ENGINE, TRACKER
 from spread_scanner.shm import Health, PriceStore
-from spread_scanner.supervise.score import Life
+from spread_scanner.supervise.score import TrackedLife
 from spread_scanner.symbology import publish, tables
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
 from spread_scanner.view.signals import SignalTail
@@ -141,11 +141,11 @@ class Observer:
     def last_opportunities(self, count: int) -> list[OpportunityRow]:
         return self.opportunities.last(count)
 
-    def lives(self) -> list[Life]:
+    def lives(self) -> list[TrackedLife]:
         """All opportunities as stored, on the monotonic clock."""
         anchor_ns = self._store.clock.anchor_ns
         return [
-            Life(
+            TrackedLife(
                 row.symbol,
                 row.direction,
                 row.opened_ns - anchor_ns,

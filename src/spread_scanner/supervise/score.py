@@ -67,7 +67,7 @@ class SeenSignal(NamedTuple):
     net_bps: float
 
 
-class Life(NamedTuple):
+class TrackedLife(NamedTuple):
     """One opportunity of the tracker; monotonic ns, None: still open."""
 
     symbol: str
@@ -155,7 +155,7 @@ def score(
     seen: Sequence[SeenSignal],
     window_ns: tuple[int, int],
     *,
-    lives: Iterable[Life] | None = None,
+    lives: Iterable[TrackedLife] | None = None,
     outages: Sequence[DownTime] = (),
     lasting_ms: float = LASTING_MS,
     tolerance_ms: float = TOLERANCE_MS,
@@ -239,7 +239,7 @@ def _unended(
 
 def _untracked(
     found: Iterable[Interval],
-    lives: Iterable[Life],
+    lives: Iterable[TrackedLife],
     window_ns: tuple[int, int],
     tolerance_ns: int,
 ) -> list[Interval]:

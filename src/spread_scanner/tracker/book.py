@@ -49,7 +49,7 @@ from spread_scanner.tracker.sampler import Look
 PROBES_MS = (50, 100, 250, 500)
 
 
-class Tally(Protocol):
+class BookTally(Protocol):
     """Where the book counts; labels are those of schema.counters.TRACKER_COUNTERS."""
 
     def add(self, label: str, count: int = 1) -> None: ...
@@ -103,7 +103,7 @@ class Book:
         rules: Rules,
         pairs: Mapping[PairKey, Pair],
         journal: Journal,
-        tally: Tally,
+        tally: BookTally,
         enter_bps: Callable[[str, str], float],
     ) -> None:
         self.rules = rules

@@ -42,7 +42,7 @@ from spread_scanner.tracker.pairs import Pair, PairKey, pairs_of
 from spread_scanner.tracker.reporter import Reporter
 from spread_scanner.tracker.retention import Keep
 from spread_scanner.tracker.sampler import Grid, Legs
-from spread_scanner.tracker.writer import Failed, LogHeld, Opened, Writer, Written
+from spread_scanner.tracker.writer import DatabaseWriter, Failed, LogHeld, Opened, Written
 
 SIGNALS_PER_TURN = 4_096  # bounds a turn; what is left is taken in the next
 LOOKS_AT_ONCE = 128  # some 0.7 ms of work
@@ -77,7 +77,7 @@ class Tally:
         self._row.set(_COUNTER[label], value)
 
 
-class Ready(NamedTuple):
+class ReadyTables(NamedTuple):
     """Tables that were read and checked."""
 
     generation: int
@@ -110,11 +110,11 @@ class Tracker:
             self.tally,
             self._enter_bps,
         )
-        self.legs = Legs(store, store.clock.anchor_ns, freshness.Limits.of(settings))
+        self.legs = Legs(store, store.clock.anchor_ns, freshness.FreshnessLimits.of(settings))
         process.on_wake = self._woke
         self.grid = Grid(self.book.rules.step_ns, self.clock.now_ns())
         path = settings.data_dir / DATABASE_FILE
-        self.writer = Writer(
+        self.writer = DatabaseWriter(
             path,
             f"{ring.instance_id:016x}",
             self.clock.now_ns,
@@ -392,21 +392,21 @@ class Tracker:
         if self.process.reload(orders, prepare):
             self.process.log.info("reloaded", orders=orders.generation, tables=self.generation)
 
-    def _prepared(self, settings: config.Settings) -> Ready:
+    def _prepared(self, settings: config.Settings) -> ReadyTables:
         """Read and check the tables in force; raises TableError."""
         loaded = tables.load_for(settings.generated_dir, self.store.max_symbols)
-        return Ready(loaded.generation, pairs_of(loaded))
+        return ReadyTables(loaded.generation, pairs_of(loaded))
 
-    def _take_settings(self, settings: config.Settings, ready: Ready) -> None:
+    def _take_settings(self, settings: config.Settings, ready: ReadyTables) -> None:
         self.settings = settings.config.spread_tracker
         self.reporter.settings = settings
         self.writer.keep = Keep.of(self.settings)
-        self.legs.limits = freshness.Limits.of(settings)
+        self.legs.limits = freshness.FreshnessLimits.of(settings)
         self.grid = Grid(self.settings.sample_ms * NS_PER_MS, self.clock.now_ns())
         scheduling.short_slices(self.settings.slice_us)
         self._take_tables(ready)
 
-    def _take_tables(self, ready: Ready) -> None:
+    def _take_tables(self, ready: ReadyTables) -> None:
         self.generation = self._generation_tried = ready.generation
         self.process.row.generation(ready.generation)
         self.book.reload(ready.pairs, Rules.of(self.settings), self.clock.now_ns())

@@ -281,27 +281,27 @@ def _standing(rows: Sequence[_Row], probes: _Probes, after_ms: int) -> StoodAfte
     )
 
 
-class Life(NamedTuple):
+class Lifetime(NamedTuple):
     """How long something was seen to live, and whether it was seen to end."""
 
     ms: float
     ended: bool
 
 
-def _life(row: _Row) -> Life:
+def _life(row: _Row) -> Lifetime:
     end_ns = row.last_seen_ns if row.ended_ns is None else row.ended_ns
-    return Life((end_ns - row.opened_ns) / NS_PER_MS, row.reason == Reason.CONVERGED)
+    return Lifetime((end_ns - row.opened_ns) / NS_PER_MS, row.reason == Reason.CONVERGED)
 
 
-def _signal_life(row: _Row) -> Life:
+def _signal_life(row: _Row) -> Lifetime:
     """Until the engine withdrew the signal; a leg that was lost is no such end."""
     if row.first_exit_ns is None:
-        return Life(_life(row).ms, ended=False)
+        return Lifetime(_life(row).ms, ended=False)
     lost = bool(row.flags & SIGNAL_LEG_LOST)
-    return Life((row.first_exit_ns - row.opened_ns) / NS_PER_MS, not lost)
+    return Lifetime((row.first_exit_ns - row.opened_ns) / NS_PER_MS, not lost)
 
 
-def survival(lives: Sequence[Life]) -> list[tuple[float, float]]:
+def survival(lives: Sequence[Lifetime]) -> list[tuple[float, float]]:
     """Kaplan and Meier's estimate: (ms, share alive after it), a point per time of an ending."""
     if not lives:
         return []
@@ -322,7 +322,7 @@ def survival(lives: Sequence[Life]) -> list[tuple[float, float]]:
     ]
 
 
-def half_life(lives: Sequence[Life]) -> float | None:
+def half_life(lives: Sequence[Lifetime]) -> float | None:
     """When half had ended, or None when fewer were seen to."""
     # Products of shares such as 2/3 * 3/4 may come out a hair above the half that they are.
     return next((ms for ms, share in survival(lives) if share <= 0.5 + 1e-12), None)

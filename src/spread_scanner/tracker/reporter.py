@@ -21,7 +21,7 @@ POLL_S = 0.5
 NICENESS = 10
 
 
-class Tally(Protocol):
+class ReportTally(Protocol):
     """Where outcomes are counted."""
 
     def add(self, label: str, count: int = 1) -> None: ...
@@ -30,7 +30,7 @@ class Tally(Protocol):
 class Reporter:
     """Call `poll` from the loop; it costs one comparison while there is nothing to do."""
 
-    def __init__(self, settings: Settings, database: Path, tally: Tally) -> None:
+    def __init__(self, settings: Settings, database: Path, tally: ReportTally) -> None:
         self.settings = settings
         self._database = database
         self._tally = tally

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from spread_scanner.schema import freshness, spread
 from spread_scanner.schema.enums import QuoteFlag
-from spread_scanner.schema.freshness import Judged, Limits
+from spread_scanner.schema.freshness import FreshnessLimits, Judged
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.tracker.opportunity import SampleFlag, legs_flags
 from spread_scanner.tracker.pairs import Pair
@@ -68,7 +68,9 @@ class Look(NamedTuple):
         return _sides(self.quotes.spot[self.place]), _sides(self.quotes.futures[self.place])
 
 
-def looks(spot: np.ndarray, futures: np.ndarray, now_ns: int, limits: Limits) -> list[Look]:
+def looks(
+    spot: np.ndarray, futures: np.ndarray, now_ns: int, limits: FreshnessLimits
+) -> list[Look]:
     """Both legs of n pairs, (n,) QUOTE_DTYPE each -> n looks."""
     with np.errstate(all="ignore"):  # lost legs may hold anything; their results are not used
         gross = spread.gross_bps(spot["ask_px"], futures["bid_px"])
@@ -149,7 +151,7 @@ class Legs:
     A feed whose heartbeat stopped cannot mark its own quotes: they are marked stale here.
     """
 
-    def __init__(self, store: Store, anchor_ns: int, limits: Limits) -> None:
+    def __init__(self, store: Store, anchor_ns: int, limits: FreshnessLimits) -> None:
         self._store = store
         self._anchor_ns = anchor_ns
         self.limits = limits

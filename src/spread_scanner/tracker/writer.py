@@ -50,10 +50,10 @@ class LogHeld(NamedTuple):
     message: str
 
 
-Outcome = Opened | Written | Failed | LogHeld
+WriterAnswer = Opened | Written | Failed | LogHeld
 
 
-class Writer:
+class DatabaseWriter:
     """Start it, then give it a batch whenever it is `idle`."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Writer:
         self._wake = wake
         self._keep_off = keep_off  # the CPUs of the popping thread
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
-        self._outcomes: deque[Outcome] = deque()
+        self._outcomes: deque[WriterAnswer] = deque()
         self._fault: BaseException | None = None
         self._stop = threading.Event()
         self._in_flight: Batch | None = None
@@ -99,7 +99,7 @@ class Writer:
         self._in_flight = batch
         self._batches.put(batch)
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[WriterAnswer]:
         """What has happened since the last call. Raises what ended the thread."""
         found = []
         while self._outcomes:
@@ -189,6 +189,6 @@ class Writer:
     def _goes_on(self) -> None:
         self.lives_ns = clock.mono_ns()
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: WriterAnswer) -> None:
         self._outcomes.append(outcome)
         self._wake()

@@ -15,7 +15,7 @@ from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.schema import freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
-from spread_scanner.schema.freshness import Judged, Limits
+from spread_scanner.schema.freshness import FreshnessLimits, Judged
 from spread_scanner.schema.spread import exit_bps, gross_bps, size_quote
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import DirectionRow, Tables
@@ -56,7 +56,7 @@ class SpreadBoard:
         self.symbols = tables.symbol_names()
         self.generation = tables.generation
         self._store = store
-        self._limits = Limits.of(settings)
+        self._limits = FreshnessLimits.of(settings)
         self._lanes = [
             self._lane(settings, tables, row) for row in tables.directions if row.symbol_ids
         ]

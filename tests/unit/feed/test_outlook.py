@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.feed.outlook import Outlook, Seen
+from spread_scanner.feed.outlook import FeedState, Outlook
 from spread_scanner.runtime.gate import Ban
 from spread_scanner.schema.enums import ProcessState
 
@@ -17,7 +17,7 @@ class Row:
     away: str = ""
 
 
-def after(lines: list[Row], ban: Ban | None = None, refusal: str = "") -> Seen:
+def after(lines: list[Row], ban: Ban | None = None, refusal: str = "") -> FeedState:
     outlook = Outlook()
     outlook.look(lines, ban, 0, refusal)
     return outlook.look(lines, ban, LATER_NS, refusal)

@@ -8,9 +8,9 @@ from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.supervise.score import (
     DownTime,
     Interval,
-    Life,
     Score,
     SeenSignal,
+    TrackedLife,
     read_truth,
     score,
 )
@@ -177,7 +177,7 @@ def test_a_found_interval_without_an_opportunity_is_the_trackers_fault() -> None
 
     def judged(*lives: tuple[str, int, int | None]) -> Score:
         made = [
-            Life(symbol, WAY.label, opened * MS, None if closed is None else closed * MS)
+            TrackedLife(symbol, WAY.label, opened * MS, None if closed is None else closed * MS)
             for symbol, opened, closed in lives
         ]
         return score([one], signals, WINDOW, lives=made)

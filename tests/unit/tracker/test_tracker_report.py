@@ -25,7 +25,7 @@ from spread_scanner.tracker.book import PROBES_MS
 from spread_scanner.tracker.database import Database, read_only
 from spread_scanner.tracker.journal import Batch
 from spread_scanner.tracker.opportunity import COLUMNS, ProbeRow, Reason
-from spread_scanner.tracker.report import Life, half_life, survival
+from spread_scanner.tracker.report import Lifetime, half_life, survival
 from spread_scanner.tracker.report_cli import app, parse_since
 
 BASE_NS = 1_700_000_000 * NS_PER_S
@@ -184,7 +184,7 @@ def test_every_number_agrees_with_a_plain_recomputation(tmp_path: Path, seed: in
 
 @given(lives=st.lists(st.tuples(st.integers(0, 20).map(float), st.booleans()), max_size=40))
 def test_the_half_life_is_kaplan_and_meiers(lives: list[tuple[float, bool]]) -> None:
-    made = [Life(*life) for life in lives]
+    made = [Lifetime(*life) for life in lives]
     curve = survival(made)
 
     assert half_life(made) == plain_half_life(lives)
@@ -192,12 +192,12 @@ def test_the_half_life_is_kaplan_and_meiers(lives: list[tuple[float, bool]]) -> 
 
 
 def test_lives_that_were_not_seen_to_end_make_the_half_life_longer_not_shorter() -> None:
-    ended = [Life(float(ms), True) for ms in (100, 200, 300)]
+    ended = [Lifetime(float(ms), True) for ms in (100, 200, 300)]
 
     assert half_life(ended) == 200
-    assert half_life([*ended, Life(250.0, False), Life(400.0, False)]) == 300
-    assert half_life([Life(100.0, True), *[Life(50.0, False)] * 9]) == 100
-    assert half_life([Life(100.0, True), *[Life(500.0, False)] * 9]) is None
+    assert half_life([*ended, Lifetime(250.0, False), Lifetime(400.0, False)]) == 300
+    assert half_life([Lifetime(100.0, True), *[Lifetime(50.0, False)] * 9]) == 100
+    assert half_life([Lifetime(100.0, True), *[Lifetime(500.0, False)] * 9]) is None
 
 
 @pytest.mark.parametrize("count", [0, 1, 200])

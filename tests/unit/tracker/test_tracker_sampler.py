@@ -13,14 +13,14 @@ from tracker_bed import pair, quotes
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, SessionClock, VirtualClock
 from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
-from spread_scanner.schema.freshness import Limits
+from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.tracker.opportunity import LOST, UNREAD, SampleFlag
 from spread_scanner.tracker.sampler import Grid, Legs, looks
 
 STEP_NS = 200 * NS_PER_MS
 BOTH = int(SampleFlag.SPOT_LOST | SampleFlag.FUTURES_LOST)
 FAR_NS = 10**18
-LIMITS = Limits(FAR_NS, FAR_NS, FAR_NS, 1e6)  # nothing is too old but where a test says so
+LIMITS = FreshnessLimits(FAR_NS, FAR_NS, FAR_NS, 1e6)  # nothing is too old but where a test says so
 
 
 @given(
@@ -116,7 +116,7 @@ def test_a_sample_is_judged_as_the_engine_judges() -> None:
     behind = (101.0, 2.0, 102.0, 3.0, 940, int(QuoteFlag.OVERDUE))
     absurd = (130.0, 2.0, 131.0, 3.0, 990, 0)
     good = (101.0, 2.0, 102.0, 3.0, 940, 0)
-    limits = Limits(500, stale_ns_max=100, skew_ns_max=49, implausible_bps=1_000)
+    limits = FreshnessLimits(500, stale_ns_max=100, skew_ns_max=49, implausible_bps=1_000)
     spot = quotes(*([young] * 4))
 
     found = looks(spot, quotes(old, behind, absurd, good), now_ns=1_000, limits=limits)
