@@ -67,6 +67,7 @@ nightly: $(STAMP)
 	$(MAKE) stress
 	$(MAKE) chaos
 	$(MAKE) days N=24
+	SPREAD_WEEKS=20 $(PYTEST) -m slow tests/unit/alerts/test_week.py
 
 stress: $(STAMP)
 	SPREAD_STRESS=long $(BIN)/pytest -q tests/stress tests/unit/engine tests/system/test_feed_sim.py --timeout 3600

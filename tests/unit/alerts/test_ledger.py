@@ -1,7 +1,5 @@
 """What is judged, told once and told on: on a clock that is turned by hand."""
 
-import random
-import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -229,38 +227,6 @@ def test_a_token_or_chat_that_is_none_is_refused(
     with pytest.raises(ConfigError, match=said) as caught:
         senders(settings)
     assert "abc" not in str(caught.value)
-
-
-def test_days_of_faults_lose_nothing_and_tell_nothing_twice(bed: Bed) -> None:
-    """Conditions come and go, the target fails in all ways; then all is well for ten minutes."""
-    seed = secrets.randbits(32)
-    print("seed", seed)
-    rand = random.Random(seed)
-    names = [f"down:{number}" for number in range(6)]
-    present: set[str] = set()
-    stood: dict[str, int] = {}
-    raised_at_all: set[str] = set()
-    for _ in range(20_000):
-        if rand.random() < 0.01:
-            present ^= {rand.choice(names)}
-        if rand.random() < 0.005:
-            status = rand.choice([200, 200, 200, 500, 503, 429, 408])
-            bed.answer = lambda _, status=status: httpx.Response(status)  # type: ignore[misc]
-        for name in names:
-            stood[name] = stood.get(name, 0) + 1 if name in present else 0
-            if stood[name] > 5:
-                raised_at_all.add(name)
-        bed.second(Condition(name, f"{name} is down") for name in present)
-    bed.answer = took
-    bed.run(700)
-    for name in names:
-        told = [what for what in bed.told(name) if what != "still"]
-        assert bool(told) == (name in raised_at_all)
-        stands = False
-        for what in told:
-            assert stands == (what == "cleared"), told
-            stands = what == "raised"
-        assert not stands, told
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,279 @@
+"""A week of alerts on a clock that is turned by hand: conditions stand, come and go; both targets
+fail in every way and limit; the process is restarted, its clock set, the machine put to sleep.
+
+Looks are a second apart for a minute after whatever changes, and else up to 20 s. What must hold is
+in `Told`: every lasting condition is told within a minute of the target taking it, reminders say
+"still", nothing is told twice without an end, nothing is lost. SPREAD_WEEKS takes more of them,
+SPREAD_WEEK_SEED one again.
+"""
+
+import os
+import random
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from spread_scanner import clock, config
+from spread_scanner.alerts import state
+from spread_scanner.alerts.desk import AWAY_S_MAX, STANDS_S, Condition, Desk
+from spread_scanner.alerts.outbox import Outbox
+from spread_scanner.alerts.targets import Webhook
+from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.config import Alerts, Settings
+
+DAY_S = 86_400
+PROMISED_S = 60
+LOOK_S_MAX = 20
+CHANGE_S = 600  # between two changes of anything, on average
+SECTION = Alerts()
+KEYS = [f"down:{number}" for number in range(8)] + ["quarantine:A-USDT", "version"]
+PATIENT = KEYS[8:]
+TARGETS = ("webhook", "other")
+FAILURES: list[int | type[httpx.TransportError]] = [500, 503, 408, 429, httpx.ReadTimeout]
+FAILURES += [httpx.ConnectError]
+
+
+def seconds(ns: int) -> float:
+    return ns / NS_PER_S
+
+
+class Told:
+    """What one target knows, and whether it was told as it should have been."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        self.name = name
+        self._seed = seed
+        self.standing: dict[str, int] = {}  # since when it was said last
+        self.taking_since: int | None = 0  # None: it fails, or wants to be left alone
+        self.failure: int | type[httpx.TransportError] | None = None
+        self.wait_s = 0
+        self.left_alone_until = 0
+        self.counts: dict[str, int] = {}
+        self.meanwhile: Callable[[str], None] = lambda key: None  # while it takes an end
+
+    def fails(self, failure: int | type[httpx.TransportError] | None, wait_s: int = 0) -> None:
+        self.failure, self.wait_s = failure, wait_s
+
+    def broken(self, key: str, what: str) -> None:
+        at_s = seconds(clock.mono_ns())
+        raise AssertionError(f"{self.name}, {key} at {at_s:.0f} s: {what} (seed {self._seed})")
+
+    def asked(self, request: httpx.Request) -> httpx.Response:
+        failure = self.failure
+        if isinstance(failure, type):
+            raise failure("as a test wants it", request=request)
+        if failure == 429:
+            self.left_alone_until = clock.mono_ns() + self.wait_s * NS_PER_S
+            return httpx.Response(429, headers={"Retry-After": str(self.wait_s)})
+        if failure is not None:
+            return httpx.Response(failure)
+        body: dict[str, Any] = httpx.Response(200, content=request.content).json()
+        for part in body.get("parts", [body]):
+            self._takes(part["event"], part["key"], part["text"])
+        return httpx.Response(200)
+
+    def _takes(self, event: str, key: str, text: str) -> None:
+        self.counts[event] = self.counts.get(event, 0) + 1
+        now_ns, said_ns = clock.mono_ns(), self.standing.get(key)
+        if event == "raised":
+            if said_ns is not None:
+                self.broken(key, "told twice without an end")
+            self.standing[key] = now_ns
+        elif event == "still":
+            repeat_s = SECTION.repeat_patient_s_min if key in PATIENT else SECTION.repeat_s_min
+            if said_ns is None or seconds(now_ns - said_ns) < repeat_s:
+                self.broken(key, "a reminder of nothing, or too soon")
+            if not text.startswith("still, for "):
+                self.broken(key, f"a reminder that does not say so: {text}")
+            self.standing[key] = now_ns
+        elif event == "cleared":
+            if self.standing.pop(key, None) is None:
+                self.broken(key, "an end without a beginning")
+            self.meanwhile(key)
+        elif event == "over" and said_ns is not None:
+            self.broken(key, "over, though it stands")
+
+    def judge(self, present: dict[str, int], gone: dict[str, int], lives_since: int) -> None:
+        """`present` and `gone`: since when, of those that are and of those that were."""
+        now_ns = clock.mono_ns()
+        takes = self.failure is None and now_ns >= self.left_alone_until
+        if not takes:
+            self.taking_since = None
+            return
+        if self.taking_since is None:
+            self.taking_since = now_ns
+        since = max(self.taking_since, lives_since)
+        promised_ns = (PROMISED_S + LOOK_S_MAX) * NS_PER_S
+        for key, since_ns in present.items():
+            stands_ns = since_ns + int(STANDS_S * NS_PER_S)
+            if now_ns - max(since, stands_ns) > promised_ns and key not in self.standing:
+                self.broken(key, "lasts, and was not told")
+        for key, said_ns in self.standing.items():
+            ended_ns = gone.get(key, 0) + int(AWAY_S_MAX * NS_PER_S)
+            if key not in present and now_ns - max(since, ended_ns) > promised_ns:
+                self.broken(key, "is over, and was not told so")
+            repeat_s = SECTION.repeat_patient_s_min if key in PATIENT else SECTION.repeat_s_min
+            due_ns = max(since, said_ns) + int(repeat_s * NS_PER_S)
+            if now_ns - due_ns > promised_ns:
+                self.broken(key, "nobody was reminded of it")
+
+
+class Week:
+    """One life of the system, and what happens to it."""
+
+    def __init__(self, moved: VirtualClock, settings: Settings, seed: int) -> None:
+        print("seed", seed)
+        self.clock = moved
+        self._settings = settings
+        self._random = random.Random(seed)
+        self.told = [Told(name, seed) for name in TARGETS]
+        self._senders = []
+        for one in self.told:
+            client = httpx.Client(transport=httpx.MockTransport(one.asked))
+            sender = Webhook(f"http://{one.name}.test/", client)
+            sender.name = one.name
+            one.meanwhile = self._came_back
+            self._senders.append(sender)
+        self._present: dict[str, int] = {}
+        self._gone: dict[str, int] = {}
+        self._events = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        known = state.read(self._settings)
+        assert not known.damaged
+        self._desk = Desk(known.raised)
+        self._outboxes = [
+            Outbox(sender, SECTION, known.of_target(sender.name, TARGETS))
+            for sender in self._senders
+        ]
+        self._lives_since = self.clock.mono_ns()
+
+    def run(self, seconds_: int) -> None:
+        until_ns = self.clock.mono_ns() + seconds_ * NS_PER_S
+        change_ns = self.clock.mono_ns()
+        while (now_ns := self.clock.mono_ns()) < until_ns:
+            if now_ns >= change_ns:
+                self._change()
+                busy_ns = now_ns + (PROMISED_S + 10) * NS_PER_S
+                change_ns = now_ns + int(self._random.expovariate(1 / CHANGE_S) * NS_PER_S)
+            self._look()
+            quiet = now_ns > busy_ns
+            step_s = self._random.randint(1, LOOK_S_MAX) if quiet else 1
+            self.clock.advance_ms(1_000 * step_s)
+
+    def end_well(self) -> None:
+        """All is well, and everybody takes everything: nothing may be left standing."""
+        for key in [*self._present]:
+            self._toggle(key)
+        for one in self.told:
+            one.fails(None)
+            one.left_alone_until = 0
+            one.meanwhile = lambda key: None
+        for _ in range(0, int(AWAY_S_MAX) + 300, 2):
+            self._look()
+            self.clock.advance_ms(2_000)
+        for one in self.told:
+            assert not one.standing, one.standing
+        assert not self._desk.raised
+
+    def _look(self) -> None:
+        lasting = [Condition(key, key, patient=key in PATIENT) for key in self._present]
+        events = self._desk.update([*lasting, *self._news()])
+        for outbox, one in zip(self._outboxes, self.told, strict=True):
+            outbox.take(self._desk.raised, events)
+            outbox.flush()
+            one.judge(self._present, self._gone, self._lives_since)
+
+    def _came_back(self, key: str) -> None:
+        """While a target is told of an end, the thread that looks sees that it is none."""
+        if key in self._present or self._random.random() > 0.2:
+            return
+        self._toggle(key)
+        for _ in range(6):
+            self._desk.update(Condition(one, one, patient=one in PATIENT) for one in self._present)
+            for outbox in self._outboxes:
+                outbox.take(self._desk.raised)
+            self.clock.advance_ms(1_000)
+
+    def _news(self) -> list[Condition]:
+        if self._random.random() > 0.05:
+            return []
+        self._events += 1
+        return [Condition(f"opportunity:{self._events}", "X 60 bps", passing=True)]
+
+    def _change(self) -> None:
+        kinds = [self._toggle_some, self._flap, self._mood, self._restart, self._set, self._sleep]
+        self._random.choices(kinds, [40, 10, 30, 8, 4, 2])[0]()
+
+    def _toggle(self, key: str) -> None:
+        if key in self._present:
+            del self._present[key]
+            self._gone[key] = self.clock.mono_ns()
+        else:
+            self._present[key] = self.clock.mono_ns()
+
+    def _toggle_some(self) -> None:
+        for key in self._random.sample(KEYS, self._random.choice([1, 1, 1, 2, 5, len(KEYS)])):
+            self._toggle(key)
+
+    def _flap(self) -> None:
+        key, every_s = self._random.choice(KEYS), self._random.choice([1, 2, 7, 30])
+        for _ in range(self._random.randint(2, 12)):
+            self._toggle(key)
+            for _ in range(every_s):
+                self._look()
+                self.clock.advance_ms(1_000)
+
+    def _mood(self) -> None:
+        one = self._random.choice(self.told)
+        failure = None if one.failure else self._random.choice(FAILURES)
+        one.fails(failure, self._random.choice([0, 1, 30, 3_000]))
+
+    def _restart(self) -> None:
+        """Whatever is sent is kept with the same look; what it takes to come back differs."""
+        told = {outbox.name: outbox.entries() for outbox in self._outboxes}
+        state.write(self._settings, self._desk.raised.values(), told, TARGETS)
+        for one in self.told:
+            one.left_alone_until = 0  # a new life knows nothing of it, and may ask
+        self.clock.advance_ms(1_000 * self._random.choice([1, 5, 60, 1_800]))
+        self._begin()
+
+    def _set(self) -> None:
+        self.clock.step_wall_ms(self._random.choice([-3_600_000, -500, 500, 86_400_000]))
+
+    def _sleep(self) -> None:
+        self.clock.suspend_ms(self._random.choice([5_000, 3_600_000, 10 * 3_600_000]))
+        self._lives_since = self.clock.mono_ns()
+
+
+def lived(moved: VirtualClock, folder: Path, seconds_: int) -> Week:
+    environ = {"SPREAD_SYSTEM__DATA_DIR": str(folder)}
+    settings = config.load(Path(__file__).parents[3] / "config", environ)
+    seed = int(os.environ.get("SPREAD_WEEK_SEED") or secrets.randbits(32))
+    week = Week(moved, settings, seed)
+    week.run(seconds_)
+    week.end_well()
+    return week
+
+
+def test_hours_of_faults_lose_nothing_and_tell_nothing_twice(
+    virtual_clock: VirtualClock, tmp_path: Path
+) -> None:
+    lived(virtual_clock, tmp_path, 2 * 3_600)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("number", range(int(os.environ.get("SPREAD_WEEKS", "1"))))
+def test_a_week_of_faults_loses_nothing_and_tells_nothing_twice(
+    virtual_clock: VirtualClock, tmp_path: Path, number: int
+) -> None:
+    week = lived(virtual_clock, tmp_path, 7 * DAY_S)
+    for one in week.told:
+        print(one.name, one.counts)
+        assert {"raised", "still", "cleared", "over", "event", "summary"} <= set(one.counts)
