@@ -22,7 +22,10 @@ ROOT = Path(__file__).parents[2]
 SYSTEMD = Path("/lib/systemd/systemd")
 DEADLINE_S = 60.0
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-NEEDED = ("unshare", "nsenter", "pivot_root", "mount", "runuser", "systemctl", "systemd-run")
+NEEDED = (
+    *("unshare", "nsenter", "setpriv", "pivot_root", "mount", "runuser", "systemctl"),
+    "systemd-run",
+)
 
 # Prepares the file system and the control group, then gives way to the second stage.
 _FIRST = r"""
@@ -37,7 +40,12 @@ mkdir "$root/sys/$group"
 echo $$ > "$root/sys/$group/cgroup.procs"
 umount "$root/sys"
 shift 2
-exec unshare --cgroup --pid --fork --uts --ipc --kill-child bash -c "$SECOND" second "$root" "$@"
+while :; do
+    code=0
+    setpriv --pdeathsig KILL unshare --mount --cgroup --pid --fork --uts --ipc --kill-child \
+        bash -c "$SECOND" second "$root" "$@" || code=$?
+    [ "$code" = 129 ] || exit "$code" # SIGHUP is how the kernel says that it was to start again
+done
 """
 
 # Runs as the first process of the new namespaces and becomes systemd.
@@ -59,7 +67,8 @@ while [ $# -ge 2 ]; do # folders of the machine outside, read-only: SOURCE DESTI
     mount --bind -o ro "$1" "$root$2"
     shift 2
 done
-rm -rf "$root"/etc/systemd/system/*.wants
+test -e "$layers/booted" || rm -rf "$root"/etc/systemd/system/*.wants
+touch "$layers/booted"
 for unit in systemd-udevd systemd-udev-trigger systemd-logind systemd-resolved systemd-networkd \
     systemd-timesyncd systemd-sysctl systemd-modules-load systemd-hwdb-update systemd-binfmt; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit.service"
@@ -111,8 +120,21 @@ def why_not() -> str:
 class Machine:
     """A running systemd. Made by `booted`."""
 
-    def __init__(self, pid: int) -> None:
-        self.pid = pid  # of its first process, as seen from outside
+    def __init__(self, holder: "subprocess.Popen[str]") -> None:
+        self._holder = holder
+        self.pid = 0  # of its first process, as seen from outside
+        self._await_up()
+
+    def reboot(self) -> None:
+        """As an operator does it. What is under /run, /tmp, /dev/shm and /var/log is gone then."""
+        before = Path(f"/proc/{self.pid}")
+        self.run("systemctl", "reboot", check=False)  # it is cut off, or not
+        wait_until(lambda: not before.exists(), lambda: self.run("systemctl", "list-jobs"))
+        self._await_up()
+
+    def _await_up(self) -> None:
+        self.pid = _first_process(self._holder)
+        wait_until(lambda: _up(self), lambda: "systemd does not come up")
 
     def command(self, *arguments: str) -> list[str]:
         enter = ["nsenter", "--target", str(self.pid), "--all", "--root", "--wd"]
@@ -158,20 +180,23 @@ def wait_until(condition: Callable[[], object], what: Callable[[], object]) -> N
 
 
 @contextlib.contextmanager
-def booted(folder: Path) -> Iterator[Machine]:
-    """Boot, and end everything afterwards. `folder` stays empty outside the namespaces."""
+def booted(folder: Path, *brought: str) -> Iterator[Machine]:
+    """Boot, and end everything afterwards. `folder` stays empty outside the namespaces. `brought`
+    are more folders of outside: what is read there, and where it is inside, in turn."""
     group = f"spread-test-{os.getpid()}"
     holder = subprocess.Popen(
-        ["unshare", "--mount", "bash", "-c", _FIRST, "first", str(folder), group, *_brought()],
+        [
+            *("unshare", "--mount", "bash", "-c", _FIRST, "first", str(folder), group),
+            *_brought(),
+            *brought,
+        ],
         env={"PATH": PATH, "SECOND": _SECOND},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     try:
-        machine = Machine(_first_process(holder))
-        wait_until(lambda: _up(machine), lambda: "systemd does not come up")
-        yield machine
+        yield Machine(holder)
     finally:
         holder.kill()
         said = holder.communicate()[0]
@@ -190,17 +215,22 @@ def _brought() -> list[str]:
 
 
 def _first_process(holder: "subprocess.Popen[str]") -> int:
-    """The systemd below the unshare that became the holder."""
-    children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
+    """The systemd below the unshare below the holder."""
     found: list[int] = []
 
     def there() -> bool:
         assert holder.poll() is None, holder.communicate()[0]
-        found[:] = map(int, children.read_text().split())
+        found[:] = [pid for child in _children(holder.pid) for pid in _children(child)]
         return bool(found) and Path(f"/proc/{found[0]}/comm").read_text() == "systemd\n"
 
     wait_until(there, lambda: f"no systemd below {holder.pid}: {found}")
     return found[0]
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
 def _up(machine: Machine) -> bool:

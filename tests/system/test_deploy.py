@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,37 @@ def test_a_python_below_a_home_folder_is_refused(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "lives in /root/python" in done.stdout
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_wheel_brings_the_versions_of_what_it_needs(tmp_path: Path, named: bool) -> None:
+    """So that one that was kept is installed with what it was tested with, not with what this
+    checkout needs; a wheel of before they were in it gets this checkout's, and it is said."""
+    wheel, lock = tmp_path / "kept.whl", tmp_path / "lock"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("spread_scanner-0.1.0.dist-info/RECORD", "")
+        if named:
+            file.writestr("spread_scanner/requirements.lock", "msgspec==0.20\n")
+    variables = f"here={ROOT} python={sys.executable} wheel={wheel}"
+    function = re.search(r"^fingerprint\(\) \{.*?^\}", setup_text(), re.DOTALL | re.MULTILINE)
+    assert function is not None
+    done = subprocess.run(
+        ["bash", "-c", f"{variables}\n{function.group()}\nfingerprint {lock}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    ours = (ROOT / "requirements.lock").read_text()
+    assert lock.read_text() == ("msgspec==0.20\n" if named else ours)
+    assert ("names no versions" in done.stderr) is not named
+    assert len(done.stdout.split()) == 2, "Python's version and a digest"
+
+
+def test_the_build_puts_the_versions_into_the_wheel() -> None:
+    """What setup.sh looks for is what setup.py writes; the build itself takes minutes."""
+    assert '(folder.parent / "requirements.lock").write_bytes' in (ROOT / "setup.py").read_text()
+    assert "spread_scanner/requirements.lock" in setup_text()
 
 
 def setup_text() -> str:

@@ -4,63 +4,28 @@ The exchanges are the simulator's. Skipped where there is no root or no systemd 
 """
 
 import json
-import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from alerts_bed import Target
+from installed import SETUP, STAYING, await_running, put_package, start_exchanges, status
 from machine import Machine, booted, wait_until, why_not
 
-from spread_scanner.schema.names import ALERTS, ONE_SHOT, PROCESSES
+from spread_scanner.schema.names import ALERTS, PROCESSES
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(why_not()), reason=f"a real systemd {why_not()}"),
 ]
 
-SETUP = ["bash", "/opt/repository/deploy/setup.sh", "--no-package"]
-PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-VENV = "/opt/spread-scanner/venv"
-STAYING = [name for name in PROCESSES if name not in (*ONE_SHOT, ALERTS)]  # nobody is to be told
-
-# Puts the package where setup.sh would put it, but without a network.
-MAKE_VENV = f"""
-set -eu
-echo /opt/python/lib > /etc/ld.so.conf.d/python.conf
-ldconfig
-/opt/python/bin/{PYTHON} -m venv --without-pip {VENV}
-printf '/opt/repository/src\\n/opt/packages\\n' > {VENV}/lib/{PYTHON}/site-packages/ours.pth
-for program in /opt/repository/bins/*; do
-    (echo "#!{VENV}/bin/python"; tail -n +2 "$program") |
-        install -m 755 /dev/stdin {VENV}/bin/$(basename "$program")
-done
-printf '#!{VENV}/bin/python\\nfrom spread_scanner.cli.main import main\\nmain()\\n' |
-    install -m 755 /dev/stdin {VENV}/bin/spread-ctl
-"""
-
-# The simulator's exchanges.toml and directions.toml; discovery listens for a moment only.
-SETTINGS = """
-set -eu
-cp /run/sim/exchanges.toml /run/sim/directions.toml /etc/spread-scanner/
-sed -i 's/^\\[pair-discovery\\]/&\\nvalidate_s = 0.5/' /etc/spread-scanner/config.toml
-"""
-
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with the system installed and the simulator running, but not started."""
     with booted(tmp_path_factory.mktemp("machine")) as one:
-        one.run("bash", "-c", MAKE_VENV)
+        put_package(one)
         one.run(*SETUP)
-        one.run(
-            *("systemd-run", "--quiet", "--unit=exchange-sim", f"{VENV}/bin/exchange-sim"),
-            *("--symbols", "16", "--rate", "50", "--config-out", "/run/sim"),
-        )
-        wait_until(
-            lambda: one.run("ls", "/run/sim/directions.toml", check=False),
-            lambda: one.journal("exchange-sim"),
-        )
-        one.run("bash", "-c", SETTINGS)
+        start_exchanges(one)
         yield one
 
 
@@ -72,31 +37,11 @@ def system(machine: Machine) -> Machine:
     return machine
 
 
-def status(machine: Machine) -> dict[str, Any]:
-    """What the operator sees, by process. The wrapper makes root the user of the services."""
-    found = machine.json("spread-ctl", "status", "--json", "--interval", "0.1")
-    return {row["process"]: row for row in found.get("processes", [])}
-
-
-def await_running(machine: Machine, **other_than_pid: int) -> None:
-    """Until every process is active in systemd, runs and beats by its own row."""
-    unwell: dict[str, object] = {}
-
-    def all_run() -> bool:
-        rows = status(machine)
-        unwell.clear()
-        for name in STAYING:
-            row = rows.get(name, {})
-            runs = row.get("state") == "running" and row["healthy"]
-            if not runs or row["pid"] == other_than_pid.get(name):
-                unwell[name] = row
-        return not unwell
-
-    wait_until(
-        all_run, lambda: {name: (unwell[name], machine.journal(name)[-5:]) for name in unwell}
-    )
-    states = machine.run("systemctl", "is-active", *STAYING, check=False).split()
-    assert states == ["active"] * len(STAYING)
+@pytest.fixture
+def target() -> Iterator[Target]:
+    made = Target()
+    yield made
+    made.close()
 
 
 def main_pid(machine: Machine, unit: str) -> str:
@@ -202,6 +147,52 @@ def test_alerts_get_their_token_as_a_credential(system: Machine) -> None:
     )
     system.run("systemctl", "is-active", "spread-alerts")
     assert "SECRET" not in "".join(system.journal("spread-alerts"))
+
+
+def test_a_quick_look_adds_nothing_where_nothing_is_new(system: Machine) -> None:
+    """As spread-look.timer runs it, and as a person does."""
+    assert system.run("systemctl", "is-active", "spread-look.timer", check=False) == "active\n"
+    before = status(system)["spread-engine"]["generation"]
+    system.run("systemctl", "start", "spread-look.service")
+    assert system.show("spread-look", "Result")["Result"] == "success"
+    looked = system.json("spread-ctl", "discover", "--quick", "--json")
+    assert (looked["ok"], looked["exit_code"], looked["published"]) == (True, 0, False)
+    assert status(system)["spread-engine"]["generation"] == before
+
+
+def test_a_unit_that_fails_for_good_and_the_end_of_alerts_are_told(
+    system: Machine, target: Target
+) -> None:
+    """The target is outside: the machine shares our network."""
+
+    def told(key: str) -> bool:
+        return any(body["key"] == key for _, body in target.received)
+
+    settings = system.run("cat", "/etc/spread-scanner/config.toml").partition(f"[{ALERTS}]")[0]
+    alerts = f'[{ALERTS}]\nwebhook_url = "{target.url}/alerts"\n'
+    system.write("/etc/spread-scanner/config.toml", settings + alerts)
+    system.run("systemctl", "restart", ALERTS)
+    system.run("kill", "-KILL", main_pid(system, ALERTS))
+    wait_until(lambda: told(f"unit:{ALERTS}"), lambda: system.journal(ALERTS)[-9:])
+
+    system.run("systemctl", "stop", ALERTS)
+    unit = "feed-mexc-futures"
+    drop_in = f"/etc/systemd/system/{unit}.service.d/90-test.conf"
+    system.write(drop_in, "[Service]\nEnvironment=SPREAD_SYSTEM__HEARTBEAT_MS=never\n")
+    system.run("systemctl", "daemon-reload")
+    system.run("systemctl", "restart", unit, check=False)
+    wait_until(
+        lambda: told(f"unit:{unit}"), lambda: system.journal(f"spread-failed@{unit}.service")
+    )
+    assert system.show(unit, "ActiveState", "ExecMainStatus") == {
+        "ActiveState": "failed",
+        "ExecMainStatus": "2",
+    }
+    system.run("rm", drop_in)
+    system.run("systemctl", "daemon-reload")
+    system.run("systemctl", "restart", unit)
+    await_running(system)
+    assert [body["key"] for _, body in target.received].count(f"unit:{unit}") == 1
 
 
 def test_every_process_logs_one_json_object_a_line(system: Machine) -> None:
