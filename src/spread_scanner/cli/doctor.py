@@ -265,6 +265,9 @@ async def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Chec
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         found = f"{at.rest_url}: {error or type(error).__name__}"
         return Check(name, FAIL, found, f"check network, DNS, firewall; {where}")
+    if answer.next_request is not None:
+        target = f"{at.rest_url}: leads on to {answer.next_request.url}"
+        return Check(name, FAIL, target, f"set rest_url to it if it is the exchange's; {where}")
     if status != httpx.codes.OK:
         gate.refused(status, retry_after_s(headers.get("retry-after", ""), clock.wall_ns()))
         return Check(name, FAIL, f"{at.rest_url}: refused: {in_words(status)}", where)

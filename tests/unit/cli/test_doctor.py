@@ -1,0 +1,80 @@
+"""What doctor says of an exchange that answers, but not with what is needed; and no secret."""
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
+import pytest
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    """Answers everything with one status; `answer` says which, and where a redirect leads."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, location = self.server.answer  # type: ignore[attr-defined]
+            self.send_response(status)
+            if location:
+                self.send_header("Location", location)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Silent."""
+
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "said"),
+    [
+        (451, "", "451 not served in this region"),
+        (403, "", "403 forbidden"),
+        (404, "", "404 refused"),
+        (302, "https://blocked.example/why", "leads on to https://blocked.example/why"),
+    ],
+)
+def test_an_answer_that_is_none_fails_and_says_what_helps(
+    bed: Any,
+    server: ThreadingHTTPServer,
+    spread_ctl: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    location: str,
+    said: str,
+) -> None:
+    server.answer = (status, location)  # type: ignore[attr-defined]
+    port = server.server_address[1]
+    path = bed.settings.folder / "exchanges.toml"
+    path.write_text(path.read_text().replace("127.0.0.1:1", f"127.0.0.1:{port}"))
+    for label in ("BINANCE_FUTURES", "BYBIT_SPOT", "BYBIT_FUTURES", "OKX_SPOT", "OKX_FUTURES"):
+        monkeypatch.setenv(f"SPREAD_EXCHANGES__{label}__ENABLED", "false")
+    for label in ("MEXC_SPOT", "MEXC_FUTURES"):
+        monkeypatch.setenv(f"SPREAD_EXCHANGES__{label}__ENABLED", "false")
+    code, out, _ = spread_ctl("doctor", "--json")
+    found = {check["name"]: check for check in orjson.loads(out)["checks"]}["binance-spot REST"]
+    assert code == 1
+    assert found["result"] == "fail"
+    assert said in found["found"]
+    assert "proxy" in found["advice"]
+
+
+def test_a_proxys_password_is_told_to_nobody(bed: Any, spread_ctl: Run) -> None:
+    path = bed.settings.folder / "exchanges.toml"
+    text = path.read_text()
+    path.write_text(
+        text.replace("taker_fee_bps", 'proxy = "http://user:s3cret@127.0.0.1:1"\ntaker_fee_bps')
+    )
+    code, out, err = spread_ctl("doctor")
+    assert code == 1
+    assert "s3cret" not in out + err
+    assert "s3cret" not in spread_ctl("settings", "--json")[1]
