@@ -16,14 +16,15 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from dialling import LineView
 from events import EventLog, Result
 from exchange import Exchange
 from fault import Fault
-from faults import KINDS, schedule
+from faults import BY_CHANCE, KINDS, schedule
 from follow import Telling, Tracking
 from host import ANNOUNCED
 from idle import Idle
-from invariants import Invariants, LineView
+from invariants import Invariants
 from listed import Listed, other_leg
 from loop import VirtualLoop
 from market import Row
@@ -124,6 +125,9 @@ class Day:
         self.tracking.reload(new)
         for row in exchange.rows.values():
             row.heard, row.heard_ns = (row.heard, row.heard_ns) if row.wanted else (None, 0)
+        for one in self.exchanges.values():  # all are told of the new tables
+            for row in one.rows.values():
+                row.judged(self.now_ns())
 
     def dial_beside(self, exchange: Exchange, for_s: float) -> None:
         """Another process dials through the gate that all of this address share."""
@@ -283,7 +287,7 @@ def run(
     *,
     hours: float | None = None,
     faults: dict[str, list[Fault]] | None = None,
-    kinds: Collection[str] = tuple(KINDS),
+    kinds: Collection[str] = BY_CHANCE,
     go_on: bool = False,
     leave_out: bool = True,
 ) -> Result:

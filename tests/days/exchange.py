@@ -9,19 +9,34 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
+from typing import NamedTuple
 
+import names
 import orjson
 from host import Dial, Host
 from loop import VirtualLoop
 from market import Row, Said
 from session import Session
+from shapes import impossible_time
 from wire import Wire
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.schema.enums import Exchange as Name
 from spread_scanner.sim.dialects import RULES, Dialect, Rules
-from spread_scanner.sim.notices import BINANCE_STREAM, HALTED, TRADED, contract_info, okx_kind
+from spread_scanner.sim.notices import (
+    BINANCE_STREAM,
+    BYBIT_TOPIC,
+    HALTED,
+    OKX_STATUS,
+    TRADED,
+    WITH_MAINTENANCE,
+    Work,
+    bybit_status,
+    contract_info,
+    okx_kind,
+    okx_status,
+)
 from spread_scanner.sim.universe import Listing
 
 LATENCY_NS = 20 * NS_PER_MS
@@ -43,11 +58,23 @@ class Switches:
     nameless: int = 0  # requests that meet an error that names nobody
     behind_ns: int = 0  # how long the exchange's own gateway holds quotes back
     held_ns: int = 0  # as that, until the last that it held back has arrived
+    creep: float = 0.0  # how much that grows, per unit of time
+    creeps_since_ns: int = 0
+    enveloped: bool = False  # what was held back is dated as it is sent, but by the engine's time
     slower_ns: int = 0
+    way: str = names.USUAL  # what its name resolves to
     clock_ns: int = 0  # how far its clock is off
     drift_ppm: float = 0.0
     unwelcome: set[str] = field(default_factory=set)  # symbols that are refused
     mute: set[str] = field(default_factory=set)  # symbols that are silent until asked for again
+
+
+class Told(NamedTuple):
+    """What the feed has heard of a maintenance, and when."""
+
+    state: str
+    end_ms: int
+    at_ns: int
 
 
 class Exchange:
@@ -83,6 +110,8 @@ class Exchange:
         self.beside_until_ns = 0  # another process takes turns until then
         self.slow_until_ns = 0  # that its path is slow may be believed until then
         self.dials: list[Dial] = []
+        self.latest_work: tuple[str, Work, str] | None = None
+        self.works: dict[str, Told] = {}  # what the feed has heard of each maintenance
         self.numbers = 0
         self.faster = 1.0
         self.frames = 0  # data frames that the feed took notice of
@@ -112,24 +141,43 @@ class Exchange:
         if row.listing.status == "trading" and not row.halted:
             self.say(row)
 
-    def say(self, row: Row, *, repeat: bool = False, odd: bool = False, bad: bool = False) -> Said:
+    def say(
+        self,
+        row: Row,
+        *,
+        repeat: bool = False,
+        odd: bool = False,
+        untimed: bool = False,
+        shape: str = "",
+    ) -> Said:
         """State a quote now, to everybody who has it subscribed."""
-        said = row.move(self.clock.mono_ns(), self.now_ms(), repeat=repeat, odd=odd, bad=bad)
-        behind_ns = self.switch.behind_ns
-        if behind_ns:
-            self.held.append((self.clock.mono_ns() + behind_ns, row, said))
-            self.loop.call_ns(behind_ns, self._release)
+        now_ns, ms, switch = self.clock.mono_ns(), self.now_ms(), self.switch
+        if untimed:
+            ms = impossible_time(ms, self.random)
+        said = row.move(now_ns, ms, repeat=repeat, odd=odd, untimed=untimed, shape=shape)
+        if switch.creep:
+            self.fall_behind(int((now_ns - switch.creeps_since_ns) * switch.creep))
+        if switch.behind_ns:
+            self.held.append((now_ns + switch.behind_ns, row, said))
+            self.loop.call_ns(switch.behind_ns, self._release)
         else:
             self._send(row, said)
         return said
 
     def fall_behind(self, behind_ns: int) -> None:
         """The gateway holds quotes back for so long from now on."""
+        behind_ns = max(self.switch.behind_ns, behind_ns)  # they keep their order
         self.switch.behind_ns = self.switch.held_ns = behind_ns
+
+    def creep_behind(self, by: float) -> None:
+        """The gateway falls behind by so much per unit of time from now on."""
+        self.switch.creep = by
+        self.switch.creeps_since_ns = self.clock.mono_ns()
 
     def catch_up(self) -> None:
         """The gateway sends all that it holds back, in order."""
         self.switch.behind_ns = 0
+        self.switch.creep = 0.0
         while self.held:
             self._send(*self.held.popleft()[1:])
         slowest_ns = max((one.wire.slower_ns for one in self.sessions), default=0)
@@ -144,13 +192,25 @@ class Exchange:
 
     def _send(self, row: Row, said: Said) -> None:
         row.published = said
+        lags_ms, source_id = row.listing.lags_ms, row.listing.source_id
+        usual_ms = lags_ms[source_id]
+        if self.switch.enveloped:
+            ms = self.now_ms()
+            lags_ms[source_id] += max(0, ms - said.tick.ts_ms)
+            said = said._replace(tick=said.tick._replace(ts_ms=ms), enveloped=True)
         for session in self.sessions:
             session.quote(row, said)
+        lags_ms[source_id] = usual_ms
 
     def _sweep(self) -> None:
         self.loop.call_ns(SWEEP_NS, self._sweep)
         for session in list(self.sessions):
             session.sweep()
+
+    @property
+    def dated(self) -> bool:
+        """Its quotes carry a time."""
+        return self.label != "binance-spot"
 
     @property
     def behind_ns(self) -> int:
@@ -178,6 +238,30 @@ class Exchange:
         for one in hearers:
             one.say(text.decode())
         return any(not one.wire.dead for one in hearers)
+
+    def tell_work(self, work: Work, state: str) -> None:
+        """Say what becomes of a maintenance, where the exchange does, to whoever listens."""
+        exchange = SOURCE_BY_LABEL[self.label].exchange
+        if exchange not in WITH_MAINTENANCE:
+            return
+        status = bybit_status if exchange is Name.BYBIT else okx_status
+        topic = BYBIT_TOPIC if exchange is Name.BYBIT else OKX_STATUS
+        text = status(work, state, self.now_ms())
+        if exchange is Name.OKX:
+            self.latest_work = text, work, state
+        for one in self.sessions:
+            if one.notices and topic in one.talk.topics:
+                one.say(text, taken=lambda: self._work_heard(work, state))
+
+    def _work_heard(self, work: Work, state: str) -> None:
+        self.works[work.title] = Told(state, work.end_ms, self.clock.mono_ns())
+
+    def welcome(self, session: Session) -> None:
+        """OKX says the latest to whoever subscribes to its status."""
+        if self.latest_work and OKX_STATUS in session.talk.topics and not session.welcomed:
+            session.welcomed = True
+            text, work, state = self.latest_work
+            session.say(text, taken=lambda: self._work_heard(work, state))
 
     # --- connections
 

@@ -6,20 +6,21 @@ compared comes from the exchange's own books (market.py, exchange.py) and from t
 every process reads; never from the feed's own opinion.
 """
 
-from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from collections import defaultdict
+from math import isnan
 from typing import Any, NamedTuple, Protocol
 
+import books
+import dialling
 from exchange import Exchange
 from fault import Fault
 from faults import KINDS
-from host import BAN_SLACK_NS, BESIDE, Dial
 from loop import NEVER_NS
-from market import Row, Said
+from market import JUMP_RATIO, Row, Said
 from session import Session
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, UNUSABLE, SignalKind
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, UNUSABLE, QuoteFlag, SignalKind
 
 LOOK_NS = 50 * NS_PER_MS
 LOST_NS = 400 * NS_PER_MS  # a connection that ended: marked as soon as that is heard
@@ -28,17 +29,12 @@ BUSY_NS = 1_350 * NS_PER_MS  # over 50 messages/s there is no need to ask
 SILENT_INTERVALS = 50.0
 SILENT_NS_MIN = 30 * NS_PER_S
 SLOWDOWN_MAX = 10.0
+NEWS_INTERVALS = 120.0  # 50 of the mean that the feed has of them, and a look each minute
 SUSPEND_NS = 300 * NS_PER_MS  # from waking to the next heartbeat
 TURNED_NS = 15 * NS_PER_S  # unsubscribed, answered, asked for again at a quarter of the pace
 RESET_NS = 3_500 * NS_PER_MS  # ids that began anew are believed within this
 LAG_NS_MAX = 2 * NS_PER_S
 LAG_SLACK_NS = 600 * NS_PER_MS
-DIALS_PER_MINUTE_MAX = 12  # of one line: what a back-off from 0.25 s leaves possible
-RECENT_NS = 600 * NS_PER_S  # what was tried longer ago is no reason to wait
-BACKOFF_NS_MIN = 250 * NS_PER_MS  # doubled with each try
-PROMPT_NS = 700 * NS_PER_MS  # the first pause and a look; and turns, at the exchange's rate
-BACKOFF_NS_MAX = 30 * NS_PER_S
-CONNECT_NS_MAX = 10 * NS_PER_S
 FOUND_MAX = 20
 
 
@@ -54,39 +50,14 @@ class Violation(NamedTuple):
         return f"({self.rule}) at {self.at_s:.3f} s, {self.source}: {self.text}"
 
 
-class World(Protocol):
+class World(dialling.World, Protocol):
     """What the invariants look at."""
 
-    exchanges: dict[str, Exchange]
     store: Any
-
-    def now_ns(self) -> int: ...
-
-    def lines(self, label: str) -> "list[LineView]": ...
-
-    def all_carried(self, label: str) -> bool: ...
 
     def look_again(self, in_ns: int) -> None: ...
 
     def counters(self, label: str) -> dict[str, int]: ...
-
-
-class LineView(NamedTuple):
-    """One of a feed's lines: its number in a day, and whether it has a connection."""
-
-    number: int
-    carried: int  # the number of its connection; 0: it has none
-    data: bool
-
-
-@dataclass
-class LineBook:
-    """What is known of one line."""
-
-    away_ns: int = 0  # since when it has no connection; 0: it has one
-    seen_ns: int = 0  # when it was last seen with one
-    dials: deque[int] = field(default_factory=deque)  # of the last minute
-    recent: deque[int] = field(default_factory=deque)  # of the last ten
 
 
 class Invariants:
@@ -97,19 +68,17 @@ class Invariants:
         self.start_ns = start_ns
         self.found: list[Violation] = []
         self.calm_ns: dict[str, int] = defaultdict(lambda: start_ns + 120 * NS_PER_S)
-        self.woke_ns = 0
+        self.dialling = dialling.Dialling(world, self.broken)
         self.skewed_until_ns: dict[str, int] = defaultdict(int)
-        self.refused_until_ns: dict[str, int] = defaultdict(int)
-        self._books: dict[tuple[str, int], LineBook] = defaultdict(LineBook)
-        self._carried_ns: dict[str, int] = defaultdict(int)  # when all lines were
         self._marks: dict[str, int] = {}
+        self._slow: dict[str, bool] = defaultdict(bool)
         self.next_ns = 0  # when it is to be looked again
         self._next_lines_ns = 0
         self._next_late_ns = 0
         self.checks = 0
 
     def broken(self, rule: int, source: str, text: str) -> None:
-        if len(self.found) < FOUND_MAX:
+        if sum(found.rule == rule for found in self.found) < FOUND_MAX:
             at_s = (self.world.now_ns() - self.start_ns) / NS_PER_S
             self.found.append(Violation(rule, at_s, source, text))
 
@@ -121,7 +90,7 @@ class Invariants:
         now_ns = self.world.now_ns()
         end_ns = now_ns + int((fault.for_s + kind.within_s) * NS_PER_S)
         if fault.kind in ("unwelcome", "nameless"):
-            self.refused_until_ns[exchange.label] = end_ns
+            self.dialling.refused_until_ns[exchange.label] = end_ns
         if fault.kind == "skew":
             self.skewed_until_ns[exchange.label] = end_ns
         if kind.within_s:
@@ -129,87 +98,10 @@ class Invariants:
 
     def woke(self) -> None:
         """The machine slept: whatever is there is too old."""
-        self.woke_ns = self.world.now_ns()
+        self.dialling.woke()
         for label in self.world.exchanges:
-            well_ns = self.woke_ns + int(KINDS["suspend"].within_s * NS_PER_S)
+            well_ns = self.dialling.woke_ns + int(KINDS["suspend"].within_s * NS_PER_S)
             self.calm_ns[label] = max(self.calm_ns[label], well_ns)
-        for book in self._books.values():
-            book.dials.clear()  # what was paused has paused enough: back-offs begin anew
-
-    # --- (3), (4), (5): dials
-
-    def dialled(self, exchange: Exchange, dial: Dial, in_window: int) -> None:
-        host, now_ns = exchange.host, dial.at_ns
-        if in_window > host.limit:
-            self.broken(
-                3, exchange.label, f"{in_window} dials in {host.window_s:g} s, {host.limit} allowed"
-            )
-        if host.ban_told_ns and host.ban_told_ns < now_ns < host.ban_until_ns:
-            left_s = (host.ban_until_ns - now_ns) / NS_PER_S
-            self.broken(5, exchange.label, f"dialled {left_s:.1f} s before the end of a ban")
-        if dial.line != BESIDE:
-            self.attempted(exchange, dial.line)
-
-    def attempted(self, exchange: Exchange, line: int) -> None:
-        """A line tries to connect, be it that the name cannot be resolved."""
-        now_ns = self.world.now_ns()
-        book = self._books[exchange.label, line]
-        book.recent.append(now_ns)
-        book.dials.append(now_ns)
-        while book.dials[0] <= now_ns - 60 * NS_PER_S:
-            book.dials.popleft()
-        if len(book.dials) > DIALS_PER_MINUTE_MAX:
-            self.broken(
-                4, exchange.label, f"line {line} dialled {len(book.dials)} times in a minute"
-            )
-
-    def look_at_lines(self) -> None:
-        now_ns = self.world.now_ns()
-        for label, exchange in self.world.exchanges.items():
-            if self.world.all_carried(label):
-                self._carried_ns[label] = now_ns
-                continue
-            banned_ns = exchange.host.ban_until_ns + BAN_SLACK_NS
-            for line in self.world.lines(label):
-                book = self._books[label, line.number]
-                book.seen_ns = max(book.seen_ns, self._carried_ns[label])
-                if book.away_ns <= self._carried_ns[label]:
-                    book.away_ns = 0
-                if line.carried:
-                    book.seen_ns = now_ns
-                    book.away_ns = 0
-                    continue
-                if not book.away_ns:
-                    book.away_ns = book.seen_ns or now_ns
-                turns = 1 + self._dialling(exchange)
-                free_ns = max(banned_ns, self.woke_ns, exchange.beside_until_ns)
-                self._not_forgotten(label, line.number, turns * exchange.host.every_ns, free_ns)
-
-    def _dialling(self, exchange: Exchange) -> int:
-        """How many may want a turn at one host: all lines there, and what hears announcements."""
-        there = [
-            label for label, one in self.world.exchanges.items() if one.host is exchange.host
-        ]  # fmt: skip
-        return sum(1 + len(self.world.lines(label)) for label in there)
-
-    def _not_forgotten(self, label: str, number: int, turns_ns: int, free_ns: int) -> None:
-        """A line waits no longer than its own tries explain, and for the turns of its lines."""
-        now_ns = self.world.now_ns()
-        book = self._books[label, number]
-        while book.recent and book.recent[0] <= now_ns - RECENT_NS:
-            book.recent.popleft()
-        pause_ns = min(BACKOFF_NS_MAX, BACKOFF_NS_MIN << len(book.recent))
-        last_ns = book.recent[-1] if book.recent else 0
-        tried = last_ns > book.away_ns
-        bound_ns = PROMPT_NS + turns_ns + pause_ns + (CONNECT_NS_MAX if tried else 0)
-        waited_ns = now_ns - max(last_ns, book.away_ns, free_ns)
-        if waited_ns > bound_ns and now_ns >= self.refused_until_ns[label]:
-            self.broken(
-                4, label,
-                f"line {number} waits {waited_ns / NS_PER_S:.2f} s for its dial, after "
-                f"{len(book.recent)} in ten minutes at most {bound_ns / NS_PER_S:.2f} s",
-            )  # fmt: skip
-            book.away_ns = now_ns
 
     # --- (1), (6): quotes
 
@@ -218,32 +110,68 @@ class Invariants:
         now_ns = self.world.now_ns()
         before = row.heard
         row.arrived(said, now_ns)
-        exchange = session.exchange
+        if said.repeat and session.subscribed_ns.get(row.name, 0) > row.news_ns:
+            row.news_ns = now_ns  # a snapshot: the feed has asked what is in force
         if not row.wanted or (before is not None and before.number > said.number):
             return
+        exchange = session.exchange
         cell = self.world.store.read(SOURCE_BY_LABEL[exchange.label].source_id, row.symbol_id)
-        usable = cell is not None and not cell.flags & UNUSABLE
-        same = cell is not None and shows(cell, said)
         if said.bad:
-            if usable:
+            if cell is not None and not cell.flags & UNUSABLE:
                 self.broken(1, exchange.label, f"{row.name}: unreadable news left a good quote")
+            return
+        if self._of_another_level(exchange, row, said, cell):
             return
         if said.odd or said.repeat or now_ns - row.reset_ns < RESET_NS:
             return
-        late_ns = now_ns - said.said_ns
+        if cell is None:
+            self.broken(1, exchange.label, f"{row.name}: nothing is stored of {said}")
+        else:
+            self._stored(session, row, said, cell)
+
+    def _of_another_level(self, exchange: Exchange, row: Row, said: Said, cell: Any) -> bool:
+        """Whether its price has jumped. Nobody may stand behind it then."""
+        leaps = row.leaps(said, self.world.now_ns())
+        if leaps is None and cell is not None and not cell.flags & QuoteFlag.JUMPED:
+            row.level = 0.0 if isnan(said.mid) else said.mid
+        if leaps and cell is not None and not cell.flags & UNUSABLE:
+            self.broken(1, exchange.label, f"{row.name}: a price of another level stands as good")
+        return leaps is not False
+
+    def _stored(self, session: Session, row: Row, said: Said, cell: Any) -> None:
+        """What the store shows of news that are to be stored: (1), and (6) where they are fresh."""
+        exchange, now_ns = session.exchange, self.world.now_ns()
+        usable, late_ns = not cell.flags & UNUSABLE, now_ns - said.said_ns
         skewed = now_ns < self.skewed_until_ns[exchange.label]
-        if late_ns > LAG_NS_MAX + LAG_SLACK_NS and has_time(exchange) and not skewed:
-            if usable:
+        dated = exchange.dated and not said.untimed
+        if late_ns > LAG_NS_MAX + LAG_SLACK_NS and dated and not skewed:
+            if usable and not self._first_told(session, row, said):
                 self.broken(
                     1, exchange.label,
                     f"{row.name}: news {late_ns / NS_PER_S:.1f} s old stand as good",
                 )  # fmt: skip
-        elif not same:
+        elif not shows(cell, said):
             self.broken(1, exchange.label, f"{row.name}: the store shows {cell}, not {said}")
-        elif not has_time(exchange) and now_ns < exchange.slow_until_ns:
-            return
-        elif not usable and late_ns < LAG_NS_MAX / 2 and not skewed and cell is not None:
+        elif said.untimed and not cell.flags & QuoteFlag.NO_TS_EVENT:
+            self.broken(1, exchange.label, f"{row.name}: a time that cannot be is {cell.ts_event}")
+        elif isnan(said.mid):
+            empty = QuoteFlag.BID_EMPTY if isnan(said.bid_px) else QuoteFlag.ASK_EMPTY
+            if not cell.flags & empty:
+                self.broken(1, exchange.label, f"{row.name}: an empty side, flags {cell.flags}")
+        elif not usable and late_ns < LAG_NS_MAX / 2 and not skewed and self._told(exchange, said):
             self.broken(6, exchange.label, f"{row.name}: fresh and flagged {cell.flags}")
+
+    def _told(self, exchange: Exchange, said: Said) -> bool:
+        """Whether the feed can know that a quote is fresh: by its time, or by that of the path."""
+        dated = exchange.dated and not said.untimed
+        return dated or self.world.now_ns() >= exchange.slow_until_ns
+
+    def _first_told(self, session: Session, row: Row, said: Said) -> bool:
+        """In a fresh envelope only the engine's time is old. That of what comes first is none of
+        lag: a quiet coin's last change may be of yesterday."""
+        first = row.late_on != session.number
+        row.late_on = session.number
+        return said.enveloped and first
 
     def look_at_late(self) -> None:
         """Every symbol of which there are news that did not arrive, and every dead connection.
@@ -299,8 +227,8 @@ class Invariants:
         how long that may be."""
         now_ns = self.world.now_ns()
         late_ns = now_ns - row.since_ns if row.since_ns else 0
-        slept = self.woke_ns and row.heard_ns < self.woke_ns
-        if slept and now_ns - self.woke_ns < SUSPEND_NS:
+        slept = self.dialling.woke_ns and row.heard_ns < self.dialling.woke_ns
+        if slept and now_ns - self.dialling.woke_ns < SUSPEND_NS:
             return 0, 1
         if row.reset_ns and now_ns - row.reset_ns < RESET_NS:
             return 0, 1
@@ -332,12 +260,30 @@ class Invariants:
         own_ns = SILENT_INTERVALS * NS_PER_S / row.rate_per_s
         return int(max(SILENT_NS_MIN, own_ns * SLOWDOWN_MAX) + 5 * NS_PER_S)
 
+    def _not_renewed(self, exchange: Exchange, row: Row) -> None:
+        """(1): what brought no news for long is not good, however often it is repeated."""
+        now_ns = self.world.now_ns()
+        age_ns = now_ns - row.news_ns
+        calm = now_ns - 60 * NS_PER_S > self.calm_ns[exchange.label]
+        own_ns = int(NEWS_INTERVALS * NS_PER_S / row.rate_per_s) + 60 * NS_PER_S
+        if age_ns <= (own_ns if calm else self._silence_ns(exchange, row)):
+            return
+        cell = self.world.store.read(SOURCE_BY_LABEL[exchange.label].source_id, row.symbol_id)
+        if cell is not None and not cell.flags & UNUSABLE:
+            self.broken(
+                1, exchange.label,
+                f"{row.name}: good without news for {age_ns / NS_PER_S:.0f} s",
+            )  # fmt: skip
+
     # --- (7): signals
 
     def signalled(self, exchange: Exchange, row: Row, kind: int) -> None:
         """The engine says that this leg is good enough for a signal."""
         if kind == SignalKind.EXIT or row.heard is None:
             return
+        level = row.level
+        if level and not level / JUMP_RATIO <= row.heard.mid <= level * JUMP_RATIO:
+            self.broken(7, exchange.label, f"{row.name}: a signal on a price of another level")
         late_ns, bound_ns = self.late(exchange, row)
         if late_ns > bound_ns:
             self.broken(
@@ -357,7 +303,7 @@ class Invariants:
             self.look_at_late()
         if now_ns >= self._next_lines_ns:
             self._next_lines_ns = now_ns + 250 * NS_PER_MS
-            self.look_at_lines()
+            self.dialling.look_at_lines()
 
     # --- (2), (6), (8): the full check
 
@@ -365,22 +311,32 @@ class Invariants:
         self.checks += 1
         for label, exchange in self.world.exchanges.items():
             counters = self.world.counters(label)
-            self._books_agree(exchange, counters)
+            books.agree(exchange, counters, self.broken)
+            books.announced(exchange, counters, self.broken)
             marks = counters["stale_marks"] + counters["silent_marks"]
             before = self._marks.get(label, marks)
             self._marks[label] = marks
-            now_ns = self.world.now_ns()
+            now_ns, slow = self.world.now_ns(), self._any_slow(exchange)
+            for row in exchange.rows.values():
+                if row.wanted and row.heard is not None:
+                    self._not_renewed(exchange, row)
             if now_ns - 60 * NS_PER_S <= self.calm_ns[label]:
                 continue
-            silent = [row for row in exchange.rows.values() if self._is_slow(row)]
-            if marks != before and not silent:
+            if marks != before and not slow:
                 self.broken(6, label, f"{marks - before} marks without a cause")
             for row in exchange.rows.values():
                 self._well(exchange, row)
 
     def _is_slow(self, row: Row) -> bool:
         """It was silent for so long by itself that it may be called so."""
-        return row.halted or self.world.now_ns() - row.heard_ns > SILENT_NS_MIN - 10 * NS_PER_S
+        last_ns = min(row.heard_ns, row.news_ns)
+        return row.halted or self.world.now_ns() - last_ns > SILENT_NS_MIN - 10 * NS_PER_S
+
+    def _any_slow(self, exchange: Exchange) -> bool:
+        """Whether one is, or was at the check before: it may have come back since."""
+        before = self._slow[exchange.label]
+        now = self._slow[exchange.label] = any(map(self._is_slow, exchange.rows.values()))
+        return now or before
 
     def _well(self, exchange: Exchange, row: Row) -> None:
         if not row.wanted or row.halted or row.listing.status != "trading":
@@ -398,33 +354,6 @@ class Invariants:
             flags = None if cell is None else cell.flags
             self.broken(2, exchange.label, f"{row.name} came, and is flagged {flags}")
 
-    def _books_agree(self, exchange: Exchange, counters: dict[str, int]) -> None:
-        taken = (
-            counters["quotes"] + counters["repeats"]
-            + counters["skip_duplicate"] + counters["skip_out_of_order"]
-            + counters["skip_bad_quote"] + counters["skip_unknown_symbol"]
-            + counters["skip_bad_message"]
-        )  # fmt: skip
-        said = exchange.counted.get
-        for what, ours, theirs in (
-            ("messages", counters["messages"], exchange.frames),
-            ("connects", counters["connects"], said("connects", 0)),
-            ("quotes", taken, said("quotes", 0)),
-            ("requests over the rate", 0, said("too_fast", 0)),
-        ):
-            if ours != theirs:
-                self.broken(8, exchange.label, f"{what}: {ours} counted, the exchange: {theirs}")
-                exchange.frames, exchange.counted["connects"] = (
-                    counters["messages"], counters["connects"],
-                )  # fmt: skip
-                exchange.counted["quotes"] = taken
-                exchange.counted["too_fast"] = 0
-
-
-def has_time(exchange: Exchange) -> bool:
-    """Whether its quotes carry a time of the exchange."""
-    return exchange.label != "binance-spot"
-
 
 def shows(cell: Any, said: Said) -> bool:
     """Whether a cell holds what was said."""
@@ -435,4 +364,5 @@ def shows(cell: Any, said: Said) -> bool:
 
 
 def near(one: float, other: float) -> bool:
-    return abs(one - other) <= 1e-12 * abs(other)
+    """NaN is an empty side."""
+    return abs(one - other) <= 1e-12 * abs(other) or (isnan(one) and isnan(other))

@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterator
 from contextvars import Context
 from typing import Any, Protocol
 
+import names
 from picows import api
 
 from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.runtime import addresses
 
 NEVER_NS = 1 << 62
 SETTLE_TURNS_MAX = 100_000  # more callbacks than this at one time: something runs in circles
@@ -34,6 +36,9 @@ class Network(Protocol):
 
     async def connect(self, host: str, port: int) -> Any:
         """A wire, or the OSError of a dial that failed."""
+
+    async def reach(self, host: str, port: int) -> None:
+        """Return once an address answers, or raise the OSError."""
 
     async def resolve(self, host: str, port: int) -> list[tuple[int, int, int, str, Any]]:
         """As `getaddrinfo` answers."""
@@ -195,13 +200,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     @contextlib.contextmanager
     def dialled_through(self) -> Iterator[None]:
-        """Have picows connect through this loop: aiofastnet, which it prefers, wants sockets."""
-        before = api._HAS_AIOFASTNET
+        """Have picows connect through this loop: aiofastnet, which it prefers, wants sockets. And
+        have addresses raced without real ones, nobody knowing who won before.
+        """
+        before, sockets = api._HAS_AIOFASTNET, vars(addresses)["socket"]
         api._HAS_AIOFASTNET = False
+        vars(addresses)["socket"] = names.Sockets
+        addresses._winners.clear()
+        addresses._losers.clear()
         try:
             yield
         finally:
             api._HAS_AIOFASTNET = before
+            vars(addresses)["socket"] = sockets
+
+    async def sock_connect(self, sock: Any, address: Any) -> None:
+        """As a race of addresses asks for it."""
+        await self.network.reach(*address[:2])
+        sock.peer = address
 
     async def create_connection(
         self,

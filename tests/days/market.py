@@ -5,15 +5,20 @@ writes it, the wires report what arrived, the invariants compare it with the pri
 here comes from the product's parsers: a tick's numbers are read from its own text.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from spread_scanner.clock import NS_PER_S
+import shapes
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing
 
+JUMP_RATIO = 5.0  # a mid beyond so many times its predecessor has jumped
+JUDGED_NS = 1_500 * NS_PER_MS  # until the feed has read tables that judge all prices anew
 WALK_TICKS_MAX = 60  # a walk turns back here: a few basis points
 TICK_BPS = 0.05
 
@@ -29,8 +34,20 @@ class Said(NamedTuple):
     ask_px: float
     ask_sz: float
     odd: bool = False  # its time is not to be believed
-    bad: bool = False  # nobody can make a quote of it
+    untimed: bool = False  # its time cannot be
+    enveloped: bool = False  # sent late, and dated anew but for the engine's time
+    shape: str = ""  # how it is spelled, where that is not as usual: shapes.py
     repeat: bool = False
+
+    @property
+    def bad(self) -> bool:
+        """Nobody can make a quote of it."""
+        return self.shape in shapes.UNREADABLE
+
+    @property
+    def mid(self) -> float:
+        """NaN with a side empty."""
+        return (self.bid_px + self.ask_px) / 2
 
 
 @dataclass
@@ -54,6 +71,11 @@ class Row:
     since_ns: int = 0  # since when there is something newer than `heard`; 0: there is not
     waiting: deque[Said] = field(default_factory=deque)  # said and not heard, oldest first
     reset_ns: int = 0  # when the first of update ids that began anew arrived
+    times: float = 1.0  # its price is so many times what it was: redenominated, or another coin's
+    level: float = 0.0  # the last mid that nobody doubts; 0: any will do
+    judged_ns: int = 0  # when tables were published that judge it
+    late_on: int = 0  # the session that brought late news last, dated anew
+    news_ns: int = 0  # when the feed was told what it did not know, or has asked to be told
 
     def __post_init__(self) -> None:
         listing = self.listing
@@ -73,17 +95,15 @@ class Row:
         *,
         repeat: bool = False,
         odd: bool = False,
-        bad: bool = False,
+        untimed: bool = False,
+        shape: str = "",
     ) -> Said:
         """The next statement, or the last one once more."""
         if repeat and self.published is not None:
             return self.again(exchange_ms)
-        tick = self._next(exchange_ms)
-        if bad:
-            tick = tick._replace(bid_px="-1")
-        said = self._say(tick, now_ns)
-        if odd or bad:
-            said = said._replace(odd=odd, bad=bad)
+        said = self._say(self._next(exchange_ms), now_ns)
+        if odd or untimed or shape:
+            said = said._replace(odd=odd, untimed=untimed, shape=shape, **_sides(shape))
         self.last = said
         self.waiting.append(said)
         self.since_ns = self.since_ns or now_ns
@@ -91,9 +111,11 @@ class Row:
 
     def again(self, exchange_ms: int) -> Said:
         """What was published last, once more."""
-        assert self.published is not None
-        tick = self.published.tick._replace(ts_ms=exchange_ms)
-        return self.published._replace(tick=tick, repeat=True)
+        said = self.published
+        assert said is not None
+        if said.bad:  # whatever tore it is over
+            said = said._replace(shape="")
+        return said._replace(tick=said.tick._replace(ts_ms=exchange_ms), repeat=True)
 
     def _next(self, exchange_ms: int) -> Tick:
         rand, listing = self.random, self.listing
@@ -101,7 +123,7 @@ class Row:
         if abs(self.at) > WALK_TICKS_MAX:
             self.at -= 4 if self.at > 0 else -4
         self.update_id += 1 + rand.randrange(16)
-        bid = self.middle + self.at * self.step
+        bid = round((self.middle + self.at * self.step) * self.times)
         ask = bid + 1 + rand.randrange(3)
         lots = max(1, round(listing.lots_typical))
         places, lot_places = listing.px_decimals, listing.sz_decimals
@@ -124,6 +146,22 @@ class Row:
             float(tick.ask_px) / px, float(tick.ask_sz) * sz,
         )  # fmt: skip
 
+    def judged(self, now_ns: int) -> None:
+        """Tables are published that judge its price: it counts from where it is."""
+        self.level, self.judged_ns = 0.0, now_ns
+
+    def leaps(self, said: Said, now_ns: int) -> bool | None:
+        """A statement arrives: whether its price is of another level than the one before. None:
+        that depends on when the feed has read new tables, or on what it took for news."""
+        mid = said.mid
+        if now_ns - max(self.judged_ns, self.reset_ns) < JUDGED_NS:
+            return None
+        if self.level and (mid > JUMP_RATIO * self.level or mid * JUMP_RATIO < self.level):
+            return True
+        if not math.isnan(mid):
+            self.level = mid
+        return False
+
     def restart_ids(self) -> None:
         """The exchange begins its update ids anew, with the next news.
 
@@ -136,6 +174,8 @@ class Row:
         if self.heard is None or said.number >= self.heard.number:
             if self.heard is not None and said.tick.update_id < self.heard.tick.update_id:
                 self.reset_ns = now_ns
+            if self.heard is None or said.number > self.heard.number:
+                self.news_ns = now_ns
             self.heard, self.heard_ns = said, now_ns
         newest = self.heard.number
         while self.waiting and self.waiting[0].number <= newest:
@@ -147,3 +187,12 @@ class Row:
         self.last = self.published = self.heard = None
         self.waiting.clear()
         self.since_ns = self.heard_ns = 0
+
+
+def _sides(shape: str) -> dict[str, Any]:
+    """What of the sides an empty one leaves."""
+    if shape in shapes.EMPTY_BID:
+        return {"bid_px": math.nan, "bid_sz": math.nan}
+    if shape in shapes.EMPTY_ASK:
+        return {"ask_px": math.nan, "ask_sz": math.nan}
+    return {}

@@ -5,10 +5,12 @@ import errno
 import socket
 from typing import Any
 
+import names
+from dialling import LineView
 from events import EventLog
 from exchange import LATENCY_NS, Exchange
 from host import ANNOUNCED, BESIDE, Dial
-from invariants import Invariants, LineView
+from invariants import Invariants
 from wire import Wire
 
 from spread_scanner.clock import NS_PER_S, VirtualClock
@@ -81,22 +83,31 @@ class Network:
         label, line = self._dialler()
         if self._exchanges[label].switch.refuse == "dns":
             self._log("no such name", label, line)
-            self.invariants.attempted(self._exchanges[label], line)
+            self.invariants.dialling.attempted(self._exchanges[label], line)
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
+        return names.infos(label, self._exchanges[label].switch.way, port)
+
+    async def reach(self, host: str, port: int) -> None:
+        """Return once an address answers, or raise the OSError."""
+        way = self._exchanges[names.label_of(host)].switch.way
+        await asyncio.sleep(2 * LATENCY_NS / NS_PER_S)
+        await names.arrive(names.how_of(names.label_of(host), way, host))
 
     async def connect(self, host: str, port: int) -> Wire:
         label, line = self._dialler()
         exchange = self._exchanges[label]
+        way = exchange.switch.way
+        at = host if names.label_of(host) else names.infos(label, way, port)[0][4][0]
+        await names.arrive(names.how_of(label, way, at))
         dial = Dial(self._clock.mono_ns(), label, line)
         exchange.dials.append(dial)
         self._log("dial", label, line)
-        self.invariants.dialled(exchange, dial, exchange.host.dialled(dial.at_ns))
+        self.invariants.dialling.dialled(exchange, dial, exchange.host.dialled(dial.at_ns))
         how = exchange.switch.refuse
         flaky = exchange.switch.flaky
         if flaky and exchange.random.random() < flaky:
             how = ("refused", "hole", "refused")[exchange.random.randrange(3)]
-        if how == "hole":
+        if how == "hole" or names.how_of(label, way, at) == names.MUTE:
             await asyncio.get_running_loop().create_future()
         await asyncio.sleep(2 * LATENCY_NS / NS_PER_S)
         if how == "dns":
@@ -122,7 +133,7 @@ class Network:
             await gate.turn()
             dial = Dial(self._clock.mono_ns(), exchange.label, BESIDE)
             self._log("dial", exchange.label, "beside")
-            self.invariants.dialled(exchange, dial, exchange.host.dialled(dial.at_ns))
+            self.invariants.dialling.dialled(exchange, dial, exchange.host.dialled(dial.at_ns))
             await asyncio.sleep(exchange.random.random())
 
     def close(self) -> None:

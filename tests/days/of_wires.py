@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import names
 from exchange import Exchange
 from fault import CUT_S, NOW, PATH_NS, Fault, Kind, Stage, cut_some, one_of
 from session import Session
@@ -95,6 +96,7 @@ def ban(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
 
 
 def maintenance(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
+    """Nobody has said that it would come."""
     exchange.switch.refuse = "503"
     for session in list(exchange.sessions):
         session.goodbye(1012, "service restart")
@@ -143,6 +145,20 @@ def sibling(stage: Stage, exchange: Exchange, fault: Fault) -> None:
     cut_some(exchange, fault)
 
 
+def other_addresses(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
+    """The exchange's name resolves to other addresses, of which not all answer."""
+    exchange.switch.way = names.OTHERS[int(fault.pick * len(names.OTHERS))]
+    exchange.log("resolves to", exchange.label, exchange.switch.way)
+    cut_some(exchange, fault)
+    half_ns = int(fault.for_s / 2 * NS_PER_S)
+    exchange.loop.call_ns(half_ns, cut_some, exchange, fault._replace(size=0.9))
+
+    def over() -> None:
+        exchange.switch.way = names.USUAL
+
+    return over
+
+
 KINDS: dict[str, Kind] = {
     "reset": Kind(reset, NOW, CUT_S, 2.0),
     "goodbye": Kind(goodbye, NOW, CUT_S),
@@ -157,5 +173,6 @@ KINDS: dict[str, Kind] = {
     "flaky": Kind(flaky, (60.0, 180.0), CUT_S, 1.5),
     "cut early": Kind(cut_early, (40.0, 120.0), CUT_S),
     "suspend": Kind(suspend, NOW, 120.0),
+    "addresses": Kind(other_addresses, (40.0, 180.0), CUT_S),
     "sibling": Kind(sibling, (5.0, 30.0), CUT_S),
 }

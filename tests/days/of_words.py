@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import shapes
 from exchange import Exchange
 from fault import (
     ASK_S,
@@ -16,8 +17,14 @@ from fault import (
     cut_some,
     row_of,
 )
+from market import Row
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.sim.notices import Work
+
+TWO_TIMES = ("binance-futures", "bybit-spot", "bybit-futures", "mexc-futures")
+TIMES = (1_000.0, 6.0, 1 / 6, 1 / 1_000)  # what a price is of what it was
+TOO_CHEAP = 1_000_000  # in ticks: a thousandth of it leaves no walk
 
 
 def unwelcome(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] | None:
@@ -107,15 +114,7 @@ def halt(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] |
     row.halted = True
     heard = exchange.announce(row.listing, halted=True)
     exchange.log("halted", exchange.label, row.name, heard)
-    every_s = {"bybit": 3.0, "okx": 60.0}.get(exchange.host.name)
-
-    def again() -> None:
-        if row.halted and every_s is not None:
-            if row.last is not None and row.listing.status == "trading":
-                exchange.say(row, repeat=True)
-            exchange.loop.call_ns(int(every_s * NS_PER_S), again)
-
-    again()
+    _repeat(exchange, row)
 
     def over() -> None:
         row.halted = False
@@ -124,6 +123,15 @@ def halt(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] |
             exchange.loop.call_ns(20 * NS_PER_S, stage.reload, exchange)
 
     return over
+
+
+def _repeat(exchange: Exchange, row: Row) -> None:
+    """As long as a symbol stands still."""
+    every_s = {"bybit": 3.0, "okx": 60.0}.get(exchange.host.name)
+    if row.halted and every_s is not None:
+        if row.last is not None and row.listing.status == "trading":
+            exchange.say(row, repeat=True)
+        exchange.loop.call_ns(int(every_s * NS_PER_S), _repeat, exchange, row)
 
 
 def relist(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] | None:
@@ -147,9 +155,108 @@ def relist(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]
 
 
 def unreadable(stage: Stage, exchange: Exchange, fault: Fault) -> None:
+    _say_oddly(exchange, fault, shapes.UNREADABLE)
+
+
+def one_sided(stage: Stage, exchange: Exchange, fault: Fault) -> None:
+    """A side of a book is empty, and said so by one of the ways of saying it."""
+    _say_oddly(exchange, fault, (*shapes.EMPTY_BID, *shapes.EMPTY_ASK))
+
+
+def _say_oddly(exchange: Exchange, fault: Fault, kinds: tuple[str, ...]) -> None:
     row = row_of(exchange, fault.pick)
     if row is not None and row.listing.status == "trading":
-        exchange.say(row, bad=True)
+        exchange.say(row, shape=kinds[int(fault.size * len(kinds))])
+
+
+def bad_time(stage: Stage, exchange: Exchange, fault: Fault) -> None:
+    """Some quotes bear a time that cannot be: in seconds, of 1970, of the far future."""
+    for number in range(1 + int(3 * fault.size)):
+        row = row_of(exchange, (fault.pick + number * 0.37) % 1)
+        if row is not None and row.listing.status == "trading" and exchange.dated:
+            exchange.say(row, untimed=True)
+
+
+def creep(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
+    """A backlog grows slowly, by an amount that nobody sees from one quote to the next."""
+    exchange.creep_behind((3 + 60 * fault.size**3) / fault.for_s)
+    return exchange.catch_up
+
+
+def engine_late(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] | None:
+    """What the matching engine says is sent late, in fresh envelopes."""
+    if exchange.label not in TWO_TIMES:
+        return None
+    exchange.fall_behind(int((3 + 30 * fault.size) * NS_PER_S))
+    exchange.switch.enveloped = True
+
+    def over() -> None:
+        exchange.catch_up()
+        exchange.switch.enveloped = False
+
+    return over
+
+
+def jump(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] | None:
+    """A price is suddenly of another level: redenominated, or another coin's. It comes back, or
+    tables are made that judge it, and it comes back after all.
+    """
+    row = row_of(exchange, fault.pick)
+    if row is None or row.times != 1.0:
+        return None
+    row.times = TIMES[int(fault.size * len(TIMES))]
+    if row.times < 1.0 and row.middle < TOO_CHEAP:
+        row.times = 1 / row.times
+    exchange.log("jumped", exchange.label, row.name, row.times)
+    judged = fault.size * len(TIMES) % 1 > 0.5
+    if judged:
+        exchange.loop.call_ns(int(fault.for_s / 2 * NS_PER_S), stage.reload, exchange)
+
+    def over() -> None:
+        row.times = 1.0
+        if judged:
+            exchange.loop.call_ns(10 * NS_PER_S, stage.reload, exchange)
+
+    return over
+
+
+def quiet(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] | None:
+    """The busiest symbol has no news; where the exchange repeats itself, it does."""
+    rows = [row for row in exchange.rows.values() if row.wanted and not row.halted]
+    if not rows:
+        return None
+    row = max(rows, key=lambda row: row.rate_per_s)
+    row.halted = True
+    _repeat(exchange, row)
+
+    def over() -> None:
+        row.halted = False
+
+    return over
+
+
+def work(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
+    """Announced where the exchange does, with its begin and end; then everything is cut, its status
+    too or not."""
+    now_ms = exchange.now_ms()
+    begins_ms = now_ms + int(fault.for_s / 4 * 1e3)
+    told = Work(exchange.label, f"work {now_ms}", begins_ms, now_ms + int(fault.for_s * 1e3))
+    exchange.tell_work(told, "scheduled")
+
+    def begin() -> None:
+        exchange.tell_work(told, "ongoing")
+        exchange.switch.refuse = "503"
+        for session in list(exchange.sessions):
+            if not session.notices or fault.size > 0.5:
+                session.goodbye(1012, "service restart")
+
+    exchange.loop.call_ns(int(fault.for_s / 4 * NS_PER_S), begin)
+
+    def over() -> None:
+        exchange.switch.refuse = ""
+        exchange.tell_work(told, "completed")
+
+    return over
 
 
 KINDS: dict[str, Kind] = {
@@ -165,4 +272,11 @@ KINDS: dict[str, Kind] = {
     "halt": Kind(halt, (60.0, 600.0), CUT_S),
     "relist": Kind(relist, (20.0, 200.0), CUT_S, 2.0),
     "unreadable": Kind(unreadable, NOW, 30.0),
+    "one-sided": Kind(one_sided, NOW, 30.0),
+    "bad time": Kind(bad_time, NOW, 0.0),
+    "creep": Kind(creep, (200.0, 900.0), CUT_S, 0.5),
+    "engine late": Kind(engine_late, (20.0, 120.0), CUT_S),
+    "jump": Kind(jump, (20.0, 200.0), CUT_S),
+    "quiet": Kind(quiet, (400.0, 900.0), 0.0, 0.5),
+    "work": Kind(work, (60.0, 600.0), CUT_S),
 }

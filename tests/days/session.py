@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from host import ANNOUNCED, BAN_SLACK_NS, Dial
 from market import Row, Said
+from shapes import shaped
 from wire import CLOSE, PING, PONG, TEXT, Wire, accept_of, client_frames, refusal
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from exchange import Exchange
 
 BUSY_QUOTES = 64
+CLOCKS_APART_NS = 60 * NS_PER_S  # no clock of an exchange is ahead by more
 
 
 class Session:
@@ -35,10 +37,12 @@ class Session:
         self.quoted = 0
         self.over = False
         self.announced = False
+        self.welcomed = False  # was told the latest maintenance
         self._last_ns: deque[int] = deque(maxlen=BUSY_QUOTES)
         self.hollow: set[str] = set()
         self.subscribed_ns: dict[str, int] = {}
         self._encoders: dict[str, Callable[[Any], bytes]] = {}
+        self._forms: dict[str, str] = {}
         self._asked: deque[int] = deque()
         self.talk = Talk(f"c{number}", True, self._carry, self._leave)
         self.notices = dial.line == ANNOUNCED
@@ -149,6 +153,8 @@ class Session:
                 del self._encoders[name]
         for answer in answers:
             self.say(answer, None if asks else -1)
+        if self.notices:
+            exchange.welcome(self)
         for name in sorted(new - self.hollow):
             self._first(exchange.rows[name])
 
@@ -172,6 +178,7 @@ class Session:
                 self.exchange.switch.mute.discard(name)
                 self.exchange.unmuted_ns[name] = self.exchange.clock.mono_ns()
             self._encoders[name] = encoder(subscription.listing, subscription.form)
+            self._forms[name] = subscription.form
             self.subscribed_ns[name] = self.exchange.clock.mono_ns()
 
     def _leave(self, subscription: Subscription) -> None:
@@ -192,26 +199,34 @@ class Session:
 
     # --- what it says
 
-    def say(self, text: str, usual: int | None = None) -> None:
-        """`usual` as in Wire.to_near."""
+    def say(
+        self, text: str, usual: int | None = None, taken: Callable[[], None] | None = None
+    ) -> None:
+        """`usual` as in Wire.to_near; `taken` is called once the feed has taken notice."""
         self.sent_ns = self.exchange.clock.mono_ns()
-        self.wire.to_near(text_frame(text.encode()), self._counted, usual)
+        frame = text_frame(text.encode())
+        self.wire.to_near(frame, lambda heard: self._counted(taken, heard), usual)
 
-    def _counted(self, heard: bool) -> None:
+    def _counted(self, taken: Callable[[], None] | None, heard: bool) -> None:
         self.exchange.frames += heard and not self.notices
+        if heard and taken is not None:
+            taken()
 
-    def quote(self, row: Row, said: Said, frame: bytes | None = None) -> None:
+    def quote(self, row: Row, said: Said) -> None:
         if self.over or not self.carries(row):
             return
         self.sent_ns = self.exchange.clock.mono_ns()
-        bytes_of = self._encoders[row.name]
+        if said.shape:
+            frame = shaped(said.shape, row.listing, self._forms[row.name], said.tick)
+        else:
+            frame = self._encoders[row.name](said.tick)
         self.quoted += 1
         if not self.wire.dead:
             self._last_ns.append(self.sent_ns)
         self.wire.to_near(
-            frame if frame is not None else bytes_of(said.tick),
+            frame,
             lambda heard: self._arrived(row, said, heard),
-            None if said.bad else row.symbol_id,
+            None if said.shape or said.untimed else row.symbol_id,
         )
         if self.exchange.switch.cut_after_quote and self.quoted == 1:
             self.exchange.loop.call_ns(30 * NS_PER_MS, self.reset)
@@ -220,7 +235,14 @@ class Session:
         self.exchange.frames += heard
         if heard:
             self.exchange.count("quotes")
+            self.exchange.count("bad_times", row.wanted and self._badly_timed(said))
             self.exchange.on_arrival(self, row, said)
+
+    def _badly_timed(self, said: Said) -> bool:
+        """Whether it bears a time that the feed has to say it cannot believe, as it arrives."""
+        exchange = self.exchange
+        ahead_ns = said.tick.ts_ms * NS_PER_MS - exchange.clock.wall_ns()
+        return exchange.dated and (said.untimed or ahead_ns > CLOCKS_APART_NS) and not said.bad
 
     # --- its end
 

@@ -12,7 +12,7 @@ import pytest
 from day import run
 from fault import Fault
 from faults import schedule
-from mutants import ask, believe, dial
+from mutants import ask, believe, dial, tell
 from shrink import shrink, story
 
 pytestmark = pytest.mark.timeout(1_800)  # all of it is CPU: a busy machine takes its time
@@ -76,6 +76,44 @@ CASES = {
     "unread is ignored": Case(
         believe.unread_is_ignored, "okx-futures", 0.1,
         [Fault(150, "unreadable", 0, 0.1, 0.1)], {1},
+    ),
+    "half a frame is ignored": Case(
+        believe.unread_is_ignored, "mexc-spot", 0.1, [Fault(150, "unreadable", 0, 0.1, 0.9)], {1},
+    ),
+    "lag that follows a backlog as it grows": Case(
+        believe.lag_from_what_is_usual_now, "bybit-spot", 0.2,
+        [Fault(150, "creep", 400, 0.1, 0.3)], {1},
+    ),
+    "lag from the envelope": Case(
+        believe.lag_from_the_envelope, "bybit-futures", 0.1,
+        [Fault(150, "engine late", 60, 0.1, 0.3)], {1},
+    ),
+    "an empty side is as before": Case(
+        believe.an_empty_side_is_as_before, "bybit-futures", 0.1,
+        [Fault(150, "one-sided", 0, 0.1, 0.3)], {1},
+    ),
+    "any time is a time": Case(
+        believe.any_time_is_a_time, "mexc-futures", 0.1, [Fault(150, "bad time", 0, 0.1, 0.1)], {1},
+    ),
+    "repeats are news": Case(
+        believe.repeats_are_news, "bybit-spot", 0.3, [Fault(200, "quiet", 700, 0.1, 0.1)], {1},
+    ),
+    "maintenance for good": Case(
+        believe.announced_for_good, "bybit-futures", 0.3,
+        [Fault(150, "work", 120, 0.1, 0.9)], {10},
+    ),
+    "bans are not heard": Case(
+        dial.bans_are_not_heard, "binance-futures", 0.1, [Fault(150, "ban", 60, 0.1, 0.9)], {5},
+    ),
+    "one address of a name": Case(
+        dial.one_address_of_a_name, "okx-futures", 0.12,
+        [Fault(150, "addresses", 180, 0.3, 0.9)], {2, 4},
+    ),
+    "connections count twice": Case(
+        tell.connections_count_twice, "mexc-spot", 0.04, [], {8},
+    ),
+    "alerts are forgotten": Case(
+        tell.alerts_are_forgotten, "okx-spot", 0.2, [Fault(120, "refuse", 500, 0.1, 0.9)], {9},
     ),
 }  # fmt: skip
 

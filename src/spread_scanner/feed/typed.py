@@ -31,15 +31,16 @@ class TypedTier:
             self._counts.add("skip_unknown_symbol")
             return
         px_div, sz_mul = row.px_div, row.sz_mul
+        ts_event, ts_engine = self._times(raw, ts_event, ts_engine)
         outcome = self._listener.quote(
             row.symbol_id,
             bid_px / px_div,
             bid_sz * sz_mul,
             ask_px / px_div,
             ask_sz * sz_mul,
-            self._time(ts_event, raw),
+            ts_event,
             update_id,
-            self._time(ts_engine, raw),
+            ts_engine,
         )
         if outcome == "impossible":
             raise BadQuote("not finite in base units", symbol=symbol)
@@ -54,18 +55,18 @@ class TypedTier:
             return
         bid = _scaled(delta.bid, row) or (own.bid_px, own.bid_sz)
         ask = _scaled(delta.ask, row) or (own.ask_px, own.ask_sz)
-        ids = (self._time(delta.ts_event, delta), delta.update_id)
-        if self._listener.quote(row.symbol_id, *bid, *ask, *ids) == "impossible":
+        (ts_event,) = self._times(delta, delta.ts_event)
+        stamp = (ts_event, delta.update_id)
+        if self._listener.quote(row.symbol_id, *bid, *ask, *stamp) == "impossible":
             raise BadQuote("not finite in base units", symbol=delta.exchange_symbol)
 
-    def _time(self, ts_ns: int, quote: RawQuote | Delta) -> int:
-        """The quote's time; one that cannot be is none, and said."""
-        if ts_ns != TS_IMPOSSIBLE:
-            return ts_ns
-        self._counts.add("bad_times")
-        error = BadQuote("an exchange time that cannot be", symbol=quote.exchange_symbol)
-        self._share.evidence.take(error, repr(quote).encode())
-        return TS_ABSENT
+    def _times(self, quote: RawQuote | Delta, *given: int) -> list[int]:
+        """A quote's times; one that cannot be is none, and that is said once of a quote."""
+        if TS_IMPOSSIBLE in given:
+            self._counts.add("bad_times")
+            error = BadQuote("an exchange time that cannot be", symbol=quote.exchange_symbol)
+            self._share.evidence.take(error, repr(quote).encode())
+        return [TS_ABSENT if one == TS_IMPOSSIBLE else one for one in given]
 
 
 def _scaled(side: tuple[float, float] | None, row: InstrumentRow) -> tuple[float, float] | None:

@@ -1,6 +1,7 @@
 """Mends of believing, undone: dead connections, symbols carried no longer, late and odd news."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,11 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from mutants.undo import put
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, RawQuote
 from spread_scanner.feed import feed
 from spread_scanner.feed._listener import BestLag
 from spread_scanner.feed.connection import Connection
+from spread_scanner.feed.freshness import Lasting
+from spread_scanner.feed.halts import Halts
 from spread_scanner.feed.pulse import Pulse, Seen
+from spread_scanner.feed.typed import TypedTier
+from spread_scanner.schema.records import TS_ABSENT
 
 BELIEVED_NS = 10 * NS_PER_S
 
@@ -68,4 +75,72 @@ def one_message_is_the_best() -> Iterator[None]:
 def unread_is_ignored() -> Iterator[None]:
     """A message that cannot be read says nothing of what stands."""
     with put(Connection, "_doubt", lambda *_: None):
+        yield
+
+
+@contextlib.contextmanager
+def lag_from_the_envelope() -> Iterator[None]:
+    """The engine's time is not read: a message is as old as the time of its sending."""
+    made, take = vars(feed)["decoder_of"], TypedTier.quote
+
+    def typed_only(adapter: Any, traded: Any) -> Any:
+        with put(adapter, "templates", tuple):
+            return made(adapter, traded)
+
+    def deaf(self: TypedTier, raw: RawQuote) -> None:
+        take(self, raw._replace(ts_engine=TS_ABSENT))
+
+    with put(feed, "decoder_of", typed_only), put(TypedTier, "quote", deaf):
+        yield
+
+
+@contextlib.contextmanager
+def an_empty_side_is_as_before() -> Iterator[None]:
+    """What a message leaves out of a book stands as it stood."""
+    take = TypedTier.quote
+
+    def whole(self: TypedTier, raw: RawQuote) -> None:
+        row = self._share.instruments.get(raw.exchange_symbol)
+        own = self._share.board.writer.own(row.symbol_id) if row is not None else None
+        if row is not None and own is not None:
+            if math.isnan(raw.bid_px):
+                raw = raw._replace(bid_px=own.bid_px * row.px_div, bid_sz=own.bid_sz / row.sz_mul)
+            if math.isnan(raw.ask_px):
+                raw = raw._replace(ask_px=own.ask_px * row.px_div, ask_sz=own.ask_sz / row.sz_mul)
+        take(self, raw)
+
+    with put(TypedTier, "quote", whole):
+        yield
+
+
+@contextlib.contextmanager
+def any_time_is_a_time() -> Iterator[None]:
+    """A time that cannot be is taken for that of its arrival."""
+
+    def believed(self: TypedTier, quote: Any, *given: int) -> list[int]:
+        now_ns = clock.wall_ns()
+        return [now_ns if one == TS_IMPOSSIBLE else one for one in given]
+
+    with put(TypedTier, "_times", believed):
+        yield
+
+
+@contextlib.contextmanager
+def repeats_are_news() -> Iterator[None]:
+    """What is heard of is good, whether or not it says anything new."""
+    look = Lasting.look
+
+    def heard(self: Lasting, now_ns: int, *rest: Any) -> npt.NDArray[np.bool_]:
+        found = look(self, now_ns, *rest)
+        found[:] = False
+        return found
+
+    with put(Lasting, "look", heard):
+        yield
+
+
+@contextlib.contextmanager
+def announced_for_good() -> Iterator[None]:
+    """A maintenance lasts until its end is heard of."""
+    with put(Halts, "_maintenance_over", lambda *_: False):
         yield

@@ -1,7 +1,7 @@
 """Mends of dialling, undone: whose turn it is, who waits for how long, what proves a connection."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mutants.undo import put
 
@@ -9,7 +9,8 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.line import Line
-from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime import addresses
+from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.shm.dials import Dials
 
 
@@ -64,4 +65,22 @@ def one_quote_is_proof() -> Iterator[None]:
             self._backoff.failures = 0
 
     with put(Line, "_note_stood", note):
+        yield
+
+
+@contextlib.contextmanager
+def bans_are_not_heard() -> Iterator[None]:
+    """What an exchange asks for in a refusal concerns nobody."""
+    with put(Gate, "refused", lambda *_: ""):
+        yield
+
+
+@contextlib.contextmanager
+def one_address_of_a_name() -> Iterator[None]:
+    """The first address that a name has is the only one."""
+
+    def first(found: Iterable[addresses.Info], *_: object) -> list[addresses.Info]:
+        return list(found)[:1]
+
+    with put(addresses, "in_turn", first):
         yield

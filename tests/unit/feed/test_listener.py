@@ -689,3 +689,6 @@ def test_a_time_that_cannot_be_is_none_and_said(bench: Bench, ms: int) -> None:
     assert (bench.read().bid_px, bench.read().ts_event) == (100.0, TS_ABSENT)
     assert bench.read().flags == QuoteFlag.NO_TS_EVENT
     assert bench.counters["bad_times"] == 1
+    tier.push(BINANCE % (2, b"101", ms, ms))  # both of its times: still one quote
+    assert (bench.read().bid_px, bench.read().ts_event) == (101.0, TS_ABSENT)
+    assert bench.counters["bad_times"] == 2
