@@ -30,7 +30,13 @@ def set_up(process: str, level: str = "info", form: str = "auto") -> structlog.s
     """Configure the logs of this process and return its logger, which names the process."""
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     human = form == "human" or (form == "auto" and on_terminal)
+
+    def named(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
+        event.setdefault("process", process)  # whoever logs without our logger is of us, too
+        return event
+
     shared: list[Any] = [
+        named,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -50,20 +56,16 @@ def set_up(process: str, level: str = "info", form: str = "auto") -> structlog.s
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
-    _take_in_libraries(process, shared, endings)
+    _take_in_libraries(shared, endings)
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(process=process)
     return logger
 
 
-def _take_in_libraries(process: str, shared: list[Any], endings: list[Any]) -> None:
+def _take_in_libraries(shared: list[Any], endings: list[Any]) -> None:
     """Libraries log through the standard module; their warnings come out in the same form."""
 
-    def named(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
-        event["process"] = process
-        return event
-
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[named, structlog.stdlib.add_logger_name, *shared],
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *endings],
     )
     handler = logging.StreamHandler(Lossy(sys.stderr))

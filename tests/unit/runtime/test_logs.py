@@ -133,3 +133,14 @@ def test_a_log_that_cannot_be_written_ends_no_process(target: str) -> None:
     finally:
         os.close(errors)
     assert (done.returncode, done.stdout) == (0, b"lives")
+
+
+def test_a_line_of_a_room_without_a_logger_of_its_own_says_who(run_python: RunPython) -> None:
+    """As the retries of REST do: who, what, where, why."""
+    code, said = run_python(
+        SAY.format(form="json") + "import structlog\n"
+        "structlog.get_logger().warning('REST request failed', url='https://x', why='503')\n"
+    )
+    assert code == 0
+    event = lines(said)[1]
+    assert (event["process"], event["url"], event["why"]) == ("feed-x", "https://x", "503")

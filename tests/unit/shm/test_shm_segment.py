@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import posix_ipc
 import pytest
 
 from spread_scanner.errors import SegmentError, SpreadError
@@ -22,6 +23,7 @@ from spread_scanner.shm.faults import (
     AlreadyClaimed,
     BadNamespace,
     NoSegment,
+    NoSharedMemory,
     NoSpace,
     NotReady,
     Retired,
@@ -490,3 +492,25 @@ def test_every_fault_of_the_room_is_a_typed_one() -> None:
         assert issubclass(fault, SegmentError)
         assert issubclass(fault, SpreadError)
         assert fault.__doc__
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (posix_ipc.ExistentialError("No such file"), "there is no /dev/shm"),
+        (posix_ipc.PermissionsError("not permitted"), "/dev/shm cannot be written"),
+        (OSError(errno.EROFS, "Read-only file system"), "/dev/shm cannot be written"),
+    ],
+)
+def test_no_dev_shm_or_one_that_may_not_be_written_is_one_line(
+    namespace: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, raised: Exception, said: str
+) -> None:
+    """What shm_open says there; it was taken for another creator, and tried again for ever."""
+
+    def shm_open(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(posix_ipc, "SharedMemory", shm_open)
+    monkeypatch.setattr(segment, "SHM_FOLDER", tmp_path / "missing")
+    with pytest.raises(NoSharedMemory, match=said):
+        segment.create(f"/spread-{namespace}-x", Kind.HEALTH, 8_192, [])
