@@ -70,7 +70,8 @@ class Conditions:
         found = [*self._found.now(alerts.tables_age_h_max)]
         processes = [*of_processes(now.processes, settings.config.system.heartbeat_ms_max)]
         hung = {one.key.removeprefix("hung:") for one in processes if one.key.startswith("hung:")}
-        quotes = sources.look(settings, health, control, store, self._tables.loaded)
+        # Without tables: how many quotes a source should have takes a while, and is not asked here.
+        quotes = sources.look(settings, health, control, store, None)
         return [
             *processes,
             *self._endings.now(now.processes),

@@ -70,28 +70,39 @@ def test_it_obeys_reloads_and_pauses_as_every_process_does(
     up_bed: Any, write: Write, start: Callable[[], Any], target: Target
 ) -> None:
     (data := up_bed.settings.data_dir).mkdir(parents=True, exist_ok=True)
-    settings = write(f'webhook_url = "{target.url}/first"\n')
+    beat = f'heartbeat_url = "{target.url}/beat"\n'
+    settings = write(f'webhook_url = "{target.url}/first"\n{beat}')
     start()
     await_state(up_bed, ProcessState.RUNNING)
     store(data, id=1, symbol="AAA-USDT", direction="okx-mexc", entry_net_bps=60.0)
     until(lambda: "opportunity:1" in keys(target), lambda: keys(target))
     until(lambda: (found := row(up_bed)) is not None and found.counters["sent"] >= 1)
+    until(lambda: (found := row(up_bed)) is not None and found.counters["heartbeats"] >= 1)
+    assert ("GET", "/beat") in target.asked
 
     # What it cannot take it refuses, and says why; then it is as it was.
     refused = orders.reload(write('telegram_token_file = "/nowhere"\ntelegram_chat_id = "1"\n'))
     assert not refused.ok
     assert "token cannot be read" in refused.refused[ALERTS]
 
-    settings = write(f'webhook_url = "{target.url}/second"\nopportunity_net_bps = 20.0\n')
+    # A heartbeat that nobody takes holds up no target.
+    beat = 'heartbeat_url = "http://127.0.0.1:9/"\n'
+    second = f'webhook_url = "{target.url}/second"\nopportunity_net_bps = 20.0\n'
+    settings = write(second + beat)
     assert ALERTS in orders.reload(settings).answered_us
     store(data, id=2, symbol="BBB-USDT", direction="okx-mexc", entry_net_bps=25.0)
     until(lambda: "opportunity:2" in keys(target), lambda: keys(target))
+    until(lambda: (found := row(up_bed)) is not None and found.counters["heartbeat_failures"] >= 1)
+    until(lambda: (found := row(up_bed)) is not None and "heartbeat: " in found.message)
+    settings = write(second)
+    assert ALERTS in orders.reload(settings).answered_us
+    await_state(up_bed, ProcessState.RUNNING)
     assert next(path for path, body in target.received if body["key"] == "opportunity:2") == (
         "/second"
     )
     found = row(up_bed)
     assert found is not None
-    assert found.counters["reloads"] == 1
+    assert found.counters["reloads"] == 2
 
     # `all` is not for those who tell people of it; by its name it is silenced.
     orders.pause(settings, orders.ALL, paused=True)
