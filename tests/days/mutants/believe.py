@@ -12,7 +12,7 @@ from mutants.undo import put
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, RawQuote
-from spread_scanner.feed import feed
+from spread_scanner.feed import feed, listings
 from spread_scanner.feed._listener import BestLag
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.freshness import Lasting
@@ -81,16 +81,15 @@ def unread_is_ignored() -> Iterator[None]:
 @contextlib.contextmanager
 def lag_from_the_envelope() -> Iterator[None]:
     """The engine's time is not read: a message is as old as the time of its sending."""
-    made, take = vars(feed)["decoder_of"], TypedTier.quote
+    made, take = vars(listings)["Decoder"], TypedTier.quote
 
-    def typed_only(adapter: Any, traded: Any) -> Any:
-        with put(adapter, "templates", tuple):
-            return made(adapter, traded)
+    def typed_only(_: object, *rest: Any, **more: Any) -> Any:
+        return made((), *rest, **more)
 
     def deaf(self: TypedTier, raw: RawQuote) -> None:
         take(self, raw._replace(ts_engine=TS_ABSENT))
 
-    with put(feed, "decoder_of", typed_only), put(TypedTier, "quote", deaf):
+    with put(listings, "Decoder", typed_only), put(TypedTier, "quote", deaf):
         yield
 
 
