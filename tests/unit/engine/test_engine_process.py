@@ -163,7 +163,7 @@ def test_a_pause_is_shown_and_survives_a_restart(system: System) -> None:
     system.engine.kill()
     system.ends()
     system.start()
-    assert system.health.read(NAME).state is ProcessState.PAUSED
+    until(lambda: system.health.read(NAME).state is ProcessState.PAUSED)
     system.spread(15)
     until(lambda: system.health.read(NAME).counters["no_paused"] > 0)
     assert system.ring.position == 0
