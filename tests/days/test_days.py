@@ -29,7 +29,7 @@ COUNT = int(os.environ.get("SPREAD_DAYS") or 12)
 LINES = 3
 DAYS_PER_HOUR = 12  # so many days of a source, then an hour of all
 # In hours: what a machine with two cores lives in minutes. The hour of all is whole.
-BEGINNING = {True: 6.0, False: 1.0}
+BEGINNING = {True: 4.0, False: 1.0}
 LIVED = HOURS if WHOLE else BEGINNING
 
 AGAIN = """
