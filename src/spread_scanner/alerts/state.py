@@ -39,7 +39,7 @@ def read(settings: Settings) -> ToldSoFar:
         return msgspec.json.decode(path_of(settings).read_bytes(), type=ToldSoFar)
     except FileNotFoundError:
         return ToldSoFar()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return ToldSoFar(damaged=f"{path_of(settings)}: {error}")
 
 

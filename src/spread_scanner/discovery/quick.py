@@ -260,6 +260,7 @@ def _added(previous: Tables, made: Tables) -> Tables:
         quarantine=(*quarantine, *made.quarantine),
         judged_in=previous.judgement,
         judged_wall_ns=previous.judgement_wall_ns,
+        asked_wall_ns=previous.asked_by_wall_ns,
     )
 
 

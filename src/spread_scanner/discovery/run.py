@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+import msgspec
+
 from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.discovery import assembly, outcome
@@ -46,7 +48,8 @@ async def discover(settings: Settings, options: Options, before: Before, bars: B
     """The findings of one full run, tables included."""
     adapters = enabled_adapters(settings)
     previous = before.tables
-    doubts = doubts_of(settings, previous, before.known, clock.wall_ns(), accept=options.accept)
+    asked_ns = clock.wall_ns()
+    doubts = doubts_of(settings, previous, before.known, asked_ns, accept=options.accept)
     with Gates(settings.config.system.namespace) as gates:
         listed = await ask(settings, options, adapters, gates, bars)
         somebody(listed)
@@ -66,7 +69,9 @@ async def discover(settings: Settings, options: Options, before: Before, bars: B
     left_out += outcome.displaced(pairs, verdicts, placed)
     quiet = {leg.key for leg in checked.quiet}
     stamp = (before.generation, clock.wall_ns())
-    tables = assembly.tables_of(verdicts, placed, listed, quiet, stamp)
+    tables = msgspec.structs.replace(
+        assembly.tables_of(verdicts, placed, listed, quiet, stamp), asked_wall_ns=asked_ns
+    )
     used = {(row.source_id, row.exchange_symbol) for row in tables.instruments}
     findings = Findings(
         tables=tables,

@@ -82,6 +82,9 @@ class Stream(NamedTuple):
     ping: str | None  # None: a ping frame
     ping_s: float
     parse: Callable[[bytes], Sequence[NoticeRow]]
+    # What a frame answers to the requests: "" that they are given, the exchange's words that they
+    # are not; None: it is no answer. Without it nobody waits for one.
+    answer: Callable[[bytes], str | None] | None = None
 
 
 class BybitStatus(Struct):
@@ -108,6 +111,25 @@ class BybitPush(Struct):
     topic: str = ""
     data: list[msgspec.Raw] = []
     op: str = ""
+
+
+class NoticeAnswer(Struct):
+    """What exchanges answer to a subscription, each in its own fields:
+
+    Bybit    {"success":false,"ret_msg":"Too many visits!","conn_id":"c1","op":"subscribe"}
+    OKX      {"event":"subscribe","arg":{...},"connId":"c"}
+             {"event":"error","code":"60014","msg":"Requests too frequent","connId":"c"}
+    Binance  {"result":null,"id":1}, {"error":{"code":2,"msg":"Invalid request"},"id":1}
+    """
+
+    success: bool | None = None
+    ret_msg: str = ""
+    op: str = ""
+    event: str = ""
+    code: str | int = ""
+    msg: str = ""
+    id: int | str | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 class OkxArg(Struct, frozen=True):
@@ -169,6 +191,7 @@ class BinancePush(Struct):
 _bybit, _bybit_row = wire.decoder(BybitPush), wire.decoder(BybitStatus)
 _okx, _okx_row = wire.decoder(OkxPush), wire.decoder(OkxRow)
 _binance = wire.decoder(BinancePush)
+_answer = wire.decoder(NoticeAnswer)
 
 OVER = {"completed", "canceled"}
 DEMO = "2"
@@ -192,6 +215,7 @@ def stream_of(source: Source, ws_url: str) -> Stream | None:
             _text({"op": "ping"}),
             PING_S,
             lambda frame: parse_bybit(frame, product),
+            answer_of,
         )
     if source.exchange is Exchange.OKX:
         kind = "SWAP" if source.market is Market.FUTURES else "SPOT"
@@ -200,12 +224,28 @@ def stream_of(source: Source, ws_url: str) -> Stream | None:
             {"channel": "status"},
         ]
         request = _text({"op": "subscribe", "args": wanted})
-        return Stream(ws_url, (request,), "ping", PING_S, parse_okx)
+        return Stream(ws_url, (request,), "ping", PING_S, parse_okx, answer_of)
     if source.exchange is Exchange.BINANCE and source.market is Market.FUTURES:
         request = _text({"method": "SUBSCRIBE", "params": ["!contractInfo"], "id": 1})
         url = _beside(ws_url, r"(/public|/market|/private)?/(stream|ws)/?", "/market/stream")
-        return Stream(url, (request,), None, PING_S, parse_binance)
+        return Stream(url, (request,), None, PING_S, parse_binance, answer_of)
     return None
+
+
+def answer_of(frame: bytes) -> str | None:
+    """See `Stream.answer`. Of several requests in one that one is refused is a refusal."""
+    try:
+        said = wire.decoded(_answer, frame)
+    except BadMessage:
+        return None  # as OKX's bare "pong"; `parse` says what is wrong with others
+    if said.event == "error":
+        return f"{said.code} {said.msg}".strip()
+    if said.success is False:
+        return said.ret_msg or "refused"
+    if bytes(said.error) not in (b"", b"null"):
+        return bytes(said.error).decode(errors="replace")
+    given = "subscribe" in (said.op, said.event) or said.id is not None
+    return "" if given else None
 
 
 def parse_bybit(frame: bytes, product: int) -> list[NoticeRow]:

@@ -139,7 +139,7 @@ cdef class Board:
             ss_store_notify(board.store)
         return unmarked
 
-    def judged(self):
-        """Somebody has looked at all prices anew: what had jumped counts from where it is now."""
-        self.held["mid"] = 0.0
-        return self.unmark(range(self.native.max_symbols), SS_FLAG_JUMPED)
+    def judged(self, ids):
+        """Somebody has looked at these prices anew: what had jumped counts from where it is now."""
+        self.held["mid"][ids] = 0.0
+        return self.unmark(ids, SS_FLAG_JUMPED)

@@ -19,6 +19,7 @@ class Announced(msgspec.Struct):
 
     judgement: int = 0
     halted: dict[str, str] = {}  # by the exchange's spelling: the state in its word
+    heard_ns: dict[str, int] = {}  # when that was heard, since 1970; an older version kept none
     maintenance: dict[str, Maintenance] = {}  # by the exchange's name for it, or its title
 
 
@@ -32,6 +33,8 @@ def read(path: Path) -> Announced:
         return msgspec.json.decode(path.read_bytes(), type=Announced)
     except FileNotFoundError:
         return Announced()
+    except RecursionError as error:
+        raise ValueError(f"damaged: {error}") from None
 
 
 def write(path: Path, announced: Announced) -> None:

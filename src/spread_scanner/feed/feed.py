@@ -21,7 +21,7 @@ from spread_scanner.feed import announced, levels, shards
 from spread_scanner.feed._board import BestLag, Board
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
-from spread_scanner.feed.halts import Halts
+from spread_scanner.feed.halts import Halts, Judgement
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.listings import (
@@ -78,9 +78,8 @@ class Feed:
         self._halts = Halts(
             process,
             announced.path_of(settings, source),
-            store.clock.now_ns,
             instruments_of(loaded, source),
-            loaded.judgement,
+            Judgement(loaded.judgement, loaded.asked_by_wall_ns),
         )
         board = Board(
             writer,
@@ -97,7 +96,7 @@ class Feed:
         self._share = share_of(process, source, board, rows, gates, traded, self.fail)
         self._gates = gates
         self._generation = loaded.generation
-        self._judgement = loaded.judgement
+        self._judgement = Judgement(loaded.judgement, loaded.asked_by_wall_ns)
         self._copies: list[list[Line]] = []
         self._placing = Placing(self._share, self._new_lines)
         self._moving = Moving(self._share, self._new_lines)
@@ -364,7 +363,7 @@ class Feed:
         adapter = adapter_of(self._source, mine)
         decoder_of(adapter, instruments)
         tls = trust.context(mine.ca_file)
-        stamp = (loaded.generation, loaded.judgement)
+        stamp = (loaded.generation, Judgement(loaded.judgement, loaded.asked_by_wall_ns))
         return lambda: self._take(settings, adapter, instruments, tls, stamp)
 
     def _leave(self) -> None:
@@ -377,7 +376,7 @@ class Feed:
         adapter: Adapter,
         instruments: Instruments,
         tls: ssl.SSLContext,
-        stamp: tuple[int, int],
+        stamp: tuple[int, Judgement],
     ) -> None:
         """Put new settings and tables in force; only the difference is asked for."""
         share = self._share
@@ -385,12 +384,12 @@ class Feed:
         for line in self._lines():
             line.retune()
         generation, judgement = stamp
-        judged = judgement != self._judgement
+        judged = judgement.generation != self._judgement.generation
         traded = self._halts.reload(instruments, judgement)
         self._take_tables(traded, decoder_of(adapter, traded))
         self._placing.ask_everything(self._copies)
-        if judged:
-            share.board.judged()
+        if judged:  # but for what that run took from the one before
+            share.board.judged([row.symbol_id for row in traded.values() if not row.last_known])
         if self._copies:
             self._moving.reshape(self._copies)
             self._move()

@@ -2,13 +2,16 @@
 
 Used by the feed. A listing that is halted or delisted between two discoveries is treated as one
 that has left the tables, until the exchange says that it is traded again or new tables judge it: a
-quick look's do not, nor does a restart of the feed (announced.py). Maintenance is over when the
-exchange says so, or at the end that it announced.
+quick look's do not, nor those of a run that had asked before the halt or could not reach the
+exchange, nor does a restart of the feed (announced.py). Maintenance is over when the exchange says
+so, or at the end that it announced.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
+from spread_scanner import clock
 from spread_scanner.exchanges.notices import Announcement, Halted, Maintenance, Resumed
 from spread_scanner.feed import announced
 from spread_scanner.feed.announced import Announced
@@ -19,26 +22,33 @@ from spread_scanner.runtime.process import Process
 from spread_scanner.schema.records import TS_ABSENT
 
 
+class Judgement(NamedTuple):
+    """Which set's verdicts the tables are, and since when that run had asked (wall clock, ns)."""
+
+    generation: int
+    asked_ns: int
+
+
 class Halts:
     """One source's; counts in the feed's row and says in its log what is announced.
 
-    `path` is where it is kept over a restart. `now_ns` gives the time since 1970, as exchanges do.
+    `path` is where it is kept over a restart. Times are the wall clock's as it is now, as tables
+    and announcements have them, and not the store's, which keeps the wall clock of its beginning.
     """
 
     def __init__(
         self,
         process: Process,
         path: Path,
-        now_ns: Callable[[], int],
         instruments: Instruments,
-        judgement: int,
+        judgement: Judgement,
     ) -> None:
         self._process = process
         self._path = path
-        self._now_ns = now_ns
         self._listed = instruments
         self._judgement = judgement
         self._halted: dict[str, str] = {}
+        self._heard_ns: dict[str, int] = {}
         self._maintenance: dict[str, Maintenance] = {}
         self._kept = self._recall()
         self._maintenance_over()
@@ -48,16 +58,24 @@ class Halts:
         """The listings of the tables but for those that are halted."""
         return {name: row for name, row in self._listed.items() if name not in self._halted}
 
-    def reload(self, instruments: Instruments, judgement: int) -> Instruments:
-        """Tables were read again: what is traded. Another `judgement` means that all listings were
+    def reload(self, instruments: Instruments, judgement: Judgement) -> Instruments:
+        """Tables were read again: what is traded. Another `judgement` means that listings were
         looked at anew, which alone lifts what was halted.
         """
         self._listed = instruments
-        if judgement != self._judgement:
+        if judgement.generation != self._judgement.generation:
             self._judgement = judgement
-            self._halted.clear()
+            self._halted = {name: why for name, why in self._halted.items() if self._holds(name)}
         self._keep()
         return self.traded()
+
+    def _holds(self, exchange_symbol: str) -> bool:
+        """Whether tables that are new to us knew nothing of its halt: it came after their run had
+        begun to ask, or that run took the listing from the one before.
+        """
+        row = self._listed.get(exchange_symbol)
+        heard_ns = self._heard_ns.get(exchange_symbol, 0)
+        return row is not None and (row.last_known or heard_ns >= self._judgement.asked_ns)
 
     def hear_no_more(self) -> None:
         """Nobody will say that maintenance is over. A halt stays: new tables judge that."""
@@ -90,6 +108,7 @@ class Halts:
         if halted.exchange_symbol not in self._halted:
             self._process.row.add(COUNTER["halts"])
         self._halted[halted.exchange_symbol] = halted.state
+        self._heard_ns[halted.exchange_symbol] = clock.wall_ns()
 
     def _maintain(self, notice: Maintenance) -> None:
         key = notice.key or notice.title
@@ -107,7 +126,7 @@ class Halts:
 
     def _maintenance_over(self) -> bool:
         """Whether some of it is at its announced end: none waits for a word that may not come."""
-        now_ns = self._now_ns()
+        now_ns = clock.wall_ns()
         over = [
             key
             for key, notice in self._maintenance.items()
@@ -125,8 +144,9 @@ class Halts:
         except (OSError, ValueError) as error:
             self._process.log.warning("halts are not known any more", error=str(error))
             return Announced()
-        if kept.judgement == self._judgement:
-            self._halted.update(kept.halted)
+        same = kept.judgement == self._judgement.generation
+        self._heard_ns.update(kept.heard_ns)
+        self._halted = {name: why for name, why in kept.halted.items() if same or self._holds(name)}
         self._maintenance.update(kept.maintenance)
         if self._halted:
             names = list(self._halted)
@@ -138,7 +158,9 @@ class Halts:
     def _keep(self) -> None:
         """Show what holds now, and keep it for the feed's next life."""
         self._show()
-        now = Announced(self._judgement, dict(self._halted), dict(self._maintenance))
+        self._heard_ns = {name: self._heard_ns.get(name, 0) for name in self._halted}
+        judgement = self._judgement.generation
+        now = Announced(judgement, dict(self._halted), self._heard_ns, dict(self._maintenance))
         if now == self._kept:
             return
         self._kept = now

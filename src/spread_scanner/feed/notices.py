@@ -25,6 +25,7 @@ from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.life import End
 from spread_scanner.feed.patience import pauses_of, spread
 from spread_scanner.feed.share import Share, Target
+from spread_scanner.feed.subscription import REPEATS_MAX
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.gate import Gate
@@ -61,6 +62,9 @@ class Notices:
         self._backoff = self._new_backoff()
         self._refusals = 0  # of its dials, in a row
         self._told_ns = 0  # when a refusal was told to all who dial there; 0: none was
+        self._ask_ns: int | None = None  # when it is to be asked for; None: it is given
+        self._asked = 0  # times in a row without an answer
+        self._denied = 0  # times in a row with a refusal
 
     def listen_to(self, stream: Stream | None) -> None:
         """Listen there from now on, by the settings in force; None: to nothing. What stands there
@@ -70,6 +74,8 @@ class Notices:
         place = Place(stream.url, stream.requests, share.target) if stream is not None else None
         self._backoff.retune(share.settings.backoff_s_min, share.settings.backoff_s_max)
         if place == self._place and (self._open or place is None):
+            if self._ask_ns is not None:
+                self._ask_ns = clock.mono_ns()
             return
         if place != self._place:
             self.stop()
@@ -164,15 +170,7 @@ class Notices:
         if self._row is not None:
             self._row.opened(0, opened_ns)
         try:
-            for text in stream.requests:
-                listener.send(text)
-            while listener.unheard < UNHEARD_PINGS:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(stream.ping_s):
-                        await listener.closed.wait()
-                        break
-                listener.unheard += 1
-                listener.ping(stream.ping)
+            await self._attend(stream, listener)
         finally:
             self._open = False
             listener.cut()
@@ -181,10 +179,56 @@ class Notices:
             self._row.ended((End.LOST if listener.closed.is_set() else End.UNHEARD).value)
         return clock.mono_ns() - opened_ns
 
+    async def _attend(self, stream: Stream, listener: "_Listener") -> None:
+        """Until it ends, or says nothing to pings: ask until it is given, and ping."""
+        self._ask_ns, self._asked, self._denied = clock.mono_ns(), 0, 0
+        ping_ns = clock.mono_ns() + round(stream.ping_s * NS_PER_S)
+        while listener.unheard < UNHEARD_PINGS:
+            now_ns = clock.mono_ns()
+            if now_ns >= ping_ns:
+                listener.unheard += 1
+                listener.ping(stream.ping)
+                ping_ns = now_ns + round(stream.ping_s * NS_PER_S)
+            if self._ask_ns is not None and now_ns >= self._ask_ns:
+                self._ask(stream, listener, now_ns)
+            due_ns = ping_ns if self._ask_ns is None else min(ping_ns, self._ask_ns)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout((due_ns - now_ns) / NS_PER_S):
+                    await listener.closed.wait()
+                    break
+
+    def _ask(self, stream: Stream, listener: "_Listener", now_ns: int) -> None:
+        """What is not answered is asked for again, each time a little later."""
+        for text in stream.requests:
+            listener.send(text)
+        answer_ns = pauses_of(self._share.settings).answer_ns << min(self._asked, REPEATS_MAX)
+        self._asked += 1
+        self._ask_ns = now_ns + answer_ns if stream.answer is not None else None
+
+    def _answered(self, refusal: str) -> None:
+        """It is given, or is to be asked for slowly from now on."""
+        if not refusal:
+            # One of several requests that is given says nothing of one that was refused.
+            if self._asked:
+                self._ask_ns = None
+            return
+        share = self._share
+        self._counts.add("refusals")
+        if self._row is not None:
+            self._row.ended(f"refused: {refusal}")
+        share.log.warning("notices refused", message=refusal[:200])
+        pause_ns = pauses_of(share.settings).again_ns(self._denied)
+        self._denied += 1
+        self._asked = 0
+        self._ask_ns = clock.mono_ns() + spread(pause_ns, share.random.random())
+
     def _take(self, stream: Stream, frame: bytes) -> None:
         self._counts.add("control")
         if self._row is not None:
             self._row.heard(clock.mono_ns(), 0)
+        answer = stream.answer(frame) if stream.answer is not None else None
+        if answer is not None:
+            self._answered(answer)
         rows: Sequence[NoticeRow]
         try:
             rows = stream.parse(frame)
@@ -209,6 +253,7 @@ class _Listener(WSListener):
         self.unheard = 0  # pings since the last frame
         self._take = take
         self._transport: WSTransport | None = None
+        self._parts = bytearray()  # of a message that comes in several frames
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
@@ -224,8 +269,20 @@ class _Listener(WSListener):
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
-        elif frame.msg_type == WSMsgType.TEXT:
-            self._take(frame.get_payload_as_bytes())
+        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.CONTINUATION):
+            self._part(transport, frame)
+
+    def _part(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A message, or a part of one; one that is too long costs the connection."""
+        if frame.msg_type == WSMsgType.TEXT:
+            self._parts.clear()
+        self._parts += frame.get_payload_as_bytes()
+        if len(self._parts) > ws.FRAME_BYTES_MAX:
+            transport.disconnect()
+        elif frame.fin:
+            whole = bytes(self._parts)
+            self._parts.clear()
+            self._take(whole)
 
     def send(self, text: str) -> None:
         if self._transport is not None:

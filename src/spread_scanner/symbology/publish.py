@@ -160,6 +160,7 @@ def _files(
         added=tuple(added),
         judged_in=tables.judged_in,
         judged_wall_ns=tables.judged_wall_ns,
+        asked_wall_ns=tables.asked_wall_ns,
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
     files[METADATA_JSON] = msgspec.json.format(msgspec.json.encode(metadata), indent=2) + b"\n"

@@ -93,6 +93,8 @@ class Tables(Struct, frozen=True):
     # The set whose verdicts these still are, of a set that only adds to it; 0: its own.
     judged_in: int = 0
     judged_wall_ns: int = 0  # when that set was made; 0: as this one
+    # When that run began to ask: what happened later its verdicts may not know; 0: nobody noted it.
+    asked_wall_ns: int = 0
 
     @property
     def judgement(self) -> int:
@@ -103,6 +105,11 @@ class Tables(Struct, frozen=True):
     def judgement_wall_ns(self) -> int:
         """When they were; where an older version added to it, when this set was made."""
         return self.judged_wall_ns or self.created_wall_ns
+
+    @property
+    def asked_by_wall_ns(self) -> int:
+        """Whatever happened before was to be seen by the run whose verdicts these are."""
+        return self.asked_wall_ns or self.judgement_wall_ns
 
     def symbol_names(self) -> dict[int, str]:
         """symbol_id -> "BTC-USDT"."""
@@ -147,6 +154,7 @@ class Metadata(Struct, frozen=True):
     added: tuple[str, ...] = ()  # pairs that the set before did not have
     judged_in: int = 0  # the set whose verdicts these still are, after a quick look; 0: its own
     judged_wall_ns: int = 0  # when that one was made; 0: as this one
+    asked_wall_ns: int = 0  # when that run began to ask; 0: nobody noted it
 
 
 Whole = TypeVar("Whole", SymbolsFile, DirectionsFile)
@@ -188,6 +196,7 @@ def load_set(chosen: Path) -> Tables:
         freed=symbols.freed,
         judged_in=metadata.judged_in,
         judged_wall_ns=metadata.judged_wall_ns,
+        asked_wall_ns=metadata.asked_wall_ns,
     )
     _sound(loaded, chosen)
     return loaded

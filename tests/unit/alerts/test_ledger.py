@@ -189,10 +189,11 @@ def test_a_restart_tells_nothing_twice_and_forgets_no_end(bed: Bed, tmp_path: Pa
     assert known.of_target("webhook", ("http://another.test/",)) == []
 
 
-def test_a_damaged_state_is_said_and_is_as_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bytes_", [b"nonsense", b'{"x":' + b"[" * 100_000])
+def test_a_damaged_state_is_said_and_is_as_none(tmp_path: Path, bytes_: bytes) -> None:
     settings = settings_in(tmp_path)
     state.write(settings, [], {}, ())
-    state.path_of(settings).write_bytes(b"nonsense")
+    state.path_of(settings).write_bytes(bytes_)
     known = state.read(settings)
     assert known.damaged
     assert known.raised == []

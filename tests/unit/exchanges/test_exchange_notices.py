@@ -12,6 +12,7 @@ from spread_scanner.exchanges.notices import (
     Maintenance,
     Resumed,
     Unread,
+    answer_of,
     parse_binance,
     parse_bybit,
     parse_okx,
@@ -168,3 +169,23 @@ def test_other_notices_of_okx_are_words_for_people() -> None:
     frame = b'{"event":"notice","code":"%s","msg":"soon","connId":"a4"}'
     assert adapter.parse(frame % b"64999") == [Notice(NoticeKind.SAID, "64999: soon")]
     assert adapter.parse(frame % b"64008") == [Notice(NoticeKind.SHUTDOWN, "soon")]
+
+
+@pytest.mark.parametrize(
+    ("frame", "answer"),
+    [
+        (b'{"success":true,"ret_msg":"subscribe","conn_id":"c","op":"subscribe"}', ""),
+        (b'{"success":false,"ret_msg":"Too many visits!","op":"subscribe"}', "Too many visits!"),
+        (b'{"success":true,"ret_msg":"pong","conn_id":"c","op":"ping"}', None),
+        (b'{"event":"subscribe","arg":{"channel":"status"},"connId":"c"}', ""),
+        (b'{"event":"error","code":"60014","msg":"too frequent"}', "60014 too frequent"),
+        (b'{"event":"notice","code":"64008","msg":"upgrade"}', None),
+        (b'{"result":null,"id":1}', ""),
+        (b'{"error":{"code":2,"msg":"bad"},"id":1}', '{"code":2,"msg":"bad"}'),
+        (b'{"stream":"!contractInfo","data":{"e":"contractInfo","s":"A","cs":"TRADING"}}', None),
+        (BYBIT % (b"ongoing", b"[2]"), None),
+        (b"pong", None),
+    ],
+)
+def test_what_is_asked_for_is_given_or_refused(frame: bytes, answer: str | None) -> None:
+    assert answer_of(frame) == answer

@@ -55,7 +55,7 @@ RULES = LifeRules(20, 1, 1, 1.0, 1, None)
 def tables(generation: int) -> Tables:
     return Tables(
         generation=generation,
-        created_wall_ns=1,
+        created_wall_ns=clock.wall_ns(),
         symbols=tuple(SymbolRow(n, name, name[:3], "USDT") for n, name in enumerate(NAMES)),
         instruments=tuple(
             InstrumentRow(SOURCE.source_id, n, name, 1.0, 1.0, None, None, None, None, False, False)
@@ -296,7 +296,47 @@ def test_halts_outlive_a_restart_unless_new_tables_have_judged_them(
     uvloop.run(act())
 
 
-@pytest.mark.parametrize("bytes_", [b"", b"{", b'{"halted":[]}'])
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(
+    ("begun_s", "last_known", "holds"), [(-60, False, True), (0, False, False), (0, True, True)]
+)
+def test_tables_lift_no_halt_that_their_run_could_not_know_of(
+    bed: Bed, begun_s: int, last_known: bool, holds: bool, restarts: bool
+) -> None:
+    """It had asked before, and listened for a while; or it did not reach the exchange, whose
+    listings are the last known ones, and which is then not judged to be at its old levels either.
+    """
+    board = bed.feed._share.board
+
+    async def act() -> None:
+        bed.feed._start()
+        bed.feed._announced([HALT])
+        board.mid[:] = 1.0
+        new = tables(2)
+        new = msgspec.structs.replace(
+            new,
+            asked_wall_ns=new.created_wall_ns + begun_s * NS_PER_S,
+            instruments=tuple(
+                msgspec.structs.replace(row, last_known=last_known) for row in new.instruments
+            ),
+        )
+        publish.publish(bed.settings.generated_dir, new, {})
+        if restarts:
+            bed.feed._stop()
+            assert set(bed.again()._share.instruments) == set(NAMES[holds:])
+            return
+        bed.feed._prepared(bed.settings)()
+        assert bed.carried == set(NAMES[holds:])
+        assert bed.count("halted") == int(holds)
+        assert board.mid[1] == float(last_known)
+        bed.feed._announced([Resumed("AAA-USDT")])
+        assert bed.carried == set(NAMES)
+        bed.feed._stop()
+
+    uvloop.run(act())
+
+
+@pytest.mark.parametrize("bytes_", [b"", b"{", b'{"halted":[]}', b'{"x":' + b"[" * 100_000])
 def test_halts_that_cannot_be_read_or_kept_stop_no_feed(bed: Bed, bytes_: bytes) -> None:
     async def act() -> None:
         path = announced.path_of(bed.settings, SOURCE)
@@ -328,7 +368,7 @@ def test_maintenance_is_over_at_its_announced_end(virtual_clock: VirtualClock, b
     """The word that it is over may come while nobody listens, or never."""
 
     async def act() -> None:
-        now_ns = bed.store.clock.now_ns()
+        now_ns = clock.wall_ns()
         soon = LASTING._replace(end_ns=now_ns + 60 * NS_PER_S)
         bed.feed._announced([LASTING._replace(end_ns=now_ns)])
         assert bed.count("maintenance") == 0, "it had ended when it was told of"
@@ -340,7 +380,9 @@ def test_maintenance_is_over_at_its_announced_end(virtual_clock: VirtualClock, b
         virtual_clock.advance_ms(1)
         bed.feed._look([], clock.mono_ns())
         assert bed.count("maintenance") == 0
-        bed.feed._announced([soon._replace(end_ns=bed.store.clock.now_ns() + NS_PER_S)])
+        virtual_clock.step_wall_ms(-3_600_000)  # a clock that was ahead when the store was made
+        bed.feed._announced([soon._replace(end_ns=clock.wall_ns() + NS_PER_S)])
+        assert bed.count("maintenance") == 1
         virtual_clock.advance_ms(1_000)
         bed.again()
         assert bed.count("maintenance") == 0, "it ended while no feed was there"
@@ -384,6 +426,49 @@ def test_notices_are_heard_on_a_connection_that_comes_back(bed: Bed) -> None:
     uvloop.run(act())
     assert asked[:2] == ["please", "please"]
     assert heard[:2] == ["X1", "X2"]
+
+
+def test_notices_are_asked_for_until_they_are_given(bed: Bed) -> None:
+    """Neither an answer that is lost nor a refusal leaves a connection that hears nothing."""
+    asked: list[str] = []
+    heard: list[str] = []
+    answers = ["", "no", "yes"]  # the first is lost
+
+    async def serve(socket: websockets.ServerConnection) -> None:
+        async for text in socket:
+            asked.append(str(text))
+            answer = answers[min(len(asked), 3) - 1]
+            if answer:
+                await socket.send(answer)
+            if answer == "yes":
+                await socket.send(["AAA", "-USDT"])  # in two frames
+
+    def answer(frame: bytes) -> str | None:
+        return {b"no": "too many", b"yes": ""}.get(frame)
+
+    def read(frame: bytes) -> list[Announcement]:
+        return [] if answer(frame) is not None else parse(frame)
+
+    async def act() -> None:
+        async with websockets.serve(serve, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            share = bed.feed._share
+            # As shipped it would take a minute.
+            share.settings = msgspec.structs.replace(
+                share.settings, answer_s_max=0.05, ask_again_s_min=0.05
+            )
+            notices = Notices(share, lambda found: heard.extend(one[0] for one in found))
+            stream = Stream(f"ws://127.0.0.1:{port}/", ("please",), None, 20.0, read, answer)
+            notices.listen_to(stream)
+            await until(lambda: bool(heard))
+            (row,) = bed.connections.read(SOURCE.source_id)
+            notices.stop()
+        assert (row.last_end, row.counters["refusals"]) == ("refused: too many", 1)
+        assert notices._ask_ns is None
+
+    uvloop.run(act())
+    assert asked[:3] == ["please"] * 3
+    assert heard == ["AAA-USDT"]
 
 
 def test_the_connection_of_the_notices_has_a_row_of_its_own(bed: Bed) -> None:

@@ -389,7 +389,7 @@ def test_the_level_is_remembered_over_connections_and_judged_anew_when_asked(
     put(other, 2, px=100_000.0)
     assert jumped(bench)
 
-    assert bench.board.judged() == 1
+    assert bench.board.judged([0]) == 1
     assert not jumped(bench)
     put(other, 3, px=100_000.0)
     assert not jumped(bench)
