@@ -36,6 +36,7 @@ from spread_scanner.runtime import ws
 
 GOLDEN = 0.618  # multiples of it are spread evenly over 0 to 1
 GOODBYE_S = 0.5  # how long the other side may take to say goodbye
+OF_ITS_EDGE = {End.NO_DATA, End.UNHEARD, End.FROZEN}  # another address may do better
 ASK_SOON_S = 0.5  # what is to be asked later than this waits for a look at the clock
 
 
@@ -110,6 +111,9 @@ class Connection:
         if self.ended is not None:
             return
         self.ended = why
+        transport = self.listener.transport
+        if why in OF_ITS_EDGE and transport is not None and not self.target.proxy:
+            ws.useless(transport, self.adapter.ws_url())
         self.listener.hang_up()
         for handle in (self._pump, self._ping):
             if handle is not None:

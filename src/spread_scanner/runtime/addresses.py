@@ -2,8 +2,8 @@
 
 Used by ws.py. A dead first address, as a broken IPv6 route or one edge of a network makes it, costs
 a quarter of a second the first time and nothing afterwards. The winner is who shook hands: an edge
-that takes connections and says nothing would win every race, so one whose handshake failed is
-forgotten and tried last, until it shakes hands again.
+that takes connections and says nothing would win every race, so one whose handshake failed, or
+whose connection brought nothing (`blame`), is forgotten and tried last, until it does better.
 """
 
 import asyncio
@@ -61,10 +61,14 @@ class Way:
     def failed(self) -> None:
         """It did not: TLS, an answer that is none, or nothing at all."""
         if self._taken is not None:
-            name, address = self._taken
-            if _winners.get(name) == address:
-                del _winners[name]
-            _losers[name] = [*(one for one in _losers.get(name, ()) if one != address), address]
+            blame(*self._taken)
+
+
+def blame(name: Name, address: Any) -> None:
+    """This address of a name is of no use now: it is tried last."""
+    if _winners.get(name) == address:
+        del _winners[name]
+    _losers[name] = [*(one for one in _losers.get(name, ()) if one != address), address]
 
 
 def in_turn(found: Iterable[Info], winner: Any = None, losers: Sequence[Any] = ()) -> list[Info]:

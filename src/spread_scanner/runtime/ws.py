@@ -10,6 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from picows import WSError, WSHandshakeError, WSListener, WSTransport, ws_connect
 from python_socks import ProxyError
@@ -19,7 +20,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import addresses
 from spread_scanner.runtime.refusals import in_words, retry_after_s
 
-__all__ = ["DialFailed", "WSError", "dial"]
+__all__ = ["DialFailed", "WSError", "dial", "useless"]
 
 FRAME_BYTES_MAX = 1 << 20
 READ_BUFFER_BYTES = 64 << 10
@@ -88,6 +89,17 @@ async def dial(
         raise DialFailed("the server hung up during the handshake", url=url)
     way.opened()
     return transport
+
+
+def useless(transport: WSTransport, url: str) -> None:
+    """What was dialled there shook hands and was of no use: other addresses of the name, where it
+    has some, are tried before it.
+    """
+    parts = urlsplit(url)
+    peer = transport.underlying_transport.get_extra_info("peername")
+    if parts.hostname is not None and peer is not None:
+        port = parts.port or (443 if parts.scheme == "wss" else 80)
+        addresses.blame((parts.hostname, port), peer)
 
 
 def _answered(error: WSHandshakeError, url: str) -> DialFailed:

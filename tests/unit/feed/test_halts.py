@@ -29,12 +29,12 @@ from spread_scanner.exchanges.notices import (
 from spread_scanner.feed import announced
 from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.connection import Connection
-from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.counting import COUNTER, Counts
 from spread_scanner.feed.feed import Feed
 from spread_scanner.feed.life import End, LifeRules
 from spread_scanner.feed.notices import Notices
 from spread_scanner.feed.subscription import Refusal
-from spread_scanner.runtime import logs
+from spread_scanner.runtime import addresses, logs, ws
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Carries, ConnectionState, QuoteFlag
@@ -426,6 +426,25 @@ def test_notices_are_heard_on_a_connection_that_comes_back(bed: Bed) -> None:
     uvloop.run(act())
     assert asked[:2] == ["please", "please"]
     assert heard[:2] == ["X1", "X2"]
+
+
+@pytest.mark.parametrize(("why", "blamed"), [(End.NO_DATA, True), (End.LOST, False)])
+def test_a_connection_that_was_of_no_use_blames_its_address(
+    bed: Bed, why: End, blamed: bool
+) -> None:
+    async def act() -> None:
+        share = bed.feed._share
+        connection = Connection(share, Counts(share.row), RULES, lambda *_: None)
+        async with websockets.serve(lambda socket: socket.wait_closed(), "127.0.0.1", 0) as server:
+            peer = next(iter(server.sockets)).getsockname()
+            url = f"ws://127.0.0.1:{peer[1]}/"
+            await ws.dial(url, lambda: connection.listener, timeout_s=60.0)
+            addresses._losers.pop(("127.0.0.1", 1), None)
+            connection.end(why)
+            assert addresses._losers.pop(("127.0.0.1", 1), []) == [peer] * blamed
+            connection.listener.cut()
+
+    uvloop.run(act())
 
 
 def test_notices_are_asked_for_until_they_are_given(bed: Bed) -> None:

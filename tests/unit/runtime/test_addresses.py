@@ -11,7 +11,7 @@ from picows import WSListener
 from test_ws_dial import good
 
 from spread_scanner.runtime import addresses
-from spread_scanner.runtime.ws import DialFailed, dial
+from spread_scanner.runtime.ws import DialFailed, dial, useless
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 
@@ -96,6 +96,21 @@ def test_an_edge_that_connects_and_never_shakes_hands_is_tried_last() -> None:
             addresses._winners["several.test", port] = ("127.0.0.5", port)
             with pytest.raises(DialFailed):
                 await dial(f"ws://several.test:{port}/", WSListener, timeout_s=0.3)
+            peers = [await reached(port) for _ in range(2)]
+            edge.close()
+            return peers
+
+    assert asyncio.run(run()) == ["127.0.0.1", "127.0.0.1"]
+
+
+def test_an_edge_that_shakes_hands_and_gives_nothing_is_tried_last() -> None:
+    async def run() -> list[str]:
+        async with named(["127.0.0.5", "127.0.0.1"]) as port:
+            url = f"ws://several.test:{port}/"
+            edge = await asyncio.start_server(good, "127.0.0.5", port)
+            transport = await dial(url, WSListener, timeout_s=10.0)
+            useless(transport, url)
+            transport.disconnect()
             peers = [await reached(port) for _ in range(2)]
             edge.close()
             return peers
