@@ -143,7 +143,7 @@ class Day:
         self._waken()
         self.clock.suspend_ms(seconds * 1e3)
         self.log("woke", seconds)
-        self.invariants.woke()
+        self.invariants.woke(seconds)
         for exchange in self.exchanges.values():
             for row in exchange.rows.values():
                 if row.listing.status == "trading" and not row.halted:

@@ -96,9 +96,14 @@ class Invariants:
         if kind.within_s:
             self.calm_ns[exchange.label] = max(self.calm_ns[exchange.label], end_ns)
 
-    def woke(self) -> None:
-        """The machine slept: whatever is there is too old."""
+    def woke(self, slept_s: float) -> None:
+        """The machine slept: whatever is there is too old. The day's faults slept with it, so what
+        stands till their ends stands for longer."""
         self.dialling.woke()
+        slept_ns = int(slept_s * NS_PER_S)
+        fell_asleep_ns = self.world.now_ns() - slept_ns
+        for ends in (self.calm_ns, self.skewed_until_ns, self.dialling.refused_until_ns):
+            ends.update({at: ns + slept_ns for at, ns in ends.items() if ns > fell_asleep_ns})
         for label in self.world.exchanges:
             well_ns = self.dialling.woke_ns + int(KINDS["suspend"].within_s * NS_PER_S)
             self.calm_ns[label] = max(self.calm_ns[label], well_ns)

@@ -132,6 +132,7 @@ class Notices:
                 pause_s = self._failed(error, gate)
             else:
                 self._refusals = 0
+                self._told_ns = 0  # the next refusal of the address is news again
                 if stood_ns >= self._share.settings.stood_s * NS_PER_S:
                     self._backoff.stood()
             await asyncio.sleep(max(pause_s, self._backoff.next_s()))

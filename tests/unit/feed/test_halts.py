@@ -607,6 +607,45 @@ def test_what_one_path_is_refused_bans_no_dial_for_quotes(
     uvloop.run(act())
 
 
+def test_a_path_that_has_opened_again_may_tell_of_the_next_ban(
+    virtual_clock: VirtualClock, bed: Bed
+) -> None:
+    """Quotes that open beside a refused path say that the refusal is the path's: till it opens."""
+    answers = [429, 0, 429]
+
+    def refuse(connection: websockets.ServerConnection, _: object) -> websockets.Response | None:
+        status = answers.pop(0)
+        return connection.respond(status, "no") if status else None
+
+    async def serve(socket: websockets.ServerConnection) -> None:
+        await socket.wait_closed()
+
+    async def act() -> None:
+        async with websockets.serve(serve, "127.0.0.1", 0, process_request=refuse) as server:
+            share = bed.feed._share
+            notices = Notices(share, lambda _: None)
+            port = next(iter(server.sockets)).getsockname()[1]
+            stream = Stream(f"ws://127.0.0.1:{port}/", (), None, 20.0, parse)
+            virtual_clock.advance_ms(1)  # a time of zero is none
+            notices.listen_to(stream)
+            await until(functools.partial(failed, bed, 1))
+            assert share.connects.ban() is not None
+            virtual_clock.advance_ms(1_000_000)
+            share.opened_ns = clock.mono_ns()
+            notices.listen_to(stream)
+            await until(lambda: notices._open)
+            for connection in server.connections:
+                await connection.close()
+            await until(lambda: not notices._open)
+            virtual_clock.advance_ms(1_000_000)  # its turn
+            notices.listen_to(stream)
+            await until(functools.partial(failed, bed, 2))
+            assert share.connects.ban() is not None
+            notices.stop()
+
+    uvloop.run(act())
+
+
 def test_a_refused_path_is_asked_slowly_and_at_once_with_a_reload(bed: Bed) -> None:
     """`backoff_s_max` as shipped is half a minute; this pause is as for what else is refused."""
 
