@@ -24,10 +24,22 @@ _numbers = itertools.count()
 SLOW_FOLDERS = {"days", "clients"}
 
 
+def _commit() -> str:
+    """The short name of the commit that is checked out; "" where there is none."""
+    git = ["git", "-C", str(TESTS), "rev-parse", "--short=7", "HEAD"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """The days' seed: fresh in each run, and the same in all of its workers."""
+    """The days' seed, the same in all workers of a run. Fresh with each commit, so that what is red
+    is red again; with each run where many whole ones are lived (SPREAD_DAYS).
+    """
     if not os.environ.get("SPREAD_DAYS_SEED"):
-        os.environ["SPREAD_DAYS_SEED"] = secrets.token_hex(3)
+        seed = "" if "SPREAD_DAYS" in os.environ else _commit()
+        os.environ["SPREAD_DAYS_SEED"] = seed or secrets.token_hex(3)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -111,7 +111,11 @@ class Idle:
         self._pings_only = now_ns < self._look_ns
         if not self._pings_only:
             self._note_paces()
-        elif now_ns - self._feed._looked_ns >= shipped.LOOK_NS:
+        elif (
+            now_ns - self._feed._looked_ns >= shipped.LOOK_NS
+            # The first check after a sleep doubts all and does not look.
+            and now_ns - self._feed._checked_ns <= shipped.STALL_NS
+        ):
             self._left_out_look(now_ns)
         return checks.next_ns != NEVER_NS
 
