@@ -14,7 +14,8 @@ from names import USUAL
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 
-DIALS_PER_MINUTE_MAX = 12  # of one line: what a back-off from 0.25 s leaves possible
+# Of one line and its successor, which has a back-off of its own: one from 0.25 s leaves 8 possible.
+DIALS_PER_MINUTE_MAX = 16
 RECENT_NS = 600 * NS_PER_S  # what was tried longer ago is no reason to wait
 BACKOFF_NS_MIN = 250 * NS_PER_MS  # doubled with each try
 PROMPT_NS = 700 * NS_PER_MS  # the first pause and a look; and turns, at the exchange's rate
