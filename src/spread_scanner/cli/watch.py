@@ -18,12 +18,11 @@ from textual.widgets import DataTable, Footer, Input, Sparkline, Static
 
 from spread_scanner.cli import legends
 from spread_scanner.config import Settings
-from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.shm import PriceStore
-from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.spreads import SpreadBoard
+from spread_scanner.view.tables import TablesInForce
 
 REFRESH_S = 0.5
 TABLES_EVERY = 20  # refreshes
@@ -89,6 +88,7 @@ class WatchScreen(App[None]):
         self._settings = settings
         self._store = store
         self._board = SpreadBoard(settings, loaded, store)
+        self._in_force = TablesInForce(settings.generated_dir, loaded)
         self._wanted = wanted
         self._sort = "net_bps"
         self._descending = True
@@ -208,15 +208,9 @@ class WatchScreen(App[None]):
         self._draw()
 
     def _take_new_tables(self) -> None:
-        folder = self._settings.generated_dir
-        if publish.generation_in_force(folder) == self._board.generation:
-            return
-        try:
-            loaded = tables.load(folder)
-        except TableError:
-            return  # being replaced, or damaged: what we have stays on the screen
-        self._board = SpreadBoard(self._settings, loaded, self._store)
-        self._history.clear()
+        if self._in_force.look() and (loaded := self._in_force.loaded) is not None:
+            self._board = SpreadBoard(self._settings, loaded, self._store)
+            self._history.clear()
 
     def _chosen_rows(self) -> np.ndarray:
         """Filtered and sorted."""

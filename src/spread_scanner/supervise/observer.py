@@ -11,12 +11,11 @@ import numpy as np
 
 from spread_scanner import clock
 from spread_scanner.config import Settings
-from spread_scanner.errors import SegmentError, TableError
+from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import ENGINE, TRACKER
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.supervise.score import TrackedLife
-from spread_scanner.symbology import publish, tables
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
 from spread_scanner.view.signals import SignalTail
 from spread_scanner.view.spreads import SpreadBoard
@@ -27,6 +26,7 @@ from spread_scanner.view.status import (
     stage_buckets,
     stage_latencies,
 )
+from spread_scanner.view.tables import TablesInForce
 
 SIGNALS_KEPT_MAX = 1_000_000
 
@@ -48,7 +48,7 @@ class Observer:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.symbols: dict[int, str] = {}
-        self.tables: tables.Tables | None = None
+        self._in_force = TablesInForce(settings.generated_dir)
         self.opportunities = Opportunities(settings.data_dir)
         self._namespace = settings.config.system.namespace
         self._stack = contextlib.ExitStack()
@@ -83,11 +83,7 @@ class Observer:
         if clock.mono_s() - self._tables_checked_s < 1.0:
             return
         self._tables_checked_s = clock.mono_s()
-        current = publish.generation_in_force(self.settings.generated_dir)
-        if self.tables is not None and current == self.tables.generation:
-            return
-        with contextlib.suppress(TableError):
-            self.tables = loaded = tables.load(self.settings.generated_dir)
+        if self._in_force.look() and (loaded := self._in_force.loaded) is not None:
             self.symbols |= loaded.symbol_names()
             self._board = SpreadBoard(self.settings, loaded, self._store)
 
@@ -114,11 +110,12 @@ class Observer:
 
     def subscribed(self) -> bool:
         """Whether every feed has connected and asked for all that the tables give it."""
-        if self.tables is None:
+        loaded = self._in_force.loaded
+        if loaded is None:
             return False
         return all(
             self.status.counters(source.process).get("subscribes", 0)
-            >= len(self.tables.of_source(source.source_id))
+            >= len(loaded.of_source(source.source_id))
             for source in SOURCES
             if self.settings.exchanges[source.label].enabled
         )

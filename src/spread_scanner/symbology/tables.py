@@ -161,28 +161,32 @@ Whole = TypeVar("Whole", SymbolsFile, DirectionsFile)
 
 
 def load(folder: Path) -> Tables:
-    """The set in force below the generated folder. Raises TableError that names the file.
+    """The set in force below the generated folder. Raises TableError that names the file."""
+    return load_set(set_in_force(folder))
 
-    `current` is resolved once: a set published meanwhile is not seen, and nothing is mixed.
+
+def set_in_force(folder: Path) -> Path:
+    """The folder that `current` leads to. Raises TableError.
+
+    It is resolved once: a set published meanwhile is not seen, and nothing is mixed.
     """
     link = folder / CURRENT
     try:
-        chosen = folder / link.readlink()
+        return folder / link.readlink()
     except FileNotFoundError:
         raise TableError("there are no tables yet: run pair-discovery", file=link) from None
     except OSError as error:
         raise TableError(f"not a link to a set of tables: {error.strerror}", file=link) from None
-    return load_set(chosen)
 
 
 def load_metadata(folder: Path) -> Metadata:
     """What is said of the set in force: small, read often. Raises TableError."""
-    return _metadata(folder / CURRENT)
+    return metadata_of(folder / CURRENT)
 
 
 def load_set(chosen: Path) -> Tables:
     """One set's folder, checked against its checksums. Raises TableError that names the file."""
-    metadata = _metadata(chosen)
+    metadata = metadata_of(chosen)
     symbols = _checked(chosen / SYMBOLS_BIN, metadata, SymbolsFile)
     directions = _checked(chosen / DIRECTIONS_BIN, metadata, DirectionsFile)
     loaded = Tables(
@@ -202,7 +206,8 @@ def load_set(chosen: Path) -> Tables:
     return loaded
 
 
-def _metadata(chosen: Path) -> Metadata:
+def metadata_of(chosen: Path) -> Metadata:
+    """What is said of one set, by its folder. Raises TableError that names the file."""
     metadata_path = chosen / METADATA_JSON
     try:
         metadata = msgspec.json.decode(_bytes(metadata_path), type=Metadata)

@@ -39,10 +39,8 @@ def read(settings: Settings) -> TablesView:
 
 def _whole(folder: Path) -> tuple[tables.Tables, tables.Metadata]:
     """Both of one set, should another be published meanwhile."""
-    while True:
-        metadata, loaded = tables.load_metadata(folder), tables.load(folder)
-        if metadata.generation == loaded.generation:
-            return loaded, metadata
+    chosen = tables.set_in_force(folder)
+    return tables.load_set(chosen), tables.metadata_of(chosen)
 
 
 def _view(folder: Path, loaded: tables.Tables, metadata: tables.Metadata) -> TablesView:
@@ -71,9 +69,10 @@ def _view(folder: Path, loaded: tables.Tables, metadata: tables.Metadata) -> Tab
 class TablesInForce:
     """Of one generated folder, read when they change. Tables that are not whole change nothing."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, loaded: tables.Tables | None = None) -> None:
+        """`loaded`: what whoever asks has of it already."""
         self._folder = folder
-        self.loaded: tables.Tables | None = None
+        self.loaded = loaded
         self.view: TablesView | None = None
 
     def look(self) -> bool:
