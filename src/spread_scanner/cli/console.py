@@ -19,6 +19,7 @@ from rich.table import Table
 
 from spread_scanner.cli import legends
 from spread_scanner.errors import SpreadError, Unusable
+from spread_scanner.runtime import output
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source, SwitchKind
 from spread_scanner.shm.switched import Switched
 
@@ -59,9 +60,7 @@ def print_json(document: object) -> None:
         line = msgspec.json.encode(document, enc_hook=_plain)
     except UnicodeEncodeError:  # the name of a file may be no text
         line = msgspec.json.encode(_as_text(msgspec.to_builtins(document, enc_hook=_plain)))
-    sys.stdout.flush()
-    sys.stdout.buffer.write(line + b"\n")
-    sys.stdout.buffer.flush()
+    output.put(line + b"\n")
 
 
 def _as_text(value: Any) -> Any:

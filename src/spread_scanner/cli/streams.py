@@ -12,6 +12,7 @@ import sys
 from typing import Any, TextIO
 
 from spread_scanner.errors import SpreadError
+from spread_scanner.runtime import output
 
 EXIT_READER_GONE = 141  # 128 + SIGPIPE
 
@@ -31,10 +32,10 @@ class _Stdout(io.FileIO):
         try:
             return super().write(data) or 0
         except BrokenPipeError:
-            _lead_nowhere(self.fileno())  # what is still buffered must not fail again at the exit
+            output.lead_nowhere(self.fileno())
             raise ReaderGone("nobody reads the output") from None
         except OSError as error:
-            _lead_nowhere(self.fileno())
+            output.lead_nowhere(self.fileno())
             raise CannotPrint(f"the output cannot be written: {error.strerror}") from None
 
 
@@ -71,9 +72,3 @@ def _opened(raw: io.FileIO, before: TextIO | None, errors: str) -> io.TextIOWrap
 def flush() -> None:
     """What is still buffered. Raises ReaderGone or CannotPrint."""
     sys.stdout.flush()
-
-
-def _lead_nowhere(number: int) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, number)
-    os.close(nowhere)

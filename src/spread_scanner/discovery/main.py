@@ -37,7 +37,7 @@ from spread_scanner.discovery.report import (
 from spread_scanner.discovery.run import Before, discover
 from spread_scanner.discovery.show import Bars, summary_tables
 from spread_scanner.errors import ConfigError, SpreadError, TableError
-from spread_scanner.runtime import logs
+from spread_scanner.runtime import logs, output
 from spread_scanner.schema.counters import DISCOVERY_COUNTERS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import (
@@ -140,10 +140,7 @@ def _tell(
 
 
 def _print_json(document: DiscoverySummary | NothingToAdd) -> None:
-    """As bytes: JSON is UTF-8, whatever the locale can print."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(orjson.dumps(document) + b"\n")
-    sys.stdout.buffer.flush()
+    output.put(orjson.dumps(document) + b"\n")
 
 
 def _quick(

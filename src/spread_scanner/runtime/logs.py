@@ -9,7 +9,6 @@ A line that cannot be written (the log's disk is full) is lost, and the process 
 import atexit
 import contextlib
 import logging
-import os
 import re
 import sys
 from collections.abc import MutableMapping
@@ -17,6 +16,8 @@ from typing import Any, TextIO, cast
 
 import orjson
 import structlog
+
+from spread_scanner.runtime import output
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MASK = "***"
@@ -104,9 +105,7 @@ class Lossy:
         try:
             self._stream.flush()
         except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            output.lead_nowhere(self._stream.fileno())
 
 
 def without_secrets(text: str) -> str:

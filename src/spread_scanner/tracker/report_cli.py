@@ -26,6 +26,7 @@ from rich.table import Table
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import ConfigError, SpreadError, Unusable
+from spread_scanner.runtime import output
 from spread_scanner.schema.names import (
     DATABASE_FILE,
     EXIT_FAILED,
@@ -120,9 +121,7 @@ def tell(
         except OSError as error:
             raise CannotWrite(f"cannot be written: {error.strerror}", folder=folder) from None
     if as_json:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(msgspec.json.encode(made) + b"\n")
-        sys.stdout.buffer.flush()
+        output.put(msgspec.json.encode(made) + b"\n")
     elif html is None and folder is None:
         # Into a pipe there is no width to fit; take one that every table fits in.
         show(made, Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))
@@ -130,9 +129,7 @@ def tell(
 
 def _put(path: Path, page: str) -> None:
     if str(path) == "-":
-        sys.stdout.flush()
-        sys.stdout.buffer.write(page.encode())
-        sys.stdout.buffer.flush()
+        output.put(page.encode())
         return
     try:
         _write(path, page)
