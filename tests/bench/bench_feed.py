@@ -115,7 +115,6 @@ async def _receive(rig: Rig, sent: Messages, *, native: bool, tls: bool) -> Run:
         share = Share(
             adapter=adapter,
             settings=settings,
-            proxy="",
             board=Board(writer, row, rig.store.clock.anchor_ns, 10**18),
             row=row,
             rows=rows,

@@ -128,7 +128,7 @@ class Network:
 
     async def _dial_beside(self, exchange: Exchange, gates: Gates, until_ns: int) -> None:
         share = self.feeds[exchange.label]._share
-        gate = gates.of(share.adapter, share.proxy)
+        gate = gates.of(share.adapter, share.target.proxy)
         while self._clock.mono_ns() < until_ns:
             await gate.turn()
             dial = Dial(self._clock.mono_ns(), exchange.label, BESIDE)

@@ -163,7 +163,7 @@ class Notices:
             stream.url,
             lambda: listener,
             timeout_s=share.settings.connect_timeout_s,
-            proxy=share.proxy,
+            proxy=share.target.proxy,
             tls=share.tls,
         )
         opened_ns = clock.mono_ns()

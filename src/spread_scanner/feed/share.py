@@ -47,7 +47,6 @@ class Share:
 
     adapter: Adapter
     settings: Feed
-    proxy: str
     board: Board
     row: Row
     rows: ConnectionRows

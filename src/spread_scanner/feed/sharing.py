@@ -37,7 +37,6 @@ def share_of(
     return Share(
         adapter=adapter,
         settings=process.settings.feed(source.label),
-        proxy=mine.proxy,
         target=target_of(mine, source),
         board=board,
         row=process.row,
@@ -66,6 +65,6 @@ def put_in_force(
     share.board.lag_ns_max = share.settings.lag_ms_max * NS_PER_MS
     share.board.clock_off_ns_max = share.settings.clock_off_ms_max * NS_PER_MS
     share.board.best.drifts(share.settings.lag_drift_ppm)
-    share.proxy, share.adapter = mine.proxy, adapter
+    share.adapter = adapter
     share.tls, share.connects = tls, gates.of(adapter, mine.proxy)
     share.target = target_of(mine, source)

@@ -85,7 +85,6 @@ class Ground:
         return Share(
             adapter=adapter,
             settings=settings,
-            proxy="",
             board=Board(self.writer, self.row, self.store.clock.anchor_ns, lag_ns_max),
             row=self.row,
             rows=self.rows,

@@ -521,7 +521,6 @@ class Tier:
         share = Share(
             adapter=adapter,
             settings=Feed(bad_messages_in_row_max=100_000),
-            proxy="",
             board=bench.board,
             row=bench.row,
             rows=bench.rows,
