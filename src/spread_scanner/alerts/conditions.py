@@ -13,6 +13,7 @@ from spread_scanner.alerts.market import ImplausibleWatch, of_sources
 from spread_scanner.alerts.news import OpportunityNews
 from spread_scanner.alerts.processes import (
     Endings,
+    hangs,
     of_clock,
     of_in_force,
     of_notices,
@@ -68,12 +69,12 @@ class Conditions:
         health, control, store, _ = self._attached
         now = self._status.look()
         found = [*self._found.now(alerts.tables_age_h_max)]
-        processes = [*of_processes(now.processes, settings.config.system.heartbeat_ms_max)]
-        hung = {one.key.removeprefix("hung:") for one in processes if one.key.startswith("hung:")}
+        beat_ms_max = settings.config.system.heartbeat_ms_max
+        hung = {view.process for view in now.processes if hangs(view, beat_ms_max)}
         # Without tables: how many quotes a source should have takes a while, and is not asked here.
         quotes = sources.look(settings, health, control, store, None)
         return [
-            *processes,
+            *of_processes(now.processes, beat_ms_max),
             *self._endings.now(now.processes),
             *of_notices(now),
             *of_in_force(now),

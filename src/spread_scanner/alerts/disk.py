@@ -65,8 +65,7 @@ def _ours(disk: Disk, settings: Settings) -> Iterator[Condition]:
     """The tracker's files, beyond what they are to be."""
     wal_bytes, database_bytes = disk.wal_bytes or 0, disk.database_bytes or 0
     if wal_bytes > settings.config.spread_alerts.wal_mb_max * MB:
-        holding = [f"pid {one.pid} {one.command}".strip() for one in disk.readers]
-        who = " and ".join(holding) or "some program"
+        who = " and ".join(one.who for one in disk.readers) or "some program"
         text = (
             f"{wal_bytes / MB:,.0f} MB wait beside the database (tracker.db-wal): {who} reads it "
             "in one transaction that does not end"

@@ -17,6 +17,12 @@ RESTART_S = 30.0  # so long the processes may take to be of one version
 MS_PER_S = NS_PER_S / NS_PER_MS
 
 
+def hangs(view: ProcessView, heartbeat_ms_max: int) -> bool:
+    """It lives and has not beaten for so long that it is no hiccup."""
+    beats_no_more = (view.heartbeat_age_ms or 0.0) > 3 * heartbeat_ms_max
+    return view.alive and not view.starting and beats_no_more
+
+
 def of_processes(views: Sequence[ProcessView], heartbeat_ms_max: int) -> Iterator[Condition]:
     """Processes that ended without being asked to, hang, or say themselves that they are unwell."""
     for view in views:
@@ -28,7 +34,7 @@ def of_processes(views: Sequence[ProcessView], heartbeat_ms_max: int) -> Iterato
         elif not view.alive:
             if view.state != "stopped":
                 yield Condition(f"down:{name}", f"{name} is down: {view.message or 'no word left'}")
-        elif (view.heartbeat_age_ms or 0.0) > 3 * heartbeat_ms_max:
+        elif hangs(view, heartbeat_ms_max):
             seconds = (view.heartbeat_age_ms or 0.0) / MS_PER_S
             yield Condition(f"hung:{name}", f"{name} has not beaten for {seconds:.1f} s")
         elif view.state == "degraded":

@@ -44,7 +44,7 @@ class HeldLog:
         if named == self._said:
             return None
         self._said = named
-        who = " and ".join(f"pid {one.pid} {one.command}".strip() for one in holding)
+        who = " and ".join(one.who for one in holding)
         return who and f"{who} reads in one transaction, so the database's log grows"
 
     def _size(self) -> int:

@@ -35,6 +35,11 @@ class LongReader(Reading, frozen=True):
     command: str  # empty: not to be seen from here
     held_s: float
 
+    @property
+    def who(self) -> str:
+        """For people."""
+        return f"pid {self.pid} {self.command}".strip()
+
 
 class Readers:
     """Looks again and again: one that is seen each time holds, one seen once merely reads."""
