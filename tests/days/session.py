@@ -112,8 +112,9 @@ class Session:
             after = exchange.switch.retry_after_s
             headers = [f"Retry-After: {after}"] if after else []
             answer = refusal(f"{status} No", *headers)
-            # What announces alone is refused with 403 says nothing of the quotes' own path.
-            if status in ("418", "429") or (status == "403" and not self.notices):
+            # A 403 to what announces says nothing of the quotes' own path.
+            bans = ("418", "429") if self.notices else ("418", "429", "403")
+            if after and status in bans:
                 self._ban(after)
         exchange.log("refused", exchange.label, status)
         self.wire.to_near(answer, lambda _: self._told(status))
@@ -121,8 +122,6 @@ class Session:
         self._drop()
 
     def _ban(self, after_s: int) -> None:
-        if not after_s:
-            return
         host, clock = self.exchange.host, self.exchange.clock
         told_ns = clock.mono_ns() + self.wire.latency_ns
         host.ban_until_ns = max(host.ban_until_ns, told_ns + after_s * NS_PER_S - BAN_SLACK_NS)
