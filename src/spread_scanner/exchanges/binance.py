@@ -300,7 +300,8 @@ class Binance(wire.BaseAdapter):
             return [Notice(NoticeKind.OTHER, "coin-margined")]
         if ticker.e != CHANNEL:
             return [Notice(NoticeKind.OTHER, ticker.e)]
-        ts_event = wire.ts_ns(ticker.T or ticker.E) if ticker.T or ticker.E else TS_ABSENT
+        ms = ticker.T or ticker.E
+        ts_event = wire.ts_ns(ms) if ms else TS_ABSENT
         bid = wire.flat(ticker.b, ticker.B, ticker.s)
         ask = wire.flat(ticker.a, ticker.A, ticker.s)
         return [wire.quote(ticker.s, bid, ask, ts_event, ticker.u)]

@@ -31,7 +31,9 @@ class TypedTier:
             self._counts.add("skip_unknown_symbol")
             return
         px_div, sz_mul = row.px_div, row.sz_mul
-        ts_event, ts_engine = self._times(raw, ts_event, ts_engine)
+        if ts_event == TS_IMPOSSIBLE or ts_engine == TS_IMPOSSIBLE:
+            self._say_bad_time(raw)
+            ts_event, ts_engine = _possible(ts_event), _possible(ts_engine)
         outcome = self._listener.quote(
             row.symbol_id,
             bid_px / px_div,
@@ -55,18 +57,22 @@ class TypedTier:
             return
         bid = _scaled(delta.bid, row) or (own.bid_px, own.bid_sz)
         ask = _scaled(delta.ask, row) or (own.ask_px, own.ask_sz)
-        (ts_event,) = self._times(delta, delta.ts_event)
-        stamp = (ts_event, delta.update_id)
+        if delta.ts_event == TS_IMPOSSIBLE:
+            self._say_bad_time(delta)
+        stamp = (_possible(delta.ts_event), delta.update_id)
         if self._listener.quote(row.symbol_id, *bid, *ask, *stamp) == "impossible":
             raise BadQuote("not finite in base units", symbol=delta.exchange_symbol)
 
-    def _times(self, quote: RawQuote | Delta, *given: int) -> list[int]:
-        """A quote's times; one that cannot be is none, and that is said once of a quote."""
-        if TS_IMPOSSIBLE in given:
-            self._counts.add("bad_times")
-            error = BadQuote("an exchange time that cannot be", symbol=quote.exchange_symbol)
-            self._share.evidence.take(error, repr(quote).encode())
-        return [TS_ABSENT if one == TS_IMPOSSIBLE else one for one in given]
+    def _say_bad_time(self, quote: RawQuote | Delta) -> None:
+        """Once of a quote, whichever of its times cannot be."""
+        self._counts.add("bad_times")
+        error = BadQuote("an exchange time that cannot be", symbol=quote.exchange_symbol)
+        self._share.evidence.take(error, repr(quote).encode())
+
+
+def _possible(ts: int) -> int:
+    """A time that cannot be is none."""
+    return TS_ABSENT if ts == TS_IMPOSSIBLE else ts
 
 
 def _scaled(side: tuple[float, float] | None, row: InstrumentRow) -> tuple[float, float] | None:
