@@ -105,7 +105,6 @@ class Exchange:
         self.held: deque[tuple[int, Row, Said]] = deque()  # by its gateway, and until when
         self.graves: list[Session] = []  # half open: the feed may still believe in them
         self.left_ns: dict[str, int] = {}  # when a session ceased to carry a symbol
-        self.muted_ns: dict[str, int] = {}  # when a symbol was last made silent
         self.unmuted_ns: dict[str, int] = {}  # when a stream that stood still went on
         self.turned_ns: dict[str, int] = {}  # when the feed itself unsubscribed it
         self.beside_until_ns = 0  # another process takes turns until then

@@ -17,6 +17,7 @@ from loop import NEVER_NS, VirtualLoop
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.feed import feed as shipped
+from spread_scanner.feed._board import STALL_NS
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.feed import Feed
 from spread_scanner.feed.freshness import OVERDUE_NS_MIN, SLOWDOWN_MAX
@@ -114,7 +115,7 @@ class Idle:
         elif (
             now_ns - self._feed._looked_ns >= shipped.LOOK_NS
             # The first check after a sleep doubts all and does not look.
-            and now_ns - self._feed._checked_ns <= shipped.STALL_NS
+            and now_ns - self._feed._share.board.looked_ns <= STALL_NS
         ):
             self._left_out_look(now_ns)
         return checks.next_ns != NEVER_NS
@@ -162,7 +163,7 @@ class Idle:
                 break
             self._left_out_look(next_ns)
             next_ns += step_ns
-        feed._checked_ns = end_ns - step_ns
+        feed._share.board.looked_ns = end_ns - step_ns
         checks.next_ns += count * step_ns
         self.left_out += count
 

@@ -24,7 +24,6 @@ from spread_scanner.sim.notices import Work
 
 TWO_TIMES = ("binance-futures", "bybit-spot", "bybit-futures", "mexc-futures")
 TIMES = (1_000.0, 6.0, 1 / 6, 1 / 1_000)  # what a price is of what it was
-MUTED_NS_MIN = 3_600 * NS_PER_S
 TOO_CHEAP = 1_000_000  # in ticks: a thousandth of it leaves no walk
 
 
@@ -57,14 +56,9 @@ def hollow(stage: Stage, exchange: Exchange, fault: Fault) -> None:
 
 
 def silent(stage: Stage, exchange: Exchange, fault: Fault) -> None:
-    """Not the same symbol again within an hour: the feed counts the silence as an interval of its
-    quotes, and waits the longer for the next one.
-    """
-    row, now_ns = row_of(exchange, fault.pick), exchange.clock.mono_ns()
-    if row is None or now_ns < exchange.muted_ns.get(row.name, -MUTED_NS_MIN) + MUTED_NS_MIN:
-        return
-    if any(one.carries(row) for one in exchange.sessions):
-        exchange.muted_ns[row.name] = now_ns
+    """A symbol's stream stands still until it is asked for again; perhaps soon after that anew."""
+    row = row_of(exchange, fault.pick)
+    if row is not None and any(one.carries(row) for one in exchange.sessions):
         exchange.switch.mute.add(row.name)
         exchange.log("mute", exchange.label, row.name)
 

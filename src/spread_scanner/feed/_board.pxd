@@ -18,7 +18,6 @@ cdef extern from "best_lag.h" nogil:
         double drift
 
     void ss_lag_init(ss_best_lag *best, double drift, int kept, int windows)
-    void ss_lag_at(ss_best_lag *best, int64_t mono_ns)
     int ss_lag_judge(ss_best_lag *best, int64_t lag_ns, int64_t lag_ns_max)
 
 
@@ -35,10 +34,12 @@ cdef extern from "standing.h" nogil:
         int64_t heard_ns
 
     double ss_stepped(double mean, double interval)
-    void ss_memory_note(ss_memory *memory, int64_t mono_ns, int news)
+    void ss_memory_note(ss_memory *memory, int64_t mono_ns, int64_t deaf_ns, int news)
 
 
 cdef extern from "board.h" nogil:
+    const int64_t SS_STALL_NS
+
     ctypedef struct ss_board:
         ss_store *store
         uint32_t source_id
@@ -46,7 +47,10 @@ cdef extern from "board.h" nogil:
         uint32_t epoch
         ss_memory *memory
         ss_best_lag *best
+        int64_t looked_ns
+        int64_t deaf_ns
 
+    void ss_board_at(ss_board *board, int64_t mono_ns)
     int ss_board_put(ss_board *board, uint32_t symbol, ss_quote *quote, const ss_quote *old,
                      uint32_t connection)
 

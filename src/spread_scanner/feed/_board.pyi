@@ -8,6 +8,7 @@ from spread_scanner.shm._rows import Row
 from spread_scanner.shm._writer import StoreWriter
 
 OUTCOMES: tuple[str, ...]
+STALL_NS: int
 
 class BestLag:
     now_ns: int
@@ -30,6 +31,7 @@ class Board:
     mid: npt.NDArray[np.float64]
     best: BestLag
     wrote: npt.NDArray[np.uint32]
+    looked_ns: int
     def __init__(
         self,
         writer: StoreWriter,
@@ -41,6 +43,7 @@ class Board:
         clock_off_ns_max: int = ...,
         best: BestLag | None = ...,
     ) -> None: ...
+    def deafen(self, ids: Sequence[int] | npt.NDArray[np.uint16], mono_ns: int) -> None: ...
     def forget(self, ids: Sequence[int]) -> None: ...
     def unmark(self, ids: Iterable[int], flag: int, only: int = 0) -> int: ...
     def judged(self, ids: Iterable[int]) -> int: ...

@@ -26,6 +26,8 @@ from spread_scanner.shm._writer cimport StoreWriter
 
 cnp.import_array()
 
+STALL_NS = SS_STALL_NS
+
 OUTCOMES = ("stored", "repeat", "reset", "duplicate", "out of order", "impossible")
 
 cdef dict _histogram_ids = {row.label: row.histogram_id for row in FEED_HISTOGRAMS}
@@ -35,7 +37,7 @@ cdef int RECV_TO_CELL = _histogram_ids["recv_to_cell"]
 # ss_memory in native/standing.h.
 MEMORY_DTYPE = numpy.dtype([
     ("heard_ns", "<i8"), ("mean_ns", "<f8"), ("news_ns", "<i8"), ("news_mean_ns", "<f8"),
-    ("mid", "<f8"), ("wrote", "<u4"), ("reserved", "<u4"), ("unused", "<u8", (2,)),
+    ("mid", "<f8"), ("wrote", "<u4"), ("reserved", "<u4"), ("deaf_ns", "<i8"), ("unused", "<u8"),
 ])
 
 
@@ -111,6 +113,22 @@ cdef class Board:
         self.heard_ns, self.mean_ns = self.held["heard_ns"], self.held["mean_ns"]
         self.news_ns, self.news_mean_ns = self.held["news_ns"], self.held["news_mean_ns"]
         self.mid, self.wrote = self.held["mid"], self.held["wrote"]
+
+    @property
+    def looked_ns(self):
+        """When the feed looked last; 0: it never has. Nobody read between, if that is STALL_NS ago.
+        """
+        return self.native.looked_ns
+
+    @looked_ns.setter
+    def looked_ns(self, int64_t mono_ns):
+        self.native.looked_ns = mono_ns
+
+    def deafen(self, ids, int64_t mono_ns):
+        """Until then these could not be heard, or had to be asked for again: the silence is no
+        interval of theirs. It is one all the same for whoever asks how long they have been silent.
+        """
+        self.held["deaf_ns"][ids] = mono_ns
 
     def forget(self, ids):
         """Forget what these ids were: they mean another coin, or nothing, from now on."""

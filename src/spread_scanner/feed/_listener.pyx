@@ -30,8 +30,8 @@ from spread_scanner.feed._board cimport (
     SS_RESET,
     Board,
     ss_board,
+    ss_board_at,
     ss_board_put,
-    ss_lag_at,
     ss_lag_judge,
     ss_memory_note,
     ss_stepped,
@@ -146,6 +146,7 @@ cdef class Listener(WSListener):
     cdef int64_t recv_ns
     cdef uint64_t reads
     cdef double mean_so_far_ns
+    cdef int64_t deaf_ns
     cdef object fragments
     cdef tally seen
     cdef ss_bucket *counters
@@ -175,6 +176,11 @@ cdef class Listener(WSListener):
         """Send a text frame; nothing happens on a connection that is gone."""
         if self.transport is not None and not self.transport.is_disconnected:
             self.transport.send(WSMsgType.TEXT, text.encode())
+
+    def deafen(self, int64_t mono_ns):
+        """Until then it could not be heard, or asked again: its silence is no interval of its reads.
+        """
+        self.deaf_ns = mono_ns
 
     def ping(self, bytes payload not None):
         """Send a ping frame, which the other side answers with the same bytes."""
@@ -235,7 +241,7 @@ cdef class Listener(WSListener):
         self.reading = True
         self.mono_ns = ss_source_ns(self.board.mono_at)
         self.recv_ns = self.mono_ns + self.board.anchor_ns
-        ss_lag_at(self.board.native.best, self.mono_ns)
+        ss_board_at(&self.board.native, self.mono_ns)
 
     cdef inline void store(self, const ss_match *found) noexcept nogil:
         """A usual quote."""
@@ -269,7 +275,7 @@ cdef class Listener(WSListener):
             self.seen.out_of_order += 1
             return outcome  # of another time: it says nothing of now, not even that it lives
         self.has_quoted[symbol] = 1
-        ss_memory_note(&board.memory[symbol], self.mono_ns,
+        ss_memory_note(&board.memory[symbol], self.mono_ns, board.deaf_ns,
                        outcome <= SS_RESET and outcome != SS_REPEAT)
         if outcome == SS_DUPLICATE:
             self.seen.duplicates += 1
@@ -328,7 +334,6 @@ cdef class Listener(WSListener):
         """Wake the readers, and write what this read was into the health row."""
         cdef tally *seen = &self.seen
         cdef int bucket
-        cdef double interval
         self.reading = False
         self.frame_ns = self.mono_ns
         self.let_go_of_closed_rows()
@@ -340,11 +345,7 @@ cdef class Listener(WSListener):
             if self.recv_to_cell != NULL:
                 ss_count_add(&self.recv_to_cell[bucket], seen.stored)
         if seen.data:
-            interval = <double>(self.mono_ns - (self.data_ns if self.data_ns else self.opened_ns))
-            self.reads += 1
-            self.mean_so_far_ns += (interval - self.mean_so_far_ns) / min(self.reads, READS_MIN)
-            if self.reads >= READS_MIN:
-                self.mean_read_ns = self.mean_so_far_ns
+            self.learn_pace()
             self.mean_read_quotes = ss_stepped(self.mean_read_quotes, <double>seen.data)
             self.data_ns = self.mono_ns
             self.data_messages += seen.data
@@ -353,6 +354,20 @@ cdef class Listener(WSListener):
             if self.counters != NULL:
                 count(self.counters, seen)
             memset(seen, 0, sizeof(tally))
+
+    cdef inline void learn_pace(self) noexcept nogil:
+        """Take in the interval since the read with quotes before this one; of one that spans a time
+        without hearing only the rest is known, as of a symbol's (ss_learned).
+        """
+        cdef int64_t before_ns = self.data_ns if self.data_ns else self.opened_ns
+        cdef int64_t deaf_ns = max(self.deaf_ns, self.board.native.deaf_ns)
+        cdef double interval = <double>(self.mono_ns - max(before_ns, deaf_ns))
+        if deaf_ns > before_ns and interval <= self.mean_so_far_ns:
+            return
+        self.reads += 1
+        self.mean_so_far_ns += (interval - self.mean_so_far_ns) / min(self.reads, READS_MIN)
+        if self.reads >= READS_MIN:
+            self.mean_read_ns = self.mean_so_far_ns
 
     cdef inline void let_go_of_closed_rows(self) noexcept nogil:
         """A row that was given back may be another's by now. Once per read: counts follow."""

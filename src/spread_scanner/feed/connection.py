@@ -68,6 +68,7 @@ class Connection:
         self.life = Life(rules, 0, must_quote=False)
         self.pulse = Pulse()
         self.silent = False  # what it carries cannot be stood behind now
+        self.deaf = False  # what is said on it is not heard now: it teaches nothing of its pace
         self._silence_of = share.settings
         self._silence_rules = silence_rules(share.settings)
         chance = share.random.random
@@ -169,10 +170,20 @@ class Connection:
         text = self.subscription.next_request(now_ns)
         if text is not None:
             self.listener.send(text)
+            self._asked_again(now_ns)
         self.life.spent = self.subscription.spent(now_ns)
         wait_ns = self.subscription.wait_ns(now_ns)
         if wait_ns is not None and wait_ns < ASK_SOON_S * NS_PER_S:
             self._pump = asyncio.get_running_loop().call_later(wait_ns / NS_PER_S, self._ask_next)
+
+    def _asked_again(self, now_ns: int) -> None:
+        """Whoever fell silent and is asked for again may have been silent by a fault: that silence
+        is no interval of its quotes. What was asked for the first time has none yet.
+        """
+        symbols = self.subscription.asked_again
+        if symbols:
+            self.share.board.deafen(self.watch.ids_of(symbols), now_ns)
+            self.listener.deafen(now_ns)
 
     def _ping_later(self) -> None:
         pause_s = ping_every_s(self.adapter.ping)
@@ -241,6 +252,9 @@ class Connection:
         if pulse.wants_ping(now_ns, seen, rules):
             self.probe()
         self.silent = pulse.silent(now_ns, seen, rules, slowdown)
+        self.deaf = pulse.deaf(now_ns, seen, rules)
+        if self.deaf:
+            listener.deafen(now_ns)
         self._path(pulse.lags(now_ns, rules))
         return self.silent is not before
 
@@ -266,7 +280,7 @@ class Connection:
         """Nobody has looked for a while: silent until the other side has answered."""
         self.pulse.doubt(clock.mono_ns())
         self.ping()
-        self.silent = True
+        self.silent = self.deaf = True
 
     def _path(self, lags: bool) -> None:
         """Where quotes carry no time the pings tell that they are late."""

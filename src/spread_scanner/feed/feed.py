@@ -18,7 +18,7 @@ from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.notices import Announcement, stream_of
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed import announced, levels, shards
-from spread_scanner.feed._board import BestLag, Board
+from spread_scanner.feed._board import STALL_NS, BestLag, Board
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.halts import Halts, Judgement
@@ -50,7 +50,6 @@ from spread_scanner.symbology import tables
 CHECK_S = 0.1
 LOOK_NS = 250 * NS_PER_MS  # between two looks at every symbol, and at what is to be asked again
 COUNT_NS = NS_PER_S  # between two counts of the good symbols
-STALL_NS = NS_PER_S  # between two checks: nobody looked, and what was sent may be unread
 POLL_S_MAX = 0.1  # a stop is obeyed within a second, however rare the heartbeat
 GOODBYES_S_MAX = 0.7
 LISTED = re.compile(r"\[[^\]]*\]")  # in a refusal: the symbols, of which there may be hundreds
@@ -109,7 +108,7 @@ class Feed:
         process.on_wake = self._woke
         self._outlook = Outlook()
         self._shown = FeedState(ProcessState.STARTING, "")
-        self._checked_ns = clock.mono_ns()
+        board.looked_ns = clock.mono_ns()
         self._looked_ns = 0
         self._counted_ns = 0
         self._slow: dict[int, float] = {}  # by connection: how much slower the others are
@@ -193,7 +192,8 @@ class Feed:
         self._process.feel_suspend()
         now_ns = clock.mono_ns()
         connections = [one for line in self._lines() for one in line.connections]
-        if now_ns - self._checked_ns > STALL_NS:
+        board = self._share.board
+        if now_ns - board.looked_ns > STALL_NS:
             self._doubt_all(connections)
             changed = True
         else:
@@ -203,7 +203,7 @@ class Feed:
             if now_ns - self._looked_ns >= LOOK_NS:
                 self._look(connections, now_ns)
                 changed = False
-        self._checked_ns = now_ns
+        board.looked_ns = now_ns
         if changed:
             self._marks.look(now_ns, self._tempo.shared)
 

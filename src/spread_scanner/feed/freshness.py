@@ -113,6 +113,10 @@ class QuotePace:
         )
         self._messages, self._now_ns = messages, now_ns
 
+    def pass_over(self, messages: int, now_ns: int) -> None:
+        """The time since the last call says nothing of the pace."""
+        self._messages, self._now_ns = messages, now_ns
+
     def slowdown(self) -> float:
         """1 at the usual pace or above, up to SLOWDOWN_MAX when little or nothing comes."""
         if self._history_s < HISTORY_S or self._long <= 0.0:

@@ -40,7 +40,7 @@ class Marks:
         rule = freshness.silence_rule(settings)
         heard, news = (board.heard_ns, board.mean_ns), (board.news_ns, board.news_mean_ns)
         unheard = self._unheard.look(now_ns, *heard, rule, slowdown)
-        behind = self._behind_silent_connections()
+        behind = self._only_on(lambda one: one.silent)
         silent = unheard | behind | self._without_news.look(now_ns, *news, rule, slowdown)
         if silent.any():
             marked = board.writer.mark_stale(freshness.ids_of(silent), FLAGS["SILENT"])
@@ -49,6 +49,9 @@ class Marks:
         if over.any():
             board.unmark(freshness.ids_of(over), FLAGS["SILENT"])
         self._silent = silent
+        deaf = self._only_on(lambda one: one.deaf)
+        if deaf.any():
+            board.deafen(freshness.ids_of(deaf), now_ns)
         rule = freshness.overdue_rule(settings)
         overdue = freshness.out_of_line(now_ns, *news, rule, slowdown)
         if overdue.any():
@@ -108,12 +111,13 @@ class Marks:
                 found |= one.covered(planned=planned)
         return found
 
-    def _behind_silent_connections(self) -> Mask:
-        """By id: what only silent connections carry. Quoted here or not: the stored quote may be of
-        the connection before, and would not be heard to change either.
+    def _only_on(self, ill: Callable[[Connection], bool]) -> Mask:
+        """By id: what only connections carry that are `ill`: silent, or deaf, which is silent, too.
+        Quoted here or not: the stored quote may be of the connection before, and would not be heard
+        to change either.
         """
         found = np.zeros(self._size, np.bool_)
         for connection in self._connections():
-            if connection.silent:
+            if ill(connection):
                 found[connection.watch.carried_ids()] = True
         return found & ~self._covered(planned=False) if found.any() else found

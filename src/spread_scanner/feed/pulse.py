@@ -134,6 +134,12 @@ class Pulse:
             self._doubted = False
         return self._doubted
 
+    def deaf(self, now_ns: int, seen: Seen, rules: SilenceRules) -> bool:
+        """What the other side says does not arrive, as far as is known: its silence says nothing of
+        how often it has something to say. As of the last `silent`.
+        """
+        return self._unread_ns != 0 or self._unanswered(now_ns, seen, rules)
+
     def doubt(self, now_ns: int) -> None:
         """Time has passed in which nobody looked: silent until a ping sent from now on is answered.
 
@@ -150,9 +156,12 @@ class Pulse:
             self._unread_ns = 0
         return self._unread_ns != 0
 
-    def _silent(self, now_ns: int, seen: Seen, rules: SilenceRules, slowdown: float) -> bool:
+    def _unanswered(self, now_ns: int, seen: Seen, rules: SilenceRules) -> bool:
         asked_ns = self._asked_since(seen.frame_ns)
-        if asked_ns and now_ns - asked_ns > rules.pong_ns_max:
+        return asked_ns != 0 and now_ns - asked_ns > rules.pong_ns_max
+
+    def _silent(self, now_ns: int, seen: Seen, rules: SilenceRules, slowdown: float) -> bool:
+        if self._unanswered(now_ns, seen, rules):
             return True
         if seen.data_ns == 0 or seen.mean_read_ns == 0.0:
             return False

@@ -61,6 +61,7 @@ class Subscription:
         self.refused: dict[str, Refusal] = {}
         self.unproven: dict[str, int] = {}
         self.overflow: list[str] = []
+        self.asked_again: tuple[str, ...] = ()  # what the last request asked for once more
         # How many the exchange gives this connection, as far as is known, and until when that is
         # believed: what was full may have room one day.
         self.capacity: int | None = None
@@ -207,6 +208,7 @@ class Subscription:
         )
         self._underway.add(request)
         self._budget.use(now_ns, again=batch.again)
+        self.asked_again = request.exchange_symbols if batch.again and batch.subscribes else ()
         if batch.subscribes:
             self._sent.update(symbols)
             self.unproven.update(dict.fromkeys(symbols, now_ns))

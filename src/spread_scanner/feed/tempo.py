@@ -23,7 +23,10 @@ class Tempo:
         self._paces = {number: pace for number, pace in self._paces.items() if number in there}
         for one in connections:
             pace = self._paces.setdefault(one.number, QuotePace())
-            pace.update(one.listener.data_messages, now_ns)
+            if one.deaf:  # whatever it is that keeps it silent, it is not the market
+                pace.pass_over(one.listener.data_messages, now_ns)
+            else:
+                pace.update(one.listener.data_messages, now_ns)
         self._slowdowns = {number: pace.slowdown() for number, pace in self._paces.items()}
 
     def slowdown(self, but: Iterable[Connection] = ()) -> float:

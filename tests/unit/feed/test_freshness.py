@@ -80,6 +80,16 @@ def test_a_market_that_slows_down_is_seen_within_seconds_and_forgotten_when_it_i
     assert pace.slowdown() == 1.0
 
 
+def test_what_nobody_could_hear_is_no_slowdown() -> None:
+    pace = QuotePace()
+    messages = run(pace, 1_000.0, 1.0, 120.0, 0.0)
+    for at_s in range(120, 200):
+        pace.pass_over(int(messages), at_s * S)
+    assert pace.slowdown() == pytest.approx(1.0, abs=0.01)
+    run(pace, 1_000.0, 199.0, 201.0, messages)
+    assert pace.slowdown() == pytest.approx(1.0, abs=0.01)
+
+
 def test_a_slowdown_is_bounded() -> None:
     pace = QuotePace()
     messages = run(pace, 1_000.0, 1.0, 120.0, 0.0)

@@ -19,7 +19,7 @@ from picows import WSMsgType
 from spread_scanner import config
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config import SourceSettings
-from spread_scanner.exchanges.adapter import RefusalKind, Refused
+from spread_scanner.exchanges.adapter import Ack, RefusalKind, Refused
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.feed import Feed
@@ -361,6 +361,51 @@ def test_a_symbol_that_falls_silent_alone_is_marked_and_unmarked_alone(bed: Bed)
         assert bed.look() == {0}, "asking again may help"
         bed.run(300, one, other)
         assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
+def test_a_second_silence_is_noticed_as_soon_as_the_first(bed: Bed) -> None:
+    """The feed asks for it anew by itself; what it was silent for until then taught it nothing."""
+
+    def act(one: Connection, other: Connection) -> None:
+        both = (one, other)
+        bed.run(5_000, *both, every_ms=100, answering=both)
+        board = bed.feed._share.board
+        usual_ns = float(board.mean_ns[0])
+        bed.run(33_000, *both, every_ms=100, symbols=(1,), answering=both)
+        assert bed.flags() == (QuoteFlag.SILENT, QuoteFlag.NONE)
+        for subscribes in (False, True):  # it is unsubscribed, and asked for anew
+            one._take(Ack("", NAMES[:1], subscribes))
+            bed.run(300, *both, every_ms=100, symbols=(1,), answering=both)
+        assert bed.flags() == (QuoteFlag.SILENT, QuoteFlag.NONE), "asking lifts no mark"
+        bed.run(300, *both, every_ms=100, answering=both)
+        assert bed.flags() == GOOD
+        assert float(board.mean_ns[0]) < 2 * usual_ns
+        assert float(board.news_mean_ns[0]) < 2 * usual_ns
+        bed.run(31_000, *both, every_ms=100, symbols=(1,), answering=both)
+        assert bed.flags() == (QuoteFlag.SILENT, QuoteFlag.NONE)
+
+    played(bed, act)
+
+
+def test_a_time_in_which_nothing_could_be_heard_teaches_no_rate(bed: Bed) -> None:
+    """A line that stands still for eight seconds and goes on: neither its symbols nor itself have
+    become slower, nor is the market.
+    """
+
+    def act(one: Connection, other: Connection) -> None:
+        both = (one, other)
+        bed.run(40_000, *both, every_ms=100, answering=both)
+        board = bed.feed._share.board
+        bed.run(8_000)
+        assert (one.deaf, other.deaf, bed.flags()) == (True, True, SILENT)
+        assert bed.feed._tempo.shared < 2.0
+        bed.run(200, *both, every_ms=100, answering=both)
+        assert bed.flags() == GOOD
+        for mean_ns in (*board.mean_ns[:2], *board.news_mean_ns[:2], one.listener.mean_read_ns):
+            assert float(mean_ns) < 150_000_000
+        assert not one.deaf
 
     played(bed, act)
 

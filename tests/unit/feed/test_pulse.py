@@ -47,6 +47,20 @@ def test_neither_data_nor_pong_for_another_second_is_silence() -> None:
     assert pulse.silent(ns(2_002), seen(0, every_ms=400), RULES, 1.0)
 
 
+def test_only_who_does_not_answer_is_deaf() -> None:
+    """One that answers and says nothing else may be silent: its own pace says so."""
+    pulse = Pulse()
+    payload = pulse.sent(ns(1_001))
+    for at_ms, deaf in ((2_001, False), (2_002, True)):
+        pulse.silent(ns(at_ms), seen(0, every_ms=10), RULES, 1.0)
+        assert pulse.deaf(ns(at_ms), seen(0, every_ms=10), RULES) is deaf
+    pulse.answered(ns(2_100), payload)
+    assert pulse.silent(ns(2_200), seen(2_100, 0, every_ms=10), RULES, 1.0)
+    assert not pulse.deaf(ns(2_200), seen(2_100, 0, every_ms=10), RULES)
+    pulse.doubt(ns(2_300))
+    assert pulse.deaf(ns(2_300), seen(2_300), RULES)
+
+
 def test_a_pong_keeps_a_quiet_connection() -> None:
     pulse = Pulse()
     payload = pulse.sent(ns(1_001))

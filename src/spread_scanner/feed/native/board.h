@@ -16,12 +16,24 @@
  * heard, within these bounds. One or two may be dated wrongly by themselves. */
 enum { SS_MANY_MIN = 3, SS_MANY_MAX = 8 };
 
+/* The feed looks at its connections ten times a second. When it has not for so long, it was stopped:
+ * what it reads now may have come long ago. */
+#define SS_STALL_NS SS_NS_PER_S
+
 typedef struct ss_board {
     ss_store *store;
     uint32_t source_id, max_symbols, epoch;
     ss_memory *memory; /* by symbol id */
     ss_best_lag *best;
+    int64_t looked_ns; /* when the feed looked last; 0: it never has */
+    int64_t deaf_ns;   /* until then nothing was read; 0: all was */
 } ss_board;
+
+/* A read of the socket begins. */
+static inline void ss_board_at(ss_board *board, int64_t mono_ns) {
+    if (board->looked_ns && mono_ns - board->looked_ns > SS_STALL_NS) board->deaf_ns = mono_ns;
+    ss_lag_at(board->best, mono_ns);
+}
 
 /* How many symbols speak for the exchange. */
 static inline int ss_board_many(const ss_board *board) {

@@ -46,7 +46,8 @@ typedef struct ss_memory {
     double mid;     /* the last level that could be believed, over connections; 0: none */
     uint32_t wrote; /* the connection that wrote the cell last; 0: one that is gone */
     uint32_t reserved;
-    uint64_t unused[2];
+    int64_t deaf_ns; /* until then it could not be heard, or was asked for again; 0: never */
+    uint64_t unused;
 } ss_memory;
 
 _Static_assert(sizeof(ss_memory) == 64, "a symbol's memory is one cache line");
@@ -55,20 +56,31 @@ static inline double ss_stepped(double mean, double interval) {
     return mean == 0 ? interval : mean + (interval - mean) * SS_MEAN_STEP;
 }
 
+/* A mean after one more interval, from `before_ns` to `now_ns`. Of what spans a time in which nobody
+ * could hear it only the rest since `deaf_ns` is known: it was at least so long. That may make the
+ * mean longer; it makes none shorter (the first quote after asking is an answer to that), and none
+ * of nothing. */
+static inline double ss_learned(double mean, int64_t before_ns, int64_t deaf_ns, int64_t now_ns) {
+    if (before_ns >= deaf_ns) return ss_stepped(mean, (double)(now_ns - before_ns));
+    double least = (double)(now_ns - deaf_ns);
+    return mean != 0 && least > mean ? ss_stepped(mean, least) : mean;
+}
+
 /* A symbol was heard of: keeps the mean interval between the reads that name it, and between those
- * that bring news of it. */
-static inline void ss_memory_note(ss_memory *memory, int64_t mono_ns, int news) {
+ * that bring news of it. `deaf_ns`: until then nothing at all could be heard. */
+static inline void ss_memory_note(ss_memory *memory, int64_t mono_ns, int64_t deaf_ns, int news) {
     int64_t before = memory->heard_ns;
+    if (memory->deaf_ns > deaf_ns) deaf_ns = memory->deaf_ns;
     if (before != mono_ns) {
         memory->heard_ns = mono_ns;
-        if (before) memory->mean_ns = ss_stepped(memory->mean_ns, (double)(mono_ns - before));
+        if (before) memory->mean_ns = ss_learned(memory->mean_ns, before, deaf_ns, mono_ns);
     }
     if (!news) return;
     before = memory->news_ns;
     if (before != mono_ns) {
         memory->news_ns = mono_ns;
         if (before)
-            memory->news_mean_ns = ss_stepped(memory->news_mean_ns, (double)(mono_ns - before));
+            memory->news_mean_ns = ss_learned(memory->news_mean_ns, before, deaf_ns, mono_ns);
     }
 }
 

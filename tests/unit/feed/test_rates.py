@@ -1,0 +1,142 @@
+"""What the feed learns of how often a symbol quotes, and what it must not take for a lesson."""
+
+from collections.abc import Iterator
+
+import pytest
+from feed_bed import Bench, push
+from picows import WSMsgType
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
+from spread_scanner.config import SourceSettings
+from spread_scanner.exchanges.registry import adapter_of
+from spread_scanner.feed._board import STALL_NS
+from spread_scanner.feed._listener import Listener
+from spread_scanner.feed.listings import decoder_of
+from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.symbology.tables import InstrumentRow
+
+SETTINGS = SourceSettings(rest_url="https://rest.test", ws_url="wss://ws.test")
+WALL_MS = 1_790_000_000_000
+
+
+@pytest.fixture
+def bench(namespace: str, virtual_clock: VirtualClock) -> Iterator[Bench]:
+    """A board takes the clock that is installed when it is made."""
+    made = Bench(namespace)
+    yield made
+    made.close()
+
+
+def put(listener: Listener, update_id: int) -> None:
+    listener.quote(0, 100.0, 1.0, 101.0, 2.0, TS_ABSENT, update_id)
+
+
+class Rates:
+    """A symbol that quotes each second, until it does not; `tier` says by which way."""
+
+    def __init__(self, bench: Bench, time: VirtualClock, tier: str) -> None:
+        adapter = adapter_of(bench.source, SETTINGS)
+        row = InstrumentRow(1, 0, "BTCUSDT", 1.0, 1.0, None, None, None, None, False, False)
+        self.bench, self.time, self.tier = bench, time, tier
+        self.listener = bench.listener(decoder=decoder_of(adapter, {"BTCUSDT": row}))
+        self.listener.on_ws_connected(None)  # type: ignore[arg-type]
+        self.number = 0
+
+    def quote(self, after_s: float, *, news: bool = True) -> None:
+        self.time.advance_ms(after_s * 1_000)
+        self.number += news
+        if self.tier == "slow":
+            put(self.listener, self.number)
+        else:
+            push(self.listener, WSMsgType.TEXT, ticker(self.number))
+
+    def learn(self) -> None:
+        for _ in range(200):
+            self.quote(1.0)
+
+    @property
+    def means_s(self) -> tuple[float, float, float]:
+        board = self.bench.board
+        found = (board.mean_ns[0], board.news_mean_ns[0], self.listener.mean_read_ns)
+        return tuple(float(mean_ns) / NS_PER_S for mean_ns in found)  # type: ignore[return-value]
+
+
+def ticker(number: int) -> bytes:
+    return (
+        b'{"e":"bookTicker","u":%d,"s":"BTCUSDT","ps":"BTCUSDT","b":"1.0","B":"1","a":"1.1",'
+        b'"A":"1","T":%d,"E":%d,"st":1}' % (number, WALL_MS, WALL_MS)
+    )
+
+
+@pytest.fixture(params=["native", "slow"])
+def rates(virtual_clock: VirtualClock, bench: Bench, request: pytest.FixtureRequest) -> Rates:
+    virtual_clock.advance_ms(10_000)  # a time of zero is none
+    made = Rates(bench, virtual_clock, request.param)
+    made.learn()
+    assert made.means_s == pytest.approx((1.0, 1.0, 1.0))
+    assert bench.counters["native"] == (200 if request.param == "native" else 0)
+    return made
+
+
+def test_a_silence_that_was_heard_is_an_interval_like_any_other(rates: Rates) -> None:
+    rates.quote(17.0)
+    assert rates.means_s == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_a_silence_that_was_asked_about_counts_from_the_asking(rates: Rates) -> None:
+    rates.time.advance_ms(400_000)
+    rates.bench.board.deafen([0], rates.time.mono_ns())
+    rates.listener.deafen(rates.time.mono_ns())
+    rates.quote(17.0)
+    assert rates.means_s == pytest.approx((2.0, 2.0, 2.0))
+    rates.quote(18.0)
+    assert rates.means_s == pytest.approx((3.0, 3.0, 3.0)), "only the one that it spans is cut"
+
+
+def test_an_answer_to_the_asking_makes_nobody_seem_faster(rates: Rates) -> None:
+    """OKX and Bybit send what stands as soon as it is asked for, by itself that is no rate."""
+    for _ in range(100):
+        rates.time.advance_ms(900_000)
+        rates.bench.board.deafen([0], rates.time.mono_ns())
+        rates.listener.deafen(rates.time.mono_ns())
+        rates.quote(0.02)
+    assert rates.means_s == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_what_was_heard_once_has_no_rate_by_an_answer(
+    virtual_clock: VirtualClock, bench: Bench
+) -> None:
+    virtual_clock.advance_ms(10_000)  # a time of zero is none
+    listener = bench.listener()
+    put(listener, 1)
+    virtual_clock.advance_ms(1_800_000)
+    bench.board.deafen([0], virtual_clock.mono_ns())
+    virtual_clock.advance_ms(20)
+    put(listener, 2)
+    assert bench.board.mean_ns[0] == 0.0
+    virtual_clock.advance_ms(3_000)
+    put(listener, 3)
+    assert bench.board.mean_ns[0] == 3.0 * NS_PER_S
+
+
+def test_a_symbol_that_is_only_repeated_keeps_the_rate_of_its_news(rates: Rates) -> None:
+    for _ in range(10):
+        rates.quote(17.0, news=False)
+    heard_s, news_s, _ = rates.means_s
+    assert heard_s > 5.0
+    assert news_s == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_what_was_read_late_because_we_were_stopped_is_no_interval(
+    rates: Rates, looks: bool
+) -> None:
+    """The first read comes before the feed's own look finds that nobody looked."""
+    board, time = rates.bench.board, rates.time
+    board.looked_ns = time.mono_ns()
+    time.advance_ms(60_000)
+    if looks:
+        board.looked_ns = time.mono_ns() - STALL_NS + NS_PER_MS
+    rates.quote(0.0)
+    expected = (1.0 + 59.0 / 16) if looks else 1.0
+    assert rates.means_s == pytest.approx((expected,) * 3)
