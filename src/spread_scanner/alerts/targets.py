@@ -5,7 +5,6 @@ or it fails for now (`Unreached`), perhaps with the time after which it wants to
 Nothing that is said of an error holds an address: it may have a token in it.
 """
 
-import email.utils
 import re
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -15,6 +14,7 @@ import httpx
 from spread_scanner import clock
 from spread_scanner.config import Alerts as AlertSettings
 from spread_scanner.errors import ConfigError, SpreadError
+from spread_scanner.runtime import refusals
 from spread_scanner.runtime.logs import without_secrets
 
 TIMEOUT_S = 5.0
@@ -119,29 +119,22 @@ def _judge(response: httpx.Response) -> None:
     said = f"HTTP {response.status_code} {response.reason_phrase}".strip()
     if response.is_client_error and response.status_code not in PASSES:
         raise NeverTaken(said)
-    raise Unreached(said, _retry_after_s(response))
+    asked_s = _retry_after_s(response)
+    if asked_s is None:
+        raise Unreached(said)
+    pause = refusals.cut(asked_s, RETRY_AFTER_S_MAX)
+    raise Unreached(f"{said}, {pause.note}" if pause.note else said, pause.seconds)
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:
-    """When it wants to be asked again: the header in seconds or as a date, or Telegram's field."""
-    header = response.headers.get("retry-after", "").strip()
-    seconds: float | None = None
-    if header.isdecimal():
-        seconds = float(header)
-    elif header:
-        try:
-            until = email.utils.parsedate_to_datetime(header).timestamp()
-            seconds = until - clock.wall_ns() / 1e9
-        except ValueError:
-            seconds = None
-    else:
-        try:
-            seconds = float(response.json()["parameters"]["retry_after"])
-        except (ValueError, KeyError, TypeError):
-            seconds = None
-    if seconds is None or not 0 <= seconds < float("inf"):
+    """How long it wants to be left alone: the header, or Telegram's field."""
+    header = response.headers.get("retry-after", "")
+    if header:
+        return refusals.retry_after_s(header, clock.wall_ns())
+    try:
+        return refusals.believable_s(float(response.json()["parameters"]["retry_after"]))
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
-    return min(seconds, RETRY_AFTER_S_MAX)
 
 
 def senders(settings: AlertSettings, client: httpx.Client | None = None) -> list[Sender]:

@@ -269,8 +269,9 @@ async def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Chec
         target = f"{at.rest_url}: leads on to {answer.next_request.url}"
         return Check(name, FAIL, target, f"set rest_url to it if it is the exchange's; {where}")
     if status != httpx.codes.OK:
-        gate.refused(status, retry_after_s(headers.get("retry-after", ""), clock.wall_ns()))
-        return Check(name, FAIL, f"{at.rest_url}: refused: {in_words(status)}", where)
+        asked_s = retry_after_s(headers.get("retry-after", ""), clock.wall_ns())
+        said = _said(in_words(status), gate.refused(status, asked_s))
+        return Check(name, FAIL, f"{at.rest_url}: refused: {said}", where)
     took_ms = (clock.awake_s() - begun_s) * 1e3
     skew_s = _skew_s(headers.get("date", ""))
     if skew_s is not None and abs(skew_s) > SKEW_S_MAX:
@@ -281,6 +282,11 @@ async def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Chec
             "run an NTP client (chrony): ages of quotes are measured against our clock",
         )
     return Check(name, OK, f"{took_ms:.0f} ms")
+
+
+def _said(reason: str, note: str) -> str:
+    """A refusal, and what was odd about it."""
+    return f"{reason}, {note}" if note else reason
 
 
 def _skew_s(date: str) -> float | None:
@@ -309,12 +315,13 @@ async def _websocket(adapter: Adapter, at: config.SourceSettings, gate: Gate) ->
             tls=trust.context(at.ca_file),
         )
     except ws.DialFailed as error:
+        note = ""
         if error.status is not None:
-            gate.refused(error.status, error.wait_s, error.begun_ns)
+            note = gate.refused(error.status, error.wait_s, error.begun_ns)
         return Check(
             name,
             FAIL,
-            f"{at.ws_url}: {error.reason}",
+            f"{at.ws_url}: {_said(error.reason, note)}",
             "check network, firewall and the source's ws_url and proxy",
         )
     transport.disconnect()

@@ -276,7 +276,10 @@ class _Shard:
             except ws.DialFailed as error:
                 self._source.failure = error.reason
                 if error.status is not None:
-                    self._source.gate.refused(error.status, error.wait_s, error.begun_ns)
+                    gate = self._source.gate
+                    note = gate.refused(error.status, error.wait_s, error.begun_ns)
+                    if note:
+                        self._source.failure = f"{error.reason}, {note}"
                 failures += 1
             if failures >= DIALS_WAITED_FOR:
                 self.settled.set()

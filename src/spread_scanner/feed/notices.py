@@ -29,7 +29,7 @@ from spread_scanner.feed.subscription import REPEATS_MAX
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.gate import Gate
-from spread_scanner.runtime.refusals import ASKED_S_MAX
+from spread_scanner.runtime.refusals import pause_of
 from spread_scanner.runtime.ws import DialFailed
 from spread_scanner.schema.enums import Carries
 from spread_scanner.shm.connections import ConnectionRow
@@ -143,7 +143,9 @@ class Notices:
         self._counts.add("notice_failures")
         if self._row is not None:
             self._row.ended(error.reason)
-        share.log.info("no notices", error=str(error))
+        asked = pause_of(error.status, error.wait_s) if error.status is not None else None
+        odd = {"note": asked.note} if asked is not None and asked.note else {}
+        share.log.info("no notices", error=str(error), **odd)
         if error.status is None:
             return 0.0
         if error.status in OF_ADDRESS and not share.opened_ns > self._told_ns > 0:
@@ -151,8 +153,8 @@ class Notices:
             share.refused(error, gate)
         pause_ns = pauses_of(share.settings).again_ns(self._refusals)
         self._refusals += 1
-        asked_s = min(error.wait_s or 0.0, ASKED_S_MAX)
-        return max(spread(pause_ns, share.random.random()) / NS_PER_S, asked_s)
+        pause_s = spread(pause_ns, share.random.random()) / NS_PER_S
+        return max(pause_s, asked.seconds) if asked is not None else pause_s
 
     async def _once(self, stream: Stream, gate: Gate) -> int:
         """One connection, from its dial to its end; how many ns it stood. Raises DialFailed."""

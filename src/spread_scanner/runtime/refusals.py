@@ -1,6 +1,7 @@
-"""What an exchange's HTTP status says about dialling on: for how long, and in which words.
+"""What an HTTP status and its Retry-After say about trying on: for how long, and in which words.
 
-Used by whoever dials or asks (ws.py, rest.py) and by the gate that all of them pass. Pure.
+Used by whoever dials or asks (ws.py, rest.py), by the gate that all of them pass, and by alerts for
+what their targets answer. Pure.
 """
 
 import math
@@ -43,13 +44,13 @@ def in_words(status: int) -> str:
 def retry_after_s(text: str, wall_ns: int) -> float | None:
     """Retry-After in seconds, given as a number or as an HTTP date (RFC 9110, 10.2.3).
 
-    None where there is none, or none that can be read: an exchange's garbage is no order.
+    None where there is none, none that can be read, or none to wait for: zero, or a date that is
+    over by our clock. An exchange's garbage is no order, and who refuses without saying for how
+    long is not asked again at once.
     """
     text = text.strip()
     try:
         seconds = math.nan if "_" in text else float(text)  # "1_000" is Python's, not a number
-        if seconds < 0:
-            return None
     except ValueError:
         try:
             at = parsedate_to_datetime(text)  # without a zone, as asctime writes it, it is GMT
@@ -57,7 +58,19 @@ def retry_after_s(text: str, wall_ns: int) -> float | None:
             seconds = at.timestamp() - wall_ns / NS_PER_S
         except (ValueError, OverflowError):
             return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+    return believable_s(seconds)
+
+
+def believable_s(asked_s: float | None) -> float | None:
+    """What somebody asks us to wait; None where that is no time to wait."""
+    return asked_s if asked_s is not None and 0.0 < asked_s < math.inf else None
+
+
+def cut(asked_s: float, longest_s: float) -> Pause:
+    """What was asked for, and no more than that."""
+    if asked_s <= longest_s:
+        return Pause(asked_s)
+    return Pause(longest_s, f"Retry-After of {asked_s:,.0f} s cut to {longest_s:,.0f} s")
 
 
 def pause_of(status: int, asked_s: float | None, last_s: float = 0.0) -> Pause | None:
@@ -65,11 +78,9 @@ def pause_of(status: int, asked_s: float | None, last_s: float = 0.0) -> Pause |
 
     `last_s` is how long the last ban was if it has only just ended, else 0.
     """
-    if asked_s is not None:
-        longest_s = ASKED_S_MAX if status in BAN_S else ASKED_S_MAX_PASSING
-        if asked_s <= longest_s:
-            return Pause(asked_s) if asked_s > 0 else None
-        return Pause(longest_s, f"Retry-After of {asked_s:,.0f} s cut to {longest_s:,.0f} s")
+    wait_s = believable_s(asked_s)
+    if wait_s is not None:
+        return cut(wait_s, ASKED_S_MAX if status in BAN_S else ASKED_S_MAX_PASSING)
     if status not in BAN_S:
         return None
     return Pause(min(max(BAN_S[status], 2 * last_s), max(BAN_S[status], BAN_S_MAX)))

@@ -157,6 +157,34 @@ def test_a_target_is_not_asked_before_it_wants_to_be(bed: Bed, limited: httpx.Re
     assert bed.told() == ["raised"]
 
 
+@pytest.mark.parametrize(
+    "limited",
+    [
+        httpx.Response(429, headers={"Retry-After": "0"}),
+        httpx.Response(503, headers={"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}),
+        httpx.Response(429, json={"ok": False, "parameters": {"retry_after": 0}}),
+    ],
+)
+def test_a_target_that_asks_for_no_time_is_left_alone_for_longer_and_longer(
+    bed: Bed, limited: httpx.Response
+) -> None:
+    asked: list[object] = []
+
+    def answer(body: dict[str, Any]) -> httpx.Response:
+        asked.append(body)
+        return limited
+
+    bed.answer = answer
+    bed.run(70, DOWN)
+    assert 2 <= len(asked) <= 8
+
+
+def test_an_absurd_wish_of_a_target_is_cut_and_said(bed: Bed) -> None:
+    bed.answer = lambda _: httpx.Response(429, headers={"Retry-After": "1e9"})
+    bed.run(20, DOWN)
+    assert "Retry-After of 1,000,000,000 s cut to 3,600 s" in bed.outbox.last_error
+
+
 def test_what_began_and_ended_while_the_target_was_away_is_told_as_over(bed: Bed) -> None:
     bed.answer = lambda _: httpx.Response(503)
     bed.run(60, DOWN)

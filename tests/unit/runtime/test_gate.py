@@ -27,10 +27,16 @@ ANSWERS: list[tuple[int, str, float]] = [
     (418, "180", 180.0),
     (429, "2.5", 2.5),
     (429, "Mon, 21 Sep 2026 14:14:20 GMT", 60.0),
-    (429, "Mon, 21 Sep 2026 14:12:20 GMT", 0.0),  # over already
+    (429, "Mon, 21 Sep 2026 14:12:20 GMT", 10.0),  # over already: said for how long it was not
+    (418, "Mon, 21 Sep 2026 14:13:20 GMT", 120.0),
+    (403, "Thu, 01 Jan 1970 00:00:00 GMT", 15.0),
+    (451, "Mon, 21 Sep 2026 14:13:19 GMT", 300.0),
     (429, "Mon Sep 21 14:14:20 2026", 60.0),  # asctime's form is in GMT, too
     (429, "1_000", 10.0),
-    (429, "0", 0.0),
+    (429, "0", 10.0),
+    (418, "0", 120.0),
+    (403, "0.0", 15.0),
+    (451, "-0", 300.0),
     (429, "soon", 10.0),  # garbage is no order, the status is
     (429, "-5", 10.0),
     (429, "nan", 10.0),
@@ -38,6 +44,8 @@ ANSWERS: list[tuple[int, str, float]] = [
     (429, "Mon, 99 Sep 2026", 10.0),
     (418, "1e12", 259_200.0),  # three days and no more
     (503, "", 0.0),
+    (503, "0", 0.0),
+    (503, "Mon, 21 Sep 2026 14:12:20 GMT", 0.0),
     (503, "30", 30.0),
     (503, "86400", 300.0),  # a maintenance page's word is not taken for a day
     (500, "", 0.0),
@@ -74,12 +82,15 @@ def test_a_cut_retry_after_is_said() -> None:
     assert pause.note == "Retry-After of 1,000,000,000 s cut to 259,200 s"
 
 
-def test_a_ban_that_is_repeated_doubles_up_to_ten_minutes_and_begins_anew_after_a_rest() -> None:
+@pytest.mark.parametrize("text", ["", "0"])
+def test_a_ban_that_is_repeated_doubles_up_to_ten_minutes_and_begins_anew_after_a_rest(
+    text: str,
+) -> None:
     with clock.use(VirtualClock()) as time:
         gate = Gate(Dials.private(), "x", Pace(1.0))
         lasted = []
         for _ in range(9):
-            gate.refused(429, None)
+            gate.refused(429, retry_after_s(text, clock.wall_ns()))
             ban = gate.ban()
             assert ban is not None
             lasted.append(ban.left_s)
