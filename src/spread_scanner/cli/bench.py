@@ -19,7 +19,7 @@ from rich.table import Table
 
 from spread_scanner import clock
 
-GROUPS = ("shm", "ring", "wake", "sim", "feed", "engine", "tracker", "supervise", "e2e")
+GROUPS = ("shm", "ring", "wake", "sim", "feed", "engine", "tracker", "stats", "supervise", "e2e")
 
 
 def _bench_folder() -> Path:

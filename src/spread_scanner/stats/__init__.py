@@ -1,0 +1,1 @@
+"""Statistics and indicators, incremental and over many series at once. Pure: no I/O, no clock."""

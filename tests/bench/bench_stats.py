@@ -1,0 +1,178 @@
+"""Group stats: what spread-analyst computes, without reading the store or publishing.
+
+stats.bar      every indicator of 8 x 1,024 cells and every mean and deviation of 3,600 pairs, at a
+               second in which bars of all three lengths close; a sixtieth of the medians is in it
+stats.second   the same at a second like most, in which only the shortest bar closes
+stats.series   RSI, EMA and bands of one series of 500 points, from scratch
+
+The results are compared with TA-Lib's in the run itself; peers are what one would call instead.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+from measure import Figure, figure, median_ns, per_call_ns
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema.analysis import CELL_ANALYSIS_DTYPE, PAIR_ANALYSIS_DTYPE
+from spread_scanner.stats._bars import BarIndicators, indicators
+from spread_scanner.stats.basis import BasisStatistics
+from spread_scanner.stats.periods import Periods
+
+Array = npt.NDArray[np.float64]
+
+CELLS, PAIRS = 8 * 1_024, 3_600
+POINTS = 500
+HALF_LIVES_S = (300.0, 3_600.0, 14_400.0)
+LONGEST_S = 300
+PERIODS = Periods()
+
+
+def figures(small: bool) -> Iterator[Figure]:
+    cells, pairs = (64, 60) if small else (CELLS, PAIRS)
+    live = _Live(cells, pairs)
+    live.warm_up(30 if small else 25 * LONGEST_S)
+    closing = [live.closing_ms() for _ in range(2 if small else 40)]
+    yield figure("stats.bar", "ms", closing, cells=cells, pairs=pairs)
+    seconds = [live.second_ms() for _ in range(2 if small else 200)]
+    yield figure("stats.second", "ms", seconds, cells=cells, pairs=pairs)
+    yield _series(small)
+
+
+class _Live:
+    """Cells and pairs that walk; every mid and basis is usable, which costs most."""
+
+    def __init__(self, cells: int, pairs: int) -> None:
+        self._chance = np.random.default_rng(7)
+        self._mids = np.exp(self._chance.normal(0, 3, cells))
+        self._basis = self._chance.normal(-10, 20, (2, pairs))
+        self._usable = np.ones(pairs, bool)
+        self._bars = BarIndicators(np.zeros(cells, CELL_ANALYSIS_DTYPE), PERIODS)
+        self._pairs = BasisStatistics(np.zeros(pairs, PAIR_ANALYSIS_DTYPE), HALF_LIVES_S)
+        self._tick = self._seconds = 1_700_000_100
+        self._first: list[float] = []  # mids of the first cell, for the check
+
+    def warm_up(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self._move()
+            self._step()
+        self._verify()
+
+    def closing_ms(self) -> float:
+        """One second that ends bars of all lengths; the seconds before it go by unmeasured."""
+        self._move()
+        while (self._tick + 1) % LONGEST_S:
+            self._tick += 1
+        return self._timed_ms()
+
+    def second_ms(self) -> float:
+        self._move()
+        if (self._tick + 1) % 60 == 0:
+            self._tick += 1
+        return self._timed_ms()
+
+    def _move(self) -> None:
+        self._tick += 1
+        self._mids *= 1 + 1e-5 * self._chance.standard_normal(len(self._mids))
+        self._basis += self._chance.standard_normal(self._basis.shape)
+        self._first.append(float(self._mids[0]))
+
+    def _timed_ms(self) -> float:
+        return per_call_ns("step()", {"step": self._step}, batches=1, calls=1)[0] / 1e6
+
+    def _step(self) -> None:
+        self._bars.step(self._tick, self._tick * NS_PER_S, self._mids)
+        self._seconds += 1  # of the pairs, whose seconds are all alike: none is left out
+        self._pairs.step(self._seconds, self._seconds * NS_PER_S, self._usable, self._basis)
+
+    def _verify(self) -> None:
+        """Bars of a second are the seconds themselves."""
+        expected = indicators(np.array(self._first), PERIODS)[-1]
+        found = self._bars.records[0]["frames"][0]["closed"]
+        np.testing.assert_allclose(list(found), list(expected), rtol=1e-9)
+
+
+def _series(small: bool) -> Figure:
+    batches, calls = (3, 2) if small else (200, 20)
+    closes = 60_000 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 1e-4, POINTS)))
+    names: dict[str, object] = {"closes": closes, "periods": PERIODS, "indicators": indicators}
+    samples = per_call_ns("indicators(closes, periods)", names, batches=batches, calls=calls)
+    found = indicators(closes, PERIODS)
+    peers: dict[str, float] = {}
+    for name, peer in _peers().items():
+        rsi, ema, middle = peer(closes)
+        for label, values in (("rsi", rsi), ("ema", ema), ("middle", middle)):
+            np.testing.assert_allclose(found[label], values, rtol=1e-9, err_msg=f"{name} {label}")
+        runs = median_ns("peer(closes)", {"peer": peer, "closes": closes}, batches=5, calls=calls)
+        peers[name] = runs / 1e6
+    return figure("stats.series", "ms", [ns / 1e6 for ns in samples], peers=peers, points=POINTS)
+
+
+Peer = Callable[[Array], tuple[Array, Array, Array]]
+
+
+def _peers() -> dict[str, Peer]:
+    """RSI, EMA and the middle band; the other bands are computed, too."""
+    found: dict[str, Peer] = {"numpy": _by_numpy}
+    if importlib.util.find_spec("talib") is not None:
+        found["talib"] = _by_talib
+    if importlib.util.find_spec("pandas") is not None:
+        found["pandas"] = _by_pandas
+    return found
+
+
+def _by_talib(closes: Array) -> tuple[Array, Array, Array]:
+    import talib
+
+    reach = PERIODS.deviations
+    _, middle, _ = talib.BBANDS(closes, PERIODS.bollinger, reach, reach)
+    return talib.RSI(closes, PERIODS.rsi), talib.EMA(closes, PERIODS.ema), middle
+
+
+def _by_numpy(closes: Array) -> tuple[Array, Array, Array]:
+    """Recursions as loops, windows as views."""
+    changes = np.diff(closes)
+    gain = _smoothed(np.maximum(changes, 0), PERIODS.rsi, 1 / PERIODS.rsi)
+    loss = _smoothed(np.maximum(-changes, 0), PERIODS.rsi, 1 / PERIODS.rsi)
+    rsi = np.concatenate([[np.nan], 100 * gain / (gain + loss)])
+    ema = _smoothed(closes, PERIODS.ema, 2 / (PERIODS.ema + 1))
+    windows = np.lib.stride_tricks.sliding_window_view(closes, PERIODS.bollinger)
+    middle = np.full(len(closes), np.nan)
+    middle[PERIODS.bollinger - 1 :] = windows.mean(1)
+    reach = PERIODS.deviations * windows.std(1)
+    _ = middle[PERIODS.bollinger - 1 :] + reach, middle[PERIODS.bollinger - 1 :] - reach
+    return rsi, ema, middle
+
+
+def _smoothed(values: Array, period: int, part: float) -> Array:
+    found = np.full(len(values), np.nan)
+    level = float(values[:period].mean())
+    found[period - 1] = level
+    for number, value in enumerate(values[period:].tolist(), period):
+        level += (value - level) * part
+        found[number] = level
+    return found
+
+
+def _by_pandas(closes: Array) -> tuple[Array, Array, Array]:
+    import pandas
+
+    series = pandas.Series(closes)
+    changes = series.diff()
+    gain = _seeded(changes.clip(lower=0), PERIODS.rsi, 1, 1 / PERIODS.rsi)
+    loss = _seeded(-changes.clip(upper=0), PERIODS.rsi, 1, 1 / PERIODS.rsi)
+    ema = _seeded(series, PERIODS.ema, 0, 2 / (PERIODS.ema + 1))
+    rolling = series.rolling(PERIODS.bollinger)
+    middle, reach = rolling.mean(), PERIODS.deviations * rolling.std(ddof=0)
+    _ = middle + reach, middle - reach
+    return (100 * gain / (gain + loss)).to_numpy(), ema.to_numpy(), middle.to_numpy()
+
+
+def _seeded(series, period: int, skipped: int, part: float):  # type: ignore[no-untyped-def]
+    """An exponential mean that begins as the mean of the first values, as Wilder's does."""
+    begun = series.copy()
+    begun.iloc[: period + skipped - 1] = np.nan
+    begun.iloc[period + skipped - 1] = series.iloc[skipped : period + skipped].mean()
+    return begun.ewm(alpha=part, adjust=False).mean()
