@@ -21,11 +21,13 @@ from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.database import Database
 from spread_scanner.tracker.journal import SAMPLE_BYTES, Journal
+from spread_scanner.tracker.opening import Terms
 from spread_scanner.tracker.opportunity import SampleRow, Signal
 from spread_scanner.tracker.pairs import Pair
 from spread_scanner.tracker.sampler import Look, Quotes
 
 OPEN = 100
+TERMS = Terms(enter_bps=10.0, spot_fee_bps=10.0, fut_fee_bps=5.0)
 START_NS = 1_700_000_000_000_000_000
 SEEN = Quotes(np.empty(0), np.empty(0))  # nothing closes: nobody takes the legs apart
 
@@ -68,7 +70,7 @@ def _follow(path: Path, minutes: float) -> tuple[int, int]:
         for n in range(OPEN)
     }
     journal = Journal()
-    book = Book(Rules.of(settings), pairs, journal, _Tally(), lambda *_: 10.0)
+    book = Book(Rules.of(settings), pairs, journal, _Tally(), lambda *_: TERMS)
     database = Database(path, "bench", START_NS)
     chance = np.random.default_rng(7)
     before, now_ns, seq, full_ns = _wchar(), START_NS, 0, START_NS
@@ -82,7 +84,8 @@ def _follow(path: Path, minutes: float) -> tuple[int, int]:
         watched = book.due(book.watched(), now_ns)
         prices = chance.normal(40.0, 3.0, (len(watched), 2))
         looks = [
-            Look(a, -b, 1234.5, 987.6, 5_000_000, 7_000_000, 0, 0, SEEN) for a, b in prices.tolist()
+            Look(a, -b, 1234.5, 987.6, 5_000_000, 7_000_000, 0, 0, SEEN, (1.0, 1.0, 1.0, 1.1))
+            for a, b in prices.tolist()
         ]
         book.sample(watched, looks, now_ns, now_ns)
         due = book.due_probes(now_ns)
@@ -105,6 +108,7 @@ def _signal(seq: int, symbol_id: int, kind: SignalKind, now_ns: int) -> Signal:
     record = np.zeros(1, SIGNAL_DTYPE)
     record["seq"], record["symbol_id"], record["kind"] = seq, symbol_id, int(kind)
     record["ts_engine"], record["net_bps"] = now_ns, 12.0
+    record["spot_ask_px"] = record["fut_bid_px"] = 1.0
     return Signal._make(record.tolist()[0])
 
 

@@ -83,7 +83,7 @@ backoff_s_max = 1.0
 silent_ms_min = 20000
 
 [spread-tracker]
-converge_hold_ms = 400
+converge_ms = 400
 stale_hold_ms = 1000
 report_every_s = 0.0
 

@@ -23,6 +23,7 @@ from spread_scanner import clock
 from spread_scanner.schema.enums import DIRECTIONS, ProcessState, SignalKind
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.shm.connections import Connections
 from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
 
@@ -62,6 +63,7 @@ class System:
             )
             self.health = stack.enter_context(Health.create(self.namespace))
             self.control = stack.enter_context(Control.create(self.namespace))
+            stack.enter_context(Connections.create(self.namespace))
             self.producer = stack.enter_context(self.ring.producer())
             self.spot = stack.enter_context(self.store.writer(DIRECTION.spot.source_id))
             self.futures = stack.enter_context(self.store.writer(DIRECTION.futures.source_id))
@@ -207,7 +209,7 @@ def make_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
 def test_a_signal_becomes_an_opportunity_that_is_sampled_and_closed(
     make_system: Callable[..., System],
 ) -> None:
-    system = make_system(sample_ms=20, converge_hold_ms=100, commit_ms=10)
+    system = make_system(sample_ms=20, converge_ms=100, commit_ms=10)
     system.quote(3)
     process = system.start()
     system.running(process)
@@ -215,15 +217,17 @@ def test_a_signal_becomes_an_opportunity_that_is_sampled_and_closed(
     system.signals((3, SignalKind.ENTER), (3, SignalKind.RESIGNAL))
     until(lambda: system.counter("samples") > 5, "samples")
     until(lambda: system.counter("probes") + system.counter("probes_missed") == 4, "probes")
-    system.quote(3, 100.0, 100.0)  # closing now costs 1 bp
+    system.quote(3, 100.0, 100.0)  # closing now costs 1 bp, of 80
     until(lambda: system.counter("closed_converged") == 1, "convergence")
     process.send_signal(signal.SIGTERM)
 
     assert process.wait(10) == 0, (system.folder / "log").read_text()
-    [(symbol, reason, signals, samples)] = system.rows(
-        "SELECT symbol, reason, signals, samples FROM opportunities"
+    [(symbol, reason, signals, samples, realised)] = system.rows(
+        "SELECT symbol, reason, signals, samples, realised_bps FROM opportunities"
     )
     assert (symbol, reason, signals) == ("C3-USDT", "converged", 2)
+    # Less each fee on its own notional: 10 bps of Binance's spot, 5.5 of Bybit's perpetuals.
+    assert realised == pytest.approx(100 - 1 - (10 * 199.99 + 5.5 * 201) / 100)
     assert system.rows("SELECT count(*) FROM samples") == [(samples,)]
     assert system.rows("SELECT count(*) FROM probes") == [(4,)]
     assert system.rows("SELECT last_seq FROM positions") == [(1,)]

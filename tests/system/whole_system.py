@@ -314,7 +314,7 @@ def check_database(system: WholeSystem, signals: np.ndarray) -> None:
     """
     path = system.folder / "data" / "tracker.db"
     assert rows_of(path, "PRAGMA integrity_check")[0][0] == "ok"
-    for table in ("samples", "probes"):
+    for table in ("samples", "probes", "settlements"):
         known = "(SELECT id FROM opportunities)"
         orphans = f"SELECT count(*) FROM {table} WHERE opportunity_id NOT IN {known}"
         assert rows_of(path, orphans)[0][0] == 0, table
@@ -337,6 +337,7 @@ def _check_opportunity(row: sqlite3.Row, signals: np.ndarray) -> None:
     closed = row["closed_ns"] is not None
     assert closed == (row["reason"] is not None) == (row["ended_ns"] is not None), shown
     assert not closed or row["reason"] in set(Reason), shown
+    assert (row["reason"] == Reason.CONVERGED) == (row["realised_bps"] is not None), shown
     entry = signals[row["entry_seq"]]
     assert entry["kind"] != SignalKind.EXIT, shown
     assert (row["symbol_id"], row["direction_id"]) == (

@@ -379,9 +379,10 @@ def report(
     database_file: options.DatabaseFile = None,
     folder: options.Folder = None,
     hourly: options.Hourly = False,
+    pairs: options.Pairs = False,
     as_json: Json = False,
 ) -> None:
-    """How many opportunities there were and how long they stood."""
+    """What became of the opportunities, and what trades would have earned."""
     from spread_scanner.tracker.report_cli import tell
 
-    tell(since, html, database_file, folder, as_json=as_json, hourly=hourly)
+    tell(since, html, database_file, folder, as_json=as_json, hourly=hourly, pairs=pairs)

@@ -364,28 +364,20 @@ class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
             le=600_000,
             description="Grid after the engine's exit, in steps of sample_ms, until a signal.",
         ),
-    ] = 2_000
+    ] = 5_000
     life_s_max: Annotated[
         float, Meta(gt=0, le=604_800, description="It expires this long after its last signal.")
     ] = 3_600.0
-    exited_s_max: Annotated[
+    take_share: Annotated[
         float,
         Meta(
-            gt=0,
-            le=604_800,
-            description="It expires this long after the engine's exit, if no signal follows.",
+            ge=0,
+            le=10,
+            description="Converged when closing would realise this share of the first net.",
         ),
-    ] = 300.0
-    converge_bps: Annotated[
-        float,
-        Meta(
-            ge=-1_000,
-            le=1_000,
-            description="Converged when the two mids are no further apart than this.",
-        ),
-    ] = 10.0
-    converge_hold_ms: Annotated[
-        int, Meta(ge=0, le=3_600_000, description="How long the convergence must hold.")
+    ] = 0.8
+    converge_ms: Annotated[
+        int, Meta(ge=0, le=3_600_000, description="How long that must hold.")
     ] = 1_000
     stale_hold_ms: Annotated[
         int,
@@ -468,6 +460,10 @@ class Tracker(Struct, forbid_unknown_fields=True, frozen=True):
     report_every_s: Annotated[
         float, Meta(ge=0, le=86_400, description="How often the report is written; 0: never.")
     ] = 3_600.0
+    size_cap_quote: Annotated[
+        float,
+        Meta(gt=0, le=1e12, description="The report counts no trade as larger, quote coins."),
+    ] = 10_000.0
     slice_us: Annotated[
         int,
         Meta(

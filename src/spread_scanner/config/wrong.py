@@ -12,6 +12,8 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 import msgspec
 from msgspec import Meta, Struct
 
+from spread_scanner.config.gone import GONE
+
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 KINDS = {dict: "a table", list: "a list", str: "text", bool: "true or false", int: "a number"}
 
@@ -53,6 +55,8 @@ def _in_table(raw: Any, struct: type[Struct], keys: tuple[str, ...]) -> Wrong | 
     hints = get_type_hints(struct, include_extras=True)
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     for name, value in raw.items():
+        if name not in fields and (struct, name) in GONE:
+            return Wrong((*keys, name), f"gone; there is now {GONE[struct, name]}")
         if name not in fields:
             what = "section" if isinstance(value, dict) else "key"
             return Wrong((*keys, name), f"unknown {what}", ", ".join(fields))

@@ -201,6 +201,7 @@ class Adapter(Protocol):
     ping: PingRule
     binary: bool  # quotes arrive as binary frames (MEXC spot)
     rest_weight_per_s: float  # REST weight that may be used per second
+    period_ms: int  # how long a change may wait until the channel tells it; 0: it is told at once
 
     def rest_base(self) -> str:
         """For example "https://api.binance.com", from the settings."""

@@ -197,6 +197,7 @@ class Binance(wire.BaseAdapter):
     """Spot and futures differ in their paths, limits and the extra fields of the payloads."""
 
     symbol_named = re.compile(rb'"s"\s*:\s*"([^"\\]+)"')
+    period_ms = 0  # bookTicker: "Update Speed: Real-time"
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         self._futures = source.market is Market.FUTURES

@@ -201,6 +201,7 @@ class Bybit(wire.BaseAdapter):
     """Spot and linear share everything but the category and a few field names."""
 
     rest_weight_per_s = 20.0  # of 120 a second and address
+    period_ms = 10  # orderbook.1 of both markets: "push frequency: 10ms"
     symbol_named = re.compile(rb'"orderbook\.1\.([^"\\]+)"')
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:

@@ -229,6 +229,7 @@ class MexcSpot(wire.BaseAdapter):
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, SPOT_LIMITS, SPOT_PING)
         speed = wire.channel_of(settings, source.label)
+        self.period_ms = int(speed.removesuffix("ms"))  # changes are gathered for so long
         self._prefix = f"{SPOT_TOPIC}@{speed}@"
 
     def instruments_request(self) -> RestRequest:
@@ -283,6 +284,7 @@ class MexcFutures(wire.BaseAdapter):
     """Futures: JSON throughout, one symbol a request."""
 
     rest_weight_per_s = 4.0  # 10 requests per 2 s
+    period_ms = 300  # a book that changed is sent about three times a second
     symbol_named = re.compile(rb'"symbol"\s*:\s*"([^"\\]+)"')
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:

@@ -172,6 +172,7 @@ class Okx(wire.BaseAdapter):
     """Spot and swap share the socket and the payloads; instruments differ."""
 
     rest_weight_per_s = 8.0  # of 10 a second, endpoint and instrument type
+    period_ms = 10  # bbo-tbt: "sent every 10 ms if there's any change"
     symbol_named = re.compile(rb'"instId"\s*:\s*"([^"\\]+)"')
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:

@@ -97,6 +97,7 @@ class BaseAdapter:
     binary = False
     symbol_named: re.Pattern[bytes] | None = None  # the symbol in a frame of quotes, however bad
     rest_weight_per_s = 5.0
+    period_ms = 0
 
     def __init__(
         self, source: Source, settings: SourceSettings, limits: Limits, ping: PingRule

@@ -63,6 +63,33 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX opportunities_closed ON opportunities (closed_ns) WHERE closed_ns IS NOT NULL;
     """,
+    # What a trade would have earned. Rows of before have none of it: NULL, never a guess.
+    """
+    ALTER TABLE opportunities RENAME COLUMN funding_bps TO carry_bps;
+    ALTER TABLE opportunities RENAME COLUMN exit_net_bps TO reentry_net_bps;
+    ALTER TABLE opportunities ADD COLUMN close_bps REAL;
+    ALTER TABLE opportunities ADD COLUMN usual_bps REAL;
+    ALTER TABLE opportunities ADD COLUMN parity_bps REAL;
+    ALTER TABLE opportunities ADD COLUMN size_base REAL;
+    ALTER TABLE opportunities ADD COLUMN spot_fee_bps REAL;
+    ALTER TABLE opportunities ADD COLUMN fut_fee_bps REAL;
+    ALTER TABLE opportunities ADD COLUMN settled_ns INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE opportunities ADD COLUMN settlements INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE opportunities ADD COLUMN funding_paid REAL;
+    ALTER TABLE opportunities ADD COLUMN mark_ns INTEGER;
+    ALTER TABLE opportunities ADD COLUMN mark_bps REAL;
+    ALTER TABLE opportunities ADD COLUMN mark_size_quote REAL;
+    ALTER TABLE opportunities ADD COLUMN mark_spot_bid_px REAL;
+    ALTER TABLE opportunities ADD COLUMN mark_fut_ask_px REAL;
+    ALTER TABLE opportunities ADD COLUMN realised_bps REAL;
+    ALTER TABLE probes ADD COLUMN spot_ask_px REAL;
+    ALTER TABLE probes ADD COLUMN fut_bid_px REAL;
+    ALTER TABLE probes ADD COLUMN renewed INTEGER;
+    CREATE TABLE settlements (
+        opportunity_id INTEGER NOT NULL, settled_ns INTEGER NOT NULL, rate REAL,
+        fut_px REAL NOT NULL, PRIMARY KEY (opportunity_id, settled_ns)
+    ) WITHOUT ROWID;
+    """,
 )
 VERSION = len(MIGRATIONS)
 # In a run's totals: 1, its exchanges were on this machine.

@@ -37,6 +37,15 @@ from spread_scanner.shm.segment import Holder, Segment
 _PART = "connections"
 LAST_END_BYTES = CONNECTION_HEAD_DTYPE["last_end"].itemsize
 _HISTOGRAMS = len(FEED_HISTOGRAMS)
+_MESSAGES = next(row.counter_id for row in FEED_COUNTERS if row.label == "messages")
+# A whole row, its histograms left out.
+_ROW_DTYPE = np.dtype(
+    [
+        *CONNECTION_HEAD_DTYPE.descr,
+        ("counters", "<u8", (COUNTERS_MAX,)),
+        ("histograms", f"V{CONNECTION_BYTES - CONNECTION_HISTOGRAMS_AT}"),
+    ]
+)
 
 
 class ConnectionHealth(NamedTuple):
@@ -157,6 +166,8 @@ class Connections(Holder):
         self.namespace = namespace
         self.layout = ConnectionsLayout(held.params[0])
         self._held = held
+        shape = (self.layout.num_sources, CONNECTIONS_MAX)
+        self._rows = held.array(_ROW_DTYPE, self.layout.row_at(0, 0), shape)
 
     @classmethod
     def create(cls, namespace: str, *, num_sources: int = 8) -> Self:
@@ -197,6 +208,18 @@ class Connections(Holder):
             return []
         found = (self._row(source_id, number) for number in range(CONNECTIONS_MAX))
         return [row for row in found if row is not None]
+
+    def messages(self, source_id: int) -> tuple[tuple[int, int], ...] | None:
+        """Of each connection that carries quotes of the source: its number and how many messages
+        it has brought. None while one of them is away, there is none, or some may have no row."""
+        self._check(source_id)
+        rows = self._rows[source_id]
+        rows = rows[(rows["state"] != ConnectionState.FREE) & (rows["carries"] == Carries.QUOTES)]
+        if not 0 < len(rows) < CONNECTIONS_MAX or (rows["state"] != ConnectionState.OPEN).any():
+            return None
+        return tuple(
+            zip(rows["number"].tolist(), rows["counters"][:, _MESSAGES].tolist(), strict=True)
+        )
 
     def _row(self, source_id: int, number: int) -> ConnectionHealth | None:
         at = self.layout.row_at(source_id, number)

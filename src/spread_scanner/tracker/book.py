@@ -4,16 +4,17 @@ A pair has at most one open opportunity. The first enter or re-signal opens it; 
 extends it: it is counted, and the maximum life counts anew. An exit signal is the engine's word
 that the net spread is gone; it is noted, but what closes an opportunity is what the samples show:
 
-    converged  the two mids are within converge_bps in every look for converge_hold_ms, with both
-               legs usable: leaving costs no more than that beyond half the widths of the two books,
-               which a pair of wide books never loses
+    converged  leaving would realise take_share of what the first signal promised (worth.py) in
+               every look for converge_ms, with both legs usable
     stale      a leg unusable in every look for stale_hold_ms
-    expired    life_s_max after the last signal, or exited_s_max after an exit without one since
+    expired    life_s_max after the last signal
     gap        nobody looked for longer than resume_gap_s_max, or the system was made anew and the
                legs are other listings than before
     retired    the pair left the tables
 
-After an exit the looks are sparse: one each sparse_ns, until a signal comes again.
+After an exit the looks are sparse: one each sparse_ns, until a signal comes again. Whatever closes
+it, the row has the mark of the last look at which both legs could be stood behind; only of what
+converged is that called realised.
 
 A hold is only claimed over time that was seen: it begins anew after a stretch without a look that
 is longer than the hold itself and than two steps of its grid. `ended_ns` is where the hold began.
@@ -23,15 +24,17 @@ crash) is counted and dropped, what is missing is counted.
 """
 
 import heapq
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import SignalKind
-from spread_scanner.schema.records import SIGNAL_AGED, SIGNAL_FUNDING_UNKNOWN
+from spread_scanner.schema.records import SIGNAL_LEG_LOST
+from spread_scanner.tracker import worth
+from spread_scanner.tracker.hearing import Deaf, Ears
 from spread_scanner.tracker.journal import Journal
+from spread_scanner.tracker.opening import Terms, makes_sense, opened_by
 from spread_scanner.tracker.opportunity import (
     LOST,
     UNREAD,
@@ -45,6 +48,7 @@ from spread_scanner.tracker.opportunity import (
 )
 from spread_scanner.tracker.pairs import Pair, PairKey
 from spread_scanner.tracker.sampler import Look
+from spread_scanner.tracker.settling import Rates, TableRates, settle
 
 PROBES_MS = (50, 100, 250, 500)
 
@@ -62,9 +66,8 @@ class Rules(NamedTuple):
     sparse_ns: int  # a multiple of the step
     late_ns_max: int
     life_ns_max: int
-    exited_ns_max: int
-    converge_bps: float
-    converge_hold_ns: int
+    take_share: float
+    converge_ns: int
     stale_hold_ns: int
     resume_gap_ns_max: int
     open_max: int
@@ -77,9 +80,8 @@ class Rules(NamedTuple):
             sparse_ns=max(1, settings.sample_exited_ms * NS_PER_MS // step_ns) * step_ns,
             late_ns_max=settings.late_ms_max * NS_PER_MS,
             life_ns_max=int(settings.life_s_max * NS_PER_S),
-            exited_ns_max=int(settings.exited_s_max * NS_PER_S),
-            converge_bps=settings.converge_bps,
-            converge_hold_ns=settings.converge_hold_ms * NS_PER_MS,
+            take_share=settings.take_share,
+            converge_ns=settings.converge_ms * NS_PER_MS,
             stale_hold_ns=settings.stale_hold_ms * NS_PER_MS,
             resume_gap_ns_max=int(settings.resume_gap_s_max * NS_PER_S),
             open_max=settings.open_max,
@@ -104,11 +106,16 @@ class Book:
         pairs: Mapping[PairKey, Pair],
         journal: Journal,
         tally: BookTally,
-        enter_bps: Callable[[str, str], float],
+        terms: Callable[[str, str], Terms],
+        rates: Rates | None = None,
+        ears: Ears | None = None,
     ) -> None:
+        """Without `rates` and `ears` nothing is known of funding and of connections."""
         self.rules = rules
         self.pairs = pairs
-        self.enter_bps = enter_bps
+        self._terms = terms
+        self.rates: Rates = rates or TableRates()
+        self._ears: Ears = ears or Deaf()
         self._journal = journal
         self._tally = tally
         self._next_id = 1
@@ -153,7 +160,7 @@ class Book:
             self._tally.add("exits")
             if followed is not None:
                 self._note_exit(followed, signal)
-        elif key not in self.pairs or not _makes_sense(signal):
+        elif key not in self.pairs or not makes_sense(signal):
             self._tally.add("refused_unknown")
         elif followed is not None:
             self._extend(followed, signal)
@@ -168,12 +175,12 @@ class Book:
         row.exits += 1
         if row.first_exit_ns is None:
             row.first_exit_ns = signal.ts_engine
-            row.flags |= signal.flags & ~(SIGNAL_FUNDING_UNKNOWN | SIGNAL_AGED)
+            row.flags |= signal.flags & SIGNAL_LEG_LOST
         self._journal.signalled(row)
 
     def mind_blocked(self, blocked: Callable[[Pair], bool], now_ns: int) -> None:
         """Pairs of which the engine may say nothing have left it without an exit: they are seen
-        sparsely, and end soon, unless a signal comes again."""
+        sparsely, unless a signal comes again."""
         for followed in self._open.values():
             if followed.exited_ns is None and blocked(followed.pair):
                 followed.exited_ns = now_ns
@@ -192,43 +199,12 @@ class Book:
         self._journal.signalled(row)
 
     def _open_new(self, pair: Pair, signal: Signal) -> None:
-        unknown = bool(signal.flags & SIGNAL_FUNDING_UNKNOWN)
-        row = Opportunity(
-            id=self._next_id,
-            symbol=pair.symbol,
-            direction=pair.direction,
-            legs=pair.legs,
-            symbol_id=pair.symbol_id,
-            direction_id=pair.direction_id,
-            generation=signal.generation,
-            instance=signal.instance,
-            entry_seq=signal.seq,
-            opened_ns=signal.ts_engine,
-            enter_bps=self.enter_bps(pair.direction, pair.symbol),
-            fees_bps=signal.fees_bps,
-            funding_bps=None if unknown else signal.funding_bps,
-            entry_gross_bps=signal.gross_bps,
-            entry_net_bps=signal.net_bps,
-            entry_exit_bps=signal.exit_bps,
-            entry_size_quote=signal.size_quote,
-            entry_spot_bid_px=signal.spot_bid_px,
-            entry_spot_bid_sz=signal.spot_bid_sz,
-            entry_spot_ask_px=signal.spot_ask_px,
-            entry_spot_ask_sz=signal.spot_ask_sz,
-            entry_fut_bid_px=signal.fut_bid_px,
-            entry_fut_bid_sz=signal.fut_bid_sz,
-            entry_fut_ask_px=signal.fut_ask_px,
-            entry_fut_ask_sz=signal.fut_ask_sz,
-            entry_spot_age_ns=signal.ts_engine - signal.spot_ts_recv,
-            entry_fut_age_ns=signal.ts_engine - signal.fut_ts_recv,
-            last_signal_ns=signal.ts_engine,
-            last_seen_ns=signal.ts_engine,
-            peak_net_bps=signal.net_bps,
-            peak_ns=signal.ts_engine,
-            flags=signal.flags,
-        )
+        terms = self._terms(pair.direction, pair.symbol)
+        row = opened_by(signal, pair, self._next_id, terms)
         self._next_id += 1
         followed = Followed(row, pair, self._point_after(signal.ts_engine))
+        followed.heard = self._ears.note(pair)
+        settle(followed, self.rates, signal.ts_engine)
         self._open[pair.direction_id, pair.symbol_id] = followed
         self._plan_probes(followed, PROBES_MS)
         self._tally.add("opened")
@@ -253,6 +229,7 @@ class Book:
                 continue  # opened after this point
             missed += self._miss(followed, point_ns)
             taken += 1
+            self._settle(followed, now_ns)
             self._record(followed, look, late_ns, now_ns, late=late)
             self._judge(followed, look, now_ns)
         self._tally.add("samples", taken)
@@ -277,11 +254,16 @@ class Book:
         """Those that a grid point counts for: not what was opened after it, or is seen sparsely."""
         return [one for one in watched if point_ns >= one.next_point_ns]
 
+    def _settle(self, followed: Followed, now_ns: int) -> None:
+        paid = settle(followed, self.rates, now_ns)
+        if paid is not None:
+            self._journal.settlement(paid)
+
     def _record(
         self, followed: Followed, look: Look, late_ns: int, now_ns: int, *, late: bool
     ) -> None:
         row = followed.row
-        net = _net(row, look.gross_bps)
+        net = worth.net_bps(row, look.gross_bps)
         row.samples += 1
         row.late += late
         row.lost += look.flags & UNREAD != 0
@@ -301,6 +283,9 @@ class Book:
             )
         )
         self._peak(row, net, now_ns)
+        worth.mark(row, look, now_ns)
+        if look.gross_bps is not None:
+            followed.fut_px = look.px[2]
         self._journal.sampled(row)
 
     def _peak(self, row: Opportunity, net: float | None, now_ns: int) -> None:
@@ -323,24 +308,15 @@ class Book:
             since_ns = self._since(followed, followed.stale_since_ns, unseen_ns, hold_ns)
             followed.stale_since_ns = since_ns
         else:
-            reason, hold_ns = Reason.CONVERGED, rules.converge_hold_ns
+            reason, hold_ns = Reason.CONVERGED, rules.converge_ns
             followed.stale_since_ns = since_ns = None
-            if self._converges(look):
+            if worth.converges(row, rules.take_share, now_ns):
                 since_ns = self._since(followed, followed.converged_since_ns, unseen_ns, hold_ns)
             followed.converged_since_ns = since_ns
         if since_ns is not None and now_ns - since_ns >= hold_ns:
             self._close(followed, reason, now_ns, since_ns, look)
-        elif now_ns - row.last_signal_ns >= rules.life_ns_max or (
-            followed.exited_ns is not None and now_ns - followed.exited_ns >= rules.exited_ns_max
-        ):
+        elif now_ns - row.last_signal_ns >= rules.life_ns_max:
             self._close(followed, Reason.EXPIRED, now_ns, now_ns, look)
-
-    def _converges(self, look: Look) -> bool:
-        """Whether the mids have met. gross + exit is what both widths take away, so half the
-        difference is the distance of the mids, whatever the widths are."""
-        if look.gross_bps is None or look.exit_bps is None:
-            return False
-        return (look.gross_bps - look.exit_bps) / 2 <= self.rules.converge_bps
 
     def _since(
         self, followed: Followed, before_ns: int | None, unseen_ns: int, hold_ns: int
@@ -360,10 +336,12 @@ class Book:
         self, row: Opportunity, reason: Reason, now_ns: int, ended_ns: int, look: Look | None
     ) -> None:
         row.closed_ns, row.ended_ns, row.reason = now_ns, ended_ns, reason.value
+        if reason is Reason.CONVERGED:
+            row.realised_bps = row.mark_bps
         if look is not None:
             spot, futures = look.sides()
             row.exit_gross_bps = look.gross_bps
-            row.exit_net_bps = _net(row, look.gross_bps)
+            row.reentry_net_bps = worth.net_bps(row, look.gross_bps)
             row.exit_bps = look.exit_bps
             row.exit_size_quote = look.exit_size_quote
             (
@@ -399,8 +377,8 @@ class Book:
             probe = heapq.heappop(self._probes)
             if probe.followed.retired or now_ns - probe.due_ns > self.rules.late_ns_max:
                 self._tally.add("probes_missed")
-                number, after_ms = probe.opportunity_id, probe.after_ms
-                self._journal.probe(ProbeRow(number, after_ms, None, None, None, None, None, None))
+                missed = (probe.opportunity_id, probe.after_ms, None, None, None, None, None, None)
+                self._journal.probe(ProbeRow(*missed))
             else:
                 due.append(probe)
         return due
@@ -409,7 +387,8 @@ class Book:
         """Record what probes saw."""
         for probe, look in zip(probes, looks, strict=True):
             row = probe.followed.row
-            net = _net(row, look.gross_bps)
+            net = worth.net_bps(row, look.gross_bps)
+            seen = look.gross_bps is not None
             self._journal.probe(
                 ProbeRow(
                     row.id,
@@ -420,12 +399,30 @@ class Book:
                     look.exit_bps,
                     look.size_quote,
                     look.flags,
+                    look.px[1] if seen else None,
+                    look.px[2] if seen else None,
+                    self._renewed(probe.followed, look, now_ns),
                 )
             )
             if row.closed_ns is None:
                 self._peak(row, net, now_ns)
                 self._journal.sampled(row)
         self._tally.add("probes", len(probes))
+
+    def _renewed(self, followed: Followed, look: Look, now_ns: int) -> int:
+        """Which legs are known to stand as they are seen: quoted since the signal, or silent where
+        a change would have been told."""
+        pair, heard = followed.pair, followed.heard or (None, None)
+        legs = (
+            (1, look.spot_age_ns, pair.spot_source, heard[0]),
+            (2, look.fut_age_ns, pair.futures_source, heard[1]),
+        )
+        return sum(
+            bit
+            for bit, age_ns, source_id, before in legs
+            if (age_ns is not None and now_ns - age_ns > followed.row.opened_ns)
+            or self._ears.told(source_id, before)
+        )
 
     def _plan_probes(self, followed: Followed, after_ms: Iterable[int]) -> None:
         row = followed.row
@@ -451,6 +448,7 @@ class Book:
                 self._close(followed, Reason.RETIRED, now_ns, now_ns, None)
         for followed in self.watched():
             self._rename(followed, by_name[followed.row.direction, followed.row.symbol])
+            followed.ask_ns = 0  # the tables may have other rates
             if (rules.step_ns, rules.sparse_ns) != steps:
                 followed.next_point_ns = self._point_after(now_ns)
         self._open = {(f.row.direction_id, f.row.symbol_id): f for f in self.watched()}
@@ -491,6 +489,7 @@ class Book:
     def _resume(self, row: Opportunity, pair: Pair, instance: int, now_ns: int) -> None:
         row.instance = instance
         row.last_seen_ns = now_ns
+        row.settled_ns = max(row.settled_ns, row.opened_ns)  # rows of before have none
         followed = Followed(row, pair, self._point_after(now_ns))
         if row.exits and row.first_exit_ns is not None and row.last_signal_ns < row.first_exit_ns:
             followed.exited_ns = row.first_exit_ns
@@ -500,19 +499,5 @@ class Book:
         self._journal.whole(row)
 
 
-def _makes_sense(signal: Signal) -> bool:
-    """Whether it can be followed and stored. One that cannot, and was not refused, would end this
-    process again and again, as it is read again from the ring.
-    """
-    numbers = (signal.gross_bps, signal.fees_bps, signal.funding_bps, signal.net_bps)
-    known = signal.kind in (SignalKind.ENTER, SignalKind.RESIGNAL)
-    return known and all(map(math.isfinite, (*numbers, signal.exit_bps, signal.size_quote)))
-
-
 def _by_name(pairs: Mapping[PairKey, Pair]) -> dict[tuple[str, str], Pair]:
     return {(pair.direction, pair.symbol): pair for pair in pairs.values()}
-
-
-def _net(row: Opportunity, gross: float | None) -> float | None:
-    """Net of the fees and the funding known at entry."""
-    return None if gross is None else gross - row.fees_bps - (row.funding_bps or 0.0)

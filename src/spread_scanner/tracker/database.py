@@ -4,9 +4,9 @@ Writer:  the tracker's writer thread, which alone holds the connection; a lock f
          database keeps a second tracker out.
 Readers: the report and anyone else, read-only, at any time.
 
-A transaction holds one journal batch: opportunities, samples, probes, the totals of this run, and
-in the same transaction the sequence number of the last signal that they reflect. So after a crash
-the database says exactly which records of the ring it has seen.
+A transaction holds one journal batch: opportunities, samples, probes, settlements, the totals of
+this run, and in the same transaction the sequence number of the last signal that they reflect. So
+after a crash the database says exactly which records of the ring it has seen.
 
 Samples have their time as key and are appended: clustered by opportunity, as the first versions had
 them, each commit rewrote a page per open one, eighty bytes for each that was measured. Those of one
@@ -45,6 +45,7 @@ from spread_scanner.tracker.opportunity import (
     ProbeRow,
     SampleFlag,
     SampleRow,
+    SettlementRow,
     values_of,
 )
 from spread_scanner.tracker.retention import Keep
@@ -208,6 +209,7 @@ class Database:
             connection.executemany(_WRITE_SAMPLED, batch.sampled)
             connection.executemany(_WRITE_SAMPLE, batch.samples)
             connection.executemany(_WRITE_PROBE, batch.probes)
+            connection.executemany(_WRITE_SETTLEMENT, batch.settlements)
             if batch.last_seq is not None:
                 connection.execute(_WRITE_POSITION, (self._stream, batch.last_seq))
             self._write_totals(batch.totals, now_ns)
@@ -315,6 +317,7 @@ _WRITE_SIGNALLED = f"UPDATE opportunities SET {_set(SIGNALLED_COLUMNS)} WHERE id
 _WRITE_SAMPLED = f"UPDATE opportunities SET {_set(SAMPLED_COLUMNS)} WHERE id = ?"
 _WRITE_SAMPLE = _insert("samples", SampleRow._fields, "INSERT OR REPLACE")
 _WRITE_PROBE = _insert("probes", ProbeRow._fields, "INSERT OR REPLACE")
+_WRITE_SETTLEMENT = _insert("settlements", SettlementRow._fields, "INSERT OR REPLACE")
 _WRITE_POSITION = _insert("positions", ("stream", "last_seq"), "INSERT OR REPLACE")
 _WRITE_RUN = _insert(
     "runs", ("id", "started_ns", "stream", "written_ns", "totals"), "INSERT OR REPLACE"

@@ -12,7 +12,7 @@ opportunities last, open ones never, and every dropped row is counted.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from spread_scanner.tracker.opportunity import (
@@ -20,6 +20,7 @@ from spread_scanner.tracker.opportunity import (
     Opportunity,
     ProbeRow,
     SampleRow,
+    SettlementRow,
     row_of,
     sampled_of,
     signalled_of,
@@ -40,11 +41,12 @@ class Batch(NamedTuple):
     last_seq: int | None  # the newest signal that is reflected
     applied: int  # signals taken from the ring since the process began
     totals: Mapping[str, int]  # of this run
+    settlements: Sequence[SettlementRow] = ()
 
     @property
     def size(self) -> int:
         parts = (self.rows, self.signalled, self.sampled, self.samples, self.probes)
-        return sum(len(part) for part in parts)
+        return sum(len(part) for part in parts) + len(self.settlements)
 
 
 class Journal:
@@ -59,13 +61,14 @@ class Journal:
         self._sampled: dict[int, Opportunity] = {}
         self._samples: deque[SampleRow] = deque()
         self._probes: deque[ProbeRow] = deque()
+        self._settlements: deque[SettlementRow] = deque()
         self._moved = False
 
     @property
     def pending(self) -> int:
         """Rows that wait."""
         rows = self._whole.keys() | self._signalled.keys() | self._sampled.keys()
-        return len(rows) + len(self._samples) + len(self._probes)
+        return len(rows) + len(self._samples) + len(self._probes) + len(self._settlements)
 
     @property
     def urgent(self) -> bool:
@@ -75,7 +78,8 @@ class Journal:
     @property
     def dirty(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.urgent or self._sampled or self._samples or self._probes)
+        waiting = (self._sampled, self._samples, self._probes, self._settlements)
+        return self.urgent or any(waiting)
 
     @property
     def full(self) -> bool:
@@ -115,6 +119,10 @@ class Journal:
     def probe(self, row: ProbeRow) -> None:
         self._probes.append(row)
 
+    def settlement(self, row: SettlementRow) -> None:
+        """It goes with the samples: the row that counts it does, too."""
+        self._settlements.append(row)
+
     def drain(self, totals: Mapping[str, int], *, everything: bool = True) -> Batch:
         """What has come so far, as it is now; without `everything` only what signals made, unless
         something was closed or resumed."""
@@ -130,13 +138,14 @@ class Journal:
             last_seq=self.last_seq,
             applied=self.applied,
             totals=dict(totals),
+            settlements=list(self._settlements) if everything else [],
         )
         if not everything:
             self._sampled.update((row.id, row) for row in whole)
         for part in (self._whole, self._signalled):
             part.clear()
         if everything:
-            for waiting in (self._sampled, self._samples, self._probes):
+            for waiting in (self._sampled, self._samples, self._probes, self._settlements):
                 waiting.clear()
         self._moved = False
         return batch
@@ -145,7 +154,7 @@ class Journal:
         """Let go of the oldest rows until no more than `limit` wait. Returns how many went."""
         excess = self.pending - limit
         dropped = 0
-        for queue in (self._samples, self._probes):
+        for queue in (self._samples, self._probes, self._settlements):
             while dropped < excess and queue:
                 queue.popleft()
                 dropped += 1
@@ -157,8 +166,10 @@ class Journal:
         return dropped
 
 
-_COUNTED = [COLUMNS.index(name) for name in ("samples", "late", "missed", "lost")]
-_LAST_SEEN = COLUMNS.index("last_seen_ns")
+_COUNTED = [COLUMNS.index(name) for name in ("samples", "late", "missed", "lost", "settlements")]
+_MARK = [place for place, name in enumerate(COLUMNS) if name.startswith("mark_")]
+_LAST_SEEN, _SETTLED = COLUMNS.index("last_seen_ns"), COLUMNS.index("settled_ns")
+_PAID = COLUMNS.index("funding_paid")
 
 
 def _unsampled(row: Opportunity) -> tuple[Any, ...]:
@@ -166,5 +177,8 @@ def _unsampled(row: Opportunity) -> tuple[Any, ...]:
     values = list(row_of(row))
     for place in _COUNTED:
         values[place] = 0
+    for place in _MARK:
+        values[place] = None
     values[_LAST_SEEN] = row.last_signal_ns
+    values[_SETTLED], values[_PAID] = row.opened_ns, 0.0
     return tuple(values)

@@ -29,6 +29,7 @@ from spread_scanner.schema.names import DATABASE_FILE, SIGNALS, TRACKER
 from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.schema.records import SIGNAL_AGED
 from spread_scanner.shm import PriceStore, SignalRing
+from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.control import Orders
 from spread_scanner.shm.health import HealthRow
 from spread_scanner.shm.ring import Consumer
@@ -36,12 +37,15 @@ from spread_scanner.symbology import tables
 from spread_scanner.tracker import database
 from spread_scanner.tracker.blocked import Blocked
 from spread_scanner.tracker.book import Book, Rules
+from spread_scanner.tracker.hearing import ConnectionEars, prompt_sources
 from spread_scanner.tracker.journal import Journal
+from spread_scanner.tracker.opening import Terms, terms_of
 from spread_scanner.tracker.opportunity import Signal
 from spread_scanner.tracker.pairs import Pair, PairKey, pairs_of
 from spread_scanner.tracker.reporter import Reporter
 from spread_scanner.tracker.retention import Keep
 from spread_scanner.tracker.sampler import Grid, Legs
+from spread_scanner.tracker.settling import TableRates
 from spread_scanner.tracker.writer import DatabaseWriter, Failed, LogHeld, Opened, Written
 
 SIGNALS_PER_TURN = 4_096  # bounds a turn; what is left is taken in the next
@@ -82,13 +86,19 @@ class ReadyTables(NamedTuple):
 
     generation: int
     pairs: dict[PairKey, Pair]
+    rates: TableRates
 
 
 class Tracker:
     """The popping thread's whole state. `turn` is one round of its loop."""
 
     def __init__(
-        self, process: Process, store: PriceStore, ring: SignalRing, consumer: Consumer
+        self,
+        process: Process,
+        store: PriceStore,
+        ring: SignalRing,
+        consumer: Consumer,
+        connections: Connections,
     ) -> None:
         settings = process.settings
         self.process = process
@@ -100,6 +110,7 @@ class Tracker:
         if settings.simulated:
             self.tally.totals[SIMULATED] = 1
         self.journal = Journal()
+        self.ears = ConnectionEars(connections, prompt_sources(settings))
         loaded = tables.load_for(settings.generated_dir, store.max_symbols)
         self.generation = loaded.generation
         process.row.generation(loaded.generation)
@@ -108,7 +119,9 @@ class Tracker:
             pairs_of(loaded),
             self.journal,
             self.tally,
-            self._enter_bps,
+            self._terms,
+            TableRates(loaded.funding),
+            self.ears,
         )
         self.legs = Legs(store, store.clock.anchor_ns, freshness.FreshnessLimits.of(settings))
         process.on_wake = self._woke
@@ -135,8 +148,8 @@ class Tracker:
         self._pops_since_ns = self.clock.now_ns()  # signals of before are a backlog
         self._generation_tried = loaded.generation
 
-    def _enter_bps(self, direction: str, symbol: str) -> float:
-        return self.process.settings.directions.thresholds(direction, symbol).enter_bps
+    def _terms(self, direction: str, symbol: str) -> Terms:
+        return terms_of(self.process.settings, direction, symbol)
 
     # Start and stop.
 
@@ -395,13 +408,14 @@ class Tracker:
     def _prepared(self, settings: config.Settings) -> ReadyTables:
         """Read and check the tables in force; raises TableError."""
         loaded = tables.load_for(settings.generated_dir, self.store.max_symbols)
-        return ReadyTables(loaded.generation, pairs_of(loaded))
+        return ReadyTables(loaded.generation, pairs_of(loaded), TableRates(loaded.funding))
 
     def _take_settings(self, settings: config.Settings, ready: ReadyTables) -> None:
         self.settings = settings.config.spread_tracker
         self.reporter.settings = settings
         self.writer.keep = Keep.of(self.settings)
         self.legs.limits = freshness.FreshnessLimits.of(settings)
+        self.ears.prompt = prompt_sources(settings)
         self.grid = Grid(self.settings.sample_ms * NS_PER_MS, self.clock.now_ns())
         scheduling.short_slices(self.settings.slice_us)
         self._take_tables(ready)
@@ -409,6 +423,7 @@ class Tracker:
     def _take_tables(self, ready: ReadyTables) -> None:
         self.generation = self._generation_tried = ready.generation
         self.process.row.generation(ready.generation)
+        self.book.rates = ready.rates
         self.book.reload(ready.pairs, Rules.of(self.settings), self.clock.now_ns())
         self.tally.add("reloads")
 
@@ -431,8 +446,9 @@ def body(process: Process) -> None:
         PriceStore.attach(system.namespace) as store,
         SignalRing.attach(system.namespace, SIGNALS) as ring,
         ring.consumer() as consumer,
+        Connections.attach(system.namespace) as connections,
     ):
-        tracker = Tracker(process, store, ring, consumer)
+        tracker = Tracker(process, store, ring, consumer, connections)
         process.watch(lambda: _wake(consumer))
         tracker.recover()
         # Now, so that the thread that writes the database does not inherit it.

@@ -20,8 +20,8 @@ from spread_scanner.tracker.pairs import Pair
 class Reason(StrEnum):
     """Why an opportunity was closed."""
 
-    CONVERGED = "converged"  # the mids were within converge_bps for converge_hold_ms
-    EXPIRED = "expired"  # no signal for life_s_max, or for exited_s_max after the engine's exit
+    CONVERGED = "converged"  # take_share of the first net was left in hand for converge_ms
+    EXPIRED = "expired"  # no signal for life_s_max
     STALE = "stale"  # a leg could not be stood behind for stale_hold_ms
     GAP = "gap"  # nobody looked for too long, or prices before and after cannot be compared
     RETIRED = "retired"  # its pair left the tables
@@ -105,7 +105,7 @@ class Opportunity:
     opened_ns: int
     enter_bps: float  # the threshold in force
     fees_bps: float
-    funding_bps: float | None  # None: not known; net is then before funding
+    carry_bps: float | None  # expected funding, as in net; None: not known, in rows of before
     entry_gross_bps: float
     entry_net_bps: float
     entry_exit_bps: float
@@ -128,7 +128,7 @@ class Opportunity:
     signals: int = 1  # enters and re-signals
     exits: int = 0  # exit signals of the engine
     first_exit_ns: int | None = None
-    flags: int = 0  # SIGNAL_* of the opening signal and of the first exit signal
+    flags: int = 0  # SIGNAL_* of the opening signal, and LEG_LOST of the first exit signal
     samples: int = 0
     late: int = 0
     missed: int = 0  # grid points that passed without a sample
@@ -140,7 +140,7 @@ class Opportunity:
     ended_ns: int | None = None  # when its life ended: holds are not part of it
     reason: str | None = None
     exit_gross_bps: float | None = None
-    exit_net_bps: float | None = None
+    reentry_net_bps: float | None = None  # what entering anew would have earned at the last look
     exit_bps: float | None = None
     exit_size_quote: float | None = None
     exit_spot_bid_px: float | None = None
@@ -154,15 +154,38 @@ class Opportunity:
     exit_spot_age_ns: int | None = None
     exit_fut_age_ns: int | None = None
     exit_flags: int | None = None  # SampleFlag of the last look
+    # Of the opening signal, and written once; rows of before have none.
+    close_bps: float | None = None  # what leaving was assumed to earn, as in net; None: nothing
+    usual_bps: float | None = None  # what it usually earned
+    parity_bps: float | None = None  # what it earns where the two mids meet
+    size_base: float | None = None
+    spot_fee_bps: float | None = None  # of one fill
+    fut_fee_bps: float | None = None
+    # Kept up to date while it is open: the funding that was crossed, and what closing at the last
+    # look at which both legs could be stood behind would have left.
+    settled_ns: int = 0  # settlements up to here are counted
+    settlements: int = 0
+    funding_paid: float | None = None  # money per base unit; None: a rate that was not known
+    mark_ns: int | None = None
+    mark_bps: float | None = None
+    mark_size_quote: float | None = None
+    mark_spot_bid_px: float | None = None
+    mark_fut_ask_px: float | None = None
+    # Written once, at closing: the mark, of those that converged alone.
+    realised_bps: float | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(Opportunity))
 _FIRST, _AFTER = COLUMNS.index("last_signal_ns"), COLUMNS.index("closed_ns")
-PROGRESS_COLUMNS = COLUMNS[_FIRST:_AFTER]
+_WORTH = COLUMNS[COLUMNS.index("settled_ns") : COLUMNS.index("realised_bps")]
+PROGRESS_COLUMNS = (*COLUMNS[_FIRST:_AFTER], *_WORTH)
 # What signals change is written at once, what samples change with the samples (journal.py).
 _PEAK = ("peak_net_bps", "peak_ns")
 SIGNALLED_COLUMNS = ("last_signal_ns", *_PEAK, "signals", "exits", "first_exit_ns", "flags")
-SAMPLED_COLUMNS = ("last_seen_ns", *_PEAK, "samples", "late", "missed", "lost", "gaps", "gap_ms")
+SAMPLED_COLUMNS = (
+    *("last_seen_ns", *_PEAK, "samples", "late", "missed", "lost", "gaps", "gap_ms"),
+    *_WORTH,
+)
 
 row_of = attrgetter(*COLUMNS)
 signalled_of = attrgetter(*SIGNALLED_COLUMNS, "id")
@@ -186,8 +209,22 @@ class SampleRow(NamedTuple):
     flags: int
 
 
+class SettlementRow(NamedTuple):
+    """A settlement of funding that an open opportunity crossed, with the rate last seen before it
+    (a share, None: not known) and the perpetual's price that it was charged on."""
+
+    opportunity_id: int
+    settled_ns: int
+    rate: float | None
+    fut_px: float
+
+
 class ProbeRow(NamedTuple):
-    """One look a fixed time after the opening signal; `late_ns` is None when it was missed."""
+    """One look a fixed time after the opening signal; `late_ns` is None when it was missed.
+
+    `renewed`: bit 0 for spot, bit 1 for the futures leg: it was quoted anew since the signal, or
+    its channel would have told (hearing.py). None: nobody noted it, in rows of before.
+    """
 
     opportunity_id: int
     after_ms: int
@@ -197,18 +234,34 @@ class ProbeRow(NamedTuple):
     exit_bps: float | None
     size_quote: float | None
     flags: int | None
+    spot_ask_px: float | None = None
+    fut_bid_px: float | None = None
+    renewed: int | None = None
+
+
+BOTH_RENEWED = 3
+
+
+# Of each connection its number and how many messages it had brought; None: nobody can tell.
+Messages = tuple[tuple[int, int], ...] | None
+Noted = tuple[Messages, Messages] | None  # of both legs' sources
 
 
 class Followed:
     """An open opportunity with what only matters while it is followed."""
 
     __slots__ = (
+        "ask_ns",
         "converged_since_ns",
         "exited_ns",
+        "fut_px",
+        "heard",
         "next_point_ns",
         "pair",
+        "rate",
         "retired",
         "row",
+        "settles_ns",
         "stale_since_ns",
     )
 
@@ -220,6 +273,11 @@ class Followed:
         self.converged_since_ns: int | None = None
         self.stale_since_ns: int | None = None
         self.exited_ns: int | None = None  # the engine left it then, and has not come back
+        self.heard: Noted = None  # of its connections, when it was opened
+        self.settles_ns = 0  # the next settlement; 0: not looked up yet
+        self.rate: float | None = None  # of that, as it was seen last; None: not known
+        self.ask_ns = 0  # when to look it up again
+        self.fut_px = row.entry_fut_bid_px  # at the last look
 
 
 def values_of(row: tuple[Any, ...]) -> Opportunity:

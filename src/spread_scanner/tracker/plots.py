@@ -1,4 +1,4 @@
-"""Three small plots as SVG text: a step curve, paired bars, a histogram. Pure.
+"""Small plots as SVG text: a step curve, paired bars, histograms, values around zero. Pure.
 
 Colours come from the page's variables, so that the plots follow its light and dark scheme.
 """
@@ -87,11 +87,82 @@ def histogram(
         height = INNER_HEIGHT * count / most
         x, y = LEFT + number * width, _up(count / most)
         parts.append(_bar(x + 0.5, y, max(0.5, width - 1), height, "var(--one)"))
-    for part, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
-        value_at = edges[0] + part * (edges[-1] - edges[0])
-        parts.append(_text(LEFT + part * INNER_WIDTH, HEIGHT - 18, x_text(value_at), anchor))
+    parts += _three(edges[0], edges[-1], x_text)
     parts.append(_text(LEFT + INNER_WIDTH, HEIGHT - 4, x_label, "end"))
     return _frame(*parts)
+
+
+def stacked(
+    first: Sequence[int],
+    second: Sequence[int],
+    edges: Sequence[float],
+    *,
+    names: tuple[str, str],
+    x_label: str,
+) -> str:
+    """Two kinds of counts between the same edges, one on top of the other; a line at zero."""
+    if not edges:
+        return _frame(_text(WIDTH / 2, HEIGHT / 2, _EMPTY, "middle"))
+    most = max(1, *(one + other for one, other in zip(first, second, strict=True)))
+    width = INNER_WIDTH / len(first)
+    parts = [*_legend(names), _line(_up(0)), _line(_up(1)), _text(LEFT - 6, _up(0) + 4, "0", "end")]
+    parts.append(_text(LEFT - 6, _up(1) + 4, f"{most:,}", "end"))
+    for number, counts in enumerate(zip(first, second, strict=True)):
+        below = 0.0
+        for count, colour in zip(counts, ("one", "two"), strict=True):
+            part = count / most
+            x, y = LEFT + number * width, _up(below + part)
+            colours = f"var(--{colour})"
+            parts.append(_bar(x + 0.5, y, max(0.5, width - 1), INNER_HEIGHT * part, colours))
+            below += part
+    if edges[0] < 0 < edges[-1]:
+        parts.append(_upright(LEFT + INNER_WIDTH * -edges[0] / (edges[-1] - edges[0])))
+    parts += _three(edges[0], edges[-1], lambda value: plain(value, 3))
+    parts.append(_text(LEFT + INNER_WIDTH, HEIGHT - 4, x_label, "end"))
+    return _frame(*parts)
+
+
+def values(
+    starts: Sequence[float],
+    bars_at: Sequence[float | None],
+    marks_at: Sequence[float | None],
+    *,
+    x_text: Callable[[float], str],
+    x_label: str,
+) -> str:
+    """A bar from zero to a value per span, and a mark; a span without one stays empty."""
+    found = [value for value in (*bars_at, *marks_at) if value is not None]
+    if not found:
+        return _frame(_text(WIDTH / 2, HEIGHT / 2, _EMPTY, "middle"))
+    low, high = min(0.0, *found), max(0.0, *found)
+    high = high if high > low else low + 1.0
+
+    def up(value: float) -> float:
+        return _up((value - low) / (high - low))
+
+    parts = []
+    for value in sorted({low, 0.0, high}):
+        parts += [_line(up(value)), _text(LEFT - 6, up(value) + 4, plain(value, 3), "end")]
+    width = INNER_WIDTH / len(starts)
+    for number, (bar, mark) in enumerate(zip(bars_at, marks_at, strict=True)):
+        x = LEFT + number * width
+        if bar is not None:
+            top, bottom = up(max(bar, 0.0)), up(min(bar, 0.0))
+            height = max(0.5, bottom - top)
+            parts.append(_bar(x + 0.5, top, max(0.5, width - 1), height, "var(--one)"))
+        if mark is not None:
+            parts.append(_bar(x + 0.5, up(mark) - 1, max(0.5, width - 1), 2, "var(--two)"))
+    parts += _three(starts[0], starts[-1], x_text)
+    parts.append(_text(LEFT + INNER_WIDTH, HEIGHT - 4, x_label, "end"))
+    return _frame(*parts)
+
+
+def _three(low: float, high: float, said: Callable[[float], str]) -> list[str]:
+    """The ends and the middle of the axis below."""
+    return [
+        _text(LEFT + part * INNER_WIDTH, HEIGHT - 18, said(low + part * (high - low)), anchor)
+        for part, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end"))
+    ]
 
 
 def _up(share: float) -> float:
@@ -120,6 +191,13 @@ def _legend(names: tuple[str, str]) -> list[str]:
 def _line(y: float) -> str:
     x = LEFT + INNER_WIDTH
     return f'<line x1="{LEFT}" y1="{y:.1f}" x2="{x}" y2="{y:.1f}" stroke="var(--line)"/>'
+
+
+def _upright(x: float) -> str:
+    return (
+        f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{TOP + INNER_HEIGHT}" '
+        'stroke="var(--soft)" stroke-dasharray="3 3"/>'
+    )
 
 
 def _bar(x: float, y: float, width: float, height: float, colour: str) -> str:

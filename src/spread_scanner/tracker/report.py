@@ -1,90 +1,81 @@
 """What became of the opportunities, in numbers that do not flatter.
 
 Reads the database in one read transaction; writes nothing. Only opportunities opened in the period
-count, and of those the newest ROWS_MAX: what they need in memory has a bound, and the report says
-how many were left out. Definitions, also printed on the page (DEFINITIONS):
-
-A life ends where convergence began to hold. One that was not followed to that end (left open,
-gone stale, expired, retired, lost in a gap) lived at least as long as it was followed; leaving
-those out would make lives look shorter. So the half-life is Kaplan and Meier's median: the time by
-which half have ended, with such lives counted as long as they were seen. It is None when fewer
-than half ended.
+count, and of those the newest ROWS_MAX (report_rows.py). What a trade would have earned stands in
+earnings.py, how long lives are measured in lifetimes.py. Definitions, also printed on the page:
+DEFINITIONS; docs/economics.md has them at length.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.schema.records import SIGNAL_LEG_LOST
+from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN, SIGNAL_LEG_LOST
+from spread_scanner.tracker import earnings, report_rows
 from spread_scanner.tracker.book import PROBES_MS
+from spread_scanner.tracker.earnings import (
+    LEFT_AFTER_MS,
+    LeftAfter,
+    Money,
+    Realised,
+    Stacks,
+    TimeSlice,
+)
+from spread_scanner.tracker.lifetimes import Lifetime, half_life, survival, thinned
 from spread_scanner.tracker.opportunity import Reason
+from spread_scanner.tracker.report_rows import Looks, ReportRow
 
 DEFINITIONS = {
-    "entry gross / net": "Spread at the opening signal, before and after taker fees of two entries "
-    "and two exits and expected funding where known; basis points of the spot ask.",
-    "peak net": "The largest net spread seen in a signal, sample or probe.",
+    "entry gross": "What entering earned at the opening signal: the perpetual's bid over the "
+    "spot's ask, in basis points of that ask.",
+    "net": "Gross, and what closing is assumed to earn, less the taker fees of two entries and "
+    "two exits, less expected funding.",
+    "peak net": "The largest net seen in a signal, sample or probe.",
+    "realised": "The money of one base unit, in basis points of the spot ask that was paid: "
+    "entered at the opening signal's prices, left at the look that completed the convergence, "
+    "less each fee on its own notional, less the funding that was really crossed. Spot fees are "
+    "often taken in the coin bought: here they count as money, but the hedge is then short by "
+    "that fee.",
+    "converged": "Leaving would have realised take_share of the net at the opening signal, or of "
+    "0 if that was negative, in every look for converge_ms. It is a rule for stopping at a "
+    "profit: read it only beside the others.",
+    "stale, expired, gap, retired, open": "Ended otherwise, or not yet: marked at what leaving at "
+    "the last usable look would have left.",
+    "events": "Opportunities of one symbol that share a leg and overlap in time are one event: "
+    "counted once, and sized once, as its first opportunity.",
+    "a day": "Of each event the result, times the smallest of the size at entry, the size at the "
+    "exit and the cap (size_cap_quote); the sum for a day of the time that was tracked.",
     "half-life": "Time from the opening signal by which half had converged; those not followed to "
     "their end count as long as they were seen (Kaplan-Meier).",
-    "median life": "Half of those that did converge lived no longer, from the opening signal to "
-    "where the convergence began to hold.",
     "signal half-life": "Time by which the engine had withdrawn half of the signals, because the "
     "net spread fell below its exit threshold; counted in the same way.",
     "standing": "Net spread looked up anew a fixed time after the opening signal: at least 0, or "
-    "at least the threshold that made the signal. Of the looks taken; a look at a leg "
-    "that could not be stood behind counts as not standing; looks that came too late are "
-    "missing, not guessed.",
+    "at least the threshold that made the signal. Of the looks that count: those at which both "
+    "legs had been quoted anew, or would have been, had they changed (the channel tells every "
+    "change, and all connections of the source had brought something). A leg that could not be "
+    "stood behind did not stand. Looks that came too late are missing, not guessed.",
+    "not renewed": "Looks at which a leg may only have looked as it did because nobody had told "
+    "of a change yet.",
+    "left after": "What would have been realised, had acting taken so long: entered at the prices "
+    "of that look, left as above.",
     "late / missed": "Samples taken after their tolerance, and grid points without a sample.",
 }
 
-_COLUMNS = (
-    "id, symbol, direction, opened_ns, last_seen_ns, ended_ns, reason, first_exit_ns, flags, "
-    "enter_bps, funding_bps IS NULL, entry_gross_bps, entry_net_bps, peak_net_bps, "
-    "entry_size_quote, signals, samples, late, missed, lost, gaps, gap_ms"
-)
-
-
-ROWS_MAX = 100_000  # some 190 MB
-CURVE_POINTS_MAX = 300
 BINS = 40
-
-
-class _Row(NamedTuple):
-    id: int
-    symbol: str
-    direction: str
-    opened_ns: int
-    last_seen_ns: int
-    ended_ns: int | None
-    reason: str | None
-    first_exit_ns: int | None
-    flags: int
-    enter_bps: float
-    funding_unknown: int
-    entry_gross_bps: float
-    entry_net_bps: float
-    peak_net_bps: float
-    entry_size_quote: float
-    signals: int
-    samples: int
-    late: int
-    missed: int
-    lost: int
-    gaps: int
-    gap_ms: float
-
-
-_Probes = dict[tuple[int, int], float | None]  # (id, after_ms) -> net of a look that was taken
+SIZE_CAP_QUOTE = config.Tracker().size_cap_quote
 
 
 class StoodAfter(msgspec.Struct, frozen=True):
-    """What a fixed time after the opening signal showed. Shares are of the looks taken."""
+    """What a fixed time after the opening signal showed. Shares are of the looks that count."""
 
     after_ms: int
-    taken: int
+    taken: int  # and known to show what stood then
+    not_renewed: int
     missing: int
     not_negative: int
     over_enter: int
@@ -101,7 +92,10 @@ class Group(msgspec.Struct, frozen=True):
     left_open: int
     closed: dict[str, int]
     signals: int
-    life_ms_median: float | None
+    outcomes: dict[str, Realised]  # by why they were closed, "open" and "all"
+    others: Realised  # all that did not converge
+    money: Money
+    life_ms_median: float | None  # of what converged
     half_life_ms: float | None
     signal_half_life_ms: float | None
     entry_gross_bps_median: float | None
@@ -110,6 +104,7 @@ class Group(msgspec.Struct, frozen=True):
     peak_net_bps_median: float | None
     size_quote_median: float | None
     standing: list[StoodAfter]
+    left_after: list[LeftAfter]
 
 
 class Quality(msgspec.Struct, frozen=True):
@@ -122,8 +117,11 @@ class Quality(msgspec.Struct, frozen=True):
     gaps: int
     gap_ms: float
     funding_unknown: int
+    result_unknown: int  # of what was closed: rows of an older version, or nothing usable was seen
+    settlements: int  # of funding, crossed by them
     left_open: int
     left_out: int  # older ones of the period, beyond ROWS_MAX
+    tracked_s: float  # how long a tracker ran in the period
     runs: int
     run_totals: dict[str, int]  # of all runs that wrote in the period
 
@@ -136,11 +134,12 @@ class Bins(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything; `total.standing`, `curve` and the bins are what the plots show. Its size does not
-    grow with the number of opportunities, only with that of pairs."""
+    """Everything; `total.standing`, the curve, the bins and slices are what the plots show. Its
+    size does not grow with the number of opportunities, only with that of pairs."""
 
     since_ns: int
     until_ns: int
+    size_cap_quote: float
     total: Group
     directions: list[Group]
     pairs: list[Group]
@@ -148,66 +147,95 @@ class Report(msgspec.Struct, frozen=True):
     curve: list[tuple[float, float]]  # ms after the opening signal, share still alive
     entry_net_bps: Bins  # tails beyond the 1st and 99th percentile are in the outermost bins
     opened_s: Bins  # since 1970 UTC
+    realised_bps: Stacks
+    over_time: list[TimeSlice]
+    by_hour: list[TimeSlice]
 
 
-def make(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> Report:
+class _Seen:
+    """What a report is made of; `group` does the same sums for any part of it."""
+
+    def __init__(
+        self, rows: list[ReportRow], looks: Looks, cap_quote: float, tracked_s: float
+    ) -> None:
+        self.rows = rows
+        self._looks = looks
+        self._cap_quote = cap_quote
+        self._tracked_s = tracked_s
+        self._event_of = earnings.events(rows)
+
+    def groups(self, *, by_symbol: bool) -> list[Group]:
+        parts: dict[tuple[str, str | None], list[ReportRow]] = {}
+        for row in self.rows:
+            parts.setdefault((row.direction, row.symbol if by_symbol else None), []).append(row)
+        groups = [self.group(part, *key) for key, part in parts.items()]
+        return sorted(
+            groups, key=lambda group: (-group.opportunities, group.direction, group.symbol)
+        )
+
+    def group(
+        self, rows: Sequence[ReportRow], direction: str | None = None, symbol: str | None = None
+    ) -> Group:
+        lives = [_life(row) for row in rows]
+        return Group(
+            direction=direction,
+            symbol=symbol,
+            opportunities=len(rows),
+            left_open=sum(row.reason is None for row in rows),
+            closed={reason: sum(row.reason == reason for row in rows) for reason in _REASONS},
+            signals=sum(row.signals for row in rows),
+            outcomes=earnings.by_outcome(rows),
+            others=earnings.realised([row for row in rows if not row.converged]),
+            money=earnings.money(rows, self._event_of, self._cap_quote, self._tracked_s),
+            life_ms_median=_median([life.ms for life in lives if life.ended]),
+            half_life_ms=half_life(lives),
+            signal_half_life_ms=half_life([_signal_life(row) for row in rows]),
+            entry_gross_bps_median=_median([row.entry_gross_bps for row in rows]),
+            entry_net_bps_median=_median([row.entry_net_bps for row in rows]),
+            entry_net_bps_p90=_quantile([row.entry_net_bps for row in rows], 0.9),
+            peak_net_bps_median=_median([row.peak_net_bps for row in rows]),
+            size_quote_median=_median([row.entry_size_quote for row in rows]),
+            standing=[_standing(rows, self._looks, after_ms) for after_ms in PROBES_MS],
+            left_after=[
+                earnings.left_after(rows, self._looks, after_ms) for after_ms in LEFT_AFTER_MS
+            ],
+        )
+
+
+_REASONS = [reason.value for reason in Reason]
+
+
+def make(
+    connection: sqlite3.Connection,
+    since_ns: int,
+    until_ns: int,
+    cap_quote: float = SIZE_CAP_QUOTE,
+) -> Report:
     """The report over what was opened from `since_ns` to before `until_ns`."""
     connection.execute("BEGIN")
     try:
-        since_ns, left_out = _bounded(connection, since_ns, until_ns)
-        period = (since_ns, until_ns)
-        rows = [
-            _Row(*row)
-            for row in connection.execute(
-                f"SELECT {_COLUMNS} FROM opportunities WHERE opened_ns >= ? AND opened_ns < ? "
-                "ORDER BY opened_ns, id",
-                period,
-            )
-        ]
-        probes: _Probes = {
-            (number, after_ms): net
-            for number, after_ms, net in connection.execute(
-                "SELECT p.opportunity_id, p.after_ms, p.net_bps FROM probes p JOIN opportunities o "
-                "ON o.id = p.opportunity_id WHERE o.opened_ns >= ? AND o.opened_ns < ? "
-                "AND p.late_ns IS NOT NULL",
-                period,
-            )
-        }
-        runs = _runs(connection, since_ns, until_ns)
+        since_ns, left_out = report_rows.bounded(connection, since_ns, until_ns)
+        rows = report_rows.read(connection, since_ns, until_ns)
+        looks = report_rows.read_looks(connection, since_ns, until_ns)
+        runs, tracked_s = _runs(connection, since_ns, until_ns)
     finally:
         connection.execute("ROLLBACK")
+    seen = _Seen(rows, looks, cap_quote, tracked_s)
     return Report(
         since_ns=since_ns,
         until_ns=until_ns,
-        total=_group(rows, probes, None, None),
-        directions=_groups(rows, probes, by_symbol=False),
-        pairs=_groups(rows, probes, by_symbol=True),
-        quality=_quality(rows, runs, left_out),
+        size_cap_quote=cap_quote,
+        total=seen.group(rows),
+        directions=seen.groups(by_symbol=False),
+        pairs=seen.groups(by_symbol=True),
+        quality=_quality(rows, runs, left_out, tracked_s),
         curve=thinned(survival([_life(row) for row in rows])),
         entry_net_bps=_bins([row.entry_net_bps for row in rows], 0.01),
         opened_s=_bins([row.opened_ns / NS_PER_S for row in rows]),
+        realised_bps=earnings.distribution(rows),
+        over_time=earnings.over_time(rows),
+        by_hour=earnings.by_hour(rows),
     )
-
-
-def _bounded(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> tuple[int, int]:
-    """Where the period has to begin to hold no more than ROWS_MAX, and how many that leaves out."""
-    period = (since_ns, until_ns)
-    where = "FROM opportunities WHERE opened_ns >= ? AND opened_ns < ?"
-    first = connection.execute(
-        f"SELECT opened_ns {where} ORDER BY opened_ns DESC LIMIT 1 OFFSET ?", (*period, ROWS_MAX)
-    ).fetchone()
-    if first is None:
-        return period[0], 0
-    left_out = connection.execute(f"SELECT count(*) {where}", (since_ns, first[0] + 1)).fetchone()
-    return int(first[0]) + 1, int(left_out[0])
-
-
-def thinned(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """A curve of no more than CURVE_POINTS_MAX of its points, its ends among them."""
-    if len(curve) <= CURVE_POINTS_MAX:
-        return list(curve)
-    places = np.linspace(0, len(curve) - 1, CURVE_POINTS_MAX).round().astype(int)
-    return [curve[place] for place in np.unique(places).tolist()]
 
 
 def _bins(values: Sequence[float], tail: float = 0.0) -> Bins:
@@ -221,59 +249,36 @@ def _bins(values: Sequence[float], tail: float = 0.0) -> Bins:
     return Bins(counts.tolist(), edges.tolist())
 
 
-def _runs(connection: sqlite3.Connection, since_ns: int, until_ns: int) -> list[dict[str, int]]:
+def _runs(
+    connection: sqlite3.Connection, since_ns: int, until_ns: int
+) -> tuple[list[dict[str, int]], float]:
+    """The totals of the runs that wrote in the period, and how long they were in it, s."""
     found = connection.execute(
-        "SELECT totals FROM runs WHERE written_ns >= ? AND started_ns < ?", (since_ns, until_ns)
-    )
-    return [msgspec.json.decode(text, type=dict[str, int]) for (text,) in found]
+        "SELECT totals, started_ns, written_ns FROM runs WHERE written_ns >= ? AND started_ns < ?",
+        (since_ns, until_ns),
+    ).fetchall()
+    totals = [msgspec.json.decode(text, type=dict[str, int]) for text, _, _ in found]
+    spans = [min(until, until_ns) - max(since, since_ns) for _, since, until in found]
+    return totals, sum(max(0, span) for span in spans) / NS_PER_S
 
 
-def _groups(rows: Iterable[_Row], probes: _Probes, *, by_symbol: bool) -> list[Group]:
-    parts: dict[tuple[str, str | None], list[_Row]] = {}
+def _standing(rows: Sequence[ReportRow], looks: Looks, after_ms: int) -> StoodAfter:
+    taken = missing = not_negative = over_enter = 0
+    found = looks.get(after_ms, {})
     for row in rows:
-        parts.setdefault((row.direction, row.symbol if by_symbol else None), []).append(row)
-    groups = [_group(part, probes, *key) for key, part in parts.items()]
-    return sorted(groups, key=lambda group: (-group.opportunities, group.direction, group.symbol))
-
-
-def _group(
-    rows: Sequence[_Row], probes: _Probes, direction: str | None, symbol: str | None
-) -> Group:
-    lives = [_life(row) for row in rows]
-    return Group(
-        direction=direction,
-        symbol=symbol,
-        opportunities=len(rows),
-        left_open=sum(row.reason is None for row in rows),
-        closed={reason.value: sum(row.reason == reason.value for row in rows) for reason in Reason},
-        signals=sum(row.signals for row in rows),
-        life_ms_median=_median([life.ms for life in lives if life.ended]),
-        half_life_ms=half_life(lives),
-        signal_half_life_ms=half_life([_signal_life(row) for row in rows]),
-        entry_gross_bps_median=_median([row.entry_gross_bps for row in rows]),
-        entry_net_bps_median=_median([row.entry_net_bps for row in rows]),
-        entry_net_bps_p90=_quantile([row.entry_net_bps for row in rows], 0.9),
-        peak_net_bps_median=_median([row.peak_net_bps for row in rows]),
-        size_quote_median=_median([row.entry_size_quote for row in rows]),
-        standing=[_standing(rows, probes, after_ms) for after_ms in PROBES_MS],
-    )
-
-
-def _standing(rows: Sequence[_Row], probes: _Probes, after_ms: int) -> StoodAfter:
-    taken = not_negative = over_enter = 0
-    for row in rows:
-        key = (row.id, after_ms)
-        if key not in probes:
-            continue
-        taken += 1
-        net = probes[key]
-        if net is not None:
-            not_negative += net >= 0
-            over_enter += net >= row.enter_bps
+        look = found.get(row.id)
+        if look is None:
+            missing += 1
+        elif look.counts:
+            taken += 1
+            if look.net_bps is not None:
+                not_negative += look.net_bps >= 0
+                over_enter += look.net_bps >= row.enter_bps
     return StoodAfter(
         after_ms=after_ms,
         taken=taken,
-        missing=len(rows) - taken,
+        not_renewed=len(rows) - missing - taken,
+        missing=missing,
         not_negative=not_negative,
         over_enter=over_enter,
         share_not_negative=not_negative / taken if taken else None,
@@ -281,19 +286,11 @@ def _standing(rows: Sequence[_Row], probes: _Probes, after_ms: int) -> StoodAfte
     )
 
 
-class Lifetime(NamedTuple):
-    """How long something was seen to live, and whether it was seen to end."""
-
-    ms: float
-    ended: bool
+def _life(row: ReportRow) -> Lifetime:
+    return Lifetime((row.end_ns - row.opened_ns) / NS_PER_MS, row.converged)
 
 
-def _life(row: _Row) -> Lifetime:
-    end_ns = row.last_seen_ns if row.ended_ns is None else row.ended_ns
-    return Lifetime((end_ns - row.opened_ns) / NS_PER_MS, row.reason == Reason.CONVERGED)
-
-
-def _signal_life(row: _Row) -> Lifetime:
+def _signal_life(row: ReportRow) -> Lifetime:
     """Until the engine withdrew the signal; a leg that was lost is no such end."""
     if row.first_exit_ns is None:
         return Lifetime(_life(row).ms, ended=False)
@@ -301,34 +298,9 @@ def _signal_life(row: _Row) -> Lifetime:
     return Lifetime((row.first_exit_ns - row.opened_ns) / NS_PER_MS, not lost)
 
 
-def survival(lives: Sequence[Lifetime]) -> list[tuple[float, float]]:
-    """Kaplan and Meier's estimate: (ms, share alive after it), a point per time of an ending."""
-    if not lives:
-        return []
-    times = np.array([life.ms for life in lives])
-    ended = np.array([life.ended for life in lives])
-    order = np.argsort(times, kind="stable")
-    times, ended = times[order], ended[order]
-    moments, first = np.unique(times, return_index=True)
-    endings = np.add.reduceat(ended.astype(np.int64), first)
-    at_risk = len(times) - first
-    alive = np.cumprod(1.0 - endings / at_risk)
-    return [
-        (moment, share)
-        for moment, share, count in zip(
-            moments.tolist(), alive.tolist(), endings.tolist(), strict=True
-        )
-        if count
-    ]
-
-
-def half_life(lives: Sequence[Lifetime]) -> float | None:
-    """When half had ended, or None when fewer were seen to."""
-    # Products of shares such as 2/3 * 3/4 may come out a hair above the half that they are.
-    return next((ms for ms, share in survival(lives) if share <= 0.5 + 1e-12), None)
-
-
-def _quality(rows: Sequence[_Row], runs: Sequence[dict[str, int]], left_out: int) -> Quality:
+def _quality(
+    rows: Sequence[ReportRow], runs: Sequence[Mapping[str, int]], left_out: int, tracked_s: float
+) -> Quality:
     totals: dict[str, int] = {}
     for run in runs:
         for label, count in run.items():
@@ -340,9 +312,12 @@ def _quality(rows: Sequence[_Row], runs: Sequence[dict[str, int]], left_out: int
         lost=sum(row.lost for row in rows),
         gaps=sum(row.gaps for row in rows),
         gap_ms=sum(row.gap_ms for row in rows),
-        funding_unknown=sum(row.funding_unknown for row in rows),
+        funding_unknown=sum(row.flags & SIGNAL_FUNDING_UNKNOWN != 0 for row in rows),
+        result_unknown=sum(row.reason is not None and row.result_bps is None for row in rows),
+        settlements=sum(row.settlements for row in rows),
         left_open=sum(row.reason is None for row in rows),
         left_out=left_out,
+        tracked_s=tracked_s,
         runs=len(runs),
         run_totals=dict(sorted(totals.items())),
     )

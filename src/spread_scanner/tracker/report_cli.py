@@ -12,16 +12,13 @@ import os
 import re
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
@@ -34,19 +31,11 @@ from spread_scanner.schema.names import (
     REPORTS_FOLDER,
     TRACKER,
 )
-from spread_scanner.tracker import database, report, report_page
+from spread_scanner.tracker import database, report, report_page, report_tables
 from spread_scanner.tracker import report_options as options
 from spread_scanner.tracker.database import DatabaseError
-from spread_scanner.tracker.report import Group, Report
-from spread_scanner.tracker.report_page import (
-    LIFE_HEADINGS,
-    WORTH_HEADINGS,
-    life_cells,
-    worth_cells,
-)
+from spread_scanner.tracker.report import Report
 
-PAIRS_SHOWN = 20
-PIPE_WIDTH = 120
 REPORTS_KEPT = 24 * 7
 REPORTS_BYTES_MAX = config.Tracker().reports_mb_max * 1e6
 PAIRS_KEPT = 300  # in a kept report: a page or its JSON stays below 1 MB
@@ -75,10 +64,11 @@ def report_command(
     database_file: options.DatabaseFile = None,
     folder: options.Folder = None,
     hourly: options.Hourly = False,
+    pairs: options.Pairs = False,
 ) -> None:
-    """How many opportunities there were, how long they stood, and how far to trust that."""
+    """What became of the opportunities, what trades would have earned, how far to trust that."""
     try:
-        tell(since, html, database_file, folder, as_json=json, hourly=hourly)
+        tell(since, html, database_file, folder, as_json=json, hourly=hourly, pairs=pairs)
     except SpreadError as error:
         sys.stderr.write(f"{error}\n")
         wrong = isinstance(error, ConfigError | Unusable)
@@ -93,10 +83,12 @@ def tell(
     *,
     as_json: bool,
     hourly: bool,
+    pairs: bool = False,
 ) -> None:
     """Make a report and put it where it is wanted. Raises SpreadError."""
     now_ns = clock.wall_ns()
     bytes_max = REPORTS_BYTES_MAX
+    cap_quote = report.SIZE_CAP_QUOTE
     if hourly:
         settings = config.load()
         database_file = settings.data_dir / DATABASE_FILE
@@ -105,11 +97,15 @@ def tell(
         since, folder = HOURLY_SINCE, settings.data_dir / REPORTS_FOLDER
         bytes_max = settings.config.spread_tracker.reports_mb_max * 1e6
     since_ns = parse_since(since, now_ns)
-    path = database_file or config.load().data_dir / DATABASE_FILE
+    if hourly or database_file is None:
+        settings = config.load()
+        cap_quote = settings.config.spread_tracker.size_cap_quote
+        database_file = settings.data_dir / DATABASE_FILE
+    path = database_file
     try:
         with contextlib.closing(database.read_only(path)) as connection:
             # A little into the future: the session clock may stand ahead of a wall clock set back.
-            made = report.make(connection, since_ns, now_ns + 3_600 * NS_PER_S)
+            made = report.make(connection, since_ns, now_ns + 3_600 * NS_PER_S, cap_quote)
     except sqlite3.Error as error:
         raise DatabaseError(f"the database cannot be read: {error}", file=path) from None
     made = msgspec.structs.replace(made, until_ns=now_ns)
@@ -123,8 +119,9 @@ def tell(
     if as_json:
         output.put(msgspec.json.encode(made) + b"\n")
     elif html is None and folder is None:
-        # Into a pipe there is no width to fit; take one that every table fits in.
-        show(made, Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))
+        # Into a pipe there is no width to fit; take the one that every table fits in.
+        width = None if sys.stdout.isatty() else report_tables.WIDTH
+        report_tables.show(made, Console(width=width), pairs=pairs)
 
 
 def _put(path: Path, page: str) -> None:
@@ -196,43 +193,6 @@ def prune(folder: Path, bytes_max: float) -> None:
         if number and (number >= REPORTS_KEPT or taken > bytes_max):
             for path in files:
                 path.unlink(missing_ok=True)
-
-
-def show(made: Report, console: Console) -> None:
-    """The report as tables."""
-    console.print(f"Opportunities opened {report_page.period(made)}")
-    for text in report_page.simulated(made):
-        console.print(text, style="bold yellow")
-    groups = [made.total, *made.directions]
-    console.print(_table("Lives", LIFE_HEADINGS, groups, life_cells))
-    console.print(
-        _table("Worth (medians; share still not negative)", WORTH_HEADINGS, groups, worth_cells)
-    )
-    often = made.pairs[:PAIRS_SHOWN]
-    title = f"The {len(often)} most frequent pairs"
-    console.print(_table(f"{title}: lives", LIFE_HEADINGS, often, life_cells))
-    console.print(_table(f"{title}: worth", WORTH_HEADINGS, often, worth_cells))
-    quality = Table(
-        box=box.SIMPLE, title="How far to trust this", show_header=False, title_justify="left"
-    )
-    for name, value in report_page.quality_rows(made):
-        quality.add_row(name, value)
-    console.print(quality)
-
-
-def _table(
-    title: str,
-    headings: Sequence[str],
-    groups: Sequence[Group],
-    cells: Callable[[Group], list[str]],
-) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("")
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for group in groups:
-        table.add_row(report_page.name_of(group), *cells(group))
-    return table
 
 
 if __name__ == "__main__":

@@ -18,3 +18,4 @@ Hourly = Annotated[
     bool,
     typer.Option("--hourly", help="What timer and cron run: the last 24 h into data_dir/reports."),
 ]
+Pairs = Annotated[bool, typer.Option("--pairs", help="The most frequent pairs, too.")]

@@ -4,37 +4,14 @@ No script, no font, no image from elsewhere: the page can be mailed and opened y
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from html import escape
 
-from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.figures import plain
-from spread_scanner.schema.opportunities import SIMULATED
-from spread_scanner.tracker.plots import bars, histogram, steps
-from spread_scanner.tracker.report import DEFINITIONS, Group, Report, StoodAfter
+from spread_scanner.tracker import report_text as text
+from spread_scanner.tracker.earnings import ALL, TimeSlice
+from spread_scanner.tracker.plots import bars, histogram, stacked, steps, values
+from spread_scanner.tracker.report import DEFINITIONS, Group, Report
 
 PAIRS_SHOWN = 100
-LIFE_HEADINGS = (
-    "opened",
-    "open",
-    "converged",
-    "stale",
-    "expired",
-    "gap / retired",
-    "half-life",
-    "median life",
-    "signal half-life",
-)
-WORTH_HEADINGS = (
-    "gross bps",
-    "net bps",
-    "peak net bps",
-    "size",
-    "stands 50 ms",
-    "stands 100 ms",
-    "stands 250 ms",
-    "stands 500 ms",
-)
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d8dee4; --paper: #fff;
@@ -69,16 +46,24 @@ def page(made: Report) -> str:
     total = made.total
     body = [
         "<h1>Spread opportunities</h1>",
-        f'<p class="soft">Opened {escape(period(made))}</p>',
-        *(f'<p class="simulated">{escape(text)}</p>' for text in simulated(made)),
+        f'<p class="soft">Opened {escape(text.period(made))}</p>',
+        *(f'<p class="simulated">{escape(line)}</p>' for line in text.simulated(made)),
         _tiles(made),
+        "<h2>What a trade would have earned, bps</h2>",
+        _table(text.OUTCOME_HEADINGS, text.outcome_lines(total), narrow=True),
+        *(
+            f'<p class="soft">{escape(line)}</p>'
+            for line in (text.money_sentence(made), *text.unknown_sentence(made))
+        ),
+        "<h2>What was left after a time</h2>",
+        _table(text.STANDING_HEADINGS, text.standing_lines(total), narrow=True),
         _plots(made),
         "<h2>By direction</h2>",
-        _table([total, *made.directions]),
+        _groups([total, *made.directions]),
         f"<h2>By pair{_of(len(made.pairs))}</h2>",
-        _table(made.pairs[:PAIRS_SHOWN]),
+        _groups(made.pairs[:PAIRS_SHOWN]),
         "<h2>How far to trust this</h2>",
-        _plain_table(quality_rows(made)),
+        _table((), text.quality_rows(made), narrow=True),
         "<h2>What the words mean</h2>",
         "<dl>",
         *(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in DEFINITIONS.items()),
@@ -98,17 +83,18 @@ def _of(count: int) -> str:
 
 
 def _tiles(made: Report) -> str:
-    total, quality = made.total, made.quality
-    at = {standing.after_ms: standing for standing in total.standing}
+    total = made.total
+    every = total.outcomes.get(ALL)
+    after = {standing.after_ms: standing for standing in total.standing}
     tiles = [
         (f"{total.opportunities:,}", "opportunities"),
-        (f"{total.left_open:,}", "of them still open"),
-        (duration(total.half_life_ms), "half-life"),
-        (duration(total.signal_half_life_ms), "signal half-life"),
-        (bps(total.entry_net_bps_median), "median net at entry"),
-        (share(at[100].share_not_negative), "net not negative after 100 ms"),
-        (share(at[500].share_not_negative), "net not negative after 500 ms"),
-        (f"{quality.missed:,}", "grid points missed"),
+        (f"{total.money.events:,}", "events"),
+        (text.bps(total.entry_net_bps_median), "median net at entry"),
+        (text.bps(every.median_bps if every else None), "median result of all"),
+        (text.share(every.share_positive if every else None), "results above 0"),
+        (text.amount(total.money.per_day_quote), "USDT a day"),
+        (text.duration(total.half_life_ms), "half-life"),
+        (text.share(after[100].share_over_enter), "still over enter after 100 ms"),
     ]
     items = (
         f'<div class="tile"><b>{escape(value)}</b><span>{escape(name)}</span></div>'
@@ -118,12 +104,23 @@ def _tiles(made: Report) -> str:
 
 
 def _plots(made: Report) -> str:
-    standing = made.total.standing
+    standing, spread = made.total.standing, made.realised_bps
     figures = [
         (
-            steps(made.curve, x_label="after the opening signal", x_text=duration),
-            "Share not yet converged. Lives that were not followed to their end count as long as "
-            "they were seen.",
+            stacked(
+                *(spread.converged, spread.others, spread.edges),
+                names=("converged", "all others, marked"),
+                x_label="bps",
+            ),
+            "What closing realised, or would have at the last usable look.",
+        ),
+        (
+            values(*_over(made.over_time), x_text=text.clock_of, x_label="UTC"),
+            "Results over time: the median of what was opened in each span, a mark at the mean.",
+        ),
+        (
+            values(*_over(made.by_hour), x_text=_hour, x_label="hour of the day, UTC"),
+            "Results by the hour of opening: the median, a mark at the mean.",
         ),
         (
             bars(
@@ -132,140 +129,59 @@ def _plots(made: Report) -> str:
                 [s.share_over_enter for s in standing],
                 names=("net at least 0", "net at least the enter threshold"),
             ),
-            f"Still standing after the opening signal, of the looks taken ({_taken(standing)}).",
+            "Still standing after the opening signal, of the looks that count "
+            f"({text.taken(standing)}).",
+        ),
+        (
+            steps(made.curve, x_label="after the opening signal", x_text=text.duration),
+            "Share not yet converged. Lives that were not followed to their end count as long as "
+            "they were seen.",
         ),
         (
             histogram(made.entry_net_bps.counts, made.entry_net_bps.edges, x_label="bps"),
             "Net spread at the opening signal.",
         ),
         (
-            histogram(made.opened_s.counts, made.opened_s.edges, x_label="UTC", x_text=_clock),
+            histogram(
+                made.opened_s.counts, made.opened_s.edges, x_label="UTC", x_text=text.clock_of
+            ),
             "Opportunities opened over time.",
         ),
     ]
     items = (
-        f"<figure>{svg}<figcaption>{escape(text)}</figcaption></figure>" for svg, text in figures
+        f"<figure>{svg}<figcaption>{escape(said)}</figcaption></figure>" for svg, said in figures
     )
     return f'<div class="plots">{"".join(items)}</div>'
 
 
-def _taken(standing: Sequence[StoodAfter]) -> str:
-    return ", ".join(f"{s.taken:,} of {s.taken + s.missing:,}" for s in standing)
+def _over(
+    slices: Sequence[TimeSlice],
+) -> tuple[list[float], list[float | None], list[float | None]]:
+    """Where each slice begins, its median and its mean."""
+    return (
+        [one.start_s for one in slices],
+        [one.median_bps for one in slices],
+        [one.mean_bps for one in slices],
+    )
 
 
-def _table(groups: Iterable[Group]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("", *LIFE_HEADINGS, *WORTH_HEADINGS))
-    lines = ([name_of(group), *life_cells(group), *worth_cells(group)] for group in groups)
+def _hour(seconds: float) -> str:
+    return f"{seconds / 3_600:.0f}"
+
+
+def _groups(groups: Iterable[Group]) -> str:
+    headings = (*text.WORTH_HEADINGS, *text.LIFE_HEADINGS)
+    lines = (
+        [text.name_of(group), *text.worth_cells(group), *text.life_cells(group)] for group in groups
+    )
+    return _table(headings, lines)
+
+
+def _table(headings: Sequence[str], lines: Iterable[Sequence[str]], *, narrow: bool = False) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("", *headings)) if headings else ""
     rows = (
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines
     )
-    body = "".join(rows)
-    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
-
-
-def _plain_table(rows: Iterable[tuple[str, str]]) -> str:
-    lines = (f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in rows)
-    return f'<table class="narrow">{"".join(lines)}</table>'
-
-
-def name_of(group: Group) -> str:
-    """What a group is called."""
-    return " ".join(part for part in (group.direction, group.symbol) if part) or "all"
-
-
-def life_cells(group: Group) -> list[str]:
-    """How many there were and how long they lived, under LIFE_HEADINGS."""
-    closed = group.closed
-    return [
-        f"{group.opportunities:,}",
-        f"{group.left_open:,}",
-        f"{closed['converged']:,}",
-        f"{closed['stale']:,}",
-        f"{closed['expired']:,}",
-        f"{closed['gap'] + closed['retired']:,}",
-        duration(group.half_life_ms),
-        duration(group.life_ms_median),
-        duration(group.signal_half_life_ms),
-    ]
-
-
-def worth_cells(group: Group) -> list[str]:
-    """What they were worth, medians, and the share not negative later, under WORTH_HEADINGS."""
-    return [
-        bps(group.entry_gross_bps_median),
-        bps(group.entry_net_bps_median),
-        bps(group.peak_net_bps_median),
-        "-" if group.size_quote_median is None else f"{group.size_quote_median:,.0f}",
-        *(share(standing.share_not_negative) for standing in group.standing),
-    ]
-
-
-def quality_rows(made: Report) -> list[tuple[str, str]]:
-    """What limits the numbers, by name."""
-    quality = made.quality
-    totals = quality.run_totals
-    looks = made.total.standing
-    return [
-        ("samples taken", f"{quality.samples:,}"),
-        ("samples late", f"{quality.late:,}"),
-        ("grid points missed", f"{quality.missed:,}"),
-        ("samples with a leg that could not be stood behind", f"{quality.lost:,}"),
-        ("looks after the signal that are missing", f"{sum(look.missing for look in looks):,}"),
-        ("gaps in which the tracker was away", f"{quality.gaps:,}, {duration(quality.gap_ms)}"),
-        ("opportunities with unknown funding", f"{quality.funding_unknown:,}"),
-        ("opportunities still open", f"{quality.left_open:,}"),
-        ("older opportunities of the period, left out", f"{quality.left_out:,}"),
-        ("runs of the tracker in the period", f"{quality.runs:,}"),
-        *(
-            (text, f"{totals.get(label, 0):,}")
-            for label, text in (
-                ("signals", "signals taken, in those runs"),
-                ("refused_full", "signals not followed: too many open"),
-                ("refused_unknown", "signals not followed: pair not in the tables"),
-                ("signal_gaps", "signals that never arrived"),
-                ("rows_dropped", "rows lost while the database could not be written"),
-                ("commit_failures", "transactions that had to be tried again"),
-            )
-        ),
-    ]
-
-
-def simulated(made: Report) -> list[str]:
-    """That what was tracked is no market's, in a sentence; none where it is one's."""
-    runs, pretended = made.quality.runs, made.quality.run_totals.get(SIMULATED, 0)
-    if not pretended:
-        return []
-    which = "All" if pretended == runs else f"{pretended:,} of {runs:,}"
-    return [f"Simulated: {which} runs of the tracker in the period followed a pretended market."]
-
-
-def period(made: Report) -> str:
-    """From when to when, UTC."""
-    until = _moment(made.until_ns)
-    return f"{_moment(made.since_ns)} to {until} UTC" if made.since_ns else f"up to {until} UTC"
-
-
-def _moment(ts_ns: int) -> str:
-    return datetime.fromtimestamp(ts_ns / NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _clock(ts_s: float) -> str:
-    return datetime.fromtimestamp(ts_s, UTC).strftime("%d. %H:%M:%S")
-
-
-def duration(ms: float | None) -> str:
-    """A time a person can read."""
-    if ms is None:
-        return "-"
-    for limit, unit_ms, unit in ((1e3, 1, "ms"), (60e3, 1e3, "s"), (3.6e6, 60e3, "min")):
-        if ms < limit:
-            return f"{plain(ms / unit_ms, 3)} {unit}"
-    return f"{plain(ms / 3.6e6, 3)} h"
-
-
-def bps(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
-
-
-def share(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.0f} %"
+    kind = ' class="narrow"' if narrow else ""
+    top = f"<tr>{head}</tr>" if head else ""
+    return f'<div class="scroll"><table{kind}>{top}{"".join(rows)}</table></div>'

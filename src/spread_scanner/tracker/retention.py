@@ -75,11 +75,13 @@ def _samples_of_before(connection: sqlite3.Connection, before_ns: int) -> int:
 
 
 def _old_rows(connection: sqlite3.Connection, before_ns: int) -> int:
-    """Opportunities with their probes, in one transaction; runs and streams of as long ago."""
+    """Opportunities with their probes and settlements, in one transaction; runs and streams of as
+    long ago."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         bound = (before_ns, ROWS_AT_ONCE)
-        connection.execute(f"DELETE FROM probes WHERE opportunity_id IN ({_CLOSED})", bound)
+        for table in ("probes", "settlements"):
+            connection.execute(f"DELETE FROM {table} WHERE opportunity_id IN ({_CLOSED})", bound)
         gone = connection.execute(f"DELETE FROM opportunities WHERE id IN ({_CLOSED})", bound)
         connection.execute(_RUNS, (before_ns,))
         connection.execute(_STREAMS, (STREAMS_KEPT,))

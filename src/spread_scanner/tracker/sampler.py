@@ -8,7 +8,7 @@ cannot step, so neither can the grid; see clock.SessionClock.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -62,6 +62,7 @@ class Look(NamedTuple):
     flags: int  # SampleFlag without LATE
     place: int  # in `quotes`
     quotes: Quotes
+    px: tuple[float, float, float, float]  # spot bid, spot ask, futures bid and ask, as stored
 
     def sides(self) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
         """bid_px, bid_sz, ask_px, ask_sz of spot and futures; taken apart only when asked for."""
@@ -95,8 +96,14 @@ def looks(
         (_flags(judged) + legs_flags(spot["flags"], futures["flags"])).tolist(),
         range(len(spot)),
         itertools.repeat(Quotes(spot, futures)),
+        _prices(spot, futures),
     )
     return list(map(Look._make, zip(*columns)))  # noqa: B905 - the last column has no end
+
+
+def _prices(spot: np.ndarray, futures: np.ndarray) -> Iterable[tuple[float, ...]]:
+    columns = (leg[name].tolist() for leg in (spot, futures) for name in ("bid_px", "ask_px"))
+    return zip(*columns, strict=True)
 
 
 def _flags(judged: Judged) -> npt.NDArray[np.int64]:

@@ -27,7 +27,9 @@ class OpportunityRow(Reading, frozen=True):
     entry_gross_bps: float
     entry_net_bps: float
     peak_net_bps: float
-    exit_net_bps: float | None
+    realised_bps: float | None  # of what converged
+    mark_bps: float | None  # what leaving at the last usable look would have left; null: not known
+    reentry_net_bps: float | None  # what entering anew would have earned at the closing
     exit_bps: float | None
     entry_size_quote: float
     entry_spot_age_ns: int

@@ -86,7 +86,10 @@ class System:
         loaded = tables.load(self.settings.generated_dir)
         self.engine.load(self.settings, loaded)
         self.tracker_process = self.process("spread-tracker")
-        self.tracker = Tracker(self.tracker_process, store, ring, enter(ring.consumer()))
+        connections = enter(Connections.attach(bed.namespace))
+        self.tracker = Tracker(
+            self.tracker_process, store, ring, enter(ring.consumer()), connections
+        )
 
     def process(self, name: str) -> Process:
         return Process(

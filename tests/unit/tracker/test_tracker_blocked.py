@@ -14,6 +14,7 @@ from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.names import ENGINE, SIGNALS, TRACKER
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
+from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.operator import Operator
 from spread_scanner.tracker.blocked import Blocked
 from spread_scanner.tracker.main import Tracker
@@ -78,7 +79,8 @@ def test_a_halt_makes_the_tracker_look_sparsely_until_a_signal_comes(up_bed: Any
         health = enter(Health.attach(namespace))
         row = enter(health.claim(TRACKER))
         process = Process(TRACKER, settings, logs.set_up(TRACKER, "error"), row, slot)
-        tracker = Tracker(process, prices, ring, consumer)
+        connections = enter(Connections.attach(namespace))
+        tracker = Tracker(process, prices, ring, consumer, connections)
         tracker.recover()
         stack.callback(tracker.finish)
 

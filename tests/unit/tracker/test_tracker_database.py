@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tracker_bed import RULES, STREAM, Bed, Counts, make_signal, pairs
+from tracker_bed import RULES, STREAM, TERMS, Bed, Counts, make_signal, pairs
 
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.schema.opportunities import MIGRATIONS, VERSION
@@ -28,19 +28,15 @@ from spread_scanner.tracker.opportunity import (
     SIGNALLED_COLUMNS,
     ProbeRow,
     SampleRow,
+    SettlementRow,
     row_of,
 )
 
+UNKNOWN = {*COLUMNS[COLUMNS.index("closed_ns") :], "carry_bps", "first_exit_ns"}
 OLD_ROW = {
-    name: (
-        None
-        if name in COLUMNS[COLUMNS.index("closed_ns") :] or name in ("funding_bps", "first_exit_ns")
-        else "x"
-        if name in ("symbol", "direction", "legs")
-        else 7
-    )
+    name: None if name in UNKNOWN else "x" if name in ("symbol", "direction", "legs") else 7
     for name in COLUMNS
-}
+} | {"settled_ns": 0, "settlements": 0}
 
 
 def columns(path: Path, table: str) -> tuple[str, ...]:
@@ -55,6 +51,7 @@ def test_the_columns_are_the_fields(tmp_path: Path) -> None:
     assert columns(path, "opportunities") == COLUMNS
     assert columns(path, "samples") == SampleRow._fields
     assert columns(path, "probes") == ProbeRow._fields
+    assert columns(path, "settlements") == SettlementRow._fields
     assert {*SIGNALLED_COLUMNS, *SAMPLED_COLUMNS} == set(PROGRESS_COLUMNS)
 
 
@@ -64,8 +61,10 @@ def test_a_database_of_every_older_version_is_migrated_and_keeps_its_rows(tmp_pa
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             migrate(connection, 0, version)
             if version:
-                marks = ", ".join(f":{name}" for name in COLUMNS)
-                connection.execute(f"INSERT INTO opportunities VALUES ({marks})", OLD_ROW)
+                asked = connection.execute("PRAGMA table_info(opportunities)").fetchall()
+                values = [OLD_ROW.get(name) for _, name, *_ in asked]
+                marks = ", ".join("?" * len(values))
+                connection.execute(f"INSERT INTO opportunities VALUES ({marks})", values)
                 connection.execute("INSERT INTO positions VALUES (?, 41)", (STREAM,))
 
         with contextlib.closing(Database(path, STREAM)) as migrated:
@@ -195,7 +194,7 @@ def test_the_journal_lets_go_of_details_first_and_of_open_rows_never(tmp_path: P
 
 def test_the_journal_keeps_a_row_that_changes_often_once() -> None:
     journal = Journal()
-    book = Book(RULES, pairs(1), journal, Counts(), lambda *_: 0.0)
+    book = Book(RULES, pairs(1), journal, Counts(), lambda *_: TERMS)
     book.apply([make_signal(0, 10)])
     assert journal.dirty
     journal.drain({})

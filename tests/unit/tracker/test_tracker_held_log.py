@@ -17,6 +17,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.names import DATABASE_FILE, SIGNALS, TRACKER
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
+from spread_scanner.shm.connections import Connections
 from spread_scanner.tracker import held_log, writer
 from spread_scanner.tracker.held_log import HELD_S_MIN, LOOK_EVERY_S, HeldLog
 from spread_scanner.tracker.main import Tracker
@@ -71,9 +72,10 @@ def test_the_tracker_shows_who_holds_the_log_until_it_is_over(
         Control.attach(namespace) as control,
         health.claim(TRACKER) as row,
         control.claim(TRACKER) as slot,
+        Connections.attach(namespace) as connections,
     ):
         process = Process(TRACKER, settings, logs.set_up(TRACKER, "error"), row, slot)
-        tracker = Tracker(process, prices, ring, consumer)
+        tracker = Tracker(process, prices, ring, consumer, connections)
         tracker.recover()
         other = OtherReader(start_python, settings.data_dir / DATABASE_FILE)
 

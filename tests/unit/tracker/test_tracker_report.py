@@ -1,6 +1,7 @@
 """The report's numbers against a plain recomputation of each, one opportunity at a time."""
 
 import contextlib
+import itertools
 import random
 import re
 import sqlite3
@@ -17,15 +18,15 @@ from typer.testing import CliRunner
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.errors import SpreadError
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
 from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.schema.records import SIGNAL_LEG_LOST
 from spread_scanner.tracker import report, report_page
 from spread_scanner.tracker.book import PROBES_MS
 from spread_scanner.tracker.database import Database, read_only
 from spread_scanner.tracker.journal import Batch
+from spread_scanner.tracker.lifetimes import Lifetime, half_life, survival
 from spread_scanner.tracker.opportunity import COLUMNS, ProbeRow, Reason
-from spread_scanner.tracker.report import Lifetime, half_life, survival
 from spread_scanner.tracker.report_cli import app, parse_since
 
 BASE_NS = 1_700_000_000 * NS_PER_S
@@ -52,7 +53,7 @@ def random_rows(chance: random.Random, count: int) -> list[dict[str, Any]]:
             first_exit_ns=opened_ns + chance.randrange(1, 50) * NS_PER_MS if exited else None,
             flags=chance.choice([0, 0, 1, SIGNAL_LEG_LOST]),
             enter_bps=10.0,
-            funding_bps=chance.choice([None, 1.0]),
+            carry_bps=1.0,
             entry_gross_bps=chance.uniform(30, 60),
             entry_net_bps=chance.uniform(10, 20),
             peak_net_bps=chance.uniform(20, 30),
@@ -64,9 +65,51 @@ def random_rows(chance: random.Random, count: int) -> list[dict[str, Any]]:
             lost=chance.randrange(5),
             gaps=chance.randrange(2),
             gap_ms=chance.uniform(0, 100),
+            settlements=chance.randrange(2),
+            **worth(chance, reason),
         )
         rows.append(row)
     return rows
+
+
+def worth(chance: random.Random, reason: str | None) -> dict[str, Any]:
+    """Prices of an entry and of the last usable look, and what leaving there would realise."""
+    fate = chance.random()
+    if fate < 0.1:  # written by an older version: nothing of it is known
+        names = (
+            "mark_bps",
+            "realised_bps",
+            "mark_size_quote",
+            "mark_spot_bid_px",
+            "mark_fut_ask_px",
+        )
+        return dict.fromkeys((*names, "spot_fee_bps", "fut_fee_bps", "funding_paid"))
+    found: dict[str, Any] = {
+        "entry_spot_ask_px": 100.0,
+        "entry_fut_bid_px": chance.uniform(100.2, 100.6),
+        "mark_spot_bid_px": chance.uniform(98, 102),
+        "spot_fee_bps": 7.5,
+        "fut_fee_bps": 5.0,
+        "funding_paid": chance.choice([0.0, 0.02]),
+        "mark_size_quote": chance.uniform(10, 1000),
+    }
+    found["mark_fut_ask_px"] = found["mark_spot_bid_px"] + chance.uniform(-0.1, 0.4)
+    found["mark_bps"] = plain_realised(found, found["entry_spot_ask_px"], found["entry_fut_bid_px"])
+    if fate < 0.2:  # a rate that was crossed was not known
+        found["mark_bps"] = found["funding_paid"] = None
+    found["realised_bps"] = found["mark_bps"] if reason == "converged" else None
+    return found
+
+
+def plain_realised(row: dict[str, Any], spot_ask: float, fut_bid: float) -> float | None:
+    """Money of one base unit, summed fill by fill."""
+    if row["funding_paid"] is None:
+        return None
+    bought, sold = -spot_ask, row["mark_spot_bid_px"]
+    shorted, covered = fut_bid, -row["mark_fut_ask_px"]
+    fees = (spot_ask + sold) * row["spot_fee_bps"] + (shorted - covered) * row["fut_fee_bps"]
+    money = bought + sold + shorted + covered - fees / 1e4 - row["funding_paid"]
+    return float(money / spot_ask * 1e4)
 
 
 def random_probes(chance: random.Random, rows: list[dict[str, Any]]) -> list[ProbeRow]:
@@ -78,7 +121,10 @@ def random_probes(chance: random.Random, rows: list[dict[str, Any]]) -> list[Pro
                 continue  # killed before it was taken
             late_ns = None if fate < 0.2 else 1_000
             net = None if fate < 0.3 else chance.uniform(-10, 20)
-            probes.append(ProbeRow(row["id"], after_ms, late_ns, None, net, None, None, 0))
+            px = (None, None) if net is None else (100.1, chance.uniform(100.2, 100.6))
+            renewed = chance.choice([None, 0, 1, 2, 3, 3, 3, 3])
+            look = (None, net, None, None, 0, *px, renewed)
+            probes.append(ProbeRow(row["id"], after_ms, late_ns, *look))
     return probes
 
 
@@ -143,13 +189,93 @@ def check_group(group: report.Group, rows: list[dict[str, Any]], probes: list[Pr
     ids = {row["id"] for row in rows}
     for standing in group.standing:
         mine = [p for p in probes if p.opportunity_id in ids and p.after_ms == standing.after_ms]
-        taken = [p for p in mine if p.late_ns is not None]
+        seen = [p for p in mine if p.late_ns is not None]
+        taken = [p for p in seen if p.net_bps is None or p.renewed == 3]
         good = [p for p in taken if p.net_bps is not None and p.net_bps >= 0]
         better = [p for p in taken if p.net_bps is not None and p.net_bps >= 10.0]
-        assert (standing.taken, standing.missing) == (len(taken), len(rows) - len(taken))
+        assert (standing.taken, standing.missing) == (len(taken), len(rows) - len(seen))
+        assert standing.not_renewed == len(seen) - len(taken)
         assert (standing.not_negative, standing.over_enter) == (len(good), len(better))
         assert standing.share_not_negative == (len(good) / len(taken) if taken else None)
         assert standing.share_over_enter == (len(better) / len(taken) if taken else None)
+
+
+def check_results(group: report.Group, rows: list[dict[str, Any]], probes: list[ProbeRow]) -> None:
+    for outcome, found in group.outcomes.items():
+        part = [row for row in rows if outcome in ("all", row["reason"] or "open")]
+        results = [row["mark_bps"] for row in part if row["mark_bps"] is not None]
+        assert (found.opportunities, found.known) == (len(part), len(results))
+        if results:
+            assert found.median_bps == pytest.approx(statistics.median(results))
+            assert found.mean_bps == pytest.approx(statistics.mean(results))
+            assert found.share_positive == sum(result > 0 for result in results) / len(results)
+            below = sum(result <= (found.p25_bps or 0) + 1e-9 for result in results)
+            assert below >= len(results) / 4
+    counted = sum(found.opportunities for name, found in group.outcomes.items() if name != "all")
+    assert counted == len(rows)
+    for left in group.left_after:
+        by_id = {
+            p.opportunity_id: p
+            for p in probes
+            if (p.after_ms, p.renewed) == (left.after_ms, 3)
+            and p.late_ns is not None
+            and p.net_bps is not None
+        }
+        mine = [row for row in rows if row["id"] in by_id and row["mark_bps"] is not None]
+        then = []
+        for row in mine:
+            probe = by_id[row["id"]]
+            result = plain_realised(row, probe.spot_ask_px or 0, probe.fut_bid_px or 0)
+            assert result is not None
+            then.append(result)
+        assert left.counted == len(then)
+        if then:
+            assert left.median_bps == pytest.approx(statistics.median(then))
+            lost = statistics.mean(row["mark_bps"] for row in mine) - statistics.mean(then)
+            assert left.cost_bps_mean == pytest.approx(lost)
+
+
+def plain_events(rows: list[dict[str, Any]]) -> list[set[int]]:
+    """Groups of ids: whatever touches, directly or by others."""
+    groups = [{row["id"]} for row in rows]
+    by_id = {row["id"]: row for row in rows}
+
+    def touch(one: dict[str, Any], other: dict[str, Any]) -> bool:
+        ends = [row["ended_ns"] or row["last_seen_ns"] for row in (one, other)]
+        legs = [DIRECTION_BY_LABEL[row["direction"]] for row in (one, other)]
+        shared = legs[0].spot == legs[1].spot or legs[0].futures == legs[1].futures
+        apart = ends[0] < other["opened_ns"] or ends[1] < one["opened_ns"]
+        return one["symbol"] == other["symbol"] and shared and not apart
+
+    merged = True
+    while merged:
+        merged = False
+        for one, other in itertools.combinations(groups, 2):
+            if any(touch(by_id[a], by_id[b]) for a in one for b in other):
+                groups.remove(other)
+                one |= other
+                merged = True
+                break
+    return groups
+
+
+def check_money(made: report.Report, rows: list[dict[str, Any]]) -> None:
+    found = plain_events(rows)
+    assert made.total.money.events == len(found)
+    by_id = {row["id"]: row for row in rows}
+    earned, known = 0.0, 0
+    for event in found:
+        first = min((by_id[number] for number in event), key=lambda r: (r["opened_ns"], r["id"]))
+        if first["mark_bps"] is None or first["mark_size_quote"] is None:
+            continue
+        size = min(first["entry_size_quote"], first["mark_size_quote"], made.size_cap_quote)
+        earned += first["mark_bps"] / 1e4 * size
+        known += 1
+    assert made.total.money.known == known
+    assert made.total.money.earned_quote == pytest.approx(earned)
+    tracked_s = made.quality.tracked_s
+    per_day = made.total.money.per_day_quote
+    assert per_day == (pytest.approx(earned * 86_400 / tracked_s) if tracked_s else None)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -161,25 +287,68 @@ def test_every_number_agrees_with_a_plain_recomputation(tmp_path: Path, seed: in
     since_ns = BASE_NS + chance.choice([0, 600]) * NS_PER_S
     until_ns = BASE_NS + 3_000 * NS_PER_S
     with contextlib.closing(read_only(tmp_path / "tracker.db")) as connection:
-        made = report.make(connection, since_ns, until_ns)
+        made = report.make(connection, since_ns, until_ns, cap_quote=500.0)
 
     rows = [row for row in rows if since_ns <= row["opened_ns"] < until_ns]
     if rows:
         check_group(made.total, rows, probes)
+        check_results(made.total, rows, probes)
+    check_money(made, rows)
+    check_spans(made, rows)
     assert {group.direction for group in made.directions} == {row["direction"] for row in rows}
     for group in made.directions:
         part = [row for row in rows if row["direction"] == group.direction]
         check_group(group, part, probes)
+        check_results(group, part, probes)
     assert sum(group.opportunities for group in made.pairs) == len(rows)
     for group in made.pairs:
         key = (group.direction, group.symbol)
         check_group(group, [r for r in rows if (r["direction"], r["symbol"]) == key], probes)
     for name in ("samples", "late", "missed", "lost", "gaps"):
         assert getattr(made.quality, name) == sum(row[name] for row in rows)
-    assert made.quality.funding_unknown == sum(row["funding_bps"] is None for row in rows)
+    assert made.quality.funding_unknown == sum(row["flags"] & 1 for row in rows)
+    unknown = [row for row in rows if row["reason"] and row["mark_bps"] is None]
+    assert made.quality.result_unknown == len(unknown)
     assert made.quality.run_totals == (
         {"refused_full": 3, "signals": 77} if since_ns == BASE_NS else {}
     )
+
+
+def check_spans(made: report.Report, rows: list[dict[str, Any]]) -> None:
+    """By time, by hour and by size: each opportunity is in one span."""
+    results = [row["mark_bps"] for row in rows if row["mark_bps"] is not None]
+    assert sum(made.realised_bps.converged) + sum(made.realised_bps.others) == len(results)
+    for slices in (made.over_time, made.by_hour):
+        assert sum(one.opportunities for one in slices) == len(rows)
+        assert sum(one.known for one in slices) == len(results)
+    assert len(made.by_hour) == 24
+    if results:
+        [hour] = {row["opened_ns"] // (3_600 * NS_PER_S) % 24 for row in rows[:1]}
+        mine = [r for r in rows if r["opened_ns"] // (3_600 * NS_PER_S) % 24 == hour]
+        known = [row["mark_bps"] for row in mine if row["mark_bps"] is not None]
+        assert made.by_hour[hour].known == len(known)
+        if known:
+            assert made.by_hour[hour].median_bps == pytest.approx(statistics.median(known))
+
+
+def test_one_dislocation_is_one_event_however_many_directions_see_it(tmp_path: Path) -> None:
+    """A jump of Bybit's perpetual: binance-, okx- and mexc-bybit open at once; another coin and a
+    later one of the same do not belong to it."""
+    chance = random.Random(7)
+    rows = random_rows(chance, 5)
+    seconds = (0, 1, 2, 1, 60)
+    directions = ("binance-bybit", "okx-bybit", "mexc-bybit", "okx-bybit", "binance-bybit")
+    for number, row in enumerate(rows):
+        opened_ns = BASE_NS + seconds[number] * NS_PER_S
+        end_ns = opened_ns + 5 * NS_PER_S
+        row.update(symbol="B-USDT" if number == 3 else "A-USDT", direction=directions[number])
+        row.update(opened_ns=opened_ns, last_seen_ns=end_ns, ended_ns=end_ns, reason="converged")
+        row.update(mark_bps=10.0 * (number + 1), mark_size_quote=1_000.0, entry_size_quote=100.0)
+    store(tmp_path / "tracker.db", rows, [])
+    with contextlib.closing(read_only(tmp_path / "tracker.db")) as connection:
+        made = report.make(connection, 0, BASE_NS * 2, cap_quote=50.0)
+    assert (made.total.opportunities, made.total.money.events) == (5, 3)
+    assert made.total.money.earned_quote == pytest.approx(50 * (10 + 40 + 50) / 1e4)
 
 
 @given(lives=st.lists(st.tuples(st.integers(0, 20).map(float), st.booleans()), max_size=40))
@@ -210,7 +379,7 @@ def test_the_page_is_whole_and_needs_nothing_from_elsewhere(tmp_path: Path, coun
     with contextlib.closing(read_only(tmp_path / "tracker.db")) as connection:
         text = report_page.page(report.make(connection, 0, BASE_NS * 2))
 
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 7
     assert not re.search(r"https?:|<script|<link|@import|url\(|\bsrc=", text)
     assert "<b>&-USDT" not in text
     assert ("&lt;b&gt;&amp;-USDT" in text) == (count > 0)
@@ -237,7 +406,14 @@ def test_the_command_prints_tables_json_and_pages(tmp_path: Path) -> None:
 
     shown = run(app, ["report", "--database", str(path)])
     assert shown.exit_code == 0, shown.output
-    assert "most frequent pairs" in shown.output
+    assert "most frequent pairs" not in shown.output
+    assert max(map(len, shown.output.splitlines())) <= 80
+    more = run(app, ["report", "--database", str(path), "--pairs"])
+    assert "most frequent pairs" in more.output
+    for row in rows:
+        assert row["direction"] in shown.output, "no key is shortened"
+        assert f"{row['direction']} {row['symbol']}" in more.output
+    assert max(map(len, more.output.splitlines())) <= 80
     numbers = run(app, ["report", "--database", str(path), "--json"])
     assert msgspec.json.decode(numbers.output)["total"]["opportunities"] == 30
     page = run(app, ["report", "--database", str(path), "--html", str(tmp_path / "a" / "r.html")])

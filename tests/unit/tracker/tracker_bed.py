@@ -12,10 +12,13 @@ from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.database import Database
+from spread_scanner.tracker.hearing import Ears
 from spread_scanner.tracker.journal import Batch, Journal
+from spread_scanner.tracker.opening import Terms
 from spread_scanner.tracker.opportunity import SampleFlag, Signal
 from spread_scanner.tracker.pairs import Pair, PairKey
 from spread_scanner.tracker.sampler import Grid, Look, Quotes
+from spread_scanner.tracker.settling import Rates
 
 START_NS = 1_700_000_000_123_456_789
 STREAM = "ring"
@@ -25,14 +28,14 @@ RULES = Rules(
     sparse_ns=600 * NS_PER_MS,
     late_ns_max=20 * NS_PER_MS,
     life_ns_max=5_000 * NS_PER_MS,
-    exited_ns_max=3_000 * NS_PER_MS,
-    converge_bps=10.0,
-    converge_hold_ns=400 * NS_PER_MS,
+    take_share=0.8,
+    converge_ns=400 * NS_PER_MS,
     stale_hold_ns=600 * NS_PER_MS,
     resume_gap_ns_max=3_000 * NS_PER_MS,
     open_max=4,
 )
 DEFAULTS = config.Tracker()
+TERMS = Terms(enter_bps=10.0, spot_fee_bps=7.5, fut_fee_bps=5.0)
 
 
 class Counts(collections.Counter[str]):
@@ -120,21 +123,33 @@ SEEN = Quotes(quotes((99.9, 1.0, 100.0, 2.0, 1, 0)), quotes((100.4, 3.0, 100.5, 
 def make_look(
     exit_bps: float = -60.0, gross_bps: float | None = None, *, lost: bool = False
 ) -> Look:
-    """Of two books without a width, unless told: what leaving costs is the distance of the mids."""
+    """Of two books without a width, unless told: what leaving costs is the distance of the mids.
+    The spot stands still at its entry."""
     gross_bps = -exit_bps if gross_bps is None else gross_bps
+    px = (100.0, 100.0, 100.0 + gross_bps / 100, 100.0 - exit_bps / 100)
     if lost:
-        return Look(None, None, None, None, 5, 6, int(SampleFlag.SPOT_LOST), 0, SEEN)
-    return Look(gross_bps, exit_bps, 200.0, 100.0, 5, 6, 0, 0, SEEN)
+        return Look(None, None, None, None, 5, 6, int(SampleFlag.SPOT_LOST), 0, SEEN, px)
+    return Look(gross_bps, exit_bps, 200.0, 100.0, 5, 6, 0, 0, SEEN, px)
 
 
 class Bed:
     """One life after another of the same tracker, over one database and one ring."""
 
-    def __init__(self, path: Path, *, symbols: int = 4, rules: Rules = RULES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        symbols: int = 4,
+        rules: Rules = RULES,
+        rates: Rates | None = None,
+        start_ns: int = START_NS,
+    ) -> None:
         self.path = path
         self.rules = rules
+        self.rates = rates
+        self.ears: Ears | None = None
         self.pairs = pairs(symbols)
-        self.now_ns = START_NS
+        self.now_ns = start_ns
         self.ring: list[Signal] = []
         self.released = 0  # how many of the ring's records were given back
         self.exits: dict[int, float] = {}  # by symbol: exit_bps of its quotes; NaN: lost
@@ -145,7 +160,10 @@ class Bed:
     def open(self) -> None:
         """A new life."""
         self.journal = Journal()
-        self.book = Book(self.rules, self.pairs, self.journal, self.counts, lambda *_: 10.0)
+        self.book = Book(
+            *(self.rules, self.pairs, self.journal, self.counts, lambda *_: TERMS),
+            *(self.rates, self.ears),
+        )
         self.grid = Grid(self.rules.step_ns, self.now_ns)
         self.database = Database(self.path, STREAM, self.now_ns)
         kept = self.database.load()

@@ -1,0 +1,99 @@
+"""Funding that is really crossed: when, at which rate, how often, and what is not known."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tracker_bed import Bed
+
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.schema.enums import DIRECTIONS, SignalKind
+from spread_scanner.symbology.tables import FundingRow
+from spread_scanner.tracker.settling import HOUR_NS, TableRates
+
+FUTURES = DIRECTIONS[0].futures.source_id
+MIDNIGHT_NS = 1_700_006_400 * 1_000_000_000  # 2023-11-15 00:00 UTC, a whole multiple of 8 h
+
+
+def rates(rate: float = 0.001, hours: float | None = 8.0) -> TableRates:
+    return TableRates([FundingRow(FUTURES, 0, rate, hours)])
+
+
+def opened(path: Path, known: TableRates, before_ms: int = 1_000) -> Bed:
+    """An opportunity that was opened so long before midnight."""
+    bed = Bed(path / "tracker.db", rates=known, start_ns=MIDNIGHT_NS - before_ms * NS_PER_MS)
+    bed.push(0, SignalKind.ENTER)
+    bed.pop()
+    return bed
+
+
+def row_of(bed: Bed) -> dict[str, Any]:
+    bed.commit()
+    cursor = bed.database._connection.execute("SELECT * FROM opportunities")
+    (row,) = cursor.fetchall()
+    return dict(zip((column[0] for column in cursor.description), row, strict=True))
+
+
+def test_intervals_settle_on_their_own_grid() -> None:
+    assert MIDNIGHT_NS % (8 * HOUR_NS) == 0
+    four = rates(hours=4.0).upcoming(FUTURES, 0, MIDNIGHT_NS)
+    assert four == (MIDNIGHT_NS + 4 * HOUR_NS, 0.001)
+    assert rates().upcoming(FUTURES, 0, MIDNIGHT_NS - 1) == (MIDNIGHT_NS, 0.001)
+
+
+@pytest.mark.parametrize("known", [rates(hours=None), rates(hours=7.0), TableRates()])
+def test_what_is_not_told_is_the_usual_interval_at_no_known_rate(known: TableRates) -> None:
+    assert known.upcoming(FUTURES, 0, MIDNIGHT_NS - 1) == (MIDNIGHT_NS, None)
+
+
+def test_a_rate_that_cannot_be_is_not_known() -> None:
+    assert rates(0.06).upcoming(FUTURES, 0, MIDNIGHT_NS - 1) == (MIDNIGHT_NS, None)
+
+
+def test_a_crossed_settlement_is_paid_once_at_the_last_price_before_it(tmp_path: Path) -> None:
+    bed = opened(tmp_path, rates())
+    bed.exits[0] = -50.0
+    bed.run(990)
+    before = row_of(bed)
+    bed.exits[0] = -70.0
+    bed.run(600)
+    row = row_of(bed)
+    with contextlib.closing(bed.database):
+        bed.kill()  # what is stored is not paid again
+        bed.run(1_000)
+        again = row_of(bed)
+        stored = bed.rows("SELECT * FROM settlements")
+    assert (before["settlements"], before["funding_paid"]) == (0, 0.0)
+    assert (row["settlements"], row["settled_ns"]) == (1, MIDNIGHT_NS)
+    assert row["funding_paid"] == pytest.approx(-0.001 * 100.5)  # received: longs pay shorts
+    moved = 100 * (0.2 + 0.001 * 100.5 * -1)  # the perpetual rose by 0.2, and 10 bps came in
+    fees = 5.0 * 0.2 / 100
+    assert row["mark_bps"] == pytest.approx(before["mark_bps"] - moved - fees, abs=1e-9)
+    assert (again["settlements"], again["funding_paid"]) == (1, row["funding_paid"])
+    assert stored == [(1, MIDNIGHT_NS, 0.001, 100.5)]
+
+
+def test_a_settlement_while_nobody_looked_is_counted_at_the_next_look(tmp_path: Path) -> None:
+    bed = opened(tmp_path, rates())
+    bed.run(400)
+    bed.commit()
+    bed.advance(1_000)
+    with contextlib.closing(bed.database):
+        bed.kill()
+        bed.run(400)
+        assert row_of(bed)["settlements"] == 1
+
+
+def test_beyond_an_unknown_rate_nothing_is_realised(tmp_path: Path) -> None:
+    bed = opened(tmp_path, TableRates(), before_ms=500)
+    bed.exits[0] = -60.0
+    bed.run(400)
+    with contextlib.closing(bed.database):
+        assert row_of(bed)["mark_bps"] is not None
+        bed.exits[0] = -1.0  # all that was promised, had nothing been crossed
+        bed.run(7_000)
+        row = row_of(bed)
+        assert bed.rows("SELECT rate FROM settlements") == [(None,)]
+    assert (row["reason"], row["mark_bps"], row["realised_bps"]) == ("expired", None, None)
+    assert (row["settlements"], row["funding_paid"]) == (1, None)
