@@ -172,6 +172,54 @@ def test_compiled_code_asks_the_porch_for_the_time(path: Path) -> None:
         assert not asks, "shm/native/clock.h is the only place that asks for the time"
 
 
+# The feeds mark quotes by these flags, the store hands them on; whether a quote can be stood behind
+# now is for schema/freshness.py to say.
+MAY_KNOW_FLAGS = {"schema", "feed", "shm", "sim", "config"}
+LIMIT_NAMES = ("stale_ms_max", "stale_ns_max", "skew_ms_max", "skew_ns_max", "heartbeat_ns_max")
+
+
+def judges_freshness(tree: ast.Module) -> list[int]:
+    """Lines that weigh a quote by themselves: by what its flags mean, or an age by a limit."""
+    found: list[int] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.alias | ast.Name) and "UNUSABLE" in ast.unparse(node):
+            found.append(node.lineno)
+        elif isinstance(node, ast.Compare):
+            text = ast.unparse(node)
+            if any(name in text for name in (*LIMIT_NAMES, "implausible_bps", "QuoteFlag.STALE")):
+                found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
+def test_nobody_else_judges_freshness(path: Path) -> None:
+    found = judges_freshness(ast.parse(path.read_text()))
+    if path == SRC / "schema" / "freshness.py":
+        assert found, "this is where it is judged"
+    elif path.relative_to(SRC).parts[0] not in MAY_KNOW_FLAGS:
+        assert not found, "schema/freshness.py says whether a quote can be stood behind"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "good = now_ns - quote.ts_recv <= limits.stale_ns_max",
+        "good = quotes['flags'] & int(UNUSABLE) == 0",
+        "from spread_scanner.schema.enums import UNUSABLE",
+        "good = gross < engine.implausible_bps",
+    ],
+)
+def test_who_judges_freshness_elsewhere_is_found(line: str) -> None:
+    assert judges_freshness(ast.parse(line))
+
+
+def test_native_code_judges_freshness_in_one_place() -> None:
+    wanted = re.compile(r"SS_FLAGS_UNUSABLE|<= *\w*stale_ns_max|> *\w*skew_ns_max")
+    for path in NATIVE:
+        if path.parent != SRC / "schema" / "native" and path.parent != SRC / "shm":
+            assert not wanted.search(blanked(path.read_text())), path
+
+
 def test_no_leftovers() -> None:
     leftovers = re.compile(r"\b(FIXME|XXX|HACK)\b")
     code = {".py", ".pyx", ".pxd", ".h", ".c", ".toml", ".md", ".service", ".sh"}

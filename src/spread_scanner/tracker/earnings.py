@@ -22,6 +22,7 @@ OUTCOMES = (*(reason.value for reason in Reason), OPEN, ALL)
 LEFT_AFTER_MS = (50, 100, 250)
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 DAY_S = 86_400.0
+TRACKED_S_MIN = 3_600.0  # of less nothing is said of a day
 HOURS = 24
 SLICES = 48
 BINS = 40
@@ -49,7 +50,7 @@ class Money(msgspec.Struct, frozen=True):
     known: int  # events whose first opportunity has a result and both sizes
     size_quote_median: float | None
     earned_quote: float
-    per_day_quote: float | None  # null: no time was tracked
+    per_day_quote: float | None  # null: less than an hour was tracked
 
 
 class LeftAfter(msgspec.Struct, frozen=True):
@@ -159,7 +160,7 @@ def money(
         known=len(sized),
         size_quote_median=float(np.median([size for _, size in sized])) if sized else None,
         earned_quote=earned,
-        per_day_quote=earned * DAY_S / tracked_s if tracked_s > 0 else None,
+        per_day_quote=earned * DAY_S / tracked_s if tracked_s >= TRACKED_S_MIN else None,
     )
 
 

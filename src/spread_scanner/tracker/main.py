@@ -52,6 +52,7 @@ SIGNALS_PER_TURN = 4_096  # bounds a turn; what is left is taken in the next
 LOOKS_AT_ONCE = 128  # some 0.7 ms of work
 LAST_WORDS_S = 2.0  # how long a clean stop waits for the last transaction
 START_PAUSE_S = 0.02
+NOTE_NS = 60 * NS_PER_S  # an idle run is noted this often
 EXTEND_EVERY_NS = 5 * NS_PER_S
 EXTENSION_S = 60.0
 OPENING_NS_MAX = 600 * NS_PER_S  # a step of SQLite's that takes longer hangs
@@ -140,6 +141,7 @@ class Tracker:
         self._released = 0  # of the signals applied
         self._next_commit_ns = 0
         self._next_full_ns = self.clock.now_ns()
+        self._next_note_ns = self._next_full_ns + NOTE_NS
         self._next_extension_ns = 0
         self._degraded = False
         self._blocked = Blocked()
@@ -256,8 +258,8 @@ class Tracker:
                 until_ns = min(until_ns, self.grid.next_ns)
             if (probe_ns := self.book.next_probe_ns) is not None:
                 until_ns = min(until_ns, probe_ns)
-        if self.writer.idle and (due_ns := self._commit_due_ns()) is not None:
-            until_ns = min(until_ns, due_ns)
+        if self.writer.idle:
+            until_ns = min(until_ns, self._commit_due_ns())
         return max(0, until_ns - now_ns) / NS_PER_MS
 
     def _pop(self) -> None:
@@ -322,8 +324,8 @@ class Tracker:
         self.tally.add("rows_dropped", self.journal.drop_beyond(limit))
         self.tally.level("pending", self.journal.pending + self.writer.in_flight)
         now_ns = self.clock.now_ns()
-        due_ns = self._commit_due_ns()
-        if self.writer.idle and due_ns is not None and now_ns >= due_ns:
+        if self.writer.idle and now_ns >= self._commit_due_ns():
+            self._next_note_ns = now_ns + NOTE_NS
             self._next_commit_ns = now_ns + self.settings.commit_ms * NS_PER_MS
             everything = self.journal.full or now_ns >= self._next_full_ns
             if everything:
@@ -332,12 +334,15 @@ class Tracker:
         if self._held > self._held_max:
             self.tally.add("released_unwritten", self._release(self._held - self._held_max))
 
-    def _commit_due_ns(self) -> int | None:
+    def _commit_due_ns(self) -> int:
         """When the next batch is to be handed over: soon what signals made, and samples when they
-        are enough; else samples when they have waited long enough."""
+        are enough; else samples when they have waited long enough. Without anything to write it is
+        noted that the run goes on: the report divides by the time that was tracked."""
         if self.journal.urgent or self.journal.full:
             return self._next_commit_ns
-        return max(self._next_commit_ns, self._next_full_ns) if self.journal.dirty else None
+        if self.journal.dirty:
+            return max(self._next_commit_ns, self._next_full_ns)
+        return self._next_note_ns
 
     def _settle(self) -> None:
         """Take note of what became of the batches."""

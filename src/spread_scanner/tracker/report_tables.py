@@ -25,6 +25,10 @@ WORTH = (
     "and others are the medians. a day: USDT, each event once, with its first opportunity; one "
     "that is met in several directions counts in each."
 )
+LIVES = (
+    "conv., exp., gone: converged, expired, lost in a gap or out of the tables. half-life: by when "
+    "half had converged; signal: by when the engine had withdrawn half."
+)
 
 
 def show(made: Report, console: Console, *, pairs: bool = False) -> None:
@@ -42,10 +46,10 @@ def show(made: Report, console: Console, *, pairs: bool = False) -> None:
     worth = [[text.name_of(group), *text.worth_cells(group)] for group in groups]
     _print(console, "By direction: earned", text.WORTH_HEADINGS, worth, WORTH)
     lives = [[text.name_of(group), *text.life_cells(group)] for group in groups]
-    _print(console, "By direction: lives", text.LIFE_HEADINGS, lives)
+    _print(console, "By direction: lives", text.LIFE_HEADINGS, lives, LIVES)
     if pairs:
-        often = [[text.name_of(group), *text.worth_cells(group)] for group in _often(made)]
-        _print(console, f"The {len(often)} most frequent pairs", text.WORTH_HEADINGS, often)
+        often = [[text.name_of(group), *text.pair_cells(group)] for group in _often(made)]
+        _print(console, f"The {len(often)} most frequent pairs", text.PAIR_HEADINGS, often)
     _print(console, "How far to trust this", (), text.quality_rows(made))
 
 
@@ -68,9 +72,9 @@ def _print(
         show_header=bool(headings),
     )
     rows = list(lines)
-    table.add_column("", no_wrap=True)  # a key is never shortened
+    table.add_column("", no_wrap=True, overflow="fold")  # neither key nor figure is shortened
     for heading in headings or [""] * (len(rows[0]) - 1 if rows else 0):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True, overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -11,19 +11,9 @@ from spread_scanner.tracker.report import Group, Report, StoodAfter
 
 OUTCOME_HEADINGS = ("count", "known", "mean", "median", "above 0", "10 %", "25 %", "75 %", "90 %")
 WORTH_HEADINGS = ("net", "mean", "median", "above 0", "converged", "others", "a day")
-LIFE_HEADINGS = (
-    "opened",
-    "open",
-    "conv.",
-    "stale",
-    "exp.",
-    "gap",
-    "retired",
-    "half-life",
-    "signal's",
-)
+PAIR_HEADINGS = ("opened", "net", "mean", "median", "above 0", "a day")
+LIFE_HEADINGS = ("opened", "open", "conv.", "stale", "exp.", "gone", "half-life", "signal")
 STANDING_HEADINGS = ("net >= 0", ">= enter", "looks", "not renewed", "missing", "left", "of it > 0")
-DAY_S = 86_400.0
 
 
 def outcome_lines(group: Group) -> list[list[str]]:
@@ -61,14 +51,20 @@ def worth_cells(group: Group) -> list[str]:
     ]
 
 
+def pair_cells(group: Group) -> list[str]:
+    """The same without what ended how, under PAIR_HEADINGS: names of pairs take room."""
+    net, mean, median, above, _, _, daily = worth_cells(group)
+    return [f"{group.opportunities:,}", net, mean, median, above, daily]
+
+
 def life_cells(group: Group) -> list[str]:
     """How many there were, how they ended and how long they lived, under LIFE_HEADINGS."""
     closed = group.closed
-    ends = ("converged", "stale", "expired", "gap", "retired")
     return [
         f"{group.opportunities:,}",
         f"{group.left_open:,}",
-        *(f"{closed[end]:,}" for end in ends),
+        *(f"{closed[end]:,}" for end in ("converged", "stale", "expired")),
+        f"{closed['gap'] + closed['retired']:,}",
         duration(group.half_life_ms),
         duration(group.signal_half_life_ms),
     ]
@@ -99,13 +95,14 @@ def standing_cells(one: StoodAfter, left: LeftAfter | None) -> list[str]:
 def money_sentence(made: Report) -> str:
     """What one who takes each event once would have earned."""
     money, hours = made.total.money, made.quality.tracked_s / 3_600
-    per_day = amount(money.per_day_quote)
-    text = (
+    daily = f"{amount(money.per_day_quote)} USDT a day"
+    if money.per_day_quote is None:
+        daily = "less than an hour was tracked, so nothing is said of a day"
+    return (
         f"{money.events:,} events, {money.known:,} of them with a result: "
-        f"{amount(money.earned_quote)} USDT in {plain(hours, 3)} h tracked, {per_day} USDT a day, "
+        f"{amount(money.earned_quote)} USDT in {plain(hours, 3)} h tracked ({daily}), "
         f"at no more than {made.size_cap_quote:,.0f} USDT each."
     )
-    return text if hours >= DAY_S / 3_600 else f"{text} Less than a day was tracked."
 
 
 def unknown_sentence(made: Report) -> list[str]:
@@ -201,10 +198,13 @@ def share(value: float | None) -> str:
 
 
 def amount(value: float | None) -> str:
-    """In quote coins."""
+    """In quote coins, in no more than seven characters up to the billions."""
     if value is None:
         return "-"
-    return f"{value:z,.2f}" if abs(value) < 100 else f"{value:z,.0f}"
+    for limit, unit, sign in ((100, 1, ""), (1e5, 1, ""), (1e8, 1e3, "k"), (1e11, 1e6, "M")):
+        if abs(value) < limit:
+            return f"{value / unit:z,.{2 if limit == 100 else 0}f}{sign}"
+    return f"{value:.1g}"
 
 
 def taken(standing: Sequence[StoodAfter]) -> str:

@@ -4,12 +4,12 @@ Reads each source's cells as one consistent copy; a quote that cannot be stood b
 (QuoteFlag), and one of a feed that no longer beats is used by nobody.
 """
 
-import numpy as np
-
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
-from spread_scanner.schema.enums import SOURCES, UNUSABLE, Source
+from spread_scanner.schema import freshness
+from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.reading import Reading
@@ -52,13 +52,17 @@ def look(
     paused = set(control.paused_sources)
     known = set(health.names())
     snapshot = store.snapshot()
+    limits = FreshnessLimits.of(settings)
     views = []
     for source in SOURCES[: len(snapshot)]:
         row = health.read(source.process) if source.process in known else None
         wanted = listed.of_source(source.source_id) if listed is not None else ()
         beat_ns = store.heartbeat_mono_ns(source.source_id)
-        age_ns = clock.mono_ns() - beat_ns if beat_ns else None
-        quoted, usable = _counted(snapshot[source.source_id], age_ns, settings)
+        now_ns = clock.mono_ns()
+        beats = freshness.beats(beat_ns, now_ns, 0, limits.heartbeat_ns_max)
+        written = snapshot[source.source_id]
+        written = written[written["epoch"] > 0]
+        good = freshness.usable(written, beats, store.clock.now_ns(), limits.stale_ns_max)
         views.append(
             SourceView(
                 source=source.label,
@@ -69,9 +73,9 @@ def look(
                 message="" if row is None else row.message.rstrip("\0"),
                 paused=source.source_id in paused or _pauses(control, source),
                 wanted=len(wanted),
-                quoted=quoted,
-                usable=usable,
-                heartbeat_age_ms=None if age_ns is None else age_ns / NS_PER_MS,
+                quoted=len(written),
+                usable=int(good.sum()),
+                heartbeat_age_ms=(now_ns - beat_ns) / NS_PER_MS if beat_ns else None,
             )
         )
     return views
@@ -79,11 +83,3 @@ def look(
 
 def _pauses(control: Control, source: Source) -> bool:
     return control.paused(source.process)
-
-
-def _counted(cells: np.ndarray, age_ns: int | None, settings: Settings) -> tuple[int, int]:
-    """How many cells were ever written, and how many of them can be used."""
-    written = cells[cells["epoch"] > 0]
-    beats = age_ns is not None and age_ns <= settings.config.system.heartbeat_ms_max * NS_PER_MS
-    usable = int(((written["flags"] & int(UNUSABLE)) == 0).sum()) if beats else 0
-    return len(written), usable
