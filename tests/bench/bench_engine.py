@@ -21,7 +21,7 @@ from spread_scanner.engine.core import Engine
 from spread_scanner.engine.reload import TURN_NS, Reloads
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
-from spread_scanner.schema import spread
+from spread_scanner.schema import costs
 from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.schema.records import QUOTE_DTYPE
@@ -282,7 +282,7 @@ class NumpyPeer:
         fresh = self.rig.store.read_many(SPOT, ids)
         self.quotes[SPOT, ids] = fresh
         futures = self.quotes[self.futures[:, None], ids]
-        net = spread.gross_bps(fresh["ask_px"], futures["bid_px"]) - self.costs[:, ids]
+        net = costs.entry_bps(fresh["ask_px"], futures["bid_px"]) - self.costs[:, ids]
         inside = self.inside[:, ids]
         usable = (fresh["flags"] == 0) & (futures["flags"] == 0)
         enter = usable & ~inside & (net >= ENTER_BPS)

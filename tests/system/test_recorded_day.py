@@ -50,7 +50,7 @@ from whole_system import (
 from bed import until
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema import spread
+from spread_scanner.schema import costs
 from spread_scanner.schema.enums import (
     DIRECTION_BY_LABEL,
     DIRECTIONS,
@@ -177,7 +177,7 @@ def intervals(spot: list[Line], futures: list[Line], threshold_bps: float) -> li
     ask = np.array([line.ask_px for _, _, line in merged])[last_spot]
     bid = np.array([line.bid_px for _, _, line in merged])[last_futures]
     ids = np.array([line.update_id for _, _, line in merged])
-    over = known & (spread.gross_bps(ask, bid) >= threshold_bps)
+    over = known & (costs.entry_bps(ask, bid) >= threshold_bps)
     change = np.diff(over.astype(int), prepend=0)
     begins = np.flatnonzero(change == 1)
     ends = np.append(np.flatnonzero(change == -1), len(merged) - 1)[: len(begins)]

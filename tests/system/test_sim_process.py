@@ -289,7 +289,7 @@ def test_the_config_that_it_writes_is_one_that_the_product_reads(tmp_path: Path)
             futures = settings.exchanges[direction.futures.label]
             fees = 2 * (spot.fee_bps("BTC-USDT") + futures.fee_bps("BTC-USDT"))
             assert enter + fees == pytest.approx(20 if direction.label == "okx-mexc" else 44)
-        assert settings.config.spread_engine.funding_hours == 0.0
+        assert settings.config.spread_engine.hold_h == 0.0
         sim.stop()
 
 

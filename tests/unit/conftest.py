@@ -34,7 +34,7 @@ class Bed:
         config_dir.mkdir()
         (config_dir / "config.toml").write_text(
             f'[system]\nnamespace = "{namespace}"\nmax_symbols = 64\nring_slots = 64\n\n'
-            "[spread-engine]\nevaluations_kept = 64\nfunding_hours = 0.0\n",
+            "[spread-engine]\nevaluations_kept = 64\n",
             encoding="utf-8",
         )
         (config_dir / "exchanges.toml").write_text(

@@ -326,3 +326,10 @@ def test_a_section_under_both_its_names_is_refused(folder: Path) -> None:
     write(folder, "config.toml", "[alerts]\n[spread-alerts]\n")
     with pytest.raises(ConfigError, match="keep one"):
         config.load(folder, {})
+
+
+def test_a_setting_that_has_gone_names_the_one_that_came(folder: Path) -> None:
+    write(folder, "config.toml", "[spread-engine]\nfunding_hours = 8.0\n")
+    with pytest.raises(ConfigError, match="there is now hold_h") as caught:
+        config.load(folder, environ={})
+    assert caught.value.evidence["key"] == "spread-engine.funding_hours"

@@ -130,6 +130,35 @@ def test_module_is_tidy(path: Path) -> None:
             assert length <= FUNCTION_LINES_MAX, f"{node.name} has {length} lines"
 
 
+COSTS = SRC / "schema" / "costs.py"
+
+
+def in_bps(tree: ast.Module) -> list[int]:
+    """Lines that work out basis points: something times ten thousand."""
+    wanted = {"1e4", "10000", "10000.0", "10_000", "BPS", "costs.BPS"}
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Mult)
+        and wanted & {ast.unparse(node.left), ast.unparse(node.right)}
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
+def test_nobody_else_works_out_what_a_trade_earns(path: Path) -> None:
+    found = in_bps(ast.parse(path.read_text()))
+    if path == COSTS:
+        assert found, "this is where it is worked out"
+    elif path.relative_to(SRC).parts[0] not in GARDEN:  # the simulator's truth has its own
+        assert not found, "schema/costs.py has what a spread is, and all that comes off it"
+
+
+@pytest.mark.parametrize("line", ["gross = (bid - ask) / ask * 1e4", "net = BPS * rate"])
+def test_who_works_it_out_elsewhere_is_found(line: str) -> None:
+    assert in_bps(ast.parse(line)) == [1]
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -218,6 +247,14 @@ def test_native_code_judges_freshness_in_one_place() -> None:
     for path in NATIVE:
         if path.parent != SRC / "schema" / "native" and path.parent != SRC / "shm":
             assert not wanted.search(blanked(path.read_text())), path
+
+
+def test_native_code_works_out_basis_points_in_one_place() -> None:
+    """Decoding numbers has its own powers of ten."""
+    allowed = {SRC / "schema" / "native" / "costs.h", SRC / "exchanges" / "native" / "number.h"}
+    for path in NATIVE:
+        found = re.findall(r"\b(?:1e4|SS_BPS|10000(?:\.0)?)\b", blanked(path.read_text()))
+        assert not found or path in allowed, path
 
 
 def test_no_leftovers() -> None:

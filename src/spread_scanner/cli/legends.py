@@ -15,7 +15,7 @@ PROCESSES = {
     "tables": "the generation that it has",
 }
 SPREADS = {
-    "net": "gross less four taker fees and funding, in bps of the spot's ask",
+    "net": "gross and close less four taker fees and carry, in bps of the spot's ask",
     "gross": "what buying the spot at its ask and selling the perpetual at its bid gives",
     "exit": "what selling the spot at its bid and buying the perpetual back at its ask gives now",
     "enter": "the net that makes a signal",
@@ -44,12 +44,12 @@ CONNECTIONS = {
 }
 COSTS = {
     "fees": "of both entries and both exits, bps",
-    "funding": "expected over funding_hours, bps",
+    "carry": "funding expected over hold_h, bps",
     "costs": "their sum",
     "enter, exit": "the net that begins a signal, and below which it ends",
 }
 SIGNALS = {
-    "net, gross": "bps; net is less four taker fees and funding",
+    "net, gross": "bps; net counts closing, four taker fees and carry",
     "size": "what both tops of the book hold, in the quote coin",
     "ages": "of the spot's and of the perpetual's quote",
 }

@@ -195,13 +195,13 @@ def costs(
     if as_json:
         print_json(found)
         return
-    columns = ["symbol", "direction", "fees>", "funding>", "costs>", "enter>", "exit>"]
+    columns = ["symbol", "direction", "fees>", "carry>", "costs>", "enter>", "exit>"]
     rows = [
         (
             one.symbol,
             one.direction,
             one.fees_bps,
-            one.funding_bps,
+            one.carry_bps,
             one.costs_bps,
             one.enter_bps,
             one.exit_bps,

@@ -1,5 +1,6 @@
 """How `spread-ctl why` answers a person: a waterfall per evaluation, then the present."""
 
+import math
 from collections.abc import Iterator
 
 from rich.text import Text
@@ -44,6 +45,10 @@ def _or_low(value: float | None) -> float:
     return -1e9 if value is None else value
 
 
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
 def _waterfall(symbol: str, one: Evaluation) -> Iterator[str | Text]:
     direction = DIRECTION_BY_LABEL[one.direction]
     times = f", {one.count} times" if one.count > 1 else ""
@@ -58,7 +63,8 @@ def _waterfall(symbol: str, one: Evaluation) -> Iterator[str | Text]:
     yield f"    sell {direction.futures.label} at {plain(one.fut_px, 8)}"
     yield f"    gross    {one.gross_bps:z9.2f} bps"
     yield f"    fees     {-one.fees_bps:z9.2f}"
-    yield f"    funding  {-one.funding_bps:z9.2f}"
+    yield f"    close    {_or_nan(one.close_bps):z9.2f}"
+    yield f"    carry    {-one.carry_bps:z9.2f}"
     short = one.enter_bps - one.net_bps
     verdict = "over" if short <= 0 else f"{short:z.2f} short of"
     yield f"    net      {one.net_bps:z9.2f}  {verdict} the {one.enter_bps:z.2f} to enter"

@@ -329,9 +329,47 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
             ge=64, le=1_048_576, description="Evaluations kept for spread-ctl why; a power of two."
         ),
     ] = 8_192
-    funding_hours: Annotated[
-        float, Meta(ge=0, le=720, description="Holding time for which expected funding is charged.")
-    ] = 8.0
+    hold_h: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=720,
+            description="How long a position is held: what its settlements charge is a cost.",
+        ),
+    ] = 0.0
+    funding_credit: Annotated[
+        bool,
+        Meta(
+            description="True: funding that would be received counts, too; else only what is paid."
+        ),
+    ] = False
+    basis_half_life_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=2_592_000,
+            description="What leaving usually earns: looks so old weigh half of the present one.",
+        ),
+    ] = 3_600.0
+    basis_trust_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=2_592_000,
+            description="Weight of looks, one a second, from which on what is usual is trusted: "
+            "291 is five minutes of fresh ones. Beyond half-life x 1.44 nothing ever is.",
+        ),
+    ] = 291.0
+    credit_usual_basis: Annotated[
+        bool,
+        Meta(
+            description="True: leaving earns the median of its last 4 h, better than parity or not."
+        ),
+    ] = False
+    signal_basis_unknown: Annotated[
+        bool,
+        Meta(description="True: signals also before it is known what leaving usually earns."),
+    ] = False
     slice_us: Annotated[
         int,
         Meta(
@@ -654,10 +692,11 @@ NetBps = Annotated[float, Meta(ge=-10_000, le=100_000)]
 StepBps = Annotated[float, Meta(gt=0, le=100_000)]
 PauseMs = Annotated[int, Meta(ge=0, le=86_400_000)]
 SizeQuote = Annotated[float, Meta(ge=0, le=1e12)]
+CloseAt = Literal["usual", "parity"]
 
 
 class Thresholds(Struct, forbid_unknown_fields=True, frozen=True):
-    """When a spread pays. All in basis points of the spot ask, net of fees."""
+    """When a spread pays. All in basis points of the spot ask, net of all costs."""
 
     enter_bps: Annotated[NetBps, Meta(description="Net spread that makes a signal.")] = 10.0
     exit_bps: Annotated[
@@ -673,6 +712,13 @@ class Thresholds(Struct, forbid_unknown_fields=True, frozen=True):
     size_quote_min: Annotated[
         SizeQuote, Meta(description="Least size of both tops, in quote currency.")
     ] = 0.0
+    close_at: Annotated[
+        CloseAt,
+        Meta(
+            description="What leaving is assumed to earn: what it usually does, or, for those who "
+            "wait until the mids meet, what the usual widths leave then."
+        ),
+    ] = "usual"
     enabled: Annotated[bool, Meta(description="False: evaluated, never signalled.")] = True
 
 
@@ -684,6 +730,7 @@ class ThresholdOverride(Struct, forbid_unknown_fields=True, frozen=True, omit_de
     resignal_step_bps: StepBps | None = None
     cooldown_ms: PauseMs | None = None
     size_quote_min: SizeQuote | None = None
+    close_at: CloseAt | None = None
     enabled: bool | None = None
 
 

@@ -64,6 +64,7 @@ cdef extern from *:
         double implausible_bps
         uint32_t dirty_max
         uint32_t idle
+        uint32_t basis_unknown
 
     ctypedef struct ss_engine_tables:
         ss_engine_pair *pairs
@@ -172,7 +173,7 @@ cdef class Loop:
         ss_engine_free(self.engine)
 
     def prepare(self, cnp.ndarray pairs not None, limits, uint32_t generation, uint64_t[::1] keys):
-        """What `swap` puts in force, from (n,) PAIR_DTYPE on 128-byte boundaries, which are used in
+        """What `swap` puts in force, from (n,) PAIR_DTYPE on 256-byte boundaries, which are used in
         place, limits (plan.Limits) and the keys of the symbols by their ids
         (shm.switches.symbol_keys), by which pauses find them. Changes nothing; the loop may run
         meanwhile."""
@@ -180,8 +181,8 @@ cdef class Loop:
         cdef uint8_t[::1] paused = np.zeros(keys.shape[0], np.uint8)
         cdef size_t address = <size_t>cnp.PyArray_DATA(pairs)
         cdef int result
-        if pairs.dtype != PAIR_DTYPE or not cnp.PyArray_IS_C_CONTIGUOUS(pairs) or address % 128:
-            raise ValueError("pairs must be contiguous, aligned to 128 bytes and of PAIR_DTYPE")
+        if pairs.dtype != PAIR_DTYPE or not cnp.PyArray_IS_C_CONTIGUOUS(pairs) or address % 256:
+            raise ValueError("pairs must be contiguous, aligned to 256 bytes and of PAIR_DTYPE")
         self.check(pairs)
         if keys.shape[0] != <Py_ssize_t>self.bitmap.view.store.max_symbols:
             raise ValueError("there is to be a key for each symbol of the store")
@@ -200,6 +201,7 @@ cdef class Loop:
         work.tables.limits.implausible_bps = limits.implausible_bps
         work.tables.limits.dirty_max = limits.dirty_max
         work.tables.limits.idle = limits.idle
+        work.tables.limits.basis_unknown = limits.basis_unknown
         with nogil:
             result = ss_engine_prepare(self.engine, &work.tables)
         if result != 0:

@@ -3,9 +3,8 @@
 Writer:  this module, at start and at reload; then the native loop, which keeps each pair's state in
 the same row (native/engine.h, ss_engine_pair). Reader: the native loop.
 
-Fees are those of the two entries and the two exits: twice the taker fee of each leg. Funding is an
-expected cost (schema/costs.py). Where it is not known, it is 0 and every signal says so with
-SIGNAL_FUNDING_UNKNOWN.
+What a pair costs is schema/costs.py's. Where the rate of its funding is not known, every signal
+says so with SIGNAL_FUNDING_UNKNOWN.
 """
 
 from collections.abc import Iterator
@@ -23,13 +22,13 @@ from spread_scanner.symbology.tables import Tables
 
 IDLES = ("spin", "spin-park", "park")  # by the loop's number
 NEVER_NS = -(2**63)
-PAIR_BYTES = 128
+PAIR_BYTES = 256
+SLACK_BPS = 1e-6  # the loop's first test may let through what the exact one then refuses
 
 # ss_engine_pair: parameters, and behind "stamp", "blocked" and the like the loop's own state.
 PAIR_DTYPE = np.dtype(
     [
-        ("fees_bps", "<f8"),
-        ("funding_bps", "<f8"),
+        ("costs_min_bps", "<f8"),
         ("enter_bps", "<f8"),
         ("exit_bps", "<f8"),
         ("stamp", "<u8"),
@@ -46,15 +45,31 @@ PAIR_DTYPE = np.dtype(
         ("in", "u1"),
         ("waiting", "u1"),
         ("kept_verdict", "u1"),
-        ("reserved", "V4"),
+        ("trusted", "u1"),
+        ("reserved_hot", "V3"),
+        ("fees_bps", "<f8"),
+        ("carry_bps", "<f8"),
+        ("close_bps", "<f8"),
+        ("usual_bps", "<f8"),
+        ("parity_usual_bps", "<f8"),
+        ("spot_fee_bps", "<f8"),
         ("resignal_step_bps", "<f8"),
         ("size_quote_min", "<f8"),
         ("cooldown_ns", "<i8"),
+        ("lot_base", "<f8"),
+        ("spot_qty_min", "<f8"),
+        ("fut_qty_min", "<f8"),
+        ("spot_notional_min", "<f8"),
+        ("fut_notional_min", "<f8"),
         ("last_net_bps", "<f8"),
         ("exited_mono_ns", "<i8"),
         ("kept_at", "<u8"),
         ("kept_count", "<u8"),
-        ("reserved_cold", "<u8"),
+        ("learned", "<f8"),
+        ("weight", "<f8"),
+        ("exit_sum", "<f8"),
+        ("parity_sum", "<f8"),
+        ("reserved_cold", "V24"),
     ]
 )
 
@@ -71,6 +86,7 @@ class LoopLimits(NamedTuple):
     implausible_bps: float
     dirty_max: int
     idle: int
+    basis_unknown: bool
 
 
 class Plan(NamedTuple):
@@ -91,11 +107,12 @@ def limits(settings: Settings) -> LoopLimits:
         park_ns=engine.park_ms_max * NS_PER_MS,
         dirty_max=engine.dirty_per_cycle_max,
         idle=IDLES.index(engine.idle),
+        basis_unknown=False,
     )
 
 
 def empty_pairs(count: int) -> np.ndarray:
-    """(count,) PAIR_DTYPE of zeros on 128-byte boundaries, each pair never exited."""
+    """(count,) PAIR_DTYPE of zeros on 256-byte boundaries, each pair never exited."""
     room = np.zeros((count + 1) * PAIR_BYTES, np.uint8)
     start = -room.ctypes.data % PAIR_BYTES
     pairs = room[start : start + count * PAIR_BYTES].view(PAIR_DTYPE)
@@ -120,12 +137,21 @@ def plan(settings: Settings, tables: Tables, max_symbols: int) -> Plan:
         pair["quarantined"] = quarantined
         _fill(pair, settings, direction, symbol_id, names[symbol_id], max_symbols)
         known = funding.get((direction.futures.source_id, symbol_id))
-        cost_bps = known and costs.funding_bps(
-            known.rate, known.interval_hours, settings.config.spread_engine.funding_hours
-        )
-        pair["funding_bps"] = cost_bps or 0.0
-        pair["signal_flags"] = SIGNAL_FUNDING_UNKNOWN if cost_bps is None else 0
+        carry = costs.expected_carry(known, settings.config.spread_engine)
+        pair["carry_bps"] = carry.carry_bps
+        pair["signal_flags"] = 0 if carry.rate_known else SIGNAL_FUNDING_UNKNOWN
+    bound_costs(pairs, settings.config.spread_engine.implausible_bps)
     return Plan(pairs, names, tables.generation)
+
+
+def bound_costs(pairs: np.ndarray, implausible_bps: float) -> None:
+    """Work out what the loop takes off gross before it looks closer: never more than the exact
+    costs are for any quotes whose spread is plausible."""
+    carry = pairs["carry_bps"]
+    most, least = 1 + implausible_bps / costs.BPS, max(0.0, 1 - implausible_bps / costs.BPS)
+    carried = carry * np.where(carry < 0, most, least)
+    close = np.where(pairs["trusted"], pairs["close_bps"], 0.0)
+    pairs["costs_min_bps"] = pairs["fees_bps"] + carried - close - SLACK_BPS
 
 
 def places(old: Plan, new: Plan) -> np.ndarray:
@@ -189,8 +215,10 @@ def _fill(
     spot, futures = direction.spot, direction.futures
     thresholds = settings.directions.thresholds(direction.label, symbol)
     fee_bps = settings.exchanges[spot.label].fee_bps(symbol)
-    fee_bps += settings.exchanges[futures.label].fee_bps(symbol)
-    pair["fees_bps"] = 2 * fee_bps
+    pair["spot_fee_bps"] = fee_bps
+    pair["fees_bps"] = costs.fees_bps(fee_bps, settings.exchanges[futures.label].fee_bps(symbol))
+    pair["usual_bps"] = pair["parity_usual_bps"] = np.nan
+    pair["trusted"] = True  # leaving is assumed to cost nothing
     pair["enter_bps"] = thresholds.enter_bps
     pair["exit_bps"] = thresholds.exit_bps
     pair["resignal_step_bps"] = thresholds.resignal_step_bps

@@ -1,27 +1,113 @@
-"""What holding a pair is expected to cost, and what a trade has earned, in basis points; said once,
-for all.
+"""What a trade would earn: the one definition of a spread and of all that is taken off it.
 
-We sell the perpetual, so a positive rate (longs pay shorts) is received and makes the cost
-negative. What is not known is None, never zero.
+Buy spot at its ask and sell the perpetual at its bid; later sell the spot at its bid and buy the
+perpetual back at its ask. All spreads are in basis points of the spot ask that is paid, for scalars
+and arrays alike; NaN, not known, stays NaN. The engine's loop has the same lines in C
+(native/costs.h); test_costs_twins holds the two to the last bit.
+
+    net = entry + close - fees - carry
+
+`entry` is what entering earns (gross). `close` is what leaving is assumed to earn, which is what it
+usually does. `fees` are those of the four fills. `carry` is the funding that a hold is expected to
+cross: we sell the perpetual, so that we pay where the rate is negative.
 """
 
-from typing import TypeVar
+import math
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from spread_scanner.schema.funding import interval_can_be, rate_can_be
-from spread_scanner.schema.spread import BPS
+from spread_scanner.config import Engine
+from spread_scanner.schema.funding import (
+    INTERVAL_HOURS,
+    RATE_MAX,
+    interval_can_be,
+    rate_can_be,
+)
 
-Numbers = TypeVar("Numbers", float, npt.NDArray[np.float64])
+BPS = 1e4
+LOT_SLACK = 1e-9  # of a lot: a size of whole lots stays whole in binary
+
+FloatOrArray = TypeVar("FloatOrArray", float, npt.NDArray[np.float64])
+Array = npt.NDArray[np.float64]
+Numbers = float | Array
+Truth = bool | npt.NDArray[np.bool_]
 
 
-def funding_bps(rate: float, interval_hours: float | None, hours: float) -> float | None:
-    """Expected cost of holding the sold perpetual for `hours`; negative: received. `rate` is a
-    share per interval. None: not known, or not to be believed (nan included)."""
-    if interval_hours is None or not interval_can_be(interval_hours) or not rate_can_be(rate):
-        return None
-    return -rate * BPS * hours / interval_hours
+def entry_bps(spot_ask_px: FloatOrArray, fut_bid_px: FloatOrArray) -> FloatOrArray:
+    """What entering earns before costs: the gross spread."""
+    return (fut_bid_px - spot_ask_px) / spot_ask_px * BPS
+
+
+def exit_bps(
+    spot_bid_px: FloatOrArray, spot_ask_px: FloatOrArray, fut_ask_px: FloatOrArray
+) -> FloatOrArray:
+    """What leaving now would earn; usually negative."""
+    return (spot_bid_px - fut_ask_px) / spot_ask_px * BPS
+
+
+def parity_bps(entry: FloatOrArray, exit_now: FloatOrArray) -> FloatOrArray:
+    """What leaving earns when the two mids meet at the present widths: half of both, negative."""
+    return (entry + exit_now) / 2
+
+
+def mid_basis_bps(entry: FloatOrArray, exit_now: FloatOrArray) -> FloatOrArray:
+    """How far the perpetual's mid stands above the spot's."""
+    return (entry - exit_now) / 2
+
+
+def close_bps(
+    usual: Numbers,
+    parity_usual: Numbers,
+    parity: Numbers,
+    *,
+    trusted: Truth,
+    at_parity: Truth = False,
+    credited: Numbers = math.nan,
+) -> Array:
+    """What leaving is assumed to earn.
+
+    Trusted: what it usually earns, and never more than the usual widths at parity; at_parity the
+    usual widths alone, for those who wait for the mids to meet; `credited`, where it is known, in
+    place of both, for those who count on the usual basis. Not trusted: the present widths.
+    """
+    lower = np.where(np.less(usual, parity_usual), usual, parity_usual)
+    assumed = np.where(at_parity, parity_usual, lower)
+    assumed = np.where(np.isnan(credited) | np.asarray(at_parity), assumed, credited)
+    unknown = np.where(np.less(parity, 0.0), parity, np.where(np.isnan(parity), parity, 0.0))
+    return np.where(trusted, assumed, unknown)
+
+
+def fees_bps(spot_fee_bps: FloatOrArray, fut_fee_bps: FloatOrArray) -> FloatOrArray:
+    """The taker fees of two entries and two exits."""
+    return 2 * (spot_fee_bps + fut_fee_bps)
+
+
+def carry_bps(rate: float | None, pay_max: float, crossings: int, *, credit: bool) -> float:
+    """What crossing so many settlements costs with the perpetual at the spot's ask.
+
+    `rate` is a share per interval, positive: received. None, not known: `pay_max` is charged for
+    each crossing. What would be received counts only with `credit`, as a negative cost.
+    """
+    if crossings == 0:
+        return 0.0
+    paid = pay_max if rate is None else -rate
+    return (paid if credit else max(0.0, paid)) * crossings * BPS
+
+
+def carried_bps(
+    carry: FloatOrArray, spot_ask_px: FloatOrArray, fut_bid_px: FloatOrArray
+) -> FloatOrArray:
+    """Carry at the price at which the perpetual is really sold."""
+    return carry * (fut_bid_px / spot_ask_px)
+
+
+def net_bps(
+    entry: FloatOrArray, close: FloatOrArray, fees: FloatOrArray, carried: FloatOrArray
+) -> FloatOrArray:
+    """What is left of entering and leaving."""
+    return entry + close - fees - carried
 
 
 def funding_paid(rate: float, fut_px: float) -> float:
@@ -30,20 +116,72 @@ def funding_paid(rate: float, fut_px: float) -> float:
 
 
 def realised_bps(
-    spot_ask_px: Numbers,
-    fut_bid_px: Numbers,
-    spot_bid_px: Numbers,
-    fut_ask_px: Numbers,
-    spot_fee_bps: float,
-    fut_fee_bps: float,
-    funding: float = 0.0,
-) -> Numbers:
-    """What one base unit, entered at the first two prices and left at the last two, has earned, in
-    bps of the spot ask paid.
+    spot_ask_px: FloatOrArray,
+    fut_bid_px: FloatOrArray,
+    spot_bid_px: FloatOrArray,
+    fut_ask_px: FloatOrArray,
+    spot_fee_bps: Numbers,
+    fut_fee_bps: Numbers,
+    funding: Numbers = 0.0,
+) -> FloatOrArray:
+    """What one base unit, entered at the first two prices and left at the last two, has earned.
 
-    Each taker fee on its own notional. `funding` is the money paid per base unit (funding_paid).
+    Each fee on its own notional. `funding` is the money that was paid per base unit (funding_paid).
     """
     spot_fees = (spot_ask_px + spot_bid_px) * (spot_fee_bps / BPS)
     fut_fees = (fut_bid_px + fut_ask_px) * (fut_fee_bps / BPS)
     earned = (fut_bid_px - spot_ask_px) + (spot_bid_px - fut_ask_px)
-    return (earned - spot_fees - fut_fees - funding) / spot_ask_px * BPS
+    return (earned - spot_fees - fut_fees - funding) / spot_ask_px * BPS  # type: ignore[return-value]
+
+
+def size_base(buy_sz: Numbers, sell_sz: Numbers, lot: Numbers) -> Array:
+    """The smaller of two sizes in base units, in whole lots; a lot of 0: not rounded."""
+    smaller = np.minimum(buy_sz, sell_sz)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lots = np.floor(smaller / lot + LOT_SLACK)
+        rounded: Array = np.where(np.greater(lot, 0.0), lots * lot, smaller)
+    return rounded
+
+
+def size_quote(size: FloatOrArray, px: FloatOrArray) -> FloatOrArray:
+    """A size in base units in the quote coin."""
+    return size * px
+
+
+def leg_suffices(
+    size: Numbers, bid_px: Numbers, ask_px: Numbers, qty_min: Numbers, notional_min: Numbers
+) -> Truth:
+    """Whether a size can be entered and left on one leg: its minima at the lower of the prices."""
+    lower = np.minimum(bid_px, ask_px)
+    enough: Truth = np.greater_equal(size, qty_min) & np.greater_equal(size * lower, notional_min)
+    return enough
+
+
+class Told(Protocol):
+    """What was told of a perpetual's funding (symbology.tables.FundingRow)."""
+
+    @property
+    def rate(self) -> float: ...
+
+    @property
+    def interval_hours(self) -> float | None: ...
+
+
+class Carry(NamedTuple):
+    """What holding costs as it is expected now."""
+
+    carry_bps: float
+    rate_known: bool
+
+
+def expected_carry(told: Told | None, engine: Engine) -> Carry:
+    """Of a position held for `hold_h`; it crosses as many settlements as fit into that time.
+
+    A rate or an interval that cannot be is not known: the most that is ever charged is then, and
+    each shortest interval.
+    """
+    known = told is not None and interval_can_be(told.interval_hours) and rate_can_be(told.rate)
+    interval_h = told.interval_hours if told is not None and known else None
+    crossings = math.ceil(engine.hold_h / (interval_h or min(INTERVAL_HOURS)))
+    rate = told.rate if told is not None and known else None
+    return Carry(carry_bps(rate, RATE_MAX, crossings, credit=engine.funding_credit), known)

@@ -121,7 +121,7 @@ ENGINE_COUNTERS = _numbered(
         ("no_cooldown", "Over the threshold, no signal: cooling down after the last exit."),
         ("no_paused", "Over the threshold, no signal: paused by the operator."),
         ("no_quarantined", "Over the threshold, no signal: the pair is quarantined."),
-        ("no_fee", "Gross stood over the threshold, net of fees it did not."),
+        ("no_fee", "Gross stood over the threshold, net did not."),
         ("no_killed", "Over the threshold, no signal: the kill switch is on."),
         ("held", "Over the threshold, no signal: already signalled, not yet a step higher."),
         ("ring_full", "Signals dropped because the ring was full."),
@@ -136,6 +136,7 @@ ENGINE_COUNTERS = _numbered(
             "no_implausible",
             "Over the threshold, no signal: beyond implausible_bps, so not one coin at one time.",
         ),
+        ("no_basis", "Over the threshold, no signal: what leaving usually earns is not known."),
     ]
 )
 ENGINE_HISTOGRAMS = (

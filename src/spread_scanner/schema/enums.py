@@ -124,6 +124,10 @@ class Verdict(IntEnum):
     RING_FULL = 9
     HELD = 10  # already signalled and not yet higher by the re-signal step
     IMPLAUSIBLE = 11  # so far apart that the legs are not one coin, or not of one time
+    NO_BASIS = 12  # what leaving usually earns is not known yet, or not any more
+    BLOCKED = (
+        13  # it was implausible for so long that the engine blocked it until it is judged anew
+    )
 
 
 class ProcessState(IntEnum):

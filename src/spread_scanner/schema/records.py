@@ -23,7 +23,8 @@ QUOTE_DTYPE = np.dtype(
     ]
 )
 
-# One signal of the engine: 192 bytes, three cache lines.
+# One signal of the engine: 256 bytes, four cache lines. Spreads in basis points of the spot ask, as
+# schema/costs.py defines them.
 SIGNAL_DTYPE = np.dtype(
     [
         ("seq", "<u8"),  # counts up by one per pushed signal, for ever (survives engine restarts)
@@ -42,32 +43,43 @@ SIGNAL_DTYPE = np.dtype(
         ("spot_ts_recv", "<i8"),
         ("fut_ts_event", "<i8"),
         ("fut_ts_recv", "<i8"),
-        ("gross_bps", "<f8"),
-        ("fees_bps", "<f8"),
-        ("funding_bps", "<f8"),  # expected cost; 0 with FUNDING_UNKNOWN in flags when not known
-        ("net_bps", "<f8"),
-        ("exit_bps", "<f8"),
-        ("size_quote", "<f8"),  # min of the two tops, in quote currency
+        ("gross_bps", "<f8"),  # what entering earns
+        ("fees_bps", "<f8"),  # of all four fills
+        ("carry_bps", "<f8"),  # expected funding; FUNDING_UNKNOWN in flags: its rate is not known
+        ("net_bps", "<f8"),  # gross + close - fees - carry
+        ("exit_bps", "<f8"),  # what leaving would earn now
+        ("size_quote", "<f8"),  # size_base at the spot's ask
+        ("close_bps", "<f8"),  # what leaving is assumed to earn
+        ("usual_bps", "<f8"),  # what it usually earns; NaN: not known yet
+        ("parity_bps", "<f8"),  # what it earns when the mids meet at the present widths
+        ("size_base", "<f8"),  # the smaller of the two tops, in whole lots
+        ("spot_fee_bps", "<f8"),  # of one fill; the futures' is fees_bps / 2 less this
+        ("spot_update_id", "<u8"),
+        ("fut_update_id", "<u8"),
         ("symbol_id", "<u2"),
         ("direction_id", "u1"),
         ("kind", "u1"),  # SignalKind
         ("flags", "<u4"),  # SIGNAL_* below
         ("generation", "<u4"),  # of the tables
         ("instance", "<u4"),  # low half of the store's instance id
+        ("usual_generation", "<u4"),  # of the table that usual_bps is from; 0: none was adopted
+        ("reserved", "V4"),
     ]
 )
 
 SIGNAL_FUNDING_UNKNOWN = 1
 SIGNAL_LEG_LOST = 2  # an EXIT because the spread cannot be stood behind, not because it closed
 SIGNAL_AGED = 4  # made by time, a switch or a backlog, not by a quote just read: no latency
+SIGNAL_BASIS_UNKNOWN = 8  # close_bps is a guess by the present widths: usual_bps is not trusted
+SIGNAL_MINIMUM_UNKNOWN = 16  # a listing tells no minimum order: it counts as none
 
-# One evaluation that the engine keeps for `spread-ctl why`: 128 bytes.
+# One evaluation that the engine keeps for `spread-ctl why`: 192 bytes.
 EVALUATION_DTYPE = np.dtype(
     [
         ("ts_engine", "<i8"),
         ("gross_bps", "<f8"),
         ("fees_bps", "<f8"),
-        ("funding_bps", "<f8"),
+        ("carry_bps", "<f8"),
         ("net_bps", "<f8"),
         ("enter_bps", "<f8"),
         ("size_quote", "<f8"),
@@ -83,6 +95,15 @@ EVALUATION_DTYPE = np.dtype(
         ("direction_id", "u1"),
         ("verdict", "u1"),  # Verdict
         ("count", "<u4"),  # evaluations with the same verdict that this row stands for
+        ("exit_bps", "<f8"),
+        ("close_bps", "<f8"),
+        ("usual_bps", "<f8"),
+        ("parity_bps", "<f8"),
+        ("size_base", "<f8"),
+        ("lot_base", "<f8"),
+        ("learned", "<f8"),  # weight of what usual_bps is from, as a share of what makes it trusted
+        ("usual_generation", "<u4"),
+        ("flags", "<u4"),  # SIGNAL_*
         ("reserved", "<u8"),
     ]
 )

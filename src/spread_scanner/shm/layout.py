@@ -30,7 +30,7 @@ Every segment opens with the same header; its body depends on the kind:
 
     why
     | control line     |  128 B: head                                                  engine
-    | slots            |  evaluations, 128 B each, a sequence in the last word         engine
+    | slots            |  evaluations, 192 B each, a sequence in the last word         engine
 
     dials
     | slots            |  256 B per exchange, host and outgoing address: turns, ban    all who dial
@@ -54,7 +54,7 @@ from spread_scanner.schema.enums import DIRTY_READERS
 from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _memory, _ring, _rows, _store
 
-ABI_VERSION = 5
+ABI_VERSION = 6
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
 LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with its neighbour
 

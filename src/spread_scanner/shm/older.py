@@ -1,11 +1,12 @@
-"""What an older version's control segment has switched. It had no file of switches beside it.
+"""What an older version's control segment has switched; ABI 1 to 4 had no file beside it.
 
-Writer:  nobody any more; an operator of ABI 1 to 4.
+Writer:  nobody any more; an operator of ABI 1 to 5.
 Readers: orders/carried.py, before such a segment is replaced or removed.
 
-Layout: the header and the words of the switches lie where they lie today. Behind the paused
-directions came a byte per symbol id, then the slots of the processes, whose length (384 bytes in
-ABI 1 and 2, 1,024 in 3 and 4) follows from that of the segment.
+Layout: the header and the words of the switches lie where they lie today. ABI 5 had all of the
+control segment as it is today. In ABI 1 to 4 came a byte per symbol id behind the paused
+directions, then the slots of the processes, whose length (384 bytes in ABI 1 and 2, 1,024 in 3 and
+4) follows from that of the segment.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from spread_scanner.schema.enums import DIRECTIONS, SOURCES, SwitchKind
 from spread_scanner.shm import segment
 from spread_scanner.shm.layout import (
     CHECKED_BYTES,
+    CONTROL_BYTES,
     DIRECTIONS_MAX,
     HEADER_BYTES,
     HEADER_DTYPE,
@@ -30,6 +32,8 @@ from spread_scanner.shm.layout import (
     PAUSED_DIRECTIONS_AT,
     PAUSED_SOURCES_AT,
     PROCESSES_MAX,
+    SLOTS_AT,
+    STANDING_AT,
     SWITCHES_AT,
     SWITCHES_DTYPE,
     Kind,
@@ -37,11 +41,13 @@ from spread_scanner.shm.layout import (
 )
 from spread_scanner.shm.operator import label
 from spread_scanner.shm.slots import NAME_BYTES
+from spread_scanner.shm.switches import standing_in
 
-OLDER = range(1, 5)  # ABI versions
+OLDER = range(1, 6)  # ABI versions
+_BY_NAME = 5  # from this one on a symbol is paused by its name
 _PAUSED_SYMBOLS_AT = PAUSED_DIRECTIONS_AT + DIRECTIONS_MAX
 _SLOTS_AT = _PAUSED_SYMBOLS_AT + MAX_SYMBOLS_MAX
-_BYTES_MAX = _SLOTS_AT + PROCESSES_MAX * 1_024
+_BYTES_MAX = max(_SLOTS_AT + PROCESSES_MAX * 1_024, CONTROL_BYTES)
 
 
 class OlderSwitches(NamedTuple):
@@ -70,7 +76,11 @@ def levels(namespace: str) -> OlderSwitches | None:
     )
     if not as_it_should:
         return None
-    return OlderSwitches(list(_named(raw)), _on(raw, _PAUSED_SYMBOLS_AT, MAX_SYMBOLS_MAX))
+    if int(header["abi_version"]) < _BY_NAME:
+        symbol_ids = _on(raw, _PAUSED_SYMBOLS_AT, MAX_SYMBOLS_MAX)
+        return OlderSwitches(list(_named(raw, _SLOTS_AT)), symbol_ids)
+    named = [(one.kind, one.name) for one in standing_in(raw[STANDING_AT:SLOTS_AT])]
+    return OlderSwitches(list(dict.fromkeys([*_named(raw, SLOTS_AT), *named])), [])
 
 
 def _read(name: str) -> bytes:
@@ -84,15 +94,15 @@ def _read(name: str) -> bytes:
     return b""
 
 
-def _named(raw: bytes) -> Iterator[tuple[SwitchKind, str]]:
+def _named(raw: bytes, slots_at: int) -> Iterator[tuple[SwitchKind, str]]:
     if np.frombuffer(raw, SWITCHES_DTYPE, 1, SWITCHES_AT)[0]["kill"]:
         yield SwitchKind.HALT, ""
     for number in _on(raw, PAUSED_SOURCES_AT, NUM_SOURCES_MAX):
         yield SwitchKind.SOURCE, label(SOURCES, number, NUM_SOURCES_MAX)
     for number in _on(raw, PAUSED_DIRECTIONS_AT, DIRECTIONS_MAX):
         yield SwitchKind.DIRECTION, label(DIRECTIONS, number, DIRECTIONS_MAX)
-    size = (len(raw) - _SLOTS_AT) // PROCESSES_MAX
-    for at in range(_SLOTS_AT, _SLOTS_AT + size * PROCESSES_MAX, size or 1):
+    size = (len(raw) - slots_at) // PROCESSES_MAX
+    for at in range(slots_at, slots_at + size * PROCESSES_MAX, size or 1):
         name = raw[at : at + NAME_BYTES].rstrip(b"\0").decode(errors="replace")
         if name and any(raw[at + PAUSED_AT : at + PAUSED_AT + 8]):
             yield SwitchKind.PROCESS, name

@@ -1,7 +1,7 @@
 """A ready config folder: the product started with SPREAD_CONFIG_DIR on it meets this simulator.
 
 The enter threshold of each direction is the truth's gross threshold less the fees of four fills,
-and no funding is charged, so that the engine's net rule and the truth's gross rule are one.
+and no settlement is crossed, so that the engine's net rule and the truth's gross rule are one.
 """
 
 from collections.abc import Mapping
@@ -28,8 +28,7 @@ def write_config(
     """Three files, as the config package reads them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(
-        '[pair-discovery]\nquotes = ["USDT"]\nvalidate_s = 5.0\n\n'
-        "[spread-engine]\nfunding_hours = 0.0\n",
+        '[pair-discovery]\nquotes = ["USDT"]\nvalidate_s = 5.0\n',
         encoding="utf-8",
     )
     sections = [

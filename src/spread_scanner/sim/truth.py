@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import orjson
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema.costs import BPS, entry_bps
 from spread_scanner.schema.enums import Direction, Market
-from spread_scanner.schema.spread import BPS, gross_bps
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
 from spread_scanner.sim.wire import Encoder
@@ -159,7 +159,7 @@ class Truth:
 
     def _judge(self, pair: Pair) -> None:
         heard = pair.spot.heard and pair.futures.heard
-        gross = gross_bps(pair.spot.ask, pair.futures.bid) if heard else NAN
+        gross = entry_bps(pair.spot.ask, pair.futures.bid) if heard else NAN
         if gross >= pair.threshold:
             if pair.row is None:
                 self._begin(pair, gross)

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema.costs import BPS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
-from spread_scanner.schema.spread import BPS
 from spread_scanner.tracker.opportunity import Reason
 from spread_scanner.tracker.report_rows import OPEN, Looks, ReportRow, known
 

@@ -14,7 +14,7 @@ def makes_sense(signal: Signal) -> bool:
     """Whether it can be followed and stored. One that cannot, and was not refused, would end this
     process again and again, as it is read again from the ring.
     """
-    numbers = (signal.gross_bps, signal.fees_bps, signal.funding_bps, signal.net_bps)
+    numbers = (signal.gross_bps, signal.fees_bps, signal.carry_bps, signal.net_bps)
     known = signal.kind in (SignalKind.ENTER, SignalKind.RESIGNAL)
     return known and all(map(math.isfinite, (*numbers, signal.exit_bps, signal.size_quote)))
 
@@ -53,7 +53,7 @@ def opened_by(signal: Signal, pair: Pair, number: int, terms: Terms) -> Opportun
         opened_ns=signal.ts_engine,
         enter_bps=terms.enter_bps,
         fees_bps=signal.fees_bps,
-        carry_bps=None if unknown else signal.funding_bps,
+        carry_bps=None if unknown else signal.carry_bps,
         entry_gross_bps=signal.gross_bps,
         entry_net_bps=signal.net_bps,
         entry_exit_bps=signal.exit_bps,

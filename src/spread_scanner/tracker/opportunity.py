@@ -77,16 +77,25 @@ class Signal(NamedTuple):
     fut_ts_recv: int
     gross_bps: float
     fees_bps: float
-    funding_bps: float
+    carry_bps: float
     net_bps: float
     exit_bps: float
     size_quote: float
+    close_bps: float
+    usual_bps: float
+    parity_bps: float
+    size_base: float
+    spot_fee_bps: float
+    spot_update_id: int
+    fut_update_id: int
     symbol_id: int
     direction_id: int
     kind: int
     flags: int
     generation: int
     instance: int
+    usual_generation: int
+    reserved: bytes
 
 
 @dataclass(slots=True)

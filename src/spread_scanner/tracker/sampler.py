@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from spread_scanner.schema import freshness, spread
+from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import QuoteFlag
 from spread_scanner.schema.freshness import FreshnessLimits, Judged
 from spread_scanner.schema.records import QUOTE_DTYPE
@@ -74,13 +74,13 @@ def looks(
 ) -> list[Look]:
     """Both legs of n pairs, (n,) QUOTE_DTYPE each -> n looks."""
     with np.errstate(all="ignore"):  # lost legs may hold anything; their results are not used
-        gross = spread.gross_bps(spot["ask_px"], futures["bid_px"])
-        closing = spread.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
-        size = spread.size_quote(
-            spot["ask_px"], spot["ask_sz"], futures["bid_px"], futures["bid_sz"]
+        gross = costs.entry_bps(spot["ask_px"], futures["bid_px"])
+        closing = costs.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
+        size = costs.size_quote(
+            costs.size_base(spot["ask_sz"], futures["bid_sz"], 0.0), spot["ask_px"]
         )
-        exit_size = spread.size_quote(
-            spot["bid_px"], spot["bid_sz"], futures["ask_px"], futures["ask_sz"]
+        exit_size = costs.size_quote(
+            costs.size_base(spot["bid_sz"], futures["ask_sz"], 0.0), spot["bid_px"]
         )
     judged = Judged(
         spot=freshness.usable(spot, True, now_ns, limits.stale_ns_max),

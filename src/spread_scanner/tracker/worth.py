@@ -3,7 +3,7 @@
 Pure; used by the book. The sums are those of schema/costs.py.
 """
 
-from spread_scanner.schema import costs, spread
+from spread_scanner.schema import costs
 from spread_scanner.tracker.opportunity import Opportunity
 from spread_scanner.tracker.sampler import Look
 
@@ -13,7 +13,7 @@ def net_bps(row: Opportunity, gross_bps: float | None) -> float | None:
     if gross_bps is None:
         return None
     close_bps, carry_bps = row.close_bps or 0.0, row.carry_bps or 0.0
-    return spread.net_bps(gross_bps + close_bps, row.fees_bps, carry_bps)
+    return costs.net_bps(gross_bps, close_bps, row.fees_bps, carry_bps)
 
 
 def mark(row: Opportunity, look: Look, now_ns: int) -> None:

@@ -4,7 +4,7 @@ The board takes these sums off its gross spreads.
 """
 
 from spread_scanner.config import Settings
-from spread_scanner.schema.costs import funding_bps
+from spread_scanner.schema.costs import Carry, expected_carry, fees_bps
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import DirectionRow, Tables
@@ -12,15 +12,16 @@ from spread_scanner.view.reading import Reading
 
 
 class Cost(Reading, frozen=True):
-    """One pair's costs, in basis points of the spot ask; funding counts for `funding_hours`."""
+    """One pair's costs, in basis points of the spot ask; funding counts for `hold_h`."""
 
     symbol: str
     direction: str
     spot_fee_bps: float  # of one fill
     fut_fee_bps: float
     fees_bps: float  # of all four fills: entering and leaving, both legs
-    funding_bps: float | None  # negative: received; null: the rate is not known
-    costs_bps: float  # what is taken off the gross spread
+    carry_bps: float  # expected funding; negative: received
+    rate_known: bool  # false: the most that is ever charged counts for each settlement
+    costs_bps: float  # fees and carry
     enter_bps: float  # net, from which on it is a signal
     exit_bps: float  # net, under which the signal ends
 
@@ -38,17 +39,17 @@ def of_direction(settings: Settings, loaded: Tables, row: DirectionRow) -> list[
     spot = settings.exchanges[direction.spot.label]
     futures = settings.exchanges[direction.futures.label]
     names = loaded.symbol_names()
-    hours = settings.config.spread_engine.funding_hours
+    engine = settings.config.spread_engine
     funding = {
-        rate.symbol_id: funding_bps(rate.rate, rate.interval_hours, hours)
+        rate.symbol_id: expected_carry(rate, engine)
         for rate in loaded.funding
         if rate.source_id == direction.futures.source_id
     }
     found = []
     for symbol_id in row.symbol_ids:
         symbol = names[symbol_id]
-        fees = 2 * (spot.fee_bps(symbol) + futures.fee_bps(symbol))
-        carried = funding.get(symbol_id)
+        fees = fees_bps(spot.fee_bps(symbol), futures.fee_bps(symbol))
+        carry: Carry = funding.get(symbol_id) or expected_carry(None, engine)
         thresholds = settings.directions.thresholds(direction.label, symbol)
         found.append(
             Cost(
@@ -57,8 +58,9 @@ def of_direction(settings: Settings, loaded: Tables, row: DirectionRow) -> list[
                 spot_fee_bps=spot.fee_bps(symbol),
                 fut_fee_bps=futures.fee_bps(symbol),
                 fees_bps=fees,
-                funding_bps=carried,
-                costs_bps=fees + (carried or 0.0),
+                carry_bps=carry.carry_bps,
+                rate_known=carry.rate_known,
+                costs_bps=fees + carry.carry_bps,
                 enter_bps=thresholds.enter_bps,
                 exit_bps=thresholds.exit_bps,
             )

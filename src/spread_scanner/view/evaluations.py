@@ -32,12 +32,15 @@ MEANS = {
     Verdict.KILLED: "no signal: the kill switch is on",
     Verdict.RING_FULL: "signal lost: the ring to the tracker was full",
     Verdict.IMPLAUSIBLE: "no signal: so far apart that the legs are not one coin at one time",
+    Verdict.NO_BASIS: "no signal: what leaving usually earns is not known yet",
+    Verdict.BLOCKED: "no signal: implausible for so long that it waits to be judged anew",
     Verdict.HELD: "no new signal: signalled before, and not yet a step higher",
 }
 
 
 # Fields of the record that are the engine's own.
-_SAME = set(EVALUATION_DTYPE.names or ()) - {"verdict", "size_quote", "spot_flags", "fut_flags"}
+_SAME = set(EVALUATION_DTYPE.names or ()) - {"verdict", "spot_flags", "fut_flags"}
+_MAY_BE_UNKNOWN = ("exit_bps", "close_bps", "usual_bps", "parity_bps", "size_base", "size_quote")
 
 
 class UnknownSymbol(SpreadError):
@@ -58,9 +61,16 @@ class Evaluation(Reading, frozen=True):
     ts_engine: int
     gross_bps: float
     fees_bps: float
-    funding_bps: float
+    exit_bps: float | None  # what leaving would have earned then
+    close_bps: float | None  # what leaving is assumed to earn
+    usual_bps: float | None  # what it usually earns; null: not known
+    parity_bps: float | None  # what it earns when the mids meet at the present widths
+    learned: float  # how much of what makes usual_bps trusted there is; 1 and more: trusted
+    carry_bps: float  # expected funding, as a cost
     net_bps: float
     enter_bps: float
+    size_base: float | None
+    lot_base: float
     size_quote: float | None
     size_quote_min: float
     spot_age_ns: int
@@ -154,13 +164,13 @@ def implausible(kept: Evaluations, symbols: Mapping[int, str], since_ns: int) ->
 def _evaluation(row: np.void, now_ns: int) -> Evaluation:
     numbers: dict[str, Any] = {name: row[name].item() for name in row.dtype.names or ()}
     verdict = Verdict(numbers["verdict"])
+    numbers |= {name: known(numbers[name]) for name in _MAY_BE_UNKNOWN}
     return Evaluation(
         **{name: numbers[name] for name in Evaluation.__struct_fields__ if name in _SAME},
         direction=DIRECTIONS[numbers["direction_id"]].label,
         verdict=verdict.name.lower(),
         meaning=MEANS[verdict],
         age_s=(now_ns - numbers["ts_engine"]) / NS_PER_S,
-        size_quote=known(numbers["size_quote"]),
         spot_flags=_flags(numbers["spot_flags"]),
         fut_flags=_flags(numbers["fut_flags"]),
     )

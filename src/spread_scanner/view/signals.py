@@ -74,9 +74,13 @@ class SignalView(Reading, frozen=True):
     ts_engine_ns: int
     gross_bps: float
     fees_bps: float
-    funding_bps: float
+    carry_bps: float
+    close_bps: float | None  # what leaving is assumed to earn
+    usual_bps: float | None  # what it usually earns; null: not known
+    parity_bps: float | None  # what it earns when the mids meet at the present widths
     net_bps: float
     exit_bps: float | None
+    size_base: float
     size_quote: float
     spot_ask_px: float
     fut_bid_px: float
@@ -95,9 +99,13 @@ def signal_of(record: np.void, symbols: dict[int, str]) -> SignalView:
         ts_engine_ns=int(record["ts_engine"]),
         gross_bps=float(record["gross_bps"]),
         fees_bps=float(record["fees_bps"]),
-        funding_bps=float(record["funding_bps"]),
+        carry_bps=float(record["carry_bps"]),
+        close_bps=known(record["close_bps"]),
+        usual_bps=known(record["usual_bps"]),
+        parity_bps=known(record["parity_bps"]),
         net_bps=float(record["net_bps"]),
         exit_bps=known(record["exit_bps"]),
+        size_base=float(record["size_base"]),
         size_quote=float(record["size_quote"]),
         spot_ask_px=float(record["spot_ask_px"]),
         fut_bid_px=float(record["fut_bid_px"]),

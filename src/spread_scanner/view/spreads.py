@@ -13,13 +13,12 @@ import numpy.typing as npt
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
-from spread_scanner.schema import freshness
+from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.freshness import FreshnessLimits, Judged
-from spread_scanner.schema.spread import exit_bps, gross_bps, size_quote
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import DirectionRow, Tables
-from spread_scanner.view import costs
+from spread_scanner.view.costs import of_direction
 from spread_scanner.view.reading import Reading, known
 
 BOARD_DTYPE = np.dtype(
@@ -68,7 +67,7 @@ class SpreadBoard:
 
     @staticmethod
     def _lane(settings: Settings, tables: Tables, row: DirectionRow) -> _Lane:
-        found = costs.of_direction(settings, tables, row)
+        found = of_direction(settings, tables, row)
         return _Lane(
             DIRECTIONS[row.direction_id],
             np.array(row.symbol_ids, np.uint16),
@@ -90,11 +89,10 @@ class SpreadBoard:
         rows["direction_id"] = direction.direction_id
         rows["symbol_id"] = lane.ids
         with np.errstate(invalid="ignore", divide="ignore"):
-            rows["gross_bps"] = gross_bps(spot["ask_px"], futures["bid_px"])
-            rows["exit_bps"] = exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
-            rows["size_quote"] = size_quote(
-                spot["ask_px"], spot["ask_sz"], futures["bid_px"], futures["bid_sz"]
-            )
+            rows["gross_bps"] = costs.entry_bps(spot["ask_px"], futures["bid_px"])
+            rows["exit_bps"] = costs.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
+            size = costs.size_base(spot["ask_sz"], futures["bid_sz"], 0.0)
+            rows["size_quote"] = costs.size_quote(size, spot["ask_px"])
         rows["net_bps"] = rows["gross_bps"] - lane.costs_bps
         rows["enter_bps"] = lane.enter_bps
         rows["spot_ask_px"] = spot["ask_px"]

@@ -41,7 +41,7 @@ HEADS = {
     ),
     "signals": ("seq kind symbol direction net gross size ages ms", ""),
     "opportunities": ("id symbol direction entry peak lived s signals closed", ""),
-    "costs": ("symbol direction fees funding costs enter exit", ""),
+    "costs": ("symbol direction fees carry costs enter exit", ""),
 }
 LEGENDS = {
     "status": legends.PROCESSES,

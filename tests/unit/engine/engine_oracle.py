@@ -1,5 +1,6 @@
 """What the engine should say, by brute force in numpy: every pair at every step, nothing kept but
-who is in. Knows nothing of dirty bits, rescans, sweeps or the plan's own arithmetic.
+who is in. Knows nothing of dirty bits, rescans, sweeps or the plan's own arithmetic, and works out
+what a trade earns by itself.
 """
 
 from dataclasses import dataclass, field
@@ -7,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spread_scanner.config import Settings
-from spread_scanner.schema import spread
 from spread_scanner.schema.enums import DIRECTIONS, UNUSABLE, QuoteFlag, SignalKind
 from spread_scanner.schema.records import (
     SIGNAL_AGED,
@@ -62,15 +62,19 @@ class Oracle:
             [2 * (fees[DIRECTIONS[d].spot.label] + fees[DIRECTIONS[d].futures.label])
              for d in self.direction]
         )  # fmt: skip
+        self.spot_fee = np.array([fees[DIRECTIONS[d].spot.label] for d in self.direction])
         rates = {(row.source_id, row.symbol_id): row for row in tables.funding}
-        self.funding = np.zeros(len(pairs))
+        self.carry = np.zeros(len(pairs))
         self.funding_unknown = np.ones(len(pairs), bool)
         for number, (source, symbol) in enumerate(zip(self.fut, self.symbol, strict=True)):
             row = rates.get((source, symbol))
-            if row is not None and row.interval_hours:
-                hours = self.limits.funding_hours
-                self.funding[number] = -row.rate * 1e4 * hours / row.interval_hours
-                self.funding_unknown[number] = False
+            hold_h = self.limits.hold_h
+            if row is None or not row.interval_hours:
+                self.carry[number] = 0.05 * np.ceil(hold_h) * 1e4
+                continue
+            paid = -row.rate if self.limits.funding_credit else max(0.0, -row.rate)
+            self.carry[number] = paid * np.ceil(hold_h / row.interval_hours) * 1e4
+            self.funding_unknown[number] = False
         self.is_in = np.zeros(len(pairs), bool)
         self.last = np.zeros(len(pairs))
         self.exited = np.full(len(pairs), -(2**62))
@@ -86,17 +90,20 @@ class Oracle:
         """Signals of one instant, by (direction, symbol); `seq` is left out."""
         spot, fut = quotes[self.spot, self.symbol], quotes[self.fut, self.symbol]
         with np.errstate(all="ignore"):
-            gross = spread.gross_bps(spot["ask_px"], fut["bid_px"])
-            closing = spread.exit_bps(spot["bid_px"], spot["ask_px"], fut["ask_px"])
-            net = gross - self.fees - self.funding
-            size = spread.size_quote(spot["ask_px"], spot["ask_sz"], fut["bid_px"], fut["bid_sz"])
+            gross = (fut["bid_px"] - spot["ask_px"]) / spot["ask_px"] * 1e4
+            leaving = (spot["bid_px"] - fut["ask_px"]) / spot["ask_px"] * 1e4
+            close = np.zeros(len(gross))
+            carry = self.carry * (fut["bid_px"] / spot["ask_px"])
+            net = gross + close - self.fees - carry
+            base = np.minimum(spot["ask_sz"], fut["bid_sz"])
+            size = base * spot["ask_px"]
         usable = self._usable(now_ns, spot, self.spot, epochs, beats_ns)
         usable &= self._usable(now_ns, fut, self.fut, epochs, beats_ns)
         blocked = self._blocked(switches)
         self.is_in &= ~blocked
         stands = usable & (np.abs(gross) <= self.limits.implausible_bps)
         leave = self.is_in & ~(stands & (net >= self.exit))
-        fit = ~blocked & stands & ~self._skewed(spot, fut) & (size >= self.size_min)
+        fit = ~blocked & stands & ~self._skewed(spot, fut) & (base > 0) & (size >= self.size_min)
         again = self.is_in & ~leave & fit & (net >= self.last + self.rise)
         cool = now_ns - self.exited >= self.cooldown
         enter = ~self.is_in & fit & cool & (net >= self.enter)
@@ -109,10 +116,12 @@ class Oracle:
         flags = np.where(leave & ~stands, SIGNAL_LEG_LOST, 0)
         flags |= np.where(self.funding_unknown, SIGNAL_FUNDING_UNKNOWN, 0)
         values = {
-            "gross_bps": gross, "net_bps": net, "exit_bps": closing, "size_quote": size,
-            "fees_bps": self.fees, "funding_bps": self.funding, "symbol_id": self.symbol,
-            "direction_id": self.direction, "kind": kinds, "flags": flags,
-            "ts_trigger": np.maximum(spot["ts_recv"], fut["ts_recv"]),
+            "gross_bps": gross, "net_bps": net, "exit_bps": leaving, "size_quote": size,
+            "fees_bps": self.fees, "carry_bps": carry, "symbol_id": self.symbol,
+            "close_bps": close, "usual_bps": np.full(len(gross), np.nan),
+            "parity_bps": (gross + leaving) / 2, "size_base": base,
+            "spot_fee_bps": self.spot_fee, "direction_id": self.direction, "kind": kinds,
+            "flags": flags, "ts_trigger": np.maximum(spot["ts_recv"], fut["ts_recv"]),
         }  # fmt: skip
         return self._records(now_ns, spot, fut, values, kinds != 0)
 
@@ -157,7 +166,15 @@ class Oracle:
         for name, column in values.items():
             records[name] = column[chosen]
         for leg, quotes in (("spot", spot), ("fut", fut)):
-            for name in ("bid_px", "bid_sz", "ask_px", "ask_sz", "ts_event", "ts_recv"):
+            for name in (
+                "bid_px",
+                "bid_sz",
+                "ask_px",
+                "ask_sz",
+                "ts_event",
+                "ts_recv",
+                "update_id",
+            ):
                 records[f"{leg}_{name}"] = quotes[name][chosen]
         records["mono_ns"] = now_ns
         records["ts_engine"] = now_ns + self.anchor_ns

@@ -154,7 +154,8 @@ def parameters(draw: st.DrawFn) -> tuple[Any, Any]:
         directions=directions,
         stale_ms_max=draw(st.sampled_from([50, 1_000, FAR_MS])),
         skew_ms_max=draw(st.sampled_from([20, 500, FAR_MS])),
-        funding_hours=draw(st.sampled_from([0.0, 8.0])),
+        hold_h=draw(st.sampled_from([0.0, 5.0])),
+        funding_credit=draw(st.booleans()),
     )
     funding = (FundingRow(3, 0, 0.0001, 8.0), FundingRow(1, 0, -0.0002, 4.0))
     return given_settings, tables(SYMBOLS, funding=funding, quarantine=quarantine)

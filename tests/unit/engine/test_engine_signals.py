@@ -1,6 +1,7 @@
 """What makes a signal, what ends it, and what is counted when there is none."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ ENTER, RESIGNAL, EXIT = map(int, SignalKind)
 def test_native_numbers_are_those_of_the_schema() -> None:
     sizes = {"pair": plan.PAIR_DTYPE.itemsize, "signal": SIGNAL_DTYPE.itemsize}
     assert sizes == _loop.SIZES
-    assert [row.label for row in ENGINE_COUNTERS][: _loop.COUNTERS][-1] == "no_implausible"
+    assert [row.label for row in ENGINE_COUNTERS][: _loop.COUNTERS][-1] == "no_basis"
     assert plan.PAIR_DTYPE.itemsize == plan.PAIR_BYTES
 
 
@@ -198,17 +199,43 @@ def test_after_an_exit_the_pair_cools_down_and_then_enters_by_itself(namespace: 
         assert bed.kinds(1) == [ENTER]
 
 
-def test_funding_received_lowers_the_cost_and_unknown_funding_is_said(namespace: str) -> None:
-    funding = (FundingRow(3, 0, 0.0005, 8.0), FundingRow(5, 0, 0.0005, None))
-    with Bed(namespace, symbols=tables(1, funding=funding)) as bed:
-        bed.spread(6)  # and 5 bps are received per interval of 8 h
-        signals = bed.step()
-        assert list(signals["net_bps"] - signals["gross_bps"]) == [5.0]
-        assert not signals["flags"][0] & SIGNAL_FUNDING_UNKNOWN
+FUNDING = (FundingRow(3, 0, 0.0005, 8.0), FundingRow(5, 0, 0.0005, None))
+
+
+@pytest.mark.parametrize(
+    ("held", "carry_bps"),
+    [
+        ({}, 0.0),
+        ({"hold_h": 7.0}, 0.0),  # what is received counts for nothing
+        ({"hold_h": 7.0, "funding_credit": True}, -5.0 * 1.01),  # of what is sold: it is worth more
+        ({"hold_h": 9.0, "funding_credit": True}, -10.0 * 1.01),
+    ],
+)
+def test_funding_of_the_crossed_settlements_counts_if_it_is_paid_or_wanted(
+    namespace: str, held: dict[str, Any], carry_bps: float
+) -> None:
+    with Bed(namespace, settings(**held), tables(1, funding=FUNDING)) as bed:
+        bed.spread(100)
+        (signal,) = bed.step()
+        assert signal["carry_bps"] == pytest.approx(carry_bps)
+        assert signal["net_bps"] == signal["gross_bps"] - signal["carry_bps"]
+        assert not signal["flags"] & SIGNAL_FUNDING_UNKNOWN
+
+
+def test_unknown_funding_is_said_and_charged_only_for_a_settlement_that_is_crossed(
+    namespace: str,
+) -> None:
+    with Bed(namespace, symbols=tables(1, funding=FUNDING)) as bed:
         bed.spread(15, direction_id=1)
-        signals = bed.step()
-        assert set(signals["funding_bps"][signals["direction_id"] == 1]) == {0.0}
-        assert signals["flags"][signals["direction_id"] == 1] & SIGNAL_FUNDING_UNKNOWN
+        (signal,) = bed.step()
+        assert signal["carry_bps"] == 0.0
+        assert signal["flags"] & SIGNAL_FUNDING_UNKNOWN
+        bed.settings = settings(hold_h=0.5)
+        bed.end()
+        bed.start(tables(1, funding=FUNDING))
+        bed.spread(400, direction_id=1)
+        assert bed.kinds() == []  # up to 500 bps may be charged
+        assert bed.count("no_fee") == 1
 
 
 def test_fees_are_of_two_entries_and_two_exits(namespace: str) -> None:
@@ -405,7 +432,8 @@ def test_a_spread_that_cannot_be_is_no_signal(namespace: str) -> None:
 
 def test_funding_that_cannot_be_is_unknown(namespace: str) -> None:
     funding = tuple(FundingRow(3, n, rate, 8.0) for n, rate in enumerate((5.0, math.nan, 0.001)))
-    with Bed(namespace, symbols=tables(3, funding=funding)) as bed:
+    held = settings(hold_h=1.0, funding_credit=True)
+    with Bed(namespace, held, tables(3, funding=funding)) as bed:
         for symbol_id in range(3):
             bed.spread(5, symbol_id=symbol_id)
         signals = bed.step()
@@ -413,9 +441,11 @@ def test_funding_that_cannot_be_is_unknown(namespace: str) -> None:
             (2, 15)
         ]
         for symbol_id in range(2):
-            bed.spread(15, symbol_id=symbol_id)
-        for row in bed.step(1):
-            assert row["net_bps"] == pytest.approx(15)
+            bed.spread(600, symbol_id=symbol_id)
+        signals = bed.step(1)
+        assert len(signals) == 2
+        for row in signals:
+            assert row["net_bps"] == pytest.approx(600 - 500 * 1.06)  # the most that is charged
             assert row["flags"] & SIGNAL_FUNDING_UNKNOWN
 
 

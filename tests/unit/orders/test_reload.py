@@ -121,11 +121,13 @@ def test_a_refusal_of_a_process_is_printed_and_the_mixed_state_shown_until_resol
     up_bed: Any, spread_ctl: Run
 ) -> None:
     with living(up_bed, ENGINE), living(up_bed, TRACKER, refuses) as tracker:
-        replace(up_bed, "config.toml", "funding_hours = 0.0", "funding_hours = 1.0")
+        replace(
+            up_bed, "config.toml", "evaluations_kept = 64", "evaluations_kept = 64\nhold_h = 1.0"
+        )
         code, out, _ = spread_ctl("reload")
         assert code == 1
         assert "spread-tracker refused: no room for [this] table" in out
-        assert tracker.settings.config.spread_engine.funding_hours == 0.0
+        assert tracker.settings.config.spread_engine.hold_h == 0.0
         said = orjson.loads(spread_ctl("reload", "--json")[1])
         assert said["ok"] is False
         assert list(said["refused"]) == [TRACKER]
@@ -135,7 +137,7 @@ def test_a_refusal_of_a_process_is_printed_and_the_mixed_state_shown_until_resol
         assert "Mixed: different settings" in out
         assert "Mixed: spread-tracker refused: no room" in out
 
-        replace(up_bed, "config.toml", "funding_hours = 1.0", "funding_hours = 0.0")
+        replace(up_bed, "config.toml", "\nhold_h = 1.0", "")
         spread_ctl("reload")
         assert "Mixed" not in spread_ctl("status", "--interval", "0.05")[1]
 

@@ -13,13 +13,16 @@ QUOTE = "bid_px 8 bid_sz 8 ask_px 8 ask_sz 8 ts_event 8 ts_recv 8 update_id 8 fl
 SIGNAL = (
     "seq 8 mono_ns 8 ts_engine 8 ts_trigger 8 spot_bid_px 8 spot_bid_sz 8 spot_ask_px 8 "
     "spot_ask_sz 8 fut_bid_px 8 fut_bid_sz 8 fut_ask_px 8 fut_ask_sz 8 spot_ts_event 8 "
-    "spot_ts_recv 8 fut_ts_event 8 fut_ts_recv 8 gross_bps 8 fees_bps 8 funding_bps 8 net_bps 8 "
-    "exit_bps 8 size_quote 8 symbol_id 2 direction_id 1 kind 1 flags 4 generation 4 instance 4"
+    "spot_ts_recv 8 fut_ts_event 8 fut_ts_recv 8 gross_bps 8 fees_bps 8 carry_bps 8 net_bps 8 "
+    "exit_bps 8 size_quote 8 close_bps 8 usual_bps 8 parity_bps 8 size_base 8 spot_fee_bps 8 "
+    "spot_update_id 8 fut_update_id 8 symbol_id 2 direction_id 1 kind 1 flags 4 generation 4 "
+    "instance 4 usual_generation 4 reserved 4"
 )
 EVALUATION = (
-    "ts_engine 8 gross_bps 8 fees_bps 8 funding_bps 8 net_bps 8 enter_bps 8 size_quote 8 "
+    "ts_engine 8 gross_bps 8 fees_bps 8 carry_bps 8 net_bps 8 enter_bps 8 size_quote 8 "
     "size_quote_min 8 spot_age_ns 8 fut_age_ns 8 skew_ns 8 spot_px 8 fut_px 8 spot_flags 4 "
-    "fut_flags 4 symbol_id 2 direction_id 1 verdict 1 count 4 reserved 8"
+    "fut_flags 4 symbol_id 2 direction_id 1 verdict 1 count 4 exit_bps 8 close_bps 8 usual_bps 8 "
+    "parity_bps 8 size_base 8 lot_base 8 learned 8 usual_generation 4 flags 4 reserved 8"
 )
 HEADER = (
     "state 8 magic 8 abi_version 4 kind 4 layout_hash 8 length 8 instance_id 8 anchor_ns 8 "
@@ -51,8 +54,8 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
     ("dtype", "pinned", "size"),
     [
         (QUOTE_DTYPE, QUOTE, 64),
-        (SIGNAL_DTYPE, SIGNAL, 192),
-        (EVALUATION_DTYPE, EVALUATION, 128),
+        (SIGNAL_DTYPE, SIGNAL, 256),
+        (EVALUATION_DTYPE, EVALUATION, 192),
         (layout.HEADER_DTYPE, HEADER, 256),
         (layout.ROW_HEAD_DTYPE, ROW_HEAD, 256),
         (layout.SWITCHES_DTYPE, SWITCHES, 128),
@@ -171,7 +174,7 @@ def test_magic_and_state_words_spell_what_they_mean() -> None:
     assert layout.MAGIC.to_bytes(8, "little") == b"SPRDSHM1"
     assert layout.State.READY.to_bytes(8, "little") == b"READY\0\0\0"
     assert layout.State.RETIRED.to_bytes(8, "little") == b"RETRD\0\0\0"
-    assert layout.ABI_VERSION == 5
+    assert layout.ABI_VERSION == 6
 
 
 def test_layout_hash_changes_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:

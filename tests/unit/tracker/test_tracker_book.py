@@ -311,7 +311,7 @@ def test_an_exit_signal_is_noted_and_closes_nothing(bed: Bed) -> None:
 
 
 def test_unknown_funding_is_stored_as_unknown_not_as_zero(bed: Bed) -> None:
-    signal = make_signal(0, bed.now_ns, flags=SIGNAL_FUNDING_UNKNOWN)._replace(funding_bps=0.0)
+    signal = make_signal(0, bed.now_ns, flags=SIGNAL_FUNDING_UNKNOWN)._replace(carry_bps=0.0)
     bed.book.apply([signal])
     bed.run(200)
 

@@ -65,7 +65,7 @@ def test_a_look_computes_what_entering_and_closing_would_earn() -> None:
 
     assert look.gross_bps == pytest.approx(100.0)
     assert look.exit_bps == pytest.approx(-300.0)
-    assert (look.size_quote, look.exit_size_quote) == (300.0, 102.0)
+    assert (look.size_quote, look.exit_size_quote) == (300.0, 99.0)  # 3 and 1 of the spot
     assert (look.spot_age_ns, look.fut_age_ns) == (4_000, 3_000)
     assert look.flags == int(QuoteFlag.NO_TS_EVENT) << 16
     assert look.sides() == ((99.0, 2.0, 100.0, 3.0), (101.0, 4.0, 102.0, 1.0))

@@ -1,6 +1,7 @@
 """A tracker without processes: signals in a list, quotes at will, time that moves when told."""
 
 import collections
+import math
 from pathlib import Path
 from typing import Any
 
@@ -95,16 +96,25 @@ def make_signal(
         fut_ts_recv=ts_ns - 1_000,
         gross_bps=net_bps + 28.0,
         fees_bps=25.0,
-        funding_bps=3.0,
+        carry_bps=3.0,
         net_bps=net_bps,
         exit_bps=-60.0,
         size_quote=200.0,
+        close_bps=0.0,
+        usual_bps=math.nan,
+        parity_bps=-10.0,
+        size_base=2.0,
+        spot_fee_bps=10.0,
+        spot_update_id=7,
+        fut_update_id=9,
         symbol_id=symbol_id,
         direction_id=direction_id,
         kind=kind,
         flags=flags,
         generation=1,
         instance=instance,
+        usual_generation=0,
+        reserved=b"",
     )
 
 

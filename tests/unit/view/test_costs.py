@@ -16,7 +16,9 @@ def test_costs_are_what_the_board_takes_off(up_bed: Any) -> None:
     made = tables.load(up_bed.settings.generated_dir)
     paid = msgspec.structs.replace(made, generation=2, funding=(FundingRow(3, 1, 0.0008, 8.0),))
     publish.publish(up_bed.settings.generated_dir, paid, {})
-    engine = msgspec.structs.replace(up_bed.settings.config.spread_engine, funding_hours=4.0)
+    engine = msgspec.structs.replace(
+        up_bed.settings.config.spread_engine, hold_h=9.0, funding_credit=True
+    )
     settings = msgspec.structs.replace(
         up_bed.settings,
         config=msgspec.structs.replace(up_bed.settings.config, spread_engine=engine),
@@ -25,9 +27,12 @@ def test_costs_are_what_the_board_takes_off(up_bed: Any) -> None:
     assert sorted(found) == ["AAA-USDT", "BBB-USDT", "CCC-USDT"]
     one = found["BBB-USDT"]
     assert (one.spot_fee_bps, one.fut_fee_bps, one.fees_bps) == (5.0, 5.0, 20.0)
-    assert one.funding_bps == pytest.approx(-4.0)
-    assert one.costs_bps == pytest.approx(16.0)
-    assert found["AAA-USDT"].funding_bps is None
+    assert one.carry_bps == pytest.approx(-16.0)  # two settlements
+    assert one.costs_bps == pytest.approx(4.0)
+    assert one.rate_known
+    unknown = found["AAA-USDT"]
+    assert not unknown.rate_known
+    assert unknown.carry_bps == pytest.approx(9 * 500.0)
     assert [cost.symbol for cost in costs.read(settings, "ccc")] == ["CCC-USDT"]
 
     up_bed.quote(0, 1, 99.0, 100.0)

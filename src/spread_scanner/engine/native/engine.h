@@ -13,7 +13,7 @@
  * A pair is in from its ENTER to its EXIT. Being blocked (killed, paused, quarantined, disabled)
  * takes it out without a signal, because nothing may leave the engine then; what still stands when
  * the block is lifted is entered again. New tables are made beside the loop and swapped in. Net
- * spreads are those of schema/spread.py, to the last bit.
+ * spreads are those of schema/costs.py, to the last bit.
  */
 #ifndef SS_ENGINE_H
 #define SS_ENGINE_H
@@ -63,7 +63,8 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, const ss_found *found) 
     }
     if (!found->plausible) return SS_IMPLAUSIBLE;
     if (ss_skewed(spot, fut, engine->tables.limits.skew_ns_max)) return SS_SKEW;
-    if (ss_size_quote(spot, fut) < pair->size_quote_min) return SS_SIZE;
+    if (!pair->trusted && !engine->tables.limits.basis_unknown) return SS_NO_BASIS;
+    if (!ss_engine_suffices(engine, pair)) return SS_SIZE;
     if (!pair->in && pair->exited_mono_ns != SS_NEVER_NS &&
         engine->now_ns - pair->exited_mono_ns < pair->cooldown_ns)
         return SS_COOLDOWN;
@@ -74,8 +75,7 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, const ss_found *found) 
 }
 
 /* The rare part of an evaluation: the pair is in, or over the threshold. */
-__attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_found *found,
-                                                       int over) {
+__attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_found *found) {
     static const uint8_t counter_of[SS_VERDICTS] = {
         [SS_STALE_LEG] = SS_C_NO_STALE_LEG,
         [SS_SKEW] = SS_C_NO_SKEW,
@@ -87,15 +87,17 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
         [SS_KILLED] = SS_C_NO_KILLED,
         [SS_HELD] = SS_C_HELD,
         [SS_IMPLAUSIBLE] = SS_C_NO_IMPLAUSIBLE,
+        [SS_NO_BASIS] = SS_C_NO_BASIS,
     };
     ss_engine_pair *pair = &engine->tables.pairs[found->index];
+    ss_engine_cost(engine, found);
     found->spot_ok = ss_engine_usable(engine, pair->spot_source, &engine->quotes[pair->spot_cell]);
     found->fut_ok = ss_engine_usable(engine, pair->fut_source, &engine->quotes[pair->fut_cell]);
     found->plausible = ss_plausible(found->gross_bps, engine->tables.limits.implausible_bps);
     pair->waiting = 0;
     if (pair->in && !(ss_engine_stands(found) && found->net_bps >= pair->exit_bps)) {
         ss_engine_exit(engine, found);
-    } else if (over) {
+    } else if (found->over) {
         uint8_t verdict = ss_engine_judge(engine, found);
         engine->counts[SS_C_OVER]++;
         /* What went out or met a full ring was counted with the signal. */
@@ -111,12 +113,11 @@ static inline void ss_engine_evaluate(ss_engine *engine, uint32_t index, int fre
     if (pair->stamp == engine->stamp) return;
     pair->stamp = engine->stamp;
     engine->counts[SS_C_EVALUATIONS]++;
-    double gross = ss_gross_bps(&engine->quotes[pair->spot_cell], &engine->quotes[pair->fut_cell]);
-    double net = gross - pair->fees_bps - pair->funding_bps;
-    int over = (gross >= pair->enter_bps) | (net >= pair->enter_bps);
+    double gross = ss_entry_bps(&engine->quotes[pair->spot_cell], &engine->quotes[pair->fut_cell]);
+    int over = (gross >= pair->enter_bps) | (gross - pair->costs_min_bps >= pair->enter_bps);
     if (__builtin_expect(!(over | pair->in | pair->waiting), 1)) return;
-    ss_found found = {.index = index, .gross_bps = gross, .net_bps = net, .fresh = fresh};
-    ss_engine_decide(engine, &found, over);
+    ss_found found = {.index = index, .gross_bps = gross, .fresh = fresh};
+    ss_engine_decide(engine, &found);
 }
 
 /* ---- the loop ---- */

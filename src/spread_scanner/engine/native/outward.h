@@ -47,26 +47,49 @@ static inline int ss_engine_has_room(ss_engine *engine) {
     return engine->room > 0;
 }
 
-/* schema.spread: gross_bps, exit_bps, net_bps, size_quote; the same operations in the same order. */
-static inline double ss_gross_bps(const ss_quote *spot, const ss_quote *fut) {
-    return (fut->bid_px - spot->ask_px) / spot->ask_px * 1e4;
-}
-
-static inline double ss_exit_bps(const ss_quote *spot, const ss_quote *fut) {
-    return (spot->bid_px - fut->ask_px) / spot->ask_px * 1e4;
-}
-
-static inline double ss_size_quote(const ss_quote *spot, const ss_quote *fut) {
-    double a = spot->ask_px * spot->ask_sz, b = fut->bid_px * fut->bid_sz;
-    return a < b || isnan(a) ? a : b; /* as numpy.minimum */
-}
-
+/* What an evaluation found. The numbers behind `over` are worked out for the few that are in or over
+ * the threshold. */
 typedef struct ss_found {
     uint32_t index;
     double gross_bps, net_bps;
     int fresh; /* a quote just read made it, not time, a switch or a backlog */
+    int over;  /* gross or net stands over the threshold to enter */
     int spot_ok, fut_ok, plausible;
+    double exit_bps, parity_bps, close_bps, carried_bps;
 } ss_found;
+
+/* What leaving is assumed to earn, what is carried, and what is left: all of schema/costs.py. */
+static inline void ss_engine_cost(const ss_engine *engine, ss_found *found) {
+    const ss_engine_pair *pair = &engine->tables.pairs[found->index];
+    const ss_quote *spot = &engine->quotes[pair->spot_cell];
+    const ss_quote *fut = &engine->quotes[pair->fut_cell];
+    found->exit_bps = ss_exit_bps(spot, fut);
+    found->parity_bps = ss_parity_bps(found->gross_bps, found->exit_bps);
+    found->close_bps = pair->trusted ? pair->close_bps : ss_close_bps_unknown(found->parity_bps);
+    found->carried_bps = ss_carried_bps(pair->carry_bps, spot, fut);
+    found->net_bps =
+        ss_net_bps(found->gross_bps, found->close_bps, pair->fees_bps, found->carried_bps);
+    found->over = (found->gross_bps >= pair->enter_bps) | (found->net_bps >= pair->enter_bps);
+}
+
+static inline double ss_engine_size(const ss_engine *engine, const ss_engine_pair *pair) {
+    return ss_size_base(engine->quotes[pair->spot_cell].ask_sz,
+                        engine->quotes[pair->fut_cell].bid_sz, pair->lot_base);
+}
+
+/* Whether the tops hold what the settings and both listings ask for; less than a lot is none. */
+static inline int ss_engine_suffices(const ss_engine *engine, const ss_engine_pair *pair) {
+    const ss_quote *spot = &engine->quotes[pair->spot_cell];
+    const ss_quote *fut = &engine->quotes[pair->fut_cell];
+    double size = ss_engine_size(engine, pair);
+    return size > 0.0 && ss_size_quote(size, spot->ask_px) >= pair->size_quote_min &&
+           ss_leg_suffices(size, spot, pair->spot_qty_min, pair->spot_notional_min) &&
+           ss_leg_suffices(size, fut, pair->fut_qty_min, pair->fut_notional_min);
+}
+
+static inline uint32_t ss_engine_pair_flags(const ss_engine_pair *pair) {
+    return pair->signal_flags | (pair->trusted ? 0 : SS_BASIS_UNKNOWN);
+}
 
 static inline void ss_engine_fill(const ss_engine *engine, const ss_found *found, int kind,
                                   uint32_t flags, ss_signal *signal) {
@@ -74,6 +97,7 @@ static inline void ss_engine_fill(const ss_engine *engine, const ss_found *found
     const ss_quote *spot = &engine->quotes[pair->spot_cell];
     const ss_quote *fut = &engine->quotes[pair->fut_cell];
     int64_t now = ss_engine_clock(engine);
+    double size = ss_engine_size(engine, pair);
     *signal = (ss_signal){
         .seq = engine->next_seq,
         .mono_ns = now,
@@ -93,16 +117,24 @@ static inline void ss_engine_fill(const ss_engine *engine, const ss_found *found
         .fut_ts_recv = fut->ts_recv,
         .gross_bps = found->gross_bps,
         .fees_bps = pair->fees_bps,
-        .funding_bps = pair->funding_bps,
+        .carry_bps = found->carried_bps,
         .net_bps = found->net_bps,
-        .exit_bps = ss_exit_bps(spot, fut),
-        .size_quote = ss_size_quote(spot, fut),
+        .exit_bps = found->exit_bps,
+        .size_quote = ss_size_quote(size, spot->ask_px),
+        .close_bps = found->close_bps,
+        .usual_bps = pair->usual_bps,
+        .parity_bps = found->parity_bps,
+        .size_base = size,
+        .spot_fee_bps = pair->spot_fee_bps,
+        .spot_update_id = spot->update_id,
+        .fut_update_id = fut->update_id,
         .symbol_id = pair->symbol_id,
         .direction_id = pair->direction_id,
         .kind = (uint8_t)kind,
-        .flags = pair->signal_flags | flags,
+        .flags = ss_engine_pair_flags(pair) | flags,
         .generation = engine->tables.generation,
         .instance = engine->instance,
+        .usual_generation = engine->usual_generation,
     };
 }
 
@@ -126,25 +158,21 @@ static inline int ss_engine_signal(ss_engine *engine, const ss_found *found, int
     return 1;
 }
 
-/* Keeps what was decided. The same verdict of the same pair goes on in its row, if it is still
- * there; signals get a row each. */
-static inline void ss_engine_keep(ss_engine *engine, const ss_found *found, uint8_t verdict) {
-    ss_engine_pair *pair = &engine->tables.pairs[found->index];
+static inline ss_evaluation ss_engine_row(const ss_engine *engine, const ss_found *found,
+                                          uint8_t verdict) {
+    const ss_engine_pair *pair = &engine->tables.pairs[found->index];
     const ss_quote *spot = &engine->quotes[pair->spot_cell];
     const ss_quote *fut = &engine->quotes[pair->fut_cell];
     int64_t now = engine->now_ns + engine->anchor_ns, skew_ns = spot->ts_recv - fut->ts_recv;
-    uint64_t head = ss_evaluations_head(engine->kept);
-    int same = verdict != SS_SIGNAL && pair->kept_at != 0 && pair->kept_verdict == verdict &&
-               head - (pair->kept_at - 1) <= engine->kept->capacity;
-    pair->kept_count = same ? pair->kept_count + 1 : 1;
-    ss_evaluation row = {
+    double size = ss_engine_size(engine, pair);
+    return (ss_evaluation){
         .ts_engine = now,
         .gross_bps = found->gross_bps,
         .fees_bps = pair->fees_bps,
-        .funding_bps = pair->funding_bps,
+        .carry_bps = found->carried_bps,
         .net_bps = found->net_bps,
         .enter_bps = pair->enter_bps,
-        .size_quote = ss_size_quote(spot, fut),
+        .size_quote = ss_size_quote(size, spot->ask_px),
         .size_quote_min = pair->size_quote_min,
         .spot_age_ns = now - spot->ts_recv,
         .fut_age_ns = now - fut->ts_recv,
@@ -157,7 +185,27 @@ static inline void ss_engine_keep(ss_engine *engine, const ss_found *found, uint
         .direction_id = pair->direction_id,
         .verdict = verdict,
         .count = pair->kept_count > UINT32_MAX ? UINT32_MAX : (uint32_t)pair->kept_count,
+        .exit_bps = found->exit_bps,
+        .close_bps = found->close_bps,
+        .usual_bps = pair->usual_bps,
+        .parity_bps = found->parity_bps,
+        .size_base = size,
+        .lot_base = pair->lot_base,
+        .learned = pair->learned,
+        .usual_generation = engine->usual_generation,
+        .flags = ss_engine_pair_flags(pair),
     };
+}
+
+/* Keeps what was decided. The same verdict of the same pair goes on in its row, if it is still
+ * there; signals get a row each. */
+static inline void ss_engine_keep(ss_engine *engine, const ss_found *found, uint8_t verdict) {
+    ss_engine_pair *pair = &engine->tables.pairs[found->index];
+    uint64_t head = ss_evaluations_head(engine->kept);
+    int same = verdict != SS_SIGNAL && pair->kept_at != 0 && pair->kept_verdict == verdict &&
+               head - (pair->kept_at - 1) <= engine->kept->capacity;
+    pair->kept_count = same ? pair->kept_count + 1 : 1;
+    ss_evaluation row = ss_engine_row(engine, found, verdict);
     if (same) {
         ss_evaluations_write(engine->kept, pair->kept_at - 1, &row);
         return;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "costs.h"
 #include "evaluations.h"
 #include "histogram.h"
 #include "pauses.h"
@@ -35,11 +36,19 @@ enum ss_engine_verdict {
     SS_RING_FULL,
     SS_HELD,
     SS_IMPLAUSIBLE,
+    SS_NO_BASIS,
+    SS_BLOCKED,
     SS_VERDICTS
 };
 
 enum ss_engine_kind { SS_ENTER = 1, SS_RESIGNAL = 2, SS_EXIT = 3 };
-enum ss_engine_signal_flag { SS_FUNDING_UNKNOWN = 1, SS_LEG_LOST = 2, SS_AGED = 4 };
+enum ss_engine_signal_flag {
+    SS_FUNDING_UNKNOWN = 1,
+    SS_LEG_LOST = 2,
+    SS_AGED = 4,
+    SS_BASIS_UNKNOWN = 8,
+    SS_MINIMUM_UNKNOWN = 16
+};
 enum ss_engine_idle { SS_IDLE_SPIN = 0, SS_IDLE_SPIN_PARK = 1, SS_IDLE_PARK = 2 };
 
 /* Ids of schema.counters.ENGINE_COUNTERS. */
@@ -70,33 +79,48 @@ enum ss_engine_counter {
     SS_C_STALE_EXITS,
     SS_C_SUSPENDS, /* the process's */
     SS_C_NO_IMPLAUSIBLE,
+    SS_C_NO_BASIS,
     SS_ENGINE_COUNTERS
 };
 
-/* One direction of one symbol. The first line decides nearly all evaluations, the second the rest. */
+/* One direction of one symbol. The first line decides nearly all evaluations, the rest is for those
+ * that are in or over the threshold, and for what the pair usually does. */
 typedef struct ss_engine_pair {
-    _Alignas(128) double fees_bps;
-    double funding_bps, enter_bps, exit_bps;
+    _Alignas(256) double costs_min_bps; /* the least that comes off gross, whatever the quotes */
+    double enter_bps, exit_bps;
     uint64_t stamp; /* the cycle that evaluated it last */
     uint32_t spot_cell, fut_cell;
     uint16_t symbol_id;
     uint8_t direction_id, spot_source, fut_source;
-    uint8_t signal_flags; /* SS_FUNDING_UNKNOWN or nothing */
+    uint8_t signal_flags; /* SS_FUNDING_UNKNOWN and SS_MINIMUM_UNKNOWN, or nothing */
     uint8_t disabled, quarantined;
     uint8_t blocked; /* the verdict that blocks it, or 0 */
     uint8_t in;      /* between ENTER and EXIT */
     uint8_t waiting; /* over the threshold, but cooling down or refused by a full ring */
-    uint8_t kept_verdict, reserved[4];
+    uint8_t kept_verdict;
+    uint8_t trusted; /* what leaving usually earns is known: close_bps holds it */
+    uint8_t reserved_hot[3];
+    double fees_bps;
 
+    double carry_bps; /* expected funding with the perpetual at the spot's ask */
+    double close_bps; /* what leaving is assumed to earn, while trusted */
+    double usual_bps; /* what it usually earns; NaN: not known */
+    double parity_usual_bps, spot_fee_bps;
     double resignal_step_bps, size_quote_min;
     int64_t cooldown_ns;
+
+    double lot_base, spot_qty_min, fut_qty_min, spot_notional_min, fut_notional_min;
     double last_net_bps;    /* at the last signal */
     int64_t exited_mono_ns; /* SS_NEVER_NS: never */
     uint64_t kept_at;       /* position of its kept row plus one; 0: none */
-    uint64_t kept_count, reserved_cold;
+
+    uint64_t kept_count;
+    double learned; /* weight when adopted, as a share of what makes it trusted */
+    double weight, exit_sum, parity_sum; /* of the samples so far, the younger the heavier */
+    uint64_t reserved_cold[3];
 } ss_engine_pair;
 
-_Static_assert(sizeof(ss_engine_pair) == 128, "a pair is two cache lines");
+_Static_assert(sizeof(ss_engine_pair) == 256, "a pair is four cache lines");
 
 typedef struct ss_signal {
     uint64_t seq;
@@ -104,13 +128,16 @@ typedef struct ss_signal {
     double spot_bid_px, spot_bid_sz, spot_ask_px, spot_ask_sz;
     double fut_bid_px, fut_bid_sz, fut_ask_px, fut_ask_sz;
     int64_t spot_ts_event, spot_ts_recv, fut_ts_event, fut_ts_recv;
-    double gross_bps, fees_bps, funding_bps, net_bps, exit_bps, size_quote;
+    double gross_bps, fees_bps, carry_bps, net_bps, exit_bps, size_quote;
+    double close_bps, usual_bps, parity_bps, size_base, spot_fee_bps;
+    uint64_t spot_update_id, fut_update_id;
     uint16_t symbol_id;
     uint8_t direction_id, kind;
-    uint32_t flags, generation, instance;
+    uint32_t flags, generation, instance, usual_generation;
+    uint8_t reserved[4];
 } ss_signal;
 
-_Static_assert(sizeof(ss_signal) == 192, "a signal is three cache lines");
+_Static_assert(sizeof(ss_signal) == 256, "a signal is four cache lines");
 
 typedef struct ss_engine_limits {
     int64_t heartbeat_ns_max, stale_ns_max, skew_ns_max;
@@ -118,6 +145,7 @@ typedef struct ss_engine_limits {
     double implausible_bps;
     uint32_t dirty_max; /* cells, or pairs of a rescan, per cycle */
     uint32_t idle;
+    uint32_t basis_unknown; /* 1: signals without a known basis are wanted */
 } ss_engine_limits;
 
 /* What the loop works on: the pairs and what is derived from them. Made beside a running loop by
@@ -156,6 +184,7 @@ typedef struct ss_engine {
     ss_engine_switches switches;
     int64_t anchor_ns;
     uint32_t instance;
+    uint32_t usual_generation; /* of what the pairs have as usual_bps; 0: none was adopted */
 
     ss_engine_tables tables;
     uint32_t touched_count;

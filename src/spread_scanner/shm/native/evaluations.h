@@ -15,12 +15,12 @@
 
 #include "hooks.h"
 
-#define SS_EVALUATION_WORDS 16
+#define SS_EVALUATION_WORDS 24
 #define SS_EVALUATION_TRIES_MAX 64
 
 typedef struct ss_evaluation {
     int64_t ts_engine;
-    double gross_bps, fees_bps, funding_bps, net_bps, enter_bps;
+    double gross_bps, fees_bps, carry_bps, net_bps, enter_bps;
     double size_quote, size_quote_min;
     int64_t spot_age_ns, fut_age_ns, skew_ns;
     double spot_px, fut_px;
@@ -28,6 +28,8 @@ typedef struct ss_evaluation {
     uint16_t symbol_id;
     uint8_t direction_id, verdict;
     uint32_t count;
+    double exit_bps, close_bps, usual_bps, parity_bps, size_base, lot_base, learned;
+    uint32_t usual_generation, flags;
     uint64_t sequence; /* "reserved" in copies */
 } ss_evaluation;
 
@@ -37,7 +39,7 @@ typedef union ss_evaluation_words {
 } ss_evaluation_words;
 
 typedef struct ss_evaluation_slot {
-    _Alignas(128) _Atomic uint64_t word[SS_EVALUATION_WORDS];
+    _Alignas(64) _Atomic uint64_t word[SS_EVALUATION_WORDS];
 } ss_evaluation_slot;
 
 typedef struct ss_evaluations_control {
@@ -51,8 +53,8 @@ typedef struct ss_evaluations {
     uint64_t capacity; /* a power of two */
 } ss_evaluations;
 
-_Static_assert(sizeof(ss_evaluation) == 128, "a row is two cache lines");
-_Static_assert(sizeof(ss_evaluation_slot) == 128, "a slot is its row");
+_Static_assert(sizeof(ss_evaluation) == 192, "a row is three cache lines");
+_Static_assert(sizeof(ss_evaluation_slot) == 192, "a slot is its row");
 _Static_assert(sizeof(ss_evaluations_control) == 128, "two cache lines");
 
 /* Writes the row at a position, over whatever stands there. */

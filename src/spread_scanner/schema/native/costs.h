@@ -1,0 +1,67 @@
+/* What a trade would earn: the C twin of schema/costs.py, line by line; the words are said there.
+ *
+ * Used by the engine's loop. test_costs_twins holds the two together, to the last bit.
+ */
+#ifndef SS_COSTS_H
+#define SS_COSTS_H
+
+#include <math.h>
+
+#include "quote.h"
+
+#define SS_BPS 1e4
+#define SS_LOT_SLACK 1e-9
+
+static inline double ss_entry_bps(const ss_quote *spot, const ss_quote *fut) {
+    return (fut->bid_px - spot->ask_px) / spot->ask_px * SS_BPS;
+}
+
+static inline double ss_exit_bps(const ss_quote *spot, const ss_quote *fut) {
+    return (spot->bid_px - fut->ask_px) / spot->ask_px * SS_BPS;
+}
+
+static inline double ss_parity_bps(double entry, double exit_now) {
+    return (entry + exit_now) / 2;
+}
+
+static inline double ss_mid_basis_bps(double entry, double exit_now) {
+    return (entry - exit_now) / 2;
+}
+
+/* While the basis is known: what leaving usually earns. `credited` is NaN where it does not count. */
+static inline double ss_close_bps_trusted(double usual, double parity_usual, int at_parity,
+                                          double credited) {
+    if (at_parity) return parity_usual;
+    if (!isnan(credited)) return credited;
+    return usual < parity_usual ? usual : parity_usual;
+}
+
+/* While it is not: the present widths, or nothing where they are crossed. */
+static inline double ss_close_bps_unknown(double parity) {
+    return parity < 0.0 || isnan(parity) ? parity : 0.0;
+}
+
+static inline double ss_carried_bps(double carry, const ss_quote *spot, const ss_quote *fut) {
+    return carry * (fut->bid_px / spot->ask_px);
+}
+
+static inline double ss_net_bps(double entry, double close, double fees, double carried) {
+    return entry + close - fees - carried;
+}
+
+static inline double ss_size_base(double buy_sz, double sell_sz, double lot) {
+    double smaller = buy_sz < sell_sz || isnan(buy_sz) ? buy_sz : sell_sz; /* as numpy.minimum */
+    return lot > 0.0 ? floor(smaller / lot + SS_LOT_SLACK) * lot : smaller;
+}
+
+static inline double ss_size_quote(double size, double px) {
+    return size * px;
+}
+
+static inline int ss_leg_suffices(double size, const ss_quote *leg, double qty_min,
+                                  double notional_min) {
+    double lower = leg->bid_px < leg->ask_px || isnan(leg->bid_px) ? leg->bid_px : leg->ask_px;
+    return size >= qty_min && size * lower >= notional_min;
+}
+
+#endif
