@@ -28,7 +28,7 @@ def write_config(
     """Three files, as the config package reads them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(
-        '[pair-discovery]\nquotes = ["USDT"]\nvalidate_s = 5.0\n',
+        '[pair-discovery]\nquotes = ["USDT"]\nvalidate_s = 5.0\n\n[spread-engine]\n',
         encoding="utf-8",
     )
     sections = [
