@@ -37,7 +37,7 @@ def of_processes(views: Sequence[ProcessView], heartbeat_ms_max: int) -> Iterato
         elif hangs(view, heartbeat_ms_max):
             seconds = (view.heartbeat_age_ms or 0.0) / MS_PER_S
             yield Condition(f"hung:{name}", f"{name} has not beaten for {seconds:.1f} s")
-        elif view.state == "degraded":
+        elif view.degraded:
             yield Condition(f"degraded:{name}", f"{name}: {view.message}")
         elif view.state == "running" and view.message and name in FEEDS:
             yield Condition(f"limited:{name}", f"{name}: {view.message}")

@@ -31,8 +31,7 @@ def live(process: Process) -> None:
         process.log.info("tables taken", pairs=pairs)
         process.watch(engine.wake)
         reloads = Reloads(process, engine, lambda pairs: _taken(process, pairs))
-        orders = process.orders
-        process.state(ProcessState.PAUSED if orders.paused else ProcessState.RUNNING)
+        process.state(ProcessState.RUNNING)
         while not process.stopping:
             engine.loop.run(reloads.turn_ns)
             engine.check()

@@ -26,7 +26,13 @@ from spread_scanner.runtime.logs import without_secrets
 from spread_scanner.runtime.notifier import Notifier
 from spread_scanner.schema.counters import counters_of
 from spread_scanner.schema.enums import ProcessState, ReloadOutcome
-from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_NOT_UP, EXIT_SETTINGS
+from spread_scanner.schema.names import (
+    ALSO_DEGRADED,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_NOT_UP,
+    EXIT_SETTINGS,
+)
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.control import ControlSlot, Orders
@@ -34,6 +40,7 @@ from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.health import HealthRow
 
 _NOT_UP = (ProcessState.STARTING, ProcessState.FAILED)
+_PAUSABLE = (ProcessState.RUNNING, ProcessState.DEGRADED)
 WATCH_MS = 500.0  # the watcher looks at least this often, should a wake-up be lost to a crash
 
 
@@ -78,7 +85,8 @@ class Process:
         slot.answer(self.orders.generation, ReloadOutcome.STARTED, settings.digest)
         self._stop_asked = False
         self._retired = False
-        self._state = ProcessState.STARTING
+        self._state = ProcessState.STARTING  # but for the operator's pause, which is shown over it
+        self._message = ""
         self._beat_every_ns = settings.config.system.heartbeat_ms * NS_PER_MS
         self._next_beat_ns = 0
         self._notifier = Notifier(self._beat_every_ns)
@@ -130,20 +138,32 @@ class Process:
     def applied(self, orders: Orders) -> None:
         """Acknowledge orders: they are in force now."""
         self.slot.ack(orders.generation)
-        if self._state in (ProcessState.RUNNING, ProcessState.PAUSED):
-            self.state(ProcessState.PAUSED if orders.paused else ProcessState.RUNNING)
+        if self._state is ProcessState.PAUSED and not orders.paused:
+            self._state = ProcessState.RUNNING
+        if self._state in _PAUSABLE:
+            self._show()
 
     def state(self, state: ProcessState, message: str | None = None) -> None:
         """Show what the process is doing; the first state after STARTING tells systemd "ready".
 
         Whatever that state is: a process that starts paused, or that is disabled and leaves, has
-        come up as it should.
+        come up as it should. While the operator's pause stands, RUNNING is shown as PAUSED, and
+        DEGRADED as PAUSED with a message that says both. Without `message` the last one stays.
         """
         if self._state is ProcessState.STARTING and state not in _NOT_UP:
             self._notifier.ready()
         if state is ProcessState.STOPPED:
             self._notifier.stopping()
         self._state = state
+        if message is not None:
+            self._message = message
+        self._show()
+
+    def _show(self) -> None:
+        state, message = self._state, self._message
+        if self.orders.paused and state in _PAUSABLE:
+            message = ALSO_DEGRADED + message if state is ProcessState.DEGRADED else message
+            state = ProcessState.PAUSED
         self.row.beat(state, message)
 
     def reload(self, orders: Orders, prepare: Prepare) -> bool:

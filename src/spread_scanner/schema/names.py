@@ -28,6 +28,8 @@ DATABASE_FILE = "tracker.db"  # in data_dir
 REPORTS_FOLDER = "reports"  # in data_dir: the hourly reports
 LOGS_FOLDER = "logs"  # in data_dir: what `up` keeps; under systemd the journal has them
 
+ALSO_DEGRADED = "degraded: "  # how the message of a paused process begins that is unwell as well
+
 # Exit codes, of processes and of commands.
 EXIT_DONE = 0
 EXIT_FAILED = 1  # the reason is logged or printed

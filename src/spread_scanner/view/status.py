@@ -13,7 +13,14 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.config.processes import expected, staying
 from spread_scanner.schema.enums import ProcessState, SwitchKind
-from spread_scanner.schema.names import DATABASE_FILE, ENGINE, ONE_SHOT, SHM_INIT, TRACKER
+from spread_scanner.schema.names import (
+    ALSO_DEGRADED,
+    DATABASE_FILE,
+    ENGINE,
+    ONE_SHOT,
+    SHM_INIT,
+    TRACKER,
+)
 from spread_scanner.schema.version import installed
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
@@ -40,7 +47,7 @@ class ProcessView(Reading, frozen=True):
     process: str
     state: str
     alive: bool
-    healthy: bool  # lives, beats and is not DEGRADED; a one-shot: it did not fail
+    healthy: bool  # lives, beats and is not degraded, paused or not; a one-shot: it did not fail
     starting: bool  # or waiting for its turn, and young enough for that (ready_s_max)
     heartbeat_age_ms: float | None
     pid: int | None
@@ -55,6 +62,15 @@ class ProcessView(Reading, frozen=True):
     p99_us: float | None
     message: str
     version: str  # of what runs; empty: it has never run
+
+    @property
+    def degraded(self) -> bool:
+        """It says itself that it is unwell, paused or not."""
+        return self.state == "degraded" or _degraded_too(self.state, self.message)
+
+
+def _degraded_too(state: str, message: str) -> bool:
+    return state == "paused" and message.startswith(ALSO_DEGRADED)
 
 
 def kind_of(process: str) -> str:
@@ -220,6 +236,7 @@ class StatusLooks:
             return row.state is not ProcessState.FAILED
         beats = row.heartbeat_age_ns / 1e6 <= self._settings.config.system.heartbeat_ms_max
         works = row.state in (ProcessState.RUNNING, ProcessState.PAUSED)
+        works = works and not _degraded_too(row.state.name.lower(), row.message)
         return row.alive and beats and works
 
     def _young(self, row: ProcessHealth | None) -> bool:
