@@ -144,7 +144,7 @@ class Tracker:
         self._next_note_ns = self._next_full_ns + NOTE_NS
         self._next_extension_ns = 0
         self._degraded = False
-        self._blocked = Blocked()
+        self._blocked = Blocked.read(settings)
         self._log_message = ""  # who keeps the database's log from being given back
         self._started = False
         self._pops_since_ns = self.clock.now_ns()  # signals of before are a backlog
@@ -192,8 +192,6 @@ class Tracker:
 
     def _show_healthy(self) -> None:
         self.process.state(ProcessState.RUNNING, self._log_message)
-        if self.process.orders.paused:
-            self.process.state(ProcessState.PAUSED)
 
     def finish(self) -> None:
         """Write down what is known, within a bounded time; the ring keeps what cannot be."""
@@ -394,7 +392,7 @@ class Tracker:
         if orders is not None:
             if orders.reload:
                 self._reload(orders)
-            self._blocked = Blocked.read(self.process.settings.config.system.namespace)
+            self._blocked = Blocked.read(self.process.settings)
             self._mind_blocked()
             self.process.applied(orders)
 

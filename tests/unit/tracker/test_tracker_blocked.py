@@ -1,16 +1,17 @@
 """What is halted or paused, as the tracker sees it: a pair of which no signal can come."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bed import until
+from spread_scanner import config
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
-from spread_scanner.schema.enums import DIRECTIONS, SignalKind
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES, SignalKind
 from spread_scanner.schema.names import ENGINE, SIGNALS, TRACKER
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
@@ -19,6 +20,7 @@ from spread_scanner.shm.operator import Operator
 from spread_scanner.tracker.blocked import Blocked
 from spread_scanner.tracker.main import Tracker
 from spread_scanner.tracker.pairs import Pair
+from spread_scanner.view.opportunities import Opportunities
 
 WAY = DIRECTIONS[0]
 PAIR = Pair(
@@ -33,6 +35,7 @@ PAIR = Pair(
 OTHER = DIRECTIONS[5]
 ELSEWHERE = PAIR._replace(
     direction_id=OTHER.direction_id,
+    direction=OTHER.label,
     symbol="AAA-USDT",
     spot_source=OTHER.spot.source_id,
     futures_source=OTHER.futures.source_id,
@@ -58,47 +61,97 @@ def test_whatever_silences_the_engine_blocks_the_pair(
         control.operator() as operator,
         control.claim(ENGINE),
     ):
-        assert not Blocked.read(up_bed.namespace).anything
+        assert not Blocked.read(up_bed.settings).anything
         switch(operator)
-        blocked = Blocked.read(up_bed.namespace)
+        blocked = Blocked.read(up_bed.settings)
     assert blocked.anything
     assert blocked.has(PAIR)
     assert blocked.has(ELSEWHERE) == elsewhere_too
 
 
-def test_a_halt_makes_the_tracker_look_sparsely_until_a_signal_comes(up_bed: Any) -> None:
-    namespace, settings = up_bed.namespace, up_bed.settings
-    settings.data_dir.mkdir(exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        enter = stack.enter_context
-        prices = enter(PriceStore.attach(namespace))
+@pytest.mark.parametrize(
+    ("file", "rule"),
+    [
+        ("directions.toml", f'[pair."{WAY.label}:BBB-USDT"]\nenabled = false\n'),
+        ("directions.toml", '[symbol."BBB-USDT"]\nenabled = false\n'),
+        ("directions.toml", f"[direction.{WAY.label}]\nenabled = false\n"),
+        ("exchanges.toml", "enabled = false\n"),  # of the last source in the file
+    ],
+)
+def test_what_the_settings_disable_blocks_the_pair(up_bed: Any, file: str, rule: str) -> None:
+    assert OTHER.futures is SOURCES[-1]
+    mine, other = (PAIR, ELSEWHERE) if file == "directions.toml" else (ELSEWHERE, PAIR)
+    with (up_bed.folder / "config" / file).open("a") as out:
+        out.write(rule)
+    blocked = Blocked.read(config.load(up_bed.folder / "config", {}))
+    assert blocked.anything
+    assert blocked.has(mine)
+    assert not blocked.has(other)
+
+
+class Tracking:
+    """A tracker in this process, and the engine's end of its ring."""
+
+    def __init__(self, bed: Any, stack: contextlib.ExitStack) -> None:
+        enter, namespace = stack.enter_context, bed.namespace
+        bed.settings.data_dir.mkdir(exist_ok=True)
+        self.prices = enter(PriceStore.attach(namespace))
         ring = enter(SignalRing.attach(namespace, SIGNALS))
-        consumer, producer = enter(ring.consumer()), enter(ring.producer())
+        consumer, self._producer = enter(ring.consumer()), enter(ring.producer())
         control = enter(Control.attach(namespace))
-        operator, slot = enter(control.operator()), enter(control.claim(TRACKER))
-        health = enter(Health.attach(namespace))
-        row = enter(health.claim(TRACKER))
-        process = Process(TRACKER, settings, logs.set_up(TRACKER, "error"), row, slot)
+        self.operator, slot = enter(control.operator()), enter(control.claim(TRACKER))
+        row = enter(enter(Health.attach(namespace)).claim(TRACKER))
+        process = Process(TRACKER, bed.settings, logs.set_up(TRACKER, "error"), row, slot)
         connections = enter(Connections.attach(namespace))
-        tracker = Tracker(process, prices, ring, consumer, connections)
-        tracker.recover()
-        stack.callback(tracker.finish)
+        self.tracker = Tracker(process, self.prices, ring, consumer, connections)
+        self.tracker.recover()
+        stack.callback(self.tracker.finish)
+        self._seq = 0
 
-        def enter_signal(seq: int) -> None:
-            made = np.zeros(1, SIGNAL_DTYPE)
-            made["kind"], made["symbol_id"], made["seq"] = SignalKind.ENTER, 1, seq
-            made["ts_engine"] = prices.clock.now_ns()
-            producer.push_many(made)
+    def enter_signal(self) -> None:
+        made = np.zeros(1, SIGNAL_DTYPE)
+        made["kind"], made["symbol_id"], made["seq"] = SignalKind.ENTER, 1, self._seq
+        made["ts_engine"] = self.prices.clock.now_ns()
+        self._producer.push_many(made)
+        self._seq += 1
 
-        def sparse() -> list[bool]:
-            tracker.turn()
-            return [one.exited_ns is not None for one in tracker.book.watched()]
+    def sparse(self) -> list[bool]:
+        """Of each that is open, whether it is looked at sparsely; after one turn."""
+        self.tracker.turn()
+        return [one.exited_ns is not None for one in self.tracker.book.watched()]
 
-        enter_signal(0)
-        until(lambda: sparse() == [False])
-        operator.kill()
-        until(lambda: sparse() == [True])
-        operator.kill(killed=False)
-        until(lambda: sparse() == [True] and not tracker._blocked.anything)
-        enter_signal(1)
-        until(lambda: sparse() == [False])
+
+@pytest.fixture
+def tracking(up_bed: Any) -> Iterator[Tracking]:
+    with contextlib.ExitStack() as stack:
+        yield Tracking(up_bed, stack)
+
+
+def test_a_halt_makes_the_tracker_look_sparsely_until_a_signal_comes(tracking: Tracking) -> None:
+    tracking.enter_signal()
+    until(lambda: tracking.sparse() == [False])
+    tracking.operator.kill()
+    until(lambda: tracking.sparse() == [True])
+    tracking.operator.kill(killed=False)
+    until(lambda: tracking.sparse() == [True] and not tracking.tracker._blocked.anything)
+    tracking.enter_signal()
+    until(lambda: tracking.sparse() == [False])
+
+
+def test_a_pair_that_a_reload_disables_is_shown_and_ends_as_after_an_exit(
+    up_bed: Any, tracking: Tracking
+) -> None:
+    seen = Opportunities(up_bed.settings.data_dir)
+    tracking.enter_signal()
+    until(lambda: tracking.sparse() == [False])
+    rule = f'[pair."{WAY.label}:BBB-USDT"]\nenabled = false\n'
+    (up_bed.folder / "config" / "directions.toml").write_text(rule)
+    # Half an hour of it is another test's; here the life after the exit is over at once.
+    with (up_bed.folder / "config" / "config.toml").open("a") as out:
+        out.write("[spread-tracker]\nexited_s_max = 1.0\n")
+    tracking.operator.reload(TRACKER)
+    until(lambda: tracking.sparse() == [True] or not tracking.sparse())
+    until(lambda: not tracking.sparse() and seen.last(1)[0].closed_ns is not None)
+    closed = seen.last(1)[0]
+    seen.close()
+    assert (closed.symbol, closed.direction, closed.reason) == ("BBB-USDT", WAY.label, "expired")
