@@ -5,6 +5,11 @@ told twice, a target that was away gets one message for each thing and not a day
 began and ended meanwhile is told as "over". Lasting conditions come before events and have a
 budget of their own; where more is due than that allows, the rest goes into one message that names
 each. Events beyond theirs are counted and summed up.
+
+What a target refuses (4xx) is dropped if it was an event, a reminder or is over; what stands, and
+the end of what was told, is offered again after a pause, behind all else: it may have been the
+target that was wrong, not the message. A target that refused one message after the other and then
+takes one is offered at once what it refused.
 """
 
 from collections import deque
@@ -21,6 +26,7 @@ from spread_scanner.config import Alerts as AlertSettings
 
 EVENTS_MAX = 200
 ENTRIES_MAX = 1_000  # things that began and ended while the target was away
+OFFER_S = 30.0  # again after a refusal; doubled while the target takes everything else
 
 What = Literal["raised", "still", "cleared", "over"]
 _ORDER: dict[What, int] = {"raised": 0, "cleared": 1, "over": 2, "still": 3}
@@ -37,6 +43,8 @@ class Entry(msgspec.Struct):
     told: bool = False  # the target knows that it stands
     said_mono_ns: int = 0  # when it was told last, in this life of the process
     tries: int = 0  # that failed: others go first
+    refusals: int = 0  # by a target that took what came just before
+    offer_mono_ns: int = 0  # not before: it was refused
     patient: bool = False
 
 
@@ -56,9 +64,11 @@ class Ledger:
         self.entries: dict[str, Entry] = {entry.key: entry for entry in known}
         for entry in self.entries.values():
             entry.said_mono_ns, entry.tries = clock.mono_ns(), 0
+            entry.refusals, entry.offer_mono_ns = 0, 0
         self._events: deque[Message] = deque()
         self._held = 0  # events that nobody will get, since the last summary
         self._events_sent_ns: deque[int] = deque()
+        self._refused = 0  # in a row
         self._tokens = float(settings.per_minute_max)
         self._filled_ns = clock.mono_ns()
         self.held_back = 0  # events beyond the budget
@@ -98,24 +108,56 @@ class Ledger:
         return self._next_event(now_ns)
 
     def done(self, parcel: Parcel) -> None:
-        """The target took it, or never will."""
-        now_ns = clock.mono_ns()
+        """The target took it."""
+        if self._refused > 1:  # it was the target, not the messages
+            for entry in self.entries.values():
+                entry.offer_mono_ns = 0
+        self._refused = 0
+        for what, entry in parcel.due:
+            self._said(what, entry)
+        self._spent(parcel)
+
+    def refused(self, parcel: Parcel) -> int:
+        """The target will never take it; returns how many that stand or happened go untold."""
+        self._refused += 1
+        untold = 0 if parcel.due else 1
+        for what, entry in parcel.due:
+            untold += not entry.offer_mono_ns
+            if what in ("still", "over"):
+                self._said(what, entry)
+            else:
+                self._offer_again(entry)
+        self._spent(parcel)
+        return untold
+
+    def _said(self, what: What, entry: Entry) -> None:
+        entry.tries, entry.refusals, entry.offer_mono_ns = 0, 0, 0
+        entry.said_mono_ns = clock.mono_ns()
+        if what in ("raised", "still"):
+            entry.told = True
+        elif entry.ended_wall_ns:
+            self.entries.pop(entry.key, None)
+        else:
+            entry.told = False  # its end was told while it came back: it is to be told anew
+
+    def _offer_again(self, entry: Entry) -> None:
+        entry.tries += 1
+        pause_s = OFFER_S
+        if self._refused == 1:
+            pause_s = min(OFFER_S * 2.0**entry.refusals, max(OFFER_S, self.settings.repeat_s_min))
+            entry.refusals += 1
+        entry.offer_mono_ns = clock.mono_ns() + int(pause_s * NS_PER_S)
+
+    def _spent(self, parcel: Parcel) -> None:
+        """It has left: neither to be sent again nor free."""
         if parcel.due:
             self._tokens -= 1
-        for what, entry in parcel.due:
-            entry.tries, entry.said_mono_ns = 0, now_ns
-            if what in ("raised", "still"):
-                entry.told = True
-            elif entry.ended_wall_ns:
-                self.entries.pop(entry.key, None)
-            else:
-                entry.told = False  # its end was told while it came back: it is to be told anew
         if parcel.message.event == "summary":
             self._held = 0
         for _ in range(parcel.events):
             self._events.popleft()
         if not parcel.due:
-            self._events_sent_ns.append(now_ns)
+            self._events_sent_ns.append(clock.mono_ns())
 
     def failed(self, parcel: Parcel) -> None:
         """It is still to be sent; others go first, should it be its own fault."""
@@ -133,6 +175,8 @@ class Ledger:
         return sorted(found, key=lambda one: (one[1].tries, _ORDER[one[0]], one[1].began_wall_ns))
 
     def _what(self, entry: Entry, now_ns: int) -> What | None:
+        if now_ns < entry.offer_mono_ns:
+            return None
         if entry.ended_wall_ns:
             return "cleared" if entry.told else "over"
         if not entry.told:

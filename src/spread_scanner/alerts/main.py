@@ -70,12 +70,12 @@ def _body(process: Process) -> None:
                 conditions = quiet.filter(told.watch.now())
                 if conditions is not None:
                     told.tell(conditions)
+                told.save()  # before it is sent: what a kill makes forget still gets its end
                 told.flush()
                 told.beat()
-                told.save()
                 _fare(process, [*told.outboxes, told.heartbeat])
             count.levels(told)
-            _rest(process, woken)
+            _rest(process, woken, told)
 
 
 class _Counting:
@@ -131,14 +131,16 @@ class Quiet:
         return lasting + passing
 
 
-def _rest(process: Process, woken: threading.Event) -> None:
-    """Wait for the next look without missing a heartbeat."""
+def _rest(process: Process, woken: threading.Event, told: Telling) -> None:
+    """Wait for the next look without missing a heartbeat, and keep what targets take meanwhile: a
+    kill before that has it told once more."""
     beat_s = process.settings.config.system.heartbeat_ms / 1e3
     for _ in range(max(1, round(LOOK_EVERY_S / beat_s))):
         if woken.wait(beat_s):
             woken.clear()
             return
         process.row.beat()
+        told.save()
 
 
 def _fare(process: Process, served: Sequence[Outbox | Heartbeat]) -> None:

@@ -92,15 +92,17 @@ class Outbox:
                     self._ledger.failed(parcel)
                 return self._pause(error)
             except NeverTaken as error:
-                self.refused += 1
                 self._is_failing(f"{error.message}: {parcel.message.key} is dropped")
+                with self._lock:
+                    self.refused += self._ledger.refused(parcel)
+                    self.changes += 1
             else:
                 self.sent += 1
                 self.failing = False
                 self._pause_s = RETRY_S_MIN
-            with self._lock:
-                self._ledger.done(parcel)
-                self.changes += 1
+                with self._lock:
+                    self._ledger.done(parcel)
+                    self.changes += 1
 
     def _pause(self, error: Unreached) -> None:
         self.failures += 1

@@ -7,7 +7,7 @@ Replaced in one rename after each change. One that is damaged is as none: what s
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,12 +22,12 @@ class ToldSoFar(msgspec.Struct):
 
     raised: list[Story] = []
     told: dict[str, list[Entry]] = {}  # by the target's name
-    targets: list[str] = []  # what made them what they were, but for secrets
+    who: dict[str, str] = {}  # what made each target what it was, but for secrets
     damaged: str = ""
 
-    def of_target(self, name: str, targets: Sequence[str]) -> list[Entry]:
+    def of_target(self, name: str, who: str) -> list[Entry]:
         """What a target knows: nothing, if it is another one by now."""
-        return self.told.get(name, []) if self.targets == _shown(targets) else []
+        return self.told.get(name, []) if self.who.get(name) == _shown(who) else []
 
 
 def path_of(settings: Settings) -> Path:
@@ -47,20 +47,21 @@ def write(
     settings: Settings,
     raised: Iterable[Story],
     told: Mapping[str, list[Entry]],
-    targets: Sequence[str],
+    who: Mapping[str, str],
 ) -> None:
-    """Replace the file. Raises OSError."""
+    """Replace the file; `who` each target is. Raises OSError."""
     path = path_of(settings)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = path.with_name(f"{path.name}.new")
     file = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(file, "wb") as out:
-        out.write(msgspec.json.encode(ToldSoFar(list(raised), dict(told), _shown(targets))))
+        shown = {name: _shown(one) for name, one in who.items()}
+        out.write(msgspec.json.encode(ToldSoFar(list(raised), dict(told), shown)))
         out.flush()
         os.fsync(out.fileno())
     made.rename(path)
 
 
-def _shown(targets: Sequence[str]) -> list[str]:
+def _shown(who: str) -> str:
     """A webhook's address may be a secret: its digest will do."""
-    return [hashlib.sha256(target.encode()).hexdigest()[:16] for target in targets]
+    return hashlib.sha256(who.encode()).hexdigest()[:16]

@@ -14,7 +14,7 @@ from spread_scanner.alerts.conditions import Conditions, Segments
 from spread_scanner.alerts.desk import Condition, Desk
 from spread_scanner.alerts.heartbeat import Heartbeat
 from spread_scanner.alerts.outbox import Outbox
-from spread_scanner.alerts.targets import Sender, senders
+from spread_scanner.alerts.targets import Sender, Webhook, senders
 from spread_scanner.config import Settings
 from spread_scanner.runtime.process import Process
 
@@ -50,7 +50,7 @@ class Telling:
         return self._alerts.wanted
 
     def _outbox(self, alerts: config.Alerts, sender: Sender) -> Outbox:
-        return Outbox(sender, alerts, self._known.of_target(sender.name, _targets(alerts)))
+        return Outbox(sender, alerts, self._known.of_target(sender.name, _who(alerts, sender)))
 
     def tell(self, conditions: list[Condition]) -> None:
         """Put what is worth saying of these into every outbox."""
@@ -88,7 +88,8 @@ class Telling:
         self._saved = now
         told = {outbox.name: outbox.entries() for outbox in self.outboxes}
         try:
-            state.write(self._process.settings, raised.values(), told, _targets(self._alerts))
+            who = {outbox.name: _who(self._alerts, outbox.sender) for outbox in self.outboxes}
+            state.write(self._process.settings, raised.values(), told, who)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             self._process.log.warning("what was told cannot be kept", reason=reason)
@@ -106,21 +107,20 @@ class Telling:
 
     def _take(self, settings: Settings, made: list[Sender]) -> None:
         alerts = settings.config.spread_alerts
-        if _targets(alerts) != _targets(self._alerts):
-            self.outboxes = [Outbox(sender, alerts) for sender in made]
-        else:
-            for outbox, sender in zip(self.outboxes, made, strict=True):
-                outbox.settings(sender, alerts)
+        known = {_who(self._alerts, outbox.sender): outbox for outbox in self.outboxes}
+        self.outboxes = []
+        for sender in made:
+            outbox = known.get(_who(alerts, sender)) or Outbox(sender, alerts)
+            outbox.settings(sender, alerts)
+            self.outboxes.append(outbox)
         self.heartbeat.settings(alerts)
         self._alerts = alerts
         self.watch.take(settings)
 
 
-def _targets(alerts: config.Alerts) -> tuple[str, ...]:
-    """What makes the targets what they are: another one has been told nothing."""
-    return (
-        alerts.webhook_url,
-        alerts.telegram_api,
-        alerts.telegram_token_file,
-        alerts.telegram_chat_id,
-    )
+def _who(alerts: config.Alerts, sender: Sender) -> str:
+    """What makes a target what it is: another one has been told nothing."""
+    if sender.name == Webhook.name:
+        return f"{sender.name} {alerts.webhook_url}"
+    api, file = alerts.telegram_api, alerts.telegram_token_file
+    return f"{sender.name} {api} {file} {alerts.telegram_chat_id}"

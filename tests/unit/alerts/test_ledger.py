@@ -130,6 +130,39 @@ def test_what_is_refused_for_good_is_dropped_named_and_blocks_nobody(bed: Bed) -
     assert (bed.outbox.refused, bed.outbox.dropped, bed.outbox.failing) == (1, 1, False)
 
 
+def test_what_is_refused_and_stands_is_offered_again_ever_more_rarely(bed: Bed) -> None:
+    """The target may take it one day, and must not be filled with what it does not."""
+    offered: list[str] = []
+
+    def answer(body: dict[str, Any]) -> httpx.Response:
+        offered.append(body["key"])
+        return httpx.Response(400 if body["key"] == "bad" else 200)
+
+    bed.answer = answer
+    for second in range(3_600):
+        bad = Condition("bad", "it does not like this")
+        bed.second([bad, *([event(second)] if second % 10 == 0 else [])])
+    assert 10 <= offered.count("bad") <= 20
+    assert bed.outbox.refused == 1
+    bed.answer = took
+    bed.run(310, bad)
+    assert bed.told("bad") == ["raised"]
+
+
+def test_a_target_that_refused_everything_and_takes_it_again_is_told_all_that_stands(
+    bed: Bed,
+) -> None:
+    many = [Condition(f"down:{number}", f"{number} is down") for number in range(6)]
+    bed.run(10, DOWN)
+    bed.answer = lambda _: httpx.Response(401)
+    bed.run(600, *many)  # and DOWN ends
+    assert bed.told() == ["raised"]
+    bed.answer = took
+    bed.run(60, *many)
+    assert bed.told() == ["raised", "cleared"]
+    assert [bed.told(one.key) for one in many] == [["raised"]] * 6
+
+
 def test_one_that_makes_the_target_fail_blocks_nobody(bed: Bed) -> None:
     bed.answer = lambda body: httpx.Response(500 if body["key"] == "bad" else 200)
     bed.run(60, Condition("bad", "it chokes on this"), DOWN)
@@ -202,25 +235,26 @@ def test_events_that_wait_are_bounded_and_counted(bed: Bed) -> None:
 
 def test_a_restart_tells_nothing_twice_and_forgets_no_end(bed: Bed, tmp_path: Path) -> None:
     bed.run(10, DOWN)
-    targets = ("http://target.test/",)
+    who = "http://target.test/"
     raised, settings = bed.desk.raised.values(), settings_in(tmp_path)
-    state.write(settings, raised, {"webhook": bed.outbox.entries()}, targets)
+    state.write(settings, raised, {"webhook": bed.outbox.entries()}, {"webhook": who})
     assert "target.test" not in state.path_of(settings).read_text()
 
     known = state.read(settings)
     bed.desk = Desk(known.raised)
-    bed.outbox = Outbox(bed.sender, bed.settings, known.of_target("webhook", targets))
+    bed.outbox = Outbox(bed.sender, bed.settings, known.of_target("webhook", who))
     bed.run(10, DOWN)
     assert bed.told() == ["raised"]
     bed.run(30)
     assert bed.told() == ["raised", "cleared"]
-    assert known.of_target("webhook", ("http://another.test/",)) == []
+    assert known.of_target("webhook", "http://another.test/") == []
+    assert known.of_target("telegram", who) == []
 
 
 @pytest.mark.parametrize("bytes_", [b"nonsense", b'{"x":' + b"[" * 100_000])
 def test_a_damaged_state_is_said_and_is_as_none(tmp_path: Path, bytes_: bytes) -> None:
     settings = settings_in(tmp_path)
-    state.write(settings, [], {}, ())
+    state.write(settings, [], {}, {})
     state.path_of(settings).write_bytes(bytes_)
     known = state.read(settings)
     assert known.damaged

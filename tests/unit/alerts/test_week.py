@@ -1,5 +1,6 @@
 """A week of alerts on a clock that is turned by hand: conditions stand, come and go; both targets
-fail in every way and limit; the process is restarted, its clock set, the machine put to sleep.
+fail in every way, limit and refuse; the process reloads, is restarted and killed, its clock set,
+the machine put to sleep.
 
 Looks are a second apart for a minute after whatever changes, and else up to 20 s. What must hold is
 in `Told`: every lasting condition is told within a minute of the target taking it, reminders say
@@ -30,11 +31,13 @@ PROMISED_S = 60
 LOOK_S_MAX = 20
 CHANGE_S = 600  # between two changes of anything, on average
 SECTION = Alerts()
+SECTIONS = [SECTION, Alerts(per_minute_max=30), Alerts(per_minute_max=6)]  # by a reload
 KEYS = [f"down:{number}" for number in range(8)] + ["quarantine:A-USDT", "version"]
 PATIENT = KEYS[8:]
 TARGETS = ("webhook", "other")
+WHO = {name: f"http://{name}.test/" for name in TARGETS}
 FAILURES: list[int | type[httpx.TransportError]] = [500, 503, 408, 429, httpx.ReadTimeout]
-FAILURES += [httpx.ConnectError]
+FAILURES += [httpx.ConnectError, 400, 401, 403, 404, 413]
 
 
 def seconds(ns: int) -> float:
@@ -52,6 +55,8 @@ class Told:
         self.failure: int | type[httpx.TransportError] | None = None
         self.wait_s = 0
         self.left_alone_until = 0
+        self.forgotten: set[str] = set()  # it was told, and a kill came before that was kept
+        self.lately: set[str] = set()  # told by the last flush
         self.counts: dict[str, int] = {}
         self.meanwhile: Callable[[str], None] = lambda key: None  # while it takes an end
 
@@ -79,6 +84,11 @@ class Told:
     def _takes(self, event: str, key: str, text: str) -> None:
         self.counts[event] = self.counts.get(event, 0) + 1
         now_ns, said_ns = clock.mono_ns(), self.standing.get(key)
+        self.lately.add(key)
+        if key in self.forgotten:  # told once more, whatever it is
+            self.forgotten.discard(key)
+            self._takes_again(event, key)
+            return
         if event == "raised":
             if said_ns is not None:
                 self.broken(key, "told twice without an end")
@@ -97,6 +107,12 @@ class Told:
         elif event == "over" and said_ns is not None:
             self.broken(key, "over, though it stands")
 
+    def _takes_again(self, event: str, key: str) -> None:
+        if event in ("raised", "still"):
+            self.standing[key] = clock.mono_ns()
+        else:
+            self.standing.pop(key, None)
+
     def judge(self, present: dict[str, int], gone: dict[str, int], lives_since: int) -> None:
         """`present` and `gone`: since when, of those that are and of those that were."""
         now_ns = clock.mono_ns()
@@ -110,7 +126,8 @@ class Told:
         promised_ns = (PROMISED_S + LOOK_S_MAX) * NS_PER_S
         for key, since_ns in present.items():
             stands_ns = since_ns + int(STANDS_S * NS_PER_S)
-            if now_ns - max(since, stands_ns) > promised_ns and key not in self.standing:
+            known = key in self.standing or key in self.forgotten  # that it came back: a reminder
+            if now_ns - max(since, stands_ns) > promised_ns and not known:
                 self.broken(key, "lasts, and was not told")
         for key, said_ns in self.standing.items():
             ended_ns = gone.get(key, 0) + int(AWAY_S_MAX * NS_PER_S)
@@ -141,17 +158,20 @@ class Week:
         self._present: dict[str, int] = {}
         self._gone: dict[str, int] = {}
         self._events = 0
+        self._section = SECTION
         self._begin()
+        self._keep()
 
     def _begin(self) -> None:
         known = state.read(self._settings)
         assert not known.damaged
         self._desk = Desk(known.raised)
         self._outboxes = [
-            Outbox(sender, SECTION, known.of_target(sender.name, TARGETS))
+            Outbox(sender, self._section, known.of_target(sender.name, WHO[sender.name]))
             for sender in self._senders
         ]
         self._lives_since = self.clock.mono_ns()
+        self._kept: object = None
 
     def run(self, seconds_: int) -> None:
         until_ns = self.clock.mono_ns() + seconds_ * NS_PER_S
@@ -181,13 +201,25 @@ class Week:
             assert not one.standing, one.standing
         assert not self._desk.raised
 
-    def _look(self) -> None:
+    def _look(self, *, keep: bool = True) -> None:
         lasting = [Condition(key, key, patient=key in PATIENT) for key in self._present]
         events = self._desk.update([*lasting, *self._news()])
-        for outbox, one in zip(self._outboxes, self.told, strict=True):
+        for outbox in self._outboxes:
             outbox.take(self._desk.raised, events)
+        self._keep()
+        for outbox, one in zip(self._outboxes, self.told, strict=True):
+            one.lately.clear()
             outbox.flush()
             one.judge(self._present, self._gone, self._lives_since)
+        if keep:
+            self._keep()
+
+    def _keep(self) -> None:
+        told = {outbox.name: outbox.entries() for outbox in self._outboxes}
+        now = ([*self._desk.raised], {name: repr(entries) for name, entries in told.items()})
+        if now != self._kept:
+            self._kept = now
+            state.write(self._settings, self._desk.raised.values(), told, WHO)
 
     def _came_back(self, key: str) -> None:
         """While a target is told of an end, the thread that looks sees that it is none."""
@@ -208,7 +240,8 @@ class Week:
 
     def _change(self) -> None:
         kinds = [self._toggle_some, self._flap, self._mood, self._restart, self._set, self._sleep]
-        self._random.choices(kinds, [40, 10, 30, 8, 4, 2])[0]()
+        kinds += [self._kill, self._reload, self._readdress]
+        self._random.choices(kinds, [40, 10, 30, 8, 4, 2, 8, 6, 2])[0]()
 
     def _toggle(self, key: str) -> None:
         if key in self._present:
@@ -236,12 +269,37 @@ class Week:
 
     def _restart(self) -> None:
         """Whatever is sent is kept with the same look; what it takes to come back differs."""
-        told = {outbox.name: outbox.entries() for outbox in self._outboxes}
-        state.write(self._settings, self._desk.raised.values(), told, TARGETS)
         for one in self.told:
             one.left_alone_until = 0  # a new life knows nothing of it, and may ask
         self.clock.advance_ms(1_000 * self._random.choice([1, 5, 60, 1_800]))
         self._begin()
+
+    def _kill(self) -> None:
+        """After what was told, and before that was kept: then, and only then, it is told again."""
+        if self._random.random() < 0.5:
+            self._toggle(self._random.choice(KEYS))
+            for _ in range(self._random.randint(3, 6)):  # it is raised in one of them
+                self.clock.advance_ms(1_000)
+                self._look(keep=False)
+            for one in self.told:
+                one.forgotten |= one.lately
+        self._restart()
+
+    def _reload(self) -> None:
+        """Other limits; the targets stay who they are."""
+        self._section = self._random.choice(SECTIONS)
+        for outbox in self._outboxes:
+            outbox.settings(outbox.sender, self._section)
+
+    def _readdress(self) -> None:
+        """One target is another one now, who has been told nothing."""
+        number = self._random.randrange(len(self.told))
+        self._outboxes[number] = Outbox(self._senders[number], self._section)
+        one = self.told[number]
+        one.standing.clear()
+        one.forgotten.clear()
+        one.left_alone_until = 0
+        self._lives_since = self.clock.mono_ns()
 
     def _set(self) -> None:
         self.clock.step_wall_ms(self._random.choice([-3_600_000, -500, 500, 86_400_000]))
