@@ -174,7 +174,7 @@ cdef class Loop:
 
     def prepare(self, cnp.ndarray pairs not None, limits, uint32_t generation, uint64_t[::1] keys):
         """What `swap` puts in force, from (n,) PAIR_DTYPE on 256-byte boundaries, which are used in
-        place, limits (plan.Limits) and the keys of the symbols by their ids
+        place, limits (plan.LoopLimits) and the keys of the symbols by their ids
         (shm.switches.symbol_keys), by which pauses find them. Changes nothing; the loop may run
         meanwhile."""
         cdef Work work = Work()

@@ -2,7 +2,7 @@
 
 Used by the feed: at each look, when a connection ends, when the exchange refuses what had quoted,
 when tables change. Writes marks into the source's cells and counts them in its health row; what a
-quote is flagged with as it arrives is the listener's (judge_time, judge_level).
+quote is flagged with as it arrives is the listener's (judge_time) and the board's (native/board.h).
 """
 
 from collections.abc import Callable, Iterable

@@ -1,9 +1,9 @@
 """The one judge of whether quotes can be stood behind now, for every reader of the price store.
 
 The engine asks the C twin, native/freshness.h; the tracker's samples and probes, the screens and
-`why` ask here, over arrays. test_freshness holds the two together. A feed marks what it knows of
-its own quotes (feed/freshness.py says when silence is out of line); what a feed that hangs cannot
-say, and what only two legs together show, is judged here.
+`why` ask here, over arrays. test_freshness_twins holds the two together. A feed marks what it knows
+of its own quotes (feed/freshness.py says when silence is out of line); what a feed that hangs
+cannot say, and what only two legs together show, is judged here.
 """
 
 from typing import NamedTuple

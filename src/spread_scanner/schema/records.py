@@ -45,7 +45,7 @@ SIGNAL_DTYPE = np.dtype(
         ("fut_ts_recv", "<i8"),
         ("gross_bps", "<f8"),  # what entering earns
         ("fees_bps", "<f8"),  # of all four fills
-        ("carry_bps", "<f8"),  # expected funding; FUNDING_UNKNOWN in flags: its rate is not known
+        ("carry_bps", "<f8"),  # expected funding; SIGNAL_FUNDING_UNKNOWN: its rate is not known
         ("net_bps", "<f8"),  # gross + close - fees - carry
         ("exit_bps", "<f8"),  # what leaving would earn now
         ("size_quote", "<f8"),  # size_base at the spot's ask

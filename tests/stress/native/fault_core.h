@@ -1,6 +1,6 @@
-/* Gives the fault build of the Python module its hooks; read with -include. The environment says
- * what they do: FAULT_AT=k ends the process before the k-th store after faults_arm, and while
- * fault_looks is above zero each second look of a reader meets a publication. */
+/* Gives the fault build of the Python module its hooks; read with -include. After
+ * faults_arm(k) the process ends before the k-th store, and while fault_looks is above zero each
+ * second look of a reader meets a publication. */
 #ifndef FAULT_CORE_H
 #define FAULT_CORE_H
 

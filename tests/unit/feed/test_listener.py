@@ -180,7 +180,9 @@ def test_the_same_quote_again_is_heard_and_gets_no_younger(bench: Bench) -> None
     put(listener, 5)
     first = bench.read()
     heard_ns = int(bench.board.heard_ns[0])
-    time.sleep(1.01)  # a repeat is what comes after REPEAT_NS_MIN; sooner it is a copy on its way
+    time.sleep(
+        1.01
+    )  # a repeat is what comes after SS_REPEAT_NS_MIN; sooner it is a copy on its way
 
     assert put(listener, 5) == "repeat"
 

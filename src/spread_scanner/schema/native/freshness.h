@@ -1,6 +1,6 @@
 /* Whether a quote can be stood behind now: the C twin of schema/freshness.py, line by line.
  *
- * Used by the engine's loop. test_freshness holds the two together over random quotes.
+ * Used by the engine's loop. test_freshness_twins holds the two together over random quotes.
  */
 #ifndef SS_FRESHNESS_H
 #define SS_FRESHNESS_H

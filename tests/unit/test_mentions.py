@@ -1,0 +1,120 @@
+"""What documentation, docstrings and comments name is there: files, classes of a room or module,
+and words that can only be names (Two_words, TwoWords). A name that was changed stays behind in
+prose, where no compiler sees it.
+"""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HISTORY = {"CHANGELOG.md", "BENCHMARKS.md"}  # speak of what was
+# Names that others gave: the kernel, systemd, OpenSSL, exchanges, and what stands for a name.
+FOREIGN = {
+    "FUTEX_PRIVATE", "SPREAD_ENGINE", "SPREAD_SECTION__KEY", "SSL_CERT_DIR", "SeqLock",
+    "cpu_dma_latency", "nohz_full", "post_only", "ru_maxrss", "sched_attr", "sd_notify",
+    "sd_watchdog_enabled", "seqcount_latch_t", "stddef.h", "linux/sched/types.h",
+    "exchanges/NAME.py",
+}  # fmt: skip
+FILE = re.compile(r"\b([A-Za-z_]\w*(?:/[\w.-]+)*\.(?:py|pyx|pxd|h|c|md))\b")
+OF_MODULE = re.compile(r"\b([a-z_]+)\.([A-Z][a-z]\w+)\b")
+NAME = re.compile(r"(?<![\w.$/-])(?:[A-Z][a-z]+(?:[A-Z][a-z]+)+|\w*[A-Za-z]_[A-Za-z]\w*)\b")
+WORD = re.compile(r"[A-Za-z_]\w*")
+C_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
+COMMENT = re.compile(r"(?:^|\s)# (.*)")
+
+
+@cache
+def texts() -> dict[str, str]:
+    """What is in git, by path, but for what the exchanges and others wrote."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout.split("\n")  # fmt: skip
+    return {
+        name: (ROOT / name).read_text(errors="replace")
+        for name in listed
+        if name and "payloads" not in name and not name.endswith((".gz", ".lock", ".json"))
+        if (ROOT / name).is_file()
+    }
+
+
+def prose(name: str) -> Iterator[str]:
+    """What a file says to people."""
+    text = texts()[name]
+    if name.endswith(".md"):
+        yield text
+    elif name.endswith((".h", ".c")):
+        yield from C_COMMENT.findall(text)
+    elif name.endswith(".py"):
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                yield ast.get_docstring(node) or ""
+        yield from COMMENT.findall(text)
+    elif name.endswith((".pyx", ".pxd", ".pyi")):
+        yield from DOCSTRING.findall(text)
+        yield from COMMENT.findall(text)
+
+
+def code(name: str) -> str:
+    """The rest of it."""
+    text = texts()[name]
+    if name.endswith(".md"):
+        return ""
+    if name.endswith((".h", ".c")):
+        return C_COMMENT.sub(" ", text)
+    if name.endswith((".py", ".pyx", ".pxd", ".pyi")):
+        return COMMENT.sub(" ", DOCSTRING.sub(" ", text))
+    return text
+
+
+def said() -> Iterator[tuple[str, str]]:
+    """(file, what it says) of everything that speaks of what is."""
+    for name in texts():
+        if name not in HISTORY and Path(ROOT / name) != Path(__file__):
+            for text in prose(name):
+                yield name, text
+
+
+def test_files_that_are_named_are_there() -> None:
+    ends = {f"/{name}" for name in texts()}
+    missing = {
+        f"{name}: {file}"
+        for name, text in said()
+        for file in FILE.findall(text)
+        if file not in FOREIGN and not any(end.endswith(f"/{file}") for end in ends)
+    }
+    assert not missing
+
+
+def test_classes_that_are_named_with_their_module_or_room_are_in_it() -> None:
+    places: dict[str, set[str]] = {}
+    for name in texts():
+        path = Path(name)
+        if path.suffix in (".py", ".pyx") and path.parts[0] == "src":
+            words = set(WORD.findall(code(name)))
+            for place in (path.stem, path.parent.name):
+                places.setdefault(place, set()).update(words)
+    missing = {
+        f"{name}: {module}.{member}"
+        for name, text in said()
+        for module, member in OF_MODULE.findall(text)
+        if module in places and member not in places[module]
+    }
+    assert not missing
+
+
+def test_words_that_can_only_be_names_are_names() -> None:
+    known = {word for name in texts() for word in WORD.findall(code(name))}
+    known |= {Path(name).stem for name in texts()} | FOREIGN
+    missing = {
+        f"{name}: {word}"
+        for name, text in said()
+        for word in NAME.findall(text)
+        if word not in known and word.rstrip("s") not in known
+    }
+    assert not missing
