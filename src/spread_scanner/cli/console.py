@@ -7,8 +7,10 @@ in tables.
 
 import math
 import os
+import shutil
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -17,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import spread_scanner
 from spread_scanner.cli import legends
 from spread_scanner.errors import SpreadError, Unusable
 from spread_scanner.runtime import output
@@ -42,6 +45,14 @@ def people() -> Console:
         return Console(highlight=False, markup=False)
     width = None if os.environ.get("COLUMNS", "").isdigit() else PIPE_WIDTH
     return Console(highlight=False, markup=False, soft_wrap=True, width=width)
+
+
+def how_called() -> str:
+    """How a person calls this command from another terminal: a checkout's is not on the PATH."""
+    own = Path(spread_scanner.__file__).parents[2] / "spread-ctl"
+    if shutil.which("spread-ctl") or not own.is_file():
+        return "spread-ctl"
+    return "./spread-ctl" if own.parent == Path.cwd() else str(own)
 
 
 class NoScreen(SpreadError):

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spread_scanner import clock
-from spread_scanner.cli.console import grid, people
+from spread_scanner.cli.console import grid, how_called, people
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.names import ONE_SHOT, TRACKER
 from spread_scanner.supervise.observer import Observer
@@ -115,7 +115,7 @@ class Screen:
                 lines.append(Text())
             lines[-1] = Text("   ").join([lines[-1], part]) if lines[-1] else part
         namespace = self._supervisor.namespace
-        hints = [note, f"elsewhere: spread-ctl --namespace {namespace} watch"]
+        hints = [note, f"elsewhere: {how_called()} --namespace {namespace} watch"]
         if sum(map(len, hints)) + 3 <= self._live.console.width:
             hints = ["   ".join(hints)]
         lines += [Text(hint, style="dim") for hint in hints]
