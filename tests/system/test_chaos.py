@@ -407,7 +407,7 @@ def unwatched(rows: list[Fact], chaos: Chaos) -> list[Expiry]:
         blind = [
             down.end_ns or 2**63
             for down in chaos.excuses()
-            if down.process in (process, ENGINE)
+            if down.who in (process, ENGINE)
             and down.start_ns - SLACK_NS <= began_ns <= (down.end_ns or 2**63)
         ]
         from_ns = max([began_ns, *blind]) + SLACK_NS

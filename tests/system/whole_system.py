@@ -269,7 +269,7 @@ def clear_parts(
     at_ns = max(interval.start_ns, window_ns[0])
     end_ns = min(interval.end_ns or 2**63, window_ns[1])
     parts = []
-    mine = (down for down in downs if down.process in needed)
+    mine = (down for down in downs if down.who in needed)
     for down in sorted(mine, key=lambda down: down.start_ns):
         if down.start_ns > at_ns:
             parts.append((at_ns, min(down.start_ns, end_ns)))
@@ -286,7 +286,7 @@ def leg_was_down(one: SeenSignal, downs: Iterable[DownTime], tolerance_ms: float
     """Whether a feed of a signal's legs was in trouble then."""
     legs = leg_processes(DIRECTION_BY_LABEL[one.direction].direction_id)
     return any(
-        down.process in legs
+        down.who in legs
         and down.start_ns <= one.mono_ns
         and (down.end_ns is None or one.mono_ns <= down.end_ns + tolerance_ms * MS)
         for down in downs

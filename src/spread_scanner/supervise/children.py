@@ -2,12 +2,14 @@
 
 A child gets a process group of its own, so that Ctrl-C reaches the supervisor alone and children
 end in order; and the kernel kills it when its supervisor dies, however that happens. What it says
-goes to <data>/logs/<process>.log, in JSON.
+goes to <data>/logs/<process>.log, in JSON, which only its user may read. A log that has grown
+beyond LOG_BYTES_MAX begins anew; what stood in it is <process>.log.1 until the next time.
 """
 
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +27,7 @@ BACKOFF_S_MIN = 0.25
 BACKOFF_S_MAX = 10.0
 TIDYING_S = 0.2
 SETTLED_S = 30.0  # a child that lived this long begins again with the shortest pause
+LOG_BYTES_MAX = 32 << 20
 
 
 class NoSuchBin(SpreadError):
@@ -43,6 +46,22 @@ def command_of(process: str) -> list[str]:
         if (folder / process).is_file():
             return [sys.executable, str(folder / process)]
     raise NoSuchBin("the executable of a process is not installed", process=process)
+
+
+def open_log(path: str, flags: int) -> int:
+    """Opener of a log that only its user may read: it may name what the settings keep secret."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def renew_log(path: Path) -> None:
+    """Begin a log anew that has grown too large, whoever writes it: all of them append. What cannot
+    be done (no room for the copy) is not done."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > LOG_BYTES_MAX:
+            kept = path.with_name(f"{path.name}.1")
+            shutil.copyfile(path, kept)
+            kept.chmod(0o600)
+            os.truncate(path, 0)
 
 
 class Child:
@@ -78,7 +97,7 @@ class Child:
         """Begin a life. With `keep_stdout` its output is read by us instead of logged."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         parent = os.getpid()
-        with self.log_path.open("ab") as log:
+        with open(self.log_path, "ab", opener=open_log) as log:
             self._running = subprocess.Popen(
                 [*command_of(self.name), *self._arguments],
                 env=dict(self._environ),

@@ -12,9 +12,10 @@ The truth is a list of intervals: a pair's gross spread stood at or over its thr
 
 An interval that was over before the run began, or began after it, is no part of it. Of the others
 one is judged if it began within the run, lasted at least `lasting` before the end, none of its two
-feeds, nor the engine, was down meanwhile, and both its legs were being sent when it began: one that
-rests on the last word of a source that fell silent is owed by nobody. The truth ends it when that
-word may no longer be believed, and a signal after that is invented. A shorter one may rise and fall
+feeds, nor the engine, was down meanwhile, nobody had halted or paused what it needs, and both its
+legs were being sent when it began: one that rests on the last word of a source that fell silent is
+owed by nobody. The truth ends it when that word may no longer be believed, and a signal after that
+is invented. A shorter one may rise and fall
 between two reads of a socket: the store holds the latest quote and nobody owes a signal for it.
 An engine that was down in between has forgotten that it was in: it owes no EXIT.
 An interval may find the engine already in (hysteresis: the exit threshold lies lower); that is
@@ -37,7 +38,7 @@ LASTING_MS = 50.0
 TOLERANCE_MS = 250.0
 
 # Why an interval of the run is not judged.
-EARLY, SHORT, DOWN = "began before the run", "too short", "a process was down"
+EARLY, SHORT, DOWN = "began before the run", "too short", "down, halted or paused"
 UNSURE = "a leg had fallen silent"
 
 UNTOLD = -1  # Interval.fell_ns: at its end, if the pair stood again later
@@ -77,9 +78,10 @@ class TrackedLife(NamedTuple):
 
 
 class DownTime(NamedTuple):
-    """A process that could not do its part; monotonic ns, None: never came back."""
+    """Who could not do his part: a process, or a direction or symbol that was paused; monotonic ns,
+    None: never came back."""
 
-    process: str
+    who: str
     start_ns: int
     end_ns: int | None
 
@@ -295,8 +297,9 @@ def _excused(intervals: Iterable[Interval], at_ns: int, tolerance_ns: int) -> bo
 def _was_down(interval: Interval, start_ns: int, end_ns: int, outages: Sequence[DownTime]) -> bool:
     direction = DIRECTION_BY_LABEL[interval.direction]
     needed = {direction.spot.process, direction.futures.process, ENGINE}
+    needed |= {interval.direction, interval.symbol}
     return any(
-        outage.process in needed
+        outage.who in needed
         and outage.start_ns <= end_ns
         and (outage.end_ns is None or outage.end_ns >= start_ns)
         for outage in outages

@@ -42,10 +42,12 @@ from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health, dials, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.health import Beat, ProcessHealth
-from spread_scanner.supervise.children import Child, end_all
+from spread_scanner.supervise.children import Child, end_all, renew_log
+from spread_scanner.supervise.outages import Outages
 
 TICK_S = 0.05
 LOOK_EVERY_S = 0.5  # at who hangs; who died is seen each tick, and who returns as well
+RENEW_LOGS_EVERY_S = 60.0
 START_TIMEOUT_S = 30.0
 STARTS_MAX = 3
 STOP_TIMEOUT_S = 2.8
@@ -69,14 +71,6 @@ class Happening(NamedTuple):
     text: str
 
 
-class Outage(NamedTuple):
-    """A process was not running: from its death until it ran again (None: not yet)."""
-
-    process: str
-    start_mono_ns: int
-    end_mono_ns: int | None
-
-
 def stages_of(settings: config.Settings) -> list[list[str]]:
     """The processes that stay, in order of start; those of one step start together."""
     feeds = [source.process for source in SOURCES if settings.exchanges[source.label].enabled]
@@ -98,7 +92,7 @@ class Supervisor:
         self.settings = settings
         self.namespace = settings.config.system.namespace
         self.events: deque[Happening] = deque(maxlen=EVENTS_KEPT)
-        self.outages: list[Outage] = []
+        self.outages = Outages()
         self._stages = stages_of(settings)
         self._environ = environ
         self._log = log
@@ -109,6 +103,7 @@ class Supervisor:
         self.killed: list[str] = []  # at the end, as they did not stop
         self._link = contextlib.ExitStack()
         self._process: Process | None = None
+        self._control: Control | None = None
         self.health: Health | None = None
         self.children = {
             name: self._child(name) for name in [name for step in self._stages for name in step]
@@ -118,7 +113,7 @@ class Supervisor:
         self._dismissed: set[str] = set()  # children that are no longer wanted
         self._hang_ns = _hang_ns(settings)
         self._looked_s = 0.0
-        self._away: set[str] = set()  # those that died and do not run again yet
+        self._renewed_s = 0.0
         self.on_wait: Callable[[], None] = lambda: None  # the screen draws while we wait
 
     def _child(self, name: str) -> Child:
@@ -172,7 +167,14 @@ class Supervisor:
                 child.start()
                 self._note(child.name, "started again", pid=child.pid)
         self._look_for_listings()
+        self._renew_logs()
         clock.sleep(TICK_S)
+
+    def _renew_logs(self) -> None:
+        if clock.mono_s() - self._renewed_s >= RENEW_LOGS_EVERY_S:
+            self._renewed_s = clock.mono_s()
+            for name in (*self.children, DISCOVERY, SHM_INIT, SUPERVISOR):
+                renew_log(self.log_path(name))
 
     def _look_for_listings(self) -> None:
         """Every look_every_s a child looks, adds what is new and has everybody reload."""
@@ -270,7 +272,8 @@ class Supervisor:
         """Take our row and slot; also after the segments were replaced."""
         self._detach()
         self.health = self._link.enter_context(Health.attach(self.namespace))
-        control = self._link.enter_context(Control.attach(self.namespace))
+        control = self._control = self._link.enter_context(Control.attach(self.namespace))
+        self.outages.switched(control.standing)
         row = self._link.enter_context(self.health.claim(SUPERVISOR))
         slot = self._link.enter_context(control.claim(SUPERVISOR))
         self._process = Process(SUPERVISOR, self.settings, self._log, row, slot)
@@ -284,7 +287,7 @@ class Supervisor:
             self._process.state(ProcessState.STOPPED)
             self._process.close()
         self._link.close()
-        self._process = None
+        self._process = self._control = None
         self.health = None
 
     def _beat(self) -> None:
@@ -295,6 +298,8 @@ class Supervisor:
             if orders.reload:
                 self._process.reload(orders, self._prepared)
             self._process.applied(orders)
+            if self._control is not None:
+                self.outages.switched(self._control.standing)
         if self._process.retired and not self._stop_asked:
             self._note(SUPERVISOR, "the segments were replaced; attaching to the new ones")
             with contextlib.suppress(NoSegment, NotReady, Retired):
@@ -385,7 +390,7 @@ class Supervisor:
             return
         if code is not None:
             self._note(child.name, _ending(code))
-            self._open_outage(child.name, clock.mono_ns())
+            self.outages.gone(child.name, clock.mono_ns())
             if code == EXIT_NOT_UP and not self._segments_stand():
                 with contextlib.suppress(CannotStart):
                     self._once(SHM_INIT, "the segments could not be made again")
@@ -394,9 +399,9 @@ class Supervisor:
         if row is not None and (hung_ns := self._hung_ns(row)) > self._hang_ns:
             self._note(child.name, f"hangs: no heartbeat for {hung_ns / 1e9:.1f} s")
             end_all([child], clock.awake_s())
-            self._open_outage(child.name, clock.mono_ns() - hung_ns)
-        elif child.name in self._away and self._runs(child):
-            self._close_outages(child.name)
+            self.outages.gone(child.name, clock.mono_ns() - hung_ns)
+        elif self.outages.is_gone(child.name) and self._runs(child):
+            self.outages.back(child.name)
 
     def _hung_ns(self, row: Beat) -> int:
         """For how long a process has not beaten although it could."""
@@ -407,17 +412,6 @@ class Supervisor:
     def _woke(self) -> None:
         self._woke_ns = clock.mono_ns()
         self.events.append(Happening(self._woke_ns, SUPERVISOR, "the machine was asleep"))
-
-    def _open_outage(self, process: str, since_mono_ns: int) -> None:
-        self._away.add(process)
-        self.outages.append(Outage(process, since_mono_ns, None))
-
-    def _close_outages(self, process: str) -> None:
-        self._away.discard(process)
-        now_ns = clock.mono_ns()
-        for number, outage in enumerate(self.outages):
-            if outage.process == process and outage.end_mono_ns is None:
-                self.outages[number] = outage._replace(end_mono_ns=now_ns)
 
     def _note(self, process: str, text: str, **details: object) -> None:
         self.events.append(Happening(clock.mono_ns(), process, text))

@@ -21,6 +21,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
 from spread_scanner.schema.names import LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import score
+from spread_scanner.supervise.children import open_log
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.simulation import SimulatedMarket, Simulation
 from spread_scanner.supervise.summary import IntervalSummary, RunSummary, SignalSummary
@@ -168,7 +169,7 @@ class Run:
     ) -> dict[str, Any]:
         truth = score.read_truth(simulation.truth_path)
         seen = score.seen_of(observer.signals, observer.symbols)
-        outages = [score.DownTime(*outage) for outage in self._supervisor.outages]
+        outages = [score.DownTime(*outage) for outage in self._supervisor.outages.all]
         result = score.score(
             truth,
             seen,
@@ -248,7 +249,9 @@ def up(
 
 @contextlib.contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
-    """Where a simulated run puts its files; removed afterwards unless it is to be kept."""
+    """Where a simulated run puts its files; removed afterwards unless it is to be kept. What a run
+    that failed has left stays: its error names a log in there.
+    """
     if keep is not None:
         try:
             keep.mkdir(parents=True, exist_ok=True)
@@ -260,10 +263,15 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield keep.resolve()
         return
     folder = Path(tempfile.mkdtemp(prefix="spread-sim-"))
+    failed = False
     try:
         yield folder
+    except SpreadError:
+        failed = True
+        raise
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not failed:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -276,7 +284,7 @@ def _logging(
         if into_file:
             path = settings.data_dir / LOGS_FOLDER / f"{SUPERVISOR}.log"
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(path.open("a", encoding="utf-8"))
+            file = stack.enter_context(open(path, "a", encoding="utf-8", opener=open_log))
             stack.enter_context(contextlib.redirect_stderr(file))
         yield logs.set_up(SUPERVISOR, system.log_level, system.log_format)
 

@@ -96,7 +96,7 @@ def test_each_interval_that_is_not_judged_has_its_reason() -> None:
     assert result.unjudged == {
         "too short": 1,
         "began before the run": 1,
-        "a process was down": 1,
+        "down, halted or paused": 1,
     }
 
 
@@ -120,7 +120,10 @@ def test_an_interval_open_at_the_end_is_judged_by_the_end_of_the_run() -> None:
 
 def test_an_outage_of_its_feed_or_the_engine_excuses_an_interval_and_no_other() -> None:
     one = interval(2_000, 3_000)
-    for process in (WAY.spot.process, WAY.futures.process, "spread-engine"):
+    for process in (
+        *(WAY.spot.process, WAY.futures.process, "spread-engine"),
+        *(one.direction, one.symbol),  # somebody has paused them
+    ):
         assert score([one], [], WINDOW, outages=[DownTime(process, 2_500 * MS, 2_600 * MS)]).ok
         assert score([one], [], WINDOW, outages=[DownTime(process, 2_500 * MS, None)]).ok
     elsewhere = DIRECTIONS[11].spot.process
