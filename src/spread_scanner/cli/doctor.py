@@ -52,7 +52,6 @@ from spread_scanner.view import status
 OK, WARN, FAIL = "ok", "warn", "fail"
 REACH_TIMEOUT_S = 5.0
 SKEW_S_MAX = 2.0
-TABLES_AGE_H_MAX = 24.0
 FILES_MIN = 1_024
 DATA_BYTES_MIN = 1 << 30
 CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
@@ -159,7 +158,7 @@ def files(settings: Settings) -> Iterator[Check]:
         return
     age_h = (clock.wall_ns() - loaded.judgement_wall_ns) / NS_PER_S / 3_600
     pairs = sum(len(row.symbol_ids) for row in loaded.directions)
-    old = age_h > TABLES_AGE_H_MAX
+    old = age_h > settings.config.spread_alerts.tables_age_h_max
     yield Check(
         "pairs",
         WARN if old else OK,

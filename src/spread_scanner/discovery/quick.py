@@ -71,7 +71,7 @@ async def look(
     """One look. Raises TableError without tables, ExchangeError when no source answers."""
     previous = before.tables
     if previous is None:
-        raise TableError("a quick look adds to tables, and there are none: run pair-discovery")
+        raise TableError("a quick look adds to tables, and there are none: run spread-ctl discover")
     adapters = enabled_adapters(settings)
     with Gates(settings.config.system.namespace) as gates:
         async with asking(settings, options, adapters, gates, bars) as (desks, done):

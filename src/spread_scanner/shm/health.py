@@ -123,12 +123,14 @@ class HealthRow(_rows.Row, Holder):
 
 
 class Beat(NamedTuple):
-    """The part of a row that a supervisor looks at over and over; counters and latencies stay."""
+    """The part of a row that is looked at over and over; counters and latencies stay."""
 
     alive: bool
     state: ProcessState
     heartbeat_age_ns: int
     pid: int
+    generation: int
+    message: str
 
 
 class Health(Holder):
@@ -223,6 +225,8 @@ class Health(Holder):
             state=ProcessState(int(head["state"])),
             heartbeat_age_ns=clock.mono_ns() - int(head["heartbeat_mono_ns"]),
             pid=int(head["pid"]),
+            generation=int(head["generation"]),
+            message=head["message"].decode(errors="replace"),
         )
 
     def read_all(self) -> list[ProcessHealth]:

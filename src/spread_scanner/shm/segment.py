@@ -407,7 +407,8 @@ def attach(
         fd = _open(name, writable=writable)
     except FileNotFoundError:
         raise NoSegment(
-            "no such segment: start the system first (shm-init), or mind the namespace",
+            "no such segment: start the system first (spread-ctl up, or the systemd target), or "
+            "mind the namespace",
             segment=name,
         ) from None
     try:
@@ -434,7 +435,7 @@ def _await_ready(name: str, fd: int, deadline: float) -> None:
         if clock.awake_s() > deadline:
             abandoned = not _locked(fd, CREATOR_BYTE, 1)
             raise NotReady(
-                "the segment's creator died while making it: run shm-init again"
+                "the segment's creator died while making it: start the system again"
                 if abandoned
                 else "the segment is still being made",
                 segment=name,
@@ -459,7 +460,7 @@ def _check_header(segment: Segment, kind: Kind, length: int, expect_bytes: SizeR
         if found != expected:
             raise WrongSegment(
                 f"the segment's {what} is not what this version expects; "
-                "stop what uses it, then run shm-init",
+                "stop what uses it, then start the system again",
                 segment=segment.name,
                 found=found,
                 expected=expected,

@@ -174,7 +174,7 @@ def set_in_force(folder: Path) -> Path:
     try:
         return folder / link.readlink()
     except FileNotFoundError:
-        raise TableError("there are no tables yet: run pair-discovery", file=link) from None
+        raise TableError("there are no tables yet: run spread-ctl discover", file=link) from None
     except OSError as error:
         raise TableError(f"not a link to a set of tables: {error.strerror}", file=link) from None
 
@@ -215,7 +215,7 @@ def metadata_of(chosen: Path) -> Metadata:
         raise TableError(f"damaged: {error}", file=metadata_path) from None
     if metadata.format != FORMAT:
         raise TableError(
-            "of another format: run pair-discovery",
+            "of another format: run spread-ctl discover",
             file=metadata_path,
             format=metadata.format,
             expected=FORMAT,
@@ -229,8 +229,7 @@ def load_for(folder: Path, max_symbols: int) -> Tables:
     highest = max((row.symbol_id for row in loaded.symbols), default=-1)
     if highest >= max_symbols:
         raise TableError(
-            "the tables hold a symbol beyond the price store: run shm-init with a larger "
-            "system.max_symbols",
+            "the tables hold a symbol beyond the price store: raise system.max_symbols and restart",
             symbol_id=highest,
             max_symbols=max_symbols,
         )

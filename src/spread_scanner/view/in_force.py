@@ -28,13 +28,13 @@ class InForce(Reading, frozen=True):
 def look(control: Control, health: Health) -> list[InForce]:
     """What each live process has; those that have not said so yet are left out."""
     found = []
-    named = health.names()
     for name in (*PROCESSES, SUPERVISOR):
         answer = control.answer(name) if control.alive(name) else None
-        if answer is not None and name in named:
+        row = health.beat(name) if answer is not None else None
+        if answer is not None and row is not None:
             refused = answer.text if answer.outcome is ReloadOutcome.REFUSED else ""
             digest = f"{answer.digest:016x}"[:DIGITS]
-            found.append(InForce(name, digest, health.read(name).generation, refused))
+            found.append(InForce(name, digest, row.generation, refused))
     return found
 
 

@@ -50,12 +50,11 @@ def look(
 ) -> list[SourceView]:
     """The same, of what is attached."""
     paused = set(control.paused_sources)
-    known = set(health.names())
     snapshot = store.snapshot()
     limits = FreshnessLimits.of(settings)
     views = []
     for source in SOURCES[: len(snapshot)]:
-        row = health.read(source.process) if source.process in known else None
+        row = health.beat(source.process)
         wanted = listed.of_source(source.source_id) if listed is not None else ()
         beat_ns = store.heartbeat_mono_ns(source.source_id)
         now_ns = clock.mono_ns()

@@ -112,7 +112,7 @@ def test_tables_that_cannot_be_taken_are_refused_before_anyone_is_told(
         code, _, err = spread_ctl("reload")
         answer = control.answer(ENGINE)
     assert code == 1
-    assert "run pair-discovery" in err
+    assert "run spread-ctl discover" in err
     assert answer is not None
     assert answer.outcome is ReloadOutcome.STARTED
 

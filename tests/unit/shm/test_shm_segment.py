@@ -189,7 +189,7 @@ def test_l2_attach_says_when_the_creator_died(namespace: str, start_python: Star
 
 def test_attaching_before_creation_says_what_to_do(namespace: str) -> None:
     for attach in [*ATTACH.values(), attach_dirty]:
-        with pytest.raises(NoSegment, match="shm-init"):
+        with pytest.raises(NoSegment, match="spread-ctl up"):
             attach(namespace)
 
 

@@ -63,7 +63,7 @@ def test_a_set_that_only_adds_says_whose_verdicts_it_keeps(tmp_path: Path) -> No
 
 
 def test_a_folder_without_tables_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="run pair-discovery"):
+    with pytest.raises(TableError, match="run spread-ctl discover"):
         tables.load(tmp_path / "nowhere")
 
 
