@@ -17,7 +17,7 @@ N ?= 1000
 SEED ?=
 SOURCE ?=
 
-.PHONY: venv check format test test-slow days nightly bench bench-venv bench-against clients clients-venv demo stress chaos wheel dist-wheel clean tools
+.PHONY: venv check mentions format test test-slow days nightly bench bench-venv bench-against clients clients-venv demo stress chaos wheel dist-wheel clean tools
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11, 3.12 or 3.13, or say PYTHON=/path/to/python3."; exit 1; }
@@ -44,6 +44,10 @@ check: $(STAMP)
 	$(BIN)/clang-format --dry-run -Werror $(NATIVE_C)
 	$(BIN)/mypy src tests
 	$(BIN)/pytest -q tests/unit/test_tidy.py
+
+# Names in documentation, docstrings and comments that are not there any more.
+mentions: $(STAMP)
+	$(BIN)/python docs/mentions.py
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -1,16 +1,18 @@
 """What documentation, docstrings and comments name is there: files, classes of a room or module,
 and words that can only be names (Two_words, TwoWords). A name that was changed stays behind in
-prose, where no compiler sees it.
+prose, where no compiler sees it: `make mentions` prints each with its file, and fails if there are
+any.
 """
 
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 HISTORY = {"CHANGELOG.md", "BENCHMARKS.md"}  # speak of what was
 # Names that others gave: the kernel, systemd, OpenSSL, exchanges, and what stands for a name.
 FOREIGN = {
@@ -80,18 +82,17 @@ def said() -> Iterator[tuple[str, str]]:
                 yield name, text
 
 
-def test_files_that_are_named_are_there() -> None:
+def files() -> Iterator[str]:
+    """Files that are not there."""
     ends = {f"/{name}" for name in texts()}
-    missing = {
-        f"{name}: {file}"
-        for name, text in said()
-        for file in FILE.findall(text)
-        if file not in FOREIGN and not any(end.endswith(f"/{file}") for end in ends)
-    }
-    assert not missing
+    for name, text in said():
+        for file in FILE.findall(text):
+            if file not in FOREIGN and not any(end.endswith(f"/{file}") for end in ends):
+                yield f"{name}: {file}"
 
 
-def test_classes_that_are_named_with_their_module_or_room_are_in_it() -> None:
+def classes() -> Iterator[str]:
+    """Classes that are not in the module or room that they are named with."""
     places: dict[str, set[str]] = {}
     for name in texts():
         path = Path(name)
@@ -99,22 +100,28 @@ def test_classes_that_are_named_with_their_module_or_room_are_in_it() -> None:
             words = set(WORD.findall(code(name)))
             for place in (path.stem, path.parent.name):
                 places.setdefault(place, set()).update(words)
-    missing = {
-        f"{name}: {module}.{member}"
-        for name, text in said()
-        for module, member in OF_MODULE.findall(text)
-        if module in places and member not in places[module]
-    }
-    assert not missing
+    for name, text in said():
+        for module, member in OF_MODULE.findall(text):
+            if module in places and member not in places[module]:
+                yield f"{name}: {module}.{member}"
 
 
-def test_words_that_can_only_be_names_are_names() -> None:
+def words() -> Iterator[str]:
+    """Words that can only be names, and are none."""
     known = {word for name in texts() for word in WORD.findall(code(name))}
     known |= {Path(name).stem for name in texts()} | FOREIGN
-    missing = {
-        f"{name}: {word}"
-        for name, text in said()
-        for word in NAME.findall(text)
-        if word not in known and word.rstrip("s") not in known
-    }
-    assert not missing
+    for name, text in said():
+        for word in NAME.findall(text):
+            if word not in known and word.rstrip("s") not in known:
+                yield f"{name}: {word}"
+
+
+def main() -> int:
+    """Print what is missing; the exit code."""
+    missing = sorted({*files(), *classes(), *words()})
+    sys.stdout.write("".join(f"{one}\n" for one in missing))
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
