@@ -78,6 +78,7 @@ class Day:
         for label, exchange in self.exchanges.items():
             exchange.on_arrival = self._on_arrival
             exchange.disturbed = self.idles[label].disturbed
+            self.system.feeds[label]._missed.ask = exchange.ask_list
         self.tracking = Tracking(self.loop, settings, self.store, first, self._looked_at)
         every_s = 1.0 if len(labels) > 1 else 20.0
         self.telling = Telling(

@@ -5,6 +5,7 @@ away until when (host.py), which session carries what (session.py). The faults o
 turn its switches; the invariants read its books.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from shapes import impossible_time
 from wire import Wire
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
+from spread_scanner.errors import ExchangeError
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.schema.enums import Exchange as Name
 from spread_scanner.sim.dialects import RULES, Dialect, Rules
@@ -238,6 +240,14 @@ class Exchange:
         for one in hearers:
             one.say(text.decode())
         return any(not one.wire.dead for one in hearers)
+
+    async def ask_list(self) -> set[str]:
+        """Which listings trade, as its REST has it."""
+        await asyncio.sleep(10 * LATENCY_NS / NS_PER_S)
+        if self.switch.refuse:
+            raise ExchangeError("away", why=self.switch.refuse)
+        rows = self.rows.values()
+        return {row.name for row in rows if row.listing.status == "trading" and not row.halted}
 
     def tell_work(self, work: Work, state: str) -> None:
         """Say what becomes of a maintenance, where the exchange does, to whoever listens."""

@@ -31,6 +31,7 @@ from spread_scanner.feed.listings import (
     instruments_of,
 )
 from spread_scanner.feed.marks import Marks
+from spread_scanner.feed.missed import Missed
 from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.notices import Notices
 from spread_scanner.feed.outlook import FeedState, Outlook
@@ -46,6 +47,7 @@ from spread_scanner.shm.control import Orders
 from spread_scanner.shm.faults import Retired
 from spread_scanner.shm.price_store import PriceStore, Writer
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.tables import Tables
 
 CHECK_S = 0.1
 LOOK_NS = 250 * NS_PER_MS  # between two looks at every symbol, and at what is to be asked again
@@ -88,9 +90,7 @@ class Feed:
             clock_off_ns_max=feed.clock_off_ms_max * NS_PER_MS,
             best=BestLag(feed.lag_drift_ppm),
         )
-        # What was known before was judged as these tables are: quick looks have only added to it.
-        if loaded.judgement <= process.row.known_generation <= loaded.generation:
-            levels.recall(board)
+        levels.recall(board, _judged_before(loaded, source, process.row.known_generation))
         traded = self._halts.traded()
         self._share = share_of(process, source, board, rows, gates, traded, self.fail)
         self._gates = gates
@@ -101,7 +101,8 @@ class Feed:
         self._moving = Moving(self._share, self._new_lines)
         self._marks = Marks(self._share, self._lines)
         self._share.disowned = self._marks.disowned
-        self._notices = Notices(self._share, self._announced)
+        self._missed = Missed(self._share, gates, self._halts, self._announced)
+        self._notices = Notices(self._share, self._announced, self._missed.look)
         self._tempo = Tempo()
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
@@ -290,6 +291,7 @@ class Feed:
         for line in self._lines():
             line.start()
         self._hear()
+        self._missed.look()
 
     def _stop(self) -> None:
         """End all lines; what they carried is marked stale, connection by connection."""
@@ -298,6 +300,7 @@ class Feed:
         self._copies = []
         self._moving.stop()
         self._notices.stop()
+        self._missed.stop()
 
     def _lost(self, connection: Connection, why: End) -> None:
         """A connection is gone: what nobody else stands behind is stale from now on."""
@@ -380,6 +383,7 @@ class Feed:
     ) -> None:
         """Put new settings and tables in force; only the difference is asked for."""
         share = self._share
+        before = (share.board.lag_ns_max, share.board.clock_off_ns_max)
         put_in_force(share, settings, self._source, adapter, tls, self._gates)
         for line in self._lines():
             line.retune()
@@ -387,6 +391,7 @@ class Feed:
         judged = judgement.generation != self._judgement.generation
         traded = self._halts.reload(instruments, judgement)
         self._take_tables(traded, decoder_of(adapter, traded))
+        self._marks.rejudge(before, clock.mono_ns(), self._tempo.shared)
         self._placing.ask_everything(self._copies)
         if judged:  # but for what that run took from the one before
             share.board.judged([row.symbol_id for row in traded.values() if not row.last_known])
@@ -433,6 +438,17 @@ class Feed:
 
     def _note_symbols(self) -> None:
         self._process.row.set(COUNTER["symbols"], len(self._share.instruments))
+
+
+def _judged_before(loaded: Tables, source: Source, known: int) -> Iterable[int]:
+    """The ids of which nobody has judged the prices since set `known`: all, where quick looks have
+    only added to that, else those that were not reached at the judgement and taken from before.
+    """
+    if not 0 < known <= loaded.generation:
+        return []
+    unjudged = loaded.judgement <= known
+    rows = loaded.of_source(source.source_id)
+    return [row.symbol_id for row in rows if unjudged or row.last_known]
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -3,8 +3,9 @@
 Used by the feed. A listing that is halted or delisted between two discoveries is treated as one
 that has left the tables, until the exchange says that it is traded again or new tables judge it: a
 quick look's do not, nor those of a run that had asked before the halt or could not reach the
-exchange, nor does a restart of the feed (announced.py). Maintenance is over when the exchange says
-so, or at the end that it announced.
+exchange, nor does a restart of the feed (announced.py). What is halted before tables list it is
+kept for those that do. Maintenance is over when the exchange says so, or at the end that it
+announced; one without an end is not believed for ever, as the word that it is over may be missed.
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.exchanges.notices import Announcement, Halted, Maintenance, Resumed
 from spread_scanner.feed import announced
 from spread_scanner.feed.announced import Announced
@@ -20,6 +22,9 @@ from spread_scanner.feed.listings import Instruments
 from spread_scanner.feed.share import NAMES_LOGGED_MAX
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.records import TS_ABSENT
+
+MAINTENANCE_NS_MAX = 12 * 3_600 * NS_PER_S  # of one without an end; what is announced lasts hours
+UNLISTED_MAX = 1_000  # halted and in no tables: exchanges list thousands that nobody here asks for
 
 
 class Judgement(NamedTuple):
@@ -58,14 +63,23 @@ class Halts:
         """The listings of the tables but for those that are halted."""
         return {name: row for name, row in self._listed.items() if name not in self._halted}
 
+    def before(self, wall_ns: int) -> set[str]:
+        """The listings of the tables whose halt was heard of before then."""
+        return {
+            name for name in self._halted if name in self._listed and self._heard_ns[name] < wall_ns
+        }
+
     def reload(self, instruments: Instruments, judgement: Judgement) -> Instruments:
         """Tables were read again: what is traded. Another `judgement` means that listings were
         looked at anew, which alone lifts what was halted.
         """
+        before = self._listed
         self._listed = instruments
         if judgement.generation != self._judgement.generation:
             self._judgement = judgement
             self._halted = {name: why for name, why in self._halted.items() if self._holds(name)}
+        for name in self._halted.keys() & (instruments.keys() - before.keys()):
+            self._say_halted(name)
         self._keep()
         return self.traded()
 
@@ -75,7 +89,8 @@ class Halts:
         """
         row = self._listed.get(exchange_symbol)
         heard_ns = self._heard_ns.get(exchange_symbol, 0)
-        return row is not None and (row.last_known or heard_ns >= self._judgement.asked_ns)
+        last_known = row is not None and row.last_known
+        return last_known or heard_ns >= self._judgement.asked_ns
 
     def hear_no_more(self) -> None:
         """Nobody will say that maintenance is over. A halt stays: new tables judge that."""
@@ -89,33 +104,46 @@ class Halts:
 
     def take(self, announced: Iterable[Announcement]) -> bool:
         """Take note; whether other listings are traded now."""
-        before = set(self._halted)
+        before = self._halted.keys() & self._listed.keys()
         for one in announced:
             if isinstance(one, Maintenance):
                 self._maintain(one)
             elif isinstance(one, Resumed):
-                if self._halted.pop(one.exchange_symbol, None) is not None:
+                halted = self._halted.pop(one.exchange_symbol, None) is not None
+                if halted and one.exchange_symbol in self._listed:
                     self._process.log.warning("traded again", symbol=one.exchange_symbol)
-            elif one.exchange_symbol in self._listed:
+            else:
                 self._halt(one)
+        self._forget_unlisted()
         self._maintenance_over()
         self._keep()
-        return before != set(self._halted)
+        return before != self._halted.keys() & self._listed.keys()
 
     def _halt(self, halted: Halted) -> None:
-        if self._halted.get(halted.exchange_symbol) != halted.state:
-            self._process.log.warning("halted", symbol=halted.exchange_symbol, state=halted.state)
-        if halted.exchange_symbol not in self._halted:
+        name = halted.exchange_symbol
+        state_before = self._halted.pop(name, None)  # what is said again is the newest
+        self._halted[name] = halted.state
+        self._heard_ns[name] = clock.wall_ns()
+        if name in self._listed and state_before != halted.state:
+            self._say_halted(name, again=state_before is not None)
+
+    def _say_halted(self, name: str, *, again: bool = False) -> None:
+        self._process.log.warning("halted", symbol=name, state=self._halted[name])
+        if not again:
             self._process.row.add(COUNTER["halts"])
-        self._halted[halted.exchange_symbol] = halted.state
-        self._heard_ns[halted.exchange_symbol] = clock.wall_ns()
+
+    def _forget_unlisted(self) -> None:
+        """The oldest of those that no tables list, beyond a bound."""
+        unlisted = [name for name in self._halted if name not in self._listed]
+        for name in unlisted[: max(0, len(unlisted) - UNLISTED_MAX)]:
+            del self._halted[name]
 
     def _maintain(self, notice: Maintenance) -> None:
         key = notice.key or notice.title
         if notice.over:
             self._maintenance.pop(key, None)
         else:
-            self._maintenance[key] = notice
+            self._maintenance[key] = _bounded(notice)
         self._process.log.warning(
             "maintenance",
             title=notice.title,
@@ -127,14 +155,10 @@ class Halts:
     def _maintenance_over(self) -> bool:
         """Whether some of it is at its announced end: none waits for a word that may not come."""
         now_ns = clock.wall_ns()
-        over = [
-            key
-            for key, notice in self._maintenance.items()
-            if notice.end_ns != TS_ABSENT and notice.end_ns <= now_ns
-        ]
+        over = [key for key, notice in self._maintenance.items() if notice.end_ns <= now_ns]
         for key in over:
             title = self._maintenance.pop(key).title
-            self._process.log.warning("maintenance is over by its announced end", title=title)
+            self._process.log.warning("maintenance is over by its time", title=title)
         return bool(over)
 
     def _recall(self) -> Announced:
@@ -147,9 +171,9 @@ class Halts:
         same = kept.judgement == self._judgement.generation
         self._heard_ns.update(kept.heard_ns)
         self._halted = {name: why for name, why in kept.halted.items() if same or self._holds(name)}
-        self._maintenance.update(kept.maintenance)
-        if self._halted:
-            names = list(self._halted)
+        self._maintenance = {key: _bounded(one) for key, one in kept.maintenance.items()}
+        names = [name for name in self._halted if name in self._listed]
+        if names:
             self._process.log.warning(
                 "still halted", symbols=len(names), first=names[:NAMES_LOGGED_MAX]
             )
@@ -173,3 +197,11 @@ class Halts:
         row = self._process.row
         row.set(COUNTER["halted"], len(self._halted.keys() & self._listed.keys()))
         row.set(COUNTER["maintenance"], int(bool(self._maintenance)))
+
+
+def _bounded(notice: Maintenance) -> Maintenance:
+    """With the end that is believed, where none is announced."""
+    if notice.end_ns != TS_ABSENT:
+        return notice
+    begin_ns = max(clock.wall_ns(), notice.begin_ns)
+    return notice._replace(end_ns=begin_ns + MAINTENANCE_NS_MAX)

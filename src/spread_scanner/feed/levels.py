@@ -6,6 +6,7 @@ one to a thousand would be its level.
 """
 
 import math
+from collections.abc import Iterable
 
 from spread_scanner.feed._board import Board
 from spread_scanner.feed._listener import FLAGS
@@ -15,11 +16,11 @@ WIDE_RATIO = 3.0  # as the listener's: of a book as wide as this nobody knows th
 UNKNOWN = math.inf  # no price is of this level: all are JUMPED until somebody has judged them
 
 
-def recall(board: Board) -> None:
-    """What stood in the cells is the level that new quotes are compared with. Of one that had
+def recall(board: Board, symbol_ids: Iterable[int]) -> None:
+    """What stood in these cells is the level that new quotes are compared with. Of one that had
     jumped the old level is not known any more. Right only if nobody has judged the prices since.
     """
-    for symbol_id in range(len(board.mid)):
+    for symbol_id in symbol_ids:
         quote = board.writer.own(symbol_id)
         if quote is not None:
             board.mid[symbol_id] = _level(quote)

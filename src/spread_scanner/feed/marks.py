@@ -18,6 +18,7 @@ from spread_scanner.feed.line import Line
 from spread_scanner.feed.share import Share
 from spread_scanner.schema.enums import UNUSABLE
 from spread_scanner.schema.freshness import Mask
+from spread_scanner.schema.records import TS_ABSENT
 
 
 class Marks:
@@ -52,11 +53,40 @@ class Marks:
         deaf = self._only_on(lambda one: one.deaf)
         if deaf.any():
             board.deafen(freshness.ids_of(deaf), now_ns)
-        rule = freshness.overdue_rule(settings)
-        overdue = freshness.out_of_line(now_ns, *news, rule, slowdown)
+        self._mark_overdue(now_ns, slowdown)
+        return set(freshness.ids_of(unheard & ~behind).tolist())
+
+    def _mark_overdue(self, now_ns: int, slowdown: float) -> Mask:
+        """By id: whose news are; the next ones take the mark with them."""
+        board, rule = self._share.board, freshness.overdue_rule(self._share.settings)
+        overdue = freshness.out_of_line(now_ns, board.news_ns, board.news_mean_ns, rule, slowdown)
         if overdue.any():
             board.writer.mark_stale(freshness.ids_of(overdue), FLAGS["OVERDUE"])
-        return set(freshness.ids_of(unheard & ~behind).tolist())
+        return overdue
+
+    def rejudge(self, before: tuple[int, int], now_ns: int, slowdown: float) -> None:
+        """Other limits are in force than when quotes were flagged: for those that stand, too.
+
+        `before` are the lag and the distance of two clocks that were allowed until now, in ns. A
+        quote that was flagged, or was not, for another reason than its time keeps that: what the
+        path or a repeat tells is not seen here.
+        """
+        board = self._share.board
+        overdue = self._mark_overdue(now_ns, slowdown)
+        board.unmark(freshness.ids_of(~overdue), FLAGS["OVERDUE"])
+        limits = (board.lag_ns_max, board.clock_off_ns_max)
+        late: list[int] = []
+        well: list[int] = []
+        for symbol_id in map(int, np.flatnonzero(board.heard_ns)):
+            cell = board.writer.own(symbol_id)
+            if cell is None or cell.ts_event == TS_ABSENT:
+                continue
+            lag_ns = cell.ts_recv - cell.ts_event
+            was, now = (_lags(lag_ns, board.best.now_ns, *one) for one in (before, limits))
+            if was is not now and bool(cell.flags & FLAGS["LAGGING"]) is was:
+                (late if now else well).append(symbol_id)
+        board.writer.mark_stale(np.array(late, np.uint16), FLAGS["LAGGING"])
+        board.unmark(well, FLAGS["LAGGING"])
 
     def lost(self, connection: Connection, *, planned: bool) -> tuple[int, int]:
         """A connection is gone: what nobody else stands behind is stale from now on. Returns how
@@ -121,3 +151,8 @@ class Marks:
             if ill(connection):
                 found[connection.watch.carried_ids()] = True
         return found & ~self._covered(planned=False) if found.any() else found
+
+
+def _lags(lag_ns: int, best_ns: int, lag_ns_max: int, clock_off_ns_max: int) -> bool:
+    """As the listener judges a quote when it comes (judge_lag)."""
+    return lag_ns - best_ns > lag_ns_max or lag_ns > clock_off_ns_max

@@ -2,7 +2,9 @@
 
 Used by the feed. The connection takes its turn at the pace of all dials and comes back with growing
 pauses; while it is away nothing is known of halts, and quotes go on as they come. It carries a few
-messages a day, and no quote waits for it. It has a row among the source's connections.
+messages a day, and no quote waits for it. It has a row among the source's connections. It is
+pinged as often as one of quotes that flow, and given up as soon when a ping is not answered: a halt
+that nobody hears of is a quote that is believed.
 
 What its dial is refused with concerns the quotes only where it is of the address (418, 429), and
 not again when quotes' dials have opened since: all else may be the answer of this path alone, and
@@ -12,18 +14,21 @@ asked again slowly.
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from spread_scanner import clock
-from spread_scanner.clock import NS_PER_S
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges.notices import Announcement, NoticeRow, Stream, Unread
+from spread_scanner.feed._board import STALL_NS
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.life import End
 from spread_scanner.feed.patience import pauses_of, spread
+from spread_scanner.feed.pulse import PING_EVERY_S
 from spread_scanner.feed.share import Share, Target
 from spread_scanner.feed.subscription import REPEATS_MAX
 from spread_scanner.runtime import ws
@@ -34,8 +39,13 @@ from spread_scanner.runtime.ws import DialFailed
 from spread_scanner.schema.enums import Carries
 from spread_scanner.shm.connections import ConnectionRow
 
-UNHEARD_PINGS = 3
 OF_ADDRESS = (418, 429)  # what is answered so is of whoever asks, whatever for
+
+
+class NoticeFault(BadMessage):
+    """What was announced met a fault of ours."""
+
+
 OnAnnouncements = Callable[[list[Announcement]], None]
 
 
@@ -48,11 +58,17 @@ class Place(NamedTuple):
 
 
 class Notices:
-    """One feed's; `heard` is called on the loop, with what one frame announced."""
+    """One feed's; `heard` is called on the loop, with what one frame announced, and `given` each
+    time that it is heard anew: what was said before then nobody heard.
+    """
 
-    def __init__(self, share: Share, heard: OnAnnouncements) -> None:
+    def __init__(
+        self, share: Share, heard: OnAnnouncements, given: Callable[[], None] = lambda: None
+    ) -> None:
         self._share = share
         self._heard = heard
+        self._on_given = given
+        self._given = False
         self._stream: Stream | None = None
         self._task: asyncio.Task[None] | None = None
         self._row: ConnectionRow | None = None
@@ -183,22 +199,27 @@ class Notices:
         return clock.mono_ns() - opened_ns
 
     async def _attend(self, stream: Stream, listener: "_Listener") -> None:
-        """Until it ends, or says nothing to pings: ask until it is given, and ping."""
+        """Until it ends, or a ping is unanswered for too long: ask until it is given, and ping."""
         self._ask_ns, self._asked, self._denied = clock.mono_ns(), 0, 0
-        ping_ns = clock.mono_ns() + round(stream.ping_s * NS_PER_S)
-        while listener.unheard < UNHEARD_PINGS:
+        self._given = False
+        every_ns = round(min(stream.ping_s, PING_EVERY_S) * NS_PER_S)
+        ping_ns = clock.mono_ns() + every_ns
+        while not listener.closed.is_set():
             now_ns = clock.mono_ns()
+            over_ns = listener.waits_ns + self._share.settings.unanswered_ms_max * NS_PER_MS
+            if listener.waits_ns and now_ns > over_ns:
+                return
             if now_ns >= ping_ns:
-                listener.unheard += 1
-                listener.ping(stream.ping)
-                ping_ns = now_ns + round(stream.ping_s * NS_PER_S)
+                listener.ping(stream.ping, now_ns)
+                ping_ns = now_ns + every_ns
             if self._ask_ns is not None and now_ns >= self._ask_ns:
                 self._ask(stream, listener, now_ns)
             due_ns = ping_ns if self._ask_ns is None else min(ping_ns, self._ask_ns)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout((due_ns - now_ns) / NS_PER_S):
                     await listener.closed.wait()
-                    break
+            if clock.mono_ns() - due_ns > STALL_NS:
+                listener.doubt()
 
     def _ask(self, stream: Stream, listener: "_Listener", now_ns: int) -> None:
         """What is not answered is asked for again, each time a little later."""
@@ -207,6 +228,14 @@ class Notices:
         answer_ns = pauses_of(self._share.settings).answer_ns << min(self._asked, REPEATS_MAX)
         self._asked += 1
         self._ask_ns = now_ns + answer_ns if stream.answer is not None else None
+        if stream.answer is None:
+            self._hears()
+
+    def _hears(self) -> None:
+        """From now on what is announced is heard on this connection."""
+        if not self._given:
+            self._given = True
+            self._on_given()
 
     def _answered(self, refusal: str) -> None:
         """It is given, or is to be asked for slowly from now on."""
@@ -214,6 +243,7 @@ class Notices:
             # One of several requests that is given says nothing of one that was refused.
             if self._asked:
                 self._ask_ns = None
+                self._hears()
             return
         share = self._share
         self._counts.add("refusals")
@@ -226,6 +256,13 @@ class Notices:
         self._ask_ns = clock.mono_ns() + spread(pause_ns, share.random.random())
 
     def _take(self, stream: Stream, frame: bytes) -> None:
+        """One whole frame."""
+        try:
+            self._read(stream, frame)
+        except Exception as error:
+            note_fault(self._share, self._counts, error, frame)
+
+    def _read(self, stream: Stream, frame: bytes) -> None:
         self._counts.add("control")
         if self._row is not None:
             self._row.heard(clock.mono_ns(), 0)
@@ -248,12 +285,23 @@ class Notices:
             self._heard(announced)
 
 
+def note_fault(share: Share, counts: Counts, error: Exception, said: bytes) -> None:
+    """What was announced could not be acted upon, by a fault of ours: the next may be, and quotes
+    go on. picows would say it its own way and end the connection.
+    """
+    counts.add("notice_faults")
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    share.evidence.take(
+        NoticeFault(f"{type(error).__name__} at {at.name}:{at.lineno}: {error}"), said
+    )
+
+
 class _Listener(WSListener):
     """Whole text frames go to `take`; everything is a sign of life."""
 
     def __init__(self, take: Callable[[bytes], None]) -> None:
         self.closed = asyncio.Event()
-        self.unheard = 0  # pings since the last frame
+        self.waits_ns = 0  # since when a ping is unanswered; 0: none is
         self._take = take
         self._transport: WSTransport | None = None
         self._parts = bytearray()  # of a message that comes in several frames
@@ -266,7 +314,7 @@ class _Listener(WSListener):
         self.closed.set()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        self.unheard = 0
+        self.waits_ns = 0
         if frame.msg_type == WSMsgType.PING:
             transport.send_pong(frame.get_payload_as_bytes())
         elif frame.msg_type == WSMsgType.CLOSE:
@@ -291,7 +339,12 @@ class _Listener(WSListener):
         if self._transport is not None:
             self._transport.send(WSMsgType.TEXT, text.encode())
 
-    def ping(self, text: str | None) -> None:
+    def doubt(self) -> None:
+        """We were stopped: the answer may be there, and is still to be read."""
+        self.waits_ns = clock.mono_ns() if self.waits_ns else 0
+
+    def ping(self, text: str | None, now_ns: int) -> None:
+        self.waits_ns = self.waits_ns or now_ns
         if text is not None:
             self.send(text)
         elif self._transport is not None:

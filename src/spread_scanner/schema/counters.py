@@ -95,6 +95,7 @@ FEED_COUNTERS = _numbered(
             "good_symbols",
             "Symbols quoted, wanted and heard now, whose quote can be used (a level, not a count).",
         ),
+        ("notice_faults", "Announcements that met a fault of ours; the log says where."),
     ]
 )
 FEED_HISTOGRAMS = (

@@ -11,6 +11,7 @@ from mutants.undo import put
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.engine import plan
 from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, RawQuote
 from spread_scanner.feed import feed, listings
 from spread_scanner.feed._listener import BestLag
@@ -79,17 +80,33 @@ def unread_is_ignored() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def typed_only() -> Iterator[None]:
+    """No mend undone: all quotes come by Python, where what the others undo can be reached."""
+    made = vars(listings)["Decoder"]
+
+    def empty(_: object, *rest: Any, **more: Any) -> Any:
+        return made((), *rest, **more)
+
+    with put(listings, "Decoder", empty):
+        yield
+
+
+@contextlib.contextmanager
+def silences_teach_rates() -> Iterator[None]:
+    """A silence is an interval like any other, whoever had to be asked again."""
+    with put(Connection, "_asked_again", lambda *_: None):
+        yield
+
+
+@contextlib.contextmanager
 def lag_from_the_envelope() -> Iterator[None]:
     """The engine's time is not read: a message is as old as the time of its sending."""
-    made, take = vars(listings)["Decoder"], TypedTier.quote
-
-    def typed_only(_: object, *rest: Any, **more: Any) -> Any:
-        return made((), *rest, **more)
+    take = TypedTier.quote
 
     def deaf(self: TypedTier, raw: RawQuote) -> None:
         take(self, raw._replace(ts_engine=TS_ABSENT))
 
-    with put(listings, "Decoder", typed_only), put(TypedTier, "quote", deaf):
+    with typed_only(), put(TypedTier, "quote", deaf):
         yield
 
 
@@ -109,6 +126,31 @@ def an_empty_side_is_as_before() -> Iterator[None]:
         take(self, raw)
 
     with put(TypedTier, "quote", whole):
+        yield
+
+
+@contextlib.contextmanager
+def any_price_is_of_its_level() -> Iterator[None]:
+    """What a coin cost until now says nothing of what it costs."""
+    take = TypedTier.quote
+
+    def forgetful(self: TypedTier, raw: RawQuote) -> None:
+        self._share.board.mid[:] = 0.0
+        take(self, raw)
+
+    with typed_only(), put(TypedTier, "quote", forgetful):
+        yield
+
+
+@contextlib.contextmanager
+def any_level_signals() -> Iterator[None]:
+    """As above, and the engine, which would find the legs to be two coins, does not look either."""
+    limits = plan.limits
+
+    def boundless(settings: Any) -> plan.LoopLimits:
+        return limits(settings)._replace(implausible_bps=1e9)
+
+    with any_price_is_of_its_level(), put(plan, "limits", boundless):
         yield
 
 

@@ -16,7 +16,7 @@ from feed_bed import Handler
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import SourceSettings
-from spread_scanner.errors import BadMessage
+from spread_scanner.errors import BadMessage, ExchangeError
 from spread_scanner.exchanges.notices import (
     Announcement,
     Halted,
@@ -26,13 +26,16 @@ from spread_scanner.exchanges.notices import (
     Stream,
     Unread,
 )
+from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed import announced
 from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER, Counts
 from spread_scanner.feed.feed import Feed
+from spread_scanner.feed.halts import MAINTENANCE_NS_MAX, UNLISTED_MAX
 from spread_scanner.feed.life import End, LifeRules
 from spread_scanner.feed.notices import Notices
+from spread_scanner.feed.notices import _Listener as Ear
 from spread_scanner.feed.subscription import Refusal
 from spread_scanner.runtime import addresses, logs, ws
 from spread_scanner.runtime.gate import Gates
@@ -73,7 +76,9 @@ class Bed:
     def __init__(self, namespace: str, folder: Path, stack: ExitStack) -> None:
         made = config.load(SHIPPED, environ={"SPREAD_SYSTEM__NAMESPACE": namespace})
         sources = {
-            label: msgspec.structs.replace(source, ws_url="ws://127.0.0.1:1/", notices=False)
+            label: msgspec.structs.replace(
+                source, ws_url="ws://127.0.0.1:1/", rest_url="http://127.0.0.1:1", notices=False
+            )
             for label, source in made.exchanges.items()
         }
         self.settings = msgspec.structs.replace(made, folder=folder / "config", exchanges=sources)
@@ -198,6 +203,72 @@ def test_levels_outlive_a_restart_unless_new_tables_have_judged_them(
     jumped = QuoteFlag.JUMPED if 1 in (generation, judged_in) else 0
     assert flags(new, 0, 1000.0) == jumped
     assert flags(new, 1, 1000.0) == jumped
+
+
+@pytest.mark.parametrize("last_known", [True, False])
+def test_who_was_not_reached_at_a_judgement_keeps_its_level_over_a_restart(
+    bed: Bed, last_known: bool
+) -> None:
+    """Tables were judged while no feed was there; this exchange was away then."""
+    old = bed.feed
+    listener = Listener(old._share.board, old._share.decoder, 1, Handler())
+    listener.quote(0, 1.0, 1.0, 1.01, 1.0, bed.store.clock.now_ns(), 1)
+    bed.row.generation(1)
+    new = tables(2)
+    rows = [msgspec.structs.replace(row, last_known=last_known) for row in new.instruments]
+    made = msgspec.structs.replace(new, instruments=tuple(rows))
+    publish.publish(bed.settings.generated_dir, made, {})
+    board = bed.again()._share.board
+    assert board.mid[0] == (1.005 if last_known else 0.0)
+
+
+def test_a_halt_of_what_no_tables_list_yet_is_kept_for_those_that_do(bed: Bed) -> None:
+    """A new listing is halted before the quick look that brings it, whose run did not know."""
+
+    def listing(generation: int, asked_wall_ns: int, judged_in: int = 1) -> Tables:
+        row = InstrumentRow(
+            SOURCE.source_id, 2, "NEW-USDT", 1.0, 1.0, None, None, None, None, False, False
+        )
+        made = tables(generation)
+        return msgspec.structs.replace(
+            made,
+            judged_in=judged_in,
+            asked_wall_ns=asked_wall_ns,
+            symbols=(*made.symbols, SymbolRow(2, "NEW-USDT", "NEW", "USDT")),
+            instruments=(*made.instruments, row),
+        )
+
+    def reload(made: Tables) -> set[str]:
+        publish.publish(bed.settings.generated_dir, made, {})
+        bed.feed._prepared(bed.settings)()
+        return bed.carried
+
+    async def act() -> None:
+        bed.feed._start()
+        begun_ns = clock.wall_ns()
+        bed.feed._announced([Halted("NEW-USDT", "suspend")])
+        assert (bed.count("halted"), bed.count("halts"), bed.carried) == (0, 0, set(NAMES))
+        assert reload(listing(2, begun_ns)) == set(NAMES)
+        assert (bed.count("halted"), bed.count("halts")) == (1, 1)
+        assert "NEW-USDT" not in bed.again()._share.instruments
+        bed.feed._start()
+        bed.feed._announced([Resumed("NEW-USDT")])
+        assert bed.carried == {*NAMES, "NEW-USDT"}
+        bed.feed._announced([Halted("ELSE-USDT", "suspend")])
+        assert reload(listing(3, clock.wall_ns() + 1, 0)) == {*NAMES, "NEW-USDT"}
+        assert not bed.feed._halts._halted, "a judgement that asked later knows better"
+        bed.feed._stop()
+
+    uvloop.run(act())
+
+
+def test_of_what_no_tables_list_only_so_many_are_kept(bed: Bed) -> None:
+    many = [Halted(f"C{number}-USDT", "suspend") for number in range(UNLISTED_MAX + 10)]
+    bed.feed._halts.take([HALT, *many])
+    kept = bed.feed._halts._halted
+    assert len(kept) == UNLISTED_MAX + 1
+    assert {"AAA-USDT", "C10-USDT"} <= kept.keys()
+    assert "C9-USDT" not in kept
 
 
 def test_a_halt_does_not_hasten_what_is_refused(bed: Bed) -> None:
@@ -336,6 +407,66 @@ def test_tables_lift_no_halt_that_their_run_could_not_know_of(
     uvloop.run(act())
 
 
+def test_what_was_traded_again_while_no_feed_was_there_is_asked_of_the_exchanges_list(
+    bed: Bed,
+) -> None:
+    """Nobody will say it again. A halt that is announced meanwhile is newer than the list."""
+
+    async def act() -> None:
+        bed.feed._announced([HALT, Halted("BBB-USDT", "suspend")])
+        new = bed.again()
+        answers = iter((ExchangeError("away"), {"BBB-USDT"}, {"AAA-USDT", "BBB-USDT"}))
+
+        async def ask() -> set[str]:
+            answer = next(answers)
+            if isinstance(answer, ExchangeError):
+                raise answer
+            if "AAA-USDT" in answer:
+                new._announced([Halted("BBB-USDT", "suspend")])
+            return answer
+
+        new._missed.ask = ask
+        settings = new._share.settings
+        new._share.settings = msgspec.structs.replace(settings, ask_again_s_min=0.01)
+        new._start()
+        await until(lambda: bed.carried == {"BBB-USDT"})
+        new._announced([Halted("BBB-USDT", "suspend")])
+        new._missed.look()  # as when announcements are heard anew
+        await until(lambda: bed.carried == {"AAA-USDT"})
+        assert next(answers, None) is None
+        new._missed.look()
+        new._stop()
+        assert new._missed._task is None
+
+    uvloop.run(act())
+
+
+def test_the_list_is_asked_for_by_rest(bed: Bed) -> None:
+    asked: list[bytes] = []
+    rows = [
+        {"instType": "SPOT", "instId": name, "baseCcy": name[:3], "quoteCcy": "USDT",
+         "tickSz": "0.1", "lotSz": "0.1", "minSz": "0.1", "state": state}
+        for name, state in zip(NAMES, ("live", "suspend"), strict=True)
+    ]  # fmt: skip
+    body = msgspec.json.encode({"code": "0", "msg": "", "data": rows})
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        writer.close()
+
+    async def act() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            mine = msgspec.structs.replace(bed.settings.exchanges[SOURCE.label], rest_url=url)
+            bed.feed._share.adapter = adapter_of(SOURCE, mine)
+            assert await bed.feed._missed.ask() == {"AAA-USDT"}
+        assert asked[0].startswith(b"GET /api/v5/public/instruments?instType=SPOT ")
+
+    uvloop.run(act())
+
+
 @pytest.mark.parametrize("bytes_", [b"", b"{", b'{"halted":[]}', b'{"x":' + b"[" * 100_000])
 def test_halts_that_cannot_be_read_or_kept_stop_no_feed(bed: Bed, bytes_: bytes) -> None:
     async def act() -> None:
@@ -390,6 +521,39 @@ def test_maintenance_is_over_at_its_announced_end(virtual_clock: VirtualClock, b
     uvloop.run(act())
 
 
+def test_maintenance_without_an_end_is_not_believed_for_ever(
+    virtual_clock: VirtualClock, bed: Bed
+) -> None:
+    """The word that it is over was missed; nothing else would ever say so."""
+
+    async def act() -> None:
+        begin_ns = clock.wall_ns() + 3_600 * NS_PER_S
+        endless = LASTING._replace(begin_ns=begin_ns, end_ns=TS_ABSENT)
+        bed.feed._announced([endless])
+        left_ns = 3_600 * NS_PER_S + MAINTENANCE_NS_MAX
+        for step_ns, shown in ((left_ns - NS_PER_S, 1), (NS_PER_S, 0)):
+            virtual_clock.advance_ms(step_ns / 1e6)
+            bed.feed._look([], clock.mono_ns())
+            assert bed.count("maintenance") == shown
+        bed.feed._announced([endless])
+        virtual_clock.advance_ms(MAINTENANCE_NS_MAX / 2e6)
+        bed.feed._announced([endless._replace(state="still ongoing")])
+        virtual_clock.advance_ms(MAINTENANCE_NS_MAX / 2e6)
+        bed.feed._look([], clock.mono_ns())
+        assert bed.count("maintenance") == 1, "what is said again counts from then"
+        # An older version kept one without any end.
+        announced.write(
+            announced.path_of(bed.settings, SOURCE),
+            announced.Announced(1, maintenance={"": endless}),
+        )
+        bed.again()
+        virtual_clock.advance_ms(MAINTENANCE_NS_MAX / 1e6)
+        bed.feed._look([], clock.mono_ns())
+        assert bed.count("maintenance") == 0
+
+    uvloop.run(act())
+
+
 async def until(holds: Callable[[], bool]) -> None:
     deadline_s = asyncio.get_running_loop().time() + 60.0
     while not holds():
@@ -404,6 +568,7 @@ def parse(frame: bytes) -> list[Announcement]:
 def test_notices_are_heard_on_a_connection_that_comes_back(bed: Bed) -> None:
     asked: list[str] = []
     heard: list[str] = []
+    given: list[int] = []
 
     async def serve(socket: websockets.ServerConnection) -> None:
         asked.append(str(await socket.recv()))
@@ -415,7 +580,11 @@ def test_notices_are_heard_on_a_connection_that_comes_back(bed: Bed) -> None:
             port = next(iter(server.sockets)).getsockname()[1]
             share = bed.feed._share
             share.settings = msgspec.structs.replace(share.settings, backoff_s_min=0.01)
-            notices = Notices(share, lambda found: heard.extend(one[0] for one in found))
+            notices = Notices(
+                share,
+                lambda found: heard.extend(one[0] for one in found),
+                lambda: given.append(len(asked)),
+            )
             notices.listen_to(Stream(f"ws://127.0.0.1:{port}/", ("please",), None, 20.0, parse))
             deadline_ns = clock.mono_ns() + 20 * 10**9
             while len(heard) < 2:
@@ -425,6 +594,7 @@ def test_notices_are_heard_on_a_connection_that_comes_back(bed: Bed) -> None:
 
     uvloop.run(act())
     assert asked[:2] == ["please", "please"]
+    assert len(given) >= 2, "each time what was said before was heard by nobody"
     assert heard[:2] == ["X1", "X2"]
 
 
@@ -538,6 +708,81 @@ def test_what_can_be_read_of_a_message_is_heard_and_the_rest_counted(bed: Bed) -
     notices._take(Stream("ws://x", (), None, 20.0, lambda _: rows), b"{}")
     assert heard == [HALT]
     assert bed.count("skip_bad_message") == 1
+
+
+def test_a_fault_of_ours_in_what_is_announced_is_said_and_costs_that_alone(bed: Bed) -> None:
+    """Over a real socket: picows would take the exception, and the connection with it."""
+    heard: list[Announcement] = []
+    served: list[str] = []
+
+    async def serve(socket: websockets.ServerConnection) -> None:
+        served.append("")
+        await socket.send("BAD")
+        await socket.send("AAA-USDT")
+        await socket.wait_closed()
+
+    def take(announced: list[Announcement]) -> None:
+        if announced == [Halted("BAD", "suspend")]:
+            raise KeyError("a fault of ours")
+        heard.extend(announced)
+
+    async def act() -> None:
+        async with websockets.serve(serve, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            notices = Notices(bed.feed._share, take)
+            notices.listen_to(Stream(f"ws://127.0.0.1:{port}/", (), None, 20.0, parse))
+            await until(lambda: bool(heard))
+            notices.stop()
+
+    uvloop.run(act())
+    assert heard == [HALT]
+    assert len(served) == 1
+    assert bed.count("notice_faults") == 1
+    (kind,) = bed.feed._share.evidence.kept
+    assert kind.startswith("NoticeFault: KeyError at take")
+    assert bed.feed._failure is None
+
+
+def test_one_that_answers_no_ping_is_given_up_as_soon_as_one_of_quotes(bed: Bed) -> None:
+    """A connection that died without a word; `unanswered_ms_max` as shipped is ten seconds, and a
+    ping comes each five.
+    """
+    asked: list[str] = []
+
+    async def serve(socket: websockets.ServerConnection) -> None:
+        asked.append(str(await socket.recv()))
+        await socket.wait_closed()
+
+    async def act() -> None:
+        async with websockets.serve(serve, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            share = bed.feed._share
+            share.settings = msgspec.structs.replace(share.settings, unanswered_ms_max=50)
+            notices = Notices(share, lambda _: None)
+            notices.listen_to(Stream(f"ws://127.0.0.1:{port}/", (), "ping", 0.01, parse))
+            await until(lambda: bool(ended(bed)))
+            notices.stop()
+
+    def ended(bed: Bed) -> str:
+        rows = bed.connections.read(SOURCE.source_id)
+        return rows[0].last_end if rows else ""
+
+    uvloop.run(act())
+    assert asked[0] == "ping"
+
+
+def test_an_answer_that_is_still_to_be_read_is_waited_for(virtual_clock: VirtualClock) -> None:
+    virtual_clock.advance_ms(1_000)  # a time of zero is none
+    listener = Ear(lambda _: None)
+    listener.doubt()
+    assert listener.waits_ns == 0
+    listener.ping(None, clock.mono_ns())
+    asked_ns = listener.waits_ns
+    listener.ping(None, clock.mono_ns() + 1)
+    assert listener.waits_ns == asked_ns == clock.mono_ns()
+    virtual_clock.advance_ms(60_000)  # stopped
+    listener.doubt()
+    assert listener.waits_ns == clock.mono_ns()
 
 
 def test_a_dial_that_fails_is_counted_apart_from_those_of_quotes(bed: Bed) -> None:

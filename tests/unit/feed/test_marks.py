@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from feed_bed import push
 from picows import WSMsgType
@@ -406,6 +407,47 @@ def test_a_time_in_which_nothing_could_be_heard_teaches_no_rate(bed: Bed) -> Non
         for mean_ns in (*board.mean_ns[:2], *board.news_mean_ns[:2], one.listener.mean_read_ns):
             assert float(mean_ns) < 150_000_000
         assert not one.deaf
+
+    played(bed, act)
+
+
+def test_other_limits_hold_for_what_stands_too(bed: Bed) -> None:
+    """A reload brings them: no quote has to come for that. One that was judged otherwise than by
+    its time, as a first quote is, keeps its flags."""
+
+    def flags(symbol: int) -> QuoteFlag:
+        quote = bed.store.read(SOURCE.source_id, symbol)
+        assert quote is not None
+        return QuoteFlag(quote.flags)
+
+    def reload(**limits: object) -> None:
+        settings = bed.feed._process.settings
+        feed = msgspec.structs.replace(settings.feed(SOURCE.label), **limits)
+        made = msgspec.structs.replace(settings.config, feeds={SOURCE.label: feed})
+        bed.feed._prepared(msgspec.structs.replace(settings, config=made))()
+
+    def quote(connection: Connection, symbol: int, lag_ms: int, engine_ms: int) -> None:
+        bed.update_id += 1
+        told_ns = bed.store.clock.now_ns() - lag_ms * 10**6
+        connection.listener.quote(
+            symbol, 1.0, 1.0, 2.0, 1.0, told_ns, bed.update_id, told_ns - engine_ms * 10**6
+        )
+
+    def act(one: Connection, other: Connection) -> None:
+        bed.run(20_000, one, other, every_ms=100, answering=(one, other))
+        quote(one, 0, 1_500, 0)
+        bed.feed._marks.stale(np.array([1], np.uint16))
+        quote(one, 1, 0, 10_000)
+        assert (flags(0), flags(1)) == GOOD
+        for lag_ms_max, found in ((1_000, QuoteFlag.LAGGING), (2_000, QuoteFlag.NONE)):
+            reload(lag_ms_max=lag_ms_max)
+            assert (flags(0), flags(1)) == (found, QuoteFlag.NONE)
+        bed.run(9_000, one, other, symbols=(1,), every_ms=100, answering=(one, other))
+        assert flags(0) == QuoteFlag.OVERDUE
+        reload(silent_intervals_max=500.0)
+        assert flags(0) == QuoteFlag.NONE
+        reload(silent_intervals_max=20.0)
+        assert flags(0) == QuoteFlag.OVERDUE
 
     played(bed, act)
 
