@@ -21,13 +21,11 @@ from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.database import Database
 from spread_scanner.tracker.journal import SAMPLE_BYTES, Journal
-from spread_scanner.tracker.opening import Terms
 from spread_scanner.tracker.opportunity import SampleRow, Signal
 from spread_scanner.tracker.pairs import Pair
 from spread_scanner.tracker.sampler import Look, Quotes
 
 OPEN = 100
-TERMS = Terms(enter_bps=10.0, spot_fee_bps=10.0, fut_fee_bps=5.0)
 START_NS = 1_700_000_000_000_000_000
 SEEN = Quotes(np.empty(0), np.empty(0))  # nothing closes: nobody takes the legs apart
 
@@ -70,7 +68,7 @@ def _follow(path: Path, minutes: float) -> tuple[int, int]:
         for n in range(OPEN)
     }
     journal = Journal()
-    book = Book(Rules.of(settings), pairs, journal, _Tally(), lambda *_: TERMS)
+    book = Book(Rules.of(settings), pairs, journal, _Tally(), lambda *_: 10.0)
     database = Database(path, "bench", START_NS)
     chance = np.random.default_rng(7)
     before, now_ns, seq, full_ns = _wchar(), START_NS, 0, START_NS

@@ -25,7 +25,6 @@ from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.journal import Journal
-from spread_scanner.tracker.opening import Terms, terms_of
 from spread_scanner.tracker.opportunity import Signal
 from spread_scanner.tracker.pairs import pairs_of
 from spread_scanner.tracker.sampler import Grid, Legs, Look
@@ -60,13 +59,13 @@ class Tracking:
         self._settings = settings
         self.tally = Tally()
         self.journal = Journal()
-        self.book = Book(Rules.of(tracker), pairs_of(first), self.journal, self.tally, self._terms)
+        self.book = Book(Rules.of(tracker), pairs_of(first), self.journal, self.tally, self._enter)
         self._legs = Legs(store, store.clock.anchor_ns, FreshnessLimits.of(settings))
         self._grid = Grid(self.book.rules.step_ns, store.clock.now_ns())
         self._due = False
 
-    def _terms(self, direction: str, symbol: str) -> Terms:
-        return terms_of(self._settings, direction, symbol)
+    def _enter(self, direction: str, symbol: str) -> float:
+        return self._settings.directions.thresholds(direction, symbol).enter_bps
 
     def reload(self, new: Tables) -> None:
         rules = Rules.of(self._settings.config.spread_tracker)

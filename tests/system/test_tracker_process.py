@@ -160,6 +160,7 @@ class System:
             records[f"spot_{side}_sz"] = records[f"fut_{side}_sz"] = 5.0
         records["gross_bps"], records["fees_bps"], records["net_bps"] = 100.0, 20.0, 80.0
         records["exit_bps"], records["size_quote"] = -102.0, 500.0
+        records["spot_fee_bps"] = 4.0
         records["generation"] = self.generation
         records["instance"] = self.store.instance_id & 0xFFFF_FFFF
         records["direction_id"] = DIRECTION.direction_id
@@ -226,8 +227,8 @@ def test_a_signal_becomes_an_opportunity_that_is_sampled_and_closed(
         "SELECT symbol, reason, signals, samples, realised_bps FROM opportunities"
     )
     assert (symbol, reason, signals) == ("C3-USDT", "converged", 2)
-    # Less each fee on its own notional: 10 bps of Binance's spot, 5.5 of Bybit's perpetuals.
-    assert realised == pytest.approx(100 - 1 - (10 * 199.99 + 5.5 * 201) / 100)
+    # Less each fee on its own notional: 4 bps of the spot's, 6 of the perpetual's.
+    assert realised == pytest.approx(100 - 1 - (4 * 199.99 + 6 * 201) / 100)
     assert system.rows("SELECT count(*) FROM samples") == [(samples,)]
     assert system.rows("SELECT count(*) FROM probes") == [(4,)]
     assert system.rows("SELECT last_seq FROM positions") == [(1,)]

@@ -24,8 +24,9 @@ SPREADS = {
 }
 OPPORTUNITIES = {
     "entry, peak": "net at the first signal and at best, bps",
+    "result": "realised, bps; of what did not converge, what leaving at its last usable look would "
+    "have left",
     "lived": "from the first signal to its end",
-    "signals": "how many there were",
     "closed": "why it ended",
 }
 SOURCES = {

@@ -165,7 +165,7 @@ def opportunities(
     if as_json:
         print_json(found)
         return
-    columns = ["id>", "symbol", "direction", "entry>", "peak>", "lived s>", "signals>", "closed"]
+    columns = ["id>", "symbol", "direction", "entry>", "peak>", "result>", "lived s>", "closed"]
     rows = [
         (
             row.id,
@@ -173,8 +173,8 @@ def opportunities(
             row.direction,
             row.entry_net_bps,
             row.peak_net_bps,
+            row.mark_bps,
             None if row.closed_ns is None else (row.closed_ns - row.opened_ns) / NS_PER_S,
-            row.signals,
             row.reason or "open",
         )
         for row in found

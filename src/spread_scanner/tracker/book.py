@@ -34,7 +34,7 @@ from spread_scanner.schema.records import SIGNAL_LEG_LOST
 from spread_scanner.tracker import worth
 from spread_scanner.tracker.hearing import Deaf, Ears
 from spread_scanner.tracker.journal import Journal
-from spread_scanner.tracker.opening import Terms, makes_sense, opened_by
+from spread_scanner.tracker.opening import makes_sense, opened_by
 from spread_scanner.tracker.opportunity import (
     LOST,
     UNREAD,
@@ -106,14 +106,14 @@ class Book:
         pairs: Mapping[PairKey, Pair],
         journal: Journal,
         tally: BookTally,
-        terms: Callable[[str, str], Terms],
+        enter_bps: Callable[[str, str], float],
         rates: Rates | None = None,
         ears: Ears | None = None,
     ) -> None:
         """Without `rates` and `ears` nothing is known of funding and of connections."""
         self.rules = rules
         self.pairs = pairs
-        self._terms = terms
+        self._enter_bps = enter_bps
         self.rates: Rates = rates or TableRates()
         self._ears: Ears = ears or Deaf()
         self._journal = journal
@@ -199,8 +199,8 @@ class Book:
         self._journal.signalled(row)
 
     def _open_new(self, pair: Pair, signal: Signal) -> None:
-        terms = self._terms(pair.direction, pair.symbol)
-        row = opened_by(signal, pair, self._next_id, terms)
+        enter_bps = self._enter_bps(pair.direction, pair.symbol)
+        row = opened_by(signal, pair, self._next_id, enter_bps)
         self._next_id += 1
         followed = Followed(row, pair, self._point_after(signal.ts_engine))
         followed.heard = self._ears.note(pair)

@@ -39,7 +39,6 @@ from spread_scanner.tracker.blocked import Blocked
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.hearing import ConnectionEars, prompt_sources
 from spread_scanner.tracker.journal import Journal
-from spread_scanner.tracker.opening import Terms, terms_of
 from spread_scanner.tracker.opportunity import Signal
 from spread_scanner.tracker.pairs import Pair, PairKey, pairs_of
 from spread_scanner.tracker.reporter import Reporter
@@ -120,7 +119,7 @@ class Tracker:
             pairs_of(loaded),
             self.journal,
             self.tally,
-            self._terms,
+            self._enter_bps,
             TableRates(loaded.funding),
             self.ears,
         )
@@ -150,8 +149,8 @@ class Tracker:
         self._pops_since_ns = self.clock.now_ns()  # signals of before are a backlog
         self._generation_tried = loaded.generation
 
-    def _terms(self, direction: str, symbol: str) -> Terms:
-        return terms_of(self.process.settings, direction, symbol)
+    def _enter_bps(self, direction: str, symbol: str) -> float:
+        return self.process.settings.directions.thresholds(direction, symbol).enter_bps
 
     # Start and stop.
 

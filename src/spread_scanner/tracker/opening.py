@@ -1,11 +1,8 @@
 """What a signal says, as the row of the opportunity that it opens. Pure; used by the book."""
 
 import math
-from typing import NamedTuple
 
-from spread_scanner.config import Settings
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SignalKind
-from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN
+from spread_scanner.schema.enums import SignalKind
 from spread_scanner.tracker.opportunity import Opportunity, Signal
 from spread_scanner.tracker.pairs import Pair
 
@@ -14,32 +11,14 @@ def makes_sense(signal: Signal) -> bool:
     """Whether it can be followed and stored. One that cannot, and was not refused, would end this
     process again and again, as it is read again from the ring.
     """
-    numbers = (signal.gross_bps, signal.fees_bps, signal.carry_bps, signal.net_bps)
+    numbers = (signal.gross_bps, signal.close_bps, signal.fees_bps, signal.carry_bps)
+    more = (signal.net_bps, signal.exit_bps, signal.size_quote, signal.spot_fee_bps)
     known = signal.kind in (SignalKind.ENTER, SignalKind.RESIGNAL)
-    return known and all(map(math.isfinite, (*numbers, signal.exit_bps, signal.size_quote)))
+    return known and all(map(math.isfinite, (*numbers, *more)))
 
 
-class Terms(NamedTuple):
-    """What is in force for a pair: the threshold, and the taker fee of one fill on each leg."""
-
-    enter_bps: float
-    spot_fee_bps: float
-    fut_fee_bps: float
-
-
-def terms_of(settings: Settings, direction: str, symbol: str) -> Terms:
-    """By the settings in force."""
-    way = DIRECTION_BY_LABEL[direction]
-    return Terms(
-        settings.directions.thresholds(direction, symbol).enter_bps,
-        settings.exchanges[way.spot.label].fee_bps(symbol),
-        settings.exchanges[way.futures.label].fee_bps(symbol),
-    )
-
-
-def opened_by(signal: Signal, pair: Pair, number: int, terms: Terms) -> Opportunity:
-    """The row of a new opportunity."""
-    unknown = bool(signal.flags & SIGNAL_FUNDING_UNKNOWN)
+def opened_by(signal: Signal, pair: Pair, number: int, enter_bps: float) -> Opportunity:
+    """The row of a new opportunity; `enter_bps` is the threshold in force."""
     return Opportunity(
         id=number,
         symbol=pair.symbol,
@@ -51,9 +30,9 @@ def opened_by(signal: Signal, pair: Pair, number: int, terms: Terms) -> Opportun
         instance=signal.instance,
         entry_seq=signal.seq,
         opened_ns=signal.ts_engine,
-        enter_bps=terms.enter_bps,
+        enter_bps=enter_bps,
         fees_bps=signal.fees_bps,
-        carry_bps=None if unknown else signal.carry_bps,
+        carry_bps=signal.carry_bps,
         entry_gross_bps=signal.gross_bps,
         entry_net_bps=signal.net_bps,
         entry_exit_bps=signal.exit_bps,
@@ -73,8 +52,16 @@ def opened_by(signal: Signal, pair: Pair, number: int, terms: Terms) -> Opportun
         peak_net_bps=signal.net_bps,
         peak_ns=signal.ts_engine,
         flags=signal.flags,
-        spot_fee_bps=terms.spot_fee_bps,
-        fut_fee_bps=terms.fut_fee_bps,
+        close_bps=signal.close_bps,
+        usual_bps=_known(signal.usual_bps),
+        parity_bps=_known(signal.parity_bps),
+        size_base=_known(signal.size_base),
+        spot_fee_bps=signal.spot_fee_bps,
+        fut_fee_bps=signal.fees_bps / 2 - signal.spot_fee_bps,
         settled_ns=signal.ts_engine,
         funding_paid=0.0,
     )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

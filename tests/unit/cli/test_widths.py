@@ -40,7 +40,7 @@ HEADS = {
         "carries open s heard ms exchange p50 p99 ms cell p50 last end",
     ),
     "signals": ("seq kind symbol direction net gross size ages ms", ""),
-    "opportunities": ("id symbol direction entry peak lived s signals closed", ""),
+    "opportunities": ("id symbol direction entry peak result lived s closed", ""),
     "costs": ("symbol direction fees carry costs enter exit", ""),
 }
 LEGENDS = {

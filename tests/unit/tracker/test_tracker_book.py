@@ -310,13 +310,16 @@ def test_an_exit_signal_is_noted_and_closes_nothing(bed: Bed) -> None:
     assert bed.counts["exits"] == 3
 
 
-def test_unknown_funding_is_stored_as_unknown_not_as_zero(bed: Bed) -> None:
-    signal = make_signal(0, bed.now_ns, flags=SIGNAL_FUNDING_UNKNOWN)._replace(carry_bps=0.0)
-    bed.book.apply([signal])
+def test_net_of_a_look_counts_the_close_and_the_carry_of_the_first_signal(bed: Bed) -> None:
+    signal = make_signal(0, bed.now_ns, flags=SIGNAL_FUNDING_UNKNOWN)
+    bed.book.apply([signal._replace(carry_bps=7.0, close_bps=-9.0, usual_bps=NAN)])
     bed.run(200)
 
-    assert only_row(bed)["carry_bps"] is None
-    assert bed.rows("SELECT net_bps FROM samples") == [(60.0 - 25.0,)]
+    row = only_row(bed)
+    assert (row["carry_bps"], row["close_bps"], row["usual_bps"]) == (7.0, -9.0, None)
+    assert (row["spot_fee_bps"], row["fut_fee_bps"]) == (7.5, 5.0)
+    assert row["flags"] == SIGNAL_FUNDING_UNKNOWN
+    assert bed.rows("SELECT net_bps FROM samples") == [(60.0 - 9.0 - 25.0 - 7.0,)]
 
 
 def test_more_than_open_max_are_counted_and_not_followed(bed: Bed) -> None:
@@ -607,7 +610,10 @@ def _check_row(bed: Bed, row: dict[str, Any]) -> None:
         assert row["gap_ms"] * NS_PER_MS > RULES.resume_gap_ns_max
 
 
-@pytest.mark.parametrize("field", ["gross_bps", "net_bps", "fees_bps", "exit_bps", "size_quote"])
+@pytest.mark.parametrize(
+    "field",
+    ["gross_bps", "net_bps", "fees_bps", "exit_bps", "size_quote", "close_bps", "carry_bps"],
+)
 def test_a_signal_that_makes_no_sense_is_refused_and_not_stored(bed: Bed, field: str) -> None:
     signal: Any = make_signal(0, bed.now_ns)
     bed.book.apply([signal._replace(**{field: NAN}), signal._replace(seq=1, **{field: 1e999})])

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tracker_bed import RULES, STREAM, TERMS, Bed, Counts, make_signal, pairs
+from tracker_bed import RULES, STREAM, Bed, Counts, make_signal, pairs
 
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.schema.opportunities import MIGRATIONS, VERSION
@@ -194,7 +194,7 @@ def test_the_journal_lets_go_of_details_first_and_of_open_rows_never(tmp_path: P
 
 def test_the_journal_keeps_a_row_that_changes_often_once() -> None:
     journal = Journal()
-    book = Book(RULES, pairs(1), journal, Counts(), lambda *_: TERMS)
+    book = Book(RULES, pairs(1), journal, Counts(), lambda *_: 0.0)
     book.apply([make_signal(0, 10)])
     assert journal.dirty
     journal.drain({})

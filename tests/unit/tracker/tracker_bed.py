@@ -15,7 +15,6 @@ from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.database import Database
 from spread_scanner.tracker.hearing import Ears
 from spread_scanner.tracker.journal import Batch, Journal
-from spread_scanner.tracker.opening import Terms
 from spread_scanner.tracker.opportunity import SampleFlag, Signal
 from spread_scanner.tracker.pairs import Pair, PairKey
 from spread_scanner.tracker.sampler import Grid, Look, Quotes
@@ -36,7 +35,6 @@ RULES = Rules(
     open_max=4,
 )
 DEFAULTS = config.Tracker()
-TERMS = Terms(enter_bps=10.0, spot_fee_bps=7.5, fut_fee_bps=5.0)
 
 
 class Counts(collections.Counter[str]):
@@ -104,7 +102,7 @@ def make_signal(
         usual_bps=math.nan,
         parity_bps=-10.0,
         size_base=2.0,
-        spot_fee_bps=10.0,
+        spot_fee_bps=7.5,
         spot_update_id=7,
         fut_update_id=9,
         symbol_id=symbol_id,
@@ -171,7 +169,7 @@ class Bed:
         """A new life."""
         self.journal = Journal()
         self.book = Book(
-            *(self.rules, self.pairs, self.journal, self.counts, lambda *_: TERMS),
+            *(self.rules, self.pairs, self.journal, self.counts, lambda *_: 10.0),
             *(self.rates, self.ears),
         )
         self.grid = Grid(self.rules.step_ns, self.now_ns)
