@@ -244,7 +244,7 @@ def quotes_of(signal: np.void) -> np.ndarray:
     lost = int(signal["flags"]) & SIGNAL_LEG_LOST
     for leg, source in (("spot", direction.spot), ("fut", direction.futures)):
         quote = quotes[source.source_id, symbol_id : symbol_id + 1]
-        for name in ("bid_px", "bid_sz", "ask_px", "ask_sz", "ts_event", "ts_recv"):
+        for name in ("bid_px", "bid_sz", "ask_px", "ask_sz", "ts_event", "ts_recv", "update_id"):
             quote[name] = signal[f"{leg}_{name}"]
         quote["flags"] = int(QuoteFlag.STALE) if lost else 0
     return quotes
