@@ -12,6 +12,8 @@ RunNative = Callable[..., "subprocess.CompletedProcess[str]"]
 # Scenario -> the number of stores it died or stopped at. A new store needs a new look at this.
 STORES = """store_write 15
 store_write 15
+latch_write 41
+latch_write 41
 bitmap_take 2
 ring_push_1 3
 ring_push_2 3
@@ -45,7 +47,7 @@ MUTANTS = {
         "    atomic_store_explicit(&sequence->value, seq + 1, memory_order_release);\n",
         "torn",
     ),
-    "c3_written_in_place": ("seqlock.h", "&cells[(seq + 1) & 1]", "&cells[seq & 1]", "torn"),
+    "c3_written_in_place": ("seqlock.h", "((seq + 1) & 1)", "(seq & 1)", "torn"),
     "c4_reader_without_a_bound": (
         "seqlock.h",
         "tries < SS_READ_TRIES_MAX",

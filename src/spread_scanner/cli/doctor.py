@@ -40,6 +40,7 @@ from spread_scanner.shm.layout import (
     CONTROL_BYTES,
     DIALS_BYTES,
     HEALTH_BYTES,
+    AnalysisLayout,
     ConnectionsLayout,
     RingLayout,
     StoreLayout,
@@ -115,6 +116,7 @@ def memory(settings: Settings) -> Iterator[Check]:
         + RingLayout(system.ring_slots, SIGNAL_DTYPE.itemsize).ring_bytes
         + settings.config.spread_engine.evaluations_kept * EVALUATION_DTYPE.itemsize
         + ConnectionsLayout(system.num_sources).connections_bytes
+        + AnalysisLayout(system.num_sources, system.max_symbols).analysis_bytes
         + HEALTH_BYTES
         + CONTROL_BYTES
         + DIALS_BYTES

@@ -49,6 +49,21 @@ COSTS = {
     "costs": "their sum",
     "enter, exit": "the net that begins a signal, and below which it ends",
 }
+BASIS = {
+    "now": "what entering, and leaving, would earn at the last look, bps",
+    "mean, dev": "of the middle half-life (an hour as shipped), the latest for most",
+    "z": "how many deviations now is off the mean",
+    "median, 5 %, 95 %": "of the last 240 one-minute medians",
+    "reverts": "until half of what it is off its mean has gone, as a rule; -: it does not",
+    "usable": "share of the time in which both quotes could be stood behind",
+}
+INDICATORS = {
+    "bar": "its length; figures as if the running bar closed now",
+    "bars": "that have closed; one without a quote is none",
+    "rsi": "Wilder's relative strength index, 0 to 100",
+    "ema": "exponential moving average",
+    "lower, middle, upper": "Bollinger bands",
+}
 SIGNALS = {
     "net, gross": "bps; net counts closing, four taker fees and carry",
     "size": "what both tops of the book hold, in the quote coin",

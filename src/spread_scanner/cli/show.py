@@ -45,6 +45,7 @@ def add_to(app: typer.Typer) -> None:
         ("watch", watch),
         ("signals", signals),
         ("why", why),
+        ("analysis", analysis),
         ("opportunities", opportunities),
         ("costs", costs),
         ("tables", tables_in_force),
@@ -371,6 +372,33 @@ def why(
     console = people()
     for line in lines(answer):
         console.print(line)
+
+
+def analysis(
+    symbol: Annotated[str, typer.Argument(help="For example BTC-USDT.")],
+    as_json: Json = False,
+) -> None:
+    """How a symbol's spreads and prices usually stand: means, deviations, quantiles, reversion,
+    RSI, EMA, Bollinger bands. Found out by spread-analyst, where it is enabled.
+
+    With --json all half-lives, and the bars that closed last.
+    """
+    from spread_scanner.cli.analysis import basis, indicators, standing
+    from spread_scanner.view.analysis import read
+
+    now = read(config.load(), symbol)
+    if as_json:
+        print_json(now)
+        return
+    console = people()
+    console.print(standing(now), soft_wrap=True)
+    for table, meanings in (
+        (grid("", *basis(now, console.width)), legends.BASIS),
+        (grid("", *indicators(now)), legends.INDICATORS),
+    ):
+        if table.row_count:
+            console.print(table)
+            legend(console, meanings)
 
 
 def report(

@@ -7,7 +7,7 @@ from spread_scanner.config.settings import Settings
 from spread_scanner.schema.enums import (
     SOURCE_BY_LABEL,
 )
-from spread_scanner.schema.names import ALERTS, ONE_SHOT, PROCESSES
+from spread_scanner.schema.names import ALERTS, ANALYST, ONE_SHOT, PROCESSES
 
 
 def expected(settings: Settings) -> list[str]:
@@ -19,6 +19,8 @@ def expected(settings: Settings) -> list[str]:
     }
     if not settings.config.spread_alerts.wanted:
         disabled.add(ALERTS)
+    if not settings.config.spread_analyst.wanted:
+        disabled.add(ANALYST)
     return [process for process in PROCESSES if process not in disabled]
 
 

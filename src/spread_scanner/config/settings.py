@@ -610,6 +610,39 @@ class Alerts(Struct, forbid_unknown_fields=True, frozen=True):
         return bool(self.webhook_url or self.telegram_token_file or self.heartbeat_url)
 
 
+HalfLives = Annotated[
+    list[Annotated[float, Meta(ge=10, le=604_800)]], Meta(min_length=3, max_length=3)
+]
+
+
+class Analyst(Struct, forbid_unknown_fields=True, frozen=True):
+    """How spreads and prices usually stand. Off until it is enabled."""
+
+    enabled: Annotated[bool, Meta(description="True: it runs; some 1 % of a CPU, 100 MB.")] = False
+    half_lives_s: Annotated[
+        HalfLives,
+        Meta(description="Three, of a pair's weighted means and deviations, the shortest first."),
+    ] = field(default_factory=lambda: [300.0, 3_600.0, 14_400.0])
+    rsi_bars: Annotated[
+        int, Meta(ge=2, le=1_000, description="Period of the RSI (Wilder's smoothing).")
+    ] = 14
+    ema_bars: Annotated[int, Meta(ge=2, le=1_000, description="Period of the EMA.")] = 20
+    bollinger_bars: Annotated[
+        int, Meta(ge=2, le=200, description="Bars that the Bollinger bands look at.")
+    ] = 20
+    bollinger_deviations: Annotated[
+        float, Meta(gt=0, le=10, description="Deviations from the middle to a band.")
+    ] = 2.0
+    cpus: Annotated[CpuList, Meta(description="CPUs the process is pinned to; empty: any.")] = (
+        field(default_factory=list)
+    )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it has anything to do."""
+        return self.enabled
+
+
 class Config(
     Struct,
     forbid_unknown_fields=True,
@@ -620,6 +653,7 @@ class Config(
         "spread_tracker": "spread-tracker",
         "feeds": "feed-<source>",
         "spread_alerts": "spread-alerts",
+        "spread_analyst": "spread-analyst",
     },
 ):
     """config.toml."""
@@ -631,6 +665,7 @@ class Config(
     spread_engine: Engine = field(default_factory=Engine)
     spread_tracker: Tracker = field(default_factory=Tracker)
     spread_alerts: Alerts = field(default_factory=Alerts)
+    spread_analyst: Analyst = field(default_factory=Analyst)
 
 
 class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):

@@ -7,7 +7,7 @@ at most COUNTERS_MAX counters and HISTOGRAMS_MAX latency histograms.
 
 from typing import NamedTuple
 
-from spread_scanner.schema.names import ALERTS, DISCOVERY, ENGINE, TRACKER
+from spread_scanner.schema.names import ALERTS, ANALYST, DISCOVERY, ENGINE, TRACKER
 
 COUNTERS_MAX = 64
 HISTOGRAMS_MAX = 4
@@ -237,6 +237,25 @@ ALERTS_COUNTERS = _numbered(
 )
 
 
+ANALYST_COUNTERS = _numbered(
+    [
+        ("samples", "Whole seconds at which all pairs and cells were looked at."),
+        ("samples_missed", "Seconds that passed without a look; never filled in afterwards."),
+        ("pairs", "Pairs that are followed (a level, not a count)."),
+        ("pairs_usable", "Of them with a spread to be read off at the last look (a level)."),
+        ("cells", "Cells that are followed (a level, not a count)."),
+        ("cells_usable", "Of them with a quote that could be stood behind then (a level)."),
+        ("begun_anew", "Pairs and cells that began without a past: new ones, and other coins."),
+        ("contended", "Reads that gave up after too many tries and kept the last good quote."),
+        ("reloads", "New tables or settings taken."),
+        ("suspends", "Times the machine was found to have slept."),
+    ]
+)
+ANALYST_HISTOGRAMS = (
+    Histogram(0, "second_to_record", "From the whole second to all records published."),
+)
+
+
 def counters_of(process: str) -> tuple[Counter, ...]:
     """The counters of a process by its name, for example "feed-okx-spot"."""
     if process.startswith("feed-"):
@@ -246,6 +265,7 @@ def counters_of(process: str) -> tuple[Counter, ...]:
         TRACKER: TRACKER_COUNTERS,
         DISCOVERY: DISCOVERY_COUNTERS,
         ALERTS: ALERTS_COUNTERS,
+        ANALYST: ANALYST_COUNTERS,
     }.get(process, ())
 
 
@@ -253,4 +273,8 @@ def histograms_of(process: str) -> tuple[Histogram, ...]:
     """The latency histograms of a process by its name."""
     if process.startswith("feed-"):
         return FEED_HISTOGRAMS
-    return {ENGINE: ENGINE_HISTOGRAMS, TRACKER: TRACKER_HISTOGRAMS}.get(process, ())
+    return {
+        ENGINE: ENGINE_HISTOGRAMS,
+        TRACKER: TRACKER_HISTOGRAMS,
+        ANALYST: ANALYST_HISTOGRAMS,
+    }.get(process, ())

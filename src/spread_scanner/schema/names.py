@@ -10,6 +10,7 @@ DISCOVERY = "pair-discovery"
 ENGINE = "spread-engine"
 TRACKER = "spread-tracker"
 ALERTS = "spread-alerts"  # optional: only where somebody is to be told
+ANALYST = "spread-analyst"  # optional: where somebody asks how spreads usually stand
 SUPERVISOR = "spread-ctl"  # `up` and `demo`, while they run
 BENCH = "spread-bench"
 
@@ -20,6 +21,7 @@ PROCESSES: tuple[str, ...] = (
     ENGINE,
     TRACKER,
     ALERTS,
+    ANALYST,
 )
 ONE_SHOT = (SHM_INIT, DISCOVERY)  # those that do their work and end
 

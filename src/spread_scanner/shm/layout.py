@@ -32,6 +32,10 @@ Every segment opens with the same header; its body depends on the kind:
     | control line     |  128 B: head                                                  engine
     | slots            |  evaluations, 192 B each, a sequence in the last word         engine
 
+    analysis           what spread-analyst found out: a latch per pair and per cell
+    | sequences, cells |  64 B and 2 x 320 B per (direction, symbol)                    analyst
+    | sequences, cells |  64 B and 2 x 320 B per (source, symbol)                       analyst
+
     dials
     | slots            |  256 B per exchange, host and outgoing address: turns, ban    all who dial
 
@@ -48,9 +52,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+import numpy.typing as npt
 
+from spread_scanner.errors import SegmentError
+from spread_scanner.schema.analysis import CELL_ANALYSIS_DTYPE, PAIR_ANALYSIS_DTYPE
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_HISTOGRAMS, HISTOGRAMS_MAX
-from spread_scanner.schema.enums import DIRTY_READERS
+from spread_scanner.schema.enums import DIRECTIONS, DIRTY_READERS
 from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _memory, _ring, _rows, _store
 
@@ -83,6 +90,7 @@ class Kind(IntEnum):
     EVALUATIONS = 6
     CONNECTIONS = 7
     DIALS = 8
+    ANALYSIS = 10
 
 
 class State(IntEnum):
@@ -206,6 +214,56 @@ class EvaluationsLayout:
     @property
     def evaluations_bytes(self) -> int:
         return self.slots_at + self.slots * EVALUATION_DTYPE.itemsize
+
+
+@dataclass(frozen=True)
+class AnalysisLayout:
+    """Offsets of what spread-analyst writes, and the places of pairs and cells in its tables."""
+
+    num_sources: int
+    max_symbols: int
+
+    @property
+    def pairs(self) -> int:
+        return len(DIRECTIONS) * self.max_symbols
+
+    @property
+    def cells(self) -> int:
+        return self.num_sources * self.max_symbols
+
+    @property
+    def pair_sequences_at(self) -> int:
+        return HEADER_BYTES
+
+    @property
+    def pairs_at(self) -> int:
+        return self.pair_sequences_at + self.pairs * SIZES["sequence"]
+
+    @property
+    def cell_sequences_at(self) -> int:
+        return self.pairs_at + self.pairs * 2 * PAIR_ANALYSIS_DTYPE.itemsize
+
+    @property
+    def cells_at(self) -> int:
+        return self.cell_sequences_at + self.cells * SIZES["sequence"]
+
+    @property
+    def analysis_bytes(self) -> int:
+        return self.cells_at + self.cells * 2 * CELL_ANALYSIS_DTYPE.itemsize
+
+    def pair_at(self, directions: npt.ArrayLike, symbols: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Places of pairs, by direction and symbol id. Raises SegmentError on a symbol beyond."""
+        return self._at(directions, symbols)
+
+    def cell_at(self, sources: npt.ArrayLike, symbols: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Places of cells, by source and symbol id. Raises SegmentError on a symbol beyond."""
+        return self._at(sources, symbols)
+
+    def _at(self, rows: npt.ArrayLike, symbols: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        ids = np.atleast_1d(np.asarray(symbols, np.int64))
+        if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < self.max_symbols:
+            raise SegmentError("no such symbol id", allowed=f"0 to {self.max_symbols - 1}")
+        return np.ascontiguousarray(np.asarray(rows, np.int64) * self.max_symbols + ids)
 
 
 @dataclass(frozen=True)
@@ -356,6 +414,8 @@ def layout_hash() -> int:
         SLOT_DTYPE.descr,
         CONNECTION_HEAD_DTYPE.descr,
         DIAL_SLOT_DTYPE.descr,
+        PAIR_ANALYSIS_DTYPE.descr,
+        CELL_ANALYSIS_DTYPE.descr,
         sorted(SIZES.items()),
         (ROW_BYTES, HEALTH_BYTES, CONTROL_BYTES, CONNECTION_BYTES, CONNECTIONS_MAX, DIRTY_READERS),
         (DIAL_SLOTS, DIALS_BYTES),

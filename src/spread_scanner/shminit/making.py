@@ -24,6 +24,7 @@ from spread_scanner.orders.remembered import NotRemembered
 from spread_scanner.schema.enums import ProcessState, SwitchKind
 from spread_scanner.schema.names import SHM_INIT, SIGNALS
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.shm.analysis import Analysis
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.evaluations import Evaluations
@@ -86,6 +87,7 @@ def misfit(settings: config.Settings) -> str | None:
             ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS, timeout_s=0))
             rows = stack.enter_context(Evaluations.attach(namespace, timeout_s=0))
             connections = stack.enter_context(Connections.attach(namespace, timeout_s=0))
+            analysis = stack.enter_context(Analysis.attach(namespace, timeout_s=0))
             stack.enter_context(Health.attach(namespace, timeout_s=0))
             stack.enter_context(Control.attach(namespace, timeout_s=0))
             found: list[tuple[str, object, object]] = [
@@ -93,6 +95,11 @@ def misfit(settings: config.Settings) -> str | None:
                 ("dirty bitmaps", dirty.params[:4], [*sizes, store.instance_id]),
                 ("signal ring", ring.layout.slots, system.ring_slots),
                 ("connections", connections.layout.num_sources, system.num_sources),
+                (
+                    "analysis",
+                    [analysis.layout.num_sources, analysis.layout.max_symbols],
+                    [system.num_sources, system.max_symbols],
+                ),
                 ("evaluations", rows.layout.slots, settings.config.spread_engine.evaluations_kept),
             ]
             differing = [what for what, is_now, wanted in found if is_now != wanted]
@@ -123,6 +130,9 @@ def _make(settings: config.Settings, standing: list[Switch]) -> None:
             system.namespace, slots=settings.config.spread_engine.evaluations_kept
         ),
         lambda: Connections.create(system.namespace, num_sources=system.num_sources),
+        lambda: Analysis.create(
+            system.namespace, num_sources=system.num_sources, max_symbols=system.max_symbols
+        ),
         lambda: Health.create(system.namespace),
         lambda: Control.create(system.namespace, standing),
     ]

@@ -27,6 +27,7 @@ from spread_scanner.runtime.process import (
 from spread_scanner.schema.enums import SOURCES, ProcessState
 from spread_scanner.schema.names import (
     ALERTS,
+    ANALYST,
     DISCOVERY,
     ENGINE,
     EXIT_DONE,
@@ -74,8 +75,11 @@ class Happening(NamedTuple):
 def stages_of(settings: config.Settings) -> list[list[str]]:
     """The processes that stay, in order of start; those of one step start together."""
     feeds = [source.process for source in SOURCES if settings.exchanges[source.label].enabled]
-    told = [ALERTS] if settings.config.spread_alerts.wanted else []
-    return [feeds, [ENGINE], [TRACKER], told]
+    optional = {
+        ALERTS: settings.config.spread_alerts.wanted,
+        ANALYST: settings.config.spread_analyst.wanted,
+    }
+    return [feeds, [ENGINE], [TRACKER], [name for name, wanted in optional.items() if wanted]]
 
 
 class Supervisor:

@@ -113,12 +113,7 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
     """Look a symbol up. Raises UnknownSymbol, UnknownDirection, TableError, NoSegment."""
     loaded = tables.load(settings.generated_dir)
     symbol = symbol.upper()
-    ids = {row.symbol: row.symbol_id for row in loaded.symbols}
-    if symbol not in ids:
-        near = sorted(name for name in ids if name.startswith(symbol.partition("-")[0]))[:5]
-        raise UnknownSymbol(
-            "no such symbol in the tables", symbol=symbol, near=", ".join(near) or "none"
-        )
+    symbol_id = symbol_id_of(loaded, symbol)
     if direction is not None and direction not in DIRECTION_BY_LABEL:
         raise UnknownDirection(
             "no such direction", direction=direction, allowed=", ".join(DIRECTION_BY_LABEL)
@@ -127,10 +122,10 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
     namespace = settings.config.system.namespace
     with PriceStore.attach(namespace) as store, Evaluations.attach(namespace) as kept:
         now_ns = store.clock.now_ns()
-        rows = kept.recent(ids[symbol])
+        rows = kept.recent(symbol_id)
         board = SpreadBoard(settings, loaded, store)
         standing = board.rows()
-    standing = standing[standing["symbol_id"] == ids[symbol]]
+    standing = standing[standing["symbol_id"] == symbol_id]
     if wanted is not None:
         rows = rows[rows["direction_id"] == wanted]
         standing = standing[standing["direction_id"] == wanted]
@@ -144,6 +139,17 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
             if row.symbol == symbol and wanted in (None, row.direction_id)
         ],
     )
+
+
+def symbol_id_of(loaded: tables.Tables, symbol: str) -> int:
+    """The id of a symbol of the tables. Raises UnknownSymbol, which names its neighbours."""
+    ids = {row.symbol: row.symbol_id for row in loaded.symbols}
+    if symbol not in ids:
+        near = sorted(name for name in ids if name.startswith(symbol.partition("-")[0]))[:5]
+        raise UnknownSymbol(
+            "no such symbol in the tables", symbol=symbol, near=", ".join(near) or "none"
+        )
+    return ids[symbol]
 
 
 def implausible(kept: Evaluations, symbols: Mapping[int, str], since_ns: int) -> list[Implausible]:

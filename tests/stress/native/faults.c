@@ -163,6 +163,55 @@ static void store_write_faults(enum fault kind) {
     printf("store_write %d\n", k - 1);
 }
 
+/* --- a latch of more words, as the analyst's ---------------------------------------------------- */
+
+enum { WIDE = 40 };
+
+typedef struct wide_latch {
+    ss_sequence *sequence;
+    _Atomic uint64_t *cells;
+    uint64_t version;
+} wide_latch;
+
+static void write_wide(void *context) {
+    wide_latch *at = context;
+    uint64_t record[WIDE];
+    for (int i = 0; i < WIDE; i++)
+        record[i] = payload(7, at->version, i);
+    ss_latch_write(at->sequence, at->cells, record, WIDE);
+}
+
+static uint64_t wide_version(const wide_latch *at) {
+    uint64_t record[WIDE];
+    int result = ss_latch_read(at->sequence, at->cells, record, WIDE);
+    CHECK(result != SS_READ_CONTENDED, "a dead or stopped writer made a read give up");
+    if (result == SS_READ_NONE) return 0;
+    for (int i = 0; i < WIDE; i++)
+        CHECK(record[i] == payload(7, record[6], i), "torn: version %" PRIu64 ", word %d",
+              record[6], i);
+    return record[6];
+}
+
+static void latch_write_faults(enum fault kind) {
+    wide_latch at = {.sequence = shared(sizeof(ss_sequence)), .cells = shared(2 * WIDE * 8)};
+    int k = 0, struck = 1;
+    while (struck) {
+        uint64_t last = at.version++;
+        pid_t stopped = 0;
+        struck = strike(write_wide, &at, kind, ++k, &stopped);
+        uint64_t seen = wide_version(&at);
+        CHECK(seen == (struck ? last : at.version), "k=%d: %" PRIu64, k, seen);
+        if (stopped) {
+            go_on(stopped);
+            CHECK(wide_version(&at) == at.version, "k=%d: went on, not there", k);
+        }
+        at.version++; /* the successor writes on */
+        write_wide(&at);
+        CHECK(wide_version(&at) == at.version, "k=%d: restart", k);
+    }
+    printf("latch_write %d\n", k - 1);
+}
+
 /* --- taking dirty bits ------------------------------------------------------------------------- */
 
 static void take_two(void *context) {
@@ -382,6 +431,8 @@ int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0); /* a forked child must not print the parent's lines again */
     store_write_faults(FAULT_DIE);
     store_write_faults(FAULT_STOP);
+    latch_write_faults(FAULT_DIE);
+    latch_write_faults(FAULT_STOP);
     bitmap_take_faults();
     for (uint64_t count = 1; count <= 5; count++)
         ring_push_faults(FAULT_DIE, count);

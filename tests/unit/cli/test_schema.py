@@ -22,6 +22,7 @@ ARGUMENTS = {
     "status": ["--interval", "0.05"],
     "connections": ["--interval", "0.05"],
     "why": ["BBB-USDT"],
+    "analysis": ["BBB-USDT"],
     "doctor": ["--offline"],
     "pause": ["okx-spot"],
     "resume": ["okx-spot"],

@@ -239,10 +239,10 @@ def test_clean_keeps_what_somebody_holds(up_bed: Any, spread_ctl: Run) -> None:
     with PriceStore.attach(up_bed.namespace):
         code, out, _ = spread_ctl("clean", "--json")
         assert code == 1
-        assert len(orjson.loads(out)["kept"]) == 8
+        assert len(orjson.loads(out)["kept"]) == 9
     code, out, _ = spread_ctl("clean", "--json")
     assert code == 0
-    assert len(orjson.loads(out)["removed"]) == 8
+    assert len(orjson.loads(out)["removed"]) == 9
     assert "Nothing of" in spread_ctl("clean")[1]
 
 

@@ -45,6 +45,7 @@ COMMANDS = {
     "watch": "watch",
     "signals": "signals",
     "why": "why AAA-USDT",
+    "analysis": "analysis AAA-USDT",
     "opportunities": "opportunities",
     "costs": "costs",
     "tables": "tables",
@@ -64,6 +65,7 @@ NOT_UP = {
     ),
     **dict.fromkeys(["report", "backup", "vacuum", "tables", "watch", "costs"], EXIT_FAILED),
     "why": EXIT_FAILED,
+    "analysis": EXIT_FAILED,
 }
 
 GENERAL: list[Row] = [
@@ -109,6 +111,7 @@ SPECIAL: list[Row] = [
     ("up", "why NOPE-USDT", EXIT_FAILED),
     ("up", "why '[/red]'", EXIT_FAILED),
     ("up", "why AAA-USDT --direction nope", EXIT_SETTINGS),
+    ("up", "analysis NOPE-USDT", EXIT_FAILED),
     ("up", "why AAA-USDT --last 0", EXIT_SETTINGS),
     ("up", "pause", EXIT_SETTINGS),
     ("up", "pause nonsense", EXIT_FAILED),

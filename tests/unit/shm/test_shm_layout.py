@@ -3,6 +3,13 @@
 import numpy as np
 import pytest
 
+from spread_scanner.schema.analysis import (
+    BARS_DTYPE,
+    BASIS_DTYPE,
+    CELL_ANALYSIS_DTYPE,
+    INDICATORS_DTYPE,
+    PAIR_ANALYSIS_DTYPE,
+)
 from spread_scanner.schema.enums import DIRTY_READERS, UNUSABLE, QuoteFlag
 from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, _dials, _store, layout
@@ -47,6 +54,14 @@ SLOT = (
     "ack_generation 8 ack_mono_ns 8 answer_count 8 ack_reserved 104 fixed 128 answers 512"
 )
 SWITCH = "state 8 since_wall_ns 8 kind 4 pid 4 checksum 4 reserved 4 name 64 user 32 command 128"
+PAIR_ANALYSIS = (
+    "ts 8 ts_sample 8 weight 24 usable_share 8 minutes 4 generation 4 flags 4 reserved 4 "
+    "entry 128 exit 128"
+)
+BASIS = "now 8 mean 24 deviation 24 z 24 median 8 q05 8 q25 8 q75 8 q95 8 half_life_s 8"
+CELL_ANALYSIS = "ts 8 ts_sample 8 mid 8 generation 4 flags 4 frames 264 reserved 24"
+BARS = "bars 8 closed 40 running 40"
+INDICATORS = "rsi 8 ema 8 middle 8 upper 8 lower 8"
 ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
 
 
@@ -64,6 +79,11 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         (layout.ANSWER_DTYPE, ANSWER, 256),
         (layout.CONNECTION_HEAD_DTYPE, CONNECTION_HEAD, 128),
         (layout.DIAL_SLOT_DTYPE, DIAL_SLOT, 256),
+        (PAIR_ANALYSIS_DTYPE, PAIR_ANALYSIS, 320),
+        (BASIS_DTYPE, BASIS, 128),
+        (CELL_ANALYSIS_DTYPE, CELL_ANALYSIS, 320),
+        (BARS_DTYPE, BARS, 88),
+        (INDICATORS_DTYPE, INDICATORS, 40),
     ],
     ids=[
         "quote",
@@ -77,6 +97,11 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         "answer",
         "connection",
         "dial_slot",
+        "pair_analysis",
+        "basis",
+        "cell_analysis",
+        "bars",
+        "indicators",
     ],
 )
 def test_records_have_their_fields_at_their_offsets_without_padding(

@@ -9,7 +9,7 @@ import pytest
 from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.runtime import logs
-from spread_scanner.schema.names import ALERTS
+from spread_scanner.schema.names import ALERTS, ANALYST
 from spread_scanner.supervise.children import Child
 from spread_scanner.supervise.supervisor import (
     Supervisor,
@@ -38,13 +38,21 @@ def alerting(settings: Settings, url: str) -> Settings:
     )
 
 
+def analysing(settings: Settings, on: bool) -> Settings:
+    analyst = msgspec.structs.replace(settings.config.spread_analyst, enabled=on)
+    return msgspec.structs.replace(
+        settings, config=msgspec.structs.replace(settings.config, spread_analyst=analyst)
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [
         (lambda settings, on: enabled(settings, "okx-spot", on), OKX),
         (lambda settings, on: alerting(settings, "http://127.0.0.1:1/" if on else ""), ALERTS),
+        (lambda settings, on: analysing(settings, on), ANALYST),
     ],
-    ids=["a source", "alerts"],
+    ids=["a source", "alerts", "the analyst"],
 )
 def test_what_is_enabled_starts_and_what_is_not_stays_away(
     bed: Any, started: list[str], change: Callable[[Settings, bool], Settings], name: str

@@ -1,0 +1,1 @@
+"""spread-analyst: how spreads and prices usually stand, kept from second to second."""

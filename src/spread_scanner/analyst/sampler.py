@@ -1,0 +1,68 @@
+"""One look at all cells and pairs: mids, entry and exit basis, of what can be stood behind."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner import clock
+from spread_scanner.analyst.listed import Covered
+from spread_scanner.schema import freshness, spread
+from spread_scanner.schema.freshness import FreshnessLimits, Judged
+from spread_scanner.schema.records import QUOTE_DTYPE
+from spread_scanner.shm import PriceStore
+
+
+class Sample(NamedTuple):
+    """NaN where a quote, or one of two, cannot be stood behind."""
+
+    mids: npt.NDArray[np.float64]  # (cells,)
+    usable: npt.NDArray[np.bool_]  # (pairs,)
+    basis: npt.NDArray[np.float64]  # (2, pairs): entry and exit, bps of the spot ask
+
+
+class Sampler:
+    """Looks at the price store; `woke_ns`: heartbeats from before a suspend are of another day."""
+
+    def __init__(self, store: PriceStore, covered: Covered, limits: FreshnessLimits) -> None:
+        self.woke_ns = 0
+        self._store = store
+        self._covered = covered
+        self._limits = limits
+        self._quotes = np.empty(len(covered.cell_keys), QUOTE_DTYPE)
+        self._good = np.empty(len(covered.cell_keys), bool)
+
+    def look(self) -> Sample:
+        """What stands now."""
+        at = 0
+        for block in self._covered.blocks:
+            quotes = self._store.read_many(block.source_id, block.symbol_ids)
+            rows = slice(at, at := at + len(quotes))
+            self._quotes[rows] = quotes
+            self._good[rows] = self._usable(block.source_id, quotes)
+        mids = np.where(self._good, (self._quotes["bid_px"] + self._quotes["ask_px"]) / 2, np.nan)
+        usable, basis = self._pairs()
+        return Sample(mids, usable, basis)
+
+    def _usable(self, source_id: int, quotes: np.ndarray) -> freshness.Mask:
+        beats = freshness.beats(
+            self._store.heartbeat_mono_ns(source_id),
+            clock.mono_ns(),
+            self.woke_ns,
+            self._limits.heartbeat_ns_max,
+        )
+        now_ns = self._store.clock.now_ns()
+        return freshness.usable(quotes, beats, now_ns, self._limits.stale_ns_max)
+
+    def _pairs(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+        spot, futures = self._quotes[self._covered.spot], self._quotes[self._covered.futures]
+        with np.errstate(all="ignore"):  # lost legs may hold anything; they are not used
+            entry = spread.gross_bps(spot["ask_px"], futures["bid_px"])
+            closing = spread.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
+        judged = Judged(
+            spot=self._good[self._covered.spot],
+            futures=self._good[self._covered.futures],
+            skewed=freshness.skewed(spot, futures, self._limits.skew_ns_max),
+            plausible=freshness.plausible(entry, self._limits.implausible_bps),
+        )
+        return judged.usable, np.stack([entry, closing])

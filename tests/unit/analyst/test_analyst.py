@@ -1,0 +1,106 @@
+"""The analyst over real segments: what it publishes of quotes that are usable, and of whom."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from analyst_bed import ENTRY, EXIT, Lived
+
+from spread_scanner.clock import VirtualClock
+from spread_scanner.schema.enums import ProcessState, QuoteFlag
+from spread_scanner.schema.names import ANALYST
+from spread_scanner.symbology import publish, tables
+
+
+@pytest.fixture
+def lived(up_bed: Any, virtual_clock: VirtualClock) -> Iterator[Lived]:
+    with contextlib.ExitStack() as stack:
+        virtual_clock.advance_ms(100)
+        yield Lived(up_bed, stack.enter_context, virtual_clock)
+
+
+def test_usable_quotes_are_published_as_basis_and_bars(lived: Lived) -> None:
+    lived.seconds(40)
+    pair = lived.pair()
+    assert pair["entry"]["now"] == pytest.approx(ENTRY)
+    assert pair["exit"]["mean"].tolist() == pytest.approx([EXIT] * 3)
+    assert pair["usable_share"] == 1
+    assert pair["ts"] == pair["ts_sample"] == lived.store.clock.now_ns() // 10**9 * 10**9
+    assert pair["generation"] == 1
+    cell = lived.analysis.cells([3], [0]).records[0]
+    assert cell["mid"] == 103.0
+    assert cell["frames"]["bars"][0] == 40
+    assert cell["frames"][0]["closed"]["ema"] == 103.0
+    never = lived.pair(1)
+    assert np.isnan(never["entry"]["mean"]).all()
+    assert (never["usable_share"], never["flags"]) == (0, 0)
+    assert lived.counter("samples") == 40
+    assert lived.counter("pairs_usable") == 1
+    assert lived.counter("cells_usable") == 2
+    seen = lived.health.read(ANALYST)
+    assert seen is not None
+    assert seen.state is ProcessState.RUNNING
+    assert seen.message == "warming: 0 of 240 minutes"
+
+
+def test_what_cannot_be_stood_behind_is_no_sample(lived: Lived) -> None:
+    lived.seconds(10)
+    lived.quote(flags=int(QuoteFlag.STALE), legs=(1,))
+    lived.seconds(10, None)
+    pair, spot = lived.pair(), lived.analysis.cells([0], [0]).records[0]
+    assert np.isnan(pair["entry"]["now"])
+    assert pair["entry"]["mean"][0] == pytest.approx(ENTRY)
+    assert pair["usable_share"] == 0.5
+    assert spot["frames"]["bars"][0] == 20
+    lived.clock.advance_ms(10_000)  # and a feed that does not beat says nothing of its quotes
+    lived.sampling.turn()
+    assert np.isnan(lived.analysis.cells([0], [0]).records[0]["mid"])
+    assert lived.counter("samples_missed") == 9
+
+
+def test_a_paused_analyst_looks_at_nothing(lived: Lived) -> None:
+    lived.seconds(5)
+    lived.operator.pause(ANALYST)
+    lived.seconds(5)
+    lived.operator.pause(ANALYST, paused=False)
+    lived.seconds(1)
+    assert lived.pair()["usable_share"] == pytest.approx(6 / 11)
+    assert (lived.counter("samples"), lived.counter("samples_missed")) == (6, 0)
+
+
+def test_after_a_reload_a_pair_goes_on_and_another_coin_begins_anew(lived: Lived) -> None:
+    for _ in range(10):
+        lived.quote(1)
+        lived.seconds(1)
+    settings = lived.bed.settings
+    loaded = tables.load(settings.generated_dir)
+    other = [
+        msgspec.structs.replace(row, exchange_symbol="BBBNEWUSDT") if row.symbol_id == 1 else row
+        for row in loaded.instruments
+    ]
+    changed = msgspec.structs.replace(
+        loaded, generation=2, instruments=tuple(reversed(other)), symbols=loaded.symbols
+    )
+    publish.publish(settings.generated_dir, changed, {})
+    lived.sampling.prepared(settings)()
+    lived.quote(1)
+    lived.seconds(1)
+    assert lived.pair(0)["weight"][2] == pytest.approx(11, rel=1e-2)
+    assert lived.pair(0)["generation"] == 2
+    assert lived.pair(1)["weight"].tolist() == [1, 1, 1]
+    bars = lived.analysis.cells([0, 0], [0, 1]).records["frames"]["bars"][:, 0]
+    assert bars.tolist() == [11, 1]
+    assert lived.counter("begun_anew") == 9 + 3
+
+
+def test_other_periods_begin_the_bars_anew_and_keep_the_basis(lived: Lived) -> None:
+    lived.seconds(10)
+    analyst = msgspec.structs.replace(lived.bed.settings.config.spread_analyst, rsi_bars=5)
+    config = msgspec.structs.replace(lived.bed.settings.config, spread_analyst=analyst)
+    lived.sampling.prepared(msgspec.structs.replace(lived.bed.settings, config=config))()
+    lived.seconds(1)
+    assert lived.pair()["weight"][2] == pytest.approx(11, rel=1e-2)
+    assert lived.analysis.cells([0], [0]).records["frames"]["bars"][0, 0] == 1
