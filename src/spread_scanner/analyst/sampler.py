@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from spread_scanner import clock
 from spread_scanner.analyst.listed import Covered
-from spread_scanner.schema import freshness, spread
+from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.freshness import FreshnessLimits, Judged
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import PriceStore
@@ -57,8 +57,8 @@ class Sampler:
     def _pairs(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
         spot, futures = self._quotes[self._covered.spot], self._quotes[self._covered.futures]
         with np.errstate(all="ignore"):  # lost legs may hold anything; they are not used
-            entry = spread.gross_bps(spot["ask_px"], futures["bid_px"])
-            closing = spread.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
+            entry = costs.entry_bps(spot["ask_px"], futures["bid_px"])
+            closing = costs.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
         judged = Judged(
             spot=self._good[self._covered.spot],
             futures=self._good[self._covered.futures],
