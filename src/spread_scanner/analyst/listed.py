@@ -13,7 +13,7 @@ import numpy.typing as npt
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.symbology.tables import InstrumentRow, Tables
 
-Numbers = npt.NDArray[np.int64]
+_Numbers = npt.NDArray[np.int64]
 _Key = tuple[object, ...]
 
 
@@ -30,13 +30,13 @@ class Covered(NamedTuple):
     generation: int
     blocks: tuple[Block, ...]
     cell_keys: tuple[_Key, ...]
-    cell_sources: Numbers
-    cell_symbols: Numbers
+    cell_sources: _Numbers
+    cell_symbols: _Numbers
     pair_keys: tuple[_Key, ...]
-    pair_directions: Numbers
-    pair_symbols: Numbers
-    spot: Numbers
-    futures: Numbers
+    pair_directions: _Numbers
+    pair_symbols: _Numbers
+    spot: _Numbers
+    futures: _Numbers
 
 
 def covered_by(tables: Tables) -> Covered:
@@ -70,7 +70,7 @@ def covered_by(tables: Tables) -> Covered:
     )
 
 
-def places_before(keys: Sequence[_Key], before: Sequence[_Key]) -> Numbers:
+def places_before(keys: Sequence[_Key], before: Sequence[_Key]) -> _Numbers:
     """Where each key stood before; -1: it is new."""
     stood = {key: place for place, key in enumerate(before)}
     return np.array([stood.get(key, -1) for key in keys], np.int64)
