@@ -58,7 +58,9 @@ class Placing:
             for line in copy:
                 current = line.current
                 # One that is silent is judged first: asking again says nothing of its symbols.
-                if current is not None and current.subscription.idle and not current.silent:
+                if current is None or current.silent:
+                    continue
+                if current.subscription.idle(now_ns):
                     self._ask_again(number, copy, line, current, silent, now_ns)
             for line in [line for line in copy if not line.symbols]:
                 line.stop()

@@ -166,10 +166,11 @@ class Subscription:
             not batch.again for batch in self._queue.batches
         )
 
-    @property
-    def idle(self) -> bool:
-        """Nothing waits to be asked again: more of it may be added."""
-        return not any(batch.again for batch in self._queue.batches)
+    def idle(self, now_ns: int) -> bool:
+        """Nothing that could be asked again now waits for its turn: more of it may be added. What
+        is asked slowly, as it is never answered, holds up nobody.
+        """
+        return not any(batch.again and batch.due_ns <= now_ns for batch in self._queue.batches)
 
     @property
     def settled(self) -> bool:

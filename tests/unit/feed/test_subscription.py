@@ -555,3 +555,20 @@ def test_pauses_differ_by_chance() -> None:
         assert len(found) == 50
         assert min(found) >= least_s * NS_PER_S
         assert max(found) <= most_s * NS_PER_S
+
+
+def test_who_is_never_answered_keeps_nobody_else_from_being_asked_again() -> None:
+    """MEXC acknowledges neither by id nor by symbol what it does not know of."""
+    talk = Talk("mexc-spot", ["AUSDT", "BUSDT"])
+    subscription = talk.subscription
+    talk.send()
+    subscription.quoted(["AUSDT"])
+    kept_waiting = 0
+    for _ in range(3_600):
+        talk.now_ns += NS_PER_S
+        while subscription.next_request(talk.now_ns) is not None:
+            pass
+        kept_waiting += not subscription.idle(talk.now_ns)
+    assert kept_waiting <= 10
+    subscription.ask_again(["AUSDT"])
+    assert "AUSDT" in talk.send()[0]

@@ -188,7 +188,7 @@ class Life(RuleBasedStateMachine):
 
     def _ask_again(self, quoting: set[str]) -> None:
         subscription, now_ns = self.subscription, self.now_ns
-        if not subscription.idle:
+        if not subscription.idle(now_ns):
             return
         late = [s for s, since in subscription.unproven.items() if now_ns - since > FIRST_QUOTE_NS]
         stopped = [s for s in subscription.acknowledged - quoting if s not in subscription.unproven]
