@@ -130,7 +130,8 @@ class Line:
         """Carry these too; their rows must be in the shared tables already. `again`: another line
         carried them, and they did not quote.
         """
-        self.symbols.extend(exchange_symbols)
+        there = set(self.symbols)  # a symbol on its way to another line is carried by both
+        self.symbols.extend(symbol for symbol in exchange_symbols if symbol not in there)
         for connection in self.connections:
             connection.join(exchange_symbols, again=again)
 
@@ -141,12 +142,19 @@ class Line:
             connection.leave(exchange_symbols, again=again)
 
     def take_overflow(self) -> list[str]:
-        """What the exchange gives no room for on this line; the line carries it no longer."""
+        """What the exchange gives no room for on this line; the line carries it no longer.
+
+        A connection that is given it goes on until it ends: its successor's lack of room is none of
+        its own, and until another line quotes nobody else says what changes.
+        """
         over: dict[str, None] = {}
         for connection in self.connections:
-            over.update(dict.fromkeys(connection.subscription.overflow))
-        if over:
-            self.leave(list(over))
+            symbols = list(connection.subscription.overflow)
+            if symbols:
+                over.update(dict.fromkeys(symbols))
+                connection.leave(symbols)
+                self._share.disowned(connection.watch.ids_of(symbols))
+        self.symbols = [symbol for symbol in self.symbols if symbol not in over]
         return list(over)
 
     def check(self, now_ns: int, slowdown: float) -> None:

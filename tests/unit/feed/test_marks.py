@@ -289,6 +289,58 @@ def test_at_a_planned_swap_what_the_successor_has_not_quoted_yet_stays_good(
     played(bed, act)
 
 
+def test_what_a_successor_has_no_room_for_is_carried_on_by_the_old_connection(bed: Bed) -> None:
+    """Another line asks for it; until the swap the old one says what changes, and then nobody."""
+
+    def act(one: Connection, other: Connection) -> None:
+        line = bed.feed._copies[0][0]
+        other.end(End.LOST)
+        bed.quote(one)
+        successor = bed.connect(line, successor=True)
+        bed.quote(successor, symbols=(0,))
+        successor.subscription.overflow = [NAMES[1]]
+        assert line.take_overflow() == [NAMES[1]]
+        assert line.symbols == [NAMES[0]]
+        assert list(one.subscription.wanted) == list(NAMES)
+        assert list(successor.subscription.wanted) == [NAMES[0]]
+        assert bed.flags() == GOOD
+        one.end(End.SWAPPED)
+        assert bed.flags() == (QuoteFlag.NONE, QuoteFlag.STALE)
+
+    played(bed, act)
+
+
+def test_what_a_connection_has_no_room_for_any_more_is_stale_unless_another_one_quotes_it(
+    bed: Bed,
+) -> None:
+    """Asked for again because it was quiet, and others have taken the room meanwhile."""
+
+    def act(one: Connection, other: Connection) -> None:
+        for also in (True, False):
+            if not also:
+                other.end(End.LOST)
+            bed.quote(one)
+            if also:
+                bed.quote(other)
+            one.subscription.overflow = [NAMES[1]]
+            assert bed.feed._copies[0][0].take_overflow() == [NAMES[1]]
+            assert bed.flags() == (GOOD if also else (QuoteFlag.NONE, QuoteFlag.STALE))
+            bed.feed._copies[0][0].join([NAMES[1]])
+
+    played(bed, act)
+
+
+def test_a_symbol_is_carried_once_by_a_line_however_often_it_joins(bed: Bed) -> None:
+    """One on its way to another line may be sent there again, as it does not quote."""
+
+    def act(one: Connection, other: Connection) -> None:
+        line = bed.feed._copies[0][0]
+        line.join(NAMES)
+        assert line.symbols == list(NAMES)
+
+    played(bed, act)
+
+
 def test_a_successor_that_is_silent_covers_nothing(bed: Bed) -> None:
     def act(one: Connection, other: Connection) -> None:
         bed.run(3_000, one, other)
