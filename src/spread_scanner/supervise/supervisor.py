@@ -149,6 +149,7 @@ class Supervisor:
         for step in self._stages:
             if self.stopping:
                 return
+            step = [name for name in step if name not in self._dismissed]
             for name in step:
                 self.children[name].start()
             self._await_running(step)
@@ -167,9 +168,12 @@ class Supervisor:
                 self._look_after(child, looks)
             elif child.name in self._dismissed:
                 continue
-            elif child.starts and child.due and not self.stopping:
+            elif child.due and not self.stopping:
+                again = bool(child.starts)  # else enabled while the others were started
                 child.start()
-                self._note(child.name, "started again", pid=child.pid)
+                self._note(
+                    child.name, "started again" if again else "enabled, started", pid=child.pid
+                )
         self._look_for_listings()
         self._renew_logs()
         clock.sleep(TICK_S)
@@ -342,6 +346,7 @@ class Supervisor:
         waiting = set(names)
         while waiting and not self.stopping and clock.awake_s() < deadline_s:
             self._turn()
+            waiting -= self._dismissed  # by a reload meanwhile
             for name in sorted(waiting):
                 child = self.children[name]
                 if child.pid is None:

@@ -75,6 +75,26 @@ def test_what_is_enabled_starts_and_what_is_not_stays_away(
     assert supervisor.settings is on
 
 
+def test_a_reload_while_everything_starts_is_obeyed_once_it_is_up(
+    bed: Any, started: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is enabled meanwhile is started then; who is not ends, and is no failure to start."""
+    off, on = enabled(bed.settings, "okx-spot", False), enabled(bed.settings, "okx-spot", True)
+    monkeypatch.setattr(clock, "sleep", lambda _: None)
+    supervisor = Supervisor(off, {}, logs.set_up("spread-ctl"))
+    supervisor._prepared(on)()
+    supervisor._is_up = True
+    supervisor.tick()
+    assert OKX in started
+
+    starting = Supervisor(on, {}, logs.set_up("spread-ctl"))
+    starting._prepared(off)()
+    monkeypatch.setattr(Child, "pid", 1)
+    monkeypatch.setattr(Child, "ended", lambda child: 0)  # as who finds itself disabled
+    starting.children[OKX].starts = 99
+    starting._await_running([OKX])
+
+
 class Looks:
     """Children that look for new listings, as they are started and end by our word."""
 
