@@ -1,8 +1,10 @@
 """Group stats: what spread-analyst computes, without reading the store or publishing.
 
 stats.bar      every indicator of 8 x 1,024 cells and every mean and deviation of 3,600 pairs, at a
-               second in which bars of all three lengths close; a sixtieth of the medians is in it
+               second in which bars of all three lengths close; without the medians
 stats.second   the same at a second like most, in which only the shortest bar closes
+stats.medians  what is spread over the minute: medians, quantiles and reversion of a sixtieth of the
+               pairs, every second
 stats.series   RSI, EMA and bands of one series of 500 points, from scratch
 
 The results are compared with TA-Lib's in the run itself; peers are what one would call instead.
@@ -38,6 +40,8 @@ def figures(small: bool) -> Iterator[Figure]:
     yield figure("stats.bar", "ms", closing, cells=cells, pairs=pairs)
     seconds = [live.second_ms() for _ in range(2 if small else 200)]
     yield figure("stats.second", "ms", seconds, cells=cells, pairs=pairs)
+    medians = [live.medians_ms() for _ in range(2 if small else 120)]
+    yield figure("stats.medians", "ms", medians, pairs=pairs, at_once=pairs // 60)
     yield _series(small)
 
 
@@ -58,6 +62,7 @@ class _Live:
         for _ in range(seconds):
             self._move()
             self._step()
+            self._pairs.close(self._seconds)
         self._verify()
 
     def closing_ms(self) -> float:
@@ -65,13 +70,18 @@ class _Live:
         self._move()
         while (self._tick + 1) % LONGEST_S:
             self._tick += 1
-        return self._timed_ms()
+        return self._timed_ms(self._step)
 
     def second_ms(self) -> float:
         self._move()
         if (self._tick + 1) % 60 == 0:
             self._tick += 1
-        return self._timed_ms()
+        return self._timed_ms(self._step)
+
+    def medians_ms(self) -> float:
+        self._move()
+        self._step()
+        return self._timed_ms(lambda: self._pairs.close(self._seconds))
 
     def _move(self) -> None:
         self._tick += 1
@@ -79,13 +89,13 @@ class _Live:
         self._basis += self._chance.standard_normal(self._basis.shape)
         self._first.append(float(self._mids[0]))
 
-    def _timed_ms(self) -> float:
-        return per_call_ns("step()", {"step": self._step}, batches=1, calls=1)[0] / 1e6
+    def _timed_ms(self, work: Callable[[], None]) -> float:
+        return per_call_ns("work()", {"work": work}, batches=1, calls=1)[0] / 1e6
 
     def _step(self) -> None:
         self._bars.step(self._tick, self._tick * NS_PER_S, self._mids)
         self._seconds += 1  # of the pairs, whose seconds are all alike: none is left out
-        self._pairs.step(self._seconds, self._seconds * NS_PER_S, self._usable, self._basis)
+        self._pairs.sample(self._seconds, self._seconds * NS_PER_S, self._usable, self._basis)
 
     def _verify(self) -> None:
         """Bars of a second are the seconds themselves."""

@@ -91,9 +91,15 @@ class BasisStatistics:
         return int(tick - self._begun.min() + 1) if len(self._begun) else 0
 
     def step(self, tick: int, ts_ns: int, usable: _Mask, basis: _Array) -> None:
+        """One second: `sample`, then `close`."""
+        self.sample(tick, ts_ns, usable, basis)
+        self.close(tick)
+
+    def sample(self, tick: int, ts_ns: int, usable: _Mask, basis: _Array) -> None:
         """Second `tick`, which is `ts_ns`: (n,) which pairs have a basis, (2, n) entry and exit.
 
-        Ticks only go up; those that were left out had no basis.
+        Ticks only go up; those that were left out had no basis. What is shown of the minutes is
+        that of the last `close`.
         """
         if self._last is None:
             self._last = tick - 1
@@ -105,13 +111,16 @@ class BasisStatistics:
         self._minute[:, :, tick % MINUTE_S] = np.where(usable, basis, np.nan).T
         self._seen_now += usable
         self._last = tick
-        self._close(tick % MINUTE_S)
-        now_s = (tick - self._phase) % MINUTE_S  # of the running minute
+        now_s = (tick - self._phase - 1) % MINUTE_S + 1  # of the running minute
         looked_s = np.minimum(tick - self._begun + 1, MINUTES * MINUTE_S + now_s)
         seen_s = self._seen_before + self._seen_now
         self.records["usable_share"] = seen_s / np.maximum(looked_s, 1)
 
     # The minutes.
+
+    def close(self, tick: int) -> None:
+        """The minute of a sixtieth of the pairs ends with this second, which was sampled."""
+        self._close(tick % MINUTE_S)
 
     def _catch_up(self, last: int, tick: int) -> None:
         """Close the minutes that ended in seconds that were left out."""
