@@ -1,24 +1,18 @@
 """What is halted or paused, as the tracker sees it: a pair of which no signal can come."""
 
-import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
+from tracking import Tracking, tracking_of
 
 from bed import until
 from spread_scanner import config
-from spread_scanner.runtime import logs
-from spread_scanner.runtime.process import Process
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES, SignalKind
-from spread_scanner.schema.names import ENGINE, SIGNALS, TRACKER
-from spread_scanner.schema.records import SIGNAL_DTYPE
-from spread_scanner.shm import Control, Health, PriceStore, SignalRing
-from spread_scanner.shm.connections import Connections
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.names import ENGINE, TRACKER
+from spread_scanner.shm import Control
 from spread_scanner.shm.operator import Operator
 from spread_scanner.tracker.blocked import Blocked
-from spread_scanner.tracker.main import Tracker
 from spread_scanner.tracker.pairs import Pair
 from spread_scanner.view.opportunities import Opportunities
 
@@ -89,42 +83,10 @@ def test_what_the_settings_disable_blocks_the_pair(up_bed: Any, file: str, rule:
     assert not blocked.has(other)
 
 
-class Tracking:
-    """A tracker in this process, and the engine's end of its ring."""
-
-    def __init__(self, bed: Any, stack: contextlib.ExitStack) -> None:
-        enter, namespace = stack.enter_context, bed.namespace
-        bed.settings.data_dir.mkdir(exist_ok=True)
-        self.prices = enter(PriceStore.attach(namespace))
-        ring = enter(SignalRing.attach(namespace, SIGNALS))
-        consumer, self._producer = enter(ring.consumer()), enter(ring.producer())
-        control = enter(Control.attach(namespace))
-        self.operator, slot = enter(control.operator()), enter(control.claim(TRACKER))
-        row = enter(enter(Health.attach(namespace)).claim(TRACKER))
-        process = Process(TRACKER, bed.settings, logs.set_up(TRACKER, "error"), row, slot)
-        connections = enter(Connections.attach(namespace))
-        self.tracker = Tracker(process, self.prices, ring, consumer, connections)
-        self.tracker.recover()
-        stack.callback(self.tracker.finish)
-        self._seq = 0
-
-    def enter_signal(self) -> None:
-        made = np.zeros(1, SIGNAL_DTYPE)
-        made["kind"], made["symbol_id"], made["seq"] = SignalKind.ENTER, 1, self._seq
-        made["ts_engine"] = self.prices.clock.now_ns()
-        self._producer.push_many(made)
-        self._seq += 1
-
-    def sparse(self) -> list[bool]:
-        """Of each that is open, whether it is looked at sparsely; after one turn."""
-        self.tracker.turn()
-        return [one.exited_ns is not None for one in self.tracker.book.watched()]
-
-
 @pytest.fixture
 def tracking(up_bed: Any) -> Iterator[Tracking]:
-    with contextlib.ExitStack() as stack:
-        yield Tracking(up_bed, stack)
+    with tracking_of(up_bed) as made:
+        yield made
 
 
 def test_a_halt_makes_the_tracker_look_sparsely_until_a_signal_comes(tracking: Tracking) -> None:
