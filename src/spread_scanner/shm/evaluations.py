@@ -73,9 +73,18 @@ class Evaluations(Holder):
             raise
         return EvaluationsWriter(held, self.layout)
 
-    def recent(self, symbol_id: int | None = None, *, limit: int | None = None) -> np.ndarray:
-        """Rows of one symbol, or of all, newest first: (n,) EVALUATION_DTYPE."""
+    def recent(
+        self,
+        symbol_id: int | None = None,
+        *,
+        verdict: int | None = None,
+        limit: int | None = None,
+    ) -> np.ndarray:
+        """Rows of one symbol, or of all, with one verdict or with any, newest first: (n,)
+        EVALUATION_DTYPE. To order all of them takes milliseconds: who looks often says which."""
         rows = self._rows.copy()
+        if verdict is not None:
+            rows = rows[rows["verdict"] == verdict]
         if symbol_id is not None:
             rows = rows[rows["symbol_id"] == symbol_id]
         newest_first = np.argsort(-rows["ts_engine"], kind="stable")

@@ -154,8 +154,8 @@ def symbol_id_of(loaded: tables.Tables, symbol: str) -> int:
 
 def implausible(kept: Evaluations, symbols: Mapping[int, str], since_ns: int) -> list[Implausible]:
     """All pairs that the engine has found so from then on, on the session clock."""
-    rows = kept.recent()
-    rows = rows[(rows["verdict"] == Verdict.IMPLAUSIBLE) & (rows["ts_engine"] >= since_ns)]
+    rows = kept.recent(verdict=Verdict.IMPLAUSIBLE)
+    rows = rows[rows["ts_engine"] >= since_ns]
     return [
         Implausible(
             DIRECTIONS[row["direction_id"]].label,
