@@ -215,10 +215,12 @@ class Week:
             self._keep()
 
     def _keep(self) -> None:
-        told = {outbox.name: outbox.entries() for outbox in self._outboxes}
-        now = ([*self._desk.raised], {name: repr(entries) for name, entries in told.items()})
+        """When Telling.save does."""
+        raised = [(key, story.times) for key, story in self._desk.raised.items()]
+        now = (raised, [(outbox, outbox.changes) for outbox in self._outboxes])
         if now != self._kept:
             self._kept = now
+            told = {outbox.name: outbox.entries() for outbox in self._outboxes}
             state.write(self._settings, self._desk.raised.values(), told, WHO)
 
     def _came_back(self, key: str) -> None:
