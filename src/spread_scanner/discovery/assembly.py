@@ -21,6 +21,7 @@ from spread_scanner.symbology.tables import (
     QuarantineRow,
     SymbolRow,
     Tables,
+    lots_of,
 )
 
 
@@ -100,6 +101,10 @@ def tables_of(
     members: dict[int, list[int]] = {row.direction_id: [] for row in DIRECTIONS}
     for pair in pairs:
         members[pair.direction.direction_id].append(ids[pair.symbol])
+    instruments = tuple(
+        _instrument(leg, ids[leg.symbol], leg.key in quiet)
+        for leg in sorted(legs.values(), key=lambda leg: (leg.source, ids[leg.symbol]))
+    )
     return Tables(
         generation=stamp[0],
         created_wall_ns=stamp[1],
@@ -107,10 +112,7 @@ def tables_of(
             SymbolRow(id_, symbol, by_symbol[symbol].base, by_symbol[symbol].quote)
             for symbol, id_ in sorted(ids.items(), key=lambda item: item[1])
         ),
-        instruments=tuple(
-            _instrument(leg, ids[leg.symbol], leg.key in quiet)
-            for leg in sorted(legs.values(), key=lambda leg: (leg.source, ids[leg.symbol]))
-        ),
+        instruments=instruments,
         directions=tuple(DirectionRow(id_, tuple(sorted(row))) for id_, row in members.items()),
         funding=_funding(legs.values(), ids, listed),
         quarantine=tuple(
@@ -119,6 +121,7 @@ def tables_of(
             if row.reason
         ),
         freed=tuple(_freed(id_, symbol) for id_, symbol in placed.freed),
+        lots=lots_of(instruments),
     )
 
 

@@ -16,6 +16,8 @@ from spread_scanner.discovery.legs import Candidate, LeftOut
 from spread_scanner.discovery.report import DISABLED, OK, Findings
 from spread_scanner.discovery.validate import Hearing, Validation
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.figures import plain
+from spread_scanner.schema.lots import LotFlag
 from spread_scanner.symbology.known import Known, KnownListing, KnownSource, idle_settings
 from spread_scanner.symbology.tables import Tables
 
@@ -119,6 +121,7 @@ def warnings_of(
         warnings += [f"{row.source.label}: {note}" for note in row.notes]
     warnings += validation.notes
     warnings += no_room(findings.over, findings.resting, settings.config.system.max_symbols)
+    warnings += no_lot(findings.tables)
     if previous is not None:
         warnings += _shrunk(findings, previous, settings.config.pair_discovery.lost_pct_max)
     return warnings + idle_settings(settings, findings.known)
@@ -158,6 +161,25 @@ def no_room(
             + ", ".join(symbol for symbol, _ in resting[:REASONS_SHOWN])
         )
     return rows
+
+
+def no_lot(tables: Tables) -> list[str]:
+    """Pairs whose two steps have no common multiple that could be traded: they give no signal."""
+    names = tables.symbol_names()
+    steps = {
+        (row.source_id, row.symbol_id): plain((row.lot_step or 0.0) * row.sz_mul)
+        for row in tables.instruments
+    }
+    found: list[str] = []
+    for row in tables.lots:
+        if row.flags & LotFlag.NEVER_MEETS:
+            way = DIRECTIONS[row.direction_id]
+            legs = (steps[source.source_id, row.symbol_id] for source in (way.spot, way.futures))
+            found.append(f"{way.label} {names[row.symbol_id]} ({' and '.join(legs)})")
+    if not found:
+        return []
+    shown = ", ".join(found[:REASONS_SHOWN])
+    return [f"{len(found):,} pairs have steps in base units with no common lot of use: {shown}"]
 
 
 def _shrunk(findings: Findings, previous: Tables, lost_pct_max: float) -> Iterator[str]:

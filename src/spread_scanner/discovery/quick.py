@@ -121,6 +121,7 @@ async def look(
         before_report=before.report,
     )
     findings.warnings = outcome.no_room(placed.over, placed.resting, _room(settings))
+    findings.warnings += outcome.no_lot(tables)
     return QuickLook(findings, names, looks)
 
 

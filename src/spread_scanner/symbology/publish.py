@@ -136,7 +136,9 @@ def _files(
     symbols = SymbolsFile(
         FORMAT, tables.generation, tables.symbols, tables.instruments, tables.funding, tables.freed
     )
-    directions = DirectionsFile(FORMAT, tables.generation, tables.directions, tables.quarantine)
+    directions = DirectionsFile(
+        FORMAT, tables.generation, tables.directions, tables.quarantine, tables.lots
+    )
     files = {
         SYMBOLS_BIN: msgspec.msgpack.encode(symbols),
         DIRECTIONS_BIN: msgspec.msgpack.encode(directions),
@@ -154,6 +156,7 @@ def _files(
             "pairs": sum(len(row.symbol_ids) for row in tables.directions),
             "quarantined": len(tables.quarantine),
             "funding": len(tables.funding),
+            "lots": len(tables.lots),
         },
         sources=dict(sources),
         warnings=tuple(warnings),

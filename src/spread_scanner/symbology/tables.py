@@ -9,6 +9,7 @@ new set, never a mixture. metadata.json holds the generation and the checksum of
 
 import hashlib
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from msgspec import Struct
 
 from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.symbology.lots import LegRules, pair_rules
 
 SYMBOL_IDS = 2**16  # an id is 16 bits in every record
 SOURCE_IDS = frozenset(source.source_id for source in SOURCES)
@@ -70,6 +72,21 @@ class FundingRow(Struct, frozen=True, array_like=True):
     interval_hours: float | None
 
 
+class LotRow(Struct, frozen=True, array_like=True):
+    """What the listings of a pair allow, quarantined pairs too: sizes in base units, notionals in
+    quote units. 0: not told, and flagged.
+    """
+
+    direction_id: int
+    symbol_id: int
+    lot: float  # both legs' sizes are multiples of it; 0: neither step is known
+    spot_min_qty: float
+    fut_min_qty: float
+    spot_min_notional: float
+    fut_min_notional: float
+    flags: int  # schema.lots.LotFlag
+
+
 class QuarantineRow(Struct, frozen=True, array_like=True):
     """A pair that was kept out of a direction because its prices disagree."""
 
@@ -95,6 +112,7 @@ class Tables(Struct, frozen=True):
     judged_wall_ns: int = 0  # when that set was made; 0: as this one
     # When that run began to ask: what happened later its verdicts may not know; 0: nobody noted it.
     asked_wall_ns: int = 0
+    lots: tuple[LotRow, ...] = ()  # of every pair; none in a set that an older version wrote
 
     @property
     def judgement(self) -> int:
@@ -114,6 +132,11 @@ class Tables(Struct, frozen=True):
     def symbol_names(self) -> dict[int, str]:
         """symbol_id -> "BTC-USDT"."""
         return {row.symbol_id: row.symbol for row in self.symbols}
+
+    def lots_by_pair(self) -> dict[tuple[int, int], LotRow]:
+        """By (direction, symbol) id; of a set that holds none they are made from its listings."""
+        rows = self.lots or lots_of(self.instruments)
+        return {(row.direction_id, row.symbol_id): row for row in rows}
 
     def of_source(self, source_id: int) -> list[InstrumentRow]:
         """The listings of one source."""
@@ -138,6 +161,7 @@ class DirectionsFile(Struct, frozen=True):
     generation: int
     directions: tuple[DirectionRow, ...]
     quarantine: tuple[QuarantineRow, ...]
+    lots: tuple[LotRow, ...] = ()  # an older version wrote none, and does not read them
 
 
 class Metadata(Struct, frozen=True):
@@ -155,6 +179,26 @@ class Metadata(Struct, frozen=True):
     judged_in: int = 0  # the set whose verdicts these still are, after a quick look; 0: its own
     judged_wall_ns: int = 0  # when that one was made; 0: as this one
     asked_wall_ns: int = 0  # when that run began to ask; 0: nobody noted it
+
+
+def lots_of(instruments: Iterable[InstrumentRow]) -> tuple[LotRow, ...]:
+    """The rules of every symbol in every direction whose both sources list it."""
+    legs = {
+        (row.source_id, row.symbol_id): LegRules(
+            row.sz_mul, row.lot_step, row.min_qty, row.min_notional
+        )
+        for row in instruments
+    }
+    symbol_ids = sorted({symbol_id for _, symbol_id in legs})
+    rows: list[LotRow] = []
+    for way in DIRECTIONS:
+        for symbol_id in symbol_ids:
+            spot = legs.get((way.spot.source_id, symbol_id))
+            fut = legs.get((way.futures.source_id, symbol_id))
+            if spot is not None and fut is not None:
+                rules = pair_rules(spot, fut)
+                rows.append(LotRow(way.direction_id, symbol_id, *rules[:-1], int(rules.flags)))
+    return tuple(rows)
 
 
 Whole = TypeVar("Whole", SymbolsFile, DirectionsFile)
@@ -201,6 +245,7 @@ def load_set(chosen: Path) -> Tables:
         judged_in=metadata.judged_in,
         judged_wall_ns=metadata.judged_wall_ns,
         asked_wall_ns=metadata.asked_wall_ns,
+        lots=directions.lots,
     )
     _sound(loaded, chosen)
     return loaded
@@ -255,6 +300,9 @@ def _sound(loaded: Tables, chosen: Path) -> None:
         hours = rate.interval_hours
         if not math.isfinite(rate.rate) or (hours is not None and not 0 < hours < math.inf):
             raise TableError("funding that cannot be", file=chosen / SYMBOLS_BIN, row=rate)
+    odd = [row for row in loaded.lots if not _lot_can_be(row, names)]
+    if odd:
+        raise TableError("a lot that cannot be", file=chosen / DIRECTIONS_BIN, row=odd[0])
     for way in loaded.directions:
         if way.direction_id not in DIRECTION_IDS or not names.keys() >= set(way.symbol_ids):
             raise TableError(
@@ -262,6 +310,14 @@ def _sound(loaded: Tables, chosen: Path) -> None:
                 file=chosen / DIRECTIONS_BIN,
                 direction_id=way.direction_id,
             )
+
+
+def _lot_can_be(row: LotRow, names: Mapping[int, str]) -> bool:
+    quantities = (row.lot, row.spot_min_qty, row.fut_min_qty)
+    counts = all(
+        0 <= x < math.inf for x in (*quantities, row.spot_min_notional, row.fut_min_notional)
+    )
+    return counts and row.direction_id in DIRECTION_IDS and row.symbol_id in names
 
 
 def _bytes(path: Path) -> bytes:
