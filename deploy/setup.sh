@@ -306,7 +306,7 @@ check_pin
 if [ "$uninstall" = 1 ]; then
     if live; then
         run systemctl disable --quiet --now spread-scanner.target spread-discovery.timer \
-            spread-look.timer spread-report.timer ||
+            spread-look.timer spread-funding.timer spread-report.timer ||
             say "the target was not installed"
     fi
     remove_units
@@ -333,7 +333,8 @@ if live; then
     [ "$changed" = 0 ] || run systemctl daemon-reload
     if [ "$dry" = 0 ] || [ -e "$units/spread-scanner.target" ]; then
         enable spread-scanner.target
-        has_cron || enable spread-discovery.timer spread-look.timer spread-report.timer
+        has_cron || enable spread-discovery.timer spread-look.timer spread-funding.timer \
+            spread-report.timer
     fi
 fi
 

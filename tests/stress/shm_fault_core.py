@@ -1,8 +1,8 @@
 """Python over the fault build of the core: what a caller of the API sees.
 
-Usage: shm_fault_core.py FOLDER NAMESPACE contended|deaths. FOLDER holds the extension modules
-_store and _writer built with -DSS_FAULTS; they take the place of the room's own before anything
-imports those. Each has hooks of its own.
+Usage: shm_fault_core.py FOLDER NAMESPACE contended|deaths|funding. FOLDER holds the extension
+modules _store, _writer and _latch built with -DSS_FAULTS; they take the place of the room's own
+before anything imports those. Each has hooks of its own.
 """
 
 import ctypes
@@ -136,6 +136,46 @@ def deaths(controls: ctypes.CDLL, namespace: str) -> None:
     print(f"write_many {at - 1} stores")
 
 
+def funding(controls: ctypes.CDLL, namespace: str) -> None:
+    """A row of funding dies at every store: it is the old one or the new one. One that is written
+    at each look of a reader is nothing to it, and counted."""
+    from spread_scanner.schema.funding import FundingNow
+    from spread_scanner.shm.funding import FundingTable
+
+    def row(version: int) -> FundingNow:
+        number = float(version)
+        return FundingNow(number, number, -number, number, version, version, *[version] * 3)
+
+    with FundingTable.create(namespace, num_sources=1, max_symbols=2) as table:
+        with table.writer() as writer:
+            writer.write(0, 1, row(1))
+        version, at, died = 1, 0, True
+        while died:
+            at, version = at + 1, version + 1
+
+            def write(version: int = version) -> None:
+                FundingTable.attach(namespace).writer().write(0, 1, row(version))
+
+            died = strike(controls, at, write)
+            assert table.read(0, 1) in (row(version - 1), row(version))
+            with table.writer() as writer:  # the dead one holds nothing
+                writer.write(0, 1, row(version))
+            assert table.read(0, 1) == row(version)
+            assert table.read(0, 0) is None
+        address = table._cells.memory.address + table.layout.sequences_at + 64
+        for looks, seen, given_up in ((63, row(version), 0), (10_000, None, 1)):
+            controls.faults_publish(ctypes.c_uint64(address), ctypes.c_long(looks))
+            assert table.read(0, 1) == seen
+            assert table.contended == given_up
+    print(f"funding {at - 1} stores")
+
+
+SCENARIOS = {
+    "contended": (contended, "_store"),
+    "deaths": (deaths, "_writer"),
+    "funding": (funding, "_latch"),
+}
+
 if __name__ == "__main__":
-    run, hooked = {"contended": (contended, "_store"), "deaths": (deaths, "_writer")}[sys.argv[3]]
+    run, hooked = SCENARIOS[sys.argv[3]]
     run(load(Path(sys.argv[1]))[hooked], sys.argv[2])

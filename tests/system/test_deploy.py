@@ -267,12 +267,16 @@ def test_the_cron_file_is_one_that_cron_reads() -> None:
     assert text.endswith("\n"), "cron ignores a last line without its end"
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     jobs = [line for line in lines if not re.match(r"[A-Z_]+=", line)]
-    full, quick, report = (job.split(maxsplit=6) for job in jobs)
+    full, quick, funding, report = (job.split(maxsplit=6) for job in jobs)
     minute, *when, user, command = full
     assert (when, user) == (["*/6", "*", "*", "*"], "spread")
     assert 0 <= int(minute) < 60
     assert command == "/opt/spread-scanner/while-up /opt/spread-scanner/spread-discover"
     assert quick == ["*/5", "*", "*", "*", "*", "spread", f"{command} --quick --due"]
+    *when, user, command = funding
+    assert (when, user) == (["2-59/5", "*", "*", "*", "*"], "spread")
+    asks = "/opt/spread-scanner/venv/bin/pair-discovery --funding --due"
+    assert command == f"/opt/spread-scanner/while-up {asks} >/dev/null 2>&1"
     minute, *when, user, command = report
     assert (when, user) == (["*"] * 4, "spread")
     assert 0 <= int(minute) < 60

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,10 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES, ProcessState
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Market, ProcessState
+from spread_scanner.schema.funding import NS_PER_HOUR, listing_of, unknown
 from spread_scanner.shm import Health
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.sim.universe import Universe
 from spread_scanner.symbology.tables import Tables, load
 
@@ -126,6 +129,32 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shared_sim: Sim) -> tuple
     ran = place.run()
     assert ran.code == 0, ran.log
     return place, ran
+
+
+def test_funding_of_all_four_lands_in_shared_memory(
+    finished: tuple[Place, Ran], namespace: str
+) -> None:
+    place, ran = finished
+    environ = {"SPREAD_SYSTEM__NAMESPACE": namespace}
+    assert place.run("--funding", **environ).code == 4, "the system is not up"
+    with FundingTable.create(namespace) as table:
+        found = place.run("--funding", **environ)
+        assert found.code == 0, found.log
+        now_ns = time.time_ns()
+        assert found.summary["generation"] == ran.summary["generation"]
+        for source in SOURCES:
+            if source.market is not Market.FUTURES:
+                continue
+            listed = place.tables.of_source(source.source_id)
+            said = found.summary["sources"][source.label]
+            assert (said["listed"], said["told"]) == (len(listed), len(listed))
+            for one in listed:
+                row = table.read(source.source_id, one.symbol_id)
+                assert row is not None
+                assert unknown(row, now_ns, listing_of(one.exchange_symbol)) == ""
+                assert abs(row.rate) < row.cap == -row.floor
+                assert 0 < row.next_wall_ns - row.asked_wall_ns <= row.interval_h * NS_PER_HOUR
+                assert row.interval_h in (1.0, 4.0, 8.0)
 
 
 Names = set[tuple[str, str, str]]

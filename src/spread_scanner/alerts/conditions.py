@@ -9,6 +9,7 @@ from typing import NamedTuple
 from spread_scanner.alerts.desk import Condition
 from spread_scanner.alerts.disk import DiskWatch
 from spread_scanner.alerts.found import Found
+from spread_scanner.alerts.funding import of_funding
 from spread_scanner.alerts.market import ImplausibleWatch, of_sources
 from spread_scanner.alerts.news import OpportunityNews
 from spread_scanner.alerts.processes import (
@@ -83,6 +84,7 @@ class Conditions:
             *of_sources(quotes, hung),
             *self._implausible.now(self._found.symbols),
             *self._disk.now(now.disk, settings),
+            *of_funding(now.funding, settings, self._tables.loaded),
             *found,
             *self._news.since(),
         ]

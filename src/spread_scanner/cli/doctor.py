@@ -42,6 +42,7 @@ from spread_scanner.shm.layout import (
     HEALTH_BYTES,
     AnalysisLayout,
     ConnectionsLayout,
+    FundingLayout,
     RingLayout,
     StoreLayout,
 )
@@ -117,6 +118,7 @@ def memory(settings: Settings) -> Iterator[Check]:
         + settings.config.spread_engine.evaluations_kept * EVALUATION_DTYPE.itemsize
         + ConnectionsLayout(system.num_sources).connections_bytes
         + AnalysisLayout(system.num_sources, system.max_symbols).analysis_bytes
+        + FundingLayout(system.num_sources, system.max_symbols).funding_bytes
         + HEALTH_BYTES
         + CONTROL_BYTES
         + DIALS_BYTES

@@ -16,7 +16,11 @@ from spread_scanner.cli.answers import (
     Failure,
     Vacuumed,
 )
-from spread_scanner.discovery.report import DiscoverySummary, NothingToAdd
+from spread_scanner.discovery.report import (
+    DiscoverySummary,
+    FundingSummary,
+    NothingToAdd,
+)
 from spread_scanner.exchanges.decode import DecodedQuote
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.supervise.summary import RunSummary
@@ -67,6 +71,7 @@ BY_COMMAND: dict[str, Any] = {
 OF_PROCESSES: dict[str, Any] = {
     "pair-discovery": DiscoverySummary,
     "pair-discovery, nothing to add": NothingToAdd,
+    "pair-discovery --funding": FundingSummary,
 }
 # What any of them prints when it fails.
 ON_FAILURE = Failure

@@ -28,6 +28,7 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
 from spread_scanner.tracker import report_options as options
 from spread_scanner.view.disk import Disk
+from spread_scanner.view.funding import late_lines
 from spread_scanner.view.signals import SignalView
 from spread_scanner.view.status import Status, other_versions
 from spread_scanner.view.status import read as read_status
@@ -96,6 +97,8 @@ def _tell_status(now: Status, counters: bool) -> None:
         console.print(grid("", ["process", "counter", "count>"], rows))
     for line in _disk_lines(now.disk):
         console.print(line, markup=False, soft_wrap=True)
+    for line in late_lines(now.funding):
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
     for line in switched_lines(now.switches.standing):
         console.print(line, style="bold yellow", markup=False, soft_wrap=True)
     for running, names in other_versions(now).items():

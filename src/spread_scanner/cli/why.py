@@ -9,6 +9,7 @@ from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
 from spread_scanner.schema.figures import plain
 from spread_scanner.view.evaluations import Evaluation, Explanation
+from spread_scanner.view.funding import FundingView
 from spread_scanner.view.spreads import Spread
 
 
@@ -19,6 +20,8 @@ def lines(answer: Explanation) -> Iterator[str | Text]:
     if not answer.evaluations:
         said = ": no evaluation over a threshold is kept."
         yield Text.assemble((answer.symbol, "bold"), said)
+    for told in answer.funding:
+        yield _funding(told)
     for kept_out in answer.quarantined:
         yield f"Quarantined in {kept_out.direction}: {kept_out.reason}"
     if answer.now:
@@ -39,6 +42,17 @@ def _now(row: Spread) -> str | Text:
         f"enter {row.enter_bps:z6.1f}  {far}",
         (stale, "yellow"),
     )
+
+
+def _funding(one: FundingView) -> str:
+    """What a futures source told of it last, and when it is settled next."""
+    if one.rate is None or one.age_s is None:
+        return f"funding {one.source}: {one.unknown}"
+    per = f" per {one.interval_h:g} h" if one.interval_h is not None else ""
+    cap = "" if one.cap is None else f", at most {one.cap:.3%}"
+    due = "" if one.next_in_s is None else f", settled in {one.next_in_s / 60:,.0f} min"
+    said = f"funding {one.source}: {one.rate:+.4%}{per}{cap}{due}, told {one.age_s:,.0f} s ago"
+    return f"{said}; not used: {one.unknown}" if one.unknown else said
 
 
 def _or_low(value: float | None) -> float:

@@ -108,6 +108,14 @@ class Discovery(Struct, forbid_unknown_fields=True, frozen=True):
             description="How often a quick look for new listings is taken; 0: never.",
         ),
     ] = 300.0
+    funding_every_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3_600,
+            description="How often funding is asked for; 0: by full runs alone.",
+        ),
+    ] = 300.0
     lost_pct_max: Annotated[
         float,
         Meta(

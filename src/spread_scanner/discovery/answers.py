@@ -9,12 +9,14 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
+from spread_scanner import clock
 from spread_scanner.errors import BadMessage, ExchangeError
 from spread_scanner.exchanges.adapter import (
     Adapter,
     Funding,
+    FundingTerms,
     InstrumentPage,
     RawInstrument,
     RestQuote,
@@ -22,7 +24,7 @@ from spread_scanner.exchanges.adapter import (
     Skipped,
 )
 from spread_scanner.schema.enums import Source
-from spread_scanner.schema.funding import interval_can_be, rate_can_be
+from spread_scanner.schema.funding import INTERVAL_USUAL_H, interval_can_be, rate_can_be
 
 T = TypeVar("T")
 Done = Callable[[str, str], None]
@@ -33,7 +35,6 @@ TICKERS = "tickers"
 FUNDING = "funding"
 INTERVALS = "funding-intervals"
 KINDS = (INSTRUMENTS, TICKERS, FUNDING, INTERVALS)
-FUNDING_HOURS_USUAL = 8.0
 SPOT_TYPE = "spot"
 PERPETUAL_TYPE = "linear-perpetual"
 TAKEN_TYPES = (SPOT_TYPE, PERPETUAL_TYPE)
@@ -49,6 +50,15 @@ class RestDesk(Protocol):
         """Raises ExchangeError when there is none."""
 
 
+class FundingTold(NamedTuple):
+    """What a source says of funding, as it says it, and when it was asked."""
+
+    rows: list[Funding]
+    asked_wall_ns: int
+    assumed: frozenset[str]  # whose interval is the usual one because it names no other
+    notes: list[str]
+
+
 @dataclass
 class Listed:
     """All that one source said. `failure` is why it counts as unreachable, or empty."""
@@ -57,6 +67,7 @@ class Listed:
     instruments: list[RawInstrument] = field(default_factory=list)
     quotes: dict[str, RestQuote] = field(default_factory=dict)
     funding: dict[str, Funding] = field(default_factory=dict)
+    told: FundingTold | None = None  # what `funding` is made of
     skipped: list[Skipped] = field(default_factory=list)
     twice: list[Skipped] = field(default_factory=list)  # rows of a name that another row has
     unquoted: dict[str, str] = field(default_factory=dict)  # rows of the quote list without one
@@ -133,7 +144,11 @@ async def _ask_rest(adapter: Adapter, desk: RestDesk, listed: Listed, done: Done
         return
     done(label, TICKERS)
     try:
-        await _ask_funding(adapter, desk, listed)
+        told = await ask_funding(adapter, desk)
+        if told is not None:
+            listed.told = told
+            listed.notes += told.notes
+            listed.funding = _possible(told.rows, listed.notes)
     except (ExchangeError, BadMessage) as error:
         listed.notes.append(f"expected funding is not known: {error}")
     done(label, FUNDING)
@@ -184,26 +199,38 @@ def alive(row: RawInstrument) -> bool:
     return row.trading and row.contract_type in TAKEN_TYPES
 
 
-async def _ask_funding(adapter: Adapter, desk: RestDesk, listed: Listed) -> None:
+async def ask_funding(adapter: Adapter, desk: RestDesk) -> FundingTold | None:
+    """Funding of everything, or None where there is no such call. Raises ExchangeError."""
     request = adapter.funding_request()
     if request is None:
-        return
+        return None
+    asked_wall_ns = clock.wall_ns()
     # Where the quotes carry the funding, it is asked for with the same request.
     kind = TICKERS if request == adapter.tickers_request() else FUNDING
     rows = await desk.get(kind, 1, request, adapter.parse_funding)
-    hours: dict[str, float] = {}
-    intervals = adapter.funding_intervals_request()
-    if intervals is not None:
-        try:
-            hours = await desk.get(INTERVALS, 1, intervals, adapter.parse_funding_intervals)
-        except (ExchangeError, BadMessage) as error:
-            listed.notes.append(f"funding intervals are not known: {error}")
-        else:
-            rows = [
-                row._replace(interval_hours=hours.get(row.exchange_symbol, FUNDING_HOURS_USUAL))
-                for row in rows
-            ]
-    listed.funding = _possible(rows, listed.notes)
+    request = adapter.funding_terms_request()
+    if request is None:
+        return FundingTold(rows, asked_wall_ns, frozenset(), [])
+    try:
+        terms = await desk.get(INTERVALS, 1, request, adapter.parse_funding_terms)
+    except (ExchangeError, BadMessage) as error:
+        notes = [f"funding intervals are not known: {error}"]
+        return FundingTold(rows, asked_wall_ns, frozenset(), notes)
+    known = {symbol for symbol, one in terms.items() if one.interval_hours is not None}
+    assumed = frozenset(row.exchange_symbol for row in rows) - known
+    rows = [_with_terms(row, terms.get(row.exchange_symbol)) for row in rows]
+    return FundingTold(rows, asked_wall_ns, assumed, [])
+
+
+def _with_terms(row: Funding, terms: FundingTerms | None) -> Funding:
+    if terms is None:
+        return row._replace(interval_hours=INTERVAL_USUAL_H)
+    hours = terms.interval_hours
+    return row._replace(
+        interval_hours=INTERVAL_USUAL_H if hours is None else hours,
+        cap=terms.cap,
+        floor=terms.floor,
+    )
 
 
 def _possible(rows: Sequence[Funding], notes: list[str]) -> dict[str, Funding]:

@@ -36,7 +36,8 @@ class Options:
     save: Path | None = None
     accept: bool = False  # believe lists that have lost much
     quick: bool = False  # only look for new listings
-    due: bool = False  # and that only after look_every_s
+    funding: bool = False  # only ask for funding
+    due: bool = False  # and that, or funding, only after look_every_s, or funding_every_s
 
 
 def enabled_adapters(settings: Settings) -> list[Adapter]:

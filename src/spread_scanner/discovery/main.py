@@ -1,11 +1,12 @@
-"""pair-discovery: one run from the exchanges' lists to a published set of tables, or a quick look
-that adds what is newly listed (quick.py).
+"""pair-discovery: one run from the exchanges' lists to a published set of tables, a quick look that
+adds what is newly listed (quick.py), or the funding of now into shared memory (funding.py).
 
 Exit codes: 0 done, 1 nothing reachable or nothing to publish (the old tables stay), 2 bad settings
-or usage, 3 published, but a source was away: its last known listings were kept or it is left out.
+or usage, 3 published, but a source was away: its last known listings were kept or it is left out;
+4 funding was asked for and the system is not up.
 
-Needs no shared memory: it runs before shm-init as well. Where the segments are there, it takes its
-row in health for the time of the run.
+But for funding it needs no shared memory: it runs before shm-init as well. Where the segments are
+there, a full run takes its row in health while it lasts, and writes the funding that it was told.
 """
 
 import asyncio
@@ -25,11 +26,13 @@ from spread_scanner import config
 from spread_scanner.config import Settings
 from spread_scanner.discovery import options
 from spread_scanner.discovery.asking import Options
+from spread_scanner.discovery.funding import keep, refresh
 from spread_scanner.discovery.quick import QuickLook, look
 from spread_scanner.discovery.report import (
     REPORT_TXT,
     DiscoverySummary,
     Findings,
+    FundingSummary,
     NothingToAdd,
     summary,
     texts,
@@ -44,11 +47,13 @@ from spread_scanner.schema.names import (
     DISCOVERY,
     EXIT_DONE,
     EXIT_FAILED,
+    EXIT_NOT_UP,
     EXIT_PARTIAL,
     EXIT_SETTINGS,
 )
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Health
+from spread_scanner.shm.faults import NoSegment
 from spread_scanner.shm.health import HealthRow
 from spread_scanner.symbology import publish
 from spread_scanner.symbology.known import load_known, load_looks, looked_s_ago, save_looks
@@ -77,14 +82,17 @@ def pair_discovery(
     accept: options.Accept = False,
     quick: options.Quick = False,
     due: options.Due = False,
+    funding: options.FundingOnly = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON on stdout.")
     ] = False,
 ) -> None:
     """Find out what is listed where, and publish the symbol and direction tables."""
-    if due and not quick:
+    if due and not (quick or funding):
         raise typer.BadParameter(options.DUE_ALONE)
-    asked = Options(offline, not no_validate, save, accept, quick, due)
+    if funding and (quick or accept or no_validate):
+        raise typer.BadParameter(options.FUNDING_ALONE)
+    asked = Options(offline, not no_validate, save, accept, quick, funding, due)
     raise typer.Exit(_run(asked, as_json))
 
 
@@ -102,6 +110,8 @@ def _run(asked: Options, as_json: bool) -> int:
         return EXIT_SETTINGS
     system = settings.config.system
     log = logs.set_up(DISCOVERY, system.log_level, system.log_format)
+    if asked.funding:
+        return _funding(settings, asked, log, as_json)
     if asked.quick:
         return _quick(settings, asked, log, as_json)
     with _health_row(settings) as row:
@@ -139,7 +149,7 @@ def _tell(
     )
 
 
-def _print_json(document: DiscoverySummary | NothingToAdd) -> None:
+def _print_json(document: DiscoverySummary | NothingToAdd | FundingSummary) -> None:
     output.put(orjson.dumps(document) + b"\n")
 
 
@@ -163,6 +173,30 @@ def _quick(
     else:
         log.info("new pairs", pairs=found.findings.added)
         _tell(settings, found.findings, log, as_json)
+    return EXIT_DONE
+
+
+def _funding(
+    settings: Settings, asked: Options, log: structlog.stdlib.BoundLogger, as_json: bool
+) -> int:
+    """Funding alone: it takes no row in health either."""
+    try:
+        found = refresh(settings, asked)
+    except NoSegment as error:
+        log.error("no funding, the system is not up", error=str(error))
+        return EXIT_NOT_UP
+    except SpreadError as error:
+        log.error("no funding, what was told before stays", error=str(error))
+        return EXIT_SETTINGS if isinstance(error, ConfigError) else EXIT_FAILED
+    if as_json:
+        _print_json(found)
+    failed = {label: row["failure"] for label, row in found["sources"].items() if row["failure"]}
+    for label, why in failed.items():
+        log.warning("no funding of a source, what it told before stays", about=label, why=why)
+    told = {label: row["told"] for label, row in found["sources"].items()}
+    log.info("funding", asked=found["asked"], **told)
+    if failed:
+        return EXIT_FAILED if len(failed) == len(found["sources"]) else EXIT_PARTIAL
     return EXIT_DONE
 
 
@@ -227,6 +261,8 @@ def _discover(
             run = discover(settings, asked, before, bars)
             findings = uvloop.run(_beating(run, row, settings.config.system.heartbeat_ms))
         _publish(folder, findings)
+    if asked.offline is None:
+        keep(settings, findings.tables, findings.listed)
     return findings
 
 

@@ -7,10 +7,14 @@ import typer
 
 Quick = Annotated[bool, typer.Option("--quick", help="Only look for new listings, and add them.")]
 Due = Annotated[
-    bool, typer.Option("--due", help="Quick only if look_every_s have passed since the last.")
+    bool, typer.Option("--due", help="Only if look_every_s (funding_every_s) have passed.")
 ]
 Accept = Annotated[
     bool, typer.Option("--accept", help="Believe lists that have lost much at once.")
 ]
 NoValidate = Annotated[bool, typer.Option("--no-validate", help="Do not listen to the websockets.")]
-DUE_ALONE = "--due goes with --quick"
+FundingOnly = Annotated[
+    bool, typer.Option("--funding", help="Only ask for funding, into shared memory.")
+]
+DUE_ALONE = "--due goes with --quick or --funding"
+FUNDING_ALONE = "--funding goes with --due, --offline, --save and --json alone"

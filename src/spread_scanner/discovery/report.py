@@ -107,6 +107,23 @@ class NothingToAdd(TypedDict):
     new: list[str]  # listings that are new and make no pair yet
 
 
+class SourceFunding(TypedDict):
+    """What a source told of the funding of those in the tables."""
+
+    listed: int
+    told: int
+    unknown: dict[str, str]  # told, but it cannot be used: why, by symbol
+    failure: str  # why nothing was told; empty: it was
+
+
+class FundingSummary(TypedDict):
+    """`pair-discovery --funding --json`."""
+
+    generation: int  # of the tables
+    asked: bool  # false: it was not due
+    sources: dict[str, SourceFunding]
+
+
 def summary(findings: Findings) -> DiscoverySummary:
     """The numbers of one run, for programs and for the table at the end."""
     tables = findings.tables

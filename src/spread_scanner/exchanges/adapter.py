@@ -86,11 +86,22 @@ class RestQuote(NamedTuple):
 
 
 class Funding(NamedTuple):
-    """Expected funding of a perpetual: `rate` per interval, as a fraction."""
+    """Expected funding of a perpetual: `rate` per interval, as a fraction. None: not told."""
 
     exchange_symbol: str
     rate: float
     interval_hours: float | None
+    cap: float | None = None  # the highest rate that the exchange lets it have
+    floor: float | None = None  # the lowest
+    next_ms: int | None = None  # the next settlement, ms since 1970
+
+
+class FundingTerms(NamedTuple):
+    """What stays of a contract's funding while its rate changes. None: not told."""
+
+    interval_hours: float | None
+    cap: float | None
+    floor: float | None
 
 
 class RawQuote(NamedTuple):
@@ -225,11 +236,11 @@ class Adapter(Protocol):
 
     def parse_funding(self, body: bytes) -> list[Funding]: ...
 
-    def funding_intervals_request(self) -> RestRequest | None:
+    def funding_terms_request(self) -> RestRequest | None:
         """Where the funding call has no intervals: a second call that has them, else None."""
 
-    def parse_funding_intervals(self, body: bytes) -> dict[str, float]:
-        """Hours by exchange symbol; a symbol that is missing here has the exchange's usual 8."""
+    def parse_funding_terms(self, body: bytes) -> dict[str, FundingTerms]:
+        """By exchange symbol; one that is missing here has the exchange's usual 8 hours."""
 
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
         """The text of one request; the caller keeps to `limits`."""

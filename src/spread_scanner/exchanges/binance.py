@@ -21,6 +21,7 @@ from spread_scanner.exchanges.adapter import (
     Ack,
     Event,
     Funding,
+    FundingTerms,
     InstrumentPage,
     Limits,
     Notice,
@@ -175,14 +176,18 @@ class PremiumRow(Struct):
 
     symbol: str
     lastFundingRate: Number = None  # noqa: N815
+    nextFundingTime: Number = None  # noqa: N815
 
 
 class FundingInfoRow(Struct):
-    """{"symbol":"LPTUSDT","adjustedFundingRateCap":"0.02000000","fundingIntervalHours":4,
-    "disclaimer":false,"updateTime":1752854309429}
+    """{"symbol":"LPTUSDT","adjustedFundingRateCap":"0.02000000",
+    "adjustedFundingRateFloor":"-0.02000000","fundingIntervalHours":4,"disclaimer":false,
+    "updateTime":1752854309429}
     """
 
     symbol: str
+    adjustedFundingRateCap: Number = None  # noqa: N815
+    adjustedFundingRateFloor: Number = None  # noqa: N815
     fundingIntervalHours: Number = None  # noqa: N815
 
 
@@ -254,16 +259,26 @@ class Binance(wire.BaseAdapter):
 
     def parse_funding(self, body: bytes) -> list[Funding]:
         good, _ = wire.rows(PremiumRow, wire.answered(_rows, body))
-        rates = [(row.symbol, wire.number(row.lastFundingRate)) for row in good]
-        return [Funding(symbol, rate, None) for symbol, rate in rates if rate is not None]
+        rates = [(row, wire.number(row.lastFundingRate)) for row in good]
+        return [
+            Funding(row.symbol, rate, None, next_ms=wire.instant_ms(row.nextFundingTime))
+            for row, rate in rates
+            if rate is not None
+        ]
 
-    def funding_intervals_request(self) -> RestRequest | None:
+    def funding_terms_request(self) -> RestRequest | None:
         return RestRequest(f"{self._api}/fundingInfo", {}, 1) if self._futures else None
 
-    def parse_funding_intervals(self, body: bytes) -> dict[str, float]:
+    def parse_funding_terms(self, body: bytes) -> dict[str, FundingTerms]:
         good, _ = wire.rows(FundingInfoRow, wire.answered(_rows, body))
-        hours = {row.symbol: wire.positive(row.fundingIntervalHours) for row in good}
-        return {symbol: every for symbol, every in hours.items() if every is not None}
+        return {
+            row.symbol: FundingTerms(
+                wire.positive(row.fundingIntervalHours),
+                wire.number(row.adjustedFundingRateCap),
+                wire.number(row.adjustedFundingRateFloor),
+            )
+            for row in good
+        }
 
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
         return _request("SUBSCRIBE", exchange_symbols, request_id)

@@ -158,7 +158,10 @@ class RestInstrument(Struct):
 
 class TickerRow(Struct):
     """{"symbol":"0GUSDT","bid1Price":"0.1639","bid1Size":"588.3","ask1Price":"0.1640",
-    "ask1Size":"304.4","fundingRate":"0.00005","fundingIntervalHour":"4"}
+    "ask1Size":"304.4","fundingRate":"0.00005","nextFundingTime":"1787875200000",
+    "fundingIntervalHour":"4","fundingCap":"0.005"}
+
+    `fundingCap` holds for either sign (Bybit v5, Get Tickers).
     """
 
     symbol: str
@@ -167,7 +170,9 @@ class TickerRow(Struct):
     ask1Price: Number = None  # noqa: N815
     ask1Size: Number = None  # noqa: N815
     fundingRate: Number = None  # noqa: N815
+    nextFundingTime: Number = None  # noqa: N815
     fundingIntervalHour: Number = None  # noqa: N815
+    fundingCap: Number = None  # noqa: N815
 
 
 class Result(Struct):
@@ -264,12 +269,7 @@ class Bybit(wire.BaseAdapter):
 
     def parse_funding(self, body: bytes) -> list[Funding]:
         good, _ = wire.rows(TickerRow, _result(body).rows)
-        found = [(row, wire.number(row.fundingRate)) for row in good]
-        return [
-            Funding(row.symbol, rate, wire.positive(row.fundingIntervalHour))
-            for row, rate in found
-            if rate is not None
-        ]
+        return [found for row in good if (found := _funding(row)) is not None]
 
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
         return _request("subscribe", exchange_symbols, request_id)
@@ -310,6 +310,15 @@ class Bybit(wire.BaseAdapter):
         type_first = head + '"type":"snapshot","ts":{ts_event_ms},' + data
         cts = ',"cts":{ts_engine_ms}}'
         return (ts_first + cts, type_first + cts, type_first + "}")
+
+
+def _funding(row: TickerRow) -> Funding | None:
+    rate, cap = wire.number(row.fundingRate), wire.positive(row.fundingCap)
+    if rate is None:
+        return None
+    floor = None if cap is None else -cap
+    hours = wire.positive(row.fundingIntervalHour)
+    return Funding(row.symbol, rate, hours, cap, floor, wire.instant_ms(row.nextFundingTime))
 
 
 def _control_event(frame: bytes) -> Event:

@@ -190,13 +190,16 @@ class ContractTickerRow(Struct):
 
 
 class RestFunding(Struct):
-    """{"symbol":"BTC_USDT","fundingRate":7.3e-05,"collectCycle":8,
-    "nextSettleTime":1787875200000}
+    """{"symbol":"BTC_USDT","fundingRate":7.3e-05,"maxFundingRate":0.0018,
+    "minFundingRate":-0.0018,"collectCycle":8,"nextSettleTime":1787875200000}
     """
 
     symbol: str
     fundingRate: Number = None  # noqa: N815
+    maxFundingRate: Number = None  # noqa: N815
+    minFundingRate: Number = None  # noqa: N815
     collectCycle: Number = None  # noqa: N815
+    nextSettleTime: Number = None  # noqa: N815
 
 
 class FuturesAnswer(Struct):
@@ -322,12 +325,7 @@ class MexcFutures(wire.BaseAdapter):
 
     def parse_funding(self, body: bytes) -> list[Funding]:
         good, _ = wire.rows(RestFunding, _futures_rows(body))
-        found = [(row, wire.number(row.fundingRate)) for row in good]
-        return [
-            Funding(row.symbol, rate, wire.positive(row.collectCycle))
-            for row, rate in found
-            if rate is not None
-        ]
+        return [found for row in good if (found := _funding(row)) is not None]
 
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
         return _futures_request(f"sub.{FUTURES_CHANNEL}", exchange_symbols)
@@ -492,6 +490,15 @@ def _contract(row: ContractRow, contract_size: float) -> RawInstrument:
         contract_type=f"{kind}-{'perpetual' if perpetual else 'delivery'}",
         base_name=row.baseCoinName,
     )
+
+
+def _funding(row: RestFunding) -> Funding | None:
+    rate = wire.number(row.fundingRate)
+    if rate is None:
+        return None
+    cap, floor = wire.number(row.maxFundingRate), wire.number(row.minFundingRate)
+    hours, due = wire.positive(row.collectCycle), wire.instant_ms(row.nextSettleTime)
+    return Funding(row.symbol, rate, hours, cap, floor, due)
 
 
 def _futures_rows(body: bytes) -> list[msgspec.Raw]:

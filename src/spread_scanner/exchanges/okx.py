@@ -146,13 +146,18 @@ class TickerRow(Struct):
 
 class RestFunding(Struct):
     """{"instId":"BTC-USDT-SWAP","fundingRate":"-0.0000143909410096",
-    "fundingTime":"1787875200000","nextFundingTime":"1787904000000"}
+    "fundingTime":"1787875200000","nextFundingTime":"1787904000000",
+    "maxFundingRate":"0.00375","minFundingRate":"-0.00375"}
+
+    The rate is settled at `fundingTime`.
     """
 
     instId: str  # noqa: N815
     fundingRate: Number = None  # noqa: N815
     fundingTime: Number = None  # noqa: N815
     nextFundingTime: Number = None  # noqa: N815
+    maxFundingRate: Number = None  # noqa: N815
+    minFundingRate: Number = None  # noqa: N815
 
 
 class RestAnswer(Struct):
@@ -245,14 +250,7 @@ class Okx(wire.BaseAdapter):
 
     def parse_funding(self, body: bytes) -> list[Funding]:
         good, _ = wire.rows(RestFunding, _data(body))
-        found: list[Funding] = []
-        for row in good:
-            rate = wire.number(row.fundingRate)
-            start, end = wire.positive(row.fundingTime), wire.positive(row.nextFundingTime)
-            hours = (end - start) / MS_PER_HOUR if start and end and end > start else None
-            if rate is not None:
-                found.append(Funding(row.instId, rate, hours))
-        return found
+        return [found for row in good if (found := _funding(row)) is not None]
 
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
         return _request("subscribe", exchange_symbols, request_id)
@@ -287,6 +285,16 @@ class Okx(wire.BaseAdapter):
             '"ts":"{ts_event_ms}"'
         )
         return (book + ',"seqId":{update_id}}]}', book + "}]}")
+
+
+def _funding(row: RestFunding) -> Funding | None:
+    rate = wire.number(row.fundingRate)
+    due, after = wire.instant_ms(row.fundingTime), wire.instant_ms(row.nextFundingTime)
+    if rate is None:
+        return None
+    hours = (after - due) / MS_PER_HOUR if due and after and after > due else None
+    cap, floor = wire.number(row.maxFundingRate), wire.number(row.minFundingRate)
+    return Funding(row.instId, rate, hours, cap, floor, due)
 
 
 def _control_event(frame: bytes) -> Event:

@@ -21,6 +21,7 @@ from spread_scanner.exchanges.adapter import (
     TS_IMPOSSIBLE,
     Event,
     Funding,
+    FundingTerms,
     Limits,
     PingRule,
     RawQuote,
@@ -120,10 +121,10 @@ class BaseAdapter:
     def parse_funding(self, body: bytes) -> list[Funding]:
         raise BadMessage("no funding is asked of this source", source=self.source.label, raw=body)
 
-    def funding_intervals_request(self) -> RestRequest | None:
+    def funding_terms_request(self) -> RestRequest | None:
         return None
 
-    def parse_funding_intervals(self, body: bytes) -> dict[str, float]:
+    def parse_funding_terms(self, body: bytes) -> dict[str, FundingTerms]:
         raise BadMessage("no intervals are asked of this source", source=self.source.label)
 
     def symbol_of(self, frame: bytes) -> str:
@@ -365,6 +366,12 @@ def end_ms(value: Number) -> int | None:
     """An announced end of trading, ms since 1970; "", "0" and absence mean that none is."""
     ms = positive(value)
     return int(ms) if ms is not None else None
+
+
+def instant_ms(value: Number) -> int | None:
+    """A time of a REST list, ms since 1970; None where it is missing, zero or in no such unit."""
+    ms = number(value)
+    return int(ms) if ms is not None and TS_MS_MIN <= ms < TS_MS_MAX else None
 
 
 RestTop = tuple[str, Number, Number, Number, Number]  # symbol, bid_px, bid_sz, ask_px, ask_sz

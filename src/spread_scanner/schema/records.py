@@ -23,6 +23,21 @@ QUOTE_DTYPE = np.dtype(
     ]
 )
 
+# What an exchange told last of one perpetual's funding: 64 bytes, schema.funding.FundingNow.
+FUNDING_DTYPE = np.dtype(
+    [
+        ("rate", "<f8"),  # a fraction per interval; positive: longs pay shorts
+        ("cap", "<f8"),  # NaN: not told
+        ("floor", "<f8"),
+        ("interval_h", "<f8"),
+        ("next_wall_ns", "<i8"),  # 0: not told
+        ("asked_wall_ns", "<i8"),
+        ("flags", "<u4"),  # schema.funding.FundingFlag
+        ("listing", "<u4"),  # schema.funding.listing_of
+        ("generation", "<u8"),  # of the tables by which it was written
+    ]
+)
+
 # One signal of the engine: 256 bytes, four cache lines. Spreads in basis points of the spot ask, as
 # schema/costs.py defines them.
 SIGNAL_DTYPE = np.dtype(

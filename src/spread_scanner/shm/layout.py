@@ -28,6 +28,10 @@ Every segment opens with the same header; its body depends on the kind:
 
     connections        rows per source: head, counters, histograms                its feed
 
+    funding            what exchanges told last of funding; pair-discovery
+    | sequences        |  64 B per (source, symbol)
+    | cells            |  2 x 64 B per (source, symbol), as in the store
+
     why
     | control line     |  128 B: head                                                  engine
     | slots            |  evaluations, 192 B each, a sequence in the last word         engine
@@ -58,7 +62,7 @@ from spread_scanner.errors import SegmentError
 from spread_scanner.schema.analysis import CELL_ANALYSIS_DTYPE, PAIR_ANALYSIS_DTYPE
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_HISTOGRAMS, HISTOGRAMS_MAX
 from spread_scanner.schema.enums import DIRECTIONS, DIRTY_READERS
-from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE
+from spread_scanner.schema.records import EVALUATION_DTYPE, FUNDING_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _memory, _ring, _rows, _store
 
 ABI_VERSION = 6
@@ -90,6 +94,7 @@ class Kind(IntEnum):
     EVALUATIONS = 6
     CONNECTIONS = 7
     DIALS = 8
+    FUNDING = 9
     ANALYSIS = 10
 
 
@@ -267,6 +272,30 @@ class AnalysisLayout:
 
 
 @dataclass(frozen=True)
+class FundingLayout:
+    """Offsets of the funding that exchanges told."""
+
+    num_sources: int
+    max_symbols: int
+
+    @property
+    def cells(self) -> int:
+        return self.num_sources * self.max_symbols
+
+    @property
+    def sequences_at(self) -> int:
+        return HEADER_BYTES
+
+    @property
+    def cells_at(self) -> int:
+        return self.sequences_at + self.cells * SIZES["sequence"]
+
+    @property
+    def funding_bytes(self) -> int:
+        return self.cells_at + self.cells * 2 * SIZES["cell"]
+
+
+@dataclass(frozen=True)
 class ConnectionsLayout:
     """Offsets of the connections' rows."""
 
@@ -407,6 +436,7 @@ def layout_hash() -> int:
         ABI_VERSION,
         QUOTE_DTYPE.descr,
         EVALUATION_DTYPE.descr,
+        FUNDING_DTYPE.descr,
         HEADER_DTYPE.descr,
         ROW_HEAD_DTYPE.descr,
         SWITCHES_DTYPE.descr,

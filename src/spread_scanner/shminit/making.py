@@ -29,6 +29,7 @@ from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.faults import NoSegment
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.layout import Kind, StoreLayout
 from spread_scanner.shm.segment import Holder
 from spread_scanner.shm.switches import Switch
@@ -88,6 +89,7 @@ def misfit(settings: config.Settings) -> str | None:
             rows = stack.enter_context(Evaluations.attach(namespace, timeout_s=0))
             connections = stack.enter_context(Connections.attach(namespace, timeout_s=0))
             analysis = stack.enter_context(Analysis.attach(namespace, timeout_s=0))
+            funding = stack.enter_context(FundingTable.attach(namespace, timeout_s=0)).layout
             stack.enter_context(Health.attach(namespace, timeout_s=0))
             stack.enter_context(Control.attach(namespace, timeout_s=0))
             found: list[tuple[str, object, object]] = [
@@ -100,6 +102,7 @@ def misfit(settings: config.Settings) -> str | None:
                     [analysis.layout.num_sources, analysis.layout.max_symbols],
                     [system.num_sources, system.max_symbols],
                 ),
+                ("funding", [funding.num_sources, funding.max_symbols], sizes[:2]),
                 ("evaluations", rows.layout.slots, settings.config.spread_engine.evaluations_kept),
             ]
             differing = [what for what, is_now, wanted in found if is_now != wanted]
@@ -131,6 +134,9 @@ def _make(settings: config.Settings, standing: list[Switch]) -> None:
         ),
         lambda: Connections.create(system.namespace, num_sources=system.num_sources),
         lambda: Analysis.create(
+            system.namespace, num_sources=system.num_sources, max_symbols=system.max_symbols
+        ),
+        lambda: FundingTable.create(
             system.namespace, num_sources=system.num_sources, max_symbols=system.max_symbols
         ),
         lambda: Health.create(system.namespace),

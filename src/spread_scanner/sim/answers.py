@@ -13,6 +13,7 @@ from spread_scanner.sim.limits import Query
 from spread_scanner.sim.universe import Listing, Universe
 
 FUNDING_HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
 
 
 class Answer(NamedTuple):
@@ -75,9 +76,11 @@ def funding_times_ms(row: Listing, now_ms: int, count: int) -> list[int]:
     return [newest - n * step for n in range(count)]
 
 
-def rate(row: Listing) -> str:
-    """A quiet funding rate, the same in every run of a coin."""
-    return f"{((row.coin.number * 37) % 21 - 6) * 1e-5:.8f}"
+def rate(row: Listing, at_ms: int) -> str:
+    """A quiet funding rate that changes each minute, the same in every run."""
+    usual = (row.coin.number * 37) % 21 - 6
+    tenths = (at_ms // MINUTE_MS + 7 * row.coin.number) % 11 - 5
+    return f"{(usual + tenths / 10) * 1e-5:.8f}"
 
 
 def plain(number: float) -> str:

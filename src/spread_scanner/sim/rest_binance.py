@@ -142,7 +142,7 @@ class BinanceRest:
             return rows
         count = min(whole(query.get("limit", ""), 100), 1000)
         return good([
-            {"symbol": row.exchange_symbol, "fundingTime": at_ms, "fundingRate": rate(row),
+            {"symbol": row.exchange_symbol, "fundingTime": at_ms, "fundingRate": rate(row, at_ms),
              "markPrice": row.px(row.bid_ticks)}
             for row in rows[:1]
             for at_ms in reversed(funding_times_ms(row, now_ms, count))
@@ -182,7 +182,7 @@ def _premium(row: Listing, now_ms: int) -> dict[str, Any]:
         "markPrice": row.px(row.bid_ticks),
         "indexPrice": row.px(row.bid_ticks),
         "estimatedSettlePrice": row.px(row.bid_ticks),
-        "lastFundingRate": rate(row),
+        "lastFundingRate": rate(row, now_ms),
         "interestRate": "0.00010000",
         "nextFundingTime": next_funding_ms(row, now_ms),
         "time": now_ms,

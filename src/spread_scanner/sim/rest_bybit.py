@@ -105,7 +105,7 @@ class BybitRest:
             return rows
         count = min(whole(query.get("limit", ""), 200), 200)
         made = [
-            {"symbol": row.exchange_symbol, "fundingRate": rate(row),
+            {"symbol": row.exchange_symbol, "fundingRate": rate(row, at_ms),
              "fundingRateTimestamp": str(at_ms)}
             for row in rows[:1]
             for at_ms in funding_times_ms(row, now_ms, count)
@@ -171,7 +171,7 @@ def _bybit_ticker(row: Listing, category: str, now_ms: int) -> dict[str, Any]:
         **ticker, "indexPrice": bid, "markPrice": bid, "prevPrice1h": bid,
         "openInterest": "9577870.4", "openInterestValue": "1571728.53",
         "singleOpenInterest": "4788935.2", "singleOpenInterestValue": "785864.27",
-        "fundingRate": rate(row) if perpetual else "",
+        "fundingRate": rate(row, now_ms) if perpetual else "",
         "nextFundingTime": str(next_funding_ms(row, now_ms)) if perpetual else "0",
         "predictedDeliveryPrice": "", "basisRate": "", "deliveryFeeRate": "", "deliveryTime": "0",
         "basis": "", "preOpenPrice": "", "preQty": "", "curPreListingPhase": "Finished",

@@ -138,7 +138,7 @@ class MexcFuturesRest:
         rows = [
             {
                 "symbol": row.exchange_symbol,
-                "fundingRate": float(rate(row)),
+                "fundingRate": float(rate(row, now_ms)),
                 "maxFundingRate": 0.0018,
                 "minFundingRate": -0.0018,
                 "collectCycle": interval_hours(row),
@@ -155,7 +155,7 @@ class MexcFuturesRest:
     def _funding_history(self, label: str, query: Query, now_ms: int) -> Answer:
         name, count = query.get("symbol", ""), min(whole(query.get("page_size", ""), 20), 100)
         made = [
-            {"symbol": name, "fundingRate": float(rate(row)), "settleTime": at_ms,
+            {"symbol": name, "fundingRate": float(rate(row, at_ms)), "settleTime": at_ms,
              "collectCycle": interval_hours(row)}
             for row in rows_of(self._universe, label)
             if row.exchange_symbol == name
@@ -267,6 +267,6 @@ def _mexc_contract_ticker(row: Listing, now_ms: int) -> dict[str, Any]:
         "bid1": bid, "ask1": ask, "volume24": 565457133, "amount24": 4477604519.13254,
         "holdVol": 585233517, "lower24Price": bid, "high24Price": ask, "riseFallRate": 0.0005,
         "riseFallValue": 47.1, "indexPrice": bid, "fairPrice": bid,
-        "fundingRate": float(rate(row)),
+        "fundingRate": float(rate(row, now_ms)),
         "maxBidPrice": bid, "minAskPrice": ask, "timestamp": now_ms - 40,
     }  # fmt: skip

@@ -108,12 +108,12 @@ class OkxRest:
             step = interval_hours(row) * FUNDING_HOUR_MS
             data.append({
                 "formulaType": "withRate", "impactValue": "20000.0000000000000000",
-                "fundingRate": rate(row), "fundingTime": str(due),
+                "fundingRate": rate(row, now_ms), "fundingTime": str(due),
                 "instId": row.exchange_symbol, "instType": "SWAP",
                 "interestRate": "0.0001000000000000", "maxFundingRate": "0.00375",
                 "method": "current_period", "minFundingRate": "-0.00375", "nextFundingRate": "",
                 "nextFundingTime": str(due + step), "premium": "-0.0005526209667381",
-                "prevFundingTime": str(due - step), "settFundingRate": rate(row),
+                "prevFundingTime": str(due - step), "settFundingRate": rate(row, due - step),
                 "settState": "settled", "ts": str(now_ms),
             })  # fmt: skip
         return self._good(data)
@@ -124,9 +124,9 @@ class OkxRest:
             return self._unknown(query)
         count = min(whole(query.get("limit", ""), 100), 400)
         return self._good([
-            {"formulaType": "withRate", "fundingRate": rate(row), "fundingTime": str(at_ms),
+            {"formulaType": "withRate", "fundingRate": rate(row, at_ms), "fundingTime": str(at_ms),
              "instId": row.exchange_symbol, "instType": "SWAP", "method": "current_period",
-             "realizedRate": rate(row)}
+             "realizedRate": rate(row, at_ms)}
             for at_ms in funding_times_ms(row, now_ms, count)
         ])  # fmt: skip
 

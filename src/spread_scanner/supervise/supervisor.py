@@ -44,6 +44,7 @@ from spread_scanner.shm import Control, Health, dials, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.health import Beat, ProcessHealth
 from spread_scanner.supervise.children import Child, end_all, renew_log
+from spread_scanner.supervise.errands import Errand
 from spread_scanner.supervise.outages import Outages
 
 TICK_S = 0.05
@@ -112,8 +113,20 @@ class Supervisor:
         self.children = {
             name: self._child(name) for name in [name for step in self._stages for name in step]
         }
-        self._look: Child | None = None  # a quick look for new listings, while it lasts
-        self._look_due_s = 0.0
+        self._errands = [
+            Errand(
+                "a quick look",
+                lambda: self.settings.config.pair_discovery.look_every_s,
+                lambda: self._sent(SUPERVISOR, "discover", "--quick"),
+                log,
+            ),
+            Errand(
+                "asking for funding",
+                lambda: self.settings.config.pair_discovery.funding_every_s,
+                lambda: self._sent(DISCOVERY, "--funding"),
+                log,
+            ),
+        ]
         self._dismissed: set[str] = set()  # children that are no longer wanted
         self._hang_ns = _hang_ns(settings)
         self._looked_s = 0.0
@@ -122,6 +135,9 @@ class Supervisor:
 
     def _child(self, name: str) -> Child:
         return Child(name, self._environ, self.log_path(name))
+
+    def _sent(self, name: str, *arguments: str) -> Child:
+        return Child(name, self._environ, self.log_path(DISCOVERY), arguments)
 
     def log_path(self, process: str) -> Path:
         return self.settings.data_dir / LOGS_FOLDER / f"{process}.log"
@@ -174,7 +190,7 @@ class Supervisor:
                 self._note(
                     child.name, "started again" if again else "enabled, started", pid=child.pid
                 )
-        self._look_for_listings()
+        self._send_errands()
         self._renew_logs()
         clock.sleep(TICK_S)
 
@@ -184,25 +200,11 @@ class Supervisor:
             for name in (*self.children, DISCOVERY, SHM_INIT, SUPERVISOR):
                 renew_log(self.log_path(name))
 
-    def _look_for_listings(self) -> None:
-        """Every look_every_s a child looks, adds what is new and has everybody reload."""
-        every_s = self.settings.config.pair_discovery.look_every_s
-        if self._look is not None:
-            code = self._look.ended()
-            if code is None:
-                return
-            if code != EXIT_DONE:
-                self._log.warning("a quick look failed", exit_code=code, log=self._look.log_path)
-            self._look = None
-        elif self._discover and every_s and not self.stopping and self._is_up:
-            now_s = clock.awake_s()
-            if not self._look_due_s or self._look_due_s > now_s + every_s:
-                self._look_due_s = now_s + every_s
-            elif now_s >= self._look_due_s:
-                self._look_due_s = now_s + every_s
-                path = self.log_path(DISCOVERY)
-                self._look = Child(SUPERVISOR, self._environ, path, ("discover", "--quick"))
-                self._look.start()
+    def _send_errands(self) -> None:
+        """Look for new listings and ask for funding, each every so often."""
+        may_start = self._discover and self._is_up and not self.stopping
+        for errand in self._errands:
+            errand.turn(may_start=may_start)
 
     def stop(self) -> None:
         """End all in reverse order and remove the segments; `killed` names who had to be."""
@@ -216,8 +218,8 @@ class Supervisor:
             self.killed += end_all(children, step_deadline_s, self._done)
         if self.killed:
             self._log.warning("killed, as they did not stop in time", processes=self.killed)
-        if self._look is not None:
-            end_all([self._look], clock.awake_s() + STEP_RESERVE_S)
+        sent = [errand.under_way for errand in self._errands if errand.under_way is not None]
+        end_all(sent, clock.awake_s() + STEP_RESERVE_S)
         mine = self._process is not None
         self._detach()
         bans = dials.segment_of_bans(self.namespace, clock.mono_ns())

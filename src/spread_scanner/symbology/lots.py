@@ -51,7 +51,8 @@ def pair_rules(spot: LegRules, fut: LegRules) -> PairRules:
     lot = _common([step for step in steps if step])
     if lot >= LOT_NEVER:
         lot, flags = LOT_NEVER, flags | LotFlag.NEVER_MEETS
-    return PairRules(lot, *(float(value) for value in (*minima, *notionals)), flags)
+    spot_qty, fut_qty, spot_notional, fut_notional = map(float, (*minima, *notionals))
+    return PairRules(lot, spot_qty, fut_qty, spot_notional, fut_notional, flags)
 
 
 _MISSING = (

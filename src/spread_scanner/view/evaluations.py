@@ -17,6 +17,8 @@ from spread_scanner.schema.records import EVALUATION_DTYPE
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.symbology import tables
+from spread_scanner.view import funding
+from spread_scanner.view.funding import FundingView
 from spread_scanner.view.reading import Reading, known
 from spread_scanner.view.spreads import Spread, SpreadBoard, spread_of
 
@@ -107,6 +109,7 @@ class Explanation(Reading, frozen=True):
     evaluations: list[Evaluation]  # the engine's, newest first
     now: list[Spread]  # every direction of the symbol as it stands in the store
     quarantined: list[Quarantined]
+    funding: list[FundingView]  # as each futures source that lists it told last
 
 
 def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Explanation:
@@ -138,6 +141,12 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
             for row in loaded.quarantine
             if row.symbol == symbol and wanted in (None, row.direction_id)
         ],
+        funding.of_symbol(
+            settings,
+            loaded,
+            symbol_id,
+            None if direction is None else DIRECTION_BY_LABEL[direction].futures,
+        ),
     )
 
 

@@ -25,8 +25,9 @@ from spread_scanner.schema.version import installed
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
 from spread_scanner.shm.switched import Switched, standing_now
-from spread_scanner.view import disk, in_force
+from spread_scanner.view import disk, funding, in_force
 from spread_scanner.view.disk import Disk
+from spread_scanner.view.funding import FundingState
 from spread_scanner.view.in_force import InForce
 from spread_scanner.view.readers import Readers
 from spread_scanner.view.reading import Reading, known
@@ -108,6 +109,7 @@ class Status(Reading, frozen=True):
     in_force: list[InForce]
     switches: Switches
     disk: Disk
+    funding: list[FundingState]  # by source; none where nothing is held of it
     clock_step_s: float  # how far the wall clock was set since the segments were made
     processes: list[ProcessView]
     counters: dict[str, dict[str, int]]  # by process; docs/counters.md says what each means
@@ -158,6 +160,7 @@ class StatusReader:
             in_force=having,
             switches=switches(control),
             disk=disk.look(settings.data_dir, self._readers.look()),
+            funding=funding.states(settings),
             clock_step_s=self._store.clock.step_ns() / NS_PER_S,
             processes=views,
             counters={view.process: self._looks.counters(view.process) for view in views},

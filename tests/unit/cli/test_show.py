@@ -15,11 +15,13 @@ from spread_scanner import clock
 from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import ProcessState, Verdict
+from spread_scanner.schema.funding import FundingNow, listing_of
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import PriceStore, SignalRing, segment
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.funding import FundingTable
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = (
@@ -201,6 +203,31 @@ def test_why_shows_the_waterfall_and_the_verdict(up_bed: Any, spread_ctl: Run) -
     assert (one["verdict"], one["gross_bps"], one["count"]) == ("fee", 30.0, 3)
 
 
+def test_why_shows_what_was_told_of_funding_and_why_it_is_not_used(
+    up_bed: Any, spread_ctl: Run
+) -> None:
+    nothing = "funding bybit-futures: never told"
+    assert nothing in spread_ctl("why", "BBB-USDT")[1]
+    now_ns = clock.wall_ns()
+    row = FundingNow(
+        *(-1.25e-4, 0.02, -0.02, 4.0, now_ns + 5_400 * 10**9, now_ns - 60 * 10**9, 0),
+        listing_of("BBBUSDT"),
+        1,
+    )
+    with FundingTable.attach(up_bed.namespace) as table, table.writer() as writer:
+        writer.write(3, 1, row)
+        writer.write(3, 0, row._replace(rate=0.03, listing=listing_of("AAAUSDT")))
+    out = spread_ctl("why", "BBB-USDT")[1]
+    assert "funding bybit-futures: -0.0125% per 4 h, at most 2.000%, settled in 90 min" in out
+    assert "told 60 s ago" in out
+    (told,) = orjson.loads(spread_ctl("why", "BBB-USDT", "--json")[1])["funding"]
+    assert (told["source"], told["symbol"], told["rate"]) == ("bybit-futures", "BBB-USDT", -1.25e-4)
+    assert (told["unknown"], told["interval_h"]) == ("", 4.0)
+    assert "not used: beyond the contract's own cap" in spread_ctl("why", "AAA-USDT")[1]
+    other = spread_ctl("why", "AAA-USDT", "--direction", "binance-okx", "--json")[1]
+    assert orjson.loads(other)["funding"] == []
+
+
 def test_why_tells_quarantine_and_silence(up_bed: Any, spread_ctl: Run) -> None:
     code, out, _ = spread_ctl("why", "CCC-USDT")
     assert code == 0
@@ -239,10 +266,10 @@ def test_clean_keeps_what_somebody_holds(up_bed: Any, spread_ctl: Run) -> None:
     with PriceStore.attach(up_bed.namespace):
         code, out, _ = spread_ctl("clean", "--json")
         assert code == 1
-        assert len(orjson.loads(out)["kept"]) == 9
+        assert len(orjson.loads(out)["kept"]) == 10
     code, out, _ = spread_ctl("clean", "--json")
     assert code == 0
-    assert len(orjson.loads(out)["removed"]) == 9
+    assert len(orjson.loads(out)["removed"]) == 10
     assert "Nothing of" in spread_ctl("clean")[1]
 
 

@@ -7,11 +7,19 @@ from collections.abc import Callable
 import pytest
 
 from spread_scanner.errors import BadMessage, ExchangeError
-from spread_scanner.exchanges.adapter import Adapter, Funding, RawInstrument, RestQuote, Skipped
+from spread_scanner.exchanges.adapter import (
+    Adapter,
+    Funding,
+    FundingTerms,
+    RawInstrument,
+    RestQuote,
+    Skipped,
+)
 from spread_scanner.schema.enums import SOURCES, Source
 
 Adapters = Callable[..., Adapter]
 Payloads = Callable[[str], bytes]
+DUE_MS = 1_787_875_200_000
 
 
 def instruments(adapter: Adapter, body: bytes) -> dict[str, RawInstrument]:
@@ -189,18 +197,29 @@ def test_mexc_futures_tickers_have_no_sizes(adapter_for: Adapters, payload: Payl
 @pytest.mark.parametrize(
     ("label", "name", "expected"),
     [
-        ("binance-futures", "binance/premium_index.json", [Funding("BTCUSDT", 3.5e-5, None)]),
+        (
+            "binance-futures",
+            "binance/premium_index.json",
+            [Funding("BTCUSDT", 3.5e-5, None, next_ms=DUE_MS)],
+        ),
         (
             "bybit-futures",
             "bybit/futures_tickers.json",
-            [Funding("0GUSDT", 5e-5, 4.0), Funding("EMPTYUSDT", -1e-4, None)],
+            [
+                Funding("0GUSDT", 5e-5, 4.0, 0.005, -0.005, DUE_MS),
+                Funding("EMPTYUSDT", -1e-4, None),
+            ],
         ),
         (
             "okx-futures",
             "okx/funding_rate.json",
-            [Funding("BTC-USDT-SWAP", -0.0000143909410096, 8.0)],
+            [Funding("BTC-USDT-SWAP", -0.0000143909410096, 8.0, 0.00375, -0.00375, DUE_MS)],
         ),
-        ("mexc-futures", "mexc/futures_funding.json", [Funding("BTC_USDT", 7.3e-5, 8.0)]),
+        (
+            "mexc-futures",
+            "mexc/futures_funding.json",
+            [Funding("BTC_USDT", 7.3e-5, 8.0, 0.0018, -0.0018, DUE_MS)],
+        ),
     ],
 )
 def test_funding(
@@ -215,10 +234,10 @@ def test_funding(
 def test_binance_tells_funding_intervals_apart(adapter_for: Adapters, payload: Payloads) -> None:
     adapter = adapter_for("binance-futures")
 
-    assert adapter.funding_intervals_request() is not None
-    assert adapter.parse_funding_intervals(payload("binance/funding_info.json")) == {
-        "LPTUSDT": 4.0,
-        "BTCUSDT": 8.0,
+    assert adapter.funding_terms_request() is not None
+    assert adapter.parse_funding_terms(payload("binance/funding_info.json")) == {
+        "LPTUSDT": FundingTerms(4.0, 0.02, -0.02),
+        "BTCUSDT": FundingTerms(8.0, None, None),
     }
 
 
@@ -236,7 +255,7 @@ def test_spot_has_no_funding_and_only_binance_asks_for_intervals(
     adapter = adapter_for(label)
 
     assert (adapter.funding_request() is None) == label.endswith("-spot")
-    assert (adapter.funding_intervals_request() is None) == (label != "binance-futures")
+    assert (adapter.funding_terms_request() is None) == (label != "binance-futures")
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from spread_scanner.schema.enums import ConnectionState, ProcessState, ReloadOutcome
+from spread_scanner.schema.funding import FundingNow
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.operator import Operator
 from spread_scanner.shm.segment import Holder
 
@@ -139,6 +141,12 @@ def evaluations_place(evaluations: Evaluations) -> Place:
     return Place(rows, {"append": lambda: rows.append(ONE_EVALUATION)})
 
 
+def funding_place(table: FundingTable) -> Place:
+    writer = table.writer()
+    row = FundingNow(1e-4, 0.02, -0.02, 8.0, 1, 1, 0, 1, 1)
+    return Place(writer, {"write": lambda: writer.write(0, 0, row)})
+
+
 MAKERS: dict[str, Callable[[str], Place]] = {
     "write end": lambda ns: ring_place(SignalRing.create(ns, "signals", slots=8), "write"),
     "read end": lambda ns: ring_place(SignalRing.create(ns, "signals", slots=8), "read"),
@@ -147,6 +155,7 @@ MAKERS: dict[str, Callable[[str], Place]] = {
     "operator": lambda ns: operator_place(Control.create(ns)),
     "connection rows": lambda ns: connections_place(Connections.create(ns)),
     "evaluations": lambda ns: evaluations_place(Evaluations.create(ns, slots=64)),
+    "funding": lambda ns: funding_place(FundingTable.create(ns, num_sources=1, max_symbols=1)),
     "dirty bitmap": lambda ns: store_place(PriceStore.create(ns), "bitmap"),
     "writer": lambda ns: store_place(PriceStore.create(ns), "writer"),
 }

@@ -11,8 +11,22 @@ from spread_scanner.schema.analysis import (
     PAIR_ANALYSIS_DTYPE,
 )
 from spread_scanner.schema.enums import DIRTY_READERS, UNUSABLE, QuoteFlag
-from spread_scanner.schema.records import EVALUATION_DTYPE, QUOTE_DTYPE, SIGNAL_DTYPE
-from spread_scanner.shm import Control, Health, PriceStore, SignalRing, _dials, _store, layout
+from spread_scanner.schema.records import (
+    EVALUATION_DTYPE,
+    FUNDING_DTYPE,
+    QUOTE_DTYPE,
+    SIGNAL_DTYPE,
+)
+from spread_scanner.shm import (
+    Control,
+    Health,
+    PriceStore,
+    SignalRing,
+    _dials,
+    _latch,
+    _store,
+    layout,
+)
 from spread_scanner.shm.segment import Segment
 
 # Name -> bytes, in order. No gaps are allowed, so the offsets follow and are pinned too.
@@ -30,6 +44,10 @@ EVALUATION = (
     "size_quote_min 8 spot_age_ns 8 fut_age_ns 8 skew_ns 8 spot_px 8 fut_px 8 spot_flags 4 "
     "fut_flags 4 symbol_id 2 direction_id 1 verdict 1 count 4 exit_bps 8 close_bps 8 usual_bps 8 "
     "parity_bps 8 size_base 8 lot_base 8 learned 8 usual_generation 4 flags 4 reserved 8"
+)
+FUNDING = (
+    "rate 8 cap 8 floor 8 interval_h 8 next_wall_ns 8 asked_wall_ns 8 flags 4 listing 4 "
+    "generation 8"
 )
 HEADER = (
     "state 8 magic 8 abi_version 4 kind 4 layout_hash 8 length 8 instance_id 8 anchor_ns 8 "
@@ -71,6 +89,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         (QUOTE_DTYPE, QUOTE, 64),
         (SIGNAL_DTYPE, SIGNAL, 256),
         (EVALUATION_DTYPE, EVALUATION, 192),
+        (FUNDING_DTYPE, FUNDING, _latch.RECORD_BYTES),
         (layout.HEADER_DTYPE, HEADER, 256),
         (layout.ROW_HEAD_DTYPE, ROW_HEAD, 256),
         (layout.SWITCHES_DTYPE, SWITCHES, 128),
@@ -89,6 +108,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         "quote",
         "signal",
         "evaluation",
+        "funding",
         "header",
         "row_head",
         "switches",

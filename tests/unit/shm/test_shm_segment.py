@@ -29,6 +29,7 @@ from spread_scanner.shm.faults import (
     Retired,
     WrongSegment,
 )
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.layout import CHECKED_BYTES, HEADER_BYTES, Kind, State
 
 RunPython = Callable[..., tuple[int, str]]
@@ -45,9 +46,10 @@ def create_all(namespace: str) -> None:
     Health.create(namespace).close()
     Control.create(namespace).close()
     Connections.create(namespace).close()
+    FundingTable.create(namespace, num_sources=1, max_symbols=1).close()
 
 
-SEGMENTS = 6  # that create_all makes: the store has two
+SEGMENTS = 7  # that create_all makes: the store has two
 
 ATTACH: dict[str, Callable[[str], object]] = {
     "store": lambda namespace: PriceStore.attach(namespace, timeout_s=0),
@@ -55,6 +57,7 @@ ATTACH: dict[str, Callable[[str], object]] = {
     "health": lambda namespace: Health.attach(namespace, timeout_s=0),
     "control": lambda namespace: Control.attach(namespace, timeout_s=0),
     "connections": lambda namespace: Connections.attach(namespace, timeout_s=0),
+    "funding": lambda namespace: FundingTable.attach(namespace, timeout_s=0),
 }
 
 
@@ -271,7 +274,9 @@ def test_l4_segments_are_private_under_any_umask(
         "PriceStore.create(sys.argv[1], num_sources=1, max_symbols=1)\n"
         "SignalRing.create(sys.argv[1], 'r', slots=1)\n"
         "from spread_scanner.shm.connections import Connections\n"
+        "from spread_scanner.shm.funding import FundingTable\n"
         "Health.create(sys.argv[1]), Control.create(sys.argv[1]), Connections.create(sys.argv[1])\n"
+        "FundingTable.create(sys.argv[1])\n"
     )
     assert run_python(code, namespace, umask) == (0, "")
     modes = [stat.S_IMODE(file_of(namespace, part).stat().st_mode) for part in [*ATTACH, "dirty"]]

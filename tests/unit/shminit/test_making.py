@@ -16,6 +16,7 @@ from spread_scanner.schema.enums import ProcessState, SwitchKind
 from spread_scanner.shm import Control, PriceStore, SignalRing, operator, segment, switches
 from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.layout import HEADER_DTYPE, Kind
 from spread_scanner.shm.switches import Switch
 from spread_scanner.shminit import making
@@ -37,7 +38,7 @@ def test_all_segments_are_made_and_kept_the_second_time(bed: Any) -> None:
         assert not first.kept
         assert second.kept
         assert not store.retired
-        assert len(second.segments) == 9
+        assert len(second.segments) == 10
 
 
 def test_other_sizes_make_new_segments_and_retire_the_old(bed: Any) -> None:
@@ -49,6 +50,22 @@ def test_other_sizes_make_new_segments_and_retire_the_old(bed: Any) -> None:
             assert "store" in made.reason
             assert old.retired
             assert new.max_symbols == 128
+
+
+def test_a_system_of_a_version_that_held_no_funding_is_made_anew(bed: Any) -> None:
+    making.ensure(bed.settings)
+    segment.remove(segment.segment_name(bed.namespace, "funding"))
+    with PriceStore.attach(bed.namespace) as old:
+        made = making.ensure(bed.settings)
+        assert made.reason == f"there was no /{bed.namespace}.funding"
+        assert old.retired
+    assert making.ensure(bed.settings).kept
+
+
+def test_funding_of_another_size_alone_replaces_everything(bed: Any) -> None:
+    making.ensure(bed.settings)
+    FundingTable.create(bed.namespace, num_sources=8, max_symbols=3).close()
+    assert making.ensure(bed.settings).reason == "other sizes: funding"
 
 
 def test_a_ring_of_another_size_alone_replaces_everything(bed: Any) -> None:

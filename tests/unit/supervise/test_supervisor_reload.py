@@ -105,35 +105,62 @@ class Looks:
         monkeypatch.setattr(Child, "ended", lambda child: self.code)
 
 
+def test_funding_is_asked_for_every_so_often_and_a_source_that_is_away_is_no_failure(
+    bed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, now_s = Looks(monkeypatch), 1_000.0
+    monkeypatch.setattr(clock, "awake_s", lambda: now_s)
+    section = msgspec.structs.replace(
+        bed.settings.config.pair_discovery, look_every_s=0.0, funding_every_s=60.0
+    )
+    config = msgspec.structs.replace(bed.settings.config, pair_discovery=section)
+    settings = msgspec.structs.replace(bed.settings, config=config)
+    supervisor = Supervisor(settings, {}, logs.set_up("spread-ctl"))
+    supervisor._is_up = True
+    supervisor._send_errands()
+    now_s += 60.0
+    supervisor._send_errands()
+    assert looks.begun == [["--funding"]]
+    looks.code = 3
+    supervisor._send_errands()
+    assert all(errand.under_way is None for errand in supervisor._errands)
+    now_s += 60.0
+    supervisor._send_errands()
+    assert looks.begun == [["--funding"], ["--funding"]]
+
+
 def test_a_quick_look_is_taken_every_so_often_one_at_a_time(
     bed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, now_s = Looks(monkeypatch), 1_000.0
     monkeypatch.setattr(clock, "awake_s", lambda: now_s)
-    every_s = bed.settings.config.pair_discovery.look_every_s
-    supervisor = Supervisor(bed.settings, {}, logs.set_up("spread-ctl"))
-    supervisor._look_for_listings()
+    section = msgspec.structs.replace(bed.settings.config.pair_discovery, funding_every_s=0.0)
+    config = msgspec.structs.replace(bed.settings.config, pair_discovery=section)
+    settings = msgspec.structs.replace(bed.settings, config=config)
+    every_s = section.look_every_s
+    supervisor = Supervisor(settings, {}, logs.set_up("spread-ctl"))
+    supervisor._send_errands()
     now_s += 2 * every_s
-    supervisor._look_for_listings()
+    supervisor._send_errands()
     assert looks.begun == [], "the system is not up yet"
     supervisor._is_up = True
-    supervisor._look_for_listings()
+    supervisor._send_errands()
     assert looks.begun == [], "discovery has just run"
     now_s += every_s
-    supervisor._look_for_listings()
+    supervisor._send_errands()
     assert looks.begun == [["discover", "--quick"]]
     now_s += every_s
-    supervisor._look_for_listings()
+    supervisor._send_errands()
     assert len(looks.begun) == 1, "the first goes on"
     looks.code = 1
-    supervisor._look_for_listings()  # it ended badly: said, and the next is on its way
-    supervisor._look_for_listings()
+    supervisor._send_errands()  # it ended badly: said, and the next is on its way
+    supervisor._send_errands()
     assert len(looks.begun) == 2
     looks.code = 0
-    supervisor._look_for_listings()
-    section = msgspec.structs.replace(bed.settings.config.pair_discovery, look_every_s=0.0)
-    off = msgspec.structs.replace(bed.settings.config, pair_discovery=section)
-    supervisor.settings = msgspec.structs.replace(bed.settings, config=off)
+    supervisor._send_errands()
+    section = msgspec.structs.replace(section, look_every_s=0.0)
+    off = msgspec.structs.replace(config, pair_discovery=section)
+    supervisor.settings = msgspec.structs.replace(settings, config=off)
     now_s += 10 * every_s
-    supervisor._look_for_listings()
+    supervisor._send_errands()
     assert len(looks.begun) == 2, "switched off"

@@ -1,0 +1,147 @@
+"""Funding: what every futures source told last of each symbol, one latch cell each.
+
+Writer:  pair-discovery, which claims the table while it writes: a full run and `--funding` alike.
+Readers: engine, tracker and screens; they map it read-only. Whether a rate may be used is
+         schema.funding's to say: a cell holds what was told, and when.
+
+A writer that dies at any store leaves each cell old or new (native/seqlock.h). Nothing is taken
+back: what is not told again grows old by its own clock.
+
+Segment: "<namespace>.funding".
+"""
+
+from typing import Self
+
+import numpy as np
+
+from spread_scanner.errors import SegmentError
+from spread_scanner.schema.funding import FundingNow
+from spread_scanner.schema.records import FUNDING_DTYPE
+from spread_scanner.shm import segment
+from spread_scanner.shm._latch import LatchCells
+from spread_scanner.shm.faults import BadInput, WrongSegment
+from spread_scanner.shm.layout import MAX_SYMBOLS_MAX, NUM_SOURCES_MAX, FundingLayout, Kind
+from spread_scanner.shm.segment import Holder, Segment
+
+_WRITER = 0
+_PART = "funding"
+
+
+class _Cells:
+    """Where the cell of a symbol is."""
+
+    layout: FundingLayout
+
+    def _number(self, source_id: int, symbol_id: int) -> int:
+        sources, symbols = self.layout.num_sources, self.layout.max_symbols
+        if not (0 <= source_id < sources and 0 <= symbol_id < symbols):
+            raise BadInput(
+                "no such source or symbol id",
+                source_id=source_id,
+                symbol_id=symbol_id,
+                allowed=f"under {sources} and {symbols}",
+            )
+        return source_id * symbols + symbol_id
+
+
+class FundingWriter(_Cells, Holder):
+    """The right to write; made by FundingTable.writer. `close` gives the place back."""
+
+    def __init__(self, held: Segment, layout: FundingLayout) -> None:
+        self.layout = layout
+        self._held = held
+        self._cells = _latch(held, layout)
+
+    def write(self, source_id: int, symbol_id: int, row: FundingNow) -> None:
+        """Publish one row. Raises BadInput on an id out of range, ValueError once closed."""
+        record = np.array([tuple(row)], FUNDING_DTYPE)
+        self._cells.put(self._number(source_id, symbol_id), record.tobytes())
+
+    def shut(self) -> None:
+        self._cells.shut()
+
+
+class FundingTable(_Cells, Holder):
+    """All rows, for reading; made by `create` or `attach`."""
+
+    def __init__(self, namespace: str, held: Segment) -> None:
+        self.namespace = namespace
+        self.layout = FundingLayout(*held.params[:2])
+        self._held = held
+        self._cells = _latch(held, self.layout)
+
+    @classmethod
+    def create(cls, namespace: str, *, num_sources: int = 8, max_symbols: int = 1024) -> Self:
+        """Make new, empty cells; those that stand under the namespace are retired."""
+        if not (1 <= num_sources <= NUM_SOURCES_MAX and 1 <= max_symbols <= MAX_SYMBOLS_MAX):
+            raise SegmentError(
+                "num_sources or max_symbols is out of range",
+                num_sources=num_sources,
+                max_symbols=max_symbols,
+                allowed=f"1 to {NUM_SOURCES_MAX} and {MAX_SYMBOLS_MAX}",
+            )
+        name = segment.segment_name(namespace, _PART)
+        size = FundingLayout(num_sources, max_symbols).funding_bytes
+        params = [num_sources, max_symbols]
+        return cls(namespace, segment.create(name, Kind.FUNDING, size, params))
+
+    @classmethod
+    def attach(cls, namespace: str, *, timeout_s: float = segment.ATTACH_TIMEOUT_S) -> Self:
+        """Map the cells of a namespace read-only."""
+        return cls(namespace, _attach(namespace, writable=False, timeout_s=timeout_s))
+
+    def writer(self) -> FundingWriter:
+        """Claim the right to write: AlreadyClaimed when a live process has it."""
+        held = _attach(self.namespace, writable=True, timeout_s=segment.ATTACH_TIMEOUT_S)
+        try:
+            held.claim(_WRITER, "the funding")
+            return FundingWriter(held, FundingLayout(*held.params[:2]))
+        except BaseException:
+            held.close()
+            raise
+
+    def read(self, source_id: int, symbol_id: int) -> FundingNow | None:
+        """What was told last; None where nothing was yet. Never waits: after 64 tries that each met
+        a write it is None as well, and `contended` counts. Raises BadInput on an id out of range.
+        """
+        record = self._cells.get(self._number(source_id, symbol_id))
+        if record is None:
+            return None
+        return FundingNow(*np.frombuffer(record, FUNDING_DTYPE)[0].item())
+
+    def snapshot(self) -> np.ndarray:
+        """(num_sources, max_symbols) FUNDING_DTYPE, each row whole in itself; `asked_wall_ns` is 0
+        where nothing was told yet."""
+        rows = self._cells.copy().view(FUNDING_DTYPE)
+        return rows.reshape(self.layout.num_sources, self.layout.max_symbols)
+
+    @property
+    def contended(self) -> int:
+        """Reads that gave up."""
+        return self._cells.contended
+
+    @property
+    def created_wall_ns(self) -> int:
+        """When the cells were made, empty."""
+        return int(self._held.header["created_wall_ns"])
+
+
+def _latch(held: Segment, layout: FundingLayout) -> LatchCells:
+    return LatchCells(held.memory, layout.cells, layout.sequences_at, layout.cells_at)
+
+
+def _attach(namespace: str, *, writable: bool, timeout_s: float) -> Segment:
+    return segment.attach(
+        segment.segment_name(namespace, _PART),
+        Kind.FUNDING,
+        writable=writable,
+        timeout_s=timeout_s,
+        expect_bytes=_funding_bytes,
+    )
+
+
+def _funding_bytes(params: list[int]) -> int:
+    num_sources, max_symbols = params[:2]
+    if not (1 <= num_sources <= NUM_SOURCES_MAX and 1 <= max_symbols <= MAX_SYMBOLS_MAX):
+        raise WrongSegment("the segment's sizes are out of range", params=params)
+    return FundingLayout(num_sources, max_symbols).funding_bytes

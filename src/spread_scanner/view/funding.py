@@ -1,0 +1,115 @@
+"""What the futures sources told last of funding: of one symbol, and how late a source is.
+
+Read from the funding segment; whether a rate may be used is schema.funding's to say. Where there is
+no segment there is nothing to show, and nothing is late.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.errors import SegmentError
+from spread_scanner.schema.enums import SOURCES, Market, Source
+from spread_scanner.schema.funding import INTERVAL_USUAL_H, FundingNow, listing_of, unknown
+from spread_scanner.shm.funding import FundingTable
+from spread_scanner.symbology.tables import Tables
+from spread_scanner.view.reading import Reading, known
+
+FUTURES = [source for source in SOURCES if source.market is Market.FUTURES]
+S_PER_HOUR = 3_600
+
+
+class FundingView(Reading, frozen=True):
+    """One contract's funding as its source told it last. Rates are fractions per interval, positive
+    where longs pay shorts; what was not told is null."""
+
+    source: str
+    symbol: str
+    rate: float | None
+    cap: float | None
+    floor: float | None
+    interval_h: float | None
+    next_wall_ns: int | None  # the next settlement
+    next_in_s: float | None  # the same from now; negative: it has passed
+    age_s: float | None  # since it was asked for
+    unknown: str  # why the rate cannot be used; empty: it can
+
+
+class FundingState(Reading, frozen=True):
+    """What a source has told."""
+
+    source: str
+    told: int  # contracts
+    age_s: float  # since any of them was told last, or since shared memory was made
+    interval_h: float  # the shortest of them
+    late: bool  # for longer than that
+
+
+def of_symbol(
+    settings: Settings, loaded: Tables, symbol_id: int, futures: Source | None = None
+) -> list[FundingView]:
+    """Of each futures source that lists the symbol, or of one."""
+    listed = {row.source_id: row for row in loaded.instruments if row.symbol_id == symbol_id}
+    symbol = loaded.symbol_names()[symbol_id]
+    try:
+        with FundingTable.attach(settings.config.system.namespace, timeout_s=0.0) as table:
+            return [
+                _view(source, symbol, table.read(source.source_id, symbol_id), listing_of(row))
+                for source in FUTURES
+                if futures in (None, source) and source.source_id in listed
+                for row in [listed[source.source_id].exchange_symbol]
+            ]
+    except SegmentError:
+        return []
+
+
+def states(settings: Settings) -> list[FundingState]:
+    """Of every enabled futures source."""
+    enabled = [source for source in FUTURES if settings.exchanges[source.label].enabled]
+    try:
+        with FundingTable.attach(settings.config.system.namespace, timeout_s=0.0) as table:
+            rows = table.snapshot()
+            return [_state(source, rows[source.source_id], table) for source in enabled]
+    except SegmentError:
+        return []
+
+
+def late_lines(found: Sequence[FundingState]) -> Iterator[str]:
+    """For people: who has told something, and nothing for longer than an interval."""
+    for one in found:
+        if one.late and one.told:
+            hours = one.age_s / S_PER_HOUR
+            yield f"Funding of {one.source} was told {hours:.1f} h ago: it counts as unknown."
+
+
+def _state(source: Source, rows: np.ndarray, table: FundingTable) -> FundingState:
+    told = rows[rows["asked_wall_ns"] > 0]
+    hours = told["interval_h"][told["interval_h"] > 0]
+    shortest = float(hours.min()) if len(hours) else INTERVAL_USUAL_H
+    since_ns = int(told["asked_wall_ns"].max()) if len(told) else table.created_wall_ns
+    age_s = (clock.wall_ns() - since_ns) / NS_PER_S
+    return FundingState(source.label, len(told), age_s, shortest, age_s > shortest * S_PER_HOUR)
+
+
+def _view(source: Source, symbol: str, row: FundingNow | None, listing: int) -> FundingView:
+    now_ns = clock.wall_ns()
+    why = unknown(row, now_ns, listing)
+    if row is None or row.listing != listing:
+        nothing = (None, None, None, None, None, None, None)
+        return FundingView(source.label, symbol, *nothing, why)
+    due_ns = row.next_wall_ns
+    return FundingView(
+        source=source.label,
+        symbol=symbol,
+        rate=known(row.rate),
+        cap=known(row.cap),
+        floor=known(row.floor),
+        interval_h=known(row.interval_h),
+        next_wall_ns=due_ns or None,
+        next_in_s=(due_ns - now_ns) / NS_PER_S if due_ns else None,
+        age_s=(now_ns - row.asked_wall_ns) / NS_PER_S,
+        unknown=why,
+    )
