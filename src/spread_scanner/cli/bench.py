@@ -77,7 +77,7 @@ def run(
     machine = _machine(folder)
     if as_json:
         print(orjson.dumps({"name": "machine", **machine}).decode(), flush=True)
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     for name in group or GROUPS:
         if not (folder / f"bench_{name}.py").exists():
             continue
@@ -87,7 +87,7 @@ def run(
                 print(orjson.dumps(figure).decode(), flush=True)
             table.add_row(*_row(figure))
     if not as_json:
-        wide = Console(width=None if sys.stdout.isatty() else 200)
+        wide = Console(width=None if sys.stdout.isatty() else 200, markup=False)
         wide.print(", ".join(f"{key} {value}" for key, value in machine.items()))
         wide.print(table)
 

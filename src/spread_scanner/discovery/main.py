@@ -20,7 +20,6 @@ import orjson
 import structlog
 import typer
 import uvloop
-from rich.console import Console
 
 from spread_scanner import config
 from spread_scanner.config import Settings
@@ -38,7 +37,7 @@ from spread_scanner.discovery.report import (
     texts,
 )
 from spread_scanner.discovery.run import Before, discover
-from spread_scanner.discovery.show import Bars, summary_tables
+from spread_scanner.discovery.show import Bars, on_stderr, summary_tables
 from spread_scanner.errors import ConfigError, SpreadError, TableError
 from spread_scanner.runtime import logs, output
 from spread_scanner.schema.counters import DISCOVERY_COUNTERS
@@ -135,7 +134,7 @@ def _tell(
     if as_json:
         _print_json(numbers)
     elif sys.stderr.isatty():  # into a log goes the line below
-        summary_tables(Console(stderr=True), numbers)
+        summary_tables(on_stderr(), numbers)
     for warning in findings.warnings:
         log.warning(warning)
     log.info(
@@ -209,7 +208,7 @@ def _look(settings: Settings, asked: Options) -> QuickLook:
     folder = settings.generated_dir
     with publish.exclusive(folder):
         before = _before(folder)
-        with Bars(Console(stderr=True)) as bars:
+        with Bars(on_stderr()) as bars:
             found = uvloop.run(look(settings, asked, before, load_looks(folder), bars))
         if found.findings is not None:
             _publish(folder, found.findings)
@@ -257,7 +256,7 @@ def _discover(
                 in_force=in_force,
                 whole=previous.generation if previous is not None else None,
             )
-        with Bars(Console(stderr=True)) as bars:
+        with Bars(on_stderr()) as bars:
             run = discover(settings, asked, before, bars)
             findings = uvloop.run(_beating(run, row, settings.config.system.heartbeat_ms))
         _publish(folder, findings)

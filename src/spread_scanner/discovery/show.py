@@ -1,4 +1,7 @@
-"""How a run looks on a terminal: bars while it works, tables when it is done. All on stderr."""
+"""How a run looks on a terminal: bars while it works, tables when it is done. All on stderr.
+
+No text is markup: an exchange's words may have brackets.
+"""
 
 from types import TracebackType
 from typing import Self
@@ -10,15 +13,20 @@ from rich.table import Table
 from spread_scanner.discovery.report import DiscoverySummary
 
 
+def on_stderr() -> Console:
+    """Where all of it goes."""
+    return Console(stderr=True, markup=False)
+
+
 class Bars:
     """One bar per source and phase; silent where stderr is no terminal."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=console,
             disable=not console.is_terminal,
             transient=True,

@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict, cast
 
 import msgspec
 
@@ -206,13 +206,10 @@ def _row(
         ask: tuple[float, float] | None = (event.ask_px, event.ask_sz)
     else:
         bid, ask = event.bid, event.ask
-    row: DecodedQuote = {
+    row: dict[str, object] = {
         "source": source.label,
         "exchange_symbol": event.exchange_symbol,
         "kind": "quote" if isinstance(event, RawQuote) else "delta",
-        "ts_event": None if event.ts_event <= TS_IMPOSSIBLE else event.ts_event,
-        "update_id": event.update_id,
-        "tier": tier,
     }
     if symbol_id is not None:
         row["symbol_id"] = symbol_id
@@ -220,7 +217,9 @@ def _row(
         row["bid_px"], row["bid_sz"] = _or_null(bid[0]), _or_null(bid[1])
     if ask is not None:
         row["ask_px"], row["ask_sz"] = _or_null(ask[0]), _or_null(ask[1])
-    return row
+    row["ts_event"] = None if event.ts_event <= TS_IMPOSSIBLE else event.ts_event
+    row["update_id"], row["tier"] = event.update_id, tier
+    return cast("DecodedQuote", row)
 
 
 def _or_null(value: float) -> float | None:

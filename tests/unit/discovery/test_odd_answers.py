@@ -9,7 +9,8 @@ import pytest
 from saved_world import COINS, FUNDING, INSTRUMENTS, INTERVALS, TICKERS, World, run
 
 from spread_scanner.discovery.identity import UNJUDGED, judge
-from spread_scanner.discovery.report import OK, Findings, texts
+from spread_scanner.discovery.report import OK, Findings, summary, texts
+from spread_scanner.discovery.show import Bars, on_stderr, summary_tables
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.schema.figures import plain
 
@@ -207,3 +208,20 @@ def test_the_world_has_every_pair(tmp_path: Path, build: Any) -> None:
     assert pairs(findings) == ALL
     assert findings.warnings == []
     assert not findings.partial
+
+
+def test_an_exchanges_words_are_shown_as_they_came(
+    tmp_path: Path,
+    build: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    words = "see [/docs-v5/en/#overview] [red]"
+    numbers = summary(run(World().write(tmp_path), build.settings()))
+    numbers["sources"]["okx-spot"]["state"] = words
+    console = on_stderr()
+    with Bars(console) as bars:
+        bars.show(words, 1, 2, note=words)
+    summary_tables(console, numbers)
+    assert words in capsys.readouterr().err
