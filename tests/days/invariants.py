@@ -167,9 +167,13 @@ class Invariants:
             self.broken(6, exchange.label, f"{row.name}: fresh and flagged {cell.flags}")
 
     def _told(self, exchange: Exchange, said: Said) -> bool:
-        """Whether the feed can know that a quote is fresh: by its time, or by that of the path."""
+        """Whether the feed can know that a quote is fresh: by its time, or by that of the path, if
+        it was not asleep just now.
+        """
+        now_ns = self.world.now_ns()
+        awake = now_ns - self.dialling.woke_ns >= SUSPEND_NS
         dated = exchange.dated and not said.untimed
-        return dated or self.world.now_ns() >= exchange.slow_until_ns
+        return dated or (awake and now_ns >= exchange.slow_until_ns)
 
     def _first_told(self, session: Session, row: Row, said: Said) -> bool:
         """In a fresh envelope only the engine's time is old. That of what comes first is none of

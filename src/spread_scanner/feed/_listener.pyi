@@ -31,6 +31,7 @@ class Listener(WSListener):
     mean_read_ns: float
     mean_read_quotes: float
     path_lags: bool
+    behind: bool
     data_messages: int
     bad_in_row: int
     muted: bool

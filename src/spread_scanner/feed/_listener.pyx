@@ -134,6 +134,7 @@ cdef class Listener(WSListener):
     cdef readonly double mean_read_ns  # between the reads that bring quotes; 0: too few to tell
     cdef readonly double mean_read_quotes  # how many quotes such a read brings
     cdef public bint path_lags  # pings say so; counts where the exchange gives no time
+    cdef public bint behind  # what it brings may be old; counts where there is no time, too
     cdef readonly uint64_t data_messages
     cdef readonly uint32_t bad_in_row
     cdef readonly bint muted
@@ -147,6 +148,7 @@ cdef class Listener(WSListener):
     cdef uint64_t reads
     cdef double mean_so_far_ns
     cdef int64_t deaf_ns
+    cdef uint32_t timeless  # what quotes of this read are marked with that carry no time
     cdef object fragments
     cdef tally seen
     cdef ss_bucket *counters
@@ -242,6 +244,9 @@ cdef class Listener(WSListener):
         self.mono_ns = ss_source_ns(self.board.mono_at)
         self.recv_ns = self.mono_ns + self.board.anchor_ns
         ss_board_at(&self.board.native, self.mono_ns)
+        self.timeless = FLAG_LAGGING if self.path_lags else 0
+        if self.behind or self.board.native.deaf_ns == self.mono_ns:
+            self.timeless |= FLAG_SILENT  # or this process was stopped: it may have come long ago
 
     cdef inline void store(self, const ss_match *found) noexcept nogil:
         """A usual quote."""
@@ -311,8 +316,7 @@ cdef class Listener(WSListener):
             quote.ts_event = INT64_MIN
             self.seen.bad_times += 1
         if quote.ts_event == INT64_MIN:
-            if self.path_lags:
-                quote.flags |= FLAG_LAGGING
+            quote.flags |= self.timeless
         else:
             self.judge_lag(quote, self.recv_ns - told)
 

@@ -252,6 +252,7 @@ class Connection:
         if pulse.wants_ping(now_ns, seen, rules):
             self.probe()
         self.silent = pulse.silent(now_ns, seen, rules, slowdown)
+        listener.behind = pulse.behind
         self.deaf = pulse.deaf(now_ns, seen, rules)
         if self.deaf:
             listener.deafen(now_ns)
@@ -280,7 +281,7 @@ class Connection:
         """Nobody has looked for a while: silent until the other side has answered."""
         self.pulse.doubt(clock.mono_ns())
         self.ping()
-        self.silent = self.deaf = True
+        self.silent = self.deaf = self.listener.behind = True
 
     def _path(self, lags: bool) -> None:
         """Where quotes carry no time the pings tell that they are late."""

@@ -28,7 +28,7 @@ class Marks:
         self._share = share
         self._lines = lines
         self._size = len(share.board.mid)
-        self._silent = np.zeros(self._size, np.bool_)  # marked so by the last look
+        self._silent = np.zeros(self._size, np.bool_)  # marked so by the last look, or by listeners
         self._unheard = freshness.Lasting(self._size)
         self._without_news = freshness.Lasting(self._size)
 
@@ -46,10 +46,12 @@ class Marks:
         if silent.any():
             marked = board.writer.mark_stale(freshness.ids_of(silent), FLAGS["SILENT"])
             self._share.row.add(COUNTER["silent_marks"], marked)
-        over = self._silent & ~silent
+        # What is behind brings marked quotes, also of what another one stands behind.
+        beside = self._carried(lambda one: one.listener.behind)
+        over = (self._silent | beside) & ~silent
         if over.any():
             board.unmark(freshness.ids_of(over), FLAGS["SILENT"])
-        self._silent = silent
+        self._silent = silent | beside
         deaf = self._only_on(lambda one: one.deaf)
         if deaf.any():
             board.deafen(freshness.ids_of(deaf), now_ns)
@@ -146,11 +148,16 @@ class Marks:
         Quoted here or not: the stored quote may be of the connection before, and would not be heard
         to change either.
         """
+        found = self._carried(ill)
+        return found & ~self._covered(planned=False) if found.any() else found
+
+    def _carried(self, by: Callable[[Connection], bool]) -> Mask:
+        """By id: what is carried by connections of this kind, whoever else carries it."""
         found = np.zeros(self._size, np.bool_)
         for connection in self._connections():
-            if ill(connection):
+            if by(connection):
                 found[connection.watch.carried_ids()] = True
-        return found & ~self._covered(planned=False) if found.any() else found
+        return found
 
 
 def _lags(lag_ns: int, best_ns: int, lag_ns_max: int, clock_off_ns_max: int) -> bool:

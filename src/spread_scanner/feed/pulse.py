@@ -61,6 +61,7 @@ class Pulse:
         self._sent: deque[int] = deque()
         self._excused: deque[int] = deque(maxlen=EXCUSED_MAX)  # data came instead of an answer
         self._doubted = False
+        self.behind = False  # not all that was under way has arrived: what comes may be old
         self._unread_ns = 0  # what was sent until then may be unread; 0: all of it is read
         self.late = False  # what `lags` said last
 
@@ -128,10 +129,12 @@ class Pulse:
         """Its quotes cannot be stood behind. What was said once is taken back only when all that
         was under way has arrived: an answer to a ping says so.
         """
+        arrived = not self._sent or not self.answers
         if self._unread(seen, rules) or self._silent(now_ns, seen, rules, slowdown):
             self._doubted = True
-        elif not self._sent or not self.answers:
+        elif arrived:
             self._doubted = False
+        self.behind = self.deaf(now_ns, seen, rules) or (self.behind and not arrived)
         return self._doubted
 
     def deaf(self, now_ns: int, seen: Seen, rules: SilenceRules) -> bool:
@@ -145,7 +148,7 @@ class Pulse:
 
         Of who has never answered one it is taken for read when data come that long after it.
         """
-        self._doubted = True
+        self._doubted = self.behind = True
         self._unread_ns = now_ns
 
     def _unread(self, seen: Seen, rules: SilenceRules) -> bool:

@@ -30,6 +30,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
+from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.connections import Connections
 from spread_scanner.symbology import publish
@@ -259,6 +260,60 @@ def test_the_first_frames_of_a_backlog_lift_no_mark(bed: Bed) -> None:
         assert bed.flags() == SILENT
         bed.run(300, one, answering=(one,))
         assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
+def test_what_is_read_after_a_stop_of_ours_is_silent_from_its_first_frame(bed: Bed) -> None:
+    """Binance spot's quotes carry no time: nothing else tells that they are a minute old."""
+
+    def act(one: Connection, other: Connection) -> None:
+        def backlog() -> None:
+            for symbol in (0, 1):
+                bed.update_id += 1
+                one.listener.quote(symbol, 1.0, 1.0, 2.0, 1.0, TS_ABSENT, bed.update_id)
+            unusable = [flags & ~QuoteFlag.NO_TS_EVENT for flags in bed.flags()]
+            assert unusable == list(SILENT)
+
+        one.ping()
+        bed.run(3_000, one, other, answering=(one, other))
+        bed.machine.advance_ms(60_000)
+        backlog()  # the sockets come before the timers
+        bed.feed._check()
+        for _ in range(20):
+            bed.machine.advance_ms(10)
+            backlog()
+        bed.run(300, one, answering=(one,))
+        assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
+def test_what_a_connection_that_is_behind_brings_is_good_once_the_other_one_has_said_it(
+    bed: Bed,
+) -> None:
+    def act(one: Connection, other: Connection) -> None:
+        def brought_by(connection: Connection, update_id: int) -> list[QuoteFlag]:
+            for symbol in (0, 1):
+                connection.listener.quote(symbol, 1.0, 1.0, 2.0, 1.0, TS_ABSENT, update_id)
+            return [flags & ~QuoteFlag.NO_TS_EVENT for flags in bed.flags()]
+
+        one.ping()
+        bed.run(3_000, one, other, answering=(one, other))
+        bed.run(2_300, other)
+        assert (one.listener.behind, other.listener.behind) == (True, False)
+        assert brought_by(one, 10_000) == list(SILENT), "the other one may be about to say more"
+        assert brought_by(other, 10_000) == list(GOOD)
+        assert brought_by(one, 10_001) == list(SILENT)
+        bed.look()
+        assert brought_by(one, 10_001) == list(GOOD)
+        bed.update_id = 20_000
+        bed.quote(one)
+        assert bed.flags() == GOOD, "it has a time, which tells how old it is"
+        assert brought_by(one, 30_000) == list(SILENT)
+        one.listener.behind = False
+        bed.look()
+        assert brought_by(one, 30_000) == list(GOOD)
 
     played(bed, act)
 

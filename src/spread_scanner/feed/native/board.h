@@ -50,6 +50,17 @@ static inline int ss_goes_back(const ss_quote *old, const ss_quote *quote) {
            (quote->update_id > old->update_id || quote->update_id == 0);
 }
 
+/* The same quote again takes a mark back that it does not bear itself: one that came late or on a
+ * silent connection is known to stand now. */
+static inline void ss_board_lift(ss_board *board, uint32_t symbol, const ss_quote *quote,
+                                 const ss_quote *old, uint32_t flag) {
+    if (old->flags & ~quote->flags & flag) {
+        ss_quote again = *old;
+        again.flags &= ~flag;
+        ss_store_put(board->store, board->source_id, symbol, &again);
+    }
+}
+
 /* Stores a quote unless its update id says that it is old news; returns what became of it. `old` is
  * the one that stands, NULL when none was ever written. */
 static inline int ss_board_put(ss_board *board, uint32_t symbol, ss_quote *quote,
@@ -60,15 +71,9 @@ static inline int ss_board_put(ss_board *board, uint32_t symbol, ss_quote *quote
     ss_quote_derive(quote);
     if (old) {
         outcome = ss_judge(old, quote, memory->wrote == 0 || memory->wrote == connection);
-        if (outcome >= SS_DUPLICATE) return outcome;
-        if (outcome == SS_REPEAT) {
-            if (old->flags & SS_FLAG_LAGGING && !(quote->flags & SS_FLAG_LAGGING)) {
-                ss_quote again = *old; /* it came late, and now it is known to stand */
-                again.flags &= ~(uint32_t)SS_FLAG_LAGGING;
-                ss_store_put(board->store, board->source_id, symbol, &again);
-            }
-            return outcome;
-        }
+        if (outcome == SS_REPEAT) ss_board_lift(board, symbol, quote, old, SS_FLAG_LAGGING);
+        if (outcome == SS_DUPLICATE) ss_board_lift(board, symbol, quote, old, SS_FLAG_SILENT);
+        if (outcome >= SS_DUPLICATE || outcome == SS_REPEAT) return outcome;
         if (outcome == SS_STORED && memory->wrote == connection && ss_goes_back(old, quote)) {
             int usual = !(old->flags & SS_FLAG_LAGGING) &&
                         old->ts_recv - old->ts_event >= board->best->now_ns - SS_LAG_BACK_NS;
