@@ -24,6 +24,7 @@ from spread_scanner.schema.enums import DIRECTIONS, ProcessState, SignalKind
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
 
@@ -64,6 +65,7 @@ class System:
             self.health = stack.enter_context(Health.create(self.namespace))
             self.control = stack.enter_context(Control.create(self.namespace))
             stack.enter_context(Connections.create(self.namespace))
+            stack.enter_context(FundingTable.create(self.namespace, max_symbols=SYMBOLS))
             self.producer = stack.enter_context(self.ring.producer())
             self.spot = stack.enter_context(self.store.writer(DIRECTION.spot.source_id))
             self.futures = stack.enter_context(self.store.writer(DIRECTION.futures.source_id))
@@ -222,7 +224,7 @@ def test_a_signal_becomes_an_opportunity_that_is_sampled_and_closed(
     until(lambda: system.counter("closed_converged") == 1, "convergence")
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(10) == 0, (system.folder / "log").read_text()
+    assert process.wait(60) == 0, (system.folder / "log").read_text()
     [(symbol, reason, signals, samples, realised)] = system.rows(
         "SELECT symbol, reason, signals, samples, realised_bps FROM opportunities"
     )
@@ -274,7 +276,7 @@ def test_nothing_is_lost_or_taken_twice_over_many_kills(
     until(lambda: system.ring.counters().in_ring == 0, "everything committed and released")
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(10) == 0, (system.folder / "log").read_text()
+    assert process.wait(60) == 0, (system.folder / "log").read_text()
     found = dict(system.rows("SELECT symbol_id, sum(signals) FROM opportunities GROUP BY 1"))
     assert found == {symbol_id: count for symbol_id, count in expected.items() if count}
     assert system.rows("SELECT last_seq FROM positions") == [(system.seq - 1,)]
@@ -290,7 +292,7 @@ def test_nothing_is_lost_or_taken_twice_over_many_kills(
 
 def stop(system: System, process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0, (system.folder / "log").read_text()
+    assert process.wait(60) == 0, (system.folder / "log").read_text()
 
 
 def all_signals_stored(system: System, path: Path | None = None) -> None:
@@ -646,7 +648,7 @@ def test_new_segments_end_the_tracker_and_the_next_life_goes_on(
     until(lambda: system.counter("commits") > 0, "a commit")
     system._stack.close()
     system.make_segments()
-    assert process.wait(10) == 4, (system.folder / "log").read_text()
+    assert process.wait(60) == 4, (system.folder / "log").read_text()
     process = system.start()
     system.running(process)
     system.quote(1)

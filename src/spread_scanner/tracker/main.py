@@ -25,12 +25,14 @@ from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema import freshness
 from spread_scanner.schema.counters import TRACKER_COUNTERS, TRACKER_HISTOGRAMS
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.funding import listing_of
 from spread_scanner.schema.names import DATABASE_FILE, SIGNALS, TRACKER
 from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.schema.records import SIGNAL_AGED
 from spread_scanner.shm import PriceStore, SignalRing
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.control import Orders
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.health import HealthRow
 from spread_scanner.shm.ring import Consumer
 from spread_scanner.symbology import tables
@@ -44,7 +46,7 @@ from spread_scanner.tracker.pairs import Pair, PairKey, pairs_of
 from spread_scanner.tracker.reporter import Reporter
 from spread_scanner.tracker.retention import Keep
 from spread_scanner.tracker.sampler import Grid, Legs
-from spread_scanner.tracker.settling import TableRates
+from spread_scanner.tracker.settling import TableRates, ToldRates
 from spread_scanner.tracker.writer import DatabaseWriter, Failed, LogHeld, Opened, Written
 
 SIGNALS_PER_TURN = 4_096  # bounds a turn; what is left is taken in the next
@@ -86,7 +88,7 @@ class ReadyTables(NamedTuple):
 
     generation: int
     pairs: dict[PairKey, Pair]
-    rates: TableRates
+    rates: ToldRates
 
 
 class Tracker:
@@ -99,6 +101,7 @@ class Tracker:
         ring: SignalRing,
         consumer: Consumer,
         connections: Connections,
+        told: FundingTable,
     ) -> None:
         settings = process.settings
         self.process = process
@@ -111,6 +114,7 @@ class Tracker:
             self.tally.totals[SIMULATED] = 1
         self.journal = Journal()
         self.ears = ConnectionEars(connections, prompt_sources(settings))
+        self._told = told
         loaded = tables.load_for(settings.generated_dir, store.max_symbols)
         self.generation = loaded.generation
         process.row.generation(loaded.generation)
@@ -120,7 +124,7 @@ class Tracker:
             self.journal,
             self.tally,
             self._enter_bps,
-            TableRates(loaded.funding),
+            self._rates(loaded),
             self.ears,
         )
         self.legs = Legs(store, store.clock.anchor_ns, freshness.FreshnessLimits.of(settings))
@@ -410,7 +414,14 @@ class Tracker:
     def _prepared(self, settings: config.Settings) -> ReadyTables:
         """Read and check the tables in force; raises TableError."""
         loaded = tables.load_for(settings.generated_dir, self.store.max_symbols)
-        return ReadyTables(loaded.generation, pairs_of(loaded), TableRates(loaded.funding))
+        return ReadyTables(loaded.generation, pairs_of(loaded), self._rates(loaded))
+
+    def _rates(self, loaded: tables.Tables) -> ToldRates:
+        listings = {
+            (row.source_id, row.symbol_id): listing_of(row.exchange_symbol)
+            for row in loaded.instruments
+        }
+        return ToldRates(self._told, listings, TableRates(loaded.funding))
 
     def _take_settings(self, settings: config.Settings, ready: ReadyTables) -> None:
         self.settings = settings.config.spread_tracker
@@ -449,8 +460,9 @@ def body(process: Process) -> None:
         SignalRing.attach(system.namespace, SIGNALS) as ring,
         ring.consumer() as consumer,
         Connections.attach(system.namespace) as connections,
+        FundingTable.attach(system.namespace) as told,
     ):
-        tracker = Tracker(process, store, ring, consumer, connections)
+        tracker = Tracker(process, store, ring, consumer, connections, told)
         process.watch(lambda: _wake(consumer))
         tracker.recover()
         # Now, so that the thread that writes the database does not inherit it.

@@ -23,6 +23,7 @@ from spread_scanner.schema.enums import SOURCES, ReloadOutcome
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.control import Orders
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.operator import Operator
 from spread_scanner.symbology import tables
 from spread_scanner.tracker.main import Tracker
@@ -86,10 +87,8 @@ class System:
         loaded = tables.load(self.settings.generated_dir)
         self.engine.load(self.settings, loaded)
         self.tracker_process = self.process("spread-tracker")
-        connections = enter(Connections.attach(bed.namespace))
-        self.tracker = Tracker(
-            self.tracker_process, store, ring, enter(ring.consumer()), connections
-        )
+        more = enter(Connections.attach(bed.namespace)), enter(FundingTable.attach(bed.namespace))
+        self.tracker = Tracker(self.tracker_process, store, ring, enter(ring.consumer()), *more)
 
     def process(self, name: str) -> Process:
         return Process(

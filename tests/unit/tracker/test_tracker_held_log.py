@@ -18,6 +18,7 @@ from spread_scanner.runtime.process import Process
 from spread_scanner.schema.names import DATABASE_FILE, SIGNALS, TRACKER
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.tracker import held_log, writer
 from spread_scanner.tracker.held_log import HELD_S_MIN, LOOK_EVERY_S, HeldLog
 from spread_scanner.tracker.main import Tracker
@@ -73,9 +74,10 @@ def test_the_tracker_shows_who_holds_the_log_until_it_is_over(
         health.claim(TRACKER) as row,
         control.claim(TRACKER) as slot,
         Connections.attach(namespace) as connections,
+        FundingTable.attach(namespace) as told,
     ):
         process = Process(TRACKER, settings, logs.set_up(TRACKER, "error"), row, slot)
-        tracker = Tracker(process, prices, ring, consumer, connections)
+        tracker = Tracker(process, prices, ring, consumer, connections, told)
         tracker.recover()
         other = OtherReader(start_python, settings.data_dir / DATABASE_FILE)
 

@@ -1,6 +1,7 @@
 """Funding that is really crossed: when, at which rate, how often, and what is not known."""
 
 import contextlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from tracker_bed import Bed
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
+from spread_scanner.schema.funding import FundingNow, listing_of
 from spread_scanner.symbology.tables import FundingRow
-from spread_scanner.tracker.settling import HOUR_NS, TableRates
+from spread_scanner.tracker.settling import HOUR_NS, Rates, TableRates, ToldRates
 
 FUTURES = DIRECTIONS[0].futures.source_id
 MIDNIGHT_NS = 1_700_006_400 * 1_000_000_000  # 2023-11-15 00:00 UTC, a whole multiple of 8 h
@@ -20,7 +22,7 @@ def rates(rate: float = 0.001, hours: float | None = 8.0) -> TableRates:
     return TableRates([FundingRow(FUTURES, 0, rate, hours)])
 
 
-def opened(path: Path, known: TableRates, before_ms: int = 1_000) -> Bed:
+def opened(path: Path, known: Rates, before_ms: int = 1_000) -> Bed:
     """An opportunity that was opened so long before midnight."""
     bed = Bed(path / "tracker.db", rates=known, start_ns=MIDNIGHT_NS - before_ms * NS_PER_MS)
     bed.push(0, SignalKind.ENTER)
@@ -37,18 +39,83 @@ def row_of(bed: Bed) -> dict[str, Any]:
 
 def test_intervals_settle_on_their_own_grid() -> None:
     assert MIDNIGHT_NS % (8 * HOUR_NS) == 0
-    four = rates(hours=4.0).upcoming(FUTURES, 0, MIDNIGHT_NS)
+    four = rates(hours=4.0).upcoming(FUTURES, 0, MIDNIGHT_NS, 0)
     assert four == (MIDNIGHT_NS + 4 * HOUR_NS, 0.001)
-    assert rates().upcoming(FUTURES, 0, MIDNIGHT_NS - 1) == (MIDNIGHT_NS, 0.001)
+    assert rates().upcoming(FUTURES, 0, MIDNIGHT_NS - 1, 0) == (MIDNIGHT_NS, 0.001)
 
 
 @pytest.mark.parametrize("known", [rates(hours=None), rates(hours=7.0), TableRates()])
 def test_what_is_not_told_is_the_usual_interval_at_no_known_rate(known: TableRates) -> None:
-    assert known.upcoming(FUTURES, 0, MIDNIGHT_NS - 1) == (MIDNIGHT_NS, None)
+    assert known.upcoming(FUTURES, 0, MIDNIGHT_NS - 1, 0) == (MIDNIGHT_NS, None)
 
 
 def test_a_rate_that_cannot_be_is_not_known() -> None:
-    assert rates(0.06).upcoming(FUTURES, 0, MIDNIGHT_NS - 1) == (MIDNIGHT_NS, None)
+    assert rates(0.06).upcoming(FUTURES, 0, MIDNIGHT_NS - 1, 0) == (MIDNIGHT_NS, None)
+
+
+class Told:
+    """A funding segment of one row."""
+
+    def __init__(self, **changed: float) -> None:
+        row = FundingNow(
+            *(0.0002, math.nan, math.nan, 8.0, MIDNIGHT_NS, MIDNIGHT_NS - HOUR_NS, 0),
+            *(listing_of("C0USDT"), 1),
+        )
+        self.row: FundingNow | None = row._replace(**changed)  # type: ignore[arg-type]
+
+    def read(self, source_id: int, symbol_id: int) -> FundingNow | None:
+        return self.row
+
+
+def told(segment: Told, after_ns: int, name: str = "C0USDT") -> tuple[int, float | None]:
+    listings = {(FUTURES, 0): listing_of(name)}
+    now_ns = MIDNIGHT_NS + 1
+    return ToldRates(segment, listings, rates()).upcoming(FUTURES, 0, after_ns, now_ns)
+
+
+def test_what_was_told_comes_before_the_tables() -> None:
+    before, after = MIDNIGHT_NS - 1, MIDNIGHT_NS
+    assert told(Told(), before) == (MIDNIGHT_NS, 0.0002)
+    assert told(Told(), after) == (MIDNIGHT_NS + 8 * HOUR_NS, 0.0002)
+    assert told(Told(interval_h=4.0), after) == (MIDNIGHT_NS + 4 * HOUR_NS, 0.0002)
+    assert told(Told(next_wall_ns=0), before) == (MIDNIGHT_NS, 0.0002)
+    assert told(Told(), before, "OTHER") == (MIDNIGHT_NS, 0.001), "another coin's by now"
+    nothing = Told()
+    nothing.row = None
+    assert told(nothing, before) == (MIDNIGHT_NS, 0.001)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"rate": 0.06},  # beyond all caps
+        {"rate": 0.0002, "cap": 0.0001},  # beyond its own
+        {"asked_wall_ns": MIDNIGHT_NS - 9 * HOUR_NS},  # older than one interval
+        {"interval_h": 7.0},
+        {
+            "next_wall_ns": MIDNIGHT_NS + 8 * HOUR_NS
+        },  # told after it: what stood before is not known
+    ],
+)
+def test_a_rate_that_may_not_be_used_is_not_known(changed: dict[str, float]) -> None:
+    assert told(Told(**changed), MIDNIGHT_NS - 1) == (MIDNIGHT_NS, None)
+
+
+def test_the_rate_that_counts_is_the_one_seen_last_before_the_settlement(tmp_path: Path) -> None:
+    segment = Told()
+    listings = {(FUTURES, 0): listing_of("C0USDT")}
+    bed = opened(tmp_path, ToldRates(segment, listings, rates()), before_ms=15_000)
+    with contextlib.closing(bed.database):
+        bed.run(2_000)
+        segment.row = Told(rate=0.0005).row  # looked up again ten seconds after the opening
+        for _ in range(3):
+            bed.push(0, SignalKind.RESIGNAL)
+            bed.pop()
+            bed.run(4_200)
+        segment.row = Told(rate=-0.0009, next_wall_ns=MIDNIGHT_NS + 8 * HOUR_NS).row
+        bed.run(2_000)
+        assert row_of(bed)["settlements"] == 1
+        assert bed.rows("SELECT rate FROM settlements") == [(0.0005,)]
 
 
 def test_a_crossed_settlement_is_paid_once_at_the_last_price_before_it(tmp_path: Path) -> None:

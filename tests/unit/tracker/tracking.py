@@ -13,6 +13,7 @@ from spread_scanner.schema.names import SIGNALS, TRACKER
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.tracker.main import Tracker
 
 
@@ -30,8 +31,8 @@ class Tracking:
         self.health = enter(Health.attach(namespace))
         row = enter(self.health.claim(TRACKER))
         process = Process(TRACKER, bed.settings, logs.set_up(TRACKER, "error"), row, slot)
-        connections = enter(Connections.attach(namespace))
-        self.tracker = Tracker(process, self.prices, ring, consumer, connections)
+        more = enter(Connections.attach(namespace)), enter(FundingTable.attach(namespace))
+        self.tracker = Tracker(process, self.prices, ring, consumer, *more)
         self.tracker.recover()
         stack.callback(self.tracker.finish)
         self._seq = 0
