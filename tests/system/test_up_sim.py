@@ -6,19 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import httpx
 import msgspec
 import orjson
 import pytest
-from alerts_bed import Target
 
 from spread_scanner.cli.schema import BY_COMMAND
-from spread_scanner.schema.enums import SOURCES
 from spread_scanner.shm import PriceStore, segment
 
 pytestmark = pytest.mark.timeout(240)
@@ -40,14 +36,11 @@ def start_up(namespace: str, tmp_path: Path) -> Iterator[Starter]:
     """Starts `spread-ctl up --sim` in this test's namespace and folder."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*more: str, environ: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
+    def start(*more: str) -> "subprocess.Popen[bytes]":
         command = [*SPREAD_CTL, "--namespace", namespace, "up", "--sim", "--json"]
         command += ["--keep", str(tmp_path), *more]
         child = subprocess.Popen(
-            command,
-            env=environment() | dict(environ or {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         started.append(child)
         return child
@@ -165,66 +158,6 @@ def test_a_feed_is_restarted_orders_are_answered_a_second_is_refused_and_down_en
     child.communicate(timeout=END_S)
     assert alive(pids) == []
     assert segment.names(namespace) == []
-
-
-class Sim(NamedTuple):
-    """The simulator of a run that was started."""
-
-    control: str
-
-    @classmethod
-    def of(cls, folder: Path) -> "Sim":
-        sources = tomllib.loads((folder / "config" / "exchanges.toml").read_text())
-        return cls(sources["okx-spot"]["rest_url"].replace("okx-spot", "control"))
-
-    def everywhere(self, what: str, symbol: str) -> None:
-        actions = [{"do": what, "source": one.label, "symbol": symbol} for one in SOURCES]
-        assert httpx.post(self.control, json=actions).status_code == 200
-
-
-@pytest.fixture
-def target() -> Iterator[Target]:
-    made = Target()
-    yield made
-    made.close()
-
-
-@pytest.mark.slow
-def test_a_new_listing_is_found_by_a_quick_look_taken_by_all_and_told(
-    start_up: Starter,
-    ask: Ask,
-    target: Target,
-    tmp_path: Path,
-    namespace: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    coin = "ETH-USDT"
-    environ = {
-        "SPREAD_PAIR_DISCOVERY__LOOK_EVERY_S": "3",
-        "SPREAD_SPREAD_ALERTS__WEBHOOK_URL": target.url,
-    }
-    child = start_up("--symbols", "12", "--rate", "300", environ=environ)
-    wait_for(lambda: segment.names(namespace) and is_up(ask), child, "all run")
-    sim = Sim.of(tmp_path)
-    sim.everywhere("delist", coin)
-    assert ask("discover")[0] == 0
-    generation = ask("tables")[1]["generation"]
-    assert coin not in {row["symbol"] for row in ask("costs")[1]}
-
-    sim.everywhere("list", coin)
-    wait_for(
-        lambda: any(coin in str(body["text"]) for _, body in target.received), child, "it is told"
-    )
-    key = next(body["key"] for _, body in target.received if coin in str(body["text"]))
-    assert str(key).startswith("added:")
-    assert coin in {row["symbol"] for row in ask("costs")[1]}
-    running = ("spread-engine", "spread-tracker", FEED)
-    wait_for(
-        lambda: all(rows_of(ask)[name]["generation"] > generation for name in running),
-        child,
-        "all have the new tables",
-    )
-    assert ask("why", coin)[0] == 0
 
 
 def new_segments_are_taken_by_all(

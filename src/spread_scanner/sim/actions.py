@@ -28,17 +28,13 @@ LASTING = (  # until the end of the run where no `for_s` is given
 MAINTENANCE_S = 3_600.0  # said to last so long where the action does not say
 MAINTENANCE_STATES = ("scheduled", "ongoing", "pre_open")
 REFUSALS = {"refuse": 503, "ban": 418}  # the usual status
-KNOWN = {
-    *LASTING, "close", "cut", "poison", "reset", "list", "plant", "play", "rate", "refresh",
-    "quote",
-}  # fmt: skip
+KNOWN = {*LASTING, "close", "cut", "poison", "reset", "plant", "play", "rate", "refresh", "quote"}
 NEEDS = {
     "plant": ("symbol", "direction"),
     "skew": ("source", "skew_ms"),
     "engine-lag": ("source", "lag_ms"),
     "halt": ("source", "symbol"),
     "delist": ("source", "symbol"),
-    "list": ("source", "symbol"),
     "refuse-symbol": ("source", "symbol"),
     "play": (),
     "refresh": (),

@@ -52,7 +52,6 @@ class Faults:
             "poison": self._poison,
             "skew": self._begin_skew,
             "delist": self._delist,
-            "list": self._list,
             "refuse-symbol": self._refuse_symbol,
             "reset": self._reset,
             "halt": self._halt,
@@ -275,12 +274,6 @@ class Faults:
             self._exchange.notices.delisted(listing)
             listing.status = "vanished" if window.label == "mexc-futures" else "delisted"
             self._exchange.market.retire(listing)
-
-    def _list(self, window: Window) -> None:
-        """A symbol that was delisted is listed and quoted again, as if it were new."""
-        for listing in self._named(window):
-            listing.status = "trading"
-            self._exchange.market.revive(listing)
 
     def _halt(self, window: Window) -> None:
         """The book stands still; where an exchange repeats itself, it goes on doing so.

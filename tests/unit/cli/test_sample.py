@@ -47,9 +47,3 @@ def test_the_picture_fits_its_width_and_shows_a_system_that_is_well(sample: Modu
     rows = [line.split()[1] for line in lines if line.strip().startswith("│")]
     assert {"feed-binance-spot", "feed-mexc-futures", "spread-engine", "spread-tracker"} <= {*rows}
     assert not any(word in shown(sample) for word in ("degraded", "dead", "failed", "absent"))
-
-
-@pytest.mark.slow
-def test_a_run_of_now_draws_it(sample: ModuleType) -> None:
-    drawn = sample.run(8.0)
-    assert sample.heads(drawn) == sample.heads(shown(sample)), drawn

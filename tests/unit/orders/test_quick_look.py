@@ -1,5 +1,5 @@
 """What the supervisor's child does every few minutes, `discover --quick`, from the exchanges' lists
-to the processes: what is new is published, everybody reloads, and the alerts' next look tells it."""
+to the processes: what is new is published, everybody reloads, and alerts tell it once."""
 
 from collections.abc import Callable
 from typing import Any
