@@ -257,7 +257,7 @@ def test_what_stands_in_the_way_is_named(asked: Asked, tmp_path: Path) -> None:
     with asked.table.writer(), pytest.raises(AlreadyClaimed):
         asked.refresh()
     (asked.settings.generated_dir / "current").unlink()
-    with pytest.raises(TableError, match="run pair-discovery"):
+    with pytest.raises(TableError, match="run spread-ctl discover"):
         asked.refresh()
 
 

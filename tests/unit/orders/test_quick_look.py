@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 from alerts_bed import conditions_of
+from living import living
 from saved_world import ROWS, World
-from test_reload import living
 from typer.testing import CliRunner
 
 from spread_scanner.cli import steer
