@@ -77,7 +77,7 @@ PAIR_ANALYSIS_DTYPE = np.dtype(
         ("minutes", "<u4"),  # of the last 240, those that had a sample
         ("generation", "<u4"),
         ("flags", "<u4"),  # AnalysisFlag
-        ("reserved", "<u4"),
+        ("looked", "<u4"),  # minutes that it was looked at, 240 at the most
         ("entry", BASIS_DTYPE),
         ("exit", BASIS_DTYPE),
     ]

@@ -112,7 +112,9 @@ class BasisStatistics:
         self._seen_now += usable
         self._last = tick
         now_s = (tick - self._phase - 1) % MINUTE_S + 1  # of the running minute
-        looked_s = np.minimum(tick - self._begun + 1, MINUTES * MINUTE_S + now_s)
+        since_s = tick - self._begun + 1
+        self.records["looked"] = np.minimum(since_s // MINUTE_S, MINUTES)
+        looked_s = np.minimum(since_s, MINUTES * MINUTE_S + now_s)
         seen_s = self._seen_before + self._seen_now
         self.records["usable_share"] = seen_s / np.maximum(looked_s, 1)
 

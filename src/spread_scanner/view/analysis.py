@@ -43,12 +43,14 @@ class BasisAnalysis(Reading, frozen=True):
 
 
 class PairAnalysis(Reading, frozen=True):
-    """One pair. `minutes` of the last 240 had a sample: fewer, and the quantiles say less."""
+    """One pair. It was looked at for `looked_minutes`, 240 at the most, of which `minutes` had a
+    sample: the fewer, the less the quantiles say."""
 
     direction: str
     usable: bool
     sample_age_s: float | None
     usable_share: float | None
+    looked_minutes: int
     minutes: int
     entry: BasisAnalysis
     exit: BasisAnalysis
@@ -88,7 +90,7 @@ class SymbolAnalysis(Reading, frozen=True):
 
     symbol: str
     state: str
-    minutes: int  # of the pair that has most
+    minutes: int  # looked at, of the pair that has most
     minutes_wanted: int
     pairs: list[PairAnalysis]
     cells: list[CellAnalysis]
@@ -103,7 +105,7 @@ def read(settings: Settings, symbol: str) -> SymbolAnalysis:
     with PriceStore.attach(namespace) as store, Analysis.attach(namespace) as analysis:
         pairs = _pairs(settings, loaded, symbol_id, analysis, store.clock)
         cells = _cells(loaded, symbol_id, analysis, store.clock)
-    minutes = max((pair.minutes for pair in pairs), default=0)
+    minutes = max((pair.looked_minutes for pair in pairs), default=0)
     state = "warming" if minutes < MINUTES else "ready"
     if not pairs and not cells:
         state = "away" if settings.config.spread_analyst.wanted else "off"
@@ -129,6 +131,7 @@ def _pair(way: int, row: np.void, half_lives_s: list[float], now_ns: int) -> Pai
         usable=bool(row["flags"] & AnalysisFlag.USABLE),
         sample_age_s=_age_s(row, now_ns),
         usable_share=known(row["usable_share"]),
+        looked_minutes=int(row["looked"]),
         minutes=int(row["minutes"]),
         entry=_basis(row["entry"], half_lives_s, int(row["flags"])),
         exit=_basis(row["exit"], half_lives_s, int(row["flags"])),

@@ -73,7 +73,7 @@ SLOT = (
 )
 SWITCH = "state 8 since_wall_ns 8 kind 4 pid 4 checksum 4 reserved 4 name 64 user 32 command 128"
 PAIR_ANALYSIS = (
-    "ts 8 ts_sample 8 weight 24 usable_share 8 minutes 4 generation 4 flags 4 reserved 4 "
+    "ts 8 ts_sample 8 weight 24 usable_share 8 minutes 4 generation 4 flags 4 looked 4 "
     "entry 128 exit 128"
 )
 BASIS = "now 8 mean 24 deviation 24 z 24 median 8 q05 8 q25 8 q75 8 q95 8 half_life_s 8"

@@ -79,6 +79,7 @@ def check(lived: Lived, pair: int) -> None:
     since = [t for t in range(lived.first, last + 1) if t % 60 == pair % 60]
     begin = max(lived.first, since[-WINDOW] - 59 if len(since) >= WINDOW else lived.first)
     ticks, _ = lived.of(pair, 0)
+    assert record["looked"] == min((last - lived.first + 1) // 60, WINDOW)
     share = (ticks >= begin).sum() / (last - begin + 1)
     assert record["usable_share"] == pytest.approx(share)
 

@@ -33,6 +33,7 @@ def test_findings_are_told_by_names_and_the_unknown_is_none(lived: Lived) -> Non
     found = read(lived.bed.settings, "aaa-usdt")
     assert (found.state, found.minutes, found.minutes_wanted) == ("warming", 1, 240)
     (pair,) = found.pairs
+    assert (pair.looked_minutes, pair.minutes) == (1, 1)
     assert pair.direction == "binance-bybit"
     assert pair.entry.now_bps == pytest.approx(ENTRY)
     assert pair.entry.quantiles_bps["median"] == pytest.approx(ENTRY)

@@ -38,7 +38,7 @@ typedef struct ss_pair_analysis {
     int64_t ts, ts_sample;
     double weight[SS_HALF_LIVES];
     double usable_share;
-    uint32_t minutes, generation, flags, reserved;
+    uint32_t minutes, generation, flags, looked;
     ss_basis entry, exit;
 } ss_pair_analysis;
 
