@@ -16,7 +16,7 @@ ROOMS = ROOT / "src" / "spread_scanner"
 SHM = ROOMS / "shm"
 MODULES = ("_store", "_writer", "_latch")  # what looks, what stores, what does both
 HERE = Path(__file__).parent
-pytestmark = [pytest.mark.stress]
+pytestmark = [pytest.mark.stress, pytest.mark.timeout(600)]  # a busy machine compiles slowly
 
 
 @pytest.fixture(scope="session")
