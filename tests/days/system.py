@@ -37,6 +37,7 @@ max_symbols = 64     # a few symbols: the arrays that are walked ten times a sec
 ring_slots = 1024
 [spread-engine]
 evaluations_kept = 64
+signal_basis_unknown = true  # no day waits five minutes for its first signal
 [spread-tracker]
 sample_ms = 1000     # what is looked at: the invariants look at the same cells each 50 ms
 life_s_max = 120.0

@@ -226,6 +226,9 @@ def check_signals_are_the_oracles(system: WholeSystem, signals: np.ndarray) -> N
         oracle.generation = system.tables.generation
         for signal in signals[signals[["direction_id", "symbol_id"]] == pair]:
             now_ns = int(signal["mono_ns"])
+            # What is usual is learned from all quotes, and tested where all are known.
+            oracle.usual[:], oracle.close[:] = signal["usual_bps"], signal["close_bps"]
+            oracle.generation_usual = int(signal["usual_generation"])
             expected = oracle.step(
                 now_ns,
                 quotes_of(signal),

@@ -197,5 +197,6 @@ def test_new_segments_are_taken_and_children_do_not_outlive_a_killed_supervisor(
 
 
 def segment_names(namespace: str) -> list[str]:
-    parts = ("connections", "control", "dials", "dirty", "health", "ring.signals", "store", "why")
+    parts = ["analysis", "connections", "control", "dials", "dirty", "funding", "health"]
+    parts += ["ring.signals", "store", "why"]
     return [f"/{namespace}.{part}" for part in parts]

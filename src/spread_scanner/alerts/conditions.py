@@ -10,7 +10,7 @@ from spread_scanner.alerts.desk import Condition
 from spread_scanner.alerts.disk import DiskWatch
 from spread_scanner.alerts.found import Found
 from spread_scanner.alerts.funding import of_funding
-from spread_scanner.alerts.market import ImplausibleWatch, of_sources
+from spread_scanner.alerts.market import ImplausibleWatch, of_sources, of_usual
 from spread_scanner.alerts.news import OpportunityNews
 from spread_scanner.alerts.processes import (
     Endings,
@@ -27,6 +27,7 @@ from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.view import sources
 from spread_scanner.view.status import StatusReader
 from spread_scanner.view.tables import TablesInForce
+from spread_scanner.view.usual import UsualReader
 
 
 class Segments(NamedTuple):
@@ -50,6 +51,7 @@ class Conditions:
         self._endings = Endings()
         self._disk = DiskWatch()
         self._implausible = ImplausibleWatch(attached.kept, attached.store)
+        self._usual = UsualReader(settings)
         self._news = OpportunityNews(
             settings.data_dir, settings.config.spread_alerts.opportunity_net_bps
         )
@@ -83,6 +85,9 @@ class Conditions:
             *of_switches(now, alerts.switched_h_max),
             *of_sources(quotes, hung),
             *self._implausible.now(self._found.symbols),
+            *of_usual(
+                now.processes, self._usual.age_s, settings.config.spread_engine.basis_half_life_s
+            ),
             *self._disk.now(now.disk, settings),
             *of_funding(now.funding, settings, self._tables.loaded),
             *found,

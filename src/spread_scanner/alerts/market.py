@@ -1,17 +1,22 @@
-"""What is wrong with quotes: a source's that cannot be used, a pair's that cannot be true."""
+"""What is wrong with quotes: a source's that cannot be used, a pair's that cannot be true; and with
+what is known of them: what leaving usually earns, too old to count on.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from spread_scanner.alerts.desk import Condition
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema.names import ENGINE
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.view import evaluations
 from spread_scanner.view.sources import SourceView
+from spread_scanner.view.status import ProcessView
 
 STALE_SHARE_MAX = 0.5
 FIRST_QUOTES_S = 30.0  # a feed that starts has none
 AGAIN_NS = 5 * NS_PER_S  # one price that is absurd for a moment is none's business
+NOT_KEPT_S = 300.0  # an engine keeps it once a minute
 GONE_NS = 60 * NS_PER_S
 
 
@@ -30,6 +35,23 @@ def of_sources(views: Sequence[SourceView], hung: set[str]) -> Iterator[Conditio
         if share > STALE_SHARE_MAX:
             text = f"{one.source}: {share:.0%} of {one.quoted} quotes cannot be stood behind"
             yield Condition(f"stale:{one.source}", text)
+
+
+def of_usual(
+    views: Sequence[ProcessView], age_s: float | None, half_life_s: float
+) -> Iterator[Condition]:
+    """While the engine runs it keeps what leaving usually earns; what it kept last is `age_s` old,
+    None: nothing is there. Older than a half-life it is not taken up by the next start."""
+    if not any(view.process == ENGINE and view.state == "running" for view in views):
+        return
+    if age_s is None:
+        text = "what leaving usually earns is not kept: after a restart it is learned anew"
+        yield Condition("usual", text, stands_s=NOT_KEPT_S)
+    elif age_s > half_life_s:
+        text = (
+            f"what leaving usually earns was last kept {age_s / 3_600:.1f} h ago, too long to count"
+        )
+        yield Condition("usual", text)
 
 
 class ImplausibleWatch:

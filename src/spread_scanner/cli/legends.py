@@ -17,6 +17,7 @@ PROCESSES = {
 SPREADS = {
     "net": "gross and close less four taker fees and carry, in bps of the spot's ask",
     "gross": "what buying the spot at its ask and selling the perpetual at its bid gives",
+    "learn": "no signal yet: what leaving usually earns is not known, five minutes after a start",
     "exit": "what selling the spot at its bid and buying the perpetual back at its ask gives now",
     "enter": "the net that makes a signal",
     "size": "what both tops of the book hold, in the quote coin",

@@ -20,7 +20,7 @@ from spread_scanner.schema.names import ONE_SHOT, TRACKER
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.supervisor import Supervisor
 from spread_scanner.view.opportunities import OpportunityRow
-from spread_scanner.view.spreads import spread_of, top
+from spread_scanner.view.spreads import shares_learned, spread_of, top
 from spread_scanner.view.status import ProcessView
 
 DRAW_EVERY_S = 0.25
@@ -39,7 +39,7 @@ STATE_STYLES = {
     "waiting": "dim",
     "done": "dim",
 }
-SPREADS_TITLE = "top spreads, bps: gross, net of four fees and funding, enter: your threshold"
+SPREADS_TITLE = "top spreads, bps: gross, net of closing, fees and carry, enter: your threshold"
 EVENTS_TITLE = "opportunities: entry and peak net in bps, lived from the first signal to its end"
 PROCESSES_TITLE = "processes: p50, p99 from reading a frame to quote, signal or tracker"
 
@@ -223,7 +223,10 @@ def _spreads(observer: Observer | None, room: int) -> RenderableType:
     board = observer.board
     columns = ["symbol", "direction", "net>", "gross>", "enter>", "size>", "age ms>"]
     table = grid("", columns, [])
-    for record in top(board.rows(), room):
+    rows = board.rows()
+    if (learned := shares_learned(rows)) < 1:
+        table.caption = f"learning what leaving earns: {learned:.0%}; no signal before"
+    for record in top(rows, room):
         row = spread_of(record, board.symbols)
         over = record["net_bps"] >= record["enter_bps"]
         table.add_row(
@@ -234,7 +237,7 @@ def _spreads(observer: Observer | None, room: int) -> RenderableType:
             f"{record['enter_bps']:z.0f}",
             f"{record['size_quote']:z,.0f}",
             f"{max(record['spot_age_ms'], record['fut_age_ms']):,.0f}",
-            style="bold green" if over else "",
+            style=("bold green" if record["learned"] >= 1 else "yellow") if over else "",
         )
     return table
 

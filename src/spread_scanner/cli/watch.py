@@ -21,7 +21,7 @@ from spread_scanner.config import Settings
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
-from spread_scanner.view.spreads import SpreadBoard
+from spread_scanner.view.spreads import SpreadBoard, shares_learned
 from spread_scanner.view.tables import TablesInForce
 
 REFRESH_S = 0.5
@@ -274,7 +274,7 @@ class WatchScreen(App[None]):
     def _cells(self, row: np.void) -> list[Text]:
         style = "dim" if not row["usable"] else ""
         if row["usable"] and row["net_bps"] >= row["enter_bps"]:
-            style = "bold green"
+            style = "bold green" if row["learned"] >= 1 else "yellow"
         age_ms = max(row["spot_age_ms"], row["fut_age_ms"])
         texts = {
             "symbol": self._board.symbols.get(int(row["symbol_id"]), "?"),
@@ -285,7 +285,7 @@ class WatchScreen(App[None]):
             "enter": f"{row['enter_bps']:z.1f}",
             "size": f"{row['size_quote']:z,.0f}",
             "age ms": f"{age_ms:z,.0f}" if age_ms < 1e9 else "never",
-            "": "" if row["usable"] else "stale",
+            "": "stale" if not row["usable"] else "learn" if row["learned"] < 1 else "",
         }
         left = ("symbol", "direction", "")
         return [
@@ -312,6 +312,8 @@ class WatchScreen(App[None]):
         )
         if self._wanted:
             summary.append("   filter ").append(self._wanted, style="cyan")
+        if (learned := shares_learned(self._rows)) < 1:
+            summary.append(f"   learning what leaving earns: {learned:.0%}", style="yellow")
         if self._paused:
             summary.append("   ").append(" PAUSED ", style="black on yellow")
         self.query_one("#summary", Static).update(summary)

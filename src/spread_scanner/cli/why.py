@@ -37,6 +37,8 @@ def _now(row: Spread) -> str | Text:
     would = "" if row.usable else "would be "
     far = f"{would}over its threshold" if missing <= 0 else f"{missing:z.1f} bps short"
     stale = "" if row.usable else "  (cannot be stood behind)"
+    if row.learned < 1:
+        stale += f"  (what leaving earns is {_share(row.learned)} learned)"
     return Text.assemble(
         f"  {row.direction:16} net {row.net_bps:z8.1f}  gross {row.gross_bps:z8.1f}  "
         f"enter {row.enter_bps:z6.1f}  {far}",
@@ -59,6 +61,18 @@ def _or_low(value: float | None) -> float:
     return -1e9 if value is None else value
 
 
+def _share(learned: float) -> str:
+    return f"{min(learned, 0.99):.0%}"
+
+
+def _learned(one: Evaluation) -> str:
+    """What the number of closing rests on."""
+    if one.learned < 1:
+        return f"by the present widths: what leaving earns is {_share(one.learned)} learned"
+    usual, parity = _or_nan(one.usual_bps), _or_nan(one.parity_bps)
+    return f"leaving usually earns {usual:z.2f}, at parity now {parity:z.2f}"
+
+
 def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
@@ -77,7 +91,7 @@ def _waterfall(symbol: str, one: Evaluation) -> Iterator[str | Text]:
     yield f"    sell {direction.futures.label} at {plain(one.fut_px, 8)}"
     yield f"    gross    {one.gross_bps:z9.2f} bps"
     yield f"    fees     {-one.fees_bps:z9.2f}"
-    yield f"    close    {_or_nan(one.close_bps):z9.2f}"
+    yield f"    close    {_or_nan(one.close_bps):z9.2f}  {_learned(one)}"
     yield f"    carry    {-one.carry_bps:z9.2f}"
     short = one.enter_bps - one.net_bps
     verdict = "over" if short <= 0 else f"{short:z.2f} short of"

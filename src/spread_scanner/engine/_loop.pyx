@@ -65,6 +65,7 @@ cdef extern from *:
         uint32_t dirty_max
         uint32_t idle
         uint32_t basis_unknown
+        double half_life_s
 
     ctypedef struct ss_engine_tables:
         ss_engine_pair *pairs
@@ -82,6 +83,7 @@ cdef extern from *:
         const int64_t *mono_at
         int64_t anchor_ns
         uint32_t instance
+        uint32_t usual_generation
         uint64_t next_seq
         int64_t longest_ns
         int64_t outside_ns
@@ -202,6 +204,7 @@ cdef class Loop:
         work.tables.limits.dirty_max = limits.dirty_max
         work.tables.limits.idle = limits.idle
         work.tables.limits.basis_unknown = limits.basis_unknown
+        work.tables.limits.half_life_s = limits.half_life_s
         with nogil:
             result = ss_engine_prepare(self.engine, &work.tables)
         if result != 0:
@@ -275,6 +278,15 @@ cdef class Loop:
     def ask_rescan(self):
         """Have the next cycles evaluate all pairs."""
         ss_engine_ask_rescan(self.engine)
+
+    @property
+    def usual_generation(self):
+        """Of what the pairs in force have as `usual`; set when a new one has been adopted."""
+        return self.engine.usual_generation
+
+    @usual_generation.setter
+    def usual_generation(self, uint32_t generation):
+        self.engine.usual_generation = generation
 
     @property
     def rescan_left(self):

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from spread_scanner import clock
+from spread_scanner.config import Engine as EngineSettings
 from spread_scanner.config import Settings
-from spread_scanner.engine import plan
+from spread_scanner.engine import basis, plan
 from spread_scanner.engine._loop import Loop, Work
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm.control import ControlSlot
@@ -33,6 +35,7 @@ from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.shm.ring import SignalRing
 from spread_scanner.shm.switches import symbol_keys
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.usual import Usual
 
 READER = "engine"
 
@@ -56,13 +59,21 @@ class ReadyWork(NamedTuple):
     work: Work
     places: np.ndarray | None
     before: plan.Plan | None
+    settings: EngineSettings
 
 
 class Engine:
     """Holds the claims; `load` gives it work, `loop.run` or `loop.step` does it."""
 
-    def __init__(self, namespace: str, row: HealthRow, slot: ControlSlot) -> None:
+    def __init__(
+        self, namespace: str, row: HealthRow, slot: ControlSlot, history: Usual | None = None
+    ) -> None:
+        """`history`: what was usual before this start, if that is known."""
         self._plan: plan.Plan | None = None
+        self._settings: EngineSettings | None = None
+        self._history = history
+        self.adopted: Usual | None = None  # the generation in force
+        self._usual_generation = 0 if history is None else history.generation
         self._row = row
         with contextlib.ExitStack() as stack:
             self._store = stack.enter_context(PriceStore.attach(namespace))
@@ -95,15 +106,48 @@ class Engine:
         limits = plan.limits(settings)
         work = self.loop.prepare(new.pairs, limits, new.generation & 0xFFFFFFFF, keys)
         before = self._plan
-        return ReadyWork(new, work, None if before is None else plan.places(before, new), before)
+        places = None if before is None else plan.places(before, new)
+        return ReadyWork(new, work, places, before, settings.config.spread_engine)
 
     def take(self, ready: ReadyWork) -> int:
         """Put tables and settings in force between two runs of the loop, keeping what stays as it
         is; how many pairs. Nothing else may have been taken since they were prepared."""
         self.loop.swap(ready.work, ready.places)
-        self._plan = ready.plan
+        self._plan, self._settings = ready.plan, ready.settings
         self._row.generation(ready.plan.generation)
+        if self._history is not None:
+            basis.take_up(ready.plan, self._history, clock.wall_ns())
+            self._history = None
+        self._adopt(anew=True)
         return len(ready.plan.pairs)
+
+    def adopt(self) -> Usual | None:
+        """Put in force, between two runs of the loop, what leaving has usually earned up to now,
+        as a generation of its own; None before there is work. No pair is evaluated for it."""
+        return self._adopt(anew=False)
+
+    def _adopt(self, *, anew: bool) -> Usual | None:
+        if self._plan is None or self._settings is None:
+            return None
+        found = basis.means(self._plan.pairs)
+        basis.assume(self._plan.pairs, self._settings, found, anew=anew)
+        self._usual_generation += 1
+        self.loop.usual_generation = self._usual_generation & 0xFFFFFFFF
+        half_life_s = self._settings.basis_half_life_s
+        self.adopted = basis.generation_of(self._usual_generation, self._plan, found, half_life_s)
+        return self.adopted
+
+    @property
+    def adopt_every_ns(self) -> int:
+        """How long what was adopted holds."""
+        return basis.every_ns(self._settings or EngineSettings())
+
+    @property
+    def learning(self) -> tuple[int, int]:
+        """Of how many pairs it is known what leaving usually earns, and of how many there are."""
+        if self._plan is None:
+            return 0, 0
+        return int(np.count_nonzero(self._plan.pairs["trusted"])), len(self._plan.pairs)
 
     def wake(self) -> None:
         """Interrupt a park; safe from another thread."""

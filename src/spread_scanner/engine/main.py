@@ -1,11 +1,16 @@
 """spread-engine: the process around the loop.
 
-It takes the tables, runs the native loop in short turns, and between turns beats its heart and
-obeys orders. A kill or a pause is in force natively before it is acknowledged here. A reload is
-planned beside the loop (reload.py), and of what cannot be used refused: all stays as it was.
-Segments that were replaced end the process.
+It takes the tables, runs the native loop in short turns, and between turns beats its heart, adopts
+once a minute what leaving a pair usually earns (basis.py), and obeys orders. A kill or a pause is
+in force natively before it is acknowledged here. A reload is planned beside the loop (reload.py),
+and of what cannot be used refused: all stays as it was. Segments that were replaced end the
+process.
 """
 
+import structlog
+
+from spread_scanner import clock
+from spread_scanner.engine.basis import Keeper
 from spread_scanner.engine.core import Engine
 from spread_scanner.engine.reload import Reloads
 from spread_scanner.runtime import scheduling
@@ -14,6 +19,7 @@ from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import ENGINE
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.usual import Usual
 
 _RELOADS = next(row.counter_id for row in ENGINE_COUNTERS if row.label == "reloads")
 
@@ -25,11 +31,15 @@ def main() -> int:
 def live(process: Process) -> None:
     """Until told to stop."""
     _ask_for_slices(process)
-    with Engine(process.settings.config.system.namespace, process.row, process.slot) as engine:
+    keeper = Keeper(process.settings, process.log)
+    with Engine(
+        process.settings.config.system.namespace, process.row, process.slot, keeper.history()
+    ) as engine:
         loaded = tables.load(process.settings.generated_dir)
         pairs = engine.take(engine.prepare(process.settings, loaded))
         process.log.info("tables taken", pairs=pairs)
         process.watch(engine.wake)
+        adoption = Adoption(engine, keeper, process.log)
         reloads = Reloads(process, engine, lambda pairs: _taken(process, pairs))
         process.state(ProcessState.RUNNING)
         while not process.stopping:
@@ -40,6 +50,38 @@ def live(process: Process) -> None:
             if news is not None:
                 reloads.obey(news)
             reloads.poll()
+            adoption.poll()
+
+
+class Adoption:
+    """Adopts what leaving usually earns when that is due, and has it kept."""
+
+    def __init__(self, engine: Engine, keeper: Keeper, log: structlog.stdlib.BoundLogger) -> None:
+        self._engine, self._keeper, self._log = engine, keeper, log
+        self._next_ns = clock.mono_ns() + engine.adopt_every_ns
+        self._kept: Usual | None = None
+        self._all_known = False
+        self._tell()
+
+    def poll(self) -> None:
+        """Also what a start or a reload has adopted is kept."""
+        now_ns = clock.mono_ns()
+        if now_ns >= self._next_ns:
+            self._next_ns = now_ns + self._engine.adopt_every_ns
+            self._engine.adopt()
+            self._tell()
+        adopted = self._engine.adopted
+        if adopted is not None and adopted is not self._kept:
+            self._kept = adopted
+            self._keeper.keep(adopted)
+
+    def _tell(self) -> None:
+        """How far the learning is, until all is known for the first time."""
+        if self._all_known:
+            return
+        known, pairs = self._engine.learning
+        self._all_known = known == pairs
+        self._log.info("what leaving usually earns is known", of_pairs=known, pairs=pairs)
 
 
 def _taken(process: Process, pairs: int) -> None:

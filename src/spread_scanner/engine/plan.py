@@ -19,6 +19,7 @@ from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.usual import pair_keys
 
 IDLES = ("spin", "spin-park", "park")  # by the loop's number
 NEVER_NS = -(2**63)
@@ -46,7 +47,9 @@ PAIR_DTYPE = np.dtype(
         ("waiting", "u1"),
         ("kept_verdict", "u1"),
         ("trusted", "u1"),
-        ("reserved_hot", "V3"),
+        ("at_parity", "u1"),
+        ("free_close", "u1"),
+        ("reserved_hot", "V1"),
         ("fees_bps", "<f8"),
         ("carry_bps", "<f8"),
         ("close_bps", "<f8"),
@@ -69,7 +72,8 @@ PAIR_DTYPE = np.dtype(
         ("weight", "<f8"),
         ("exit_sum", "<f8"),
         ("parity_sum", "<f8"),
-        ("reserved_cold", "V24"),
+        ("close_before_bps", "<f8"),
+        ("reserved_cold", "V16"),
     ]
 )
 
@@ -87,6 +91,7 @@ class LoopLimits(NamedTuple):
     dirty_max: int
     idle: int
     basis_unknown: bool
+    half_life_s: float
 
 
 class Plan(NamedTuple):
@@ -95,6 +100,7 @@ class Plan(NamedTuple):
     pairs: np.ndarray
     names: dict[int, str]
     generation: int
+    keys: tuple[str, ...]  # by pair, what it really is (symbology/usual.py); empty: not listed
 
 
 def limits(settings: Settings) -> LoopLimits:
@@ -107,7 +113,8 @@ def limits(settings: Settings) -> LoopLimits:
         park_ns=engine.park_ms_max * NS_PER_MS,
         dirty_max=engine.dirty_per_cycle_max,
         idle=IDLES.index(engine.idle),
-        basis_unknown=False,
+        basis_unknown=engine.signal_basis_unknown,
+        half_life_s=engine.basis_half_life_s,
     )
 
 
@@ -140,8 +147,9 @@ def plan(settings: Settings, tables: Tables, max_symbols: int) -> Plan:
         carry = costs.expected_carry(known, settings.config.spread_engine)
         pair["carry_bps"] = carry.carry_bps
         pair["signal_flags"] = 0 if carry.rate_known else SIGNAL_FUNDING_UNKNOWN
-    bound_costs(pairs, settings.config.spread_engine.implausible_bps)
-    return Plan(pairs, names, tables.generation)
+    listed = pair_keys(tables)
+    keys = tuple(listed.get(member[:2], "") for member in members)
+    return Plan(pairs, names, tables.generation, keys)
 
 
 def bound_costs(pairs: np.ndarray, implausible_bps: float) -> None:
@@ -155,21 +163,19 @@ def bound_costs(pairs: np.ndarray, implausible_bps: float) -> None:
 
 
 def places(old: Plan, new: Plan) -> np.ndarray:
-    """By pair of the new plan, its place in the old one, -1: none, as int32. A symbol id that now
-    means another symbol starts afresh."""
-    known = {
-        (int(direction_id), int(symbol_id)): place
-        for place, (direction_id, symbol_id) in enumerate(_keys(old))
-        if new.names.get(int(symbol_id)) == old.names[int(symbol_id)]
-    }
-    return np.array([known.get((key[0], key[1]), -1) for key in _keys(new)], np.int32)
+    """By pair of the new plan, its place in the old one, -1: none, as int32. What is another pair
+    now starts afresh: another symbol, listing or multiplier, and one that was quarantined."""
+    known = {key: place for place, key in enumerate(_identities(old)) if not key[-1]}
+    return np.array([known.get(key, -1) for key in _identities(new)], np.int32)
 
 
-def _keys(made: Plan) -> list[list[int]]:
-    """(direction, symbol) of each pair."""
-    columns = [made.pairs[name].astype(np.int64) for name in ("direction_id", "symbol_id")]
-    keys: list[list[int]] = np.stack(columns, axis=1).tolist()
-    return keys
+def _identities(made: Plan) -> list[tuple[int, int, str, str, bool]]:
+    """Direction, id and name of the symbol, listings and whether it is kept out, of each pair."""
+    columns = [made.pairs[name].tolist() for name in ("direction_id", "symbol_id", "quarantined")]
+    return [
+        (direction_id, symbol_id, made.names[symbol_id], key, bool(quarantined))
+        for direction_id, symbol_id, quarantined, key in zip(*columns, made.keys, strict=True)
+    ]
 
 
 def _members(
@@ -217,8 +223,9 @@ def _fill(
     fee_bps = settings.exchanges[spot.label].fee_bps(symbol)
     pair["spot_fee_bps"] = fee_bps
     pair["fees_bps"] = costs.fees_bps(fee_bps, settings.exchanges[futures.label].fee_bps(symbol))
-    pair["usual_bps"] = pair["parity_usual_bps"] = np.nan
-    pair["trusted"] = True  # leaving is assumed to cost nothing
+    pair["usual_bps"] = pair["parity_usual_bps"] = pair["close_bps"] = np.nan
+    pair["at_parity"] = thresholds.close_at == "parity"
+    pair["free_close"] = thresholds.close_at == "nothing"
     pair["enter_bps"] = thresholds.enter_bps
     pair["exit_bps"] = thresholds.exit_bps
     pair["resignal_step_bps"] = thresholds.resignal_step_bps

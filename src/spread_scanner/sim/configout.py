@@ -1,7 +1,8 @@
 """A ready config folder: the product started with SPREAD_CONFIG_DIR on it meets this simulator.
 
 The enter threshold of each direction is the truth's gross threshold less the fees of four fills,
-and no settlement is crossed, so that the engine's net rule and the truth's gross rule are one.
+no settlement is crossed and leaving is free, so that the engine's net rule and the truth's gross
+rule are one.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,8 @@ def write_config(
         for label, urls in sources.items()
     ]
     (folder / "exchanges.toml").write_text("\n".join(sections), encoding="utf-8")
-    lines = ["[defaults]", "enter_bps = 10.0", "exit_bps = 5.0", "resignal_step_bps = 5.0", ""]
+    lines = ["[defaults]", "enter_bps = 10.0", "exit_bps = 5.0", "resignal_step_bps = 5.0"]
+    lines += ['close_at = "nothing"', ""]
     for direction in DIRECTIONS:
         fees = 2 * (FEES_BPS[direction.spot.label] + FEES_BPS[direction.futures.label])
         enter = thresholds[direction.label] - fees

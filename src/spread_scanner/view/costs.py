@@ -22,6 +22,7 @@ class Cost(Reading, frozen=True):
     carry_bps: float  # expected funding; negative: received
     rate_known: bool  # false: the most that is ever charged counts for each settlement
     costs_bps: float  # fees and carry
+    close_at: str  # what leaving is taken to earn: "usual", "parity", or "nothing"
     enter_bps: float  # net, from which on it is a signal
     exit_bps: float  # net, under which the signal ends
 
@@ -61,6 +62,7 @@ def of_direction(settings: Settings, loaded: Tables, row: DirectionRow) -> list[
                 carry_bps=carry.carry_bps,
                 rate_known=carry.rate_known,
                 costs_bps=fees + carry.carry_bps,
+                close_at=thresholds.close_at,
                 enter_bps=thresholds.enter_bps,
                 exit_bps=thresholds.exit_bps,
             )

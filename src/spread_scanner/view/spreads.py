@@ -18,8 +18,10 @@ from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.freshness import FreshnessLimits, Judged
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import DirectionRow, Tables
+from spread_scanner.symbology.usual import pair_keys
 from spread_scanner.view.costs import of_direction
 from spread_scanner.view.reading import Reading, known
+from spread_scanner.view.usual import UsualReader
 
 BOARD_DTYPE = np.dtype(
     [
@@ -29,6 +31,9 @@ BOARD_DTYPE = np.dtype(
         ("net_bps", "<f8"),
         ("enter_bps", "<f8"),
         ("exit_bps", "<f8"),
+        ("close_bps", "<f8"),
+        ("usual_bps", "<f8"),
+        ("learned", "<f8"),
         ("size_quote", "<f8"),
         ("spot_ask_px", "<f8"),
         ("fut_bid_px", "<f8"),
@@ -44,7 +49,11 @@ class _Lane(NamedTuple):
 
     direction: Direction
     ids: npt.NDArray[np.uint16]
-    costs_bps: npt.NDArray[np.float64]
+    keys: tuple[str, ...]  # what each pair really is: symbology/usual.py
+    fees_bps: npt.NDArray[np.float64]
+    carry_bps: npt.NDArray[np.float64]
+    at_parity: npt.NDArray[np.bool_]
+    free: npt.NDArray[np.bool_]  # leaving costs nothing, by the settings
     enter_bps: npt.NDArray[np.float64]
 
 
@@ -56,8 +65,10 @@ class SpreadBoard:
         self.generation = tables.generation
         self._store = store
         self._limits = FreshnessLimits.of(settings)
+        self._usual = UsualReader(settings)
+        keys = pair_keys(tables)
         self._lanes = [
-            self._lane(settings, tables, row) for row in tables.directions if row.symbol_ids
+            self._lane(settings, tables, row, keys) for row in tables.directions if row.symbol_ids
         ]
 
     @property
@@ -66,12 +77,18 @@ class SpreadBoard:
         return sum(len(lane.ids) for lane in self._lanes)
 
     @staticmethod
-    def _lane(settings: Settings, tables: Tables, row: DirectionRow) -> _Lane:
+    def _lane(
+        settings: Settings, tables: Tables, row: DirectionRow, keys: dict[tuple[int, int], str]
+    ) -> _Lane:
         found = of_direction(settings, tables, row)
         return _Lane(
             DIRECTIONS[row.direction_id],
             np.array(row.symbol_ids, np.uint16),
-            np.array([one.costs_bps for one in found]),
+            tuple(keys.get((row.direction_id, symbol_id), "") for symbol_id in row.symbol_ids),
+            np.array([one.fees_bps for one in found]),
+            np.array([one.carry_bps for one in found]),
+            np.array([one.close_at == "parity" for one in found]),
+            np.array([one.close_at == "nothing" for one in found]),
             np.array([one.enter_bps for one in found]),
         )
 
@@ -93,7 +110,7 @@ class SpreadBoard:
             rows["exit_bps"] = costs.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
             size = costs.size_base(spot["ask_sz"], futures["bid_sz"], 0.0)
             rows["size_quote"] = costs.size_quote(size, spot["ask_px"])
-        rows["net_bps"] = rows["gross_bps"] - lane.costs_bps
+            self._price(rows, lane, spot["ask_px"], futures["bid_px"])
         rows["enter_bps"] = lane.enter_bps
         rows["spot_ask_px"] = spot["ask_px"]
         rows["fut_bid_px"] = futures["bid_px"]
@@ -107,10 +124,40 @@ class SpreadBoard:
         ).usable
         return rows
 
+    def _price(
+        self,
+        rows: np.ndarray,
+        lane: _Lane,
+        spot_ask_px: npt.NDArray[np.float64],
+        fut_bid_px: npt.NDArray[np.float64],
+    ) -> None:
+        """What is left of each, as the engine has it; by the present widths where it is not known
+        what leaving usually earns."""
+        usual = self._usual.look(lane.keys)
+        close = costs.close_bps(
+            usual["usual_bps"],
+            usual["parity_bps"],
+            costs.parity_bps(rows["gross_bps"], rows["exit_bps"]),
+            trusted=usual["learned"] >= 1,
+            at_parity=lane.at_parity,
+            free=lane.free,
+        )
+        carried = costs.carried_bps(lane.carry_bps, spot_ask_px, fut_bid_px)
+        rows["close_bps"] = close
+        rows["usual_bps"] = usual["usual_bps"]
+        rows["learned"] = np.where(lane.free, 1.0, usual["learned"])
+        rows["net_bps"] = costs.net_bps(rows["gross_bps"], close, lane.fees_bps, carried)
+
     def _usable(self, source_id: int, quotes: np.ndarray, now_ns: int) -> freshness.Mask:
         beat_ns = self._store.heartbeat_mono_ns(source_id)
         beats = freshness.beats(beat_ns, clock.mono_ns(), 0, self._limits.heartbeat_ns_max)
         return freshness.usable(quotes, beats, now_ns, self._limits.stale_ns_max)
+
+
+def shares_learned(rows: np.ndarray) -> float:
+    """How far it is known what leaving earns, of the pairs that can be stood behind; 1: of all."""
+    usable = rows[rows["usable"]]
+    return float(np.minimum(usable["learned"], 1).mean()) if len(usable) else 1.0
 
 
 def top(rows: np.ndarray, count: int) -> np.ndarray:
@@ -130,6 +177,9 @@ class Spread(Reading, frozen=True):
     net_bps: float | None
     enter_bps: float
     exit_bps: float | None
+    close_bps: float | None  # what leaving is assumed to earn
+    usual_bps: float | None  # what it usually earns; null: not known
+    learned: float  # share of what makes usual_bps trusted; below 1 there is no signal yet
     size_quote: float | None
     spot_ask_px: float | None
     fut_bid_px: float | None
@@ -147,6 +197,7 @@ def spread_of(row: np.void, symbols: dict[int, str]) -> Spread:
         direction=DIRECTIONS[direction_id].label,
         usable=numbers.pop("usable"),
         enter_bps=numbers.pop("enter_bps"),
+        learned=numbers.pop("learned"),
         **{name: known(number) for name, number in numbers.items()},
     )
 

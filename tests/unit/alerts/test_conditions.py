@@ -18,7 +18,7 @@ from spread_scanner import clock
 from spread_scanner.alerts.conditions import Conditions
 from spread_scanner.alerts.desk import Condition
 from spread_scanner.alerts.disk import LOOKS, DiskWatch
-from spread_scanner.clock import VirtualClock
+from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Settings
 from spread_scanner.discovery import main as discovery
 from spread_scanner.discovery.asking import Options
@@ -32,7 +32,8 @@ from spread_scanner.schema.enums import (
 )
 from spread_scanner.schema.names import DATABASE_FILE, DISCOVERY, ENGINE
 from spread_scanner.shm import Control, PriceStore
-from spread_scanner.symbology import publish, tables
+from spread_scanner.symbology import publish, tables, usual
+from spread_scanner.symbology.usual import Usual
 from spread_scanner.view import disk
 
 DAY_MS = 86_400_000
@@ -279,6 +280,29 @@ def test_a_reload_that_was_refused_is_told_mixed_or_not(watch: Conditions, up_be
         assert text(watch, "mixed").count("no such channel") == 1
         engine.answer(3, ReloadOutcome.APPLIED, after)
         assert found(watch, "mixed") is None
+
+
+def test_what_is_usual_and_was_not_kept_for_a_half_life_is_told(
+    watch: Conditions, up_bed: Any
+) -> None:
+    path, one = usual.path_of(up_bed.settings), np.ones(1)
+
+    def keep(age_s: float) -> None:
+        wall_ns = clock.wall_ns() - int(age_s * NS_PER_S)
+        usual.write(path, Usual(1, wall_ns, 3_600.0, ("a b",), one, one, one))
+
+    assert found(watch, "usual") is None, "nobody runs"
+    with up_bed.health() as health, health.claim(ENGINE) as row:
+        row.beat(ProcessState.RUNNING)
+        missing = found(watch, "usual")
+        assert missing is not None
+        assert missing.stands_s == 300.0
+        keep(0)
+        assert found(watch, "usual") is None
+        keep(3_000)
+        assert found(watch, "usual") is None
+        keep(3_700)
+        assert "1.0 h ago" in text(watch, "usual")
 
 
 def test_a_pair_that_stays_implausible_is_told_and_one_absurd_price_is_not(

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.engine.core import Engine
 from spread_scanner.schema.counters import ENGINE_COUNTERS
@@ -26,6 +26,7 @@ from spread_scanner.symbology.tables import (
     SymbolRow,
     Tables,
 )
+from spread_scanner.symbology.usual import Usual, pair_keys
 
 NAME = "spread-engine"
 START_NS = 1_000_000_000_000
@@ -116,6 +117,13 @@ def tables(
     )
 
 
+def known_for_ever(symbols: Tables) -> Usual:
+    """That leaving costs nothing, of such a weight that what a test shows changes no bit of it."""
+    keys = tuple(pair_keys(symbols).values())
+    nothing = np.zeros(len(keys))
+    return Usual(0, clock.wall_ns(), 3_600.0, keys, np.full(len(keys), 1e280), nothing, nothing)
+
+
 class Bed:
     """The segments and everyone at them. Feeds live and time stands at START_NS."""
 
@@ -127,7 +135,10 @@ class Bed:
         *,
         slots: int = 1_024,
         kept: int = 1_024,
+        known: bool = True,
     ) -> None:
+        """`known`: leaving has always cost nothing; net is then gross less fees and carry."""
+        self.known = known
         self.settings = given or settings()
         self.namespace = namespace
         self.store = PriceStore.create(namespace, max_symbols=MAX_SYMBOLS)
@@ -145,10 +156,20 @@ class Bed:
 
     def start(self, symbols: Tables) -> None:
         """A life of the engine."""
+        self.start_with(symbols, known_for_ever(symbols) if self.known else None)
+
+    def start_with(self, symbols: Tables, history: Usual | None) -> None:
+        """The same, with what was usual before."""
         self.row = self.health.claim(NAME)
         self.slot = self.control.claim(NAME)
-        self.engine = Engine(self.namespace, self.row, self.slot)
+        self.engine = Engine(self.namespace, self.row, self.slot, history)
         self.engine.load(self.settings, symbols)
+
+    def know(self) -> None:
+        """Of pairs that are new with a reload, too: leaving has always cost nothing."""
+        pairs = self.engine.loop.pairs
+        pairs["weight"], pairs["exit_sum"], pairs["parity_sum"] = 1e280, 0.0, 0.0
+        self.engine.adopt()
 
     def end(self) -> None:
         """The engine's end: its claims are free again."""

@@ -4,6 +4,7 @@ what a trade earns by itself.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from spread_scanner.config import Settings
 from spread_scanner.schema.enums import DIRECTIONS, UNUSABLE, QuoteFlag, SignalKind
 from spread_scanner.schema.records import (
     SIGNAL_AGED,
+    SIGNAL_BASIS_UNKNOWN,
     SIGNAL_DTYPE,
     SIGNAL_FUNDING_UNKNOWN,
     SIGNAL_LEG_LOST,
@@ -75,6 +77,12 @@ class Oracle:
             paid = -row.rate if self.limits.funding_credit else max(0.0, -row.rate)
             self.carry[number] = paid * np.ceil(hold_h / row.interval_hours) * 1e4
             self.funding_unknown[number] = False
+        self.at_parity = np.array([row.close_at == "parity" for row in found])
+        # By what leaving earned, look by look: when, and what; of a world that has always been so.
+        self.looks: list[tuple[int, np.ndarray, np.ndarray]] = []
+        self.generation_usual = 1
+        self.usual = np.zeros(len(pairs))
+        self.close = np.zeros(len(pairs))
         self.is_in = np.zeros(len(pairs), bool)
         self.last = np.zeros(len(pairs))
         self.exited = np.full(len(pairs), -(2**62))
@@ -92,7 +100,9 @@ class Oracle:
         with np.errstate(all="ignore"):
             gross = (fut["bid_px"] - spot["ask_px"]) / spot["ask_px"] * 1e4
             leaving = (spot["bid_px"] - fut["ask_px"]) / spot["ask_px"] * 1e4
-            close = np.zeros(len(gross))
+            parity = (gross + leaving) / 2
+            trusted = ~np.isnan(self.close)
+            close = np.where(trusted, self.close, np.minimum(parity, 0.0))
             carry = self.carry * (fut["bid_px"] / spot["ask_px"])
             net = gross + close - self.fees - carry
             base = np.minimum(spot["ask_sz"], fut["bid_sz"])
@@ -104,6 +114,7 @@ class Oracle:
         stands = usable & (np.abs(gross) <= self.limits.implausible_bps)
         leave = self.is_in & ~(stands & (net >= self.exit))
         fit = ~blocked & stands & ~self._skewed(spot, fut) & (base > 0) & (size >= self.size_min)
+        fit &= trusted | self.limits.signal_basis_unknown
         again = self.is_in & ~leave & fit & (net >= self.last + self.rise)
         cool = now_ns - self.exited >= self.cooldown
         enter = ~self.is_in & fit & cool & (net >= self.enter)
@@ -115,15 +126,52 @@ class Oracle:
         )
         flags = np.where(leave & ~stands, SIGNAL_LEG_LOST, 0)
         flags |= np.where(self.funding_unknown, SIGNAL_FUNDING_UNKNOWN, 0)
+        flags |= np.where(trusted, 0, SIGNAL_BASIS_UNKNOWN)
+        self._look(now_ns, usable, gross, leaving)
         values = {
             "gross_bps": gross, "net_bps": net, "exit_bps": leaving, "size_quote": size,
             "fees_bps": self.fees, "carry_bps": carry, "symbol_id": self.symbol,
-            "close_bps": close, "usual_bps": np.full(len(gross), np.nan),
-            "parity_bps": (gross + leaving) / 2, "size_base": base,
+            "close_bps": close, "usual_bps": self.usual,
+            "usual_generation": self.generation_usual, "parity_bps": parity, "size_base": base,
             "spot_fee_bps": self.spot_fee, "direction_id": self.direction, "kind": kinds,
             "flags": flags, "ts_trigger": np.maximum(spot["ts_recv"], fut["ts_recv"]),
         }  # fmt: skip
         return self._records(now_ns, spot, fut, values, kinds != 0)
+
+    def _look(
+        self, now_ns: int, usable: np.ndarray, gross: np.ndarray, leaving: np.ndarray
+    ) -> None:
+        """Once a second, by the first step that is in it."""
+        second = now_ns // 1_000_000_000
+        if self.looks and self.looks[-1][0] == second:
+            return
+        if self.looks and second - self.looks[-1][0] > self.limits.basis_half_life_s:
+            self.looks.clear()
+        near = np.abs((gross - leaving) / 2) <= self.limits.implausible_bps
+        seen = usable & near & ~self.quarantined
+        parity = (gross + leaving) / 2
+        self.looks.append((second, np.where(seen, leaving, np.nan), np.where(seen, parity, np.nan)))
+
+    def adopt(self) -> None:
+        """A new generation, from all looks by their ages."""
+        self.generation_usual += 1
+        if not self.looks:
+            return
+        seconds, leavings, parities = map(np.array, zip(*self.looks, strict=True))
+        half_lives = (seconds[-1] - seconds) / self.limits.basis_half_life_s
+        seen = ~np.isnan(leavings)
+        weights = seen * (2.0**-half_lives)[:, None]
+        weight = weights.sum(axis=0)
+        with np.errstate(all="ignore"):
+            self.usual = np.nansum(weights * leavings, axis=0) / weight
+            parity_usual = np.nansum(weights * parities, axis=0) / weight
+        lower = np.minimum(self.usual, parity_usual)
+        close = np.where(self.at_parity, parity_usual, lower)
+        self.close = np.where(weight >= self.limits.basis_trust_s, close, np.nan)
+
+    def know_nothing(self) -> None:
+        """As at a first start, whose generation is the first."""
+        self.usual[:] = self.close[:] = np.nan
 
     def _skewed(self, spot: np.ndarray, fut: np.ndarray) -> np.ndarray:
         skew = spot["ts_recv"] - fut["ts_recv"]
@@ -159,12 +207,12 @@ class Oracle:
         now_ns: int,
         spot: np.ndarray,
         fut: np.ndarray,
-        values: dict[str, np.ndarray],
+        values: dict[str, Any],
         chosen: np.ndarray,
     ) -> np.ndarray:
         records = np.zeros(int(chosen.sum()), SIGNAL_DTYPE)
         for name, column in values.items():
-            records[name] = column[chosen]
+            records[name] = column[chosen] if np.ndim(column) else column
         for leg, quotes in (("spot", spot), ("fut", fut)):
             for name in (
                 "bid_px",
@@ -192,8 +240,15 @@ def sorted_without_seq(signals: np.ndarray) -> np.ndarray:
     return ordered
 
 
-def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
-    """Field for field, to the last bit; an absent price equals an absent price."""
+LEARNED = ("usual_bps", "close_bps", "net_bps")
+
+
+def assert_same(found: np.ndarray, expected: np.ndarray, *, learned: bool = False) -> None:
+    """Field for field, to the last bit; an absent price equals an absent price. What is usual is a
+    sum that each of the two makes in another order: equal to 1e-9, as is what follows from it."""
     assert len(found) == len(expected), (found, expected)
     for name in SIGNAL_DTYPE.names or ():
+        if name in LEARNED and learned:
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-9, err_msg=name)
+            continue
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name, strict=True)

@@ -32,6 +32,7 @@ class Match:
 
     def __init__(self, bed: Bed, symbols: Any) -> None:
         self.bed = bed
+        self.learned = not bed.known
         self.switches = Switches()
         self.seq = 0
         self.symbols = len(symbols.symbols)
@@ -41,6 +42,12 @@ class Match:
             anchor_ns=bed.store.clock.anchor_ns,
             instance=bed.store.instance_id & 0xFFFFFFFF,
         )
+        if self.learned:
+            self.oracle.know_nothing()
+
+    def adopt(self) -> None:
+        self.bed.engine.adopt()
+        self.oracle.adopt()
 
     def step(self, ms: int) -> np.ndarray:
         found = self.bed.step(ms)
@@ -54,7 +61,7 @@ class Match:
             np.array([self.bed.store.heartbeat_mono_ns(source) for source in sources]),
             self.switches,
         )
-        assert_same(sorted_without_seq(found), expected)
+        assert_same(sorted_without_seq(found), expected, learned=self.learned)
         return found
 
     def quote(self, source: int, symbol: int, at: int, width: int, size: int, extra: Any) -> None:
@@ -120,6 +127,7 @@ switches = st.one_of(
     st.tuples(st.just("switch"), st.sampled_from(["kill", "process"]), st.just(0), st.booleans()),
 )
 lives = st.tuples(st.sampled_from(["beat", "beat", "takeover", "stale"]), source_ids)
+adoptions = st.tuples(st.just("adopt"))
 events = st.lists(
     st.one_of(quotes, quotes, quotes, quotes, steps, steps, lives, switches),
     min_size=30,
@@ -172,6 +180,42 @@ def test_any_order_of_events_gives_the_oracles_signals(
         with Bed(namespace, given_settings, symbols) as bed:
             match = Match(bed, symbols)
             for event in [*happened, ("step", 1)]:
+                getattr(match, event[0])(*event[1:])
+    finally:
+        for left in segment.names(namespace):
+            segment.remove(left)
+
+
+@given(
+    parameters(),
+    st.lists(st.one_of(quotes, quotes, quotes, adoptions, steps, lives), min_size=40, max_size=160),
+    st.booleans(),
+    st.booleans(),
+)
+@trials(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_leaving_usually_earns_is_learned_as_the_oracle_learns_it(
+    given_parameters: tuple[Any, Any],
+    happened: list[tuple[Any, ...]],
+    at_parity: bool,
+    unknown_too: bool,
+) -> None:
+    """A half-life of seconds; thresholds between what quotes on a grid can give, so that a sum that
+    is made in another order decides nothing else."""
+    namespace = f"test-oracle-{os.getpid()}-{next(_numbers)}"
+    before, symbols = given_parameters
+    given_settings = settings(
+        {"enter_bps": -7.1234567, "exit_bps": -11.1234567, "resignal_step_bps": 6.7654321}
+        | ({"close_at": "parity"} if at_parity else {}),
+        system={"heartbeat_ms": 10, "heartbeat_ms_max": 60_000},
+        stale_ms_max=before.config.spread_engine.stale_ms_max,
+        basis_half_life_s=4.0,
+        basis_trust_s=2.0,
+        signal_basis_unknown=unknown_too,
+    )
+    try:
+        with Bed(namespace, given_settings, symbols, known=False) as bed:
+            match = Match(bed, symbols)
+            for event in [*happened, ("adopt",), ("step", 1)]:
                 getattr(match, event[0])(*event[1:])
     finally:
         for left in segment.names(namespace):

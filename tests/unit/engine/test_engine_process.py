@@ -58,6 +58,7 @@ class System:
 
     def write_directions(self, enter_bps: float) -> None:
         text = f"[defaults]\nenter_bps = {enter_bps}\nexit_bps = 5.0\nresignal_step_bps = 5.0\n"
+        text += 'close_at = "nothing"\n'  # nobody waits for five minutes until it is learned
         (self.config / "directions.toml").write_text(text)
 
     def publish(self, symbols: int) -> None:

@@ -121,7 +121,7 @@ def test_a_leg_whose_price_jumped_gives_no_signal(namespace: str) -> None:
 def test_a_quarantined_pair_is_counted_and_never_signalled(namespace: str) -> None:
     symbols = tables(1, quarantine=(QuarantineRow(0, "C0-USDT", "other coin"),))
     with Bed(namespace, symbols=symbols) as bed:
-        bed.spread(15)
+        bed.spread(115)  # what it usually earns is not learned: 100 bps are its widths
         assert bed.kinds() == []
         assert bed.count("no_quarantined") == 1
 
@@ -283,12 +283,14 @@ def test_a_pause_follows_the_coin_when_new_tables_give_it_another_id(namespace: 
 
         after = {0: "ETH-USDT", 1: "BTC-USDT", 2: "XRP-USDT"}
         bed.engine.load(bed.settings, tables(3, names=after, generation=2))
+        bed.know()
         for symbol_id in range(3):
             bed.spread(25, symbol_id=symbol_id)
         assert sorted(int(row["symbol_id"]) for row in bed.step()) == [0, 2]
 
         bed.engine.load(bed.settings, tables(1, names={0: "XRP-USDT"}, generation=3))
         bed.engine.load(bed.settings, tables(1, names={0: "BTC-USDT"}, generation=4))
+        bed.know()
         bed.spread(30)
         assert bed.kinds() == []  # it had left the tables, and is still meant
 
@@ -352,6 +354,7 @@ def test_a_reload_keeps_who_is_in_and_forgets_who_left(namespace: str) -> None:
         assert bed.kinds() == [ENTER] * 3
         renamed = tables(2, generation=2, names={1: "OTHER-USDT"})
         assert bed.engine.load(bed.settings, renamed) == 24
+        bed.know()
         signals = bed.step()
         assert [(int(row["symbol_id"]), int(row["kind"])) for row in signals] == [(1, ENTER)]
         assert set(signals["generation"]) == {2}
@@ -381,6 +384,7 @@ def test_a_quote_is_evaluated_against_the_old_pairs_while_new_ones_are_prepared(
         bed.spread(35, symbol_id=1)  # in no pair yet
         assert bed.kinds() == []
         assert bed.engine.take(ready) == 24
+        bed.know()
         assert sorted(bed.kinds()) == [ENTER, EXIT]  # what came in meanwhile was carried over
 
 

@@ -41,5 +41,8 @@ def test_costs_are_what_the_board_takes_off(up_bed: Any) -> None:
         board = SpreadBoard(settings, tables.load(settings.generated_dir), store)
         (spread,) = spreads_of(board, "BBB")
     assert spread.gross_bps is not None
-    assert spread.net_bps == pytest.approx(spread.gross_bps - one.costs_bps)
+    assert spread.learned == 0
+    assert spread.close_bps == pytest.approx(-100)  # by the present widths
+    carried = one.carry_bps * 101 / 100
+    assert spread.net_bps == pytest.approx(spread.gross_bps - 100 - one.fees_bps - carried)
     assert spread.enter_bps == one.enter_bps

@@ -5,7 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.shm import PriceStore
+from spread_scanner.symbology import usual
+from spread_scanner.symbology.usual import Usual
 from spread_scanner.view.spreads import SpreadBoard, top
 
 
@@ -25,7 +29,9 @@ def test_the_board_has_the_spread_costs_and_threshold_of_each_pair(up_bed: Any) 
     quoted = rows[rows["symbol_id"] == 1][0]
     assert board.pairs == 3
     assert quoted["gross_bps"] == pytest.approx(100.0)
-    assert quoted["net_bps"] == pytest.approx(100.0 - 4 * 5.0)
+    assert quoted["close_bps"] == pytest.approx(-100.0)  # half of both widths: nothing is learned
+    assert quoted["net_bps"] == pytest.approx(100.0 - 100.0 - 4 * 5.0)
+    assert quoted["learned"] == 0.0
     assert quoted["exit_bps"] == pytest.approx((99.0 - 102.0) / 100.0 * 1e4)
     assert quoted["size_quote"] == pytest.approx(300.0)
     assert quoted["enter_bps"] == 10.0
@@ -46,6 +52,39 @@ def test_a_pair_whose_feed_has_stopped_beating_is_not_usable(up_bed: Any) -> Non
             assert board.rows()["usable"].sum() == 1
             spot.heartbeat(now_ns - store.clock.anchor_ns - 3_600_000_000_000)
             assert board.rows()["usable"].sum() == 0
+
+
+def test_what_the_engine_has_learned_is_on_the_board_at_once(up_bed: Any) -> None:
+    """Also how far it has come, and nothing of what is damaged or older than a half-life."""
+    path, tables = usual.path_of(up_bed.settings), _tables(up_bed)
+    keys = tuple(usual.pair_keys(tables).values())
+    now_ns, half_life_s = clock.wall_ns(), 3_600.0
+
+    def write(share: float, age_s: float = 0.0) -> None:
+        weight = np.full(len(keys), 291.0 * share)
+        wall_ns = now_ns - int(age_s * NS_PER_S)
+        means = np.full(len(keys), -30.0), np.full(len(keys), -3.0)
+        usual.write(path, Usual(1, wall_ns, half_life_s, keys, weight, *means))
+
+    up_bed.quote(0, 1, 99.98, 100.0)
+    up_bed.quote(3, 1, 101.0, 101.02)
+    with PriceStore.attach(up_bed.namespace) as store:
+        board = SpreadBoard(up_bed.settings, tables, store)
+
+        def seen() -> list[float]:
+            (row,) = (row for row in board.rows() if row["symbol_id"] == 1)
+            return [round(float(row[name]), 6) for name in ("learned", "close_bps", "net_bps")]
+
+        by_widths = [-2.0, 100.0 - 2.0 - 20.0]
+        assert seen() == [0.0, *by_widths]
+        write(0.4)
+        assert seen() == [0.4, *by_widths]
+        write(2.0)
+        assert seen() == [2.0, -30.0, 100.0 - 30.0 - 20.0]
+        write(2.0, age_s=half_life_s + 1)
+        assert seen() == [0.0, *by_widths]
+        path.write_bytes(b"damaged")
+        assert seen() == [0.0, *by_widths]
 
 
 def _tables(bed: Any) -> Any:

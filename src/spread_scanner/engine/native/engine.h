@@ -25,6 +25,7 @@
 #include "inward.h"
 #include "outward.h"
 #include "pairs.h"
+#include "usual.h"
 
 /* ---- one pair ---- */
 
@@ -39,11 +40,19 @@ static inline int ss_engine_stands(const ss_found *found) {
     return found->spot_ok && found->fut_ok && found->plausible;
 }
 
+/* What net was with the same quotes by the generation of `usual` before; NaN: nobody knew. */
+static inline double ss_engine_net_before(const ss_engine *engine, const ss_found *found) {
+    const ss_engine_pair *pair = &engine->tables.pairs[found->index];
+    if (!pair->trusted || pair->close_bps == pair->close_before_bps) return found->net_bps;
+    return found->net_bps - pair->close_bps + pair->close_before_bps;
+}
+
 /* A pair that is in and no longer pays, or has lost a leg, is left: at once, whatever its size. */
 static inline void ss_engine_exit(ss_engine *engine, const ss_found *found) {
     ss_engine_pair *pair = &engine->tables.pairs[found->index];
     int lost = !ss_engine_stands(found);
-    if (!ss_engine_signal(engine, found, SS_EXIT, lost ? SS_LEG_LOST : 0)) return;
+    uint32_t aged = ss_engine_net_before(engine, found) < pair->exit_bps ? 0 : SS_AGED;
+    if (!ss_engine_signal(engine, found, SS_EXIT, lost ? SS_LEG_LOST : aged)) return;
     pair->in = 0;
     pair->exited_mono_ns = engine->now_ns;
     engine->counts[SS_C_STALE_EXITS] += (uint64_t)lost;
@@ -68,7 +77,10 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, const ss_found *found) 
     if (!pair->in && pair->exited_mono_ns != SS_NEVER_NS &&
         engine->now_ns - pair->exited_mono_ns < pair->cooldown_ns)
         return SS_COOLDOWN;
-    if (!ss_engine_signal(engine, found, pair->in ? SS_RESIGNAL : SS_ENTER, 0)) return SS_RING_FULL;
+    double least = pair->in ? pair->last_net_bps + pair->resignal_step_bps : pair->enter_bps;
+    uint32_t aged = ss_engine_net_before(engine, found) >= least ? 0 : SS_AGED;
+    if (!ss_engine_signal(engine, found, pair->in ? SS_RESIGNAL : SS_ENTER, aged))
+        return SS_RING_FULL;
     pair->in = 1;
     pair->last_net_bps = found->net_bps;
     return SS_SIGNAL;
@@ -164,6 +176,7 @@ static inline int ss_engine_cycle(ss_engine *engine, int *heeded) {
     ss_engine_rescan(engine);
     ss_engine_sweep(engine);
     ss_engine_push(engine);
+    ss_engine_look(engine);
     /* Who was woken may share this CPU. A spinning engine never leaves it by itself, and the
      * scheduler may let it go on until the next tick, milliseconds away. */
     if (engine->pushed && ss_wake_notify(&engine->ring->control->wake) &&

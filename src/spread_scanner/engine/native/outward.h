@@ -147,7 +147,8 @@ static inline int ss_engine_signal(ss_engine *engine, const ss_found *found, int
         engine->counts[SS_C_RING_FULL]++;
         return 0;
     }
-    /* Only a quote just read has a latency; what else made a signal is as old as it is. */
+    /* Only a quote just read has a latency; what else made a signal is as old as it is, and so is
+     * one that a new generation of `usual` made. */
     if (!found->fresh || (flags & SS_LEG_LOST)) flags |= SS_AGED;
     ss_engine_fill(engine, found, kind, flags, &engine->batch[engine->batch_count]);
     engine->batch_count++;

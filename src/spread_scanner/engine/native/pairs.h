@@ -98,8 +98,10 @@ typedef struct ss_engine_pair {
     uint8_t in;      /* between ENTER and EXIT */
     uint8_t waiting; /* over the threshold, but cooling down or refused by a full ring */
     uint8_t kept_verdict;
-    uint8_t trusted; /* what leaving usually earns is known: close_bps holds it */
-    uint8_t reserved_hot[3];
+    uint8_t trusted;    /* what leaving usually earns is known: close_bps holds it */
+    uint8_t at_parity;  /* close_bps is what the usual widths leave when the mids meet */
+    uint8_t free_close; /* leaving costs nothing, and that is trusted */
+    uint8_t reserved_hot[1];
     double fees_bps;
 
     double carry_bps; /* expected funding with the perpetual at the spot's ask */
@@ -116,8 +118,9 @@ typedef struct ss_engine_pair {
 
     uint64_t kept_count;
     double learned; /* weight when adopted, as a share of what makes it trusted */
-    double weight, exit_sum, parity_sum; /* of the samples so far, the younger the heavier */
-    uint64_t reserved_cold[3];
+    double weight, exit_sum, parity_sum; /* of the looks so far, the younger the heavier */
+    double close_before_bps;             /* of the generation before; NaN: it was not trusted */
+    uint64_t reserved_cold[2];
 } ss_engine_pair;
 
 _Static_assert(sizeof(ss_engine_pair) == 256, "a pair is four cache lines");
@@ -146,6 +149,7 @@ typedef struct ss_engine_limits {
     uint32_t dirty_max; /* cells, or pairs of a rescan, per cycle */
     uint32_t idle;
     uint32_t basis_unknown; /* 1: signals without a known basis are wanted */
+    double half_life_s;     /* of what is usual */
 } ss_engine_limits;
 
 /* What the loop works on: the pairs and what is derived from them. Made beside a running loop by
@@ -203,6 +207,9 @@ typedef struct ss_engine {
     uint64_t stamp;
     uint32_t rescan_at, rescan_left;
     uint32_t source_at, word_at; /* where a bounded take goes on */
+    int64_t look_tick;           /* second of the last look at what is usual; 0: none yet */
+    double look_decay;
+    uint32_t look_at; /* where the look goes on; at the end of the pairs: it is done */
     int64_t next_sweep_ns, idle_since_ns, longest_ns;
     int64_t left_ns, outside_ns; /* when `run` returned; the longest pause between two runs */
     _Atomic uint32_t asked;      /* `run` is to return: somebody has something to tell */
@@ -332,6 +339,11 @@ static inline void ss_engine_carry(const ss_engine_pair *from, ss_engine_pair *t
     to->exited_mono_ns = from->exited_mono_ns;
     to->kept_at = from->kept_at;
     to->kept_count = from->kept_count;
+    to->weight = from->weight;
+    to->exit_sum = from->exit_sum;
+    to->parity_sum = from->parity_sum;
+    to->close_bps = from->close_bps;
+    to->trusted = from->trusted;
 }
 
 /* Puts tables in force between two cycles; `tables` holds the old ones then. `was` says by new pair
@@ -350,6 +362,7 @@ static inline void ss_engine_swap(ss_engine *engine, ss_engine_tables *tables, c
         ss_bitmap_mark(ss_store_words(engine->store, engine->reader, cell / symbols),
                        cell % symbols);
     }
+    engine->look_at = engine->tables.pair_count; /* those of a look under way are other pairs now */
     engine->switches_known = 0;
     engine->rescan_left = 0;
     ss_engine_ask_rescan(engine);

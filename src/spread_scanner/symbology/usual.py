@@ -1,0 +1,151 @@
+"""What leaving each pair usually earns, as the engine last adopted it: data_dir/usual.NAMESPACE.
+
+Writer:  spread-engine, once a minute; a simulation, which seeds the history that it has made up.
+Readers: the engine at its start, the screens, the alerts.
+
+Kept by what is really listed on both legs, never by an id: a pair whose listing or multiplier has
+changed begins anew. A whole file or none: it is written beside and renamed. One that is damaged is
+named (UsualError) and used by nobody; the next write takes its place.
+"""
+
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.errors import SpreadError
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.symbology.tables import InstrumentRow, Tables
+
+PairNumbers = npt.NDArray[np.float64]
+FORMAT = 1
+_CHECKSUM_BYTES = 4
+
+
+class UsualError(SpreadError):
+    """The file of what is usual cannot be read, or is damaged."""
+
+
+class Usual(NamedTuple):
+    """One generation, by pair: the weight of its looks, and their means in basis points."""
+
+    generation: int
+    wall_ns: int  # when it was adopted
+    half_life_s: float
+    keys: tuple[str, ...]
+    weight: PairNumbers
+    exit_bps: PairNumbers  # NaN where the weight is 0
+    parity_bps: PairNumbers
+
+    def aged(self, now_wall_ns: int) -> PairNumbers | None:
+        """The weights now; None: it is older than a half-life, and says nothing any more."""
+        age_s = max(0, now_wall_ns - self.wall_ns) / NS_PER_S
+        if age_s > self.half_life_s:
+            return None
+        aged: PairNumbers = self.weight * 2.0 ** (-age_s / self.half_life_s)
+        return aged
+
+
+class _File(msgspec.Struct, array_like=True):
+    format: int
+    generation: int
+    wall_ns: int
+    half_life_s: float
+    keys: tuple[str, ...]
+    numbers: bytes  # weights, exits and parities, float64 each
+
+
+def path_of(settings: Settings) -> Path:
+    """Where it lies; beside it systems of other namespaces have theirs."""
+    return settings.data_dir / f"usual.{settings.config.system.namespace}"
+
+
+def pair_key(spot: InstrumentRow, futures: InstrumentRow) -> str:
+    """What a pair really is: both listings, and what brings each to base units."""
+    return f"{_leg(spot)} {_leg(futures)}"
+
+
+def pair_keys(tables: Tables) -> dict[tuple[int, int], str]:
+    """The key of each pair of listings that a direction may hold, by (direction_id, symbol_id)."""
+    listed = {(row.source_id, row.symbol_id): row for row in tables.instruments}
+    symbols = {row.symbol_id for row in tables.instruments}
+    return {
+        (direction.direction_id, symbol_id): pair_key(spot, futures)
+        for direction in DIRECTIONS
+        for symbol_id in symbols
+        if (spot := listed.get((direction.spot.source_id, symbol_id))) is not None
+        and (futures := listed.get((direction.futures.source_id, symbol_id))) is not None
+    }
+
+
+def full_weight(half_life_s: float) -> float:
+    """The weight of a pair that has been fresh for ever: one look a second."""
+    return float(1.0 / (1.0 - 2.0 ** (-1.0 / half_life_s)))
+
+
+def write(path: Path, usual: Usual) -> None:
+    """Put a generation in place of the one before. Raises OSError; that one stays then."""
+    numbers = np.concatenate([usual.weight, usual.exit_bps, usual.parity_bps]).astype("<f8")
+    body = msgspec.msgpack.encode(_File(FORMAT, *usual[:4], numbers.tobytes()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.tmp")
+    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little") + body)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    beside.replace(path)
+
+
+def read(path: Path) -> Usual | None:
+    """What was written last; None where there is nothing. Raises UsualError."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsualError(f"cannot be read: {error.strerror}", file=str(path)) from None
+    body = raw[_CHECKSUM_BYTES:]
+    if zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little") != raw[:_CHECKSUM_BYTES]:
+        raise UsualError("damaged: its checksum is another", file=str(path))
+    try:
+        found = msgspec.msgpack.decode(body, type=_File)
+        numbers = np.frombuffer(found.numbers, "<f8").reshape(3, len(found.keys))
+    except (msgspec.DecodeError, ValueError) as error:
+        raise UsualError(f"damaged: {error}", file=str(path)) from None
+    if found.format != FORMAT:
+        raise UsualError("of another version", file=str(path), format=found.format)
+    return Usual(found.generation, found.wall_ns, found.half_life_s, found.keys, *numbers)
+
+
+def seed(
+    path: Path,
+    tables: Tables,
+    wall_ns: int,
+    half_life_s: float,
+    usually: Callable[[InstrumentRow, InstrumentRow], tuple[float, float]],
+) -> None:
+    """Write a history as if each pair had been fresh for ever; `usually` gives what leaving it
+    earns and what its widths leave at parity, in basis points."""
+    listed = {(row.source_id, row.symbol_id): row for row in tables.instruments}
+    keys, numbers = [], []
+    for (direction_id, symbol_id), key in pair_keys(tables).items():
+        direction = DIRECTIONS[direction_id]
+        legs = (listed[leg.source_id, symbol_id] for leg in (direction.spot, direction.futures))
+        keys.append(key)
+        numbers.append(usually(*legs))
+    exits, parities = np.array(numbers, float).reshape(-1, 2).T
+    weight = np.full(len(keys), full_weight(half_life_s))
+    write(path, Usual(1, wall_ns, half_life_s, tuple(keys), weight, exits, parities))
+
+
+def _leg(row: InstrumentRow) -> str:
+    return f"{SOURCES[row.source_id].label}:{row.exchange_symbol}/{row.px_div:g}*{row.sz_mul:g}"

@@ -1,0 +1,75 @@
+"""What leaving each pair usually earns, as the engine has kept it last (symbology/usual.py).
+
+Read again only when the file is another; a file that is damaged or too old says nothing, as it does
+to the engine.
+"""
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.symbology import usual
+from spread_scanner.symbology.usual import Usual, UsualError
+
+USUAL_DTYPE = np.dtype(
+    [
+        ("usual_bps", "<f8"),  # NaN: not known
+        ("parity_bps", "<f8"),
+        ("learned", "<f8"),  # share of what makes it trusted; from 1 on it is
+    ]
+)
+
+
+class UsualReader:
+    """What is known now; `look` costs a stat while nothing has changed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = usual.path_of(settings)
+        self._trust = settings.config.spread_engine.basis_trust_s
+        self._stamp: tuple[int, int, int] | None = None
+        self._found: Usual | None = None
+        self._places: dict[str, int] = {}
+
+    def look(self, keys: tuple[str, ...]) -> npt.NDArray[np.void]:
+        """(n,) USUAL_DTYPE of so many pairs, by what they really are (usual.pair_keys)."""
+        self._renew()
+        rows = np.zeros(len(keys), USUAL_DTYPE)
+        rows["usual_bps"] = rows["parity_bps"] = np.nan
+        found = self._found
+        if found is None or found.aged(clock.wall_ns()) is None:
+            return rows
+        at = np.array([self._places.get(key, -1) for key in keys], int)
+        known = at >= 0
+        for name, values in (("usual_bps", found.exit_bps), ("parity_bps", found.parity_bps)):
+            rows[name][known] = values[at[known]]
+        rows["learned"][known] = found.weight[at[known]] / self._trust
+        return rows
+
+    @property
+    def age_s(self) -> float | None:
+        """How old what is kept is; None: nothing is, or it is damaged."""
+        self._renew()
+        if self._found is None:
+            return None
+        return max(0, clock.wall_ns() - self._found.wall_ns) / NS_PER_S
+
+    def _renew(self) -> None:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            self._stamp, self._found = None, None
+            return
+        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._found = usual.read(self._path)
+        except UsualError:
+            self._found = None
+        keys = self._found.keys if self._found is not None else ()
+        self._places = {key: place for place, key in enumerate(keys) if key}

@@ -1,0 +1,259 @@
+"""What leaving usually earns: learned look by look, adopted as a generation, kept, taken up."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import structlog
+from engine_bed import Bed, settings, tables
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.engine import basis
+from spread_scanner.engine.plan import Plan, empty_pairs
+from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
+from spread_scanner.schema.records import SIGNAL_AGED, SIGNAL_BASIS_UNKNOWN
+from spread_scanner.symbology import usual
+from spread_scanner.symbology.tables import QuarantineRow
+from spread_scanner.symbology.usual import Usual
+
+ENTER, RESIGNAL, EXIT = map(int, SignalKind)
+LEARNS: dict[str, Any] = {"basis_half_life_s": 60.0, "basis_trust_s": 5.0}
+
+
+def market(bed: Bed, basis_bps: float = 0.0, symbol_id: int = 0, **how: Any) -> None:
+    """Both books 4 bps wide; the perpetual's mid so far above the spot's. At 0 leaving earns -4."""
+    mid = 100 * (1 + basis_bps / 1e4)
+    bed.quote(0, 99.98, 100.02, symbol_id=symbol_id, **how)
+    bed.quote(3, mid - 0.02, mid + 0.02, symbol_id=symbol_id, **how)
+
+
+def learn(bed: Bed, seconds: int, basis_bps: float = 0.0) -> np.ndarray:
+    """A look each second; the signals of that time."""
+    found = []
+    for _ in range(seconds):
+        market(bed, basis_bps)
+        found.append(bed.step(1_000))
+    return np.concatenate(found)
+
+
+def pair(bed: Bed, direction_id: int = 0) -> Any:
+    pairs = bed.engine.loop.pairs
+    return pairs[int(np.flatnonzero(pairs["direction_id"] == direction_id)[0])]
+
+
+def kept(bed: Bed) -> Usual:
+    made = bed.engine.adopt()
+    assert made is not None
+    return made
+
+
+def test_before_it_is_learned_there_is_no_signal_and_it_is_said(namespace: str) -> None:
+    with Bed(namespace, settings(**LEARNS), known=False) as bed:
+        assert math.isnan(pair(bed)["usual_bps"])
+        assert len(learn(bed, 4)) == 0
+        market(bed, 60)
+        assert bed.kinds(1) == []
+        assert bed.count("no_basis") == 1
+        row = bed.evaluations.recent(limit=1)[0]
+        assert row["verdict"] == Verdict.NO_BASIS
+        assert row["flags"] & SIGNAL_BASIS_UNKNOWN
+        assert row["close_bps"] == pytest.approx(-4, abs=0.1)  # by the present widths
+        learn(bed, 3)
+        kept(bed)
+        assert pair(bed)["usual_bps"] == pytest.approx(-4, abs=0.1)
+        market(bed, 60)
+        (signal,) = bed.step(1)
+        assert signal["net_bps"] == pytest.approx(60 - 4 - 4, abs=0.5)
+        assert not signal["flags"] & SIGNAL_BASIS_UNKNOWN
+
+
+def test_whoever_wants_signals_before_has_them_marked(namespace: str) -> None:
+    with Bed(namespace, settings(signal_basis_unknown=True), known=False) as bed:
+        market(bed, 60)
+        (signal,) = bed.step(1)
+        assert signal["flags"] & SIGNAL_BASIS_UNKNOWN
+        assert math.isnan(signal["usual_bps"])
+        assert signal["close_bps"] == signal["parity_bps"] == pytest.approx(-4, abs=0.1)
+
+
+def test_a_standing_premium_is_no_signal_and_what_stands_above_it_is(namespace: str) -> None:
+    with Bed(namespace, settings(**LEARNS), known=False) as bed:
+        assert len(learn(bed, 30, basis_bps=80)) == 0
+        kept(bed)
+        assert len(learn(bed, 5, basis_bps=80)) == 0
+        assert bed.count("no_fee") > 0  # gross stands over the threshold, net never did
+        market(bed, 140)
+        (signal,) = bed.step(1)
+        assert signal["net_bps"] == pytest.approx(140 - 80 - 8, abs=1.5)
+
+
+def test_a_standing_discount_is_no_income(namespace: str) -> None:
+    """What leaving usually earns is never more than the widths leave at parity."""
+    with Bed(namespace, settings(**LEARNS), known=False) as bed:
+        learn(bed, 10, basis_bps=-80)
+        kept(bed)
+        assert pair(bed)["usual_bps"] == pytest.approx(76, abs=1)
+        assert pair(bed)["close_bps"] == pytest.approx(-4, abs=0.1)
+
+
+def test_those_who_wait_for_parity_count_on_it(namespace: str) -> None:
+    given = settings({"close_at": "parity"}, **LEARNS)
+    with Bed(namespace, given, known=False) as bed:
+        learn(bed, 10, basis_bps=80)
+        kept(bed)
+        assert pair(bed)["close_bps"] == pytest.approx(-4, abs=0.1)
+        assert bed.kinds(1_000) == []
+        market(bed, 81)
+        assert bed.kinds(1) == [ENTER]
+
+
+def test_where_leaving_is_to_cost_nothing_nothing_has_to_be_learned(namespace: str) -> None:
+    with Bed(namespace, settings({"close_at": "nothing"}), known=False) as bed:
+        market(bed, 60)
+        (signal,) = bed.step(1)
+        assert signal["close_bps"] == 0.0
+        assert signal["net_bps"] == signal["gross_bps"]
+        assert not signal["flags"] & SIGNAL_BASIS_UNKNOWN
+
+
+def test_looks_lose_half_their_weight_in_a_half_life(namespace: str) -> None:
+    given = settings(basis_half_life_s=10.0, basis_trust_s=2.0)
+    with Bed(namespace, given, known=False) as bed:
+        learn(bed, 1, basis_bps=0)
+        for _ in range(9):
+            bed.step(1_000)  # the quotes stand: each look counts
+        assert pair(bed)["weight"] == pytest.approx(sum(2 ** (-n / 10) for n in range(10)))
+        market(bed, 0, flags=int(QuoteFlag.JUMPED))
+        before = float(pair(bed)["weight"])
+        for _ in range(5):
+            bed.step(2_000)  # nothing that can be stood behind
+        assert pair(bed)["weight"] == pytest.approx(before / 2)
+        assert kept(bed).exit_bps[0] == pytest.approx(-4, abs=0.1)
+
+
+@pytest.mark.parametrize("gap_s", [9, 11])
+def test_what_was_seen_before_a_gap_of_a_half_life_says_nothing(namespace: str, gap_s: int) -> None:
+    """The machine slept: the clock of the loop counts that."""
+    given = settings(basis_half_life_s=10.0, basis_trust_s=2.0)
+    with Bed(namespace, given, known=False) as bed:
+        learn(bed, 8)
+        market(bed, 0, flags=int(QuoteFlag.STALE))
+        bed.step(gap_s * 1_000)
+        assert (pair(bed)["weight"] > 0) == (gap_s < 10)
+        kept(bed)
+        assert bool(pair(bed)["trusted"]) == (gap_s < 10)
+
+
+def test_absurd_and_quarantined_prices_are_not_usual(namespace: str) -> None:
+    kept_out = (QuarantineRow(0, "C0-USDT", "prices"),)
+    given = settings(implausible_bps=1_000, **LEARNS)
+    with Bed(namespace, given, tables(1, quarantine=kept_out), known=False) as bed:
+        learn(bed, 8)
+        assert pair(bed)["weight"] == 0
+        bed.engine.load(bed.settings, tables(1, generation=2))
+        learn(bed, 3, basis_bps=5_000)
+        assert pair(bed)["weight"] == 0
+        learn(bed, 8)
+        assert pair(bed)["weight"] > 7
+        bed.engine.load(bed.settings, tables(1, generation=3))
+        assert pair(bed)["weight"] > 7  # another generation of the same
+        listed = tables(1, generation=4)
+        moved = tuple(
+            msgspec.structs.replace(row, px_div=1_000.0) if row.source_id == 3 else row
+            for row in listed.instruments
+        )
+        bed.engine.load(bed.settings, msgspec.structs.replace(listed, instruments=moved))
+        assert pair(bed)["weight"] == 0  # it is another contract now
+        assert math.isnan(pair(bed)["usual_bps"])
+
+
+def test_a_new_generation_evaluates_nothing_and_what_it_makes_has_no_latency(
+    namespace: str,
+) -> None:
+    with Bed(namespace, settings(**LEARNS), known=False) as bed:
+        learn(bed, 10, basis_bps=60)
+        kept(bed)
+        learn(bed, 1, basis_bps=60)
+        before = bed.count("evaluations")
+        pair(bed)["exit_sum"] = pair(bed)["parity_sum"]  # as if it had been at parity
+        kept(bed)
+        assert len(bed.step(1)) == 0
+        assert bed.count("evaluations") == before
+        market(bed, 60)
+        (signal,) = bed.step(1)
+        assert signal["flags"] & SIGNAL_AGED
+        kept(bed)  # what is the same as before makes nothing
+        market(bed, 75)
+        (signal,) = bed.step(1)
+        assert (signal["kind"], signal["flags"] & SIGNAL_AGED) == (RESIGNAL, 0)
+
+
+def test_what_is_kept_is_taken_up_by_the_next_start(namespace: str, tmp_path: Path) -> None:
+    path = tmp_path / "usual"
+    with Bed(namespace, settings(**LEARNS), known=False) as bed:
+        learn(bed, 20)
+        usual.write(path, kept(bed))
+        found = usual.read(path)
+        assert found is not None
+        bed.end()
+        bed.start_with(tables(), found)
+        assert bed.engine.loop.usual_generation == found.generation + 1
+        assert pair(bed)["trusted"]
+        assert pair(bed)["usual_bps"] == pytest.approx(-4, abs=0.1)
+        market(bed, 60)
+        assert bed.kinds(1) == [ENTER]
+
+
+def test_a_history_ages_by_wall_time_and_is_none_after_a_half_life() -> None:
+    plan = Plan(basis_pairs(), {0: "C0-USDT"}, 1, ("a b",))
+    one = np.array([8.0])
+    history = Usual(7, clock.wall_ns(), 10.0, ("a b",), one, -one, -one)
+    assert basis.take_up(plan, history, history.wall_ns + 10 * NS_PER_S)
+    assert plan.pairs[0]["weight"] == pytest.approx(4.0)
+    assert plan.pairs[0]["exit_sum"] == pytest.approx(-32.0)
+    plan.pairs["weight"] = 0
+    assert not basis.take_up(plan, history, history.wall_ns + 11 * NS_PER_S)
+    assert plan.pairs[0]["weight"] == 0
+    assert basis.take_up(plan, history, history.wall_ns - NS_PER_S)  # a clock that was set back
+    assert plan.pairs[0]["weight"] == 8.0
+
+
+def basis_pairs() -> np.ndarray:
+    return empty_pairs(1)
+
+
+def test_a_damaged_history_is_named_and_not_used(bed_settings: Any) -> None:
+    path = usual.path_of(bed_settings)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"nonsense that is no table")
+    with structlog.testing.capture_logs() as said:
+        assert basis.Keeper(bed_settings, structlog.get_logger()).history() is None
+    assert "usual" in said[0]["event"]
+    assert str(path) in said[0]["error"]
+
+
+def test_a_disk_that_refuses_is_said_once_until_it_works_again(bed_settings: Any) -> None:
+    path = usual.path_of(bed_settings)
+    path.parent.write_text("a file where the folder should be")
+    one = np.array([8.0])
+    history = Usual(7, clock.wall_ns(), 10.0, ("a b",), one, one, one)
+    with structlog.testing.capture_logs() as said:
+        keeper = basis.Keeper(bed_settings, structlog.get_logger())
+        keeper.write(history)
+        keeper.write(history)
+        assert len(said) == 1
+        path.parent.unlink()
+        keeper.write(history)
+    found = usual.read(path)
+    assert found is not None
+    assert found.generation == 7
+    assert found.keys == ("a b",)
+
+
+@pytest.fixture
+def bed_settings(tmp_path: Path) -> Any:
+    return msgspec.structs.replace(settings(), folder=tmp_path / "config")
