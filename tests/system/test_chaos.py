@@ -57,7 +57,8 @@ from spread_scanner.schema.enums import UNUSABLE, SignalKind, Verdict
 from spread_scanner.shm import segment
 from spread_scanner.supervise import score
 from spread_scanner.supervise.children import Child
-from spread_scanner.supervise.score import DownTime, Interval, SeenSignal
+from spread_scanner.supervise.seen import DownTime, SeenSignal, seen_of
+from spread_scanner.supervise.truth import Interval, read_truth
 from spread_scanner.view import connections
 
 LONG = os.environ.get("SPREAD_CHAOS") == "long"
@@ -519,6 +520,6 @@ def test_after_chaos_every_invariant_holds(tmp_path: Path, namespace: str) -> No
         check_evaluations(chaos)
         check_counts(system, chaos, signals)
         check_database(system, signals)
-        truth = score.read_truth(system.truth_path)
-        assert check_truth(truth, score.seen_of(signals, symbols), chaos, window_ns) > 0
+        truth = read_truth(system.truth_path).intervals
+        assert check_truth(truth, seen_of(signals, symbols), chaos, window_ns) > 0
     assert segment.names(namespace) == []

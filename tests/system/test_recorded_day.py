@@ -25,6 +25,7 @@ A slice of the day by default, SPREAD_CHAOS=long plays the whole.
 
 import bisect
 import gzip
+import itertools
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -60,9 +61,13 @@ from spread_scanner.schema.enums import (
     SignalKind,
 )
 from spread_scanner.schema.records import QUOTE_DTYPE, SIGNAL_LEG_LOST
+from spread_scanner.sim.truth import MARGIN_BPS
 from spread_scanner.supervise import score
+from spread_scanner.supervise.seen import seen_of
+from spread_scanner.supervise.truth import read_truth
 from spread_scanner.symbology.tables import DirectionRow
 
+BANDS = (("owed", MARGIN_BPS), ("near", -MARGIN_BPS))
 LONG = os.environ.get("SPREAD_CHAOS") == "long"
 DATA = Path(os.environ.get("SPREAD_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -188,11 +193,11 @@ def intervals(spot: list[Line], futures: list[Line], threshold_bps: float) -> li
 
 
 def check_truth_is_recorded(day: Day, rows: list[Fact], lines: dict[str, list[Line]]) -> None:
-    expected = intervals(lines["spot"], lines["futures"], day.threshold_bps)
-    assert len(expected) > 5
-    for label in day.labels:
+    for label, (band, margin) in itertools.product(day.labels, BANDS):
+        expected = intervals(lines["spot"], lines["futures"], day.threshold_bps + margin)
+        assert len(expected) > (5 if band == "near" else 1)  # few stand well above the threshold
         pair = (label, day.symbol)
-        stood = [row for row in rows if "start_ns" in row]  # intervals, not their falls
+        stood = [row for row in rows if row.get("band") == band]
         mine = [row for row in stood if (row.get("direction"), row.get("symbol")) == pair]
         mine.sort(key=lambda row: (row["spot_update_id_first"], row["futures_update_id_first"]))
         assert [
@@ -299,8 +304,8 @@ def check_quotes_are_recorded(day: Day, signals: np.ndarray, lines: dict[str, li
 def check_found(
     day: Day, system: WholeSystem, signals: np.ndarray, pulse: Pulse, window: tuple[int, int]
 ) -> None:
-    truth = score.read_truth(system.truth_path)
-    seen = score.seen_of(signals, system.tables.symbol_names())
+    truth = read_truth(system.truth_path).intervals
+    seen = seen_of(signals, system.tables.symbol_names())
     owed = [
         part for interval in truth for part in clear_parts(interval, pulse.gaps, window, LASTING_MS)
     ]

@@ -107,7 +107,8 @@ def test_a_scored_run_misses_nothing_and_invents_nothing(start_up: Starter, name
     assert msgspec.convert(document, BY_COMMAND["up"]) == document
     assert document["planted"] == document["found"] > 0
     assert document["missed"] == document["invented"] == document["drops"] == 0
-    assert document["unended"] == document["untracked"] == 0
+    assert document["overlong"] == document["opportunities_wrong"] == 0
+    assert document["sizes_wrong"] == 0
     assert document["restarts"] == 0
     assert document["messages"] >= document["quotes"] > 0
     assert document["signals"] >= document["opportunities"] > 0

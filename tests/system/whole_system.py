@@ -31,9 +31,10 @@ from spread_scanner.schema.enums import (
 from spread_scanner.shm import Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.supervise.children import Child
-from spread_scanner.supervise.score import DownTime, Interval, SeenSignal
+from spread_scanner.supervise.seen import DownTime, SeenSignal
 from spread_scanner.supervise.simulation import environment
 from spread_scanner.supervise.supervisor import RUNS
+from spread_scanner.supervise.truth import Interval
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import InstrumentRow
 from spread_scanner.tracker.opportunity import Reason
@@ -264,7 +265,10 @@ class Pulse:
 def clear_parts(
     interval: Interval, downs: Iterable[DownTime], window_ns: tuple[int, int], lasting_ms: float
 ) -> list[Interval]:
-    """The stretches of an interval in which all that it takes to find it was well."""
+    """The stretches of an interval in which all that it takes to find it was well; none of one that
+    owes nobody a signal."""
+    if interval.near:
+        return []
     needed = {*leg_processes(DIRECTION_BY_LABEL[interval.direction].direction_id), ENGINE}
     at_ns = max(interval.start_ns, window_ns[0])
     end_ns = min(interval.end_ns or 2**63, window_ns[1])

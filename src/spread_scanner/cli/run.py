@@ -29,6 +29,13 @@ _Rate = Annotated[
 _Plant = Annotated[
     float, typer.Option(help="Seconds between planted opportunities.", min=0, max=1e6)
 ]
+_Characters = Annotated[
+    float,
+    typer.Option(
+        help="Share of simulated coins that revert, stand apart, are wide or jump.", min=0, max=1
+    ),
+]
+CHARACTERS = 0.3
 _NoScreen = Annotated[bool, typer.Option("--no-screen", help="Log lines instead of the screen.")]
 
 
@@ -49,6 +56,7 @@ def _up(
     symbols: int,
     rate: float,
     plant_every_s: float,
+    characters: float,
     tolerance_ms: float,
     keep: Path | None,
 ) -> None:
@@ -62,7 +70,7 @@ def _up(
         sim=sim,
         seconds=seconds,
         discover=discover,
-        market=SimulatedMarket(seed, symbols, rate, plant_every_s),
+        market=SimulatedMarket(seed, symbols, rate, plant_every_s, characters),
         tolerance_ms=tolerance_ms,
         keep=keep,
     )
@@ -87,6 +95,7 @@ def up(
     symbols: _Symbols = 100,
     rate: _Rate = 2_000.0,
     plant_every_s: _Plant = 0.5,
+    characters: _Characters = CHARACTERS,
     tolerance_ms: Annotated[
         float,
         typer.Option(help="How late a signal may be and still count as found.", min=0, max=1e6),
@@ -98,8 +107,9 @@ def up(
     """Start everything in the foreground with a live screen; Ctrl-C ends it cleanly.
 
     With --sim --seconds N the run is scored against what the simulator planted: exit 0 only when
-    nothing was missed or invented, every end was signalled and the tracker followed it all. N
-    counts from when all feeds have subscribed.
+    nothing was missed or invented, every end was signalled in time, the tracker followed it all and
+    every size was right. What was halted or paused meanwhile is not judged. N counts from when all
+    feeds have subscribed.
     """
     _up(
         sim=sim,
@@ -111,6 +121,7 @@ def up(
         symbols=symbols,
         rate=rate,
         plant_every_s=plant_every_s,
+        characters=characters,
         tolerance_ms=tolerance_ms,
         keep=keep,
     )
@@ -132,6 +143,7 @@ def demo(
         symbols=100,
         rate=2_000.0,
         plant_every_s=1.0,
+        characters=CHARACTERS,
         tolerance_ms=250.0,
         keep=None,
     )
@@ -156,17 +168,19 @@ def _tell(document: RunSummary) -> None:
         console.print(
             f"Of {document['planted']} planted opportunities {document['found']} were found, "
             f"{document['missed']} missed, {document['invented']} invented, "
-            f"{document['unended']} without an exit, {document['untracked']} not tracked "
-            f"({_unjudged(document['not_judged_why'])})."
+            f"{document['overlong']} without an exit in time; {document['opportunities_wrong']} "
+            f"opportunities and {document['sizes_wrong']} of {document['sizes_judged']} sizes "
+            f"wrong ({_unjudged(document['not_judged_why'])})."
         )
         for kind in (
             "missed_intervals",
-            "unended_intervals",
-            "untracked_intervals",
+            "overlong_intervals",
+            "wrong_opportunities",
+            "wrong_sizes",
             "invented_signals",
         ):
             for one in document[kind]:
-                console.print(f"  {kind.partition('_')[0]}: {one}")
+                console.print(f"  {kind.replace('_', ' ')}: {one}")
     if document["killed_at_stop"]:
         console.print(f"Had to be killed at the end: {', '.join(document['killed_at_stop'])}")
 

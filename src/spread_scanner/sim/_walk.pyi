@@ -23,7 +23,13 @@ class Quoted:
     scale: float
     lots_typical: float
     basis: float
+    stand: float
+    keep: float
+    limit: float
+    sway: float
+    jump: float
     offset: float
+    width_least: int
     update_id: int
     bid_ticks: int
     ask_ticks: int
@@ -40,6 +46,5 @@ def walk(
     draws: np.ndarray,
     now_ms: Sequence[int],
     made: int,
-    keep: float,
-    limit: float,
+    unusual: float,
 ) -> list[tuple[Listing, Tick]]: ...

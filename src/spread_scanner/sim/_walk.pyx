@@ -80,8 +80,14 @@ cdef class Quoted:
     cdef public int padded  # decimals that a text has at least
     cdef public double scale
     cdef public double lots_typical
-    cdef public double basis
+    cdef public double basis  # how far it stands off its coin just now, relative; with `stand`
+    cdef public double stand  # where that goes back to: a premium that lasts
+    cdef public double keep  # how much of it remains at the next event
+    cdef public double limit  # how large it may become
+    cdef public double sway  # of its steps, to an ordinary listing's
+    cdef public double jump  # what an unusual step adds; 0: nothing
     cdef public double offset
+    cdef public int64_t width_least  # ticks that its book is wider than drawn
     cdef public int64_t update_id
     cdef public int64_t bid_ticks
     cdef public int64_t ask_ticks
@@ -126,9 +132,18 @@ cdef class Quoted:
             self.ask_lots = <int64_t>(self.lots_typical * ask) + 1
 
     cdef void price_up(self, int64_t width) noexcept:
-        cdef double middle = self.coin.price * self.scale * (1.0 + self.basis + self.offset)
+        cdef double apart = self.stand + self.basis + self.offset
+        cdef double middle = self.coin.price * self.scale * (1.0 + apart)
+        width += self.width_least
         self.bid_ticks = <int64_t>(middle - 0.5 * width) or 1
         self.ask_ticks = self.bid_ticks + width
+
+    cdef void drift(self, double own, double unusual) noexcept:
+        self.basis = self.basis * self.keep + own * self.sway
+        if self.jump != 0.0 and own > unusual:
+            self.basis += self.jump
+        if not -self.limit < self.basis < self.limit:
+            self.basis = self.limit if self.basis > 0 else -self.limit
 
     def requote(self, double share, int64_t width):
         """Quote around the price as it stands now, outside the walk."""
@@ -138,11 +153,11 @@ cdef class Quoted:
 
 
 @cython.boundscheck(True)
-def walk(list moving, const Draw[::1] draws, list now_ms, int64_t made, double keep, double limit):
+def walk(list moving, const Draw[::1] draws, list now_ms, int64_t made, double unusual):
     """Move by one event per draw: [(listing, Tick), ...], in order.
 
-    `now_ms`: each source's clock, by source_id. `made`: events before these. `keep`: how much of a
-    listing's distance to its coin remains; `limit`: how large it may become.
+    `now_ms`: each source's clock, by source_id. `made`: events before these. `unusual`: an own step
+    beyond this is a jump of those that jump.
     """
     cdef Draw draw
     cdef Quoted row
@@ -155,9 +170,7 @@ def walk(list moving, const Draw[::1] draws, list now_ms, int64_t made, double k
         made += 1
         if draw.kind == PRICE:
             row.coin.price *= 1.0 + draw.common
-            row.basis = row.basis * keep + draw.own
-            if not -limit < row.basis < limit:
-                row.basis = limit if row.basis > 0 else -limit
+            row.drift(draw.own, unusual)
             row.price_up(draw.width)
         row.size_up(draw.size_bid, draw.size_ask, draw.kind)
         quotes.append((row, row.told(now_ms[row.source_id], made)))

@@ -11,7 +11,8 @@ The delivery is the only caller, the truth file's `sure` says which intervals ar
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from spread_scanner.sim.truth import Leg, Truth
+from spread_scanner.sim.legs import Leg
+from spread_scanner.sim.truth import Truth
 
 if TYPE_CHECKING:
     from spread_scanner.sim.server import Connection

@@ -8,8 +8,8 @@ import zlib
 from typing import Any
 
 from spread_scanner.sim.delivery import Delivery
+from spread_scanner.sim.legs import Leg
 from spread_scanner.sim.tick import Tick
-from spread_scanner.sim.truth import Leg
 from spread_scanner.sim.universe import Listing
 from spread_scanner.sim.wire import without_body
 

@@ -87,6 +87,9 @@ def serve(
     plant_every_s: Annotated[float, typer.Option(help="Plant at random so often; 0: never.")] = 0.0,
     plant_over_bps: Annotated[str, typer.Option(help="LOW,HIGH over the threshold.")] = "15,80",
     plant_hold_s: Annotated[str, typer.Option(help="LOW,HIGH seconds.")] = "0.5,3",
+    characters: Annotated[
+        float, typer.Option(help="Share of coins that revert, stand apart, are wide or jump.")
+    ] = 0.0,
     recording: Annotated[
         list[str] | None, typer.Option(help="source=FILE[:SYMBOL], may be repeated.")
     ] = None,
@@ -107,6 +110,7 @@ def serve(
         thresholds=by_direction, threshold_bps=default_bps, life_s=life_s, time_scale=time_scale,
         planting=Planting(plant_every_s, *over, *hold), script=script_of(script),
         truth_path=truth, sent_path=sent, recordings=tuple(recording or ()), speed=speed, play=play,
+        characters=characters,
     )  # fmt: skip
     uvloop.run(_serve(options, seconds, config_out))
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from spread_scanner.sim.belief import Belief, dead
 from spread_scanner.sim.dialects import Subscription
+from spread_scanner.sim.legs import NAN, Leg
 from spread_scanner.sim.market import Told
 from spread_scanner.sim.tick import Tick
-from spread_scanner.sim.truth import NAN, Leg
 from spread_scanner.sim.universe import Listing
 from spread_scanner.sim.wire import encoder, one_sided
 
@@ -174,8 +174,7 @@ class Delivery:
             last = leg.tick
             same = last is not None and last[1] is tick[1] and last[3] is tick[3]
             if same and leg.heard and leg.sure:
-                leg.tick = tick  # the same prices: no pair can have changed
-                leg.count += 1
+                self._truth.resized(leg, tick)  # the same prices: no pair can have changed
             else:
                 self._told(leg, tick)
 

@@ -17,6 +17,7 @@ import orjson
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Exchange
+from spread_scanner.sim.characters import give
 from spread_scanner.sim.control import Control
 from spread_scanner.sim.delivery import Delivery
 from spread_scanner.sim.dialects import dialects
@@ -48,6 +49,7 @@ class Exchange8:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.universe = Universe(options.seed, options.symbols)
+        self.characters = give(self.universe, options.characters)
         self.playback = Playback(self.universe, options.recordings, options.speed)
         self.market = Market(self.universe)
         thresholds = {d.label: options.threshold(d.label) for d in DIRECTIONS}

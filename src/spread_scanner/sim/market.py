@@ -1,7 +1,8 @@
 """How prices move: correlated walks, heavy-tailed update rates, planted spreads. Pure and seeded.
 
 One price per coin, moved a little by every event of any of its listings; each listing stands off
-it by a few tenths of a basis point of its own, pulled back to zero. Everything is drawn from the
+it by a few tenths of a basis point of its own, pulled back to zero; some otherwise, for good
+(characters.py). Everything is drawn from the
 seed and the number of the event, in blocks, so the same seed and the same calls give the same
 events whatever the subscribers do. The simulator's loop is the only caller.
 """
@@ -17,8 +18,7 @@ from spread_scanner.sim.universe import Listing, Universe
 BLOCK = 8_192
 COMMON_BPS = 0.15  # step of a coin's price per price event of any of its listings
 BASIS_BPS = 0.35  # step of a listing's own distance
-BASIS_KEEP = 0.9  # how much of it remains at the next event
-BASIS_BPS_MAX = 3.0
+UNUSUAL = 2.0  # of its deviations: one step in 44 of a listing that jumps is a jump
 KINDS = (0.5, 0.25, 0.25)  # a price, the bid's size, the ask's: real updates are mostly sizes
 SOURCE_PACE = {  # relative update rates
     "binance-spot": 1.2,
@@ -114,9 +114,7 @@ class Market:
                 self._draw()
             draws = self._draws[self._position : self._position + count - len(told)]
             self._position += len(draws)
-            told += walk(
-                self._moving, draws, now_ms, self.events_made, BASIS_KEEP, BASIS_BPS_MAX * 1e-4
-            )
+            told += walk(self._moving, draws, now_ms, self.events_made, UNUSUAL * BASIS_BPS * 1e-4)
             self.events_made += len(draws)
         return told
 

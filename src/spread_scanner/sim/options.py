@@ -23,6 +23,7 @@ class Options:
     threshold_bps: float = 40.0
     life_s: float | None = None
     time_scale: float = 1.0
+    characters: float = 0.0  # share of the coins whose pairs are not like the others
     planting: Planting = field(default_factory=Planting)
     script: tuple[dict[str, Any], ...] = ()
     truth_path: Path | None = None

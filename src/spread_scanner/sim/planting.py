@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spread_scanner.schema.costs import entry_bps
+from spread_scanner.sim.legs import Pair
 from spread_scanner.sim.market import Market, Told
-from spread_scanner.sim.truth import Pair, Truth
+from spread_scanner.sim.reckoning import gross_bps
+from spread_scanner.sim.truth import Truth
 from spread_scanner.sim.universe import Listing
 
 
@@ -81,7 +82,7 @@ class Planter:
         leg = spot if by_spot else futures
         if spot.offset or futures.offset:
             return None
-        now = entry_bps(
+        now = gross_bps(
             spot.ask_ticks / spot.px_pow / spot.px_mul,
             futures.bid_ticks / futures.px_pow / futures.px_mul,
         )

@@ -1,100 +1,31 @@
 """What was really sent: last quotes per listing, and every interval over the threshold.
 
 The simulator's loop calls `sent` for each quote that it wrote to at least one connection; pairs
-are evaluated with schema's one definition of a spread. A leg that died is believed for a while and
-then unknown (belief.py): an interval that began on one is not `sure`, it excuses a signal and owes
-none. An interval that is still open at the end is written with end null. Read by tests, chaos runs
-and `spread-ctl up --sim`.
+are evaluated by the truth's own arithmetic (reckoning.py). Within MARGIN_BPS of a threshold nobody
+is judged, so that there are two kinds of intervals: a pair that stands the margin above its
+threshold is owed a signal, and one that is not the margin below it, `near`, excuses one. While a
+pair is near, each quote of its legs is written, with the last ones before, for whoever judges
+sizes. A leg that died is believed for a while and then unknown (belief.py): an interval that began
+on one is not `sure`, it excuses a signal and owes none. An interval that is still open at the end
+is written with end null. Read by tests, chaos runs and `spread-ctl up --sim`.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import orjson
 
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.costs import BPS, entry_bps
-from spread_scanner.schema.enums import Direction, Market
+from spread_scanner.sim.legs import NAN, Leg, Pair
+from spread_scanner.sim.reckoning import BPS, gross_bps
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
-from spread_scanner.sim.wire import Encoder
 
-if TYPE_CHECKING:
-    from spread_scanner.sim.server import Connection
-
-NAN = float("nan")
+MARGIN_BPS = 1.0  # so near a threshold nobody is judged
 HYSTERESIS_BPS = 5.0  # the exit threshold lies this far below the enter threshold
 FELL_NS = NS_PER_S  # below it for so long: whoever reads it must have seen that
 GUARD_BPS = 1e-6  # the cheap test may err by this much; the exact one follows it
-
-
-class Leg:
-    """What the subscribers were last told about one listing."""
-
-    __slots__ = (
-        "ask",
-        "bid",
-        "buys",
-        "count",
-        "forms",
-        "heard",
-        "listing",
-        "pairs",
-        "sure",
-        "tick",
-    )
-
-    def __init__(self, listing: Listing) -> None:
-        self.listing = listing
-        self.bid = NAN  # per base unit
-        self.ask = NAN
-        self.tick: Tick | None = None
-        self.heard = False  # whether those who listen now have been told
-        self.sure = True  # told since it last died
-        self.buys = listing.source.market == Market.SPOT
-        self.count = 0
-        self.pairs: list[Pair] = []
-        # Who listens, by form of the channel: the encoder and the connections.
-        self.forms: dict[str, tuple[Encoder, list[Connection]]] = {}
-
-    def connections(self) -> "list[Connection]":
-        """Who carries it, in whatever form."""
-        return [one for _, connections in self.forms.values() for one in connections]
-
-
-class Pair:
-    """One direction of one coin; `row` is the interval it stands in, if any. After it the pair is
-    `leaving` until it has been below the exit threshold for FELL_NS, since `fell_ns`."""
-
-    __slots__ = (
-        "direction",
-        "fell_ns",
-        "futures",
-        "guard",
-        "leaving",
-        "peak",
-        "row",
-        "spot",
-        "symbol",
-        "threshold",
-        "watched",
-    )
-
-    def __init__(
-        self, direction: Direction, symbol: str, spot: Leg, futures: Leg, threshold: float
-    ) -> None:
-        self.direction = direction
-        self.symbol = symbol
-        self.spot = spot
-        self.futures = futures
-        self.threshold = threshold
-        self.guard = (threshold - GUARD_BPS) / BPS
-        self.row: dict[str, Any] | None = None
-        self.peak = NAN
-        self.leaving = False
-        self.fell_ns: int | None = None  # monotonic
-        self.watched = False  # in an interval, or leaving one
 
 
 class Truth:
@@ -106,16 +37,12 @@ class Truth:
         self.legs = {listing: Leg(listing) for listing in universe.listings}
         self.pairs: list[Pair] = []
         for direction, spot, futures in universe.pairs():
-            pair = Pair(
-                direction,
-                spot.symbol,
-                self.legs[spot],
-                self.legs[futures],
-                thresholds[direction.label],
-            )
+            legs = self.legs[spot], self.legs[futures]
+            pair = Pair(direction, spot.symbol, *legs, thresholds[direction.label])
+            pair.guard = (pair.threshold - MARGIN_BPS - GUARD_BPS) / BPS
             self.pairs.append(pair)
-            pair.spot.pairs.append(pair)
-            pair.futures.pairs.append(pair)
+            for leg in legs:
+                leg.pairs.append(pair)
         self.intervals = 0
         self.open = 0
         self._path = path
@@ -126,13 +53,14 @@ class Truth:
         if path is not None:
             self._file = path.open("w", encoding="utf-8")
 
+    # --- what the delivery tells
+
     def sent(self, leg: Leg, tick: Tick, bid: float, ask: float) -> None:
         """A quote went out, prices per base unit; `stamp` follows with the time."""
-        leg.tick = tick
         leg.heard = leg.sure = True
-        leg.count += 1
         leg.bid = bid
         leg.ask = ask
+        self.resized(leg, tick)
         if leg.buys:
             for pair in leg.pairs:
                 if pair.watched or pair.futures.bid - ask >= pair.guard * ask:
@@ -143,12 +71,19 @@ class Truth:
                 if pair.watched or bid - spot_ask >= pair.guard * spot_ask:
                     self._judge(pair)
 
+    def resized(self, leg: Leg, tick: Tick) -> None:
+        """A quote went out; alone it says that its prices are those of the one before."""
+        leg.tick = tick
+        leg.count += 1
+        leg.past.append(tick)
+        if leg.standing:
+            self._write_quotes(leg)
+
     def unheard(self, leg: Leg) -> None:
         """The last listener has gone: whoever comes next knows nothing before the next quote."""
         leg.heard = False
         for pair in leg.pairs:
-            if pair.row is not None:
-                self._finish(pair)
+            self._stand(pair, NAN)
             self._left(pair)
 
     def reheard(self, leg: Leg) -> None:
@@ -157,61 +92,82 @@ class Truth:
         for pair in leg.pairs:
             self._judge(pair)
 
+    # --- pairs
+
     def _judge(self, pair: Pair) -> None:
         heard = pair.spot.heard and pair.futures.heard
-        gross = entry_bps(pair.spot.ask, pair.futures.bid) if heard else NAN
-        if gross >= pair.threshold:
-            if pair.row is None:
-                self._begin(pair, gross)
-            elif gross > pair.peak:
-                pair.peak = gross
-        elif pair.row is not None:
-            self._finish(pair)
+        gross = gross_bps(pair.spot.ask, pair.futures.bid) if heard else NAN
+        self._stand(pair, gross)
         if pair.leaving:
-            if gross < pair.threshold - HYSTERESIS_BPS:
+            if gross < pair.threshold - HYSTERESIS_BPS - MARGIN_BPS:
                 self._below.add(pair)
             else:
                 pair.fell_ns = None
                 self._below.discard(pair)
 
+    def _stand(self, pair: Pair, gross: float) -> None:
+        """Begin and end the intervals of a pair that stands so now; NaN: nobody knows."""
+        if pair.near is None and gross >= pair.threshold - MARGIN_BPS:
+            self._begin_near(pair, gross)
+        owed = gross >= pair.threshold + MARGIN_BPS
+        if pair.row is None and owed:
+            pair.row = self._begun(pair, gross, "owed")
+            self.intervals += 1
+            self.open += 1
+        elif pair.row is not None and not owed:
+            self._ended(pair, pair.row)
+            pair.row = None
+            self.open -= 1
+        if pair.near is not None and not gross >= pair.threshold - MARGIN_BPS:
+            self._end_near(pair, pair.near)
+        for row in (pair.row, pair.near):
+            if row is not None and gross > row["peak_bps"]:
+                row["peak_bps"] = gross
+
+    def _begin_near(self, pair: Pair, gross: float) -> None:
+        self._left(pair)
+        pair.near = self._begun(pair, gross, "near")
+        pair.watched = True
+        for leg in (pair.spot, pair.futures):
+            leg.standing += 1
+            self._write_quotes(leg)
+
+    def _end_near(self, pair: Pair, row: dict[str, Any]) -> None:
+        self._ended(pair, row)
+        pair.near = None
+        pair.leaving, pair.fell_ns = True, None
+        pair.spot.standing -= 1
+        pair.futures.standing -= 1
+
     def _left(self, pair: Pair) -> None:
         """It is no matter any more when it fell: it did, stands again, or is unknown."""
-        pair.leaving, pair.fell_ns, pair.watched = False, None, pair.row is not None
+        pair.leaving, pair.fell_ns, pair.watched = False, None, pair.near is not None
         self._below.discard(pair)
 
-    def _begin(self, pair: Pair, gross: float) -> None:
-        self._left(pair)
+    def _begun(self, pair: Pair, gross: float, band: str) -> dict[str, Any]:
         spot, futures = pair.spot, pair.futures
-        planted = spot.listing.offset != 0.0 or futures.listing.offset != 0.0
-        pair.row = {
+        row = {
             "symbol": pair.symbol,
             "direction": pair.direction.label,
+            "band": band,
             "start_ns": 0,
             "end_ns": None,
             "start_mono_ns": 0,
             "end_mono_ns": None,
             "peak_bps": gross,
             "threshold_bps": pair.threshold,
-            "planted": planted,
+            "planted": spot.listing.offset != 0.0 or futures.listing.offset != 0.0,
             "sure": spot.sure and futures.sure,
+            "lot": pair.lot,
             "spot_update_id_first": spot.tick.update_id if spot.tick else 0,
             "futures_update_id_first": futures.tick.update_id if futures.tick else 0,
         }
-        pair.peak, pair.watched = gross, True
-        self.intervals += 1
-        self.open += 1
-        self._opened.append(pair.row)
+        self._opened.append(row)
+        return row
 
-    def _finish(self, pair: Pair) -> None:
-        row = pair.row
-        if row is None:
-            return
-        row["peak_bps"] = pair.peak
+    def _ended(self, pair: Pair, row: dict[str, Any]) -> None:
         row["spot_update_id_last"] = pair.spot.tick.update_id if pair.spot.tick else 0
         row["futures_update_id_last"] = pair.futures.tick.update_id if pair.futures.tick else 0
-        pair.row = None
-        pair.leaving, pair.fell_ns = True, None
-        self.open -= 1
         self._closed.append(row)
 
     def stamp(self, wall_ns: int, mono_ns: int) -> None:
@@ -235,10 +191,19 @@ class Truth:
     def waiting(self) -> bool:
         return bool(self._opened or self._closed or self._below)
 
+    # --- the file
+
     def write(self, row: Mapping[str, Any]) -> None:
         """One line of the truth file; fault rows come through here too."""
         if self._file is not None:
             self._file.write(orjson.dumps(row).decode() + "\n")
+
+    def _write_quotes(self, leg: Leg) -> None:
+        """The quotes of a leg that pays, each once."""
+        if self._file is not None:
+            for tick in leg.past:
+                self.write(_quote_row(leg, tick))
+        leg.past.clear()
 
     def flush(self) -> None:
         if self._file is not None:
@@ -247,10 +212,10 @@ class Truth:
     def close(self) -> None:
         """Open intervals are written with end null."""
         for pair in self.pairs:
-            if pair.row is not None:
-                pair.row["peak_bps"] = pair.peak
-                self.write(pair.row)
-                pair.row = None
+            for row in (pair.row, pair.near):
+                if row is not None:
+                    self.write(row)  # without last ids: it goes on
+            pair.row = pair.near = None
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -269,9 +234,30 @@ def _fallen(pair: Pair) -> dict[str, Any]:
     }
 
 
+def _in_base_units(listing: Listing, tick: Tick) -> dict[str, float]:
+    """The number that a decimal text means is exact here: float() rounds as any parser must."""
+    px, sz = listing.px_mul, listing.sz_mul
+    return {
+        "bid_px": float(tick.bid_px) / px if tick.bid_px else NAN,
+        "bid_sz": float(tick.bid_sz) * sz if tick.bid_sz else NAN,
+        "ask_px": float(tick.ask_px) / px if tick.ask_px else NAN,
+        "ask_sz": float(tick.ask_sz) * sz if tick.ask_sz else NAN,
+    }
+
+
+def _quote_row(leg: Leg, tick: Tick) -> dict[str, Any]:
+    listing = leg.listing
+    return {
+        "quote": tick.update_id,
+        "source": listing.label,
+        "symbol": listing.symbol,
+        **_in_base_units(listing, tick),
+    }
+
+
 def _sent_row(leg: Leg, tick: Tick) -> dict[str, Any]:
     listing = leg.listing
-    sides = {"bid_sz": tick.bid_sz, "ask_sz": tick.ask_sz}
+    base = _in_base_units(listing, tick)
     return {
         "source": listing.label,
         "symbol": listing.symbol,
@@ -282,11 +268,7 @@ def _sent_row(leg: Leg, tick: Tick) -> dict[str, Any]:
         "bid_sz": tick.bid_sz,
         "ask_px": tick.ask_px,
         "ask_sz": tick.ask_sz,
-        "base": {
-            "bid_px": leg.bid,
-            "ask_px": leg.ask,
-            **{name: float(text) * listing.sz_mul if text else NAN for name, text in sides.items()},
-        },
+        "base": {**base, "bid_px": leg.bid, "ask_px": leg.ask},
         "px_mul": listing.px_mul,
         "sz_mul": listing.sz_mul,
         "messages": leg.count,

@@ -18,6 +18,8 @@ NAMES_SEED = 7  # Synthetic names and prices are the same in every run; a seed m
 LISTED_SHARE = 0.85
 EVERYWHERE = 21  # the first coins of the catalog are on every source that may list them
 CLASH_FACTOR = 1.10  # the second coin of a ticker stands this much higher
+BASIS_KEEP = 0.9  # how much of a listing's distance to its coin remains at its next event
+BASIS_BPS_MAX = 3.0
 # By source_id, calm: how long before the envelope the engine's own time is (T, cts); 0: not said.
 LAGS_MS = (0, 5, 3, 3, 0, 0, 5, 3)
 
@@ -153,6 +155,7 @@ class Listing(Quoted):
         )  # about 2,000 of quote
         self.padded = 8 if source.label == "binance-spot" else 0
         self.lags_ms = list(LAGS_MS)  # the universe's, once it is listed
+        self.keep, self.limit, self.sway = BASIS_KEEP, BASIS_BPS_MAX * 1e-4, 1.0
         self.said_id = -1  # Bybit's repeats carry the engine's time of the first telling
         self.said_ms = 0
 

@@ -15,7 +15,7 @@ from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import ENGINE, TRACKER
 from spread_scanner.shm import Health, PriceStore
-from spread_scanner.supervise.score import TrackedLife
+from spread_scanner.supervise.seen import TrackedLife
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
 from spread_scanner.view.signals import SignalTail
 from spread_scanner.view.spreads import SpreadBoard
@@ -140,16 +140,7 @@ class Observer:
 
     def lives(self) -> list[TrackedLife]:
         """All opportunities as stored, on the monotonic clock."""
-        anchor_ns = self._store.clock.anchor_ns
-        return [
-            TrackedLife(
-                row.symbol,
-                row.direction,
-                row.opened_ns - anchor_ns,
-                None if row.closed_ns is None else row.closed_ns - anchor_ns,
-            )
-            for row in self.opportunities.since(0)
-        ]
+        return lives_of(self.opportunities, self._store.clock.anchor_ns)
 
     def session_now_ns(self) -> int:
         """Now, on the clock that quotes and opportunities are stamped with."""
@@ -158,3 +149,17 @@ class Observer:
     def close(self) -> None:
         self.opportunities.close()
         self._stack.close()
+
+
+def lives_of(opportunities: Opportunities, anchor_ns: int) -> list[TrackedLife]:
+    """All opportunities as stored; `anchor_ns` is what the session clock is ahead of the
+    monotonic."""
+    return [
+        TrackedLife(
+            row.symbol,
+            row.direction,
+            row.opened_ns - anchor_ns,
+            None if row.closed_ns is None else row.closed_ns - anchor_ns,
+        )
+        for row in opportunities.since(0)
+    ]

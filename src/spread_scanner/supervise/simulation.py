@@ -31,6 +31,7 @@ class SimulatedMarket(NamedTuple):
     symbols: int
     rate: float
     plant_every_s: float
+    characters: float = 0.0  # share of coins whose pairs are not like the others
 
 
 class Simulation:
@@ -46,6 +47,7 @@ class Simulation:
             f"--symbols={market.symbols}",
             f"--rate={market.rate}",
             f"--plant-every-s={market.plant_every_s}",
+            f"--characters={market.characters}",
             f"--truth={self.truth_path}",
             f"--config-out={self.config_dir}",
         ]

@@ -16,7 +16,7 @@ class ProcessSummary(TypedDict):
 
 
 class IntervalSummary(TypedDict):
-    """A planted opportunity that did not come out right."""
+    """A planted opportunity that was not signalled right."""
 
     symbol: str
     direction: str
@@ -33,6 +33,25 @@ class SignalSummary(TypedDict):
     kind: str
     at_s: float
     net_bps: float
+
+
+class OpportunitySummary(TypedDict):
+    """An interval that the tracker followed wrongly, or an opportunity of nothing."""
+
+    symbol: str
+    direction: str
+    at_s: float
+    why: str
+
+
+class SizeSummary(TypedDict):
+    """A signal with another size than its two quotes had; base units."""
+
+    symbol: str
+    direction: str
+    at_s: float
+    size_base: float
+    right_base: float
 
 
 class RunSummary(TypedDict):
@@ -56,11 +75,14 @@ class RunSummary(TypedDict):
     found: NotRequired[int]
     missed: NotRequired[int]
     invented: NotRequired[int]
-    unended: NotRequired[int]
-    untracked: NotRequired[int]
+    overlong: NotRequired[int]
+    opportunities_wrong: NotRequired[int]
+    sizes_wrong: NotRequired[int]
+    sizes_judged: NotRequired[int]
     not_judged: NotRequired[int]
     not_judged_why: NotRequired[dict[str, int]]
     missed_intervals: NotRequired[list[IntervalSummary]]
-    unended_intervals: NotRequired[list[IntervalSummary]]
-    untracked_intervals: NotRequired[list[IntervalSummary]]
+    overlong_intervals: NotRequired[list[IntervalSummary]]
+    wrong_opportunities: NotRequired[list[OpportunitySummary]]
+    wrong_sizes: NotRequired[list[SizeSummary]]
     invented_signals: NotRequired[list[SignalSummary]]

@@ -23,9 +23,12 @@ from spread_scanner.schema.names import LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import score
 from spread_scanner.supervise.children import open_log
 from spread_scanner.supervise.observer import Observer
+from spread_scanner.supervise.scored import scored
+from spread_scanner.supervise.seen import DownTime, seen_of
 from spread_scanner.supervise.simulation import SimulatedMarket, Simulation
-from spread_scanner.supervise.summary import IntervalSummary, RunSummary, SignalSummary
+from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.supervise.supervisor import Supervisor, running
+from spread_scanner.supervise.truth import read_truth
 
 SUBSCRIBED_TIMEOUT_S = 20.0
 DRAINED_TIMEOUT_S = 1.0
@@ -167,53 +170,17 @@ class Run:
     def _scored(
         self, simulation: Simulation, observer: Observer, window_ns: tuple[int, int]
     ) -> dict[str, Any]:
-        truth = score.read_truth(simulation.truth_path)
-        seen = score.seen_of(observer.signals, observer.symbols)
-        outages = [score.DownTime(*outage) for outage in self._supervisor.outages.all]
+        truth = read_truth(simulation.truth_path)
         result = score.score(
-            truth,
-            seen,
+            truth.intervals,
+            seen_of(observer.signals, observer.symbols),
             window_ns,
+            sent=truth,
             lives=observer.lives(),
-            outages=outages,
+            outages=[DownTime(*outage) for outage in self._supervisor.outages.all],
             tolerance_ms=self._options.tolerance_ms,
         )
-        return {
-            "ok": result.ok,
-            "seed": self._options.market.seed,
-            "planted": result.planted,
-            "found": result.found,
-            "missed": len(result.missed),
-            "invented": len(result.invented),
-            "unended": len(result.unended),
-            "untracked": len(result.untracked),
-            "not_judged": result.excused,
-            "not_judged_why": result.unjudged,
-            "missed_intervals": [_interval(one, window_ns[0]) for one in result.missed],
-            "unended_intervals": [_interval(one, window_ns[0]) for one in result.unended],
-            "untracked_intervals": [_interval(one, window_ns[0]) for one in result.untracked],
-            "invented_signals": [_seen(one, window_ns[0]) for one in result.invented],
-        }
-
-
-def _interval(one: score.Interval, begin_ns: int) -> IntervalSummary:
-    return {
-        "symbol": one.symbol,
-        "direction": one.direction,
-        "at_s": (one.start_ns - begin_ns) / 1e9,
-        "lasted_s": None if one.end_ns is None else (one.end_ns - one.start_ns) / 1e9,
-        "peak_bps": one.peak_bps,
-    }
-
-
-def _seen(one: score.SeenSignal, begin_ns: int) -> SignalSummary:
-    return {
-        "symbol": one.symbol,
-        "direction": one.direction,
-        "kind": one.kind.name.lower(),
-        "at_s": (one.mono_ns - begin_ns) / 1e9,
-        "net_bps": one.net_bps,
-    }
+        return scored(result, self._options.market.seed, window_ns[0])
 
 
 def _note(left_s: float | None) -> str:

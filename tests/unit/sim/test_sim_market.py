@@ -15,6 +15,7 @@ from spread_scanner.sim.options import Options
 from spread_scanner.sim.planting import Planting
 from spread_scanner.sim.server import Connection
 from spread_scanner.sim.tick import Tick
+from spread_scanner.sim.truth import MARGIN_BPS
 from spread_scanner.sim.universe import CLASH_FACTOR, Universe
 from spread_scanner.sim.wire import forms
 
@@ -142,6 +143,52 @@ def test_noise_alone_opens_no_interval() -> None:
         assert exchange.truth.intervals == 0, f"seed {seed}"
 
 
+def mean_basis_bps(exchange: Exchange8, coin: str, steps: int) -> dict[str, list[float]]:
+    """Of each perpetual of a coin, how far its mid stood from the coin's price, step by step."""
+    found: dict[str, list[float]] = {}
+    rows = [row for row in exchange.universe.listings if row.coin.name == coin and row.moves]
+    for _ in range(steps):
+        exchange.market.step(100, CLOCKS_MS)
+        for row in rows:
+            mid = (row.bid_ticks + row.ask_ticks) / 2 / row.scale
+            found.setdefault(row.label, []).append((mid / row.coin.price - 1) * 1e4)
+    return found
+
+
+def test_some_coins_have_a_character_of_their_own() -> None:
+    exchange = Exchange8(Options(seed=4, symbols=60, characters=0.6))
+    by_kind = {kind: coin for coin, kind in exchange.characters.items()}
+    assert set(by_kind) == {"reverting", "premium", "wide", "jumping"}
+    again = Exchange8(Options(seed=4, symbols=60, characters=0.6))
+    assert again.characters == exchange.characters
+    assert not Exchange8(Options(seed=4, symbols=60)).characters
+    ordinary = {coin.name for coin in exchange.universe.coins[:8]}
+    assert not ordinary & set(exchange.characters)
+    for row in exchange.universe.listings:
+        row.coin.weight = 1.0  # all move alike, so that a test needs few steps
+    exchange.market._begin_anew()
+    exchange.market._weigh()
+
+    def largest(kind: str) -> list[float]:
+        """The perpetual that strays most."""
+        found = mean_basis_bps(exchange, by_kind[kind], 400)
+        return max(found.values(), key=lambda one: max(map(abs, one)))
+
+    premium = largest("premium")
+    assert 9 < sum(premium) / len(premium) < 26
+    assert min(premium) > 4
+    reverting = largest("reverting")
+    assert abs(sum(reverting) / len(reverting)) < 4
+    assert max(reverting) > 8 > -8 > min(reverting)
+    jumping = largest("jumping")
+    assert max(jumping) > 45
+    assert sorted(jumping)[len(jumping) // 2] < 15
+    wide = [row for row in exchange.universe.listings if row.coin.name == by_kind["wide"]]
+    for row in wide:
+        if row.moves:
+            assert (row.ask_ticks - row.bid_ticks) / row.bid_ticks * 1e4 > 5
+
+
 def test_update_ids_of_a_listing_only_rise() -> None:
     exchange = Exchange8(Options(seed=6, symbols=10))
     seen: dict[str, int] = {}
@@ -192,6 +239,33 @@ def intervals_of(
         yield *pair, *standing
 
 
+def check_quotes(
+    rows: list[dict[str, Any]], told: list[tuple[str, Tick]], exchange: Exchange8
+) -> None:
+    """What stands in the truth file was sent, in base units; of each interval, all of it."""
+    sent = {(key, tick.update_id): tick for key, tick in told}
+    units = {f"{row.label}:{row.symbol}": row for row in exchange.universe.listings}
+    numbers: dict[str, list[int]] = {}
+    for key, number in sent:
+        numbers.setdefault(key, []).append(number)
+    written = set()
+    for row in rows:
+        if "quote" in row:
+            key = f"{row['source']}:{row['symbol']}"
+            listing, tick = units[key], sent[key, row["quote"]]
+            assert row["ask_px"] == float(tick.ask_px) / listing.px_mul
+            assert row["bid_sz"] == float(tick.bid_sz) * listing.sz_mul
+            written.add((key, row["quote"]))
+    for row in rows:
+        if row.get("band") == "near" and row["end_ns"] is not None:
+            spot, _, futures = row["direction"].partition("-")
+            for label, leg in ((f"{spot}-spot", "spot"), (f"{futures}-futures", "futures")):
+                first, last = (row[f"{leg}_update_id_{end}"] for end in ("first", "last"))
+                key = f"{label}:{row['symbol']}"
+                inside = {(key, number) for number in numbers[key] if first <= number <= last}
+                assert inside <= written
+
+
 def test_truth_agrees_with_a_brute_force_over_everything_that_was_sent(tmp_path: Path) -> None:
     threshold = 4.0
     path = tmp_path / "truth.jsonl"
@@ -209,19 +283,23 @@ def test_truth_agrees_with_a_brute_force_over_everything_that_was_sent(tmp_path:
     )
     told = retold(exchange)
     listened(exchange)
-    for _ in range(600):
+    for _ in range(400):
         exchange.tick()
     exchange.truth.close()
     multipliers = {f"{row.label}:{row.symbol}": row.px_mul for row in exchange.universe.listings}
-    expected = sorted((d, s, peak) for d, s, _, peak in intervals_of(told, multipliers, threshold))
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    rows = [row for row in rows if "start_ns" in row]  # intervals, without their falls
-    got = sorted((row["direction"], row["symbol"], row["peak_bps"]) for row in rows)
-
-    assert len(expected) > 50
-    assert [(d, s, round(peak, 6)) for d, s, peak in got] == [
-        (d, s, round(peak, 6)) for d, s, peak in expected
-    ]
+    check_quotes(rows, told, exchange)
+    rows = [row for row in rows if "band" in row]  # intervals, without their falls
+    for band, margin in (("owed", MARGIN_BPS), ("near", -MARGIN_BPS)):
+        stood = intervals_of(told, multipliers, threshold + margin)
+        expected = sorted((d, s, round(peak, 6)) for d, s, _, peak in stood)
+        got = sorted(
+            (row["direction"], row["symbol"], round(row["peak_bps"], 6))
+            for row in rows
+            if row["band"] == band
+        )
+        assert len(expected) > 50
+        assert got == expected, band
     assert {row["planted"] for row in rows} == {True, False}
     assert all(row["end_ns"] is None or row["start_ns"] <= row["end_ns"] for row in rows)
 

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spread_scanner.sim._walk import Quoted, walk
-from spread_scanner.sim.market import BASIS_BPS_MAX, BASIS_KEEP, DRAW
+from spread_scanner.sim.characters import give
+from spread_scanner.sim.market import DRAW
 from spread_scanner.sim.universe import Listing, Universe
 
-LIMIT = BASIS_BPS_MAX * 1e-4
+UNUSUAL = 6e-4
 CLOCKS_MS = [1_700_000_000_000 + source_id for source_id in range(8)]
 State = tuple[float, float, int, int, int, int, int]
 
@@ -21,10 +22,13 @@ def expected(row: Listing, state: State, price: float, draw: np.void) -> tuple[S
     basis, offset, update_id, bid, ask, bid_lots, ask_lots = state
     if draw["kind"] == 0:
         price *= 1.0 + draw["common"]
-        basis = min(max(basis * BASIS_KEEP + draw["own"], -LIMIT), LIMIT)
-        middle = price * row.scale * (1.0 + basis + offset)
-        bid = int(middle - 0.5 * draw["width"]) or 1
-        ask = bid + int(draw["width"])
+        basis = basis * row.keep + draw["own"] * row.sway
+        basis += row.jump if draw["own"] > UNUSUAL else 0.0
+        basis = min(max(basis, -row.limit), row.limit)
+        middle = price * row.scale * (1.0 + (row.stand + basis + offset))
+        width = int(draw["width"]) + row.width_least
+        bid = int(middle - 0.5 * width) or 1
+        ask = bid + width
     if draw["kind"] in (0, 1):
         bid_lots = int(row.lots_typical * draw["size_bid"]) + 1
     if draw["kind"] in (0, 2):
@@ -56,7 +60,8 @@ def spelled(value: int, decimals: int, padded: int) -> str:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_walk_is_the_same_step_as_in_python(seed: int) -> None:
-    universe = Universe(seed, 12)
+    universe = Universe(seed, 30)
+    assert len(set(give(universe, 0.8).values())) == 4
     rows = [row for row in universe.listings if row.moves]
     random = np.random.default_rng(seed)
     for row in rows:
@@ -65,7 +70,7 @@ def test_the_walk_is_the_same_step_as_in_python(seed: int) -> None:
     states = {row: state_of(row) for row in rows}
     prices = {row.coin: row.coin.price for row in rows}
     draws = draws_of(random, 5_000, len(rows))
-    told = walk(rows, draws, CLOCKS_MS, 70, BASIS_KEEP, LIMIT)
+    told = walk(rows, draws, CLOCKS_MS, 70, UNUSUAL)
 
     assert len(told) == len(draws)
     for number, ((row, tick), draw) in enumerate(zip(told, draws, strict=True)):
@@ -104,4 +109,4 @@ def test_what_cannot_be_spelled_is_refused() -> None:
 def test_a_draw_of_a_listing_that_is_none_is_refused() -> None:
     draws = draws_of(np.random.default_rng(1), 1, 1)
     with pytest.raises(IndexError):
-        walk([], draws, CLOCKS_MS, 0, BASIS_KEEP, LIMIT)
+        walk([], draws, CLOCKS_MS, 0, UNUSUAL)

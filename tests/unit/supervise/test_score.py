@@ -3,17 +3,12 @@
 from pathlib import Path
 
 import orjson
+import pytest
 
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
-from spread_scanner.supervise.score import (
-    DownTime,
-    Interval,
-    Score,
-    SeenSignal,
-    TrackedLife,
-    read_truth,
-    score,
-)
+from spread_scanner.supervise.score import Score, score
+from spread_scanner.supervise.seen import DownTime, SeenSignal, TrackedLife
+from spread_scanner.supervise.truth import Interval, SentQuote, TruthFile, read_truth
 
 MS = 1_000_000
 WINDOW = (1_000 * MS, 10_000 * MS)
@@ -146,7 +141,7 @@ def test_an_engine_that_never_says_the_end_has_not_found_all() -> None:
     truth = [interval(start_ms, start_ms + 500) for start_ms in range(2_000, 8_000, 1_000)]
     silent = score(truth, [seen(ENTER, 2_001)], WINDOW)
     assert (silent.found, silent.missed) == (6, [])
-    assert silent.unended == [truth[0]]
+    assert silent.overlong == [truth[0]]
     assert not silent.ok
     spoken = [seen(kind, one.start_ns // MS + at) for one in truth for kind, at in BOTH]
     assert score(truth, spoken, WINDOW).ok
@@ -159,7 +154,7 @@ def test_an_exit_is_owed_when_the_exit_threshold_is_left_and_not_before() -> Non
     one = interval(2_000, 3_000)._replace(fell_ns=5_000 * MS)
     assert score([one], [seen(ENTER, 2_001), seen(EXIT, 5_200)], WINDOW, tolerance_ms=250).ok
     late = score([one], [seen(ENTER, 2_001), seen(EXIT, 5_300)], WINDOW, tolerance_ms=250)
-    assert late.unended == [one]
+    assert late.overlong == [one]
     unknown = one._replace(fell_ns=None)
     assert score([unknown], [seen(ENTER, 2_001)], WINDOW).ok
     at_the_end = one._replace(fell_ns=9_900 * MS)
@@ -174,43 +169,166 @@ def test_an_engine_that_was_down_owes_no_exit_of_what_it_has_forgotten() -> None
     assert not score([one], [seen(ENTER, 2_001)], WINDOW, outages=[before]).ok
 
 
-def test_a_found_interval_without_an_opportunity_is_the_trackers_fault() -> None:
-    one = interval(2_000, 3_000)
+def followed(*lives: tuple[str, int, int | None], outages: tuple[DownTime, ...] = ()) -> Score:
+    """Of an interval from 2,000 to 3,000 ms that was signalled right."""
     signals = [seen(ENTER, 2_001), seen(EXIT, 3_001)]
+    made = [
+        TrackedLife(symbol, WAY.label, opened * MS, None if closed is None else closed * MS)
+        for symbol, opened, closed in lives
+    ]
+    return score([interval(2_000, 3_000)], signals, WINDOW, lives=made, outages=outages)
 
-    def judged(*lives: tuple[str, int, int | None]) -> Score:
-        made = [
-            TrackedLife(symbol, WAY.label, opened * MS, None if closed is None else closed * MS)
-            for symbol, opened, closed in lives
-        ]
-        return score([one], signals, WINDOW, lives=made)
 
-    assert judged(("AAA-USDT", 2_001, 3_500)).ok
-    assert judged(("AAA-USDT", 1_000, None)).ok
-    for lives in ((), (("BBB-USDT", 2_001, 3_500),), (("AAA-USDT", 1_000, 1_900),)):
-        result = judged(*lives)
-        assert result.untracked == [one]
-        assert result.found == 1
-        assert not result.ok
-    assert score([one], [], WINDOW, lives=[]).untracked == [], "a miss is the engine's"
+@pytest.mark.parametrize(
+    ("lives", "why"),
+    [
+        ((), ["was not followed"]),
+        ((("AAA-USDT", 1_000, 1_700),), ["was not followed", "nothing stood in it"]),
+        ((("BBB-USDT", 2_001, 3_500),), ["was not followed", "nothing stood in it"]),
+        (
+            (("AAA-USDT", 2_001, 2_500), ("AAA-USDT", 2_501, 3_500)),
+            ["was followed by 2 opportunities"],
+        ),
+        ((("AAA-USDT", 2_001, 2_700),), ["was followed to its half"]),
+        ((("AAA-USDT", 2_001, 2_800),), []),  # within the tolerance
+        ((("AAA-USDT", 2_001, 3_500),), []),
+        ((("AAA-USDT", 1_000, None),), []),
+        ((("AAA-USDT", 2_001, 3_500), ("AAA-USDT", 5_000, 6_000)), ["nothing stood in it"]),
+    ],
+)
+def test_each_found_interval_lies_in_exactly_one_opportunity_and_each_of_them_meets_one(
+    lives: tuple[tuple[str, int, int | None], ...], why: list[str]
+) -> None:
+    result = followed(*lives)
+    assert [one.why for one in result.opportunities_wrong] == why
+    assert (result.found, result.ok) == (1, not why)
+
+
+def test_a_tracker_that_was_down_owes_no_opportunity_of_what_stood_then() -> None:
+    down = DownTime("spread-tracker", 2_400 * MS, 2_500 * MS)
+    assert followed(outages=(down,)).ok
+    assert not followed(outages=(down._replace(end_ns=1_999 * MS, start_ns=0),)).ok
+
+
+def test_a_miss_is_the_engines_fault_and_not_the_trackers() -> None:
+    assert score([interval(2_000, 3_000)], [], WINDOW, lives=[]).opportunities_wrong == []
+
+
+def test_within_the_margin_nobody_is_judged() -> None:
+    near = interval(2_000, 4_000)._replace(near=True, fell_ns=4_100 * MS)
+    owed = interval(2_500, 3_000)._replace(fell_ns=None)
+    assert score([near], [], WINDOW).ok
+    assert score([near], [seen(ENTER, 3_900), seen(EXIT, 4_001)], WINDOW).ok
+    assert score([owed, near], [], WINDOW).missed == [owed]
+    assert score([owed, near], [seen(ENTER, 2_501)], WINDOW).overlong == [near]
+    assert score([owed, near], [seen(ENTER, 2_501), seen(EXIT, 4_300)], WINDOW).ok
+
+
+# --- what an operator halted
+
+
+@pytest.mark.parametrize(
+    "who", [WAY.spot.process, WAY.futures.process, "spread-engine", WAY.label, "AAA-USDT"]
+)
+def test_what_an_operator_halted_is_not_judged(who: str) -> None:
+    one = interval(2_000, 3_000)
+    off = DownTime(who, 2_500 * MS, 2_600 * MS)
+    result = score([one], [], WINDOW, outages=[off])
+    assert (result.ok, result.unjudged) == (True, {"down, halted or paused": 1})
+    assert not score([one], [], WINDOW, outages=[DownTime(who, 0, 1_999 * MS)]).ok
+    forgotten = [seen(ENTER, 2_001)]  # a halt takes it out without a word
+    assert score([one._replace(fell_ns=3_000 * MS)], forgotten, WINDOW, outages=[off]).ok
+
+
+@pytest.mark.parametrize(
+    "who", [DIRECTIONS[11].spot.process, OTHER_WAY.label, "BBB-USDT", "spread-tracker"]
+)
+def test_what_an_operator_halted_elsewhere_is(who: str) -> None:
+    outages = [DownTime(who, 2_500 * MS, 2_600 * MS)]
+    assert len(score([interval(2_000, 3_000)], [], WINDOW, outages=outages).missed) == 1
+
+
+def test_a_second_enter_says_that_the_first_was_forgotten() -> None:
+    truth = [interval(2_000, 3_000)._replace(fell_ns=None), interval(5_000, 6_000)]
+    truth[1] = truth[1]._replace(fell_ns=6_010 * MS)
+    twice = [seen(ENTER, 2_001), seen(ENTER, 5_001), seen(EXIT, 6_020)]
+    assert score(truth, twice, WINDOW).ok
+    owed = [truth[0]._replace(fell_ns=3_010 * MS), truth[1]]
+    assert score(owed, twice, WINDOW).overlong == [owed[0]]
+
+
+# --- sizes
+
+
+LOT = 0.5
+SENT = TruthFile(
+    [],
+    {
+        (WAY.spot.label, "AAA-USDT", 7): SentQuote(99.0, 1.0, 100.0, 3.3),
+        (WAY.futures.label, "AAA-USDT", 8): SentQuote(101.0, 2.9, 102.0, 9.0),
+    },
+    {("AAA-USDT", WAY.label): LOT},
+)
+
+
+@pytest.mark.parametrize(
+    ("base", "quote", "wrong"),
+    [(2.5, 250.0, 0), (2.8, 280.0, 1), (2.5, 252.5, 1), (float("nan"), 250.0, 1)],
+)
+def test_a_size_is_what_both_quotes_had_in_whole_lots(
+    base: float, quote: float, wrong: int
+) -> None:
+    one = seen(ENTER, 2_001)._replace(
+        spot_update_id=7, fut_update_id=8, size_base=base, size_quote=quote
+    )
+    result = score([interval(2_000, 3_000)], [one, seen(EXIT, 3_001)], WINDOW, sent=SENT)
+    assert (len(result.sizes_wrong), result.sizes_judged) == (wrong, 1)
+    assert result.ok == (wrong == 0)
+    unknown = one._replace(spot_update_id=6)
+    assert score([interval(2_000, 3_000)], [unknown], WINDOW, sent=SENT).sizes_judged == 0
+
+
+def test_a_lot_that_is_there_but_for_rounding_counts() -> None:
+    quotes = {
+        **SENT.quotes,
+        (WAY.futures.label, "AAA-USDT", 8): SentQuote(101.0, 0.3, 102.0, 9.0),
+    }
+    sent = SENT._replace(quotes=quotes, lots={("AAA-USDT", WAY.label): 0.1})
+    one = seen(ENTER, 2_001)._replace(
+        spot_update_id=7, fut_update_id=8, size_base=0.3, size_quote=30.0
+    )
+    assert score([interval(2_000, 3_000)], [one], WINDOW, sent=sent).sizes_wrong == []
+
+
+# --- the truth file
 
 
 def test_the_truth_file_is_read_without_its_fault_rows(tmp_path: Path) -> None:
+    def row(symbol: str, band: str, start: int, end: int | None, **more: object) -> object:
+        return {
+            "symbol": symbol, "direction": WAY.label, "band": band, "start_mono_ns": start,
+            "end_mono_ns": end, "planted": True, "peak_bps": 50.0, "sure": True, "lot": 0.1, **more,
+        }  # fmt: skip
+
+    quote = {"source": "okx-spot", "symbol": "AAA-USDT", "bid_px": 1.0, "bid_sz": 2.0}
     rows = [
         {"fault": "gap", "source": "x", "start_ns": 1, "start_mono_ns": 1, "end_mono_ns": None},
-        {
-            "symbol": "AAA-USDT", "direction": WAY.label, "start_mono_ns": 5, "end_mono_ns": 9,
-            "planted": True, "peak_bps": 50.0, "sure": True,
-        },
-        {
-            "symbol": "BBB-USDT", "direction": WAY.label, "start_mono_ns": 6, "end_mono_ns": None,
-            "planted": False, "peak_bps": 41.0, "sure": False,
-        },
+        {"quote": 77, **quote, "ask_px": None, "ask_sz": None},
+        row("AAA-USDT", "owed", 5, 9),
+        row("AAA-USDT", "near", 4, 10),
+        row("BBB-USDT", "near", 6, None, planted=False, sure=False),
         {"symbol": "AAA-USDT", "direction": WAY.label, "fell_mono_ns": 11},
-    ]  # fmt: skip
+    ]
     path = tmp_path / "truth.jsonl"
     path.write_bytes(b"\n".join(orjson.dumps(row) for row in rows) + b"\n")
-    assert read_truth(path) == [
-        Interval("AAA-USDT", WAY.label, 5, 9, True, 50.0, fell_ns=11),
-        Interval("BBB-USDT", WAY.label, 6, None, False, 41.0, False, fell_ns=None),
+    truth = read_truth(path)
+    assert truth.intervals == [
+        Interval("AAA-USDT", WAY.label, 5, 9, True, 50.0, fell_ns=None),
+        Interval("AAA-USDT", WAY.label, 4, 10, True, 50.0, fell_ns=11, near=True),
+        Interval("BBB-USDT", WAY.label, 6, None, False, 50.0, False, fell_ns=None, near=True),
     ]
+    assert truth.lots == dict.fromkeys([("AAA-USDT", WAY.label), ("BBB-USDT", WAY.label)], 0.1)
+    (key,) = truth.quotes
+    assert key == ("okx-spot", "AAA-USDT", 77)
+    assert truth.quotes[key][:2] == (1.0, 2.0)
+    assert truth.quotes[key].ask_px != truth.quotes[key].ask_px  # NaN

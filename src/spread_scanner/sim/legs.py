@@ -1,0 +1,95 @@
+"""What the truth keeps: of each listing what subscribers were told, of each pair where it stands.
+
+Written by the truth, read by whoever delivers. A row here is a line of the truth file that waits
+for its end.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from spread_scanner.schema.enums import Direction, Market
+from spread_scanner.sim.reckoning import common_lot
+from spread_scanner.sim.tick import Tick
+from spread_scanner.sim.universe import Listing
+from spread_scanner.sim.wire import Encoder
+
+if TYPE_CHECKING:
+    from spread_scanner.sim.server import Connection
+
+NAN = float("nan")
+PAST = 64  # quotes of a listing that are remembered: who reads late rests a signal on one of them
+
+
+class Leg:
+    """What the subscribers were last told about one listing."""
+
+    __slots__ = (
+        "ask",
+        "bid",
+        "buys",
+        "count",
+        "forms",
+        "heard",
+        "listing",
+        "pairs",
+        "past",
+        "standing",
+        "sure",
+        "tick",
+    )
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self.bid = NAN  # per base unit
+        self.ask = NAN
+        self.tick: Tick | None = None
+        self.heard = False  # whether those who listen now have been told
+        self.sure = True  # told since it last died
+        self.buys = listing.source.market == Market.SPOT
+        self.count = 0
+        self.pairs: list[Pair] = []
+        self.past: deque[Tick] = deque(maxlen=PAST)  # told and not written to the truth file
+        self.standing = 0  # pairs of it that pay now, or nearly
+        # Who listens, by form of the channel: the encoder and the connections.
+        self.forms: dict[str, tuple[Encoder, list[Connection]]] = {}
+
+    def connections(self) -> "list[Connection]":
+        """Who carries it, in whatever form."""
+        return [one for _, connections in self.forms.values() for one in connections]
+
+
+class Pair:
+    """One direction of one coin; `near` and `row` are the intervals it stands in, if any. After
+    `near` it is `leaving` until it has been below the exit threshold for a while, since
+    `fell_ns`."""
+
+    __slots__ = (
+        "direction",
+        "fell_ns",
+        "futures",
+        "guard",
+        "leaving",
+        "lot",
+        "near",
+        "row",
+        "spot",
+        "symbol",
+        "threshold",
+        "watched",
+    )
+
+    def __init__(
+        self, direction: Direction, symbol: str, spot: Leg, futures: Leg, threshold: float
+    ) -> None:
+        self.direction = direction
+        self.symbol = symbol
+        self.spot = spot
+        self.futures = futures
+        self.threshold = threshold  # of the gross spread, bps
+        self.guard = NAN  # what the cheap test compares with
+        self.lot = common_lot(spot.listing, futures.listing)
+        self.near: dict[str, Any] | None = None  # up to the margin below the threshold
+        self.row: dict[str, Any] | None = None  # the margin or more above it
+        self.leaving = False
+        self.fell_ns: int | None = None  # monotonic
+        self.watched = False  # in an interval, or leaving one

@@ -1,0 +1,71 @@
+"""What the product did in a scored run: its signals, its opportunities, and who was away.
+
+Made from the signal ring, the tracker's database and the supervisor's outages; judged by score.py.
+All times are monotonic ns.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SignalKind
+from spread_scanner.schema.names import ENGINE, TRACKER
+
+NAN = math.nan
+
+
+class SeenSignal(NamedTuple):
+    """One signal of the engine; sizes in base units and in quote currency."""
+
+    symbol: str
+    direction: str
+    kind: SignalKind
+    mono_ns: int
+    net_bps: float
+    spot_update_id: int = 0
+    fut_update_id: int = 0
+    size_base: float = NAN
+    size_quote: float = NAN
+
+
+class TrackedLife(NamedTuple):
+    """One opportunity of the tracker; None: still open."""
+
+    symbol: str
+    direction: str
+    opened_ns: int
+    closed_ns: int | None
+
+
+class DownTime(NamedTuple):
+    """Who could not do his part: a process, or a direction or symbol that was paused; None: never
+    came back."""
+
+    who: str
+    start_ns: int
+    end_ns: int | None
+
+    def concerns(self, symbol: str, direction: str, *, tracked: bool = False) -> bool:
+        """Whether a pair's signals depend on him, or with `tracked` its opportunities."""
+        legs = DIRECTION_BY_LABEL[direction]
+        needed = {legs.spot.process, legs.futures.process, ENGINE, direction, symbol}
+        return self.who in needed or (tracked and self.who == TRACKER)
+
+
+def seen_of(records: np.ndarray, symbols: dict[int, str]) -> list[SeenSignal]:
+    """The engine's records as SeenSignal, in order."""
+    return [
+        SeenSignal(
+            symbols.get(int(record["symbol_id"]), f"#{int(record['symbol_id'])}"),
+            DIRECTIONS[int(record["direction_id"])].label,
+            SignalKind(int(record["kind"])),
+            int(record["mono_ns"]),
+            float(record["net_bps"]),
+            int(record["spot_update_id"]),
+            int(record["fut_update_id"]),
+            float(record["size_base"]),
+            float(record["size_quote"]),
+        )
+        for record in records
+    ]

@@ -1,0 +1,54 @@
+"""What size a signal should have named: what its two quotes had as they were sent, in whole lots.
+
+Reckoned here from the truth file, by nothing of the engine's. A signal whose quotes are not in the
+file, for they were sent long before the pair paid, is not judged.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SignalKind
+from spread_scanner.supervise.seen import SeenSignal
+from spread_scanner.supervise.truth import TruthFile
+
+NEARLY_A_LOT = 1e-9  # a lot that is all there but for rounding counts
+EXACT = 1e-9  # relative
+
+
+class SizeJudged(NamedTuple):
+    """A signal and what it should have said, in base units."""
+
+    signal: SeenSignal
+    right_base: float  # in whole lots
+    top_base: float  # as it was sent: the engine does not round yet
+    spot_ask_px: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it said so; NaN never is."""
+        said = self.signal
+        return math.isclose(
+            said.size_quote, said.size_base * self.spot_ask_px, rel_tol=EXACT
+        ) and any(
+            math.isclose(said.size_base, right, rel_tol=EXACT)
+            for right in (self.right_base, self.top_base)
+        )
+
+
+def right_sizes(seen: Iterable[SeenSignal], sent: TruthFile) -> list[SizeJudged]:
+    """Of each signal whose two quotes are known."""
+    right = []
+    for one in seen:
+        legs = DIRECTION_BY_LABEL[one.direction]
+        spot = sent.quotes.get((legs.spot.label, one.symbol, one.spot_update_id))
+        futures = sent.quotes.get((legs.futures.label, one.symbol, one.fut_update_id))
+        if one.kind is not SignalKind.EXIT and spot is not None and futures is not None:
+            top = min(spot.ask_sz, futures.bid_sz)
+            base = _in_lots(top, sent.lots[one.symbol, one.direction])
+            right.append(SizeJudged(one, base, top, spot.ask_px))
+    return right
+
+
+def _in_lots(size: float, lot: float) -> float:
+    return math.floor(size / lot + NEARLY_A_LOT) * lot

@@ -1,0 +1,120 @@
+"""Each key of the score, made non-zero by breaking what it is there for, in a run of real parts."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from scored_bed import ScoredBed
+
+from spread_scanner.clock import VirtualClock
+from spread_scanner.sim.options import Options
+from spread_scanner.sim.planting import Planting
+from spread_scanner.supervise.score import Score
+
+SEED = 11
+SECONDS = 4.0
+PLANTING = Planting(every_s=0.15, hold_s_min=0.1, hold_s_max=0.4)
+COUNTS = ("missed", "invented", "overlong", "opportunities_wrong", "sizes_wrong")
+
+MakeBed = Callable[..., ScoredBed]
+
+
+@pytest.fixture
+def make_bed(tmp_path: Path, namespace: str, virtual_clock: VirtualClock) -> Iterator[MakeBed]:
+    made = []
+
+    def make(planting: Planting = PLANTING) -> ScoredBed:
+        options = Options(
+            seed=SEED, symbols=6, rate=500, planting=planting, truth_path=tmp_path / "truth.jsonl"
+        )
+        made.append(ScoredBed(tmp_path, namespace, virtual_clock, options))
+        return made[-1]
+
+    yield make
+    for bed in made:
+        bed.__exit__()
+
+
+def counts(judged: Score) -> dict[str, int]:
+    """The keys that are not zero."""
+    found = {name: len(getattr(judged, name)) for name in COUNTS}
+    return {name: count for name, count in found.items() if count}
+
+
+def ended(bed: ScoredBed, seconds: float = SECONDS) -> Score:
+    bed.run(seconds)
+    bed.end()
+    return bed.score()
+
+
+def test_a_run_of_whole_parts_scores_nothing(make_bed: MakeBed) -> None:
+    bed = make_bed()
+    bed.load()
+    judged = ended(bed)
+    print(f"seed {SEED}: {judged.found} found, {judged.unjudged}")
+    assert counts(judged) == {}
+    assert judged.found > 10
+    assert judged.sizes_judged > 10
+
+
+def test_an_engine_that_never_exits_is_overlong(make_bed: MakeBed) -> None:
+    bed = make_bed()
+    bed.load(exit_bps=-1e9)
+    # What stands later is in the same span, and the tracker hears nothing of it.
+    assert set(counts(ended(bed))) == {"overlong", "opportunities_wrong"}
+
+
+def test_an_engine_that_asks_for_more_misses(make_bed: MakeBed) -> None:
+    bed = make_bed()
+    bed.load(enter_bps=1e3)
+    assert set(counts(ended(bed))) == {"missed"}
+
+
+def test_an_engine_that_asks_for_less_invents_and_the_tracker_follows(make_bed: MakeBed) -> None:
+    bed = make_bed(Planting(every_s=0.15, over_bps_min=-15, over_bps_max=-5))
+    bed.load(enter_bps=-10.0, exit_bps=-15.0)
+    found = counts(ended(bed))
+    assert found.keys() >= {"invented", "opportunities_wrong"}
+    assert "missed" not in found
+
+
+def test_a_store_of_twice_the_sizes_makes_wrong_ones(make_bed: MakeBed) -> None:
+    bed = make_bed()
+    bed.size_factor = 2.0
+    bed.load()
+    assert set(counts(ended(bed))) == {"sizes_wrong"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM opportunities WHERE id = (SELECT min(id) FROM opportunities)",
+        "UPDATE opportunities SET closed_ns = opened_ns + 1 WHERE signals > 0",
+        "UPDATE opportunities SET symbol = 'NONE-USDT' WHERE id = 1",
+    ],
+)
+def test_a_tracker_whose_rows_are_not_right_is_found_out(make_bed: MakeBed, change: str) -> None:
+    bed = make_bed()
+    bed.load()
+    bed.run(SECONDS)
+    bed.end()
+    with sqlite3.connect(bed.database_path) as other:
+        other.execute(change)
+    other.close()
+    assert set(counts(bed.score())) == {"opportunities_wrong"}
+
+
+def test_what_is_halted_is_not_judged_and_the_rest_is(make_bed: MakeBed) -> None:
+    bed = make_bed()
+    bed.load()
+    bed.run(1.0)
+    bed.operator.kill()
+    bed.run(1.0)
+    bed.operator.kill(killed=False)
+    judged = ended(bed, 2.0)
+    assert counts(judged) == {}
+    assert judged.unjudged["down, halted or paused"] > 2
+    assert judged.found > 4
+    without = bed.score(outages=())
+    assert "missed" in counts(without)
