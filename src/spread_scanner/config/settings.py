@@ -368,12 +368,6 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
             "291 is five minutes of fresh ones. Beyond half-life x 1.44 nothing ever is.",
         ),
     ] = 291.0
-    credit_usual_basis: Annotated[
-        bool,
-        Meta(
-            description="True: leaving earns the median of its last 4 h, better than parity or not."
-        ),
-    ] = False
     signal_basis_unknown: Annotated[
         bool,
         Meta(description="True: signals also before it is known what leaving usually earns."),
