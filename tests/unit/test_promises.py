@@ -183,6 +183,7 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
         (CONDITIONS, "test_who_hangs_or_is_degraded_is_named"),
         (CONDITIONS, "test_a_source_is_told_of_when_more_than_half_of_it_cannot_be_used"),
         (CONDITIONS, "test_a_pair_that_stays_implausible_is_told_and_one_absurd_price_is_not"),
+        (CONDITIONS, "test_a_pair_that_the_engine_has_blocked_is_told_until_it_is_judged"),
         (CONDITIONS, "test_a_pair_in_quarantine_is_told_while_it_is"),
         (CONDITIONS, "test_a_discovery_that_failed_is_told_until_one_is_well"),
         (CONDITIONS, "test_tables_that_nobody_has_judged_for_a_day_are_old_whatever_was_added"),

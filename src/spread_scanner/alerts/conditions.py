@@ -10,7 +10,7 @@ from spread_scanner.alerts.desk import Condition
 from spread_scanner.alerts.disk import DiskWatch
 from spread_scanner.alerts.found import Found
 from spread_scanner.alerts.funding import of_funding
-from spread_scanner.alerts.market import ImplausibleWatch, of_sources, of_usual
+from spread_scanner.alerts.market import ImplausibleWatch, of_blocked, of_sources, of_usual
 from spread_scanner.alerts.news import OpportunityNews
 from spread_scanner.alerts.processes import (
     Endings,
@@ -24,7 +24,7 @@ from spread_scanner.alerts.processes import (
 from spread_scanner.config import Settings
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.evaluations import Evaluations
-from spread_scanner.view import sources
+from spread_scanner.view import blocked, sources
 from spread_scanner.view.status import StatusReader
 from spread_scanner.view.tables import TablesInForce
 from spread_scanner.view.usual import UsualReader
@@ -85,6 +85,7 @@ class Conditions:
             *of_switches(now, alerts.switched_h_max),
             *of_sources(quotes, hung),
             *self._implausible.now(self._found.symbols),
+            *of_blocked(blocked.look(settings)),
             *of_usual(
                 now.processes, self._usual.age_s, settings.config.spread_engine.basis_half_life_s
             ),

@@ -10,6 +10,7 @@ from spread_scanner.schema.names import ENGINE
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.view import evaluations
+from spread_scanner.view.blocked import Blocked
 from spread_scanner.view.sources import SourceView
 from spread_scanner.view.status import ProcessView
 
@@ -52,6 +53,19 @@ def of_usual(
             f"what leaving usually earns was last kept {age_s / 3_600:.1f} h ago, too long to count"
         )
         yield Condition("usual", text)
+
+
+def of_blocked(found: Sequence[Blocked]) -> Iterator[Condition]:
+    """Pairs that the engine has blocked as implausible; also while it does not run, as its next start
+    blocks them, too."""
+    by_symbol: dict[str, list[str]] = {}
+    for one in found:
+        by_symbol.setdefault(one.symbol, []).append(f"{one.direction} {one.gross_bps:,.0f} bps")
+    for symbol, apart in by_symbol.items():
+        text = (
+            f"{symbol}: {', '.join(apart)} apart for so long: blocked until discovery judges anew"
+        )
+        yield Condition(f"blocked:{symbol}", text)
 
 
 class ImplausibleWatch:

@@ -15,8 +15,8 @@ from spread_scanner.view.spreads import Spread
 
 def lines(answer: Explanation) -> Iterator[str | Text]:
     """The answer for people: a waterfall per evaluation, then the present."""
-    for one in answer.evaluations:
-        yield from _waterfall(answer.symbol, one)
+    for evaluation in answer.evaluations:
+        yield from _waterfall(answer.symbol, evaluation)
     if not answer.evaluations:
         said = ": no evaluation over a threshold is kept."
         yield Text.assemble((answer.symbol, "bold"), said)
@@ -24,6 +24,9 @@ def lines(answer: Explanation) -> Iterator[str | Text]:
         yield _funding(told)
     for kept_out in answer.quarantined:
         yield f"Quarantined in {kept_out.direction}: {kept_out.reason}"
+    for one in answer.blocked:
+        apart = f"gross stayed beyond implausible_bps ({one.gross_bps:,.0f} bps)"
+        yield f"Blocked in {one.direction} {one.age_s:,.0f} s ago, until discovery judges it: {apart}"
     if answer.now:
         yield Text("\nnow", style="bold")
     for row in sorted(answer.now, key=lambda row: -_or_low(row.net_bps)):

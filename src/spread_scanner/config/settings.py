@@ -331,6 +331,14 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
             description="A gross spread beyond this makes no signal: the legs are not one coin.",
         ),
     ] = 1_000.0
+    implausible_hold_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="Stands it for so long, the pair is blocked until discovery judges anew.",
+        ),
+    ] = 10.0
     evaluations_kept: Annotated[
         int,
         Meta(

@@ -20,6 +20,7 @@ class Loop:
     clock: Clock
     pairs: np.ndarray
     rescan_left: int
+    blocks: int
     usual_generation: int
     counts: tuple[int, ...]
     def __init__(

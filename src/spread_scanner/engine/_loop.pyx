@@ -46,6 +46,7 @@ cdef extern from *:
     }
     """
     enum:
+        SS_C_BLOCKS
         SS_ENGINE_COUNTERS
 
     ctypedef struct ss_engine_pair:
@@ -61,6 +62,7 @@ cdef extern from *:
         int64_t sweep_ns
         int64_t spin_ns
         int64_t park_ns
+        int64_t implausible_hold_ns
         double implausible_bps
         uint32_t dirty_max
         uint32_t idle
@@ -200,6 +202,7 @@ cdef class Loop:
         work.tables.limits.sweep_ns = limits.sweep_ns
         work.tables.limits.spin_ns = limits.spin_ns
         work.tables.limits.park_ns = limits.park_ns
+        work.tables.limits.implausible_hold_ns = limits.implausible_hold_ns
         work.tables.limits.implausible_bps = limits.implausible_bps
         work.tables.limits.dirty_max = limits.dirty_max
         work.tables.limits.idle = limits.idle
@@ -297,6 +300,11 @@ cdef class Loop:
     def counts(self):
         """Counts of this life by counter id (schema.counters)."""
         return tuple([self.engine.counts[i] for i in range(SS_ENGINE_COUNTERS)])
+
+    @property
+    def blocks(self):
+        """How many pairs this life has blocked; which, their rows say."""
+        return self.engine.counts[SS_C_BLOCKS]
 
     def take_longest_ns(self):
         """The longest cycle that found work since this was last asked."""

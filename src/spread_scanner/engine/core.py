@@ -19,6 +19,7 @@ from spread_scanner.config import Engine as EngineSettings
 from spread_scanner.config import Settings
 from spread_scanner.engine import basis, plan
 from spread_scanner.engine._loop import Loop, Work
+from spread_scanner.engine.blocks import Blocks, Judgement
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm.control import ControlSlot
 from spread_scanner.shm.evaluations import Evaluations
@@ -34,6 +35,7 @@ from spread_scanner.shm.layout import (
 from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.shm.ring import SignalRing
 from spread_scanner.shm.switches import symbol_keys
+from spread_scanner.symbology.blocked import Block
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.symbology.usual import Usual
 
@@ -60,15 +62,24 @@ class ReadyWork(NamedTuple):
     places: np.ndarray | None
     before: plan.Plan | None
     settings: EngineSettings
+    judgement: Judgement
 
 
 class Engine:
     """Holds the claims; `load` gives it work, `loop.run` or `loop.step` does it."""
 
     def __init__(
-        self, namespace: str, row: HealthRow, slot: ControlSlot, history: Usual | None = None
+        self,
+        namespace: str,
+        row: HealthRow,
+        slot: ControlSlot,
+        history: Usual | None = None,
+        kept_blocks: Mapping[str, Block] | None = None,
     ) -> None:
-        """`history`: what was usual before this start, if that is known."""
+        """`history`: what was usual before this start, if that is known; `kept_blocks`: which pairs
+        were blocked then."""
+        self._blocks = Blocks(kept_blocks or {})
+        self._blocks_seen = 0
         self._plan: plan.Plan | None = None
         self._settings: EngineSettings | None = None
         self._history = history
@@ -107,13 +118,17 @@ class Engine:
         work = self.loop.prepare(new.pairs, limits, new.generation & 0xFFFFFFFF, keys)
         before = self._plan
         places = None if before is None else plan.places(before, new)
-        return ReadyWork(new, work, places, before, settings.config.spread_engine)
+        return ReadyWork(
+            new, work, places, before, settings.config.spread_engine, Judgement.of(tables)
+        )
 
     def take(self, ready: ReadyWork) -> int:
         """Put tables and settings in force between two runs of the loop, keeping what stays as it
         is; how many pairs. Nothing else may have been taken since they were prepared."""
+        self.newly_blocked()
         self.loop.swap(ready.work, ready.places)
         self._plan, self._settings = ready.plan, ready.settings
+        self._blocks.judge(ready.judgement, ready.plan)
         self._row.generation(ready.plan.generation)
         if self._history is not None:
             basis.take_up(ready.plan, self._history, clock.wall_ns())
@@ -141,6 +156,18 @@ class Engine:
     def adopt_every_ns(self) -> int:
         """How long what was adopted holds."""
         return basis.every_ns(self._settings or EngineSettings())
+
+    @property
+    def blocks(self) -> dict[str, Block]:
+        """What is blocked as implausible, by pair; another object when it is another."""
+        return self._blocks.now
+
+    def newly_blocked(self) -> list[Block]:
+        """Take note, between two runs of the loop, of the pairs that it has barred since."""
+        if self._plan is None or self.loop.blocks == self._blocks_seen:
+            return []
+        self._blocks_seen = self.loop.blocks
+        return self._blocks.note(self._plan)
 
     @property
     def learning(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import structlog
 
 from spread_scanner import clock
 from spread_scanner.engine.basis import Keeper
+from spread_scanner.engine.blocks import BlocksKeeper
 from spread_scanner.engine.core import Engine
 from spread_scanner.engine.reload import Reloads
 from spread_scanner.runtime import scheduling
@@ -32,8 +33,13 @@ def live(process: Process) -> None:
     """Until told to stop."""
     _ask_for_slices(process)
     keeper = Keeper(process.settings, process.log)
+    blocks_keeper = BlocksKeeper(process.settings, process.log)
     with Engine(
-        process.settings.config.system.namespace, process.row, process.slot, keeper.history()
+        process.settings.config.system.namespace,
+        process.row,
+        process.slot,
+        keeper.history(),
+        blocks_keeper.recall(),
     ) as engine:
         loaded = tables.load(process.settings.generated_dir)
         pairs = engine.take(engine.prepare(process.settings, loaded))
@@ -45,12 +51,25 @@ def live(process: Process) -> None:
         while not process.stopping:
             engine.loop.run(reloads.turn_ns)
             engine.check()
+            _mind_blocks(process, engine, blocks_keeper)
             process.row.cycle(engine.loop.take_longest_ns())
             news = process.poll()
             if news is not None:
                 reloads.obey(news)
             reloads.poll()
             adoption.poll()
+
+
+def _mind_blocks(process: Process, engine: Engine, keeper: BlocksKeeper) -> None:
+    """Say which pairs the loop has blocked, and have what holds kept."""
+    for block in engine.newly_blocked():
+        process.log.warning(
+            "blocked as implausible until it is judged anew",
+            symbol=block.symbol,
+            direction=block.direction,
+            gross_bps=round(block.gross_bps),
+        )
+    keeper.keep(engine.blocks)
 
 
 class Adoption:

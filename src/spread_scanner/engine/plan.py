@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spread_scanner.clock import NS_PER_MS
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
 from spread_scanner.schema import costs, freshness
@@ -49,7 +49,7 @@ PAIR_DTYPE = np.dtype(
         ("trusted", "u1"),
         ("at_parity", "u1"),
         ("free_close", "u1"),
-        ("reserved_hot", "V1"),
+        ("barred", "u1"),
         ("fees_bps", "<f8"),
         ("carry_bps", "<f8"),
         ("close_bps", "<f8"),
@@ -73,7 +73,8 @@ PAIR_DTYPE = np.dtype(
         ("exit_sum", "<f8"),
         ("parity_sum", "<f8"),
         ("close_before_bps", "<f8"),
-        ("reserved_cold", "V16"),
+        ("implausible_ns", "<i8"),
+        ("barred_gross_bps", "<f8"),
     ]
 )
 
@@ -87,6 +88,7 @@ class LoopLimits(NamedTuple):
     sweep_ns: int
     spin_ns: int
     park_ns: int
+    implausible_hold_ns: int
     implausible_bps: float
     dirty_max: int
     idle: int
@@ -111,6 +113,7 @@ def limits(settings: Settings) -> LoopLimits:
         sweep_ns=engine.park_ms_max * NS_PER_MS,
         spin_ns=engine.spin_us * 1_000,
         park_ns=engine.park_ms_max * NS_PER_MS,
+        implausible_hold_ns=int(engine.implausible_hold_s * NS_PER_S),
         dirty_max=engine.dirty_per_cycle_max,
         idle=IDLES.index(engine.idle),
         basis_unknown=engine.signal_basis_unknown,

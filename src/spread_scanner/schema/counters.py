@@ -138,6 +138,11 @@ ENGINE_COUNTERS = _numbered(
             "Over the threshold, no signal: beyond implausible_bps, so not one coin at one time.",
         ),
         ("no_basis", "Over the threshold, no signal: what leaving usually earns is not known."),
+        (
+            "no_blocked",
+            "Over the threshold, no signal: blocked, as implausible for implausible_hold_s.",
+        ),
+        ("blocks", "Pairs blocked until discovery judges them anew."),
     ]
 )
 ENGINE_HISTOGRAMS = (

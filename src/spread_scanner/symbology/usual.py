@@ -8,8 +8,6 @@ changed begins anew. A whole file or none: it is written beside and renamed. One
 named (UsualError) and used by nobody; the next write takes its place.
 """
 
-import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -22,11 +20,11 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.symbology import sealed
 from spread_scanner.symbology.tables import InstrumentRow, Tables
 
 PairNumbers = npt.NDArray[np.float64]
 FORMAT = 1
-_CHECKSUM_BYTES = 4
 
 
 class UsualError(SpreadError):
@@ -94,28 +92,14 @@ def write(path: Path, usual: Usual) -> None:
     """Put a generation in place of the one before. Raises OSError; that one stays then."""
     numbers = np.concatenate([usual.weight, usual.exit_bps, usual.parity_bps]).astype("<f8")
     body = msgspec.msgpack.encode(_File(FORMAT, *usual[:4], numbers.tobytes()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.tmp")
-    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little") + body)
-        os.fsync(file)
-    finally:
-        os.close(file)
-    beside.replace(path)
+    sealed.write(path, body)
 
 
 def read(path: Path) -> Usual | None:
     """What was written last; None where there is nothing. Raises UsualError."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
+    body = sealed.read(path, UsualError)
+    if body is None:
         return None
-    except OSError as error:
-        raise UsualError(f"cannot be read: {error.strerror}", file=str(path)) from None
-    body = raw[_CHECKSUM_BYTES:]
-    if zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little") != raw[:_CHECKSUM_BYTES]:
-        raise UsualError("damaged: its checksum is another", file=str(path))
     try:
         found = msgspec.msgpack.decode(body, type=_File)
         numbers = np.frombuffer(found.numbers, "<f8").reshape(3, len(found.keys))

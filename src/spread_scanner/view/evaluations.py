@@ -17,7 +17,8 @@ from spread_scanner.schema.records import EVALUATION_DTYPE
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.symbology import tables
-from spread_scanner.view import funding
+from spread_scanner.view import blocked, funding
+from spread_scanner.view.blocked import Blocked
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.reading import Reading, known
 from spread_scanner.view.spreads import Spread, SpreadBoard, spread_of
@@ -109,6 +110,7 @@ class Explanation(Reading, frozen=True):
     evaluations: list[Evaluation]  # the engine's, newest first
     now: list[Spread]  # every direction of the symbol as it stands in the store
     quarantined: list[Quarantined]
+    blocked: list[Blocked]  # as implausible for so long, until it is judged anew
     funding: list[FundingView]  # as each futures source that lists it told last
 
 
@@ -140,6 +142,11 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
             Quarantined(DIRECTIONS[row.direction_id].label, row.symbol, row.reason)
             for row in loaded.quarantine
             if row.symbol == symbol and wanted in (None, row.direction_id)
+        ],
+        [
+            one
+            for one in blocked.look(settings)
+            if one.symbol == symbol and direction in (None, one.direction)
         ],
         funding.of_symbol(
             settings,

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import structlog
 from alerts_bed import conditions_of
 from database_bed import store as store_row
 
@@ -22,6 +23,7 @@ from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Settings
 from spread_scanner.discovery import main as discovery
 from spread_scanner.discovery.asking import Options
+from spread_scanner.engine.blocks import BlocksKeeper
 from spread_scanner.engine.core import Engine
 from spread_scanner.schema.enums import (
     SOURCE_BY_LABEL,
@@ -343,6 +345,40 @@ def test_a_pair_that_stays_implausible_is_told_and_one_absurd_price_is_not(
         assert "binance-bybit" in text(watch, "implausible:AAA-USDT")
         assert told_after(50, 100.0), "for a minute"
         assert not told_after(12, 100.0)
+
+
+def test_a_pair_that_the_engine_has_blocked_is_told_until_it_is_judged(
+    watch: Conditions, up_bed: Any, moved: VirtualClock
+) -> None:
+    loaded = tables.load(up_bed.settings.generated_dir)
+    keeper = BlocksKeeper(up_bed.settings, structlog.get_logger())
+    with (
+        up_bed.health() as health,
+        Control.attach(up_bed.namespace) as control,
+        PriceStore.attach(up_bed.namespace) as store,
+        store.writer(0) as one,
+        store.writer(3) as other,
+        health.claim(ENGINE) as row,
+        control.claim(ENGINE) as slot,
+        Engine(up_bed.namespace, row, slot) as engine,
+    ):
+        engine.load(up_bed.settings, loaded)
+        for _ in range(11):
+            assert found(watch, "blocked:AAA-USDT") is None
+            now_ns = store.clock.now_ns()
+            for writer, at in ((one, 100.0), (other, 100_000.0)):
+                writer.heartbeat(clock.mono_ns())
+                writer.write(0, at, 10.0, at + 0.1, 10.0, now_ns, now_ns, now_ns)
+            moved.advance_ms(1_000)
+            engine.loop.step(clock.mono_ns())
+            engine.newly_blocked()
+            keeper.write(engine.blocks)
+        assert "binance-bybit" in text(watch, "blocked:AAA-USDT")
+        later = loaded.asked_by_wall_ns + 10 * DAY_MS * 1_000_000
+        again = msgspec.structs.replace(loaded, generation=2, asked_wall_ns=later)
+        engine.load(up_bed.settings, again)
+        keeper.write(engine.blocks)
+        assert found(watch, "blocked:AAA-USDT") is None
 
 
 def test_a_reader_that_does_not_end_is_told_by_what_it_keeps(

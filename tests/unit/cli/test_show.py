@@ -22,6 +22,8 @@ from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.funding import FundingTable
+from spread_scanner.symbology import blocked
+from spread_scanner.symbology.blocked import Block
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = (
@@ -234,6 +236,24 @@ def test_why_tells_quarantine_and_silence(up_bed: Any, spread_ctl: Run) -> None:
     assert "prices differ by 40 %" in out
     assert "no evaluation over a threshold is kept" in out
     assert "no quotes yet" in out
+
+
+def test_why_tells_that_a_pair_is_blocked_and_since_when(up_bed: Any, spread_ctl: Run) -> None:
+    path, wall_ns = blocked.path_of(up_bed.settings), clock.wall_ns() - 60 * 10**9
+    blocked.write(path, {"a b": Block("binance-bybit", "AAA-USDT", 15_000.0, wall_ns, 1)})
+    _keep(up_bed, Verdict.BLOCKED, symbol_id=0, gross_bps=30, net_bps=30, enter_bps=15)
+    out = spread_ctl("why", "AAA-USDT")[1]
+    assert "waits to be judged anew" in out
+    assert "Blocked in binance-bybit" in out
+    assert "15,000 bps" in out
+    (one,) = orjson.loads(spread_ctl("why", "AAA-USDT", "--json")[1])["blocked"]
+    assert (one["direction"], one["gross_bps"]) == ("binance-bybit", 15_000.0)
+    assert one["age_s"] >= 60
+    assert orjson.loads(spread_ctl("why", "BBB-USDT", "--json")[1])["blocked"] == []
+    other = spread_ctl("why", "AAA-USDT", "--direction", "binance-okx", "--json")[1]
+    assert orjson.loads(other)["blocked"] == []
+    path.write_bytes(b"nonsense")
+    assert spread_ctl("why", "AAA-USDT")[0] == 0
 
 
 def test_why_of_an_unknown_symbol_names_its_neighbours(up_bed: Any, spread_ctl: Run) -> None:

@@ -86,6 +86,9 @@ class Oracle:
         self.is_in = np.zeros(len(pairs), bool)
         self.last = np.zeros(len(pairs))
         self.exited = np.full(len(pairs), -(2**62))
+        self.absurd_from = np.full(len(pairs), 2**62)  # since when gross is beyond what can be
+        self.barred = np.zeros(len(pairs), bool)
+        self.stepped_ns = 0
 
     def step(
         self,
@@ -109,11 +112,14 @@ class Oracle:
             size = base * spot["ask_px"]
         usable = self._usable(now_ns, spot, self.spot, epochs, beats_ns)
         usable &= self._usable(now_ns, fut, self.fut, epochs, beats_ns)
-        blocked = self._blocked(switches)
+        blocked = self._blocked(switches) | self.barred
+        skewed = self._skewed(spot, fut)
+        absurd = usable & ~skewed & ~blocked & (gross > self.limits.implausible_bps)
+        blocked |= self._bar(now_ns, spot, fut, absurd)
         self.is_in &= ~blocked
         stands = usable & (np.abs(gross) <= self.limits.implausible_bps)
         leave = self.is_in & ~(stands & (net >= self.exit))
-        fit = ~blocked & stands & ~self._skewed(spot, fut) & (base > 0) & (size >= self.size_min)
+        fit = ~blocked & stands & ~skewed & (base > 0) & (size >= self.size_min)
         fit &= trusted | self.limits.signal_basis_unknown
         again = self.is_in & ~leave & fit & (net >= self.last + self.rise)
         cool = now_ns - self.exited >= self.cooldown
@@ -137,6 +143,22 @@ class Oracle:
             "flags": flags, "ts_trigger": np.maximum(spot["ts_recv"], fut["ts_recv"]),
         }  # fmt: skip
         return self._records(now_ns, spot, fut, values, kinds != 0)
+
+    def _bar(
+        self, now_ns: int, spot: np.ndarray, fut: np.ndarray, absurd: np.ndarray
+    ) -> np.ndarray:
+        """Who has stood beyond what can be for so long, quoted anew on both legs meanwhile, and was
+        looked at each second."""
+        came = np.stack([spot["ts_recv"], fut["ts_recv"]]).astype(float) - self.anchor_ns
+        if now_ns - self.stepped_ns > 1_000_000_000:
+            self.absurd_from[:] = 2**62
+        self.stepped_ns = now_ns
+        begins = absurd & (self.absurd_from == 2**62)
+        self.absurd_from[begins] = np.maximum(now_ns, came.max(axis=0))[begins]
+        self.absurd_from[~absurd] = 2**62
+        long_ago = now_ns - self.absurd_from >= self.limits.implausible_hold_s * 1e9
+        self.barred |= absurd & long_ago & (came > self.absurd_from).all(axis=0)
+        return self.barred
 
     def _look(
         self, now_ns: int, usable: np.ndarray, gross: np.ndarray, leaving: np.ndarray

@@ -22,6 +22,7 @@
 
 #include "clock.h"
 #include "freshness.h"
+#include "implausible.h"
 #include "inward.h"
 #include "outward.h"
 #include "pairs.h"
@@ -100,13 +101,14 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
         [SS_HELD] = SS_C_HELD,
         [SS_IMPLAUSIBLE] = SS_C_NO_IMPLAUSIBLE,
         [SS_NO_BASIS] = SS_C_NO_BASIS,
+        [SS_BLOCKED] = SS_C_NO_BLOCKED,
     };
     ss_engine_pair *pair = &engine->tables.pairs[found->index];
     ss_engine_cost(engine, found);
     found->spot_ok = ss_engine_usable(engine, pair->spot_source, &engine->quotes[pair->spot_cell]);
     found->fut_ok = ss_engine_usable(engine, pair->fut_source, &engine->quotes[pair->fut_cell]);
     found->plausible = ss_plausible(found->gross_bps, engine->tables.limits.implausible_bps);
-    pair->waiting = 0;
+    pair->waiting = (uint8_t)ss_engine_mind_absurd(engine, found);
     if (pair->in && !(ss_engine_stands(found) && found->net_bps >= pair->exit_bps)) {
         ss_engine_exit(engine, found);
     } else if (found->over) {
@@ -114,7 +116,7 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
         engine->counts[SS_C_OVER]++;
         /* What went out or met a full ring was counted with the signal. */
         if (counter_of[verdict] != 0) engine->counts[counter_of[verdict]]++;
-        pair->waiting = verdict == SS_COOLDOWN || verdict == SS_RING_FULL;
+        pair->waiting |= verdict == SS_COOLDOWN || verdict == SS_RING_FULL;
         ss_engine_keep(engine, found, verdict);
     }
     ss_engine_watch(engine, found->index);
@@ -167,6 +169,7 @@ static inline void ss_engine_sweep(ss_engine *engine) {
 static inline int ss_engine_cycle(ss_engine *engine, int *heeded) {
     engine->stamp++;
     engine->counts[SS_C_CYCLES]++;
+    ss_engine_feel_gap(engine);
     engine->pushed = 0;
     *heeded |= ss_engine_heed(engine);
     ss_engine_feel_sources(engine);

@@ -21,7 +21,7 @@ static inline uint8_t ss_engine_blocked(const ss_engine *engine, const ss_engine
         atomic_load_explicit(&switches->directions[pair->direction_id], memory_order_relaxed) ||
         engine->tables.symbol_paused[pair->symbol_id])
         return SS_PAUSED;
-    return 0;
+    return pair->barred ? SS_BLOCKED : 0;
 }
 
 /* Applies the operator's switches when their generation moved. Returns 1 if it did. */
@@ -39,6 +39,7 @@ static inline int ss_engine_heed(ss_engine *engine) {
         pair->blocked = ss_engine_blocked(engine, pair, killed, paused);
         if (!pair->blocked) continue;
         pair->in = pair->waiting = 0;
+        pair->implausible_ns = 0;
         ss_engine_watch(engine, i);
     }
     engine->switches_seen = generation;

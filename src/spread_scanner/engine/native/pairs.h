@@ -80,6 +80,8 @@ enum ss_engine_counter {
     SS_C_SUSPENDS, /* the process's */
     SS_C_NO_IMPLAUSIBLE,
     SS_C_NO_BASIS,
+    SS_C_NO_BLOCKED,
+    SS_C_BLOCKS,
     SS_ENGINE_COUNTERS
 };
 
@@ -96,12 +98,12 @@ typedef struct ss_engine_pair {
     uint8_t disabled, quarantined;
     uint8_t blocked; /* the verdict that blocks it, or 0 */
     uint8_t in;      /* between ENTER and EXIT */
-    uint8_t waiting; /* over the threshold, but cooling down or refused by a full ring */
+    uint8_t waiting; /* over the threshold, but cooling down, refused by a full ring, implausible */
     uint8_t kept_verdict;
     uint8_t trusted;    /* what leaving usually earns is known: close_bps holds it */
     uint8_t at_parity;  /* close_bps is what the usual widths leave when the mids meet */
     uint8_t free_close; /* leaving costs nothing, and that is trusted */
-    uint8_t reserved_hot[1];
+    uint8_t barred;     /* was implausible for so long that it waits to be judged anew */
     double fees_bps;
 
     double carry_bps; /* expected funding with the perpetual at the spot's ask */
@@ -120,7 +122,8 @@ typedef struct ss_engine_pair {
     double learned; /* weight when adopted, as a share of what makes it trusted */
     double weight, exit_sum, parity_sum; /* of the looks so far, the younger the heavier */
     double close_before_bps;             /* of the generation before; NaN: it was not trusted */
-    uint64_t reserved_cold[2];
+    int64_t implausible_ns;  /* since when gross has been beyond what can be; 0: it is not */
+    double barred_gross_bps; /* what it was when that barred the pair */
 } ss_engine_pair;
 
 _Static_assert(sizeof(ss_engine_pair) == 256, "a pair is four cache lines");
@@ -145,6 +148,7 @@ _Static_assert(sizeof(ss_signal) == 256, "a signal is four cache lines");
 typedef struct ss_engine_limits {
     int64_t heartbeat_ns_max, stale_ns_max, skew_ns_max;
     int64_t sweep_ns, spin_ns, park_ns;
+    int64_t implausible_hold_ns;
     double implausible_bps;
     uint32_t dirty_max; /* cells, or pairs of a rescan, per cycle */
     uint32_t idle;
@@ -200,6 +204,7 @@ typedef struct ss_engine {
     int64_t now_ns;         /* of this cycle, monotonic */
     int64_t apart_ns; /* monotonic less awake time at the last look; see ss_engine_feel_suspend */
     int64_t woke_ns;  /* heartbeats from before are of another day */
+    int64_t cycled_ns, unbroken_ns; /* the last cycle; since when one has followed the other */
     int apart_known;
     int clock_stands;   /* in `step`: decisions are stamped with now_ns, too */
     int switches_known; /* 0 makes the next cycle read them */
@@ -344,6 +349,7 @@ static inline void ss_engine_carry(const ss_engine_pair *from, ss_engine_pair *t
     to->parity_sum = from->parity_sum;
     to->close_bps = from->close_bps;
     to->trusted = from->trusted;
+    to->implausible_ns = from->implausible_ns;
 }
 
 /* Puts tables in force between two cycles; `tables` holds the old ones then. `was` says by new pair
