@@ -56,15 +56,13 @@ def of_usual(
 
 
 def of_blocked(found: Sequence[Blocked]) -> Iterator[Condition]:
-    """Pairs that the engine has blocked as implausible; also while it does not run, as its next start
-    blocks them, too."""
+    """Pairs that the engine has blocked as implausible; also while it does not run, as its next
+    start blocks them, too."""
     by_symbol: dict[str, list[str]] = {}
     for one in found:
         by_symbol.setdefault(one.symbol, []).append(f"{one.direction} {one.gross_bps:,.0f} bps")
     for symbol, apart in by_symbol.items():
-        text = (
-            f"{symbol}: {', '.join(apart)} apart for so long: blocked until discovery judges anew"
-        )
+        text = f"{symbol}: stayed apart, {', '.join(apart)}: blocked until discovery judges anew"
         yield Condition(f"blocked:{symbol}", text)
 
 

@@ -25,8 +25,8 @@ def lines(answer: Explanation) -> Iterator[str | Text]:
     for kept_out in answer.quarantined:
         yield f"Quarantined in {kept_out.direction}: {kept_out.reason}"
     for one in answer.blocked:
-        apart = f"gross stayed beyond implausible_bps ({one.gross_bps:,.0f} bps)"
-        yield f"Blocked in {one.direction} {one.age_s:,.0f} s ago, until discovery judges it: {apart}"
+        since = f"Blocked in {one.direction} {one.age_s:,.0f} s ago, until discovery judges anew"
+        yield f"{since}: gross stayed at {one.gross_bps:,.0f} bps, beyond implausible_bps"
     if answer.now:
         yield Text("\nnow", style="bold")
     for row in sorted(answer.now, key=lambda row: -_or_low(row.net_bps)):

@@ -1,12 +1,12 @@
-"""Which pairs the engine has blocked because they were implausible for so long, and for how long still.
+"""Which pairs the engine has blocked because they were implausible for so long, and until when.
 
 Writer:  this module, between two runs of the loop, which bars a pair by itself
 (native/implausible.h); the file of symbology/blocked.py.     Reader: the loop.
 
 A block holds until tables come whose run had begun to ask after it, and had asked both exchanges: a
 quick look's do not, nor those of a run that could not reach one of them, nor does a restart. If the
-pair is absurd still it is blocked anew. The file is written by a thread; a disk that refuses costs a
-warning.
+pair is absurd still it is blocked anew. The file is written by a thread; a disk that refuses costs
+a warning.
 """
 
 import threading
@@ -28,7 +28,7 @@ from spread_scanner.symbology.usual import pair_keys
 
 
 class Judgement(NamedTuple):
-    """Which set's verdicts the tables are, since when that run had asked, and whom it did not reach."""
+    """Which set's verdicts the tables are, since when that run had asked, and what it had not."""
 
     generation: int
     asked_wall_ns: int
