@@ -62,6 +62,11 @@ def test_what_stands_absurd_for_ten_seconds_is_blocked_and_says_so(bed: Bed) -> 
     assert bed.engine.newly_blocked() == []
     bed.spread(GOOD, direction_id=3)  # the other way round is another pair
     assert ENTER in bed.kinds(1)
+    for _ in range(11):
+        bed.spread(ABSURD, direction_id=3)
+        bed.step(1_000)
+    (other,) = bed.engine.newly_blocked()
+    assert set(bed.engine.blocks.values()) == {block, other}
 
 
 def test_one_absurd_sample_blocks_nobody_however_long_it_stands(bed: Bed) -> None:
