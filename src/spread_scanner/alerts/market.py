@@ -10,7 +10,7 @@ from spread_scanner.schema.names import ENGINE
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.view import evaluations
-from spread_scanner.view.blocked import Blocked
+from spread_scanner.view.blocked import BlockedPair
 from spread_scanner.view.sources import SourceView
 from spread_scanner.view.status import ProcessView
 
@@ -55,7 +55,7 @@ def of_usual(
         yield Condition("usual", text)
 
 
-def of_blocked(found: Sequence[Blocked]) -> Iterator[Condition]:
+def of_blocked(found: Sequence[BlockedPair]) -> Iterator[Condition]:
     """Pairs that the engine has blocked as implausible; also while it does not run, as its next
     start blocks them, too."""
     by_symbol: dict[str, list[str]] = {}

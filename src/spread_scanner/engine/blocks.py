@@ -22,12 +22,12 @@ from spread_scanner.config import Settings
 from spread_scanner.engine.plan import Plan
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.symbology import blocked
-from spread_scanner.symbology.blocked import Block, BlockedError
+from spread_scanner.symbology.blocked import BlockedError, KeptBlock
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.symbology.usual import pair_keys
 
 
-class Judgement(NamedTuple):
+class JudgedSet(NamedTuple):
     """Which set's verdicts the tables are, since when that run had asked, and what it had not."""
 
     generation: int
@@ -45,7 +45,7 @@ class Judgement(NamedTuple):
         )
         return cls(tables.judgement, tables.asked_by_wall_ns, unasked)
 
-    def lifts(self, key: str, block: Block) -> bool:
+    def lifts(self, key: str, block: KeptBlock) -> bool:
         """Whether the pair was judged after it had been blocked."""
         if self.generation == block.judgement or key in self.unasked:
             return False
@@ -55,11 +55,11 @@ class Judgement(NamedTuple):
 class Blocks:
     """Those that hold now, by what a pair really is. Used by the loop's thread."""
 
-    def __init__(self, kept: Mapping[str, Block]) -> None:
+    def __init__(self, kept: Mapping[str, KeptBlock]) -> None:
         self.now = dict(kept)
         self._judgement = 0
 
-    def judge(self, judgement: Judgement, plan: Plan) -> None:
+    def judge(self, judgement: JudgedSet, plan: Plan) -> None:
         """Tables are put in force: lift what they have judged, bar the others."""
         self._judgement = judgement.generation
         self.now = {
@@ -68,13 +68,13 @@ class Blocks:
         if self.now:
             plan.pairs["barred"] = np.array([key in self.now for key in plan.keys], bool)
 
-    def note(self, plan: Plan) -> list[Block]:
+    def note(self, plan: Plan) -> list[KeptBlock]:
         """Those that the loop has barred since it was last asked."""
         new = {}
         for place in np.flatnonzero(plan.pairs["barred"]).tolist():
             key, pair = plan.keys[place], plan.pairs[place]
             if key and key not in self.now:
-                new[key] = Block(
+                new[key] = KeptBlock(
                     DIRECTIONS[int(pair["direction_id"])].label,
                     plan.names[int(pair["symbol_id"])],
                     float(pair["barred_gross_bps"]),
@@ -92,11 +92,11 @@ class BlocksKeeper:
         self._path = blocked.path_of(settings)
         self._log = log
         self._failed = False
-        self._kept: dict[str, Block] | None = None  # what stands there; None: nobody knows
-        self._waiting: SimpleQueue[dict[str, Block]] = SimpleQueue()
+        self._kept: dict[str, KeptBlock] | None = None  # what stands there; None: nobody knows
+        self._waiting: SimpleQueue[dict[str, KeptBlock]] = SimpleQueue()
         threading.Thread(target=self._write_all, name="blocked", daemon=True).start()
 
-    def recall(self) -> dict[str, Block]:
+    def recall(self) -> dict[str, KeptBlock]:
         """What was blocked before this start."""
         try:
             self._kept = blocked.read(self._path)
@@ -104,7 +104,7 @@ class BlocksKeeper:
             self._log.warning("which pairs were blocked is not known any more", error=str(error))
         return self._kept or {}
 
-    def keep(self, blocks: dict[str, Block]) -> None:
+    def keep(self, blocks: dict[str, KeptBlock]) -> None:
         """Have it written, if it is another than what was kept last."""
         if blocks != self._kept:
             self._kept = blocks
@@ -114,7 +114,7 @@ class BlocksKeeper:
         while True:
             self.write(self._waiting.get())
 
-    def write(self, blocks: dict[str, Block]) -> None:
+    def write(self, blocks: dict[str, KeptBlock]) -> None:
         """A failure is said once, until it works again."""
         try:
             blocked.write(self._path, blocks)

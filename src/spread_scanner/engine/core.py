@@ -19,7 +19,7 @@ from spread_scanner.config import Engine as EngineSettings
 from spread_scanner.config import Settings
 from spread_scanner.engine import basis, plan
 from spread_scanner.engine._loop import Loop, Work
-from spread_scanner.engine.blocks import Blocks, Judgement
+from spread_scanner.engine.blocks import Blocks, JudgedSet
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm.control import ControlSlot
 from spread_scanner.shm.evaluations import Evaluations
@@ -35,7 +35,7 @@ from spread_scanner.shm.layout import (
 from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.shm.ring import SignalRing
 from spread_scanner.shm.switches import symbol_keys
-from spread_scanner.symbology.blocked import Block
+from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.symbology.usual import Usual
 
@@ -62,7 +62,7 @@ class ReadyWork(NamedTuple):
     places: np.ndarray | None
     before: plan.Plan | None
     settings: EngineSettings
-    judgement: Judgement
+    judgement: JudgedSet
 
 
 class Engine:
@@ -74,7 +74,7 @@ class Engine:
         row: HealthRow,
         slot: ControlSlot,
         history: Usual | None = None,
-        kept_blocks: Mapping[str, Block] | None = None,
+        kept_blocks: Mapping[str, KeptBlock] | None = None,
     ) -> None:
         """`history`: what was usual before this start, if that is known; `kept_blocks`: which pairs
         were blocked then."""
@@ -119,7 +119,7 @@ class Engine:
         before = self._plan
         places = None if before is None else plan.places(before, new)
         return ReadyWork(
-            new, work, places, before, settings.config.spread_engine, Judgement.of(tables)
+            new, work, places, before, settings.config.spread_engine, JudgedSet.of(tables)
         )
 
     def take(self, ready: ReadyWork) -> int:
@@ -158,11 +158,11 @@ class Engine:
         return basis.every_ns(self._settings or EngineSettings())
 
     @property
-    def blocks(self) -> dict[str, Block]:
+    def blocks(self) -> dict[str, KeptBlock]:
         """What is blocked as implausible, by pair; another object when it is another."""
         return self._blocks.now
 
-    def newly_blocked(self) -> list[Block]:
+    def newly_blocked(self) -> list[KeptBlock]:
         """Take note, between two runs of the loop, of the pairs that it has barred since."""
         if self._plan is None or self.loop.blocks == self._blocks_seen:
             return []

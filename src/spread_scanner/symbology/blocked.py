@@ -25,7 +25,7 @@ class BlockedError(SpreadError):
     """The file of what is blocked cannot be read, or is damaged."""
 
 
-class Block(NamedTuple):
+class KeptBlock(NamedTuple):
     """One pair's."""
 
     direction: str
@@ -37,7 +37,7 @@ class Block(NamedTuple):
 
 class _File(msgspec.Struct, array_like=True):
     format: int
-    blocks: dict[str, Block]
+    blocks: dict[str, KeptBlock]
 
 
 def path_of(settings: Settings) -> Path:
@@ -45,12 +45,12 @@ def path_of(settings: Settings) -> Path:
     return settings.data_dir / f"blocked.{settings.config.system.namespace}"
 
 
-def write(path: Path, blocks: dict[str, Block]) -> None:
+def write(path: Path, blocks: dict[str, KeptBlock]) -> None:
     """Put these, by pair (usual.pair_key), in place of those before. Raises OSError."""
     sealed.write(path, msgspec.msgpack.encode(_File(FORMAT, blocks)))
 
 
-def read(path: Path) -> dict[str, Block]:
+def read(path: Path) -> dict[str, KeptBlock]:
     """What is blocked; nothing where there is no file. Raises BlockedError."""
     body = sealed.read(path, BlockedError)
     if body is None:

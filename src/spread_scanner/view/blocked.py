@@ -11,7 +11,7 @@ from spread_scanner.symbology.blocked import BlockedError
 from spread_scanner.view.reading import Reading
 
 
-class Blocked(Reading, frozen=True):
+class BlockedPair(Reading, frozen=True):
     """A pair that makes no signal until discovery has judged it anew."""
 
     direction: str
@@ -20,7 +20,7 @@ class Blocked(Reading, frozen=True):
     age_s: float  # since it was blocked
 
 
-def look(settings: Settings) -> list[Blocked]:
+def look(settings: Settings) -> list[BlockedPair]:
     """All of them, by symbol and direction."""
     try:
         kept = blocked.read(blocked.path_of(settings))
@@ -28,7 +28,7 @@ def look(settings: Settings) -> list[Blocked]:
         return []
     now_ns = clock.wall_ns()
     found = (
-        Blocked(
+        BlockedPair(
             block.direction,
             block.symbol,
             block.gross_bps,

@@ -18,7 +18,7 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.symbology import tables
 from spread_scanner.view import blocked, funding
-from spread_scanner.view.blocked import Blocked
+from spread_scanner.view.blocked import BlockedPair
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.reading import Reading, known
 from spread_scanner.view.spreads import Spread, SpreadBoard, spread_of
@@ -110,7 +110,7 @@ class Explanation(Reading, frozen=True):
     evaluations: list[Evaluation]  # the engine's, newest first
     now: list[Spread]  # every direction of the symbol as it stands in the store
     quarantined: list[Quarantined]
-    blocked: list[Blocked]  # as implausible for so long, until it is judged anew
+    blocked: list[BlockedPair]  # as implausible for so long, until it is judged anew
     funding: list[FundingView]  # as each futures source that lists it told last
 
 

@@ -23,7 +23,7 @@ from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.funding import FundingTable
 from spread_scanner.symbology import blocked
-from spread_scanner.symbology.blocked import Block
+from spread_scanner.symbology.blocked import KeptBlock
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = (
@@ -240,7 +240,7 @@ def test_why_tells_quarantine_and_silence(up_bed: Any, spread_ctl: Run) -> None:
 
 def test_why_tells_that_a_pair_is_blocked_and_since_when(up_bed: Any, spread_ctl: Run) -> None:
     path, wall_ns = blocked.path_of(up_bed.settings), clock.wall_ns() - 60 * 10**9
-    blocked.write(path, {"a b": Block("binance-bybit", "AAA-USDT", 15_000.0, wall_ns, 1)})
+    blocked.write(path, {"a b": KeptBlock("binance-bybit", "AAA-USDT", 15_000.0, wall_ns, 1)})
     _keep(up_bed, Verdict.BLOCKED, symbol_id=0, gross_bps=30, net_bps=30, enter_bps=15)
     out = spread_ctl("why", "AAA-USDT")[1]
     assert "waits to be judged anew" in out

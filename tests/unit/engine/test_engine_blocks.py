@@ -10,11 +10,11 @@ from engine_bed import Bed, settings, tables
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.engine.blocks import BlocksKeeper, Judgement
+from spread_scanner.engine.blocks import BlocksKeeper, JudgedSet
 from spread_scanner.engine.core import Engine
 from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
 from spread_scanner.symbology import blocked
-from spread_scanner.symbology.blocked import Block
+from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.tables import Tables
 
 ENTER, _, EXIT = map(int, SignalKind)
@@ -169,7 +169,7 @@ def test_a_block_outlives_the_engine(bed: Bed, kept_in: Any) -> None:
 
 def test_a_damaged_file_is_named_and_not_used(kept_in: Any) -> None:
     path = blocked.path_of(kept_in)
-    one = {"a b": Block("binance-bybit", "C0-USDT", 15_000.0, 1, 1)}
+    one = {"a b": KeptBlock("binance-bybit", "C0-USDT", 15_000.0, 1, 1)}
     blocked.write(path, one)
     assert blocked.read(path) == one
     path.write_bytes(path.read_bytes()[:-1])
@@ -193,11 +193,11 @@ def test_a_disk_that_refuses_is_said_once_until_it_works_again(kept_in: Any) -> 
 
 
 def test_whoever_is_lifted_had_been_asked_about() -> None:
-    block = Block("binance-bybit", "C0-USDT", 15_000.0, 100, 1)
-    assert Judgement(2, 101, frozenset()).lifts("a b", block)
-    assert not Judgement(2, 100, frozenset()).lifts("a b", block)
-    assert not Judgement(1, 101, frozenset()).lifts("a b", block)
-    assert not Judgement(2, 101, frozenset({"a b"})).lifts("a b", block)
+    block = KeptBlock("binance-bybit", "C0-USDT", 15_000.0, 100, 1)
+    assert JudgedSet(2, 101, frozenset()).lifts("a b", block)
+    assert not JudgedSet(2, 100, frozenset()).lifts("a b", block)
+    assert not JudgedSet(1, 101, frozenset()).lifts("a b", block)
+    assert not JudgedSet(2, 101, frozenset({"a b"})).lifts("a b", block)
 
 
 @pytest.fixture
