@@ -13,7 +13,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine import plan
 from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, RawQuote
-from spread_scanner.feed import feed, listings
+from spread_scanner.feed import feed, listings, typed
 from spread_scanner.feed._listener import BestLag
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.freshness import Lasting
@@ -158,11 +158,13 @@ def any_level_signals() -> Iterator[None]:
 def any_time_is_a_time() -> Iterator[None]:
     """A time that cannot be is taken for that of its arrival."""
 
-    def believed(self: TypedTier, quote: Any, *given: int) -> list[int]:
-        now_ns = clock.wall_ns()
-        return [now_ns if one == TS_IMPOSSIBLE else one for one in given]
+    def believed(ts: int) -> int:
+        return clock.wall_ns() if ts == TS_IMPOSSIBLE else ts
 
-    with put(TypedTier, "_times", believed):
+    with (
+        put(typed, "_possible", believed),
+        put(TypedTier, "_say_bad_time", lambda *_: None),
+    ):
         yield
 
 
