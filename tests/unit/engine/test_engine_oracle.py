@@ -48,6 +48,7 @@ class Match:
     def adopt(self) -> None:
         self.bed.engine.adopt()
         self.oracle.adopt()
+        self.bed.engine.loop.ask_rescan()  # the oracle looks at every pair, without news too
 
     def step(self, ms: int) -> np.ndarray:
         found = self.bed.step(ms)
