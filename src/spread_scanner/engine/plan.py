@@ -4,7 +4,7 @@ Writer:  this module, at start and at reload; then the native loop, which keeps 
 the same row (native/engine.h, ss_engine_pair). Reader: the native loop.
 
 What a pair costs is schema/costs.py's. Where the rate of its funding is not known, every signal
-says so with SIGNAL_FUNDING_UNKNOWN.
+says so with SIGNAL_FUNDING_UNKNOWN; where a listing tells no minimum, with SIGNAL_MINIMUM_UNKNOWN.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,9 @@ from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
 from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
-from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN
-from spread_scanner.symbology.tables import Tables
+from spread_scanner.schema.lots import MINIMUM_UNKNOWN
+from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN, SIGNAL_MINIMUM_UNKNOWN
+from spread_scanner.symbology.tables import LotRow, Tables
 from spread_scanner.symbology.usual import pair_keys
 
 IDLES = ("spin", "spin-park", "park")  # by the loop's number
@@ -134,6 +135,7 @@ def plan(settings: Settings, tables: Tables, max_symbols: int) -> Plan:
     """All pairs whose two sources are enabled. Raises TableError when an id does not fit."""
     names = tables.symbol_names()
     funding = {(row.source_id, row.symbol_id): row for row in tables.funding}
+    lots = tables.lots_by_pair()
     members = sorted(_members(settings, tables, names))
     pairs = empty_pairs(len(members))
     for pair, (direction_id, symbol_id, quarantined) in zip(pairs, members, strict=True):
@@ -150,6 +152,7 @@ def plan(settings: Settings, tables: Tables, max_symbols: int) -> Plan:
         carry = costs.expected_carry(known, settings.config.spread_engine)
         pair["carry_bps"] = carry.carry_bps
         pair["signal_flags"] = 0 if carry.rate_known else SIGNAL_FUNDING_UNKNOWN
+        _limit(pair, lots.get((direction_id, symbol_id)))
     listed = pair_keys(tables)
     keys = tuple(listed.get(member[:2], "") for member in members)
     return Plan(pairs, names, tables.generation, keys)
@@ -211,6 +214,20 @@ def _members(
         if all(leg in listed for leg in legs):
             seen.add(key)
             yield (*key, True)
+
+
+def _limit(pair: np.void, rules: LotRow | None) -> None:
+    """What both listings ask of a size; a pair that is not listed on both legs asks nothing."""
+    if rules is None:
+        pair["signal_flags"] |= SIGNAL_MINIMUM_UNKNOWN
+        return
+    pair["lot_base"] = rules.lot
+    pair["spot_qty_min"] = rules.spot_min_qty
+    pair["fut_qty_min"] = rules.fut_min_qty
+    pair["spot_notional_min"] = rules.spot_min_notional
+    pair["fut_notional_min"] = rules.fut_min_notional
+    if rules.flags & MINIMUM_UNKNOWN:
+        pair["signal_flags"] |= SIGNAL_MINIMUM_UNKNOWN
 
 
 def _fill(

@@ -20,6 +20,7 @@ COMMON_BPS = 0.15  # step of a coin's price per price event of any of its listin
 BASIS_BPS = 0.35  # step of a listing's own distance
 UNUSUAL = 2.0  # of its deviations: one step in 44 of a listing that jumps is a jump
 KINDS = (0.5, 0.25, 0.25)  # a price, the bid's size, the ask's: real updates are mostly sizes
+SIZE_LEAST = 0.05  # of a typical size, some 100 of quote: no common lot is worth as much
 SOURCE_PACE = {  # relative update rates
     "binance-spot": 1.2,
     "binance-futures": 1.5,
@@ -66,7 +67,7 @@ class Market:
         rng = np.random.default_rng([universe.seed, 2])
         for listing in universe.listings:
             listing.update_id = int(rng.integers(10**9, 10**10))
-            listing.requote(float(rng.random()), 1)
+            listing.requote(SIZE_LEAST + float(rng.random()), 1)
 
     def _weigh(self) -> None:
         weights = np.array(
@@ -99,7 +100,7 @@ class Market:
         draws["common"] = rng.standard_normal(BLOCK) * (COMMON_BPS * 1e-4)
         draws["own"] = rng.standard_normal(BLOCK) * (BASIS_BPS * 1e-4)
         for size in ("size_bid", "size_ask"):
-            draws[size] = 0.05 + 3.0 * rng.random(BLOCK) ** 2
+            draws[size] = SIZE_LEAST + 3.0 * rng.random(BLOCK) ** 2
         draws["number"] = np.minimum(chosen, len(self._moving) - 1)
         draws["width"] = rng.geometric(0.5, BLOCK)
         draws["step"] = rng.integers(1, 17, BLOCK)

@@ -21,7 +21,6 @@ class SizeJudged(NamedTuple):
 
     signal: SeenSignal
     right_base: float  # in whole lots
-    top_base: float  # as it was sent: the engine does not round yet
     spot_ask_px: float
 
     @property
@@ -30,10 +29,7 @@ class SizeJudged(NamedTuple):
         said = self.signal
         return math.isclose(
             said.size_quote, said.size_base * self.spot_ask_px, rel_tol=EXACT
-        ) and any(
-            math.isclose(said.size_base, right, rel_tol=EXACT)
-            for right in (self.right_base, self.top_base)
-        )
+        ) and math.isclose(said.size_base, self.right_base, rel_tol=EXACT)
 
 
 def right_sizes(seen: Iterable[SeenSignal], sent: TruthFile) -> list[SizeJudged]:
@@ -46,7 +42,7 @@ def right_sizes(seen: Iterable[SeenSignal], sent: TruthFile) -> list[SizeJudged]
         if one.kind is not SignalKind.EXIT and spot is not None and futures is not None:
             top = min(spot.ask_sz, futures.bid_sz)
             base = _in_lots(top, sent.lots[one.symbol, one.direction])
-            right.append(SizeJudged(one, base, top, spot.ask_px))
+            right.append(SizeJudged(one, base, spot.ask_px))
     return right
 
 

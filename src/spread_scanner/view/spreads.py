@@ -17,7 +17,7 @@ from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.freshness import FreshnessLimits, Judged
 from spread_scanner.shm import PriceStore
-from spread_scanner.symbology.tables import DirectionRow, Tables
+from spread_scanner.symbology.tables import DirectionRow, LotRow, Tables
 from spread_scanner.symbology.usual import pair_keys
 from spread_scanner.view.costs import of_direction
 from spread_scanner.view.reading import Reading, known
@@ -55,6 +55,7 @@ class _Lane(NamedTuple):
     at_parity: npt.NDArray[np.bool_]
     free: npt.NDArray[np.bool_]  # leaving costs nothing, by the settings
     enter_bps: npt.NDArray[np.float64]
+    lot: npt.NDArray[np.float64]  # base units; 0: none is known
 
 
 class SpreadBoard:
@@ -66,9 +67,11 @@ class SpreadBoard:
         self._store = store
         self._limits = FreshnessLimits.of(settings)
         self._usual = UsualReader(settings)
-        keys = pair_keys(tables)
+        keys, lots = pair_keys(tables), tables.lots_by_pair()
         self._lanes = [
-            self._lane(settings, tables, row, keys) for row in tables.directions if row.symbol_ids
+            self._lane(settings, tables, row, keys, lots)
+            for row in tables.directions
+            if row.symbol_ids
         ]
 
     @property
@@ -78,9 +81,14 @@ class SpreadBoard:
 
     @staticmethod
     def _lane(
-        settings: Settings, tables: Tables, row: DirectionRow, keys: dict[tuple[int, int], str]
+        settings: Settings,
+        tables: Tables,
+        row: DirectionRow,
+        keys: dict[tuple[int, int], str],
+        lots: dict[tuple[int, int], LotRow],
     ) -> _Lane:
         found = of_direction(settings, tables, row)
+        rules = [lots.get((row.direction_id, symbol_id)) for symbol_id in row.symbol_ids]
         return _Lane(
             DIRECTIONS[row.direction_id],
             np.array(row.symbol_ids, np.uint16),
@@ -90,6 +98,7 @@ class SpreadBoard:
             np.array([one.close_at == "parity" for one in found]),
             np.array([one.close_at == "nothing" for one in found]),
             np.array([one.enter_bps for one in found]),
+            np.array([0.0 if one is None else one.lot for one in rules]),
         )
 
     def rows(self) -> np.ndarray:
@@ -108,7 +117,7 @@ class SpreadBoard:
         with np.errstate(invalid="ignore", divide="ignore"):
             rows["gross_bps"] = costs.entry_bps(spot["ask_px"], futures["bid_px"])
             rows["exit_bps"] = costs.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
-            size = costs.size_base(spot["ask_sz"], futures["bid_sz"], 0.0)
+            size = costs.size_base(spot["ask_sz"], futures["bid_sz"], lane.lot)
             rows["size_quote"] = costs.size_quote(size, spot["ask_px"])
             self._price(rows, lane, spot["ask_px"], futures["bid_px"])
         rows["enter_bps"] = lane.enter_bps

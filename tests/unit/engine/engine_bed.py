@@ -4,7 +4,7 @@ Time is the test's own: it moves when told to, and `step` runs one cycle at it.
 """
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -32,6 +32,14 @@ NAME = "spread-engine"
 START_NS = 1_000_000_000_000
 MAX_SYMBOLS = 64
 FAR_MS = 86_400_000
+
+
+class Rules(NamedTuple):
+    """What a listing says of sizes, in its own units; None: nothing."""
+
+    lot_step: float | None = None
+    min_qty: float | None = None
+    min_notional: float | None = None
 
 
 def settings(
@@ -73,8 +81,10 @@ def tables(
     quarantine: tuple[QuarantineRow, ...] = (),
     generation: int = 1,
     names: dict[int, str] | None = None,
+    rules: dict[tuple[int, int], Rules] | None = None,
 ) -> Tables:
-    """Every symbol on every source, in every direction that it is not quarantined in."""
+    """Every symbol on every source, in every direction that it is not quarantined in. `rules`, by
+    source and symbol, is what a listing says of sizes; nothing, where it says none."""
     rows = tuple(
         SymbolRow(number, (names or {}).get(number, f"C{number}-USDT"), f"C{number}", "USDT")
         for number in range(symbols)
@@ -92,9 +102,7 @@ def tables(
                 1,
                 1,
                 None,
-                None,
-                None,
-                None,
+                *(rules or {}).get((source.source_id, row.symbol_id), Rules()),
                 False,
                 False,
             )

@@ -3,7 +3,9 @@ who is in. Knows nothing of dirty bits, rescans, sweeps or the plan's own arithm
 what a trade earns by itself.
 """
 
+import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from spread_scanner.schema.records import (
     SIGNAL_DTYPE,
     SIGNAL_FUNDING_UNKNOWN,
     SIGNAL_LEG_LOST,
+    SIGNAL_MINIMUM_UNKNOWN,
 )
-from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.tables import InstrumentRow, Tables
 
 MS = 1_000_000
 
@@ -77,6 +80,7 @@ class Oracle:
             paid = -row.rate if self.limits.funding_credit else max(0.0, -row.rate)
             self.carry[number] = paid * np.ceil(hold_h / row.interval_hours) * 1e4
             self.funding_unknown[number] = False
+        self._limit(tables)
         self.at_parity = np.array([row.close_at == "parity" for row in found])
         # By what leaving earned, look by look: when, and what; of a world that has always been so.
         self.looks: list[tuple[int, np.ndarray, np.ndarray]] = []
@@ -89,6 +93,34 @@ class Oracle:
         self.absurd_from = np.full(len(pairs), 2**62)  # since when gross is beyond what can be
         self.barred = np.zeros(len(pairs), bool)
         self.stepped_ns = 0
+
+    def _limit(self, tables: Tables) -> None:
+        """Lots and minima, by both listings: columns lot, quantities and notionals of the legs."""
+        listed = {(row.source_id, row.symbol_id): row for row in tables.instruments}
+        limits = [
+            [listed[source, symbol] for source in legs]
+            for *legs, symbol in zip(self.spot, self.fut, self.symbol, strict=True)
+        ]
+        self.lot = np.array([common_lot(spot, fut) for spot, fut in limits])
+        self.minima = np.array(
+            [
+                [(leg.min_qty or 0) * leg.sz_mul for leg in legs]
+                + [leg.min_notional or 0 for leg in legs]
+                for legs in limits
+            ]
+        ).reshape(-1, 4)
+        self.minimum_unknown = (self.minima == 0).any(axis=1)
+
+    def _fits(self, base: np.ndarray, spot: np.ndarray, fut: np.ndarray) -> np.ndarray:
+        """Whether so much may be entered and left on both legs."""
+        fits = base > 0
+        with np.errstate(invalid="ignore"):
+            for number, leg in enumerate((spot, fut)):
+                fits &= base >= self.minima[:, number]
+                fits &= (
+                    base * np.minimum(leg["bid_px"], leg["ask_px"]) >= self.minima[:, 2 + number]
+                )
+        return np.asarray(fits)
 
     def step(
         self,
@@ -109,6 +141,8 @@ class Oracle:
             carry = self.carry * (fut["bid_px"] / spot["ask_px"])
             net = gross + close - self.fees - carry
             base = np.minimum(spot["ask_sz"], fut["bid_sz"])
+            lots = np.floor(base / self.lot + 1e-9)
+            base = np.where(self.lot > 0, lots * self.lot, base)
             size = base * spot["ask_px"]
         usable = self._usable(now_ns, spot, self.spot, epochs, beats_ns)
         usable &= self._usable(now_ns, fut, self.fut, epochs, beats_ns)
@@ -119,7 +153,8 @@ class Oracle:
         self.is_in &= ~blocked
         stands = usable & (np.abs(gross) <= self.limits.implausible_bps)
         leave = self.is_in & ~(stands & (net >= self.exit))
-        fit = ~blocked & stands & ~skewed & (base > 0) & (size >= self.size_min)
+        fit = ~blocked & stands & ~skewed & (size >= self.size_min)
+        fit &= self._fits(base, spot, fut)
         fit &= trusted | self.limits.signal_basis_unknown
         again = self.is_in & ~leave & fit & (net >= self.last + self.rise)
         cool = now_ns - self.exited >= self.cooldown
@@ -132,6 +167,7 @@ class Oracle:
         )
         flags = np.where(leave & ~stands, SIGNAL_LEG_LOST, 0)
         flags |= np.where(self.funding_unknown, SIGNAL_FUNDING_UNKNOWN, 0)
+        flags |= np.where(self.minimum_unknown, SIGNAL_MINIMUM_UNKNOWN, 0)
         flags |= np.where(trusted, 0, SIGNAL_BASIS_UNKNOWN)
         self._look(now_ns, usable, gross, leaving)
         values = {
@@ -251,6 +287,22 @@ class Oracle:
         records["generation"] = self.generation
         records["instance"] = self.instance
         return records
+
+
+def common_lot(spot: InstrumentRow, fut: InstrumentRow) -> float:
+    """What both trade whole multiples of, in base units: 0 without steps, 1e30 without sense."""
+    steps = [
+        Fraction(f"{row.lot_step:.12g}") * Fraction(f"{row.sz_mul:.12g}")
+        for row in (spot, fut)
+        if row.lot_step
+    ]
+    if not steps:
+        return 0.0
+    common = steps[0]
+    for step in steps[1:]:
+        numerator = math.lcm(common.numerator, step.numerator)
+        common = Fraction(numerator, math.gcd(common.denominator, step.denominator))
+    return float(common) if common <= 1_000 * max(steps) else 1e30
 
 
 def sorted_without_seq(signals: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_bed import FAR_MS, NAME, START_NS, Bed, settings, tables
+from engine_bed import FAR_MS, NAME, START_NS, Bed, Rules, settings, tables
 from engine_oracle import Oracle, Switches, assert_same, sorted_without_seq
 from hypothesis import HealthCheck, given
 from hypothesis import settings as trials
@@ -136,6 +136,15 @@ events = st.lists(
 )
 
 
+rules = st.builds(
+    Rules,
+    # Sizes are 1, 2 and 50: whole lots, less than one, a rest; 1.013 and 1.019 never meet.
+    lot_step=st.sampled_from([None, None, 0.1, 0.3, 0.7, 3.0, 1e-5, 1.013, 1.019]),
+    min_qty=st.sampled_from([None, None, 0.1, 2.0, 49.0]),
+    min_notional=st.sampled_from([None, 5.0, 200.0]),
+)
+
+
 @st.composite
 def parameters(draw: st.DrawFn) -> tuple[Any, Any]:
     enter = draw(st.sampled_from([-5.0, 0.0, 6.25, 12.5]))
@@ -167,7 +176,8 @@ def parameters(draw: st.DrawFn) -> tuple[Any, Any]:
         funding_credit=draw(st.booleans()),
     )
     funding = (FundingRow(3, 0, 0.0001, 8.0), FundingRow(1, 0, -0.0002, 4.0))
-    return given_settings, tables(SYMBOLS, funding=funding, quarantine=quarantine)
+    told = {(source, symbol): draw(rules) for source in range(4) for symbol in range(SYMBOLS)}
+    return given_settings, tables(SYMBOLS, funding=funding, quarantine=quarantine, rules=told)
 
 
 @given(parameters(), events)
@@ -234,7 +244,9 @@ def test_long_random_streams_give_the_oracles_signals(namespace: str) -> None:
         stale_ms_max=300,
         skew_ms_max=60,
     )
-    symbols = tables(SYMBOLS)
+    # Of 1 to 49: some are less than a common lot, some less than a minimum, most have a rest.
+    told = {(0, 0): Rules(0.3, 0.3, 5.0), (3, 0): Rules(1.0, 1.0, 700.0), (1, 1): Rules(0.7)}
+    symbols = tables(SYMBOLS, rules=told)
     kinds: dict[int, int] = {}
     with Bed(namespace, given_settings, symbols) as bed:
         match = Match(bed, symbols)
@@ -260,6 +272,7 @@ def test_long_random_streams_give_the_oracles_signals(namespace: str) -> None:
         assert bed.count("stale_exits") > 5
         assert bed.count("no_cooldown") > 5
         assert bed.count("no_skew") > 5
+        assert bed.count("no_size") > 5
     assert set(kinds) == {1, 2, 3}
     assert min(kinds.values()) > 50
 

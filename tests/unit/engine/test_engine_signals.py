@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_bed import MAX_SYMBOLS, NAME, START_NS, Bed, settings, tables
+from engine_bed import MAX_SYMBOLS, NAME, START_NS, Bed, Rules, settings, tables
 
 from spread_scanner import clock
 from spread_scanner.clock import VirtualClock
@@ -14,12 +14,13 @@ from spread_scanner.engine import _loop, plan
 from spread_scanner.engine.core import Engine
 from spread_scanner.errors import TableError
 from spread_scanner.schema.counters import ENGINE_COUNTERS
-from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES, QuoteFlag, SignalKind, Verdict
 from spread_scanner.schema.records import (
     SIGNAL_AGED,
     SIGNAL_DTYPE,
     SIGNAL_FUNDING_UNKNOWN,
     SIGNAL_LEG_LOST,
+    SIGNAL_MINIMUM_UNKNOWN,
 )
 from spread_scanner.shm.faults import AlreadyClaimed, Retired, RingCorrupt
 from spread_scanner.shm.price_store import PriceStore
@@ -511,6 +512,51 @@ def test_evaluations_say_why_and_repeats_are_one_row(namespace: str) -> None:
         assert rows["ts_engine"][0] == bed.session_ns - 1_000_000
         assert len(bed.evaluations.recent()) == 3
         assert len(bed.evaluations.recent(limit=1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("spot", "futures", "size"),
+    [
+        (Rules(), Rules(), 9.5),
+        (Rules(lot_step=0.3), Rules(lot_step=0.5), 9.0),
+        (Rules(lot_step=0.5), Rules(), 9.5),  # the other's step alone
+        (Rules(lot_step=9.5), Rules(lot_step=0.1), 9.5),
+        (Rules(lot_step=10.0), Rules(lot_step=0.1), None),  # more than the tops hold
+        (Rules(lot_step=1.013), Rules(lot_step=1.019), None),  # no common lot of use
+        (Rules(min_qty=9.5), Rules(min_qty=9.5), 9.5),
+        (Rules(0.5, min_qty=9.6), Rules(), None),
+        (Rules(), Rules(min_qty=9.6), None),
+        (Rules(1.0), Rules(min_qty=9.2), None),  # in whole lots it is 9
+        (Rules(min_notional=9.5 * 99), Rules(min_notional=9.5 * 100), 9.5),
+        (Rules(min_notional=9.5 * 99.5), Rules(), None),  # leaving at the bid of 99
+        (Rules(), Rules(min_notional=9.5 * 100.5), None),
+    ],
+)
+def test_sizes_are_whole_lots_and_no_less_than_either_leg_takes(
+    namespace: str, spot: Rules, futures: Rules, size: float | None
+) -> None:
+    told = {(DIRECTIONS[0].spot.source_id, 0): spot, (DIRECTIONS[0].futures.source_id, 0): futures}
+    with Bed(namespace, settings(), tables(rules=told)) as bed:
+        bed.quote(DIRECTIONS[0].spot.source_id, 99, 100, ask_sz=9.5)
+        bed.quote(DIRECTIONS[0].futures.source_id, 100.2, 101.2)
+        signals = bed.step()
+        assert [float(one["size_base"]) for one in signals] == ([] if size is None else [size])
+        assert all(one["size_quote"] == one["size_base"] * 100 for one in signals)
+        assert bed.count("no_size") == (size is None)
+        row = bed.evaluations.recent(limit=1)[0]
+        assert row["verdict"] == (Verdict.SIGNAL if size else Verdict.SIZE)
+
+
+def test_a_signal_says_when_a_listing_tells_no_minimum(namespace: str) -> None:
+    whole = Rules(0.1, 0.1, 5.0)
+    flags = []
+    for rules in (whole, whole._replace(min_qty=None), whole._replace(min_notional=None)):
+        told = {(source.source_id, 0): whole for source in SOURCES}
+        told[DIRECTIONS[0].futures.source_id, 0] = rules
+        with Bed(namespace, settings(), tables(rules=told)) as bed:
+            bed.spread(12)
+            flags += [int(one["flags"]) & SIGNAL_MINIMUM_UNKNOWN for one in bed.step()]
+    assert flags == [0, SIGNAL_MINIMUM_UNKNOWN, SIGNAL_MINIMUM_UNKNOWN]
 
 
 def test_evaluations_overwrite_the_oldest(namespace: str) -> None:

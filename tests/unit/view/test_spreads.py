@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import usual
+from spread_scanner.symbology.tables import lots_of
 from spread_scanner.symbology.usual import Usual
 from spread_scanner.view.spreads import SpreadBoard, top
 
@@ -39,6 +41,23 @@ def test_the_board_has_the_spread_costs_and_threshold_of_each_pair(up_bed: Any) 
     assert not rows[rows["symbol_id"] == 0]["usable"][0]
     assert np.isnan(rows[rows["symbol_id"] == 0]["net_bps"][0])
     assert top(rows, 5)["symbol_id"].tolist() == [1]
+
+
+def test_sizes_are_in_whole_lots_of_both_legs(up_bed: Any) -> None:
+    made = _tables(up_bed)
+    steps = {0: 0.4, 3: 0.7}  # of each source: 2.8 fit in 3
+    rows = tuple(
+        msgspec.structs.replace(row, lot_step=steps.get(row.source_id)) for row in made.instruments
+    )
+    tables = msgspec.structs.replace(made, instruments=rows, lots=lots_of(rows))
+    with PriceStore.attach(up_bed.namespace) as store:
+        board = SpreadBoard(up_bed.settings, tables, store)
+        now_ns = store.clock.now_ns()
+        with store.writer(0) as spot, store.writer(3) as futures:
+            spot.write(1, 99.0, 2.0, 100.0, 3.0, now_ns, now_ns, 1)
+            futures.write(1, 101.0, 4.0, 102.0, 5.0, now_ns, now_ns, 1)
+        rows_now = board.rows()
+    assert rows_now[rows_now["symbol_id"] == 1]["size_quote"].tolist() == pytest.approx([280.0])
 
 
 def test_a_pair_whose_feed_has_stopped_beating_is_not_usable(up_bed: Any) -> None:
