@@ -27,6 +27,7 @@ from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.operator import Operator
 from spread_scanner.shm.price_store import Writer
 from spread_scanner.symbology.publish import publish
@@ -81,7 +82,11 @@ class Rig:
     def __init__(self, namespace: str) -> None:
         self.store = PriceStore.create(namespace)
         self.ring = SignalRing.create(namespace, "signals")
-        self.made = (Evaluations.create(namespace), Health.create(namespace))
+        self.made = (
+            Evaluations.create(namespace),
+            Health.create(namespace),
+            FundingTable.create(namespace),
+        )
         self.control = Control.create(namespace)
         row, slot = self.made[1].claim("spread-engine"), self.control.claim("spread-engine")
         self.writers = [self.store.writer(source.source_id) for source in SOURCES]
@@ -207,6 +212,7 @@ class ReloadStop:
             PriceStore.create(self.namespace, max_symbols=1_024) as store,
             SignalRing.create(self.namespace, "signals") as ring,
             Evaluations.create(self.namespace),
+            FundingTable.create(self.namespace),
             Health.create(self.namespace) as health,
             Control.create(self.namespace) as control,
             health.claim("spread-engine") as row,

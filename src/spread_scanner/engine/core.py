@@ -20,10 +20,12 @@ from spread_scanner.config import Settings
 from spread_scanner.engine import basis, plan
 from spread_scanner.engine._loop import Loop, Work
 from spread_scanner.engine.blocks import Blocks, JudgedSet
+from spread_scanner.engine.carrying import Carrying
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm.control import ControlSlot
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.faults import Retired
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.health import HealthRow
 from spread_scanner.shm.layout import (
     PAUSED_DIRECTIONS_AT,
@@ -83,6 +85,7 @@ class Engine:
         self._plan: plan.Plan | None = None
         self._settings: EngineSettings | None = None
         self._history = history
+        self._carrying: Carrying | None = None
         self.adopted: Usual | None = None  # the generation in force
         self._usual_generation = 0 if history is None else history.generation
         self._row = row
@@ -90,6 +93,7 @@ class Engine:
             self._store = stack.enter_context(PriceStore.attach(namespace))
             self._ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS))
             self._evaluations = stack.enter_context(Evaluations.attach(namespace))
+            self._funding = stack.enter_context(FundingTable.attach(namespace))
             self.bitmap = stack.enter_context(self._store.dirty(READER))
             self.loop = Loop(
                 self.bitmap,
@@ -112,7 +116,8 @@ class Engine:
         """What `take` will put in force; changes nothing, and the loop may run meanwhile in another
         thread. Raises TableError when the tables do not fit the store.
         """
-        new = plan.plan(settings, tables, self._store.max_symbols)
+        told = self._funding.snapshot()
+        new = plan.plan(settings, tables, self._store.max_symbols, told)
         keys = symbol_keys(new.names, self._store.max_symbols)
         limits = plan.limits(settings)
         work = self.loop.prepare(new.pairs, limits, new.generation & 0xFFFFFFFF, keys)
@@ -129,6 +134,7 @@ class Engine:
         self.loop.swap(ready.work, ready.places)
         self._plan, self._settings = ready.plan, ready.settings
         self._blocks.judge(ready.judgement, ready.plan)
+        self._carrying = None  # a round under way is of other pairs
         self._row.generation(ready.plan.generation)
         if self._history is not None:
             basis.take_up(ready.plan, self._history, clock.wall_ns())
@@ -144,6 +150,9 @@ class Engine:
     def _adopt(self, *, anew: bool) -> Usual | None:
         if self._plan is None or self._settings is None:
             return None
+        if self._carrying is not None and self._carrying.turn(0):
+            self._carrying.apply()
+            self._carrying = None
         found = basis.means(self._plan.pairs)
         basis.assume(self._plan.pairs, self._settings, found, anew=anew)
         self._usual_generation += 1
@@ -151,6 +160,18 @@ class Engine:
         half_life_s = self._settings.basis_half_life_s
         self.adopted = basis.generation_of(self._usual_generation, self._plan, found, half_life_s)
         return self.adopted
+
+    def look_ahead(self) -> bool:
+        """Work out for a few contracts what funding is expected to cost; True: it is known of all,
+        by what was told when the round began, and the next adoption puts it in force."""
+        if self._plan is None or self._plan.rates is None or self._settings is None:
+            return False
+        if self._carrying is None:
+            self._plan.rates.told = self._funding.snapshot()
+            self._carrying = Carrying(
+                self._plan.pairs, self._plan.rates, self._settings, clock.wall_ns()
+            )
+        return self._carrying.turn()
 
     @property
     def adopt_every_ns(self) -> int:
@@ -187,7 +208,7 @@ class Engine:
 
     def check(self) -> None:
         """Raise Retired when a segment has been replaced."""
-        for held in (self._store, self._ring, self._evaluations):
+        for held in (self._store, self._ring, self._evaluations, self._funding):
             if held.retired:
                 raise Retired("the segments were replaced by a newer instance")
 

@@ -12,13 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.engine.carrying import Carrying
 from spread_scanner.errors import TableError
 from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.lots import MINIMUM_UNKNOWN
-from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN, SIGNAL_MINIMUM_UNKNOWN
+from spread_scanner.schema.records import SIGNAL_MINIMUM_UNKNOWN
+from spread_scanner.symbology.rates import FundingRates
 from spread_scanner.symbology.tables import LotRow, Tables
 from spread_scanner.symbology.usual import pair_keys
 
@@ -104,6 +107,7 @@ class Plan(NamedTuple):
     names: dict[int, str]
     generation: int
     keys: tuple[str, ...]  # by pair, what it really is (symbology/usual.py); empty: not listed
+    rates: FundingRates | None = None
 
 
 def limits(settings: Settings) -> LoopLimits:
@@ -131,10 +135,13 @@ def empty_pairs(count: int) -> np.ndarray:
     return pairs
 
 
-def plan(settings: Settings, tables: Tables, max_symbols: int) -> Plan:
-    """All pairs whose two sources are enabled. Raises TableError when an id does not fit."""
+def plan(
+    settings: Settings, tables: Tables, max_symbols: int, told: np.ndarray | None = None
+) -> Plan:
+    """All pairs whose two sources are enabled; `told`: of funding (FundingTable.snapshot). Raises
+    TableError when an id does not fit."""
     names = tables.symbol_names()
-    funding = {(row.source_id, row.symbol_id): row for row in tables.funding}
+    rates = FundingRates(tables, told)
     lots = tables.lots_by_pair()
     members = sorted(_members(settings, tables, names))
     pairs = empty_pairs(len(members))
@@ -148,14 +155,11 @@ def plan(settings: Settings, tables: Tables, max_symbols: int) -> Plan:
         direction = DIRECTIONS[direction_id]
         pair["quarantined"] = quarantined
         _fill(pair, settings, direction, symbol_id, names[symbol_id], max_symbols)
-        known = funding.get((direction.futures.source_id, symbol_id))
-        carry = costs.expected_carry(known, settings.config.spread_engine)
-        pair["carry_bps"] = carry.carry_bps
-        pair["signal_flags"] = 0 if carry.rate_known else SIGNAL_FUNDING_UNKNOWN
         _limit(pair, lots.get((direction_id, symbol_id)))
+    Carrying(pairs, rates, settings.config.spread_engine, clock.wall_ns()).all()
     listed = pair_keys(tables)
     keys = tuple(listed.get(member[:2], "") for member in members)
-    return Plan(pairs, names, tables.generation, keys)
+    return Plan(pairs, names, tables.generation, keys, rates)
 
 
 def bound_costs(pairs: np.ndarray, implausible_bps: float) -> None:

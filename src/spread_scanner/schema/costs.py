@@ -13,18 +13,12 @@ cross: we sell the perpetual, so that we pay where the rate is negative.
 """
 
 import math
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from spread_scanner.config import Engine
-from spread_scanner.schema.funding import (
-    INTERVAL_HOURS,
-    RATE_MAX,
-    interval_can_be,
-    rate_can_be,
-)
+from spread_scanner.schema.funding import FundingAhead
 
 BPS = 1e4
 LOT_SLACK = 1e-9  # of a lot: a size of whole lots stays whole in binary
@@ -159,16 +153,6 @@ def leg_suffices(
     return enough
 
 
-class Told(Protocol):
-    """What was told of a perpetual's funding (symbology.tables.FundingRow)."""
-
-    @property
-    def rate(self) -> float: ...
-
-    @property
-    def interval_hours(self) -> float | None: ...
-
-
 class Carry(NamedTuple):
     """What holding costs as it is expected now."""
 
@@ -176,14 +160,7 @@ class Carry(NamedTuple):
     rate_known: bool
 
 
-def expected_carry(told: Told | None, engine: Engine) -> Carry:
-    """Of a position held for `hold_h`; it crosses as many settlements as fit into that time.
-
-    A rate or an interval that cannot be is not known: the most that is ever charged is then, and
-    each shortest interval.
-    """
-    known = told is not None and interval_can_be(told.interval_hours) and rate_can_be(told.rate)
-    interval_h = told.interval_hours if told is not None and known else None
-    crossings = math.ceil(engine.hold_h / (interval_h or min(INTERVAL_HOURS)))
-    rate = told.rate if told is not None and known else None
-    return Carry(carry_bps(rate, RATE_MAX, crossings, credit=engine.funding_credit), known)
+def expected_carry(ahead: FundingAhead, *, credit: bool) -> Carry:
+    """Of a position that is held over these settlements (schema.funding.carry_inputs)."""
+    cost = carry_bps(ahead.rate, ahead.pay_max, ahead.crossings, credit=credit)
+    return Carry(cost, ahead.rate is not None)

@@ -114,6 +114,14 @@ def crossings(next_wall_ns: int, interval_h: float, now_wall_ns: int, hold_h: fl
     return 0 if first_ns > hold_ns else (hold_ns - first_ns) // interval_ns + 1
 
 
+def as_noted(rate: float, interval_h: float | None, now_wall_ns: int, listing: int) -> FundingNow:
+    """A rate that stands in the tables and was never told since, in the segment's terms: it holds
+    as long as they do."""
+    hours = math.nan if interval_h is None else interval_h
+    flags = FundingFlag.NO_CAP | FundingFlag.NO_FLOOR | FundingFlag.NO_NEXT
+    return FundingNow(rate, math.nan, math.nan, hours, 0, now_wall_ns, int(flags), listing, 0)
+
+
 def carry_inputs(
     row: FundingNow | None, now_wall_ns: int, hold_h: float, listing: int | None = None
 ) -> FundingAhead:

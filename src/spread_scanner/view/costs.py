@@ -3,10 +3,16 @@
 The board takes these sums off its gross spreads.
 """
 
+import numpy as np
+
+from spread_scanner import clock
 from spread_scanner.config import Settings
-from spread_scanner.schema.costs import Carry, expected_carry, fees_bps
+from spread_scanner.errors import SegmentError
+from spread_scanner.schema.costs import fees_bps
 from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.rates import FundingRates
 from spread_scanner.symbology.tables import DirectionRow, Tables
 from spread_scanner.view.reading import Reading
 
@@ -30,27 +36,39 @@ class Cost(Reading, frozen=True):
 def read(settings: Settings, wanted: str = "") -> list[Cost]:
     """All pairs whose symbol contains `wanted`, by direction. Raises TableError."""
     loaded = tables.load(settings.generated_dir)
-    costs = (cost for row in loaded.directions for cost in of_direction(settings, loaded, row))
+    rates = rates_now(settings, loaded)
+    costs = (c for row in loaded.directions for c in of_direction(settings, loaded, row, rates))
     return [cost for cost in costs if wanted.upper() in cost.symbol]
 
 
-def of_direction(settings: Settings, loaded: Tables, row: DirectionRow) -> list[Cost]:
+def rates_now(settings: Settings, loaded: Tables) -> FundingRates:
+    """Of funding: what was told up to now, or what the tables noted where nothing is up."""
+    told: np.ndarray | None = None
+    try:
+        with FundingTable.attach(settings.config.system.namespace, timeout_s=0.0) as table:
+            told = table.snapshot()
+    except SegmentError:
+        pass
+    return FundingRates(loaded, told)
+
+
+def of_direction(
+    settings: Settings, loaded: Tables, row: DirectionRow, rates: FundingRates
+) -> list[Cost]:
     """Those of one direction, in the order of its symbols: the one place where they are summed."""
     direction = DIRECTIONS[row.direction_id]
     spot = settings.exchanges[direction.spot.label]
     futures = settings.exchanges[direction.futures.label]
     names = loaded.symbol_names()
     engine = settings.config.spread_engine
-    funding = {
-        rate.symbol_id: expected_carry(rate, engine)
-        for rate in loaded.funding
-        if rate.source_id == direction.futures.source_id
-    }
+    now_ns = clock.wall_ns()
+    hold_h, credit = engine.hold_h, engine.funding_credit
     found = []
     for symbol_id in row.symbol_ids:
         symbol = names[symbol_id]
         fees = fees_bps(spot.fee_bps(symbol), futures.fee_bps(symbol))
-        carry: Carry = funding.get(symbol_id) or expected_carry(None, engine)
+        source_id = direction.futures.source_id
+        carry = rates.carry(source_id, symbol_id, now_ns, hold_h=hold_h, credit=credit)
         thresholds = settings.directions.thresholds(direction.label, symbol)
         found.append(
             Cost(

@@ -11,18 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from spread_scanner import clock
-from spread_scanner.clock import NS_PER_MS
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.freshness import FreshnessLimits, Judged
 from spread_scanner.shm import PriceStore
-from spread_scanner.symbology.tables import DirectionRow, LotRow, Tables
+from spread_scanner.symbology.rates import FundingRates
+from spread_scanner.symbology.tables import DirectionRow, Tables
 from spread_scanner.symbology.usual import pair_keys
-from spread_scanner.view.costs import of_direction
+from spread_scanner.view.costs import of_direction, rates_now
 from spread_scanner.view.reading import Reading, known
 from spread_scanner.view.usual import UsualReader
 
+PRICED_NS = 60 * NS_PER_S  # how long what funding is expected to cost is believed
 BOARD_DTYPE = np.dtype(
     [
         ("direction_id", "u1"),
@@ -64,35 +66,30 @@ class SpreadBoard:
     def __init__(self, settings: Settings, tables: Tables, store: PriceStore) -> None:
         self.symbols = tables.symbol_names()
         self.generation = tables.generation
-        self._store = store
+        self._store, self._settings, self._tables = store, settings, tables
         self._limits = FreshnessLimits.of(settings)
         self._usual = UsualReader(settings)
-        keys, lots = pair_keys(tables), tables.lots_by_pair()
-        self._lanes = [
-            self._lane(settings, tables, row, keys, lots)
-            for row in tables.directions
-            if row.symbol_ids
-        ]
+        self._keys, self._lots = pair_keys(tables), tables.lots_by_pair()
+        self._lanes = self._all_lanes()
+        self._priced_ns = clock.mono_ns()
+
+    def _all_lanes(self) -> list[_Lane]:
+        rates = rates_now(self._settings, self._tables)
+        return [self._lane(row, rates) for row in self._tables.directions if row.symbol_ids]
 
     @property
     def pairs(self) -> int:
         """How many (direction, symbol) there are."""
         return sum(len(lane.ids) for lane in self._lanes)
 
-    @staticmethod
-    def _lane(
-        settings: Settings,
-        tables: Tables,
-        row: DirectionRow,
-        keys: dict[tuple[int, int], str],
-        lots: dict[tuple[int, int], LotRow],
-    ) -> _Lane:
-        found = of_direction(settings, tables, row)
-        rules = [lots.get((row.direction_id, symbol_id)) for symbol_id in row.symbol_ids]
+    def _lane(self, row: DirectionRow, rates: FundingRates) -> _Lane:
+        found = of_direction(self._settings, self._tables, row, rates)
+        pairs = [(row.direction_id, symbol_id) for symbol_id in row.symbol_ids]
+        rules = [self._lots.get(pair) for pair in pairs]
         return _Lane(
             DIRECTIONS[row.direction_id],
             np.array(row.symbol_ids, np.uint16),
-            tuple(keys.get((row.direction_id, symbol_id), "") for symbol_id in row.symbol_ids),
+            tuple(self._keys.get(pair, "") for pair in pairs),
             np.array([one.fees_bps for one in found]),
             np.array([one.carry_bps for one in found]),
             np.array([one.close_at == "parity" for one in found]),
@@ -102,7 +99,11 @@ class SpreadBoard:
         )
 
     def rows(self) -> np.ndarray:
-        """Every pair, as BOARD_DTYPE, in table order. Never-quoted pairs have NaN spreads."""
+        """Every pair, as BOARD_DTYPE, in table order. Never-quoted pairs have NaN spreads. Funding
+        that is carried is looked up each minute, as the engine does."""
+        now_ns = clock.mono_ns()
+        if self._settings.config.spread_engine.hold_h > 0 and now_ns - self._priced_ns > PRICED_NS:
+            self._lanes, self._priced_ns = self._all_lanes(), now_ns
         parts = [self._lane_rows(lane) for lane in self._lanes]
         return np.concatenate(parts) if parts else np.empty(0, BOARD_DTYPE)
 

@@ -15,6 +15,7 @@ from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.shm.control import Control
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.health import Health
 from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.shm.ring import SignalRing
@@ -152,6 +153,7 @@ class Bed:
         self.store = PriceStore.create(namespace, max_symbols=MAX_SYMBOLS)
         self.ring = SignalRing.create(namespace, "signals", slots=slots)
         self.evaluations = Evaluations.create(namespace, slots=kept)
+        self.funding = FundingTable.create(namespace, max_symbols=MAX_SYMBOLS)
         self.health = Health.create(namespace)
         self.control = Control.create(namespace)
         self.operator = self.control.operator()
@@ -248,6 +250,7 @@ class Bed:
             writer.close()
         for close in (self.consumer.close, self.operator.close, self.control.close):
             close()
+        self.funding.close()
         for close in (self.health.close, self.evaluations.close, self.ring.close, self.store.close):
             close()
 

@@ -75,7 +75,7 @@ class Oracle:
             row = rates.get((source, symbol))
             hold_h = self.limits.hold_h
             if row is None or not row.interval_hours:
-                self.carry[number] = 0.05 * np.ceil(hold_h) * 1e4
+                self.carry[number] = 0.05 * np.ceil(hold_h / 8) * 1e4
                 continue
             paid = -row.rate if self.limits.funding_credit else max(0.0, -row.rate)
             self.carry[number] = paid * np.ceil(hold_h / row.interval_hours) * 1e4

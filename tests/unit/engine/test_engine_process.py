@@ -17,6 +17,7 @@ from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCES, ProcessState, SignalKind
 from spread_scanner.shm.control import Control
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.health import Health
 from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.shm.ring import SignalRing
@@ -48,6 +49,7 @@ class System:
         self.store = PriceStore.create(namespace, max_symbols=MAX_SYMBOLS)
         self.ring = SignalRing.create(namespace, "signals", slots=1_024)
         self.rows = Evaluations.create(namespace, slots=1_024)
+        self.funding = FundingTable.create(namespace, max_symbols=MAX_SYMBOLS)
         self.health = Health.create(namespace)
         self.control = Control.create(namespace)
         self.operator = self.control.operator()
@@ -115,6 +117,7 @@ class System:
             writer.close()
         for close in (self.consumer.close, self.operator.close, self.control.close):
             close()
+        self.funding.close()
         for close in (self.health.close, self.rows.close, self.ring.close, self.store.close):
             close()
 

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spread_scanner import config
 from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
+from spread_scanner.schema.funding import as_noted, carry_inputs
 from spread_scanner.schema.records import QUOTE_DTYPE
-from spread_scanner.symbology.tables import FundingRow
 
 NATIVE = Path(freshness.__file__).parent / "native"
 SOURCE = """
@@ -112,7 +111,7 @@ def test_both_judge_a_spread_alike(twin: ctypes.CDLL, gross: float) -> None:
     [
         (0.0001, 8.0, -1.0),
         (-0.0001, 4.0, 2.0),
-        (-0.0001, 6.0, 2.0),
+        (-0.0001, 6.0, 2.0),  # no settlement is told: as many as can be
         (0.05, 8.0, -500.0),
         (0.0501, 8.0, None),
         (5.0, 8.0, None),
@@ -128,10 +127,10 @@ def test_both_judge_a_spread_alike(twin: ctypes.CDLL, gross: float) -> None:
 def test_funding_that_cannot_be_is_not_known(
     rate: float, hours: float | None, expected: float | None
 ) -> None:
-    engine = config.Engine(hold_h=8.0, funding_credit=True)
-    found = costs.expected_carry(FundingRow(1, 0, rate, hours), engine)
+    row = as_noted(rate, hours, NOW_NS, listing=1)
+    found = costs.expected_carry(carry_inputs(row, NOW_NS, 8.0, 1), credit=True)
     assert found.rate_known is (expected is not None)
-    most = 8 * 500.0  # each hour the most that is ever charged
+    most = 500.0  # the most that is ever charged, once in eight hours
     assert found.carry_bps == pytest.approx(most if expected is None else expected)
 
 

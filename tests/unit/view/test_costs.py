@@ -32,7 +32,7 @@ def test_costs_are_what_the_board_takes_off(up_bed: Any) -> None:
     assert one.rate_known
     unknown = found["AAA-USDT"]
     assert not unknown.rate_known
-    assert unknown.carry_bps == pytest.approx(9 * 500.0)
+    assert unknown.carry_bps == pytest.approx(2 * 500.0)
     assert [cost.symbol for cost in costs.read(settings, "ccc")] == ["CCC-USDT"]
 
     up_bed.quote(0, 1, 99.0, 100.0)

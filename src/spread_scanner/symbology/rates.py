@@ -1,0 +1,45 @@
+"""What holding each sold perpetual costs, by what is known of its funding. Pure functions of it.
+
+What the funding segment was told of a listing counts, for as long as schema.funding lets it; of a
+listing that it was never told of, what the tables noted when they were made. Asked by the engine
+and by the screens, which thereby say the same.
+"""
+
+import numpy as np
+
+from spread_scanner.schema.costs import Carry, expected_carry
+from spread_scanner.schema.funding import FundingNow, as_noted, carry_inputs, listing_of
+from spread_scanner.symbology.tables import Tables
+
+
+class FundingRates:
+    """By source and symbol. `told` is FundingTable.snapshot, None where there is no segment."""
+
+    def __init__(self, tables: Tables, told: np.ndarray | None) -> None:
+        self.told = told
+        self._noted = {(row.source_id, row.symbol_id): row for row in tables.funding}
+        self._listings = {
+            (row.source_id, row.symbol_id): listing_of(row.exchange_symbol)
+            for row in tables.instruments
+        }
+
+    def carry(
+        self, source_id: int, symbol_id: int, now_wall_ns: int, *, hold_h: float, credit: bool
+    ) -> Carry:
+        """Of a position entered now and held for `hold_h`."""
+        listing = self._listings.get((source_id, symbol_id), 0)
+        row = self._row(source_id, symbol_id, now_wall_ns, listing)
+        ahead = carry_inputs(row, now_wall_ns, hold_h, listing)
+        return expected_carry(ahead, credit=credit)
+
+    def _row(
+        self, source_id: int, symbol_id: int, now_wall_ns: int, listing: int
+    ) -> FundingNow | None:
+        if self.told is not None:
+            row = FundingNow(*self.told[source_id, symbol_id].item())
+            if row.asked_wall_ns > 0 and row.listing == listing:
+                return row
+        noted = self._noted.get((source_id, symbol_id))
+        if noted is None:
+            return None
+        return as_noted(noted.rate, noted.interval_hours, now_wall_ns, listing)
