@@ -23,8 +23,8 @@ from spread_scanner.engine.plan import Plan
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.symbology import blocked
 from spread_scanner.symbology.blocked import BlockedError, KeptBlock
-from spread_scanner.symbology.tables import Tables
-from spread_scanner.symbology.usual import pair_keys
+from spread_scanner.symbology.tables import Tables, listed_pairs
+from spread_scanner.symbology.usual import pair_key
 
 
 class JudgedSet(NamedTuple):
@@ -36,12 +36,10 @@ class JudgedSet(NamedTuple):
 
     @classmethod
     def of(cls, tables: Tables) -> Self:
-        old = {(row.source_id, row.symbol_id) for row in tables.instruments if row.last_known}
         unasked = frozenset(
-            key
-            for (direction_id, symbol_id), key in (pair_keys(tables).items() if old else ())
-            if (DIRECTIONS[direction_id].spot.source_id, symbol_id) in old
-            or (DIRECTIONS[direction_id].futures.source_id, symbol_id) in old
+            pair_key(pair.spot, pair.futures)
+            for pair in listed_pairs(tables.instruments)
+            if pair.spot.last_known or pair.futures.last_known
         )
         return cls(tables.judgement, tables.asked_by_wall_ns, unasked)
 

@@ -9,9 +9,9 @@ new set, never a mixture. metadata.json holds the generation and the checksum of
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -181,24 +181,38 @@ class Metadata(Struct, frozen=True):
     asked_wall_ns: int = 0  # when that run began to ask; 0: nobody noted it
 
 
-def lots_of(instruments: Iterable[InstrumentRow]) -> tuple[LotRow, ...]:
-    """The rules of every symbol in every direction whose both sources list it."""
-    legs = {
-        (row.source_id, row.symbol_id): LegRules(
-            row.sz_mul, row.lot_step, row.min_qty, row.min_notional
-        )
-        for row in instruments
-    }
+class ListedPair(NamedTuple):
+    """One symbol in one direction whose both sources list it, wanted or not."""
+
+    direction_id: int
+    symbol_id: int
+    spot: InstrumentRow
+    futures: InstrumentRow
+
+
+def listed_pairs(instruments: Iterable[InstrumentRow]) -> Iterator[ListedPair]:
+    """All that these listings make, by direction and symbol id."""
+    legs = {(row.source_id, row.symbol_id): row for row in instruments}
     symbol_ids = sorted({symbol_id for _, symbol_id in legs})
-    rows: list[LotRow] = []
     for way in DIRECTIONS:
         for symbol_id in symbol_ids:
             spot = legs.get((way.spot.source_id, symbol_id))
-            fut = legs.get((way.futures.source_id, symbol_id))
-            if spot is not None and fut is not None:
-                rules = pair_rules(spot, fut)
-                rows.append(LotRow(way.direction_id, symbol_id, *rules[:-1], int(rules.flags)))
+            futures = legs.get((way.futures.source_id, symbol_id))
+            if spot is not None and futures is not None:
+                yield ListedPair(way.direction_id, symbol_id, spot, futures)
+
+
+def lots_of(instruments: Iterable[InstrumentRow]) -> tuple[LotRow, ...]:
+    """The rules of every symbol in every direction whose both sources list it."""
+    rows: list[LotRow] = []
+    for pair in listed_pairs(instruments):
+        rules = pair_rules(_size_rules(pair.spot), _size_rules(pair.futures))
+        rows.append(LotRow(pair.direction_id, pair.symbol_id, *rules[:-1], int(rules.flags)))
     return tuple(rows)
+
+
+def _size_rules(row: InstrumentRow) -> LegRules:
+    return LegRules(row.sz_mul, row.lot_step, row.min_qty, row.min_notional)
 
 
 Whole = TypeVar("Whole", SymbolsFile, DirectionsFile)

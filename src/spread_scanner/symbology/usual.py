@@ -19,9 +19,9 @@ import numpy.typing as npt
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import SOURCES
 from spread_scanner.symbology import sealed
-from spread_scanner.symbology.tables import InstrumentRow, Tables
+from spread_scanner.symbology.tables import InstrumentRow, Tables, listed_pairs
 
 PairNumbers = npt.NDArray[np.float64]
 FORMAT = 1
@@ -72,14 +72,9 @@ def pair_key(spot: InstrumentRow, futures: InstrumentRow) -> str:
 
 def pair_keys(tables: Tables) -> dict[tuple[int, int], str]:
     """The key of each pair of listings that a direction may hold, by (direction_id, symbol_id)."""
-    listed = {(row.source_id, row.symbol_id): row for row in tables.instruments}
-    symbols = {row.symbol_id for row in tables.instruments}
     return {
-        (direction.direction_id, symbol_id): pair_key(spot, futures)
-        for direction in DIRECTIONS
-        for symbol_id in symbols
-        if (spot := listed.get((direction.spot.source_id, symbol_id))) is not None
-        and (futures := listed.get((direction.futures.source_id, symbol_id))) is not None
+        (pair.direction_id, pair.symbol_id): pair_key(pair.spot, pair.futures)
+        for pair in listed_pairs(tables.instruments)
     }
 
 
@@ -119,16 +114,12 @@ def seed(
 ) -> None:
     """Write a history as if each pair had been fresh for ever; `usually` gives what leaving it
     earns and what its widths leave at parity, in basis points."""
-    listed = {(row.source_id, row.symbol_id): row for row in tables.instruments}
-    keys, numbers = [], []
-    for (direction_id, symbol_id), key in pair_keys(tables).items():
-        direction = DIRECTIONS[direction_id]
-        legs = (listed[leg.source_id, symbol_id] for leg in (direction.spot, direction.futures))
-        keys.append(key)
-        numbers.append(usually(*legs))
+    pairs = list(listed_pairs(tables.instruments))
+    keys = tuple(pair_key(pair.spot, pair.futures) for pair in pairs)
+    numbers = [usually(pair.spot, pair.futures) for pair in pairs]
     exits, parities = np.array(numbers, float).reshape(-1, 2).T
     weight = np.full(len(keys), full_weight(half_life_s))
-    write(path, Usual(1, wall_ns, half_life_s, tuple(keys), weight, exits, parities))
+    write(path, Usual(1, wall_ns, half_life_s, keys, weight, exits, parities))
 
 
 def _leg(row: InstrumentRow) -> str:
