@@ -1,7 +1,7 @@
 """Python over the fault build of the core: what a caller of the API sees.
 
 Usage: shm_fault_core.py FOLDER NAMESPACE contended|deaths|funding. FOLDER holds the extension
-modules _store, _writer and _latch built with -DSS_FAULTS; they take the place of the room's own
+modules _store, _writer and _latches built with -DSS_FAULTS; they take the place of the room's own
 before anything imports those. Each has hooks of its own.
 """
 
@@ -167,13 +167,15 @@ def funding(controls: ctypes.CDLL, namespace: str) -> None:
             controls.faults_publish(ctypes.c_uint64(address), ctypes.c_long(looks))
             assert table.read(0, 1) == seen
             assert table.contended == given_up
+        assert table.snapshot()[0].tolist() == [(0,) * len(FundingNow._fields)] * 2
+        assert table.contended == 2
     print(f"funding {at - 1} stores")
 
 
 SCENARIOS = {
     "contended": (contended, "_store"),
     "deaths": (deaths, "_writer"),
-    "funding": (funding, "_latch"),
+    "funding": (funding, "_latches"),
 }
 
 if __name__ == "__main__":

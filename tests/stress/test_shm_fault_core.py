@@ -9,12 +9,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from spread_scanner.shm import _latch, _store, _writer
+from spread_scanner.shm import _latches, _store, _writer
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ROOT / "src" / "spread_scanner"
 SHM = ROOMS / "shm"
-MODULES = ("_store", "_writer", "_latch")  # what looks, what stores, what does both
+MODULES = ("_store", "_writer", "_latches")  # what looks, what stores, what does both
 HERE = Path(__file__).parent
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(600)]  # a busy machine compiles slowly
 
@@ -72,7 +72,7 @@ def test_c3_a_writer_of_funding_that_dies_at_any_store_leaves_old_or_new(
     assert over_faults(fault_core, namespace, "funding") == "funding 9 stores\n"
 
 
-@pytest.mark.parametrize("module", [_store, _writer, _latch])
+@pytest.mark.parametrize("module", [_store, _writer, _latches])
 def test_the_product_is_built_without_hooks(module: ModuleType) -> None:
     symbols = subprocess.run(["nm", "-D", str(module.__file__)], capture_output=True, text=True)
     assert "PyInit__" in symbols.stdout

@@ -1,8 +1,9 @@
 """Tables of latch cells of any size (native/latches.h): what changes once a second, not a million
-times. shm/analysis.py maps and claims the segment."""
+times. shm/analysis.py and shm/funding.py map and claim their segments."""
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memset
 
 import numpy
 
@@ -12,13 +13,34 @@ from spread_scanner.shm.faults import BadInput
 cnp.import_array()
 
 cdef extern from "latches.h" nogil:
+    ctypedef struct ss_sequence:
+        pass
+
+    ctypedef uint64_t ss_word  # atomic
+
+    ctypedef struct ss_latches:
+        ss_sequence *sequences
+        ss_word *cells
+        uint64_t count
+        int words
+
     enum:
-        SS_READ_NONE
+        SS_LATCH_WORDS_MAX
         SS_READ_OK
         SS_READ_CONTENDED
 
+    void ss_latches_write(ss_latches *table, uint64_t number, const uint64_t *record)
+    int ss_latches_read(const ss_latches *table, uint64_t number, uint64_t *record)
+
 
 cdef class LatchTable:
+    """Records of one kind, each in a latch of its own."""
+    cdef ss_latches table
+    cdef readonly Memory memory
+    cdef readonly object dtype
+    cdef bint closed
+    cdef readonly uint64_t contended
+
     def __init__(self, Memory memory not None, Py_ssize_t sequences_at, Py_ssize_t cells_at,
                  Py_ssize_t count, dtype):
         """`count` records of a dtype of whole words; the cells of each lie side by side."""
@@ -41,7 +63,7 @@ cdef class LatchTable:
         cdef Py_ssize_t count, i
         cdef const int64_t *places
         cdef const uint64_t *words
-        if self.closed:
+        if self.closed or self.memory.view.readonly:
             raise_closed("table")
         self.check(numbers)
         count = cnp.PyArray_SIZE(numbers)
@@ -58,7 +80,7 @@ cdef class LatchTable:
         """(n,) int64 places -> (n,) records, and (n,) bool which were ever written.
 
         Each is consistent in itself. One that is written all the time while we look (64 tries)
-        counts as never written, and in `contended`.
+        counts as never written, and in `contended`. What was never written is zeros.
         """
         cdef Py_ssize_t count, i
         cdef const int64_t *places
@@ -77,7 +99,9 @@ cdef class LatchTable:
                 result = ss_latches_read(
                     &self.table, <uint64_t>places[i], &words[i * self.table.words])
                 known[i] = result == SS_READ_OK
-                self.contended += result == SS_READ_CONTENDED
+                if result == SS_READ_CONTENDED:  # what was copied is of no one moment
+                    memset(&words[i * self.table.words], 0, 8 * self.table.words)
+                    self.contended += 1
         return records, written
 
     cdef int check(self, cnp.ndarray numbers) except -1:

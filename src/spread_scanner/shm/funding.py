@@ -13,12 +13,13 @@ Segment: "<namespace>.funding".
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.funding import FundingNow
 from spread_scanner.schema.records import FUNDING_DTYPE
 from spread_scanner.shm import segment
-from spread_scanner.shm._latch import LatchCells
+from spread_scanner.shm._latches import LatchTable
 from spread_scanner.shm.faults import BadInput, WrongSegment
 from spread_scanner.shm.layout import MAX_SYMBOLS_MAX, NUM_SOURCES_MAX, FundingLayout, Kind
 from spread_scanner.shm.segment import Holder, Segment
@@ -32,7 +33,7 @@ class _Cells:
 
     layout: FundingLayout
 
-    def _number(self, source_id: int, symbol_id: int) -> int:
+    def _place(self, source_id: int, symbol_id: int) -> npt.NDArray[np.int64]:
         sources, symbols = self.layout.num_sources, self.layout.max_symbols
         if not (0 <= source_id < sources and 0 <= symbol_id < symbols):
             raise BadInput(
@@ -41,7 +42,7 @@ class _Cells:
                 symbol_id=symbol_id,
                 allowed=f"under {sources} and {symbols}",
             )
-        return source_id * symbols + symbol_id
+        return np.array([source_id * symbols + symbol_id], np.int64)
 
 
 class FundingWriter(_Cells, Holder):
@@ -50,12 +51,12 @@ class FundingWriter(_Cells, Holder):
     def __init__(self, held: Segment, layout: FundingLayout) -> None:
         self.layout = layout
         self._held = held
-        self._cells = _latch(held, layout)
+        self._cells = _table(held, layout)
 
     def write(self, source_id: int, symbol_id: int, row: FundingNow) -> None:
         """Publish one row. Raises BadInput on an id out of range, ValueError once closed."""
         record = np.array([tuple(row)], FUNDING_DTYPE)
-        self._cells.put(self._number(source_id, symbol_id), record.tobytes())
+        self._cells.write(self._place(source_id, symbol_id), record)
 
     def shut(self) -> None:
         self._cells.shut()
@@ -68,7 +69,7 @@ class FundingTable(_Cells, Holder):
         self.namespace = namespace
         self.layout = FundingLayout(*held.params[:2])
         self._held = held
-        self._cells = _latch(held, self.layout)
+        self._cells = _table(held, self.layout)
 
     @classmethod
     def create(cls, namespace: str, *, num_sources: int = 8, max_symbols: int = 1024) -> Self:
@@ -104,15 +105,13 @@ class FundingTable(_Cells, Holder):
         """What was told last; None where nothing was yet. Never waits: after 64 tries that each met
         a write it is None as well, and `contended` counts. Raises BadInput on an id out of range.
         """
-        record = self._cells.get(self._number(source_id, symbol_id))
-        if record is None:
-            return None
-        return FundingNow(*np.frombuffer(record, FUNDING_DTYPE)[0].item())
+        rows, told = self._cells.read(self._place(source_id, symbol_id))
+        return FundingNow(*rows[0].item()) if told[0] else None
 
     def snapshot(self) -> np.ndarray:
-        """(num_sources, max_symbols) FUNDING_DTYPE, each row whole in itself; `asked_wall_ns` is 0
-        where nothing was told yet."""
-        rows = self._cells.copy().view(FUNDING_DTYPE)
+        """(num_sources, max_symbols) FUNDING_DTYPE, each row whole in itself; zeros where `read`
+        has none."""
+        rows, _ = self._cells.read(np.arange(self.layout.cells, dtype=np.int64))
         return rows.reshape(self.layout.num_sources, self.layout.max_symbols)
 
     @property
@@ -126,8 +125,10 @@ class FundingTable(_Cells, Holder):
         return int(self._held.header["created_wall_ns"])
 
 
-def _latch(held: Segment, layout: FundingLayout) -> LatchCells:
-    return LatchCells(held.memory, layout.cells, layout.sequences_at, layout.cells_at)
+def _table(held: Segment, layout: FundingLayout) -> LatchTable:
+    return LatchTable(
+        held.memory, layout.sequences_at, layout.cells_at, layout.cells, FUNDING_DTYPE
+    )
 
 
 def _attach(namespace: str, *, writable: bool, timeout_s: float) -> Segment:

@@ -292,7 +292,7 @@ class FundingLayout:
 
     @property
     def funding_bytes(self) -> int:
-        return self.cells_at + self.cells * 2 * SIZES["cell"]
+        return self.cells_at + self.cells * 2 * FUNDING_DTYPE.itemsize
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def test_an_id_out_of_range_is_refused(namespace: str, source_id: int, symbol_id
 def test_a_reader_cannot_write(namespace: str) -> None:
     FundingTable.create(namespace, num_sources=2, max_symbols=2).close()
     with FundingTable.attach(namespace) as reader, pytest.raises(ValueError, match="closed"):
-        reader._cells.put(0, bytes(64))
+        reader._cells.write(np.zeros(1, np.int64), np.zeros(1, FUNDING_DTYPE))
 
 
 def test_sizes_out_of_range_and_other_segments_are_refused(namespace: str) -> None:

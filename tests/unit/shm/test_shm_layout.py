@@ -23,7 +23,6 @@ from spread_scanner.shm import (
     PriceStore,
     SignalRing,
     _dials,
-    _latch,
     _store,
     layout,
 )
@@ -89,7 +88,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         (QUOTE_DTYPE, QUOTE, 64),
         (SIGNAL_DTYPE, SIGNAL, 256),
         (EVALUATION_DTYPE, EVALUATION, 192),
-        (FUNDING_DTYPE, FUNDING, _latch.RECORD_BYTES),
+        (FUNDING_DTYPE, FUNDING, layout.SIZES["cell"]),
         (layout.HEADER_DTYPE, HEADER, 256),
         (layout.ROW_HEAD_DTYPE, ROW_HEAD, 256),
         (layout.SWITCHES_DTYPE, SWITCHES, 128),
