@@ -20,12 +20,7 @@ from spread_scanner.schema.analysis import CELL_ANALYSIS_DTYPE, PAIR_ANALYSIS_DT
 from spread_scanner.shm import segment
 from spread_scanner.shm._latches import LatchTable
 from spread_scanner.shm.faults import WrongSegment
-from spread_scanner.shm.layout import (
-    MAX_SYMBOLS_MAX,
-    NUM_SOURCES_MAX,
-    AnalysisLayout,
-    Kind,
-)
+from spread_scanner.shm.layout import AnalysisLayout, Kind, sizes_fit
 from spread_scanner.shm.segment import Holder, Segment
 
 _WRITER = 0
@@ -73,7 +68,7 @@ class Analysis(Holder):
     @classmethod
     def create(cls, namespace: str, *, num_sources: int = 8, max_symbols: int = 1024) -> Self:
         """Make a new, empty one; what stands under the namespace is retired."""
-        if not (1 <= num_sources <= NUM_SOURCES_MAX and 1 <= max_symbols <= MAX_SYMBOLS_MAX):
+        if not sizes_fit(num_sources, max_symbols):
             raise SegmentError(
                 "sizes out of range", num_sources=num_sources, max_symbols=max_symbols
             )
@@ -90,12 +85,9 @@ class Analysis(Holder):
     def writer(self) -> AnalysisWriter:
         """Claim the right to write: AlreadyClaimed when a live process has it."""
         held = _attach(self.namespace, writable=True, timeout_s=segment.ATTACH_TIMEOUT_S)
-        try:
+        with segment.closed_on_failure(held):
             held.claim(_WRITER, "the analysis")
-        except BaseException:
-            held.close()
-            raise
-        return AnalysisWriter(held, self.layout)
+            return AnalysisWriter(held, self.layout)
 
     def pairs(self, directions: npt.ArrayLike, symbols: npt.ArrayLike) -> Records:
         """Of pairs, by direction and symbol id. Raises BadInput on one out of range."""
@@ -142,6 +134,6 @@ def _attach(namespace: str, *, writable: bool, timeout_s: float) -> Segment:
 
 def _analysis_bytes(params: list[int]) -> int:
     num_sources, max_symbols = params[:2]
-    if not (1 <= num_sources <= NUM_SOURCES_MAX and 1 <= max_symbols <= MAX_SYMBOLS_MAX):
+    if not sizes_fit(num_sources, max_symbols):
         raise WrongSegment("the segment's sizes are out of range", params=params)
     return AnalysisLayout(num_sources, max_symbols).analysis_bytes

@@ -191,12 +191,9 @@ class Connections(Holder):
         """Take a source's rows, emptied: AlreadyClaimed when a live process has them."""
         self._check(source_id)
         held = _attach(self.namespace, writable=True, timeout_s=segment.ATTACH_TIMEOUT_S)
-        try:
+        with segment.closed_on_failure(held):
             held.claim(source_id, f"the connection rows of source {source_id}")
             return ConnectionRows(held, self.layout, source_id)
-        except BaseException:
-            held.close()
-            raise
 
     def read(self, source_id: int) -> list[ConnectionHealth]:
         """The connections of a source whose feed lives, by row; [] when none does.

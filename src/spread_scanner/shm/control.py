@@ -201,13 +201,10 @@ class Control(Holder):
     def claim(self, process: str) -> ControlSlot:
         """A process's own slot: AlreadyClaimed when a live process of that name has it."""
         held = _attach(self.namespace, writable=True)
-        try:
+        with segment.closed_on_failure(held):
             number = find_or_name(held, process, slot_at)
             held.claim(number, f"control slot of {process!r}")
             return ControlSlot(held, number)
-        except BaseException:
-            held.close()
-            raise
 
     def operator(
         self, who: Who | None = None, *, timeout_s: float = OPERATOR_TIMEOUT_S
@@ -215,15 +212,15 @@ class Control(Holder):
         """The right to command; waits a while for another operator to finish."""
         held = _attach(self.namespace, writable=True)
         deadline = clock.awake_s() + timeout_s
-        while True:
-            try:
-                held.claim(_OPERATOR_CLAIM, "the operator's place")
-                return Operator(held, who)
-            except AlreadyClaimed:
-                if clock.awake_s() > deadline:
-                    held.close()
-                    raise
-                clock.sleep(0.001)
+        with segment.closed_on_failure(held):
+            while True:
+                try:
+                    held.claim(_OPERATOR_CLAIM, "the operator's place")
+                    return Operator(held, who)
+                except AlreadyClaimed:
+                    if clock.awake_s() > deadline:
+                        raise
+                    clock.sleep(0.001)
 
     @property
     def killed(self) -> bool:

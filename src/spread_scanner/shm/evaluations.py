@@ -66,12 +66,9 @@ class Evaluations(Holder):
     def writer(self) -> EvaluationsWriter:
         """Claim the right to write: AlreadyClaimed when a live process has it."""
         held = _attach(self.namespace, writable=True, timeout_s=segment.ATTACH_TIMEOUT_S)
-        try:
+        with segment.closed_on_failure(held):
             held.claim(_WRITER, "the evaluations")
-        except BaseException:
-            held.close()
-            raise
-        return EvaluationsWriter(held, self.layout)
+            return EvaluationsWriter(held, self.layout)
 
     def recent(
         self,

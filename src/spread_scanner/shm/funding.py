@@ -21,7 +21,13 @@ from spread_scanner.schema.records import FUNDING_DTYPE
 from spread_scanner.shm import segment
 from spread_scanner.shm._latches import LatchTable
 from spread_scanner.shm.faults import BadInput, WrongSegment
-from spread_scanner.shm.layout import MAX_SYMBOLS_MAX, NUM_SOURCES_MAX, FundingLayout, Kind
+from spread_scanner.shm.layout import (
+    MAX_SYMBOLS_MAX,
+    NUM_SOURCES_MAX,
+    FundingLayout,
+    Kind,
+    sizes_fit,
+)
 from spread_scanner.shm.segment import Holder, Segment
 
 _WRITER = 0
@@ -74,7 +80,7 @@ class FundingTable(_Cells, Holder):
     @classmethod
     def create(cls, namespace: str, *, num_sources: int = 8, max_symbols: int = 1024) -> Self:
         """Make new, empty cells; those that stand under the namespace are retired."""
-        if not (1 <= num_sources <= NUM_SOURCES_MAX and 1 <= max_symbols <= MAX_SYMBOLS_MAX):
+        if not sizes_fit(num_sources, max_symbols):
             raise SegmentError(
                 "num_sources or max_symbols is out of range",
                 num_sources=num_sources,
@@ -94,12 +100,9 @@ class FundingTable(_Cells, Holder):
     def writer(self) -> FundingWriter:
         """Claim the right to write: AlreadyClaimed when a live process has it."""
         held = _attach(self.namespace, writable=True, timeout_s=segment.ATTACH_TIMEOUT_S)
-        try:
+        with segment.closed_on_failure(held):
             held.claim(_WRITER, "the funding")
             return FundingWriter(held, FundingLayout(*held.params[:2]))
-        except BaseException:
-            held.close()
-            raise
 
     def read(self, source_id: int, symbol_id: int) -> FundingNow | None:
         """What was told last; None where nothing was yet. Never waits: after 64 tries that each met
@@ -143,6 +146,6 @@ def _attach(namespace: str, *, writable: bool, timeout_s: float) -> Segment:
 
 def _funding_bytes(params: list[int]) -> int:
     num_sources, max_symbols = params[:2]
-    if not (1 <= num_sources <= NUM_SOURCES_MAX and 1 <= max_symbols <= MAX_SYMBOLS_MAX):
+    if not sizes_fit(num_sources, max_symbols):
         raise WrongSegment("the segment's sizes are out of range", params=params)
     return FundingLayout(num_sources, max_symbols).funding_bytes

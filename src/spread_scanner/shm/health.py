@@ -153,13 +153,10 @@ class Health(Holder):
     def claim(self, process: str) -> HealthRow:
         """Take the row of a process name: AlreadyClaimed when a live process has it."""
         held = _attach(self.namespace, writable=True)
-        try:
+        with segment.closed_on_failure(held):
             number = find_or_name(held, process, self._name_at)
             held.claim(number, f"health row of {process!r}")
             return HealthRow(held, number)
-        except BaseException:
-            held.close()
-            raise
 
     @property
     def folder(self) -> Path | None:

@@ -136,6 +136,11 @@ def aligned(size: int, to: int = LINE) -> int:
     return -(-size // to) * to
 
 
+def sizes_fit(num_sources: int, max_symbols: int) -> bool:
+    """Whether a segment of records per source and symbol may be of these sizes."""
+    return 1 <= num_sources <= NUM_SOURCES_MAX and 1 <= max_symbols <= MAX_SYMBOLS_MAX
+
+
 @dataclass(frozen=True)
 class StoreLayout:
     """Offsets of the store and the dirty segment of one size."""

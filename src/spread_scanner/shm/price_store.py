@@ -121,13 +121,10 @@ class PriceStore(StoreView, Holder):
                 "no such source", source_id=source_id, allowed=f"0 to {self.num_sources - 1}"
             )
         store = self._again("store", Kind.STORE, _store_bytes)
-        try:
+        with segment.closed_on_failure(store):
             store.claim(source_id, f"source {source_id}")
             dirty = self._dirty_segment()
             return Writer(_view(store, dirty, self.layout), store, dirty, source_id)
-        except BaseException:
-            store.close()
-            raise
 
     def dirty(self, reader: str) -> DirtyBitmap:
         """Claim a reader's dirty bitmap. Everything written so far is marked, so that the reader
@@ -137,11 +134,8 @@ class PriceStore(StoreView, Holder):
             raise SegmentError("no such reader", reader=reader, allowed=", ".join(DIRTY_READERS))
         number = DIRTY_READERS.index(reader)
         dirty = self._dirty_segment()
-        try:
+        with segment.closed_on_failure(dirty):
             dirty.claim(number, f"dirty reader {reader!r}")
-        except BaseException:
-            dirty.close()
-            raise
         bitmap = DirtyBitmap(_view(self._held, dirty, self.layout), dirty, number)
         for source_id in range(self.num_sources):
             bitmap.mark_all(source_id)

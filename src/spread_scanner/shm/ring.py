@@ -128,14 +128,11 @@ class SignalRing(Holder):
             writable=True,
             timeout_s=segment.ATTACH_TIMEOUT_S,
         )
-        try:
+        with segment.closed_on_failure(held):
             if held.instance_id != self.instance_id:
                 raise Retired("the ring was replaced by a newer instance", segment=held.name)
             held.claim(end, what)
-        except BaseException:
-            held.close()
-            raise
-        return held
+            return held
 
     def counters(self) -> RingCounters:
         """Totals since the ring was made."""

@@ -22,7 +22,7 @@ import re
 import secrets
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -170,6 +170,16 @@ def _let_go(fd: int) -> None:
         _lock(fd, CREATOR_BYTE, fcntl.F_UNLCK, length=0)
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def closed_on_failure(held: Segment) -> Iterator[None]:
+    """Let go of a segment, and of what was claimed of it, if its use cannot begin."""
+    try:
+        yield
+    except BaseException:
+        held.close()
+        raise
 
 
 class Record:
