@@ -1,29 +1,23 @@
 """What leaving usually earns, and what the engine makes of it: adopted once a minute, and kept.
 
 Writer:  this module, between two runs of the loop, which looks at every pair once a second and
-keeps the sums (native/usual.h); the file of symbology/usual.py.     Reader: the loop.
+keeps the sums (native/usual.h).     Reader: the loop; keeping.py, into the file of usual.py.
 
 A generation holds until the next: nothing is evaluated anew for it, so that every signal can be
-recomputed from the quotes and the table of its generation. The file is written by a thread; a disk
-that is full or slow costs a warning, not a look. At a start what the file has is taken up, aged by
-the time that has passed; what is damaged, or older than a half-life, is not.
+recomputed from the quotes and the table of its generation. At a start what the file has is taken
+up, aged by the time that has passed; what is damaged, or older than a half-life, is not.
 """
 
-import threading
-from queue import SimpleQueue
 from typing import NamedTuple
 
 import numpy as np
-import structlog
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Engine as EngineSettings
-from spread_scanner.config import Settings
 from spread_scanner.engine.plan import Plan, bound_costs
 from spread_scanner.schema import costs
-from spread_scanner.symbology import usual
-from spread_scanner.symbology.usual import Usual, UsualError
+from spread_scanner.symbology.usual import Usual
 
 EVERY_S = 60.0
 PER_HALF_LIFE = 20  # adopted at least so often within a half-life
@@ -93,42 +87,6 @@ def assume(pairs: np.ndarray, settings: EngineSettings, found: Means, *, anew: b
     pairs["close_bps"] = np.where(trusted, close, np.nan)
     pairs["close_before_bps"] = pairs["close_bps"] if anew else before
     bound_costs(pairs, settings.implausible_bps)
-
-
-class Keeper:
-    """Writes generations in a thread of its own; the newest counts."""
-
-    def __init__(self, settings: Settings, log: structlog.stdlib.BoundLogger) -> None:
-        self._path = usual.path_of(settings)
-        self._log = log
-        self._failed = False
-        self._waiting: SimpleQueue[Usual] = SimpleQueue()
-        threading.Thread(target=self._write_all, name="usual", daemon=True).start()
-
-    def history(self) -> Usual | None:
-        """What was kept before this start."""
-        try:
-            return usual.read(self._path)
-        except UsualError as error:
-            self._log.warning("what was usual is not known any more", error=str(error))
-            return None
-
-    def keep(self, generation: Usual) -> None:
-        self._waiting.put(generation)
-
-    def _write_all(self) -> None:
-        while True:
-            self.write(self._waiting.get())
-
-    def write(self, generation: Usual) -> None:
-        """One generation; a failure is said once, until it works again."""
-        try:
-            usual.write(self._path, generation)
-            self._failed = False
-        except OSError as error:
-            if not self._failed:
-                self._log.warning("what is usual cannot be kept", error=str(error))
-            self._failed = True
 
 
 def generation_of(number: int, plan: Plan, found: Means, half_life_s: float) -> Usual:

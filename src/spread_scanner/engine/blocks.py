@@ -1,28 +1,21 @@
 """Which pairs the engine has blocked because they were implausible for so long, and until when.
 
 Writer:  this module, between two runs of the loop, which bars a pair by itself
-(native/implausible.h); the file of symbology/blocked.py.     Reader: the loop.
+(native/implausible.h).     Reader: the loop; keeping.py, into the file of symbology/blocked.py.
 
 A block holds until tables come whose run had begun to ask after it, and had asked both exchanges: a
 quick look's do not, nor those of a run that could not reach one of them, nor does a restart. If the
-pair is absurd still it is blocked anew. The file is written by a thread; a disk that refuses costs
-a warning.
+pair is absurd still it is blocked anew.
 """
 
-import threading
-from collections.abc import Mapping
-from queue import SimpleQueue
 from typing import NamedTuple, Self
 
 import numpy as np
-import structlog
 
 from spread_scanner import clock
-from spread_scanner.config import Settings
 from spread_scanner.engine.plan import Plan
 from spread_scanner.schema.enums import DIRECTIONS
-from spread_scanner.symbology import blocked
-from spread_scanner.symbology.blocked import BlockedError, KeptBlock
+from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.tables import Tables, listed_pairs
 from spread_scanner.symbology.usual import pair_key
 
@@ -53,16 +46,16 @@ class JudgedSet(NamedTuple):
 class Blocks:
     """Those that hold now, by what a pair really is. Used by the loop's thread."""
 
-    def __init__(self, kept: Mapping[str, KeptBlock]) -> None:
-        self.now = dict(kept)
+    def __init__(self, kept: dict[str, KeptBlock]) -> None:
+        self.now = kept  # never changed: replaced, when it is another
         self._judgement = 0
 
     def judge(self, judgement: JudgedSet, plan: Plan) -> None:
         """Tables are put in force: lift what they have judged, bar the others."""
         self._judgement = judgement.generation
-        self.now = {
-            key: block for key, block in self.now.items() if not judgement.lifts(key, block)
-        }
+        held = {key: block for key, block in self.now.items() if not judgement.lifts(key, block)}
+        if len(held) < len(self.now):
+            self.now = held
         if self.now:
             plan.pairs["barred"] = np.array([key in self.now for key in plan.keys], bool)
 
@@ -79,45 +72,6 @@ class Blocks:
                     clock.wall_ns(),
                     self._judgement,
                 )
-        self.now = self.now | new
+        if new:
+            self.now = self.now | new
         return list(new.values())
-
-
-class BlocksKeeper:
-    """Writes what is blocked in a thread of its own; the newest counts."""
-
-    def __init__(self, settings: Settings, log: structlog.stdlib.BoundLogger) -> None:
-        self._path = blocked.path_of(settings)
-        self._log = log
-        self._failed = False
-        self._kept: dict[str, KeptBlock] | None = None  # what stands there; None: nobody knows
-        self._waiting: SimpleQueue[dict[str, KeptBlock]] = SimpleQueue()
-        threading.Thread(target=self._write_all, name="blocked", daemon=True).start()
-
-    def recall(self) -> dict[str, KeptBlock]:
-        """What was blocked before this start."""
-        try:
-            self._kept = blocked.read(self._path)
-        except BlockedError as error:
-            self._log.warning("which pairs were blocked is not known any more", error=str(error))
-        return self._kept or {}
-
-    def keep(self, blocks: dict[str, KeptBlock]) -> None:
-        """Have it written, if it is another than what was kept last."""
-        if blocks != self._kept:
-            self._kept = blocks
-            self._waiting.put(blocks)
-
-    def _write_all(self) -> None:
-        while True:
-            self.write(self._waiting.get())
-
-    def write(self, blocks: dict[str, KeptBlock]) -> None:
-        """A failure is said once, until it works again."""
-        try:
-            blocked.write(self._path, blocks)
-            self._failed = False
-        except OSError as error:
-            if not self._failed:
-                self._log.warning("which pairs are blocked cannot be kept", error=str(error))
-            self._failed = True

@@ -76,11 +76,11 @@ class Engine:
         row: HealthRow,
         slot: ControlSlot,
         history: Usual | None = None,
-        kept_blocks: Mapping[str, KeptBlock] | None = None,
+        kept_blocks: dict[str, KeptBlock] | None = None,
     ) -> None:
         """`history`: what was usual before this start, if that is known; `kept_blocks`: which pairs
         were blocked then."""
-        self._blocks = Blocks(kept_blocks or {})
+        self._blocks = Blocks({} if kept_blocks is None else kept_blocks)
         self._blocks_seen = 0
         self._plan: plan.Plan | None = None
         self._settings: EngineSettings | None = None

@@ -1,7 +1,8 @@
 """spread-engine: the process around the loop.
 
 It takes the tables, runs the native loop in short turns, and between turns beats its heart, adopts
-once a minute what leaving a pair usually earns (basis.py), and obeys orders. A kill or a pause is
+once a minute what leaving a pair usually earns (basis.py), has kept what its next start needs
+(keeping.py), and obeys orders. A kill or a pause is
 in force natively before it is acknowledged here. A reload is planned beside the loop (reload.py),
 and of what cannot be used refused: all stays as it was. Segments that were replaced end the
 process.
@@ -10,9 +11,8 @@ process.
 import structlog
 
 from spread_scanner import clock
-from spread_scanner.engine.basis import Keeper
-from spread_scanner.engine.blocks import BlocksKeeper
 from spread_scanner.engine.core import Engine
+from spread_scanner.engine.keeping import Keeper, blocks_keeper, usual_keeper
 from spread_scanner.engine.reload import Reloads
 from spread_scanner.runtime import scheduling
 from spread_scanner.runtime.process import Process, run
@@ -20,6 +20,7 @@ from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import ENGINE
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.usual import Usual
 
 _RELOADS = next(row.counter_id for row in ENGINE_COUNTERS if row.label == "reloads")
@@ -32,26 +33,26 @@ def main() -> int:
 def live(process: Process) -> None:
     """Until told to stop."""
     _ask_for_slices(process)
-    keeper = Keeper(process.settings, process.log)
-    blocks_keeper = BlocksKeeper(process.settings, process.log)
+    of_usual = usual_keeper(process.settings, process.log)
+    of_blocks = blocks_keeper(process.settings, process.log)
     with Engine(
         process.settings.config.system.namespace,
         process.row,
         process.slot,
-        keeper.history(),
-        blocks_keeper.recall(),
+        of_usual.recall(),
+        of_blocks.recall(),
     ) as engine:
         loaded = tables.load(process.settings.generated_dir)
         pairs = engine.take(engine.prepare(process.settings, loaded))
         process.log.info("tables taken", pairs=pairs)
         process.watch(engine.wake)
-        adoption = Adoption(engine, keeper, process.log)
+        adoption = Adoption(engine, of_usual, process.log)
         reloads = Reloads(process, engine, lambda pairs: _taken(process, pairs))
         process.state(ProcessState.RUNNING)
         while not process.stopping:
             engine.loop.run(reloads.turn_ns)
             engine.check()
-            _mind_blocks(process, engine, blocks_keeper)
+            _mind_blocks(process, engine, of_blocks)
             process.row.cycle(engine.loop.take_longest_ns())
             news = process.poll()
             if news is not None:
@@ -60,7 +61,7 @@ def live(process: Process) -> None:
             adoption.poll()
 
 
-def _mind_blocks(process: Process, engine: Engine, keeper: BlocksKeeper) -> None:
+def _mind_blocks(process: Process, engine: Engine, keeper: Keeper[dict[str, KeptBlock]]) -> None:
     """Say which pairs the loop has blocked, and have what holds kept."""
     for block in engine.newly_blocked():
         process.log.warning(
@@ -75,10 +76,11 @@ def _mind_blocks(process: Process, engine: Engine, keeper: BlocksKeeper) -> None
 class Adoption:
     """Adopts what leaving usually earns when that is due, and has it kept."""
 
-    def __init__(self, engine: Engine, keeper: Keeper, log: structlog.stdlib.BoundLogger) -> None:
+    def __init__(
+        self, engine: Engine, keeper: Keeper[Usual], log: structlog.stdlib.BoundLogger
+    ) -> None:
         self._engine, self._keeper, self._log = engine, keeper, log
         self._next_ns = clock.mono_ns() + engine.adopt_every_ns
-        self._kept: Usual | None = None
         self._all_known = False
         self._tell()
 
@@ -90,10 +92,8 @@ class Adoption:
             self._next_ns = now_ns + self._engine.adopt_every_ns
             self._engine.adopt()
             self._tell()
-        adopted = self._engine.adopted
-        if adopted is not None and adopted is not self._kept:
-            self._kept = adopted
-            self._keeper.keep(adopted)
+        if self._engine.adopted is not None:
+            self._keeper.keep(self._engine.adopted)
 
     def _tell(self) -> None:
         """How far the learning is, until all is known for the first time."""

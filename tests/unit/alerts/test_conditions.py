@@ -23,8 +23,8 @@ from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Settings
 from spread_scanner.discovery import main as discovery
 from spread_scanner.discovery.asking import Options
-from spread_scanner.engine.blocks import BlocksKeeper
 from spread_scanner.engine.core import Engine
+from spread_scanner.engine.keeping import blocks_keeper
 from spread_scanner.schema.enums import (
     SOURCE_BY_LABEL,
     UNUSABLE,
@@ -351,7 +351,7 @@ def test_a_pair_that_the_engine_has_blocked_is_told_until_it_is_judged(
     watch: Conditions, up_bed: Any, moved: VirtualClock
 ) -> None:
     loaded = tables.load(up_bed.settings.generated_dir)
-    keeper = BlocksKeeper(up_bed.settings, structlog.get_logger())
+    keeper = blocks_keeper(up_bed.settings, structlog.get_logger())
     with (
         up_bed.health() as health,
         Control.attach(up_bed.namespace) as control,

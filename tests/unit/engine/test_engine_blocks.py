@@ -10,8 +10,9 @@ from engine_bed import Bed, settings, tables
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.engine.blocks import BlocksKeeper, JudgedSet
+from spread_scanner.engine.blocks import JudgedSet
 from spread_scanner.engine.core import Engine
+from spread_scanner.engine.keeping import blocks_keeper
 from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
 from spread_scanner.symbology import blocked
 from spread_scanner.symbology.blocked import KeptBlock
@@ -149,19 +150,20 @@ def test_another_contract_is_another_pair(bed: Bed) -> None:
 
 
 def test_a_block_outlives_the_engine(bed: Bed, kept_in: Any) -> None:
-    keeper = BlocksKeeper(kept_in, structlog.get_logger())
+    keeper = blocks_keeper(kept_in, structlog.get_logger())
     assert keeper.recall() == {}
     stand(bed, 11, ABSURD)
     bed.engine.newly_blocked()
     keeper.write(bed.engine.blocks)
     bed.end()
     bed.row, bed.slot = bed.health.claim("spread-engine"), bed.control.claim("spread-engine")
-    again = BlocksKeeper(kept_in, structlog.get_logger()).recall()
+    again = blocks_keeper(kept_in, structlog.get_logger()).recall()
     bed.engine = Engine(bed.namespace, bed.row, bed.slot, None, again)
     bed.engine.load(bed.settings, tables())
     bed.know()
     assert stand(bed, 3, GOOD) == []
     assert bed.count("no_blocked") > 0
+    assert bed.engine.blocks is again, "it would be written once more"
     bed.engine.load(bed.settings, judged(2))
     bed.know()
     assert stand(bed, 1, GOOD) == [ENTER]
@@ -174,7 +176,7 @@ def test_a_damaged_file_is_named_and_not_used(kept_in: Any) -> None:
     assert blocked.read(path) == one
     path.write_bytes(path.read_bytes()[:-1])
     with structlog.testing.capture_logs() as said:
-        assert BlocksKeeper(kept_in, structlog.get_logger()).recall() == {}
+        assert blocks_keeper(kept_in, structlog.get_logger()).recall() is None
     assert "blocked" in said[0]["event"]
     assert str(path) in said[0]["error"]
 
@@ -183,7 +185,7 @@ def test_a_disk_that_refuses_is_said_once_until_it_works_again(kept_in: Any) -> 
     path = blocked.path_of(kept_in)
     path.parent.write_text("a file where the folder should be")
     with structlog.testing.capture_logs() as said:
-        keeper = BlocksKeeper(kept_in, structlog.get_logger())
+        keeper = blocks_keeper(kept_in, structlog.get_logger())
         keeper.write({})
         keeper.write({})
         assert len(said) == 1

@@ -13,6 +13,7 @@ from engine_bed import Bed, settings, tables
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine import basis
+from spread_scanner.engine.keeping import usual_keeper
 from spread_scanner.engine.plan import Plan, empty_pairs
 from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
 from spread_scanner.schema.records import SIGNAL_AGED, SIGNAL_BASIS_UNKNOWN
@@ -231,7 +232,7 @@ def test_a_damaged_history_is_named_and_not_used(bed_settings: Any) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"nonsense that is no table")
     with structlog.testing.capture_logs() as said:
-        assert basis.Keeper(bed_settings, structlog.get_logger()).history() is None
+        assert usual_keeper(bed_settings, structlog.get_logger()).recall() is None
     assert "usual" in said[0]["event"]
     assert str(path) in said[0]["error"]
 
@@ -242,7 +243,7 @@ def test_a_disk_that_refuses_is_said_once_until_it_works_again(bed_settings: Any
     one = np.array([8.0])
     history = Usual(7, clock.wall_ns(), 10.0, ("a b",), one, one, one)
     with structlog.testing.capture_logs() as said:
-        keeper = basis.Keeper(bed_settings, structlog.get_logger())
+        keeper = usual_keeper(bed_settings, structlog.get_logger())
         keeper.write(history)
         keeper.write(history)
         assert len(said) == 1
