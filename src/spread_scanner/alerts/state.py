@@ -6,7 +6,6 @@ Replaced in one rename after each change. One that is damaged is as none: what s
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import msgspec
 from spread_scanner.alerts.desk import Story
 from spread_scanner.alerts.ledger import Entry
 from spread_scanner.config import Settings
+from spread_scanner.symbology.replacing import replace
 
 
 class ToldSoFar(msgspec.Struct):
@@ -50,16 +50,9 @@ def write(
     who: Mapping[str, str],
 ) -> None:
     """Replace the file; `who` each target is. Raises OSError."""
-    path = path_of(settings)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = path.with_name(f"{path.name}.new")
-    file = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(file, "wb") as out:
-        shown = {name: _shown(one) for name, one in who.items()}
-        out.write(msgspec.json.encode(ToldSoFar(list(raised), dict(told), shown)))
-        out.flush()
-        os.fsync(out.fileno())
-    made.rename(path)
+    shown = {name: _shown(one) for name, one in who.items()}
+    body = msgspec.json.encode(ToldSoFar(list(raised), dict(told), shown))
+    replace(path_of(settings), body)
 
 
 def _shown(who: str) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from spread_scanner.config import Settings
 from spread_scanner.exchanges.notices import Maintenance
 from spread_scanner.schema.enums import Source
+from spread_scanner.symbology.replacing import replace
 
 
 class Announced(msgspec.Struct):
@@ -42,7 +43,4 @@ def write(path: Path, announced: Announced) -> None:
     if not announced.halted and not announced.maintenance:
         path.unlink(missing_ok=True)
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = path.with_name(f"{path.name}.new")
-    made.write_bytes(msgspec.json.encode(announced))
-    made.rename(path)
+    replace(path, msgspec.json.encode(announced), synced=False)

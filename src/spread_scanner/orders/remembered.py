@@ -25,6 +25,7 @@ from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.enums import SwitchKind
 from spread_scanner.shm.switches import Switch
+from spread_scanner.symbology.replacing import replace, sync_folder
 
 FORMAT = 1
 LOCK_TIMEOUT_S = 5.0
@@ -74,19 +75,11 @@ def write(settings: Settings, standing: Sequence[Switch]) -> None:
     """Replace the file, whole and synced, or raise NotRemembered and leave what was there. A
     damaged one is kept beside it."""
     path = path_of(settings)
-    made = path.with_name(f"{path.name}.new")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            _write_all(file, _text(standing))
-            os.fsync(file)
-        finally:
-            os.close(file)
         if read(settings).damaged:
             _keep_aside(path)
-        made.rename(path)
-        _sync_folder(path.parent)
+        replace(path, _text(standing))
+        sync_folder(path.parent)
     except OSError as error:
         raise NotRemembered(f"{path} cannot be written: {error.strerror}") from None
 
@@ -150,16 +143,3 @@ def _keep_aside(path: Path) -> None:
     aside.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # something else that cannot be linked: it is replaced
         aside.hardlink_to(path)
-
-
-def _write_all(file: int, text: bytes) -> None:
-    while text:
-        text = text[os.write(file, text) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(held)
-    finally:
-        os.close(held)

@@ -23,6 +23,7 @@ import msgspec
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import TableError
+from spread_scanner.symbology.replacing import sync_folder
 from spread_scanner.symbology.tables import (
     CURRENT,
     DIRECTIONS_BIN,
@@ -78,7 +79,7 @@ def publish(
     # The set is in force; what follows may fail. Without the sync a loss of power may bring back
     # the old set, which is whole as well; the rest is convenience and tidiness.
     with contextlib.suppress(OSError):
-        _sync(folder)
+        sync_folder(folder)
         for name in [*texts, SYMBOLS_BIN, DIRECTIONS_BIN, METADATA_JSON]:
             _swing(folder / name, Path(CURRENT) / name)
         _prune(folder, tables.generation)
@@ -181,7 +182,7 @@ def _write_set(folder: Path, files: Mapping[str, bytes], generation: int) -> Pat
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-        _sync(temporary)
+        sync_folder(temporary)
         chosen = sets / str(generation)
         if chosen.exists():  # finished by a publisher that was killed before it swung the link
             shutil.rmtree(chosen)
@@ -189,7 +190,7 @@ def _write_set(folder: Path, files: Mapping[str, bytes], generation: int) -> Pat
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _sync(sets)
+    sync_folder(sets)
     return chosen
 
 
@@ -201,15 +202,6 @@ def _swing(link: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     temporary.replace(link)
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder survive a loss of power."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _generations(folder: Path) -> list[int]:

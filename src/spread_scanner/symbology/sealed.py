@@ -1,28 +1,20 @@
-"""Small files that are whole or not there: written beside and renamed, under a checksum.
+"""Small files under a checksum: whole (replacing.py) or not there.
 
 Users: usual.py, blocked.py. What is damaged raises the user's own error, which names the file.
 """
 
-import os
 import zlib
 from pathlib import Path
 
 from spread_scanner.errors import SpreadError
+from spread_scanner.symbology.replacing import replace
 
 _CHECKSUM_BYTES = 4
 
 
 def write(path: Path, body: bytes) -> None:
     """Put a body in place of the one before. Raises OSError; that one stays then."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.tmp")
-    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little") + body)
-        os.fsync(file)
-    finally:
-        os.close(file)
-    beside.replace(path)
+    replace(path, zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little") + body)
 
 
 def read(path: Path, fault: type[SpreadError]) -> bytes | None:

@@ -17,6 +17,7 @@ from spread_scanner.orders import remembered
 from spread_scanner.orders.remembered import NotRemembered
 from spread_scanner.schema.enums import SwitchKind
 from spread_scanner.shm.switches import Switch
+from spread_scanner.symbology import replacing
 
 OLD = [Switch(SwitchKind.SYMBOL, "BTC-USDT", 1_700_000_000_000_000_000, "alice", 7, "spread-ctl x")]
 NEW = [Switch(SwitchKind.HALT, "", 1_700_000_000_000_000_001, "bob", 8, "spread-ctl kill"), *OLD]
@@ -42,14 +43,16 @@ def in_child(act: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def killed_at_line(number: int, path: str, act: Callable[[], object]) -> bool:
-    """Act in a child that is killed before its n-th line of a file; whether it came so far."""
+def killed_at_line(number: int, act: Callable[[], object]) -> bool:
+    """Act in a child that is killed before its n-th line of what writes the file; whether it came
+    so far."""
+    paths = (remembered.__file__, replacing.__file__)
 
     def run() -> None:
         left = [number]
 
         def trace(frame: FrameType, event: str, _: object) -> Any:
-            if frame.f_code.co_filename != path:
+            if frame.f_code.co_filename not in paths:
                 return None
             if event == "line":
                 left[0] -= 1
@@ -122,9 +125,7 @@ def test_a_writer_killed_anywhere_leaves_the_old_or_the_new(settings: Settings) 
         remembered.write(settings, OLD)
         if number % 2:
             path.write_bytes(b"nonsense")
-        died = killed_at_line(
-            number // 2, str(remembered.__file__), lambda: remembered.write(settings, NEW)
-        )
+        died = killed_at_line(number // 2, lambda: remembered.write(settings, NEW))
         found = remembered.read(settings)
         old = ([], True) if number % 2 else (OLD, False)
         assert (found.standing, bool(found.damaged)) in (old, (NEW, False))
