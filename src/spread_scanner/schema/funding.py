@@ -101,8 +101,7 @@ def unknown(row: FundingNow | None, now_wall_ns: int, listing: int | None = None
 def crossings(next_wall_ns: int, interval_h: float, now_wall_ns: int, hold_h: float) -> int:
     """How many settlements lie after now and no later than `hold_h` from now.
 
-    Of a settlement that has passed, or lies beyond one interval, only the time of day counts. Where
-    none is told it is as many as can be.
+    Where none is told it is as many as can be.
     """
     if not hold_h > 0:
         return 0
@@ -110,8 +109,15 @@ def crossings(next_wall_ns: int, interval_h: float, now_wall_ns: int, hold_h: fl
     hold_ns = round(hold_h * NS_PER_HOUR)
     if next_wall_ns <= 0:
         return -(-hold_ns // interval_ns)
-    first_ns = (next_wall_ns - now_wall_ns - 1) % interval_ns + 1
+    first_ns = settles_after(now_wall_ns, next_wall_ns, interval_h) - now_wall_ns
     return 0 if first_ns > hold_ns else (hold_ns - first_ns) // interval_ns + 1
+
+
+def settles_after(after_ns: int, next_wall_ns: int, interval_h: float) -> int:
+    """The first settlement after a time. Of one that has passed, or lies beyond one interval, only
+    the time of day counts; where none is told (0) they lie whole intervals after midnight UTC."""
+    interval_ns = round(interval_h * NS_PER_HOUR)
+    return after_ns + 1 + (max(next_wall_ns, 0) - after_ns - 1) % interval_ns
 
 
 def as_noted(rate: float, interval_h: float | None, now_wall_ns: int, listing: int) -> FundingNow:

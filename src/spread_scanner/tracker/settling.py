@@ -10,13 +10,18 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema import costs, funding
-from spread_scanner.schema.funding import FundingNow, interval_can_be, rate_can_be
+from spread_scanner.schema import costs
+from spread_scanner.schema.funding import (
+    INTERVAL_USUAL_H,
+    FundingNow,
+    as_noted,
+    interval_can_be,
+    settles_after,
+    unknown,
+)
 from spread_scanner.symbology.tables import FundingRow
 from spread_scanner.tracker.opportunity import Followed, SettlementRow
 
-HOUR_NS = 3_600 * NS_PER_S
-USUAL_HOURS = funding.INTERVAL_USUAL_H  # where none is told; at a rate that is not known then
 ASK_NS = 10 * NS_PER_S  # how often a rate is looked up anew
 
 
@@ -42,10 +47,9 @@ class TableRates:
 
     def upcoming(self, source_id: int, symbol_id: int, after_ns: int, now_ns: int) -> Upcoming:
         row = self._rows.get((source_id, symbol_id))
-        if row is None or row.interval_hours is None or not interval_can_be(row.interval_hours):
-            return Upcoming(_next_ns(USUAL_HOURS, after_ns), None)
-        rate = row.rate if rate_can_be(row.rate) else None
-        return Upcoming(_next_ns(row.interval_hours, after_ns), rate)
+        if row is None:
+            return Upcoming(settles_after(after_ns, 0, INTERVAL_USUAL_H), None)
+        return _upcoming(as_noted(row.rate, row.interval_hours, now_ns, 0), after_ns, now_ns)
 
 
 class ToldFunding(Protocol):
@@ -69,20 +73,16 @@ class ToldRates:
         row = self._told.read(source_id, symbol_id)
         if row is None or row.listing != self._listings.get((source_id, symbol_id)):
             return self._tables.upcoming(source_id, symbol_id, after_ns, now_ns)
-        hours = row.interval_h if interval_can_be(row.interval_h) else USUAL_HOURS
-        if row.next_wall_ns <= 0:
-            settles_ns = _next_ns(hours, after_ns)
-        else:  # of one that has passed, or lies further ahead, the others lie whole intervals away
-            step_ns = int(hours * HOUR_NS)
-            settles_ns = after_ns + 1 + (row.next_wall_ns - after_ns - 1) % step_ns
-        # A row that speaks of a later settlement was told after this one: not seen before it.
-        seen = not settles_ns < row.next_wall_ns and not funding.unknown(row, now_ns)
-        return Upcoming(settles_ns, row.rate if seen else None)
+        return _upcoming(row, after_ns, now_ns)
 
 
-def _next_ns(hours: float, after_ns: int) -> int:
-    step_ns = int(hours * HOUR_NS)
-    return (after_ns // step_ns + 1) * step_ns
+def _upcoming(row: FundingNow, after_ns: int, now_ns: int) -> Upcoming:
+    """Where no interval is known, that of most; at a rate that is not known then."""
+    hours = row.interval_h if interval_can_be(row.interval_h) else INTERVAL_USUAL_H
+    settles_ns = settles_after(after_ns, row.next_wall_ns, hours)
+    # A row that speaks of a later settlement was told after this one: not seen before it.
+    seen = not settles_ns < row.next_wall_ns and not unknown(row, now_ns)
+    return Upcoming(settles_ns, row.rate if seen else None)
 
 
 def settle(followed: Followed, rates: Rates, now_ns: int) -> SettlementRow | None:

@@ -10,9 +10,10 @@ from tracker_bed import Bed
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
+from spread_scanner.schema.funding import NS_PER_HOUR as HOUR_NS
 from spread_scanner.schema.funding import FundingNow, listing_of
 from spread_scanner.symbology.tables import FundingRow
-from spread_scanner.tracker.settling import HOUR_NS, Rates, TableRates, ToldRates
+from spread_scanner.tracker.settling import Rates, TableRates, ToldRates
 
 FUTURES = DIRECTIONS[0].futures.source_id
 MIDNIGHT_NS = 1_700_006_400 * 1_000_000_000  # 2023-11-15 00:00 UTC, a whole multiple of 8 h
