@@ -118,7 +118,11 @@ ENGINE_COUNTERS = _numbered(
         ),
         ("no_stale_leg", "Over the threshold, no signal: a leg could not be stood behind."),
         ("no_skew", "Over the threshold, no signal: the legs' times lie too far apart."),
-        ("no_size", "Over the threshold, no signal: too little size at the tops."),
+        (
+            "no_size",
+            "Over the threshold, no signal: the tops hold less than size_quote_min, than a lot of "
+            "both legs, or than a listing takes.",
+        ),
         ("no_cooldown", "Over the threshold, no signal: cooling down after the last exit."),
         ("no_paused", "Over the threshold, no signal: paused by the operator."),
         ("no_quarantined", "Over the threshold, no signal: the pair is quarantined."),

@@ -27,7 +27,7 @@ MEANS = {
     Verdict.SIGNAL: "signalled",
     Verdict.STALE_LEG: "no signal: a leg cannot be stood behind",
     Verdict.SKEW: "no signal: the legs' quotes lie too far apart in time",
-    Verdict.SIZE: "no signal: too little size at the tops",
+    Verdict.SIZE: "no signal: the tops hold less than size_quote_min, a lot, or a listing's least",
     Verdict.COOLDOWN: "no signal: cooling down after the last exit",
     Verdict.PAUSED: "no signal: paused by the operator, or disabled in the settings",
     Verdict.QUARANTINED: "no signal: quarantined, the prices of the two listings disagree",
