@@ -198,7 +198,7 @@ class ScoredBed:
             (self.begun_ns, clock.mono_ns()),
             sent=truth,
             lives=lives_of(opportunities, self.store.clock.anchor_ns),
-            outages=[DownTime(*one) for one in self.outages.all] if outages is None else outages,
+            outages=self.outages.all if outages is None else outages,
         )
         opportunities.close()
         return judged

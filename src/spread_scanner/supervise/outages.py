@@ -3,27 +3,19 @@ off meanwhile. Kept by the supervisor, for the score of a run: nobody owes a sig
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SwitchKind
 from spread_scanner.schema.names import ENGINE
 from spread_scanner.shm.switches import Switch
-
-
-class Outage(NamedTuple):
-    """Somebody did not do his part: a process, or a direction or symbol that was paused."""
-
-    who: str
-    start_mono_ns: int
-    end_mono_ns: int | None  # None: not yet
+from spread_scanner.supervise.seen import DownTime
 
 
 class Outages:
     """All of one run, oldest first."""
 
     def __init__(self) -> None:
-        self.all: list[Outage] = []
+        self.all: list[DownTime] = []
         self._gone: dict[str, int] = {}  # processes that do not run: the place of their outage
         self._switched: dict[str, int] = {}  # whom the operator silences: likewise
 
@@ -48,11 +40,11 @@ class Outages:
             self._switched[who] = self._begin(who, _since_mono_ns(silent[who]))
 
     def _begin(self, who: str, since_mono_ns: int) -> int:
-        self.all.append(Outage(who, since_mono_ns, None))
+        self.all.append(DownTime(who, since_mono_ns, None))
         return len(self.all) - 1
 
     def _end(self, place: int) -> None:
-        self.all[place] = self.all[place]._replace(end_mono_ns=clock.mono_ns())
+        self.all[place] = self.all[place]._replace(end_ns=clock.mono_ns())
 
 
 def _whom(one: Switch) -> str:

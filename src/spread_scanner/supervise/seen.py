@@ -39,8 +39,8 @@ class TrackedLife(NamedTuple):
 
 
 class DownTime(NamedTuple):
-    """Who could not do his part: a process, or a direction or symbol that was paused; None: never
-    came back."""
+    """Who could not do his part: a process, or a direction or symbol that was paused; None: has not
+    come back."""
 
     who: str
     start_ns: int

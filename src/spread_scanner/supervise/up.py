@@ -24,7 +24,7 @@ from spread_scanner.supervise import score
 from spread_scanner.supervise.children import open_log
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.scored import scored
-from spread_scanner.supervise.seen import DownTime, seen_of
+from spread_scanner.supervise.seen import seen_of
 from spread_scanner.supervise.simulation import SimulatedMarket, Simulation
 from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.supervise.supervisor import Supervisor, running
@@ -177,7 +177,7 @@ class Run:
             window_ns,
             sent=truth,
             lives=observer.lives(),
-            outages=[DownTime(*outage) for outage in self._supervisor.outages.all],
+            outages=self._supervisor.outages.all,
             tolerance_ms=self._options.tolerance_ms,
         )
         return scored(result, self._options.market.seed, window_ns[0])

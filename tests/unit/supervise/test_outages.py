@@ -19,7 +19,7 @@ def test_what_is_switched_silences_whom_it_concerns_until_it_is_switched_back(
     outages.switched([HALT, SOURCE, FEED, WAY, COIN])
     virtual_clock.advance_ms(5_000)
     outages.switched([FEED])
-    ends = {one.who: one.end_mono_ns for one in outages.all}
+    ends = {one.who: one.end_ns for one in outages.all}
     ended_ns = begun_ns + 5 * NS_PER_S
     assert ends == {
         "spread-engine": ended_ns,
@@ -37,7 +37,7 @@ def test_it_began_when_it_was_switched_and_not_when_that_was_seen(
     halt = HALT._replace(since_wall_ns=virtual_clock.wall_ns())
     virtual_clock.advance_ms(700)
     outages.switched([halt])
-    assert outages.all[0].start_mono_ns == begun_ns
+    assert outages.all[0].start_ns == begun_ns
 
 
 def test_a_process_that_is_killed_while_it_is_paused_is_away_until_both_are_over(
@@ -48,4 +48,4 @@ def test_a_process_that_is_killed_while_it_is_paused_is_away_until_both_are_over
     outages.gone(FEED.name, virtual_clock.mono_ns())
     outages.back(FEED.name)
     assert not outages.is_gone(FEED.name)
-    assert [one.end_mono_ns is None for one in outages.all] == [True, False]
+    assert [one.end_ns is None for one in outages.all] == [True, False]
