@@ -12,16 +12,21 @@ from spread_scanner.schema.funding import FundingNow, as_noted, carry_inputs, li
 from spread_scanner.symbology.tables import Tables
 
 
+def listings(tables: Tables) -> dict[tuple[int, int], int]:
+    """By source and symbol what names the listing in the funding segment (listing_of)."""
+    return {
+        (row.source_id, row.symbol_id): listing_of(row.exchange_symbol)
+        for row in tables.instruments
+    }
+
+
 class FundingRates:
     """By source and symbol. `told` is FundingTable.snapshot, None where there is no segment."""
 
     def __init__(self, tables: Tables, told: np.ndarray | None) -> None:
         self.told = told
         self._noted = {(row.source_id, row.symbol_id): row for row in tables.funding}
-        self._listings = {
-            (row.source_id, row.symbol_id): listing_of(row.exchange_symbol)
-            for row in tables.instruments
-        }
+        self._listings = listings(tables)
 
     def carry(
         self, source_id: int, symbol_id: int, now_wall_ns: int, *, hold_h: float, credit: bool

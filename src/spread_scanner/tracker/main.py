@@ -25,7 +25,6 @@ from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema import freshness
 from spread_scanner.schema.counters import TRACKER_COUNTERS, TRACKER_HISTOGRAMS
 from spread_scanner.schema.enums import ProcessState
-from spread_scanner.schema.funding import listing_of
 from spread_scanner.schema.names import DATABASE_FILE, SIGNALS, TRACKER
 from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.schema.records import SIGNAL_AGED
@@ -36,6 +35,7 @@ from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.health import HealthRow
 from spread_scanner.shm.ring import Consumer
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.rates import listings
 from spread_scanner.tracker import database
 from spread_scanner.tracker.blocked import Blocked
 from spread_scanner.tracker.book import Book, Rules
@@ -417,11 +417,7 @@ class Tracker:
         return ReadyTables(loaded.generation, pairs_of(loaded), self._rates(loaded))
 
     def _rates(self, loaded: tables.Tables) -> ToldRates:
-        listings = {
-            (row.source_id, row.symbol_id): listing_of(row.exchange_symbol)
-            for row in loaded.instruments
-        }
-        return ToldRates(self._told, listings, TableRates(loaded.funding))
+        return ToldRates(self._told, listings(loaded), TableRates(loaded.funding))
 
     def _take_settings(self, settings: config.Settings, ready: ReadyTables) -> None:
         self.settings = settings.config.spread_tracker
