@@ -50,7 +50,7 @@ def figures(small: bool) -> Iterator[Figure]:
         yield from rig.dirty_quote(batches, floor["engine.dirty_quote"])
         yield rig.rescan(batches, floor["engine.rescan"])
         rig.close()
-        yield ReloadStop(namespace, 20 if small else 1_000).figure(2 if small else 20)
+        yield from Stops(namespace, 20 if small else 1_000).figures(2 if small else 20)
     finally:
         for name in segment.names(namespace):
             segment.remove(name)
@@ -197,16 +197,17 @@ class Rig:
             made.close()
 
 
-class ReloadStop:
-    """How long nobody looks at quotes because of a reload: the longest pause between two runs of
-    the loop, or the longest cycle, while a real process object reloads real tables."""
+class Stops:
+    """How long nobody looks at quotes because of a reload, or because a generation of what is usual
+    is adopted: the longest pause between two runs of the loop, or the longest cycle, while a real
+    process object reloads real tables, or the engine works out what funding costs and adopts."""
 
     def __init__(self, namespace: str, symbols: int) -> None:
         self.symbols = symbols
         self.folder = Path(tempfile.mkdtemp())
         self.namespace = namespace
 
-    def figure(self, reloads: int) -> Figure:
+    def figures(self, times: int) -> Iterator[Figure]:
         self._write_settings()
         with (
             PriceStore.create(self.namespace, max_symbols=1_024) as store,
@@ -225,13 +226,37 @@ class ReloadStop:
             with Engine(self.namespace, row, slot) as engine:
                 pairs = engine.load(settings, load_tables(settings.generated_dir))
                 one = Reloads(process, engine, lambda _: None)
-                stops = [self._stop(process, engine, one, operator, writer) for _ in range(reloads)]
+                stops = [self._reload(process, engine, one, operator, writer) for _ in range(times)]
+                adoptions = [self._adoption(engine, writer) for _ in range(times)]
             if ring.position != 0 or row.known_generation != 1:
                 raise RuntimeError("signals out of calm quotes, or other tables")
         shutil.rmtree(self.folder)
-        return figure("engine.reload_stop", "us", stops, pairs=pairs, reloads=reloads)
+        yield figure("engine.reload_stop", "us", stops, pairs=pairs, reloads=times)
+        yield figure("engine.adopt_stop", "us", adoptions, pairs=pairs, adoptions=times)
 
-    def _stop(
+    def _adoption(self, engine: Engine, writer: Writer) -> float:
+        """Microseconds: the worst of the turns that begin and end a round of what funding costs
+        (those between are short, and many) and of the generation that puts it in force."""
+        self._longest_ns(engine, writer)  # what was before
+        turns, ready = [], False
+        while not ready:
+            ready = engine.look_ahead()
+            turns.append(self._longest_ns(engine, writer))
+        generation = engine.loop.usual_generation
+        engine.adopt()
+        stop_ns = max(turns[0], turns[-1], self._longest_ns(engine, writer))
+        if engine.loop.usual_generation != generation + 1:
+            raise RuntimeError("nothing was adopted")
+        return stop_ns / 1e3
+
+    @staticmethod
+    def _longest_ns(engine: Engine, writer: Writer) -> int:
+        """Of a short run and of the pause before it. A quote comes: what is idle stops nothing."""
+        writer.write(3, 100.0, 5.0, 100.01, 5.0, clock.wall_ns(), clock.wall_ns(), 1, 0)
+        engine.loop.run(0)
+        return max(engine.loop.take_outside_ns(), engine.loop.take_longest_ns())
+
+    def _reload(
         self,
         process: Process,
         engine: Engine,

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 
 from spread_scanner.clock import Clock
+from spread_scanner.engine.carrying import Expected
 from spread_scanner.shm._bitmap import DirtyBitmap
 from spread_scanner.shm._evaluations import EvaluationRows
 from spread_scanner.shm._memory import Memory
@@ -21,7 +22,8 @@ class Loop:
     pairs: np.ndarray
     rescan_left: int
     blocks: int
-    usual_generation: int
+    @property
+    def usual_generation(self) -> int: ...
     counts: tuple[int, ...]
     def __init__(
         self,
@@ -41,6 +43,9 @@ class Loop:
         self, pairs: np.ndarray, limits: Any, generation: int, keys: np.ndarray
     ) -> Work: ...
     def swap(self, work: Work, was: np.ndarray | None = None) -> None: ...
+    def adopt(
+        self, generation: int, expected: Expected | None = None, *, anew: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
     def ask(self) -> None: ...
     def beat(self, at: int, every_ns: int) -> None: ...
     def run(self, budget_ns: int) -> None: ...

@@ -68,6 +68,7 @@ cdef extern from *:
         uint32_t idle
         uint32_t basis_unknown
         double half_life_s
+        double trust_s
 
     ctypedef struct ss_engine_tables:
         ss_engine_pair *pairs
@@ -86,6 +87,7 @@ cdef extern from *:
         int64_t anchor_ns
         uint32_t instance
         uint32_t usual_generation
+        ss_engine_tables tables
         uint64_t next_seq
         int64_t longest_ns
         int64_t outside_ns
@@ -93,6 +95,13 @@ cdef extern from *:
         int corrupt
         uint32_t rescan_left
         uint64_t counts[64]
+
+    ctypedef struct ss_engine_adoption:
+        const double *carry_bps
+        const uint8_t *signal_flags
+        double *weight
+        double *exit_bps
+        double *parity_bps
 
     ss_engine *ss_engine_new(ss_store *store, uint32_t reader, ss_ring *ring,
                              ss_evaluations *kept)
@@ -108,6 +117,8 @@ cdef extern from *:
     void ss_engine_run(ss_engine *engine, int64_t budget_ns) nogil
     int ss_engine_step(ss_engine *engine, int64_t now_mono_ns) nogil
     void ss_engine_ask_rescan(ss_engine *engine) nogil
+    void ss_engine_adopt(ss_engine *engine, const ss_engine_adoption *adoption, uint32_t generation,
+                         int anew) nogil
 
 SIZES = {"pair": sizeof(ss_engine_pair), "signal": sizeof(ss_signal)}
 COUNTERS = SS_ENGINE_COUNTERS
@@ -208,6 +219,7 @@ cdef class Loop:
         work.tables.limits.idle = limits.idle
         work.tables.limits.basis_unknown = limits.basis_unknown
         work.tables.limits.half_life_s = limits.half_life_s
+        work.tables.limits.trust_s = limits.trust_s
         with nogil:
             result = ss_engine_prepare(self.engine, &work.tables)
         if result != 0:
@@ -282,14 +294,38 @@ cdef class Loop:
         """Have the next cycles evaluate all pairs."""
         ss_engine_ask_rescan(self.engine)
 
+    def adopt(self, uint32_t generation, expected=None, *, bint anew):
+        """Put in force, between two runs, what leaving has usually earned, and what funding is
+        expected to cost (carrying.Expected; None: it stays as it is). `anew`: with new pairs, all of
+        which are evaluated once more in any case. Returns by pair the weight of the looks and the
+        means of exit and parity, NaN for a pair that was never seen."""
+        cdef ss_engine_adoption adoption
+        cdef cnp.npy_intp count = self.engine.tables.pair_count
+        cdef cnp.ndarray weight = cnp.PyArray_EMPTY(1, &count, cnp.NPY_DOUBLE, 0)
+        cdef cnp.ndarray exits = cnp.PyArray_EMPTY(1, &count, cnp.NPY_DOUBLE, 0)
+        cdef cnp.ndarray parities = cnp.PyArray_EMPTY(1, &count, cnp.NPY_DOUBLE, 0)
+        adoption.carry_bps, adoption.signal_flags = NULL, NULL
+        if expected is not None:
+            adoption.carry_bps = <const double *>self.column(expected.carry_bps, "f8")
+            adoption.signal_flags = <const uint8_t *>self.column(expected.signal_flags, "u1")
+        adoption.weight = <double *>cnp.PyArray_DATA(weight)
+        adoption.exit_bps = <double *>cnp.PyArray_DATA(exits)
+        adoption.parity_bps = <double *>cnp.PyArray_DATA(parities)
+        with nogil:
+            ss_engine_adopt(self.engine, &adoption, generation, anew)
+        return weight, exits, parities
+
+    cdef const void *column(self, cnp.ndarray values, dtype) except NULL:
+        if values.dtype != dtype or not cnp.PyArray_IS_C_CONTIGUOUS(values):
+            raise ValueError(f"a column is to be contiguous and {dtype}")
+        if cnp.PyArray_SIZE(values) != self.engine.tables.pair_count:
+            raise ValueError("a value per pair is needed")
+        return cnp.PyArray_DATA(values)
+
     @property
     def usual_generation(self):
-        """Of what the pairs in force have as `usual`; set when a new one has been adopted."""
+        """Of what the pairs in force have as `usual`: the number that was adopted last."""
         return self.engine.usual_generation
-
-    @usual_generation.setter
-    def usual_generation(self, uint32_t generation):
-        self.engine.usual_generation = generation
 
     @property
     def rescan_left(self):

@@ -8,6 +8,7 @@ quick look's do not, nor those of a run that could not reach one of them, nor do
 pair is absurd still it is blocked anew.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -50,14 +51,15 @@ class Blocks:
         self.now = kept  # never changed: replaced, when it is another
         self._judgement = 0
 
-    def judge(self, judgement: JudgedSet, plan: Plan) -> None:
-        """Tables are put in force: lift what they have judged, bar the others."""
+    def judge(self, judgement: JudgedSet, plan: Plan, place_of: Mapping[str, int]) -> None:
+        """Tables are put in force: lift what they have judged, bar the others; `place_of` says
+        which of the plan's pairs a key is."""
         self._judgement = judgement.generation
         held = {key: block for key, block in self.now.items() if not judgement.lifts(key, block)}
         if len(held) < len(self.now):
             self.now = held
-        if self.now:
-            plan.pairs["barred"] = np.array([key in self.now for key in plan.keys], bool)
+        for key in self.now.keys() & place_of.keys():
+            plan.pairs["barred"][place_of[key]] = 1
 
     def note(self, plan: Plan) -> list[KeptBlock]:
         """Those that the loop has barred since it was last asked."""

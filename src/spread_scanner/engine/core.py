@@ -65,6 +65,7 @@ class ReadyWork(NamedTuple):
     before: plan.Plan | None
     settings: EngineSettings
     judgement: JudgedSet
+    place_of: dict[str, int]  # of the plan's pairs, by what each really is
 
 
 class Engine:
@@ -123,8 +124,12 @@ class Engine:
         work = self.loop.prepare(new.pairs, limits, new.generation & 0xFFFFFFFF, keys)
         before = self._plan
         places = None if before is None else plan.places(before, new)
+        if self._history is not None:
+            basis.take_up(new, self._history, clock.wall_ns())
+        place_of = {key: place for place, key in enumerate(new.keys)}
+        judgement = JudgedSet.of(tables)
         return ReadyWork(
-            new, work, places, before, settings.config.spread_engine, JudgedSet.of(tables)
+            new, work, places, before, settings.config.spread_engine, judgement, place_of
         )
 
     def take(self, ready: ReadyWork) -> int:
@@ -133,12 +138,10 @@ class Engine:
         self.newly_blocked()
         self.loop.swap(ready.work, ready.places)
         self._plan, self._settings = ready.plan, ready.settings
-        self._blocks.judge(ready.judgement, ready.plan)
+        self._blocks.judge(ready.judgement, ready.plan, ready.place_of)
         self._carrying = None  # a round under way is of other pairs
         self._row.generation(ready.plan.generation)
-        if self._history is not None:
-            basis.take_up(ready.plan, self._history, clock.wall_ns())
-            self._history = None
+        self._history = None  # it is in the pairs
         self._adopt(anew=True)
         return len(ready.plan.pairs)
 
@@ -150,27 +153,26 @@ class Engine:
     def _adopt(self, *, anew: bool) -> Usual | None:
         if self._plan is None or self._settings is None:
             return None
-        if self._carrying is not None and self._carrying.turn(0):
-            self._carrying.apply()
+        expected = None if self._carrying is None else self._carrying.found
+        if expected is not None:
             self._carrying = None
-        found = basis.means(self._plan.pairs)
-        basis.assume(self._plan.pairs, self._settings, found, anew=anew)
-        self._usual_generation += 1
-        self.loop.usual_generation = self._usual_generation & 0xFFFFFFFF
+        number = self._usual_generation = self._usual_generation + 1
+        found = self.loop.adopt(number & 0xFFFFFFFF, expected, anew=anew)
         half_life_s = self._settings.basis_half_life_s
-        self.adopted = basis.generation_of(self._usual_generation, self._plan, found, half_life_s)
+        self.adopted = Usual(number, clock.wall_ns(), half_life_s, self._plan.keys, *found)
         return self.adopted
 
     def look_ahead(self) -> bool:
         """Work out for a few contracts what funding is expected to cost; True: it is known of all,
         by what was told when the round began, and the next adoption puts it in force."""
-        if self._plan is None or self._plan.rates is None or self._settings is None:
+        if self._plan is None or self._settings is None:
+            return False
+        rates, contracts = self._plan.rates, self._plan.contracts
+        if rates is None or contracts is None:
             return False
         if self._carrying is None:
-            self._plan.rates.told = self._funding.snapshot()
-            self._carrying = Carrying(
-                self._plan.pairs, self._plan.rates, self._settings, clock.wall_ns()
-            )
+            rates.told = self._funding.snapshot()
+            self._carrying = Carrying(contracts, rates, self._settings, clock.wall_ns())
         return self._carrying.turn()
 
     @property

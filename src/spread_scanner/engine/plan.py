@@ -15,7 +15,7 @@ import numpy as np
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.engine.carrying import Carrying
+from spread_scanner.engine.carrying import Carrying, Contracts
 from spread_scanner.errors import TableError
 from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
@@ -28,7 +28,6 @@ from spread_scanner.symbology.usual import pair_keys
 IDLES = ("spin", "spin-park", "park")  # by the loop's number
 NEVER_NS = -(2**63)
 PAIR_BYTES = 256
-SLACK_BPS = 1e-6  # the loop's first test may let through what the exact one then refuses
 
 # ss_engine_pair: parameters, and behind "stamp", "blocked" and the like the loop's own state.
 PAIR_DTYPE = np.dtype(
@@ -98,6 +97,7 @@ class LoopLimits(NamedTuple):
     idle: int
     basis_unknown: bool
     half_life_s: float
+    trust_s: float
 
 
 class Plan(NamedTuple):
@@ -108,6 +108,7 @@ class Plan(NamedTuple):
     generation: int
     keys: tuple[str, ...]  # by pair, what it really is (symbology/usual.py); empty: not listed
     rates: FundingRates | None = None
+    contracts: Contracts | None = None
 
 
 def limits(settings: Settings) -> LoopLimits:
@@ -123,6 +124,7 @@ def limits(settings: Settings) -> LoopLimits:
         idle=IDLES.index(engine.idle),
         basis_unknown=engine.signal_basis_unknown,
         half_life_s=engine.basis_half_life_s,
+        trust_s=engine.basis_trust_s,
     )
 
 
@@ -156,20 +158,12 @@ def plan(
         pair["quarantined"] = quarantined
         _fill(pair, settings, direction, symbol_id, names[symbol_id], max_symbols)
         _limit(pair, lots.get((direction_id, symbol_id)))
-    Carrying(pairs, rates, settings.config.spread_engine, clock.wall_ns()).all()
+    contracts = Contracts.of(pairs)
+    expected = Carrying(contracts, rates, settings.config.spread_engine, clock.wall_ns()).all()
+    pairs["carry_bps"], pairs["signal_flags"] = expected
     listed = pair_keys(tables)
     keys = tuple(listed.get(member[:2], "") for member in members)
-    return Plan(pairs, names, tables.generation, keys, rates)
-
-
-def bound_costs(pairs: np.ndarray, implausible_bps: float) -> None:
-    """Work out what the loop takes off gross before it looks closer: never more than the exact
-    costs are for any quotes whose spread is plausible."""
-    carry = pairs["carry_bps"]
-    most, least = 1 + implausible_bps / costs.BPS, max(0.0, 1 - implausible_bps / costs.BPS)
-    carried = carry * np.where(carry < 0, most, least)
-    close = np.where(pairs["trusted"], pairs["close_bps"], 0.0)
-    pairs["costs_min_bps"] = pairs["fees_bps"] + carried - close - SLACK_BPS
+    return Plan(pairs, names, tables.generation, keys, rates, contracts)
 
 
 def places(old: Plan, new: Plan) -> np.ndarray:

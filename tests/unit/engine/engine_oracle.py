@@ -289,6 +289,35 @@ class Oracle:
         return records
 
 
+def adopted(
+    before: dict[str, Any], *, trust_s: float, implausible_bps: float, anew: bool
+) -> dict[str, Any]:
+    """What one pair's row is to hold once its looks are adopted, in the numbers of Python."""
+    weight, nothing = before["weight"], math.nan
+    usual = before["exit_sum"] / weight if weight > 0 else nothing
+    parity = before["parity_sum"] / weight if weight > 0 else nothing
+    trusted = bool(before["free_close"]) or weight >= trust_s
+    if before["free_close"]:
+        close = 0.0
+    elif before["at_parity"]:
+        close = parity
+    else:
+        close = usual if usual < parity else parity
+    stray = implausible_bps / 1e4  # by which the perpetual may stand beside spot
+    carry, widest, narrowest = before["carry_bps"], 1 + stray, max(0.0, 1 - stray)
+    carried = carry * widest if carry < 0 else carry * narrowest
+    now = close if trusted else nothing
+    return {
+        "usual_bps": usual,
+        "parity_usual_bps": parity,
+        "learned": 1.0 if before["free_close"] else weight / trust_s,
+        "trusted": int(trusted),
+        "close_bps": now,
+        "close_before_bps": now if anew else before["close_bps"] if before["trusted"] else nothing,
+        "costs_min_bps": before["fees_bps"] + carried - (close if trusted else 0.0) - 1e-6,
+    }
+
+
 def common_lot(spot: InstrumentRow, fut: InstrumentRow) -> float:
     """What both trade whole multiples of, in base units: 0 without steps, 1e30 without sense."""
     steps = [

@@ -154,6 +154,7 @@ typedef struct ss_engine_limits {
     uint32_t idle;
     uint32_t basis_unknown; /* 1: signals without a known basis are wanted */
     double half_life_s;     /* of what is usual */
+    double trust_s;         /* the weight from which on it is known */
 } ss_engine_limits;
 
 /* What the loop works on: the pairs and what is derived from them. Made beside a running loop by

@@ -1,8 +1,9 @@
-/* What leaving each pair usually earns: a look a second.
+/* What leaving each pair usually earns: a look a second, and once a minute what the looks amount to.
  *
- * Writes the sums of the pairs, which the process adopts once a minute (engine/basis.py). A look
- * weighs half as much after each half-life; time counts suspend, as the clock of the loop does. The
- * pairs of one look are spread over as many cycles as it takes, some few microseconds each.
+ * Writes the sums of the pairs, and, when the process adopts a generation (engine/basis.py), what the
+ * pairs are assumed to earn by them. A look weighs half as much after each half-life; time counts
+ * suspend, as the clock of the loop does. The pairs of one look are spread over as many cycles as it
+ * takes, some few microseconds each; an adoption is one pass over all of them, between two cycles.
  */
 #ifndef SS_USUAL_H
 #define SS_USUAL_H
@@ -15,6 +16,7 @@
 
 #define SS_LOOK_NS INT64_C(1000000000)
 #define SS_LOOK_PAIRS_MAX 256 /* per cycle */
+#define SS_SLACK_BPS 1e-6     /* the loop's first test may let through what the exact one refuses */
 
 /* Begins a look when a second is over; 0 while none is due. After a gap of more than a half-life what
  * was seen before it says nothing any more. */
@@ -58,6 +60,59 @@ static inline void ss_engine_look(ss_engine *engine) {
     if (until > pairs) until = pairs;
     for (; engine->look_at < until; engine->look_at++)
         ss_engine_look_at(engine, &engine->tables.pairs[engine->look_at]);
+}
+
+/* What the loop takes off gross before it looks closer: never more than the exact costs are for any
+ * quotes whose spread is plausible. */
+static inline double ss_engine_costs_min(const ss_engine_pair *pair, double implausible_bps) {
+    double share = implausible_bps / SS_BPS, most = 1 + share, least = share < 1 ? 1 - share : 0.0;
+    double carried = pair->carry_bps * (pair->carry_bps < 0 ? most : least);
+    double close = pair->trusted ? pair->close_bps : 0.0;
+    return pair->fees_bps + carried - close - SS_SLACK_BPS;
+}
+
+/* What the looks at a pair amount to, and what leaving it is assumed to earn by that. `anew`: all
+ * pairs are evaluated once more in any case, so that no signal is owed to the generation. */
+static inline void ss_engine_adopt_pair(const ss_engine_limits *limits, ss_engine_pair *pair,
+                                        int anew) {
+    double before = pair->trusted ? pair->close_bps : NAN;
+    int seen = pair->weight > 0;
+    pair->usual_bps = seen ? pair->exit_sum / pair->weight : NAN;
+    pair->parity_usual_bps = seen ? pair->parity_sum / pair->weight : NAN;
+    pair->learned = pair->free_close ? 1.0 : pair->weight / limits->trust_s;
+    pair->trusted = pair->free_close || pair->weight >= limits->trust_s;
+    pair->close_bps =
+        pair->free_close ? 0.0
+        : pair->trusted
+            ? ss_close_bps_trusted(pair->usual_bps, pair->parity_usual_bps, pair->at_parity, NAN)
+            : NAN;
+    pair->close_before_bps = anew ? pair->close_bps : before;
+    pair->costs_min_bps = ss_engine_costs_min(pair, limits->implausible_bps);
+}
+
+/* By pair: what funding is expected to cost and the flags that say whether that is known, or NULL
+ * where it stays as it is; and where a generation's numbers are to be put for the file. */
+typedef struct ss_engine_adoption {
+    const double *carry_bps;
+    const uint8_t *signal_flags;
+    double *weight, *exit_bps, *parity_bps;
+} ss_engine_adoption;
+
+/* Puts a generation in force between two cycles; nothing is evaluated for it. */
+static inline void ss_engine_adopt(ss_engine *engine, const ss_engine_adoption *adoption,
+                                   uint32_t generation, int anew) {
+    for (uint32_t i = 0; i < engine->tables.pair_count; i++) {
+        ss_engine_pair *pair = &engine->tables.pairs[i];
+        if (adoption->carry_bps != NULL) {
+            pair->carry_bps = adoption->carry_bps[i];
+            pair->signal_flags = adoption->signal_flags[i];
+        }
+        ss_engine_adopt_pair(&engine->tables.limits, pair, anew);
+        adoption->weight[i] = pair->weight;
+        adoption->exit_bps[i] = pair->usual_bps;
+        adoption->parity_bps[i] = pair->parity_usual_bps;
+    }
+    engine->usual_generation = generation;
 }
 
 #endif
