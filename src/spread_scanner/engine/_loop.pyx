@@ -97,6 +97,8 @@ cdef extern from *:
         uint64_t counts[64]
 
     ctypedef struct ss_engine_adoption:
+        uint32_t generation
+        int anew
         const double *carry_bps
         const uint8_t *signal_flags
         double *weight
@@ -111,17 +113,36 @@ cdef extern from *:
                          const char *records, uint32_t stride, uint32_t count)
     void ss_engine_beat_for(ss_engine *engine, char *heartbeat)
     int ss_engine_prepare(const ss_engine *engine, ss_engine_tables *tables) nogil
-    void ss_engine_swap(ss_engine *engine, ss_engine_tables *tables, const int32_t *was) nogil
+    void ss_engine_swap(ss_engine *engine, ss_engine_tables *tables, const int32_t *was,
+                        const ss_engine_adoption *adoption) nogil
     void ss_engine_free_tables(ss_engine_tables *tables)
     void ss_engine_ask(ss_engine *engine) nogil
     void ss_engine_run(ss_engine *engine, int64_t budget_ns) nogil
     int ss_engine_step(ss_engine *engine, int64_t now_mono_ns) nogil
     void ss_engine_ask_rescan(ss_engine *engine) nogil
-    void ss_engine_adopt(ss_engine *engine, const ss_engine_adoption *adoption, uint32_t generation,
-                         int anew) nogil
+    void ss_engine_adopt(ss_engine *engine, const ss_engine_adoption *adoption) nogil
 
 SIZES = {"pair": sizeof(ss_engine_pair), "signal": sizeof(ss_signal)}
 COUNTERS = SS_ENGINE_COUNTERS
+
+
+cdef class Generation:
+    """One generation of what is usual, by pair: room for what the file keeps of it."""
+    cdef ss_engine_adoption adoption
+    cdef cnp.ndarray weight, exits, parities
+
+    def __init__(self, uint32_t number, cnp.npy_intp pairs, *, bint anew):
+        self.weight = cnp.PyArray_EMPTY(1, &pairs, cnp.NPY_DOUBLE, 0)
+        self.exits = cnp.PyArray_EMPTY(1, &pairs, cnp.NPY_DOUBLE, 0)
+        self.parities = cnp.PyArray_EMPTY(1, &pairs, cnp.NPY_DOUBLE, 0)
+        self.adoption = ss_engine_adoption(
+            number, anew, NULL, NULL,
+            <double *>cnp.PyArray_DATA(self.weight), <double *>cnp.PyArray_DATA(self.exits),
+            <double *>cnp.PyArray_DATA(self.parities),
+        )
+
+    cdef found(self):
+        return self.weight, self.exits, self.parities
 
 
 cdef class Work:
@@ -226,19 +247,22 @@ cdef class Loop:
             raise MemoryError
         return work
 
-    def swap(self, Work work not None, cnp.ndarray was=None):
-        """Put what was prepared in force, between two runs. `was`, (n,) int32, says by pair which of
+    def swap(self, Work work not None, uint32_t generation, cnp.ndarray was=None):
+        """Put what was prepared in force, between two runs, and adopt what is usual by the pairs'
+        looks as that generation: returned as `adopt` does. `was`, (n,) int32, says by pair which of
         the pairs in force it goes on, -1: none; all start afresh without it. Every pair is evaluated
         anew. `work` holds what was in force before; give it up where time does not matter."""
         cdef const int32_t *places = NULL
+        cdef Generation made = Generation(generation, work.tables.pair_count, anew=True)
         if was is not None:
             self.check_places(work, was)
             places = <const int32_t *>cnp.PyArray_DATA(was)
         with nogil:
-            ss_engine_swap(self.engine, &work.tables, places)
+            ss_engine_swap(self.engine, &work.tables, places, &made.adoption)
         self.pairs, work.pairs = work.pairs, self.pairs
         self.symbol_keys, work.symbol_keys = work.symbol_keys, self.symbol_keys
         self.symbol_paused, work.symbol_paused = work.symbol_paused, self.symbol_paused
+        return made.found()
 
     cdef check_places(self, Work work, cnp.ndarray was):
         before = 0 if self.pairs is None else len(self.pairs)
@@ -296,24 +320,16 @@ cdef class Loop:
 
     def adopt(self, uint32_t generation, expected=None, *, bint anew):
         """Put in force, between two runs, what leaving has usually earned, and what funding is
-        expected to cost (carrying.Expected; None: it stays as it is). `anew`: with new pairs, all of
-        which are evaluated once more in any case. Returns by pair the weight of the looks and the
+        expected to cost (carrying.Expected; None: it stays as it is). `anew`: as if it came with new
+        pairs, whose evaluation is owed in any case. Returns by pair the weight of the looks and the
         means of exit and parity, NaN for a pair that was never seen."""
-        cdef ss_engine_adoption adoption
-        cdef cnp.npy_intp count = self.engine.tables.pair_count
-        cdef cnp.ndarray weight = cnp.PyArray_EMPTY(1, &count, cnp.NPY_DOUBLE, 0)
-        cdef cnp.ndarray exits = cnp.PyArray_EMPTY(1, &count, cnp.NPY_DOUBLE, 0)
-        cdef cnp.ndarray parities = cnp.PyArray_EMPTY(1, &count, cnp.NPY_DOUBLE, 0)
-        adoption.carry_bps, adoption.signal_flags = NULL, NULL
+        cdef Generation made = Generation(generation, self.engine.tables.pair_count, anew=anew)
         if expected is not None:
-            adoption.carry_bps = <const double *>self.column(expected.carry_bps, "f8")
-            adoption.signal_flags = <const uint8_t *>self.column(expected.signal_flags, "u1")
-        adoption.weight = <double *>cnp.PyArray_DATA(weight)
-        adoption.exit_bps = <double *>cnp.PyArray_DATA(exits)
-        adoption.parity_bps = <double *>cnp.PyArray_DATA(parities)
+            made.adoption.carry_bps = <const double *>self.column(expected.carry_bps, "f8")
+            made.adoption.signal_flags = <const uint8_t *>self.column(expected.signal_flags, "u1")
         with nogil:
-            ss_engine_adopt(self.engine, &adoption, generation, anew)
-        return weight, exits, parities
+            ss_engine_adopt(self.engine, &made.adoption)
+        return made.found()
 
     cdef const void *column(self, cnp.ndarray values, dtype) except NULL:
         if values.dtype != dtype or not cnp.PyArray_IS_C_CONTIGUOUS(values):

@@ -9,7 +9,7 @@ at a reload is forgotten without a signal: the tracker closes what it holds of i
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -136,31 +136,32 @@ class Engine:
         """Put tables and settings in force between two runs of the loop, keeping what stays as it
         is; how many pairs. Nothing else may have been taken since they were prepared."""
         self.newly_blocked()
-        self.loop.swap(ready.work, ready.places)
+        number = self._next_generation()
+        found = self.loop.swap(ready.work, number & 0xFFFFFFFF, ready.places)
         self._plan, self._settings = ready.plan, ready.settings
         self._blocks.judge(ready.judgement, ready.plan, ready.place_of)
         self._carrying = None  # a round under way is of other pairs
         self._row.generation(ready.plan.generation)
         self._history = None  # it is in the pairs
-        self._adopt(anew=True)
+        self.adopted = _usual(number, ready.plan, ready.settings, found)
         return len(ready.plan.pairs)
 
     def adopt(self) -> Usual | None:
         """Put in force, between two runs of the loop, what leaving has usually earned up to now,
         as a generation of its own; None before there is work. No pair is evaluated for it."""
-        return self._adopt(anew=False)
-
-    def _adopt(self, *, anew: bool) -> Usual | None:
         if self._plan is None or self._settings is None:
             return None
         expected = None if self._carrying is None else self._carrying.found
         if expected is not None:
             self._carrying = None
-        number = self._usual_generation = self._usual_generation + 1
-        found = self.loop.adopt(number & 0xFFFFFFFF, expected, anew=anew)
-        half_life_s = self._settings.basis_half_life_s
-        self.adopted = Usual(number, clock.wall_ns(), half_life_s, self._plan.keys, *found)
+        number = self._next_generation()
+        found = self.loop.adopt(number & 0xFFFFFFFF, expected, anew=False)
+        self.adopted = _usual(number, self._plan, self._settings, found)
         return self.adopted
+
+    def _next_generation(self) -> int:
+        self._usual_generation += 1
+        return self._usual_generation
 
     def look_ahead(self) -> bool:
         """Work out for a few contracts what funding is expected to cost; True: it is known of all,
@@ -222,6 +223,13 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _usual(
+    number: int, made: plan.Plan, settings: EngineSettings, found: Sequence[np.ndarray]
+) -> Usual:
+    """What is kept of what the loop has put in force now."""
+    return Usual(number, clock.wall_ns(), settings.basis_half_life_s, made.keys, *found)
 
 
 def _switches_at(slot: ControlSlot) -> SwitchesAt:

@@ -1,5 +1,7 @@
 """One native pass puts a generation in force: of each row, bit for bit, what the oracle makes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from engine_bed import Bed, settings, tables
@@ -48,13 +50,43 @@ def test_a_generation_is_what_the_oracle_makes_of_each_pair(
     wanted = before.copy()
     if funded:
         wanted["carry_bps"], wanted["signal_flags"] = expected
-    names = before.dtype.names or ()
-    for place, row in enumerate(wanted.copy()):
+    assume(wanted, implausible_bps, anew=anew)
+    same(pairs, wanted, found)
+
+
+def test_a_reload_adopts_by_what_the_pairs_that_stay_have_seen(namespace: str) -> None:
+    seed = int(np.random.default_rng().integers(2**32))
+    print("seed", seed)
+    given = settings({"close_at": "parity"}, basis_trust_s=TRUST_S)
+    with Bed(namespace, given, tables(SYMBOLS), known=False) as bed:
+        scramble(bed.engine.loop.pairs, np.random.default_rng(seed))
+        seen = bed.engine.loop.pairs.copy()
+        bed.engine.load(settings(basis_trust_s=TRUST_S), tables(SYMBOLS + 1, generation=2))
+        pairs, found = bed.engine.loop.pairs, bed.engine.adopted
+        assert found is not None
+        assert bed.engine.loop.usual_generation == found.generation == 2
+    wanted = pairs.copy()
+    stays = wanted["symbol_id"] < SYMBOLS
+    for name in ("weight", "exit_sum", "parity_sum"):
+        wanted[name] = 0
+        wanted[name][stays] = seen[name]
+    assume(wanted, 1_000_000, anew=True)
+    same(pairs, wanted, found[4:])
+
+
+def assume(pairs: np.ndarray, implausible_bps: float, *, anew: bool) -> None:
+    """What the oracle makes of each row."""
+    names = pairs.dtype.names or ()
+    for place, row in enumerate(pairs.copy()):
         known = dict(zip(names, row.item(), strict=True))
         values = adopted(known, trust_s=TRUST_S, implausible_bps=implausible_bps, anew=anew)
         for name, value in values.items():
-            wanted[name][place] = value
-    for name in names:
+            pairs[name][place] = value
+
+
+def same(pairs: np.ndarray, wanted: np.ndarray, found: Sequence[np.ndarray]) -> None:
+    """The rows, and what is kept of them."""
+    for name in wanted.dtype.names or ():
         np.testing.assert_array_equal(bits(pairs[name]), bits(wanted[name]), err_msg=name)
     columns = ("weight", "usual_bps", "parity_usual_bps")
     for values, name in zip(found, columns, strict=True):

@@ -26,6 +26,7 @@
 #include "inward.h"
 #include "outward.h"
 #include "pairs.h"
+#include "reload.h"
 #include "usual.h"
 
 /* ---- one pair ---- */

@@ -71,48 +71,54 @@ static inline double ss_engine_costs_min(const ss_engine_pair *pair, double impl
     return pair->fees_bps + carried - close - SS_SLACK_BPS;
 }
 
-/* What the looks at a pair amount to, and what leaving it is assumed to earn by that. `anew`: all
- * pairs are evaluated once more in any case, so that no signal is owed to the generation. */
-static inline void ss_engine_adopt_pair(const ss_engine_limits *limits, ss_engine_pair *pair,
-                                        int anew) {
+/* A generation to be put in force. `anew`: with new pairs, all of which are evaluated once more in any
+ * case, so that no signal is owed to it. By pair: what funding is expected to cost and the flags that
+ * say whether that is known, NULL where it stays as it is; and room for what the file keeps. */
+typedef struct ss_engine_adoption {
+    uint32_t generation;
+    int anew;
+    const double *carry_bps;
+    const uint8_t *signal_flags;
+    double *weight, *exit_bps, *parity_bps;
+} ss_engine_adoption;
+
+/* What the looks at a pair amount to, and what leaving it is assumed to earn by that. */
+static inline void ss_engine_assume(const ss_engine_limits *limits, ss_engine_pair *pair,
+                                    int anew) {
     double before = pair->trusted ? pair->close_bps : NAN;
     int seen = pair->weight > 0;
     pair->usual_bps = seen ? pair->exit_sum / pair->weight : NAN;
     pair->parity_usual_bps = seen ? pair->parity_sum / pair->weight : NAN;
     pair->learned = pair->free_close ? 1.0 : pair->weight / limits->trust_s;
     pair->trusted = pair->free_close || pair->weight >= limits->trust_s;
-    pair->close_bps =
-        pair->free_close ? 0.0
-        : pair->trusted
-            ? ss_close_bps_trusted(pair->usual_bps, pair->parity_usual_bps, pair->at_parity, NAN)
-            : NAN;
+    pair->close_bps = NAN;
+    if (pair->free_close)
+        pair->close_bps = 0.0;
+    else if (pair->trusted)
+        pair->close_bps =
+            ss_close_bps_trusted(pair->usual_bps, pair->parity_usual_bps, pair->at_parity, NAN);
     pair->close_before_bps = anew ? pair->close_bps : before;
     pair->costs_min_bps = ss_engine_costs_min(pair, limits->implausible_bps);
 }
 
-/* By pair: what funding is expected to cost and the flags that say whether that is known, or NULL
- * where it stays as it is; and where a generation's numbers are to be put for the file. */
-typedef struct ss_engine_adoption {
-    const double *carry_bps;
-    const uint8_t *signal_flags;
-    double *weight, *exit_bps, *parity_bps;
-} ss_engine_adoption;
+static inline void ss_engine_adopt_pair(ss_engine *engine, const ss_engine_adoption *adoption,
+                                        uint32_t index) {
+    ss_engine_pair *pair = &engine->tables.pairs[index];
+    if (adoption->carry_bps != NULL) {
+        pair->carry_bps = adoption->carry_bps[index];
+        pair->signal_flags = adoption->signal_flags[index];
+    }
+    ss_engine_assume(&engine->tables.limits, pair, adoption->anew);
+    adoption->weight[index] = pair->weight;
+    adoption->exit_bps[index] = pair->usual_bps;
+    adoption->parity_bps[index] = pair->parity_usual_bps;
+}
 
 /* Puts a generation in force between two cycles; nothing is evaluated for it. */
-static inline void ss_engine_adopt(ss_engine *engine, const ss_engine_adoption *adoption,
-                                   uint32_t generation, int anew) {
-    for (uint32_t i = 0; i < engine->tables.pair_count; i++) {
-        ss_engine_pair *pair = &engine->tables.pairs[i];
-        if (adoption->carry_bps != NULL) {
-            pair->carry_bps = adoption->carry_bps[i];
-            pair->signal_flags = adoption->signal_flags[i];
-        }
-        ss_engine_adopt_pair(&engine->tables.limits, pair, anew);
-        adoption->weight[i] = pair->weight;
-        adoption->exit_bps[i] = pair->usual_bps;
-        adoption->parity_bps[i] = pair->parity_usual_bps;
-    }
-    engine->usual_generation = generation;
+static inline void ss_engine_adopt(ss_engine *engine, const ss_engine_adoption *adoption) {
+    for (uint32_t i = 0; i < engine->tables.pair_count; i++)
+        ss_engine_adopt_pair(engine, adoption, i);
+    engine->usual_generation = adoption->generation;
 }
 
 #endif
