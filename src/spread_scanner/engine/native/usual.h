@@ -65,8 +65,7 @@ static inline void ss_engine_look(ss_engine *engine) {
 /* What the loop takes off gross before it looks closer: never more than the exact costs are for any
  * quotes whose spread is plausible. */
 static inline double ss_engine_costs_min(const ss_engine_pair *pair, double implausible_bps) {
-    double share = implausible_bps / SS_BPS, most = 1 + share, least = share < 1 ? 1 - share : 0.0;
-    double carried = pair->carry_bps * (pair->carry_bps < 0 ? most : least);
+    double carried = ss_carried_bps_min(pair->carry_bps, implausible_bps);
     double close = pair->trusted ? pair->close_bps : 0.0;
     return pair->fees_bps + carried - close - SS_SLACK_BPS;
 }

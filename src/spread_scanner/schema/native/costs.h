@@ -45,6 +45,12 @@ static inline double ss_carried_bps(double carry, const ss_quote *spot, const ss
     return carry * (fut->bid_px / spot->ask_px);
 }
 
+/* The least that is for any prices not further apart than that. Only the loop asks for it. */
+static inline double ss_carried_bps_min(double carry, double apart_bps) {
+    double share = apart_bps / SS_BPS, most = 1 + share, least = share < 1 ? 1 - share : 0.0;
+    return carry * (carry < 0 ? most : least);
+}
+
 static inline double ss_net_bps(double entry, double close, double fees, double carried) {
     return entry + close - fees - carried;
 }
