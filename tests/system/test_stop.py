@@ -18,6 +18,7 @@ from whole_system import DEADLINE_S, FEEDS, STAYING, WholeSystem, whole_system
 
 from bed import until
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import TRACKER
 from spread_scanner.shm import Health, segment
 from spread_scanner.shm.faults import NoSegment, NotReady
 from spread_scanner.supervise.simulation import environment
@@ -162,6 +163,11 @@ def test_a_signal_ends_everything_at_any_moment(
     if moment == "all run":
         assert up.child.returncode == 0, err
         assert orjson.loads(out)["killed_at_stop"] == []
+    elif out:
+        document = orjson.loads(out)
+        assert document["ok"] == (up.child.returncode == 0)
+        tracker = document["processes"].get(TRACKER, {})
+        assert not document["ok"] or tracker.get("starts"), "it never came up"
     if not busy():
         assert took_s < STOP_S_MAX, err
 

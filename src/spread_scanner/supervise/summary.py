@@ -57,7 +57,7 @@ class SizeSummary(TypedDict):
 class RunSummary(TypedDict):
     """A run. What only a scored one has may be absent."""
 
-    ok: bool  # not scored: it came to its end
+    ok: bool  # it came up, and to its end; scored: and nothing was wrong
     seconds: float
     processes: dict[str, ProcessSummary]
     pairs: int

@@ -147,6 +147,11 @@ class Supervisor:
         return sum(child.restarts for child in self.children.values())
 
     @property
+    def came_up(self) -> bool:
+        """Whether it was brought up to the end; not where it was asked to stop before."""
+        return self._is_up
+
+    @property
     def stopping(self) -> bool:
         return self._stop_asked or (self._process is not None and self._process.stopping)
 

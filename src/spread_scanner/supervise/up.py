@@ -101,6 +101,7 @@ class Run:
             if self._simulation is not None:
                 self._simulation.stop()
                 document |= self._scored(self._simulation, observer, (begin_ns, end_ns))
+            document["ok"] = document["ok"] and supervisor.came_up
             document["killed_at_stop"] = supervisor.killed
         return cast("RunSummary", document)  # a test holds it to that
 
