@@ -34,6 +34,19 @@ signals = iter([signal.SIGINT])
 os.register_at_fork(after_in_parent=lambda: [os.kill(os.getpid(), one) for one in signals])
 {SPREAD_CTL}
 """
+# Ctrl-C when shm-init has begun: no segment stands yet, and none may be missed.
+SIGNALLED_BEFORE_SEGMENTS = f"""
+import os, signal
+from spread_scanner.schema.names import SHM_INIT
+from spread_scanner.supervise.children import Child
+start = Child.start
+def start_and_signal(self, **options):
+    start(self, **options)
+    if self.name == SHM_INIT:
+        os.kill(os.getpid(), signal.SIGINT)
+Child.start = start_and_signal
+{SPREAD_CTL}
+"""
 SMALL = ("--symbols=12", "--rate=300", "--time-scale=0.5")
 
 
@@ -172,8 +185,11 @@ def test_a_signal_ends_everything_at_any_moment(
         assert took_s < STOP_S_MAX, err
 
 
-def test_a_signal_that_arrives_within_a_fork_is_obeyed_too(tmp_path: Path, namespace: str) -> None:
-    up = Up(tmp_path, namespace, SIGNALLED_WHILE_FORKING)
+@pytest.mark.parametrize("code", [SIGNALLED_WHILE_FORKING, SIGNALLED_BEFORE_SEGMENTS])
+def test_a_signal_at_an_awkward_moment_is_obeyed_too(
+    tmp_path: Path, namespace: str, code: str
+) -> None:
+    up = Up(tmp_path, namespace, code)
     try:
         _, err = up.child.communicate(timeout=DEADLINE_S)
     finally:

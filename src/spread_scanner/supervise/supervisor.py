@@ -164,6 +164,8 @@ class Supervisor:
         self._log.info("starting", version=version())
         self._refuse_when_up()
         self._once(SHM_INIT, "the segments could not be made")
+        if self.stopping:
+            return  # what was ended half-way may have made no segment yet
         self._attach()
         if self._discover:
             self._find_pairs()
@@ -263,6 +265,8 @@ class Supervisor:
             if self.stopping:
                 end_all([child], clock.awake_s() + 1.0)
                 return 0
+        if self.stopping:
+            return 0  # by a signal to all of us, a closed terminal's
         if code not in accepted:
             raise CannotStart(
                 failure, process=name, exit_code=code, log=child.log_path, said=_last(child)

@@ -90,6 +90,8 @@ class Run:
             stack.callback(self._close)
             with running(supervisor):
                 supervisor.start()
+                if supervisor.health is None:
+                    raise KeyboardInterrupt  # asked to stop before segments stood: nothing was seen
                 observer = self._watched()
                 self._until(observer.subscribed, SUBSCRIBED_TIMEOUT_S)
                 observer.begin()
