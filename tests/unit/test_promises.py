@@ -319,6 +319,14 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
     "Without systemd": (
         (DOCS, "test_a_block_runs"),
         (
+            "unit/supervise/test_log_files.py",
+            "test_who_writes_goes_on_in_the_new_log_and_the_end_of_the_old_one_is_kept",
+        ),
+        (
+            "unit/supervise/test_log_files.py",
+            "test_on_a_full_disk_the_end_is_kept_and_the_room_given_back",
+        ),
+        (
             "system/test_up_sim.py",
             "test_a_feed_is_restarted_orders_are_answered_a_second_is_refused_and_down_ends_all",
         ),

@@ -2,14 +2,12 @@
 
 A child gets a process group of its own, so that Ctrl-C reaches the supervisor alone and children
 end in order; and the kernel kills it when its supervisor dies, however that happens. What it says
-goes to <data>/logs/<process>.log, in JSON, which only its user may read. A log that has grown
-beyond LOG_BYTES_MAX begins anew; what stood in it is <process>.log.1 until the next time.
+goes to <data>/logs/<process>.log, in JSON (supervise/log_files.py).
 """
 
 import contextlib
 import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +17,7 @@ from pathlib import Path
 import spread_scanner
 from spread_scanner import clock
 from spread_scanner.errors import SpreadError
+from spread_scanner.supervise.log_files import open_log
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded here: not between fork and exec
@@ -27,7 +26,6 @@ BACKOFF_S_MIN = 0.25
 BACKOFF_S_MAX = 10.0
 TIDYING_S = 0.2
 SETTLED_S = 30.0  # a child that lived this long begins again with the shortest pause
-LOG_BYTES_MAX = 32 << 20
 
 
 class NoSuchBin(SpreadError):
@@ -46,22 +44,6 @@ def command_of(process: str) -> list[str]:
         if (folder / process).is_file():
             return [sys.executable, str(folder / process)]
     raise NoSuchBin("the executable of a process is not installed", process=process)
-
-
-def open_log(path: str, flags: int) -> int:
-    """Opener of a log that only its user may read: it may name what the settings keep secret."""
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def renew_log(path: Path) -> None:
-    """Begin a log anew that has grown too large, whoever writes it: all of them append. What cannot
-    be done (no room for the copy) is not done."""
-    with contextlib.suppress(OSError):
-        if path.stat().st_size > LOG_BYTES_MAX:
-            kept = path.with_name(f"{path.name}.1")
-            shutil.copyfile(path, kept)
-            kept.chmod(0o600)
-            os.truncate(path, 0)
 
 
 class Child:

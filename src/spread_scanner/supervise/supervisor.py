@@ -43,7 +43,8 @@ from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health, dials, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.health import Beat, ProcessHealth
-from spread_scanner.supervise.children import Child, end_all, renew_log
+from spread_scanner.supervise import log_files
+from spread_scanner.supervise.children import Child, end_all
 from spread_scanner.supervise.errands import Errand
 from spread_scanner.supervise.outages import Outages
 
@@ -205,7 +206,7 @@ class Supervisor:
         if clock.mono_s() - self._renewed_s >= RENEW_LOGS_EVERY_S:
             self._renewed_s = clock.mono_s()
             for name in (*self.children, DISCOVERY, SHM_INIT, SUPERVISOR):
-                renew_log(self.log_path(name))
+                log_files.renew(self.log_path(name))
 
     def _send_errands(self) -> None:
         """Look for new listings and ask for funding, each every so often."""

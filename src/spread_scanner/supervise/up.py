@@ -21,7 +21,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
 from spread_scanner.schema.names import LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import score
-from spread_scanner.supervise.children import open_log
+from spread_scanner.supervise.log_files import open_log
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.scored import scored
 from spread_scanner.supervise.seen import seen_of
