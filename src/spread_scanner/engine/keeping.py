@@ -22,17 +22,17 @@ from spread_scanner.symbology import blocked, usual
 from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.usual import Usual
 
-Kept = TypeVar("Kept")
+Value = TypeVar("Value")
 
 
-class Keeper(Generic[Kept]):
+class Keeper(Generic[Value]):
     """Keeps one value in a file. Its methods are for the loop's thread."""
 
     def __init__(
         self,
         path: Path,
-        read: Callable[[Path], Kept | None],
-        write: Callable[[Path, Kept], None],
+        read: Callable[[Path], Value | None],
+        write: Callable[[Path, Value], None],
         log: structlog.stdlib.BoundLogger,
         *,
         lost: str,
@@ -42,11 +42,11 @@ class Keeper(Generic[Kept]):
         self._path, self._read, self._write = path, read, write
         self._log, self._lost, self._refused = log, lost, refused
         self._failed = False
-        self._kept: Kept | None = None  # what was read or handed over last; None: nobody knows
-        self._waiting: SimpleQueue[Kept] = SimpleQueue()
+        self._kept: Value | None = None  # what was read or handed over last; None: nobody knows
+        self._waiting: SimpleQueue[Value] = SimpleQueue()
         threading.Thread(target=self._write_on, name=path.name, daemon=True).start()
 
-    def recall(self) -> Kept | None:
+    def recall(self) -> Value | None:
         """What was kept before this start; None: nothing, or it is not known."""
         try:
             self._kept = self._read(self._path)
@@ -54,13 +54,13 @@ class Keeper(Generic[Kept]):
             self._log.warning(self._lost, error=str(error))
         return self._kept
 
-    def keep(self, value: Kept) -> None:
+    def keep(self, value: Value) -> None:
         """Have it written, unless it is the very one that is kept already."""
         if value is not self._kept:
             self._kept = value
             self._waiting.put(value)
 
-    def write(self, value: Kept) -> None:
+    def write(self, value: Value) -> None:
         """Now. A failure is said once, until it works again."""
         try:
             self._write(self._path, value)
@@ -74,7 +74,7 @@ class Keeper(Generic[Kept]):
         while True:
             self.write(self._newest())
 
-    def _newest(self) -> Kept:
+    def _newest(self) -> Value:
         """Waits for a value; what came meanwhile counts in its place."""
         value = self._waiting.get()
         with contextlib.suppress(Empty):
