@@ -168,7 +168,7 @@ TRACKER_COUNTERS = _numbered(
         ("closed_stale", "Opportunities closed because a leg went stale."),
         (
             "closed_gap",
-            "Opportunities closed at start because the gap since the last run was too long.",
+            "Opportunities closed because nobody looked for too long, or their listings changed.",
         ),
         ("closed_retired", "Opportunities closed because their pair left the tables."),
         ("refused_full", "Signals not followed because too many opportunities were open."),

@@ -8,8 +8,8 @@ that the net spread is gone; it is noted, but what closes an opportunity is what
                every look for converge_ms, with both legs usable
     stale      a leg unusable in every look for stale_hold_ms
     expired    life_s_max after the last signal
-    gap        nobody looked for longer than resume_gap_s_max, or the system was made anew and the
-               legs are other listings than before
+    gap        nobody looked for longer than resume_gap_s_max, or the legs are other listings than
+               before: what was paid and what is quoted now are not of one unit
     retired    the pair left the tables
 
 After an exit the looks are sparse: one each sparse_ns, until a signal comes again. Whatever closes
@@ -227,6 +227,8 @@ class Book:
         for followed, look in zip(watched, looks, strict=True):
             if point_ns < followed.next_point_ns or followed.row.closed_ns is not None:
                 continue  # opened after this point
+            if self._out_of_sight(followed, now_ns):
+                continue
             missed += self._miss(followed, point_ns)
             taken += 1
             self._settle(followed, now_ns)
@@ -292,15 +294,21 @@ class Book:
         if net is not None and net > row.peak_net_bps:
             row.peak_net_bps, row.peak_ns = net, now_ns
 
+    def _out_of_sight(self, followed: Followed, now_ns: int) -> bool:
+        """Close what nobody saw for too long, before what is seen now is made part of it."""
+        row = followed.row
+        unseen_ns = now_ns - row.last_seen_ns
+        if unseen_ns <= self.rules.resume_gap_ns_max:
+            return False
+        row.gaps += 1
+        row.gap_ms += unseen_ns / NS_PER_MS
+        self._close(followed, Reason.GAP, now_ns, row.last_seen_ns, None)
+        return True
+
     def _judge(self, followed: Followed, look: Look, now_ns: int) -> None:
-        """Close what has converged, gone stale, expired or been out of sight for too long."""
+        """Close what has converged, gone stale or expired."""
         row, rules = followed.row, self.rules
         unseen_ns = now_ns - row.last_seen_ns
-        if unseen_ns > rules.resume_gap_ns_max:
-            row.gaps += 1
-            row.gap_ms += unseen_ns / NS_PER_MS
-            self._close(followed, Reason.GAP, now_ns, row.last_seen_ns, None)
-            return
         row.last_seen_ns = now_ns
         if look.flags & LOST:
             reason, hold_ns = Reason.STALE, rules.stale_hold_ns
@@ -434,7 +442,7 @@ class Book:
 
     def reload(self, pairs: Mapping[PairKey, Pair], rules: Rules, now_ns: int) -> None:
         """Take new tables and settings. What is open goes on under its new ids; what left the
-        tables is closed.
+        tables, or has other listings now, is closed.
         """
         by_name = _by_name(pairs)
         watched = self.watched()
@@ -443,9 +451,10 @@ class Book:
         for followed in watched:
             row = followed.row
             pair = by_name.get((row.direction, row.symbol))
-            if pair is None:
+            if pair is None or pair.legs != row.legs:
                 followed.retired = True
-                self._close(followed, Reason.RETIRED, now_ns, now_ns, None)
+                reason = Reason.RETIRED if pair is None else Reason.GAP
+                self._close(followed, reason, now_ns, now_ns, None)
         for followed in self.watched():
             self._rename(followed, by_name[followed.row.direction, followed.row.symbol])
             followed.ask_ns = 0  # the tables may have other rates
@@ -466,8 +475,8 @@ class Book:
     ) -> None:
         """Go on with what an earlier life left open, and name the gap in it.
 
-        `probed` says which probes of them were recorded. With another `instance` of the store,
-        prices are comparable if both legs are the same listings as before.
+        `probed` says which probes of them were recorded. Prices are comparable, also in another
+        `instance` of the store, if both legs are the same listings as before.
         """
         by_name = _by_name(self.pairs)
         for row in rows:
@@ -477,9 +486,7 @@ class Book:
             pair = by_name.get((row.direction, row.symbol))
             if pair is None:
                 self._close_row(row, Reason.RETIRED, now_ns, row.last_seen_ns, None)
-            elif not 0 <= gap_ns <= self.rules.resume_gap_ns_max or not (
-                row.instance == instance or pair.legs == row.legs
-            ):
+            elif not 0 <= gap_ns <= self.rules.resume_gap_ns_max or pair.legs != row.legs:
                 self._close_row(row, Reason.GAP, now_ns, row.last_seen_ns, None)
             else:
                 self._resume(row, pair, instance, now_ns)

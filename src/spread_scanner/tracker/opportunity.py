@@ -277,7 +277,7 @@ class Followed:
     def __init__(self, row: Opportunity, pair: Pair, next_point_ns: int) -> None:
         self.row = row
         self.pair = pair
-        self.retired = False  # its pair left the tables
+        self.retired = False  # its pair left the tables, or is of other listings now
         self.next_point_ns = next_point_ns
         self.converged_since_ns: int | None = None
         self.stale_since_ns: int | None = None

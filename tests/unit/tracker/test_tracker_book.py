@@ -463,22 +463,37 @@ def test_after_too_long_a_gap_it_is_closed_where_it_was_last_seen(bed: Bed) -> N
     assert bed.counts["closed_gap"] == 1
 
 
+@pytest.mark.parametrize("instance", [INSTANCE, INSTANCE + 1])
 @pytest.mark.parametrize(
     ("legs", "reason"), [("C0USDT/1 C0USDT/1", None), ("C0USDT/1 1000C0/1000", "gap")]
 )
-def test_a_new_store_is_comparable_while_the_listings_are_the_same(
-    bed: Bed, legs: str, reason: str | None
+def test_a_new_life_is_comparable_while_the_listings_are_the_same(
+    bed: Bed, legs: str, reason: str | None, instance: int
 ) -> None:
     bed.push(0, ENTER)
     bed.pop()
     bed.commit()
-    bed.instance = INSTANCE + 1
+    bed.instance = instance
     bed.pairs = {(0, 9): pair(0)._replace(symbol_id=9, legs=legs)}
     bed.kill()
 
     row = only_row(bed)
     assert row["reason"] == reason
     assert row["symbol_id"] == (0 if reason else 9)
+
+
+def test_other_listings_of_the_same_name_are_not_compared(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(300)
+    bed.book.reload({(0, 0): pair(0)._replace(legs="C0USDT/1 1000C0/1000")}, RULES, bed.now_ns)
+    bed.exits[0] = 1e6  # a price of a thousand coins beside that of one
+    bed.run(1_000)
+
+    row = only_row(bed)
+    assert (row["reason"], row["closed_ns"]) == ("gap", row["ended_ns"])
+    assert row["mark_bps"] == pytest.approx(realised(row, -60.0))
+    assert bed.rows("SELECT after_ms FROM probes WHERE late_ns IS NULL") == [(500,)]
 
 
 def test_a_pair_that_left_while_the_tracker_was_away_is_retired(bed: Bed) -> None:
@@ -495,10 +510,15 @@ def test_a_stop_of_the_whole_process_beyond_the_gap_closes_it_too(bed: Bed) -> N
     bed.push(0, ENTER)
     bed.pop()
     bed.run(400)
+    bed.exits[0] = 500.0  # what is seen after it is no part of it
     bed.advance(5_000)
     bed.sample()
 
-    assert only_row(bed)["reason"] == "gap"
+    row = only_row(bed)
+    assert (row["reason"], row["gaps"], row["missed"]) == ("gap", 1, 0)
+    assert row["mark_ns"] <= row["ended_ns"] == row["last_seen_ns"]
+    assert row["mark_bps"] == pytest.approx(realised(row, -60.0))
+    assert bed.rows("SELECT count(*) FROM samples") == [(row["samples"],)]
 
 
 STEPS = st.one_of(
