@@ -56,7 +56,8 @@ class Blocks:
         which of the plan's pairs a key is."""
         self._judgement = judgement.generation
         held = {key: block for key, block in self.now.items() if not judgement.lifts(key, block)}
-        if len(held) < len(self.now):
+        held |= _dated_anew(held, clock.wall_ns())
+        if held != self.now:
             self.now = held
         for key in self.now.keys() & place_of.keys():
             plan.pairs["barred"][place_of[key]] = 1
@@ -77,3 +78,10 @@ class Blocks:
         if new:
             self.now = self.now | new
         return list(new.values())
+
+
+def _dated_anew(blocks: Mapping[str, KeptBlock], now_ns: int) -> dict[str, KeptBlock]:
+    """Those of a clock that has been set back since, as of now: no judgement would be later than
+    they are until the clock is there again."""
+    ahead = {key: block for key, block in blocks.items() if block.wall_ns > now_ns}
+    return {key: block._replace(wall_ns=now_ns) for key, block in ahead.items()}

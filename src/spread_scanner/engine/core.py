@@ -195,10 +195,13 @@ class Engine:
 
     @property
     def learning(self) -> tuple[int, int]:
-        """Of how many pairs it is known what leaving usually earns, and of how many there are."""
+        """Of how many pairs it is known what leaving usually earns, and of how many it can be: of
+        those in quarantine it is not learned."""
         if self._plan is None:
             return 0, 0
-        return int(np.count_nonzero(self._plan.pairs["trusted"])), len(self._plan.pairs)
+        pairs = self._plan.pairs
+        learned = pairs[pairs["quarantined"] == 0]
+        return int(np.count_nonzero(learned["trusted"])), len(learned)
 
     def wake(self) -> None:
         """Interrupt a park; safe from another thread."""

@@ -3,8 +3,8 @@
 Writer:  a thread for each file, beside the loop; the newest value counts, those it overtook are
 never written.     Readers: the engine at its start, the view.
 
-A disk that is full or slow costs a warning, not a look: the file that stood there stays. One that
-is damaged is named and not used.
+A disk that is full or slow costs a warning, not a look: the file that stood there stays, and what
+could not be written is tried again. One that is damaged is named and not used.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from spread_scanner.symbology import blocked, usual
 from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.usual import Usual
 
+AGAIN_S = 10.0  # after a disk that refused
 Value = TypeVar("Value")
 
 
@@ -37,10 +38,13 @@ class Keeper(Generic[Value]):
         *,
         lost: str,
         refused: str,
+        again_s: float = AGAIN_S,
     ) -> None:
-        """`lost`, `refused`: what is said when the file cannot be read, and when not written."""
+        """`lost`, `refused`: what is said when the file cannot be read, and when not written;
+        then it is tried again after so long."""
         self._path, self._read, self._write = path, read, write
         self._log, self._lost, self._refused = log, lost, refused
+        self._again_s = again_s
         self._failed = False
         self._kept: Value | None = None  # what was read or handed over last; None: nobody knows
         self._waiting: SimpleQueue[Value] = SimpleQueue()
@@ -60,23 +64,27 @@ class Keeper(Generic[Value]):
             self._kept = value
             self._waiting.put(value)
 
-    def write(self, value: Value) -> None:
-        """Now. A failure is said once, until it works again."""
+    def write(self, value: Value) -> bool:
+        """Now; whether that worked. A failure is said once, until it works again."""
         try:
             self._write(self._path, value)
-            self._failed = False
         except OSError as error:
             if not self._failed:
                 self._log.warning(self._refused, error=str(error))
             self._failed = True
+        else:
+            self._failed = False
+        return not self._failed
 
     def _write_on(self) -> None:
         while True:
-            self.write(self._newest())
+            value = self._newest(self._waiting.get())
+            while not self.write(value):
+                with contextlib.suppress(Empty):
+                    value = self._newest(self._waiting.get(timeout=self._again_s))
 
-    def _newest(self) -> Value:
-        """Waits for a value; what came meanwhile counts in its place."""
-        value = self._waiting.get()
+    def _newest(self, value: Value) -> Value:
+        """What came meanwhile counts in its place."""
         with contextlib.suppress(Empty):
             while True:
                 value = self._waiting.get_nowait()

@@ -11,6 +11,7 @@ process.
 import structlog
 
 from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine.core import Engine
 from spread_scanner.engine.keeping import Keeper, blocks_keeper, usual_keeper
 from spread_scanner.engine.reload import Reloads
@@ -39,7 +40,7 @@ def live(process: Process) -> None:
         process.settings.config.system.namespace,
         process.row,
         process.slot,
-        of_usual.recall(),
+        recalled(of_usual, process.log),
         of_blocks.recall(),
     ) as engine:
         loaded = tables.load(process.settings.generated_dir)
@@ -59,6 +60,16 @@ def live(process: Process) -> None:
                 reloads.obey(news)
             reloads.poll()
             adoption.poll()
+
+
+def recalled(keeper: Keeper[Usual], log: structlog.stdlib.BoundLogger) -> Usual | None:
+    """What was usual before this start; that it is too old to count is said."""
+    found = keeper.recall()
+    now_ns = clock.wall_ns()
+    if found is not None and found.aged(now_ns) is None:
+        hours = round((now_ns - found.wall_ns) / NS_PER_S / 3_600, 1)
+        log.warning("what was usual is too old to count: it is learned anew", hours=hours)
+    return found
 
 
 def _mind_blocks(process: Process, engine: Engine, keeper: Keeper[dict[str, KeptBlock]]) -> None:
@@ -81,7 +92,7 @@ class Adoption:
     ) -> None:
         self._engine, self._keeper, self._log = engine, keeper, log
         self._next_ns = clock.mono_ns() + engine.adopt_every_ns
-        self._all_known = False
+        self._most_known = -1
         self._tell()
 
     def poll(self) -> None:
@@ -96,12 +107,12 @@ class Adoption:
             self._keeper.keep(self._engine.adopted)
 
     def _tell(self) -> None:
-        """How far the learning is, until all is known for the first time."""
-        if self._all_known:
-            return
+        """How far the learning is, whenever it is further than ever: of a pair that hardly trades
+        it may never be known."""
         known, pairs = self._engine.learning
-        self._all_known = known == pairs
-        self._log.info("what leaving usually earns is known", of_pairs=known, pairs=pairs)
+        if known > self._most_known:
+            self._most_known = known
+            self._log.info("what leaving usually earns is known", of_pairs=known, pairs=pairs)
 
 
 def _taken(process: Process, pairs: int) -> None:

@@ -43,11 +43,13 @@ class Usual(NamedTuple):
     parity_bps: PairNumbers
 
     def aged(self, now_wall_ns: int) -> PairNumbers | None:
-        """The weights now; None: it is older than a half-life, and says nothing any more."""
-        age_s = max(0, now_wall_ns - self.wall_ns) / NS_PER_S
-        if age_s > self.half_life_s:
+        """The weights now; None: it is older than a half-life, and says nothing any more. One that
+        lies as far ahead was dated by a clock that has been set back: nobody knows how old it is.
+        """
+        age_s = (now_wall_ns - self.wall_ns) / NS_PER_S
+        if abs(age_s) > self.half_life_s:
             return None
-        aged: PairNumbers = self.weight * 2.0 ** (-age_s / self.half_life_s)
+        aged: PairNumbers = self.weight * 2.0 ** (-max(0.0, age_s) / self.half_life_s)
         return aged
 
 

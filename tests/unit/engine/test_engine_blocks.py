@@ -10,9 +10,10 @@ from engine_bed import Bed, settings, tables
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.engine.blocks import JudgedSet
+from spread_scanner.engine.blocks import Blocks, JudgedSet
 from spread_scanner.engine.core import Engine
 from spread_scanner.engine.keeping import blocks_keeper
+from spread_scanner.engine.plan import Plan, empty_pairs
 from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
 from spread_scanner.symbology import blocked
 from spread_scanner.symbology.blocked import KeptBlock
@@ -200,6 +201,16 @@ def test_whoever_is_lifted_had_been_asked_about() -> None:
     assert not JudgedSet(2, 100, frozenset()).lifts("a b", block)
     assert not JudgedSet(1, 101, frozenset()).lifts("a b", block)
     assert not JudgedSet(2, 101, frozenset({"a b"})).lifts("a b", block)
+
+
+def test_a_block_ahead_of_the_clock_is_lifted_by_a_judgement_after_the_next() -> None:
+    """The clock has been set back since: no run would ask after it for years."""
+    ahead = KeptBlock("binance-bybit", "C0-USDT", 15_000.0, clock.wall_ns() + 10**17, 1)
+    blocks, plan = Blocks({"a b": ahead}), Plan(empty_pairs(1), {0: "C0-USDT"}, 2, ("a b",))
+    for generation, held in ((2, True), (3, False)):
+        judgement = JudgedSet(generation, clock.wall_ns() + 1_000, frozenset())
+        blocks.judge(judgement, plan, {"a b": 0})
+        assert ("a b" in blocks.now) == held
 
 
 @pytest.fixture

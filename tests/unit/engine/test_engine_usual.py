@@ -11,9 +11,10 @@ import structlog
 from engine_bed import Bed, settings, tables
 
 from spread_scanner import clock
-from spread_scanner.clock import NS_PER_S
+from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.engine import basis
 from spread_scanner.engine.keeping import usual_keeper
+from spread_scanner.engine.main import Adoption, recalled
 from spread_scanner.engine.plan import Plan, empty_pairs
 from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
 from spread_scanner.schema.records import SIGNAL_AGED, SIGNAL_BASIS_UNKNOWN
@@ -221,6 +222,9 @@ def test_a_history_ages_by_wall_time_and_is_none_after_a_half_life() -> None:
     assert plan.pairs[0]["weight"] == 0
     assert basis.take_up(plan, history, history.wall_ns - NS_PER_S)  # a clock that was set back
     assert plan.pairs[0]["weight"] == 8.0
+    plan.pairs["weight"] = 0
+    assert not basis.take_up(plan, history, history.wall_ns - 11 * NS_PER_S), "of unknown age"
+    assert plan.pairs[0]["weight"] == 0
 
 
 def basis_pairs() -> np.ndarray:
@@ -235,6 +239,41 @@ def test_a_damaged_history_is_named_and_not_used(bed_settings: Any) -> None:
         assert usual_keeper(bed_settings, structlog.get_logger()).recall() is None
     assert "usual" in said[0]["event"]
     assert str(path) in said[0]["error"]
+
+
+def test_a_history_that_is_too_old_is_said(bed_settings: Any) -> None:
+    one, log = np.array([8.0]), structlog.get_logger()
+    history = Usual(7, clock.wall_ns(), 1e4, ("a b",), one, one, one)
+    usual.write(usual.path_of(bed_settings), history)
+    keeper = usual_keeper(bed_settings, log)
+    with structlog.testing.capture_logs() as said:
+        assert recalled(keeper, log) is not None
+        assert said == []
+        with clock.use(VirtualClock(clock.wall_ns() + 20_000 * NS_PER_S)):
+            recalled(keeper, log)
+    assert [row["hours"] for row in said] == [5.6]
+
+
+def test_how_far_the_learning_is_is_said_when_it_is_further(
+    namespace: str, bed_settings: Any
+) -> None:
+    """Of a pair in quarantine nothing is learned, and of most others here nobody quotes a leg."""
+    made = tables(2, quarantine=(QuarantineRow(0, "C0-USDT", "another coin"),))
+    with (
+        Bed(namespace, settings(**LEARNS), made, known=False) as bed,
+        clock.use(VirtualClock(clock.wall_ns())) as time,
+        structlog.testing.capture_logs() as said,
+    ):
+        log = structlog.get_logger()
+        adoption = Adoption(bed.engine, usual_keeper(bed_settings, log), log)
+        for _ in range(24):
+            market(bed, symbol_id=1)
+            bed.step(1_000)
+            time.advance_ms(1_000)
+            adoption.poll()
+        assert bed.engine.adopted is not None
+        assert bed.engine.adopted.generation > 4
+    assert [(row["of_pairs"], row["pairs"]) for row in said] == [(0, 23), (1, 23)]
 
 
 def test_a_disk_that_refuses_is_said_once_until_it_works_again(bed_settings: Any) -> None:
