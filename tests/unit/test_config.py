@@ -48,6 +48,11 @@ def test_an_unknown_key_names_the_file_the_key_and_what_is_allowed(folder: Path)
         ("config.toml", "[system]\nnamespace = 'a/b'\n", ["namespace", "regex"]),
         ("config.toml", "[system]\nring_slots = 1000\n", ["ring_slots", "power of two"]),
         ("config.toml", "[spread-engine]\nidle = 'sleep'\n", ["idle"]),
+        (
+            "config.toml",
+            "[spread-engine]\nbasis_half_life_s = 60\n",
+            ["spread-engine.basis_trust_s", "below 87.1"],
+        ),
         ("config.toml", "[spread-enigne]\n", ["spread-enigne", "spread-engine"]),
         ("config.toml", "[feed-kraken-spot]\n", ["feed-kraken-spot"]),
         ("config.toml", "[feeds.x]\n", ["feeds", "feed-<source>"]),

@@ -10,7 +10,13 @@ from spread_scanner.alerts.desk import Condition
 from spread_scanner.alerts.disk import DiskWatch
 from spread_scanner.alerts.found import Found
 from spread_scanner.alerts.funding import of_funding
-from spread_scanner.alerts.market import ImplausibleWatch, of_blocked, of_sources, of_usual
+from spread_scanner.alerts.market import (
+    ImplausibleWatch,
+    of_blocked,
+    of_learning,
+    of_sources,
+    of_usual,
+)
 from spread_scanner.alerts.news import OpportunityNews
 from spread_scanner.alerts.processes import (
     Endings,
@@ -64,6 +70,7 @@ class Conditions:
         """Go on with other settings; what was reported is not reported again."""
         self._settings = settings
         self._status = self._reader(settings)
+        self._usual = UsualReader(settings)
         self._news.net_bps_min = settings.config.spread_alerts.opportunity_net_bps
 
     def now(self) -> list[Condition]:
@@ -89,8 +96,19 @@ class Conditions:
             *of_usual(
                 now.processes, self._usual.age_s, settings.config.spread_engine.basis_half_life_s
             ),
+            *(
+                of_learning(now.processes, *self._usual.learned)
+                if _waits_for_basis(settings)
+                else ()
+            ),
             *self._disk.now(now.disk, settings),
             *of_funding(now.funding, settings, self._tables.loaded),
             *found,
             *self._news.since(),
         ]
+
+
+def _waits_for_basis(settings: Settings) -> bool:
+    """Whether what is not learned yet makes no signal."""
+    free = settings.directions.defaults.close_at == "nothing"
+    return not free and not settings.config.spread_engine.signal_basis_unknown

@@ -18,6 +18,7 @@ STALE_SHARE_MAX = 0.5
 FIRST_QUOTES_S = 30.0  # a feed that starts has none
 AGAIN_NS = 5 * NS_PER_S  # one price that is absurd for a moment is none's business
 NOT_KEPT_S = 300.0  # an engine keeps it once a minute
+NOT_LEARNED_S = 60.0
 GONE_NS = 60 * NS_PER_S
 
 
@@ -53,6 +54,17 @@ def of_usual(
             f"what leaving usually earns was last kept {age_s / 3_600:.1f} h ago, too long to count"
         )
         yield Condition("usual", text)
+
+
+def of_learning(views: Sequence[ProcessView], known: int, pairs: int) -> Iterator[Condition]:
+    """While the engine runs and knows of no pair what leaving usually earns, which is so after a
+    first start and after one that found a table older than a half-life, it signals nothing."""
+    running = any(view.process == ENGINE and view.state == "running" for view in views)
+    if running and pairs and not known:
+        text = (
+            "what leaving usually earns is learned anew: until then, some five minutes, no signal"
+        )
+        yield Condition("learning", text, stands_s=NOT_LEARNED_S)
 
 
 def of_blocked(found: Sequence[BlockedPair]) -> Iterator[Condition]:

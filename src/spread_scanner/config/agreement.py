@@ -13,6 +13,7 @@ from spread_scanner.config.settings import Directions, Settings, SourceSettings
 from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.channels import CHANNELS
+from spread_scanner.schema.costs import full_weight
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
 from spread_scanner.schema.names import ALERTS
 
@@ -53,6 +54,14 @@ def check_agreement(settings: Settings) -> None:
     engine = settings.config.spread_engine
     if engine.evaluations_kept & (engine.evaluations_kept - 1):
         _fail(folder / "config.toml", "spread-engine.evaluations_kept", "a power of two")
+    most = full_weight(engine.basis_half_life_s)
+    if engine.basis_trust_s >= most:
+        _fail(
+            folder / "config.toml",
+            "spread-engine.basis_trust_s",
+            f"below {most:.1f}, the weight of a pair that is always fresh at basis_half_life_s"
+            f" = {engine.basis_half_life_s:g}: no pair would ever be trusted",
+        )
     if system.heartbeat_ms_max < 2 * system.heartbeat_ms:
         _fail(folder / "config.toml", "system.heartbeat_ms_max", "at least twice heartbeat_ms")
     _check_listings(settings)

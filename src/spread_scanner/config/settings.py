@@ -373,7 +373,7 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
             gt=0,
             le=2_592_000,
             description="Weight of looks, one a second, from which on what is usual is trusted: "
-            "291 is five minutes of fresh ones. Beyond half-life x 1.44 nothing ever is.",
+            "291 is five minutes of fresh ones. Below half-life x 1.44: nothing weighs more.",
         ),
     ] = 291.0
     signal_basis_unknown: Annotated[

@@ -75,6 +75,11 @@ def close_bps(
     return np.where(free, 0.0, np.where(trusted, assumed, unknown))
 
 
+def full_weight(half_life_s: float) -> float:
+    """Of what is usual, the weight of a pair that has been fresh for ever: one look a second."""
+    return float(1.0 / (1.0 - 2.0 ** (-1.0 / half_life_s)))
+
+
 def fees_bps(spot_fee_bps: FloatOrArray, fut_fee_bps: FloatOrArray) -> FloatOrArray:
     """The taker fees of two entries and two exits."""
     return 2 * (spot_fee_bps + fut_fee_bps)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError
+from spread_scanner.schema.costs import full_weight
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.symbology import sealed
 from spread_scanner.symbology.tables import InstrumentRow, Tables, listed_pairs
@@ -78,11 +79,6 @@ def pair_keys(tables: Tables) -> dict[tuple[int, int], str]:
         (pair.direction_id, pair.symbol_id): pair_key(pair.spot, pair.futures)
         for pair in listed_pairs(tables.instruments)
     }
-
-
-def full_weight(half_life_s: float) -> float:
-    """The weight of a pair that has been fresh for ever: one look a second."""
-    return float(1.0 / (1.0 - 2.0 ** (-1.0 / half_life_s)))
 
 
 def write(path: Path, usual: Usual) -> None:

@@ -57,6 +57,15 @@ class UsualReader:
             return None
         return max(0, clock.wall_ns() - self._found.wall_ns) / NS_PER_S
 
+    @property
+    def learned(self) -> tuple[int, int]:
+        """Of how many pairs it is known, and of how many something is kept."""
+        self._renew()
+        found = self._found
+        if found is None or found.aged(clock.wall_ns()) is None:
+            return 0, 0
+        return int(np.count_nonzero(found.weight >= self._trust)), len(found.keys)
+
     def _renew(self) -> None:
         try:
             status = os.stat(self._path)

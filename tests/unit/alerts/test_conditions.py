@@ -307,6 +307,32 @@ def test_what_is_usual_and_was_not_kept_for_a_half_life_is_told(
         assert "1.0 h ago" in text(watch, "usual")
 
 
+def test_while_nothing_is_learned_it_is_told_that_nothing_is_signalled(
+    watch: Conditions, up_bed: Any
+) -> None:
+    path, one = usual.path_of(up_bed.settings), np.ones(2)
+
+    def keep(*weights: float) -> None:
+        made = Usual(1, clock.wall_ns(), 3_600.0, ("a b", "a c"), np.array(weights), one, one)
+        usual.write(path, made)
+
+    keep(1.0, 0.0)
+    assert found(watch, "learning") is None, "nobody runs"
+    with up_bed.health() as health, health.claim(ENGINE) as row:
+        row.beat(ProcessState.RUNNING)
+        learning = found(watch, "learning")
+        assert learning is not None
+        assert learning.stands_s == 60.0
+        watch.take(changed(up_bed.settings, "spread_engine", signal_basis_unknown=True))
+        assert found(watch, "learning") is None
+        watch.take(changed(up_bed.settings, "spread_engine", basis_trust_s=1.0))
+        assert found(watch, "learning") is None
+        watch.take(up_bed.settings)
+        assert found(watch, "learning") is not None
+        keep(1.0, 300.0)
+        assert found(watch, "learning") is None
+
+
 def test_a_pair_that_stays_implausible_is_told_and_one_absurd_price_is_not(
     watch: Conditions, up_bed: Any, moved: VirtualClock
 ) -> None:
