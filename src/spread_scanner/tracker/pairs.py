@@ -23,12 +23,14 @@ class Pair(NamedTuple):
     spot_source: int
     futures_source: int
     legs: str
+    lot: float = 0.0  # base units, both legs trade multiples of it; 0: none is known
 
 
 def pairs_of(tables: Tables) -> dict[PairKey, Pair]:
     """Every pair that the tables allow."""
     names = tables.symbol_names()
     listed = {(row.source_id, row.symbol_id): row for row in tables.instruments}
+    lots = tables.lots_by_pair()
     pairs: dict[PairKey, Pair] = {}
     for row in tables.directions:
         direction = DIRECTIONS[row.direction_id]
@@ -38,6 +40,7 @@ def pairs_of(tables: Tables) -> dict[PairKey, Pair]:
             futures = listed.get((futures_id, symbol_id))
             if spot is None or futures is None or symbol_id not in names:
                 continue
+            rules = lots.get((row.direction_id, symbol_id))
             pairs[row.direction_id, symbol_id] = Pair(
                 direction_id=row.direction_id,
                 direction=direction.label,
@@ -46,6 +49,7 @@ def pairs_of(tables: Tables) -> dict[PairKey, Pair]:
                 spot_source=spot_id,
                 futures_source=futures_id,
                 legs=f"{_leg(spot)} {_leg(futures)}",
+                lot=0.0 if rules is None else rules.lot,
             )
     return pairs
 

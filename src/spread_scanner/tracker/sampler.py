@@ -70,17 +70,22 @@ class Look(NamedTuple):
 
 
 def looks(
-    spot: np.ndarray, futures: np.ndarray, now_ns: int, limits: FreshnessLimits
+    spot: np.ndarray,
+    futures: np.ndarray,
+    now_ns: int,
+    limits: FreshnessLimits,
+    lot: costs.Numbers = 0.0,
 ) -> list[Look]:
-    """Both legs of n pairs, (n,) QUOTE_DTYPE each -> n looks."""
+    """Both legs of n pairs, (n,) QUOTE_DTYPE each, and their lots -> n looks. Sizes are whole lots,
+    to enter and to leave with alike."""
     with np.errstate(all="ignore"):  # lost legs may hold anything; their results are not used
         gross = costs.entry_bps(spot["ask_px"], futures["bid_px"])
         closing = costs.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
         size = costs.size_quote(
-            costs.size_base(spot["ask_sz"], futures["bid_sz"], 0.0), spot["ask_px"]
+            costs.size_base(spot["ask_sz"], futures["bid_sz"], lot), spot["ask_px"]
         )
         exit_size = costs.size_quote(
-            costs.size_base(spot["bid_sz"], futures["ask_sz"], 0.0), spot["bid_px"]
+            costs.size_base(spot["bid_sz"], futures["ask_sz"], lot), spot["bid_px"]
         )
     judged = Judged(
         spot=freshness.usable(spot, True, now_ns, limits.stale_ns_max),
@@ -178,7 +183,8 @@ class Legs:
                 if not self._lives(source_id, now_ns):
                     found["flags"] |= int(QuoteFlag.STALE)
                 quotes[leg, mine] = found
-        return looks(quotes[0], quotes[1], now_ns, self.limits)
+        lots = np.array([pair.lot for pair in pairs])
+        return looks(quotes[0], quotes[1], now_ns, self.limits, lots)
 
     def _lives(self, source_id: int, now_ns: int) -> bool:
         return freshness.beats(

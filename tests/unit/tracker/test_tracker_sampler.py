@@ -14,7 +14,9 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, SessionClock, VirtualClock
 from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
 from spread_scanner.schema.freshness import FreshnessLimits
+from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
 from spread_scanner.tracker.opportunity import LOST, UNREAD, SampleFlag
+from spread_scanner.tracker.pairs import pairs_of
 from spread_scanner.tracker.sampler import Grid, Legs, looks
 
 STEP_NS = 200 * NS_PER_MS
@@ -157,6 +159,26 @@ def test_legs_are_read_one_call_per_source_in_the_order_of_the_pairs() -> None:
     assert len(store.calls) == len({p.spot_source for p in wanted}) + len(
         {p.futures_source for p in wanted}
     )
+
+
+def test_a_look_sees_whole_lots_of_its_pair_to_enter_and_to_leave_with() -> None:
+    """As the engine and the screens size it: what is less than a lot cannot be traded."""
+    rows = (SymbolRow(5, "C5-USDT", "C5", "USDT"), SymbolRow(7, "C7-USDT", "C7", "USDT"))
+    rules = (None, 0.4, None, None, False, False)
+    listed = tuple(
+        InstrumentRow(source_id, row.symbol_id, row.base, 1.0, sz_mul, *rules)
+        for source_id in (0, 3)
+        for row, sz_mul in zip(rows, (1.0, 7.5), strict=True)
+    )
+    made = Tables(1, 0, rows, listed, (DirectionRow(0, (5, 7)),), (), ())
+    wanted = [one for _, one in sorted(pairs_of(made).items())]
+    assert [one.lot for one in wanted] == [0.4, 3.0]
+    legs = Legs(FakeStore({0: 1_000, 3: 1_000}), anchor_ns=0, limits=LIMITS)
+
+    small, large = legs.look(wanted, now_ns=1_200)  # one unit is there at each side of each top
+
+    assert (small.size_quote, small.exit_size_quote) == pytest.approx((0.8 * 6, 0.8 * 5))
+    assert (large.size_quote, large.exit_size_quote) == (0.0, 0.0)
 
 
 def test_the_quotes_of_a_feed_without_a_heartbeat_are_lost() -> None:
