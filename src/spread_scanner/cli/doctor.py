@@ -53,6 +53,7 @@ from spread_scanner.view import status
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 REACH_TIMEOUT_S = 5.0
+ELSEWHERE = "where the exchange is blocked set the source's proxy, or run elsewhere"
 SKEW_S_MAX = 2.0
 FILES_MIN = 1_024
 DATA_BYTES_MIN = 1 << 30
@@ -253,10 +254,9 @@ async def _reach_all(settings: Settings, enabled: list[Source], gates: Gates) ->
 async def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Check:
     """Ask for what has to work, the list of instruments; the head of the answer is enough."""
     name = f"{adapter.source.label} REST"
-    where = "where the exchange is blocked set the source's proxy, or run elsewhere"
     ban = gate.ban()
     if ban is not None:
-        return Check(name, FAIL, f"{at.rest_url}: {ban}", f"wait; {where}")
+        return Check(name, FAIL, f"{at.rest_url}: {ban}", f"wait; {ELSEWHERE}")
     request = adapter.instruments_request()
     begun_s = clock.awake_s()
     try:
@@ -267,14 +267,14 @@ async def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Chec
             status, headers = answer.status_code, answer.headers
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         found = f"{at.rest_url}: {error or type(error).__name__}"
-        return Check(name, FAIL, found, f"check network, DNS, firewall; {where}")
+        return Check(name, FAIL, found, f"check network, DNS, firewall; {ELSEWHERE}")
     if answer.next_request is not None:
         target = f"{at.rest_url}: leads on to {answer.next_request.url}"
-        return Check(name, FAIL, target, f"set rest_url to it if it is the exchange's; {where}")
+        return Check(name, FAIL, target, f"set rest_url to it if it is the exchange's; {ELSEWHERE}")
     if status != httpx.codes.OK:
         asked_s = retry_after_s(headers.get("retry-after", ""), clock.wall_ns())
         said = _said(in_words(status), gate.refused(status, asked_s))
-        return Check(name, FAIL, f"{at.rest_url}: refused: {said}", where)
+        return Check(name, FAIL, f"{at.rest_url}: refused: {said}", ELSEWHERE)
     took_ms = (clock.awake_s() - begun_s) * 1e3
     skew_s = _skew_s(headers.get("date", ""))
     if skew_s is not None and abs(skew_s) > SKEW_S_MAX:
@@ -306,7 +306,7 @@ async def _websocket(adapter: Adapter, at: config.SourceSettings, gate: Gate) ->
     name = f"{adapter.source.label} websocket"
     ban = gate.ban()
     if ban is not None:
-        return Check(name, FAIL, f"{at.ws_url}: {ban}", "wait, or set the source's proxy")
+        return Check(name, FAIL, f"{at.ws_url}: {ban}", f"wait; {ELSEWHERE}")
     await gate.turn()
     begun_ns = clock.mono_ns()
     try:
@@ -321,12 +321,10 @@ async def _websocket(adapter: Adapter, at: config.SourceSettings, gate: Gate) ->
         note = ""
         if error.status is not None:
             note = gate.refused(error.status, error.wait_s, error.begun_ns)
-        return Check(
-            name,
-            FAIL,
-            f"{at.ws_url}: {_said(error.reason, note)}",
-            "check network, firewall and the source's ws_url and proxy",
-        )
+        advice = "check network, firewall and the source's ws_url and proxy"
+        if error.status is not None:  # it answers, but not us
+            advice = f"check the source's ws_url; {ELSEWHERE}"
+        return Check(name, FAIL, f"{at.ws_url}: {_said(error.reason, note)}", advice)
     transport.disconnect()
     return Check(name, OK, f"{(clock.mono_ns() - begun_ns) / NS_PER_MS:.0f} ms")
 

@@ -21,11 +21,13 @@ ones one is judged if it began within the run, lasted at least `lasting` before 
 two feeds, nor the engine, was down meanwhile, nobody had halted or paused what it needs, and both
 its legs were being sent when it began: one that rests on the last word of a source that fell silent
 is owed by nobody. The truth ends it when that word may no longer be believed, and a signal after
-that is invented. A shorter one may rise and fall between two reads of a socket: the store holds the
-latest quote and nobody owes a signal for it. An engine that was down in between has forgotten that
-it was in: it owes no EXIT, nor does one that was halted. An interval may find the engine already in
-(hysteresis: the exit threshold lies lower); that is found, without a second ENTER. All intervals,
-judged or not, excuse a signal and make an opportunity one.
+that is invented. One that goes beyond `implausible_bps` is not of one coin at one time: nobody owes
+anything for it, and a signal of so much is invented, whatever stood. A shorter one may rise and
+fall between two reads of a socket: the store holds the latest quote and nobody owes a signal for
+it. An engine that was down in between has forgotten that it was in: it owes no EXIT, nor does one
+that was halted. An interval may find the engine already in (hysteresis: the exit threshold lies
+lower); that is found, without a second ENTER. All intervals, judged or not, excuse a signal and
+make an opportunity one.
 """
 
 import math
@@ -46,7 +48,7 @@ NOTHING_SENT = TruthFile([], {}, {})
 
 # Why an interval of the run is not judged.
 EARLY, SHORT, DOWN = "began before the run", "too short", "down, halted or paused"
-UNSURE = "a leg had fallen silent"
+UNSURE, IMPLAUSIBLE = "a leg had fallen silent", "implausible"
 
 PairName = tuple[str, str]  # symbol and direction
 Span = tuple[int, float]  # from, to
@@ -97,6 +99,7 @@ def score(
     outages: Sequence[DownTime] = (),
     lasting_ms: float = LASTING_MS,
     tolerance_ms: float = TOLERANCE_MS,
+    implausible_bps: float = FOREVER,
 ) -> Score:
     """Judge all intervals and all signals; the rule stands at the head of this module. Without
     `lives` the tracker is not judged, without what was `sent` no size is."""
@@ -110,6 +113,8 @@ def score(
         if interval.near or end_ns <= window_ns[0] or interval.start_ns >= window_ns[1]:
             continue
         why = _not_judged(interval, end_ns, window_ns, outages, lasting_ms)
+        if interval.peak_bps > implausible_bps:
+            why = IMPLAUSIBLE
         if why:
             unjudged[why] += 1
         elif _overlaps(spans[interval.symbol, interval.direction], interval, end_ns, tolerance_ns):
@@ -121,7 +126,7 @@ def score(
         planted=len(found) + len(missed),
         found=len(found),
         missed=missed,
-        invented=_invented(truth, seen, tolerance_ns),
+        invented=_invented(truth, seen, tolerance_ns, implausible_bps),
         unjudged=dict(unjudged),
         overlong=_overlong(truth, spans, window_ns, outages, tolerance_ns),
         opportunities_wrong=[]
@@ -156,14 +161,20 @@ def _not_judged(
 
 
 def _invented(
-    truth: Iterable[Interval], seen: Iterable[SeenSignal], tolerance_ns: int
+    truth: Iterable[Interval],
+    seen: Iterable[SeenSignal],
+    tolerance_ns: int,
+    implausible_bps: float,
 ) -> list[SeenSignal]:
     stood = _by_pair(truth)
     return [
         one
         for one in seen
         if one.kind is not SignalKind.EXIT
-        and not _excused(stood[one.symbol, one.direction], one.mono_ns, tolerance_ns)
+        and (
+            one.net_bps > implausible_bps  # its gross is even more
+            or not _excused(stood[one.symbol, one.direction], one.mono_ns, tolerance_ns)
+        )
     ]
 
 

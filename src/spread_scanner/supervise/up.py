@@ -182,6 +182,7 @@ class Run:
             lives=observer.lives(),
             outages=self._supervisor.outages.all,
             tolerance_ms=self._options.tolerance_ms,
+            implausible_bps=self._supervisor.settings.config.spread_engine.implausible_bps,
         )
         return scored(result, self._options.market.seed, window_ns[0])
 

@@ -227,20 +227,27 @@ class StatusLooks:
             drops=sum(row.counters.get(label, 0) for label in DROPS.get(kind, ())),
             skips=sum(count for label, count in row.counters.items() if label.startswith("skip_")),
             symbols=row.counters.get("symbols"),
-            good_symbols=row.counters.get("good_symbols"),
+            good_symbols=self._good_symbols(row),
             p50_us=known(shown.percentiles_ns[0] / 1e3) if shown else None,
             p99_us=known(shown.percentiles_ns[2] / 1e3) if shown else None,
             message=row.message.rstrip("\0"),
             version=row.version,
         )
 
+    def _beats(self, row: ProcessHealth) -> bool:
+        return row.heartbeat_age_ns / 1e6 <= self._settings.config.system.heartbeat_ms_max
+
+    def _good_symbols(self, row: ProcessHealth) -> int | None:
+        """As the feed counts them; none of one that is gone or silent, whatever it said last."""
+        counted = row.counters.get("good_symbols")
+        return counted if counted is None or (row.alive and self._beats(row)) else 0
+
     def _healthy(self, row: ProcessHealth) -> bool:
         if row.process in ONE_SHOT:
             return row.state is not ProcessState.FAILED
-        beats = row.heartbeat_age_ns / 1e6 <= self._settings.config.system.heartbeat_ms_max
         works = row.state in (ProcessState.RUNNING, ProcessState.PAUSED)
         works = works and not _degraded_too(row.state.name.lower(), row.message)
-        return row.alive and beats and works
+        return row.alive and self._beats(row) and works
 
     def _young(self, row: ProcessHealth | None) -> bool:
         """Whether it began so recently that what it starts need not be there yet."""

@@ -16,6 +16,8 @@ def server() -> Iterator[ThreadingHTTPServer]:
     """Answers everything with one status; `answer` says which, and where a redirect leads."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # picows takes no other for the answer to an upgrade
+
         def do_GET(self) -> None:
             status, location = self.server.answer  # type: ignore[attr-defined]
             self.send_response(status)
@@ -61,11 +63,14 @@ def test_an_answer_that_is_none_fails_and_says_what_helps(
     for label in ("MEXC_SPOT", "MEXC_FUTURES"):
         monkeypatch.setenv(f"SPREAD_EXCHANGES__{label}__ENABLED", "false")
     code, out, _ = spread_ctl("doctor", "--json")
-    found = {check["name"]: check for check in orjson.loads(out)["checks"]}["binance-spot REST"]
+    found = {check["name"]: check for check in orjson.loads(out)["checks"]}
     assert code == 1
-    assert found["result"] == "fail"
-    assert said in found["found"]
-    assert "proxy" in found["advice"]
+    rest, websocket = found["binance-spot REST"], found["binance-spot websocket"]
+    assert (rest["result"], websocket["result"]) == ("fail", "fail")
+    assert said in rest["found"]
+    assert str(status) in websocket["found"]
+    assert "set the source's proxy, or run elsewhere" in rest["advice"]
+    assert "set the source's proxy, or run elsewhere" in websocket["advice"]
 
 
 def test_a_proxys_password_is_told_to_nobody(bed: Any, spread_ctl: Run) -> None:

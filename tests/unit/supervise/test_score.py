@@ -43,6 +43,19 @@ def test_an_interval_without_a_signal_is_missed() -> None:
     assert not result.ok
 
 
+def test_what_is_implausible_is_owed_by_nobody_and_a_signal_of_it_is_invented() -> None:
+    """As after a redenomination: ten million bps, for as long as the next quote takes."""
+    jumped = interval(2_000, 3_000)._replace(peak_bps=9_989_043.0)
+    usual = interval(4_000, 5_000)
+    signals = [seen(ENTER, 4_001), seen(EXIT, 5_001)]
+    result = score([jumped, usual], signals, WINDOW, implausible_bps=1_000)
+    assert (result.planted, result.found, result.unjudged) == (1, 1, {"implausible": 1})
+    assert result.ok
+    said = seen(ENTER, 2_001)._replace(net_bps=9_989_000.0)
+    result = score([jumped, usual], [said, *signals], WINDOW, implausible_bps=1_000)
+    assert result.invented == [said]
+
+
 def test_a_signal_of_another_pair_finds_nothing_and_is_invented() -> None:
     stray = seen(ENTER, 2_001, way=OTHER_WAY.label)
     result = score([interval(2_000, 3_000)], [stray], WINDOW)

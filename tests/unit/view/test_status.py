@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from spread_scanner.clock import VirtualClock
+from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.view.status import StatusLooks, stage_buckets, stage_latencies
 
@@ -72,6 +73,28 @@ def test_an_old_heartbeat_is_unwell_though_alive(up_bed: Any) -> None:
         )
         assert view.alive
         assert not view.healthy
+
+
+def test_a_feed_that_is_gone_or_silent_has_no_good_symbols(up_bed: Any) -> None:
+    ids = {counter.label: counter.counter_id for counter in FEED_COUNTERS}
+    with up_bed.health() as health:
+        status = StatusLooks(up_bed.settings, health)
+
+        def good() -> tuple[int | None, int | None]:
+            status.look()
+            view = next(view for view in status.views() if view.process == "feed-okx-spot")
+            return view.good_symbols, view.symbols
+
+        with health.claim("feed-okx-spot") as row:
+            row.set(ids["symbols"], 12)
+            row.set(ids["good_symbols"], 11)
+            row.beat(ProcessState.RUNNING)
+            assert good() == (11, 12)
+            limit_ns = up_bed.settings.config.system.heartbeat_ms_max * 1_000_000
+            row._head["heartbeat_mono_ns"] -= 2 * limit_ns
+            assert good() == (0, 12)
+            row.beat(ProcessState.RUNNING)
+        assert good() == (0, 12), "killed: its last word stands in its row"
 
 
 def test_rates_are_differences_over_the_time_between_two_looks(
