@@ -80,7 +80,8 @@ class Watcher:
     def _latency(self, process: str) -> None:
         """The slowest that is in its percentiles: one that waited for a start shows at once."""
         latencies = self._system.health.read(process).latencies
-        slowest_ns = int(latencies[HEADLINE[kind_of(process)]].max_ns)
+        counted = latencies[HEADLINE[kind_of(process)]]
+        slowest_ns = int(counted.max_ns) if counted.total else 0
         self.worst_ns[process] = max(self.worst_ns.get(process, 0), slowest_ns)
         assert slowest_ns < LATE_NS, (process, slowest_ns)
 

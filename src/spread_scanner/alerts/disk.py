@@ -12,6 +12,7 @@ from spread_scanner import clock
 from spread_scanner.alerts.desk import Condition
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.schema.figures import plain
 from spread_scanner.view.disk import Disk
 
 LOOK_EVERY_NS = 60 * NS_PER_S
@@ -75,6 +76,6 @@ def _ours(disk: Disk, settings: Settings) -> Iterator[Condition]:
     if database_mb_max and database_bytes > OVER * database_mb_max * MB:
         text = (
             f"the database has {database_bytes / MB:,.0f} MB, beyond database_mb_max = "
-            f"{database_mb_max:g}: what is deleted does not keep up"
+            f"{plain(database_mb_max)}: what is deleted does not keep up"
         )
         yield Condition("database", text, patient=True)

@@ -31,6 +31,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts, Settings
 from spread_scanner.errors import ConfigError, SegmentError
 from spread_scanner.runtime import logs
+from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import ALERTS, EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS
 from spread_scanner.shm import Health
 
@@ -133,7 +134,7 @@ def _tell(targets: Sequence[Sender], message: Message, bound_s: float) -> dict[s
     done = wait(asked, timeout=bound_s).done
     pool.shutdown(wait=False, cancel_futures=True)
     said = {
-        target.name: future.result() if future in done else f"no answer within {bound_s:g} s"
+        target.name: future.result() if future in done else f"no answer within {plain(bound_s)} s"
         for future, target in asked.items()
     }
     return {name: error for name, error in said.items() if error}

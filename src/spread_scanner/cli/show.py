@@ -33,6 +33,11 @@ from spread_scanner.view.signals import SignalView
 from spread_scanner.view.status import Status, other_versions
 from spread_scanner.view.status import read as read_status
 
+# Of status alone, where 3 is no half success.
+STATUS_CODES = (
+    "Exit codes: 0 well, 1 a process is unwell, starting or different, 2 bad settings or usage, "
+    "3 well, and halted or paused by somebody, 4 the system is not up."
+)
 FOLLOW_EVERY_S = 0.1
 COUNT_MAX = 1_000_000
 
@@ -53,7 +58,7 @@ def add_to(app: typer.Typer) -> None:
         ("settings", settings_now),
         ("report", report),
     ):
-        app.command(name, epilog=EXIT_CODES)(command)
+        app.command(name, epilog=STATUS_CODES if name == "status" else EXIT_CODES)(command)
 
 
 def status(

@@ -25,6 +25,7 @@ from spread_scanner.config.processes import expected
 from spread_scanner.discovery import options
 from spread_scanner.orders import carried, orders
 from spread_scanner.orders.orders import Outcome
+from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import (
     DISCOVERY,
     EXIT_DONE,
@@ -167,7 +168,7 @@ def down(
     if as_json:
         print_json(answers.Ended(outcome.did, not alive, alive, kept))
     elif alive:
-        people().print(f"Still running after {DOWN_TIMEOUT_S:g} s: {', '.join(alive)}.")
+        people().print(f"Still running after {plain(DOWN_TIMEOUT_S)} s: {', '.join(alive)}.")
     else:
         people().print(f"Everything in namespace {namespace} has ended.")
         if removed:

@@ -53,7 +53,7 @@ def _funding(one: FundingView) -> str:
     """What a futures source told of it last, and when it is settled next."""
     if one.rate is None or one.age_s is None:
         return f"funding {one.source}: {one.unknown}"
-    per = f" per {one.interval_h:g} h" if one.interval_h is not None else ""
+    per = f" per {plain(one.interval_h)} h" if one.interval_h is not None else ""
     cap = "" if one.cap is None else f", at most {one.cap:.3%}"
     due = "" if one.next_in_s is None else f", settled in {one.next_in_s / 60:,.0f} min"
     said = f"funding {one.source}: {one.rate:+.4%}{per}{cap}{due}, told {one.age_s:,.0f} s ago"

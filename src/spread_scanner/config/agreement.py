@@ -15,6 +15,7 @@ from spread_scanner.errors import ConfigError
 from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.costs import full_weight
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
+from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import ALERTS
 
 SYMBOL = re.compile(r"[^\sa-z:][^a-z:]*-[A-Z0-9]+")  # a base may be of any script
@@ -60,7 +61,7 @@ def check_agreement(settings: Settings) -> None:
             folder / "config.toml",
             "spread-engine.basis_trust_s",
             f"below {most:.1f}, the weight of a pair that is always fresh at basis_half_life_s"
-            f" = {engine.basis_half_life_s:g}: no pair would ever be trusted",
+            f" = {plain(engine.basis_half_life_s)}: no pair would ever be trusted",
         )
     if system.heartbeat_ms_max < 2 * system.heartbeat_ms:
         _fail(folder / "config.toml", "system.heartbeat_ms_max", "at least twice heartbeat_ms")
@@ -119,14 +120,14 @@ def _check_directions(settings: Settings) -> None:
             _fail(
                 path,
                 f"enter_bps of {label or 'every direction'} and {symbol or 'every symbol'}",
-                f"below spread-engine.implausible_bps, which is {implausible_bps:g}",
+                f"below spread-engine.implausible_bps, which is {plain(implausible_bps)}",
             )
         if merged.exit_bps > merged.enter_bps:
             _fail(
                 path,
                 _decisive(directions, label, symbol),
-                f"at most enter_bps, which is {merged.enter_bps:g} for {label or 'every direction'}"
-                f" and {symbol or 'every symbol'}",
+                f"at most enter_bps, which is {plain(merged.enter_bps)} for "
+                f"{label or 'every direction'} and {symbol or 'every symbol'}",
             )
 
 

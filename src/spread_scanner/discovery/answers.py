@@ -24,6 +24,7 @@ from spread_scanner.exchanges.adapter import (
     Skipped,
 )
 from spread_scanner.schema.enums import Source
+from spread_scanner.schema.figures import plain
 from spread_scanner.schema.funding import INTERVAL_USUAL_H, interval_can_be, rate_can_be
 
 T = TypeVar("T")
@@ -240,11 +241,11 @@ def _possible(rows: Sequence[Funding], notes: list[str]) -> dict[str, Funding]:
     odd_hours: list[str] = []
     for row in rows:
         if not rate_can_be(row.rate):
-            odd_rates.append(f"{row.exchange_symbol} {row.rate:g}")
+            odd_rates.append(f"{row.exchange_symbol} {plain(row.rate)}")
             continue
         hours = row.interval_hours
         if hours is not None and not interval_can_be(hours):
-            odd_hours.append(f"{row.exchange_symbol} {hours:g} h")
+            odd_hours.append(f"{row.exchange_symbol} {plain(hours)} h")
             row = row._replace(interval_hours=None)
         found[row.exchange_symbol] = row
     if odd_rates:

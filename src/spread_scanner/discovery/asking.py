@@ -23,6 +23,7 @@ from spread_scanner.runtime import trust
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.rest import Patience, RestClient
 from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.figures import plain
 
 NO_VALIDATION = Validation({}, [], {})
 
@@ -135,7 +136,7 @@ async def listen(
     def progress(label: str, heard: int, asked: int) -> None:
         bars.show(f"{label} quotes", heard, asked)
 
-    return await validate(wanted, seconds, progress), f"{seconds:g} s"
+    return await validate(wanted, seconds, progress), f"{plain(seconds)} s"
 
 
 def legs_of(pairs: Iterable[Candidate]) -> list[Leg]:

@@ -28,6 +28,7 @@ from spread_scanner.errors import BadMessage, ExchangeError, SegmentError
 from spread_scanner.exchanges.adapter import Adapter, Funding
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.schema.enums import Market
+from spread_scanner.schema.figures import plain
 from spread_scanner.schema.funding import FundingFlag, FundingNow, listing_of, unknown
 from spread_scanner.shm.funding import FundingTable, FundingWriter
 from spread_scanner.symbology import tables
@@ -149,7 +150,7 @@ async def _one(adapter: Adapter, desks: Mapping[str, RestDesk], place: Writing) 
     except (ExchangeError, BadMessage) as error:
         why = str(error)
     except TimeoutError:
-        why = f"no answer within {SOURCE_S_MAX:g} s"
+        why = f"no answer within {plain(SOURCE_S_MAX)} s"
     else:
         if told is not None and told.rows:
             return write(place, source.source_id, told)

@@ -19,6 +19,7 @@ from spread_scanner import clock
 from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import addresses
 from spread_scanner.runtime.refusals import in_words, retry_after_s
+from spread_scanner.schema.figures import plain
 
 __all__ = ["DialFailed", "WSError", "dial", "useless"]
 
@@ -129,7 +130,7 @@ def _in_words(error: Exception, timeout_s: float) -> str:
         case ssl.SSLError():
             return f"TLS: {error.reason or text}"
         case TimeoutError():
-            return f"timed out after {timeout_s:g} s"
+            return f"timed out after {plain(timeout_s)} s"
         case ConnectionRefusedError():
             return "connection refused"
         case ConnectionError():

@@ -25,6 +25,7 @@ from spread_scanner.runtime.process import (
     Process,
 )
 from spread_scanner.schema.enums import SOURCES, ProcessState
+from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import (
     ALERTS,
     ANALYST,
@@ -370,7 +371,9 @@ class Supervisor:
                     waiting.discard(name)
         for name in sorted(waiting):
             if not self.stopping:
-                self._note(name, f"not running after {START_TIMEOUT_S:g} s; going on without it")
+                self._note(
+                    name, f"not running after {plain(START_TIMEOUT_S)} s; going on without it"
+                )
 
     def _ended_at_start(self, child: Child, code: int) -> None:
         """Bad settings stay bad; anything else is tried again a few times."""

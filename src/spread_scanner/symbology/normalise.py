@@ -14,6 +14,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from spread_scanner.schema.figures import plain
+
 NAN = math.nan
 
 # How far a unit price may lie from another listing's for a prefix to be believed. Wider than the
@@ -198,7 +200,7 @@ def _judged(listing: Listing, base: str, multiplier: float, prices: _Prices) -> 
         heard = heard or other.plain
         if max(unit / other.unit, other.unit / unit) <= 1 + AGREES_PCT / 100:
             return (
-                f"its price is {multiplier / other.multiplier:.15g} times that of "
+                f"its price is {plain(multiplier / other.multiplier, 15)} times that of "
                 f"{other.listing.source}:{other.listing.exchange_symbol}"
             )
     return "" if heard else None

@@ -198,13 +198,14 @@ def share(value: float | None) -> str:
 
 
 def amount(value: float | None) -> str:
-    """In quote coins, in no more than seven characters up to the billions."""
+    """In quote coins, in no more than seven characters up to 100,000 billions."""
     if value is None:
         return "-"
-    for limit, unit, sign in ((100, 1, ""), (1e5, 1, ""), (1e8, 1e3, "k"), (1e11, 1e6, "M")):
+    steps = ((100, 1, ""), (1e5, 1, ""), (1e8, 1e3, "k"), (1e11, 1e6, "M"), (1e14, 1e9, "B"))
+    for limit, unit, sign in steps:
         if abs(value) < limit:
             return f"{value / unit:z,.{2 if limit == 100 else 0}f}{sign}"
-    return f"{value:.1g}"
+    return plain(value, 1)
 
 
 def taken(standing: Sequence[StoodAfter]) -> str:

@@ -155,6 +155,7 @@ def test_every_command_has_help_that_names_the_exit_codes(spread_ctl: Run) -> No
         code, text, _ = spread_ctl(command, "--help")
         assert code == 0
         assert "Exit codes" in text
+        assert ("3 done in part" in " ".join(text.split())) == (command != "status")
 
 
 # --- signals

@@ -1,5 +1,6 @@
 """The words of spread-ctl: halt and allow, down, --version, and a system by its namespace alone."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,15 @@ def test_a_folder_that_is_named_comes_first(
     code, _, err = spread_ctl("--namespace", up_bed.namespace, "--config", "/nowhere", "status")
     assert code == 2
     assert "/nowhere" in err
+
+
+def test_numbers_for_people_have_no_exponents() -> None:
+    """`:g` writes 1e+06; figures.plain does not. Names of percentiles and keys of files may."""
+    source = Path(__file__).parents[3] / "src" / "spread_scanner"
+    keys = {"tracker/pairs.py", "symbology/usual.py", "view/status.py"}
+    found = {
+        str(path.relative_to(source))
+        for path in source.rglob("*.py")
+        if re.search(r":\.?[0-9]*[ge]}", path.read_text())
+    }
+    assert {name for name in found if not name.startswith("sim/")} == keys
