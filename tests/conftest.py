@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
@@ -20,6 +21,14 @@ TESTS = Path(__file__).parent
 DEADLINE_S = 60.0
 _numbers = itertools.count()
 
+# An example that takes long, or many of them, tells of the machine and not of what is tested.
+hypothesis.settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
+)
+hypothesis.settings.load_profile("any machine")
 
 KNOWN_SEED = "fcb57de"
 SLOW_FOLDERS = {"days", "clients"}

@@ -35,7 +35,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from spread_scanner.clock import NS_PER_MS
+from spread_scanner.schema import freshness
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.supervise.seen import DownTime, SeenSignal, TrackedLife
 from spread_scanner.supervise.sizes import SizeJudged, right_sizes
@@ -113,7 +116,7 @@ def score(
         if interval.near or end_ns <= window_ns[0] or interval.start_ns >= window_ns[1]:
             continue
         why = _not_judged(interval, end_ns, window_ns, outages, lasting_ms)
-        if interval.peak_bps > implausible_bps:
+        if not _plausible(interval.peak_bps, implausible_bps):
             why = IMPLAUSIBLE
         if why:
             unjudged[why] += 1
@@ -157,6 +160,10 @@ def _not_judged(
     return DOWN if _was_away(interval, interval.start_ns, end_ns, outages) else ""
 
 
+def _plausible(bps: float, implausible_bps: float) -> bool:
+    return bool(freshness.plausible(np.asarray(bps), implausible_bps))
+
+
 # --- the engine
 
 
@@ -172,7 +179,7 @@ def _invented(
         for one in seen
         if one.kind is not SignalKind.EXIT
         and (
-            one.net_bps > implausible_bps  # its gross is even more
+            not _plausible(one.net_bps, implausible_bps)  # its gross is even more
             or not _excused(stood[one.symbol, one.direction], one.mono_ns, tolerance_ns)
         )
     ]
