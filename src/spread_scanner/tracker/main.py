@@ -417,7 +417,8 @@ class Tracker:
         return ReadyTables(loaded.generation, pairs_of(loaded), self._rates(loaded))
 
     def _rates(self, loaded: tables.Tables) -> ToldRates:
-        return ToldRates(self._told, listings(loaded), TableRates(loaded.funding))
+        noted = TableRates(loaded.funding)
+        return ToldRates(self._told, listings(loaded), noted, self.clock.step_ns)
 
     def _take_settings(self, settings: config.Settings, ready: ReadyTables) -> None:
         self.settings = settings.config.spread_tracker

@@ -4,15 +4,19 @@ The rate is the one seen last before the settlement; the perpetual's price the l
 mark is not ours to know. What no rate is known for is unknown from then on, never zero. Rates come
 from the funding segment, which is asked for every few minutes; of what it was not told yet, from
 the tables, as discovery saw them.
+
+Exchanges settle by the wall clock, opportunities live on the session's. The two are one until the
+wall clock is stepped; a settlement is then where it is by the wall clock of now.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema import costs
 from spread_scanner.schema.funding import (
     INTERVAL_USUAL_H,
+    NS_PER_HOUR,
     FundingNow,
     as_noted,
     interval_can_be,
@@ -23,6 +27,9 @@ from spread_scanner.symbology.tables import FundingRow
 from spread_scanner.tracker.opportunity import Followed, SettlementRow
 
 ASK_NS = 10 * NS_PER_S  # how often a rate is looked up anew
+STEP_NS = 60 * NS_PER_S  # the clocks may lie so far apart without having been stepped
+# Settlements lie an hour apart: what is nearer to the last is that one, of a clock that was set.
+APART_NS = NS_PER_HOUR // 2
 
 
 class Upcoming(NamedTuple):
@@ -36,11 +43,12 @@ class Rates(Protocol):
     """Who knows rates."""
 
     def upcoming(self, source_id: int, symbol_id: int, after_ns: int, now_ns: int) -> Upcoming:
-        """The first settlement after a time. Times are wall clock, which the session's is near."""
+        """The first settlement after a time. Times are the session clock's."""
 
 
 class TableRates:
-    """The rates of the generated tables, on the grid of whole intervals since midnight UTC."""
+    """The rates of the generated tables, on the grid of whole intervals since midnight UTC of the
+    clock that it is asked by."""
 
     def __init__(self, rows: Iterable[FundingRow] = ()) -> None:
         self._rows = {(row.source_id, row.symbol_id): row for row in rows}
@@ -60,16 +68,29 @@ class ToldFunding(Protocol):
 
 class ToldRates:
     """The rates of the funding segment; `listings` are those of the tables in force, by source and
-    symbol (schema.funding.listing_of), as an id may mean another coin by now."""
+    symbol (schema.funding.listing_of), as an id may mean another coin by now; `stepped_ns` says how
+    far the wall clock is ahead of the session's (clock.SessionClock.step_ns)."""
 
     def __init__(
-        self, told: ToldFunding, listings: Mapping[tuple[int, int], int], tables: TableRates
+        self,
+        told: ToldFunding,
+        listings: Mapping[tuple[int, int], int],
+        tables: TableRates,
+        stepped_ns: Callable[[], int] = lambda: 0,
     ) -> None:
         self._told = told
         self._listings = listings
         self._tables = tables
+        self._stepped_ns = stepped_ns
 
     def upcoming(self, source_id: int, symbol_id: int, after_ns: int, now_ns: int) -> Upcoming:
+        ahead_ns = self._stepped_ns()
+        if abs(ahead_ns) < STEP_NS:
+            ahead_ns = 0
+        found = self._by_wall(source_id, symbol_id, after_ns + ahead_ns, now_ns + ahead_ns)
+        return found._replace(settles_ns=found.settles_ns - ahead_ns)
+
+    def _by_wall(self, source_id: int, symbol_id: int, after_ns: int, now_ns: int) -> Upcoming:
         row = self._told.read(source_id, symbol_id)
         if row is None or row.listing != self._listings.get((source_id, symbol_id)):
             return self._tables.upcoming(source_id, symbol_id, after_ns, now_ns)
@@ -99,7 +120,8 @@ def settle(followed: Followed, rates: Rates, now_ns: int) -> SettlementRow | Non
             row.funding_paid += costs.funding_paid(followed.rate, followed.fut_px)
     if paid is not None or now_ns >= followed.ask_ns:
         pair = followed.pair
-        coming = rates.upcoming(pair.futures_source, pair.symbol_id, row.settled_ns, now_ns)
+        after_ns = row.settled_ns + (APART_NS if row.settlements else 0)
+        coming = rates.upcoming(pair.futures_source, pair.symbol_id, after_ns, now_ns)
         followed.settles_ns, followed.rate = coming
         followed.ask_ns = now_ns + ASK_NS
     return paid

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tracker_bed import Bed
 
-from spread_scanner.clock import NS_PER_MS
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.funding import NS_PER_HOUR as HOUR_NS
 from spread_scanner.schema.funding import FundingNow, listing_of
@@ -140,6 +140,25 @@ def test_a_crossed_settlement_is_paid_once_at_the_last_price_before_it(tmp_path:
     assert row["mark_bps"] == pytest.approx(before["mark_bps"] - moved - fees, abs=1e-9)
     assert (again["settlements"], again["funding_paid"]) == (1, row["funding_paid"])
     assert stored == [(1, MIDNIGHT_NS, 0.001, 100.5)]
+
+
+def test_settlements_are_where_the_stepped_wall_clock_has_them(tmp_path: Path) -> None:
+    """Two hours ahead of the session's, as NTP sets a machine that began with a wrong time."""
+    ahead_ns = [2 * HOUR_NS]
+    hourly = Told(interval_h=1.0, asked_wall_ns=MIDNIGHT_NS - HOUR_NS // 2)
+    listings = {(FUTURES, 0): listing_of("C0USDT")}
+    known = ToldRates(hourly, listings, TableRates(), lambda: ahead_ns[0])
+    bed = opened(tmp_path, known, before_ms=2 * 3_600_000 + 1_000)
+    with contextlib.closing(bed.database):
+        bed.run(1_400)
+        stored = (1, MIDNIGHT_NS - 2 * HOUR_NS, 0.0002, 100.6)
+        row = row_of(bed)
+        assert bed.rows("SELECT * FROM settlements") == [stored]
+        ahead_ns[0] -= 3 * NS_PER_S  # and a little back: it is the same settlement still
+        bed.kill()
+        bed.run(3_000)
+        assert bed.rows("SELECT * FROM settlements") == [stored]
+        assert row_of(bed)["funding_paid"] == row["funding_paid"] == pytest.approx(-0.0002 * 100.6)
 
 
 def test_a_settlement_while_nobody_looked_is_counted_at_the_next_look(tmp_path: Path) -> None:
