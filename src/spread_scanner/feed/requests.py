@@ -99,11 +99,10 @@ class Underway:
         """One is out that must be the only one."""
         return any(request.alone for request in self.asked.values())
 
-    def retune(self, patience_ns: Callable[[int], int]) -> None:
-        """Answers may take so long now, by the tries in vain before."""
+    def retune(self, answer_ns: int) -> None:
+        """Answers may take so long now."""
         for number, one in self.asked.items():
-            deadline_ns = one.sent_ns + patience_ns(one.tries)
-            self.asked[number] = one._replace(deadline_ns=deadline_ns)
+            self.asked[number] = one._replace(deadline_ns=one.sent_ns + answer_ns)
 
     def expire(self, now_ns: int | None = None) -> list[Request]:
         """Wait no longer for those beyond their deadline (None: for all), and return them; their

@@ -108,7 +108,7 @@ class Subscription:
         """Other pauses, also for what waits or is under way already."""
         self.pauses = pauses
         self._budget.retune(pauses.again_ns_min, now_ns)
-        self._underway.retune(self._patience_ns)
+        self._underway.retune(pauses.answer_ns)
         if self.capacity is not None:
             longest_ns = pauses.again_ns(self._fulls - 1)
             self._capacity_ns = min(self._capacity_ns, now_ns + longest_ns)
@@ -166,6 +166,11 @@ class Subscription:
             not batch.again for batch in self._queue.batches
         )
 
+    @property
+    def asking(self) -> bool:
+        """An answer may still come to what was asked."""
+        return bool(self._underway.asked)
+
     def idle(self, now_ns: int) -> bool:
         """Nothing that could be asked again now waits for its turn: more of it may be added. What
         is asked slowly, as it is never answered, holds up nobody.
@@ -202,7 +207,7 @@ class Subscription:
             tuple(symbols),
             batch.subscribes,
             now_ns,
-            now_ns + self._patience_ns(batch.tries),
+            now_ns + self.pauses.answer_ns,
             batch.tries,
             batch.again,
             batch.alone,
@@ -217,10 +222,6 @@ class Subscription:
         self._sent.difference_update(symbols)
         self._underway.answer_no_more(symbols)
         return self._adapter.unsubscribe(symbols, self._ids)
-
-    def _patience_ns(self, tries: int) -> int:
-        """How long an answer may take."""
-        return self.pauses.answer_ns << min(tries, REPEATS_MAX)
 
     def _expire(self, now_ns: int) -> None:
         """What the time brings: unanswered requests, and refused symbols whose turn it is."""
@@ -308,18 +309,24 @@ class Subscription:
         )
 
     def _repeat(self, request: Request, now_ns: int) -> None:
-        """No answer came: the same again, soon at first and then slowly."""
+        """No answer came: the same again, soon at first and then slowly.
+
+        Whoever waits for its turn is not kept by that pause: nothing is out any more. Nor does it
+        go alone again: that shows whom an answer is to, and there was none.
+        """
         tries = request.tries + 1
+        answer_ns = self.pauses.answer_ns
+        pause_ns = (answer_ns << min(request.tries, REPEATS_MAX)) - answer_ns
         left = list(request.exchange_symbols)
         if not request.subscribes:
             self._unsubscribed(left, again=request.again)
             if tries < REPEATS_MAX:
                 gone = [symbol for symbol in left if symbol not in self.wanted]
-                self._queue.add(RequestBatch(gone, False, now_ns, tries, True))
+                self._queue.add(RequestBatch(gone, False, now_ns + pause_ns, tries, True))
             return
-        slowly = tries >= REPEATS_MAX
-        due_ns = now_ns + (self._again_ns(tries - REPEATS_MAX) if slowly else 0)
-        self._queue.add(RequestBatch(left, True, due_ns, tries, True, request.alone))
+        if tries >= REPEATS_MAX:
+            pause_ns += self._again_ns(tries - REPEATS_MAX)
+        self._queue.add(RequestBatch(left, True, now_ns + pause_ns, tries, True))
 
     def _add_rest(self, request: Request, exchange_symbols: Iterable[str]) -> None:
         """Who was refused along with others is asked for again at once."""
@@ -349,11 +356,13 @@ class Subscription:
         """A refusal that belongs to no request: all that are out may be meant, and are repeated."""
         if event.kind is RefusalKind.SYMBOL:
             return self._refuse(named, now_ns)
+        busy = event.kind is RefusalKind.BUSY
         out = list(self._underway.asked.values())
-        if event.request_id not in NO_ID or not out:
+        meant = out or (list(self._underway.late.values()) if busy else [])
+        if event.request_id not in NO_ID or not meant:
             return ()
-        due_ns = self._budget.busy(now_ns, max(request.sent_ns for request in out))
-        alone = event.kind is not RefusalKind.BUSY
+        due_ns = self._budget.busy(now_ns, max(request.sent_ns for request in meant))
+        alone = not busy
         for request in self._underway.expire():
             self._later(request._replace(alone=request.alone or alone), (), due_ns)
         return ()

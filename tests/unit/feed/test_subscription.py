@@ -309,6 +309,48 @@ def test_a_request_without_an_answer_is_repeated_soon_and_then_slowly() -> None:
     assert pauses[REPEATS_MAX - 1 :] == [80 + 60, 160 + 300, 160 + 900]
 
 
+def test_who_is_never_answered_keeps_nobody_else_waiting_after_a_nameless_error() -> None:
+    """What goes alone goes alone for as long as an answer may take, however often it was in vain:
+    the growing pause between two tries is the symbol's own.
+    """
+    names = ["A_USDT", "B_USDT", "C_USDT"]
+    talk = Talk("mexc-futures", names)
+    asked: dict[str, list[int]] = {}
+
+    def live(seconds: int) -> None:
+        for _ in range(seconds):
+            talk.now_ns += NS_PER_S
+            while (text := talk.subscription.next_request(talk.now_ns)) is not None:
+                asked.setdefault(topics(text)[0], []).append(talk.now_ns // NS_PER_S)
+
+    while len(asked.get(names[-1], ())) <= REPEATS_MAX:
+        live(1)
+    asked.clear()
+    assert talk.answer(unknown()) == ()
+    begun_s = talk.now_ns // NS_PER_S
+    talk.subscription.join(["D_USDT"])
+
+    live(60)
+
+    assert set(asked) == {*names, "D_USDT"}
+    assert max(times[0] for times in asked.values()) - begun_s <= 5 * len(names) + 5
+    assert asked["D_USDT"][0] - begun_s <= 5
+
+
+def test_too_often_is_heeded_when_it_is_said_late() -> None:
+    """Nameless, and after the time in which an answer is waited for."""
+    talk = Talk("mexc-futures", ["A_USDT"])
+    talk.send()
+    talk.now_ns += 5 * NS_PER_S
+    talk.subscription._expire(talk.now_ns)
+    assert not talk.subscription.asking
+
+    talk.answer(busy())
+
+    assert talk.send(0.9) == []
+    assert len(talk.send(1.0)) == 1
+
+
 def test_an_answer_that_comes_late_is_understood() -> None:
     talk = Talk("bybit-spot", NAMES[:10])
     (first,) = talk.send()
