@@ -49,6 +49,7 @@ cdef extern from "board.h" nogil:
         ss_best_lag *best
         int64_t looked_ns
         int64_t deaf_ns
+        int changed
 
     void ss_board_at(ss_board *board, int64_t mono_ns)
     int ss_board_put(ss_board *board, uint32_t symbol, ss_quote *quote, const ss_quote *old,

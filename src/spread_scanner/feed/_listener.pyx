@@ -341,8 +341,10 @@ cdef class Listener(WSListener):
         self.reading = False
         self.frame_ns = self.mono_ns
         self.let_go_of_closed_rows()
-        if seen.stored:
+        if self.board.native.changed:  # also by a mark that was lifted, with nothing stored
+            self.board.native.changed = 0
             ss_store_notify(self.board.native.store)
+        if seen.stored:
             # One look at the clock per read: for each quote of it the time of the last, the worst.
             bucket = ss_histogram_index(ss_source_ns(self.board.mono_at) - self.mono_ns)
             ss_count_add(&self.board.recv_to_cell[bucket], seen.stored)

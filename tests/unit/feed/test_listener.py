@@ -11,6 +11,7 @@ import structlog
 from feed_bed import Bench, push
 from picows import WSMsgType
 
+from spread_scanner.clock import VirtualClock
 from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.registry import adapter_of
@@ -22,7 +23,7 @@ from spread_scanner.feed.life import rules_of
 from spread_scanner.feed.listings import decoder_of
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, QuoteFlag
+from spread_scanner.schema.enums import DIRTY_READERS, SOURCE_BY_LABEL, SOURCES, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import segment
 from spread_scanner.shm.dials import Dials
@@ -199,6 +200,33 @@ def test_the_same_quote_again_on_time_takes_a_lagging_mark_back(bench: Bench) ->
 
     assert put(listener, 5) == "repeat"
     assert not bench.read().flags & QuoteFlag.LAGGING
+
+
+@pytest.mark.parametrize(
+    ("mark", "outcome"), [(QuoteFlag.LAGGING, "repeat"), (QuoteFlag.SILENT, "duplicate")]
+)
+def test_a_mark_that_the_same_quote_lifts_wakes_whoever_waits_for_quotes(
+    virtual_clock: VirtualClock, bench: Bench, mark: QuoteFlag, outcome: str
+) -> None:
+    """Nothing is stored in that read; the cell can be used again all the same."""
+    virtual_clock.advance_ms(10_000)  # a time of zero is none
+    listener = bench.listener()
+    put(listener, 5)
+    bench.writer.mark_stale(np.array([0], np.uint16), int(mark))
+    with bench.store.dirty(DIRTY_READERS[0]) as reader:
+        reader.take_all()
+        reader._held.words.wake_prepare(bench.store.layout.readers_at)  # as whoever parks
+        before = reader.notifications
+
+        assert put(listener, 5) == outcome
+
+        assert not bench.read().flags & mark
+        assert reader.notifications == before + 1
+        assert [ids.tolist() for _, ids in reader.take_all()] == [[0]]
+
+        reader._held.words.wake_prepare(bench.store.layout.readers_at)
+        put(listener, 5)
+        assert reader.notifications == before + 1, "nothing has changed"
 
 
 def test_an_exchange_that_begins_anew_is_believed_by_its_time(bench: Bench) -> None:

@@ -27,6 +27,7 @@ typedef struct ss_board {
     ss_best_lag *best;
     int64_t looked_ns; /* when the feed looked last; 0: it never has */
     int64_t deaf_ns;   /* until then nothing was read; 0: all was */
+    int changed;       /* a cell was, and its readers have not been woken yet */
 } ss_board;
 
 /* A read of the socket begins. */
@@ -58,6 +59,7 @@ static inline void ss_board_lift(ss_board *board, uint32_t symbol, const ss_quot
         ss_quote again = *old;
         again.flags &= ~flag;
         ss_store_put(board->store, board->source_id, symbol, &again);
+        board->changed = 1;
     }
 }
 
@@ -82,6 +84,7 @@ static inline int ss_board_put(ss_board *board, uint32_t symbol, ss_quote *quote
     }
     ss_memory_level(memory, quote);
     ss_store_put(board->store, board->source_id, symbol, quote);
+    board->changed = 1;
     memory->wrote = connection;
     return outcome;
 }
