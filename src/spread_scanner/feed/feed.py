@@ -101,6 +101,7 @@ class Feed:
         self._moving = Moving(self._share, self._new_lines)
         self._marks = Marks(self._share, self._lines)
         self._share.disowned = self._marks.disowned
+        self._share.rest_on = self._marks.rest_on
         self._missed = Missed(self._share, gates, self._halts, self._announced)
         self._notices = Notices(self._share, self._announced, self._missed.look)
         self._tempo = Tempo()

@@ -179,9 +179,11 @@ class Line:
 
     def _hand_over(self, current: Connection, successor: Connection, now_ns: int) -> None:
         """Let the old one go when the new one is ready and all that was said before has arrived:
-        else a change might be heard by neither. One that is silent has nothing to hand over.
+        else a change might be heard by neither. One that is silent has nothing to hand over. What
+        the new one is refused, or has no room for, is carried on by the old one for as long as the
+        exchange lets it: it may be given later, or elsewhere.
         """
-        if not successor.ready:
+        if not successor.ready or self._share.rest_on(current.number):
             successor.ready_ns = 0
             return
         if successor.ready_ns == 0:

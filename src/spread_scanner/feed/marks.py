@@ -105,6 +105,19 @@ class Marks:
         """
         self.stale(ids[~self._covered(planned=False)[ids]])
 
+    def rest_on(self, number: int) -> bool:
+        """Whether quotes that are good now would be stale without that connection: no other one is
+        given those symbols, be it that it was refused them or has no room for them.
+        """
+        own = (one for one in self._connections() if one.number == number)
+        return any(self._good_only_on(one) for one in own)
+
+    def _good_only_on(self, connection: Connection) -> bool:
+        given = connection.covered(planned=True)
+        alone = np.flatnonzero(given & ~self._covered(planned=True, but=connection))
+        cells = (self._share.board.writer.own(int(one)) for one in alone)
+        return any(cell is not None and not cell.flags & UNUSABLE for cell in cells)
+
     def stale(self, ids: Ids) -> int:
         """Mark these; returns how many were not."""
         board = self._share.board

@@ -58,6 +58,8 @@ class Share:
     fail: Callable[[BaseException], None]  # a fault of ours: the process ends
     # What a connection had quoted, by id, and is refused from now on.
     disowned: Callable[[npt.NDArray[np.uint16]], None] = lambda _: None
+    # Whether quotes that are good now would be stale without the connection of that number.
+    rest_on: Callable[[int], bool] = lambda _: False
     tls: ssl.SSLContext | None = None  # None: the system's trusted authorities
     target: Target = NOWHERE
     opened_ns: int = 0  # when a connection for quotes was opened last

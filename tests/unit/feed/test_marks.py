@@ -26,6 +26,7 @@ from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.feed import Feed
 from spread_scanner.feed.life import End, Stood, rules_of
 from spread_scanner.feed.line import Line
+from spread_scanner.feed.subscription import Refusal
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
@@ -361,6 +362,59 @@ def test_what_a_successor_has_no_room_for_is_carried_on_by_the_old_connection(be
         assert bed.flags() == GOOD
         one.end(End.SWAPPED)
         assert bed.flags() == (QuoteFlag.NONE, QuoteFlag.STALE)
+
+    played(bed, act)
+
+
+@pytest.mark.parametrize("why", ["refused", "no room"])
+def test_the_old_connection_goes_on_while_good_quotes_rest_on_it_alone(bed: Bed, why: str) -> None:
+    """Its successor is refused a symbol, or has no room for it: it takes over when somebody has it,
+    or when the old one says nothing of it that is good.
+    """
+
+    def act(one: Connection, other: Connection) -> None:
+        line, beside = (copy[0] for copy in bed.feed._copies)
+        bed.run(1_000, one, answering=(one,))
+        other.end(End.LOST)
+        successor = bed.connect(line, successor=True)
+        bed.quote(successor, symbols=(0,))
+        successor.subscription.acknowledged.add(NAMES[0])
+        if why == "refused":
+            far_ns = bed.machine.mono_ns() + 3_600 * 10**9
+            successor.subscription.refused[NAMES[1]] = Refusal(1, far_ns, bed.machine.mono_ns())
+        else:
+            successor.subscription.overflow = [NAMES[1]]
+            line.take_overflow()
+        assert successor.ready
+
+        bed.run(3_000, one, answering=(one, successor))
+
+        assert line.current is one
+        assert bed.flags() == GOOD
+
+        again = bed.connect(beside)
+        bed.quote(again, symbols=(1,))
+        bed.run(1_000, one, answering=(one, successor, again))
+        assert line.current is successor
+        assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
+def test_a_quote_that_is_not_good_keeps_no_connection(bed: Bed) -> None:
+    """Whoever is refused by the successor and stale on the old one loses nothing by the swap."""
+
+    def act(one: Connection, other: Connection) -> None:
+        line = bed.feed._copies[0][0]
+        bed.run(1_000, one, answering=(one,))
+        other.end(End.LOST)
+        successor = bed.connect(line, successor=True)
+        bed.quote(successor, symbols=(0,))
+        far_ns = bed.machine.mono_ns() + 3_600 * 10**9
+        successor.subscription.refused[NAMES[1]] = Refusal(1, far_ns, bed.machine.mono_ns())
+        bed.writer.mark_stale(np.array([1], np.uint16))
+        bed.run(1_000, one, symbols=(0,), answering=(one, successor))
+        assert line.current is successor
 
     played(bed, act)
 
