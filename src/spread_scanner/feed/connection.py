@@ -7,6 +7,7 @@ and passes on the rest.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,8 @@ from spread_scanner.feed.counting import COUNTER_OF_END, Counts
 from spread_scanner.feed.life import End, Life, LifeRules, ping_every_s, rules_of
 from spread_scanner.feed.patience import pauses_of
 from spread_scanner.feed.pulse import Pulse, Seen, SilenceRules, silence_rules
-from spread_scanner.feed.share import NAMES_LOGGED_MAX, Share
+from spread_scanner.feed.refusal_log import RefusalLog
+from spread_scanner.feed.share import Share
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.feed.typed import TypedTier
 from spread_scanner.feed.watch import WATCH_NS, Watch
@@ -75,6 +77,7 @@ class Connection:
         self.subscription = Subscription(share.adapter, (), pauses_of(share.settings), chance)
         self.watch = Watch(share, self.listener, self.subscription)
         self._typed = TypedTier(share, self.listener, counts)
+        self._refusals = RefusalLog(partial(share.log.warning, connection=self.number))
         self._on_end = on_end
         self._pump: asyncio.TimerHandle | None = None
         self._ping: asyncio.TimerHandle | None = None
@@ -122,6 +125,7 @@ class Connection:
         asyncio.get_running_loop().call_later(GOODBYE_S, self.listener.cut)
         if why in COUNTER_OF_END:
             self.counts.add(COUNTER_OF_END[why])
+        self._refusals.say(clock.mono_ns(), more=False)
         self._on_end(self, why)
 
     # --- asking
@@ -228,6 +232,7 @@ class Connection:
             self._watched_ns = now_ns
             self.watch.look(now_ns)
             self.life.must_quote = self.watch.in_vain(now_ns, self.life.rules)
+        self._refusals.say(now_ns, more=self.subscription.asking)
         self.feel(now_ns, slowdown)
         seen = self._seen()
         why = self.life.verdict(now_ns, seen, self.pulse.waits_since(seen), slowdown)
@@ -394,14 +399,7 @@ class Connection:
             self._disown(refused)
         if isinstance(event, Refused):
             self.counts.add("refusals")
-            self.share.log.warning(
-                "refused",
-                connection=self.number,
-                kind=event.kind.value,
-                symbols=refused[:NAMES_LOGGED_MAX],
-                code=event.code,
-                message=event.message[:200],
-            )
+            self._refusals.take(event, refused, clock.mono_ns())
         self._ask()
 
     def _disown(self, exchange_symbols: Sequence[str]) -> None:

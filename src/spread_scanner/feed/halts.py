@@ -55,6 +55,7 @@ class Halts:
         self._halted: dict[str, str] = {}
         self._heard_ns: dict[str, int] = {}
         self._maintenance: dict[str, Maintenance] = {}
+        self._unsaid: dict[str, list[str]] = {}  # halted since the last line of the log, by state
         self._kept = self._recall()
         self._maintenance_over()
         self._keep()
@@ -79,7 +80,8 @@ class Halts:
             self._judgement = judgement
             self._halted = {name: why for name, why in self._halted.items() if self._holds(name)}
         for name in self._halted.keys() & (instruments.keys() - before.keys()):
-            self._say_halted(name)
+            self._note_halted(name)
+        self._say_halted()
         self._keep()
         return self.traded()
 
@@ -105,15 +107,21 @@ class Halts:
     def take(self, announced: Iterable[Announcement]) -> bool:
         """Take note; whether other listings are traded now."""
         before = self._halted.keys() & self._listed.keys()
+        resumed: list[str] = []
         for one in announced:
             if isinstance(one, Maintenance):
                 self._maintain(one)
             elif isinstance(one, Resumed):
                 halted = self._halted.pop(one.exchange_symbol, None) is not None
                 if halted and one.exchange_symbol in self._listed:
-                    self._process.log.warning("traded again", symbol=one.exchange_symbol)
+                    resumed.append(one.exchange_symbol)
             else:
                 self._halt(one)
+        self._say_halted()
+        if resumed:
+            self._process.log.warning(
+                "traded again", symbols=len(resumed), first=resumed[:NAMES_LOGGED_MAX]
+            )
         self._forget_unlisted()
         self._maintenance_over()
         self._keep()
@@ -125,12 +133,20 @@ class Halts:
         self._halted[name] = halted.state
         self._heard_ns[name] = clock.wall_ns()
         if name in self._listed and state_before != halted.state:
-            self._say_halted(name, again=state_before is not None)
+            self._note_halted(name, again=state_before is not None)
 
-    def _say_halted(self, name: str, *, again: bool = False) -> None:
-        self._process.log.warning("halted", symbol=name, state=self._halted[name])
+    def _note_halted(self, name: str, *, again: bool = False) -> None:
+        self._unsaid.setdefault(self._halted[name], []).append(name)
         if not again:
             self._process.row.add(COUNTER["halts"])
+
+    def _say_halted(self) -> None:
+        """One line for each state: an exchange halts hundreds of listings at once."""
+        for state, names in self._unsaid.items():
+            self._process.log.warning(
+                "halted", state=state, symbols=len(names), first=names[:NAMES_LOGGED_MAX]
+            )
+        self._unsaid = {}
 
     def _forget_unlisted(self) -> None:
         """The oldest of those that no tables list, beyond a bound."""

@@ -4,7 +4,8 @@ Used by the feed at each look at the clock. Reads what the connections found out
 what leaves a line here keeps its cell as it is, since nothing is known that speaks against it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed import shards
@@ -18,6 +19,13 @@ from spread_scanner.feed.share import NAMES_LOGGED_MAX, Share
 from spread_scanner.feed.watch import WATCH_NS
 
 
+class _NoRoom(NamedTuple):
+    """What a line had no room for, and how many lines were added for it."""
+
+    symbols: Sequence[str] = ()
+    lines: int = 0
+
+
 class Placing:
     """One feed's. `new_lines` makes lines; they are started here."""
 
@@ -28,6 +36,7 @@ class Placing:
             lambda: share.random.random()
         )
         self._asked_ns = 0
+        self._no_room: dict[Line, _NoRoom] = {}  # not said yet
 
     def change(self, copy: list[Line], exchange_symbols: list[str]) -> Change:
         """How to bring a copy's lines to these symbols, in the room that each of them has."""
@@ -53,6 +62,7 @@ class Placing:
                 over = line.take_overflow()
                 if over:
                     self._hand_over(copy, line, over)
+            self._say_no_room()
             if not asking:
                 continue
             for line in copy:
@@ -76,13 +86,24 @@ class Placing:
         for one in more:
             one.start()
         self._share.row.add(COUNTER["handed_over"], len(over))
-        self._share.log.warning(
-            "no room",
-            symbols=len(over),
-            first=over[:NAMES_LOGGED_MAX],
-            carried=len(line.symbols),
-            more_connections=len(more),
-        )
+        before = self._no_room.get(line, _NoRoom())
+        self._no_room[line] = _NoRoom([*before.symbols, *over], before.lines + len(more))
+
+    def _say_no_room(self) -> None:
+        """One line for all that one has no room for: each of what is asked for is refused on its
+        own, one after the other, until the last is answered.
+        """
+        for line, over in list(self._no_room.items()):
+            if any(one.subscription.asking for one in line.connections):
+                continue
+            del self._no_room[line]
+            self._share.log.warning(
+                "no room",
+                symbols=len(over.symbols),
+                first=over.symbols[:NAMES_LOGGED_MAX],
+                carried=len(line.symbols),
+                more_connections=over.lines,
+            )
 
     def _ask_again(
         self,

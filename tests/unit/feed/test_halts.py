@@ -9,9 +9,11 @@ from random import Random
 
 import msgspec
 import pytest
+import structlog
 import uvloop
 import websockets
 from feed_bed import Handler
+from structlog.testing import CapturingLogger
 
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S, VirtualClock
@@ -148,6 +150,24 @@ def test_a_halted_listing_is_stale_and_not_asked_for_until_it_is_traded_again(be
         bed.feed._stop()
 
     uvloop.run(act())
+
+
+def test_what_is_halted_together_is_one_line_of_the_log_for_each_state(bed: Bed) -> None:
+    log = CapturingLogger()
+    bed.feed._process.log = structlog.wrap_logger(log, processors=[lambda *event: event[-1]])
+
+    async def act() -> None:
+        bed.feed._start()
+        bed.feed._announced([Halted(name, "suspend") for name in NAMES])
+        bed.feed._announced([Resumed(name) for name in NAMES])
+        bed.feed._stop()
+
+    uvloop.run(act())
+
+    said = {call.kwargs["event"]: call.kwargs for call in log.calls}
+    assert [call.kwargs["event"] for call in log.calls].count("halted") == 1
+    assert (said["halted"]["symbols"], said["halted"]["first"]) == (2, list(NAMES))
+    assert (said["traded again"]["symbols"], said["traded again"]["first"]) == (2, list(NAMES))
 
 
 def test_a_price_that_left_its_level_over_a_halt_is_not_believed_until_it_is_judged(

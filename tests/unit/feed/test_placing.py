@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 import uvloop
 from feed_bed import Ground
+from structlog.testing import CapturingLogger
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -22,7 +24,7 @@ from spread_scanner.symbology.tables import InstrumentRow
 
 SOURCE = SOURCE_BY_LABEL["okx-spot"]
 NAMES = [f"C{number}-USDT" for number in range(8)]
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 FULL = {"event": "error", "code": "1", "msg": "too many subscriptions on this connection"}
 
 
@@ -35,6 +37,8 @@ class Exchange:
         self.room = room
         self.dead = set(dead)
         self.words = ""  # refuses everything, in these words
+        self.together = 1  # the first connection is answered when it has asked so often, slowly
+        self._held: list[str] = []
         self.requests: list[tuple[int, str, list[str]]] = []
         self.connections = 0
         self._sequence = 0
@@ -67,12 +71,26 @@ class Exchange:
             carried.difference_update(names)
             self.dead.difference_update(names)
         elif len(carried.union(names)) > self.room:
-            await socket.send(json.dumps({**FULL, "id": request["id"]}))
+            await self._answer(number, socket, [{**FULL, "id": request["id"]}])
             return
         else:
             carried.update(names)
-        for arg in request["args"]:
-            await socket.send(json.dumps({"id": request["id"], "event": request["op"], "arg": arg}))
+        said = {"id": request["id"], "event": request["op"]}
+        await self._answer(number, socket, [{**said, "arg": arg} for arg in request["args"]])
+
+    async def _answer(
+        self, number: int, socket: ServerConnection, answers: list[dict[str, Any]]
+    ) -> None:
+        texts = [json.dumps(answer) for answer in answers]
+        if number == 0 and self.together > 1:
+            self._held += texts
+            if len(self.requests) < self.together:
+                return
+            texts, self._held = self._held, []
+        for text in texts:
+            await socket.send(text)
+            if self.together > 1:
+                await asyncio.sleep(0.05)  # longer than between two looks
 
     def asked(self, connection: int, names: list[str]) -> int:
         """How often a connection has subscribed exactly these."""
@@ -111,6 +129,12 @@ class Bed(Ground):
         super().__init__(namespace, SOURCE.label)
         self.silent: set[int] = set()
         self.copies: list[list[Line]] = []
+        self.log = CapturingLogger()
+        self.limits: dict[str, Any] = {}  # others than the exchange's
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """The lines of the log of that event."""
+        return [call.kwargs for call in self.log.calls if call.kwargs["event"] == event]
 
     @property
     def copy(self) -> list[Line]:
@@ -140,8 +164,9 @@ class Bed(Ground):
                 f"ws://127.0.0.1:{port}/",
                 Feed(backoff_s_min=0.01, backoff_s_max=0.05, **settings),
                 INSTRUMENTS,
-                requests_per_s_max=100.0,
+                **{"requests_per_s_max": 100.0, **self.limits},
             )
+            share.log = structlog.wrap_logger(self.log, processors=[lambda *event: event[-1]])
 
             def new_lines(cut: list[list[str]]) -> list[Line]:
                 return [Line(share, symbols, lambda *_: None) for symbols in cut]
@@ -199,6 +224,33 @@ def test_what_a_connection_has_no_room_for_finds_another(bed: Bed) -> None:
     assert capacities[0] == 3
     assert bed.counters["handed_over"] >= 5
     assert bed.counters["refused_symbols"] == 0
+
+
+def test_what_there_is_no_room_for_is_one_line_of_the_log_with_a_count(bed: Bed) -> None:
+    """Each symbol is asked for by itself, as on MEXC, and each request that is out is refused.
+
+    An answer may take a minute, so that on a slow machine none is given up.
+    """
+    exchange = Exchange(room=3)
+    exchange.together = len(NAMES)
+    bed.limits = {"topics_per_request_max": 1}
+
+    def of_the_first() -> list[dict[str, Any]]:
+        return [said for said in bed.said("no room") if NAMES[3] in said["first"]]
+
+    bed.run(
+        exchange,
+        [NAMES],
+        lambda bed: bed.good() == NAMES and bool(of_the_first()),
+        answer_s_max=60.0,
+    )
+
+    (no_room,) = of_the_first()
+    assert (no_room["symbols"], no_room["first"]) == (5, NAMES[3:])
+    refused = [said for said in bed.said("refused") if said["connection"] == 1]
+    assert {said["kind"] for said in refused} == {"full"}
+    assert sum(said["answers"] for said in refused) == 5
+    assert len(refused) <= 2, "one, but for a machine that takes seconds between two looks"
 
 
 def test_the_next_connection_may_be_given_more(bed: Bed) -> None:
