@@ -85,9 +85,11 @@ bench-venv: $(STAMP)
 bench: bench-venv
 	$(BIN)/spread-bench $(GROUP)
 
-# The feed's figures beside those of an earlier commit, which is built for it.
+# The feed's figures beside those of an earlier commit, which is built for it; ONLY some of them.
+ONLY ?=
+TREE ?=
 bench-against: bench-venv
-	$(BIN)/python tests/bench/against.py $(or $(COMMIT),$(error say COMMIT=...))
+	$(BIN)/python tests/bench/against.py $(or $(COMMIT),$(error say COMMIT=...)) --only "$(ONLY)" $(if $(TREE),--tree $(TREE))
 
 # Independent clients keep the simulator honest; their packages never meet the product's.
 CLIENTS_VENV := .venv-clients

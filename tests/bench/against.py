@@ -3,7 +3,8 @@
 `make bench-against COMMIT=...`. The earlier commit is checked out and built beside this one, with
 its own benchmark and packages, so each tree is measured by what it came with. In each block both
 run, the first one alternating; the medians of the blocks are divided. One run tells little on a
-machine that others share; the ratio of neighbours does.
+machine that others share; the ratio of neighbours does. ONLY="binance-futures bursts,slow tier"
+runs those alone; TREE=... is a tree of the earlier commit that is built already.
 """
 
 import argparse
@@ -26,6 +27,14 @@ feed_peers.peers_of = lambda *_: []
 import bench_feed
 if hasattr(bench_feed, "_half_open"):
     bench_feed._half_open = lambda *_: None
+def chosen(kind, real):
+    def run(rig, label, *rest, **named):
+        words = label + kind.replace("_", " ") + (" tls" if named.get("tls") else "")
+        return real(rig, label, *rest, **named) if any(one in words for one in only) else None
+    return run
+only = sys.argv[1].split(",")
+for kind in ("_bursts", "_slow_tier", "_one_per_read", "_latency"):
+    setattr(bench_feed, kind, chosen(kind, getattr(bench_feed, kind)))
 for one in bench_feed.figures(small=False):
     if one is not None:
         mode = [one["params"].get(key, "") for key in ("mode", "transport", "tier")]
@@ -42,9 +51,9 @@ def build(commit: str, folder: Path) -> Path:
     return folder
 
 
-def run(tree: Path, into: Found) -> None:
+def run(tree: Path, only: str, into: Found) -> None:
     done = subprocess.run(
-        [tree / ".venv/bin/python", "-c", CHILD],
+        [tree / ".venv/bin/python", "-c", CHILD, only],
         cwd=tree,
         check=True,
         stdout=subprocess.PIPE,
@@ -71,19 +80,25 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("commit", help="the earlier one")
     parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--only", default="", help="parts of figures' names, by commas")
+    parser.add_argument("--tree", type=Path, help="the earlier commit, built already")
     options = parser.parse_args()
     before: Found = defaultdict(list)
     now: Found = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "before"
         try:
-            pair = [(build(options.commit, tree), before), (ROOT, now)]
+            old = options.tree or build(options.commit, tree)
+            pair = [(old, before), (ROOT, now)]
             for block in range(options.blocks):
                 for where, into in pair if block % 2 == 0 else pair[::-1]:
-                    run(where, into)
+                    run(where, options.only, into)
                 print(f"block {block + 1} of {options.blocks}", file=sys.stderr, flush=True)
         finally:
-            subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=False)
+            if options.tree is None:
+                subprocess.run(
+                    ["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, check=False
+                )
     report(before, now)
 
 
