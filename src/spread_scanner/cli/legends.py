@@ -23,6 +23,11 @@ SPREADS = {
     "size": "what both tops of the book hold, in the quote coin",
     "age": "ms since the older of the two quotes was received",
 }
+SPREADS_ANALYSED = {
+    "z": "how many deviations gross is off its mean of the middle half-life (spread-analyst)",
+    "usable": "% of the time in which both quotes could be stood behind, of four hours at most",
+    "reverts": "seconds until half of what gross is off its mean has gone; -: it does not",
+}
 OPPORTUNITIES = {
     "entry, peak": "net at the first signal and at best, bps",
     "result": "realised, bps; of what did not converge, what leaving at its last usable look would "

@@ -9,7 +9,8 @@ writes, so that no setting, counter or field of a record is added without its li
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import NODEFAULT, Meta, Struct
@@ -127,7 +128,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
         return "required"
     else:
         value = field.default
-    return f"`{_toml(value)}`"
+    return "absent" if value is None else f"`{_toml(value)}`"
 
 
 def _toml(value: Any) -> str:
@@ -143,8 +144,15 @@ def _toml(value: Any) -> str:
     return str(value)
 
 
+def _given(hint: Any) -> Any:
+    """Of a setting that may be absent, what it is when it is not."""
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    return kinds[0] if get_origin(hint) in (Union, UnionType) else hint
+
+
 def _metas(hint: Any) -> list[Meta]:
     """All of a hint's annotations, those of a named inner type first."""
+    hint = _given(hint)
     if get_origin(hint) is not Annotated:
         return []
     inner, *metas = get_args(hint)
@@ -158,9 +166,9 @@ def _description(hint: Any) -> str:
 
 def _allowed(hint: Any) -> str:
     """The type and its range, for people."""
-    bare = hint
+    bare = _given(hint)
     while get_origin(bare) is Annotated:
-        bare = get_args(bare)[0]
+        bare = _given(get_args(bare)[0])
     if get_origin(bare) is Literal:
         return " or ".join(f'`"{choice}"`' for choice in get_args(bare))
     if get_origin(bare) is list:

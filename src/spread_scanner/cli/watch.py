@@ -5,7 +5,9 @@ symbol or direction; u shows unusable pairs too; p or space pauses; ? explains t
 The line at the bottom draws the selected pair's net spread over the last minutes.
 """
 
+import math
 from collections import deque
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +23,7 @@ from spread_scanner.config import Settings
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.view.basis import BasisReader
 from spread_scanner.view.spreads import SpreadBoard, shares_learned
 from spread_scanner.view.tables import TablesInForce
 
@@ -28,7 +31,8 @@ REFRESH_S = 0.5
 TABLES_EVERY = 20  # refreshes
 HISTORY = 240
 ROWS_MAX = 100
-# Title and width; a narrow terminal has room for the second set.
+# Title and width; the widest that fits is shown.
+ANALYST_COLUMNS = {"z": 6, "usable %": 8, "reverts s": 9}  # on top of the wide ones
 WIDE_COLUMNS = {
     "symbol": 20,
     "direction": 15,
@@ -89,6 +93,8 @@ class WatchScreen(App[None]):
         self._store = store
         self._board = SpreadBoard(settings, loaded, store)
         self._in_force = TablesInForce(settings.generated_dir, loaded)
+        self._analyst = settings.config.spread_analyst.wanted
+        self._basis = BasisReader(settings.config.system.namespace, store)
         self._wanted = wanted
         self._sort = "net_bps"
         self._descending = True
@@ -106,7 +112,8 @@ class WatchScreen(App[None]):
     def compose(self) -> ComposeResult:
         yield Static(id="summary")
         yield Input(self._wanted, placeholder="symbol or direction", id="filter")
-        yield Static(Text(legends.lines(legends.SPREADS)), id="legend")
+        meanings = legends.SPREADS | (legends.SPREADS_ANALYSED if self._analyst else {})
+        yield Static(Text(legends.lines(meanings)), id="legend")
         yield DataTable(cursor_type="row", zebra_stripes=True, id="board")
         with Horizontal(id="history"):
             yield Static(id="chosen")
@@ -120,6 +127,9 @@ class WatchScreen(App[None]):
         self._tick()
         self.set_interval(REFRESH_S, self._tick)
 
+    def on_unmount(self) -> None:
+        self._basis.close()
+
     def on_resize(self) -> None:
         """Another width may have room for other columns."""
         if self._columns:
@@ -127,15 +137,24 @@ class WatchScreen(App[None]):
             self._draw()
 
     def _lay_out(self) -> None:
-        needed = sum(width + 2 for width in WIDE_COLUMNS.values())
-        columns = WIDE_COLUMNS if self.size.width >= needed else NARROW_COLUMNS
-        if columns is self._columns:
+        columns = next(filter(self._fits, self._layouts()), NARROW_COLUMNS)
+        if columns == self._columns:
             return
         table = self._table()
         table.clear(columns=True)
         self._columns, self._drawn = columns, []
         for column, width in columns.items():
             table.add_column(column, key=column, width=width)
+
+    def _layouts(self) -> Iterator[dict[str, int]]:
+        """The widest first; what the analyst says where there is one."""
+        if self._analyst:
+            figures = {name: width for name, width in WIDE_COLUMNS.items() if name}
+            yield figures | ANALYST_COLUMNS | {"": WIDE_COLUMNS[""]}
+        yield WIDE_COLUMNS
+
+    def _fits(self, columns: dict[str, int]) -> bool:
+        return self.size.width >= sum(width + 2 for width in columns.values())
 
     def _table(self) -> "DataTable[str | Text]":
         return self.query_one("#board", DataTable)
@@ -264,14 +283,15 @@ class WatchScreen(App[None]):
         while len(self._drawn) > len(shown):
             table.remove_row(table.coordinate_to_cell_key(Coordinate(len(self._drawn) - 1, 0))[0])
             self._drawn.pop()
+        analysed = self._basis.look(shown, self._board.generation)
         for number, row in enumerate(shown):
-            cells = self._cells(row)
+            cells = self._cells(row, analysed[number])
             for column, cell in enumerate(cells):
                 if cell != self._drawn[number][column]:
                     table.update_cell_at(Coordinate(number, column), cell)
             self._drawn[number] = cells
 
-    def _cells(self, row: np.void) -> list[Text]:
+    def _cells(self, row: np.void, analysed: np.void) -> list[Text]:
         style = "dim" if not row["usable"] else ""
         if row["usable"] and row["net_bps"] >= row["enter_bps"]:
             style = "bold green" if row["learned"] >= 1 else "yellow"
@@ -285,6 +305,9 @@ class WatchScreen(App[None]):
             "enter": f"{row['enter_bps']:z.1f}",
             "size": f"{row['size_quote']:z,.0f}",
             "age ms": f"{age_ms:z,.0f}" if age_ms < 1e9 else "never",
+            "z": _or_dash(analysed["z"], "z.1f"),
+            "usable %": _or_dash(100 * analysed["usable_share"], ".0f"),
+            "reverts s": _or_dash(analysed["half_life_s"], ",.0f"),
             "": "stale" if not row["usable"] else "learn" if row["learned"] < 1 else "",
         }
         left = ("symbol", "direction", "")
@@ -337,3 +360,7 @@ class WatchScreen(App[None]):
         )
         low = min(history)
         spark.data = [value - low for value in history]
+
+
+def _or_dash(value: float, how: str) -> str:
+    return "-" if math.isnan(value) else format(value, how)

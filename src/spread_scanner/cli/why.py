@@ -76,6 +76,18 @@ def _learned(one: Evaluation) -> str:
     return f"leaving usually earns {usual:z.2f}, at parity now {parity:z.2f}"
 
 
+def _z(one: Evaluation, least: float) -> str:
+    """What gross was measured by, when the settings ask how unusual it is."""
+    if one.z is None:
+        unknown = "has not moved" if one.z_deviation_bps == 0 else "has no known mean"
+        return (
+            f"    z        {'-':>9}  at least {least:z.2f}; gross {unknown} (spread-ctl analysis)"
+        )
+    mean, deviation = _or_nan(one.z_mean_bps), _or_nan(one.z_deviation_bps)
+    stands = f"gross usually stands at {mean:z.2f}, deviation {deviation:.2f}"
+    return f"    z        {one.z:z9.2f}  at least {least:z.2f}; {stands}"
+
+
 def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
@@ -100,6 +112,8 @@ def _waterfall(symbol: str, one: Evaluation) -> Iterator[str | Text]:
     verdict = "over" if short <= 0 else f"{short:z.2f} short of"
     yield f"    net      {one.net_bps:z9.2f}  {verdict} the {one.enter_bps:z.2f} to enter"
     yield f"    size     {one.size_quote or 0.0:z9,.0f}  at least {one.size_quote_min:z,.0f}"
+    if one.z_min is not None and one.verdict in ("signal", "no_z"):
+        yield _z(one, one.z_min)
     ages = [age / NS_PER_MS for age in (one.spot_age_ns, one.fut_age_ns, one.skew_ns)]
     spot, futures, skew = (f"{age:z,.1f} ms" for age in ages)
     yield f"    ages     spot {spot}, futures {futures}, skew {skew}"

@@ -17,6 +17,7 @@ Namespace = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="letters, digits, _ -"),
 ]
+ZScore = Annotated[float, Meta(ge=-100, le=100)]
 FeeBps = Annotated[float, Meta(ge=-100, le=1_000)]
 PATH = r"^[^\x00]+$"
 CpuList = Annotated[list[Annotated[int, Meta(ge=0, le=4095)]], Meta(max_length=4096)]
@@ -380,6 +381,13 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
         bool,
         Meta(description="True: signals also before it is known what leaving usually earns."),
     ] = False
+    enter_z_min: Annotated[
+        ZScore | None,
+        Meta(
+            description="So many deviations must gross stand above its mean of the analyst's "
+            "middle half-life; while that is not known there is no signal. Absent: not asked.",
+        ),
+    ] = None
     slice_us: Annotated[
         int,
         Meta(

@@ -7,6 +7,7 @@ from spread_scanner.clock import Clock
 from spread_scanner.engine.carrying import Expected
 from spread_scanner.shm._bitmap import DirtyBitmap
 from spread_scanner.shm._evaluations import EvaluationRows
+from spread_scanner.shm._latches import LatchTable
 from spread_scanner.shm._memory import Memory
 from spread_scanner.shm._ring import RingProducer
 from spread_scanner.shm._rows import Row
@@ -22,6 +23,7 @@ class Loop:
     pairs: np.ndarray
     rescan_left: int
     blocks: int
+    analysed: LatchTable | None
     @property
     def usual_generation(self) -> int: ...
     counts: tuple[int, ...]
@@ -48,6 +50,7 @@ class Loop:
     def adopt(
         self, generation: int, expected: Expected | None = None, *, anew: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    def analyse(self, pairs: LatchTable | None) -> None: ...
     def ask(self) -> None: ...
     def beat(self, at: int, every_ns: int) -> None: ...
     def run(self, budget_ns: int) -> None: ...

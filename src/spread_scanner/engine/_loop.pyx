@@ -8,9 +8,11 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memset
 
 from spread_scanner.shm._bitmap cimport DirtyBitmap
 from spread_scanner.shm._evaluations cimport EvaluationRows, ss_evaluations
+from spread_scanner.shm._latches cimport LatchTable, ss_latches
 from spread_scanner.shm._memory cimport Memory
 from spread_scanner.shm._ring cimport RingProducer, ss_ring
 from spread_scanner.shm._rows cimport SS_HISTOGRAM_BUCKETS, Row, ss_bucket
@@ -18,6 +20,7 @@ from spread_scanner.shm._store cimport ss_store
 
 from spread_scanner.clock import installed
 from spread_scanner.engine.plan import PAIR_DTYPE
+from spread_scanner.schema.analysis import PAIR_ANALYSIS_DTYPE
 from spread_scanner.shm.faults import RingCorrupt
 from spread_scanner.shm.layout import DIRECTIONS_MAX, STANDING_MAX, SWITCH_DTYPE
 
@@ -69,6 +72,7 @@ cdef extern from *:
         uint32_t basis_unknown
         double half_life_s
         double trust_s
+        double enter_z_min
 
     ctypedef struct ss_engine_tables:
         ss_engine_pair *pairs
@@ -87,6 +91,7 @@ cdef extern from *:
         int64_t anchor_ns
         uint32_t instance
         uint32_t usual_generation
+        ss_latches analysed
         ss_engine_tables tables
         uint64_t next_seq
         int64_t longest_ns
@@ -168,6 +173,7 @@ cdef class Loop:
     cdef readonly object control
     cdef readonly object clock
     cdef readonly object pairs
+    cdef readonly LatchTable analysed
     cdef object symbol_keys
     cdef object symbol_paused
 
@@ -241,6 +247,7 @@ cdef class Loop:
         work.tables.limits.basis_unknown = limits.basis_unknown
         work.tables.limits.half_life_s = limits.half_life_s
         work.tables.limits.trust_s = limits.trust_s
+        work.tables.limits.enter_z_min = limits.enter_z_min
         with nogil:
             result = ss_engine_prepare(self.engine, &work.tables)
         if result != 0:
@@ -284,6 +291,16 @@ cdef class Loop:
                              ("symbol_id", store.max_symbols)):
             if len(pairs) and pairs[field].max() >= below:
                 raise ValueError(f"{field} {pairs[field].max()} does not fit the store ({below})")
+
+    def analyse(self, LatchTable pairs):
+        """Ask these records (shm.analysis) of what entering usually earns, from the next run on;
+        None: nobody says."""
+        cdef ss_latches none
+        memset(&none, 0, sizeof(none))
+        if pairs is not None and pairs.dtype != PAIR_ANALYSIS_DTYPE:
+            raise ValueError("records of PAIR_ANALYSIS_DTYPE are needed")
+        self.engine.analysed = none if pairs is None else pairs.table
+        self.analysed = pairs
 
     def run(self, int64_t budget_ns):
         """Work and idle for about `budget_ns`; earlier when the switches changed, which are in

@@ -19,6 +19,7 @@ from spread_scanner.config import Engine as EngineSettings
 from spread_scanner.config import Settings
 from spread_scanner.engine import basis, plan
 from spread_scanner.engine._loop import Loop, Work
+from spread_scanner.engine.analysed import Analysed
 from spread_scanner.engine.blocks import Blocks, JudgedSet
 from spread_scanner.engine.carrying import Carrying
 from spread_scanner.schema.names import SIGNALS
@@ -107,6 +108,8 @@ class Engine:
                 position=self._ring.position,
                 instance=self._store.instance_id & 0xFFFFFFFF,
             )
+            self.analysed = Analysed(namespace, self._store, self.loop)
+            stack.callback(self.analysed.close)
             self._held = stack.pop_all()
 
     def load(self, settings: Settings, tables: Tables) -> int:
@@ -143,6 +146,7 @@ class Engine:
         self._carrying = None  # a round under way is of other pairs
         self._row.generation(ready.plan.generation)
         self._history = None  # it is in the pairs
+        self.analysed.take(ready.plan.pairs, wanted=ready.settings.enter_z_min is not None)
         self.adopted = _usual(number, ready.plan, ready.settings, found)
         return len(ready.plan.pairs)
 

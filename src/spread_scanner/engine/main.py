@@ -24,6 +24,7 @@ from spread_scanner.symbology import tables
 from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.usual import Usual
 
+SILENT_NS = 15 * NS_PER_S  # at a start of all, or after its own restart, the analyst takes a while
 _RELOADS = next(row.counter_id for row in ENGINE_COUNTERS if row.label == "reloads")
 
 
@@ -49,6 +50,7 @@ def live(process: Process) -> None:
         process.watch(engine.wake)
         adoption = Adoption(engine, of_usual, process.log)
         reloads = Reloads(process, engine, lambda pairs: _taken(process, pairs))
+        hearing = AnalystHeard(process, engine)
         process.state(ProcessState.RUNNING)
         while not process.stopping:
             engine.loop.run(reloads.turn_ns)
@@ -60,6 +62,7 @@ def live(process: Process) -> None:
                 reloads.obey(news)
             reloads.poll()
             adoption.poll()
+            hearing.poll()
 
 
 def recalled(keeper: Keeper[Usual], log: structlog.stdlib.BoundLogger) -> Usual | None:
@@ -82,6 +85,34 @@ def _mind_blocks(process: Process, engine: Engine, keeper: Keeper[dict[str, Kept
             gross_bps=round(block.gross_bps),
         )
     keeper.keep(engine.blocks)
+
+
+class AnalystHeard:
+    """Says so when the settings ask for a z and nobody knows one: there is no signal then."""
+
+    def __init__(self, process: Process, engine: Engine) -> None:
+        self._process, self._engine = process, engine
+        self._said = ""
+
+    def poll(self) -> None:
+        """After each turn. A pair that the analyst knows too little of is no fault."""
+        analysed = self._engine.analysed
+        analysed.look()
+        silent_ns = clock.mono_ns() - analysed.heard_ns
+        said = self._why() if analysed.wanted and silent_ns > SILENT_NS else ""
+        if said == self._said:
+            return
+        self._said = said
+        self._process.state(ProcessState.DEGRADED if said else ProcessState.RUNNING, said)
+        if said:
+            self._process.log.warning(said)
+        else:
+            self._process.log.info("no z is missed any more")
+
+    def _why(self) -> str:
+        enabled = self._process.settings.config.spread_analyst.wanted
+        how = "says nothing" if enabled else "is not enabled"
+        return f"no signal: enter_z_min is set and spread-analyst {how}"
 
 
 class Adoption:

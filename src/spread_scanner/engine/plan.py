@@ -7,6 +7,7 @@ What a pair costs is schema/costs.py's. Where the rate of its funding is not kno
 says so with SIGNAL_FUNDING_UNKNOWN; where a listing tells no minimum, with SIGNAL_MINIMUM_UNKNOWN.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -98,6 +99,7 @@ class LoopLimits(NamedTuple):
     basis_unknown: bool
     half_life_s: float
     trust_s: float
+    enter_z_min: float  # NaN: any
 
 
 class Plan(NamedTuple):
@@ -125,6 +127,7 @@ def limits(settings: Settings) -> LoopLimits:
         basis_unknown=engine.signal_basis_unknown,
         half_life_s=engine.basis_half_life_s,
         trust_s=engine.basis_trust_s,
+        enter_z_min=math.nan if engine.enter_z_min is None else engine.enter_z_min,
     )
 
 

@@ -7,10 +7,13 @@ is NaN, never zero: the analyst has seen too little of it yet (it is warming), o
 from enum import IntFlag
 
 import numpy as np
+import numpy.typing as npt
 
 BAR_SECONDS = (1, 60, 300)  # the lengths of a cell's bars; they begin at whole multiples of UTC
 HALF_LIVES = 3  # of a pair's exponentially weighted means
 MINUTES = 240  # of which a pair's quantiles and its half-life of reversion are made
+Z_HALF_LIFE = 1  # the one whose mean and deviation an entry is measured by: the middle
+AGE_NS_MAX = 5_000_000_000  # a record older than that is of nobody
 QUANTILES = {"median": 0.5, "q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
 
 
@@ -82,3 +85,26 @@ PAIR_ANALYSIS_DTYPE = np.dtype(
         ("exit", BASIS_DTYPE),
     ]
 )
+
+
+def z_of(
+    records: np.ndarray, entry_bps: npt.NDArray[np.float64], now_ns: int, generation: int
+) -> npt.NDArray[np.float64]:
+    """How many deviations entries are off their means: (n,) of (n,) PAIR_ANALYSIS_DTYPE.
+
+    NaN: not known. The record is old or of other tables, of too few samples, or the basis has never
+    moved. The engine has the same lines in C (native/analysis.h).
+    """
+    mean = records["entry"]["mean"][:, Z_HALF_LIFE]
+    deviation = records["entry"]["deviation"][:, Z_HALF_LIFE]
+    with np.errstate(all="ignore"):
+        found = (entry_bps - mean) / deviation
+    known = (records["flags"] & (AnalysisFlag.KNOWN_0 << Z_HALF_LIFE)) != 0
+    return np.where(known & (deviation > 0) & current(records, now_ns, generation), found, np.nan)
+
+
+def current(records: np.ndarray, now_ns: int, generation: int) -> npt.NDArray[np.bool_]:
+    """Whether records are of an analyst that runs and has these tables; `now_ns`: session clock."""
+    young = np.abs(records["ts"] - now_ns) <= AGE_NS_MAX
+    found: npt.NDArray[np.bool_] = young & (records["generation"] == generation)
+    return found

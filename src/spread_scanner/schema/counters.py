@@ -147,6 +147,11 @@ ENGINE_COUNTERS = _numbered(
             "Over the threshold, no signal: blocked, as implausible for implausible_hold_s.",
         ),
         ("blocks", "Pairs blocked until discovery judges them anew."),
+        (
+            "no_z",
+            "Over the threshold, no signal: gross is not enter_z_min deviations above its mean, or "
+            "that is not known.",
+        ),
     ]
 )
 ENGINE_HISTOGRAMS = (

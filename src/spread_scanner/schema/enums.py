@@ -128,6 +128,7 @@ class Verdict(IntEnum):
     BLOCKED = (
         13  # it was implausible for so long that the engine blocked it until it is judged anew
     )
+    NO_Z = 14  # gross is not enter_z_min deviations above its mean, or that is not known
 
 
 class ProcessState(IntEnum):

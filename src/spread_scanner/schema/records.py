@@ -119,6 +119,11 @@ EVALUATION_DTYPE = np.dtype(
         ("learned", "<f8"),  # weight of what usual_bps is from, as a share of what makes it trusted
         ("usual_generation", "<u4"),
         ("flags", "<u4"),  # SIGNAL_*
+        ("z", "<f8"),  # deviations that gross was off its mean; NaN: not asked, or not known
+        ("z_min", "<f8"),  # enter_z_min; NaN: it was not asked
+        ("z_mean_bps", "<f8"),  # of gross, by the middle half-life of the analyst
+        ("z_deviation_bps", "<f8"),
+        ("spare", "V32"),
         ("reserved", "<u8"),
     ]
 )

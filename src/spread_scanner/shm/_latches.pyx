@@ -13,17 +13,6 @@ from spread_scanner.shm.faults import BadInput
 cnp.import_array()
 
 cdef extern from "latches.h" nogil:
-    ctypedef struct ss_sequence:
-        pass
-
-    ctypedef uint64_t ss_word  # atomic
-
-    ctypedef struct ss_latches:
-        ss_sequence *sequences
-        ss_word *cells
-        uint64_t count
-        int words
-
     enum:
         SS_LATCH_WORDS_MAX
         SS_READ_OK
@@ -35,11 +24,6 @@ cdef extern from "latches.h" nogil:
 
 cdef class LatchTable:
     """Records of one kind, each in a latch of its own."""
-    cdef ss_latches table
-    cdef readonly Memory memory
-    cdef readonly object dtype
-    cdef bint closed
-    cdef readonly uint64_t contended
 
     def __init__(self, Memory memory not None, Py_ssize_t sequences_at, Py_ssize_t cells_at,
                  Py_ssize_t count, dtype):

@@ -65,6 +65,11 @@ class Analysis(Holder):
         self._held = held
         self._pairs, self._cells = _tables(held, self.layout)
 
+    @property
+    def of_pairs(self) -> LatchTable:
+        """The records of the pairs, for who reads them natively."""
+        return self._pairs
+
     @classmethod
     def create(cls, namespace: str, *, num_sources: int = 8, max_symbols: int = 1024) -> Self:
         """Make a new, empty one; what stands under the namespace is retired."""

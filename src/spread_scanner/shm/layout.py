@@ -34,7 +34,7 @@ Every segment opens with the same header; its body depends on the kind:
 
     why
     | control line     |  128 B: head                                                  engine
-    | slots            |  evaluations, 192 B each, a sequence in the last word         engine
+    | slots            |  evaluations, 256 B each, a sequence in the last word         engine
 
     analysis           what spread-analyst found out: a latch per pair and per cell
     | sequences, cells |  64 B and 2 x 320 B per (direction, symbol)                    analyst

@@ -37,13 +37,17 @@ MEANS = {
     Verdict.IMPLAUSIBLE: "no signal: so far apart that the legs are not one coin at one time",
     Verdict.NO_BASIS: "no signal: what leaving usually earns is not known yet",
     Verdict.BLOCKED: "no signal: implausible for so long that it waits to be judged anew",
+    Verdict.NO_Z: "no signal: gross is not far enough above its mean, or its mean is not known",
     Verdict.HELD: "no new signal: signalled before, and not yet a step higher",
 }
 
 
 # Fields of the record that are the engine's own.
 _SAME = set(EVALUATION_DTYPE.names or ()) - {"verdict", "spot_flags", "fut_flags"}
-_MAY_BE_UNKNOWN = ("exit_bps", "close_bps", "usual_bps", "parity_bps", "size_base", "size_quote")
+_MAY_BE_UNKNOWN = (
+    *("exit_bps", "close_bps", "usual_bps", "parity_bps", "size_base", "size_quote"),
+    *("z", "z_min", "z_mean_bps", "z_deviation_bps"),
+)
 
 
 class UnknownSymbol(SpreadError):
@@ -76,6 +80,10 @@ class Evaluation(Reading, frozen=True):
     lot_base: float
     size_quote: float | None
     size_quote_min: float
+    z: float | None  # deviations that gross was off its mean; null: not known, or not asked
+    z_min: float | None  # what enter_z_min asked for; null: nothing
+    z_mean_bps: float | None  # of gross, as spread-analyst had it
+    z_deviation_bps: float | None
     spot_age_ns: int
     fut_age_ns: int
     skew_ns: int

@@ -1,6 +1,7 @@
 """The commands that look: what they say of a living, a dead and an absent system."""
 
 import contextlib
+import math
 import socket
 import sys
 from collections.abc import Callable
@@ -204,6 +205,21 @@ def test_why_shows_the_waterfall_and_the_verdict(up_bed: Any, spread_ctl: Run) -
     code, out, _ = spread_ctl("why", "BBB-USDT", "--json")
     one = orjson.loads(out)["evaluations"][0]
     assert (one["verdict"], one["gross_bps"], one["count"]) == ("fee", 30.0, 3)
+
+
+def test_why_shows_what_z_was_asked_for(up_bed: Any, spread_ctl: Run) -> None:
+    asked = {"symbol_id": 1, "gross_bps": 30, "z_min": 2.0}
+    _keep(up_bed, Verdict.NO_Z, **asked, z=1.25, z_mean_bps=5, z_deviation_bps=20)
+    out = spread_ctl("why", "BBB-USDT")[1]
+    assert "no signal: gross is not far enough above its mean" in out
+    assert "z             1.25  at least 2.00; gross usually stands at 5.00, deviation 20.00" in out
+    nothing = math.nan
+    _keep(up_bed, Verdict.NO_Z, **asked, z=nothing, z_mean_bps=nothing, z_deviation_bps=nothing)
+    assert "at least 2.00; gross has no known mean" in spread_ctl("why", "BBB-USDT")[1]
+    (newest, _) = orjson.loads(spread_ctl("why", "BBB-USDT", "--json")[1])["evaluations"]
+    assert (newest["verdict"], newest["z"], newest["z_min"]) == ("no_z", None, 2.0)
+    _keep(up_bed, Verdict.SIGNAL, **(asked | {"z_min": nothing}))
+    assert "deviation" not in spread_ctl("why", "BBB-USDT", "--last", "1")[1]
 
 
 def test_why_shows_what_was_told_of_funding_and_why_it_is_not_used(

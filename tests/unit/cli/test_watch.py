@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 from textual.coordinate import Coordinate
 from textual.pilot import Pilot
@@ -11,9 +13,18 @@ from textual.widgets import DataTable, Sparkline, Static
 
 from spread_scanner.cli import legends
 from spread_scanner.cli.watch import WatchScreen
+from spread_scanner.config import Settings
+from spread_scanner.schema.analysis import (
+    AGE_NS_MAX,
+    CELL_ANALYSIS_DTYPE,
+    PAIR_ANALYSIS_DTYPE,
+    AnalysisFlag,
+)
 from spread_scanner.shm import PriceStore
+from spread_scanner.shm.analysis import Analysis
 from spread_scanner.symbology import tables
 
+KNOWN = AnalysisFlag.USABLE | AnalysisFlag.KNOWN_0 | AnalysisFlag.KNOWN_1
 Act = Callable[[WatchScreen, Pilot[None]], Awaitable[None]]
 
 
@@ -27,7 +38,9 @@ def watching(up_bed: Any) -> Iterator[Callable[[Act], None]]:
         store.writer(3) as futures,
     ):
 
-        def run(act: Act, size: tuple[int, int] = (140, 40)) -> None:
+        def run(
+            act: Act, size: tuple[int, int] = (140, 40), settings: Settings = up_bed.settings
+        ) -> None:
             now_ns = store.clock.now_ns()
             for writer in (spot, futures):
                 writer.heartbeat(now_ns - store.clock.anchor_ns + 3_600_000_000_000)
@@ -36,7 +49,7 @@ def watching(up_bed: Any) -> Iterator[Callable[[Act], None]]:
                 futures.write(number, bid, 4.0, 103.0, 5.0, now_ns, now_ns, 1)
 
             async def drive() -> None:
-                app = WatchScreen(up_bed.settings, loaded, store)
+                app = WatchScreen(settings, loaded, store)
                 async with app.run_test(size=size) as pilot:
                     await pilot.pause()
                     await act(app, pilot)
@@ -162,3 +175,57 @@ def test_bar_and_pane_agree_and_every_column_has_its_room_and_meaning(
         assert "[/x]" in str(app.query_one("#summary", Static).render())
 
     watching(act, (width, 30))
+
+
+def analysed(settings: Settings) -> Settings:
+    analyst = msgspec.structs.replace(settings.config.spread_analyst, enabled=True)
+    config = msgspec.structs.replace(settings.config, spread_analyst=analyst)
+    return msgspec.structs.replace(settings, config=config)
+
+
+def say(namespace: str, ts_ns: int) -> None:
+    """Of AAA, that 40 bps are usual with a deviation of 20, and that it reverts; of BBB nothing."""
+    record = np.zeros(1, PAIR_ANALYSIS_DTYPE)
+    record["ts"], record["generation"], record["flags"] = ts_ns, 1, KNOWN
+    record["usable_share"] = 0.875
+    record["entry"]["mean"], record["entry"]["deviation"] = 40.0, 20.0
+    record["entry"]["half_life_s"] = 1_234.0
+    with Analysis.attach(namespace) as analysis, analysis.writer() as writer:
+        nothing = np.zeros(0, np.int64), np.zeros(0, CELL_ANALYSIS_DTYPE)
+        writer.write(analysis.layout.pair_at([0], [0]), record, *nothing)
+
+
+@pytest.mark.parametrize(("width", "shown"), [(80, False), (120, False), (150, True)])
+def test_what_the_analyst_says_has_columns_where_there_is_room(
+    watching: Callable[..., None], up_bed: Any, width: int, shown: bool
+) -> None:
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
+        table: DataTable[Any] = app.query_one("#board", DataTable)
+        titles = [str(column.label) for column in table.columns.values()]
+        assert (titles[8:11] == ["z", "usable %", "reverts s"]) is shown
+        assert table.virtual_size.width <= width
+        assert "off its mean" in str(app.query_one("#legend", Static).render())
+        if not shown:
+            return
+        now_ns = app._store.clock.now_ns()
+        say(up_bed.namespace, now_ns)
+        app._tick()
+        assert cells(table, 1) == ["3.0", "88", "1,234"]  # (100 - 40) / 20
+        assert cells(table, 0) == ["-", "-", "-"]
+        say(up_bed.namespace, now_ns - 2 * AGE_NS_MAX)  # of an analyst that has ended
+        app._tick()
+        assert cells(table, 1) == ["-", "-", "-"]
+
+    def cells(table: DataTable[Any], row: int) -> list[str]:
+        return [str(table.get_cell_at(Coordinate(row, at))).strip() for at in (8, 9, 10)]
+
+    watching(act, (width, 30), analysed(up_bed.settings))
+
+
+def test_without_an_analyst_there_are_no_columns_of_it(watching: Callable[..., None]) -> None:
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
+        table: DataTable[Any] = app.query_one("#board", DataTable)
+        assert "z" not in [str(column.label) for column in table.columns.values()]
+        assert "off its mean" not in str(app.query_one("#legend", Static).render())
+
+    watching(act, (200, 30))

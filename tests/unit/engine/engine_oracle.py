@@ -6,7 +6,7 @@ what a trade earns by itself.
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,15 @@ class Switches:
     sources: set[int] = field(default_factory=set)
     directions: set[int] = field(default_factory=set)
     symbols: set[int] = field(default_factory=set)
+
+
+class Analysed(NamedTuple):
+    """What is said of a pair: when, on the engine's clock, and how it usually stands."""
+
+    told_ns: int
+    mean_bps: float
+    deviation_bps: float
+    known: bool
 
 
 class Oracle:
@@ -93,6 +102,21 @@ class Oracle:
         self.absurd_from = np.full(len(pairs), 2**62)  # since when gross is beyond what can be
         self.barred = np.zeros(len(pairs), bool)
         self.stepped_ns = 0
+        self.analysed: dict[tuple[int, int], Analysed] = {}  # by direction and symbol
+
+    def _rises(self, now_ns: int, gross: np.ndarray) -> np.ndarray:
+        """Who stands as many deviations above the mean as the settings ask."""
+        least = self.limits.enter_z_min
+        if least is None:
+            return np.ones(len(gross), bool)
+        found = np.zeros(len(gross), bool)
+        for number, pair in enumerate(zip(self.direction, self.symbol, strict=True)):
+            said = self.analysed.get((int(pair[0]), int(pair[1])))
+            if said is None or not said.known or now_ns - said.told_ns > 5_000 * MS:
+                continue
+            if said.deviation_bps > 0:
+                found[number] = (gross[number] - said.mean_bps) / said.deviation_bps >= least
+        return found
 
     def _limit(self, tables: Tables) -> None:
         """Lots and minima, by both listings: columns lot, quantities and notionals of the legs."""
@@ -156,6 +180,7 @@ class Oracle:
         fit = ~blocked & stands & ~skewed & (size >= self.size_min)
         fit &= self._fits(base, spot, fut)
         fit &= trusted | self.limits.signal_basis_unknown
+        fit &= self._rises(now_ns, gross)
         again = self.is_in & ~leave & fit & (net >= self.last + self.rise)
         cool = now_ns - self.exited >= self.cooldown
         enter = ~self.is_in & fit & cool & (net >= self.enter)

@@ -1,14 +1,15 @@
 /* The engine's loop: from dirty bits to signals, without the interpreter.
  *
  * Writes:  the signal ring, the kept evaluations, the engine's own health row.
- * Reads:   the price store (its own bitmap and copies of the cells), the control segment.
+ * Reads:   the price store (its own bitmap and copies of the cells), the control segment, and the
+ *          analyst's records where the settings ask for a z.
  *
  * One cycle: look at the switches and the sources, take dirty words, copy each touched cell once,
  * then evaluate the pairs that contain them. All cells are copied before any pair is evaluated:
  * otherwise a move of both legs that is already in the store would look like a spread. A pair is
  * evaluated at most once per cycle. Two things happen without a new quote: a change of switches or
  * sources asks for all pairs (a rescan, as bounded as the dirty cells), and the pairs that time
- * alone can change (those that are in, cool down, or met a full ring) are swept at an interval.
+ * alone can change (those that are in, cool down, wait for a z or met a full ring) are swept at an interval.
  *
  * A pair is in from its ENTER to its EXIT. Being blocked (killed, paused, quarantined, disabled)
  * takes it out without a signal, because nothing may leave the engine then; what still stands when
@@ -60,8 +61,19 @@ static inline void ss_engine_exit(ss_engine *engine, const ss_found *found) {
     engine->counts[SS_C_STALE_EXITS] += (uint64_t)lost;
 }
 
+/* Whether gross is as far above its mean as the settings ask; what is not known is not. */
+static inline int ss_engine_rises(const ss_engine *engine, ss_found *found) {
+    double least = engine->tables.limits.enter_z_min;
+    if (isnan(least)) return 1;
+    const ss_engine_pair *pair = &engine->tables.pairs[found->index];
+    uint64_t place = (uint64_t)pair->direction_id * engine->store->max_symbols + pair->symbol_id;
+    found->off = ss_analysis_z(&engine->analysed, place, engine->tables.generation,
+                               found->gross_bps, engine->now_ns + engine->anchor_ns);
+    return found->off.z >= least;
+}
+
 /* Why a pair over the threshold gives a signal or gives none; makes the signal. */
-static inline uint8_t ss_engine_judge(ss_engine *engine, const ss_found *found) {
+static inline uint8_t ss_engine_judge(ss_engine *engine, ss_found *found) {
     ss_engine_pair *pair = &engine->tables.pairs[found->index];
     const ss_quote *spot = &engine->quotes[pair->spot_cell];
     const ss_quote *fut = &engine->quotes[pair->fut_cell];
@@ -79,6 +91,7 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, const ss_found *found) 
     if (!pair->in && pair->exited_mono_ns != SS_NEVER_NS &&
         engine->now_ns - pair->exited_mono_ns < pair->cooldown_ns)
         return SS_COOLDOWN;
+    if (!ss_engine_rises(engine, found)) return SS_NO_Z;
     double least = pair->in ? pair->last_net_bps + pair->resignal_step_bps : pair->enter_bps;
     uint32_t aged = ss_engine_net_before(engine, found) >= least ? 0 : SS_AGED;
     if (!ss_engine_signal(engine, found, pair->in ? SS_RESIGNAL : SS_ENTER, aged))
@@ -103,6 +116,7 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
         [SS_IMPLAUSIBLE] = SS_C_NO_IMPLAUSIBLE,
         [SS_NO_BASIS] = SS_C_NO_BASIS,
         [SS_BLOCKED] = SS_C_NO_BLOCKED,
+        [SS_NO_Z] = SS_C_NO_Z,
     };
     ss_engine_pair *pair = &engine->tables.pairs[found->index];
     ss_engine_cost(engine, found);
@@ -117,7 +131,7 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
         engine->counts[SS_C_OVER]++;
         /* What went out or met a full ring was counted with the signal. */
         if (counter_of[verdict] != 0) engine->counts[counter_of[verdict]]++;
-        pair->waiting |= verdict == SS_COOLDOWN || verdict == SS_RING_FULL;
+        pair->waiting |= verdict == SS_COOLDOWN || verdict == SS_RING_FULL || verdict == SS_NO_Z;
         ss_engine_keep(engine, found, verdict);
     }
     ss_engine_watch(engine, found->index);
@@ -131,7 +145,7 @@ static inline void ss_engine_evaluate(ss_engine *engine, uint32_t index, int fre
     double gross = ss_entry_bps(&engine->quotes[pair->spot_cell], &engine->quotes[pair->fut_cell]);
     int over = (gross >= pair->enter_bps) | (gross - pair->costs_min_bps >= pair->enter_bps);
     if (__builtin_expect(!(over | pair->in | pair->waiting), 1)) return;
-    ss_found found = {.index = index, .gross_bps = gross, .fresh = fresh};
+    ss_found found = {.index = index, .gross_bps = gross, .fresh = fresh, .off = ss_z_unknown()};
     ss_engine_decide(engine, &found);
 }
 

@@ -56,6 +56,7 @@ typedef struct ss_found {
     int over;  /* gross or net stands over the threshold to enter */
     int spot_ok, fut_ok, plausible;
     double exit_bps, parity_bps, close_bps, carried_bps;
+    ss_z off; /* what its mean says, where that was asked */
 } ss_found;
 
 /* What leaving is assumed to earn, what is carried, and what is left: all of schema/costs.py. */
@@ -195,6 +196,10 @@ static inline ss_evaluation ss_engine_row(const ss_engine *engine, const ss_foun
         .learned = pair->learned,
         .usual_generation = engine->usual_generation,
         .flags = ss_engine_pair_flags(pair),
+        .z = found->off.z,
+        .z_min = engine->tables.limits.enter_z_min,
+        .z_mean_bps = found->off.mean_bps,
+        .z_deviation_bps = found->off.deviation_bps,
     };
 }
 

@@ -16,6 +16,7 @@
 #include "pauses.h"
 #include "ring.h"
 #include "store.h"
+#include "zscore.h"
 
 #define SS_ENGINE_SOURCES_MAX 64
 #define SS_ENGINE_BATCH_MAX 128
@@ -38,6 +39,7 @@ enum ss_engine_verdict {
     SS_IMPLAUSIBLE,
     SS_NO_BASIS,
     SS_BLOCKED,
+    SS_NO_Z,
     SS_VERDICTS
 };
 
@@ -82,6 +84,7 @@ enum ss_engine_counter {
     SS_C_NO_BASIS,
     SS_C_NO_BLOCKED,
     SS_C_BLOCKS,
+    SS_C_NO_Z,
     SS_ENGINE_COUNTERS
 };
 
@@ -98,7 +101,7 @@ typedef struct ss_engine_pair {
     uint8_t disabled, quarantined;
     uint8_t blocked; /* the verdict that blocks it, or 0 */
     uint8_t in;      /* between ENTER and EXIT */
-    uint8_t waiting; /* over the threshold, but cooling down, refused by a full ring, implausible */
+    uint8_t waiting; /* over the threshold: cools down, lacks a z, met a full ring, implausible */
     uint8_t kept_verdict;
     uint8_t trusted;    /* what leaving usually earns is known: close_bps holds it */
     uint8_t at_parity;  /* close_bps is what the usual widths leave when the mids meet */
@@ -155,6 +158,7 @@ typedef struct ss_engine_limits {
     uint32_t basis_unknown; /* 1: signals without a known basis are wanted */
     double half_life_s;     /* of what is usual */
     double trust_s;         /* the weight from which on it is known */
+    double enter_z_min;     /* deviations that gross must be above its mean; NaN: any */
 } ss_engine_limits;
 
 /* What the loop works on: the pairs and what is derived from them. Made beside a running loop by
@@ -189,6 +193,7 @@ typedef struct ss_engine {
     uint32_t reader;
     ss_ring *ring;
     ss_evaluations *kept;
+    ss_latches analysed; /* of pairs, by spread-analyst; zeros: nobody is attached to them */
     ss_bucket *row_counters, *recv_to_signal, *cycle_times;
     ss_engine_switches switches;
     int64_t anchor_ns;

@@ -4,10 +4,13 @@
 #ifndef SS_ANALYSIS_RECORD_H
 #define SS_ANALYSIS_RECORD_H
 
+#include <math.h>
 #include <stdint.h>
 
 #define SS_HALF_LIVES 3
-#define SS_FRAMES 3 /* lengths of bars */
+#define SS_FRAMES 3      /* lengths of bars */
+#define SS_Z_HALF_LIFE 1 /* the one whose mean and deviation an entry is measured by: the middle */
+#define SS_ANALYSIS_NS_MAX INT64_C(5000000000) /* a record older than that is of nobody */
 
 enum ss_analysis_flag { SS_ANALYSIS_USABLE = 1, SS_ANALYSIS_KNOWN_0 = 2 };
 
@@ -41,6 +44,29 @@ typedef struct ss_pair_analysis {
     uint32_t minutes, generation, flags, looked;
     ss_basis entry, exit;
 } ss_pair_analysis;
+
+/* How far an entry is off what it usually is. */
+typedef struct ss_z {
+    double z, mean_bps, deviation_bps;
+} ss_z;
+
+static inline ss_z ss_z_unknown(void) {
+    return (ss_z){.z = NAN, .mean_bps = NAN, .deviation_bps = NAN};
+}
+
+/* As schema.analysis.z_of has it, to the last bit. */
+static inline ss_z ss_z_of(const ss_pair_analysis *record, uint32_t generation, double entry_bps,
+                           int64_t now_ns) {
+    ss_z found = ss_z_unknown();
+    if (record->ts < now_ns - SS_ANALYSIS_NS_MAX || record->ts > now_ns + SS_ANALYSIS_NS_MAX)
+        return found;
+    if (record->generation != generation) return found;
+    if (!(record->flags & ((uint32_t)SS_ANALYSIS_KNOWN_0 << SS_Z_HALF_LIFE))) return found;
+    found.mean_bps = record->entry.mean[SS_Z_HALF_LIFE];
+    found.deviation_bps = record->entry.deviation[SS_Z_HALF_LIFE];
+    if (found.deviation_bps > 0.0) found.z = (entry_bps - found.mean_bps) / found.deviation_bps;
+    return found;
+}
 
 _Static_assert(sizeof(ss_cell_analysis) == 320, "five cache lines");
 _Static_assert(sizeof(ss_pair_analysis) == 320, "five cache lines");

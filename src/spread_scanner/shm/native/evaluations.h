@@ -15,7 +15,7 @@
 
 #include "hooks.h"
 
-#define SS_EVALUATION_WORDS 24
+#define SS_EVALUATION_WORDS 32
 #define SS_EVALUATION_TRIES_MAX 64
 
 typedef struct ss_evaluation {
@@ -30,6 +30,8 @@ typedef struct ss_evaluation {
     uint32_t count;
     double exit_bps, close_bps, usual_bps, parity_bps, size_base, lot_base, learned;
     uint32_t usual_generation, flags;
+    double z, z_min, z_mean_bps, z_deviation_bps; /* NaN: not asked, or not known */
+    uint64_t spare[4];
     uint64_t sequence; /* "reserved" in copies */
 } ss_evaluation;
 
@@ -53,8 +55,8 @@ typedef struct ss_evaluations {
     uint64_t capacity; /* a power of two */
 } ss_evaluations;
 
-_Static_assert(sizeof(ss_evaluation) == 192, "a row is three cache lines");
-_Static_assert(sizeof(ss_evaluation_slot) == 192, "a slot is its row");
+_Static_assert(sizeof(ss_evaluation) == 256, "a row is four cache lines");
+_Static_assert(sizeof(ss_evaluation_slot) == 256, "a slot is its row");
 _Static_assert(sizeof(ss_evaluations_control) == 128, "two cache lines");
 
 /* Writes the row at a position, over whatever stands there. */
