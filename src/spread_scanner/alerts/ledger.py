@@ -7,7 +7,8 @@ budget of their own; where more is due than that allows, the rest goes into one 
 each. Events beyond theirs are counted and summed up.
 
 What a target refuses (4xx) is dropped if it was an event, a reminder or is over; what stands, and
-the end of what was told, is offered again after a pause, behind all else: it may have been the
+the end of what was told, or may have been by a life that was killed before it could keep that, is
+offered again after a pause, behind all else: it may have been the
 target that was wrong, not the message. A target that refused one message after the other and then
 takes one is offered at once what it refused.
 """
@@ -41,6 +42,7 @@ class Entry(msgspec.Struct):
     times: int = 1
     ended_wall_ns: int = 0  # 0: it stands
     told: bool = False  # the target knows that it stands
+    perhaps_told: bool = False  # by an earlier life, which was gone before it could keep it
     said_mono_ns: int = 0  # when it was told last, in this life of the process
     tries: int = 0  # that failed: others go first
     refusals: int = 0  # by a target that took what came just before
@@ -65,6 +67,7 @@ class Ledger:
         for entry in self.entries.values():
             entry.said_mono_ns, entry.tries = clock.mono_ns(), 0
             entry.refusals, entry.offer_mono_ns = 0, 0
+            entry.perhaps_told = not entry.told
         self._events: deque[Message] = deque()
         self._held = 0  # events that nobody will get, since the last summary
         self._events_sent_ns: deque[int] = deque()
@@ -123,7 +126,7 @@ class Ledger:
         untold = 0 if parcel.due else 1
         for what, entry in parcel.due:
             untold += not entry.offer_mono_ns
-            if what in ("still", "over"):
+            if what == "still" or (what == "over" and not entry.perhaps_told):
                 self._said(what, entry)
             else:
                 self._offer_again(entry)
@@ -132,7 +135,7 @@ class Ledger:
 
     def _said(self, what: What, entry: Entry) -> None:
         entry.tries, entry.refusals, entry.offer_mono_ns = 0, 0, 0
-        entry.said_mono_ns = clock.mono_ns()
+        entry.said_mono_ns, entry.perhaps_told = clock.mono_ns(), False
         if what in ("raised", "still"):
             entry.told = True
         elif entry.ended_wall_ns:

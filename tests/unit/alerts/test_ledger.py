@@ -163,6 +163,29 @@ def test_a_target_that_refused_everything_and_takes_it_again_is_told_all_that_st
     assert [bed.told(one.key) for one in many] == [["raised"]] * 6
 
 
+def test_the_end_of_what_a_killed_life_may_have_told_is_not_dropped(bed: Bed) -> None:
+    """It was told, and the process killed before that was kept; then the target refuses its end."""
+    bed.run(3, DOWN)
+    before = []
+
+    def answer(_: dict[str, Any]) -> httpx.Response:
+        before.extend(bed.outbox.entries())
+        return httpx.Response(200)
+
+    bed.answer = answer
+    bed.run(1, DOWN)
+    assert bed.told() == ["raised"]
+    bed.outbox = Outbox(bed.sender, bed.settings, before)
+    bed.desk = Desk()
+    bed.answer = lambda _: httpx.Response(403)
+    bed.run(40)
+    assert bed.outbox.refused > 0
+    bed.answer = took
+    bed.run(60)
+    assert bed.told() == ["raised", "over"]
+    assert not bed.outbox.entries()
+
+
 def test_one_that_makes_the_target_fail_blocks_nobody(bed: Bed) -> None:
     bed.answer = lambda body: httpx.Response(500 if body["key"] == "bad" else 200)
     bed.run(60, Condition("bad", "it chokes on this"), DOWN)
