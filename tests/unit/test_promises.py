@@ -41,6 +41,10 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
     "At a glance": (
         (DOCS, "test_a_block_runs"),
         ("unit/cli/test_show.py", "test_status_names_the_unwell_and_exits_with_1"),
+        (
+            "unit/cli/test_show.py",
+            "test_status_exits_with_0_when_well_3_when_switched_and_1_whatever_else_is",
+        ),
         ("unit/cli/test_show.py", "test_a_system_that_is_not_up_is_one_line_and_exit_code_4"),
         ("unit/cli/test_schema.py", "test_a_command_prints_its_record_and_nothing_else"),
         (LIVE, "test_every_process_logs_one_json_object_a_line"),

@@ -14,6 +14,7 @@ import pytest
 
 from spread_scanner import clock
 from spread_scanner.clock import VirtualClock
+from spread_scanner.config.processes import staying
 from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import ProcessState, Verdict
 from spread_scanner.schema.funding import FundingNow, listing_of
@@ -123,6 +124,39 @@ def test_status_names_the_unwell_and_exits_with_1(up_bed: Any, spread_ctl: Run) 
     code, out, _ = spread_ctl("status", "--interval", "0.05")
     assert code == 1
     assert "Unwell: feed-" in out
+
+
+def test_status_exits_with_0_when_well_3_when_switched_and_1_whatever_else_is(
+    up_bed: Any, spread_ctl: Run, virtual_clock: VirtualClock
+) -> None:
+    states: dict[str, tuple[ProcessState, str]] = {}  # of those that do not run well
+
+    def told() -> tuple[int, list[str], list[str]]:
+        for name, row in rows.items():
+            row.beat(*states.get(name, (ProcessState.RUNNING, "")))
+        code, out, _ = spread_ctl("status", "--interval", "0.05", "--json")
+        document = orjson.loads(out)
+        return code, document["starting"], document["unwell"]
+
+    with contextlib.ExitStack() as stack:
+        health = stack.enter_context(up_bed.health())
+        rows = {name: stack.enter_context(health.claim(name)) for name in staying(up_bed.settings)}
+        assert told() == (0, [], [])
+        states["spread-engine"] = ProcessState.STARTING, ""
+        assert told() == (1, ["spread-engine"], [])
+        states.clear()
+        for switch, back in (
+            (["halt"], ["allow"]),
+            (["pause", "AAA-USDT"], ["resume", "AAA-USDT"]),
+            (["pause", "feed-okx-spot"], ["resume", "feed-okx-spot"]),
+        ):
+            spread_ctl(*switch)  # nobody answers: the rows are ours
+            assert told() == (3, [], []), switch
+            states["spread-tracker"] = ProcessState.DEGRADED, "its disk is full"
+            assert told() == (1, [], ["spread-tracker"]), switch
+            states.clear()
+            spread_ctl(*back)
+        assert told() == (0, [], [])
 
 
 @pytest.mark.parametrize("command", ["status", "signals", "shutdown", "reload"])
