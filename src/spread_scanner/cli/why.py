@@ -51,12 +51,15 @@ def _now(row: Spread) -> str | Text:
 
 def _funding(one: FundingView) -> str:
     """What a futures source told of it last, and when it is settled next."""
-    if one.rate is None or one.age_s is None:
+    if one.rate is None:
         return f"funding {one.source}: {one.unknown}"
     per = f" per {plain(one.interval_h)} h" if one.interval_h is not None else ""
     cap = "" if one.cap is None else f", at most {one.cap:.3%}"
     due = "" if one.next_in_s is None else f", settled in {one.next_in_s / 60:,.0f} min"
-    said = f"funding {one.source}: {one.rate:+.4%}{per}{cap}{due}, told {one.age_s:,.0f} s ago"
+    since = "not told yet, as the last discovery saw it"
+    if one.age_s is not None:
+        since = f"told {one.age_s:,.0f} s ago"
+    said = f"funding {one.source}: {one.rate:+.4%}{per}{cap}{due}, {since}"
     return f"{said}; not used: {one.unknown}" if one.unknown else said
 
 
@@ -72,7 +75,9 @@ def _learned(one: Evaluation) -> str:
     """What the number of closing rests on."""
     if one.learned < 1:
         return f"by the present widths: what leaving earns is {_share(one.learned)} learned"
-    usual, parity = _or_nan(one.usual_bps), _or_nan(one.parity_bps)
+    if one.usual_bps is None:  # trusted, and nothing was learned: the settings say so
+        return "leaving is taken to earn nothing"
+    usual, parity = one.usual_bps, _or_nan(one.parity_bps)
     return f"leaving usually earns {usual:z.2f}, at parity now {parity:z.2f}"
 
 

@@ -33,18 +33,25 @@ class FundingRates:
     ) -> Carry:
         """Of a position entered now and held for `hold_h`."""
         listing = self._listings.get((source_id, symbol_id), 0)
-        row = self._row(source_id, symbol_id, now_wall_ns, listing)
+        row = self.row(source_id, symbol_id, now_wall_ns)
         ahead = carry_inputs(row, now_wall_ns, hold_h, listing)
         return expected_carry(ahead, credit=credit)
 
-    def _row(
-        self, source_id: int, symbol_id: int, now_wall_ns: int, listing: int
-    ) -> FundingNow | None:
-        if self.told is not None:
-            row = FundingNow(*self.told[source_id, symbol_id].item())
-            if row.asked_wall_ns > 0 and row.listing == listing:
-                return row
+    def told_of(self, source_id: int, symbol_id: int) -> FundingNow | None:
+        """What was told of the listing that the tables have there; None: nothing yet."""
+        if self.told is None:
+            return None
+        row = FundingNow(*self.told[source_id, symbol_id].item())
+        ours = row.listing == self._listings.get((source_id, symbol_id), 0)
+        return row if row.asked_wall_ns > 0 and ours else None
+
+    def row(self, source_id: int, symbol_id: int, now_wall_ns: int) -> FundingNow | None:
+        """What counts: what was told, else what the tables noted; None: neither."""
+        told = self.told_of(source_id, symbol_id)
+        if told is not None:
+            return told
         noted = self._noted.get((source_id, symbol_id))
         if noted is None:
             return None
+        listing = self._listings.get((source_id, symbol_id), 0)
         return as_noted(noted.rate, noted.interval_hours, now_wall_ns, listing)

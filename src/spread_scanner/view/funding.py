@@ -13,8 +13,9 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import SOURCES, Market, Source
-from spread_scanner.schema.funding import INTERVAL_USUAL_H, FundingNow, listing_of, unknown
+from spread_scanner.schema.funding import INTERVAL_USUAL_H, unknown
 from spread_scanner.shm.funding import FundingTable
+from spread_scanner.symbology.rates import FundingRates
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.reading import Reading, known
 
@@ -23,8 +24,9 @@ S_PER_HOUR = 3_600
 
 
 class FundingView(Reading, frozen=True):
-    """One contract's funding as its source told it last. Rates are fractions per interval, positive
-    where longs pay shorts; what was not told is null."""
+    """One contract's funding as its source told it last, or, where it has told none yet, as the
+    tables noted it: what counts, as symbology.rates has it. Rates are fractions per interval,
+    positive where longs pay shorts; what was not told is null."""
 
     source: str
     symbol: str
@@ -34,7 +36,8 @@ class FundingView(Reading, frozen=True):
     interval_h: float | None
     next_wall_ns: int | None  # the next settlement
     next_in_s: float | None  # the same from now; negative: it has passed
-    age_s: float | None  # since it was asked for
+    age_s: float | None  # since it was asked for; null: nothing was told
+    noted: bool  # nothing was told yet: the rate is that of the last discovery
     unknown: str  # why the rate cannot be used; empty: it can
 
 
@@ -52,18 +55,18 @@ def of_symbol(
     settings: Settings, loaded: Tables, symbol_id: int, futures: Source | None = None
 ) -> list[FundingView]:
     """Of each futures source that lists the symbol, or of one."""
-    listed = {row.source_id: row for row in loaded.instruments if row.symbol_id == symbol_id}
-    symbol = loaded.symbol_names()[symbol_id]
+    listed = {row.source_id for row in loaded.instruments if row.symbol_id == symbol_id}
     try:
         with FundingTable.attach(settings.config.system.namespace, timeout_s=0.0) as table:
-            return [
-                _view(source, symbol, table.read(source.source_id, symbol_id), listing_of(row))
-                for source in FUTURES
-                if futures in (None, source) and source.source_id in listed
-                for row in [listed[source.source_id].exchange_symbol]
-            ]
+            rates = FundingRates(loaded, table.snapshot())
     except SegmentError:
         return []
+    symbol = loaded.symbol_names()[symbol_id]
+    return [
+        _view(source, symbol, rates, symbol_id)
+        for source in FUTURES
+        if futures in (None, source) and source.source_id in listed
+    ]
 
 
 def states(settings: Settings) -> list[FundingState]:
@@ -94,13 +97,14 @@ def _state(source: Source, rows: np.ndarray, table: FundingTable) -> FundingStat
     return FundingState(source.label, len(told), age_s, shortest, age_s > shortest * S_PER_HOUR)
 
 
-def _view(source: Source, symbol: str, row: FundingNow | None, listing: int) -> FundingView:
+def _view(source: Source, symbol: str, rates: FundingRates, symbol_id: int) -> FundingView:
     now_ns = clock.wall_ns()
-    why = unknown(row, now_ns, listing)
-    if row is None or row.listing != listing:
+    row = rates.row(source.source_id, symbol_id, now_ns)
+    why = unknown(row, now_ns)
+    if row is None:
         nothing = (None, None, None, None, None, None, None)
-        return FundingView(source.label, symbol, *nothing, why)
-    due_ns = row.next_wall_ns
+        return FundingView(source.label, symbol, *nothing, noted=False, unknown=why)
+    told, due_ns = rates.told_of(source.source_id, symbol_id) is not None, row.next_wall_ns
     return FundingView(
         source=source.label,
         symbol=symbol,
@@ -110,6 +114,7 @@ def _view(source: Source, symbol: str, row: FundingNow | None, listing: int) -> 
         interval_h=known(row.interval_h),
         next_wall_ns=due_ns or None,
         next_in_s=(due_ns - now_ns) / NS_PER_S if due_ns else None,
-        age_s=(now_ns - row.asked_wall_ns) / NS_PER_S,
+        age_s=(now_ns - row.asked_wall_ns) / NS_PER_S if told else None,
+        noted=not told,
         unknown=why,
     )
