@@ -46,7 +46,7 @@ CONNECTIONS = {
     "quotes, skips": "stored, and arrived but not used, since the segments were made",
     "heard": "ms since its last message",
     "exchange": "ms from the exchange's stamp until it was read",
-    "cell": "us from then until the quote was stored",
+    "cell, p99 us": "us from then until the quote was stored",
     "ban": "seconds in which nobody dials there",
 }
 COSTS = {

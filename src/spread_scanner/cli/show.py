@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from spread_scanner import clock, config
-from spread_scanner.cli import legends
+from spread_scanner.cli import as_toml, legends
 from spread_scanner.cli.console import (
     EXIT_CODES,
     Json,
@@ -115,6 +115,20 @@ def _tell_status(now: Status, counters: bool) -> None:
         console.print(f"Starting: {', '.join(now.starting)}", style="cyan")
     if now.unwell:
         console.print(f"Unwell: {', '.join(now.unwell)}", style="bold red")
+    for line in _reasons(now):
+        console.print(line, style="red", markup=False, soft_wrap=True)
+
+
+def _reasons(now: Status) -> Iterator[str]:
+    """Why somebody is unwell, where his state alone does not say it."""
+    for view in now.processes:
+        if view.process in now.unwell:
+            hangs = view.alive and view.state in ("running", "paused") and not view.degraded
+            silent_s = (view.heartbeat_age_ms or 0.0) / 1e3
+            said = [f"has not beaten for {silent_s:.1f} s"] if hangs else []
+            said += [view.message] if view.message else []
+            if said:
+                yield f"{view.process}: {', '.join(said)}"
 
 
 def _disk_lines(disk: Disk) -> Iterator[str]:
@@ -242,7 +256,7 @@ def tables_in_force(as_json: Json = False) -> None:
 
 
 def settings_now(as_json: Json = False) -> None:
-    """All settings as they are read now, defaults included, without secrets."""
+    """All settings as they are read now, defaults included, as TOML, without secrets."""
     from spread_scanner.view.settings import read
 
     now = read(config.load())
@@ -250,12 +264,13 @@ def settings_now(as_json: Json = False) -> None:
         print_json(now)
         return
     console = people()
-    console.print(f"{now.folder}, digest {now.digest[:8]}", markup=False)
+    console.print(f"# {now.folder}, digest {now.digest[:8]}", soft_wrap=True)
     for file in ("config", "exchanges", "directions"):
+        console.print(f"\n# --- {file}.toml")
         for section, values in getattr(now, file).items():
-            rows = values.items() if isinstance(values, dict) else [("", values)]
-            shown = [(f"{file}.toml", f"[{section}]", key, str(value)) for key, value in rows]
-            console.print(grid("", ["", "", "", ""], shown))
+            if values:
+                lines = "\n".join(as_toml.section(section, values))
+                console.print(f"\n{lines}", soft_wrap=True)
 
 
 def connections(

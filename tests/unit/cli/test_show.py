@@ -5,6 +5,7 @@ import math
 import re
 import socket
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,53 @@ def test_every_command_has_help_that_names_the_exit_codes(spread_ctl: Run) -> No
         assert code == 0
         assert "Exit codes" in text
         assert ("3 done in part" in " ".join(text.split())) == (command != "status")
+
+
+def test_status_says_why_somebody_is_unwell_on_a_terminal_of_any_width(
+    up_bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch, virtual_clock: VirtualClock
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with (
+        up_bed.health() as health,
+        health.claim("feed-okx-spot") as refused,
+        health.claim("spread-engine") as hung,
+    ):
+        hung.beat(ProcessState.RUNNING)
+        virtual_clock.advance_ms(4_000)
+        refused.beat(ProcessState.DEGRADED, "every subscription is refused: no")
+        out = spread_ctl("status", "--interval", "0.05")[1]
+    assert "feed-okx-spot: every subscription is refused: no" in out
+    assert "spread-engine: has not beaten for 4.0 s" in out
+    assert "spread-tracker:" not in out, "absent says it all"
+
+
+def test_settings_are_shown_as_what_may_be_written_whole_at_any_width(
+    bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bed.settings.folder
+    with (folder / "directions.toml").open("a") as file:
+        file.write("[direction.binance-okx]\nenter_bps = 1e-05\nexit_bps = 0\n")
+        file.write('[pair."binance-okx:BTC-USDT"]\nenabled = false\n')
+    monkeypatch.setenv("SPREAD_EXCHANGES__BINANCE_FUTURES__REST_URL", f"http://{'x' * 60}.test")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    shown = orjson.loads(spread_ctl("settings", "--json")[1])
+    code, out, _ = spread_ctl("settings")
+    assert code == 0, out
+    assert "1e-05" not in out
+    parts = re.split(r"^# --- (\w+)\.toml$", out, flags=re.MULTILINE)[1:]
+    for file, text in zip(parts[::2], parts[1::2], strict=True):
+        written = tomllib.loads(text)
+        for section, values in shown[file].items():
+            assert written.get(section, {}) == without_none(values), (file, section)
+
+
+def without_none(node: Any) -> Any:
+    """TOML has no word for it."""
+    if isinstance(node, dict):
+        return {key: without_none(one) for key, one in node.items() if one is not None}
+    return node
 
 
 # --- signals
