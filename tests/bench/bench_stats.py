@@ -6,6 +6,8 @@ stats.second   the same at a second like most, in which only the shortest bar cl
 stats.medians  what is spread over the minute: medians, quantiles and reversion of a sixtieth of the
                pairs, every second
 stats.series   RSI, EMA and bands of one series of 500 points, from scratch
+stats.at_rest  CPU time of a whole spread-analyst over quotes that stand, a look each second
+               (at_rest.py)
 
 The results are compared with TA-Lib's in the run itself; peers are what one would call instead.
 """
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
+from at_rest import spend
 from measure import Figure, figure, median_ns, per_call_ns
 
 from spread_scanner.clock import NS_PER_S
@@ -43,6 +46,7 @@ def figures(small: bool) -> Iterator[Figure]:
     medians = [live.medians_ms() for _ in range(2 if small else 120)]
     yield figure("stats.medians", "ms", medians, pairs=pairs, at_once=pairs // 60)
     yield _series(small)
+    yield _at_rest(small)
 
 
 class _Live:
@@ -118,6 +122,20 @@ def _series(small: bool) -> Figure:
         runs = median_ns("peer(closes)", {"peer": peer, "closes": closes}, batches=5, calls=calls)
         peers[name] = runs / 1e6
     return figure("stats.series", "ms", [ns / 1e6 for ns in samples], peers=peers, points=POINTS)
+
+
+def _at_rest(small: bool) -> Figure:
+    cells, pairs, seconds = (512, 12, 0.5) if small else (CELLS, PAIRS, 30.0)
+    spent = spend(cells=cells, pairs=pairs, seconds=seconds)
+    return figure(
+        *("stats.at_rest", "% of a core", [spent.percent]),
+        cells=cells,
+        pairs=pairs,
+        looks=spent.looks,
+        missed=spent.missed,
+        resident_mb=round(spent.resident_mb),
+        demanded_max=2.0,
+    )
 
 
 Peer = Callable[[Array], tuple[Array, Array, Array]]

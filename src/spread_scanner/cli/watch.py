@@ -7,7 +7,6 @@ The line at the bottom draws the selected pair's net spread over the last minute
 
 import math
 from collections import deque
-from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -53,6 +52,18 @@ NARROW_COLUMNS = {
     "size": 8,
     "age ms": 6,
 }
+
+
+def columns_for(width: int, *, analyst: bool) -> dict[str, int]:
+    """The most that a terminal of so many columns has room for; what the analyst says, if there is
+    one."""
+    named = {name: room for name, room in WIDE_COLUMNS.items() if name}
+    widest = named | ANALYST_COLUMNS | {"": WIDE_COLUMNS[""]}
+    for columns in (widest, WIDE_COLUMNS) if analyst else (WIDE_COLUMNS,):
+        if width >= sum(room + 2 for room in columns.values()):
+            return columns
+    return NARROW_COLUMNS
+
 
 _PairKey = tuple[int, int]  # (direction id, symbol id)
 
@@ -137,7 +148,7 @@ class WatchScreen(App[None]):
             self._draw()
 
     def _lay_out(self) -> None:
-        columns = next(filter(self._fits, self._layouts()), NARROW_COLUMNS)
+        columns = columns_for(self.size.width, analyst=self._analyst)
         if columns == self._columns:
             return
         table = self._table()
@@ -145,16 +156,6 @@ class WatchScreen(App[None]):
         self._columns, self._drawn = columns, []
         for column, width in columns.items():
             table.add_column(column, key=column, width=width)
-
-    def _layouts(self) -> Iterator[dict[str, int]]:
-        """The widest first; what the analyst says where there is one."""
-        if self._analyst:
-            figures = {name: width for name, width in WIDE_COLUMNS.items() if name}
-            yield figures | ANALYST_COLUMNS | {"": WIDE_COLUMNS[""]}
-        yield WIDE_COLUMNS
-
-    def _fits(self, columns: dict[str, int]) -> bool:
-        return self.size.width >= sum(width + 2 for width in columns.values())
 
     def _table(self) -> "DataTable[str | Text]":
         return self.query_one("#board", DataTable)

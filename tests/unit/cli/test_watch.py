@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Sparkline, Static
 
 from spread_scanner.cli import legends
-from spread_scanner.cli.watch import WatchScreen
+from spread_scanner.cli.watch import ANALYST_COLUMNS, WatchScreen, columns_for
 from spread_scanner.config import Settings
 from spread_scanner.schema.analysis import (
     AGE_NS_MAX,
@@ -162,6 +162,7 @@ def test_bar_and_pane_agree_and_every_column_has_its_room_and_meaning(
         titles = [str(column.label) for column in table.columns.values()]
         assert {"symbol", "direction", "net bps", "size", "age ms"} <= set(titles)
         assert ("exit bps" in titles) is (width > 80), "a wide one uses the width"
+        assert "z" not in titles, "there is no analyst"
         for title in titles[2:]:
             assert title.split(" ")[0] in legends.SPREADS or not title
         legend = app.query_one("#legend", Static)
@@ -195,18 +196,28 @@ def say(namespace: str, ts_ns: int) -> None:
         writer.write(analysis.layout.pair_at([0], [0]), record, *nothing)
 
 
-@pytest.mark.parametrize(("width", "shown"), [(80, False), (120, False), (150, True)])
-def test_what_the_analyst_says_has_columns_where_there_is_room(
-    watching: Callable[..., None], up_bed: Any, width: int, shown: bool
+@pytest.mark.parametrize("width", [80, 111, 112, 140, 141, 300])
+def test_what_the_analyst_says_has_columns_where_there_is_one_and_room(width: int) -> None:
+    without = columns_for(width, analyst=False)
+    found = columns_for(width, analyst=True)
+    assert not without.keys() & ANALYST_COLUMNS.keys()
+    assert sum(room + 2 for room in found.values()) <= width
+    assert (ANALYST_COLUMNS.keys() <= found.keys()) is (width >= 141)
+    assert ("exit bps" in without) is ("exit bps" in found) is (width >= 112)
+    assert without.keys() <= found.keys()
+
+
+def test_what_the_analyst_says_is_shown_while_it_runs(
+    watching: Callable[..., None], up_bed: Any
 ) -> None:
     async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
         table: DataTable[Any] = app.query_one("#board", DataTable)
         titles = [str(column.label) for column in table.columns.values()]
-        assert (titles[8:11] == ["z", "usable %", "reverts s"]) is shown
-        assert table.virtual_size.width <= width
+        assert titles[8:] == ["z", "usable %", "reverts s", ""]
+        assert table.virtual_size.width <= 150
         assert "off its mean" in str(app.query_one("#legend", Static).render())
-        if not shown:
-            return
+        for title in titles[2:]:
+            assert title.split(" ")[0] in legends.SPREADS | legends.SPREADS_ANALYSED or not title
         now_ns = app._store.clock.now_ns()
         say(up_bed.namespace, now_ns)
         app._tick()
@@ -219,13 +230,4 @@ def test_what_the_analyst_says_has_columns_where_there_is_room(
     def cells(table: DataTable[Any], row: int) -> list[str]:
         return [str(table.get_cell_at(Coordinate(row, at))).strip() for at in (8, 9, 10)]
 
-    watching(act, (width, 30), analysed(up_bed.settings))
-
-
-def test_without_an_analyst_there_are_no_columns_of_it(watching: Callable[..., None]) -> None:
-    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
-        table: DataTable[Any] = app.query_one("#board", DataTable)
-        assert "z" not in [str(column.label) for column in table.columns.values()]
-        assert "off its mean" not in str(app.query_one("#legend", Static).render())
-
-    watching(act, (200, 30))
+    watching(act, (150, 30), analysed(up_bed.settings))
