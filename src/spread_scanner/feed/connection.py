@@ -399,7 +399,7 @@ class Connection:
             self._disown(refused)
         if isinstance(event, Refused):
             self.counts.add("refusals")
-            self._refusals.take(event, refused, clock.mono_ns())
+            self._refusals.take(event, refused or event.exchange_symbols, clock.mono_ns())
         self._ask()
 
     def _disown(self, exchange_symbols: Sequence[str]) -> None:
