@@ -270,8 +270,8 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             ge=0.001,
             le=120,
-            description="A request without an answer after this is sent again; each time, it may "
-            "take twice as long.",
+            description="A request without an answer after this is sent again, each further time "
+            "after twice as long.",
         ),
     ] = 5.0
     ask_again_s_min: Annotated[
