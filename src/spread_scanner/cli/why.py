@@ -26,7 +26,7 @@ def lines(answer: Explanation) -> Iterator[str | Text]:
         yield f"Quarantined in {kept_out.direction}: {kept_out.reason}"
     for one in answer.blocked:
         since = f"Blocked in {one.direction} {one.age_s:,.0f} s ago, until discovery judges anew"
-        yield f"{since}: gross stayed at {one.gross_bps:,.0f} bps, beyond implausible_bps"
+        yield f"{since}: it stayed implausible, with {one.gross_bps:,.0f} bps gross at the end"
     if answer.now:
         yield Text("\nnow", style="bold")
     for row in sorted(answer.now, key=lambda row: -_or_low(row.net_bps)):
@@ -123,5 +123,6 @@ def _waterfall(symbol: str, one: Evaluation) -> Iterator[str | Text]:
     spot, futures, skew = (f"{age:z,.1f} ms" for age in ages)
     yield f"    ages     spot {spot}, futures {futures}, skew {skew}"
     for leg, flags in (("spot", one.spot_flags), ("fut", one.fut_flags)):
-        if flags:
-            yield f"    {leg} is {', '.join(flags)}"
+        said = [*flags, "alone among the sources of its coin"] if leg in one.alone else flags
+        if said:
+            yield f"    {leg} is {', '.join(said)}"

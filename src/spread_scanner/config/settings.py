@@ -329,7 +329,7 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             gt=0,
             le=1_000_000,
-            description="A gross spread beyond this makes no signal: the legs are not one coin.",
+            description="Spreads beyond it, or legs so far from three others, make no signal.",
         ),
     ] = 1_000.0
     implausible_hold_s: Annotated[

@@ -42,7 +42,12 @@ class Loop:
         clock: Clock | None = None,
     ) -> None: ...
     def prepare(
-        self, pairs: np.ndarray, limits: Any, generation: int, keys: np.ndarray
+        self,
+        pairs: np.ndarray,
+        limits: Any,
+        generation: int,
+        keys: np.ndarray,
+        kin: np.ndarray,
     ) -> Work: ...
     def swap(
         self, work: Work, generation: int, was: np.ndarray | None = None

@@ -81,6 +81,7 @@ cdef extern from *:
         const uint64_t *symbol_keys
         uint8_t *symbol_paused
         uint32_t symbol_count
+        const uint64_t *kin
         uint32_t generation
 
     ctypedef struct ss_engine:
@@ -157,6 +158,7 @@ cdef class Work:
     cdef readonly object pairs
     cdef object symbol_keys
     cdef object symbol_paused
+    cdef object kin
 
     def __dealloc__(self):  # born as zeros
         ss_engine_free_tables(&self.tables)
@@ -176,6 +178,7 @@ cdef class Loop:
     cdef readonly LatchTable analysed
     cdef object symbol_keys
     cdef object symbol_paused
+    cdef object kin
 
     def __cinit__(self, *args, **kwargs):
         self.engine = NULL
@@ -214,21 +217,27 @@ cdef class Loop:
     def __dealloc__(self):
         ss_engine_free(self.engine)
 
-    def prepare(self, cnp.ndarray pairs not None, limits, uint32_t generation, uint64_t[::1] keys):
+    def prepare(self, cnp.ndarray pairs not None, limits, uint32_t generation, uint64_t[::1] keys,
+                uint64_t[:, ::1] kin):
         """What `swap` puts in force, from (n,) PAIR_DTYPE on 256-byte boundaries, which are used in
-        place, limits (plan.LoopLimits) and the keys of the symbols by their ids
-        (shm.switches.symbol_keys), by which pauses find them. Changes nothing; the loop may run
-        meanwhile."""
+        place, limits (plan.LoopLimits), the keys of the symbols by their ids
+        (shm.switches.symbol_keys), by which pauses find them, and who quotes one coin (coins.kin).
+        Changes nothing; the loop may run meanwhile."""
         cdef Work work = Work()
         cdef uint8_t[::1] paused = np.zeros(keys.shape[0], np.uint8)
         cdef size_t address = <size_t>cnp.PyArray_DATA(pairs)
         cdef int result
+        cdef ss_store *store
         if pairs.dtype != PAIR_DTYPE or not cnp.PyArray_IS_C_CONTIGUOUS(pairs) or address % 256:
             raise ValueError("pairs must be contiguous, aligned to 256 bytes and of PAIR_DTYPE")
         self.check(pairs)
         if keys.shape[0] != <Py_ssize_t>self.bitmap.view.store.max_symbols:
             raise ValueError("there is to be a key for each symbol of the store")
+        store = &self.bitmap.view.store
+        if kin.shape[0] != store.num_sources or kin.shape[1] != store.max_symbols:
+            raise ValueError("there is to be a word of kin for each cell of the store")
         work.pairs, work.symbol_keys, work.symbol_paused = pairs, keys, paused
+        work.kin, work.tables.kin = kin, &kin[0, 0]
         work.tables.symbol_keys, work.tables.symbol_paused = &keys[0], &paused[0]
         work.tables.symbol_count = keys.shape[0]
         work.tables.pairs = <ss_engine_pair *>cnp.PyArray_DATA(pairs)
@@ -269,6 +278,7 @@ cdef class Loop:
         self.pairs, work.pairs = work.pairs, self.pairs
         self.symbol_keys, work.symbol_keys = work.symbol_keys, self.symbol_keys
         self.symbol_paused, work.symbol_paused = work.symbol_paused, self.symbol_paused
+        self.kin, work.kin = work.kin, self.kin
         return made.found()
 
     cdef check_places(self, Work work, cnp.ndarray was):

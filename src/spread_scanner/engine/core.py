@@ -38,6 +38,7 @@ from spread_scanner.shm.layout import (
 from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.shm.ring import SignalRing
 from spread_scanner.shm.switches import symbol_keys
+from spread_scanner.symbology import coins
 from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.symbology.usual import Usual
@@ -124,7 +125,8 @@ class Engine:
         new = plan.plan(settings, tables, self._store.max_symbols, told)
         keys = symbol_keys(new.names, self._store.max_symbols)
         limits = plan.limits(settings)
-        work = self.loop.prepare(new.pairs, limits, new.generation & 0xFFFFFFFF, keys)
+        kin = coins.kin(coins.by_source(tables, self._store.num_sources, self._store.max_symbols))
+        work = self.loop.prepare(new.pairs, limits, new.generation & 0xFFFFFFFF, keys, kin)
         before = self._plan
         places = None if before is None else plan.places(before, new)
         if self._history is not None:

@@ -51,6 +51,16 @@ def mid_basis_bps(entry: FloatOrArray, exit_now: FloatOrArray) -> FloatOrArray:
     return (entry - exit_now) / 2
 
 
+def mid_px(bid_px: FloatOrArray, ask_px: FloatOrArray) -> FloatOrArray:
+    """What a leg stands at."""
+    return (bid_px + ask_px) / 2
+
+
+def stray_bps(px: FloatOrArray, median_px: FloatOrArray) -> FloatOrArray:
+    """How far a leg stands above what the others of its coin do."""
+    return (px - median_px) / median_px * BPS
+
+
 def close_bps(
     usual: Numbers,
     parity_usual: Numbers,

@@ -13,9 +13,11 @@ import numpy.typing as npt
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
+from spread_scanner.schema import costs
 from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
 
 Mask = npt.NDArray[np.bool_]
+WITNESSES_MIN = 3  # that many others say where a coin stands; two may be wrong together
 
 
 class FreshnessLimits(NamedTuple):
@@ -79,4 +81,24 @@ def plausible(gross: npt.NDArray[np.float64], implausible_bps: float) -> Mask:
     """Where a spread can be one: beyond the limit the two legs are not one coin, or not of one
     time. What is not a number is none."""
     found: Mask = (gross <= implausible_bps) & (gross >= -implausible_bps)
+    return found
+
+
+def alone(
+    px: npt.NDArray[np.float64], coins: npt.NDArray[np.int64], implausible_bps: float
+) -> Mask:
+    """Where a leg is beyond the limit from the median of three or more other sources of its coin.
+    `px` (sources, n): mids of n symbols, NaN where they cannot be stood behind; `coins`, the same
+    shape: sources with one number quote one coin (symbology/coins.py), -1: none that was judged."""
+    found: Mask = np.zeros(px.shape, np.bool_)
+    for leg in range(len(px)):
+        others = np.where((coins == coins[leg]) & (coins >= 0), px, np.nan)
+        others[leg] = np.nan
+        others.sort(axis=0)  # what is not a number comes last
+        count = np.count_nonzero(~np.isnan(others), axis=0)
+        middle = [np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(px) - 1)]
+        lower, upper = np.take_along_axis(others, np.stack(middle), axis=0)
+        strays = costs.stray_bps(px[leg], (lower + upper) / 2)
+        judged = (count >= WITNESSES_MIN) & ~np.isnan(px[leg])
+        found[leg] = judged & ~plausible(strays, implausible_bps)
     return found

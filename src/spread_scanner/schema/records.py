@@ -87,6 +87,9 @@ SIGNAL_LEG_LOST = 2  # an EXIT because the spread cannot be stood behind, not be
 SIGNAL_AGED = 4  # made by time, a switch or a backlog, not by a quote just read: no latency
 SIGNAL_BASIS_UNKNOWN = 8  # close_bps is a guess by the present widths: usual_bps is not trusted
 SIGNAL_MINIMUM_UNKNOWN = 16  # a listing tells no minimum order: it counts as none
+# Of kept evaluations alone: which leg stands alone against the other sources of its coin.
+EVALUATION_SPOT_ALONE = 32
+EVALUATION_FUT_ALONE = 64
 
 # One evaluation that the engine keeps for `spread-ctl why`: 192 bytes.
 EVALUATION_DTYPE = np.dtype(
@@ -118,7 +121,7 @@ EVALUATION_DTYPE = np.dtype(
         ("lot_base", "<f8"),
         ("learned", "<f8"),  # weight of what usual_bps is from, as a share of what makes it trusted
         ("usual_generation", "<u4"),
-        ("flags", "<u4"),  # SIGNAL_*
+        ("flags", "<u4"),  # SIGNAL_*, EVALUATION_*
         ("z", "<f8"),  # deviations that gross was off its mean; NaN: not asked, or not known
         ("z_min", "<f8"),  # enter_z_min; NaN: it was not asked
         ("z_mean_bps", "<f8"),  # of gross, by the middle half-life of the analyst

@@ -13,7 +13,11 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError, Unusable
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, QuoteFlag, Verdict
-from spread_scanner.schema.records import EVALUATION_DTYPE
+from spread_scanner.schema.records import (
+    EVALUATION_DTYPE,
+    EVALUATION_FUT_ALONE,
+    EVALUATION_SPOT_ALONE,
+)
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.symbology import tables
@@ -40,6 +44,8 @@ MEANS = {
     Verdict.NO_Z: "no signal: gross is not far enough above its mean, or its mean is not known",
     Verdict.HELD: "no new signal: signalled before, and not yet a step higher",
 }
+ALONE = "no signal: a leg stands alone, implausibly far from the other sources of its coin"
+_LEGS_ALONE = {"spot": EVALUATION_SPOT_ALONE, "fut": EVALUATION_FUT_ALONE}
 
 
 # Fields of the record that are the engine's own.
@@ -91,6 +97,7 @@ class Evaluation(Reading, frozen=True):
     fut_px: float
     spot_flags: list[str]
     fut_flags: list[str]
+    alone: list[str]  # legs ("spot", "fut") that stand alone against the other sources of the coin
     count: int  # evaluations with the same verdict that this one stands for
 
 
@@ -103,7 +110,8 @@ class Quarantined(Reading, frozen=True):
 
 
 class Implausible(Reading, frozen=True):
-    """A pair whose legs lie too far apart to be one coin at one time, and when that was seen."""
+    """A pair whose legs are not one coin at one time, by their distance or by the other sources of
+    it, and when that was seen."""
 
     direction: str
     symbol: str
@@ -144,7 +152,7 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
         standing = standing[standing["direction_id"] == wanted]
     return Explanation(
         symbol,
-        [_evaluation(row, now_ns) for row in rows[:last]],
+        [evaluation_of(row, now_ns) for row in rows[:last]],
         [spread_of(row, board.symbols) for row in standing],
         [
             Quarantined(DIRECTIONS[row.direction_id].label, row.symbol, row.reason)
@@ -191,18 +199,21 @@ def implausible(kept: Evaluations, symbols: Mapping[int, str], since_ns: int) ->
     ]
 
 
-def _evaluation(row: np.void, now_ns: int) -> Evaluation:
+def evaluation_of(row: np.void, now_ns: int) -> Evaluation:
+    """A row of EVALUATION_DTYPE by names instead of numbers; `now_ns` on the session clock."""
     numbers: dict[str, Any] = {name: row[name].item() for name in row.dtype.names or ()}
     verdict = Verdict(numbers["verdict"])
+    alone = [leg for leg, bit in _LEGS_ALONE.items() if numbers["flags"] & bit]
     numbers |= {name: known(numbers[name]) for name in _MAY_BE_UNKNOWN}
     return Evaluation(
         **{name: numbers[name] for name in Evaluation.__struct_fields__ if name in _SAME},
         direction=DIRECTIONS[numbers["direction_id"]].label,
         verdict=verdict.name.lower(),
-        meaning=MEANS[verdict],
+        meaning=ALONE if alone and verdict == Verdict.IMPLAUSIBLE else MEANS[verdict],
         age_s=(now_ns - numbers["ts_engine"]) / NS_PER_S,
         spot_flags=_flags(numbers["spot_flags"]),
         fut_flags=_flags(numbers["fut_flags"]),
+        alone=alone,
     )
 
 

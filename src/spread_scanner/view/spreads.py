@@ -17,6 +17,7 @@ from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.freshness import FreshnessLimits, Judged
 from spread_scanner.shm import PriceStore
+from spread_scanner.symbology import coins
 from spread_scanner.symbology.rates import FundingRates
 from spread_scanner.symbology.tables import DirectionRow, Tables
 from spread_scanner.symbology.usual import pair_keys
@@ -69,6 +70,7 @@ class SpreadBoard:
         self._store, self._settings, self._tables = store, settings, tables
         self._limits = FreshnessLimits.of(settings)
         self._usual = UsualReader(settings)
+        self._coins = coins.by_source(tables, store.num_sources, store.max_symbols)
         self._keys, self._lots = pair_keys(tables), tables.lots_by_pair()
         self._lanes = self._all_lanes()
         self._priced_ns = clock.mono_ns()
@@ -104,10 +106,19 @@ class SpreadBoard:
         now_ns = clock.mono_ns()
         if self._settings.config.spread_engine.hold_h > 0 and now_ns - self._priced_ns > PRICED_NS:
             self._lanes, self._priced_ns = self._all_lanes(), now_ns
-        parts = [self._lane_rows(lane) for lane in self._lanes]
+        alone = self._alone()
+        parts = [self._lane_rows(lane, alone) for lane in self._lanes]
         return np.concatenate(parts) if parts else np.empty(0, BOARD_DTYPE)
 
-    def _lane_rows(self, lane: _Lane) -> np.ndarray:
+    def _alone(self) -> freshness.Mask:
+        """(sources, symbols): which legs stand alone against the other sources of their coin."""
+        quotes, now_ns = self._store.snapshot(), self._store.clock.now_ns()
+        px = costs.mid_px(quotes["bid_px"], quotes["ask_px"])
+        for source_id, of_source in enumerate(quotes):
+            px[source_id][~self._usable(source_id, of_source, now_ns)] = np.nan
+        return freshness.alone(px, self._coins, self._limits.implausible_bps)
+
+    def _lane_rows(self, lane: _Lane, alone: freshness.Mask) -> np.ndarray:
         direction = lane.direction
         spot = self._store.read_many(direction.spot.source_id, lane.ids)
         futures = self._store.read_many(direction.futures.source_id, lane.ids)
@@ -126,11 +137,13 @@ class SpreadBoard:
         rows["fut_bid_px"] = futures["bid_px"]
         rows["spot_age_ms"] = (now_ns - spot["ts_recv"]) / NS_PER_MS
         rows["fut_age_ms"] = (now_ns - futures["ts_recv"]) / NS_PER_MS
+        legs = [direction.spot.source_id, direction.futures.source_id]
         rows["usable"] = Judged(
             self._usable(direction.spot.source_id, spot, now_ns),
             self._usable(direction.futures.source_id, futures, now_ns),
             freshness.skewed(spot, futures, self._limits.skew_ns_max),
-            freshness.plausible(rows["gross_bps"], self._limits.implausible_bps),
+            freshness.plausible(rows["gross_bps"], self._limits.implausible_bps)
+            & ~alone[legs][:, lane.ids].any(axis=0),
         ).usable
         return rows
 

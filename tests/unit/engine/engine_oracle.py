@@ -90,6 +90,7 @@ class Oracle:
             self.carry[number] = paid * np.ceil(hold_h / row.interval_hours) * 1e4
             self.funding_unknown[number] = False
         self._limit(tables)
+        self.kin = {symbol: kin_of(tables, symbol, names[symbol]) for symbol in set(self.symbol)}
         self.at_parity = np.array([row.close_at == "parity" for row in found])
         # By what leaving earned, look by look: when, and what; of a world that has always been so.
         self.looks: list[tuple[int, np.ndarray, np.ndarray]] = []
@@ -99,7 +100,7 @@ class Oracle:
         self.is_in = np.zeros(len(pairs), bool)
         self.last = np.zeros(len(pairs))
         self.exited = np.full(len(pairs), -(2**62))
-        self.absurd_from = np.full(len(pairs), 2**62)  # since when gross is beyond what can be
+        self.absurd_from = np.full(len(pairs), 2**62)  # since when it has been implausible
         self.barred = np.zeros(len(pairs), bool)
         self.stepped_ns = 0
         self.analysed: dict[tuple[int, int], Analysed] = {}  # by direction and symbol
@@ -168,11 +169,15 @@ class Oracle:
             lots = np.floor(base / self.lot + 1e-9)
             base = np.where(self.lot > 0, lots * self.lot, base)
             size = base * spot["ask_px"]
-        usable = self._usable(now_ns, spot, self.spot, epochs, beats_ns)
-        usable &= self._usable(now_ns, fut, self.fut, epochs, beats_ns)
+        sources = np.arange(len(quotes))[:, None]
+        good = self._usable(now_ns, quotes, sources, epochs, beats_ns)
+        usable = good[self.spot, self.symbol] & good[self.fut, self.symbol]
         blocked = self._blocked(switches) | self.barred
         skewed = self._skewed(spot, fut)
-        absurd = usable & ~skewed & ~blocked & (gross > self.limits.implausible_bps)
+        counts = usable & ~skewed & ~blocked
+        stood = (self.absurd_from < 2**62) & (now_ns - self.stepped_ns <= 1_000_000_000)
+        alone = self._alone(quotes, good, counts & stood)
+        absurd = counts & ((gross > self.limits.implausible_bps) | alone)
         blocked |= self._bar(now_ns, spot, fut, absurd)
         self.is_in &= ~blocked
         stands = usable & (np.abs(gross) <= self.limits.implausible_bps)
@@ -184,6 +189,11 @@ class Oracle:
         again = self.is_in & ~leave & fit & (net >= self.last + self.rise)
         cool = now_ns - self.exited >= self.cooldown
         enter = ~self.is_in & fit & cool & (net >= self.enter)
+        alone = self._alone(quotes, good, enter | again)
+        self._begin(now_ns, spot, fut, alone)
+        leave |= self.is_in & alone
+        enter, again = enter & ~alone, again & ~alone
+        stands &= ~alone
         self.last = np.where(enter | again, net, self.last)
         self.exited = np.where(leave, now_ns, self.exited)
         self.is_in = (self.is_in | enter) & ~leave
@@ -214,12 +224,32 @@ class Oracle:
         if now_ns - self.stepped_ns > 1_000_000_000:
             self.absurd_from[:] = 2**62
         self.stepped_ns = now_ns
-        begins = absurd & (self.absurd_from == 2**62)
-        self.absurd_from[begins] = np.maximum(now_ns, came.max(axis=0))[begins]
+        self._begin(now_ns, spot, fut, absurd)
         self.absurd_from[~absurd] = 2**62
         long_ago = now_ns - self.absurd_from >= self.limits.implausible_hold_s * 1e9
         self.barred |= absurd & long_ago & (came > self.absurd_from).all(axis=0)
         return self.barred
+
+    def _begin(self, now_ns: int, spot: np.ndarray, fut: np.ndarray, absurd: np.ndarray) -> None:
+        newest = np.maximum(spot["ts_recv"], fut["ts_recv"]).astype(float) - self.anchor_ns
+        begins = absurd & (self.absurd_from == 2**62)
+        self.absurd_from[begins] = np.maximum(now_ns, newest)[begins]
+
+    def _alone(self, quotes: np.ndarray, good: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """Whose leg is beyond the limit from the median of three or more others."""
+        found = np.zeros(len(asked), bool)
+        share = self.limits.implausible_bps / 1e4
+        for number in np.flatnonzero(asked):
+            symbol, legs = self.symbol[number], (self.spot[number], self.fut[number])
+            bids, asks = (quotes[name][:, symbol] for name in ("bid_px", "ask_px"))
+            mids = bids / 2 + asks / 2
+            for leg in legs:
+                kin = self.kin[symbol][leg] - {leg}
+                others = [mids[source] for source in kin if good[source, symbol]]
+                if len(others) >= 3:
+                    median = float(np.median(others))
+                    found[number] |= abs(mids[leg] - median) > share * median
+        return found
 
     def _look(
         self, now_ns: int, usable: np.ndarray, gross: np.ndarray, leaving: np.ndarray
@@ -312,6 +342,28 @@ class Oracle:
         records["generation"] = self.generation
         records["instance"] = self.instance
         return records
+
+
+def kin_of(tables: Tables, symbol: int, name: str) -> dict[int, set[int]]:
+    """By source that quotes the symbol in a pair, all that quote the same coin: everyone, or those
+    that a chain of pairs leads to where a pair is kept out."""
+    links: dict[int, set[int]] = {}
+    for row in tables.directions:
+        if symbol in row.symbol_ids:
+            direction = DIRECTIONS[row.direction_id]
+            legs = {direction.spot.source_id, direction.futures.source_id}
+            for leg in legs:
+                links.setdefault(leg, set()).update(legs)
+    if all(row.symbol != name for row in tables.quarantine):
+        return {leg: set(links) for leg in links}
+    for leg in links:
+        while (further := set().union(*(links[kin] for kin in links[leg]))) != links[leg]:
+            links[leg] = further
+    for kept_out in tables.quarantine:  # nothing is asked of them, but they are there
+        direction = DIRECTIONS[kept_out.direction_id]
+        for leg in (direction.spot.source_id, direction.futures.source_id):
+            links.setdefault(leg, {leg})
+    return links
 
 
 def adopted(

@@ -26,6 +26,9 @@ int beats(int64_t beat, int64_t now, int64_t woke, int64_t most) {
     return ss_beats(beat, now, woke, most);
 }
 int plausible(double gross, double most) { return ss_plausible(gross, most); }
+int alone(double px, double *others, uint32_t count, double most) {
+    return ss_alone(px, others, count, most);
+}
 """
 NOW_NS = 1_700_000_000_000_000_000
 LIMIT_NS = 2_000_000_000
@@ -58,6 +61,8 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     library.skewed.argtypes = [ctypes.c_char_p, ctypes.c_char_p, whole]
     library.beats.argtypes = [whole] * 4
     library.plausible.argtypes = [ctypes.c_double] * 2
+    many = ctypes.POINTER(ctypes.c_double)
+    library.alone.argtypes = [ctypes.c_double, many, ctypes.c_uint32, ctypes.c_double]
     return library
 
 
@@ -104,6 +109,41 @@ def test_both_judge_a_heartbeat_alike(twin: ctypes.CDLL, age_ns: int, woke_ago_n
 def test_both_judge_a_spread_alike(twin: ctypes.CDLL, gross: float) -> None:
     said = bool(freshness.plausible(np.array([gross]), 1_000.0)[0])
     assert said == bool(twin.plausible(gross, 1_000.0)) == (abs(gross) <= 1_000.0)
+
+
+PRICES = st.one_of(
+    st.sampled_from([100.0, 101.0, math.nextafter(101.0, 200.0), 99.0, 110.0, 1e9]),
+    st.floats(1e-9, 1e9),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(PRICES, st.booleans(), st.sampled_from([-1, 0, 0, 0, 2])), min_size=8, max_size=8
+    )
+)
+@example([(110.0, True, 0), *[(100.0, True, 0)] * 3, *[(100.0, False, 0)] * 4])
+@example([(110.0, True, 0), *[(100.0, True, 0)] * 2, *[(100.0, True, 2)] * 5])
+@example([(101.0, True, 0), (99.0, True, 0), (100.0, True, 0), *[(101.0, True, 0)] * 5])
+def test_both_find_the_same_legs_alone(
+    twin: ctypes.CDLL, quoted: list[tuple[float, bool, int]]
+) -> None:
+    px = np.array([[px if usable else math.nan] for px, usable, _ in quoted])
+    coins = np.array([[coin] for *_, coin in quoted])
+    found = freshness.alone(px, coins, 100.0)[:, 0].tolist()
+    for leg, (mid, usable, coin) in enumerate(quoted):
+        others = [
+            row[0]
+            for number, row in enumerate(quoted)
+            if row[1] and row[2] == coin >= 0 and number != leg
+        ]
+        row = (ctypes.c_double * 8)(*others)
+        assert found[leg] == (usable and bool(twin.alone(mid, row, len(others), 100.0)))
+        if len(others) >= 3:
+            median = float(np.median(others))
+            assert found[leg] == (usable and not abs((mid - median) / median * 1e4) <= 100.0)
+        else:
+            assert not found[leg]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """All spreads as the screens have them."""
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -8,9 +9,10 @@ import pytest
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import usual
-from spread_scanner.symbology.tables import lots_of
+from spread_scanner.symbology.tables import DirectionRow, lots_of
 from spread_scanner.symbology.usual import Usual
 from spread_scanner.view.spreads import SpreadBoard, top
 
@@ -71,6 +73,32 @@ def test_a_pair_whose_feed_has_stopped_beating_is_not_usable(up_bed: Any) -> Non
             assert board.rows()["usable"].sum() == 1
             spot.heartbeat(now_ns - store.clock.anchor_ns - 3_600_000_000_000)
             assert board.rows()["usable"].sum() == 0
+
+
+def test_a_leg_that_is_alone_makes_its_pairs_unusable(up_bed: Any) -> None:
+    tables = _tables(up_bed)
+    rows = tuple(
+        DirectionRow(number, (1,)) for number in range(len(DIRECTIONS))
+    )  # the symbol of the bed on every source
+    tables = msgspec.structs.replace(tables, directions=rows)
+    with PriceStore.attach(up_bed.namespace) as store:
+        board = SpreadBoard(up_bed.settings, tables, store)
+        with contextlib.ExitStack() as held:
+            writers = [held.enter_context(store.writer(source)) for source in range(8)]
+
+            def usable(at: float) -> set[int]:
+                """Sources whose every pair can be stood behind, spot of the first at this price."""
+                now_ns = store.clock.now_ns()
+                for source, writer in enumerate(writers):
+                    px = at if source == 0 else 100.0
+                    writer.write(1, px - 0.1, 1.0, px + 0.1, 1.0, now_ns, now_ns, 1)
+                    writer.heartbeat(now_ns - store.clock.anchor_ns)
+                good = board.rows()
+                lost = good[~good["usable"]]["direction_id"].tolist()
+                return {DIRECTIONS[number].spot.source_id for number in lost}
+
+            assert usable(105.0) == set()
+            assert usable(111.0) == {0}
 
 
 def test_what_the_engine_has_learned_is_on_the_board_at_once(up_bed: Any) -> None:

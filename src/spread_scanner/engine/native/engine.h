@@ -32,12 +32,6 @@
 
 /* ---- one pair ---- */
 
-static inline int ss_engine_usable(const ss_engine *engine, uint32_t source,
-                                   const ss_quote *quote) {
-    return ss_usable(quote, engine->alive[source], engine->epoch[source],
-                     engine->now_ns + engine->anchor_ns, engine->tables.limits.stale_ns_max);
-}
-
 /* Whether the spread can be read off at all: both legs are there, and their distance is possible. */
 static inline int ss_engine_stands(const ss_found *found) {
     return found->spot_ok && found->fut_ok && found->plausible;
@@ -92,6 +86,10 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, ss_found *found) {
         engine->now_ns - pair->exited_mono_ns < pair->cooldown_ns)
         return SS_COOLDOWN;
     if (!ss_engine_rises(engine, found)) return SS_NO_Z;
+    if (ss_engine_strays(engine, found)) {
+        if (pair->in) ss_engine_exit(engine, found);
+        return SS_IMPLAUSIBLE;
+    }
     double least = pair->in ? pair->last_net_bps + pair->resignal_step_bps : pair->enter_bps;
     uint32_t aged = ss_engine_net_before(engine, found) >= least ? 0 : SS_AGED;
     if (!ss_engine_signal(engine, found, pair->in ? SS_RESIGNAL : SS_ENTER, aged))
@@ -131,7 +129,8 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
         engine->counts[SS_C_OVER]++;
         /* What went out or met a full ring was counted with the signal. */
         if (counter_of[verdict] != 0) engine->counts[counter_of[verdict]]++;
-        pair->waiting |= verdict == SS_COOLDOWN || verdict == SS_RING_FULL || verdict == SS_NO_Z;
+        pair->waiting |=
+            verdict == SS_COOLDOWN || verdict == SS_RING_FULL || verdict == SS_NO_Z || found->alone;
         ss_engine_keep(engine, found, verdict);
     }
     ss_engine_watch(engine, found->index);

@@ -1,4 +1,5 @@
-/* Pairs whose legs stand too far apart for so long that they are blocked until they are judged anew.
+/* Legs that are not one coin at one time, and what stands so for so long that it is blocked until it
+ * is judged anew.
  *
  * Writes what a pair has of it. The process notes who was barred and keeps it (engine/blocks.py).
  * What stands is swept (pair->waiting), so that a leg that ages ends it in time; where nobody looked
@@ -8,6 +9,7 @@
 #define SS_IMPLAUSIBLE_H
 
 #include "freshness.h"
+#include "inward.h"
 #include "outward.h"
 #include "pairs.h"
 
@@ -26,22 +28,57 @@ static inline int64_t ss_engine_absurd_from(const ss_engine *engine, const ss_qu
     return newest_ns > engine->now_ns ? newest_ns : engine->now_ns;
 }
 
-/* Whether gross is beyond what can be, by two legs that count; bars the pair when that has stood for
- * long enough. Both legs must have been quoted anew meanwhile: one absurd message that is followed by
+/* Whether a leg stands alone against the other sources that quote its coin and can be stood behind. */
+static inline int ss_engine_leg_alone(const ss_engine *engine, uint32_t cell, uint32_t own) {
+    double others[SS_ENGINE_SOURCES_MAX];
+    uint32_t count = 0, symbols = engine->store->max_symbols, symbol = cell % symbols;
+    uint64_t kin = engine->tables.kin[cell] & ~(UINT64_C(1) << own);
+    for (; kin != 0; kin &= kin - 1) {
+        uint32_t source = (uint32_t)__builtin_ctzll(kin);
+        const ss_quote *quote = &engine->quotes[source * symbols + symbol];
+        if (ss_engine_usable(engine, source, quote)) others[count++] = ss_mid_px(quote);
+    }
+    return ss_alone(ss_mid_px(&engine->quotes[cell]), others, count,
+                    engine->tables.limits.implausible_bps);
+}
+
+/* Asked only of what would be signalled, or has stood so: it takes a look at every source. */
+__attribute__((noinline)) static uint32_t ss_engine_alone(const ss_engine *engine,
+                                                          const ss_engine_pair *pair) {
+    uint32_t spot = ss_engine_leg_alone(engine, pair->spot_cell, pair->spot_source);
+    uint32_t fut = ss_engine_leg_alone(engine, pair->fut_cell, pair->fut_source);
+    return spot * SS_SPOT_ALONE | fut * SS_FUT_ALONE;
+}
+
+/* Whether what would be signalled has a leg alone: the pair does not stand then, and from now on that
+ * is minded. */
+static inline int ss_engine_strays(const ss_engine *engine, ss_found *found) {
+    ss_engine_pair *pair = &engine->tables.pairs[found->index];
+    found->alone = ss_engine_alone(engine, pair);
+    if (!found->alone) return 0;
+    found->plausible = 0;
+    if (pair->implausible_ns == 0)
+        pair->implausible_ns = ss_engine_absurd_from(engine, &engine->quotes[pair->spot_cell],
+                                                     &engine->quotes[pair->fut_cell]);
+    return 1;
+}
+
+/* Whether gross is beyond what can be, or a leg goes on being alone, by two legs that count; bars the
+ * pair when that has stood for long enough. Both legs must have been quoted anew meanwhile: one absurd message that is followed by
  * nothing bars nobody. A wide book, which is far below zero, is no other coin. */
-static inline int ss_engine_mind_absurd(ss_engine *engine, const ss_found *found) {
+static inline int ss_engine_mind_absurd(ss_engine *engine, ss_found *found) {
     ss_engine_pair *pair = &engine->tables.pairs[found->index];
     const ss_quote *spot = &engine->quotes[pair->spot_cell];
     const ss_quote *fut = &engine->quotes[pair->fut_cell];
-    int absurd = found->gross_bps > engine->tables.limits.implausible_bps && found->spot_ok &&
-                 found->fut_ok && !ss_skewed(spot, fut, engine->tables.limits.skew_ns_max) &&
-                 !pair->blocked;
-    if (!absurd) {
+    int counts = found->spot_ok && found->fut_ok &&
+                 !ss_skewed(spot, fut, engine->tables.limits.skew_ns_max) && !pair->blocked;
+    int stood = pair->implausible_ns != 0 && pair->implausible_ns >= engine->unbroken_ns;
+    if (counts && stood) found->alone = ss_engine_alone(engine, pair);
+    if (!(counts && (found->gross_bps > engine->tables.limits.implausible_bps || found->alone))) {
         pair->implausible_ns = 0;
         return 0;
     }
-    if (pair->implausible_ns == 0 || pair->implausible_ns < engine->unbroken_ns)
-        pair->implausible_ns = ss_engine_absurd_from(engine, spot, fut);
+    if (!stood) pair->implausible_ns = ss_engine_absurd_from(engine, spot, fut);
     int64_t from_ns = pair->implausible_ns + engine->anchor_ns;
     if (engine->now_ns - pair->implausible_ns < engine->tables.limits.implausible_hold_ns ||
         spot->ts_recv <= from_ns || fut->ts_recv <= from_ns || pair->in)

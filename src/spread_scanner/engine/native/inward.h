@@ -48,6 +48,12 @@ static inline int ss_engine_heed(ss_engine *engine) {
     return 1;
 }
 
+static inline int ss_engine_usable(const ss_engine *engine, uint32_t source,
+                                   const ss_quote *quote) {
+    return ss_usable(quote, engine->alive[source], engine->epoch[source],
+                     engine->now_ns + engine->anchor_ns, engine->tables.limits.stale_ns_max);
+}
+
 /* Notes which feeds live and whose quotes count; a change asks for a rescan, because it changes
  * what can be stood behind without making a single cell dirty. */
 static inline void ss_engine_feel_sources(ss_engine *engine) {

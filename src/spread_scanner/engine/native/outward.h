@@ -55,6 +55,7 @@ typedef struct ss_found {
     int fresh; /* a quote just read made it, not time, a switch or a backlog */
     int over;  /* gross or net stands over the threshold to enter */
     int spot_ok, fut_ok, plausible;
+    uint32_t alone; /* SS_SPOT_ALONE, SS_FUT_ALONE; known of what would be signalled or stood so */
     double exit_bps, parity_bps, close_bps, carried_bps;
     ss_z off; /* what its mean says, where that was asked */
 } ss_found;
@@ -195,7 +196,7 @@ static inline ss_evaluation ss_engine_row(const ss_engine *engine, const ss_foun
         .lot_base = pair->lot_base,
         .learned = pair->learned,
         .usual_generation = engine->usual_generation,
-        .flags = ss_engine_pair_flags(pair),
+        .flags = ss_engine_pair_flags(pair) | found->alone,
         .z = found->off.z,
         .z_min = engine->tables.limits.enter_z_min,
         .z_mean_bps = found->off.mean_bps,

@@ -49,7 +49,9 @@ enum ss_engine_signal_flag {
     SS_LEG_LOST = 2,
     SS_AGED = 4,
     SS_BASIS_UNKNOWN = 8,
-    SS_MINIMUM_UNKNOWN = 16
+    SS_MINIMUM_UNKNOWN = 16,
+    SS_SPOT_ALONE = 32, /* of kept evaluations only: nothing is signalled */
+    SS_FUT_ALONE = 64
 };
 enum ss_engine_idle { SS_IDLE_SPIN = 0, SS_IDLE_SPIN_PARK = 1, SS_IDLE_PARK = 2 };
 
@@ -125,8 +127,8 @@ typedef struct ss_engine_pair {
     double learned; /* weight when adopted, as a share of what makes it trusted */
     double weight, exit_sum, parity_sum; /* of the looks so far, the younger the heavier */
     double close_before_bps;             /* of the generation before; NaN: it was not trusted */
-    int64_t implausible_ns;  /* since when gross has been beyond what can be; 0: it is not */
-    double barred_gross_bps; /* what it was when that barred the pair */
+    int64_t implausible_ns;              /* since when it has been implausible; 0: it is not */
+    double barred_gross_bps;             /* what it was when that barred the pair */
 } ss_engine_pair;
 
 _Static_assert(sizeof(ss_engine_pair) == 256, "a pair is four cache lines");
@@ -177,6 +179,7 @@ typedef struct ss_engine_tables {
         *symbol_keys;       /* by symbol id; 0: it stands for nothing. The caller's, as pairs */
     uint8_t *symbol_paused; /* by symbol id: 1 while the operator has it paused */
     uint32_t symbol_count;
+    const uint64_t *kin; /* by cell: a bit per source that quotes the same coin. The caller's */
     ss_engine_limits limits;
     uint32_t generation;
 } ss_engine_tables;

@@ -28,6 +28,14 @@ static inline double ss_mid_basis_bps(double entry, double exit_now) {
     return (entry - exit_now) / 2;
 }
 
+static inline double ss_mid_px(const ss_quote *quote) {
+    return (quote->bid_px + quote->ask_px) / 2;
+}
+
+static inline double ss_stray_bps(double px, double median_px) {
+    return (px - median_px) / median_px * SS_BPS;
+}
+
 /* While the basis is known: what leaving usually earns. `credited` is NaN where it does not count. */
 static inline double ss_close_bps_trusted(double usual, double parity_usual, int at_parity,
                                           double credited) {

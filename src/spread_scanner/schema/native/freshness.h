@@ -5,7 +5,10 @@
 #ifndef SS_FRESHNESS_H
 #define SS_FRESHNESS_H
 
+#include "costs.h"
 #include "quote.h"
+
+#define SS_WITNESSES_MIN 3
 
 /* Whether a feed beats; `woke_ns`: beats from before the machine's last sleep are of another day. */
 static inline int ss_beats(int64_t beat_mono_ns, int64_t now_mono_ns, int64_t woke_ns,
@@ -33,6 +36,20 @@ static inline int ss_skewed(const ss_quote *spot, const ss_quote *fut, int64_t s
 /* Whether a spread can be one: beyond the limit the two legs are not one coin, or not of one time. */
 static inline int ss_plausible(double gross_bps, double implausible_bps) {
     return gross_bps <= implausible_bps && gross_bps >= -implausible_bps;
+}
+
+/* Whether a price is beyond the limit from the median of three or more others; puts them in order. */
+static inline int ss_alone(double px, double *others, uint32_t count, double implausible_bps) {
+    if (count < SS_WITNESSES_MIN) return 0;
+    for (uint32_t i = 1; i < count; i++) {
+        double other = others[i];
+        uint32_t at = i;
+        for (; at > 0 && others[at - 1] > other; at--)
+            others[at] = others[at - 1];
+        others[at] = other;
+    }
+    double median = (others[(count - 1) / 2] + others[count / 2]) / 2;
+    return !ss_plausible(ss_stray_bps(px, median), implausible_bps);
 }
 
 #endif
