@@ -19,7 +19,13 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Market, ProcessState
+from spread_scanner.schema.enums import (
+    DIRECTIONS,
+    SOURCE_BY_LABEL,
+    SOURCES,
+    Market,
+    ProcessState,
+)
 from spread_scanner.schema.funding import NS_PER_HOUR, FundingFlag, listing_of, unknown
 from spread_scanner.shm import Health
 from spread_scanner.shm.funding import FundingTable
@@ -162,6 +168,29 @@ def test_funding_of_all_four_lands_in_shared_memory(
                     assert abs(row.rate) < row.cap == -row.floor
                 assert 0 < row.next_wall_ns - row.asked_wall_ns <= row.interval_h * NS_PER_HOUR
                 assert row.interval_h in (1.0, 4.0, 8.0)
+
+
+@pytest.mark.slow
+def test_funding_of_one_listing_after_the_other_lands_there_too(
+    finished: tuple[Place, Ran], namespace: str
+) -> None:
+    """Slow: within the limits of the exchanges it takes half a minute."""
+    place, _ = finished
+    config = place.config / "exchanges.toml"
+    text = asked = config.read_text(encoding="utf-8")
+    for label in ("okx-futures", "mexc-futures"):
+        asked = asked.replace(f"[{label}]\n", f"[{label}]\nfunding_bulk = false\n")
+    with FundingTable.create(namespace) as table:
+        config.write_text(asked, encoding="utf-8")
+        found = place.run("--funding", SPREAD_SYSTEM__NAMESPACE=namespace)
+        config.write_text(text, encoding="utf-8")
+        assert found.code == 0, found.log
+        for label in ("okx-futures", "mexc-futures"):
+            listed = place.tables.of_source(SOURCE_BY_LABEL[label].source_id)
+            said = found.summary["sources"][label]
+            assert (said["told"], said["failure"]) == (len(listed), "")
+            told = table.snapshot()[SOURCE_BY_LABEL[label].source_id]["asked_wall_ns"]
+            assert len(set(told[told > 0].tolist())) == len(listed), "each at a time of its own"
 
 
 Names = set[tuple[str, str, str]]

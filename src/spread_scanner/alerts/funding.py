@@ -12,14 +12,13 @@ from spread_scanner.view.funding import FundingState
 def of_funding(
     states: Sequence[FundingState], settings: Settings, loaded: Tables | None
 ) -> Iterator[Condition]:
-    """Sources that have told nothing for longer than an interval. One that the tables do not hold,
-    or that is not to be asked for all of it at once, is not waited for.
-    """
+    """Sources that have told nothing for longer than an interval. One that the tables do not hold
+    is not waited for."""
     if not settings.config.pair_discovery.funding_every_s or loaded is None:
         return
     for one in states:
         source = settings.exchanges[one.source]
         listed = loaded.of_source(SOURCE_BY_LABEL[one.source].source_id)
-        if one.late and listed and source.enabled and source.funding_bulk:
+        if one.late and listed and source.enabled:
             text = f"{one.source} has told no funding for {one.age_s / 3_600:.1f} h"
             yield Condition(f"funding:{one.source}", f"{text}: its rates count as unknown")

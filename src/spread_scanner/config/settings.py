@@ -721,7 +721,7 @@ class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):
     ] = True
     funding_bulk: Annotated[
         bool,
-        Meta(description="False: do not ask for everything's funding in one call."),
+        Meta(description="False: funding is asked for listing by listing, not in one call."),
     ] = True
     taker_fee_bps: Annotated[FeeBps, Meta(description="Taker fee of one fill.")] = 10.0
     fee_tier: Annotated[

@@ -1,7 +1,8 @@
 """The funding of now, from the exchanges into shared memory: `--funding`, and a full run's answers.
 
 Asks the futures sources side by side and writes each one's as it comes, so that one that is away or
-slow costs the others nothing. A cell holds what was told, however odd; whether it may be used is
+slow costs the others nothing. Where all of one may not be asked for in one call (funding_bulk), it
+is asked for listing by listing. A cell holds what was told, however odd; whether it may be used is
 schema.funding's to say, to every reader alike. What is not told of a listing (a row that is missing
 or cannot be read, a source that fails) stays as it was and grows old.
 
@@ -20,12 +21,18 @@ from rich.console import Console
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.discovery.answers import FundingTold, Listed, RestDesk, ask_funding
+from spread_scanner.discovery.answers import (
+    FUNDING,
+    FundingTold,
+    Listed,
+    RestDesk,
+    ask_funding,
+)
 from spread_scanner.discovery.asking import Options, asking, enabled_adapters
 from spread_scanner.discovery.report import FundingSummary, SourceFunding
 from spread_scanner.discovery.show import Bars
 from spread_scanner.errors import BadMessage, ExchangeError, SegmentError
-from spread_scanner.exchanges.adapter import Adapter, Funding
+from spread_scanner.exchanges.adapter import Adapter, Funding, RestRequest
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.schema.enums import Market
 from spread_scanner.schema.figures import plain
@@ -35,6 +42,7 @@ from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
 
 SOURCE_S_MAX = 120.0  # one that takes longer is left for the next time
+IN_A_ROW_MAX = 3  # so many listings that fail one after the other: it is the source
 DUE_SHARE = 0.9  # a timer that comes a little early finds it due
 
 
@@ -141,9 +149,56 @@ async def _refresh(
     return dict(zip(labels, found, strict=True))
 
 
+async def ask_each(adapter: Adapter, desk: RestDesk, place: Writing) -> SourceFunding:
+    """A source's listings one after the other, those first that were told longest ago, each written
+    as it comes. What time does not suffice for is first the next time."""
+    said: SourceFunding = {"listed": 0, "told": 0, "unknown": {}, "failure": ""}
+    requests = _requests(adapter, place)
+    said["listed"] = len(requests)
+    in_a_row = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SOURCE_S_MAX):
+            for number, request in enumerate(requests, 1):
+                asked_wall_ns = clock.wall_ns()
+                try:
+                    rows = await desk.get(FUNDING, number, request, adapter.parse_funding)
+                except (ExchangeError, BadMessage) as error:
+                    said["failure"] = str(error)
+                    in_a_row += 1
+                    if in_a_row == IN_A_ROW_MAX:
+                        return said
+                    continue
+                in_a_row = 0
+                told = FundingTold(rows, asked_wall_ns, frozenset(), [])
+                found = write(place, adapter.source.source_id, told)
+                said["told"] += found["told"]
+                said["unknown"] |= found["unknown"]
+    if said["told"]:
+        said["failure"] = ""  # of single listings, which stay as they were
+    elif requests and not said["failure"]:
+        said["failure"] = f"nothing was told within {SOURCE_S_MAX:g} s"
+    return said
+
+
+def _requests(adapter: Adapter, place: Writing) -> list[RestRequest]:
+    """One for each listing of the tables, the one that was told longest ago first."""
+    source_id = adapter.source.source_id
+    found = []
+    for one in place.tables.of_source(source_id):
+        request = adapter.listing_funding_request(one.exchange_symbol)
+        if request is None or one.symbol_id >= place.table.layout.max_symbols:
+            continue
+        before = place.table.read(source_id, one.symbol_id)
+        told = before is not None and before.listing == listing_of(one.exchange_symbol)
+        found.append((before.asked_wall_ns if before is not None and told else 0, request))
+    return [request for _, request in sorted(found, key=lambda pair: pair[0])]
+
+
 async def _one(adapter: Adapter, desks: Mapping[str, RestDesk], place: Writing) -> SourceFunding:
     """One source, asked and written."""
     source = adapter.source
+    if adapter.funding_request() is None:
+        return await ask_each(adapter, desks[source.label], place)
     try:
         async with asyncio.timeout(SOURCE_S_MAX):
             told = await ask_funding(adapter, desks[source.label])
@@ -154,7 +209,7 @@ async def _one(adapter: Adapter, desks: Mapping[str, RestDesk], place: Writing) 
     else:
         if told is not None and told.rows:
             return write(place, source.source_id, told)
-        why = "" if told is None else "the list is empty"  # None: funding_bulk is off
+        why = "the list is empty"
     listed = len(place.tables.of_source(source.source_id))
     return {"listed": listed, "told": 0, "unknown": {}, "failure": why}
 

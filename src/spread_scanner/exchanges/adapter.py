@@ -234,6 +234,10 @@ class Adapter(Protocol):
     def funding_request(self) -> RestRequest | None:
         """Expected funding of everything in one call, or None where there is no such call."""
 
+    def listing_funding_request(self, exchange_symbol: str) -> RestRequest | None:
+        """Expected funding of one listing, where funding_bulk is off; None: there is no such call.
+        Answered as `parse_funding` reads it."""
+
     def parse_funding(self, body: bytes) -> list[Funding]: ...
 
     def funding_terms_request(self) -> RestRequest | None:

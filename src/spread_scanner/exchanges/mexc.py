@@ -11,6 +11,7 @@ in contracts; an acknowledgement does not name its symbol, and one request takes
 import re
 from collections.abc import Sequence
 from typing import TypeVar
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -43,6 +44,7 @@ T = TypeVar("T")
 
 SPOT_TOPIC = "spot@public.aggre.bookTicker.v3.api.pb"
 FUTURES_CHANNEL = CHANNELS["mexc-futures"][0]
+FUNDING_PATH = "/api/v1/contract/funding_rate"
 FUTURES_LEVELS = 5
 
 # Spot: 30 topics a connection, whether enforced or not is unsettled; topics_per_connection_max
@@ -321,7 +323,10 @@ class MexcFutures(wire.BaseAdapter):
     def funding_request(self) -> RestRequest | None:
         if not self.settings.funding_bulk:
             return None
-        return RestRequest("/api/v1/contract/funding_rate", {})
+        return RestRequest(FUNDING_PATH, {})
+
+    def listing_funding_request(self, exchange_symbol: str) -> RestRequest | None:
+        return RestRequest(f"{FUNDING_PATH}/{quote(exchange_symbol, safe='')}", {})
 
     def parse_funding(self, body: bytes) -> list[Funding]:
         good, _ = wire.rows(RestFunding, _futures_rows(body))

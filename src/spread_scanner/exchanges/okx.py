@@ -38,6 +38,7 @@ from spread_scanner.schema.enums import Market, Source
 
 CHANNEL = CHANNELS["okx-spot"][0]  # of both markets
 CODE_UPGRADE = "64008"
+FUNDING_PATH = "/api/v5/public/funding-rate"
 MS_PER_HOUR = 3_600_000
 
 # 64 KB a request, and few requests an hour: many topics in each. The number of topics a connection
@@ -246,7 +247,12 @@ class Okx(wire.BaseAdapter):
     def funding_request(self) -> RestRequest | None:
         if not self._futures or not self.settings.funding_bulk:
             return None
-        return RestRequest("/api/v5/public/funding-rate", {"instId": "ANY"})
+        return RestRequest(FUNDING_PATH, {"instId": "ANY"})
+
+    def listing_funding_request(self, exchange_symbol: str) -> RestRequest | None:
+        if not self._futures:
+            return None
+        return RestRequest(FUNDING_PATH, {"instId": exchange_symbol})
 
     def parse_funding(self, body: bytes) -> list[Funding]:
         good, _ = wire.rows(RestFunding, _data(body))

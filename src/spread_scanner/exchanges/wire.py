@@ -118,6 +118,9 @@ class BaseAdapter:
     def funding_request(self) -> RestRequest | None:
         return None
 
+    def listing_funding_request(self, exchange_symbol: str) -> RestRequest | None:
+        return None
+
     def parse_funding(self, body: bytes) -> list[Funding]:
         raise BadMessage("no funding is asked of this source", source=self.source.label, raw=body)
 

@@ -11,7 +11,7 @@ rules (message rate, pings, idle times, lifetime) and ends as the exchange would
 
 import asyncio
 from typing import TYPE_CHECKING, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import h11
 from websockets.frames import Frame, Opcode
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
                 query = dict(parse_qsl(url.query, keep_blank_values=True))
                 method = request.method.decode()
                 answer = self._exchange.control.answer(
-                    method, url.path, query, self._body, self.address
+                    method, unquote(url.path), query, self._body, self.address
                 )
                 if answer is None:
                     return  # a fault: the request is never answered

@@ -266,17 +266,3 @@ def test_without_a_system_there_is_nowhere_to_write(build: Any, namespace: str) 
     with pytest.raises(NoSegment):
         funding.refresh(settings, Options())
     funding.keep(settings, Tables(1, 1, (), (), (), (), ()), [])  # a full run goes on
-
-
-def test_a_source_of_which_all_cannot_be_asked_at_once_is_no_failure(
-    tmp_path: Path, build: Any, namespace: str
-) -> None:
-    settings = build.settings(
-        f'[system]\nnamespace = "{namespace}"\nmax_symbols = 64\n',
-        okx_futures="funding_bulk = false\n",
-    )
-    made = Asked(tmp_path / "saved", settings)
-    with made.table:
-        said = made.refresh()["sources"]["okx-futures"]
-        assert (said["told"], said["failure"]) == (0, "")
-        assert made.known("okx-futures") == set()
