@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from engine_bed import FAR_MS, MAX_SYMBOLS, START_NS, Bed, settings, tables
+from engine_match import Match
 from engine_oracle import Analysed
 from hypothesis import HealthCheck, given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
-from test_engine_oracle import SYMBOLS, Match, quotes, steps
+from test_engine_oracle import SYMBOLS, quotes, steps
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
