@@ -22,6 +22,8 @@ SPREADS = {
     "enter": "the net that makes a signal",
     "size": "what both tops of the book hold, in the quote coin",
     "age": "ms since the older of the two quotes was received",
+    "below, of the selected pair": "no minimum: a listing tells no least order, which counts as "
+    "none; no funding: its rate is not known",
 }
 SPREADS_ANALYSED = {
     "z": "how many deviations gross is off its mean of the middle half-life (spread-analyst)",
@@ -70,10 +72,20 @@ INDICATORS = {
     "ema": "exponential moving average",
     "lower, middle, upper": "Bollinger bands",
 }
+# What a signal says of itself (view/notes.py): its letter in `signals`, and what it means.
+NOTES = {
+    "minimum_unknown": ("M", "a listing tells no minimum order, which counts as none"),
+    "funding_unknown": ("F", "the funding rate is not known"),
+    "basis_unknown": ("B", "closing is guessed by the present widths"),
+    "leg_lost": ("L", "left because a leg cannot be stood behind"),
+    "aged": ("A", "made by time or a switch, not by a quote just read"),
+}
+UNKNOWN = {"minimum_unknown": "no minimum", "funding_unknown": "no funding"}
 SIGNALS = {
     "net, gross": "bps; net counts closing, four taker fees and carry",
     "size": "what both tops of the book hold, in the quote coin",
     "ages": "of the spot's and of the perpetual's quote",
+    "notes": ", ".join(f"{letter} {meaning}" for letter, meaning in NOTES.values()),
 }
 
 

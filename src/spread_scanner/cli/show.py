@@ -358,17 +358,19 @@ def signals(
 
 
 _SIGNAL_HEADING = (
-    f"{'seq':>7} {'kind':6} {'symbol':14} {'direction':13} {'net':>7} {'gross':>7} {'size':>8} "
-    f"{'ages ms':>11}"
+    f"{'seq':>6} {'kind':8} {'symbol':13} {'direction':13} {'net':>6} {'gross':>6} {'size':>7} "
+    f"{'ages ms':>8} notes"
 )
 
 
 def _signal_line(signal: SignalView) -> str:
-    ages = f"{signal.spot_age_ms:z,.0f} / {signal.fut_age_ms:z,.0f}"
+    ages = f"{signal.spot_age_ms:z,.0f}/{signal.fut_age_ms:z,.0f}"
+    notes = "".join(legends.NOTES[note][0] for note in signal.notes)
     return (
-        f"{signal.seq:>7} {signal.kind:6} {signal.symbol:14} {signal.direction:13} "
-        f"{signal.net_bps:z7.1f} {signal.gross_bps:z7.1f} {signal.size_quote:z8,.0f} {ages:>11}"
-    )
+        f"{signal.seq:>6} {signal.kind:8} {signal.symbol:13} {signal.direction:13} "
+        f"{signal.net_bps:z6.1f} {signal.gross_bps:z6.1f} {signal.size_quote:z7,.0f} "
+        f"{ages:>8} {notes}"
+    ).rstrip()
 
 
 def _symbol_names(settings: config.Settings) -> dict[int, str]:

@@ -23,6 +23,7 @@ from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.basis import BasisReader
+from spread_scanner.view.notes import notes_of
 from spread_scanner.view.spreads import SpreadBoard, shares_learned
 from spread_scanner.view.tables import TablesInForce
 
@@ -342,6 +343,13 @@ class WatchScreen(App[None]):
             summary.append("   ").append(" PAUSED ", style="black on yellow")
         self.query_one("#summary", Static).update(summary)
 
+    def _notes_of_chosen(self) -> list[str]:
+        """What is not known of the selected pair, in few words."""
+        rows = self._rows
+        columns = (rows[name].tolist() for name in ("direction_id", "symbol_id", "flags"))
+        flags = [flag for *pair, flag in zip(*columns, strict=True) if tuple(pair) == self._chosen]
+        return [legends.UNKNOWN[note] for flag in flags for note in notes_of(flag)]
+
     def _draw_chosen(self) -> None:
         chosen = self.query_one("#chosen", Static)
         spark = self.query_one("#spark", Sparkline)
@@ -356,7 +364,8 @@ class WatchScreen(App[None]):
             Text.assemble(
                 (self._board.symbols.get(symbol_id, "?"), "bold"),
                 f"  {direction.label}\nnet now {history[-1]:z.2f} bps\n"
-                f"last {seconds:z.0f} s: {min(history):z.2f} to {max(history):z.2f}",
+                f"last {seconds:z.0f} s: {min(history):z.2f} to {max(history):z.2f}\n",
+                (", ".join(self._notes_of_chosen()), "yellow"),
             )
         )
         low = min(history)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from spread_scanner.cli import legends
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
 from spread_scanner.schema.figures import plain
@@ -122,6 +123,9 @@ def _waterfall(symbol: str, one: Evaluation) -> Iterator[str | Text]:
     ages = [age / NS_PER_MS for age in (one.spot_age_ns, one.fut_age_ns, one.skew_ns)]
     spot, futures, skew = (f"{age:z,.1f} ms" for age in ages)
     yield f"    ages     spot {spot}, futures {futures}, skew {skew}"
+    for note in one.notes:
+        letter, meaning = legends.NOTES[note]
+        yield f"    note {letter}   {meaning}"
     for leg, flags in (("spot", one.spot_flags), ("fut", one.fut_flags)):
         said = [*flags, "alone among the sources of its coin"] if leg in one.alone else flags
         if said:

@@ -24,6 +24,7 @@ from spread_scanner.symbology import tables
 from spread_scanner.view import blocked, funding
 from spread_scanner.view.blocked import BlockedPair
 from spread_scanner.view.funding import FundingView
+from spread_scanner.view.notes import notes_of
 from spread_scanner.view.reading import Reading, known
 from spread_scanner.view.spreads import Spread, SpreadBoard, spread_of
 
@@ -97,6 +98,7 @@ class Evaluation(Reading, frozen=True):
     fut_px: float
     spot_flags: list[str]
     fut_flags: list[str]
+    notes: list[str]  # what a signal of it says besides: "minimum_unknown" and the like
     alone: list[str]  # legs ("spot", "fut") that stand alone against the other sources of the coin
     count: int  # evaluations with the same verdict that this one stands for
 
@@ -214,6 +216,7 @@ def evaluation_of(row: np.void, now_ns: int) -> Evaluation:
         spot_flags=_flags(numbers["spot_flags"]),
         fut_flags=_flags(numbers["fut_flags"]),
         alone=alone,
+        notes=notes_of(numbers["flags"]),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm import SignalRing
+from spread_scanner.view.notes import notes_of
 from spread_scanner.view.reading import Reading, known
 
 
@@ -86,6 +87,7 @@ class SignalView(Reading, frozen=True):
     fut_bid_px: float
     spot_age_ms: float
     fut_age_ms: float
+    notes: list[str]  # what it says besides: "minimum_unknown" and the like (view/notes.py)
 
 
 def signal_of(record: np.void, symbols: dict[int, str]) -> SignalView:
@@ -111,4 +113,5 @@ def signal_of(record: np.void, symbols: dict[int, str]) -> SignalView:
         fut_bid_px=float(record["fut_bid_px"]),
         spot_age_ms=(int(record["ts_engine"]) - int(record["spot_ts_recv"])) / 1e6,
         fut_age_ms=(int(record["ts_engine"]) - int(record["fut_ts_recv"])) / 1e6,
+        notes=notes_of(int(record["flags"])),
     )

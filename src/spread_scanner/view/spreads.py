@@ -16,12 +16,15 @@ from spread_scanner.config import Settings
 from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.freshness import FreshnessLimits, Judged
+from spread_scanner.schema.lots import MINIMUM_UNKNOWN
+from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN, SIGNAL_MINIMUM_UNKNOWN
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import coins
 from spread_scanner.symbology.rates import FundingRates
-from spread_scanner.symbology.tables import DirectionRow, Tables
+from spread_scanner.symbology.tables import DirectionRow, LotRow, Tables
 from spread_scanner.symbology.usual import pair_keys
-from spread_scanner.view.costs import of_direction, rates_now
+from spread_scanner.view.costs import Cost, of_direction, rates_now
+from spread_scanner.view.notes import notes_of
 from spread_scanner.view.reading import Reading, known
 from spread_scanner.view.usual import UsualReader
 
@@ -43,6 +46,7 @@ BOARD_DTYPE = np.dtype(
         ("spot_age_ms", "<f8"),
         ("fut_age_ms", "<f8"),
         ("usable", "?"),
+        ("flags", "u1"),  # SIGNAL_*: what a signal of it would say besides
     ]
 )
 
@@ -59,6 +63,7 @@ class _Lane(NamedTuple):
     free: npt.NDArray[np.bool_]  # leaving costs nothing, by the settings
     enter_bps: npt.NDArray[np.float64]
     lot: npt.NDArray[np.float64]  # base units; 0: none is known
+    flags: npt.NDArray[np.uint8]  # SIGNAL_*, of minima and funding
 
 
 class SpreadBoard:
@@ -98,13 +103,14 @@ class SpreadBoard:
             np.array([one.close_at == "nothing" for one in found]),
             np.array([one.enter_bps for one in found]),
             np.array([0.0 if one is None else one.lot for one in rules]),
+            np.array([_flags(*one) for one in zip(rules, found, strict=True)], np.uint8),
         )
 
     def rows(self) -> np.ndarray:
         """Every pair, as BOARD_DTYPE, in table order. Never-quoted pairs have NaN spreads. Funding
-        that is carried is looked up each minute, as the engine does."""
+        is looked up each minute, as the engine does."""
         now_ns = clock.mono_ns()
-        if self._settings.config.spread_engine.hold_h > 0 and now_ns - self._priced_ns > PRICED_NS:
+        if now_ns - self._priced_ns > PRICED_NS:
             self._lanes, self._priced_ns = self._all_lanes(), now_ns
         alone = self._alone()
         parts = [self._lane_rows(lane, alone) for lane in self._lanes]
@@ -133,6 +139,7 @@ class SpreadBoard:
             rows["size_quote"] = costs.size_quote(size, spot["ask_px"])
             self._price(rows, lane, spot["ask_px"], futures["bid_px"])
         rows["enter_bps"] = lane.enter_bps
+        rows["flags"] = lane.flags
         rows["spot_ask_px"] = spot["ask_px"]
         rows["fut_bid_px"] = futures["bid_px"]
         rows["spot_age_ms"] = (now_ns - spot["ts_recv"]) / NS_PER_MS
@@ -177,6 +184,12 @@ class SpreadBoard:
         return freshness.usable(quotes, beats, now_ns, self._limits.stale_ns_max)
 
 
+def _flags(rules: LotRow | None, cost: Cost) -> int:
+    """As the engine has them (engine/plan.py)."""
+    minimum_unknown = rules is None or bool(rules.flags & MINIMUM_UNKNOWN)
+    return SIGNAL_MINIMUM_UNKNOWN * minimum_unknown | SIGNAL_FUNDING_UNKNOWN * (not cost.rate_known)
+
+
 def shares_learned(rows: np.ndarray) -> float:
     """How far it is known what leaving earns, of the pairs that can be stood behind; 1: of all."""
     usable = rows[rows["usable"]]
@@ -209,6 +222,7 @@ class Spread(Reading, frozen=True):
     spot_age_ms: float | None
     fut_age_ms: float | None
     usable: bool
+    notes: list[str]  # what a signal of it would say besides (view/notes.py)
 
 
 def spread_of(row: np.void, symbols: dict[int, str]) -> Spread:
@@ -221,6 +235,7 @@ def spread_of(row: np.void, symbols: dict[int, str]) -> Spread:
         usable=numbers.pop("usable"),
         enter_bps=numbers.pop("enter_bps"),
         learned=numbers.pop("learned"),
+        notes=notes_of(numbers.pop("flags")),
         **{name: known(number) for name, number in numbers.items()},
     )
 

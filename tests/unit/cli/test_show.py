@@ -22,7 +22,13 @@ from spread_scanner.config.processes import staying
 from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, ProcessState, Verdict
 from spread_scanner.schema.funding import FundingNow, listing_of
-from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
+from spread_scanner.schema.records import (
+    EVALUATION_DTYPE,
+    EVALUATION_FUT_ALONE,
+    SIGNAL_AGED,
+    SIGNAL_DTYPE,
+    SIGNAL_MINIMUM_UNKNOWN,
+)
 from spread_scanner.shm import PriceStore, SignalRing, segment
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.dials import Dials
@@ -255,6 +261,7 @@ def _signals(first: int, count: int) -> np.ndarray:
     records["seq"] = np.arange(first, first + count)
     records["kind"] = 1
     records["net_bps"] = 12.5
+    records["flags"] = SIGNAL_MINIMUM_UNKNOWN | SIGNAL_AGED
     return records
 
 
@@ -267,7 +274,10 @@ def test_signals_prints_the_last_ones_by_name(up_bed: Any, spread_ctl: Run) -> N
     assert [row["seq"] for row in rows] == [27, 28, 29]
     assert rows[0]["symbol"] == "AAA-USDT"
     assert rows[0]["kind"] == "enter"
-    assert "AAA-USDT" in spread_ctl("signals")[1]
+    assert rows[0]["notes"] == ["minimum_unknown", "aged"]
+    shown = spread_ctl("signals")[1]
+    assert "AAA-USDT" in shown
+    assert {line.split()[-1] for line in shown.splitlines() if "AAA-USDT" in line} == {"MA"}
 
 
 # --- why
@@ -293,6 +303,18 @@ def test_why_shows_the_waterfall_and_the_verdict(up_bed: Any, spread_ctl: Run) -
     code, out, _ = spread_ctl("why", "BBB-USDT", "--json")
     one = orjson.loads(out)["evaluations"][0]
     assert (one["verdict"], one["gross_bps"], one["count"]) == ("fee", 30.0, 3)
+
+
+def test_why_says_what_a_signal_would_have_said_besides(up_bed: Any, spread_ctl: Run) -> None:
+    flags = SIGNAL_MINIMUM_UNKNOWN | EVALUATION_FUT_ALONE
+    _keep(up_bed, Verdict.IMPLAUSIBLE, symbol_id=1, gross_bps=400, flags=flags)
+    code, out, _ = spread_ctl("why", "BBB-USDT")
+    assert code == 0
+    assert "no signal: a leg stands alone" in out
+    assert "fut is alone among the sources of its coin" in out
+    assert "a listing tells no minimum order" in out
+    one = orjson.loads(spread_ctl("why", "BBB-USDT", "--json")[1])["evaluations"][0]
+    assert (one["alone"], one["notes"]) == (["fut"], ["minimum_unknown"])
 
 
 def test_why_shows_what_z_was_asked_for(up_bed: Any, spread_ctl: Run) -> None:

@@ -196,6 +196,22 @@ def say(namespace: str, ts_ns: int) -> None:
         writer.write(analysis.layout.pair_at([0], [0]), record, *nothing)
 
 
+def test_the_pane_says_what_is_not_known_of_the_selected_pair(
+    watching: Callable[..., None],
+) -> None:
+    """The listings of the bed tell no minima, and nobody was asked for funding."""
+
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
+        said = str(app.query_one("#chosen", Static).render())
+        assert said.splitlines()[-1].strip() == "no minimum, no funding"
+        assert "no minimum: " in str(app.query_one("#legend", Static).render())
+        app._rows["flags"] = 0
+        app._draw()
+        assert "no " not in str(app.query_one("#chosen", Static).render())
+
+    watching(act)
+
+
 @pytest.mark.parametrize("width", [80, 111, 112, 140, 141, 300])
 def test_what_the_analyst_says_has_columns_where_there_is_one_and_room(width: int) -> None:
     without = columns_for(width, analyst=False)

@@ -39,7 +39,7 @@ HEADS = {
         "source # state symbols msg/s quotes skips reconnects p99 us",
         "carries open s heard ms exchange p50 p99 ms cell p50 last end",
     ),
-    "signals": ("seq kind symbol direction net gross size ages ms", ""),
+    "signals": ("seq kind symbol direction net gross size ages ms notes", ""),
     "opportunities": ("id symbol direction entry peak result lived s closed", ""),
     "costs": ("symbol direction fees carry costs enter exit", ""),
 }
@@ -108,7 +108,7 @@ def shown(
             opened.opened(2, mono_ns())
             opened.ended(CLOSING)
             signals = np.zeros(1, SIGNAL_DTYPE)
-            signals["kind"] = 1
+            signals["kind"], signals["flags"] = 2, 31  # the longest words
             producer.push_many(signals)
             one = np.zeros(1, EVALUATION_DTYPE)
             one["verdict"], one["spot_px"], one["fees_bps"] = Verdict.SIZE, 1.25e-9, 0.0
