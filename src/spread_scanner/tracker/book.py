@@ -482,12 +482,13 @@ class Book:
         for row in rows:
             gap_ns = now_ns - row.last_seen_ns
             row.gaps += 1
-            row.gap_ms += gap_ns / NS_PER_MS
+            row.gap_ms += max(0, gap_ns) / NS_PER_MS
+            closed_ns = max(now_ns, row.last_seen_ns)  # the clock may have been set back
             pair = by_name.get((row.direction, row.symbol))
             if pair is None:
-                self._close_row(row, Reason.RETIRED, now_ns, row.last_seen_ns, None)
+                self._close_row(row, Reason.RETIRED, closed_ns, row.last_seen_ns, None)
             elif not 0 <= gap_ns <= self.rules.resume_gap_ns_max or pair.legs != row.legs:
-                self._close_row(row, Reason.GAP, now_ns, row.last_seen_ns, None)
+                self._close_row(row, Reason.GAP, closed_ns, row.last_seen_ns, None)
             else:
                 self._resume(row, pair, instance, now_ns)
                 after_ms = set(PROBES_MS) - probed.get(row.id, set())

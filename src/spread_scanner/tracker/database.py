@@ -88,7 +88,7 @@ class Kept(NamedTuple):
     next_id: int
     open_rows: list[Opportunity]
     probed: dict[int, set[int]]  # which probes of the open ones are recorded
-    last_ts_ns: int = 0  # of the newest sample
+    last_ts_ns: int = 0  # of the newest sample; none of a clock that has been set back since
 
 
 def is_world_fault(error: sqlite3.Error) -> bool:
@@ -180,7 +180,7 @@ class Database:
             next_id=(newest or 0) + 1,
             open_rows=open_rows,
             probed=probed,
-            last_ts_ns=execute("SELECT max(ts_ns) FROM samples").fetchone()[0] or 0,
+            last_ts_ns=execute(_NEWEST_SAMPLE, (self._started_ns or _NEVER_NS,)).fetchone()[0] or 0,
         )
 
     def _add_samples(self, row: Opportunity) -> None:
@@ -307,6 +307,8 @@ def _set(columns: Iterable[str]) -> str:
     return ", ".join(f"{name} = ?" for name in columns)
 
 
+_NEVER_NS = 2**63 - 1
+_NEWEST_SAMPLE = "SELECT max(ts_ns) FROM samples WHERE ts_ns <= ?"
 _SAMPLES_SINCE = """
     SELECT count(*), ifnull(sum(flags & :late != 0), 0), ifnull(sum(flags & :unread != 0), 0),
         max(ts_ns)

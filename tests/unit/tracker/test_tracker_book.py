@@ -496,6 +496,33 @@ def test_other_listings_of_the_same_name_are_not_compared(bed: Bed) -> None:
     assert bed.rows("SELECT after_ms FROM probes WHERE late_ns IS NULL") == [(500,)]
 
 
+def test_a_clock_that_was_set_back_over_a_restart_makes_no_negative_time(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(1_000)
+    bed.commit()
+    bed.advance(-7_200_000)
+    bed.instance += 1
+    bed.kill()
+    row = only_row(bed)
+    assert (row["reason"], row["gap_ms"]) == ("gap", 0.0)
+    assert row["opened_ns"] <= row["ended_ns"] <= row["closed_ns"]
+
+    bed.push(1, ENTER)
+    bed.pop()
+    bed.run(1_000)
+    bed.commit()
+    bed.kill()  # what is open goes on, and no sample counts twice
+    bed.commit()
+    reason, gaps, samples = bed.rows(
+        "SELECT reason, gaps, samples FROM opportunities WHERE id = 2"
+    )[0]
+    assert (reason, gaps) == (None, 1)
+    stored = bed.rows("SELECT ts_ns, late_ns FROM samples WHERE opportunity_id = 2")
+    assert len(stored) == samples
+    assert all(ts_ns <= bed.now_ns and late_ns == 0 for ts_ns, late_ns in stored)
+
+
 def test_a_pair_that_left_while_the_tracker_was_away_is_retired(bed: Bed) -> None:
     bed.push(0, ENTER)
     bed.pop()
