@@ -32,7 +32,9 @@ from spread_scanner.supervise.outages import Outages
 from spread_scanner.supervise.score import Score
 from spread_scanner.supervise.seen import DownTime, seen_of
 from spread_scanner.supervise.truth import read_truth
+from spread_scanner.symbology import usual
 from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
+from spread_scanner.symbology.usual import Usual
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.database import Database
 from spread_scanner.tracker.journal import Journal
@@ -77,9 +79,16 @@ class _Deafless:
 
 
 class ScoredBed:
-    """One run. `options` are the simulator's."""
+    """One run. `options` are the simulator's; the engine's history is off by `usual_off_bps`."""
 
-    def __init__(self, folder: Path, namespace: str, moved: VirtualClock, options: Options) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        namespace: str,
+        moved: VirtualClock,
+        options: Options,
+        usual_off_bps: float = 0.0,
+    ) -> None:
         self._clock = moved
         self.folder = folder
         self.truth_path = folder / "truth.jsonl"
@@ -96,7 +105,9 @@ class ScoredBed:
         self.control = enter(Control.attach(namespace))
         self.operator = enter(self.control.operator())
         row = enter(enter(Health.attach(namespace)).claim(ENGINE))
-        self.engine = enter(Engine(namespace, row, enter(self.control.claim(ENGINE))))
+        self.engine = enter(
+            Engine(namespace, row, enter(self.control.claim(ENGINE)), self._history(usual_off_bps))
+        )
         self.writers = [enter(self.store.writer(source.source_id)) for source in SOURCES]
         self.size_factor = 1.0  # of what is stored, to what was sent
         self.records: list[np.ndarray] = []
@@ -143,6 +154,28 @@ class ScoredBed:
         )
         self.engine.load(given, self.tables)
         self.begun_ns = clock.mono_ns()
+
+    def _history(self, off_bps: float) -> Usual:
+        """What the simulator says is usual, as a simulation has it lie there for the engine."""
+        told = {
+            (pair.spot.listing.label, pair.futures.listing.label, pair.symbol): (
+                pair.usual.exit_bps + off_bps,
+                pair.usual.parity_bps,
+            )
+            for pair in self.exchange.truth.pairs
+        }
+        names = self.tables.symbol_names()
+
+        def usually(spot: InstrumentRow, futures: InstrumentRow) -> tuple[float, float] | None:
+            labels = SOURCES[spot.source_id].label, SOURCES[futures.source_id].label
+            return told.get((*labels, names[spot.symbol_id]))
+
+        path = usual.path_of(self.settings)
+        half_life_s = self.settings.config.spread_engine.basis_half_life_s
+        usual.seed(path, self.tables, clock.wall_ns(), half_life_s, usually)
+        history = usual.read(path)
+        assert history is not None
+        return history
 
     def run(self, seconds: float) -> None:
         """Let the market go on, and everybody with it."""

@@ -192,9 +192,12 @@ def intervals(spot: list[Line], futures: list[Line], threshold_bps: float) -> li
     ]
 
 
-def check_truth_is_recorded(day: Day, rows: list[Fact], lines: dict[str, list[Line]]) -> None:
+def check_truth_is_recorded(
+    day: Day, rows: list[Fact], lines: dict[str, list[Line]], closes: dict[str, float]
+) -> None:
     for label, (band, margin) in itertools.product(day.labels, BANDS):
-        expected = intervals(lines["spot"], lines["futures"], day.threshold_bps + margin)
+        gross_bps = day.threshold_bps - closes[label]
+        expected = intervals(lines["spot"], lines["futures"], gross_bps + margin)
         assert len(expected) > 1  # few stand well above the threshold
         pair = (label, day.symbol)
         stood = [row for row in rows if row.get("band") == band]
@@ -377,6 +380,7 @@ def test_a_recorded_day_gives_the_oracles_signals_through_the_whole_system(
     with whole_system(tmp_path, namespace, *market, *playing, *given) as system:
         sharpen(system.config)
         system.start()
+        closes = system.closes(day.symbol)
         until(lambda: subscribed(system), system.states)
         pulse = Pulse(system)
         begin_ns = clock.mono_ns()
@@ -397,7 +401,7 @@ def test_a_recorded_day_gives_the_oracles_signals_through_the_whole_system(
 
         assert system.tail.missed == 0
         check_signals(signals, (), system.store.clock.anchor_ns)
-        check_truth_is_recorded(day, rows, lines)
+        check_truth_is_recorded(day, rows, lines, closes)
         check_signals_are_the_oracles(system, signals)
         symbols = {name: number for number, name in system.tables.symbol_names().items()}
         directions = [DIRECTION_BY_LABEL[label].direction_id for label in day.labels]

@@ -45,6 +45,15 @@ class Sim:
     def state(self) -> Fact:
         return dict(httpx.get(self.control + "/state").json())
 
+    def thresholds(self, given_bps: float) -> dict[tuple[str, str], float]:
+        """What each pair's gross spread must reach, so that leaving as it usually does leaves what
+        was given; by direction and symbol."""
+        told = httpx.get(self.control + "/usual").json()
+        return {
+            (row["direction"], row["symbol"]): given_bps - min(row["exit_bps"], row["parity_bps"])
+            for row in told
+        }
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(DEADLINE_S) == 0
@@ -198,6 +207,7 @@ def test_what_it_says_it_sent_is_what_arrived_and_the_truth_follows_from_it(tmp_
     arguments += ["--plant-every-s", "0.1", "--plant-hold-s", "0.1,0.4"]
     with running(*arguments) as sim:
         wanted = {label: names_of(sim, label) for label in sim.sources}
+        thresholds = sim.thresholds(threshold)
 
         async def long_enough() -> None:
             await asyncio.to_thread(until, lambda: sim.state().get("intervals", 0) >= 12)
@@ -227,14 +237,14 @@ def test_what_it_says_it_sent_is_what_arrived_and_the_truth_follows_from_it(tmp_
     assert count > 200
     for key, row in last.items():
         assert max(streams[key]) == row["update_id"], key
-    check_intervals(truth, last, streams, threshold)
+    check_intervals(truth, last, streams, thresholds)
 
 
 def check_intervals(
     truth: Path,
     last: dict[str, Fact],
     streams: dict[str, dict[int, tuple[float, float]]],
-    threshold: float,
+    thresholds: dict[tuple[str, str], float],
 ) -> None:
     """Every interval's first quotes stand over the threshold, its end does not, peaks agree."""
     by_symbol = {(row["source"], row["symbol"]): key for key, row in last.items()}
@@ -245,6 +255,8 @@ def check_intervals(
     assert any(row["planted"] for row in intervals)
     for row in intervals:
         spot_label, futures_label = legs[row["direction"]]
+        threshold = thresholds[row["direction"], row["symbol"]]
+        assert row["threshold_bps"] == threshold
         spot = streams[by_symbol[spot_label, row["symbol"]]]
         futures = streams[by_symbol[futures_label, row["symbol"]]]
         first = row["spot_update_id_first"], row["futures_update_id_first"]
@@ -266,7 +278,7 @@ def check_intervals(
                     streams[key][max(streams[key])][1],
                     streams[other][max(streams[other])][0],
                 )
-                over = gross(ask, bid) >= threshold
+                over = gross(ask, bid) >= thresholds[direction.label, symbol]
                 assert over == ((direction.label, symbol) in still_open), symbol
 
 

@@ -67,6 +67,8 @@ class Machine:
             "SPREAD_CONFIG_DIR": str(folder / "config"),
             "SPREAD_SYSTEM__NAMESPACE": namespace,
             "SPREAD_PAIR_DISCOVERY__VALIDATE_S": "2",
+            # Nobody waits for five minutes until it is known what leaving usually earns.
+            "SPREAD_SPREAD_ENGINE__SIGNAL_BASIS_UNKNOWN": "true",
             "LD_PRELOAD": str(library),
             "MONOTONIC_LESS": str(less),
         }

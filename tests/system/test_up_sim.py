@@ -110,6 +110,7 @@ def test_a_scored_run_misses_nothing_and_invents_nothing(start_up: Starter, name
     assert document["overlong"] == document["opportunities_wrong"] == 0
     assert document["sizes_wrong"] == 0
     assert document["restarts"] == 0
+    assert b"usually earns" in err  # the history that it starts with
     assert document["messages"] >= document["quotes"] > 0
     assert document["signals"] >= document["opportunities"] > 0
     assert len(document["processes"]) >= 12

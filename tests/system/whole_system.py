@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 
 from bed import until
-from spread_scanner import clock
+from spread_scanner import clock, config
 from spread_scanner.schema.enums import (
     DIRECTION_BY_LABEL,
     DIRECTIONS,
@@ -32,7 +32,7 @@ from spread_scanner.shm import Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.supervise.children import Child
 from spread_scanner.supervise.seen import DownTime, SeenSignal
-from spread_scanner.supervise.simulation import environment
+from spread_scanner.supervise.simulation import environment, seed_history
 from spread_scanner.supervise.supervisor import RUNS
 from spread_scanner.supervise.truth import Interval
 from spread_scanner.symbology import tables
@@ -136,6 +136,7 @@ class WholeSystem:
         self.evaluations = attach(Evaluations.attach(self.namespace))
         self.once("pair-discovery", "--no-validate")
         self.tables = tables.load(self.folder / "generated")
+        seed_history(config.load(self.config, self._environ), self.control_url)
         for name in names:
             self.children[name].start()
         until(lambda: all(self.runs(name) for name in names), self.states)
@@ -200,6 +201,15 @@ class WholeSystem:
     def sent(self) -> dict[tuple[str, str], Fact]:
         rows = httpx.get(self.control_url + "/sent", timeout=DEADLINE_S).json()
         return {(row["source"], row["exchange_symbol"]): row for row in rows}
+
+    def closes(self, symbol: str) -> dict[str, float]:
+        """What leaving is taken to earn, in basis points, by direction."""
+        told = httpx.get(self.control_url + "/usual", timeout=DEADLINE_S).json()
+        return {
+            row["direction"]: min(row["exit_bps"], row["parity_bps"])
+            for row in told
+            if row["symbol"] == symbol
+        }
 
     # --- what must hold
 

@@ -1,8 +1,8 @@
 """A ready config folder: the product started with SPREAD_CONFIG_DIR on it meets this simulator.
 
-The enter threshold of each direction is the truth's gross threshold less the fees of four fills,
-no settlement is crossed and leaving is free, so that the engine's net rule and the truth's gross
-rule are one.
+The enter threshold of each direction is the simulator's threshold less the fees of four fills, and
+no settlement is crossed. What leaving costs is each pair's own (reckoning.py), and known from the
+start by the history that the simulator tells; the truth asks for so much more gross spread.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,10 @@ from pathlib import Path
 
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.sim.truth import HYSTERESIS_BPS
+
+# The longest there may be: for the truth, what is usual is what the seed made of each pair, and a
+# run with all its planted spreads is not to move that.
+BASIS_HALF_LIFE_S = 2_592_000.0
 
 FEES_BPS = {
     "binance-spot": 10.0,
@@ -29,7 +33,8 @@ def write_config(
     """Three files, as the config package reads them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(
-        '[pair-discovery]\nquotes = ["USDT"]\nvalidate_s = 5.0\n\n[spread-engine]\n',
+        '[pair-discovery]\nquotes = ["USDT"]\nvalidate_s = 5.0\n\n'
+        f"[spread-engine]\nbasis_half_life_s = {BASIS_HALF_LIFE_S}\n",
         encoding="utf-8",
     )
     sections = [
@@ -38,8 +43,7 @@ def write_config(
         for label, urls in sources.items()
     ]
     (folder / "exchanges.toml").write_text("\n".join(sections), encoding="utf-8")
-    lines = ["[defaults]", "enter_bps = 10.0", "exit_bps = 5.0", "resignal_step_bps = 5.0"]
-    lines += ['close_at = "nothing"', ""]
+    lines = ["[defaults]", "enter_bps = 10.0", "exit_bps = 5.0", "resignal_step_bps = 5.0", ""]
     for direction in DIRECTIONS:
         fees = 2 * (FEES_BPS[direction.spot.label] + FEES_BPS[direction.futures.label])
         enter = thresholds[direction.label] - fees

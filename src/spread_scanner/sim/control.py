@@ -3,6 +3,7 @@
 GET  /<source>/...      what the exchange would answer, after its limits, bans and faults
 POST /control           one action or a list of them, as docs/simulator.md has them
 GET  /control/state     counters; /control/sent: the last quote of every listing
+GET  /control/usual     what leaving each pair earns on average
 """
 
 from collections import Counter
@@ -54,6 +55,8 @@ class Control:
             return Answer(200, HEADERS, orjson.dumps(self.state()))
         if method == "GET" and path == "/control/sent":
             return Answer(200, HEADERS, orjson.dumps(exchange.truth.sent_rows()))
+        if method == "GET" and path == "/control/usual":
+            return Answer(200, HEADERS, orjson.dumps(exchange.truth.usual_rows()))
         if method != "POST" or path != "/control":
             return Answer(404, HEADERS, b'{"error":"POST /control or GET /control/state"}')
         try:

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from spread_scanner.schema.enums import Direction, Market
-from spread_scanner.sim.reckoning import common_lot
+from spread_scanner.sim.reckoning import Usual, common_lot
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing
 from spread_scanner.sim.wire import Encoder
@@ -75,17 +75,25 @@ class Pair:
         "spot",
         "symbol",
         "threshold",
+        "usual",
         "watched",
     )
 
     def __init__(
-        self, direction: Direction, symbol: str, spot: Leg, futures: Leg, threshold: float
+        self,
+        direction: Direction,
+        symbol: str,
+        spot: Leg,
+        futures: Leg,
+        threshold: float,
+        usual: Usual,
     ) -> None:
         self.direction = direction
         self.symbol = symbol
         self.spot = spot
         self.futures = futures
         self.threshold = threshold  # of the gross spread, bps
+        self.usual = usual  # as the history has it
         self.guard = NAN  # what the cheap test compares with
         self.lot = common_lot(spot.listing, futures.listing)
         self.near: dict[str, Any] | None = None  # up to the margin below the threshold

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from spread_scanner.sim._walk import walk
+from spread_scanner.sim.reckoning import UNUSUAL
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
 
 BLOCK = 8_192
 COMMON_BPS = 0.15  # step of a coin's price per price event of any of its listings
 BASIS_BPS = 0.35  # step of a listing's own distance
-UNUSUAL = 2.0  # of its deviations: one step in 44 of a listing that jumps is a jump
 KINDS = (0.5, 0.25, 0.25)  # a price, the bid's size, the ask's: real updates are mostly sizes
 SIZE_LEAST = 0.05  # of a typical size, some 100 of quote: no common lot is worth as much
 SOURCE_PACE = {  # relative update rates

@@ -18,7 +18,7 @@ import orjson
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.sim.legs import NAN, Leg, Pair
-from spread_scanner.sim.reckoning import BPS, gross_bps
+from spread_scanner.sim.reckoning import BPS, gross_bps, usual_of
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
 
@@ -38,7 +38,10 @@ class Truth:
         self.pairs: list[Pair] = []
         for direction, spot, futures in universe.pairs():
             legs = self.legs[spot], self.legs[futures]
-            pair = Pair(direction, spot.symbol, *legs, thresholds[direction.label])
+            usual = usual_of(spot, futures)
+            # So much gross that what remains after leaving at the usual basis is the threshold.
+            threshold = thresholds[direction.label] - usual.close_bps
+            pair = Pair(direction, spot.symbol, *legs, threshold, usual)
             pair.guard = (pair.threshold - MARGIN_BPS - GUARD_BPS) / BPS
             self.pairs.append(pair)
             for leg in legs:
@@ -219,6 +222,19 @@ class Truth:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def usual_rows(self) -> list[dict[str, Any]]:
+        """What each pair's history is to say before the first quote."""
+        return [
+            {
+                "direction": pair.direction.label,
+                "symbol": pair.symbol,
+                "spot": pair.spot.listing.exchange_symbol,
+                "futures": pair.futures.listing.exchange_symbol,
+                **pair.usual._asdict(),
+            }
+            for pair in self.pairs
+        ]
 
     def sent_rows(self) -> list[dict[str, Any]]:
         """What was last sent for every listing, in the exchange's and in base units."""

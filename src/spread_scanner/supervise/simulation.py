@@ -2,7 +2,8 @@
 
 It writes a config folder that leads every process to it; what the system needs besides (its own
 namespace, short validation) is added there, so that any spread-ctl command given this folder
-speaks to the simulated system.
+speaks to the simulated system. What leaving its pairs usually earns nobody has had the time to
+learn: the simulator tells it, and `seed_history` has it lie there before the engine starts.
 """
 
 import os
@@ -14,13 +15,18 @@ from typing import NamedTuple
 import orjson
 
 from spread_scanner import clock
+from spread_scanner.config import Settings
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
 from spread_scanner.schema.names import LOGS_FOLDER
 from spread_scanner.supervise.children import Child, end_all
 from spread_scanner.supervise.supervisor import CannotStart
+from spread_scanner.symbology import tables, usual
+from spread_scanner.symbology.tables import InstrumentRow
 
 NAME = "exchange-sim"
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 3.0
+ASK_TIMEOUT_S = 30.0
 VALIDATE_S = 1.0
 
 
@@ -79,6 +85,11 @@ class Simulation:
         """What the processes of the simulated system start with."""
         return {**environment(os.environ), "SPREAD_CONFIG_DIR": str(self.config_dir)}
 
+    def seed_history(self, settings: Settings) -> str:
+        """Once the tables are there and before the engine is; what was done, for people."""
+        pairs = seed_history(settings, self.control_url)
+        return f"has told what leaving {pairs:,} pairs usually earns: nothing is to be learned"
+
     @property
     def log_path(self) -> Path:
         return self._child.log_path
@@ -92,6 +103,35 @@ class Simulation:
         if self._child.starts and not self.died:
             self._child.signal(signal.SIGTERM)
             end_all([self._child], clock.awake_s() + STOP_TIMEOUT_S)
+
+
+def seed_history(settings: Settings, control_url: str) -> int:
+    """Write down what leaving each pair of the tables usually earns, as the simulator tells it; of
+    how many pairs. Call it between discovery and the engine's start. Raises CannotStart.
+    """
+    import httpx  # not for those who run on real exchanges: it takes a while to load
+
+    try:
+        answer = httpx.get(f"{control_url}/usual", timeout=ASK_TIMEOUT_S, trust_env=False)
+        told = orjson.loads(answer.raise_for_status().content)
+    except (httpx.HTTPError, orjson.JSONDecodeError) as error:
+        raise CannotStart(f"the simulator does not tell what is usual: {error}") from None
+    known = {}
+    for row in told:
+        direction = DIRECTION_BY_LABEL[row["direction"]]
+        legs = (direction.spot.label, row["spot"], direction.futures.label, row["futures"])
+        known[legs] = (float(row["exit_bps"]), float(row["parity_bps"]))
+
+    def usually(spot: InstrumentRow, futures: InstrumentRow) -> tuple[float, float] | None:
+        return known.get((*_listed(spot), *_listed(futures)))
+
+    found = tables.load(settings.generated_dir)
+    half_life_s = settings.config.spread_engine.basis_half_life_s
+    return usual.seed(usual.path_of(settings), found, clock.wall_ns(), half_life_s, usually)
+
+
+def _listed(row: InstrumentRow) -> tuple[str, str]:
+    return SOURCES[row.source_id].label, row.exchange_symbol
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

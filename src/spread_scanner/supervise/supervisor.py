@@ -134,6 +134,7 @@ class Supervisor:
         self._looked_s = 0.0
         self._renewed_s = 0.0
         self.on_wait: Callable[[], None] = lambda: None  # the screen draws while we wait
+        self.on_found: Callable[[], None] = lambda: None  # the tables are there, nobody reads them
 
     def _child(self, name: str) -> Child:
         return Child(name, self._environ, self.log_path(name))
@@ -171,6 +172,8 @@ class Supervisor:
         self._attach()
         if self._discover:
             self._find_pairs()
+        if not self.stopping:
+            self.on_found()
         for step in self._stages:
             if self.stopping:
                 return
@@ -436,6 +439,11 @@ class Supervisor:
     def _woke(self) -> None:
         self._woke_ns = clock.mono_ns()
         self.events.append(Happening(self._woke_ns, SUPERVISOR, "the machine was asleep"))
+
+    def tell(self, process: str, text: str) -> None:
+        """Something that people should see; nothing is wrong."""
+        self.events.append(Happening(clock.mono_ns(), process, text))
+        self._log.info(text, about=process)
 
     def _note(self, process: str, text: str, **details: object) -> None:
         self.events.append(Happening(clock.mono_ns(), process, text))

@@ -25,7 +25,7 @@ from spread_scanner.supervise.log_files import open_log
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.scored import scored
 from spread_scanner.supervise.seen import seen_of
-from spread_scanner.supervise.simulation import SimulatedMarket, Simulation
+from spread_scanner.supervise.simulation import NAME, SimulatedMarket, Simulation
 from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.supervise.supervisor import Supervisor, running
 from spread_scanner.supervise.truth import read_truth
@@ -86,6 +86,7 @@ class Run:
         """Start, run until told or timed to end, and give the summary."""
         supervisor = self._supervisor
         supervisor.on_wait = self._draw_start
+        supervisor.on_found = self._seed_history
         with contextlib.ExitStack() as stack:
             stack.callback(self._close)
             with running(supervisor):
@@ -106,6 +107,12 @@ class Run:
             document["ok"] = document["ok"] and supervisor.came_up
             document["killed_at_stop"] = supervisor.killed
         return cast("RunSummary", document)  # a test holds it to that
+
+    def _seed_history(self) -> None:
+        """A simulated market has been there for ever, as far as the engine is concerned."""
+        if self._simulation is not None:
+            text = self._simulation.seed_history(self._supervisor.settings)
+            self._supervisor.tell(NAME, text)
 
     def _watched(self) -> Observer:
         if self._observer is None:

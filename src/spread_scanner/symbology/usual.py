@@ -108,16 +108,20 @@ def seed(
     tables: Tables,
     wall_ns: int,
     half_life_s: float,
-    usually: Callable[[InstrumentRow, InstrumentRow], tuple[float, float]],
-) -> None:
+    usually: Callable[[InstrumentRow, InstrumentRow], tuple[float, float] | None],
+) -> int:
     """Write a history as if each pair had been fresh for ever; `usually` gives what leaving it
-    earns and what its widths leave at parity, in basis points."""
-    pairs = list(listed_pairs(tables.instruments))
-    keys = tuple(pair_key(pair.spot, pair.futures) for pair in pairs)
-    numbers = [usually(pair.spot, pair.futures) for pair in pairs]
-    exits, parities = np.array(numbers, float).reshape(-1, 2).T
-    weight = np.full(len(keys), full_weight(half_life_s))
-    write(path, Usual(1, wall_ns, half_life_s, keys, weight, exits, parities))
+    earns and what its widths leave at parity, in basis points, or None: of this pair nothing is
+    known. Returns of how many it is. Raises OSError."""
+    known = {
+        pair_key(pair.spot, pair.futures): numbers
+        for pair in listed_pairs(tables.instruments)
+        if (numbers := usually(pair.spot, pair.futures)) is not None
+    }
+    exits, parities = np.array(list(known.values()), float).reshape(-1, 2).T
+    weight = np.full(len(known), full_weight(half_life_s))
+    write(path, Usual(1, wall_ns, half_life_s, tuple(known), weight, exits, parities))
+    return len(known)
 
 
 def _leg(row: InstrumentRow) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
@@ -212,7 +213,9 @@ def retold(exchange: Exchange8) -> list[tuple[str, Tick]]:
 
 
 def intervals_of(
-    told: list[tuple[str, Tick]], multipliers: dict[str, int], threshold: float
+    told: list[tuple[str, Tick]],
+    multipliers: dict[str, int],
+    thresholds: dict[tuple[str, str], float],
 ) -> Iterator[tuple[str, str, int, float]]:
     """Brute force: after every quote, all twelve directions of its coin from scratch."""
     quotes: dict[str, tuple[float, float]] = {}
@@ -230,7 +233,7 @@ def intervals_of(
                 continue
             spread = (futures[0] - spot[1]) / spot[1] * 1e4
             pair = (direction.label, symbol)
-            if spread >= threshold:
+            if spread >= thresholds[pair]:
                 start, peak = open_.get(pair, (number, -math.inf))
                 open_[pair] = (start, max(peak, spread))
             elif pair in open_:
@@ -291,7 +294,13 @@ def test_truth_agrees_with_a_brute_force_over_everything_that_was_sent(tmp_path:
     check_quotes(rows, told, exchange)
     rows = [row for row in rows if "band" in row]  # intervals, without their falls
     for band, margin in (("owed", MARGIN_BPS), ("near", -MARGIN_BPS)):
-        stood = intervals_of(told, multipliers, threshold + margin)
+        thresholds = {
+            (row["direction"], row["symbol"]): threshold
+            - min(row["exit_bps"], row["parity_bps"])
+            + margin
+            for row in exchange.truth.usual_rows()
+        }
+        stood = intervals_of(told, multipliers, thresholds)
         expected = sorted((d, s, round(peak, 6)) for d, s, _, peak in stood)
         got = sorted(
             (row["direction"], row["symbol"], round(row["peak_bps"], 6))
@@ -302,6 +311,32 @@ def test_truth_agrees_with_a_brute_force_over_everything_that_was_sent(tmp_path:
         assert got == expected, band
     assert {row["planted"] for row in rows} == {True, False}
     assert all(row["end_ns"] is None or row["start_ns"] <= row["end_ns"] for row in rows)
+
+
+def test_what_is_usual_is_what_the_market_does_on_average() -> None:
+    exchange = Exchange8(Options(seed=5, symbols=14, characters=1.0))
+    assert set(exchange.characters.values()) == {"reverting", "premium", "wide", "jumping"}
+    rows = [row for row in exchange.universe.listings if row.moves]
+    place = {row: number for number, row in enumerate(rows)}
+    pairs = [
+        pair
+        for pair in exchange.truth.pairs
+        if {pair.spot.listing, pair.futures.listing} <= set(rows)
+    ]
+    spot = np.array([place[pair.spot.listing] for pair in pairs])
+    futures = np.array([place[pair.futures.listing] for pair in pairs])
+    unit = np.array([row.px_pow * row.px_mul for row in rows], float)
+    sums, looks = np.zeros((2, len(pairs))), 500
+    for _ in range(looks):
+        exchange.market.step(800, CLOCKS_MS)
+        bid = np.array([row.bid_ticks for row in rows]) / unit
+        ask = np.array([row.ask_ticks for row in rows]) / unit
+        leaving = (bid[spot] - ask[futures]) / ask[spot] * 1e4
+        entering = (bid[futures] - ask[spot]) / ask[spot] * 1e4
+        sums += leaving, (leaving + entering) / 2
+    for pair, exit_bps, parity_bps in zip(pairs, *(sums / looks), strict=True):
+        assert abs(pair.usual.exit_bps - exit_bps) < 1.0, (pair.symbol, pair.direction.label)
+        assert abs(pair.usual.parity_bps - parity_bps) < 0.2, (pair.symbol, pair.direction.label)
 
 
 def test_an_interval_ends_when_nobody_listens_and_needs_a_new_quote_to_stand_again() -> None:

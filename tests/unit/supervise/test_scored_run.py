@@ -1,5 +1,6 @@
 """Each key of the score, made non-zero by breaking what it is there for, in a run of real parts."""
 
+import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,11 +25,14 @@ MakeBed = Callable[..., ScoredBed]
 def make_bed(tmp_path: Path, namespace: str, virtual_clock: VirtualClock) -> Iterator[MakeBed]:
     made = []
 
-    def make(planting: Planting = PLANTING) -> ScoredBed:
+    def make(
+        planting: Planting = PLANTING, symbols: int = 6, usual_off_bps: float = 0.0
+    ) -> ScoredBed:
         options = Options(
-            seed=SEED, symbols=6, rate=500, planting=planting, truth_path=tmp_path / "truth.jsonl"
-        )
-        made.append(ScoredBed(tmp_path, namespace, virtual_clock, options))
+            seed=SEED, symbols=symbols, rate=500, planting=planting, characters=0.8,
+            truth_path=tmp_path / "truth.jsonl",
+        )  # fmt: skip
+        made.append(ScoredBed(tmp_path, namespace, virtual_clock, options, usual_off_bps))
         return made[-1]
 
     yield make
@@ -49,7 +53,10 @@ def ended(bed: ScoredBed, seconds: float = SECONDS) -> Score:
 
 
 def test_a_run_of_whole_parts_scores_nothing(make_bed: MakeBed) -> None:
-    bed = make_bed()
+    # Little over what each pair asks for; beyond the first eight coins they have characters.
+    little = dataclasses.replace(PLANTING, over_bps_min=2.0, over_bps_max=8.0)
+    bed = make_bed(little, symbols=24)
+    assert len(set(bed.exchange.characters.values())) == 4
     bed.load()
     judged = ended(bed)
     print(f"seed {SEED}: {judged.found} found, {judged.unjudged}")
@@ -63,6 +70,12 @@ def test_an_engine_that_never_exits_is_overlong(make_bed: MakeBed) -> None:
     bed.load(exit_bps=-1e9)
     # What stands later is in the same span, and the tracker hears nothing of it.
     assert set(counts(ended(bed))) == {"overlong", "opportunities_wrong"}
+
+
+def test_an_engine_that_takes_leaving_for_too_dear_misses(make_bed: MakeBed) -> None:
+    bed = make_bed(usual_off_bps=-1e3)
+    bed.load()
+    assert set(counts(ended(bed, 1.0))) == {"missed"}
 
 
 def test_an_engine_that_asks_for_more_misses(make_bed: MakeBed) -> None:
