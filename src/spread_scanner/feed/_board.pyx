@@ -37,7 +37,8 @@ cdef int RECV_TO_CELL = _histogram_ids["recv_to_cell"]
 # ss_memory in native/standing.h.
 MEMORY_DTYPE = numpy.dtype([
     ("heard_ns", "<i8"), ("mean_ns", "<f8"), ("news_ns", "<i8"), ("news_mean_ns", "<f8"),
-    ("mid", "<f8"), ("wrote", "<u4"), ("reserved", "<u4"), ("deaf_ns", "<i8"), ("unused", "<u8"),
+    ("mid", "<f8"), ("wrote", "<u4"), ("heard_count", "<u2"), ("news_count", "<u2"),
+    ("deaf_ns", "<i8"), ("early_mean_ns", "<f4"), ("early_news_mean_ns", "<f4"),
 ])
 
 

@@ -50,7 +50,7 @@ def out_of_line(
     slowdown: float,
 ) -> npt.NDArray[np.bool_]:
     """By id: whether the silence is out of line with the symbol's own mean interval, given that
-    everything on the source has become slower by `slowdown`. Once heard is no rate: left alone.
+    everything on the source has become slower by `slowdown`. Without a mean: left alone.
     """
     limit_ns = np.maximum(rule.ns_min, mean_ns * (rule.intervals_max * slowdown))
     found: npt.NDArray[np.bool_] = (since_ns != 0) & (mean_ns > 0.0)

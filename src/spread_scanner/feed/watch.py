@@ -99,7 +99,7 @@ class Watch:
 
     def unheard(self, now_ns: int, silent: Collection[int]) -> list[str]:
         """Who does not quote although it was asked for: those whose ids are among `silent`, those
-        whose first quote is overdue, and those that quoted once only, long ago.
+        whose first quote is overdue, and those that quoted too seldom to have a rate, long ago.
         """
         settings, board, subscription = self._share.settings, self._share.board, self._subscription
         quiet_ns = int(settings.first_quote_quiet_s_max * NS_PER_S)
@@ -114,8 +114,8 @@ class Watch:
                 wait_ns = quiet_ns if row.quiet else first_ns
                 late = now_ns - since_ns >= wait_ns and not self._heard_since(row, since_ns)
             else:
-                once = board.mean_ns[row.symbol_id] == 0.0
-                late = once and now_ns - int(board.heard_ns[row.symbol_id]) >= quiet_ns
+                seldom = board.mean_ns[row.symbol_id] == 0.0
+                late = seldom and now_ns - int(board.heard_ns[row.symbol_id]) >= quiet_ns
             if late or row.symbol_id in silent:
                 found.append(symbol)
         return found

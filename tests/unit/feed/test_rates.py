@@ -1,5 +1,7 @@
 """What the feed learns of how often a symbol quotes, and what it must not take for a lesson."""
 
+import random
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -7,16 +9,18 @@ from feed_bed import Bench, push
 from picows import WSMsgType
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
-from spread_scanner.config import SourceSettings
+from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed._board import STALL_NS
 from spread_scanner.feed._listener import Listener
+from spread_scanner.feed.freshness import out_of_line, overdue_rule
 from spread_scanner.feed.listings import decoder_of
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology.tables import InstrumentRow
 
 SETTINGS = SourceSettings(rest_url="https://rest.test", ws_url="wss://ws.test")
 WALL_MS = 1_790_000_000_000
+ENOUGH = 16  # intervals that make a rate
 
 
 @pytest.fixture
@@ -113,10 +117,46 @@ def test_what_was_heard_once_has_no_rate_by_an_answer(
     bench.board.deafen([0], virtual_clock.mono_ns())
     virtual_clock.advance_ms(20)
     put(listener, 2)
-    assert bench.board.mean_ns[0] == 0.0
-    virtual_clock.advance_ms(3_000)
-    put(listener, 3)
-    assert bench.board.mean_ns[0] == 3.0 * NS_PER_S
+    for number in range(ENOUGH):
+        assert bench.board.mean_ns[0] == bench.board.news_mean_ns[0] == 0.0
+        virtual_clock.advance_ms(3_000)
+        put(listener, 3 + number)
+    assert bench.board.mean_ns[0] == bench.board.news_mean_ns[0] == 3.0 * NS_PER_S
+
+
+def test_a_coin_that_quotes_seldom_and_at_random_is_never_overdue(
+    virtual_clock: VirtualClock, bench: Bench
+) -> None:
+    """Of two pauses the second is fifty times the first now and then: that is no rate yet."""
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    listener, board, rule = bench.listener(), bench.board, overdue_rule(Feed())
+    for _ in range(300):
+        board.forget([0])
+        for number in range(ENOUGH + 4):
+            virtual_clock.advance_ms(rng.expovariate(1.0 / 5_000) + 1e-3)
+            heard = (board.news_ns, board.news_mean_ns)
+            assert not out_of_line(virtual_clock.mono_ns(), *heard, rule, 1.0)[0], number
+            put(listener, number + 1)
+    assert board.news_mean_ns[0] > NS_PER_S
+
+
+def test_the_first_intervals_are_a_rate_by_their_mean_and_the_next_ones_move_it(
+    virtual_clock: VirtualClock, bench: Bench
+) -> None:
+    listener = bench.listener()
+    for number in range(ENOUGH):
+        virtual_clock.advance_ms(2_000 + 100 * number)
+        put(listener, number + 1)
+        assert bench.board.mean_ns[0] == 0.0
+    virtual_clock.advance_ms(2_000 + 100 * ENOUGH)
+    put(listener, ENOUGH + 1)
+    # The first quote ends no interval: those after it are from 2.1 to 3.6 s.
+    assert bench.board.mean_ns[0] / NS_PER_S == pytest.approx(2.85, rel=1e-6)
+    virtual_clock.advance_ms(2_850 + 1_600)
+    put(listener, ENOUGH + 2)
+    assert bench.board.mean_ns[0] / NS_PER_S == pytest.approx(2.95, rel=1e-6)
 
 
 def test_a_symbol_that_is_only_repeated_keeps_the_rate_of_its_news(rates: Rates) -> None:

@@ -35,19 +35,22 @@ enum ss_outcome {
  * comes back or somebody has judged it. Of a book as wide as WIDE nobody knows the level. */
 #define SS_JUMP_RATIO 5.0
 #define SS_WIDE_RATIO 3.0
-#define SS_MEAN_STEP (1.0 / 16)
+/* A mean of fewer intervals is none. The first ones say next to nothing: of a coin that quotes each
+ * few seconds one in fifty is shorter than a fiftieth of the next, and that silence is in order. */
+#define SS_INTERVALS_MIN 16
+#define SS_MEAN_STEP (1.0 / SS_INTERVALS_MIN)
 
 /* One cache line, so that a quote touches one; feed/_board.pyx has the same as a dtype. */
 typedef struct ss_memory {
     int64_t heard_ns; /* the last read that named it, whatever it brought; 0: none */
-    double mean_ns;   /* mean interval of such reads; 0: not known */
+    double mean_ns;   /* mean interval of such reads; 0: too few to tell */
     int64_t news_ns;  /* the last read that brought something new */
     double news_mean_ns;
     double mid;     /* the last level that could be believed, over connections; 0: none */
     uint32_t wrote; /* the connection that wrote the cell last; 0: one that is gone */
-    uint32_t reserved;
+    uint16_t heard_count, news_count; /* intervals, while they are too few to tell */
     int64_t deaf_ns; /* until then it could not be heard, or was asked for again; 0: never */
-    uint64_t unused;
+    float early_mean_ns, early_news_mean_ns; /* of those few */
 } ss_memory;
 
 _Static_assert(sizeof(ss_memory) == 64, "a symbol's memory is one cache line");
@@ -56,14 +59,23 @@ static inline double ss_stepped(double mean, double interval) {
     return mean == 0 ? interval : mean + (interval - mean) * SS_MEAN_STEP;
 }
 
-/* A mean after one more interval, from `before_ns` to `now_ns`. Of what spans a time in which nobody
- * could hear it only the rest since `deaf_ns` is known: it was at least so long. That may make the
- * mean longer; it makes none shorter (the first quote after asking is an answer to that), and none
- * of nothing. */
-static inline double ss_learned(double mean, int64_t before_ns, int64_t deaf_ns, int64_t now_ns) {
-    if (before_ns >= deaf_ns) return ss_stepped(mean, (double)(now_ns - before_ns));
-    double least = (double)(now_ns - deaf_ns);
-    return mean != 0 && least > mean ? ss_stepped(mean, least) : mean;
+/* One more interval, from `before_ns` to `now_ns`. Of what spans a time in which nobody could hear it
+ * only the rest since `deaf_ns` is known: it was at least so long. That may make the mean longer; it
+ * makes none shorter (the first quote after asking is an answer to that), and none of nothing. The
+ * first intervals are averaged in `early`, and are the mean once there are enough of them. */
+static inline void ss_learn(double *mean, float *early, uint16_t *count, int64_t before_ns,
+                            int64_t deaf_ns, int64_t now_ns) {
+    double interval = (double)(now_ns - (before_ns < deaf_ns ? deaf_ns : before_ns));
+    double so_far = *mean != 0 ? *mean : (double)*early;
+    if (before_ns < deaf_ns && (so_far == 0 || interval <= so_far)) return;
+    if (*mean != 0) {
+        *mean = ss_stepped(*mean, interval);
+        return;
+    }
+    *count += 1;
+    so_far += (interval - so_far) / *count;
+    *early = (float)so_far;
+    if (*count == SS_INTERVALS_MIN) *mean = so_far;
 }
 
 /* A symbol was heard of: keeps the mean interval between the reads that name it, and between those
@@ -73,14 +85,17 @@ static inline void ss_memory_note(ss_memory *memory, int64_t mono_ns, int64_t de
     if (memory->deaf_ns > deaf_ns) deaf_ns = memory->deaf_ns;
     if (before != mono_ns) {
         memory->heard_ns = mono_ns;
-        if (before) memory->mean_ns = ss_learned(memory->mean_ns, before, deaf_ns, mono_ns);
+        if (before)
+            ss_learn(&memory->mean_ns, &memory->early_mean_ns, &memory->heard_count, before,
+                     deaf_ns, mono_ns);
     }
     if (!news) return;
     before = memory->news_ns;
     if (before != mono_ns) {
         memory->news_ns = mono_ns;
         if (before)
-            memory->news_mean_ns = ss_learned(memory->news_mean_ns, before, deaf_ns, mono_ns);
+            ss_learn(&memory->news_mean_ns, &memory->early_news_mean_ns, &memory->news_count,
+                     before, deaf_ns, mono_ns);
     }
 }
 
