@@ -138,14 +138,8 @@ def test_what_was_halted_and_found_outlives_upgrade_crash_reboot_and_the_way_bac
     remove(machine)
 
 
-def start_old_exchanges(machine: Machine, port: int) -> None:
-    """With settings that both versions know: an older one refuses a key of a newer one."""
-    start_exchanges(machine, port)
-    machine.run("sed", "-i", "/^close_at/d", "/etc/spread-scanner/directions.toml")
-
-
 def run_older_and_halt(machine: Machine, port: int) -> None:
-    start_old_exchanges(machine, port)
+    start_exchanges(machine, port)
     machine.run("systemctl", "start", "spread-scanner.target")
     active = ["active"] * len(STAYING)
     wait_until(
@@ -199,7 +193,7 @@ def restart_and_crash(machine: Machine) -> None:
 def reboot(machine: Machine, port: int) -> None:
     machine.reboot()
     assert machine.run("ls", "/dev/shm") == ""
-    start_old_exchanges(machine, port)
+    start_exchanges(machine, port)
     # What a server boots to; the machine itself boots to less, which is all that most tests need.
     machine.run("systemctl", "start", "multi-user.target", timeout_s=120)
     await_halted(machine)

@@ -745,7 +745,7 @@ NetBps = Annotated[float, Meta(ge=-10_000, le=100_000)]
 StepBps = Annotated[float, Meta(gt=0, le=100_000)]
 PauseMs = Annotated[int, Meta(ge=0, le=86_400_000)]
 SizeQuote = Annotated[float, Meta(ge=0, le=1e12)]
-CloseAt = Literal["usual", "parity", "nothing"]
+CloseAt = Literal["usual", "parity"]
 
 
 class Thresholds(Struct, forbid_unknown_fields=True, frozen=True):
@@ -769,7 +769,7 @@ class Thresholds(Struct, forbid_unknown_fields=True, frozen=True):
         CloseAt,
         Meta(
             description="What leaving is assumed to earn: what it usually does, or, for those who "
-            "wait until the mids meet, what the usual widths leave then. nothing: leaving is free."
+            "wait until the mids meet, what the usual widths leave then."
         ),
     ] = "usual"
     enabled: Annotated[bool, Meta(description="False: evaluated, never signalled.")] = True

@@ -52,8 +52,8 @@ PAIR_DTYPE = np.dtype(
         ("kept_verdict", "u1"),
         ("trusted", "u1"),
         ("at_parity", "u1"),
-        ("free_close", "u1"),
         ("barred", "u1"),
+        ("reserved", "u1"),
         ("fees_bps", "<f8"),
         ("carry_bps", "<f8"),
         ("close_bps", "<f8"),
@@ -246,7 +246,6 @@ def _fill(
     pair["fees_bps"] = costs.fees_bps(fee_bps, settings.exchanges[futures.label].fee_bps(symbol))
     pair["usual_bps"] = pair["parity_usual_bps"] = pair["close_bps"] = np.nan
     pair["at_parity"] = thresholds.close_at == "parity"
-    pair["free_close"] = thresholds.close_at == "nothing"
     pair["enter_bps"] = thresholds.enter_bps
     pair["exit_bps"] = thresholds.exit_bps
     pair["resignal_step_bps"] = thresholds.resignal_step_bps

@@ -28,7 +28,7 @@ class Cost(Reading, frozen=True):
     carry_bps: float  # expected funding; negative: received
     rate_known: bool  # false: the most that is ever charged counts for each settlement
     costs_bps: float  # fees and carry
-    close_at: str  # what leaving is taken to earn: "usual", "parity", or "nothing"
+    close_at: str  # what leaving is taken to earn: "usual" or "parity"
     enter_bps: float  # net, from which on it is a signal
     exit_bps: float  # net, under which the signal ends
 

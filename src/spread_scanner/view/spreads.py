@@ -60,7 +60,6 @@ class _Lane(NamedTuple):
     fees_bps: npt.NDArray[np.float64]
     carry_bps: npt.NDArray[np.float64]
     at_parity: npt.NDArray[np.bool_]
-    free: npt.NDArray[np.bool_]  # leaving costs nothing, by the settings
     enter_bps: npt.NDArray[np.float64]
     lot: npt.NDArray[np.float64]  # base units; 0: none is known
     flags: npt.NDArray[np.uint8]  # SIGNAL_*, of minima and funding
@@ -100,7 +99,6 @@ class SpreadBoard:
             np.array([one.fees_bps for one in found]),
             np.array([one.carry_bps for one in found]),
             np.array([one.close_at == "parity" for one in found]),
-            np.array([one.close_at == "nothing" for one in found]),
             np.array([one.enter_bps for one in found]),
             np.array([0.0 if one is None else one.lot for one in rules]),
             np.array([_flags(*one) for one in zip(rules, found, strict=True)], np.uint8),
@@ -170,12 +168,11 @@ class SpreadBoard:
             costs.parity_bps(rows["gross_bps"], rows["exit_bps"]),
             trusted=usual["learned"] >= 1,
             at_parity=lane.at_parity,
-            free=lane.free,
         )
         carried = costs.carried_bps(lane.carry_bps, spot_ask_px, fut_bid_px)
         rows["close_bps"] = close
         rows["usual_bps"] = usual["usual_bps"]
-        rows["learned"] = np.where(lane.free, 1.0, usual["learned"])
+        rows["learned"] = usual["learned"]
         rows["net_bps"] = costs.net_bps(rows["gross_bps"], close, lane.fees_bps, carried)
 
     def _usable(self, source_id: int, quotes: np.ndarray, now_ns: int) -> freshness.Mask:

@@ -373,13 +373,8 @@ def adopted(
     weight, nothing = before["weight"], math.nan
     usual = before["exit_sum"] / weight if weight > 0 else nothing
     parity = before["parity_sum"] / weight if weight > 0 else nothing
-    trusted = bool(before["free_close"]) or weight >= trust_s
-    if before["free_close"]:
-        close = 0.0
-    elif before["at_parity"]:
-        close = parity
-    else:
-        close = usual if usual < parity else parity
+    trusted = weight >= trust_s
+    close = parity if before["at_parity"] or not usual < parity else usual
     stray = implausible_bps / 1e4  # by which the perpetual may stand beside spot
     carry, widest, narrowest = before["carry_bps"], 1 + stray, max(0.0, 1 - stray)
     carried = carry * widest if carry < 0 else carry * narrowest
@@ -387,7 +382,7 @@ def adopted(
     return {
         "usual_bps": usual,
         "parity_usual_bps": parity,
-        "learned": 1.0 if before["free_close"] else weight / trust_s,
+        "learned": weight / trust_s,
         "trusted": int(trusted),
         "close_bps": now,
         "close_before_bps": now if anew else before["close_bps"] if before["trusted"] else nothing,

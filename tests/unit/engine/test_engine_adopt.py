@@ -22,7 +22,7 @@ def scramble(pairs: np.ndarray, rng: np.random.Generator) -> None:
         pairs[name] = pairs["weight"] * rng.normal(0, 50, count)
     same = rng.random(count) < 0.1  # a book that has always been at parity
     pairs["exit_sum"][same] = pairs["parity_sum"][same]
-    for name in ("at_parity", "free_close", "trusted"):
+    for name in ("at_parity", "trusted"):
         pairs[name] = rng.random(count) < 0.3
     pairs["fees_bps"] = rng.uniform(0, 40, count)
     pairs["carry_bps"] = rng.choice([0.0, -0.0, *rng.normal(0, 30, 50)], count)

@@ -46,6 +46,14 @@ class System:
         self.write_directions(enter_bps=10)
         self.generation = 0
         self.publish(symbols=1)
+        self.environ = {
+            "SPREAD_CONFIG_DIR": str(self.config),
+            "SPREAD_SYSTEM__NAMESPACE": namespace,
+            "SPREAD_SYSTEM__MAX_SYMBOLS": str(MAX_SYMBOLS),
+            "SPREAD_SYSTEM__HEARTBEAT_MS_MAX": "60000",
+            # Nobody waits for five minutes until it is learned what leaving earns.
+            "SPREAD_SPREAD_ENGINE__SIGNAL_BASIS_UNKNOWN": "true",
+        }
         self.store = PriceStore.create(namespace, max_symbols=MAX_SYMBOLS)
         self.ring = SignalRing.create(namespace, "signals", slots=1_024)
         self.rows = Evaluations.create(namespace, slots=1_024)
@@ -60,7 +68,6 @@ class System:
 
     def write_directions(self, enter_bps: float) -> None:
         text = f"[defaults]\nenter_bps = {enter_bps}\nexit_bps = 5.0\nresignal_step_bps = 5.0\n"
-        text += 'close_at = "nothing"\n'  # nobody waits for five minutes until it is learned
         (self.config / "directions.toml").write_text(text)
 
     def publish(self, symbols: int) -> None:
@@ -70,14 +77,7 @@ class System:
     def start(self, idle: str = "spin-park") -> None:
         self.engine = subprocess.Popen(
             [sys.executable, ROOT / "bins" / NAME],
-            env={
-                **os.environ,
-                "SPREAD_CONFIG_DIR": str(self.config),
-                "SPREAD_SYSTEM__NAMESPACE": self.namespace,
-                "SPREAD_SYSTEM__MAX_SYMBOLS": str(MAX_SYMBOLS),
-                "SPREAD_SYSTEM__HEARTBEAT_MS_MAX": "60000",
-                "SPREAD_SPREAD_ENGINE__IDLE": idle,
-            },
+            env={**os.environ, **self.environ, "SPREAD_SPREAD_ENGINE__IDLE": idle},
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
@@ -85,11 +85,12 @@ class System:
         until(lambda: self.health.read(NAME).state in (ProcessState.RUNNING, ProcessState.PAUSED))
 
     def spread(self, net_bps: float, symbol_id: int = 0) -> None:
-        for source_id, bid, ask in ((0, 99.0, 100.0), (3, 100 + net_bps / 100, 110.0)):
+        """Books of no width: there is nothing to pay for leaving, at parity."""
+        for source_id, px in ((0, 100.0), (3, 100 + net_bps / 100)):
             self.update_id += 1
             self.writers[source_id].heartbeat(clock.mono_ns())
             now_ns = self.store.clock.now_ns()
-            self.writers[source_id].write(symbol_id, bid, 1, ask, 1, now_ns, now_ns, self.update_id)
+            self.writers[source_id].write(symbol_id, px, 1, px, 1, now_ns, now_ns, self.update_id)
 
     def kinds(self, count: int) -> list[SignalKind]:
         found: list[SignalKind] = []

@@ -113,15 +113,6 @@ def test_those_who_wait_for_parity_count_on_it(namespace: str) -> None:
         assert bed.kinds(1) == [ENTER]
 
 
-def test_where_leaving_is_to_cost_nothing_nothing_has_to_be_learned(namespace: str) -> None:
-    with Bed(namespace, settings({"close_at": "nothing"}), known=False) as bed:
-        market(bed, 60)
-        (signal,) = bed.step(1)
-        assert signal["close_bps"] == 0.0
-        assert signal["net_bps"] == signal["gross_bps"]
-        assert not signal["flags"] & SIGNAL_BASIS_UNKNOWN
-
-
 def test_looks_lose_half_their_weight_in_a_half_life(namespace: str) -> None:
     given = settings(basis_half_life_s=10.0, basis_trust_s=2.0)
     with Bed(namespace, given, known=False) as bed:

@@ -105,10 +105,10 @@ typedef struct ss_engine_pair {
     uint8_t in;      /* between ENTER and EXIT */
     uint8_t waiting; /* over the threshold: cools down, lacks a z, met a full ring, implausible */
     uint8_t kept_verdict;
-    uint8_t trusted;    /* what leaving usually earns is known: close_bps holds it */
-    uint8_t at_parity;  /* close_bps is what the usual widths leave when the mids meet */
-    uint8_t free_close; /* leaving costs nothing, and that is trusted */
-    uint8_t barred;     /* was implausible for so long that it waits to be judged anew */
+    uint8_t trusted;   /* what leaving usually earns is known: close_bps holds it */
+    uint8_t at_parity; /* close_bps is what the usual widths leave when the mids meet */
+    uint8_t barred;    /* was implausible for so long that it waits to be judged anew */
+    uint8_t reserved;
     double fees_bps;
 
     double carry_bps; /* expected funding with the perpetual at the spot's ask */

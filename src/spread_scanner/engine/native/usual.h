@@ -88,12 +88,10 @@ static inline void ss_engine_assume(const ss_engine_limits *limits, ss_engine_pa
     int seen = pair->weight > 0;
     pair->usual_bps = seen ? pair->exit_sum / pair->weight : NAN;
     pair->parity_usual_bps = seen ? pair->parity_sum / pair->weight : NAN;
-    pair->learned = pair->free_close ? 1.0 : pair->weight / limits->trust_s;
-    pair->trusted = pair->free_close || pair->weight >= limits->trust_s;
+    pair->learned = pair->weight / limits->trust_s;
+    pair->trusted = pair->weight >= limits->trust_s;
     pair->close_bps = NAN;
-    if (pair->free_close)
-        pair->close_bps = 0.0;
-    else if (pair->trusted)
+    if (pair->trusted)
         pair->close_bps =
             ss_close_bps_trusted(pair->usual_bps, pair->parity_usual_bps, pair->at_parity, NAN);
     pair->close_before_bps = anew ? pair->close_bps : before;
