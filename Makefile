@@ -15,9 +15,11 @@ CLIENTS := $(wildcard tests/clients)
 # What the days are: how many, and one of them again.
 N ?= 1000
 SEED ?=
+# How many simulated runs of fresh seeds.
+SEEDS ?= 10
 SOURCE ?=
 
-.PHONY: venv check mentions format test test-slow days nightly bench bench-venv bench-against clients clients-venv demo stress chaos wheel dist-wheel clean tools
+.PHONY: venv check mentions format test test-slow seeds days nightly bench bench-venv bench-against clients clients-venv demo stress chaos wheel dist-wheel clean tools
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11, 3.12 or 3.13, or say PYTHON=/path/to/python3."; exit 1; }
@@ -62,6 +64,9 @@ test: $(STAMP)
 test-slow: $(STAMP) clients-venv
 	$(PYTEST) -m slow $(FAST) $(DAYS) $(CLIENTS) || [ $$? -eq 5 ]
 
+seeds: $(STAMP)
+	$(BIN)/python tests/system/seeds.py --count $(SEEDS)
+
 days: $(STAMP)
 	$(if $(DAYS),SPREAD_DAYS=$(N) SPREAD_DAYS_SEED=$(SEED) SPREAD_DAYS_SOURCE=$(SOURCE) $(PYTEST) $(DAYS) --timeout 86400,@echo "there are no days here")
 
@@ -70,6 +75,7 @@ nightly: $(STAMP)
 	$(MAKE) check test test-slow
 	$(MAKE) stress
 	$(MAKE) chaos
+	$(MAKE) seeds
 	$(MAKE) days N=24
 	SPREAD_WEEKS=20 $(PYTEST) -m slow tests/unit/alerts/test_week.py
 

@@ -6,8 +6,9 @@ database of its own. What a test breaks, it breaks in these: the score is told n
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import msgspec
@@ -49,7 +50,7 @@ namespace = "{namespace}"
 max_symbols = 64    # as few as there are
 ring_slots = 1024
 """
-BEAT_TICKS = 50
+BEAT_NS = 100_000_000
 
 
 class Counts(dict[str, int]):
@@ -79,7 +80,8 @@ class _Deafless:
 
 
 class ScoredBed:
-    """One run. `options` are the simulator's; the engine's history is off by `usual_off_bps`."""
+    """One run. `options` are the simulator's; the engine's history is off by `usual_off_bps`, None:
+    it has none. `environ` holds settings otherwise than the simulator writes them."""
 
     def __init__(
         self,
@@ -87,7 +89,8 @@ class ScoredBed:
         namespace: str,
         moved: VirtualClock,
         options: Options,
-        usual_off_bps: float = 0.0,
+        usual_off_bps: float | None = 0.0,
+        environ: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._clock = moved
         self.folder = folder
@@ -96,7 +99,7 @@ class ScoredBed:
         self._stack = contextlib.ExitStack()
         self._stack.callback(self.exchange.truth.close)
         listen_to_all(self.exchange)
-        self.settings = self._settings(namespace, options)
+        self.settings = self._settings(namespace, options, environ)
         self.tables = tables_of(self.exchange)
         making.ensure(self.settings)
         enter = self._stack.enter_context
@@ -105,9 +108,8 @@ class ScoredBed:
         self.control = enter(Control.attach(namespace))
         self.operator = enter(self.control.operator())
         row = enter(enter(Health.attach(namespace)).claim(ENGINE))
-        self.engine = enter(
-            Engine(namespace, row, enter(self.control.claim(ENGINE)), self._history(usual_off_bps))
-        )
+        history = None if usual_off_bps is None else self._history(usual_off_bps)
+        self.engine = enter(Engine(namespace, row, enter(self.control.claim(ENGINE)), history))
         self.writers = [enter(self.store.writer(source.source_id)) for source in SOURCES]
         self.size_factor = 1.0  # of what is stored, to what was sent
         self.records: list[np.ndarray] = []
@@ -117,13 +119,15 @@ class ScoredBed:
         self._resized = self.exchange.truth.resized
         self.exchange.truth.resized = self._sent  # type: ignore[method-assign]
 
-    def _settings(self, namespace: str, options: Options) -> config.Settings:
+    def _settings(
+        self, namespace: str, options: Options, environ: Mapping[str, str]
+    ) -> config.Settings:
         made = self.folder / "config"
         thresholds = {way.label: options.threshold(way.label) for way in DIRECTIONS}
         write_config(made, sources_of(1), thresholds)
         with (made / "config.toml").open("a") as file:
             file.write(SETTINGS.format(namespace=namespace))
-        return config.load(made, environ={})
+        return config.load(made, environ=environ)
 
     def _follow(self) -> None:
         """The tracker, from its beginning."""
@@ -181,7 +185,7 @@ class ScoredBed:
         """Let the market go on, and everybody with it."""
         for _ in range(round(seconds * 1e9 / self.exchange.tick_ns)):
             self._clock.advance_ns(self.exchange.tick_ns)
-            if self._ticks % BEAT_TICKS == 0:
+            if self._ticks % max(1, BEAT_NS // self.exchange.tick_ns) == 0:
                 for writer in self.writers:
                     writer.heartbeat(clock.mono_ns())
                 self.outages.switched(self.control.standing)
@@ -258,7 +262,8 @@ def tables_of(exchange: Exchange8) -> Tables:
         tuple(
             InstrumentRow(
                 row.source_id, row.coin.number, row.exchange_symbol, float(row.px_mul), row.sz_mul,
-                float(row.tick_size), float(row.lot_step), None, None, False, False,
+                float(row.tick_size), float(row.lot_step), None, row.notional_least or None,
+                False, False,
             )
             for row in listings
         ),

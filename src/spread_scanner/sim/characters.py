@@ -5,6 +5,7 @@
     wide       all its books are wide
     jumping    a perpetual that leaps up now and then and comes back within some quotes: an
                opportunity that nobody planted
+    thin       all its tops are small, and some of them less than may be ordered
 
 The first coins of the catalog are ordinary, so that what is scripted by name stays as it is. Put on
 before the first quote; what moves them is the walk.
@@ -22,6 +23,7 @@ ORDINARY_COINS = 8
 WIDE_BPS = (6.0, 14.0)
 PREMIUM_BPS = (10.0, 25.0)
 JUMP_BPS = (60.0, 120.0)
+THIN_SHARE = 0.01  # of a usual book's sizes: some 20 of quote, where the least of an order is 5
 
 
 def _reverting(listing: Listing, rng: np.random.Generator) -> None:
@@ -43,11 +45,16 @@ def _wide(listing: Listing, rng: np.random.Generator) -> None:
     listing.width_least = round(float(rng.uniform(*WIDE_BPS)) * BPS * ticks)
 
 
+def _thin(listing: Listing, rng: np.random.Generator) -> None:
+    listing.lots_typical *= THIN_SHARE
+
+
 KINDS: Mapping[str, Callable[[Listing, np.random.Generator], None]] = {
     "reverting": _reverting,
     "premium": _premium,
     "wide": _wide,
     "jumping": _jumping,
+    "thin": _thin,
 }
 
 
@@ -65,9 +72,9 @@ def give(universe: Universe, share: float) -> dict[str, str]:
 
 
 def _chosen(coin: Coin, kind: str, rng: np.random.Generator) -> list[Listing]:
-    """The listings that a character shows in: all books of a wide coin, else one perpetual."""
+    """The listings that a character shows in: all of a wide or thin coin, else one perpetual."""
     moving = [row for row in coin.listings if row.moves]
-    if kind == "wide":
+    if kind in ("wide", "thin"):
         return moving
     perpetuals = [row for row in moving if row.kind == "perpetual"]
     return [perpetuals[int(rng.integers(len(perpetuals)))]] if perpetuals else []

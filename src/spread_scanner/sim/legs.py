@@ -53,6 +53,11 @@ class Leg:
         # Who listens, by form of the channel: the encoder and the connections.
         self.forms: dict[str, tuple[Encoder, list[Connection]]] = {}
 
+    def top(self, *, buys: bool) -> float:
+        """The size on the side that a pair takes, base units; 0 where there is none."""
+        size = "" if self.tick is None else self.tick.ask_sz if buys else self.tick.bid_sz
+        return float(size or 0.0) * self.listing.sz_mul
+
     def connections(self) -> "list[Connection]":
         """Who carries it, in whatever form."""
         return [one for _, connections in self.forms.values() for one in connections]

@@ -5,6 +5,7 @@ there to judge. Spreads in basis points of the spot ask, sizes in base units.
 """
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 from statistics import NormalDist
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from spread_scanner.sim.universe import Listing
 
 BPS = 1e4
+NEARLY = 1e-9  # relative: what the last bit of a division decides is nobody's fault
 UNUSUAL = 2.0  # of its deviations: a step beyond this is a jump of a listing that jumps
 WIDTH_TICKS = 2.0  # what the walk draws on average
 
@@ -60,3 +62,10 @@ def common_lot(spot: Listing, futures: Listing) -> float:
     one, other = lot_of(spot), lot_of(futures)
     numerator = math.lcm(one.numerator * other.denominator, other.numerator * one.denominator)
     return float(Fraction(numerator, one.denominator * other.denominator))
+
+
+def suffices(top: float, lot: float, orders: Iterable[tuple[float, float]]) -> bool:
+    """Whether of a top something can be ordered: whole lots of both legs, and on each leg no less
+    than it takes; `orders` are their lower prices and leasts in quote currency."""
+    size = math.floor(top / lot + NEARLY) * lot
+    return size > 0 and all(size * px >= least * (1.0 + NEARLY) for px, least in orders)

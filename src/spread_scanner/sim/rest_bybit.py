@@ -120,8 +120,9 @@ def _bybit_spot_row(row: Listing) -> dict[str, Any]:
         "marginTrading": "utaOnly", "stTag": "0",
         "lotSizeFilter": {
             "basePrecision": row.lot_step, "quotePrecision": "0.0000001",
-            "minOrderQty": row.lot_step, "maxOrderQty": "230", "minOrderAmt": "5",
-            "maxOrderAmt": "8000000", "maxLimitOrderQty": "230", "maxMarketOrderQty": "120",
+            "minOrderQty": row.lot_step, "maxOrderQty": "230",
+            "minOrderAmt": f"{row.notional_least:g}", "maxOrderAmt": "8000000",
+            "maxLimitOrderQty": "230", "maxMarketOrderQty": "120",
             "postOnlyMaxLimitOrderSize": "1150",
         },
         "priceFilter": {"tickSize": row.tick_size},
@@ -144,7 +145,8 @@ def _bybit_linear_row(row: Listing) -> dict[str, Any]:
                         "tickSize": row.tick_size},
         "lotSizeFilter": {
             "maxOrderQty": "350000.0", "minOrderQty": row.lot_step, "qtyStep": row.lot_step,
-            "postOnlyMaxOrderQty": "350000.0", "maxMktOrderQty": "70000.0", "minNotionalValue": "5",
+            "postOnlyMaxOrderQty": "350000.0", "maxMktOrderQty": "70000.0",
+            "minNotionalValue": f"{row.notional_least:g}",
         },
         "unifiedMarginTrade": True, "fundingInterval": interval_hours(row) * 60,
         "settleCoin": row.settle, "copyTrading": "both", "upperFundingRate": "0.005",

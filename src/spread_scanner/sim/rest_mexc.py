@@ -210,7 +210,7 @@ def _mexc_spot_row(row: Listing) -> dict[str, Any]:
         "quotePrecision": row.px_decimals, "quoteAssetPrecision": row.px_decimals,
         "baseCommissionPrecision": row.sz_decimals, "quoteCommissionPrecision": row.px_decimals,
         "orderTypes": ["LIMIT", "MARKET", "LIMIT_MAKER"], "isSpotTradingAllowed": row.trading,
-        "isMarginTradingAllowed": False, "quoteAmountPrecision": "1",
+        "isMarginTradingAllowed": False, "quoteAmountPrecision": f"{row.notional_least:g}",
         "baseSizePrecision": "0" if row.coin.number % 3 else row.lot_step,
         "permissions": ["SPOT"],
         "filters": [{"filterType": "PERCENT_PRICE_BY_SIDE", "bidMultiplierUp": "0.2",

@@ -3,11 +3,12 @@
 The simulator's loop calls `sent` for each quote that it wrote to at least one connection; pairs
 are evaluated by the truth's own arithmetic (reckoning.py). Within MARGIN_BPS of a threshold nobody
 is judged, so that there are two kinds of intervals: a pair that stands the margin above its
-threshold is owed a signal, and one that is not the margin below it, `near`, excuses one. While a
-pair is near, each quote of its legs is written, with the last ones before, for whoever judges
-sizes. A leg that died is believed for a while and then unknown (belief.py): an interval that began
-on one is not `sure`, it excuses a signal and owes none. An interval that is still open at the end
-is written with end null. Read by tests, chaos runs and `spread-ctl up --sim`.
+threshold, by tops of which something can be ordered, is owed a signal, and one that is not the
+margin below it, `near`, excuses one. While a pair is near, each quote of its legs is written, with
+the last ones before, for whoever judges sizes. A leg that died is believed for a while and then
+unknown (belief.py): an interval that began on one is not `sure`, it excuses a signal and owes none.
+An interval that is still open at the end is written with end null. Read by tests, chaos runs and
+`spread-ctl up --sim`.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ import orjson
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.sim.legs import NAN, Leg, Pair
-from spread_scanner.sim.reckoning import BPS, gross_bps, usual_of
+from spread_scanner.sim.reckoning import BPS, gross_bps, suffices, usual_of
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
 
@@ -81,6 +82,9 @@ class Truth:
         leg.past.append(tick)
         if leg.standing:
             self._write_quotes(leg)
+            for pair in leg.pairs:
+                if pair.near is not None:
+                    self._judge(pair)
 
     def unheard(self, leg: Leg) -> None:
         """The last listener has gone: whoever comes next knows nothing before the next quote."""
@@ -112,7 +116,7 @@ class Truth:
         """Begin and end the intervals of a pair that stands so now; NaN: nobody knows."""
         if pair.near is None and gross >= pair.threshold - MARGIN_BPS:
             self._begin_near(pair, gross)
-        owed = gross >= pair.threshold + MARGIN_BPS
+        owed = gross >= pair.threshold + MARGIN_BPS and _suffices(pair)
         if pair.row is None and owed:
             pair.row = self._begun(pair, gross, "owed")
             self.intervals += 1
@@ -162,6 +166,8 @@ class Truth:
             "planted": spot.listing.offset != 0.0 or futures.listing.offset != 0.0,
             "sure": spot.sure and futures.sure,
             "lot": pair.lot,
+            "spot_notional_least": spot.listing.notional_least,
+            "futures_notional_least": futures.listing.notional_least,
             "spot_update_id_first": spot.tick.update_id if spot.tick else 0,
             "futures_update_id_first": futures.tick.update_id if futures.tick else 0,
         }
@@ -239,6 +245,14 @@ class Truth:
     def sent_rows(self) -> list[dict[str, Any]]:
         """What was last sent for every listing, in the exchange's and in base units."""
         return [_sent_row(leg, leg.tick) for leg in self.legs.values() if leg.tick is not None]
+
+
+def _suffices(pair: Pair) -> bool:
+    """Whether both tops hold what may be ordered on both legs, now and when it is left."""
+    spot, futures = pair.spot, pair.futures
+    top = min(spot.top(buys=True), futures.top(buys=False))
+    orders = [(min(leg.bid, leg.ask), leg.listing.notional_least) for leg in (spot, futures)]
+    return suffices(top, pair.lot, orders)
 
 
 def _fallen(pair: Pair) -> dict[str, Any]:

@@ -20,6 +20,11 @@ EVERYWHERE = 21  # the first coins of the catalog are on every source that may l
 CLASH_FACTOR = 1.10  # the second coin of a ticker stands this much higher
 BASIS_KEEP = 0.9  # how much of a listing's distance to its coin remains at its next event
 BASIS_BPS_MAX = 3.0
+# The least that an order is worth, in quote currency, where the exchange has such a rule.
+NOTIONAL_LEAST: Mapping[str, float] = {
+    "binance-spot": 5.0, "binance-futures": 5.0,
+    "bybit-spot": 5.0, "bybit-futures": 5.0, "mexc-spot": 1.0,
+}  # fmt: skip
 # By source_id, calm: how long before the envelope the engine's own time is (T, cts); 0: not said.
 LAGS_MS = (0, 5, 3, 3, 0, 0, 5, 3)
 
@@ -153,6 +158,7 @@ class Listing(Quoted):
         self.lots_typical = max(
             2000.0 / (unit * self.contract_size) * self.sz_pow, 1.0
         )  # about 2,000 of quote
+        self.notional_least = NOTIONAL_LEAST.get(source.label, 0.0)
         self.padded = 8 if source.label == "binance-spot" else 0
         self.lags_ms = list(LAGS_MS)  # the universe's, once it is listed
         self.keep, self.limit, self.sway = BASIS_KEEP, BASIS_BPS_MAX * 1e-4, 1.0

@@ -14,7 +14,7 @@ engine's side is a list of spans: from an ENTER of a pair to its EXIT.
               opportunity in which no interval of its pair stood
     sizes_wrong
               an ENTER or RE-SIGNAL whose size is not what its two quotes, by their update ids,
-              had in whole lots
+              had in whole lots, or less than may be ordered
 
 An interval that was over before the run began, or began after it, is no part of it. Of the owed
 ones one is judged if it began within the run, lasted at least `lasting` before the end, none of its

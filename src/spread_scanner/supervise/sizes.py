@@ -1,7 +1,8 @@
 """What size a signal should have named: what its two quotes had as they were sent, in whole lots.
 
-Reckoned here from the truth file, by nothing of the engine's. A signal whose quotes are not in the
-file, for they were sent long before the pair paid, is not judged.
+Reckoned here from the truth file, by nothing of the engine's. Less than a lot, or than either leg
+takes as an order, should have made no signal. A signal whose quotes are not in the file, for they
+were sent long before the pair paid, is not judged.
 """
 
 import math
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SignalKind
 from spread_scanner.supervise.seen import SeenSignal
-from spread_scanner.supervise.truth import TruthFile
+from spread_scanner.supervise.truth import OrderRule, SentQuote, TruthFile
 
 NEARLY_A_LOT = 1e-9  # a lot that is all there but for rounding counts
 EXACT = 1e-9  # relative
@@ -20,16 +21,18 @@ class SizeJudged(NamedTuple):
     """A signal and what it should have said, in base units."""
 
     signal: SeenSignal
-    right_base: float  # in whole lots
+    right_base: float  # in whole lots; 0: too little for a signal
     spot_ask_px: float
 
     @property
     def ok(self) -> bool:
         """Whether it said so; NaN never is."""
         said = self.signal
-        return math.isclose(
-            said.size_quote, said.size_base * self.spot_ask_px, rel_tol=EXACT
-        ) and math.isclose(said.size_base, self.right_base, rel_tol=EXACT)
+        return (
+            self.right_base > 0
+            and math.isclose(said.size_quote, said.size_base * self.spot_ask_px, rel_tol=EXACT)
+            and math.isclose(said.size_base, self.right_base, rel_tol=EXACT)
+        )
 
 
 def right_sizes(seen: Iterable[SeenSignal], sent: TruthFile) -> list[SizeJudged]:
@@ -40,11 +43,16 @@ def right_sizes(seen: Iterable[SeenSignal], sent: TruthFile) -> list[SizeJudged]
         spot = sent.quotes.get((legs.spot.label, one.symbol, one.spot_update_id))
         futures = sent.quotes.get((legs.futures.label, one.symbol, one.fut_update_id))
         if one.kind is not SignalKind.EXIT and spot is not None and futures is not None:
-            top = min(spot.ask_sz, futures.bid_sz)
-            base = _in_lots(top, sent.lots[one.symbol, one.direction])
+            base = _orderable(spot, futures, sent.rules[one.symbol, one.direction])
             right.append(SizeJudged(one, base, spot.ask_px))
     return right
 
 
-def _in_lots(size: float, lot: float) -> float:
-    return math.floor(size / lot + NEARLY_A_LOT) * lot
+def _orderable(spot: SentQuote, futures: SentQuote, rule: OrderRule) -> float:
+    """What of both tops can be ordered on both legs, now and when it is left; 0: nothing."""
+    base = math.floor(min(spot.ask_sz, futures.bid_sz) / rule.lot + NEARLY_A_LOT) * rule.lot
+    leasts = ((spot, rule.spot_notional_least), (futures, rule.futures_notional_least))
+    worth = all(
+        base * min(leg.bid_px, leg.ask_px) >= least * (1.0 - EXACT) for leg, least in leasts
+    )
+    return base if worth else 0.0

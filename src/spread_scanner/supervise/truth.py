@@ -42,12 +42,21 @@ class SentQuote(NamedTuple):
     ask_sz: float
 
 
+class OrderRule(NamedTuple):
+    """What both legs of a pair ask of a size: whole lots, in base units, and the least in quote
+    currency; 0: they ask nothing."""
+
+    lot: float
+    spot_notional_least: float = 0.0
+    futures_notional_least: float = 0.0
+
+
 class TruthFile(NamedTuple):
     """A truth file. Quotes are those around intervals, by source, symbol and update id."""
 
     intervals: list[Interval]
     quotes: dict[tuple[str, str, int], SentQuote]
-    lots: dict[tuple[str, str], float]  # by symbol and direction, base units
+    rules: dict[tuple[str, str], OrderRule]  # by symbol and direction
 
 
 def read_truth(path: Path) -> TruthFile:
@@ -64,7 +73,7 @@ def read_truth(path: Path) -> TruthFile:
             truth.intervals[place] = truth.intervals[place]._replace(fell_ns=fell_ns)
         elif "band" in row:
             pair = row["symbol"], row["direction"]
-            truth.lots[pair] = float(row["lot"])
+            truth.rules[pair] = OrderRule(*(float(row[name]) for name in OrderRule._fields))
             if row["band"] == "near":  # written after what it holds
                 newest[pair] = len(truth.intervals)
             truth.intervals.append(_interval_of(row))

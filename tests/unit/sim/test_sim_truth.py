@@ -78,7 +78,8 @@ def test_what_begins_on_a_dead_leg_is_owed_by_nobody(
     world.do(do="freeze")
     pair = world.pair
     listing = pair.futures.listing
-    sides = {"bid_sz": "1", "ask_px": "2", "ask_sz": "1", "symbol": listing.symbol}
+    ask_px = str(listing.px(listing.ask_ticks))
+    sides = {"bid_sz": "1", "ask_px": ask_px, "ask_sz": "1", "symbol": listing.symbol}
     for bid_px in ("1", str(listing.px(listing.bid_ticks))):  # away from the threshold and back
         world.exchange.quote({"source": listing.label, "bid_px": bid_px, **sides})
     world.wait(0.1)

@@ -8,7 +8,8 @@ import pytest
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.supervise.score import Score, score
 from spread_scanner.supervise.seen import DownTime, SeenSignal, TrackedLife
-from spread_scanner.supervise.truth import Interval, SentQuote, TruthFile, read_truth
+from spread_scanner.supervise.sizes import right_sizes
+from spread_scanner.supervise.truth import Interval, OrderRule, SentQuote, TruthFile, read_truth
 
 MS = 1_000_000
 WINDOW = (1_000 * MS, 10_000 * MS)
@@ -280,7 +281,7 @@ SENT = TruthFile(
         (WAY.spot.label, "AAA-USDT", 7): SentQuote(99.0, 1.0, 100.0, 3.3),
         (WAY.futures.label, "AAA-USDT", 8): SentQuote(101.0, 2.9, 102.0, 9.0),
     },
-    {("AAA-USDT", WAY.label): LOT},
+    {("AAA-USDT", WAY.label): OrderRule(LOT)},
 )
 
 
@@ -306,11 +307,30 @@ def test_a_lot_that_is_there_but_for_rounding_counts() -> None:
         **SENT.quotes,
         (WAY.futures.label, "AAA-USDT", 8): SentQuote(101.0, 0.3, 102.0, 9.0),
     }
-    sent = SENT._replace(quotes=quotes, lots={("AAA-USDT", WAY.label): 0.1})
+    sent = SENT._replace(quotes=quotes, rules={("AAA-USDT", WAY.label): OrderRule(0.1)})
     one = seen(ENTER, 2_001)._replace(
         spot_update_id=7, fut_update_id=8, size_base=0.3, size_quote=30.0
     )
     assert score([interval(2_000, 3_000)], [one], WINDOW, sent=sent).sizes_wrong == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "right"),
+    [
+        (OrderRule(LOT, 247.4, 252.4), 2.5),  # 2.5 at 99 on spot, at 101 on the perpetual
+        (OrderRule(LOT, 247.6, 0.0), 0.0),
+        (OrderRule(LOT, 0.0, 252.6), 0.0),
+        (OrderRule(3.0), 0.0),
+    ],
+)
+def test_a_signal_of_less_than_may_be_ordered_is_wrong(rule: OrderRule, right: float) -> None:
+    sent = SENT._replace(rules={("AAA-USDT", WAY.label): rule})
+    for size in (2.5, 0.0):
+        one = seen(ENTER, 2_001)._replace(
+            spot_update_id=7, fut_update_id=8, size_base=size, size_quote=size * 100
+        )
+        (judged,) = right_sizes([one], sent)
+        assert (judged.right_base, judged.ok) == (right, right > 0 and size == right)
 
 
 # --- the truth file
@@ -320,7 +340,8 @@ def test_the_truth_file_is_read_without_its_fault_rows(tmp_path: Path) -> None:
     def row(symbol: str, band: str, start: int, end: int | None, **more: object) -> object:
         return {
             "symbol": symbol, "direction": WAY.label, "band": band, "start_mono_ns": start,
-            "end_mono_ns": end, "planted": True, "peak_bps": 50.0, "sure": True, "lot": 0.1, **more,
+            "end_mono_ns": end, "planted": True, "peak_bps": 50.0, "sure": True, "lot": 0.1,
+            "spot_notional_least": 5.0, "futures_notional_least": 0.0, **more,
         }  # fmt: skip
 
     quote = {"source": "okx-spot", "symbol": "AAA-USDT", "bid_px": 1.0, "bid_sz": 2.0}
@@ -340,7 +361,8 @@ def test_the_truth_file_is_read_without_its_fault_rows(tmp_path: Path) -> None:
         Interval("AAA-USDT", WAY.label, 4, 10, True, 50.0, fell_ns=11, near=True),
         Interval("BBB-USDT", WAY.label, 6, None, False, 50.0, False, fell_ns=None, near=True),
     ]
-    assert truth.lots == dict.fromkeys([("AAA-USDT", WAY.label), ("BBB-USDT", WAY.label)], 0.1)
+    pairs = [("AAA-USDT", WAY.label), ("BBB-USDT", WAY.label)]
+    assert truth.rules == dict.fromkeys(pairs, OrderRule(0.1, 5.0, 0.0))
     (key,) = truth.quotes
     assert key == ("okx-spot", "AAA-USDT", 77)
     assert truth.quotes[key][:2] == (1.0, 2.0)

@@ -5,10 +5,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from scored_bed import ScoredBed
 
 from spread_scanner.clock import VirtualClock
+from spread_scanner.sim.characters import KINDS
 from spread_scanner.sim.options import Options
 from spread_scanner.sim.planting import Planting
 from spread_scanner.supervise.score import Score
@@ -56,7 +58,7 @@ def test_a_run_of_whole_parts_scores_nothing(make_bed: MakeBed) -> None:
     # Little over what each pair asks for; beyond the first eight coins they have characters.
     little = dataclasses.replace(PLANTING, over_bps_min=2.0, over_bps_max=8.0)
     bed = make_bed(little, symbols=24)
-    assert len(set(bed.exchange.characters.values())) == 4
+    assert set(bed.exchange.characters.values()) == set(KINDS)
     bed.load()
     judged = ended(bed)
     print(f"seed {SEED}: {judged.found} found, {judged.unjudged}")
@@ -76,6 +78,15 @@ def test_an_engine_that_takes_leaving_for_too_dear_misses(make_bed: MakeBed) -> 
     bed = make_bed(usual_off_bps=-1e3)
     bed.load()
     assert set(counts(ended(bed, 1.0))) == {"missed"}
+
+
+def test_an_engine_that_knows_no_least_of_an_order_makes_wrong_sizes(make_bed: MakeBed) -> None:
+    bed = make_bed(symbols=24)
+    assert "thin" in bed.exchange.characters.values()
+    rows = [msgspec.structs.replace(row, min_notional=None) for row in bed.tables.instruments]
+    bed.tables = msgspec.structs.replace(bed.tables, instruments=tuple(rows))
+    bed.load()
+    assert set(counts(ended(bed))) == {"sizes_wrong"}
 
 
 def test_an_engine_that_asks_for_more_misses(make_bed: MakeBed) -> None:

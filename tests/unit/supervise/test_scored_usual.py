@@ -1,0 +1,88 @@
+"""What the engine learns of leaving each pair, beside the same from what the simulator sent."""
+
+import secrets
+from collections import defaultdict
+from pathlib import Path
+
+from scored_bed import ScoredBed
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.sim.options import Options
+from spread_scanner.sim.planting import Planting
+from spread_scanner.symbology.usual import pair_keys
+
+HALF_LIFE_S = 20
+TRUST_S = 10
+CLOSE_BPS = 0.5
+LEARNS = {
+    "SPREAD_SPREAD_ENGINE__BASIS_HALF_LIFE_S": str(HALF_LIFE_S),
+    "SPREAD_SPREAD_ENGINE__BASIS_TRUST_S": str(TRUST_S),
+}
+
+
+class Recomputed:
+    """One look a second at the quotes as they were sent, the older the lighter."""
+
+    def __init__(self, bed: ScoredBed) -> None:
+        self._pairs = bed.exchange.truth.pairs
+        self._second = clock.mono_ns() // NS_PER_S
+        self._sums: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
+
+    def look(self) -> None:
+        second = clock.mono_ns() // NS_PER_S
+        passed_s, self._second = second - self._second, second
+        for number, pair in enumerate(self._pairs if passed_s else ()):
+            sums = self._sums[number]
+            sums[:] = [one * 0.5 ** (passed_s / HALF_LIFE_S) for one in sums]
+            if pair.spot.tick and pair.futures.tick:
+                sums[0] += 1.0
+                sums[1] += (pair.spot.bid - pair.futures.ask) / pair.spot.ask * 1e4
+
+    def usual(self) -> dict[tuple[int, int], tuple[float, float]]:
+        """The weight, and what leaving earned, by (direction, symbol) id."""
+        return {
+            (pair.direction.direction_id, pair.spot.listing.coin.number): (
+                self._sums[number][0],
+                self._sums[number][1] / (self._sums[number][0] or float("nan")),
+            )
+            for number, pair in enumerate(self._pairs)
+        }
+
+
+def check(bed: ScoredBed, recomputed: Recomputed) -> float:
+    """Each pair that has been seen for long enough; returns the share of those."""
+    adopted = bed.engine.adopt()
+    assert adopted is not None
+    places = {key: place for place, key in enumerate(adopted.keys)}
+    right = recomputed.usual()
+    judged = 0
+    for pair, key in pair_keys(bed.tables).items():
+        weight, exit_bps = right[pair]
+        if weight > TRUST_S + 1:
+            judged += 1
+            assert abs(adopted.exit_bps[places[key]] - exit_bps) < CLOSE_BPS, (pair, exit_bps)
+    trusted, count = bed.engine.learning
+    assert abs(trusted - judged) <= sum(abs(w - TRUST_S) <= 1 for w, _ in right.values())
+    return judged / count
+
+
+def test_what_leaving_usually_earns_is_learned_to_half_a_basis_point(
+    tmp_path: Path, namespace: str, virtual_clock: VirtualClock
+) -> None:
+    seed = secrets.randbits(31)
+    print(f"seed {seed}")
+    options = Options(
+        seed=seed, symbols=14, rate=200, tick_ms=50, characters=0.8,
+        planting=Planting(every_s=0.3), truth_path=tmp_path / "truth.jsonl",
+    )  # fmt: skip
+    with ScoredBed(tmp_path, namespace, virtual_clock, options, None, LEARNS) as bed:
+        bed.load()
+        recomputed = Recomputed(bed)
+        for seconds, share_min, share_max in ((8, 0.0, 0.0), (12, 0.3, 1.0), (10, 0.7, 1.0)):
+            for _ in range(seconds * 20):
+                bed.run(0.05)
+                recomputed.look()
+            assert share_min <= check(bed, recomputed) <= share_max
+        usual = [exit_bps for _, exit_bps in recomputed.usual().values()]
+        assert max(usual) - min(usual) > 20 * CLOSE_BPS, "all alike: nothing was learned"
