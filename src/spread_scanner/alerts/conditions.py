@@ -98,7 +98,7 @@ class Conditions:
             ),
             *(
                 of_learning(now.processes, *self._usual.learned)
-                if _waits_for_basis(settings)
+                if not settings.config.spread_engine.signal_basis_unknown
                 else ()
             ),
             *self._disk.now(now.disk, settings),
@@ -106,9 +106,3 @@ class Conditions:
             *found,
             *self._news.since(),
         ]
-
-
-def _waits_for_basis(settings: Settings) -> bool:
-    """Whether what is not learned yet makes no signal."""
-    free = settings.directions.defaults.close_at == "nothing"
-    return not free and not settings.config.spread_engine.signal_basis_unknown

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from saved_world import World, run, settings_in
 
+from spread_scanner.schema.costs import full_weight
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.symbology import usual
 from spread_scanner.symbology.tables import InstrumentRow
@@ -31,5 +32,5 @@ def test_only_what_is_known_is_seeded_and_at_full_weight(tmp_path: Path) -> None
     for symbol_id, place in mine.items():
         assert read.exit_bps[place] == -3.0 - symbol_id
         assert read.parity_bps[place] == -2.0
-        assert read.weight[place] == usual.full_weight(60.0)
+        assert read.weight[place] == full_weight(60.0)
     assert read.wall_ns == WALL_NS
