@@ -112,10 +112,14 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def legend(console: Console, meanings: dict[str, str]) -> None:
-    """What the columns mean, for a person in front of a terminal."""
-    if console.is_terminal:
-        console.print(legends.lines(meanings), style="dim")
+def legend(console: Console, meanings: dict[str, str], table: Table | None = None) -> None:
+    """What the columns mean, for a person in front of a terminal; only those that a table has."""
+    if not console.is_terminal:
+        return
+    if table is not None:
+        heads = " ".join(str(column.header) for column in table.columns)
+        meanings = legends.of_heads(meanings, heads)
+    console.print(legends.lines(meanings), style="dim")
 
 
 def age_text(seconds: float) -> str:

@@ -89,6 +89,16 @@ SIGNALS = {
 }
 
 
+def of_heads(legend: dict[str, str], heads: str) -> dict[str, str]:
+    """Of columns that stand in a line of heads: on a narrow terminal some have no room."""
+    words = heads.split()
+    return {
+        name: meaning
+        for name, meaning in legend.items()
+        if any(word in words for word in name.replace(",", " ").split())
+    }
+
+
 def lines(legend: dict[str, str]) -> str:
     """One sentence after the other, for below a table."""
     return "; ".join(f"{name}: {meaning}" for name, meaning in legend.items())

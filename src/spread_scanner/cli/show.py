@@ -90,8 +90,9 @@ def _tell_status(now: Status, counters: bool) -> None:
     from spread_scanner.cli.screen import processes_table
 
     console = people()
-    console.print(processes_table(now.processes, console.width))
-    legend(console, legends.PROCESSES)
+    table = processes_table(now.processes, console.width)
+    console.print(table)
+    legend(console, legends.PROCESSES, table)
     if counters:
         rows = [
             (process, label, count)
@@ -116,7 +117,7 @@ def _tell_status(now: Status, counters: bool) -> None:
     if now.unwell:
         console.print(f"Unwell: {', '.join(now.unwell)}", style="bold red")
     for line in _reasons(now):
-        console.print(line, style="red", markup=False, soft_wrap=True)
+        console.print(line, style="red", markup=False)
 
 
 def _reasons(now: Status) -> Iterator[str]:
@@ -293,8 +294,9 @@ def connections(
         print_json(views)
     else:
         console = people()
-        console.print(grid("", *columns_and_rows(views, console.width)))
-        legend(console, legends.CONNECTIONS)
+        table = grid("", *columns_and_rows(views, console.width))
+        console.print(table)
+        legend(console, legends.CONNECTIONS, table)
 
 
 def watch(

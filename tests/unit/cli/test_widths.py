@@ -138,7 +138,9 @@ def test_a_table_fits(shown: Callable[..., tuple[int, str]], command: str, width
         assert MARKUP in out
     if command == "opportunities":
         assert CLOSING in out
-    said = legends.lines(LEGENDS[command])
+    said = legends.lines(legends.of_heads(LEGENDS[command], first))
+    unseen = [name for name in LEGENDS[command] if f"{name}: " not in said]
+    assert all(width == 80 and not {*name.split()} & {*first.split()} for name in unseen), unseen
     for word in [*narrow.split(), *(wide.split() if width > 80 else [])]:
         assert word in said or word in " ".join(FIGURES_ARE_NAMED) or word in UNITS, word
     assert said in " ".join(out.split()), "the legend stands below"
