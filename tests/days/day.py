@@ -6,6 +6,7 @@ listed.py, who reaches whom in network.py, what is ours in system.py; here is ho
 """
 
 import asyncio
+import gc
 import os
 import shutil
 import tempfile
@@ -41,6 +42,7 @@ WALL_NS = 1_790_000_000 * NS_PER_S
 MONO_NS = 1_000 * NS_PER_S
 BEAT_NS = 800 * NS_PER_MS  # of the engine and of the leg that no feed writes
 PER_CONNECTION = 2  # of six symbols: three lines
+GARBAGE = 20_000  # objects made and not let go of, before garbage is looked for
 HOURS = {True: 24.0, False: 1.0}  # of a single source, of all
 DENSE = {True: 1.0, False: 1.5}  # how close their faults come
 
@@ -184,8 +186,11 @@ class Day:
         if self._arrived:
             self._arrived = False
             self._step_engine()
-        if self.clock.mono_ns() >= self.invariants.next_ns:
+        left_ns = self.invariants.next_ns - self.clock.mono_ns()
+        if left_ns <= 0:
             self.invariants.look()
+        elif self.invariants.any_behind:
+            self.look_again(left_ns)
         if self.invariants.found and not self.go_on and not self.over.done():
             self.over.set_result(None)
 
@@ -339,6 +344,10 @@ def run(
 
 def _live(day: Day) -> None:
     loop = day.loop
+    gc.collect()
+    gc.freeze()  # what is there by now stays all day, and is not to be walked again and again
+    thresholds = gc.get_threshold()
+    gc.set_threshold(GARBAGE, 20, 100)
     asyncio.set_event_loop(loop)
     try:
         main: Coroutine[Any, Any, None] = day.live()
@@ -347,3 +356,5 @@ def _live(day: Day) -> None:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()

@@ -20,8 +20,10 @@ from market import JUMP_RATIO, Row, Said
 from session import Session
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, UNUSABLE, QuoteFlag, SignalKind
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag, SignalKind
+from spread_scanner.schema.enums import UNUSABLE as UNUSABLE_FLAGS
 
+UNUSABLE = int(UNUSABLE_FLAGS)  # enums are slow to reckon with
 LOOK_NS = 50 * NS_PER_MS
 LOST_NS = 400 * NS_PER_MS  # a connection that ended: marked as soon as that is heard
 DEAD_NS = 2_350 * NS_PER_MS  # silent for 1 s, pinged, silent for another; one check and a bit
@@ -75,6 +77,7 @@ class Invariants:
         self.next_ns = 0  # when it is to be looked again
         self._next_lines_ns = 0
         self._next_late_ns = 0
+        self.any_behind = False  # somebody is behind for so long that no quote of it may be usable
         self.checks = 0
 
     def broken(self, rule: int, source: str, text: str) -> None:
@@ -189,6 +192,7 @@ class Invariants:
         bound is less from then on, but that of a connection that died.
         """
         now_ns, in_ns = self.world.now_ns(), NEVER_NS
+        self.any_behind = False
         for label, exchange in self.world.exchanges.items():
             if exchange.graves:
                 exchange.graves = [one for one in exchange.graves if one.wire.listened_to]
@@ -202,6 +206,8 @@ class Invariants:
             in_ns = max(LOOK_NS, in_ns)
             self._next_late_ns = now_ns + in_ns
             self.world.look_again(in_ns)
+        if self.any_behind:
+            self._next_late_ns = now_ns + LOOK_NS
 
     def _look_at_rows(self, label: str, exchange: Exchange) -> int:
         """Whether any is too late; returns how soon another one may be, in ns."""
@@ -221,7 +227,8 @@ class Invariants:
             if late_ns <= bound_ns:
                 in_ns = min(in_ns, bound_ns - late_ns)
                 continue
-            in_ns = LOOK_NS
+            # As long as nothing happens, its cell stays as it is.
+            self.any_behind = True
             cell = self.world.store.read(source_id, row.symbol_id)
             if cell is not None and not cell.flags & UNUSABLE:
                 self.broken(

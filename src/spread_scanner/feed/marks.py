@@ -16,9 +16,11 @@ from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.freshness import Ids
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.share import Share
-from spread_scanner.schema.enums import UNUSABLE
+from spread_scanner.schema.enums import UNUSABLE as UNUSABLE_FLAGS
 from spread_scanner.schema.freshness import Mask
 from spread_scanner.schema.records import TS_ABSENT
+
+UNUSABLE = int(UNUSABLE_FLAGS)  # enums are slow to reckon with
 
 
 class Marks:

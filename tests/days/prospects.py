@@ -1,0 +1,304 @@
+"""Until when a feed's checks find nothing, as long as nothing else happens to it.
+
+Worked out from the feed's own state for idle.py: of each connection, when it is to be pinged and
+when a look at it may find something; of each symbol, when its silence may be out of line; of those
+who are away or do not quote, until when they are left alone. In doubt each look is made.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from loop import NEVER_NS
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.feed import feed as shipped
+from spread_scanner.feed.connection import Connection
+from spread_scanner.feed.feed import Feed
+from spread_scanner.feed.freshness import OVERDUE_NS_MIN, SLOWDOWN_MAX
+from spread_scanner.feed.line import Line
+from spread_scanner.feed.outlook import AWAY_NS, Outlook
+from spread_scanner.feed.patience import pauses_of
+from spread_scanner.feed.pulse import BUSY_READS_MIN
+
+Span = tuple[int, int]
+ALWAYS: Span = (-1, NEVER_NS)
+
+
+class Until(NamedTuple):
+    """Of a connection: until when it need not be pinged, and until when a look finds nothing."""
+
+    there: Connection
+    ping_ns: int
+    look_ns: int
+
+
+class Means(NamedTuple):
+    """What a symbol's silence is judged by."""
+
+    heard_ns: int
+    mean_ns: float
+    news_ns: int
+    news_mean_ns: float
+    settled: bool  # time alone brings nothing of it: it is away, waited for, or called silent
+
+
+class Prospects:
+    """One feed's. `waited`: ids of those who do not quote; a usual quote of theirs moves things."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self.moved = True  # something happened that is not usual: what is known is of before
+        self.waited: set[int] = set()
+        self.look_ns = 0  # until then no look finds anything
+        self._restless = True  # each look may find something
+        self._waits_ns = NEVER_NS  # until then who is away or does not quote is left alone
+        self._carriers: list[Connection | None] = []
+        self._carriers_ns = 0  # since when these are a feed's connections
+        self._slightly: set[object] = set()  # transports that brought what is usual
+        self._quoted: set[int] = set()  # ids
+        self._untils: dict[object, Until] = {}  # by transport
+        self._symbols: dict[int, tuple[Means, tuple[Span, ...]]] = {}
+        self._settled: set[int] = set()  # ids
+        self._settings = feed._share.settings
+
+    def brought(self, transport: object, symbol_id: int) -> None:
+        """What is usual arrives: an answer to a ping or, with an id, a quote."""
+        if not self.moved:
+            self._slightly.add(transport)
+            if symbol_id >= 0:
+                self._quoted.add(symbol_id)
+
+    def pinged(self, now_ns: int) -> None:
+        """A check has sent what pings were due."""
+        if not self.moved:
+            known = self._untils.items()
+            self._slightly.update(one for one, until in known if until.ping_ns <= now_ns)
+
+    def until_ns(self, now_ns: int) -> int:
+        """Monotonic ns; a time that is over: the next check may find something."""
+        if self.moved:
+            self.moved = False
+            self._take_stock(now_ns)
+        else:
+            for transport in self._slightly:
+                if transport in self._untils:  # else that of announcements
+                    there = self._untils[transport].there
+                    self._untils[transport] = self._nothing_of(there, now_ns)
+            for symbol_id in self._quoted:
+                self._look_at(symbol_id)
+        self._slightly.clear()
+        self._quoted.clear()
+        self.look_ns = self._no_look_until(now_ns)
+        pings_ns = min((one.ping_ns for one in self._untils.values()), default=NEVER_NS)
+        return min(pings_ns, self.look_ns)
+
+    def _no_look_until(self, now_ns: int) -> int:
+        """As `until_ns`, but for pings that are to be sent."""
+        until_ns = min((one.look_ns for one in self._untils.values()), default=NEVER_NS)
+        looked_ns = self._feed._looked_ns
+        if self._restless:
+            return min(until_ns, looked_ns + shipped.LOOK_NS)
+        until_ns = min(until_ns, self._waits_ns)
+        for _, spans in self._symbols.values():
+            for first_ns, last_ns in spans:
+                if first_ns >= looked_ns:
+                    until_ns = min(until_ns, first_ns)
+                elif last_ns >= looked_ns:
+                    return min(until_ns, looked_ns + shipped.LOOK_NS)
+        return until_ns
+
+    def _take_stock(self, now_ns: int) -> None:
+        """Look at everything anew: what may be found when, but for what each look may find."""
+        feed = self._feed
+        lines = list(feed._lines())
+        self._untils = {}
+        for line in lines:
+            for there in line.connections:
+                transport = there.listener.transport
+                key = transport.underlying_transport if transport is not None else there
+                self._untils[key] = self._nothing_of(there, now_ns)
+        self._restless = self._is_restless(lines, now_ns)
+        if self._restless:
+            return
+        ids = {row.symbol_id for row in feed._share.instruments.values()}
+        if self._settings is not feed._share.settings or not ids >= self._symbols.keys():
+            self._settings = feed._share.settings
+            self._symbols = {}
+        for symbol_id in ids:
+            self._look_at(symbol_id)
+
+    def _is_restless(self, lines: list[Line], now_ns: int) -> bool:
+        """Whether each look may find something; else until when those who are away or do not quote
+        bring nothing.
+        """
+        feed = self._feed
+        self.waited.clear()
+        self._settled.clear()
+        if (
+            feed._moving._leaving
+            or feed._moving.retired
+            or any(
+                line.refusal or (line.carried and (line.successor is not None or line._dialling))
+                for line in lines
+            )
+            or any(self._looks(one.there) for one in self._untils.values())
+            or feed._share.connects.ban() is not None
+        ):
+            return True
+        self._waits_ns = min(self._away_until(lines, now_ns), self._unheard_until(lines, now_ns))
+        return self._waits_ns <= now_ns
+
+    def _away_until(self, lines: list[Line], now_ns: int) -> int:
+        """When a line has been away for so long that it is to be said; now: looks may find more.
+
+        Who is away waits for its dial, which moves everything when it comes. What its absence
+        changes is shown and counted within a second.
+        """
+        feed = self._feed
+        carriers = [line.current for line in lines]
+        if carriers != self._carriers:
+            self._carriers, self._carriers_ns = carriers, now_ns
+        away = [line for line in lines if not line.carried]
+        there_ns = feed._outlook._there_ns
+        if away and (feed._counted_ns < self._carriers_ns or not there_ns.keys() >= set(away)):
+            return now_ns
+        outlook = Outlook()
+        outlook._there_ns = there_ns
+        if feed._shown != outlook.look(lines, None, now_ns):
+            return now_ns
+        instruments = feed._share.instruments
+        names = {name for line in lines if line.carried for name in line.symbols}
+        self._settled.update(
+            row.symbol_id for name, row in instruments.items() if name not in names
+        )
+        soon = (there_ns[line] + AWAY_NS + 1 for line in away)
+        return min((ns for ns in soon if ns > now_ns), default=NEVER_NS)
+
+    def _unheard_until(self, lines: list[Line], now_ns: int) -> int:
+        """When somebody who does not quote is to be asked for again; now: looks may find something.
+
+        Who is called silent stays so until it is heard of.
+        """
+        feed = self._feed
+        marks, share, wait_ns = feed._marks, feed._share, NEVER_NS
+        silent = set(np.flatnonzero(marks._silent).tolist())
+        unproven = [one.there for one in self._untils.values() if one.there.subscription.unproven]
+        if not silent and not unproven:
+            return NEVER_NS
+        if len(feed._copies) != 1:
+            return now_ns
+        heard_ns, news_ns = share.board.heard_ns, share.board.news_ns
+        pauses = pauses_of(share.settings)
+        for symbol_id in silent:
+            if (
+                not heard_ns.item(symbol_id) == marks._unheard._since_ns.item(symbol_id) != 0
+                or not news_ns.item(symbol_id) == marks._without_news._since_ns.item(symbol_id) != 0
+            ):
+                return now_ns
+        self._settled |= silent
+        self.waited |= silent
+        for name, row in share.instruments.items():
+            if row.symbol_id in silent:
+                wait_ns = min(wait_ns, feed._placing._patience.due_ns((0, name), pauses))
+        for there in unproven:
+            for name, since_ns in there.subscription.unproven.items():
+                known = share.instruments.get(name)
+                if known is None:
+                    continue
+                if there.watch._heard_since(known, since_ns):
+                    return now_ns
+                settings = share.settings
+                late_s = (
+                    settings.first_quote_quiet_s_max if known.quiet else settings.first_quote_s_max
+                )
+                due_ns = feed._placing._patience.due_ns((0, name), pauses)
+                wait_ns = min(wait_ns, max(since_ns + int(late_s * NS_PER_S), due_ns))
+                self.waited.add(known.symbol_id)
+                if not heard_ns.item(known.symbol_id):
+                    self._settled.add(known.symbol_id)
+        return wait_ns
+
+    def _looks(self, there: Connection) -> bool:
+        """Whether each look at a connection may find something."""
+        asked, life = there.subscription, there.life
+        return bool(
+            asked._queue.batches or asked._underway.asked or asked.refused
+            or asked._turning or asked._trying or asked.overflow or asked.useless
+            or asked.capacity is not None
+            or life.notice or life.spent or there.listener.data_ns == 0
+            or there.target != self._feed._share.target
+        )  # fmt: skip
+
+    def _nothing_of(self, there: Connection, now_ns: int) -> Until:
+        """Until when a connection is as it is, has neither to go nor to be followed, and need not
+        be pinged.
+        """
+        pulse, rules, listener = there.pulse, there._silence, there.listener
+        sent, frame_ns, data_ns = pulse._sent, listener.frame_ns, listener.data_ns
+        slow = pulse._doubted or pulse.late or pulse.round_trip_ns > rules.lag_ns_max
+        ill = (
+            there.silent
+            or there.deaf
+            or listener.behind
+            or slow
+            or listener.path_lags
+            or there.ended is not None
+        )
+        if ill or (sent and not pulse.answers):
+            return Until(there, now_ns, now_ns)
+        ping_ns = frame_ns + rules.idle_ns_max if not sent or sent[-1] <= frame_ns else NEVER_NS
+        mean_ns, life, until_ns = listener.mean_read_ns, there.life, NEVER_NS
+        if life.rules.life_ns is not None:
+            until_ns = life.opened_ns + life.rules.life_ns
+        if sent:
+            until_ns = min(until_ns, sent[0] + min(rules.pong_ns_max, rules.lag_ns_max))
+        if mean_ns:
+            frozen_ns = max(
+                life.rules.frozen_ns_min, int(mean_ns * life.rules.frozen_intervals_max)
+            )
+            own_ns = max(rules.idle_ns_max + rules.pong_ns_max, int(mean_ns * rules.intervals_max))
+            until_ns = min(until_ns, data_ns + min(frozen_ns, own_ns))
+            if mean_ns * BUSY_READS_MIN <= rules.idle_ns_max and pulse._busy(there._seen(), rules):
+                until_ns = min(until_ns, data_ns + rules.idle_ns_max)
+        return Until(there, ping_ns, until_ns)
+
+    def _look_at(self, symbol_id: int) -> None:
+        """Note from when on a symbol's silence may be out of line."""
+        board = self._feed._share.board
+        means = Means(
+            board.heard_ns.item(symbol_id),
+            board.mean_ns.item(symbol_id),
+            board.news_ns.item(symbol_id),
+            board.news_mean_ns.item(symbol_id),
+            symbol_id in self._settled,
+        )
+        known = self._symbols.get(symbol_id)
+        if known is None or known[0] != means:
+            self._symbols[symbol_id] = means, self._spans(means)
+
+    def _spans(self, of: Means) -> tuple[Span, ...]:
+        """When a symbol's silence may be out of line, by the least and by the greatest slowdown.
+        Before the first it is not, after the last it is.
+        """
+        settings = self._settings
+        if of.settled:
+            return ()
+        if not of.heard_ns:
+            return (ALWAYS,)
+        if not of.mean_ns:
+            quiet_ns = int(settings.first_quote_quiet_s_max * NS_PER_S)
+            return ((of.heard_ns + quiet_ns, NEVER_NS),)
+        silent_ns, times = settings.silent_ms_min * NS_PER_MS, settings.silent_intervals_max
+        found = [_span(of.heard_ns, silent_ns, of.mean_ns * times)]
+        if of.news_ns and of.news_mean_ns:
+            own_ns = of.news_mean_ns * times
+            found.append(_span(of.news_ns, silent_ns, own_ns))
+            found.append(_span(of.news_ns, OVERDUE_NS_MIN, own_ns))
+        return tuple(found)
+
+
+def _span(since_ns: int, least_ns: int, own_ns: float) -> Span:
+    return (
+        since_ns + max(least_ns, int(own_ns)),
+        since_ns + max(least_ns, int(own_ns * SLOWDOWN_MAX)) + 1,
+    )
