@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from loop import NEVER_NS
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.feed import feed as shipped
 from spread_scanner.feed.connection import Connection
@@ -137,6 +138,7 @@ class Prospects:
         if (
             feed._moving._leaving
             or feed._moving.retired
+            or feed._placing._no_room
             or any(
                 line.refusal or (line.carried and (line.successor is not None or line._dialling))
                 for line in lines
@@ -145,8 +147,18 @@ class Prospects:
             or feed._share.connects.ban() is not None
         ):
             return True
-        self._waits_ns = min(self._away_until(lines, now_ns), self._unheard_until(lines, now_ns))
+        self._waits_ns = min(
+            self._away_until(lines, now_ns),
+            self._unheard_until(lines, now_ns),
+            self._over_ns(now_ns),
+        )
         return self._waits_ns <= now_ns
+
+    def _over_ns(self, now_ns: int) -> int:
+        """When the next maintenance is over by its time."""
+        works = self._feed._halts._maintenance.values()
+        left_ns = min((work.end_ns for work in works), default=NEVER_NS) - clock.wall_ns()
+        return now_ns + left_ns
 
     def _away_until(self, lines: list[Line], now_ns: int) -> int:
         """When a line has been away for so long that it is to be said; now: looks may find more.
@@ -224,7 +236,7 @@ class Prospects:
         return bool(
             asked._queue.batches or asked._underway.asked or asked.refused
             or asked._turning or asked._trying or asked.overflow or asked.useless
-            or asked.capacity is not None
+            or asked.capacity is not None or there._refusals._bursts
             or life.notice or life.spent or there.listener.data_ns == 0
             or there.target != self._feed._share.target
         )  # fmt: skip
