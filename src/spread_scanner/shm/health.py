@@ -188,7 +188,7 @@ class Health(Holder):
             process=process,
             alive=self._held.claimed(number),
             state=ProcessState(int(head["state"])),
-            heartbeat_age_ns=clock.mono_ns() - int(head["heartbeat_mono_ns"]),
+            heartbeat_age_ns=_age_ns(head),
             pid=int(head["pid"]),
             started_wall_ns=int(head["started_wall_ns"]),
             starts=int(head["starts"]),
@@ -220,7 +220,7 @@ class Health(Holder):
         return Beat(
             alive=self._held.claimed(number),
             state=ProcessState(int(head["state"])),
-            heartbeat_age_ns=clock.mono_ns() - int(head["heartbeat_mono_ns"]),
+            heartbeat_age_ns=_age_ns(head),
             pid=int(head["pid"]),
             generation=int(head["generation"]),
             message=head["message"].decode(errors="replace"),
@@ -245,6 +245,13 @@ def _attach(
 ) -> Segment:
     name = segment.segment_name(namespace, "health")
     return segment.attach(name, Kind.HEALTH, writable=writable, timeout_s=timeout_s)
+
+
+def _age_ns(head: Any) -> int:
+    """How old a row's heartbeat is. The beat is read first: one that came between the two readings
+    would make it negative."""
+    beat_ns = int(head["heartbeat_mono_ns"])
+    return clock.mono_ns() - beat_ns
 
 
 def _folder(held: Segment) -> Path | None:

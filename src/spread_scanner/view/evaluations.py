@@ -144,8 +144,8 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
     wanted = None if direction is None else DIRECTION_BY_LABEL[direction].direction_id
     namespace = settings.config.system.namespace
     with PriceStore.attach(namespace) as store, Evaluations.attach(namespace) as kept:
-        now_ns = store.clock.now_ns()
         rows = kept.recent(symbol_id)
+        now_ns = store.clock.now_ns()  # after them: none is of the future
         board = SpreadBoard(settings, loaded, store)
         standing = board.rows()
     standing = standing[standing["symbol_id"] == symbol_id]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.counters import (
     COUNTERS_MAX,
@@ -207,3 +208,30 @@ def test_a_histogram_is_read_while_its_owner_counts(namespace: str) -> None:
         finally:
             done.set()
             counter.join()
+
+
+def test_a_heartbeat_that_comes_while_it_is_read_is_not_of_the_future(namespace: str) -> None:
+    class BeatsMeanwhile(clock.VirtualClock):
+        reads = False
+
+        def mono_ns(self) -> int:
+            now_ns = super().mono_ns()
+            if self.reads:
+                self.reads = False
+                self.advance_ms(30)
+                row.beat(ProcessState.RUNNING)
+            return now_ns
+
+    with (
+        clock.use(BeatsMeanwhile(mono_ns=10**9)) as moved,
+        Health.create(namespace) as health,
+        health.claim(FEED) as row,
+    ):
+        assert isinstance(moved, BeatsMeanwhile)
+        row.beat(ProcessState.RUNNING)
+        for look in (health.read, health.beat):
+            moved.reads = True
+            found = look(FEED)
+            assert found is not None
+            assert found.heartbeat_age_ns >= 0
+            assert not moved.reads
