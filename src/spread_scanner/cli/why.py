@@ -76,9 +76,7 @@ def _learned(one: Evaluation) -> str:
     """What the number of closing rests on."""
     if one.learned < 1:
         return f"by the present widths: what leaving earns is {_share(one.learned)} learned"
-    if one.usual_bps is None:  # trusted, and nothing was learned: the settings say so
-        return "leaving is taken to earn nothing"
-    usual, parity = one.usual_bps, _or_nan(one.parity_bps)
+    usual, parity = _or_nan(one.usual_bps), _or_nan(one.parity_bps)
     return f"leaving usually earns {usual:z.2f}, at parity now {parity:z.2f}"
 
 

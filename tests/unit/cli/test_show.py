@@ -369,14 +369,6 @@ def test_why_shows_the_rate_that_counts_before_any_was_told(up_bed: Any) -> None
     )
 
 
-def test_why_of_what_was_not_learned_names_no_number(up_bed: Any, spread_ctl: Run) -> None:
-    nan = float("nan")
-    _keep(up_bed, Verdict.SIGNAL, symbol_id=1, learned=1.0, usual_bps=nan, close_bps=0.0)
-    out = spread_ctl("why", "BBB-USDT")[1]
-    assert "leaving is taken to earn nothing" in out
-    assert " nan" not in out
-
-
 def test_why_tells_quarantine_and_silence(up_bed: Any, spread_ctl: Run) -> None:
     code, out, _ = spread_ctl("why", "CCC-USDT")
     assert code == 0
