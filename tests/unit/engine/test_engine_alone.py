@@ -4,6 +4,7 @@ import itertools
 import os
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from engine_bed import FAR_MS, Bed, settings, tables
@@ -17,7 +18,7 @@ from spread_scanner.schema.enums import DIRECTIONS, QuoteFlag, SignalKind, Verdi
 from spread_scanner.schema.records import SIGNAL_LEG_LOST
 from spread_scanner.shm import segment
 from spread_scanner.symbology import coins
-from spread_scanner.symbology.tables import QuarantineRow
+from spread_scanner.symbology.tables import DirectionRow, QuarantineRow
 from spread_scanner.view import evaluations
 
 ENTER, RESIGNAL, EXIT = map(int, SignalKind)
@@ -146,6 +147,19 @@ def test_another_coin_of_the_same_ticker_is_no_witness(namespace: str) -> None:
         others(bed, 1, 2, 4, 5, 6, 7, at=50.0)
         legs(bed, 97.0, 99.0)
         assert bed.step(1)["direction_id"].tolist() == [0]
+
+
+def test_two_exchanges_are_four_sources_of_one_coin_unless_a_pair_is_kept_out() -> None:
+    """Pairs link spot of each with the perpetual of the other, and nobody else."""
+    made = tables(1, quarantine=(QuarantineRow(0, "C0-USDT", "prices"),))
+    two = [row for row in made.directions if row.direction_id in (0, 3)]
+    linked = [DirectionRow(row.direction_id, (0,)) for row in two]
+    for kept_out, expected in (((), {0, 1, 2, 3}), (made.quarantine, {1, 2})):
+        given_tables = msgspec.structs.replace(
+            made, directions=tuple(linked[bool(kept_out) :]), quarantine=kept_out
+        )
+        found = int(coins.kin(coins.by_source(given_tables, 8, 1))[1, 0])
+        assert {bit for bit in range(8) if found >> bit & 1} == expected
 
 
 def test_who_quotes_one_coin_is_found_as_the_oracle_finds_it() -> None:

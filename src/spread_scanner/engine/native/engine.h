@@ -136,39 +136,44 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
     ss_engine_watch(engine, found->index);
 }
 
-static inline void ss_engine_evaluate(ss_engine *engine, uint32_t index, int fresh) {
+/* Returns how many evaluations it was: the caller counts them where no store waits for the last. */
+static inline uint32_t ss_engine_evaluate(ss_engine *engine, uint32_t index, int fresh) {
     ss_engine_pair *pair = &engine->tables.pairs[index];
-    if (pair->stamp == engine->stamp) return;
+    if (pair->stamp == engine->stamp) return 0;
     pair->stamp = engine->stamp;
-    engine->counts[SS_C_EVALUATIONS]++;
     double gross = ss_entry_bps(&engine->quotes[pair->spot_cell], &engine->quotes[pair->fut_cell]);
     int over = (gross >= pair->enter_bps) | (gross - pair->costs_min_bps >= pair->enter_bps);
-    if (__builtin_expect(!(over | pair->in | pair->waiting), 1)) return;
+    if (__builtin_expect(!(over | pair->in | pair->waiting), 1)) return 1;
     ss_found found = {.index = index, .gross_bps = gross, .fresh = fresh, .off = ss_z_unknown()};
     ss_engine_decide(engine, &found);
+    return 1;
 }
 
 /* ---- the loop ---- */
 
 static inline void ss_engine_evaluate_touched(ss_engine *engine) {
+    uint32_t evaluated = 0;
     for (uint32_t i = 0; i < engine->touched_count; i++) {
         uint32_t cell = engine->tables.touched[i];
         for (uint32_t at = engine->tables.leg_start[cell]; at < engine->tables.leg_start[cell + 1];
              at++)
-            ss_engine_evaluate(engine, engine->tables.leg_pairs[at], engine->tables.news[i]);
+            evaluated +=
+                ss_engine_evaluate(engine, engine->tables.leg_pairs[at], engine->tables.news[i]);
     }
     engine->counts[SS_C_DIRTY] += engine->touched_count;
+    engine->counts[SS_C_EVALUATIONS] += evaluated;
 }
 
 static inline void ss_engine_rescan(ss_engine *engine) {
-    uint32_t count = engine->rescan_left;
+    uint32_t count = engine->rescan_left, evaluated = 0;
     if (count > engine->tables.limits.dirty_max) count = engine->tables.limits.dirty_max;
     engine->rescan_left -= count;
     for (; count > 0; count--) {
-        ss_engine_evaluate(engine, engine->rescan_at, 0);
+        evaluated += ss_engine_evaluate(engine, engine->rescan_at, 0);
         engine->rescan_at =
             engine->rescan_at + 1 < engine->tables.pair_count ? engine->rescan_at + 1 : 0;
     }
+    engine->counts[SS_C_EVALUATIONS] += evaluated;
 }
 
 static inline void ss_engine_sweep(ss_engine *engine) {
@@ -176,7 +181,8 @@ static inline void ss_engine_sweep(ss_engine *engine) {
     engine->next_sweep_ns = engine->now_ns + engine->tables.limits.sweep_ns;
     for (uint32_t word = 0; word < (engine->tables.pair_count + 63) / 64; word++)
         for (uint64_t bits = engine->tables.watched[word]; bits != 0; bits &= bits - 1)
-            ss_engine_evaluate(engine, word * 64 + (uint32_t)__builtin_ctzll(bits), 0);
+            engine->counts[SS_C_EVALUATIONS] +=
+                ss_engine_evaluate(engine, word * 64 + (uint32_t)__builtin_ctzll(bits), 0);
 }
 
 /* One turn at the time now_ns. Returns 1 when it found work. `heeded` tells of new switches. */

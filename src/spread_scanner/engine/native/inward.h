@@ -106,7 +106,8 @@ static inline void ss_engine_take(ss_engine *engine) {
     engine->source_at = engine->word_at = 0;
     for (uint32_t turns = sources + (word > 0); turns > 0; turns--) {
         ss_dirty_word *words = ss_store_words(engine->store, engine->reader, source);
-        for (; word < per_source; word++)
+        for (word = ss_bitmap_skip(words, word, per_source); word < per_source;
+             word = ss_bitmap_skip(words, word + 1, per_source))
             if (!ss_engine_take_word(engine, words, source, word)) {
                 engine->counts[SS_C_BOUNDED]++;
                 engine->source_at = source;
