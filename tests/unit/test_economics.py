@@ -1,12 +1,16 @@
 """The worked example of docs/economics.md, recomputed from its own quotes."""
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
 
 from spread_scanner import config
+from spread_scanner.cli import legends
+from spread_scanner.config.settings import Analyst
 from spread_scanner.schema import costs
+from spread_scanner.tracker import report_text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "economics.md").read_text()
 ROW = re.compile(r"^\| ([^|]+?) \|(?: [^|]+ \|)? (-?[0-9.]+) \|$", re.MULTILINE)
@@ -66,6 +70,36 @@ def test_what_was_realised_is_the_sum_of_its_parts() -> None:
     shown("earned", realised / 1e4 * size)
 
 
+FIGURES = (legends.SPREADS, legends.OPPORTUNITIES, legends.COSTS, legends.SIGNALS)
+INDICATORS = (legends.SPREADS_ANALYSED, legends.BASIS, legends.INDICATORS)
+BESIDE = "below, of the selected pair"  # where, and no figure
+HEADINGS = (
+    *(report_text.OUTCOME_HEADINGS, report_text.WORTH_HEADINGS, report_text.PAIR_HEADINGS),
+    *(report_text.LIFE_HEADINGS, report_text.STANDING_HEADINGS),
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        {
+            name
+            for key in itertools.chain(*FIGURES, *INDICATORS)
+            if key != BESIDE
+            for name in key.split(", ")
+        }
+        | set(itertools.chain(*HEADINGS))
+    ),
+)
+def test_every_figure_on_a_screen_or_in_the_report_is_on_the_page(name: str) -> None:
+    """In bold, or first in a row of a table."""
+    rows = re.findall(r"^\| ([^|]+?) \|", PAGE, re.MULTILINE)
+    told = {part for row in rows for part in row.split(", ")} | set(
+        re.findall(r"\*\*(.+?)\*\*", PAGE)
+    )
+    assert name in told
+
+
 def test_the_page_speaks_of_settings_that_there_are() -> None:
     named = set(re.findall(r"`([a-z]+_[a-z_]+)`", PAGE))
     structs = (
@@ -74,6 +108,7 @@ def test_the_page_speaks_of_settings_that_there_are() -> None:
         config.Directions,
         config.Thresholds,
         config.Discovery,
+        Analyst,
     )
     known = {name for struct in structs for name in struct.__struct_fields__}
     assert named - known <= {"period_ms"}

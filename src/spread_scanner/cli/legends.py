@@ -20,7 +20,7 @@ SPREADS = {
     "learn": "no signal yet: what leaving usually earns is not known, five minutes after a start",
     "exit": "what selling the spot at its bid and buying the perpetual back at its ask gives now",
     "enter": "the net that makes a signal",
-    "size": "what both tops of the book hold, in the quote coin",
+    "size": "what both tops of the book hold in whole lots, in the quote coin",
     "age": "ms since the older of the two quotes was received",
     "below, of the selected pair": "no minimum: a listing tells no least order, which counts as "
     "none; no funding: its rate is not known",
@@ -83,7 +83,7 @@ NOTES = {
 UNKNOWN = {"minimum_unknown": "no minimum", "funding_unknown": "no funding"}
 SIGNALS = {
     "net, gross": "bps; net counts closing, four taker fees and carry",
-    "size": "what both tops of the book hold, in the quote coin",
+    "size": "what both tops of the book hold in whole lots, in the quote coin",
     "ages": "of the spot's and of the perpetual's quote",
     "notes": ", ".join(f"{letter} {meaning}" for letter, meaning in NOTES.values()),
 }
