@@ -434,6 +434,14 @@ def test_a_symbol_that_falls_silent_is_marked_and_the_others_are_not(
     until(all_quoted(rig, label), "quotes")
     rows = {row.exchange_symbol: row for row in rig.listings(label)}
     gone = rows.pop(next(iter(rows)))
+    heard: set[int] = set()  # a symbol has a rate from 16 intervals on, and no silence before
+
+    def has_rate() -> bool:
+        quote = rig.store.read(gone.source_id, gone.symbol_id)
+        heard.add(0 if quote is None else quote.ts_recv)
+        return len(heard) > 20
+
+    until(has_rate, lambda: f"{len(heard)} quotes heard")
 
     # Unannounced: what the exchange announces is left at once, and is no silence.
     rig.do(do="halt", source=label, symbol=gone.exchange_symbol, quiet=True)

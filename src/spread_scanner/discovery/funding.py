@@ -176,7 +176,7 @@ async def ask_each(adapter: Adapter, desk: RestDesk, place: Writing) -> SourceFu
     if said["told"]:
         said["failure"] = ""  # of single listings, which stay as they were
     elif requests and not said["failure"]:
-        said["failure"] = f"nothing was told within {SOURCE_S_MAX:g} s"
+        said["failure"] = f"nothing was told within {plain(SOURCE_S_MAX)} s"
     return said
 
 

@@ -82,7 +82,7 @@ def test_an_error_says_in_which_of_the_eight_sections_it_is(folder: Path, sectio
     error = refusal(folder)
     assert error.evidence["key"] == f"{section}.funding_bulk"
     assert "Expected `bool`, got `int`" in str(error)
-    assert "funding in one call" in str(error)
+    assert "funding is asked for listing by listing" in str(error)
 
 
 def test_what_is_allowed_is_what_can_be_written(folder: Path) -> None:
