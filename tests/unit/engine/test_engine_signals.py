@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import engine_bed
 import numpy as np
 import pytest
 from engine_bed import MAX_SYMBOLS, NAME, START_NS, Bed, Rules, settings, tables
@@ -34,6 +35,23 @@ def test_native_numbers_are_those_of_the_schema() -> None:
     assert sizes == _loop.SIZES
     assert [row.label for row in ENGINE_COUNTERS][: _loop.COUNTERS][-1] == "no_z"
     assert plan.PAIR_DTYPE.itemsize == plan.PAIR_BYTES
+
+
+def test_a_quote_in_any_line_of_the_bitmap_is_taken(
+    namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bitmap of 20 words a source: two whole lines, and a part of one."""
+    monkeypatch.setattr(engine_bed, "MAX_SYMBOLS", 1_280)
+    symbols = 1_280
+    with Bed(namespace, settings(), tables(symbols)) as bed:
+        while bed.engine.loop.step(bed.now_ns):
+            pass  # everything is dirty at first
+        for symbol in (0, 63, 64, 511, 512, 575, 1_023, 1_024, 1_279):
+            bed.spread(15, symbol_id=symbol)
+            assert bed.step(1)["symbol_id"].tolist() == [symbol]
+        for symbol in (448, 960, 1_216):
+            bed.spread(15, symbol_id=symbol)
+        assert bed.step(1)["symbol_id"].tolist() == [448, 960, 1_216]
 
 
 def test_a_spread_enters_signals_again_a_step_higher_and_exits(namespace: str) -> None:
