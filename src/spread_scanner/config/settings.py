@@ -377,6 +377,13 @@ class Engine(Struct, forbid_unknown_fields=True, frozen=True):
             "291 is five minutes of fresh ones. Below half-life x 1.44: nothing weighs more.",
         ),
     ] = 291.0
+    credit_usual_basis: Annotated[
+        bool,
+        Meta(
+            description="True: leaving earns the median of its last 4 h, by spread-analyst, better "
+            "than parity or not; while that is not known, what it does without this."
+        ),
+    ] = False
     signal_basis_unknown: Annotated[
         bool,
         Meta(description="True: signals also before it is known what leaving usually earns."),

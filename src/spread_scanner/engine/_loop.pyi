@@ -50,10 +50,19 @@ class Loop:
         kin: np.ndarray,
     ) -> Work: ...
     def swap(
-        self, work: Work, generation: int, was: np.ndarray | None = None
+        self,
+        work: Work,
+        generation: int,
+        was: np.ndarray | None = None,
+        credited: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
     def adopt(
-        self, generation: int, expected: Expected | None = None, *, anew: bool
+        self,
+        generation: int,
+        expected: Expected | None = None,
+        credited: np.ndarray | None = None,
+        *,
+        anew: bool,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
     def analyse(self, pairs: LatchTable | None) -> None: ...
     def ask(self) -> None: ...

@@ -107,6 +107,7 @@ cdef extern from *:
         int anew
         const double *carry_bps
         const uint8_t *signal_flags
+        const double *credited_bps
         double *weight
         double *exit_bps
         double *parity_bps
@@ -142,7 +143,7 @@ cdef class Generation:
         self.exits = cnp.PyArray_EMPTY(1, &pairs, cnp.NPY_DOUBLE, 0)
         self.parities = cnp.PyArray_EMPTY(1, &pairs, cnp.NPY_DOUBLE, 0)
         self.adoption = ss_engine_adoption(
-            number, anew, NULL, NULL,
+            number, anew, NULL, NULL, NULL,
             <double *>cnp.PyArray_DATA(self.weight), <double *>cnp.PyArray_DATA(self.exits),
             <double *>cnp.PyArray_DATA(self.parities),
         )
@@ -263,16 +264,18 @@ cdef class Loop:
             raise MemoryError
         return work
 
-    def swap(self, Work work not None, uint32_t generation, cnp.ndarray was=None):
+    def swap(self, Work work not None, uint32_t generation, cnp.ndarray was=None, credited=None):
         """Put what was prepared in force, between two runs, and adopt what is usual by the pairs'
         looks as that generation: returned as `adopt` does. `was`, (n,) int32, says by pair which of
         the pairs in force it goes on, -1: none; all start afresh without it. Every pair is evaluated
-        anew. `work` holds what was in force before; give it up where time does not matter."""
+        anew. `credited` as `adopt` has it, of the new pairs. `work` holds what was in force before; give
+        it up where time does not matter."""
         cdef const int32_t *places = NULL
         cdef Generation made = Generation(generation, work.tables.pair_count, anew=True)
         if was is not None:
             self.check_places(work, was)
             places = <const int32_t *>cnp.PyArray_DATA(was)
+        self.credit(made, credited, work.tables.pair_count)
         with nogil:
             ss_engine_swap(self.engine, &work.tables, places, &made.adoption)
         self.pairs, work.pairs = work.pairs, self.pairs
@@ -345,23 +348,31 @@ cdef class Loop:
         """Have the next cycles evaluate all pairs."""
         ss_engine_ask_rescan(self.engine)
 
-    def adopt(self, uint32_t generation, expected=None, *, bint anew):
+    def adopt(self, uint32_t generation, expected=None, credited=None, *, bint anew):
         """Put in force, between two runs, what leaving has usually earned, and what funding is
         expected to cost (carrying.Expected; None: it stays as it is). `anew`: as if it came with new
-        pairs, whose evaluation is owed in any case. Returns by pair the weight of the looks and the
+        pairs, whose evaluation is owed in any case. `credited`, (n,) float64: what leaving earned by
+        the median of four hours, NaN: not known; None: it does not count. Returns by pair the weight of the looks and the
         means of exit and parity, NaN for a pair that was never seen."""
         cdef Generation made = Generation(generation, self.engine.tables.pair_count, anew=anew)
         if expected is not None:
-            made.adoption.carry_bps = <const double *>self.column(expected.carry_bps, "f8")
-            made.adoption.signal_flags = <const uint8_t *>self.column(expected.signal_flags, "u1")
+            made.adoption.carry_bps = <const double *>self.column(
+                expected.carry_bps, "f8", self.engine.tables.pair_count)
+            made.adoption.signal_flags = <const uint8_t *>self.column(
+                expected.signal_flags, "u1", self.engine.tables.pair_count)
+        self.credit(made, credited, self.engine.tables.pair_count)
         with nogil:
             ss_engine_adopt(self.engine, &made.adoption)
         return made.found()
 
-    cdef const void *column(self, cnp.ndarray values, dtype) except NULL:
+    cdef credit(self, Generation made, credited, uint32_t pairs):
+        if credited is not None:
+            made.adoption.credited_bps = <const double *>self.column(credited, "f8", pairs)
+
+    cdef const void *column(self, cnp.ndarray values, dtype, uint32_t pairs) except NULL:
         if values.dtype != dtype or not cnp.PyArray_IS_C_CONTIGUOUS(values):
             raise ValueError(f"a column is to be contiguous and {dtype}")
-        if cnp.PyArray_SIZE(values) != self.engine.tables.pair_count:
+        if cnp.PyArray_SIZE(values) != pairs:
             raise ValueError("a value per pair is needed")
         return cnp.PyArray_DATA(values)
 

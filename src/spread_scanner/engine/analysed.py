@@ -6,12 +6,13 @@ While nobody says anything, z is not known of any pair, and the process says so 
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine._loop import Loop
 from spread_scanner.errors import SegmentError
-from spread_scanner.schema.analysis import AGE_NS_MAX
+from spread_scanner.schema.analysis import AGE_NS_MAX, MINUTES, current
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.analysis import Analysis
 
@@ -55,6 +56,16 @@ class Analysed:
             self._attach()
         if self._speaks():
             self.heard_ns = now_ns
+
+    def medians(self, pairs: np.ndarray, generation: int) -> npt.NDArray[np.float64]:
+        """What leaving earned by the median of the last four hours, by pair; NaN: not known, as it
+        is while half of those minutes have no sample, or while the record is of other tables."""
+        if self._held is None:
+            return np.full(len(pairs), np.nan)
+        found = self._held.pairs(pairs["direction_id"], pairs["symbol_id"]).records
+        known = current(found, self._store.clock.now_ns(), generation)
+        known &= (found["looked"] >= MINUTES) & (2 * found["minutes"] >= MINUTES)
+        return np.where(known, found["exit"]["median"], np.nan)
 
     def _attach(self) -> None:
         try:

@@ -142,14 +142,15 @@ class Engine:
         is; how many pairs. Nothing else may have been taken since they were prepared."""
         self.newly_blocked()
         number = self._next_generation()
-        found = self.loop.swap(ready.work, number & 0xFFFFFFFF, ready.places)
+        self.analysed.take(ready.plan.pairs, wanted=_asks_the_analyst(ready.settings))
+        credited = self._credited(ready.plan, ready.settings)
+        found = self.loop.swap(ready.work, number & 0xFFFFFFFF, ready.places, credited)
         self._plan, self._settings = ready.plan, ready.settings
         self._blocks.judge(ready.judgement, ready.plan, ready.place_of)
         self._carrying = None  # a round under way is of other pairs
         self._row.generation(ready.plan.generation)
         self._history = None  # it is in the pairs
-        self.analysed.take(ready.plan.pairs, wanted=ready.settings.enter_z_min is not None)
-        self.adopted = _usual(number, ready.plan, ready.settings, found)
+        self.adopted = _usual(number, ready.plan, ready.settings, found, credited)
         return len(ready.plan.pairs)
 
     def adopt(self) -> Usual | None:
@@ -161,9 +162,15 @@ class Engine:
         if expected is not None:
             self._carrying = None
         number = self._next_generation()
-        found = self.loop.adopt(number & 0xFFFFFFFF, expected, anew=False)
-        self.adopted = _usual(number, self._plan, self._settings, found)
+        credited = self._credited(self._plan, self._settings)
+        found = self.loop.adopt(number & 0xFFFFFFFF, expected, credited, anew=False)
+        self.adopted = _usual(number, self._plan, self._settings, found, credited)
         return self.adopted
+
+    def _credited(self, made: plan.Plan, settings: EngineSettings) -> np.ndarray | None:
+        if not settings.credit_usual_basis:
+            return None
+        return self.analysed.medians(made.pairs, made.generation & 0xFFFFFFFF)
 
     def _next_generation(self) -> int:
         self._usual_generation += 1
@@ -234,11 +241,21 @@ class Engine:
         self.close()
 
 
+def _asks_the_analyst(settings: EngineSettings) -> bool:
+    return settings.enter_z_min is not None or settings.credit_usual_basis
+
+
 def _usual(
-    number: int, made: plan.Plan, settings: EngineSettings, found: Sequence[np.ndarray]
+    number: int,
+    made: plan.Plan,
+    settings: EngineSettings,
+    found: Sequence[np.ndarray],
+    credited: np.ndarray | None,
 ) -> Usual:
     """What is kept of what the loop has put in force now."""
-    return Usual(number, clock.wall_ns(), settings.basis_half_life_s, made.keys, *found)
+    weight, exits, parities = found
+    half_life_s = settings.basis_half_life_s
+    return Usual(number, clock.wall_ns(), half_life_s, made.keys, weight, exits, parities, credited)
 
 
 def _switches_at(slot: ControlSlot) -> SwitchesAt:

@@ -112,6 +112,8 @@ class AnalystHeard:
     def _why(self) -> str:
         enabled = self._process.settings.config.spread_analyst.wanted
         how = "says nothing" if enabled else "is not enabled"
+        if self._process.settings.config.spread_engine.enter_z_min is None:
+            return f"the usual basis is not credited: spread-analyst {how}"
         return f"no signal: enter_z_min is set and spread-analyst {how}"
 
 

@@ -25,7 +25,7 @@ from spread_scanner.symbology import sealed
 from spread_scanner.symbology.tables import InstrumentRow, Tables, listed_pairs
 
 PairNumbers = npt.NDArray[np.float64]
-FORMAT = 1
+FORMAT = 2
 
 
 class UsualError(SpreadError):
@@ -42,6 +42,7 @@ class Usual(NamedTuple):
     weight: PairNumbers
     exit_bps: PairNumbers  # NaN where the weight is 0
     parity_bps: PairNumbers
+    credited_bps: PairNumbers | None = None  # what leaving counts for in place of both; NaN: not
 
     def aged(self, now_wall_ns: int) -> PairNumbers | None:
         """The weights now; None: it is older than a half-life, and says nothing any more. One that
@@ -60,7 +61,7 @@ class _File(msgspec.Struct, array_like=True):
     wall_ns: int
     half_life_s: float
     keys: tuple[str, ...]
-    numbers: bytes  # weights, exits and parities, float64 each
+    numbers: bytes  # weights, exits, parities and what is credited, float64 each
 
 
 def path_of(settings: Settings) -> Path:
@@ -83,7 +84,11 @@ def pair_keys(tables: Tables) -> dict[tuple[int, int], str]:
 
 def write(path: Path, usual: Usual) -> None:
     """Put a generation in place of the one before. Raises OSError; that one stays then."""
-    numbers = np.concatenate([usual.weight, usual.exit_bps, usual.parity_bps]).astype("<f8")
+    credited = usual.credited_bps
+    if credited is None:
+        credited = np.full(len(usual.keys), np.nan)
+    columns = [usual.weight, usual.exit_bps, usual.parity_bps, credited]
+    numbers = np.concatenate(columns).astype("<f8")
     body = msgspec.msgpack.encode(_File(FORMAT, *usual[:4], numbers.tobytes()))
     sealed.write(path, body)
 
@@ -95,11 +100,11 @@ def read(path: Path) -> Usual | None:
         return None
     try:
         found = msgspec.msgpack.decode(body, type=_File)
-        numbers = np.frombuffer(found.numbers, "<f8").reshape(3, len(found.keys))
+        if found.format != FORMAT:
+            raise UsualError("of another version", file=str(path), format=found.format)
+        numbers = np.frombuffer(found.numbers, "<f8").reshape(4, len(found.keys))
     except (msgspec.DecodeError, ValueError) as error:
         raise UsualError(f"damaged: {error}", file=str(path)) from None
-    if found.format != FORMAT:
-        raise UsualError("of another version", file=str(path), format=found.format)
     return Usual(found.generation, found.wall_ns, found.half_life_s, found.keys, *numbers)
 
 

@@ -168,6 +168,7 @@ class SpreadBoard:
             costs.parity_bps(rows["gross_bps"], rows["exit_bps"]),
             trusted=usual["learned"] >= 1,
             at_parity=lane.at_parity,
+            credited=usual["credited_bps"],
         )
         carried = costs.carried_bps(lane.carry_bps, spot_ask_px, fut_bid_px)
         rows["close_bps"] = close

@@ -19,6 +19,7 @@ USUAL_DTYPE = np.dtype(
     [
         ("usual_bps", "<f8"),  # NaN: not known
         ("parity_bps", "<f8"),
+        ("credited_bps", "<f8"),  # what counts in place of both; NaN: they do
         ("learned", "<f8"),  # share of what makes it trusted; from 1 on it is
     ]
 )
@@ -38,7 +39,7 @@ class UsualReader:
         """(n,) USUAL_DTYPE of so many pairs, by what they really are (usual.pair_keys)."""
         self._renew()
         rows = np.zeros(len(keys), USUAL_DTYPE)
-        rows["usual_bps"] = rows["parity_bps"] = np.nan
+        rows["usual_bps"] = rows["parity_bps"] = rows["credited_bps"] = np.nan
         found = self._found
         if found is None or found.aged(clock.wall_ns()) is None:
             return rows
@@ -46,6 +47,8 @@ class UsualReader:
         known = at >= 0
         for name, values in (("usual_bps", found.exit_bps), ("parity_bps", found.parity_bps)):
             rows[name][known] = values[at[known]]
+        if found.credited_bps is not None:
+            rows["credited_bps"][known] = found.credited_bps[at[known]]
         rows["learned"][known] = found.weight[at[known]] / self._trust
         return rows
 

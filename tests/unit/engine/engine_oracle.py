@@ -367,7 +367,12 @@ def kin_of(tables: Tables, symbol: int, name: str) -> dict[int, set[int]]:
 
 
 def adopted(
-    before: dict[str, Any], *, trust_s: float, implausible_bps: float, anew: bool
+    before: dict[str, Any],
+    *,
+    trust_s: float,
+    implausible_bps: float,
+    anew: bool,
+    credited: float = math.nan,
 ) -> dict[str, Any]:
     """What one pair's row is to hold once its looks are adopted, in the numbers of Python."""
     weight, nothing = before["weight"], math.nan
@@ -375,6 +380,8 @@ def adopted(
     parity = before["parity_sum"] / weight if weight > 0 else nothing
     trusted = weight >= trust_s
     close = parity if before["at_parity"] or not usual < parity else usual
+    if not math.isnan(credited) and not before["at_parity"]:
+        close = credited
     stray = implausible_bps / 1e4  # by which the perpetual may stand beside spot
     carry, widest, narrowest = before["carry_bps"], 1 + stray, max(0.0, 1 - stray)
     carried = carry * widest if carry < 0 else carry * narrowest

@@ -30,9 +30,9 @@ def scramble(pairs: np.ndarray, rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("implausible_bps", [300.0, 10_000.0, 12_345.0])
-@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize(("anew", "credits"), [(False, False), (True, False), (False, True)])
 def test_a_generation_is_what_the_oracle_makes_of_each_pair(
-    namespace: str, implausible_bps: float, anew: bool
+    namespace: str, implausible_bps: float, anew: bool, credits: bool
 ) -> None:
     seed = int(np.random.default_rng().integers(2**32))
     print("seed", seed)
@@ -46,11 +46,12 @@ def test_a_generation_is_what_the_oracle_makes_of_each_pair(
             rng.normal(0, 30, len(pairs)), rng.integers(0, 32, len(pairs)).astype(np.uint8)
         )
         funded = not anew  # a reload brings its own
-        found = bed.engine.loop.adopt(7, expected if funded else None, anew=anew)
+        credited = rng.choice([np.nan, *rng.normal(0, 50, 5)], len(pairs)) if credits else None
+        found = bed.engine.loop.adopt(7, expected if funded else None, credited, anew=anew)
     wanted = before.copy()
     if funded:
         wanted["carry_bps"], wanted["signal_flags"] = expected
-    assume(wanted, implausible_bps, anew=anew)
+    assume(wanted, implausible_bps, anew=anew, credited=credited)
     same(pairs, wanted, found)
 
 
@@ -71,15 +72,24 @@ def test_a_reload_adopts_by_what_the_pairs_that_stay_have_seen(namespace: str) -
         wanted[name] = 0
         wanted[name][stays] = seen[name]
     assume(wanted, 1_000_000, anew=True)
-    same(pairs, wanted, found[4:])
+    same(pairs, wanted, found[4:7])
 
 
-def assume(pairs: np.ndarray, implausible_bps: float, *, anew: bool) -> None:
+def assume(
+    pairs: np.ndarray, implausible_bps: float, *, anew: bool, credited: np.ndarray | None = None
+) -> None:
     """What the oracle makes of each row."""
+    median = np.full(len(pairs), np.nan) if credited is None else credited
     names = pairs.dtype.names or ()
     for place, row in enumerate(pairs.copy()):
         known = dict(zip(names, row.item(), strict=True))
-        values = adopted(known, trust_s=TRUST_S, implausible_bps=implausible_bps, anew=anew)
+        values = adopted(
+            known,
+            trust_s=TRUST_S,
+            implausible_bps=implausible_bps,
+            anew=anew,
+            credited=float(median[place]),
+        )
         for name, value in values.items():
             pairs[name][place] = value
 
@@ -107,6 +117,9 @@ def test_what_funding_costs_is_told_of_every_pair_or_of_none(namespace: str) -> 
         ):
             with pytest.raises(ValueError, match=r"per pair|contiguous"):
                 loop.adopt(9, wrong, anew=False)
+        for medians in (carry[1:], carry.astype("f4")):
+            with pytest.raises(ValueError, match=r"per pair|contiguous"):
+                loop.adopt(9, None, medians, anew=False)
         assert loop.pairs.tobytes() == before
         assert loop.usual_generation == 1
 

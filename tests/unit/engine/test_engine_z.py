@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from engine_analyst import Analyst
 from engine_bed import FAR_MS, MAX_SYMBOLS, START_NS, Bed, settings, tables
 from engine_match import Match
 from engine_oracle import Analysed
@@ -23,49 +24,13 @@ from spread_scanner.engine.analysed import LOOK_NS
 from spread_scanner.engine.main import SILENT_NS, AnalystHeard
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
-from spread_scanner.schema.analysis import PAIR_ANALYSIS_DTYPE, AnalysisFlag, z_of
+from spread_scanner.schema.analysis import AnalysisFlag, z_of
 from spread_scanner.schema.enums import ProcessState, SignalKind, Verdict
 from spread_scanner.schema.records import SIGNAL_AGED
 from spread_scanner.shm import segment
-from spread_scanner.shm.analysis import Analysis, AnalysisWriter
 
 ENTER, RESIGNAL, EXIT = map(int, SignalKind)
-KNOWN = int(AnalysisFlag.USABLE | AnalysisFlag.KNOWN_0 | AnalysisFlag.KNOWN_1)
 _numbers = itertools.count()
-
-
-class Analyst:
-    """The segment and whoever writes it, on the bed's time."""
-
-    def __init__(self, bed: Bed, max_symbols: int = MAX_SYMBOLS) -> None:
-        self.bed = bed
-        self.analysis = Analysis.create(bed.namespace, max_symbols=max_symbols)
-        self.writer: AnalysisWriter = self.analysis.writer()
-
-    def say(
-        self,
-        mean_bps: float,
-        deviation_bps: float,
-        *,
-        direction_id: int = 0,
-        symbol_id: int = 0,
-        age_ns: int = 0,
-        generation: int = 1,
-        flags: int = KNOWN,
-    ) -> np.ndarray:
-        record = np.zeros(1, PAIR_ANALYSIS_DTYPE)
-        record["ts"] = self.bed.session_ns - age_ns
-        record["generation"], record["flags"] = generation, flags
-        record["entry"]["mean"] = [-1e6, mean_bps, 1e6]  # the others' half-lives are not asked
-        record["entry"]["deviation"] = [1e-6, deviation_bps, 1e-6]
-        place = self.analysis.layout.pair_at([direction_id], [symbol_id])
-        nothing = np.zeros(0, np.int64), np.zeros(0, self.writer._cells.dtype)
-        self.writer.write(place, record, *nothing)
-        return record
-
-    def close(self) -> None:
-        self.writer.close()
-        self.analysis.close()
 
 
 @pytest.fixture

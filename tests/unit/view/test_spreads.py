@@ -107,11 +107,12 @@ def test_what_the_engine_has_learned_is_on_the_board_at_once(up_bed: Any) -> Non
     keys = tuple(usual.pair_keys(tables).values())
     now_ns, half_life_s = clock.wall_ns(), 3_600.0
 
-    def write(share: float, age_s: float = 0.0) -> None:
+    def write(share: float, age_s: float = 0.0, credited: float | None = None) -> None:
         weight = np.full(len(keys), 291.0 * share)
         wall_ns = now_ns - int(age_s * NS_PER_S)
         means = np.full(len(keys), -30.0), np.full(len(keys), -3.0)
-        usual.write(path, Usual(1, wall_ns, half_life_s, keys, weight, *means))
+        medians = None if credited is None else np.full(len(keys), credited)
+        usual.write(path, Usual(1, wall_ns, half_life_s, keys, weight, *means, medians))
 
     up_bed.quote(0, 1, 99.98, 100.0)
     up_bed.quote(3, 1, 101.0, 101.02)
@@ -128,6 +129,10 @@ def test_what_the_engine_has_learned_is_on_the_board_at_once(up_bed: Any) -> Non
         assert seen() == [0.4, *by_widths]
         write(2.0)
         assert seen() == [2.0, -30.0, 100.0 - 30.0 - 20.0]
+        write(2.0, credited=12.5)
+        assert seen() == [2.0, 12.5, 100.0 + 12.5 - 20.0]
+        write(0.4, credited=12.5)
+        assert seen() == [0.4, *by_widths]
         write(2.0, age_s=half_life_s + 1)
         assert seen() == [0.0, *by_widths]
         path.write_bytes(b"damaged")

@@ -72,18 +72,20 @@ static inline double ss_engine_costs_min(const ss_engine_pair *pair, double impl
 
 /* A generation to be put in force. `anew`: with new pairs, all of which are evaluated once more in any
  * case, so that no signal is owed to it. By pair: what funding is expected to cost and the flags that
- * say whether that is known, NULL where it stays as it is; and room for what the file keeps. */
+ * say whether that is known, NULL where it stays as it is; what leaving earned by the median of four
+ * hours, NULL where that does not count, NaN where it is not known; room for what the file keeps. */
 typedef struct ss_engine_adoption {
     uint32_t generation;
     int anew;
     const double *carry_bps;
     const uint8_t *signal_flags;
+    const double *credited_bps;
     double *weight, *exit_bps, *parity_bps;
 } ss_engine_adoption;
 
 /* What the looks at a pair amount to, and what leaving it is assumed to earn by that. */
 static inline void ss_engine_assume(const ss_engine_limits *limits, ss_engine_pair *pair,
-                                    int anew) {
+                                    double credited_bps, int anew) {
     double before = pair->trusted ? pair->close_bps : NAN;
     int seen = pair->weight > 0;
     pair->usual_bps = seen ? pair->exit_sum / pair->weight : NAN;
@@ -92,8 +94,8 @@ static inline void ss_engine_assume(const ss_engine_limits *limits, ss_engine_pa
     pair->trusted = pair->weight >= limits->trust_s;
     pair->close_bps = NAN;
     if (pair->trusted)
-        pair->close_bps =
-            ss_close_bps_trusted(pair->usual_bps, pair->parity_usual_bps, pair->at_parity, NAN);
+        pair->close_bps = ss_close_bps_trusted(pair->usual_bps, pair->parity_usual_bps,
+                                               pair->at_parity, credited_bps);
     pair->close_before_bps = anew ? pair->close_bps : before;
     pair->costs_min_bps = ss_engine_costs_min(pair, limits->implausible_bps);
 }
@@ -105,7 +107,8 @@ static inline void ss_engine_adopt_pair(ss_engine *engine, const ss_engine_adopt
         pair->carry_bps = adoption->carry_bps[index];
         pair->signal_flags = adoption->signal_flags[index];
     }
-    ss_engine_assume(&engine->tables.limits, pair, adoption->anew);
+    double credited_bps = adoption->credited_bps == NULL ? NAN : adoption->credited_bps[index];
+    ss_engine_assume(&engine->tables.limits, pair, credited_bps, adoption->anew);
     adoption->weight[index] = pair->weight;
     adoption->exit_bps[index] = pair->usual_bps;
     adoption->parity_bps[index] = pair->parity_usual_bps;

@@ -1,0 +1,111 @@
+"""credit_usual_basis: closing counts for the median of four hours, as spread-analyst has it."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_analyst import Analyst
+from engine_bed import START_NS, Bed, settings, tables
+from test_engine_usual import LEARNS, kept, learn, market, pair
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.schema.enums import SignalKind
+from spread_scanner.symbology import usual
+
+CREDITS: dict[str, Any] = LEARNS | {"credit_usual_basis": True}
+PARITY_BPS = -4  # of a market with books of 4 bps
+
+
+@pytest.fixture(autouse=True)
+def virtual() -> Iterator[VirtualClock]:
+    """Stands where the bed begins: what the analyst says of its time is of now."""
+    with clock.use(VirtualClock(mono_ns=START_NS)) as standing:
+        yield standing
+
+
+@pytest.fixture
+def bed(namespace: str, virtual: VirtualClock) -> Iterator[Bed]:
+    """A standing discount of 80 bps, which is learned: leaving usually earns some 76."""
+    with Bed(namespace, settings(**CREDITS), known=False) as made:
+        learn(made, 10, basis_bps=-80)
+        virtual.advance_ns(made.now_ns - START_NS)
+        yield made
+
+
+def attached(bed: Bed) -> Analyst:
+    """Found with a reload: a test need not wait for the next look."""
+    analyst = Analyst(bed)
+    bed.engine.load(bed.settings, tables())
+    return analyst
+
+
+def close_bps(bed: Bed) -> float:
+    kept(bed)
+    return float(pair(bed)["close_bps"])
+
+
+def test_the_median_counts_in_place_of_parity(bed: Bed) -> None:
+    assert close_bps(bed) == pytest.approx(PARITY_BPS, abs=0.1), "nobody says what is usual"
+    analyst = attached(bed)
+    analyst.say(0.0, 1.0, exit_median_bps=71.5)
+    assert close_bps(bed) == 71.5
+    market(bed, -50)
+    (signal,) = bed.step(1)
+    assert signal["kind"] == SignalKind.ENTER
+    assert signal["net_bps"] == pytest.approx(-54 + 71.5, abs=0.5)
+    bed.engine.load(settings(**LEARNS), tables())
+    assert close_bps(bed) == pytest.approx(PARITY_BPS, abs=0.1), "not asked for any more"
+    bed.engine.load(bed.settings, tables())
+    assert pair(bed)["close_bps"] == 71.5, "a reload knows at once"
+    analyst.close()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"generation": 2},
+        {"age_ns": 3_600 * NS_PER_S},
+        {"looked": 239},
+        {"minutes": 119},
+        {"exit_median_bps": math.nan},
+        {"symbol_id": 1},
+    ],
+)
+def test_what_is_not_known_is_not_credited(bed: Bed, how: dict[str, Any]) -> None:
+    analyst = attached(bed)
+    analyst.say(0.0, 1.0, **({"exit_median_bps": 71.5} | how))
+    assert close_bps(bed) == pytest.approx(PARITY_BPS, abs=0.1)
+    analyst.say(0.0, 1.0, exit_median_bps=71.5, minutes=120)
+    assert close_bps(bed) == 71.5
+    analyst.close()
+
+
+def test_it_makes_nothing_known_that_is_not_trusted_and_waits_with_those_who_wait(
+    namespace: str, virtual: VirtualClock
+) -> None:
+    given = settings({"close_at": "parity"}, **CREDITS)
+    with Bed(namespace, given, known=False) as bed:
+        analyst = attached(bed)
+        analyst.say(0.0, 1.0, exit_median_bps=71.5)
+        assert math.isnan(close_bps(bed))
+        learn(bed, 10, basis_bps=-80)
+        virtual.advance_ns(bed.now_ns - START_NS)
+        analyst.say(0.0, 1.0, exit_median_bps=71.5)
+        assert close_bps(bed) == pytest.approx(PARITY_BPS, abs=0.1)
+        analyst.close()
+
+
+def test_what_was_credited_is_kept_with_its_generation(bed: Bed, tmp_path: Path) -> None:
+    analyst = attached(bed)
+    analyst.say(0.0, 1.0, exit_median_bps=71.5)
+    path = tmp_path / "usual"
+    usual.write(path, kept(bed))
+    found = usual.read(path)
+    assert found is not None
+    assert found.credited_bps is not None
+    assert found.credited_bps[0] == 71.5
+    assert [math.isnan(one) for one in found.credited_bps[1:]] == [True] * 11
+    analyst.close()
