@@ -165,10 +165,12 @@ def _line(text: bytes) -> Line:
 # --- 1. the simulator's truth
 
 
-def intervals(spot: list[Line], futures: list[Line], threshold_bps: float) -> list[tuple[int, ...]]:
-    """Where the gross spread stood over the threshold: the ids of both legs at the first quote
-    that was over, and at the first that was not; at the recording's last quotes if it ends over
-    it, for then the feeds leave.
+def intervals(
+    spot: list[Line], futures: list[Line], threshold_bps: float, least: Fact | None
+) -> list[tuple[int, ...]]:
+    """Where the gross spread stood over the threshold, by tops of which what `least` says can be
+    ordered: the ids of both legs at the first quote that was over, and at the first that was not;
+    at the recording's last quotes if it ends over it, for then the feeds leave.
     """
     merged = sorted(
         [(line.recv_ns, 0, line) for line in spot] + [(line.recv_ns, 1, line) for line in futures],
@@ -179,10 +181,20 @@ def intervals(spot: list[Line], futures: list[Line], threshold_bps: float) -> li
     last_spot = np.maximum.accumulate(np.where(is_futures, -1, numbers))
     last_futures = np.maximum.accumulate(np.where(is_futures, numbers, -1))
     known = (last_spot >= 0) & (last_futures >= 0)
-    ask = np.array([line.ask_px for _, _, line in merged])[last_spot]
-    bid = np.array([line.bid_px for _, _, line in merged])[last_futures]
-    ids = np.array([line.update_id for _, _, line in merged])
-    over = known & (costs.entry_bps(ask, bid) >= threshold_bps)
+
+    def told(last: np.ndarray, field: str) -> np.ndarray:
+        found: np.ndarray = np.array([getattr(line, field) for _, _, line in merged])[last]
+        return found
+
+    ids = told(numbers, "update_id")
+    gross_bps = costs.entry_bps(told(last_spot, "ask_px"), told(last_futures, "bid_px"))
+    over = known & (gross_bps >= threshold_bps)
+    if least is not None:
+        top = np.minimum(told(last_spot, "ask_sz"), told(last_futures, "bid_sz"))
+        size = np.floor(top / least["lot"] + 1e-9) * least["lot"]
+        for last, leg in ((last_spot, "spot"), (last_futures, "futures")):
+            worth = size * np.minimum(told(last, "bid_px"), told(last, "ask_px"))
+            over &= (size > 0) & (worth >= least[f"{leg}_notional_least"])
     change = np.diff(over.astype(int), prepend=0)
     begins = np.flatnonzero(change == 1)
     ends = np.append(np.flatnonzero(change == -1), len(merged) - 1)[: len(begins)]
@@ -197,11 +209,12 @@ def check_truth_is_recorded(
 ) -> None:
     for label, (band, margin) in itertools.product(day.labels, BANDS):
         gross_bps = day.threshold_bps - closes[label]
-        expected = intervals(lines["spot"], lines["futures"], gross_bps + margin)
-        assert len(expected) > 1  # few stand well above the threshold
         pair = (label, day.symbol)
         stood = [row for row in rows if row.get("band") == band]
         mine = [row for row in stood if (row.get("direction"), row.get("symbol")) == pair]
+        least = mine[0] if band == "owed" else None  # too little excuses a signal, and owes none
+        expected = intervals(lines["spot"], lines["futures"], gross_bps + margin, least)
+        assert len(expected) > 1  # few stand well above the threshold
         mine.sort(key=lambda row: (row["spot_update_id_first"], row["futures_update_id_first"]))
         assert [
             (
