@@ -96,8 +96,8 @@ CASES = {
         believe.any_time_is_a_time, "mexc-futures", 0.1, [Fault(150, "bad time", 0, 0.1, 0.1)], {1},
     ),
     "silences teach rates": Case(
-        believe.silences_teach_rates, "binance-spot", 0.65,
-        [Fault(300, "silent", 0, 0.5, 0.1), Fault(1_200, "silent", 0, 0.5, 0.1)], {2},
+        believe.silences_teach_rates, "binance-spot", 0.9,  # a rate needs 16 intervals before
+        [Fault(1_200, "silent", 0, 0.5, 0.1), Fault(1_800, "silent", 0, 0.5, 0.1)], {2},
     ),
     "any price is of its level": Case(
         believe.any_price_is_of_its_level, "okx-spot", 0.1, [Fault(150, "jump", 60, 0.1, 0.3)], {1},

@@ -352,8 +352,8 @@ cdef class Loop:
         """Put in force, between two runs, what leaving has usually earned, and what funding is
         expected to cost (carrying.Expected; None: it stays as it is). `anew`: as if it came with new
         pairs, whose evaluation is owed in any case. `credited`, (n,) float64: what leaving earned by
-        the median of four hours, NaN: not known; None: it does not count. Returns by pair the weight of the looks and the
-        means of exit and parity, NaN for a pair that was never seen."""
+        the median of four hours, NaN: not known; None: it does not count. Returns by pair the weight
+        of the looks and the means of exit and parity, NaN for a pair that was never seen."""
         cdef Generation made = Generation(generation, self.engine.tables.pair_count, anew=anew)
         if expected is not None:
             made.adoption.carry_bps = <const double *>self.column(
