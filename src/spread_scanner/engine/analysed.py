@@ -36,12 +36,14 @@ class Analysed:
         if wanted and not self.wanted:
             self.heard_ns = clock.mono_ns()
         self.wanted = wanted
-        listed = pairs[pairs["quarantined"] == 0]
-        some = listed[:: max(1, len(listed) // ASKED_MAX)]
-        self._pairs = np.array([some["direction_id"], some["symbol_id"]], np.int64)
-        self._next_ns = 0
         if not wanted:
             self.close()
+            return
+        # By their places: a copy of all listed pairs is megabytes, and the loop stands meanwhile.
+        listed = np.flatnonzero(pairs["quarantined"] == 0)
+        some = pairs[listed[:: max(1, len(listed) // ASKED_MAX)]]
+        self._pairs = np.array([some["direction_id"], some["symbol_id"]], np.int64)
+        self._next_ns = 0
         self.look()
 
     def look(self) -> None:
