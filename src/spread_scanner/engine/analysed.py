@@ -12,7 +12,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine._loop import Loop
 from spread_scanner.errors import SegmentError
-from spread_scanner.schema.analysis import AGE_NS_MAX, MINUTES, current
+from spread_scanner.schema.analysis import MINUTES, current, young
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.analysis import Analysis
 
@@ -84,8 +84,7 @@ class Analysed:
         if self._held is None:
             return False
         found = self._held.pairs(*self._pairs)
-        written_ns = found.records["ts"][found.written]
-        return bool((self._store.clock.now_ns() - written_ns <= AGE_NS_MAX).any())
+        return bool(young(found.records[found.written], self._store.clock.now_ns()).any())
 
     def close(self) -> None:
         self._loop.analyse(None)

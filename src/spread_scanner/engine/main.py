@@ -2,10 +2,9 @@
 
 It takes the tables, runs the native loop in short turns, and between turns beats its heart, adopts
 once a minute what leaving a pair usually earns (basis.py), has kept what its next start needs
-(keeping.py), and obeys orders. A kill or a pause is
-in force natively before it is acknowledged here. A reload is planned beside the loop (reload.py),
-and of what cannot be used refused: all stays as it was. Segments that were replaced end the
-process.
+(keeping.py), and obeys orders. A kill or a pause is in force natively before it is acknowledged
+here. A reload is planned beside the loop (reload.py), and of what cannot be used refused: all stays
+as it was. Segments that were replaced end the process.
 """
 
 import structlog
@@ -88,7 +87,8 @@ def _mind_blocks(process: Process, engine: Engine, keeper: Keeper[dict[str, Kept
 
 
 class AnalystHeard:
-    """Says so when the settings ask for a z and nobody knows one: there is no signal then."""
+    """Says so while the settings ask the analyst and it says nothing: without a z there is no
+    signal, and without a median closing counts as it does where the usual basis is not credited."""
 
     def __init__(self, process: Process, engine: Engine) -> None:
         self._process, self._engine = process, engine
@@ -107,7 +107,7 @@ class AnalystHeard:
         if said:
             self._process.log.warning(said)
         else:
-            self._process.log.info("no z is missed any more")
+            self._process.log.info("spread-analyst is heard, or not asked any more")
 
     def _why(self) -> str:
         enabled = self._process.settings.config.spread_analyst.wanted

@@ -105,6 +105,11 @@ def z_of(
 
 def current(records: np.ndarray, now_ns: int, generation: int) -> npt.NDArray[np.bool_]:
     """Whether records are of an analyst that runs and has these tables; `now_ns`: session clock."""
-    young = np.abs(records["ts"] - now_ns) <= AGE_NS_MAX
-    found: npt.NDArray[np.bool_] = young & (records["generation"] == generation)
+    found: npt.NDArray[np.bool_] = young(records, now_ns) & (records["generation"] == generation)
+    return found
+
+
+def young(records: np.ndarray, now_ns: int) -> npt.NDArray[np.bool_]:
+    """Whether records are of an analyst that runs, whatever tables it has."""
+    found: npt.NDArray[np.bool_] = np.abs(records["ts"] - now_ns) <= AGE_NS_MAX
     return found
