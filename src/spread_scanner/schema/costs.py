@@ -68,21 +68,19 @@ def close_bps(
     *,
     trusted: Truth,
     at_parity: Truth = False,
-    free: Truth = False,
     credited: Numbers = math.nan,
 ) -> Array:
     """What leaving is assumed to earn.
 
     Trusted: what it usually earns, and never more than the usual widths at parity; at_parity the
     usual widths alone, for those who wait for the mids to meet; `credited`, where it is known, in
-    place of both, for those who count on the usual basis. Not trusted: the present widths. Free:
-    leaving costs nothing, for those who do not want it in net.
+    place of both, for those who count on the usual basis. Not trusted: the present widths.
     """
     lower = np.where(np.less(usual, parity_usual), usual, parity_usual)
     assumed = np.where(at_parity, parity_usual, lower)
     assumed = np.where(np.isnan(credited) | np.asarray(at_parity), assumed, credited)
     unknown = np.where(np.less(parity, 0.0), parity, np.where(np.isnan(parity), parity, 0.0))
-    return np.where(free, 0.0, np.where(trusted, assumed, unknown))
+    return np.where(trusted, assumed, unknown)
 
 
 def full_weight(half_life_s: float) -> float:
