@@ -1,4 +1,4 @@
-"""Settings as one would write them into a file, for `spread-ctl settings`."""
+"""Settings as one would write them into a file: `spread-ctl settings`, and the reference of all."""
 
 import json
 import re
@@ -15,7 +15,7 @@ def section(name: str, values: Mapping[str, Any]) -> Iterator[str]:
     """A table and its keys; what is not set, which TOML cannot say, as a comment."""
     yield f"[{_key(name)}]"
     for key, value in values.items():
-        yield f"# {key} is not set" if value is None else f"{_key(key)} = {_value(value)}"
+        yield f"# {key} is not set" if value is None else f"{_key(key)} = {written(value)}"
 
 
 def _key(name: str) -> str:
@@ -26,7 +26,8 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _value(value: Any) -> str:
+def written(value: Any) -> str:
+    """A value, without an exponent."""
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, bool):
@@ -34,9 +35,9 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         return plain(value, _DIGITS) if "e" in repr(value) else repr(value)
     if isinstance(value, dict):
-        parts = (f"{_key(key)} = {_value(one)}" for key, one in value.items() if one is not None)
+        parts = (f"{_key(key)} = {written(one)}" for key, one in value.items() if one is not None)
         inner = ", ".join(parts)
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
+        return f"[{', '.join(map(written, value))}]"
     return str(value)

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import NODEFAULT, Meta, Struct
 
 from spread_scanner import config
-from spread_scanner.cli import schema
+from spread_scanner.cli import as_toml, schema
 from spread_scanner.config import restart
 from spread_scanner.schema.counters import Counter, Histogram, counters_of, histograms_of
 from spread_scanner.schema.enums import (
@@ -132,16 +132,10 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A default as it would be written in the file."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'"{value}"'
+    """A default as it would be written in the file, large counts in groups of digits."""
     if isinstance(value, int) and abs(value) >= 10_000:
         return f"{value:_}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
-    return str(value)
+    return as_toml.written(value)
 
 
 def _given(hint: Any) -> Any:
