@@ -1,7 +1,6 @@
 """The file of switches: whole or old, never a licence to signal when it is damaged."""
 
 import os
-import resource
 import signal
 import sys
 import threading
@@ -11,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from child import in_child, on_a_full_disk
 
 from spread_scanner.config import Settings
 from spread_scanner.orders import remembered
@@ -27,20 +27,6 @@ NEW = [Switch(SwitchKind.HALT, "", 1_700_000_000_000_000_001, "bob", 8, "spread-
 def settings(bed: Any) -> Settings:
     given: Settings = bed.settings
     return given
-
-
-def in_child(act: Callable[[], object]) -> int:
-    """What a child that does this ends with: its exit code, or minus the signal."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            act()
-            os._exit(0)
-        except NotRemembered:
-            os._exit(3)
-        except BaseException:
-            os._exit(4)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def killed_at_line(number: int, act: Callable[[], object]) -> bool:
@@ -64,7 +50,7 @@ def killed_at_line(number: int, act: Callable[[], object]) -> bool:
         act()
         sys.settrace(None)
 
-    code = in_child(run)
+    code = in_child(run, NotRemembered)
     assert code in (0, -signal.SIGKILL), code
     return code != 0
 
@@ -137,13 +123,7 @@ def test_a_writer_killed_anywhere_leaves_the_old_or_the_new(settings: Settings) 
 
 def test_on_a_full_disk_the_old_one_stays_and_the_writer_says_so(settings: Settings) -> None:
     remembered.write(settings, OLD)
-
-    def full() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))  # the kernel refuses the next byte
-        remembered.write(settings, NEW)
-
-    assert in_child(full) == 3
+    assert on_a_full_disk(lambda: remembered.write(settings, NEW), NotRemembered)
     assert remembered.read(settings) == (OLD, "")
 
 
