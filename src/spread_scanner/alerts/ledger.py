@@ -8,9 +8,9 @@ each. Events beyond theirs are counted and summed up.
 
 What a target refuses (4xx) is dropped if it was an event, a reminder or is over; what stands, and
 the end of what was told, or may have been by a life that was killed before it could keep that, is
-offered again after a pause, behind all else: it may have been the
-target that was wrong, not the message. A target that refused one message after the other and then
-takes one is offered at once what it refused.
+offered again after a pause, behind all else: it may have been the target that was wrong, not the
+message. A target that refused one message after the other and then takes one is offered at once
+what it refused.
 """
 
 from collections import deque

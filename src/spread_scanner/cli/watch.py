@@ -345,9 +345,11 @@ class WatchScreen(App[None]):
 
     def _notes_of_chosen(self) -> list[str]:
         """What is not known of the selected pair, in few words."""
-        rows = self._rows
-        columns = (rows[name].tolist() for name in ("direction_id", "symbol_id", "flags"))
-        flags = [flag for *pair, flag in zip(*columns, strict=True) if tuple(pair) == self._chosen]
+        if self._chosen is None:
+            return []
+        rows, (direction_id, symbol_id) = self._rows, self._chosen
+        chosen = rows[(rows["direction_id"] == direction_id) & (rows["symbol_id"] == symbol_id)]
+        flags: list[int] = chosen["flags"].tolist()
         return [legends.UNKNOWN[note] for flag in flags for note in notes_of(flag)]
 
     def _draw_chosen(self) -> None:

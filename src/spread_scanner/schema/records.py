@@ -91,7 +91,7 @@ SIGNAL_MINIMUM_UNKNOWN = 16  # a listing tells no minimum order: it counts as no
 EVALUATION_SPOT_ALONE = 32
 EVALUATION_FUT_ALONE = 64
 
-# One evaluation that the engine keeps for `spread-ctl why`: 192 bytes.
+# One evaluation that the engine keeps for `spread-ctl why`: 256 bytes.
 EVALUATION_DTYPE = np.dtype(
     [
         ("ts_engine", "<i8"),

@@ -30,17 +30,20 @@ def renew(path: Path) -> None:
     with contextlib.suppress(OSError):
         size = path.stat().st_size
         if size > LOG_BYTES_MAX:
-            kept = path.with_name(f"{path.name}.1")
-            if not _copied(path, kept, size - LOG_BYTES_MAX):
-                kept.unlink(missing_ok=True)
-                with path.open("rb") as log:
-                    log.seek(max(0, size - TAIL_BYTES))
-                    tail = log.read()
-                os.truncate(path, 0)
-                with open(kept, "wb", opener=open_log) as copy:
-                    copy.write(tail)
-                return
-            os.truncate(path, 0)
+            _begin_anew(path, size, path.with_name(f"{path.name}.1"))
+
+
+def _begin_anew(path: Path, size: int, kept: Path) -> None:
+    if _copied(path, kept, size - LOG_BYTES_MAX):
+        os.truncate(path, 0)
+        return
+    kept.unlink(missing_ok=True)
+    with path.open("rb") as log:
+        log.seek(max(0, size - TAIL_BYTES))
+        tail = log.read()
+    os.truncate(path, 0)
+    with open(kept, "wb", opener=open_log) as copy:
+        copy.write(tail)
 
 
 def _copied(path: Path, kept: Path, start: int) -> bool:

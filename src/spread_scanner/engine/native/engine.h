@@ -9,7 +9,8 @@
  * otherwise a move of both legs that is already in the store would look like a spread. A pair is
  * evaluated at most once per cycle. Two things happen without a new quote: a change of switches or
  * sources asks for all pairs (a rescan, as bounded as the dirty cells), and the pairs that time
- * alone can change (those that are in, cool down, wait for a z or met a full ring) are swept at an interval.
+ * alone can change (those that are in, cool down, wait for a z or met a full ring) are swept at an
+ * interval.
  *
  * A pair is in from its ENTER to its EXIT. Being blocked (killed, paused, quarantined, disabled)
  * takes it out without a signal, because nothing may leave the engine then; what still stands when

@@ -64,8 +64,9 @@ static inline int ss_engine_strays(const ss_engine *engine, ss_found *found) {
 }
 
 /* Whether gross is beyond what can be, or a leg goes on being alone, by two legs that count; bars the
- * pair when that has stood for long enough. Both legs must have been quoted anew meanwhile: one absurd message that is followed by
- * nothing bars nobody. A wide book, which is far below zero, is no other coin. */
+ * pair when that has stood for long enough. Both legs must have been quoted anew meanwhile: one
+ * absurd message that is followed by nothing bars nobody. A wide book, which is far below zero, is no
+ * other coin. */
 static inline int ss_engine_mind_absurd(ss_engine *engine, ss_found *found) {
     ss_engine_pair *pair = &engine->tables.pairs[found->index];
     const ss_quote *spot = &engine->quotes[pair->spot_cell];
