@@ -54,6 +54,11 @@ def bent(draw: st.DrawFn) -> list[tuple[Any, ...]]:
     return draw(st.lists(one, min_size=1, max_size=5))
 
 
+def has_fields(row: object) -> bool:
+    """Whether there is a field to bend: what an earlier step put in may be anything, {} as well."""
+    return isinstance(row, dict) and bool(row)
+
+
 def applied(steps: list[tuple[Any, ...]], folder: Path) -> None:
     """Write the answers, bent."""
     world = World()
@@ -61,13 +66,13 @@ def applied(steps: list[tuple[Any, ...]], folder: Path) -> None:
     for kind, place, *how in steps:
         rows = world.rows[place]
         path = folder / f"{place[0]}.{place[1]}.json"
-        if kind in ("field", "twice") and how[0] < len(rows) and isinstance(rows[how[0]], dict):
+        if kind in ("field", "twice") and how[0] < len(rows) and has_fields(rows[how[0]]):
             row = dict(rows[how[0]])
             row[sorted(row)[how[1] % len(row)]] = how[2]
             rows.append(row) if kind == "twice" else rows.__setitem__(how[0], row)
         elif kind == "everywhere":
             for row in rows:
-                if isinstance(row, dict):
+                if has_fields(row):
                     row[sorted(row)[how[0] % len(row)]] = how[1]
         elif kind == "drop":
             del rows[: how[0]]
