@@ -19,7 +19,7 @@ SEED ?=
 SEEDS ?= 10
 SOURCE ?=
 
-.PHONY: venv check mentions format test test-slow seeds days nightly bench bench-venv bench-against clients clients-venv demo stress chaos wheel dist-wheel clean tools
+.PHONY: venv check mentions format test test-slow seeds days nightly explore bench bench-venv bench-against clients clients-venv demo stress chaos wheel dist-wheel clean tools
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11, 3.12 or 3.13, or say PYTHON=/path/to/python3."; exit 1; }
@@ -73,11 +73,16 @@ days: $(STAMP)
 # The long forms, one after the other: hours.
 nightly: $(STAMP)
 	$(MAKE) check test test-slow
+	$(MAKE) explore
 	$(MAKE) stress
 	$(MAKE) chaos
 	$(MAKE) seeds
 	$(MAKE) days N=24
-	SPREAD_WEEKS=20 $(PYTEST) -m slow tests/unit/alerts/test_week.py
+	SPREAD_EXPLORE=1 SPREAD_WEEKS=20 $(PYTEST) -m slow tests/unit/alerts/test_week.py
+
+# Other examples of everything that is tried at random, at every run; those of `make test` stay.
+explore: $(STAMP)
+	SPREAD_EXPLORE=1 $(PYTEST) -m "not slow" $(shell grep -rlE "hypothesis|bed.seed" tests/unit tests/system --include=test_*.py)
 
 stress: $(STAMP)
 	SPREAD_STRESS=long $(BIN)/pytest -q tests/stress tests/unit/engine tests/system/test_feed_sim.py --timeout 3600

@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-import random
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+import bed
 
 ROOT = Path(__file__).parents[2]
 HEADERS = ROOT / "src" / "spread_scanner" / "shm" / "native"
@@ -26,10 +27,8 @@ def scale() -> Callable[[int, int], int]:
 
 @pytest.fixture
 def seed() -> int:
-    """A new seed for each run, shown when the test fails."""
-    number = random.SystemRandom().randrange(2**32)
-    print(f"seed {number}")
-    return number
+    """What chance starts from, shown when the test fails."""
+    return bed.seed()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from test_feed_sim import Rig, all_quoted, stale
 
+import bed
 from bed import until
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, ProcessState, ReloadOutcome
 
@@ -128,8 +129,7 @@ DAMAGES: dict[str, Callable[[random.Random, bytes], bytes]] = {
 
 @pytest.mark.timeout(180)
 def test_whatever_a_file_says_the_feed_goes_on(rig: Rig) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    seed = bed.seed()
     rng = random.Random(seed)
     feeding = Feeding(rig, "okx-spot")
     files = [rig.config / name for name in ("config.toml", "exchanges.toml", "directions.toml")]

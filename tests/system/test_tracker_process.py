@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bed
 from bed import until
 from spread_scanner import clock
 from spread_scanner.schema.enums import DIRECTIONS, ProcessState, SignalKind
@@ -243,8 +244,7 @@ def test_a_signal_becomes_an_opportunity_that_is_sampled_and_closed(
 def test_nothing_is_lost_or_taken_twice_over_many_kills(
     make_system: Callable[..., System],
 ) -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
+    seed = bed.seed()
     chance = random.Random(seed)
     system = make_system(sample_ms=20, commit_ms=5, life_s_max=3600)
     expected = dict.fromkeys(range(SYMBOLS), 0)

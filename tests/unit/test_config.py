@@ -63,6 +63,16 @@ def test_an_unknown_key_names_the_file_the_key_and_what_is_allowed(folder: Path)
         ("config.toml", "[feed]\nbackoff_s_min = 1e-320\n", ["backoff_s_min", "0.001"]),
         ("directions.toml", "[direction.binance-kraken]\n", ["binance-kraken", "binance-bybit"]),
         ("directions.toml", "[pair.BTC-USDT]\n", ["pair.BTC-USDT", "<direction>:<SYMBOL>"]),
+        (
+            "directions.toml",
+            "[defaults]\nenter_bps = 1000\n",
+            ["defaults.enter_bps", "1000"],
+        ),
+        (
+            "directions.toml",
+            "[symbol.X-USDT]\nenter_bps = 1e3\n",
+            ["X-USDT", "enter_bps"],
+        ),
         ("directions.toml", "[symbol.X-USDT]\nenter_bps = 'much'\n", ["enter_bps", "float"]),
         ("directions.toml", "[symbol.X-USDT]\ncooldown_ms = -1\n", ["cooldown_ms", "X", ">= 0"]),
     ],

@@ -119,30 +119,30 @@ def _check_directions(settings: Settings) -> None:
         if merged.enter_bps >= implausible_bps:
             _fail(
                 path,
-                f"enter_bps of {label or 'every direction'} and {symbol or 'every symbol'}",
+                _decisive(directions, label, symbol, "enter_bps"),
                 f"below spread-engine.implausible_bps, which is {plain(implausible_bps)}",
             )
         if merged.exit_bps > merged.enter_bps:
             _fail(
                 path,
-                _decisive(directions, label, symbol),
+                _decisive(directions, label, symbol, "exit_bps", "enter_bps"),
                 f"at most enter_bps, which is {plain(merged.enter_bps)} for "
                 f"{label or 'every direction'} and {symbol or 'every symbol'}",
             )
 
 
-def _decisive(directions: Directions, label: str, symbol: str) -> str:
-    """The most special key that says something about leaving or entering."""
+def _decisive(directions: Directions, label: str, symbol: str, *keys: str) -> str:
+    """The most special place that sets one of these thresholds; the defaults set the first."""
     sections = [
         (f"pair.{dotted((f'{label}:{symbol}',))}", directions.pair.get(f"{label}:{symbol}")),
         (f"symbol.{dotted((symbol,))}", directions.symbol.get(symbol)),
         (f"direction.{label}", directions.direction.get(label)),
     ]
     for name, section in sections:
-        for key in ("exit_bps", "enter_bps"):
+        for key in keys:
             if section is not None and getattr(section, key) is not None:
                 return f"{name}.{key}"
-    return "defaults.exit_bps"
+    return f"defaults.{keys[0]}"
 
 
 def _check_listings(settings: Settings) -> None:

@@ -10,7 +10,6 @@ SPREAD_WEEK_SEED one again.
 
 import os
 import random
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+import bed
 from spread_scanner import clock, config
 from spread_scanner.alerts import state
 from spread_scanner.alerts.desk import AWAY_S_MAX, STANDS_S, Condition, Desk
@@ -314,7 +314,7 @@ class Week:
 def lived(moved: VirtualClock, folder: Path, seconds_: int) -> Week:
     environ = {"SPREAD_SYSTEM__DATA_DIR": str(folder)}
     settings = config.load(Path(__file__).parents[3] / "config", environ)
-    seed = int(os.environ.get("SPREAD_WEEK_SEED") or secrets.randbits(32))
+    seed = bed.seed("SPREAD_WEEK_SEED")
     week = Week(moved, settings, seed)
     week.run(seconds_)
     week.end_well()

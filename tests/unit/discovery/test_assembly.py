@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import bed
 from spread_scanner.discovery.assembly import Placed, assign_ids, placed, tables_of
 from spread_scanner.discovery.identity import judge
 from spread_scanner.exchanges.adapter import Funding
@@ -92,8 +93,7 @@ def test_ids_beyond_a_smaller_store_are_given_anew(build: Any) -> None:
 
 
 def test_over_many_runs_ids_are_unique_in_range_and_stable(build: Any) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    seed = bed.seed()
     chance = random.Random(seed)
     names = [f"C{number}" for number in range(40)]
     previous: Tables | None = None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from answering import closing
 from socks_proxy import socks5
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -283,7 +284,7 @@ def test_the_exchange_is_heard_through_the_proxy_that_alone_can_find_it(scheme: 
                 await behind(reader, writer)
 
             tunnel = http if scheme == "http" else socks5(asked, behind)
-            async with await asyncio.start_server(tunnel, "127.0.0.1", 0) as proxy:
+            async with await asyncio.start_server(closing(tunnel), "127.0.0.1", 0) as proxy:
                 proxy_url = f"{scheme}://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
                 dialect: Any = Dialect("ws://exchange.test:8080", LIMITS)
                 wanted = [Wanted(dialect, proxy_url, ["A"])]

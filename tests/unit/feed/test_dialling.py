@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from answering import closing
 from feed_bed import Ground
 from test_line import ROW, SOURCE, Act, Server, frame, quote_and_listen, ticker
 
@@ -256,7 +257,7 @@ def test_an_answer_is_told_at_the_gate_of_its_dial_whatever_a_reload_brought_mea
         writer.close()
 
     async def act() -> None:
-        listening = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        listening = await asyncio.start_server(closing(refuse), "127.0.0.1", 0)
         dialling.listening.append(listening)
         line = dialling.line(listening)
         line.start()

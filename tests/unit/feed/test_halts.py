@@ -12,6 +12,7 @@ import pytest
 import structlog
 import uvloop
 import websockets
+from answering import closing
 from feed_bed import Handler
 from structlog.testing import CapturingLogger
 
@@ -477,7 +478,7 @@ def test_the_list_is_asked_for_by_rest(bed: Bed) -> None:
         writer.close()
 
     async def act() -> None:
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        async with await asyncio.start_server(closing(serve), "127.0.0.1", 0) as server:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             mine = msgspec.structs.replace(bed.settings.exchanges[SOURCE.label], rest_url=url)
             bed.feed._share.adapter = adapter_of(SOURCE, mine)
@@ -849,7 +850,7 @@ def test_what_one_path_is_refused_bans_no_dial_for_quotes(
     """`pauses`: after each refusal, whether quotes may be dialled all the same."""
 
     async def act() -> None:
-        server = await asyncio.start_server(refusing(status), "127.0.0.1", 0)
+        server = await asyncio.start_server(closing(refusing(status)), "127.0.0.1", 0)
         share = bed.feed._share
         notices = Notices(share, lambda _: None)
         port = server.sockets[0].getsockname()[1]
@@ -915,7 +916,7 @@ def test_a_refused_path_is_asked_slowly_and_at_once_with_a_reload(bed: Bed) -> N
     """`backoff_s_max` as shipped is half a minute; this pause is as for what else is refused."""
 
     async def act() -> None:
-        server = await asyncio.start_server(refusing("403 No"), "127.0.0.1", 0)
+        server = await asyncio.start_server(closing(refusing("403 No")), "127.0.0.1", 0)
         share = bed.feed._share
         share.settings = msgspec.structs.replace(share.settings, backoff_s_min=0.01)
         notices = Notices(share, lambda _: None)
@@ -966,7 +967,7 @@ def test_a_refused_dial_for_notices_keeps_the_lines_from_dialling_too(bed: Bed) 
         writer.close()
 
     async def act() -> None:
-        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        server = await asyncio.start_server(closing(refuse), "127.0.0.1", 0)
         notices = Notices(bed.feed._share, lambda _: None)
         port = server.sockets[0].getsockname()[1]
         notices.listen_to(Stream(f"ws://127.0.0.1:{port}/", (), None, 20.0, parse))

@@ -1,13 +1,13 @@
 """What the feed learns of how often a symbol quotes, and what it must not take for a lesson."""
 
 import random
-import secrets
 from collections.abc import Iterator
 
 import pytest
 from feed_bed import Bench, push
 from picows import WSMsgType
 
+import bed
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges.registry import adapter_of
@@ -128,8 +128,7 @@ def test_a_coin_that_quotes_seldom_and_at_random_is_never_overdue(
     virtual_clock: VirtualClock, bench: Bench
 ) -> None:
     """Of two pauses the second is fifty times the first now and then: that is no rate yet."""
-    seed = secrets.randbits(32)
-    print(f"seed {seed}")
+    seed = bed.seed()
     rng = random.Random(seed)
     listener, board, rule = bench.listener(), bench.board, overdue_rule(Feed())
     for _ in range(300):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
+import bed
 from spread_scanner import config
 from spread_scanner.config import Settings
 from spread_scanner.engine.core import Engine
@@ -137,8 +138,7 @@ def system(up_bed: Any) -> Iterator[System]:
 
 @pytest.mark.timeout(120)
 def test_whatever_stands_in_a_file_nobody_ends(up_bed: Any, system: System) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    seed = bed.seed()
     rng = random.Random(seed)
     folder: Path = up_bed.folder
     current = folder / "generated" / "current"

@@ -1,9 +1,8 @@
 """A SOCKS5 proxy for tests: it notes what it was asked for and serves whatever is behind it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from answering import Serve
 
 NO_AUTHENTICATION = b"\x05\x00"
 GRANTED = b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from answering import closing
 from picows import WSListener
 from test_ws_dial import good
 
@@ -85,10 +86,10 @@ def test_a_first_address_that_swallows_everything_is_passed_by_and_not_tried_fir
 def test_an_edge_that_connects_and_never_shakes_hands_is_tried_last() -> None:
     """Though it won once: it answered then, and is dead behind its socket now."""
 
+    @closing
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1 << 16):
             pass
-        writer.close()
 
     async def run() -> list[str]:
         async with named(["127.0.0.5", "127.0.0.1"]) as port:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import stamina
 import structlog
+from answering import closing
 from socks_proxy import socks5
 
 from spread_scanner.errors import BadMessage, ExchangeError
@@ -288,7 +289,7 @@ def failed_with(
     patience: Patience,
 ) -> ExchangeError:
     async def ask() -> ExchangeError:
-        server = await asyncio.start_server(handler, "127.0.0.1", 0)
+        server = await asyncio.start_server(closing(handler), "127.0.0.1", 0)
         source = Served([])
         source.port = server.sockets[0].getsockname()[1]
         try:
@@ -425,7 +426,7 @@ def test_a_socks_proxy_is_asked_for_the_exchange() -> None:
     async def ask() -> bytes:
         behind = Served([GOOD])
         behind.rest_base = lambda: "http://exchange.invalid"  # type: ignore[method-assign]
-        server = await asyncio.start_server(socks5(asked, behind.serve), "127.0.0.1", 0)
+        server = await asyncio.start_server(closing(socks5(asked, behind.serve)), "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
             async with RestClient(behind, QUICK, f"socks5://127.0.0.1:{port}") as client:

@@ -6,11 +6,11 @@ import hashlib
 import shutil
 import ssl
 import subprocess
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from answering import Serve, closing
 from picows import WSListener
 from socks_proxy import socks5
 
@@ -18,20 +18,7 @@ from spread_scanner.errors import ConfigError
 from spread_scanner.runtime import trust
 from spread_scanner.runtime.ws import DialFailed, dial
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-
-def closing(serve: Serve) -> Serve:
-    """The server's side is closed however it ends."""
-
-    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await serve(reader, writer)
-        finally:
-            writer.close()
-
-    return run
 
 
 async def shake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -117,7 +104,7 @@ def test_nobody_there_is_the_same_error_with_and_without_a_proxy(proxy: str) -> 
 
 async def dial_through(proxy: Serve, scheme: str) -> None:
     """Dial an exchange that only the proxy can find."""
-    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    server = await asyncio.start_server(closing(proxy), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         transport = await dial(

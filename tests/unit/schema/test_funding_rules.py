@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import bed
 from spread_scanner.schema.funding import (
     CAP_MAX,
     NS_PER_HOUR,
@@ -120,8 +121,7 @@ def test_crossings(due_h: float | None, interval_h: float, hold_h: float, count:
 
 
 def test_crossings_of_two_holdings_in_a_row_add_up() -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    seed = bed.seed()
     chance = random.Random(seed)
     for _ in range(500):
         interval_h = chance.choice([1.0, 2.0, 4.0, 8.0])

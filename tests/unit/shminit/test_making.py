@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import secrets
 import signal
 import sys
 from types import FrameType
@@ -11,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+import bed
 from spread_scanner.orders import orders, remembered
 from spread_scanner.schema.enums import ProcessState, SwitchKind
 from spread_scanner.shm import Control, PriceStore, SignalRing, operator, segment, switches
@@ -229,8 +229,7 @@ def killed_at(number: int, bed: Any) -> bool:
 def test_a_shm_init_killed_anywhere_lets_nobody_start_what_was_stopped(up_bed: Any) -> None:
     """Whoever attaches, at any moment, finds all switches or no segment; so does the next life."""
     switched = switch_everything(up_bed)
-    seed = secrets.randbits(32)
-    print("seed", seed)
+    seed = bed.seed()
     rand = random.Random(seed)
     number, deaths = 1, 0
     while killed_at(number, up_bed):

@@ -1,11 +1,11 @@
 """What the engine learns of leaving each pair, beside the same from what the simulator sent."""
 
-import secrets
 from collections import defaultdict
 from pathlib import Path
 
 from scored_bed import ScoredBed
 
+from bed import seed
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.sim.options import Options
@@ -70,10 +70,9 @@ def check(bed: ScoredBed, recomputed: Recomputed) -> float:
 def test_what_leaving_usually_earns_is_learned_to_half_a_basis_point(
     tmp_path: Path, namespace: str, virtual_clock: VirtualClock
 ) -> None:
-    seed = secrets.randbits(31)
-    print(f"seed {seed}")
+    number = seed()
     options = Options(
-        seed=seed, symbols=14, rate=200, tick_ms=50, characters=0.8,
+        seed=number, symbols=14, rate=200, tick_ms=50, characters=0.8,
         planting=Planting(every_s=0.3), truth_path=tmp_path / "truth.jsonl",
     )  # fmt: skip
     with ScoredBed(tmp_path, namespace, virtual_clock, options, None, LEARNS) as bed:

@@ -8,8 +8,6 @@ recorded quotes alone (weekly_oracle.py). SPREAD_WEEK_SEED lives one again.
 """
 
 import contextlib
-import os
-import secrets
 import sqlite3
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +20,7 @@ from weekly_oracle import Seen, Trade, Usual, Way, trades
 from weekly_tables import LOTS
 from weekly_time import PatientClock
 
+import bed
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SignalKind
@@ -87,8 +86,7 @@ def lived(
     pace: float = 1.0,
     calm_step_s: float = 1.0,
 ) -> Lived:
-    seed = int(os.environ.get("SPREAD_WEEK_SEED") or secrets.randbits(32))
-    print("seed", seed)
+    seed = bed.seed("SPREAD_WEEK_SEED")
     market = Market(np.random.default_rng(seed), seconds, starts_s, plan, pace)
     start_ns = MIDNIGHT_NS + round(starts_s * NS_PER_S)
     with clock.use(PatientClock(start_ns, 1_000 * NS_PER_S)) as moved:
