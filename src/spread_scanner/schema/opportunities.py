@@ -90,6 +90,12 @@ MIGRATIONS: tuple[str, ...] = (
         fut_px REAL NOT NULL, PRIMARY KEY (opportunity_id, settled_ns)
     ) WITHOUT ROWID;
     """,
+    # Of an open row that was left more than once nobody noted whether it had been entered since.
+    """
+    ALTER TABLE opportunities ADD COLUMN left_ns INTEGER;
+    UPDATE opportunities SET left_ns = first_exit_ns
+        WHERE closed_ns IS NULL AND exits = 1 AND last_signal_ns <= first_exit_ns;
+    """,
 )
 VERSION = len(MIGRATIONS)
 # In a run's totals: 1, its exchanges were on this machine.

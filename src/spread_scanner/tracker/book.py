@@ -171,7 +171,7 @@ class Book:
 
     def _note_exit(self, followed: Followed, signal: Signal) -> None:
         row = followed.row
-        followed.exited_ns = signal.ts_engine
+        row.left_ns = signal.ts_engine
         row.exits += 1
         if row.first_exit_ns is None:
             row.first_exit_ns = signal.ts_engine
@@ -182,14 +182,15 @@ class Book:
         """Pairs of which the engine may say nothing have left it without an exit: they are seen
         sparsely, unless a signal comes again."""
         for followed in self._open.values():
-            if followed.exited_ns is None and blocked(followed.pair):
-                followed.exited_ns = now_ns
+            if followed.row.left_ns is None and blocked(followed.pair):
+                followed.row.left_ns = now_ns
+                self._journal.signalled(followed.row)
 
     def _extend(self, followed: Followed, signal: Signal) -> None:
         self._tally.add("extended")
         row = followed.row
-        if followed.exited_ns is not None:
-            followed.exited_ns = None
+        if row.left_ns is not None:
+            row.left_ns = None
             followed.next_point_ns = self._point_after(signal.ts_engine)
         row.signals += 1
         row.last_signal_ns = max(row.last_signal_ns, signal.ts_engine)
@@ -242,7 +243,7 @@ class Book:
 
     def _step(self, followed: Followed) -> int:
         """How far its points lie apart now."""
-        return self.rules.step_ns if followed.exited_ns is None else self.rules.sparse_ns
+        return self.rules.step_ns if followed.row.left_ns is None else self.rules.sparse_ns
 
     def _miss(self, followed: Followed, point_ns: int) -> int:
         """Count the grid points that passed unseen; never filled in afterwards."""
@@ -499,8 +500,6 @@ class Book:
         row.last_seen_ns = now_ns
         row.settled_ns = max(row.settled_ns, row.opened_ns)  # rows of before have none
         followed = Followed(row, pair, self._point_after(now_ns))
-        if row.exits and row.first_exit_ns is not None and row.last_signal_ns < row.first_exit_ns:
-            followed.exited_ns = row.first_exit_ns
         self._rename(followed, pair)
         self._open[pair.direction_id, pair.symbol_id] = followed
         self._tally.add("resumed")

@@ -182,15 +182,20 @@ class Opportunity:
     mark_fut_ask_px: float | None = None
     # Written once, at closing: the mark, of those that converged alone.
     realised_bps: float | None = None
+    # Kept up to date while it is open: when the engine left it or was barred from it; None: it has
+    # not, or has come back.
+    left_ns: int | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(Opportunity))
 _FIRST, _AFTER = COLUMNS.index("last_signal_ns"), COLUMNS.index("closed_ns")
 _WORTH = COLUMNS[COLUMNS.index("settled_ns") : COLUMNS.index("realised_bps")]
-PROGRESS_COLUMNS = (*COLUMNS[_FIRST:_AFTER], *_WORTH)
+PROGRESS_COLUMNS = (*COLUMNS[_FIRST:_AFTER], *_WORTH, "left_ns")
 # What signals change is written at once, what samples change with the samples (journal.py).
 _PEAK = ("peak_net_bps", "peak_ns")
-SIGNALLED_COLUMNS = ("last_signal_ns", *_PEAK, "signals", "exits", "first_exit_ns", "flags")
+SIGNALLED_COLUMNS = (
+    *("last_signal_ns", *_PEAK, "signals", "exits", "first_exit_ns", "flags", "left_ns"),
+)
 SAMPLED_COLUMNS = (
     *("last_seen_ns", *_PEAK, "samples", "late", "missed", "lost", "gaps", "gap_ms"),
     *_WORTH,
@@ -262,7 +267,6 @@ class Followed:
     __slots__ = (
         "ask_ns",
         "converged_since_ns",
-        "exited_ns",
         "fut_px",
         "heard",
         "next_point_ns",
@@ -281,7 +285,6 @@ class Followed:
         self.next_point_ns = next_point_ns
         self.converged_since_ns: int | None = None
         self.stale_since_ns: int | None = None
-        self.exited_ns: int | None = None  # the engine left it then, and has not come back
         self.heard: Noted = None  # of its connections, when it was opened
         self.settles_ns = 0  # the next settlement; 0: not looked up yet
         self.rate: float | None = None  # of that, as it was seen last; None: not known

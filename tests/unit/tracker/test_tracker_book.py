@@ -246,6 +246,32 @@ def test_an_exit_that_was_stored_is_known_after_a_restart(bed: Bed) -> None:
     assert only_row(bed)["samples"] <= 1 + 3_400 * NS_PER_MS // RULES.sparse_ns
 
 
+def test_that_the_engine_left_again_or_came_back_is_known_after_a_restart(bed: Bed) -> None:
+    for kind in (ENTER, EXIT, ENTER, EXIT):
+        bed.push(0, kind)
+        bed.pop()
+        bed.advance(10)
+    for kind in (ENTER, EXIT, RESIGNAL):  # in one cycle of the engine
+        bed.push(1, kind)
+    bed.pop()
+    bed.commit()
+    bed.kill()
+    before = samples(bed)
+    bed.run(1_800)  # the sparse grid's three steps, nine of the other
+    assert [now - then for now, then in zip(samples(bed), before, strict=True)] == [3, 9]
+
+
+def test_one_that_the_engine_may_not_speak_of_is_seen_sparsely_after_a_restart(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.commit()
+    bed.book.mind_blocked(lambda pair: True, bed.now_ns)
+    bed.urgent()
+    bed.kill()
+    bed.run(1_800)
+    assert samples(bed) == [3]
+
+
 def test_a_kill_costs_samples_and_never_an_opening_or_a_closing(bed: Bed) -> None:
     bed.push(0, ENTER)
     bed.push(1, ENTER)

@@ -77,6 +77,29 @@ def test_a_database_of_every_older_version_is_migrated_and_keeps_its_rows(tmp_pa
             assert (kept.last_seq, kept.next_id, kept.probed) == (41, 8, {7: set()})
 
 
+def test_who_was_left_once_and_not_entered_since_is_known_of_a_database_of_before(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "tracker.db"
+    # id, exits, first_exit_ns, last_signal_ns, closed_ns
+    cases = [(1, 1, 9, 8, None), (2, 1, 9, 10, None), (3, 2, 9, 8, None), (4, 1, 9, 8, 11)]
+    row = OLD_ROW | {"left_ns": None}
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, 0, 4)
+        for number, exits, first_ns, last_ns, closed_ns in cases:
+            values = row | {"id": number, "exits": exits, "first_exit_ns": first_ns}
+            values |= {"last_signal_ns": last_ns, "closed_ns": closed_ns}
+            del values["left_ns"]
+            marks = ", ".join("?" * len(values))
+            names = ", ".join(values)
+            statement = f"INSERT INTO opportunities ({names}) VALUES ({marks})"
+            connection.execute(statement, [*values.values()])
+    with contextlib.closing(Database(path, STREAM)) as migrated:
+        asked = "SELECT left_ns FROM opportunities ORDER BY id"
+        found = migrated._connection.execute(asked).fetchall()
+    assert found == [(9,), (None,), (None,), (None,)]
+
+
 def test_a_migration_that_is_interrupted_leaves_the_version_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

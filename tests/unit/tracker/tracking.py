@@ -49,7 +49,7 @@ class Tracking:
     def sparse(self) -> list[bool]:
         """Of each that is open, whether it is looked at sparsely; after one turn."""
         self.tracker.turn()
-        return [one.exited_ns is not None for one in self.tracker.book.watched()]
+        return [one.row.left_ns is not None for one in self.tracker.book.watched()]
 
 
 @contextlib.contextmanager
