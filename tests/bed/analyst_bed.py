@@ -2,15 +2,19 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from spread_scanner.analyst.main import Sampling
 from spread_scanner.clock import VirtualClock
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL
 from spread_scanner.schema.names import ANALYST
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.analysis import Analysis
+from spread_scanner.symbology import publish, tables
+from spread_scanner.symbology.tables import DirectionRow
 
 BID_ASK = (99.0, 101.0), (102.0, 104.0)  # spot, perpetual
 ENTRY, EXIT = (102.0 - 101.0) / 101.0 * 1e4, (99.0 - 104.0) / 101.0 * 1e4
@@ -33,6 +37,7 @@ class Lived:
         self.process = Process(ANALYST, bed.settings, log, row, slot)
         writer = enter(self.analysis.writer())
         self.writers = [enter(self.store.writer(source)) for source in (0, 3)]
+        self._enter = enter
         self.sampling = Sampling(self.process, self.store, writer, self.analysis)
 
     def quote(self, symbol_id: int = 0, legs: tuple[int, ...] = (0, 1), flags: int = 0) -> None:
@@ -40,6 +45,33 @@ class Lived:
             bid, ask = BID_ASK[leg]
             now_ns = self.store.clock.now_ns()
             self.writers[leg].write(symbol_id, bid, 1.0, ask, 1.0, now_ns, now_ns, 1, flags)
+
+    def list_besides(self, *labels: str) -> None:
+        """All symbols in more directions, with the listings that these need, by a reload."""
+        ways = [DIRECTION_BY_LABEL[label] for label in labels]
+        loaded = tables.load(self.bed.settings.generated_dir)
+        mine = [row for row in loaded.instruments if row.source_id == 0]
+        have = {row.source_id for row in loaded.instruments}
+        new = {leg.source_id for way in ways for leg in (way.spot, way.futures)} - have
+        listed = [msgspec.structs.replace(row, source_id=one) for row in mine for one in new]
+        ids = tuple(row.symbol_id for row in mine)
+        changed = msgspec.structs.replace(
+            loaded,
+            generation=loaded.generation + 1,
+            instruments=(*loaded.instruments, *listed),
+            directions=(*loaded.directions, *(DirectionRow(way.direction_id, ids) for way in ways)),
+        )
+        publish.publish(self.bed.settings.generated_dir, changed, {})
+        self.writers += [self._enter(self.store.writer(source)) for source in sorted(new)]
+        self.sampling.prepared(self.bed.settings)()
+
+    def price(self, mids: dict[int, float], symbol_id: int = 0) -> None:
+        """A narrow quote on each of these sources."""
+        now_ns = self.store.clock.now_ns()
+        for writer in self.writers:
+            mid = mids.get(writer.source_id)
+            if mid is not None:
+                writer.write(symbol_id, mid - 0.01, 1.0, mid + 0.01, 1.0, now_ns, now_ns, 1, 0)
 
     def seconds(self, count: int, symbol_id: int | None = 0) -> None:
         """So many seconds with beats, and quotes of one symbol."""

@@ -34,6 +34,7 @@ from spread_scanner.supervise.score import Score
 from spread_scanner.supervise.seen import DownTime, seen_of
 from spread_scanner.supervise.truth import read_truth
 from spread_scanner.symbology import usual
+from spread_scanner.symbology.coins import by_source
 from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
 from spread_scanner.symbology.usual import Usual
 from spread_scanner.tracker.book import Book, Rules
@@ -138,7 +139,8 @@ class ScoredBed:
             *(lambda *_: 0.0, None, None),
         )
         limits = freshness.FreshnessLimits.of(self.settings)
-        self._legs = Legs(self.store, self.store.clock.anchor_ns, limits)
+        coins = by_source(self.tables, self.store.num_sources, self.store.max_symbols)
+        self._legs = Legs(self.store, self.store.clock.anchor_ns, limits, coins)
         self._grid = Grid(rules.step_ns, self.store.clock.now_ns())
         self.database_path = self.settings.data_dir / DATABASE_FILE
         self.database = Database(self.database_path, "ring", self.store.clock.now_ns())

@@ -22,6 +22,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.symbology.coins import Coins, by_source
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.journal import Journal
@@ -60,14 +61,19 @@ class Tracking:
         self.tally = Tally()
         self.journal = Journal()
         self.book = Book(Rules.of(tracker), pairs_of(first), self.journal, self.tally, self._enter)
-        self._legs = Legs(store, store.clock.anchor_ns, FreshnessLimits.of(settings))
+        limits = FreshnessLimits.of(settings)
+        self._legs = Legs(store, store.clock.anchor_ns, limits, self._coins(first))
         self._grid = Grid(self.book.rules.step_ns, store.clock.now_ns())
         self._due = False
 
     def _enter(self, direction: str, symbol: str) -> float:
         return self._settings.directions.thresholds(direction, symbol).enter_bps
 
+    def _coins(self, tables: Tables) -> Coins:
+        return by_source(tables, self._store.num_sources, self._store.max_symbols)
+
     def reload(self, new: Tables) -> None:
+        self._legs.coins = self._coins(new)
         rules = Rules.of(self._settings.config.spread_tracker)
         self.book.reload(pairs_of(new), rules, self._store.clock.now_ns())
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.symbology.coins import Coins, by_source
 from spread_scanner.symbology.tables import InstrumentRow, Tables
 
 _Numbers = npt.NDArray[np.int64]
@@ -37,9 +38,10 @@ class Covered(NamedTuple):
     pair_symbols: _Numbers
     spot: _Numbers
     futures: _Numbers
+    coins: Coins  # of each cell, who quotes the same coin
 
 
-def covered_by(tables: Tables) -> Covered:
+def covered_by(tables: Tables, num_sources: int, max_symbols: int) -> Covered:
     """Every listing, and every pair that a direction allows and both sources list."""
     rows = sorted(tables.instruments, key=lambda row: (row.source_id, row.symbol_id))
     cells = {(row.source_id, row.symbol_id): place for place, row in enumerate(rows)}
@@ -67,6 +69,7 @@ def covered_by(tables: Tables) -> Covered:
         pair_symbols=columns[1],
         spot=columns[2],
         futures=columns[3],
+        coins=by_source(tables, num_sources, max_symbols),
     )
 
 

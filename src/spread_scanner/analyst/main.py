@@ -121,7 +121,8 @@ class Sampling:
 
     def _made(self, settings: Settings) -> Knowledge:
         loaded = tables.load_for(settings.generated_dir, self._store.max_symbols)
-        return Knowledge(covered_by(loaded), settings.config.spread_analyst, self._analysis)
+        covered = covered_by(loaded, self._store.num_sources, self._store.max_symbols)
+        return Knowledge(covered, settings.config.spread_analyst, self._analysis)
 
     def prepared(self, settings: Settings) -> Callable[[], None]:
         """New tables and settings, read and checked; the call puts them in force."""

@@ -14,7 +14,7 @@ from spread_scanner.shm import PriceStore
 
 
 class Sample(NamedTuple):
-    """NaN where a quote, or one of two, cannot be stood behind."""
+    """NaN where a quote, or one of two, cannot be stood behind or is alone with what it says."""
 
     mids: npt.NDArray[np.float64]  # (cells,)
     usable: npt.NDArray[np.bool_]  # (pairs,)
@@ -40,7 +40,10 @@ class Sampler:
             rows = slice(at, at := at + len(quotes))
             self._quotes[rows] = quotes
             self._good[rows] = self._usable(block.source_id, quotes)
-        mids = np.where(self._good, (self._quotes["bid_px"] + self._quotes["ask_px"]) / 2, np.nan)
+        mids = costs.mid_px(self._quotes["bid_px"], self._quotes["ask_px"])
+        mids[~self._good] = np.nan
+        self._good &= ~self._alone(mids)
+        mids[~self._good] = np.nan
         usable, basis = self._pairs()
         return Sample(mids, usable, basis)
 
@@ -53,6 +56,14 @@ class Sampler:
         )
         now_ns = self._store.clock.now_ns()
         return freshness.usable(quotes, beats, now_ns, self._limits.stale_ns_max)
+
+    def _alone(self, mids: npt.NDArray[np.float64]) -> freshness.Mask:
+        """Which cells stand alone against the other sources of their coin."""
+        coins, cells = self._covered.coins, (self._covered.cell_sources, self._covered.cell_symbols)
+        px = np.full(coins.shape, np.nan)
+        px[cells] = mids
+        alone: freshness.Mask = freshness.alone(px, coins, self._limits.implausible_bps)[cells]
+        return alone
 
     def _pairs(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
         spot, futures = self._quotes[self._covered.spot], self._quotes[self._covered.futures]

@@ -91,6 +91,25 @@ def alone(
     `px` (sources, n): mids of n symbols, NaN where they cannot be stood behind; `coins`, the same
     shape: sources with one number quote one coin (symbology/coins.py), -1: none that was judged."""
     found: Mask = np.zeros(px.shape, np.bool_)
+    apart = _apart(px, implausible_bps)
+    if len(apart):
+        found[:, apart] = _alone(px[:, apart], coins[:, apart], implausible_bps)
+    return found
+
+
+def _apart(px: npt.NDArray[np.float64], implausible_bps: float) -> npt.NDArray[np.int64]:
+    """The few symbols whose highest is beyond the limit from their lowest: nobody is alone in the
+    others, as every step of the sum rounds without changing which is the larger."""
+    lowest, highest = np.fmin.reduce(px, axis=0), np.fmax.reduce(px, axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        together = plausible(costs.stray_bps(highest, lowest), implausible_bps)
+    return np.flatnonzero(~together & ~np.isnan(lowest))
+
+
+def _alone(
+    px: npt.NDArray[np.float64], coins: npt.NDArray[np.int64], implausible_bps: float
+) -> Mask:
+    found: Mask = np.zeros(px.shape, np.bool_)
     for leg in range(len(px)):
         others = np.where((coins == coins[leg]) & (coins >= 0), px, np.nan)
         others[leg] = np.nan

@@ -35,6 +35,7 @@ from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.health import HealthRow
 from spread_scanner.shm.ring import Consumer
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.coins import Coins, by_source
 from spread_scanner.symbology.rates import listings
 from spread_scanner.tracker import database
 from spread_scanner.tracker.blocked import Blocked
@@ -89,6 +90,7 @@ class ReadyTables(NamedTuple):
     generation: int
     pairs: dict[PairKey, Pair]
     rates: ToldRates
+    coins: Coins
 
 
 class Tracker:
@@ -127,7 +129,8 @@ class Tracker:
             self._rates(loaded),
             self.ears,
         )
-        self.legs = Legs(store, store.clock.anchor_ns, freshness.FreshnessLimits.of(settings))
+        limits = freshness.FreshnessLimits.of(settings)
+        self.legs = Legs(store, store.clock.anchor_ns, limits, self._coins(loaded))
         process.on_wake = self._woke
         self.grid = Grid(self.book.rules.step_ns, self.clock.now_ns())
         path = settings.data_dir / DATABASE_FILE
@@ -414,7 +417,11 @@ class Tracker:
     def _prepared(self, settings: config.Settings) -> ReadyTables:
         """Read and check the tables in force; raises TableError."""
         loaded = tables.load_for(settings.generated_dir, self.store.max_symbols)
-        return ReadyTables(loaded.generation, pairs_of(loaded), self._rates(loaded))
+        coins = self._coins(loaded)
+        return ReadyTables(loaded.generation, pairs_of(loaded), self._rates(loaded), coins)
+
+    def _coins(self, loaded: tables.Tables) -> Coins:
+        return by_source(loaded, self.store.num_sources, self.store.max_symbols)
 
     def _rates(self, loaded: tables.Tables) -> ToldRates:
         noted = TableRates(loaded.funding)
@@ -434,6 +441,7 @@ class Tracker:
         self.generation = self._generation_tried = ready.generation
         self.process.row.generation(ready.generation)
         self.book.rates = ready.rates
+        self.legs.coins = ready.coins
         self.book.reload(ready.pairs, Rules.of(self.settings), self.clock.now_ns())
         self.tally.add("reloads")
 

@@ -35,7 +35,7 @@ class SampleFlag(IntFlag):
     SPOT_LOST = 2  # the spot leg could not be stood behind: no spreads in this row
     FUTURES_LOST = 4
     SKEWED = 8  # the legs lay too far apart in time: no spreads either
-    IMPLAUSIBLE = 16  # beyond implausible_bps, so of two coins or of two times: none either
+    IMPLAUSIBLE = 16  # beyond implausible_bps, or a leg alone by as much: none either
 
 
 # What closes an opportunity as stale, and what makes a row without spreads (schema/freshness.py).

@@ -18,6 +18,7 @@ from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import QuoteFlag
 from spread_scanner.schema.freshness import FreshnessLimits, Judged
 from spread_scanner.schema.records import QUOTE_DTYPE
+from spread_scanner.symbology.coins import Coins
 from spread_scanner.tracker.opportunity import SampleFlag, legs_flags
 from spread_scanner.tracker.pairs import Pair
 
@@ -75,9 +76,10 @@ def looks(
     now_ns: int,
     limits: FreshnessLimits,
     lot: costs.Numbers = 0.0,
+    alone: freshness.Mask | bool = False,
 ) -> list[Look]:
-    """Both legs of n pairs, (n,) QUOTE_DTYPE each, and their lots -> n looks. Sizes are whole lots,
-    to enter and to leave with alike."""
+    """Both legs of n pairs, (n,) QUOTE_DTYPE each, their lots and where a leg is alone -> n looks.
+    Sizes are whole lots, to enter and to leave with alike."""
     with np.errstate(all="ignore"):  # lost legs may hold anything; their results are not used
         gross = costs.entry_bps(spot["ask_px"], futures["bid_px"])
         closing = costs.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
@@ -91,7 +93,7 @@ def looks(
         spot=freshness.usable(spot, True, now_ns, limits.stale_ns_max),
         futures=freshness.usable(futures, True, now_ns, limits.stale_ns_max),
         skewed=freshness.skewed(spot, futures, limits.skew_ns_max),
-        plausible=freshness.plausible(gross, limits.implausible_bps),
+        plausible=freshness.plausible(gross, limits.implausible_bps) & np.logical_not(alone),
     )
     known = None if judged.usable.all() else judged.usable
     columns = (
@@ -158,33 +160,49 @@ class Store(Protocol):
 
 
 class Legs:
-    """Reads both legs of many pairs from the price store, one call per source.
+    """Reads both legs of many pairs from the price store, one call per source, and what the other
+    sources of their coins say.
 
     A feed whose heartbeat stopped cannot mark its own quotes: they are marked stale here.
     """
 
-    def __init__(self, store: Store, anchor_ns: int, limits: FreshnessLimits) -> None:
+    def __init__(self, store: Store, anchor_ns: int, limits: FreshnessLimits, coins: Coins) -> None:
+        """`coins`: who quotes one coin (symbology/coins.py)."""
         self._store = store
         self._anchor_ns = anchor_ns
         self.limits = limits
+        self.coins = coins
         self.woke_ns = 0  # monotonic; heartbeats from before a suspend are of another day
 
     def look(self, pairs: Sequence[Pair], now_ns: int) -> list[Look]:
         """What the pairs' legs show now, in the order of the pairs."""
         if not pairs:
             return []
-        sources = np.array([(p.spot_source, p.futures_source) for p in pairs], dtype=np.uint8)
-        symbols = np.array([p.symbol_id for p in pairs], dtype=np.uint16)
-        quotes = np.empty((2, len(pairs)), QUOTE_DTYPE)
-        for leg in (0, 1):
-            for source_id in np.unique(sources[:, leg]).tolist():
-                mine = np.flatnonzero(sources[:, leg] == source_id)
-                found = self._store.read_many(source_id, symbols[mine])
-                if not self._lives(source_id, now_ns):
-                    found["flags"] |= int(QuoteFlag.STALE)
-                quotes[leg, mine] = found
+        legs = np.array([(p.spot_source, p.futures_source) for p in pairs]).T
+        symbols = np.array([p.symbol_id for p in pairs], np.uint16)
+        ids, at = np.unique(symbols, return_inverse=True)
+        coins = self.coins[:, ids]
+        asked = coins >= 0
+        asked[legs, at] = True
+        quotes = self._read(ids, asked, now_ns)
+        px = costs.mid_px(quotes["bid_px"], quotes["ask_px"])
+        px[~freshness.usable(quotes, True, now_ns, self.limits.stale_ns_max)] = np.nan
+        alone = freshness.alone(px, coins, self.limits.implausible_bps)[legs, at].any(axis=0)
+        spot, futures = quotes[legs, at]
         lots = np.array([pair.lot for pair in pairs])
-        return looks(quotes[0], quotes[1], now_ns, self.limits, lots)
+        return looks(spot, futures, now_ns, self.limits, lots, alone)
+
+    def _read(self, ids: npt.NDArray[np.uint16], asked: freshness.Mask, now_ns: int) -> np.ndarray:
+        """(sources, ids): the quotes that are asked for; what is not reads as stale."""
+        quotes = np.zeros(asked.shape, QUOTE_DTYPE)
+        quotes["flags"] = int(QuoteFlag.STALE)
+        for source_id in np.flatnonzero(asked.any(axis=1)).tolist():
+            mine = np.flatnonzero(asked[source_id])
+            found = self._store.read_many(source_id, ids[mine])
+            if not self._lives(source_id, now_ns):
+                found["flags"] |= int(QuoteFlag.STALE)
+            quotes[source_id, mine] = found
+        return quotes
 
     def _lives(self, source_id: int, now_ns: int) -> bool:
         return freshness.beats(

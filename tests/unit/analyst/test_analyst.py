@@ -61,6 +61,26 @@ def test_what_cannot_be_stood_behind_is_no_sample(lived: Lived) -> None:
     assert lived.counter("samples_missed") == 9
 
 
+def test_a_leg_that_is_alone_against_the_other_sources_teaches_nothing(lived: Lived) -> None:
+    """The perpetual stands eleven per cent over three others and eight over its pair's spot, which
+    could be a spread."""
+    lived.list_besides("okx-bybit", "mexc-bybit")
+    prices = {0: 100.0, 4: 98.0, 6: 98.0, 3: 109.0}
+    for _ in range(5):
+        lived.price(prices)
+        lived.seconds(1, None)
+    pair, cells = lived.pair(), lived.analysis.cells([0, 3, 4], [0, 0, 0]).records
+    assert (pair["usable_share"], pair["flags"]) == (0, 0)
+    assert np.isnan(pair["entry"]["mean"]).all()
+    assert cells["frames"]["bars"][:, 0].tolist() == [5, 0, 5]
+    for _ in range(5):
+        lived.price(prices | {3: 106.0})
+        lived.seconds(1, None)
+    assert lived.pair()["usable_share"] == 0.5
+    assert lived.pair()["entry"]["mean"] == pytest.approx([600.0] * 3, abs=5)
+    assert lived.analysis.cells([3], [0]).records["frames"]["bars"][0, 0] == 5
+
+
 def test_a_paused_analyst_looks_at_nothing(lived: Lived) -> None:
     lived.seconds(5)
     lived.operator.pause(ANALYST)

@@ -23,6 +23,7 @@ STEP_NS = 200 * NS_PER_MS
 BOTH = int(SampleFlag.SPOT_LOST | SampleFlag.FUTURES_LOST)
 FAR_NS = 10**18
 LIMITS = FreshnessLimits(FAR_NS, FAR_NS, FAR_NS, 1e6)  # nothing is too old but where a test says so
+NO_COINS = np.full((8, 16), -1)  # nobody quotes what another does
 
 
 @given(
@@ -144,13 +145,27 @@ class FakeStore:
         return self.beats.get(source_id, 0)
 
 
+class PricedStore:
+    """Quotes of one price per source, a hair wide."""
+
+    def __init__(self) -> None:
+        self.px: dict[int, float] = {}
+        self.flags: dict[int, int] = {}
+
+    def read_many(self, source_id: int, ids: npt.NDArray[np.uint16]) -> np.ndarray:
+        px, flags = self.px[source_id], self.flags.get(source_id, 0)
+        return quotes(*[(px - 0.01, 1.0, px + 0.01, 1.0, 10, flags)] * len(ids))
+
+    def heartbeat_mono_ns(self, source_id: int) -> int:
+        return 1_000
+
+
 def test_legs_are_read_one_call_per_source_in_the_order_of_the_pairs() -> None:
     wanted = [pair(5, 0), pair(7, 4), pair(9, 0), pair(3, 11)]
     store = FakeStore(dict.fromkeys(range(8), 1_000))
 
-    found = Legs(store, anchor_ns=0, limits=LIMITS._replace(heartbeat_ns_max=500)).look(
-        wanted, now_ns=1_200
-    )
+    limits = LIMITS._replace(heartbeat_ns_max=500)
+    found = Legs(store, 0, limits, NO_COINS).look(wanted, now_ns=1_200)
 
     for one, look in zip(wanted, found, strict=True):
         spot, futures = look.sides()
@@ -173,7 +188,7 @@ def test_a_look_sees_whole_lots_of_its_pair_to_enter_and_to_leave_with() -> None
     made = Tables(1, 0, rows, listed, (DirectionRow(0, (5, 7)),), (), ())
     wanted = [one for _, one in sorted(pairs_of(made).items())]
     assert [one.lot for one in wanted] == [0.4, 3.0]
-    legs = Legs(FakeStore({0: 1_000, 3: 1_000}), anchor_ns=0, limits=LIMITS)
+    legs = Legs(FakeStore({0: 1_000, 3: 1_000}), 0, LIMITS, NO_COINS)
 
     small, large = legs.look(wanted, now_ns=1_200)  # one unit is there at each side of each top
 
@@ -184,7 +199,7 @@ def test_a_look_sees_whole_lots_of_its_pair_to_enter_and_to_leave_with() -> None
 def test_the_quotes_of_a_feed_without_a_heartbeat_are_lost() -> None:
     one = pair(5)
     beats = {one.spot_source: 1_000, one.futures_source: 1_000}
-    legs = Legs(FakeStore(beats), anchor_ns=50_000, limits=LIMITS._replace(heartbeat_ns_max=500))
+    legs = Legs(FakeStore(beats), 50_000, LIMITS._replace(heartbeat_ns_max=500), NO_COINS)
 
     assert legs.look([one], now_ns=51_500)[0].flags & LOST == 0
     assert legs.look([one], now_ns=51_501)[0].flags & LOST == BOTH
@@ -198,9 +213,34 @@ def test_after_a_suspend_no_heartbeat_from_before_it_counts() -> None:
     """With a setting that a short sleep does not exceed: else the age alone would say it."""
     one = pair(5)
     beats = {one.spot_source: 1_000, one.futures_source: 1_000}
-    legs = Legs(FakeStore(beats), anchor_ns=0, limits=LIMITS._replace(heartbeat_ns_max=10**12))
+    legs = Legs(FakeStore(beats), 0, LIMITS._replace(heartbeat_ns_max=10**12), NO_COINS)
     legs.woke_ns = 1_001
 
     assert legs.look([one], now_ns=1_500)[0].flags & LOST
     beats.update(dict.fromkeys(beats, 1_001))
     assert legs.look([one], now_ns=1_500)[0].flags & LOST == 0
+
+
+def test_a_leg_that_is_alone_against_the_other_sources_gives_no_spreads() -> None:
+    """By a tenth and more against three or more that can be stood behind; asked of every look."""
+    one, coins = pair(5), np.full((8, 16), -1)
+    store, limits = PricedStore(), LIMITS._replace(implausible_bps=1_000)
+    legs = Legs(store, 0, limits, coins)
+    spot, futures = one.spot_source, one.futures_source
+    others = [source for source in range(8) if source not in (spot, futures)][:3]
+    store.px = {spot: 100.0, futures: 109.0, **dict.fromkeys(others, 98.0)}
+
+    def seen() -> tuple[bool, int]:
+        [look] = legs.look([one], now_ns=1_200)
+        return look.exit_bps is None, look.flags & UNREAD
+
+    assert seen() == (False, 0), "nobody knows that they are one coin"
+    coins[[spot, futures, *others], 5] = 0
+    assert seen() == (True, SampleFlag.IMPLAUSIBLE)
+    coins[others[0], 5] = 2
+    assert seen() == (True, SampleFlag.IMPLAUSIBLE), "spot is a witness too"
+    coins[others[1], 5] = 2
+    assert seen() == (False, 0), "two may be wrong together"
+    coins[others[:2], 5] = 0
+    store.flags = dict.fromkeys(others[:2], int(QuoteFlag.STALE))
+    assert seen() == (False, 0), "what cannot be stood behind says nothing"
