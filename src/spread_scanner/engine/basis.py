@@ -5,9 +5,13 @@ of what it saw (native/usual.h); this module, of what was known before a start.
 Reader:  the loop; keeping.py, into the file of symbology/usual.py.
 
 A generation holds until the next: nothing is evaluated anew for it, so that every signal can be
-recomputed from the quotes and the table of its generation. At a start what the file has is taken
-up, aged by the time that has passed; what is damaged, or older than a half-life, is not.
+recomputed from the quotes and the table of its generation. What the file has at a start is taken
+up by the pairs of the tables, then or when they come to be in them, and what a pair had when it
+left them when it is in them again; aged by the time that has passed. What is damaged, or older than
+a half-life, is not.
 """
+
+from collections.abc import Container, Iterable
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Engine as EngineSettings
@@ -42,3 +46,31 @@ def take_up(plan: Plan, history: Usual, now_wall_ns: int) -> bool:
         pair["exit_sum"] = weight * history.exit_bps[place]
         pair["parity_sum"] = weight * history.parity_bps[place]
     return True
+
+
+def left_behind(
+    known: Iterable[Usual], keys: Container[str], now_wall_ns: int
+) -> tuple[Usual, ...]:
+    """Of each that may count still, what it says of pairs that are not among `keys`. Each goes on
+    with its own date: dated anew it would never be too old."""
+    found = []
+    for usual in known:
+        weights = usual.aged(now_wall_ns)
+        if weights is None:
+            continue
+        rest = [
+            place
+            for place, (key, weight) in enumerate(zip(usual.keys, weights.tolist(), strict=True))
+            if weight > 0 and key and key not in keys
+        ]
+        if rest:
+            found.append(
+                usual._replace(
+                    keys=tuple(usual.keys[place] for place in rest),
+                    weight=usual.weight[rest],
+                    exit_bps=usual.exit_bps[rest],
+                    parity_bps=usual.parity_bps[rest],
+                    credited_bps=None,
+                )
+            )
+    return tuple(found)

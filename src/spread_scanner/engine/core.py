@@ -68,6 +68,7 @@ class ReadyWork(NamedTuple):
     settings: EngineSettings
     judgement: JudgedSet
     place_of: dict[str, int]  # of the plan's pairs, by what each really is
+    left: tuple[Usual, ...]  # what is known of pairs that are not in the plan
 
 
 class Engine:
@@ -87,7 +88,8 @@ class Engine:
         self._blocks_seen = 0
         self._plan: plan.Plan | None = None
         self._settings: EngineSettings | None = None
-        self._history = history
+        # What is known of pairs that are not in the plan.
+        self._known: tuple[Usual, ...] = () if history is None else (history,)
         self._carrying: Carrying | None = None
         self.adopted: Usual | None = None  # the generation in force
         self._usual_generation = 0 if history is None else history.generation
@@ -129,13 +131,15 @@ class Engine:
         work = self.loop.prepare(new.pairs, limits, new.generation & 0xFFFFFFFF, keys, kin)
         before = self._plan
         places = None if before is None else plan.places(before, new)
-        if self._history is not None:
-            basis.take_up(new, self._history, clock.wall_ns())
         place_of = {key: place for place, key in enumerate(new.keys)}
+        now_ns = clock.wall_ns()
+        for known in self._known:
+            basis.take_up(new, known, now_ns)
+        adopted = () if self.adopted is None else (self.adopted,)
+        left = basis.left_behind((*self._known, *adopted), place_of, now_ns)
         judgement = JudgedSet.of(tables)
-        return ReadyWork(
-            new, work, places, before, settings.config.spread_engine, judgement, place_of
-        )
+        of_engine = settings.config.spread_engine
+        return ReadyWork(new, work, places, before, of_engine, judgement, place_of, left)
 
     def take(self, ready: ReadyWork) -> int:
         """Put tables and settings in force between two runs of the loop, keeping what stays as it
@@ -149,7 +153,7 @@ class Engine:
         self._blocks.judge(ready.judgement, ready.plan, ready.place_of)
         self._carrying = None  # a round under way is of other pairs
         self._row.generation(ready.plan.generation)
-        self._history = None  # it is in the pairs
+        self._known = ready.left  # the rest is in the pairs
         self.adopted = _usual(number, ready.plan, ready.settings, found, credited)
         return len(ready.plan.pairs)
 

@@ -19,7 +19,7 @@ from spread_scanner.engine.plan import Plan, empty_pairs
 from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
 from spread_scanner.schema.records import SIGNAL_AGED, SIGNAL_BASIS_UNKNOWN
 from spread_scanner.symbology import usual
-from spread_scanner.symbology.tables import QuarantineRow
+from spread_scanner.symbology.tables import QuarantineRow, Tables
 from spread_scanner.symbology.usual import Usual
 
 ENTER, RESIGNAL, EXIT = map(int, SignalKind)
@@ -199,6 +199,62 @@ def test_what_is_kept_is_taken_up_by_the_next_start(namespace: str, tmp_path: Pa
         assert pair(bed)["usual_bps"] == pytest.approx(-4, abs=0.1)
         market(bed, 60)
         assert bed.kinds(1) == [ENTER]
+
+
+def without(symbols: Tables) -> Tables:
+    """The same with the first direction empty."""
+    first, *others = symbols.directions
+    emptied = msgspec.structs.replace(first, symbol_ids=())
+    return msgspec.structs.replace(
+        symbols, generation=symbols.generation + 1, directions=(emptied, *others)
+    )
+
+
+def test_a_pair_that_comes_at_a_reload_takes_up_what_was_kept_of_it(namespace: str) -> None:
+    with Bed(namespace, settings(**LEARNS), known=False) as bed:
+        learn(bed, 20)
+        found = kept(bed)
+        bed.end()
+        bed.start_with(without(tables()), found)  # an earlier life knew it
+        kept(bed)
+        bed.engine.load(bed.settings, tables(generation=3))
+        assert pair(bed)["trusted"]
+        assert pair(bed)["usual_bps"] == pytest.approx(-4, abs=0.1)
+        before = pair(bed)["weight"]
+        kept(bed)
+        for generation in (4, 6):  # and a generation that is not the newest any more
+            bed.engine.load(bed.settings, without(tables(generation=generation - 1)))
+            kept(bed)
+        bed.engine.load(bed.settings, tables(generation=7))
+        assert pair(bed)["trusted"]
+        assert before * 0.9 < pair(bed)["weight"] <= before, "aged by the time it was away"
+        market(bed, 60)
+        assert bed.kinds(1) == [ENTER]
+
+
+def test_what_was_known_of_a_pair_that_was_kept_out_meanwhile_is_not_taken_up(
+    namespace: str,
+) -> None:
+    kept_out = (QuarantineRow(0, "C0-USDT", "prices"),)
+    with Bed(namespace, settings(**LEARNS), known=False) as bed:
+        learn(bed, 20)
+        kept(bed)
+        bed.engine.load(bed.settings, without(tables()))
+        bed.engine.load(bed.settings, tables(quarantine=kept_out, generation=3))
+        bed.engine.load(bed.settings, tables(generation=4))
+        assert pair(bed)["weight"] == 0
+        assert not pair(bed)["trusted"]
+
+
+def test_what_left_more_than_a_half_life_ago_says_nothing_however_often_it_was_kept() -> None:
+    found = np.ones(2)
+    one = Usual(1, 0, 60.0, ("a b", "c d"), found, -found, -found)
+    at_ns = 50 * NS_PER_S
+    (left,) = basis.left_behind([one], {"a b"}, at_ns)
+    assert (left.keys, left.exit_bps.tolist()) == (("c d",), [-1.0])
+    assert left.aged(at_ns) == pytest.approx(2 ** (-50 / 60))
+    assert basis.left_behind([left], {"a b"}, 2 * at_ns) == ()
+    assert basis.left_behind([one], {"a b", "c d"}, at_ns) == ()
 
 
 def test_a_history_ages_by_wall_time_and_is_none_after_a_half_life() -> None:
