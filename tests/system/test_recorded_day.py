@@ -194,7 +194,7 @@ def intervals(
         size = np.floor(top / least["lot"] + 1e-9) * least["lot"]
         for last, leg in ((last_spot, "spot"), (last_futures, "futures")):
             worth = size * np.minimum(told(last, "bid_px"), told(last, "ask_px"))
-            over &= (size > 0) & (worth >= least[f"{leg}_notional_least"])
+            over &= (size > 0) & (worth * (1 + 1e-9) >= least[f"{leg}_notional_least"])
     change = np.diff(over.astype(int), prepend=0)
     begins = np.flatnonzero(change == 1)
     ends = np.append(np.flatnonzero(change == -1), len(merged) - 1)[: len(begins)]

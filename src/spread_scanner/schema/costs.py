@@ -21,7 +21,9 @@ import numpy.typing as npt
 from spread_scanner.schema.funding import FundingAhead
 
 BPS = 1e4
-LOT_SLACK = 1e-9  # of a lot: a size of whole lots stays whole in binary
+# Of a lot, or of a least: what is all there but for the last bits of a product counts as all. 0.3
+# has no binary number, so that three lots of it come out as less than 0.9.
+SIZE_SLACK = 1e-9
 
 FloatOrArray = TypeVar("FloatOrArray", float, npt.NDArray[np.float64])
 Array = npt.NDArray[np.float64]
@@ -147,7 +149,7 @@ def size_base(buy_sz: Numbers, sell_sz: Numbers, lot: Numbers) -> Array:
     """The smaller of two sizes in base units, in whole lots; a lot of 0: not rounded."""
     smaller = np.minimum(buy_sz, sell_sz)
     with np.errstate(divide="ignore", invalid="ignore"):
-        lots = np.floor(smaller / lot + LOT_SLACK)
+        lots = np.floor(smaller / lot + SIZE_SLACK)
         rounded: Array = np.where(np.greater(lot, 0.0), lots * lot, smaller)
     return rounded
 
@@ -157,13 +159,18 @@ def size_quote(size: FloatOrArray, px: FloatOrArray) -> FloatOrArray:
     return size * px
 
 
+def reaches(amount: Numbers, least: Numbers) -> Truth:
+    """Whether a size, or what it is worth, is as much as is asked for."""
+    enough: Truth = np.greater_equal(amount * (1.0 + SIZE_SLACK), least)
+    return enough
+
+
 def leg_suffices(
     size: Numbers, bid_px: Numbers, ask_px: Numbers, qty_min: Numbers, notional_min: Numbers
 ) -> Truth:
     """Whether a size can be entered and left on one leg: its minima at the lower of the prices."""
     lower = np.minimum(bid_px, ask_px)
-    enough: Truth = np.greater_equal(size, qty_min) & np.greater_equal(size * lower, notional_min)
-    return enough
+    return reaches(size, qty_min) & reaches(size * lower, notional_min)
 
 
 class Carry(NamedTuple):

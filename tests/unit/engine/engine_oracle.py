@@ -23,6 +23,7 @@ from spread_scanner.schema.records import (
 from spread_scanner.symbology.tables import InstrumentRow, Tables
 
 MS = 1_000_000
+SLACK = 1e-9  # what lacks less than this of a lot, or of a least, is all there
 
 
 @dataclass
@@ -141,10 +142,9 @@ class Oracle:
         fits = base > 0
         with np.errstate(invalid="ignore"):
             for number, leg in enumerate((spot, fut)):
-                fits &= base >= self.minima[:, number]
-                fits &= (
-                    base * np.minimum(leg["bid_px"], leg["ask_px"]) >= self.minima[:, 2 + number]
-                )
+                worth = base * np.minimum(leg["bid_px"], leg["ask_px"])
+                fits &= base * (1 + SLACK) >= self.minima[:, number]
+                fits &= worth * (1 + SLACK) >= self.minima[:, 2 + number]
         return np.asarray(fits)
 
     def step(
@@ -166,7 +166,7 @@ class Oracle:
             carry = self.carry * (fut["bid_px"] / spot["ask_px"])
             net = gross + close - self.fees - carry
             base = np.minimum(spot["ask_sz"], fut["bid_sz"])
-            lots = np.floor(base / self.lot + 1e-9)
+            lots = np.floor(base / self.lot + SLACK)
             base = np.where(self.lot > 0, lots * self.lot, base)
             size = base * spot["ask_px"]
         sources = np.arange(len(quotes))[:, None]
@@ -182,7 +182,7 @@ class Oracle:
         self.is_in &= ~blocked
         stands = usable & (np.abs(gross) <= self.limits.implausible_bps)
         leave = self.is_in & ~(stands & (net >= self.exit))
-        fit = ~blocked & stands & ~skewed & (size >= self.size_min)
+        fit = ~blocked & stands & ~skewed & (size * (1 + SLACK) >= self.size_min)
         fit &= self._fits(base, spot, fut)
         fit &= trusted | self.limits.signal_basis_unknown
         fit &= self._rises(now_ns, gross)

@@ -565,6 +565,28 @@ def test_sizes_are_whole_lots_and_no_less_than_either_leg_takes(
         assert row["verdict"] == (Verdict.SIGNAL if size else Verdict.SIZE)
 
 
+@pytest.mark.parametrize(
+    ("rules", "size_quote_min"),
+    [(Rules(0.3, min_qty=0.9), 0), (Rules(0.3, min_notional=89.1), 0), (Rules(0.3), 90)],
+)
+def test_a_top_of_exactly_the_least_gives_its_signal(
+    namespace: str, rules: Rules, size_quote_min: float
+) -> None:
+    """Three lots of 0.3 at 99 to 100; in binary they are less than 0.9."""
+    told = {(DIRECTIONS[0].spot.source_id, 0): rules}
+    given = settings({"size_quote_min": size_quote_min})
+    with Bed(namespace, given, tables(rules=told)) as bed:
+        bed.spread(12)
+        bed.quote(DIRECTIONS[0].spot.source_id, 99, 100, ask_sz=0.9)
+        (signal,) = bed.step()
+        assert signal["size_base"] == pytest.approx(0.9)
+        bed.quote(DIRECTIONS[0].spot.source_id, 99, 100, ask_sz=0.89)
+        bed.spread(30)
+        bed.quote(DIRECTIONS[0].spot.source_id, 99, 100, ask_sz=0.89)
+        assert bed.kinds(1) == [], "a lot less is too little"
+        assert bed.count("no_size") == 1
+
+
 def test_a_signal_says_when_a_listing_tells_no_minimum(namespace: str) -> None:
     whole = Rules(0.1, 0.1, 5.0)
     flags = []

@@ -5,6 +5,7 @@ import ctypes
 import itertools
 import math
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ BPS = st.one_of(
 SIZES = st.one_of(
     st.sampled_from([math.nan, 0.0, 0.3, 0.1 * 3, 0.7, 1e-12, 1e12]), st.floats(0, 1e12)
 )
-LOTS = st.sampled_from([0.0, 0.1, 0.001, 1.0, 3.0, 1_000.0, 1e30])
+LOTS = st.sampled_from([0.0, 0.1, 0.3, 0.001, 1.0, 3.0, 1_000.0, 1e30])
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,7 @@ def test_what_leaving_earns_and_what_is_left_are_the_same(
 @given(SIZES, SIZES, LOTS, PRICES, PRICES, SIZES)
 @example(0.3, 1.0, 0.1, 100.0, 100.1, 30.0)  # 0.3 / 0.1 is 2.9999999999999996
 @example(1.0, 5.0, 1e30, 1.0, 1.0, 0.0)
+@example(0.9, 1.0, 0.3, 1.0, 1.1, 0.9)  # three lots of 0.3 are 0.8999999999999999
 def test_sizes_and_minima_are_the_same(
     twin: ctypes.CDLL, buy: float, sell: float, lot: float, bid: float, ask: float, least: float
 ) -> None:
@@ -144,6 +146,22 @@ def test_sizes_are_whole_lots_of_the_smaller_top() -> None:
     assert float(costs.size_base(1e9, 1e9, 1e30)) == 0.0
     assert not costs.leg_suffices(1.0, 4.99, 5.01, 0.0, 5.0)  # what may be entered must be left
     assert costs.leg_suffices(1.0, 5.0, 5.01, 1.0, 5.0)
+
+
+@pytest.mark.parametrize("lot", ["0.1", "0.3", "0.7", "0.025", "0.00001", "1"])
+def test_a_top_of_exactly_the_least_suffices_and_a_lot_less_does_not(lot: str) -> None:
+    """As decimals are, of a quantity and of what it is worth; in binary three lots of 0.3 are not
+    0.9."""
+    px = Decimal("0.0013")
+    lots = [Decimal(lot) * count for count in range(1, 3_000)]
+    tops = np.array([float(top) for top in lots])
+    worth = np.array([float(top * px) for top in lots])
+    size, price = costs.size_base(tops, tops, float(lot)), float(px)
+    assert np.all(costs.leg_suffices(size, price, price, tops, 0.0))
+    assert np.all(costs.leg_suffices(size, price, price, 0.0, worth))
+    assert np.all(costs.reaches(costs.size_quote(size, price), worth))
+    assert not np.any(costs.leg_suffices(size[:-1], price, price, tops[1:], 0.0))
+    assert not np.any(costs.leg_suffices(size[:-1], price, price, 0.0, worth[1:]))
 
 
 def test_what_leaving_earns_is_never_more_than_the_usual_widths() -> None:

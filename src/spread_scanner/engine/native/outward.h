@@ -84,7 +84,7 @@ static inline int ss_engine_suffices(const ss_engine *engine, const ss_engine_pa
     const ss_quote *spot = &engine->quotes[pair->spot_cell];
     const ss_quote *fut = &engine->quotes[pair->fut_cell];
     double size = ss_engine_size(engine, pair);
-    return size > 0.0 && ss_size_quote(size, spot->ask_px) >= pair->size_quote_min &&
+    return size > 0.0 && ss_reaches(ss_size_quote(size, spot->ask_px), pair->size_quote_min) &&
            ss_leg_suffices(size, spot, pair->spot_qty_min, pair->spot_notional_min) &&
            ss_leg_suffices(size, fut, pair->fut_qty_min, pair->fut_notional_min);
 }

@@ -10,7 +10,7 @@
 #include "quote.h"
 
 #define SS_BPS 1e4
-#define SS_LOT_SLACK 1e-9
+#define SS_SIZE_SLACK 1e-9
 
 static inline double ss_entry_bps(const ss_quote *spot, const ss_quote *fut) {
     return (fut->bid_px - spot->ask_px) / spot->ask_px * SS_BPS;
@@ -65,17 +65,21 @@ static inline double ss_net_bps(double entry, double close, double fees, double 
 
 static inline double ss_size_base(double buy_sz, double sell_sz, double lot) {
     double smaller = buy_sz < sell_sz || isnan(buy_sz) ? buy_sz : sell_sz; /* as numpy.minimum */
-    return lot > 0.0 ? floor(smaller / lot + SS_LOT_SLACK) * lot : smaller;
+    return lot > 0.0 ? floor(smaller / lot + SS_SIZE_SLACK) * lot : smaller;
 }
 
 static inline double ss_size_quote(double size, double px) {
     return size * px;
 }
 
+static inline int ss_reaches(double amount, double least) {
+    return amount * (1.0 + SS_SIZE_SLACK) >= least;
+}
+
 static inline int ss_leg_suffices(double size, const ss_quote *leg, double qty_min,
                                   double notional_min) {
     double lower = leg->bid_px < leg->ask_px || isnan(leg->bid_px) ? leg->bid_px : leg->ask_px;
-    return size >= qty_min && size * lower >= notional_min;
+    return ss_reaches(size, qty_min) && ss_reaches(size * lower, notional_min);
 }
 
 #endif
