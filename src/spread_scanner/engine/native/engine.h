@@ -29,6 +29,7 @@
 #include "outward.h"
 #include "pairs.h"
 #include "reload.h"
+#include "tables.h"
 #include "usual.h"
 
 /* ---- one pair ---- */
@@ -137,29 +138,42 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
     ss_engine_watch(engine, found->index);
 }
 
-/* Returns how many evaluations it was: the caller counts them where no store waits for the last. */
-static inline uint32_t ss_engine_evaluate(ss_engine *engine, uint32_t index, int fresh) {
-    ss_engine_pair *pair = &engine->tables.pairs[index];
-    if (pair->stamp == engine->stamp) return 0;
-    pair->stamp = engine->stamp;
+/* A pair that came through its gate. */
+__attribute__((noinline)) static void ss_engine_look_closer(ss_engine *engine, uint32_t index,
+                                                            int fresh) {
+    const ss_engine_pair *pair = &engine->tables.pairs[index];
     double gross = ss_entry_bps(&engine->quotes[pair->spot_cell], &engine->quotes[pair->fut_cell]);
     int over = (gross >= pair->enter_bps) | (gross - pair->costs_min_bps >= pair->enter_bps);
-    if (__builtin_expect(!(over | pair->in | pair->waiting), 1)) return 1;
+    if (!(over | pair->in | pair->waiting)) return;
     ss_found found = {.index = index, .gross_bps = gross, .fresh = fresh, .off = ss_z_unknown()};
     ss_engine_decide(engine, &found);
+}
+
+/* Returns how many evaluations it was: the caller counts them where no store waits for the last, and
+ * holds what does not change, as a store to a gate may be one to the engine for all a compiler knows. */
+static inline uint32_t ss_engine_evaluate(ss_engine *engine, ss_gate *gates, const ss_top *tops,
+                                          uint64_t stamp, uint32_t index, int fresh) {
+    ss_gate *gate = &gates[index];
+    if (gate->stamp == stamp) return 0;
+    gate->stamp = stamp;
+    if (__builtin_expect(!ss_gate_shut(gate, tops), 0)) ss_engine_look_closer(engine, index, fresh);
     return 1;
 }
 
 /* ---- the loop ---- */
 
 static inline void ss_engine_evaluate_touched(ss_engine *engine) {
+    const ss_engine_tables *tables = &engine->tables;
+    const uint32_t *leg_start = tables->leg_start, *leg_pairs = tables->leg_pairs;
+    ss_gate *gates = tables->gates;
+    const ss_top *tops = engine->tops;
+    uint64_t stamp = engine->stamp;
     uint32_t evaluated = 0;
     for (uint32_t i = 0; i < engine->touched_count; i++) {
-        uint32_t cell = engine->tables.touched[i];
-        for (uint32_t at = engine->tables.leg_start[cell]; at < engine->tables.leg_start[cell + 1];
-             at++)
-            evaluated +=
-                ss_engine_evaluate(engine, engine->tables.leg_pairs[at], engine->tables.news[i]);
+        uint32_t cell = tables->touched[i], end = leg_start[cell + 1];
+        int fresh = tables->news[i];
+        for (uint32_t at = leg_start[cell]; at < end; at++)
+            evaluated += ss_engine_evaluate(engine, gates, tops, stamp, leg_pairs[at], fresh);
     }
     engine->counts[SS_C_DIRTY] += engine->touched_count;
     engine->counts[SS_C_EVALUATIONS] += evaluated;
@@ -170,7 +184,8 @@ static inline void ss_engine_rescan(ss_engine *engine) {
     if (count > engine->tables.limits.dirty_max) count = engine->tables.limits.dirty_max;
     engine->rescan_left -= count;
     for (; count > 0; count--) {
-        evaluated += ss_engine_evaluate(engine, engine->rescan_at, 0);
+        evaluated += ss_engine_evaluate(engine, engine->tables.gates, engine->tops, engine->stamp,
+                                        engine->rescan_at, 0);
         engine->rescan_at =
             engine->rescan_at + 1 < engine->tables.pair_count ? engine->rescan_at + 1 : 0;
     }
@@ -183,7 +198,8 @@ static inline void ss_engine_sweep(ss_engine *engine) {
     for (uint32_t word = 0; word < (engine->tables.pair_count + 63) / 64; word++)
         for (uint64_t bits = engine->tables.watched[word]; bits != 0; bits &= bits - 1)
             engine->counts[SS_C_EVALUATIONS] +=
-                ss_engine_evaluate(engine, word * 64 + (uint32_t)__builtin_ctzll(bits), 0);
+                ss_engine_evaluate(engine, engine->tables.gates, engine->tops, engine->stamp,
+                                   word * 64 + (uint32_t)__builtin_ctzll(bits), 0);
 }
 
 /* One turn at the time now_ns. Returns 1 when it found work. `heeded` tells of new switches. */

@@ -80,6 +80,7 @@ static inline void ss_engine_copy_cell(ss_engine *engine, uint32_t source, uint3
     engine->tables.news[engine->touched_count] =
         before_ns != INT64_MIN && engine->quotes[cell].ts_recv != before_ns;
     engine->tables.touched[engine->touched_count++] = cell;
+    engine->tops[cell] = (ss_top){engine->quotes[cell].bid_px, engine->quotes[cell].ask_px};
     /* Contended: the copy stays the last good one, and the writer's next bit is on its way. */
     if (result == SS_READ_CONTENDED) engine->counts[SS_C_CONTENDED]++;
 }

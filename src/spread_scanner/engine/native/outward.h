@@ -187,7 +187,7 @@ static inline ss_evaluation ss_engine_row(const ss_engine *engine, const ss_foun
         .symbol_id = pair->symbol_id,
         .direction_id = pair->direction_id,
         .verdict = verdict,
-        .count = pair->kept_count > UINT32_MAX ? UINT32_MAX : (uint32_t)pair->kept_count,
+        .count = pair->kept_count,
         .exit_bps = found->exit_bps,
         .close_bps = found->close_bps,
         .usual_bps = pair->usual_bps,
@@ -211,7 +211,7 @@ static inline void ss_engine_keep(ss_engine *engine, const ss_found *found, uint
     uint64_t head = ss_evaluations_head(engine->kept);
     int same = verdict != SS_SIGNAL && pair->kept_at != 0 && pair->kept_verdict == verdict &&
                head - (pair->kept_at - 1) <= engine->kept->capacity;
-    pair->kept_count = same ? pair->kept_count + 1 : 1;
+    pair->kept_count = same ? pair->kept_count + (pair->kept_count < UINT32_MAX) : 1;
     ss_evaluation row = ss_engine_row(engine, found, verdict);
     if (same) {
         ss_evaluations_write(engine->kept, pair->kept_at - 1, &row);

@@ -7,11 +7,13 @@
 #define SS_PAIRS_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "costs.h"
 #include "evaluations.h"
+#include "gate.h"
 #include "histogram.h"
 #include "pauses.h"
 #include "ring.h"
@@ -90,47 +92,52 @@ enum ss_engine_counter {
     SS_ENGINE_COUNTERS
 };
 
-/* One direction of one symbol. The first line decides nearly all evaluations, the rest is for those
- * that are in or over the threshold, and for what the pair usually does. */
+/* One direction of one symbol. Its gate (gate.h) decides nearly all evaluations, the row is for those
+ * that come through. By cache lines: what it is and what it asks; what it costs and leaving is assumed
+ * to earn, of the generation in force; sizes; and its own life, which a reload copies as it is. */
 typedef struct ss_engine_pair {
     _Alignas(256) double costs_min_bps; /* the least that comes off gross, whatever the quotes */
-    double enter_bps, exit_bps;
-    uint64_t stamp; /* the cycle that evaluated it last */
+    double enter_bps, exit_bps, resignal_step_bps;
+    int64_t cooldown_ns;
     uint32_t spot_cell, fut_cell;
     uint16_t symbol_id;
     uint8_t direction_id, spot_source, fut_source;
     uint8_t signal_flags; /* SS_FUNDING_UNKNOWN and SS_MINIMUM_UNKNOWN, or nothing */
     uint8_t disabled, quarantined;
-    uint8_t blocked; /* the verdict that blocks it, or 0 */
-    uint8_t in;      /* between ENTER and EXIT */
-    uint8_t waiting; /* over the threshold: cools down, lacks a z, met a full ring, implausible */
-    uint8_t kept_verdict;
+    uint8_t blocked;   /* the verdict that blocks it, or 0 */
     uint8_t trusted;   /* what leaving usually earns is known: close_bps holds it */
     uint8_t at_parity; /* close_bps is what the usual widths leave when the mids meet */
     uint8_t barred;    /* was implausible for so long that it waits to be judged anew */
-    uint8_t reserved;
-    double fees_bps;
+    uint32_t reserved;
 
+    double fees_bps, spot_fee_bps;
     double carry_bps; /* expected funding with the perpetual at the spot's ask */
     double close_bps; /* what leaving is assumed to earn, while trusted */
     double usual_bps; /* what it usually earns; NaN: not known */
-    double parity_usual_bps, spot_fee_bps;
-    double resignal_step_bps, size_quote_min;
-    int64_t cooldown_ns;
+    double parity_usual_bps;
+    double learned;          /* weight when adopted, as a share of what makes it trusted */
+    double close_before_bps; /* of the generation before; NaN: it was not trusted */
 
-    double lot_base, spot_qty_min, fut_qty_min, spot_notional_min, fut_notional_min;
-    double last_net_bps;    /* at the last signal */
-    int64_t exited_mono_ns; /* SS_NEVER_NS: never */
-    uint64_t kept_at;       /* position of its kept row plus one; 0: none */
+    double size_quote_min, lot_base;
+    double spot_qty_min, fut_qty_min, spot_notional_min, fut_notional_min;
+    double barred_gross_bps; /* what it was when that barred the pair */
+    uint64_t reserved_sizes;
 
-    uint64_t kept_count;
-    double learned; /* weight when adopted, as a share of what makes it trusted */
     double weight, exit_sum, parity_sum; /* of the looks so far, the younger the heavier */
-    double close_before_bps;             /* of the generation before; NaN: it was not trusted */
+    double last_net_bps;                 /* at the last signal */
+    int64_t exited_mono_ns;              /* SS_NEVER_NS: never */
     int64_t implausible_ns;              /* since when it has been implausible; 0: it is not */
-    double barred_gross_bps;             /* what it was when that barred the pair */
+    uint64_t kept_at;                    /* position of its kept row plus one; 0: none */
+    uint32_t kept_count;
+    uint8_t in;      /* between ENTER and EXIT */
+    uint8_t waiting; /* over the threshold: cools down, lacks a z, met a full ring, implausible */
+    uint8_t kept_verdict;
+    uint8_t reserved_life;
 } ss_engine_pair;
 
+#define SS_PAIR_LIFE offsetof(ss_engine_pair, weight)
+
+_Static_assert(SS_PAIR_LIFE == 192, "a pair's own life is its last cache line");
 _Static_assert(sizeof(ss_engine_pair) == 256, "a pair is four cache lines");
 
 typedef struct ss_signal {
@@ -167,6 +174,7 @@ typedef struct ss_engine_limits {
  * ss_engine_prepare, put in force between two of its cycles by ss_engine_swap. */
 typedef struct ss_engine_tables {
     ss_engine_pair *pairs; /* the caller keeps them alive */
+    ss_gate *gates;        /* by pair */
     uint32_t pair_count;
     uint32_t *leg_start; /* cell -> first of its entries in leg_pairs; one more than cells */
     uint32_t *leg_pairs;
@@ -206,6 +214,7 @@ typedef struct ss_engine {
     ss_engine_tables tables;
     uint32_t touched_count;
     ss_quote *quotes; /* our copy of each cell: the last good one */
+    ss_top *tops;     /* of each of them */
 
     uint8_t alive[SS_ENGINE_SOURCES_MAX];
     uint32_t epoch[SS_ENGINE_SOURCES_MAX];
@@ -244,6 +253,7 @@ static inline uint32_t ss_engine_cells(const ss_engine *engine) {
 /* ---- memory ---- */
 
 static inline void ss_engine_free_tables(ss_engine_tables *tables) {
+    free(tables->gates);
     free(tables->leg_start);
     free(tables->leg_pairs);
     free(tables->watched);
@@ -257,6 +267,7 @@ static inline void ss_engine_free(ss_engine *engine) {
     if (engine == NULL) return;
     ss_engine_free_tables(&engine->tables);
     free(engine->quotes);
+    free(engine->tops);
     free(engine);
 }
 
@@ -270,7 +281,8 @@ static inline ss_engine *ss_engine_new(ss_store *store, uint32_t reader, ss_ring
     engine->kept = kept;
     uint32_t cells = ss_engine_cells(engine);
     engine->quotes = (ss_quote *)calloc(cells, sizeof(ss_quote));
-    if (engine->quotes == NULL) {
+    engine->tops = (ss_top *)calloc(cells, sizeof(ss_top));
+    if (engine->quotes == NULL || engine->tops == NULL) {
         ss_engine_free(engine);
         return NULL;
     }
@@ -279,31 +291,23 @@ static inline ss_engine *ss_engine_new(ss_store *store, uint32_t reader, ss_ring
         quote->bid_px = quote->bid_sz = quote->ask_px = quote->ask_sz = NAN;
         quote->ts_event = quote->ts_recv = INT64_MIN;
         quote->flags = SS_FLAG_STALE;
+        engine->tops[cell] = (ss_top){.bid_px = NAN, .ask_px = NAN};
     }
     return engine;
 }
 
-/* Cell -> pairs, by a counting sort: the pairs of a cell keep their order. */
-static inline void ss_engine_index(ss_engine_tables *tables, uint32_t cells) {
-    uint32_t *leg_start = tables->leg_start, *leg_pairs = tables->leg_pairs;
-    for (uint32_t i = 0; i < tables->pair_count; i++) {
-        leg_start[tables->pairs[i].spot_cell + 1]++;
-        leg_start[tables->pairs[i].fut_cell + 1]++;
-    }
-    for (uint32_t cell = 0; cell < cells; cell++)
-        leg_start[cell + 1] += leg_start[cell];
-    for (uint32_t i = 0; i < tables->pair_count; i++) {
-        leg_pairs[leg_start[tables->pairs[i].spot_cell]++] = i;
-        leg_pairs[leg_start[tables->pairs[i].fut_cell]++] = i;
-    }
-    for (uint32_t cell = cells; cell > 0; cell--)
-        leg_start[cell] = leg_start[cell - 1];
-    leg_start[0] = 0;
+/* Opens the gate of a pair whose state asks for a closer look whatever its tops. */
+static inline void ss_engine_set_gate(ss_engine *engine, uint32_t index) {
+    const ss_engine_pair *pair = &engine->tables.pairs[index];
+    engine->tables.gates[index].ratio_min =
+        pair->in | pair->waiting ? -INFINITY : ss_gate_ratio(pair->enter_bps, pair->costs_min_bps);
 }
 
+/* After each change of what a pair is in or waits for. */
 static inline void ss_engine_watch(ss_engine *engine, uint32_t index) {
     const ss_engine_pair *pair = &engine->tables.pairs[index];
     uint64_t bit = UINT64_C(1) << (index & 63);
+    ss_engine_set_gate(engine, index);
     if (pair->in || pair->waiting)
         engine->tables.watched[index >> 6] |= bit;
     else
@@ -314,35 +318,6 @@ static inline void ss_engine_watch(ss_engine *engine, uint32_t index) {
 static inline void ss_engine_ask_rescan(ss_engine *engine) {
     if (engine->rescan_left == 0) engine->rescan_at = 0;
     engine->rescan_left = engine->tables.pair_count;
-}
-
-/* Cells that the new tables read and those in force do not: their copies are old or none. */
-static inline void ss_engine_find_unread(const ss_engine *engine, ss_engine_tables *tables) {
-    const uint32_t *before = engine->tables.leg_start;
-    for (uint32_t cell = 0; cell < ss_engine_cells(engine); cell++)
-        if (tables->leg_start[cell] != tables->leg_start[cell + 1] &&
-            (before == NULL || before[cell] == before[cell + 1]))
-            tables->unread[tables->unread_count++] = cell;
-}
-
-/* Makes what ss_engine_swap puts in force, from pairs and limits that stand in `tables`: 0, or -1
- * without memory. Changes nothing of the engine; it may run meanwhile, but not swap. */
-static inline int ss_engine_prepare(const ss_engine *engine, ss_engine_tables *tables) {
-    uint32_t cells = ss_engine_cells(engine);
-    tables->leg_start = (uint32_t *)calloc((size_t)cells + 1, sizeof(uint32_t));
-    tables->leg_pairs = (uint32_t *)calloc(2 * (size_t)tables->pair_count + 1, sizeof(uint32_t));
-    tables->watched = (uint64_t *)calloc((size_t)tables->pair_count / 64 + 1, sizeof(uint64_t));
-    tables->touched = (uint32_t *)calloc(tables->limits.dirty_max, sizeof(uint32_t));
-    tables->news = (uint8_t *)calloc(tables->limits.dirty_max, 1);
-    tables->unread = (uint32_t *)calloc(cells, sizeof(uint32_t));
-    if (tables->leg_start == NULL || tables->leg_pairs == NULL || tables->watched == NULL ||
-        tables->touched == NULL || tables->news == NULL || tables->unread == NULL) {
-        ss_engine_free_tables(tables);
-        return -1;
-    }
-    ss_engine_index(tables, cells);
-    ss_engine_find_unread(engine, tables);
-    return 0;
 }
 
 #endif

@@ -6,22 +6,28 @@
 #ifndef SS_RELOAD_H
 #define SS_RELOAD_H
 
+#include <string.h>
+
 #include "pairs.h"
 #include "usual.h"
 
-/* What leaving is assumed to earn does not go on: it is adopted anew. */
+#define SS_SWAP_AHEAD 8 /* rows that are asked for before they are due */
+
+/* The lines that a pass over the pairs takes up, of rows that nobody has touched for a while. */
+static inline void ss_engine_fetch(const ss_engine_tables *old, const ss_engine_tables *now,
+                                   const int32_t *was, uint32_t index) {
+    if (index >= now->pair_count) return;
+    const char *row = (const char *)&now->pairs[index];
+    __builtin_prefetch(row, 1);
+    __builtin_prefetch(row + 64, 1);
+    __builtin_prefetch(row + SS_PAIR_LIFE, 1);
+    if (was != NULL && was[index] >= 0)
+        __builtin_prefetch((const char *)&old->pairs[was[index]] + SS_PAIR_LIFE);
+}
+
+/* Its own life goes on; what leaving is assumed to earn does not: it is adopted anew. */
 static inline void ss_engine_carry(const ss_engine_pair *from, ss_engine_pair *to) {
-    to->in = from->in;
-    to->waiting = from->waiting;
-    to->kept_verdict = from->kept_verdict;
-    to->last_net_bps = from->last_net_bps;
-    to->exited_mono_ns = from->exited_mono_ns;
-    to->kept_at = from->kept_at;
-    to->kept_count = from->kept_count;
-    to->weight = from->weight;
-    to->exit_sum = from->exit_sum;
-    to->parity_sum = from->parity_sum;
-    to->implausible_ns = from->implausible_ns;
+    memcpy((char *)to + SS_PAIR_LIFE, (const char *)from + SS_PAIR_LIFE, sizeof *to - SS_PAIR_LIFE);
 }
 
 /* Puts tables in force between two cycles; `tables` holds the old ones then. `was` says by new pair
@@ -34,6 +40,7 @@ static inline void ss_engine_swap(ss_engine *engine, ss_engine_tables *tables, c
     *tables = old;
     for (uint32_t i = 0; i < engine->tables.pair_count; i++) {
         ss_engine_pair *pair = &engine->tables.pairs[i];
+        ss_engine_fetch(&old, &engine->tables, was, i + SS_SWAP_AHEAD);
         if (was != NULL && was[i] >= 0) ss_engine_carry(&old.pairs[was[i]], pair);
         if (pair->in || pair->waiting) ss_engine_watch(engine, i);
         ss_engine_adopt_pair(engine, adoption, i);

@@ -109,6 +109,7 @@ static inline void ss_engine_adopt_pair(ss_engine *engine, const ss_engine_adopt
     }
     double credited_bps = adoption->credited_bps == NULL ? NAN : adoption->credited_bps[index];
     ss_engine_assume(&engine->tables.limits, pair, credited_bps, adoption->anew);
+    ss_engine_set_gate(engine, index);
     adoption->weight[index] = pair->weight;
     adoption->exit_bps[index] = pair->usual_bps;
     adoption->parity_bps[index] = pair->parity_usual_bps;

@@ -47,6 +47,7 @@ static inline uint32_t ss_bitmap_skip(const ss_dirty_word *words, uint32_t word,
                                       uint32_t word_count) {
     while (word % SS_GROUP_WORDS == 0 && word + SS_GROUP_WORDS <= word_count) {
         uint64_t any = 0;
+#pragma GCC unroll 8
         for (uint32_t i = 0; i < SS_GROUP_WORDS; i++)
             any |= atomic_load_explicit(&words[word + i], memory_order_relaxed);
         if (any != 0) break;
