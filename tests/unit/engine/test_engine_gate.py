@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spread_scanner.engine import plan
 from spread_scanner.schema import costs
 
-NATIVE = [Path(module.__file__).parent / "native" for module in (plan, costs)]
+NATIVE = [Path(str(module.__file__)).parent / "native" for module in (plan, costs)]
 SOURCE = """
 #include "gate.h"
 int shut(double enter_bps, double costs_min_bps, double ask_px, double bid_px) {

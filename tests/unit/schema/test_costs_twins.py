@@ -159,7 +159,7 @@ def test_a_top_of_exactly_the_least_suffices_and_a_lot_less_does_not(lot: str) -
     size, price = costs.size_base(tops, tops, float(lot)), float(px)
     assert np.all(costs.leg_suffices(size, price, price, tops, 0.0))
     assert np.all(costs.leg_suffices(size, price, price, 0.0, worth))
-    assert np.all(costs.reaches(costs.size_quote(size, price), worth))
+    assert np.all(costs.reaches(costs.size_quote(size, np.full(len(size), price)), worth))
     assert not np.any(costs.leg_suffices(size[:-1], price, price, tops[1:], 0.0))
     assert not np.any(costs.leg_suffices(size[:-1], price, price, 0.0, worth[1:]))
 
