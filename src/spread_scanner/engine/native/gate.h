@@ -8,13 +8,9 @@
 #ifndef SS_GATE_H
 #define SS_GATE_H
 
-#include <math.h>
 #include <stdint.h>
 
 #include "costs.h"
-
-/* Relative. Hundredths of thousandths of a basis point; rounding is a millionth of that. */
-#define SS_GATE_SLACK 1e-9
 
 /* The prices of a cell that entering meets; of the engine's copy of it. */
 typedef struct ss_top {
@@ -33,8 +29,7 @@ _Static_assert(sizeof(ss_gate) == 32, "two gates are a cache line");
 /* Of a pair that makes a signal when gross, or gross less the least that comes off, is this much. */
 static inline double ss_gate_ratio(double enter_bps, double costs_min_bps) {
     double net_bps = enter_bps + costs_min_bps;
-    double ratio = 1.0 + (net_bps < enter_bps ? net_bps : enter_bps) / SS_BPS;
-    return ratio - SS_GATE_SLACK * (1.0 + fabs(ratio));
+    return ss_entry_ratio_min(net_bps < enter_bps ? net_bps : enter_bps);
 }
 
 static inline int ss_gate_shut(const ss_gate *gate, const ss_top *tops) {

@@ -16,6 +16,13 @@ static inline double ss_entry_bps(const ss_quote *spot, const ss_quote *fut) {
     return (fut->bid_px - spot->ask_px) / spot->ask_px * SS_BPS;
 }
 
+/* The bid over the ask below which entry is surely less than that: the exact one by a hundred-thousandth
+ * of a basis point lower, which is far more than is lost in rounding. Only the loop asks for it. */
+static inline double ss_entry_ratio_min(double entry_bps) {
+    double ratio = 1.0 + entry_bps / SS_BPS;
+    return ratio - 1e-9 * (1.0 + fabs(ratio));
+}
+
 static inline double ss_exit_bps(const ss_quote *spot, const ss_quote *fut) {
     return (spot->bid_px - fut->ask_px) / spot->ask_px * SS_BPS;
 }
