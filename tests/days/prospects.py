@@ -151,6 +151,7 @@ class Prospects:
             self._away_until(lines, now_ns),
             self._unheard_until(lines, now_ns),
             self._over_ns(now_ns),
+            feed._share.outages.due_ns(well=all(line.carried for line in lines)),
         )
         return self._waits_ns <= now_ns
 

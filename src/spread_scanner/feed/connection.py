@@ -8,6 +8,7 @@ and passes on the rest.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from logging import INFO
 
 import numpy as np
 import numpy.typing as npt
@@ -293,7 +294,13 @@ class Connection:
         if lags == self.listener.path_lags:
             return
         self.listener.path_lags = lags
-        self.share.log.info("path lags" if lags else "path is well", connection=self.number)
+        self.share.outages.take(
+            "path lags" if lags else "path is well",
+            "",
+            clock.mono_ns(),
+            level=INFO,
+            connection=self.number,
+        )
         board = self.share.board
         ids = self.watch.quoted_ids()
         if lags:
@@ -414,9 +421,12 @@ class Connection:
             return
         self.counts.add("control")
         if notice.kind is NoticeKind.SAID:
-            self.share.log.warning("the exchange says", text=notice.text[:200])
+            text = notice.text[:200]
+            self.share.outages.take("the exchange says", text, clock.mono_ns())
         if notice.kind is NoticeKind.PONG:
             self.pulse.answered(clock.mono_ns())
         if notice.kind is NoticeKind.SHUTDOWN:
-            self.share.log.info("shutdown announced", connection=self.number)
+            self.share.outages.take(
+                "shutdown announced", "", clock.mono_ns(), level=INFO, connection=self.number
+            )
             self.life.notice = True

@@ -9,6 +9,7 @@ import contextlib
 import re
 import ssl
 from collections.abc import Callable, Iterable
+from logging import INFO, WARNING
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
@@ -223,6 +224,7 @@ class Feed:
         self._placing.look(self._copies, unheard, now_ns)
         self._move()
         self._halts.look()
+        self._share.outages.look(now_ns, well=all(line.carried for line in lines))
         self._show_state(now_ns)
 
     def _doubt_all(self, connections: list[Connection]) -> None:
@@ -302,19 +304,20 @@ class Feed:
         self._moving.stop()
         self._notices.stop()
         self._missed.stop()
+        self._share.outages.flush(clock.mono_ns())
 
     def _lost(self, connection: Connection, why: End) -> None:
         """A connection is gone: what nobody else stands behind is stale from now on."""
         planned = why is End.SWAPPED and not connection.silent
         symbols, marked = self._marks.lost(connection, planned=planned)
-        self._process.log.log(
-            20 if why in (End.SWAPPED, End.STOPPED) else 30,
+        quotes = connection.listener.data_messages
+        self._share.outages.take(
             "connection ended",
+            why.value,
+            clock.mono_ns(),
+            level=INFO if why in (End.SWAPPED, End.STOPPED) else WARNING,
+            sums={"symbols": symbols, "marked_stale": marked, "quotes": quotes},
             connection=connection.number,
-            why=why.value,
-            symbols=symbols,
-            marked_stale=marked,
-            quotes=connection.listener.data_messages,
         )
 
     def _move(self) -> None:

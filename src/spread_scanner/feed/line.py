@@ -11,6 +11,7 @@ connection is well says nothing about the new one.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from logging import INFO
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
@@ -280,7 +281,7 @@ class Line:
             return
         if self._row is not None:
             self._row.ended(error.reason)
-        self._share.log.warning("dial failed", error=str(error))
+        self._share.outages.take("dial failed", error.reason, clock.mono_ns(), error=str(error))
         if self.current is None:
             # What was refused on a connection says nothing of an exchange that is away: it is
             # dialled as soon as any other, and status tells that.
@@ -338,5 +339,7 @@ class Line:
             pause_ns = spread(pause_ns, self._share.random.random())
             pause_s = max(pause_s, pause_ns / NS_PER_S)
             self._refusals += 1
-        self._share.log.info("dialling again", after=why, in_s=round(pause_s, 2))
+        self._share.outages.take(
+            "dialling again", why, clock.mono_ns(), level=INFO, in_s=round(pause_s, 2)
+        )
         self._dial_after(pause_s)

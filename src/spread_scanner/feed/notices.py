@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import Callable, Sequence
+from logging import INFO
 from typing import NamedTuple
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -160,8 +161,10 @@ class Notices:
         if self._row is not None:
             self._row.ended(error.reason)
         asked = pause_of(error.status, error.wait_s) if error.status is not None else None
-        odd = {"note": asked.note} if asked is not None and asked.note else {}
-        share.log.info("no notices", error=str(error), **odd)
+        odd = asked.note if asked is not None else ""
+        share.outages.take(
+            "no notices", odd or error.reason, clock.mono_ns(), level=INFO, error=str(error)
+        )
         if error.status is None:
             return 0.0
         if error.status in OF_ADDRESS and not share.opened_ns > self._told_ns > 0:

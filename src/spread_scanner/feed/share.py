@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from spread_scanner import clock
 from spread_scanner.config import Feed
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.feed._board import Board
 from spread_scanner.feed.evidence import Evidence
+from spread_scanner.feed.outage_log import OutageLog
 from spread_scanner.runtime.gate import Gate
 from spread_scanner.runtime.ws import DialFailed
 from spread_scanner.shm._rows import Row
@@ -67,6 +69,10 @@ class Share:
     random: Random = field(default_factory=Random)
     numbers: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    outages: OutageLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outages = OutageLog(self.log.log)
 
     def refused(self, error: DialFailed, gate: Gate) -> None:
         """Tell all who dial there what an exchange answered, if it did: by the gate of that dial,
@@ -75,7 +81,8 @@ class Share:
         if error.status is not None:
             note = gate.refused(error.status, error.wait_s, error.begun_ns)
             if note:
-                self.log.warning("odd Retry-After", note=note, error=str(error))
+                now_ns = clock.mono_ns()
+                self.outages.take("odd Retry-After", note, now_ns, error=str(error))
 
     def number(self) -> int:
         """Connections are numbered from 1, for the life of the process."""

@@ -26,6 +26,7 @@ from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.feed import Feed
 from spread_scanner.feed.life import End, Stood, rules_of
 from spread_scanner.feed.line import Line
+from spread_scanner.feed.outage_log import OutageLog
 from spread_scanner.feed.subscription import Refusal
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
@@ -627,5 +628,57 @@ def test_after_a_stop_of_ours_everything_is_silent_until_somebody_has_answered(b
         assert one.silent
         bed.run(300, one, other, answering=(one,))
         assert (one.silent, bed.flags()) == (False, GOOD)
+
+    played(bed, act)
+
+
+# --- looking
+
+
+def test_a_feed_checks_its_connections_each_100_ms(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As shipped: how long a dead connection is believed is counted in these."""
+
+    async def live() -> list[float]:
+        bed.open()
+        asked: list[float] = []
+        loop = asyncio.get_running_loop()
+
+        def later(delay_s: float, call: Callable[[], None]) -> None:
+            if call == bed.feed._check:
+                asked.append(delay_s)
+
+        monkeypatch.setattr(loop, "call_later", later)
+        for _ in range(3):
+            bed.machine.advance_ms(CHECK_MS)
+            bed.feed._check()
+        return asked
+
+    assert asyncio.run(live()) == [CHECK_MS / 1_000] * 3
+
+
+def test_an_outage_of_all_connections_is_said_in_few_lines(bed: Bed) -> None:
+    """What was lost first, how many more, and that it is over."""
+    lines: list[dict[str, object]] = []
+    bed.feed._share.outages = OutageLog(
+        lambda _level, event, **what: lines.append({"event": event, **what})
+    )
+
+    def act(one: Connection, other: Connection) -> None:
+        bed.run(1_000, one, other)
+        one.end(End.LOST)
+        other.end(End.LOST)
+        assert [line["event"] for line in lines] == ["connection ended", "dialling again"]
+        lines.clear()
+        bed.run(70_000)
+        assert [(line["event"], line["more"]) for line in lines] == [
+            ("connection ended", 1), ("dialling again", 1),
+        ]  # fmt: skip
+        assert lines[0]["symbols"] == len(NAMES)
+        lines.clear()
+        back = [bed.connect(copy[0]) for copy in bed.feed._copies]
+        bed.run(1_000, *back)
+        assert [line["event"] for line in lines] == ["all connections stand again"]
 
     played(bed, act)
