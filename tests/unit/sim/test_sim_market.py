@@ -381,3 +381,31 @@ def test_a_frozen_listener_was_not_told() -> None:
 
     assert before["okx-spot"] == after["okx-spot"]
     assert all(after[label] > before[label] for label in before if label != "okx-spot")
+
+
+def test_okx_says_after_a_minute_and_bybit_after_three_seconds_what_has_not_changed() -> None:
+    """The same quote, its number and all, as long as nothing moves; nobody else repeats himself."""
+    exchange = Exchange8(Options(seed=2, symbols=10, rate=0, tick_ms=500, epoch_ns=EPOCH_NS))
+    listeners = listened(exchange)
+    exchange.refresh()
+
+    def told(label: str, seconds: int) -> list[dict[str, Any]]:
+        """What one is told of one listing within so many seconds."""
+        listeners[label].heard.clear()
+        for _ in range(2 * seconds):
+            exchange.tick()
+        payloads = (frame[frame.index(b"{") :] for frame in listeners[label].heard)
+        return [
+            one for one in map(json.loads, payloads) if "BTC" in str(one) and "USDT" in str(one)
+        ]
+
+    (first,) = told("okx-spot", 1)
+    assert told("okx-spot", 58) == []
+    (again,) = told("okx-spot", 2)
+    assert again["arg"] == first["arg"]
+    for key in ("bids", "asks", "seqId"):
+        assert again["data"][0][key] == first["data"][0][key]
+    assert int(again["data"][0]["ts"]) >= int(first["data"][0]["ts"]) + 59_000
+    assert len(told("okx-spot", 125)) == 2
+    assert len(told("bybit-spot", 30)) == 10
+    assert told("binance-futures", 125) == told("mexc-futures", 125) == []
