@@ -8,9 +8,10 @@ each. Events beyond theirs are counted and summed up.
 
 What a target refuses (4xx) is dropped if it was an event, a reminder or is over; what stands, and
 the end of what was told, or may have been by a life that was killed before it could keep that, is
-offered again after a pause, behind all else: it may have been the target that was wrong, not the
-message. A target that refused one message after the other and then takes one is offered at once
-what it refused.
+offered again every OFFER_S, behind all else and by itself: it may have been the target that was
+wrong, not the message, and only an offer can tell. A target that takes what it refused before is
+offered at once what else it refused. Several that are refused at once are halved until those stand
+alone that are not taken: nothing is dropped for its neighbour's sake.
 """
 
 from collections import deque
@@ -27,7 +28,7 @@ from spread_scanner.config import Alerts as AlertSettings
 
 EVENTS_MAX = 200
 ENTRIES_MAX = 1_000  # things that began and ended while the target was away
-OFFER_S = 30.0  # again after a refusal; doubled while the target takes everything else
+OFFER_S = 30.0  # again after a refusal: it is told within a minute of the target taking it
 
 What = Literal["raised", "still", "cleared", "over"]
 _ORDER: dict[What, int] = {"raised": 0, "cleared": 1, "over": 2, "still": 3}
@@ -45,8 +46,8 @@ class Entry(msgspec.Struct):
     perhaps_told: bool = False  # by an earlier life, which was gone before it could keep it
     said_mono_ns: int = 0  # when it was told last, in this life of the process
     tries: int = 0  # that failed: others go first
-    refusals: int = 0  # by a target that took what came just before
-    offer_mono_ns: int = 0  # not before: it was refused
+    offer_mono_ns: int = 0  # not before: it was refused by itself; 0: it was not
+    party: int = 0  # goes out with these only, where several go at once
     patient: bool = False
 
 
@@ -66,12 +67,12 @@ class Ledger:
         self.entries: dict[str, Entry] = {entry.key: entry for entry in known}
         for entry in self.entries.values():
             entry.said_mono_ns, entry.tries = clock.mono_ns(), 0
-            entry.refusals, entry.offer_mono_ns = 0, 0
+            entry.offer_mono_ns, entry.party = 0, 0
             entry.perhaps_told = not entry.told
         self._events: deque[Message] = deque()
         self._held = 0  # events that nobody will get, since the last summary
         self._events_sent_ns: deque[int] = deque()
-        self._refused = 0  # in a row
+        self._parties = 0  # so far
         self._tokens = float(settings.per_minute_max)
         self._filled_ns = clock.mono_ns()
         self.held_back = 0  # events beyond the budget
@@ -104,37 +105,55 @@ class Ledger:
         due = self._due(now_ns)
         tokens = self._refilled(now_ns)
         if due and tokens >= 1:
-            if len(due) > 1 and tokens < 2:
-                return self._several(due)
             what, entry = due[0]
+            together = [one for one in due if one[1].party == entry.party]
+            if len(together) > 1 and tokens < 2:
+                return self._several(together)
             return Parcel(_message(what, entry), ((what, entry),), 0)
         return self._next_event(now_ns)
 
     def done(self, parcel: Parcel) -> None:
         """The target took it."""
-        if self._refused > 1:  # it was the target, not the messages
+        if any(entry.offer_mono_ns for _, entry in parcel.due):  # the target has changed its mind
             for entry in self.entries.values():
-                entry.offer_mono_ns = 0
-        self._refused = 0
+                entry.offer_mono_ns, entry.party = 0, 0
         for what, entry in parcel.due:
             self._said(what, entry)
         self._spent(parcel)
 
     def refused(self, parcel: Parcel) -> int:
         """The target will never take it; returns how many that stand or happened go untold."""
-        self._refused += 1
-        untold = 0 if parcel.due else 1
-        for what, entry in parcel.due:
-            untold += not entry.offer_mono_ns
-            if what == "still" or (what == "over" and not entry.perhaps_told):
-                self._said(what, entry)
-            else:
-                self._offer_again(entry)
         self._spent(parcel)
-        return untold
+        if not parcel.due:
+            return 1
+        if len(parcel.due) > 1:
+            self._halve([entry for _, entry in parcel.due])
+            return 0
+        what, entry = parcel.due[0]
+        untold = not entry.offer_mono_ns
+        if what == "still" or (what == "over" and not entry.perhaps_told):
+            self._said(what, entry)
+        else:
+            entry.tries += 1
+            entry.offer_mono_ns = clock.mono_ns() + int(OFFER_S * NS_PER_S)
+            self._part([entry])
+        return int(untold)
+
+    def _halve(self, entries: list[Entry]) -> None:
+        """One of them is not taken, and the target does not say which."""
+        for entry in entries:
+            entry.tries += 1
+        half = len(entries) // 2
+        self._part(entries[:half])
+        self._part(entries[half:])
+
+    def _part(self, entries: list[Entry]) -> None:
+        self._parties += 1
+        for entry in entries:
+            entry.party = self._parties
 
     def _said(self, what: What, entry: Entry) -> None:
-        entry.tries, entry.refusals, entry.offer_mono_ns = 0, 0, 0
+        entry.tries, entry.offer_mono_ns, entry.party = 0, 0, 0
         entry.said_mono_ns, entry.perhaps_told = clock.mono_ns(), False
         if what in ("raised", "still"):
             entry.told = True
@@ -142,14 +161,6 @@ class Ledger:
             self.entries.pop(entry.key, None)
         else:
             entry.told = False  # its end was told while it came back: it is to be told anew
-
-    def _offer_again(self, entry: Entry) -> None:
-        entry.tries += 1
-        pause_s = OFFER_S
-        if self._refused == 1:
-            pause_s = min(OFFER_S * 2.0**entry.refusals, max(OFFER_S, self.settings.repeat_s_min))
-            entry.refusals += 1
-        entry.offer_mono_ns = clock.mono_ns() + int(pause_s * NS_PER_S)
 
     def _spent(self, parcel: Parcel) -> None:
         """It has left: neither to be sent again nor free."""

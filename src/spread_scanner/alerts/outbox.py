@@ -92,7 +92,8 @@ class Outbox:
                     self._ledger.failed(parcel)
                 return self._pause(error)
             except NeverTaken as error:
-                self._is_failing(f"{error.message}: {parcel.message.key} is dropped")
+                fate = "is taken apart" if parcel.message.parts else "is dropped"
+                self._is_failing(f"{error.message}: {parcel.message.key} {fate}")
                 with self._lock:
                     self.refused += self._ledger.refused(parcel)
                     self.changes += 1

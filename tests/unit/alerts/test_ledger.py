@@ -130,7 +130,7 @@ def test_what_is_refused_for_good_is_dropped_named_and_blocks_nobody(bed: Bed) -
     assert (bed.outbox.refused, bed.outbox.dropped, bed.outbox.failing) == (1, 1, False)
 
 
-def test_what_is_refused_and_stands_is_offered_again_ever_more_rarely(bed: Bed) -> None:
+def test_what_is_refused_and_stands_is_offered_again_within_a_minute_for_ever(bed: Bed) -> None:
     """The target may take it one day, and must not be filled with what it does not."""
     offered: list[str] = []
 
@@ -142,11 +142,33 @@ def test_what_is_refused_and_stands_is_offered_again_ever_more_rarely(bed: Bed) 
     for second in range(3_600):
         bad = Condition("bad", "it does not like this")
         bed.second([bad, *([event(second)] if second % 10 == 0 else [])])
-    assert 10 <= offered.count("bad") <= 20
+    assert 60 <= offered.count("bad") <= 120
     assert bed.outbox.refused == 1
     bed.answer = took
-    bed.run(310, bad)
+    bed.run(60, bad)
     assert bed.told("bad") == ["raised"]
+
+
+def test_what_goes_with_others_costs_them_nothing_when_it_is_refused(bed: Bed) -> None:
+    """Both what stands and what is over by then: they go together, as the budget is spent."""
+    bed.answer = lambda _: httpx.Response(503)
+    many = [Condition(f"down:{number}", f"{number} is down") for number in range(30)]
+    bed.run(60, *many)
+    bed.run(60, *many[:15])
+
+    def answer(body: dict[str, Any]) -> httpx.Response:
+        keys = {part["key"] for part in body.get("parts", [body])}
+        return httpx.Response(400 if keys & {"down:7", "down:20"} else 200)
+
+    bed.answer = answer
+    bed.run(130, *many[:15])  # at ten a minute
+    wanted = {one.key: ["raised"] if one in many[:15] else ["over"] for one in many}
+    wanted |= {"down:7": [], "down:20": []}
+    assert {one.key: bed.told(one.key) for one in many} == wanted
+    assert bed.outbox.dropped == 2
+    bed.answer = took
+    bed.run(60, *many[:15])
+    assert bed.told("down:7") == ["raised"]
 
 
 def test_a_target_that_refused_everything_and_takes_it_again_is_told_all_that_stands(

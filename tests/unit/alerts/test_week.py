@@ -1,6 +1,6 @@
 """A week of alerts on a clock that is turned by hand: conditions stand, come and go; both targets
-fail in every way, limit and refuse; the process reloads, is restarted and killed, its clock set,
-the machine put to sleep.
+fail in every way, limit and refuse, everything or some things; the process reloads, is restarted
+and killed, its clock set, the machine put to sleep.
 
 Looks are a second apart for a minute after whatever changes, and else up to 20 s. What must hold is
 in `Told`: every lasting condition is told within a minute of the target taking it, reminders say
@@ -53,6 +53,8 @@ class Told:
         self.standing: dict[str, int] = {}  # since when it was said last
         self.taking_since: int | None = 0  # None: it fails, or wants to be left alone
         self.failure: int | type[httpx.TransportError] | None = None
+        self.disliked: set[str] = set()  # it refuses whatever speaks of these
+        self.liked_since: dict[str, int] = {}  # those that it did not like before
         self.wait_s = 0
         self.left_alone_until = 0
         self.forgotten: set[str] = set()  # it was told, and a kill came before that was kept
@@ -62,6 +64,11 @@ class Told:
 
     def fails(self, failure: int | type[httpx.TransportError] | None, wait_s: int = 0) -> None:
         self.failure, self.wait_s = failure, wait_s
+
+    def likes(self, key: str) -> None:
+        """It takes from now on what it refused."""
+        self.disliked.discard(key)
+        self.liked_since[key] = clock.mono_ns()
 
     def broken(self, key: str, what: str) -> None:
         at_s = seconds(clock.mono_ns())
@@ -77,7 +84,10 @@ class Told:
         if failure is not None:
             return httpx.Response(failure)
         body: dict[str, Any] = httpx.Response(200, content=request.content).json()
-        for part in body.get("parts", [body]):
+        parts = body.get("parts", [body])
+        if any(part["key"] in self.disliked for part in parts):
+            return httpx.Response(400)
+        for part in parts:
             self._takes(part["event"], part["key"], part["text"])
         return httpx.Response(200)
 
@@ -122,14 +132,18 @@ class Told:
             return
         if self.taking_since is None:
             self.taking_since = now_ns
-        since = max(self.taking_since, lives_since)
         promised_ns = (PROMISED_S + LOOK_S_MAX) * NS_PER_S
         for key, since_ns in present.items():
+            since = max(self.taking_since, lives_since, self.liked_since.get(key, 0))
             stands_ns = since_ns + int(STANDS_S * NS_PER_S)
             known = key in self.standing or key in self.forgotten  # that it came back: a reminder
-            if now_ns - max(since, stands_ns) > promised_ns and not known:
+            late = now_ns - max(since, stands_ns) > promised_ns
+            if late and not known and key not in self.disliked:
                 self.broken(key, "lasts, and was not told")
         for key, said_ns in self.standing.items():
+            if key in self.disliked:
+                continue
+            since = max(self.taking_since, lives_since, self.liked_since.get(key, 0))
             ended_ns = gone.get(key, 0) + int(AWAY_S_MAX * NS_PER_S)
             if key not in present and now_ns - max(since, ended_ns) > promised_ns:
                 self.broken(key, "is over, and was not told so")
@@ -192,6 +206,7 @@ class Week:
             self._toggle(key)
         for one in self.told:
             one.fails(None)
+            one.disliked.clear()
             one.left_alone_until = 0
             one.meanwhile = lambda key: None
         for _ in range(0, int(AWAY_S_MAX) + 300, 2):
@@ -242,8 +257,8 @@ class Week:
 
     def _change(self) -> None:
         kinds = [self._toggle_some, self._flap, self._mood, self._restart, self._set, self._sleep]
-        kinds += [self._kill, self._reload, self._readdress]
-        self._random.choices(kinds, [40, 10, 30, 8, 4, 2, 8, 6, 2])[0]()
+        kinds += [self._kill, self._reload, self._readdress, self._taste]
+        self._random.choices(kinds, [40, 10, 30, 8, 4, 2, 8, 6, 2, 20])[0]()
 
     def _toggle(self, key: str) -> None:
         if key in self._present:
@@ -268,6 +283,15 @@ class Week:
         one = self._random.choice(self.told)
         failure = None if one.failure else self._random.choice(FAILURES)
         one.fails(failure, self._random.choice([0, 1, 30, 3_000]))
+
+    def _taste(self) -> None:
+        """One target refuses one thing or two, whatever it does with all else, or likes it again.
+        More of them would spend the smallest budget on offers."""
+        one = self._random.choice(self.told)
+        if len(one.disliked) == 2 or (one.disliked and self._random.random() < 0.5):
+            one.likes(self._random.choice(sorted(one.disliked)))
+        else:
+            one.disliked.add(self._random.choice(KEYS))
 
     def _restart(self) -> None:
         """Whatever is sent is kept with the same look; what it takes to come back differs."""
