@@ -43,7 +43,7 @@ def _basis_rows(now: SymbolAnalysis) -> Iterator[list[Any]]:
 def _basis_row(pair: PairAnalysis, side: str, one: BasisAnalysis) -> list[Any]:
     weighted = one.weighted[SHOWN]
     share = None if pair.usable_share is None else f"{100 * pair.usable_share:z.0f} %"
-    reverts = None if one.half_life_s is None else f"{one.half_life_s / 60:z,.1f} min"
+    reverts = None if one.reverts_s is None else f"{one.reverts_s / 60:z,.1f} min"
     quantiles = [one.quantiles_bps[name] for name in ("median", "q05", "q95")]
     means = [one.now_bps, weighted.mean_bps, weighted.deviation_bps, weighted.z]
     numbers = [None if value is None else f"{value:z,.1f}" for value in (*means, *quantiles)]

@@ -228,7 +228,7 @@ def costs(
             one.carry_bps,
             one.costs_bps,
             one.enter_bps,
-            one.exit_bps,
+            one.exit_below_bps,
         )
         for one in found
     ]

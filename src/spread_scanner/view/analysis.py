@@ -39,7 +39,7 @@ class BasisAnalysis(Reading, frozen=True):
     now_bps: float | None
     weighted: list[Weighted]
     quantiles_bps: dict[str, float | None]  # median, q05, q25, q75, q95
-    half_life_s: float | None  # of reversion; null: does not revert, or not known
+    reverts_s: float | None  # half of what it is off has gone then; null: does not, or not known
 
 
 class PairAnalysis(Reading, frozen=True):
@@ -152,7 +152,7 @@ def _basis(row: np.void, half_lives_s: list[float], flags: int) -> BasisAnalysis
             for number, half_life_s in enumerate(half_lives_s)
         ],
         quantiles_bps={name: known(row[name]) for name in QUANTILES},
-        half_life_s=known(row["half_life_s"]),
+        reverts_s=known(row["half_life_s"]),
     )
 
 

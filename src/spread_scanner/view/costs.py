@@ -30,7 +30,7 @@ class Cost(Reading, frozen=True):
     costs_bps: float  # fees and carry
     close_at: str  # what leaving is taken to earn: "usual" or "parity"
     enter_bps: float  # net, from which on it is a signal
-    exit_bps: float  # net, under which the signal ends
+    exit_below_bps: float  # net, under which the signal ends: exit_bps of the settings
 
 
 def read(settings: Settings, wanted: str = "") -> list[Cost]:
@@ -82,7 +82,7 @@ def of_direction(
                 costs_bps=fees + carry.carry_bps,
                 close_at=thresholds.close_at,
                 enter_bps=thresholds.enter_bps,
-                exit_bps=thresholds.exit_bps,
+                exit_below_bps=thresholds.exit_bps,
             )
         )
     return found

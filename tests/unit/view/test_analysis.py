@@ -39,7 +39,7 @@ def test_findings_are_told_by_names_and_the_unknown_is_none(lived: Lived) -> Non
     assert pair.entry.quantiles_bps["median"] == pytest.approx(ENTRY)
     assert [one.known for one in pair.entry.weighted] == [True, False, False]
     assert pair.entry.weighted[0].z is None  # it has never moved
-    assert pair.exit.half_life_s is None
+    assert pair.exit.reverts_s is None
     assert [cell.source for cell in found.cells] == ["binance-spot", "bybit-futures"]
     second, minute, _ = found.cells[1].bars
     assert (second.bars, second.closed.rsi) == (70, 0.0)
