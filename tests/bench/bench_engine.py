@@ -272,7 +272,7 @@ class Stops:
             raise RuntimeError("the order did not arrive")
         one.obey(orders)
         stop_ns = 0
-        while one.turn_ns > TURN_NS:
+        while one.under_way:
             writer.write(3, 100.0, 5.0, 100.01, 5.0, clock.wall_ns(), clock.wall_ns(), 1, 0)
             engine.loop.run(one.turn_ns)
             stop_ns = max(stop_ns, engine.loop.take_outside_ns(), engine.loop.take_longest_ns())

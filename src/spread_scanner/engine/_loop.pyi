@@ -49,6 +49,11 @@ class Loop:
         keys: np.ndarray,
         kin: np.ndarray,
     ) -> Work: ...
+    def bring(
+        self, work: Work, was: np.ndarray | None = None, credited: np.ndarray | None = None
+    ) -> None: ...
+    @property
+    def brought(self) -> bool: ...
     def swap(
         self,
         work: Work,

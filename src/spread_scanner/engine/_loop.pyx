@@ -112,6 +112,13 @@ cdef extern from *:
         double *exit_bps
         double *parity_bps
 
+    ctypedef struct ss_engine_coming:
+        ss_engine_tables *tables
+        const int32_t *was
+        ss_engine_adoption adoption
+        uint32_t at
+        int64_t tick
+
     ss_engine *ss_engine_new(ss_store *store, uint32_t reader, ss_ring *ring,
                              ss_evaluations *kept)
     void ss_engine_free(ss_engine *engine)
@@ -120,8 +127,9 @@ cdef extern from *:
                          const char *records, uint32_t stride, uint32_t count)
     void ss_engine_beat_for(ss_engine *engine, char *heartbeat)
     int ss_engine_prepare(const ss_engine *engine, ss_engine_tables *tables) nogil
-    void ss_engine_swap(ss_engine *engine, ss_engine_tables *tables, const int32_t *was,
-                        const ss_engine_adoption *adoption) nogil
+    void ss_engine_expect(ss_engine *engine, ss_engine_coming *coming)
+    int ss_engine_brought(const ss_engine *engine, const ss_engine_coming *coming)
+    void ss_engine_swap(ss_engine *engine, ss_engine_coming *coming) nogil
     void ss_engine_free_tables(ss_engine_tables *tables)
     void ss_engine_ask(ss_engine *engine) nogil
     void ss_engine_run(ss_engine *engine, int64_t budget_ns) nogil
@@ -156,6 +164,10 @@ cdef class Work:
     """Pairs and limits with what the loop derives from them; made by Loop.prepare, for that loop. Once
     swapped in, it holds what was in force before."""
     cdef ss_engine_tables tables
+    cdef ss_engine_coming coming
+    cdef Generation made
+    cdef object was
+    cdef object credited
     cdef readonly object pairs
     cdef object symbol_keys
     cdef object symbol_paused
@@ -169,6 +181,7 @@ cdef class Loop:
     """The loop over one store, one ring and one set of switches. Used from one thread, but for
     `prepare` and `ask`."""
     cdef ss_engine *engine
+    cdef Work coming  # what is brought in, kept alive for the loop
     cdef readonly DirtyBitmap bitmap
     cdef readonly RingProducer producer
     cdef readonly EvaluationRows kept
@@ -264,25 +277,43 @@ cdef class Loop:
             raise MemoryError
         return work
 
-    def swap(self, Work work not None, uint32_t generation, cnp.ndarray was=None, credited=None):
-        """Put what was prepared in force, between two runs, and adopt what is usual by the pairs'
-        looks as that generation: returned as `adopt` does. `was`, (n,) int32, says by pair which of
-        the pairs in force it goes on, -1: none; all start afresh without it. Every pair is evaluated
-        anew. `credited` as `adopt` has it, of the new pairs. `work` holds what was in force before; give
-        it up where time does not matter."""
+    def bring(self, Work work not None, cnp.ndarray was=None, credited=None):
+        """Have the next runs bring what was prepared up to date, a few pairs each cycle; `brought`
+        tells when that is done. `was`, (n,) int32, says by pair which of the pairs in force it goes
+        on, -1: none; all start afresh without it. `credited` as `adopt` has it, of the new pairs."""
+        cdef uint32_t pairs = work.tables.pair_count
+        cdef Generation made = Generation(0, pairs, anew=True)
         cdef const int32_t *places = NULL
-        cdef Generation made = Generation(generation, work.tables.pair_count, anew=True)
         if was is not None:
             self.check_places(work, was)
             places = <const int32_t *>cnp.PyArray_DATA(was)
-        self.credit(made, credited, work.tables.pair_count)
+        self.credit(made, credited, pairs)
+        work.made, work.was, work.credited = made, was, credited
+        work.coming = ss_engine_coming(&work.tables, places, made.adoption, 0, 0)
+        ss_engine_expect(self.engine, &work.coming)
+        self.coming = work
+
+    @property
+    def brought(self):
+        """Whether nothing is left of what is brought in but to put it in force."""
+        return self.coming is not None and ss_engine_brought(self.engine, &self.coming.coming) != 0
+
+    def swap(self, Work work not None, uint32_t generation, cnp.ndarray was=None, credited=None):
+        """Put what was prepared in force, between two runs, and adopt what is usual by the pairs'
+        looks as that generation: returned as `adopt` does. Without a `bring` before, all is brought
+        now, by `was` and `credited`. Every pair is evaluated anew. `work` holds what was in force
+        before; give it up where time does not matter."""
+        if self.coming is not work:
+            self.bring(work, was, credited)
+        work.coming.adoption.generation = generation
         with nogil:
-            ss_engine_swap(self.engine, &work.tables, places, &made.adoption)
+            ss_engine_swap(self.engine, &work.coming)
+        self.coming = None
         self.pairs, work.pairs = work.pairs, self.pairs
         self.symbol_keys, work.symbol_keys = work.symbol_keys, self.symbol_keys
         self.symbol_paused, work.symbol_paused = work.symbol_paused, self.symbol_paused
         self.kin, work.kin = work.kin, self.kin
-        return made.found()
+        return work.made.found()
 
     cdef check_places(self, Work work, cnp.ndarray was):
         before = 0 if self.pairs is None else len(self.pairs)

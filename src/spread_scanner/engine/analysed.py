@@ -26,23 +26,28 @@ class Analysed:
     def __init__(self, namespace: str, store: PriceStore, loop: Loop) -> None:
         self._namespace, self._store, self._loop = namespace, store, loop
         self._held: Analysis | None = None
-        self._pairs = np.empty((2, 0), np.int64)
+        self._asked = np.empty((2, 0), np.int64)
         self._next_ns = 0
         self.wanted = False
         self.heard_ns = clock.mono_ns()  # when the analyst last spoke, or was first wanted
 
-    def take(self, pairs: np.ndarray, *, wanted: bool) -> None:
-        """New tables or settings are in force; `pairs` is of PAIR_DTYPE."""
+    @staticmethod
+    def some(pairs: np.ndarray) -> npt.NDArray[np.int64]:
+        """By which of these, of PAIR_DTYPE, it is told whether the analyst speaks: their directions
+        and symbols. All listed pairs are megabytes: not to be asked for while the loop stands."""
+        listed = np.flatnonzero(pairs["quarantined"] == 0)
+        some = pairs[listed[:: max(1, len(listed) // ASKED_MAX)]]
+        return np.array([some["direction_id"], some["symbol_id"]], np.int64)
+
+    def take(self, asked: npt.NDArray[np.int64], *, wanted: bool) -> None:
+        """New tables or settings are in force; `asked`: some of the pairs."""
         if wanted and not self.wanted:
             self.heard_ns = clock.mono_ns()
         self.wanted = wanted
         if not wanted:
             self.close()
             return
-        # By their places: a copy of all listed pairs is megabytes, and the loop stands meanwhile.
-        listed = np.flatnonzero(pairs["quarantined"] == 0)
-        some = pairs[listed[:: max(1, len(listed) // ASKED_MAX)]]
-        self._pairs = np.array([some["direction_id"], some["symbol_id"]], np.int64)
+        self._asked = asked
         self._next_ns = 0
         self.look()
 
@@ -59,15 +64,20 @@ class Analysed:
         if self._speaks():
             self.heard_ns = now_ns
 
-    def medians(self, pairs: np.ndarray, generation: int) -> npt.NDArray[np.float64]:
+    def medians(
+        self, pairs: np.ndarray, generation: int, before: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
         """What leaving earned by the median of the last four hours, by pair; NaN: not known, as it
-        is while half of those minutes have no sample, or while the record is of other tables."""
+        is while half of those minutes have no sample. Where the record is of other tables, and so
+        of who knows which pair, it is what stood `before`."""
         if self._held is None:
             return np.full(len(pairs), np.nan)
         found = self._held.pairs(pairs["direction_id"], pairs["symbol_id"]).records
-        known = current(found, self._store.clock.now_ns(), generation)
+        now_ns = self._store.clock.now_ns()
+        known = current(found, now_ns, generation)
+        others = young(found, now_ns) & (found["generation"] != generation)
         known &= (found["looked"] >= MINUTES) & (2 * found["minutes"] >= MINUTES)
-        return np.where(known, found["exit"]["median"], np.nan)
+        return np.where(known, found["exit"]["median"], np.where(others, before, np.nan))
 
     def _attach(self) -> None:
         try:
@@ -83,7 +93,7 @@ class Analysed:
     def _speaks(self) -> bool:
         if self._held is None:
             return False
-        found = self._held.pairs(*self._pairs)
+        found = self._held.pairs(*self._asked)
         return bool(young(found.records[found.written], self._store.clock.now_ns()).any())
 
     def close(self) -> None:

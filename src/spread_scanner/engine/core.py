@@ -22,6 +22,7 @@ from spread_scanner.engine._loop import Loop, Work
 from spread_scanner.engine.analysed import Analysed
 from spread_scanner.engine.blocks import Blocks, JudgedSet
 from spread_scanner.engine.carrying import Carrying
+from spread_scanner.engine.crediting import Crediting
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm.control import ControlSlot
 from spread_scanner.shm.evaluations import Evaluations
@@ -64,6 +65,7 @@ class ReadyWork(NamedTuple):
     plan: plan.Plan
     work: Work
     places: np.ndarray | None
+    asked: np.ndarray  # pairs by which it is told whether the analyst speaks
     before: plan.Plan | None
     settings: EngineSettings
     judgement: JudgedSet
@@ -91,6 +93,8 @@ class Engine:
         # What is known of pairs that are not in the plan.
         self._known: tuple[Usual, ...] = () if history is None else (history,)
         self._carrying: Carrying | None = None
+        self._coming: ReadyWork | None = None
+        self._credited: np.ndarray | None = None  # of the pairs in force, or of those that come
         self.adopted: Usual | None = None  # the generation in force
         self._usual_generation = 0 if history is None else history.generation
         self._row = row
@@ -112,6 +116,7 @@ class Engine:
                 instance=self._store.instance_id & 0xFFFFFFFF,
             )
             self.analysed = Analysed(namespace, self._store, self.loop)
+            self._crediting = Crediting(self.analysed)
             stack.callback(self.analysed.close)
             self._held = stack.pop_all()
 
@@ -139,16 +144,30 @@ class Engine:
         left = basis.left_behind((*self._known, *adopted), place_of, now_ns)
         judgement = JudgedSet.of(tables)
         of_engine = settings.config.spread_engine
-        return ReadyWork(new, work, places, before, of_engine, judgement, place_of, left)
+        asked = Analysed.some(new.pairs)
+        return ReadyWork(new, work, places, asked, before, of_engine, judgement, place_of, left)
+
+    def bring(self, ready: ReadyWork) -> bool:
+        """Have the loop bring up to date what `take` is to put in force, a few pairs each cycle;
+        True: that is done. Nobody need wait for it: `take` does at once what is left."""
+        if self._coming is not ready:
+            self._coming = ready
+            credits = ready.settings.credit_usual_basis
+            pairs = len(ready.plan.pairs)
+            self._credited = self._crediting.carried(ready.places, pairs) if credits else None
+            self.loop.bring(ready.work, ready.places, self._credited)
+        return self.loop.brought
 
     def take(self, ready: ReadyWork) -> int:
         """Put tables and settings in force between two runs of the loop, keeping what stays as it
         is; how many pairs. Nothing else may have been taken since they were prepared."""
         self.newly_blocked()
         number = self._next_generation()
-        self.analysed.take(ready.plan.pairs, wanted=_asks_the_analyst(ready.settings))
-        credited = self._credited(ready.plan, ready.settings)
-        found = self.loop.swap(ready.work, number & 0xFFFFFFFF, ready.places, credited)
+        self.analysed.take(ready.asked, wanted=_asks_the_analyst(ready.settings))
+        self.bring(ready)
+        found = self.loop.swap(ready.work, number & 0xFFFFFFFF)
+        self._coming, credited = None, self._credited
+        self._crediting.take(ready.plan.pairs, ready.plan.generation & 0xFFFFFFFF, credited)
         self._plan, self._settings = ready.plan, ready.settings
         self._blocks.judge(ready.judgement, ready.plan, ready.place_of)
         self._carrying = None  # a round under way is of other pairs
@@ -166,23 +185,23 @@ class Engine:
         if expected is not None:
             self._carrying = None
         number = self._next_generation()
-        credited = self._credited(self._plan, self._settings)
+        credited = self._crediting.adopt()
         found = self.loop.adopt(number & 0xFFFFFFFF, expected, credited, anew=False)
         self.adopted = _usual(number, self._plan, self._settings, found, credited)
         return self.adopted
-
-    def _credited(self, made: plan.Plan, settings: EngineSettings) -> np.ndarray | None:
-        if not settings.credit_usual_basis:
-            return None
-        return self.analysed.medians(made.pairs, made.generation & 0xFFFFFFFF)
 
     def _next_generation(self) -> int:
         self._usual_generation += 1
         return self._usual_generation
 
-    def look_ahead(self) -> bool:
-        """Work out for a few contracts what funding is expected to cost; True: it is known of all,
-        by what was told when the round began, and the next adoption puts it in force."""
+    def look_ahead(self, adoption_in_ns: int = 0) -> bool:
+        """Prepare the next adoption, which is so far away, by a little: read of a few pairs what
+        leaving earned by the analyst, and work out for a few contracts what funding is expected to
+        cost; True: all is known that the adoption puts in force."""
+        credited = self._crediting.turn(adoption_in_ns)
+        return self._expect() and credited
+
+    def _expect(self) -> bool:
         if self._plan is None or self._settings is None:
             return False
         rates, contracts = self._plan.rates, self._plan.contracts

@@ -130,8 +130,8 @@ class Adoption:
 
     def poll(self) -> None:
         """Also what a start or a reload has adopted is kept."""
-        self._engine.look_ahead()
         now_ns = clock.mono_ns()
+        self._engine.look_ahead(self._next_ns - now_ns)
         if now_ns >= self._next_ns:
             self._next_ns = now_ns + self._engine.adopt_every_ns
             self._engine.adopt()

@@ -1,10 +1,11 @@
-"""New tables and settings without a stop: planned by a thread beside the loop, swapped in between
-two of its cycles.
+"""New tables and settings without a stop: planned by a thread beside the loop, brought up to date
+by the loop itself a few pairs each cycle, swapped in between two of its cycles.
 
 Planning twelve thousand pairs takes a third of a second of Python. Meanwhile the loop stays in
 native code, where it needs no interpreter, beats for the process itself and heeds the operator's
-switches; only what has to be said back waits. Rejected: planning in the loop's thread (0.26 s),
-and turns of the usual length meanwhile: at the end of each the thread would wait for the
+switches; only what has to be said back waits. What the pairs that stay go through changes with each
+quote: the loop copies it itself (native/reload.h). Rejected: planning in the loop's thread (0.26
+s), and turns of the usual length meanwhile: at the end of each the thread would wait for the
 interpreter, which a long call of the planning one holds for milliseconds.
 
 On failure: what is wrong with settings or tables refuses the reload, and the old ones stay.
@@ -18,7 +19,7 @@ from queue import SimpleQueue
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.engine.core import Engine
+from spread_scanner.engine.core import Engine, ReadyWork
 from spread_scanner.runtime.process import Process, Tried
 from spread_scanner.shm.control import Orders
 from spread_scanner.symbology import tables
@@ -40,14 +41,20 @@ class Reloads:
         self._planning: Orders | None = None  # the orders whose reload is being planned
         self._waiting: Orders | None = None  # the newest that came meanwhile
         self._tried: Tried | None = None
+        self._ready: ReadyWork | None = None  # what was tried is to put in force; None: it failed
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         # Here already: to start a thread is to wait for it, and so for the interpreter.
         threading.Thread(target=self._plan_all, name="planning", daemon=True).start()
 
     @property
+    def under_way(self) -> bool:
+        """Whether a reload is planned, or brought in."""
+        return self._planning is not None
+
+    @property
     def turn_ns(self) -> int:
         """How long the loop may run now."""
-        return TURN_NS if self._planning is None else LONG_TURN_NS
+        return LONG_TURN_NS if self._planning is not None and self._tried is None else TURN_NS
 
     def obey(self, orders: Orders) -> None:
         """Acknowledge orders, or plan their reload; those that come meanwhile are acknowledged
@@ -61,11 +68,13 @@ class Reloads:
             self._acknowledge(orders)
 
     def poll(self) -> None:
-        """Put in force what has been planned."""
+        """Have what has been planned brought in, and then put in force."""
         if self._planning is None or self._tried is None:
             return
+        if self._ready is not None and not self._engine.bring(self._ready):
+            return
         orders, tried = self._planning, self._tried
-        self._planning = self._tried = None
+        self._planning = self._tried = self._ready = None
         self._engine.loop.beat(self._process.row.heartbeat_at, 0)
         self._process.conclude(orders, tried)
         self._acknowledge(orders)
@@ -93,6 +102,7 @@ class Reloads:
 
     def _prepare(self, settings: Settings) -> Callable[[], None]:
         ready = self._engine.prepare(settings, tables.load(settings.generated_dir))
+        self._ready = ready
         return lambda: self._taken(self._engine.take(ready))
 
     def _acknowledge(self, orders: Orders) -> None:

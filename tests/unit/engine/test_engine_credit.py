@@ -5,15 +5,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from engine_analyst import Analyst
-from engine_bed import START_NS, Bed, settings, tables
+from engine_bed import MAX_SYMBOLS, START_NS, Bed, settings, tables
 from test_engine_usual import LEARNS, kept, learn, market, pair
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.engine import crediting
 from spread_scanner.schema.enums import SignalKind
+from spread_scanner.shm.analysis import Analysis, Records
 from spread_scanner.symbology import usual
+from spread_scanner.symbology.usual import Usual
 
 CREDITS: dict[str, Any] = LEARNS | {"credit_usual_basis": True}
 PARITY_BPS = -4  # of a market with books of 4 bps
@@ -42,8 +47,15 @@ def attached(bed: Bed) -> Analyst:
     return analyst
 
 
+def adopt(bed: Bed) -> Usual:
+    """The next generation, when all has been read that belongs to it."""
+    while not bed.engine.look_ahead():
+        pass
+    return kept(bed)
+
+
 def close_bps(bed: Bed) -> float:
-    kept(bed)
+    adopt(bed)
     return float(pair(bed)["close_bps"])
 
 
@@ -59,7 +71,80 @@ def test_the_median_counts_in_place_of_parity(bed: Bed) -> None:
     bed.engine.load(settings(**LEARNS), tables())
     assert close_bps(bed) == pytest.approx(PARITY_BPS, abs=0.1), "not asked for any more"
     bed.engine.load(bed.settings, tables())
-    assert pair(bed)["close_bps"] == 71.5, "a reload knows at once"
+    assert close_bps(bed) == 71.5, "asked for again"
+    analyst.close()
+
+
+def test_what_was_credited_stays_over_a_reload_and_what_is_new_waits(
+    bed: Bed, virtual: VirtualClock
+) -> None:
+    """The analyst takes new tables when it comes to it, and its medians a minute later."""
+    analyst = attached(bed)
+    analyst.say(0.0, 1.0, exit_median_bps=71.5)
+    assert close_bps(bed) == 71.5
+    bed.engine.load(bed.settings, tables(2, generation=2))
+    assert pair(bed)["close_bps"] == 71.5, "no adoption has been since"
+    found = bed.engine.adopted
+    assert found is not None
+    assert found.credited_bps is not None
+    assert [one for one in found.credited_bps if not math.isnan(one)] == [71.5]
+    assert close_bps(bed) == 71.5, "the analyst has the tables before still"
+    analyst.say(0.0, 1.0, exit_median_bps=30.0, generation=2)
+    analyst.say(0.0, 1.0, exit_median_bps=20.0, generation=2, symbol_id=1)
+    found = adopt(bed)
+    assert found.credited_bps is not None
+    assert [one for one in found.credited_bps if not math.isnan(one)] == [30.0, 20.0]
+    bed.engine.load(bed.settings, tables(2, generation=3, names={0: "OTHER-USDT"}))
+    found = adopt(bed)
+    assert found.credited_bps is not None
+    assert [one for one in found.credited_bps if not math.isnan(one)] == [20.0], "another coin"
+    virtual.advance_ns(crediting.LATER_NS + 1)
+    bed.now_ns += crediting.LATER_NS + 1
+    analyst.say(0.0, 1.0, exit_median_bps=20.0, generation=2, symbol_id=1)
+    found = adopt(bed)
+    assert found.credited_bps is not None
+    assert all(map(math.isnan, found.credited_bps)), "it will never have them, for all we know"
+    analyst.close()
+
+
+def test_never_more_than_a_few_records_are_read_between_two_runs(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyst = attached(bed)
+    read: list[int] = []
+    real = Analysis.pairs
+
+    def counted(analysis: Analysis, directions: npt.ArrayLike, symbols: npt.ArrayLike) -> Records:
+        read[-1] += np.size(directions)
+        return real(analysis, directions, symbols)
+
+    monkeypatch.setattr(Analysis, "pairs", counted)
+    read.append(0)
+    bed.engine.load(bed.settings, tables(MAX_SYMBOLS, generation=2))
+    read.append(0)
+    bed.engine.adopt()
+    for _ in range(2):
+        ready = False
+        while not ready:
+            read.append(0)
+            ready = bed.engine.look_ahead()
+        read.append(0)
+        bed.engine.adopt()
+    pairs = len(bed.engine.loop.pairs)
+    assert sum(read) >= 2 * pairs, "each is read for each adoption"
+    assert max(read) <= crediting.PAIRS_PER_TURN < pairs / 10
+    analyst.close()
+
+
+def test_a_round_begins_shortly_before_the_adoption(bed: Bed) -> None:
+    analyst = attached(bed)
+    analyst.say(0.0, 1.0, exit_median_bps=1.0)
+    assert not bed.engine.look_ahead(crediting.AHEAD_NS + 1)
+    analyst.say(0.0, 1.0, exit_median_bps=71.5)
+    while not bed.engine.look_ahead(crediting.AHEAD_NS):
+        pass
+    kept(bed)
+    assert pair(bed)["close_bps"] == 71.5
     analyst.close()
 
 
@@ -102,7 +187,7 @@ def test_what_was_credited_is_kept_with_its_generation(bed: Bed, tmp_path: Path)
     analyst = attached(bed)
     analyst.say(0.0, 1.0, exit_median_bps=71.5)
     path = tmp_path / "usual"
-    usual.write(path, kept(bed))
+    usual.write(path, adopt(bed))
     found = usual.read(path)
     assert found is not None
     assert found.credited_bps is not None

@@ -247,7 +247,7 @@ class MatchZ(Match):
     def __init__(self, bed: Bed, symbols: Any) -> None:
         super().__init__(bed, symbols)
         self.analyst = Analyst(bed)
-        bed.engine.analysed.take(bed.engine.loop.pairs, wanted=True)
+        bed.engine.analysed.take(bed.engine.analysed.some(bed.engine.loop.pairs), wanted=True)
 
     def say(
         self, way: int, symbol: int, mean: float, deviation: float, how: dict[str, int]

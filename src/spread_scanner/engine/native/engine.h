@@ -135,7 +135,7 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
             verdict == SS_COOLDOWN || verdict == SS_RING_FULL || verdict == SS_NO_Z || found->alone;
         ss_engine_keep(engine, found, verdict);
     }
-    ss_engine_watch(engine, found->index);
+    ss_tables_watch(&engine->tables, found->index);
 }
 
 /* A pair that came through its gate. */
@@ -217,6 +217,7 @@ static inline int ss_engine_cycle(ss_engine *engine, int *heeded) {
     ss_engine_sweep(engine);
     ss_engine_push(engine);
     ss_engine_look(engine);
+    work |= ss_engine_bring(engine);
     /* Who was woken may share this CPU. A spinning engine never leaves it by itself, and the
      * scheduler may let it go on until the next tick, milliseconds away. */
     if (engine->pushed && ss_wake_notify(&engine->ring->control->wake) &&

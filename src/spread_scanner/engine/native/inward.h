@@ -40,7 +40,7 @@ static inline int ss_engine_heed(ss_engine *engine) {
         if (!pair->blocked) continue;
         pair->in = pair->waiting = 0;
         pair->implausible_ns = 0;
-        ss_engine_watch(engine, i);
+        ss_tables_watch(&engine->tables, i);
     }
     engine->switches_seen = generation;
     engine->switches_known = 1;

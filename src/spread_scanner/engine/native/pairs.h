@@ -179,6 +179,7 @@ typedef struct ss_engine_tables {
     uint32_t *leg_start; /* cell -> first of its entries in leg_pairs; one more than cells */
     uint32_t *leg_pairs;
     uint64_t *watched; /* a bit per pair that time alone can change */
+    uint64_t *changed; /* a bit per pair whose life has gone on since this was last cleared */
     uint32_t *touched; /* cells copied in this cycle */
     uint8_t *news;     /* by place in touched: the cell holds another quote than before */
     uint32_t *unread;  /* cells that the tables before did not read */
@@ -233,6 +234,7 @@ typedef struct ss_engine {
     int64_t look_tick;           /* second of the last look at what is usual; 0: none yet */
     double look_decay;
     uint32_t look_at; /* where the look goes on; at the end of the pairs: it is done */
+    struct ss_engine_coming *coming; /* tables that are brought in (reload.h), or NULL */
     int64_t next_sweep_ns, idle_since_ns, longest_ns;
     int64_t left_ns, outside_ns; /* when `run` returned; the longest pause between two runs */
     _Atomic uint32_t asked;      /* `run` is to return: somebody has something to tell */
@@ -257,6 +259,7 @@ static inline void ss_engine_free_tables(ss_engine_tables *tables) {
     free(tables->leg_start);
     free(tables->leg_pairs);
     free(tables->watched);
+    free(tables->changed);
     free(tables->touched);
     free(tables->news);
     free(tables->unread);
@@ -297,21 +300,22 @@ static inline ss_engine *ss_engine_new(ss_store *store, uint32_t reader, ss_ring
 }
 
 /* Opens the gate of a pair whose state asks for a closer look whatever its tops. */
-static inline void ss_engine_set_gate(ss_engine *engine, uint32_t index) {
-    const ss_engine_pair *pair = &engine->tables.pairs[index];
-    engine->tables.gates[index].ratio_min =
+static inline void ss_tables_set_gate(ss_engine_tables *tables, uint32_t index) {
+    const ss_engine_pair *pair = &tables->pairs[index];
+    tables->gates[index].ratio_min =
         pair->in | pair->waiting ? -INFINITY : ss_gate_ratio(pair->enter_bps, pair->costs_min_bps);
 }
 
-/* After each change of what a pair is in or waits for. */
-static inline void ss_engine_watch(ss_engine *engine, uint32_t index) {
-    const ss_engine_pair *pair = &engine->tables.pairs[index];
+/* After each change of a pair's life, but for a look at it. */
+static inline void ss_tables_watch(ss_engine_tables *tables, uint32_t index) {
+    const ss_engine_pair *pair = &tables->pairs[index];
     uint64_t bit = UINT64_C(1) << (index & 63);
-    ss_engine_set_gate(engine, index);
+    ss_tables_set_gate(tables, index);
+    tables->changed[index >> 6] |= bit;
     if (pair->in || pair->waiting)
-        engine->tables.watched[index >> 6] |= bit;
+        tables->watched[index >> 6] |= bit;
     else
-        engine->tables.watched[index >> 6] &= ~bit;
+        tables->watched[index >> 6] &= ~bit;
 }
 
 /* Asks for an evaluation of all pairs, spread over as many cycles as the bound wants. */

@@ -55,12 +55,13 @@ static inline int ss_engine_prepare(const ss_engine *engine, ss_engine_tables *t
     tables->leg_start = (uint32_t *)calloc((size_t)cells + 1, sizeof(uint32_t));
     tables->leg_pairs = (uint32_t *)calloc(2 * (size_t)tables->pair_count + 1, sizeof(uint32_t));
     tables->watched = (uint64_t *)calloc((size_t)tables->pair_count / 64 + 1, sizeof(uint64_t));
+    tables->changed = (uint64_t *)calloc((size_t)tables->pair_count / 64 + 1, sizeof(uint64_t));
     tables->touched = (uint32_t *)calloc(tables->limits.dirty_max, sizeof(uint32_t));
     tables->news = (uint8_t *)calloc(tables->limits.dirty_max, 1);
     tables->unread = (uint32_t *)calloc(cells, sizeof(uint32_t));
     if (tables->gates == NULL || tables->leg_start == NULL || tables->leg_pairs == NULL ||
-        tables->watched == NULL || tables->touched == NULL || tables->news == NULL ||
-        tables->unread == NULL) {
+        tables->watched == NULL || tables->changed == NULL || tables->touched == NULL ||
+        tables->news == NULL || tables->unread == NULL) {
         ss_engine_free_tables(tables);
         return -1;
     }

@@ -100,16 +100,16 @@ static inline void ss_engine_assume(const ss_engine_limits *limits, ss_engine_pa
     pair->costs_min_bps = ss_engine_costs_min(pair, limits->implausible_bps);
 }
 
-static inline void ss_engine_adopt_pair(ss_engine *engine, const ss_engine_adoption *adoption,
-                                        uint32_t index) {
-    ss_engine_pair *pair = &engine->tables.pairs[index];
+static inline void ss_tables_adopt_pair(ss_engine_tables *tables,
+                                        const ss_engine_adoption *adoption, uint32_t index) {
+    ss_engine_pair *pair = &tables->pairs[index];
     if (adoption->carry_bps != NULL) {
         pair->carry_bps = adoption->carry_bps[index];
         pair->signal_flags = adoption->signal_flags[index];
     }
     double credited_bps = adoption->credited_bps == NULL ? NAN : adoption->credited_bps[index];
-    ss_engine_assume(&engine->tables.limits, pair, credited_bps, adoption->anew);
-    ss_engine_set_gate(engine, index);
+    ss_engine_assume(&tables->limits, pair, credited_bps, adoption->anew);
+    ss_tables_set_gate(tables, index);
     adoption->weight[index] = pair->weight;
     adoption->exit_bps[index] = pair->usual_bps;
     adoption->parity_bps[index] = pair->parity_usual_bps;
@@ -118,7 +118,7 @@ static inline void ss_engine_adopt_pair(ss_engine *engine, const ss_engine_adopt
 /* Puts a generation in force between two cycles; nothing is evaluated for it. */
 static inline void ss_engine_adopt(ss_engine *engine, const ss_engine_adoption *adoption) {
     for (uint32_t i = 0; i < engine->tables.pair_count; i++)
-        ss_engine_adopt_pair(engine, adoption, i);
+        ss_tables_adopt_pair(&engine->tables, adoption, i);
     engine->usual_generation = adoption->generation;
 }
 

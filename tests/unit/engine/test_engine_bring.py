@@ -1,0 +1,131 @@
+"""Tables that come are brought in by the loop, a few pairs each cycle: what the pairs go through
+meanwhile is all there when they are put in force."""
+
+import numpy as np
+import pytest
+from engine_bed import MAX_SYMBOLS, NAME, Bed, settings, tables
+
+from spread_scanner import clock
+from spread_scanner.engine.core import ReadyWork
+from spread_scanner.schema.enums import SignalKind
+
+ENTER, RESIGNAL, EXIT = map(int, SignalKind)
+LIFE = ("weight", "exit_sum", "parity_sum", "last_net_bps", "exited_mono_ns", "implausible_ns",
+        "kept_at", "kept_count", "in", "waiting", "kept_verdict")  # fmt: skip
+CYCLES = -(-12 * MAX_SYMBOLS // 256)  # to bring all pairs
+
+
+@pytest.fixture
+def bed(namespace: str) -> Bed:
+    return Bed(namespace, symbols=tables(MAX_SYMBOLS))
+
+
+def bring(bed: Bed, ready: ReadyWork) -> int:
+    """In how many cycles; within a second, so that no look comes between."""
+    cycles = 0
+    while not bed.engine.bring(ready):
+        bed.step()
+        cycles += 1
+        assert cycles < 1_000
+    return cycles
+
+
+def lives(bed: Bed) -> np.ndarray:
+    pairs = bed.engine.loop.pairs
+    return np.array([pairs[name].astype("f8") for name in LIFE])
+
+
+def test_a_few_pairs_a_cycle_and_a_look_makes_it_begin_anew(bed: Bed) -> None:
+    with bed:
+        bed.step(1_000)
+        for _ in range(CYCLES):
+            bed.step()  # the look
+        assert bring(bed, bed.engine.prepare(bed.settings, tables(MAX_SYMBOLS))) == CYCLES
+        ready = bed.engine.prepare(bed.settings, tables(MAX_SYMBOLS))
+        assert not bed.engine.bring(ready)
+        bed.step()
+        bed.spread(-20, symbol_id=3)
+        bed.step(1_000)
+        assert bring(bed, ready) > CYCLES
+        before = lives(bed)
+        assert bed.engine.take(ready) == 12 * MAX_SYMBOLS
+        np.testing.assert_array_equal(lives(bed), before)
+
+
+def test_what_is_brought_waits_for_the_swap_and_a_look_then_counts(bed: Bed) -> None:
+    """Nobody is obliged to swap at once."""
+    with bed:
+        bed.spread(-20, symbol_id=3)
+        bed.step()
+        ready = bed.engine.prepare(bed.settings, tables(MAX_SYMBOLS))
+        bring(bed, ready)
+        for _ in range(2 * CYCLES):
+            bed.step(400)
+        before = lives(bed)
+        assert bed.engine.take(ready) == 12 * MAX_SYMBOLS
+        np.testing.assert_array_equal(lives(bed), before)
+
+
+def test_a_pair_goes_on_with_what_befell_it_after_it_was_brought(bed: Bed) -> None:
+    with bed:
+        bed.spread(15, symbol_id=1)
+        assert bed.kinds() == [ENTER]
+        ready = bed.engine.prepare(settings({"resignal_step_bps": 5}), tables(MAX_SYMBOLS))
+        bring(bed, ready)
+        bed.spread(25, symbol_id=0)
+        bed.spread(0, symbol_id=1)
+        bed.spread(40, symbol_id=2)
+        assert sorted(bed.kinds()) == [ENTER, ENTER, EXIT]
+        bed.spread(0, symbol_id=2)
+        assert bed.kinds() == [EXIT]
+        assert bed.engine.bring(ready), "what was noted is left to the swap"
+        before = lives(bed)
+        bed.engine.take(ready)
+        np.testing.assert_array_equal(lives(bed), before)
+        bed.step()
+        bed.spread(29, symbol_id=0)
+        assert bed.kinds() == []
+        bed.spread(31, symbol_id=0)
+        assert bed.kinds() == [RESIGNAL]
+        bed.spread(0, symbol_id=0)
+        assert bed.kinds() == [EXIT]
+
+
+def test_what_a_switch_ended_has_ended(bed: Bed) -> None:
+    with bed:
+        bed.spread(15)
+        assert bed.kinds() == [ENTER]
+        ready = bed.engine.prepare(bed.settings, tables(MAX_SYMBOLS))
+        bring(bed, ready)
+        bed.operator.kill()
+        bed.step()
+        bed.operator.kill(killed=False)
+        bed.engine.take(ready)
+        assert bed.kinds() == [ENTER], "what still stands is entered anew"
+        bed.spread(0)
+        assert bed.kinds() == [EXIT]
+
+
+def test_run_returns_when_all_is_brought_and_parks_for_nothing_before(bed: Bed) -> None:
+    with bed:
+        ready = bed.engine.prepare(bed.settings, tables(MAX_SYMBOLS))
+        assert not bed.engine.bring(ready)
+        began_ns = clock.mono_ns()
+        while not bed.engine.bring(ready):
+            bed.engine.loop.run(600_000_000_000)
+            assert clock.mono_ns() - began_ns < 60_000_000_000
+        assert bed.engine.take(ready) == 12 * MAX_SYMBOLS
+        assert bed.health.read(NAME).generation == 1
+
+
+def test_other_tables_may_come_in_place_of_those_that_were_coming(bed: Bed) -> None:
+    with bed:
+        bed.spread(15)
+        assert bed.kinds() == [ENTER]
+        given_up = bed.engine.prepare(bed.settings, tables(2, generation=2))
+        assert not bed.engine.bring(given_up)
+        bed.engine.load(bed.settings, tables(MAX_SYMBOLS, generation=3))
+        bed.step()
+        bed.spread(0)
+        assert bed.kinds() == [EXIT]
+        assert bed.health.read(NAME).generation == 3
