@@ -59,8 +59,10 @@ def test_what_is_brought_waits_for_the_swap_and_a_look_then_counts(bed: Bed) -> 
         bed.step()
         ready = bed.engine.prepare(bed.settings, tables(MAX_SYMBOLS))
         bring(bed, ready)
-        for _ in range(2 * CYCLES):
-            bed.step(400)
+        for _ in range(CYCLES):
+            bed.step(1_000)
+        for _ in range(CYCLES):
+            bed.step()  # the last look is whole
         before = lives(bed)
         assert bed.engine.take(ready) == 12 * MAX_SYMBOLS
         np.testing.assert_array_equal(lives(bed), before)

@@ -567,22 +567,22 @@ def test_sizes_are_whole_lots_and_no_less_than_either_leg_takes(
 
 @pytest.mark.parametrize(
     ("rules", "size_quote_min"),
-    [(Rules(0.3, min_qty=0.9), 0), (Rules(0.3, min_notional=89.1), 0), (Rules(0.3), 90)],
+    [(Rules(0.7, min_qty=2.1), 0), (Rules(0.7, min_notional=207.9), 0), (Rules(0.7), 210)],
 )
 def test_a_top_of_exactly_the_least_gives_its_signal(
     namespace: str, rules: Rules, size_quote_min: float
 ) -> None:
-    """Three lots of 0.3 at 99 to 100; in binary they are less than 0.9."""
+    """Three lots of 0.7 at 99 to 100; in binary they are less than 2.1."""
     told = {(DIRECTIONS[0].spot.source_id, 0): rules}
     given = settings({"size_quote_min": size_quote_min})
     with Bed(namespace, given, tables(rules=told)) as bed:
         bed.spread(12)
-        bed.quote(DIRECTIONS[0].spot.source_id, 99, 100, ask_sz=0.9)
+        bed.quote(DIRECTIONS[0].spot.source_id, 99, 100, ask_sz=2.1)
         (signal,) = bed.step()
-        assert signal["size_base"] == pytest.approx(0.9)
-        bed.quote(DIRECTIONS[0].spot.source_id, 99, 100, ask_sz=0.89)
+        assert signal["size_base"] == pytest.approx(2.1)
+        bed.quote(DIRECTIONS[0].spot.source_id, 99, 100, ask_sz=2.09)
         bed.spread(30)
-        bed.quote(DIRECTIONS[0].spot.source_id, 99, 100, ask_sz=0.89)
+        bed.quote(DIRECTIONS[0].spot.source_id, 99, 100, ask_sz=2.09)
         assert bed.kinds(1) == [], "a lot less is too little"
         assert bed.count("no_size") == 1
 
