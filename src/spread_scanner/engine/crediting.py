@@ -21,7 +21,7 @@ PAIRS_PER_TURN = 64
 AHEAD_NS = 5 * NS_PER_S  # so long before an adoption the round for it begins
 LATER_NS = 60 * NS_PER_S  # the analyst may have new tables so much later than the engine
 
-Numbers = npt.NDArray[np.float64]
+Medians = npt.NDArray[np.float64]
 
 
 class Crediting:
@@ -31,19 +31,19 @@ class Crediting:
         self._analysed = analysed
         self._pairs = np.empty(0)
         self._generation = 0
-        self._now: Numbers | None = None  # what counts, by pair; None: it is not wanted
-        self._next: Numbers | None = None  # of the round under way
+        self._now: Medians | None = None  # what counts, by pair; None: it is not wanted
+        self._next: Medians | None = None  # of the round under way
         self._read = 0
         self._taken_ns = 0
 
-    def carried(self, places: npt.NDArray[np.int32] | None, pairs: int) -> Numbers:
+    def carried(self, places: npt.NDArray[np.int32] | None, pairs: int) -> Medians:
         """What so many pairs that come begin with, by their places among those in force, -1: none;
         NaN of one that is new."""
         if self._now is None or places is None:
             return np.full(pairs, np.nan)
         return np.append(self._now, np.nan)[places]  # the last one is that of none
 
-    def take(self, pairs: np.ndarray, generation: int, carried: Numbers | None) -> None:
+    def take(self, pairs: np.ndarray, generation: int, carried: Medians | None) -> None:
         """Other tables are in force, of PAIR_DTYPE; None: the median does not count."""
         self._pairs, self._generation = pairs, generation
         self._now, self._next = carried, None
@@ -63,12 +63,12 @@ class Crediting:
             self._read = min(some.stop, len(self._next))
         return self._read == len(self._next)
 
-    def _medians(self, some: slice, before: Numbers) -> Numbers:
+    def _medians(self, some: slice, before: Medians) -> Medians:
         if clock.mono_ns() - self._taken_ns > LATER_NS:
             before = np.full(len(before), np.nan)
         return self._analysed.medians(self._pairs[some], self._generation, before)
 
-    def adopt(self) -> Numbers | None:
+    def adopt(self) -> Medians | None:
         """What counts from now on, until the next time: what was read, if that was all; a round
         that is under way goes on. None: it is not wanted."""
         if self._next is not None and self._read == len(self._next):
