@@ -153,6 +153,8 @@ def _unfit(source: Source, raw: RawInstrument, settings: Settings) -> str:
         return f"not trading: {raw.status}"
     if raw.api_closed and not settings.config.pair_discovery.keep_api_closed:
         return "not tradable through the API (pair-discovery.keep_api_closed = true takes it)"
+    if not raw.exchange_symbol:
+        return "the exchange has no name for it"
     if not holdable(raw.exchange_symbol):
         return "its name cannot be held: over 64 bytes, or with a quote or backslash in it"
     if not _nameable(raw.base) or not (raw.base_name == "" or _nameable(raw.base_name)):

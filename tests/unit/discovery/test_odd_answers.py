@@ -102,6 +102,31 @@ def test_the_row_that_trades_wins_over_a_dead_one_of_its_name(
     ]
 
 
+def test_instruments_that_are_not_there_yet_are_left_out_with_a_reason(
+    tmp_path: Path, build: Any
+) -> None:
+    """As OKX lists before an opening: rows of empty fields, without a name, in unusual states."""
+    world = World()
+    rows = world.rows["okx-futures", INSTRUMENTS]
+    whole = rows[0]
+    empty = dict.fromkeys(whole, "") | {"instType": "SWAP", "state": "preopen"}
+    rows[:0] = [empty, {**empty, "instId": "NIL-USDT-SWAP"}, {**whole, "instId": ""}]
+    states = ("rebase", "post_only", "suspend", "test")
+    for state in states:
+        named = {"instId": f"{state}-USDT-SWAP", "instFamily": f"{state}-USDT", "state": state}
+        rows.append({**whole, **named, "uly": named["instFamily"], "ctValCcy": state})
+    findings = found(world, tmp_path, build)
+    assert set(findings.states.values()) == {OK}
+    assert pairs(findings) == ALL
+    assert sorted(row.reason for row in findings.left_out) == [
+        "neither base nor quote is told",
+        "neither base nor quote is told",
+        *sorted(f"not trading: {state}" for state in states),
+        "the exchange has no name for it",
+    ]
+    assert all(row.exchange_symbol for row in findings.tables.instruments)
+
+
 def test_null_means_absent_and_a_number_may_stand_for_text(tmp_path: Path, build: Any) -> None:
     world = World()
     for coin in COINS:
