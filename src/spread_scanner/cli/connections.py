@@ -1,7 +1,9 @@
 """The table of `spread-ctl connections`, as wide as the terminal."""
 
+from spread_scanner.schema.enums import Carries
 from spread_scanner.view.connections import ConnectionView
 
+NOTICES = Carries.NOTICES.name.lower()
 WIDE_COLUMNS = 150
 
 # Title, field, and whether it is shown on a narrow terminal too.
@@ -37,9 +39,14 @@ def columns_and_rows(
         for column in _COLUMNS
         if column[2] or width >= WIDE_COLUMNS or (banned and column[1] in _OF_A_BAN)
     ]
-    rows = [[_shown(getattr(view, field)) for _, field, _ in kept] for view in views]
+    told = any(field == "carries" for _, field, _ in kept)
+    rows = [[_shown(view, field, told=told) for _, field, _ in kept] for view in views]
     return [title for title, _, _ in kept], rows
 
 
-def _shown(value: object) -> object:
+def _shown(view: ConnectionView, field: str, *, told: bool) -> object:
+    """`told`: what a connection carries has a column; where not, one without a symbol says it."""
+    if field == "symbols" and view.carries == NOTICES and not told:
+        return NOTICES
+    value: object = getattr(view, field)
     return None if value == "" else value

@@ -44,11 +44,12 @@ SOURCES = {
     "heartbeat": "ms since the feed last beat",
 }
 CONNECTIONS = {
+    "symbols": "that it carries; notices: it brings what the exchange announces",
     "msg/s": "messages per second",
     "quotes, skips": "stored, and arrived but not used, since the segments were made",
     "heard": "ms since its last message",
     "exchange": "ms from the exchange's stamp until it was read",
-    "cell, p99 us": "us from then until the quote was stored",
+    "cell, p99 us": "us from reading a message until its quote was stored",
     "ban": "seconds in which nobody dials there",
 }
 COSTS = {

@@ -53,8 +53,8 @@ def _for_all(
         Path | None,
         typer.Option(
             "--config",
-            help="Folder of the settings; default: SPREAD_CONFIG_DIR, ./config or "
-            "/etc/spread-scanner.",
+            help="Folder of the settings; default: that of the system that --namespace names, "
+            "SPREAD_CONFIG_DIR, ./config or /etc/spread-scanner.",
         ),
     ] = None,
     namespace: Annotated[
@@ -76,7 +76,8 @@ def _for_all(
         os.environ["SPREAD_CONFIG_DIR"] = str(folder.resolve())
     if namespace is not None:
         os.environ["SPREAD_SYSTEM__NAMESPACE"] = namespace
-        if not os.environ.get("SPREAD_CONFIG_DIR") and (known := _folder_of(namespace)):
+        # Before the variable, which the spread-ctl of a checkout and of a server set for everybody.
+        if folder is None and (known := _folder_of(namespace)):
             os.environ["SPREAD_CONFIG_DIR"] = str(known)
 
 

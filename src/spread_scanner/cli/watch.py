@@ -72,6 +72,8 @@ _PairKey = tuple[int, int]  # (direction id, symbol id)
 class WatchScreen(App[None]):
     """The screen; `run` until q."""
 
+    AUTO_FOCUS = "#board"  # not the filter, which would take the first keys
+
     CSS = """
     #summary { height: 1; padding: 0 1; background: $panel; }
     #filter { display: none; height: 3; }

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from textual.coordinate import Coordinate
 from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import DataTable, Sparkline, Static
 
 from spread_scanner.cli import legends
@@ -93,6 +95,27 @@ def test_the_filter_keeps_what_it_names_and_escape_takes_it_back(
         await pilot.press("escape")
         await pilot.pause()
         assert len(symbols_shown(app)) == 2
+
+    watching(act)
+
+
+def test_no_key_goes_to_the_filter_before_it_is_asked_for(
+    watching: Callable[[Act], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the screen comes up neither: what had the focus first took the first keys."""
+    had: list[str | None] = []
+    focus = Screen.set_focus
+
+    def focused(self: Screen[None], widget: Widget | None, *more: Any, **named: Any) -> None:
+        had.append(widget.id if widget is not None else None)
+        focus(self, widget, *more, **named)
+
+    monkeypatch.setattr(Screen, "set_focus", focused)
+
+    async def act(_: WatchScreen, pilot: Pilot[None]) -> None:
+        await pilot.pause()
+        assert had
+        assert set(had) == {"board"}
 
     watching(act)
 

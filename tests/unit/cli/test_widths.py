@@ -14,6 +14,7 @@ from database_bed import store
 from rich.cells import cell_len
 
 from spread_scanner.cli import legends
+from spread_scanner.cli.connections import columns_and_rows
 from spread_scanner.clock import mono_ns
 from spread_scanner.schema.enums import ProcessState, Verdict
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
@@ -21,6 +22,7 @@ from spread_scanner.shm import SignalRing
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.symbology import publish, tables
+from spread_scanner.view.connections import ConnectionView
 
 Run = Callable[..., tuple[int, str, str]]
 MARKUP = "[RED]-USDT"
@@ -144,6 +146,15 @@ def test_a_table_fits(shown: Callable[..., tuple[int, str]], command: str, width
     for word in [*narrow.split(), *(wide.split() if width > 80 else [])]:
         assert word in said or word in " ".join(FIGURES_ARE_NAMED) or word in UNITS, word
     assert said in " ".join(out.split()), "the legend stands below"
+
+
+@pytest.mark.parametrize(("width", "symbols"), [(80, "notices"), (200, "0")])
+def test_a_connection_for_notices_is_told_from_an_empty_one(width: int, symbols: str) -> None:
+    values: dict[str, Any] = dict.fromkeys(ConnectionView.__struct_fields__, 0)
+    view = ConnectionView(**values | {"carries": "notices"})
+    titles, [row] = columns_and_rows([view], width)
+    assert str(row[titles.index("symbols>")]) == symbols
+    assert ("notices" in row[: titles.index("symbols>")]) == (width == 200)
 
 
 UNITS = {"ms", "us", "s", "p50", "p99", "symbols", "open", "reconnects"}

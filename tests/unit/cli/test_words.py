@@ -84,6 +84,21 @@ def test_the_namespace_alone_leads_to_the_settings(
         assert orjson.loads(out)["folder"] == str(up_bed.settings.folder)
 
 
+def test_the_namespace_comes_before_the_folder_that_the_environment_names(
+    up_bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As the spread-ctl of a checkout and of a server name theirs, and the demo has its own."""
+    checkout = Path(__file__).parents[3] / "config"
+    monkeypatch.setenv("SPREAD_CONFIG_DIR", str(checkout))
+    monkeypatch.setenv("SPREAD_SYSTEM__NAMESPACE", "")
+    _, out, _ = spread_ctl("--namespace", up_bed.namespace, "settings", "--json")
+    assert orjson.loads(out)["folder"] == str(up_bed.settings.folder)
+    monkeypatch.setenv("SPREAD_CONFIG_DIR", str(checkout))
+    nobody = f"{up_bed.namespace}-nobody"
+    _, out, _ = spread_ctl("--namespace", nobody, "settings", "--json")
+    assert orjson.loads(out)["folder"] == str(checkout)
+
+
 def test_a_folder_that_is_named_comes_first(
     up_bed: Any, bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
