@@ -129,6 +129,7 @@ def check_opportunities(it: Lived) -> None:
             assert row["entry_size_quote"] == pytest.approx(trade.size_quote)
             assert row["mark_bps"] == pytest.approx(trade.mark_bps, abs=1e-6)
             assert row["mark_size_quote"] == pytest.approx(trade.mark_size_quote)
+            assert trade.outcome != "converged" or row["ended_ns"] == trade.ended_ns
             assert row["settlements"] == trade.settled
             assert row["funding_paid"] == pytest.approx(trade.funding, abs=1e-12)
 

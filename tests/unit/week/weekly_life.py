@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pytest
-from weekly_market import AWAY_S, GRID_S, KINDS, NUMBER, PERPETUAL, Market, Plan
+from weekly_market import AWAY_S, GRID_S, KINDS, NUMBER, PERPETUAL, TOLD_S, Market, Plan
 from weekly_record import Record
 from weekly_tables import SOURCE_IDS, tables_of
 from weekly_time import PatientClock, Unparked
@@ -98,6 +98,8 @@ class Life:
         self.restarts: list[tuple[usual.Usual, usual.Usual]] = []  # what was kept, what is known
         self.blocked: set[str] = set()
         self._rates = np.random.default_rng(7)
+        # While it is traded: who does not look again has another rate.
+        self._last_told_s = {round(one, 3) - TOLD_S for one in market.settlements_s}
         self._restarts = contextlib.ExitStack()
         self._calm: npt.NDArray[np.float64] = np.empty(0)
         self._calm_from = -1
@@ -223,7 +225,7 @@ class Life:
         now_ns = self.store.clock.now_ns()
         self.clock.advance_ns(self._next_ns(now_ns) - now_ns)
         now_s = self.now_s
-        if now_s % FUNDING_EVERY_S == 0:
+        if now_s % FUNDING_EVERY_S == 0 or round(now_s, 3) in self._last_told_s:
             self._tell_funding()
         self._hot = self.market.hot(now_s)
         self._pin(now_s)

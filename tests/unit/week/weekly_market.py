@@ -18,6 +18,7 @@ SPOTS, PERPETUAL = (0, 1), 2
 FOUR_FEES = (31.0, 21.0)  # as shipped: 2 x (10 + 5.5), 2 x (5 + 5.5)
 MARGIN_BPS = 12.0  # over the shipped threshold of 10
 SETTLE_S = 8 * 3_600.0
+TOLD_S = 15  # so long before a settlement its rate is told for the last time
 AWAY_S = 20.0  # how long the engine is away when it is restarted
 
 
@@ -48,18 +49,21 @@ NUMBER = {kind.symbol: number for number, kind in enumerate(KINDS)}
 
 
 class Episode(NamedTuple):
-    """The perpetual stands off by so much for a while, then comes back."""
+    """The perpetual stands off by so much for a while, maybe by less for another, then comes
+    back."""
 
     start_s: float
     stands_s: float
     bps: float
     half_life_s: float  # 0: at once
+    rest_bps: float = 0.0
+    rests_s: float = 0.0
 
     @property
     def end_s(self) -> float:
         """When nothing is left of it, or less than a tenth of a basis point."""
         fades_s = self.half_life_s * math.log2(max(self.bps, 1.0) / 0.1) if self.half_life_s else 0
-        return self.start_s + self.stands_s + fades_s
+        return self.start_s + self.stands_s + self.rests_s + fades_s
 
     def at(self, now_s: float) -> float:
         """By how much it stands off then."""
@@ -68,6 +72,8 @@ class Episode(NamedTuple):
             return 0.0
         if after_s < self.stands_s:
             return self.bps
+        if after_s < self.stands_s + self.rests_s:
+            return self.rest_bps
         return float(self.bps * 2.0 ** (-(after_s - self.stands_s) / self.half_life_s))
 
 
@@ -158,7 +164,7 @@ class Market:
             return [Episode(s, 6.0, least + rng.exponential(8), 0.0) for s in self._starts(21_600)]
         if kind.symbol == "FUND-USDT":
             return [
-                Episode(s - rng.integers(5, 30), 60.0, least + rng.exponential(6), 3.0)
+                Episode(s - rng.integers(TOLD_S + 5, 30), 60.0, least + rng.exponential(6), 3.0)
                 for s in self.settlements_s
                 if 700 < s < self.seconds - 200
             ]
@@ -176,6 +182,10 @@ class Market:
         made = Episode(at_s, 6.0, 60.0, 0.0) if calm else Episode(at_s, 8.0, 70.0, 2.0)
         if KINDS[number].symbol == "WIDE-USDT":
             made = made._replace(bps=90.0)
+        if KINDS[number].symbol == "FUND-USDT":
+            # Most is taken while what is left would still be entered: looked at on the fine grid,
+            # where it shows how long it is to last until it is believed.
+            made = Episode(at_s, 8.0, 400.0, 0.0, rest_bps=57.0, rests_s=4.0)
         self.episodes[number] = [made, *others]
 
     def _jumps(self) -> list[Jump]:
@@ -286,6 +296,7 @@ def _certain(plan: Plan) -> list[tuple[str, float]]:
         ("GONE-USDT", plan.changed_s - 4),  # in the middle of it
         ("WIDE-USDT", plan.listed_s + 300),
         ("CALM-USDT", plan.listed_s + 400),
+        ("FUND-USDT", plan.listed_s + 450),
         ("REV-USDT", plan.restarted_s + AWAY_S + 10),
         ("REV-USDT", plan.listed_s + 200),
     ]
