@@ -27,12 +27,13 @@ from spread_scanner.sim.exchange import Exchange8
 from spread_scanner.sim.legs import Leg
 from spread_scanner.sim.options import Options, sources_of
 from spread_scanner.sim.tick import Tick
-from spread_scanner.supervise import score
+from spread_scanner.supervise import learned, score
+from spread_scanner.supervise.learned import UsualJudged
 from spread_scanner.supervise.observer import lives_of
 from spread_scanner.supervise.outages import Outages
-from spread_scanner.supervise.score import Score
+from spread_scanner.supervise.score import TOLERANCE_MS, Score
 from spread_scanner.supervise.seen import DownTime, seen_of
-from spread_scanner.supervise.truth import read_truth
+from spread_scanner.supervise.truth import TruthFile, read_truth
 from spread_scanner.symbology import usual
 from spread_scanner.symbology.coins import by_source
 from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
@@ -110,6 +111,7 @@ class ScoredBed:
         self.operator = enter(self.control.operator())
         row = enter(enter(Health.attach(namespace)).claim(ENGINE))
         history = None if usual_off_bps is None else self._history(usual_off_bps)
+        self._seeded_ns = clock.mono_ns()
         self.engine = enter(Engine(namespace, row, enter(self.control.claim(ENGINE)), history))
         self.writers = [enter(self.store.writer(source.source_id)) for source in SOURCES]
         self.size_factor = 1.0  # of what is stored, to what was sent
@@ -237,10 +239,19 @@ class ScoredBed:
             (self.begun_ns, clock.mono_ns()),
             sent=truth,
             lives=lives_of(opportunities, self.store.clock.anchor_ns),
+            usual=self.usual(truth),
             outages=self.outages.all if outages is None else outages,
         )
         opportunities.close()
         return judged
+
+    def usual(self, truth: TruthFile) -> list[UsualJudged]:
+        """Of what the engine has learned up to now, from a history on."""
+        kept = self.engine.adopt()
+        assert kept is not None
+        trust_s = self.settings.config.spread_engine.basis_trust_s
+        adopted = learned.adopted_of(kept, self.tables, trust_s)
+        return learned.judged(adopted, truth, self._seeded_ns, self.begun_ns, TOLERANCE_MS)
 
     def __enter__(self) -> Self:
         return self

@@ -14,10 +14,10 @@ from typing import Any
 import orjson
 
 SPREAD_CTL = [sys.executable, "-c", "from spread_scanner.cli.main import main; main()"]
-WRONG = ("missed", "invented", "overlong", "opportunities_wrong", "sizes_wrong")
+WRONG = (*("missed", "invented", "overlong", "opportunities_wrong", "sizes_wrong", "usual_wrong"),)
 NAMED = (
     *("missed_intervals", "invented_signals", "overlong_intervals"),
-    *("wrong_opportunities", "wrong_sizes"),
+    *("wrong_opportunities", "wrong_sizes", "wrong_usual"),
 )
 SEED_BITS = 31
 

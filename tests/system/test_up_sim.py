@@ -17,6 +17,7 @@ import seeds
 
 from spread_scanner.cli.schema import BY_COMMAND
 from spread_scanner.shm import PriceStore, segment
+from spread_scanner.symbology import usual
 
 pytestmark = pytest.mark.timeout(240)
 START_S = 90.0
@@ -34,14 +35,17 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def start_up(namespace: str, tmp_path: Path) -> Iterator[Starter]:
-    """Starts `spread-ctl up --sim` in this test's namespace and folder."""
+    """Starts `spread-ctl up --sim` in this test's namespace and folder, with settings of the engine
+    otherwise than the simulator writes them."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*more: str) -> "subprocess.Popen[bytes]":
+    def start(*more: str, **engine: str) -> "subprocess.Popen[bytes]":
+        settings = {f"SPREAD_SPREAD_ENGINE__{name.upper()}": text for name, text in engine.items()}
         command = [*SPREAD_CTL, "--namespace", namespace, "up", "--sim", "--json"]
         command += ["--keep", str(tmp_path), *more]
+        environ = environment() | settings
         child = subprocess.Popen(
-            command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         started.append(child)
         return child
@@ -120,6 +124,25 @@ def test_a_scored_run_of_a_fresh_seed_has_nothing_wrong(
     assert len(document["processes"]) >= 12
     assert document["latency_us"]["recv_to_signal"]["count"] > 0
     assert segment.names(namespace) == []
+
+
+@pytest.mark.slow
+def test_what_is_learned_within_a_run_is_what_was_sent(
+    start_up: Starter, namespace: str, tmp_path: Path
+) -> None:
+    """With a half-life of 20 s and trust after 10: as shipped it would take hours. The truth's
+    intervals go by the history, so that no more than this is judged."""
+    seed = seeds.fresh()
+    print(f"seed {seed}")
+    settings = {"basis_half_life_s": "20", "basis_trust_s": "10"}
+    child = start_up("--seconds", "30", "--seed", str(seed), **settings)
+    out, err = child.communicate(timeout=START_S + 90)
+    document = orjson.loads(out)
+    kept = usual.read(tmp_path / "data" / f"usual.{namespace}")
+    assert kept is not None
+    assert kept.half_life_s == 20
+    assert document["usual_judged"] > 100, (document, err)
+    assert document["usual_wrong"] == 0, document["wrong_usual"]
 
 
 def a_killed_feed_is_restarted(child: "subprocess.Popen[bytes]", ask: Ask) -> None:

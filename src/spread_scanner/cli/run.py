@@ -170,13 +170,15 @@ def _tell(document: RunSummary) -> None:
             f"{document['missed']} missed, {document['invented']} invented, "
             f"{document['overlong']} without an exit in time; {document['opportunities_wrong']} "
             f"opportunities and {document['sizes_wrong']} of {document['sizes_judged']} sizes "
-            f"wrong ({_unjudged(document['not_judged_why'])})."
+            f"wrong ({_unjudged(document['not_judged_why'])}), {document['usual_wrong']} of "
+            f"{document['usual_judged']} usual bases."
         )
         for kind in (
             "missed_intervals",
             "overlong_intervals",
             "wrong_opportunities",
             "wrong_sizes",
+            "wrong_usual",
             "invented_signals",
         ):
             for one in document[kind]:

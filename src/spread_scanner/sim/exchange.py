@@ -169,6 +169,7 @@ class Exchange8:
         number = self.tick_number
         options = self.options
         elapsed = self.elapsed_s()
+        self.truth.advance(clock.mono_ns())
         self.faults.advance(elapsed)
         self.delivery.belief.advance(self.mono_s())
         now_ms = self.clocks()

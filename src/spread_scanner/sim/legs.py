@@ -28,12 +28,15 @@ class Leg:
         "bid",
         "buys",
         "count",
+        "count_before",
         "forms",
         "heard",
         "listing",
         "pairs",
         "past",
+        "seen",
         "standing",
+        "steady",
         "sure",
         "tick",
     )
@@ -47,6 +50,11 @@ class Leg:
         self.sure = True  # told since it last died
         self.buys = listing.source.market == Market.SPOT
         self.count = 0
+        # Around a whole second (looks.py): the lowest and highest bid and ask, and whether it was
+        # heard all the while.
+        self.seen = [NAN, NAN, NAN, NAN]
+        self.steady = False
+        self.count_before = 0
         self.pairs: list[Pair] = []
         self.past: deque[Tick] = deque(maxlen=PAST)  # told and not written to the truth file
         self.standing = 0  # pairs of it that pay now, or nearly

@@ -19,6 +19,7 @@ import orjson
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.sim.legs import NAN, Leg, Pair
+from spread_scanner.sim.looks import Looks, saw
 from spread_scanner.sim.reckoning import BPS, gross_bps, suffices, usual_of
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
@@ -54,14 +55,24 @@ class Truth:
         self._opened: list[dict[str, Any]] = []
         self._closed: list[dict[str, Any]] = []
         self._below: set[Pair] = set()  # judged so since the last stamp
+        self._looks: Looks | None = None
         if path is not None:
             self._file = path.open("w", encoding="utf-8")
+            for row in self.usual_rows():
+                self.write({"usual": row})
+            self._looks = Looks(self.legs.values(), self.pairs, self.write)
 
-    # --- what the delivery tells
+    # --- what the loop and the delivery tell
+
+    def advance(self, mono_ns: int) -> None:
+        """Before anything else is sent."""
+        if self._looks is not None:
+            self._looks.advance(mono_ns)
 
     def sent(self, leg: Leg, tick: Tick, bid: float, ask: float) -> None:
         """A quote went out, prices per base unit; `stamp` follows with the time."""
         leg.heard = leg.sure = True
+        saw(leg, bid, ask)
         leg.bid = bid
         leg.ask = ask
         self.resized(leg, tick)
@@ -220,6 +231,9 @@ class Truth:
 
     def close(self) -> None:
         """Open intervals are written with end null."""
+        if self._looks is not None:
+            self._looks.close()
+            self._looks = None
         for pair in self.pairs:
             for row in (pair.row, pair.near):
                 if row is not None:

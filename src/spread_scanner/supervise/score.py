@@ -15,6 +15,9 @@ engine's side is a list of spans: from an ENTER of a pair to its EXIT.
     sizes_wrong
               an ENTER or RE-SIGNAL whose size is not what its two quotes, by their update ids,
               had in whole lots, or less than may be ordered
+    usual_wrong
+              a pair of which the engine has adopted another mean of what leaving earns than the
+              quotes amount to (learned.py)
 
 An interval that was over before the run began, or began after it, is no part of it. Of the owed
 ones one is judged if it began within the run, lasted at least `lasting` before the end, none of its
@@ -40,6 +43,7 @@ import numpy as np
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema import freshness
 from spread_scanner.schema.enums import SignalKind
+from spread_scanner.supervise.learned import UsualJudged
 from spread_scanner.supervise.seen import DownTime, SeenSignal, TrackedLife
 from spread_scanner.supervise.sizes import SizeJudged, right_sizes
 from spread_scanner.supervise.truth import UNTOLD, Interval, TruthFile
@@ -78,11 +82,14 @@ class Score(NamedTuple):
     opportunities_wrong: list[WrongOpportunity]
     sizes_wrong: list[SizeJudged]
     sizes_judged: int
+    usual_wrong: list[UsualJudged]
+    usual_judged: int
 
     @property
     def ok(self) -> bool:
         wrong = (
-            self.missed, self.invented, self.overlong, self.opportunities_wrong, self.sizes_wrong
+            self.missed, self.invented, self.overlong, self.opportunities_wrong, self.sizes_wrong,
+            self.usual_wrong,
         )  # fmt: skip
         return not any(wrong)
 
@@ -99,6 +106,7 @@ def score(
     *,
     sent: TruthFile = NOTHING_SENT,
     lives: Sequence[TrackedLife] | None = None,
+    usual: Sequence[UsualJudged] = (),
     outages: Sequence[DownTime] = (),
     lasting_ms: float = LASTING_MS,
     tolerance_ms: float = TOLERANCE_MS,
@@ -140,6 +148,8 @@ def score(
         ],
         sizes_wrong=[one for one in sizes if not one.ok],
         sizes_judged=len(sizes),
+        usual_wrong=[one for one in usual if not one.ok],
+        usual_judged=len(usual),
     )
 
 

@@ -5,6 +5,7 @@ Pure; up.py puts it into the document.
 
 from typing import Any
 
+from spread_scanner.supervise.learned import UsualJudged
 from spread_scanner.supervise.score import Score, WrongOpportunity
 from spread_scanner.supervise.seen import SeenSignal
 from spread_scanner.supervise.sizes import SizeJudged
@@ -13,6 +14,7 @@ from spread_scanner.supervise.summary import (
     OpportunitySummary,
     SignalSummary,
     SizeSummary,
+    UsualSummary,
 )
 from spread_scanner.supervise.truth import Interval
 
@@ -30,12 +32,15 @@ def scored(result: Score, seed: int, begin_ns: int) -> dict[str, Any]:
         "opportunities_wrong": len(result.opportunities_wrong),
         "sizes_wrong": len(result.sizes_wrong),
         "sizes_judged": result.sizes_judged,
+        "usual_wrong": len(result.usual_wrong),
+        "usual_judged": result.usual_judged,
         "not_judged": result.excused,
         "not_judged_why": result.unjudged,
         "missed_intervals": [_interval(one, begin_ns) for one in result.missed],
         "overlong_intervals": [_interval(one, begin_ns) for one in result.overlong],
         "wrong_opportunities": [_opportunity(one, begin_ns) for one in result.opportunities_wrong],
         "wrong_sizes": [_size(one, begin_ns) for one in result.sizes_wrong],
+        "wrong_usual": [_usual(one) for one in result.usual_wrong],
         "invented_signals": [_signal(one, begin_ns) for one in result.invented],
     }
 
@@ -76,4 +81,14 @@ def _size(one: SizeJudged, begin_ns: int) -> SizeSummary:
         "at_s": (one.signal.mono_ns - begin_ns) / 1e9,
         "size_base": one.signal.size_base,
         "right_base": one.right_base,
+    }
+
+
+def _usual(one: UsualJudged) -> UsualSummary:
+    return {
+        "symbol": one.symbol,
+        "direction": one.direction,
+        "usual_bps": one.usual_bps,
+        "low_bps": one.low_bps,
+        "high_bps": one.high_bps,
     }

@@ -48,6 +48,7 @@ class Simulation:
         self.truth_path = folder / "truth.jsonl"
         self.namespace = namespace
         self.control_url = ""
+        self.seeded_ns = 0  # monotonic, when the history was written down
         arguments = [
             f"--seed={market.seed}",
             f"--symbols={market.symbols}",
@@ -88,6 +89,7 @@ class Simulation:
     def seed_history(self, settings: Settings) -> str:
         """Once the tables are there and before the engine is; what was done, for people."""
         pairs = seed_history(settings, self.control_url)
+        self.seeded_ns = clock.mono_ns()
         return f"has told what leaving {pairs:,} pairs usually earns: nothing is to be learned"
 
     @property

@@ -54,6 +54,16 @@ class SizeSummary(TypedDict):
     right_base: float
 
 
+class UsualSummary(TypedDict):
+    """A pair of which another usual basis was learned than the quotes amount to."""
+
+    symbol: str
+    direction: str
+    usual_bps: float
+    low_bps: float  # it had to lie from here
+    high_bps: float  # to here
+
+
 class RunSummary(TypedDict):
     """A run. What only a scored one has may be absent."""
 
@@ -79,10 +89,13 @@ class RunSummary(TypedDict):
     opportunities_wrong: NotRequired[int]
     sizes_wrong: NotRequired[int]
     sizes_judged: NotRequired[int]
+    usual_wrong: NotRequired[int]
+    usual_judged: NotRequired[int]
     not_judged: NotRequired[int]
     not_judged_why: NotRequired[dict[str, int]]
     missed_intervals: NotRequired[list[IntervalSummary]]
     overlong_intervals: NotRequired[list[IntervalSummary]]
     wrong_opportunities: NotRequired[list[OpportunitySummary]]
     wrong_sizes: NotRequired[list[SizeSummary]]
+    wrong_usual: NotRequired[list[UsualSummary]]
     invented_signals: NotRequired[list[SignalSummary]]

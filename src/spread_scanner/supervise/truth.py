@@ -5,7 +5,9 @@ ValueError: the file is complete once the simulator has ended.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -51,22 +53,50 @@ class OrderRule(NamedTuple):
     futures_notional_least: float = 0.0
 
 
+class SentLook(NamedTuple):
+    """What leaving a pair earned at a whole second, give or take how late a look may be. Not
+    `sure`: a look may have seen nothing."""
+
+    mono_ns: int
+    low_bps: float
+    high_bps: float
+    sure: bool
+
+
+class History(NamedTuple):
+    """What leaving a pair is said to have earned before the run, and earned in it."""
+
+    exit_bps: float
+    looks: list[SentLook]
+
+
 class TruthFile(NamedTuple):
-    """A truth file. Quotes are those around intervals, by source, symbol and update id."""
+    """A truth file. Quotes are those around intervals, by source, symbol and update id; the rest is
+    by symbol and direction."""
 
     intervals: list[Interval]
     quotes: dict[tuple[str, str, int], SentQuote]
-    rules: dict[tuple[str, str], OrderRule]  # by symbol and direction
+    rules: dict[tuple[str, str], OrderRule]
+    histories: Mapping[tuple[str, str], History] = MappingProxyType({})
 
 
 def read_truth(path: Path) -> TruthFile:
     """All of a truth file but its rows of faults."""
-    truth = TruthFile([], {}, {})
+    histories: dict[tuple[str, str], History] = {}
+    truth = TruthFile([], {}, {}, histories)
+    pairs: list[History] = []  # in the order that looks go by
     newest: dict[tuple[str, str], int] = {}  # place of each pair's last interval
     for line in path.read_bytes().splitlines():
         row = orjson.loads(line)
         if "quote" in row:
             truth.quotes[row["source"], row["symbol"], int(row["quote"])] = _quote_of(row)
+        elif "look_mono_ns" in row:
+            for number, low_bps, high_bps, sure in row["pairs"]:
+                look = SentLook(int(row["look_mono_ns"]), low_bps, high_bps, bool(sure))
+                pairs[number].looks.append(look)
+        elif "usual" in row:
+            pairs.append(History(float(row["usual"]["exit_bps"]), []))
+            histories[row["usual"]["symbol"], row["usual"]["direction"]] = pairs[-1]
         elif "fell_mono_ns" in row:
             place = newest[row["symbol"], row["direction"]]
             fell_ns = int(row["fell_mono_ns"])

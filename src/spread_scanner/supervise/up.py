@@ -20,7 +20,7 @@ from spread_scanner import clock, config
 from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
 from spread_scanner.schema.names import LOGS_FOLDER, SUPERVISOR
-from spread_scanner.supervise import score
+from spread_scanner.supervise import learned, score
 from spread_scanner.supervise.log_files import open_log
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.scored import scored
@@ -28,7 +28,7 @@ from spread_scanner.supervise.seen import seen_of
 from spread_scanner.supervise.simulation import NAME, SimulatedMarket, Simulation
 from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.supervise.supervisor import Supervisor, running
-from spread_scanner.supervise.truth import read_truth
+from spread_scanner.supervise.truth import TruthFile, read_truth
 
 SUBSCRIBED_TIMEOUT_S = 20.0
 DRAINED_TIMEOUT_S = 1.0
@@ -187,11 +187,28 @@ class Run:
             window_ns,
             sent=truth,
             lives=observer.lives(),
+            usual=self._usual_judged(simulation, truth, window_ns[0]),
             outages=self._supervisor.outages.all,
             tolerance_ms=self._options.tolerance_ms,
             implausible_bps=self._supervisor.settings.config.spread_engine.implausible_bps,
         )
         return scored(result, self._options.market.seed, window_ns[0])
+
+    def _usual_judged(
+        self, simulation: Simulation, truth: TruthFile, begin_ns: int
+    ) -> list[learned.UsualJudged]:
+        """Of each pair, what the engine has adopted last; nothing if it never came so far."""
+        adopted = learned.adopted_last(self._supervisor.settings)
+        if adopted is None:
+            return []
+        return learned.judged(
+            adopted,
+            truth,
+            simulation.seeded_ns,
+            begin_ns,
+            self._options.tolerance_ms,
+            self._supervisor.outages.all,
+        )
 
 
 def _note(left_s: float | None) -> str:

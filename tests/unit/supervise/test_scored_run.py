@@ -18,7 +18,7 @@ from spread_scanner.supervise.score import Score
 SEED = 11
 SECONDS = 4.0
 PLANTING = Planting(every_s=0.15, hold_s_min=0.1, hold_s_max=0.4)
-COUNTS = ("missed", "invented", "overlong", "opportunities_wrong", "sizes_wrong")
+COUNTS = (*("missed", "invented", "overlong", "opportunities_wrong", "sizes_wrong", "usual_wrong"),)
 
 MakeBed = Callable[..., ScoredBed]
 
@@ -65,6 +65,7 @@ def test_a_run_of_whole_parts_scores_nothing(make_bed: MakeBed) -> None:
     assert counts(judged) == {}
     assert judged.found > 10
     assert judged.sizes_judged > 10
+    assert judged.usual_judged > 100
 
 
 def test_an_engine_that_never_exits_is_overlong(make_bed: MakeBed) -> None:
@@ -77,7 +78,7 @@ def test_an_engine_that_never_exits_is_overlong(make_bed: MakeBed) -> None:
 def test_an_engine_that_takes_leaving_for_too_dear_misses(make_bed: MakeBed) -> None:
     bed = make_bed(usual_off_bps=-1e3)
     bed.load()
-    assert set(counts(ended(bed, 1.0))) == {"missed"}
+    assert set(counts(ended(bed, 1.0))) == {"missed", "usual_wrong"}
 
 
 def test_an_engine_that_knows_no_least_of_an_order_makes_wrong_sizes(make_bed: MakeBed) -> None:

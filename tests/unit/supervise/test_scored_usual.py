@@ -10,6 +10,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.sim.options import Options
 from spread_scanner.sim.planting import Planting
+from spread_scanner.supervise.truth import read_truth
 from spread_scanner.symbology.usual import pair_keys
 
 HALF_LIFE_S = 20
@@ -85,3 +86,26 @@ def test_what_leaving_usually_earns_is_learned_to_half_a_basis_point(
             assert share_min <= check(bed, recomputed) <= share_max
         usual = [exit_bps for _, exit_bps in recomputed.usual().values()]
         assert max(usual) - min(usual) > 20 * CLOSE_BPS, "all alike: nothing was learned"
+
+
+def test_the_score_finds_what_was_learned_between_its_bounds(
+    tmp_path: Path, namespace: str, virtual_clock: VirtualClock
+) -> None:
+    """And a pair of which another mean is said than the quotes amount to is wrong."""
+    options = Options(
+        seed=11, symbols=4, rate=300, tick_ms=50, characters=0.8,
+        planting=Planting(every_s=1.5), truth_path=tmp_path / "truth.jsonl",
+    )  # fmt: skip
+    with ScoredBed(tmp_path, namespace, virtual_clock, options, 0.0, LEARNS) as bed:
+        bed.load()
+        bed.run(20)
+        bed.end()
+        truth = read_truth(bed.truth_path)
+        found = bed.usual(truth)
+    assert len(found) > 20
+    assert all(one.ok for one in found), [one for one in found if not one.ok]
+    told = [truth.histories[one.symbol, one.direction].exit_bps for one in found]
+    assert max(abs(one.usual_bps - was) for one, was in zip(found, told, strict=True)) > 5.0
+    for off_bps in (-3.0, 3.0):
+        right = [one._replace(usual_bps=one.usual_bps + off_bps).ok for one in found]
+        assert sum(right) < len(right) / 2

@@ -1,0 +1,97 @@
+"""What leaving each pair earned around each whole second, as its legs' subscribers were told: rows
+of the truth file, for whoever learns it from one look a second.
+
+A look need not fall on the second: a row has the lowest and the highest that it may have seen,
+within TOLERANCE_NS of it, by the monotonic clock. Of a leg that was not heard all the while, or
+that was silent for a second before, a look may have seen nothing: the pair's range is not `sure`.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.sim.legs import Leg, Pair
+from spread_scanner.sim.reckoning import BPS
+
+TOLERANCE_NS = 250 * NS_PER_MS
+DECIMALS = 4  # of basis points
+
+
+class Looks:
+    """`advance` comes before anything is sent, `sent` with each quote."""
+
+    def __init__(
+        self,
+        legs: Iterable[Leg],
+        pairs: Iterable[Pair],
+        write: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self._legs, self._pairs, self._write = list(legs), list(pairs), write
+        self._second = 0  # that is watched, or comes next
+        self._watching = False
+
+    def advance(self, mono_ns: int) -> None:
+        """Time goes on: begin and end what is due, also where nothing was sent for a while."""
+        if self._second == 0:
+            self._second = mono_ns // NS_PER_S + 1
+        for second in itertools.count(self._second):
+            at_ns = second * NS_PER_S
+            if not self._watching and mono_ns >= at_ns - TOLERANCE_NS:
+                self._begin()
+            if not self._watching or mono_ns < at_ns + TOLERANCE_NS:
+                return
+            self._end(at_ns)
+            self._second = second + 1
+
+    def close(self) -> None:
+        """Of the second that is watched nobody knows how it would have gone on."""
+        if self._watching:
+            for leg in self._legs:
+                leg.steady = False
+            self._end(self._second * NS_PER_S)
+
+    def _begin(self) -> None:
+        self._watching = True
+        for leg in self._legs:
+            spoke, leg.count_before = leg.count > leg.count_before, leg.count
+            leg.steady = spoke and leg.heard and leg.sure
+            leg.seen[:] = leg.bid, leg.bid, leg.ask, leg.ask
+
+    def _end(self, at_ns: int) -> None:
+        self._watching = False
+        rows = []
+        for number, pair in enumerate(self._pairs):
+            spot, futures = pair.spot, pair.futures
+            bid_low, bid_high, ask_low, ask_high = spot.seen
+            _, _, back_low, back_high = futures.seen
+            least, most = bid_low - back_high, bid_high - back_low
+            low = min(least / ask_low, least / ask_high) * BPS
+            high = max(most / ask_low, most / ask_high) * BPS
+            if low <= high:  # both sides of both legs were told
+                sure = _steady(spot) and _steady(futures)
+                rows.append([number, round(low, DECIMALS), round(high, DECIMALS), int(sure)])
+        if rows:
+            self._write({"look_mono_ns": at_ns, "pairs": rows})
+
+
+def saw(leg: Leg, bid: float, ask: float) -> None:
+    """A quote goes out."""
+    seen = leg.seen
+    if not (bid >= seen[0] and bid <= seen[1] and ask >= seen[2] and ask <= seen[3]):
+        if bid != bid or ask != ask or seen[0] != seen[0] or seen[2] != seen[2]:
+            leg.steady = False  # a side is or was not there
+        seen[:] = _low(seen[0], bid), _high(seen[1], bid), _low(seen[2], ask), _high(seen[3], ask)
+
+
+def _low(one: float, other: float) -> float:
+    """The lower; of one that is not a number the other."""
+    return one if one <= other or other != other else other
+
+
+def _high(one: float, other: float) -> float:
+    return one if one >= other or other != other else other
+
+
+def _steady(leg: Leg) -> bool:
+    return leg.steady and leg.heard and leg.sure

@@ -1,0 +1,146 @@
+"""What the engine has learned of leaving each pair, beside what the simulator sent.
+
+The simulator tells the history that each pair begins with, and for each second the lowest and the
+highest that one look may have seen (docs/simulator.md). From that follows, in plain arithmetic and
+by nothing of the engine's, between which bounds the mean lies that was adopted last: a look that
+may have been missed (a leg was silent, a process away, the run had not begun) is in it or not,
+whichever is farther. Further than CLOSE_BPS outside of them is wrong.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.supervise.seen import DownTime
+from spread_scanner.supervise.truth import History, SentLook, TruthFile
+from spread_scanner.symbology import tables, usual
+from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.usual import Usual, pair_keys
+
+CLOSE_BPS = 0.5
+BEGUN_NS = NS_PER_S  # after the beginning of a run each second is looked at
+# Beside the look's own: the engine was away, or a feed was and its quotes had not come back.
+AWAY_NS = 2 * NS_PER_S
+
+
+class Adopted(NamedTuple):
+    """One generation of what leaving usually earns, bps by (symbol, direction), of what is known
+    well enough to be trusted."""
+
+    mono_ns: int
+    half_life_s: float
+    exit_bps: dict[tuple[str, str], float]
+
+
+class UsualJudged(NamedTuple):
+    """What was adopted of a pair, and between what it had to lie."""
+
+    symbol: str
+    direction: str
+    usual_bps: float
+    low_bps: float
+    high_bps: float
+
+    @property
+    def ok(self) -> bool:
+        """NaN never is."""
+        return self.low_bps - CLOSE_BPS <= self.usual_bps <= self.high_bps + CLOSE_BPS
+
+
+def adopted_last(settings: Settings) -> Adopted | None:
+    """As the engine has kept it; None: it has kept nothing, as when it never came up."""
+    kept = usual.read(usual.path_of(settings))
+    if kept is None:
+        return None
+    loaded = tables.load(settings.generated_dir)
+    return adopted_of(kept, loaded, settings.config.spread_engine.basis_trust_s)
+
+
+def adopted_of(kept: Usual, loaded: Tables, trust_s: float) -> Adopted:
+    """A generation by the names of its pairs."""
+    names, places = loaded.symbol_names(), {key: at for at, key in enumerate(kept.keys)}
+    known = {
+        (names[symbol_id], DIRECTIONS[direction_id].label): float(kept.exit_bps[at])
+        for (direction_id, symbol_id), key in pair_keys(loaded).items()
+        if (at := places.get(key)) is not None and kept.weight[at] >= trust_s
+    }
+    return Adopted(clock.mono_ns() - (clock.wall_ns() - kept.wall_ns), kept.half_life_s, known)
+
+
+def judged(
+    adopted: Adopted,
+    sent: TruthFile,
+    seeded_ns: int,
+    begin_ns: int,
+    tolerance_ms: float,
+    outages: Sequence[DownTime] = (),
+) -> list[UsualJudged]:
+    """Each pair of which the simulator has told a history. Monotonic ns: when that was written
+    down for the engine, and when the run began."""
+    found = []
+    for (symbol, direction), usual_bps in sorted(adopted.exit_bps.items()):
+        history = sent.histories.get((symbol, direction))
+        if history is None:
+            continue
+        away = [one for one in outages if one.concerns(symbol, direction)]
+        known = _Known(adopted, seeded_ns, begin_ns + BEGUN_NS, int(tolerance_ms * NS_PER_MS), away)
+        found.append(UsualJudged(symbol, direction, usual_bps, *known.bounds(history)))
+    return found
+
+
+class _Known(NamedTuple):
+    """What is known of when the engine looked at a pair."""
+
+    adopted: Adopted
+    seeded_ns: int
+    begun_ns: int
+    tolerance_ns: int
+    away: Sequence[DownTime]
+
+    def bounds(self, history: History) -> tuple[float, float]:
+        """Between what the mean lies."""
+        full = 1.0 / (1.0 - 2.0 ** (-1.0 / self.adopted.half_life_s))
+        weight = full * self._weight(self.seeded_ns)
+        low = high = weight * history.exit_bps
+        may_be: list[tuple[float, SentLook]] = []
+        for look in history.looks:
+            if look.mono_ns > self.adopted.mono_ns + self.tolerance_ns:
+                continue
+            of_look = self._weight(look.mono_ns)
+            if look.sure and self._was_looked_at(look.mono_ns):
+                weight += of_look
+                low, high = low + of_look * look.low_bps, high + of_look * look.high_bps
+            else:
+                may_be.append((of_look, look))
+        lows = [(one, look.low_bps) for one, look in may_be]
+        highs = [(one, -look.high_bps) for one, look in may_be]
+        if history.looks:  # the first look of the engine is at no whole second
+            first = self._weight(self.begun_ns)
+            lows.append((first, min(look.low_bps for look in history.looks)))
+            highs.append((first, -max(look.high_bps for look in history.looks)))
+        return _least(weight, low, lows), -_least(weight, -high, highs)
+
+    def _weight(self, mono_ns: int) -> float:
+        age_s = (self.adopted.mono_ns - mono_ns) / NS_PER_S
+        return float(2.0 ** (-age_s / self.adopted.half_life_s))
+
+    def _was_looked_at(self, mono_ns: int) -> bool:
+        if not self.begun_ns <= mono_ns <= self.adopted.mono_ns - self.tolerance_ns:
+            return False
+        return not any(
+            one.start_ns - AWAY_NS <= mono_ns
+            and (one.end_ns is None or mono_ns <= one.end_ns + AWAY_NS)
+            for one in self.away
+        )
+
+
+def _least(weight: float, total: float, may_be: Iterable[tuple[float, float]]) -> float:
+    """The lowest mean, whichever of some weighted values are part of it."""
+    for more, value in sorted(may_be, key=lambda one: one[1]):
+        if value * weight >= total:
+            break
+        weight, total = weight + more, total + more * value
+    return total / weight

@@ -1,0 +1,64 @@
+"""Between which bounds a mean lies of which each look is known, or may have been missed."""
+
+import pytest
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.supervise.learned import Adopted, UsualJudged, judged
+from spread_scanner.supervise.seen import DownTime
+from spread_scanner.supervise.truth import History, SentLook, TruthFile
+
+PAIR = ("AAA-USDT", "okx-bybit")
+HALF_LIFE_S = 20.0
+SAID_BPS, LOOKS = -5.0, 30
+
+
+def judge(
+    looks: list[SentLook], *outages: DownTime, adopted_s: int = LOOKS, usual_bps: float = 0.0
+) -> UsualJudged:
+    adopted = Adopted(adopted_s * NS_PER_S + NS_PER_S // 2, HALF_LIFE_S, {PAIR: usual_bps})
+    sent = TruthFile([], {}, {}, {PAIR: History(SAID_BPS, looks)})
+    (found,) = judged(adopted, sent, 0, -5 * NS_PER_S, 250.0, outages)
+    return found
+
+
+def look(second: int, low: float, high: float, *, sure: bool = True) -> SentLook:
+    return SentLook(second * NS_PER_S, low, high, sure)
+
+
+def test_a_pair_whose_every_look_is_known_has_its_mean_and_little_room() -> None:
+    """But for one look: the engine's first is at no whole second."""
+    looks = [look(second, float(second), float(second)) for second in range(1, LOOKS + 1)]
+    at_s = LOOKS + 0.5
+    weights = [2 ** (-(at_s - second) / HALF_LIFE_S) for second in range(1, LOOKS + 1)]
+    full = 2 ** (-at_s / HALF_LIFE_S) / (1 - 2 ** (-1 / HALF_LIFE_S))
+    total = full * SAID_BPS + sum(second * weight for second, weight in enumerate(weights, 1))
+    mean = total / (full + sum(weights))
+    found = judge(looks)
+    assert found.low_bps <= mean <= found.high_bps
+    assert found.high_bps - found.low_bps < 0.7
+    assert found._replace(usual_bps=mean).ok
+    assert not found._replace(usual_bps=mean + 1.2).ok
+    assert not found._replace(usual_bps=mean - 1.2).ok
+    assert not found._replace(usual_bps=float("nan")).ok
+
+
+@pytest.mark.parametrize("away", ["", "spread-engine", "feed-okx-spot", "feed-mexc-spot"])
+def test_a_look_that_may_have_been_missed_is_in_the_mean_or_not(away: str) -> None:
+    """As it is unsure, or somebody that the pair needs was away."""
+    calm = [look(second, SAID_BPS, SAID_BPS) for second in range(1, LOOKS + 1)]
+    calm[19] = look(20, -60.0, -60.0, sure=bool(away))
+    outages = [DownTime(away, 20 * NS_PER_S, 20 * NS_PER_S + 1)] if away else []
+    found = judge(calm, *outages)
+    concerned = away != "feed-mexc-spot"
+    assert found.high_bps == pytest.approx(SAID_BPS) or not concerned
+    assert found.low_bps < SAID_BPS - 1
+    assert found._replace(usual_bps=SAID_BPS).ok == concerned
+    assert found._replace(usual_bps=found.low_bps).ok
+
+
+def test_what_was_sent_after_the_adoption_is_no_part_of_it() -> None:
+    calm = [look(second, SAID_BPS, SAID_BPS) for second in range(1, 11)]
+    late = [look(second, 90.0, 90.0) for second in range(12, 20)]
+    found = judge(calm + late, adopted_s=10)
+    assert found.low_bps == pytest.approx(SAID_BPS)
+    assert found.high_bps < SAID_BPS + 3  # the first look is anywhere that it has ever been
