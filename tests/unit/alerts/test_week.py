@@ -206,7 +206,8 @@ class Week:
             self._toggle(key)
         for one in self.told:
             one.fails(None)
-            one.disliked.clear()
+            for key in sorted(one.disliked):
+                one.likes(key)
             one.left_alone_until = 0
             one.meanwhile = lambda key: None
         for _ in range(0, int(AWAY_S_MAX) + 300, 2):
