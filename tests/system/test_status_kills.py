@@ -11,7 +11,6 @@ struck: it may make one unwell for a while, and adds its own time to a latency.
 """
 
 import random
-import secrets
 import signal
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from whole_system import (
     whole_system,
 )
 
+import bed
 from bed import until
 from spread_scanner import clock, config
 from spread_scanner.shm import Control
@@ -154,8 +154,7 @@ def told(system: WholeSystem, *words: str) -> tuple[int, dict[str, object]]:
 
 
 def test_status_is_right_at_any_moment_of_a_run_with_kills(tmp_path: Path, namespace: str) -> None:
-    seed = secrets.randbits(32)
-    print("seed", seed)
+    seed = bed.seed()
     choice = random.Random(seed)
     blows = [ENGINE, TRACKER, *choice.sample(FEEDS, 2)]
     choice.shuffle(blows)
