@@ -57,9 +57,28 @@ def functions(compiler: str, level: str, *, headers: Path = HEADERS) -> dict[str
 
 
 def follows(body: str, wanted: list[str]) -> bool:
-    """Whether instructions that match stand in this order."""
-    lines = iter(body.splitlines())
-    return all(any(re.search(pattern, line) for line in lines) for pattern in wanted)
+    """Whether some way through a function meets instructions that match, in this order. A way
+    passes each line once: compilers lay a loop out with its head last, and what a second turn would
+    meet is no order of the first.
+    """
+    lines = body.splitlines()
+    labels = {line[:-1]: at for at, line in enumerate(lines) if re.fullmatch(r"\.L\w+:", line)}
+    ways = [(0, 0, frozenset[int]())]
+    while ways:
+        at, met, before = ways.pop()
+        passed = set(before)
+        while at < len(lines) and at not in passed:
+            passed.add(at)
+            met += bool(re.search(wanted[met], lines[at]))
+            if met == len(wanted):
+                return True
+            jump = re.match(r"(b|cb|tb|j)\S* (?:.*[ ,])?(\.L\w+)$", lines[at])
+            if jump:
+                ways.append((labels[jump[2]], met, frozenset(passed)))
+            if re.match(r"(b|jmp) |ret\b", lines[at]):
+                break
+            at += 1
+    return False
 
 
 def native_machine() -> str:

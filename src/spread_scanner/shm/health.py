@@ -82,6 +82,8 @@ class HealthRow(_rows.Row, Holder):
         # Where a native loop beats for its process.
         fields: Mapping[str, Any] = ROW_HEAD_DTYPE.fields or {}
         self.heartbeat_at = at + int(fields["heartbeat_mono_ns"][1])
+        # Before the pid, which readers look at first: the state of the life before is none of ours.
+        self._head["state"] = ProcessState.STARTING
         self._head["pid"] = os.getpid()
         self._head["started_wall_ns"] = clock.wall_ns()
         self._head["starts"] += 1
@@ -184,12 +186,13 @@ class Health(Holder):
         counts = self._row_array(number, ROW_COUNTERS_AT, COUNTERS_MAX)
         buckets = self._row_array(number, ROW_HISTOGRAMS_AT, HISTOGRAMS_MAX * BUCKETS)
         histograms = buckets.reshape(HISTOGRAMS_MAX, BUCKETS)
+        pid = int(head["pid"])  # before the state: see HealthRow
         return ProcessHealth(
             process=process,
             alive=self._held.claimed(number),
             state=ProcessState(int(head["state"])),
             heartbeat_age_ns=_age_ns(head),
-            pid=int(head["pid"]),
+            pid=pid,
             started_wall_ns=int(head["started_wall_ns"]),
             starts=int(head["starts"]),
             generation=int(head["generation"]),
@@ -217,11 +220,12 @@ class Health(Holder):
         if number is None:
             return None
         head = self._head(number)
+        pid = int(head["pid"])  # before the state: see HealthRow
         return Beat(
             alive=self._held.claimed(number),
             state=ProcessState(int(head["state"])),
             heartbeat_age_ns=_age_ns(head),
-            pid=int(head["pid"]),
+            pid=pid,
             generation=int(head["generation"]),
             message=head["message"].decode(errors="replace"),
         )
