@@ -17,7 +17,7 @@ from spread_scanner.alerts.desk import Condition, Desk
 from spread_scanner.alerts.market import of_sources
 from spread_scanner.alerts.outbox import Outbox
 from spread_scanner.alerts.processes import of_processes
-from spread_scanner.alerts.targets import Message
+from spread_scanner.alerts.targets import TEXT_CHARS_MAX, Message
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.schema.freshness import FreshnessLimits
@@ -118,6 +118,7 @@ class Telling:
     an end between."""
 
     name = "list"
+    chars_max = TEXT_CHARS_MAX
 
     def __init__(
         self, loop: VirtualLoop, settings: Settings, health: Health, control: Control,

@@ -3,8 +3,8 @@
 Not a queue of messages but a state: what stands against what the target has taken. So nothing is
 told twice, a target that was away gets one message for each thing and not a day of them, and what
 began and ended meanwhile is told as "over". Lasting conditions come before events and have a
-budget of their own; where more is due than that allows, the rest goes into one message that names
-each. Events beyond theirs are counted and summed up.
+budget of their own; where more is due than that allows, as much of the rest as the target takes in
+one message goes into one that names each. Events beyond theirs are counted and summed up.
 
 What a target refuses (4xx) is dropped if it was an event, a reminder or is over; what stands, and
 the end of what was told, or may have been by a life that was killed before it could keep that, is
@@ -22,12 +22,13 @@ import msgspec
 
 from spread_scanner import clock
 from spread_scanner.alerts.desk import Condition, Story
-from spread_scanner.alerts.targets import Message
+from spread_scanner.alerts.targets import TEXT_CHARS_MAX, Message
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts as AlertSettings
 
 EVENTS_MAX = 200
 ENTRIES_MAX = 1_000  # things that began and ended while the target was away
+HEAD_CHARS = 40  # that several in one begin with
 OFFER_S = 30.0  # again after a refusal: it is told within a minute of the target taking it
 
 What = Literal["raised", "still", "cleared", "over"]
@@ -99,8 +100,9 @@ class Ledger:
         for event in events:
             self._event(event, wall_ns)
 
-    def next(self) -> Parcel | None:
-        """What to send now; None: nothing, or the budget is spent."""
+    def next(self, chars_max: int = TEXT_CHARS_MAX) -> Parcel | None:
+        """What to send now, in texts of at most so many characters; None: nothing, or the budget
+        is spent."""
         now_ns = clock.mono_ns()
         due = self._due(now_ns)
         tokens = self._refilled(now_ns)
@@ -108,7 +110,7 @@ class Ledger:
             what, entry = due[0]
             together = [one for one in due if one[1].party == entry.party]
             if len(together) > 1 and tokens < 2:
-                return self._several(together)
+                return self._several(together, chars_max)
             return Parcel(_message(what, entry), ((what, entry),), 0)
         return self._next_event(now_ns)
 
@@ -199,11 +201,24 @@ class Ledger:
         repeat_s_min = limits.repeat_patient_s_min if entry.patient else limits.repeat_s_min
         return "still" if now_ns - entry.said_mono_ns >= repeat_s_min * NS_PER_S else None
 
-    def _several(self, due: list[tuple[What, Entry]]) -> Parcel:
-        parts = tuple(_message(what, entry) for what, entry in due)
-        lines = [f"{part.event}: {part.text}" for part in parts]
+    def _several(self, due: list[tuple[What, Entry]], chars_max: int) -> Parcel:
+        """As many in one as the target takes: what is cut off would count as told."""
+        parts: list[Message] = []
+        lines: list[str] = []
+        chars = HEAD_CHARS
+        for what, entry in due:
+            part = _message(what, entry)
+            line = f"{part.event}: {part.text}"
+            chars += len(line) + 1
+            if parts and chars > chars_max:
+                break
+            parts.append(part)
+            lines.append(line)
+        told = tuple(due[: len(parts)])
+        if len(parts) == 1:
+            return Parcel(parts[0], told, 0)
         text = f"{len(parts)} at once\n" + "\n".join(lines)
-        return Parcel(Message("several", "several", text, clock.wall_ns(), parts), tuple(due), 0)
+        return Parcel(Message("several", "several", text, clock.wall_ns(), tuple(parts)), told, 0)
 
     def _refilled(self, now_ns: int) -> float:
         """A bucket that fills by per_minute_max in a minute."""
@@ -241,7 +256,8 @@ class Ledger:
 
     def _bound(self) -> None:
         over = [entry for entry in self.entries.values() if entry.ended_wall_ns]
-        for entry in sorted(over, key=lambda one: one.ended_wall_ns)[: len(over) - ENTRIES_MAX]:
+        beyond = max(0, len(over) - ENTRIES_MAX)
+        for entry in sorted(over, key=lambda one: one.ended_wall_ns)[:beyond]:
             del self.entries[entry.key]
             self.dropped += 1
 

@@ -81,8 +81,8 @@ class Outbox:
             if clock.mono_ns() < self._next_try_ns:
                 return
             with self._lock:
-                parcel = self._ledger.next()
                 sender = self.sender
+                parcel = self._ledger.next(sender.chars_max)
             if parcel is None:
                 return
             try:

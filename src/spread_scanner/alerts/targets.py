@@ -19,6 +19,7 @@ from spread_scanner.runtime.logs import without_secrets
 
 TIMEOUT_S = 5.0
 RETRY_AFTER_S_MAX = 3_600.0
+TEXT_CHARS_MAX = 1 << 20  # of one text, where a target knows no bound
 TELEGRAM_CHARS = 4_000  # of the 4,096 that it takes in one message
 PASSES = (408, 429)  # of 4xx: the same message may be taken later
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
@@ -58,9 +59,11 @@ class NeverTaken(SpreadError):
 
 
 class Sender(Protocol):
-    """A target. `send` raises Unreached or NeverTaken."""
+    """A target. `send` raises Unreached or NeverTaken, and may cut what is longer than
+    `chars_max`."""
 
     name: str
+    chars_max: int
 
     def send(self, message: Message) -> None: ...
 
@@ -69,6 +72,7 @@ class Webhook:
     """POSTs each message as a JSON object with the fields of Message."""
 
     name = "webhook"
+    chars_max = TEXT_CHARS_MAX
 
     def __init__(self, url: str, client: httpx.Client) -> None:
         self._url = url
@@ -82,6 +86,7 @@ class Telegram:
     """Sends each message as a chat text. The token stands in a file, never in the settings."""
 
     name = "telegram"
+    chars_max = TELEGRAM_CHARS
 
     def __init__(self, api: str, token: str, chat_id: str, client: httpx.Client) -> None:
         self._url = f"{api}/bot{token}/sendMessage"

@@ -9,8 +9,8 @@ import pytest
 
 from spread_scanner import config
 from spread_scanner.alerts import state
-from spread_scanner.alerts.desk import Condition, Desk
-from spread_scanner.alerts.ledger import EVENTS_MAX
+from spread_scanner.alerts.desk import Condition, Desk, Story
+from spread_scanner.alerts.ledger import ENTRIES_MAX, EVENTS_MAX
 from spread_scanner.alerts.outbox import Outbox
 from spread_scanner.alerts.targets import TELEGRAM_CHARS, Message, Telegram, Webhook, senders
 from spread_scanner.clock import VirtualClock
@@ -272,6 +272,14 @@ def test_what_began_and_ended_while_the_target_was_away_is_told_as_over(bed: Bed
     assert bed.told() == ["over"]
 
 
+@pytest.mark.parametrize("count", [ENTRIES_MAX * 3 // 4, ENTRIES_MAX, ENTRIES_MAX + 1])
+def test_what_is_over_waits_for_the_target_up_to_a_bound(bed: Bed, count: int) -> None:
+    bed.outbox.take({f"k{number}": Story(f"k{number}", "t", 1) for number in range(count)})
+    bed.outbox.take({})
+    kept = min(count, ENTRIES_MAX)
+    assert (len(bed.outbox.entries()), bed.outbox.dropped) == (kept, count - kept)
+
+
 def test_events_that_wait_are_bounded_and_counted(bed: Bed) -> None:
     bed.answer = lambda _: httpx.Response(503)
     bed.second([event(number) for number in range(EVENTS_MAX + 5)])
@@ -316,6 +324,25 @@ def test_a_text_that_is_too_long_for_telegram_is_cut(virtual_clock: VirtualClock
     client = httpx.Client(transport=httpx.MockTransport(answer))
     Telegram("https://api.test", "1:T", "7", client).send(Message("event", "k", "x" * 9_000, 0))
     assert TELEGRAM_CHARS < sizes[0] <= 4_096
+
+
+def test_nothing_that_goes_with_others_is_cut_off(virtual_clock: VirtualClock) -> None:
+    """What is cut off counts as told, and is not said before the next reminder, a day later."""
+    texts: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        texts.append(httpx.Response(200, content=request.content).json()["text"])
+        return httpx.Response(200)
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    outbox = Outbox(Telegram("https://api.test", "1:T", "7", client), Alerts())
+    many = [f"COIN{number}-USDT is in quarantine: {'x' * 100}" for number in range(100)]
+    outbox.take({text: Story(text, text, 1, patient=True) for text in many})
+    for _ in range(60):
+        outbox.flush()
+        virtual_clock.advance_ms(1_000)
+    assert max(len(text) for text in texts) <= TELEGRAM_CHARS
+    assert [text for text in many if sum(text in said for said in texts) != 1] == []
 
 
 @pytest.mark.parametrize(
