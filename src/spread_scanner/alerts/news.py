@@ -14,19 +14,22 @@ class OpportunityNews:
         self._stored = opportunities.Opportunities(data_dir)
         self.net_bps_min = net_bps_min
         self._last_id: int | None = None  # until the database was read once
+        self._file: opportunities.FileId | None = None  # whose id that is; None: there was none yet
         self._stored_all()
 
     def _stored_all(self) -> None:
-        """What is stored when the database is first read did not open while anybody looked."""
-        newest = self._stored.newest_id()
+        """What is stored when a database is first read did not open while anybody looked."""
+        file, newest = self._stored.file(), self._stored.newest_id()
         if newest is not None:
-            self._last_id = newest
+            self._last_id, self._file = newest, file
 
     def since(self) -> Iterator[Condition]:
         """Those that opened since the last call."""
-        if self._last_id is None:
-            self._stored_all()
+        file = self._stored.file()
+        if self._last_id is None or (file is not None and self._file not in (None, file)):
+            self._stored_all()  # another one took its place
             return
+        self._file = file or self._file
         for row in self._stored.since(self._last_id):
             self._last_id = row.id
             if row.entry_net_bps >= self.net_bps_min:

@@ -22,7 +22,7 @@ from spread_scanner.cli.console import (
     switched_lines,
 )
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.errors import TableError
+from spread_scanner.errors import SpreadError, TableError
 from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
@@ -40,6 +40,10 @@ STATUS_CODES = (
 )
 FOLLOW_EVERY_S = 0.1
 COUNT_MAX = 1_000_000
+
+
+class CannotRead(SpreadError):
+    """What stands on the disk cannot be read; the reason is the world's."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -186,6 +190,8 @@ def opportunities(
     stored = Opportunities(config.load().data_dir)
     found = stored.last(count, symbol=symbol.upper() if symbol else None)
     stored.close()
+    if stored.trouble:
+        raise CannotRead(f"the database cannot be read: {stored.trouble}", file=stored.path)
     if as_json:
         print_json(found)
         return

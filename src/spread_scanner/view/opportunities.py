@@ -1,18 +1,22 @@
 """Opened opportunities as the tracker stored them: its database, read-only.
 
 Readers of the tracker's file speak its columns, not its code. A database that is not there yet is
-an empty one; one that cannot be read just now (its writer is migrating it) is asked again later.
+an empty one; one that cannot be read just now (its writer is migrating it, it is damaged, it is
+another user's) is asked again later, and so is one that took its place.
 """
 
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from spread_scanner.schema.names import DATABASE_FILE
 from spread_scanner.schema.opportunities import read_only_uri
 from spread_scanner.view.reading import Reading
 
 BUSY_S = 0.2  # how long one try waits while the tracker migrates the file
+
+FileId = tuple[int, int]  # device and inode
 
 
 class OpportunityRow(Reading, frozen=True):
@@ -46,7 +50,9 @@ class Opportunities:
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / DATABASE_FILE
+        self.trouble = ""  # why the last look saw nothing, where waiting does not help
         self._connection: sqlite3.Connection | None = None
+        self._connected_to: FileId | None = None
 
     def last(self, count: int, *, symbol: str | None = None) -> list[OpportunityRow]:
         """The newest, newest first; of one symbol if it is named."""
@@ -56,44 +62,55 @@ class Opportunities:
 
     def newest_id(self) -> int | None:
         """The highest id, 0 while there is none; None while that cannot be read."""
-        if not self.path.exists():
+        if self.file() is None and not self.trouble:
             return 0
-        connection = self._connected()
-        if connection is None:
-            return None
-        try:
-            return int(
-                connection.execute("SELECT coalesce(max(id), 0) FROM opportunities").fetchone()[0]
-            )
-        except sqlite3.OperationalError:
-            self.close()
-            return None
+        found = self._asked("SELECT coalesce(max(id), 0) FROM opportunities", ())
+        return int(found[0][0]) if found else None
 
     def since(self, beyond_id: int) -> list[OpportunityRow]:
         """Those with a higher id, oldest first."""
         return list(self._rows("WHERE id > ? ORDER BY id", (beyond_id,)))
 
-    def _rows(self, clause: str, asked: tuple[object, ...]) -> Iterator[OpportunityRow]:
-        connection = self._connected()
-        if connection is None:
-            return
+    def file(self) -> FileId | None:
+        """Which file stands there now: ids are one file's. None: none does, or it is closed to us,
+        which is a trouble."""
+        self.trouble = ""
         try:
-            found = connection.execute(f"SELECT {_COLUMNS} FROM opportunities {clause}", asked)
-            yield from (OpportunityRow(*row) for row in found.fetchall())
-        except sqlite3.OperationalError:
-            self.close()
+            stands = self.path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+            return None
+        return stands.st_dev, stands.st_ino
 
-    def _connected(self) -> sqlite3.Connection | None:
-        if self._connection is None and self.path.exists():
-            try:
-                self._connection = sqlite3.connect(
-                    read_only_uri(self.path), uri=True, timeout=BUSY_S
-                )
-            except sqlite3.OperationalError:
-                return None
+    def _rows(self, clause: str, asked: tuple[object, ...]) -> Iterator[OpportunityRow]:
+        for row in self._asked(f"SELECT {_COLUMNS} FROM opportunities {clause}", asked):
+            yield OpportunityRow(*row)
+
+    def _asked(self, query: str, asked: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        """The rows; none where it cannot be read."""
+        try:
+            connection = self._connection_now()
+            return connection.execute(query, asked).fetchall() if connection is not None else []
+        except sqlite3.Error as error:
+            if not isinstance(error, sqlite3.OperationalError):  # its writer is at it: it passes
+                self.trouble = str(error)
+            self.close()
+            return []
+
+    def _connection_now(self) -> sqlite3.Connection | None:
+        """To the file that stands there now, not to one that was moved away. Raises
+        sqlite3.Error."""
+        file = self.file()
+        if file != self._connected_to:
+            self.close()
+        if file is not None and self._connection is None:
+            self._connection = sqlite3.connect(read_only_uri(self.path), uri=True, timeout=BUSY_S)
+            self._connected_to = file
         return self._connection
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+        self._connection = self._connected_to = None

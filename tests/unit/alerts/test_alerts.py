@@ -12,6 +12,7 @@ from spread_scanner.alerts.news import OpportunityNews
 from spread_scanner.alerts.targets import Message, senders
 from spread_scanner.config import Alerts
 from spread_scanner.errors import ConfigError
+from spread_scanner.schema.names import DATABASE_FILE
 
 
 @pytest.fixture
@@ -58,3 +59,30 @@ def test_new_opportunities_over_the_limit_are_told_once(tmp_path: Path, name: st
     store(folder, id=2, symbol="B-USDT", direction="okx-mexc", entry_net_bps=40.0)
     assert [condition.key for condition in watcher.since()] == ["opportunity:1"]
     assert list(watcher.since()) == []
+
+
+def test_a_damaged_database_ends_nobody_and_the_next_one_is_told_of(tmp_path: Path) -> None:
+    """Who is to tell that the tracker is down must not go with it."""
+    path = tmp_path / DATABASE_FILE
+    path.write_bytes(b"no database " * 1_000)
+    watcher = OpportunityNews(tmp_path, net_bps_min=50.0)
+    assert list(watcher.since()) == []
+    path.rename(tmp_path / "aside.db")
+    store(tmp_path, id=1, symbol="A-USDT", direction="okx-mexc", entry_net_bps=60.0)
+    assert list(watcher.since()) == []  # read for the first time
+    store(tmp_path, id=2, symbol="A-USDT", direction="okx-mexc", entry_net_bps=60.0)
+    assert [condition.key for condition in watcher.since()] == ["opportunity:2"]
+
+
+def test_a_database_that_took_the_place_of_another_is_told_of_from_its_own_ids(
+    tmp_path: Path,
+) -> None:
+    watcher = OpportunityNews(tmp_path, net_bps_min=50.0)
+    for number in range(1, 6):
+        store(tmp_path, id=number, symbol="A-USDT", direction="okx-mexc", entry_net_bps=60.0)
+    assert len(list(watcher.since())) == 5
+    (tmp_path / DATABASE_FILE).rename(tmp_path / "aside.db")
+    store(tmp_path, id=1, symbol="B-USDT", direction="okx-mexc", entry_net_bps=60.0)
+    assert list(watcher.since()) == []  # a copy of before may hold what was told long ago
+    store(tmp_path, id=2, symbol="B-USDT", direction="okx-mexc", entry_net_bps=60.0)
+    assert [condition.key for condition in watcher.since()] == ["opportunity:2"]
