@@ -34,6 +34,7 @@ class Discovered(Document, frozen=True):
     seconds: float
     reload: Outcome | None = None
     published: bool = False  # a set of tables; a quick look may have found nothing new
+    error: str = ""  # what pair-discovery said last, where it failed
 
 
 class Cleaned(Document, frozen=True):

@@ -7,6 +7,7 @@ nobody whom the order could concern.
 
 import os
 import subprocess
+import sys
 from typing import Annotated
 
 import typer
@@ -36,7 +37,7 @@ from spread_scanner.schema.names import (
 )
 from spread_scanner.shm import Health, dials, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
-from spread_scanner.supervise.children import command_of
+from spread_scanner.supervise.children import command_of, in_short
 from spread_scanner.symbology import publish
 
 FORMER = ("kill", "shutdown")  # other words for halt, allow and down --no-wait
@@ -164,7 +165,7 @@ def down(
     deadline_s = clock.awake_s() + DOWN_TIMEOUT_S
     while (alive := _alive(namespace)) and clock.awake_s() < deadline_s:
         clock.sleep(0.02)
-    removed, kept = ([], segment.names(namespace)) if alive else _cleaned(namespace)
+    removed, kept = ([], segment.names(namespace)) if alive else _cleaned(settings)
     if as_json:
         print_json(answers.Ended(outcome.did, not alive, alive, kept))
     elif alive:
@@ -178,8 +179,12 @@ def down(
     raise typer.Exit(EXIT_FAILED if alive else EXIT_DONE)
 
 
-def _cleaned(namespace: str) -> tuple[list[str], list[str]]:
-    """Remove the segments. A process that has let go of its row holds them until it has gone."""
+def _cleaned(settings: config.Settings) -> tuple[list[str], list[str]]:
+    """Remove the segments, when what is switched in them is remembered. A process that has let go
+    of its row holds them until it has gone."""
+    namespace = settings.config.system.namespace
+    if segment.names(namespace):
+        carried.carry(settings)
     deadline_s = clock.awake_s() + GONE_TIMEOUT_S
     while True:
         removed, kept = segment.clean(namespace, but=_bans(namespace))
@@ -221,17 +226,12 @@ def discover(
         "--no-validate": no_validate,
     }
     given = [option for option, wished in wanted.items() if wished]
-    # Its own report goes to stderr under --json: stdout is ours then.
-    code = subprocess.run(
-        [*command_of(DISCOVERY), *given],
-        stdout=2 if as_json else None,
-        check=False,
-        env=dict(os.environ),
-    ).returncode
+    code, said = _run_discovery(given, as_json)
     took_s = round(clock.awake_s() - started_s, 1)
     if code not in (EXIT_DONE, EXIT_PARTIAL):
         if as_json:
-            print_json(answers.Discovered(False, code, took_s))
+            error = said or f"pair-discovery failed with code {code}"
+            print_json(answers.Discovered(False, code, took_s, error=error))
         else:
             people().print(f"pair-discovery failed with code {code}; the old tables stay in force.")
         raise typer.Exit(EXIT_FAILED)
@@ -248,6 +248,25 @@ def discover(
     else:
         _say_found(code, took_s, published, outcome)
     raise typer.Exit(code if outcome is None or outcome.ok else EXIT_FAILED)
+
+
+def _run_discovery(given: list[str], as_json: bool) -> tuple[int, str]:
+    """Its exit code and, under --json, the last that it said: then all of it goes to stderr, as
+    stdout is ours."""
+    said = ""
+    out = subprocess.PIPE if as_json else None
+    with subprocess.Popen(
+        [*command_of(DISCOVERY), *given],
+        stdout=out,
+        stderr=subprocess.STDOUT if as_json else None,
+        env=dict(os.environ),
+        encoding="utf-8",
+        errors="replace",
+    ) as child:
+        for line in child.stdout or ():
+            sys.stderr.write(line)
+            said = line.strip() or said
+    return child.returncode, in_short(said)
 
 
 def _say_found(code: int, took_s: float, published: bool, outcome: Outcome | None) -> None:

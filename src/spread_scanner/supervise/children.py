@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import orjson
+
 import spread_scanner
 from spread_scanner import clock
 from spread_scanner.errors import SpreadError
@@ -25,6 +27,7 @@ _libc = ctypes.CDLL(None, use_errno=True)  # loaded here: not between fork and e
 BACKOFF_S_MIN = 0.25
 BACKOFF_S_MAX = 10.0
 TIDYING_S = 0.2
+SAID_MAX = 200
 SETTLED_S = 30.0  # a child that lived this long begins again with the shortest pause
 
 
@@ -44,6 +47,16 @@ def command_of(process: str) -> list[str]:
         if (folder / process).is_file():
             return [sys.executable, str(folder / process)]
     raise NoSuchBin("the executable of a process is not installed", process=process)
+
+
+def in_short(line: str) -> str:
+    """A line that a process logged, for who wants to know why it ended."""
+    try:
+        logged = orjson.loads(line)
+        line = ": ".join(str(logged[key]) for key in ("event", "error") if key in logged)
+    except (orjson.JSONDecodeError, TypeError):
+        pass  # not one of our lines: the end of a traceback, as it is
+    return line if len(line) <= SAID_MAX else line[:SAID_MAX] + "..."
 
 
 class Child:

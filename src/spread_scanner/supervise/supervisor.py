@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
 import structlog
 
 from spread_scanner import clock, config
 from spread_scanner.errors import SegmentError, SpreadError
+from spread_scanner.orders.carried import carry
+from spread_scanner.orders.remembered import NotRemembered
 from spread_scanner.runtime.process import (
     Process,
 )
@@ -45,7 +46,7 @@ from spread_scanner.shm import Control, Health, dials, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.health import Beat, ProcessHealth
 from spread_scanner.supervise import log_files
-from spread_scanner.supervise.children import Child, end_all
+from spread_scanner.supervise.children import Child, end_all, in_short
 from spread_scanner.supervise.errands import Errand
 from spread_scanner.supervise.outages import Outages
 
@@ -58,7 +59,6 @@ STOP_TIMEOUT_S = 2.8
 STEP_RESERVE_S = 0.8
 HANG_S_MIN = 10.0
 EVENTS_KEPT = 200
-SAID_MAX = 200
 
 RUNS = {ProcessState.RUNNING, ProcessState.PAUSED, ProcessState.DEGRADED}
 
@@ -233,7 +233,10 @@ class Supervisor:
         sent = [errand.under_way for errand in self._errands if errand.under_way is not None]
         end_all(sent, clock.awake_s() + STEP_RESERVE_S)
         mine = self._process is not None
+        kept = mine and not self._carried()
         self._detach()
+        if kept:
+            return
         bans = dials.segment_of_bans(self.namespace, clock.mono_ns())
         if mine:
             # Also those that somebody only looks at: they are marked, so that he can tell.
@@ -242,6 +245,17 @@ class Supervisor:
                     segment.remove(name)
         else:
             segment.clean(self.namespace, but=bans)
+
+    def _carried(self) -> bool:
+        """Whether what is switched is remembered. A disk may have been full when it was: then the
+        segments alone know it, and stay.
+        """
+        try:
+            carry(self.settings)
+        except NotRemembered as error:
+            self._log.error("segments kept: what is switched would be forgotten", why=str(error))
+            return False
+        return True
 
     def rows(self) -> list[ProcessHealth]:
         """The health of everybody in the namespace."""
@@ -465,13 +479,7 @@ def _last(child: Child) -> str:
         lines = child.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    last = lines[-1] if lines else ""
-    try:
-        logged = orjson.loads(last)
-        last = ": ".join(str(logged[key]) for key in ("event", "error") if key in logged)
-    except (orjson.JSONDecodeError, TypeError):
-        pass  # not one of our lines: the end of a traceback, as it is
-    return last if len(last) <= SAID_MAX else last[:SAID_MAX] + "..."
+    return in_short(lines[-1] if lines else "")
 
 
 @contextlib.contextmanager

@@ -40,3 +40,13 @@ def test_a_new_listing_is_published_taken_and_told(
         assert len(told) == 1
         assert "NEW-USDT" in told[0]
         assert not [one for one in watch.now() if one.key.startswith("added:")], "told once"
+
+
+def test_a_look_that_fails_says_why_in_its_document(
+    bed: Any, spread_ctl: Callable[..., tuple[int, str, str]]
+) -> None:
+    bed.settings.generated_dir.mkdir(parents=True, exist_ok=True)
+    code, out, _ = spread_ctl("discover", "--quick", "--json")
+    said = orjson.loads(out)
+    assert (code, said["ok"], said["exit_code"]) == (1, False, 1)
+    assert "run spread-ctl discover" in said["error"]
