@@ -4,6 +4,7 @@ A failure (no room, no database, a file that is in the way) is one line and exit
 """
 
 import contextlib
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -38,7 +39,7 @@ def backup(
 ) -> None:
     """Copy the tracker's database, consistently, also while the tracker writes it."""
     path = config.load().data_dir / DATABASE_FILE
-    if file.exists():
+    if os.path.lexists(file):  # never raises, as what nobody may look at is no file here
         raise DataError("the file exists: a copy takes nobody's place", file=file)
     try:
         with contextlib.closing(database.read_only(path)) as connection:

@@ -38,8 +38,8 @@ def config_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """SPREAD_CONFIG_DIR, else ./config, else /etc/spread-scanner."""
     if named := environ.get("SPREAD_CONFIG_DIR"):
         return _resolved(Path(named))
-    here = _resolved(Path("config"))
-    return here if here.is_dir() else Path("/etc/spread-scanner")
+    here = _resolved(Path("config"))  # in a folder that is closed to us there is none
+    return here if os.path.isdir(here) else Path("/etc/spread-scanner")
 
 
 def _resolved(folder: Path) -> Path:

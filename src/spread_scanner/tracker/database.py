@@ -279,8 +279,11 @@ def migrate(connection: sqlite3.Connection, version: int, to_version: int = VERS
 
 def read_only(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, for reports."""
-    if not path.is_file():
-        raise DatabaseError("there is no such database: the tracker has not run yet", file=path)
+    try:
+        if not path.is_file():
+            raise DatabaseError("there is no such database: the tracker has not run yet", file=path)
+    except OSError as error:
+        raise DatabaseError(f"cannot be read: {error.strerror}", file=path) from None
     connection = sqlite3.connect(read_only_uri(path), uri=True, timeout=5.0)
     try:
         version = _checked_version(connection, path)

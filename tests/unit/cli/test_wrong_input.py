@@ -16,6 +16,7 @@ import pytest
 
 from spread_scanner.cli.main import app
 from spread_scanner.schema.names import (
+    DATABASE_FILE,
     EXIT_FAILED,
     EXIT_NOT_UP,
     EXIT_SETTINGS,
@@ -85,6 +86,7 @@ SPECIAL: list[Row] = [
     ("down", "--config", EXIT_SETTINGS),
     ("down", "--config /nowhere status", EXIT_SETTINGS),
     ("down", "--config /etc/passwd status", EXIT_SETTINGS),
+    ("down", "--config FOLDER/loop status", EXIT_SETTINGS),
     ("down", "--namespace 'a b' status", EXIT_SETTINGS),
     ("down", "--namespace ../x status", EXIT_SETTINGS),
     ("down", "--namespace '' status", EXIT_SETTINGS),
@@ -145,6 +147,14 @@ SPECIAL: list[Row] = [
     ("stored", "backup /proc/copy.db", EXIT_FAILED),
     ("stored", "backup FOLDER/frames", EXIT_FAILED),
     ("stored", "backup ''", EXIT_FAILED),
+    ("stored", "backup LONG", EXIT_FAILED),
+    ("stored", "backup FOLDER/LONG", EXIT_FAILED),
+    ("stored", "report --database LONG", EXIT_FAILED),
+    ("stored", "report --html LONG", EXIT_FAILED),
+    ("damaged", "opportunities", EXIT_FAILED),
+    ("damaged", "report", EXIT_FAILED),
+    ("damaged", "backup FOLDER/copy.db", EXIT_FAILED),
+    ("damaged", "vacuum", EXIT_FAILED),
     ("down", "backup", EXIT_SETTINGS),
     ("down", "decode", EXIT_SETTINGS),
     ("down", "decode FOLDER/frames", EXIT_SETTINGS),
@@ -173,6 +183,10 @@ def at(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], l
         (folder / "tar").write_bytes(b"frames".ljust(257, b"\0") + b"ustar\0" + bytes(300))
         (folder / "gz").write_bytes(b"\x1f\x8b\x08 cut off")
         (folder / "varint").write_bytes(b"\xff" * 20)
+        (folder / "loop").symlink_to("loop")
+        if where == "damaged":
+            bed.settings.data_dir.mkdir(exist_ok=True)
+            (bed.settings.data_dir / DATABASE_FILE).write_bytes(b"no database " * 1_000)
         if where == "bad settings":
             (bed.settings.folder / "config.toml").write_text("[system]\n'[/red]' = 1\n")
         if where == "stored":
@@ -180,7 +194,10 @@ def at(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], l
 
             bed.settings.data_dir.mkdir(exist_ok=True)
             store(bed.settings.data_dir, id=1, symbol="AAA-USDT", direction="okx-mexc")
-        return [part.replace("FOLDER", str(folder)) for part in shlex.split(line)]
+        words = {"FOLDER": str(folder), "LONG": "x" * 300}
+        for word, meant in words.items():
+            line = line.replace(word, shlex.quote(meant))
+        return shlex.split(line)
 
     return made
 
