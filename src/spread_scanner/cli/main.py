@@ -20,6 +20,7 @@ from spread_scanner.cli.console import (
     EXIT_CODES,
     print_json,
 )
+from spread_scanner.config import config_folder
 from spread_scanner.errors import ConfigError, SegmentError, SpreadError, Unusable
 from spread_scanner.schema.names import (
     EXIT_DONE,
@@ -73,7 +74,7 @@ def _for_all(
 ) -> None:
     # In the environment, so that the processes that a command starts see the same.
     if folder is not None:
-        os.environ["SPREAD_CONFIG_DIR"] = str(folder.resolve())
+        os.environ["SPREAD_CONFIG_DIR"] = str(config_folder({"SPREAD_CONFIG_DIR": str(folder)}))
     if namespace is not None:
         os.environ["SPREAD_SYSTEM__NAMESPACE"] = namespace
         # Before the variable, which the spread-ctl of a checkout and of a server set for everybody.
@@ -85,9 +86,11 @@ def _folder_of(namespace: str) -> Path | None:
     """Where the settings of the system are that runs in a namespace; None where none does."""
     try:
         with Health.attach(namespace, timeout_s=0) as health:
-            return health.folder
+            folder = health.folder
     except (SegmentError, OSError):
         return None
+    # One that was killed has left its segments, and its folder may be gone.
+    return folder if folder is not None and os.path.isdir(folder) else None
 
 
 run.add_to(app)

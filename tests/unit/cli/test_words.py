@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import SHM_INIT
 from spread_scanner.schema.version import version
-from spread_scanner.shm import Control
+from spread_scanner.shm import Control, Health
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -97,6 +98,18 @@ def test_the_namespace_comes_before_the_folder_that_the_environment_names(
     nobody = f"{up_bed.namespace}-nobody"
     _, out, _ = spread_ctl("--namespace", nobody, "settings", "--json")
     assert orjson.loads(out)["folder"] == str(checkout)
+
+
+def test_a_folder_that_is_gone_is_not_gone_to(
+    up_bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a demo that was killed leaves it: `clean` is then to remove its segments."""
+    with Health.attach(up_bed.namespace) as health, health.claim(SHM_INIT) as row:
+        row.folder(tmp_path / "gone")
+    monkeypatch.setenv("SPREAD_CONFIG_DIR", str(up_bed.settings.folder))
+    monkeypatch.setenv("SPREAD_SYSTEM__NAMESPACE", "")
+    code, _, err = spread_ctl("--namespace", up_bed.namespace, "clean")
+    assert code == 0, err
 
 
 def test_a_folder_that_is_named_comes_first(
