@@ -53,7 +53,7 @@ class OutageLog:
         """
         if not self._kinds:
             self._began_ns, self._warned = now_ns, 0
-        if (event, why) not in self._kinds and len(self._kinds) >= KINDS_MAX:
+        if (event, why) not in self._kinds and not self._room(now_ns):
             why = OTHERS
         self._last_ns = now_ns
         self._warned += level >= WARNING
@@ -65,6 +65,18 @@ class OutageLog:
         kind.more += 1
         for name, count in (sums or {}).items():
             kind.sums[name] = kind.sums.get(name, 0) + count
+
+    def _room(self, now_ns: int) -> bool:
+        """Whether there is a place for one more kind. An outage that lasts for days is to say in
+        words what is new in it: kinds that have said all, a while ago, give theirs.
+        """
+        if len(self._kinds) >= KINDS_MAX:
+            self._kinds = {
+                key: kind
+                for key, kind in self._kinds.items()
+                if kind.more or now_ns - kind.said_ns < EVERY_NS
+            }
+        return len(self._kinds) < KINDS_MAX
 
     def due_ns(self, *, well: bool) -> int:
         """When the next line is due, if nothing more happens."""

@@ -117,6 +117,13 @@ def test_no_flood_of_reasons_makes_more_lines(bed: Bed) -> None:
     assert bed.said[-1]["more"] == 1_000 - KINDS_MAX - 1
 
 
+def test_an_outage_of_days_still_says_what_is_new_in_words(bed: Bed) -> None:
+    for number in range(3 * KINDS_MAX):
+        bed.fail(number * 600.0, why=f"port {number}")
+        bed.look(number * 600.0 + 1, well=False)
+    assert [line["why"] for line in bed.said] == [f"port {n}" for n in range(3 * KINDS_MAX)]
+
+
 def test_what_is_planned_has_no_end_to_tell(bed: Bed) -> None:
     for _ in range(3):
         bed.outages.take("connection ended", "stopped", 0, level=INFO)
