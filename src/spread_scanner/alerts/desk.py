@@ -87,7 +87,8 @@ class Desk:
         self._signs: dict[str, _Sign] = {}
         for story in raised:
             sign = self._signs.setdefault(story.key, _Sign())
-            sign.story, sign.times, sign.gone_ns = story, story.times, clock.mono_ns()
+            # It has stood meanwhile, as far as anybody knows: to be seen again is not to come back.
+            sign.story, sign.times, sign.gone_ns = story, story.times - 1, clock.mono_ns()
 
     @property
     def raised(self) -> dict[str, Story]:

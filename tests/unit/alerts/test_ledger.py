@@ -300,6 +300,7 @@ def test_a_restart_tells_nothing_twice_and_forgets_no_end(bed: Bed, tmp_path: Pa
     assert bed.told() == ["raised"]
     bed.run(30)
     assert bed.told() == ["raised", "cleared"]
+    assert "times" not in bed.got[-1]["text"], "it stood all the while: it came once"
     assert known.of_target("webhook", "http://another.test/") == []
     assert known.of_target("telegram", who) == []
 
