@@ -53,6 +53,8 @@ def test_an_unknown_key_names_the_file_the_key_and_what_is_allowed(folder: Path)
             "[spread-engine]\nbasis_half_life_s = 60\n",
             ["spread-engine.basis_trust_s", "below 87.1"],
         ),
+        ("config.toml", "[pair-discovery]\nquotes = ['usdt']\n", ["quotes", "in capitals"]),
+        ("config.toml", "[pair-discovery]\nquotes = []\n", ["quotes", ">= 1"]),
         ("config.toml", "[spread-enigne]\n", ["spread-enigne", "spread-engine"]),
         ("config.toml", "[feed-kraken-spot]\n", ["feed-kraken-spot"]),
         ("config.toml", "[feeds.x]\n", ["feeds", "feed-<source>"]),

@@ -17,6 +17,7 @@ Namespace = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="letters, digits, _ -"),
 ]
+QuoteAsset = Annotated[str, Meta(pattern=r"^[A-Z0-9]+$", description="an asset in capitals: USDT")]
 ZScore = Annotated[float, Meta(ge=-100, le=100)]
 FeeBps = Annotated[float, Meta(ge=-100, le=1_000)]
 PATH = r"^[^\x00]+$"
@@ -81,9 +82,10 @@ class System(Struct, forbid_unknown_fields=True, frozen=True):
 class Discovery(Struct, forbid_unknown_fields=True, frozen=True):
     """pair-discovery: one shot, writes the generated tables."""
 
-    quotes: Annotated[list[str], Meta(description="Quote assets whose pairs are taken.")] = field(
-        default_factory=lambda: ["USDT"]
-    )
+    quotes: Annotated[
+        list[QuoteAsset],
+        Meta(min_length=1, description="Quote assets whose pairs are taken, in capitals."),
+    ] = field(default_factory=lambda: ["USDT"])
     validate_s: Annotated[
         float, Meta(ge=0, le=3_600, description="How long the websocket validation listens.")
     ] = 30.0
