@@ -82,6 +82,10 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("unit/orders/test_switches.py", "test_what_cannot_be_remembered_is_in_force_and_fails"),
         (
+            "unit/supervise/test_supervisor_end.py",
+            "test_what_a_full_disk_kept_from_being_remembered_is_remembered_at_the_end",
+        ),
+        (
             "unit/orders/test_switches.py",
             "test_what_runs_by_another_layout_is_not_reached_but_the_next_start_is",
         ),
@@ -185,6 +189,10 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
         (CONDITIONS, "test_what_never_came_up_is_down_and_what_is_still_coming_is_not"),
         (CONDITIONS, "test_who_has_gone_is_down_unless_it_was_asked_to"),
         (CONDITIONS, "test_who_hangs_or_is_degraded_is_named"),
+        (
+            CONDITIONS,
+            "test_what_an_exchange_has_announced_and_what_a_feed_has_to_say_is_told",
+        ),
         (CONDITIONS, "test_a_source_is_told_of_when_more_than_half_of_it_cannot_be_used"),
         (CONDITIONS, "test_a_pair_that_stays_implausible_is_told_and_one_absurd_price_is_not"),
         (CONDITIONS, "test_a_pair_that_the_engine_has_blocked_is_told_until_it_is_judged"),

@@ -25,6 +25,7 @@ from spread_scanner.discovery import main as discovery
 from spread_scanner.discovery.asking import Options
 from spread_scanner.engine.core import Engine
 from spread_scanner.engine.keeping import blocks_keeper
+from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import (
     SOURCE_BY_LABEL,
     UNUSABLE,
@@ -105,6 +106,24 @@ def test_who_hangs_or_is_degraded_is_named(
         assert text(watch, "degraded:spread-engine") == "spread-engine: half of it fails"
         moved.advance_ms(60_000)
         assert text(watch, "hung:spread-engine") == "spread-engine has not beaten for 60.0 s"
+
+
+def test_what_an_exchange_has_announced_and_what_a_feed_has_to_say_is_told(
+    watch: Conditions, up_bed: Any
+) -> None:
+    ids = {counter.label: counter.counter_id for counter in FEED_COUNTERS}
+    feed = SOURCE.process
+    with up_bed.health() as health, health.claim(feed) as row:
+        row.beat(ProcessState.RUNNING, "2 symbols are refused")
+        assert text(watch, f"limited:{feed}") == f"{feed}: 2 symbols are refused"
+        row.beat(ProcessState.RUNNING, "")
+        assert found(watch, f"limited:{feed}") is None
+        for label, said in (("halted", "3 listings are halted"), ("maintenance", "maintenance")):
+            assert found(watch, f"{label}:{feed}") is None
+            row.set(ids[label], 3)
+            assert said in text(watch, f"{label}:{feed}")
+            row.set(ids[label], 0)
+            assert found(watch, f"{label}:{feed}") is None
 
 
 def quoted(up_bed: Any, flag: QuoteFlag, marked: int) -> None:
