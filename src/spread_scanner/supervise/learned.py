@@ -3,10 +3,12 @@
 The simulator tells the history that each pair begins with, and for each second the lowest and the
 highest that one look may have seen (docs/simulator.md). From that follows, in plain arithmetic and
 by nothing of the engine's, between which bounds the mean lies that was adopted last: a look that
-may have been missed (a leg was silent, a process away, the run had not begun) is in it or not,
-whichever is farther. Further than CLOSE_BPS outside of them is wrong.
+may have been missed (a leg was silent, a process away, the run had not begun, its legs were apart
+by something like what is implausible) is in it or not, whichever is farther. Further than CLOSE_BPS
+outside of them is wrong.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -77,6 +79,8 @@ def judged(
     begin_ns: int,
     tolerance_ms: float,
     outages: Sequence[DownTime] = (),
+    *,
+    implausible_bps: float = math.inf,
 ) -> list[UsualJudged]:
     """Each pair of which the simulator has told a history. Monotonic ns: when that was written
     down for the engine, and when the run began."""
@@ -86,7 +90,10 @@ def judged(
         if history is None:
             continue
         away = [one for one in outages if one.concerns(symbol, direction)]
-        known = _Known(adopted, seeded_ns, begin_ns + BEGUN_NS, int(tolerance_ms * NS_PER_MS), away)
+        tolerance_ns = int(tolerance_ms * NS_PER_MS)
+        # The engine judges by the mids, a look tells of leaving alone: room for widths up to half.
+        far_bps = implausible_bps / 2
+        known = _Known(adopted, seeded_ns, begin_ns + BEGUN_NS, tolerance_ns, far_bps, away)
         found.append(UsualJudged(symbol, direction, usual_bps, *known.bounds(history)))
     return found
 
@@ -98,6 +105,7 @@ class _Known(NamedTuple):
     seeded_ns: int
     begun_ns: int
     tolerance_ns: int
+    far_bps: float  # a look beyond it may have been left out
     away: Sequence[DownTime]
 
     def bounds(self, history: History) -> tuple[float, float]:
@@ -110,7 +118,8 @@ class _Known(NamedTuple):
             if look.mono_ns > self.adopted.mono_ns + self.tolerance_ns:
                 continue
             of_look = self._weight(look.mono_ns)
-            if look.sure and self._was_looked_at(look.mono_ns):
+            near = max(abs(look.low_bps), abs(look.high_bps)) <= self.far_bps
+            if look.sure and near and self._was_looked_at(look.mono_ns):
                 weight += of_look
                 low, high = low + of_look * look.low_bps, high + of_look * look.high_bps
             else:

@@ -208,6 +208,7 @@ class Run:
             begin_ns,
             self._options.tolerance_ms,
             self._supervisor.outages.all,
+            implausible_bps=self._supervisor.settings.config.spread_engine.implausible_bps,
         )
 
 

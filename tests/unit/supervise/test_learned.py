@@ -13,11 +13,15 @@ SAID_BPS, LOOKS = -5.0, 30
 
 
 def judge(
-    looks: list[SentLook], *outages: DownTime, adopted_s: int = LOOKS, usual_bps: float = 0.0
+    looks: list[SentLook],
+    *outages: DownTime,
+    adopted_s: int = LOOKS,
+    usual_bps: float = 0.0,
+    **how: float,
 ) -> UsualJudged:
     adopted = Adopted(adopted_s * NS_PER_S + NS_PER_S // 2, HALF_LIFE_S, {PAIR: usual_bps})
     sent = TruthFile([], {}, {}, {PAIR: History(SAID_BPS, looks)})
-    (found,) = judged(adopted, sent, 0, -5 * NS_PER_S, 250.0, outages)
+    (found,) = judged(adopted, sent, 0, -5 * NS_PER_S, 250.0, outages, **how)
     return found
 
 
@@ -54,6 +58,18 @@ def test_a_look_that_may_have_been_missed_is_in_the_mean_or_not(away: str) -> No
     assert found.low_bps < SAID_BPS - 1
     assert found._replace(usual_bps=SAID_BPS).ok == concerned
     assert found._replace(usual_bps=found.low_bps).ok
+
+
+def test_a_look_at_what_is_implausible_is_in_the_mean_or_not() -> None:
+    """As it is no look to the engine, for whom the mids must not be so far apart."""
+    looks = [look(second, SAID_BPS, SAID_BPS) for second in range(1, LOOKS + 1)]
+    looks[19] = look(20, -1_005.0, -1_005.0)
+    assert not judge(looks, usual_bps=SAID_BPS).ok
+    assert not judge(looks, usual_bps=SAID_BPS, implausible_bps=5_000).ok
+    found = judge(looks, usual_bps=SAID_BPS, implausible_bps=1_000)
+    assert found.ok
+    assert found._replace(usual_bps=found.low_bps).ok
+    assert not found._replace(usual_bps=SAID_BPS + 1).ok
 
 
 def test_what_was_sent_after_the_adoption_is_no_part_of_it() -> None:
