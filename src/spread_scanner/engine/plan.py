@@ -134,9 +134,10 @@ def limits(settings: Settings) -> LoopLimits:
 
 def empty_pairs(count: int) -> np.ndarray:
     """(count,) PAIR_DTYPE of zeros on 256-byte boundaries, each pair never exited."""
-    room = np.zeros((count + 1) * PAIR_BYTES, np.uint8)
+    room = np.zeros((count + 2) * PAIR_BYTES, np.uint8)
     start = -room.ctypes.data % PAIR_BYTES
-    pairs = room[start : start + count * PAIR_BYTES].view(PAIR_DTYPE)
+    # With one more, so that none stand on a boundary, too: an empty slice of `room` begins with it.
+    pairs = room[start : start + (count + 1) * PAIR_BYTES].view(PAIR_DTYPE)[:count]
     pairs["exited_mono_ns"] = NEVER_NS
     return pairs
 

@@ -6,6 +6,7 @@ Time is the test's own: it moves when told to, and `step` runs one cycle at it.
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import msgspec
 import numpy as np
 
 from spread_scanner import clock, config
@@ -49,6 +50,7 @@ def settings(
     fees: dict[str, float] | None = None,
     system: dict[str, Any] | None = None,
     directions: dict[str, Any] | None = None,
+    sources: dict[str, dict[str, Any]] | None = None,
     **engine: Any,
 ) -> config.Settings:
     """Fees of nothing and limits far away, but for what a test names."""
@@ -65,6 +67,7 @@ def settings(
                 rest_url="https://rest.test",
                 ws_url="wss://ws.test",
                 taker_fee_bps=(fees or {}).get(source.label, 0.0),
+                **(sources or {}).get(source.label, {}),
             )
             for source in SOURCES
         },
@@ -123,6 +126,16 @@ def tables(
         ),
         funding,
         quarantine,
+    )
+
+
+def only(symbol_id: int, symbols: Tables) -> Tables:
+    """The same as it is published where all pairs of the other symbols are in quarantine."""
+    return msgspec.structs.replace(
+        symbols,
+        symbols=tuple(row for row in symbols.symbols if row.symbol_id == symbol_id),
+        instruments=tuple(row for row in symbols.instruments if row.symbol_id == symbol_id),
+        directions=tuple(DirectionRow(row.direction_id, (symbol_id,)) for row in DIRECTIONS),
     )
 
 

@@ -3,11 +3,12 @@ meanwhile is all there when they are put in force."""
 
 import numpy as np
 import pytest
-from engine_bed import MAX_SYMBOLS, NAME, Bed, settings, tables
+from engine_bed import MAX_SYMBOLS, NAME, Bed, only, settings, tables
 
 from spread_scanner import clock
 from spread_scanner.engine.core import ReadyWork
-from spread_scanner.schema.enums import SignalKind
+from spread_scanner.schema.enums import SOURCES, SignalKind
+from spread_scanner.schema.records import SIGNAL_AGED
 
 ENTER, RESIGNAL, EXIT = map(int, SignalKind)
 LIFE = ("weight", "exit_sum", "parity_sum", "last_net_bps", "exited_mono_ns", "implausible_ns",
@@ -131,3 +132,54 @@ def test_other_tables_may_come_in_place_of_those_that_were_coming(bed: Bed) -> N
         bed.spread(0)
         assert bed.kinds() == [EXIT]
         assert bed.health.read(NAME).generation == 3
+
+
+def test_what_is_read_again_for_a_pair_that_is_back_is_no_news(namespace: str) -> None:
+    with Bed(namespace, symbols=tables(2)) as bed:
+        bed.spread(0)
+        bed.step()
+        bed.engine.load(bed.settings, only(1, tables(2, generation=2)))
+        bed.step(1_000)
+        bed.spread(50)
+        bed.step(30_000)
+        bed.engine.load(bed.settings, tables(2, generation=3))
+        bed.know()
+        (signal,) = bed.step(1)
+        assert signal["flags"] & SIGNAL_AGED, "it has lain there for half a minute"
+        bed.spread(0)
+        (signal,) = bed.step(1)
+        assert not signal["flags"] & SIGNAL_AGED
+
+
+def test_nothing_is_made_of_what_was_read_before_a_pair_left(namespace: str) -> None:
+    """A bounded take comes to its cells later than the rescan to the pair."""
+    with Bed(namespace, settings(dirty_per_cycle_max=1), tables(2)) as bed:
+
+        def steps(ms: float = 0) -> list[int]:
+            return [kind for _ in range(24 + 16) for kind in bed.kinds(ms)]
+
+        bed.spread(50)
+        assert steps() == [ENTER]
+        bed.engine.load(bed.settings, only(1, tables(2, generation=2)))
+        bed.spread(-50)
+        assert steps(1_000) == []
+        bed.engine.load(bed.settings, tables(2, generation=3))
+        bed.know()
+        assert steps() == []
+        bed.spread(50)
+        assert steps() == [ENTER]
+
+
+def test_settings_that_leave_no_pair_are_in_force_like_others(bed: Bed) -> None:
+    alone = {
+        source.label: {"enabled": source.exchange == SOURCES[0].exchange} for source in SOURCES
+    }
+    with bed:
+        bed.spread(15)
+        assert bed.kinds() == [ENTER]
+        assert bed.engine.load(settings(sources=alone), tables(MAX_SYMBOLS)) == 0
+        bed.step(1_000)
+        bed.engine.adopt()
+        bed.spread(25)
+        assert bed.kinds(1_000) == []
+        assert bed.engine.load(bed.settings, tables(MAX_SYMBOLS)) == 12 * MAX_SYMBOLS

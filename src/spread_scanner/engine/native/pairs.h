@@ -274,6 +274,15 @@ static inline void ss_engine_free(ss_engine *engine) {
     free(engine);
 }
 
+/* As if nobody had ever read it. */
+static inline void ss_engine_forget_cell(ss_engine *engine, uint32_t cell) {
+    ss_quote *quote = &engine->quotes[cell];
+    quote->bid_px = quote->bid_sz = quote->ask_px = quote->ask_sz = NAN;
+    quote->ts_event = quote->ts_recv = INT64_MIN;
+    quote->flags = SS_FLAG_STALE;
+    engine->tops[cell] = (ss_top){.bid_px = NAN, .ask_px = NAN};
+}
+
 static inline ss_engine *ss_engine_new(ss_store *store, uint32_t reader, ss_ring *ring,
                                        ss_evaluations *kept) {
     ss_engine *engine = (ss_engine *)calloc(1, sizeof *engine);
@@ -289,13 +298,8 @@ static inline ss_engine *ss_engine_new(ss_store *store, uint32_t reader, ss_ring
         ss_engine_free(engine);
         return NULL;
     }
-    for (uint32_t cell = 0; cell < cells; cell++) {
-        ss_quote *quote = &engine->quotes[cell];
-        quote->bid_px = quote->bid_sz = quote->ask_px = quote->ask_sz = NAN;
-        quote->ts_event = quote->ts_recv = INT64_MIN;
-        quote->flags = SS_FLAG_STALE;
-        engine->tops[cell] = (ss_top){.bid_px = NAN, .ask_px = NAN};
-    }
+    for (uint32_t cell = 0; cell < cells; cell++)
+        ss_engine_forget_cell(engine, cell);
     return engine;
 }
 

@@ -108,6 +108,17 @@ static inline void ss_engine_bring_rest(ss_engine *engine, ss_engine_coming *com
     }
 }
 
+/* Marks the cells that nobody read before. What the engine's copies have of them is of a time when
+ * somebody did: nothing is made of it, and what is read now is no news. */
+static inline void ss_engine_ask_unread(ss_engine *engine) {
+    for (uint32_t i = 0; i < engine->tables.unread_count; i++) {
+        uint32_t cell = engine->tables.unread[i], symbols = engine->store->max_symbols;
+        ss_engine_forget_cell(engine, cell);
+        ss_bitmap_mark(ss_store_words(engine->store, engine->reader, cell / symbols),
+                       cell % symbols);
+    }
+}
+
 /* Puts the tables that come in force between two cycles; they hold the old ones then. */
 static inline void ss_engine_swap(ss_engine *engine, ss_engine_coming *coming) {
     ss_engine_bring_rest(engine, coming);
@@ -116,11 +127,7 @@ static inline void ss_engine_swap(ss_engine *engine, ss_engine_coming *coming) {
     *coming->tables = old;
     engine->coming = NULL;
     engine->usual_generation = coming->adoption.generation;
-    for (uint32_t i = 0; i < engine->tables.unread_count; i++) {
-        uint32_t cell = engine->tables.unread[i], symbols = engine->store->max_symbols;
-        ss_bitmap_mark(ss_store_words(engine->store, engine->reader, cell / symbols),
-                       cell % symbols);
-    }
+    ss_engine_ask_unread(engine);
     engine->look_at = engine->tables.pair_count; /* those of a look under way are other pairs now */
     engine->switches_known = 0;
     engine->rescan_left = 0;
