@@ -186,6 +186,8 @@ class Engine:
             self._carrying = None
         number = self._next_generation()
         credited = self._crediting.adopt()
+        if credited is not None:
+            self._coming = None  # it has what was credited before: it is brought anew
         found = self.loop.adopt(number & 0xFFFFFFFF, expected, credited, anew=False)
         self.adopted = _usual(number, self._plan, self._settings, found, credited)
         return self.adopted

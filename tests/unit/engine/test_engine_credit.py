@@ -107,6 +107,18 @@ def test_what_was_credited_stays_over_a_reload_and_what_is_new_waits(
     analyst.close()
 
 
+def test_what_is_adopted_while_tables_come_stays_credited_with_them(bed: Bed) -> None:
+    analyst = attached(bed)
+    ready = bed.engine.prepare(bed.settings, tables(generation=2))
+    analyst.say(0.0, 1.0, exit_median_bps=71.5)
+    while not bed.engine.bring(ready):
+        bed.step()
+    assert close_bps(bed) == 71.5
+    bed.engine.take(ready)
+    assert pair(bed)["close_bps"] == 71.5
+    analyst.close()
+
+
 def test_never_more_than_a_few_records_are_read_between_two_runs(
     bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
