@@ -8,14 +8,15 @@ A generation holds until the next: nothing is evaluated anew for it, so that eve
 recomputed from the quotes and the table of its generation. What the file has at a start is taken
 up by the pairs of the tables, then or when they come to be in them, and what a pair had when it
 left them when it is in them again; aged by the time that has passed. What is damaged, or older than
-a half-life, is not.
+a half-life, is not, nor what was known before a quarantine: it may be of another coin.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Engine as EngineSettings
 from spread_scanner.engine.plan import Plan
+from spread_scanner.symbology.tables import Tables
 from spread_scanner.symbology.usual import Usual
 
 EVERY_S = 60.0
@@ -46,6 +47,25 @@ def take_up(plan: Plan, history: Usual, now_wall_ns: int) -> bool:
         pair["exit_sum"] = weight * history.exit_bps[place]
         pair["parity_sum"] = weight * history.parity_bps[place]
     return True
+
+
+def named(plan: Plan) -> dict[str, tuple[int, str]]:
+    """Direction and symbol of each pair, by what it really is."""
+    ways, symbols = (plan.pairs[name].tolist() for name in ("direction_id", "symbol_id"))
+    found = zip(plan.keys, ways, symbols, strict=True)
+    return {key: (way, plan.names[symbol_id]) for key, way, symbol_id in found if key}
+
+
+def kept_out(
+    known: Iterable[Usual], plan: Plan, names: Mapping[str, tuple[int, str]], tables: Tables
+) -> set[str]:
+    """Whose history a quarantine ends, of all that is known. A pair all whose listings are in
+    quarantine stands in no other table: it is found by its name. Where there are such pairs, one
+    that only a file knows may be any of them."""
+    out = {(row.direction_id, row.symbol) for row in tables.quarantine}
+    unplanned = not out <= set(named(plan).values())
+    keys = {key for usual in known for key in usual.keys}
+    return {key for key in keys if (names[key] in out if key in names else unplanned)}
 
 
 def left_behind(

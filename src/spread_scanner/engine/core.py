@@ -71,6 +71,7 @@ class ReadyWork(NamedTuple):
     judgement: JudgedSet
     place_of: dict[str, int]  # of the plan's pairs, by what each really is
     left: tuple[Usual, ...]  # what is known of pairs that are not in the plan
+    names: dict[str, tuple[int, str]]  # direction and symbol of both, by what they really are
 
 
 class Engine:
@@ -92,6 +93,7 @@ class Engine:
         self._settings: EngineSettings | None = None
         # What is known of pairs that are not in the plan.
         self._known: tuple[Usual, ...] = () if history is None else (history,)
+        self._names: dict[str, tuple[int, str]] = {}  # of them and of the plan's; none of a file's
         self._carrying: Carrying | None = None
         self._coming: ReadyWork | None = None
         self._credited: np.ndarray | None = None  # of the pairs in force, or of those that come
@@ -138,14 +140,20 @@ class Engine:
         places = None if before is None else plan.places(before, new)
         place_of = {key: place for place, key in enumerate(new.keys)}
         now_ns = clock.wall_ns()
-        for known in self._known:
-            basis.take_up(new, known, now_ns)
-        adopted = () if self.adopted is None else (self.adopted,)
-        left = basis.left_behind((*self._known, *adopted), place_of, now_ns)
+        for history in self._known:
+            basis.take_up(new, history, now_ns)
+        known = self._known if self.adopted is None else (*self._known, self.adopted)
+        names = self._names | basis.named(new)
+        gone = place_of.keys() | basis.kept_out(known, new, names, tables)
+        left = basis.left_behind(known, gone, now_ns)
         judgement = JudgedSet.of(tables)
         of_engine = settings.config.spread_engine
         asked = Analysed.some(new.pairs)
-        return ReadyWork(new, work, places, asked, before, of_engine, judgement, place_of, left)
+        stays = place_of.keys() | {key for usual in left for key in usual.keys}
+        names = {key: name for key, name in names.items() if key in stays}
+        return ReadyWork(
+            new, work, places, asked, before, of_engine, judgement, place_of, left, names
+        )
 
     def bring(self, ready: ReadyWork) -> bool:
         """Have the loop bring up to date what `take` is to put in force, a few pairs each cycle;
@@ -172,7 +180,7 @@ class Engine:
         self._blocks.judge(ready.judgement, ready.plan, ready.place_of)
         self._carrying = None  # a round under way is of other pairs
         self._row.generation(ready.plan.generation)
-        self._known = ready.left  # the rest is in the pairs
+        self._known, self._names = ready.left, ready.names  # the rest is in the pairs
         self.adopted = _usual(number, ready.plan, ready.settings, found, credited)
         return len(ready.plan.pairs)
 

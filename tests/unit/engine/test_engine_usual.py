@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 import structlog
-from engine_bed import Bed, settings, tables
+from engine_bed import Bed, only, settings, tables
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S, VirtualClock
@@ -244,6 +244,27 @@ def test_what_was_known_of_a_pair_that_was_kept_out_meanwhile_is_not_taken_up(
         bed.engine.load(bed.settings, tables(generation=4))
         assert pair(bed)["weight"] == 0
         assert not pair(bed)["trusted"]
+
+
+def test_what_was_kept_out_with_all_its_listings_is_not_taken_up_either(namespace: str) -> None:
+    """A symbol without a pair is in no table but the quarantine's: it looks like one that left."""
+    rows = tuple(QuarantineRow(direction_id, "C0-USDT", "prices") for direction_id in range(12))
+    with Bed(namespace, settings(**LEARNS), tables(2), known=False) as bed:
+        learn(bed, 20)
+        found = kept(bed)
+        bed.engine.load(bed.settings, only(1, tables(2, quarantine=rows, generation=2)))
+        bed.engine.load(bed.settings, tables(2, generation=3))
+        assert pair(bed)["weight"] == 0, "it was in the tables before"
+        learn(bed, 20)
+        kept(bed)
+        bed.engine.load(bed.settings, only(1, tables(2, generation=4)))
+        bed.engine.load(bed.settings, only(1, tables(2, quarantine=rows, generation=5)))
+        bed.engine.load(bed.settings, tables(2, generation=6))
+        assert pair(bed)["weight"] == 0, "it had left them already"
+        bed.end()
+        bed.start_with(only(1, tables(2, quarantine=rows, generation=7)), found)
+        bed.engine.load(bed.settings, tables(2, generation=8))
+        assert pair(bed)["weight"] == 0, "a file knew it"
 
 
 def test_what_left_more_than_a_half_life_ago_says_nothing_however_often_it_was_kept() -> None:
