@@ -57,13 +57,17 @@ def named(plan: Plan) -> dict[str, tuple[int, str]]:
 
 
 def kept_out(
-    known: Iterable[Usual], plan: Plan, names: Mapping[str, tuple[int, str]], tables: Tables
+    known: Iterable[Usual],
+    planned: Mapping[str, tuple[int, str]],
+    names: Mapping[str, tuple[int, str]],
+    tables: Tables,
 ) -> set[str]:
-    """Whose history a quarantine ends, of all that is known. A pair all whose listings are in
-    quarantine stands in no other table: it is found by its name. Where there are such pairs, one
-    that only a file knows may be any of them."""
+    """Whose history a quarantine ends, of all that is known; `planned` are the names of the plan's
+    pairs, `names` theirs and of pairs before. A pair all whose listings are in quarantine stands in
+    no other table: it is found by its name. Where there are such pairs, one that only a file knows
+    may be any of them."""
     out = {(row.direction_id, row.symbol) for row in tables.quarantine}
-    unplanned = not out <= set(named(plan).values())
+    unplanned = not out <= set(planned.values())
     keys = {key for usual in known for key in usual.keys}
     return {key for key in keys if (names[key] in out if key in names else unplanned)}
 

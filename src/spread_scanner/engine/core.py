@@ -143,8 +143,9 @@ class Engine:
         for history in self._known:
             basis.take_up(new, history, now_ns)
         known = self._known if self.adopted is None else (*self._known, self.adopted)
-        names = self._names | basis.named(new)
-        gone = place_of.keys() | basis.kept_out(known, new, names, tables)
+        planned = basis.named(new)
+        names = self._names | planned
+        gone = place_of.keys() | basis.kept_out(known, planned, names, tables)
         left = basis.left_behind(known, gone, now_ns)
         judgement = JudgedSet.of(tables)
         of_engine = settings.config.spread_engine
