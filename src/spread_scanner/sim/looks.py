@@ -44,6 +44,17 @@ class Looks:
             self._end(at_ns)
             self._second = second + 1
 
+    def sent(self, leg: Leg, bid: float, ask: float) -> None:
+        """A quote goes out. What stands when a second begins to be watched, `_begin` takes."""
+        if not self._watching:
+            return
+        seen = leg.seen
+        if not (bid >= seen[0] and bid <= seen[1] and ask >= seen[2] and ask <= seen[3]):
+            if bid != bid or ask != ask or seen[0] != seen[0] or seen[2] != seen[2]:
+                leg.steady = False  # a side is or was not there
+            seen[:2] = _low(seen[0], bid), _high(seen[1], bid)
+            seen[2:] = _low(seen[2], ask), _high(seen[3], ask)
+
     def close(self) -> None:
         """Of the second that is watched nobody knows how it would have gone on."""
         if self._watching:
@@ -73,15 +84,6 @@ class Looks:
                 rows.append([number, round(low, DECIMALS), round(high, DECIMALS), int(sure)])
         if rows:
             self._write({"look_mono_ns": at_ns, "pairs": rows})
-
-
-def saw(leg: Leg, bid: float, ask: float) -> None:
-    """A quote goes out."""
-    seen = leg.seen
-    if not (bid >= seen[0] and bid <= seen[1] and ask >= seen[2] and ask <= seen[3]):
-        if bid != bid or ask != ask or seen[0] != seen[0] or seen[2] != seen[2]:
-            leg.steady = False  # a side is or was not there
-        seen[:] = _low(seen[0], bid), _high(seen[1], bid), _low(seen[2], ask), _high(seen[3], ask)
 
 
 def _low(one: float, other: float) -> float:

@@ -19,7 +19,7 @@ import orjson
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.sim.legs import NAN, Leg, Pair
-from spread_scanner.sim.looks import Looks, saw
+from spread_scanner.sim.looks import Looks
 from spread_scanner.sim.reckoning import BPS, gross_bps, suffices, usual_of
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing, Universe
@@ -72,7 +72,8 @@ class Truth:
     def sent(self, leg: Leg, tick: Tick, bid: float, ask: float) -> None:
         """A quote went out, prices per base unit; `stamp` follows with the time."""
         leg.heard = leg.sure = True
-        saw(leg, bid, ask)
+        if self._looks is not None:
+            self._looks.sent(leg, bid, ask)
         leg.bid = bid
         leg.ask = ask
         self.resized(leg, tick)
