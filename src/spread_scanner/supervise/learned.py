@@ -15,6 +15,7 @@ from typing import NamedTuple
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.schema import costs
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.supervise.seen import DownTime
 from spread_scanner.supervise.truth import History, SentLook, TruthFile
@@ -110,8 +111,7 @@ class _Known(NamedTuple):
 
     def bounds(self, history: History) -> tuple[float, float]:
         """Between what the mean lies."""
-        full = 1.0 / (1.0 - 2.0 ** (-1.0 / self.adopted.half_life_s))
-        weight = full * self._weight(self.seeded_ns)
+        weight = costs.full_weight(self.adopted.half_life_s) * self._weight(self.seeded_ns)
         low = high = weight * history.exit_bps
         may_be: list[tuple[float, SentLook]] = []
         for look in history.looks:
