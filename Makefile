@@ -82,10 +82,10 @@ nightly: $(STAMP)
 
 # Other examples of everything that is tried at random, at every run; those of `make test` stay.
 explore: $(STAMP)
-	SPREAD_EXPLORE=1 $(PYTEST) -m "not slow" $(shell grep -rlE "hypothesis|bed.seed" tests/unit tests/system --include=test_*.py)
+	SPREAD_EXPLORE=1 $(PYTEST) -m "not slow" $(shell grep -rlE "hypothesis|bed\.seed|bed import .*seed" tests/unit tests/system --include=test_*.py)
 
 stress: $(STAMP)
-	SPREAD_STRESS=long $(BIN)/pytest -q tests/stress tests/unit/engine tests/system/test_feed_sim.py --timeout 3600
+	SPREAD_EXPLORE=1 SPREAD_STRESS=long $(BIN)/pytest -q tests/stress tests/unit/engine tests/system/test_feed_sim.py --timeout 3600
 
 chaos: $(STAMP)
 	SPREAD_CHAOS=long $(BIN)/pytest -q tests/system/test_chaos.py tests/system/test_recorded_day.py --timeout 3600
