@@ -265,6 +265,7 @@ def test_every_instrument_is_in_the_tables_or_explained(finished: tuple[Place, R
         assert taken != (f"okx-spot {listing.exchange_symbol}: " in place.report)
 
 
+@pytest.mark.slow
 def test_quiet_listings_are_kept_and_named_or_dropped_on_request(
     finished: tuple[Place, Ran], place: Place
 ) -> None:
@@ -292,6 +293,7 @@ def named_pairs() -> list[tuple[Any, str, str]]:
     return [(by_label[label], spot, futures) for label, spot, futures in true_pairs()]
 
 
+@pytest.mark.slow
 def test_refused_listings_are_dropped_and_the_rest_of_their_batch_goes_on(own_sim: Sim) -> None:
     place = Place(own_sim.config.parent.parent, own_sim)
     refused = {
@@ -338,6 +340,7 @@ def test_ids_stay_while_symbols_come_and_go(own_sim: Sim) -> None:
     assert [row.symbol for row in place.tables.freed] == ["ETH-USDT"]
 
 
+@pytest.mark.slow
 def test_rest_faults_that_pass_are_survived(own_sim: Sim) -> None:
     place = Place(own_sim.config.parent.parent, own_sim)
     own_sim.do(do="rest", source="binance-spot", mode="429", count=2, retry_after_s=1)

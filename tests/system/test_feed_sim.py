@@ -455,6 +455,7 @@ def test_a_symbol_that_falls_silent_is_marked_and_the_others_are_not(
     assert rig.counters(label)["silent_marks"] >= 1
 
 
+@pytest.mark.slow
 def test_a_feed_is_small_and_a_flood_of_messages_does_not_make_it_grow(
     rig_of: Callable[..., Rig],
 ) -> None:

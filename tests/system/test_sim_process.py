@@ -404,7 +404,16 @@ def test_a_wrong_script_ends_the_start_with_the_reason(tmp_path: Path) -> None:
     assert "explode" in ended.stderr
 
 
-@pytest.mark.parametrize("label", ["binance-futures", "bybit-spot", "mexc-spot", "mexc-futures"])
+@pytest.mark.parametrize(
+    "label",
+    [
+        "binance-futures",
+        *(
+            pytest.param(label, marks=pytest.mark.slow)
+            for label in ("bybit-spot", "mexc-spot", "mexc-futures")
+        ),
+    ],
+)
 def test_the_flood_sends_what_it_reports(label: str) -> None:
     """Every frame is counted, ids rise for each symbol, and the last quotes are as reported."""
     names = {"mexc-futures": ["BTC_USDT", "ETH_USDT"]}.get(label, ["BTCUSDT", "ETHUSDT"])

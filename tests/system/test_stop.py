@@ -153,7 +153,7 @@ MOMENTS: dict[str, Callable[[Up], bool]] = {
     [
         *((CTRL_C, moment) for moment in MOMENTS),
         (KILL, "the simulator starts"),
-        (KILL, "all run"),
+        pytest.param(KILL, "all run", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_ends_everything_at_any_moment(

@@ -167,6 +167,7 @@ def orders_are_answered(ask: Ask) -> None:
     assert ask("resume", "binance-bybit")[0] == 0
 
 
+@pytest.mark.slow
 def test_a_feed_is_restarted_orders_are_answered_a_second_is_refused_and_down_ends_all(
     start_up: Starter, ask: Ask, namespace: str, tmp_path: Path
 ) -> None:
@@ -202,6 +203,7 @@ def new_segments_are_taken_by_all(
         wait_for(lambda: new.sequences.any(), child, "quotes arrive in the new store")
 
 
+@pytest.mark.slow
 def test_new_segments_are_taken_and_children_do_not_outlive_a_killed_supervisor(
     start_up: Starter, ask: Ask, namespace: str, tmp_path: Path
 ) -> None:

@@ -249,6 +249,7 @@ def recorded(name: str, source_id: int) -> Iterator[tuple[int, int, list[str]]]:
             yield int(recv_ns), source_id, [data[key] for key in "bBaA"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # ten thousand steps of numpy: two minutes are little on a busy machine
 def test_a_recorded_day_gives_the_oracles_signals(namespace: str) -> None:
     """Spot and perpetual of one exchange stand for two exchanges. The long form plays the whole."""
