@@ -34,6 +34,7 @@ from otherleg import OtherLeg
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
+from spread_scanner.feed.connection import Connection
 from spread_scanner.schema.enums import DIRECTIONS, SOURCE_BY_LABEL, SOURCES
 from spread_scanner.shm import segment
 from system import System, settings_of
@@ -80,6 +81,7 @@ class Day:
         for label, exchange in self.exchanges.items():
             exchange.on_arrival = self._on_arrival
             exchange.disturbed = self.idles[label].disturbed
+            exchange.settle = self.idles[label].catch_up
             self.system.feeds[label]._missed.ask = exchange.ask_list
         self.tracking = Tracking(self.loop, settings, self.store, first, self._looked_at)
         every_s = 1.0 if len(labels) > 1 else 20.0
@@ -181,6 +183,10 @@ class Day:
         for idle in self._idles:
             idle.disturbed()
 
+    def aside(self, connection: Connection) -> None:
+        """One is that only pings."""
+        self.idles[connection.adapter.source.label].disturbed()
+
     def after(self) -> None:
         """Everything due at this time has run."""
         if self._arrived:
@@ -247,9 +253,10 @@ class Day:
         self._beat()
         self.loop.call_ns(60 * NS_PER_S, self._minute)
         self.loop.before, self.loop.after = self.before, self.after
+        self.loop.aside, self.loop.still = self.aside, self.invariants.still
         self.loop.call_ns(int(self.hours * 3_600 * NS_PER_S), self._time_is_up)
         await self.over
-        self.loop.before = self.loop.after = None
+        self.loop.before = self.loop.after = self.loop.aside = self.loop.still = None
         self._waken()
         self.network.close()
         for feed in self.system.feeds.values():

@@ -120,6 +120,7 @@ class Exchange:
         self.counted: dict[str, int] = {}
         self.on_arrival: Callable[[Session, Row, Said], None] = lambda *_: None
         self.disturbed: Callable[..., None] = lambda *_: None
+        self.settle: Callable[[], None] = lambda: None  # what was left out of its feed is made up
         self.epoch_ns = clock.mono_ns()
 
     # --- time and prices
@@ -206,6 +207,7 @@ class Exchange:
 
     def _sweep(self) -> None:
         self.loop.call_ns(SWEEP_NS, self._sweep)
+        self.settle()
         for session in list(self.sessions):
             session.sweep()
 

@@ -12,6 +12,7 @@ and reads what it likes of the feed.
 """
 
 from loop import NEVER_NS, VirtualLoop
+from pings import Pings
 from prospects import Prospects
 
 from spread_scanner.clock import NS_PER_MS
@@ -20,14 +21,16 @@ from spread_scanner.feed._board import STALL_NS
 from spread_scanner.feed.feed import Feed
 from spread_scanner.feed.watch import WATCH_NS
 
+# No silence means anything sooner after a quote: `idle_ms_max`, and a check.
+ANEW_NS = 900 * NS_PER_MS
 BEAT_NS_MAX = 900 * NS_PER_MS  # a beat at least so often: readers of heartbeats allow a second
 
 
 class Idle:
     """One feed's. `disturbed` comes before anything happens to the feed.
 
-    It is worked out anew when a check is due: whatever usual comes until then only puts off when
-    something may be found, and after anything else the next check is due.
+    It is worked out anew when a check is due, soon after a usual quote, which may have shortened
+    what is usual of its symbol, and after anything else with the next check.
     """
 
     def __init__(self, loop: VirtualLoop, feed: Feed, *, leaves_out: bool = True) -> None:
@@ -40,7 +43,8 @@ class Idle:
             self._beats.after = self._beaten
         self._looked = False  # looks were left out, and what they would have found is to be noted
         self._pings_only = False  # the check that is being made
-        self._prospects = Prospects(feed)
+        self._pings = Pings(loop, feed, self._checks)
+        self._prospects = Prospects(feed, self._pings)
         self.left_out = 0  # checks
 
     def disturbed(self, transport: object = None, symbol_id: int = -1) -> None:
@@ -48,16 +52,27 @@ class Idle:
         pong or, with an id, a usual quote: if nobody waits for it, it moves nothing but their
         clocks.
         """
-        checks = self._checks
-        if checks.next_ns < self._loop.awake_ns() and checks.next_ns != checks.at_ns:
-            self._catch_up()
-        prospects = self._prospects
+        if self._pings.living:
+            return
+        self.catch_up()
+        checks, prospects = self._checks, self._prospects
         if transport is None or symbol_id in prospects.waited:
+            self._pings.leave_all_but()
             prospects.moved = True
             if checks.next_ns != checks.at_ns:
                 checks.put_off(checks.next_ns)
         else:
             prospects.brought(transport, symbol_id)
+            if symbol_id >= 0:
+                self._again_by(self._loop.awake_ns() + ANEW_NS)
+
+    def catch_up(self) -> None:
+        """With all that was left out."""
+        checks = self._checks
+        if checks.next_ns != checks.at_ns:
+            self._catch_up()
+        else:
+            self._pings.live()
 
     def waken(self) -> None:
         """An order has come, or the machine is about to sleep: nothing more is left out."""
@@ -66,6 +81,13 @@ class Idle:
         while beats.next_ns < now_ns:
             beats.next_ns += beats.step_ns
         beats.put_off(beats.next_ns)
+
+    def _again_by(self, at_ns: int) -> None:
+        """Work it out anew by then at the latest."""
+        checks = self._checks
+        if checks.at_ns > at_ns and checks.next_ns != NEVER_NS:
+            steps = max(0, (at_ns - checks.next_ns) // checks.step_ns)
+            checks.put_off(checks.next_ns + steps * checks.step_ns)
 
     # --- as the loop comes to them
 
@@ -117,6 +139,7 @@ class Idle:
     def _catch_up(self) -> None:
         """Note what the checks before now would have."""
         checks, now_ns = self._checks, self._loop.awake_ns()
+        self._pings.live()
         count = -(-(now_ns - checks.next_ns) // checks.step_ns)
         if count <= 0 or checks.next_ns == NEVER_NS:
             return

@@ -309,6 +309,11 @@ class Invariants:
 
     # --- each time
 
+    def still(self) -> None:
+        """Nothing has happened for a while, and something is about to: lines are as they were."""
+        if self.world.now_ns() >= self._next_lines_ns:
+            self.dialling.look_at_lines()
+
     def look(self) -> None:
         """Each 50 ms, as far as anything happens then."""
         now_ns = self.world.now_ns()

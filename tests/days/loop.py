@@ -20,10 +20,13 @@ from typing import Any, Protocol
 import names
 from picows import api
 
-from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
+from spread_scanner.feed.connection import Connection
 from spread_scanner.runtime import addresses
 
 NEVER_NS = 1 << 62
+STILL_NS = 250 * NS_PER_MS
+PING = Connection._ping_now
 SETTLE_TURNS_MAX = 100_000  # more callbacks than this at one time: something runs in circles
 
 
@@ -78,8 +81,9 @@ class Regular:
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """`before` is called before any timer or callback of the feeds but the regular ones is run;
-    `after`, each time that everything due at one time has run.
+    """`before` is called before any timer or callback of the feeds but the regular ones is run, and
+    `aside` before those that only ping; `still`, before anything that comes after a while in which
+    nothing has happened; `after`, each time that everything due at one time has run.
     """
 
     _ready: deque[asyncio.Handle]  # the base class's
@@ -94,6 +98,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._asked = 0
         self.before: Callable[[], None] | None = None
         self.after: Callable[[], None] | None = None
+        self.aside: Callable[[Connection], None] | None = None
+        self.still: Callable[[], None] | None = None
         self.awake_ns = clock.awake_ns
         self.mono_ns = clock.mono_ns
         self.turns = 0
@@ -110,9 +116,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def call_ns(self, delay_ns: int, call: Callable[..., object], *args: Any) -> None:
         """Have the world make a call; it cannot be taken back."""
+        now_ns = self.awake_ns()
+        self.call_at_ns(now_ns + delay_ns if delay_ns > 0 else now_ns, call, *args)
+
+    def call_at_ns(self, at_ns: int, call: Callable[..., object], *args: Any) -> None:
+        """As `call_ns`, at a time that is not over."""
         self._asked += 1
-        at_ns = self.awake_ns() + delay_ns if delay_ns > 0 else self.awake_ns()
         heapq.heappush(self._heap, (at_ns, self._asked, None, call, args))
+
+    def go_back_to(self, at_ns: int) -> None:
+        """Have it be another time for a moment, since the last thing that happened."""
+        self._virtual.advance_ns(at_ns - self.awake_ns())
 
     def call_later(  # type: ignore[override]
         self,
@@ -137,7 +151,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         self._asked += 1
         at_ns = max(round(when * NS_PER_S), self._virtual.awake_ns())
-        heapq.heappush(self._heap, (at_ns, self._asked, handle, None, ()))
+        pings = getattr(callback, "__func__", None) is PING and getattr(callback, "__self__", None)
+        heapq.heappush(self._heap, (at_ns, self._asked, handle, pings, ()))
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -189,7 +204,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         _, _, handle, call, args = heapq.heappop(heap)
         self._go_to(at_ns)
         if handle is not None:
-            self._ready.append(handle)
+            if call and self.aside is not None:
+                self.aside(call)
+                handle._run()
+            else:
+                self._ready.append(handle)
         else:
             call(*args)
 
@@ -197,6 +216,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         ahead_ns = at_ns - self.awake_ns()
         if ahead_ns > 0:
             self._virtual.advance_ns(ahead_ns)
+            if ahead_ns > STILL_NS and self.still is not None:
+                self.still()
 
     @contextlib.contextmanager
     def dialled_through(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from loop import NEVER_NS
+from pings import Pings
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
@@ -46,8 +47,9 @@ class Means(NamedTuple):
 class Prospects:
     """One feed's. `waited`: ids of those who do not quote; a usual quote of theirs moves things."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, pings: Pings) -> None:
         self._feed = feed
+        self._pings = pings
         self.moved = True  # something happened that is not usual: what is known is of before
         self.waited: set[int] = set()
         self.look_ns = 0  # until then no look finds anything
@@ -84,7 +86,7 @@ class Prospects:
             for transport in self._slightly:
                 if transport in self._untils:  # else that of announcements
                     there = self._untils[transport].there
-                    self._untils[transport] = self._nothing_of(there, now_ns)
+                    self._untils[transport] = self._nothing_of(there, transport, now_ns)
             for symbol_id in self._quoted:
                 self._look_at(symbol_id)
         self._slightly.clear()
@@ -117,7 +119,8 @@ class Prospects:
             for there in line.connections:
                 transport = there.listener.transport
                 key = transport.underlying_transport if transport is not None else there
-                self._untils[key] = self._nothing_of(there, now_ns)
+                self._untils[key] = self._nothing_of(there, key, now_ns)
+        self._pings.leave_all_but(self._untils)
         self._restless = self._is_restless(lines, now_ns)
         if self._restless:
             return
@@ -242,7 +245,7 @@ class Prospects:
             or there.target != self._feed._share.target
         )  # fmt: skip
 
-    def _nothing_of(self, there: Connection, now_ns: int) -> Until:
+    def _nothing_of(self, there: Connection, transport: object, now_ns: int) -> Until:
         """Until when a connection is as it is, has neither to go nor to be followed, and need not
         be pinged.
         """
@@ -258,12 +261,15 @@ class Prospects:
             or there.ended is not None
         )
         if ill or (sent and not pulse.answers):
+            self._pings.leave(transport)
             return Until(there, now_ns, now_ns)
-        ping_ns = frame_ns + rules.idle_ns_max if not sent or sent[-1] <= frame_ns else NEVER_NS
+        foreseen = self._pings.foresees(there, transport)
+        waits = foreseen or (sent and sent[-1] > frame_ns)
+        ping_ns = NEVER_NS if waits else frame_ns + rules.idle_ns_max
         mean_ns, life, until_ns = listener.mean_read_ns, there.life, NEVER_NS
         if life.rules.life_ns is not None:
             until_ns = life.opened_ns + life.rules.life_ns
-        if sent:
+        if sent and not foreseen:
             until_ns = min(until_ns, sent[0] + min(rules.pong_ns_max, rules.lag_ns_max))
         if mean_ns:
             frozen_ns = max(

@@ -47,6 +47,10 @@ class Session:
         self.talk = Talk(f"c{number}", True, self._carry, self._leave)
         self.notices = dial.line == ANNOUNCED
 
+    @property
+    def open(self) -> bool:
+        return self.opened_ns != 0 and not self.over
+
     def carries(self, row: Row) -> bool:
         return row.name in self._encoders and row.name not in self.exchange.switch.mute
 

@@ -18,8 +18,15 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CLOSE, PING, PONG, TEXT, BINARY = 0x8, 0x9, 0xA, 0x1, 0x2
 
 
+Sent = tuple[int, Callable[..., object], tuple[Any, ...]]
+
+
 class FarEnd(Protocol):
     """What an exchange does with its end."""
+
+    @property
+    def open(self) -> bool:
+        """Hands have been shaken, and it is not over."""
 
     def received(self, data: bytes) -> None: ...
 
@@ -47,7 +54,7 @@ class NearEnd(asyncio.Transport):
 
     def __init__(self, wire: "Wire") -> None:
         super().__init__()
-        self._wire = wire
+        self.wire = wire
         self._extra = {
             "socket": _Socket(1_000_000 + wire.number),
             "ssl_object": self,
@@ -75,15 +82,15 @@ class NearEnd(asyncio.Transport):
             return
         sent = bytes(data)
         if sent[0] & 0x8F == 0x80 | CLOSE:
-            self._wire.goodbye = True
-        self._wire.to_far(sent)
+            self.wire.goodbye = True
+        self.wire.to_far(sent)
 
     def get_write_buffer_size(self) -> int:
         return 0
 
     def close(self) -> None:
         self.lose(None)
-        self._wire.near_closed()
+        self.wire.near_closed()
 
     def abort(self) -> None:
         self.close()
@@ -92,7 +99,7 @@ class NearEnd(asyncio.Transport):
         """The connection is over for the feed."""
         if not self._closing:
             self._closing = True
-            self._wire.loop.call_soon(self._protocol.connection_lost, error)
+            self.wire.loop.call_soon(self._protocol.connection_lost, error)
 
     def take(self, data: bytes) -> None:
         """Bytes arrive."""
@@ -107,7 +114,8 @@ class NearEnd(asyncio.Transport):
 class Wire:
     """`goodbye` once the feed has sent its close frame: what still comes it does not count.
 
-    `disturbed` is called before anything reaches the feed.
+    `disturbed` is called before anything reaches the feed, and before the wire becomes another.
+    What is sent while there is a `kept` is put there, instead of on its way: when, to whom, what.
     """
 
     def __init__(
@@ -117,14 +125,46 @@ class Wire:
         self.number = number
         self.disturbed = disturbed
         self.latency_ns = latency_ns
-        self.slower_ns = 0
-        self.dead = False
+        self._slower_ns = 0
+        self._dead = False
         self.goodbye = False
         self.far: FarEnd | None = None
         self.client = NearEnd(self)
         self.arrived_ns = 0  # when anything last reached the feed
+        self.kept: list[Sent] | None = None
         self._near_free_ns = 0
         self._far_free_ns = 0
+
+    @property
+    def dead(self) -> bool:
+        return self._dead
+
+    @dead.setter
+    def dead(self, now: bool) -> None:
+        self.disturbed()
+        self._dead = now
+
+    @property
+    def slower_ns(self) -> int:
+        return self._slower_ns
+
+    @slower_ns.setter
+    def slower_ns(self, now: int) -> None:
+        self.disturbed()
+        self._slower_ns = now
+
+    @property
+    def answers(self) -> bool:
+        """Whether a ping sent now is answered after its latency, there and back."""
+        prompt_ns = self.loop.awake_ns() + self.latency_ns
+        return (
+            not self._dead
+            and self._slower_ns == 0
+            and self.listened_to
+            and self.far is not None
+            and self.far.open
+            and max(self._near_free_ns, self._far_free_ns) <= prompt_ns
+        )
 
     @property
     def listened_to(self) -> bool:
@@ -137,7 +177,7 @@ class Wire:
 
     def _due_ns(self, free_ns: int) -> int:
         now_ns = self.loop.awake_ns()
-        return max(free_ns, now_ns + self.latency_ns + self.slower_ns)
+        return max(free_ns, now_ns + self.latency_ns + self._slower_ns)
 
     def to_near(
         self, data: bytes, taken: Callable[[bool], object] | None = None, usual: int | None = None
@@ -147,9 +187,7 @@ class Wire:
         """
         if self.dead:
             return
-        self._near_free_ns = self._due_ns(self._near_free_ns)
-        delay_ns = self._near_free_ns - self.loop.awake_ns()
-        self.loop.call_ns(delay_ns, self._arrive, data, taken, usual)
+        self._near_free_ns = self._send(self._near_free_ns, self._arrive, data, taken, usual)
 
     def _arrive(
         self, data: bytes, taken: Callable[[bool], object] | None, usual: int | None
@@ -157,11 +195,11 @@ class Wire:
         if self.dead or self.client.is_closing():
             return
         heard = not self.goodbye
-        self.arrived_ns = self.loop.mono_ns()
         if usual is None:
             self.disturbed()
         else:
             self.disturbed(self.client, usual)
+        self.arrived_ns = self.loop.mono_ns()
         self.client.take(data)
         if taken is not None:
             taken(heard)
@@ -169,8 +207,19 @@ class Wire:
     def to_far(self, data: bytes) -> None:
         if self.dead:
             return
-        self._far_free_ns = self._due_ns(self._far_free_ns)
-        self.loop.call_ns(self._far_free_ns - self.loop.awake_ns(), self._arrive_far, data)
+        self._far_free_ns = self._send(self._far_free_ns, self._arrive_far, data)
+
+    def _send(self, free_ns: int, call: Callable[..., object], *args: Any) -> int:
+        """Returns from when on that way is free. What is lived later than it was keeps its order
+        too: a wire that answers is as fast for all.
+        """
+        if self.kept is not None:
+            at_ns = self.loop.awake_ns() + self.latency_ns
+            self.kept.append((at_ns, call, args))
+            return max(at_ns, free_ns)
+        at_ns = self._due_ns(free_ns)
+        self.loop.call_at_ns(at_ns, call, *args)
+        return at_ns
 
     def _arrive_far(self, data: bytes) -> None:
         if not self.dead and self.far is not None:
@@ -183,6 +232,7 @@ class Wire:
 
     def end(self, error: Exception | None) -> None:
         """The exchange ends it: with an error (a reset) or in order."""
+        self.disturbed()
         if not self.dead:
             self._near_free_ns = self._due_ns(self._near_free_ns)
             delay_ns = self._near_free_ns - self.loop.awake_ns()
