@@ -204,7 +204,7 @@ class Oracle:
         flags |= np.where(self.funding_unknown, SIGNAL_FUNDING_UNKNOWN, 0)
         flags |= np.where(self.minimum_unknown, SIGNAL_MINIMUM_UNKNOWN, 0)
         flags |= np.where(trusted, 0, SIGNAL_BASIS_UNKNOWN)
-        self._look(now_ns, usable, gross, leaving)
+        self._look(now_ns, quotes, good, gross, leaving)
         values = {
             "gross_bps": gross, "net_bps": net, "exit_bps": leaving, "size_quote": size,
             "fees_bps": self.fees, "carry_bps": carry, "symbol_id": self.symbol,
@@ -252,16 +252,23 @@ class Oracle:
         return found
 
     def _look(
-        self, now_ns: int, usable: np.ndarray, gross: np.ndarray, leaving: np.ndarray
+        self,
+        now_ns: int,
+        quotes: np.ndarray,
+        good: np.ndarray,
+        gross: np.ndarray,
+        leaving: np.ndarray,
     ) -> None:
-        """Once a second, by the first step that is in it."""
+        """Once a second, by the first step that is in it; `good`: by source and symbol."""
         second = now_ns // 1_000_000_000
         if self.looks and self.looks[-1][0] == second:
             return
         if self.looks and second - self.looks[-1][0] > self.limits.basis_half_life_s:
             self.looks.clear()
+        usable = good[self.spot, self.symbol] & good[self.fut, self.symbol]
         near = np.abs((gross - leaving) / 2) <= self.limits.implausible_bps
         seen = usable & near & ~self.quarantined
+        seen &= ~self._alone(quotes, good, seen)
         parity = (gross + leaving) / 2
         self.looks.append((second, np.where(seen, leaving, np.nan), np.where(seen, parity, np.nan)))
 

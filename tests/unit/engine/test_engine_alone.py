@@ -135,6 +135,26 @@ def test_a_moment_among_the_others_ends_the_stand(bed: Bed) -> None:
     assert bed.count("blocks") == 0
 
 
+@pytest.mark.parametrize(("witnesses", "learns"), [([1, 2], 3), ([1], 6)])
+def test_nothing_is_learned_of_a_leg_that_is_alone(
+    namespace: str, witnesses: list[int], learns: int
+) -> None:
+    """Though its own basis is within the limit, as that of a coin that is another one may be. The
+    perpetual is the third witness against spot."""
+    given_settings = settings(
+        {}, implausible_bps=LIMIT_BPS, basis_half_life_s=3_600.0, basis_trust_s=2.0
+    )
+    with Bed(namespace, given_settings, known=False) as bed:
+        for spot, futures in [(97.0, 97.1)] * 3 + [(LOW, LESS)] * 3:
+            others(bed, *witnesses)
+            legs(bed, spot, futures)
+            bed.step(1_000)
+        made = bed.engine.adopt()
+        assert made is not None
+        assert made.weight[0] == pytest.approx(learns, abs=0.01)
+        assert (made.exit_bps[0] == pytest.approx(-20.6, abs=0.2)) == (learns == 3)
+
+
 def test_another_coin_of_the_same_ticker_is_no_witness(namespace: str) -> None:
     """Sources 0 and 3 list one coin, five others another; discovery keeps what mixes them out."""
     mixed = tuple(
@@ -235,6 +255,39 @@ def test_whatever_the_sources_quote_the_oracle_says_the_same(
                 getattr(match, event[0])(*event[1:])
             barred = bed.engine.loop.pairs["barred"] != 0
             np.testing.assert_array_equal(barred, match.oracle.barred)
+    finally:
+        for left in segment.names(namespace):
+            segment.remove(left)
+
+
+@given(
+    st.lists(
+        st.one_of(quotes, quotes, quotes, everyone, steps, steps, lives, st.just(("adopt",))),
+        max_size=100,
+    )
+)
+@trials(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_is_learned_of_who_may_be_alone_is_what_the_oracle_learns(
+    happened: list[tuple[Any, ...]],
+) -> None:
+    """Thresholds beside the grid, as a mean of many looks is a sum made in another order."""
+    namespace = f"test-alone-{os.getpid()}-{next(_numbers)}"
+    given_settings = settings(
+        {"enter_bps": -7.1234567, "exit_bps": -11.1234567, "resignal_step_bps": 6.7654321},
+        implausible_bps=20.3,
+        implausible_hold_s=60.0,
+        basis_half_life_s=4.0,
+        basis_trust_s=2.0,
+        signal_basis_unknown=True,
+    )
+    symbols = tables(2)
+    try:
+        with Bed(namespace, given_settings, symbols, known=False) as bed:
+            match = Crowd(bed, symbols)
+            for event in [("everyone", 0, 0), *happened, ("step", 1), ("adopt",), ("step", 1)]:
+                getattr(match, event[0])(*event[1:])
+            found = bed.engine.loop.pairs["usual_bps"]
+            np.testing.assert_allclose(found, match.oracle.usual, atol=1e-9)
     finally:
         for left in segment.names(namespace):
             segment.remove(left)

@@ -14,6 +14,7 @@ ENTER, RESIGNAL, EXIT = map(int, SignalKind)
 LIFE = ("weight", "exit_sum", "parity_sum", "last_net_bps", "exited_mono_ns", "implausible_ns",
         "kept_at", "kept_count", "in", "waiting", "kept_verdict")  # fmt: skip
 CYCLES = -(-12 * MAX_SYMBOLS // 256)  # to bring all pairs
+LOOK = -(-12 * MAX_SYMBOLS // 128)  # to look at all of them
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def lives(bed: Bed) -> np.ndarray:
 def test_a_few_pairs_a_cycle_and_a_look_makes_it_begin_anew(bed: Bed) -> None:
     with bed:
         bed.step(1_000)
-        for _ in range(CYCLES):
+        for _ in range(LOOK):
             bed.step()  # the look
         assert bring(bed, bed.engine.prepare(bed.settings, tables(MAX_SYMBOLS))) == CYCLES
         ready = bed.engine.prepare(bed.settings, tables(MAX_SYMBOLS))
@@ -60,9 +61,9 @@ def test_what_is_brought_waits_for_the_swap_and_a_look_then_counts(bed: Bed) -> 
         bed.step()
         ready = bed.engine.prepare(bed.settings, tables(MAX_SYMBOLS))
         bring(bed, ready)
-        for _ in range(CYCLES):
+        for _ in range(LOOK):
             bed.step(1_000)
-        for _ in range(CYCLES):
+        for _ in range(LOOK):
             bed.step()  # the last look is whole
         before = lives(bed)
         assert bed.engine.take(ready) == 12 * MAX_SYMBOLS

@@ -42,12 +42,37 @@ static inline int ss_engine_leg_alone(const ss_engine *engine, uint32_t cell, ui
                     engine->tables.limits.implausible_bps);
 }
 
-/* Asked only of what would be signalled, or has stood so: it takes a look at every source. */
+/* Whether all that quote the coin of a leg are so near it that it cannot be alone: a product and two
+ * comparisons for each of them, nearer than the limit by more than what rounds. A side that is not
+ * there is far from nothing. */
+static inline int ss_engine_leg_together(const ss_engine *engine, uint32_t cell) {
+    double near = ss_stray_share_min(engine->tables.limits.implausible_bps);
+    double sum = engine->tops[cell].bid_px + engine->tops[cell].ask_px;
+    uint32_t symbols = engine->store->max_symbols, symbol = cell % symbols;
+    for (uint64_t kin = engine->tables.kin[cell]; kin != 0; kin &= kin - 1) {
+        uint32_t source = (uint32_t)__builtin_ctzll(kin);
+        const ss_top *top = &engine->tops[source * symbols + symbol];
+        double other = top->bid_px + top->ask_px;
+        if (sum > other * (1.0 + near) || sum < other * (1.0 - near)) return 0;
+    }
+    return 1;
+}
+
+/* Asked only of what would be signalled, has stood so, or is far from another source: it takes a look
+ * at every source. */
 __attribute__((noinline)) static uint32_t ss_engine_alone(const ss_engine *engine,
                                                           const ss_engine_pair *pair) {
     uint32_t spot = ss_engine_leg_alone(engine, pair->spot_cell, pair->spot_source);
     uint32_t fut = ss_engine_leg_alone(engine, pair->fut_cell, pair->fut_source);
     return spot * SS_SPOT_ALONE | fut * SS_FUT_ALONE;
+}
+
+/* The same of a pair that is looked at every second: mostly none of its sources is far from it. */
+static inline int ss_engine_looks_alone(const ss_engine *engine, const ss_engine_pair *pair) {
+    if (ss_engine_leg_together(engine, pair->spot_cell) &&
+        ss_engine_leg_together(engine, pair->fut_cell))
+        return 0;
+    return ss_engine_alone(engine, pair) != 0;
 }
 
 /* Whether what would be signalled has a leg alone: the pair does not stand then, and from now on that

@@ -12,10 +12,12 @@
 
 #include "costs.h"
 #include "freshness.h"
+#include "implausible.h"
+#include "inward.h"
 #include "pairs.h"
 
 #define SS_LOOK_NS INT64_C(1000000000)
-#define SS_LOOK_PAIRS_MAX 256 /* per cycle */
+#define SS_LOOK_PAIRS_MAX 128 /* per cycle: all of them within a second also where each one parks */
 #define SS_SLACK_BPS 1e-6     /* the loop's first test may let through what the exact one refuses */
 
 /* Begins a look when a second is over; 0 while none is due. After a gap of more than a half-life what
@@ -37,16 +39,13 @@ static inline void ss_engine_look_at(ss_engine *engine, ss_engine_pair *pair) {
     pair->weight *= engine->look_decay;
     pair->exit_sum *= engine->look_decay;
     pair->parity_sum *= engine->look_decay;
-    int64_t now_ns = engine->now_ns + engine->anchor_ns;
-    int64_t stale_ns_max = engine->tables.limits.stale_ns_max;
-    int usable = ss_usable(spot, engine->alive[pair->spot_source], engine->epoch[pair->spot_source],
-                           now_ns, stale_ns_max) &&
-                 ss_usable(fut, engine->alive[pair->fut_source], engine->epoch[pair->fut_source],
-                           now_ns, stale_ns_max);
+    int usable = ss_engine_usable(engine, pair->spot_source, spot) &&
+                 ss_engine_usable(engine, pair->fut_source, fut);
     if (!usable || pair->quarantined) return;
     double entry = ss_entry_bps(spot, fut), leaving = ss_exit_bps(spot, fut);
     double implausible_bps = engine->tables.limits.implausible_bps;
     if (!ss_plausible(ss_mid_basis_bps(entry, leaving), implausible_bps)) return;
+    if (ss_engine_looks_alone(engine, pair)) return;
     pair->weight += 1.0;
     pair->exit_sum += leaving;
     pair->parity_sum += ss_parity_bps(entry, leaving);

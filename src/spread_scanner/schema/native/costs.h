@@ -43,6 +43,11 @@ static inline double ss_stray_bps(double px, double median_px) {
     return (px - median_px) / median_px * SS_BPS;
 }
 
+/* The share of a price that is sure to be within a distance from it, whatever is rounded. */
+static inline double ss_stray_share_min(double stray_bps) {
+    return stray_bps * (1.0 - 1e-9) / SS_BPS;
+}
+
 /* While the basis is known: what leaving usually earns. `credited` is NaN where it does not count. */
 static inline double ss_close_bps_trusted(double usual, double parity_usual, int at_parity,
                                           double credited) {
