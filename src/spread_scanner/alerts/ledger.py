@@ -3,15 +3,20 @@
 Not a queue of messages but a state: what stands against what the target has taken. So nothing is
 told twice, a target that was away gets one message for each thing and not a day of them, and what
 began and ended meanwhile is told as "over". Lasting conditions come before events and have a
-budget of their own; where more is due than that allows, as much of the rest as the target takes in
-one message goes into one that names each. Events beyond theirs are counted and summed up.
+budget of their own (alerts/budget.py); where more is due than that allows, as much as the target
+takes in one message goes into one that names each. Events beyond theirs are counted and summed up.
 
 What a target refuses (4xx) is dropped if it was an event, a reminder or is over; what stands, and
 the end of what was told, or may have been by a life that was killed before it could keep that, is
 offered again every OFFER_S, behind all else and by itself: it may have been the target that was
 wrong, not the message, and only an offer can tell. A target that takes what it refused before is
 offered at once what else it refused. Several that are refused at once are halved until those stand
-alone that are not taken: nothing is dropped for its neighbour's sake.
+alone that are not taken: nothing is dropped for its neighbour's sake. Those that a target only fails
+at are tried one by one first, and halved once it takes one: it is they, then, and not the target.
+
+Halves wait for no budget. What a target refuses has told nobody anything, and whoever was to be
+told is not to wait for a budget that his neighbour's refusals have spent: within a minute all is
+told that is taken, however much else is not. What the halves tell is taken off what follows.
 """
 
 from collections import deque
@@ -21,6 +26,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from spread_scanner import clock
+from spread_scanner.alerts import budget
 from spread_scanner.alerts.desk import Condition, Story
 from spread_scanner.alerts.targets import TEXT_CHARS_MAX, Message
 from spread_scanner.clock import NS_PER_S
@@ -64,7 +70,7 @@ class Ledger:
     """Call `take` with what stands, then `next` until it gives None, and `done` or `failed`."""
 
     def __init__(self, settings: AlertSettings, known: Iterable[Entry] = ()) -> None:
-        self.settings = settings
+        self._settings = settings
         self.entries: dict[str, Entry] = {entry.key: entry for entry in known}
         for entry in self.entries.values():
             entry.said_mono_ns, entry.tries = clock.mono_ns(), 0
@@ -74,10 +80,20 @@ class Ledger:
         self._held = 0  # events that nobody will get, since the last summary
         self._events_sent_ns: deque[int] = deque()
         self._parties = 0  # so far
-        self._tokens = float(settings.per_minute_max)
-        self._filled_ns = clock.mono_ns()
+        self._doubted: set[str] = set()  # went out together, and the target failed
+        self._messages = budget.of_messages(settings.per_minute_max)
+        self._refusals = budget.of_refusals()
         self.held_back = 0  # events beyond the budget
         self.dropped = 0  # lost, as too much was waiting
+
+    @property
+    def settings(self) -> AlertSettings:
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: AlertSettings) -> None:
+        self._settings = settings
+        self._messages.like(budget.of_messages(settings.per_minute_max))
 
     @property
     def waiting(self) -> int:
@@ -105,29 +121,46 @@ class Ledger:
         is spent."""
         now_ns = clock.mono_ns()
         due = self._due(now_ns)
-        tokens = self._refilled(now_ns)
-        if due and tokens >= 1:
-            what, entry = due[0]
-            together = [one for one in due if one[1].party == entry.party]
-            if len(together) > 1 and tokens < 2:
-                return self._several(together, chars_max)
-            return Parcel(_message(what, entry), ((what, entry),), 0)
+        doubted = [one for one in due if one[1].key in self._doubted]
+        if doubted:
+            return self._single(doubted[0])
+        self._doubted.clear()
+        fresh = [one for one in due if not one[1].party]
+        room = self._messages.left
+        if fresh and room >= 1:
+            return self._single(fresh[0]) if len(fresh) <= room else self._several(fresh, chars_max)
+        parted = [one for one in due if one[1].party]
+        if parted and self._refusals.left >= 1:
+            party = parted[0][1].party
+            return self._several([one for one in parted if one[1].party == party], chars_max)
         return self._next_event(now_ns)
 
     def done(self, parcel: Parcel) -> None:
         """The target took it."""
+        again = []
         if any(entry.offer_mono_ns for _, entry in parcel.due):  # the target has changed its mind
-            for entry in self.entries.values():
-                entry.offer_mono_ns, entry.party = 0, 0
+            again = [entry for entry in self.entries.values() if entry.offer_mono_ns]
         for what, entry in parcel.due:
             self._said(what, entry)
-        self._spent(parcel)
+        told = {entry.key for _, entry in parcel.due}
+        for entry in again:
+            entry.offer_mono_ns = 0
+        self._part([entry for entry in again if entry.key not in told])
+        if told & self._doubted:  # it was not the target
+            rest = self._doubted - told
+            self._halve([entry for entry in self.entries.values() if entry.key in rest])
+            self._doubted.clear()
+        if parcel.due:
+            self._messages.spend()
+        self._gone(parcel)
 
     def refused(self, parcel: Parcel) -> int:
         """The target will never take it; returns how many that stand or happened go untold."""
-        self._spent(parcel)
+        self._gone(parcel)
         if not parcel.due:
             return 1
+        self._refusals.spend()
+        self._doubted -= {entry.key for _, entry in parcel.due}
         if len(parcel.due) > 1:
             self._halve([entry for _, entry in parcel.due])
             return 0
@@ -142,7 +175,8 @@ class Ledger:
         return int(untold)
 
     def _halve(self, entries: list[Entry]) -> None:
-        """One of them is not taken, and the target does not say which."""
+        """One of them is not taken, and the target does not say which: of one kind, perhaps."""
+        entries.sort(key=lambda entry: entry.key)
         for entry in entries:
             entry.tries += 1
         half = len(entries) // 2
@@ -150,6 +184,7 @@ class Ledger:
         self._part(entries[half:])
 
     def _part(self, entries: list[Entry]) -> None:
+        """They go out with each other only."""
         self._parties += 1
         for entry in entries:
             entry.party = self._parties
@@ -164,10 +199,8 @@ class Ledger:
         else:
             entry.told = False  # its end was told while it came back: it is to be told anew
 
-    def _spent(self, parcel: Parcel) -> None:
-        """It has left: neither to be sent again nor free."""
-        if parcel.due:
-            self._tokens -= 1
+    def _gone(self, parcel: Parcel) -> None:
+        """Events that have left are not sent again, nor are they free."""
         if parcel.message.event == "summary":
             self._held = 0
         for _ in range(parcel.events):
@@ -179,6 +212,8 @@ class Ledger:
         """It is still to be sent; others go first, should it be its own fault."""
         for _, entry in parcel.due:
             entry.tries += 1
+        if len(parcel.due) > 1:
+            self._doubted = {entry.key for _, entry in parcel.due}
         if parcel.events:
             self._events.rotate(-1)
 
@@ -201,6 +236,9 @@ class Ledger:
         repeat_s_min = limits.repeat_patient_s_min if entry.patient else limits.repeat_s_min
         return "still" if now_ns - entry.said_mono_ns >= repeat_s_min * NS_PER_S else None
 
+    def _single(self, one: tuple[What, Entry]) -> Parcel:
+        return Parcel(_message(*one), (one,), 0)
+
     def _several(self, due: list[tuple[What, Entry]], chars_max: int) -> Parcel:
         """As many in one as the target takes: what is cut off would count as told."""
         parts: list[Message] = []
@@ -216,17 +254,9 @@ class Ledger:
             lines.append(line)
         told = tuple(due[: len(parts)])
         if len(parts) == 1:
-            return Parcel(parts[0], told, 0)
+            return self._single(due[0])
         text = f"{len(parts)} at once\n" + "\n".join(lines)
         return Parcel(Message("several", "several", text, clock.wall_ns(), tuple(parts)), told, 0)
-
-    def _refilled(self, now_ns: int) -> float:
-        """A bucket that fills by per_minute_max in a minute."""
-        per_minute_max = self.settings.per_minute_max
-        gained = (now_ns - self._filled_ns) * per_minute_max / (60 * NS_PER_S)
-        self._tokens = min(self._tokens + gained, float(per_minute_max))
-        self._filled_ns = now_ns
-        return self._tokens
 
     def _next_event(self, now_ns: int) -> Parcel | None:
         sent = self._events_sent_ns

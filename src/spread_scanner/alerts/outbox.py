@@ -96,7 +96,8 @@ class Outbox:
                 self._is_failing(f"{error.message}: {parcel.message.key} {fate}")
                 with self._lock:
                     self.refused += self._ledger.refused(parcel)
-                    self.changes += 1
+                    # All else that is refused stays as it is, and is offered again and again.
+                    self.changes += any(what == "over" for what, _ in parcel.due)
             else:
                 self.sent += 1
                 self.failing = False

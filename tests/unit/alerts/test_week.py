@@ -31,9 +31,9 @@ PROMISED_S = 60
 LOOK_S_MAX = 20
 CHANGE_S = 600  # between two changes of anything, on average
 SECTION = Alerts()
-SECTIONS = [SECTION, Alerts(per_minute_max=30), Alerts(per_minute_max=6)]  # by a reload
-KEYS = [f"down:{number}" for number in range(8)] + ["quarantine:A-USDT", "version"]
-PATIENT = KEYS[8:]
+SECTIONS = [SECTION, Alerts(per_minute_max=30), Alerts(per_minute_max=2)]  # by a reload
+KEYS = [f"down:{number}" for number in range(20)] + ["quarantine:A-USDT", "version"]
+PATIENT = KEYS[20:]
 TARGETS = ("webhook", "other")
 WHO = {name: f"http://{name}.test/" for name in TARGETS}
 FAILURES: list[int | type[httpx.TransportError]] = [500, 503, 408, 429, httpx.ReadTimeout]
@@ -286,13 +286,14 @@ class Week:
         one.fails(failure, self._random.choice([0, 1, 30, 3_000]))
 
     def _taste(self) -> None:
-        """One target refuses one thing or two, whatever it does with all else, or likes it again.
-        More of them would spend the smallest budget on offers."""
+        """One target refuses some things, whatever it does with all else, or likes some again."""
         one = self._random.choice(self.told)
-        if len(one.disliked) == 2 or (one.disliked and self._random.random() < 0.5):
-            one.likes(self._random.choice(sorted(one.disliked)))
+        if one.disliked and self._random.random() < 0.5:
+            count = self._random.choice([1, len(one.disliked)])
+            for key in self._random.sample(sorted(one.disliked), count):
+                one.likes(key)
         else:
-            one.disliked.add(self._random.choice(KEYS))
+            one.disliked.update(self._random.sample(KEYS, self._random.choice([1, 1, 2, 8])))
 
     def _restart(self) -> None:
         """Whatever is sent is kept with the same look; what it takes to come back differs."""

@@ -1,0 +1,157 @@
+"""A target that takes some things and not others, in any mix: what it takes it is told within a
+minute, and no more messages than it is to have.
+
+Which are not taken is drawn (SPREAD_MIX_SEED lives a mix again); the clock is turned by hand.
+"""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+import bed
+from spread_scanner.alerts.desk import Story
+from spread_scanner.alerts.outbox import Outbox
+from spread_scanner.alerts.targets import Message, NeverTaken, Unreached
+from spread_scanner.clock import VirtualClock
+from spread_scanner.config import Alerts
+
+Judge = Callable[[Message], None]
+
+
+class Picky:
+    """A target that judges each message, and notes when it took what."""
+
+    name = "picky"
+
+    def __init__(self, clock: VirtualClock, judge: Judge, chars_max: int = 1 << 20) -> None:
+        self.clock, self.judge, self.chars_max = clock, judge, chars_max
+        self.took_s: list[float] = []  # a message each
+        self.told_s: dict[str, float] = {}
+        self.asked = 0
+
+    def send(self, message: Message) -> None:
+        self.asked += 1
+        self.judge(message)
+        now_s = self.clock.mono_ns() / 1e9
+        self.took_s.append(now_s)
+        for part in message.parts or (message,):
+            assert part.key not in self.told_s, f"{part.key} is told twice"
+            self.told_s[part.key] = now_s
+
+    def most_in_a_minute(self) -> int:
+        return max(
+            (sum(at <= one < at + 60 for one in self.took_s) for at in self.took_s), default=0
+        )
+
+
+def refusing(bad: set[str], error: type[NeverTaken | Unreached] = NeverTaken) -> Judge:
+    def judge(message: Message) -> None:
+        if bad & {part.key for part in message.parts or (message,)}:
+            raise error("HTTP 400")
+
+    return judge
+
+
+def stories(count: int, chars: int = 60) -> dict[str, Story]:
+    return {f"k{number}": Story(f"k{number}", "x" * chars, 1) for number in range(count)}
+
+
+def run(outbox: Outbox, raised: dict[str, Story], clock: VirtualClock, seconds: int) -> None:
+    for _ in range(seconds):
+        outbox.take(raised)
+        outbox.flush()
+        clock.advance_ms(1_000)
+
+
+@pytest.mark.parametrize("per_minute_max", [1, 10])
+@pytest.mark.parametrize(
+    ("good", "bad"), [(28, 2), (30, 0), (29, 1), (1, 29), (15, 15), (60, 30), (3, 1)]
+)
+def test_what_is_taken_is_told_within_a_minute_whatever_else_is_refused(
+    virtual_clock: VirtualClock, good: int, bad: int, per_minute_max: int
+) -> None:
+    drawn = random.Random(bed.seed("SPREAD_MIX_SEED"))
+    raised = stories(good + bad)
+    refused = set(drawn.sample(sorted(raised), bad))
+    target = Picky(virtual_clock, refusing(refused))
+    run(Outbox(target, Alerts(per_minute_max=per_minute_max)), raised, virtual_clock, 60)
+    assert set(target.told_s) == set(raised) - refused
+
+
+@pytest.mark.parametrize("per_minute_max", [1, 3, 10])
+def test_no_minute_has_more_messages_than_it_may(
+    virtual_clock: VirtualClock, per_minute_max: int
+) -> None:
+    """They come one by one, in heaps, all the time."""
+    drawn = random.Random(bed.seed("SPREAD_MIX_SEED"))
+    target = Picky(virtual_clock, refusing(set()))
+    outbox = Outbox(target, Alerts(per_minute_max=per_minute_max))
+    raised, since_s = dict[str, Story](), dict[str, float]()
+    for _ in range(240):
+        for story in stories(drawn.choice([0, 0, 0, 1, 1, 12])).values():
+            key = f"{story.key} {len(raised)}"
+            raised[key] = Story(key, "x", 1, patient=True)
+            since_s[key] = virtual_clock.mono_ns() / 1e9
+        run(outbox, raised, virtual_clock, 1)
+    assert target.most_in_a_minute() <= per_minute_max
+    late = [at - since_s[key] for key, at in target.told_s.items() if at - since_s[key] > 60]
+    assert not late
+
+
+def test_two_that_are_refused_cost_the_budget_next_to_nothing(virtual_clock: VirtualClock) -> None:
+    """Nor does it matter how often they are offered later on."""
+    raised = stories(30)
+    target = Picky(virtual_clock, refusing({"k3", "k22"}))
+    outbox = Outbox(target, Alerts(repeat_s_min=86_400))
+    run(outbox, raised, virtual_clock, 240)
+    assert target.most_in_a_minute() <= 10
+    new = {f"new{number}": Story(f"new{number}", "x", 1) for number in range(5)}
+    run(outbox, {**raised, **new}, virtual_clock, 2)
+    assert set(new) <= set(target.told_s)
+
+
+def test_all_that_is_refused_is_told_within_a_minute_of_being_taken(
+    virtual_clock: VirtualClock,
+) -> None:
+    raised = stories(30)
+    bad = set(raised)
+    target = Picky(virtual_clock, refusing(bad))
+    outbox = Outbox(target, Alerts())
+    run(outbox, raised, virtual_clock, 120)
+    assert not target.told_s
+    for key in sorted(bad)[:25]:
+        bad.remove(key)
+    run(outbox, raised, virtual_clock, 60)
+    assert set(target.told_s) == set(raised) - bad
+    assert target.asked < 1_000  # in three minutes, of a target that takes nothing of what it is sent
+
+
+def test_one_at_which_the_target_fails_keeps_none_of_thirty_from_being_told(
+    virtual_clock: VirtualClock,
+) -> None:
+    """It answers 500 to whatever speaks of it: that is not to be told from a target that is down."""
+    raised = stories(30)
+    target = Picky(virtual_clock, refusing({"k17"}, Unreached))
+    outbox = Outbox(target, Alerts())
+    run(outbox, raised, virtual_clock, 60)
+    assert set(target.told_s) == set(raised) - {"k17"}
+
+
+def test_a_target_that_was_down_is_told_in_few_messages(virtual_clock: VirtualClock) -> None:
+    raised = stories(30)
+    target = Picky(virtual_clock, refusing(set(raised), Unreached))
+    outbox = Outbox(target, Alerts())
+    run(outbox, raised, virtual_clock, 300)
+    target.judge = refusing(set())
+    run(outbox, raised, virtual_clock, 60)
+    assert set(target.told_s) == set(raised)
+    assert len(target.took_s) <= 5
+
+
+def test_a_smaller_budget_holds_from_the_reload_on(virtual_clock: VirtualClock) -> None:
+    target = Picky(virtual_clock, refusing(set()))
+    outbox = Outbox(target, Alerts(per_minute_max=600))
+    outbox.settings(target, Alerts(per_minute_max=2))
+    run(outbox, stories(30), virtual_clock, 59)
+    assert len(target.took_s) == 1
