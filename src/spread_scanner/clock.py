@@ -191,6 +191,21 @@ class SessionClock:
         """How far the wall clock has been stepped since the anchor was taken."""
         return wall_ns() - self.now_ns()
 
+    def stamp(self, wall_at_ns: int) -> int:
+        """What to store for a time by the wall clock as it stands now; 0 stays 0."""
+        return wall_at_ns - self._set_ns() if wall_at_ns else 0
+
+    def wall_of(self, stamp_ns: int) -> int:
+        """The time of a stamp by the wall clock as it stands now: its age is right though that was
+        set meanwhile; 0 stays 0."""
+        return stamp_ns + self._set_ns() if stamp_ns else 0
+
+    def _set_ns(self) -> int:
+        """By how much somebody has set the wall clock; what NTP slews, and what lies between the
+        two readings, is nothing of that."""
+        step_ns = self.step_ns()
+        return step_ns if abs(step_ns) >= NS_PER_S else 0
+
 
 class SuspendWatch:
     """Notices that the machine was suspended: monotonic time counts it, the awake time does not.

@@ -1,8 +1,8 @@
 """How much one target is sent: a bucket that fills with time.
 
-Two of them stand in each ledger (alerts/ledger.py): one for what the target takes, so that nobody is
-told more than `per_minute_max` in any minute, and one for what it refuses, so that nobody is asked
-without end for what he does not take.
+Two of them stand in each ledger (alerts/ledger.py): one for what the target takes, so that nobody
+is told more than `per_minute_max` in any minute, and one for what it refuses, so that nobody is
+asked without end for what he does not take.
 """
 
 from spread_scanner import clock

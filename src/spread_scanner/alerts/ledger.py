@@ -11,8 +11,9 @@ the end of what was told, or may have been by a life that was killed before it c
 offered again every OFFER_S, behind all else and by itself: it may have been the target that was
 wrong, not the message, and only an offer can tell. A target that takes what it refused before is
 offered at once what else it refused. Several that are refused at once are halved until those stand
-alone that are not taken: nothing is dropped for its neighbour's sake. Those that a target only fails
-at are tried one by one first, and halved once it takes one: it is they, then, and not the target.
+alone that are not taken: nothing is dropped for its neighbour's sake. Those that a target only
+fails at are tried one by one first, and halved once it takes one: it is they, then, and not the
+target.
 
 Halves wait for no budget. What a target refuses has told nobody anything, and whoever was to be
 told is not to wait for a budget that his neighbour's refusals have spent: within a minute all is

@@ -61,7 +61,8 @@ class FundingWriter(_Cells, Holder):
 
     def write(self, source_id: int, symbol_id: int, row: FundingNow) -> None:
         """Publish one row. Raises BadInput on an id out of range, ValueError once closed."""
-        record = np.array([tuple(row)], FUNDING_DTYPE)
+        stamped = row._replace(asked_wall_ns=self._held.clock.stamp(row.asked_wall_ns))
+        record = np.array([tuple(stamped)], FUNDING_DTYPE)
         self._cells.write(self._place(source_id, symbol_id), record)
 
     def shut(self) -> None:
@@ -109,13 +110,20 @@ class FundingTable(_Cells, Holder):
         a write it is None as well, and `contended` counts. Raises BadInput on an id out of range.
         """
         rows, told = self._cells.read(self._place(source_id, symbol_id))
-        return FundingNow(*rows[0].item()) if told[0] else None
+        return FundingNow(*self._dated(rows)[0].item()) if told[0] else None
 
     def snapshot(self) -> np.ndarray:
         """(num_sources, max_symbols) FUNDING_DTYPE, each row whole in itself; zeros where `read`
         has none."""
         rows, _ = self._cells.read(np.arange(self.layout.cells, dtype=np.int64))
+        rows = self._dated(rows)
         return rows.reshape(self.layout.num_sources, self.layout.max_symbols)
+
+    def _dated(self, rows: np.ndarray) -> np.ndarray:
+        """With the time of asking by the wall clock as it stands now: a rate has its age."""
+        set_ns = self._held.clock.wall_of(1) - 1
+        rows["asked_wall_ns"][rows["asked_wall_ns"] != 0] += set_ns
+        return rows
 
     @property
     def contended(self) -> int:
@@ -124,8 +132,8 @@ class FundingTable(_Cells, Holder):
 
     @property
     def created_wall_ns(self) -> int:
-        """When the cells were made, empty."""
-        return int(self._held.header["created_wall_ns"])
+        """When the cells were made, empty, by the wall clock as it stands now."""
+        return self._held.clock.wall_of(int(self._held.header["created_wall_ns"]))
 
 
 def _table(held: Segment, layout: FundingLayout) -> LatchTable:

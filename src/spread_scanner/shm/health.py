@@ -55,7 +55,7 @@ class ProcessHealth(NamedTuple):
     state: ProcessState
     heartbeat_age_ns: int
     pid: int
-    started_wall_ns: int
+    age_ns: int  # since it was started
     starts: int
     generation: int
     longest_cycle_ns: int
@@ -85,7 +85,7 @@ class HealthRow(_rows.Row, Holder):
         # Before the pid, which readers look at first: the state of the life before is none of ours.
         self._head["state"] = ProcessState.STARTING
         self._head["pid"] = os.getpid()
-        self._head["started_wall_ns"] = clock.wall_ns()
+        self._head["started_wall_ns"] = held.clock.now_ns()
         self._head["starts"] += 1
         self._head["longest_cycle_ns"] = 0
         self._head["version"] = version().encode()
@@ -193,7 +193,7 @@ class Health(Holder):
             state=ProcessState(int(head["state"])),
             heartbeat_age_ns=_age_ns(head),
             pid=pid,
-            started_wall_ns=int(head["started_wall_ns"]),
+            age_ns=self._held.clock.now_ns() - int(head["started_wall_ns"]),
             starts=int(head["starts"]),
             generation=int(head["generation"]),
             longest_cycle_ns=int(head["longest_cycle_ns"]),

@@ -321,7 +321,7 @@ ROW_HEAD_DTYPE = np.dtype(
         ("state", "<u8"),  # schema.enums.ProcessState
         ("heartbeat_mono_ns", "<i8"),
         ("pid", "<u8"),  # a label for people
-        ("started_wall_ns", "<i8"),
+        ("started_wall_ns", "<i8"),  # by the session clock, which nobody sets
         ("starts", "<u8"),  # how often a process took this row
         ("generation", "<u8"),  # of the tables in use
         ("longest_cycle_ns", "<u8"),

@@ -30,6 +30,7 @@ import numpy as np
 import posix_ipc
 
 from spread_scanner import clock
+from spread_scanner.clock import SessionClock
 from spread_scanner.shm._memory import Memory, Words
 from spread_scanner.shm.faults import (
     AlreadyClaimed,
@@ -108,6 +109,11 @@ class Segment:
     @property
     def anchor_ns(self) -> int:
         return int(self.header["anchor_ns"])
+
+    @property
+    def clock(self) -> SessionClock:
+        """By which whatever is stamped into it has an age, also after the wall clock was set."""
+        return SessionClock(self.anchor_ns)
 
     @property
     def retired(self) -> bool:

@@ -61,7 +61,8 @@ def symbol_keys(names: dict[int, str], count: int) -> np.ndarray:
 def standing(held: Segment) -> list[Switch]:
     """All records that are whole, in the order of their places."""
     records = (_whole(held, int(number)) for number in np.flatnonzero(_table(held)["state"]))
-    return [_switch(record) for record in records if record is not None]
+    found = [_switch(record) for record in records if record is not None]
+    return [one._replace(since_wall_ns=held.clock.wall_of(one.since_wall_ns)) for one in found]
 
 
 def standing_in(raw: bytes) -> list[Switch]:
@@ -82,7 +83,7 @@ def put(held: Segment, switch: Switch) -> None:
     if not len(free):
         raise SegmentError("so much is switched that there is no room for more", most=STANDING_MAX)
     record = np.zeros((), SWITCH_DTYPE)
-    record["since_wall_ns"], record["kind"] = switch.since_wall_ns, switch.kind
+    record["since_wall_ns"], record["kind"] = held.clock.stamp(switch.since_wall_ns), switch.kind
     record["pid"] = switch.pid
     record["name"] = _name_bytes(switch.name)
     record["user"] = _cut(switch.user, SWITCH_DTYPE["user"].itemsize)

@@ -251,10 +251,9 @@ class StatusLooks:
 
     def _young(self, row: ProcessHealth | None) -> bool:
         """Whether it began so recently that what it starts need not be there yet."""
-        if row is None:
-            return False
-        age_s = (clock.wall_ns() - row.started_wall_ns) / NS_PER_S
-        return age_s <= self._settings.config.system.ready_s_max
+        return row is not None and (
+            row.age_ns / NS_PER_S <= self._settings.config.system.ready_s_max
+        )
 
     def _rates(self, row: ProcessHealth, labels: Sequence[str]) -> dict[str, float]:
         before = self._before.get(row.process)

@@ -34,6 +34,7 @@ class UsualReader:
         self._stamp: tuple[int, int, int] | None = None
         self._found: Usual | None = None
         self._places: dict[str, int] = {}
+        self._read_ns = self._age_ns = 0  # when it was read, and how old it was then
 
     def look(self, keys: tuple[str, ...]) -> npt.NDArray[np.void]:
         """(n,) USUAL_DTYPE of so many pairs, by what they really are (usual.pair_keys)."""
@@ -41,7 +42,7 @@ class UsualReader:
         rows = np.zeros(len(keys), USUAL_DTYPE)
         rows["usual_bps"] = rows["parity_bps"] = rows["credited_bps"] = np.nan
         found = self._found
-        if found is None or found.aged(clock.wall_ns()) is None:
+        if found is None or found.aged(self._now_wall_ns(found)) is None:
             return rows
         at = np.array([self._places.get(key, -1) for key in keys], int)
         known = at >= 0
@@ -58,14 +59,18 @@ class UsualReader:
         self._renew()
         if self._found is None:
             return None
-        return max(0, clock.wall_ns() - self._found.wall_ns) / NS_PER_S
+        return (self._now_wall_ns(self._found) - self._found.wall_ns) / NS_PER_S
+
+    def _now_wall_ns(self, found: Usual) -> int:
+        """By the wall clock that dated the file: it may have been set since that was read."""
+        return found.wall_ns + self._age_ns + clock.mono_ns() - self._read_ns
 
     @property
     def learned(self) -> tuple[int, int]:
         """Of how many pairs it is known, and of how many something is kept."""
         self._renew()
         found = self._found
-        if found is None or found.aged(clock.wall_ns()) is None:
+        if found is None or found.aged(self._now_wall_ns(found)) is None:
             return 0, 0
         return int(np.count_nonzero(found.weight >= self._trust)), len(found.keys)
 
@@ -83,5 +88,7 @@ class UsualReader:
             self._found = usual.read(self._path)
         except UsualError:
             self._found = None
+        self._read_ns = clock.mono_ns()
+        self._age_ns = max(0, clock.wall_ns() - self._found.wall_ns) if self._found else 0
         keys = self._found.keys if self._found is not None else ()
         self._places = {key: place for place, key in enumerate(keys) if key}

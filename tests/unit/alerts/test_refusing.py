@@ -124,13 +124,13 @@ def test_all_that_is_refused_is_told_within_a_minute_of_being_taken(
         bad.remove(key)
     run(outbox, raised, virtual_clock, 60)
     assert set(target.told_s) == set(raised) - bad
-    assert target.asked < 1_000  # in three minutes, of a target that takes nothing of what it is sent
+    assert target.asked < 1_000  # in three minutes
 
 
 def test_one_at_which_the_target_fails_keeps_none_of_thirty_from_being_told(
     virtual_clock: VirtualClock,
 ) -> None:
-    """It answers 500 to whatever speaks of it: that is not to be told from a target that is down."""
+    """It answers 500 to whatever speaks of it, as a target does that is down."""
     raised = stories(30)
     target = Picky(virtual_clock, refusing({"k17"}, Unreached))
     outbox = Outbox(target, Alerts())
