@@ -17,8 +17,8 @@ from spread_scanner import clock
 from spread_scanner.engine.plan import Plan
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.symbology.blocked import KeptBlock
-from spread_scanner.symbology.tables import Tables, listed_pairs
-from spread_scanner.symbology.usual import pair_key
+from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.usual import keyed_pairs
 
 
 class JudgedSet(NamedTuple):
@@ -31,8 +31,8 @@ class JudgedSet(NamedTuple):
     @classmethod
     def of(cls, tables: Tables) -> Self:
         unasked = frozenset(
-            pair_key(pair.spot, pair.futures)
-            for pair in listed_pairs(tables.instruments)
+            key
+            for key, pair in keyed_pairs(tables)
             if pair.spot.last_known or pair.futures.last_known
         )
         return cls(tables.judgement, tables.asked_by_wall_ns, unasked)

@@ -3,10 +3,11 @@
 Writer:  spread-engine, whenever a pair is blocked or judged anew.
 Readers: the engine at its start, spread-ctl why, the alerts.
 
-Kept by what is really listed on both legs, never by an id: another listing or multiplier is another
-pair. A whole file or none (sealed.py); one that is damaged is named (BlockedError) and used by
-nobody: what is still absurd is blocked again within seconds. Rejected: in the file of what is
-usual, which is written once a minute, ages, and is thrown away whole when its format changes.
+Kept by the coin and what is really listed on both legs, never by an id: another name, listing or
+multiplier is another pair. A whole file or none (sealed.py); one that is damaged is named
+(BlockedError) and used by nobody: what is still absurd is blocked again within seconds. Rejected:
+in the file of what is usual, which is written once a minute, ages, and is thrown away whole when
+its format changes.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError
 from spread_scanner.symbology import sealed
 
-FORMAT = 1
+FORMAT = 2
 
 
 class BlockedError(SpreadError):

@@ -3,12 +3,13 @@
 Writer:  spread-engine, once a minute; a simulation, which seeds the history that it has made up.
 Readers: the engine at its start, the screens, the alerts.
 
-Kept by what is really listed on both legs, never by an id: a pair whose listing or multiplier has
-changed begins anew. A whole file or none: it is written beside and renamed. One that is damaged is
-named (UsualError) and used by nobody; the next write takes its place.
+Kept by the coin and what is really listed on both legs, never by an id: a pair whose name, listing
+or multiplier has changed begins anew, also where nobody was there to see it. A whole file or none:
+it is written beside and renamed. One that is damaged is named (UsualError) and used by nobody; the
+next write takes its place.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +23,10 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.schema.costs import full_weight
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.symbology import sealed
-from spread_scanner.symbology.tables import InstrumentRow, Tables, listed_pairs
+from spread_scanner.symbology.tables import InstrumentRow, ListedPair, Tables, listed_pairs
 
 PairNumbers = npt.NDArray[np.float64]
-FORMAT = 2
+FORMAT = 3
 
 
 class UsualError(SpreadError):
@@ -69,17 +70,21 @@ def path_of(settings: Settings) -> Path:
     return settings.data_dir / f"usual.{settings.config.system.namespace}"
 
 
-def pair_key(spot: InstrumentRow, futures: InstrumentRow) -> str:
-    """What a pair really is: both listings, and what brings each to base units."""
-    return f"{_leg(spot)} {_leg(futures)}"
+def pair_key(symbol: str, spot: InstrumentRow, futures: InstrumentRow) -> str:
+    """What a pair really is: its coin, both listings, and what brings each to base units."""
+    return f"{symbol} {_leg(spot)} {_leg(futures)}"
+
+
+def keyed_pairs(tables: Tables) -> Iterator[tuple[str, ListedPair]]:
+    """Each pair of listings that a direction may hold, after its key."""
+    names = tables.symbol_names()
+    for pair in listed_pairs(tables.instruments):
+        yield pair_key(names.get(pair.symbol_id, ""), pair.spot, pair.futures), pair
 
 
 def pair_keys(tables: Tables) -> dict[tuple[int, int], str]:
     """The key of each pair of listings that a direction may hold, by (direction_id, symbol_id)."""
-    return {
-        (pair.direction_id, pair.symbol_id): pair_key(pair.spot, pair.futures)
-        for pair in listed_pairs(tables.instruments)
-    }
+    return {(pair.direction_id, pair.symbol_id): key for key, pair in keyed_pairs(tables)}
 
 
 def write(path: Path, usual: Usual) -> None:
@@ -119,8 +124,8 @@ def seed(
     earns and what its widths leave at parity, in basis points, or None: of this pair nothing is
     known. Returns of how many it is. Raises OSError."""
     known = {
-        pair_key(pair.spot, pair.futures): numbers
-        for pair in listed_pairs(tables.instruments)
+        key: numbers
+        for key, pair in keyed_pairs(tables)
         if (numbers := usually(pair.spot, pair.futures)) is not None
     }
     exits, parities = np.array(list(known.values()), float).reshape(-1, 2).T

@@ -201,6 +201,19 @@ def test_what_is_kept_is_taken_up_by_the_next_start(namespace: str, tmp_path: Pa
         assert bed.kinds(1) == [ENTER]
 
 
+def test_a_symbol_that_was_renamed_while_nobody_ran_begins_anew(namespace: str) -> None:
+    """The listings are the same; discovery has found that they are of another coin."""
+    with Bed(namespace, settings(**LEARNS), known=False) as bed:
+        learn(bed, 20)
+        found = kept(bed)
+        bed.end()
+        bed.start_with(tables(names={0: "OTHER-USDT"}, generation=2), found)
+        assert pair(bed)["weight"] == 0
+        bed.end()
+        bed.start_with(tables(generation=3), found)
+        assert pair(bed)["trusted"], "a new generation of the same"
+
+
 def without(symbols: Tables) -> Tables:
     """The same with the first direction empty."""
     first, *others = symbols.directions
