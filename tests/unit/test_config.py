@@ -106,6 +106,7 @@ def test_text_in_a_variable_needs_no_quotes(folder: Path, text: str) -> None:
     environ = {
         "SPREAD_SYSTEM__NAMESPACE": text,
         "SPREAD_ALERTS__TELEGRAM_CHAT_ID": "-1001234567890",
+        "SPREAD_ALERTS__TELEGRAM_TOKEN_FILE": "token",
         "SPREAD_EXCHANGES__OKX_SPOT__FEE_TIER": "",
         "SPREAD_SYSTEM__DATA_DIR": f'"{text}"',
     }
@@ -113,6 +114,26 @@ def test_text_in_a_variable_needs_no_quotes(folder: Path, text: str) -> None:
     assert settings.config.system.namespace == text
     assert settings.config.spread_alerts.telegram_chat_id == "-1001234567890"
     assert settings.config.system.data_dir == text
+
+
+@pytest.mark.parametrize(
+    ("token_file", "chat", "key"),
+    [
+        ("token", "", "telegram_chat_id"),
+        ("token", "my chat", "telegram_chat_id"),
+        ("", "-100123", "telegram_token_file"),
+    ],
+)
+def test_half_of_what_telegram_takes_is_refused(
+    folder: Path, token_file: str, chat: str, key: str
+) -> None:
+    environ = {
+        "SPREAD_ALERTS__TELEGRAM_TOKEN_FILE": token_file,
+        "SPREAD_ALERTS__TELEGRAM_CHAT_ID": chat,
+    }
+    with pytest.raises(ConfigError) as caught:
+        config.load(folder, environ)
+    assert caught.value.evidence["key"] == f"spread-alerts.{key}"
 
 
 def test_environment_overrides_each_file(folder: Path) -> None:

@@ -65,7 +65,7 @@ class DiskWatch:
 def _ours(disk: Disk, settings: Settings) -> Iterator[Condition]:
     """The tracker's files, beyond what they are to be."""
     wal_bytes, database_bytes = disk.wal_bytes or 0, disk.database_bytes or 0
-    if wal_bytes > settings.config.spread_alerts.wal_mb_max * MB:
+    if wal_bytes > settings.config.spread_alerts.wal_mb_max * MB and not disk.vacuuming:
         who = " and ".join(one.who for one in disk.readers) or "some program"
         text = (
             f"{wal_bytes / MB:,.0f} MB wait beside the database (tracker.db-wal): {who} reads it "

@@ -20,6 +20,7 @@ from msgspec import structs
 
 from spread_scanner import clock, config
 from spread_scanner.alerts.targets import (
+    CONFIG,
     TIMEOUT_S,
     Message,
     NeverTaken,
@@ -29,6 +30,7 @@ from spread_scanner.alerts.targets import (
 )
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts, Settings
+from spread_scanner.config.files import CREDENTIALS
 from spread_scanner.errors import ConfigError, SegmentError
 from spread_scanner.runtime import logs
 from spread_scanner.schema.figures import plain
@@ -41,7 +43,6 @@ PAUSE_S = 2.0
 BOUND_S = 45.0  # of tries: of a unit of its own, which holds up nobody
 STOP_BOUND_S = 8.0  # as part of the stop of spread-alerts, which a restart of the target waits for
 FRESH_NS = 15 * NS_PER_S  # as the watchdogs have it: who has beaten since then lives
-CREDENTIALS = "/run/credentials/"
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         return EXIT_DONE
     try:
         settings, alerts = _settings()
-        targets = senders(_with_credentials(alerts, environ))
+        path = config.config_folder() / CONFIG
+        targets = senders(_with_credentials(alerts, environ), path=path)
     except ConfigError as error:
         log.error("a failed unit cannot be told", unit=unit, error=str(error))
         return EXIT_SETTINGS

@@ -9,7 +9,7 @@ tells of it. Each try is one of a thread of its own, and holds up no target.
 import httpx
 
 from spread_scanner import clock
-from spread_scanner.alerts.targets import TIMEOUT_S, NeverTaken, Unreached, ping
+from spread_scanner.alerts.targets import NeverTaken, Unreached, new_client, ping
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts as AlertSettings
 
@@ -24,7 +24,7 @@ class Heartbeat:
 
     def __init__(self, settings: AlertSettings, client: httpx.Client | None = None) -> None:
         self._settings = settings
-        self._client = client or httpx.Client(timeout=TIMEOUT_S)
+        self._client = client or new_client()
         self._next_ns = 0
         self._pause_s = RETRY_S_MIN
         self.heartbeats = 0

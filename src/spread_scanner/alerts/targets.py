@@ -5,7 +5,6 @@ or it fails for now (`Unreached`), perhaps with the time after which it wants to
 Nothing that is said of an error holds an address: it may have a token in it.
 """
 
-import re
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -13,17 +12,18 @@ import httpx
 
 from spread_scanner import clock
 from spread_scanner.config import Alerts as AlertSettings
-from spread_scanner.errors import ConfigError, SpreadError
-from spread_scanner.runtime import refusals
+from spread_scanner.config import files
+from spread_scanner.errors import SpreadError
+from spread_scanner.runtime import refusals, trust
 from spread_scanner.runtime.logs import without_secrets
 
+CONFIG = Path("config.toml")
 TIMEOUT_S = 5.0
 RETRY_AFTER_S_MAX = 3_600.0
 TEXT_CHARS_MAX = 1 << 20  # of one text, where a target knows no bound
 TELEGRAM_CHARS = 4_000  # of the 4,096 that it takes in one message
 PASSES = (408, 429)  # of 4xx: the same message may be taken later
-_TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
-_CHAT = re.compile(r"-?\d+|@[A-Za-z]\w*")
+HOPS_MAX = 3  # of redirects
 
 
 class Message(NamedTuple):
@@ -89,7 +89,7 @@ class Telegram:
     chars_max = TELEGRAM_CHARS
 
     def __init__(self, api: str, token: str, chat_id: str, client: httpx.Client) -> None:
-        self._url = f"{api}/bot{token}/sendMessage"
+        self._url = f"{api.rstrip('/')}/bot{token}/sendMessage"
         self._chat_id = chat_id
         self._client = client
 
@@ -112,8 +112,21 @@ def ping(client: httpx.Client, method: str, url: str) -> None:
 
 
 def _asked(client: httpx.Client, method: str, url: str, body: object) -> httpx.Response:
+    """The answer. A redirect is followed where nothing is handed over (GET, HEAD), and not away
+    from TLS: a message goes to whom the settings name."""
     try:
-        return client.request(method, url, json=body)
+        asked = client.build_request(method, url, json=body)
+        for hop in range(HOPS_MAX + 1):
+            response = client.send(asked)
+            following = response.next_request
+            if following is None:
+                return response
+            less_safe = (asked.url.scheme, following.url.scheme) == ("https", "http")
+            if method == "POST" or less_safe or hop == HOPS_MAX:
+                to = f"{following.url.scheme}://{following.url.host}"
+                raise Unreached(f"HTTP {response.status_code}: leads on to {to}, not followed")
+            asked = following
+        raise AssertionError("the last hop is not followed")
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise Unreached(without_secrets(str(error)) or type(error).__name__) from None
 
@@ -142,40 +155,20 @@ def _retry_after_s(response: httpx.Response) -> float | None:
         return None
 
 
-def senders(settings: AlertSettings, client: httpx.Client | None = None) -> list[Sender]:
-    """The targets that the settings name; none is not an error. Raises ConfigError."""
-    client = client or httpx.Client(timeout=TIMEOUT_S)
+def new_client() -> httpx.Client:
+    """Trusts whom the exchanges' are trusted by: the system's authorities."""
+    return httpx.Client(timeout=TIMEOUT_S, verify=trust.context())
+
+
+def senders(
+    settings: AlertSettings, client: httpx.Client | None = None, path: Path = CONFIG
+) -> list[Sender]:
+    """The targets that the settings in a file name; none is not an error. Raises ConfigError."""
+    client = client or new_client()
     found: list[Sender] = []
     if settings.webhook_url:
         found.append(Webhook(settings.webhook_url, client))
     if settings.telegram_token_file:
-        token = _token(settings.telegram_token_file)
-        if not _CHAT.fullmatch(settings.telegram_chat_id):
-            raise ConfigError(
-                "bad Telegram chat",
-                key="telegram_chat_id",
-                allowed="a number, or @ and the name of a channel",
-            )
+        token = files.telegram_token(settings, path)
         found.append(Telegram(settings.telegram_api, token, settings.telegram_chat_id, client))
     return found
-
-
-def _token(file: str) -> str:
-    """The token in a file. What is wrong with it is said, never what it is."""
-    try:
-        token = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            "the Telegram token cannot be read",
-            key="telegram_token_file",
-            file=file,
-            reason=error.strerror if isinstance(error, OSError) else "not text",
-        ) from None
-    if not _TOKEN.fullmatch(token):
-        raise ConfigError(
-            "the Telegram token is none",
-            key="telegram_token_file",
-            file=file,
-            allowed="one line: the number of the bot, a colon, letters and digits",
-        )
-    return token

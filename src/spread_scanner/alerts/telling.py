@@ -7,6 +7,7 @@ holds up neither the others nor the looking.
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from spread_scanner import config
 from spread_scanner.alerts import state
@@ -14,7 +15,7 @@ from spread_scanner.alerts.conditions import Conditions, Segments
 from spread_scanner.alerts.desk import Condition, Desk
 from spread_scanner.alerts.heartbeat import Heartbeat
 from spread_scanner.alerts.outbox import Outbox
-from spread_scanner.alerts.targets import Sender, Webhook, senders
+from spread_scanner.alerts.targets import CONFIG, Sender, Webhook, senders
 from spread_scanner.config import Settings
 from spread_scanner.runtime.process import Process
 
@@ -32,7 +33,9 @@ class Telling:
         if self._known.damaged:
             process.log.warning("what was told is not known", reason=self._known.damaged)
         self.desk = Desk(self._known.raised)
-        self.outboxes = [self._outbox(alerts, sender) for sender in senders(alerts)]
+        self.outboxes = [
+            self._outbox(alerts, sender) for sender in senders(alerts, path=_path(process.settings))
+        ]
         self.heartbeat = Heartbeat(alerts)
         self.watch = Conditions(process.settings, attached)
         self._busy: dict[Outbox | Heartbeat, Future[None]] = {}
@@ -102,7 +105,7 @@ class Telling:
     def prepared(self, settings: Settings) -> Callable[[], None]:
         """What a reload puts in force; raises when a target cannot be made."""
         alerts = settings.config.spread_alerts
-        made = senders(alerts)
+        made = senders(alerts, path=_path(settings))
         return lambda: self._take(settings, made)
 
     def _take(self, settings: Settings, made: list[Sender]) -> None:
@@ -116,6 +119,10 @@ class Telling:
         self.heartbeat.settings(alerts)
         self._alerts = alerts
         self.watch.take(settings)
+
+
+def _path(settings: Settings) -> Path:
+    return settings.folder / CONFIG
 
 
 def _who(alerts: config.Alerts, sender: Sender) -> str:

@@ -4,9 +4,11 @@ A failure (no room, no database, a file that is in the way) is one line and exit
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +18,7 @@ from spread_scanner import config
 from spread_scanner.cli import answers
 from spread_scanner.cli.console import EXIT_CODES, Json, people, print_json
 from spread_scanner.errors import SpreadError
-from spread_scanner.schema.names import DATABASE_FILE
+from spread_scanner.schema.names import DATABASE_FILE, VACUUM_FILE
 from spread_scanner.tracker import database
 from spread_scanner.tracker.backup import backup as copy_of
 
@@ -52,6 +54,18 @@ def backup(
         people().print(f"Copied {size / 1e6:,.1f} MB to {file}.", markup=False)
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While it is held, the write-ahead log may be as large as the database: nobody's fault."""
+    path = folder / VACUUM_FILE
+    with open(path, "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
 def vacuum(as_json: Json = False) -> None:
     """Give the room of deleted rows back to the disk. The tracker keeps its rows meanwhile."""
     path = config.load().data_dir / DATABASE_FILE
@@ -61,12 +75,15 @@ def vacuum(as_json: Json = False) -> None:
     if free < 2 * before:
         raise DataError("there is too little room: twice its size is needed", file=path, free=free)
     try:
-        with contextlib.closing(
-            sqlite3.connect(path, timeout=VACUUM_BUSY_S, isolation_level=None)
-        ) as connection:
+        with (
+            _alone(path.parent),
+            contextlib.closing(
+                sqlite3.connect(path, timeout=VACUUM_BUSY_S, isolation_level=None)
+            ) as connection,
+        ):
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise DataError(f"not done: {error}", file=path) from None
     after = path.stat().st_size
     if as_json:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import resource
 import shutil
+import ssl
 import sys
 from collections.abc import Coroutine, Iterator
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,7 @@ from spread_scanner import clock, config
 from spread_scanner.cli.answers import Check
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.config.files import check_files
 from spread_scanner.config.processes import expected, staying
 from spread_scanner.errors import ConfigError, SpreadError, TableError
 from spread_scanner.exchanges.adapter import Adapter
@@ -68,7 +70,12 @@ def examine(*, reach: bool = True) -> list[Check]:
         settings = config.load()
     except ConfigError as error:
         return [*checks, Check("settings", FAIL, str(error), "mend the file that it names")]
-    checks.append(Check("settings", OK, f"{settings.folder}"))
+    try:
+        check_files(settings)
+    except ConfigError as error:
+        checks.append(Check("settings", FAIL, str(error), "mend the file that it names"))
+    else:
+        checks.append(Check("settings", OK, f"{settings.folder}"))
     checks += [*memory(settings), *files(settings), *running(settings)]
     if reach:
         checks += reachable(settings)
@@ -245,13 +252,19 @@ async def _reach_all(settings: Settings, enabled: list[Source], gates: Gates) ->
     for source in enabled:
         at = settings.exchanges[source.label]
         adapter = adapter_of(source, at)
+        try:
+            tls = trust.of_source(settings, source.label)
+        except ConfigError:
+            continue  # said already: see check_files
         rest = gates.gate(source.exchange.label, at.rest_url, at.proxy)
-        tries.append(_rest(adapter, at, rest))
-        tries.append(_websocket(adapter, at, gates.of(adapter, at.proxy)))
+        tries.append(_rest(adapter, at, rest, tls))
+        tries.append(_websocket(adapter, at, gates.of(adapter, at.proxy), tls))
     return await asyncio.gather(*tries)
 
 
-async def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Check:
+async def _rest(
+    adapter: Adapter, at: config.SourceSettings, gate: Gate, tls: ssl.SSLContext
+) -> Check:
     """Ask for what has to work, the list of instruments; the head of the answer is enough."""
     name = f"{adapter.source.label} REST"
     ban = gate.ban()
@@ -261,7 +274,7 @@ async def _rest(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Chec
     begun_s = clock.awake_s()
     try:
         async with (
-            http_client(at.proxy, trust.context(at.ca_file), REACH_TIMEOUT_S) as client,
+            http_client(at.proxy, tls, REACH_TIMEOUT_S) as client,
             client.stream("GET", at.rest_url + request.path, params=request.params) as answer,
         ):
             status, headers = answer.status_code, answer.headers
@@ -301,7 +314,9 @@ def _skew_s(date: str) -> float | None:
     return clock.wall_ns() / NS_PER_S - server_s - 0.5
 
 
-async def _websocket(adapter: Adapter, at: config.SourceSettings, gate: Gate) -> Check:
+async def _websocket(
+    adapter: Adapter, at: config.SourceSettings, gate: Gate, tls: ssl.SSLContext
+) -> Check:
     """Dial as the feed does: by the same code, in turn, and not into a ban."""
     name = f"{adapter.source.label} websocket"
     ban = gate.ban()
@@ -315,7 +330,7 @@ async def _websocket(adapter: Adapter, at: config.SourceSettings, gate: Gate) ->
             WSListener,
             timeout_s=REACH_TIMEOUT_S,
             proxy=at.proxy,
-            tls=trust.context(at.ca_file),
+            tls=tls,
         )
     except ws.DialFailed as error:
         note = ""

@@ -106,16 +106,16 @@ def _tell_status(now: Status, counters: bool) -> None:
         ]
         console.print(grid("", ["process", "counter", "count>"], rows))
     for line in _disk_lines(now.disk):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, markup=False)
     for line in late_lines(now.funding):
-        console.print(line, style="yellow", markup=False, soft_wrap=True)
+        console.print(line, style="yellow", markup=False)
     for line in switched_lines(now.switches.standing):
-        console.print(line, style="bold yellow", markup=False, soft_wrap=True)
+        console.print(line, style="bold yellow", markup=False)
     for running, names in other_versions(now).items():
         said = f"{running or 'an older version'} still runs in {', '.join(names)}"
         console.print(f"Installed is {now.version}; {said}: restart to take it.", style="yellow")
     for line in now.mixed:
-        console.print(f"Mixed: {line}", style="bold yellow", markup=False, soft_wrap=True)
+        console.print(f"Mixed: {line}", style="bold yellow", markup=False)
     if now.starting:
         console.print(f"Starting: {', '.join(now.starting)}", style="cyan")
     if now.unwell:
@@ -146,6 +146,8 @@ def _disk_lines(disk: Disk) -> Iterator[str]:
         ("free", disk.free_bytes),
     )
     yield "Disk: " + ", ".join(f"{name} {size_text(size)}" for name, size in parts) + "."
+    if disk.vacuuming:
+        yield "A vacuum runs: its log may become as large as the database."
     for reader in disk.readers:
         who = f"pid {reader.pid}{f' ({reader.command})' if reader.command else ''}"
         yield f"{who} reads the database in one transaction: its log grows until that ends."
@@ -259,7 +261,7 @@ def tables_in_force(as_json: Json = False) -> None:
     console.print(grid("", ["direction", "pairs>"], now.directions.items()))
     for one in now.quarantined:
         line = f"Quarantined: {one.symbol} {one.direction}: {one.reason}"
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, markup=False)
 
 
 def settings_now(as_json: Json = False) -> None:
@@ -424,7 +426,7 @@ def analysis(
         print_json(now)
         return
     console = people()
-    console.print(standing(now), soft_wrap=True)
+    console.print(standing(now))
     for table, meanings in (
         (grid("", *basis(now, console.width)), legends.BASIS),
         (grid("", *indicators(now)), legends.INDICATORS),

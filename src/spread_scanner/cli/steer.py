@@ -82,9 +82,9 @@ def tell(outcome: Outcome, as_json: bool) -> None:
         rows += [(name, "not running", None) for name in outcome.dead]
         console.print(grid("", ["process", "answer", "after us>"], rows))
         for name, why in outcome.refused.items():
-            console.print(f"{name} refused: {why}", markup=False, soft_wrap=True)
+            console.print(f"{name} refused: {why}", markup=False)
         for warning in outcome.warnings:
-            console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+            console.print(f"warning: {warning}", markup=False)
     raise typer.Exit(EXIT_DONE if outcome.ok else EXIT_FAILED)
 
 
@@ -93,10 +93,10 @@ def tell_switched(outcome: Outcome, as_json: bool) -> None:
     if not as_json:
         console = people()
         for line in switched_lines(outcome.standing):
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(line, markup=False)
         if outcome.not_remembered:
             forgotten = f"In force, not remembered: {outcome.not_remembered}"
-            console.print(forgotten, style="bold red", markup=False, soft_wrap=True)
+            console.print(forgotten, style="bold red", markup=False)
     if outcome.up:
         tell(outcome, as_json)
     if as_json:
@@ -281,7 +281,7 @@ def _say_found(code: int, took_s: float, published: bool, outcome: Outcome | Non
         else f"{len(outcome.answered_us) - len(outcome.refused)} processes have taken them."
     )
     for name, why in (outcome.refused if outcome is not None else {}).items():
-        people().print(f"  {name} refused: {why}", markup=False, soft_wrap=True)
+        people().print(f"  {name} refused: {why}", markup=False)
     for name in outcome.silent if outcome is not None else []:
         people().print(f"  {name} lives, but did not answer.")
 

@@ -13,8 +13,8 @@ SPREAD_DIRECTIONS__DEFAULTS__ENTER_BPS=5 for the other two files. Dashes become 
 An unknown or bad key is a ConfigError that names the file, the key and what is allowed. The folder
 is SPREAD_CONFIG_DIR, else ./config, else /etc/spread-scanner.
 
-settings says what can be set, reading how it is read, agreement what must agree, restart what a
-running process keeps.
+settings says what can be set, reading how it is read, agreement what must agree, files what the
+files that they name must be, restart what a running process keeps.
 """
 
 from spread_scanner.config.reading import config_folder, load, load_alerts

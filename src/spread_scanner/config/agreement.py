@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from spread_scanner.config.settings import Directions, Settings, SourceSettings
+from spread_scanner.config.settings import Alerts, Directions, Settings, SourceSettings
 from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.channels import CHANNELS
@@ -19,6 +19,7 @@ from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import ALERTS
 
 SYMBOL = re.compile(r"[^\sa-z:][^a-z:]*-[A-Z0-9]+")  # a base may be of any script
+CHAT = re.compile(r"-?\d+|@[A-Za-z]\w*")
 SYMBOL_MEANS = "BASE-QUOTE in capitals, for example BTC-USDT"
 
 
@@ -49,6 +50,7 @@ def check_agreement(settings: Settings) -> None:
             _check_url(folder / "config.toml", f"{ALERTS}.{key}", url)
             if not re.match(r"https?://", url):
                 _fail(folder / "config.toml", f"{ALERTS}.{key}", "a URL with http or https")
+    _check_telegram(folder / "config.toml", alerts)
     system = settings.config.system
     if system.ring_slots & (system.ring_slots - 1):
         _fail(folder / "config.toml", "system.ring_slots", "a power of two")
@@ -67,6 +69,15 @@ def check_agreement(settings: Settings) -> None:
         _fail(folder / "config.toml", "system.heartbeat_ms_max", "at least twice heartbeat_ms")
     _check_listings(settings)
     _check_directions(settings)
+
+
+def _check_telegram(path: Path, alerts: Alerts) -> None:
+    """Half of what it takes would be silently nothing."""
+    if alerts.telegram_token_file and not CHAT.fullmatch(alerts.telegram_chat_id):
+        _fail(path, f"{ALERTS}.telegram_chat_id", "a number, or @ and the name of a channel")
+    if alerts.telegram_chat_id and not alerts.telegram_token_file:
+        key = f"{ALERTS}.telegram_token_file"
+        _fail(path, key, "the file with the bot's token, as telegram_chat_id is set")
 
 
 def _check_source(path: Path, label: str, source: SourceSettings) -> None:

@@ -103,6 +103,15 @@ class Discovery(Struct, forbid_unknown_fields=True, frozen=True):
         bool,
         Meta(description="Take spot listings that trade, but take no orders through the API."),
     ] = False
+    discover_every_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=604_800,
+            description="How often `spread-ctl up` has all pairs found anew, as cron or a timer do "
+            "on a server; 0: at its start alone.",
+        ),
+    ] = 21_600.0
     look_every_s: Annotated[
         float,
         Meta(

@@ -86,7 +86,7 @@ async def asking(
             else:
                 source = settings.exchanges[label]
                 gate = gates.gate(adapter.source.exchange.label, source.rest_url, source.proxy)
-                tls = trust.context(source.ca_file)
+                tls = trust.of_source(settings, label)
                 client = RestClient(adapter, patience, source.proxy, gate=gate, tls=tls)
                 await stack.enter_async_context(client)
                 desks[label] = LiveDesk(client, adapter.source, options.save)
@@ -128,7 +128,7 @@ async def listen(
             settings.exchanges[adapter.source.label].proxy,
             sorted(leg.exchange_symbol for leg in legs if leg.source == adapter.source),
             gates.of(adapter, settings.exchanges[adapter.source.label].proxy),
-            trust.context(settings.exchanges[adapter.source.label].ca_file),
+            trust.of_source(settings, adapter.source.label),
         )
         for adapter in adapters
     ]

@@ -369,7 +369,7 @@ class Feed:
         instruments = instruments_of(loaded, self._source)
         adapter = adapter_of(self._source, mine)
         decoder_of(adapter, instruments)
-        tls = trust.context(mine.ca_file)
+        tls = trust.of_source(settings, self._source.label)
         stamp = (loaded.generation, Judgement(loaded.judgement, loaded.asked_by_wall_ns))
         return lambda: self._take(settings, adapter, instruments, tls, stamp)
 

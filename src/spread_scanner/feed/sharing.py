@@ -47,7 +47,7 @@ def share_of(
         evidence=Evidence(process.log.warning),
         log=process.log,
         fail=fail,
-        tls=trust.context(mine.ca_file),
+        tls=trust.of_source(process.settings, source.label),
     )
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from msgspec import Struct, structs
 
 from spread_scanner import clock
-from spread_scanner.config import Settings, restart
+from spread_scanner.config import Settings, files, restart
 from spread_scanner.config.processes import staying
 from spread_scanner.errors import SegmentError, SpreadError
 from spread_scanner.orders import remembered
@@ -245,7 +245,7 @@ def symbol_id_of(settings: Settings, symbol: str) -> int | None:
 
 def kill(settings: Settings, *, killed: bool) -> Outcome:
     """Stop all signals at once, or allow them again."""
-    did = "kill switch on: no signal leaves the engine" if killed else "kill switch off"
+    did = "halted: no signal leaves the engine" if killed else "allowed: signals may leave it again"
     return switch(settings, did, [Turning(SwitchKind.HALT, "", killed)])
 
 
@@ -276,7 +276,8 @@ def reload(settings: Settings) -> Outcome:
 
 
 def check_reload(settings: Settings, control: Control) -> None:
-    """Refuse what settings and tables themselves show, by name."""
+    """Refuse what settings, the files that they name, and tables themselves show, by name."""
+    files.check_files(settings)
     differing: dict[str, list[str]] = {}
     for name in everybody(control, settings):
         if control.alive(name):

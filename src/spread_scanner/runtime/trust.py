@@ -10,25 +10,23 @@ from pathlib import Path
 
 import certifi
 
-from spread_scanner.errors import ConfigError
+from spread_scanner.config import Settings, files
+
+EXCHANGES = Path("exchanges.toml")
 
 
-def context(ca_file: str = "") -> ssl.SSLContext:
-    """Raises ConfigError when the file cannot be used."""
+def of_source(settings: Settings, label: str) -> ssl.SSLContext:
+    """As one source is dialled and asked. Raises ConfigError when its file cannot be used."""
+    return context(settings.exchanges[label].ca_file, settings.folder / EXCHANGES, label)
+
+
+def context(ca_file: str = "", path: Path = EXCHANGES, label: str = "") -> ssl.SSLContext:
+    """Raises ConfigError, which names the section, when the file cannot be used."""
     made = ssl.create_default_context()
     if not _system_has_any():
         made.load_verify_locations(certifi.where())
     if ca_file:
-        try:
-            made.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"bad setting: no certificates can be read: {error}",
-                file="exchanges.toml",
-                key="ca_file",
-                path=ca_file,
-                allowed="a file of PEM certificates",
-            ) from None
+        files.add_authorities(made, ca_file, path, label)
     return made
 
 

@@ -117,6 +117,12 @@ class Supervisor:
         }
         self._errands = [
             Errand(
+                "a full discovery",
+                lambda: self.settings.config.pair_discovery.discover_every_s,
+                lambda: self._sent(SUPERVISOR, "discover"),
+                log,
+            ),
+            Errand(
                 "a quick look",
                 lambda: self.settings.config.pair_discovery.look_every_s,
                 lambda: self._sent(SUPERVISOR, "discover", "--quick"),
@@ -213,7 +219,7 @@ class Supervisor:
                 log_files.renew(self.log_path(name))
 
     def _send_errands(self) -> None:
-        """Look for new listings and ask for funding, each every so often."""
+        """Find the pairs anew, look for new listings, ask for funding: each every so often."""
         may_start = self._discover and self._is_up and not self.stopping
         for errand in self._errands:
             errand.turn(may_start=may_start)

@@ -4,12 +4,13 @@ Reads the sizes in data_dir, never the database itself; costs a look at some hun
 cannot be looked at (another user's folder) is null, what is not there takes nothing.
 """
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from spread_scanner.schema.names import DATABASE_FILE, LOGS_FOLDER, REPORTS_FOLDER
+from spread_scanner.schema.names import DATABASE_FILE, LOGS_FOLDER, REPORTS_FOLDER, VACUUM_FILE
 from spread_scanner.view.readers import LongReader
 from spread_scanner.view.reading import Reading
 
@@ -23,6 +24,7 @@ class Disk(Reading, frozen=True):
     reports_bytes: int | None
     logs_bytes: int | None  # 0 under systemd, whose journal has them
     free_bytes: int | None  # for who is not root
+    vacuuming: bool  # `spread-ctl vacuum` writes all of the database through the log
     readers: list[LongReader]  # while one holds a transaction, the write-ahead log grows
 
 
@@ -36,6 +38,7 @@ def look(data_dir: Path, readers: list[LongReader]) -> Disk:
         reports_bytes=_known(_folder_bytes, data_dir / REPORTS_FOLDER),
         logs_bytes=_known(_folder_bytes, data_dir / LOGS_FOLDER),
         free_bytes=_known(_free_bytes, data_dir),
+        vacuuming=_is_locked(data_dir / VACUUM_FILE),
         readers=readers,
     )
 
@@ -43,6 +46,21 @@ def look(data_dir: Path, readers: list[LongReader]) -> Disk:
 def wal_of(database: Path) -> Path:
     """Where SQLite keeps a database's write-ahead log."""
     return database.with_name(database.name + "-wal")
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether somebody lives who has locked it."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def _known(measure: Callable[[Path], int], path: Path) -> int | None:

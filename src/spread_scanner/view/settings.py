@@ -41,7 +41,8 @@ def _shown(node: Any, key: str = "") -> Any:
 
 
 def _without_secrets(url: str, *, whole: bool) -> str:
-    """Neither user nor password; of a webhook the host alone: who has the rest can use it."""
+    """Neither user nor password nor query, which is where tokens stand; of a webhook the host
+    alone: who has the rest can use it."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -50,4 +51,4 @@ def _without_secrets(url: str, *, whole: bool) -> str:
     netloc = f"{HIDDEN}@{host}" if at else host
     if whole:
         return f"{parts.scheme}://{netloc}/{HIDDEN}"
-    return urlunsplit((parts.scheme, netloc, parts.path, parts.query, ""))
+    return urlunsplit((parts.scheme, netloc, parts.path, parts.query and HIDDEN, ""))

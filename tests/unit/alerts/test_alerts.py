@@ -9,7 +9,7 @@ from alerts_bed import Target
 from database_bed import store
 
 from spread_scanner.alerts.news import OpportunityNews
-from spread_scanner.alerts.targets import Message, senders
+from spread_scanner.alerts.targets import Message, Unreached, ping, post, senders
 from spread_scanner.config import Alerts
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.names import DATABASE_FILE
@@ -35,13 +35,39 @@ def test_telegram_gets_a_chat_text_with_the_token_from_its_file(
     token = tmp_path / "token"
     token.write_text("123:secret\n")
     settings = Alerts(
-        telegram_api=target.url, telegram_token_file=str(token), telegram_chat_id="42"
+        telegram_api=f"{target.url}/", telegram_token_file=str(token), telegram_chat_id="42"
     )
     (sender,) = senders(settings, client)
     sender.send(Message("cleared", "k", "back again", 7))
     path, body = target.received[0]
     assert path == "/bot123:secret/sendMessage"
     assert (body["chat_id"], body["text"]) == ("42", "cleared: back again")
+
+
+def moved(request: httpx.Request) -> httpx.Response:
+    """A server that has moved, twice, to where all is well; what is beyond "unsafe" is not TLS."""
+    if request.url.path == "/hook":
+        to = {"unsafe.test": "http://next.test/SECRET"}
+        location = to.get(request.url.host, "https://next.test/SECRET")
+        return httpx.Response(307, headers={"Location": location})
+    if request.url.path == "/SECRET":
+        return httpx.Response(302, headers={"Location": "/last"})
+    if request.url.path == "/circle":
+        return httpx.Response(301, headers={"Location": "/circle"})
+    return httpx.Response(200)
+
+
+def test_a_heartbeat_follows_where_it_is_sent_and_a_message_does_not() -> None:
+    """What is told goes to whom the settings name; a redirect is said, but for what it may hold."""
+    with httpx.Client(transport=httpx.MockTransport(moved)) as client:
+        ping(client, "GET", "https://host.test/hook")
+        ping(client, "HEAD", "https://host.test/hook")
+        for method, url in (("GET", "https://unsafe.test/hook"), ("GET", "https://h.test/circle")):
+            with pytest.raises(Unreached, match="leads on to http"):
+                ping(client, method, url)
+        with pytest.raises(Unreached, match="leads on to https://next") as caught:
+            post(client, "https://host.test/hook", {})
+    assert "SECRET" not in str(caught.value)
 
 
 def test_a_token_file_that_is_missing_is_a_clear_error(tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ def test_it_obeys_reloads_and_pauses_as_every_process_does(
     assert ("GET", "/beat") in target.asked
 
     # What it cannot take it refuses, and says why; then it is as it was.
-    refused = orders.reload(write('telegram_token_file = "/nowhere"\ntelegram_chat_id = "1"\n'))
+    token = "/run/credentials/nobody/token"  # where only a unit itself may look
+    chat = 'telegram_chat_id = "1"'
+    refused = orders.reload(write(f'telegram_token_file = "{token}"\n{chat}\n'))
     assert not refused.ok
     assert "token cannot be read" in refused.refused[ALERTS]
 

@@ -1,6 +1,7 @@
 """backup and vacuum: the copy is whole, nothing that stands is overwritten, room comes back."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ import orjson
 import pytest
 from database_bed import store
 
+from spread_scanner.alerts.disk import DiskWatch
 from spread_scanner.schema.names import DATABASE_FILE
+from spread_scanner.view import disk
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -73,6 +76,35 @@ def test_vacuum_gives_the_room_of_deleted_rows_back(database: Path, spread_ctl: 
     assert made["bytes_after"] < made["bytes_before"] / 2
     assert made["bytes_after"] == database.stat().st_size
     assert spread_ctl("vacuum")[0] == 0
+
+
+def test_while_a_vacuum_runs_its_log_is_nobodys_fault(
+    database: Path, spread_ctl: Run, up_bed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, list[str]]] = []
+
+    def look() -> None:
+        wal = disk.wal_of(database)
+        if not wal.exists() or wal.stat().st_size < 10**9:
+            wal.touch()
+            os.truncate(wal, 10**9)
+        found = disk.look(database.parent, [])
+        raised = [one.key for one in DiskWatch().now(found, up_bed.settings)]
+        seen.append((found.vacuuming, [key for key in raised if key == "wal"]))
+        wal.unlink()
+
+    def connect(*arguments: Any, **options: Any) -> Any:
+        look()
+        return really(*arguments, **options)
+
+    really = sqlite3.connect
+    database_bytes = database.read_bytes()
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    assert spread_ctl("vacuum")[0] == 0
+    monkeypatch.undo()
+    database.write_bytes(database_bytes)
+    look()
+    assert seen[-2:] == [(True, []), (False, ["wal"])]
 
 
 def test_vacuum_of_nothing_is_one_line(up_bed: Any, spread_ctl: Run) -> None:

@@ -27,6 +27,7 @@ from spread_scanner.view.connections import ConnectionView
 Run = Callable[..., tuple[int, str, str]]
 MARKUP = "[RED]-USDT"
 CLOSING = "[/red] it's over"
+LONG = "of one word after the other, so that no terminal has room for all of them in one line"
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
 COLOURS = re.compile(r"\x1b\[(?:[0-9]*;)*(?:[34]|9|10)[0-7]")
 
@@ -81,7 +82,9 @@ def shown(
         loaded,
         generation=2,
         symbols=(first, *loaded.symbols[1:]),
-        quarantine=tuple(msgspec.structs.replace(row, reason=CLOSING) for row in loaded.quarantine),
+        quarantine=tuple(
+            msgspec.structs.replace(row, reason=f"{CLOSING}, {LONG}") for row in loaded.quarantine
+        ),
     )
     publish.publish(up_bed.settings.generated_dir, odd, {})
     up_bed.quote(0, 0, 99.0, 100.0)
@@ -173,4 +176,5 @@ def test_whatever_else_is_said_is_said_as_it_is(
     if MARKUP in line:
         assert MARKUP in out
     if line == "tables":
-        assert CLOSING in " ".join(out.split())
+        assert f"{CLOSING}, {LONG}" in " ".join(out.split()), "no word is broken"
+        assert max(cell_len(line) for line in out.splitlines()) <= width

@@ -129,6 +129,26 @@ def test_funding_is_asked_for_every_so_often_and_a_source_that_is_away_is_no_fai
     assert looks.begun == [["--funding"], ["--funding"]]
 
 
+def test_all_pairs_are_found_anew_every_so_often(bed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As cron or a timer does it on a server."""
+    looks, now_s = Looks(monkeypatch), 1_000.0
+    monkeypatch.setattr(clock, "awake_s", lambda: now_s)
+    section = msgspec.structs.replace(
+        bed.settings.config.pair_discovery, look_every_s=0.0, funding_every_s=0.0
+    )
+    config = msgspec.structs.replace(bed.settings.config, pair_discovery=section)
+    settings = msgspec.structs.replace(bed.settings, config=config)
+    supervisor = Supervisor(settings, {}, logs.set_up("spread-ctl"))
+    supervisor._is_up = True
+    supervisor._send_errands()
+    now_s += section.discover_every_s - 1
+    supervisor._send_errands()
+    assert looks.begun == [], "discovery has just run"
+    now_s += 1
+    supervisor._send_errands()
+    assert looks.begun == [["discover"]]
+
+
 def test_a_quick_look_is_taken_every_so_often_one_at_a_time(
     bed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

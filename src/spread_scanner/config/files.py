@@ -1,0 +1,60 @@
+"""The files that settings name: whether they can be read, and are what they are to be.
+
+Each process reads its own through here (runtime/trust.py, alerts/targets.py), so that every error
+names the file of the settings, the section and the key. Who reloads and the doctor look at all of
+them first: a process that is told finds what it needs.
+"""
+
+import re
+import ssl
+from pathlib import Path
+
+from spread_scanner.config.settings import Alerts, Settings
+from spread_scanner.errors import ConfigError
+from spread_scanner.schema.names import ALERTS
+
+CREDENTIALS = "/run/credentials/"  # of a unit: nobody else may look there
+_TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
+
+
+def check_files(settings: Settings) -> None:
+    """Raises ConfigError for the first that cannot be used by whom it is for."""
+    for label, source in settings.exchanges.items():
+        if source.enabled and source.ca_file:
+            path = settings.folder / "exchanges.toml"
+            add_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), source.ca_file, path, label)
+    alerts = settings.config.spread_alerts
+    if alerts.telegram_token_file and not alerts.telegram_token_file.startswith(CREDENTIALS):
+        telegram_token(alerts, settings.folder / "config.toml")
+
+
+def add_authorities(made: ssl.SSLContext, ca_file: str, path: Path, label: str) -> None:
+    """Have a context trust a source's authorities as well. Raises ConfigError."""
+    try:
+        made.load_verify_locations(ca_file)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise ConfigError(
+            f"bad setting: no certificates can be read: {error}",
+            file=path,
+            key=f"{label}.ca_file",
+            path=ca_file,
+            allowed="a file of PEM certificates",
+        ) from None
+
+
+def telegram_token(alerts: Alerts, path: Path) -> str:
+    """The bot's token. What is wrong with it is said, never what it is. Raises ConfigError."""
+    file = alerts.telegram_token_file
+    where = {"file": path, "key": f"{ALERTS}.telegram_token_file", "path": file}
+    try:
+        token = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise ConfigError("the Telegram token cannot be read", **where, reason=reason) from None
+    if not _TOKEN.fullmatch(token):
+        raise ConfigError(
+            "the Telegram token is none",
+            **where,
+            allowed="one line: the number of the bot, a colon, letters and digits",
+        )
+    return token
