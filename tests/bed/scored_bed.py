@@ -53,6 +53,7 @@ max_symbols = 64    # as few as there are
 ring_slots = 1024
 """
 BEAT_NS = 100_000_000
+CYCLES = 2  # a tick: a look at all pairs takes as many
 
 
 class Counts(dict[str, int]):
@@ -195,7 +196,8 @@ class ScoredBed:
                 self.outages.switched(self.control.standing)
             self._ticks += 1
             self.exchange.tick()
-            self.engine.loop.step(clock.mono_ns())
+            for _ in range(CYCLES):
+                self.engine.loop.step(clock.mono_ns())
             found = self.consumer.pop_many(1_000)
             if len(found):
                 self.records.append(found)
