@@ -115,6 +115,7 @@ class ScoredBed:
         self._seeded_ns = clock.mono_ns()
         self.engine = enter(Engine(namespace, row, enter(self.control.claim(ENGINE)), history))
         self.writers = [enter(self.store.writer(source.source_id)) for source in SOURCES]
+        self.adopts = True  # once it is due
         self.size_factor = 1.0  # of what is stored, to what was sent
         self.records: list[np.ndarray] = []
         self.outages = Outages()
@@ -162,7 +163,7 @@ class ScoredBed:
             self.settings, directions=msgspec.structs.replace(directions, direction=ways)
         )
         self.engine.load(given, self.tables)
-        self.begun_ns = clock.mono_ns()
+        self.begun_ns = self._adopted_ns = clock.mono_ns()
 
     def _history(self, off_bps: float) -> Usual:
         """What the simulator says is usual, as a simulation has it lie there for the engine."""
@@ -198,11 +199,18 @@ class ScoredBed:
             self.exchange.tick()
             for _ in range(CYCLES):
                 self.engine.loop.step(clock.mono_ns())
+            self._adopt()
             found = self.consumer.pop_many(1_000)
             if len(found):
                 self.records.append(found)
                 self.book.apply(Signal._make(record) for record in found.tolist())
             self._sample()
+
+    def _adopt(self) -> None:
+        """As the engine's process does between two runs of the loop."""
+        if self.adopts and clock.mono_ns() - self._adopted_ns >= self.engine.adopt_every_ns:
+            self._adopted_ns = clock.mono_ns()
+            self.engine.adopt()
 
     def _sample(self) -> None:
         now_ns = self.store.clock.now_ns()
@@ -251,8 +259,7 @@ class ScoredBed:
         """Of what the engine has learned up to now, from a history on."""
         kept = self.engine.adopt()
         assert kept is not None
-        trust_s = self.settings.config.spread_engine.basis_trust_s
-        adopted = learned.adopted_of(kept, self.tables, trust_s)
+        adopted = learned.adopted_of(kept, self.tables)
         return learned.judged(adopted, truth, self._seeded_ns, self.begun_ns, TOLERANCE_MS)
 
     def __enter__(self) -> Self:

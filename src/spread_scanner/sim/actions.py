@@ -28,7 +28,10 @@ LASTING = (  # until the end of the run where no `for_s` is given
 MAINTENANCE_S = 3_600.0  # said to last so long where the action does not say
 MAINTENANCE_STATES = ("scheduled", "ongoing", "pre_open")
 REFUSALS = {"refuse": 503, "ban": 418}  # the usual status
-KNOWN = {*LASTING, "close", "cut", "poison", "reset", "plant", "play", "rate", "refresh", "quote"}
+KNOWN = {
+    *LASTING, "close", "cut", "poison", "reset", "plant", "play", "rate", "refresh", "quote",
+    "learn", "begin",
+}  # fmt: skip
 NEEDS = {
     "plant": ("symbol", "direction"),
     "skew": ("source", "skew_ms"),
@@ -39,6 +42,8 @@ NEEDS = {
     "play": (),
     "refresh": (),
     "rate": ("rate",),
+    "learn": ("half_life_s", "trust_s"),
+    "begin": (),
     "quote": ("source", "symbol", "bid_px", "bid_sz", "ask_px", "ask_sz"),
 }
 

@@ -23,6 +23,7 @@ from spread_scanner.sim.actions import (
 )
 from spread_scanner.sim.bent import MESSAGE_FAULTS, Action, Bent, Window
 from spread_scanner.sim.dialects import Talk
+from spread_scanner.sim.learning import Learning
 from spread_scanner.sim.limits import Refusal
 from spread_scanner.sim.notices import Work, announces_maintenance
 from spread_scanner.sim.rest import Answer
@@ -72,6 +73,10 @@ class Faults:
             "rate": lambda action: setattr(exchange, "rate", float(action["rate"])),
             "refresh": lambda _: exchange.refresh(),
             "quote": exchange.quote,
+            "learn": lambda action: exchange.truth.learn(
+                Learning(float(action["half_life_s"]), float(action["trust_s"]))
+            ),
+            "begin": lambda _: exchange.truth.begin(),
         }
         for action in self._script:
             check(action)

@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from spread_scanner.schema.enums import Direction, Market
+from spread_scanner.sim.learning import Learned
 from spread_scanner.sim.reckoning import Usual, common_lot
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing
@@ -39,6 +40,7 @@ class Leg:
         "steady",
         "sure",
         "tick",
+        "widths",
     )
 
     def __init__(self, listing: Listing) -> None:
@@ -53,6 +55,7 @@ class Leg:
         # Around a whole second (looks.py): the lowest and highest bid and ask, and whether it was
         # heard all the while.
         self.seen = [NAN, NAN, NAN, NAN]
+        self.widths = [NAN, NAN]  # likewise, while somebody learns
         self.steady = False
         self.count_before = 0
         self.pairs: list[Pair] = []
@@ -78,9 +81,12 @@ class Pair:
 
     __slots__ = (
         "direction",
+        "enter",
         "fell_ns",
         "futures",
         "guard",
+        "learned",
+        "least",
         "leaving",
         "lot",
         "near",
@@ -98,15 +104,18 @@ class Pair:
         symbol: str,
         spot: Leg,
         futures: Leg,
-        threshold: float,
+        enter: float,
         usual: Usual,
     ) -> None:
         self.direction = direction
         self.symbol = symbol
         self.spot = spot
         self.futures = futures
-        self.threshold = threshold  # of the gross spread, bps
+        self.enter = enter  # of the gross spread and what leaving earns together, bps
         self.usual = usual  # as the history has it
+        self.learned: Learned | None = None  # of what is usual in the run; None: the history
+        # Of the gross spread alone; by what is learned it lies between these.
+        self.threshold = self.least = enter - usual.close_bps
         self.guard = NAN  # what the cheap test compares with
         self.lot = common_lot(spot.listing, futures.listing)
         self.near: dict[str, Any] | None = None  # up to the margin below the threshold

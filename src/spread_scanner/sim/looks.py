@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.sim.learning import Bounds
 from spread_scanner.sim.legs import Leg, Pair
 from spread_scanner.sim.reckoning import BPS
 
@@ -19,15 +20,19 @@ DECIMALS = 4  # of basis points
 
 
 class Looks:
-    """`advance` comes before anything is sent, `sent` with each quote."""
+    """`advance` comes before anything is sent, `sent` with each quote; `passed` is called when all
+    pairs have learned of another second."""
 
     def __init__(
         self,
         legs: Iterable[Leg],
         pairs: Iterable[Pair],
         write: Callable[[Mapping[str, Any]], None],
+        passed: Callable[[], None],
     ) -> None:
         self._legs, self._pairs, self._write = list(legs), list(pairs), write
+        self._passed = passed
+        self.learning = False  # whether the pairs learn
         self._second = 0  # that is watched, or comes next
         self._watching = False
 
@@ -54,6 +59,9 @@ class Looks:
                 leg.steady = False  # a side is or was not there
             seen[:2] = _low(seen[0], bid), _high(seen[1], bid)
             seen[2:] = _low(seen[2], ask), _high(seen[3], ask)
+        if self.learning:
+            widths, width = leg.widths, ask - bid
+            widths[:] = _low(widths[0], width), _high(widths[1], width)
 
     def close(self) -> None:
         """Of the second that is watched nobody knows how it would have gone on."""
@@ -68,6 +76,7 @@ class Looks:
             spoke, leg.count_before = leg.count > leg.count_before, leg.count
             leg.steady = spoke and leg.heard and leg.sure
             leg.seen[:] = leg.bid, leg.bid, leg.ask, leg.ask
+            leg.widths[:] = (leg.ask - leg.bid,) * 2
 
     def _end(self, at_ns: int) -> None:
         self._watching = False
@@ -79,11 +88,24 @@ class Looks:
             least, most = bid_low - back_high, bid_high - back_low
             low = min(least / ask_low, least / ask_high) * BPS
             high = max(most / ask_low, most / ask_high) * BPS
-            if low <= high:  # both sides of both legs were told
-                sure = _steady(spot) and _steady(futures)
+            told = low <= high  # both sides of both legs were
+            sure = _steady(spot) and _steady(futures)
+            if told:
                 rows.append([number, round(low, DECIMALS), round(high, DECIMALS), int(sure)])
+            if pair.learned is not None:
+                leaving = Bounds(low, high) if told else None
+                pair.learned.pass_second(leaving, _parity(spot, futures), sure=sure)
         if rows:
             self._write({"look_mono_ns": at_ns, "pairs": rows})
+        if self.learning:
+            self._passed()
+
+
+def _parity(spot: Leg, futures: Leg) -> Bounds:
+    """What the widths left of leaving, had the mids met."""
+    narrow, wide = (spot.widths[side] + futures.widths[side] for side in (0, 1))
+    _, _, ask_low, ask_high = spot.seen
+    return Bounds(-wide / 2 / ask_low * BPS, -narrow / 2 / ask_high * BPS)
 
 
 def _low(one: float, other: float) -> float:

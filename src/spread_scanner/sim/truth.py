@@ -7,10 +7,13 @@ threshold, by tops of which something can be ordered, is owed a signal, and one 
 margin below it, `near`, excuses one. While a pair is near, each quote of its legs is written, with
 the last ones before, for whoever judges sizes. A leg that died is believed for a while and then
 unknown (belief.py): an interval that began on one is not `sure`, it excuses a signal and owes none.
+Where what is usual is learned in the run (learning.py), a threshold lies between two: a signal is
+owed by the higher and excused by the lower. One that falls makes no signal before the next quote.
 An interval that is still open at the end is written with end null. Read by tests, chaos runs and
 `spread-ctl up --sim`.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,11 +21,13 @@ from typing import Any, TextIO
 import orjson
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.sim.learning import Learned, Learning
 from spread_scanner.sim.legs import NAN, Leg, Pair
 from spread_scanner.sim.looks import Looks
 from spread_scanner.sim.reckoning import BPS, gross_bps, suffices, usual_of
+from spread_scanner.sim.rows import fallen, quote_row, sent_row
 from spread_scanner.sim.tick import Tick
-from spread_scanner.sim.universe import Listing, Universe
+from spread_scanner.sim.universe import Universe
 
 MARGIN_BPS = 1.0  # so near a threshold nobody is judged
 HYSTERESIS_BPS = 5.0  # the exit threshold lies this far below the enter threshold
@@ -41,10 +46,8 @@ class Truth:
         for direction, spot, futures in universe.pairs():
             legs = self.legs[spot], self.legs[futures]
             usual = usual_of(spot, futures)
-            # So much gross that what remains after leaving at the usual basis is the threshold.
-            threshold = thresholds[direction.label] - usual.close_bps
-            pair = Pair(direction, spot.symbol, *legs, threshold, usual)
-            pair.guard = (pair.threshold - MARGIN_BPS - GUARD_BPS) / BPS
+            pair = Pair(direction, spot.symbol, *legs, thresholds[direction.label], usual)
+            _set_guard(pair)
             self.pairs.append(pair)
             for leg in legs:
                 leg.pairs.append(pair)
@@ -56,11 +59,39 @@ class Truth:
         self._closed: list[dict[str, Any]] = []
         self._below: set[Pair] = set()  # judged so since the last stamp
         self._looks: Looks | None = None
+        self.learning: Learning | None = None
         if path is not None:
             self._file = path.open("w", encoding="utf-8")
             for row in self.usual_rows():
                 self.write({"usual": row})
-            self._looks = Looks(self.legs.values(), self.pairs, self.write)
+            self._looks = Looks(self.legs.values(), self.pairs, self.write, self._passed)
+
+    # --- what is usual
+
+    def learn(self, learning: Learning) -> None:
+        """From now on whoever signals learns it, beginning with the history."""
+        if self._looks is not None and learning.moves:
+            self.learning = learning
+            self._looks.learning = True
+            for pair in self.pairs:
+                pair.learned = Learned(learning, pair.usual)
+
+    def begin(self) -> None:
+        """Whoever learns misses no second from now on."""
+        if self.learning is not None:
+            self.learning.watched = True
+
+    def _passed(self) -> None:
+        """Another second is part of it: the thresholds are others."""
+        for pair in self.pairs:
+            if pair.learned is None:
+                continue
+            close = pair.learned.close
+            pair.threshold, pair.least = pair.enter - close.low, pair.enter - close.high
+            _set_guard(pair)
+            spot_ask = pair.spot.ask
+            if pair.watched or pair.futures.bid - spot_ask >= pair.guard * spot_ask:
+                self._judge(pair, quoted=False)
 
     # --- what the loop and the delivery tell
 
@@ -113,23 +144,24 @@ class Truth:
 
     # --- pairs
 
-    def _judge(self, pair: Pair) -> None:
+    def _judge(self, pair: Pair, *, quoted: bool = True) -> None:
         heard = pair.spot.heard and pair.futures.heard
         gross = gross_bps(pair.spot.ask, pair.futures.bid) if heard else NAN
-        self._stand(pair, gross)
+        self._stand(pair, gross, quoted=quoted)
         if pair.leaving:
-            if gross < pair.threshold - HYSTERESIS_BPS - MARGIN_BPS:
+            if gross < pair.least - HYSTERESIS_BPS - MARGIN_BPS:
                 self._below.add(pair)
             else:
                 pair.fell_ns = None
                 self._below.discard(pair)
 
-    def _stand(self, pair: Pair, gross: float) -> None:
-        """Begin and end the intervals of a pair that stands so now; NaN: nobody knows."""
-        if pair.near is None and gross >= pair.threshold - MARGIN_BPS:
+    def _stand(self, pair: Pair, gross: float, *, quoted: bool = True) -> None:
+        """Begin and end the intervals of a pair that stands so now; NaN: nobody knows. Nothing is
+        owed before it is `quoted`."""
+        if pair.near is None and gross >= pair.least - MARGIN_BPS:
             self._begin_near(pair, gross)
-        owed = gross >= pair.threshold + MARGIN_BPS and _suffices(pair)
-        if pair.row is None and owed:
+        owed = gross >= _highest(pair, gross) + MARGIN_BPS and _suffices(pair)
+        if pair.row is None and owed and quoted:
             pair.row = self._begun(pair, gross, "owed")
             self.intervals += 1
             self.open += 1
@@ -137,7 +169,7 @@ class Truth:
             self._ended(pair, pair.row)
             pair.row = None
             self.open -= 1
-        if pair.near is not None and not gross >= pair.threshold - MARGIN_BPS:
+        if pair.near is not None and not gross >= pair.least - MARGIN_BPS:
             self._end_near(pair, pair.near)
         for row in (pair.row, pair.near):
             if row is not None and gross > row["peak_bps"]:
@@ -204,7 +236,7 @@ class Truth:
             if pair.fell_ns is None:
                 pair.fell_ns = mono_ns
             elif mono_ns - pair.fell_ns >= FELL_NS:
-                self.write(_fallen(pair))
+                self.write(fallen(pair))
                 self._left(pair)
         self._below.clear()
 
@@ -223,7 +255,7 @@ class Truth:
         """The quotes of a leg that pays, each once."""
         if self._file is not None:
             for tick in leg.past:
-                self.write(_quote_row(leg, tick))
+                self.write(quote_row(leg, tick))
         leg.past.clear()
 
     def flush(self) -> None:
@@ -259,7 +291,22 @@ class Truth:
 
     def sent_rows(self) -> list[dict[str, Any]]:
         """What was last sent for every listing, in the exchange's and in base units."""
-        return [_sent_row(leg, leg.tick) for leg in self.legs.values() if leg.tick is not None]
+        return [sent_row(leg, leg.tick) for leg in self.legs.values() if leg.tick is not None]
+
+
+def _set_guard(pair: Pair) -> None:
+    pair.guard = (pair.least - MARGIN_BPS - GUARD_BPS) / BPS
+
+
+def _highest(pair: Pair, gross: float) -> float:
+    """What the threshold is at most, of a pair that stands so: this may be part of what is usual
+    before the second is over."""
+    if pair.learned is None:
+        return pair.threshold
+    if not pair.learned.trusted:
+        return math.inf
+    peak = gross if pair.near is None else max(gross, pair.near["peak_bps"])
+    return pair.enter - pair.learned.close_after(peak)
 
 
 def _suffices(pair: Pair) -> bool:
@@ -268,53 +315,3 @@ def _suffices(pair: Pair) -> bool:
     top = min(spot.top(buys=True), futures.top(buys=False))
     orders = [(min(leg.bid, leg.ask), leg.listing.notional_least) for leg in (spot, futures)]
     return suffices(top, pair.lot, orders)
-
-
-def _fallen(pair: Pair) -> dict[str, Any]:
-    """The row that says when the last interval of a pair had also left the exit threshold."""
-    return {
-        "symbol": pair.symbol,
-        "direction": pair.direction.label,
-        "fell_mono_ns": pair.fell_ns,
-    }
-
-
-def _in_base_units(listing: Listing, tick: Tick) -> dict[str, float]:
-    """The number that a decimal text means is exact here: float() rounds as any parser must."""
-    px, sz = listing.px_mul, listing.sz_mul
-    return {
-        "bid_px": float(tick.bid_px) / px if tick.bid_px else NAN,
-        "bid_sz": float(tick.bid_sz) * sz if tick.bid_sz else NAN,
-        "ask_px": float(tick.ask_px) / px if tick.ask_px else NAN,
-        "ask_sz": float(tick.ask_sz) * sz if tick.ask_sz else NAN,
-    }
-
-
-def _quote_row(leg: Leg, tick: Tick) -> dict[str, Any]:
-    listing = leg.listing
-    return {
-        "quote": tick.update_id,
-        "source": listing.label,
-        "symbol": listing.symbol,
-        **_in_base_units(listing, tick),
-    }
-
-
-def _sent_row(leg: Leg, tick: Tick) -> dict[str, Any]:
-    listing = leg.listing
-    base = _in_base_units(listing, tick)
-    return {
-        "source": listing.label,
-        "symbol": listing.symbol,
-        "exchange_symbol": listing.exchange_symbol,
-        "update_id": tick.update_id,
-        "ts_ms": tick.ts_ms,
-        "bid_px": tick.bid_px,
-        "bid_sz": tick.bid_sz,
-        "ask_px": tick.ask_px,
-        "ask_sz": tick.ask_sz,
-        "base": {**base, "bid_px": leg.bid, "ask_px": leg.ask},
-        "px_mul": listing.px_mul,
-        "sz_mul": listing.sz_mul,
-        "messages": leg.count,
-    }

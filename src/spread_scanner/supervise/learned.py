@@ -5,7 +5,8 @@ highest that one look may have seen (docs/simulator.md). From that follows, in p
 by nothing of the engine's, between which bounds the mean lies that was adopted last: a look that
 may have been missed (a leg was silent, a process away, the run had not begun, its legs were apart
 by something like what is implausible) is in it or not, whichever is farther. Further than CLOSE_BPS
-outside of them is wrong.
+outside of them is wrong. So is a weight that is not that of the history and these looks: a mean
+that is right by chance, because the market stands where it always did, may rest on a part of them.
 """
 
 import math
@@ -27,15 +28,20 @@ CLOSE_BPS = 0.5
 BEGUN_NS = NS_PER_S  # after the beginning of a run each second is looked at
 # Beside the look's own: the engine was away, or a feed was and its quotes had not come back.
 AWAY_NS = 2 * NS_PER_S
+WRITTEN_S_MAX = 60.0  # who ends by a kill loses what was learned since it was written last
+PER_HALF_LIFE = 20
+# Of a weight: a look that fell on either side of a second, and what rounds or was aged elsewhere.
+WEIGHT_LOOKS, WEIGHT_SHARE = 1.0, 1e-3
 
 
 class Adopted(NamedTuple):
-    """One generation of what leaving usually earns, bps by (symbol, direction), of what is known
-    well enough to be trusted."""
+    """One generation of what leaving usually earns, bps, and its weight in looks, by (symbol,
+    direction) of all that the tables have; NaN and 0: nothing is known."""
 
     mono_ns: int
     half_life_s: float
     exit_bps: dict[tuple[str, str], float]
+    weight: dict[tuple[str, str], float]
 
 
 class UsualJudged(NamedTuple):
@@ -46,11 +52,18 @@ class UsualJudged(NamedTuple):
     usual_bps: float
     low_bps: float
     high_bps: float
+    weight: float
+    weight_low: float
+    weight_high: float
 
     @property
     def ok(self) -> bool:
         """NaN never is."""
-        return self.low_bps - CLOSE_BPS <= self.usual_bps <= self.high_bps + CLOSE_BPS
+        room = WEIGHT_LOOKS + WEIGHT_SHARE * self.weight_high
+        return (
+            self.low_bps - CLOSE_BPS <= self.usual_bps <= self.high_bps + CLOSE_BPS
+            and self.weight_low - room <= self.weight <= self.weight_high + room
+        )
 
 
 def adopted_last(settings: Settings) -> Adopted | None:
@@ -58,19 +71,22 @@ def adopted_last(settings: Settings) -> Adopted | None:
     kept = usual.read(usual.path_of(settings))
     if kept is None:
         return None
-    loaded = tables.load(settings.generated_dir)
-    return adopted_of(kept, loaded, settings.config.spread_engine.basis_trust_s)
+    return adopted_of(kept, tables.load(settings.generated_dir))
 
 
-def adopted_of(kept: Usual, loaded: Tables, trust_s: float) -> Adopted:
+def adopted_of(kept: Usual, loaded: Tables) -> Adopted:
     """A generation by the names of its pairs."""
     names, places = loaded.symbol_names(), {key: at for at, key in enumerate(kept.keys)}
-    known = {
-        (names[symbol_id], DIRECTIONS[direction_id].label): float(kept.exit_bps[at])
-        for (direction_id, symbol_id), key in pair_keys(loaded).items()
-        if (at := places.get(key)) is not None and kept.weight[at] >= trust_s
-    }
-    return Adopted(clock.mono_ns() - (clock.wall_ns() - kept.wall_ns), kept.half_life_s, known)
+    keys = pair_keys(loaded)
+    mono_ns = clock.mono_ns() - (clock.wall_ns() - kept.wall_ns)
+    adopted = Adopted(mono_ns, kept.half_life_s, {}, {})
+    for row in loaded.directions:
+        for symbol_id in row.symbol_ids:
+            at = places.get(keys.get((row.direction_id, symbol_id), ""))
+            pair = names[symbol_id], DIRECTIONS[row.direction_id].label
+            adopted.exit_bps[pair] = math.nan if at is None else float(kept.exit_bps[at])
+            adopted.weight[pair] = 0.0 if at is None else float(kept.weight[at])
+    return adopted
 
 
 def judged(
@@ -95,8 +111,21 @@ def judged(
         # The engine judges by the mids, a look tells of leaving alone: room for widths up to half.
         far_bps = implausible_bps / 2
         known = _Known(adopted, seeded_ns, begin_ns + BEGUN_NS, tolerance_ns, far_bps, away)
-        found.append(UsualJudged(symbol, direction, usual_bps, *known.bounds(history)))
+        bounds, weight = known.bounds(history), adopted.weight[symbol, direction]
+        of_weight = bounds.weight_low, bounds.weight_high
+        found.append(
+            UsualJudged(symbol, direction, usual_bps, bounds.low, bounds.high, weight, *of_weight)
+        )
     return found
+
+
+class _Bounds(NamedTuple):
+    """Of a mean, and of its weight."""
+
+    low: float
+    high: float
+    weight_low: float
+    weight_high: float
 
 
 class _Known(NamedTuple):
@@ -109,8 +138,8 @@ class _Known(NamedTuple):
     far_bps: float  # a look beyond it may have been left out
     away: Sequence[DownTime]
 
-    def bounds(self, history: History) -> tuple[float, float]:
-        """Between what the mean lies."""
+    def bounds(self, history: History) -> _Bounds:
+        """Between what the mean lies, and its weight."""
         weight = costs.full_weight(self.adopted.half_life_s) * self._weight(self.seeded_ns)
         low = high = weight * history.exit_bps
         may_be: list[tuple[float, SentLook]] = []
@@ -130,7 +159,9 @@ class _Known(NamedTuple):
             first = self._weight(self.begun_ns)
             lows.append((first, min(look.low_bps for look in history.looks)))
             highs.append((first, -max(look.high_bps for look in history.looks)))
-        return _least(weight, low, lows), -_least(weight, -high, highs)
+        # As of the last look, which may be a second younger than the adoption.
+        most = (weight + sum(one for one, _ in lows)) * 2.0 ** (1.0 / self.adopted.half_life_s)
+        return _Bounds(_least(weight, low, lows), -_least(weight, -high, highs), weight, most)
 
     def _weight(self, mono_ns: int) -> float:
         age_s = (self.adopted.mono_ns - mono_ns) / NS_PER_S
@@ -139,8 +170,10 @@ class _Known(NamedTuple):
     def _was_looked_at(self, mono_ns: int) -> bool:
         if not self.begun_ns <= mono_ns <= self.adopted.mono_ns - self.tolerance_ns:
             return False
+        written_s = min(WRITTEN_S_MAX, self.adopted.half_life_s / PER_HALF_LIFE)
+        lost_ns = AWAY_NS + int(written_s * NS_PER_S)
         return not any(
-            one.start_ns - AWAY_NS <= mono_ns
+            one.start_ns - lost_ns <= mono_ns
             and (one.end_ns is None or mono_ns <= one.end_ns + AWAY_NS)
             for one in self.away
         )

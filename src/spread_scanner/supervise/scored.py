@@ -88,7 +88,10 @@ def _usual(one: UsualJudged) -> UsualSummary:
     return {
         "symbol": one.symbol,
         "direction": one.direction,
-        "usual_bps": one.usual_bps,
+        "usual_bps": one.usual_bps if one.weight > 0 else None,
         "low_bps": one.low_bps,
         "high_bps": one.high_bps,
+        "weight": one.weight,
+        "weight_low": one.weight_low,
+        "weight_high": one.weight_high,
     }

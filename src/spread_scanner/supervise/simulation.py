@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -92,6 +92,10 @@ class Simulation:
         self.seeded_ns = clock.mono_ns()
         return f"has told what leaving {pairs:,} pairs usually earns: nothing is to be learned"
 
+    def begin(self) -> None:
+        """The run begins: whoever learns what is usual misses no second from now on."""
+        _tell(self.control_url, {"do": "begin"})
+
     @property
     def log_path(self) -> Path:
         return self._child.log_path
@@ -108,8 +112,9 @@ class Simulation:
 
 
 def seed_history(settings: Settings, control_url: str) -> int:
-    """Write down what leaving each pair of the tables usually earns, as the simulator tells it; of
-    how many pairs. Call it between discovery and the engine's start. Raises CannotStart.
+    """Write down what leaving each pair of the tables usually earns, as the simulator tells it, and
+    tell it how that is learned from now on; of how many pairs. Call it between discovery and the
+    engine's start. Raises CannotStart.
     """
     import httpx  # not for those who run on real exchanges: it takes a while to load
 
@@ -118,6 +123,9 @@ def seed_history(settings: Settings, control_url: str) -> int:
         told = orjson.loads(answer.raise_for_status().content)
     except (httpx.HTTPError, orjson.JSONDecodeError) as error:
         raise CannotStart(f"the simulator does not tell what is usual: {error}") from None
+    engine = settings.config.spread_engine
+    learn = {"half_life_s": engine.basis_half_life_s, "trust_s": engine.basis_trust_s}
+    _tell(control_url, {"do": "learn", **learn})
     known = {}
     for row in told:
         direction = DIRECTION_BY_LABEL[row["direction"]]
@@ -128,8 +136,19 @@ def seed_history(settings: Settings, control_url: str) -> int:
         return known.get((*_listed(spot), *_listed(futures)))
 
     found = tables.load(settings.generated_dir)
-    half_life_s = settings.config.spread_engine.basis_half_life_s
-    return usual.seed(usual.path_of(settings), found, clock.wall_ns(), half_life_s, usually)
+    path, half_life_s = usual.path_of(settings), engine.basis_half_life_s
+    return usual.seed(path, found, clock.wall_ns(), half_life_s, usually)
+
+
+def _tell(control_url: str, action: Mapping[str, Any]) -> None:
+    """Have the simulator do something. Raises CannotStart."""
+    import httpx
+
+    try:
+        answer = httpx.post(control_url, json=action, timeout=ASK_TIMEOUT_S, trust_env=False)
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise CannotStart(f"the simulator does not do as it is told: {error}") from None
 
 
 def _listed(row: InstrumentRow) -> tuple[str, str]:

@@ -59,9 +59,12 @@ class UsualSummary(TypedDict):
 
     symbol: str
     direction: str
-    usual_bps: float
+    usual_bps: float | None  # None: nothing is known
     low_bps: float  # it had to lie from here
     high_bps: float  # to here
+    weight: float  # of the history and its looks, one a second, the older the lighter
+    weight_low: float  # it had to lie from here
+    weight_high: float  # to here
 
 
 class RunSummary(TypedDict):

@@ -96,6 +96,8 @@ class Run:
                 observer = self._watched()
                 self._until(observer.subscribed, SUBSCRIBED_TIMEOUT_S)
                 observer.begin()
+                if self._simulation is not None:
+                    self._simulation.begin()
                 begin_ns = clock.mono_ns()
                 self._until(None, self._options.seconds)
                 end_ns = clock.mono_ns()

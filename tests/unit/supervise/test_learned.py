@@ -19,10 +19,11 @@ def judge(
     usual_bps: float = 0.0,
     **how: float,
 ) -> UsualJudged:
-    adopted = Adopted(adopted_s * NS_PER_S + NS_PER_S // 2, HALF_LIFE_S, {PAIR: usual_bps})
+    at_ns = adopted_s * NS_PER_S + NS_PER_S // 2
+    adopted = Adopted(at_ns, HALF_LIFE_S, {PAIR: usual_bps}, {PAIR: 0.0})
     sent = TruthFile([], {}, {}, {PAIR: History(SAID_BPS, looks)})
     (found,) = judged(adopted, sent, 0, -5 * NS_PER_S, 250.0, outages, **how)
-    return found
+    return found._replace(weight=found.weight_low)  # another matter
 
 
 def look(second: int, low: float, high: float, *, sure: bool = True) -> SentLook:
@@ -78,3 +79,14 @@ def test_what_was_sent_after_the_adoption_is_no_part_of_it() -> None:
     found = judge(calm + late, adopted_s=10)
     assert found.low_bps == pytest.approx(SAID_BPS)
     assert found.high_bps < SAID_BPS + 3  # the first look is anywhere that it has ever been
+
+
+@pytest.mark.parametrize(("weight", "right"), [(1.0, True), (0.9, False), (1.1, False)])
+def test_a_mean_that_is_right_by_chance_shows_by_its_weight(weight: float, right: bool) -> None:
+    """As of an engine that has lost its history, or has looked twice, where nothing ever moves."""
+    calm = [look(second, SAID_BPS, SAID_BPS) for second in range(1, LOOKS + 1)]
+    found = judge(calm, usual_bps=SAID_BPS)
+    full = 1 / (1 - 2 ** (-1 / HALF_LIFE_S))
+    assert found.weight_low <= full <= found.weight_high < found.weight_low + 2
+    assert found._replace(weight=full * weight).ok == right
+    assert not found._replace(usual_bps=float("nan"), weight=0.0).ok

@@ -3,11 +3,13 @@
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
 from scored_bed import ScoredBed
 
 from bed import seed
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.sim.learning import Learning
 from spread_scanner.sim.options import Options
 from spread_scanner.sim.planting import Planting
 from spread_scanner.supervise.truth import read_truth
@@ -109,3 +111,34 @@ def test_the_score_finds_what_was_learned_between_its_bounds(
     for off_bps in (-3.0, 3.0):
         right = [one._replace(usual_bps=one.usual_bps + off_bps).ok for one in found]
         assert sum(right) < len(right) / 2
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "the truth", "the engine", "the history"])
+def test_a_run_in_which_what_is_usual_moves_is_scored_by_what_it_moves_to(
+    tmp_path: Path, namespace: str, virtual_clock: VirtualClock, wrong: str
+) -> None:
+    """A spread that stands for seconds raises its pair's threshold by some 15 bps: for the truth,
+    too. An engine that learns nothing then signals too early, and a truth that does not is owed
+    too much; an engine that has lost its history has learned as much again, from less."""
+    options = Options(
+        seed=seed(), symbols=2, rate=150, tick_ms=50, truth_path=tmp_path / "truth.jsonl",
+    )  # fmt: skip
+    off_bps = None if wrong == "the history" else 0.0
+    with ScoredBed(tmp_path, namespace, virtual_clock, options, off_bps, LEARNS) as bed:
+        if wrong != "the truth":
+            bed.exchange.truth.learn(Learning(HALF_LIFE_S, TRUST_S))
+        bed.adopts = wrong != "the engine"
+        bed.load()
+        bed.exchange.truth.begin()
+        # An adoption may be late: the -12 come when that excuses nobody any more.
+        for over_bps, hold_s, then_s in ((70.0, 6.0, 6.0), (-12.0, 2.0, 1.0), (70.0, 6.0, 1.0),
+                                         (5.0, 2.0, 1.0)):  # fmt: skip
+            bed.exchange.planter.ask("BTC-USDT", "binance-bybit", over_bps, hold_s, "futures")
+            bed.run(hold_s + then_s)
+        bed.end()
+        found = bed.score()
+    assert found.planted > 5
+    assert found.ok == (wrong == "nothing"), found
+    assert bool(found.missed) == (wrong in ("the truth", "the history"))
+    assert bool(found.invented) == (wrong == "the engine")
+    assert (len(found.usual_wrong) == found.usual_judged) == (wrong == "the history")
