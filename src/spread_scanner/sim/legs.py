@@ -36,6 +36,7 @@ class Leg:
         "pairs",
         "past",
         "seen",
+        "spoke",
         "standing",
         "steady",
         "sure",
@@ -58,6 +59,7 @@ class Leg:
         self.widths = [NAN, NAN]  # likewise, while somebody learns
         self.steady = False
         self.count_before = 0
+        self.spoke = 0  # the second before which it last said something
         self.pairs: list[Pair] = []
         self.past: deque[Tick] = deque(maxlen=PAST)  # told and not written to the truth file
         self.standing = 0  # pairs of it that pay now, or nearly

@@ -3,7 +3,7 @@ of the truth file, for whoever learns it from one look a second.
 
 A look need not fall on the second: a row has the lowest and the highest that it may have seen,
 within TOLERANCE_NS of it, by the monotonic clock. Of a leg that was not heard all the while, or
-that was silent for a second before, a look may have seen nothing: the pair's range is not `sure`.
+has been silent for QUIET_S, a look may have seen nothing: the pair's range is not `sure`.
 """
 
 import itertools
@@ -16,6 +16,7 @@ from spread_scanner.sim.legs import Leg, Pair
 from spread_scanner.sim.reckoning import BPS
 
 TOLERANCE_NS = 250 * NS_PER_MS
+QUIET_S = 15  # long before anybody calls a listing silent whose connection is heard
 DECIMALS = 4  # of basis points
 
 
@@ -73,8 +74,10 @@ class Looks:
     def _begin(self) -> None:
         self._watching = True
         for leg in self._legs:
-            spoke, leg.count_before = leg.count > leg.count_before, leg.count
-            leg.steady = spoke and leg.heard and leg.sure
+            if leg.count > leg.count_before:
+                leg.count_before, leg.spoke = leg.count, self._second
+            quiet_s = self._second - leg.spoke
+            leg.steady = quiet_s < QUIET_S and leg.heard and leg.sure
             leg.seen[:] = leg.bid, leg.bid, leg.ask, leg.ask
             leg.widths[:] = (leg.ask - leg.bid,) * 2
 

@@ -30,8 +30,8 @@ BEGUN_NS = NS_PER_S  # after the beginning of a run each second is looked at
 AWAY_NS = 2 * NS_PER_S
 WRITTEN_S_MAX = 60.0  # who ends by a kill loses what was learned since it was written last
 PER_HALF_LIFE = 20
-# Of a weight: a look that fell on either side of a second, and what rounds or was aged elsewhere.
-WEIGHT_LOOKS, WEIGHT_SHARE = 1.0, 1e-3
+# Of a weight: looks that a busy machine left out, and what rounds or was aged elsewhere.
+WEIGHT_LOOKS, WEIGHT_SHARE = 2.0, 1e-3
 
 
 class Adopted(NamedTuple):
