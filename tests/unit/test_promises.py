@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "operating.md"
 HEADING = re.compile(r"^#{2,3} (.+)$|(?:^|[.:] )\*\*([^*]+?)\.?\*\*", re.MULTILINE)
 
+RAISED = re.compile(r"Condition\(\s*f?\"([a-z]+)")
+
 # Headings that only hold others together.
 NO_PROMISE = {"Every bad state, and what to do"}
 
@@ -214,6 +216,15 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
             "unit/alerts/test_ledger.py",
             "test_what_is_refused_for_good_is_dropped_named_and_blocks_nobody",
         ),
+        (
+            "unit/alerts/test_refusing.py",
+            "test_what_is_taken_is_told_within_a_minute_whatever_else_is_refused",
+        ),
+        ("unit/alerts/test_refusing.py", "test_no_minute_has_more_messages_than_it_may"),
+        (
+            "unit/alerts/test_alerts.py",
+            "test_a_heartbeat_follows_where_it_is_sent_and_a_message_does_not",
+        ),
         ("unit/alerts/test_ledger.py", "test_a_restart_tells_nothing_twice_and_forgets_no_end"),
         (LIVE, "test_alerts_get_their_token_as_a_credential"),
     ),
@@ -287,6 +298,7 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "Clocks": (
         ("system/test_suspend.py", "test_no_signal_rests_on_a_quote_from_before_the_sleep"),
+        ("unit/view/test_clock_steps.py", "test_a_switch_has_stood_as_long_as_it_has"),
         (
             "unit/alerts/test_quiet.py",
             "test_what_a_suspend_made_is_not_judged_and_what_passes_is_told_afterwards",
@@ -303,6 +315,7 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("unit/cli/test_data.py", "test_a_backup_holds_what_another_connection_has_just_written"),
         ("unit/cli/test_data.py", "test_vacuum_gives_the_room_of_deleted_rows_back"),
+        ("unit/cli/test_data.py", "test_while_a_vacuum_runs_its_log_is_nobodys_fault"),
         (
             "system/test_tracker_process.py",
             "test_a_file_that_is_no_database_ends_it_with_the_reason_and_is_not_touched",
@@ -330,6 +343,10 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "Without systemd": (
         (DOCS, "test_a_block_runs"),
+        (
+            "unit/supervise/test_supervisor_reload.py",
+            "test_all_pairs_are_found_anew_every_so_often",
+        ),
         (
             "unit/supervise/test_log_files.py",
             "test_who_writes_goes_on_in_the_new_log_and_the_end_of_the_old_one_is_kept",
@@ -361,6 +378,16 @@ def _named_in(file: str) -> set[str]:
     tree = ast.parse(path.read_text())
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
+
+
+def test_every_alert_has_its_line_in_the_guide_and_a_test_that_names_it() -> None:
+    rooms = (ROOT / "src" / "spread_scanner" / "alerts").glob("*.py")
+    told = {key for room in rooms for key in RAISED.findall(room.read_text())}
+    table = GUIDE.read_text().partition("| key | when | do |")[2].partition("\n\n")[0]
+    lines = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert {key for line in lines for key in re.findall("`([a-z]+)", line)} == told
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "unit").glob("[ao]*/test_*.py"))
+    assert [key for key in sorted(told) if not re.search(f'"{key}[":]', tests)] == []
 
 
 def test_every_promise_of_the_operating_guide_has_its_test() -> None:

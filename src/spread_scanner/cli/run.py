@@ -166,12 +166,13 @@ def _tell(document: RunSummary) -> None:
     console.print(grid("", ["latency, us", "p50>", "p90>", "p99>", "p99.9>", "max>"], rows))
     if "planted" in document:
         console.print(
-            f"Of {document['planted']} planted opportunities {document['found']} were found, "
-            f"{document['missed']} missed, {document['invented']} invented, "
-            f"{document['overlong']} without an exit in time; {document['opportunities_wrong']} "
-            f"opportunities and {document['sizes_wrong']} of {document['sizes_judged']} sizes "
-            f"wrong ({_unjudged(document['not_judged_why'])}), {document['usual_wrong']} of "
-            f"{document['usual_judged']} usual bases."
+            f"Of {document['planted']:,} planted opportunities {document['found']:,} were found, "
+            f"{document['missed']:,} missed, {document['invented']:,} invented, "
+            f"{document['overlong']:,} without an exit in time; "
+            f"{document['opportunities_wrong']:,} opportunities and "
+            f"{document['sizes_wrong']:,} of {document['sizes_judged']:,} sizes wrong "
+            f"({_unjudged(document['not_judged_why'])}), {document['usual_wrong']:,} of "
+            f"{document['usual_judged']:,} usual bases."
         )
         for kind in (
             "missed_intervals",

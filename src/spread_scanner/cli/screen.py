@@ -39,9 +39,12 @@ STATE_STYLES = {
     "waiting": "dim",
     "done": "dim",
 }
-SPREADS_TITLE = "top spreads, bps: gross, net of closing, fees and carry, enter: your threshold"
-EVENTS_TITLE = "opportunities: entry and peak net in bps, lived from the first signal to its end"
-PROCESSES_TITLE = "processes: p50, p99 from reading a frame to quote, signal or tracker"
+BORDER = 6  # of a panel's head: corners, lines and blanks
+NEWS_S = 60.0  # for so long what happened to a process is shown
+# A panel's name, and what its columns mean.
+PROCESSES = "processes: p50, p99 from reading a frame to quote, signal or tracker"
+SPREADS = "top spreads, bps: gross, net of closing, fees and carry, enter: your threshold"
+EVENTS = "opportunities: entry and peak net in bps, lived from the first signal to its end"
 
 SHOWN_RATES = {"messages": "msg", "evaluations": "eval", "signals": "sig", "samples": "smp"}
 
@@ -77,16 +80,15 @@ class Screen:
         above: list[Layout] = [Layout(Group(*header), size=len(header))]
         if size.height >= TALL_ROWS:
             table = processes_table(views, size.width - 4)
-            above.append(Layout(Panel(table, title=PROCESSES_TITLE, title_align="left"), size=16))
+            above.append(Layout(_panel(table, PROCESSES, size.width), size=16))
         else:
             above.append(Layout(_brief(views), size=1))
         room = size.height - sum(part.size or 0 for part in above)
         side_by_side = size.width >= WIDE_COLUMNS
         rows = max((room if side_by_side else room // 2) - 3, 1)
-        spreads = Panel(_spreads(observer, rows), title=SPREADS_TITLE, title_align="left")
-        events = Panel(
-            _happenings(observer, self._supervisor, rows), title=EVENTS_TITLE, title_align="left"
-        )
+        width = size.width * 5 // 11 if side_by_side else size.width
+        spreads = _panel(_spreads(observer, rows), SPREADS, width)
+        events = _panel(_happenings(observer, self._supervisor, rows), EVENTS, width)
         lower = Layout()
         if side_by_side:
             lower.split_row(Layout(spreads, ratio=5), Layout(events, ratio=6))
@@ -120,6 +122,16 @@ class Screen:
             hints = ["   ".join(hints)]
         lines += [Text(hint, style="dim") for hint in hints]
         return lines
+
+
+def _panel(inside: RenderableType, title: str, width: int) -> Panel:
+    """What the columns mean stands at the foot where the head has no room for it."""
+    meaning = ""
+    if len(title) + BORDER > width:
+        title, _, meaning = title.partition(": ")
+    return Panel(
+        inside, title=title, title_align="left", subtitle=meaning or None, subtitle_align="left"
+    )
 
 
 def _brief(views: list[ProcessView]) -> Text:
@@ -243,8 +255,9 @@ def _spreads(observer: Observer | None, room: int) -> RenderableType:
 
 
 def _happenings(observer: Observer | None, supervisor: Supervisor, room: int) -> RenderableType:
-    """Opportunities as they open and close; under them what happened to processes."""
-    events = list(supervisor.events)[-3:]
+    """Opportunities as they open and close; under them what happened to processes lately."""
+    since_ns = clock.mono_ns() - int(NEWS_S * NS_PER_S)
+    events = [event for event in supervisor.events if event.mono_ns >= since_ns][-3:]
     rows = observer.last_opportunities(max(room - len(events), 1)) if observer is not None else []
     table = grid("", ["", "symbol", "direction", "entry>", "peak>", "lived>", "why closed"], [])
     now_ns = observer.session_now_ns() if observer is not None else 0

@@ -7,6 +7,7 @@ redirects its websocket, a captive portal or a block page does.
 
 import asyncio
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -26,6 +27,7 @@ __all__ = ["DialFailed", "WSError", "dial", "useless"]
 FRAME_BYTES_MAX = 1 << 20
 READ_BUFFER_BYTES = 64 << 10
 REDIRECTS = range(300, 400)
+_OLDER_HTTP = re.compile(r"response: http/\S+ ([1-5]\d\d)\b")  # picows' words
 
 # picows tells of each connection at info level; what matters of it is logged by its user.
 _quiet = logging.getLogger("picows.client")
@@ -107,7 +109,10 @@ def _answered(error: WSHandshakeError, url: str) -> DialFailed:
     """The other side speaks HTTP, but does not shake hands."""
     answer = error.response
     if answer is None:
-        return DialFailed(f"handshake: {error}", url=url)
+        older = _OLDER_HTTP.search(str(error))  # which knows no upgrade, and refuses all the same
+        if older is None:
+            return DialFailed(f"handshake: {error}", url=url)
+        return DialFailed(in_words(int(older[1])), url=url, status=int(older[1]))
     status = int(answer.status)
     if status in REDIRECTS:
         target = str(answer.headers.get("Location", "nowhere"))

@@ -202,13 +202,13 @@ def test_a_file_without_certificates_is_a_setting_error(tmp_path: Path, text: st
         trust.context(str(path))
 
 
-def answering(*lines: str, body: str = "") -> Serve:
+def answering(*lines: str, body: str = "", http: str = "HTTP/1.1") -> Serve:
     """Answers the handshake with these lines of HTTP."""
 
     @closing
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        head = [f"HTTP/1.1 {lines[0]}", *lines[1:], f"Content-Length: {len(body)}", "", body]
+        head = [f"{http} {lines[0]}", *lines[1:], f"Content-Length: {len(body)}", "", body]
         writer.write("\r\n".join(head).encode())
         await writer.drain()
 
@@ -240,6 +240,13 @@ def test_a_refusal_carries_its_reason_status_and_wait(
 
     said = (failed.value.reason, failed.value.status, failed.value.wait_s)
     assert said == (reason, status, wait_s)
+
+
+def test_a_refusal_by_an_older_http_has_its_status_too() -> None:
+    """Of a proxy or a page for people, which answer an upgrade as they answer anything."""
+    with pytest.raises(DialFailed) as failed:
+        asyncio.run(try_dial(answering("451 Unavailable", http="HTTP/1.0")))
+    assert (failed.value.reason, failed.value.status) == ("451 not served in this region", 451)
 
 
 @pytest.mark.parametrize(
