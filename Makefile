@@ -96,7 +96,8 @@ bench-venv: $(STAMP)
 bench: bench-venv
 	$(BIN)/spread-bench $(GROUP)
 
-# The feed's figures beside those of an earlier commit, which is built for it; ONLY some of them.
+# The feed's and the engine's figures beside those of an earlier commit, which is built for it; ONLY
+# some of them (ONLY=engine).
 ONLY ?=
 TREE ?=
 bench-against: bench-venv

@@ -1,10 +1,12 @@
-"""The feed's figures beside those of an earlier commit: both trees, interleaved in blocks.
+"""The feed's and the engine's figures beside those of an earlier commit: both trees, interleaved in
+blocks.
 
 `make bench-against COMMIT=...`. The earlier commit is checked out and built beside this one, with
 its own benchmark and packages, so each tree is measured by what it came with. In each block both
 run, the first one alternating; the medians of the blocks are divided. One run tells little on a
 machine that others share; the ratio of neighbours does. ONLY="binance-futures bursts,slow tier"
-runs those alone; TREE=... is a tree of the earlier commit that is built already.
+runs those alone, ONLY=engine the engine's; TREE=... is a tree of the earlier commit that is built
+already.
 """
 
 import argparse
@@ -17,29 +19,42 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# What a tree prints of itself: no peers, which are no part of the comparison, and nothing of what
-# takes its time from the clock.
+# What a tree prints of itself: no peers of the feed, which are no part of the comparison, and
+# nothing of it that takes its time from the clock. An earlier commit may lack some figures.
 CHILD = """
 import json, sys
 sys.path.insert(0, "tests/bench")
-import feed_peers
-feed_peers.peers_of = lambda *_: []
-import bench_feed
-if hasattr(bench_feed, "_half_open"):
-    bench_feed._half_open = lambda *_: None
-def chosen(kind, real):
-    def run(rig, label, *rest, **named):
-        words = label + kind.replace("_", " ") + (" tls" if named.get("tls") else "")
-        return real(rig, label, *rest, **named) if any(one in words for one in only) else None
-    return run
 only = sys.argv[1].split(",")
-for kind in ("_bursts", "_slow_tier", "_one_per_read", "_latency"):
-    setattr(bench_feed, kind, chosen(kind, getattr(bench_feed, kind)))
-for one in bench_feed.figures(small=False):
-    if one is not None:
-        mode = [one["params"].get(key, "") for key in ("mode", "transport", "tier")]
+def feed():
+    import feed_peers
+    feed_peers.peers_of = lambda *_: []
+    import bench_feed
+    if hasattr(bench_feed, "_half_open"):
+        bench_feed._half_open = lambda *_: None
+    def chosen(kind, real):
+        def run(rig, label, *rest, **named):
+            words = label + kind.replace("_", " ") + (" tls" if named.get("tls") else "")
+            return real(rig, label, *rest, **named) if any(one in words for one in only) else None
+        return run
+    for kind in ("_bursts", "_slow_tier", "_one_per_read", "_latency"):
+        setattr(bench_feed, kind, chosen(kind, getattr(bench_feed, kind)))
+    return filter(None, bench_feed.figures(small=False))
+def engine():
+    import bench_engine
+    stops = getattr(bench_engine, "Stops", None)
+    if stops and not any(one in "engine.reload_stop engine.adopt_stop" for one in only):
+        stops.figures = lambda *_: ()
+    return bench_engine.figures(small=False)
+def told(found):
+    for one in found:
+        of = one["params"]
+        mode = [str(of.get(key, "")) for key in ("mode", "transport", "tier", "dirty")]
         name = " ".join(filter(None, [one["name"], *mode]))
         print(json.dumps([name, one["p50"], one["p99"]]), flush=True)
+if not all(one.startswith("engine") for one in only):
+    told(feed())
+if any(one == "" or one.startswith("engine") for one in only):
+    told(one for one in engine() if any(word in one["name"] for word in only))
 """
 Found = dict[str, list[tuple[float, float]]]
 
