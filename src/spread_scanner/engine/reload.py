@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.engine.core import Engine, ReadyWork
@@ -26,6 +27,7 @@ from spread_scanner.symbology import tables
 
 TURN_NS = 5 * NS_PER_MS
 LONG_TURN_NS = 5 * NS_PER_S  # systemd's watchdog allows fifteen, and is told each seven
+BRING_NS = 2 * NS_PER_S  # a loop that has not brought it in by then never comes to it
 SWITCH_INTERVAL_S = 0.0005  # should the loop's thread need the interpreter, it has it within this
 
 
@@ -42,6 +44,7 @@ class Reloads:
         self._waiting: Orders | None = None  # the newest that came meanwhile
         self._tried: Tried | None = None
         self._ready: ReadyWork | None = None  # what was tried is to put in force; None: it failed
+        self._bring_by_ns = 0  # monotonic; 0: nobody has begun
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         # Here already: to start a thread is to wait for it, and so for the interpreter.
         threading.Thread(target=self._plan_all, name="planning", daemon=True).start()
@@ -68,13 +71,15 @@ class Reloads:
             self._acknowledge(orders)
 
     def poll(self) -> None:
-        """Have what has been planned brought in, and then put in force."""
+        """Have what has been planned brought in, and then put in force; what is left after a while
+        at once."""
         if self._planning is None or self._tried is None:
             return
-        if self._ready is not None and not self._engine.bring(self._ready):
+        if self._ready is not None and not (self._engine.bring(self._ready) or self._is_late()):
             return
         orders, tried = self._planning, self._tried
         self._planning = self._tried = self._ready = None
+        self._bring_by_ns = 0
         self._engine.loop.beat(self._process.row.heartbeat_at, 0)
         self._process.conclude(orders, tried)
         self._acknowledge(orders)
@@ -84,6 +89,13 @@ class Reloads:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             self.obey(waiting)
+
+    def _is_late(self) -> bool:
+        """Each look at what is usual has all brought anew: a loop that gets to the end of one once
+        a second, or less often, would never be done."""
+        now_ns = clock.mono_ns()
+        self._bring_by_ns = self._bring_by_ns or now_ns + BRING_NS
+        return now_ns >= self._bring_by_ns
 
     def _plan(self, orders: Orders) -> None:
         self._engine.loop.run(0)  # heeds the order, which would end the long run

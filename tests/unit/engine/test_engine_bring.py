@@ -1,18 +1,27 @@
 """Tables that come are brought in by the loop, a few pairs each cycle: what the pairs go through
 meanwhile is all there when they are put in force."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import structlog
 from engine_bed import MAX_SYMBOLS, NAME, Bed, only, settings, tables
 
-from spread_scanner import clock
+from bed import until
+from spread_scanner import clock, config
+from spread_scanner.clock import VirtualClock
 from spread_scanner.engine.core import ReadyWork
+from spread_scanner.engine.reload import TURN_NS, Reloads
+from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCES, SignalKind
 from spread_scanner.schema.records import SIGNAL_AGED
+from spread_scanner.symbology.publish import publish
 
 ENTER, RESIGNAL, EXIT = map(int, SignalKind)
 LIFE = ("weight", "exit_sum", "parity_sum", "last_net_bps", "exited_mono_ns", "implausible_ns",
         "kept_at", "kept_count", "in", "waiting", "kept_verdict")  # fmt: skip
+DEADLINE_S = 60.0
 CYCLES = -(-12 * MAX_SYMBOLS // 256)  # to bring all pairs
 LOOK = -(-12 * MAX_SYMBOLS // 128)  # to look at all of them
 
@@ -184,3 +193,36 @@ def test_settings_that_leave_no_pair_are_in_force_like_others(bed: Bed) -> None:
         bed.spread(25)
         assert bed.kinds(1_000) == []
         assert bed.engine.load(bed.settings, tables(MAX_SYMBOLS)) == 12 * MAX_SYMBOLS
+
+
+def test_a_loop_that_is_never_done_with_a_look_takes_the_tables_after_a_while(
+    namespace: str, tmp_path: Path
+) -> None:
+    """As one that comes to a cycle once a second; the rest of the bringing is done at once."""
+    folder = tmp_path / "config"
+    folder.mkdir()
+    urls = 'rest_url = "https://rest.test"\nws_url = "wss://ws.test"\n'
+    (folder / "exchanges.toml").write_text("".join(f"[{row.label}]\n{urls}" for row in SOURCES))
+    system = f'[system]\nnamespace = "{namespace}"\nmax_symbols = {MAX_SYMBOLS}\n'
+    (folder / "config.toml").write_text(system)
+    made = tables(MAX_SYMBOLS)
+    publish(tmp_path / "generated", made, {})
+    with Bed(namespace, config.load(folder, environ={}), made) as bed:
+        process = Process(NAME, bed.settings, structlog.get_logger(), bed.row, bed.slot)
+        taken: list[int] = []
+        reloads = Reloads(process, bed.engine, taken.append)
+        bed.operator.reload(NAME)
+        orders = process.poll()
+        assert orders is not None
+        reloads.obey(orders)
+        until(lambda: reloads.turn_ns == TURN_NS, "planned", timeout_s=DEADLINE_S)
+        with clock.use(VirtualClock(clock.wall_ns())) as time:
+            for _ in range(2):
+                bed.step(1_000)
+                reloads.poll()
+                assert taken == []
+                time.advance_ms(1_000)
+            bed.step(1_000)
+            reloads.poll()
+        assert taken == [12 * MAX_SYMBOLS]
+        assert not reloads.under_way
