@@ -245,7 +245,7 @@ def symbol_id_of(settings: Settings, symbol: str) -> int | None:
 
 def kill(settings: Settings, *, killed: bool) -> Outcome:
     """Stop all signals at once, or allow them again."""
-    did = "halted: no signal leaves the engine" if killed else "allowed: signals may leave it again"
+    did = "halted" if killed else "allowed: signals may leave the engine again"
     return switch(settings, did, [Turning(SwitchKind.HALT, "", killed)])
 
 

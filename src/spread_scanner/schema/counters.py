@@ -127,7 +127,7 @@ ENGINE_COUNTERS = _numbered(
         ("no_paused", "Over the threshold, no signal: paused by the operator."),
         ("no_quarantined", "Over the threshold, no signal: the pair is quarantined."),
         ("no_fee", "Gross stood over the threshold, net did not."),
-        ("no_killed", "Over the threshold, no signal: the kill switch is on."),
+        ("no_killed", "Over the threshold, no signal: signals are halted."),
         ("held", "Over the threshold, no signal: already signalled, not yet a step higher."),
         ("ring_full", "Signals dropped because the ring was full."),
         ("contended", "Reads that gave up after too many tries and kept the last good quote."),

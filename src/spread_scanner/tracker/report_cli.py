@@ -111,6 +111,8 @@ def tell(
     made = msgspec.structs.replace(made, until_ns=now_ns)
     if html is not None:
         _put(html, report_page.page(made))
+        if sys.stdout.isatty() and str(html) != "-" and not as_json:
+            output.put(f"Wrote {html}.\n".encode(errors="replace"))
     if folder is not None:
         try:
             _keep(folder, made, bytes_max)

@@ -89,8 +89,8 @@ def _tiles(made: Report) -> str:
     tiles = [
         (f"{total.opportunities:,}", "opportunities"),
         (f"{total.money.events:,}", "events"),
-        (text.bps(total.entry_net_bps_median), "median net at entry"),
-        (text.bps(every.median_bps if every else None), "median result of all"),
+        (text.bps(total.entry_net_bps_median), "median net at entry, bps"),
+        (text.bps(every.median_bps if every else None), "median result of all, bps"),
         (text.share(every.share_positive if every else None), "results above 0"),
         (text.amount(total.money.per_day_quote), "USDT a day"),
         (text.duration(total.half_life_ms), "half-life"),

@@ -37,7 +37,7 @@ MEANS = {
     Verdict.PAUSED: "no signal: paused by the operator, or disabled in the settings",
     Verdict.QUARANTINED: "no signal: quarantined, the prices of the two listings disagree",
     Verdict.FEE: "no signal: gross stands over the threshold, net of costs does not",
-    Verdict.KILLED: "no signal: the kill switch is on",
+    Verdict.KILLED: "no signal: signals are halted",
     Verdict.RING_FULL: "signal lost: the ring to the tracker was full",
     Verdict.IMPLAUSIBLE: "no signal: so far apart that the legs are not one coin at one time",
     Verdict.NO_BASIS: "no signal: what leaving usually earns is not known yet",

@@ -1,18 +1,21 @@
 """The words of spread-ctl: halt and allow, down, --version, and a system by its namespace alone."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from database_bed import store
 
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import SHM_INIT
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health
 
+ROOT = Path(__file__).parents[3]
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -23,10 +26,28 @@ def test_signals_are_halted_and_allowed(
     up_bed: Any, spread_ctl: Run, halt: list[str], allow: list[str]
 ) -> None:
     with Control.attach(up_bed.namespace) as control:
-        assert spread_ctl(*halt)[0] == 0
-        assert control.killed
-        assert spread_ctl(*allow)[0] == 0
-        assert not control.killed
+        code, out, _ = spread_ctl(*halt)
+        assert (code, control.killed) == (0, True)
+        assert "Halted" in out
+        code, out, _ = spread_ctl(*allow)
+        assert (code, control.killed) == (0, False)
+        assert "Allowed" in out
+
+
+def test_nobody_is_told_of_a_switch_by_another_word() -> None:
+    texts = ((path, path.read_text()) for path in (ROOT / "src").rglob("*.py"))
+    assert [str(path) for path, text in texts if "kill switch" in text.lower()] == []
+
+
+def test_on_a_terminal_a_report_says_where_its_page_is(
+    up_bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up_bed.settings.data_dir.mkdir(exist_ok=True)
+    store(up_bed.settings.data_dir, id=1, symbol="AAA-USDT", direction="okx-mexc")
+    page = up_bed.folder / "page.html"
+    assert spread_ctl("report", "--html", str(page)) == (0, "", "")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert spread_ctl("report", "--html", str(page)) == (0, f"Wrote {page}.\n", "")
 
 
 @pytest.mark.parametrize("command", [["down", "--no-wait"], ["shutdown"]])

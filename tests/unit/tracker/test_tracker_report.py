@@ -422,6 +422,7 @@ def test_the_command_prints_tables_json_and_pages(tmp_path: Path) -> None:
     page = run(app, ["report", "--database", str(path), "--html", str(tmp_path / "a" / "r.html")])
     assert page.exit_code == 0, page.output
     assert (tmp_path / "a" / "r.html").read_text().startswith("<!doctype html>")
+    assert page.output == "", "cron mails whatever is said"
     kept = run(app, ["report", "--database", str(path), "--folder", str(tmp_path / "reports")])
     assert kept.exit_code == 0, kept.output
     names = sorted(file.name for file in (tmp_path / "reports").iterdir())
