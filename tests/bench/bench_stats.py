@@ -9,7 +9,9 @@ stats.series   RSI, EMA and bands of one series of 500 points, from scratch
 stats.at_rest  CPU time of a whole spread-analyst over quotes that stand, a look each second
                (at_rest.py)
 
-The results are compared with TA-Lib's in the run itself; peers are what one would call instead.
+The results are compared with TA-Lib's in the run itself; peers are what one would call instead: of
+bars that close, a series of 500 points anew for each cell and bar (what one such series takes,
+times how many there are); of the medians, numpy's over all the minutes of these pairs.
 """
 
 import importlib.util
@@ -21,7 +23,13 @@ from at_rest import spend
 from measure import Figure, figure, median_ns, per_call_ns
 
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.analysis import CELL_ANALYSIS_DTYPE, PAIR_ANALYSIS_DTYPE
+from spread_scanner.schema.analysis import (
+    BAR_SECONDS,
+    CELL_ANALYSIS_DTYPE,
+    MINUTES,
+    PAIR_ANALYSIS_DTYPE,
+    QUANTILES,
+)
 from spread_scanner.stats._bars import BarIndicators, indicators
 from spread_scanner.stats.basis import BasisStatistics
 from spread_scanner.stats.periods import Periods
@@ -40,11 +48,15 @@ def figures(small: bool) -> Iterator[Figure]:
     live = _Live(cells, pairs)
     live.warm_up(30 if small else 25 * LONGEST_S)
     closing = [live.closing_ms() for _ in range(2 if small else 40)]
-    yield figure("stats.bar", "ms", closing, cells=cells, pairs=pairs)
+    series = _peers_of_a_series(5, 2 if small else 20)
+    peers = {name: ms * cells * len(BAR_SECONDS) for name, ms in series.items()}
+    yield figure("stats.bar", "ms", closing, peers=peers, cells=cells, pairs=pairs)
     seconds = [live.second_ms() for _ in range(2 if small else 200)]
-    yield figure("stats.second", "ms", seconds, cells=cells, pairs=pairs)
+    peers = {name: ms * cells for name, ms in series.items()}
+    yield figure("stats.second", "ms", seconds, peers=peers, cells=cells, pairs=pairs)
     medians = [live.medians_ms() for _ in range(2 if small else 120)]
-    yield figure("stats.medians", "ms", medians, pairs=pairs, at_once=pairs // 60)
+    peers = {"numpy": _numpy_medians_ms(pairs // 60, 2 if small else 20)}
+    yield figure("stats.medians", "ms", medians, peers=peers, pairs=pairs, at_once=pairs // 60)
     yield _series(small)
     yield _at_rest(small)
 
@@ -110,18 +122,46 @@ class _Live:
 
 def _series(small: bool) -> Figure:
     batches, calls = (3, 2) if small else (200, 20)
-    closes = 60_000 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 1e-4, POINTS)))
+    closes = _closes()
     names: dict[str, object] = {"closes": closes, "periods": PERIODS, "indicators": indicators}
     samples = per_call_ns("indicators(closes, periods)", names, batches=batches, calls=calls)
+    peers = _peers_of_a_series(5, calls)
+    return figure("stats.series", "ms", [ns / 1e6 for ns in samples], peers=peers, points=POINTS)
+
+
+def _closes() -> Array:
+    walk: Array = np.cumsum(np.random.default_rng(1).normal(0, 1e-4, POINTS))
+    return 60_000 * np.exp(walk)
+
+
+def _peers_of_a_series(batches: int, calls: int) -> dict[str, float]:
+    """Milliseconds, by who computes it; what they find is what we do."""
+    closes = _closes()
     found = indicators(closes, PERIODS)
     peers: dict[str, float] = {}
     for name, peer in _peers().items():
         rsi, ema, middle = peer(closes)
         for label, values in (("rsi", rsi), ("ema", ema), ("middle", middle)):
             np.testing.assert_allclose(found[label], values, rtol=1e-9, err_msg=f"{name} {label}")
-        runs = median_ns("peer(closes)", {"peer": peer, "closes": closes}, batches=5, calls=calls)
-        peers[name] = runs / 1e6
-    return figure("stats.series", "ms", [ns / 1e6 for ns in samples], peers=peers, points=POINTS)
+        names: dict[str, object] = {"peer": peer, "closes": closes}
+        peers[name] = median_ns("peer(closes)", names, batches=batches, calls=calls) / 1e6
+    return peers
+
+
+def _numpy_medians_ms(pairs: int, calls: int) -> float:
+    """Median, quantiles and the half-life of AR(1) of entering and leaving so many pairs."""
+    minutes = np.random.default_rng(3).normal(-10, 20, (2, pairs, MINUTES))
+    names: dict[str, object] = {"by_numpy": _medians_by_numpy, "minutes": minutes}
+    return median_ns("by_numpy(minutes)", names, batches=5, calls=calls) / 1e6
+
+
+def _medians_by_numpy(minutes: Array) -> tuple[Array, Array]:
+    before, after = minutes[..., :-1], minutes[..., 1:]
+    off = before - before.mean(-1, keepdims=True)
+    phi = (off * (after - after.mean(-1, keepdims=True))).sum(-1) / (off * off).sum(-1)
+    with np.errstate(invalid="ignore"):
+        reverts_s = 60 * np.log(0.5) / np.log(phi)
+    return np.quantile(minutes, [*QUANTILES.values()], axis=-1), reverts_s
 
 
 def _at_rest(small: bool) -> Figure:
