@@ -44,7 +44,8 @@ def people() -> Console:
     if sys.stdout.isatty():
         return Console(highlight=False, markup=False)
     width = None if os.environ.get("COLUMNS", "").isdigit() else PIPE_WIDTH
-    return Console(highlight=False, markup=False, soft_wrap=True, width=width)
+    pipe = output.trimmed()
+    return Console(file=pipe, highlight=False, markup=False, soft_wrap=True, width=width)
 
 
 def how_called() -> str:

@@ -122,8 +122,11 @@ def tell(
         output.put(msgspec.json.encode(made) + b"\n")
     elif html is None and folder is None:
         # Into a pipe there is no width to fit; take the one that every table fits in.
-        width = None if sys.stdout.isatty() else report_tables.WIDTH
-        report_tables.show(made, Console(width=width), pairs=pairs)
+        on_terminal = sys.stdout.isatty()
+        console = (
+            Console() if on_terminal else Console(file=output.trimmed(), width=report_tables.WIDTH)
+        )
+        report_tables.show(made, console, pairs=pairs)
 
 
 def _put(path: Path, page: str) -> None:

@@ -93,10 +93,10 @@ def shown(
     store(up_bed.settings.data_dir, id=1, symbol=MARKUP, direction="okx-mexc", reason=CLOSING)
     monkeypatch.setenv("NO_COLOR", "1")
 
-    def run(line: str, width: int, terminal: str = "xterm") -> tuple[int, str]:
+    def run(line: str, width: int, terminal: str = "xterm", *, tty: bool = True) -> tuple[int, str]:
         monkeypatch.setenv("TERM", terminal)
         monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: tty)
         with (
             up_bed.health() as health,
             health.claim("spread-engine") as row,
@@ -149,6 +149,16 @@ def test_a_table_fits(shown: Callable[..., tuple[int, str]], command: str, width
     for word in [*narrow.split(), *(wide.split() if width > 80 else [])]:
         assert word in said or word in " ".join(FIGURES_ARE_NAMED) or word in UNITS, word
     assert said in " ".join(out.split()), "the legend stands below"
+
+
+@pytest.mark.parametrize("command", [*HEADS, "tables", "why [RED]-USDT", "halt"])
+def test_no_line_in_a_pipe_ends_in_blanks(
+    shown: Callable[..., tuple[int, str]], command: str
+) -> None:
+    code, out = shown(command, 200, tty=False)
+    assert code in (0, 1), out
+    assert len(out.splitlines()) > 1
+    assert [line for line in out.splitlines() if line != line.rstrip()] == []
 
 
 @pytest.mark.parametrize(("width", "symbols"), [(80, "notices"), (200, "0")])

@@ -409,6 +409,7 @@ def test_the_command_prints_tables_json_and_pages(tmp_path: Path) -> None:
     shown = run(app, ["report", "--database", str(path)])
     assert shown.exit_code == 0, shown.output
     assert "most frequent pairs" not in shown.output
+    assert [line for line in shown.output.splitlines() if line != line.rstrip()] == []
     assert max(map(len, shown.output.splitlines())) <= 80
     more = run(app, ["report", "--database", str(path), "--pairs"])
     assert "most frequent pairs" in more.output
