@@ -47,12 +47,12 @@ class Learning:
 class Learned:
     """What is learned of one pair."""
 
-    __slots__ = ("_all", "_exit", "_parity", "_stood", "_weight", "close", "trusted")
+    __slots__ = ("_all", "_exit", "_stood", "_weight", "close", "parity", "trusted")
 
     def __init__(self, all_pairs: Learning, usual: Usual) -> None:
         self._all = all_pairs
         self._exit = Bounds(usual.exit_bps, usual.exit_bps)
-        self._parity = Bounds(usual.parity_bps, usual.parity_bps)
+        self.parity = Bounds(usual.parity_bps, usual.parity_bps)
         self._weight = Bounds(all_pairs.full, all_pairs.full)
         self.close = Bounds(usual.close_bps, usual.close_bps)  # in force, whoever was how late
         self.trusted = True  # whatever was missed
@@ -65,22 +65,22 @@ class Learned:
         if leaving is not None:
             seen = sure and self._all.watched
             self._exit = _with(self._exit, leaving, low, high, sure=seen)
-            self._parity = _with(self._parity, parity, low, high, sure=seen)
+            self.parity = _with(self.parity, parity, low, high, sure=seen)
             low, high = low + seen, high + 1.0
         self._weight = Bounds(low, high)
         self.trusted = low >= self._all.trust
-        self._stood.append(Bounds(min(self._exit.low, self._parity.low), self._highest()))
+        self._stood.append(Bounds(min(self._exit.low, self.parity.low), self._highest()))
         self.close = Bounds(
             min(one.low for one in self._stood), max(one.high for one in self._stood)
         )
 
     def _highest(self) -> float:
-        return min(self._exit.high, self._parity.high)
+        return min(self._exit.high, self.parity.high)
 
     def close_after(self, gross_bps: float) -> float:
         """The lowest that close is, should a look that is not over yet have seen the pair at this
         gross: what leaves at parity is half of entering and leaving together."""
-        leaving = 2.0 * self._parity.low - gross_bps
+        leaving = 2.0 * self.parity.low - gross_bps
         low = self._exit.low + (leaving - self._exit.low) / (self._weight.low + 1.0)
         return min(self.close.low, low)
 

@@ -37,6 +37,12 @@ class Looks:
         self._second = 0  # that is watched, or comes next
         self._watching = False
 
+    def learn(self) -> None:
+        """From now on: in the midst of a second, too."""
+        self.learning = True
+        for leg in self._legs:
+            leg.widths[:] = (leg.ask - leg.bid,) * 2
+
     def advance(self, mono_ns: int) -> None:
         """Time goes on: begin and end what is due, also where nothing was sent for a while."""
         if self._second == 0:
@@ -79,7 +85,8 @@ class Looks:
             quiet_s = self._second - leg.spoke
             leg.steady = quiet_s < QUIET_S and leg.heard and leg.sure
             leg.seen[:] = leg.bid, leg.bid, leg.ask, leg.ask
-            leg.widths[:] = (leg.ask - leg.bid,) * 2
+            if self.learning:
+                leg.widths[:] = (leg.ask - leg.bid,) * 2
 
     def _end(self, at_ns: int) -> None:
         self._watching = False
@@ -96,8 +103,10 @@ class Looks:
             if told:
                 rows.append([number, round(low, DECIMALS), round(high, DECIMALS), int(sure)])
             if pair.learned is not None:
-                leaving = Bounds(low, high) if told else None
-                pair.learned.pass_second(leaving, _parity(spot, futures), sure=sure)
+                parity = _parity(spot, futures)
+                whole = told and parity.low <= parity.high  # at one time
+                leaving = Bounds(low, high) if whole else None
+                pair.learned.pass_second(leaving, parity, sure=sure)
         if rows:
             self._write({"look_mono_ns": at_ns, "pairs": rows})
         if self.learning:

@@ -72,7 +72,7 @@ class Truth:
         """From now on whoever signals learns it, beginning with the history."""
         if self._looks is not None and learning.moves:
             self.learning = learning
-            self._looks.learning = True
+            self._looks.learn()
             for pair in self.pairs:
                 pair.learned = Learned(learning, pair.usual)
 

@@ -143,3 +143,22 @@ def test_a_run_in_which_what_is_usual_moves_is_scored_by_what_it_moves_to(
     assert bool(found.missed) == (wrong in ("the truth", "the history"))
     assert bool(found.invented) == (wrong == "the engine")
     assert (len(found.usual_wrong) == found.usual_judged) == (wrong == "the history")
+
+
+def test_learning_may_begin_in_the_midst_of_a_second(
+    tmp_path: Path, namespace: str, virtual_clock: VirtualClock
+) -> None:
+    """What it does not know of that second makes no threshold of it that is no number."""
+    options = Options(
+        seed=3, symbols=2, rate=100, tick_ms=50, truth_path=tmp_path / "truth.jsonl"
+    )  # fmt: skip
+    with ScoredBed(tmp_path, namespace, virtual_clock, options, 0.0, LEARNS) as bed:
+        bed.load()
+        bed.run(1)
+        bed.run(1 - clock.mono_ns() % NS_PER_S / NS_PER_S)
+        truth = bed.exchange.truth
+        truth.learn(Learning(HALF_LIFE_S, TRUST_S))
+        bed.run(0.5)
+        learned = [pair.learned for pair in truth.pairs if pair.learned is not None]
+        assert len(learned) == len(truth.pairs)
+        assert all(one.parity.low <= one.parity.high <= 0 for one in learned)
