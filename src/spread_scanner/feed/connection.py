@@ -242,7 +242,8 @@ class Connection:
         if why is not None:
             self.end(why)
             return
-        self._ask()
+        if not self.subscription.resting:
+            self._ask()
 
     def feel(self, now_ns: int, slowdown: float) -> bool:
         """Its pulse: is it silent, is its path slow, does it want a ping?

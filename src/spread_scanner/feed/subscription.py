@@ -183,6 +183,12 @@ class Subscription:
         return not self._queue.batches and not self._underway.asked
 
     @property
+    def resting(self) -> bool:
+        """Time alone brings no request: all is answered, and nothing is to be tried again."""
+        tried = self.refused or self._trying or self.capacity is not None or self._halvings
+        return self.settled and not tried
+
+    @property
     def refusal(self) -> str:
         """The exchange's words, if everything that is wanted here is refused; else empty."""
         refused = self.useless or len(self.refused) == len(self.wanted) > 0

@@ -17,7 +17,7 @@ class Exchange(IntEnum):
 
     @property
     def label(self) -> str:
-        return self.name.lower()
+        return self._name_.lower()  # `name` is a descriptor, and slow
 
 
 class Market(IntEnum):
@@ -26,7 +26,7 @@ class Market(IntEnum):
 
     @property
     def label(self) -> str:
-        return self.name.lower()
+        return self._name_.lower()  # `name` is a descriptor, and slow
 
 
 class Source(NamedTuple):

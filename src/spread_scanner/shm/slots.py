@@ -15,17 +15,22 @@ from spread_scanner.shm.segment import Segment
 NAME_BYTES = 32
 NAMING_CLAIM = PROCESSES_MAX  # the claim byte after those of the rows
 NAMING_TIMEOUT_S = 2.0
+_NO_NAME = bytes(NAME_BYTES)
 
 NameAt = Callable[[int], int]
 
 
 def find_slot(held: Segment, process: str, name_at: NameAt) -> int | None:
-    """The row of a process name, or None."""
+    """The row of a process name, or None. Rows are named one after the other: behind one without a
+    name there is none.
+    """
     wanted = _padded(process)
     for number in range(PROCESSES_MAX):
         name = held.bytes_at(name_at(number), NAME_BYTES)
         if name == wanted:
             return number
+        if name == _NO_NAME:
+            return None
     return None
 
 
@@ -52,7 +57,7 @@ def find_or_name(held: Segment, process: str, name_at: NameAt) -> int:
 
 def _first_free(held: Segment, process: str, name_at: NameAt) -> int:
     for number in range(PROCESSES_MAX):
-        if not held.bytes_at(name_at(number), NAME_BYTES).strip(b"\0"):
+        if held.bytes_at(name_at(number), NAME_BYTES) == _NO_NAME:
             return number
     raise SegmentError(
         "no row is left for another process", segment=held.name, process=process, rows=PROCESSES_MAX

@@ -61,7 +61,10 @@ def look(
         beats = freshness.beats(beat_ns, now_ns, 0, limits.heartbeat_ns_max)
         written = snapshot[source.source_id]
         written = written[written["epoch"] > 0]
-        good = freshness.usable(written, beats, store.clock.now_ns(), limits.stale_ns_max)
+        usable = 0
+        if len(written):
+            good = freshness.usable(written, beats, store.clock.now_ns(), limits.stale_ns_max)
+            usable = int(good.sum())
         views.append(
             SourceView(
                 source=source.label,
@@ -73,7 +76,7 @@ def look(
                 paused=source.source_id in paused or _pauses(control, source),
                 wanted=len(wanted),
                 quoted=len(written),
-                usable=int(good.sum()),
+                usable=usable,
                 heartbeat_age_ms=(now_ns - beat_ns) / NS_PER_MS if beat_ns else None,
             )
         )

@@ -219,6 +219,13 @@ class Life(RuleBasedStateMachine):
         assert subscription.acknowledged <= subscription.wanted.keys()
         assert not subscription.acknowledged & subscription.refused.keys()
 
+    @invariant()
+    def who_rests_has_nothing_to_ask_whatever_the_time(self) -> None:
+        """Its connection does not look at it until something is said to it."""
+        if self.subscription.resting:
+            assert self.subscription.next_request(self.now_ns + 3_600 * NS_PER_S) is None
+            assert self.subscription.resting
+
     def teardown(self) -> None:
         """The exchange calms down."""
         if not hasattr(self, "exchange"):
