@@ -5,9 +5,9 @@ from collections.abc import Callable
 from exchange import Exchange
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.exchanges.notices import OVER
 
 Broken = Callable[[int, str, str], None]
+OVER = ("completed", "canceled")  # what OKX and Bybit say of a maintenance that is over
 TOLD_NS = NS_PER_S  # from hearing of something to the row that shows it
 PAST_NS = 300 * NS_PER_S  # a maintenance whose end was not heard of is over so long after it
 

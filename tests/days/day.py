@@ -41,9 +41,11 @@ from system import System, settings_of
 
 WALL_NS = 1_790_000_000 * NS_PER_S
 MONO_NS = 1_000 * NS_PER_S
-BEAT_NS = 800 * NS_PER_MS  # of the engine and of the leg that no feed writes
+BEAT_NS = 800 * NS_PER_MS  # hearts seem to beat so often at least: their readers allow a second
+STEP_NS = 800 * NS_PER_MS  # between two of the engine's steps that nothing calls for
+CALM_STEP_NS = 4_000 * NS_PER_MS  # the same while no opportunity is open, that time may end
 PER_CONNECTION = 2  # of six symbols: three lines
-GARBAGE = 20_000  # objects made and not let go of, before garbage is looked for
+GARBAGE_MIN = 15  # minutes between two times that garbage is looked for
 HOURS = {True: 24.0, False: 1.0}  # of a single source, of all
 DENSE = {True: 1.0, False: 1.5}  # how close their faults come
 
@@ -63,6 +65,8 @@ class Day:
         self.random = Random(f"world {seed}")
         self._arrived = False
         self._looks_again_ns = 0
+        self._beat_ns = 0
+        self._leave_out = leave_out
         self._listed = Listed(seed, labels, self.loop, virtual, self.log)
         self.exchanges = self._listed.exchanges
         self.network = self.loop.network = Network(self.exchanges, virtual, self.log)
@@ -83,7 +87,9 @@ class Day:
             exchange.disturbed = self.idles[label].disturbed
             exchange.settle = self.idles[label].catch_up
             self.system.feeds[label]._missed.ask = exchange.ask_list
-        self.tracking = Tracking(self.loop, settings, self.store, first, self._looked_at)
+        self.tracking = Tracking(
+            self.loop, settings, self.store, first, self._looked_at, self._beat
+        )
         every_s = 1.0 if len(labels) > 1 else 20.0
         self.telling = Telling(
             self.loop,
@@ -93,6 +99,8 @@ class Day:
             self.store,
             every_s,
             self.invariants.broken,
+            self._beat,
+            self._eventful,
         )
         self._other: OtherLeg | None = None
         self.signals = 0
@@ -165,6 +173,7 @@ class Day:
         self._arrived = True
         self.log.quote(said.number, session.number, row.symbol_id)
         self.invariants.arrived(session, row, said)
+        self.idles[session.exchange.label].quoted()
 
     def _looked_at(self, pair: Any, look: Any) -> None:
         """The tracker took both legs for good."""
@@ -208,6 +217,7 @@ class Day:
             idle.waken()
 
     def _step_engine(self) -> None:
+        self._beat()
         records = self.system.step_engine()
         if len(records):
             self._signals(records)
@@ -224,14 +234,33 @@ class Day:
     def _minute(self) -> None:
         self.loop.call_ns(60 * NS_PER_S, self._minute)
         self.invariants.minute()
+        if self.invariants.checks % GARBAGE_MIN == 0:
+            gc.collect()
         self.tracking.drain()
 
-    def _beat(self) -> None:
-        self.loop.call_ns(BEAT_NS, self._beat)
-        self.system.beat_engine()
-        if self._other is not None:
-            self._other.beat()
+    def _pass(self) -> None:
+        """Time passes for the engine, though nothing comes."""
+        opened = self.tracking.book.open_count
+        self.loop.call_ns(STEP_NS if opened else CALM_STEP_NS, self._pass)
         self._step_engine()
+
+    def _beat(self) -> None:
+        """Somebody is about to look at heartbeats."""
+        now_ns = self.clock.mono_ns()
+        if now_ns - self._beat_ns >= BEAT_NS:
+            self._beat_ns = now_ns
+            for idle in self._idles:
+                idle.beat()
+            self.system.beat_engine()
+            if self._other is not None:
+                self._other.beat()
+
+    def _eventful(self) -> bool:
+        """Whether anything but what is usual has happened since this was asked last."""
+        found = any(idle.eventful for idle in self._idles)
+        for idle in self._idles:
+            idle.eventful = not self._leave_out
+        return found
 
     def _begin(self, label: str, fault: Fault) -> None:
         exchange = self.exchanges[label]
@@ -250,7 +279,7 @@ class Day:
             for fault in self.faults[label]:
                 self.loop.call_ns(int(fault.at_s * NS_PER_S), self._begin, label, fault)
         self._write_the_other_leg()
-        self._beat()
+        self._pass()
         self.loop.call_ns(60 * NS_PER_S, self._minute)
         self.loop.before, self.loop.after = self.before, self.after
         self.loop.aside, self.loop.still = self.aside, self.invariants.still
@@ -353,8 +382,7 @@ def _live(day: Day) -> None:
     loop = day.loop
     gc.collect()
     gc.freeze()  # what is there by now stays all day, and is not to be walked again and again
-    thresholds = gc.get_threshold()
-    gc.set_threshold(GARBAGE, 20, 100)
+    gc.disable()  # there is little that is not let go of by itself: see Day._minute
     asyncio.set_event_loop(loop)
     try:
         main: Coroutine[Any, Any, None] = day.live()
@@ -363,5 +391,5 @@ def _live(day: Day) -> None:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-        gc.set_threshold(*thresholds)
+        gc.enable()
         gc.unfreeze()

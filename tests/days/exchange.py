@@ -66,7 +66,8 @@ class Switches:
     slower_ns: int = 0
     way: str = names.USUAL  # what its name resolves to
     clock_ns: int = 0  # how far its clock is off
-    drift_ppm: float = 0.0
+    drift_ppm: float = 0.0  # how fast its clock goes wrong
+    drifts_since_ns: int = 0
     unwelcome: set[str] = field(default_factory=set)  # symbols that are refused
     mute: set[str] = field(default_factory=set)  # symbols that are silent until asked for again
 
@@ -121,7 +122,6 @@ class Exchange:
         self.on_arrival: Callable[[Session, Row, Said], None] = lambda *_: None
         self.disturbed: Callable[..., None] = lambda *_: None
         self.settle: Callable[[], None] = lambda: None  # what was left out of its feed is made up
-        self.epoch_ns = clock.mono_ns()
 
     # --- time and prices
 
@@ -132,9 +132,21 @@ class Exchange:
 
     def now_ms(self) -> int:
         """The exchange's clock."""
-        now_ns = self.clock.mono_ns()
-        drift_ns = int((now_ns - self.epoch_ns) * self.switch.drift_ppm * 1e-6)
-        return (self.clock.wall_ns() + self.switch.clock_ns + drift_ns) // NS_PER_MS
+        switch = self.switch
+        off_ns = switch.clock_ns
+        if switch.drift_ppm:
+            off_ns += self._drifted_ns()
+        return (self.clock.wall_ns() + off_ns) // NS_PER_MS
+
+    def _drifted_ns(self) -> int:
+        switch = self.switch
+        return int((self.clock.mono_ns() - switch.drifts_since_ns) * switch.drift_ppm * 1e-6)
+
+    def drift(self, ppm: float) -> None:
+        """Its clock gains so much from now on, or loses; how far it is off until now it stays."""
+        self.switch.clock_ns += self._drifted_ns()
+        self.switch.drift_ppm = ppm
+        self.switch.drifts_since_ns = self.clock.mono_ns()
 
     def count(self, label: str, by: int = 1) -> None:
         self.counted[label] = self.counted.get(label, 0) + by
@@ -207,7 +219,8 @@ class Exchange:
 
     def _sweep(self) -> None:
         self.loop.call_ns(SWEEP_NS, self._sweep)
-        self.settle()
+        if any(session.quiet for session in self.sessions):
+            self.settle()
         for session in list(self.sessions):
             session.sweep()
 

@@ -48,12 +48,15 @@ class Stage(Protocol):
 
 
 class Kind(NamedTuple):
-    """`begin` may return how to end it, which is called after `for_s`."""
+    """`begin` may return how to end it, which is called after `for_s`. `beside`: it hinders nothing
+    else, which goes on meanwhile.
+    """
 
     begin: Callable[[Stage, Exchange, Fault], "Callable[[], None] | None"]
     for_s: tuple[float, float]
     within_s: float
     weight: float = 1.0
+    beside: bool = False
 
 
 def one_of(exchange: Exchange, pick: float) -> Session | None:

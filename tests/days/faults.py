@@ -16,7 +16,17 @@ KINDS: dict[str, Kind] = {**of_wires.KINDS, **of_words.KINDS}
 
 # No night of these has been lived yet: they come by `make days` alone. What a random day finds is
 # to be read first, and is no reason to turn away an unrelated change.
-YOUNG = ("addresses", "bad time", "creep", "engine late", "jump", "one-sided", "quiet", "work")
+YOUNG = (
+    "addresses",
+    "bad time",
+    "creep",
+    "drift",
+    "engine late",
+    "jump",
+    "one-sided",
+    "quiet",
+    "work",
+)
 BY_CHANCE = tuple(name for name in KINDS if name not in YOUNG)
 
 
@@ -37,7 +47,8 @@ def _drawn(rand: Random, hours: float, dense: float, names: list[str]) -> Iterat
         fault = Fault(at_s, name, for_s, rand.random(), rand.random())
         calm = rand.random() < 0.4
         pause_s = kind.within_s + rand.uniform(65, 300) if calm else rand.uniform(1, 240)
-        if at_s + for_s + kind.within_s + 130 > hours * 3_600:
+        lasts_s = 0.0 if kind.beside else for_s
+        if at_s + lasts_s + kind.within_s + 130 > hours * 3_600:
             return
         yield fault
-        at_s += for_s * (1.0 if calm else rand.random()) + pause_s / dense
+        at_s += lasts_s * (1.0 if calm else rand.random()) + pause_s / dense

@@ -43,7 +43,9 @@ class Tally(Counter[str]):
 
 
 class Tracking:
-    """`seen` is called with each pair that was looked at and found usable."""
+    """`seen` is called with each pair that was looked at and found usable, `beat` before a look at
+    anybody's heartbeat.
+    """
 
     def __init__(
         self,
@@ -52,11 +54,13 @@ class Tracking:
         store: PriceStore,
         first: Tables,
         seen: Callable[[Any, Look], None],
+        beat: Callable[[], None],
     ) -> None:
         tracker = settings.config.spread_tracker
         self._loop = loop
         self._store = store
         self._seen = seen
+        self._beat = beat
         self._settings = settings
         self.tally = Tally()
         self.journal = Journal()
@@ -93,6 +97,7 @@ class Tracking:
 
     def _look(self) -> None:
         self._due = False
+        self._beat()
         now_ns = self._store.clock.now_ns()
         due = self.book.due_probes(now_ns)
         if due:
@@ -123,6 +128,7 @@ class Telling:
     def __init__(
         self, loop: VirtualLoop, settings: Settings, health: Health, control: Control,
         store: PriceStore, every_s: float, broken: Broken,
+        beat: Callable[[], None], eventful: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._loop = loop
         self._settings = settings
@@ -132,6 +138,8 @@ class Telling:
         self._store = store
         self._every_ns = int(every_s * NS_PER_S)
         self._broken = broken
+        self._beat = beat
+        self._eventful = eventful
         self._desk = Desk()
         self._outbox = Outbox(self, settings.config.spread_alerts)
         self._standing: dict[str, int] = {}  # told and not ended: when
@@ -141,6 +149,9 @@ class Telling:
 
     def _look(self) -> None:
         self._loop.call_ns(self._every_ns, self._look)
+        if not (self._eventful() or self._lasting or self._standing):
+            return  # nothing was wrong, and nothing has happened since
+        self._beat()
         self._looks.look()
         # Who never runs in a day is not missed.
         views = [view for view in self._looks.views() if view.state != "absent"]

@@ -23,14 +23,14 @@ from spread_scanner.feed.watch import WATCH_NS
 
 # No silence means anything sooner after a quote: `idle_ms_max`, and a check.
 ANEW_NS = 900 * NS_PER_MS
-BEAT_NS_MAX = 900 * NS_PER_MS  # a beat at least so often: readers of heartbeats allow a second
+BEATS_LEFT_OUT = 600  # between two that the feed makes itself
 
 
 class Idle:
     """One feed's. `disturbed` comes before anything happens to the feed.
 
-    It is worked out anew when a check is due, soon after a usual quote, which may have shortened
-    what is usual of its symbol, and after anything else with the next check.
+    It is worked out anew when a check is due, of what a usual quote touched as soon as it has
+    been taken, and after anything else with the next check.
     """
 
     def __init__(self, loop: VirtualLoop, feed: Feed, *, leaves_out: bool = True) -> None:
@@ -42,10 +42,12 @@ class Idle:
             self._checks.before, self._checks.after = self._due, self._checked
             self._beats.after = self._beaten
         self._looked = False  # looks were left out, and what they would have found is to be noted
+        self._worked_out_ns = 0  # when it was, of usual quotes
         self._pings_only = False  # the check that is being made
         self._pings = Pings(loop, feed, self._checks)
         self._prospects = Prospects(feed, self._pings)
         self.left_out = 0  # checks
+        self.eventful = True  # anything but what is usual has happened since somebody reset this
 
     def disturbed(self, transport: object = None, symbol_id: int = -1) -> None:
         """Something is about to happen: first what was left out until now. With a transport it is a
@@ -54,17 +56,36 @@ class Idle:
         """
         if self._pings.living:
             return
-        self.catch_up()
         checks, prospects = self._checks, self._prospects
         if transport is None or symbol_id in prospects.waited:
+            self.catch_up()
             self._pings.leave_all_but()
-            prospects.moved = True
+            prospects.moved = self.eventful = True
             if checks.next_ns != checks.at_ns:
                 checks.put_off(checks.next_ns)
         else:
-            prospects.brought(transport, symbol_id)
+            self._note_looks()
             if symbol_id >= 0:
-                self._again_by(self._loop.awake_ns() + ANEW_NS)
+                self._pings.pass_over(transport)
+            else:
+                self._pings.live(transport)
+            prospects.brought(transport, symbol_id)
+
+    def quoted(self) -> None:
+        """A usual quote has been taken: it may have shortened what is usual."""
+        checks, prospects = self._checks, self._prospects
+        if prospects.moved or checks.at_ns == checks.next_ns or self._pings.living:
+            return
+        now_ns = self._loop.awake_ns()
+        if now_ns - self._worked_out_ns < ANEW_NS // 2:
+            until_ns = self._worked_out_ns + ANEW_NS  # the next ones with it, if not before
+        else:
+            self._worked_out_ns = now_ns
+            mono_ns = self._loop.mono_ns()
+            until_ns = prospects.of_what_came(mono_ns) - (mono_ns - now_ns)
+        if until_ns < checks.at_ns:
+            steps = max(0, (until_ns - checks.next_ns) // checks.step_ns)
+            checks.put_off(checks.next_ns + steps * checks.step_ns)
 
     def catch_up(self) -> None:
         """With all that was left out."""
@@ -82,12 +103,18 @@ class Idle:
             beats.next_ns += beats.step_ns
         beats.put_off(beats.next_ns)
 
-    def _again_by(self, at_ns: int) -> None:
-        """Work it out anew by then at the latest."""
-        checks = self._checks
-        if checks.at_ns > at_ns and checks.next_ns != NEVER_NS:
-            steps = max(0, (at_ns - checks.next_ns) // checks.step_ns)
-            checks.put_off(checks.next_ns + steps * checks.step_ns)
+    def beat(self) -> None:
+        """Somebody is about to look at heartbeats: the last one before now is as it would be."""
+        beats, now_ns = self._beats, self._loop.awake_ns()
+        behind_ns = now_ns - beats.next_ns
+        if beats.next_ns == beats.at_ns or behind_ns <= 0:
+            return
+        beats.next_ns += (behind_ns - 1) // beats.step_ns * beats.step_ns
+        self._loop.go_back_to(beats.next_ns)
+        self._feed._writer.heartbeat(self._loop.mono_ns())
+        self._feed._process.row.beat()
+        self._loop.go_back_to(now_ns)
+        beats.next_ns += beats.step_ns
 
     # --- as the loop comes to them
 
@@ -107,7 +134,7 @@ class Idle:
             # The first check after a sleep doubts all and does not look.
             and now_ns - self._feed._share.board.looked_ns <= STALL_NS
         ):
-            self._left_out_look(now_ns)
+            self._left_out_looks([now_ns])
         return checks.next_ns != NEVER_NS
 
     def _checked(self) -> None:
@@ -116,7 +143,7 @@ class Idle:
             return
         now_ns = self._loop.mono_ns()
         if self._feed._looked_ns == now_ns and not self._pings_only:
-            self._prospects.moved = True
+            self._prospects.moved = self.eventful = True
         else:
             self._prospects.pinged(now_ns)
         self._put_off(self._prospects.until_ns(now_ns))
@@ -131,47 +158,60 @@ class Idle:
     def _beaten(self) -> None:
         beats = self._beats
         if beats.next_ns != NEVER_NS:
-            more = (BEAT_NS_MAX - beats.step_ns) // beats.step_ns
-            beats.put_off(beats.next_ns + more * beats.step_ns)
+            beats.put_off(beats.next_ns + BEATS_LEFT_OUT * beats.step_ns)
 
     # --- what would have been noted
 
     def _catch_up(self) -> None:
         """Note what the checks before now would have."""
-        checks, now_ns = self._checks, self._loop.awake_ns()
         self._pings.live()
+        self._note_looks()
+
+    def _note_looks(self) -> None:
+        checks, now_ns = self._checks, self._loop.awake_ns()
         count = -(-(now_ns - checks.next_ns) // checks.step_ns)
         if count <= 0 or checks.next_ns == NEVER_NS:
             return
         feed, step_ns = self._feed, checks.step_ns
         next_ns = checks.next_ns + self._loop.mono_ns() - now_ns
         end_ns = next_ns + count * step_ns
+        looks_ns: list[int] = []
+        looked_ns = feed._looked_ns
         while True:
-            steps = max(0, -(-(feed._looked_ns + shipped.LOOK_NS - next_ns) // step_ns))
+            steps = max(0, -(-(looked_ns + shipped.LOOK_NS - next_ns) // step_ns))
             next_ns += steps * step_ns
             if next_ns >= end_ns:
                 break
-            self._left_out_look(next_ns)
+            looked_ns = next_ns
+            looks_ns.append(next_ns)
             next_ns += step_ns
+        if looks_ns:
+            self._left_out_looks(looks_ns)
         feed._share.board.looked_ns = end_ns - step_ns
         checks.next_ns += count * step_ns
         self.left_out += count
 
-    def _left_out_look(self, at_ns: int) -> None:
-        """A look at this time that finds nothing."""
-        feed = self._feed
+    def _left_out_looks(self, looks_ns: list[int]) -> None:
+        """Looks at these times that find nothing."""
+        feed, last_ns = self._feed, looks_ns[-1]
         self._looked = True
-        feed._looked_ns = at_ns
+        feed._looked_ns = last_ns
         there_ns, paces = feed._outlook._there_ns, feed._tempo._paces
         for line in feed._lines():
             if line.carried:
-                there_ns[line] = at_ns
+                there_ns[line] = last_ns
             for connection in line.connections:
-                paces[connection.number].update(connection.listener.data_messages, at_ns)
-                if at_ns - connection._watched_ns >= WATCH_NS:
-                    connection._watched_ns = at_ns
-        if at_ns - feed._placing._asked_ns >= WATCH_NS:
-            feed._placing._asked_ns = at_ns
+                messages, update = (
+                    connection.listener.data_messages,
+                    paces[connection.number].update,
+                )
+                for at_ns in looks_ns:
+                    update(messages, at_ns)
+                    if at_ns - connection._watched_ns >= WATCH_NS:
+                        connection._watched_ns = at_ns
+        for at_ns in looks_ns:
+            if at_ns - feed._placing._asked_ns >= WATCH_NS:
+                feed._placing._asked_ns = at_ns
 
     def _note_paces(self) -> None:
         """What the looks found that were left out: a ping is sent whatever the pace is."""

@@ -83,6 +83,7 @@ class Row:
         self.update_id = 1_000_000 + self.random.randrange(1_000_000)
         self.middle = round(listing.coin.price_start * listing.px_mul * listing.px_pow)
         self.step = max(1, round(self.middle * TICK_BPS * 1e-4))
+        self._lots = max(1, round(listing.lots_typical))
 
     def pause_ns(self, faster: float) -> int:
         """Until its next tick."""
@@ -99,8 +100,9 @@ class Row:
         shape: str = "",
     ) -> Said:
         """The next statement, or the last one once more."""
-        if repeat and self.published is not None:
-            return self.again(exchange_ms)
+        if repeat and self.last is not None:
+            # By way of the gateway, behind all that it holds back.
+            return self._again(self.last, exchange_ms)
         said = self._say(self._next(exchange_ms), now_ns)
         if odd or untimed or shape:
             said = said._replace(odd=odd, untimed=untimed, shape=shape, **_sides(shape))
@@ -111,31 +113,41 @@ class Row:
 
     def again(self, exchange_ms: int) -> Said:
         """What was published last, once more."""
-        said = self.published
-        assert said is not None
+        assert self.published is not None
+        return self._again(self.published, exchange_ms)
+
+    def _again(self, said: Said, exchange_ms: int) -> Said:
         if said.bad:  # whatever tore it is over
             said = said._replace(shape="")
         return said._replace(tick=said.tick._replace(ts_ms=exchange_ms), repeat=True)
 
     def _next(self, exchange_ms: int) -> Tick:
-        rand, listing = self.random, self.listing
-        self.at += rand.choice((-2, -1, 0, 1, 2))
+        below, listing = self._below, self.listing
+        self.at += below(5) - 2
         if abs(self.at) > WALK_TICKS_MAX:
             self.at -= 4 if self.at > 0 else -4
-        self.update_id += 1 + rand.randrange(16)
+        self.update_id += 1 + below(16)
         bid = round((self.middle + self.at * self.step) * self.times)
-        ask = bid + 1 + rand.randrange(3)
-        lots = max(1, round(listing.lots_typical))
+        ask = bid + 1 + below(3)
+        lots = self._lots
         places, lot_places = listing.px_decimals, listing.sz_decimals
         return Tick(
             self.update_id,
             f"{bid / listing.px_pow:.{places}f}",
-            f"{(lots + rand.randrange(lots + 1)) / listing.sz_pow:.{lot_places}f}",
+            f"{(lots + below(lots + 1)) / listing.sz_pow:.{lot_places}f}",
             f"{ask / listing.px_pow:.{places}f}",
-            f"{(lots + rand.randrange(lots + 1)) / listing.sz_pow:.{lot_places}f}",
+            f"{(lots + below(lots + 1)) / listing.sz_pow:.{lot_places}f}",
             exchange_ms,
             self.update_id,
         )
+
+    def _below(self, count: int) -> int:
+        """As `randrange`, which asks much about its arguments."""
+        bits, draw = count.bit_length(), self.random.getrandbits
+        drawn = draw(bits)
+        while drawn >= count:
+            drawn = draw(bits)
+        return drawn
 
     def _say(self, tick: Tick, now_ns: int) -> Said:
         number = (self.last.number if self.last is not None else 0) + 1
@@ -156,7 +168,7 @@ class Row:
         mid = said.mid
         if now_ns - max(self.judged_ns, self.reset_ns) < JUDGED_NS:
             return None
-        if self.level and (mid > JUMP_RATIO * self.level or mid * JUMP_RATIO < self.level):
+        if self.level and beyond(mid, self.level):
             return True
         if not math.isnan(mid):
             self.level = mid
@@ -187,6 +199,11 @@ class Row:
         self.last = self.published = self.heard = None
         self.waiting.clear()
         self.since_ns = self.heard_ns = 0
+
+
+def beyond(mid: float, level: float) -> bool:
+    """Whether a price is of another level."""
+    return mid > JUMP_RATIO * level or mid * JUMP_RATIO < level
 
 
 def _sides(shape: str) -> dict[str, Any]:

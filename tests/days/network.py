@@ -53,7 +53,12 @@ class Network:
         return views
 
     def all_carried(self, label: str) -> bool:
-        return all(line.current is not None for line in self.feeds[label]._lines())
+        feed = self.feeds[label]
+        for lines in (*feed._copies, feed._moving.retired):
+            for line in lines:
+                if line.current is None:
+                    return False
+        return True
 
     def _number(self, line: object) -> int:
         if id(line) not in self._numbers:

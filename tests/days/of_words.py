@@ -17,13 +17,14 @@ from fault import (
     cut_some,
     row_of,
 )
-from market import Row
+from market import Row, beyond
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.sim.notices import Work
 
 TWO_TIMES = ("binance-futures", "bybit-spot", "bybit-futures", "mexc-futures")
 TIMES = (1_000.0, 6.0, 1 / 6, 1 / 1_000)  # what a price is of what it was
+DRIFT_PPM_MAX = 95.0  # lag_drift_ppm is 100
 TOO_CHEAP = 1_000_000  # in ticks: a thousandth of it leaves no walk
 
 
@@ -85,6 +86,18 @@ def skew(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
 
     def over() -> None:
         exchange.switch.clock_ns -= step_ns
+
+    return over
+
+
+def drift(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] | None:
+    """The exchange's clock goes too slow or too fast, by less than is allowed for, for hours."""
+    if exchange.switch.drift_ppm:
+        return None
+    exchange.drift((2 * fault.pick - 1) * DRIFT_PPM_MAX)
+
+    def over() -> None:
+        exchange.drift(0.0)
 
     return over
 
@@ -209,14 +222,18 @@ def jump(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] |
     if row.times < 1.0 and row.middle < TOO_CHEAP:
         row.times = 1 / row.times
     exchange.log("jumped", exchange.label, row.name, row.times)
-    judged = fault.size * len(TIMES) % 1 > 0.5
-    if judged:
+    if fault.size * len(TIMES) % 1 > 0.5:
         exchange.loop.call_ns(int(fault.for_s / 2 * NS_PER_S), stage.reload, exchange)
 
     def over() -> None:
         row.times = 1.0
-        if judged:
-            exchange.loop.call_ns(10 * NS_PER_S, stage.reload, exchange)
+        for after_s in (10, 30, 50):
+            exchange.loop.call_ns(after_s * NS_PER_S, judge)
+
+    def judge() -> None:
+        """Where any tables have judged the level that it has left again, others have to."""
+        if row.heard is not None and row.level and beyond(row.heard.mid, row.level):
+            stage.reload(exchange)
 
     return over
 
@@ -268,6 +285,7 @@ KINDS: dict[str, Kind] = {
     "silent": Kind(silent, NOW, 900.0),
     "outlier": Kind(outlier, NOW, 0.0),
     "skew": Kind(skew, (5.0, 120.0), CUT_S, 0.5),
+    "drift": Kind(drift, (1_800.0, 30_000.0), 0.0, 0.5, beside=True),
     "behind": Kind(behind, (20.0, 120.0), CUT_S),
     "new ids": Kind(restart_ids, NOW, 10.0),
     "halt": Kind(halt, (60.0, 600.0), CUT_S),

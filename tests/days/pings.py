@@ -3,9 +3,11 @@
 A connection that is well and says nothing is pinged each second and answered within two latencies:
 nine of ten things that happen in a day are that, and change nothing but the clocks of both ends.
 While it is foreseen that this goes on, nothing of it stands in the loop's heap; before anything
-else happens to the feed, what was due since is done by the feed's own code and the exchange's, with
-the clock set back to when each step would have been, and what is under way then is handed to the
-loop. As soon as anything of the wire or the feed changes, nothing is foreseen any more.
+else happens to the connection, what was due since is done by the feed's own code and the
+exchange's, with the clock set back to when each step would have been, and what is under way then is
+handed to the loop. Of several rounds, ping and answer, that are over by then only the last is done:
+it leaves the same clocks as all of them, and the counts of both ends lack the same. As soon as
+anything of the wire or the feed changes, nothing is foreseen any more.
 """
 
 from collections.abc import Iterable
@@ -22,10 +24,12 @@ from spread_scanner.feed.life import ping_every_s
 class _One:
     """A connection. `ping_s` is when it would next be pinged whatever comes, of the loop's time."""
 
-    def __init__(self, there: Connection, wire: Wire, ping_s: float) -> None:
+    def __init__(self, there: Connection, wire: Wire, ping_s: float, check_ns: int) -> None:
         self.there = there
         self.wire = wire
         self.ping_s = ping_s
+        self.check_ns = check_ns  # the first check that is left to it
+        self.next_ns = 0  # nothing is due before then
 
     @property
     def ping_ns(self) -> int:
@@ -38,8 +42,14 @@ class _One:
         if sent and sent[-1] > frame_ns:
             return NEVER_NS
         idle_ns = frame_ns + self.there._silence.idle_ns_max + 1 - ahead_ns
-        steps = max(0, -(-(idle_ns - checks.next_ns) // checks.step_ns))
-        return checks.next_ns + steps * checks.step_ns
+        steps = max(0, -(-(idle_ns - self.check_ns) // checks.step_ns))
+        return self.check_ns + steps * checks.step_ns
+
+    def last_ns(self, checks: Regular, asked_ns: int, before_ns: int) -> int:
+        """When it is pinged last before then, if it is at `asked_ns` and answered each time."""
+        idle_ns = 2 * self.wire.latency_ns + self.there._silence.idle_ns_max + 1
+        round_ns = -(-idle_ns // checks.step_ns) * checks.step_ns
+        return asked_ns + max(0, (before_ns - 1 - asked_ns) // round_ns) * round_ns
 
 
 class Pings:
@@ -61,7 +71,9 @@ class Pings:
         if transport not in self._ones:
             assert there._ping is not None
             there._ping.cancel()
-            self._ones[transport] = _One(there, transport.wire, there._ping.when())
+            self._ones[transport] = _One(
+                there, transport.wire, there._ping.when(), self._checks.next_ns
+            )
         self._next_ns = 0
         return True
 
@@ -80,41 +92,81 @@ class Pings:
         for transport in self._ones.keys() - set(transports):
             self.leave(transport)
 
-    def live(self) -> None:
-        """All that was due before now."""
+    def foreseen(self, transport: object) -> bool:
+        """Whether it is left out."""
+        return transport in self._ones
+
+    def pass_over(self, transport: object) -> None:
+        """A usual quote is about to arrive here, and the clocks of the near end are its then. What
+        the last round before it leaves of itself, if that is over, is noted; else it is lived.
+        """
+        one, now_ns = self._ones.get(transport), self._loop.awake_ns()
+        if one is None or now_ns <= one.next_ns or one.there.ended is not None:
+            return
+        checks = self._checks
+        ahead_ns = self._loop.mono_ns() - now_ns
+        asked_ns = one.asked_ns(checks, ahead_ns)
+        over_ns = now_ns - 2 * one.wire.latency_ns
+        if asked_ns >= over_ns or one.ping_ns <= now_ns:
+            self.live(transport)
+            return
+        last_ns = one.last_ns(checks, asked_ns, now_ns)
+        if last_ns >= over_ns:
+            self.live(transport)
+            return
+        pulse, session = one.there.pulse, one.wire.far
+        pulse.round_trip_ns = 2 * one.wire.latency_ns
+        pulse.arrived_ns = last_ns + ahead_ns
+        if session is not None:
+            session.heard_ns = last_ns + one.wire.latency_ns + ahead_ns
+
+    def live(self, transport: object = None) -> None:
+        """All that was due before now; of one connection, or of all."""
         now_ns = self._loop.awake_ns()
-        if now_ns <= self._next_ns or self.living:
+        if self.living or now_ns <= self._next_ns:
+            return
+        if transport is None:
+            ones = list(self._ones.values())
+        else:
+            one = self._ones.get(transport)
+            ones = [one] if one is not None and now_ns > one.next_ns else []
+        if not ones:
             return
         self.living = True
         try:
-            while self._step(now_ns):
-                pass
+            for one in ones:
+                while self._step(one, now_ns):
+                    pass
         finally:
             self.living = False
             self._loop.go_back_to(now_ns)
+        if transport is None:
+            self._next_ns = min((one.next_ns for one in self._ones.values()), default=NEVER_NS)
 
-    def _step(self, now_ns: int) -> bool:
-        """The first thing that is due, if it is."""
-        ahead_ns = self._loop.mono_ns() - self._loop.awake_ns()
-        first, at_ns, regular, waits = None, NEVER_NS, False, False
-        for one in self._ones.values():
-            if one.there.ended is not None:
-                continue
-            asked_ns, ping_ns = one.asked_ns(self._checks, ahead_ns), one.ping_ns
-            waits |= asked_ns == NEVER_NS
-            if min(asked_ns, ping_ns) < at_ns:
-                first, at_ns, regular = one, min(asked_ns, ping_ns), ping_ns <= asked_ns
-        self._next_ns = 0 if waits else at_ns
-        if first is None or at_ns >= now_ns:
+    def _step(self, one: _One, now_ns: int) -> bool:
+        """The next thing that is due of it, if one is."""
+        if one.there.ended is not None:
             return False
+        checks = self._checks
+        ahead_ns = self._loop.mono_ns() - self._loop.awake_ns()
+        asked_ns, ping_ns = one.asked_ns(checks, ahead_ns), one.ping_ns
+        at_ns = min(asked_ns, ping_ns)
+        one.next_ns = 0 if asked_ns == NEVER_NS else at_ns
+        if at_ns >= now_ns:
+            return False
+        regular = ping_ns <= asked_ns
+        if not regular:
+            # The last that is over: one that is under way may be the first without an answer.
+            over_ns = now_ns - 2 * one.wire.latency_ns
+            at_ns = one.last_ns(checks, asked_ns, min(ping_ns, over_ns))
         self._loop.go_back_to(at_ns)
         kept: list[Sent] = []
-        first.wire.kept = kept
-        first.there.probe()
+        one.wire.kept = kept
+        one.there.probe()
         if regular:
-            first.ping_s = self._loop.time() + ping_every_s(first.there.adapter.ping)
+            one.ping_s = self._loop.time() + ping_every_s(one.there.adapter.ping)
         self._deliver(kept, now_ns, ahead_ns)
-        first.wire.kept = None
+        one.wire.kept = None
         return True
 
     def _deliver(self, kept: list[Sent], now_ns: int, ahead_ns: int) -> None:

@@ -21,6 +21,7 @@ from spread_scanner.feed.line import Line
 from spread_scanner.feed.outlook import AWAY_NS, Outlook
 from spread_scanner.feed.patience import pauses_of
 from spread_scanner.feed.pulse import BUSY_READS_MIN
+from spread_scanner.feed.watch import WATCH_NS
 
 Span = tuple[int, int]
 ALWAYS: Span = (-1, NEVER_NS)
@@ -77,20 +78,37 @@ class Prospects:
             known = self._untils.items()
             self._slightly.update(one for one, until in known if until.ping_ns <= now_ns)
 
+    def of_what_came(self, now_ns: int) -> int:
+        """As `until_ns`, as far as it is by what is usual and has just come."""
+        until_ns = NEVER_NS
+        for transport in self._slightly:
+            known = self._untils.get(transport)
+            if known is None:  # that of announcements
+                continue
+            if self._pings.foreseen(transport) and known.there.listener.data_ns:
+                found = Until(known.there, NEVER_NS, self._quiet_until(known.there))
+            else:
+                found = self._nothing_of(known.there, transport, now_ns)
+            self._untils[transport] = found
+            until_ns = min(until_ns, found.ping_ns, found.look_ns)
+        for symbol_id in self._quoted:
+            self._look_at(symbol_id)
+            for first_ns, _ in self._symbols[symbol_id][1]:
+                if first_ns < until_ns:
+                    until_ns = first_ns
+        self._slightly.clear()
+        self._quoted.clear()
+        return until_ns
+
     def until_ns(self, now_ns: int) -> int:
         """Monotonic ns; a time that is over: the next check may find something."""
         if self.moved:
             self.moved = False
+            self._slightly.clear()
+            self._quoted.clear()
             self._take_stock(now_ns)
         else:
-            for transport in self._slightly:
-                if transport in self._untils:  # else that of announcements
-                    there = self._untils[transport].there
-                    self._untils[transport] = self._nothing_of(there, transport, now_ns)
-            for symbol_id in self._quoted:
-                self._look_at(symbol_id)
-        self._slightly.clear()
-        self._quoted.clear()
+            self.of_what_came(now_ns)
         self.look_ns = self._no_look_until(now_ns)
         pings_ns = min((one.ping_ns for one in self._untils.values()), default=NEVER_NS)
         return min(pings_ns, self.look_ns)
@@ -241,7 +259,8 @@ class Prospects:
             asked._queue.batches or asked._underway.asked or asked.refused
             or asked._turning or asked._trying or asked.overflow or asked.useless
             or asked.capacity is not None or there._refusals._bursts
-            or life.notice or life.spent or there.listener.data_ns == 0
+            or life.notice or life.spent
+            or there.number not in self._feed._tempo._paces
             or there.target != self._feed._share.target
         )  # fmt: skip
 
@@ -250,36 +269,49 @@ class Prospects:
         be pinged.
         """
         pulse, rules, listener = there.pulse, there._silence, there.listener
-        sent, frame_ns, data_ns = pulse._sent, listener.frame_ns, listener.data_ns
-        slow = pulse._doubted or pulse.late or pulse.round_trip_ns > rules.lag_ns_max
+        sent, frame_ns = pulse._sent, listener.frame_ns
         ill = (
-            there.silent
-            or there.deaf
-            or listener.behind
-            or slow
-            or listener.path_lags
+            there.silent or there.deaf or listener.behind or listener.path_lags
+            or pulse._doubted or pulse.late or pulse.round_trip_ns > rules.lag_ns_max
             or there.ended is not None
-        )
+        )  # fmt: skip
         if ill or (sent and not pulse.answers):
             self._pings.leave(transport)
             return Until(there, now_ns, now_ns)
         foreseen = self._pings.foresees(there, transport)
         waits = foreseen or (sent and sent[-1] > frame_ns)
         ping_ns = NEVER_NS if waits else frame_ns + rules.idle_ns_max
-        mean_ns, life, until_ns = listener.mean_read_ns, there.life, NEVER_NS
-        if life.rules.life_ns is not None:
-            until_ns = life.opened_ns + life.rules.life_ns
+        until_ns = self._quiet_until(there)
+        if listener.data_ns == 0:
+            until_ns = min(until_ns, self._without_data_until(there, now_ns))
         if sent and not foreseen:
             until_ns = min(until_ns, sent[0] + min(rules.pong_ns_max, rules.lag_ns_max))
+        return Until(there, ping_ns, until_ns)
+
+    def _without_data_until(self, there: Connection, now_ns: int) -> int:
+        """When one that has brought no quote may be blamed for that; now: looks may find it."""
+        opened_ns, first_ns = there.listener.opened_ns, there.life.rules.first_quote_ns_max
+        for due_ns in (opened_ns + first_ns, opened_ns + 2 * first_ns):
+            if now_ns < due_ns:
+                return due_ns
+            if now_ns < due_ns + WATCH_NS + shipped.LOOK_NS:
+                return now_ns
+        return NEVER_NS
+
+    def _quiet_until(self, there: Connection) -> int:
+        """Until when the silence of a connection, or its age, means nothing."""
+        rules, listener, life = there._silence, there.listener, there.life.rules
+        mean_ns, data_ns, until_ns = listener.mean_read_ns, listener.data_ns, NEVER_NS
+        if life.life_ns is not None:
+            until_ns = there.life.opened_ns + life.life_ns
         if mean_ns:
-            frozen_ns = max(
-                life.rules.frozen_ns_min, int(mean_ns * life.rules.frozen_intervals_max)
-            )
+            frozen_ns = max(life.frozen_ns_min, int(mean_ns * life.frozen_intervals_max))
             own_ns = max(rules.idle_ns_max + rules.pong_ns_max, int(mean_ns * rules.intervals_max))
             until_ns = min(until_ns, data_ns + min(frozen_ns, own_ns))
-            if mean_ns * BUSY_READS_MIN <= rules.idle_ns_max and pulse._busy(there._seen(), rules):
+            busy = mean_ns * BUSY_READS_MIN <= rules.idle_ns_max
+            if busy and there.pulse._busy(there._seen(), rules):
                 until_ns = min(until_ns, data_ns + rules.idle_ns_max)
-        return Until(there, ping_ns, until_ns)
+        return until_ns
 
     def _look_at(self, symbol_id: int) -> None:
         """Note from when on a symbol's silence may be out of line."""

@@ -252,6 +252,14 @@ class Session:
 
     # --- its end
 
+    @property
+    def quiet(self) -> bool:
+        """It may soon be cut for its silence, by what is known until now of what was heard."""
+        rules = self.exchange.rules
+        limits = [one for one in (rules.client_silence_s, rules.silence_s) if one is not None]
+        quiet_ns = self.exchange.clock.mono_ns() - self.heard_ns
+        return bool(limits) and quiet_ns > min(limits) * NS_PER_S / 2
+
     def sweep(self) -> None:
         """What a server does by its clock: pings, and cutting who breaks the rules."""
         exchange, rules = self.exchange, self.exchange.rules

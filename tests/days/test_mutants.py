@@ -69,6 +69,10 @@ CASES = {
         believe.lag_from_what_is_usual_now, "bybit-spot", 0.15,
         [Fault(200, "behind", 120, 0.1, 0.2)], {1},
     ),
+    "clocks do not drift": Case(
+        believe.clocks_do_not_drift, "okx-spot", 6.7,  # by less than is allowed for, to be 2 s off
+        [Fault(150, "drift", 23_900, 0.0, 0.1)], {6},
+    ),
     "one message is the best": Case(
         believe.one_message_is_the_best, "okx-spot", 0.12,
         [Fault(300, "outlier", 0, 0.1, 0.0)], {6},

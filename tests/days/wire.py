@@ -22,7 +22,9 @@ Sent = tuple[int, Callable[..., object], tuple[Any, ...]]
 
 
 class FarEnd(Protocol):
-    """What an exchange does with its end."""
+    """What an exchange does with its end. `heard_ns`: when it last received anything."""
+
+    heard_ns: int
 
     @property
     def open(self) -> bool:

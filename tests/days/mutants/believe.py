@@ -62,6 +62,17 @@ def lag_from_what_is_usual_now() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def clocks_do_not_drift() -> Iterator[None]:
+    """The best lag never rises: two clocks that go apart are a backlog."""
+
+    def rigid(drift_ppm: float) -> BestLag:
+        return BestLag(0.0)
+
+    with put(feed, "BestLag", rigid):
+        yield
+
+
+@contextlib.contextmanager
 def one_message_is_the_best() -> Iterator[None]:
     """The least lag ever seen is what lag counts from, whoever it was of."""
 
