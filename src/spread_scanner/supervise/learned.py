@@ -10,7 +10,7 @@ that is right by chance, because the market stands where it always did, may rest
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from spread_scanner import clock
@@ -66,6 +66,16 @@ class UsualJudged(NamedTuple):
         )
 
 
+def pairs_of(loaded: Tables) -> dict[tuple[int, int], tuple[str, str]]:
+    """Symbol and direction of each pair that may be traded, by (direction, symbol) id."""
+    names = loaded.symbol_names()
+    return {
+        (row.direction_id, symbol_id): (names[symbol_id], DIRECTIONS[row.direction_id].label)
+        for row in loaded.directions
+        for symbol_id in row.symbol_ids
+    }
+
+
 def adopted_last(settings: Settings) -> Adopted | None:
     """As the engine has kept it; None: it has kept nothing, as when it never came up."""
     kept = usual.read(usual.path_of(settings))
@@ -76,16 +86,13 @@ def adopted_last(settings: Settings) -> Adopted | None:
 
 def adopted_of(kept: Usual, loaded: Tables) -> Adopted:
     """A generation by the names of its pairs."""
-    names, places = loaded.symbol_names(), {key: at for at, key in enumerate(kept.keys)}
-    keys = pair_keys(loaded)
+    keys, places = pair_keys(loaded), {key: at for at, key in enumerate(kept.keys)}
     mono_ns = clock.mono_ns() - (clock.wall_ns() - kept.wall_ns)
     adopted = Adopted(mono_ns, kept.half_life_s, {}, {})
-    for row in loaded.directions:
-        for symbol_id in row.symbol_ids:
-            at = places.get(keys.get((row.direction_id, symbol_id), ""))
-            pair = names[symbol_id], DIRECTIONS[row.direction_id].label
-            adopted.exit_bps[pair] = math.nan if at is None else float(kept.exit_bps[at])
-            adopted.weight[pair] = 0.0 if at is None else float(kept.weight[at])
+    for ids, pair in pairs_of(loaded).items():
+        at = places.get(keys.get(ids, ""))
+        adopted.exit_bps[pair] = math.nan if at is None else float(kept.exit_bps[at])
+        adopted.weight[pair] = 0.0 if at is None else float(kept.weight[at])
     return adopted
 
 
@@ -98,14 +105,15 @@ def judged(
     outages: Sequence[DownTime] = (),
     *,
     implausible_bps: float = math.inf,
+    seeded: Container[tuple[str, str]] | None = None,
 ) -> list[UsualJudged]:
-    """Each pair of which the simulator has told a history. Monotonic ns: when that was written
-    down for the engine, and when the run began."""
+    """Each pair of which the simulator has told a history, and which was `seeded` with it; None:
+    all. Monotonic ns: when that was written down for the engine, and when the run began."""
     found = []
     for (symbol, direction), usual_bps in sorted(adopted.exit_bps.items()):
         history = sent.histories.get((symbol, direction))
-        if history is None:
-            continue
+        if history is None or (seeded is not None and (symbol, direction) not in seeded):
+            continue  # one that came into the tables later has learned since then
         away = [one for one in outages if one.concerns(symbol, direction)]
         tolerance_ns = int(tolerance_ms * NS_PER_MS)
         # The engine judges by the mids, a look tells of leaving alone: room for widths up to half.

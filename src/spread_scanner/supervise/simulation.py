@@ -19,6 +19,7 @@ from spread_scanner.config import Settings
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
 from spread_scanner.schema.names import LOGS_FOLDER
 from spread_scanner.supervise.children import Child, end_all
+from spread_scanner.supervise.learned import pairs_of
 from spread_scanner.supervise.supervisor import CannotStart
 from spread_scanner.symbology import tables, usual
 from spread_scanner.symbology.tables import InstrumentRow
@@ -49,6 +50,7 @@ class Simulation:
         self.namespace = namespace
         self.control_url = ""
         self.seeded_ns = 0  # monotonic, when the history was written down
+        self.seeded: frozenset[tuple[str, str]] = frozenset()  # symbols and directions, of whom
         arguments = [
             f"--seed={market.seed}",
             f"--symbols={market.symbols}",
@@ -90,6 +92,7 @@ class Simulation:
         """Once the tables are there and before the engine is; what was done, for people."""
         pairs = seed_history(settings, self.control_url)
         self.seeded_ns = clock.mono_ns()
+        self.seeded = frozenset(pairs_of(tables.load(settings.generated_dir)).values())
         return f"has told what leaving {pairs:,} pairs usually earns: nothing is to be learned"
 
     def begin(self) -> None:

@@ -211,6 +211,7 @@ class Run:
             self._options.tolerance_ms,
             self._supervisor.outages.all,
             implausible_bps=self._supervisor.settings.config.spread_engine.implausible_bps,
+            seeded=simulation.seeded,
         )
 
 

@@ -1,5 +1,7 @@
 """Between which bounds a mean lies of which each look is known, or may have been missed."""
 
+import math
+
 import pytest
 
 from spread_scanner.clock import NS_PER_S
@@ -17,12 +19,14 @@ def judge(
     *outages: DownTime,
     adopted_s: int = LOOKS,
     usual_bps: float = 0.0,
-    **how: float,
+    implausible_bps: float = math.inf,
 ) -> UsualJudged:
     at_ns = adopted_s * NS_PER_S + NS_PER_S // 2
     adopted = Adopted(at_ns, HALF_LIFE_S, {PAIR: usual_bps}, {PAIR: 0.0})
     sent = TruthFile([], {}, {}, {PAIR: History(SAID_BPS, looks)})
-    (found,) = judged(adopted, sent, 0, -5 * NS_PER_S, 250.0, outages, **how)
+    (found,) = judged(
+        adopted, sent, 0, -5 * NS_PER_S, 250.0, outages, implausible_bps=implausible_bps
+    )
     return found._replace(weight=found.weight_low)  # another matter
 
 
@@ -90,3 +94,11 @@ def test_a_mean_that_is_right_by_chance_shows_by_its_weight(weight: float, right
     assert found.weight_low <= full <= found.weight_high < found.weight_low + 2
     assert found._replace(weight=full * weight).ok == right
     assert not found._replace(usual_bps=float("nan"), weight=0.0).ok
+
+
+def test_a_pair_that_came_into_the_tables_later_is_not_held_to_the_history() -> None:
+    adopted = Adopted(NS_PER_S, HALF_LIFE_S, {PAIR: 7.0}, {PAIR: 1.0})
+    sent = TruthFile([], {}, {}, {PAIR: History(SAID_BPS, [])})
+    assert judged(adopted, sent, 0, 0, 250.0, seeded=frozenset()) == []
+    (found,) = judged(adopted, sent, 0, 0, 250.0, seeded={PAIR})
+    assert not found.ok
