@@ -168,9 +168,11 @@ def check_absurd(it: Lived) -> None:
 def check_unmoved(it: Lived) -> None:
     """Closed at the assumed close, with the spot where it was: net, but for fees on the basis."""
     rows = [row for row in it.rows if row["symbol"] == "CALM-USDT"]
-    assert rows
+    assert any(row["reason"] == "converged" for row in rows)
     for row in rows:
         ask, bid = row["entry_spot_ask_px"], row["mark_spot_bid_px"]
+        if row["reason"] is None and row["funding_paid"] > 0:
+            continue  # a settlement took more than what may be missing of the net
         assert (row["entry_spot_bid_px"], row["reason"]) == (bid, "converged")
         futures = row["entry_fut_bid_px"] + row["mark_fut_ask_px"]
         basis = abs(futures - 2 * ask) / ask, abs(bid - ask) / ask
