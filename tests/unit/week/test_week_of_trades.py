@@ -303,7 +303,8 @@ def first_of_events(everything: list[Trade]) -> list[Trade]:
         number = one.way.number
         if one.opened_ns > until.get(number, -1):
             first.append(one)
-        until[number] = max(until.get(number, -1), one.ended_ns)
+        ends_ns = 2**62 if one.outcome == "open" else one.ended_ns
+        until[number] = max(until.get(number, -1), ends_ns)
     return first
 
 
