@@ -21,7 +21,7 @@ from dialling import LineView
 from events import EventLog, Result
 from exchange import Exchange
 from fault import Fault
-from faults import BY_CHANCE, KINDS, schedule
+from faults import KINDS, schedule
 from follow import Telling, Tracking
 from host import ANNOUNCED
 from idle import Idle
@@ -329,7 +329,7 @@ def run(
     *,
     hours: float | None = None,
     faults: dict[str, list[Fault]] | None = None,
-    kinds: Collection[str] = BY_CHANCE,
+    kinds: Collection[str] = tuple(KINDS),
     go_on: bool = False,
     leave_out: bool = True,
 ) -> Result:

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from day import run
 from events import Result
-from faults import KINDS, schedule
+from faults import schedule
 from shrink import shrink, story
 
 from spread_scanner.schema.enums import SOURCES
@@ -27,8 +27,7 @@ def faults_of(result: Result) -> dict[str, list]:  # type: ignore[type-arg]
     single = len(result.sources) == 1
     hours, dense = (24.0, 1.0) if single else (1.0, 1.5)
     return {
-        label: schedule(f"{result.seed} {label}", hours, dense=dense, kinds=tuple(KINDS))
-        for label in result.sources
+        label: schedule(f"{result.seed} {label}", hours, dense=dense) for label in result.sources
     }
 
 
@@ -36,7 +35,7 @@ def live(work: tuple[str, str]) -> tuple[bool, str]:
     """One day: whether it was well, and what to print."""
     seed, source = work
     began = time.process_time()
-    result = run(seed, source, kinds=tuple(KINDS))
+    result = run(seed, source)
     took_s = time.process_time() - began
     what = " ".join(f"{key}={count}" for key, count in result.counts.items())
     line = f"{seed:>12} {source or 'all':16} {took_s:5.1f} s CPU  {what}"
