@@ -228,7 +228,6 @@ class Life:
         if now_s % FUNDING_EVERY_S == 0 or round(now_s, 3) in self._last_told_s:
             self._tell_funding()
         self._hot = self.market.hot(now_s)
-        self._pin(now_s)
         self._write()
         before = self.ring.position
         self.engine.loop.run(0)
@@ -299,6 +298,7 @@ class Life:
         everything = now_s % GRID_S == 0
         if not everything and not hot:
             return
+        self._pin(now_s)
         books = self._books(now_s)
         for number in hot:
             self.market.happens(now_s, number, books[:, number])

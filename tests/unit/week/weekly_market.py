@@ -17,6 +17,7 @@ PLACES = ("binance-spot", "mexc-spot", "bybit-futures")
 SPOTS, PERPETUAL = (0, 1), 2
 FOUR_FEES = (31.0, 21.0)  # as shipped: 2 x (10 + 5.5), 2 x (5 + 5.5)
 MARGIN_BPS = 12.0  # over the shipped threshold of 10
+SURE_BPS = 10.0  # more: it is entered wherever the noise stands, and what is usual after 400 bps
 SETTLE_S = 8 * 3_600.0
 TOLD_S = 15  # so long before a settlement its rate is told for the last time
 AWAY_S = 20.0  # how long the engine is away when it is restarted
@@ -164,7 +165,12 @@ class Market:
             return [Episode(s, 6.0, least + rng.exponential(8), 0.0) for s in self._starts(21_600)]
         if kind.symbol == "FUND-USDT":
             return [
-                Episode(s - rng.integers(TOLD_S + 5, 30), 60.0, least + rng.exponential(6), 3.0)
+                Episode(
+                    s - rng.integers(TOLD_S + 5, 30),
+                    60.0,
+                    least + SURE_BPS + rng.exponential(6),
+                    3.0,
+                )
                 for s in self.settlements_s
                 if 700 < s < self.seconds - 200
             ]
