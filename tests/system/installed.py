@@ -84,6 +84,17 @@ def status(machine: Machine) -> dict[str, Any]:
     return {row["process"]: row for row in document(machine).get("processes", [])}
 
 
+def await_well(machine: Machine) -> None:
+    """Until `status` has nothing to say against it: on a busy machine a heartbeat may be late."""
+    said: dict[str, Any] = {}
+
+    def well() -> bool:
+        said.update(document(machine))
+        return bool(said.get("ok"))
+
+    wait_until(well, lambda: {key: said.get(key) for key in ("starting", "unwell", "mixed")})
+
+
 def await_running(machine: Machine, **other_than_pid: int) -> None:
     """Until every process is active in systemd, runs and beats by its own row."""
     unwell: dict[str, object] = {}

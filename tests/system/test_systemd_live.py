@@ -8,7 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 from alerts_bed import Target
-from installed import SETUP, STAYING, await_running, put_package, start_exchanges, status
+from installed import (
+    SETUP,
+    STAYING,
+    await_running,
+    await_well,
+    put_package,
+    start_exchanges,
+    status,
+)
 from machine import Machine, booted, wait_until, why_not
 
 from spread_scanner.schema.names import ALERTS, PROCESSES
@@ -67,8 +75,7 @@ def test_the_target_brings_up_all_twelve(system: Machine) -> None:
             "ExecMainStatus": "0",
         }
     assert main_pid(system, "spread-engine") != "0"
-    document = system.json("spread-ctl", "status", "--json")
-    assert document["ok"], document
+    await_well(system)
     readers = system.run("stat", "--format=%U:%G %a", "/etc/spread-scanner/exchanges.toml")
     assert readers == "root:spread 640\n"
     owners = system.run(
