@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.cli import answers
 from spread_scanner.cli.console import EXIT_CODES, Json, people, print_json
 from spread_scanner.errors import SpreadError
@@ -22,6 +22,7 @@ from spread_scanner.schema.names import DATABASE_FILE, VACUUM_FILE
 from spread_scanner.tracker import database
 from spread_scanner.tracker.backup import backup as copy_of
 
+LOOKED_AT_S = 2.0  # that somebody looks whether it is locked, at the most
 VACUUM_BUSY_S = 30.0  # between two transactions of the tracker there is room within this
 
 
@@ -56,14 +57,37 @@ def backup(
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """While it is held, the write-ahead log may be as large as the database: nobody's fault."""
+    """While it is held, the write-ahead log may be as large as the database: nobody's fault. Raises
+    DataError while another one vacuums, OSError."""
     path = folder / VACUUM_FILE
-    with open(path, "wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    deadline_s = clock.awake_s() + LOOKED_AT_S
+    while (file := _locked(path)) is None:
+        if clock.awake_s() >= deadline_s:
+            raise DataError("another vacuum runs", file=path)
+        clock.sleep(0.01)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _locked(path: Path) -> int | None:
+    """The file, locked by us; None while somebody else has, or looks whether anybody has. Who let
+    go of it has removed it: one that does not lie there any more tells nobody anything."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    try:
+        os.fchmod(file, 0o644)  # whoever's umask: the alerts look at it as another user, perhaps
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file), os.stat(path)):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(file)
+        raise
+    os.close(file)
+    return None
 
 
 def vacuum(as_json: Json = False) -> None:

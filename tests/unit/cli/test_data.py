@@ -1,6 +1,7 @@
 """backup and vacuum: the copy is whole, nothing that stands is overwritten, room comes back."""
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
@@ -12,7 +13,8 @@ import pytest
 from database_bed import store
 
 from spread_scanner.alerts.disk import DiskWatch
-from spread_scanner.schema.names import DATABASE_FILE
+from spread_scanner.cli import data
+from spread_scanner.schema.names import DATABASE_FILE, VACUUM_FILE
 from spread_scanner.view import disk
 
 Run = Callable[..., tuple[int, str, str]]
@@ -105,6 +107,34 @@ def test_while_a_vacuum_runs_its_log_is_nobodys_fault(
     database.write_bytes(database_bytes)
     look()
     assert seen[-2:] == [(True, []), (False, ["wal"])]
+
+
+def test_two_vacuums_do_not_run_at_once_and_each_is_seen(
+    database: Path, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the second has opened the file that the first one removes at its end."""
+    path = database.parent / VACUUM_FILE
+    monkeypatch.setattr(data, "LOOKED_AT_S", 0.0)
+    really, before = fcntl.flock, os.umask(0o077)
+    try:
+        with data._alone(database.parent):
+            assert path.stat().st_mode & 0o444 == 0o444, "who looks may be another user"
+            code, _, err = spread_ctl("vacuum")
+            assert (code, "another vacuum runs" in err) == (1, True)
+            assert disk.look(database.parent, []).vacuuming
+    finally:
+        os.umask(before)
+
+    def removed_first(file: int, how: int) -> None:
+        monkeypatch.undo()
+        path.unlink()
+        really(file, how)
+
+    monkeypatch.setattr(data, "LOOKED_AT_S", 60.0)
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    with data._alone(database.parent):
+        assert disk.look(database.parent, []).vacuuming
+    assert not path.exists()
 
 
 def test_vacuum_of_nothing_is_one_line(up_bed: Any, spread_ctl: Run) -> None:
