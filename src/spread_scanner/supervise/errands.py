@@ -25,7 +25,11 @@ class Errand:
         every_s: Callable[[], float],
         child: Callable[[], Child],
         log: structlog.stdlib.BoundLogger,
+        *,
+        publishes: bool = False,
     ) -> None:
+        """`publishes`: it writes tables, which one at a time may."""
+        self.publishes = publishes
         self._name = name
         self._every_s = every_s
         self._child = child

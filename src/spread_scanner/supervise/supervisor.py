@@ -121,12 +121,14 @@ class Supervisor:
                 lambda: self.settings.config.pair_discovery.discover_every_s,
                 lambda: self._sent(SUPERVISOR, "discover"),
                 log,
+                publishes=True,
             ),
             Errand(
                 "a quick look",
                 lambda: self.settings.config.pair_discovery.look_every_s,
                 lambda: self._sent(SUPERVISOR, "discover", "--quick"),
                 log,
+                publishes=True,
             ),
             Errand(
                 "asking for funding",
@@ -219,10 +221,14 @@ class Supervisor:
                 log_files.renew(self.log_path(name))
 
     def _send_errands(self) -> None:
-        """Find the pairs anew, look for new listings, ask for funding: each every so often."""
+        """Find the pairs anew, look for new listings, ask for funding: each every so often. Of those
+        that write tables one waits for the other, which would be refused."""
         may_start = self._discover and self._is_up and not self.stopping
         for errand in self._errands:
-            errand.turn(may_start=may_start)
+            free = not errand.publishes or not any(
+                one.publishes and one.under_way for one in self._errands if one is not errand
+            )
+            errand.turn(may_start=may_start and free)
 
     def stop(self) -> None:
         """End all in reverse order and remove the segments; `killed` names who had to be."""

@@ -149,6 +149,41 @@ def test_all_pairs_are_found_anew_every_so_often(bed: Any, monkeypatch: pytest.M
     assert looks.begun == [["discover"]]
 
 
+def test_a_full_discovery_and_a_quick_look_wait_for_each_other(
+    bed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both write tables, which one at a time may; as shipped both are due every six hours."""
+    looks, now_s = Looks(monkeypatch), 1_000.0
+    monkeypatch.setattr(clock, "awake_s", lambda: now_s)
+    section = msgspec.structs.replace(
+        bed.settings.config.pair_discovery,
+        discover_every_s=100.0,
+        look_every_s=90.0,
+        funding_every_s=0.0,
+    )
+    config = msgspec.structs.replace(bed.settings.config, pair_discovery=section)
+    settings = msgspec.structs.replace(bed.settings, config=config)
+    supervisor = Supervisor(settings, {}, logs.set_up("spread-ctl"))
+    supervisor._is_up = True
+
+    def turns(seconds: float, code: int | None) -> list[list[str]]:
+        nonlocal now_s
+        now_s, looks.code = now_s + seconds, code
+        before = len(looks.begun)
+        supervisor._send_errands()
+        supervisor._send_errands()
+        return looks.begun[before:]
+
+    quick, full = ["discover", "--quick"], ["discover"]
+    assert turns(0.0, None) == []
+    assert turns(90.0, None) == [quick]
+    assert turns(20.0, None) == [], "a quick look goes on"
+    assert turns(1.0, 0) == [full]
+    looks.code = None
+    assert turns(80.0, None) == [], "a full discovery goes on"
+    assert turns(1.0, 0)[:1] == [quick]
+
+
 def test_a_quick_look_is_taken_every_so_often_one_at_a_time(
     bed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
