@@ -3,11 +3,13 @@
 import shutil
 from pathlib import Path
 
+import certifi
 import pytest
 
 from spread_scanner import config
-from spread_scanner.config import restart
+from spread_scanner.config import files, restart
 from spread_scanner.errors import ConfigError
+from spread_scanner.runtime import trust
 from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import SOURCES
 
@@ -134,6 +136,30 @@ def test_half_of_what_telegram_takes_is_refused(
     with pytest.raises(ConfigError) as caught:
         config.load(folder, environ)
     assert caught.value.evidence["key"] == f"spread-alerts.{key}"
+
+
+def test_a_file_that_settings_name_is_the_same_from_any_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reloads stands elsewhere than the services, whose folder is the root."""
+    shutil.copy(certifi.where(), tmp_path / "own.pem")
+    (tmp_path / "token").write_text("1:abc", encoding="utf-8")
+    environ = {
+        "SPREAD_EXCHANGES__OKX_SPOT__CA_FILE": "own.pem",
+        "SPREAD_ALERTS__TELEGRAM_CHAT_ID": "-1001234567890",
+        "SPREAD_ALERTS__TELEGRAM_TOKEN_FILE": "token",
+    }
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for stood_in in (tmp_path, elsewhere):
+        monkeypatch.chdir(stood_in)
+        settings = config.load(folder, environ)
+        files.check_files(settings)
+        trust.of_source(settings, "okx-spot")
+    (elsewhere / "own.pem").touch()
+    (tmp_path / "own.pem").unlink()
+    with pytest.raises(ConfigError, match=str(tmp_path / "own.pem")):
+        trust.of_source(settings, "okx-spot")
 
 
 def test_environment_overrides_each_file(folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 Each process reads its own through here (runtime/trust.py, alerts/targets.py), so that every error
 names the file of the settings, the section and the key. Who reloads and the doctor look at all of
-them first: a process that is told finds what it needs.
+them first: a process that is told finds what it needs. A relative name means what it means for the
+folders of the settings, in whatever folder who reads it was started.
 """
 
 import re
@@ -30,24 +31,25 @@ def check_files(settings: Settings) -> None:
 
 def add_authorities(made: ssl.SSLContext, ca_file: str, path: Path, label: str) -> None:
     """Have a context trust a source's authorities as well. Raises ConfigError."""
+    file = _placed(ca_file, path)
     try:
-        made.load_verify_locations(ca_file)
+        made.load_verify_locations(file)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise ConfigError(
             f"bad setting: no certificates can be read: {error}",
             file=path,
             key=f"{label}.ca_file",
-            path=ca_file,
+            path=file,
             allowed="a file of PEM certificates",
         ) from None
 
 
 def telegram_token(alerts: Alerts, path: Path) -> str:
     """The bot's token. What is wrong with it is said, never what it is. Raises ConfigError."""
-    file = alerts.telegram_token_file
+    file = _placed(alerts.telegram_token_file, path)
     where = {"file": path, "key": f"{ALERTS}.telegram_token_file", "path": file}
     try:
-        token = Path(file).read_text(encoding="utf-8").strip()
+        token = file.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise ConfigError("the Telegram token cannot be read", **where, reason=reason) from None
@@ -58,3 +60,8 @@ def telegram_token(alerts: Alerts, path: Path) -> str:
             allowed="one line: the number of the bot, a colon, letters and digits",
         )
     return token
+
+
+def _placed(file: str, named_in: Path) -> Path:
+    """Relative ones lie beside the folder of settings, as Settings.path has it of folders."""
+    return named_in.parent.parent / file

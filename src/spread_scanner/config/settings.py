@@ -559,7 +559,11 @@ class Alerts(Struct, forbid_unknown_fields=True, frozen=True):
         "https://api.telegram.org"
     )
     telegram_token_file: Annotated[
-        str, Meta(description="File that holds the bot token (a systemd credential); empty: off.")
+        str,
+        Meta(
+            description="File that holds the bot token (a systemd credential), relative to the "
+            "config folder's parent; empty: off."
+        ),
     ] = ""
     telegram_chat_id: Annotated[str, Meta(description="Chat the bot writes to.")] = ""
     repeat_s_min: Annotated[
@@ -719,7 +723,10 @@ class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):
     ] = ""
     ca_file: Annotated[
         str,
-        Meta(description="PEM file of authorities that are trusted beside the system's own."),
+        Meta(
+            description="PEM file of authorities that are trusted beside the system's own, "
+            "relative to the config folder's parent."
+        ),
     ] = ""
     channel: Annotated[
         str,
