@@ -7,7 +7,7 @@ Kept by the coin and what is really listed on both legs, never by an id: another
 multiplier is another pair. A whole file or none (sealed.py); one that is damaged is named
 (BlockedError) and used by nobody: what is still absurd is blocked again within seconds. Rejected:
 in the file of what is usual, which is written once a minute, ages, and is thrown away whole when
-its format changes.
+its format changes. This one is taken over: a block holds over an upgrade, too.
 """
 
 from pathlib import Path
@@ -20,6 +20,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.symbology import sealed
 
 FORMAT = 2
+NAMELESS_FORMAT = 1  # its keys were the listings alone; the symbol stands in each block
 
 
 class BlockedError(SpreadError):
@@ -60,6 +61,8 @@ def read(path: Path) -> dict[str, KeptBlock]:
         found = msgspec.msgpack.decode(body, type=_File)
     except msgspec.DecodeError as error:
         raise BlockedError(f"damaged: {error}", file=str(path)) from None
+    if found.format == NAMELESS_FORMAT:
+        return {f"{block.symbol} {key}": block for key, block in found.blocks.items()}
     if found.format != FORMAT:
         raise BlockedError("of another version", file=str(path), format=found.format)
     return found.blocks

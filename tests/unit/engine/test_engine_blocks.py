@@ -15,8 +15,8 @@ from spread_scanner.engine.core import Engine
 from spread_scanner.engine.keeping import blocks_keeper
 from spread_scanner.engine.plan import Plan, empty_pairs
 from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
-from spread_scanner.symbology import blocked
-from spread_scanner.symbology.blocked import KeptBlock
+from spread_scanner.symbology import blocked, sealed
+from spread_scanner.symbology.blocked import BlockedError, KeptBlock
 from spread_scanner.symbology.tables import Tables
 
 ENTER, _, EXIT = map(int, SignalKind)
@@ -168,6 +168,21 @@ def test_a_block_outlives_the_engine(bed: Bed, kept_in: Any) -> None:
     bed.engine.load(bed.settings, judged(2))
     bed.know()
     assert stand(bed, 1, GOOD) == [ENTER]
+
+
+def test_a_block_outlives_an_upgrade(bed: Bed, kept_in: Any) -> None:
+    """The versions before kept the listings alone."""
+    stand(bed, 12, ABSURD)
+    bed.engine.newly_blocked()
+    ((key, block),) = bed.engine.blocks.items()
+    nameless = {key.removeprefix(f"{block.symbol} "): block}
+    assert nameless.keys() != {key}
+    path = blocked.path_of(kept_in)
+    sealed.write(path, msgspec.msgpack.encode([1, nameless]))
+    assert blocked.read(path) == {key: block}
+    sealed.write(path, msgspec.msgpack.encode([blocked.FORMAT + 1, nameless]))
+    with pytest.raises(BlockedError, match="another version"):
+        blocked.read(path)
 
 
 def test_a_damaged_file_is_named_and_not_used(kept_in: Any) -> None:
