@@ -23,7 +23,7 @@ from spread_scanner import clock, config
 from spread_scanner.cli.answers import Check
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.config.files import check_files
+from spread_scanner.config.files import wrong_files
 from spread_scanner.config.processes import expected, staying
 from spread_scanner.errors import ConfigError, SpreadError, TableError
 from spread_scanner.exchanges.adapter import Adapter
@@ -70,11 +70,9 @@ def examine(*, reach: bool = True) -> list[Check]:
         settings = config.load()
     except ConfigError as error:
         return [*checks, Check("settings", FAIL, str(error), "mend the file that it names")]
-    try:
-        check_files(settings)
-    except ConfigError as error:
-        checks.append(Check("settings", FAIL, str(error), "mend the file that it names"))
-    else:
+    wrong = [str(error) for error in wrong_files(settings)]
+    checks += [Check("settings", FAIL, why, "mend the file that it names") for why in wrong]
+    if not wrong:
         checks.append(Check("settings", OK, f"{settings.folder}"))
     checks += [*memory(settings), *files(settings), *running(settings)]
     if reach:
@@ -255,7 +253,7 @@ async def _reach_all(settings: Settings, enabled: list[Source], gates: Gates) ->
         try:
             tls = trust.of_source(settings, source.label)
         except ConfigError:
-            continue  # said already: see check_files
+            continue  # said already: see wrong_files
         rest = gates.gate(source.exchange.label, at.rest_url, at.proxy)
         tries.append(_rest(adapter, at, rest, tls))
         tries.append(_websocket(adapter, at, gates.of(adapter, at.proxy), tls))

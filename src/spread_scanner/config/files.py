@@ -8,6 +8,7 @@ folders of the settings, in whatever folder who reads it was started.
 
 import re
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 from spread_scanner.config.settings import Alerts, Settings
@@ -20,13 +21,27 @@ _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
 
 def check_files(settings: Settings) -> None:
     """Raises ConfigError for the first that cannot be used by whom it is for."""
+    for error in wrong_files(settings):
+        raise error
+
+
+def wrong_files(settings: Settings) -> Iterator[ConfigError]:
+    """What is wrong with each that cannot be used by whom it is for."""
     for label, source in settings.exchanges.items():
         if source.enabled and source.ca_file:
             path = settings.folder / "exchanges.toml"
-            add_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), source.ca_file, path, label)
+            try:
+                add_authorities(
+                    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), source.ca_file, path, label
+                )
+            except ConfigError as error:
+                yield error
     alerts = settings.config.spread_alerts
     if alerts.telegram_token_file and not alerts.telegram_token_file.startswith(CREDENTIALS):
-        telegram_token(alerts, settings.folder / "config.toml")
+        try:
+            telegram_token(alerts, settings.folder / "config.toml")
+        except ConfigError as error:
+            yield error
 
 
 def add_authorities(made: ssl.SSLContext, ca_file: str, path: Path, label: str) -> None:

@@ -221,8 +221,8 @@ class Supervisor:
                 log_files.renew(self.log_path(name))
 
     def _send_errands(self) -> None:
-        """Find the pairs anew, look for new listings, ask for funding: each every so often. Of those
-        that write tables one waits for the other, which would be refused."""
+        """Find the pairs anew, look for new listings, ask for funding: each every so often. Who
+        writes tables waits for the other who does: it would be refused."""
         may_start = self._discover and self._is_up and not self.stopping
         for errand in self._errands:
             free = not errand.publishes or not any(

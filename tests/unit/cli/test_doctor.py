@@ -83,3 +83,19 @@ def test_a_proxys_password_is_told_to_nobody(bed: Any, spread_ctl: Run) -> None:
     assert code == 1
     assert "s3cret" not in out + err
     assert "s3cret" not in spread_ctl("settings", "--json")[1]
+
+
+def test_each_file_that_settings_name_and_is_none_is_said(
+    bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source whose file it is, is not asked: it would be missed without a word."""
+    monkeypatch.setenv("SPREAD_EXCHANGES__OKX_SPOT__CA_FILE", "/nowhere/okx.pem")
+    monkeypatch.setenv("SPREAD_EXCHANGES__MEXC_SPOT__CA_FILE", "/nowhere/mexc.pem")
+    monkeypatch.setenv("SPREAD_ALERTS__TELEGRAM_TOKEN_FILE", "/nowhere/token")
+    monkeypatch.setenv("SPREAD_ALERTS__TELEGRAM_CHAT_ID", "1")
+    code, out, _ = spread_ctl("doctor", "--json", "--offline")
+    said = [one["found"] for one in orjson.loads(out)["checks"] if one["name"] == "settings"]
+    assert code == 1
+    assert len(said) == 3
+    for key in ("okx-spot.ca_file", "mexc-spot.ca_file", "spread-alerts.telegram_token_file"):
+        assert any(key in one for one in said)
