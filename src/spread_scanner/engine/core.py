@@ -91,8 +91,10 @@ class Engine:
         self._blocks_seen = 0
         self._plan: plan.Plan | None = None
         self._settings: EngineSettings | None = None
-        # What is known of pairs that are not in the plan.
-        self._known: tuple[Usual, ...] = () if history is None else (history,)
+        # What is known of pairs that are not in the plan, and of those that are: by the session
+        # clock, as somebody may set the other one.
+        self._known: tuple[Usual, ...] = ()
+        self._of_plan: tuple[Usual, ...] = ()
         self._names: dict[str, tuple[int, str]] = {}  # of them and of the plan's; none of a file's
         self._carrying: Carrying | None = None
         self._coming: ReadyWork | None = None
@@ -102,6 +104,8 @@ class Engine:
         self._row = row
         with contextlib.ExitStack() as stack:
             self._store = stack.enter_context(PriceStore.attach(namespace))
+            if history is not None:
+                self._known = (self._dated(history),)
             self._ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS))
             self._evaluations = stack.enter_context(Evaluations.attach(namespace))
             self._funding = stack.enter_context(FundingTable.attach(namespace))
@@ -139,10 +143,10 @@ class Engine:
         before = self._plan
         places = None if before is None else plan.places(before, new)
         place_of = {key: place for place, key in enumerate(new.keys)}
-        now_ns = clock.wall_ns()
+        now_ns = self._store.clock.now_ns()
         for history in self._known:
             basis.take_up(new, history, now_ns)
-        known = self._known if self.adopted is None else (*self._known, self.adopted)
+        known = (*self._known, *self._of_plan)
         planned = basis.named(new)
         names = self._names | planned
         gone = place_of.keys() | basis.kept_out(known, planned, names, tables)
@@ -183,6 +187,7 @@ class Engine:
         self._row.generation(ready.plan.generation)
         self._known, self._names = ready.left, ready.names  # the rest is in the pairs
         self.adopted = _usual(number, ready.plan, ready.settings, found, credited)
+        self._of_plan = (self._dated(self.adopted),)
         return len(ready.plan.pairs)
 
     def adopt(self) -> Usual | None:
@@ -199,7 +204,12 @@ class Engine:
             self._coming = None  # it has what was credited before: it is brought anew
         found = self.loop.adopt(number & 0xFFFFFFFF, expected, credited, anew=False)
         self.adopted = _usual(number, self._plan, self._settings, found, credited)
+        self._of_plan = (self._dated(self.adopted),)
         return self.adopted
+
+    def _dated(self, found: Usual) -> Usual:
+        """By the session clock, what is dated by the wall clock as it stands now."""
+        return found._replace(wall_ns=self._store.clock.stamp(found.wall_ns))
 
     def _next_generation(self) -> int:
         self._usual_generation += 1

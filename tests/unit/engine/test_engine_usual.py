@@ -11,7 +11,7 @@ import structlog
 from engine_bed import Bed, only, settings, tables
 
 from spread_scanner import clock
-from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.clock import NS_PER_S, SystemClock, VirtualClock
 from spread_scanner.engine import basis
 from spread_scanner.engine.keeping import usual_keeper
 from spread_scanner.engine.main import Adoption, recalled
@@ -243,6 +243,28 @@ def test_a_pair_that_comes_at_a_reload_takes_up_what_was_kept_of_it(namespace: s
         assert before * 0.9 < pair(bed)["weight"] <= before, "aged by the time it was away"
         market(bed, 60)
         assert bed.kinds(1) == [ENTER]
+
+
+class SetClock(SystemClock):
+    """The machine's, whose wall clock somebody sets."""
+
+    set_ns = 0
+
+    def wall_ns(self) -> int:
+        return super().wall_ns() + self.set_ns
+
+
+def test_a_wall_clock_that_is_set_makes_nothing_older_that_an_engine_knows(namespace: str) -> None:
+    """Of a pair that leaves the tables and comes back: before it left, and while it was away."""
+    with clock.use(SetClock()) as by, Bed(namespace, settings(**LEARNS), known=False) as bed:
+        learn(bed, 20)
+        kept(bed)
+        by.set_ns += 3_600 * NS_PER_S
+        bed.engine.load(bed.settings, without(tables()))
+        kept(bed)
+        by.set_ns -= 2 * 3_600 * NS_PER_S
+        bed.engine.load(bed.settings, tables(generation=3))
+        assert pair(bed)["trusted"]
 
 
 def test_what_was_known_of_a_pair_that_was_kept_out_meanwhile_is_not_taken_up(
