@@ -379,6 +379,7 @@ def adopted(
     trust_s: float,
     implausible_bps: float,
     anew: bool,
+    carry_before_bps: float,
     credited: float = math.nan,
 ) -> dict[str, Any]:
     """What one pair's row is to hold once its looks are adopted, in the numbers of Python."""
@@ -399,6 +400,7 @@ def adopted(
         "learned": weight / trust_s,
         "trusted": int(trusted),
         "close_bps": now,
+        "carry_before_bps": carry if anew else carry_before_bps,
         "close_before_bps": now if anew else before["close_bps"] if before["trusted"] else nothing,
         "costs_min_bps": before["fees_bps"] + carried - (close if trusted else 0.0) - 1e-6,
     }

@@ -1,5 +1,6 @@
 """One native pass puts a generation in force: of each row, bit for bit, what the oracle makes."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_a_generation_is_what_the_oracle_makes_of_each_pair(
     wanted = before.copy()
     if funded:
         wanted["carry_bps"], wanted["signal_flags"] = expected
-    assume(wanted, implausible_bps, anew=anew, credited=credited)
+    assume(wanted, implausible_bps, anew=anew, carry_before=before["carry_bps"], credited=credited)
     same(pairs, wanted, found)
 
 
@@ -71,14 +72,19 @@ def test_a_reload_adopts_by_what_the_pairs_that_stay_have_seen(namespace: str) -
     for name in ("weight", "exit_sum", "parity_sum"):
         wanted[name] = 0
         wanted[name][stays] = seen[name]
-    assume(wanted, 1_000_000, anew=True)
+    assume(wanted, 1_000_000, anew=True, carry_before=seen["carry_bps"])
     same(pairs, wanted, found[4:7])
 
 
 def assume(
-    pairs: np.ndarray, implausible_bps: float, *, anew: bool, credited: np.ndarray | None = None
+    pairs: np.ndarray,
+    implausible_bps: float,
+    *,
+    anew: bool,
+    carry_before: np.ndarray,
+    credited: np.ndarray | None = None,
 ) -> None:
-    """What the oracle makes of each row."""
+    """What the oracle makes of each row; what was carried before is that of one generation."""
     median = np.full(len(pairs), np.nan) if credited is None else credited
     names = pairs.dtype.names or ()
     for place, row in enumerate(pairs.copy()):
@@ -88,6 +94,7 @@ def assume(
             trust_s=TRUST_S,
             implausible_bps=implausible_bps,
             anew=anew,
+            carry_before_bps=float(carry_before[place]) if not anew else math.nan,
             credited=float(median[place]),
         )
         for name, value in values.items():

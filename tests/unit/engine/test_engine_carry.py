@@ -9,11 +9,12 @@ from engine_bed import Bed, settings, tables
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine.carrying import CONTRACTS_PER_TURN
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.funding import NS_PER_HOUR, FundingNow, listing_of
-from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN
+from spread_scanner.schema.records import SIGNAL_AGED, SIGNAL_FUNDING_UNKNOWN
 from spread_scanner.symbology.tables import FundingRow
 
+ENTER, _, EXIT = map(int, SignalKind)
 FUTURES = DIRECTIONS[0].futures.source_id
 CARRIES = settings({"enter_bps": -10_000.0}, hold_h=24.0)
 
@@ -75,6 +76,26 @@ def test_the_next_signal_carries_it(namespace: str) -> None:
         assert signal["carry_bps"] == pytest.approx(3.0 * 1.0012)
         assert signal["net_bps"] == pytest.approx(12 - 3.0 * 1.0012)
         assert not signal["flags"] & SIGNAL_FUNDING_UNKNOWN
+
+
+def test_what_a_new_rate_makes_has_no_latency(namespace: str) -> None:
+    """It comes with a generation, as what is usual does: in or out, no quote has made it."""
+    given = settings({"enter_bps": 20.0, "exit_bps": 15.0, "cooldown_ms": 0}, hold_h=24.0)
+    with Bed(namespace, given) as bed, bed.funding.writer() as funding:
+        funding.write(FUTURES, 0, told(-0.001))
+        adopt(bed)
+        for rate, kind in ((-0.0001, ENTER), (-0.001, EXIT)):
+            bed.spread(32)
+            assert len(bed.step(1)) == 0
+            funding.write(FUTURES, 0, told(rate))
+            adopt(bed)
+            bed.spread(32)  # the same again
+            (signal,) = bed.step(1)
+            assert (signal["kind"], signal["flags"] & SIGNAL_AGED) == (kind, SIGNAL_AGED)
+        adopt(bed)  # at the same rate
+        bed.spread(70)
+        (signal,) = bed.step(1)
+        assert (signal["kind"], signal["flags"] & SIGNAL_AGED) == (ENTER, 0)
 
 
 @pytest.mark.parametrize(

@@ -39,11 +39,15 @@ static inline int ss_engine_stands(const ss_found *found) {
     return found->spot_ok && found->fut_ok && found->plausible;
 }
 
-/* What net was with the same quotes by the generation of `usual` before; NaN: nobody knew. */
+/* What net was with the same quotes by the generation before; NaN: nobody knew. */
 static inline double ss_engine_net_before(const ss_engine *engine, const ss_found *found) {
     const ss_engine_pair *pair = &engine->tables.pairs[found->index];
-    if (!pair->trusted || pair->close_bps == pair->close_before_bps) return found->net_bps;
-    return found->net_bps - pair->close_bps + pair->close_before_bps;
+    const ss_quote *spot = &engine->quotes[pair->spot_cell];
+    const ss_quote *fut = &engine->quotes[pair->fut_cell];
+    double close = pair->close_before_bps;
+    if (isnan(close) && !pair->trusted) close = found->close_bps; /* guessed, as it was before */
+    return ss_net_bps(found->gross_bps, close, pair->fees_bps,
+                      ss_carried_bps(pair->carry_before_bps, spot, fut));
 }
 
 /* A pair that is in and no longer pays, or has lost a leg, is left: at once, whatever its size. */

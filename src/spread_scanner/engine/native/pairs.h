@@ -110,10 +110,11 @@ typedef struct ss_engine_pair {
     uint8_t barred;    /* was implausible for so long that it waits to be judged anew */
     uint32_t reserved;
 
-    double fees_bps, spot_fee_bps;
-    double carry_bps; /* expected funding with the perpetual at the spot's ask */
-    double close_bps; /* what leaving is assumed to earn, while trusted */
-    double usual_bps; /* what it usually earns; NaN: not known */
+    double fees_bps;
+    double carry_bps;        /* expected funding with the perpetual at the spot's ask */
+    double carry_before_bps; /* of the generation before */
+    double close_bps;        /* what leaving is assumed to earn, while trusted */
+    double usual_bps;        /* what it usually earns; NaN: not known */
     double parity_usual_bps;
     double learned;          /* weight when adopted, as a share of what makes it trusted */
     double close_before_bps; /* of the generation before; NaN: it was not trusted */
@@ -121,7 +122,7 @@ typedef struct ss_engine_pair {
     double size_quote_min, lot_base;
     double spot_qty_min, fut_qty_min, spot_notional_min, fut_notional_min;
     double barred_gross_bps; /* what it was when that barred the pair */
-    uint64_t reserved_sizes;
+    double spot_fee_bps;     /* of one fill */
 
     double weight, exit_sum, parity_sum; /* of the looks so far, the younger the heavier */
     double last_net_bps;                 /* at the last signal */

@@ -102,10 +102,12 @@ static inline void ss_engine_assume(const ss_engine_limits *limits, ss_engine_pa
 static inline void ss_tables_adopt_pair(ss_engine_tables *tables,
                                         const ss_engine_adoption *adoption, uint32_t index) {
     ss_engine_pair *pair = &tables->pairs[index];
+    double carry_before_bps = pair->carry_bps;
     if (adoption->carry_bps != NULL) {
         pair->carry_bps = adoption->carry_bps[index];
         pair->signal_flags = adoption->signal_flags[index];
     }
+    pair->carry_before_bps = adoption->anew ? pair->carry_bps : carry_before_bps;
     double credited_bps = adoption->credited_bps == NULL ? NAN : adoption->credited_bps[index];
     ss_engine_assume(&tables->limits, pair, credited_bps, adoption->anew);
     ss_tables_set_gate(tables, index);
