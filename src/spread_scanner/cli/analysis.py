@@ -11,7 +11,8 @@ WIDE = 100
 
 _STATES = {
     "off": "spread-analyst is not enabled: set enabled = true in [spread-analyst].",
-    "away": "spread-analyst says nothing: spread-ctl status shows why, or it has just started.",
+    "away": "spread-analyst says nothing by these tables: spread-ctl status shows why, or it has "
+    "just started.",
     "ready": "",
 }
 

@@ -1,7 +1,8 @@
 """How the spreads and prices of a symbol usually stand, as spread-analyst found out.
 
 Reads the analyst's records and the tables. A record older than a few seconds is of an analyst that
-does not run, or of a pair that it does not follow: nothing of it is shown as if it were of now.
+does not run, or of a pair that it does not follow, and one by other tables may be of another coin:
+nothing of it is shown as if it were of now (schema.analysis.current).
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ import numpy as np
 
 from spread_scanner.clock import NS_PER_S, SessionClock
 from spread_scanner.config import Settings
-from spread_scanner.schema.analysis import BAR_SECONDS, MINUTES, QUANTILES, AnalysisFlag
+from spread_scanner.schema.analysis import BAR_SECONDS, MINUTES, QUANTILES, AnalysisFlag, current
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.analysis import Analysis
@@ -18,8 +19,6 @@ from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.evaluations import symbol_id_of
 from spread_scanner.view.reading import Reading, known
-
-AGE_NS_MAX = 5 * NS_PER_S
 
 
 class Weighted(Reading, frozen=True):
@@ -86,7 +85,8 @@ class CellAnalysis(Reading, frozen=True):
 
 
 class SymbolAnalysis(Reading, frozen=True):
-    """`state`: off (not enabled), away (enabled, and says nothing), warming, or ready."""
+    """`state`: off (not enabled), away (enabled, and says nothing by these tables), warming, or
+    ready."""
 
     symbol: str
     state: str
@@ -118,10 +118,11 @@ def _pairs(
     ways = [row.direction_id for row in loaded.directions if symbol_id in row.symbol_ids]
     found = analysis.pairs(ways, [symbol_id] * len(ways))
     now_ns = session.now_ns()
+    told = found.written & current(found.records, now_ns, loaded.generation)
     return [
         _pair(way, row, settings.config.spread_analyst.half_lives_s, now_ns)
-        for way, row, written in zip(ways, found.records, found.written, strict=True)
-        if written and now_ns - row["ts"] <= AGE_NS_MAX
+        for way, row, is_told in zip(ways, found.records, told, strict=True)
+        if is_told
     ]
 
 
@@ -162,6 +163,7 @@ def _cells(
     sources = sorted(row.source_id for row in loaded.instruments if row.symbol_id == symbol_id)
     found = analysis.cells(sources, [symbol_id] * len(sources))
     now_ns = session.now_ns()
+    told = found.written & current(found.records, now_ns, loaded.generation)
     return [
         CellAnalysis(
             source=SOURCES[source].label,
@@ -178,8 +180,8 @@ def _cells(
                 for number, length in enumerate(BAR_SECONDS)
             ],
         )
-        for source, row, written in zip(sources, found.records, found.written, strict=True)
-        if written and now_ns - row["ts"] <= AGE_NS_MAX
+        for source, row, is_told in zip(sources, found.records, told, strict=True)
+        if is_told
     ]
 
 

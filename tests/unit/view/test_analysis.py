@@ -10,6 +10,7 @@ from analyst_bed import ENTRY, Lived
 
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config import Settings
+from spread_scanner.symbology import publish, tables
 from spread_scanner.view.analysis import SymbolAnalysis, read
 from spread_scanner.view.evaluations import UnknownSymbol
 
@@ -55,6 +56,24 @@ def test_what_an_analyst_says_that_is_gone_is_not_told(lived: Lived) -> None:
     assert away.state == "away"
     with pytest.raises(UnknownSymbol):
         read(lived.bed.settings, "ZZZ-USDT")
+
+
+def test_what_is_of_other_tables_is_not_told_as_if_it_were_of_these(lived: Lived) -> None:
+    """An id may be another coin's by now: the analyst, which has refused them or has yet to take
+    them, speaks of the one before."""
+    lived.seconds(3)
+    loaded = tables.load(lived.bed.settings.generated_dir)
+    first, *others = loaded.symbols
+    renamed = (msgspec.structs.replace(first, symbol="NEW-USDT"), *others)
+    later = msgspec.structs.replace(loaded, generation=loaded.generation + 2, symbols=renamed)
+    publish.publish(lived.bed.settings.generated_dir, later, {})
+    found = read(enabled(lived.bed.settings), "NEW-USDT")
+    assert (found.state, found.pairs, found.cells) == ("away", [], [])
+    lived.sampling.prepared(lived.bed.settings)()
+    lived.seconds(1)
+    found = read(enabled(lived.bed.settings), "NEW-USDT")
+    assert found.state == "warming"
+    assert found.pairs
 
 
 @pytest.mark.parametrize("width", [80, 160])
