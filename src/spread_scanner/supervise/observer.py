@@ -92,15 +92,6 @@ class Observer:
         """All signals so far, oldest first."""
         return np.concatenate(self._kept) if self._kept else np.empty(0, self.tail.dtype)
 
-    def recent_signals(self, count: int) -> list[np.void]:
-        """The newest signals, newest first."""
-        newest: list[np.void] = []
-        for part in reversed(self._kept):
-            newest += list(part[::-1][: count - len(newest)])
-            if len(newest) >= count:
-                break
-        return newest
-
     @property
     def board(self) -> SpreadBoard | None:
         return self._board

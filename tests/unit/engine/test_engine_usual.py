@@ -164,6 +164,23 @@ def test_absurd_and_quarantined_prices_are_not_usual(namespace: str) -> None:
         assert math.isnan(pair(bed)["usual_bps"])
 
 
+def test_a_book_that_is_only_wide_and_a_leg_that_is_merely_behind_are_learned(
+    namespace: str,
+) -> None:
+    """Neither is another coin; tracker and analyst, who need a spread of now, leave them out."""
+    given = settings(implausible_bps=1_000, skew_ms_max=100, **LEARNS)
+    with Bed(namespace, given, known=False) as bed:
+        bed.quote(0, 99.98, 100.02)
+        bed.quote(3, 80, 120)
+        bed.step(1_000)
+        assert pair(bed)["exit_sum"] == pytest.approx(-2_000, rel=1e-2)
+        bed.quote(0, 99.98, 100.02, flags=int(QuoteFlag.OVERDUE))
+        bed.step(500)
+        bed.quote(3, 99.98, 100.02)
+        bed.step(500)
+        assert pair(bed)["weight"] == pytest.approx(2, rel=2e-2)
+
+
 def test_a_new_generation_evaluates_nothing_and_what_it_makes_has_no_latency(
     namespace: str,
 ) -> None:
