@@ -23,6 +23,8 @@ double entry(const ss_quote *s, const ss_quote *f) { return ss_entry_bps(s, f); 
 double leave(const ss_quote *s, const ss_quote *f) { return ss_exit_bps(s, f); }
 double parity(double a, double b) { return ss_parity_bps(a, b); }
 double mid_basis(double a, double b) { return ss_mid_basis_bps(a, b); }
+double mid(const ss_quote *q) { return ss_mid_px(q); }
+double stray(double px, double median) { return ss_stray_bps(px, median); }
 double close_trusted(double u, double p, int at_parity, double credited) {
     return ss_close_bps_trusted(u, p, at_parity, credited);
 }
@@ -31,6 +33,7 @@ double carried(double c, const ss_quote *s, const ss_quote *f) { return ss_carri
 double net(double e, double c, double f, double k) { return ss_net_bps(e, c, f, k); }
 double size_base(double a, double b, double lot) { return ss_size_base(a, b, lot); }
 double size_quote(double size, double px) { return ss_size_quote(size, px); }
+int reach(double amount, double least) { return ss_reaches(amount, least); }
 int suffices(double size, const ss_quote *q, double qty, double notional) {
     return ss_leg_suffices(size, q, qty, notional);
 }
@@ -65,18 +68,21 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
         "leave": [quote, quote],
         "parity": [number] * 2,
         "mid_basis": [number] * 2,
+        "mid": [quote],
+        "stray": [number] * 2,
         "close_trusted": [number, number, ctypes.c_int, number],
         "close_unknown": [number],
         "carried": [number, quote, quote],
         "net": [number] * 4,
         "size_base": [number] * 3,
         "size_quote": [number] * 2,
+        "reach": [number] * 2,
         "suffices": [number, quote, number, number],
     }
     for name, kinds in takes.items():
         function = getattr(library, name)
         function.argtypes = kinds
-        function.restype = ctypes.c_int if name == "suffices" else number
+        function.restype = ctypes.c_int if name in ("reach", "suffices") else number
     return library
 
 
@@ -104,6 +110,8 @@ def test_prices_give_the_same_spreads(
     assert same(costs.parity_bps(entry, leaving), twin.parity(entry, leaving))
     assert same(costs.mid_basis_bps(entry, leaving), twin.mid_basis(entry, leaving))
     assert same(costs.carried_bps(bps, spot_ask, fut_bid), twin.carried(bps, spot, futures))
+    assert same(costs.mid_px(fut_bid, fut_ask), twin.mid(futures))
+    assert same(costs.stray_bps(spot_bid, spot_ask), twin.stray(spot_bid, spot_ask))
 
 
 @given(BPS, BPS, BPS, BPS, st.booleans())
@@ -133,6 +141,7 @@ def test_sizes_and_minima_are_the_same(
     size = costs.size_base(buy, sell, lot)
     assert same(size, twin.size_base(buy, sell, lot))
     assert same(costs.size_quote(float(size), ask), twin.size_quote(float(size), ask))
+    assert bool(costs.reaches(float(size), least)) == bool(twin.reach(float(size), least))
     for qty_min, notional_min in itertools.product((0.0, least), repeat=2):
         said = bool(costs.leg_suffices(size, bid, ask, qty_min, notional_min))
         assert said == bool(twin.suffices(float(size), quote(bid, ask), qty_min, notional_min))
