@@ -2,7 +2,8 @@
 
 Reckoned here from the truth file, by nothing of the engine's. Less than a lot, or than either leg
 takes as an order, should have made no signal. A signal whose quotes are not in the file, for they
-were sent long before the pair paid, is not judged.
+were sent long before the pair paid, is not judged, nor is one of a pair that never paid: its quotes
+are there by others, and that it is invented says all.
 """
 
 import math
@@ -36,15 +37,16 @@ class SizeJudged(NamedTuple):
 
 
 def right_sizes(seen: Iterable[SeenSignal], sent: TruthFile) -> list[SizeJudged]:
-    """Of each signal whose two quotes are known."""
+    """Of each signal whose two quotes are known, and what its pair asks of a size."""
     right = []
     for one in seen:
         legs = DIRECTION_BY_LABEL[one.direction]
         spot = sent.quotes.get((legs.spot.label, one.symbol, one.spot_update_id))
         futures = sent.quotes.get((legs.futures.label, one.symbol, one.fut_update_id))
-        if one.kind is not SignalKind.EXIT and spot is not None and futures is not None:
-            base = _orderable(spot, futures, sent.rules[one.symbol, one.direction])
-            right.append(SizeJudged(one, base, spot.ask_px))
+        rule = sent.rules.get((one.symbol, one.direction))
+        if one.kind is SignalKind.EXIT or spot is None or futures is None or rule is None:
+            continue
+        right.append(SizeJudged(one, _orderable(spot, futures, rule), spot.ask_px))
     return right
 
 

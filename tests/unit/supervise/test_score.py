@@ -333,6 +333,13 @@ def test_a_signal_of_less_than_may_be_ordered_is_wrong(rule: OrderRule, right: f
         assert (judged.right_base, judged.ok) == (right, right > 0 and size == right)
 
 
+def test_a_signal_of_a_pair_that_never_stood_is_invented_and_has_no_right_size() -> None:
+    """Its quotes are in the file by intervals of other pairs; what it asks of a size is not."""
+    one = seen(ENTER, 2_001)._replace(spot_update_id=7, fut_update_id=8)
+    found = score([], [one], WINDOW, sent=SENT._replace(rules={}))
+    assert (found.invented, found.sizes_judged) == ([one], 0)
+
+
 # --- the truth file
 
 
