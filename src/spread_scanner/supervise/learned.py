@@ -120,6 +120,8 @@ def judged(
         far_bps = implausible_bps / 2
         known = _Known(adopted, seeded_ns, begin_ns + BEGUN_NS, tolerance_ns, far_bps, away)
         bounds, weight = known.bounds(history), adopted.weight[symbol, direction]
+        if adopted.mono_ns < seeded_ns and not away:
+            usual_bps, weight = math.nan, 0.0  # the history itself: the engine has kept nothing
         of_weight = bounds.weight_low, bounds.weight_high
         found.append(
             UsualJudged(symbol, direction, usual_bps, bounds.low, bounds.high, weight, *of_weight)

@@ -102,3 +102,13 @@ def test_a_pair_that_came_into_the_tables_later_is_not_held_to_the_history() -> 
     assert judged(adopted, sent, 0, 0, 250.0, seeded=frozenset()) == []
     (found,) = judged(adopted, sent, 0, 0, 250.0, seeded={PAIR})
     assert not found.ok
+
+
+def test_a_history_that_stands_as_it_was_written_down_is_nothing_that_was_adopted() -> None:
+    """The engine takes it up at its start, and keeps that: nobody else's word is judged as its."""
+    full = 1 / (1 - 2 ** (-1 / HALF_LIFE_S))
+    sent = TruthFile([], {}, {}, {PAIR: History(SAID_BPS, [])})
+    for adopted_ns, right in ((NS_PER_S - 1, False), (NS_PER_S + 1, True)):
+        adopted = Adopted(adopted_ns, HALF_LIFE_S, {PAIR: SAID_BPS}, {PAIR: full})
+        (found,) = judged(adopted, sent, NS_PER_S, 2 * NS_PER_S, 250.0)
+        assert found.ok == right
