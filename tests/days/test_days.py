@@ -1,7 +1,7 @@
 """Days in seconds: seeded exchanges on an in-memory wire, the real feed, engine, tracker, alerts.
 
 `make days N=1000` lives so many, `make days SEED=... SOURCE=...` lives one again. Without either
-the first hours of a dozen fresh ones are lived, with the same faults as the whole, and an hour of
+the first hours of a dozen known ones are lived, with the same faults as the whole, and an hour of
 all. A day that fails is shrunk to the faults that it needs and told with its events.
 """
 
