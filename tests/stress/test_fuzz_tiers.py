@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,4 +50,6 @@ def test_fuzzing_finds_no_difference(tmp_path: Path, source: Source) -> None:
     )
 
     assert ran.returncode == 0, ran.stdout[-2_000:] + ran.stderr[-4_000:]
-    assert f"Done {RUNS} runs" in ran.stderr
+    done = re.search(r"Done (\d+) runs", ran.stderr)
+    assert done is not None, ran.stderr[-4_000:]
+    assert int(done[1]) >= RUNS  # a few more where it tries what it has found to be worth it
