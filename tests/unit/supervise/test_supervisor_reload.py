@@ -45,6 +45,20 @@ def analysing(settings: Settings, on: bool) -> Settings:
     )
 
 
+def asking(settings: Settings, **every_s: float) -> Settings:
+    """How often discovery is sent, looks or asks for funding."""
+    section = msgspec.structs.replace(settings.config.pair_discovery, **every_s)
+    return msgspec.structs.replace(
+        settings, config=msgspec.structs.replace(settings.config, pair_discovery=section)
+    )
+
+
+def that_is_up(settings: Settings) -> Supervisor:
+    supervisor = Supervisor(settings, {}, logs.set_up("spread-ctl"))
+    supervisor._is_up = True
+    return supervisor
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [
@@ -110,13 +124,7 @@ def test_funding_is_asked_for_every_so_often_and_a_source_that_is_away_is_no_fai
 ) -> None:
     looks, now_s = Looks(monkeypatch), 1_000.0
     monkeypatch.setattr(clock, "awake_s", lambda: now_s)
-    section = msgspec.structs.replace(
-        bed.settings.config.pair_discovery, look_every_s=0.0, funding_every_s=60.0
-    )
-    config = msgspec.structs.replace(bed.settings.config, pair_discovery=section)
-    settings = msgspec.structs.replace(bed.settings, config=config)
-    supervisor = Supervisor(settings, {}, logs.set_up("spread-ctl"))
-    supervisor._is_up = True
+    supervisor = that_is_up(asking(bed.settings, look_every_s=0.0, funding_every_s=60.0))
     supervisor._send_errands()
     now_s += 60.0
     supervisor._send_errands()
@@ -133,15 +141,10 @@ def test_all_pairs_are_found_anew_every_so_often(bed: Any, monkeypatch: pytest.M
     """As cron or a timer does it on a server."""
     looks, now_s = Looks(monkeypatch), 1_000.0
     monkeypatch.setattr(clock, "awake_s", lambda: now_s)
-    section = msgspec.structs.replace(
-        bed.settings.config.pair_discovery, look_every_s=0.0, funding_every_s=0.0
-    )
-    config = msgspec.structs.replace(bed.settings.config, pair_discovery=section)
-    settings = msgspec.structs.replace(bed.settings, config=config)
-    supervisor = Supervisor(settings, {}, logs.set_up("spread-ctl"))
-    supervisor._is_up = True
+    supervisor = that_is_up(asking(bed.settings, look_every_s=0.0, funding_every_s=0.0))
+    every_s = bed.settings.config.pair_discovery.discover_every_s
     supervisor._send_errands()
-    now_s += section.discover_every_s - 1
+    now_s += every_s - 1
     supervisor._send_errands()
     assert looks.begun == [], "discovery has just run"
     now_s += 1
@@ -155,16 +158,9 @@ def test_a_full_discovery_and_a_quick_look_wait_for_each_other(
     """Both write tables, which one at a time may; as shipped both are due every six hours."""
     looks, now_s = Looks(monkeypatch), 1_000.0
     monkeypatch.setattr(clock, "awake_s", lambda: now_s)
-    section = msgspec.structs.replace(
-        bed.settings.config.pair_discovery,
-        discover_every_s=100.0,
-        look_every_s=90.0,
-        funding_every_s=0.0,
+    supervisor = that_is_up(
+        asking(bed.settings, discover_every_s=100.0, look_every_s=90.0, funding_every_s=0.0)
     )
-    config = msgspec.structs.replace(bed.settings.config, pair_discovery=section)
-    settings = msgspec.structs.replace(bed.settings, config=config)
-    supervisor = Supervisor(settings, {}, logs.set_up("spread-ctl"))
-    supervisor._is_up = True
 
     def turns(seconds: float, code: int | None) -> list[list[str]]:
         nonlocal now_s
@@ -189,10 +185,8 @@ def test_a_quick_look_is_taken_every_so_often_one_at_a_time(
 ) -> None:
     looks, now_s = Looks(monkeypatch), 1_000.0
     monkeypatch.setattr(clock, "awake_s", lambda: now_s)
-    section = msgspec.structs.replace(bed.settings.config.pair_discovery, funding_every_s=0.0)
-    config = msgspec.structs.replace(bed.settings.config, pair_discovery=section)
-    settings = msgspec.structs.replace(bed.settings, config=config)
-    every_s = section.look_every_s
+    settings = asking(bed.settings, funding_every_s=0.0)
+    every_s = settings.config.pair_discovery.look_every_s
     supervisor = Supervisor(settings, {}, logs.set_up("spread-ctl"))
     supervisor._send_errands()
     now_s += 2 * every_s
@@ -213,9 +207,7 @@ def test_a_quick_look_is_taken_every_so_often_one_at_a_time(
     assert len(looks.begun) == 2
     looks.code = 0
     supervisor._send_errands()
-    section = msgspec.structs.replace(section, look_every_s=0.0)
-    off = msgspec.structs.replace(config, pair_discovery=section)
-    supervisor.settings = msgspec.structs.replace(settings, config=off)
+    supervisor.settings = asking(settings, look_every_s=0.0)
     now_s += 10 * every_s
     supervisor._send_errands()
     assert len(looks.begun) == 2, "switched off"
