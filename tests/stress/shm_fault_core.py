@@ -1,6 +1,6 @@
 """Python over the fault build of the core: what a caller of the API sees.
 
-Usage: shm_fault_core.py FOLDER NAMESPACE contended|deaths|funding. FOLDER holds the extension
+Usage: shm_fault_core.py FOLDER NAMESPACE contended|deaths|funding|books. FOLDER holds the extension
 modules _store, _writer and _latches built with -DSS_FAULTS; they take the place of the room's own
 before anything imports those. Each has hooks of its own.
 """
@@ -172,9 +172,64 @@ def funding(controls: ctypes.CDLL, namespace: str) -> None:
     print(f"funding {at - 1} stores")
 
 
+def books(controls: ctypes.CDLL, namespace: str) -> None:
+    """A feed that follows a book dies at every store, whether it takes a slot or publishes: readers
+    have the old book, the new one, or none, and never another symbol's or half of one."""
+    from spread_scanner.schema.books import BOOK_DTYPE
+    from spread_scanner.shm.books import BookStore
+
+    def book(symbol_id: int, version: int) -> np.ndarray:
+        record = np.zeros(1, BOOK_DTYPE)
+        record["symbol_id"], record["update_id"] = symbol_id, version
+        record["ts_recv"] = record["top_since_ns"] = version
+        record["bid_count"] = record["ask_count"] = 20
+        record["bids"], record["asks"] = version, version * 2.0
+        return record
+
+    with BookStore.create(namespace, num_sources=1, max_symbols=4, slots=1) as store:
+        version, at, died = 1, 0, True
+        while died:
+            at, version = at + 1, version + 1
+
+            def write(version: int = version) -> None:
+                writer = BookStore.attach(namespace).writer(0)
+                for symbol_id in (1, 2):  # one slot is handed on
+                    writer.take(symbol_id)
+                    for step in (0, 1):  # both cells
+                        writer.publish(book(symbol_id, 2 * version + step))
+                    if symbol_id == 1:
+                        writer.release(symbol_id)
+
+            died = strike(controls, at, write)
+            for symbol_id in (1, 2):
+                found = store.read(0, symbol_id)
+                if found is None or not len(found.bids):
+                    continue
+                seen = int(found.record["update_id"])
+                assert found.record["symbol_id"] == symbol_id
+                assert seen // 2 == version
+                assert (found.bids == seen).all()
+                assert (found.asks == seen * 2.0).all()
+                assert found.record["ts_recv"] == found.record["top_since_ns"] == seen
+            with store.writer(0) as writer:  # the dead one holds nothing
+                assert store.symbols(0) == []
+                writer.take(2)
+                writer.publish(book(2, 1))
+            last = store.read(0, 2)
+            assert last is not None
+            assert last.record["update_id"] == 1
+            assert store.contended == 0
+        address = store._table.memory.address + store.layout.sequences_at
+        controls.faults_publish(ctypes.c_uint64(address), ctypes.c_long(10_000))
+        assert store.read(0, 2) is None
+        assert store.contended == 1
+    print(f"books {at - 1} stores")
+
+
 SCENARIOS = {
     "contended": (contended, "_store"),
     "deaths": (deaths, "_writer"),
+    "books": (books, "_latches"),
     "funding": (funding, "_latches"),
 }
 

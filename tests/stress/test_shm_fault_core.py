@@ -72,6 +72,13 @@ def test_c3_a_writer_of_funding_that_dies_at_any_store_leaves_old_or_new(
     assert over_faults(fault_core, namespace, "funding") == "funding 9 stores\n"
 
 
+def test_c3_a_feed_that_dies_at_any_store_of_a_book_leaves_old_or_new(
+    fault_core: Path, namespace: str
+) -> None:
+    """Two symbols in turn take the one slot, each with three records of 88 words and a sequence."""
+    assert over_faults(fault_core, namespace, "books") == "books 534 stores\n"
+
+
 @pytest.mark.parametrize("module", [_store, _writer, _latches])
 def test_the_product_is_built_without_hooks(module: ModuleType) -> None:
     symbols = subprocess.run(["nm", "-D", str(module.__file__)], capture_output=True, text=True)

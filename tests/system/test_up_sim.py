@@ -231,6 +231,6 @@ def test_new_segments_are_taken_and_children_do_not_outlive_a_killed_supervisor(
 
 
 def segment_names(namespace: str) -> list[str]:
-    parts = ["analysis", "connections", "control", "dials", "dirty", "funding", "health"]
-    parts += ["ring.signals", "store", "why"]
+    parts = ["analysis", "books", "connections", "control", "dials", "dirty", "funding", "health"]
+    parts += ["ring.signals", "store", "wants", "why"]
     return [f"/{namespace}.{part}" for part in parts]

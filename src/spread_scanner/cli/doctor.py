@@ -43,10 +43,12 @@ from spread_scanner.shm.layout import (
     DIALS_BYTES,
     HEALTH_BYTES,
     AnalysisLayout,
+    BooksLayout,
     ConnectionsLayout,
     FundingLayout,
     RingLayout,
     StoreLayout,
+    WantsLayout,
 )
 from spread_scanner.supervise.children import NoSuchBin, command_of
 from spread_scanner.symbology import tables
@@ -125,6 +127,10 @@ def memory(settings: Settings) -> Iterator[Check]:
         + ConnectionsLayout(system.num_sources).connections_bytes
         + AnalysisLayout(system.num_sources, system.max_symbols).analysis_bytes
         + FundingLayout(system.num_sources, system.max_symbols).funding_bytes
+        + WantsLayout(system.num_sources, system.max_symbols).wants_bytes
+        + BooksLayout(
+            system.num_sources, system.max_symbols, settings.config.books.books_max
+        ).books_bytes
         + HEALTH_BYTES
         + CONTROL_BYTES
         + DIALS_BYTES

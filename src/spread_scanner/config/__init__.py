@@ -20,6 +20,7 @@ files that they name must be, restart what a running process keeps.
 from spread_scanner.config.reading import config_folder, load, load_alerts
 from spread_scanner.config.settings import (
     Alerts,
+    Books,
     Config,
     Directions,
     Discovery,
@@ -36,6 +37,7 @@ from spread_scanner.config.settings import (
 
 __all__ = [
     "Alerts",
+    "Books",
     "Config",
     "Directions",
     "Discovery",

@@ -5,11 +5,12 @@ names the file, the key and what is allowed.
 """
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from spread_scanner.config.settings import Alerts, Directions, Settings, SourceSettings
+from spread_scanner.config.settings import Alerts, Books, Directions, Settings, SourceSettings
 from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.channels import CHANNELS
@@ -51,6 +52,7 @@ def check_agreement(settings: Settings) -> None:
             if not re.match(r"https?://", url):
                 _fail(folder / "config.toml", f"{ALERTS}.{key}", "a URL with http or https")
     _check_telegram(folder / "config.toml", alerts)
+    _check_books(folder / "config.toml", settings.config.books)
     system = settings.config.system
     if system.ring_slots & (system.ring_slots - 1):
         _fail(folder / "config.toml", "system.ring_slots", "a power of two")
@@ -69,6 +71,13 @@ def check_agreement(settings: Settings) -> None:
         _fail(folder / "config.toml", "system.heartbeat_ms_max", "at least twice heartbeat_ms")
     _check_listings(settings)
     _check_directions(settings)
+
+
+def _check_books(path: Path, books: Books) -> None:
+    if any(one >= other for one, other in pairwise(books.sizes_quote)):
+        _fail(path, "books.sizes_quote", "each one larger than the one before it")
+    for symbol in books.watch:
+        _check_symbol(path, "books.watch", symbol)
 
 
 def _check_telegram(path: Path, alerts: Alerts) -> None:

@@ -21,6 +21,7 @@ EVERYBODY = (
     "system.log_level",
     "system.log_format",
     "spread-engine.evaluations_kept",
+    "books.books_max",
 )
 OWN = "cpus"  # of the process's own section
 
@@ -38,6 +39,7 @@ def kept(settings: Settings, process: str) -> dict[str, str]:
         system.log_level,
         system.log_format,
         engine.evaluations_kept,
+        settings.config.books.books_max,
         settings.cpus(process),
     ]
     keys = (*EVERYBODY, f"{process}.{OWN}")

@@ -683,6 +683,43 @@ class Analyst(Struct, forbid_unknown_fields=True, frozen=True):
         return self.enabled
 
 
+BookSizes = Annotated[list[Annotated[float, Meta(gt=0, le=1e12)]], Meta(min_length=1, max_length=8)]
+
+
+class Books(Struct, forbid_unknown_fields=True, frozen=True):
+    """Order books: which are followed, and for what sizes a spread is reckoned from them."""
+
+    books_max: Annotated[
+        int,
+        Meta(ge=0, le=1_024, description="Books of a source that are followed at once; 0: none."),
+    ] = 64
+    books_linger_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="So long a book is followed after nobody wants it any more.",
+        ),
+    ] = 60.0
+    books_margin_bps: Annotated[
+        float,
+        Meta(
+            ge=-1,
+            le=10_000,
+            description="Books of pairs that stand or are within so much of enter_bps are wanted; "
+            "-1: not for that.",
+        ),
+    ] = -1.0
+    sizes_quote: Annotated[
+        BookSizes,
+        Meta(description="Sizes in the quote coin for which a spread is reckoned, ascending."),
+    ] = field(default_factory=lambda: [100.0, 1_000.0, 10_000.0, 100_000.0])
+    watch: Annotated[
+        list[str],
+        Meta(description="Symbols whose books are always wanted, of each source that lists them."),
+    ] = field(default_factory=list)
+
+
 class Config(
     Struct,
     forbid_unknown_fields=True,
@@ -706,6 +743,7 @@ class Config(
     spread_tracker: Tracker = field(default_factory=Tracker)
     spread_alerts: Alerts = field(default_factory=Alerts)
     spread_analyst: Analyst = field(default_factory=Analyst)
+    books: Books = field(default_factory=Books)
 
 
 class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):

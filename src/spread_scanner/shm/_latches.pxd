@@ -27,3 +27,4 @@ cdef class LatchTable:
     cdef readonly uint64_t contended
 
     cdef int check(self, cnp.ndarray numbers) except -1
+    cdef bint publish(self, uint64_t number, const void *record) noexcept nogil

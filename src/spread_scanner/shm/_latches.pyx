@@ -1,5 +1,5 @@
 """Tables of latch cells of any size (native/latches.h): what changes once a second, not a million
-times. shm/analysis.py and shm/funding.py map and claim their segments."""
+times. shm/analysis.py, shm/funding.py and shm/books.py map and claim their segments."""
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint64_t
@@ -59,6 +59,14 @@ cdef class LatchTable:
         with nogil:
             for i in range(count):
                 ss_latches_write(&self.table, <uint64_t>places[i], &words[i * self.table.words])
+
+    cdef bint publish(self, uint64_t number, const void *record) noexcept nogil:
+        """Publish one record without the interpreter; False: refused, as the table is shut, or the
+        place is beyond it."""
+        if self.closed or number >= self.table.count:
+            return False
+        ss_latches_write(&self.table, number, <const uint64_t *>record)
+        return True
 
     def read(self, cnp.ndarray numbers not None):
         """(n,) int64 places -> (n,) records, and (n,) bool which were ever written.

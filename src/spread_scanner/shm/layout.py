@@ -40,12 +40,23 @@ Every segment opens with the same header; its body depends on the kind:
     | sequences, cells |  64 B and 2 x 320 B per (direction, symbol)                    analyst
     | sequences, cells |  64 B and 2 x 320 B per (source, symbol)                       analyst
 
+    books              order books of the symbols that somebody wants
+    | places           |  8 B per (source, symbol): its slot + 1; 0: it has none            its feed
+    | sequences        |  64 B per (source, slot)                                       its feed
+    | cells            |  2 x 704 B per (source, slot)                                  its feed
+
+    wants              which books are wanted
+    | asked            |  8 B per (source, symbol): until when somebody wants it        all who ask
+    | near             |  8 B per (direction, symbol): how near its threshold it is     engine
+
     dials
     | slots            |  256 B per exchange, host and outgoing address: turns, ban    all who dial
 
-One writer per datum, with one exception: the turns of `dials`. An exchange limits an address and
-not a process, so every process that dials moves the same word, by compare-and-swap alone; see
-native/dials.h for why a kill at any instant costs one turn at most.
+One writer per datum, with two exceptions. An exchange limits an address and not a process, so
+every process that dials moves the same turns of `dials`, by compare-and-swap alone; see
+native/dials.h for why a kill at any instant costs one turn at most. And a book is wanted for as
+long as anybody wants it: who asks stores one word of `asked`, which is old or new, and of two who
+ask at once either one's stands.
 
 Each offset is the previous one plus its size; nothing is written down twice. The numbers are
 pinned by tests/unit/shm/test_shm_layout.py; who changes one raises ABI_VERSION.
@@ -60,12 +71,13 @@ import numpy.typing as npt
 
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.analysis import CELL_ANALYSIS_DTYPE, PAIR_ANALYSIS_DTYPE
+from spread_scanner.schema.books import BOOK_DTYPE
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_HISTOGRAMS, HISTOGRAMS_MAX
 from spread_scanner.schema.enums import DIRECTIONS, DIRTY_READERS
 from spread_scanner.schema.records import EVALUATION_DTYPE, FUNDING_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _memory, _ring, _rows, _store
 
-ABI_VERSION = 6
+ABI_VERSION = 7
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
 LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with its neighbour
 
@@ -75,6 +87,7 @@ RING_SLOTS_MAX = 1 << 20
 EVALUATIONS_SLOTS_MAX = 1 << 20
 PROCESSES_MAX = 64
 DIRECTIONS_MAX = 64
+BOOKS_MAX = 1_024  # slots per source
 CONNECTIONS_MAX = 64  # rows per source
 DIAL_SLOTS = 64  # (exchange, host, outgoing address); the last one is for all that find no other
 
@@ -96,6 +109,8 @@ class Kind(IntEnum):
     DIALS = 8
     FUNDING = 9
     ANALYSIS = 10
+    BOOKS = 11
+    WANTS = 12
 
 
 class State(IntEnum):
@@ -301,6 +316,55 @@ class FundingLayout:
 
 
 @dataclass(frozen=True)
+class BooksLayout:
+    """Offsets of the order books."""
+
+    num_sources: int
+    max_symbols: int
+    slots: int  # per source
+
+    @property
+    def places_at(self) -> int:
+        return HEADER_BYTES
+
+    @property
+    def books(self) -> int:
+        return self.num_sources * self.slots
+
+    @property
+    def sequences_at(self) -> int:
+        return self.places_at + aligned(self.num_sources * self.max_symbols * 8)
+
+    @property
+    def cells_at(self) -> int:
+        return self.sequences_at + self.books * SIZES["sequence"]
+
+    @property
+    def books_bytes(self) -> int:
+        return self.cells_at + self.books * 2 * BOOK_DTYPE.itemsize
+
+
+@dataclass(frozen=True)
+class WantsLayout:
+    """Offsets of what tells which books are wanted."""
+
+    num_sources: int
+    max_symbols: int
+
+    @property
+    def asked_at(self) -> int:
+        return HEADER_BYTES
+
+    @property
+    def near_at(self) -> int:
+        return self.asked_at + aligned(self.num_sources * self.max_symbols * 8)
+
+    @property
+    def wants_bytes(self) -> int:
+        return self.near_at + len(DIRECTIONS) * self.max_symbols * 8
+
+
+@dataclass(frozen=True)
 class ConnectionsLayout:
     """Offsets of the connections' rows."""
 
@@ -451,6 +515,7 @@ def layout_hash() -> int:
         DIAL_SLOT_DTYPE.descr,
         PAIR_ANALYSIS_DTYPE.descr,
         CELL_ANALYSIS_DTYPE.descr,
+        BOOK_DTYPE.descr,
         sorted(SIZES.items()),
         (ROW_BYTES, HEALTH_BYTES, CONTROL_BYTES, CONNECTION_BYTES, CONNECTIONS_MAX, DIRTY_READERS),
         (DIAL_SLOTS, DIALS_BYTES),

@@ -25,6 +25,7 @@ from spread_scanner.schema.enums import ProcessState, SwitchKind
 from spread_scanner.schema.names import SHM_INIT, SIGNALS
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.analysis import Analysis
+from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.evaluations import Evaluations
@@ -33,6 +34,7 @@ from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.layout import Kind, StoreLayout
 from spread_scanner.shm.segment import Holder
 from spread_scanner.shm.switches import Switch
+from spread_scanner.shm.wants import Wants
 
 
 class Made(NamedTuple):
@@ -90,6 +92,8 @@ def misfit(settings: config.Settings) -> str | None:
             connections = stack.enter_context(Connections.attach(namespace, timeout_s=0))
             analysis = stack.enter_context(Analysis.attach(namespace, timeout_s=0))
             funding = stack.enter_context(FundingTable.attach(namespace, timeout_s=0)).layout
+            wants = stack.enter_context(Wants.attach(namespace, timeout_s=0)).layout
+            books = stack.enter_context(BookStore.attach(namespace, timeout_s=0)).layout
             stack.enter_context(Health.attach(namespace, timeout_s=0))
             stack.enter_context(Control.attach(namespace, timeout_s=0))
             found: list[tuple[str, object, object]] = [
@@ -103,6 +107,12 @@ def misfit(settings: config.Settings) -> str | None:
                     [system.num_sources, system.max_symbols],
                 ),
                 ("funding", [funding.num_sources, funding.max_symbols], sizes[:2]),
+                ("wants", [wants.num_sources, wants.max_symbols], sizes[:2]),
+                (
+                    "books",
+                    [books.num_sources, books.max_symbols, books.slots],
+                    [*sizes[:2], settings.config.books.books_max],
+                ),
                 ("evaluations", rows.layout.slots, settings.config.spread_engine.evaluations_kept),
             ]
             differing = [what for what, is_now, wanted in found if is_now != wanted]
@@ -138,6 +148,15 @@ def _make(settings: config.Settings, standing: list[Switch]) -> None:
         ),
         lambda: FundingTable.create(
             system.namespace, num_sources=system.num_sources, max_symbols=system.max_symbols
+        ),
+        lambda: Wants.create(
+            system.namespace, num_sources=system.num_sources, max_symbols=system.max_symbols
+        ),
+        lambda: BookStore.create(
+            system.namespace,
+            num_sources=system.num_sources,
+            max_symbols=system.max_symbols,
+            slots=settings.config.books.books_max,
         ),
         lambda: Health.create(system.namespace),
         lambda: Control.create(system.namespace, standing),

@@ -8,15 +8,18 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from spread_scanner.schema.books import BOOK_DTYPE, BookFlag
 from spread_scanner.schema.enums import ConnectionState, ProcessState, ReloadOutcome
 from spread_scanner.schema.funding import FundingNow
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
+from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.operator import Operator
 from spread_scanner.shm.segment import Holder
+from spread_scanner.shm.wants import Wants
 
 ONE_SIGNAL = np.zeros(1, SIGNAL_DTYPE)
 ONE_EVALUATION = np.zeros(1, EVALUATION_DTYPE)
@@ -147,6 +150,25 @@ def funding_place(table: FundingTable) -> Place:
     return Place(writer, {"write": lambda: writer.write(0, 0, row)})
 
 
+def books_place(books: BookStore) -> Place:
+    writer = books.writer(0)
+    writer.take(0)
+    record = np.zeros(1, BOOK_DTYPE)
+    return Place(
+        writer,
+        {
+            "publish": lambda: writer.publish(record),
+            "mark": lambda: writer.mark(0, BookFlag.RESYNCING),
+            "release": lambda: writer.release(0),
+        },
+    )
+
+
+def near_place(wants: Wants) -> Place:
+    writer = wants.near_writer()
+    return Place(writer, {"say": lambda: writer.say(0, 0, 1.0, 10**9)})
+
+
 MAKERS: dict[str, Callable[[str], Place]] = {
     "write end": lambda ns: ring_place(SignalRing.create(ns, "signals", slots=8), "write"),
     "read end": lambda ns: ring_place(SignalRing.create(ns, "signals", slots=8), "read"),
@@ -156,6 +178,8 @@ MAKERS: dict[str, Callable[[str], Place]] = {
     "connection rows": lambda ns: connections_place(Connections.create(ns)),
     "evaluations": lambda ns: evaluations_place(Evaluations.create(ns, slots=64)),
     "funding": lambda ns: funding_place(FundingTable.create(ns, num_sources=1, max_symbols=1)),
+    "books": lambda ns: books_place(BookStore.create(ns, num_sources=1, max_symbols=1, slots=1)),
+    "near": lambda ns: near_place(Wants.create(ns, num_sources=8, max_symbols=1)),
     "dirty bitmap": lambda ns: store_place(PriceStore.create(ns), "bitmap"),
     "writer": lambda ns: store_place(PriceStore.create(ns), "writer"),
 }

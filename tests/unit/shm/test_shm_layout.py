@@ -10,6 +10,7 @@ from spread_scanner.schema.analysis import (
     INDICATORS_DTYPE,
     PAIR_ANALYSIS_DTYPE,
 )
+from spread_scanner.schema.books import BOOK_DTYPE
 from spread_scanner.schema.enums import DIRTY_READERS, UNUSABLE, QuoteFlag
 from spread_scanner.schema.records import (
     EVALUATION_DTYPE,
@@ -79,6 +80,10 @@ PAIR_ANALYSIS = (
 BASIS = "now 8 mean 24 deviation 24 z 24 median 8 q05 8 q25 8 q75 8 q95 8 half_life_s 8"
 CELL_ANALYSIS = "ts 8 ts_sample 8 mid 8 generation 4 flags 4 frames 264 reserved 24"
 BARS = "bars 8 closed 40 running 40"
+BOOK = (
+    "ts_event 8 ts_recv 8 update_id 8 top_since_ns 8 flags 4 epoch 4 symbol_id 4 source_id 1 "
+    "bid_count 1 ask_count 1 spare 1 bid_kept 2 ask_kept 2 reserved 12 bids 320 asks 320"
+)
 INDICATORS = "rsi 8 ema 8 middle 8 upper 8 lower 8"
 ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
 
@@ -103,6 +108,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         (CELL_ANALYSIS_DTYPE, CELL_ANALYSIS, 320),
         (BARS_DTYPE, BARS, 88),
         (INDICATORS_DTYPE, INDICATORS, 40),
+        (BOOK_DTYPE, BOOK, 704),
     ],
     ids=[
         "quote",
@@ -122,6 +128,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         "cell_analysis",
         "bars",
         "indicators",
+        "book",
     ],
 )
 def test_records_have_their_fields_at_their_offsets_without_padding(
@@ -219,7 +226,7 @@ def test_magic_and_state_words_spell_what_they_mean() -> None:
     assert layout.MAGIC.to_bytes(8, "little") == b"SPRDSHM1"
     assert layout.State.READY.to_bytes(8, "little") == b"READY\0\0\0"
     assert layout.State.RETIRED.to_bytes(8, "little") == b"RETRD\0\0\0"
-    assert layout.ABI_VERSION == 6
+    assert layout.ABI_VERSION == 7
 
 
 def test_layout_hash_changes_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:

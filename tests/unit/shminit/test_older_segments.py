@@ -1,7 +1,7 @@
 """What an older version's segment has switched outlives an upgrade; old/ holds real segments.
 
 Each was made by its own version's code: a halt, paused spread-engine, source 3, direction 7 and the
-symbol of id 1 (ABI 5: by its name); spread-tracker was paused and resumed.
+symbol of id 1 (ABI 5 and 6: by its name); spread-tracker was paused and resumed.
 """
 
 import gzip
@@ -52,7 +52,8 @@ def symbol(bed: Any) -> tuple[SwitchKind, str]:
 
 
 def test_every_layout_of_before_the_file_has_its_segment() -> None:
-    assert [path.name for path in OLD] == [f"control-abi-{number}.bin.gz" for number in (2, 4, 5)]
+    layouts = (2, 4, 5, 6)
+    assert [path.name for path in OLD] == [f"control-abi-{number}.bin.gz" for number in layouts]
 
 
 def test_an_upgrade_over_a_standing_segment_stays_halted(old_bed: Any) -> None:

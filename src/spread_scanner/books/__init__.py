@@ -1,0 +1,1 @@
+"""Order books: what a feed keeps of one while it follows it. No sockets, no clocks, no memory."""
