@@ -21,7 +21,7 @@ FLOORS: tuple[
     set[str], ...
 ] = (  # A room imports the porch and the floors below. Neighbours never meet.
     {"schema"},
-    {"shm", "symbology", "exchanges", "stats", "books"},
+    {"shm", "symbology", "exchanges", "stats", "books", "wal"},
     {"runtime", "view", "orders"},
     {"discovery", "feed", "engine", "tracker", "analyst", "alerts", "shminit"},
     {"supervise"},

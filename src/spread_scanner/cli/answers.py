@@ -51,6 +51,46 @@ class Copied(Document, frozen=True):
     bytes: int
 
 
+class LogSegment(Document, frozen=True):
+    """A segment of the log."""
+
+    file: str
+    first_seq: int
+    begun_wall_ns: int
+    namespace: str
+
+
+class LogHole(Document, frozen=True):
+    """Where the log stops making sense: `damage`, or else the torn tail of a crash."""
+
+    file: str
+    offset: int
+    seq: int  # of the first record that is not there
+    good_after: int  # records behind it in that segment
+    damage: bool
+
+
+class LogSalvaged(Document, frozen=True):
+    """What was copied of a damaged log."""
+
+    folder: str
+    records: int
+    missing: int
+
+
+class LogShown(Document, frozen=True):
+    """`wal`. `info` reads the heads of the segments alone: what needs the rest is null then."""
+
+    folder: str
+    segments: list[LogSegment]
+    records: dict[str, int] | None  # by kind
+    bytes: int | None
+    next_seq: int | None
+    closed: bool | None  # its writer ended by itself
+    holes: list[LogHole] | None
+    salvaged: LogSalvaged | None
+
+
 class Vacuumed(Document, frozen=True):
     """`vacuum`: the size of the database's file."""
 

@@ -14,6 +14,7 @@ from spread_scanner.cli.answers import (
     Ended,
     Examined,
     Failure,
+    LogShown,
     Vacuumed,
 )
 from spread_scanner.discovery.report import (
@@ -62,6 +63,7 @@ BY_COMMAND: dict[str, Any] = {
     "clean": Cleaned,
     "backup": Copied,
     "vacuum": Vacuumed,
+    "wal": LogShown,
     "up": RunSummary,
     "demo": RunSummary,
     "report": Report,

@@ -8,10 +8,12 @@ import numpy as np
 import orjson
 import pytest
 from database_bed import store
+from log_bed import write_log
 
 from spread_scanner.cli.main import app
 from spread_scanner.cli.schema import BY_COMMAND, ON_FAILURE
 from spread_scanner.schema.enums import Verdict
+from spread_scanner.schema.names import WAL_FOLDER
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import SignalRing
 from spread_scanner.shm.connections import Connections
@@ -24,6 +26,7 @@ ARGUMENTS = {
     "why": ["BBB-USDT"],
     "analysis": ["BBB-USDT"],
     "doctor": ["--offline"],
+    "wal": ["verify"],
     "pause": ["okx-spot"],
     "resume": ["okx-spot"],
 }
@@ -74,6 +77,7 @@ def test_a_command_prints_its_record_and_nothing_else(
         assert rows.take() is not None
         producer.push_many(signals)
         writer.append(evaluation(symbol_id=1, verdict=Verdict.SIZE, size_quote=np.nan))
+        write_log(up_bed.settings.data_dir / WAL_FOLDER)
         frames = up_bed.settings.data_dir / "frames"
         frames.write_text(
             '{"stream":"x@bookTicker","data":{"u":1,"s":"X","b":"1","B":"2","a":"3","A":"4"}}'

@@ -21,6 +21,7 @@ from spread_scanner.schema.names import (
     EXIT_NOT_UP,
     EXIT_SETTINGS,
     SUPERVISOR,
+    WAL_FOLDER,
 )
 
 Run = Callable[..., tuple[int, str, str]]
@@ -56,6 +57,7 @@ COMMANDS = {
     "doctor": "doctor --offline",
     "backup": "backup FOLDER/copy.db",
     "vacuum": "vacuum",
+    "wal": "wal verify",
 }
 # `doctor` tells of bad settings as of one check among others, and `demo` has settings of its own.
 BAD_SETTINGS = {"doctor": EXIT_FAILED}
@@ -155,6 +157,17 @@ SPECIAL: list[Row] = [
     ("damaged", "report", EXIT_FAILED),
     ("damaged", "backup FOLDER/copy.db", EXIT_FAILED),
     ("damaged", "vacuum", EXIT_FAILED),
+    ("down", "wal", EXIT_SETTINGS),
+    ("down", "wal mend", EXIT_SETTINGS),
+    ("down", "wal info", EXIT_SETTINGS),
+    ("down", "wal verify --folder LONG", EXIT_FAILED),
+    ("down", "wal verify --folder FOLDER/frames", EXIT_FAILED),
+    ("down", "wal verify --to FOLDER", EXIT_SETTINGS),
+    ("down", "wal salvage", EXIT_SETTINGS),
+    ("down", "wal salvage --to FOLDER", EXIT_SETTINGS),
+    ("log", "wal salvage --to FOLDER", EXIT_SETTINGS),
+    ("log", "wal salvage --to /proc/x", EXIT_FAILED),
+    ("damaged log", "wal verify", EXIT_FAILED),
     ("down", "backup", EXIT_SETTINGS),
     ("down", "decode", EXIT_SETTINGS),
     ("down", "decode FOLDER/frames", EXIT_SETTINGS),
@@ -189,6 +202,10 @@ def at(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], l
             (bed.settings.data_dir / DATABASE_FILE).write_bytes(b"no database " * 1_000)
         if where == "bad settings":
             (bed.settings.folder / "config.toml").write_text("[system]\n'[/red]' = 1\n")
+        if "log" in where:
+            from log_bed import write_log
+
+            write_log(bed.settings.data_dir / WAL_FOLDER, damaged="damaged" in where)
         if where == "stored":
             from database_bed import store
 

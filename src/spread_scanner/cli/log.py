@@ -1,0 +1,128 @@
+"""`wal`: what the log of the market holds, whether it is whole, and a copy of what is good of it.
+
+A log that is damaged is exit code 1 and one line that says where and how much; a torn tail is none,
+as a crash leaves one and the next start cuts it.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spread_scanner import config
+from spread_scanner.cli import answers
+from spread_scanner.cli.console import EXIT_CODES, Json, grid, people, print_json, size_text
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.errors import SpreadError, Unusable
+from spread_scanner.schema.log import RecordKind
+from spread_scanner.schema.names import WAL_FOLDER
+from spread_scanner.wal import reader
+from spread_scanner.wal.reader import Hole, Link
+from spread_scanner.wal.salvage import examine, salvage
+
+
+class LogFailed(SpreadError):
+    """The log cannot be read or copied; the reason is the world's."""
+
+
+class LogAction(StrEnum):
+    INFO = "info"
+    VERIFY = "verify"
+    SALVAGE = "salvage"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.command("wal", epilog=EXIT_CODES)(wal)
+
+
+def wal(
+    action: Annotated[
+        LogAction,
+        typer.Argument(
+            help="info: its segments; verify: read all of it; salvage: copy what is good of a "
+            "damaged one.",
+        ),
+    ],
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the log lies; default: wal in data_dir.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="For salvage: an empty folder for the copy.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The log of the market: what it holds, and whether it is whole."""
+    if (to is None) == (action is LogAction.SALVAGE):
+        raise Unusable("--to goes with salvage, and salvage needs it", action=str(action))
+    place = folder or config.load().data_dir / WAL_FOLDER
+    try:
+        shown = _shown(place, action, to)
+    except OSError as error:
+        raise LogFailed(f"the log cannot be read or copied: {error}", folder=str(place)) from None
+    if as_json:
+        print_json(shown)
+    else:
+        _print(shown)
+
+
+def _shown(place: Path, action: LogAction, to: Path | None) -> answers.LogShown:
+    if action is LogAction.INFO:
+        segments = [_segment(link) for link in reader.chain(place)]
+        return answers.LogShown(str(place), segments, None, None, None, None, None, None)
+    salvaged = None
+    if to is not None:
+        salvaged = answers.LogSalvaged(str(to), *salvage(place, to))
+    found = examine(place)
+    damage = [hole for hole in found.holes if hole.durable]
+    if damage and action is LogAction.VERIFY:
+        raise reader.damaged(place, damage[0])
+    return answers.LogShown(
+        str(place),
+        [_segment(link) for link in found.links],
+        {kind.name.lower(): found.records[kind] for kind in RecordKind if found.records[kind]},
+        found.bytes,
+        found.next_seq,
+        found.closed,
+        [_hole(hole) for hole in found.holes],
+        salvaged,
+    )
+
+
+def _segment(link: Link) -> answers.LogSegment:
+    return answers.LogSegment(
+        str(link.path),
+        link.first_seq,
+        int(link.head["created_wall_ns"]),
+        link.namespace,
+    )
+
+
+def _hole(hole: Hole) -> answers.LogHole:
+    return answers.LogHole(str(hole.path), hole.offset, hole.seq, hole.after, hole.durable)
+
+
+def _utc(wall_ns: int) -> str:
+    return datetime.fromtimestamp(wall_ns // NS_PER_S, UTC).isoformat(" ")
+
+
+def _print(shown: answers.LogShown) -> None:
+    out = people()
+    rows = [
+        [Path(one.file).name, one.first_seq, _utc(one.begun_wall_ns), one.namespace]
+        for one in shown.segments
+    ]
+    out.print(grid("", ["segment", "first record>", "begun", "namespace"], rows))
+    if shown.records is not None:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in shown.records.items())
+        out.print(f"{size_text(shown.bytes)} of whole blocks: {kinds or 'no record'}.")
+    for hole in shown.holes or ():
+        what = "Damage" if hole.damage else "A torn tail, cut"
+        out.print(f"{what}: {hole.file} at byte {hole.offset:,}, record {hole.seq:,}.")
+    if shown.salvaged is not None:
+        out.print(
+            f"Copied {shown.salvaged.records:,} records to {shown.salvaged.folder}; "
+            f"{shown.salvaged.missing:,} are missing."
+        )

@@ -1,0 +1,99 @@
+"""What the log of the market holds: its kinds of records, as numpy dtypes. Pinned by a test.
+
+The log (room wal) keeps records of one kind together in blocks; the place of a record in it is its
+sequence. A Tick is 80 bytes, the least that a quote of the store and its origin take. What is no
+array (settings, tables, what the engine believes, switches) is a document: whole, with its digest,
+in as many parts as its length needs.
+"""
+
+import hashlib
+from enum import IntEnum
+
+import numpy as np
+
+from spread_scanner.schema.records import QUOTE_DTYPE, SIGNAL_DTYPE
+
+
+class RecordKind(IntEnum):
+    """What a block of the log is made of: append, never renumber."""
+
+    CLOSE = 0  # no record: the writer has ended here and all before is on the disk
+    TICK = 1
+    SIGNAL = 2
+    USUAL = 3  # a document: a generation of what the engine believes
+    SETTINGS = 4  # a document
+    TABLES = 5  # a document: symbols by name
+    CONTROL = 6  # a document: what stands switched
+    SOURCE_STATE = 7
+    GAP = 8
+
+
+class GapOf(IntEnum):
+    """What is missing."""
+
+    TICKS = 1  # of one source, by its tick numbers
+    SIGNALS = 2  # by their seq
+    RECORDS = 3  # of the log itself, by sequence
+
+
+# One quote as it was published, in the order of its source.
+TICK_DTYPE = np.dtype(
+    [
+        ("number", "<u8"),  # of its source, counted from 0 with those that were dropped
+        ("symbol_id", "<u2"),
+        ("source_id", "<u2"),
+        ("reserved", "V4"),
+        ("quote", QUOTE_DTYPE),
+    ]
+)
+# What a source said of itself; written when it changed.
+SOURCE_STATE_DTYPE = np.dtype(
+    [
+        ("ts", "<i8"),  # of the look, on the session clock
+        ("heartbeat_mono_ns", "<i8"),
+        ("pushed", "<u8"),  # tick numbers given so far
+        ("epoch", "<u4"),
+        ("source_id", "<u2"),
+        ("reserved", "V2"),
+    ]
+)
+# What is not in the log, and is known not to be.
+GAP_DTYPE = np.dtype(
+    [
+        ("first", "<u8"),  # the first that is missing, and the first that is there again
+        ("next", "<u8"),
+        ("ts_from", "<i8"),  # between these two, on the session clock
+        ("ts_to", "<i8"),
+        ("what", "<u2"),  # GapOf
+        ("source_id", "<u2"),
+        ("reserved", "V12"),
+    ]
+)
+# The head of each part of a document; its bytes follow, filled up to a whole number of 16.
+DOCUMENT_DTYPE = np.dtype(
+    [
+        ("digest", "<u8"),  # of the whole document
+        ("generation", "<u8"),
+        ("ts", "<i8"),  # when it was found, on the session clock
+        ("part", "<u2"),
+        ("parts", "<u2"),
+        ("bytes", "<u4"),  # of this part
+    ]
+)
+
+ARRAYS = {
+    RecordKind.TICK: TICK_DTYPE,
+    RecordKind.SIGNAL: SIGNAL_DTYPE,
+    RecordKind.SOURCE_STATE: SOURCE_STATE_DTYPE,
+    RecordKind.GAP: GAP_DTYPE,
+}
+DOCUMENTS = frozenset(
+    {RecordKind.USUAL, RecordKind.SETTINGS, RecordKind.TABLES, RecordKind.CONTROL}
+)
+
+
+def layout_hash() -> int:
+    """Of all dtypes: a log of other ones is not read by these."""
+    said = repr([(int(kind), dtype.descr) for kind, dtype in ARRAYS.items()])
+    said += repr(DOCUMENT_DTYPE.descr)
+    return int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], "little")

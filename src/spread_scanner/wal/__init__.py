@@ -1,0 +1,10 @@
+"""The log of the market: appended in blocks, safe as far as it says, read back whole or refused.
+
+frames    what a segment and a block look like, byte by byte
+disk      every call that a disk can fail
+segments  files of the log's folder: made ready before they are needed, used again
+syncing   the second thread: fdatasync, and the next segment
+writer    appends; knows how far the log is on the disk
+reader    blocks in order; a torn tail is cut and told of, damage inside is refused
+salvage   a log of what is good on both sides of the damage
+"""

@@ -1,0 +1,271 @@
+"""Reads the log: blocks in their order, a torn tail cut, damage refused.
+
+A segment names the one before it, where that one ended and by which CRC: the log is that chain,
+back from the newest. All before a segment's first record was on the disk when it was begun, so
+what does not read up to a known end is damage. Only the newest has no known end: what comes behind
+its last whole block was not on the disk yet, unless some block says that it was.
+
+A log may be read while it is written: what the writer has in hand looks like a torn tail.
+"""
+
+import fcntl
+import mmap
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spread_scanner.errors import SpreadError, Unusable
+from spread_scanner.schema.log import ARRAYS, DOCUMENT_DTYPE, RecordKind, layout_hash
+from spread_scanner.wal import segments
+from spread_scanner.wal.frames import (
+    BLOCK_HEAD_BYTES,
+    HEAD_BYTES,
+    HEAD_DTYPE,
+    VERSION,
+    Bytes,
+    LogBlock,
+    begun_at,
+    block_at,
+    head_of,
+    places_of,
+)
+
+
+class LogDamaged(SpreadError):
+    """Records that were on the disk cannot be read any more."""
+
+
+class NoLog(Unusable):
+    """There is no log where one was looked for, or it is of another version."""
+
+
+class Link(NamedTuple):
+    """A segment of the chain. Where it is not `whole`, `head` has its salt (0: nothing of it is
+    left) and its first record alone."""
+
+    number: int
+    path: Path
+    head: np.ndarray
+    whole: bool
+    end: int | None  # where its blocks end; None: nobody has said so
+    crc: int | None
+
+    @property
+    def first_seq(self) -> int:
+        return int(self.head["first_seq"])
+
+    @property
+    def namespace(self) -> str:
+        return bytes(self.head["namespace"][()]).decode("utf-8", "replace")
+
+
+class Hole(NamedTuple):
+    """Where a segment stops making sense."""
+
+    path: Path
+    offset: int
+    seq: int  # of the first record that is not there
+    after: int  # records behind it that are good
+    durable: bool  # what is missing was on the disk: damage; else the torn tail of a crash
+
+
+class Walked(NamedTuple):
+    """A segment, read."""
+
+    blocks: list[LogBlock]
+    hole: Hole | None
+    end: int
+    crc: int
+    next_seq: int
+    closed: bool
+
+
+def mapped(path: Path) -> Bytes:
+    """The bytes of a file, without reading them; it is not used again as long as anything points
+    into them. Raises OSError."""
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # goes with the mapping, which has the file open as well
+        if not os.fstat(file.fileno()).st_size:
+            return np.zeros(0, np.uint8)
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+
+def is_read(path: Path) -> bool:
+    """Whether somebody has mapped a segment. Raises OSError."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def waits(path: Path, length: int) -> bool:
+    """Whether a file is there for a segment that was not begun. Raises OSError."""
+    data = mapped(path)
+    return len(data) == length and _begun(int(path.stem), path) is None
+
+
+def chain(folder: Path) -> list[Link]:
+    """The log's segments in their order; empty where none was begun. Raises NoLog, OSError."""
+    try:
+        files = segments.numbered(folder)
+    except FileNotFoundError:
+        raise NoLog("there is no log", folder=str(folder)) from None
+    begun = {number: left for number, path in files.items() if (left := _begun(number, path))}
+    found: list[Link] = []
+    number = max(begun, default=0)
+    end: int | None = None
+    crc: int | None = None
+    while number in files:
+        head, whole = begun.get(number) or (_ruined(number, files[number]), False)
+        found.append(Link(number, files[number], head, whole, end, crc))
+        if not whole:  # whom it continues is not known: the nearest before it
+            number = max((other for other in begun if other < number), default=0)
+            end = crc = None
+            continue
+        number, end = int(head["previous_number"]), int(head["previous_end"])
+        crc = int(head["previous_crc"])
+    found.reverse()
+    for before, link in pairwise(found):
+        if not link.whole:
+            link.head["first_seq"] = walk(before, mapped(before.path)).next_seq
+    return found
+
+
+def _begun(number: int, path: Path) -> tuple[np.ndarray, bool] | None:
+    """The head of a segment, and whether it is whole; None: the file waits to be used."""
+    data = mapped(path)
+    head = head_of(data)
+    if head is not None:
+        if head["number"] != number:
+            return None
+        if head["version"] != VERSION or head["layout"] != layout_hash():
+            raise NoLog("a log of another version", file=str(path), version=int(head["version"]))
+        return head, True
+    left = _ruined(number, path)
+    return (left, False) if block_at(data, HEAD_BYTES, int(left["salt"])) else None
+
+
+def _ruined(number: int, path: Path) -> np.ndarray:
+    """What can be said of a segment whose head is not whole; salt 0: nothing was begun there."""
+    data = mapped(path)
+    head = np.zeros((), HEAD_DTYPE)
+    if len(data) < HEAD_BYTES + BLOCK_HEAD_BYTES or head_of(data) is not None:
+        return head
+    raw = np.frombuffer(data[: HEAD_DTYPE.itemsize].tobytes(), HEAD_DTYPE)[0]
+    salt = int(data[HEAD_BYTES : HEAD_BYTES + 16].view("<u4")[2])
+    if raw["number"] == number or (salt and raw["salt"] == salt):
+        head["salt"], head["number"], head["first_seq"] = salt, number, raw["first_seq"]
+    return head
+
+
+def walk(link: Link, data: Bytes) -> Walked:
+    """Read a segment to its end, or to where it stops making sense."""
+    salt, crc = int(link.head["salt"]), int(link.head["crc"])
+    if not link.whole:
+        after = sum(block.records for block in whole_blocks(data, salt))
+        ruin = Hole(link.path, 0, link.first_seq, after, durable=True)
+        return Walked([], ruin, HEAD_BYTES, crc, link.first_seq, closed=False)
+    blocks: list[LogBlock] = []
+    offset, first, closed = HEAD_BYTES, 0, False
+    while not closed and offset != link.end and (block := block_at(data, offset, salt)):
+        if block.previous != crc or block.first != first:
+            break
+        blocks.append(block)
+        offset, first, crc = block.end, block.next, block.crc
+        closed = block.kind is RecordKind.CLOSE
+    known = offset == link.end and crc == link.crc
+    ended = known or (closed and link.end is None)
+    hole = None if ended else _hole(link, data, blocks, offset, crc)
+    return Walked(blocks, hole, offset, crc, link.first_seq + first, closed)
+
+
+def _hole(link: Link, data: Bytes, blocks: list[LogBlock], offset: int, crc: int) -> Hole | None:
+    """What ends a segment before its known end; None: it ends there because nobody went on."""
+    salt = int(link.head["salt"])
+    first = blocks[-1].next if blocks else 0
+    behind = whole_blocks(data, salt, offset)
+    durable = max((block.durable for block in [*blocks, *behind]), default=0)
+    damage = link.end is not None or first < durable
+    if not damage and not behind and not begun_at(data, offset, salt, crc):
+        return None
+    after = {block.first: block.records for block in behind if block.first >= first}
+    return Hole(link.path, offset, link.first_seq + first, sum(after.values()), damage)
+
+
+def whole_blocks(data: Bytes, salt: int, since: int = HEAD_BYTES) -> list[LogBlock]:
+    """Every block of a segment that stands by itself, wherever it begins."""
+    found = (block_at(data, place, salt) for place in places_of(data, salt, since))
+    return [block for block in found if block is not None]
+
+
+class Piece(NamedTuple):
+    """Records of one kind that lie side by side."""
+
+    kind: RecordKind
+    seq: int  # of the first
+    records: int
+    at_ns: int  # when they were written, monotonic
+    payload: Bytes
+
+    def array(self) -> np.ndarray[Any, Any]:
+        """The records, of a kind that is an array."""
+        return self.payload.view(ARRAYS[self.kind])
+
+    def document(self) -> tuple[np.void, bytes]:
+        """Head and bytes of a document's part."""
+        head = self.payload[: DOCUMENT_DTYPE.itemsize].view(DOCUMENT_DTYPE)[0]
+        begin = DOCUMENT_DTYPE.itemsize
+        return head, self.payload[begin : begin + int(head["bytes"])].tobytes()
+
+
+def pieces_of(link: Link, data: Bytes, blocks: list[LogBlock]) -> Iterator[Piece]:
+    """What stands in blocks of a segment."""
+    begun_ns = int(link.head["created_mono_ns"])
+    for block in blocks:
+        if block.records:
+            payload = data[block.end - block.length : block.end]
+            at_ns = begun_ns + block.at_ms * 1_000_000
+            yield Piece(block.kind, link.first_seq + block.first, block.records, at_ns, payload)
+
+
+def pieces(folder: Path, since: int = 0) -> Iterator[Piece]:
+    """The log in its order, from the piece that holds the record `since` on. What a crash tore off
+    the end is left out. Raises LogDamaged at the first record that was there and is not."""
+    links = chain(folder)
+    for place, link in enumerate(links):
+        if place + 1 < len(links) and links[place + 1].first_seq <= since:
+            continue
+        data = mapped(link.path)
+        walked = walk(link, data)
+        for piece in pieces_of(link, data, walked.blocks):
+            if piece.seq + piece.records > since:
+                yield piece
+        if walked.hole is not None and walked.hole.durable:
+            raise damaged(folder, walked.hole)
+
+
+def damaged(folder: Path, hole: Hole) -> LogDamaged:
+    """The refusal, with what a person can do."""
+    links = chain(folder)
+    before = hole.seq - links[0].first_seq
+    later = [link for link in links if link.path > hole.path]
+    after = hole.after + sum(
+        block.records
+        for link in later
+        for block in whole_blocks(mapped(link.path), int(link.head["salt"]))
+    )
+    return LogDamaged(
+        "the log is damaged: records that were on the disk cannot be read. What is good on both "
+        f"sides is copied by: spread-ctl wal salvage --folder {folder} --to FOLDER",
+        file=str(hole.path),
+        offset=hole.offset,
+        seq=hole.seq,
+        good_before=before,
+        good_after=after,
+    )

@@ -1,0 +1,99 @@
+"""What the log holds, segment by segment, and a log of what is good of a damaged one.
+
+Salvage reads, and writes to another folder: what is damaged stays as it is. Every block that stands
+by itself is copied, in its order, each record once; where records are missing, a Gap says which of
+the old log's.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from spread_scanner.errors import Unusable
+from spread_scanner.schema.log import DOCUMENTS, GAP_DTYPE, GapOf, RecordKind
+from spread_scanner.wal import reader
+from spread_scanner.wal.reader import Hole, Link, Piece, Walked, mapped, walk
+from spread_scanner.wal.writer import LogWriter, Origin
+
+
+class LogContents(NamedTuple):
+    """The log of a folder, read to its end."""
+
+    links: list[Link]
+    records: Counter[RecordKind]
+    next_seq: int  # behind the last record that can be read
+    closed: bool  # its writer ended by itself
+    holes: list[Hole]  # damage, and at the end a torn tail
+    bytes: int  # of all blocks
+
+
+def examine(folder: Path) -> LogContents:
+    """Verify all of it. Raises NoLog, OSError."""
+    links = reader.chain(folder)
+    records: Counter[RecordKind] = Counter()
+    holes, size, walked = [], 0, Walked([], None, 0, 0, 0, False)
+    for link in links:
+        walked = walk(link, mapped(link.path))
+        for block in walked.blocks:
+            records[block.kind] += block.records
+            size += block.end - block.offset
+        if walked.hole is not None:
+            holes.append(walked.hole)
+    return LogContents(links, records, walked.next_seq, walked.closed, holes, size)
+
+
+def salvage(folder: Path, to: Path) -> tuple[int, int]:
+    """Copy what is good into a new log; how many records, and how many are missing. Raises NoLog,
+    Unusable (a log is there already), OSError."""
+    links = reader.chain(folder)
+    if to.exists() and any(to.iterdir()):
+        raise Unusable("a log is salvaged into a folder that is empty", folder=str(to))
+    if not links:
+        raise reader.NoLog("there is no log", folder=str(folder))
+    head = links[-1].head
+    origin = Origin(links[-1].namespace, int(head["instance_id"]), int(head["anchor_ns"]))
+    size = max(int(link.head["segment_bytes"]) for link in links)
+    writer = LogWriter(to, origin, segment_bytes=size or links[0].path.stat().st_size)
+    copied, missing, expected = 0, 0, links[0].first_seq
+    for piece in _good(links):
+        if piece.seq > expected:
+            writer.append(RecordKind.GAP, _gap(expected, piece.seq))
+            missing += piece.seq - expected
+        _copy(writer, piece)
+        writer.sync()
+        copied += piece.records
+        expected = piece.seq + piece.records
+    writer.close()
+    return copied, missing
+
+
+def _good(links: list[Link]) -> Iterator[Piece]:
+    """Every record that is good, once, in order."""
+    expected = links[0].first_seq
+    for link in links:
+        data = mapped(link.path)
+        walked = walk(link, data)
+        blocks = list(walked.blocks)
+        if walked.hole is not None and walked.hole.durable:
+            behind = reader.whole_blocks(data, int(link.head["salt"]), walked.end)
+            blocks += sorted(behind, key=lambda block: block.first)
+        for piece in reader.pieces_of(link, data, blocks):
+            if piece.seq >= expected:
+                yield piece
+                expected = piece.seq + piece.records
+
+
+def _copy(writer: LogWriter, piece: Piece) -> None:
+    if piece.kind in DOCUMENTS:
+        writer.append_part(piece.kind, piece.payload.tobytes())
+    else:
+        writer.append(piece.kind, piece.array())
+
+
+def _gap(first: int, following: int) -> np.ndarray:
+    gap = np.zeros(1, GAP_DTYPE)
+    gap["what"], gap["first"], gap["next"] = GapOf.RECORDS, first, following
+    return gap

@@ -1,0 +1,69 @@
+"""The files of the log's folder: made ready before they are needed, used again when they are old.
+
+Writer:  the one that holds the folder's lock.     Readers: anyone.
+
+A file is allocated and written once before it is used: blocks of a file that is only allocated are
+converted at their first write, which every fdatasync would pay for. One that is used again is
+renamed first; the number in its head is not its name's then, so that nobody takes it for begun.
+"""
+
+import fcntl
+import os
+import re
+from pathlib import Path
+
+from spread_scanner.errors import SpreadError
+from spread_scanner.wal.disk import LogDisk
+from spread_scanner.wal.frames import HEAD_BYTES
+
+_NAME = re.compile(r"^(\d{16})\.wal$")
+_ZEROS = bytes(1 << 20)
+LOCK_FILE = "lock"
+
+
+class LogTaken(SpreadError):
+    """Another process writes the log of this folder."""
+
+
+def path_of(folder: Path, number: int) -> Path:
+    """Where the segment of that number lies."""
+    return folder / f"{number:016}.wal"
+
+
+def numbered(folder: Path) -> dict[int, Path]:
+    """All files of segments, begun or not, by number. Raises OSError where there is no folder."""
+    found = ((_NAME.match(name), name) for name in os.listdir(folder))
+    return {int(match[1]): folder / name for match, name in sorted(found, key=str) if match}
+
+
+def make(disk: LogDisk, folder: Path, number: int, length: int, old: Path | None = None) -> Path:
+    """Make the file of a segment ready; `old` is one that may be overwritten. Raises OSError."""
+    path = path_of(folder, number)
+    if old is not None:
+        disk.rename(old, path)
+        disk.sync_folder(folder)
+    file = disk.open(path)
+    try:
+        if old is None:
+            disk.allocate(file, length)
+            for offset in range(0, length, len(_ZEROS)):
+                disk.put(file, _ZEROS[: length - offset], offset)
+        else:
+            disk.put(file, _ZEROS[:HEAD_BYTES], 0)
+        disk.fdatasync(file)
+    finally:
+        disk.close(file)
+    disk.sync_folder(folder)
+    return path
+
+
+def lock(folder: Path) -> int:
+    """Hold the folder until the file that is returned is closed. Raises LogTaken, OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise LogTaken("another process writes this log", folder=str(folder)) from None
+    return file

@@ -1,0 +1,335 @@
+"""Appends records to the log, and says honestly how far they are on the disk.
+
+Writer:  one per folder, by its lock.     Readers: anyone, at any time.
+
+`append` gathers records into blocks, `commit` writes what was gathered and has the second thread
+sync it; `durable_seq` moves when that is done. What is not on the disk yet is kept in memory: when
+a segment fails (a write, a sync, no room), it is left as it is, a new one begins at `durable_seq`,
+and what was kept is written again. So nothing counts as safe that may not be, a sync that failed is
+never repeated, and no record is lost as long as there is `room`.
+
+Opening after a crash and opening for the first time are the same: always a new segment, which says
+where the one before it ended.
+"""
+
+import contextlib
+import os
+import socket
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.schema.log import DOCUMENT_DTYPE, RecordKind
+from spread_scanner.wal import frames, reader, segments
+from spread_scanner.wal.disk import LogDisk
+from spread_scanner.wal.frames import ALIGN, BLOCK_HEAD_BYTES, PAYLOAD_BYTES_MAX
+
+UNSYNCED_BYTES_MAX = 16 << 20
+TRIES = 3  # segments in a row that fail at once: the disk is to blame, and asked again later
+AGAIN_NS = 1_000_000_000
+DOCUMENT_PART_BYTES = (PAYLOAD_BYTES_MAX - DOCUMENT_DTYPE.itemsize) // ALIGN * ALIGN
+
+
+class Origin(NamedTuple):
+    """Whose log it is: the store that its times and ids are of."""
+
+    namespace: str = ""
+    instance_id: int = 0
+    anchor_ns: int = 0
+
+
+class _Kept(NamedTuple):
+    """A block that is not on the disk yet."""
+
+    seq: int  # of its first record
+    kind: RecordKind
+    records: int
+    payload: bytes
+
+
+class _Place(NamedTuple):
+    """How far the log is."""
+
+    number: int  # of the segment; 0: none
+    end: int
+    crc: int
+    seq: int  # of the next record
+
+
+class _Current:
+    """The segment that is written."""
+
+    def __init__(self, number: int, file: int, head: np.ndarray) -> None:
+        self.number, self.file = number, file
+        self.first_seq, self.salt = int(head["first_seq"]), int(head["salt"])
+        self.begun_ns = int(head["created_mono_ns"])
+        self.crc = int(head["crc"])
+        self.end = frames.HEAD_BYTES
+        self.next_seq = self.first_seq
+
+
+class LogWriter:
+    """The log's one writer. Its methods are for one thread."""
+
+    def __init__(
+        self,
+        folder: Path,
+        origin: Origin = Origin(),  # noqa: B008 - immutable
+        *,
+        segment_bytes: int = frames.SEGMENT_BYTES,
+        disk: LogDisk | None = None,
+    ) -> None:
+        """Takes the folder. Raises LogTaken, OSError, reader.NoLog (of another version)."""
+        self.folder, self._origin, self._segment_bytes = folder, origin, segment_bytes
+        self._disk = disk or LogDisk()
+        self._lock = segments.lock(folder)
+        self.segments_failed = 0  # left because of an error
+        self.segments_late = 0  # not ready when they were needed
+        self.refusal = ""  # why nothing can be written now
+        self.torn: reader.Hole | None = None  # what the log's last life left
+        self._refused_ns = 0
+        self._gathered: list[bytes] = []
+        self._gathered_kind, self._gathered_count = RecordKind.CLOSE, 0
+        self._kept: list[_Kept] = []  # in their order; those first that are written
+        self._written = 0  # how many of them are, in the current segment
+        self._kept_bytes = 0
+        self._current: _Current | None = None
+        self._syncing: tuple[Future[None], _Place, int] | None = None
+        self._making: Future[Path] | None = None
+        self._threads = ThreadPoolExecutor(2, "wal")
+        try:
+            self._safe = self._found()
+            files = segments.numbered(folder)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._number = max(files, default=0)  # the last that was given to a file
+        self._spare = [path for path in files.values() if reader.waits(path, segment_bytes)]
+        self.appended_seq = self._safe.seq
+
+    @property
+    def durable_seq(self) -> int:
+        """Every record before it is on the disk."""
+        return self._safe.seq
+
+    @property
+    def room(self) -> bool:
+        """Whether there is memory to keep more until it is on the disk."""
+        return self._kept_bytes < UNSYNCED_BYTES_MAX
+
+    def append(self, kind: RecordKind, records: np.ndarray) -> None:
+        """Records of a kind that is an array. They are written with the next `commit`, or when a
+        block is full."""
+        in_block = PAYLOAD_BYTES_MAX // records.itemsize
+        if kind is not self._gathered_kind:
+            self._seal()
+            self._gathered_kind = kind
+        at = 0
+        while at < len(records):
+            count = min(len(records) - at, in_block - self._gathered_count)
+            self._gathered.append(records[at : at + count].tobytes())
+            self._gathered_count += count
+            at += count
+            if self._gathered_count == in_block:
+                self._seal()
+                self._write_on()
+
+    def append_document(self, kind: RecordKind, head: np.ndarray, body: bytes) -> None:
+        """A document as a whole: `head` has its digest, generation and time."""
+        parts = max(1, -(-len(body) // DOCUMENT_PART_BYTES))
+        for part in range(parts):
+            piece = body[part * DOCUMENT_PART_BYTES : (part + 1) * DOCUMENT_PART_BYTES]
+            record = np.array(head, DOCUMENT_DTYPE)
+            record["part"], record["parts"], record["bytes"] = part, parts, len(piece)
+            self.append_part(kind, record.tobytes() + piece + bytes(-len(piece) % ALIGN))
+
+    def append_part(self, kind: RecordKind, part: bytes) -> None:
+        """A document's part with its head, as it stands in a log."""
+        self._seal()
+        self._keep(kind, 1, part)
+
+    def commit(self) -> None:
+        """Write what was gathered; have it synced, unless a sync is under way: then the next one
+        takes it along. Whoever calls this each 50 ms has that for an upper bound, and the sync."""
+        self._seal()
+        try:
+            self._hear()
+        except OSError as error:
+            self._leave(error)
+        self._write_on()
+        if self._syncing is None and self._written:
+            self._sync()
+
+    def sync(self) -> None:
+        """Until all that was appended is on the disk, or `refusal` says why not."""
+        self.commit()
+        while self._syncing is not None:
+            wait([self._syncing[0]])
+            self.commit()
+
+    def close(self) -> None:
+        """All on the disk, said so in the log, and the folder given back."""
+        self.sync()
+        if self._current is not None and not self._kept:
+            self._keep(RecordKind.CLOSE, 0, b"")
+            self.sync()
+        self._threads.shutdown()
+        self._close_current()
+        os.close(self._lock)
+
+    def reuse(self, path: Path) -> None:
+        """An old segment, which is to leave the log: its file is used again, unless somebody reads
+        it; then its name goes. Raises OSError (FileNotFoundError: it is in use again)."""
+        if path not in self._spare:
+            if reader.is_read(path):
+                self._disk.unlink(path)
+            else:
+                self._spare.append(path)
+
+    def _found(self) -> _Place:
+        """Where the log ends that lies there; what is read of it is on the disk afterwards."""
+        links = reader.chain(self.folder)
+        if not links:
+            return _Place(0, 0, 0, 0)
+        link = links[-1]
+        data = reader.mapped(link.path)
+        walked = reader.walk(link, data)
+        self.torn = walked.hole
+        place = _Place(link.number, walked.end, walked.crc, walked.next_seq)
+        if walked.hole is not None and walked.hole.durable:
+            # Reading is refused there; recording goes on behind the last that is good.
+            good = reader.whole_blocks(data, int(link.head["salt"]))
+            last = max(good, key=lambda block: block.next, default=None)
+            if last is not None and link.first_seq + last.next > place.seq:
+                place = _Place(link.number, last.end, last.crc, link.first_seq + last.next)
+        file = self._disk.open(link.path)
+        try:
+            self._disk.fdatasync(file)
+        finally:
+            self._disk.close(file)
+        return place
+
+    def _seal(self) -> None:
+        """Make a block of what was gathered."""
+        if self._gathered_count:
+            self._keep(self._gathered_kind, self._gathered_count, b"".join(self._gathered))
+            self._gathered, self._gathered_count = [], 0
+
+    def _keep(self, kind: RecordKind, count: int, payload: bytes) -> None:
+        self._kept.append(_Kept(self.appended_seq, kind, count, payload))
+        self._kept_bytes += len(payload)
+        self.appended_seq += count
+
+    def _write_on(self) -> None:
+        """Write what is kept and not written, into as many segments as it takes. A segment that
+        fails is left; after several in a row the disk is asked again a second later."""
+        if self.refusal and clock.mono_ns() < self._refused_ns + AGAIN_NS:
+            return
+        for _ in range(TRIES):
+            try:
+                while self._written < len(self._kept):
+                    length = BLOCK_HEAD_BYTES + len(self._kept[self._written].payload)
+                    if self._current is None or self._current.end + length > self._segment_bytes:
+                        self._current = self._begun()
+                    self._put(self._current, self._kept[self._written])
+                    self._written += 1
+            except OSError as error:
+                self._leave(error)
+            else:
+                self.refusal = ""
+                return
+        self._refused_ns = clock.mono_ns()
+
+    def _put(self, current: _Current, kept: _Kept) -> None:
+        head, crc = frames.sealed_block(
+            kept.kind,
+            kept.records,
+            kept.payload,
+            salt=current.salt,
+            previous=current.crc,
+            first=kept.seq - current.first_seq,
+            durable=max(0, self.durable_seq - current.first_seq),
+            at_ms=max(0, clock.mono_ns() - current.begun_ns) // NS_PER_MS,
+        )
+        self._disk.put(current.file, head + kept.payload, current.end)
+        current.end += len(head) + len(kept.payload)
+        current.crc, current.next_seq = crc, kept.seq + kept.records
+        if self._making is None and 2 * current.end > self._segment_bytes:
+            self._making = self._make()
+
+    def _sync(self) -> None:
+        current = self._current
+        assert current is not None, "what is written is so in a segment"
+        place = _Place(current.number, current.end, current.crc, current.next_seq)
+        future = self._threads.submit(self._disk.fdatasync, current.file)
+        self._syncing = (future, place, self._written)
+
+    def _hear(self, *, patient: bool = False) -> None:
+        """What became of the sync. Raises OSError when it failed."""
+        if self._syncing is None or not (patient or self._syncing[0].done()):
+            return
+        (future, place, written), self._syncing = self._syncing, None
+        future.result()
+        self._safe = place
+        self._kept_bytes -= sum(len(kept.payload) for kept in self._kept[:written])
+        del self._kept[:written]
+        self._written -= written
+
+    def _leave(self, error: OSError) -> None:
+        """Leave the segment as it is. What is not known to be on the disk is written again."""
+        self.segments_failed += 1
+        self.refusal = str(error)
+        with contextlib.suppress(OSError):
+            self._hear(patient=True)
+        with contextlib.suppress(OSError):
+            self._close_current()
+        self._written = 0
+
+    def _close_current(self) -> None:
+        current, self._current = self._current, None
+        if current is not None:
+            self._disk.close(current.file)
+
+    def _begun(self) -> _Current:
+        """A new segment, when all that was written is on the disk. Raises OSError."""
+        self._hear(patient=True)
+        if self._written:
+            self._sync()
+            self._hear(patient=True)
+        self._close_current()
+        if self._making is None:
+            self._making = self._make()
+        self.segments_late += self._number > 1 and not self._making.done()
+        making, self._making = self._making, None
+        path = making.result()
+        number = int(path.stem)
+        file = self._disk.open(path)
+        try:
+            head = self._head(number)
+            self._disk.put(file, frames.sealed_head(head), 0)
+        except OSError:
+            self._disk.close(file)
+            raise
+        return _Current(number, file, head)
+
+    def _head(self, number: int) -> np.ndarray:
+        head = frames.new_head(number, self._safe.seq)
+        head["segment_bytes"] = self._segment_bytes
+        head["previous_number"], head["previous_end"] = self._safe.number, self._safe.end
+        head["previous_crc"] = self._safe.crc
+        head["anchor_ns"], head["instance_id"] = self._origin.anchor_ns, self._origin.instance_id
+        head["namespace"], head["host"] = self._origin.namespace, socket.gethostname()
+        head["created_wall_ns"], head["created_mono_ns"] = clock.wall_ns(), clock.mono_ns()
+        return head
+
+    def _make(self) -> Future[Path]:
+        """Have the next segment's file made."""
+        self._number += 1
+        old = self._spare.pop(0) if self._spare else None
+        return self._threads.submit(
+            segments.make, self._disk, self.folder, self._number, self._segment_bytes, old
+        )

@@ -1,0 +1,223 @@
+"""Appending and reading: what is committed is there, in order, over segments, lives and reuse."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from log_bed import SMALL, CountedDisk, contents, numbers, ticks, write_every_kind
+
+from spread_scanner.clock import VirtualClock
+from spread_scanner.schema.log import DOCUMENT_DTYPE, RecordKind
+from spread_scanner.wal import reader, segments
+from spread_scanner.wal.salvage import examine
+from spread_scanner.wal.writer import DOCUMENT_PART_BYTES, LogWriter, Origin
+
+
+def test_what_is_synced_is_read_back_in_order(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path)
+    writer.append(RecordKind.TICK, ticks(0, 2_000))
+    assert (writer.appended_seq, writer.durable_seq) == (1_636, 0)  # two whole blocks so far
+    writer.sync()
+    assert (writer.appended_seq, writer.durable_seq) == (2_000, 2_000)
+    assert numbers(tmp_path) == list(range(2_000))
+    assert numbers(tmp_path, since=1_900)[-100:] == list(range(1_900, 2_000))
+    writer.close()
+    found = examine(tmp_path)
+    assert (found.next_seq, found.closed, found.holes) == (2_000, True, [])
+    assert found.records[RecordKind.TICK] == 2_000
+
+
+def test_every_kind_comes_back_as_it_was(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+    write_every_kind(writer, 20)
+    writer.close()
+    found = contents(tmp_path)
+    assert {kind for kind, _, _ in found} == set(RecordKind) - {RecordKind.CLOSE}
+    again = LogWriter(tmp_path / "again", segment_bytes=2 * SMALL)
+    write_every_kind(again, 20)
+    again.close()
+    assert contents(tmp_path / "again") == found, "whatever the size of its segments"
+
+
+def test_a_long_document_comes_back_whole(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path)
+    body = np.random.default_rng(1).bytes(3 * DOCUMENT_PART_BYTES + 5)
+    writer.append_document(RecordKind.TABLES, np.zeros((), DOCUMENT_DTYPE), body)
+    writer.append_document(RecordKind.SETTINGS, np.zeros((), DOCUMENT_DTYPE), b"")
+    writer.close()
+    parts = [piece.document() for piece in reader.pieces(tmp_path)]
+    assert b"".join(part for _, part in parts[:-1]) == body
+    assert [(int(head["part"]), int(head["parts"])) for head, _ in parts] == [
+        *((part, 4) for part in range(4)),
+        (0, 1),
+    ]
+
+
+def test_a_new_life_goes_on_where_the_one_before_ended(tmp_path: Path) -> None:
+    for life in range(5):
+        writer = LogWriter(tmp_path, segment_bytes=SMALL)
+        assert writer.durable_seq == writer.appended_seq == 100 * life
+        assert writer.torn is None
+        writer.append(RecordKind.TICK, ticks(100 * life, 100))
+        writer.close()
+    assert numbers(tmp_path) == list(range(500))
+    assert len(segments.numbered(tmp_path)) == 6, "a file that was made ready is used"
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path)
+    with pytest.raises(segments.LogTaken):
+        LogWriter(tmp_path)
+    writer.close()
+    LogWriter(tmp_path).close()
+
+
+def test_old_segments_are_used_again_and_their_records_leave_the_log(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+    for at in range(0, 3_000, 50):
+        writer.append(RecordKind.TICK, ticks(at, 50))
+        writer.sync()
+        links = reader.chain(tmp_path)
+        if len(links) > 3:
+            writer.reuse(links[0].path)
+            del links
+    writer.close()
+    files = segments.numbered(tmp_path)
+    assert len(files) <= 6
+    assert max(files) > 12
+    found = numbers(tmp_path)
+    assert found == list(range(found[0], 3_000))
+    assert found[0] > 2_000
+    assert examine(tmp_path).holes == []
+
+
+def test_what_somebody_reads_is_not_used_again(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+    for at in range(0, 600, 50):
+        writer.append(RecordKind.TICK, ticks(at, 50))
+        writer.sync()
+    pieces = list(reader.pieces(tmp_path))
+    for link in reader.chain(tmp_path)[:-1]:
+        writer.reuse(link.path)
+    for at in range(600, 3_000, 50):
+        writer.append(RecordKind.TICK, ticks(at, 50))
+        writer.sync()
+    writer.close()
+    read = [int(number) for piece in pieces for number in piece.array()["number"]]
+    assert read == list(range(600)), "the reader's own are as they were"
+
+
+def test_a_quiet_log_is_safe_without_another_record(tmp_path: Path) -> None:
+    """Rule D7: whoever commits by a timer has it on the disk."""
+    writer = LogWriter(tmp_path)
+    writer.append(RecordKind.TICK, ticks(0, 1))
+    assert numbers(tmp_path) == []
+    writer.commit()
+    assert numbers(tmp_path) == [0]
+    writer.sync()
+    assert writer.durable_seq == 1
+    writer.close()
+
+
+def test_a_clock_that_is_set_changes_nothing(tmp_path: Path, virtual_clock: VirtualClock) -> None:
+    """Rule D9."""
+    for life, step_ms in enumerate((0, -3_600_000, 7_200_000)):
+        virtual_clock.step_wall_ms(step_ms)
+        writer = LogWriter(tmp_path, Origin("here", 7, virtual_clock.wall_ns()))
+        writer.append(RecordKind.TICK, ticks(10 * life, 10))
+        writer.close()
+    assert numbers(tmp_path) == list(range(30))
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+def test_while_a_disk_refuses_nothing_is_lost_and_nothing_is_called_safe(
+    tmp_path: Path, virtual_clock: VirtualClock, error: int
+) -> None:
+    class Full(CountedDisk):
+        full = False
+
+        def pwrite(self, file: int, data: bytes, offset: int) -> int:
+            if self.full:
+                raise OSError(error, "refused")
+            return super().pwrite(file, data, offset)
+
+    disk = Full()
+    writer = LogWriter(tmp_path, segment_bytes=SMALL, disk=disk)
+    writer.append(RecordKind.TICK, ticks(0, 50))
+    writer.sync()
+    disk.full = True
+    writer.append(RecordKind.TICK, ticks(50, 50))
+    writer.sync()
+    assert "refused" in writer.refusal
+    assert writer.segments_failed
+    assert (writer.durable_seq, writer.appended_seq) == (50, 100)
+    assert numbers(tmp_path) == list(range(50))
+    failed = writer.segments_failed
+    writer.commit()
+    assert writer.segments_failed == failed, "it is not asked again at once"
+    disk.full = False
+    virtual_clock.advance_ms(2_000)
+    writer.sync()
+    assert writer.refusal == ""
+    assert writer.durable_seq == 100
+    writer.close()
+    assert numbers(tmp_path) == list(range(100))
+
+
+def test_what_cannot_be_written_fills_memory_to_a_bound(
+    tmp_path: Path, virtual_clock: VirtualClock
+) -> None:
+    class Broken(CountedDisk):
+        def fdatasync(self, file: int) -> None:
+            raise OSError(errno.EIO, "broken")
+
+    writer = LogWriter(tmp_path, segment_bytes=1 << 20, disk=Broken())
+    block = ticks(0, 818)
+    while writer.room:
+        writer.append(RecordKind.TICK, block)
+    assert writer.durable_seq == 0
+    assert writer.appended_seq * 80 < 17 << 20
+    writer.close()
+
+
+def test_a_log_of_another_version_is_not_read(tmp_path: Path) -> None:
+    LogWriter(tmp_path).close()
+    writer = LogWriter(tmp_path)
+    writer.append(RecordKind.TICK, ticks(0, 1))
+    writer.close()
+    from spread_scanner.wal import frames
+
+    path = reader.chain(tmp_path)[-1].path
+    head = frames.head_of(reader.mapped(path))
+    assert head is not None
+    head["version"] += 1
+    with path.open("r+b") as file:
+        file.write(frames.sealed_head(head))
+    with pytest.raises(reader.NoLog, match="another version"):
+        reader.chain(tmp_path)
+
+
+def test_no_folder_is_no_log(tmp_path: Path) -> None:
+    with pytest.raises(reader.NoLog):
+        list(reader.pieces(tmp_path / "nowhere"))
+
+
+def test_the_command_says_what_is_there(
+    tmp_path: Path, spread_ctl: Callable[..., tuple[int, str, str]]
+) -> None:
+    import orjson
+
+    writer = LogWriter(tmp_path / "log", Origin("here [red]"), segment_bytes=SMALL)
+    write_every_kind(writer, 40)
+    writer.close()
+    for action in ("info", "verify"):
+        code, out, err = spread_ctl("wal", action, "--folder", str(tmp_path / "log"))
+        assert code == 0, err
+        assert "here [red]" in out
+    code, out, _ = spread_ctl("wal", "verify", "--folder", str(tmp_path / "log"), "--json")
+    shown = orjson.loads(out)
+    assert shown["closed"] is True
+    assert shown["next_seq"] == sum(shown["records"].values()) == writer.durable_seq
+    assert len(shown["segments"]) > 1

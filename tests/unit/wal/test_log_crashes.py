@@ -1,0 +1,112 @@
+"""Rules D4 and D5: power cut anywhere, with what was not synced there or not, sector by sector; and
+every call to the disk that fails once.
+"""
+
+import contextlib
+import errno
+import random
+from pathlib import Path
+
+import pytest
+from log_bed import SMALL, CountedDisk, WatchedDisk, crash, numbers, ticks
+
+import bed
+from spread_scanner.clock import VirtualClock
+from spread_scanner.schema.log import RecordKind
+from spread_scanner.wal import reader
+from spread_scanner.wal.disk import LogDisk
+from spread_scanner.wal.writer import LogWriter
+
+ROUNDS = 45
+FAILING_ROUNDS = 30
+CRASHES = 150
+
+
+def written(folder: Path, disk: LogDisk, rounds: int = ROUNDS) -> LogWriter:
+    """A log of several segments, of which old ones are used again; some syncs are waited for."""
+    writer = LogWriter(folder, segment_bytes=SMALL, disk=disk)
+    for number in range(rounds):
+        writer.append(RecordKind.TICK, ticks(writer.appended_seq, 20 + number % 9))
+        writer.commit()
+        if number % 3 == 0:
+            writer.sync()
+        if isinstance(disk, WatchedDisk):
+            disk.note("durable", "", writer.durable_seq)
+        if number % 10 == 9:
+            links = reader.chain(folder)
+            old = [link.path for link in links[:-1]]
+            del links
+            for path in old:
+                with contextlib.suppress(FileNotFoundError):
+                    writer.reuse(path)
+    return writer
+
+
+def test_a_crash_anywhere_leaves_what_was_called_safe(tmp_path: Path) -> None:
+    seed = bed.seed()
+    disk = WatchedDisk()
+    writer = written(tmp_path / "log", disk)
+    appended = writer.appended_seq
+    writer.close()
+    cut = 0
+    for number in range(CRASHES):
+        chance = random.Random(f"{seed} {number}")
+        upto = chance.randint(0, len(disk.events))
+        folder = tmp_path / f"crash-{number}"
+        folder.mkdir()
+        crash(disk.events[:upto], folder, chance)
+        safe = max((one[2] for one in disk.events[:upto] if one[0] == "durable"), default=0)
+        said = f"SPREAD_SEED={seed}, crash {number}, behind event {upto}"
+        found = numbers(folder)
+        if found:
+            assert found == list(range(found[0], found[-1] + 1)), said
+        end = found[-1] + 1 if found else 0
+        assert safe <= end <= appended, said
+        again = LogWriter(folder, segment_bytes=SMALL)
+        assert again.durable_seq == end, said
+        cut += again.torn is not None
+        again.append(RecordKind.TICK, ticks(end, 20))
+        again.close()
+        assert numbers(folder) == [*found, *range(end, end + 20)], said
+    assert cut >= 3, "crashes that tear nothing try nothing"
+
+
+def calls_of(folder: Path) -> int:
+    disk = CountedDisk()
+    written(folder, disk, FAILING_ROUNDS).close()
+    return disk.calls
+
+
+@pytest.mark.parametrize("how", ["EIO", "ENOSPC", "short"])
+def test_a_call_that_fails_costs_a_segment_and_no_record(
+    tmp_path: Path, how: str, virtual_clock: VirtualClock
+) -> None:
+    error = getattr(errno, how, 0)
+    calls = calls_of(tmp_path / "well")
+    failed, hurt = set(), 0
+    for at in range(calls):
+        folder = tmp_path / f"{at}"
+        disk = CountedDisk(at, error, short=how == "short")
+        try:
+            writer = written(folder, disk, FAILING_ROUNDS)
+        except OSError:  # an old segment that could not be unlinked, or the folder not opened
+            assert disk.failed in {"unlink", "open", "fdatasync", "close"}, disk.failed
+            continue
+        virtual_clock.advance_ms(2_000)
+        writer.sync()
+        assert writer.refusal == ""
+        assert writer.durable_seq == writer.appended_seq
+        appended = writer.appended_seq
+        assert numbers(folder)[-1] == appended - 1
+        found = numbers(folder)
+        assert found == list(range(found[0], appended)), (at, disk.failed)
+        failed.add(disk.failed)
+        hurt += writer.segments_failed > 0
+        try:
+            writer.close()
+        except OSError:
+            assert disk.failed == "close"
+    assert "pwrite" in failed
+    if how != "short":
+        assert {"open", "allocate", "fdatasync", "sync_folder", "rename"} <= failed
+        assert hurt > calls / 3

@@ -1,0 +1,251 @@
+"""Rules D2 and D3: what is left of a log is an exact prefix, or it is refused by where and how
+much.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from log_bed import SMALL, contents, numbers, ticks, write_every_kind
+
+from spread_scanner.schema.log import GAP_DTYPE, RecordKind
+from spread_scanner.wal import frames, reader
+from spread_scanner.wal.frames import HEAD_BYTES
+from spread_scanner.wal.reader import LogDamaged
+from spread_scanner.wal.salvage import examine, salvage
+from spread_scanner.wal.writer import LogWriter
+
+Contents = list[tuple[RecordKind, int, bytes]]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """One segment of some 4 KB with records of all kinds, closed."""
+    folder = tmp_path / "log"
+    writer = LogWriter(folder, segment_bytes=256 << 10)
+    write_every_kind(writer, 2)
+    writer.close()
+    return folder
+
+
+def only_segment(folder: Path) -> Path:
+    (link,) = reader.chain(folder)
+    return link.path
+
+
+def blocks_of(folder: Path) -> list[frames.LogBlock]:
+    (link,) = reader.chain(folder)
+    return reader.walk(link, reader.mapped(link.path)).blocks
+
+
+def read_back(folder: Path) -> tuple[Contents, LogDamaged | None]:
+    """What can be read in order, and the refusal if there was one."""
+    found: Contents = []
+    try:
+        for piece in reader.pieces(folder):
+            found.append((piece.kind, piece.seq, piece.payload.tobytes()))
+    except LogDamaged as error:
+        return found, error
+    return found, None
+
+
+def check_prefix(folder: Path, path: Path, whole: Contents, length: int) -> None:
+    """Cut the file there: what is read is a prefix; what was known to be safe is missed loudly."""
+    os.truncate(path, length)
+    found, error = read_back(folder)
+    assert found == whole[: len(found)]
+    blocks = [block for block in blocks_of(folder) if block.records] if found else []
+    assert len(blocks) == len(found)
+    assert error is None, "what said how far it was safe is gone as well"
+
+
+def test_a_log_cut_at_every_byte_is_an_exact_prefix(log: Path) -> None:
+    """A file that is shorter has lost what said how far it was safe: the rest is a prefix."""
+    path, whole = only_segment(log), contents(log)
+    end = blocks_of(log)[-1].end
+    seen = set()
+    for length in range(end, HEAD_BYTES - 1, -1):
+        check_prefix(log, path, whole, length)
+        seen.add(len(contents(log)))
+    assert seen == set(range(len(whole) + 1))
+
+
+def test_a_log_zeroed_from_every_block_on_is_a_prefix_that_goes_on(log: Path) -> None:
+    whole = contents(log)
+    for number, block in enumerate(blocks_of(log)):
+        copy = log.parent / f"cut-{number}"
+        shutil.copytree(log, copy)
+        with only_segment(copy).open("r+b") as file:
+            file.seek(block.offset)
+            file.write(bytes((256 << 10) - block.offset))
+        before = contents(copy)
+        assert before == whole[:number]
+        writer = LogWriter(copy, segment_bytes=256 << 10)
+        assert writer.durable_seq == block.first
+        writer.append(RecordKind.TICK, ticks(0, 3))
+        writer.close()
+        assert contents(copy)[:-1] == before
+        assert examine(copy).holes == []
+
+
+def test_every_bit_that_is_flipped_is_found_and_named(log: Path) -> None:
+    path, whole = only_segment(log), contents(log)
+    blocks = blocks_of(log)
+    original = path.read_bytes()
+    end, total = blocks[-1].end, blocks[-1].first
+    in_head = [*range(frames.HEAD_DTYPE.itemsize)]
+    with path.open("r+b", buffering=0) as file:
+        for at in [*in_head, *range(HEAD_BYTES, end)]:
+            bit = 1 << (at * 5 + at // 7) % 8  # another one at each byte
+            file.seek(at)
+            file.write(bytes([original[at] ^ bit]))
+            hit = next((number for number, one in enumerate(blocks) if one.end > at), 0)
+            found, error = read_back(log)
+            if at < HEAD_BYTES:
+                assert error is not None, at
+                assert found == []
+                assert error.evidence["good_after"] == total
+            elif blocks[hit].kind is RecordKind.CLOSE:
+                assert error is None
+                assert found == whole
+                (torn,) = examine(log).holes
+                assert (torn.offset, torn.durable) == (blocks[hit].offset, False)
+            else:
+                assert error is not None, at
+                assert found == whole[:hit]
+                said = error.evidence
+                assert (said["file"], said["offset"]) == (str(path), blocks[hit].offset)
+                assert said["seq"] == said["good_before"] == blocks[hit].first
+                assert said["good_after"] == total - blocks[hit].next
+                assert "wal salvage" in str(error)
+            file.seek(at)
+            file.write(original[at : at + 1])
+    assert contents(log) == whole
+
+
+@pytest.mark.slow
+def test_every_bit_of_a_megabyte_is_covered_by_a_checksum(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path, segment_bytes=2 << 20)
+    writer.append(RecordKind.TICK, ticks(0, 13_000))
+    writer.close()
+    (link,) = reader.chain(tmp_path)
+    data = reader.mapped(link.path).copy()
+    salt = int(link.head["salt"])
+    for block in reader.walk(link, data).blocks:
+        piece = data[block.offset : block.end].copy()
+        for at in range(len(piece)):
+            for bit in range(8):
+                piece[at] ^= 1 << bit
+                assert frames.block_at(piece, 0, salt) is None
+                piece[at] ^= 1 << bit
+
+
+@pytest.mark.parametrize("how", ["zeroed", "twice", "swapped"])
+def test_blocks_out_of_their_place_are_refused(log: Path, how: str) -> None:
+    path, whole, blocks = only_segment(log), contents(log), blocks_of(log)
+    raw = bytearray(path.read_bytes())
+    one, two = blocks[5], blocks[6]
+    if how == "zeroed":
+        raw[one.offset : one.end] = bytes(one.end - one.offset)
+    elif how == "twice":
+        raw[two.offset : two.offset] = raw[one.offset : one.end]
+    else:
+        raw[one.offset : two.end] = raw[one.end : two.end] + raw[one.offset : one.end]
+    path.write_bytes(raw)
+    found, error = read_back(log)
+    bad = 6 if how == "twice" else 5
+    assert found == whole[:bad]
+    assert error is not None
+    assert error.evidence["seq"] == blocks[bad].first
+    expected = {
+        "zeroed": blocks[-1].first - one.next,
+        "twice": blocks[-1].first - one.next,
+        "swapped": blocks[-1].first - one.first,
+    }
+    assert error.evidence["good_after"] == expected[how]
+    copied, missing = salvage(log, log.parent / "to")
+    assert missing == (one.records if how == "zeroed" else 0)
+    assert copied + missing == blocks[-1].first
+
+
+def several(folder: Path) -> list[reader.Link]:
+    writer = LogWriter(folder, segment_bytes=SMALL)
+    for at in range(0, 1_000, 10):
+        writer.append(RecordKind.TICK, ticks(at, 10))
+        writer.commit()
+    writer.close()
+    links = reader.chain(folder)
+    assert len(links) > 5
+    return links
+
+
+def test_a_stale_segment_in_the_place_of_another_is_no_part_of_the_log(tmp_path: Path) -> None:
+    links = several(tmp_path)
+    shutil.copy(links[1].path, links[3].path)
+    found, error = read_back(tmp_path)
+    assert error is not None
+    assert error.evidence["file"] == str(links[3].path)
+    assert error.evidence["seq"] == links[3].first_seq == sum(len(raw) // 80 for *_, raw in found)
+    assert error.evidence["good_after"] == 1_000 - links[4].first_seq
+
+
+def test_a_segment_that_is_gone_in_the_midst_leaves_the_later_ones(tmp_path: Path) -> None:
+    """As if the older ones had been given up: what is left begins behind the hole, and says so."""
+    links = several(tmp_path)
+    links[2].path.unlink()
+    assert numbers(tmp_path) == list(range(links[3].first_seq, 1_000))
+
+
+def test_damage_in_an_older_segment_is_refused_and_the_later_ones_counted(tmp_path: Path) -> None:
+    links = several(tmp_path)
+    block = reader.walk(links[2], reader.mapped(links[2].path)).blocks[-1]
+    with links[2].path.open("r+b") as file:
+        file.seek(block.offset + 40)
+        file.write(b"\xff" * 8)
+    found, error = read_back(tmp_path)
+    assert error is not None
+    lost_from = links[2].first_seq + block.first
+    assert sum(len(raw) // 80 for *_, raw in found) == lost_from
+    assert error.evidence["good_after"] == 1_000 - lost_from - block.records
+
+
+def test_salvage_keeps_both_sides_and_says_what_is_missing(tmp_path: Path) -> None:
+    links = several(tmp_path / "log")
+    block = reader.walk(links[2], reader.mapped(links[2].path)).blocks[2]
+    head = links[4]
+    with links[2].path.open("r+b") as file:
+        file.seek(block.offset + 40)
+        file.write(b"\xff" * 8)
+    with head.path.open("r+b") as file:
+        file.write(b"\xff" * 8)
+    before = {path: path.read_bytes() for path in (tmp_path / "log").glob("*.wal")}
+    copied, missing = salvage(tmp_path / "log", tmp_path / "to")
+    assert (copied, missing) == (1_000 - block.records, block.records)
+    first = links[2].first_seq + block.first
+    lost = range(first, first + block.records)
+    assert numbers(tmp_path / "to") == [number for number in range(1_000) if number not in lost]
+    (gap,) = [
+        piece.array()[0] for piece in reader.pieces(tmp_path / "to") if piece.kind is RecordKind.GAP
+    ]
+    assert (gap["first"], gap["next"]) == (lost.start, lost.stop)
+    assert gap.dtype == GAP_DTYPE
+    assert {path: path.read_bytes() for path in before} == before, "what is damaged stays as it is"
+
+
+def test_recording_goes_on_behind_damage(tmp_path: Path) -> None:
+    links = several(tmp_path)
+    block = reader.walk(links[-1], reader.mapped(links[-1].path)).blocks[0]
+    with links[-1].path.open("r+b") as file:
+        file.seek(block.offset + 40)
+        file.write(b"\xff" * 8)
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+    assert writer.torn is not None
+    assert writer.torn.durable
+    assert writer.durable_seq == 1_000
+    writer.append(RecordKind.TICK, ticks(1_000, 5))
+    writer.close()
+    _, error = read_back(tmp_path)
+    assert error is not None
+    assert error.evidence["seq"] == links[-1].first_seq + block.first
+    assert numbers(tmp_path, since=1_000) == list(range(1_000, 1_005))

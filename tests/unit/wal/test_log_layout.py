@@ -1,0 +1,77 @@
+"""The log's records and frames, byte by byte: who changes one raises frames.VERSION."""
+
+import numpy as np
+import pytest
+
+from spread_scanner.schema.log import (
+    ARRAYS,
+    DOCUMENT_DTYPE,
+    DOCUMENTS,
+    GAP_DTYPE,
+    SOURCE_STATE_DTYPE,
+    TICK_DTYPE,
+    RecordKind,
+)
+from spread_scanner.schema.records import QUOTE_DTYPE, SIGNAL_DTYPE
+from spread_scanner.wal import frames
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [
+        (TICK_DTYPE, 80),
+        (SIGNAL_DTYPE, 256),
+        (SOURCE_STATE_DTYPE, 32),
+        (GAP_DTYPE, 48),
+        (DOCUMENT_DTYPE, 32),
+        (frames.HEAD_DTYPE, 512),
+    ],
+)
+def test_sizes(dtype: np.dtype[np.void], size: int) -> None:
+    assert dtype.itemsize == size
+    end = 0
+    assert dtype.fields is not None
+    for field, at, *_ in dtype.fields.values():
+        assert at == end, "no hidden padding"
+        end = at + field.itemsize
+    assert end == size
+    assert size % frames.ALIGN == 0
+
+
+def test_a_tick_is_its_origin_and_the_quote() -> None:
+    assert TICK_DTYPE.fields is not None
+    assert TICK_DTYPE.fields["quote"] == (QUOTE_DTYPE, 16)
+    assert [TICK_DTYPE.fields[name][1] for name in ("number", "symbol_id", "source_id")] == [
+        0,
+        8,
+        10,
+    ]
+
+
+def test_every_kind_is_an_array_or_a_document() -> None:
+    assert {*ARRAYS, *DOCUMENTS, RecordKind.CLOSE} == set(RecordKind)
+    assert not DOCUMENTS & set(ARRAYS)
+    assert [int(kind) for kind in RecordKind] == list(range(9))
+
+
+def test_a_block_lies_as_it_was_drawn() -> None:
+    head, crc = frames.sealed_block(
+        RecordKind.TICK, 2, bytes(160), salt=7, previous=5, first=9, durable=4, at_ms=3
+    )
+    assert len(head) == frames.BLOCK_HEAD_BYTES == 32
+    assert np.frombuffer(head, "<u4")[[0, 1, 2, 4, 5, 6]].tolist() == [crc, 5, 7, 9, 4, 3]
+    assert np.frombuffer(head, "<u2")[[6, 7]].tolist() == [160, 2]
+    data = np.frombuffer(head + bytes(160), np.uint8)
+    block = frames.block_at(data, 0, 7)
+    assert block == (0, RecordKind.TICK, 9, 2, 160, 4, 3, 5, crc)
+    assert frames.block_at(data, 0, 8) is None
+    assert frames.block_at(data[:-1], 0, 7) is None
+
+
+def test_crc32c_is_the_one_of_the_documents() -> None:
+    """RFC 3720, B.4: 32 bytes of zeros, and of ones."""
+    import google_crc32c
+
+    assert google_crc32c.value(bytes(32)) == 0x8A9136AA
+    assert google_crc32c.value(b"\xff" * 32) == 0x62A8AB43
+    assert google_crc32c.implementation == "c"
