@@ -719,6 +719,11 @@ class Books(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(description="Symbols whose books are always wanted, of each source that lists them."),
     ] = field(default_factory=list)
 
+    @property
+    def wants_near(self) -> bool:
+        """Whether the engine is to say how near pairs are to their thresholds."""
+        return self.books_max > 0 and self.books_margin_bps >= 0
+
 
 class Config(
     Struct,

@@ -44,6 +44,10 @@ cdef extern from *:
         };
     }
 
+    static void ss_engine_near_at(ss_engine *engine, char *words) {
+        engine->near = (_Atomic uint64_t *)words;
+    }
+
     static void ss_engine_beat_for(ss_engine *engine, char *heartbeat) {
         engine->beat_at = (_Atomic int64_t *)heartbeat;
     }
@@ -125,6 +129,7 @@ cdef extern from *:
     void ss_engine_point(ss_engine *engine, const char *generation, const char *kill,
                          const char *paused, const char *sources, const char *directions,
                          const char *records, uint32_t stride, uint32_t count)
+    void ss_engine_near_at(ss_engine *engine, char *words)
     void ss_engine_beat_for(ss_engine *engine, char *heartbeat)
     int ss_engine_prepare(const ss_engine *engine, ss_engine_tables *tables) nogil
     void ss_engine_expect(ss_engine *engine, ss_engine_coming *coming)
@@ -190,6 +195,7 @@ cdef class Loop:
     cdef readonly object clock
     cdef readonly object pairs
     cdef readonly LatchTable analysed
+    cdef readonly object near
     cdef object symbol_keys
     cdef object symbol_paused
     cdef object kin
@@ -345,6 +351,17 @@ cdef class Loop:
             raise ValueError("records of PAIR_ANALYSIS_DTYPE are needed")
         self.engine.analysed = none if pairs is None else pairs.table
         self.analysed = pairs
+
+    def say_near(self, near):
+        """Say how near pairs are to their thresholds in the words of a shm.wants.NearWriter, from the
+        next run on; None: nobody asks. It costs the look of each second some ns a pair."""
+        cdef Memory memory
+        if near is None:
+            ss_engine_near_at(self.engine, NULL)
+        else:
+            memory = near.memory
+            ss_engine_near_at(self.engine, memory.at(near.words_at, near.words_bytes))
+        self.near = near
 
     def run(self, int64_t budget_ns):
         """Work and idle for about `budget_ns`; earlier when the switches changed, which are in

@@ -23,6 +23,7 @@ from spread_scanner.engine.analysed import Analysed
 from spread_scanner.engine.blocks import Blocks, JudgedSet
 from spread_scanner.engine.carrying import Carrying
 from spread_scanner.engine.crediting import Crediting
+from spread_scanner.engine.nearness import Nearness
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm.control import ControlSlot
 from spread_scanner.shm.evaluations import Evaluations
@@ -66,6 +67,7 @@ class ReadyWork(NamedTuple):
     work: Work
     places: np.ndarray | None
     asked: np.ndarray  # pairs by which it is told whether the analyst speaks
+    near: bool  # somebody is to be told how near pairs are
     before: plan.Plan | None
     settings: EngineSettings
     judgement: JudgedSet
@@ -124,6 +126,8 @@ class Engine:
             self.analysed = Analysed(namespace, self._store, self.loop)
             self._crediting = Crediting(self.analysed)
             stack.callback(self.analysed.close)
+            self._nearness = Nearness(namespace, self.loop)
+            stack.callback(self._nearness.close)
             self._held = stack.pop_all()
 
     def load(self, settings: Settings, tables: Tables) -> int:
@@ -156,8 +160,9 @@ class Engine:
         asked = Analysed.some(new.pairs)
         stays = place_of.keys() | {key for usual in left for key in usual.keys}
         names = {key: name for key, name in names.items() if key in stays}
+        near = settings.config.books.wants_near
         return ReadyWork(
-            new, work, places, asked, before, of_engine, judgement, place_of, left, names
+            new, work, places, asked, near, before, of_engine, judgement, place_of, left, names
         )
 
     def bring(self, ready: ReadyWork) -> bool:
@@ -177,6 +182,7 @@ class Engine:
         self.newly_blocked()
         number = self._next_generation()
         self.analysed.take(ready.asked, wanted=_asks_the_analyst(ready.settings))
+        self._nearness.take(wanted=ready.near)
         self.bring(ready)
         found = self.loop.swap(ready.work, number & 0xFFFFFFFF)
         self._coming, credited = None, self._credited

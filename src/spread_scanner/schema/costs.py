@@ -121,6 +121,14 @@ def net_bps(
     return entry + close - fees - carried
 
 
+def over_money(
+    paid: FloatOrArray, got: FloatOrArray, moved: FloatOrArray, allowed_bps: float, carry: float
+) -> FloatOrArray:
+    """What is over a threshold, in money times ten thousand: what a size pays for the spot and gets
+    for the perpetual, what it moves on the way out, and close less fees less the threshold."""
+    return (got - paid + moved) * BPS + allowed_bps * paid - carry * got
+
+
 def funding_paid(rate: float, fut_px: float) -> float:
     """Money paid per base unit at one settlement that was crossed; negative: received."""
     return -rate * fut_px

@@ -42,6 +42,14 @@ class NearWriter(Holder):
         """For the engine's native loop, which stores the words itself."""
         return self._held.memory
 
+    @property
+    def words_at(self) -> int:
+        return self.layout.near_at
+
+    @property
+    def words_bytes(self) -> int:
+        return self.layout.wants_bytes - self.layout.near_at
+
     def say(self, direction_id: int, symbol_id: int, over_bps: float, mono_ns: int) -> None:
         """As the engine's loop does: `over_bps` above the threshold; infinite: it stands."""
         at = self.layout.near_at + 8 * (direction_id * self.layout.max_symbols + symbol_id)

@@ -32,6 +32,9 @@ double close_trusted(double u, double p, int at_parity, double credited) {
 double close_unknown(double parity) { return ss_close_bps_unknown(parity); }
 double carried(double c, const ss_quote *s, const ss_quote *f) { return ss_carried_bps(c, s, f); }
 double net(double e, double c, double f, double k) { return ss_net_bps(e, c, f, k); }
+double over_money(double p, double g, double m, double a, double c) {
+    return ss_over_money(p, g, m, a, c);
+}
 double size_base(double a, double b, double lot) { return ss_size_base(a, b, lot); }
 double size_quote(double size, double px) { return ss_size_quote(size, px); }
 int reach(double amount, double least) { return ss_reaches(amount, least); }
@@ -75,6 +78,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
         "close_unknown": [number],
         "carried": [number, quote, quote],
         "net": [number] * 4,
+        "over_money": [number] * 5,
         "size_base": [number] * 3,
         "size_quote": [number] * 2,
         "reach": [number] * 2,
@@ -137,6 +141,14 @@ def test_what_leaving_earns_and_what_is_left_are_the_same(
         costs.net_bps(usual, parity, parity_usual, other),
         twin.net(usual, parity, parity_usual, other),
     )
+
+
+@given(PRICES, PRICES, BPS, BPS, BPS)
+def test_what_is_over_a_threshold_is_the_same(
+    twin: ctypes.CDLL, paid: float, got: float, moved: float, allowed: float, carry: float
+) -> None:
+    ours = costs.over_money(paid, got, moved, allowed, carry)
+    assert same(ours, twin.over_money(paid, got, moved, allowed, carry))
 
 
 @given(SIZES, SIZES, LOTS, PRICES, PRICES, SIZES)

@@ -26,6 +26,7 @@
 #include "freshness.h"
 #include "implausible.h"
 #include "inward.h"
+#include "near.h"
 #include "outward.h"
 #include "pairs.h"
 #include "reload.h"
@@ -102,6 +103,7 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, ss_found *found) {
         return SS_RING_FULL;
     pair->in = 1;
     pair->last_net_bps = found->net_bps;
+    ss_engine_say_near(engine, pair, INFINITY);
     return SS_SIGNAL;
 }
 

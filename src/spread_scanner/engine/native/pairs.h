@@ -206,7 +206,8 @@ typedef struct ss_engine {
     uint32_t reader;
     ss_ring *ring;
     ss_evaluations *kept;
-    ss_latches analysed; /* of pairs, by spread-analyst; zeros: nobody is attached to them */
+    ss_latches analysed;    /* of pairs, by spread-analyst; zeros: nobody is attached to them */
+    _Atomic uint64_t *near; /* a word per direction and symbol (near.h); NULL: nobody asks */
     ss_bucket *row_counters, *recv_to_signal, *cycle_times;
     ss_engine_switches switches;
     int64_t anchor_ns;

@@ -14,6 +14,7 @@
 #include "freshness.h"
 #include "implausible.h"
 #include "inward.h"
+#include "near.h"
 #include "pairs.h"
 
 #define SS_LOOK_NS INT64_C(1000000000)
@@ -46,9 +47,11 @@ static inline void ss_engine_look_at(ss_engine *engine, ss_engine_pair *pair) {
     double implausible_bps = engine->tables.limits.implausible_bps;
     if (!ss_plausible(ss_mid_basis_bps(entry, leaving), implausible_bps)) return;
     if (ss_engine_looks_alone(engine, pair)) return;
+    double parity = ss_parity_bps(entry, leaving);
     pair->weight += 1.0;
     pair->exit_sum += leaving;
-    pair->parity_sum += ss_parity_bps(entry, leaving);
+    pair->parity_sum += parity;
+    ss_engine_tell_near(engine, pair, spot, fut, entry, parity);
 }
 
 /* As much of the look as one cycle is to give to it. */

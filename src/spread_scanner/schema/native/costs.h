@@ -75,6 +75,11 @@ static inline double ss_net_bps(double entry, double close, double fees, double 
     return entry + close - fees - carried;
 }
 
+static inline double ss_over_money(double paid, double got, double moved, double allowed_bps,
+                                   double carry) {
+    return (got - paid + moved) * SS_BPS + allowed_bps * paid - carry * got;
+}
+
 static inline double ss_size_base(double buy_sz, double sell_sz, double lot) {
     double smaller = buy_sz < sell_sz || isnan(buy_sz) ? buy_sz : sell_sz; /* as numpy.minimum */
     return lot > 0.0 ? floor(smaller / lot + SS_SIZE_SLACK) * lot : smaller;
