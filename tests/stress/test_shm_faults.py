@@ -12,6 +12,9 @@ RunNative = Callable[..., "subprocess.CompletedProcess[str]"]
 # Scenario -> the number of stores it died or stopped at. A new store needs a new look at this.
 STORES = """store_write 15
 store_write 15
+tape_push 13
+tape_push 13
+tape_nobody 2
 latch_write 41
 latch_write 41
 bitmap_take 2
@@ -63,6 +66,28 @@ MUTANTS = {
         "        ss_bitmap_mark(ss_store_words(store, reader, source), symbol);\n"
         "    ss_store_publish(store, source, symbol, quote);\n",
         "a mark before its quote",
+    ),
+    "tape_published_before_the_tick": (
+        "tape.h",
+        "    tick->number = write + dropped;\n",
+        "    atomic_store_explicit(&ring->control->write_pos, write + 1, memory_order_release);\n"
+        "    SS_BEFORE_STORE();\n"
+        "    tick->number = write + dropped;\n",
+        "tick",
+    ),
+    "tape_before_the_quote": (
+        "store.h",
+        "    ss_cell_write(&store->sequences[index], &store->cells[2 * index], quote);\n"
+        "    if (store->tape.on) ss_tape_push(&store->tape, source, symbol, quote);\n",
+        "    if (store->tape.on) ss_tape_push(&store->tape, source, symbol, quote);\n"
+        "    ss_cell_write(&store->sequences[index], &store->cells[2 * index], quote);\n",
+        "a tick before its quote",
+    ),
+    "tape_numbers_without_the_dropped": (
+        "tape.h",
+        "tick->number = write + dropped;",
+        "tick->number = write + 0 * dropped;",
+        "number",
     ),
     "r3_position_published_before_the_records": (
         "ring.h",

@@ -48,6 +48,7 @@ from spread_scanner.shm.layout import (
     FundingLayout,
     RingLayout,
     StoreLayout,
+    TapesLayout,
     WantsLayout,
 )
 from spread_scanner.supervise.children import NoSuchBin, command_of
@@ -122,6 +123,7 @@ def memory(settings: Settings) -> Iterator[Check]:
     needed = (
         layout.store_bytes
         + layout.dirty_bytes
+        + TapesLayout(system.num_sources, system.tape_slots).tapes_bytes
         + RingLayout(system.ring_slots, SIGNAL_DTYPE.itemsize).ring_bytes
         + settings.config.spread_engine.evaluations_kept * EVALUATION_DTYPE.itemsize
         + ConnectionsLayout(system.num_sources).connections_bytes
@@ -147,7 +149,7 @@ def memory(settings: Settings) -> Iterator[Check]:
         f"{needed / 2**20:,.1f} MiB needed, {free / 2**20:,.0f} MiB free",
         ""
         if well
-        else "mount -o remount,size=1G /dev/shm, or lower system.ring_slots or max_symbols",
+        else "mount -o remount,size=1G /dev/shm, or lower tape_slots, ring_slots or max_symbols",
     )
 
 

@@ -54,11 +54,14 @@ def check_agreement(settings: Settings) -> None:
     _check_telegram(folder / "config.toml", alerts)
     _check_books(folder / "config.toml", settings.config.books)
     system = settings.config.system
-    if system.ring_slots & (system.ring_slots - 1):
-        _fail(folder / "config.toml", "system.ring_slots", "a power of two")
     engine = settings.config.spread_engine
-    if engine.evaluations_kept & (engine.evaluations_kept - 1):
-        _fail(folder / "config.toml", "spread-engine.evaluations_kept", "a power of two")
+    for key, slots in (
+        ("system.ring_slots", system.ring_slots),
+        ("system.tape_slots", system.tape_slots),
+        ("spread-engine.evaluations_kept", engine.evaluations_kept),
+    ):
+        if slots & (slots - 1):
+            _fail(folder / "config.toml", key, "a power of two")
     most = full_weight(engine.basis_half_life_s)
     if engine.basis_trust_s >= most:
         _fail(

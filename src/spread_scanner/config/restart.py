@@ -22,6 +22,7 @@ EVERYBODY = (
     "system.log_format",
     "spread-engine.evaluations_kept",
     "books.books_max",
+    "system.tape_slots",
 )
 OWN = "cpus"  # of the process's own section
 
@@ -40,6 +41,7 @@ def kept(settings: Settings, process: str) -> dict[str, str]:
         system.log_format,
         engine.evaluations_kept,
         settings.config.books.books_max,
+        system.tape_slots,
         settings.cpus(process),
     ]
     keys = (*EVERYBODY, f"{process}.{OWN}")

@@ -38,6 +38,15 @@ class System(Struct, forbid_unknown_fields=True, frozen=True):
     ring_slots: Annotated[
         int, Meta(ge=2, le=1_048_576, description="Slots of the signal ring; a power of two.")
     ] = 65_536
+    tape_slots: Annotated[
+        int,
+        Meta(
+            ge=2,
+            le=1_048_576,
+            description="Quotes of a source that wait for a recorder, 80 bytes each; a power of "
+            "two.",
+        ),
+    ] = 32_768
     generated_dir: Annotated[
         str,
         Meta(

@@ -18,6 +18,7 @@ from spread_scanner.shm._store cimport (
     SS_FLAG_JUMPED,
     SS_READ_NONE,
     ss_quote,
+    ss_store_look,
     ss_store_notify,
     ss_store_own,
     ss_store_put,
@@ -143,6 +144,7 @@ cdef class Board:
         cdef ss_quote quote
         cdef uint32_t symbol
         cdef Py_ssize_t unmarked = 0
+        ss_store_look(board.store)
         for number in ids:
             symbol = number
             if symbol >= board.max_symbols:

@@ -71,7 +71,7 @@ DIRECTIONS: tuple[Direction, ...] = tuple(
 )
 DIRECTION_BY_LABEL = {direction.label: direction for direction in DIRECTIONS}
 
-DIRTY_READERS: tuple[str, ...] = ("engine", "recorder", "gateway")
+DIRTY_READERS: tuple[str, ...] = ("engine", "gateway")
 
 
 class QuoteFlag(IntFlag):

@@ -56,6 +56,29 @@ cdef extern from "bitmap.h" nogil:
     size_t ss_bitmap_take(ss_dirty_word *words, uint32_t word_count, uint16_t *ids, size_t limit)
 
 
+cdef extern from "ring.h" nogil:
+    ctypedef struct ss_ring_control:
+        pass
+
+    ctypedef struct ss_ring:
+        ss_ring_control *control
+        char *slots
+        uint64_t capacity
+        uint64_t record_bytes
+        uint64_t other
+
+    uint64_t ss_ring_taken(const ss_ring_control *control)
+
+
+cdef extern from "tape.h" nogil:
+    ctypedef struct ss_tick:
+        uint64_t number
+
+    ctypedef struct ss_tape:
+        ss_ring ring
+        int on
+
+
 cdef extern from "store.h" nogil:
     enum:
         SS_READERS_MAX
@@ -75,7 +98,9 @@ cdef extern from "store.h" nogil:
         uint32_t words_stride
         ss_wake *wakes[8]
         ss_dirty_word *dirty[8]
+        ss_tape tape
 
+    void ss_store_look(ss_store *store)
     ss_dirty_word *ss_store_words(const ss_store *store, uint32_t reader, uint32_t source)
     void ss_store_publish(ss_store *store, uint32_t source, uint32_t symbol,
                           const ss_quote *quote)
@@ -105,6 +130,7 @@ cdef class StoreView:
     cdef ss_store store
     cdef readonly object memory
     cdef readonly object dirty_memory
+    cdef readonly object tape_memory
     cdef ss_quote *last_good
     cdef readonly uint64_t contended
     cdef int fetch(self, uint32_t source_id, uint32_t symbol_id, ss_quote *quote) noexcept nogil

@@ -25,6 +25,7 @@ FLAGS = {
 SIZES = {
     "quote": sizeof(ss_quote), "cell": sizeof(ss_cell), "sequence": sizeof(ss_sequence),
     "source_row": sizeof(ss_source_row), "readers_max": SS_READERS_MAX,
+    "tick": sizeof(ss_tick),
 }
 READ_TRIES_MAX = SS_READ_TRIES_MAX
 
@@ -80,6 +81,7 @@ cdef class StoreView:
         self.store.words_per_source = layout.words_per_source
         self.store.words_stride = layout.words_stride
         self.store.num_readers = 0
+        memset(&self.store.tape, 0, sizeof(ss_tape))
         # Zeroed lazily by the kernel: only symbols that are read cost memory.
         self.last_good = <ss_quote *>calloc(cells, sizeof(ss_quote))
         if self.last_good == NULL:
@@ -98,6 +100,16 @@ cdef class StoreView:
             self.store.wakes[reader] = <ss_wake *>base
             self.store.dirty[reader] = <ss_dirty_word *>(base + sizeof(ss_wake))
         self.store.num_readers = layout.num_readers
+
+    def map_tape(self, Memory memory not None, layout):
+        """Point at the tape of the source that is written here; `layout` is a RingLayout."""
+        cdef ss_ring *ring = &self.store.tape.ring
+        self.tape_memory = memory
+        ring.control = <ss_ring_control *>memory.at(layout.control_at, layout.control_bytes)
+        ring.slots = memory.at(layout.slots_at, layout.slots * sizeof(ss_tick))
+        ring.capacity = layout.slots
+        ring.record_bytes = sizeof(ss_tick)
+        ring.other = ss_ring_taken(ring.control)
 
     cdef int fetch(self, uint32_t source_id, uint32_t symbol_id, ss_quote *quote) noexcept nogil:
         """Read one quote with its epoch checked; a contended read gives this view's last good."""

@@ -22,6 +22,7 @@ from spread_scanner.shm._store cimport (
     ss_store,
     ss_store_beat,
     ss_store_begin_epoch,
+    ss_store_look,
     ss_store_notify,
     ss_store_own,
     ss_store_publish,
@@ -101,6 +102,7 @@ cdef class StoreWriter:
                            bid_px=bid_px, bid_sz=bid_sz, ask_px=ask_px, ask_sz=ask_sz)
         quote.epoch = self.epoch
         ss_quote_derive(&quote)
+        ss_store_look(&self.view.store)
         ss_store_write(&self.view.store, self.source_id, <uint32_t>symbol_id, &quote)
 
     def write_many(self, cnp.ndarray ids not None, cnp.ndarray quotes not None):
@@ -142,6 +144,7 @@ cdef class StoreWriter:
         cdef uint64_t bits = 0
         cdef uint32_t word = 0, reader
         cdef Py_ssize_t i
+        ss_store_look(store)
         for i in range(count):
             if bits and word != ids[i] >> 6:
                 for reader in range(store.num_readers):
@@ -177,6 +180,7 @@ cdef class StoreWriter:
             id_ptr = <uint16_t *>cnp.PyArray_DATA(ids)
             for i in range(count):
                 self.view.check(self.source_id, id_ptr[i])
+        ss_store_look(store)
         for i in range(count):
             symbol = id_ptr[i] if id_ptr != NULL else <uint32_t>i
             if ss_store_own(store, self.source_id, symbol, &quote) == SS_READ_NONE:

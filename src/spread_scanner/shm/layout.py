@@ -16,6 +16,8 @@ Every segment opens with the same header; its body depends on the kind:
     |   eventcount     |  128 B: futex word, waiting flag                              reader, feeds
     |   words          |  a 128-byte aligned block of bits per source                  reader, feeds
 
+    tapes              a ring per source, of its quotes in their order           its feed, recorder
+
     ring
     | producer line    |  128 B: write_pos, dropped                                    producer
     | consumer line    |  128 B: read_pos                                              consumer
@@ -74,10 +76,11 @@ from spread_scanner.schema.analysis import CELL_ANALYSIS_DTYPE, PAIR_ANALYSIS_DT
 from spread_scanner.schema.books import BOOK_DTYPE
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_HISTOGRAMS, HISTOGRAMS_MAX
 from spread_scanner.schema.enums import DIRECTIONS, DIRTY_READERS
+from spread_scanner.schema.log import TICK_DTYPE
 from spread_scanner.schema.records import EVALUATION_DTYPE, FUNDING_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _memory, _ring, _rows, _store
 
-ABI_VERSION = 7
+ABI_VERSION = 8
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
 LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with its neighbour
 
@@ -111,6 +114,7 @@ class Kind(IntEnum):
     ANALYSIS = 10
     BOOKS = 11
     WANTS = 12
+    TAPES = 13
 
 
 class State(IntEnum):
@@ -208,18 +212,36 @@ class RingLayout:
 
     slots: int
     record_bytes: int
+    control_at: int = HEADER_BYTES
 
     @property
-    def control_at(self) -> int:
-        return HEADER_BYTES
+    def control_bytes(self) -> int:
+        return SIZES["ring_control"]
 
     @property
     def slots_at(self) -> int:
-        return self.control_at + SIZES["ring_control"]
+        return self.control_at + self.control_bytes
 
     @property
     def ring_bytes(self) -> int:
+        """Where it ends."""
         return self.slots_at + aligned(self.slots * self.record_bytes)
+
+
+@dataclass(frozen=True)
+class TapesLayout:
+    """Offsets of the sources' tapes: a ring each, one behind the other."""
+
+    num_sources: int
+    slots: int
+
+    def tape(self, source_id: int) -> RingLayout:
+        bytes_each = RingLayout(self.slots, SIZES["tick"], 0).ring_bytes
+        return RingLayout(self.slots, SIZES["tick"], HEADER_BYTES + source_id * bytes_each)
+
+    @property
+    def tapes_bytes(self) -> int:
+        return self.tape(self.num_sources).control_at
 
 
 @dataclass(frozen=True)
@@ -510,6 +532,7 @@ def layout_hash() -> int:
         ROW_HEAD_DTYPE.descr,
         SWITCHES_DTYPE.descr,
         SWITCH_DTYPE.descr,
+        TICK_DTYPE.descr,
         SLOT_DTYPE.descr,
         CONNECTION_HEAD_DTYPE.descr,
         DIAL_SLOT_DTYPE.descr,

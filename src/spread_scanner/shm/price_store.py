@@ -2,14 +2,14 @@
 
 Writer:  the feed that claimed the source, and only that one.
 Readers: anyone attached; they map the store read-only. Readers that want to be told what changed
-         (engine, recorder, gateway) claim their dirty bitmap.
+         (engine, gateway) claim their dirty bitmap; who wants each quote reads tapes (tapes.py).
 
 A SeqLock in the latch form (native/seqlock.h): a reader never waits, not even for a writer that
 died half-way. A quote that cannot be stood behind carries a flag (schema.enums.QuoteFlag); a quote
 of a feed that has since been replaced reads as STALE by its epoch.
 
-Two segments: "<namespace>.store" and "<namespace>.dirty", made together by `create`, taken away by
-`remove`.
+Three segments: "<namespace>.store", "<namespace>.dirty" and "<namespace>.tapes", made together by
+`create`, taken away by `remove`.
 """
 
 from typing import Self
@@ -20,7 +20,7 @@ from spread_scanner.clock import SessionClock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import DIRTY_READERS
 from spread_scanner.schema.records import QUOTE_DTYPE
-from spread_scanner.shm import _bitmap, segment
+from spread_scanner.shm import _bitmap, segment, tapes
 from spread_scanner.shm._store import Quote, StoreView
 from spread_scanner.shm._writer import StoreWriter
 from spread_scanner.shm.faults import Retired, WrongSegment
@@ -29,6 +29,7 @@ from spread_scanner.shm.layout import (
     NUM_SOURCES_MAX,
     Kind,
     StoreLayout,
+    TapesLayout,
 )
 from spread_scanner.shm.segment import Holder, Segment
 
@@ -38,16 +39,19 @@ __all__ = ["DirtyBitmap", "PriceStore", "Quote", "Writer"]
 class Writer(StoreWriter, Holder):
     """The one writer of one source; made by PriceStore.writer. `close` gives the place back."""
 
-    def __init__(self, view: StoreView, store: Segment, dirty: Segment, source_id: int) -> None:
+    def __init__(
+        self, view: StoreView, store: Segment, others: list[Segment], source_id: int
+    ) -> None:
         # A new epoch makes all quotes of the previous writer stale at once.
         super().__init__(view, source_id, view.epoch(source_id) + 1)
         self._held = store
-        self._dirty = dirty
+        self._others = others
 
     def close(self) -> None:
         """Give back the source; what is written afterwards is refused."""
         super().close()
-        self._dirty.close()
+        for other in self._others:
+            other.close()
 
 
 class DirtyBitmap(_bitmap.DirtyBitmap, Holder):
@@ -69,37 +73,48 @@ class PriceStore(StoreView, Holder):
         self.clock = SessionClock(store.anchor_ns)
 
     @classmethod
-    def create(cls, namespace: str, *, num_sources: int = 8, max_symbols: int = 1024) -> Self:
+    def create(
+        cls,
+        namespace: str,
+        *,
+        num_sources: int = 8,
+        max_symbols: int = 1024,
+        tape_slots: int = tapes.TAPE_SLOTS,
+    ) -> Self:
         """Make a new, empty store. One that stands under the namespace is retired, never reused.
 
         Raises BadNamespace, NoSpace, or SegmentError on sizes out of range.
         """
         _check_size("num_sources", num_sources, NUM_SOURCES_MAX)
         _check_size("max_symbols", max_symbols, MAX_SYMBOLS_MAX)
+        tapes.check_slots(tape_slots)
         layout = StoreLayout(num_sources, max_symbols)
         sizes = [num_sources, max_symbols, layout.num_readers]
         dirty_name = segment.segment_name(namespace, "dirty")
 
-        def make_dirty(store: Segment) -> None:
-            # Before the store is READY, so that nobody ever attaches to the one without the other.
+        def make_others(store: Segment) -> None:
+            # Before the store is READY, so that nobody ever attaches to the one without the others.
             params = [*sizes, store.instance_id]
             segment.create(dirty_name, Kind.DIRTY, layout.dirty_bytes, params).close()
+            tapes.create(namespace, num_sources, tape_slots, store.instance_id)
 
         store_name = segment.segment_name(namespace, "store")
         try:
             store = segment.create(
-                store_name, Kind.STORE, layout.store_bytes, sizes, fill=make_dirty
+                store_name, Kind.STORE, layout.store_bytes, sizes, fill=make_others
             )
         except BaseException:
-            segment.remove(dirty_name)  # the old store is retired: its bitmaps serve nobody
+            # The old store is retired: its bitmaps and tapes serve nobody.
+            segment.remove(dirty_name)
+            segment.remove(segment.segment_name(namespace, tapes.PART))
             raise
         return cls(namespace, store)
 
     @staticmethod
     def remove(namespace: str) -> None:
-        """Take the store of a namespace away, its bitmaps included; who still maps it sees Retired.
-        Nothing if there is none. Raises BadNamespace."""
-        for part in ("store", "dirty"):
+        """Take the store of a namespace away, with bitmaps and tapes; who still maps it sees
+        Retired. Nothing if there is none. Raises BadNamespace."""
+        for part in ("store", "dirty", tapes.PART):
             segment.remove(segment.segment_name(namespace, part))
 
     @classmethod
@@ -124,7 +139,11 @@ class PriceStore(StoreView, Holder):
         with segment.closed_on_failure(store):
             store.claim(source_id, f"source {source_id}")
             dirty = self._dirty_segment()
-            return Writer(_view(store, dirty, self.layout), store, dirty, source_id)
+            with segment.closed_on_failure(dirty):
+                tape = self._tapes_segment()
+                view = _view(store, dirty, self.layout)
+                view.map_tape(tape.memory, TapesLayout(*tape.params[:2]).tape(source_id))
+                return Writer(view, store, [dirty, tape], source_id)
 
     def dirty(self, reader: str) -> DirtyBitmap:
         """Claim a reader's dirty bitmap. Everything written so far is marked, so that the reader
@@ -178,6 +197,13 @@ class PriceStore(StoreView, Holder):
             dirty.close()
             raise Retired("the dirty bitmaps belong to another store", segment=dirty.name)
         return dirty
+
+    def _tapes_segment(self) -> Segment:
+        held = tapes.attached(self.namespace, writable=True)
+        if held.params[2] != self.instance_id:
+            held.close()
+            raise Retired("the tapes belong to another store", segment=held.name)
+        return held
 
 
 def _view(store: Segment, dirty: Segment, layout: StoreLayout) -> StoreView:

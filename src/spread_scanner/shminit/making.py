@@ -87,6 +87,7 @@ def misfit(settings: config.Settings) -> str | None:
         with contextlib.ExitStack() as stack:
             store = _standing(stack, namespace, "store", Kind.STORE)
             dirty = _standing(stack, namespace, "dirty", Kind.DIRTY)
+            tapes = _standing(stack, namespace, "tapes", Kind.TAPES)
             ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS, timeout_s=0))
             rows = stack.enter_context(Evaluations.attach(namespace, timeout_s=0))
             connections = stack.enter_context(Connections.attach(namespace, timeout_s=0))
@@ -99,6 +100,11 @@ def misfit(settings: config.Settings) -> str | None:
             found: list[tuple[str, object, object]] = [
                 ("store", store.params[:3], sizes),
                 ("dirty bitmaps", dirty.params[:4], [*sizes, store.instance_id]),
+                (
+                    "tapes",
+                    tapes.params[:3],
+                    [system.num_sources, system.tape_slots, store.instance_id],
+                ),
                 ("signal ring", ring.layout.slots, system.ring_slots),
                 ("connections", connections.layout.num_sources, system.num_sources),
                 (
@@ -136,7 +142,10 @@ def _make(settings: config.Settings, standing: list[Switch]) -> None:
     system = settings.config.system
     making: list[Callable[[], Holder]] = [
         lambda: PriceStore.create(
-            system.namespace, num_sources=system.num_sources, max_symbols=system.max_symbols
+            system.namespace,
+            num_sources=system.num_sources,
+            max_symbols=system.max_symbols,
+            tape_slots=system.tape_slots,
         ),
         lambda: SignalRing.create(system.namespace, SIGNALS, slots=system.ring_slots),
         lambda: Evaluations.create(

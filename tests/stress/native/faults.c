@@ -163,6 +163,104 @@ static void store_write_faults(enum fault kind) {
     printf("store_write %d\n", k - 1);
 }
 
+/* --- the tape of who records -------------------------------------------------------------------- */
+
+enum { TAPE_SLOTS = 4 };
+
+static world make_taped_world(uint64_t position) {
+    world made = make_world();
+    ss_ring *ring = &made.store.tape.ring;
+    ring->control = shared(sizeof(ss_ring_control));
+    ring->slots = shared(TAPE_SLOTS * sizeof(ss_tick));
+    ring->capacity = TAPE_SLOTS, ring->record_bytes = sizeof(ss_tick);
+    ring->control->write_pos = ring->control->read_pos = ring->other = position;
+    ring->control->wanted = 1;
+    return made;
+}
+
+static void write_taped(void *context) {
+    world *at = context;
+    ss_quote quote = quote_of(69, at->version);
+    ss_store_look(&at->store);
+    ss_store_write(&at->store, 0, 69, &quote);
+}
+
+/* Takes all ticks, each whole and of one version more than the one before, or of more by holes of
+ * the numbers alone; returns the last version, and how many there were. */
+static uint64_t take_ticks(world *at, uint64_t *taken) {
+    ss_ring reader = at->store.tape.ring;
+    ss_tick ticks[TAPE_SLOTS];
+    int64_t count = ss_ring_pop(&reader, ticks, TAPE_SLOTS);
+    uint64_t version = 0;
+    CHECK(count >= 0, "corrupt");
+    for (int64_t i = 0; i < count; i++) {
+        ss_quote_words words = {.quote = ticks[i].quote};
+        for (int word = 0; word < SS_QUOTE_WORDS; word++)
+            CHECK(words.word[word] == payload(69, words.word[6], word), "a torn tick");
+        CHECK(ticks[i].symbol == 69 && ticks[i].source == 0, "of another symbol");
+        CHECK(i == 0 || ticks[i].number - ticks[i - 1].number == 1, "a hole in a batch");
+        version = words.word[6];
+    }
+    *taken = (uint64_t)count;
+    return version;
+}
+
+static void tape_push_faults(enum fault kind) {
+    int k = 0, struck = 1;
+    while (struck) {
+        k++;
+        for (uint64_t position = UINT64_MAX - 2; position != 3; position++) {
+            world at = make_taped_world(position);
+            ss_ring_control *control = at.store.tape.ring.control;
+            pid_t stopped = 0;
+            uint64_t taken;
+            at.version = 1;
+            write_taped(&at);
+            at.version = 2;
+            struck = strike(write_taped, &at, kind, k, &stopped);
+            if (stopped) go_on(stopped);
+            uint64_t seen = read_version(&at.store, 69), last = take_ticks(&at, &taken);
+            CHECK(last <= seen, "k=%d: a tick before its quote", k);
+            CHECK(last == seen || (struck && last + 1 == seen), "k=%d: %" PRIu64, k, last);
+            at.store.tape.ring.other = control->read_pos; /* the successor attaches */
+            for (at.version = 3; at.version < 3 + TAPE_SLOTS + 2; at.version++)
+                write_taped(&at);
+            CHECK(control->dropped == 2, "k=%d: %" PRIu64 " dropped", k, control->dropped);
+            CHECK(take_ticks(&at, &taken) == 2 + TAPE_SLOTS && taken == TAPE_SLOTS, "k=%d", k);
+            write_taped(&at); /* its number counts those that were dropped */
+            ss_tick tick;
+            CHECK(ss_ring_pop(&(ss_ring){.control = control,
+                                         .slots = at.store.tape.ring.slots,
+                                         .capacity = TAPE_SLOTS,
+                                         .record_bytes = sizeof(ss_tick),
+                                         .other = control->write_pos},
+                              &tick, 1) == 1,
+                  "k=%d: goes on", k);
+            CHECK(tick.number == control->write_pos - 1 + 2, "k=%d: number %" PRIu64, k,
+                  tick.number);
+        }
+    }
+    printf("tape_push %d\n", k - 1);
+}
+
+/* Nobody records, or its position cannot be: the quote is published all the same. */
+static void tape_nobody_reads(void) {
+    world at = make_taped_world(0);
+    ss_ring_control *control = at.store.tape.ring.control;
+    control->wanted = 0;
+    at.version = 1;
+    write_taped(&at);
+    CHECK(control->write_pos == 0 && control->dropped == 0, "a number without a recorder");
+    control->wanted = 1;
+    control->read_pos = 1000;
+    at.store.tape.ring.other = 1000;
+    at.version = 2;
+    write_taped(&at);
+    CHECK(control->write_pos == 0 && control->dropped == 1, "a wild position is followed");
+    CHECK(read_version(&at.store, 69) == 2, "published");
+    printf("tape_nobody 2\n");
+}
+
 /* --- a latch of more words, as the analyst's ---------------------------------------------------- */
 
 enum { WIDE = 40 };
@@ -431,6 +529,9 @@ int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0); /* a forked child must not print the parent's lines again */
     store_write_faults(FAULT_DIE);
     store_write_faults(FAULT_STOP);
+    tape_push_faults(FAULT_DIE);
+    tape_push_faults(FAULT_STOP);
+    tape_nobody_reads();
     latch_write_faults(FAULT_DIE);
     latch_write_faults(FAULT_STOP);
     bitmap_take_faults();

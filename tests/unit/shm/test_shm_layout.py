@@ -156,6 +156,7 @@ def test_native_sizes_are_those_of_the_records() -> None:
         "ring_control": 384,
         "histogram_buckets": 656,
         "readers_max": 8,
+        "tick": 80,
     }
     assert len(DIRTY_READERS) <= layout.SIZES["readers_max"]
 
@@ -180,12 +181,18 @@ def test_native_flag_bits_equal_those_of_the_schema() -> None:
 def test_store_offsets_are_pinned() -> None:
     store = layout.StoreLayout(8, 1024)
     assert (store.rows_at, store.sequences_at, store.cells_at) == (256, 1280, 525_568)
-    assert (store.store_bytes, store.dirty_bytes) == (1_574_144, 3712)
+    assert (store.store_bytes, store.dirty_bytes) == (1_574_144, 2560)
     assert (store.words_per_source, store.words_stride, store.reader_stride) == (16, 16, 1152)
     largest = layout.StoreLayout(64, 16_384)
-    assert (largest.store_bytes, largest.dirty_bytes) == (201_335_040, 393_856)
+    assert (largest.store_bytes, largest.dirty_bytes) == (201_335_040, 262_656)
     odd = layout.StoreLayout(3, 100)
     assert (odd.words_per_source, odd.words_stride, odd.reader_stride) == (2, 16, 512)
+
+
+def test_tape_offsets_are_pinned() -> None:
+    tapes = layout.TapesLayout(8, 32_768)
+    assert (tapes.tape(0).control_at, tapes.tape(0).slots_at) == (256, 640)
+    assert (tapes.tape(1).control_at, tapes.tapes_bytes) == (2_622_080, 20_974_848)
 
 
 def test_ring_offsets_are_pinned() -> None:
@@ -226,7 +233,7 @@ def test_magic_and_state_words_spell_what_they_mean() -> None:
     assert layout.MAGIC.to_bytes(8, "little") == b"SPRDSHM1"
     assert layout.State.READY.to_bytes(8, "little") == b"READY\0\0\0"
     assert layout.State.RETIRED.to_bytes(8, "little") == b"RETRD\0\0\0"
-    assert layout.ABI_VERSION == 7
+    assert layout.ABI_VERSION == 8
 
 
 def test_layout_hash_changes_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:

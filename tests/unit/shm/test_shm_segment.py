@@ -31,6 +31,7 @@ from spread_scanner.shm.faults import (
 )
 from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.layout import CHECKED_BYTES, HEADER_BYTES, Kind, State
+from spread_scanner.shm.tapes import Tapes
 
 RunPython = Callable[..., tuple[int, str]]
 StartPython = Callable[..., "subprocess.Popen[str]"]
@@ -49,7 +50,7 @@ def create_all(namespace: str) -> None:
     FundingTable.create(namespace, num_sources=1, max_symbols=1).close()
 
 
-SEGMENTS = 7  # that create_all makes: the store has two
+SEGMENTS = 8  # that create_all makes: the store has three
 
 ATTACH: dict[str, Callable[[str], object]] = {
     "store": lambda namespace: PriceStore.attach(namespace, timeout_s=0),
@@ -58,6 +59,7 @@ ATTACH: dict[str, Callable[[str], object]] = {
     "control": lambda namespace: Control.attach(namespace, timeout_s=0),
     "connections": lambda namespace: Connections.attach(namespace, timeout_s=0),
     "funding": lambda namespace: FundingTable.attach(namespace, timeout_s=0),
+    "tapes": lambda namespace: Tapes.attach(namespace, timeout_s=0),
 }
 
 
@@ -236,7 +238,7 @@ def test_l3_an_unrelated_process_that_attaches_and_exits_leaves_the_segment(
         with store.writer(0) as writer:
             writer.write(0, 1.0, 1.0, 2.0, 1.0, 1, 1, 1)
         assert run_python(ATTACH_AND_EXIT, namespace, does) == (0, "")
-        assert len(segment.names(namespace)) == 2
+        assert len(segment.names(namespace)) == 3
         assert not store.retired
         PriceStore.attach(namespace).close()
 
@@ -279,7 +281,8 @@ def test_l4_segments_are_private_under_any_umask(
         "FundingTable.create(sys.argv[1])\n"
     )
     assert run_python(code, namespace, umask) == (0, "")
-    modes = [stat.S_IMODE(file_of(namespace, part).stat().st_mode) for part in [*ATTACH, "dirty"]]
+    parts = [*ATTACH, "dirty"]
+    modes = [stat.S_IMODE(file_of(namespace, part).stat().st_mode) for part in parts]
     assert modes == [0o600] * SEGMENTS
 
 

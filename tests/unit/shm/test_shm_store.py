@@ -50,7 +50,7 @@ def test_a_quote_reads_as_it_was_written(namespace: str) -> None:
 
 def test_a_store_is_taken_away_whole_and_who_has_it_can_tell(namespace: str) -> None:
     with PriceStore.create(namespace, num_sources=1, max_symbols=1) as store:
-        assert len(segment.names(namespace)) == 2
+        assert len(segment.names(namespace)) == 3
         PriceStore.remove(namespace)
         assert segment.names(namespace) == []
         assert store.retired

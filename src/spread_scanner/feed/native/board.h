@@ -34,6 +34,7 @@ typedef struct ss_board {
 static inline void ss_board_at(ss_board *board, int64_t mono_ns) {
     if (board->looked_ns && mono_ns - board->looked_ns > SS_STALL_NS) board->deaf_ns = mono_ns;
     ss_lag_at(board->best, mono_ns);
+    ss_store_look(board->store);
 }
 
 /* How many symbols speak for the exchange. */

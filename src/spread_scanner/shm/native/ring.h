@@ -32,7 +32,8 @@ typedef struct ss_ring_control {
     _Atomic uint64_t dropped;                 /* stored by the producer */
     uint64_t reserved_producer[14];
     _Alignas(128) _Atomic uint64_t read_pos; /* stored by the consumer */
-    uint64_t reserved_consumer[15];
+    _Atomic uint64_t wanted; /* stored by the consumer of a tape (tape.h); no other asks */
+    uint64_t reserved_consumer[14];
     ss_wake wake; /* the consumer parks here */
 } ss_ring_control;
 

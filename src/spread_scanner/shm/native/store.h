@@ -5,12 +5,14 @@
  * Two segments, because readers map the first read-only and take bits from the second:
  *   store: a row per source | a sequence per (source, symbol) | two cells per (source, symbol)
  *   dirty: per reader: an eventcount, then a block of words per source
+ * and the tape of the source that this process writes, for who records.
  */
 #ifndef SS_STORE_H
 #define SS_STORE_H
 
 #include "bitmap.h"
 #include "seqlock.h"
+#include "tape.h"
 #include "wake.h"
 
 #define SS_READERS_MAX 8
@@ -35,6 +37,7 @@ typedef struct ss_store {
     uint32_t reserved;
     ss_wake *wakes[SS_READERS_MAX];
     ss_dirty_word *dirty[SS_READERS_MAX];
+    ss_tape tape;
 } ss_store;
 
 static inline uint64_t ss_store_index(const ss_store *store, uint32_t source, uint32_t symbol) {
@@ -46,11 +49,17 @@ static inline ss_dirty_word *ss_store_words(const ss_store *store, uint32_t read
     return store->dirty[reader] + (uint64_t)source * store->words_stride;
 }
 
+/* Looks whether anybody records: once per read of a socket, or batch. */
+static inline void ss_store_look(ss_store *store) {
+    ss_tape_look(&store->tape);
+}
+
 /* Publishes a quote. For a batch that marks its dirty bits word by word. */
 static inline void ss_store_publish(ss_store *store, uint32_t source, uint32_t symbol,
                                     const ss_quote *quote) {
     uint64_t index = ss_store_index(store, source, symbol);
     ss_cell_write(&store->sequences[index], &store->cells[2 * index], quote);
+    if (store->tape.on) ss_tape_push(&store->tape, source, symbol, quote);
 }
 
 /* Publishes a quote and marks it dirty for every reader. Does not wake: a batch calls
