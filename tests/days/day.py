@@ -58,13 +58,13 @@ class Day:
         folder: Path, namespace: str, virtual: VirtualClock, *, leave_out: bool,
     ) -> None:  # fmt: skip
         self.clock = virtual
+        self.now_ns = virtual.mono_ns
         self.hours = hours
         self.faults = faults
         self.log = EventLog(virtual)
         self.loop = VirtualLoop(virtual)
         self.random = Random(f"world {seed}")
         self._arrived = False
-        self._looks_again_ns = 0
         self._beat_ns = 0
         self._leave_out = leave_out
         self._listed = Listed(seed, labels, self.loop, virtual, self.log)
@@ -109,21 +109,11 @@ class Day:
 
     # --- what the invariants and the faults ask for
 
-    def now_ns(self) -> int:
-        return self.clock.mono_ns()
-
     def lines(self, label: str) -> list[LineView]:
         return self.network.lines(label)
 
     def all_carried(self, label: str) -> bool:
         return self.network.all_carried(label)
-
-    def look_again(self, in_ns: int) -> None:
-        """The invariants look after everything that happens: have something happen."""
-        now_ns = self.loop.awake_ns()
-        if not now_ns < self._looks_again_ns <= now_ns + in_ns:
-            self._looks_again_ns = now_ns + in_ns
-            self.loop.call_ns(in_ns, _nothing)
 
     def counters(self, label: str) -> dict[str, int]:
         return dict(self.system.health.read(SOURCE_BY_LABEL[label].process).counters)
@@ -201,11 +191,7 @@ class Day:
         if self._arrived:
             self._arrived = False
             self._step_engine()
-        left_ns = self.invariants.next_ns - self.clock.mono_ns()
-        if left_ns <= 0:
-            self.invariants.look()
-        elif self.invariants.any_behind:
-            self.look_again(left_ns)
+        self.invariants.look()
         if self.invariants.found and not self.go_on and not self.over.done():
             self.over.set_result(None)
 
@@ -317,10 +303,6 @@ class Day:
 
     def close(self) -> None:
         self.system.close()
-
-
-def _nothing() -> None:
-    """Something that happens."""
 
 
 def run(

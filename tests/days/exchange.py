@@ -232,7 +232,11 @@ class Exchange:
     @property
     def behind_ns(self) -> int:
         """When the oldest was said that has not arrived; 0: all has."""
-        return min((row.since_ns for row in self.rows.values() if row.since_ns), default=0)
+        oldest_ns = 0
+        for row in self.rows.values():
+            if row.since_ns and (not oldest_ns or row.since_ns < oldest_ns):
+                oldest_ns = row.since_ns
+        return oldest_ns
 
     def announce(self, listing: Listing, *, halted: bool) -> bool:
         """Say that a listing is not traded, or is again, where the exchange does; who heard it."""

@@ -77,12 +77,11 @@ class Idle:
         if prospects.moved or checks.at_ns == checks.next_ns or self._pings.living:
             return
         now_ns = self._loop.awake_ns()
-        if now_ns - self._worked_out_ns < ANEW_NS // 2:
-            until_ns = self._worked_out_ns + ANEW_NS  # the next ones with it, if not before
-        else:
+        if now_ns - self._worked_out_ns >= ANEW_NS // 2:
             self._worked_out_ns = now_ns
-            mono_ns = self._loop.mono_ns()
-            until_ns = prospects.of_what_came(mono_ns) - (mono_ns - now_ns)
+            self._put_off(prospects.until_ns(self._loop.mono_ns()))
+            return
+        until_ns = self._worked_out_ns + ANEW_NS  # the next ones with it, if not before
         if until_ns < checks.at_ns:
             steps = max(0, (until_ns - checks.next_ns) // checks.step_ns)
             checks.put_off(checks.next_ns + steps * checks.step_ns)
@@ -121,11 +120,12 @@ class Idle:
     def _due(self) -> bool:
         """Whether a check is to be made now; if it is only for pings, without its look."""
         checks, now_ns = self._checks, self._loop.mono_ns()
-        self._catch_up()
+        self._note_looks()
         until_ns = self._prospects.until_ns(now_ns)
         if now_ns < until_ns:
             self._put_off(until_ns)
             return False
+        self._pings.live()
         self._pings_only = now_ns < self._prospects.look_ns
         if not self._pings_only:
             self._note_paces()

@@ -25,6 +25,7 @@ from spread_scanner.schema.enums import UNUSABLE as UNUSABLE_FLAGS
 
 UNUSABLE = int(UNUSABLE_FLAGS)  # enums are slow to reckon with
 LOOK_NS = 50 * NS_PER_MS
+LINES_NS = 250 * NS_PER_MS
 LOST_NS = 400 * NS_PER_MS  # a connection that ended: marked as soon as that is heard
 DEAD_NS = 2_350 * NS_PER_MS  # silent for 1 s, pinged, silent for another; one check and a bit
 BUSY_NS = 1_350 * NS_PER_MS  # over 50 messages/s there is no need to ask
@@ -57,8 +58,6 @@ class World(dialling.World, Protocol):
 
     store: Any
 
-    def look_again(self, in_ns: int) -> None: ...
-
     def counters(self, label: str) -> dict[str, int]: ...
 
 
@@ -67,6 +66,7 @@ class Invariants:
 
     def __init__(self, world: World, start_ns: int) -> None:
         self.world = world
+        self._exchanges = list(world.exchanges.values())
         self.start_ns = start_ns
         self.found: list[Violation] = []
         self.calm_ns: dict[str, int] = defaultdict(lambda: start_ns + 120 * NS_PER_S)
@@ -74,10 +74,10 @@ class Invariants:
         self.skewed_until_ns: dict[str, int] = defaultdict(int)
         self._marks: dict[str, int] = {}
         self._slow: dict[str, bool] = defaultdict(bool)
-        self.next_ns = 0  # when it is to be looked again
+        self._next_ns = 0  # when it is to be looked again, if anything happens then
         self._next_lines_ns = 0
-        self._next_late_ns = 0
-        self.any_behind = False  # somebody is behind for so long that no quote of it may be usable
+        self._next_late_ns = 0  # until then time alone makes nobody late
+        self._any_behind = False  # somebody is behind for so long that no quote of it may be usable
         self.checks = 0
 
     def broken(self, rule: int, source: str, text: str) -> None:
@@ -188,26 +188,20 @@ class Invariants:
     def look_at_late(self) -> None:
         """Every symbol of which there are news that did not arrive, and every dead connection.
 
-        What is only on its way is no longer looked at before LOST_NS is over: whatever happens, no
-        bound is less from then on, but that of a connection that died.
+        What is only on its way is no longer looked at before LOST_NS is over, nor is what is still
+        to be said: whatever happens, no bound is less, but that of a connection that died.
         """
-        now_ns, in_ns = self.world.now_ns(), NEVER_NS
-        self.any_behind = False
+        now_ns, in_ns = self.world.now_ns(), LOST_NS
+        self._any_behind = False
         for label, exchange in self.world.exchanges.items():
             if exchange.graves:
                 exchange.graves = [one for one in exchange.graves if one.wire.listened_to]
             oldest_ns = exchange.behind_ns
-            left_ns = oldest_ns + LOST_NS - now_ns if oldest_ns else NEVER_NS
+            left_ns = oldest_ns + LOST_NS - now_ns if oldest_ns else LOST_NS
             if exchange.graves or left_ns <= 0:
-                left_ns = min(LOST_NS, self._look_at_rows(label, exchange))
-            in_ns = min(in_ns, LOOK_NS if exchange.graves else left_ns)
-        self._next_late_ns = 0
-        if in_ns < NEVER_NS:
-            in_ns = max(LOOK_NS, in_ns)
-            self._next_late_ns = now_ns + in_ns
-            self.world.look_again(in_ns)
-        if self.any_behind:
-            self._next_late_ns = now_ns + LOOK_NS
+                left_ns = self._look_at_rows(label, exchange)
+            in_ns = min(in_ns, left_ns)
+        self._next_late_ns = now_ns + in_ns + LOOK_NS
 
     def _look_at_rows(self, label: str, exchange: Exchange) -> int:
         """Whether any is too late; returns how soon another one may be, in ns."""
@@ -228,7 +222,7 @@ class Invariants:
                 in_ns = min(in_ns, bound_ns - late_ns)
                 continue
             # As long as nothing happens, its cell stays as it is.
-            self.any_behind = True
+            self._any_behind = True
             cell = self.world.store.read(source_id, row.symbol_id)
             if cell is not None and not cell.flags & UNUSABLE:
                 self.broken(
@@ -309,22 +303,33 @@ class Invariants:
 
     # --- each time
 
-    def still(self) -> None:
-        """Nothing has happened for a while, and something is about to: lines are as they were."""
-        if self.world.now_ns() >= self._next_lines_ns:
+    def still(self, passed_ns: int) -> None:
+        """For so long nothing has happened, and something is about to: all is as it was, and what
+        is late is as late as it gets."""
+        now_ns = self.world.now_ns()
+        if now_ns >= self._next_late_ns:
+            self.look_at_late()
+        if passed_ns > LINES_NS and now_ns >= self._next_lines_ns:
             self.dialling.look_at_lines()
 
     def look(self) -> None:
-        """Each 50 ms, as far as anything happens then."""
+        """Something has happened: it is looked each 50 ms, and what comes sooner is seen before
+        the first that comes after them."""
         now_ns = self.world.now_ns()
-        self.next_ns = now_ns + LOOK_NS
-        if now_ns >= self._next_late_ns or any(
-            exchange.graves for exchange in self.world.exchanges.values()
-        ):
+        if now_ns < self._next_ns:
+            if self._next_late_ns > self._next_ns and self._restless():
+                self._next_late_ns = self._next_ns
+            return
+        self._next_ns = now_ns + LOOK_NS
+        if self._restless():
             self.look_at_late()
         if now_ns >= self._next_lines_ns:
-            self._next_lines_ns = now_ns + 250 * NS_PER_MS
+            self._next_lines_ns = now_ns + LINES_NS
             self.dialling.look_at_lines()
+
+    def _restless(self) -> bool:
+        """Whether whatever happens may leave a quote usable that must not be."""
+        return self._any_behind or any(one.graves for one in self._exchanges)
 
     # --- (2), (6), (8): the full check
 

@@ -20,12 +20,11 @@ from typing import Any, Protocol
 import names
 from picows import api
 
-from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
+from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.feed.connection import Connection
 from spread_scanner.runtime import addresses
 
 NEVER_NS = 1 << 62
-STILL_NS = 250 * NS_PER_MS
 PING = Connection._ping_now
 SETTLE_TURNS_MAX = 100_000  # more callbacks than this at one time: something runs in circles
 
@@ -82,8 +81,8 @@ class Regular:
 
 class VirtualLoop(asyncio.BaseEventLoop):
     """`before` is called before any timer or callback of the feeds but the regular ones is run, and
-    `aside` before those that only ping; `still`, before anything that comes after a while in which
-    nothing has happened; `after`, each time that everything due at one time has run.
+    `aside` before those that only ping; `still`, whenever time has gone on, how far, before
+    anything happens then; `after`, each time that everything due at one time has run.
     """
 
     _ready: deque[asyncio.Handle]  # the base class's
@@ -99,7 +98,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.before: Callable[[], None] | None = None
         self.after: Callable[[], None] | None = None
         self.aside: Callable[[Connection], None] | None = None
-        self.still: Callable[[], None] | None = None
+        self.still: Callable[[int], None] | None = None
         self.awake_ns = clock.awake_ns
         self.mono_ns = clock.mono_ns
         self.turns = 0
@@ -216,8 +215,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         ahead_ns = at_ns - self.awake_ns()
         if ahead_ns > 0:
             self._virtual.advance_ns(ahead_ns)
-            if ahead_ns > STILL_NS and self.still is not None:
-                self.still()
+            if self.still is not None:
+                self.still(ahead_ns)
 
     @contextlib.contextmanager
     def dialled_through(self) -> Iterator[None]:

@@ -35,14 +35,9 @@ class Until(NamedTuple):
     look_ns: int
 
 
-class Means(NamedTuple):
-    """What a symbol's silence is judged by."""
-
-    heard_ns: int
-    mean_ns: float
-    news_ns: int
-    news_mean_ns: float
-    settled: bool  # time alone brings nothing of it: it is away, waited for, or called silent
+# What a symbol's silence is judged by: when it was heard, and its mean; the same of its news; and
+# whether time alone brings nothing of it, as it is away, waited for, or called silent.
+Means = tuple[int, float, int, float, bool]
 
 
 class Prospects:
@@ -78,9 +73,8 @@ class Prospects:
             known = self._untils.items()
             self._slightly.update(one for one, until in known if until.ping_ns <= now_ns)
 
-    def of_what_came(self, now_ns: int) -> int:
-        """As `until_ns`, as far as it is by what is usual and has just come."""
-        until_ns = NEVER_NS
+    def _take_in(self, now_ns: int) -> None:
+        """What is usual and has just come."""
         for transport in self._slightly:
             known = self._untils.get(transport)
             if known is None:  # that of announcements
@@ -90,15 +84,10 @@ class Prospects:
             else:
                 found = self._nothing_of(known.there, transport, now_ns)
             self._untils[transport] = found
-            until_ns = min(until_ns, found.ping_ns, found.look_ns)
         for symbol_id in self._quoted:
             self._look_at(symbol_id)
-            for first_ns, _ in self._symbols[symbol_id][1]:
-                if first_ns < until_ns:
-                    until_ns = first_ns
         self._slightly.clear()
         self._quoted.clear()
-        return until_ns
 
     def until_ns(self, now_ns: int) -> int:
         """Monotonic ns; a time that is over: the next check may find something."""
@@ -108,10 +97,11 @@ class Prospects:
             self._quoted.clear()
             self._take_stock(now_ns)
         else:
-            self.of_what_came(now_ns)
-        self.look_ns = self._no_look_until(now_ns)
-        pings_ns = min((one.ping_ns for one in self._untils.values()), default=NEVER_NS)
-        return min(pings_ns, self.look_ns)
+            self._take_in(now_ns)
+        self.look_ns = until_ns = self._no_look_until(now_ns)
+        for one in self._untils.values():
+            until_ns = min(until_ns, one.ping_ns)
+        return until_ns
 
     def _no_look_until(self, now_ns: int) -> int:
         """As `until_ns`, but for pings that are to be sent."""
@@ -123,7 +113,8 @@ class Prospects:
         for _, spans in self._symbols.values():
             for first_ns, last_ns in spans:
                 if first_ns >= looked_ns:
-                    until_ns = min(until_ns, first_ns)
+                    if first_ns < until_ns:
+                        until_ns = first_ns
                 elif last_ns >= looked_ns:
                     return min(until_ns, looked_ns + shipped.LOOK_NS)
         return until_ns
@@ -316,7 +307,7 @@ class Prospects:
     def _look_at(self, symbol_id: int) -> None:
         """Note from when on a symbol's silence may be out of line."""
         board = self._feed._share.board
-        means = Means(
+        means = (
             board.heard_ns.item(symbol_id),
             board.mean_ns.item(symbol_id),
             board.news_ns.item(symbol_id),
@@ -332,19 +323,20 @@ class Prospects:
         Before the first it is not, after the last it is.
         """
         settings = self._settings
-        if of.settled:
+        heard_ns, mean_ns, news_ns, news_mean_ns, settled = of
+        if settled:
             return ()
-        if not of.heard_ns:
+        if not heard_ns:
             return (ALWAYS,)
-        if not of.mean_ns:
+        if not mean_ns:
             quiet_ns = int(settings.first_quote_quiet_s_max * NS_PER_S)
-            return ((of.heard_ns + quiet_ns, NEVER_NS),)
+            return ((heard_ns + quiet_ns, NEVER_NS),)
         silent_ns, times = settings.silent_ms_min * NS_PER_MS, settings.silent_intervals_max
-        found = [_span(of.heard_ns, silent_ns, of.mean_ns * times)]
-        if of.news_ns and of.news_mean_ns:
-            own_ns = of.news_mean_ns * times
-            found.append(_span(of.news_ns, silent_ns, own_ns))
-            found.append(_span(of.news_ns, OVERDUE_NS_MIN, own_ns))
+        found = [_span(heard_ns, silent_ns, mean_ns * times)]
+        if news_ns and news_mean_ns:
+            own_ns = news_mean_ns * times
+            found.append(_span(news_ns, silent_ns, own_ns))
+            found.append(_span(news_ns, OVERDUE_NS_MIN, own_ns))
         return tuple(found)
 
 

@@ -187,14 +187,14 @@ class Wire:
         """Send to the feed; `taken` is called with the answer whether it took notice, or never.
         `usual`: it is a pong (-1), or a usual quote of this id.
         """
-        if self.dead:
+        if self._dead:
             return
         self._near_free_ns = self._send(self._near_free_ns, self._arrive, data, taken, usual)
 
     def _arrive(
         self, data: bytes, taken: Callable[[bool], object] | None, usual: int | None
     ) -> None:
-        if self.dead or self.client.is_closing():
+        if self._dead or self.client.is_closing():
             return
         heard = not self.goodbye
         if usual is None:
@@ -207,7 +207,7 @@ class Wire:
             taken(heard)
 
     def to_far(self, data: bytes) -> None:
-        if self.dead:
+        if self._dead:
             return
         self._far_free_ns = self._send(self._far_free_ns, self._arrive_far, data)
 
@@ -224,24 +224,24 @@ class Wire:
         return at_ns
 
     def _arrive_far(self, data: bytes) -> None:
-        if not self.dead and self.far is not None:
+        if not self._dead and self.far is not None:
             self.far.received(data)
 
     def near_closed(self) -> None:
-        if self.far is not None and not self.dead:
+        if self.far is not None and not self._dead:
             self.loop.call_ns(self._due_ns(self._far_free_ns) - self.loop.awake_ns(),
                               self.far.hung_up)  # fmt: skip
 
     def end(self, error: Exception | None) -> None:
         """The exchange ends it: with an error (a reset) or in order."""
         self.disturbed()
-        if not self.dead:
+        if not self._dead:
             self._near_free_ns = self._due_ns(self._near_free_ns)
             delay_ns = self._near_free_ns - self.loop.awake_ns()
             self.loop.call_ns(delay_ns, self._ended, error)
 
     def _ended(self, error: Exception | None) -> None:
-        if not self.dead:
+        if not self._dead:
             self.client.lose(error)
 
 

@@ -167,8 +167,17 @@ class Health(Holder):
 
     def names(self) -> list[str]:
         """The processes that ever took a row, in row order."""
-        found = (name_of(self._held, n, self._name_at) for n in range(PROCESSES_MAX))
-        return [name for name in found if name]
+        return list(self._numbers())
+
+    def _numbers(self) -> dict[str, int]:
+        """Their rows: behind one without a name there is none."""
+        found: dict[str, int] = {}
+        for number in range(PROCESSES_MAX):
+            name = name_of(self._held, number, self._name_at)
+            if not name:
+                break
+            found[name] = number
+        return found
 
     def alive(self, process: str) -> bool:
         """Whether a live process holds the row: asked of the kernel."""
@@ -182,8 +191,11 @@ class Health(Holder):
             raise SegmentError(
                 "no such process", process=process, known=", ".join(self.names()) or "none"
             )
+        return self._read(process, number)
+
+    def _read(self, process: str, number: int) -> ProcessHealth:
         head = self._head(number)
-        counts = self._row_array(number, ROW_COUNTERS_AT, COUNTERS_MAX)
+        counts = self._row_array(number, ROW_COUNTERS_AT, COUNTERS_MAX).tolist()
         buckets = self._row_array(number, ROW_HISTOGRAMS_AT, HISTOGRAMS_MAX * BUCKETS)
         histograms = buckets.reshape(HISTOGRAMS_MAX, BUCKETS)
         pid = int(head["pid"])  # before the state: see HealthRow
@@ -198,7 +210,7 @@ class Health(Holder):
             generation=int(head["generation"]),
             longest_cycle_ns=int(head["longest_cycle_ns"]),
             message=head["message"].decode(errors="replace"),
-            counters={row.label: int(counts[row.counter_id]) for row in counters_of(process)},
+            counters={label: counts[number] for number, label, _ in counters_of(process)},
             latencies={
                 row.label: latency(histograms[row.histogram_id]) for row in histograms_of(process)
             },
@@ -231,7 +243,7 @@ class Health(Holder):
         )
 
     def read_all(self) -> list[ProcessHealth]:
-        return [self.read(name) for name in self.names()]
+        return [self._read(name, number) for name, number in self._numbers().items()]
 
     @staticmethod
     def _name_at(number: int) -> int:
@@ -272,17 +284,19 @@ def bucket_middle_ns(index: int) -> float:
 
 
 _MIDDLES_NS = np.array([bucket_middle_ns(index) for index in range(BUCKETS)])
+_SHARES = np.array(PERCENTILES) / 100
+_NOTHING_COUNTED = Latency(0, tuple(float("nan") for _ in PERCENTILES), float("nan"))
 
 
 def latency(buckets: np.ndarray) -> Latency:
     """Read a histogram: (BUCKETS,) counts -> count, percentiles and maximum, each within 3.2 %."""
+    if not buckets.any():
+        return _NOTHING_COUNTED
     # A copy: the owner goes on counting, and numpy refuses an array that changes under it.
     buckets = buckets.copy()
     totals = np.cumsum(buckets)
     count = int(totals[-1])
-    if count == 0:
-        return Latency(0, tuple(float("nan") for _ in PERCENTILES), float("nan"))
-    ranks = np.ceil(np.array(PERCENTILES) / 100 * count)
+    ranks = np.ceil(_SHARES * count)
     indexes = np.searchsorted(totals, ranks)
     return Latency(
         count,
