@@ -33,8 +33,8 @@ class Bucket:
         self._left = max(self.left - 1, -self._debt)
 
     def like(self, other: "Bucket") -> None:
-        """Go on with what is left, by the limits of another one."""
-        self._left = min(self.left, other._burst)
+        """Go on with what is left, or overdrawn, by the limits of another one."""
+        self._left = max(min(self.left, other._burst), -other._debt)
         self._burst, self._per_minute, self._debt = other._burst, other._per_minute, other._debt
 
 

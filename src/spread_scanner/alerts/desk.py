@@ -37,7 +37,7 @@ class Story(msgspec.Struct):
 
     key: str
     text: str
-    began_wall_ns: int
+    began_mono_ns: int = 0
     times: int = 1  # how often it came
     patient: bool = False
 
@@ -52,13 +52,13 @@ class _Sign:
         self.ended = 0  # how often lately: a key that is away for LATELY_S is forgotten
         self.story: Story | None = None  # while it is raised
         self.times = 0
-        self.began_wall_ns = 0
+        self.began_mono_ns = 0
 
     def come(self, now_ns: int) -> None:
         self.since_ns = now_ns
         self.came_ns.append(now_ns)
         if self.times == 0:
-            self.began_wall_ns = clock.wall_ns()
+            self.began_mono_ns = now_ns
         self.times += 1
         if self.story is not None:
             self.story.times = self.times
@@ -114,7 +114,7 @@ class Desk:
             sign.story.text, sign.story.patient = condition.text, condition.patient
         elif sign.to_raise(now_ns, condition.stands_s):
             sign.story = Story(
-                key, condition.text, sign.began_wall_ns, sign.times, condition.patient
+                key, condition.text, sign.began_mono_ns, sign.times, condition.patient
             )
 
     def _missing(self, key: str, now_ns: int) -> None:

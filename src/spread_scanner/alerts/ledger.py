@@ -8,16 +8,19 @@ takes in one message goes into one that names each. Events beyond theirs are cou
 
 What a target refuses (4xx) is dropped if it was an event, a reminder or is over; what stands, and
 the end of what was told, or may have been by a life that was killed before it could keep that, is
-offered again every OFFER_S, behind all else and by itself: it may have been the target that was
-wrong, not the message, and only an offer can tell. A target that takes what it refused before is
-offered at once what else it refused. Several that are refused at once are halved until those stand
-alone that are not taken: nothing is dropped for its neighbour's sake. Those that a target only
-fails at are tried one by one first, and halved once it takes one: it is they, then, and not the
-target.
+offered again: it may have been the target that was wrong, not the message, and only an offer can
+tell. At what it fails (5xx) the same is done, and nothing is dropped.
 
-Halves wait for no budget. What a target refuses has told nobody anything, and whoever was to be
-told is not to wait for a budget that his neighbour's refusals have spent: within a minute all is
-told that is taken, however much else is not. What the halves tell is taken off what follows.
+What was not taken by itself is set aside, behind all else, and all of it is offered in rounds: in
+one message first, as a target that is well again, or takes one now and then, is to be told all at
+once. If that is not taken either, one by one until the target takes one, and from then on by
+halves: it is some of the messages, then, and not the target. So nothing is dropped or waits for its
+neighbour's sake. Several that are refused at once are halved without that: who refuses lives.
+
+Neither halves nor rounds wait for the budget. What a target refuses has told nobody anything, and
+whoever was to be told is not to wait for a budget that his neighbour's refusals have spent: within
+a minute all is told that is taken, however much else is not. What they tell is taken off what
+follows; what waits for that goes along with the next round.
 """
 
 from collections import deque
@@ -29,6 +32,7 @@ import msgspec
 from spread_scanner import clock
 from spread_scanner.alerts import budget
 from spread_scanner.alerts.desk import Condition, Story
+from spread_scanner.alerts.rounds import ROUND_S_MAX, ROUND_S_MIN, Rounds
 from spread_scanner.alerts.targets import TEXT_CHARS_MAX, Message
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts as AlertSettings
@@ -36,7 +40,6 @@ from spread_scanner.config import Alerts as AlertSettings
 EVENTS_MAX = 200
 ENTRIES_MAX = 1_000  # things that began and ended while the target was away
 HEAD_CHARS = 40  # that several in one begin with
-OFFER_S = 30.0  # again after a refusal: it is told within a minute of the target taking it
 
 What = Literal["raised", "still", "cleared", "over"]
 _ORDER: dict[What, int] = {"raised": 0, "cleared": 1, "over": 2, "still": 3}
@@ -47,15 +50,15 @@ class Entry(msgspec.Struct):
 
     key: str
     text: str
-    began_wall_ns: int
+    began_mono_ns: int = 0
     times: int = 1
-    ended_wall_ns: int = 0  # 0: it stands
+    ended_mono_ns: int | None = None  # None: it stands
     told: bool = False  # the target knows that it stands
     perhaps_told: bool = False  # by an earlier life, which was gone before it could keep it
     said_mono_ns: int = 0  # when it was told last, in this life of the process
     tries: int = 0  # that failed: others go first
-    offer_mono_ns: int = 0  # not before: it was refused by itself; 0: it was not
-    party: int = 0  # goes out with these only, where several go at once
+    refused: bool = False  # by itself, and counted
+    party: int = 0  # goes out with these only, where several go at once; 0: with anybody
     patient: bool = False
 
 
@@ -75,13 +78,19 @@ class Ledger:
         self.entries: dict[str, Entry] = {entry.key: entry for entry in known}
         for entry in self.entries.values():
             entry.said_mono_ns, entry.tries = clock.mono_ns(), 0
-            entry.offer_mono_ns, entry.party = 0, 0
+            entry.refused, entry.party = False, 0
             entry.perhaps_told = not entry.told
         self._events: deque[Message] = deque()
         self._held = 0  # events that nobody will get, since the last summary
         self._events_sent_ns: deque[int] = deque()
+        self._rounds = Rounds()
+        self._event_ns, self._event_wait_s = 0, ROUND_S_MIN  # no event before, after a failure
         self._parties = 0  # so far
-        self._doubted: set[str] = set()  # went out together, and the target failed
+        self._round = 0  # the party that a round begins with
+        self._sweeps = False  # that round, if it is not taken
+        self._aside: set[str] = set()  # was not taken by itself, and waits for a round
+        self._doubted: set[str] = set()  # was not taken together, and goes one by one
+        self._at_once = False  # all in one: the target wants few messages
         self._messages = budget.of_messages(settings.per_minute_max)
         self._refusals = budget.of_refusals()
         self.held_back = 0  # events beyond the budget
@@ -95,85 +104,141 @@ class Ledger:
     def settings(self, settings: AlertSettings) -> None:
         self._settings = settings
         self._messages.like(budget.of_messages(settings.per_minute_max))
+        self._rounds.at_once()  # the settings may be what was wrong
+        self._event_ns = 0
 
     @property
     def waiting(self) -> int:
-        return len(self._events) + len(self._due(clock.mono_ns()))
+        due = self._due(clock.mono_ns())
+        return len(self._events) + sum(not entry.refused for _, entry in due)
 
     def take(self, raised: Mapping[str, Story], events: Iterable[Condition] = ()) -> None:
         """What stands now, and what has happened since the last call."""
-        wall_ns = clock.wall_ns()
         for key, story in raised.items():
             entry = self.entries.get(key)
             if entry is None:
-                entry = self.entries[key] = Entry(key, story.text, story.began_wall_ns)
-            entry.ended_wall_ns = 0  # it may have ended and begun anew, untold
+                entry = self.entries[key] = Entry(key, story.text, story.began_mono_ns)
+            entry.ended_mono_ns = None  # it may have ended and begun anew, untold
             entry.text, entry.times = story.text, max(entry.times, story.times)
             entry.patient = story.patient
         for key, entry in self.entries.items():
-            if key not in raised and not entry.ended_wall_ns:
-                entry.ended_wall_ns = max(wall_ns, 1)
+            if key not in raised and entry.ended_mono_ns is None:
+                entry.ended_mono_ns = clock.mono_ns()
         self._bound()
         for event in events:
-            self._event(event, wall_ns)
+            self._event(event)
 
     def next(self, chars_max: int = TEXT_CHARS_MAX) -> Parcel | None:
         """What to send now, in texts of at most so many characters; None: nothing, or the budget
         is spent."""
         now_ns = clock.mono_ns()
         due = self._due(now_ns)
+        fresh = [one for one in due if self._is_fresh(one[1])]
+        room = self._messages.left
+        if fresh and room >= 1:
+            one_by_one = len(fresh) <= room and not self._at_once
+            return self._single(fresh[0]) if one_by_one else self._several(fresh, chars_max)
+        if self._refusals.left >= 1:
+            parcel = self._offer(due, chars_max) or self._next_round(due, chars_max)
+            if parcel is not None:
+                return parcel
+        return self._next_event(now_ns)
+
+    def _is_fresh(self, entry: Entry) -> bool:
+        return not entry.party and entry.key not in self._aside and entry.key not in self._doubted
+
+    def _offer(self, due: list[tuple[What, Entry]], chars_max: int) -> Parcel | None:
+        """What is being found out: who of several is not taken."""
         doubted = [one for one in due if one[1].key in self._doubted]
         if doubted:
             return self._single(doubted[0])
         self._doubted.clear()
-        fresh = [one for one in due if not one[1].party]
-        room = self._messages.left
-        if fresh and room >= 1:
-            return self._single(fresh[0]) if len(fresh) <= room else self._several(fresh, chars_max)
         parted = [one for one in due if one[1].party]
-        if parted and self._refusals.left >= 1:
-            party = parted[0][1].party
-            return self._several([one for one in parted if one[1].party == party], chars_max)
-        return self._next_event(now_ns)
+        if not parted:
+            return None
+        party = parted[0][1].party
+        return self._several([one for one in parted if one[1].party == party], chars_max)
+
+    def _next_round(self, due: list[tuple[What, Entry]], chars_max: int) -> Parcel | None:
+        """All that was set aside, if it is time, and what waits for the budget."""
+        if not any(entry.key in self._aside for _, entry in due) or not self._rounds.due:
+            return None
+        self._rounds.begin()
+        self._sweeps = self._rounds.may_sweep()
+        self._part([entry for _, entry in due])
+        self._round = self._parties
+        return self._several(due, chars_max)
 
     def done(self, parcel: Parcel) -> None:
         """The target took it."""
-        again = []
-        if any(entry.offer_mono_ns for _, entry in parcel.due):  # the target has changed its mind
-            again = [entry for entry in self.entries.values() if entry.offer_mono_ns]
+        self._at_once = False
+        self._gone(parcel)
+        if not parcel.due:
+            self._event_ns, self._event_wait_s = 0, ROUND_S_MIN
+            return
+        told = {entry.key for _, entry in parcel.due}
+        if any(entry.tries for _, entry in parcel.due):  # the target has changed its mind
+            self._rounds.at_once()
         for what, entry in parcel.due:
             self._said(what, entry)
-        told = {entry.key for _, entry in parcel.due}
-        for entry in again:
-            entry.offer_mono_ns = 0
-        self._part([entry for entry in again if entry.key not in told])
         if told & self._doubted:  # it was not the target
             rest = self._doubted - told
-            self._halve([entry for entry in self.entries.values() if entry.key in rest])
             self._doubted.clear()
-        if parcel.due:
-            self._messages.spend()
-        self._gone(parcel)
+            self._halve([entry for entry in self.entries.values() if entry.key in rest])
+        self._aside -= told
+        self._messages.spend()
 
     def refused(self, parcel: Parcel) -> int:
         """The target will never take it; returns how many that stand or happened go untold."""
         self._gone(parcel)
         if not parcel.due:
             return 1
-        self._refusals.spend()
-        self._doubted -= {entry.key for _, entry in parcel.due}
         if len(parcel.due) > 1:
-            self._halve([entry for _, entry in parcel.due])
+            self._not_taken(parcel, alive=True)
             return 0
         what, entry = parcel.due[0]
-        untold = not entry.offer_mono_ns
+        untold = not entry.refused
+        entry.refused = True
+        self._rounds.slow()
+        self._not_taken(parcel, alive=True)
         if what == "still" or (what == "over" and not entry.perhaps_told):
             self._said(what, entry)
-        else:
-            entry.tries += 1
-            entry.offer_mono_ns = clock.mono_ns() + int(OFFER_S * NS_PER_S)
-            self._part([entry])
+            self._aside.discard(entry.key)
         return int(untold)
+
+    def failed(self, parcel: Parcel) -> None:
+        """The target failed, at this or at anything: it is still to be sent, others go first."""
+        if parcel.due:
+            return self._not_taken(parcel, alive=False)
+        if parcel.events:
+            self._events.rotate(-1)
+        self._event_ns = clock.mono_ns() + int(self._event_wait_s * NS_PER_S)
+        self._event_wait_s = min(2 * self._event_wait_s, ROUND_S_MAX)
+
+    def put_off(self) -> None:
+        """The target takes nothing now, whatever it is: all that is due goes at once later on."""
+        self._at_once = True
+
+    def _not_taken(self, parcel: Parcel, *, alive: bool) -> None:
+        self._refusals.spend()
+        entries = [entry for _, entry in parcel.due]
+        party = entries[0].party
+        searched = party and party != self._round  # since it took something
+        if len(entries) > 1 and (searched or (alive and not party)):
+            return self._halve(entries)
+        for entry in entries:
+            entry.tries, entry.party = entry.tries + 1, 0
+        keys = {entry.key for entry in entries}
+        if len(entries) == 1:
+            self._doubted -= keys
+            self._aside |= keys
+        elif self._sweeps if party else self._rounds.may_sweep():
+            self._doubted |= keys
+            self._aside -= keys
+        elif not party:
+            self._aside |= keys
+        if self._aside:
+            self._rounds.wanted()
 
     def _halve(self, entries: list[Entry]) -> None:
         """One of them is not taken, and the target does not say which: of one kind, perhaps."""
@@ -191,11 +256,11 @@ class Ledger:
             entry.party = self._parties
 
     def _said(self, what: What, entry: Entry) -> None:
-        entry.tries, entry.offer_mono_ns, entry.party = 0, 0, 0
+        entry.tries, entry.refused, entry.party = 0, False, 0
         entry.said_mono_ns, entry.perhaps_told = clock.mono_ns(), False
         if what in ("raised", "still"):
             entry.told = True
-        elif entry.ended_wall_ns:
+        elif entry.ended_mono_ns is not None:
             self.entries.pop(entry.key, None)
         else:
             entry.told = False  # its end was told while it came back: it is to be told anew
@@ -209,27 +274,16 @@ class Ledger:
         if not parcel.due:
             self._events_sent_ns.append(clock.mono_ns())
 
-    def failed(self, parcel: Parcel) -> None:
-        """It is still to be sent; others go first, should it be its own fault."""
-        for _, entry in parcel.due:
-            entry.tries += 1
-        if len(parcel.due) > 1:
-            self._doubted = {entry.key for _, entry in parcel.due}
-        if parcel.events:
-            self._events.rotate(-1)
-
     def _due(self, now_ns: int) -> list[tuple[What, Entry]]:
         found = [
             (what, entry)
             for entry in self.entries.values()
             if (what := self._what(entry, now_ns)) is not None
         ]
-        return sorted(found, key=lambda one: (one[1].tries, _ORDER[one[0]], one[1].began_wall_ns))
+        return sorted(found, key=lambda one: (one[1].tries, _ORDER[one[0]], one[1].began_mono_ns))
 
     def _what(self, entry: Entry, now_ns: int) -> What | None:
-        if now_ns < entry.offer_mono_ns:
-            return None
-        if entry.ended_wall_ns:
+        if entry.ended_mono_ns is not None:
             return "cleared" if entry.told else "over"
         if not entry.told:
             return "raised"
@@ -260,6 +314,8 @@ class Ledger:
         return Parcel(Message("several", "several", text, clock.wall_ns(), tuple(parts)), told, 0)
 
     def _next_event(self, now_ns: int) -> Parcel | None:
+        if now_ns < self._event_ns:
+            return None
         sent = self._events_sent_ns
         while sent and now_ns - sent[0] >= 60 * NS_PER_S:
             sent.popleft()
@@ -278,18 +334,21 @@ class Ledger:
         self._held += count
         self.held_back += count
 
-    def _event(self, event: Condition, wall_ns: int) -> None:
+    def _event(self, event: Condition) -> None:
         if len(self._events) >= EVENTS_MAX:
             self._events.popleft()
             self._held += 1
             self.dropped += 1
-        self._events.append(Message("event", event.key, event.text, wall_ns))
+        self._events.append(Message("event", event.key, event.text, clock.wall_ns()))
 
     def _bound(self) -> None:
-        over = [entry for entry in self.entries.values() if entry.ended_wall_ns]
-        beyond = max(0, len(over) - ENTRIES_MAX)
-        for entry in sorted(over, key=lambda one: one.ended_wall_ns)[:beyond]:
-            del self.entries[entry.key]
+        over = [
+            (entry.ended_mono_ns, entry.key)
+            for entry in self.entries.values()
+            if entry.ended_mono_ns is not None
+        ]
+        for _, key in sorted(over)[: max(0, len(over) - ENTRIES_MAX)]:
+            del self.entries[key]
             self.dropped += 1
 
 
@@ -297,8 +356,8 @@ def _message(what: What, entry: Entry) -> Message:
     text = entry.text
     if entry.times > 1:
         text += f" (came {entry.times} times)"
-    until_ns = entry.ended_wall_ns or clock.wall_ns()
-    lasted = for_people(max(0, until_ns - entry.began_wall_ns) / NS_PER_S)
+    until_ns = clock.mono_ns() if entry.ended_mono_ns is None else entry.ended_mono_ns
+    lasted = for_people(max(0, until_ns - entry.began_mono_ns) / NS_PER_S)
     if what == "still":
         text = f"still, for {lasted}: {text}"
     elif what == "cleared":

@@ -12,7 +12,7 @@ from msgspec import structs
 from spread_scanner import clock
 from spread_scanner.alerts.desk import Condition, Story
 from spread_scanner.alerts.ledger import Entry, Ledger
-from spread_scanner.alerts.targets import NeverTaken, Sender, Unreached
+from spread_scanner.alerts.targets import NeverTaken, NotNow, Sender, Unreached
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts as AlertSettings
 
@@ -87,10 +87,15 @@ class Outbox:
                 return
             try:
                 sender.send(parcel.message)
+            except NotNow as error:
+                with self._lock:
+                    self._ledger.put_off()
+                return self._pause(error)
             except Unreached as error:
+                self.failures += 1
+                self._is_failing(error.message)
                 with self._lock:
                     self._ledger.failed(parcel)
-                return self._pause(error)
             except NeverTaken as error:
                 fate = "is taken apart" if parcel.message.parts else "is dropped"
                 self._is_failing(f"{error.message}: {parcel.message.key} {fate}")
@@ -106,7 +111,7 @@ class Outbox:
                     self._ledger.done(parcel)
                     self.changes += 1
 
-    def _pause(self, error: Unreached) -> None:
+    def _pause(self, error: NotNow) -> None:
         self.failures += 1
         self._is_failing(error.message)
         after_s = self._pause_s if error.retry_after_s is None else error.retry_after_s

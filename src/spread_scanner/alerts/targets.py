@@ -1,7 +1,9 @@
 """Whom alerts are sent to: a webhook and Telegram, and what their answers mean.
 
 A target answers that it took a message, that it never will (`NeverTaken`: 4xx but for 408 and 429),
-or it fails for now (`Unreached`), perhaps with the time after which it wants to be asked again.
+or it fails for now (`Unreached`): for the sake of the message or not, nobody knows. What says that
+it is not the message is `NotNow`: too many, nobody there, no answer in time, a wish to be asked
+again later, or elsewhere.
 Nothing that is said of an error holds an address: it may have a token in it.
 """
 
@@ -52,6 +54,11 @@ class Unreached(SpreadError):
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+
+
+class NotNow(Unreached):
+    """Whatever it says. A message that was not answered in time may have arrived: to try its parts
+    one by one could tell each of them over and over."""
 
 
 class NeverTaken(SpreadError):
@@ -124,11 +131,17 @@ def _asked(client: httpx.Client, method: str, url: str, body: object) -> httpx.R
             less_safe = (asked.url.scheme, following.url.scheme) == ("https", "http")
             if method == "POST" or less_safe or hop == HOPS_MAX:
                 to = f"{following.url.scheme}://{following.url.host}"
-                raise Unreached(f"HTTP {response.status_code}: leads on to {to}, not followed")
+                raise NotNow(f"HTTP {response.status_code}: leads on to {to}, not followed")
             asked = following
         raise AssertionError("the last hop is not followed")
+    except (httpx.TimeoutException, httpx.ConnectError) as error:
+        raise NotNow(_said(error)) from None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise Unreached(without_secrets(str(error)) or type(error).__name__) from None
+        raise Unreached(_said(error)) from None
+
+
+def _said(error: Exception) -> str:
+    return without_secrets(str(error)) or type(error).__name__
 
 
 def _judge(response: httpx.Response) -> None:
@@ -139,9 +152,9 @@ def _judge(response: httpx.Response) -> None:
         raise NeverTaken(said)
     asked_s = _retry_after_s(response)
     if asked_s is None:
-        raise Unreached(said)
+        raise NotNow(said) if response.status_code in PASSES else Unreached(said)
     pause = refusals.cut(asked_s, RETRY_AFTER_S_MAX)
-    raise Unreached(f"{said}, {pause.note}" if pause.note else said, pause.seconds)
+    raise NotNow(f"{said}, {pause.note}" if pause.note else said, pause.seconds)
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:

@@ -1,5 +1,6 @@
 """What is judged, told once and told on: on a clock that is turned by hand."""
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.alerts import state
 from spread_scanner.alerts.desk import Condition, Desk, Story
-from spread_scanner.alerts.ledger import ENTRIES_MAX, EVENTS_MAX
+from spread_scanner.alerts.ledger import ENTRIES_MAX, EVENTS_MAX, Entry
 from spread_scanner.alerts.outbox import Outbox
 from spread_scanner.alerts.targets import TELEGRAM_CHARS, Message, Telegram, Webhook, senders
 from spread_scanner.clock import VirtualClock
@@ -90,6 +91,58 @@ def test_a_step_of_the_wall_clock_repeats_nothing(bed: Bed) -> None:
     bed.clock.step_wall_ms(3_600_000)
     bed.run(10, DOWN)
     assert bed.told() == ["raised"]
+
+
+@pytest.mark.parametrize("step_s", [5 * 3_600, -5 * 3_600])
+def test_a_step_of_the_wall_clock_makes_nothing_older(
+    bed: Bed, tmp_path: Path, step_s: int
+) -> None:
+    """Nor does a restart of the alerts after it."""
+    bed.run(200, DOWN)
+    bed.clock.step_wall_ms(step_s * 1_000)
+    bed.run(120, DOWN)
+    assert bed.got[-1]["text"].startswith("still, for 5 min: ")
+    settings, who = settings_in(tmp_path), {"webhook": "http://target.test/"}
+    state.write(settings, bed.desk.raised.values(), {"webhook": bed.outbox.entries()}, who)
+    known = state.read(settings)
+    bed.desk = Desk(known.raised)
+    bed.outbox = Outbox(bed.sender, bed.settings, known.of_target("webhook", who["webhook"]))
+    bed.run(305, DOWN)
+    assert bed.got[-1]["text"].startswith("still, for 10 min: ")
+
+
+def test_after_a_boot_what_stood_has_stood_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The monotonic clock has begun anew; what has gone by is what the wall clock says."""
+    settings, began_s = settings_in(tmp_path), 1_700_000_000
+    with clock.use(VirtualClock(began_s * 10**9, 5_000 * 10**9)) as before:
+        story = Story("down", "x", before.mono_ns() - 60 * 10**9)
+        state.write(settings, [story], {}, {})
+    monkeypatch.setattr(state, "BOOT_ID", tmp_path / "another")
+    with clock.use(VirtualClock((began_s + 600) * 10**9, 20 * 10**9)) as after:
+        (known,) = state.read(settings).raised
+        assert after.mono_ns() - known.began_mono_ns == 660 * 10**9
+
+
+def test_what_an_older_version_has_written_begins_now_and_is_not_told_again(
+    virtual_clock: VirtualClock, tmp_path: Path
+) -> None:
+    settings, who = settings_in(tmp_path), "http://target.test/"
+    entry = Entry("down", "x", told=True)
+    state.write(settings, [Story("down", "x")], {"webhook": [entry]}, {"webhook": who})
+    document = json.loads(state.path_of(settings).read_bytes())
+    for key in ("boot", "wall_ns", "mono_ns"):
+        del document[key]
+    for one in [*document["raised"], *document["told"]["webhook"]]:
+        del one["began_mono_ns"]
+        one["began_wall_ns"] = 1_600_000_000 * 10**9
+    state.path_of(settings).write_text(json.dumps(document))
+    virtual_clock.advance_ms(7_000)
+    known = state.read(settings)
+    assert not known.damaged
+    assert [one.began_mono_ns for one in known.raised] == [virtual_clock.mono_ns()]
+    assert [one.told for one in known.of_target("webhook", who)] == [True]
 
 
 def test_opportunities_never_hide_that_something_is_down(bed: Bed) -> None:

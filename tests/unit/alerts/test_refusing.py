@@ -12,7 +12,7 @@ import pytest
 import bed
 from spread_scanner.alerts.desk import Story
 from spread_scanner.alerts.outbox import Outbox
-from spread_scanner.alerts.targets import Message, NeverTaken, Unreached
+from spread_scanner.alerts.targets import Message, NeverTaken, NotNow, Unreached
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config import Alerts
 
@@ -138,6 +138,62 @@ def test_one_at_which_the_target_fails_keeps_none_of_thirty_from_being_told(
     assert set(target.told_s) == set(raised) - {"k17"}
 
 
+@pytest.mark.parametrize("bad", [1, 2, 15, 29])
+def test_those_at_which_the_target_fails_hold_up_nobody(
+    virtual_clock: VirtualClock, bad: int
+) -> None:
+    """Whatever they are: two of them stay together in one half, and one that is good beside many
+    is found among them."""
+    drawn = random.Random(bed.seed("SPREAD_MIX_SEED"))
+    raised = stories(30)
+    choking = set(drawn.sample(sorted(raised), bad))
+    target = Picky(virtual_clock, refusing(choking, Unreached))
+    outbox = Outbox(target, Alerts())
+    run(outbox, raised, virtual_clock, 60)
+    assert set(target.told_s) == set(raised) - choking
+    new = {"new": Story("new", "x", virtual_clock.mono_ns())}
+    run(outbox, {**raised, **new}, virtual_clock, 2)
+    assert "new" in target.told_s
+    choking.clear()
+    run(outbox, raised | new, virtual_clock, 60)
+    assert set(target.told_s) == {*raised, "new"}
+
+
+def test_a_target_that_fails_is_not_asked_without_end(virtual_clock: VirtualClock) -> None:
+    """Thirty for which nobody knows whether it is they or the target: each twice a minute."""
+    raised = stories(30)
+    target = Picky(virtual_clock, refusing(set(raised), Unreached))
+    run(Outbox(target, Alerts()), raised, virtual_clock, 600)
+    assert target.asked < 10 * 62 + 40
+
+
+class Limiter:
+    """Takes one message in each `every_s`, and answers as it does to too many."""
+
+    def __init__(self, clock: VirtualClock, error: type[Unreached], every_s: float) -> None:
+        self.clock, self.error, self.every_ns = clock, error, int(every_s * 1e9)
+        self.next_ns = 0
+
+    def __call__(self, _: Message) -> None:
+        if self.clock.mono_ns() < self.next_ns:
+            raise self.error("too many")
+        self.next_ns = self.clock.mono_ns() + self.every_ns
+
+
+@pytest.mark.parametrize("every_s", [10.5, 40.5])
+@pytest.mark.parametrize("error", [NotNow, Unreached])
+def test_a_target_that_takes_one_now_and_then_is_told_all_that_waits_in_one(
+    virtual_clock: VirtualClock, error: type[Unreached], every_s: float
+) -> None:
+    """One that says so (429) or only fails meanwhile (503)."""
+    raised = stories(4)
+    limiter = Limiter(virtual_clock, error, every_s)
+    target = Picky(virtual_clock, limiter)
+    run(Outbox(target, Alerts()), raised, virtual_clock, int(every_s) + 31)
+    assert set(target.told_s) == set(raised)
+    assert len(target.took_s) == 2
+
+
 def test_a_target_that_was_down_is_told_in_few_messages(virtual_clock: VirtualClock) -> None:
     raised = stories(30)
     target = Picky(virtual_clock, refusing(set(raised), Unreached))
@@ -155,3 +211,18 @@ def test_a_smaller_budget_holds_from_the_reload_on(virtual_clock: VirtualClock) 
     outbox.settings(target, Alerts(per_minute_max=2))
     run(outbox, stories(30), virtual_clock, 59)
     assert len(target.took_s) == 1
+
+
+def test_what_was_overdrawn_is_as_little_as_the_smaller_budget_allows(
+    virtual_clock: VirtualClock,
+) -> None:
+    """What thirty a minute have overdrawn would be ten minutes at two."""
+    raised = stories(60)
+    bad = {f"k{number}" for number in range(0, 60, 2)}
+    target = Picky(virtual_clock, refusing(bad))
+    outbox = Outbox(target, Alerts(per_minute_max=30))
+    run(outbox, raised, virtual_clock, 20)
+    outbox.settings(target, Alerts(per_minute_max=2))
+    raised["new"] = Story("new", "x", virtual_clock.mono_ns())
+    run(outbox, raised, virtual_clock, 61)
+    assert "new" in target.told_s

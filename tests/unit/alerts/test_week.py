@@ -53,7 +53,8 @@ class Told:
         self.standing: dict[str, int] = {}  # since when it was said last
         self.taking_since: int | None = 0  # None: it fails, or wants to be left alone
         self.failure: int | type[httpx.TransportError] | None = None
-        self.disliked: set[str] = set()  # it refuses whatever speaks of these
+        self.disliked: set[str] = set()  # it refuses whatever speaks of these, or fails at it
+        self.dislikes_by = 400
         self.liked_since: dict[str, int] = {}  # those that it did not like before
         self.wait_s = 0
         self.left_alone_until = 0
@@ -86,7 +87,7 @@ class Told:
         body: dict[str, Any] = httpx.Response(200, content=request.content).json()
         parts = body.get("parts", [body])
         if any(part["key"] in self.disliked for part in parts):
-            return httpx.Response(400)
+            return httpx.Response(self.dislikes_by)
         for part in parts:
             self._takes(part["event"], part["key"], part["text"])
         return httpx.Response(200)
@@ -293,6 +294,7 @@ class Week:
             for key in self._random.sample(sorted(one.disliked), count):
                 one.likes(key)
         else:
+            one.dislikes_by = self._random.choice([400, 500, 503])
             one.disliked.update(self._random.sample(KEYS, self._random.choice([1, 1, 2, 8])))
 
     def _restart(self) -> None:
