@@ -448,6 +448,7 @@ def test_what_was_traded_again_while_no_feed_was_there_is_asked_of_the_exchanges
 
         new._missed.ask = ask
         settings = new._share.settings
+        # As shipped it would take a minute.
         new._share.settings = msgspec.structs.replace(settings, ask_again_s_min=0.01)
         new._start()
         await until(lambda: bed.carried == {"BBB-USDT"})
@@ -600,6 +601,7 @@ def test_notices_are_heard_on_a_connection_that_comes_back(bed: Bed) -> None:
         async with websockets.serve(serve, "127.0.0.1", 0) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             share = bed.feed._share
+            # Shorter than shipped, as several dials are waited for.
             share.settings = msgspec.structs.replace(share.settings, backoff_s_min=0.01)
             notices = Notices(
                 share,
@@ -703,6 +705,7 @@ def test_the_connection_of_the_notices_has_a_row_of_its_own(bed: Bed) -> None:
         async with websockets.serve(serve, "127.0.0.1", 0) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             share = bed.feed._share
+            # Shorter than shipped, as several dials are waited for.
             share.settings = msgspec.structs.replace(share.settings, backoff_s_min=0.01)
             notices = Notices(share, lambda _: None)
             notices.listen_to(Stream(f"ws://127.0.0.1:{port}/", ("please",), None, 20.0, read))
@@ -918,6 +921,7 @@ def test_a_refused_path_is_asked_slowly_and_at_once_with_a_reload(bed: Bed) -> N
     async def act() -> None:
         server = await asyncio.start_server(closing(refusing("403 No")), "127.0.0.1", 0)
         share = bed.feed._share
+        # Shorter than shipped, as several dials are waited for.
         share.settings = msgspec.structs.replace(share.settings, backoff_s_min=0.01)
         notices = Notices(share, lambda _: None)
         port = server.sockets[0].getsockname()[1]

@@ -154,6 +154,7 @@ class Rig(Ground):
         port = listening.sockets[0].getsockname()[1]
         self.made = share = self.share(
             f"ws://127.0.0.1:{port}/stream",
+            # As shipped a line pauses for up to half a minute: the days live that.
             Feed(backoff_s_min=0.01, backoff_s_max=0.05, **settings),
             {"BTCUSDT": ROW},
             lag_ns_max=10**9,
@@ -242,6 +243,7 @@ def test_too_many_bad_messages_in_a_row_end_the_connection(rig: Rig) -> None:
 
 
 def test_a_connection_that_falls_silent_is_replaced(rig: Rig) -> None:
+    # As shipped it would take ten seconds.
     rig.run([quoting(50), quote_and_listen], back, frozen_ms_min=100)
 
     assert rig.ends[0] is End.FROZEN
@@ -256,6 +258,7 @@ def test_a_connection_of_which_only_snapshots_came_is_not_taken_for_frozen(rig: 
             calm_until_s.append(asyncio.get_running_loop().time() + 0.5)
         return bool(calm_until_s) and asyncio.get_running_loop().time() > calm_until_s[0]
 
+    # As shipped nothing could be taken for frozen before ten seconds are over.
     rig.run([quoting(3)], calm, frozen_ms_min=100, silent_intervals_max=2.0)
 
     assert rig.ends == [End.STOPPED]

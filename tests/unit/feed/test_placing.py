@@ -159,7 +159,8 @@ class Bed(Ground):
     ) -> None:
         async with serve(exchange.serve, "127.0.0.1", 0) as listening:
             port = next(iter(listening.sockets)).getsockname()[1]
-            # One request a second would make the test long; the pace is the budget's own test.
+            # One request a second would make the test long, and so would pauses and waits for a
+            # first quote as shipped: the budget is its own test, and the days live all of them.
             share = self.share(
                 f"ws://127.0.0.1:{port}/",
                 Feed(backoff_s_min=0.01, backoff_s_max=0.05, **settings),
