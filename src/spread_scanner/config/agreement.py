@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from spread_scanner.config.settings import Alerts, Books, Directions, Settings, SourceSettings
 from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
-from spread_scanner.schema.channels import CHANNELS
+from spread_scanner.schema.channels import CHANNELS, DEPTH_CHANNELS
 from spread_scanner.schema.costs import full_weight
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
 from spread_scanner.schema.figures import plain
@@ -105,6 +105,8 @@ def _check_source(path: Path, label: str, source: SourceSettings) -> None:
         _check_symbol(path, f"{label}.symbol_fees_bps", symbol)
     if source.channel and source.channel not in CHANNELS[label]:
         _fail(path, f"{label}.channel", ", ".join(CHANNELS[label]))
+    if source.depth_channel and source.depth_channel not in DEPTH_CHANNELS[label]:
+        _fail(path, f"{label}.depth_channel", ", ".join(DEPTH_CHANNELS[label]))
 
 
 def _check_url(path: Path, key: str, url: str) -> None:

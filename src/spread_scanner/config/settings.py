@@ -786,6 +786,13 @@ class SourceSettings(Struct, forbid_unknown_fields=True, frozen=True):
             description="Best-bid/ask channel, where the exchange has several; empty: the fastest."
         ),
     ] = ""
+    depth_channel: Annotated[
+        str,
+        Meta(
+            description="Channel of order books, where the exchange has several; empty: the one "
+            "that needs no REST snapshots."
+        ),
+    ] = ""
     topics_per_connection_max: Annotated[
         int, Meta(ge=0, le=10_000, description="Symbols per connection; 0: the exchange's limit.")
     ] = 0

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from spread_scanner.schema.books import BookLevels
 from spread_scanner.schema.enums import Source
 from spread_scanner.schema.records import TS_ABSENT
 
@@ -171,8 +172,35 @@ class Notice(NamedTuple):
     text: str = ""
 
 
+class Spelled(NamedTuple):
+    """Both sides' levels as text, price and size: what checksums are made of."""
+
+    bids: Sequence[tuple[str, str]]
+    asks: Sequence[tuple[str, str]]
+
+
+class BookChange(NamedTuple):
+    """What one message says of one book. A snapshot says all of it, an update what has changed.
+
+    `beyond`: more may lie beyond a snapshot's last levels than the channel ever tells (a side has
+    as many as it shows). `checksum` is that of the book after the message, where the exchange gives
+    one, and `texts` the levels as they were spelled, which it is made of.
+    """
+
+    exchange_symbol: str
+    snapshot: bool
+    bids: BookLevels
+    asks: BookLevels
+    after_id: int  # of an update
+    last_id: int
+    ts_event: int  # ns; TS_ABSENT, or TS_IMPOSSIBLE
+    beyond: bool = False
+    checksum: int | None = None
+    texts: Spelled | None = None
+
+
 # What the slow tier makes of one frame. Bytes that fit nothing raise errors.BadMessage.
-Event = RawQuote | Delta | Ack | Refused | Notice
+Event = RawQuote | Delta | BookChange | Ack | Refused | Notice
 
 
 class PingRule(NamedTuple):

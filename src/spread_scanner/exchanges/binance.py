@@ -208,7 +208,7 @@ class Binance(wire.BaseAdapter):
         self._futures = source.market is Market.FUTURES
         limits = FUTURES_LIMITS if self._futures else SPOT_LIMITS
         super().__init__(source, settings, limits, NO_PING)
-        wire.channel_of(settings, source.label)
+        self._channel = wire.channel_of(settings, source.label)
         self.rest_weight_per_s = FUTURES_REST_PER_S if self._futures else SPOT_REST_PER_S
         self._api = "/fapi/v1" if self._futures else "/api/v3"
 
@@ -281,13 +281,20 @@ class Binance(wire.BaseAdapter):
         }
 
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
-        return _request("SUBSCRIBE", exchange_symbols, request_id)
+        return self._request("SUBSCRIBE", exchange_symbols, request_id)
 
     def unsubscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
-        return _request("UNSUBSCRIBE", exchange_symbols, request_id)
+        return self._request("UNSUBSCRIBE", exchange_symbols, request_id)
+
+    def _request(self, method: str, exchange_symbols: Sequence[str], request_id: int) -> str:
+        params = [self._stream(symbol) for symbol in exchange_symbols]
+        return msgspec.json.encode({"method": method, "params": params, "id": request_id}).decode()
+
+    def _stream(self, exchange_symbol: str) -> str:
+        return f"{exchange_symbol.translate(TO_LOWER)}@{self._channel}"
 
     def topic_bytes(self, exchange_symbol: str) -> int:
-        return len(_stream(exchange_symbol).encode()) + 3
+        return len(self._stream(exchange_symbol).encode()) + 3
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:
@@ -351,12 +358,3 @@ def _contract_type(row: RestSymbol) -> str:
     if row.contractType == "PERPETUAL":
         return "linear-perpetual"
     return row.contractType.lower().replace("_", "-") or "unknown"
-
-
-def _stream(exchange_symbol: str) -> str:
-    return f"{exchange_symbol.translate(TO_LOWER)}@{CHANNEL}"
-
-
-def _request(method: str, exchange_symbols: Sequence[str], request_id: int) -> str:
-    params = [_stream(symbol) for symbol in exchange_symbols]
-    return msgspec.json.encode({"method": method, "params": params, "id": request_id}).decode()

@@ -35,13 +35,10 @@ from spread_scanner.exchanges.adapter import (
     Skipped,
 )
 from spread_scanner.exchanges.wire import Level, Number
-from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import Market, Source
 
 T = TypeVar("T")
 
-CHANNEL = CHANNELS["bybit-spot"][0]  # of both markets
-PREFIX = f"{CHANNEL}."
 PAGE_ROWS = "1000"
 
 # A connection takes 21,000 characters of topics in all its requests together: some 800 of these, or
@@ -64,7 +61,7 @@ SPOT_LIMITS = Limits(
 FUTURES_LIMITS = SPOT_LIMITS._replace(topics_per_request_max=100)
 PING = PingRule('{"req_id":"ping","op":"ping"}', 20.0)
 
-REFUSED_TOPIC = re.compile(r"orderbook\.1\.([^\s,\]]+)")
+REFUSED_TOPIC = re.compile(r"orderbook\.\d+\.([^\s,\]]+)")
 REFUSED_WHY = re.compile(r"^error:([^,]*)")
 ALREADY = "already subscribed"
 REFUSALS = {
@@ -78,7 +75,7 @@ REFUSALS = {
 
 
 class ChannelBook(Struct):
-    """The data of orderbook.1; both lists hold one level at most."""
+    """The data of orderbook.1, both lists of which hold one level at most, and of deeper ones."""
 
     s: str
     u: int
@@ -207,13 +204,16 @@ class Bybit(wire.BaseAdapter):
 
     rest_weight_per_s = 20.0  # of 120 a second and address
     period_ms = 10  # orderbook.1 of both markets: "push frequency: 10ms"
-    symbol_named = re.compile(rb'"orderbook\.1\.([^"\\]+)"')
+    symbol_named = re.compile(rb'"orderbook\.\d+\.([^"\\]+)"')
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         self._futures = source.market is Market.FUTURES
         super().__init__(source, settings, FUTURES_LIMITS if self._futures else SPOT_LIMITS, PING)
-        wire.channel_of(settings, source.label)
+        self._use_channel(wire.channel_of(settings, source.label))
         self._category = "linear" if self._futures else "spot"
+
+    def _use_channel(self, channel: str) -> None:
+        self._channel, self._prefix = channel, f"{channel}."
 
     def instruments_request(self) -> RestRequest:
         return self._instruments_request("")
@@ -272,33 +272,41 @@ class Bybit(wire.BaseAdapter):
         return [found for row in good if (found := _funding(row)) is not None]
 
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
-        return _request("subscribe", exchange_symbols, request_id)
+        return self._request("subscribe", exchange_symbols, request_id)
 
     def unsubscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
-        return _request("unsubscribe", exchange_symbols, request_id)
+        return self._request("unsubscribe", exchange_symbols, request_id)
+
+    def _request(self, op: str, exchange_symbols: Sequence[str], request_id: int) -> str:
+        args = [self._prefix + symbol for symbol in exchange_symbols]
+        return msgspec.json.encode({"req_id": str(request_id), "op": op, "args": args}).decode()
 
     def topic_bytes(self, exchange_symbol: str) -> int:
-        return len(PREFIX) + len(exchange_symbol.encode()) + 3
+        return len(self._prefix) + len(exchange_symbol.encode()) + 3
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:
             book = _order_book(frame)
         except wire.MALFORMED:
-            return [_control_event(frame)]
-        if not book.topic.startswith(PREFIX):
+            return [_control_event(frame, self._prefix)]
+        if not book.topic.startswith(self._prefix):
             return [Notice(NoticeKind.OTHER, book.topic)]
+        return [self._said(book)]
+
+    def _said(self, book: OrderBook) -> Event:
+        """What a message of the channel says."""
         data = book.data
         ts_event = wire.ts_ns(book.ts)
         if book.type == "snapshot":
             bid, ask = wire.top(data.b), wire.top(data.a)
-            return [wire.quote(data.s, bid, ask, ts_event, data.u, wire.ts_ns(book.cts))]
+            return wire.quote(data.s, bid, ask, ts_event, data.u, wire.ts_ns(book.cts))
         if book.type != "delta":
             raise BadMessage("neither snapshot nor delta", type=book.type)
         bid_change = _changed(data.s, data.b, max)
         ask_change = _changed(data.s, data.a, min)
         # The rules for a symbol and an update id are those of a whole quote.
         checked = wire.quote(data.s, wire.EMPTY, wire.EMPTY, ts_event, data.u)
-        return [Delta(checked.exchange_symbol, bid_change, ask_change, ts_event, data.u)]
+        return Delta(checked.exchange_symbol, bid_change, ask_change, ts_event, data.u)
 
     def templates(self) -> tuple[str, ...]:
         data = (
@@ -321,11 +329,11 @@ def _funding(row: TickerRow) -> Funding | None:
     return Funding(row.symbol, rate, hours, cap, floor, wire.instant_ms(row.nextFundingTime))
 
 
-def _control_event(frame: bytes) -> Event:
+def _control_event(frame: bytes, prefix: str) -> Event:
     """What a frame is that is no order book, or BadMessage if it ought to have been one."""
     control = wire.decoded(_control, frame, ControlFrame)
     if control.topic:
-        if control.topic.startswith(PREFIX):
+        if control.topic.startswith(prefix):
             wire.decoded(_order_book, frame)
         return Notice(NoticeKind.OTHER, control.topic)
     message = control.ret_msg or ""
@@ -369,8 +377,3 @@ def _result(body: bytes) -> Result:
 def _contract_type(row: RestInstrument) -> str:
     known = {"LinearPerpetual": "linear-perpetual", "LinearFutures": "linear-futures"}
     return known.get(row.contractType, row.contractType or "unknown")
-
-
-def _request(op: str, exchange_symbols: Sequence[str], request_id: int) -> str:
-    args = [PREFIX + symbol for symbol in exchange_symbols]
-    return msgspec.json.encode({"req_id": str(request_id), "op": op, "args": args}).decode()

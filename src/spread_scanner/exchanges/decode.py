@@ -20,6 +20,7 @@ from spread_scanner.exchanges.adapter import (
     TS_IMPOSSIBLE,
     Ack,
     Adapter,
+    BookChange,
     Delta,
     Notice,
     RawQuote,
@@ -187,11 +188,13 @@ def _scaled_event(event: RawQuote | Delta, px_div: float, sz_mul: float) -> RawQ
     )
 
 
-def _reason(event: Ack | Refused | Notice) -> str:
+def _reason(event: Ack | Refused | Notice | BookChange) -> str:
     if isinstance(event, Ack):
         return "acknowledgement"
     if isinstance(event, Refused):
         return "refusal"
+    if isinstance(event, BookChange):
+        return "book"
     return f"notice: {event.kind.value}"
 
 

@@ -9,7 +9,7 @@ in contracts; an acknowledgement does not name its symbol, and one request takes
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -55,7 +55,6 @@ FUTURES_LIMITS = Limits(150, 1, 4_096, 20.0, 3.5, None, connects_burst=5)
 SPOT_PING = PingRule('{"method":"PING"}', 20.0)
 FUTURES_PING = PingRule('{"method":"ping"}', 15.0)
 
-NAMED_TOPIC = re.compile(re.escape(SPOT_TOPIC) + r"@\w+@([^\s,\]]+)")
 # 510: too frequent, by REST and by socket. 1001: no such contract.
 REFUSALS = {"510": RefusalKind.BUSY, "1001": RefusalKind.SYMBOL}
 NAMED_CONTRACT = re.compile(r"\[([^\]\s]+)\]")
@@ -228,14 +227,14 @@ class MexcSpot(wire.BaseAdapter):
     """Spot: JSON answers, protobuf quotes."""
 
     binary = True
+    _named_topic = re.compile(re.escape(SPOT_TOPIC) + r"@\w+@([^\s,\]]+)")  # in answers
     symbol_named = re.compile(re.escape(SPOT_TOPIC).encode() + rb"@\w+@([0-9A-Za-z_]+)")
     rest_weight_per_s = 20.0  # 500, or by another note 300, per 10 s
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, SPOT_LIMITS, SPOT_PING)
-        speed = wire.channel_of(settings, source.label)
-        self.period_ms = int(speed.removesuffix("ms"))  # changes are gathered for so long
-        self._prefix = f"{SPOT_TOPIC}@{speed}@"
+        self._speed = wire.channel_of(settings, source.label)
+        self.period_ms = int(self._speed.removesuffix("ms"))  # changes are gathered for so long
 
     def instruments_request(self) -> RestRequest:
         return RestRequest("/api/v3/exchangeInfo", {}, 10)
@@ -255,21 +254,28 @@ class MexcSpot(wire.BaseAdapter):
         )
 
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
-        return self._request("SUBSCRIPTION", exchange_symbols)
+        return self._asked("SUBSCRIPTION", exchange_symbols)
 
     def unsubscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
-        return self._request("UNSUBSCRIPTION", exchange_symbols)
+        return self._asked("UNSUBSCRIPTION", exchange_symbols)
 
-    def _request(self, method: str, exchange_symbols: Sequence[str]) -> str:
-        params = [self._prefix + symbol for symbol in exchange_symbols]
+    def _asked(self, method: str, exchange_symbols: Sequence[str]) -> str:
+        params = [self._topic(symbol) for symbol in exchange_symbols]
         return msgspec.json.encode({"method": method, "params": params}).decode()
 
+    def _topic(self, exchange_symbol: str) -> str:
+        return f"{SPOT_TOPIC}@{self._speed}@{exchange_symbol}"
+
     def topic_bytes(self, exchange_symbol: str) -> int:
-        return len(self._prefix) + len(exchange_symbol.encode()) + 3
+        return len(self._topic(exchange_symbol).encode()) + 3
 
     def _parse(self, frame: bytes) -> list[Event]:
         if frame.startswith(b"{"):  # no wrapper begins so: it would be a group, which is not used
-            return [_spot_control_event(frame)]
+            return [_spot_control_event(frame, self._named_topic)]
+        return self._pushed(frame)
+
+    def _pushed(self, frame: bytes) -> list[Event]:
+        """What a wrapper says."""
         pushed = pushed_ticker(frame)
         if not pushed.channel.startswith(SPOT_TOPIC):
             if not pushed.channel.startswith("spot@"):
@@ -294,13 +300,13 @@ class MexcFutures(wire.BaseAdapter):
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, FUTURES_LIMITS, FUTURES_PING)
-        wire.channel_of(settings, source.label)
+        self._name = wire.channel_of(settings, source.label)  # of the channel, in requests
 
     def instruments_request(self) -> RestRequest:
         return RestRequest("/api/v1/contract/detail", {})
 
     def parse_instruments(self, body: bytes) -> InstrumentPage:
-        good, skipped = wire.rows(ContractRow, _futures_rows(body))
+        good, skipped = wire.rows(ContractRow, futures_rows(body))
         instruments: list[RawInstrument] = []
         for row in good:
             size = wire.positive(row.contractSize)
@@ -316,7 +322,7 @@ class MexcFutures(wire.BaseAdapter):
     def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
         return wire.rest_quotes(
             ContractTickerRow,
-            _futures_rows(body),
+            futures_rows(body),
             lambda row: (row.symbol, row.bid1, None, row.ask1, None),
         )
 
@@ -329,14 +335,23 @@ class MexcFutures(wire.BaseAdapter):
         return RestRequest(f"{FUNDING_PATH}/{quote(exchange_symbol, safe='')}", {})
 
     def parse_funding(self, body: bytes) -> list[Funding]:
-        good, _ = wire.rows(RestFunding, _futures_rows(body))
+        good, _ = wire.rows(RestFunding, futures_rows(body))
         return [found for row in good if (found := _funding(row)) is not None]
 
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
-        return _futures_request(f"sub.{FUTURES_CHANNEL}", exchange_symbols)
+        return self._asked("sub", exchange_symbols)
 
     def unsubscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
-        return _futures_request(f"unsub.{FUTURES_CHANNEL}", exchange_symbols)
+        return self._asked("unsub", exchange_symbols)
+
+    def _asked(self, method: str, exchange_symbols: Sequence[str]) -> str:
+        if len(exchange_symbols) != 1:
+            raise ValueError("one symbol a request: see limits.topics_per_request_max")
+        made = {"method": f"{method}.{self._name}", "param": self._param(exchange_symbols[0])}
+        return msgspec.json.encode(made).decode()
+
+    def _param(self, exchange_symbol: str) -> dict[str, object]:
+        return {"symbol": exchange_symbol, "limit": FUTURES_LEVELS}
 
     def topic_bytes(self, exchange_symbol: str) -> int:
         return len(self.subscribe([exchange_symbol], 0).encode())
@@ -345,7 +360,7 @@ class MexcFutures(wire.BaseAdapter):
         try:
             push = _depth_full(frame)
         except wire.MALFORMED:
-            return [_futures_control_event(frame)]
+            return [futures_control_event(frame, f"push.{FUTURES_CHANNEL}", _depth_full)]
         if push.channel != f"push.{FUTURES_CHANNEL}":
             return [Notice(NoticeKind.OTHER, push.channel)]
         book = push.data
@@ -381,14 +396,17 @@ def _spot_quote(pushed: PushedTicker) -> Event:
         # Seen live: a frame of channel, symbol and time only. It states nothing about the book.
         return Notice(NoticeKind.OTHER, "no body")
     bid, ask = _spot_sides(pushed)
-    version = 0
-    if pushed.version:
-        if not (pushed.version.isascii() and pushed.version.isdigit()):
-            raise BadMessage("a version that is no number", version=pushed.version)
-        if len(pushed.version) > len(str(wire.UPDATE_ID_MAX)):
-            raise BadMessage("update id out of range", version=pushed.version)
-        version = int(pushed.version)
+    version = version_of(pushed.version) if pushed.version else 0
     return wire.quote(symbol, bid, ask, wire.ts_ns(pushed.send_time), version)
+
+
+def version_of(text: str) -> int:
+    """A version that a wrapper spells."""
+    if not (text.isascii() and text.isdigit()):
+        raise BadMessage("a version that is no number", version=text)
+    if len(text) > len(str(wire.UPDATE_ID_MAX)):
+        raise BadMessage("update id out of range", version=text)
+    return int(text)
 
 
 def _spot_symbol(pushed: PushedTicker) -> str:
@@ -416,24 +434,24 @@ def _converted(texts: tuple[str, ...], kind: type[T]) -> T:
         raise BadMessage(f"not a price or size: {error}", texts=str(texts)) from None
 
 
-def _spot_control_event(frame: bytes) -> Event:
+def _spot_control_event(frame: bytes, named_topic: re.Pattern[str]) -> Event:
     control = wire.decoded(_spot_control, frame, SpotControl)
     request_id = "" if control.id is None else str(control.id)
     if control.msg == "PONG":
         return Notice(NoticeKind.PONG)
     if control.code != 0 or control.msg.startswith("Not "):
         # Behind the first list may stand the topics of the same request that were taken.
-        refused = tuple(NAMED_TOPIC.findall(control.msg.partition("]")[0]))
+        refused = tuple(named_topic.findall(control.msg.partition("]")[0]))
         return wire.refused(request_id, refused, str(control.code), control.msg, REFUSALS)
-    return Ack(request_id, tuple(NAMED_TOPIC.findall(control.msg)))
+    return Ack(request_id, tuple(named_topic.findall(control.msg)))
 
 
-def _futures_control_event(frame: bytes) -> Event:
-    """What a frame is that is no book, or BadMessage if it ought to have been one."""
+def futures_control_event(frame: bytes, ours: str, decode: Callable[[bytes], object]) -> Event:
+    """What a frame is that is no book, or BadMessage if it ought to have been one, by `decode`."""
     control = wire.decoded(_futures_control, frame, FuturesControl)
     channel = control.channel
-    if channel == f"push.{FUTURES_CHANNEL}":
-        wire.decoded(_depth_full, frame)
+    if channel == ours:
+        wire.decoded(decode, frame)
     if channel == "pong":
         return Notice(NoticeKind.PONG)
     if channel == "rs.error":
@@ -506,7 +524,7 @@ def _funding(row: RestFunding) -> Funding | None:
     return Funding(row.symbol, rate, hours, cap, floor, due)
 
 
-def _futures_rows(body: bytes) -> list[msgspec.Raw]:
+def futures_rows(body: bytes) -> list[msgspec.Raw]:
     """The rows of a REST answer; a single row counts as a list of one."""
     answer = wire.decoded(_futures_answer, body, FuturesAnswer)
     if not answer.success:
@@ -516,10 +534,3 @@ def _futures_rows(body: bytes) -> list[msgspec.Raw]:
     if bytes(answer.data).startswith(b"["):
         return wire.decoded(_rows, bytes(answer.data))
     return [] if bytes(answer.data) == b"null" else [answer.data]
-
-
-def _futures_request(method: str, exchange_symbols: Sequence[str]) -> str:
-    if len(exchange_symbols) != 1:
-        raise ValueError("one symbol a request: see limits.topics_per_request_max")
-    param = {"symbol": exchange_symbols[0], "limit": FUTURES_LEVELS}
-    return msgspec.json.encode({"method": method, "param": param}).decode()

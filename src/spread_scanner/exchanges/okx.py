@@ -9,7 +9,7 @@ text. Notice 64008 comes about a minute before the server goes away.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -33,10 +33,8 @@ from spread_scanner.exchanges.adapter import (
     Skipped,
 )
 from spread_scanner.exchanges.wire import Level, Number
-from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import Market, Source
 
-CHANNEL = CHANNELS["okx-spot"][0]  # of both markets
 CODE_UPGRADE = "64008"
 FUNDING_PATH = "/api/v5/public/funding-rate"
 MS_PER_HOUR = 3_600_000
@@ -183,7 +181,7 @@ class Okx(wire.BaseAdapter):
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, LIMITS, PING)
-        wire.channel_of(settings, source.label)
+        self._channel = wire.channel_of(settings, source.label)
         self._futures = source.market is Market.FUTURES
         self._type = "SWAP" if self._futures else "SPOT"
 
@@ -191,7 +189,7 @@ class Okx(wire.BaseAdapter):
         return RestRequest("/api/v5/public/instruments", {"instType": self._type})
 
     def parse_instruments(self, body: bytes) -> InstrumentPage:
-        good, skipped = wire.rows(RestInstrument, _data(body))
+        good, skipped = wire.rows(RestInstrument, rest_data(body))
         instruments: list[RawInstrument] = []
         for row in good:
             made = self._instrument(row)
@@ -240,7 +238,7 @@ class Okx(wire.BaseAdapter):
     def parse_tickers(self, body: bytes) -> tuple[list[RestQuote], list[Skipped]]:
         return wire.rest_quotes(
             TickerRow,
-            _data(body),
+            rest_data(body),
             lambda row: (row.instId, row.bidPx, row.bidSz, row.askPx, row.askSz),
         )
 
@@ -255,24 +253,28 @@ class Okx(wire.BaseAdapter):
         return RestRequest(FUNDING_PATH, {"instId": exchange_symbol})
 
     def parse_funding(self, body: bytes) -> list[Funding]:
-        good, _ = wire.rows(RestFunding, _data(body))
+        good, _ = wire.rows(RestFunding, rest_data(body))
         return [found for row in good if (found := _funding(row)) is not None]
 
     def subscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
-        return _request("subscribe", exchange_symbols, request_id)
+        return self._request("subscribe", exchange_symbols, request_id)
 
     def unsubscribe(self, exchange_symbols: Sequence[str], request_id: int) -> str:
-        return _request("unsubscribe", exchange_symbols, request_id)
+        return self._request("unsubscribe", exchange_symbols, request_id)
+
+    def _request(self, op: str, exchange_symbols: Sequence[str], request_id: int) -> str:
+        args = [Arg(self._channel, symbol) for symbol in exchange_symbols]
+        return msgspec.json.encode({"id": str(request_id), "op": op, "args": args}).decode()
 
     def topic_bytes(self, exchange_symbol: str) -> int:
-        return len(msgspec.json.encode(Arg(CHANNEL, exchange_symbol))) + 1
+        return len(msgspec.json.encode(Arg(self._channel, exchange_symbol))) + 1
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:
             push = _push(frame)
         except wire.MALFORMED:
-            return [_control_event(frame)]
-        if push.arg.channel != CHANNEL:
+            return [self._control_event(frame, _push)]
+        if push.arg.channel != self._channel:
             return [Notice(NoticeKind.OTHER, push.arg.channel)]
         if not push.data:
             raise BadMessage("a push without data")
@@ -283,6 +285,28 @@ class Okx(wire.BaseAdapter):
             )
             for book in push.data
         ]
+
+    def _control_event(self, frame: bytes, decode: Callable[[bytes], object]) -> Event:
+        """What a frame is that is no book, or BadMessage if by `decode` it ought to be one."""
+        if frame == b"pong":
+            return Notice(NoticeKind.PONG)
+        control = wire.decoded(_control, frame, ControlFrame)
+        if not control.event:
+            if control.arg.channel in ("", self._channel):
+                wire.decoded(decode, frame)
+            return Notice(NoticeKind.OTHER, control.arg.channel)
+        request_id = str(control.id)
+        named = (control.arg.instId,) if control.arg.instId else ()
+        if control.event in ("subscribe", "unsubscribe"):
+            return Ack(request_id, named, control.event == "subscribe")
+        if control.event == "error":
+            refused = named or tuple(REFUSED_INSTRUMENT.findall(control.msg))
+            return wire.refused(request_id, refused, str(control.code), control.msg, REFUSALS)
+        if control.event == "notice" and str(control.code) == CODE_UPGRADE:
+            return Notice(NoticeKind.SHUTDOWN, control.msg)
+        if control.event == "notice":
+            return Notice(NoticeKind.SAID, f"{control.code}: {control.msg}")
+        return Notice(NoticeKind.OTHER, control.event)
 
     def templates(self) -> tuple[str, ...]:
         book = (
@@ -303,36 +327,9 @@ def _funding(row: RestFunding) -> Funding | None:
     return Funding(row.instId, rate, hours, cap, floor, due)
 
 
-def _control_event(frame: bytes) -> Event:
-    """What a frame is that is no book, or BadMessage if it ought to have been one."""
-    if frame == b"pong":
-        return Notice(NoticeKind.PONG)
-    control = wire.decoded(_control, frame, ControlFrame)
-    if not control.event:
-        if control.arg.channel in ("", CHANNEL):
-            wire.decoded(_push, frame)
-        return Notice(NoticeKind.OTHER, control.arg.channel)
-    request_id = str(control.id)
-    named = (control.arg.instId,) if control.arg.instId else ()
-    if control.event in ("subscribe", "unsubscribe"):
-        return Ack(request_id, named, control.event == "subscribe")
-    if control.event == "error":
-        refused = named or tuple(REFUSED_INSTRUMENT.findall(control.msg))
-        return wire.refused(request_id, refused, str(control.code), control.msg, REFUSALS)
-    if control.event == "notice" and str(control.code) == CODE_UPGRADE:
-        return Notice(NoticeKind.SHUTDOWN, control.msg)
-    if control.event == "notice":
-        return Notice(NoticeKind.SAID, f"{control.code}: {control.msg}")
-    return Notice(NoticeKind.OTHER, control.event)
-
-
-def _data(body: bytes) -> list[msgspec.Raw]:
+def rest_data(body: bytes) -> list[msgspec.Raw]:
+    """The data of a REST answer. Raises ExchangeError on an error envelope."""
     answer = wire.decoded(_answer, body, RestAnswer)
     if str(answer.code) != "0":
         raise ExchangeError(answer.msg, code=str(answer.code))
     return answer.data
-
-
-def _request(op: str, exchange_symbols: Sequence[str], request_id: int) -> str:
-    args = [Arg(CHANNEL, symbol) for symbol in exchange_symbols]
-    return msgspec.json.encode({"id": str(request_id), "op": op, "args": args}).decode()

@@ -31,7 +31,7 @@ from spread_scanner.exchanges.adapter import (
     RestRequest,
     Skipped,
 )
-from spread_scanner.schema.channels import CHANNELS
+from spread_scanner.schema.channels import CHANNELS, DEPTH_CHANNELS
 from spread_scanner.schema.enums import Source
 from spread_scanner.schema.records import TS_ABSENT
 
@@ -418,14 +418,19 @@ def rest_quotes(
 
 def channel_of(settings: SourceSettings, label: str) -> str:
     """The best-bid/ask channel that the settings choose; the first is the fastest."""
-    channels = CHANNELS[label]
-    if not settings.channel:
+    return _chosen(settings.channel, CHANNELS[label], f"{label}.channel")
+
+
+def depth_channel_of(settings: SourceSettings, label: str) -> str:
+    """The channel of books that the settings choose; the first is the usual one."""
+    return _chosen(settings.depth_channel, DEPTH_CHANNELS[label], f"{label}.depth_channel")
+
+
+def _chosen(wanted: str, channels: tuple[str, ...], key: str) -> str:
+    if not wanted:
         return channels[0]
-    if settings.channel not in channels:
+    if wanted not in channels:
         raise ConfigError(
-            "bad setting",
-            file="exchanges.toml",
-            key=f"{label}.channel",
-            allowed=", ".join(channels),
+            "bad setting", file="exchanges.toml", key=key, allowed=", ".join(channels)
         )
-    return settings.channel
+    return wanted

@@ -1,0 +1,159 @@
+"""Binance's books, spot and USD-M futures: the first twenty levels, or what changes of all.
+
+Read by the feeds through `DepthAdapter`. Raises BadMessage on bytes that are not what the
+documentation promises, ExchangeError on an error envelope.
+
+Quirks: spot's first levels name neither their symbol, which stands in the stream's name, nor a
+time. Updates of the futures follow on `pu`, as ids are shared by all symbols; those of spot begin
+where the last one ended. Neither channel of updates begins with a snapshot.
+"""
+
+from msgspec import Struct
+
+from spread_scanner.config import SourceSettings
+from spread_scanner.errors import BadMessage
+from spread_scanner.exchanges import wire
+from spread_scanner.exchanges.adapter import (
+    BookChange,
+    Event,
+    Notice,
+    NoticeKind,
+    RawQuote,
+    RestRequest,
+)
+from spread_scanner.exchanges.binance import CHANNEL, COMBINED, ST_COIN_MARGINED, Binance
+from spread_scanner.exchanges.depth import SEED_LEVELS, change, side_of
+from spread_scanner.exchanges.wire import Level
+from spread_scanner.schema.enums import Source
+from spread_scanner.schema.records import TS_ABSENT
+
+LEVELS = 20  # of depth20
+LEVELS_OF_ALL = 1_000  # of a channel of updates: more than are ever kept
+SEED_WEIGHT = 5  # of up to a hundred levels, in both markets
+
+
+class DepthUpdate(Struct, gc=False):
+    """{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":50093239189,"u":50093239202,
+    "b":[["61737.63000000","0.00000000"]],"a":[["61837.64000000","1.54698000"]]}; futures have `T`,
+    `pu` and `st` besides, and spell their first levels so, too.
+    """
+
+    s: str
+    U: int
+    u: int
+    b: list[Level | None] | None
+    a: list[Level | None] | None
+    e: str = "depthUpdate"
+    pu: int | None = None
+    T: int = 0
+    E: int = 0
+    st: int = 1
+
+
+class FirstLevels(Struct, gc=False):
+    """{"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[["0.0026","100"]]}: spot's first levels,
+    and by REST a snapshot of either market.
+    """
+
+    lastUpdateId: int  # noqa: N815
+    bids: list[Level | None] | None
+    asks: list[Level | None] | None
+    T: int = 0
+    E: int = 0
+
+
+class CombinedUpdate(Struct, gc=False):
+    """{"stream":"btcusdt@depth@100ms","data":{...}}"""
+
+    stream: str
+    data: DepthUpdate
+
+
+class CombinedLevels(Struct, gc=False):
+    """{"stream":"btcusdt@depth20@100ms","data":{...}}"""
+
+    stream: str
+    data: FirstLevels
+
+
+_update = wire.decoder(DepthUpdate)
+_combined_update = wire.decoder(CombinedUpdate)
+_combined_levels = wire.decoder(CombinedLevels)
+_levels = wire.decoder(FirstLevels)
+
+
+class BinanceDepth(Binance):
+    """One market's books; either channel."""
+
+    keeps_window = False
+
+    def __init__(self, source: Source, settings: SourceSettings) -> None:
+        super().__init__(source, settings)
+        self._channel = wire.depth_channel_of(settings, source.label)
+        self.snapshots_only = self._channel.startswith("depth20")
+        self.levels_max = LEVELS if self.snapshots_only else LEVELS_OF_ALL
+        self.keeps_window = self.snapshots_only
+        self._by_name = self.snapshots_only and not self._futures
+
+    def seed_request(self, exchange_symbol: str) -> RestRequest | None:
+        if self.snapshots_only:
+            return None
+        params = {"symbol": exchange_symbol, "limit": str(SEED_LEVELS)}
+        return RestRequest(f"{self._api}/depth", params, SEED_WEIGHT)
+
+    def parse_seed(self, exchange_symbol: str, body: bytes) -> BookChange:
+        return _snapshot(exchange_symbol, wire.answered(_levels, body), SEED_LEVELS)
+
+    def templates(self) -> tuple[str, ...]:
+        return ()
+
+    def symbol_of(self, frame: bytes) -> str:
+        if not self._by_name:
+            return super().symbol_of(frame)
+        stream = frame.partition(b'"stream":"')[2].partition(b"@")[0]
+        return stream.decode(errors="replace").upper()
+
+    def _parse(self, frame: bytes) -> list[Event]:
+        try:
+            if self._by_name:
+                first = _combined_levels(frame)
+                if not first.stream.endswith(f"@{self._channel}"):
+                    return [Notice(NoticeKind.OTHER, first.stream)]
+                # Names are ASCII in lower case where they can be: see TO_LOWER.
+                symbol = first.stream.partition("@")[0].upper()
+                return [_snapshot(symbol, first.data, LEVELS)]
+            combined = frame.startswith(COMBINED)
+            return [self._changed(_combined_update(frame).data if combined else _update(frame))]
+        except wire.MALFORMED as error:
+            events: list[Event] = [
+                Notice(NoticeKind.OTHER, CHANNEL) if isinstance(one, RawQuote) else one
+                for one in self._parse_unusual(frame)
+            ]
+            if any(isinstance(one, Notice) and self._is_ours(one.text) for one in events):
+                raise BadMessage(f"not the expected book: {error}", raw=frame) from None
+            return events
+
+    def _is_ours(self, what: str) -> bool:
+        """Whether a name of a stream, or a type of event, is that of this channel."""
+        return what == "depthUpdate" or what.endswith(f"@{self._channel}")
+
+    def _changed(self, update: DepthUpdate) -> Event:
+        if update.st == ST_COIN_MARGINED:
+            return Notice(NoticeKind.OTHER, "coin-margined")
+        if update.e != "depthUpdate":
+            return Notice(NoticeKind.OTHER, update.e)
+        bids, asks = side_of(update.b, update.s), side_of(update.a, update.s)
+        after_id = update.U - 1 if update.pu is None else update.pu
+        window = LEVELS if self.snapshots_only else 0
+        ts_event = _time(update)
+        return change(update.s, bids, asks, (after_id, update.u), ts_event, window)
+
+
+def _snapshot(symbol: str, first: FirstLevels, window: int) -> BookChange:
+    bids, asks = side_of(first.bids, symbol), side_of(first.asks, symbol)
+    return change(symbol, bids, asks, (0, first.lastUpdateId), _time(first), window)
+
+
+def _time(said: DepthUpdate | FirstLevels) -> int:
+    ms = said.T or said.E
+    return wire.ts_ns(ms) if ms else TS_ABSENT

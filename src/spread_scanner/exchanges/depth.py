@@ -1,0 +1,104 @@
+"""Books by the exchanges' depth channels: what a depth adapter provides, and how updates follow.
+
+Read by the feeds. A depth adapter is an `Adapter` for another channel of the same socket: it asks,
+is answered and is refused as the one for quotes, but what arrives is a `BookChange`. Prices and
+sizes leave it as the exchange gave them. Pure functions over bytes, as all of this room.
+
+An update states the sizes as they are after it, so that one rule serves all exchanges: it takes a
+book from `after_id`, or from any id between, to `last_id`. See `fits`.
+"""
+
+import math
+from collections.abc import Sequence
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+
+from spread_scanner.errors import BadMessage, BadQuote
+from spread_scanner.exchanges.adapter import Adapter, BookChange, RestRequest
+from spread_scanner.exchanges.wire import UPDATE_ID_MAX, Level
+from spread_scanner.schema.books import BookLevels
+
+NO_LEVELS: BookLevels = np.zeros((0, 2))
+NO_LEVELS.flags.writeable = False
+SEED_LEVELS = 100  # asked for by REST: as many as are kept
+
+
+class Fit(Enum):
+    """What an update is to a book that stands."""
+
+    NEXT = "next"
+    OLD = "old"  # all that it says is known
+    GAP = "gap"  # something before it is missing
+
+
+def fits(known_id: int, change: BookChange) -> Fit:
+    """What an update is to a book that was brought to `known_id`.
+
+    One whose ids run backwards begins a sequence anew, and goes on from what it names alone. One
+    without an id is taken as it comes.
+    """
+    if change.last_id == 0:
+        return Fit.NEXT
+    if change.after_id > known_id:
+        return Fit.GAP
+    if change.last_id < change.after_id == known_id:
+        return Fit.NEXT
+    return Fit.NEXT if known_id < change.last_id else Fit.OLD
+
+
+class DepthAdapter(Adapter, Protocol):
+    """One source's channel of books. Its `parse` gives BookChange where the other gives quotes."""
+
+    levels_max: int  # a side, by the channel; beyond them it tells nothing
+    keeps_window: bool  # the exchange says what comes into these levels as others leave
+    snapshots_only: bool  # each message is a whole book
+
+    def seed_request(self, exchange_symbol: str) -> RestRequest | None:
+        """A snapshot by REST; None where the channel itself gives one to whoever subscribes."""
+
+    def parse_seed(self, exchange_symbol: str, body: bytes) -> BookChange:
+        """Raises ExchangeError on an error envelope, BadMessage on bytes that are no snapshot."""
+
+
+def side_of(levels: "Sequence[Level | None] | None", symbol: str) -> BookLevels:
+    """One side as a message lists it; null, and a level of null, are nothing. Raises BadQuote."""
+    if not levels:
+        return NO_LEVELS
+    return checked([(one.px, one.sz) for one in levels if one is not None], symbol)
+
+
+def checked(pairs: Sequence[tuple[float, float]], symbol: str) -> BookLevels:
+    """Prices and sizes as an array. Raises BadQuote where one cannot be: what the others say then
+    is no book either. Without a size no price is too odd.
+    """
+    if not pairs:
+        return NO_LEVELS
+    found = np.array(pairs, np.float64)
+    if found[:, 0].min() > 0.0 and found.min() >= 0.0 and found.max() < math.inf:
+        return found
+    possible = (found >= 0.0).all() and (found < math.inf).all()
+    if not possible or (found[found[:, 1] > 0.0, 0] == 0.0).any():
+        raise BadQuote("a price or size that cannot be", symbol=symbol)
+    return np.ascontiguousarray(found[found[:, 0] > 0.0])
+
+
+def change(
+    symbol: str,
+    bids: BookLevels,
+    asks: BookLevels,
+    ids: tuple[int, int],
+    ts_event: int,
+    window: int = 0,
+) -> BookChange:
+    """An update, or with `window`, the levels of a side that the channel shows, a snapshot.
+
+    `ids`: what it follows on and what it leads to. Raises BadMessage on what cannot be.
+    """
+    if not symbol:
+        raise BadMessage("a book of no symbol")
+    if not all(-1 <= number <= UPDATE_ID_MAX for number in ids):
+        raise BadMessage("update id out of range", symbol=symbol, ids=str(ids))
+    beyond = window > 0 and max(len(bids), len(asks)) >= window
+    return BookChange(symbol, window > 0, bids, asks, *ids, ts_event, beyond)

@@ -1,0 +1,173 @@
+"""OKX's books, spot and swap: 400 levels, then what changes of them each 100 ms.
+
+Read by the feeds through `DepthAdapter`. Raises BadMessage on bytes that are not what the
+documentation promises, ExchangeError on an error envelope.
+
+Quirks: the snapshot at the beginning was announced to go, so that whoever has none asks by REST. A
+book that does not change is said to be alive by an update of no levels that follows on itself. An
+id below the one it follows on is a sequence that begins anew. The checksum is 0 since 2026, which
+is none; where there is one it is made of the levels as they are spelled.
+"""
+
+import zlib
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from spread_scanner.config import SourceSettings
+from spread_scanner.errors import BadMessage
+from spread_scanner.exchanges import wire
+from spread_scanner.exchanges.adapter import (
+    BookChange,
+    Event,
+    Notice,
+    NoticeKind,
+    RestRequest,
+    Spelled,
+)
+from spread_scanner.exchanges.depth import SEED_LEVELS, change, side_of
+from spread_scanner.exchanges.okx import Arg, Okx, rest_data
+from spread_scanner.exchanges.wire import Level
+from spread_scanner.schema.enums import Source
+
+LEVELS = 400
+CHECKED_LEVELS = 25  # a side, in a checksum
+NO_ID = -1
+ACTIONS = ("snapshot", "update")
+
+
+class DepthBook(Struct):
+    """{"asks":[["8476.98","415","0","13"]],"bids":[["8476.97","256","0","12"]],
+    "ts":"1597026383085","checksum":-855196043,"prevSeqId":-1,"seqId":123456}
+    """
+
+    asks: list[Level | None] | None
+    bids: list[Level | None] | None
+    ts: int = 0
+    checksum: int | None = None
+    seqId: int = 0  # noqa: N815
+    prevSeqId: int = NO_ID  # noqa: N815
+
+
+class BookPush(Struct):
+    """{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{...}]}"""
+
+    arg: Arg
+    action: str
+    data: list[DepthBook]
+
+
+class SpelledLevel(Struct, array_like=True):
+    """["8476.98","415","0","13"]"""
+
+    px: str
+    sz: str
+
+
+class SpelledBook(Struct):
+    """The same data, its levels as they are spelled."""
+
+    asks: list[SpelledLevel]
+    bids: list[SpelledLevel]
+
+
+class SpelledPush(Struct):
+    """The same message."""
+
+    data: list[SpelledBook]
+
+
+_push = wire.decoder(BookPush)
+_spelled = msgspec.json.Decoder(SpelledPush).decode
+_book = wire.decoder(DepthBook)
+
+
+class OkxDepth(Okx):
+    """One market's books."""
+
+    levels_max = LEVELS
+    keeps_window = True
+    snapshots_only = False
+
+    def __init__(self, source: Source, settings: SourceSettings) -> None:
+        super().__init__(source, settings)
+        self._channel = wire.depth_channel_of(settings, source.label)
+
+    def seed_request(self, exchange_symbol: str) -> RestRequest | None:
+        return RestRequest(
+            "/api/v5/market/books", {"instId": exchange_symbol, "sz": str(SEED_LEVELS)}
+        )
+
+    def parse_seed(self, exchange_symbol: str, body: bytes) -> BookChange:
+        rows = rest_data(body)
+        if len(rows) != 1:
+            raise BadMessage("not one book", symbol=exchange_symbol, rows=len(rows))
+        book = wire.decoded(_book, bytes(rows[0]), DepthBook)
+        return _change(exchange_symbol, book, SEED_LEVELS)
+
+    def templates(self) -> tuple[str, ...]:
+        return ()
+
+    def _parse(self, frame: bytes) -> list[Event]:
+        try:
+            push = _push(frame)
+        except wire.MALFORMED:
+            return [self._control_event(frame, _push)]
+        symbol, channel = push.arg.instId, push.arg.channel
+        if channel != self._channel:
+            return [Notice(NoticeKind.OTHER, channel)]
+        if push.action not in ACTIONS:
+            raise BadMessage("neither snapshot nor update", action=push.action)
+        if not push.data:
+            raise BadMessage("a push without data")
+        window = LEVELS if push.action == "snapshot" else 0
+        changes = [_change(symbol, book, window) for book in push.data]
+        if not any(one.checksum for one in changes):
+            return [*changes]
+        books = wire.decoded(_spelled, frame).data
+        texts = (Spelled(_texts(book.bids), _texts(book.asks)) for book in books)
+        return [one._replace(texts=text) for one, text in zip(changes, texts, strict=True)]
+
+
+def _change(symbol: str, book: DepthBook, window: int) -> BookChange:
+    bids, asks = side_of(book.bids, symbol), side_of(book.asks, symbol)
+    ids = (book.prevSeqId, book.seqId)
+    made = change(symbol, bids, asks, ids, wire.ts_ns(book.ts), window)
+    return made._replace(checksum=book.checksum) if book.checksum else made
+
+
+def _texts(levels: list[SpelledLevel]) -> list[tuple[str, str]]:
+    return [(one.px, one.sz) for one in levels]
+
+
+class SpelledLevels:
+    """A book as it was spelled, for checksums: one that is fed each message's texts, in order."""
+
+    def __init__(self) -> None:
+        self._bids: dict[float, str] = {}
+        self._asks: dict[float, str] = {}
+
+    def take(self, said: Spelled, *, snapshot: bool) -> None:
+        for known, levels in ((self._bids, said.bids), (self._asks, said.asks)):
+            if snapshot:
+                known.clear()
+            for px, sz in levels:
+                if float(sz) == 0.0:
+                    known.pop(float(px), None)
+                else:
+                    known[float(px)] = f"{px}:{sz}"
+
+    def checksum(self) -> int:
+        """CRC32, signed, of both sides' best levels in turn, the longer one's alone in the end."""
+        bids = [self._bids[px] for px in sorted(self._bids, reverse=True)[:CHECKED_LEVELS]]
+        asks = [self._asks[px] for px in sorted(self._asks)[:CHECKED_LEVELS]]
+        text = ":".join(_in_turn(bids, asks))
+        found = zlib.crc32(text.encode())
+        return found - 2**32 if found >= 2**31 else found
+
+
+def _in_turn(bids: list[str], asks: list[str]) -> Iterator[str]:
+    for place in range(max(len(bids), len(asks))):
+        yield from bids[place : place + 1]
+        yield from asks[place : place + 1]
