@@ -122,4 +122,5 @@ async def main() -> None:
     await reader.stream(symbols)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -24,7 +24,9 @@ from bed import until
 from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, ProcessState, QuoteFlag
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import InstrumentRow, Tables
@@ -68,6 +70,9 @@ class Rig:
         self.connections = stack.enter_context(Connections.create(self.namespace))
         self.control = stack.enter_context(Control.create(self.namespace))
         stack.enter_context(SignalRing.create(self.namespace, "signals", slots=256))
+        sizes = {"num_sources": 8, "max_symbols": 256}
+        self.books = stack.enter_context(BookStore.create(self.namespace, **sizes, slots=16))
+        self.wants = stack.enter_context(Wants.create(self.namespace, **sizes))
 
     def _start_sim(self, seed: int, options: dict[str, object]) -> None:
         given = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]

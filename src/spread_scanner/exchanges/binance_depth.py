@@ -8,6 +8,7 @@ time. Updates of the futures follow on `pu`, as ids are shared by all symbols; t
 where the last one ended. Neither channel of updates begins with a snapshot.
 """
 
+import msgspec
 from msgspec import Struct
 
 from spread_scanner.config import SourceSettings
@@ -23,7 +24,6 @@ from spread_scanner.exchanges.adapter import (
 )
 from spread_scanner.exchanges.binance import CHANNEL, COMBINED, ST_COIN_MARGINED, Binance
 from spread_scanner.exchanges.depth import SEED_LEVELS, change, side_of
-from spread_scanner.exchanges.wire import Level
 from spread_scanner.schema.enums import Source
 from spread_scanner.schema.records import TS_ABSENT
 
@@ -41,8 +41,8 @@ class DepthUpdate(Struct, gc=False):
     s: str
     U: int
     u: int
-    b: list[Level | None] | None
-    a: list[Level | None] | None
+    b: msgspec.Raw
+    a: msgspec.Raw
     e: str = "depthUpdate"
     pu: int | None = None
     T: int = 0
@@ -56,8 +56,8 @@ class FirstLevels(Struct, gc=False):
     """
 
     lastUpdateId: int  # noqa: N815
-    bids: list[Level | None] | None
-    asks: list[Level | None] | None
+    bids: msgspec.Raw
+    asks: msgspec.Raw
     T: int = 0
     E: int = 0
 
@@ -89,7 +89,7 @@ class BinanceDepth(Binance):
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings)
-        self._channel = wire.depth_channel_of(settings, source.label)
+        self.channel = self._channel = wire.depth_channel_of(settings, source.label)
         self.snapshots_only = self._channel.startswith("depth20")
         self.levels_max = LEVELS if self.snapshots_only else LEVELS_OF_ALL
         self.keeps_window = self.snapshots_only

@@ -75,7 +75,7 @@ REFUSALS = {
 
 
 class ChannelBook(Struct):
-    """The data of orderbook.1, both lists of which hold one level at most, and of deeper ones."""
+    """The data of orderbook.1; both lists hold one level at most."""
 
     s: str
     u: int
@@ -288,25 +288,21 @@ class Bybit(wire.BaseAdapter):
         try:
             book = _order_book(frame)
         except wire.MALFORMED:
-            return [_control_event(frame, self._prefix)]
+            return [control_event(frame, self._prefix, _order_book)]
         if not book.topic.startswith(self._prefix):
             return [Notice(NoticeKind.OTHER, book.topic)]
-        return [self._said(book)]
-
-    def _said(self, book: OrderBook) -> Event:
-        """What a message of the channel says."""
         data = book.data
         ts_event = wire.ts_ns(book.ts)
         if book.type == "snapshot":
             bid, ask = wire.top(data.b), wire.top(data.a)
-            return wire.quote(data.s, bid, ask, ts_event, data.u, wire.ts_ns(book.cts))
+            return [wire.quote(data.s, bid, ask, ts_event, data.u, wire.ts_ns(book.cts))]
         if book.type != "delta":
             raise BadMessage("neither snapshot nor delta", type=book.type)
         bid_change = _changed(data.s, data.b, max)
         ask_change = _changed(data.s, data.a, min)
         # The rules for a symbol and an update id are those of a whole quote.
         checked = wire.quote(data.s, wire.EMPTY, wire.EMPTY, ts_event, data.u)
-        return Delta(checked.exchange_symbol, bid_change, ask_change, ts_event, data.u)
+        return [Delta(checked.exchange_symbol, bid_change, ask_change, ts_event, data.u)]
 
     def templates(self) -> tuple[str, ...]:
         data = (
@@ -329,12 +325,12 @@ def _funding(row: TickerRow) -> Funding | None:
     return Funding(row.symbol, rate, hours, cap, floor, wire.instant_ms(row.nextFundingTime))
 
 
-def _control_event(frame: bytes, prefix: str) -> Event:
-    """What a frame is that is no order book, or BadMessage if it ought to have been one."""
+def control_event(frame: bytes, prefix: str, decode: Callable[[bytes], object]) -> Event:
+    """What a frame is that is no order book, or BadMessage if by `decode` it ought to be one."""
     control = wire.decoded(_control, frame, ControlFrame)
     if control.topic:
         if control.topic.startswith(prefix):
-            wire.decoded(_order_book, frame)
+            wire.decoded(decode, frame)
         return Notice(NoticeKind.OTHER, control.topic)
     message = control.ret_msg or ""
     if control.op in ("ping", "pong") or message == "pong":

@@ -7,13 +7,42 @@ Quirks: `u` grows by one with each update; a second snapshot replaces all, and a
 the service begins at 1. The exchange says which level comes into the window as another leaves it.
 """
 
+import msgspec
+from msgspec import Struct
+
 from spread_scanner.config import SourceSettings
 from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges import wire
-from spread_scanner.exchanges.adapter import BookChange, Event, RestRequest
-from spread_scanner.exchanges.bybit import Bybit, OrderBook
+from spread_scanner.exchanges.adapter import BookChange, Event, Notice, NoticeKind, RestRequest
+from spread_scanner.exchanges.bybit import Bybit, control_event
 from spread_scanner.exchanges.depth import change, side_of
 from spread_scanner.schema.enums import Source
+
+NO_SIDE = msgspec.Raw(b"[]")
+
+
+class DepthData(Struct):
+    """Of an update a side may be missing: it stands as it was."""
+
+    s: str
+    u: int
+    b: msgspec.Raw = NO_SIDE
+    a: msgspec.Raw = NO_SIDE
+
+
+class DepthPush(Struct):
+    """{"topic":"orderbook.50.XRPUSDT","type":"delta","ts":1733011200693,"data":{"s":"XRPUSDT",
+    "b":[["1.9531","6198"]],"a":[["1.9535","0"]],"u":41,"seq":300},"cts":1733011200690}
+    """
+
+    topic: str
+    type: str
+    data: DepthData
+    ts: int = 0
+    cts: int = 0
+
+
+_push = wire.decoder(DepthPush)
 
 
 class BybitDepth(Bybit):
@@ -24,7 +53,8 @@ class BybitDepth(Bybit):
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings)
-        self._use_channel(wire.depth_channel_of(settings, source.label))
+        self.channel = wire.depth_channel_of(settings, source.label)
+        self._use_channel(self.channel)
         self.levels_max = int(self._channel.rpartition(".")[2])
 
     def seed_request(self, exchange_symbol: str) -> RestRequest | None:
@@ -36,11 +66,17 @@ class BybitDepth(Bybit):
     def templates(self) -> tuple[str, ...]:
         return ()
 
-    def _said(self, book: OrderBook) -> Event:
-        data = book.data
-        if book.type not in ("snapshot", "delta"):
-            raise BadMessage("neither snapshot nor delta", type=book.type)
+    def _parse(self, frame: bytes) -> list[Event]:
+        try:
+            push = _push(frame)
+        except wire.MALFORMED:
+            return [control_event(frame, self._prefix, _push)]
+        if not push.topic.startswith(self._prefix):
+            return [Notice(NoticeKind.OTHER, push.topic)]
+        if push.type not in ("snapshot", "delta"):
+            raise BadMessage("neither snapshot nor delta", type=push.type)
+        data = push.data
         bids, asks = side_of(data.b, data.s), side_of(data.a, data.s)
-        window = self.levels_max if book.type == "snapshot" else 0
-        ts_event = wire.ts_ns(book.cts or book.ts)
-        return change(data.s, bids, asks, (data.u - 1, data.u), ts_event, window)
+        window = self.levels_max if push.type == "snapshot" else 0
+        ts_event = wire.ts_ns(push.cts or push.ts)
+        return [change(data.s, bids, asks, (data.u - 1, data.u), ts_event, window)]

@@ -9,20 +9,27 @@ book from `after_id`, or from any id between, to `last_id`. See `fits`.
 """
 
 import math
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Protocol
 
+import msgspec
 import numpy as np
 
 from spread_scanner.errors import BadMessage, BadQuote
-from spread_scanner.exchanges.adapter import Adapter, BookChange, RestRequest
-from spread_scanner.exchanges.wire import UPDATE_ID_MAX, Level
+from spread_scanner.exchanges._levels import read_levels
+from spread_scanner.exchanges.adapter import Adapter, BookChange, RestRequest, Spelled
+from spread_scanner.exchanges.wire import MALFORMED, UPDATE_ID_MAX, Level
 from spread_scanner.schema.books import BookLevels
 
 NO_LEVELS: BookLevels = np.zeros((0, 2))
 NO_LEVELS.flags.writeable = False
 SEED_LEVELS = 100  # asked for by REST: as many as are kept
+CHECKED_LEVELS = 25  # a side, in a checksum
+
+
+_levels = msgspec.json.Decoder(list[Level | None] | None, strict=False).decode
 
 
 class Fit(Enum):
@@ -51,6 +58,7 @@ def fits(known_id: int, change: BookChange) -> Fit:
 class DepthAdapter(Adapter, Protocol):
     """One source's channel of books. Its `parse` gives BookChange where the other gives quotes."""
 
+    channel: str
     levels_max: int  # a side, by the channel; beyond them it tells nothing
     keeps_window: bool  # the exchange says what comes into these levels as others leave
     snapshots_only: bool  # each message is a whole book
@@ -62,11 +70,23 @@ class DepthAdapter(Adapter, Protocol):
         """Raises ExchangeError on an error envelope, BadMessage on bytes that are no snapshot."""
 
 
-def side_of(levels: "Sequence[Level | None] | None", symbol: str) -> BookLevels:
-    """One side as a message lists it; null, and a level of null, are nothing. Raises BadQuote."""
-    if not levels:
+def side_of(levels: msgspec.Raw, symbol: str) -> BookLevels:
+    """One side as a message lists it: natively as it is usually spelled, else by the typed tier,
+    for which null, and a level of null, are nothing. Raises BadMessage, or BadQuote.
+    """
+    found = read_levels(levels)
+    return side_by_types(levels, symbol) if found is None else found
+
+
+def side_by_types(levels: msgspec.Raw, symbol: str) -> BookLevels:
+    """The typed tier."""
+    try:
+        found = _levels(levels)
+    except MALFORMED as error:
+        raise BadMessage(f"not a side of a book: {error}", symbol=symbol) from None
+    if not found:
         return NO_LEVELS
-    return checked([(one.px, one.sz) for one in levels if one is not None], symbol)
+    return checked([(one.px, one.sz) for one in found if one is not None], symbol)
 
 
 def checked(pairs: Sequence[tuple[float, float]], symbol: str) -> BookLevels:
@@ -102,3 +122,35 @@ def change(
         raise BadMessage("update id out of range", symbol=symbol, ids=str(ids))
     beyond = window > 0 and max(len(bids), len(asks)) >= window
     return BookChange(symbol, window > 0, bids, asks, *ids, ts_event, beyond)
+
+
+class SpelledLevels:
+    """A book as it was spelled, for checksums: one that is fed each message's texts, in order."""
+
+    def __init__(self) -> None:
+        self._bids: dict[float, str] = {}
+        self._asks: dict[float, str] = {}
+
+    def take(self, said: Spelled, *, snapshot: bool) -> None:
+        for known, levels in ((self._bids, said.bids), (self._asks, said.asks)):
+            if snapshot:
+                known.clear()
+            for px, sz in levels:
+                if float(sz) == 0.0:
+                    known.pop(float(px), None)
+                else:
+                    known[float(px)] = f"{px}:{sz}"
+
+    def checksum(self) -> int:
+        """CRC32, signed, of both sides' best levels in turn, the longer one's alone in the end."""
+        bids = [self._bids[px] for px in sorted(self._bids, reverse=True)[:CHECKED_LEVELS]]
+        asks = [self._asks[px] for px in sorted(self._asks)[:CHECKED_LEVELS]]
+        text = ":".join(_in_turn(bids, asks))
+        found = zlib.crc32(text.encode())
+        return found - 2**32 if found >= 2**31 else found
+
+
+def _in_turn(bids: list[str], asks: list[str]) -> Iterator[str]:
+    for place in range(max(len(bids), len(asks))):
+        yield from bids[place : place + 1]
+        yield from asks[place : place + 1]

@@ -40,7 +40,6 @@ from spread_scanner.exchanges.mexc import (
     version_of,
 )
 from spread_scanner.exchanges.mexc_protobuf import PushedBook, pushed_book
-from spread_scanner.exchanges.wire import Level
 from spread_scanner.schema.books import BookLevels
 from spread_scanner.schema.enums import Market, Source
 
@@ -55,8 +54,8 @@ class FirstLevels(Struct):
     """{"lastUpdateId":3407362,"bids":[["80349.99","0.12"]],"asks":[["80350","3.1"]]}"""
 
     lastUpdateId: int  # noqa: N815
-    bids: list[Level | None] | None
-    asks: list[Level | None] | None
+    bids: msgspec.Raw
+    asks: msgspec.Raw
     timestamp: int = 0
 
 
@@ -67,8 +66,8 @@ class ChannelBook(Struct):
     "begin":1111084806,"version":1111084807}
     """
 
-    asks: list[Level | None] | None
-    bids: list[Level | None] | None
+    asks: msgspec.Raw
+    bids: msgspec.Raw
     version: int
     begin: int | None = None
     end: int | None = None
@@ -98,7 +97,7 @@ class MexcSpotDepth(MexcSpot):
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings)
-        channel = wire.depth_channel_of(settings, source.label)
+        self.channel = channel = wire.depth_channel_of(settings, source.label)
         self._detail = channel.rpartition("@")[2]  # "20" levels, or "100ms"
         self.snapshots_only = channel.startswith("limit.")
         self.keeps_window = self.snapshots_only
@@ -152,7 +151,8 @@ class MexcFuturesDepth(MexcFutures):
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings)
-        self._name, _, levels = wire.depth_channel_of(settings, source.label).partition("@")
+        self.channel = wire.depth_channel_of(settings, source.label)
+        self._name, _, levels = self.channel.partition("@")
         self.snapshots_only = bool(levels)
         self.keeps_window = self.snapshots_only
         self.levels_max = LEVELS if self.snapshots_only else LEVELS_OF_ALL

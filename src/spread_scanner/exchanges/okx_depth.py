@@ -9,9 +9,6 @@ id below the one it follows on is a sequence that begins anew. The checksum is 0
 is none; where there is one it is made of the levels as they are spelled.
 """
 
-import zlib
-from collections.abc import Iterator
-
 import msgspec
 from msgspec import Struct
 
@@ -28,11 +25,9 @@ from spread_scanner.exchanges.adapter import (
 )
 from spread_scanner.exchanges.depth import SEED_LEVELS, change, side_of
 from spread_scanner.exchanges.okx import Arg, Okx, rest_data
-from spread_scanner.exchanges.wire import Level
 from spread_scanner.schema.enums import Source
 
 LEVELS = 400
-CHECKED_LEVELS = 25  # a side, in a checksum
 NO_ID = -1
 ACTIONS = ("snapshot", "update")
 
@@ -42,8 +37,8 @@ class DepthBook(Struct):
     "ts":"1597026383085","checksum":-855196043,"prevSeqId":-1,"seqId":123456}
     """
 
-    asks: list[Level | None] | None
-    bids: list[Level | None] | None
+    asks: msgspec.Raw
+    bids: msgspec.Raw
     ts: int = 0
     checksum: int | None = None
     seqId: int = 0  # noqa: N815
@@ -92,7 +87,7 @@ class OkxDepth(Okx):
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings)
-        self._channel = wire.depth_channel_of(settings, source.label)
+        self.channel = self._channel = wire.depth_channel_of(settings, source.label)
 
     def seed_request(self, exchange_symbol: str) -> RestRequest | None:
         return RestRequest(
@@ -139,35 +134,3 @@ def _change(symbol: str, book: DepthBook, window: int) -> BookChange:
 
 def _texts(levels: list[SpelledLevel]) -> list[tuple[str, str]]:
     return [(one.px, one.sz) for one in levels]
-
-
-class SpelledLevels:
-    """A book as it was spelled, for checksums: one that is fed each message's texts, in order."""
-
-    def __init__(self) -> None:
-        self._bids: dict[float, str] = {}
-        self._asks: dict[float, str] = {}
-
-    def take(self, said: Spelled, *, snapshot: bool) -> None:
-        for known, levels in ((self._bids, said.bids), (self._asks, said.asks)):
-            if snapshot:
-                known.clear()
-            for px, sz in levels:
-                if float(sz) == 0.0:
-                    known.pop(float(px), None)
-                else:
-                    known[float(px)] = f"{px}:{sz}"
-
-    def checksum(self) -> int:
-        """CRC32, signed, of both sides' best levels in turn, the longer one's alone in the end."""
-        bids = [self._bids[px] for px in sorted(self._bids, reverse=True)[:CHECKED_LEVELS]]
-        asks = [self._asks[px] for px in sorted(self._asks)[:CHECKED_LEVELS]]
-        text = ":".join(_in_turn(bids, asks))
-        found = zlib.crc32(text.encode())
-        return found - 2**32 if found >= 2**31 else found
-
-
-def _in_turn(bids: list[str], asks: list[str]) -> Iterator[str]:
-    for place in range(max(len(bids), len(asks))):
-        yield from bids[place : place + 1]
-        yield from asks[place : place + 1]

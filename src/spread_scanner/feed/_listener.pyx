@@ -452,6 +452,26 @@ cdef class Listener(WSListener):
         if self.handler is not None:
             self.handler.broken(reason, frame.get_payload_as_bytes())
 
+    def heard(self, int64_t symbol_id):
+        """Note that a symbol was heard by a message that is no quote: nothing is stored of it."""
+        cdef bint outside = not self.reading
+        if not 0 <= symbol_id < self.board.native.max_symbols:
+            raise IndexError(f"symbol id {symbol_id} of {self.board.native.max_symbols}")
+        if outside:
+            self.begin_read()
+        self.seen.data += 1
+        self.bad_in_row = 0
+        self.has_quoted[symbol_id] = 1
+        ss_memory_note(&self.board.native.memory[symbol_id], self.mono_ns,
+                       self.board.native.deaf_ns, True)
+        if outside:
+            self.end_read()
+
+    @property
+    def read_ns(self):
+        """When what is being read arrived, by the clock of quotes' ts_recv."""
+        return self.recv_ns
+
     def bad(self):
         """Note a bad message; returns how many came in a row without a quote between them."""
         self.bad_in_row += 1

@@ -18,6 +18,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import BadMessage, BadQuote
 from spread_scanner.exchanges.adapter import (
     Ack,
+    BookChange,
     Delta,
     Event,
     Notice,
@@ -25,7 +26,7 @@ from spread_scanner.exchanges.adapter import (
     RawQuote,
     Refused,
 )
-from spread_scanner.feed._listener import FLAGS, Listener
+from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.counting import COUNTER_OF_END, Counts
 from spread_scanner.feed.life import End, Life, LifeRules, ping_every_s, rules_of
 from spread_scanner.feed.patience import pauses_of
@@ -33,7 +34,7 @@ from spread_scanner.feed.pulse import Pulse, Seen, SilenceRules, silence_rules
 from spread_scanner.feed.refusal_log import RefusalLog
 from spread_scanner.feed.share import Share
 from spread_scanner.feed.subscription import Subscription
-from spread_scanner.feed.typed import TypedTier
+from spread_scanner.feed.typed import Tier, TypedTier
 from spread_scanner.feed.watch import WATCH_NS, Watch
 from spread_scanner.runtime import ws
 
@@ -77,7 +78,11 @@ class Connection:
         chance = share.random.random
         self.subscription = Subscription(share.adapter, (), pauses_of(share.settings), chance)
         self.watch = Watch(share, self.listener, self.subscription)
-        self._typed = TypedTier(share, self.listener, counts)
+        self._typed: Tier = (
+            share.tier(self.number)
+            if share.tier is not None
+            else TypedTier(share, self.listener, counts)
+        )
         self._refusals = RefusalLog(partial(share.log.warning, connection=self.number))
         self._on_end = on_end
         self._pump: asyncio.TimerHandle | None = None
@@ -302,14 +307,7 @@ class Connection:
             level=INFO,
             connection=self.number,
         )
-        board = self.share.board
-        ids = self.watch.quoted_ids()
-        if lags:
-            own = ((one, board.writer.own(int(one))) for one in ids)
-            timeless = [one for one, cell in own if cell and cell.flags & FLAGS["NO_TS_EVENT"]]
-            board.writer.mark_stale(np.array(timeless, np.uint16), FLAGS["LAGGING"])
-        else:
-            board.unmark(ids, FLAGS["LAGGING"], FLAGS["NO_TS_EVENT"])
+        self._typed.path(lags, self.watch.quoted_ids())
 
     # --- what it is good for
 
@@ -350,6 +348,8 @@ class Connection:
             for event in self.adapter.parse(frame):
                 if type(event) is RawQuote:
                     self._typed.quote(event)
+                elif type(event) is BookChange:
+                    self._typed.book(event, self.listener)
                 else:
                     self._take(event)
         except BadMessage as error:
@@ -389,8 +389,7 @@ class Connection:
         symbol = str(error.evidence.get("symbol") or self.adapter.symbol_of(frame))
         row = self.share.instruments.get(symbol)
         if row is not None:
-            ids = np.array([row.symbol_id], np.uint16)
-            self.counts.add("unread_marks", self.share.board.writer.mark_stale(ids))
+            self.counts.add("unread_marks", self._typed.unread(row))
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Delta):

@@ -20,6 +20,7 @@ from spread_scanner.exchanges.notices import Announcement, stream_of
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed import announced, levels, shards
 from spread_scanner.feed._board import STALL_NS, BestLag, Board
+from spread_scanner.feed.books import Shelf, SourceBooks
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.halts import Halts, Judgement
@@ -69,7 +70,9 @@ class Feed:
         writer: Writer,
         rows: ConnectionRows,
         gates: Gates,
+        shelf: Shelf | None = None,
     ) -> None:
+        """Without a shelf no books are followed."""
         settings = process.settings
         feed = settings.feed(source.label)
         self._process = process
@@ -105,6 +108,8 @@ class Feed:
         self._share.rest_on = self._marks.rest_on
         self._missed = Missed(self._share, gates, self._halts, self._announced)
         self._notices = Notices(self._share, self._announced, self._missed.look)
+        self._books = SourceBooks(self._share, source, shelf, settings, gates) if shelf else None
+        self._names = loaded.symbol_names()
         self._tempo = Tempo()
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
@@ -155,6 +160,8 @@ class Feed:
     async def _say_goodbye(self) -> None:
         """Close all connections; their cells are marked stale by it."""
         ended = [one.listener for line in self._lines() for one in line.connections]
+        if self._books is not None:
+            ended += [one.listener for one in self._books.connections]
         self._stop()
         for task in list(self._share.tasks):
             task.cancel()
@@ -209,6 +216,8 @@ class Feed:
         board.looked_ns = now_ns
         if changed:
             self._marks.look(now_ns, self._tempo.shared)
+        if self._books is not None:
+            self._books.feel(now_ns)
 
     def _look(self, connections: list[Connection], now_ns: int) -> None:
         """The rest of it, less often: paces, verdicts, symbols, what is to be asked again."""
@@ -224,6 +233,8 @@ class Feed:
         self._placing.look(self._copies, unheard, now_ns)
         self._move()
         self._halts.look()
+        if self._books is not None and self._copies:
+            self._books.look(now_ns)
         self._share.outages.look(now_ns, well=all(line.carried for line in lines))
         self._show_state(now_ns)
 
@@ -276,6 +287,8 @@ class Feed:
         for line in list(self._lines()):
             line.redial()
         self._notices.redial()
+        if self._books is not None:
+            self._books.woke()
 
     # --- lines
 
@@ -295,6 +308,11 @@ class Feed:
             line.start()
         self._hear()
         self._missed.look()
+        self._follow_books(self._process.settings)
+
+    def _follow_books(self, settings: Settings) -> None:
+        if self._books is not None:
+            self._books.use(settings, self._names)
 
     def _stop(self) -> None:
         """End all lines; what they carried is marked stale, connection by connection."""
@@ -304,6 +322,8 @@ class Feed:
         self._moving.stop()
         self._notices.stop()
         self._missed.stop()
+        if self._books is not None:
+            self._books.stop()
         self._share.outages.flush(clock.mono_ns())
 
     def _lost(self, connection: Connection, why: End) -> None:
@@ -371,7 +391,7 @@ class Feed:
         decoder_of(adapter, instruments)
         tls = trust.of_source(settings, self._source.label)
         stamp = (loaded.generation, Judgement(loaded.judgement, loaded.asked_by_wall_ns))
-        return lambda: self._take(settings, adapter, instruments, tls, stamp)
+        return lambda: self._take(settings, adapter, instruments, tls, stamp, loaded.symbol_names())
 
     def _leave(self) -> None:
         self._process.log.info("disabled, leaving")
@@ -384,6 +404,7 @@ class Feed:
         instruments: Instruments,
         tls: ssl.SSLContext,
         stamp: tuple[int, Judgement],
+        names: dict[int, str],
     ) -> None:
         """Put new settings and tables in force; only the difference is asked for."""
         share = self._share
@@ -403,6 +424,8 @@ class Feed:
             self._moving.reshape(self._copies)
             self._move()
             self._hear()
+        self._names = names
+        self._follow_books(settings)
         self._generation, self._judgement = generation, judgement
         self._process.row.generation(generation)
 
@@ -417,20 +440,10 @@ class Feed:
                 connection.listener.use(self._decoder_for(connection))
         names = list(instruments)
         for copy in self._copies:
-            change = self._placing.change(copy, names)
-            for number, symbols in change.leave.items():
-                share.row.add(COUNTER["unsubscribes"], len(symbols))
-                copy[number].leave(symbols)
-            for number, symbols in change.join.items():
-                copy[number].join(symbols)
-            for line in [line for line in copy if not line.symbols]:
-                line.stop()
-                copy.remove(line)
-            more = self._new_lines(change.more)
-            copy.extend(more)
-            for line in more:
-                line.start()
+            self._placing.bring(copy, names)
         self._moving.forget_what_left()
+        if self._books is not None:
+            self._books.take_tables(instruments)
         self._note_symbols()
 
     def _decoder_for(self, connection: Connection) -> Decoder:

@@ -34,7 +34,7 @@ class Line:
         self.current: Connection | None = None
         self.successor: Connection | None = None
         self._share = share
-        self._row = share.rows.take()
+        self._row = share.rows.take(share.carries)
         self._counts = Counts(share.row, self._row)
         self._lost = lost
         self.away = ""  # why the last dial failed or the last connection ended; empty: all is well

@@ -4,14 +4,17 @@ import gc
 
 import uvloop
 
+from spread_scanner.feed.books import Shelf
 from spread_scanner.feed.feed import Feed
 from spread_scanner.runtime import process as life
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, ProcessState, Source
 from spread_scanner.shm import PriceStore
+from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.connections import ConnectionRows, Connections
 from spread_scanner.shm.price_store import Writer
+from spread_scanner.shm.wants import Wants
 
 
 def main(source_label: str) -> int:
@@ -36,10 +39,14 @@ def run(process: Process, source: Source) -> None:
         Connections.attach(namespace) as connections,
         connections.claim(source.source_id) as rows,
         Gates(namespace) as gates,
+        BookStore.attach(namespace) as books,
+        books.writer(source.source_id) as slots,
+        Wants.attach(namespace) as wants,
     ):
         if gates.fault:
             process.log.warning("dials are paced for this process alone", error=gates.fault)
-        uvloop.run(_live(process, source, store, writer, rows, gates))
+        shelf = Shelf(slots, wants)
+        uvloop.run(_live(process, source, store, writer, rows, gates, shelf))
 
 
 async def _live(
@@ -49,5 +56,6 @@ async def _live(
     writer: Writer,
     rows: ConnectionRows,
     gates: Gates,
+    shelf: Shelf,
 ) -> None:
-    await Feed(process, source, store, writer, rows, gates).run()
+    await Feed(process, source, store, writer, rows, gates, shelf).run()

@@ -45,6 +45,22 @@ class Placing:
         known = {n: line.capacity for n, line in enumerate(copy) if line.capacity is not None}
         return shards.change(carried, exchange_symbols, adapter.limits, adapter.topic_bytes, known)
 
+    def bring(self, copy: list[Line], exchange_symbols: list[str]) -> None:
+        """Bring a copy's lines to these symbols: some end by it, and some begin."""
+        change = self.change(copy, exchange_symbols)
+        for number, symbols in change.leave.items():
+            self._share.row.add(COUNTER["unsubscribes"], len(symbols))
+            copy[number].leave(symbols)
+        for number, symbols in change.join.items():
+            copy[number].join(symbols)
+        for line in [line for line in copy if not line.symbols]:
+            line.stop()
+            copy.remove(line)
+        more = self._new_lines(change.more)
+        copy.extend(more)
+        for line in more:
+            line.start()
+
     def ask_everything(self, copies: list[list[Line]]) -> None:
         """A person has named all symbols again: what waits, whatever for, waits no longer."""
         self._patience.forget()

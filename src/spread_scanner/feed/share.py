@@ -6,10 +6,11 @@ anew each time and keep nothing of it, but for what a connection was opened with
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +25,13 @@ from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.outage_log import OutageLog
 from spread_scanner.runtime.gate import Gate
 from spread_scanner.runtime.ws import DialFailed
+from spread_scanner.schema.enums import Carries
 from spread_scanner.shm._rows import Row
 from spread_scanner.shm.connections import ConnectionRows
 from spread_scanner.symbology.tables import InstrumentRow
+
+if TYPE_CHECKING:
+    from spread_scanner.feed.typed import Tier
 
 NAMES_LOGGED_MAX = 10
 
@@ -67,7 +72,10 @@ class Share:
     opened_ns: int = 0  # when a connection for quotes was opened last
     woke_ns: int = 0  # a connection that was opened before this is dead, whatever it seems
     random: Random = field(default_factory=Random)
-    numbers: int = 0
+    carries: Carries = Carries.QUOTES
+    # Where a connection's messages go that the listener did not store; None: as quotes.
+    tier: "Callable[[int], Tier] | None" = None
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     outages: OutageLog = field(init=False)
 
@@ -86,5 +94,4 @@ class Share:
 
     def number(self) -> int:
         """Connections are numbered from 1, for the life of the process."""
-        self.numbers += 1
-        return self.numbers
+        return next(self.numbers)

@@ -5,9 +5,13 @@ through the connection's listener, so that the same rules hold for both tiers.
 """
 
 import math
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from spread_scanner.errors import BadQuote
-from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, Delta, RawQuote
+from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, BookChange, Delta, RawQuote
 from spread_scanner.feed._listener import FLAGS, Listener
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.share import Share
@@ -15,8 +19,28 @@ from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology.tables import InstrumentRow
 
 
+class Tier(Protocol):
+    """Where what a connection brings goes, other than what its listener stored."""
+
+    def quote(self, raw: RawQuote) -> None:
+        """Raises BadQuote for one that cannot be."""
+
+    def delta(self, delta: Delta) -> None:
+        """Raises BadQuote."""
+
+    def book(self, change: BookChange, listener: Listener) -> None:
+        """Raises BadQuote."""
+
+    def unread(self, row: InstrumentRow) -> int:
+        """A message of a listing could not be read: what is known of it is no more. How many marks
+        that took."""
+
+    def path(self, lags: bool, ids: npt.NDArray[np.uint16]) -> None:
+        """By pings these came late from now on, or no longer do."""
+
+
 class TypedTier:
-    """One connection's."""
+    """One connection's quotes."""
 
     def __init__(self, share: Share, listener: Listener, counts: Counts) -> None:
         self._share = share
@@ -62,6 +86,23 @@ class TypedTier:
         stamp = (_possible(delta.ts_event), delta.update_id)
         if self._listener.quote(row.symbol_id, *bid, *ask, *stamp) == "impossible":
             raise BadQuote("not finite in base units", symbol=delta.exchange_symbol)
+
+    def book(self, change: BookChange, listener: Listener) -> None:
+        """Nobody asked for it here."""
+        self._counts.add("skip_other")
+
+    def unread(self, row: InstrumentRow) -> int:
+        return self._share.board.writer.mark_stale(np.array([row.symbol_id], np.uint16))
+
+    def path(self, lags: bool, ids: npt.NDArray[np.uint16]) -> None:
+        """What carries no time is marked by it."""
+        board = self._share.board
+        if lags:
+            own = ((one, board.writer.own(int(one))) for one in ids)
+            timeless = [one for one, cell in own if cell and cell.flags & FLAGS["NO_TS_EVENT"]]
+            board.writer.mark_stale(np.array(timeless, np.uint16), FLAGS["LAGGING"])
+        else:
+            board.unmark(ids, FLAGS["LAGGING"], FLAGS["NO_TS_EVENT"])
 
     def _say_bad_time(self, quote: RawQuote | Delta) -> None:
         """Once of a quote, whichever of its times cannot be."""

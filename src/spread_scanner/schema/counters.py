@@ -96,6 +96,20 @@ FEED_COUNTERS = _numbered(
             "Symbols quoted, wanted and heard now, whose quote can be used (a level, not a count).",
         ),
         ("notice_faults", "Announcements that met a fault of ours; the log says where."),
+        ("books", "Order books that are followed and can be stood behind now (a level)."),
+        ("books_wanted", "Order books that are wanted of this source now (a level)."),
+        ("book_changes", "Snapshots and updates that a book took."),
+        ("book_old", "Updates that said nothing new of their book."),
+        ("book_gaps", "Updates before which something is missing; the book was asked for anew."),
+        (
+            "book_checksums",
+            "Books that were not what the exchange's checksum says; asked for anew.",
+        ),
+        ("book_crossed", "Books that came to stand with a bid at or over the ask."),
+        ("book_depleted", "Books of which too few levels were known; asked for anew."),
+        ("book_top_disagrees", "Books whose top was another than the quotes' for seconds."),
+        ("book_resyncs", "Books that were asked for anew: by REST, or by subscribing again."),
+        ("book_seeds_failed", "Snapshots by REST that could not be had, or came too old."),
     ]
 )
 FEED_HISTOGRAMS = (

@@ -155,6 +155,7 @@ class Carries(IntEnum):
 
     QUOTES = 0
     NOTICES = 1  # what the exchange announces: halts, delistings, maintenance
+    BOOKS = 2
 
 
 class SwitchKind(IntEnum):

@@ -7,6 +7,7 @@ Faults, which carries it out. Pure.
 from spread_scanner.sim.answers import Answer
 from spread_scanner.sim.bent import MESSAGE_FAULTS, Action
 from spread_scanner.sim.converse import CONVERSATION_FAULTS
+from spread_scanner.sim.depth import BOOK_FAULTS
 from spread_scanner.sim.notices import announces_maintenance
 from spread_scanner.sim.rest import too_many
 from spread_scanner.sim.rules import RULES
@@ -30,7 +31,7 @@ MAINTENANCE_STATES = ("scheduled", "ongoing", "pre_open")
 REFUSALS = {"refuse": 503, "ban": 418}  # the usual status
 KNOWN = {
     *LASTING, "close", "cut", "poison", "reset", "plant", "play", "rate", "refresh", "quote",
-    "learn", "begin",
+    "learn", "begin", "book",
 }  # fmt: skip
 NEEDS = {
     "plant": ("symbol", "direction"),
@@ -44,6 +45,7 @@ NEEDS = {
     "rate": ("rate",),
     "learn": ("half_life_s", "trust_s"),
     "begin": (),
+    "book": ("source", "kind"),
     "quote": ("source", "symbol", "bid_px", "bid_sz", "ask_px", "ask_sz"),
 }
 
@@ -67,6 +69,8 @@ def check(action: Action) -> None:
             raise ValueError("only Bybit and OKX announce maintenance")
         if action.get("state", "ongoing") not in MAINTENANCE_STATES:
             raise ValueError(f"a maintenance begins as one of {', '.join(MAINTENANCE_STATES)}")
+    if what == "book" and action["kind"] not in BOOK_FAULTS:
+        raise ValueError(f"unknown kind of book; known: {', '.join(BOOK_FAULTS)}")
     if what == "poison" and action.get("kind", "text") not in GARBAGE:
         raise ValueError(f"unknown kind of poison; known: {', '.join(GARBAGE)}")
 

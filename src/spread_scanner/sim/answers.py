@@ -46,7 +46,7 @@ def whole(text: str, default: int) -> int:
 
 
 def levels(row: Listing, side: str, count: int) -> list[tuple[str, str]]:
-    """Price and size of the best levels; behind the first they are made up, a tick apart."""
+    """Price and size of the best levels; what stands behind the first follows from its price."""
     if row.status != "trading":
         return []
     ticks, lots, step = (
@@ -54,10 +54,16 @@ def levels(row: Listing, side: str, count: int) -> list[tuple[str, str]]:
     )
     prices = [ticks + step * n for n in range(count)]
     return [
-        (row.px(price), row.sz(lots if not n else lots + 7 * n))
+        (row.px(price), row.sz(lots if not n else behind_lots(row, price)))
         for n, price in enumerate(prices)
         if price > 0
     ]
+
+
+def behind_lots(row: Listing, ticks: int) -> int:
+    """The size of a level that is not the best, the same whenever it is one."""
+    typical = max(1, int(row.lots_typical))
+    return 1 + typical * (2 + ticks * 2_654_435_761 % 97) // 33
 
 
 def interval_hours(row: Listing) -> int:

@@ -3,6 +3,7 @@
 GET  /<source>/...      what the exchange would answer, after its limits, bans and faults
 POST /control           one action or a list of them, as docs/simulator.md has them
 GET  /control/state     counters; /control/sent: the last quote of every listing
+GET  /control/books     what listeners of depth channels were told last
 GET  /control/usual     what leaving each pair earns on average
 """
 
@@ -47,6 +48,7 @@ class Control:
             return refused(label, banned, clock.wall_ns() / clock.NS_PER_S)
         now_ms, mono_s = exchange.now_ms(label), exchange.mono_s()
         answer = self._rest.handle(label, rest_path, query, now_ms, mono_s, address)
+        answer = answer._replace(body=exchange.depth.older(label, rest_path, answer.body))
         return exchange.faults.spoil(label, rest_path, answer)
 
     def _control(self, method: str, path: str, body: bytes) -> Answer:
@@ -55,6 +57,8 @@ class Control:
             return Answer(200, HEADERS, orjson.dumps(self.state()))
         if method == "GET" and path == "/control/sent":
             return Answer(200, HEADERS, orjson.dumps(exchange.truth.sent_rows()))
+        if method == "GET" and path == "/control/books":
+            return Answer(200, HEADERS, orjson.dumps(exchange.depth.books()))
         if method == "GET" and path == "/control/usual":
             return Answer(200, HEADERS, orjson.dumps(exchange.truth.usual_rows()))
         if method != "POST" or path != "/control":
@@ -76,6 +80,7 @@ class Control:
         return {
             **exchange.counts,
             "messages": exchange.delivery.messages,
+            "book_messages": exchange.depth.messages,
             "tick": exchange.tick_number,
             "events": exchange.market.events_made,
             "intervals": exchange.truth.intervals,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from spread_scanner.sim.belief import Belief, dead
+from spread_scanner.sim.depth import PREFIX
 from spread_scanner.sim.dialects import Subscription
 from spread_scanner.sim.legs import NAN, Leg
 from spread_scanner.sim.market import Told
@@ -38,6 +39,10 @@ class Delivery:
     # --- who listens
 
     def subscribed(self, connection: "Connection", subscription: Subscription) -> None:
+        if subscription.form.startswith(PREFIX):
+            self._exchange.depth.subscribed(connection, subscription)
+            self._fresh.setdefault(connection, []).append(subscription)
+            return
         leg = self._truth.legs[subscription.listing]
         if subscription.form not in leg.forms:
             leg.forms[subscription.form] = (
@@ -49,6 +54,9 @@ class Delivery:
         self._watched(subscription.listing)
 
     def unsubscribed(self, connection: "Connection", subscription: Subscription) -> None:
+        if subscription.form.startswith(PREFIX):
+            self._exchange.depth.unsubscribed(connection, subscription)
+            return
         leg = self._truth.legs[subscription.listing]
         listeners = leg.forms[subscription.form][1]
         listeners.remove(connection)
@@ -74,12 +82,20 @@ class Delivery:
             self.belief.thawed(self._legs(connection))
 
     def _legs(self, connection: "Connection") -> list[Leg]:
-        return [self._truth.legs[one.listing] for one in connection.subscriptions]
+        return [
+            self._truth.legs[one.listing]
+            for one in connection.subscriptions
+            if not one.form.startswith(PREFIX)
+        ]
 
     def welcome(self, connection: "Connection") -> None:
         """First quotes right after the acknowledgement, where the exchange sends them."""
         exchange = self._exchange
-        for listing, form in self._fresh.pop(connection, []):
+        for subscription in self._fresh.pop(connection, []):
+            listing, form = subscription
+            if form.startswith(PREFIX):
+                exchange.depth.welcome(connection, subscription)
+                continue
             leg = self._truth.legs[listing]
             if not listing.moves or listing.label in NO_SNAPSHOT:
                 continue

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from spread_scanner.schema.enums import SOURCES, Exchange, Market
+from spread_scanner.sim.depth import form, mexc_depth_topic
 from spread_scanner.sim.notices import BYBIT_PATH, BYBIT_TOPIC, OKX_STATUS
 from spread_scanner.sim.rules import RULES as RULES
 from spread_scanner.sim.rules import Rules as Rules
@@ -19,6 +20,8 @@ from spread_scanner.sim.universe import Listing, Universe
 from spread_scanner.sim.wire import forms, mexc_topic
 
 MS_PER_HOUR = 3_600_000
+BINANCE_DEPTH = ("depth20@100ms", "depth@100ms", "depth")
+MEXC_DEPTH = ("limit.depth@20", "aggre.depth@100ms")
 OKX_KINDS = ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION", "EVENTS")
 
 
@@ -135,14 +138,17 @@ class Binance:
             return
         if len(talk.topics) >= self._topics_max:
             raise HangUp(1008, "Too many streams")
-        name, at, channel = stream.rpartition("@")
-        served = at and channel == "bookTicker" and talk.routed
+        name, at, channel = stream.partition("@")
+        served = at and channel in ("bookTicker", *BINANCE_DEPTH) and talk.routed
         listing = self._names.find(name.upper()) if served else None
         if listing is not None and name != listing.exchange_symbol.lower():
             listing = None  # stream names are lower case
         subscription = None
         if listing is not None:
-            subscription = Subscription(listing, forms(listing)[0 if talk.combined else 1])
+            spelling = forms(listing)[0 if talk.combined else 1]
+            if channel != "bookTicker":
+                spelling = form(channel)
+            subscription = Subscription(listing, spelling)
             talk.carry(subscription)
         talk.topics[stream] = subscription
 
@@ -183,10 +189,12 @@ class Bybit:
             for topic in args:
                 if topic == BYBIT_TOPIC:
                     talk.topics[topic] = None
-                listing = self._names.find(topic.removeprefix("orderbook.1."))
+                channel, _, name = topic.rpartition(".")
+                listing = self._names.find(name)
                 if listing is not None:
-                    talk.topics[topic] = Subscription(listing, "")
-                    talk.carry(Subscription(listing, ""))
+                    spelling = "" if channel == "orderbook.1" else form(channel)
+                    talk.topics[topic] = Subscription(listing, spelling)
+                    talk.carry(Subscription(listing, spelling))
         return [self._answer(talk, not fault, fault, number, operation)]
 
     def _fault(self, talk: Talk, args: list[Any]) -> str:
@@ -208,8 +216,9 @@ class Bybit:
             return False
         if talk.path == BYBIT_PATH:
             return topic == BYBIT_TOPIC
-        known = topic.startswith("orderbook.1.")
-        return known and self._names.find(topic.removeprefix("orderbook.1.")) is not None
+        channel, _, name = topic.rpartition(".")
+        known = channel in ("orderbook.1", "orderbook.50", "orderbook.200")
+        return known and self._names.find(name) is not None
 
     def _answer(self, talk: Talk, success: bool, message: str, number: str, op: str) -> str:
         return _text(
@@ -253,7 +262,9 @@ class Okx:
     def _one(self, talk: Talk, operation: str, arg: Any, number: str) -> str:
         channel = arg.get("channel", "") if isinstance(arg, dict) else ""
         name = arg.get("instId", "") if isinstance(arg, dict) else ""
-        listing = self._names.find(name) if channel == "bbo-tbt" else None
+        listing = self._names.find(name) if channel in ("bbo-tbt", "books") else None
+        topic = name if channel == "bbo-tbt" else f"{channel}:{name}"
+        spelling = "" if channel == "bbo-tbt" else form(channel)
         announced = self._announced(arg)
         if announced and operation == "subscribe":
             talk.topics[announced] = None
@@ -263,12 +274,12 @@ class Okx:
             wanted = f"channel:{channel},instId:{name}"
             message = f"Wrong URL or {wanted} doesn't exist. Please use the correct URL, channel."
             return self._error(talk, "60018", message, number)
-        elif operation == "subscribe" and name not in talk.topics:
-            talk.topics[name] = Subscription(listing, "")
-            talk.carry(Subscription(listing, ""))
-        elif operation == "unsubscribe" and name in talk.topics:
-            del talk.topics[name]
-            talk.leave(Subscription(listing, ""))
+        elif operation == "subscribe" and topic not in talk.topics:
+            talk.topics[topic] = Subscription(listing, spelling)
+            talk.carry(Subscription(listing, spelling))
+        elif operation == "unsubscribe" and topic in talk.topics:
+            del talk.topics[topic]
+            talk.leave(Subscription(listing, spelling))
         opening = {"id": number} if number else {}
         return _text({**opening, "event": operation, "arg": arg, "connId": talk.connection_id})
 
@@ -335,15 +346,17 @@ class MexcSpot:
     def _enter(self, talk: Talk, topic: Any) -> bool:
         if not isinstance(topic, str) or len(talk.topics) >= self._topics_max:
             return False
-        name = topic.rpartition("@")[2]
-        listing = self._names.find(name)
-        speeds = [speed for speed in ("10ms", "100ms") if mexc_topic(name, speed) == topic]
-        if listing is None or not speeds:
-            return False
-        if topic not in talk.topics:
-            talk.topics[topic] = Subscription(listing, speeds[0])
-            talk.carry(Subscription(listing, speeds[0]))
-        return True
+        for name in topic.split("@")[2:]:
+            listing = self._names.find(name)
+            spelled = {mexc_topic(name, speed): speed for speed in ("10ms", "100ms")}
+            spelled |= {mexc_depth_topic(name, kind): form(kind) for kind in MEXC_DEPTH}
+            if listing is None or topic not in spelled:
+                continue
+            if topic not in talk.topics:
+                talk.topics[topic] = Subscription(listing, spelled[topic])
+                talk.carry(Subscription(listing, spelled[topic]))
+            return True
+        return False
 
 
 class MexcFutures:
@@ -360,7 +373,7 @@ class MexcFutures:
             return [_text({"channel": "rs.error", "data": "Invalid request", "ts": now_ms})]
         if method == "ping":
             return [_text({"channel": "pong", "data": now_ms, "ts": now_ms})]
-        if method not in ("sub.depth.full", "unsub.depth.full"):
+        if method.removeprefix("un") not in ("sub.depth.full", "sub.depth"):
             return []
         parameter = request.get("param")
         name = parameter.get("symbol", "") if isinstance(parameter, dict) else ""
@@ -368,11 +381,15 @@ class MexcFutures:
         if listing is None:
             message = f"Contract [{name}] not exists"
             return [_text({"channel": "rs.error", "data": message, "ts": now_ms})]
-        subscription = Subscription(listing, "full5")
+        limit = parameter.get("limit", 20)
+        spelling = "full5" if limit == 5 else form("depth.full@20")
+        if method.endswith("sub.depth"):
+            spelling = form("depth")
+        subscription, topic = Subscription(listing, spelling), f"{name} {spelling}"
         if method.startswith("unsub"):
-            if talk.topics.pop(name, None) is not None:
+            if talk.topics.pop(topic, None) is not None:
                 talk.leave(subscription)
-        elif name not in talk.topics:
-            talk.topics[name] = subscription
+        elif topic not in talk.topics:
+            talk.topics[topic] = subscription
             talk.carry(subscription)
         return [_text({"channel": f"rs.{method}", "data": "success", "ts": now_ms})]

@@ -20,6 +20,7 @@ from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Exchange
 from spread_scanner.sim.characters import give
 from spread_scanner.sim.control import Control
 from spread_scanner.sim.delivery import Delivery
+from spread_scanner.sim.depth import EMIT_S, Depth
 from spread_scanner.sim.dialects import dialects
 from spread_scanner.sim.engine_lag import EngineLag
 from spread_scanner.sim.faults import Faults
@@ -57,6 +58,7 @@ class Exchange8:
         self.refused: set[tuple[str, str]] = set()
         self.dialects = dialects(self.universe, self.refused)
         self.limits = Limits(options.time_scale)
+        self.depth = Depth(self)
         self.faults = Faults(self)
         self.delivery = Delivery(self)
         self.notices = Notices(self)
@@ -188,6 +190,8 @@ class Exchange8:
         turn, left = divmod(number, max(1, int(BODYLESS_S / tick_s)))
         if turn and not left:
             self._say_nothing(turn)
+        if number % max(1, int(EMIT_S / tick_s)) == 0:
+            self.depth.advance()
         self.tick_number += 1
         self.delivery.flush()
 

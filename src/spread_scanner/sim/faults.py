@@ -73,6 +73,7 @@ class Faults:
             "rate": lambda action: setattr(exchange, "rate", float(action["rate"])),
             "refresh": lambda _: exchange.refresh(),
             "quote": exchange.quote,
+            "book": exchange.depth.fault,
             "learn": lambda action: exchange.truth.learn(
                 Learning(float(action["half_life_s"]), float(action["trust_s"]))
             ),

@@ -15,7 +15,7 @@ class ConnectionView(Reading, frozen=True):
 
     source: str
     number: int
-    carries: str  # quotes, or notices: what the exchange announces
+    carries: str  # quotes, books, or notices: what the exchange announces
     state: str
     symbols: int
     open_s: float | None

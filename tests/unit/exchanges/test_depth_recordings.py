@@ -12,8 +12,7 @@ import numpy as np
 from spread_scanner.books._order_book import FollowedBook
 from spread_scanner.config import SourceSettings
 from spread_scanner.exchanges.adapter import BookChange
-from spread_scanner.exchanges.depth import DepthAdapter, Fit, fits
-from spread_scanner.exchanges.okx_depth import SpelledLevels
+from spread_scanner.exchanges.depth import DepthAdapter, Fit, SpelledLevels, fits
 from spread_scanner.exchanges.registry import depth_adapter_of
 from spread_scanner.schema.books import LEVELS_LEAST
 from spread_scanner.schema.enums import SOURCE_BY_LABEL

@@ -83,7 +83,8 @@ class Bed:
             config=msgspec.structs.replace(made.config, feeds={SOURCE.label: redundant}),
         )
         publish.publish(settings.generated_dir, tables(), {})
-        enter = stack.enter_context
+        self.enter = enter = stack.enter_context
+        self.namespace = namespace
         self.machine = machine
         self.store = enter(PriceStore.create(namespace, max_symbols=64))
         self.health = enter(Health.create(namespace))

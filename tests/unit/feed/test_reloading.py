@@ -21,11 +21,14 @@ from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from spread_scanner.config import Feed, SourceSettings, restart
 from spread_scanner.exchanges.adapter import Ack, RefusalKind, Refused
 from spread_scanner.exchanges.notices import Halted, Maintenance, Resumed
+from spread_scanner.feed.books import Shelf, SourceBooks
 from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.listings import target_of
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.shm.books import BookStore
+from spread_scanner.shm.wants import Wants
 
 
 class Reload:
@@ -288,6 +291,28 @@ def another_place(setting: str, value: str) -> Callable[[Reload], None]:
     return act
 
 
+def books_of_another_channel(reload: Reload) -> None:
+    """Their lines end, and the next look begins anew on the other one."""
+    bed, feed = reload.bed, reload.bed.feed
+    slots = bed.enter(bed.enter(BookStore.create(bed.namespace, max_symbols=64)).writer(0))
+    wants = bed.enter(Wants.create(bed.namespace, max_symbols=64))
+    shelf, settings = Shelf(slots, wants), feed._process.settings
+    feed._books = books = SourceBooks(reload.share, SOURCE, shelf, settings, feed._gates)
+    feed._follow_books(settings)
+    wants.ask(SOURCE.source_id, 0, 600.0)
+    books.look(reload.now_ns)
+    (before,) = books._lines
+    assert before._share.target.channel == "depth20@100ms"
+    reload.take(depth_channel="depth@100ms")
+    assert before._stopped
+    books.look(reload.now_ns)
+    (after,) = books._lines
+    assert "x@depth@100ms" in after._share.adapter.subscribe(["X"], 1)
+    assert after._share.target.channel == "depth@100ms"
+    books.stop()
+    assert not slots.taken
+
+
 def another_channel(reload: Reload) -> None:
     """MEXC alone has two."""
     mexc = SOURCE_BY_LABEL["mexc-spot"]
@@ -356,6 +381,7 @@ AT_ONCE: dict[str, list[Callable[[Reload], None]]] = {
     "ws_url": [another_place("ws_url", "wss://elsewhere.test/")],
     "proxy": [another_place("proxy", "http://127.0.0.1:1")],
     "ca_file": [another_place("ca_file", certifi.where())],
+    "depth_channel": [books_of_another_channel],
     "channel": [another_channel],
     "topics_per_connection_max": [room],
     "notices": [notices],

@@ -1,0 +1,195 @@
+"""One order book while it is followed: what a message does to it, and when it is asked for anew.
+
+Used by SourceBooks. Pure: no sockets, no clocks; times are monotonic ns. Levels are kept in base
+units.
+
+A book belongs to the connection that brought its snapshot. What another one brings is taken where
+it follows on, so that a successor can take over; that it does not follow on is no gap.
+"""
+
+from collections import deque
+from enum import Enum
+
+import numpy as np
+
+from spread_scanner.books._order_book import FollowedBook
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.exchanges.adapter import BookChange
+from spread_scanner.exchanges.depth import DepthAdapter, Fit, SpelledLevels, fits
+from spread_scanner.schema.books import BookFlag, BookLevels
+from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.symbology.tables import InstrumentRow
+
+WAITING_MAX = 1_024  # updates that wait for a snapshot: minutes of a channel
+FIRST_NS = 2 * NS_PER_S  # a channel that begins with a snapshot has sent it by then
+AGAIN_NS_MIN, AGAIN_NS_MAX = NS_PER_S, 60 * NS_PER_S
+STOOD_NS = 60 * NS_PER_S  # a book that stood for so long is asked for at once again
+
+
+class BookOutcome(Enum):
+    """What a message was to a book."""
+
+    TAKEN = "taken"
+    OLD = "old"
+    WAITS = "waits"  # for the snapshot that it follows on
+    GAP = "gap"
+    CHECKSUM = "checksum"
+
+
+class SourceBook:
+    """One book of one source."""
+
+    def __init__(self, row: InstrumentRow, adapter: DepthAdapter) -> None:
+        self.row = row
+        self.book = FollowedBook()
+        self.stands = False
+        self.owner = 0  # the number of the connection that it belongs to; 0: of none
+        self.known_id = 0
+        self.ts_event = self.recv_ns = TS_ABSENT
+        self.stale = True
+        self.disagrees_ns = 0  # since when its top is another than the quotes'; 0: it is not
+        self.disagrees = False
+        self.crossed = False
+        self.top: tuple[float, ...] = ()
+        self.top_since_ns = 0
+        self.due_ns: int | None = (
+            None  # when it is asked for anew; None: it stands, or must be given
+        )
+        self._keeps_window = adapter.keeps_window
+        self._beyond = False
+        self._spelled: SpelledLevels | None = None
+        self._waiting: deque[BookChange] = deque(maxlen=WAITING_MAX)
+        self._times = 0  # asked for anew in a row
+        self._stood_ns = 0
+
+    @property
+    def flags(self) -> BookFlag:
+        """What is to be said of it beside what follows from its levels."""
+        flags = BookFlag.PARTIAL if self._beyond else BookFlag.NONE
+        if self.stale:
+            flags |= BookFlag.STALE
+        if not self.stands:
+            flags |= BookFlag.RESYNCING
+        if self.disagrees:
+            flags |= BookFlag.TOP_DISAGREES
+        return flags
+
+    @property
+    def waits(self) -> bool:
+        """Updates wait for a snapshot."""
+        return bool(self._waiting)
+
+    def take(self, said: BookChange, number: int, now_ns: int) -> BookOutcome:
+        """A message of the connection of that number."""
+        theirs = self.owner not in (0, number)
+        if said.snapshot:
+            if theirs and self.stands and said.last_id <= self.known_id:
+                return BookOutcome.OLD
+            self.owner = number
+            return self._begin(said, complete=self._keeps_window or not said.beyond, now_ns=now_ns)
+        if not self.stands:
+            self._waiting.append(said)
+            return BookOutcome.WAITS
+        fit = fits(self.known_id, said)
+        if fit is Fit.GAP and theirs:
+            return BookOutcome.OLD
+        if fit is Fit.GAP:
+            self.lose(now_ns)
+            self._waiting.append(said)
+            return BookOutcome.GAP
+        if fit is Fit.NEXT or said.last_id == self.known_id:
+            self.owner = self.owner or number  # nothing was missed between the two
+        if fit is Fit.OLD:
+            return BookOutcome.OLD
+        return self._go_on(said, now_ns)
+
+    def seeded(self, seed: BookChange, number: int, now_ns: int) -> BookOutcome:
+        """A snapshot by REST, and what came since it was made on the connection of that number,
+        which carries it. GAP: it is older than what waits."""
+        self.owner = number
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        outcome = self._begin(seed, complete=not seed.beyond, now_ns=now_ns)
+        for said in waiting:
+            fit = fits(self.known_id, said)
+            if fit is Fit.GAP:
+                self.lose(now_ns)
+                self._waiting.extend(waiting)
+                return BookOutcome.GAP
+            if fit is Fit.NEXT and (outcome := self._go_on(said, now_ns)) is not BookOutcome.TAKEN:
+                return outcome
+        return outcome
+
+    def lose(self, now_ns: int) -> None:
+        """What stands is not the book any more: it is asked for anew, each time that fails in a row
+        after a longer pause."""
+        if self.stands and now_ns - self._stood_ns >= STOOD_NS:
+            self._times = 0
+        self.stands, self._spelled = False, None
+        if self.due_ns is None:
+            self.due_ns = now_ns + self._pause_ns()
+
+    def given(self, now_ns: int, *, begins: bool) -> None:
+        """It is subscribed. A channel that begins with a snapshot is waited for, unless it began
+        without; one that gives none has to be asked, also where a new connection goes on.
+        """
+        if self.stands and self.owner == 0 and not begins:
+            self.lose(now_ns)
+        if self.stands:
+            return
+        begins = begins and not (self.waits and self._times == 0)
+        if self.due_ns is None or not begins:
+            due_ns = now_ns + (FIRST_NS if begins else 0)
+            self.due_ns = due_ns if self.due_ns is None or self._times == 0 else self.due_ns
+
+    def asked(self, now_ns: int) -> None:
+        """It is asked for anew now; again later, if that is in vain."""
+        self._times += 1
+        self.due_ns = now_ns + self._pause_ns()
+
+    def left(self) -> None:
+        """Its connection is gone: what it said last may still be followed on."""
+        self.owner, self.stale = 0, True
+
+    def _pause_ns(self) -> int:
+        if self._times == 0:
+            return 0
+        return min(AGAIN_NS_MAX, AGAIN_NS_MIN << min(self._times - 1, 10))
+
+    def _begin(self, said: BookChange, *, complete: bool, now_ns: int) -> BookOutcome:
+        self.book.snapshot(self._scaled(said.bids), self._scaled(said.asks), complete=complete)
+        self._beyond = said.beyond
+        self._spelled = None
+        if not self.stands:
+            self._stood_ns = now_ns
+        self.stands, self.due_ns = True, None
+        self._waiting.clear()
+        return self._known(said, now_ns)
+
+    def _go_on(self, said: BookChange, now_ns: int) -> BookOutcome:
+        self.book.delta(self._scaled(said.bids), self._scaled(said.asks))
+        return self._known(said, now_ns)
+
+    def _known(self, said: BookChange, now_ns: int) -> BookOutcome:
+        self.known_id, self.ts_event = said.last_id, said.ts_event
+        if said.checksum is None or said.texts is None:
+            self._spelled = None  # what was not followed cannot be summed up
+            return BookOutcome.TAKEN
+        if said.snapshot:
+            self._spelled = SpelledLevels()
+        if self._spelled is not None:
+            self._spelled.take(said.texts, snapshot=said.snapshot)
+            if self._spelled.checksum() != said.checksum:
+                self.lose(now_ns)
+                return BookOutcome.CHECKSUM
+        return BookOutcome.TAKEN
+
+    def _scaled(self, levels: BookLevels) -> BookLevels:
+        """In base units, by the same two operations as quotes."""
+        row = self.row
+        if row.px_div == 1.0 and row.sz_mul == 1.0:
+            return levels
+        made = np.empty_like(levels)
+        np.divide(levels[:, 0], row.px_div, out=made[:, 0])
+        np.multiply(levels[:, 1], row.sz_mul, out=made[:, 1])
+        return made
