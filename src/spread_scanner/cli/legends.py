@@ -18,6 +18,8 @@ SPREADS = {
     "net": "gross and close less four taker fees and carry, in bps of the spot's ask",
     "gross": "what buying the spot at its ask and selling the perpetual at its bid gives",
     "learn": "no signal yet: what leaving usually earns is not known, five minutes after a start",
+    "stale, implausible": "no signal (u shows such pairs): a leg cannot be stood behind; the legs "
+    "are not one coin at one time",
     "exit": "what selling the spot at its bid and buying the perpetual back at its ask gives now",
     "enter": "the net that makes a signal",
     "size": "what both tops of the book hold in whole lots, in the quote coin",

@@ -109,6 +109,9 @@ def _tell_status(now: Status, counters: bool) -> None:
         console.print(line, markup=False)
     for line in late_lines(now.funding):
         console.print(line, style="yellow", markup=False)
+    for one in now.blocked:
+        said = f"{one.symbol} {one.direction} stayed implausible, {one.gross_bps:,.0f} bps gross"
+        console.print(f"Blocked: {said}; until discovery judges anew.", style="yellow")
     for line in switched_lines(now.switches.standing):
         console.print(line, style="bold yellow", markup=False)
     for running, names in other_versions(now).items():

@@ -42,7 +42,7 @@ WIDE_COLUMNS = {
     "enter": 6,
     "size": 12,
     "age ms": 9,
-    "": 5,
+    "": 11,
 }
 NARROW_COLUMNS = {
     "symbol": 15,
@@ -312,7 +312,7 @@ class WatchScreen(App[None]):
             "z": _or_dash(analysed["z"], "z.1f"),
             "usable %": _or_dash(100 * analysed["usable_share"], ".0f"),
             "reverts s": _or_dash(analysed["half_life_s"], ",.0f"),
-            "": "stale" if not row["usable"] else "learn" if row["learned"] < 1 else "",
+            "": _mark(row),
         }
         left = ("symbol", "direction", "")
         return [
@@ -374,6 +374,15 @@ class WatchScreen(App[None]):
         )
         low = min(history)
         spark.data = [value - low for value in history]
+
+
+def _mark(row: np.void) -> str:
+    """Why a pair makes no signal whatever its net; empty: it does."""
+    if row["implausible"]:
+        return "implausible"
+    if not row["usable"]:
+        return "stale"
+    return "learn" if row["learned"] < 1 else ""
 
 
 def _or_dash(value: float, how: str) -> str:

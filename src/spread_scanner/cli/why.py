@@ -41,6 +41,8 @@ def _now(row: Spread) -> str | Text:
     would = "" if row.usable else "would be "
     far = f"{would}over its threshold" if missing <= 0 else f"{missing:z.1f} bps short"
     stale = "" if row.usable else "  (cannot be stood behind)"
+    if row.implausible:
+        stale = "  (implausible: not one coin at one time)"
     if row.learned < 1:
         stale += f"  (what leaving earns is {_share(row.learned)} learned)"
     return Text.assemble(

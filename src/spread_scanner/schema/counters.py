@@ -153,7 +153,8 @@ ENGINE_COUNTERS = _numbered(
         ("suspends", "Times the machine was found to have slept."),
         (
             "no_implausible",
-            "Over the threshold, no signal: beyond implausible_bps, so not one coin at one time.",
+            "Over the threshold, no signal: not one coin at one time: beyond implausible_bps, "
+            "a leg alone by as much, or a leg that has jumped.",
         ),
         ("no_basis", "Over the threshold, no signal: what leaving usually earns is not known."),
         (

@@ -123,7 +123,7 @@ class Verdict(IntEnum):
     KILLED = 8
     RING_FULL = 9
     HELD = 10  # already signalled and not yet higher by the re-signal step
-    IMPLAUSIBLE = 11  # so far apart, or a leg so far from all others: not one coin at one time
+    IMPLAUSIBLE = 11  # so far apart, a leg so far from all others or JUMPED: not one coin at once
     NO_BASIS = 12  # what leaving usually earns is not known yet, or not any more
     BLOCKED = (
         13  # it was implausible for so long that the engine blocked it until it is judged anew

@@ -63,9 +63,20 @@ def usable(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: 
     """Which of (n,) QUOTE_DTYPE can be stood behind at `now_ns` of the session clock. Quotes of a
     feed's earlier epoch read as STALE from the store (PriceStore)."""
     good: Mask = (quotes["flags"] & int(UNUSABLE)) == 0
-    good &= beating
-    good &= now_ns - quotes["ts_recv"] <= stale_ns_max
-    return good
+    return good & _in_time(quotes, beating, now_ns, stale_ns_max)
+
+
+def only_jumped(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
+    """Which of them could be, were they of the level that they were of before: another coin's
+    price, or one that a coin has only after it was redenominated. A pair with such a leg is as
+    implausible as one whose legs are too far apart."""
+    jumped: Mask = (quotes["flags"] & int(UNUSABLE)) == int(QuoteFlag.JUMPED)
+    return jumped & _in_time(quotes, beating, now_ns, stale_ns_max)
+
+
+def _in_time(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
+    young: Mask = now_ns - quotes["ts_recv"] <= stale_ns_max
+    return young & beating
 
 
 def skewed(spot: np.ndarray, futures: np.ndarray, skew_ns_max: int) -> Mask:

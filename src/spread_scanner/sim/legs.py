@@ -4,6 +4,7 @@ Written by the truth, read by whoever delivers. A row here is a line of the trut
 for its end.
 """
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from spread_scanner.sim.server import Connection
 
 NAN = float("nan")
+JUMP = 5.0
+WIDE = 3.0  # of a book as wide as that nobody knows the level
 PAST = 64  # quotes of a listing that are remembered: who reads late rests a signal on one of them
 
 
@@ -32,7 +35,11 @@ class Leg:
         "count_before",
         "forms",
         "heard",
+        "high",
+        "jumped",
+        "level",
         "listing",
+        "low",
         "pairs",
         "past",
         "seen",
@@ -51,6 +58,10 @@ class Leg:
         self.tick: Tick | None = None
         self.heard = False  # whether those who listen now have been told
         self.sure = True  # told since it last died
+        self.level = NAN  # the mid that is known to be its coin's; NaN: none yet
+        self.jumped = False  # it is of another level, and that one has not come back
+        # Bids within which it is surely of one level; NaN: each quote is looked at.
+        self.low, self.high = NAN, NAN
         self.buys = listing.source.market == Market.SPOT
         self.count = 0
         # Around a whole second (looks.py): the lowest and highest bid and ask, and whether it was
@@ -65,6 +76,21 @@ class Leg:
         self.standing = 0  # pairs of it that pay now, or nearly
         # Who listens, by form of the channel: the encoder and the connections.
         self.forms: dict[str, tuple[Encoder, list[Connection]]] = {}
+
+    def weigh(self, bid: float, ask: float) -> bool:
+        """A quote follows whose level is not known to be the one before: five times as much, or a
+        fifth, is another coin's until the old one is back. Returns whether that has changed."""
+        mid, before, was = (bid + ask) / 2, (self.bid + self.ask) / 2, self.jumped
+        if math.isnan(mid):
+            return False
+        if not (was or math.isnan(before) or self.ask >= WIDE * self.bid):
+            self.level = before
+        self.jumped = mid > JUMP * self.level or mid * JUMP < self.level
+        if self.jumped:
+            self.low = self.high = NAN
+        elif ask < WIDE * bid:
+            self.level, self.low, self.high = mid, bid / 2, bid * 2
+        return self.jumped is not was
 
     def top(self, *, buys: bool) -> float:
         """The size on the side that a pair takes, base units; 0 where there is none."""

@@ -83,7 +83,7 @@ class Looks:
             if leg.count > leg.count_before:
                 leg.count_before, leg.spoke = leg.count, self._second
             quiet_s = self._second - leg.spoke
-            leg.steady = quiet_s < QUIET_S and leg.heard and leg.sure
+            leg.steady = quiet_s < QUIET_S and leg.heard and leg.sure and not leg.jumped
             leg.seen[:] = leg.bid, leg.bid, leg.ask, leg.ask
             if self.learning:
                 leg.widths[:] = (leg.ask - leg.bid,) * 2
@@ -130,4 +130,4 @@ def _high(one: float, other: float) -> float:
 
 
 def _steady(leg: Leg) -> bool:
-    return leg.steady and leg.heard and leg.sure
+    return leg.steady and leg.heard and leg.sure and not leg.jumped

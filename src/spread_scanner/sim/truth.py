@@ -103,6 +103,8 @@ class Truth:
     def sent(self, leg: Leg, tick: Tick, bid: float, ask: float) -> None:
         """A quote went out, prices per base unit; `stamp` follows with the time."""
         leg.heard = leg.sure = True
+        if not leg.low < bid < leg.high and leg.weigh(bid, ask):
+            self._leapt(leg)
         if self._looks is not None:
             self._looks.sent(leg, bid, ask)
         leg.bid = bid
@@ -128,6 +130,12 @@ class Truth:
             for pair in leg.pairs:
                 if pair.near is not None:
                     self._judge(pair)
+
+    def _leapt(self, leg: Leg) -> None:
+        """It left its level, or is back: what stood before is another interval."""
+        for pair in leg.pairs:
+            self._stand(pair, NAN)
+            self._left(pair)
 
     def unheard(self, leg: Leg) -> None:
         """The last listener has gone: whoever comes next knows nothing before the next quote."""
@@ -209,6 +217,7 @@ class Truth:
             "threshold_bps": pair.threshold,
             "planted": spot.listing.offset != 0.0 or futures.listing.offset != 0.0,
             "sure": spot.sure and futures.sure,
+            "jumped": spot.jumped or futures.jumped,
             "lot": pair.lot,
             "spot_notional_least": spot.listing.notional_least,
             "futures_notional_least": futures.listing.notional_least,

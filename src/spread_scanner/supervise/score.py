@@ -24,8 +24,11 @@ ones one is judged if it began within the run, lasted at least `lasting` before 
 two feeds, nor the engine, was down meanwhile, nobody had halted or paused what it needs, and both
 its legs were being sent when it began: one that rests on the last word of a source that fell silent
 is owed by nobody. The truth ends it when that word may no longer be believed, and a signal after
-that is invented. One that goes beyond `implausible_bps` is not of one coin at one time: nobody owes
-anything for it, and a signal of so much is invented, whatever stood. A shorter one may rise and
+that is invented. One that goes beyond `implausible_bps`, or with a leg that had left its price
+level, is not of one coin at one time: nobody owes anything for it, and a signal of so much, or
+while the level was another, is invented, whatever stood. After such a one that lasted for nearly
+`implausible_hold_s` the engine may have blocked the pair, which owes nothing for the rest of the
+run: the simulator is never judged anew. A shorter one may rise and
 fall between two reads of a socket: the store holds the latest quote and nobody owes a signal for
 it. An engine that was down in between has forgotten that it was in: it owes no EXIT, nor does one
 that was halted. An interval may find the engine already in (hysteresis: the exit threshold lies
@@ -40,7 +43,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spread_scanner.clock import NS_PER_MS
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema import freshness
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.supervise.learned import UsualJudged
@@ -56,6 +59,7 @@ NOTHING_SENT = TruthFile([], {}, {})
 # Why an interval of the run is not judged.
 EARLY, SHORT, DOWN = "began before the run", "too short", "down, halted or paused"
 UNSURE, IMPLAUSIBLE = "a leg had fallen silent", "implausible"
+BLOCKED = "blocked, as implausible for so long"
 
 PairName = tuple[str, str]  # symbol and direction
 Span = tuple[int, float]  # from, to
@@ -111,11 +115,13 @@ def score(
     lasting_ms: float = LASTING_MS,
     tolerance_ms: float = TOLERANCE_MS,
     implausible_bps: float = FOREVER,
+    implausible_hold_s: float = FOREVER,
 ) -> Score:
     """Judge all intervals and all signals; the rule stands at the head of this module. Without
     `lives` the tracker is not judged, without what was `sent` no size is."""
     tolerance_ns = int(tolerance_ms * NS_PER_MS)
     spans = _spans(seen)
+    blocked_ns = _blocked_from(truth, implausible_bps, implausible_hold_s * NS_PER_S - tolerance_ns)
     found: list[Interval] = []
     missed: list[Interval] = []
     unjudged: Counter[str] = Counter()
@@ -124,8 +130,10 @@ def score(
         if interval.near or end_ns <= window_ns[0] or interval.start_ns >= window_ns[1]:
             continue
         why = _not_judged(interval, end_ns, window_ns, outages, lasting_ms)
-        if not _plausible(interval.peak_bps, implausible_bps):
+        if not _one_coin(interval, implausible_bps):
             why = IMPLAUSIBLE
+        elif end_ns > blocked_ns.get((interval.symbol, interval.direction), FOREVER):
+            why = BLOCKED
         if why:
             unjudged[why] += 1
         elif _overlaps(spans[interval.symbol, interval.direction], interval, end_ns, tolerance_ns):
@@ -170,6 +178,23 @@ def _not_judged(
     return DOWN if _was_away(interval, interval.start_ns, end_ns, outages) else ""
 
 
+def _one_coin(interval: Interval, implausible_bps: float) -> bool:
+    return not interval.jumped and _plausible(interval.peak_bps, implausible_bps)
+
+
+def _blocked_from(
+    truth: Iterable[Interval], implausible_bps: float, hold_ns: float
+) -> dict[PairName, float]:
+    """From when on a pair may be blocked, by what of it stood for so long."""
+    found: dict[PairName, float] = {}
+    for interval in truth:
+        lasted_ns = (FOREVER if interval.end_ns is None else interval.end_ns) - interval.start_ns
+        if not _one_coin(interval, implausible_bps) and lasted_ns >= hold_ns:
+            pair = interval.symbol, interval.direction
+            found[pair] = min(found.get(pair, FOREVER), interval.start_ns + hold_ns)
+    return found
+
+
 def _plausible(bps: float, implausible_bps: float) -> bool:
     return bool(freshness.plausible(np.asarray(bps), implausible_bps))
 
@@ -183,7 +208,7 @@ def _invented(
     tolerance_ns: int,
     implausible_bps: float,
 ) -> list[SeenSignal]:
-    stood = _by_pair(truth)
+    stood = _by_pair(interval for interval in truth if not interval.jumped)
     return [
         one
         for one in seen
@@ -278,7 +303,7 @@ def _of_nothing(
     truth: Iterable[Interval], lives: Iterable[TrackedLife], tolerance_ns: int
 ) -> list[WrongOpportunity]:
     """Opportunities in which no interval stood."""
-    stood = _by_pair(truth)
+    stood = _by_pair(interval for interval in truth if not interval.jumped)
     return [
         WrongOpportunity(life.symbol, life.direction, life.opened_ns, "nothing stood in it")
         for life in lives

@@ -33,6 +33,7 @@ class Interval(NamedTuple):
     # When it had left the exit threshold as well; None: it is not known to have.
     fell_ns: int | None = UNTOLD
     near: bool = False
+    jumped: bool = False  # a leg was of another level than before: it excuses nothing and owes none
 
 
 class SentQuote(NamedTuple):
@@ -121,6 +122,7 @@ def _interval_of(row: dict[str, Any]) -> Interval:
         bool(row["sure"]),
         fell_ns=None,
         near=row["band"] == "near",
+        jumped=bool(row["jumped"]),
     )
 
 

@@ -193,6 +193,7 @@ class Run:
             outages=self._supervisor.outages.all,
             tolerance_ms=self._options.tolerance_ms,
             implausible_bps=self._supervisor.settings.config.spread_engine.implausible_bps,
+            implausible_hold_s=self._supervisor.settings.config.spread_engine.implausible_hold_s,
         )
         return scored(result, self._options.market.seed, window_ns[0])
 

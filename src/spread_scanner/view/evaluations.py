@@ -45,6 +45,7 @@ MEANS = {
     Verdict.NO_Z: "no signal: gross is not far enough above its mean, or its mean is not known",
     Verdict.HELD: "no new signal: signalled before, and not yet a step higher",
 }
+JUMPED = "no signal: a leg has left its price level, as another coin or a redenominated one would"
 ALONE = "no signal: a leg stands alone, implausibly far from the other sources of its coin"
 _LEGS_ALONE = {"spot": EVALUATION_SPOT_ALONE, "fut": EVALUATION_FUT_ALONE}
 
@@ -112,8 +113,8 @@ class Quarantined(Reading, frozen=True):
 
 
 class Implausible(Reading, frozen=True):
-    """A pair whose legs are not one coin at one time, by their distance or by the other sources of
-    it, and when that was seen."""
+    """A pair whose legs are not one coin at one time, by their distance, by the level that a leg
+    was of, or by the other sources of it, and when that was seen."""
 
     direction: str
     symbol: str
@@ -211,13 +212,20 @@ def evaluation_of(row: np.void, now_ns: int) -> Evaluation:
         **{name: numbers[name] for name in Evaluation.__struct_fields__ if name in _SAME},
         direction=DIRECTIONS[numbers["direction_id"]].label,
         verdict=verdict.name.lower(),
-        meaning=ALONE if alone and verdict == Verdict.IMPLAUSIBLE else MEANS[verdict],
+        meaning=_why_implausible(numbers) if verdict == Verdict.IMPLAUSIBLE else MEANS[verdict],
         age_s=(now_ns - numbers["ts_engine"]) / NS_PER_S,
         spot_flags=_flags(numbers["spot_flags"]),
         fut_flags=_flags(numbers["fut_flags"]),
         alone=alone,
         notes=notes_of(numbers["flags"]),
     )
+
+
+def _why_implausible(numbers: Mapping[str, Any]) -> str:
+    if (numbers["spot_flags"] | numbers["fut_flags"]) & QuoteFlag.JUMPED:
+        return JUMPED
+    alone = numbers["flags"] & (EVALUATION_SPOT_ALONE | EVALUATION_FUT_ALONE)
+    return ALONE if alone else MEANS[Verdict.IMPLAUSIBLE]
 
 
 def _flags(bits: int) -> list[str]:

@@ -46,6 +46,7 @@ BOARD_DTYPE = np.dtype(
         ("spot_age_ms", "<f8"),
         ("fut_age_ms", "<f8"),
         ("usable", "?"),
+        ("implausible", "?"),  # both legs say what they are, and are not one coin at one time
         ("flags", "u1"),  # SIGNAL_*: what a signal of it would say besides
     ]
 )
@@ -143,13 +144,17 @@ class SpreadBoard:
         rows["spot_age_ms"] = (now_ns - spot["ts_recv"]) / NS_PER_MS
         rows["fut_age_ms"] = (now_ns - futures["ts_recv"]) / NS_PER_MS
         legs = [direction.spot.source_id, direction.futures.source_id]
-        rows["usable"] = Judged(
+        judged = Judged(
             self._usable(direction.spot.source_id, spot, now_ns),
             self._usable(direction.futures.source_id, futures, now_ns),
             freshness.skewed(spot, futures, self._limits.skew_ns_max),
             freshness.plausible(rows["gross_bps"], self._limits.implausible_bps)
             & ~alone[legs][:, lane.ids].any(axis=0),
-        ).usable
+        )
+        told = judged.spot | self._only_jumped(direction.spot.source_id, spot, now_ns)
+        told &= judged.futures | self._only_jumped(direction.futures.source_id, futures, now_ns)
+        rows["usable"] = judged.usable
+        rows["implausible"] = told & ~judged.skewed & ~judged.usable
         return rows
 
     def _price(
@@ -177,9 +182,16 @@ class SpreadBoard:
         rows["net_bps"] = costs.net_bps(rows["gross_bps"], close, lane.fees_bps, carried)
 
     def _usable(self, source_id: int, quotes: np.ndarray, now_ns: int) -> freshness.Mask:
-        beat_ns = self._store.heartbeat_mono_ns(source_id)
-        beats = freshness.beats(beat_ns, clock.mono_ns(), 0, self._limits.heartbeat_ns_max)
+        beats = self._beats(source_id)
         return freshness.usable(quotes, beats, now_ns, self._limits.stale_ns_max)
+
+    def _only_jumped(self, source_id: int, quotes: np.ndarray, now_ns: int) -> freshness.Mask:
+        beats = self._beats(source_id)
+        return freshness.only_jumped(quotes, beats, now_ns, self._limits.stale_ns_max)
+
+    def _beats(self, source_id: int) -> bool:
+        beat_ns = self._store.heartbeat_mono_ns(source_id)
+        return freshness.beats(beat_ns, clock.mono_ns(), 0, self._limits.heartbeat_ns_max)
 
 
 def _flags(rules: LotRow | None, cost: Cost) -> int:
@@ -220,6 +232,7 @@ class Spread(Reading, frozen=True):
     spot_age_ms: float | None
     fut_age_ms: float | None
     usable: bool
+    implausible: bool  # not usable, as the legs are not one coin at one time
     notes: list[str]  # what a signal of it would say besides (view/notes.py)
 
 
@@ -231,6 +244,7 @@ def spread_of(row: np.void, symbols: dict[int, str]) -> Spread:
         symbol=symbols.get(symbol_id, f"#{symbol_id}"),
         direction=DIRECTIONS[direction_id].label,
         usable=numbers.pop("usable"),
+        implausible=numbers.pop("implausible"),
         enter_bps=numbers.pop("enter_bps"),
         learned=numbers.pop("learned"),
         notes=notes_of(numbers.pop("flags")),

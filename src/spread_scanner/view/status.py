@@ -25,7 +25,8 @@ from spread_scanner.schema.version import installed
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
 from spread_scanner.shm.switched import Switched, standing_now
-from spread_scanner.view import disk, funding, in_force
+from spread_scanner.view import blocked, disk, funding, in_force
+from spread_scanner.view.blocked import BlockedPair
 from spread_scanner.view.disk import Disk
 from spread_scanner.view.funding import FundingState
 from spread_scanner.view.in_force import InForce
@@ -108,6 +109,7 @@ class Status(Reading, frozen=True):
     mixed: list[str]  # in sentences
     in_force: list[InForce]
     switches: Switches
+    blocked: list[BlockedPair]  # pairs that stayed implausible: none signals until judged anew
     disk: Disk
     funding: list[FundingState]  # by source; none where nothing is held of it
     clock_step_s: float  # how far the wall clock was set since the segments were made
@@ -159,6 +161,7 @@ class StatusReader:
             mixed=mixed,
             in_force=having,
             switches=switches(control),
+            blocked=blocked.look(settings),
             disk=disk.look(settings.data_dir, self._readers.look()),
             funding=funding.states(settings),
             clock_step_s=self._store.clock.step_ns() / NS_PER_S,

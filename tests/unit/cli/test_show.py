@@ -20,7 +20,7 @@ from spread_scanner.cli import why
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config.processes import staying
 from spread_scanner.schema.counters import FEED_COUNTERS
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, ProcessState, Verdict
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, ProcessState, QuoteFlag, Verdict
 from spread_scanner.schema.funding import FundingNow, listing_of
 from spread_scanner.schema.records import (
     EVALUATION_DTYPE,
@@ -395,6 +395,24 @@ def test_why_tells_that_a_pair_is_blocked_and_since_when(up_bed: Any, spread_ctl
     assert spread_ctl("why", "AAA-USDT")[0] == 0
 
 
+def test_status_names_the_pairs_that_are_blocked(up_bed: Any, spread_ctl: Run) -> None:
+    path = blocked.path_of(up_bed.settings)
+    kept = KeptBlock("binance-bybit", "AAA-USDT", 15_000.0, clock.wall_ns(), 1)
+    blocked.write(path, {"a b": kept})
+    out = " ".join(spread_ctl("status")[1].split())
+    assert "Blocked: AAA-USDT binance-bybit stayed implausible, 15,000 bps gross" in out
+    (one,) = orjson.loads(spread_ctl("status", "--json")[1])["blocked"]
+    assert (one["symbol"], one["direction"]) == ("AAA-USDT", "binance-bybit")
+
+
+def test_why_says_that_a_leg_has_left_its_level(up_bed: Any, spread_ctl: Run) -> None:
+    flags = int(QuoteFlag.JUMPED)
+    _keep(up_bed, Verdict.IMPLAUSIBLE, symbol_id=0, gross_bps=400, spot_flags=flags)
+    out = spread_ctl("why", "AAA-USDT")[1]
+    assert "a leg has left its price level" in out
+    assert "spot is jumped" in out
+
+
 def test_why_of_an_unknown_symbol_names_its_neighbours(up_bed: Any, spread_ctl: Run) -> None:
     code, _, err = spread_ctl("why", "AAA-USDC")
     assert code == 1
@@ -425,7 +443,7 @@ def test_clean_keeps_what_somebody_holds(up_bed: Any, spread_ctl: Run) -> None:
     with PriceStore.attach(up_bed.namespace):
         code, out, _ = spread_ctl("clean", "--json")
         assert code == 1
-        assert len(orjson.loads(out)["kept"]) == 10
+        assert len(orjson.loads(out)["kept"]) == 12
     code, out, _ = spread_ctl("clean", "--json")
     assert code == 0
     assert len(orjson.loads(out)["removed"]) == 10

@@ -235,14 +235,14 @@ def test_the_pane_says_what_is_not_known_of_the_selected_pair(
     watching(act)
 
 
-@pytest.mark.parametrize("width", [80, 111, 112, 140, 141, 300])
+@pytest.mark.parametrize("width", [80, 117, 118, 146, 147, 300])
 def test_what_the_analyst_says_has_columns_where_there_is_one_and_room(width: int) -> None:
     without = columns_for(width, analyst=False)
     found = columns_for(width, analyst=True)
     assert not without.keys() & ANALYST_COLUMNS.keys()
     assert sum(room + 2 for room in found.values()) <= width
-    assert (ANALYST_COLUMNS.keys() <= found.keys()) is (width >= 141)
-    assert ("exit bps" in without) is ("exit bps" in found) is (width >= 112)
+    assert (ANALYST_COLUMNS.keys() <= found.keys()) is (width >= 147)
+    assert ("exit bps" in without) is ("exit bps" in found) is (width >= 118)
     assert without.keys() <= found.keys()
 
 

@@ -170,14 +170,19 @@ class Oracle:
             base = np.where(self.lot > 0, lots * self.lot, base)
             size = base * spot["ask_px"]
         sources = np.arange(len(quotes))[:, None]
-        good = self._usable(now_ns, quotes, sources, epochs, beats_ns)
+        in_time = self._in_time(now_ns, quotes, sources, epochs, beats_ns)
+        faults = quotes["flags"] & int(UNUSABLE)
+        good = in_time & (faults == 0)
+        told = in_time & np.isin(faults, [0, int(QuoteFlag.JUMPED)])
         usable = good[self.spot, self.symbol] & good[self.fut, self.symbol]
+        both = told[self.spot, self.symbol] & told[self.fut, self.symbol]
         blocked = self._blocked(switches) | self.barred
         skewed = self._skewed(spot, fut)
-        counts = usable & ~skewed & ~blocked
+        counts = both & ~skewed & ~blocked
         stood = (self.absurd_from < 2**62) & (now_ns - self.stepped_ns <= 1_000_000_000)
         alone = self._alone(quotes, good, counts & stood)
-        absurd = counts & ((gross > self.limits.implausible_bps) | alone)
+        leapt = ~usable & (stood | (net >= self.enter))
+        absurd = counts & ((gross > self.limits.implausible_bps) | alone | leapt)
         blocked |= self._bar(now_ns, spot, fut, absurd)
         self.is_in &= ~blocked
         stands = usable & (np.abs(gross) <= self.limits.implausible_bps)
@@ -299,7 +304,7 @@ class Oracle:
         overdue = (older & int(QuoteFlag.OVERDUE)) != 0
         return np.asarray(overdue & (np.abs(skew) > self.limits.skew_ms_max * MS))
 
-    def _usable(
+    def _in_time(
         self,
         now_ns: int,
         leg: np.ndarray,
@@ -309,8 +314,7 @@ class Oracle:
     ) -> np.ndarray:
         alive = (beats_ns != 0) & (now_ns - beats_ns <= self.heartbeat_ns_max)
         age = now_ns + self.anchor_ns - leg["ts_recv"]
-        good = (leg["flags"] & int(UNUSABLE)) == 0
-        good &= alive[source] & (leg["epoch"] >= epochs[source])
+        good = alive[source] & (leg["epoch"] >= epochs[source])
         good &= age <= self.limits.stale_ms_max * MS
         return np.asarray(good)
 

@@ -92,15 +92,66 @@ def test_a_dislocation_of_some_per_cent_stays_a_signal(bed: Bed) -> None:
     assert bed.count("blocks") == 0
 
 
-@pytest.mark.parametrize("flags", [int(QuoteFlag.JUMPED), int(QuoteFlag.STALE)])
-def test_a_leg_that_cannot_be_used_is_no_stand(bed: Bed, flags: int) -> None:
+def test_a_leg_that_cannot_be_used_is_no_stand(bed: Bed) -> None:
     stand(bed, 9, ABSURD)
-    bed.quote(3, 250, 251, flags=flags)
+    bed.quote(3, 250, 251, flags=int(QuoteFlag.STALE))
     bed.step(100)
     assert stand(bed, 9, ABSURD) == []
     assert bed.count("blocks") == 0
     stand(bed, 2, ABSURD)
     assert bed.count("blocks") == 1
+
+
+def leap(bed: Bed, seconds: int, bps: float) -> list[int]:
+    """A quote of each leg a second, the perpetual's of another level than it was."""
+    kinds = []
+    for _ in range(seconds):
+        bed.quote(0, 99, 100)
+        bed.quote(3, 100 + bps / 100, 101 + bps / 100, flags=int(QuoteFlag.JUMPED))
+        kinds += bed.kinds(1_000)
+    return kinds
+
+
+@pytest.mark.parametrize("bps", [GOOD, ABSURD])
+def test_a_leg_of_another_level_is_blocked_as_what_is_too_far_apart(bed: Bed, bps: float) -> None:
+    """Both may have been redenominated: the distance alone says nothing of it."""
+    assert leap(bed, 10, bps) == []
+    assert bed.engine.newly_blocked() == []
+    assert leap(bed, 1, bps) == []
+    (block,) = bed.engine.newly_blocked()
+    assert block.gross_bps == pytest.approx(bps)
+    assert stand(bed, 5, GOOD) == []
+    assert bed.evaluations.recent(limit=1)[0]["verdict"] == Verdict.BLOCKED
+    bed.engine.load(bed.settings, judged(2))
+    bed.know()
+    assert stand(bed, 2, GOOD) == [ENTER]
+
+
+def test_a_level_that_is_back_in_time_blocks_nobody(bed: Bed) -> None:
+    leap(bed, 9, ABSURD)
+    assert stand(bed, 2, GOOD) == [ENTER]
+    assert leap(bed, 1, GOOD) == [EXIT]
+    stand(bed, 1, 0)
+    assert bed.count("blocks") == 0
+
+
+def test_a_leap_that_would_signal_nothing_begins_no_stand_and_ends_none(bed: Bed) -> None:
+    leap(bed, 15, 0)
+    assert bed.count("blocks") == 0
+    leap(bed, 1, GOOD)
+    leap(bed, 9, 0)
+    assert bed.count("blocks") == 0
+    leap(bed, 1, 0)
+    assert bed.count("blocks") == 1
+
+
+def test_one_quote_of_another_level_blocks_nobody_however_long_it_stands(bed: Bed) -> None:
+    leap(bed, 1, GOOD)
+    for _ in range(15):
+        bed.quote(0, 99, 100)
+        bed.step(1_000)
+    assert bed.evaluations.recent(limit=1)[0]["verdict"] == Verdict.IMPLAUSIBLE
+    assert bed.count("blocks") == 0
 
 
 def test_what_nobody_saw_has_not_stood(bed: Bed) -> None:

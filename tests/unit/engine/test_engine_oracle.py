@@ -224,7 +224,9 @@ def test_who_stands_absurd_is_blocked_when_the_oracle_blocks_it(namespace: str) 
                 symbol, source = int(random.integers(0, 10)), int(random.integers(0, 8))
                 far = symbol if source in (1, 3) and random.random() < 0.8 else 0
                 overdue = int(QuoteFlag.OVERDUE) * int(random.random() < 0.3)
-                match.quote(source, symbol, far, int(random.integers(0, 2)), 10, (overdue, 0))
+                leapt = int(QuoteFlag.JUMPED) * int(symbol > 7 and source == 3)
+                flag = overdue | leapt * int(random.random() < 0.9)
+                match.quote(source, symbol, far, int(random.integers(0, 2)), 10, (flag, 0))
             match.beat(int(random.integers(0, 8)))
             if random.random() < 0.01:
                 match.switch("symbol", int(random.integers(5, 10)), bool(random.random() < 0.5))

@@ -26,6 +26,7 @@ from spread_scanner.schema.records import (
 from spread_scanner.shm.faults import AlreadyClaimed, Retired, RingCorrupt
 from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.symbology.tables import FundingRow, QuarantineRow
+from spread_scanner.view import evaluations
 
 ENTER, RESIGNAL, EXIT = map(int, SignalKind)
 
@@ -133,6 +134,14 @@ def test_a_leg_whose_price_jumped_gives_no_signal(namespace: str) -> None:
     with Bed(namespace) as bed:
         bed.spread(15)
         bed.quote(0, 99, 100, flags=int(QuoteFlag.JUMPED))
+        assert bed.kinds() == []
+        assert bed.count("no_implausible") == bed.count("over_threshold") == 1
+        (kept,) = bed.evaluations.recent(limit=5)
+        assert kept["verdict"] == Verdict.IMPLAUSIBLE
+        assert kept["spot_flags"] == int(QuoteFlag.JUMPED), "nothing else is wrong with it"
+        shown = evaluations.evaluation_of(kept, bed.session_ns)
+        assert "level" in shown.meaning
+        bed.quote(0, 99, 100, flags=int(QuoteFlag.JUMPED | QuoteFlag.SILENT))
         assert bed.kinds() == []
         assert bed.count("no_stale_leg") == 1
 

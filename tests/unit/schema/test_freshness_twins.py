@@ -21,6 +21,9 @@ SOURCE = """
 int usable(const ss_quote *q, int beats, int64_t now, int64_t stale) {
     return ss_usable(q, beats, 0, now, stale);
 }
+int only_jumped(const ss_quote *q, int beats, int64_t now, int64_t stale) {
+    return ss_only_jumped(q, beats, 0, now, stale);
+}
 int skewed(const ss_quote *s, const ss_quote *f, int64_t most) { return ss_skewed(s, f, most); }
 int beats(int64_t beat, int64_t now, int64_t woke, int64_t most) {
     return ss_beats(beat, now, woke, most);
@@ -58,6 +61,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     library = ctypes.CDLL(str(folder / "twin.so"))
     whole = ctypes.c_int64
     library.usable.argtypes = [ctypes.c_char_p, ctypes.c_int, whole, whole]
+    library.only_jumped.argtypes = library.usable.argtypes
     library.skewed.argtypes = [ctypes.c_char_p, ctypes.c_char_p, whole]
     library.beats.argtypes = [whole] * 4
     library.plausible.argtypes = [ctypes.c_double] * 2
@@ -76,6 +80,11 @@ def quote(age_ns: int, flags: int) -> np.ndarray:
 @example(LIMIT_NS, 0, 0, 0, True)
 @example(LIMIT_NS + 1, 0, 0, 0, True)
 @example(0, int(QuoteFlag.JUMPED), 0, 0, True)
+@example(LIMIT_NS, int(QuoteFlag.JUMPED), 0, 0, True)
+@example(LIMIT_NS + 1, int(QuoteFlag.JUMPED), 0, 0, True)
+@example(0, int(QuoteFlag.JUMPED), 0, 0, False)
+@example(0, int(QuoteFlag.JUMPED | QuoteFlag.CROSSED), 0, 0, True)
+@example(0, int(QuoteFlag.JUMPED | QuoteFlag.OVERDUE), 0, 0, True)
 @example(LIMIT_NS + 1, int(QuoteFlag.OVERDUE), 0, 0, True)
 @example(LIMIT_NS, int(QuoteFlag.OVERDUE), 0, 0, True)
 @example(LIMIT_NS + 1, 0, 0, int(QuoteFlag.OVERDUE), True)
@@ -86,6 +95,9 @@ def test_both_judge_a_leg_and_two_legs_alike(
     said = bool(freshness.usable(spot, beating, NOW_NS, LIMIT_NS)[0])
     assert said == bool(twin.usable(spot.tobytes(), beating, NOW_NS, LIMIT_NS))
     assert said == (beating and not flags & UNUSABLE and age_ns <= LIMIT_NS)
+    jumped = bool(freshness.only_jumped(spot, beating, NOW_NS, LIMIT_NS)[0])
+    assert jumped == bool(twin.only_jumped(spot.tobytes(), beating, NOW_NS, LIMIT_NS))
+    assert jumped == (beating and flags & UNUSABLE == int(QuoteFlag.JUMPED) and age_ns <= LIMIT_NS)
     apart = bool(freshness.skewed(spot, futures, LIMIT_NS)[0])
     assert apart == bool(twin.skewed(spot.tobytes(), futures.tobytes(), LIMIT_NS))
 

@@ -97,6 +97,34 @@ def test_what_begins_on_a_dead_leg_is_owed_by_nobody(
     assert mine == [(True, NS_PER_S // 10), (False, pytest.approx(end_ns, abs=1_000_000))]
 
 
+def test_what_stands_on_another_level_is_an_interval_of_its_own(
+    virtual_clock: VirtualClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "truth.jsonl"
+    world = World(virtual_clock, path)
+    pair = world.pair
+    listing = pair.futures.listing
+    bid, ask = (listing.px(ticks) for ticks in (listing.bid_ticks, listing.ask_ticks))
+    sides = {"bid_sz": "1", "ask_sz": "1", "symbol": listing.symbol, "source": listing.label}
+    for times in (1.0, 4.9, 24.0, 23.0, 120.0, 4.8):  # of the first price; by its predecessor
+        prices = {"bid_px": str(float(bid) * times), "ask_px": str(float(ask) * times)}
+        world.exchange.quote({**sides, **prices})
+        world.wait(0.1)
+        if times == 120.0:  # what is not there is of no level
+            world.exchange.quote({**sides, **prices, "bid_px": "", "bid_sz": ""})
+            world.wait(0.1)
+    world.exchange.truth.close()
+    rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    mine = [
+        row["jumped"]
+        for row in rows
+        if row.get("direction") == pair.direction.label and row["symbol"] == pair.symbol
+        if row.get("band") == "owed"
+    ]
+    assert mine == [False, True, False]
+    assert not pair.futures.jumped
+
+
 def test_when_a_pair_has_left_the_exit_threshold_for_good_is_written_once(
     virtual_clock: VirtualClock, tmp_path: Path
 ) -> None:

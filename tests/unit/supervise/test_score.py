@@ -44,6 +44,27 @@ def test_an_interval_without_a_signal_is_missed() -> None:
     assert not result.ok
 
 
+def test_what_stands_on_another_level_is_owed_by_nobody_and_excuses_nobody() -> None:
+    leapt = interval(2_000, 3_000)._replace(jumped=True)
+    result = score([leapt], [], WINDOW)
+    assert (result.planted, result.unjudged, result.ok) == (0, {"implausible": 1}, True)
+    result = score([leapt], [seen(ENTER, 2_500)], WINDOW)
+    assert len(result.invented) == 1
+
+
+@pytest.mark.parametrize(("lasts_ms", "owed"), [(1_500, 1), (1_800, 0), (2_500, 0)])
+def test_what_was_implausible_for_so_long_may_be_blocked_and_owes_nothing(
+    lasts_ms: int, owed: int
+) -> None:
+    """A hold of two seconds, less the tolerance; another pair is another one."""
+    leapt = interval(2_000, 2_000 + lasts_ms)._replace(jumped=True)
+    later = interval(6_000, 7_000)
+    earlier, other = interval(1_000, 1_500), interval(6_000, 7_000, symbol="OTHER-USDT")
+    result = score([earlier, leapt, later, other], [], WINDOW, implausible_hold_s=2.0)
+    assert len(result.missed) == 2 + owed
+    assert (later in result.missed) == bool(owed)
+
+
 def test_what_is_implausible_is_owed_by_nobody_and_a_signal_of_it_is_invented() -> None:
     """As after a redenomination: ten million bps, for as long as the next quote takes."""
     jumped = interval(2_000, 3_000)._replace(peak_bps=9_989_043.0)
@@ -347,8 +368,8 @@ def test_the_truth_file_is_read_without_its_fault_rows(tmp_path: Path) -> None:
     def row(symbol: str, band: str, start: int, end: int | None, **more: object) -> object:
         return {
             "symbol": symbol, "direction": WAY.label, "band": band, "start_mono_ns": start,
-            "end_mono_ns": end, "planted": True, "peak_bps": 50.0, "sure": True, "lot": 0.1,
-            "spot_notional_least": 5.0, "futures_notional_least": 0.0, **more,
+            "end_mono_ns": end, "planted": True, "peak_bps": 50.0, "sure": True, "jumped": False,
+            "lot": 0.1, "spot_notional_least": 5.0, "futures_notional_least": 0.0, **more,
         }  # fmt: skip
 
     quote = {"source": "okx-spot", "symbol": "AAA-USDT", "bid_px": 1.0, "bid_sz": 2.0}

@@ -9,7 +9,7 @@ import pytest
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import DIRECTIONS, QuoteFlag
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import usual
 from spread_scanner.symbology.tables import DirectionRow, lots_of
@@ -73,6 +73,33 @@ def test_a_pair_whose_feed_has_stopped_beating_is_not_usable(up_bed: Any) -> Non
             assert board.rows()["usable"].sum() == 1
             spot.heartbeat(now_ns - store.clock.anchor_ns - 3_600_000_000_000)
             assert board.rows()["usable"].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "px", "implausible"),
+    [
+        (int(QuoteFlag.JUMPED), 101.0, True),
+        (int(QuoteFlag.JUMPED | QuoteFlag.SILENT), 101.0, False),
+        (int(QuoteFlag.SILENT), 500.0, False),
+        (0, 500.0, True),
+        (0, 101.0, False),
+    ],
+)
+def test_what_is_not_one_coin_at_one_time_is_told_from_what_is_stale(
+    up_bed: Any, flags: int, px: float, implausible: bool
+) -> None:
+    with PriceStore.attach(up_bed.namespace) as store:
+        board = SpreadBoard(up_bed.settings, _tables(up_bed), store)
+        now_ns = store.clock.now_ns()
+        with store.writer(0) as spot, store.writer(3) as futures:
+            spot.write(1, 99.0, 2.0, 100.0, 3.0, now_ns, now_ns, 1)
+            futures.write(1, px, 4.0, px + 1, 5.0, now_ns, now_ns, 1, flags)
+            for writer in (spot, futures):
+                writer.heartbeat(now_ns - store.clock.anchor_ns)
+            rows = board.rows()
+    (row,) = rows[rows["symbol_id"] == 1]
+    assert row["implausible"] == implausible
+    assert row["usable"] == (not implausible and not flags)
 
 
 def test_a_leg_that_is_alone_makes_its_pairs_unusable(up_bed: Any) -> None:

@@ -35,7 +35,8 @@
 
 /* ---- one pair ---- */
 
-/* Whether the spread can be read off at all: both legs are there, and their distance is possible. */
+/* Whether the spread can be read off at all: both legs are there and of the level that they were of,
+ * and their distance is possible. */
 static inline int ss_engine_stands(const ss_found *found) {
     return found->spot_ok && found->fut_ok && found->plausible;
 }
@@ -83,9 +84,9 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, ss_found *found) {
     } else {
         if (!(found->net_bps >= pair->enter_bps)) return SS_FEE;
         if (pair->blocked) return pair->blocked;
-        if (!(found->spot_ok && found->fut_ok)) return SS_STALE_LEG;
+        if (!(ss_engine_spot_told(found) && ss_engine_fut_told(found))) return SS_STALE_LEG;
+        if (!ss_engine_stands(found)) return SS_IMPLAUSIBLE;
     }
-    if (!found->plausible) return SS_IMPLAUSIBLE;
     if (ss_skewed(spot, fut, engine->tables.limits.skew_ns_max)) return SS_SKEW;
     if (!pair->trusted && !engine->tables.limits.basis_unknown) return SS_NO_BASIS;
     if (!ss_engine_suffices(engine, pair)) return SS_SIZE;
@@ -107,6 +108,16 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, ss_found *found) {
     return SS_SIGNAL;
 }
 
+static inline void ss_engine_feel_legs(const ss_engine *engine, ss_found *found) {
+    const ss_engine_pair *pair = &engine->tables.pairs[found->index];
+    const ss_quote *spot = &engine->quotes[pair->spot_cell];
+    const ss_quote *fut = &engine->quotes[pair->fut_cell];
+    found->spot_ok = ss_engine_usable(engine, pair->spot_source, spot);
+    found->fut_ok = ss_engine_usable(engine, pair->fut_source, fut);
+    found->spot_jumped = ss_engine_only_jumped(engine, pair->spot_source, spot);
+    found->fut_jumped = ss_engine_only_jumped(engine, pair->fut_source, fut);
+}
+
 /* The rare part of an evaluation: the pair is in, or over the threshold. */
 __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_found *found) {
     static const uint8_t counter_of[SS_VERDICTS] = {
@@ -126,8 +137,7 @@ __attribute__((noinline)) static void ss_engine_decide(ss_engine *engine, ss_fou
     };
     ss_engine_pair *pair = &engine->tables.pairs[found->index];
     ss_engine_cost(engine, found);
-    found->spot_ok = ss_engine_usable(engine, pair->spot_source, &engine->quotes[pair->spot_cell]);
-    found->fut_ok = ss_engine_usable(engine, pair->fut_source, &engine->quotes[pair->fut_cell]);
+    ss_engine_feel_legs(engine, found);
     found->plausible = ss_plausible(found->gross_bps, engine->tables.limits.implausible_bps);
     pair->waiting = (uint8_t)ss_engine_mind_absurd(engine, found);
     if (pair->in && !(ss_engine_stands(found) && found->net_bps >= pair->exit_bps)) {

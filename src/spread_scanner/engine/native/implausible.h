@@ -88,19 +88,25 @@ static inline int ss_engine_strays(const ss_engine *engine, ss_found *found) {
     return 1;
 }
 
-/* Whether gross is beyond what can be, or a leg goes on being alone, by two legs that count; bars the
- * pair when that has stood for long enough. Both legs must have been quoted anew meanwhile: one
- * absurd message that is followed by nothing bars nobody. A wide book, which is far below zero, is no
- * other coin. */
+/* Whether a leg that left its level keeps back a signal, or has once and still is away from it. */
+static inline int ss_engine_leapt(const ss_engine_pair *pair, const ss_found *found, int stood) {
+    return (found->spot_jumped | found->fut_jumped) && (stood || found->net_bps >= pair->enter_bps);
+}
+
+/* Whether gross is beyond what can be, a leg has left its level, or goes on being alone, by two legs
+ * that count; bars the pair when that has stood for long enough. Both legs must have been quoted anew
+ * meanwhile: one absurd message that is followed by nothing bars nobody. A wide book, which is far
+ * below zero, is no other coin. */
 static inline int ss_engine_mind_absurd(ss_engine *engine, ss_found *found) {
     ss_engine_pair *pair = &engine->tables.pairs[found->index];
     const ss_quote *spot = &engine->quotes[pair->spot_cell];
     const ss_quote *fut = &engine->quotes[pair->fut_cell];
-    int counts = found->spot_ok && found->fut_ok &&
+    int counts = ss_engine_spot_told(found) && ss_engine_fut_told(found) &&
                  !ss_skewed(spot, fut, engine->tables.limits.skew_ns_max) && !pair->blocked;
     int stood = pair->implausible_ns != 0 && pair->implausible_ns >= engine->unbroken_ns;
     if (counts && stood) found->alone = ss_engine_alone(engine, pair);
-    if (!(counts && (found->gross_bps > engine->tables.limits.implausible_bps || found->alone))) {
+    if (!(counts && (found->gross_bps > engine->tables.limits.implausible_bps || found->alone ||
+                     ss_engine_leapt(pair, found, stood)))) {
         pair->implausible_ns = 0;
         return 0;
     }

@@ -54,6 +54,13 @@ static inline int ss_engine_usable(const ss_engine *engine, uint32_t source,
                      engine->now_ns + engine->anchor_ns, engine->tables.limits.stale_ns_max);
 }
 
+/* Whether nothing but its level, which is another than before, keeps a leg from being that. */
+static inline int ss_engine_only_jumped(const ss_engine *engine, uint32_t source,
+                                        const ss_quote *quote) {
+    return ss_only_jumped(quote, engine->alive[source], engine->epoch[source],
+                          engine->now_ns + engine->anchor_ns, engine->tables.limits.stale_ns_max);
+}
+
 /* Notes which feeds live and whose quotes count; a change asks for a rescan, because it changes
  * what can be stood behind without making a single cell dirty. */
 static inline void ss_engine_feel_sources(ss_engine *engine) {

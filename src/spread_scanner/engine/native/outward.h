@@ -55,10 +55,20 @@ typedef struct ss_found {
     int fresh; /* a quote just read made it, not time, a switch or a backlog */
     int over;  /* gross or net stands over the threshold to enter */
     int spot_ok, fut_ok, plausible;
+    int spot_jumped, fut_jumped; /* but for its level it would be ok */
     uint32_t alone; /* SS_SPOT_ALONE, SS_FUT_ALONE; known of what would be signalled or stood so */
     double exit_bps, parity_bps, close_bps, carried_bps;
     ss_z off; /* what its mean says, where that was asked */
 } ss_found;
+
+/* Whether each leg says what it is now, be it of another level than before. */
+static inline int ss_engine_spot_told(const ss_found *found) {
+    return found->spot_ok | found->spot_jumped;
+}
+
+static inline int ss_engine_fut_told(const ss_found *found) {
+    return found->fut_ok | found->fut_jumped;
+}
 
 /* What leaving is assumed to earn, what is carried, and what is left: all of schema/costs.py. */
 static inline void ss_engine_cost(const ss_engine *engine, ss_found *found) {
@@ -182,8 +192,8 @@ static inline ss_evaluation ss_engine_row(const ss_engine *engine, const ss_foun
         .skew_ns = skew_ns < 0 ? -skew_ns : skew_ns,
         .spot_px = spot->ask_px,
         .fut_px = fut->bid_px,
-        .spot_flags = spot->flags | (found->spot_ok ? 0 : SS_FLAG_STALE),
-        .fut_flags = fut->flags | (found->fut_ok ? 0 : SS_FLAG_STALE),
+        .spot_flags = spot->flags | (ss_engine_spot_told(found) ? 0 : SS_FLAG_STALE),
+        .fut_flags = fut->flags | (ss_engine_fut_told(found) ? 0 : SS_FLAG_STALE),
         .symbol_id = pair->symbol_id,
         .direction_id = pair->direction_id,
         .verdict = verdict,

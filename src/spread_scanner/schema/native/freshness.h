@@ -17,11 +17,23 @@ static inline int ss_beats(int64_t beat_mono_ns, int64_t now_mono_ns, int64_t wo
            now_mono_ns - beat_mono_ns <= heartbeat_ns_max;
 }
 
+static inline int ss_in_time(const ss_quote *quote, int beats, uint32_t epoch, int64_t now_ns,
+                             int64_t stale_ns_max) {
+    return beats && quote->epoch >= epoch && now_ns - quote->ts_recv <= stale_ns_max;
+}
+
 /* Whether a leg can be stood behind: by its flags, its feed's heartbeat and epoch, and its age. */
 static inline int ss_usable(const ss_quote *quote, int beats, uint32_t epoch, int64_t now_ns,
                             int64_t stale_ns_max) {
-    return (quote->flags & SS_FLAGS_UNUSABLE) == 0 && beats && quote->epoch >= epoch &&
-           now_ns - quote->ts_recv <= stale_ns_max;
+    return (quote->flags & SS_FLAGS_UNUSABLE) == 0 &&
+           ss_in_time(quote, beats, epoch, now_ns, stale_ns_max);
+}
+
+/* Whether it could be, were it of the level that it was of before. */
+static inline int ss_only_jumped(const ss_quote *quote, int beats, uint32_t epoch, int64_t now_ns,
+                                 int64_t stale_ns_max) {
+    return (quote->flags & SS_FLAGS_UNUSABLE) == SS_FLAG_JUMPED &&
+           ss_in_time(quote, beats, epoch, now_ns, stale_ns_max);
 }
 
 /* Whether the older leg is behind the other by too much. A leg that is only slow, as quiet coins are,
