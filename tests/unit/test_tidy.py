@@ -134,15 +134,36 @@ COSTS = SRC / "schema" / "costs.py"
 
 
 def in_bps(tree: ast.Module) -> list[int]:
-    """Lines that work out basis points: something times ten thousand."""
-    wanted = {"1e4", "10000", "10000.0", "10_000", "BPS", "costs.BPS"}
+    """Lines that work out basis points, or money of them: something times or by ten thousand."""
+    wanted = {"1e4", "10000", "10000.0", "10_000", "1e-4", "0.0001", "BPS", "costs.BPS"}
     return [
         node.lineno
         for node in ast.walk(tree)
         if isinstance(node, ast.BinOp)
-        and isinstance(node.op, ast.Mult)
+        and isinstance(node.op, ast.Mult | ast.Div)
         and wanted & {ast.unparse(node.left), ast.unparse(node.right)}
     ]
+
+
+# Whole lots by their own arithmetic: a second opinion on what the engine says, and named as one.
+JUDGES_SIZES = SRC / "supervise" / "sizes.py"
+
+
+def in_lots(tree: ast.Module) -> list[int]:
+    """Lines that round a size to whole lots: something by a lot, in one piece with its rounding."""
+    by_lot = re.compile(r"(?:/|%|,) *\(?[\w.]*(?:\b|_)lot(?:_\w+)?\b")
+    rounds = re.compile(r"(^|\.)(floor|floor_divide|trunc|int|divmod)$")
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            whole = rounds.search(ast.unparse(node.func)) is not None
+        elif isinstance(node, ast.BinOp):
+            whole = isinstance(node.op, ast.FloorDiv | ast.Mod)
+        else:
+            continue
+        if whole and by_lot.search(ast.unparse(node)):
+            found.append(node.lineno)
+    return found
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
@@ -154,7 +175,32 @@ def test_nobody_else_works_out_what_a_trade_earns(path: Path) -> None:
         assert not found, "schema/costs.py has what a spread is, and all that comes off it"
 
 
-@pytest.mark.parametrize("line", ["gross = (bid - ask) / ask * 1e4", "net = BPS * rate"])
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
+def test_nobody_else_rounds_to_lots(path: Path) -> None:
+    found = in_lots(ast.parse(path.read_text()))
+    if path in (COSTS, JUDGES_SIZES):
+        assert found, "this is where it is done"
+    elif path.relative_to(SRC).parts[0] not in GARDEN:
+        assert not found, "schema/costs.py has what a size in whole lots is"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["base = math.floor(top / rule.lot + 1e-9)", "n = int(sz / lot_base)", "n = top // pair.lot"],
+)
+def test_who_rounds_to_lots_elsewhere_is_found(line: str) -> None:
+    assert in_lots(ast.parse(line))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gross = (bid - ask) / ask * 1e4",
+        "net = BPS * rate",
+        "earned = sum(worth) / BPS",
+        "fee = px * 1e-4",
+    ],
+)
 def test_who_works_it_out_elsewhere_is_found(line: str) -> None:
     assert in_bps(ast.parse(line)) == [1]
 

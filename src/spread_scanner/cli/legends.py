@@ -58,7 +58,7 @@ COSTS = {
     "fees": "of both entries and both exits, bps",
     "carry": "funding expected over hold_h, bps",
     "costs": "their sum",
-    "enter, exit": "the net that begins a signal, and below which it ends",
+    "enter, exit below": "the net that begins a signal, and below which it ends",
 }
 BASIS = {
     "now": "what entering, and leaving, would earn at the last look, bps",

@@ -22,7 +22,7 @@ from spread_scanner.cli.console import (
     switched_lines,
 )
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.errors import SpreadError, TableError
+from spread_scanner.errors import SpreadError
 from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
@@ -230,7 +230,7 @@ def costs(
     if as_json:
         print_json(found)
         return
-    columns = ["symbol", "direction", "fees>", "carry>", "costs>", "enter>", "exit>"]
+    columns = ["symbol", "direction", "fees>", "carry>", "costs>", "enter>", "exit below>"]
     rows = [
         (
             one.symbol,
@@ -343,11 +343,12 @@ def signals(
 ) -> None:
     """The engine's last signals, as they stand in the ring. With --json --follow one a line."""
     from spread_scanner.view.signals import SignalTail, signal_of
+    from spread_scanner.view.symbols import NamesThen
 
     settings = config.load()
-    symbols = _symbol_names(settings)
+    names = NamesThen(settings.generated_dir)
     with SignalTail.attach(settings.config.system.namespace, last=count) as tail:
-        rows = [signal_of(record, symbols) for record in tail.take()] if count else []
+        rows = [signal_of(record, names) for record in tail.take()] if count else []
         if as_json and not follow:
             print_json(rows)
             return
@@ -365,7 +366,7 @@ def signals(
                 if not follow or tail.retired:
                     break
                 clock.sleep(FOLLOW_EVERY_S)
-                rows = [signal_of(record, symbols) for record in tail.take()]
+                rows = [signal_of(record, names) for record in tail.take()]
     if not as_json and not follow:
         legend(people(), legends.SIGNALS)
 
@@ -384,13 +385,6 @@ def _signal_line(signal: SignalView) -> str:
         f"{signal.net_bps:z6.1f} {signal.gross_bps:z6.1f} {signal.size_quote:z7,.0f} "
         f"{ages:>8} {notes}"
     ).rstrip()
-
-
-def _symbol_names(settings: config.Settings) -> dict[int, str]:
-    try:
-        return tables.load(settings.generated_dir).symbol_names()
-    except TableError:
-        return {}  # the signals are worth more than their names
 
 
 def why(

@@ -153,6 +153,11 @@ def realised_bps(
     return (earned - spot_fees - fut_fees - funding) / spot_ask_px * BPS  # type: ignore[return-value]
 
 
+def earned_quote(result_bps: FloatOrArray, size_quote: FloatOrArray) -> FloatOrArray:
+    """What a result is on a trade of so much, in the quote coin."""
+    return result_bps * size_quote / BPS
+
+
 def size_base(buy_sz: Numbers, sell_sz: Numbers, lot: Numbers) -> Array:
     """The smaller of two sizes in base units, in whole lots; a lot of 0: not rounded."""
     smaller = np.minimum(buy_sz, sell_sz)

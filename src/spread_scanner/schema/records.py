@@ -126,7 +126,8 @@ EVALUATION_DTYPE = np.dtype(
         ("z_min", "<f8"),  # enter_z_min; NaN: it was not asked
         ("z_mean_bps", "<f8"),  # of gross, by the middle half-life of the analyst
         ("z_deviation_bps", "<f8"),
-        ("spare", "V32"),
+        ("generation", "<u4"),  # of the tables that symbol_id is of
+        ("spare", "V28"),
         ("reserved", "<u8"),
     ]
 )

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.costs import BPS
+from spread_scanner.schema import costs
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
 from spread_scanner.tracker.opportunity import Reason
 from spread_scanner.tracker.report_rows import OPEN, Looks, ReportRow, known
@@ -154,7 +154,7 @@ def money(
         for row in first.values()
         if row.result_bps is not None and row.mark_size_quote is not None
     ]
-    earned = sum(result * size for result, size in sized) / BPS
+    earned = sum(costs.earned_quote(result, size) for result, size in sized)
     return Money(
         events=len(first),
         known=len(sized),

@@ -188,9 +188,7 @@ class Opportunity:
 
 
 COLUMNS = tuple(field.name for field in fields(Opportunity))
-_FIRST, _AFTER = COLUMNS.index("last_signal_ns"), COLUMNS.index("closed_ns")
 _WORTH = COLUMNS[COLUMNS.index("settled_ns") : COLUMNS.index("realised_bps")]
-PROGRESS_COLUMNS = (*COLUMNS[_FIRST:_AFTER], *_WORTH, "left_ns")
 # What signals change is written at once, what samples change with the samples (journal.py).
 _PEAK = ("peak_net_bps", "peak_ns")
 SIGNALLED_COLUMNS = (

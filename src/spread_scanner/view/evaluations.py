@@ -27,6 +27,7 @@ from spread_scanner.view.funding import FundingView
 from spread_scanner.view.notes import notes_of
 from spread_scanner.view.reading import Reading, known
 from spread_scanner.view.spreads import Spread, SpreadBoard, spread_of
+from spread_scanner.view.symbols import NamesThen
 
 MEANS = {
     Verdict.SIGNAL: "signalled",
@@ -145,7 +146,7 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
     wanted = None if direction is None else DIRECTION_BY_LABEL[direction].direction_id
     namespace = settings.config.system.namespace
     with PriceStore.attach(namespace) as store, Evaluations.attach(namespace) as kept:
-        rows = kept.recent(symbol_id)
+        rows = _of_symbol(kept.recent(), symbol, NamesThen(settings.generated_dir))
         now_ns = store.clock.now_ns()  # after them: none is of the future
         board = SpreadBoard(settings, loaded, store)
         standing = board.rows()
@@ -174,6 +175,15 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
             None if direction is None else DIRECTION_BY_LABEL[direction].futures,
         ),
     )
+
+
+def _of_symbol(rows: np.ndarray, symbol: str, names: NamesThen) -> np.ndarray:
+    """Those of a coin, by the tables that each was decided with: its id may have been another's."""
+    mine = np.zeros(len(rows), np.bool_)
+    for generation in np.unique(rows["generation"]).tolist():
+        ids = [number for number, name in names.of(generation).items() if name == symbol]
+        mine |= (rows["generation"] == generation) & np.isin(rows["symbol_id"], ids)
+    return rows[mine]
 
 
 def symbol_id_of(loaded: tables.Tables, symbol: str) -> int:

@@ -13,6 +13,7 @@ from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm import SignalRing
 from spread_scanner.view.notes import notes_of
 from spread_scanner.view.reading import Reading, known
+from spread_scanner.view.symbols import NamesThen
 
 
 class SignalTail:
@@ -90,9 +91,10 @@ class SignalView(Reading, frozen=True):
     notes: list[str]  # what it says besides: "minimum_unknown" and the like (view/notes.py)
 
 
-def signal_of(record: np.void, symbols: dict[int, str]) -> SignalView:
-    """A record of SIGNAL_DTYPE by names instead of numbers."""
+def signal_of(record: np.void, names: NamesThen) -> SignalView:
+    """A record of SIGNAL_DTYPE by names instead of numbers, those of its own tables."""
     symbol_id = int(record["symbol_id"])
+    symbols = names.of(int(record["generation"]))
     return SignalView(
         seq=int(record["seq"]),
         kind=SignalKind(int(record["kind"])).name.lower(),

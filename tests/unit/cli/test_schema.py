@@ -65,7 +65,7 @@ def test_a_command_prints_its_record_and_nothing_else(
     up_bed.settings.data_dir.mkdir(exist_ok=True)
     store(up_bed.settings.data_dir, id=1, symbol="AAA-USDT", direction="okx-mexc")
     signals = np.zeros(2, SIGNAL_DTYPE)
-    signals["kind"], signals["exit_bps"] = 1, np.nan
+    signals["kind"], signals["exit_bps"], signals["generation"] = 1, np.nan, 1
     with (
         Connections.attach(up_bed.namespace) as connections,
         connections.claim(0) as rows,
@@ -76,7 +76,9 @@ def test_a_command_prints_its_record_and_nothing_else(
     ):
         assert rows.take() is not None
         producer.push_many(signals)
-        writer.append(evaluation(symbol_id=1, verdict=Verdict.SIZE, size_quote=np.nan))
+        writer.append(
+            evaluation(symbol_id=1, generation=1, verdict=Verdict.SIZE, size_quote=np.nan)
+        )
         write_log(up_bed.settings.data_dir / WAL_FOLDER)
         frames = up_bed.settings.data_dir / "frames"
         frames.write_text(

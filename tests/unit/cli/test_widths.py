@@ -44,7 +44,7 @@ HEADS = {
     ),
     "signals": ("seq kind symbol direction net gross size ages ms notes", ""),
     "opportunities": ("id symbol direction entry peak result lived s closed", ""),
-    "costs": ("symbol direction fees carry costs enter exit", ""),
+    "costs": ("symbol direction fees carry costs enter exit below", ""),
 }
 LEGENDS = {
     "status": legends.PROCESSES,
@@ -114,9 +114,11 @@ def shown(
             opened.ended(CLOSING)
             signals = np.zeros(1, SIGNAL_DTYPE)
             signals["kind"], signals["flags"] = 2, 31  # the longest words
+            signals["generation"] = 2
             producer.push_many(signals)
             one = np.zeros(1, EVALUATION_DTYPE)
             one["verdict"], one["spot_px"], one["fees_bps"] = Verdict.SIZE, 1.25e-9, 0.0
+            one["generation"] = 2
             writer.append(one)
             code, out, err = spread_ctl(*line.split(" "))
         return code, out + err

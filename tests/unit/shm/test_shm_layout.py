@@ -44,7 +44,7 @@ EVALUATION = (
     "size_quote_min 8 spot_age_ns 8 fut_age_ns 8 skew_ns 8 spot_px 8 fut_px 8 spot_flags 4 "
     "fut_flags 4 symbol_id 2 direction_id 1 verdict 1 count 4 exit_bps 8 close_bps 8 usual_bps 8 "
     "parity_bps 8 size_base 8 lot_base 8 learned 8 usual_generation 4 flags 4 "
-    "z 8 z_min 8 z_mean_bps 8 z_deviation_bps 8 spare 32 reserved 8"
+    "z 8 z_min 8 z_mean_bps 8 z_deviation_bps 8 generation 4 spare 28 reserved 8"
 )
 FUNDING = (
     "rate 8 cap 8 floor 8 interval_h 8 next_wall_ns 8 asked_wall_ns 8 flags 4 listing 4 "

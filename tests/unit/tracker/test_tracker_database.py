@@ -23,7 +23,6 @@ from spread_scanner.tracker.database import (
 from spread_scanner.tracker.journal import Journal
 from spread_scanner.tracker.opportunity import (
     COLUMNS,
-    PROGRESS_COLUMNS,
     SAMPLED_COLUMNS,
     SIGNALLED_COLUMNS,
     ProbeRow,
@@ -52,7 +51,13 @@ def test_the_columns_are_the_fields(tmp_path: Path) -> None:
     assert columns(path, "samples") == SampleRow._fields
     assert columns(path, "probes") == ProbeRow._fields
     assert columns(path, "settlements") == SettlementRow._fields
-    assert {*SIGNALLED_COLUMNS, *SAMPLED_COLUMNS} == set(PROGRESS_COLUMNS)
+
+
+def test_what_is_kept_up_to_date_while_it_is_open_is_written_then() -> None:
+    first, closing = COLUMNS.index("last_signal_ns"), COLUMNS.index("closed_ns")
+    worth = COLUMNS[COLUMNS.index("settled_ns") : COLUMNS.index("realised_bps")]
+    open_too = {*COLUMNS[first:closing], *worth, "left_ns"}
+    assert {*SIGNALLED_COLUMNS, *SAMPLED_COLUMNS} == open_too
 
 
 def test_a_database_of_every_older_version_is_migrated_and_keeps_its_rows(tmp_path: Path) -> None:

@@ -207,6 +207,7 @@ static inline ss_evaluation ss_engine_row(const ss_engine *engine, const ss_foun
         .learned = pair->learned,
         .usual_generation = engine->usual_generation,
         .flags = ss_engine_pair_flags(pair) | found->alone,
+        .generation = engine->tables.generation,
         .z = found->off.z,
         .z_min = engine->tables.limits.enter_z_min,
         .z_mean_bps = found->off.mean_bps,

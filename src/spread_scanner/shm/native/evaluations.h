@@ -31,7 +31,8 @@ typedef struct ss_evaluation {
     double exit_bps, close_bps, usual_bps, parity_bps, size_base, lot_base, learned;
     uint32_t usual_generation, flags;
     double z, z_min, z_mean_bps, z_deviation_bps; /* NaN: not asked, or not known */
-    uint64_t spare[4];
+    uint32_t generation;                          /* of the tables that symbol_id is of */
+    uint32_t spare[7];
     uint64_t sequence; /* "reserved" in copies */
 } ss_evaluation;
 
