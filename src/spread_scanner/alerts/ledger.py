@@ -133,6 +133,7 @@ class Ledger:
         is spent."""
         now_ns = clock.mono_ns()
         due = self._due(now_ns)
+        self._aside &= {entry.key for _, entry in due}  # what is not due waits for no round
         fresh = [one for one in due if self._is_fresh(one[1])]
         room = self._messages.left
         if fresh and room >= 1:
