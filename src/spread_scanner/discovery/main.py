@@ -113,18 +113,37 @@ def _run(asked: Options, as_json: bool) -> int:
         return _funding(settings, asked, log, as_json)
     if asked.quick:
         return _quick(settings, asked, log, as_json)
-    with _health_row(settings) as row:
-        try:
-            findings = _discover(settings, asked, log, row)
-        except SpreadError as error:
-            log.error("no new tables, the old ones stay", error=str(error))
-            if row is not None:
-                row.beat(ProcessState.FAILED, str(error))
-            return EXIT_SETTINGS if isinstance(error, ConfigError) else EXIT_FAILED
-        if row is not None:
-            _account(row, findings)
+    try:
+        findings = _full(settings, asked, log)
+    except SpreadError as error:
+        log.error("no new tables, the old ones stay", error=str(error))
+        return EXIT_SETTINGS if isinstance(error, ConfigError) else EXIT_FAILED
     _tell(settings, findings, log, as_json)
     return EXIT_PARTIAL if findings.partial else EXIT_DONE
+
+
+def _full(settings: Settings, asked: Options, log: structlog.stdlib.BoundLogger) -> Findings:
+    """A full run. One that meets another one is none: the row keeps how the last one ended."""
+    with contextlib.ExitStack() as stack:
+        unusable = None
+        try:
+            stack.enter_context(publish.exclusive(settings.generated_dir))
+        except publish.Publishing:
+            raise
+        except TableError as error:
+            unusable = error
+        row = stack.enter_context(_health_row(settings))
+        try:
+            if unusable is not None:
+                raise unusable
+            findings = _discover(settings, asked, log, row)
+        except SpreadError as error:
+            if row is not None:
+                row.beat(ProcessState.FAILED, str(error))
+            raise
+        if row is not None:
+            _account(row, findings)
+        return findings
 
 
 def _tell(
@@ -246,20 +265,19 @@ def _discover(
     row: HealthRow | None,
 ) -> Findings:
     folder = settings.generated_dir
-    with publish.exclusive(folder):
-        before = _before(folder)
-        previous = before.tables
-        in_force = publish.generation_in_force(folder)
-        if in_force and (previous is None or previous.generation != in_force):
-            log.warning(
-                "the tables in force are damaged; ids are taken from the newest whole set",
-                in_force=in_force,
-                whole=previous.generation if previous is not None else None,
-            )
-        with Bars(on_stderr()) as bars:
-            run = discover(settings, asked, before, bars)
-            findings = uvloop.run(_beating(run, row, settings.config.system.heartbeat_ms))
-        _publish(folder, findings)
+    before = _before(folder)
+    previous = before.tables
+    in_force = publish.generation_in_force(folder)
+    if in_force and (previous is None or previous.generation != in_force):
+        log.warning(
+            "the tables in force are damaged; ids are taken from the newest whole set",
+            in_force=in_force,
+            whole=previous.generation if previous is not None else None,
+        )
+    with Bars(on_stderr()) as bars:
+        run = discover(settings, asked, before, bars)
+        findings = uvloop.run(_beating(run, row, settings.config.system.heartbeat_ms))
+    _publish(folder, findings)
     if asked.offline is None:
         keep(settings, findings.tables, findings.listed)
     return findings

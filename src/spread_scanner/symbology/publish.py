@@ -108,9 +108,14 @@ def next_generation(folder: Path) -> int:
     return max([generation_in_force(folder), *_generations(folder)]) + 1
 
 
+class Publishing(TableError):
+    """Somebody else is at it: nothing is wrong."""
+
+
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Keep other publishers out; raises TableError when one is at it. The kernel frees it."""
+    """Keep other publishers out; raises Publishing when one is at it, TableError when the folder
+    cannot be used. The kernel frees it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -120,7 +125,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise TableError("another discovery is writing here", file=folder) from None
+            raise Publishing("another discovery is writing here", file=folder) from None
         yield
     finally:
         os.close(lock)

@@ -223,6 +223,13 @@ def test_tables_that_nobody_has_judged_for_a_day_are_old_whatever_was_added(
     assert found(watch, "old:tables") is None
 
 
+def test_a_discovery_that_meets_another_one_has_not_failed(watch: Conditions, up_bed: Any) -> None:
+    (nothing := up_bed.folder / "answers").mkdir()
+    with publish.exclusive(up_bed.settings.generated_dir):
+        assert discovery._run(Options(nothing, validate=False), as_json=False) == 1
+    assert found(watch, f"failed:{DISCOVERY}") is None
+
+
 def test_an_exchange_that_discovery_did_not_reach_is_told(watch: Conditions, up_bed: Any) -> None:
     made = tables.load(up_bed.settings.generated_dir)
     again = msgspec.structs.replace(made, generation=2)
