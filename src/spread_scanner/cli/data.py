@@ -90,6 +90,13 @@ def _locked(path: Path) -> int | None:
     return None
 
 
+def _have_temporary_files_in(connection: sqlite3.Connection, folder: Path) -> None:
+    """Where the room was measured: else a copy of the whole database goes through /var/tmp, on a
+    disk of which nobody has asked. For the life of this process; by environment it is too late."""
+    quoted = str(folder.absolute()).replace("'", "''")
+    connection.execute(f"PRAGMA temp_store_directory = '{quoted}'")
+
+
 def vacuum(as_json: Json = False) -> None:
     """Give the room of deleted rows back to the disk. The tracker keeps its rows meanwhile."""
     path = config.load().data_dir / DATABASE_FILE
@@ -105,6 +112,7 @@ def vacuum(as_json: Json = False) -> None:
                 sqlite3.connect(path, timeout=VACUUM_BUSY_S, isolation_level=None)
             ) as connection,
         ):
+            _have_temporary_files_in(connection, path.parent)
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except (OSError, sqlite3.Error) as error:

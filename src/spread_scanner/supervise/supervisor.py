@@ -245,7 +245,8 @@ class Supervisor:
         sent = [errand.under_way for errand in self._errands if errand.under_way is not None]
         end_all(sent, clock.awake_s() + STEP_RESERVE_S)
         mine = self._process is not None
-        kept = mine and not self._carried()
+        # Also of who had not come so far: what a crashed system has left may be all that knows.
+        kept = bool(segment.names(self.namespace)) and not self._carried()
         self._detach()
         if kept:
             return

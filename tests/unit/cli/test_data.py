@@ -80,6 +80,33 @@ def test_vacuum_gives_the_room_of_deleted_rows_back(database: Path, spread_ctl: 
     assert spread_ctl("vacuum")[0] == 0
 
 
+def test_a_vacuum_takes_room_where_it_has_measured_it(
+    database: Path, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its temporary file is as large as the database, and SQLite's own choice is /var/tmp."""
+    folder = database.parent.rename(database.parent.with_name("operator's data"))
+    monkeypatch.setenv("SPREAD_SYSTEM__DATA_DIR", str(folder))
+    with contextlib.closing(sqlite3.connect(folder / DATABASE_FILE)) as filled, filled:
+        filled.execute("CREATE TABLE filling AS SELECT zeroblob(4000000)")
+    temporary: list[Path] = []
+
+    def look() -> None:
+        for entry in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # the one of this very listing
+                temporary.append(entry.readlink())
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = real(*arguments, **options)
+        connection.set_progress_handler(look, 1)
+        return connection
+
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    code, _, err = spread_ctl("vacuum")
+    assert code == 0, err
+    assert {path.parent for path in temporary if "etilqs" in path.name} == {folder}
+
+
 def test_while_a_vacuum_runs_its_log_is_nobodys_fault(
     database: Path, spread_ctl: Run, up_bed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
