@@ -19,6 +19,13 @@ def backup_path(path: Path, version: int) -> Path:
     return path.with_name(f"{path.stem}.before-{version}{path.suffix}")
 
 
+def remove_unfinished(path: Path) -> None:
+    """What was left of copies to `path` by who was killed meanwhile: each as large as the database,
+    so that there may be no room for the next. Nobody else may be making one."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
+
+
 def backup(
     connection: sqlite3.Connection,
     path: Path,

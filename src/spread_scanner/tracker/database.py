@@ -34,7 +34,7 @@ from typing import NamedTuple
 from spread_scanner.errors import Category, SpreadError
 from spread_scanner.schema.opportunities import APPLICATION_ID, MIGRATIONS, VERSION, read_only_uri
 from spread_scanner.tracker import retention
-from spread_scanner.tracker.backup import backup, backup_path
+from spread_scanner.tracker.backup import backup, backup_path, remove_unfinished
 from spread_scanner.tracker.journal import Batch
 from spread_scanner.tracker.opportunity import (
     COLUMNS,
@@ -153,7 +153,9 @@ class Database:
         execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
         if version < VERSION:
             if version:
-                backup(self._connection, backup_path(self.path, version), self._progress)
+                copy = backup_path(self.path, version)
+                remove_unfinished(copy)
+                backup(self._connection, copy, self._progress)
             self._connection.set_progress_handler(self._progress, PROGRESS_STEPS)
             migrate(self._connection, version)
             self._connection.set_progress_handler(None, 0)

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import os
+import signal
 import sqlite3
 import threading
 from pathlib import Path
@@ -93,6 +94,21 @@ def test_without_room_for_the_copy_nothing_is_migrated(
         Database(path, STREAM)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (VERSIONS[-1],)
+
+
+def test_what_a_kill_left_of_a_copy_takes_no_room_from_the_next(tmp_path: Path) -> None:
+    """As large as the database, each, and hidden: after a few there is no room to migrate."""
+    path = old_database(tmp_path, VERSIONS[-1])
+    if (child := os.fork()) == 0:
+        Database(path, STREAM, progress=lambda: os.kill(os.getpid(), signal.SIGKILL))
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    left = set(tmp_path.glob(".tracker.before-*"))
+    assert left
+
+    Database(path, STREAM).close()
+    assert not left & set(tmp_path.iterdir())
+    assert backup_path(path, VERSIONS[-1]).exists()
 
 
 def test_an_older_version_refuses_a_newer_database(tmp_path: Path) -> None:
