@@ -58,6 +58,7 @@ from spread_scanner.symbology import publish
 from spread_scanner.symbology.known import load_known, load_looks, looked_s_ago, save_looks
 from spread_scanner.symbology.tables import CURRENT, load_metadata
 
+LOOK_S_MAX = 120.0  # a full run waits as long for a look, or another run, that goes on
 DUE_SHARE = 0.9  # a timer that comes a little early finds it due
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -127,7 +128,7 @@ def _full(settings: Settings, asked: Options, log: structlog.stdlib.BoundLogger)
     with contextlib.ExitStack() as stack:
         unusable = None
         try:
-            stack.enter_context(publish.exclusive(settings.generated_dir))
+            stack.enter_context(publish.exclusive(settings.generated_dir, LOOK_S_MAX))
         except publish.Publishing:
             raise
         except TableError as error:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import TableError
 from spread_scanner.symbology.replacing import sync_folder
@@ -113,22 +114,31 @@ class Publishing(TableError):
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Keep other publishers out; raises Publishing when one is at it, TableError when the folder
-    cannot be used. The kernel frees it."""
+def exclusive(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Keep other publishers out; raises Publishing when one is at it for longer than may be waited,
+    TableError when the folder cannot be used. The kernel frees it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise TableError(f"not usable: {error.strerror}", file=folder) from None
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Publishing("another discovery is writing here", file=folder) from None
+        deadline_s = clock.awake_s() + wait_s
+        while not _locked(lock):
+            if clock.awake_s() >= deadline_s:
+                raise Publishing("another discovery is writing here", file=folder)
+            clock.sleep(0.05)
         yield
     finally:
         os.close(lock)
+
+
+def _locked(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _files(

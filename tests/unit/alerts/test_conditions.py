@@ -223,7 +223,10 @@ def test_tables_that_nobody_has_judged_for_a_day_are_old_whatever_was_added(
     assert found(watch, "old:tables") is None
 
 
-def test_a_discovery_that_meets_another_one_has_not_failed(watch: Conditions, up_bed: Any) -> None:
+def test_a_discovery_that_meets_another_one_has_not_failed(
+    watch: Conditions, up_bed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "LOOK_S_MAX", 0.0)  # who waits for two minutes waits a test out
     (nothing := up_bed.folder / "answers").mkdir()
     with publish.exclusive(up_bed.settings.generated_dir):
         assert discovery._run(Options(nothing, validate=False), as_json=False) == 1

@@ -96,7 +96,7 @@ def test_a_vacuum_takes_room_where_it_has_measured_it(
                 temporary.append(entry.readlink())
 
     def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = real(*arguments, **options)
+        connection: sqlite3.Connection = real(*arguments, **options)
         connection.set_progress_handler(look, 1)
         return connection
 

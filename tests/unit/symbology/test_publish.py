@@ -1,5 +1,6 @@
 """Tables are published whole or not at all, whatever fails or is killed on the way."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from spread_scanner import clock
 from spread_scanner.errors import TableError
 from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import (
@@ -121,6 +123,17 @@ def test_two_discoveries_do_not_write_at_once(tmp_path: Path) -> None:
     ):
         pass
     with publish.exclusive(tmp_path):
+        pass
+
+
+def test_who_may_wait_begins_when_the_other_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full run beside a quick look: refused, it counted as failed until the next, in hours."""
+    other = contextlib.ExitStack()
+    other.enter_context(publish.exclusive(tmp_path))
+    monkeypatch.setattr(clock, "sleep", lambda seconds: other.close())
+    with publish.exclusive(tmp_path, wait_s=60.0):
         pass
 
 
