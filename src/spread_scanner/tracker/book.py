@@ -195,8 +195,7 @@ class Book:
         row.signals += 1
         row.last_signal_ns = max(row.last_signal_ns, signal.ts_engine)
         row.last_seen_ns = max(row.last_seen_ns, signal.ts_engine)
-        if signal.net_bps > row.peak_net_bps:
-            row.peak_net_bps, row.peak_ns = signal.net_bps, signal.ts_engine
+        self._peak(row, worth.net_bps(row, signal.gross_bps), signal.ts_engine)
         self._journal.signalled(row)
 
     def _open_new(self, pair: Pair, signal: Signal) -> None:

@@ -141,6 +141,29 @@ def test_what_was_seen_before_a_gap_of_a_half_life_says_nothing(namespace: str, 
         assert bool(pair(bed)["trusted"]) == (gap_s < 10)
 
 
+def test_of_no_pair_is_more_adopted_after_such_a_gap_than_of_those_looked_at_since(
+    namespace: str,
+) -> None:
+    """A cycle looks at a few of many pairs, and what is due by then is adopted after the first."""
+    given = settings(basis_half_life_s=10.0, basis_trust_s=2.0)
+    with Bed(namespace, given, tables(20), known=False) as bed:
+        pairs = bed.engine.loop.pairs
+        assert len(pairs) > 2 * 64
+        for _ in range(8):
+            for symbol_id in range(20):
+                market(bed, symbol_id=symbol_id)
+            for _ in range(4):
+                bed.step(250)
+        kept(bed)
+        ours = pairs["direction_id"] == 0
+        assert pairs["trusted"][ours].all()
+        bed.step(11_000)
+        kept(bed)
+        assert not pairs["trusted"].any()
+        market(bed, 60, symbol_id=19)
+        assert bed.kinds(1) == []
+
+
 def test_absurd_and_quarantined_prices_are_not_usual(namespace: str) -> None:
     kept_out = (QuarantineRow(0, "C0-USDT", "prices"),)
     given = settings(implausible_bps=1_000, **LEARNS)

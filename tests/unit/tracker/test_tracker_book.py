@@ -348,6 +348,16 @@ def test_net_of_a_look_counts_the_close_and_the_carry_of_the_first_signal(bed: B
     assert bed.rows("SELECT net_bps FROM samples") == [(60.0 - 9.0 - 25.0 - 7.0,)]
 
 
+def test_a_later_signal_is_a_peak_by_the_close_and_the_carry_of_the_first_one(bed: Bed) -> None:
+    bed.push(0, ENTER, net_bps=12.0, gross_bps=40.0)
+    bed.push(0, RESIGNAL, net_bps=22.0, gross_bps=38.0)  # what leaving usually earns is more now
+    bed.pop()
+    assert only_row(bed)["peak_net_bps"] == 12.0
+    bed.push(0, RESIGNAL, net_bps=17.0, gross_bps=50.0)  # and now it is less
+    bed.pop()
+    assert only_row(bed)["peak_net_bps"] == 22.0
+
+
 def test_more_than_open_max_are_counted_and_not_followed(bed: Bed) -> None:
     bed.pairs.update({(0, number): pair(number) for number in range(4, 9)})
     for number in range(7):

@@ -21,15 +21,30 @@
 #define SS_LOOK_PAIRS_MAX 128 /* per cycle: all of them within a second also where each one parks */
 #define SS_SLACK_BPS 1e-6     /* the loop's first test may let through what the exact one refuses */
 
-/* Begins a look when a second is over; 0 while none is due. After a gap of more than a half-life what
- * was seen before it says nothing any more. */
+/* Since the last look began, in half-lives. */
+static inline double ss_engine_half_lives(const ss_engine *engine, int64_t tick) {
+    int64_t passed_s = engine->look_tick == 0 ? 0 : tick - engine->look_tick;
+    return (double)passed_s / engine->tables.limits.half_life_s;
+}
+
+/* After a gap of more than a half-life what was seen before it says nothing any more, of no pair: the
+ * next generation may be adopted before a look has come to all of them. Returns whether it was one. */
+static inline int ss_engine_forget_looks(ss_engine *engine, double half_lives) {
+    if (half_lives >= 0.0 && half_lives <= 1.0) return 0;
+    for (uint32_t i = 0; i < engine->tables.pair_count; i++) {
+        ss_engine_pair *pair = &engine->tables.pairs[i];
+        pair->weight = pair->exit_sum = pair->parity_sum = 0.0;
+    }
+    return 1;
+}
+
+/* Begins a look when a second is over; 0 while none is due. */
 static inline int ss_engine_look_due(ss_engine *engine) {
     int64_t tick = engine->now_ns / SS_LOOK_NS;
     if (tick == engine->look_tick) return 0;
-    int64_t passed_s = engine->look_tick == 0 ? 0 : tick - engine->look_tick;
-    double half_lives = (double)passed_s / engine->tables.limits.half_life_s;
+    double half_lives = ss_engine_half_lives(engine, tick);
     engine->look_tick = tick;
-    engine->look_decay = half_lives > 1.0 || half_lives < 0.0 ? 0.0 : exp2(-half_lives);
+    engine->look_decay = ss_engine_forget_looks(engine, half_lives) ? 0.0 : exp2(-half_lives);
     engine->look_at = 0;
     return engine->tables.pair_count > 0;
 }
@@ -119,8 +134,11 @@ static inline void ss_tables_adopt_pair(ss_engine_tables *tables,
     adoption->parity_bps[index] = pair->parity_usual_bps;
 }
 
-/* Puts a generation in force between two cycles; nothing is evaluated for it. */
+/* Puts a generation in force between two cycles; nothing is evaluated for it. The machine may have
+ * slept since the last one. */
 static inline void ss_engine_adopt(ss_engine *engine, const ss_engine_adoption *adoption) {
+    int64_t tick = ss_engine_clock(engine) / SS_LOOK_NS;
+    ss_engine_forget_looks(engine, ss_engine_half_lives(engine, tick));
     for (uint32_t i = 0; i < engine->tables.pair_count; i++)
         ss_tables_adopt_pair(&engine->tables, adoption, i);
     engine->usual_generation = adoption->generation;
