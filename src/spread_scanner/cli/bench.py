@@ -19,7 +19,10 @@ from rich.table import Table
 
 from spread_scanner import clock
 
-GROUPS = ("shm", "ring", "wake", "sim", "feed", "engine", "tracker", "stats", "supervise", "e2e")
+GROUPS = (
+    *("shm", "ring", "wake", "sim", "feed", "books", "engine", "tracker", "stats", "supervise"),
+    "e2e",
+)
 
 
 def _bench_folder() -> Path:

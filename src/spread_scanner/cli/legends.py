@@ -24,6 +24,9 @@ SPREADS = {
     "enter": "the net that makes a signal",
     "size": "what both tops of the book hold in whole lots, in the quote coin",
     "age": "ms since the older of the two quotes was received",
+    "carries": "the largest size, in the quote coin, with net over enter by both order books, what "
+    "leaving moves included; +: the levels that are known end first; -: no book, size is all",
+    "net 1,000": "net at that size by both books; -: no book, or they do not hold it",
     "below, of the selected pair": "no minimum: a listing tells no least order, which counts as "
     "none; no funding: its rate is not known",
 }
@@ -31,6 +34,11 @@ SPREADS_ANALYSED = {
     "z": "how many deviations gross is off its mean of the middle half-life (spread-analyst)",
     "usable": "% of the time in which both quotes could be stood behind, of four hours at most",
     "reverts": "seconds until half of what gross is off its mean has gone; -: it does not",
+}
+BOOKS = {
+    "size": "of a price, in base units",
+    "bid, ask": "per base unit, the best first",
+    "less fee, with fee": "what selling there brings and buying costs with the taker fee",
 }
 OPPORTUNITIES = {
     "entry, peak": "net at the first signal and at best, bps",

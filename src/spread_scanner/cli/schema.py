@@ -27,6 +27,7 @@ from spread_scanner.orders.orders import Outcome
 from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.tracker.report import Report
 from spread_scanner.view.analysis import SymbolAnalysis
+from spread_scanner.view.books import SymbolBooks
 from spread_scanner.view.connections import ConnectionView
 from spread_scanner.view.costs import Cost
 from spread_scanner.view.evaluations import Explanation
@@ -45,6 +46,7 @@ BY_COMMAND: dict[str, Any] = {
     "watch": list[Spread],
     "signals": list[SignalView],
     "why": Explanation,
+    "book": SymbolBooks,
     "analysis": SymbolAnalysis,
     "opportunities": list[OpportunityRow],
     "costs": list[Cost],

@@ -23,6 +23,7 @@ from spread_scanner.cli.console import (
 )
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SpreadError
+from spread_scanner.schema.books import LEVELS_SHOWN
 from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
@@ -55,6 +56,7 @@ def add_to(app: typer.Typer) -> None:
         ("watch", watch),
         ("signals", signals),
         ("why", why),
+        ("book", book),
         ("analysis", analysis),
         ("opportunities", opportunities),
         ("costs", costs),
@@ -404,6 +406,43 @@ def why(
     console = people()
     for line in lines(answer):
         console.print(line)
+
+
+def book(
+    symbol: Annotated[str, typer.Argument(help="For example BTC-USDT.")],
+    source: Annotated[str, typer.Option(help="Only this source's.")] = "",
+    consolidated: Annotated[
+        bool, typer.Option("--consolidated", help="All sources' levels as one book.")
+    ] = False,
+    fees: Annotated[
+        bool, typer.Option("--fees", help="The consolidated book by prices with the taker fee.")
+    ] = False,
+    levels: Annotated[int, typer.Option(help="Of a side, at most.", min=1, max=LEVELS_SHOWN)] = 10,
+    wait: Annotated[
+        float, typer.Option(help="Seconds that books may take to come.", min=0, max=60)
+    ] = 3.0,
+    as_json: Json = False,
+) -> None:
+    """The order books of a symbol as they stand, live on a terminal; the feeds are asked to follow
+    them meanwhile. Exit 1 if none has come."""
+    from spread_scanner.cli.book import awaited, draw, tables_of
+    from spread_scanner.view.books import BooksView, Wish
+
+    only = source_of(source) if source else None
+    wish = Wish(symbol, only, levels, consolidated or fees, fees)
+    with contextlib.closing(BooksView(config.load(), wish)) as view:
+        if not as_json and on_screen():
+            draw(view)
+            return
+        now = awaited(view, wait)
+    if as_json:
+        print_json(now)
+    else:
+        console = people()
+        for shown in tables_of(now):
+            console.print(shown)
+    if not now.books:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def analysis(

@@ -23,6 +23,7 @@ from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.basis import BasisReader
+from spread_scanner.view.depth import DepthReader
 from spread_scanner.view.notes import notes_of
 from spread_scanner.view.spreads import SpreadBoard, shares_learned
 from spread_scanner.view.tables import TablesInForce
@@ -33,6 +34,8 @@ HISTORY = 240
 ROWS_MAX = 100
 # Title and width; the widest that fits is shown.
 ANALYST_COLUMNS = {"z": 6, "usable %": 8, "reverts s": 9}  # on top of the wide ones
+DEPTH_COLUMNS = {"carries": 11, "net 1,000": 9}  # where books are followed
+DEPTH_SIZES = (1_000.0,)
 WIDE_COLUMNS = {
     "symbol": 20,
     "direction": 15,
@@ -55,12 +58,14 @@ NARROW_COLUMNS = {
 }
 
 
-def columns_for(width: int, *, analyst: bool) -> dict[str, int]:
+def columns_for(width: int, *, analyst: bool, depth: bool = False) -> dict[str, int]:
     """The most that a terminal of so many columns has room for; what the analyst says, if there is
-    one."""
+    one, and what order books carry, if they are followed."""
     named = {name: room for name, room in WIDE_COLUMNS.items() if name}
-    widest = named | ANALYST_COLUMNS | {"": WIDE_COLUMNS[""]}
-    for columns in (widest, WIDE_COLUMNS) if analyst else (WIDE_COLUMNS,):
+    more = [ANALYST_COLUMNS] * analyst + [DEPTH_COLUMNS] * depth
+    both = [{name: room for one in more for name, room in one.items()}] if len(more) > 1 else []
+    wider = [named | one | {"": WIDE_COLUMNS[""]} for one in (*both, *more)]
+    for columns in (*wider, WIDE_COLUMNS):
         if width >= sum(room + 2 for room in columns.values()):
             return columns
     return NARROW_COLUMNS
@@ -109,6 +114,8 @@ class WatchScreen(App[None]):
         self._in_force = TablesInForce(settings.generated_dir, loaded)
         self._analyst = settings.config.spread_analyst.wanted
         self._basis = BasisReader(settings.config.system.namespace, store)
+        self._books = settings.config.books.books_max > 0
+        self._depth = DepthReader(settings, store, DEPTH_SIZES)
         self._wanted = wanted
         self._sort = "net_bps"
         self._descending = True
@@ -127,6 +134,8 @@ class WatchScreen(App[None]):
         yield Static(id="summary")
         yield Input(self._wanted, placeholder="symbol or direction", id="filter")
         meanings = legends.SPREADS | (legends.SPREADS_ANALYSED if self._analyst else {})
+        if not self._books:
+            meanings = {name: said for name, said in meanings.items() if name not in DEPTH_COLUMNS}
         yield Static(Text(legends.lines(meanings)), id="legend")
         yield DataTable(cursor_type="row", zebra_stripes=True, id="board")
         with Horizontal(id="history"):
@@ -143,6 +152,7 @@ class WatchScreen(App[None]):
 
     def on_unmount(self) -> None:
         self._basis.close()
+        self._depth.close()
 
     def on_resize(self) -> None:
         """Another width may have room for other columns."""
@@ -151,7 +161,7 @@ class WatchScreen(App[None]):
             self._draw()
 
     def _lay_out(self) -> None:
-        columns = columns_for(self.size.width, analyst=self._analyst)
+        columns = columns_for(self.size.width, analyst=self._analyst, depth=self._books)
         if columns == self._columns:
             return
         table = self._table()
@@ -288,14 +298,15 @@ class WatchScreen(App[None]):
             table.remove_row(table.coordinate_to_cell_key(Coordinate(len(self._drawn) - 1, 0))[0])
             self._drawn.pop()
         analysed = self._basis.look(shown, self._board.generation)
+        carried = self._depth.look(shown)
         for number, row in enumerate(shown):
-            cells = self._cells(row, analysed[number])
+            cells = self._cells(row, analysed[number], carried[number])
             for column, cell in enumerate(cells):
                 if cell != self._drawn[number][column]:
                     table.update_cell_at(Coordinate(number, column), cell)
             self._drawn[number] = cells
 
-    def _cells(self, row: np.void, analysed: np.void) -> list[Text]:
+    def _cells(self, row: np.void, analysed: np.void, carried: np.void) -> list[Text]:
         style = "dim" if not row["usable"] else ""
         if row["usable"] and row["net_bps"] >= row["enter_bps"]:
             style = "bold green" if row["learned"] >= 1 else "yellow"
@@ -309,6 +320,8 @@ class WatchScreen(App[None]):
             "enter": f"{row['enter_bps']:z.1f}",
             "size": f"{row['size_quote']:z,.0f}",
             "age ms": f"{age_ms:z,.0f}" if age_ms < 1e9 else "never",
+            "carries": _or_dash(carried["size_quote"], "z,.0f") + "+" * bool(carried["bounded"]),
+            "net 1,000": _or_dash(carried["rungs"]["net_bps"][0], "z.2f"),
             "z": _or_dash(analysed["z"], "z.1f"),
             "usable %": _or_dash(100 * analysed["usable_share"], ".0f"),
             "reverts s": _or_dash(analysed["half_life_s"], ",.0f"),

@@ -43,6 +43,7 @@ def _now(row: Spread) -> str | Text:
     stale = "" if row.usable else "  (cannot be stood behind)"
     if row.implausible:
         stale = "  (implausible: not one coin at one time)"
+    stale += f"\n  {'':16} {_carries(row)}"
     if row.learned < 1:
         stale += f"  (what leaving earns is {_share(row.learned)} learned)"
     return Text.assemble(
@@ -50,6 +51,19 @@ def _now(row: Spread) -> str | Text:
         f"enter {row.enter_bps:z6.1f}  {far}",
         (stale, "yellow"),
     )
+
+
+def _carries(row: Spread) -> str:
+    """How much of it could be done at which net."""
+    if row.depth is None:
+        return f"no order books: the tops alone, {row.size_quote or 0.0:z,.0f}"
+    at = ", ".join(f"{_or_dash(one.net_bps)} at {plain(one.size_quote)}" for one in row.depth.sizes)
+    more = " and more, beyond the levels that are known" if row.depth.bounded else ""
+    return f"carries {row.depth.size_quote or 0.0:z,.0f}{more}; net {at}"
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:z.1f}"
 
 
 def _funding(one: FundingView) -> str:

@@ -158,6 +158,16 @@ def earned_quote(result_bps: FloatOrArray, size_quote: FloatOrArray) -> FloatOrA
     return result_bps * size_quote / BPS
 
 
+def paid_px(px: FloatOrArray, fee_bps: float) -> FloatOrArray:
+    """What one base unit costs with its fee."""
+    return px * (1 + fee_bps / BPS)
+
+
+def got_px(px: FloatOrArray, fee_bps: float) -> FloatOrArray:
+    """What is left of what one base unit brings after its fee."""
+    return px * (1 - fee_bps / BPS)
+
+
 def size_base(buy_sz: Numbers, sell_sz: Numbers, lot: Numbers) -> Array:
     """The smaller of two sizes in base units, in whole lots; a lot of 0: not rounded."""
     smaller = np.minimum(buy_sz, sell_sz)

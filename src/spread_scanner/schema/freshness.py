@@ -14,6 +14,7 @@ import numpy.typing as npt
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.schema import costs
+from spread_scanner.schema.books import BOOK_UNUSABLE
 from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
 
 Mask = npt.NDArray[np.bool_]
@@ -77,6 +78,15 @@ def only_jumped(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_
 def _in_time(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
     young: Mask = now_ns - quotes["ts_recv"] <= stale_ns_max
     return young & beating
+
+
+def book_usable(books: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
+    """Which of (n,) BOOK_DTYPE can be stood behind. A feed that starts has no slots of its
+    predecessor, so that no epoch is asked for."""
+    good: Mask = (books["flags"] & int(BOOK_UNUSABLE)) == 0
+    good &= beating
+    good &= now_ns - books["ts_recv"] <= stale_ns_max
+    return good
 
 
 def skewed(spot: np.ndarray, futures: np.ndarray, skew_ns_max: int) -> Mask:

@@ -26,7 +26,7 @@ from spread_scanner.view.blocked import BlockedPair
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.notes import notes_of
 from spread_scanner.view.reading import Reading, known
-from spread_scanner.view.spreads import Spread, SpreadBoard, spread_of
+from spread_scanner.view.spreads import Spread, SpreadBoard, with_depth
 from spread_scanner.view.symbols import NamesThen
 
 MEANS = {
@@ -150,14 +150,15 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
         now_ns = store.clock.now_ns()  # after them: none is of the future
         board = SpreadBoard(settings, loaded, store)
         standing = board.rows()
-    standing = standing[standing["symbol_id"] == symbol_id]
-    if wanted is not None:
-        rows = rows[rows["direction_id"] == wanted]
-        standing = standing[standing["direction_id"] == wanted]
+        standing = standing[standing["symbol_id"] == symbol_id]
+        if wanted is not None:
+            rows = rows[rows["direction_id"] == wanted]
+            standing = standing[standing["direction_id"] == wanted]
+        now = with_depth(standing, board)
     return Explanation(
         symbol,
         [evaluation_of(row, now_ns) for row in rows[:last]],
-        [spread_of(row, board.symbols) for row in standing],
+        now,
         [
             Quarantined(DIRECTIONS[row.direction_id].label, row.symbol, row.reason)
             for row in loaded.quarantine

@@ -5,6 +5,7 @@ the screens and the doctor use, from schema's one definition of a spread. A pair
 be stood behind (schema/freshness.py) is shown as stale, with its last numbers.
 """
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from spread_scanner.symbology.rates import FundingRates
 from spread_scanner.symbology.tables import DirectionRow, LotRow, Tables
 from spread_scanner.symbology.usual import pair_keys
 from spread_scanner.view.costs import Cost, of_direction, rates_now
+from spread_scanner.view.depth import Depth, DepthReader, feed_beats
 from spread_scanner.view.notes import notes_of
 from spread_scanner.view.reading import Reading, known
 from spread_scanner.view.usual import UsualReader
@@ -41,6 +43,9 @@ BOARD_DTYPE = np.dtype(
         ("usual_bps", "<f8"),
         ("learned", "<f8"),
         ("size_quote", "<f8"),
+        ("fees_bps", "<f8"),
+        ("carry_bps", "<f8"),
+        ("lot_base", "<f8"),
         ("spot_ask_px", "<f8"),
         ("fut_bid_px", "<f8"),
         ("spot_age_ms", "<f8"),
@@ -105,6 +110,10 @@ class SpreadBoard:
             np.array([_flags(*one) for one in zip(rules, found, strict=True)], np.uint8),
         )
 
+    def depth_reader(self) -> DepthReader:
+        """Who tells what the order books of its rows carry; to be closed."""
+        return DepthReader(self._settings, self._store)
+
     def rows(self) -> np.ndarray:
         """Every pair, as BOARD_DTYPE, in table order. Never-quoted pairs have NaN spreads. Funding
         is looked up each minute, as the engine does."""
@@ -138,6 +147,8 @@ class SpreadBoard:
             rows["size_quote"] = costs.size_quote(size, spot["ask_px"])
             self._price(rows, lane, spot["ask_px"], futures["bid_px"])
         rows["enter_bps"] = lane.enter_bps
+        rows["fees_bps"], rows["carry_bps"] = lane.fees_bps, lane.carry_bps
+        rows["lot_base"] = lane.lot
         rows["flags"] = lane.flags
         rows["spot_ask_px"] = spot["ask_px"]
         rows["fut_bid_px"] = futures["bid_px"]
@@ -182,16 +193,12 @@ class SpreadBoard:
         rows["net_bps"] = costs.net_bps(rows["gross_bps"], close, lane.fees_bps, carried)
 
     def _usable(self, source_id: int, quotes: np.ndarray, now_ns: int) -> freshness.Mask:
-        beats = self._beats(source_id)
+        beats = feed_beats(self._store, source_id, self._limits)
         return freshness.usable(quotes, beats, now_ns, self._limits.stale_ns_max)
 
     def _only_jumped(self, source_id: int, quotes: np.ndarray, now_ns: int) -> freshness.Mask:
-        beats = self._beats(source_id)
+        beats = feed_beats(self._store, source_id, self._limits)
         return freshness.only_jumped(quotes, beats, now_ns, self._limits.stale_ns_max)
-
-    def _beats(self, source_id: int) -> bool:
-        beat_ns = self._store.heartbeat_mono_ns(source_id)
-        return freshness.beats(beat_ns, clock.mono_ns(), 0, self._limits.heartbeat_ns_max)
 
 
 def _flags(rules: LotRow | None, cost: Cost) -> int:
@@ -234,11 +241,15 @@ class Spread(Reading, frozen=True):
     usable: bool
     implausible: bool  # not usable, as the legs are not one coin at one time
     notes: list[str]  # what a signal of it would say besides (view/notes.py)
+    fees_bps: float
+    carry_bps: float  # expected funding with the perpetual at the spot's ask, as a cost
+    depth: Depth | None  # by both order books; null: none stand, size_quote is of the tops
 
 
-def spread_of(row: np.void, symbols: dict[int, str]) -> Spread:
+def spread_of(row: np.void, symbols: dict[int, str], depth: Depth | None = None) -> Spread:
     """A row of BOARD_DTYPE by names instead of numbers."""
     numbers = {name: row[name].item() for name in BOARD_DTYPE.names or ()}
+    del numbers["lot_base"]
     symbol_id, direction_id = numbers.pop("symbol_id"), numbers.pop("direction_id")
     return Spread(
         symbol=symbols.get(symbol_id, f"#{symbol_id}"),
@@ -248,12 +259,22 @@ def spread_of(row: np.void, symbols: dict[int, str]) -> Spread:
         enter_bps=numbers.pop("enter_bps"),
         learned=numbers.pop("learned"),
         notes=notes_of(numbers.pop("flags")),
+        fees_bps=numbers.pop("fees_bps"),
+        carry_bps=numbers.pop("carry_bps"),
+        depth=depth,
         **{name: known(number) for name, number in numbers.items()},
     )
+
+
+def with_depth(rows: np.ndarray, board: SpreadBoard) -> list[Spread]:
+    """Rows of a board by names, with what their order books carry."""
+    with contextlib.closing(board.depth_reader()) as reader:
+        depths = [reader.depth_of(row) for row in reader.look(rows)]
+    return [spread_of(row, board.symbols, depth) for row, depth in zip(rows, depths, strict=True)]
 
 
 def spreads_of(board: SpreadBoard, wanted: str = "") -> list[Spread]:
     """All pairs whose symbol contains `wanted`, the highest net spread first, never-quoted last."""
     rows = board.rows()
-    found = [spread_of(row, board.symbols) for row in rows[np.argsort(-rows["net_bps"])]]
+    found = with_depth(rows[np.argsort(-rows["net_bps"])], board)
     return [spread for spread in found if wanted.upper() in spread.symbol]

@@ -25,6 +25,7 @@ ARGUMENTS = {
     "connections": ["--interval", "0.05"],
     "why": ["BBB-USDT"],
     "analysis": ["BBB-USDT"],
+    "book": ["BBB-USDT", "--consolidated", "--wait", "0"],
     "doctor": ["--offline"],
     "wal": ["verify"],
     "pause": ["okx-spot"],

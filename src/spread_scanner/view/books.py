@@ -1,0 +1,182 @@
+"""The order books of a symbol as they stand: of each source, and of all of them as one.
+
+Reads the books, the quotes' heartbeats and the tables; asks for the books that it looks at, so that
+the feeds follow them while somebody looks.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.config import Settings
+from spread_scanner.errors import Unusable
+from spread_scanner.schema import costs, freshness
+from spread_scanner.schema.books import BookFlag, BookLevels
+from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.freshness import FreshnessLimits
+from spread_scanner.shm import PriceStore
+from spread_scanner.shm.books import BookReading, BookStore
+from spread_scanner.shm.wants import Wants
+from spread_scanner.symbology import tables
+from spread_scanner.view.depth import feed_beats
+from spread_scanner.view.evaluations import symbol_id_of
+from spread_scanner.view.reading import Reading
+
+Fee = Callable[[float, float], float]  # of a price and a fee: what it comes to
+ASK_S = 10.0  # so long a book is wanted after the last look at it; the feed lingers besides
+
+
+class NoBooks(Unusable):
+    """Books that nobody can follow: they are off, or no source lists the symbol."""
+
+
+class Level(Reading, frozen=True):
+    """One price of a book: per base unit, and the size in base units."""
+
+    px: float
+    sz: float
+
+
+class SourceBook(Reading, frozen=True):
+    """The book of one source."""
+
+    source: str
+    usable: bool
+    flags: list[str]  # schema.books.BookFlag: why it is not, or what is unusual about it
+    age_ms: float | None  # since its last message; null: there was none yet
+    update_id: int
+    bids_known: int  # levels that the feed follows
+    asks_known: int
+    bids: list[Level]  # the first of them, the best first
+    asks: list[Level]
+
+
+class SharedLevel(Reading, frozen=True):
+    """A level of the consolidated book: whose it is, and with --fees what it comes to."""
+
+    px: float
+    sz: float
+    source: str
+    with_fee_px: float | None  # after the taker fee; null: not asked for
+
+
+class Consolidated(Reading, frozen=True):
+    """The usable books of all sources as one, the best first, with fees where asked for."""
+
+    bids: list[SharedLevel]
+    asks: list[SharedLevel]
+
+
+class SymbolBooks(Reading, frozen=True):
+    """Everything that is known of the books of a symbol."""
+
+    symbol: str
+    books: list[SourceBook]
+    missing: list[str]  # sources that list it and whose book is not followed (yet)
+    consolidated: Consolidated | None  # null: not asked for
+
+
+class Wish(NamedTuple):
+    """What somebody wants to see."""
+
+    symbol: str
+    source: Source | None = None
+    levels: int = 10
+    consolidated: bool = False
+    fees: bool = False
+
+
+class BooksView:
+    """Looks at the books of one symbol again and again. Raises UnknownSymbol, TableError, NoBooks,
+    NoSegment."""
+
+    def __init__(self, settings: Settings, wish: Wish) -> None:
+        loaded = tables.load(settings.generated_dir)
+        self.symbol = wish.symbol.upper()
+        self._symbol_id = symbol_id_of(loaded, self.symbol)
+        self._wish, self._settings = wish, settings
+        self._limits = FreshnessLimits.of(settings)
+        listed = {row.source_id for row in loaded.instruments if row.symbol_id == self._symbol_id}
+        wanted = SOURCES if wish.source is None else (wish.source,)
+        self._sources = [source for source in wanted if source.source_id in listed]
+        if not self._sources:
+            where = "no source" if wish.source is None else wish.source.label
+            raise NoBooks(f"{where} lists {self.symbol}", symbol=self.symbol)
+        if not settings.config.books.books_max:
+            raise NoBooks("books are off", setting="books.books_max", allowed="1 to 1024")
+        namespace = settings.config.system.namespace
+        self._store = PriceStore.attach(namespace)
+        self._books = BookStore.attach(namespace)
+        self._wants = Wants.attach(namespace)
+
+    def look(self) -> SymbolBooks:
+        """As they stand now; they are asked for, for ten seconds more."""
+        books, missing, usable = [], [], []
+        for source in self._sources:
+            self._wants.ask(source.source_id, self._symbol_id, ASK_S)
+            found = self._books.read(source.source_id, self._symbol_id)
+            if found is None:
+                missing.append(source.label)
+                continue
+            book = self._of_source(source, found)
+            books.append(book)
+            if book.usable:
+                usable.append((source, found))
+        shared = self._consolidated(usable) if self._wish.consolidated else None
+        return SymbolBooks(self.symbol, books, missing, shared)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each source's book has come."""
+        now = [self._books.read(source.source_id, self._symbol_id) for source in self._sources]
+        return all(one is not None and not one.flags & BookFlag.STALE for one in now)
+
+    @property
+    def retired(self) -> bool:
+        return self._books.retired
+
+    def _of_source(self, source: Source, found: BookReading) -> SourceBook:
+        record, now_ns = found.record, self._store.clock.now_ns()
+        beats = feed_beats(self._store, source.source_id, self._limits)
+        usable = freshness.book_usable(record.reshape(1), beats, now_ns, self._limits.stale_ns_max)
+        heard = int(record["ts_recv"]) > 0
+        return SourceBook(
+            source=source.label,
+            usable=bool(usable[0]),
+            flags=[flag.name.lower() for flag in BookFlag if flag & found.flags and flag.name],
+            age_ms=(now_ns - int(record["ts_recv"])) / NS_PER_MS if heard else None,
+            update_id=int(record["update_id"]),
+            bids_known=int(record["bid_kept"]),
+            asks_known=int(record["ask_kept"]),
+            bids=_levels(found.bids[: self._wish.levels]),
+            asks=_levels(found.asks[: self._wish.levels]),
+        )
+
+    def _consolidated(self, found: list[tuple[Source, BookReading]]) -> Consolidated:
+        bids: list[SharedLevel] = []
+        asks: list[SharedLevel] = []
+        for source, book in found:
+            bids += self._shared(source, book.bids, costs.got_px)
+            asks += self._shared(source, book.asks, costs.paid_px)
+        bids.sort(key=_comes_to, reverse=True)
+        asks.sort(key=_comes_to)
+        return Consolidated(bids[: self._wish.levels], asks[: self._wish.levels])
+
+    def _shared(self, source: Source, levels: BookLevels, with_fee: Fee) -> list[SharedLevel]:
+        fee_bps = self._settings.exchanges[source.label].fee_bps(self.symbol)
+        return [
+            SharedLevel(px, sz, source.label, with_fee(px, fee_bps) if self._wish.fees else None)
+            for px, sz in levels.tolist()
+        ]
+
+    def close(self) -> None:
+        for held in (self._store, self._books, self._wants):
+            held.close()
+
+
+def _levels(rows: BookLevels) -> list[Level]:
+    return [Level(px, sz) for px, sz in rows.tolist()]
+
+
+def _comes_to(row: SharedLevel) -> float:
+    return row.px if row.with_fee_px is None else row.with_fee_px

@@ -1,0 +1,210 @@
+"""Group books: a book while it is followed, in shared memory, and what a pair's two books carry.
+
+books.apply    a delta of ten levels into a book of a hundred a side, as Python calls it
+books.publish  what is shown of it, twenty levels a side, into its slot: record and latch
+books.read     the same read from another place of the process
+books.ladder   of a pair by its two books: four sizes and the largest that pays; 300 pairs a call
+
+Peers have the same deltas and are compared with in the run: a dict that stays sorted
+(sortedcontainers), the order book that cryptofeed's handlers keep (order_book, in C), and of the
+ladder numpy's cumulated levels.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import operator
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from measure import Figure, figure, per_call_ns
+
+from spread_scanner.books._ladder import ladders
+from spread_scanner.books._order_book import FollowedBook
+from spread_scanner.schema.books import BOOK_DTYPE, LEVELS_KEPT, LEVELS_SHOWN
+from spread_scanner.schema.ladder import TERMS_DTYPE
+from spread_scanner.shm import segment
+from spread_scanner.shm.books import BookStore
+
+Array = npt.NDArray[np.float64]
+
+DELTAS = 2_000
+LEVELS = 10  # of a message, both sides
+PAIRS = 300
+SIZES = np.array([100.0, 1_000.0, 10_000.0, 100_000.0])
+TICK = 0.01
+
+
+class Market:
+    """Deltas of a book whose top walks, sizes and all from a seed; the first one is a snapshot."""
+
+    def __init__(self, count: int) -> None:
+        chance = np.random.default_rng(11)
+        ranks = np.arange(LEVELS_KEPT, dtype=float)
+        sizes = chance.uniform(0.1, 9.0, (2, LEVELS_KEPT))
+        self.snapshot = (
+            np.column_stack([1_000 - TICK * (ranks + 1), sizes[0]]),
+            np.column_stack([1_000 + TICK * (ranks + 1), sizes[1]]),
+        )
+        self.deltas = [self._delta(chance) for _ in range(count)]
+
+    def _delta(self, chance: np.random.Generator) -> tuple[Array, Array]:
+        """Half of a message a side: near the top for the most, a third of them deletions."""
+        sides = []
+        for sign in (-1, 1):
+            ranks = np.unique(np.minimum(chance.geometric(0.12, LEVELS // 2), LEVELS_KEPT))
+            sizes = np.where(
+                chance.random(len(ranks)) < 0.3, 0.0, chance.uniform(0.1, 9, len(ranks))
+            )
+            sides.append(np.column_stack([1_000 + sign * TICK * ranks, sizes]))
+        return sides[0], sides[1]
+
+
+def figures(small: bool) -> Iterator[Figure]:
+    market = Market(50 if small else DELTAS)
+    rounds = 2 if small else 30
+    followed = FollowedBook()
+    ours = [_apply_ns(market, followed) for _ in range(rounds)]
+    yield figure("books.apply", "ns", ours, peers=_peers(market, followed, rounds), levels=LEVELS)
+    namespace = f"bench-books-{time.perf_counter_ns()}"
+    with contextlib.ExitStack() as stack:
+        stack.callback(segment.remove, segment.segment_name(namespace, "books"))
+        store = stack.enter_context(BookStore.create(namespace, slots=4))
+        yield from _memory(store, followed, 2 if small else 40)
+    yield _ladder(20 if small else PAIRS, 2 if small else 100)
+
+
+def _apply_ns(market: Market, followed: FollowedBook) -> float:
+    followed.snapshot(*market.snapshot)
+    start = time.perf_counter_ns()
+    for bids, asks in market.deltas:
+        followed.delta(bids, asks)
+    return (time.perf_counter_ns() - start) / len(market.deltas)
+
+
+def _peers(market: Market, followed: FollowedBook, rounds: int) -> dict[str, float]:
+    """The same deltas, as such a handler gets them: prices and sizes one by one."""
+    deltas = [(bids.tolist(), asks.tolist()) for bids, asks in market.deltas]
+    found = {}
+    for name, (module, make) in PEERS.items():
+        if importlib.util.find_spec(module) is None:
+            continue
+        sides = make(importlib.import_module(module))
+        times = [_peer_ns(market, sides, deltas) for _ in range(rounds)]
+        best = list(sides[0].keys())[:10]
+        if best != followed.bids[:10, 0].tolist():
+            raise RuntimeError(f"{name} has another book: {best}")
+        found[name] = statistics.median(times)
+    return found
+
+
+Sides = tuple[Any, Any]  # bids and asks, dicts of price and size with the best first
+
+
+def _of_cryptofeed(module: Any) -> Sides:
+    """What its handlers are given."""
+    book = module.OrderBook()
+    return book.bids, book.asks
+
+
+PEERS: dict[str, tuple[str, Callable[[Any], Sides]]] = {
+    "sortedcontainers": (
+        "sortedcontainers",
+        lambda module: (module.SortedDict(operator.neg), module.SortedDict()),
+    ),
+    "cryptofeed": ("order_book", _of_cryptofeed),
+}
+
+
+def _peer_ns(market: Market, sides: Sides, deltas: list[tuple[Any, Any]]) -> float:
+    for side, levels in zip(sides, market.snapshot, strict=True):
+        for px in list(side.keys()):
+            del side[px]
+        for px, sz in levels.tolist():
+            side[px] = sz
+    start = time.perf_counter_ns()
+    for delta in deltas:
+        for side, rows in zip(sides, delta, strict=True):
+            for px, sz in rows:
+                if sz:
+                    side[px] = sz
+                elif px in side:
+                    del side[px]
+    return (time.perf_counter_ns() - start) / len(deltas)
+
+
+def _memory(store: BookStore, followed: FollowedBook, batches: int) -> Iterator[Figure]:
+    with store.writer(0) as writer:
+        writer.take(7)
+
+        def publish() -> None:
+            writer.publish(followed.record(symbol_id=7, source_id=0, update_id=1, ts_recv=1))
+
+        samples = per_call_ns("publish()", {"publish": publish}, batches=batches, calls=200)
+        yield figure("books.publish", "ns", samples, levels=LEVELS_SHOWN)
+        read: Callable[[int, int], object] = store.read
+        names: dict[str, object] = {"read": read}
+        samples = per_call_ns("read(0, 7)", names, batches=batches, calls=200)
+        found = store.read(0, 7)
+        if found is None or found.bids.tolist() != followed.bids[:LEVELS_SHOWN].tolist():
+            raise RuntimeError("what is read is not what was published")
+        yield figure("books.read", "ns", samples, levels=LEVELS_SHOWN)
+
+
+def _ladder(pairs: int, batches: int) -> Figure:
+    """Sizes that take one level, several, and more than there are; half of the pairs pay."""
+    chance = np.random.default_rng(5)
+    spot, fut = _records(chance, pairs, 1_000.0), _records(chance, pairs, 1_003.0)
+    terms = np.zeros(pairs, TERMS_DTYPE)
+    terms["fees_bps"], terms["close_bps"], terms["carry_bps"] = 20.0, -4.0, 1.0
+    terms["enter_bps"] = chance.uniform(-20.0, 20.0, pairs)
+    terms["lot_base"] = 0.001
+    names: dict[str, object] = {"ladders": ladders, "a": spot, "b": fut, "t": terms, "s": SIZES}
+    samples = per_call_ns("ladders(a, b, t, s)", names, batches=batches, calls=10)
+    rungs, carried, _ = ladders(spot, fut, terms, SIZES)
+    peer = _numpy_ladder_ns(spot, fut, rungs)
+    return figure(
+        "books.ladder",
+        "ns",
+        [one / pairs for one in samples],
+        peers={"numpy": peer},
+        sizes=len(SIZES),
+        paying=round(float(np.mean(carried > 0)), 2),
+        pairs=pairs,
+    )
+
+
+def _records(chance: np.random.Generator, pairs: int, px: float) -> np.ndarray:
+    records = np.zeros(pairs, BOOK_DTYPE)
+    records["bid_count"] = records["ask_count"] = LEVELS
+    ranks = np.arange(LEVELS)
+    for side, sign in (("bids", -1), ("asks", 1)):
+        records[side] = np.nan
+        steps = np.cumsum(chance.uniform(0.05, 0.5, (pairs, LEVELS)), axis=1)
+        records[side][:, ranks, 0] = px + sign * steps
+        records[side][:, ranks, 1] = chance.uniform(0.1, 8.0, (pairs, LEVELS))
+    return records
+
+
+def _numpy_ladder_ns(spot: np.ndarray, fut: np.ndarray, rungs: np.ndarray) -> float:
+    """One pair's average prices of entering at four sizes by cumulated levels and interpolation: a
+    part of what a ladder is."""
+
+    def average(levels: Array, sizes: Array) -> Array:
+        sums = np.concatenate([[0.0], np.cumsum(levels[:, 1])])
+        money = np.concatenate([[0.0], np.cumsum(levels[:, 0] * levels[:, 1])])
+        return np.where(sizes <= sums[-1], np.interp(sizes, sums, money) / sizes, np.nan)
+
+    asks, bids = spot["asks"][0, :LEVELS], fut["bids"][0, :LEVELS]
+    sizes = SIZES / asks[0, 0]
+    bought = average(asks, sizes)
+    known = ~np.isnan(rungs["net_bps"][0])
+    np.testing.assert_allclose(bought[known], rungs["buy_px"][0][known], rtol=1e-12)
+    names: dict[str, object] = {"average": average, "a": asks, "b": bids, "s": sizes}
+    return statistics.median(
+        per_call_ns("average(a, s); average(b, s)", names, batches=10, calls=50)
+    )

@@ -1,0 +1,154 @@
+"""`spread-ctl book`, and what screens say of the depth behind a spread."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from spread_scanner import clock
+from spread_scanner.books._order_book import FollowedBook
+from spread_scanner.cli.watch import ANALYST_COLUMNS, DEPTH_COLUMNS, columns_for
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema.books import BookFlag
+from spread_scanner.shm import PriceStore
+from spread_scanner.shm.books import BookStore, BooksWriter
+from spread_scanner.shm.wants import Wants
+
+Run = Callable[..., tuple[int, str, str]]
+SYMBOL_ID = 1  # BBB-USDT
+SPOT_ID, FUT_ID = 0, 3
+
+
+def quote(up_bed: Any) -> None:
+    """The perpetual 5 % above the spot; both feeds beat for as long as a test may take."""
+    with PriceStore.attach(up_bed.namespace) as store:
+        now_ns = store.clock.now_ns()
+        for source_id, bid, ask in ((SPOT_ID, 99.0, 100.0), (FUT_ID, 105.0, 106.0)):
+            with store.writer(source_id) as writer:
+                writer.write(SYMBOL_ID, bid, 10.0, ask, 10.0, now_ns, now_ns, 1)
+                writer.heartbeat(clock.mono_ns() + 3_600 * NS_PER_S)
+
+
+def publish(writer: BooksWriter, bids: list[list[float]], asks: list[list[float]]) -> None:
+    followed = FollowedBook()
+    followed.snapshot(np.array(bids), np.array(asks))
+    with PriceStore.attach(writer._held.name[1:].split(".")[0]) as store:
+        now_ns = store.clock.now_ns()
+    writer.take(SYMBOL_ID)
+    writer.publish(
+        followed.record(
+            symbol_id=SYMBOL_ID, source_id=writer.source_id, update_id=7, ts_recv=now_ns
+        )
+    )
+
+
+@pytest.fixture
+def books(up_bed: Any) -> Iterator[dict[int, BooksWriter]]:
+    """Two feeds with a book of BBB each: the perpetual stands 5 % above the spot."""
+    quote(up_bed)
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(BookStore.attach(up_bed.namespace))
+        found = {one: stack.enter_context(store.writer(one)) for one in (SPOT_ID, FUT_ID)}
+        publish(found[SPOT_ID], [[99.0, 5.0], [98.0, 50.0]], [[100.0, 2.0], [101.0, 200.0]])
+        publish(found[FUT_ID], [[105.0, 3.0], [104.0, 100.0]], [[106.0, 1.0], [107.0, 90.0]])
+        yield found
+
+
+@pytest.mark.usefixtures("books")
+def test_the_books_of_all_sources_that_list_it_are_shown_and_asked_for(
+    up_bed: Any, spread_ctl: Run
+) -> None:
+    before_ns = clock.mono_ns()
+    code, out, _ = spread_ctl("book", "bbb-usdt", "--json", "--levels", "1")
+    said = orjson.loads(out)
+    assert code == 0
+    assert [one["source"] for one in said["books"]] == ["binance-spot", "bybit-futures"]
+    first = said["books"][0]
+    assert (first["bids"], first["asks"]) == (
+        [{"px": 99.0, "sz": 5.0}],
+        [{"px": 100.0, "sz": 2.0}],
+    )
+    assert (first["usable"], first["flags"], first["bids_known"]) == (True, ["no_ts_event"], 2)
+    assert (said["missing"], said["consolidated"]) == ([], None)
+    with Wants.attach(up_bed.namespace) as wants:
+        for source_id in (SPOT_ID, FUT_ID):
+            assert np.flatnonzero(wants.asked(source_id, before_ns)).tolist() == [SYMBOL_ID]
+
+
+@pytest.mark.usefixtures("books")
+def test_all_sources_are_one_book_with_fees_where_that_is_asked(spread_ctl: Run) -> None:
+    _, out, _ = spread_ctl("book", "BBB-USDT", "--consolidated", "--json")
+    said = orjson.loads(out)["consolidated"]
+    assert [one["px"] for one in said["bids"]] == [105.0, 104.0, 99.0, 98.0]
+    assert [one["px"] for one in said["asks"]] == [100.0, 101.0, 106.0, 107.0]
+    assert said["asks"][0]["with_fee_px"] is None
+    _, out, _ = spread_ctl("book", "BBB-USDT", "--fees", "--json")
+    said = orjson.loads(out)["consolidated"]  # 5 bps each
+    assert said["asks"][0]["with_fee_px"] == pytest.approx(100.05)
+    assert said["bids"][0]["with_fee_px"] == pytest.approx(105.0 * 0.9995)
+
+
+def test_what_cannot_be_stood_behind_is_said_and_left_out(
+    books: dict[int, BooksWriter], spread_ctl: Run
+) -> None:
+    books[FUT_ID].mark(SYMBOL_ID, BookFlag.RESYNCING)
+    code, out, _ = spread_ctl("book", "BBB-USDT", "--consolidated")
+    assert code == 0
+    assert "bybit-futures: left out, resyncing" in out
+    assert "105" not in out
+    code, out, _ = spread_ctl("book", "BBB-USDT", "--source", "bybit-futures")
+    assert "cannot be stood behind: resyncing" in out
+    assert "binance-spot" not in out
+
+
+def test_no_book_is_said_and_is_exit_code_1(up_bed: Any, spread_ctl: Run) -> None:
+    code, out, _ = spread_ctl("book", "BBB-USDT", "--wait", "0")
+    assert code == 1
+    assert "binance-spot: no book yet" in out
+    code, out, err = spread_ctl("book", "BBB-USDT", "--source", "okx-spot")
+    assert code == 2
+    assert "okx-spot lists BBB-USDT" in err
+    path = up_bed.settings.folder / "config.toml"
+    path.write_text(path.read_text() + "\n[books]\nbooks_max = 0\n")
+    code, out, err = spread_ctl("book", "BBB-USDT")
+    assert code == 2
+    assert "books.books_max" in err
+
+
+@pytest.mark.usefixtures("books")
+def test_why_and_watch_say_how_much_a_spread_carries(spread_ctl: Run) -> None:
+    _, out, _ = spread_ctl("watch", "--json", "--symbol", "BBB")
+    (pair,) = orjson.loads(out)
+    depth = pair["depth"]
+    assert [one["size_quote"] for one in depth["sizes"]] == [100.0, 1_000.0, 10_000.0, 100_000.0]
+    assert depth["sizes"][0]["buy_px"] == 100.0
+    assert depth["sizes"][0]["net_bps"] == pytest.approx(pair["net_bps"])  # the tops
+    assert depth["sizes"][1]["net_bps"] < pair["net_bps"]
+    assert depth["sizes"][3]["net_bps"] is None  # 1,000 units: the books hold 55
+    assert depth["size_quote"] == pytest.approx(depth["size_base"] * 100.0)
+    _, out, _ = spread_ctl("why", "BBB-USDT")
+    assert "carries" in out
+    assert "- at 100000" in out
+
+
+def test_without_books_it_is_said_that_size_is_of_the_tops(up_bed: Any, spread_ctl: Run) -> None:
+    quote(up_bed)
+    _, out, _ = spread_ctl("watch", "--json", "--symbol", "BBB")
+    assert orjson.loads(out)[0]["depth"] is None
+    _, out, _ = spread_ctl("why", "BBB-USDT")
+    assert "no order books: the tops alone, 1,000" in out
+
+
+@pytest.mark.parametrize("width", [80, 111, 112, 137, 138, 140, 141, 166, 167, 300])
+@pytest.mark.parametrize("analyst", [False, True])
+def test_what_books_carry_has_columns_where_there_is_room(width: int, analyst: bool) -> None:
+    found = columns_for(width, analyst=analyst, depth=True)
+    assert sum(room + 2 for room in found.values()) <= max(width, 80)
+    both = width >= 165
+    assert (DEPTH_COLUMNS.keys() <= found.keys()) is (
+        both or (width >= 136 and width < 141) or (not analyst and width >= 136)
+    )
+    assert (ANALYST_COLUMNS.keys() <= found.keys()) is (analyst and width >= 141)
