@@ -96,6 +96,13 @@ MIGRATIONS: tuple[str, ...] = (
     UPDATE opportunities SET left_ns = first_exit_ns
         WHERE closed_ns IS NULL AND exits = 1 AND last_signal_ns <= first_exit_ns;
     """,
+    # What both order books carried soon after the signal. Rows of before have none of it.
+    """
+    ALTER TABLE opportunities ADD COLUMN depth_ns INTEGER;
+    ALTER TABLE opportunities ADD COLUMN depth_size_quote REAL;
+    ALTER TABLE opportunities ADD COLUMN depth_bounded INTEGER;
+    ALTER TABLE opportunities ADD COLUMN depth_nets TEXT;
+    """,
 )
 VERSION = len(MIGRATIONS)
 # In a run's totals: 1, its exchanges were on this machine.

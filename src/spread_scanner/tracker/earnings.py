@@ -53,6 +53,21 @@ class Money(msgspec.Struct, frozen=True):
     per_day_quote: float | None  # null: less than an hour was tracked
 
 
+class SizeEarned(msgspec.Struct, frozen=True):
+    """What one size would have left: of each event's first opportunity with two books, its result
+    less what the size took off the net of the tops, way out included. One that the books did not
+    carry was not done."""
+
+    size_quote: float
+    events: int  # with a result and two books
+    carried: int  # of which the books held the size
+    mean_bps: float | None
+    median_bps: float | None
+    share_positive: float | None
+    earned_quote: float
+    per_day_quote: float | None  # null: less than an hour was tracked
+
+
 class LeftAfter(msgspec.Struct, frozen=True):
     """What would have been left, had acting taken so long. Of the looks that count (StoodAfter) at
     which both legs stood, and whose opportunity has a result."""
@@ -159,6 +174,40 @@ def money(
         events=len(first),
         known=len(sized),
         size_quote_median=float(np.median([size for _, size in sized])) if sized else None,
+        earned_quote=earned,
+        per_day_quote=earned * DAY_S / tracked_s if tracked_s >= TRACKED_S_MIN else None,
+    )
+
+
+def by_size(
+    rows: Sequence[ReportRow], event_of: Mapping[int, int], tracked_s: float
+) -> list[SizeEarned]:
+    """The curve of capacity: more size, less for each unit of it."""
+    first: dict[int, ReportRow] = {}
+    for row in rows:
+        first.setdefault(event_of[row.id], row)
+    found = [
+        (row.result_bps, row.size_costs_bps)
+        for row in first.values()
+        if row.result_bps is not None and row.size_costs_bps
+    ]
+    sizes = sorted({size for _, costs in found for size in costs})
+    return [_of_size(size, found, tracked_s) for size in sizes]
+
+
+def _of_size(
+    size: float, found: Sequence[tuple[float, dict[float, float | None]]], tracked_s: float
+) -> SizeEarned:
+    asked = [(result, costs[size]) for result, costs in found if size in costs]
+    left = np.array([result - cost for result, cost in asked if cost is not None])
+    earned = float(left.sum()) * size / BPS
+    return SizeEarned(
+        size_quote=size,
+        events=len(asked),
+        carried=len(left),
+        mean_bps=float(left.mean()) if len(left) else None,
+        median_bps=float(np.median(left)) if len(left) else None,
+        share_positive=float((left > 0).mean()) if len(left) else None,
         earned_quote=earned,
         per_day_quote=earned * DAY_S / tracked_s if tracked_s >= TRACKED_S_MIN else None,
     )

@@ -185,10 +185,17 @@ class Opportunity:
     # Kept up to date while it is open: when the engine left it or was barred from it; None: it has
     # not, or has come back.
     left_ns: int | None = None
+    # Written once, at the first look soon after the signal at which both order books stood; None:
+    # none did. `depth_nets` is JSON: [size in the quote coin, net or null], the first of the tops.
+    depth_ns: int | None = None
+    depth_size_quote: float | None = None  # the largest size with net over the threshold
+    depth_bounded: int | None = None  # 1: the levels that were known ended before the spread did
+    depth_nets: str | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(Opportunity))
 _WORTH = COLUMNS[COLUMNS.index("settled_ns") : COLUMNS.index("realised_bps")]
+_DEPTH = COLUMNS[COLUMNS.index("depth_ns") :]
 # What signals change is written at once, what samples change with the samples (journal.py).
 _PEAK = ("peak_net_bps", "peak_ns")
 SIGNALLED_COLUMNS = (
@@ -197,6 +204,7 @@ SIGNALLED_COLUMNS = (
 SAMPLED_COLUMNS = (
     *("last_seen_ns", *_PEAK, "samples", "late", "missed", "lost", "gaps", "gap_ms"),
     *_WORTH,
+    *_DEPTH,
 )
 
 row_of = attrgetter(*COLUMNS)

@@ -23,6 +23,7 @@ from spread_scanner.tracker.earnings import (
     LeftAfter,
     Money,
     Realised,
+    SizeEarned,
     Stacks,
     TimeSlice,
 )
@@ -50,6 +51,10 @@ DEFINITIONS = {
     "counted once, and sized once, as its first opportunity.",
     "a day": "Of each event the result, times the smallest of the size at entry, the size at the "
     "exit and the cap (size_cap_quote); the sum for a day of the time that was tracked.",
+    "by size": "Of each event's first opportunity whose two order books stood within ten seconds "
+    "of the signal: its result, less what the size took off the net of the tops by these books, "
+    "the way out included. A size that they did not carry, or that could not be left again, was "
+    "not done. Its sum, times the size, is the capacity.",
     "half-life": "Time from the opening signal by which half had converged; those not followed to "
     "their end count as long as they were seen (Kaplan-Meier).",
     "signal half-life": "Time by which the engine had withdrawn half of the signals, because the "
@@ -95,6 +100,7 @@ class Group(msgspec.Struct, frozen=True):
     outcomes: dict[str, Realised]  # by why they were closed, "open" and "all"
     others: Realised  # all that did not converge
     money: Money
+    by_size: list[SizeEarned]  # of what had two order books; empty: the tops alone are known
     life_ms_median: float | None  # of what converged
     half_life_ms: float | None
     signal_half_life_ms: float | None
@@ -187,6 +193,7 @@ class _Seen:
             outcomes=earnings.by_outcome(rows),
             others=earnings.realised([row for row in rows if not row.converged]),
             money=earnings.money(rows, self._event_of, self._cap_quote, self._tracked_s),
+            by_size=earnings.by_size(rows, self._event_of, self._tracked_s),
             life_ms_median=_median([life.ms for life in lives if life.ended]),
             half_life_ms=half_life(lives),
             signal_half_life_ms=half_life([_signal_life(row) for row in rows]),

@@ -55,6 +55,11 @@ def page(made: Report) -> str:
             f'<p class="soft">{escape(line)}</p>'
             for line in (text.money_sentence(made), *text.unknown_sentence(made))
         ),
+        *(
+            ("<h2>By size, in the quote coin</h2>", _table(text.SIZE_HEADINGS, sizes, narrow=True))
+            if (sizes := text.size_lines(total))
+            else ()
+        ),
         "<h2>What was left after a time</h2>",
         _table(text.STANDING_HEADINGS, text.standing_lines(total), narrow=True),
         _plots(made),

@@ -7,6 +7,7 @@ count, and how many were left out is said.
 import sqlite3
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -51,6 +52,7 @@ class ReportRow(NamedTuple):
     mark_size_quote: float | None
     mark_spot_bid_px: float | None
     mark_fut_ask_px: float | None
+    depth_nets: str | None
 
     @property
     def end_ns(self) -> int:
@@ -66,6 +68,18 @@ class ReportRow(NamedTuple):
     def result_bps(self) -> float | None:
         """What closing realised, or would have at the last usable look. None: not known."""
         return self.mark_bps
+
+    @property
+    def size_costs_bps(self) -> dict[float, float | None]:
+        """What each size of the ladder took off the net of the tops, by both books soon after the
+        signal; None: they did not carry it. Empty where no two books stood."""
+        if self.depth_nets is None:
+            return {}
+        nets = msgspec.json.decode(self.depth_nets, type=list[tuple[float, float | None]])
+        top_bps = nets[0][1]
+        if top_bps is None:
+            return {}
+        return {size: None if net is None else top_bps - net for size, net in nets[1:]}
 
     @property
     def converged(self) -> bool:

@@ -25,6 +25,10 @@ WORTH = (
     "and others are the medians. a day: USDT, each event once, with its first opportunity; one "
     "that is met in several directions counts in each."
 )
+SIZES = (
+    "Results less what the size took off the net of the tops by both order books soon after the "
+    "signal, way out included; each event once. Without two books there is no size but the tops'."
+)
 LIVES = (
     "conv., exp., gone: converged, expired, lost in a gap or out of the tables. half-life: by when "
     "half had converged; signal: by when the engine had withdrawn half."
@@ -41,6 +45,8 @@ def show(made: Report, console: Console, *, pairs: bool = False) -> None:
     _print(console, "What a trade would have earned", text.OUTCOME_HEADINGS, outcomes, EARNED)
     for line in (text.money_sentence(made), *text.unknown_sentence(made)):
         console.print(line)
+    if sizes := text.size_lines(total):
+        _print(console, "By size, in the quote coin", text.SIZE_HEADINGS, sizes, SIZES)
     standing = text.standing_lines(total)
     _print(console, "Still standing after", text.STANDING_HEADINGS, standing, STOOD)
     worth = [[text.name_of(group), *text.worth_cells(group)] for group in groups]

@@ -12,6 +12,7 @@ from spread_scanner.tracker.report import Group, Report, StoodAfter
 OUTCOME_HEADINGS = ("count", "known", "mean", "median", "above 0", "10 %", "25 %", "75 %", "90 %")
 WORTH_HEADINGS = ("net", "mean", "median", "above 0", "converged", "others", "a day")
 PAIR_HEADINGS = ("opened", "net", "mean", "median", "above 0", "a day")
+SIZE_HEADINGS = ("carried", "mean", "median", "above 0", "earned", "a day")
 LIFE_HEADINGS = ("opened", "open", "conv.", "stale", "exp.", "gone", "half-life", "signal")
 STANDING_HEADINGS = ("net >= 0", ">= enter", "looks", "not renewed", "missing", "left", "of it > 0")
 
@@ -89,6 +90,22 @@ def standing_cells(one: StoodAfter, left: LeftAfter | None) -> list[str]:
         f"{one.missing:,}",
         bps(left.median_bps if left else None),
         share(left.share_positive if left else None),
+    ]
+
+
+def size_lines(group: Group) -> list[list[str]]:
+    """A line for each size of the ladder, under SIZE_HEADINGS."""
+    return [
+        [
+            plain(one.size_quote),
+            f"{one.carried:,} of {one.events:,}",
+            bps(one.mean_bps),
+            bps(one.median_bps),
+            share(one.share_positive),
+            amount(one.earned_quote),
+            amount(one.per_day_quote),
+        ]
+        for one in group.by_size
     ]
 
 

@@ -36,6 +36,7 @@ class OpportunityRow(Reading, frozen=True):
     reentry_net_bps: float | None  # what entering anew would have earned at the closing
     exit_bps: float | None
     entry_size_quote: float
+    depth_size_quote: float | None  # the largest size that paid, by both books; null: none stood
     entry_spot_age_ns: int
     entry_fut_age_ns: int
     signals: int

@@ -32,6 +32,7 @@ from spread_scanner.tracker.opportunity import (
 )
 
 UNKNOWN = {*COLUMNS[COLUMNS.index("closed_ns") :], "carry_bps", "first_exit_ns"}
+DEPTH = tuple(name for name in COLUMNS if name.startswith("depth_"))
 OLD_ROW = {
     name: None if name in UNKNOWN else "x" if name in ("symbol", "direction", "legs") else 7
     for name in COLUMNS
@@ -56,7 +57,7 @@ def test_the_columns_are_the_fields(tmp_path: Path) -> None:
 def test_what_is_kept_up_to_date_while_it_is_open_is_written_then() -> None:
     first, closing = COLUMNS.index("last_signal_ns"), COLUMNS.index("closed_ns")
     worth = COLUMNS[COLUMNS.index("settled_ns") : COLUMNS.index("realised_bps")]
-    open_too = {*COLUMNS[first:closing], *worth, "left_ns"}
+    open_too = {*COLUMNS[first:closing], *worth, "left_ns", *DEPTH}
     assert {*SIGNALLED_COLUMNS, *SAMPLED_COLUMNS} == open_too
 
 
@@ -88,13 +89,12 @@ def test_who_was_left_once_and_not_entered_since_is_known_of_a_database_of_befor
     path = tmp_path / "tracker.db"
     # id, exits, first_exit_ns, last_signal_ns, closed_ns
     cases = [(1, 1, 9, 8, None), (2, 1, 9, 10, None), (3, 2, 9, 8, None), (4, 1, 9, 8, 11)]
-    row = OLD_ROW | {"left_ns": None}
+    row = {name: value for name, value in OLD_ROW.items() if name not in ("left_ns", *DEPTH)}
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         migrate(connection, 0, 4)
         for number, exits, first_ns, last_ns, closed_ns in cases:
             values = row | {"id": number, "exits": exits, "first_exit_ns": first_ns}
             values |= {"last_signal_ns": last_ns, "closed_ns": closed_ns}
-            del values["left_ns"]
             marks = ", ".join("?" * len(values))
             names = ", ".join(values)
             statement = f"INSERT INTO opportunities ({names}) VALUES ({marks})"
