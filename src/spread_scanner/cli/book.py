@@ -16,7 +16,7 @@ from spread_scanner import clock
 from spread_scanner.cli import legends
 from spread_scanner.cli.console import grid, legend
 from spread_scanner.schema.figures import plain
-from spread_scanner.view.books import BooksView, Consolidated, SourceBook, SymbolBooks
+from spread_scanner.view.books import BooksView, Consolidated, ShownBook, SymbolBooks
 
 DRAW_S = 0.25
 POLL_S = 0.05
@@ -56,7 +56,7 @@ def tables_of(now: SymbolBooks) -> Iterator[Table | Text]:
                 yield Text(f"{one.source}: left out, {_flags(one)}", style="yellow")
 
 
-def _of_source(symbol: str, one: SourceBook) -> Table:
+def _of_source(symbol: str, one: ShownBook) -> Table:
     age = "never heard" if one.age_ms is None else f"{one.age_ms:,.0f} ms old"
     stands = "" if one.usable else f", cannot be stood behind: {_flags(one)}"
     title = f"{symbol}  {one.source}, {age}{stands}"
@@ -91,5 +91,5 @@ def _shared(symbol: str, one: Consolidated) -> Table:
     return grid(f"{symbol}  all sources", heads, rows)
 
 
-def _flags(one: SourceBook) -> str:
+def _flags(one: ShownBook) -> str:
     return ", ".join(flag.replace("_", " ") for flag in one.flags) or "its feed is silent"

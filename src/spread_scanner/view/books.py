@@ -30,14 +30,14 @@ class NoBooks(Unusable):
     """Books that nobody can follow: they are off, or no source lists the symbol."""
 
 
-class Level(Reading, frozen=True):
+class PriceLevel(Reading, frozen=True):
     """One price of a book: per base unit, and the size in base units."""
 
     px: float
     sz: float
 
 
-class SourceBook(Reading, frozen=True):
+class ShownBook(Reading, frozen=True):
     """The book of one source."""
 
     source: str
@@ -47,8 +47,8 @@ class SourceBook(Reading, frozen=True):
     update_id: int
     bids_known: int  # levels that the feed follows
     asks_known: int
-    bids: list[Level]  # the first of them, the best first
-    asks: list[Level]
+    bids: list[PriceLevel]  # the first of them, the best first
+    asks: list[PriceLevel]
 
 
 class SharedLevel(Reading, frozen=True):
@@ -71,7 +71,7 @@ class SymbolBooks(Reading, frozen=True):
     """Everything that is known of the books of a symbol."""
 
     symbol: str
-    books: list[SourceBook]
+    books: list[ShownBook]
     missing: list[str]  # sources that list it and whose book is not followed (yet)
     consolidated: Consolidated | None  # null: not asked for
 
@@ -135,12 +135,12 @@ class BooksView:
     def retired(self) -> bool:
         return self._books.retired
 
-    def _of_source(self, source: Source, found: BookReading) -> SourceBook:
+    def _of_source(self, source: Source, found: BookReading) -> ShownBook:
         record, now_ns = found.record, self._store.clock.now_ns()
         beats = feed_beats(self._store, source.source_id, self._limits)
         usable = freshness.book_usable(record.reshape(1), beats, now_ns, self._limits.stale_ns_max)
         heard = int(record["ts_recv"]) > 0
-        return SourceBook(
+        return ShownBook(
             source=source.label,
             usable=bool(usable[0]),
             flags=[flag.name.lower() for flag in BookFlag if flag & found.flags and flag.name],
@@ -174,8 +174,8 @@ class BooksView:
             held.close()
 
 
-def _levels(rows: BookLevels) -> list[Level]:
-    return [Level(px, sz) for px, sz in rows.tolist()]
+def _levels(rows: BookLevels) -> list[PriceLevel]:
+    return [PriceLevel(px, sz) for px, sz in rows.tolist()]
 
 
 def _comes_to(row: SharedLevel) -> float:
