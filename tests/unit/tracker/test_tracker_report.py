@@ -65,6 +65,7 @@ def random_rows(chance: random.Random, count: int) -> list[dict[str, Any]]:
             lost=chance.randrange(5),
             gaps=chance.randrange(2),
             gap_ms=chance.uniform(0, 100),
+            depth_nets=None,
             settlements=chance.randrange(2),
             **worth(chance, reason),
         )
