@@ -171,6 +171,9 @@ class WatchedDisk(LogDisk):
 
     def rename(self, old: Path, new: Path) -> None:
         super().rename(old, new)
+        self._names = {
+            file: new.name if name == old.name else name for file, name in self._names.items()
+        }
         self.note("rename", old.name, 0, new.name.encode())
 
     def sync_folder(self, folder: Path) -> None:

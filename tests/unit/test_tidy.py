@@ -23,7 +23,7 @@ FLOORS: tuple[
     {"schema"},
     {"shm", "symbology", "exchanges", "stats", "books", "wal"},
     {"runtime", "view", "orders"},
-    {"discovery", "feed", "engine", "tracker", "analyst", "alerts", "shminit"},
+    {"discovery", "feed", "engine", "tracker", "analyst", "alerts", "shminit", "recorder"},
     {"supervise"},
     {"cli"},
 )

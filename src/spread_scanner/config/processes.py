@@ -7,7 +7,7 @@ from spread_scanner.config.settings import Settings
 from spread_scanner.schema.enums import (
     SOURCE_BY_LABEL,
 )
-from spread_scanner.schema.names import ALERTS, ANALYST, ONE_SHOT, PROCESSES
+from spread_scanner.schema.names import ALERTS, ANALYST, ONE_SHOT, PROCESSES, RECORDER
 
 
 def expected(settings: Settings) -> list[str]:
@@ -21,6 +21,8 @@ def expected(settings: Settings) -> list[str]:
         disabled.add(ALERTS)
     if not settings.config.spread_analyst.wanted:
         disabled.add(ANALYST)
+    if not settings.config.spread_recorder.wanted:
+        disabled.add(RECORDER)
     return [process for process in PROCESSES if process not in disabled]
 
 

@@ -7,7 +7,7 @@ at most COUNTERS_MAX counters and HISTOGRAMS_MAX latency histograms.
 
 from typing import NamedTuple
 
-from spread_scanner.schema.names import ALERTS, ANALYST, DISCOVERY, ENGINE, TRACKER
+from spread_scanner.schema.names import ALERTS, ANALYST, DISCOVERY, ENGINE, RECORDER, TRACKER
 
 COUNTERS_MAX = 64
 HISTOGRAMS_MAX = 4
@@ -284,6 +284,26 @@ ANALYST_HISTOGRAMS = (
     Histogram(0, "second_to_record", "From the whole second to all records published."),
 )
 
+RECORDER_COUNTERS = _numbered(
+    [
+        ("ticks", "Quotes and marks written into the log."),
+        ("ticks_missed", "Those that a tape had no room for; a Gap in the log says which."),
+        ("signals", "Signals written into the log."),
+        ("signals_missed", "Signals that the ring did not hold any more; a Gap says which."),
+        ("gaps", "Gaps written: after a hole, a pause, or a time without a recorder."),
+        ("documents", "Settings, tables, generations of what is usual, switches written."),
+        ("appended_seq", "Records handed to the log (a level, not a count)."),
+        ("durable_seq", "Of them on the disk (a level, not a count)."),
+        ("durable_age_ms", "Age of the oldest that is not on the disk (a level)."),
+        ("log_bytes", "Size of the log's segments (a level, not a count)."),
+        ("segments_failed", "Segments left because a write or a sync failed; nothing is lost."),
+        ("segments_late", "Segments that were not ready when they were needed."),
+        ("segments_dropped", "Segments given up by age, budget or the disk's room."),
+        ("reloads", "New tables or settings taken."),
+        ("suspends", "Times the machine was found to have slept."),
+    ]
+)
+
 
 def counters_of(process: str) -> tuple[Counter, ...]:
     """The counters of a process by its name, for example "feed-okx-spot"."""
@@ -295,6 +315,7 @@ def counters_of(process: str) -> tuple[Counter, ...]:
         DISCOVERY: DISCOVERY_COUNTERS,
         ALERTS: ALERTS_COUNTERS,
         ANALYST: ANALYST_COUNTERS,
+        RECORDER: RECORDER_COUNTERS,
     }.get(process, ())
 
 

@@ -11,6 +11,7 @@ ENGINE = "spread-engine"
 TRACKER = "spread-tracker"
 ALERTS = "spread-alerts"  # optional: only where somebody is to be told
 ANALYST = "spread-analyst"  # optional: where somebody asks how spreads usually stand
+RECORDER = "spread-recorder"  # optional: where the market is to be written down
 SUPERVISOR = "spread-ctl"  # `up` and `demo`, while they run
 BENCH = "spread-bench"
 
@@ -22,6 +23,7 @@ PROCESSES: tuple[str, ...] = (
     TRACKER,
     ALERTS,
     ANALYST,
+    RECORDER,
 )
 ONE_SHOT = (SHM_INIT, DISCOVERY)  # those that do their work and end
 

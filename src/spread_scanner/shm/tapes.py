@@ -43,6 +43,8 @@ class TapeReader(_ring.RingConsumer, Holder):
         super().__init__(held.memory, layout.tape(source_id), TICK_DTYPE)
         self._held = held
         self._asks = False
+        # A predecessor did until now: it was killed, and the tape has what it could take since.
+        self.asked = held.words.load(self._at) != 0
 
     def record(self) -> None:
         """Ask for ticks from now on."""

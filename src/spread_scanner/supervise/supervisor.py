@@ -37,6 +37,7 @@ from spread_scanner.schema.names import (
     EXIT_PARTIAL,
     EXIT_SETTINGS,
     LOGS_FOLDER,
+    RECORDER,
     SHM_INIT,
     SUPERVISOR,
     TRACKER,
@@ -81,6 +82,7 @@ def stages_of(settings: config.Settings) -> list[list[str]]:
     optional = {
         ALERTS: settings.config.spread_alerts.wanted,
         ANALYST: settings.config.spread_analyst.wanted,
+        RECORDER: settings.config.spread_recorder.wanted,
     }
     return [feeds, [ENGINE], [TRACKER], [name for name, wanted in optional.items() if wanted]]
 

@@ -94,16 +94,6 @@ def mapped(path: Path) -> Bytes:
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
-def is_read(path: Path) -> bool:
-    """Whether somebody has mapped a segment. Raises OSError."""
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 def waits(path: Path, length: int) -> bool:
     """Whether a file is there for a segment that was not begun. Raises OSError."""
     data = mapped(path)

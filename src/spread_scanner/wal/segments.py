@@ -39,22 +39,36 @@ def numbered(folder: Path) -> dict[int, Path]:
 def make(disk: LogDisk, folder: Path, number: int, length: int, old: Path | None = None) -> Path:
     """Make the file of a segment ready; `old` is one that may be overwritten. Raises OSError."""
     path = path_of(folder, number)
-    if old is not None:
-        disk.rename(old, path)
-        disk.sync_folder(folder)
+    if old is not None and _emptied(disk, old, path):
+        return path
     file = disk.open(path)
     try:
-        if old is None:
-            disk.allocate(file, length)
-            for offset in range(0, length, len(_ZEROS)):
-                disk.put(file, _ZEROS[: length - offset], offset)
-        else:
-            disk.put(file, _ZEROS[:HEAD_BYTES], 0)
+        disk.allocate(file, length)
+        for offset in range(0, length, len(_ZEROS)):
+            disk.put(file, _ZEROS[: length - offset], offset)
         disk.fdatasync(file)
     finally:
         disk.close(file)
     disk.sync_folder(folder)
     return path
+
+
+def _emptied(disk: LogDisk, old: Path, path: Path) -> bool:
+    """Make an old file ready under a new name; False: somebody reads it, and its name is gone."""
+    file = disk.open(old)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            disk.unlink(old)
+            return False
+        disk.rename(old, path)
+        disk.sync_folder(path.parent)
+        disk.put(file, _ZEROS[:HEAD_BYTES], 0)
+        disk.fdatasync(file)
+    finally:
+        disk.close(file)
+    return True
 
 
 def lock(folder: Path) -> int:

@@ -30,6 +30,7 @@ from spread_scanner.wal.frames import ALIGN, BLOCK_HEAD_BYTES, PAYLOAD_BYTES_MAX
 
 UNSYNCED_BYTES_MAX = 16 << 20
 TRIES = 3  # segments in a row that fail at once: the disk is to blame, and asked again later
+SPARES_MAX = 2
 AGAIN_NS = 1_000_000_000
 DOCUMENT_PART_BYTES = (PAYLOAD_BYTES_MAX - DOCUMENT_DTYPE.itemsize) // ALIGN * ALIGN
 
@@ -44,6 +45,8 @@ class Origin(NamedTuple):
 
 class _Kept(NamedTuple):
     """A block that is not on the disk yet."""
+
+    at_ns: int  # when it was sealed
 
     seq: int  # of its first record
     kind: RecordKind
@@ -117,6 +120,11 @@ class LogWriter:
         return self._safe.seq
 
     @property
+    def durable_age_ns(self) -> int:
+        """How old the oldest block is that is not on the disk; 0: all are."""
+        return max(0, clock.mono_ns() - self._kept[0].at_ns) if self._kept else 0
+
+    @property
     def room(self) -> bool:
         """Whether there is memory to keep more until it is on the disk."""
         return self._kept_bytes < UNSYNCED_BYTES_MAX
@@ -152,6 +160,11 @@ class LogWriter:
         self._seal()
         self._keep(kind, 1, part)
 
+    def write(self) -> None:
+        """Write what was gathered: whoever kills this process does not lose it any more."""
+        self._seal()
+        self._write_on()
+
     def commit(self) -> None:
         """Write what was gathered; have it synced, unless a sync is under way: then the next one
         takes it along. Whoever calls this each 50 ms has that for an upper bound, and the sync."""
@@ -182,13 +195,14 @@ class LogWriter:
         os.close(self._lock)
 
     def reuse(self, path: Path) -> None:
-        """An old segment, which is to leave the log: its file is used again, unless somebody reads
-        it; then its name goes. Raises OSError (FileNotFoundError: it is in use again)."""
-        if path not in self._spare:
-            if reader.is_read(path):
-                self._disk.unlink(path)
-            else:
-                self._spare.append(path)
+        """An old segment, which is to leave the log: its file is used again; one more than are
+        needed is unlinked. Raises OSError."""
+        if path in self._spare:
+            return
+        if len(self._spare) < SPARES_MAX:
+            self._spare.append(path)
+        else:
+            self._disk.unlink(path)
 
     def _found(self) -> _Place:
         """Where the log ends that lies there; what is read of it is on the disk afterwards."""
@@ -220,7 +234,7 @@ class LogWriter:
             self._gathered, self._gathered_count = [], 0
 
     def _keep(self, kind: RecordKind, count: int, payload: bytes) -> None:
-        self._kept.append(_Kept(self.appended_seq, kind, count, payload))
+        self._kept.append(_Kept(clock.mono_ns(), self.appended_seq, kind, count, payload))
         self._kept_bytes += len(payload)
         self.appended_seq += count
 

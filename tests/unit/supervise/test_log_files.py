@@ -50,7 +50,7 @@ def test_who_writes_goes_on_in_the_new_log_and_the_end_of_the_old_one_is_kept(
 
 def test_the_supervisor_renews_the_log_of_everyone_it_starts_and_its_own(bed: Any) -> None:
     supervisor = Supervisor(bed.settings, {}, logs.set_up(SUPERVISOR))
-    names = {*PROCESSES, SUPERVISOR} - {"spread-alerts", "spread-analyst"}  # by config
+    names = {*PROCESSES, SUPERVISOR} - {"spread-alerts", "spread-analyst", "spread-recorder"}
     for name in names:
         path = supervisor.log_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)

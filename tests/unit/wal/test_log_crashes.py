@@ -2,7 +2,6 @@
 every call to the disk that fails once.
 """
 
-import contextlib
 import errno
 import random
 from pathlib import Path
@@ -37,8 +36,7 @@ def written(folder: Path, disk: LogDisk, rounds: int = ROUNDS) -> LogWriter:
             old = [link.path for link in links[:-1]]
             del links
             for path in old:
-                with contextlib.suppress(FileNotFoundError):
-                    writer.reuse(path)
+                writer.reuse(path)
     return writer
 
 

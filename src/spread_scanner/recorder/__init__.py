@@ -1,0 +1,1 @@
+"""The recorder: what the feeds published and the engine said, in the log of the market."""

@@ -1,0 +1,156 @@
+"""What a source's tape and the signal ring hold, into the log; what they do not hold any more, as
+Gaps.
+
+A tick is given back to its tape when it is written (not: on the disk): who is killed in between
+reads it again, and the numbers tell that the log has it.
+"""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from spread_scanner.schema.log import GAP_DTYPE, GapOf, RecordKind
+from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.shm import SignalRing
+from spread_scanner.shm.tapes import Tapes
+from spread_scanner.wal import reader
+from spread_scanner.wal.writer import LogWriter
+
+AT_ONCE = 8_192
+TAIL_SEGMENTS = 2  # of the log, in which a start looks for the last number of each source
+
+
+class LogEnd:
+    """What the log ends with, of one store: by source the next tick number and the time of the
+    last, and the last signal."""
+
+    def __init__(self) -> None:
+        self.next: dict[int, int] = {}
+        self.ts: dict[int, int] = {}
+        self.signal_seq = 0
+
+    @classmethod
+    def read(cls, folder: Path, instance_id: int) -> "LogEnd":
+        """Of the newest segments alone. What is damaged says nothing. Raises OSError."""
+        known = cls()
+        links = [link for link in reader.chain(folder) if link.head["instance_id"] == instance_id]
+        for link in links[-TAIL_SEGMENTS:]:
+            data = reader.mapped(link.path)
+            for piece in reader.pieces_of(link, data, reader.walk(link, data).blocks):
+                known._note(piece)
+        return known
+
+    def _note(self, piece: reader.Piece) -> None:
+        if piece.kind is RecordKind.SIGNAL:
+            self.signal_seq = int(piece.array()["seq"][-1])
+        elif piece.kind is RecordKind.TICK:
+            ticks = piece.array()
+            for source_id in np.unique(ticks["source_id"]).tolist():
+                last = ticks[ticks["source_id"] == source_id][-1]
+                self.next[source_id] = int(last["number"]) + 1
+                self.ts[source_id] = int(last["quote"]["ts_recv"])
+
+
+class Tape:
+    """One source's tape, while it is recorded. `missed`: ticks that are in no log."""
+
+    def __init__(
+        self, tapes: Tapes, source_id: int, known: LogEnd, log: LogWriter, now_ns: int
+    ) -> None:
+        self.source_id, self._log = source_id, log
+        self._reader = tapes.reader(source_id)
+        self._next = known.next.get(source_id, 0)
+        self._ts = known.ts.get(source_id, TS_ABSENT)
+        self._unreleased = 0
+        self.ticks = self.missed = self.gaps = 0
+        if not self._reader.asked:  # nobody did meanwhile: what passed has no number
+            self.drain()
+            self._gap(max(self._next, tapes.counters(source_id).given), now_ns)
+        self._reader.record()
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """The next number, and the time of the last tick."""
+        return self._next, self._ts
+
+    def drain(self) -> None:
+        """Take what waits, as long as the log has room."""
+        while self._log.room:
+            ticks = self._reader.peek_many(AT_ONCE, self._unreleased)
+            if not len(ticks):
+                return
+            self._unreleased += len(ticks)
+            self._append(ticks[ticks["number"] >= self._next])
+
+    def written(self) -> None:
+        """What was taken is in the log: its slots are the feed's again."""
+        self._reader.release(self._unreleased)
+        self._unreleased = 0
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _append(self, ticks: np.ndarray) -> None:
+        """A Gap stands before the tick behind the hole."""
+        if not len(ticks):
+            return
+        numbers = ticks["number"]
+        holes = (np.flatnonzero(np.diff(numbers) != 1) + 1).tolist()
+        for begin, end in pairwise([0, *holes, len(ticks)]):
+            if int(numbers[begin]) != self._next:
+                self._gap(int(numbers[begin]), int(ticks["quote"]["ts_recv"][begin]))
+            self._log.append(RecordKind.TICK, ticks[begin:end])
+            self._next = int(numbers[end - 1]) + 1
+            self._ts = int(ticks["quote"]["ts_recv"][end - 1])
+        self.ticks += len(ticks)
+
+    def _gap(self, following: int, ts_to: int) -> None:
+        """From the last tick to the one of that number."""
+        record = gap(GapOf.TICKS, self._next, following, self._ts, ts_to, self.source_id)
+        self._log.append(RecordKind.GAP, record)
+        self.missed += following - self._next
+        self.gaps += 1
+        self._next = following
+
+
+class Signals:
+    """The engine's signals, looked on at."""
+
+    def __init__(self, ring: SignalRing, known: LogEnd, log: LogWriter) -> None:
+        self._ring, self._log = ring, log
+        self._last = known.signal_seq  # 0: none is known
+        self._ts = TS_ABSENT
+        self._at = 0
+        self.signals = self.missed = self.gaps = 0
+
+    def drain(self) -> None:
+        """Take what is new; what the ring does not have any more is a Gap."""
+        if not self._log.room or self._ring.position == self._at:
+            return
+        first, found = self._ring.past(self._at)
+        self._at = first + len(found)
+        new = found[found["seq"] > self._last]
+        if not len(new):
+            return
+        begin = int(new["seq"][0])
+        if self._last and begin != self._last + 1:
+            self.missed += begin - self._last - 1
+            self.gaps += 1
+            ts_to = int(new["ts_engine"][0])
+            self._log.append(
+                RecordKind.GAP, gap(GapOf.SIGNALS, self._last + 1, begin, self._ts, ts_to)
+            )
+        self._log.append(RecordKind.SIGNAL, new)
+        self._last, self._ts = int(new["seq"][-1]), int(new["ts_engine"][-1])
+        self.signals += len(new)
+
+
+def gap(
+    what: GapOf, first: int, following: int, ts_from: int, ts_to: int, source_id: int = 0
+) -> np.ndarray:
+    """The record of what is missing."""
+    record = np.zeros(1, GAP_DTYPE)
+    record["what"], record["first"], record["next"] = what, first, following
+    record["ts_from"], record["ts_to"], record["source_id"] = ts_from, ts_to, source_id
+    return record

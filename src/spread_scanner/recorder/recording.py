@@ -1,0 +1,199 @@
+"""All that is recorded of one system: drained, written, kept as long as the settings say."""
+
+import contextlib
+from collections.abc import Callable
+
+import numpy as np
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.errors import SpreadError
+from spread_scanner.recorder.documents import Documents
+from spread_scanner.recorder.draining import LogEnd, Signals, Tape
+from spread_scanner.recorder.keeping import GB, keep
+from spread_scanner.runtime.process import Process
+from spread_scanner.schema.counters import RECORDER_COUNTERS
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.log import SOURCE_STATE_DTYPE, RecordKind
+from spread_scanner.schema.names import SIGNALS, WAL_FOLDER
+from spread_scanner.shm import Control, PriceStore, SignalRing
+from spread_scanner.shm.tapes import Tapes
+from spread_scanner.symbology import tables
+from spread_scanner.symbology.tables import Tables
+from spread_scanner.wal.writer import LogWriter, Origin
+
+COMMIT_NS = 50 * NS_PER_MS
+STATES_NS = 100 * NS_PER_MS
+LOOK_NS = NS_PER_S
+KEEP_NS = 10 * NS_PER_S
+_COUNTER = {row.label: row.counter_id for row in RECORDER_COUNTERS}
+
+
+class NoRecording(SpreadError):
+    """The log cannot be opened; the reason is the world's."""
+
+
+class Recording:
+    """The process's whole state. `turn` does what is due."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._stack = contextlib.ExitStack()
+        with contextlib.ExitStack() as stack:
+            self._open(process.settings, stack)
+            self._stack = stack.pop_all()
+        self._due = dict.fromkeys(("commit", "states", "look", "keep"), 0)
+        self._short = ""  # what is wrong with the disk's room
+        self._states = np.zeros(0, SOURCE_STATE_DTYPE)
+        self._counted: dict[str, int] = {}
+        self._tapes_open: list[Tape] = []
+        self._gone = dict.fromkeys(("ticks", "ticks_missed", "gaps"), 0)  # of tapes closed since
+        self._documents.settings(process.settings, self._loaded(process.settings))
+        self.pause(process.orders.paused)
+        process.state(ProcessState.PAUSED if process.orders.paused else ProcessState.RUNNING)
+
+    def _open(self, settings: Settings, stack: contextlib.ExitStack) -> None:
+        namespace = settings.config.system.namespace
+        self._store = stack.enter_context(PriceStore.attach(namespace))
+        self._tapes = stack.enter_context(Tapes.attach(namespace))
+        ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS))
+        control = stack.enter_context(Control.attach(namespace))
+        self._folder = settings.data_dir / WAL_FOLDER
+        origin = Origin(namespace, self._store.instance_id, self._store.clock.anchor_ns)
+        try:
+            self.log = LogWriter(self._folder, origin)
+            stack.callback(self.log.close)
+            self._known = LogEnd.read(self._folder, self._store.instance_id)
+        except OSError as error:
+            raise NoRecording(
+                f"the log cannot be opened: {error}", folder=str(self._folder)
+            ) from None
+        self._signals = Signals(ring, self._known, self.log)
+        self._documents = Documents(self.log, self._store.clock, control)
+        if self.log.torn is not None:
+            self._process.log.warning("the log's end was torn or damaged", at=self.log.torn)
+
+    def close(self) -> None:
+        """The last into the log, and the log on the disk."""
+        self._drain()
+        self._close_tapes()
+        self._stack.close()
+
+    def prepared(self, settings: Settings) -> Callable[[], None]:
+        """New tables and settings, read and checked; the call puts them in force."""
+        loaded = self._loaded(settings)
+
+        def put_in_force() -> None:
+            self._documents.settings(settings, loaded)
+            self._process.row.generation(loaded.generation)
+            self._process.row.add(_COUNTER["reloads"])
+
+        return put_in_force
+
+    def _loaded(self, settings: Settings) -> Tables:
+        return tables.load_for(settings.generated_dir, self._store.max_symbols)
+
+    def pause(self, paused: bool) -> None:
+        """A paused recorder asks for nothing; what passes meanwhile is a Gap."""
+        if paused and self._tapes_open:
+            self._drain()
+            self._close_tapes()
+        elif not paused and not self._tapes_open:
+            now_ns = self._store.clock.now_ns()
+            for source_id in range(self._store.num_sources):
+                self._tapes_open.append(Tape(self._tapes, source_id, self._known, self.log, now_ns))
+
+    def _close_tapes(self) -> None:
+        for tape in self._tapes_open:
+            tape.close()
+            self._gone["ticks"] += tape.ticks
+            self._gone["ticks_missed"] += tape.missed
+            self._gone["gaps"] += tape.gaps
+            self._known.next[tape.source_id], self._known.ts[tape.source_id] = tape.end
+        self._tapes_open = []
+
+    def turn(self) -> None:
+        """Drain, and whatever else is due."""
+        self._drain()
+        if self._is_due("states", STATES_NS) and self._tapes_open:
+            self._note_states()
+        if self._is_due("look", LOOK_NS):
+            self._documents.look()
+            self._tell()
+        if self._is_due("keep", KEEP_NS):
+            self._keep()
+        if self._is_due("commit", COMMIT_NS):
+            self.log.commit()
+
+    def _is_due(self, what: str, every_ns: int) -> bool:
+        now_ns = clock.mono_ns()
+        if now_ns < self._due[what]:
+            return False
+        self._due[what] = now_ns + every_ns
+        return True
+
+    def _drain(self) -> None:
+        if not self._tapes_open:
+            return
+        for tape in self._tapes_open:
+            tape.drain()
+        self._signals.drain()
+        self.log.write()
+        for tape in self._tapes_open:
+            tape.written()
+
+    def _note_states(self) -> None:
+        """Of the sources that have changed since the last look."""
+        found = np.zeros(self._store.num_sources, SOURCE_STATE_DTYPE)
+        found["source_id"] = np.arange(len(found))
+        for source_id, state in enumerate(found):
+            state["epoch"] = self._store.epoch(source_id)
+            state["heartbeat_mono_ns"] = self._store.heartbeat_mono_ns(source_id)
+            state["pushed"] = self._tapes.counters(source_id).given
+        changed = found != self._states if len(self._states) else np.ones(len(found), bool)
+        self._states = found.copy()
+        found["ts"] = self._store.clock.now_ns()
+        self.log.append(RecordKind.SOURCE_STATE, found[changed])
+
+    def _keep(self) -> None:
+        settings = self._process.settings.config.spread_recorder
+        try:
+            kept = keep(self._folder, self.log, settings, clock.wall_ns())
+        except OSError as error:
+            self._short = f"the log's folder cannot be looked at: {error}"
+            return
+        self._process.row.add(_COUNTER["segments_dropped"], kept.dropped)
+        self._process.row.set(_COUNTER["log_bytes"], kept.bytes)
+        free = kept.free_bytes / GB
+        self._short = f"{free:.1f} GB are free on the disk" if free < settings.free_gb_min else ""
+
+    def _tell(self) -> None:
+        """Counters, and the row's message: how far the log is, and how far on the disk."""
+        log, tapes = self.log, self._tapes_open
+        self._count("ticks", self._gone["ticks"] + sum(tape.ticks for tape in tapes))
+        missed = self._gone["ticks_missed"] + sum(tape.missed for tape in tapes)
+        self._count("ticks_missed", missed)
+        gaps = self._gone["gaps"] + sum(tape.gaps for tape in tapes) + self._signals.gaps
+        self._count("gaps", gaps)
+        self._count("signals", self._signals.signals)
+        self._count("signals_missed", self._signals.missed)
+        self._count("documents", self._documents.written)
+        self._count("segments_failed", log.segments_failed)
+        self._count("segments_late", log.segments_late)
+        self._process.row.set(_COUNTER["appended_seq"], log.appended_seq)
+        self._process.row.set(_COUNTER["durable_seq"], log.durable_seq)
+        self._process.row.set(_COUNTER["durable_age_ms"], log.durable_age_ns // NS_PER_MS)
+        said = (
+            f"appended {log.appended_seq:,}, on the disk {log.durable_seq:,}, "
+            f"{log.durable_age_ns / NS_PER_MS:.0f} ms behind"
+        )
+        trouble = log.refusal or self._short
+        state = ProcessState.DEGRADED if trouble else ProcessState.RUNNING
+        self._process.state(state, f"{trouble}; {said}" if trouble else said)
+
+    def _count(self, label: str, total: int) -> None:
+        before = self._counted.get(label, 0)
+        if total != before:
+            self._process.row.add(_COUNTER[label], total - before)
+            self._counted[label] = total

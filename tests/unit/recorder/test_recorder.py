@@ -1,0 +1,316 @@
+"""The recorder over the segments of a small system: what was published is in the log, once and in
+its order, and what is not is a Gap.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from spread_scanner.clock import VirtualClock
+from spread_scanner.recorder import keeping
+from spread_scanner.recorder.documents import settings_body
+from spread_scanner.recorder.recording import Recording
+from spread_scanner.runtime import logs
+from spread_scanner.runtime.process import Process
+from spread_scanner.schema.enums import ProcessState, SwitchKind
+from spread_scanner.schema.log import GapOf, RecordKind
+from spread_scanner.schema.names import RECORDER, SIGNALS, WAL_FOLDER
+from spread_scanner.schema.records import SIGNAL_DTYPE
+from spread_scanner.shm import Control, Health, PriceStore, SignalRing
+from spread_scanner.symbology.tables import Tables
+from spread_scanner.wal import reader
+from spread_scanner.wal.reader import Piece
+
+
+class Recorded:
+    """A recorder whose turns are taken when told to."""
+
+    def __init__(self, bed: Any, clock: VirtualClock, stack: contextlib.ExitStack) -> None:
+        self.bed, self.clock = bed, clock
+        self.folder: Path = bed.settings.data_dir / WAL_FOLDER
+        enter = stack.enter_context
+        self.store = enter(PriceStore.attach(bed.namespace))
+        self.writers = [enter(self.store.writer(source)) for source in range(8)]
+        self.ring = enter(enter(SignalRing.attach(bed.namespace, SIGNALS)).producer())
+        self.health = enter(Health.attach(bed.namespace))
+        control = enter(Control.attach(bed.namespace))
+        self.operator = enter(control.operator())
+        log = logs.set_up(RECORDER, "error")
+        row, slot = enter(self.health.claim(RECORDER)), enter(control.claim(RECORDER))
+        self.process = Process(RECORDER, bed.settings, log, row, slot)
+        self.recording = Recording(self.process)
+        stack.callback(lambda: self.recording.close())
+
+    def begin(self) -> None:
+        """Another life."""
+        self.recording = Recording(self.process)
+
+    def quote(self, source_id: int = 0, symbol_id: int = 1, update_id: int = 0) -> None:
+        now_ns = self.store.clock.now_ns()
+        self.writers[source_id].write(symbol_id, 1.0, 1.0, 2.0, 1.0, 0, now_ns, update_id)
+
+    def turns(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.clock.advance_ms(20)
+            self.process.poll()
+            self.recording.turn()
+
+    def pieces(self, *kinds: RecordKind) -> list[Piece]:
+        self.recording.log.sync()
+        return [piece for piece in reader.pieces(self.folder) if piece.kind in kinds]
+
+    def ticks(self, source_id: int = 0) -> list[int]:
+        found = [piece.array() for piece in self.pieces(RecordKind.TICK)]
+        return [
+            int(tick["number"])
+            for ticks in found
+            for tick in ticks
+            if tick["source_id"] == source_id
+        ]
+
+    def gaps(self, source_id: int = 0) -> list[tuple[int, int]]:
+        found = [gap for piece in self.pieces(RecordKind.GAP) for gap in piece.array()]
+        return [
+            (int(gap["first"]), int(gap["next"]))
+            for gap in found
+            if gap["what"] == GapOf.TICKS and gap["source_id"] == source_id
+        ]
+
+    def counter(self, label: str) -> int:
+        seen = self.health.read(RECORDER)
+        assert seen is not None
+        return int(seen.counters[label])
+
+
+@pytest.fixture
+def recorded(up_bed: Any, virtual_clock: VirtualClock) -> Iterator[Recorded]:
+    with contextlib.ExitStack() as stack:
+        yield Recorded(up_bed, virtual_clock, stack)
+
+
+def test_every_quote_of_every_source_is_in_the_log(recorded: Recorded) -> None:
+    for number in range(200):
+        recorded.quote(number % 8, number % 5, number)
+        if number % 7 == 0:
+            recorded.turns()
+    recorded.turns()
+    for source_id in range(8):
+        assert recorded.ticks(source_id) == list(range(25))
+        assert recorded.gaps(source_id) == [(0, 0)], "where it began, nothing is known of before"
+    (first, *_) = recorded.pieces(RecordKind.TICK)
+    tick = first.array()[0]
+    assert tuple(tick["quote"])[:4] == (1.0, 1.0, 2.0, 1.0)
+    recorded.turns(60)
+    assert recorded.counter("ticks") == 200
+    assert recorded.counter("ticks_missed") == 0
+    seen = recorded.health.read(RECORDER)
+    assert seen is not None
+    assert seen.state is ProcessState.RUNNING
+    assert "on the disk" in seen.message
+
+
+def test_what_a_full_tape_had_no_room_for_is_a_gap_with_bounds(
+    up_bed: Any, virtual_clock: VirtualClock
+) -> None:
+    slots = up_bed.settings.config.system.tape_slots
+    with contextlib.ExitStack() as stack:
+        recorded = Recorded(up_bed, virtual_clock, stack)
+        recorded.quote()
+        recorded.turns()
+        for _ in range(slots + 10):
+            recorded.quote()
+        recorded.turns()
+        virtual_clock.advance_ms(5)
+        recorded.quote()
+        recorded.turns()
+        assert recorded.gaps() == [(0, 0), (slots + 1, slots + 11)]
+        assert recorded.ticks()[-1] == slots + 11
+        gap = recorded.pieces(RecordKind.GAP)[-1].array()[-1]
+        assert gap["ts_to"] - gap["ts_from"] == 25_000_000
+        recorded.turns(60)
+        assert recorded.counter("ticks_missed") == 10
+
+
+def test_a_life_that_was_killed_is_gone_on_with_where_the_log_ends(recorded: Recorded) -> None:
+    """As kill -9 leaves it: still asked for, some ticks in the log and not given back."""
+    for _ in range(30):
+        recorded.quote()
+    recorded.turns()
+    wanted = recorded.recording._tapes_open[0]._reader
+    for _ in range(5):
+        recorded.quote()
+    recorded.recording.log.sync()
+    for tape in recorded.recording._tapes_open:
+        tape._reader._asks = False  # whoever is killed takes nothing back
+        tape._reader.close()
+    recorded.recording._tapes_open = []
+    recorded.recording._stack.close()
+    assert wanted is not None
+    for _ in range(5):
+        recorded.quote()
+    recorded.begin()
+    recorded.turns()
+    assert recorded.ticks() == list(range(40))
+    assert recorded.gaps() == [(0, 0)]
+
+
+def test_a_life_that_ended_leaves_a_gap_of_unknown_length(recorded: Recorded) -> None:
+    recorded.quote()
+    recorded.recording.close()
+    recorded.clock.advance_ms(1_000)
+    recorded.quote()
+    recorded.begin()
+    recorded.quote()
+    recorded.turns()
+    assert recorded.ticks() == [0, 1]
+    assert recorded.gaps() == [(0, 0), (1, 1)]
+    gap = recorded.pieces(RecordKind.GAP)[-1].array()[0]
+    assert gap["ts_to"] - gap["ts_from"] == 1_000_000_000
+
+
+def test_pause_and_resume(recorded: Recorded) -> None:
+    recorded.quote()
+    recorded.recording.pause(True)
+    recorded.quote()
+    recorded.turns()
+    recorded.recording.pause(False)
+    recorded.quote()
+    recorded.turns()
+    assert recorded.ticks() == [0, 1]
+    assert recorded.gaps() == [(0, 0), (1, 1)]
+
+
+def signals(first: int, count: int) -> np.ndarray:
+    made = np.zeros(count, SIGNAL_DTYPE)
+    made["seq"] = np.arange(first, first + count)
+    return made
+
+
+def test_signals_are_looked_on_at_and_a_hole_is_a_gap(recorded: Recorded) -> None:
+    recorded.ring.push_many(signals(1, 5))
+    recorded.turns()
+    recorded.ring.push_many(signals(6, 5))
+    recorded.turns()
+    recorded.ring.push_many(signals(14, 2))
+    recorded.turns()
+    seqs = [
+        int(one["seq"]) for piece in recorded.pieces(RecordKind.SIGNAL) for one in piece.array()
+    ]
+    assert seqs == [*range(1, 11), 14, 15]
+    found = [gap for piece in recorded.pieces(RecordKind.GAP) for gap in piece.array()]
+    of_signals = [gap for gap in found if gap["what"] == GapOf.SIGNALS]
+    assert [(gap["first"], gap["next"]) for gap in of_signals] == [(11, 14)]
+    recorded.recording.close()
+    recorded.begin()
+    recorded.turns()
+    assert len([1 for piece in recorded.pieces(RecordKind.SIGNAL) for _ in piece.array()]) == 12
+
+
+def documents(recorded: Recorded, kind: RecordKind) -> list[Any]:
+    return [msgspec.json.decode(piece.document()[1]) for piece in recorded.pieces(kind)]
+
+
+def test_settings_tables_and_switches_are_written_whole_and_when_they_change(
+    recorded: Recorded,
+) -> None:
+    recorded.turns(60)
+    recorded.operator.kill()
+    recorded.turns(60)
+    (settings,) = documents(recorded, RecordKind.SETTINGS)
+    assert settings["spread-engine"] == msgspec.to_builtins(
+        recorded.bed.settings.config.spread_engine
+    )
+    assert "spread-alerts" not in settings
+    (piece,) = recorded.pieces(RecordKind.TABLES)
+    head, body = piece.document()
+    tables = msgspec.json.decode(body, type=Tables)
+    assert "AAA-USDT" in tables.symbol_names().values()
+    assert head["generation"] == tables.generation
+    before, after = documents(recorded, RecordKind.CONTROL)
+    assert before == []
+    assert [one["kind"] for one in after] == [SwitchKind.HALT.name.lower()]
+
+
+def test_no_password_of_a_proxy_goes_into_the_log(up_bed: Any) -> None:
+    source = msgspec.structs.replace(
+        up_bed.settings.exchanges["okx-spot"], proxy="socks5://me:secret@10.0.0.1:1080"
+    )
+    exchanges = {**up_bed.settings.exchanges, "okx-spot": source}
+    body = settings_body(msgspec.structs.replace(up_bed.settings, exchanges=exchanges))
+    assert b"secret" not in body
+
+
+def test_the_states_of_sources_are_written_when_they_change(recorded: Recorded) -> None:
+    recorded.turns(10)
+    first = sum(piece.records for piece in recorded.pieces(RecordKind.SOURCE_STATE))
+    assert first == 8
+    recorded.writers[3].heartbeat(recorded.clock.mono_ns())
+    recorded.turns(10)
+    found = [one for piece in recorded.pieces(RecordKind.SOURCE_STATE) for one in piece.array()]
+    assert len(found) == 9
+    assert found[-1]["source_id"] == 3
+    assert found[-1]["heartbeat_mono_ns"] > 0
+
+
+@pytest.mark.parametrize("why", ["age", "budget", "room"])
+def test_the_oldest_segments_go_first(
+    recorded: Recorded, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recorded.bed.settings.config.spread_recorder
+    for _ in range(5):
+        recorded.quote()
+        recorded.recording.close()
+        recorded.clock.advance_ms(60_000)
+        recorded.begin()
+    recorded.quote()
+    recorded.turns()
+    log, folder = recorded.recording.log, recorded.folder
+    log.sync()
+    before = [link.number for link in reader.chain(folder)]
+    wall_ns = recorded.clock.wall_ns()
+    kept = keeping.keep(folder, log, settings, wall_ns)
+    assert (kept.dropped, kept.bytes) == (0, len(before) * (64 << 20))
+    if why == "age":
+        settings = msgspec.structs.replace(settings, raw_h=150 / 3_600)
+    elif why == "budget":
+        settings = msgspec.structs.replace(settings, budget_gb=0.21)
+    else:
+        settings = msgspec.structs.replace(settings, free_gb_min=1e6)
+    kept = keeping.keep(folder, log, settings, wall_ns)
+    assert kept.dropped == {"age": 2, "budget": 3, "room": len(before) - 2}[why]
+    if why == "room":
+        assert [link.number for link in reader.chain(folder)] == before[-2:]
+        recorded.process.settings = msgspec.structs.replace(
+            recorded.bed.settings,
+            config=msgspec.structs.replace(recorded.bed.settings.config, spread_recorder=settings),
+        )
+        recorded.turns(600)
+        seen = recorded.health.read(RECORDER)
+        assert seen is not None
+        assert seen.state is ProcessState.DEGRADED
+        assert "GB are free" in seen.message
+
+
+def test_a_disk_that_refuses_is_said(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    recorded.quote()
+    monkeypatch.setattr(recorded.recording.log._disk, "pwrite", refused)
+    recorded.turns(60)
+    seen = recorded.health.read(RECORDER)
+    assert seen is not None
+    assert seen.state is ProcessState.DEGRADED
+    assert "No space left" in seen.message
+    monkeypatch.undo()
+    recorded.turns(60)
+    assert recorded.ticks() == [0]
+    recorded.turns(60)
+    seen = recorded.health.read(RECORDER)
+    assert seen is not None
+    assert seen.state is ProcessState.RUNNING

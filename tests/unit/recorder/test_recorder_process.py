@@ -1,0 +1,102 @@
+"""spread-recorder as a process: off, on, killed at any time while quotes come."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bed as waits
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.log import GapOf, RecordKind
+from spread_scanner.schema.names import RECORDER, WAL_FOLDER
+from spread_scanner.shm import PriceStore
+from spread_scanner.wal import reader
+
+ROOT = Path(__file__).parents[3]
+KILLS = 12
+
+
+@pytest.fixture
+def start(up_bed: Any) -> Iterator[Any]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin() -> subprocess.Popen[bytes]:
+        environ = {**os.environ, "SPREAD_CONFIG_DIR": str(up_bed.folder / "config")}
+        started.append(subprocess.Popen([sys.executable, ROOT / "bins" / RECORDER], env=environ))
+        return started[-1]
+
+    yield begin
+    for child in started:
+        child.kill()
+        child.wait()
+
+
+def enable(bed: Any) -> None:
+    with (bed.folder / "config" / "config.toml").open("a") as file:
+        file.write(f"\n[{RECORDER}]\nenabled = true\n")
+
+
+def state(bed: Any) -> ProcessState | None:
+    with bed.health() as health:
+        found = health.read(RECORDER) if RECORDER in health.names() else None
+    return found.state if found is not None else None
+
+
+def test_it_ends_at_once_where_it_is_not_enabled(up_bed: Any, start: Any) -> None:
+    assert start().wait(60) == 0
+    assert state(up_bed) is ProcessState.STOPPED
+
+
+def test_killed_at_any_time_it_loses_nothing_that_is_not_counted(up_bed: Any, start: Any) -> None:
+    """Rule of kill -9 under load: each tick number is in the log once, or in a Gap."""
+    enable(up_bed)
+    seed = waits.seed()
+    chance = random.Random(seed)
+    folder = up_bed.settings.data_dir / WAL_FOLDER
+    with PriceStore.attach(up_bed.namespace) as store, store.writer(0) as writer:
+        child = start()
+        waits.until(lambda: state(up_bed) is ProcessState.RUNNING, "it runs")
+        written, durable = 0, 0
+        for _ in range(KILLS):
+            deadline = time.monotonic() + chance.uniform(0.05, 0.6)
+            while time.monotonic() < deadline:
+                for symbol_id in range(50):
+                    writer.write(symbol_id, 1, 1, 2, 1, 0, store.clock.now_ns(), written)
+                    written += 1
+                time.sleep(0.001)
+            with up_bed.health() as health:
+                durable = max(durable, health.read(RECORDER).counters["durable_seq"])
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            assert sum(piece.records for piece in reader.pieces(folder)) >= durable
+            child = start()
+            starts = _ + 2
+            waits.until(lambda: _starts(up_bed) >= starts, "it is there again")  # noqa: B023
+        waits.until(lambda: state(up_bed) is ProcessState.RUNNING, "it runs again")
+        child.terminate()
+        assert child.wait(60) == 0
+    seen = 0
+    for piece in reader.pieces(folder):
+        if piece.kind is RecordKind.GAP:
+            for gap in piece.array():
+                if gap["what"] == GapOf.TICKS and gap["source_id"] == 0:
+                    assert gap["first"] == seen
+                    seen = int(gap["next"])
+        elif piece.kind is RecordKind.TICK:
+            for number in piece.array()["number"].tolist():
+                assert number == seen, "once, in order"
+                seen += 1
+    assert seen == written
+
+
+def _starts(bed: Any) -> int:
+    with bed.health() as health:
+        found = health.read(RECORDER)
+    return 0 if found is None or found.state is ProcessState.STARTING else int(found.starts)
