@@ -20,8 +20,8 @@ from rich.table import Table
 from spread_scanner import clock
 
 GROUPS = (
-    *("shm", "ring", "wake", "sim", "feed", "books", "engine", "tracker", "stats", "supervise"),
-    "e2e",
+    *("shm", "ring", "wake", "sim", "feed", "books", "engine", "tracker", "stats"),
+    *("wal", "supervise", "e2e"),
 )
 
 

@@ -15,7 +15,7 @@
 #include "ring.h"
 #include "store.h"
 
-enum { SOURCES = 8, SYMBOLS = 1024, READERS = 3, RECORD = 192, SLOTS = 65536 };
+enum { SOURCES = 8, SYMBOLS = 1024, READERS = 2, RECORD = 192, SLOTS = 65536 };
 
 static ss_store store;
 static ss_ring_control *control;
