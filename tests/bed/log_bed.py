@@ -133,8 +133,8 @@ class CountedDisk(LogDisk):
         super().sync_folder(folder)
 
     def close(self, file: int) -> None:
+        super().close(file)  # the kernel lets go of it, whatever it says
         self._refuse("close")
-        super().close(file)
 
 
 class WatchedDisk(LogDisk):

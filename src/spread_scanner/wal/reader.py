@@ -86,9 +86,13 @@ class Walked(NamedTuple):
 
 def mapped(path: Path) -> Bytes:
     """The bytes of a file, without reading them; it is not used again as long as anything points
-    into them. Raises OSError."""
+    into them. None of one that is being made ready for another use. Raises OSError."""
     with path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)  # goes with the mapping, which has the file open as well
+        try:
+            # Goes with the mapping, which has the file open as well.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return np.zeros(0, np.uint8)
         if not os.fstat(file.fileno()).st_size:
             return np.zeros(0, np.uint8)
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
