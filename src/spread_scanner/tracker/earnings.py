@@ -198,9 +198,9 @@ def by_size(
 def _of_size(
     size: float, found: Sequence[tuple[float, dict[float, float | None]]], tracked_s: float
 ) -> SizeEarned:
-    asked = [(result, costs[size]) for result, costs in found if size in costs]
+    asked = [(result, by_size[size]) for result, by_size in found if size in by_size]
     left = np.array([result - cost for result, cost in asked if cost is not None])
-    earned = float(left.sum()) * size / BPS
+    earned = float(costs.earned_quote(left.sum(), size))
     return SizeEarned(
         size_quote=size,
         events=len(asked),
