@@ -215,6 +215,15 @@ class Line:
             self._stood[connection].more(listener.opened_ns, listener.data_ns, stood_ns)
         ):
             backoff.stood()
+            # Nobody was called for since: what successors failed at in an outage that is long over
+            # would be the line's own pause when the next one takes over and is lost.
+            if connection is self.current and self._no_successor_since(stood_ns):
+                self._successor_backoff.stood()
+
+    def _no_successor_since(self, span_ns: int) -> bool:
+        """Whether none is there or on its way, nor was one for so long."""
+        idle = self.successor is None and not self._dialling
+        return idle and clock.mono_ns() >= self._successor_ns + span_ns
 
     def _hear(self, connection: Connection, now_ns: int) -> None:
         """Note whether the exchange gives anything that was asked for."""

@@ -39,12 +39,18 @@ async def cut(server: Server, reader: asyncio.StreamReader, writer: asyncio.Stre
     writer.write_eof()
 
 
-async def leave(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """It quotes until the end, which it announces."""
-    writer.write(ticker(1) + NOTICE)
-    for number in range(2, 10_000):
+async def quote_for_ever(
+    server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    for number in range(1, 10_000):
         writer.write(ticker(number))
         await asyncio.sleep(0.02)
+
+
+async def leave(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """It quotes until the end, which it announces."""
+    writer.write(NOTICE)
+    await quote_for_ever(server, reader, writer)
 
 
 class Dialling:
@@ -186,6 +192,28 @@ def test_a_successor_has_pauses_of_its_own(ground: Ground) -> None:
         await dialling.until(lambda: line.current is not current)
         assert dialling.ends[:-1] == [End.LOST] * 6
         assert dialling.ends[-1] is End.SWAPPED
+
+    dialling.run(act)
+
+
+def test_what_successors_failed_at_long_ago_is_no_pause_of_the_next_ones(ground: Ground) -> None:
+    """The line stood for ten minutes, and the next outage began with pauses of half a minute.
+
+    `stood_s` is 30 s as shipped."""
+    dialling = Dialling(ground, Pace(1_000.0))
+
+    async def act() -> None:
+        _, listening = await dialling.served(quote_for_ever)
+        line = dialling.line(listening, stood_s=0.05)
+        line._successor_backoff.failures = 8
+        line.start()
+        await dialling.until(lambda: line._successor_backoff.failures == 0)
+        line._successor_backoff.failures = 8
+        line._successor_ns = clock.mono_ns() + 3_600 * NS_PER_S
+        quoted_ns = line.connections[0].listener.data_ns
+        stands_ns = quoted_ns + 5 * NS_PER_S // 20
+        await dialling.until(lambda: line.connections[0].listener.data_ns >= stands_ns)
+        assert line._successor_backoff.failures == 8, "one that waits for its turn is not over"
 
     dialling.run(act)
 
