@@ -114,7 +114,7 @@ def test_books_are_what_was_told(rig_of: Callable[..., Rig], exchange: str) -> N
         wanted(rig, label)
     same(rig, labels)
     for label in labels:
-        assert rig.counters(label)["books"] == WANTED
+        until(lambda label=label: rig.counters(label)["books"] == WANTED, timeout_s=DEADLINE_S)  # type: ignore[misc]
         assert rig.counters(label)["book_gaps"] == 0
 
 

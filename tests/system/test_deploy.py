@@ -161,13 +161,13 @@ def test_units_that_a_version_no_longer_has_are_removed(tmp_path: Path) -> None:
     units = tmp_path / "etc/systemd/system"
     setup(tmp_path)
     before = tree(tmp_path)
-    former = units / "spread-recorder.service"
-    wanted = units / "spread-scanner.target.wants/spread-recorder.service"
+    former = units / "spread-archivist.service"
+    wanted = units / "spread-scanner.target.wants/spread-archivist.service"
     mine = units / "spread-backup.service"
     for path, text in (
-        (former, "[Unit]\nDescription=spread-scanner: recorder\n"),
+        (former, "[Unit]\nDescription=spread-scanner: archivist\n"),
         (wanted, ""),
-        (units / "spread-recorder.service.d/50-hardening.conf", "[Service]\n"),
+        (units / "spread-archivist.service.d/50-hardening.conf", "[Service]\n"),
         (mine, "[Unit]\nDescription=copies what spread-scanner has found\n"),
     ):
         path.parent.mkdir(exist_ok=True)
@@ -175,7 +175,7 @@ def test_units_that_a_version_no_longer_has_are_removed(tmp_path: Path) -> None:
     assert f"remove {former}" in setup(tmp_path)
     assert not former.exists()
     assert not wanted.exists()
-    assert not former.with_name("spread-recorder.service.d").exists()
+    assert not former.with_name("spread-archivist.service.d").exists()
     assert mine.exists(), "not ours"
     mine.unlink()
     wanted.parent.rmdir()

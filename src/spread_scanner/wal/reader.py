@@ -8,10 +8,11 @@ its last whole block was not on the disk yet, unless some block says that it was
 A log may be read while it is written: what the writer has in hand looks like a torn tail.
 """
 
+import contextlib
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,10 +107,17 @@ def waits(path: Path, length: int) -> bool:
 
 def chain(folder: Path) -> list[Link]:
     """The log's segments in their order; empty where none was begun. Raises NoLog, OSError."""
-    try:
-        files = segments.numbered(folder)
-    except FileNotFoundError:
-        raise NoLog("there is no log", folder=str(folder)) from None
+    while True:
+        try:
+            files = segments.numbered(folder)
+        except FileNotFoundError:
+            raise NoLog("there is no log", folder=str(folder)) from None
+        # A file that was listed may have been taken for another use since: look again.
+        with contextlib.suppress(FileNotFoundError):
+            return _chained(files)
+
+
+def _chained(files: Mapping[int, Path]) -> list[Link]:
     begun = {number: left for number, path in files.items() if (left := _begun(number, path))}
     found: list[Link] = []
     number = max(begun, default=0)

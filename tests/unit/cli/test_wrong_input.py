@@ -47,6 +47,7 @@ COMMANDS = {
     "watch": "watch",
     "signals": "signals",
     "why": "why AAA-USDT",
+    "book": "book AAA-USDT --wait 0",
     "analysis": "analysis AAA-USDT",
     "opportunities": "opportunities",
     "costs": "costs",
@@ -68,6 +69,7 @@ NOT_UP = {
     ),
     **dict.fromkeys(["report", "backup", "vacuum", "tables", "watch", "costs"], EXIT_FAILED),
     "why": EXIT_FAILED,
+    "book": EXIT_FAILED,
     "analysis": EXIT_FAILED,
 }
 

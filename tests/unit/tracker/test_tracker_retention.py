@@ -20,7 +20,7 @@ from spread_scanner.tracker.database import Database, DatabaseError, migrate, re
 from spread_scanner.tracker.retention import DAY_NS, Keep, forget, used_bytes
 
 OLD = Path(__file__).parent / "old"
-LEFT = {4: 1}  # of which files it is told that the engine had left what is open
+LEFT = {4: 1, 5: 1}  # of which files it is told that the engine had left what is open
 VERSIONS = sorted(int(path.name.split("-")[1].split(".")[0]) for path in OLD.iterdir())
 
 

@@ -18,7 +18,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def lived(up_bed: Any, virtual_clock: VirtualClock) -> Iterator[Lived]:
+def lived(virtual_clock: VirtualClock, up_bed: Any) -> Iterator[Lived]:  # minutes by its clock
     with contextlib.ExitStack() as stack:
         yield Lived(up_bed, stack.enter_context, virtual_clock)
 
