@@ -5,10 +5,8 @@ Time is the machine's here: what is waited for is another process, or another th
 
 import os
 import secrets
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 DEADLINE_S = 60.0  # a busy machine may need it, a good run does not
 KNOWN_SEED = 20_261_126
@@ -23,17 +21,6 @@ def seed(variable: str = "SPREAD_SEED") -> int:
     number = int(given) if given else new
     print(f"{variable}={number}")
     return number
-
-
-def seed_of_tree(folder: Path, otherwise: str) -> str:
-    """A seed by what git has of a checkout: of one commit always the same, of the next another
-    one. `otherwise` where git is not there, or knows of no commit.
-    """
-    asked = ["git", "-C", str(folder), "rev-parse", "--short=7", "HEAD^{tree}"]
-    try:
-        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return otherwise
 
 
 def until(

@@ -1,8 +1,8 @@
 """Days in seconds: seeded exchanges on an in-memory wire, the real feed, engine, tracker, alerts.
 
 `make days N=1000` lives so many, `make days SEED=... SOURCE=...` lives one again. Without either
-the first half of a dozen is lived, with the same faults as the whole, and an hour of all. A day
-that fails is shrunk to the faults that it needs and told with its events.
+the first hours of a dozen known ones are lived, with the same faults as the whole, and an hour of
+all. A day that fails is shrunk to the faults that it needs and told with its events.
 """
 
 import os
@@ -28,8 +28,8 @@ WHOLE = "SPREAD_DAYS" in os.environ
 COUNT = int(os.environ.get("SPREAD_DAYS") or 12)
 LINES = 3
 DAYS_PER_HOUR = 12  # so many days of a source, then an hour of all
-# In hours: what a machine with two cores lives in some minutes. The hour of all is whole.
-BEGINNING = {True: 12.0, False: 1.0}
+# In hours: what a machine with two cores lives in minutes. The hour of all is whole.
+BEGINNING = {True: 4.0, False: 1.0}
 LIVED = HOURS if WHOLE else BEGINNING
 
 AGAIN = """

@@ -89,9 +89,12 @@ def differences(rig: Rig, label: str) -> list[str]:
 
 
 def same(rig: Rig, labels: list[str]) -> None:
-    """With the market at rest all that is shown is what was told."""
-    rig.do(do="rate", rate=0)
+    """With the market at rest all that is shown is what was told. What is missing shows by what
+    comes next: it rests when nothing is missing any more."""
+    rig.do(do="rate", rate=20)
     try:
+        until(lambda: not any(differences(rig, label) for label in labels), timeout_s=DEADLINE_S)
+        rig.do(do="rate", rate=0)
         until(lambda: not any(differences(rig, label) for label in labels), timeout_s=DEADLINE_S)
     except AssertionError:
         pytest.fail(
