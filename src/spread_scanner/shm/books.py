@@ -30,6 +30,7 @@ from spread_scanner.shm.layout import (
     BooksLayout,
     Kind,
     sizes_fit,
+    symbol_place,
 )
 from spread_scanner.shm.segment import Holder, Segment
 
@@ -56,7 +57,7 @@ class BooksWriter(Holder):
         self.source_id = source_id
         self.first = source_id * layout.slots  # slot 0's place in the table
         self.table = _table(held, layout)  # for who publishes natively: place first + slot
-        self._places_at = _place_at(layout, source_id, 0)
+        self._places_at = layout.places_at + 8 * source_id * layout.max_symbols
         self._free = deque(range(layout.slots))
         self.taken: dict[int, int] = {}  # symbol id -> slot
         self.slots = layout.slots
@@ -211,14 +212,7 @@ class BookStore(Holder):
         return self._table.contended
 
     def _check(self, source_id: int, symbol_id: int) -> None:
-        sources, symbols = self.layout.num_sources, self.layout.max_symbols
-        if not (0 <= source_id < sources and 0 <= symbol_id < symbols):
-            raise BadInput(
-                "no such source or symbol id",
-                source_id=source_id,
-                symbol_id=symbol_id,
-                allowed=f"under {sources} and {symbols}",
-            )
+        symbol_place((self.layout.num_sources, self.layout.max_symbols), source_id, symbol_id)
 
 
 def _reading(record: np.void) -> BookReading:
@@ -240,10 +234,6 @@ def _nothing(source_id: int, symbol_id: int) -> np.ndarray:
         BookFlag.STALE | BookFlag.BID_EMPTY | BookFlag.ASK_EMPTY | BookFlag.NO_TS_EVENT
     )
     return record
-
-
-def _place_at(layout: BooksLayout, source_id: int, symbol_id: int) -> int:
-    return layout.places_at + 8 * (source_id * layout.max_symbols + symbol_id)
 
 
 def _table(held: Segment, layout: BooksLayout) -> LatchTable:

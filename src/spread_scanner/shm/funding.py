@@ -20,13 +20,14 @@ from spread_scanner.schema.funding import FundingNow
 from spread_scanner.schema.records import FUNDING_DTYPE
 from spread_scanner.shm import segment
 from spread_scanner.shm._latches import LatchTable
-from spread_scanner.shm.faults import BadInput, WrongSegment
+from spread_scanner.shm.faults import WrongSegment
 from spread_scanner.shm.layout import (
     MAX_SYMBOLS_MAX,
     NUM_SOURCES_MAX,
     FundingLayout,
     Kind,
     sizes_fit,
+    symbol_place,
 )
 from spread_scanner.shm.segment import Holder, Segment
 
@@ -40,15 +41,8 @@ class _Cells:
     layout: FundingLayout
 
     def _place(self, source_id: int, symbol_id: int) -> npt.NDArray[np.int64]:
-        sources, symbols = self.layout.num_sources, self.layout.max_symbols
-        if not (0 <= source_id < sources and 0 <= symbol_id < symbols):
-            raise BadInput(
-                "no such source or symbol id",
-                source_id=source_id,
-                symbol_id=symbol_id,
-                allowed=f"under {sources} and {symbols}",
-            )
-        return np.array([source_id * symbols + symbol_id], np.int64)
+        sizes = self.layout.num_sources, self.layout.max_symbols
+        return np.array([symbol_place(sizes, source_id, symbol_id)], np.int64)
 
 
 class FundingWriter(_Cells, Holder):

@@ -79,6 +79,7 @@ from spread_scanner.schema.enums import DIRECTIONS, DIRTY_READERS
 from spread_scanner.schema.log import TICK_DTYPE
 from spread_scanner.schema.records import EVALUATION_DTYPE, FUNDING_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _memory, _ring, _rows, _store
+from spread_scanner.shm.faults import BadInput
 
 ABI_VERSION = 8
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
@@ -158,6 +159,19 @@ def aligned(size: int, to: int = LINE) -> int:
 def sizes_fit(num_sources: int, max_symbols: int) -> bool:
     """Whether a segment of records per source and symbol may be of these sizes."""
     return 1 <= num_sources <= NUM_SOURCES_MAX and 1 <= max_symbols <= MAX_SYMBOLS_MAX
+
+
+def symbol_place(sizes: tuple[int, int], source_id: int, symbol_id: int) -> int:
+    """The place of a symbol of a source in a table of all, `sizes` of them. Raises BadInput."""
+    sources, symbols = sizes
+    if not (0 <= source_id < sources and 0 <= symbol_id < symbols):
+        raise BadInput(
+            "no such source or symbol id",
+            source_id=source_id,
+            symbol_id=symbol_id,
+            allowed=f"under {sources} and {symbols}",
+        )
+    return source_id * symbols + symbol_id
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.shm import segment
 from spread_scanner.shm._memory import Memory
-from spread_scanner.shm.faults import BadInput, WrongSegment
-from spread_scanner.shm.layout import Kind, WantsLayout, sizes_fit
+from spread_scanner.shm.faults import WrongSegment
+from spread_scanner.shm.layout import Kind, WantsLayout, sizes_fit, symbol_place
 from spread_scanner.shm.segment import Holder, Segment
 
 _NEAR_WRITER = 0
@@ -94,15 +94,8 @@ class Wants(Holder):
     def ask(self, source_id: int, symbol_id: int, for_s: float) -> None:
         """Want a book from now on for so long; what somebody wants for longer stays as it is."""
         until_ns = clock.mono_ns() + round(for_s * 1e9)
-        sources, symbols = self.layout.num_sources, self.layout.max_symbols
-        if not (0 <= source_id < sources and 0 <= symbol_id < symbols):
-            raise BadInput(
-                "no such source or symbol id",
-                source_id=source_id,
-                symbol_id=symbol_id,
-                allowed=f"under {sources} and {symbols}",
-            )
-        at = self.layout.asked_at + 8 * (source_id * symbols + symbol_id)
+        sizes = self.layout.num_sources, self.layout.max_symbols
+        at = self.layout.asked_at + 8 * symbol_place(sizes, source_id, symbol_id)
         if self._held.words.load(at) < until_ns:
             self._held.words.store(at, until_ns)
 

@@ -5,10 +5,10 @@ Reads the analyst's records. What is not of now, or of other tables, is NaN, as 
 
 import numpy as np
 
-from spread_scanner.errors import SegmentError
 from spread_scanner.schema.analysis import current, z_of
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.analysis import Analysis
+from spread_scanner.view.attached import Attached
 
 BASIS_DTYPE = np.dtype(
     [
@@ -20,16 +20,16 @@ BASIS_DTYPE = np.dtype(
 
 
 class BasisReader:
-    """Attaches when there is something to attach to, and again when it was replaced."""
+    """Whether the analyst runs or not; `close` lets go."""
 
     def __init__(self, namespace: str, store: PriceStore) -> None:
-        self._namespace, self._store = namespace, store
-        self._held: Analysis | None = None
+        self._store = store
+        self._analysis = Attached(lambda: Analysis.attach(namespace, timeout_s=0))
 
     def look(self, rows: np.ndarray, generation: int) -> np.ndarray:
         """(n,) BASIS_DTYPE of (n,) rows of a board (view.spreads) with those tables."""
         found = np.full(len(rows), np.nan, BASIS_DTYPE)
-        held = self._attached()
+        held = self._analysis.look()
         if held is None or not len(rows):
             return found
         records = held.pairs(rows["direction_id"], rows["symbol_id"]).records
@@ -40,18 +40,6 @@ class BasisReader:
         found["half_life_s"][known] = records["entry"]["half_life_s"][known]
         return found
 
-    def _attached(self) -> Analysis | None:
-        if self._held is not None and self._held.retired:
-            self.close()
-        if self._held is None:
-            try:
-                self._held = Analysis.attach(self._namespace, timeout_s=0)
-            except SegmentError:
-                return None
-        return self._held
-
     def close(self) -> None:
         """Let go of the segment."""
-        if self._held is not None:
-            self._held.close()
-        self._held = None
+        self._analysis.close()

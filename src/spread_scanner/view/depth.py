@@ -12,7 +12,6 @@ import numpy as np
 from spread_scanner import clock
 from spread_scanner.books._ladder import ladders
 from spread_scanner.config import Settings
-from spread_scanner.errors import SegmentError
 from spread_scanner.schema import freshness
 from spread_scanner.schema.costs import size_quote
 from spread_scanner.schema.enums import DIRECTIONS
@@ -20,6 +19,7 @@ from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.schema.ladder import RUNG_DTYPE, TERMS_DTYPE
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.books import BookStore
+from spread_scanner.view.attached import Attached
 from spread_scanner.view.reading import Reading, known
 
 
@@ -61,10 +61,10 @@ class DepthReader:
     ) -> None:
         """`sizes_quote`: those of the settings, if none are given."""
         self.sizes_quote = np.array(sizes_quote or settings.config.books.sizes_quote, np.float64)
-        self._namespace = settings.config.system.namespace
+        namespace = settings.config.system.namespace
         self._limits = FreshnessLimits.of(settings)
         self._store = store
-        self._held: BookStore | None = None
+        self._books = Attached(lambda: BookStore.attach(namespace, timeout_s=0))
 
     def look(self, rows: np.ndarray) -> np.ndarray:
         """(n,) depth_dtype of (n,) rows of a board."""
@@ -72,7 +72,7 @@ class DepthReader:
         for name in ("size_base", "size_quote"):
             found[name] = np.nan
         found["rungs"] = np.nan
-        books = self._attached()
+        books = self._books.look()
         if books is not None:
             for direction_id in np.unique(rows["direction_id"]):
                 at = np.flatnonzero(rows["direction_id"] == direction_id)
@@ -128,18 +128,6 @@ class DepthReader:
             records, beats, now_ns, self._limits.stale_ns_max
         )
 
-    def _attached(self) -> BookStore | None:
-        if self._held is not None and self._held.retired:
-            self.close()
-        if self._held is None:
-            try:
-                self._held = BookStore.attach(self._namespace, timeout_s=0)
-            except SegmentError:
-                return None
-        return self._held
-
     def close(self) -> None:
         """Let go of the segment."""
-        if self._held is not None:
-            self._held.close()
-        self._held = None
+        self._books.close()
