@@ -96,7 +96,7 @@ def _spin(namespace: str, store: PriceStore, turns: int) -> tuple[list[float], i
 def _park(namespace: str, turns: int) -> None:
     """Answer each wake-up with the time it took, in the echo's ts_recv."""
     store = PriceStore.attach(namespace)
-    with store.dirty("recorder") as dirty, store.writer(3) as writer:
+    with store.dirty("gateway") as dirty, store.writer(3) as writer:
         for source_id in range(8):
             dirty.take(source_id)
         for turn in range(1, turns + 1):
