@@ -121,6 +121,7 @@ def test_books_are_what_was_told(rig_of: Callable[..., Rig], exchange: str) -> N
         assert rig.counters(label)["book_gaps"] == 0
 
 
+@pytest.mark.slow
 def test_channels_of_updates(rig_of: Callable[..., Rig]) -> None:
     """Seeded by REST, where a source has both."""
     labels = [label for label in LABELS if label.startswith(("binance", "mexc"))]
@@ -132,6 +133,7 @@ def test_channels_of_updates(rig_of: Callable[..., Rig]) -> None:
     same(rig, labels)
 
 
+@pytest.mark.slow
 def test_a_seed_that_is_too_old_is_asked_for_again(rig_of: Callable[..., Rig]) -> None:
     label = "binance-futures"
     rig = rig_of()
@@ -147,6 +149,7 @@ def test_a_seed_that_is_too_old_is_asked_for_again(rig_of: Callable[..., Rig]) -
     same(rig, [label])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gap", "duplicate", "checksum", "crossed", "again"])
 def test_faults_of_books(rig_of: Callable[..., Rig], kind: str) -> None:
     labels = ["bybit-spot", "okx-futures"]
@@ -167,6 +170,7 @@ def test_faults_of_books(rig_of: Callable[..., Rig], kind: str) -> None:
     same(rig, labels)
 
 
+@pytest.mark.slow
 def test_who_loses_its_connection_shows_stale_books(rig_of: Callable[..., Rig]) -> None:
     rig = rig_of()
     rig.feed("okx-spot")
