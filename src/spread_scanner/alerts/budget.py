@@ -29,8 +29,9 @@ class Bucket:
         return self._left
 
     def spend(self) -> None:
-        """One less."""
-        self._left = max(self.left - 1, -self._debt)
+        """One less of what was there when `left` was asked last, before it was sent: what comes
+        while a target takes its time does not wait for that besides."""
+        self._left = max(self._left - 1, -self._debt)
 
     def like(self, other: "Bucket") -> None:
         """Go on with what is left, or overdrawn, by the limits of another one."""

@@ -205,6 +205,22 @@ def test_a_target_that_was_down_is_told_in_few_messages(virtual_clock: VirtualCl
     assert len(target.took_s) <= 5
 
 
+def test_what_comes_while_a_target_takes_its_time_is_told_within_a_minute(
+    virtual_clock: VirtualClock,
+) -> None:
+    """The budget was spent when the message was sent, not when it was taken at last."""
+    raised = stories(1)
+
+    def judge(message: Message) -> None:
+        if message.key == "k0":
+            raised["new"] = Story("new", "x", virtual_clock.mono_ns())
+            virtual_clock.advance_ms(20_000)
+
+    target = Picky(virtual_clock, judge)
+    run(Outbox(target, Alerts(per_minute_max=2)), raised, virtual_clock, 62)
+    assert target.told_s["new"] - raised["new"].began_mono_ns / 1e9 <= 60
+
+
 def test_a_smaller_budget_holds_from_the_reload_on(virtual_clock: VirtualClock) -> None:
     target = Picky(virtual_clock, refusing(set()))
     outbox = Outbox(target, Alerts(per_minute_max=600))
