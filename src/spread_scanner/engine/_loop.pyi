@@ -12,9 +12,14 @@ from spread_scanner.shm._memory import Memory
 from spread_scanner.shm._ring import RingProducer
 from spread_scanner.shm._rows import Row
 from spread_scanner.shm.wants import NearWriter
+from spread_scanner.symbology.usual import Usual
 
 SIZES: Mapping[str, int]
 COUNTERS: int
+BARRED: int
+
+# By pair: weight, means of exit and parity, expected funding; flags.
+Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 class Work:
     pairs: np.ndarray
@@ -61,15 +66,16 @@ class Loop:
         generation: int,
         was: np.ndarray | None = None,
         credited: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    ) -> Found: ...
     def adopt(
         self,
         generation: int,
         expected: Expected | None = None,
         credited: np.ndarray | None = None,
         *,
+        told: Usual | None = None,
         anew: bool,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    ) -> Found: ...
     def analyse(self, pairs: LatchTable | None) -> None: ...
     def say_near(self, near: NearWriter | None) -> None: ...
     def ask(self) -> None: ...

@@ -55,6 +55,7 @@ cdef extern from *:
     enum:
         SS_C_BLOCKS
         SS_ENGINE_COUNTERS
+        SS_KEPT_BARRED
 
     ctypedef struct ss_engine_pair:
         pass
@@ -112,9 +113,14 @@ cdef extern from *:
         const double *carry_bps
         const uint8_t *signal_flags
         const double *credited_bps
+        const double *told_weight
+        const double *told_exit_bps
+        const double *told_parity_bps
         double *weight
         double *exit_bps
         double *parity_bps
+        double *carry_kept_bps
+        uint8_t *flags_kept
 
     ctypedef struct ss_engine_coming:
         ss_engine_tables *tables
@@ -144,25 +150,29 @@ cdef extern from *:
 
 SIZES = {"pair": sizeof(ss_engine_pair), "signal": sizeof(ss_signal)}
 COUNTERS = SS_ENGINE_COUNTERS
+BARRED = SS_KEPT_BARRED
 
 
 cdef class Generation:
     """One generation of what is usual, by pair: room for what the file keeps of it."""
     cdef ss_engine_adoption adoption
-    cdef cnp.ndarray weight, exits, parities
+    cdef cnp.ndarray weight, exits, parities, carry, flags
 
     def __init__(self, uint32_t number, cnp.npy_intp pairs, *, bint anew):
         self.weight = cnp.PyArray_EMPTY(1, &pairs, cnp.NPY_DOUBLE, 0)
         self.exits = cnp.PyArray_EMPTY(1, &pairs, cnp.NPY_DOUBLE, 0)
         self.parities = cnp.PyArray_EMPTY(1, &pairs, cnp.NPY_DOUBLE, 0)
+        self.carry = cnp.PyArray_EMPTY(1, &pairs, cnp.NPY_DOUBLE, 0)
+        self.flags = cnp.PyArray_EMPTY(1, &pairs, cnp.NPY_UINT8, 0)
         self.adoption = ss_engine_adoption(
-            number, anew, NULL, NULL, NULL,
+            number, anew, NULL, NULL, NULL, NULL, NULL, NULL,
             <double *>cnp.PyArray_DATA(self.weight), <double *>cnp.PyArray_DATA(self.exits),
-            <double *>cnp.PyArray_DATA(self.parities),
+            <double *>cnp.PyArray_DATA(self.parities), <double *>cnp.PyArray_DATA(self.carry),
+            <uint8_t *>cnp.PyArray_DATA(self.flags),
         )
 
     cdef found(self):
-        return self.weight, self.exits, self.parities
+        return self.weight, self.exits, self.parities, self.carry, self.flags
 
 
 cdef class Work:
@@ -396,13 +406,21 @@ cdef class Loop:
         """Have the next cycles evaluate all pairs."""
         ss_engine_ask_rescan(self.engine)
 
-    def adopt(self, uint32_t generation, expected=None, credited=None, *, bint anew):
+    def adopt(self, uint32_t generation, expected=None, credited=None, *, told=None, bint anew):
         """Put in force, between two runs, what leaving has usually earned, and what funding is
         expected to cost (carrying.Expected; None: it stays as it is). `anew`: as if it came with new
         pairs, whose evaluation is owed in any case. `credited`, (n,) float64: what leaving earned by
-        the median of four hours, NaN: not known; None: it does not count. Returns by pair the weight
-        of the looks and the means of exit and parity, NaN for a pair that was never seen."""
+        the median of four hours, NaN: not known; None: it does not count. `told`: what the looks of
+        another engine amounted to (weight, exit_bps, parity_bps); None: one's own count. Returns by
+        pair the weight of the looks and the means of exit and parity, NaN for a pair that was never
+        seen, what funding is expected to cost, and flags: the signals' and BARRED."""
         cdef Generation made = Generation(generation, self.engine.tables.pair_count, anew=anew)
+        cdef uint32_t pairs = self.engine.tables.pair_count
+        if told is not None:
+            made.adoption.told_weight = <const double *>self.column(told.weight, "f8", pairs)
+            made.adoption.told_exit_bps = <const double *>self.column(told.exit_bps, "f8", pairs)
+            made.adoption.told_parity_bps = <const double *>self.column(
+                told.parity_bps, "f8", pairs)
         if expected is not None:
             made.adoption.carry_bps = <const double *>self.column(
                 expected.carry_bps, "f8", self.engine.tables.pair_count)

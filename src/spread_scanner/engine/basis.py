@@ -95,6 +95,8 @@ def left_behind(
                     exit_bps=usual.exit_bps[rest],
                     parity_bps=usual.parity_bps[rest],
                     credited_bps=None,
+                    carry_bps=None,
+                    flags=None,
                 )
             )
     return tuple(found)

@@ -43,7 +43,7 @@ from spread_scanner.shm.switches import symbol_keys
 from spread_scanner.symbology import coins
 from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.tables import Tables
-from spread_scanner.symbology.usual import Usual
+from spread_scanner.symbology.usual import Usual, UsualCause, UsualOrigin
 
 READER = "engine"
 
@@ -70,6 +70,7 @@ class ReadyWork(NamedTuple):
     near: bool  # somebody is to be told how near pairs are
     before: plan.Plan | None
     settings: EngineSettings
+    digest: int  # of all settings
     judgement: JudgedSet
     place_of: dict[str, int]  # of the plan's pairs, by what each really is
     left: tuple[Usual, ...]  # what is known of pairs that are not in the plan
@@ -93,6 +94,7 @@ class Engine:
         self._blocks_seen = 0
         self._plan: plan.Plan | None = None
         self._settings: EngineSettings | None = None
+        self._digest = 0
         # What is known of pairs that are not in the plan, and of those that are: by the session
         # clock, as somebody may set the other one.
         self._known: tuple[Usual, ...] = ()
@@ -162,7 +164,18 @@ class Engine:
         names = {key: name for key, name in names.items() if key in stays}
         near = settings.config.books.wants_near
         return ReadyWork(
-            new, work, places, asked, near, before, of_engine, judgement, place_of, left, names
+            new,
+            work,
+            places,
+            asked,
+            near,
+            before,
+            of_engine,
+            settings.digest,
+            judgement,
+            place_of,
+            left,
+            names,
         )
 
     def bring(self, ready: ReadyWork) -> bool:
@@ -187,12 +200,13 @@ class Engine:
         found = self.loop.swap(ready.work, number & 0xFFFFFFFF)
         self._coming, credited = None, self._credited
         self._crediting.take(ready.plan.pairs, ready.plan.generation & 0xFFFFFFFF, credited)
-        self._plan, self._settings = ready.plan, ready.settings
+        cause = UsualCause.START if self._plan is None else UsualCause.RELOAD
+        self._plan, self._settings, self._digest = ready.plan, ready.settings, ready.digest
         self._blocks.judge(ready.judgement, ready.plan, ready.place_of)
         self._carrying = None  # a round under way is of other pairs
         self._row.generation(ready.plan.generation)
         self._known, self._names = ready.left, ready.names  # the rest is in the pairs
-        self.adopted = _usual(number, ready.plan, ready.settings, found, credited)
+        self.adopted = self._usual(number, found, credited, cause)
         self._of_plan = (self._dated(self.adopted),)
         return len(ready.plan.pairs)
 
@@ -209,9 +223,26 @@ class Engine:
         if credited is not None:
             self._coming = None  # it has what was credited before: it is brought anew
         found = self.loop.adopt(number & 0xFFFFFFFF, expected, credited, anew=False)
-        self.adopted = _usual(number, self._plan, self._settings, found, credited)
+        self.adopted = self._usual(number, found, credited, UsualCause.MINUTE)
         self._of_plan = (self._dated(self.adopted),)
         return self.adopted
+
+    def _usual(
+        self,
+        number: int,
+        found: Sequence[np.ndarray],
+        credited: np.ndarray | None,
+        cause: UsualCause,
+    ) -> Usual:
+        """What is kept of what the loop has put in force now."""
+        assert self._plan is not None
+        assert self._settings is not None
+        weight, exits, parities, carry, flags = found
+        made, half_life_s = self._plan, self._settings.basis_half_life_s
+        ts = self._store.clock.now_ns()
+        origin = UsualOrigin(ts, made.generation, self._digest, cause)
+        of_pairs = (weight, exits, parities, credited, carry, flags)
+        return Usual(number, clock.wall_ns(), half_life_s, made.keys, *of_pairs, origin)
 
     def _dated(self, found: Usual) -> Usual:
         """By the session clock, what is dated by the wall clock as it stands now."""
@@ -293,19 +324,6 @@ class Engine:
 
 def _asks_the_analyst(settings: EngineSettings) -> bool:
     return settings.enter_z_min is not None or settings.credit_usual_basis
-
-
-def _usual(
-    number: int,
-    made: plan.Plan,
-    settings: EngineSettings,
-    found: Sequence[np.ndarray],
-    credited: np.ndarray | None,
-) -> Usual:
-    """What is kept of what the loop has put in force now."""
-    weight, exits, parities = found
-    half_life_s = settings.basis_half_life_s
-    return Usual(number, clock.wall_ns(), half_life_s, made.keys, weight, exits, parities, credited)
 
 
 def _switches_at(slot: ControlSlot) -> SwitchesAt:

@@ -6,6 +6,7 @@ address may hold a password.
 """
 
 import hashlib
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +15,8 @@ import numpy as np
 from spread_scanner.clock import SessionClock
 from spread_scanner.config import Settings
 from spread_scanner.schema.log import DOCUMENT_DTYPE, RecordKind
-from spread_scanner.shm import Control
+from spread_scanner.schema.names import ENGINE
+from spread_scanner.shm import Control, SignalRing
 from spread_scanner.symbology import usual
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.wal.writer import LogWriter
@@ -23,42 +25,59 @@ from spread_scanner.wal.writer import LogWriter
 class LogDocument(NamedTuple):
     generation: int
     body: bytes
+    ts: int | None = None  # None: now
 
 
 class Documents:
     """Writes each when it is new."""
 
-    def __init__(self, log: LogWriter, clock: SessionClock, control: Control) -> None:
-        self._log, self._clock, self._control = log, clock, control
-        self._written: dict[RecordKind, int] = {}
+    def __init__(
+        self, log: LogWriter, clock: SessionClock, control: Control, ring: SignalRing
+    ) -> None:
+        self._log, self._clock, self._control, self._ring = log, clock, control, ring
+        self._written: dict[RecordKind, tuple[int, int]] = {}
+        self._usual_path = Path()
         self._usual_seen = (0, 0)
+        self._switched = -1  # the generation of the switches that the log has
         self.written = 0
 
     def settings(self, settings: Settings, loaded: Tables) -> None:
         """Those in force."""
         self._usual_path = usual.path_of(settings)
-        self.put(RecordKind.SETTINGS, LogDocument(0, settings_body(settings)))
+        self.put(RecordKind.SETTINGS, LogDocument(settings.digest, settings_body(settings)))
         self.put(RecordKind.TABLES, LogDocument(loaded.generation, msgspec.json.encode(loaded)))
 
     def look(self) -> None:
-        """What others have changed since."""
+        """What others have changed since: two words, as long as they have not."""
+        generation = self._control.generation
+        if generation != self._switched:
+            self._switched = generation
+            self.put(RecordKind.CONTROL, self._switches(generation))
+        if (found := self._usual()) is not None:
+            self.put(RecordKind.USUAL, found)
+
+    def look_at_engine(self) -> None:
+        """Whether it lives, and what its ring had no room for: why signals are missing."""
+        said = {"alive": self._control.alive(ENGINE), "dropped": self._ring.counters().dropped}
+        self.put(RecordKind.ENGINE, LogDocument(0, msgspec.json.encode(said)))
+
+    def _switches(self, generation: int) -> LogDocument:
         standing = [
             {**one._asdict(), "kind": one.kind.name.lower()} for one in self._control.standing
         ]
-        self.put(RecordKind.CONTROL, LogDocument(0, msgspec.json.encode(standing)))
-        if (found := self._usual()) is not None:
-            self.put(RecordKind.USUAL, found)
+        ts = self._control.issued_mono_ns + self._clock.anchor_ns
+        return LogDocument(generation, msgspec.json.encode(standing), ts)
 
     def put(self, kind: RecordKind, document: LogDocument) -> None:
         """Into the log, unless it is what the log has of that kind."""
         digest = int.from_bytes(hashlib.sha256(document.body).digest()[:8], "little")
-        if self._written.get(kind) == digest:
+        if self._written.get(kind) == (digest, document.generation):
             return
         head = np.zeros((), DOCUMENT_DTYPE)
         head["digest"], head["generation"] = digest, document.generation
-        head["ts"] = self._clock.now_ns()
+        head["ts"] = self._clock.now_ns() if document.ts is None else document.ts
         self._log.append_document(kind, head, document.body)
-        self._written[kind] = digest
+        self._written[kind] = digest, document.generation
         self.written += 1
 
     def _usual(self) -> LogDocument | None:

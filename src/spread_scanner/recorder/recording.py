@@ -43,7 +43,7 @@ class Recording:
         with contextlib.ExitStack() as stack:
             self._open(process.settings, stack)
             self._stack = stack.pop_all()
-        self._due = dict.fromkeys(("commit", "states", "look", "keep"), 0)
+        self._due = dict.fromkeys(("commit", "states", "tell", "keep"), 0)
         self._short = ""  # what is wrong with the disk's room
         self._states = np.zeros(0, SOURCE_STATE_DTYPE)
         self._counted: dict[str, int] = {}
@@ -70,7 +70,7 @@ class Recording:
                 f"the log cannot be opened: {error}", folder=str(self._folder)
             ) from None
         self._signals = Signals(ring, self._known, self.log)
-        self._documents = Documents(self.log, self._store.clock, control)
+        self._documents = Documents(self.log, self._store.clock, control, ring)
         if self.log.torn is not None:
             self._process.log.warning("the log's end was torn or damaged", at=self.log.torn)
 
@@ -116,10 +116,12 @@ class Recording:
     def turn(self) -> None:
         """Drain, and whatever else is due."""
         self._drain()
-        if self._is_due("states", STATES_NS) and self._tapes_open:
-            self._note_states()
-        if self._is_due("look", LOOK_NS):
-            self._documents.look()
+        self._documents.look()
+        if self._is_due("states", STATES_NS):
+            self._documents.look_at_engine()
+            if self._tapes_open:
+                self._note_states()
+        if self._is_due("tell", LOOK_NS):
             self._tell()
         if self._is_due("keep", KEEP_NS):
             self._keep()

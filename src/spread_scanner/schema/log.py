@@ -26,6 +26,7 @@ class RecordKind(IntEnum):
     CONTROL = 6  # a document: what stands switched
     SOURCE_STATE = 7
     GAP = 8
+    ENGINE = 9  # a document: whether spread-engine lives, and what its ring had no room for
 
 
 class GapOf(IntEnum):
@@ -73,8 +74,9 @@ GAP_DTYPE = np.dtype(
 DOCUMENT_DTYPE = np.dtype(
     [
         ("digest", "<u8"),  # of the whole document
+        # Of the tables, of what is usual, of the switches; of settings their digest.
         ("generation", "<u8"),
-        ("ts", "<i8"),  # when it was found, on the session clock
+        ("ts", "<i8"),  # of the switches when they were switched, else when it was found: session
         ("part", "<u2"),
         ("parts", "<u2"),
         ("bytes", "<u4"),  # of this part
@@ -88,7 +90,13 @@ ARRAYS = {
     RecordKind.GAP: GAP_DTYPE,
 }
 DOCUMENTS = frozenset(
-    {RecordKind.USUAL, RecordKind.SETTINGS, RecordKind.TABLES, RecordKind.CONTROL}
+    {
+        RecordKind.USUAL,
+        RecordKind.SETTINGS,
+        RecordKind.TABLES,
+        RecordKind.CONTROL,
+        RecordKind.ENGINE,
+    }
 )
 
 

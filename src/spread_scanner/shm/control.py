@@ -223,6 +223,16 @@ class Control(Holder):
                     clock.sleep(0.001)
 
     @property
+    def generation(self) -> int:
+        """The newest command's number (acquire: what it changed is visible)."""
+        return self._held.words.load(SWITCHES_AT)
+
+    @property
+    def issued_mono_ns(self) -> int:
+        """When the newest command was given; 0: none was."""
+        return int(self._switches["issued_mono_ns"])
+
+    @property
     def killed(self) -> bool:
         return bool(self._switches["kill"])
 

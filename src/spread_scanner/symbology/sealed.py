@@ -25,7 +25,16 @@ def read(path: Path, fault: type[SpreadError]) -> bytes | None:
         return None
     except OSError as error:
         raise fault(f"cannot be read: {error.strerror}", file=str(path)) from None
+    try:
+        return opened(raw, fault)
+    except SpreadError as error:
+        error.evidence["file"] = str(path)
+        raise
+
+
+def opened(raw: bytes, fault: type[SpreadError]) -> bytes:
+    """The body of a whole file's bytes. Raises `fault`."""
     body = raw[_CHECKSUM_BYTES:]
     if zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little") != raw[:_CHECKSUM_BYTES]:
-        raise fault("damaged: its checksum is another", file=str(path))
+        raise fault("damaged: its checksum is another")
     return body

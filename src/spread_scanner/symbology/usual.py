@@ -10,6 +10,7 @@ next write takes its place.
 """
 
 from collections.abc import Callable, Iterator
+from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,26 @@ from spread_scanner.symbology import sealed
 from spread_scanner.symbology.tables import InstrumentRow, ListedPair, Tables, listed_pairs
 
 PairNumbers = npt.NDArray[np.float64]
-FORMAT = 3
+FORMAT = 4
+ALONE_FORMAT = 3  # without what funding was expected to cost, and where it was adopted
+BARRED = 128  # of the flags: the pair was blocked as implausible
+
+
+class UsualCause(IntEnum):
+    """What a generation was adopted for."""
+
+    MINUTE = 0  # it was due
+    RELOAD = 1
+    START = 2
+
+
+class UsualOrigin(NamedTuple):
+    """Whose it is: what stood in force with it."""
+
+    ts: int = 0  # when it was put in force, on the session clock; 0: not noted
+    tables: int = 0  # their generation
+    settings: int = 0  # their digest
+    cause: UsualCause = UsualCause.MINUTE
 
 
 class UsualError(SpreadError):
@@ -44,6 +64,9 @@ class Usual(NamedTuple):
     exit_bps: PairNumbers  # NaN where the weight is 0
     parity_bps: PairNumbers
     credited_bps: PairNumbers | None = None  # what leaving counts for in place of both; NaN: not
+    carry_bps: PairNumbers | None = None  # what funding was expected to cost; NaN: not noted
+    flags: npt.NDArray[np.uint8] | None = None  # what all signals say, and BARRED
+    origin: UsualOrigin = UsualOrigin()
 
     def aged(self, now_wall_ns: int) -> PairNumbers | None:
         """The weights now; None: it is older than a half-life, and says nothing any more. One that
@@ -62,7 +85,9 @@ class _File(msgspec.Struct, array_like=True):
     wall_ns: int
     half_life_s: float
     keys: tuple[str, ...]
-    numbers: bytes  # weights, exits, parities and what is credited, float64 each
+    numbers: bytes  # weights, exits, parities, what is credited, what funding costs: float64 each
+    flags: bytes = b""
+    origin: UsualOrigin = UsualOrigin()
 
 
 def path_of(settings: Settings) -> Path:
@@ -89,13 +114,13 @@ def pair_keys(tables: Tables) -> dict[tuple[int, int], str]:
 
 def write(path: Path, usual: Usual) -> None:
     """Put a generation in place of the one before. Raises OSError; that one stays then."""
-    credited = usual.credited_bps
-    if credited is None:
-        credited = np.full(len(usual.keys), np.nan)
-    columns = [usual.weight, usual.exit_bps, usual.parity_bps, credited]
-    numbers = np.concatenate(columns).astype("<f8")
-    body = msgspec.msgpack.encode(_File(FORMAT, *usual[:4], numbers.tobytes()))
-    sealed.write(path, body)
+    nothing = np.full(len(usual.keys), np.nan)
+    numbers = [usual.weight, usual.exit_bps, usual.parity_bps]
+    numbers += [nothing if one is None else one for one in (usual.credited_bps, usual.carry_bps)]
+    flags = np.zeros(len(usual.keys), np.uint8) if usual.flags is None else usual.flags
+    columns = np.concatenate(numbers).astype("<f8").tobytes()
+    made = _File(FORMAT, *usual[:4], columns, flags.tobytes(), usual.origin)
+    sealed.write(path, msgspec.msgpack.encode(made))
 
 
 def read(path: Path) -> Usual | None:
@@ -104,13 +129,30 @@ def read(path: Path) -> Usual | None:
     if body is None:
         return None
     try:
+        return _decoded(body)
+    except UsualError as error:
+        error.evidence["file"] = str(path)
+        raise
+
+
+def read_whole(raw: bytes) -> Usual:
+    """The same of a whole file's bytes, as the log has it. Raises UsualError."""
+    return _decoded(sealed.opened(raw, UsualError))
+
+
+def _decoded(body: bytes) -> Usual:
+    try:
         found = msgspec.msgpack.decode(body, type=_File)
-        if found.format != FORMAT:
-            raise UsualError("of another version", file=str(path), format=found.format)
-        numbers = np.frombuffer(found.numbers, "<f8").reshape(4, len(found.keys))
+        if found.format not in (FORMAT, ALONE_FORMAT):
+            raise UsualError("of another version", format=found.format)
+        alone = found.format == ALONE_FORMAT
+        numbers = np.frombuffer(found.numbers, "<f8").reshape(4 if alone else 5, len(found.keys))
+        flags = None if alone else np.frombuffer(found.flags, np.uint8).reshape(len(found.keys))
     except (msgspec.DecodeError, ValueError) as error:
-        raise UsualError(f"damaged: {error}", file=str(path)) from None
-    return Usual(found.generation, found.wall_ns, found.half_life_s, found.keys, *numbers)
+        raise UsualError(f"damaged: {error}") from None
+    carry = None if alone else numbers[4]
+    of_pairs = (*numbers[:4], carry, flags, found.origin)
+    return Usual(found.generation, found.wall_ns, found.half_life_s, found.keys, *of_pairs)
 
 
 def seed(

@@ -8,6 +8,7 @@ import pytest
 from engine_bed import Bed, settings, tables
 from engine_oracle import adopted
 
+from spread_scanner.engine._loop import BARRED
 from spread_scanner.engine.carrying import Expected
 
 SYMBOLS = 60  # of twelve directions each
@@ -23,7 +24,7 @@ def scramble(pairs: np.ndarray, rng: np.random.Generator) -> None:
         pairs[name] = pairs["weight"] * rng.normal(0, 50, count)
     same = rng.random(count) < 0.1  # a book that has always been at parity
     pairs["exit_sum"][same] = pairs["parity_sum"][same]
-    for name in ("at_parity", "trusted"):
+    for name in ("at_parity", "trusted", "barred"):
         pairs[name] = rng.random(count) < 0.3
     pairs["fees_bps"] = rng.uniform(0, 40, count)
     pairs["carry_bps"] = rng.choice([0.0, -0.0, *rng.normal(0, 30, 50)], count)
@@ -105,9 +106,12 @@ def same(pairs: np.ndarray, wanted: np.ndarray, found: Sequence[np.ndarray]) -> 
     """The rows, and what is kept of them."""
     for name in wanted.dtype.names or ():
         np.testing.assert_array_equal(bits(pairs[name]), bits(wanted[name]), err_msg=name)
-    columns = ("weight", "usual_bps", "parity_usual_bps")
-    for values, name in zip(found, columns, strict=True):
+    columns = ("weight", "usual_bps", "parity_usual_bps", "carry_bps")
+    for values, name in zip(found, columns, strict=False):
         np.testing.assert_array_equal(bits(values), bits(wanted[name]), err_msg=name)
+    for flags in found[4:]:
+        wanted_flags = wanted["signal_flags"] | np.where(wanted["barred"], BARRED, 0)
+        np.testing.assert_array_equal(flags, wanted_flags)
 
 
 def test_what_funding_costs_is_told_of_every_pair_or_of_none(namespace: str) -> None:

@@ -13,14 +13,15 @@ from engine_bed import Bed, only, settings, tables
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S, SystemClock, VirtualClock
 from spread_scanner.engine import basis
+from spread_scanner.engine._loop import BARRED
 from spread_scanner.engine.keeping import usual_keeper
 from spread_scanner.engine.main import Adoption, recalled
 from spread_scanner.engine.plan import Plan, empty_pairs
 from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
 from spread_scanner.schema.records import SIGNAL_AGED, SIGNAL_BASIS_UNKNOWN
-from spread_scanner.symbology import usual
-from spread_scanner.symbology.tables import QuarantineRow, Tables
-from spread_scanner.symbology.usual import Usual
+from spread_scanner.symbology import sealed, usual
+from spread_scanner.symbology.tables import FundingRow, QuarantineRow, Tables
+from spread_scanner.symbology.usual import Usual, UsualCause
 
 ENTER, RESIGNAL, EXIT = map(int, SignalKind)
 LEARNS: dict[str, Any] = {"basis_half_life_s": 60.0, "basis_trust_s": 5.0}
@@ -239,6 +240,45 @@ def test_what_is_kept_is_taken_up_by_the_next_start(namespace: str, tmp_path: Pa
         assert pair(bed)["usual_bps"] == pytest.approx(-4, abs=0.1)
         market(bed, 60)
         assert bed.kinds(1) == [ENTER]
+
+
+def test_a_generation_says_with_what_it_was_in_force(namespace: str, tmp_path: Path) -> None:
+    path = tmp_path / "usual"
+    funding = (FundingRow(3, 0, -0.0002, 8.0),)
+    with Bed(namespace, settings(**LEARNS, hold_h=9.0), tables(funding=funding)) as bed:
+        pairs = bed.engine.loop.pairs
+        pairs["barred"][1] = 1
+        more, causes = tables(2, generation=2), []
+        for adopt in (lambda: None, bed.engine.adopt, lambda: bed.engine.load(bed.settings, more)):
+            adopt()
+            assert bed.engine.adopted is not None
+            usual.write(path, bed.engine.adopted)
+            found = usual.read(path)
+            assert found is not None
+            causes.append((found.origin.tables, found.origin.cause))
+            assert found.origin.settings == bed.settings.digest
+            assert 0 < found.origin.ts <= bed.store.clock.now_ns()
+            if len(causes) == 2:
+                assert found.carry_bps is not None
+                assert found.flags is not None
+                np.testing.assert_array_equal(found.carry_bps, pairs["carry_bps"])
+                assert set(found.carry_bps) > {4.0}
+                assert found.flags[1] == pairs["signal_flags"][1] | usual.BARRED
+                np.testing.assert_array_equal(found.flags[2:], pairs["signal_flags"][2:])
+            assert usual.read_whole(path.read_bytes()).origin == found.origin
+    assert causes == [(1, UsualCause.START), (1, UsualCause.MINUTE), (2, UsualCause.RELOAD)]
+    assert usual.BARRED == BARRED
+
+
+def test_what_the_version_before_has_kept_counts(tmp_path: Path) -> None:
+    path = tmp_path / "usual"
+    numbers = np.array([300.0, -9.0, -3.0, np.nan])
+    was = [3, 7, 5, 3_600.0, ["a b"], numbers.tobytes()]
+    sealed.write(path, msgspec.msgpack.encode(was))
+    found = usual.read(path)
+    assert found is not None
+    assert (found.generation, found.keys, *found.weight, *found.exit_bps) == (7, ("a b",), 300, -9)
+    assert (found.carry_bps, found.flags, found.origin) == (None, None, usual.UsualOrigin())
 
 
 def test_a_symbol_that_was_renamed_while_nobody_ran_begins_anew(namespace: str) -> None:

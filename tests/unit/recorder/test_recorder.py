@@ -19,7 +19,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import ProcessState, SwitchKind
 from spread_scanner.schema.log import GapOf, RecordKind
-from spread_scanner.schema.names import RECORDER, SIGNALS, WAL_FOLDER
+from spread_scanner.schema.names import ENGINE, RECORDER, SIGNALS, WAL_FOLDER
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.symbology.tables import Tables
@@ -231,9 +231,50 @@ def test_settings_tables_and_switches_are_written_whole_and_when_they_change(
     tables = msgspec.json.decode(body, type=Tables)
     assert "AAA-USDT" in tables.symbol_names().values()
     assert head["generation"] == tables.generation
+    assert piece_heads(recorded, RecordKind.SETTINGS) == [recorded.bed.settings.digest]
     before, after = documents(recorded, RecordKind.CONTROL)
     assert before == []
     assert [one["kind"] for one in after] == [SwitchKind.HALT.name.lower()]
+
+
+def piece_heads(recorded: Recorded, kind: RecordKind) -> list[int]:
+    return [int(piece.document()[0]["generation"]) for piece in recorded.pieces(kind)]
+
+
+def test_each_switch_is_written_with_its_number_and_when_it_was_switched(
+    recorded: Recorded,
+) -> None:
+    recorded.turns()
+    first = recorded.operator.generation()
+    recorded.clock.advance_ms(7)
+    switched_ns = recorded.store.clock.now_ns()
+    recorded.operator.kill()
+    recorded.turns()
+    recorded.operator.kill(killed=False)
+    recorded.turns()
+    assert piece_heads(recorded, RecordKind.CONTROL) == [first, first + 1, first + 2]
+    (_, halted, _) = recorded.pieces(RecordKind.CONTROL)
+    assert halted.document()[0]["ts"] == switched_ns
+
+
+def test_whether_the_engine_lives_and_what_its_ring_dropped_is_written(
+    recorded: Recorded,
+) -> None:
+    recorded.turns(10)
+    control = Control.attach(recorded.bed.namespace)
+    slot = control.claim(ENGINE)
+    recorded.turns(10)
+    slots = recorded.ring.push_many(signals(1, 2 * recorded.bed.settings.config.system.ring_slots))
+    recorded.turns(10)
+    slot.close()
+    recorded.turns(10)
+    control.close()
+    assert documents(recorded, RecordKind.ENGINE) == [
+        {"alive": False, "dropped": 0},
+        {"alive": True, "dropped": 0},
+        {"alive": True, "dropped": slots},
+        {"alive": False, "dropped": slots},
+    ]
 
 
 def test_no_password_of_a_proxy_goes_into_the_log(up_bed: Any) -> None:

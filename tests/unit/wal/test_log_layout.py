@@ -51,7 +51,7 @@ def test_a_tick_is_its_origin_and_the_quote() -> None:
 def test_every_kind_is_an_array_or_a_document() -> None:
     assert {*ARRAYS, *DOCUMENTS, RecordKind.CLOSE} == set(RecordKind)
     assert not DOCUMENTS & set(ARRAYS)
-    assert [int(kind) for kind in RecordKind] == list(range(9))
+    assert [int(kind) for kind in RecordKind] == list(range(10))
 
 
 def test_a_block_lies_as_it_was_drawn() -> None:

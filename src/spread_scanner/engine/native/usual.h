@@ -90,25 +90,39 @@ static inline double ss_engine_costs_min(const ss_engine_pair *pair, double impl
 /* A generation to be put in force. `anew`: with new pairs, all of which are evaluated once more in any
  * case, so that no signal is owed to it. By pair: what funding is expected to cost and the flags that
  * say whether that is known, NULL where it stays as it is; what leaving earned by the median of four
- * hours, NULL where that does not count, NaN where it is not known; room for what the file keeps. */
+ * hours, NULL where that does not count, NaN where it is not known; what the looks of another engine
+ * amounted to, in place of one's own, or NULL; room for what the file keeps. */
 typedef struct ss_engine_adoption {
     uint32_t generation;
     int anew;
     const double *carry_bps;
     const uint8_t *signal_flags;
     const double *credited_bps;
-    double *weight, *exit_bps, *parity_bps;
+    const double *told_weight, *told_exit_bps, *told_parity_bps;
+    double *weight, *exit_bps, *parity_bps, *carry_kept_bps;
+    uint8_t *flags_kept; /* the signals', and SS_KEPT_BARRED */
 } ss_engine_adoption;
 
-/* What the looks at a pair amount to, and what leaving it is assumed to earn by that. */
+#define SS_KEPT_BARRED 128
+
+/* What the looks at a pair amount to. */
+typedef struct ss_looks {
+    double weight, exit_bps, parity_bps;
+} ss_looks;
+
+static inline ss_looks ss_looks_of(const ss_engine_pair *pair) {
+    if (!(pair->weight > 0)) return (ss_looks){pair->weight, NAN, NAN};
+    return (ss_looks){pair->weight, pair->exit_sum / pair->weight, pair->parity_sum / pair->weight};
+}
+
+/* What leaving a pair is assumed to earn by the looks. */
 static inline void ss_engine_assume(const ss_engine_limits *limits, ss_engine_pair *pair,
-                                    double credited_bps, int anew) {
+                                    ss_looks looks, double credited_bps, int anew) {
     double before = pair->trusted ? pair->close_bps : NAN;
-    int seen = pair->weight > 0;
-    pair->usual_bps = seen ? pair->exit_sum / pair->weight : NAN;
-    pair->parity_usual_bps = seen ? pair->parity_sum / pair->weight : NAN;
-    pair->learned = pair->weight / limits->trust_s;
-    pair->trusted = pair->weight >= limits->trust_s;
+    pair->usual_bps = looks.exit_bps;
+    pair->parity_usual_bps = looks.parity_bps;
+    pair->learned = looks.weight / limits->trust_s;
+    pair->trusted = looks.weight >= limits->trust_s;
     pair->close_bps = NAN;
     if (pair->trusted)
         pair->close_bps = ss_close_bps_trusted(pair->usual_bps, pair->parity_usual_bps,
@@ -127,11 +141,17 @@ static inline void ss_tables_adopt_pair(ss_engine_tables *tables,
     }
     pair->carry_before_bps = adoption->anew ? pair->carry_bps : carry_before_bps;
     double credited_bps = adoption->credited_bps == NULL ? NAN : adoption->credited_bps[index];
-    ss_engine_assume(&tables->limits, pair, credited_bps, adoption->anew);
+    ss_looks looks = ss_looks_of(pair);
+    if (adoption->told_weight != NULL)
+        looks = (ss_looks){adoption->told_weight[index], adoption->told_exit_bps[index],
+                           adoption->told_parity_bps[index]};
+    ss_engine_assume(&tables->limits, pair, looks, credited_bps, adoption->anew);
     ss_tables_set_gate(tables, index);
-    adoption->weight[index] = pair->weight;
+    adoption->weight[index] = looks.weight;
     adoption->exit_bps[index] = pair->usual_bps;
     adoption->parity_bps[index] = pair->parity_usual_bps;
+    adoption->carry_kept_bps[index] = pair->carry_bps;
+    adoption->flags_kept[index] = pair->signal_flags | (pair->barred ? SS_KEPT_BARRED : 0);
 }
 
 /* Puts a generation in force between two cycles; nothing is evaluated for it. The machine may have
