@@ -6,12 +6,13 @@ listed.py, who reaches whom in network.py, what is ours in system.py; here is ho
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import shutil
 import tempfile
 import traceback
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,7 +26,7 @@ from faults import KINDS, schedule
 from follow import Telling, Tracking
 from host import ANNOUNCED
 from idle import Idle
-from invariants import Invariants
+from invariants import UNUSABLE, Invariants
 from listed import Listed, other_leg
 from loop import VirtualLoop
 from market import Row
@@ -35,7 +36,8 @@ from otherleg import OtherLeg
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from spread_scanner.feed.connection import Connection
-from spread_scanner.schema.enums import DIRECTIONS, SOURCE_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import DIRECTIONS, SOURCE_BY_LABEL, SOURCES, ProcessState
+from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.shm import segment
 from system import System, settings_of
 
@@ -66,11 +68,11 @@ class Day:
         self.random = Random(f"world {seed}")
         self._arrived = False
         self._beat_ns = 0
-        self._leave_out = leave_out
         self._listed = Listed(seed, labels, self.loop, virtual, self.log)
         self.exchanges = self._listed.exchanges
         self.network = self.loop.network = Network(self.exchanges, virtual, self.log)
         settings = settings_of(folder, namespace, dict.fromkeys(labels, PER_CONNECTION))
+        self._stale_ns_max = FreshnessLimits.of(settings).stale_ns_max
         first = self._listed.tables()
         self.system = System(settings, first, list(labels), seed, self.log)
         self.store = self.system.store
@@ -100,7 +102,7 @@ class Day:
             every_s,
             self.invariants.broken,
             self._beat,
-            self._eventful,
+            self._well,
         )
         self._other: OtherLeg | None = None
         self.signals = 0
@@ -241,12 +243,22 @@ class Day:
             if self._other is not None:
                 self._other.beat()
 
-    def _eventful(self) -> bool:
-        """Whether anything but what is usual has happened since this was asked last."""
-        found = any(idle.eventful for idle in self._idles)
-        for idle in self._idles:
-            idle.eventful = not self._leave_out
-        return found
+    def _well(self) -> bool:
+        """Whether no feed says that anything is wrong, and each quote can be used."""
+        for label, exchange in self.exchanges.items():
+            source = SOURCE_BY_LABEL[label]
+            row = self.system.health.beat(source.process)
+            if row is None or row.state is not ProcessState.RUNNING or row.message.rstrip("\0"):
+                return False
+            if not all(self._usable(source.source_id, one) for one in self.listed(exchange)):
+                return False
+        return True
+
+    def _usable(self, source_id: int, row: Row) -> bool:
+        cell = self.store.read(source_id, row.symbol_id)
+        if cell is None or cell.flags & UNUSABLE:
+            return False
+        return self.store.clock.now_ns() - cell.ts_recv <= self._stale_ns_max
 
     def _begin(self, label: str, fault: Fault) -> None:
         exchange = self.exchanges[label]
@@ -332,7 +344,7 @@ def run(
     folder = Path(tempfile.mkdtemp(prefix="days-"))
     virtual = VirtualClock(WALL_NS, MONO_NS)
     try:
-        with clock.use(virtual):
+        with clock.use(virtual), _without_authorities():
             day = Day(seed, labels, hours, faults, folder, namespace, virtual, leave_out=leave_out)
             day.go_on = go_on
             try:
@@ -358,6 +370,22 @@ def run(
     found = day.invariants.found
     every = sorted(fault for rows in faults.values() for fault in rows)
     return Result(seed, labels, day.log.digest(), found, every, day.log.kept, counts)
+
+
+@contextlib.contextmanager
+def _without_authorities() -> Iterator[None]:
+    """Each start and reload reads whom TLS trusts, some hundred certificates: here nobody's is
+    asked for.
+    """
+    before = os.environ.get("SSL_CERT_FILE")
+    os.environ["SSL_CERT_FILE"] = os.devnull
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SSL_CERT_FILE"]
+        else:
+            os.environ["SSL_CERT_FILE"] = before
 
 
 def _live(day: Day) -> None:

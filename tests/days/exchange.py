@@ -214,7 +214,8 @@ class Exchange:
             lags_ms[source_id] += max(0, ms - said.tick.ts_ms)
             said = said._replace(tick=said.tick._replace(ts_ms=ms), enveloped=True)
         for session in self.sessions:
-            session.quote(row, said)
+            if session.carries(row):
+                session.quote(row, said)
         lags_ms[source_id] = usual_ms
 
     def _sweep(self) -> None:
@@ -304,9 +305,10 @@ class Exchange:
         self.sessions.append(session)
         return session
 
+    def live(self) -> list[Session]:
+        """The sessions that bring what they are given to somebody who listens."""
+        return [one for one in self.sessions if one.wire.listened_to and not one.wire.dead]
+
     def told(self, row: Row) -> list[Session]:
         """The sessions that would bring this symbol's next quote to somebody who listens."""
-        return [
-            one for one in self.sessions
-            if one.carries(row) and not one.wire.dead and one.wire.listened_to
-        ]  # fmt: skip
+        return [one for one in self.live() if one.carries(row)]

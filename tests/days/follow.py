@@ -33,6 +33,7 @@ from spread_scanner.view import sources
 from spread_scanner.view.status import StatusLooks
 
 Broken = Callable[[int, str, str], None]
+CALM_LOOKS = 15  # of so many one is made though all is well
 
 
 class Tally(Counter[str]):
@@ -128,7 +129,7 @@ class Telling:
     def __init__(
         self, loop: VirtualLoop, settings: Settings, health: Health, control: Control,
         store: PriceStore, every_s: float, broken: Broken,
-        beat: Callable[[], None], eventful: Callable[[], bool],
+        beat: Callable[[], None], well: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._loop = loop
         self._settings = settings
@@ -139,7 +140,8 @@ class Telling:
         self._every_ns = int(every_s * NS_PER_S)
         self._broken = broken
         self._beat = beat
-        self._eventful = eventful
+        self._well = well
+        self._looked = 0
         self._desk = Desk()
         self._outbox = Outbox(self, settings.config.spread_alerts)
         self._standing: dict[str, int] = {}  # told and not ended: when
@@ -149,8 +151,10 @@ class Telling:
 
     def _look(self) -> None:
         self._loop.call_ns(self._every_ns, self._look)
-        if not (self._eventful() or self._lasting or self._standing):
-            return  # nothing was wrong, and nothing has happened since
+        self._looked += 1
+        told = self._lasting or self._standing
+        if not told and self._looked % CALM_LOOKS and self._well():
+            return  # nothing was to be told of, and nothing is
         self._beat()
         self._looks.look()
         # Who never runs in a day is not missed.

@@ -47,7 +47,6 @@ class Idle:
         self._pings = Pings(loop, feed, self._checks)
         self._prospects = Prospects(feed, self._pings)
         self.left_out = 0  # checks
-        self.eventful = True  # anything but what is usual has happened since somebody reset this
 
     def disturbed(self, transport: object = None, symbol_id: int = -1) -> None:
         """Something is about to happen: first what was left out until now. With a transport it is a
@@ -60,7 +59,7 @@ class Idle:
         if transport is None or symbol_id in prospects.waited:
             self.catch_up()
             self._pings.leave_all_but()
-            prospects.moved = self.eventful = True
+            prospects.moved = True
             if checks.next_ns != checks.at_ns:
                 checks.put_off(checks.next_ns)
         else:
@@ -143,7 +142,7 @@ class Idle:
             return
         now_ns = self._loop.mono_ns()
         if self._feed._looked_ns == now_ns and not self._pings_only:
-            self._prospects.moved = self.eventful = True
+            self._prospects.moved = True
         else:
             self._prospects.pinged(now_ns)
         self._put_off(self._prospects.until_ns(now_ns))

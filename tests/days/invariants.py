@@ -77,7 +77,7 @@ class Invariants:
         self._next_ns = 0  # when it is to be looked again, if anything happens then
         self._next_lines_ns = 0
         self._next_late_ns = 0  # until then time alone makes nobody late
-        self._any_behind = False  # somebody is behind for so long that no quote of it may be usable
+        self._any_behind = False  # somebody is behind whose quote is not usable, nor may become so
         self.checks = 0
 
     def broken(self, rule: int, source: str, text: str) -> None:
@@ -206,7 +206,7 @@ class Invariants:
     def _look_at_rows(self, label: str, exchange: Exchange) -> int:
         """Whether any is too late; returns how soon another one may be, in ns."""
         source_id, in_ns = SOURCE_BY_LABEL[label].source_id, NEVER_NS
-        now_ns = self.world.now_ns()
+        now_ns, live = self.world.now_ns(), exchange.live()
         for row in exchange.rows.values():
             if not row.wanted or row.heard is None:
                 continue
@@ -217,22 +217,24 @@ class Invariants:
                 if left_ns > 0:
                     in_ns = min(in_ns, left_ns)
                     continue
-            late_ns, bound_ns = self.late(exchange, row)
+            cell = self.world.store.read(source_id, row.symbol_id)
+            if cell is None or cell.flags & UNUSABLE:
+                # As long as nothing happens, it stays as it is.
+                self._any_behind = True
+                continue
+            late_ns, bound_ns = self.late(exchange, row, live)
             if late_ns <= bound_ns:
                 in_ns = min(in_ns, bound_ns - late_ns)
                 continue
-            # As long as nothing happens, its cell stays as it is.
             self._any_behind = True
-            cell = self.world.store.read(source_id, row.symbol_id)
-            if cell is not None and not cell.flags & UNUSABLE:
-                self.broken(
-                    1, label,
-                    f"{row.name}: {late_ns / NS_PER_S:.2f} s behind and usable, at most "
-                    f"{bound_ns / NS_PER_S:.2f} s",
-                )  # fmt: skip
+            self.broken(
+                1, label,
+                f"{row.name}: {late_ns / NS_PER_S:.2f} s behind and usable, at most "
+                f"{bound_ns / NS_PER_S:.2f} s",
+            )  # fmt: skip
         return in_ns
 
-    def late(self, exchange: Exchange, row: Row) -> tuple[int, int]:
+    def late(self, exchange: Exchange, row: Row, live: list[Session]) -> tuple[int, int]:
         """For how long the exchange has said something newer, or nothing could have arrived; and
         how long that may be."""
         now_ns = self.world.now_ns()
@@ -242,7 +244,6 @@ class Invariants:
             return 0, 1
         if row.reset_ns and now_ns - row.reset_ns < RESET_NS:
             return 0, 1
-        live = [one for one in exchange.sessions if one.wire.listened_to and not one.wire.dead]
         carrying = [one for one in live if one.carries(row)]
         unmuted_ns = exchange.unmuted_ns.get(row.name, 0)
         if carrying and 0 < row.since_ns < unmuted_ns:
@@ -294,7 +295,7 @@ class Invariants:
         level = row.level
         if level and not level / JUMP_RATIO <= row.heard.mid <= level * JUMP_RATIO:
             self.broken(7, exchange.label, f"{row.name}: a signal on a price of another level")
-        late_ns, bound_ns = self.late(exchange, row)
+        late_ns, bound_ns = self.late(exchange, row, exchange.live())
         if late_ns > bound_ns:
             self.broken(
                 7, exchange.label,
@@ -329,7 +330,12 @@ class Invariants:
 
     def _restless(self) -> bool:
         """Whether whatever happens may leave a quote usable that must not be."""
-        return self._any_behind or any(one.graves for one in self._exchanges)
+        if self._any_behind:
+            return True
+        for exchange in self._exchanges:  # noqa: SIM110 - asked after each event: any() costs more
+            if exchange.graves:
+                return True
+        return False
 
     # --- (2), (6), (8): the full check
 

@@ -84,6 +84,7 @@ class Row:
         self.middle = round(listing.coin.price_start * listing.px_mul * listing.px_pow)
         self.step = max(1, round(self.middle * TICK_BPS * 1e-4))
         self._lots = max(1, round(listing.lots_typical))
+        self._px, self._sz = f"%.{listing.px_decimals}f", f"%.{listing.sz_decimals}f"
 
     def pause_ns(self, faster: float) -> int:
         """Until its next tick."""
@@ -130,13 +131,13 @@ class Row:
         bid = round((self.middle + self.at * self.step) * self.times)
         ask = bid + 1 + below(3)
         lots = self._lots
-        places, lot_places = listing.px_decimals, listing.sz_decimals
+        px, sz = self._px, self._sz
         return Tick(
             self.update_id,
-            f"{bid / listing.px_pow:.{places}f}",
-            f"{(lots + below(lots + 1)) / listing.sz_pow:.{lot_places}f}",
-            f"{ask / listing.px_pow:.{places}f}",
-            f"{(lots + below(lots + 1)) / listing.sz_pow:.{lot_places}f}",
+            px % (bid / listing.px_pow),
+            sz % ((lots + below(lots + 1)) / listing.sz_pow),
+            px % (ask / listing.px_pow),
+            sz % ((lots + below(lots + 1)) / listing.sz_pow),
             exchange_ms,
             self.update_id,
         )

@@ -30,7 +30,9 @@ class Marks:
         self._share = share
         self._lines = lines
         self._size = len(share.board.mid)
-        self._silent = np.zeros(self._size, np.bool_)  # marked so by the last look, or by listeners
+        self._none = np.zeros(self._size, np.bool_)
+        self._none.setflags(write=False)
+        self._silent = self._none  # marked so by the last look, or by listeners
         self._unheard = freshness.Lasting(self._size)
         self._without_news = freshness.Lasting(self._size)
 
@@ -45,20 +47,21 @@ class Marks:
         unheard = self._unheard.look(now_ns, *heard, rule, slowdown)
         behind = self._only_on(lambda one: one.silent)
         silent = unheard | behind | self._without_news.look(now_ns, *news, rule, slowdown)
-        if silent.any():
+        found = silent.any()
+        if found:
             marked = board.writer.mark_stale(freshness.ids_of(silent), FLAGS["SILENT"])
             self._share.row.add(COUNTER["silent_marks"], marked)
         # What is behind brings marked quotes, also of what another one stands behind.
         beside = self._carried(lambda one: one.listener.behind)
-        over = (self._silent | beside) & ~silent
-        if over.any():
+        if self._silent is not self._none or beside is not self._none:
+            over = (self._silent | beside) & ~silent
             board.unmark(freshness.ids_of(over), FLAGS["SILENT"])
-        self._silent = silent | beside
+        self._silent = silent | beside if found or beside is not self._none else self._none
         deaf = self._only_on(lambda one: one.deaf)
         if deaf.any():
             board.deafen(freshness.ids_of(deaf), now_ns)
         self._mark_overdue(now_ns, slowdown)
-        return set(freshness.ids_of(unheard & ~behind).tolist())
+        return set(freshness.ids_of(unheard & ~behind).tolist()) if found else set()
 
     def _mark_overdue(self, now_ns: int, slowdown: float) -> Mask:
         """By id: whose news are; the next ones take the mark with them."""
@@ -164,14 +167,16 @@ class Marks:
         to change either.
         """
         found = self._carried(ill)
-        return found & ~self._covered(planned=False) if found.any() else found
+        return found if found is self._none else found & ~self._covered(planned=False)
 
     def _carried(self, by: Callable[[Connection], bool]) -> Mask:
         """By id: what is carried by connections of this kind, whoever else carries it."""
+        kind = [one for one in self._connections() if by(one)]
+        if not kind:  # nearly always
+            return self._none
         found = np.zeros(self._size, np.bool_)
-        for connection in self._connections():
-            if by(connection):
-                found[connection.watch.carried_ids()] = True
+        for connection in kind:
+            found[connection.watch.carried_ids()] = True
         return found
 
 
