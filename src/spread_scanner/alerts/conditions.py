@@ -32,6 +32,7 @@ from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.view import blocked, sources
 from spread_scanner.view.status import StatusReader
+from spread_scanner.view.symbols import NamesThen
 from spread_scanner.view.tables import TablesInForce
 from spread_scanner.view.usual import UsualReader
 
@@ -56,7 +57,9 @@ class Conditions:
         self._found = Found(self._tables)
         self._endings = Endings()
         self._disk = DiskWatch()
-        self._implausible = ImplausibleWatch(attached.kept, attached.store)
+        self._implausible = ImplausibleWatch(
+            attached.kept, attached.store, NamesThen(settings.generated_dir)
+        )
         self._usual = UsualReader(settings)
         self._news = OpportunityNews(
             settings.data_dir, settings.config.spread_alerts.opportunity_net_bps
@@ -91,7 +94,7 @@ class Conditions:
             *of_clock(now, alerts.clock_step_s_max),
             *of_switches(now, alerts.switched_h_max),
             *of_sources(quotes, hung),
-            *self._implausible.now(self._found.symbols),
+            *self._implausible.now(),
             *of_blocked(blocked.look(settings)),
             *of_usual(
                 now.processes, self._usual.age_s, settings.config.spread_engine.basis_half_life_s

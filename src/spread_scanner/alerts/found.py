@@ -5,7 +5,7 @@ Reads the tables in force, whoever published them. Tables that are not there or 
 nothing here: the processes that need them do.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from spread_scanner import clock
 from spread_scanner.alerts.desk import Condition
@@ -22,20 +22,14 @@ class Found:
 
     def __init__(self, in_force: TablesInForce) -> None:
         self._in_force = in_force
-        self.symbols: Mapping[int, str] = {}
         in_force.look()
-        self._taken()
-
-    def _taken(self) -> None:
         self._read_ns = clock.mono_ns()
-        if (loaded := self._in_force.loaded) is not None:
-            self.symbols = loaded.symbol_names()
 
     def now(self, age_h_max: float) -> Iterator[Condition]:
         """What lasts, and once what is new in a set."""
         fresh = self._in_force.look()
         if fresh:
-            self._taken()
+            self._read_ns = clock.mono_ns()
         view = self._in_force.view
         if view is None:
             return

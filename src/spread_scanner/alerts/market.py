@@ -2,7 +2,7 @@
 what is known of them: what leaving usually earns, too old to count on.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from spread_scanner.alerts.desk import Condition
 from spread_scanner.clock import NS_PER_S
@@ -13,6 +13,7 @@ from spread_scanner.view import evaluations
 from spread_scanner.view.blocked import BlockedPair
 from spread_scanner.view.sources import SourceView
 from spread_scanner.view.status import ProcessView
+from spread_scanner.view.symbols import NamesThen
 
 STALE_SHARE_MAX = 0.5
 FIRST_QUOTES_S = 30.0  # a feed that starts has none
@@ -43,17 +44,17 @@ def of_usual(
     views: Sequence[ProcessView], age_s: float | None, half_life_s: float
 ) -> Iterator[Condition]:
     """While the engine runs it keeps what leaving usually earns; what it kept last is `age_s` old,
-    None: nothing is there. Older than a half-life it is not taken up by the next start."""
+    None: nothing is there. Further than a half-life from now it is not taken up by the next
+    start."""
     if not any(view.process == ENGINE and view.state == "running" for view in views):
         return
     if age_s is None:
         text = "what leaving usually earns is not kept: after a restart it is learned anew"
         yield Condition("usual", text, stands_s=NOT_KEPT_S)
-    elif age_s > half_life_s:
-        text = (
-            f"what leaving usually earns was last kept {age_s / 3_600:.1f} h ago, too long to count"
-        )
-        yield Condition("usual", text)
+    elif abs(age_s) > half_life_s:
+        hours = f"{abs(age_s) / 3_600:.1f} h"
+        when = f"{hours} ago, too long to count" if age_s > 0 else f"by a clock {hours} ahead"
+        yield Condition("usual", f"what leaving usually earns was last kept {when}")
 
 
 def of_learning(views: Sequence[ProcessView], known: int, pairs: int) -> Iterator[Condition]:
@@ -84,14 +85,14 @@ class ImplausibleWatch:
     them into quarantine, may be hours away.
     """
 
-    def __init__(self, kept: Evaluations, store: PriceStore) -> None:
-        self._kept = kept
+    def __init__(self, kept: Evaluations, store: PriceStore, names: NamesThen) -> None:
+        self._kept, self._names = kept, names
         self._clock = store.clock
         self._first_ns: dict[tuple[str, str], int] = {}
 
-    def now(self, symbols: Mapping[int, str]) -> Iterator[Condition]:
+    def now(self) -> Iterator[Condition]:
         since_ns = self._clock.now_ns() - GONE_NS
-        found = evaluations.implausible(self._kept, symbols, since_ns)
+        found = evaluations.implausible(self._kept, self._names, since_ns)
         latest = {(one.symbol, one.direction): one for one in reversed(found)}
         self._first_ns = {
             pair: self._first_ns.get(pair, one.ts_engine) for pair, one in latest.items()

@@ -6,6 +6,7 @@ A failure (no room, no database, a file that is in the way) is one line and exit
 import contextlib
 import fcntl
 import os
+import pwd
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -47,12 +48,26 @@ def backup(
     try:
         with contextlib.closing(database.read_only(path)) as connection:
             size = copy_of(connection, file)
+    except PermissionError as error:
+        raise DataError(
+            f"no copy was made: {error.strerror} in its folder",
+            file=file,
+            user=_user(),
+            allowed=f"a folder that this user writes to, as {path.parent}",
+        ) from None
     except (OSError, sqlite3.Error) as error:
         raise DataError(f"no copy was made: {error}", file=file) from None
     if as_json:
         print_json(answers.Copied(str(file), size))
     else:
         people().print(f"Copied {size / 1e6:,.1f} MB to {file}.", markup=False)
+
+
+def _user() -> str:
+    """Whose rights count: `sudo spread-ctl` goes on as the services' user."""
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(os.geteuid()).pw_name
+    return str(os.geteuid())
 
 
 @contextlib.contextmanager
@@ -74,10 +89,12 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _locked(path: Path) -> int | None:
     """The file, locked by us; None while somebody else has, or looks whether anybody has. Who let
-    go of it has removed it: one that does not lie there any more tells nobody anything."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    go of it has removed it: one that does not lie there any more tells nobody anything. What was
+    left by another user who was killed is locked as it is: that takes reading only."""
+    file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        os.fchmod(file, 0o644)  # whoever's umask: the alerts look at it as another user, perhaps
+        if os.fstat(file).st_uid == os.geteuid():
+            os.fchmod(file, 0o644)  # whoever's umask: who looks is another user, perhaps
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(file), os.stat(path)):
             return file
@@ -88,13 +105,6 @@ def _locked(path: Path) -> int | None:
         raise
     os.close(file)
     return None
-
-
-def _have_temporary_files_in(connection: sqlite3.Connection, folder: Path) -> None:
-    """Where the room was measured: else a copy of the whole database goes through /var/tmp, on a
-    disk of which nobody has asked. For the life of this process; by environment it is too late."""
-    quoted = str(folder.absolute()).replace("'", "''")
-    connection.execute(f"PRAGMA temp_store_directory = '{quoted}'")
 
 
 def vacuum(as_json: Json = False) -> None:
@@ -112,7 +122,7 @@ def vacuum(as_json: Json = False) -> None:
                 sqlite3.connect(path, timeout=VACUUM_BUSY_S, isolation_level=None)
             ) as connection,
         ):
-            _have_temporary_files_in(connection, path.parent)
+            database.have_temporary_files_in(connection, path.parent)
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except (OSError, sqlite3.Error) as error:

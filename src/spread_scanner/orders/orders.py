@@ -22,7 +22,7 @@ from msgspec import Struct, structs
 from spread_scanner import clock
 from spread_scanner.config import Settings, files, restart
 from spread_scanner.config.processes import staying
-from spread_scanner.errors import SegmentError, SpreadError
+from spread_scanner.errors import SegmentError, SpreadError, TableError
 from spread_scanner.orders import remembered
 from spread_scanner.orders.remembered import NotRemembered
 from spread_scanner.schema.enums import (
@@ -225,11 +225,16 @@ def _named(settings: Settings, target: str, paused: bool) -> tuple[SwitchKind, s
         return SwitchKind.SOURCE, target
     if target in DIRECTION_BY_LABEL:
         return SwitchKind.DIRECTION, target
-    if symbol_id_of(settings, target) is not None:
-        return SwitchKind.SYMBOL, target.upper()
+    unread = {}
+    try:
+        if symbol_id_of(settings, target) is not None:
+            return SwitchKind.SYMBOL, target.upper()
+    except TableError as error:
+        unread = {"symbols": f"not known: {error}"}
     raise UnknownTarget(
         "nothing of that name",
         target=target,
+        **unread,
         allowed=f"{ALL}, a process (spread-engine), a source ({next(iter(SOURCE_BY_LABEL))}), "
         f"a direction ({next(iter(DIRECTION_BY_LABEL))}) or a symbol (BTC-USDT)",
     )

@@ -157,6 +157,7 @@ class Database:
                 remove_unfinished(copy)
                 backup(self._connection, copy, self._progress)
             self._connection.set_progress_handler(self._progress, PROGRESS_STEPS)
+            have_temporary_files_in(self._connection, self.path.parent)
             migrate(self._connection, version)
             self._connection.set_progress_handler(None, 0)
 
@@ -260,6 +261,14 @@ def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
             "the database was written by a newer version", file=path, found=version, known=VERSION
         )
     return version
+
+
+def have_temporary_files_in(connection: sqlite3.Connection, folder: Path) -> None:
+    """On the disk that is watched: else a copy of the whole database, or of what a new index sorts,
+    goes through /var/tmp, on a disk of which nobody has asked. For the life of this process; by
+    environment it is too late."""
+    quoted = str(folder.absolute()).replace("'", "''")
+    connection.execute(f"PRAGMA temp_store_directory = '{quoted}'")
 
 
 def migrate(connection: sqlite3.Connection, version: int, to_version: int = VERSION) -> None:

@@ -198,14 +198,17 @@ def symbol_id_of(loaded: tables.Tables, symbol: str) -> int:
     return ids[symbol]
 
 
-def implausible(kept: Evaluations, symbols: Mapping[int, str], since_ns: int) -> list[Implausible]:
-    """All pairs that the engine has found so from then on, on the session clock."""
+def implausible(kept: Evaluations, names: NamesThen, since_ns: int) -> list[Implausible]:
+    """All pairs that the engine has found so from then on, on the session clock, by the tables that
+    each was decided with."""
     rows = kept.recent(verdict=Verdict.IMPLAUSIBLE)
     rows = rows[rows["ts_engine"] >= since_ns]
     return [
         Implausible(
             DIRECTIONS[row["direction_id"]].label,
-            symbols.get(int(row["symbol_id"]), f"symbol {row['symbol_id']}"),
+            names.of(int(row["generation"])).get(
+                int(row["symbol_id"]), f"symbol {row['symbol_id']}"
+            ),
             float(row["gross_bps"]),
             int(row["ts_engine"]),
         )

@@ -20,6 +20,8 @@ class NamesThen:
     def of(self, generation: int) -> dict[int, str]:
         """By id, in the tables of that generation."""
         if generation not in self._known:
+            if len(self._known) >= publish.SETS_KEPT:
+                del self._known[min(self._known)]
             try:
                 loaded = tables.load_set(self._folder / publish.SETS / str(generation))
                 self._known[generation] = loaded.symbol_names()

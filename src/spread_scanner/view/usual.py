@@ -55,7 +55,8 @@ class UsualReader:
 
     @property
     def age_s(self) -> float | None:
-        """How old what is kept is; None: nothing is, or it is damaged."""
+        """How old what is kept is; None: nothing is, or it is damaged. Below zero: it was dated by
+        a clock that has been set back since."""
         self._renew()
         if self._found is None:
             return None
@@ -89,6 +90,6 @@ class UsualReader:
         except UsualError:
             self._found = None
         self._read_ns = clock.mono_ns()
-        self._age_ns = max(0, clock.wall_ns() - self._found.wall_ns) if self._found else 0
+        self._age_ns = clock.wall_ns() - self._found.wall_ns if self._found else 0
         keys = self._found.keys if self._found is not None else ()
         self._places = {key: place for place, key in enumerate(keys) if key}

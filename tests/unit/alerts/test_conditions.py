@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -334,6 +335,10 @@ def test_what_is_usual_and_was_not_kept_for_a_half_life_is_told(
         assert found(watch, "usual") is None
         keep(3_700)
         assert "1.0 h ago" in text(watch, "usual")
+        keep(-3_000)
+        assert found(watch, "usual") is None
+        keep(-3_700)
+        assert "1.0 h ahead" in text(watch, "usual"), "the clock was set back: it counts for nobody"
 
 
 def test_while_nothing_is_learned_it_is_told_that_nothing_is_signalled(
@@ -360,6 +365,17 @@ def test_while_nothing_is_learned_it_is_told_that_nothing_is_signalled(
         assert found(watch, "learning") is not None
         keep(1.0, 300.0)
         assert found(watch, "learning") is None
+
+
+def _rename(folder: Path, symbol: str, to: str) -> None:
+    """The next tables give a coin's id to another one."""
+    old = tables.load(folder)
+    symbols = tuple(
+        msgspec.structs.replace(row, symbol=to) if row.symbol == symbol else row
+        for row in old.symbols
+    )
+    new = msgspec.structs.replace(old, generation=old.generation + 1, symbols=symbols)
+    publish.publish(folder, new, {})
 
 
 def test_a_pair_that_stays_implausible_is_told_and_one_absurd_price_is_not(
@@ -398,6 +414,8 @@ def test_a_pair_that_stays_implausible_is_told_and_one_absurd_price_is_not(
         assert not told_after(2, 100_000.0)
         assert told_after(8, 100_000.0)
         assert "binance-bybit" in text(watch, "implausible:AAA-USDT")
+        _rename(up_bed.settings.generated_dir, "AAA-USDT", "ZZZ-USDT")
+        assert found(watch, "implausible:ZZZ-USDT") is None, "it was seen of the coin of before"
         assert told_after(50, 100.0), "for a minute"
         assert not told_after(12, 100.0)
 

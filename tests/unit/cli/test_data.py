@@ -1,6 +1,7 @@
 """backup and vacuum: the copy is whole, nothing that stands is overwritten, room comes back."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -162,6 +163,41 @@ def test_two_vacuums_do_not_run_at_once_and_each_is_seen(
     with data._alone(database.parent):
         assert disk.look(database.parent, []).vacuuming
     assert not path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+def test_what_another_users_killed_vacuum_has_left_stops_none(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root's, in the folder of the services' user."""
+    nobody, folder = 65534, database.parent
+    (folder / VACUUM_FILE).touch(0o644)
+    os.chown(folder, nobody, nobody)
+    monkeypatch.chdir(folder)  # the folders above are root's
+    os.seteuid(nobody)
+    try:
+        with data._alone(Path()):
+            pass
+    finally:
+        os.seteuid(0)
+    assert not (folder / VACUUM_FILE).exists()
+
+
+def test_a_backup_to_where_this_user_may_not_write_says_who_may_not(
+    database: Path, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sudo spread-ctl backup copy.db` in root's folder goes on as another user."""
+
+    def refused(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "/root/.copy.db.17")
+
+    monkeypatch.setattr(data, "copy_of", refused)
+    code, out, _ = spread_ctl("backup", "/root/copy.db", "--json")
+    said = orjson.loads(out)["error"]
+    assert code == 1
+    for word in ("Permission denied", "/root/copy.db", "user=", "allowed=", str(database.parent)):
+        assert word in said
+    assert ".17" not in said
 
 
 def test_vacuum_of_nothing_is_one_line(up_bed: Any, spread_ctl: Run) -> None:

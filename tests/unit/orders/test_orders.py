@@ -1,5 +1,6 @@
 """Orders reach live processes, dead ones are named at once, and nobody waits for them."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,6 +98,14 @@ def test_a_pause_of_nothing_known_changes_nothing(up_bed: Any) -> None:
         with pytest.raises(UnknownTarget, match="nonsense"):
             orders.pause(up_bed.settings, "nonsense", paused=True)
         assert control.paused_symbols == []
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_without_tables_what_may_be_paused_is_said_all_the_same(up_bed: Any, paused: bool) -> None:
+    shutil.rmtree(up_bed.settings.generated_dir)
+    with pytest.raises(UnknownTarget, match="a symbol") as caught:
+        orders.pause(up_bed.settings, "BTC-USDT", paused=paused)
+    assert "not known: " in str(caught.value)
 
 
 def test_reload_and_stop_reach_the_process(up_bed: Any) -> None:

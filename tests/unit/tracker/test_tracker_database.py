@@ -78,6 +78,8 @@ def test_a_database_of_every_older_version_is_migrated_and_keeps_its_rows(tmp_pa
 
         with contextlib.closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+            sorted_in = connection.execute("PRAGMA temp_store_directory").fetchone()  # the process'
+            assert sorted_in == (str(tmp_path),)
         if version:
             assert [row_of(row) for row in kept.open_rows] == [tuple(OLD_ROW.values())]
             assert (kept.last_seq, kept.next_id, kept.probed) == (41, 8, {7: set()})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spread_scanner import clock
-from spread_scanner.clock import VirtualClock
+from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.orders import orders
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.funding import FundingNow, listing_of
@@ -88,3 +88,18 @@ def test_what_is_kept_of_leaving_is_as_old_as_it_is(
     virtual_clock.advance_ms(30_000)
     virtual_clock.step_wall_ms(step_ms)
     assert reader.age_s == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize("ahead_s", [3_000, 3_700])
+def test_what_was_kept_by_a_clock_that_is_far_ahead_says_nothing(
+    up_bed: Any, virtual_clock: VirtualClock, ahead_s: int
+) -> None:
+    """As the engine has it at its start: nobody knows how old it is."""
+    one = np.ones(1)
+    wall_ns = clock.wall_ns() + ahead_s * NS_PER_S
+    usual.write(usual.path_of(up_bed.settings), Usual(1, wall_ns, 3_600.0, ("a b",), one, one, one))
+    reader = UsualReader(up_bed.settings)
+    assert reader.age_s == -ahead_s
+    assert (reader.learned[1], bool(reader.look(("a b",))["usual_bps"] == 1)) == (
+        (1, True) if ahead_s < 3_600 else (0, False)
+    )
