@@ -16,10 +16,12 @@ import contextlib
 import ctypes
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _SUSPEND_NS_MIN = NS_PER_S  # further apart since the last look: the machine slept
 _LOOK_NS_MAX = NS_PER_MS  # two clocks are read at one time if their readings are so close
@@ -168,6 +170,15 @@ def awake_s() -> float:
 def sleep(seconds: float) -> None:
     """Return after so long, a suspend's time left out."""
     _installed.sleep(seconds)
+
+
+def boot_id() -> str:
+    """The kernel's name of this run of the machine, over which `mono_ns` goes on; empty where
+    /proc does not say it."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 class SessionClock:

@@ -20,8 +20,6 @@ from spread_scanner.alerts.ledger import Entry
 from spread_scanner.config import Settings
 from spread_scanner.symbology.replacing import replace
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
 
 class ToldSoFar(msgspec.Struct):
     """The file."""
@@ -50,7 +48,7 @@ def read(settings: Settings) -> ToldSoFar:
         return ToldSoFar()
     except (OSError, ValueError, RecursionError) as error:
         return ToldSoFar(damaged=f"{path_of(settings)}: {error}")
-    if known.boot != _boot():
+    if known.boot != clock.boot_id():
         # What an older version has written has no times of this kind: they begin now.
         gone_ns = max(0, clock.wall_ns() - known.wall_ns) if known.wall_ns else 0
         _move(known, clock.mono_ns() - gone_ns - known.mono_ns)
@@ -74,17 +72,9 @@ def write(
 ) -> None:
     """Replace the file; `who` each target is. Raises OSError."""
     shown = {name: _shown(one) for name, one in who.items()}
-    now = _boot(), clock.wall_ns(), clock.mono_ns()
+    now = clock.boot_id(), clock.wall_ns(), clock.mono_ns()
     body = msgspec.json.encode(ToldSoFar(list(raised), dict(told), shown, *now))
     replace(path_of(settings), body)
-
-
-def _boot() -> str:
-    """The kernel's name of this run of the machine; empty where /proc does not say it."""
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 def _shown(who: str) -> str:

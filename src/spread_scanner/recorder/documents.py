@@ -40,12 +40,14 @@ class Documents:
         self._usual_seen = (0, 0)
         self._switched = -1  # the generation of the switches that the log has
         self.written = 0
+        self.tables = b""  # in force, as they stand in the log
 
     def settings(self, settings: Settings, loaded: Tables) -> None:
         """Those in force."""
         self._usual_path = usual.path_of(settings)
         self.put(RecordKind.SETTINGS, LogDocument(settings.digest, settings_body(settings)))
-        self.put(RecordKind.TABLES, LogDocument(loaded.generation, msgspec.json.encode(loaded)))
+        self.tables = msgspec.json.encode(loaded)
+        self.put(RecordKind.TABLES, LogDocument(loaded.generation, self.tables))
 
     def look(self) -> None:
         """What others have changed since: two words, as long as they have not."""

@@ -12,6 +12,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.recorder.documents import Documents
 from spread_scanner.recorder.draining import LogEnd, Signals, Tape
 from spread_scanner.recorder.keeping import GB, keep
+from spread_scanner.recorder.snapshots import Snapshots
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.counters import RECORDER_COUNTERS
 from spread_scanner.schema.enums import ProcessState
@@ -21,6 +22,7 @@ from spread_scanner.shm import Control, PriceStore, SignalRing
 from spread_scanner.shm.tapes import Tapes
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.writer import LogWriter, Origin
 
 COMMIT_NS = 50 * NS_PER_MS
@@ -60,9 +62,12 @@ class Recording:
         ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS))
         control = stack.enter_context(Control.attach(namespace))
         self._folder = settings.data_dir / WAL_FOLDER
-        origin = Origin(namespace, self._store.instance_id, self._store.clock.anchor_ns)
+        origin = Origin(
+            namespace, self._store.instance_id, self._store.clock.anchor_ns, clock.boot_id()
+        )
+        disk = LogDisk()
         try:
-            self.log = LogWriter(self._folder, origin)
+            self.log = LogWriter(self._folder, origin, disk=disk)
             stack.callback(self.log.close)
             self._known = LogEnd.read(self._folder, self._store.instance_id)
         except OSError as error:
@@ -71,6 +76,8 @@ class Recording:
             ) from None
         self._signals = Signals(ring, self._known, self.log)
         self._documents = Documents(self.log, self._store.clock, control, ring)
+        self._snapshots = Snapshots(self._folder, self._store, self._documents, disk)
+        stack.callback(lambda: self._snapshots.close(self.log.durable_seq))
         if self.log.torn is not None:
             self._process.log.warning("the log's end was torn or damaged", at=self.log.torn)
 
@@ -122,6 +129,7 @@ class Recording:
             if self._tapes_open:
                 self._note_states()
         if self._is_due("tell", LOOK_NS):
+            self._snapshots.turn(self.log.durable_seq)
             self._tell()
         if self._is_due("keep", KEEP_NS):
             self._keep()
@@ -190,7 +198,7 @@ class Recording:
             f"appended {log.appended_seq:,}, on the disk {log.durable_seq:,}, "
             f"{log.durable_age_ns / NS_PER_MS:.0f} ms behind"
         )
-        trouble = log.refusal or self._short
+        trouble = log.refusal or self._short or self._snapshots.refusal
         state = ProcessState.DEGRADED if trouble else ProcessState.RUNNING
         self._process.state(state, f"{trouble}; {said}" if trouble else said)
 

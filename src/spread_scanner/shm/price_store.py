@@ -12,9 +12,11 @@ Three segments: "<namespace>.store", "<namespace>.dirty" and "<namespace>.tapes"
 `create`, taken away by `remove`.
 """
 
-from typing import Self
+from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from spread_scanner.clock import SessionClock
 from spread_scanner.errors import SegmentError
@@ -33,7 +35,18 @@ from spread_scanner.shm.layout import (
 )
 from spread_scanner.shm.segment import Holder, Segment
 
-__all__ = ["DirtyBitmap", "PriceStore", "Quote", "Writer"]
+__all__ = ["DirtyBitmap", "KeptQuotes", "PriceStore", "Quote", "Writer"]
+
+
+_EPOCH_OF_KEPT = 1  # that of the first writer is later: to it they are a predecessor's
+
+
+class KeptQuotes(NamedTuple):
+    """Quotes of one source that a new store begins with; their `ts_recv` is monotonic time."""
+
+    source_id: int
+    ids: npt.NDArray[np.uint16]
+    quotes: np.ndarray  # QUOTE_DTYPE
 
 
 class Writer(StoreWriter, Holder):
@@ -80,10 +93,13 @@ class PriceStore(StoreView, Holder):
         num_sources: int = 8,
         max_symbols: int = 1024,
         tape_slots: int = tapes.TAPE_SLOTS,
+        kept: Sequence[KeptQuotes] = (),
     ) -> Self:
-        """Make a new, empty store. One that stands under the namespace is retired, never reused.
+        """Make a new store, empty but for `kept`. One that stands under the namespace is retired,
+        never reused.
 
-        Raises BadNamespace, NoSpace, or SegmentError on sizes out of range.
+        Raises BadNamespace, NoSpace, SegmentError on sizes out of range, or BadInput on quotes that
+        cannot be.
         """
         _check_size("num_sources", num_sources, NUM_SOURCES_MAX)
         _check_size("max_symbols", max_symbols, MAX_SYMBOLS_MAX)
@@ -97,6 +113,11 @@ class PriceStore(StoreView, Holder):
             params = [*sizes, store.instance_id]
             segment.create(dirty_name, Kind.DIRTY, layout.dirty_bytes, params).close()
             tapes.create(namespace, num_sources, tape_slots, store.instance_id)
+            view = StoreView(store.memory, layout)
+            for source_id, ids, quotes in kept:
+                quotes = quotes.copy()
+                quotes["ts_recv"] += store.anchor_ns
+                StoreWriter(view, source_id, _EPOCH_OF_KEPT).write_many(ids, quotes)
 
         store_name = segment.segment_name(namespace, "store")
         try:

@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     for trouble in made.troubles:
         log.error("switches", reason=trouble)
+    for trouble in made.restored.troubles:
+        log.warning("the log of the market", reason=trouble)
+    if (age_s := made.restored.newest_age_s) is not None:
+        log.info("quotes restored, stale", quotes=made.restored.total, newest_age_s=round(age_s, 3))
     if made.standing:
         log.warning("switched by the operator", standing=[one.what for one in made.standing])
     if made.kept:

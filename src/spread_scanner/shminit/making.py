@@ -10,6 +10,9 @@ What the operator had switched (kill, pauses) is in a new control segment before
 the old one where it can be read, an older version's too (orders/carried.py), else from the file
 (orders/remembered.py). Where that is damaged the system starts halted: new segments must not start
 signals that somebody stopped.
+
+What feeds quoted last is in a new store, stale, where the log of the market tells it
+(restoring.py). Nothing that is wrong with a log keeps the segments from being made.
 """
 
 import contextlib
@@ -18,23 +21,26 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from spread_scanner import clock, config
-from spread_scanner.errors import SegmentError
+from spread_scanner.errors import SegmentError, TableError
 from spread_scanner.orders import carried, remembered
 from spread_scanner.orders.remembered import NotRemembered
 from spread_scanner.schema.enums import ProcessState, SwitchKind
-from spread_scanner.schema.names import SHM_INIT, SIGNALS
+from spread_scanner.schema.names import SHM_INIT, SIGNALS, WAL_FOLDER
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.analysis import Analysis
 from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.evaluations import Evaluations
-from spread_scanner.shm.faults import NoSegment
+from spread_scanner.shm.faults import BadInput, NoSegment
 from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.layout import Kind, StoreLayout
+from spread_scanner.shm.price_store import KeptQuotes
 from spread_scanner.shm.segment import Holder
 from spread_scanner.shm.switches import Switch
 from spread_scanner.shm.wants import Wants
+from spread_scanner.shminit.restoring import Restored, restored
+from spread_scanner.symbology import tables
 
 
 class Made(NamedTuple):
@@ -45,6 +51,7 @@ class Made(NamedTuple):
     segments: list[str]
     standing: list[Switch]  # what is switched
     troubles: list[str]  # with the file of switches; the segments stand all the same
+    restored: Restored  # what the log gave to a new store
 
 
 def ensure(settings: config.Settings, *, force: bool = False) -> Made:
@@ -52,20 +59,22 @@ def ensure(settings: config.Settings, *, force: bool = False) -> Made:
     namespace = settings.config.system.namespace
     with contextlib.ExitStack() as stack:
         troubles = _locked(stack, settings)
+        found = Restored([], None, [])
         reason = "asked for with --force" if force else misfit(settings)
         if reason is not None:
             standing, damaged = _switched(settings)
             troubles += damaged
-            _make(settings, standing)
+            found = _restored(settings)
+            _make(settings, standing, found)
         with Control.attach(namespace) as control:
             standing = control.standing
         troubles += _remember(settings, standing)
     Dials.open(namespace).close()  # kept whatever became of the rest: an exchange goes on counting
     with Health.attach(namespace) as health, health.claim(SHM_INIT) as row:
         row.folder(settings.folder)
-        said = [f"made: {reason}" if reason is not None else "kept", *troubles]
+        said = [f"made: {reason}" if reason is not None else "kept", *troubles, *found.troubles]
         row.beat(ProcessState.STOPPED, "; ".join(said))
-    return Made(reason is None, reason or "", segment.names(namespace), standing, troubles)
+    return Made(reason is None, reason or "", segment.names(namespace), standing, troubles, found)
 
 
 def _locked(stack: contextlib.ExitStack, settings: config.Settings) -> list[str]:
@@ -137,16 +146,24 @@ def _standing(
     return held
 
 
-def _make(settings: config.Settings, standing: list[Switch]) -> None:
+def _restored(settings: config.Settings) -> Restored:
+    """The last quotes that the log knows; none, and why, where its tables or it cannot be read."""
+    system = settings.config.system
+    folder = settings.data_dir / WAL_FOLDER
+    if not folder.is_dir():
+        return Restored([], None, [])
+    try:
+        loaded = tables.load_for(settings.generated_dir, system.max_symbols)
+    except TableError as error:
+        return Restored([], None, [f"no quotes are restored from the log: {error}"])
+    return restored(folder, loaded, system.num_sources)
+
+
+def _make(settings: config.Settings, standing: list[Switch], found: Restored) -> None:
     """Control and health come last: who finds them finds the rest."""
     system = settings.config.system
     making: list[Callable[[], Holder]] = [
-        lambda: PriceStore.create(
-            system.namespace,
-            num_sources=system.num_sources,
-            max_symbols=system.max_symbols,
-            tape_slots=system.tape_slots,
-        ),
+        lambda: _store(system, found),
         lambda: SignalRing.create(system.namespace, SIGNALS, slots=system.ring_slots),
         lambda: Evaluations.create(
             system.namespace, slots=settings.config.spread_engine.evaluations_kept
@@ -172,6 +189,26 @@ def _make(settings: config.Settings, standing: list[Switch]) -> None:
     ]
     for make in making:
         make().close()
+
+
+def _store(system: config.System, found: Restored) -> PriceStore:
+    """With what was found, unless it is nothing that a store takes."""
+
+    def create(kept: list[KeptQuotes]) -> PriceStore:
+        return PriceStore.create(
+            system.namespace,
+            num_sources=system.num_sources,
+            max_symbols=system.max_symbols,
+            tape_slots=system.tape_slots,
+            kept=kept,
+        )
+
+    try:
+        return create(found.quotes)
+    except BadInput as error:
+        found.troubles.append(f"no quotes are restored from the log: {error}")
+        found.quotes.clear()
+        return create([])
 
 
 def _switched(settings: config.Settings) -> tuple[list[Switch], list[str]]:

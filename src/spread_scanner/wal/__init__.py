@@ -3,8 +3,9 @@
 frames    what a segment and a block look like, byte by byte
 disk      every call that a disk can fail
 segments  files of the log's folder: made ready before they are needed, used again
-syncing   the second thread: fdatasync, and the next segment
 writer    appends; knows how far the log is on the disk
 reader    blocks in order; a torn tail is cut and told of, damage inside is refused
+snapshot  the last quotes beside the log, so that a start need not read all of it
+times     stamps of another session or boot, by the clocks of now
 salvage   a log of what is good on both sides of the damage
 """

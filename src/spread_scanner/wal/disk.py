@@ -16,6 +16,9 @@ class LogDisk:
     def allocate(self, file: int, length: int) -> None:
         os.posix_fallocate(file, 0, length)
 
+    def truncate(self, file: int) -> None:
+        os.ftruncate(file, 0)
+
     def pwrite(self, file: int, data: bytes, offset: int) -> int:
         return os.pwrite(file, data, offset)
 

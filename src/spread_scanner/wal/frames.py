@@ -56,7 +56,8 @@ HEAD_DTYPE = np.dtype(
         ("instance_id", "<u8"),  # of the store
         ("namespace", "S64"),
         ("host", "S64"),
-        ("reserved", "V276"),
+        ("boot", "S36"),  # of created_mono_ns; empty: not known
+        ("reserved", "V240"),
         ("crc", "<u4"),  # of all before
     ]
 )

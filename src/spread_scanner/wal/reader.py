@@ -44,6 +44,10 @@ class NoLog(Unusable):
     """There is no log where one was looked for, or it is of another version."""
 
 
+class LogLeft(SpreadError):
+    """Records left the log, being old, while somebody read on towards them."""
+
+
 class Link(NamedTuple):
     """A segment of the chain. Where it is not `whole`, `head` has its salt (0: nothing of it is
     left) and its first record alone."""
@@ -239,17 +243,42 @@ def pieces_of(link: Link, data: Bytes, blocks: list[LogBlock]) -> Iterator[Piece
 def pieces(folder: Path, since: int = 0) -> Iterator[Piece]:
     """The log in its order, from the piece that holds the record `since` on. What a crash tore off
     the end is left out. Raises LogDamaged at the first record that was there and is not."""
+    return (piece for _, piece in pieces_with_links(folder, since))
+
+
+def pieces_with_links(folder: Path, since: int = 0) -> Iterator[tuple[Link, Piece]]:
+    """As `pieces`, each with the segment that it stands in. Raises LogLeft besides, where a segment
+    was used again before its turn came: its records are no part of the log any more."""
     links = chain(folder)
+    begun = False
     for place, link in enumerate(links):
         if place + 1 < len(links) and links[place + 1].first_seq <= since:
             continue
-        data = mapped(link.path)
+        data = _mapped_still(link)
+        if data is None:
+            if begun:
+                raise LogLeft("records left the log while it was read", file=str(link.path))
+            continue  # as if it had left before
+        begun = True
         walked = walk(link, data)
         for piece in pieces_of(link, data, walked.blocks):
             if piece.seq + piece.records > since:
-                yield piece
+                yield link, piece
         if walked.hole is not None and walked.hole.durable:
             raise damaged(folder, walked.hole)
+
+
+def _mapped_still(link: Link) -> Bytes | None:
+    """The bytes of a segment, if they still are its own: segments are mapped one by one, and the
+    oldest may be used again meanwhile."""
+    try:
+        data = mapped(link.path)
+    except FileNotFoundError:
+        return None
+    if not link.whole:
+        return data
+    head = head_of(data)
+    return data if head is not None and head == link.head else None
 
 
 def damaged(folder: Path, hole: Hole) -> LogDamaged:

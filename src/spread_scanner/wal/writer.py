@@ -41,6 +41,7 @@ class Origin(NamedTuple):
     namespace: str = ""
     instance_id: int = 0
     anchor_ns: int = 0
+    boot: str = ""  # that the monotonic times are of; empty: not known
 
 
 class _Kept(NamedTuple):
@@ -337,6 +338,7 @@ class LogWriter:
         head["previous_crc"] = self._safe.crc
         head["anchor_ns"], head["instance_id"] = self._origin.anchor_ns, self._origin.instance_id
         head["namespace"], head["host"] = self._origin.namespace, socket.gethostname()
+        head["boot"] = self._origin.boot
         head["created_wall_ns"], head["created_mono_ns"] = clock.wall_ns(), clock.mono_ns()
         return head
 

@@ -119,7 +119,7 @@ def test_after_a_boot_what_stood_has_stood_meanwhile(
     with clock.use(VirtualClock(began_s * 10**9, 5_000 * 10**9)) as before:
         story = Story("down", "x", before.mono_ns() - 60 * 10**9)
         state.write(settings, [story], {}, {})
-    monkeypatch.setattr(state, "BOOT_ID", tmp_path / "another")
+    monkeypatch.setattr(clock, "BOOT_ID", tmp_path / "another")
     with clock.use(VirtualClock((began_s + 600) * 10**9, 20 * 10**9)) as after:
         (known,) = state.read(settings).raised
         assert after.mono_ns() - known.began_mono_ns == 660 * 10**9

@@ -11,19 +11,21 @@ import msgspec
 import numpy as np
 import pytest
 
+import bed as waits
 from spread_scanner.clock import VirtualClock
 from spread_scanner.recorder import keeping
 from spread_scanner.recorder.documents import settings_body
 from spread_scanner.recorder.recording import Recording
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
-from spread_scanner.schema.enums import ProcessState, SwitchKind
+from spread_scanner.schema.enums import ProcessState, QuoteFlag, SwitchKind
 from spread_scanner.schema.log import GapOf, RecordKind
 from spread_scanner.schema.names import ENGINE, RECORDER, SIGNALS, WAL_FOLDER
 from spread_scanner.schema.records import SIGNAL_DTYPE
-from spread_scanner.shm import Control, Health, PriceStore, SignalRing
+from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.shminit import making
 from spread_scanner.symbology.tables import Tables
-from spread_scanner.wal import reader
+from spread_scanner.wal import reader, snapshot
 from spread_scanner.wal.reader import Piece
 
 
@@ -335,6 +337,79 @@ def test_the_oldest_segments_go_first(
         assert seen is not None
         assert seen.state is ProcessState.DEGRADED
         assert "GB are free" in seen.message
+
+
+def test_a_snapshot_is_written_each_minute_and_at_the_end(recorded: Recorded) -> None:
+    recorded.quote(3, 2, 5)
+    recorded.turns(60)
+    path = recorded.folder / snapshot.SNAPSHOT
+    assert not path.exists()
+    recorded.clock.advance_ms(60_000)
+    recorded.recording.log.sync()
+    recorded.turns(60)
+    waits.until(path.exists, "it is written by its own thread")
+    found = snapshot.read(path)
+    assert 0 < found.seq <= recorded.recording.log.durable_seq
+    (quote,) = found.quotes
+    assert (quote["source_id"], quote["symbol_id"], quote["quote"]["update_id"]) == (3, 2, 5)
+    assert "AAA-USDT" in msgspec.json.decode(found.tables, type=Tables).symbol_names().values()
+    assert found.times.anchor_ns == recorded.store.clock.anchor_ns
+    recorded.quote(3, 1, 6)
+    recorded.recording.close()
+    assert len(snapshot.read(path).quotes) == 2
+    recorded.begin()
+
+
+def test_a_snapshot_that_cannot_be_written_is_said(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    recorded.turns()
+    monkeypatch.setattr(snapshot, "write", refused)
+    recorded.clock.advance_ms(60_000)
+
+    def is_said() -> bool:
+        recorded.turns(60)
+        seen = recorded.health.read(RECORDER)
+        return (
+            seen is not None
+            and seen.state is ProcessState.DEGRADED
+            and "no snapshot could be written" in seen.message
+        )
+
+    waits.until(is_said, "its own thread has failed")
+
+
+@pytest.mark.parametrize("how", ["ended", "killed"])
+def test_what_was_recorded_is_in_the_next_store_until_it_is_live(
+    recorded: Recorded, how: str
+) -> None:
+    """Segments are gone, the log is not."""
+    recorded.quote(3, 2, 5)
+    recorded.turns(10)
+    if how == "ended":
+        recorded.recording.close()
+    else:
+        recorded.recording.log.sync()
+    recorded.clock.advance_ms(5_000)
+    for name in segment.names(recorded.bed.namespace):
+        segment.remove(name)
+    made = making.ensure(recorded.bed.settings)
+    assert made.restored.troubles == []
+    with PriceStore.attach(recorded.bed.namespace) as store:
+        found = store.read(3, 2)
+        assert found is not None
+        assert (found.bid_px, found.update_id, found.flags) == (
+            1.0, 5, QuoteFlag.STALE,
+        )  # fmt: skip
+        assert 5.2 <= (store.clock.now_ns() - found.ts_recv) / 1e9 < 5.3
+        with store.writer(3) as writer:
+            writer.write(2, 3.0, 1.0, 4.0, 1.0, 0, store.clock.now_ns(), 6)
+            found = store.read(3, 2)
+            assert found is not None
+            assert (found.bid_px, found.flags) == (3.0, 0)
 
 
 def test_a_disk_that_refuses_is_said(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,36 @@ def test_what_somebody_reads_is_not_used_again(tmp_path: Path) -> None:
     assert read == list(range(600)), "the reader's own are as they were"
 
 
+def test_a_segment_that_is_used_again_before_a_reader_comes_to_it_is_no_damage(
+    tmp_path: Path,
+) -> None:
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+
+    def write_on(count: int) -> None:
+        for _ in range(count):
+            writer.append(RecordKind.TICK, ticks(writer.appended_seq, 50))
+            writer.sync()
+
+    write_on(20)
+    first = [link.path for link in reader.chain(tmp_path)[:3]]
+    late, midst = reader.pieces(tmp_path), reader.pieces(tmp_path)
+    next(midst)  # holds the first segment, and has seen the names of the others
+    links = reader.chain
+    seen = links(tmp_path)
+    for path in first[1:]:
+        writer.reuse(path)
+    write_on(20)
+    with pytest.raises(reader.LogLeft):
+        list(midst)
+    found = [int(number) for piece in late for number in piece.array()["number"]]
+    assert found == list(range(found[0], 2_000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "chain", lambda _: seen[1:])
+        found = numbers(tmp_path)
+    assert found[0] >= seen[3].first_seq
+    writer.close()
+
+
 def test_a_quiet_log_is_safe_without_another_record(tmp_path: Path) -> None:
     """Rule D7: whoever commits by a timer has it on the disk."""
     writer = LogWriter(tmp_path)
