@@ -1,24 +1,39 @@
-"""Group wal: what a tape costs a quote, and what the log takes to append and to verify.
+"""Group wal: what a tape costs a quote, what the log takes to append and to verify, and
+what a start takes to know the last quotes again.
 
 Records per second are of CPU time, all threads of the process: a disk in use by others says little.
 """
 
+import importlib.util
 import json
 import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from measure import Figure, figure, run_floor
 
-from spread_scanner.schema.log import TICK_DTYPE, RecordKind
+from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.log import DOCUMENT_DTYPE, TICK_DTYPE, RecordKind
+from spread_scanner.shminit.restoring import last_quotes
+from spread_scanner.symbology.tables import InstrumentRow, SymbolRow, Tables
+from spread_scanner.wal import snapshot
+from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.salvage import examine
-from spread_scanner.wal.writer import LogWriter
+from spread_scanner.wal.snapshot import Snapshot
+from spread_scanner.wal.times import LogTimes
+from spread_scanner.wal.writer import LogWriter, Origin
 
 DRAIN = 400  # ticks of 20 ms at 20,000 a second
 PEER_BATCH = 1_000
+SYMBOLS = 250  # of each source
+TAIL = 5_000_000  # records behind the snapshot
+WHOLE = 100_000_000  # records of a log, of which the snapshot has all but the last GB
+SNAPSHOT_EACH = 1_000_000_000 // TICK_DTYPE.itemsize
 
 
 def figures(small: bool) -> Iterator[Figure]:
@@ -33,6 +48,9 @@ def figures(small: bool) -> Iterator[Figure]:
             "sqlite": _per_cpu_s(len(few), lambda: _sqlite(Path(folder) / "peer.db", few)),
             "json_lines": _per_cpu_s(len(few), lambda: _json_lines(Path(folder) / "peer", few)),
         }
+        if importlib.util.find_spec("lmdb") is not None:
+            work = partial(_lmdb, Path(folder) / "peer.lmdb", few)
+            peers["lmdb"] = _per_cpu_s(len(few), work)
         copied = _per_cpu_s(len(ticks), ticks.tobytes)
         size = examine(Path(folder) / "0").bytes / len(ticks)
         yield figure(
@@ -52,6 +70,50 @@ def figures(small: bool) -> Iterator[Figure]:
             floor=copied,
             records=len(ticks),
         )
+
+    yield _recover("wal.recover", TAIL // (50 if small else 1), 0, runs)
+    whole = WHOLE // (500 if small else 1)
+    yield _recover("wal.recover_whole", whole, max(whole - SNAPSHOT_EACH, whole // 2), runs)
+
+
+def _recover(name: str, records: int, known: int, runs: int) -> Figure:
+    """Seconds of CPU to the last quote of every cell of a log of so many records, of which a
+    snapshot holds the first `known`. Warm: what was just written is in the page cache."""
+    cells = len(SOURCES) * SYMBOLS
+    ticks = np.zeros(200_000, TICK_DTYPE)
+    ticks["source_id"] = np.arange(len(ticks)) % len(SOURCES)
+    ticks["symbol_id"] = np.random.default_rng(1).permutation(len(ticks)) % SYMBOLS
+    symbols = tuple(SymbolRow(one, f"C{one}-USDT", f"C{one}", "USDT") for one in range(SYMBOLS))
+    rows = tuple(
+        InstrumentRow(source.source_id, one, f"C{one}", 1, 1, None, None, None, None, False, False)
+        for source in SOURCES
+        for one in range(SYMBOLS)
+    )
+    body = msgspec.json.encode(Tables(1, 1, symbols, rows, (), (), ()))
+    with tempfile.TemporaryDirectory() as folder:
+        writer = LogWriter(Path(folder), Origin(anchor_ns=1))
+        writer.append_document(RecordKind.TABLES, np.zeros((), DOCUMENT_DTYPE), body)
+        for at in range(0, records, len(ticks)):
+            ticks["quote"]["ts_recv"] = np.arange(at, at + len(ticks)) + 1
+            writer.append(RecordKind.TICK, ticks[: records - at])
+            writer.commit()
+        writer.close()
+        if known:
+            taken = Snapshot(known, LogTimes(1), body, ticks[:cells])
+            snapshot.write(Path(folder), taken, LogDisk())
+        found = [_recovered_s(Path(folder), cells) for _ in range(runs)]
+    took = [cpu for cpu, _ in found]
+    wall = round(min(one for _, one in found), 3)
+    return figure(name, "s", took, records=records, known=known, cells=cells, wall_s=wall)
+
+
+def _recovered_s(folder: Path, cells: int) -> tuple[float, float]:
+    begun, begun_cpu = time.perf_counter(), time.process_time()
+    found, troubles = last_quotes(folder, LogTimes(mono_ns=1))
+    took = time.process_time() - begun_cpu, time.perf_counter() - begun
+    if len(found) != cells or troubles:
+        raise RuntimeError(f"{len(found)} of {cells} cells; {troubles}")
+    return took
 
 
 def _tape_push(rounds: int) -> Figure:
@@ -116,6 +178,18 @@ def _sqlite(path: Path, ticks: np.ndarray) -> None:
         connection.executemany("INSERT INTO ticks VALUES (?, ?, ?, ?)", rows)
         connection.execute("COMMIT")
     connection.close()
+
+
+def _lmdb(path: Path, ticks: np.ndarray) -> None:
+    import lmdb
+
+    with lmdb.open(str(path), map_size=1 << 30) as environment:
+        for at in range(0, len(ticks), PEER_BATCH):
+            part = ticks[at : at + PEER_BATCH]
+            keys = part["number"].astype(">u8")
+            with environment.begin(write=True) as transaction:
+                for key, tick in zip(keys, part, strict=True):
+                    transaction.put(key.tobytes(), tick.tobytes(), append=True)
 
 
 def _json_lines(path: Path, ticks: np.ndarray) -> None:

@@ -81,7 +81,9 @@ class Tape:
             if not len(ticks):
                 return
             self._unreleased += len(ticks)
-            self._append(ticks[ticks["number"] >= self._next])
+            self._append(ticks)
+            if len(ticks) < AT_ONCE:
+                return
 
     def written(self) -> None:
         """What was taken is in the log: its slots are the feed's again."""
@@ -93,6 +95,12 @@ class Tape:
 
     def _append(self, ticks: np.ndarray) -> None:
         """A Gap stands before the tick behind the hole."""
+        numbers = ticks["number"]
+        first, last = int(numbers[0]), int(numbers[-1])
+        if first == self._next and last - first == len(ticks) - 1:  # numbers only ever rise
+            self._take(ticks, last)
+            return
+        ticks = ticks[numbers >= self._next]  # the log has what is before
         if not len(ticks):
             return
         numbers = ticks["number"]
@@ -100,9 +108,13 @@ class Tape:
         for begin, end in pairwise([0, *holes, len(ticks)]):
             if int(numbers[begin]) != self._next:
                 self._gap(int(numbers[begin]), int(ticks["quote"]["ts_recv"][begin]))
-            self._log.append(RecordKind.TICK, ticks[begin:end])
-            self._next = int(numbers[end - 1]) + 1
-            self._ts = int(ticks["quote"]["ts_recv"][end - 1])
+            self._take(ticks[begin:end], int(numbers[end - 1]))
+
+    def _take(self, ticks: np.ndarray, last: int) -> None:
+        """Into the log: all of them follow on each other."""
+        self._log.append(RecordKind.TICK, ticks)
+        self._next = last + 1
+        self._ts = int(ticks[-1]["quote"]["ts_recv"])
         self.ticks += len(ticks)
 
     def _gap(self, following: int, ts_to: int) -> None:

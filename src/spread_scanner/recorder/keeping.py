@@ -31,19 +31,21 @@ def keep(folder: Path, log: LogWriter, settings: Recorder, now_wall_ns: int) -> 
     """Let go of what is too old or too much. Raises OSError."""
     links = reader.chain(folder)
     sizes = [link.path.stat().st_size for link in links]
-    total, dropped = sum(sizes), 0
+    total, left, dropped = sum(sizes), len(links), 0
     short = shutil.disk_usage(folder).free < settings.free_gb_min * GB
     for link, after, size in zip(links, links[1:], sizes, strict=False):
-        if dropped >= len(links) - SEGMENTS_MIN:
+        if left <= SEGMENTS_MIN:
             break
         age_ns = now_wall_ns - int(after.head["created_wall_ns"])
         if not (age_ns > settings.raw_h * HOUR_NS or total > settings.budget_gb * GB or short):
             break
         if short:
             link.path.unlink(missing_ok=True)
+            dropped += 1
             short = shutil.disk_usage(folder).free < settings.free_gb_min * GB
         else:
-            log.reuse(link.path)  # goes with the next segment that is made
+            # Goes with the next segment that is made, and is in the log until then.
+            dropped += log.reuse(link.path)
         total -= size
-        dropped += 1
+        left -= 1
     return LogKept(dropped, total, shutil.disk_usage(folder).free)

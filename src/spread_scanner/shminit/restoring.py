@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.enums import QuoteFlag
-from spread_scanner.schema.log import TICK_DTYPE, RecordKind
-from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.schema.log import RecordKind
+from spread_scanner.schema.records import QUOTE_DTYPE, TS_ABSENT
 from spread_scanner.shm.layout import MAX_SYMBOLS_MAX, NUM_SOURCES_MAX
 from spread_scanner.shm.price_store import KeptQuotes
 from spread_scanner.symbology.tables import InstrumentRow, Tables
@@ -54,7 +55,7 @@ def restored(folder: Path, tables: Tables, num_sources: int) -> Restored:
             if (listing := _listing(row, names)) in known
         ]
         if rows:
-            quotes = np.array([quote for _, quote in rows], TICK_DTYPE["quote"])
+            quotes = np.array([quote for _, quote in rows], QUOTE_DTYPE)
             quotes["flags"] = quotes["flags"] & ~np.uint32(QuoteFlag.CONTENDED) | QuoteFlag.STALE
             ids = np.array([symbol_id for symbol_id, _ in rows], np.uint16)
             found.append(KeptQuotes(source_id, ids, quotes))
@@ -73,8 +74,11 @@ def last_quotes(folder: Path, now: LogTimes) -> tuple[Mapping[_Listing, np.void]
             last.tables(base.tables)
             last.ticks(base.quotes)
             last.settle()  # the tail begins within a block: what it says may be older
+        before: reader.Link | None = None
         for link, piece in _tail(folder, base.seq if base is not None else 0):
-            last.at(LogTimes.of(link.head))
+            if link is not before:
+                last.at(LogTimes.of(link.head))
+                before = link
             if piece.kind is RecordKind.TICK:
                 last.ticks(piece.array())
             elif piece.kind is RecordKind.TABLES:
@@ -118,9 +122,11 @@ class _LastQuotes:
         self._nameless: set[int] = set()
         self._now, self._times = now, LogTimes()
         self._listings: dict[int, _Listing] = {}
-        # Memory is taken where it is written alone.
-        self._rows = np.empty(NUM_SOURCES_MAX * MAX_SYMBOLS_MAX, TICK_DTYPE["quote"])
-        self._seen = np.zeros(len(self._rows), bool)
+        # By cell, where its last tick is: numpy scatters numbers many times faster than records.
+        self._last = np.full(NUM_SOURCES_MAX * MAX_SYMBOLS_MAX, -1, np.int64)
+        self._pieces: list[np.ndarray] = []
+        self._begins: list[int] = []
+        self._end = 0
         self._parts: list[bytes] = []
 
     @property
@@ -151,15 +157,18 @@ class _LastQuotes:
 
     def ticks(self, ticks: np.ndarray) -> None:
         """Of several of one cell the last stays: so numpy assigns."""
-        places = _place(ticks["source_id"].astype(np.int64), ticks["symbol_id"])
-        self._rows[places] = ticks["quote"]
-        self._seen[places] = True
+        places = _place(ticks["source_id"].astype(np.intp), ticks["symbol_id"])
+        begin, self._end = self._end, self._end + len(ticks)
+        self._last[places] = np.arange(begin, self._end)
+        self._pieces.append(ticks)
+        self._begins.append(begin)
 
     def settle(self) -> None:
         """Give each cell's last quote to its listing, unless a later one is known."""
-        places = np.flatnonzero(self._seen)
-        self._seen[places] = False
-        rows = self._rows[places]
+        places = np.flatnonzero(self._last >= 0)
+        rows = self._quotes(self._last[places])
+        self._last[places] = -1
+        self._pieces, self._begins, self._end = [], [], 0
         there = rows["ts_recv"] != TS_ABSENT
         places, rows = places[there], rows[there]
         rows["ts_recv"] = self._times.to_mono_ns(rows["ts_recv"], self._now)
@@ -171,3 +180,11 @@ class _LastQuotes:
             before = self.known.get(listing)
             if before is None or before["ts_recv"] <= quote["ts_recv"]:
                 self.known[listing] = quote
+
+    def _quotes(self, numbers: npt.NDArray[np.int64]) -> np.ndarray:
+        """Those of ticks by their number among all that are held."""
+        rows = np.empty(len(numbers), QUOTE_DTYPE)
+        of = np.searchsorted(np.array(self._begins, np.int64), numbers, "right") - 1
+        for row, (piece, number) in enumerate(zip(of.tolist(), numbers.tolist(), strict=True)):
+            rows[row] = self._pieces[piece][number - self._begins[piece]]["quote"]
+        return rows

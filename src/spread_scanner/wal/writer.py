@@ -195,15 +195,16 @@ class LogWriter:
         self._close_current()
         os.close(self._lock)
 
-    def reuse(self, path: Path) -> None:
+    def reuse(self, path: Path) -> bool:
         """An old segment, which is to leave the log: its file is used again; one more than are
-        needed is unlinked. Raises OSError."""
+        needed is unlinked. False: it waits for that already. Raises OSError."""
         if path in self._spare:
-            return
+            return False
         if len(self._spare) < SPARES_MAX:
             self._spare.append(path)
         else:
             self._disk.unlink(path)
+        return True
 
     def _found(self) -> _Place:
         """Where the log ends that lies there; what is read of it is on the disk afterwards."""

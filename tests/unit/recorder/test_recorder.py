@@ -326,6 +326,8 @@ def test_the_oldest_segments_go_first(
         settings = msgspec.structs.replace(settings, free_gb_min=1e6)
     kept = keeping.keep(folder, log, settings, wall_ns)
     assert kept.dropped == {"age": 2, "budget": 3, "room": len(before) - 2}[why]
+    again = keeping.keep(folder, log, settings, wall_ns)
+    assert again.dropped == 0, "each is counted once, though it is in the log until it is used"
     if why == "room":
         assert [link.number for link in reader.chain(folder)] == before[-2:]
         recorded.process.settings = msgspec.structs.replace(
