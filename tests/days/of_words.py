@@ -218,6 +218,7 @@ def jump(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] |
     row = row_of(exchange, fault.pick)
     if row is None or row.times != 1.0:
         return None
+    over_ns = 0
     row.times = TIMES[int(fault.size * len(TIMES))]
     if row.times < 1.0 and row.middle < TOO_CHEAP:
         row.times = 1 / row.times
@@ -226,9 +227,17 @@ def jump(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] |
         exchange.loop.call_ns(int(fault.for_s / 2 * NS_PER_S), stage.reload, exchange)
 
     def over() -> None:
-        row.times = 1.0
-        for after_s in (10, 30, 50):
+        nonlocal over_ns
+        row.times, over_ns = 1.0, exchange.clock.mono_ns()
+        for after_s in (10, 30):
             exchange.loop.call_ns(after_s * NS_PER_S, judge)
+        exchange.loop.call_ns(50 * NS_PER_S, judge_at_last)
+
+    def judge_at_last() -> None:
+        """Not before it was heard again: it may have been refused, or silent, meanwhile."""
+        if row.heard is not None and row.heard_ns < over_ns:
+            exchange.loop.call_ns(20 * NS_PER_S, judge_at_last)
+        judge()
 
     def judge() -> None:
         """Where any tables have judged the level that it has left again, others have to."""

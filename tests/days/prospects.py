@@ -22,6 +22,7 @@ from spread_scanner.feed.outlook import AWAY_NS, Outlook
 from spread_scanner.feed.patience import pauses_of
 from spread_scanner.feed.pulse import BUSY_READS_MIN
 from spread_scanner.feed.watch import WATCH_NS
+from spread_scanner.runtime.gate import Ban
 
 Span = tuple[int, int]
 ALWAYS: Span = (-1, NEVER_NS)
@@ -156,11 +157,12 @@ class Prospects:
                 for line in lines
             )
             or any(self._looks(one.there) for one in self._untils.values())
-            or feed._share.connects.ban() is not None
         ):
             return True
+        ban = feed._share.connects.ban()
         self._waits_ns = min(
-            self._away_until(lines, now_ns),
+            _told_otherwise_ns(ban),
+            self._away_until(lines, ban, now_ns),
             self._unheard_until(lines, now_ns),
             self._over_ns(now_ns),
             feed._share.outages.due_ns(well=all(line.carried for line in lines)),
@@ -173,7 +175,7 @@ class Prospects:
         left_ns = min((work.end_ns for work in works), default=NEVER_NS) - clock.wall_ns()
         return now_ns + left_ns
 
-    def _away_until(self, lines: list[Line], now_ns: int) -> int:
+    def _away_until(self, lines: list[Line], ban: Ban | None, now_ns: int) -> int:
         """When a line has been away for so long that it is to be said; now: looks may find more.
 
         Who is away waits for its dial, which moves everything when it comes. What its absence
@@ -189,7 +191,7 @@ class Prospects:
             return now_ns
         outlook = Outlook()
         outlook._there_ns = there_ns
-        if feed._shown != outlook.look(lines, None, now_ns):
+        if feed._shown != outlook.look(lines, ban, now_ns):
             return now_ns
         instruments = feed._share.instruments
         names = {name for line in lines if line.carried for name in line.symbols}
@@ -231,7 +233,9 @@ class Prospects:
                 if known is None:
                     continue
                 if there.watch._heard_since(known, since_ns):
-                    return now_ns
+                    # It has quoted by now, which is noted with the next look at who does.
+                    wait_ns = min(wait_ns, there._watched_ns + WATCH_NS)
+                    continue
                 settings = share.settings
                 late_s = (
                     settings.first_quote_quiet_s_max if known.quiet else settings.first_quote_s_max
@@ -329,8 +333,8 @@ class Prospects:
         if not heard_ns:
             return (ALWAYS,)
         if not mean_ns:
-            quiet_ns = int(settings.first_quote_quiet_s_max * NS_PER_S)
-            return ((heard_ns + quiet_ns, NEVER_NS),)
+            seldom_s = min(settings.first_quote_quiet_s_max, settings.ask_again_s_max)
+            return ((heard_ns + int(seldom_s * NS_PER_S), NEVER_NS),)
         silent_ns, times = settings.silent_ms_min * NS_PER_MS, settings.silent_intervals_max
         found = [_span(heard_ns, silent_ns, mean_ns * times)]
         if news_ns and news_mean_ns:
@@ -338,6 +342,14 @@ class Prospects:
             found.append(_span(news_ns, silent_ns, own_ns))
             found.append(_span(news_ns, OVERDUE_NS_MIN, own_ns))
         return tuple(found)
+
+
+def _told_otherwise_ns(ban: Ban | None) -> int:
+    """When the feed's row says another number of seconds than now, or that the ban is over."""
+    if ban is None:
+        return NEVER_NS
+    left_ns = round(ban.left_s) * NS_PER_S - NS_PER_S // 2 + NS_PER_MS
+    return ban.until_ns - max(0, left_ns)
 
 
 def _span(since_ns: int, least_ns: int, own_ns: float) -> Span:

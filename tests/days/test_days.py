@@ -76,6 +76,9 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     "a symbol that is asked for again where no snapshot is sent": (
         "mexc-spot", 0.6, {"mexc-spot": [Fault(300, "silent", 0, 0.82, 0)]},
     ),
+    "a symbol that falls silent before it has quoted often enough to have a rate": (
+        "binance-spot", 0.31, {"binance-spot": [Fault(61, "silent", 0, 0.963, 0)]},
+    ),
     "a slow symbol's news are still held back when a gateway has caught up": (
         "bybit-spot", 0.15, {"bybit-spot": [Fault(200, "behind", 50, 0.157, 0.9)]},
     ),

@@ -304,7 +304,12 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
         ),
     ] = 60.0
     ask_again_s_max: Annotated[
-        float, Meta(ge=0.001, le=86_400, description="Longest such pause.")
+        float,
+        Meta(
+            ge=0.001,
+            le=86_400,
+            description="Longest such pause. Who quotes too seldom to have a rate waits it.",
+        ),
     ] = 900.0
     cpus: Annotated[CpuList, Meta(description="CPUs the process is pinned to; empty: any.")] = (
         field(default_factory=list)

@@ -99,11 +99,13 @@ class Watch:
 
     def unheard(self, now_ns: int, silent: Collection[int]) -> list[str]:
         """Who does not quote although it was asked for: those whose ids are among `silent`, those
-        whose first quote is overdue, and those that quoted too seldom to have a rate, long ago.
+        whose first quote is overdue, and those that quoted too seldom to have a rate, long ago: who
+        was not found quiet no later than what is asked for in vain.
         """
         settings, board, subscription = self._share.settings, self._share.board, self._subscription
         quiet_ns = int(settings.first_quote_quiet_s_max * NS_PER_S)
         first_ns = int(settings.first_quote_s_max * NS_PER_S)
+        again_ns = min(quiet_ns, int(settings.ask_again_s_max * NS_PER_S))
         found: list[str] = []
         for symbol in subscription.acknowledged | subscription.unproven.keys():
             row = self._share.instruments.get(symbol)
@@ -115,7 +117,8 @@ class Watch:
                 late = now_ns - since_ns >= wait_ns and not self._heard_since(row, since_ns)
             else:
                 seldom = board.mean_ns[row.symbol_id] == 0.0
-                late = seldom and now_ns - int(board.heard_ns[row.symbol_id]) >= quiet_ns
+                wait_ns = quiet_ns if row.quiet else again_ns
+                late = seldom and now_ns - int(board.heard_ns[row.symbol_id]) >= wait_ns
             if late or row.symbol_id in silent:
                 found.append(symbol)
         return found

@@ -14,6 +14,7 @@ from typing import Any
 
 import certifi
 import msgspec
+import numpy as np
 import pytest
 from test_marks import NAMES, SOURCE, Bed
 
@@ -210,6 +211,27 @@ def first_quotes(reload: Reload) -> None:
     assert set(reload.one.watch.unheard(reload.now_ns, ())) == set(NAMES)
 
 
+def seldom(reload: Reload) -> None:
+    """Who has quoted too seldom to have a rate is waited for as long as is asked in vain; who was
+    found quiet for longer, see `quiet_first_quotes`.
+    """
+    acknowledged(reload)
+    reload.bed.quote(reload.one)
+    reload.one.watch.look(reload.now_ns)
+    reload.bed.machine.advance_ms(500_000)
+    reload.bed.quote(reload.one)
+    heard = np.flatnonzero(reload.share.board.heard_ns == reload.now_ns)[0]
+    name = next(one for one, row in reload.share.instruments.items() if row.symbol_id == heard)
+    reload.bed.machine.advance_ms(500_000)
+    assert name not in reload.one.watch.unheard(reload.now_ns, ())
+    reload.take(ask_again_s_max=400.0)
+    assert name in reload.one.watch.unheard(reload.now_ns, ())
+    reload.share.instruments[name] = msgspec.structs.replace(
+        reload.share.instruments[name], quiet=True
+    )
+    assert name not in reload.one.watch.unheard(reload.now_ns, ())
+
+
 def quiet_first_quotes(reload: Reload) -> None:
     acknowledged(reload)
     reload.bed.machine.advance_ms(100_000)
@@ -376,7 +398,7 @@ AT_ONCE: dict[str, list[Callable[[Reload], None]]] = {
     "first_quote_quiet_s_max": [quiet_first_quotes],
     "answer_s_max": [unanswered],
     "ask_again_s_min": [what_waits_to_be_asked, what_is_too_busy],
-    "ask_again_s_max": [successors_pause, what_was_full],
+    "ask_again_s_max": [successors_pause, what_was_full, seldom],
     "cpus": [pinned],
     "ws_url": [another_place("ws_url", "wss://elsewhere.test/")],
     "proxy": [another_place("proxy", "http://127.0.0.1:1")],
