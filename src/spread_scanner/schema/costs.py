@@ -153,6 +153,11 @@ def realised_bps(
     return (earned - spot_fees - fut_fees - funding) / spot_ask_px * BPS  # type: ignore[return-value]
 
 
+def funding_in(unfunded_bps: float, realised: float, spot_ask_px: float) -> float:
+    """The money per base unit that a result has paid, by what it is without funding."""
+    return (unfunded_bps - realised) / BPS * spot_ask_px
+
+
 def earned_quote(result_bps: FloatOrArray, size_quote: FloatOrArray) -> FloatOrArray:
     """What a result is on a trade of so much, in the quote coin."""
     return result_bps * size_quote / BPS

@@ -109,10 +109,17 @@ class Book:
         enter_bps: Callable[[str, str], float],
         rates: Rates | None = None,
         ears: Ears | None = None,
+        generation: int | None = None,
+        then: Callable[[int], Mapping[PairKey, Pair]] = lambda generation: {},
     ) -> None:
-        """Without `rates` and `ears` nothing is known of funding and of connections."""
+        """Without `rates` and `ears` nothing is known of funding and of connections. `generation`:
+        of the tables that `pairs` are of, None: of all signals; `then` has those of others.
+        """
         self.rules = rules
         self.pairs = pairs
+        self._by_name = _by_name(pairs)
+        self._generation = generation
+        self._then = then
         self._enter_bps = enter_bps
         self.rates: Rates = rates or TableRates()
         self._ears: Ears = ears or Deaf()
@@ -154,20 +161,30 @@ class Book:
             self._take(signal)
 
     def _take(self, signal: Signal) -> None:
-        key = (signal.direction_id, signal.symbol_id)
-        followed = self._open.get(key)
+        pair = self._meant(signal)
+        followed = None if pair is None else self._open.get((pair.direction_id, pair.symbol_id))
         if signal.kind == SignalKind.EXIT:
             self._tally.add("exits")
             if followed is not None:
                 self._note_exit(followed, signal)
-        elif key not in self.pairs or not makes_sense(signal):
+        elif pair is None or not makes_sense(signal):
             self._tally.add("refused_unknown")
         elif followed is not None:
             self._extend(followed, signal)
         elif len(self._open) >= self.rules.open_max:
             self._tally.add("refused_full")
         else:
-            self._open_new(self.pairs[key], signal)
+            self._open_new(pair, signal)
+
+    def _meant(self, signal: Signal) -> Pair | None:
+        """The pair of a signal, if it is still in the tables with the same listings. One of other
+        tables than those in force goes by its own: an id may mean another coin by now."""
+        key = (signal.direction_id, signal.symbol_id)
+        if self._generation is None or signal.generation == self._generation & 0xFFFF_FFFF:
+            return self.pairs.get(key)
+        meant = self._then(signal.generation).get(key)
+        now = None if meant is None else self._by_name.get((meant.direction, meant.symbol))
+        return now if now is not None and meant is not None and now.legs == meant.legs else None
 
     def _note_exit(self, followed: Followed, signal: Signal) -> None:
         row = followed.row
@@ -440,11 +457,18 @@ class Book:
 
     # New tables, new settings, a new life.
 
-    def reload(self, pairs: Mapping[PairKey, Pair], rules: Rules, now_ns: int) -> None:
+    def reload(
+        self,
+        pairs: Mapping[PairKey, Pair],
+        rules: Rules,
+        now_ns: int,
+        generation: int | None = None,
+    ) -> None:
         """Take new tables and settings. What is open goes on under its new ids; what left the
         tables, or has other listings now, is closed.
         """
-        by_name = _by_name(pairs)
+        self._generation = generation
+        self._by_name = by_name = _by_name(pairs)
         watched = self.watched()
         steps = self.rules.step_ns, self.rules.sparse_ns
         self.pairs, self.rules = pairs, rules
@@ -478,13 +502,12 @@ class Book:
         `probed` says which probes of them were recorded. Prices are comparable, also in another
         `instance` of the store, if both legs are the same listings as before.
         """
-        by_name = _by_name(self.pairs)
         for row in rows:
             gap_ns = now_ns - row.last_seen_ns
             row.gaps += 1
             row.gap_ms += max(0, gap_ns) / NS_PER_MS
             closed_ns = max(now_ns, row.last_seen_ns)  # the clock may have been set back
-            pair = by_name.get((row.direction, row.symbol))
+            pair = self._by_name.get((row.direction, row.symbol))
             if pair is None:
                 self._close_row(row, Reason.RETIRED, closed_ns, row.last_seen_ns, None)
             elif not 0 <= gap_ns <= self.rules.resume_gap_ns_max or pair.legs != row.legs:

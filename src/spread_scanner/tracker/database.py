@@ -35,7 +35,7 @@ from spread_scanner.errors import Category, SpreadError
 from spread_scanner.schema.opportunities import APPLICATION_ID, MIGRATIONS, VERSION, read_only_uri
 from spread_scanner.tracker import retention
 from spread_scanner.tracker.backup import backup, backup_path, remove_unfinished
-from spread_scanner.tracker.journal import Batch
+from spread_scanner.tracker.journal import Batch, Stretch
 from spread_scanner.tracker.opportunity import (
     COLUMNS,
     SAMPLED_COLUMNS,
@@ -134,6 +134,7 @@ class Database:
         self._stream = stream
         self._started_ns = started_ns
         self._run_id: int | None = None
+        self._run_since_ns = started_ns
         # SQLite gives the -wal and -shm files the mode of the database itself.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)
@@ -215,7 +216,8 @@ class Database:
             connection.executemany(_WRITE_SETTLEMENT, batch.settlements)
             if batch.last_seq is not None:
                 connection.execute(_WRITE_POSITION, (self._stream, batch.last_seq))
-            self._write_totals(batch.totals, now_ns)
+            stretch = batch.stretch or Stretch(self._started_ns, now_ns)
+            self._write_totals(batch.totals, stretch)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -227,12 +229,12 @@ class Database:
         again. Returns how many rows went."""
         return retention.forget(self._connection, keep, now_ns)
 
-    def _write_totals(self, totals: Mapping[str, int], now_ns: int) -> None:
-        if self._run_id is None:
+    def _write_totals(self, totals: Mapping[str, int], stretch: Stretch) -> None:
+        if self._run_id is None or self._run_since_ns != stretch.since_ns:
             newest = self._connection.execute("SELECT max(id) FROM runs").fetchone()[0]
-            self._run_id = (newest or 0) + 1
+            self._run_id, self._run_since_ns = (newest or 0) + 1, stretch.since_ns
         text = _totals_text(totals)
-        row = (self._run_id, self._started_ns, self._stream, now_ns, text)
+        row = (self._run_id, stretch.since_ns, self._stream, stretch.until_ns, text)
         self._connection.execute(_WRITE_RUN, row)
 
     def close(self) -> None:

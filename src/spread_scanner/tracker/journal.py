@@ -30,6 +30,13 @@ SAMPLE_BYTES = 8 * len(SampleRow._fields)  # as they are measured
 FULL_BYTES = 65_536  # samples that are worth a transaction
 
 
+class Stretch(NamedTuple):
+    """A time in which a tracker ran and was not paused: a row of the table of runs."""
+
+    since_ns: int
+    until_ns: int
+
+
 class Batch(NamedTuple):
     """One transaction."""
 
@@ -42,6 +49,7 @@ class Batch(NamedTuple):
     applied: int  # signals taken from the ring since the process began
     totals: Mapping[str, int]  # of this run
     settlements: Sequence[SettlementRow] = ()
+    stretch: Stretch | None = None  # of this run up to now; None: since the database was opened
 
     @property
     def size(self) -> int:
@@ -123,7 +131,13 @@ class Journal:
         """It goes with the samples: the row that counts it does, too."""
         self._settlements.append(row)
 
-    def drain(self, totals: Mapping[str, int], *, everything: bool = True) -> Batch:
+    def drain(
+        self,
+        totals: Mapping[str, int],
+        *,
+        everything: bool = True,
+        stretch: Stretch | None = None,
+    ) -> Batch:
         """What has come so far, as it is now; without `everything` only what signals made, unless
         something was closed or resumed."""
         whole = list(self._whole.values())
@@ -139,6 +153,7 @@ class Journal:
             applied=self.applied,
             totals=dict(totals),
             settlements=list(self._settlements) if everything else [],
+            stretch=stretch,
         )
         if not everything:
             self._sampled.update((row.id, row) for row in whole)

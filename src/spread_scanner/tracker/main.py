@@ -42,9 +42,9 @@ from spread_scanner.tracker.blocked import Blocked
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.depths import Depths
 from spread_scanner.tracker.hearing import ConnectionEars, prompt_sources
-from spread_scanner.tracker.journal import Journal
+from spread_scanner.tracker.journal import Batch, Journal, Stretch
 from spread_scanner.tracker.opportunity import Signal
-from spread_scanner.tracker.pairs import Pair, PairKey, pairs_of
+from spread_scanner.tracker.pairs import Pair, PairKey, PairsThen, pairs_of
 from spread_scanner.tracker.reporter import Reporter
 from spread_scanner.tracker.retention import Keep
 from spread_scanner.tracker.sampler import Grid, Legs
@@ -71,9 +71,13 @@ COMMIT = _HISTOGRAM["commit"]
 class Tally:
     """Counts, in the health row and for the totals of this run."""
 
-    def __init__(self, row: HealthRow) -> None:
-        self.totals: dict[str, int] = {}
-        self._row = row
+    def __init__(self, row: HealthRow, *, simulated: bool) -> None:
+        self._row, self._simulated = row, simulated
+        self.begin()
+
+    def begin(self) -> None:
+        """A run begins: totals are of it alone."""
+        self.totals: dict[str, int] = {SIMULATED: 1} if self._simulated else {}
 
     def add(self, label: str, count: int = 1) -> None:
         if count:
@@ -112,9 +116,7 @@ class Tracker:
         self.consumer = consumer
         self.clock = store.clock
         self.settings = settings.config.spread_tracker
-        self.tally = Tally(process.row)
-        if settings.simulated:
-            self.tally.totals[SIMULATED] = 1
+        self.tally = Tally(process.row, simulated=settings.simulated)
         self.journal = Journal()
         self.ears = ConnectionEars(connections, prompt_sources(settings))
         self._told = told
@@ -129,6 +131,8 @@ class Tracker:
             self._enter_bps,
             self._rates(loaded),
             self.ears,
+            loaded.generation,
+            PairsThen(settings.generated_dir).of,
         )
         limits = freshness.FreshnessLimits.of(settings)
         self.legs = Legs(store, store.clock.anchor_ns, limits, self._coins(loaded))
@@ -145,6 +149,8 @@ class Tracker:
         )
         self.writer.keep = Keep.of(self.settings)
         self.reporter = Reporter(settings, path, self.tally)
+        self._stretch = Stretch(self.clock.now_ns(), 0)
+        self._rests = False  # paused: what passes is not of the stretch
         self._held_max = ring.layout.slots // 2
         self._released = 0  # of the signals applied
         self._next_commit_ns = 0
@@ -210,7 +216,7 @@ class Tracker:
             if self.writer.idle:
                 if submitted or not self.journal.dirty:
                     break
-                self.writer.submit(self.journal.drain(self.tally.totals))
+                self.writer.submit(self._batch())
                 submitted = True
             clock.sleep(0.001)
         unwritten = self.writer.in_flight + self.journal.pending
@@ -227,6 +233,7 @@ class Tracker:
         operator.
         """
         paused = self.process.orders.paused
+        self._mind_paused(paused)
         if paused:
             self.consumer.wait(self._park_ms(), 2**63)
             self._pops_since_ns = self.clock.now_ns()
@@ -245,6 +252,24 @@ class Tracker:
         self._obey()
         self.reporter.poll()
         self.process.row.cycle(self.clock.now_ns() - began_ns)
+
+    def _mind_paused(self, paused: bool) -> None:
+        """A pause ends a run, and another one begins after it: what is earned a day is of the time
+        that was tracked."""
+        now_ns = self.clock.now_ns()
+        if paused and not self._rests:
+            self._stretch = self._stretch._replace(until_ns=now_ns)
+            self._next_note_ns = now_ns
+        elif self._rests and not paused:
+            self._stretch = Stretch(now_ns, now_ns)
+            self.tally.begin()
+        self._rests = paused
+
+    def _batch(self, *, everything: bool = True) -> Batch:
+        if not self._rests:
+            self._stretch = self._stretch._replace(until_ns=self.clock.now_ns())
+        totals, stretch = self.tally.totals, self._stretch
+        return self.journal.drain(totals, everything=everything, stretch=stretch)
 
     def _woke(self) -> None:
         """The machine slept: no leg is usable before its feed beats anew. Holds and gaps need no
@@ -339,7 +364,7 @@ class Tracker:
             everything = self.journal.full or now_ns >= self._next_full_ns
             if everything:
                 self._next_full_ns = now_ns + int(self.settings.samples_commit_s * NS_PER_S)
-            self.writer.submit(self.journal.drain(self.tally.totals, everything=everything))
+            self.writer.submit(self._batch(everything=everything))
         if self._held > self._held_max:
             self.tally.add("released_unwritten", self._release(self._held - self._held_max))
 
@@ -449,7 +474,8 @@ class Tracker:
         self.process.row.generation(ready.generation)
         self.book.rates = ready.rates
         self.legs.coins = ready.coins
-        self.book.reload(ready.pairs, Rules.of(self.settings), self.clock.now_ns())
+        rules = Rules.of(self.settings)
+        self.book.reload(ready.pairs, rules, self.clock.now_ns(), ready.generation)
         self.tally.add("reloads")
 
     def _follow_engine(self) -> None:

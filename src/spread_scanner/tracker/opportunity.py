@@ -295,7 +295,8 @@ class Followed:
         self.settles_ns = 0  # the next settlement; 0: not looked up yet
         self.rate: float | None = None  # of that, as it was seen last; None: not known
         self.ask_ns = 0  # when to look it up again
-        self.fut_px = row.entry_fut_bid_px  # at the last look
+        # The perpetual's bid at the last look; of a life before nothing but its ask is kept.
+        self.fut_px = row.mark_fut_ask_px or row.entry_fut_bid_px
 
 
 def values_of(row: tuple[Any, ...]) -> Opportunity:

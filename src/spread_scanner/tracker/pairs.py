@@ -1,11 +1,15 @@
 """Which pairs can be followed: one symbol in one direction, with the two cells that hold its legs.
 
-Made from the generated tables at start and at every reload; pure.
+Made from the generated tables at start and at every reload, and of older sets when a signal is.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
+from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import InstrumentRow, Tables
 
 PairKey = tuple[int, int]  # direction_id, symbol_id
@@ -26,13 +30,32 @@ class Pair(NamedTuple):
     lot: float = 0.0  # base units, both legs trade multiples of it; 0: none is known
 
 
-def pairs_of(tables: Tables) -> dict[PairKey, Pair]:
+class PairsThen:
+    """What directions and ids stood for in other tables than those in force, while their set is
+    kept (publish.SETS_KEPT): a signal may have waited in the ring since then."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[int, Mapping[PairKey, Pair]] = {}
+
+    def of(self, generation: int) -> Mapping[PairKey, Pair]:
+        """By the tables of that generation; nothing, if their set is gone."""
+        if generation not in self._known:
+            try:
+                found = tables.load_set(self._folder / publish.SETS / str(generation))
+                self._known[generation] = pairs_of(found)
+            except TableError:
+                self._known[generation] = {}
+        return self._known[generation]
+
+
+def pairs_of(loaded: Tables) -> dict[PairKey, Pair]:
     """Every pair that the tables allow."""
-    names = tables.symbol_names()
-    listed = {(row.source_id, row.symbol_id): row for row in tables.instruments}
-    lots = tables.lots_by_pair()
+    names = loaded.symbol_names()
+    listed = {(row.source_id, row.symbol_id): row for row in loaded.instruments}
+    lots = loaded.lots_by_pair()
     pairs: dict[PairKey, Pair] = {}
-    for row in tables.directions:
+    for row in loaded.directions:
         direction = DIRECTIONS[row.direction_id]
         spot_id, futures_id = direction.spot.source_id, direction.futures.source_id
         for symbol_id in row.symbol_ids:

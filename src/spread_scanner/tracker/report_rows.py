@@ -37,6 +37,8 @@ class ReportRow(NamedTuple):
     entry_net_bps: float
     peak_net_bps: float
     entry_size_quote: float
+    entry_spot_ask_px: float
+    entry_fut_bid_px: float
     signals: int
     samples: int
     late: int
@@ -46,7 +48,6 @@ class ReportRow(NamedTuple):
     gap_ms: float
     spot_fee_bps: float | None
     fut_fee_bps: float | None
-    funding_paid: float | None
     settlements: int
     mark_bps: float | None
     mark_size_quote: float | None
@@ -86,20 +87,17 @@ class ReportRow(NamedTuple):
         return self.reason == Reason.CONVERGED
 
     def left_bps(self, spot_ask_px: float, fut_bid_px: float) -> float | None:
-        """What would have been realised by an entry at other prices."""
+        """What would have been realised by an entry at other prices: left at the same look as the
+        result, with the funding that was crossed until then. More may have been crossed since."""
         if self.mark_bps is None or self.spot_fee_bps is None or self.fut_fee_bps is None:
             return None
         if self.mark_spot_bid_px is None or self.mark_fut_ask_px is None:
             return None
-        return costs.realised_bps(
-            spot_ask_px,
-            fut_bid_px,
-            self.mark_spot_bid_px,
-            self.mark_fut_ask_px,
-            self.spot_fee_bps,
-            self.fut_fee_bps,
-            self.funding_paid or 0.0,  # without it there is no mark
-        )
+        left = (self.mark_spot_bid_px, self.mark_fut_ask_px)
+        fees = (self.spot_fee_bps, self.fut_fee_bps)
+        unfunded = costs.realised_bps(self.entry_spot_ask_px, self.entry_fut_bid_px, *left, *fees)
+        funding = costs.funding_in(unfunded, self.mark_bps, self.entry_spot_ask_px)
+        return costs.realised_bps(spot_ask_px, fut_bid_px, *left, *fees, funding)
 
 
 class Looked(NamedTuple):

@@ -1,5 +1,6 @@
 """What is halted or paused, as the tracker sees it: a pair of which no signal can come."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,11 +9,13 @@ from tracking import Tracking, tracking_of
 
 from bed import until
 from spread_scanner import config
+from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
-from spread_scanner.schema.names import ENGINE, TRACKER
+from spread_scanner.schema.names import DATABASE_FILE, ENGINE, TRACKER
 from spread_scanner.shm import Control
 from spread_scanner.shm.operator import Operator
 from spread_scanner.tracker.blocked import Blocked
+from spread_scanner.tracker.database import read_only
 from spread_scanner.tracker.pairs import Pair
 from spread_scanner.view.opportunities import Opportunities
 
@@ -34,6 +37,38 @@ ELSEWHERE = PAIR._replace(
     spot_source=OTHER.spot.source_id,
     futures_source=OTHER.futures.source_id,
 )
+
+
+def test_a_pause_of_the_tracker_is_no_time_that_was_tracked(up_bed: Any) -> None:
+    """It ends a run, whose totals stay, and what comes after it is another one."""
+    with tracking_of(up_bed) as tracking:
+        tracker, clock = tracking.tracker, tracking.tracker.clock
+        tracking.enter_signal()
+        tracker.turn()
+
+        def turns(condition: Callable[[], bool]) -> None:
+            def turned() -> bool:
+                tracker.turn()
+                return condition()
+
+            until(turned, "the tracker gets there")
+
+        tracking.operator.pause(TRACKER)
+        turns(lambda: tracker.process.orders.paused)
+        tracker.turn()
+        paused_ns = clock.now_ns()
+        tracking.enter_signal()
+        turns(lambda: tracker.writer.idle and clock.now_ns() - paused_ns > 50 * NS_PER_MS)
+        tracking.operator.pause(TRACKER, paused=False)
+        resumed_ns = clock.now_ns()
+        turns(lambda: tracker.tally.totals.get("extended") == 1)
+    path = up_bed.settings.data_dir / DATABASE_FILE
+    with contextlib.closing(read_only(path)) as connection:
+        query = "SELECT started_ns, written_ns, json_extract(totals, '$.signals') FROM runs"
+        (began, ended, first), (again, _, second) = connection.execute(query)
+    assert began < ended <= paused_ns
+    assert resumed_ns <= again
+    assert (first, second) == (1, 1)
 
 
 @pytest.mark.parametrize(

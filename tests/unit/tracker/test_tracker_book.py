@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tracker_bed import INSTANCE, RULES, Bed, make_look, make_signal, pair
+from tracker_bed import INSTANCE, RULES, Bed, make_look, make_signal, pair, pairs
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import SignalKind
@@ -18,7 +18,9 @@ from spread_scanner.schema.records import (
     SIGNAL_FUNDING_UNKNOWN,
     SIGNAL_LEG_LOST,
 )
+from spread_scanner.tracker.book import Book
 from spread_scanner.tracker.opportunity import LOST, UNREAD, Signal
+from spread_scanner.tracker.pairs import Pair, PairKey
 from spread_scanner.tracker.sampler import Look
 
 ENTER, RESIGNAL, EXIT = SignalKind.ENTER, SignalKind.RESIGNAL, SignalKind.EXIT
@@ -424,6 +426,40 @@ def test_probes_are_taken_in_time_or_recorded_as_missed(bed: Bed) -> None:
         (500, 0, 1.0 - 28.0),
     ]
     assert (bed.counts["probes"], bed.counts["probes_missed"]) == (3, 1)
+
+
+def test_a_signal_of_other_tables_means_the_coin_that_it_meant_then(bed: Bed) -> None:
+    """It has waited in the ring: id 0 is C1's by now, which was 1, and 2 another coin's."""
+    then: dict[int, dict[PairKey, Pair]]
+    then = {1: pairs(4), 2: {(0, 3): pair(3)._replace(legs="C3USDT/1 1000C3/1000")}}
+    now = {
+        (0, 0): pair(1)._replace(symbol_id=0),
+        (0, 2): pair(7)._replace(symbol_id=2),
+        (0, 3): pair(3),
+    }
+    bed.book = Book(
+        *(RULES, now, bed.journal, bed.counts, lambda *_: 10.0),
+        generation=3,
+        then=lambda generation: then.get(generation, {}),
+    )
+    signals = [
+        (1, 0, ENTER),  # C0 is listed no more
+        (1, 1, ENTER),
+        (1, 2, ENTER),  # C2 neither: its id is C7's
+        (2, 3, ENTER),  # C3 then had another contract
+        (9, 0, ENTER),  # nobody knows those tables any more
+        (3, 2, ENTER),
+        (1, 2, SignalKind.EXIT),  # of C2, not of C7
+        (1, 1, SignalKind.EXIT),
+    ]
+    bed.book.apply(
+        make_signal(seq, bed.now_ns, symbol_id, kind)._replace(generation=generation)
+        for seq, (generation, symbol_id, kind) in enumerate(signals)
+    )
+    bed.commit()
+    query = "SELECT symbol, symbol_id, exits FROM opportunities ORDER BY id"
+    assert bed.rows(query) == [("C1-USDT", 0, 1), ("C7-USDT", 2, 0)]
+    assert bed.counts["refused_unknown"] == 4
 
 
 def test_what_left_the_tables_is_closed_and_what_stays_goes_on_under_its_new_id(bed: Bed) -> None:

@@ -96,20 +96,24 @@ def worth(chance: random.Random, reason: str | None) -> dict[str, Any]:
     }
     found["mark_fut_ask_px"] = found["mark_spot_bid_px"] + chance.uniform(-0.1, 0.4)
     found["mark_bps"] = plain_realised(found, found["entry_spot_ask_px"], found["entry_fut_bid_px"])
+    found["paid_at_mark"] = found["funding_paid"]
     if fate < 0.2:  # a rate that was crossed was not known
-        found["mark_bps"] = found["funding_paid"] = None
+        found["mark_bps"] = found["funding_paid"] = found["paid_at_mark"] = None
+    elif fate < 0.5:  # crossed after the last look at which leaving could be read off
+        found["funding_paid"] = chance.choice([None, found["funding_paid"] + 0.05])
     found["realised_bps"] = found["mark_bps"] if reason == "converged" else None
     return found
 
 
 def plain_realised(row: dict[str, Any], spot_ask: float, fut_bid: float) -> float | None:
     """Money of one base unit, summed fill by fill."""
-    if row["funding_paid"] is None:
+    if row.get("paid_at_mark", row["funding_paid"]) is None:
         return None
     bought, sold = -spot_ask, row["mark_spot_bid_px"]
     shorted, covered = fut_bid, -row["mark_fut_ask_px"]
     fees = (spot_ask + sold) * row["spot_fee_bps"] + (shorted - covered) * row["fut_fee_bps"]
-    money = bought + sold + shorted + covered - fees / 1e4 - row["funding_paid"]
+    paid = row.get("paid_at_mark", row["funding_paid"])
+    money = bought + sold + shorted + covered - fees / 1e4 - paid
     return float(money / spot_ask * 1e4)
 
 

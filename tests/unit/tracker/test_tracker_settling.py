@@ -13,6 +13,7 @@ from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.funding import NS_PER_HOUR as HOUR_NS
 from spread_scanner.schema.funding import FundingNow, listing_of
 from spread_scanner.symbology.tables import FundingRow
+from spread_scanner.tracker.report_rows import ReportRow
 from spread_scanner.tracker.settling import Rates, TableRates, ToldRates
 
 FUTURES = DIRECTIONS[0].futures.source_id
@@ -170,6 +171,43 @@ def test_a_settlement_while_nobody_looked_is_counted_at_the_next_look(tmp_path: 
         bed.kill()
         bed.run(400)
         assert row_of(bed)["settlements"] == 1
+
+
+def test_after_a_restart_it_is_charged_at_the_last_price_that_is_known(tmp_path: Path) -> None:
+    """The perpetual's ask of the last mark: its bid is kept nowhere, and what stood at the entry
+    may be hours old."""
+    bed = opened(tmp_path, rates())
+    bed.exits[0] = -300.0
+    bed.run(800)
+    bed.commit()
+    with contextlib.closing(bed.database):
+        bed.kill()
+        bed.run(800)
+        assert bed.rows("SELECT fut_px FROM settlements") == []  # not written yet
+        bed.commit()
+        assert bed.rows("SELECT fut_px FROM settlements") == [(pytest.approx(103.0),)]
+
+
+def test_what_was_crossed_after_the_mark_is_not_in_what_later_entries_had_left(
+    tmp_path: Path,
+) -> None:
+    """The leg is lost before the settlement. A look with the prices of the entry leaves what the
+    opportunity did, to the last bit but rounding."""
+    bed = opened(tmp_path, rates(), before_ms=700)
+    bed.run(300)
+    bed.exits[0] = math.nan
+    bed.run(3_000)
+    bed.commit()
+    with contextlib.closing(bed.database):
+        row = row_of(bed)
+        assert (row["reason"], row["settlements"]) == ("stale", 1)
+        assert row["funding_paid"] == pytest.approx(-0.001 * 100.6)
+        found = ReportRow(*(row[name] for name in ReportRow._fields))
+    entry = found.entry_spot_ask_px, found.entry_fut_bid_px
+    result_bps, worse_bps = found.result_bps, found.left_bps(entry[0], entry[1] - 0.1)
+    assert result_bps is not None
+    assert found.left_bps(*entry) == pytest.approx(result_bps, abs=1e-9)
+    assert worse_bps == pytest.approx(result_bps - 10.0 + 0.1 * 5.0 / 100, abs=1e-9)
 
 
 def test_beyond_an_unknown_rate_nothing_is_realised(tmp_path: Path) -> None:

@@ -36,13 +36,14 @@ class Tracking:
         self.tracker.recover()
         stack.callback(self.tracker.finish)
         self._seq = 0
+        self._generation = self.tracker.generation
 
     def enter_signal(self, *, age_ns: int = 0, flags: int = 0) -> None:
         """Of a quote that was read, and judged, so long ago."""
         made = np.zeros(1, SIGNAL_DTYPE)
         made["kind"], made["symbol_id"], made["seq"] = SignalKind.ENTER, 1, self._seq
         made["ts_engine"] = made["ts_trigger"] = self.prices.clock.now_ns() - age_ns
-        made["flags"] = flags
+        made["flags"], made["generation"] = flags, self._generation
         self._producer.push_many(made)
         self._seq += 1
 
