@@ -49,6 +49,18 @@ class Terms(NamedTuple):
 TERMS_DTYPE = np.dtype([(name, "<f8") for name in Terms._fields])
 
 
+class Least(NamedTuple):
+    """What both listings of a pair ask of an order; 0: not told, and none."""
+
+    spot_qty_min: float = 0.0
+    fut_qty_min: float = 0.0
+    spot_notional_min: float = 0.0
+    fut_notional_min: float = 0.0
+
+
+LEAST_DTYPE = np.dtype([(name, "<f8") for name in Least._fields])
+
+
 class Rung(NamedTuple):
     """One size: what entering would pay and get on average, and what is left of it. NaN: the books
     do not carry it."""

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.ladder import Least
 from spread_scanner.symbology.lots import LegRules, pair_rules
 
 SYMBOL_IDS = 2**16  # an id is 16 bits in every record
@@ -85,6 +86,12 @@ class LotRow(Struct, frozen=True, array_like=True):
     spot_min_notional: float
     fut_min_notional: float
     flags: int  # schema.lots.LotFlag
+
+    @property
+    def least(self) -> Least:
+        """What both listings ask of an order."""
+        quantities = self.spot_min_qty, self.fut_min_qty
+        return Least(*quantities, self.spot_min_notional, self.fut_min_notional)
 
 
 class QuarantineRow(Struct, frozen=True, array_like=True):

@@ -13,17 +13,17 @@ import numpy as np
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.schema.ladder import TERMS_DTYPE
+from spread_scanner.schema.ladder import LEAST_DTYPE, TERMS_DTYPE
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.wants import Wants
 from spread_scanner.tracker.opportunity import Followed
-from spread_scanner.view.depth import Depth, DepthReader
+from spread_scanner.view.depth import TOP_QUOTE, Depth, DepthReader
 
 SEEN_NS = 10 * NS_PER_S
 ASK_EVERY_NS = NS_PER_S
 ASK_S = 5.0
-TOP_QUOTE = 1e-6  # a size of next to nothing is the top
-_ROW_DTYPE = np.dtype([("direction_id", "u1"), ("symbol_id", "<u2"), *TERMS_DTYPE.descr])
+_TERMS = [*TERMS_DTYPE.descr, *LEAST_DTYPE.descr]
+_ROW_DTYPE = np.dtype([("direction_id", "u1"), ("symbol_id", "<u2"), *_TERMS])
 
 
 class Depths:
@@ -75,7 +75,7 @@ def _terms(one: Followed) -> tuple[float, ...]:
     close_bps = np.nan if row.close_bps is None else row.close_bps
     carry_bps = np.nan if row.carry_bps is None else row.carry_bps
     costs = (close_bps, row.fees_bps, carry_bps, row.enter_bps)
-    return (row.direction_id, row.symbol_id, *costs, one.pair.lot)
+    return (row.direction_id, row.symbol_id, *costs, one.pair.lot, *one.pair.least)
 
 
 def _note(one: Followed, depth: Depth, now_ns: int) -> None:

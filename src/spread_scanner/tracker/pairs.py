@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.ladder import Least
 from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import InstrumentRow, Tables
 
@@ -28,6 +29,7 @@ class Pair(NamedTuple):
     futures_source: int
     legs: str
     lot: float = 0.0  # base units, both legs trade multiples of it; 0: none is known
+    least: Least = Least()  # of an order
 
 
 class PairsThen:
@@ -73,6 +75,7 @@ def pairs_of(loaded: Tables) -> dict[PairKey, Pair]:
                 futures_source=futures_id,
                 legs=f"{_leg(spot)} {_leg(futures)}",
                 lot=0.0 if rules is None else rules.lot,
+                least=Least() if rules is None else rules.least,
             )
     return pairs
 

@@ -13,7 +13,7 @@ from spread_scanner import clock
 from spread_scanner.books._ladder import ladders
 from spread_scanner.config import Settings
 from spread_scanner.schema import freshness
-from spread_scanner.schema.costs import size_quote
+from spread_scanner.schema.costs import leg_suffices, size_quote
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.schema.ladder import RUNG_DTYPE, TERMS_DTYPE
@@ -22,9 +22,12 @@ from spread_scanner.shm.books import BookStore
 from spread_scanner.view.attached import Attached
 from spread_scanner.view.reading import Reading, known
 
+TOP_QUOTE = 1e-6  # a size of next to nothing is the top: no order, and asked for no least
+
 
 class SizeNet(Reading, frozen=True):
-    """One size of the ladder. Null: the books do not carry it, or it could not be left again."""
+    """One size of the ladder. Null: the books do not carry it, it could not be left again, or it is
+    less than a listing's least."""
 
     size_quote: float
     buy_px: float | None  # the average that buying the spot would pay
@@ -35,7 +38,8 @@ class SizeNet(Reading, frozen=True):
 class Depth(Reading, frozen=True):
     """By both order books, what leaving moves included."""
 
-    size_base: float | None  # the largest with net at or over the threshold, in whole lots
+    # The largest with net at or over the threshold, in whole lots; 0: less than a listing's least.
+    size_base: float | None
     size_quote: float | None
     bounded: bool  # the levels that are known ended before the spread did
     sizes: list[SizeNet]
@@ -114,7 +118,13 @@ class DepthReader:
         for name in TERMS_DTYPE.names or ():
             terms[name] = rows[name][at]
         rungs, carried, bounded = ladders(spot, fut, terms, self.sizes_quote)
-        found["rungs"][at], found["bounded"][at], found["both"][at] = rungs, bounded, True
+        found["bounded"][at], found["both"][at] = bounded, True
+        least = _suffices(carried[:, None], spot, fut, rows[at])[:, 0]
+        carried = np.where(least, carried, 0.0)
+        sizes = self.sizes_quote / spot["asks"][:, :1, 0]
+        orders = (self.sizes_quote <= TOP_QUOTE) | _suffices(sizes, spot, fut, rows[at])
+        rungs[~orders] = np.nan
+        found["rungs"][at] = rungs
         found["size_base"][at] = carried
         found["size_quote"][at] = size_quote(carried, spot["asks"][:, 0, 0])
 
@@ -131,3 +141,15 @@ class DepthReader:
     def close(self) -> None:
         """Let go of the segment."""
         self._books.close()
+
+
+def _suffices(
+    sizes: np.ndarray, spot: np.ndarray, fut: np.ndarray, rows: np.ndarray
+) -> freshness.Mask:
+    """(n, k) whether base units (n, k) are as much as both listings ask of an order."""
+    enough = np.ones(sizes.shape, bool)
+    for books, leg in ((spot, "spot"), (fut, "fut")):
+        bid_px, ask_px = books["bids"][:, :1, 0], books["asks"][:, :1, 0]
+        least = (rows[f"{leg}_{name}_min"][:, None] for name in ("qty", "notional"))
+        enough &= leg_suffices(sizes, bid_px, ask_px, *least)
+    return enough

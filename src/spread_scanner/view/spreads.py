@@ -17,6 +17,7 @@ from spread_scanner.config import Settings
 from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.freshness import FreshnessLimits, Judged
+from spread_scanner.schema.ladder import LEAST_DTYPE, Least
 from spread_scanner.schema.lots import MINIMUM_UNKNOWN
 from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN, SIGNAL_MINIMUM_UNKNOWN
 from spread_scanner.shm import PriceStore
@@ -53,6 +54,7 @@ BOARD_DTYPE = np.dtype(
         ("usable", "?"),
         ("implausible", "?"),  # both legs say what they are, and are not one coin at one time
         ("flags", "u1"),  # SIGNAL_*: what a signal of it would say besides
+        *LEAST_DTYPE.descr,
     ]
 )
 
@@ -68,6 +70,7 @@ class _Lane(NamedTuple):
     at_parity: npt.NDArray[np.bool_]
     enter_bps: npt.NDArray[np.float64]
     lot: npt.NDArray[np.float64]  # base units; 0: none is known
+    least: np.ndarray  # LEAST_DTYPE
     flags: npt.NDArray[np.uint8]  # SIGNAL_*, of minima and funding
 
 
@@ -107,6 +110,7 @@ class SpreadBoard:
             np.array([one.close_at == "parity" for one in found]),
             np.array([one.enter_bps for one in found]),
             np.array([0.0 if one is None else one.lot for one in rules]),
+            np.array([Least() if one is None else one.least for one in rules], LEAST_DTYPE),
             np.array([_flags(*one) for one in zip(rules, found, strict=True)], np.uint8),
         )
 
@@ -149,6 +153,8 @@ class SpreadBoard:
         rows["enter_bps"] = lane.enter_bps
         rows["fees_bps"], rows["carry_bps"] = lane.fees_bps, lane.carry_bps
         rows["lot_base"] = lane.lot
+        for name in Least._fields:
+            rows[name] = lane.least[name]
         rows["flags"] = lane.flags
         rows["spot_ask_px"] = spot["ask_px"]
         rows["fut_bid_px"] = futures["bid_px"]
@@ -249,7 +255,8 @@ class Spread(Reading, frozen=True):
 def spread_of(row: np.void, symbols: dict[int, str], depth: Depth | None = None) -> Spread:
     """A row of BOARD_DTYPE by names instead of numbers."""
     numbers = {name: row[name].item() for name in BOARD_DTYPE.names or ()}
-    del numbers["lot_base"]
+    for name in ("lot_base", *Least._fields):
+        del numbers[name]
     symbol_id, direction_id = numbers.pop("symbol_id"), numbers.pop("direction_id")
     return Spread(
         symbol=symbols.get(symbol_id, f"#{symbol_id}"),

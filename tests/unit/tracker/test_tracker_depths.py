@@ -13,6 +13,7 @@ from spread_scanner import clock
 from spread_scanner.books._order_book import FollowedBook
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Books
+from spread_scanner.schema.ladder import Least
 from spread_scanner.shm.books import BookStore, BooksWriter
 from spread_scanner.shm.wants import Wants
 from spread_scanner.tracker.depths import SEEN_NS
@@ -83,6 +84,34 @@ def test_the_depth_is_that_of_the_first_look_with_two_books(
         first = row.depth_ns
         publish(books[FUT_ID], now_ns, 107.0)
         assert looked(tracking).depth_ns == first
+
+
+@pytest.mark.parametrize(
+    ("least", "carried", "orders"),
+    [
+        (Least(spot_notional_min=150.0), 50.0, [0.0, 1_000.0]),
+        (Least(fut_qty_min=9.0), 50.0, [0.0, 1_000.0]),
+        (Least(fut_notional_min=6_000.0), 0.0, [0.0]),
+        (Least(spot_qty_min=60.0), 0.0, [0.0]),
+    ],
+)
+def test_what_is_less_than_a_listings_least_is_no_order(
+    up_bed: Any, books: dict[int, BooksWriter], least: Least, carried: float, orders: list[float]
+) -> None:
+    """The books carry more of it, or as much; nobody takes the order. The top is of no size."""
+    with tracking_of(up_bed) as tracking:
+        now_ns = tracking.prices.clock.now_ns()
+        tracking.enter_signal()
+        tracking.tracker.turn()
+        (followed,) = tracking.tracker.book.watched()
+        followed.pair = followed.pair._replace(least=least)
+        publish(books[SPOT_ID], now_ns, 100.0)
+        publish(books[FUT_ID], now_ns, 105.0)
+        row = looked(tracking)
+    assert row.depth_nets is not None
+    nets = msgspec.json.decode(row.depth_nets)
+    assert [size for size, net in nets if net is not None] == orders
+    assert row.depth_size_quote == pytest.approx(carried * 100.1)
 
 
 def test_books_that_come_too_late_say_nothing_of_the_signal(
