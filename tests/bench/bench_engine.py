@@ -18,7 +18,7 @@ from measure import Figure, figure, run_floor
 
 from spread_scanner import clock, config
 from spread_scanner.engine.core import Engine
-from spread_scanner.engine.reload import TURN_NS, Reloads
+from spread_scanner.engine.reload import Reloads
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema import costs
@@ -278,7 +278,7 @@ class Stops:
             stop_ns = max(stop_ns, engine.loop.take_outside_ns(), engine.loop.take_longest_ns())
             one.poll()
         for _ in range(4):  # what the new tables still have to read
-            engine.loop.run(TURN_NS)
+            engine.loop.run(one.turn_ns)
             stop_ns = max(stop_ns, engine.loop.take_outside_ns(), engine.loop.take_longest_ns())
         return stop_ns / 1e3
 

@@ -27,6 +27,7 @@ from spread_scanner.symbology import tables
 
 TURN_NS = 5 * NS_PER_MS
 LONG_TURN_NS = 5 * NS_PER_S  # systemd's watchdog allows fifteen, and is told each seven
+DROP_TURN_NS = 50 * NS_PER_MS  # at the most: what is given back ends it
 BRING_NS = 2 * NS_PER_S  # a loop that has not brought it in by then never comes to it
 SWITCH_INTERVAL_S = 0.0005  # should the loop's thread need the interpreter, it has it within this
 
@@ -44,6 +45,7 @@ class Reloads:
         self._waiting: Orders | None = None  # the newest that came meanwhile
         self._tried: Tried | None = None
         self._ready: ReadyWork | None = None  # what was tried is to put in force; None: it failed
+        self._dropping = False  # what was in force before is given back
         self._bring_by_ns = 0  # monotonic; 0: nobody has begun
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         # Here already: to start a thread is to wait for it, and so for the interpreter.
@@ -57,7 +59,10 @@ class Reloads:
     @property
     def turn_ns(self) -> int:
         """How long the loop may run now."""
-        return LONG_TURN_NS if self._planning is not None and self._tried is None else TURN_NS
+        planning = self._planning is not None and self._tried is None
+        if planning:
+            return LONG_TURN_NS
+        return DROP_TURN_NS if self._dropping else TURN_NS
 
     def obey(self, orders: Orders) -> None:
         """Acknowledge orders, or plan their reload; those that come meanwhile are acknowledged
@@ -83,8 +88,9 @@ class Reloads:
         self._engine.loop.beat(self._process.row.heartbeat_at, 0)
         self._process.conclude(orders, tried)
         self._acknowledge(orders)
-        # With it goes what was in force before. To give back as much memory takes a while, too.
-        self._work.put(partial(_drop, tried))
+        # With it goes what was in force before. To give back as much memory is one long call, too.
+        self._dropping = True
+        self._work.put(partial(self._drop, [tried]))
         del tried
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
@@ -117,11 +123,13 @@ class Reloads:
         self._ready = ready
         return lambda: self._taken(self._engine.take(ready))
 
+    def _drop(self, last: list[Tried]) -> None:
+        """Of the one that is the last to be held."""
+        last.clear()
+        self._dropping = False
+        self._engine.ask()
+
     def _acknowledge(self, orders: Orders) -> None:
         # Orders that came after the last turn are not in force natively before the next one.
         self._engine.loop.run(0)
         self._process.applied(orders)
-
-
-def _drop(_gone: object) -> None:
-    """The last to hold it."""

@@ -226,3 +226,4 @@ def test_a_loop_that_is_never_done_with_a_look_takes_the_tables_after_a_while(
             reloads.poll()
         assert taken == [12 * MAX_SYMBOLS]
         assert not reloads.under_way
+        until(lambda: reloads.turn_ns == TURN_NS, "given back", timeout_s=DEADLINE_S)
