@@ -79,6 +79,7 @@ nightly: $(STAMP)
 	$(MAKE) seeds
 	$(MAKE) days N=24
 	SPREAD_EXPLORE=1 SPREAD_WEEKS=20 $(PYTEST) -m slow tests/unit/alerts/test_week.py
+	SPREAD_EXPLORE=1 SPREAD_KILLS=200 $(PYTEST) tests/unit/recorder/test_recorder_process.py
 
 # Other examples of everything that is tried at random, at every run; those of `make test` stay.
 explore: $(STAMP)

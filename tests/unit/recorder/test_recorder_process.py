@@ -20,7 +20,7 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.wal import reader
 
 ROOT = Path(__file__).parents[3]
-KILLS = 12
+KILLS = int(os.environ.get("SPREAD_KILLS", "12"))
 
 
 @pytest.fixture
@@ -54,6 +54,7 @@ def test_it_ends_at_once_where_it_is_not_enabled(up_bed: Any, start: Any) -> Non
     assert state(up_bed) is ProcessState.STOPPED
 
 
+@pytest.mark.timeout(120 + 10 * KILLS)
 def test_killed_at_any_time_it_loses_nothing_that_is_not_counted(up_bed: Any, start: Any) -> None:
     """Rule of kill -9 under load: each tick number is in the log once, or in a Gap."""
     enable(up_bed)

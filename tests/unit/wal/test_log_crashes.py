@@ -1,9 +1,11 @@
-"""Rules D4 and D5: power cut anywhere, with what was not synced there or not, sector by sector; and
-every call to the disk that fails once.
+"""Rules D4 and D5: power cut anywhere, with what was not synced there or not, sector by sector;
+every call to the disk that fails once; and a writer that is killed behind each of them.
 """
 
 import errno
+import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,64 @@ def test_a_crash_anywhere_leaves_what_was_called_safe(tmp_path: Path) -> None:
         again.close()
         assert numbers(folder) == [*found, *range(end, end + 20)], said
     assert cut >= 3, "crashes that tear nothing try nothing"
+
+
+class KilledDisk(WatchedDisk):
+    """Kills its process behind the call of one number; what is said to be safe goes into a pipe."""
+
+    def __init__(self, at: int, said: int) -> None:
+        super().__init__()
+        self._left, self._said = at, said
+
+    def note(self, what: str, name: str = "", number: int = 0, data: bytes = b"") -> None:
+        if what == "durable":
+            os.write(self._said, number.to_bytes(8, "little"))
+            return
+        self._left -= 1
+        if self._left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_behind(folder: Path, at: int) -> tuple[bool, int]:
+    """Whether a writer of its own process got so far, and what it had called safe."""
+    told, said = os.pipe()
+    child = os.fork()
+    if child == 0:
+        written(folder, KilledDisk(at, said), FAILING_ROUNDS)
+        os._exit(0)
+    os.close(said)
+    safe = 0
+    with open(told, "rb") as file:
+        while raw := file.read(8):
+            safe = int.from_bytes(raw, "little")
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL), code
+    return code != 0, safe
+
+
+@pytest.mark.slow
+def test_killed_behind_each_call_what_was_called_safe_is_there_and_the_log_goes_on(
+    tmp_path: Path,
+) -> None:
+    at, torn = 0, 0
+    while True:
+        folder = tmp_path / f"{at}"
+        killed, safe = killed_behind(folder, at)
+        found = numbers(folder)
+        end = found[-1] + 1 if found else 0
+        assert found == list(range(end - len(found), end)), at
+        assert safe <= end, at
+        again = LogWriter(folder, segment_bytes=SMALL)
+        assert again.durable_seq == end, at
+        torn += again.torn is not None
+        again.append(RecordKind.TICK, ticks(end, 20))
+        again.close()
+        assert numbers(folder)[-20:] == list(range(end, end + 20)), at
+        if not killed:
+            break
+        at += 1
+    assert at > FAILING_ROUNDS
+    assert torn == 0, "what was written is whole: the kernel has it, whoever is killed"
 
 
 def calls_of(folder: Path) -> int:
