@@ -3,6 +3,7 @@
 books.apply    a delta of ten levels into a book of a hundred a side, as Python calls it
 books.publish  what is shown of it, twenty levels a side, into its slot: record and latch
 books.read     the same read from another place of the process
+books.message  from a frame to the published book, by exchange: see book_messages.py
 books.ladder   of a pair by its two books: four sizes and the largest that pays; 300 pairs a call
 
 Peers have the same deltas and are compared with in the run: a dict that stays sorted
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import book_messages
 import numpy as np
 import numpy.typing as npt
 from measure import Figure, figure, per_call_ns
@@ -75,6 +77,7 @@ def figures(small: bool) -> Iterator[Figure]:
         stack.callback(segment.remove, segment.segment_name(namespace, "books"))
         store = stack.enter_context(BookStore.create(namespace, slots=4))
         yield from _memory(store, followed, 2 if small else 40)
+        yield from book_messages.figures(store, market, rounds)
     yield _ladder(20 if small else PAIRS, 2 if small else 100)
 
 

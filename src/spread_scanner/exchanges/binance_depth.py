@@ -22,8 +22,14 @@ from spread_scanner.exchanges.adapter import (
     RawQuote,
     RestRequest,
 )
-from spread_scanner.exchanges.binance import CHANNEL, COMBINED, ST_COIN_MARGINED, Binance
-from spread_scanner.exchanges.depth import SEED_LEVELS, change, side_of
+from spread_scanner.exchanges.binance import (
+    CHANNEL,
+    COMBINED,
+    ST_COIN_MARGINED,
+    TO_LOWER,
+    Binance,
+)
+from spread_scanner.exchanges.depth import SEED_LEVELS, UsualDepth, change, side_of
 from spread_scanner.schema.enums import Source
 from spread_scanner.schema.records import TS_ABSENT
 
@@ -82,7 +88,7 @@ _combined_levels = wire.decoder(CombinedLevels)
 _levels = wire.decoder(FirstLevels)
 
 
-class BinanceDepth(Binance):
+class BinanceDepth(UsualDepth, Binance):
     """One market's books; either channel."""
 
     keeps_window = False
@@ -105,7 +111,25 @@ class BinanceDepth(Binance):
         return _snapshot(exchange_symbol, wire.answered(_levels, body), SEED_LEVELS)
 
     def templates(self) -> tuple[str, ...]:
-        return ()
+        if self._by_name:
+            return (
+                '{"stream":"{symbol}","data":{"lastUpdateId":{update_id},"bids":{bids},"asks":{asks}}}',
+            )
+        head = '{"e":"depthUpdate","E":{skip_int},"T":{ts_event_ms},"s":"{symbol}",'
+        ids = '"U":{skip_int},"u":{update_id},"pu":{after_id},'
+        if not self._futures:
+            head = '{"e":"depthUpdate","E":{ts_event_ms},"s":"{symbol}",'
+            ids = '"U":{first_id},"u":{update_id},'
+        sides = '"b":{bids},"a":{asks}'
+        data = [f"{head}{ids}{sides}{end}" for end in ("}", ',"st":1}')]
+        return (*('{"stream":"*","data":' + one + "}" for one in data), *data)
+
+    def spelled(self, exchange_symbol: str) -> str:
+        """Spot's first levels say it in the stream's name alone."""
+        if not self._by_name:
+            return exchange_symbol
+        lower = exchange_symbol.translate(TO_LOWER)
+        return f"{lower}@{self._channel}" if lower.upper() == exchange_symbol else ""
 
     def symbol_of(self, frame: bytes) -> str:
         if not self._by_name:

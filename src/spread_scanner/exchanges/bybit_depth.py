@@ -15,7 +15,7 @@ from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges import wire
 from spread_scanner.exchanges.adapter import BookChange, Event, Notice, NoticeKind, RestRequest
 from spread_scanner.exchanges.bybit import Bybit, control_event
-from spread_scanner.exchanges.depth import change, side_of
+from spread_scanner.exchanges.depth import UsualDepth, change, side_of
 from spread_scanner.schema.enums import Source
 
 NO_SIDE = msgspec.Raw(b"[]")
@@ -45,7 +45,7 @@ class DepthPush(Struct):
 _push = wire.decoder(DepthPush)
 
 
-class BybitDepth(Bybit):
+class BybitDepth(UsualDepth, Bybit):
     """One market's books, of as many levels as the channel's name says."""
 
     keeps_window = True
@@ -64,7 +64,13 @@ class BybitDepth(Bybit):
         raise BadMessage("no snapshot is asked of this source", source=self.source.label)
 
     def templates(self) -> tuple[str, ...]:
-        return ()
+        topic = f'{{"topic":"{self._prefix}*",'
+        data = (
+            '"data":{"s":"{symbol}","b":{bids},"a":{asks},"u":{update_id},"seq":{skip_int}},'
+            '"cts":{ts_event_ms}}'
+        )
+        heads = ('"ts":{skip_int},"type":"delta",', '"type":"delta","ts":{skip_int},')
+        return tuple(topic + head + data for head in heads)
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:

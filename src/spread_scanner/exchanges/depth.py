@@ -10,7 +10,7 @@ book from `after_id`, or from any id between, to `last_id`. See `fits`.
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -18,15 +18,17 @@ import msgspec
 import numpy as np
 
 from spread_scanner.errors import BadMessage, BadQuote
+from spread_scanner.exchanges._depth import DepthDecoder
 from spread_scanner.exchanges._levels import read_levels
-from spread_scanner.exchanges.adapter import Adapter, BookChange, RestRequest, Spelled
-from spread_scanner.exchanges.wire import MALFORMED, UPDATE_ID_MAX, Level
+from spread_scanner.exchanges.adapter import Adapter, BookChange, RestRequest, Spelled, holdable
+from spread_scanner.exchanges.wire import MALFORMED, Level
 from spread_scanner.schema.books import BookLevels
 
 NO_LEVELS: BookLevels = np.zeros((0, 2))
 NO_LEVELS.flags.writeable = False
 SEED_LEVELS = 100  # asked for by REST: as many as are kept
 CHECKED_LEVELS = 25  # a side, in a checksum
+BOOK_ID_MAX = 2**63 - 1
 
 
 _levels = msgspec.json.Decoder(list[Level | None] | None, strict=False).decode
@@ -56,18 +58,46 @@ def fits(known_id: int, change: BookChange) -> Fit:
 
 
 class DepthAdapter(Adapter, Protocol):
-    """One source's channel of books. Its `parse` gives BookChange where the other gives quotes."""
+    """One source's channel of books. Its `parse` gives BookChange where the other gives quotes, and
+    its `templates` are of books (native/template.h)."""
 
     channel: str
     levels_max: int  # a side, by the channel; beyond them it tells nothing
     keeps_window: bool  # the exchange says what comes into these levels as others leave
     snapshots_only: bool  # each message is a whole book
+    wrapped: tuple[int, str] | None  # of protobuf: the field of the body, and the channel's name
 
     def seed_request(self, exchange_symbol: str) -> RestRequest | None:
         """A snapshot by REST; None where the channel itself gives one to whoever subscribes."""
 
     def parse_seed(self, exchange_symbol: str, body: bytes) -> BookChange:
         """Raises ExchangeError on an error envelope, BadMessage on bytes that are no snapshot."""
+
+    def spelled(self, exchange_symbol: str) -> str:
+        """What stands for a symbol in the place of the templates' hole; "": it has no place."""
+
+
+class UsualDepth:
+    """What holds of most channels' native tier."""
+
+    wrapped: tuple[int, str] | None = None
+
+    def spelled(self, exchange_symbol: str) -> str:
+        return exchange_symbol
+
+
+def depth_decoder_of(
+    adapter: DepthAdapter, scales: Mapping[str, tuple[int, float, float]]
+) -> DepthDecoder:
+    """The native tier of these symbols: spelling to (id, px_div, sz_mul). One that it cannot hold
+    is left to the typed tier."""
+    symbols = {adapter.spelled(name): scale for name, scale in scales.items()}
+    return DepthDecoder(
+        adapter.templates(),
+        {name: scale for name, scale in symbols.items() if holdable(name)},
+        window=adapter.levels_max if adapter.snapshots_only else 0,
+        wrapped=adapter.wrapped,
+    )
 
 
 def side_of(levels: msgspec.Raw, symbol: str) -> BookLevels:
@@ -118,7 +148,7 @@ def change(
     """
     if not symbol:
         raise BadMessage("a book of no symbol")
-    if not all(-1 <= number <= UPDATE_ID_MAX for number in ids):
+    if not all(-1 <= number <= BOOK_ID_MAX for number in ids):
         raise BadMessage("update id out of range", symbol=symbol, ids=str(ids))
     beyond = window > 0 and max(len(bids), len(asks)) >= window
     return BookChange(symbol, window > 0, bids, asks, *ids, ts_event, beyond)

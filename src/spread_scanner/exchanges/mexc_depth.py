@@ -28,6 +28,7 @@ from spread_scanner.exchanges.depth import (
     NO_LEVELS,
     SEED_LEVELS,
     DepthAdapter,
+    UsualDepth,
     change,
     checked,
     side_of,
@@ -39,7 +40,12 @@ from spread_scanner.exchanges.mexc import (
     futures_rows,
     version_of,
 )
-from spread_scanner.exchanges.mexc_protobuf import PushedBook, pushed_book
+from spread_scanner.exchanges.mexc_protobuf import (
+    AGGRE_DEPTHS_FIELD,
+    LIMIT_DEPTHS_FIELD,
+    PushedBook,
+    pushed_book,
+)
 from spread_scanner.schema.books import BookLevels
 from spread_scanner.schema.enums import Market, Source
 
@@ -89,7 +95,7 @@ _push = wire.decoder(DepthPush)
 _book = wire.decoder(ChannelBook)
 
 
-class MexcSpotDepth(MexcSpot):
+class MexcSpotDepth(UsualDepth, MexcSpot):
     """Spot's books; either channel."""
 
     _named_topic = re.compile(NAMED)
@@ -102,6 +108,11 @@ class MexcSpotDepth(MexcSpot):
         self.snapshots_only = channel.startswith("limit.")
         self.keeps_window = self.snapshots_only
         self.levels_max = LEVELS if self.snapshots_only else LEVELS_OF_ALL
+        self.wrapped = (
+            (LIMIT_DEPTHS_FIELD, f"{LIMIT_TOPIC}@")
+            if self.snapshots_only
+            else (AGGRE_DEPTHS_FIELD, f"{AGGRE_TOPIC}@")
+        )
 
     def _topic(self, exchange_symbol: str) -> str:
         if self.snapshots_only:
@@ -146,7 +157,7 @@ class MexcSpotDepth(MexcSpot):
         return change(symbol, bids, asks, ids, ts_event, window)
 
 
-class MexcFuturesDepth(MexcFutures):
+class MexcFuturesDepth(UsualDepth, MexcFutures):
     """The futures' books; either channel."""
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
@@ -177,7 +188,16 @@ class MexcFuturesDepth(MexcFutures):
         return change(exchange_symbol, bids, asks, ids, ts_event, SEED_LEVELS)
 
     def templates(self) -> tuple[str, ...]:
-        return ()
+        sides = '"asks":{asks},"bids":{bids}'
+        ids = '"version":{update_id}'
+        if not self.snapshots_only:
+            ids = '"end":{update_id},"begin":{first_id},"version":{skip_int}'
+        cts = '"cts":{ts_event_ms}'
+        end = f'"channel":"push.{self._name}","ts":{{skip_int}}}}'
+        return tuple(
+            f'{{"symbol":"{{symbol}}","data":{{{data}}},{end}'
+            for data in (f"{cts},{sides},{ids}", f"{sides},{ids},{cts}")
+        )
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:

@@ -23,7 +23,7 @@ from spread_scanner.exchanges.adapter import (
     RestRequest,
     Spelled,
 )
-from spread_scanner.exchanges.depth import SEED_LEVELS, change, side_of
+from spread_scanner.exchanges.depth import SEED_LEVELS, UsualDepth, change, side_of
 from spread_scanner.exchanges.okx import Arg, Okx, rest_data
 from spread_scanner.schema.enums import Source
 
@@ -78,7 +78,7 @@ _spelled = msgspec.json.Decoder(SpelledPush).decode
 _book = wire.decoder(DepthBook)
 
 
-class OkxDepth(Okx):
+class OkxDepth(UsualDepth, Okx):
     """One market's books."""
 
     levels_max = LEVELS
@@ -102,7 +102,15 @@ class OkxDepth(Okx):
         return _change(exchange_symbol, book, SEED_LEVELS)
 
     def templates(self) -> tuple[str, ...]:
-        return ()
+        head = (
+            f'{{"arg":{{"channel":"{self._channel}","instId":"{{symbol}}"}},"action":"update",'
+            '"data":[{"asks":{asks},"bids":{bids},"ts":"{ts_event_ms}",'
+        )
+        ids = (
+            '"prevSeqId":{after_id},"seqId":{update_id}',
+            '"seqId":{update_id},"prevSeqId":{after_id}',
+        )
+        return tuple(f"{head}{sum_of}{one}}}]}}" for one in ids for sum_of in ('"checksum":0,', ""))
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:

@@ -7,6 +7,7 @@ from picows import WSFrame, WSListener, WSTransport
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.feed._board import BestLag as BestLag
 from spread_scanner.feed._board import Board
+from spread_scanner.feed._books import BookBoard
 from spread_scanner.shm._rows import Row
 
 FLAGS: dict[str, int]
@@ -44,6 +45,7 @@ class Listener(WSListener):
         *,
         binary: bool = False,
         row: Row | None = None,
+        books: BookBoard | None = None,
     ) -> None: ...
     def use(self, decoder: Decoder) -> None: ...
     def send(self, text: str) -> None: ...

@@ -36,6 +36,7 @@ from spread_scanner.feed._board cimport (
     ss_memory_note,
     ss_stepped,
 )
+from spread_scanner.feed._books cimport BookBoard
 from spread_scanner.shm._memory cimport ss_source_ns
 from spread_scanner.shm._rows cimport (
     SS_HISTOGRAM_BUCKETS,
@@ -116,7 +117,9 @@ ctypedef struct tally:
 cdef class Listener(WSListener):
     """One connection's listener.
 
-    `handler` is called for what is not a usual quote: `unusual(frame: bytes)` for a whole message
+    With `books` its messages are of books, and go there; else usual quotes are stored.
+
+    `handler` is called for what is not usual: `unusual(frame: bytes)` for a whole message
     that the native tier passed on, `broken(reason: str, frame: bytes)` for one that is against the
     protocol, `ponged(payload: bytes, mono_ns: int)` for an answer to a ping frame, `gone()` once
     when the socket is lost or the server said goodbye. What is counted and
@@ -139,6 +142,7 @@ cdef class Listener(WSListener):
     cdef readonly uint32_t bad_in_row
     cdef readonly bint muted
     cdef Decoder decoder
+    cdef BookBoard books
     cdef uint8_t *has_quoted
     cdef WSMsgType data_type
     cdef bint reading
@@ -156,7 +160,7 @@ cdef class Listener(WSListener):
     cdef ss_bucket *recv_to_cell
 
     def __init__(self, Board board not None, Decoder decoder not None, uint32_t number, handler,
-                 *, bint binary=False, Row row=None):
+                 *, bint binary=False, Row row=None, BookBoard books=None):
         self.board = board
         self.row = row
         if row is not None:
@@ -164,6 +168,7 @@ cdef class Listener(WSListener):
             self.exchange_to_recv = row.histograms + EXCHANGE_TO_RECV * SS_HISTOGRAM_BUCKETS
             self.recv_to_cell = row.histograms + RECV_TO_CELL * SS_HISTOGRAM_BUCKETS
         self.decoder = decoder
+        self.books = books
         self.number = number
         self.handler = handler
         self.data_type = WSMsgType.BINARY if binary else WSMsgType.TEXT
@@ -227,8 +232,10 @@ cdef class Listener(WSListener):
             if (frame.msg_type == self.data_type and frame.fin and self.fragments is None
                     and not frame.rsv1 | frame.rsv2 | frame.rsv3):
                 self.seen.messages += 1
-                if ss_decode(self.decoder.decoder, frame.payload_ptr, frame.payload_size,
-                             &found) == SS_MATCHED and found.symbol_id < self.board.native.max_symbols:
+                if self.books is not None:
+                    self.book(frame)
+                elif ss_decode(self.decoder.decoder, frame.payload_ptr, frame.payload_size,
+                               &found) == SS_MATCHED and found.symbol_id < self.board.native.max_symbols:
                     self.store(&found)
                 else:
                     self.pass_on(PyBytes_FromStringAndSize(frame.payload_ptr, frame.payload_size))
@@ -238,6 +245,16 @@ cdef class Listener(WSListener):
             transport.disconnect()
         if frame.last_in_buffer:
             self.end_read()
+
+    cdef book(self, WSFrame frame):
+        """A message of a connection for books."""
+        cdef int64_t symbol = self.books.take(
+            frame.payload_ptr, frame.payload_size, self.number, self.recv_ns)
+        if 0 <= symbol < <int64_t>self.board.native.max_symbols:
+            self.seen.native += 1
+            self.note(<uint32_t>symbol)
+        else:
+            self.pass_on(PyBytes_FromStringAndSize(frame.payload_ptr, frame.payload_size))
 
     cdef inline void begin_read(self) noexcept nogil:
         self.reading = True
@@ -459,13 +476,17 @@ cdef class Listener(WSListener):
             raise IndexError(f"symbol id {symbol_id} of {self.board.native.max_symbols}")
         if outside:
             self.begin_read()
-        self.seen.data += 1
-        self.bad_in_row = 0
-        self.has_quoted[symbol_id] = 1
-        ss_memory_note(&self.board.native.memory[symbol_id], self.mono_ns,
-                       self.board.native.deaf_ns, True)
+        self.note(<uint32_t>symbol_id)
         if outside:
             self.end_read()
+
+    cdef inline void note(self, uint32_t symbol) noexcept nogil:
+        """Heard by a message that is no quote."""
+        self.seen.data += 1
+        self.bad_in_row = 0
+        self.has_quoted[symbol] = 1
+        ss_memory_note(&self.board.native.memory[symbol], self.mono_ns,
+                       self.board.native.deaf_ns, True)
 
     @property
     def read_ns(self):

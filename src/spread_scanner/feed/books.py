@@ -22,10 +22,11 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.exchanges._match import Decoder
-from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, BookChange, Delta, RawQuote
-from spread_scanner.exchanges.depth import DepthAdapter
+from spread_scanner.exchanges.adapter import BookChange, Delta, RawQuote
+from spread_scanner.exchanges.depth import DepthAdapter, depth_decoder_of
 from spread_scanner.exchanges.registry import depth_adapter_of
 from spread_scanner.feed._board import STALL_NS, BestLag, Board
+from spread_scanner.feed._books import AS_BEFORE, BookBoard
 from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
@@ -38,11 +39,10 @@ from spread_scanner.feed.seeds import Seeds
 from spread_scanner.feed.share import Share
 from spread_scanner.feed.wanted import WantedBooks
 from spread_scanner.runtime.gate import Gates
-from spread_scanner.schema.books import LEVELS_SHOWN, BookFlag
+from spread_scanner.schema.books import BookFlag
 from spread_scanner.schema.counters import FEED_COUNTERS, FEED_HISTOGRAMS
 from spread_scanner.schema.enums import UNUSABLE as UNUSABLE_FLAGS
 from spread_scanner.schema.enums import Carries, Source
-from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm._memory import Memory
 from spread_scanner.shm._rows import SIZES, Row
 from spread_scanner.shm.books import BooksWriter
@@ -52,7 +52,7 @@ from spread_scanner.symbology.tables import InstrumentRow
 UNUSABLE = int(UNUSABLE_FLAGS)  # enums are slow to reckon with
 DISAGREES_NS = 3 * NS_PER_S  # a top that differs for so long is no race of two channels
 COUNTER_OF = {
-    BookOutcome.TAKEN: "book_changes",
+    BookOutcome.TAKEN: "book_changes",  # also by the native tier
     BookOutcome.OLD: "book_old",
     BookOutcome.GAP: "book_gaps",
     BookOutcome.CHECKSUM: "book_checksums",
@@ -75,6 +75,14 @@ class SourceBooks:
         self._quotes = share
         self._source = source
         self._writer = shelf.writer
+        self._board = BookBoard(
+            shelf.writer.table,
+            share.row,
+            source_id=source.source_id,
+            epoch=share.board.writer.epoch,
+            symbols=len(share.board.mid),
+            odd=self._odd,
+        )
         self._wanted = WantedBooks(source, shelf.wants, settings)
         self._adapter: DepthAdapter | None = None
         self._share = share
@@ -132,6 +140,7 @@ class SourceBooks:
             row=row,
             decoder=Decoder((), {}),
             carries=Carries.BOOKS,
+            books=self._board,
             tier=lambda number: BooksTier(self, number),
             disowned=self._disowned,
             rest_on=lambda _: False,
@@ -149,6 +158,9 @@ class SourceBooks:
             )  # fmt: skip
             if not same:
                 self._let_go(symbol_id)
+        if self._adapter is not None:
+            scales = {name: (row.symbol_id, row.px_div, row.sz_mul) for name, row in new.items()}
+            self._board.use(depth_decoder_of(self._adapter, scales))
 
     def stop(self) -> None:
         """Follow nothing; the next look begins anew."""
@@ -202,14 +214,19 @@ class SourceBooks:
         for symbol_id in self._followed.keys() - set(wanted):
             self._let_go(symbol_id)
         for symbol_id in wanted:
-            if symbol_id not in self._followed and self._writer.take(symbol_id) >= 0:
-                self._followed[symbol_id] = SourceBook(rows[symbol_id], adapter)
+            if symbol_id in self._followed:
+                continue
+            slot = self._writer.take(symbol_id)
+            if slot >= 0:
+                self._followed[symbol_id] = book = SourceBook(rows[symbol_id], adapter)
+                self._board.keep(symbol_id, book, self._writer.first + slot)
         names = [one.row.exchange_symbol for one in self._followed.values()]
         if set(names) != {name for line in self._lines for name in line.symbols}:
             self._placing.bring(self._lines, names)
 
     def _let_go(self, symbol_id: int) -> None:
         del self._followed[symbol_id]
+        self._board.drop(symbol_id)
         self._writer.release(symbol_id)
 
     def _judge(self, now_ns: int) -> None:
@@ -323,7 +340,8 @@ class SourceBooks:
             self._share.row.add(COUNTER["skip_unknown_symbol"])
             return
         listener.heard(row.symbol_id)
-        self._taken(followed, followed.take(said, number, clock.mono_ns()))
+        outcome = followed.take(said, number, clock.mono_ns())
+        self._taken(followed, outcome, listener.read_ns)
 
     def _seeded(self, exchange_symbol: str, seed: BookChange | None) -> None:
         row = self._share.instruments.get(exchange_symbol)
@@ -337,7 +355,7 @@ class SourceBooks:
         if outcome is BookOutcome.GAP:
             self._count("book_seeds_failed")
         else:
-            self._taken(followed, outcome)
+            self._taken(followed, outcome, clock.mono_ns() + self._share.board.anchor_ns)
 
     def _carrier(self, exchange_symbol: str) -> int:
         """The number of the connection that is given a symbol; 0: none is."""
@@ -356,46 +374,35 @@ class SourceBooks:
         self._republish(followed)
         return 1
 
-    def _taken(self, followed: SourceBook, outcome: BookOutcome) -> None:
+    def _taken(self, followed: SourceBook, outcome: BookOutcome, recv_ns: int) -> None:
         if outcome in COUNTER_OF:
             self._count(COUNTER_OF[outcome])
         if outcome is BookOutcome.TAKEN:
             followed.stale = False
-            self._publish(followed, clock.mono_ns() + self._share.board.anchor_ns)
+            self._publish(followed, recv_ns)
         elif outcome in (BookOutcome.GAP, BookOutcome.CHECKSUM):
             self._republish(followed)
 
     def _republish(self, followed: SourceBook) -> None:
         """The same levels, with what is to be said of them now."""
         if followed.top:
-            self._publish(followed, None)
+            self._publish(followed, AS_BEFORE)
         else:
             self._writer.mark(followed.row.symbol_id, followed.flags)
 
-    def _publish(self, followed: SourceBook, recv_ns: int | None) -> None:
-        if recv_ns is not None:
-            followed.recv_ns = recv_ns
-        ts_event = followed.ts_event
-        record = followed.book.record(
-            symbol_id=followed.row.symbol_id,
-            source_id=self._source.source_id,
-            update_id=max(followed.known_id, 0),
-            ts_event=TS_ABSENT if ts_event == TS_IMPOSSIBLE else ts_event,
-            ts_recv=followed.recv_ns,
-            epoch=self._share.board.writer.epoch,
-            flags=int(followed.flags),
-            top_since_ns=followed.top_since_ns,
-            levels=LEVELS_SHOWN,
-        )
-        top = (*record["bids"][0, 0].tolist(), *record["asks"][0, 0].tolist())
-        if recv_ns is not None and top != followed.top:
-            followed.top = top
-            record["top_since_ns"] = followed.top_since_ns = recv_ns
-        self._writer.publish(record)
-        if recv_ns is not None:
-            self._look_at(followed, BookFlag(int(record["flags"][0])))
+    def _publish(self, followed: SourceBook, recv_ns: int) -> None:
+        flags = self._board.publish(followed.row.symbol_id, recv_ns)
+        if recv_ns != AS_BEFORE:
+            self._look_at(followed, flags)
 
-    def _look_at(self, followed: SourceBook, flags: BookFlag) -> None:
+    def _odd(self, followed: SourceBook, flags: int) -> None:
+        """The native tier took a message that left a book so."""
+        try:
+            self._look_at(followed, flags)
+        except Exception as error:
+            self._share.fail(error)
+
+    def _look_at(self, followed: SourceBook, flags: int) -> None:
         crossed = bool(flags & BookFlag.CROSSED)
         self._count("book_crossed", int(crossed and not followed.crossed))
         followed.crossed = crossed

@@ -68,6 +68,7 @@ class Connection:
             self,
             binary=share.adapter.binary,
             row=counts.own,
+            books=share.books,
         )
         self.life = Life(rules, 0, must_quote=False)
         self.pulse = Pulse()

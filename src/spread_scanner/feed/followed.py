@@ -1,7 +1,7 @@
 """One order book while it is followed: what a message does to it, and when it is asked for anew.
 
 Used by SourceBooks. Pure: no sockets, no clocks; times are monotonic ns. Levels are kept in base
-units.
+units. The usual message of a book that stands does not come here: see _books.pyx.
 
 A book belongs to the connection that brought its snapshot. What another one brings is taken where
 it follows on, so that a successor can take over; that it does not follow on is no gap.
@@ -12,12 +12,11 @@ from enum import Enum
 
 import numpy as np
 
-from spread_scanner.books._order_book import FollowedBook
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.exchanges.adapter import BookChange
 from spread_scanner.exchanges.depth import DepthAdapter, Fit, SpelledLevels, fits
+from spread_scanner.feed._books import KeptBook
 from spread_scanner.schema.books import BookFlag, BookLevels
-from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology.tables import InstrumentRow
 
 WAITING_MAX = 1_024  # updates that wait for a snapshot: minutes of a channel
@@ -36,28 +35,18 @@ class BookOutcome(Enum):
     CHECKSUM = "checksum"
 
 
-class SourceBook:
-    """One book of one source."""
+class SourceBook(KeptBook):
+    """One book of one source; `owner` is the number of its connection, 0 while it has none, and
+    `summed` that it is followed by its checksums, which the typed tier alone does."""
 
     def __init__(self, row: InstrumentRow, adapter: DepthAdapter) -> None:
         self.row = row
-        self.book = FollowedBook()
-        self.stands = False
-        self.owner = 0  # the number of the connection that it belongs to; 0: of none
-        self.known_id = 0
-        self.ts_event = self.recv_ns = TS_ABSENT
-        self.stale = True
         self.disagrees_ns = 0  # since when its top is another than the quotes'; 0: it is not
-        self.disagrees = False
-        self.crossed = False
-        self.top: tuple[float, ...] = ()
-        self.top_since_ns = 0
         self.due_ns: int | None = (
             None  # when it is asked for anew; None: it stands, or must be given
         )
         self._keeps_window = adapter.keeps_window
-        self._beyond = False
-        self._spelled: SpelledLevels | None = None
+        self._texts: SpelledLevels | None = None
         self._waiting: deque[BookChange] = deque(maxlen=WAITING_MAX)
         self._times = 0  # asked for anew in a row
         self._stood_ns = 0
@@ -65,14 +54,16 @@ class SourceBook:
     @property
     def flags(self) -> BookFlag:
         """What is to be said of it beside what follows from its levels."""
-        flags = BookFlag.PARTIAL if self._beyond else BookFlag.NONE
-        if self.stale:
-            flags |= BookFlag.STALE
-        if not self.stands:
-            flags |= BookFlag.RESYNCING
-        if self.disagrees:
-            flags |= BookFlag.TOP_DISAGREES
-        return flags
+        return BookFlag(super().flags)
+
+    @property
+    def _spelled(self) -> SpelledLevels | None:
+        """Its texts, while all of them are known."""
+        return self._texts
+
+    @_spelled.setter
+    def _spelled(self, texts: SpelledLevels | None) -> None:
+        self._texts, self.summed = texts, texts is not None
 
     @property
     def waits(self) -> bool:
@@ -158,7 +149,7 @@ class SourceBook:
 
     def _begin(self, said: BookChange, *, complete: bool, now_ns: int) -> BookOutcome:
         self.book.snapshot(self._scaled(said.bids), self._scaled(said.asks), complete=complete)
-        self._beyond = said.beyond
+        self.beyond = said.beyond
         self._spelled = None
         if not self.stands:
             self._stood_ns = now_ns

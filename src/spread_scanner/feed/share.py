@@ -21,6 +21,7 @@ from spread_scanner.config import Feed
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.feed._board import Board
+from spread_scanner.feed._books import BookBoard
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.outage_log import OutageLog
 from spread_scanner.runtime.gate import Gate
@@ -73,6 +74,9 @@ class Share:
     woke_ns: int = 0  # a connection that was opened before this is dead, whatever it seems
     random: Random = field(default_factory=Random)
     carries: Carries = Carries.QUOTES
+    books: BookBoard | None = (
+        None  # what its listeners take messages into, of connections for books
+    )
     # Where a connection's messages go that the listener did not store; None: as quotes.
     tier: "Callable[[int], Tier] | None" = None
     numbers: Iterator[int] = field(default_factory=lambda: count(1))

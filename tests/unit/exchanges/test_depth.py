@@ -10,7 +10,14 @@ import pytest
 from spread_scanner.config import SourceSettings
 from spread_scanner.errors import BadMessage, BadQuote, ConfigError, ExchangeError
 from spread_scanner.exchanges.adapter import Ack, BookChange, Notice, NoticeKind, Refused
-from spread_scanner.exchanges.depth import DepthAdapter, Fit, change, checked, fits
+from spread_scanner.exchanges.depth import (
+    DepthAdapter,
+    Fit,
+    change,
+    checked,
+    depth_decoder_of,
+    fits,
+)
 from spread_scanner.exchanges.mexc_protobuf import AGGRE_DEPTHS_FIELD
 from spread_scanner.exchanges.registry import depth_adapter_of
 from spread_scanner.schema.channels import DEPTH_CHANNELS
@@ -124,7 +131,7 @@ def test_whoever_sends_snapshots_is_asked_for_none_by_rest(source: object) -> No
         adapter = depth(label, channel)
         seeded = adapter.seed_request("X") is not None
         assert seeded == (not adapter.snapshots_only and not label.startswith("bybit"))
-        assert adapter.templates() == ()
+        assert depth_decoder_of(adapter, {"X": (0, 1.0, 1.0)}).match(b"") is None
     with pytest.raises(ConfigError, match=r"depth_channel"):
         depth(label, "nope")
 

@@ -47,7 +47,7 @@ static inline int ss_decoder_add_template(ss_decoder *decoder, const char *text,
         snprintf(error, error_size, "at most %d templates", SS_TEMPLATES_MAX);
         return -1;
     }
-    ss_template *made = ss_template_compile(text, error, error_size);
+    ss_template *made = ss_template_compile(text, 0, error, error_size);
     if (made == NULL) return -1;
     decoder->templates[decoder->count++] = made;
     return 0;

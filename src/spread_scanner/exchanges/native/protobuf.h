@@ -12,6 +12,9 @@
 
 #define SS_CHANNEL "spot@public.aggre.bookTicker.v3.api.pb"
 
+/* The wrapper's bodies: exchanges/mexc_protobuf.py. */
+enum ss_body { SS_LIMIT_DEPTHS_FIELD = 303, SS_AGGRE_DEPTHS_FIELD = 313, SS_TICKER_FIELD = 315 };
+
 typedef struct ss_span {
     const char *start;
     const char *end;
@@ -63,26 +66,33 @@ static inline int ss_read_ticker(ss_span body, double raw[SS_FIELDS], uint64_t *
     return (seen & 0x1EU) == 0x1EU ? SS_MATCHED : SS_OTHER_TEXT;
 }
 
-static inline int ss_is_channel(ss_span channel) {
-    size_t size = (size_t)(channel.end - channel.start);
-    return size >= sizeof SS_CHANNEL - 1 &&
-           ss_same(channel.start, SS_CHANNEL, sizeof SS_CHANNEL - 1) &&
-           ss_is_utf8(channel.start, size);
+static inline int ss_is_channel(ss_span channel, const char *begins) {
+    size_t size = (size_t)(channel.end - channel.start), head = strlen(begins);
+    return size >= head && ss_same(channel.start, begins, head) && ss_is_utf8(channel.start, size);
 }
 
-/* SS_MATCHED with *out filled, or the reason why not. Reads nothing outside buf[0..size). */
-static inline int ss_protobuf_match(const char *buf, size_t size, const ss_symbols *symbols,
-                                    ss_match *out) {
+/* What a wrapper holds; `send_time` 0 where it gives none. */
+typedef struct ss_wrapper {
+    ss_span symbol, body;
+    uint64_t send_time;
+} ss_wrapper;
+
+/* A wrapper of one channel, its body in that field, which has a key of two bytes. */
+static inline int ss_read_wrapper(const char *buf, size_t size, unsigned body_field,
+                                  const char *begins, ss_wrapper *out) {
     const char *p = buf;
     const char *end = buf + size;
-    ss_span channel = {NULL, NULL}, symbol = {NULL, NULL}, body = {NULL, NULL}, unused;
-    uint64_t send_time = 0, create_time;
+    const unsigned body_key[2] = {(body_field << 3 | 2U | 0x80U) & 0xFFU, body_field >> 4};
+    ss_span channel = {NULL, NULL}, unused;
+    uint64_t create_time;
     unsigned seen = 0;
+    *out = (ss_wrapper){{NULL, NULL}, {NULL, NULL}, 0};
     while (p < end) {
         unsigned tag = (unsigned char)*p++;
         unsigned field = tag >> 3;
-        if (tag == 0xDA && p < end && (unsigned char)*p == 0x13) { /* 315, a message */
+        if (tag == body_key[0] && p < end && (unsigned char)*p == body_key[1]) {
             p++;
+            tag = 0x3A;
             field = 7; /* its place in `seen`; the wrapper has no field 7 of its own */
         } else if (tag >= 0x38) {
             return SS_OTHER_TEXT;
@@ -91,25 +101,34 @@ static inline int ss_protobuf_match(const char *buf, size_t size, const ss_symbo
         seen |= 1U << field;
         switch (tag) {
         case 0x0A: p = ss_read_span(p, end, &channel); break;
-        case 0x1A: p = ss_read_span(p, end, &symbol); break;
+        case 0x1A: p = ss_read_span(p, end, &out->symbol); break;
         case 0x22: p = ss_read_span(p, end, &unused); break;
         case 0x28: p = ss_read_varint(p, end, &create_time); break;
-        case 0x30: p = ss_read_varint(p, end, &send_time); break;
-        case 0xDA: p = ss_read_span(p, end, &body); break;
+        case 0x30: p = ss_read_varint(p, end, &out->send_time); break;
+        case 0x3A: p = ss_read_span(p, end, &out->body); break;
         default: return SS_OTHER_TEXT;
         }
         if (p == NULL) return SS_OTHER_TEXT;
     }
-    if (channel.start == NULL || symbol.start == NULL || body.start == NULL) return SS_OTHER_TEXT;
-    if (!ss_is_channel(channel)) return SS_OTHER_TEXT;
-    const ss_symbol *known =
-        ss_symbols_find(symbols, symbol.start, (size_t)(symbol.end - symbol.start));
+    if (channel.start == NULL || out->symbol.start == NULL || out->body.start == NULL)
+        return SS_OTHER_TEXT;
+    return ss_is_channel(channel, begins) ? SS_MATCHED : SS_OTHER_TEXT;
+}
+
+/* SS_MATCHED with *out filled, or the reason why not. Reads nothing outside buf[0..size). */
+static inline int ss_protobuf_match(const char *buf, size_t size, const ss_symbols *symbols,
+                                    ss_match *out) {
+    ss_wrapper wrapper;
+    int reason = ss_read_wrapper(buf, size, SS_TICKER_FIELD, SS_CHANNEL, &wrapper);
+    if (reason != SS_MATCHED) return reason;
+    const ss_symbol *known = ss_symbols_find(symbols, wrapper.symbol.start,
+                                             (size_t)(wrapper.symbol.end - wrapper.symbol.start));
     if (known == NULL) return SS_UNKNOWN_SYMBOL;
     double raw[SS_FIELDS];
     out->update_id = 0;
     out->ts_engine = SS_TS_ABSENT;
-    int reason = ss_read_ticker(body, raw, &out->update_id);
-    if (reason == SS_MATCHED) reason = ss_time(send_time, &out->ts_event);
+    reason = ss_read_ticker(wrapper.body, raw, &out->update_id);
+    if (reason == SS_MATCHED) reason = ss_time(wrapper.send_time, &out->ts_event);
     return reason == SS_MATCHED ? ss_conclude(raw, known, out) : reason;
 }
 

@@ -10,6 +10,13 @@
  *     {skip_int}                            a whole number that is not used
  *     {skip_levels}                         any number of further ",[px,sz,n]" levels
  *
+ * A template of books (depth.h) has two sides in the place of the four numbers:
+ *
+ *     {bids} {asks}                         all levels of a side, each exactly once
+ *     {update_id}                           what it leads to, exactly once
+ *     {after_id} {first_id}                 what it follows on, or the first id that it tells of; one
+ *                                           of the two at most
+ *
  * The message has to end where the template ends. Everything else is "no match", never a guess: the
  * typed tier decides. Whatever matches, the typed tier accepts with the same values. Written for
  * exchanges/_match.pyx and the compiled listener; alone it compiles as C11.
@@ -33,7 +40,10 @@ enum ss_kind {
     SS_TS_ENGINE_MS,
     SS_REST_OF_STRING,
     SS_SKIP_INT,
-    SS_SKIP_LEVELS
+    SS_SKIP_LEVELS,
+    SS_SIDE, /* `field` says which: ss_book_side */
+    SS_AFTER_ID,
+    SS_FIRST_ID
 };
 
 typedef struct ss_step {
@@ -73,6 +83,10 @@ static inline int ss_hole_at(const char *text, ss_step *step) {
         {"{skip_levels}", SS_SKIP_LEVELS, 0},
         {"*", SS_REST_OF_STRING, 0},
         {"{ts_engine_ms}", SS_TS_ENGINE_MS, 0},
+        {"{bids}", SS_SIDE, 0},
+        {"{asks}", SS_SIDE, 1},
+        {"{after_id}", SS_AFTER_ID, 0},
+        {"{first_id}", SS_FIRST_ID, 0},
     };
     for (size_t at = 0; at < sizeof holes / sizeof *holes; at++) {
         size_t size = strlen(holes[at].name);
@@ -86,9 +100,16 @@ static inline int ss_hole_at(const char *text, ss_step *step) {
     return text[0] == '{' && text[1] >= 'a' && text[1] <= 'z' ? -1 : 0;
 }
 
+/* How often each kind of hole stands in a template. */
+static inline int ss_holes(const ss_template *made, enum ss_kind kind, int field) {
+    int count = 0;
+    for (int at = 0; at < made->count; at++)
+        count += made->steps[at].kind == kind && made->steps[at].field == field;
+    return count;
+}
+
 /* The rules of the header comment; NULL if they hold, else what is wrong. */
-static inline const char *ss_template_fault(const ss_template *made) {
-    int numbers[SS_FIELDS] = {0}, symbols = 0, ids = 0, times = 0, engines = 0;
+static inline const char *ss_template_fault(const ss_template *made, int of_books) {
     for (int at = 0; at < made->count; at++) {
         const ss_step *step = &made->steps[at];
         const ss_step *next = at + 1 < made->count ? step + 1 : NULL;
@@ -98,22 +119,27 @@ static inline const char *ss_template_fault(const ss_template *made) {
         if (!quoted && step->kind != SS_LITERAL && step->kind != SS_SKIP_LEVELS && next != NULL &&
             next->kind != SS_LITERAL && next->kind != SS_SKIP_LEVELS)
             return "two numbers need text between them";
-        numbers[step->field] += step->kind == SS_NUMBER;
-        symbols += step->kind == SS_SYMBOL;
-        ids += step->kind == SS_UPDATE_ID;
-        times += step->kind == SS_TS_EVENT_MS;
-        engines += step->kind == SS_TS_ENGINE_MS;
     }
     for (int field = 0; field < SS_FIELDS; field++)
-        if (numbers[field] != 1) return "each of the four numbers stands in it exactly once";
-    if (symbols != 1) return "the symbol stands in it exactly once";
-    if (ids > 1 || times > 1 || engines > 1)
+        if (ss_holes(made, SS_NUMBER, field) != !of_books)
+            return of_books ? "books have sides and no four numbers"
+                            : "each of the four numbers stands in it exactly once";
+    for (int side = 0; side < 2; side++)
+        if (ss_holes(made, SS_SIDE, side) != of_books)
+            return of_books ? "each side stands in it exactly once" : "quotes have no sides";
+    if (ss_holes(made, SS_SYMBOL, 0) != 1) return "the symbol stands in it exactly once";
+    int ids = ss_holes(made, SS_UPDATE_ID, 0);
+    int before = ss_holes(made, SS_AFTER_ID, 0) + ss_holes(made, SS_FIRST_ID, 0);
+    if (ids > 1 || ss_holes(made, SS_TS_EVENT_MS, 0) > 1 || ss_holes(made, SS_TS_ENGINE_MS, 0) > 1)
         return "update id and each time stand in it at most once";
+    if (of_books ? ids != 1 || before > 1 : before > 0)
+        return "books lead to one id, from one at most";
     return NULL;
 }
 
-/* The template of a text, or NULL with the reason in `error`. */
-static inline ss_template *ss_template_compile(const char *text, char *error, size_t error_size) {
+/* The template of a text, of quotes or of books, or NULL with the reason in `error`. */
+static inline ss_template *ss_template_compile(const char *text, int of_books, char *error,
+                                               size_t error_size) {
     const char *fault = NULL;
     size_t size = strlen(text);
     ss_template *made = (ss_template *)calloc(1, sizeof *made);
@@ -139,7 +165,7 @@ static inline ss_template *ss_template_compile(const char *text, char *error, si
             at += hole > 0 ? (size_t)hole : 1;
         }
     }
-    if (fault == NULL) fault = ss_template_fault(made);
+    if (fault == NULL) fault = ss_template_fault(made, of_books);
     if (fault != NULL) {
         snprintf(error, error_size, "%s", fault);
         ss_template_free(made);
