@@ -24,7 +24,7 @@ FLOORS: tuple[
     {"shm", "symbology", "exchanges", "stats", "books", "wal"},
     {"runtime", "view", "orders"},
     {"discovery", "feed", "engine", "tracker", "analyst", "alerts", "shminit", "recorder"},
-    {"supervise"},
+    {"supervise", "replay"},
     {"cli"},
 )
 GARDEN = {"sim": PORCH | FLOORS[0]}  # The simulator must not borrow the parsers that it tests.

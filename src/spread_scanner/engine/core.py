@@ -120,7 +120,7 @@ class Engine:
                 stack.enter_context(self._evaluations.writer()),
                 row,
                 slot.memory_segment.memory,
-                _switches_at(slot),
+                switches_at(slot.paused_at),
                 anchor_ns=self._store.clock.anchor_ns,
                 position=self._ring.position,
                 instance=self._store.instance_id & 0xFFFFFFFF,
@@ -326,12 +326,13 @@ def _asks_the_analyst(settings: EngineSettings) -> bool:
     return settings.enter_z_min is not None or settings.credit_usual_basis
 
 
-def _switches_at(slot: ControlSlot) -> SwitchesAt:
+def switches_at(paused_at: int) -> SwitchesAt:
+    """Of the process whose slot says there whether it is paused."""
     fields: Mapping[str, Any] = SWITCHES_DTYPE.fields or {}
     return SwitchesAt(
         generation=SWITCHES_AT + fields["generation"][1],
         kill=SWITCHES_AT + fields["kill"][1],
-        paused=slot.paused_at,
+        paused=paused_at,
         sources=PAUSED_SOURCES_AT,
         directions=PAUSED_DIRECTIONS_AT,
         standing=STANDING_AT,

@@ -1,0 +1,115 @@
+"""What a log holds besides ticks and signals, in the words of a replay: documents put together,
+times on the session clock.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from spread_scanner.config import Config, Directions, Settings, SourceSettings, System
+from spread_scanner.config import Engine as EngineSettings
+from spread_scanner.errors import SpreadError
+from spread_scanner.schema.log import ARRAYS, RecordKind
+from spread_scanner.symbology import usual
+from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.usual import Usual, UsualError
+from spread_scanner.wal import reader
+from spread_scanner.wal.reader import Piece
+
+
+class LogUnreadable(SpreadError):
+    """The log holds a document that this version cannot make anything of."""
+
+
+class StoreLife(NamedTuple):
+    """The log goes on with what was recorded of another store."""
+
+    instance_id: int
+    anchor_ns: int
+
+
+class LoggedArray(NamedTuple):
+    """Records of one kind, and when they were written."""
+
+    kind: RecordKind
+    records: np.ndarray
+    written_ns: int
+
+
+class LoggedSettings(NamedTuple):
+    digest: int
+    settings: Settings
+
+
+class LoggedSwitches(NamedTuple):
+    ts: int
+    standing: list[dict[str, Any]]
+
+
+class LoggedEngine(NamedTuple):
+    """Whether it lived, and how many signals its ring had had no room for."""
+
+    ts: int
+    alive: bool
+    dropped: int
+
+
+LogEntry = StoreLife | LoggedArray | LoggedSettings | LoggedSwitches | LoggedEngine | Tables | Usual
+
+
+def happenings(folder: Path) -> Iterator[LogEntry]:
+    """The log in its order. Raises reader.LogDamaged, LogLeft, NoLog,
+    LogUnreadable, OSError."""
+    life = StoreLife(0, 0)
+    parts: dict[RecordKind, list[bytes]] = {}
+    for link, piece in reader.pieces_with_links(folder):
+        found = StoreLife(int(link.head["instance_id"]), int(link.head["anchor_ns"]))
+        if found != life:
+            life = found
+            yield life
+        if piece.kind in ARRAYS:
+            yield LoggedArray(piece.kind, piece.array(), piece.at_ns + life.anchor_ns)
+        elif (whole := _joined(piece, parts)) is not None:
+            yield _said(piece.kind, *whole)
+
+
+def _joined(piece: Piece, parts: dict[RecordKind, list[bytes]]) -> tuple[np.void, bytes] | None:
+    """A document with its last part; one whose first parts are not there is left out."""
+    head, body = piece.document()
+    if head["part"] == 0:
+        parts[piece.kind] = []
+    gathered = parts.get(piece.kind, [])
+    gathered.append(body)
+    if len(gathered) != head["parts"] or head["part"] + 1 != head["parts"]:
+        return None
+    return head, b"".join(parts.pop(piece.kind, gathered))
+
+
+def _said(kind: RecordKind, head: np.void, body: bytes) -> LogEntry:
+    try:
+        if kind is RecordKind.TABLES:
+            return msgspec.json.decode(body, type=Tables)
+        if kind is RecordKind.SETTINGS:
+            return LoggedSettings(int(head["generation"]), _settings(msgspec.json.decode(body)))
+        if kind is RecordKind.CONTROL:
+            return LoggedSwitches(int(head["ts"]), msgspec.json.decode(body))
+        if kind is RecordKind.ENGINE:
+            return LoggedEngine(int(head["ts"]), **msgspec.json.decode(body))
+        found = usual.read_whole(body)
+    except (msgspec.MsgspecError, UsualError, TypeError) as error:
+        raise LogUnreadable(f"a document of the log: {error}", kind=kind.name.lower()) from None
+    noted = found.origin if found.origin.ts else found.origin._replace(ts=int(head["ts"]))
+    return found._replace(origin=noted)
+
+
+def _settings(said: dict[str, Any]) -> Settings:
+    """What the recorder wrote down of them; the rest is as it is without a file."""
+    config = Config(
+        system=msgspec.convert(said["system"], System),
+        spread_engine=msgspec.convert(said["spread-engine"], EngineSettings),
+    )
+    exchanges = msgspec.convert(said["exchanges"], dict[str, SourceSettings])
+    return Settings(Path(), config, exchanges, msgspec.convert(said["directions"], Directions))
