@@ -1,6 +1,8 @@
 """What commands that do something answer under --json; those that look print records of the
 view."""
 
+from typing import Any
+
 from msgspec import Struct
 
 from spread_scanner.orders.orders import Outcome
@@ -89,6 +91,22 @@ class LogShown(Document, frozen=True):
     closed: bool | None  # its writer ended by itself
     holes: list[LogHole] | None
     salvaged: LogSalvaged | None
+
+
+class PastShown(Document, frozen=True):
+    """`history`: times are text in UTC."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    more: bool  # there are more rows than were asked for
+
+
+class Exported(Document, frozen=True):
+    """`export`."""
+
+    file: str
+    rows: int
+    bytes: int
 
 
 class Vacuumed(Document, frozen=True):

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from spread_scanner.cli import check, data, log, run, show, steer, streams
+from spread_scanner.cli import check, data, log, past, run, show, steer, streams
 from spread_scanner.cli.answers import Failure
 from spread_scanner.cli.console import (
     EXIT_CODES,
@@ -99,6 +99,7 @@ show.add_to(app)
 check.add_to(app)
 data.add_to(app)
 log.add_to(app)
+past.add_to(app)
 
 
 def main() -> None:

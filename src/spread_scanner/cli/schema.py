@@ -13,8 +13,10 @@ from spread_scanner.cli.answers import (
     Discovered,
     Ended,
     Examined,
+    Exported,
     Failure,
     LogShown,
+    PastShown,
     Vacuumed,
 )
 from spread_scanner.discovery.report import (
@@ -66,6 +68,8 @@ BY_COMMAND: dict[str, Any] = {
     "backup": Copied,
     "vacuum": Vacuumed,
     "wal": LogShown,
+    "history": PastShown,
+    "export": Exported,
     "up": RunSummary,
     "demo": RunSummary,
     "report": Report,

@@ -706,9 +706,35 @@ class Recorder(Struct, forbid_unknown_fields=True, frozen=True):
     raw_h: Annotated[
         float, Meta(gt=0, le=8_760, description="Segments older than this are given up.")
     ] = 2.0
+    history: Annotated[
+        bool,
+        Meta(
+            description="Hours that are over become Parquet in data_dir/history before their "
+            "segments are given up; needs the extra [history]."
+        ),
+    ] = True
+    ticks_days: Annotated[
+        float, Meta(gt=0, le=36_500, description="How long ticks stay in the history.")
+    ] = 7.0
+    candles_1s_days: Annotated[
+        float, Meta(gt=0, le=36_500, description="How long candles of a second stay in it.")
+    ] = 14.0
+    candles_1m_days: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=36_500,
+            description="How long candles of a minute, signals and gaps stay in it.",
+        ),
+    ] = 365.0
     budget_gb: Annotated[
         float,
-        Meta(ge=0.2, le=1e6, description="The log is never larger; the oldest segments go first."),
+        Meta(
+            ge=0.2,
+            le=1e6,
+            description="Log and history together are not larger: segments that are in the history "
+            "go first, then the oldest ticks, then candles; the log alone has half of it.",
+        ),
     ] = 50.0
     free_gb_min: Annotated[
         float,

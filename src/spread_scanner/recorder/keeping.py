@@ -1,16 +1,22 @@
 """How much of the log stays: by age, by its budget, by what is free on the disk.
 
-A segment goes when the one behind it was begun so long ago, or when the log is larger than its
-budget: its file is used again. Where the disk has less room than it shall have, old segments are
-unlinked, and the recorder says so before there is none.
+A segment goes when the one behind it was begun so long ago and, where there is a history, when it
+is in there; or when the log is too large, or the disk too full. Of the budget, which log and
+history share, the log alone has half: so a compaction that fails does not eat what was compacted.
+What is in the history goes before what is not; where segments alone do not make room, the history
+gives up its oldest. A segment's file is used again, or unlinked where the disk is short.
 """
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.settings import Recorder
+from spread_scanner.history import kept, retention, units
+from spread_scanner.history.kept import HistoryTaken
+from spread_scanner.recorder.compacting import in_history
 from spread_scanner.wal import reader
 from spread_scanner.wal.writer import LogWriter
 
@@ -23,29 +29,86 @@ class LogKept(NamedTuple):
     """What one look has done and seen."""
 
     dropped: int
+    lost: int  # of them those that were to be in the history and were not
     bytes: int
+    history_bytes: int
     free_bytes: int
 
 
-def keep(folder: Path, log: LogWriter, settings: Recorder, now_wall_ns: int) -> LogKept:
-    """Let go of what is too old or too much. Raises OSError."""
-    links = reader.chain(folder)
-    sizes = [link.path.stat().st_size for link in links]
-    total, left, dropped = sum(sizes), len(links), 0
-    short = shutil.disk_usage(folder).free < settings.free_gb_min * GB
-    for link, after, size in zip(links, links[1:], sizes, strict=False):
-        if left <= SEGMENTS_MIN:
-            break
-        age_ns = now_wall_ns - int(after.head["created_wall_ns"])
-        if not (age_ns > settings.raw_h * HOUR_NS or total > settings.budget_gb * GB or short):
-            break
-        if short:
+class LogSegments:
+    """The log's segments, the oldest of which go."""
+
+    def __init__(self, folder: Path, log: LogWriter, history: Path | None) -> None:
+        self._log, self._history = log, history
+        self.links = reader.chain(folder)
+        self._sizes = [link.path.stat().st_size for link in self.links]
+        self._known = in_history(history) if history is not None else frozenset()
+        self.bytes = sum(self._sizes)
+        self.passed = 0  # how many are to go
+        self.dropped = self.lost = 0
+
+    @property
+    def more(self) -> bool:
+        """Whether any may go."""
+        return self.passed < len(self.links) - SEGMENTS_MIN
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the oldest is in the history, or need not be."""
+        key = units.key_of(self.links[self.passed])
+        return self._history is None or key in self._known
+
+    def age_ns(self, now_wall_ns: int) -> int:
+        """How long ago the oldest was ended."""
+        return now_wall_ns - int(self.links[self.passed + 1].head["created_wall_ns"])
+
+    def drop(self, *, unlink: bool) -> None:
+        """Let go of the oldest."""
+        link = self.links[self.passed]
+        if unlink:
             link.path.unlink(missing_ok=True)
-            dropped += 1
-            short = shutil.disk_usage(folder).free < settings.free_gb_min * GB
-        else:
-            # Goes with the next segment that is made, and is in the log until then.
-            dropped += log.reuse(link.path)
-        total -= size
-        left -= 1
-    return LogKept(dropped, total, shutil.disk_usage(folder).free)
+        # Else it goes with the next segment that is made, and is in the log until then.
+        gone = unlink or self._log.reuse(link.path)
+        self.lost += gone and not self.is_kept
+        self.bytes -= self._sizes[self.passed]
+        self.dropped += gone
+        self.passed += 1
+
+
+def keep(
+    folder: Path,
+    log: LogWriter,
+    settings: Recorder,
+    now_wall_ns: int,
+    history: Path | None = None,
+    now_ns: int = 0,
+) -> LogKept:
+    """Let go of what is too old or too much. `history`: where segments have to be before their age
+    counts, on the session clock now. Raises OSError, SpreadError."""
+    segments = LogSegments(folder, log, history)
+    budget = settings.budget_gb * GB
+    history_bytes = 0 if history is None else _size(history)
+
+    def short() -> bool:
+        return shutil.disk_usage(folder).free < settings.free_gb_min * GB
+
+    while segments.more:
+        old = segments.age_ns(now_wall_ns) > settings.raw_h * HOUR_NS
+        over = segments.bytes + history_bytes > budget
+        too_much = short() or segments.bytes > (budget if history is None else budget / 2)
+        if not (too_much or (segments.is_kept and (old or over))):
+            break
+        segments.drop(unlink=short())
+    if history is not None and history_bytes:
+        excess = segments.bytes + history_bytes - budget
+        if short():
+            excess = max(excess, settings.free_gb_min * GB - shutil.disk_usage(folder).free)
+        with contextlib.suppress(HistoryTaken):  # a compaction is at work: at the next look
+            gone = retention.trim(history, retention.ages_ns(settings), now_ns, excess)
+            history_bytes -= sum(file.bytes for file in gone)
+    free = shutil.disk_usage(folder).free
+    return LogKept(segments.dropped, segments.lost, segments.bytes, history_bytes, free)
+
+
+def _size(history: Path) -> int:
+    return sum(file.bytes for file in kept.read(history).files)

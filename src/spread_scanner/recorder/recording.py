@@ -9,6 +9,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError
+from spread_scanner.recorder.compacting import Compacting
 from spread_scanner.recorder.documents import Documents
 from spread_scanner.recorder.draining import LogEnd, Signals, Tape
 from spread_scanner.recorder.keeping import GB, keep
@@ -17,7 +18,7 @@ from spread_scanner.runtime.process import Process
 from spread_scanner.schema.counters import RECORDER_COUNTERS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.log import SOURCE_STATE_DTYPE, RecordKind
-from spread_scanner.schema.names import SIGNALS, WAL_FOLDER
+from spread_scanner.schema.names import HISTORY_FOLDER, SIGNALS, WAL_FOLDER
 from spread_scanner.shm import Control, PriceStore, SignalRing
 from spread_scanner.shm.tapes import Tapes
 from spread_scanner.symbology import tables
@@ -62,6 +63,9 @@ class Recording:
         ring = stack.enter_context(SignalRing.attach(namespace, SIGNALS))
         control = stack.enter_context(Control.attach(namespace))
         self._folder = settings.data_dir / WAL_FOLDER
+        self._history = settings.data_dir / HISTORY_FOLDER
+        self._compacting = Compacting(self._folder, self._history)
+        stack.callback(self._compacting.close)
         origin = Origin(
             namespace, self._store.instance_id, self._store.clock.anchor_ns, clock.boot_id()
         )
@@ -167,14 +171,21 @@ class Recording:
         self.log.append(RecordKind.SOURCE_STATE, found[changed])
 
     def _keep(self) -> None:
-        settings = self._process.settings.config.spread_recorder
+        settings, compacting = self._process.settings.config.spread_recorder, self._compacting
+        wanted = settings.history and compacting.possible
         try:
-            kept = keep(self._folder, self.log, settings, clock.wall_ns())
-        except OSError as error:
+            if settings.history:
+                compacting.look()
+            history = self._history if wanted else None
+            now_ns = self._store.clock.now_ns()
+            kept = keep(self._folder, self.log, settings, clock.wall_ns(), history, now_ns)
+        except (OSError, SpreadError) as error:
             self._short = f"the log's folder cannot be looked at: {error}"
             return
         self._process.row.add(_COUNTER["segments_dropped"], kept.dropped)
+        self._process.row.add(_COUNTER["segments_lost"], kept.lost)
         self._process.row.set(_COUNTER["log_bytes"], kept.bytes)
+        self._process.row.set(_COUNTER["history_bytes"], kept.history_bytes)
         free = kept.free_bytes / GB
         self._short = f"{free:.1f} GB are free on the disk" if free < settings.free_gb_min else ""
 
@@ -191,6 +202,8 @@ class Recording:
         self._count("documents", self._documents.written)
         self._count("segments_failed", log.segments_failed)
         self._count("segments_late", log.segments_late)
+        self._count("compactions", self._compacting.done)
+        self._count("compactions_failed", self._compacting.failed)
         self._process.row.set(_COUNTER["appended_seq"], log.appended_seq)
         self._process.row.set(_COUNTER["durable_seq"], log.durable_seq)
         self._process.row.set(_COUNTER["durable_age_ms"], log.durable_age_ns // NS_PER_MS)
@@ -198,9 +211,13 @@ class Recording:
             f"appended {log.appended_seq:,}, on the disk {log.durable_seq:,}, "
             f"{log.durable_age_ns / NS_PER_MS:.0f} ms behind"
         )
+        compacting = self._compacting
+        unwell = compacting.trouble if self._process.settings.config.spread_recorder.history else ""
         trouble = log.refusal or self._short or self._snapshots.refusal
+        trouble = trouble or (unwell if compacting.possible else "")
         state = ProcessState.DEGRADED if trouble else ProcessState.RUNNING
-        self._process.state(state, f"{trouble}; {said}" if trouble else said)
+        told = trouble or unwell  # what is not installed is said, and is no fault
+        self._process.state(state, f"{told}; {said}" if told else said)
 
     def _count(self, label: str, total: int) -> None:
         before = self._counted.get(label, 0)

@@ -301,6 +301,10 @@ RECORDER_COUNTERS = _numbered(
         ("segments_dropped", "Segments given up by age, budget or the disk's room."),
         ("reloads", "New tables or settings taken."),
         ("suspends", "Times the machine was found to have slept."),
+        ("compactions", "Times that hours of the log became Parquet."),
+        ("compactions_failed", "Times that they did not; it is tried again."),
+        ("segments_lost", "Segments given up that were to become Parquet and had not."),
+        ("history_bytes", "Size of the history (a level, not a count)."),
     ]
 )
 

@@ -60,6 +60,12 @@ def beats(beat_mono_ns: int, now_mono_ns: int, woke_ns: int, heartbeat_ns_max: i
     return beat_mono_ns > 0 and woke_ns <= beat_mono_ns >= now_mono_ns - heartbeat_ns_max
 
 
+def unmarked(flags: npt.NDArray[np.uint32]) -> Mask:
+    """Which quotes could be stood behind by what their feed said, when it said it."""
+    good: Mask = (flags & int(UNUSABLE)) == 0
+    return good
+
+
 def usable(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
     """Which of (n,) QUOTE_DTYPE can be stood behind at `now_ns` of the session clock. Quotes of a
     feed's earlier epoch read as STALE from the store (PriceStore)."""

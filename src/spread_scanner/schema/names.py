@@ -30,6 +30,7 @@ ONE_SHOT = (SHM_INIT, DISCOVERY)  # those that do their work and end
 SIGNALS = "signals"  # the ring from the engine to the tracker
 DATABASE_FILE = "tracker.db"  # in data_dir
 WAL_FOLDER = "wal"  # in data_dir: the log of the market
+HISTORY_FOLDER = "history"  # in data_dir: what the log becomes, as Parquet
 VACUUM_FILE = "vacuum"  # locked by who vacuums it
 REPORTS_FOLDER = "reports"  # in data_dir: the hourly reports
 LOGS_FOLDER = "logs"  # in data_dir: what `up` keeps; under systemd the journal has them

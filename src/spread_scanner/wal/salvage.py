@@ -15,6 +15,7 @@ import numpy as np
 from spread_scanner.errors import Unusable
 from spread_scanner.schema.log import DOCUMENTS, GAP_DTYPE, GapOf, RecordKind
 from spread_scanner.wal import reader
+from spread_scanner.wal.frames import Bytes
 from spread_scanner.wal.reader import Hole, Link, Piece, Walked, mapped, walk
 from spread_scanner.wal.writer import LogWriter, Origin
 
@@ -60,7 +61,7 @@ def salvage(folder: Path, to: Path) -> tuple[int, int]:
     copied, missing, expected = 0, 0, links[0].first_seq
     for piece in _good(links):
         if piece.seq > expected:
-            writer.append(RecordKind.GAP, _gap(expected, piece.seq))
+            writer.append(RecordKind.GAP, gap_of_records(expected, piece.seq))
             missing += piece.seq - expected
         _copy(writer, piece)
         writer.sync()
@@ -75,15 +76,21 @@ def _good(links: list[Link]) -> Iterator[Piece]:
     expected = links[0].first_seq
     for link in links:
         data = mapped(link.path)
-        walked = walk(link, data)
-        blocks = list(walked.blocks)
-        if walked.hole is not None and walked.hole.durable:
-            behind = reader.whole_blocks(data, int(link.head["salt"]), walked.end)
-            blocks += sorted(behind, key=lambda block: block.first)
-        for piece in reader.pieces_of(link, data, blocks):
-            if piece.seq >= expected:
-                yield piece
-                expected = piece.seq + piece.records
+        for piece in good_of(link, data, walk(link, data), expected):
+            yield piece
+            expected = piece.seq + piece.records
+
+
+def good_of(link: Link, data: Bytes, walked: Walked, expected: int) -> Iterator[Piece]:
+    """Every record of a segment from `expected` on that is good, once, in order."""
+    blocks = list(walked.blocks)
+    if walked.hole is not None and walked.hole.durable:
+        behind = reader.whole_blocks(data, int(link.head["salt"]), walked.end)
+        blocks += sorted(behind, key=lambda block: block.first)
+    for piece in reader.pieces_of(link, data, blocks):
+        if piece.seq >= expected:
+            yield piece
+            expected = piece.seq + piece.records
 
 
 def _copy(writer: LogWriter, piece: Piece) -> None:
@@ -93,7 +100,8 @@ def _copy(writer: LogWriter, piece: Piece) -> None:
         writer.append(piece.kind, piece.array())
 
 
-def _gap(first: int, following: int) -> np.ndarray:
+def gap_of_records(first: int, following: int) -> np.ndarray:
+    """The Gap where records of the log are missing."""
     gap = np.zeros(1, GAP_DTYPE)
     gap["what"], gap["first"], gap["next"] = GapOf.RECORDS, first, following
     return gap

@@ -28,6 +28,7 @@ ARGUMENTS = {
     "book": ["BBB-USDT", "--consolidated", "--wait", "0"],
     "doctor": ["--offline"],
     "wal": ["verify"],
+    "history": ["SELECT 1 AS one, TIMESTAMP '2026-11-27' AS day"],
     "pause": ["okx-spot"],
     "resume": ["okx-spot"],
 }
@@ -87,6 +88,7 @@ def test_a_command_prints_its_record_and_nothing_else(
         )
         files = {
             "backup": [str(up_bed.settings.data_dir / "copy.db")],
+            "export": [str(up_bed.settings.data_dir / "past.parquet"), "SELECT 1 AS one"],
             "decode": [str(frames), "--source", "binance-spot"],
         }
         arguments = ARGUMENTS.get(command, files.get(command, []))

@@ -59,6 +59,8 @@ COMMANDS = {
     "backup": "backup FOLDER/copy.db",
     "vacuum": "vacuum",
     "wal": "wal verify",
+    "history": "history 'SELECT 1'",
+    "export": "export FOLDER/copy.parquet 'SELECT 1'",
 }
 # `doctor` tells of bad settings as of one check among others, and `demo` has settings of its own.
 BAD_SETTINGS = {"doctor": EXIT_FAILED}
@@ -159,6 +161,15 @@ SPECIAL: list[Row] = [
     ("damaged", "report", EXIT_FAILED),
     ("damaged", "backup FOLDER/copy.db", EXIT_FAILED),
     ("damaged", "vacuum", EXIT_FAILED),
+    ("down", "history", EXIT_SETTINGS),
+    ("down", "history SELEC", EXIT_SETTINGS),
+    ("down", "history 'SELECT * FROM nothing'", EXIT_SETTINGS),
+    ("down", "history 'DROP VIEW ticks'", EXIT_SETTINGS),
+    ("down", "history 'SELECT 1' -n 0", EXIT_SETTINGS),
+    ("down", """history "SELECT * FROM read_csv('/etc/passwd')\"""", EXIT_FAILED),
+    ("down", "export FOLDER/frames 'SELECT 1'", EXIT_FAILED),
+    ("down", "export /nowhere/copy 'SELECT 1'", EXIT_FAILED),
+    ("down", "export FOLDER/copy 'SELECT 1' --format xls", EXIT_SETTINGS),
     ("down", "wal", EXIT_SETTINGS),
     ("down", "wal mend", EXIT_SETTINGS),
     ("down", "wal info", EXIT_SETTINGS),

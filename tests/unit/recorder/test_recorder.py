@@ -3,7 +3,7 @@ its order, and what is not is a Gap.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ import pytest
 
 import bed as waits
 from spread_scanner.clock import VirtualClock
-from spread_scanner.recorder import keeping
+from spread_scanner.history import compact
+from spread_scanner.recorder import compacting, keeping
 from spread_scanner.recorder.documents import settings_body
 from spread_scanner.recorder.recording import Recording
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import ProcessState, QuoteFlag, SwitchKind
 from spread_scanner.schema.log import GapOf, RecordKind
-from spread_scanner.schema.names import ENGINE, RECORDER, SIGNALS, WAL_FOLDER
+from spread_scanner.schema.names import ENGINE, HISTORY_FOLDER, RECORDER, SIGNALS, WAL_FOLDER
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shminit import making
@@ -432,3 +433,55 @@ def test_a_disk_that_refuses_is_said(recorded: Recorded, monkeypatch: pytest.Mon
     seen = recorded.health.read(RECORDER)
     assert seen is not None
     assert seen.state is ProcessState.RUNNING
+
+
+def hours_later(recorded: Recorded, lives: int) -> None:
+    """As many lives, three hours apart, each with a segment of its own."""
+    for _ in range(lives):
+        recorded.quote()
+        recorded.turns()
+        recorded.recording.close()
+        recorded.clock.advance_ns(3 * keeping.HOUR_NS)
+        recorded.begin()
+    recorded.quote()
+    recorded.turns()
+
+
+def test_segments_go_by_age_when_they_are_in_the_history(recorded: Recorded) -> None:
+    hours_later(recorded, 3)
+    history = recorded.bed.settings.data_dir / HISTORY_FOLDER
+    folder, log = recorded.folder, recorded.recording.log
+    settings = recorded.bed.settings.config.spread_recorder
+    wall_ns = recorded.clock.wall_ns()
+    assert keeping.keep(folder, log, settings, wall_ns, history).dropped == 0
+    assert compact.compact(folder, history)
+    before = len(reader.chain(folder))
+    now_ns = recorded.store.clock.now_ns()
+    kept = keeping.keep(folder, log, settings, wall_ns, history, now_ns)
+    assert kept.dropped == before - keeping.SEGMENTS_MIN
+    assert (kept.lost, kept.history_bytes > 0) == (0, True)
+
+
+def test_a_compaction_that_fails_is_told_of_and_tried_later(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compacting, "CHILD", ("/bin/sh", "-c", "echo wrong >&2; exit 1"))
+    hours_later(recorded, 2)
+    child = recorded.recording._compacting
+
+    def ends(of: Callable[[], int]) -> bool:
+        child.look()
+        return of() == 1
+
+    waits.until(lambda: ends(lambda: child.failed), "it fails")
+    assert child.trouble.endswith("wrong")
+    child.look()
+    assert not child.running
+    recorded.turns(60)
+    seen = recorded.health.read(RECORDER)
+    assert seen is not None
+    assert seen.state is ProcessState.DEGRADED
+    monkeypatch.setattr(compacting, "CHILD", ("/bin/true",))
+    recorded.clock.advance_ns(compacting.AGAIN_NS)
+    waits.until(lambda: ends(lambda: child.done), "it is done")
+    assert child.trouble == ""

@@ -1,0 +1,135 @@
+"""Questions about the past, as SQL: by names, over what is kept and what is newest.
+
+A connection sees the history as it was when it was made. It reads the history's files and nothing
+else, no network either. Needs the extra [history].
+"""
+
+import contextlib
+import sqlite3
+from datetime import datetime
+from typing import Any
+
+from spread_scanner import config
+from spread_scanner.config import Settings
+from spread_scanner.errors import SpreadError, Unusable
+from spread_scanner.history import kept
+from spread_scanner.history.kept import HistoryKind
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL
+from spread_scanner.schema.names import HISTORY_FOLDER, WAL_FOLDER
+
+MISSING = "questions about the past need spread-scanner[history]: pip install duckdb pyarrow"
+AS = {"arrow": "to_arrow_table", "polars": "pl", "pandas": "df"}
+QUESTIONS = ("SELECT", "EXPLAIN")
+
+
+class NoAnswer(SpreadError):
+    """A question that cannot be answered here; the reason is the world's."""
+
+
+class WrongQuestion(Unusable):
+    """SQL that means nothing, or does more than ask."""
+
+
+def connect(settings: Settings | None = None) -> Any:
+    """A duckdb connection with the views ticks, candles, spreads, signals, opportunities and gaps.
+    Raises ConfigError, NoAnswer."""
+    try:
+        import duckdb
+
+        from spread_scanner.history import newest, views
+    except ImportError:
+        raise NoAnswer(MISSING) from None
+    settings = settings or config.load()
+    folder = settings.data_dir / HISTORY_FOLDER
+    try:
+        standing = kept.read(folder)
+        connection = duckdb.connect(":memory:")
+        log = newest.Newest(settings.data_dir / WAL_FOLDER, standing)
+        for kind in HistoryKind:
+            connection.register(f"newest_{kind}", log.stream(kind))
+            files = [str(folder / file.path) for file in standing.of(kind)]
+            connection.execute(views.kept_rows(kind, files))
+        views.add_functions(connection, settings)
+        connection.register("direction_legs", views.direction_legs())
+        connection.register("all_opportunities", views.opportunities(settings.data_dir))
+        for view in views.VIEWS:
+            connection.execute(view)
+        _shut_in(connection, str(folder))
+    except (duckdb.Error, OSError, sqlite3.Error) as error:
+        raise NoAnswer(f"the history cannot be read: {_line(error)}", folder=folder) from None
+    return connection
+
+
+def ask(connection: Any, question: str) -> Any:
+    """The answer to one question, as a relation; it is worked out when it is read. Raises
+    WrongQuestion, NoAnswer."""
+    import duckdb
+
+    try:
+        statements = connection.extract_statements(question)
+        kinds = [statement.type.name for statement in statements]
+        if len(kinds) != 1 or kinds[0] not in QUESTIONS:
+            raise WrongQuestion(
+                "one question at a time, which changes nothing",
+                given=", ".join(kinds) or "nothing",
+                allowed="SELECT",
+            )
+        return connection.sql(question)
+    except duckdb.Error as error:
+        raise refused(error) from None
+
+
+def refused(error: Exception) -> SpreadError:
+    """What duckdb says of a question, as one line."""
+    import duckdb
+
+    if isinstance(error, duckdb.ProgrammingError | duckdb.DataError | duckdb.NotSupportedError):
+        return WrongQuestion(_line(error))
+    return NoAnswer(_line(error))
+
+
+def spread(
+    symbol: str,
+    direction: str,
+    since: datetime | str | None = None,
+    *,
+    form: str = "arrow",
+    settings: Settings | None = None,
+) -> Any:
+    """One pair's spread at each change of either leg, by time: an arrow table, or a polars or
+    pandas frame. Times are UTC. Raises Unusable, NoAnswer, ConfigError."""
+    if direction not in DIRECTION_BY_LABEL:
+        allowed = ", ".join(DIRECTION_BY_LABEL)
+        raise Unusable("no such direction", direction=direction, allowed=allowed)
+    if form not in AS:
+        raise Unusable("no such form", form=form, allowed=", ".join(AS))
+    with contextlib.closing(connect(settings)) as connection:
+        import duckdb
+
+        try:
+            relation = connection.sql(
+                "SELECT * FROM spreads WHERE symbol = $symbol AND direction = $direction AND "
+                "($since IS NULL OR ts >= CAST($since AS TIMESTAMP_NS)) ORDER BY ts",
+                params={"symbol": symbol, "direction": direction, "since": since},
+            )
+            return getattr(relation, AS[form])()
+        except duckdb.Error as error:
+            raise refused(error) from None
+        except ImportError as error:
+            raise NoAnswer(f"{form} is not installed: {error}") from None
+
+
+def _shut_in(connection: Any, folder: str) -> None:
+    """No file but the history's, nothing loaded, nothing fetched."""
+    connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET autoload_known_extensions = false")
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET allowed_directories = [" + "'" + folder.replace("'", "''") + "']")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _line(error: Exception) -> str:
+    """The first sentence of what was said: the rest points into the text."""
+    first = str(error).strip().split("\n\n")[0]
+    return " ".join(first.split())

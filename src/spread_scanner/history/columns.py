@@ -1,0 +1,211 @@
+"""Rows of the log as Arrow columns, and back. Only the compaction and the readers import this:
+pyarrow is large.
+
+A price or time that is not there is null, never NaN. An exchange's time is whole milliseconds and,
+in a column of its own that is nearly always 0, the nanoseconds beyond them.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from spread_scanner.history.gathered import NamedPiece, gap_name
+from spread_scanner.history.kept import HistoryKind
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES, SignalKind
+from spread_scanner.schema.records import SIGNAL_DTYPE, TS_ABSENT
+
+NAME = pa.dictionary(pa.int32(), pa.string())
+TIME = pa.timestamp("ns")
+NS_PER_MS = 1_000_000
+PRICES = ("bid_px", "bid_sz", "ask_px", "ask_sz")
+TICKS = pa.schema(
+    [
+        ("source", NAME),
+        ("symbol", NAME),
+        ("ts_recv", TIME),
+        ("ts_mark", TIME),
+        ("ts_event", pa.timestamp("ms")),
+        ("ts_event_ns", pa.int32()),
+        *((name, pa.float64()) for name in PRICES),
+        ("update_id", pa.uint64()),
+        ("flags", pa.uint32()),
+        ("epoch", pa.uint32()),
+        ("usable", pa.bool_()),
+    ]
+)
+CANDLES = pa.schema(
+    [
+        ("source", NAME),
+        ("symbol", NAME),
+        *((name, TIME) for name in ("ts", "first_ts", "last_ts")),
+        *((name, pa.float64()) for name in ("open", "high", "low", "close", "bid_px", "ask_px")),
+        ("ticks", pa.uint32()),
+    ]
+)
+_SIGNAL_TIMES = (
+    "ts_engine",
+    "ts_trigger",
+    "spot_ts_event",
+    "spot_ts_recv",
+    "fut_ts_event",
+    "fut_ts_recv",
+)
+_SIGNAL_REST = tuple(
+    name
+    for name in SIGNAL_DTYPE.names or ()
+    if name not in (*_SIGNAL_TIMES, "symbol_id", "direction_id", "kind", "reserved", "mono_ns")
+)
+SIGNALS = pa.schema(
+    [
+        ("symbol", NAME),
+        ("direction", NAME),
+        ("kind", NAME),
+        *((name, TIME) for name in _SIGNAL_TIMES),
+        *((name, pa.from_numpy_dtype(SIGNAL_DTYPE[name])) for name in _SIGNAL_REST),
+    ]
+)
+GAPS = pa.schema(
+    [
+        ("what", NAME),
+        ("source", NAME),
+        ("first", pa.uint64()),
+        ("next", pa.uint64()),
+        ("ts_from", TIME),
+        ("ts_to", TIME),
+    ]
+)
+SCHEMAS = {
+    HistoryKind.TICKS: TICKS,
+    HistoryKind.CANDLES_1S: CANDLES,
+    HistoryKind.CANDLES_1M: CANDLES,
+    HistoryKind.SIGNALS: SIGNALS,
+    HistoryKind.GAPS: GAPS,
+}
+SOURCE_NAMES = [source.label for source in SOURCES]
+
+
+def times(values: npt.NDArray[np.int64]) -> pa.Array:
+    """Times on the session clock; null where there is none."""
+    return pa.array(values, pa.int64(), mask=values == TS_ABSENT).cast(TIME)
+
+
+def names(codes: npt.NDArray[np.integer], of: list[str]) -> pa.Array:
+    """Names by their places in a list."""
+    indices = pa.array(codes.astype(np.int32))
+    return pa.DictionaryArray.from_arrays(indices, pa.array(of, pa.string()))
+
+
+def numbers(values: np.ndarray) -> pa.Array:
+    """Null where a number is NaN."""
+    return pa.array(np.ascontiguousarray(values), from_pandas=True)
+
+
+def of_ticks(rows: np.ndarray, symbols: list[str]) -> pa.Table:
+    """`gathered.ROW_DTYPE` as TICKS."""
+    event, absent = rows["ts_event"], rows["ts_event"] == TS_ABSENT
+    whole = event // NS_PER_MS
+    rest = np.where(absent, 0, event - whole * NS_PER_MS).astype(np.int32)
+    return pa.table(
+        [
+            names(rows["source_id"], SOURCE_NAMES),
+            names(rows["symbol"], symbols),
+            times(rows["ts_recv"]),
+            times(np.where(rows["is_mark"], rows["ts"], TS_ABSENT)),
+            pa.array(whole, pa.int64(), mask=absent).cast(pa.timestamp("ms")),
+            pa.array(rest),
+            *(numbers(rows[name]) for name in PRICES),
+            *(pa.array(np.ascontiguousarray(rows[name])) for name in TICKS.names[10:]),
+        ],
+        schema=TICKS,
+    )
+
+
+def ticks_differ(table: pa.Table, rows: np.ndarray, symbols: list[str]) -> str:
+    """The first column in which a table is not these rows, value by value; empty: none."""
+    if len(table) != len(rows):
+        return "number of rows"
+    event = _integers(table["ts_event"], TS_ABSENT)
+    stood = event != TS_ABSENT
+    event[stood] = event[stood] * NS_PER_MS + table["ts_event_ns"].to_numpy()[stood]
+    found = {
+        "ts_recv": _integers(table["ts_recv"], TS_ABSENT),
+        "ts_event": event,
+        **{name: table[name].to_numpy() for name in (*PRICES, *TICKS.names[10:])},
+    }
+    for name, values in found.items():
+        if not np.array_equal(values, rows[name], equal_nan=rows[name].dtype.kind == "f"):
+            return str(name)
+    marks = _integers(table["ts_mark"], TS_ABSENT)
+    if not np.array_equal(marks, np.where(rows["is_mark"], rows["ts"], TS_ABSENT)):
+        return "ts_mark"
+    for name, of, codes in (
+        ("symbol", symbols, rows["symbol"]),
+        ("source", SOURCE_NAMES, rows["source_id"]),
+    ):
+        if not table[name].cast(pa.string()).equals(_strings(codes, of)):
+            return str(name)
+    return ""
+
+
+def _strings(codes: np.ndarray, of: list[str]) -> pa.ChunkedArray:
+    return pa.chunked_array([names(codes, of).cast(pa.string())])
+
+
+def _integers(column: pa.ChunkedArray, absent: int) -> npt.NDArray[np.int64]:
+    values: npt.NDArray[np.int64] = column.cast(pa.int64()).fill_null(absent).to_numpy()
+    return values.copy()
+
+
+def of_candles(made: np.ndarray, source_id: int, symbols: list[str]) -> pa.Table:
+    """`candles.CANDLE_DTYPE` of one source as CANDLES."""
+    return pa.table(
+        [
+            names(np.full(len(made), source_id), SOURCE_NAMES),
+            names(made["symbol"], symbols),
+            *(times(made[name]) for name in ("ts", "first_ts", "last_ts")),
+            *(numbers(made[name]) for name in CANDLES.names[5:11]),
+            pa.array(np.ascontiguousarray(made["ticks"])),
+        ],
+        schema=CANDLES,
+    )
+
+
+def of_signals(pieces: list[NamedPiece], symbols: list[str]) -> pa.Table:
+    """Signals as SIGNALS."""
+    found = [one.piece.array() for one in pieces]
+    rows = np.concatenate(found) if found else np.zeros(0, SIGNAL_DTYPE)
+    codes = np.concatenate([one.codes for one in pieces]) if found else np.zeros(0, np.uint32)
+    kinds = [f"#{number}" for number in range(256)]
+    for kind in SignalKind:
+        kinds[kind] = kind.name.lower()
+    directions = [f"#{number}" for number in range(256)]
+    directions[: len(DIRECTIONS)] = [direction.label for direction in DIRECTIONS]
+    return pa.table(
+        [
+            names(codes, symbols),
+            names(rows["direction_id"], directions),
+            names(rows["kind"], kinds),
+            *(times(rows[name]) for name in _SIGNAL_TIMES),
+            *(numbers(rows[name]) for name in _SIGNAL_REST),
+        ],
+        schema=SIGNALS,
+    )
+
+
+def of_gaps(rows: np.ndarray) -> pa.Table:
+    """GAP_DTYPE as GAPS; a source where ticks of one are missing."""
+    what = [gap_name(number) for number in rows["what"].tolist()]
+    labels = [
+        SOURCE_NAMES[source_id] if name == "ticks" and source_id < len(SOURCE_NAMES) else None
+        for name, source_id in zip(what, rows["source_id"].tolist(), strict=True)
+    ]
+    return pa.table(
+        [
+            pa.array(what, pa.string()).dictionary_encode(),
+            pa.array(labels, pa.string()).dictionary_encode(),
+            *(pa.array(np.ascontiguousarray(rows[name])) for name in ("first", "next")),
+            times(rows["ts_from"]),
+            times(np.where(rows["ts_to"] == 0, TS_ABSENT, rows["ts_to"])),
+        ],
+        schema=GAPS,
+    )

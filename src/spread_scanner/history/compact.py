@@ -1,0 +1,191 @@
+"""The compaction: hours of the log that are over become Parquet. A process of its own, as pyarrow
+is large; the recorder starts one when there is something to do, anybody may.
+
+Each file is written under a name that nobody reads, synced, read back and compared value by value
+with the rows that it was made of, and renamed; when all of a part are there, the list of what is
+kept (kept.py) names them. Killed at any instant it leaves files that the next one removes.
+"""
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.errors import SpreadError
+from spread_scanner.history import candles, columns, kept, units
+from spread_scanner.history.gathered import Gathered
+from spread_scanner.history.kept import HistoryKind, KeptFile, KeptHistory
+from spread_scanner.history.units import HOUR_NS, LogPart
+from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS
+
+ROW_GROUP = 250_000
+DICTIONARY_BYTES = 2 << 20
+NICE = 10
+# Few prices and sizes occur within a symbol; times and ids grow.
+DICTIONARIES = ["source", "symbol", "direction", "kind", "what", "flags", "epoch", *columns.PRICES]
+GROWING = ("ts_recv", "ts_mark", "ts_event", "ts_event_ns", "update_id", "ts", "first_ts")
+
+
+class NotAsWritten(SpreadError):
+    """A file does not hold what it was made of."""
+
+
+class Compaction:
+    """Of one log into one folder, which is held meanwhile."""
+
+    def __init__(self, log: Path, folder: Path) -> None:
+        self._log, self._folder = log, folder
+        self._kept = kept.read(folder)
+        kept.clear_leftovers(folder, self._kept)
+
+    def run(self, parts: list[LogPart]) -> list[KeptFile]:
+        """Compact these; what was written. Raises NotAsWritten, OSError."""
+        made: list[KeptFile] = []
+        for part in parts:
+            made += self._part(part)
+        return made
+
+    def _part(self, part: LogPart) -> list[KeptFile]:
+        gathered = Gathered(part.links, self._kept.symbols)
+        files: list[KeptFile] = []
+        of_candles: dict[HistoryKind, list[pa.Table]] = {
+            HistoryKind.CANDLES_1S: [],
+            HistoryKind.CANDLES_1M: [],
+        }
+        names = gathered.named.names
+        for source_id in gathered.source_ids():
+            rows = gathered.ticks_of(source_id)
+            files.append(self._ticks(part, source_id, rows, names))
+            for kind, period_ns in (
+                (HistoryKind.CANDLES_1S, candles.SECOND_NS),
+                (HistoryKind.CANDLES_1M, candles.MINUTE_NS),
+            ):
+                made = candles.candles(rows, period_ns)
+                of_candles[kind].append(columns.of_candles(made, source_id, names))
+        others = {kind: pa.concat_tables(tables) for kind, tables in of_candles.items() if tables}
+        others[HistoryKind.SIGNALS] = columns.of_signals(gathered.signals, names)
+        others[HistoryKind.GAPS] = columns.of_gaps(gathered.gap_rows())
+        for kind, table in others.items():
+            if len(table):
+                files.append(self._write(part, kind, "", table, {}))
+        self._list(part, files, gathered.named.symbols)
+        return files
+
+    def _list(self, part: LogPart, files: list[KeptFile], symbols: dict[int, str]) -> None:
+        """Put in force: segments that the log does not have any more need not be known."""
+        there = {units.key_of(link) for link in units.left(self._log, KeptHistory())}
+        segments = {*self._kept.segments, *map(units.key_of, part.links)} & there
+        self._kept = msgspec.structs.replace(
+            self._kept,
+            segments=tuple(sorted(segments)),
+            files=(*self._kept.files, *files),
+            symbols=symbols,
+        )
+        kept.write(self._folder, self._kept)
+
+    def _ticks(self, part: LogPart, source_id: int, rows: np.ndarray, names: list[str]) -> KeptFile:
+        source = columns.SOURCE_NAMES[source_id]
+        about = {
+            "first_number": int(rows["number"].min()),
+            "last_number": int(rows["number"].max()),
+            "segments": [units.key_of(link) for link in part.links],
+        }
+        table = columns.of_ticks(rows, names)
+        return self._write(part, HistoryKind.TICKS, source, table, about, (rows, names))
+
+    def _write(
+        self,
+        part: LogPart,
+        kind: HistoryKind,
+        source: str,
+        table: pa.Table,
+        about: dict[str, Any],
+        rows: tuple[np.ndarray, list[str]] | None = None,
+    ) -> KeptFile:
+        """One file, compared with what it was made of. Raises NotAsWritten, OSError."""
+        hour = datetime.fromtimestamp(part.hour_ns // NS_PER_S, UTC)
+        place = Path(kind) / f"day={hour:%Y-%m-%d}"
+        if source:
+            place /= f"source={source}"
+        place /= f"{hour:%H}-{part.links[0].number:016}.parquet"
+        path = self._folder / place
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = path.with_suffix(".parquet.made")
+        table = table.replace_schema_metadata({"spread-scanner": msgspec.json.encode(about)})
+        _put(table, made)
+        back = pq.read_table(made, partitioning=None)
+        wrong = columns.ticks_differ(back, *rows) if rows is not None else _differs(back, table)
+        if wrong:
+            made.unlink()
+            raise NotAsWritten("a file read back is not what was written", file=path, wrong=wrong)
+        made.rename(path)
+        kept.sync_folder(path.parent)
+        newest_ns = part.hour_ns + HOUR_NS
+        return KeptFile(str(place), kind, len(table), path.stat().st_size, newest_ns)
+
+
+def _put(table: pa.Table, path: Path) -> None:
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        compression_level=3,
+        row_group_size=ROW_GROUP,
+        use_dictionary=[name for name in table.column_names if name in DICTIONARIES],
+        column_encoding={
+            name: "DELTA_BINARY_PACKED" for name in table.column_names if name in GROWING
+        },
+        dictionary_pagesize_limit=DICTIONARY_BYTES,
+    )
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _differs(back: pa.Table, table: pa.Table) -> str:
+    for name in table.column_names:
+        if not _plain(back[name]).equals(_plain(table[name])):
+            return str(name)
+    return ""
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    """Names as text, in one piece."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string())
+    return column.combine_chunks()
+
+
+def compact(log: Path, folder: Path) -> list[KeptFile]:
+    """Whatever can be compacted now; what was written. Raises HistoryTaken, NoLog, OSError."""
+    with kept.alone(folder):
+        return Compaction(log, folder).run(units.due(log, kept.read(folder)))
+
+
+def main(arguments: list[str]) -> int:
+    """The child: the log's folder, the history's; one line of what was done or what was wrong."""
+    if len(arguments) != 2:
+        sys.stderr.write("two folders are needed: the log's and the history's\n")
+        return EXIT_SETTINGS
+    os.nice(NICE)
+    try:
+        made = compact(Path(arguments[0]), Path(arguments[1]))
+    except (SpreadError, OSError, pa.ArrowException) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_FAILED
+    rows = sum(file.rows for file in made if file.kind is HistoryKind.TICKS)
+    sys.stdout.write(f"{rows} ticks in {len(made)} files\n")
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,171 @@
+"""Ticks, signals and gaps out of segments of the log, with names instead of ids.
+
+A tick says when it became so (`ts`): when its quote was read, or, of a mark that a feed put on a
+quote that stood, when the recorder wrote it down. What is damaged is left out, and is a gap.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema import freshness
+from spread_scanner.schema.log import GAP_DTYPE, TICK_DTYPE, GapOf, RecordKind
+from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.symbology.tables import SYMBOL_IDS, Tables
+from spread_scanner.wal import reader, salvage
+from spread_scanner.wal.reader import Link, Piece
+
+LATE_NS = NS_PER_S  # a drain is 20 ms behind: what is written this late stood before
+ROW_DTYPE = np.dtype(
+    [
+        ("symbol", "<u4"),  # into Named.names
+        ("usable", "?"),
+        ("is_mark", "?"),
+        ("source_id", "<u2"),
+        ("ts", "<i8"),
+        *[(name, TICK_DTYPE["quote"][name].str) for name in TICK_DTYPE["quote"].names or ()],
+        ("number", "<u8"),
+    ]
+)
+
+
+class Named:
+    """Names of symbols, by the tables that stood in the log at each place."""
+
+    def __init__(self, symbols: dict[int, str]) -> None:
+        self.names: list[str] = []
+        self._codes: dict[str, int] = {}
+        self._parts: list[bytes] = []
+        self.symbols = symbols
+        self._map = self._mapped()
+
+    def take(self, piece: Piece) -> None:
+        """A part of a document of tables."""
+        head, body = piece.document()
+        self._parts = [*self._parts, body] if head["part"] else [body]
+        if len(self._parts) == head["parts"]:
+            self.symbols = msgspec.json.decode(b"".join(self._parts), type=Tables).symbol_names()
+            self._map = self._mapped()
+
+    def codes(self, symbol_ids: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint32]:
+        """The place in `names` of each; one that no table names is called by its number."""
+        codes = self._map[symbol_ids]
+        for symbol_id in np.unique(symbol_ids[codes < 0]).tolist():
+            self._map[symbol_id] = self._code(f"#{symbol_id}")
+        return self._map[symbol_ids].astype(np.uint32)
+
+    def ranked(self) -> npt.NDArray[np.uint32]:
+        """For each name its place in the alphabet."""
+        ranks = np.zeros(len(self.names), np.uint32)
+        ranks[np.argsort(np.array(self.names, object))] = np.arange(len(self.names))
+        return ranks
+
+    def _mapped(self) -> npt.NDArray[np.int64]:
+        codes = np.full(SYMBOL_IDS, -1, np.int64)
+        for symbol_id, name in self.symbols.items():
+            codes[symbol_id] = self._code(name)
+        return codes
+
+    def _code(self, name: str) -> int:
+        if name not in self._codes:
+            self._codes[name] = len(self.names)
+            self.names.append(name)
+        return self._codes[name]
+
+
+class NamedPiece(NamedTuple):
+    """Records that lie side by side, their symbols' places in the names, their session's anchor."""
+
+    piece: Piece
+    codes: npt.NDArray[np.uint32]
+    anchor_ns: int
+
+
+class Gathered:
+    """All that segments hold, as views into them."""
+
+    def __init__(self, links: Iterable[Link], symbols: dict[int, str]) -> None:
+        self.named = Named(symbols)
+        self.ticks: list[NamedPiece] = []
+        self.signals: list[NamedPiece] = []
+        self.gaps: list[np.ndarray] = []
+        for link, piece in _pieces(list(links), self.gaps):
+            if piece.kind is RecordKind.TABLES:
+                self.named.take(piece)
+            elif piece.kind is RecordKind.GAP:
+                self.gaps.append(piece.array())
+            elif piece.kind in (RecordKind.TICK, RecordKind.SIGNAL):
+                codes = self.named.codes(piece.array()["symbol_id"])
+                to = self.ticks if piece.kind is RecordKind.TICK else self.signals
+                to.append(NamedPiece(piece, codes, int(link.head["anchor_ns"])))
+
+    def source_ids(self) -> list[int]:
+        """The sources that have ticks here."""
+        found: set[int] = set()
+        for one in self.ticks:
+            found.update(np.unique(one.piece.array()["source_id"]).tolist())
+        return sorted(found)
+
+    def ticks_of(self, source_id: int) -> np.ndarray:
+        """ROW_DTYPE of one source, sorted by name, of one symbol in the log's order."""
+        rows = np.concatenate([_rows(one, source_id) for one in self.ticks])
+        rows = rows[np.argsort(self.named.ranked()[rows["symbol"]], kind="stable")]
+        _mark(rows)
+        return rows
+
+    def gap_rows(self) -> np.ndarray:
+        """GAP_DTYPE, all of them."""
+        return np.concatenate(self.gaps) if self.gaps else np.zeros(0, GAP_DTYPE)
+
+
+def _pieces(links: list[Link], gaps: list[np.ndarray]) -> Iterator[tuple[Link, Piece]]:
+    """Every record that can be read, in order; what is damaged becomes a gap."""
+    expected = links[0].first_seq if links else 0
+    known_ns = TS_ABSENT
+    for link in links:
+        data = reader.mapped(link.path)
+        walked = reader.walk(link, data)
+        for piece in salvage.good_of(link, data, walked, expected):
+            if piece.seq > expected:
+                gap = salvage.gap_of_records(expected, piece.seq)
+                gap["ts_from"], gap["ts_to"] = known_ns, piece.at_ns + int(link.head["anchor_ns"])
+                gaps.append(gap)
+            yield link, piece
+            expected = piece.seq + piece.records
+            known_ns = piece.at_ns + int(link.head["anchor_ns"])
+
+
+def _rows(one: NamedPiece, source_id: int) -> np.ndarray:
+    ticks, codes = one.piece.array(), one.codes
+    of_source = ticks["source_id"] == source_id
+    ticks, codes = ticks[of_source], codes[of_source]
+    rows = np.zeros(len(ticks), ROW_DTYPE)
+    rows["symbol"], rows["number"], rows["source_id"] = codes, ticks["number"], ticks["source_id"]
+    for name in TICK_DTYPE["quote"].names or ():
+        rows[name] = ticks["quote"][name]
+    rows["ts"] = one.piece.at_ns + one.anchor_ns
+    rows["usable"] = freshness.unmarked(rows["flags"])
+    return rows
+
+
+def _mark(rows: np.ndarray) -> None:
+    """Tell marks from quotes: a mark repeats what stood, or comes long after it. `ts` of a quote is
+    when it was read."""
+    same = np.zeros(len(rows), np.bool_)
+    same[1:] = rows["symbol"][1:] == rows["symbol"][:-1]
+    for name in ("ts_recv", "update_id", "bid_px", "bid_sz", "ask_px", "ask_sz"):
+        # As bits: what is not there is NaN.
+        bits = np.ascontiguousarray(rows[name]).view(f"u{rows[name].itemsize}")
+        same[1:] &= bits[1:] == bits[:-1]
+    rows["is_mark"] = same | (rows["ts"] - rows["ts_recv"] > LATE_NS)
+    rows["ts"] = np.where(rows["is_mark"], rows["ts"], rows["ts_recv"])
+
+
+def gap_name(what: int) -> str:
+    """What is missing, in one word."""
+    known = {int(one) for one in GapOf}
+    return GapOf(what).name.lower() if what in known else f"#{what}"

@@ -1,0 +1,73 @@
+"""What is in the log and not yet in the history, as Arrow streams that are made when they are asked
+for: whoever asks about something else does not read the log.
+
+The log is looked at once, at the first question; what is recorded afterwards is not seen.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from spread_scanner.history import candles, columns, units
+from spread_scanner.history.gathered import Gathered
+from spread_scanner.history.kept import HistoryKind, KeptHistory
+from spread_scanner.wal.reader import NoLog
+
+
+class LogStream:
+    """Rows that are read again by each question."""
+
+    def __init__(self, kind: HistoryKind, tables: Callable[[], Iterable[pa.Table]]) -> None:
+        self._schema, self._tables = columns.SCHEMAS[kind], tables
+
+    def __arrow_c_stream__(self, requested: object = None) -> object:
+        batches = (batch for table in self._tables() for batch in table.to_batches())
+        return pa.RecordBatchReader.from_batches(self._schema, batches).__arrow_c_stream__(
+            requested
+        )
+
+
+class Newest:
+    """The log behind the history."""
+
+    def __init__(self, log: Path, standing: KeptHistory) -> None:
+        self._log, self._standing = log, standing
+
+    @cached_property
+    def _gathered(self) -> Gathered:
+        try:
+            return Gathered(units.left(self._log, self._standing), self._standing.symbols)
+        except NoLog:
+            return Gathered([], self._standing.symbols)
+
+    def stream(self, kind: HistoryKind) -> LogStream:
+        """All of one kind."""
+        return LogStream(
+            kind,
+            {
+                HistoryKind.TICKS: self._ticks,
+                HistoryKind.CANDLES_1S: lambda: self._candles(candles.SECOND_NS),
+                HistoryKind.CANDLES_1M: lambda: self._candles(candles.MINUTE_NS),
+                HistoryKind.SIGNALS: self._signals,
+                HistoryKind.GAPS: lambda: [columns.of_gaps(self._gathered.gap_rows())],
+            }[kind],
+        )
+
+    def _of_sources(self) -> Iterator[tuple[int, np.ndarray]]:
+        for source_id in self._gathered.source_ids():
+            yield source_id, self._gathered.ticks_of(source_id)
+
+    def _ticks(self) -> Iterator[pa.Table]:
+        for _, rows in self._of_sources():
+            yield columns.of_ticks(rows, self._gathered.named.names)
+
+    def _candles(self, period_ns: int) -> Iterator[pa.Table]:
+        for source_id, rows in self._of_sources():
+            made = candles.candles(rows, period_ns)
+            yield columns.of_candles(made, source_id, self._gathered.named.names)
+
+    def _signals(self) -> list[pa.Table]:
+        return [columns.of_signals(self._gathered.signals, self._gathered.named.names)]

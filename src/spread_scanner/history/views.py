@@ -1,0 +1,192 @@
+"""What stands behind the names that a question may use: SQL over what is kept and what is newest.
+
+Spreads are worked out by schema/costs.py, which SQL calls as functions.
+"""
+
+import functools
+import math
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from spread_scanner.config import Settings
+from spread_scanner.history.kept import HistoryKind
+from spread_scanner.schema import costs
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
+from spread_scanner.schema.names import DATABASE_FILE
+from spread_scanner.schema.opportunities import MIGRATIONS, read_only_uri
+
+TICKS = """
+CREATE VIEW ticks AS
+SELECT source, symbol, coalesce(ts_mark, ts_recv) AS ts, bid_px, bid_sz, ask_px, ask_sz, usable,
+    ts_mark IS NOT NULL AS is_mark, ts_recv,
+    make_timestamp_ns(epoch_ns(ts_event) + ts_event_ns) AS ts_event,
+    flags, update_id, epoch
+FROM all_ticks
+"""
+SIGNALS = "CREATE VIEW signals AS SELECT ts_engine AS ts, * FROM all_signals"
+GAPS = "CREATE VIEW gaps AS SELECT * FROM all_gaps"
+# A candle of which two parts were compacted apart is one; a hole in its source, or in the log
+# itself, that meets its time is told.
+CANDLES = """
+CREATE VIEW candles AS
+WITH parts AS (
+    SELECT '1s' AS period, INTERVAL 1 SECOND AS length, * FROM all_candles_1s
+    UNION ALL BY NAME
+    SELECT '1m' AS period, INTERVAL 1 MINUTE AS length, * FROM all_candles_1m
+), whole AS (
+    SELECT period, length, source, symbol, ts, arg_min(open, first_ts) AS open,
+        max(high) AS high, min(low) AS low, arg_max(close, last_ts) AS close,
+        arg_max(bid_px, last_ts) AS bid_px, arg_max(ask_px, last_ts) AS ask_px,
+        CAST(sum(ticks) AS BIGINT) AS ticks
+    FROM parts GROUP BY period, length, source, symbol, ts
+), holes AS (
+    SELECT source, coalesce(ts_from, ts_to) AS ts_from, ts_to FROM all_gaps
+    WHERE what IN ('ticks', 'records') AND ts_to IS NOT NULL
+)
+SELECT period, source, symbol, ts, open, high, low, close, bid_px, ask_px, ticks,
+    EXISTS (
+        SELECT 1 FROM holes
+        WHERE (holes.source IS NULL OR holes.source = whole.source)
+            AND holes.ts_from < whole.ts + whole.length AND holes.ts_to >= whole.ts
+    ) AS hole
+FROM whole
+"""
+# At each change of either leg what both stand at: their last quotes by then.
+SPREADS = """
+CREATE VIEW spreads AS
+WITH legs AS (
+    SELECT d.direction, d.is_spot, t.symbol, t.ts,
+        {'bid_px': t.bid_px, 'ask_px': t.ask_px, 'bid_sz': t.bid_sz, 'ask_sz': t.ask_sz,
+         'ts': t.ts, 'usable': t.usable} AS quote
+    FROM ticks t JOIN direction_legs d ON t.source = d.source
+), paired AS (
+    SELECT direction, symbol, ts,
+        last_value(CASE WHEN is_spot THEN quote END IGNORE NULLS) OVER so_far AS spot,
+        last_value(CASE WHEN NOT is_spot THEN quote END IGNORE NULLS) OVER so_far AS fut
+    FROM legs
+    WINDOW so_far AS (PARTITION BY direction, symbol ORDER BY ts ROWS UNBOUNDED PRECEDING)
+), priced AS (
+    SELECT p.*, entry_bps(spot.ask_px, fut.bid_px) AS gross_bps,
+        exit_bps(spot.bid_px, spot.ask_px, fut.ask_px) AS exit_bps,
+        fees_bps(direction, symbol) AS fees_bps
+    FROM paired p
+    WHERE spot IS NOT NULL AND fut IS NOT NULL
+), closed AS (
+    SELECT *, close_at_parity_bps(gross_bps, exit_bps) AS close_bps FROM priced
+)
+SELECT symbol, direction, ts, gross_bps, net_bps(gross_bps, close_bps, fees_bps) AS net_bps,
+    exit_bps, close_bps, fees_bps, spot.usable AND fut.usable AS usable,
+    spot.bid_px AS spot_bid_px, spot.bid_sz AS spot_bid_sz,
+    spot.ask_px AS spot_ask_px, spot.ask_sz AS spot_ask_sz,
+    fut.bid_px AS fut_bid_px, fut.bid_sz AS fut_bid_sz,
+    fut.ask_px AS fut_ask_px, fut.ask_sz AS fut_ask_sz,
+    spot.ts AS spot_ts, fut.ts AS fut_ts
+FROM closed
+"""
+OPPORTUNITIES = """
+CREATE VIEW opportunities AS
+SELECT make_timestamp_ns(opened_ns) AS opened, make_timestamp_ns(closed_ns) AS closed, *
+FROM all_opportunities
+"""
+VIEWS = (TICKS, SIGNALS, GAPS, CANDLES, SPREADS, OPPORTUNITIES)
+TYPES = {"INTEGER": pa.int64(), "REAL": pa.float64(), "TEXT": pa.string()}
+
+
+def _close_at_parity_bps(gross: costs.Array, exit_now: costs.Array) -> costs.Array:
+    """What leaving earns when the mids meet: as it is where what is usual is not known."""
+    parity = costs.parity_bps(gross, exit_now)
+    return costs.close_bps(math.nan, math.nan, parity, trusted=False)
+
+
+def _net_bps(gross: costs.Array, close: costs.Array, fees: costs.Array) -> costs.Array:
+    """Without funding, of which the log knows nothing."""
+    return costs.net_bps(gross, close, fees, np.zeros_like(gross))
+
+
+FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
+    "entry_bps": (costs.entry_bps, 2),
+    "exit_bps": (costs.exit_bps, 3),
+    "parity_bps": (costs.parity_bps, 2),
+    "mid_px": (costs.mid_px, 2),
+    "close_at_parity_bps": (_close_at_parity_bps, 2),
+    "net_bps": (_net_bps, 3),
+}
+
+
+def _over_vectors(definition: Callable[..., Any], arguments: int) -> Callable[..., pa.Array]:
+    def vectors(*given: pa.ChunkedArray) -> pa.Array:
+        return pa.array(definition(*(one.to_numpy() for one in given)))
+
+    def two(a: pa.ChunkedArray, b: pa.ChunkedArray) -> pa.Array:
+        return vectors(a, b)
+
+    def three(a: pa.ChunkedArray, b: pa.ChunkedArray, c: pa.ChunkedArray) -> pa.Array:
+        return vectors(a, b, c)
+
+    return two if arguments == 2 else three  # duckdb counts the parameters by their names
+
+
+def add_functions(connection: Any, settings: Settings) -> None:
+    """The definition of a spread, for SQL; fees by the settings."""
+    for name, (definition, arguments) in FUNCTIONS.items():
+        vectors = _over_vectors(definition, arguments)
+        connection.create_function(name, vectors, ["DOUBLE"] * arguments, "DOUBLE", type="arrow")
+
+    @functools.cache
+    def of_pair(direction: str, symbol: str) -> float:
+        spot, futures = DIRECTION_BY_LABEL[direction].spot, DIRECTION_BY_LABEL[direction].futures
+        exchanges = settings.exchanges
+        return costs.fees_bps(
+            exchanges[spot.label].fee_bps(symbol), exchanges[futures.label].fee_bps(symbol)
+        )
+
+    def fees(directions: pa.ChunkedArray, symbols: pa.ChunkedArray) -> pa.Array:
+        pairs = zip(directions.to_pylist(), symbols.to_pylist(), strict=True)
+        return pa.array([of_pair(*pair) for pair in pairs], pa.float64())
+
+    connection.create_function("fees_bps", fees, ["VARCHAR"] * 2, "DOUBLE", type="arrow")
+
+
+def direction_legs() -> pa.Table:
+    """Which source is which leg of which direction."""
+    legs = [(one.label, one.spot.label, True) for one in DIRECTIONS]
+    legs += [(one.label, one.futures.label, False) for one in DIRECTIONS]
+    direction, source, is_spot = zip(*legs, strict=True)
+    return pa.table({"direction": direction, "source": source, "is_spot": is_spot})
+
+
+def opportunities(data_dir: Path) -> pa.Table:
+    """The tracker's, as they stand in its database; none where there is none. Raises
+    sqlite3.Error."""
+    path = data_dir / DATABASE_FILE
+    there = path.exists()
+    connection = sqlite3.connect(read_only_uri(path) if there else ":memory:", uri=there)
+    try:
+        if not there:
+            connection.executescript("".join(MIGRATIONS))
+        named = connection.execute("SELECT name, type FROM pragma_table_info('opportunities')")
+        schema = pa.schema([(name, TYPES[kind]) for name, kind in named])
+        quoted = ", ".join(f'"{name}"' for name in schema.names)
+        rows = connection.execute(f"SELECT {quoted} FROM opportunities").fetchall()
+    finally:
+        connection.close()
+    by_column = zip(*rows, strict=True) if rows else [[]] * len(schema)
+    made = [pa.array(column, one.type) for column, one in zip(by_column, schema, strict=True)]
+    return pa.table(made, schema=schema)
+
+
+def kept_rows(kind: HistoryKind, files: list[str]) -> str:
+    """All rows of a kind: of these files, and what is newest."""
+    newest = f"SELECT * FROM newest_{kind}"
+    if not files:
+        return f"CREATE VIEW all_{kind} AS {newest}"
+    quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    return (
+        f"CREATE VIEW all_{kind} AS SELECT * FROM "
+        f"read_parquet([{quoted}], hive_partitioning = false) UNION ALL BY NAME {newest}"
+    )

@@ -1,0 +1,97 @@
+"""What tests of the history stand on: a log of some hours, of two sources, with tables, signals and
+gaps in it."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from spread_scanner import config
+from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.config import Settings
+from spread_scanner.history.gathered import Gathered
+from spread_scanner.schema.log import DOCUMENT_DTYPE, GAP_DTYPE, TICK_DTYPE, GapOf, RecordKind
+from spread_scanner.schema.records import SIGNAL_DTYPE, TS_ABSENT
+from spread_scanner.symbology.tables import SymbolRow, Tables
+from spread_scanner.wal import reader
+from spread_scanner.wal.writer import LogWriter, Origin
+
+HOUR_NS = 3_600 * NS_PER_S
+START_NS = 1_700_000_000 * NS_PER_S  # 2023-11-14 22:13:20, as the virtual clock begins
+SYMBOLS = ("BTC-USDT", "ETH-USDT", "CCC-USDT", "DDD-USDT", "EEE-USDT")
+SOURCE_IDS = (0, 5)  # binance-spot, okx-futures
+
+
+def quotes(since_ns: int, count: int, source_id: int, chance: np.random.Generator) -> np.ndarray:
+    """Ticks of one source, over five symbols, a few milliseconds apart."""
+    made = np.zeros(count, TICK_DTYPE)
+    made["number"], made["source_id"] = np.arange(count), source_id
+    made["symbol_id"] = chance.integers(0, len(SYMBOLS), count)
+    quote = made["quote"]
+    quote["ts_recv"] = since_ns + np.cumsum(chance.integers(1_000, 9_000_000, count))
+    quote["ts_event"] = quote["ts_recv"] // 1_000_000 * 1_000_000 - 5_000_000
+    mid = 100.0 * (1 + made["symbol_id"]) + np.round(np.cumsum(chance.normal(0, 0.02, count)), 2)
+    quote["bid_px"], quote["ask_px"] = mid - 0.01, mid + 0.01
+    quote["bid_sz"], quote["ask_sz"] = chance.integers(1, 50, (2, count)) / 10
+    quote["update_id"], quote["epoch"] = np.arange(count) + 1, 1
+    return made
+
+
+def tables_document(symbols: tuple[str, ...] = SYMBOLS) -> bytes:
+    """As the recorder writes tables down."""
+    rows = tuple(SymbolRow(n, name, *name.split("-")) for n, name in enumerate(symbols))
+    return msgspec.json.encode(Tables(1, 0, rows, (), (), (), ()))
+
+
+def write_hours(
+    log: Path, clock: VirtualClock, *, hours: int, ticks: int, step_wall_ms: int = 0
+) -> None:
+    """A log that was written on this clock, so many ticks an hour, half of each source; each hour
+    in segments of its own."""
+    chance = np.random.default_rng(7)
+    for hour in range(hours):
+        writer = LogWriter(log, Origin("test", 1, START_NS), segment_bytes=256 << 10)
+        now_ns = clock.mono_ns() + START_NS
+        if hour == 0:
+            writer.append_document(
+                RecordKind.TABLES, np.zeros((), DOCUMENT_DTYPE), tables_document()
+            )
+        for source_id in SOURCE_IDS:
+            made = quotes(now_ns, ticks // 2, source_id, chance)
+            made["number"] += hour * (ticks // 2)
+            writer.append(RecordKind.TICK, made)
+        writer.append(RecordKind.GAP, _gap(now_ns))
+        writer.append(RecordKind.SIGNAL, _signal(now_ns, hour + 1))
+        writer.close()
+        clock.advance_ns(HOUR_NS)
+        clock.step_wall_ms(step_wall_ms)
+
+
+def _gap(now_ns: int) -> np.ndarray:
+    gap = np.zeros(1, GAP_DTYPE)
+    gap["what"], gap["source_id"], gap["ts_from"] = GapOf.TICKS, SOURCE_IDS[0], TS_ABSENT
+    gap["ts_to"] = now_ns + 500_000_000
+    return gap
+
+
+def _signal(now_ns: int, seq: int) -> np.ndarray:
+    signal = np.zeros(1, SIGNAL_DTYPE)
+    signal["seq"], signal["kind"], signal["symbol_id"], signal["direction_id"] = seq, 1, 1, 1
+    signal["ts_engine"], signal["net_bps"], signal["usual_bps"] = now_ns, 12.5, np.nan
+    return signal
+
+
+def rows_of_log(log: Path, ticks: np.ndarray) -> np.ndarray:
+    """What is gathered of one source's ticks."""
+    writer = LogWriter(log, Origin("test", 1, START_NS), segment_bytes=1 << 20)
+    writer.append_document(RecordKind.TABLES, np.zeros((), DOCUMENT_DTYPE), tables_document())
+    writer.append(RecordKind.TICK, ticks)
+    writer.close()
+    return Gathered(reader.chain(log), {}).ticks_of(int(ticks["source_id"][0]))
+
+
+def settings_for(data_dir: Path) -> Settings:
+    """Those shipped, with their data there."""
+    system = {"DATA_DIR": data_dir, "GENERATED_DIR": data_dir / "generated"}
+    environ = {f"SPREAD_SYSTEM__{key}": str(folder) for key, folder in system.items()}
+    return config.load(Path(__file__).parents[2] / "config", environ)

@@ -1,0 +1,199 @@
+"""Questions about the past: the same answers from Parquet and from the log, and as plain numpy
+gives them."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+from history_bed import HOUR_NS, START_NS, settings_for, write_hours
+
+from spread_scanner import history
+from spread_scanner.clock import VirtualClock, use
+from spread_scanner.config import Settings
+from spread_scanner.errors import Unusable
+from spread_scanner.history import asking, compact
+from spread_scanner.schema import costs
+from spread_scanner.schema.log import RecordKind
+from spread_scanner.wal import reader
+
+DOCS = Path(__file__).parents[3] / "docs" / "history.md"
+QUESTIONS = re.findall(r"```sql\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture(scope="module", params=["log", "parquet"])
+def past(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Any]]:
+    """Settings whose data_dir has three hours of the past, and a connection to it: all from the
+    log, or all but the last from Parquet."""
+    folder = tmp_path_factory.mktemp("past")
+    with use(VirtualClock()) as clock:
+        write_hours(folder / "wal", clock, hours=3, ticks=2_000)
+    if request.param == "parquet":
+        compact.compact(folder / "wal", folder / "history")
+    settings = settings_for(folder)
+    connection = history.connect(settings)
+    yield settings, connection
+    connection.close()
+
+
+def rows(past: tuple[Settings, Any], question: str) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = asking.ask(past[1], question).fetchall()
+    return found
+
+
+def logged(past: tuple[Settings, Any]) -> np.ndarray:
+    """All ticks as they are in the log."""
+    pieces = reader.pieces(past[0].data_dir / "wal")
+    return np.concatenate([one.array() for one in pieces if one.kind is RecordKind.TICK])
+
+
+def test_ten_questions_have_answers(past: tuple[Settings, Any]) -> None:
+    assert len(QUESTIONS) == 10
+    for question in QUESTIONS:
+        assert len(asking.ask(past[1], question).to_arrow_table()), question
+
+
+def test_ticks_are_those_of_the_log(past: tuple[Settings, Any]) -> None:
+    ticks = logged(past)
+    assert rows(past, "SELECT count(*), sum(bid_sz) FROM ticks") == [
+        (len(ticks), pytest.approx(ticks["quote"]["bid_sz"].sum()))
+    ]
+    one = ticks[(ticks["source_id"] == 5) & (ticks["symbol_id"] == 1)]["quote"]
+    found = rows(
+        past,
+        "SELECT epoch_ns(ts), bid_px, epoch_ns(ts_event) FROM ticks WHERE symbol = 'ETH-USDT' "
+        "AND source = 'okx-futures' ORDER BY ts",
+    )
+    wanted = zip(one["ts_recv"], one["bid_px"], one["ts_event"], strict=True)
+    assert found == [tuple(value.item() for value in row) for row in wanted]
+
+
+def test_a_spread_is_that_of_the_one_definition(past: tuple[Settings, Any]) -> None:
+    ticks = logged(past)
+    ticks = ticks[(ticks["symbol_id"] == 0)]
+    ticks = ticks[np.argsort(ticks["quote"]["ts_recv"], kind="stable")]
+    spot = fut = None
+    wanted = []
+    for tick in ticks:
+        if tick["source_id"] == 0:
+            spot = tick["quote"]
+        else:
+            fut = tick["quote"]
+        if spot is not None and fut is not None:
+            gross = costs.entry_bps(spot["ask_px"], fut["bid_px"])
+            wanted.append((tick["quote"]["ts_recv"], gross, spot, fut))
+    table = history.spread("BTC-USDT", "binance-okx", settings=past[0])
+    assert table["gross_bps"].to_pylist() == [row[1] for row in wanted]
+    _, gross, spot, fut = wanted[-1]
+    leaving = costs.exit_bps(spot["bid_px"], spot["ask_px"], fut["ask_px"])
+    parity = costs.parity_bps(gross, leaving)
+    close = float(costs.close_bps(np.nan, np.nan, parity, trusted=False))
+    exchanges = past[0].exchanges
+    fees = costs.fees_bps(
+        exchanges["binance-spot"].fee_bps("BTC-USDT"), exchanges["okx-futures"].fee_bps("BTC-USDT")
+    )
+    assert table["net_bps"].to_pylist()[-1:] == [costs.net_bps(gross, close, fees, 0.0)]
+    since = "2023-11-15 00:00:00"
+    later = history.spread("BTC-USDT", "binance-okx", since, settings=past[0])
+    assert 0 < len(later) < len(table)
+    assert later["net_bps"].to_pylist() == table["net_bps"].to_pylist()[-len(later) :]
+
+
+def test_candles_are_those_of_the_ticks_and_holes_are_told(past: tuple[Settings, Any]) -> None:
+    found = rows(
+        past,
+        "SELECT epoch_ns(ts), open, high, low, close, ticks, hole FROM candles WHERE period = '1s' "
+        "AND symbol = 'ETH-USDT' AND source = 'binance-spot' ORDER BY ts",
+    )
+    ticks = logged(past)
+    quotes = ticks[(ticks["source_id"] == 0) & (ticks["symbol_id"] == 1)]["quote"]
+    second = quotes["ts_recv"] // 10**9 * 10**9
+    mid = costs.mid_px(quotes["bid_px"], quotes["ask_px"])
+    assert [row[0] for row in found] == np.unique(second).tolist()
+    for ts, *candle, count, hole in found:
+        of = mid[second == ts]
+        assert candle == [of[0], of.max(), of.min(), of[-1]]
+        assert count == len(of)
+        assert hole == ((ts - START_NS // 10**9 * 10**9) % HOUR_NS == 0), "where it was begun"
+    minutes = rows(past, "SELECT sum(ticks) FROM candles WHERE period = '1m'")
+    assert minutes == [(len(ticks),)]
+    holes = rows(past, "SELECT DISTINCT source FROM candles WHERE hole")
+    assert holes == [("binance-spot",)]
+
+
+def test_signals_gaps_and_opportunities(past: tuple[Settings, Any]) -> None:
+    signals = rows(past, "SELECT seq, symbol, direction, kind, net_bps, usual_bps FROM signals")
+    assert sorted(signals) == [
+        (seq, "ETH-USDT", "binance-okx", "enter", 12.5, None) for seq in (1, 2, 3)
+    ]
+    gaps = rows(past, "SELECT what, source, ts_from IS NULL FROM gaps")
+    assert gaps == [("ticks", "binance-spot", True)] * 3
+    assert rows(past, "SELECT count(*) FROM opportunities") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "",
+        "SELEC 1",
+        "SELECT * FROM nothing",
+        "SELECT nothing FROM ticks",
+        "SELECT 1; SELECT 2",
+        "DROP VIEW ticks",
+        "CREATE TABLE a AS SELECT 1",
+        "COPY (SELECT 1) TO '/tmp/somewhere.csv'",
+        "SET threads = 1",
+        "INSTALL httpfs",
+        "SELECT CAST('a' AS INTEGER)",
+    ],
+)
+def test_what_is_no_question_is_one_line(past: tuple[Settings, Any], question: str) -> None:
+    with pytest.raises((Unusable, duckdb.Error)) as refused:
+        asking.ask(past[1], question).fetchall()
+    error = refused.value
+    told = error if isinstance(error, Unusable) else asking.refused(error)
+    assert isinstance(told, Unusable)
+    assert "\n" not in str(told)
+
+
+@pytest.mark.parametrize(
+    "place", ["read_csv('/etc/passwd')", "'https://example.com/a.parquet'", "glob('/etc/*')"]
+)
+def test_no_other_file_and_no_network(past: tuple[Settings, Any], place: str) -> None:
+    with pytest.raises(Exception, match="disabled by configuration"):
+        asking.ask(past[1], f"SELECT * FROM {place}").fetchall()
+
+
+def test_odd_names_are_refused(past: tuple[Settings, Any]) -> None:
+    with pytest.raises(Unusable, match=r"no such direction.*binance-okx"):
+        history.spread("BTC-USDT", "nope", settings=past[0])
+    with pytest.raises(Unusable, match=r"no such form.*polars"):
+        history.spread("BTC-USDT", "binance-okx", form="excel", settings=past[0])
+    with pytest.raises(Unusable):
+        history.spread("BTC-USDT", "binance-okx", "yesterday", settings=past[0])
+
+
+def test_nothing_was_recorded_yet(tmp_path: Path) -> None:
+    with history.connect(settings_for(tmp_path)) as connection:
+        for view in ("ticks", "candles", "spreads", "signals", "gaps", "opportunities"):
+            assert connection.sql(f"SELECT count(*) FROM {view}").fetchall() == [(0,)], view
+
+
+def test_without_the_extra_the_answer_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(asking.NoAnswer, match=r"spread-scanner\[history\]"):
+        history.connect(settings_for(tmp_path))
+
+
+def test_the_recorder_loads_nothing_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    import subprocess
+
+    code = "import sys, spread_scanner.recorder.main; print({'pyarrow','duckdb'} & {*sys.modules})"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"

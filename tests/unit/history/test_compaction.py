@@ -1,0 +1,230 @@
+"""Hours of the log that are over become Parquet, value by value, once; a compaction that is killed
+leaves nothing that counts."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from history_bed import HOUR_NS, START_NS, quotes, rows_of_log, write_hours
+
+from bed import seed
+from spread_scanner.clock import VirtualClock
+from spread_scanner.config.settings import Recorder
+from spread_scanner.errors import Unusable
+from spread_scanner.history import columns, compact, kept, retention, units
+from spread_scanner.history.gathered import Gathered
+from spread_scanner.history.kept import HistoryKind
+from spread_scanner.schema.enums import QuoteFlag
+from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.wal import frames, reader
+
+
+def test_hours_that_are_over_become_parquet_value_by_value(
+    tmp_path: Path, virtual_clock: VirtualClock
+) -> None:
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=3, ticks=500)
+    made = compact.compact(log, folder)
+    listed = kept.read(folder)
+    assert list(listed.files) == made
+    days = {file.path.split("/")[1] for file in made}
+    assert days == {"day=2023-11-14"}
+    ticks = [
+        pq.read_table(folder / file.path, partitioning=None)
+        for file in listed.of(HistoryKind.TICKS)
+    ]
+    assert sum(map(len, ticks)) == 1_000, "the hour that is written stays in the log"
+    for table in ticks:
+        symbols = table["symbol"].to_pylist()
+        assert symbols == sorted(symbols)
+        about = msgspec.json.decode(table.schema.metadata[b"spread-scanner"])
+        assert about["last_number"] - about["first_number"] == len(table) - 1
+    segments = {units.key_of(link) for link in reader.chain(log)[:-1]}
+    assert set(listed.segments) == segments
+
+
+def test_a_second_compaction_of_an_hour_does_nothing(
+    tmp_path: Path, virtual_clock: VirtualClock
+) -> None:
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=3, ticks=50)
+    assert compact.compact(log, folder)
+    before = (folder / kept.KEPT_FILE).read_bytes()
+    assert compact.compact(log, folder) == []
+    assert (folder / kept.KEPT_FILE).read_bytes() == before
+
+
+def test_what_a_killed_compaction_left_is_removed_and_made_anew(
+    tmp_path: Path, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at each step of a part: nothing that it wrote is listed."""
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=2, ticks=50)
+    whole = [file.path for file in compact.compact(log, tmp_path / "whole")]
+
+    class Killed(BaseException):
+        pass
+
+    for at in range(len(whole) + 1):
+        steps = iter(range(at))
+
+        def stop(place: Path, steps: object = steps, real: object = kept.sync_folder) -> None:
+            real(place)  # type: ignore[operator]
+            if next(steps, None) is None:  # type: ignore[call-overload]
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kept, "sync_folder", stop)
+            with pytest.raises(Killed):
+                compact.compact(log, folder)
+        if at < len(whole):
+            assert kept.read(folder).files == ()
+    (folder / HistoryKind.TICKS / "left.parquet.made").write_bytes(b"half")
+    compact.compact(log, folder)
+    assert [file.path for file in kept.read(folder).files] == whole
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*.parquet*")}
+    assert there == set(whole)
+
+
+def test_one_compaction_at_a_time(tmp_path: Path, virtual_clock: VirtualClock) -> None:
+    write_hours(tmp_path / "wal", virtual_clock, hours=2, ticks=5)
+    with kept.alone(tmp_path / "history"), pytest.raises(kept.HistoryTaken):
+        compact.compact(tmp_path / "wal", tmp_path / "history")
+
+
+def test_a_file_that_is_not_what_was_written_is_refused(
+    tmp_path: Path, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=2, ticks=50)
+    real = columns.of_ticks
+
+    def wrong(rows: np.ndarray, symbols: list[str]) -> object:
+        rows = rows.copy()
+        rows["bid_sz"][7] += 1
+        return real(rows, symbols)
+
+    monkeypatch.setattr(columns, "of_ticks", wrong)
+    with pytest.raises(compact.NotAsWritten, match="bid_sz"):
+        compact.compact(log, folder)
+    assert not (folder / kept.KEPT_FILE).exists()
+
+
+def test_a_clock_that_is_set_moves_no_hour(tmp_path: Path, virtual_clock: VirtualClock) -> None:
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=3, ticks=50, step_wall_ms=-7_200_000)
+    compact.compact(log, folder)
+    found = [file.path.split("/")[-1][:2] for file in kept.read(folder).of(HistoryKind.TICKS)]
+    assert sorted(found) == ["22"] * 2 + ["23"] * 2
+
+
+def test_odd_values_come_back(tmp_path: Path) -> None:
+    """Sides that are empty, no exchange time, times between milliseconds, marks."""
+    chance = np.random.default_rng(seed())
+    log = tmp_path / "wal"
+    ticks = quotes(START_NS, 4_000, 0, chance)
+    quote = ticks["quote"]
+    quote["bid_px"][::7] = np.nan
+    quote["flags"][::7] |= int(QuoteFlag.BID_EMPTY)
+    quote["ts_event"][::5] = TS_ABSENT
+    quote["ts_event"][1::5] += 123_457
+    quote["ts_event"][2::5] = -1
+    quote["update_id"][3] = 2**64 - 1
+    rows = rows_of_log(log, ticks)
+    table = columns.of_ticks(rows, ["A", "B", "C", "D", "E"])
+    compact._put(table, tmp_path / "one.parquet")
+    back = pq.read_table(tmp_path / "one.parquet")
+    assert columns.ticks_differ(back, rows, ["A", "B", "C", "D", "E"]) == ""
+    for name in rows.dtype.names or ():
+        if name not in ("number", "ts", "is_mark"):
+            other = rows.copy()
+            other[name][11] = 4 if name != "usable" else not other[name][11]
+            assert columns.ticks_differ(back, other, ["A", "B", "C", "D", "E"]), name
+
+
+def test_a_mark_is_told_from_a_quote(tmp_path: Path, virtual_clock: VirtualClock) -> None:
+    virtual_clock.advance_ms(100)  # when it is written down
+    ticks = quotes(START_NS, 3, 0, np.random.default_rng(1))
+    ticks["symbol_id"] = 1
+    ticks["quote"][2] = ticks["quote"][1]
+    ticks["quote"]["flags"][2] = int(QuoteFlag.STALE)
+    rows = rows_of_log(tmp_path / "wal", ticks)
+    assert rows["is_mark"].tolist() == [False, False, True]
+    assert rows["usable"].tolist() == [True, True, False]
+    assert rows["ts"][2] > rows["ts"][1] == rows["ts_recv"][1]
+
+
+def test_what_is_damaged_is_a_gap(tmp_path: Path, virtual_clock: VirtualClock) -> None:
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=2, ticks=500)
+    with reader.chain(log)[0].path.open("r+b") as file:
+        file.seek(frames.HEAD_BYTES + frames.BLOCK_HEAD_BYTES + 40_000)
+        file.write(b"\xff" * 8)
+    compact.compact(log, folder)
+    gaps = pq.read_table(folder / kept.read(folder).of(HistoryKind.GAPS)[0].path)
+    assert "records" in gaps["what"].to_pylist()
+
+
+def test_names_are_those_of_the_tables_at_each_place(
+    tmp_path: Path, virtual_clock: VirtualClock
+) -> None:
+    log = tmp_path / "wal"
+    write_hours(log, virtual_clock, hours=1, ticks=50)
+    gathered = Gathered(reader.chain(log), {})
+    assert {"BTC-USDT", "ETH-USDT"} <= set(gathered.named.names)
+    assert gathered.named.symbols[1] == "ETH-USDT"
+    assert HOUR_NS == units.HOUR_NS
+
+
+def test_the_child_says_what_it_did_and_what_was_wrong(
+    tmp_path: Path, virtual_clock: VirtualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=2, ticks=10)
+    assert compact.main([str(log), str(folder)]) == 0
+    assert capsys.readouterr().out == "10 ticks in 6 files\n"
+    assert compact.main([str(tmp_path / "nowhere"), str(folder)]) == 1
+    assert "there is no log" in capsys.readouterr().err
+    assert compact.main([]) == 2
+
+
+def test_the_oldest_goes_by_age_and_by_room(tmp_path: Path, virtual_clock: VirtualClock) -> None:
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=3, ticks=50)
+    compact.compact(log, folder)
+    ages = retention.ages_ns(Recorder())
+    now_ns = START_NS + 3 * HOUR_NS
+    assert retention.trim(folder, ages, now_ns, 0) == []
+    gone = retention.trim(folder, ages, now_ns, 1)
+    assert [file.kind for file in gone] == [HistoryKind.TICKS]
+    assert not (folder / gone[0].path).exists()
+    eight_days_ns = START_NS + 8 * retention.DAY_NS
+    assert {file.kind for file in retention.trim(folder, ages, eight_days_ns, 0)} == {
+        HistoryKind.TICKS
+    }
+    left = {file.kind for file in kept.read(folder).files}
+    assert left == set(HistoryKind) - {HistoryKind.TICKS}
+    order = [file.kind for file in retention.trim(folder, ages, now_ns, 1e9)]
+    assert order == sorted(order, key=list(HistoryKind).index)
+    assert kept.read(folder).files == ()
+    assert kept.read(folder).segments, "what was in it does not come back"
+    assert compact.compact(log, folder) == []
+
+
+def test_what_is_kept_is_refused_when_it_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / kept.KEPT_FILE).write_bytes(b"{")
+    with pytest.raises(Unusable, match="cannot be read"):
+        kept.read(tmp_path)
+    (tmp_path / kept.KEPT_FILE).write_bytes(b'{"format": 9}')
+    with pytest.raises(Unusable, match="another version"):
+        kept.read(tmp_path)
+
+
+def test_a_tick_takes_sixteen_bytes_at_most(tmp_path: Path) -> None:
+    ticks = quotes(START_NS, 60_000, 0, np.random.default_rng(1))
+    rows = rows_of_log(tmp_path / "wal", ticks)
+    path = tmp_path / "one.parquet"
+    compact._put(columns.of_ticks(rows, ["A", "B", "C", "D", "E"]), path)
+    assert path.stat().st_size / len(rows) <= 16
