@@ -109,6 +109,35 @@ class Exported(Document, frozen=True):
     bytes: int
 
 
+class ReplayPair(Document, frozen=True):
+    """Enters of a pair; null: none."""
+
+    direction: str
+    symbol: str
+    signalled: int
+    replayed: int
+    signalled_net_bps_max: float | None
+    replayed_net_bps_max: float | None
+
+
+class ReplayShown(Document, frozen=True):
+    """`replay`. Times are of the session clock; why a signal is on one side alone: docs/log.md."""
+
+    folder: str
+    since_ns: int
+    until_ns: int
+    settings: list[str]  # what was set otherwise
+    played: dict[str, int]  # from where the log begins
+    signalled: int
+    replayed: int
+    same: int
+    only_signalled: dict[str, int]
+    only_replayed: dict[str, int]
+    recomputed: dict[str, int]  # what was signalled worked out again, by what became of it
+    pairs: list[ReplayPair]
+    digest: str  # of all that was replayed
+
+
 class Vacuumed(Document, frozen=True):
     """`vacuum`: the size of the database's file."""
 

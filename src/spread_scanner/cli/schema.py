@@ -17,6 +17,7 @@ from spread_scanner.cli.answers import (
     Failure,
     LogShown,
     PastShown,
+    ReplayShown,
     Vacuumed,
 )
 from spread_scanner.discovery.report import (
@@ -68,6 +69,7 @@ BY_COMMAND: dict[str, Any] = {
     "backup": Copied,
     "vacuum": Vacuumed,
     "wal": LogShown,
+    "replay": ReplayShown,
     "history": PastShown,
     "export": Exported,
     "up": RunSummary,

@@ -17,7 +17,7 @@ settings says what can be set, reading how it is read, agreement what must agree
 files that they name must be, restart what a running process keeps.
 """
 
-from spread_scanner.config.reading import config_folder, load, load_alerts
+from spread_scanner.config.reading import config_folder, load, load_alerts, with_settings
 from spread_scanner.config.settings import (
     Alerts,
     Books,
@@ -53,4 +53,5 @@ __all__ = [
     "config_folder",
     "load",
     "load_alerts",
+    "with_settings",
 ]

@@ -6,7 +6,7 @@ file, the key and what is allowed.
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import GenericAlias
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -19,6 +19,7 @@ from spread_scanner.config.settings import (
     Alerts,
     Config,
     Directions,
+    Engine,
     Feed,
     Settings,
     SourceSettings,
@@ -47,6 +48,14 @@ def _resolved(folder: Path) -> Path:
         return folder.resolve()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links; the folder we are in
         raise ConfigError(f"no such folder: {error}", file=folder) from None  # is gone; a NUL
+
+
+# What `with_settings` may change: all that a spread is judged by.
+PARTS: dict[str, Any] = {
+    "spread-engine": Engine,
+    "directions": Directions,
+    "exchanges": dict[str, SourceSettings],
+}
 
 
 def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -83,6 +92,62 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
             error.evidence = {"variable": variables[where], **error.evidence}
         raise
     return settings
+
+
+def with_settings(settings: Settings, said: Sequence[str]) -> Settings:
+    """Others in place of what stood: `spread-engine.skew_ms_max=500`, for example,
+    `directions.defaults.enter_bps=5` or `exchanges.okx-spot.taker_fee_bps=8`.
+
+    Raises ConfigError with what was said.
+    """
+    for one in said:
+        settings = _with_setting(settings, one)
+    if said:
+        try:
+            check_agreement(settings)
+        except ConfigError as error:
+            raise _as_said(error, " ".join(said)) from None
+    return settings
+
+
+def _as_said(error: ConfigError, said: str) -> ConfigError:
+    """No file holds it."""
+    rest = {key: value for key, value in error.evidence.items() if key != "file"}
+    return ConfigError(error.message, said=said, **rest)
+
+
+def _with_setting(settings: Settings, said: str) -> Settings:
+    name, equals, text = said.partition("=")
+    file, *keys = name.strip().split(".")
+    kind: Any = PARTS.get(file)
+    if not equals or not all(keys) or not keys or kind is None:
+        allowed = "KEY=VALUE, where KEY begins with " + ", ".join(f"{part}." for part in PARTS)
+        raise ConfigError("cannot set this", said=said, allowed=allowed)
+    if file == "exchanges" and keys[0] not in settings.exchanges:
+        known = ", ".join(settings.exchanges)
+        raise ConfigError("there is no such source", said=said, allowed=known)
+    config = settings.config
+    now = {"spread-engine": config.spread_engine, "directions": settings.directions}
+    raw = msgspec.to_builtins(now.get(file, settings.exchanges))
+    _put(raw, kind, keys, text.strip(), said)
+    try:
+        made = _convert(raw, kind, Path(said))
+    except ConfigError as error:
+        raise _as_said(error, said) from None
+    if file == "spread-engine":
+        config = msgspec.structs.replace(config, spread_engine=made)
+        return msgspec.structs.replace(settings, config=config)
+    return msgspec.structs.replace(settings, **{file: made})
+
+
+def _put(node: dict[str, Any], kind: Any, keys: list[str], text: str, said: str) -> None:
+    for key in keys[:-1]:
+        kind, _ = _step(kind, key)
+        node = node.setdefault(key, {})
+        if not isinstance(node, dict):
+            raise ConfigError("there is no such section", said=said)
+    kind, _ = _step(kind, keys[-1])
+    node[keys[-1]] = _value(text, kind, said)
 
 
 def load_alerts(folder: Path | None = None) -> Alerts:

@@ -62,6 +62,7 @@ class Replayed(NamedTuple):
     verdicts: Verdicts  # of each of those
     gaps: np.ndarray
     engine: tuple[LoggedEngine, ...]
+    names: dict[int, dict[int, str]]  # of symbols, by the generation that a signal has
     counts: ReplayCounts
 
     @property
@@ -155,6 +156,7 @@ class _Played:
             Verdicts.joined(self._verdicts),
             np.concatenate([np.zeros(0, GAP_DTYPE), *self._gaps]),
             tuple(self._engine),
+            {made.generation & 0xFFFFFFFF: made.symbol_names() for made in self._tables.values()},
             self._counts,
         )
 

@@ -141,8 +141,14 @@ def _put(path: Path, page: str) -> None:
 
 def parse_since(text: str, now_ns: int) -> int:
     """The start of the period, in ns since 1970 UTC."""
-    if text == "all":
-        return 0
+    return 0 if text == "all" else parse_moment(text, now_ns, "since", "or all")
+
+
+def parse_moment(text: str, now_ns: int, asked: str, also: str) -> int:
+    """So long ago, or a date or time, in ns since 1970 UTC.
+
+    Raises Unusable, by the name of what was asked for and what else it may be.
+    """
     if span := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text):
         back_s = float(span[1]) * _UNITS_S[span[2]]
         return now_ns - int(back_s * NS_PER_S) if back_s * NS_PER_S < now_ns else 0
@@ -150,9 +156,9 @@ def parse_since(text: str, now_ns: int) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise Unusable(
-            "cannot read the start of the period",
-            since=text,
-            allowed="90s, 30m, 24h, 7d, an ISO date or time, or all",
+            "cannot read the time",
+            **{asked: text},
+            allowed=f"90s, 30m, 24h, 7d, an ISO date or time, {also}",
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
