@@ -13,6 +13,7 @@ from spread_scanner.schema.enums import SOURCES, Source
 
 ROOT = Path(__file__).parents[2]
 HEADERS = ROOT / "src" / "spread_scanner" / "exchanges" / "native"
+SCHEMA = ROOT / "src" / "spread_scanner" / "schema" / "native"
 HARNESS = ROOT / "tests" / "stress" / "native" / "match_fuzz.c"
 PAYLOADS = ROOT / "tests" / "payloads"
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
@@ -96,7 +97,15 @@ def test_each_header_compiles_alone_as_c11(tmp_path: Path, header: str, name: st
         pytest.skip(f"no {name}")
     source = tmp_path / "alone.c"
     source.write_text(f'#include "{header}"\nint main(void) {{ return 0; }}\n')
-    command = [name, *STRICT, "-pedantic", f"-I{HEADERS}", "-fsyntax-only", str(source)]
+    command = [
+        name,
+        *STRICT,
+        "-pedantic",
+        f"-I{HEADERS}",
+        f"-I{SCHEMA}",
+        "-fsyntax-only",
+        str(source),
+    ]
 
     built = subprocess.run(command, capture_output=True, text=True, check=False)
 

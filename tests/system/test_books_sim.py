@@ -105,7 +105,10 @@ def same(rig: Rig, labels: list[str]) -> None:
     rig.do(do="rate", rate=400)
 
 
-@pytest.mark.parametrize("exchange", ["binance", "bybit", "okx", "mexc"])
+@pytest.mark.parametrize(
+    "exchange",
+    ["binance", *(pytest.param(one, marks=pytest.mark.slow) for one in ("bybit", "okx", "mexc"))],
+)
 def test_books_are_what_was_told(rig_of: Callable[..., Rig], exchange: str) -> None:
     """Nothing is dialled for books until somebody wants one; then they follow."""
     labels, rig = [label for label in LABELS if label.startswith(exchange)], rig_of()

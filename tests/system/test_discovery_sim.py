@@ -383,6 +383,7 @@ def test_a_source_that_is_away_is_left_out_loudly_or_keeps_its_last_known(own_si
     assert all(row.last_known for row in place.tables.of_source(2))
 
 
+@pytest.mark.slow
 def test_a_websocket_that_is_away_is_told_apart_from_silence(own_sim: Sim) -> None:
     place = Place(own_sim.config.parent.parent, own_sim)
     own_sim.do(do="refuse", source="okx-futures", for_s=3_600)

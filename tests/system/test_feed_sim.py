@@ -334,6 +334,7 @@ def test_new_tables_are_taken_without_dropping_the_socket(rig_of: Callable[..., 
     assert rig.counters(label)["stale_marks"] == 2
 
 
+@pytest.mark.slow
 def test_an_announced_cut_costs_no_quote(rig_of: Callable[..., Rig]) -> None:
     label = "binance-spot"
     rig = rig_of(3, symbols=8, rate=2000, life_s=6.0)

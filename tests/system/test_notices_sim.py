@@ -57,7 +57,9 @@ class Hearing:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("label", ["okx-spot", "binance-futures"])
+@pytest.mark.parametrize(
+    "label", ["okx-spot", pytest.param("binance-futures", marks=pytest.mark.slow)]
+)
 def test_a_halt_that_is_announced_holds_whatever_is_quoted_until_it_is_lifted(
     rig: Rig, label: str
 ) -> None:

@@ -148,10 +148,16 @@ MOMENTS: dict[str, Callable[[Up], bool]] = {
 }
 
 
+SLOW = "feeds start"  # as slow as the next, and near to it
+
+
 @pytest.mark.parametrize(
     ("number", "moment"),
     [
-        *((CTRL_C, moment) for moment in MOMENTS),
+        *(
+            pytest.param(CTRL_C, moment, marks=pytest.mark.slow if moment == SLOW else ())
+            for moment in MOMENTS
+        ),
         (KILL, "the simulator starts"),
         pytest.param(KILL, "all run", marks=pytest.mark.slow),
     ],

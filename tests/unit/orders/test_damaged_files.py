@@ -136,6 +136,7 @@ def system(up_bed: Any) -> Iterator[System]:
         yield System(up_bed, stack)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_whatever_stands_in_a_file_nobody_ends(up_bed: Any, system: System) -> None:
     seed = bed.seed()
