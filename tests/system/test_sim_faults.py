@@ -474,7 +474,8 @@ def test_a_halted_book_is_repeated_with_the_engines_old_time(sim: Sim) -> None:
 def test_a_connection_that_has_served_requests_becomes_a_websocket(sim: Sim) -> None:
     for label, source in sim.sources.items():
         port = int(source["ws_url"].split(":")[2].split("/")[0])
-        with socket.create_connection(("127.0.0.1", port)) as sock:
+        own = ("127.0.0.66", 0)  # turns to dial are counted by address
+        with socket.create_connection(("127.0.0.1", port), source_address=own) as sock:
             reader = sock.makefile("rb")
             for path in ("/nothing", "/nothing"):
                 sock.sendall(f"GET /{label}{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
