@@ -448,7 +448,7 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     assert "no such database" in missing.output
     bad = run(app, ["report", "--since", "yesterday", "--database", str(tmp_path / "no.db")])
     assert bad.exit_code == 2
-    assert "cannot read the start of the period" in bad.output
+    assert "cannot read the time" in bad.output
 
 
 def test_the_start_of_the_period_is_a_span_or_a_moment() -> None:
