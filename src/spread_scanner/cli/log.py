@@ -22,6 +22,10 @@ from spread_scanner.wal import reader
 from spread_scanner.wal.reader import Hole, Link
 from spread_scanner.wal.salvage import examine, salvage
 
+LogFolder = Annotated[
+    Path | None, typer.Option(help="Where the log lies; default: wal in data_dir.")
+]
+
 
 class LogFailed(SpreadError):
     """The log cannot be read or copied; the reason is the world's."""
@@ -46,9 +50,7 @@ def wal(
             "damaged one.",
         ),
     ],
-    folder: Annotated[
-        Path | None, typer.Option(help="Where the log lies; default: wal in data_dir.")
-    ] = None,
+    folder: LogFolder = None,
     to: Annotated[
         Path | None, typer.Option(help="For salvage: an empty folder for the copy.")
     ] = None,

@@ -10,7 +10,8 @@ import typer
 from spread_scanner import clock, config
 from spread_scanner.cli import answers
 from spread_scanner.cli.console import EXIT_CODES, Json, grid, people, print_json
-from spread_scanner.errors import SpreadError, Unusable
+from spread_scanner.cli.log import LogFailed, LogFolder
+from spread_scanner.errors import Unusable
 from spread_scanner.replay.changing import changing
 from spread_scanner.replay.comparing import compared
 from spread_scanner.replay.playing import Replayed
@@ -20,10 +21,6 @@ from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.names import WAL_FOLDER
 
 PAIRS_SHOWN = 20
-
-
-class ReplayFailed(SpreadError):
-    """The log cannot be read; the reason is the world's."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,9 +45,7 @@ def replay(
             "directions.defaults.enter_bps=5; may be said more than once.",
         ),
     ] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="Where the log lies; default: wal in data_dir.")
-    ] = None,
+    folder: LogFolder = None,
     as_json: Json = False,
 ) -> None:
     """Play the log to the engine again: what it would have signalled, beside what it did."""
@@ -62,7 +57,7 @@ def replay(
     try:
         found = play(place, until_ns=until_ns, changed=changed)
     except OSError as error:
-        raise ReplayFailed(f"the log cannot be read: {error}", folder=str(place)) from None
+        raise LogFailed(f"the log cannot be read: {error}", folder=str(place)) from None
     shown = _shown(found, since_ns, until_ns, said or [], place)
     if as_json:
         print_json(shown)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from spread_scanner.clock import NS_PER_MS
 from spread_scanner.history.gathered import NamedPiece, gap_name
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, SignalKind
@@ -16,7 +17,6 @@ from spread_scanner.schema.records import SIGNAL_DTYPE, TS_ABSENT
 
 NAME = pa.dictionary(pa.int32(), pa.string())
 TIME = pa.timestamp("ns")
-NS_PER_MS = 1_000_000
 PRICES = ("bid_px", "bid_sz", "ask_px", "ask_sz")
 TICKS = pa.schema(
     [

@@ -24,6 +24,7 @@ from spread_scanner.history.gathered import Gathered
 from spread_scanner.history.kept import HistoryKind, KeptFile, KeptHistory
 from spread_scanner.history.units import HOUR_NS, LogPart
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS
+from spread_scanner.symbology import replacing
 
 ROW_GROUP = 250_000
 DICTIONARY_BYTES = 2 << 20
@@ -126,7 +127,7 @@ class Compaction:
             made.unlink()
             raise NotAsWritten("a file read back is not what was written", file=path, wrong=wrong)
         made.rename(path)
-        kept.sync_folder(path.parent)
+        replacing.sync_folder(path.parent)
         newest_ns = part.hour_ns + HOUR_NS
         return KeptFile(str(place), kind, len(table), path.stat().st_size, newest_ns)
 

@@ -17,7 +17,7 @@ from spread_scanner.schema.log import GAP_DTYPE, TICK_DTYPE, GapOf, RecordKind
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology.tables import SYMBOL_IDS, Tables
 from spread_scanner.wal import reader, salvage
-from spread_scanner.wal.reader import Link, Piece
+from spread_scanner.wal.reader import DocumentParts, Link, Piece
 
 LATE_NS = NS_PER_S  # a drain is 20 ms behind: what is written this late stood before
 ROW_DTYPE = np.dtype(
@@ -39,16 +39,14 @@ class Named:
     def __init__(self, symbols: dict[int, str]) -> None:
         self.names: list[str] = []
         self._codes: dict[str, int] = {}
-        self._parts: list[bytes] = []
+        self._documents = DocumentParts()
         self.symbols = symbols
         self._map = self._mapped()
 
     def take(self, piece: Piece) -> None:
         """A part of a document of tables."""
-        head, body = piece.document()
-        self._parts = [*self._parts, body] if head["part"] else [body]
-        if len(self._parts) == head["parts"]:
-            self.symbols = msgspec.json.decode(b"".join(self._parts), type=Tables).symbol_names()
+        if (found := self._documents.whole(piece)) is not None:
+            self.symbols = msgspec.json.decode(found[1], type=Tables).symbol_names()
             self._map = self._mapped()
 
     def codes(self, symbol_ids: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint32]:

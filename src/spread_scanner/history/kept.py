@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from spread_scanner.errors import SpreadError, Unusable
+from spread_scanner.symbology import replacing
 
 KEPT_FILE = "kept.json"
 LOCK_FILE = "lock"
@@ -77,22 +78,8 @@ def read(folder: Path) -> KeptHistory:
 
 def write(folder: Path, kept: KeptHistory) -> None:
     """Put a list in force, on the disk. Raises OSError."""
-    made = folder / f"{KEPT_FILE}.made"
-    with made.open("wb") as file:
-        file.write(msgspec.json.encode(kept))
-        file.flush()
-        os.fsync(file.fileno())
-    made.rename(folder / KEPT_FILE)
-    sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """So that the names in it are on the disk. Raises OSError."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    replacing.replace(folder / KEPT_FILE, msgspec.json.encode(kept))
+    replacing.sync_folder(folder)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.errors import SpreadError
 from spread_scanner.history import kept, units
 
 AGAIN_NS = 600 * NS_PER_S
@@ -76,11 +75,3 @@ class Compacting:
         self._again_ns = clock.mono_ns() + AGAIN_NS
         reason = said.strip().rpartition("\n")[2] or f"exit code {child.returncode}"
         self.trouble = f"hours of the log do not become Parquet: {reason}"
-
-
-def in_history(history: Path) -> frozenset[tuple[int, int]]:
-    """The segments that are in it (units.key_of). None that can be read: none."""
-    try:
-        return frozenset(kept.read(history).segments)
-    except (SpreadError, OSError):
-        return frozenset()

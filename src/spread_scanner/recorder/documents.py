@@ -50,7 +50,7 @@ class Documents:
         self.put(RecordKind.TABLES, LogDocument(loaded.generation, self.tables))
 
     def look(self) -> None:
-        """What others have changed since: two words, as long as they have not."""
+        """What others have changed since: a word and a file's state, as long as they have not."""
         generation = self._control.generation
         if generation != self._switched:
             self._switched = generation
@@ -89,12 +89,12 @@ class Documents:
             seen = (stat.st_mtime_ns, stat.st_ino)
             if seen == self._usual_seen:
                 return None
-            found = usual.read(self._usual_path)
             body = self._usual_path.read_bytes()
+            found = usual.read_whole(body)
         except (OSError, usual.UsualError):
             return None
         self._usual_seen = seen
-        return None if found is None else LogDocument(found.generation, body)
+        return LogDocument(found.generation, body)
 
 
 def settings_body(settings: Settings) -> bytes:

@@ -15,8 +15,7 @@ from typing import NamedTuple
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.settings import Recorder
 from spread_scanner.history import kept, retention, units
-from spread_scanner.history.kept import HistoryTaken
-from spread_scanner.recorder.compacting import in_history
+from spread_scanner.history.kept import HistoryTaken, KeptHistory
 from spread_scanner.wal import reader
 from spread_scanner.wal.writer import LogWriter
 
@@ -38,11 +37,11 @@ class LogKept(NamedTuple):
 class LogSegments:
     """The log's segments, the oldest of which go."""
 
-    def __init__(self, folder: Path, log: LogWriter, history: Path | None) -> None:
-        self._log, self._history = log, history
+    def __init__(self, folder: Path, log: LogWriter, standing: KeptHistory | None) -> None:
+        self._log = log
         self.links = reader.chain(folder)
         self._sizes = [link.path.stat().st_size for link in self.links]
-        self._known = in_history(history) if history is not None else frozenset()
+        self._known = None if standing is None else frozenset(standing.segments)
         self.bytes = sum(self._sizes)
         self.passed = 0  # how many are to go
         self.dropped = self.lost = 0
@@ -55,8 +54,7 @@ class LogSegments:
     @property
     def is_kept(self) -> bool:
         """Whether the oldest is in the history, or need not be."""
-        key = units.key_of(self.links[self.passed])
-        return self._history is None or key in self._known
+        return self._known is None or units.key_of(self.links[self.passed]) in self._known
 
     def age_ns(self, now_wall_ns: int) -> int:
         """How long ago the oldest was ended."""
@@ -85,9 +83,10 @@ def keep(
 ) -> LogKept:
     """Let go of what is too old or too much. `history`: where segments have to be before their age
     counts, on the session clock now. Raises OSError, SpreadError."""
-    segments = LogSegments(folder, log, history)
+    standing = None if history is None else kept.read(history)
+    segments = LogSegments(folder, log, standing)
     budget = settings.budget_gb * GB
-    history_bytes = 0 if history is None else _size(history)
+    history_bytes = 0 if standing is None else sum(file.bytes for file in standing.files)
 
     def short() -> bool:
         return shutil.disk_usage(folder).free < settings.free_gb_min * GB
@@ -108,7 +107,3 @@ def keep(
             history_bytes -= sum(file.bytes for file in gone)
     free = shutil.disk_usage(folder).free
     return LogKept(segments.dropped, segments.lost, segments.bytes, history_bytes, free)
-
-
-def _size(history: Path) -> int:
-    return sum(file.bytes for file in kept.read(history).files)

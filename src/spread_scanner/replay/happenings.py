@@ -17,7 +17,7 @@ from spread_scanner.symbology import usual
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.symbology.usual import Usual, UsualError
 from spread_scanner.wal import reader
-from spread_scanner.wal.reader import Piece
+from spread_scanner.wal.reader import DocumentParts
 
 
 class LogUnreadable(SpreadError):
@@ -64,7 +64,7 @@ def happenings(folder: Path) -> Iterator[LogEntry]:
     """The log in its order. Raises reader.LogDamaged, LogLeft, NoLog,
     LogUnreadable, OSError."""
     life = StoreLife(0, 0)
-    parts: dict[RecordKind, list[bytes]] = {}
+    documents = DocumentParts()
     for link, piece in reader.pieces_with_links(folder):
         found = StoreLife(int(link.head["instance_id"]), int(link.head["anchor_ns"]))
         if found != life:
@@ -72,20 +72,8 @@ def happenings(folder: Path) -> Iterator[LogEntry]:
             yield life
         if piece.kind in ARRAYS:
             yield LoggedArray(piece.kind, piece.array(), piece.at_ns + life.anchor_ns)
-        elif (whole := _joined(piece, parts)) is not None:
+        elif (whole := documents.whole(piece)) is not None:
             yield _said(piece.kind, *whole)
-
-
-def _joined(piece: Piece, parts: dict[RecordKind, list[bytes]]) -> tuple[np.void, bytes] | None:
-    """A document with its last part; one whose first parts are not there is left out."""
-    head, body = piece.document()
-    if head["part"] == 0:
-        parts[piece.kind] = []
-    gathered = parts.get(piece.kind, [])
-    gathered.append(body)
-    if len(gathered) != head["parts"] or head["part"] + 1 != head["parts"]:
-        return None
-    return head, b"".join(parts.pop(piece.kind, gathered))
 
 
 def _said(kind: RecordKind, head: np.void, body: bytes) -> LogEntry:

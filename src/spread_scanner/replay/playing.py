@@ -235,7 +235,7 @@ class _Player:
         """What has come since goes to the lanes, by source."""
         if not self._waiting:
             return
-        ticks = np.concatenate([one.records for one in self._waiting])
+        ticks = _joined([one.records for one in self._waiting])
         written = np.repeat(
             [one.written_ns for one in self._waiting], [len(one.records) for one in self._waiting]
         )
@@ -255,7 +255,7 @@ class _Player:
             if len(at_ns):
                 self._ends[source_id] = int(at_ns[-1])
                 rest, rest_ns = self._lanes[source_id]
-                joined = np.concatenate([rest, some]), np.concatenate([rest_ns, at_ns])
+                joined = _joined([rest, some]), np.concatenate([rest_ns, at_ns])
                 self._lanes[source_id] = joined
 
     def _apply(self, one: LogEntry) -> None:
@@ -297,6 +297,11 @@ class _Player:
             self.signals.append(found)
             self.held.append(_held(found, self._lanes))
             self._now_ns = max(self._now_ns, int(found["ts_engine"][-1]))
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Ticks one behind the other, as bytes: field by field takes four times as long."""
+    return np.concatenate([part.view(np.uint8) for part in parts]).view(TICK_DTYPE)
 
 
 def _held(signals: np.ndarray, lanes: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

@@ -68,7 +68,6 @@ class Recomputing:
 
     def __init__(self, cells: np.ndarray) -> None:
         self._before = cells  # by source and symbol, the last quote before the batches
-        self._after = cells.copy()
         self._batches: list[list[tuple[np.ndarray, np.ndarray]]] = []
         self._waiting: list[np.ndarray] = []
         self._found: list[np.ndarray] = []

@@ -82,7 +82,7 @@ def last_quotes(folder: Path, now: LogTimes) -> tuple[Mapping[_Listing, np.void]
             if piece.kind is RecordKind.TICK:
                 last.ticks(piece.array())
             elif piece.kind is RecordKind.TABLES:
-                last.part(*piece.document())
+                last.part(piece)
     except (SpreadError, OSError, msgspec.DecodeError) as error:
         troubles.append(f"the log is not read to its end: {error}")
     last.settle()
@@ -127,7 +127,7 @@ class _LastQuotes:
         self._pieces: list[np.ndarray] = []
         self._begins: list[int] = []
         self._end = 0
-        self._parts: list[bytes] = []
+        self._documents = reader.DocumentParts()
 
     @property
     def nameless(self) -> int:
@@ -149,11 +149,10 @@ class _LastQuotes:
             _place(row.source_id, row.symbol_id): _listing(row, names) for row in tables.instruments
         }
 
-    def part(self, head: np.void, body: bytes) -> None:
+    def part(self, piece: reader.Piece) -> None:
         """Of tables in the log."""
-        self._parts = [*self._parts, body] if head["part"] else [body]
-        if len(self._parts) == head["parts"]:
-            self.tables(b"".join(self._parts))
+        if (found := self._documents.whole(piece)) is not None:
+            self.tables(found[1])
 
     def ticks(self, ticks: np.ndarray) -> None:
         """Of several of one cell the last stays: so numpy assigns."""

@@ -1,8 +1,8 @@
 """A file put in place of the one before, whole or not at all: written beside it and renamed.
 
 Users: whoever keeps a small file in data_dir over a restart: the engine (sealed.py), the switches,
-the alerts, the feeds' halts. What people are to read (publish.py, known.py, the report) is written
-elsewhere, with the modes that they have set.
+the alerts, the feeds' halts; and the history for its list. What people are to read (publish.py,
+known.py, the report) is written elsewhere, with the modes that they have set.
 """
 
 import os

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.schema.ladder import Least
-from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import InstrumentRow, Tables
+from spread_scanner.symbology.then import TablesThen
 
 PairKey = tuple[int, int]  # direction_id, symbol_id
 
@@ -32,32 +31,20 @@ class Pair(NamedTuple):
     least: Least = Least()  # of an order
 
 
-class PairsThen:
-    """What directions and ids stood for in other tables than those in force, while their set is
-    kept (publish.SETS_KEPT): a signal may have waited in the ring since then."""
+class PairsThen(TablesThen[Mapping[PairKey, Pair]]):
+    """What directions and ids stood for: a signal may have waited in the ring since then."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[int, Mapping[PairKey, Pair]] = {}
-
-    def of(self, generation: int) -> Mapping[PairKey, Pair]:
-        """By the tables of that generation; nothing, if their set is gone."""
-        if generation not in self._known:
-            try:
-                found = tables.load_set(self._folder / publish.SETS / str(generation))
-                self._known[generation] = pairs_of(found)
-            except TableError:
-                self._known[generation] = {}
-        return self._known[generation]
+        super().__init__(folder, pairs_of, dict)
 
 
-def pairs_of(loaded: Tables) -> dict[PairKey, Pair]:
+def pairs_of(tables: Tables) -> dict[PairKey, Pair]:
     """Every pair that the tables allow."""
-    names = loaded.symbol_names()
-    listed = {(row.source_id, row.symbol_id): row for row in loaded.instruments}
-    lots = loaded.lots_by_pair()
+    names = tables.symbol_names()
+    listed = {(row.source_id, row.symbol_id): row for row in tables.instruments}
+    lots = tables.lots_by_pair()
     pairs: dict[PairKey, Pair] = {}
-    for row in loaded.directions:
+    for row in tables.directions:
         direction = DIRECTIONS[row.direction_id]
         spot_id, futures_id = direction.spot.source_id, direction.futures.source_id
         for symbol_id in row.symbol_ids:

@@ -230,6 +230,25 @@ class Piece(NamedTuple):
         return head, self.payload[begin : begin + int(head["bytes"])].tobytes()
 
 
+class DocumentParts:
+    """Puts documents together, of whose parts each is a piece of its own."""
+
+    def __init__(self) -> None:
+        self._parts: dict[RecordKind, list[bytes]] = {}
+
+    def whole(self, piece: Piece) -> tuple[np.void, bytes] | None:
+        """A document with its last part, under the head of that; one whose first parts are not
+        there is left out."""
+        head, body = piece.document()
+        if head["part"] == 0:
+            self._parts[piece.kind] = []
+        parts = self._parts.get(piece.kind, [])
+        parts.append(body)
+        if len(parts) != head["parts"] or head["part"] + 1 != head["parts"]:
+            return None
+        return head, b"".join(self._parts.pop(piece.kind, parts))
+
+
 def pieces_of(link: Link, data: Bytes, blocks: list[LogBlock]) -> Iterator[Piece]:
     """What stands in blocks of a segment."""
     begun_ns = int(link.head["created_mono_ns"])

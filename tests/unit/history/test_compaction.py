@@ -18,6 +18,7 @@ from spread_scanner.history.gathered import Gathered
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema.enums import QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.symbology import replacing
 from spread_scanner.wal import frames, reader
 
 
@@ -70,13 +71,13 @@ def test_what_a_killed_compaction_left_is_removed_and_made_anew(
     for at in range(len(whole) + 1):
         steps = iter(range(at))
 
-        def stop(place: Path, steps: object = steps, real: object = kept.sync_folder) -> None:
+        def stop(place: Path, steps: object = steps, real: object = replacing.sync_folder) -> None:
             real(place)  # type: ignore[operator]
             if next(steps, None) is None:  # type: ignore[call-overload]
                 raise Killed
 
         with monkeypatch.context() as patch:
-            patch.setattr(kept, "sync_folder", stop)
+            patch.setattr(replacing, "sync_folder", stop)
             with pytest.raises(Killed):
                 compact.compact(log, folder)
         if at < len(whole):

@@ -30,6 +30,14 @@ def lived(market: Market, things: int) -> np.ndarray:
     return np.concatenate(market.oracles)
 
 
+def signalled(market: Market, things: int) -> np.ndarray:
+    """What the replay says of so many things."""
+    lived(market, things)
+    market.drain()
+    market.log.sync()
+    return replay(market.folder).signals
+
+
 def with_signals(market: Market, signals: np.ndarray) -> Replayed:
     """The same log with these as what the engine has said."""
     market.log.append(RecordKind.SIGNAL, signals)
@@ -64,10 +72,7 @@ def test_a_log_gives_the_oracles_signals_and_one_hash(market: Market, things: in
 
 @pytest.mark.slow
 def test_every_signal_recomputes_to_the_last_bit(market: Market) -> None:
-    lived(market, 500)
-    market.drain()
-    market.log.sync()
-    said = replay(market.folder).signals
+    said = signalled(market, 500)
     found = with_signals(market, said)
     assert len(said) > 20
     assert (found.verdicts.of_signal == SignalVerdict.SAME).all(), found.verdicts.fields
@@ -77,10 +82,7 @@ def test_every_signal_recomputes_to_the_last_bit(market: Market) -> None:
 
 @pytest.mark.slow
 def test_what_is_missing_or_another_is_named(market: Market) -> None:
-    lived(market, 300)
-    market.drain()
-    market.log.sync()
-    said = replay(market.folder).signals
+    said = signalled(market, 300)
     other = said.copy()
     other["net_bps"][3] = np.nextafter(other["net_bps"][3], 1e9)
     other["spot_update_id"][5] += 1_000_000
