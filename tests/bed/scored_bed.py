@@ -73,7 +73,7 @@ class _Deafless:
     """Takes the place of a connection."""
 
     frozen = deaf = False
-    rate_per_s = 0.0
+    asides = 0
 
     def __init__(self) -> None:
         self.out: list[bytes] = []

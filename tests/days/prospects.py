@@ -20,9 +20,9 @@ from spread_scanner.feed.freshness import OVERDUE_NS_MIN, SLOWDOWN_MAX
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.outlook import AWAY_NS, Outlook
 from spread_scanner.feed.patience import pauses_of
-from spread_scanner.feed.pulse import BUSY_READS_MIN
 from spread_scanner.feed.watch import WATCH_NS
 from spread_scanner.runtime.gate import Ban
+from spread_scanner.schema.silence import believed_ns
 
 Span = tuple[int, int]
 ALWAYS: Span = (-1, NEVER_NS)
@@ -301,11 +301,8 @@ class Prospects:
             until_ns = there.life.opened_ns + life.life_ns
         if mean_ns:
             frozen_ns = max(life.frozen_ns_min, int(mean_ns * life.frozen_intervals_max))
-            own_ns = max(rules.idle_ns_max + rules.pong_ns_max, int(mean_ns * rules.intervals_max))
+            own_ns = int(believed_ns(mean_ns, listener.mean_read_quotes, rules))
             until_ns = min(until_ns, data_ns + min(frozen_ns, own_ns))
-            busy = mean_ns * BUSY_READS_MIN <= rules.idle_ns_max
-            if busy and there.pulse._busy(there._seen(), rules):
-                until_ns = min(until_ns, data_ns + rules.idle_ns_max)
         return until_ns
 
     def _look_at(self, symbol_id: int) -> None:

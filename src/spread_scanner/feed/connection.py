@@ -30,13 +30,14 @@ from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.counting import COUNTER_OF_END, Counts
 from spread_scanner.feed.life import End, Life, LifeRules, ping_every_s, rules_of
 from spread_scanner.feed.patience import pauses_of
-from spread_scanner.feed.pulse import Pulse, Seen, SilenceRules, silence_rules
+from spread_scanner.feed.pulse import Pulse, Seen
 from spread_scanner.feed.refusal_log import RefusalLog
 from spread_scanner.feed.share import Share
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.feed.typed import Tier, TypedTier
 from spread_scanner.feed.watch import WATCH_NS, Watch
 from spread_scanner.runtime import ws
+from spread_scanner.schema.silence import SilenceRules, silence_rules
 
 GOLDEN = 0.618  # multiples of it are spread evenly over 0 to 1
 GOODBYE_S = 0.5  # how long the other side may take to say goodbye

@@ -9,14 +9,12 @@ import struct
 from collections import deque
 from typing import NamedTuple
 
-from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.config import Feed
+from spread_scanner.schema.silence import SilenceRules, believed_ns
 
 # How often a ping is sent into a connection that flows, where the exchange asks for none: it shows
 # that a path has become slow where quotes carry no time, and costs a twentieth of the least
 # allowance (Binance spot, 5 messages a second).
 PING_EVERY_S = 5.0
-BUSY_READS_MIN = 10  # within idle_ms_max; a line that comes in few large bursts is not busy
 EXCUSED_MAX = 16  # pings whose answer is understood though nobody waits for it any more
 _STAMP = struct.Struct("<q")
 
@@ -29,26 +27,6 @@ class Seen(NamedTuple):
     mean_read_ns: float  # mean interval of the reads that brought quotes; 0: too few to tell
     mean_read_quotes: float  # how many they brought
     bad_in_row: int
-
-
-class SilenceRules(NamedTuple):
-    """When a connection's silence means something."""
-
-    idle_ns_max: int
-    pong_ns_max: int
-    busy_per_s_min: float
-    intervals_max: float
-    lag_ns_max: int
-
-
-def silence_rules(settings: Feed) -> SilenceRules:
-    return SilenceRules(
-        settings.idle_ms_max * NS_PER_MS,
-        settings.pong_ms_max * NS_PER_MS,
-        settings.busy_per_s_min,
-        settings.silent_intervals_max,
-        settings.lag_ms_max * NS_PER_MS,
-    )
 
 
 class Pulse:
@@ -166,15 +144,7 @@ class Pulse:
     def _silent(self, now_ns: int, seen: Seen, rules: SilenceRules, slowdown: float) -> bool:
         if self._unanswered(now_ns, seen, rules):
             return True
-        if seen.data_ns == 0 or seen.mean_read_ns == 0.0:
+        if seen.data_ns == 0:
             return False
-        quiet_ns = now_ns - seen.data_ns
-        if quiet_ns > rules.idle_ns_max and self._busy(seen, rules):
-            return True
-        own_ns = seen.mean_read_ns * rules.intervals_max * slowdown
-        return quiet_ns > max(rules.idle_ns_max + rules.pong_ns_max, own_ns)
-
-    def _busy(self, seen: Seen, rules: SilenceRules) -> bool:
-        if not 0.0 < seen.mean_read_ns * BUSY_READS_MIN <= rules.idle_ns_max:
-            return False
-        return seen.mean_read_quotes * NS_PER_S / seen.mean_read_ns > rules.busy_per_s_min
+        bound_ns = believed_ns(seen.mean_read_ns, seen.mean_read_quotes, rules, slowdown)
+        return now_ns - seen.data_ns > bound_ns

@@ -1,31 +1,72 @@
 """How long the quotes of a dead source may be believed: the truth follows the market.
 
 A leg is dead while all connections that carry it are frozen or half-open: the market moves on and
-nobody is told. For the bound its last quote still counts, as an excuse and not as a debt: whoever
-signals on it is not blamed, and nobody owes a signal. After the bound the leg is unknown: no
-interval rests on it, so that a signal that does is invented. A leg that is heard again is told
-where the market stands, as a feed that sends the latest state does after a stall.
-The delivery is the only caller, the truth file's `sure` says which intervals are owed.
+nobody is told. For as long as a feed believes such connections (schema/silence.py) its last quote
+still counts, as an excuse and not as a debt: whoever signals on it is not blamed, and nobody owes a
+signal. After that the leg is unknown: no interval rests on it, so that a signal that does is
+invented. A leg that is heard again is told where the market stands, as a feed that sends the latest
+state does after a stall. The delivery is the only caller, the truth file's `sure` says which
+intervals are owed.
 """
 
+import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Feed
+from spread_scanner.schema.silence import believed_ns, silence_rules
 from spread_scanner.sim.legs import Leg
 from spread_scanner.sim.truth import Truth
 
-if TYPE_CHECKING:
-    from spread_scanner.sim.server import Connection
-
-BELIEVE_S = 2.0  # silent for a second, asked by a ping, silent for another
-BELIEVE_BUSY_S = 1.0  # of a line that says more than BUSY_PER_S
-BUSY_PER_S = 50.0
+RULES = silence_rules(Feed())  # as shipped
+WRITES_MIN = 16  # that a reader has a mean of
 
 
-def bound_s(connections: Iterable["Connection"]) -> float:
-    """How long the last quote counts; the busiest of the lines that carried it decides."""
-    busy = any(connection.rate_per_s > BUSY_PER_S for connection in connections)
-    return BELIEVE_BUSY_S if busy else BELIEVE_S
+class Rhythm:
+    """How often the writes to a connection bring quotes, as its reader learns it of its reads; and
+    for how long it is believed, once it falls silent.
+    """
+
+    def __init__(self) -> None:
+        self.believed_until_s = 0.0  # while it is frozen or deaf
+        self.mean_ns = 0.0  # between two writes; 0: too few to tell
+        self.mean_quotes = 0.0  # that one brings
+        self._so_far_ns = 0.0
+        self._writes = 0
+        self._last_s = 0.0
+        self._deaf_s = -math.inf
+
+    def opened(self, now_s: float) -> None:
+        self._last_s = now_s
+
+    def wrote(self, quotes: int, now_s: float) -> None:
+        """The interval since the last time; of one that spans a time of deafness the rest."""
+        spans_deafness = self._deaf_s > self._last_s
+        interval_ns = (now_s - max(self._last_s, self._deaf_s)) * NS_PER_S
+        self._last_s = now_s
+        self.mean_quotes += (quotes - self.mean_quotes) / (WRITES_MIN if self.mean_quotes else 1)
+        if spans_deafness and interval_ns <= self._so_far_ns:
+            return
+        self._writes = min(self._writes + 1, WRITES_MIN)
+        self._so_far_ns += (interval_ns - self._so_far_ns) / self._writes
+        if self._writes == WRITES_MIN:
+            self.mean_ns = self._so_far_ns
+
+    def struck(self, now_s: float, *, answers: bool) -> None:
+        """It falls silent. Of one that `answers` its pings only its pace tells; that the market has
+        become slower is no excuse here, as this one goes on.
+        """
+        bound_ns = believed_ns(self.mean_ns, self.mean_quotes, RULES)
+        if not answers:
+            bound_ns = min(bound_ns, RULES.unanswered_ns)
+        until_s = now_s + bound_ns / NS_PER_S
+        self.believed_until_s = min(self.believed_until_s or until_s, until_s)
+
+    def thawed(self, now_s: float, *, was_deaf: bool) -> None:
+        """It lives again; what it did not hear says nothing of its pace."""
+        self.believed_until_s = 0.0
+        if was_deaf:
+            self._deaf_s = now_s
 
 
 class Belief:
@@ -37,14 +78,13 @@ class Belief:
         self._until_s: dict[Leg, float] = {}
         self._unknown: set[Leg] = set()
 
-    def died(self, legs: Iterable[Leg], now_s: float) -> None:
+    def died(self, legs: Iterable[Leg]) -> None:
         """Some who carry these legs have fallen silent; those that nobody else carries are dead."""
         for leg in legs:
-            known = leg in self._until_s or leg in self._unknown
-            if dead(leg) and (leg.sure or not known):
+            if dead(leg) and (leg.sure or leg not in self._unknown):
                 self._unknown.discard(leg)
                 leg.sure = False
-                self._until_s[leg] = now_s + bound_s(leg.connections())
+                self._until_s[leg] = max(one.rhythm.believed_until_s for one in leg.connections())
 
     def thawed(self, legs: Iterable[Leg]) -> None:
         """Some who carry these legs live again."""

@@ -74,7 +74,8 @@ class Delivery:
         """These have been frozen or made deaf."""
         now_s = self._exchange.mono_s()
         for connection in connections:
-            self.belief.died(self._legs(connection), now_s)
+            connection.rhythm.struck(now_s, answers=not connection.deaf)
+            self.belief.died(self._legs(connection))
 
     def thawed(self, connections: Iterable["Connection"]) -> None:
         """These live again."""
@@ -205,7 +206,7 @@ class Delivery:
         """A quote for one connection only."""
         for encode, connections in leg.forms.values():
             if connection in connections and not (connection.frozen or connection.deaf):
-                self.write_raw(connection, encode(tick))
+                self._put(connection, encode(tick))
                 self.messages += 1
                 self._told(leg, tick)
 
@@ -219,7 +220,11 @@ class Delivery:
                     self.messages += 1
 
     def write_raw(self, connection: "Connection", data: bytes) -> None:
-        """Bytes in order with the market's."""
+        """Bytes that are no quote, in order with the market's."""
+        self._put(connection, data)
+        connection.asides += 1
+
+    def _put(self, connection: "Connection", data: bytes) -> None:
         if not connection.out:
             self._dirty.append(connection)
         connection.out.append(data)

@@ -217,6 +217,7 @@ class Faults:
     def _thaw(self, window: Window) -> None:
         thawed = self._connections(window.label)
         for connection in thawed:
+            connection.rhythm.thawed(self._exchange.mono_s(), was_deaf=connection.deaf)
             connection.frozen = connection.deaf = False
         self._exchange.delivery.thawed(thawed)
 

@@ -20,6 +20,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from spread_scanner import clock
+from spread_scanner.sim.belief import Rhythm
 from spread_scanner.sim.dialects import Binance, HangUp, Subscription, Talk
 from spread_scanner.sim.limits import CUT_STRIKES
 from spread_scanner.sim.rest import Answer
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 HEAD_BYTES_MAX = 65_536
 BUFFERED_BYTES_MAX = 64 << 20  # a reader this far behind is cut off
 SWEEP_S = 0.25  # how often a connection's timers are looked at
-RATED_S = 1.0  # what a connection's rate is measured over
 COUNTED = (Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG)  # as a client's messages
 
 
@@ -54,15 +54,14 @@ class Connection(asyncio.Protocol):
         self.out: list[bytes] = []
         self.frozen = False  # no data goes out; control frames are still answered
         self.deaf = False  # half-open: neither reads nor writes anything
-        self.rate_per_s = 0.0  # of quotes, over the last second or two
+        self.asides = 0  # of what is in `out`: no quotes
+        self.rhythm = Rhythm()
         self._opened_s = self._heard_s = self._spoke_s = 0.0
         self._subscribed_s = self._pinged_s = 0.0
         self._ping_unanswered_s: float | None = None
         self._announced = False
         self._second = 0
         self._messages = 0
-        self._sent = self._sent_before = 0
-        self._rated_s = 0.0
 
     # --- asyncio's side
 
@@ -213,7 +212,7 @@ class Connection(asyncio.Protocol):
         self._pass_on()
         now = self._exchange.mono_s()
         self._opened_s = self._heard_s = self._spoke_s = self._subscribed_s = self._pinged_s = now
-        self._rated_s = now
+        self.rhythm.opened(now)
         self.number = self._exchange.opened(self)
         combined = "/ws" not in url.path or not self.label.startswith("binance")
         self.talk = Talk(f"sim-{self.number:06d}", combined, self._carry, self._leave)
@@ -285,7 +284,7 @@ class Connection(asyncio.Protocol):
 
     def part(self) -> None:
         """From now on nothing is sent here: the next quotes go to others, or to nobody."""
-        self.out.clear()
+        self._clear()
         for subscription in list(self.subscriptions):
             self._leave(subscription)
 
@@ -294,8 +293,13 @@ class Connection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(b"".join(self.out))
             self._spoke_s = mono_s
-            self._sent += len(self.out)
+            if len(self.out) > self.asides:
+                self.rhythm.wrote(len(self.out) - self.asides, mono_s)
+        self._clear()
+
+    def _clear(self) -> None:
         self.out.clear()
+        self.asides = 0
 
     def _carry(self, subscription: Subscription) -> None:
         if self._exchange.faults.mutes(self.label, subscription.listing):
@@ -315,9 +319,6 @@ class Connection(asyncio.Protocol):
         if self.talk is None or self.deaf or self._ws is None or self.transport.is_closing():
             return
         rules, scale = RULES[self.label], self._exchange.time_scale
-        if now_s - self._rated_s >= RATED_S:
-            self.rate_per_s = (self._sent - self._sent_before) / (now_s - self._rated_s)
-            self._sent_before, self._rated_s = self._sent, now_s
         if self.subscriptions:
             self._subscribed_s = now_s
         cut = self._overdue(rules, scale, now_s)

@@ -6,7 +6,8 @@ import pytest
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Feed
-from spread_scanner.feed.pulse import Pulse, Seen, silence_rules
+from spread_scanner.feed.pulse import Pulse, Seen
+from spread_scanner.schema.silence import silence_rules
 
 RULES = silence_rules(Feed())
 START_MS = 1_000_000

@@ -16,6 +16,7 @@ from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.freshness import out_of_line, overdue_rule
 from spread_scanner.feed.listings import decoder_of
 from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.sim.belief import Rhythm
 from spread_scanner.symbology.tables import InstrumentRow
 
 SETTINGS = SourceSettings(rest_url="https://rest.test", ws_url="wss://ws.test")
@@ -179,3 +180,25 @@ def test_what_was_read_late_because_we_were_stopped_is_no_interval(
     rates.quote(0.0)
     expected = (1.0 + 59.0 / 16) if looks else 1.0
     assert rates.means_s == pytest.approx((expected,) * 3)
+
+
+def test_the_simulator_learns_the_pace_of_a_connection_as_the_feed_does(
+    virtual_clock: VirtualClock, bench: Bench
+) -> None:
+    """Both judge by it how long the last word of one that fell silent counts."""
+    rng = random.Random(bed.seed())
+    listener, rhythm = bench.listener(), Rhythm()
+    virtual_clock.advance_ms(10_000)  # a time of zero is none
+    listener.on_ws_connected(None)  # type: ignore[arg-type]
+    rhythm.opened(virtual_clock.mono_ns() / NS_PER_S)
+    for number in range(200):
+        if number and number % 60 == 0:
+            virtual_clock.advance_ms(rng.expovariate(1 / 5_000))
+            listener.deafen(virtual_clock.mono_ns())
+            rhythm.thawed(virtual_clock.mono_ns() / NS_PER_S, was_deaf=True)
+        virtual_clock.advance_ms(rng.expovariate(1 / 130) + 1e-3)
+        put(listener, number + 1)
+        rhythm.wrote(1, virtual_clock.mono_ns() / NS_PER_S)
+        assert rhythm.mean_ns == pytest.approx(listener.mean_read_ns, rel=1e-6), number
+        assert rhythm.mean_quotes == pytest.approx(listener.mean_read_quotes)
+    assert rhythm.mean_ns > 0

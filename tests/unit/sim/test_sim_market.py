@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.sim.belief import Rhythm
 from spread_scanner.sim.characters import KINDS
 from spread_scanner.sim.dialects import Subscription
 from spread_scanner.sim.exchange import Exchange8
@@ -31,7 +32,8 @@ class Listener:
     def __init__(self, label: str) -> None:
         self.label = label
         self.frozen = self.deaf = False
-        self.rate_per_s = 0.0
+        self.rhythm = Rhythm()
+        self.asides = 0
         self.talk, self.number = "talks", 1
         self.subscriptions: set[Subscription] = set()
         self.out: list[bytes] = []
@@ -39,7 +41,7 @@ class Listener:
 
     def flush(self, mono_s: float) -> None:
         self.heard += self.out
-        self.out = []
+        self.out, self.asides = [], 0
 
 
 def listened(exchange: Exchange8) -> dict[str, Listener]:

@@ -9,13 +9,16 @@ from test_sim_market import Listener, listened
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S, VirtualClock
-from spread_scanner.sim.belief import BELIEVE_BUSY_S, BELIEVE_S, BUSY_PER_S
+from spread_scanner.sim.belief import RULES, WRITES_MIN, Rhythm
 from spread_scanner.sim.dialects import Subscription
 from spread_scanner.sim.exchange import Exchange8
 from spread_scanner.sim.legs import Pair
 from spread_scanner.sim.options import Options
 from spread_scanner.sim.server import Connection
 from spread_scanner.sim.wire import forms
+
+BELIEVE_S = RULES.unanswered_ns / NS_PER_S
+NEVER_S = 1_000.0
 
 
 class World:
@@ -30,6 +33,15 @@ class World:
         self.exchange.refresh()
         self.exchange.tick()
         self.pair = next(p for p in self.exchange.truth.pairs if p.symbol == "BTC-USDT")
+        self.says(0.03)
+
+    def says(self, every_s: float, quotes: int = 1) -> None:
+        """How often the source whose leg dies has brought quotes until now, and how many."""
+        rhythm = self.listener().rhythm = Rhythm()
+        now_s = self.exchange.mono_s()
+        rhythm.opened(now_s - WRITES_MIN * every_s)
+        for write in range(WRITES_MIN):
+            rhythm.wrote(quotes, now_s - (WRITES_MIN - 1 - write) * every_s)
 
     @property
     def label(self) -> str:
@@ -50,23 +62,57 @@ def stands(pair: Pair) -> bool:
     return pair.row is not None
 
 
-@pytest.mark.parametrize("fault", ["freeze", "half-open"])
 @pytest.mark.parametrize(
-    ("rate_per_s", "bound_s"), [(BUSY_PER_S, BELIEVE_S), (BUSY_PER_S + 1, BELIEVE_BUSY_S)]
+    ("fault", "every_s", "quotes", "bound_s"),
+    [
+        ("freeze", 0.01, 1, 1.0),
+        ("freeze", 0.09, 6, 1.0),
+        ("freeze", 0.09, 4, 4.5),
+        ("freeze", 0.03, 1, BELIEVE_S),
+        ("freeze", 0.13, 1, 6.5),
+        ("half-open", 0.01, 1, 1.0),
+        ("half-open", 0.03, 1, BELIEVE_S),
+        ("half-open", 0.13, 1, BELIEVE_S),
+    ],
 )
-def test_the_leg_of_a_dead_source_is_unknown_after_the_bound(
-    virtual_clock: VirtualClock, fault: str, rate_per_s: float, bound_s: float
+def test_the_leg_of_a_dead_source_is_unknown_once_no_feed_believes_it(
+    virtual_clock: VirtualClock, fault: str, every_s: float, quotes: int, bound_s: float
 ) -> None:
     world = World(virtual_clock)
-    world.listener().rate_per_s = rate_per_s
+    world.says(every_s, quotes)
     assert stands(world.pair)
     world.do(do=fault)
     world.wait(bound_s - 0.05)
     assert stands(world.pair)
-    world.wait(0.05)
+    world.wait(0.06)
     assert not stands(world.pair)
     world.exchange.refresh()  # the market moves on, and the living leg is quoted
     world.wait(0.1)
+    assert not stands(world.pair)
+
+
+def test_whose_pace_nobody_knows_is_dead_only_once_it_answers_no_ping(
+    virtual_clock: VirtualClock,
+) -> None:
+    world = World(virtual_clock)
+    world.listener().rhythm = Rhythm()
+    world.do(do="freeze")
+    world.wait(NEVER_S)
+    assert stands(world.pair)
+    world.do(do="half-open")
+    world.wait(BELIEVE_S - 0.05)
+    assert stands(world.pair)
+    world.wait(0.06)
+    assert not stands(world.pair)
+
+
+def test_who_was_frozen_is_believed_no_longer_for_being_frozen_again(
+    virtual_clock: VirtualClock,
+) -> None:
+    world = World(virtual_clock)
+    for _ in range(2):
+        world.do(do="freeze")
+        world.wait(BELIEVE_S / 2)
     assert not stands(world.pair)
 
 
