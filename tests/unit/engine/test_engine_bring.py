@@ -1,6 +1,10 @@
 """Tables that come are brought in by the loop, a few pairs each cycle: what the pairs go through
 meanwhile is all there when they are put in force."""
 
+import queue
+import threading
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +14,9 @@ from engine_bed import MAX_SYMBOLS, NAME, Bed, only, settings, tables
 
 from bed import until
 from spread_scanner import clock, config
-from spread_scanner.clock import VirtualClock
+from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.engine.core import ReadyWork
-from spread_scanner.engine.reload import TURN_NS, Reloads
+from spread_scanner.engine.reload import DROP_TURN_NS, TURN_NS, Reloads
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCES, SignalKind
 from spread_scanner.schema.records import SIGNAL_AGED
@@ -195,10 +199,9 @@ def test_settings_that_leave_no_pair_are_in_force_like_others(bed: Bed) -> None:
         assert bed.engine.load(bed.settings, tables(MAX_SYMBOLS)) == 12 * MAX_SYMBOLS
 
 
-def test_a_loop_that_is_never_done_with_a_look_takes_the_tables_after_a_while(
-    namespace: str, tmp_path: Path
-) -> None:
-    """As one that comes to a cycle once a second; the rest of the bringing is done at once."""
+@pytest.fixture
+def published(namespace: str, tmp_path: Path) -> Iterator[Bed]:
+    """A bed whose settings and tables are files, as a reload wants them."""
     folder = tmp_path / "config"
     folder.mkdir()
     urls = 'rest_url = "https://rest.test"\nws_url = "wss://ws.test"\n'
@@ -208,22 +211,58 @@ def test_a_loop_that_is_never_done_with_a_look_takes_the_tables_after_a_while(
     made = tables(MAX_SYMBOLS)
     publish(tmp_path / "generated", made, {})
     with Bed(namespace, config.load(folder, environ={}), made) as bed:
-        process = Process(NAME, bed.settings, structlog.get_logger(), bed.row, bed.slot)
-        taken: list[int] = []
-        reloads = Reloads(process, bed.engine, taken.append)
-        bed.operator.reload(NAME)
-        orders = process.poll()
-        assert orders is not None
-        reloads.obey(orders)
-        until(lambda: reloads.turn_ns == TURN_NS, "planned", timeout_s=DEADLINE_S)
-        with clock.use(VirtualClock(clock.wall_ns())) as time:
-            for _ in range(2):
-                bed.step(1_000)
-                reloads.poll()
-                assert taken == []
-                time.advance_ms(1_000)
+        yield bed
+
+
+def planned(bed: Bed, taken: list[int]) -> Reloads:
+    """A reload that is to be brought in and put in force."""
+    process = Process(NAME, bed.settings, structlog.get_logger(), bed.row, bed.slot)
+    reloads = Reloads(process, bed.engine, taken.append)
+    bed.operator.reload(NAME)
+    orders = process.poll()
+    assert orders is not None
+    reloads.obey(orders)
+    until(lambda: reloads.turn_ns == TURN_NS, "planned", timeout_s=DEADLINE_S)
+    return reloads
+
+
+def test_while_what_was_in_force_is_given_back_the_loop_stays_native(published: Bed) -> None:
+    """To give it back is one long call of the other thread, which would keep the interpreter from a
+    loop that asks for it each few milliseconds; its turn ends with it."""
+    bed, may_go, gone = published, threading.Event(), queue.SimpleQueue[str]()
+
+    def goes() -> None:
+        gone.put(threading.current_thread().name)
+        assert may_go.wait(DEADLINE_S)
+
+    taken: list[int] = []
+    reloads = planned(bed, taken)
+    weakref.finalize(bed.engine.loop.pairs, goes).atexit = False
+    while not taken:
+        bed.engine.loop.run(reloads.turn_ns)
+        reloads.poll()
+    assert gone.get(timeout=DEADLINE_S) == "planning"
+    assert reloads.turn_ns == DROP_TURN_NS > TURN_NS
+    may_go.set()
+    bed.engine.loop.run(int(10 * DEADLINE_S * NS_PER_S))  # returns: what is given back ends it
+    assert reloads.turn_ns == TURN_NS
+
+
+def test_a_loop_that_is_never_done_with_a_look_takes_the_tables_after_a_while(
+    published: Bed,
+) -> None:
+    """As one that comes to a cycle once a second; the rest of the bringing is done at once."""
+    bed = published
+    taken: list[int] = []
+    reloads = planned(bed, taken)
+    with clock.use(VirtualClock(clock.wall_ns())) as time:
+        for _ in range(2):
             bed.step(1_000)
             reloads.poll()
-        assert taken == [12 * MAX_SYMBOLS]
-        assert not reloads.under_way
-        until(lambda: reloads.turn_ns == TURN_NS, "given back", timeout_s=DEADLINE_S)
+            assert taken == []
+            time.advance_ms(1_000)
+        bed.step(1_000)
+        reloads.poll()
+    assert taken == [12 * MAX_SYMBOLS]
+    assert not reloads.under_way
+    until(lambda: reloads.turn_ns == TURN_NS, "given back", timeout_s=DEADLINE_S)
