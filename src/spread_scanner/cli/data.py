@@ -90,8 +90,15 @@ def _alone(folder: Path) -> Iterator[None]:
 def _locked(path: Path) -> int | None:
     """The file, locked by us; None while somebody else has, or looks whether anybody has. Who let
     go of it has removed it: one that does not lie there any more tells nobody anything. What was
-    left by another user who was killed is locked as it is: that takes reading only."""
-    file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    left by another user who was killed is locked as it is: that takes reading only; before it can
+    be read nobody has locked it."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError:
+        if not os.path.lexists(path):
+            raise  # it is the folder
+        path.unlink(missing_ok=True)
+        return None
     try:
         if os.fstat(file).st_uid == os.geteuid():
             os.fchmod(file, 0o644)  # whoever's umask: who looks is another user, perhaps

@@ -248,6 +248,10 @@ def running(settings: Settings) -> Iterator[Check]:
 
 def reachable(settings: Settings) -> list[Check]:
     """REST and websocket of every enabled source, all at once."""
+    try:
+        trust.system_has_any()
+    except ConfigError as error:
+        return [Check("certificates", FAIL, str(error), "let this user read them")]
     enabled = [source for source in SOURCES if settings.exchanges[source.label].enabled]
     with Gates(settings.config.system.namespace) as gates:
         return asyncio.run(_reach_all(settings, enabled, gates))

@@ -2,7 +2,8 @@
 
 The system's authorities (SSL_CERT_FILE and SSL_CERT_DIR included), and a source's `ca_file` beside
 them, for a private authority or a proxy that looks inside. Where the system has none, as in small
-containers, certifi's stand in. Used by whoever dials or asks.
+containers, certifi's stand in; what it has and this user may not read is an error, as OpenSSL
+passes over it and trusts nobody then. Used by whoever dials or asks.
 """
 
 import ssl
@@ -11,6 +12,7 @@ from pathlib import Path
 import certifi
 
 from spread_scanner.config import Settings, files
+from spread_scanner.errors import ConfigError
 
 EXCHANGES = Path("exchanges.toml")
 
@@ -21,17 +23,27 @@ def of_source(settings: Settings, label: str) -> ssl.SSLContext:
 
 
 def context(ca_file: str = "", path: Path = EXCHANGES, label: str = "") -> ssl.SSLContext:
-    """Raises ConfigError, which names the section, when the file cannot be used."""
+    """Raises ConfigError, which names the section, when its file, or the system's, is unusable."""
     made = ssl.create_default_context()
-    if not _system_has_any():
+    if not system_has_any():
         made.load_verify_locations(certifi.where())
     if ca_file:
         files.add_authorities(made, ca_file, path, label)
     return made
 
 
-def _system_has_any() -> bool:
+def system_has_any() -> bool:
+    """Whether the machine has authorities. Raises ConfigError when they may not be read."""
     paths = ssl.get_default_verify_paths()
-    if paths.cafile is not None:
-        return True
-    return paths.capath is not None and any(Path(paths.capath).iterdir())
+    try:
+        if paths.cafile is not None:
+            Path(paths.cafile).open("rb").close()
+            return True
+        return paths.capath is not None and any(Path(paths.capath).iterdir())
+    except OSError as error:
+        raise ConfigError(
+            f"the machine's certificates cannot be read: {error.strerror}",
+            path=error.filename,
+            allowed=f"what this user may read, as {paths.openssl_cafile_env} or"
+            f" {paths.openssl_capath_env} names it",
+        ) from None

@@ -166,12 +166,13 @@ def test_two_vacuums_do_not_run_at_once_and_each_is_seen(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+@pytest.mark.parametrize("mode", [0o644, 0o600])
 def test_what_another_users_killed_vacuum_has_left_stops_none(
-    database: Path, monkeypatch: pytest.MonkeyPatch
+    database: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
-    """Root's, in the folder of the services' user."""
+    """Root's, in the folder of the services' user; also with a umask of 077, before its chmod."""
     nobody, folder = 65534, database.parent
-    (folder / VACUUM_FILE).touch(0o644)
+    (folder / VACUUM_FILE).touch(mode)
     os.chown(folder, nobody, nobody)
     monkeypatch.chdir(folder)  # the folders above are root's
     os.seteuid(nobody)

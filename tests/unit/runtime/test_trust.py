@@ -1,0 +1,60 @@
+"""Whom a machine trusts: what may not be read is said, else nobody is trusted without a word."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spread_scanner import config
+from spread_scanner.cli import doctor
+from spread_scanner.errors import ConfigError
+from spread_scanner.runtime import trust
+
+SHIPPED = Path(__file__).parents[3] / "config"
+NOBODY = 65534
+
+
+@contextlib.contextmanager
+def a_stranger() -> Iterator[None]:
+    """Not root, who may read everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_DIR", "SSL_CERT_FILE"])
+def test_authorities_that_may_not_be_read_are_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    settings = config.load(SHIPPED, environ={})
+    with tempfile.TemporaryDirectory() as folder:  # pytest's are closed to others
+        Path(folder).chmod(0o755)
+        named = Path(folder) / "authorities"
+        if variable == "SSL_CERT_DIR":
+            named.mkdir(0o000)
+        else:
+            named.touch(0o000)
+        monkeypatch.setenv("SSL_CERT_FILE", str(Path(folder) / "none"))
+        monkeypatch.setenv(variable, str(named))
+        with a_stranger():
+            with pytest.raises(ConfigError, match=f"{named}.*{variable}"):
+                trust.context()
+            (check,) = doctor.reachable(settings)
+        assert (check.result, str(named) in check.found) == (doctor.FAIL, True)
+
+
+def test_a_folder_without_any_has_others_stand_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert not trust.system_has_any()
+    assert trust.context().cert_store_stats()["x509_ca"] > 0
