@@ -86,6 +86,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "okx-futures", 0.1,
         {"okx-futures": [Fault(150, "new ids", 0, 0, 0), Fault(150.1, "reset", 0, 0, 0.9)]},
     ),
+    "a ban that is over when a machine wakes that slept through its end": (
+        "okx-spot", 0.12,
+        {
+            "okx-spot": [
+                Fault(100, "ban", 54.2, 0.374, 0.944), Fault(176.035, "suspend", 0, 0.77, 0.495),
+            ],
+        },
+    ),
     "a source that cannot be dialled beside one of the same address that can, after a suspend": (
         "", 0.06,
         {

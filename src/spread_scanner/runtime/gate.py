@@ -23,7 +23,8 @@ from spread_scanner.shm.dials import Dials
 
 CAREFUL_NS = 60 * NS_PER_S  # after a ban
 COURTESY_NS = 20 * NS_PER_MS  # who comes first tries so much later, who has waited, less
-SLEEP_S_MIN, SLEEP_S_MAX = 0.001, 5.0  # a ban's end is looked at again: the machine may have slept
+# A ban's end is looked at again: the machine may have slept, and a sleep goes on after that.
+SLEEP_S_MIN, SLEEP_S_MAX = 0.001, 1.0
 
 
 class Pace(NamedTuple):
