@@ -60,6 +60,7 @@ class LogSegment(Document, frozen=True):
     first_seq: int
     begun_wall_ns: int
     namespace: str
+    unreadable: str  # why, where another version wrote it
 
 
 class LogHole(Document, frozen=True):

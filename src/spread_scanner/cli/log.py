@@ -71,8 +71,8 @@ def wal(
 
 
 def _shown(place: Path, action: LogAction, to: Path | None) -> answers.LogShown:
+    segments = [_segment(link) for link in reader.linked(place)]
     if action is LogAction.INFO:
-        segments = [_segment(link) for link in reader.chain(place)]
         return answers.LogShown(str(place), segments, None, None, None, None, None, None)
     salvaged = None
     if to is not None:
@@ -83,7 +83,7 @@ def _shown(place: Path, action: LogAction, to: Path | None) -> answers.LogShown:
         raise reader.damaged(place, damage[0])
     return answers.LogShown(
         str(place),
-        [_segment(link) for link in found.links],
+        segments,
         {kind.name.lower(): found.records[kind] for kind in RecordKind if found.records[kind]},
         found.bytes,
         found.next_seq,
@@ -99,6 +99,7 @@ def _segment(link: Link) -> answers.LogSegment:
         link.first_seq,
         int(link.head["created_wall_ns"]),
         link.namespace,
+        link.strange,
     )
 
 
@@ -117,6 +118,9 @@ def _print(shown: answers.LogShown) -> None:
         for one in shown.segments
     ]
     out.print(grid("", ["segment", "first record>", "begun", "namespace"], rows))
+    if unreadable := [one for one in shown.segments if one.unreadable]:
+        last = unreadable[-1]
+        out.print(f"{len(unreadable)} of another version, the last {last.file}: {last.unreadable}.")
     if shown.records is not None:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in shown.records.items())
         out.print(f"{size_text(shown.bytes)} of whole blocks: {kinds or 'no record'}.")

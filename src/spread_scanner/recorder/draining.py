@@ -32,9 +32,14 @@ class LogEnd:
 
     @classmethod
     def read(cls, folder: Path, instance_id: int) -> "LogEnd":
-        """Of the newest segments alone. What is damaged says nothing. Raises OSError."""
+        """Of the newest segments alone. What is damaged, or of another version, says nothing.
+        Raises OSError."""
         known = cls()
-        links = [link for link in reader.chain(folder) if link.head["instance_id"] == instance_id]
+        try:
+            links = reader.chain(folder)
+        except reader.NoLog:
+            return known
+        links = [link for link in links if link.head["instance_id"] == instance_id]
         for link in links[-TAIL_SEGMENTS:]:
             data = reader.mapped(link.path)
             for piece in reader.pieces_of(link, data, reader.walk(link, data).blocks):

@@ -39,7 +39,7 @@ class LogSegments:
 
     def __init__(self, folder: Path, log: LogWriter, standing: KeptHistory | None) -> None:
         self._log = log
-        self.links = reader.chain(folder)
+        self.links = reader.linked(folder)  # what another version wrote is as old
         self._sizes = [link.path.stat().st_size for link in self.links]
         self._known = None if standing is None else frozenset(standing.segments)
         self.bytes = sum(self._sizes)

@@ -82,6 +82,10 @@ class Recording:
         self._documents = Documents(self.log, self._store.clock, control, ring)
         self._snapshots = Snapshots(self._folder, self._store, self._documents, disk)
         stack.callback(lambda: self._snapshots.close(self.log.durable_seq))
+        if self.log.strange:
+            self._process.log.warning(
+                "going on behind a log that cannot be read", why=self.log.strange
+            )
         if self.log.torn is not None:
             self._process.log.warning("the log's end was torn or damaged", at=self.log.torn)
 

@@ -4,9 +4,14 @@ The log (room wal) keeps records of one kind together in blocks; the place of a 
 sequence. A Tick is 80 bytes, the least that a quote of the store and its origin take. What is no
 array (settings, tables, what the engine believes, switches) is a document: whole, with its digest,
 in as many parts as its length needs.
+
+Logs outlive versions: a kind is appended, and a dtype that is in use stays as it is. Changing one
+makes the logs that were written before unreadable, which `differing` says then.
 """
 
+import functools
 import hashlib
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -100,8 +105,42 @@ DOCUMENTS = frozenset(
 )
 
 
+KINDS_MAX = 32  # that a segment's head can say the layout of
+# What heads said before they said it of each kind: this one number, of the kinds behind it.
+FIRST_LAYOUT = 0x90A5112932CE89C5
+_DOCUMENT = 0x2AD95D10
+FIRST_KINDS = (
+    *(0, 0x84041FC4, 0x170EE47B, _DOCUMENT, _DOCUMENT),
+    *(_DOCUMENT, _DOCUMENT, 0x8EFA76AA, 0xF3AF1C06, _DOCUMENT),
+    *[0] * (KINDS_MAX - 10),
+)
+
+
+@functools.cache
+def layouts() -> tuple[int, ...]:
+    """Of each kind a number that changes with its dtype; 0: this version knows none of it."""
+    found = [0] * KINDS_MAX
+    for kind in {*ARRAYS, *DOCUMENTS}:
+        said = repr(ARRAYS.get(kind, DOCUMENT_DTYPE).descr)
+        found[kind] = int.from_bytes(hashlib.sha256(said.encode()).digest()[:4], "little")
+    return tuple(found)
+
+
 def layout_hash() -> int:
-    """Of all dtypes: a log of other ones is not read by these."""
-    said = repr([(int(kind), dtype.descr) for kind, dtype in ARRAYS.items()])
-    said += repr(DOCUMENT_DTYPE.descr)
-    return int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], "little")
+    """Of all kinds: what a version that reads no layouts of kinds tells other ones by."""
+    return int.from_bytes(hashlib.sha256(repr(layouts()).encode()).digest()[:8], "little")
+
+
+def differing(kinds: Sequence[int], layout: int) -> str:
+    """Why this version cannot read what a head says of itself; empty: it can. A kind that the
+    writer did not know yet is no difference."""
+    if not any(kinds) and layout == FIRST_LAYOUT:
+        kinds = FIRST_KINDS
+    if not any(kinds):
+        return "its records lie otherwise"
+    for kind, (theirs, ours) in enumerate(zip(kinds, layouts(), strict=True)):
+        if theirs and not ours:
+            return f"it has records of a kind ({kind}) that this version does not know"
+        if theirs not in (0, ours):
+            return f"its records of kind {RecordKind(kind).name.lower()} lie otherwise"
+    return ""

@@ -24,7 +24,7 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-from spread_scanner.schema.log import RecordKind, layout_hash
+from spread_scanner.schema.log import KINDS_MAX, RecordKind, differing, layout_hash, layouts
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -42,7 +42,7 @@ HEAD_DTYPE = np.dtype(
         ("magic", "<u8"),
         ("version", "<u4"),
         ("salt", "<u4"),  # of this use of the file; never 0
-        ("layout", "<u8"),  # schema.log.layout_hash
+        ("layout", "<u8"),  # schema.log.layout_hash; `kinds` says more
         ("number", "<u8"),  # as in the file's name; another one: the file waits to be used again
         ("segment_bytes", "<u8"),
         ("first_seq", "<u8"),  # of the first record; all before it is on the disk
@@ -57,7 +57,8 @@ HEAD_DTYPE = np.dtype(
         ("namespace", "S64"),
         ("host", "S64"),
         ("boot", "S36"),  # of created_mono_ns; empty: not known
-        ("reserved", "V240"),
+        ("kinds", "<u4", (KINDS_MAX,)),  # schema.log.layouts
+        ("reserved", "V112"),
         ("crc", "<u4"),  # of all before
     ]
 )
@@ -70,7 +71,7 @@ class LogBlock(NamedTuple):
     """A block that stands by itself: its CRC is right."""
 
     offset: int
-    kind: RecordKind
+    kind: int  # RecordKind, where the segment is of a version that this one reads
     first: int  # records of the segment before it
     records: int
     length: int  # their bytes
@@ -93,9 +94,17 @@ def new_head(number: int, first_seq: int) -> np.ndarray:
     """A head with a new salt, without its CRC: `sealed_head` closes it."""
     head = np.zeros((), HEAD_DTYPE)
     head["magic"], head["version"], head["layout"] = MAGIC, VERSION, layout_hash()
+    head["kinds"] = layouts()
     head["salt"] = secrets.randbelow(2**32 - 1) + 1
     head["number"], head["first_seq"] = number, first_seq
     return head
+
+
+def strange(head: np.ndarray) -> str:
+    """Why this version cannot read a segment of that head; empty: it can."""
+    if head["version"] != VERSION:
+        return f"it is of format {int(head['version'])}, this version reads {VERSION}"
+    return differing(head["kinds"].tolist(), int(head["layout"]))
 
 
 def sealed_head(head: np.ndarray) -> bytes:
@@ -147,7 +156,7 @@ def block_at(data: Bytes, offset: int, salt: int) -> LogBlock | None:
     payload = data[offset + BLOCK_HEAD_BYTES : end]
     if google_crc32c.extend(google_crc32c.value(raw[4:]), payload) != crc:
         return None
-    return LogBlock(offset, RecordKind(kind), first, count, length, durable, at_ms, previous, crc)
+    return LogBlock(offset, kind, first, count, length, durable, at_ms, previous, crc)
 
 
 def begun_at(data: Bytes, offset: int, salt: int, previous: int) -> bool:

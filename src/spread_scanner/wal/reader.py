@@ -20,19 +20,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spread_scanner.errors import SpreadError, Unusable
-from spread_scanner.schema.log import ARRAYS, DOCUMENT_DTYPE, RecordKind, layout_hash
+from spread_scanner.schema.log import ARRAYS, DOCUMENT_DTYPE, RecordKind
 from spread_scanner.wal import segments
 from spread_scanner.wal.frames import (
     BLOCK_HEAD_BYTES,
     HEAD_BYTES,
     HEAD_DTYPE,
-    VERSION,
     Bytes,
     LogBlock,
     begun_at,
     block_at,
     head_of,
     places_of,
+    strange,
 )
 
 
@@ -62,6 +62,11 @@ class Link(NamedTuple):
     @property
     def first_seq(self) -> int:
         return int(self.head["first_seq"])
+
+    @property
+    def strange(self) -> str:
+        """Why this version cannot read it; empty: it can."""
+        return strange(self.head) if self.whole else ""
 
     @property
     def namespace(self) -> str:
@@ -110,7 +115,29 @@ def waits(path: Path, length: int) -> bool:
 
 
 def chain(folder: Path) -> list[Link]:
-    """The log's segments in their order; empty where none was begun. Raises NoLog, OSError."""
+    """The log's segments in their order; empty where none was begun. It begins behind the last one
+    that another version wrote and this one cannot read. Raises NoLog, OSError."""
+    links = linked(folder)
+    for place, link in reversed([*enumerate(links, 1)]):
+        if link.strange:
+            if place == len(links):
+                raise other_version(link)
+            return links[place:]
+    return links
+
+
+def other_version(link: Link) -> NoLog:
+    """The refusal, with what a person can do."""
+    return NoLog(
+        f"the log was written by another version, and this one cannot read it: {link.strange}. "
+        "Read it with the version that wrote it. spread-recorder leaves it as it is, and goes on "
+        "behind it",
+        file=str(link.path),
+    )
+
+
+def linked(folder: Path) -> list[Link]:
+    """All segments, whatever version wrote them; only what heads say. Raises NoLog, OSError."""
     while True:
         try:
             files = segments.numbered(folder)
@@ -150,8 +177,6 @@ def _begun(number: int, path: Path) -> tuple[np.ndarray, bool] | None:
     if head is not None:
         if head["number"] != number:
             return None
-        if head["version"] != VERSION or head["layout"] != layout_hash():
-            raise NoLog("a log of another version", file=str(path), version=int(head["version"]))
         return head, True
     left = _ruined(number, path)
     return (left, False) if block_at(data, HEAD_BYTES, int(left["salt"])) else None
@@ -184,7 +209,7 @@ def walk(link: Link, data: Bytes) -> Walked:
             break
         blocks.append(block)
         offset, first, crc = block.end, block.next, block.crc
-        closed = block.kind is RecordKind.CLOSE
+        closed = block.kind == RecordKind.CLOSE
     known = offset == link.end and crc == link.crc
     ended = known or (closed and link.end is None)
     hole = None if ended else _hole(link, data, blocks, offset, crc)
@@ -256,7 +281,8 @@ def pieces_of(link: Link, data: Bytes, blocks: list[LogBlock]) -> Iterator[Piece
         if block.records:
             payload = data[block.end - block.length : block.end]
             at_ns = begun_ns + block.at_ms * 1_000_000
-            yield Piece(block.kind, link.first_seq + block.first, block.records, at_ns, payload)
+            kind = RecordKind(block.kind)
+            yield Piece(kind, link.first_seq + block.first, block.records, at_ns, payload)
 
 
 def pieces(folder: Path, since: int = 0) -> Iterator[Piece]:
@@ -297,7 +323,7 @@ def _mapped_still(link: Link) -> Bytes | None:
     if not link.whole:
         return data
     head = head_of(data)
-    return data if head is not None and head == link.head else None
+    return data if head is not None and head.tobytes() == link.head.tobytes() else None
 
 
 def damaged(folder: Path, hole: Hole) -> LogDamaged:

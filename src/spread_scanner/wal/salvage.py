@@ -39,7 +39,7 @@ def examine(folder: Path) -> LogContents:
     for link in links:
         walked = walk(link, mapped(link.path))
         for block in walked.blocks:
-            records[block.kind] += block.records
+            records[RecordKind(block.kind)] += block.records
             size += block.end - block.offset
         if walked.hole is not None:
             holes.append(walked.hole)

@@ -14,7 +14,7 @@ import google_crc32c
 import numpy as np
 
 from spread_scanner.errors import SpreadError
-from spread_scanner.schema.log import TICK_DTYPE, layout_hash
+from spread_scanner.schema.log import FIRST_KINDS, FIRST_LAYOUT, TICK_DTYPE, RecordKind, layouts
 from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.times import LogTimes
 
@@ -26,7 +26,7 @@ _MAGIC = int.from_bytes(b"SPRDLAST", "little")
 SNAPSHOT_HEAD_DTYPE = np.dtype(
     [
         ("magic", "<u8"),
-        ("layout", "<u8"),  # schema.log.layout_hash
+        ("layout", "<u8"),  # of a tick, as schema.log.layouts has it; of all kinds once
         ("seq", "<u8"),  # all records before it are known here
         ("anchor_ns", "<i8"),
         ("created_wall_ns", "<i8"),
@@ -56,7 +56,7 @@ class Snapshot(NamedTuple):
 def write(folder: Path, snapshot: Snapshot, disk: LogDisk) -> None:
     """Put it in place. Raises OSError; the one before stands then."""
     head = np.zeros((), SNAPSHOT_HEAD_DTYPE)
-    head["magic"], head["layout"], head["seq"] = _MAGIC, layout_hash(), snapshot.seq
+    head["magic"], head["layout"], head["seq"] = _MAGIC, _layout(), snapshot.seq
     head["anchor_ns"], head["boot"] = snapshot.times.anchor_ns, snapshot.times.boot
     head["created_wall_ns"], head["created_mono_ns"] = snapshot.times[1:3]
     head["tables_bytes"], head["quotes"] = len(snapshot.tables), len(snapshot.quotes)
@@ -74,6 +74,11 @@ def write(folder: Path, snapshot: Snapshot, disk: LogDisk) -> None:
         disk.rename(place, folder / PREVIOUS)
     disk.rename(made, place)
     disk.sync_folder(folder)
+
+
+def _layout() -> int:
+    """Of what it holds."""
+    return layouts()[RecordKind.TICK]
 
 
 def newest(folder: Path) -> tuple[Snapshot | None, list[str]]:
@@ -98,7 +103,8 @@ def read(path: Path) -> Snapshot:
         raise BadSnapshot("no snapshot of a log", file=str(path))
     if google_crc32c.extend(google_crc32c.value(raw[: size - 4]), raw[size:]) != head["crc"]:
         raise BadSnapshot("a snapshot that is damaged", file=str(path))
-    if head["layout"] != layout_hash():
+    said = int(head["layout"])
+    if (FIRST_KINDS[RecordKind.TICK] if said == FIRST_LAYOUT else said) != _layout():
         raise BadSnapshot("a snapshot of another version", file=str(path))
     end = size + int(head["tables_bytes"])
     quotes = np.frombuffer(raw, TICK_DTYPE, int(head["quotes"]), end)

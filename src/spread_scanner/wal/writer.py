@@ -87,7 +87,7 @@ class LogWriter:
         segment_bytes: int = frames.SEGMENT_BYTES,
         disk: LogDisk | None = None,
     ) -> None:
-        """Takes the folder. Raises LogTaken, OSError, reader.NoLog (of another version)."""
+        """Takes the folder. Raises LogTaken, OSError."""
         self.folder, self._origin, self._segment_bytes = folder, origin, segment_bytes
         self._disk = disk or LogDisk()
         self._lock = segments.lock(folder)
@@ -95,6 +95,7 @@ class LogWriter:
         self.segments_late = 0  # not ready when they were needed
         self.refusal = ""  # why nothing can be written now
         self.torn: reader.Hole | None = None  # what the log's last life left
+        self.strange = ""  # why that cannot be read: another version wrote it
         self._refused_ns = 0
         self._gathered: list[bytes] = []
         self._gathered_kind, self._gathered_count = RecordKind.CLOSE, 0
@@ -208,10 +209,14 @@ class LogWriter:
 
     def _found(self) -> _Place:
         """Where the log ends that lies there; what is read of it is on the disk afterwards."""
-        links = reader.chain(self.folder)
+        links = reader.linked(self.folder)
         if not links:
             return _Place(0, 0, 0, 0)
         link = links[-1]
+        self.strange = link.strange
+        if link.head["version"] not in (0, frames.VERSION):
+            # Where it ends is not known. No record that it can hold gets its sequence twice.
+            return _Place(link.number, 0, 0, link.first_seq + link.path.stat().st_size // ALIGN)
         data = reader.mapped(link.path)
         walked = reader.walk(link, data)
         self.torn = walked.hole

@@ -20,13 +20,13 @@ from spread_scanner.recorder.recording import Recording
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import ProcessState, QuoteFlag, SwitchKind
-from spread_scanner.schema.log import GapOf, RecordKind
+from spread_scanner.schema.log import GapOf, RecordKind, layouts
 from spread_scanner.schema.names import ENGINE, HISTORY_FOLDER, RECORDER, SIGNALS, WAL_FOLDER
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shminit import making
 from spread_scanner.symbology.tables import Tables
-from spread_scanner.wal import reader, snapshot
+from spread_scanner.wal import frames, reader, snapshot
 from spread_scanner.wal.reader import Piece
 
 
@@ -445,6 +445,38 @@ def hours_later(recorded: Recorded, lives: int) -> None:
         recorded.begin()
     recorded.quote()
     recorded.turns()
+
+
+def test_behind_a_log_of_another_version_it_records_on(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgrade whose signals lie otherwise: nothing is overwritten, and its room is counted."""
+    lying = [*layouts()]
+    lying[RecordKind.SIGNAL] = 7
+    recorded.recording.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(frames, "layouts", lambda: lying)
+        recorded.begin()
+        recorded.quote()
+        recorded.turns(10)
+        recorded.recording.close()
+    before = reader.linked(recorded.folder)
+    with pytest.raises(reader.NoLog):
+        reader.chain(recorded.folder)
+    recorded.begin()
+    recorded.quote(update_id=7)
+    recorded.turns(60)
+    found = [one for piece in recorded.pieces(RecordKind.TICK) for one in piece.array()]
+    assert [int(one["quote"]["update_id"]) for one in found] == [7]
+    seen = recorded.health.read(RECORDER)
+    assert seen is not None
+    assert seen.state is ProcessState.RUNNING
+    settings = recorded.bed.settings.config.spread_recorder
+    log, wall_ns = recorded.recording.log, recorded.clock.wall_ns()
+    kept = keeping.keep(recorded.folder, log, settings, wall_ns)
+    assert (kept.dropped, kept.bytes) == (0, (len(before) + 1) * (64 << 20))
+    settings = msgspec.structs.replace(settings, budget_gb=0.01)
+    assert keeping.keep(recorded.folder, log, settings, wall_ns).dropped == len(before) - 1
 
 
 def test_segments_go_by_age_when_they_are_in_the_history(recorded: Recorded) -> None:

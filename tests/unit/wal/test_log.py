@@ -212,23 +212,6 @@ def test_what_cannot_be_written_fills_memory_to_a_bound(
     writer.close()
 
 
-def test_a_log_of_another_version_is_not_read(tmp_path: Path) -> None:
-    LogWriter(tmp_path).close()
-    writer = LogWriter(tmp_path)
-    writer.append(RecordKind.TICK, ticks(0, 1))
-    writer.close()
-    from spread_scanner.wal import frames
-
-    path = reader.chain(tmp_path)[-1].path
-    head = frames.head_of(reader.mapped(path))
-    assert head is not None
-    head["version"] += 1
-    with path.open("r+b") as file:
-        file.write(frames.sealed_head(head))
-    with pytest.raises(reader.NoLog, match="another version"):
-        reader.chain(tmp_path)
-
-
 def test_no_folder_is_no_log(tmp_path: Path) -> None:
     with pytest.raises(reader.NoLog):
         list(reader.pieces(tmp_path / "nowhere"))

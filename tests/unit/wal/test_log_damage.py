@@ -106,7 +106,7 @@ def test_every_bit_that_is_flipped_is_found_and_named(log: Path) -> None:
                 assert error is not None, at
                 assert found == []
                 assert error.evidence["good_after"] == total
-            elif blocks[hit].kind is RecordKind.CLOSE:
+            elif blocks[hit].kind == RecordKind.CLOSE:
                 assert error is None
                 assert found == whole
                 (torn,) = examine(log).holes
