@@ -144,7 +144,7 @@ class Supervisor:
         self._looked_s = 0.0
         self._renewed_s = 0.0
         self.on_wait: Callable[[], None] = lambda: None  # the screen draws while we wait
-        self.on_found: Callable[[], None] = lambda: None  # the tables are there, nobody reads them
+        self.before_engine: Callable[[], None] = lambda: None  # the feeds run, and it starts next
 
     def _child(self, name: str) -> Child:
         return Child(name, self._environ, self.log_path(name))
@@ -182,11 +182,11 @@ class Supervisor:
         self._attach()
         if self._discover:
             self._find_pairs()
-        if not self.stopping:
-            self.on_found()
         for step in self._stages:
             if self.stopping:
                 return
+            if ENGINE in step:
+                self.before_engine()
             step = [name for name in step if name not in self._dismissed]
             for name in step:
                 self.children[name].start()

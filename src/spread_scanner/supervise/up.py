@@ -86,7 +86,7 @@ class Run:
         """Start, run until told or timed to end, and give the summary."""
         supervisor = self._supervisor
         supervisor.on_wait = self._draw_start
-        supervisor.on_found = self._seed_history
+        supervisor.before_engine = self._seed_history
         with contextlib.ExitStack() as stack:
             stack.callback(self._close)
             with running(supervisor):
@@ -111,7 +111,8 @@ class Run:
         return cast("RunSummary", document)  # a test holds it to that
 
     def _seed_history(self) -> None:
-        """A simulated market has been there for ever, as far as the engine is concerned."""
+        """A simulated market has been there for ever, as far as the engine is concerned. Written
+        down just before that starts: a history older than its half-life would be none."""
         if self._simulation is not None:
             text = self._simulation.seed_history(self._supervisor.settings)
             self._supervisor.tell(NAME, text)
