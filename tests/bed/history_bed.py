@@ -10,8 +10,9 @@ from spread_scanner import config
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Settings
 from spread_scanner.history.gathered import Gathered
+from spread_scanner.schema.enums import SignalKind
 from spread_scanner.schema.log import DOCUMENT_DTYPE, GAP_DTYPE, TICK_DTYPE, GapOf, RecordKind
-from spread_scanner.schema.records import SIGNAL_DTYPE, TS_ABSENT
+from spread_scanner.schema.records import FOLLOW_UP_DTYPE, SIGNAL_DTYPE, TS_ABSENT
 from spread_scanner.symbology.tables import SymbolRow, Tables
 from spread_scanner.wal import reader
 from spread_scanner.wal.writer import LogWriter, Origin
@@ -61,7 +62,8 @@ def write_hours(
             made["number"] += hour * (ticks // 2)
             writer.append(RecordKind.TICK, made)
         writer.append(RecordKind.GAP, _gap(now_ns))
-        writer.append(RecordKind.SIGNAL, _signal(now_ns, hour + 1))
+        writer.append(RecordKind.SIGNAL, _signal(now_ns, 2 * hour + 1))
+        writer.append(RecordKind.SIGNAL, _follow_up(now_ns, 2 * hour + 2))
         writer.close()
         clock.advance_ns(HOUR_NS)
         clock.step_wall_ms(step_wall_ms)
@@ -79,6 +81,15 @@ def _signal(now_ns: int, seq: int) -> np.ndarray:
     signal["seq"], signal["kind"], signal["symbol_id"], signal["direction_id"] = seq, 1, 1, 1
     signal["ts_engine"], signal["net_bps"], signal["usual_bps"] = now_ns, 12.5, np.nan
     return signal
+
+
+def _follow_up(now_ns: int, seq: int) -> np.ndarray:
+    made = np.zeros(1, FOLLOW_UP_DTYPE)
+    made["seq"], made["kind"], made["symbol_id"], made["direction_id"] = seq, SignalKind.BOOK, 1, 1
+    made["of_seq"], made["ts_engine"], made["size_quote"] = seq - 1, now_ns + 5_000, 1_500.0
+    made["rungs"] = np.nan
+    made["rungs"]["size_quote"][0, :2], made["rungs"]["net_bps"][0, 0] = [100.0, 1_000.0], 11.5
+    return made.view(SIGNAL_DTYPE)
 
 
 def rows_of_log(log: Path, ticks: np.ndarray) -> np.ndarray:

@@ -25,8 +25,8 @@ from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.symbology.coins import Coins, by_source
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.tracker.book import Book, Rules
+from spread_scanner.tracker.depths import heard_of
 from spread_scanner.tracker.journal import Journal
-from spread_scanner.tracker.opportunity import Signal
 from spread_scanner.tracker.pairs import pairs_of
 from spread_scanner.tracker.sampler import Grid, Legs, Look
 from spread_scanner.view import sources
@@ -84,7 +84,7 @@ class Tracking:
 
     def take(self, records: np.ndarray) -> None:
         """Signals, as they come from the ring."""
-        self.book.apply(Signal._make(record) for record in records.tolist())
+        self.book.apply(heard_of(records))
         self._later()
 
     def _later(self) -> None:

@@ -219,7 +219,7 @@ def books(controls: ctypes.CDLL, namespace: str) -> None:
             assert last is not None
             assert last.record["update_id"] == 1
             assert store.contended == 0
-        address = store._table.memory.address + store.layout.sequences_at
+        address = store.table.memory.address + store.layout.sequences_at
         controls.faults_publish(ctypes.c_uint64(address), ctypes.c_long(10_000))
         assert store.read(0, 2) is None
         assert store.contended == 1

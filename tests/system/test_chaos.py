@@ -54,6 +54,7 @@ from whole_system import (
 from bed import until
 from spread_scanner import clock
 from spread_scanner.schema.enums import UNUSABLE, SignalKind, Verdict
+from spread_scanner.schema.records import signals_apart
 from spread_scanner.shm import segment
 from spread_scanner.supervise import score
 from spread_scanner.supervise.children import Child
@@ -419,7 +420,7 @@ def unwatched(rows: list[Fact], chaos: Chaos) -> list[Expiry]:
 
 
 def check_staleness(signals: np.ndarray, expiries: list[Expiry], anchor_ns: int) -> None:
-    entering = signals[signals["kind"] != SignalKind.EXIT]
+    entering, _ = signals_apart(signals[signals["kind"] != SignalKind.EXIT])
     directions = [leg_processes(int(number)) for number in entering["direction_id"]]
     for number, leg in enumerate(("spot", "fut")):
         process = np.array([legs[number] for legs in directions])

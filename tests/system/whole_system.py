@@ -28,6 +28,7 @@ from spread_scanner.schema.enums import (
     ProcessState,
     SignalKind,
 )
+from spread_scanner.schema.records import signals_apart
 from spread_scanner.shm import Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.supervise.children import Child
@@ -377,6 +378,7 @@ def _check_counts(path: Path, opportunities: list[sqlite3.Row], signals: np.ndar
     assert last == ([len(signals) - 1] if len(signals) else []), shown
     assert totals["signals"] == len(signals), shown
     assert totals["exits"] == exits, shown
+    assert totals["follow_ups"] == kinds.pop(int(SignalKind.BOOK), 0), shown
     assert sum(row["signals"] for row in opportunities) == sum(kinds.values()), shown
     assert totals["opened"] == len(opportunities), shown
     closed = sum(row["closed_ns"] is not None for row in opportunities)
@@ -390,7 +392,7 @@ def check_signals(signals: np.ndarray, limits: Iterable[tuple[str, int]], anchor
     """What every signal says of itself: numbered without a gap, its legs within the limits."""
     np.testing.assert_array_equal(signals["seq"], np.arange(len(signals), dtype=np.uint64))
     np.testing.assert_array_equal(signals["ts_engine"] - signals["mono_ns"], anchor_ns)
-    entering = signals[signals["kind"] != SignalKind.EXIT]
+    entering, _ = signals_apart(signals[signals["kind"] != SignalKind.EXIT])
     ages = {
         "spot_age": entering["ts_engine"] - entering["spot_ts_recv"],
         "fut_age": entering["ts_engine"] - entering["fut_ts_recv"],

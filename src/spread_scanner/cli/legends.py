@@ -90,12 +90,15 @@ NOTES = {
     "basis_unknown": ("B", "closing is guessed by the present widths"),
     "leg_lost": ("L", "left because a leg cannot be stood behind"),
     "aged": ("A", "made by time or a switch, not by a quote just read"),
+    "bounded": ("D", "the levels that are known end before the spread does"),
+    "top_disagrees": ("T", "a book's top is not the quotes'"),
 }
 UNKNOWN = {"minimum_unknown": "no minimum", "funding_unknown": "no funding"}
 SIGNALS = {
     "net, gross": "bps; net counts closing, four taker fees and carry",
     "size": "what both tops of the book hold in whole lots, in the quote coin",
     "ages": "of the spot's and of the perpetual's quote",
+    "kind": "book: by both order books, net at their tops, the largest size that pays, their ages",
     "notes": ", ".join(f"{letter} {meaning}" for letter, meaning in NOTES.values()),
 }
 

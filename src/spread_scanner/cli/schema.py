@@ -36,7 +36,7 @@ from spread_scanner.view.costs import Cost
 from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.opportunities import OpportunityRow
 from spread_scanner.view.settings import SettingsView
-from spread_scanner.view.signals import SignalView
+from spread_scanner.view.signals import FollowUpView, SignalView
 from spread_scanner.view.sources import SourceView
 from spread_scanner.view.spreads import Spread
 from spread_scanner.view.status import Status
@@ -47,7 +47,7 @@ BY_COMMAND: dict[str, Any] = {
     "sources": list[SourceView],
     "connections": list[ConnectionView],
     "watch": list[Spread],
-    "signals": list[SignalView],
+    "signals": list[SignalView | FollowUpView],
     "why": Explanation,
     "book": SymbolBooks,
     "analysis": SymbolAnalysis,

@@ -30,7 +30,7 @@ from spread_scanner.symbology import tables
 from spread_scanner.tracker import report_options as options
 from spread_scanner.view.disk import Disk
 from spread_scanner.view.funding import late_lines
-from spread_scanner.view.signals import SignalView
+from spread_scanner.view.signals import FollowUpView, SignalView
 from spread_scanner.view.status import Status, other_versions
 from spread_scanner.view.status import read as read_status
 
@@ -344,13 +344,13 @@ def signals(
     as_json: Json = False,
 ) -> None:
     """The engine's last signals, as they stand in the ring. With --json --follow one a line."""
-    from spread_scanner.view.signals import SignalTail, signal_of
+    from spread_scanner.view.signals import SignalTail, views_of
     from spread_scanner.view.symbols import NamesThen
 
     settings = config.load()
     names = NamesThen(settings.generated_dir)
     with SignalTail.attach(settings.config.system.namespace, last=count) as tail:
-        rows = [signal_of(record, names) for record in tail.take()] if count else []
+        rows = views_of(tail.take(), names) if count else []
         if as_json and not follow:
             print_json(rows)
             return
@@ -368,7 +368,7 @@ def signals(
                 if not follow or tail.retired:
                     break
                 clock.sleep(FOLLOW_EVERY_S)
-                rows = [signal_of(record, names) for record in tail.take()]
+                rows = views_of(tail.take(), names)
     if not as_json and not follow:
         legend(people(), legends.SIGNALS)
 
@@ -379,13 +379,15 @@ _SIGNAL_HEADING = (
 )
 
 
-def _signal_line(signal: SignalView) -> str:
+def _signal_line(signal: SignalView | FollowUpView) -> str:
     ages = f"{signal.spot_age_ms:z,.0f}/{signal.fut_age_ms:z,.0f}"
     notes = "".join(legends.NOTES[note][0] for note in signal.notes)
+    net = "-" if signal.net_bps is None else f"{signal.net_bps:z.1f}"
+    gross = f"{signal.gross_bps:z.1f}" if isinstance(signal, SignalView) else ""
+    size = "-" if signal.size_quote is None else f"{signal.size_quote:z,.0f}"
     return (
         f"{signal.seq:>6} {signal.kind:8} {signal.symbol:13} {signal.direction:13} "
-        f"{signal.net_bps:z6.1f} {signal.gross_bps:z6.1f} {signal.size_quote:z7,.0f} "
-        f"{ages:>8} {notes}"
+        f"{net:>6} {gross:>6} {size:>7} {ages:>8} {notes}"
     ).rstrip()
 
 

@@ -51,6 +51,12 @@ cdef extern from *:
         engine->near = (_Atomic uint64_t *)words;
     }
 
+    static void ss_engine_books_at(ss_engine *engine, ss_latches table, const char *places,
+                                   uint32_t symbols, uint32_t slots) {
+        ss_engine_forgive(engine); /* what is owed is of the books before */
+        engine->books = (ss_books){table, (const ss_word *)places, symbols, slots};
+    }
+
     static void ss_engine_beat_for(ss_engine *engine, char *heartbeat) {
         engine->beat_at = (_Atomic int64_t *)heartbeat;
     }
@@ -59,11 +65,15 @@ cdef extern from *:
         SS_C_BLOCKS
         SS_ENGINE_COUNTERS
         SS_KEPT_BARRED
+        SS_RUNGS_MAX
 
     ctypedef struct ss_engine_pair:
         pass
 
     ctypedef struct ss_signal:
+        pass
+
+    ctypedef struct ss_follow_up:
         pass
 
     ctypedef struct ss_engine_limits:
@@ -81,6 +91,8 @@ cdef extern from *:
         double half_life_s
         double trust_s
         double enter_z_min
+        uint32_t rungs
+        double rung_quote[8]
 
     ctypedef struct ss_engine_tables:
         ss_engine_pair *pairs
@@ -149,6 +161,8 @@ cdef extern from *:
                          const char *paused, const char *sources, const char *directions,
                          const char *records, uint32_t stride, uint32_t count)
     void ss_engine_near_at(ss_engine *engine, char *words)
+    void ss_engine_books_at(ss_engine *engine, ss_latches table, const char *places,
+                            uint32_t symbols, uint32_t slots)
     void ss_engine_beat_for(ss_engine *engine, char *heartbeat)
     int ss_engine_prepare(const ss_engine *engine, ss_engine_tables *tables) nogil
     void ss_engine_expect(ss_engine *engine, ss_engine_coming *coming)
@@ -161,7 +175,11 @@ cdef extern from *:
     void ss_engine_ask_rescan(ss_engine *engine) nogil
     void ss_engine_adopt(ss_engine *engine, const ss_engine_adoption *adoption) nogil
 
-SIZES = {"pair": sizeof(ss_engine_pair), "signal": sizeof(ss_signal)}
+SIZES = {
+    "pair": sizeof(ss_engine_pair),
+    "signal": sizeof(ss_signal),
+    "follow_up": sizeof(ss_follow_up),
+}
 COUNTERS = SS_ENGINE_COUNTERS
 BARRED = SS_KEPT_BARRED
 
@@ -275,6 +293,7 @@ cdef class Loop:
     cdef readonly object pairs
     cdef readonly LatchTable analysed
     cdef readonly object near
+    cdef readonly object books
     cdef object symbol_keys
     cdef object symbol_paused
     cdef object kin
@@ -326,7 +345,10 @@ cdef class Loop:
         cdef uint8_t[::1] paused = np.zeros(keys.shape[0], np.uint8)
         cdef size_t address = <size_t>cnp.PyArray_DATA(pairs)
         cdef int result
+        cdef uint32_t i
         cdef ss_store *store
+        if len(limits.rung_quote) > SS_RUNGS_MAX:
+            raise ValueError(f"at most {SS_RUNGS_MAX} sizes")
         if pairs.dtype != PAIR_DTYPE or not cnp.PyArray_IS_C_CONTIGUOUS(pairs) or address % 256:
             raise ValueError("pairs must be contiguous, aligned to 256 bytes and of PAIR_DTYPE")
         self.check(pairs)
@@ -356,6 +378,9 @@ cdef class Loop:
         work.tables.limits.half_life_s = limits.half_life_s
         work.tables.limits.trust_s = limits.trust_s
         work.tables.limits.enter_z_min = limits.enter_z_min
+        work.tables.limits.rungs = len(limits.rung_quote)
+        for i in range(work.tables.limits.rungs):
+            work.tables.limits.rung_quote[i] = limits.rung_quote[i]
         with nogil:
             result = ss_engine_prepare(self.engine, &work.tables)
         if result != 0:
@@ -441,6 +466,25 @@ cdef class Loop:
             memory = near.memory
             ss_engine_near_at(self.engine, memory.at(near.words_at, near.words_bytes))
         self.near = near
+
+    def follow(self, books):
+        """Tell after signals what these order books (shm.books.BookStore) carry, from the next run on;
+        None: there are none."""
+        cdef LatchTable table
+        cdef ss_latches none
+        cdef ss_store *store = &self.bitmap.view.store
+        memset(&none, 0, sizeof(none))
+        if books is None:
+            ss_engine_books_at(self.engine, none, NULL, 0, 0)
+        else:
+            sizes, table = books.layout, books.table
+            if (sizes.num_sources, sizes.max_symbols) != (store.num_sources, store.max_symbols):
+                raise ValueError("the books are of another store")
+            ss_engine_books_at(
+                self.engine, table.table,
+                table.memory.at(sizes.places_at, 8 * sizes.num_sources * sizes.max_symbols),
+                sizes.max_symbols, sizes.slots)
+        self.books = books
 
     def run(self, int64_t budget_ns):
         """Work and idle for about `budget_ns`; earlier when the switches changed, which are in

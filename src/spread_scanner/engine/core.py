@@ -23,6 +23,7 @@ from spread_scanner.engine.analysed import Analysed
 from spread_scanner.engine.blocks import Blocks, JudgedSet
 from spread_scanner.engine.carrying import Carrying
 from spread_scanner.engine.crediting import Crediting
+from spread_scanner.engine.following import Following
 from spread_scanner.engine.nearness import Nearness
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm.control import ControlSlot
@@ -68,6 +69,7 @@ class ReadyWork(NamedTuple):
     places: np.ndarray | None
     asked: np.ndarray  # pairs by which it is told whether the analyst speaks
     near: bool  # somebody is to be told how near pairs are
+    books: bool  # there are order books
     before: plan.Plan | None
     settings: EngineSettings
     digest: int  # of all settings
@@ -130,6 +132,8 @@ class Engine:
             stack.callback(self.analysed.close)
             self._nearness = Nearness(namespace, self.loop)
             stack.callback(self._nearness.close)
+            self._following = Following(namespace, self.loop)
+            stack.callback(self._following.close)
             self._held = stack.pop_all()
 
     def load(self, settings: Settings, tables: Tables) -> int:
@@ -169,6 +173,7 @@ class Engine:
             places,
             asked,
             near,
+            settings.config.books.books_max > 0,
             before,
             of_engine,
             settings.digest,
@@ -196,6 +201,7 @@ class Engine:
         number = self._next_generation()
         self.analysed.take(ready.asked, wanted=_asks_the_analyst(ready.settings))
         self._nearness.take(wanted=ready.near)
+        self._following.take(wanted=ready.books)
         self.bring(ready)
         found = self.loop.swap(ready.work, number & 0xFFFFFFFF)
         self._coming, credited = None, self._credited

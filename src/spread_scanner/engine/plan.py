@@ -101,6 +101,7 @@ class LoopLimits(NamedTuple):
     half_life_s: float
     trust_s: float
     enter_z_min: float  # NaN: any
+    rung_quote: tuple[float, ...]  # sizes in the quote coin, of what follows on a signal
 
 
 class Plan(NamedTuple):
@@ -129,6 +130,7 @@ def limits(settings: Settings) -> LoopLimits:
         half_life_s=engine.basis_half_life_s,
         trust_s=engine.basis_trust_s,
         enter_z_min=math.nan if engine.enter_z_min is None else engine.enter_z_min,
+        rung_quote=tuple(settings.config.books.sizes_quote),
     )
 
 

@@ -31,8 +31,8 @@ class WrongQuestion(Unusable):
 
 
 def connect(settings: Settings | None = None) -> Any:
-    """A duckdb connection with the views ticks, candles, spreads, signals, opportunities and gaps.
-    Raises ConfigError, NoAnswer."""
+    """A duckdb connection with the views ticks, candles, spreads, signals, follow_ups,
+    opportunities and gaps. Raises ConfigError, NoAnswer."""
     try:
         import duckdb
 

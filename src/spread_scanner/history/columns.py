@@ -13,7 +13,14 @@ from spread_scanner.clock import NS_PER_MS
 from spread_scanner.history.gathered import NamedPiece, gap_name
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, SignalKind
-from spread_scanner.schema.records import SIGNAL_DTYPE, TS_ABSENT
+from spread_scanner.schema.records import (
+    FOLLOW_UP_DTYPE,
+    RUNGS_MAX,
+    SIGNAL_DTYPE,
+    SIGNAL_RUNG_DTYPE,
+    TS_ABSENT,
+    signals_apart,
+)
 
 NAME = pa.dictionary(pa.int32(), pa.string())
 TIME = pa.timestamp("ns")
@@ -64,6 +71,21 @@ SIGNALS = pa.schema(
         *((name, pa.from_numpy_dtype(SIGNAL_DTYPE[name])) for name in _SIGNAL_REST),
     ]
 )
+_FOLLOW_UP_TIMES = ("ts_engine", "spot_ts_recv", "fut_ts_recv")
+_FOLLOW_UP_REST = (
+    *("seq", "of_seq", "spot_update_id", "fut_update_id", "enter_bps", "close_bps", "net_bps"),
+    *("size_base", "size_quote", "flags", "generation", "instance", "usual_generation"),
+)
+_RUNGS = pa.list_(pa.float32(), RUNGS_MAX)
+FOLLOW_UPS = pa.schema(
+    [
+        ("symbol", NAME),
+        ("direction", NAME),
+        *((name, TIME) for name in _FOLLOW_UP_TIMES),
+        *((name, pa.from_numpy_dtype(FOLLOW_UP_DTYPE[name])) for name in _FOLLOW_UP_REST),
+        *((f"rungs_{name}", _RUNGS) for name in SIGNAL_RUNG_DTYPE.names or ()),
+    ]
+)
 GAPS = pa.schema(
     [
         ("what", NAME),
@@ -79,6 +101,7 @@ SCHEMAS = {
     HistoryKind.CANDLES_1S: CANDLES,
     HistoryKind.CANDLES_1M: CANDLES,
     HistoryKind.SIGNALS: SIGNALS,
+    HistoryKind.FOLLOW_UPS: FOLLOW_UPS,
     HistoryKind.GAPS: GAPS,
 }
 SOURCE_NAMES = [source.label for source in SOURCES]
@@ -171,25 +194,54 @@ def of_candles(made: np.ndarray, source_id: int, symbols: list[str]) -> pa.Table
 
 
 def of_signals(pieces: list[NamedPiece], symbols: list[str]) -> pa.Table:
-    """Signals as SIGNALS."""
+    """Signals as SIGNALS, without what followed on them."""
     found = [one.piece.array() for one in pieces]
-    rows = np.concatenate(found) if found else np.zeros(0, SIGNAL_DTYPE)
-    codes = np.concatenate([one.codes for one in pieces]) if found else np.zeros(0, np.uint32)
+    every = np.concatenate(found) if found else np.zeros(0, SIGNAL_DTYPE)
+    rows, _ = signals_apart(every)
     kinds = [f"#{number}" for number in range(256)]
     for kind in SignalKind:
         kinds[kind] = kind.name.lower()
-    directions = [f"#{number}" for number in range(256)]
-    directions[: len(DIRECTIONS)] = [direction.label for direction in DIRECTIONS]
     return pa.table(
         [
-            names(codes, symbols),
-            names(rows["direction_id"], directions),
+            names(_codes(pieces)[every["kind"] != SignalKind.BOOK], symbols),
+            _directions(rows),
             names(rows["kind"], kinds),
             *(times(rows[name]) for name in _SIGNAL_TIMES),
             *(numbers(rows[name]) for name in _SIGNAL_REST),
         ],
         schema=SIGNALS,
     )
+
+
+def of_follow_ups(pieces: list[NamedPiece], symbols: list[str]) -> pa.Table:
+    """What followed on signals as FOLLOW_UPS; of a rung that was not asked for all is null."""
+    found = [one.piece.array() for one in pieces]
+    every = np.concatenate(found) if found else np.zeros(0, SIGNAL_DTYPE)
+    _, rows = signals_apart(every)
+    rungs = [
+        pa.FixedSizeListArray.from_arrays(numbers(rows["rungs"][name].ravel()), RUNGS_MAX)
+        for name in SIGNAL_RUNG_DTYPE.names or ()
+    ]
+    return pa.table(
+        [
+            names(_codes(pieces)[every["kind"] == SignalKind.BOOK], symbols),
+            _directions(rows),
+            *(times(rows[name]) for name in _FOLLOW_UP_TIMES),
+            *(numbers(rows[name]) for name in _FOLLOW_UP_REST),
+            *rungs,
+        ],
+        schema=FOLLOW_UPS,
+    )
+
+
+def _codes(pieces: list[NamedPiece]) -> npt.NDArray[np.uint32]:
+    return np.concatenate([np.zeros(0, np.uint32), *(one.codes for one in pieces)])
+
+
+def _directions(rows: np.ndarray) -> pa.Array:
+    labels = [f"#{number}" for number in range(256)]
+    labels[: len(DIRECTIONS)] = [direction.label for direction in DIRECTIONS]
+    return names(rows["direction_id"], labels)
 
 
 def of_gaps(rows: np.ndarray) -> pa.Table:

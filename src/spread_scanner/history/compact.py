@@ -72,6 +72,7 @@ class Compaction:
                 of_candles[kind].append(columns.of_candles(made, source_id, names))
         others = {kind: pa.concat_tables(tables) for kind, tables in of_candles.items() if tables}
         others[HistoryKind.SIGNALS] = columns.of_signals(gathered.signals, names)
+        others[HistoryKind.FOLLOW_UPS] = columns.of_follow_ups(gathered.signals, names)
         others[HistoryKind.GAPS] = columns.of_gaps(gathered.gap_rows())
         for kind, table in others.items():
             if len(table):

@@ -36,6 +36,7 @@ class HistoryKind(StrEnum):
     CANDLES_1S = "candles_1s"
     CANDLES_1M = "candles_1m"
     SIGNALS = "signals"
+    FOLLOW_UPS = "follow_ups"
     GAPS = "gaps"
 
 

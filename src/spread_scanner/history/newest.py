@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from spread_scanner.history import candles, columns, units
-from spread_scanner.history.gathered import Gathered
+from spread_scanner.history.gathered import Gathered, NamedPiece
 from spread_scanner.history.kept import HistoryKind, KeptHistory
 from spread_scanner.wal.reader import NoLog
 
@@ -51,7 +51,8 @@ class Newest:
                 HistoryKind.TICKS: self._ticks,
                 HistoryKind.CANDLES_1S: lambda: self._candles(candles.SECOND_NS),
                 HistoryKind.CANDLES_1M: lambda: self._candles(candles.MINUTE_NS),
-                HistoryKind.SIGNALS: self._signals,
+                HistoryKind.SIGNALS: lambda: [columns.of_signals(*self._signals)],
+                HistoryKind.FOLLOW_UPS: lambda: [columns.of_follow_ups(*self._signals)],
                 HistoryKind.GAPS: lambda: [columns.of_gaps(self._gathered.gap_rows())],
             }[kind],
         )
@@ -69,5 +70,6 @@ class Newest:
             made = candles.candles(rows, period_ns)
             yield columns.of_candles(made, source_id, self._gathered.named.names)
 
-    def _signals(self) -> list[pa.Table]:
-        return [columns.of_signals(self._gathered.signals, self._gathered.named.names)]
+    @property
+    def _signals(self) -> tuple[list[NamedPiece], list[str]]:
+        return self._gathered.signals, self._gathered.named.names

@@ -24,6 +24,7 @@ def ages_ns(settings: Recorder) -> dict[HistoryKind, float]:
         HistoryKind.CANDLES_1S: settings.candles_1s_days,
         HistoryKind.CANDLES_1M: settings.candles_1m_days,
         HistoryKind.SIGNALS: settings.candles_1m_days,
+        HistoryKind.FOLLOW_UPS: settings.candles_1m_days,
         HistoryKind.GAPS: settings.candles_1m_days,
     }
     return {kind: number * DAY_NS for kind, number in days.items()}

@@ -29,6 +29,7 @@ SELECT source, symbol, coalesce(ts_mark, ts_recv) AS ts, bid_px, bid_sz, ask_px,
 FROM all_ticks
 """
 SIGNALS = "CREATE VIEW signals AS SELECT ts_engine AS ts, * FROM all_signals"
+FOLLOW_UPS = "CREATE VIEW follow_ups AS SELECT ts_engine AS ts, * FROM all_follow_ups"
 GAPS = "CREATE VIEW gaps AS SELECT * FROM all_gaps"
 # A candle of which two parts were compacted apart is one; a hole in its source, or in the log
 # itself, that meets its time is told.
@@ -93,7 +94,7 @@ CREATE VIEW opportunities AS
 SELECT make_timestamp_ns(opened_ns) AS opened, make_timestamp_ns(closed_ns) AS closed, *
 FROM all_opportunities
 """
-VIEWS = (TICKS, SIGNALS, GAPS, CANDLES, SPREADS, OPPORTUNITIES)
+VIEWS = (TICKS, SIGNALS, FOLLOW_UPS, GAPS, CANDLES, SPREADS, OPPORTUNITIES)
 TYPES = {"INTEGER": pa.int64(), "REAL": pa.float64(), "TEXT": pa.string()}
 
 

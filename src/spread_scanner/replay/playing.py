@@ -30,7 +30,7 @@ from spread_scanner.replay.private import PrivateEngine
 from spread_scanner.replay.recomputing import Recomputing, Verdicts
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.schema.log import GAP_DTYPE, TICK_DTYPE, RecordKind
-from spread_scanner.schema.records import QUOTE_DTYPE, SIGNAL_DTYPE, TS_ABSENT
+from spread_scanner.schema.records import QUOTE_DTYPE, SIGNAL_DTYPE, TS_ABSENT, signals_apart
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.symbology.usual import Usual, UsualCause
 
@@ -204,7 +204,7 @@ class _Player:
             self._waiting.append(one)
             self._waiting_ticks += len(one.records)
         elif one.kind is RecordKind.SIGNAL:
-            self.recomputing.hear(one.records)
+            self.recomputing.hear(signals_apart(one.records)[0])  # no book is in the log
         elif one.kind is RecordKind.SOURCE_STATE and len(one.records):
             # The recorder drains first: all that was published by then stands before.
             self.seen_ns = int(one.records["ts"][-1])

@@ -167,6 +167,12 @@ ENGINE_COUNTERS = _numbered(
             "Over the threshold, no signal: gross is not enter_z_min deviations above its mean, or "
             "that is not known.",
         ),
+        ("signals_book", "Signals of kind book: what both order books carry, told after a signal."),
+        (
+            "books_missed",
+            "Enters and re-signals that nothing followed: within 10 s no two books were there, the "
+            "pair left before, or new tables came.",
+        ),
     ]
 )
 ENGINE_HISTOGRAMS = (
@@ -224,6 +230,7 @@ TRACKER_COUNTERS = _numbered(
         ("report_failures", "Reports that failed."),
         ("reloads", "New tables or settings taken."),
         ("suspends", "Times the machine was found to have slept."),
+        ("follow_ups", "Signals of kind book: what both order books carried."),
     ]
 )
 TRACKER_HISTOGRAMS = (

@@ -107,6 +107,7 @@ class SignalKind(IntEnum):
     ENTER = 1  # net spread rose to the enter threshold
     RESIGNAL = 2  # still over, and higher by the re-signal step
     EXIT = 3  # net spread fell below the exit threshold, or could no longer be stood behind
+    BOOK = 4  # what both order books carry, after an enter or a re-signal: FOLLOW_UP_DTYPE
 
 
 class Verdict(IntEnum):

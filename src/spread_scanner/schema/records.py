@@ -6,6 +6,8 @@ BID_EMPTY or ASK_EMPTY), a missing exchange time is TS_ABSENT (with NO_TS_EVENT)
 
 import numpy as np
 
+from spread_scanner.schema.enums import SignalKind
+
 TS_ABSENT = -(2**63)  # the smallest i64: no exchange time
 
 # One quote: 64 bytes, one cache line. Prices per base unit, sizes in base units, times in ns.
@@ -82,11 +84,67 @@ SIGNAL_DTYPE = np.dtype(
     ]
 )
 
+# What follows on an ENTER or a RESIGNAL in the same ring, once both order books of the pair are
+# there: a slot of its own, told apart by `kind`. Its first three fields and its last ones are a
+# signal's, so that who reads signals alone can pass it over. Spreads are by schema/ladder.py.
+RUNGS_MAX = 8
+SIGNAL_RUNG_DTYPE = np.dtype(
+    [
+        ("size_quote", "<f4"),  # NaN: no more sizes were asked for
+        ("buy_px", "<f4"),  # the average that buying the spot would pay; NaN: not carried
+        ("sell_px", "<f4"),
+        ("net_bps", "<f4"),
+    ]
+)
+FOLLOW_UP_DTYPE = np.dtype(
+    [
+        ("seq", "<u8"),
+        ("mono_ns", "<i8"),
+        ("ts_engine", "<i8"),
+        ("of_seq", "<u8"),  # the signal that it follows
+        ("spot_update_id", "<u8"),  # of the books
+        ("fut_update_id", "<u8"),
+        ("spot_ts_recv", "<i8"),
+        ("fut_ts_recv", "<i8"),
+        ("enter_bps", "<f8"),  # the threshold that size_base is for
+        ("close_bps", "<f8"),  # what leaving is assumed to earn, at the tops
+        ("net_bps", "<f8"),  # at the tops of the books
+        ("size_base", "<f8"),  # the largest with net over the threshold, in whole lots
+        ("size_quote", "<f8"),
+        ("rungs", SIGNAL_RUNG_DTYPE, (RUNGS_MAX,)),
+        ("symbol_id", "<u2"),
+        ("direction_id", "u1"),
+        ("kind", "u1"),  # SignalKind.BOOK
+        ("flags", "<u4"),
+        ("generation", "<u4"),
+        ("instance", "<u4"),
+        ("usual_generation", "<u4"),
+        ("reserved", "V4"),
+    ]
+)
+
+
+def signals_apart(records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Records of the ring in their order: the signals, and what followed on them."""
+    follows = records["kind"] == SignalKind.BOOK
+    if not follows.any():
+        return records, np.zeros(0, FOLLOW_UP_DTYPE)
+    return records[~follows], records[follows].view(FOLLOW_UP_DTYPE)
+
+
+def decimal(short: np.float32) -> float:
+    """What a person wrote that is kept as a float32: 0.1, not 0.10000000149."""
+    return float(str(short))
+
+
 SIGNAL_FUNDING_UNKNOWN = 1
 SIGNAL_LEG_LOST = 2  # an EXIT because the spread cannot be stood behind, not because it closed
 SIGNAL_AGED = 4  # made by time, a switch or a backlog, not by a quote just read: no latency
 SIGNAL_BASIS_UNKNOWN = 8  # close_bps is a guess by the present widths: usual_bps is not trusted
 SIGNAL_MINIMUM_UNKNOWN = 16  # a listing tells no minimum order: it counts as none
+# Of what follows on a signal alone.
+FOLLOW_UP_BOUNDED = 128  # the levels that are known ended before the spread did
+FOLLOW_UP_TOP_DISAGREES = 256  # a book's top is not the quote channel's
 # Of kept evaluations alone: which leg stands alone against the other sources of its coin.
 EVALUATION_SPOT_ALONE = 32
 EVALUATION_FUT_ALONE = 64

@@ -133,7 +133,7 @@ class BookStore(Holder):
         self.namespace = namespace
         self.layout = BooksLayout(*held.params[:3])
         self._held = held
-        self._table = _table(held, self.layout)
+        self.table = _table(held, self.layout)  # for who reads natively (native/books.h)
         shape = (self.layout.num_sources, self.layout.max_symbols)
         self._places = held.array(np.dtype("<u8"), self.layout.places_at, shape)
         self._slots = self.layout.slots
@@ -181,7 +181,7 @@ class BookStore(Holder):
             if not 0 < place <= self._slots:
                 return None
             number = np.array([source_id * self._slots + place - 1], np.int64)
-            records, written = self._table.read(number)
+            records, written = self.table.read(number)
             if not written[0]:
                 return None
             if records[0]["symbol_id"] == symbol_id:
@@ -198,7 +198,7 @@ class BookStore(Holder):
         numbers = np.where(has, source_id * self._slots + places - 1, 0)
         if not self._slots:
             return np.zeros(len(ids), BOOK_DTYPE), has
-        records, written = self._table.read(np.ascontiguousarray(numbers))
+        records, written = self.table.read(np.ascontiguousarray(numbers))
         return records, has & written & (records["symbol_id"] == ids)
 
     def symbols(self, source_id: int) -> list[int]:
@@ -209,7 +209,7 @@ class BookStore(Holder):
     @property
     def contended(self) -> int:
         """Reads that gave up."""
-        return self._table.contended
+        return self.table.contended
 
     def _check(self, source_id: int, symbol_id: int) -> None:
         symbol_place((self.layout.num_sources, self.layout.max_symbols), source_id, symbol_id)

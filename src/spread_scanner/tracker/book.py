@@ -31,7 +31,7 @@ from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.schema.records import SIGNAL_LEG_LOST
-from spread_scanner.tracker import worth
+from spread_scanner.tracker import depths, worth
 from spread_scanner.tracker.hearing import Deaf, Ears
 from spread_scanner.tracker.journal import Journal
 from spread_scanner.tracker.opening import makes_sense, opened_by
@@ -39,9 +39,11 @@ from spread_scanner.tracker.opportunity import (
     LOST,
     UNREAD,
     Followed,
+    FollowUp,
     Opportunity,
     ProbeRow,
     Reason,
+    RingRecord,
     SampleFlag,
     SampleRow,
     Signal,
@@ -144,8 +146,8 @@ class Book:
 
     # Signals.
 
-    def apply(self, signals: Iterable[Signal]) -> None:
-        """Take signals in the order of the ring."""
+    def apply(self, signals: Iterable[RingRecord]) -> None:
+        """Take signals, and what followed on them, in the order of the ring."""
         journal = self._journal
         for signal in signals:
             last = journal.last_seq
@@ -160,10 +162,14 @@ class Book:
             self._tally.add("signals")
             self._take(signal)
 
-    def _take(self, signal: Signal) -> None:
+    def _take(self, signal: RingRecord) -> None:
         pair = self._meant(signal)
         followed = None if pair is None else self._open.get((pair.direction_id, pair.symbol_id))
-        if signal.kind == SignalKind.EXIT:
+        if isinstance(signal, FollowUp):
+            self._tally.add("follow_ups")
+            if followed is not None and depths.note(followed.row, signal):
+                self._journal.signalled(followed.row)
+        elif signal.kind == SignalKind.EXIT:
             self._tally.add("exits")
             if followed is not None:
                 self._note_exit(followed, signal)
@@ -176,7 +182,7 @@ class Book:
         else:
             self._open_new(pair, signal)
 
-    def _meant(self, signal: Signal) -> Pair | None:
+    def _meant(self, signal: RingRecord) -> Pair | None:
         """The pair of a signal, if it is still in the tables with the same listings. One of other
         tables than those in force goes by its own: an id may mean another coin by now."""
         key = (signal.direction_id, signal.symbol_id)

@@ -40,10 +40,9 @@ from spread_scanner.symbology.rates import listings
 from spread_scanner.tracker import database
 from spread_scanner.tracker.blocked import Blocked
 from spread_scanner.tracker.book import Book, Rules
-from spread_scanner.tracker.depths import Depths
+from spread_scanner.tracker.depths import BookWishes, heard_of
 from spread_scanner.tracker.hearing import ConnectionEars, prompt_sources
 from spread_scanner.tracker.journal import Batch, Journal, Stretch
-from spread_scanner.tracker.opportunity import Signal
 from spread_scanner.tracker.pairs import Pair, PairKey, PairsThen, pairs_of
 from spread_scanner.tracker.reporter import Reporter
 from spread_scanner.tracker.retention import Keep
@@ -136,7 +135,7 @@ class Tracker:
         )
         limits = freshness.FreshnessLimits.of(settings)
         self.legs = Legs(store, store.clock.anchor_ns, limits, self._coins(loaded))
-        self.depths = Depths(settings, store)
+        self.wishes = BookWishes(settings)
         process.on_wake = self._woke
         self.grid = Grid(self.book.rules.step_ns, self.clock.now_ns())
         path = settings.data_dir / DATABASE_FILE
@@ -224,7 +223,7 @@ class Tracker:
             self.process.log.error("rows left unwritten at stop", rows=unwritten)
         self.writer.close(1.0)
         self.reporter.close()
-        self.depths.close()
+        self.wishes.close()
 
     # The loop.
 
@@ -307,7 +306,7 @@ class Tracker:
         if generation > self._generation_tried:
             self._generation_tried = generation
             self._follow_engine()
-        self.book.apply(Signal._make(record) for record in records.tolist())
+        self.book.apply(heard_of(records))
         self._mind_blocked()  # these may be from before the switch
         self.tally.level("open", self.book.open_count)
 
@@ -328,12 +327,11 @@ class Tracker:
         if point_ns is None:
             return
         watched = self.book.due(self.book.watched(), point_ns)
-        self.depths.ask(self.book.watched(), self.clock.now_ns())
+        self.wishes.ask(self.book.watched(), self.clock.now_ns())
         for start in range(0, len(watched), LOOKS_AT_ONCE):
             part = watched[start : start + LOOKS_AT_ONCE]
             now_ns = self.clock.now_ns()
             looks = self.legs.look([followed.pair for followed in part], now_ns)
-            self.depths.take(part, now_ns)
             if self.book.sample(part, looks, point_ns, now_ns):
                 self.process.row.observe(SAMPLE_LATENESS, now_ns - point_ns)
             self._pop()
@@ -465,8 +463,8 @@ class Tracker:
         self.ears.prompt = prompt_sources(settings)
         self.grid = Grid(self.settings.sample_ms * NS_PER_MS, self.clock.now_ns())
         scheduling.short_slices(self.settings.slice_us)
-        self.depths.close()
-        self.depths = Depths(settings, self.store)
+        self.wishes.close()
+        self.wishes = BookWishes(settings)
         self._take_tables(ready)
 
     def _take_tables(self, ready: ReadyTables) -> None:

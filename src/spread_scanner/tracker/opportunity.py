@@ -98,6 +98,24 @@ class Signal(NamedTuple):
     reserved: bytes
 
 
+class FollowUp(NamedTuple):
+    """What followed on a signal (schema.records.FOLLOW_UP_DTYPE), as far as it is written down."""
+
+    seq: int
+    ts_engine: int
+    of_seq: int
+    net_bps: float | None  # at the tops; None: not known
+    size_quote: float | None  # the largest with net over the threshold
+    bounded: bool  # the levels that were known ended before the spread did
+    sizes: list[tuple[float, float | None]]  # in the quote coin, and the net there
+    symbol_id: int
+    direction_id: int
+    generation: int
+
+
+RingRecord = Signal | FollowUp  # a record of the ring
+
+
 @dataclass(slots=True)
 class Opportunity:
     """One opportunity as it is stored."""
@@ -185,8 +203,8 @@ class Opportunity:
     # Kept up to date while it is open: when the engine left it or was barred from it; None: it has
     # not, or has come back.
     left_ns: int | None = None
-    # Written once, at the first look soon after the signal at which both order books stood; None:
-    # none did. `depth_nets` is JSON: [size in the quote coin, net or null], the first of the tops.
+    # Written once, when the engine told what both order books carry; None: it did not. `depth_nets`
+    # is JSON: [size in the quote coin, net or null], the first of the tops.
     depth_ns: int | None = None
     depth_size_quote: float | None = None  # the largest size with net over the threshold
     depth_bounded: int | None = None  # 1: the levels that were known ended before the spread did
@@ -200,11 +218,11 @@ _DEPTH = COLUMNS[COLUMNS.index("depth_ns") :]
 _PEAK = ("peak_net_bps", "peak_ns")
 SIGNALLED_COLUMNS = (
     *("last_signal_ns", *_PEAK, "signals", "exits", "first_exit_ns", "flags", "left_ns"),
+    *_DEPTH,
 )
 SAMPLED_COLUMNS = (
     *("last_seen_ns", *_PEAK, "samples", "late", "missed", "lost", "gaps", "gap_ms"),
     *_WORTH,
-    *_DEPTH,
 )
 
 row_of = attrgetter(*COLUMNS)

@@ -4,6 +4,8 @@ The engine sets these bits (schema/records.py); `--json` has the names, the scre
 """
 
 from spread_scanner.schema.records import (
+    FOLLOW_UP_BOUNDED,
+    FOLLOW_UP_TOP_DISAGREES,
     SIGNAL_AGED,
     SIGNAL_BASIS_UNKNOWN,
     SIGNAL_FUNDING_UNKNOWN,
@@ -17,6 +19,8 @@ NAMES = {
     SIGNAL_BASIS_UNKNOWN: "basis_unknown",
     SIGNAL_LEG_LOST: "leg_lost",
     SIGNAL_AGED: "aged",
+    FOLLOW_UP_BOUNDED: "bounded",
+    FOLLOW_UP_TOP_DISAGREES: "top_disagrees",
 }
 
 

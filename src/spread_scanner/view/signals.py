@@ -10,7 +10,9 @@ import numpy as np
 
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.names import SIGNALS
+from spread_scanner.schema.records import FOLLOW_UP_BOUNDED, FOLLOW_UP_DTYPE, decimal
 from spread_scanner.shm import SignalRing
+from spread_scanner.view.depth import SizeNet
 from spread_scanner.view.notes import notes_of
 from spread_scanner.view.reading import Reading, known
 from spread_scanner.view.symbols import NamesThen
@@ -36,7 +38,8 @@ class SignalTail:
         return self._ring.record_dtype
 
     def take(self) -> np.ndarray:
-        """What was pushed since the last call, oldest first: SIGNAL_DTYPE records."""
+        """What was pushed since the last call, oldest first: SIGNAL_DTYPE records, and among them
+        what followed on signals (schema.records.signals_apart)."""
         first, records = self._ring.past(self._next)
         self.missed += first - self._next
         self._next = first + len(records)
@@ -66,7 +69,7 @@ class SignalTail:
         self.close()
 
 
-class SignalView(Reading, frozen=True):
+class SignalView(Reading, frozen=True, tag_field="record", tag="signal"):
     """One signal of the engine, as it stands in the ring."""
 
     seq: int
@@ -91,14 +94,76 @@ class SignalView(Reading, frozen=True):
     notes: list[str]  # what it says besides: "minimum_unknown" and the like (view/notes.py)
 
 
-def signal_of(record: np.void, names: NamesThen) -> SignalView:
-    """A record of SIGNAL_DTYPE by names instead of numbers, those of its own tables."""
+class FollowUpView(Reading, frozen=True, tag_field="record", tag="book"):
+    """What both order books carried once they were there, after a signal."""
+
+    seq: int
+    kind: str  # "book"
+    symbol: str
+    direction: str
+    ts_engine_ns: int
+    of_seq: int  # the signal that it follows
+    enter_bps: float  # the threshold that the size is for
+    close_bps: float | None
+    net_bps: float | None  # at the tops of the books
+    # The largest size with net over the threshold, in whole lots; 0: less than a listing's least.
+    size_base: float | None
+    size_quote: float | None
+    bounded: bool  # the levels that are known ended before the spread did
+    sizes: list[SizeNet]
+    spot_age_ms: float  # of the books
+    fut_age_ms: float
+    notes: list[str]
+
+
+def views_of(records: np.ndarray, names: NamesThen) -> list[SignalView | FollowUpView]:
+    """Records of the ring by names instead of numbers, those of their own tables."""
+    return [
+        _follow_up(record.reshape(1).view(FOLLOW_UP_DTYPE)[0], names)
+        if record["kind"] == SignalKind.BOOK
+        else _signal(record, names)
+        for record in records
+    ]
+
+
+def _symbol(record: np.void, names: NamesThen) -> str:
     symbol_id = int(record["symbol_id"])
-    symbols = names.of(int(record["generation"]))
+    return names.of(int(record["generation"])).get(symbol_id, f"#{symbol_id}")
+
+
+def _follow_up(record: np.void, names: NamesThen) -> FollowUpView:
+    asked = record["rungs"][~np.isnan(record["rungs"]["size_quote"])]
+    return FollowUpView(
+        seq=int(record["seq"]),
+        kind=SignalKind.BOOK.name.lower(),
+        symbol=_symbol(record, names),
+        direction=DIRECTIONS[int(record["direction_id"])].label,
+        ts_engine_ns=int(record["ts_engine"]),
+        of_seq=int(record["of_seq"]),
+        enter_bps=float(record["enter_bps"]),
+        close_bps=known(record["close_bps"]),
+        net_bps=known(record["net_bps"]),
+        size_base=known(record["size_base"]),
+        size_quote=known(record["size_quote"]),
+        bounded=bool(record["flags"] & FOLLOW_UP_BOUNDED),
+        sizes=[
+            SizeNet(
+                decimal(one["size_quote"]),
+                *(known(decimal(one[name])) for name in ("buy_px", "sell_px", "net_bps")),
+            )
+            for one in asked
+        ],
+        spot_age_ms=(int(record["ts_engine"]) - int(record["spot_ts_recv"])) / 1e6,
+        fut_age_ms=(int(record["ts_engine"]) - int(record["fut_ts_recv"])) / 1e6,
+        notes=notes_of(int(record["flags"])),
+    )
+
+
+def _signal(record: np.void, names: NamesThen) -> SignalView:
     return SignalView(
         seq=int(record["seq"]),
         kind=SignalKind(int(record["kind"])).name.lower(),
-        symbol=symbols.get(symbol_id, f"#{symbol_id}"),
+        symbol=_symbol(record, names),
         direction=DIRECTIONS[int(record["direction_id"])].label,
         ts_engine_ns=int(record["ts_engine"]),
         gross_bps=float(record["gross_bps"]),

@@ -20,11 +20,19 @@ from spread_scanner.cli import why
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config.processes import staying
 from spread_scanner.schema.counters import FEED_COUNTERS
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, ProcessState, QuoteFlag, Verdict
+from spread_scanner.schema.enums import (
+    SOURCE_BY_LABEL,
+    ProcessState,
+    QuoteFlag,
+    SignalKind,
+    Verdict,
+)
 from spread_scanner.schema.funding import FundingNow, listing_of
 from spread_scanner.schema.records import (
     EVALUATION_DTYPE,
     EVALUATION_FUT_ALONE,
+    FOLLOW_UP_BOUNDED,
+    FOLLOW_UP_DTYPE,
     SIGNAL_AGED,
     SIGNAL_DTYPE,
     SIGNAL_MINIMUM_UNKNOWN,
@@ -278,6 +286,25 @@ def test_signals_prints_the_last_ones_by_name(up_bed: Any, spread_ctl: Run) -> N
     shown = spread_ctl("signals")[1]
     assert "AAA-USDT" in shown
     assert {line.split()[-1] for line in shown.splitlines() if "AAA-USDT" in line} == {"MA"}
+
+
+def test_what_followed_on_a_signal_is_a_line_of_its_own(up_bed: Any, spread_ctl: Run) -> None:
+    told = np.zeros(1, FOLLOW_UP_DTYPE)
+    told["seq"], told["kind"], told["generation"], told["net_bps"] = 1, SignalKind.BOOK, 1, 11.5
+    told["size_quote"], told["flags"] = 4_321.0, FOLLOW_UP_BOUNDED | SIGNAL_AGED
+    told["rungs"]["size_quote"] = [0.1, 1_000.0] + [np.nan] * 6
+    told["rungs"]["net_bps"][0, :2] = [10.5, np.nan]
+    with SignalRing.attach(up_bed.namespace, "signals") as ring, ring.producer() as producer:
+        producer.push_many(_signals(0, 1))
+        producer.push_many(told.view(SIGNAL_DTYPE))
+    signal, row = orjson.loads(spread_ctl("signals", "--json")[1])
+    assert (signal["kind"], row["kind"], row["of_seq"]) == ("enter", "book", 0)
+    assert (row["symbol"], row["bounded"]) == ("AAA-USDT", True)
+    sizes = [(one["size_quote"], one["net_bps"]) for one in row["sizes"]]
+    assert sizes == [(0.1, 10.5), (1_000.0, None)]
+    (line,) = (one for one in spread_ctl("signals")[1].splitlines() if " book " in one[:16])
+    assert line.split()[2] == "AAA-USDT"
+    assert {"11.5", "4,321", "AD"} <= set(line.split())
 
 
 def test_a_symbol_id_is_named_as_it_was_when_it_was_written_down(

@@ -21,7 +21,7 @@ from spread_scanner.symbology import coins
 from spread_scanner.symbology.tables import DirectionRow, QuarantineRow
 from spread_scanner.view import evaluations
 
-ENTER, RESIGNAL, EXIT = map(int, SignalKind)
+ENTER, RESIGNAL, EXIT, _ = map(int, SignalKind)
 LIMIT_BPS = 1_000
 # Of an evaluation that is kept: which leg it is.
 SPOT, FUT = 32, 64

@@ -19,7 +19,7 @@ from spread_scanner.symbology import blocked, sealed
 from spread_scanner.symbology.blocked import BlockedError, KeptBlock
 from spread_scanner.symbology.tables import Tables
 
-ENTER, _, EXIT = map(int, SignalKind)
+ENTER, _, EXIT, _ = map(int, SignalKind)
 ABSURD, GOOD, AFAR = 15_000, 15, 400  # bps; a real dislocation of a few per cent
 GIVEN: dict[str, Any] = {"implausible_bps": 1_000}
 

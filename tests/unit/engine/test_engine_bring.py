@@ -22,7 +22,7 @@ from spread_scanner.schema.enums import SOURCES, SignalKind
 from spread_scanner.schema.records import SIGNAL_AGED
 from spread_scanner.symbology.publish import publish
 
-ENTER, RESIGNAL, EXIT = map(int, SignalKind)
+ENTER, RESIGNAL, EXIT, _ = map(int, SignalKind)
 LIFE = ("weight", "exit_sum", "parity_sum", "last_net_bps", "exited_mono_ns", "implausible_ns",
         "kept_at", "kept_count", "in", "waiting", "kept_verdict")  # fmt: skip
 DEADLINE_S = 60.0

@@ -14,7 +14,7 @@ from spread_scanner.schema.funding import NS_PER_HOUR, FundingNow, listing_of
 from spread_scanner.schema.records import SIGNAL_AGED, SIGNAL_FUNDING_UNKNOWN
 from spread_scanner.symbology.tables import FundingRow
 
-ENTER, _, EXIT = map(int, SignalKind)
+ENTER, _, EXIT, _ = map(int, SignalKind)
 FUTURES = DIRECTIONS[0].futures.source_id
 CARRIES = settings({"enter_bps": -10_000.0}, hold_h=24.0)
 

@@ -17,6 +17,7 @@ from spread_scanner.errors import TableError
 from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, QuoteFlag, SignalKind, Verdict
 from spread_scanner.schema.records import (
+    FOLLOW_UP_DTYPE,
     SIGNAL_AGED,
     SIGNAL_DTYPE,
     SIGNAL_FUNDING_UNKNOWN,
@@ -28,13 +29,16 @@ from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.symbology.tables import FundingRow, QuarantineRow
 from spread_scanner.view import evaluations
 
-ENTER, RESIGNAL, EXIT = map(int, SignalKind)
+ENTER, RESIGNAL, EXIT, _ = map(int, SignalKind)
 
 
 def test_native_numbers_are_those_of_the_schema() -> None:
-    sizes = {"pair": plan.PAIR_DTYPE.itemsize, "signal": SIGNAL_DTYPE.itemsize}
-    assert sizes == _loop.SIZES
-    assert [row.label for row in ENGINE_COUNTERS][: _loop.COUNTERS][-1] == "no_z"
+    assert {
+        "pair": plan.PAIR_DTYPE.itemsize,
+        "signal": SIGNAL_DTYPE.itemsize,
+        "follow_up": FOLLOW_UP_DTYPE.itemsize,
+    } == _loop.SIZES
+    assert [row.label for row in ENGINE_COUNTERS][: _loop.COUNTERS][-1] == "books_missed"
     assert plan.PAIR_DTYPE.itemsize == plan.PAIR_BYTES
 
 

@@ -23,7 +23,7 @@ from spread_scanner.symbology import sealed, usual
 from spread_scanner.symbology.tables import FundingRow, QuarantineRow, Tables
 from spread_scanner.symbology.usual import Usual, UsualCause
 
-ENTER, RESIGNAL, EXIT = map(int, SignalKind)
+ENTER, RESIGNAL, EXIT, _ = map(int, SignalKind)
 LEARNS: dict[str, Any] = {"basis_half_life_s": 60.0, "basis_trust_s": 5.0}
 
 

@@ -29,7 +29,7 @@ from spread_scanner.schema.enums import ProcessState, SignalKind, Verdict
 from spread_scanner.schema.records import SIGNAL_AGED
 from spread_scanner.shm import segment
 
-ENTER, RESIGNAL, EXIT = map(int, SignalKind)
+ENTER, RESIGNAL, EXIT, _ = map(int, SignalKind)
 _numbers = itertools.count()
 
 

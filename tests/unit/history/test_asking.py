@@ -128,7 +128,16 @@ def test_candles_are_those_of_the_ticks_and_holes_are_told(past: tuple[Settings,
 def test_signals_gaps_and_opportunities(past: tuple[Settings, Any]) -> None:
     signals = rows(past, "SELECT seq, symbol, direction, kind, net_bps, usual_bps FROM signals")
     assert sorted(signals) == [
-        (seq, "ETH-USDT", "binance-okx", "enter", 12.5, None) for seq in (1, 2, 3)
+        (seq, "ETH-USDT", "binance-okx", "enter", 12.5, None) for seq in (1, 3, 5)
+    ]
+    followed = rows(
+        past,
+        "SELECT seq, of_seq, symbol, size_quote, rungs_size_quote[2], rungs_net_bps "
+        "FROM follow_ups",
+    )
+    nets = (11.5, *[None] * 7)
+    assert sorted(followed) == [
+        (seq + 1, seq, "ETH-USDT", 1_500.0, 1_000.0, nets) for seq in (1, 3, 5)
     ]
     gaps = rows(past, "SELECT what, source, ts_from IS NULL FROM gaps")
     assert gaps == [("ticks", "binance-spot", True)] * 3
@@ -179,7 +188,7 @@ def test_odd_names_are_refused(past: tuple[Settings, Any]) -> None:
 
 def test_nothing_was_recorded_yet(tmp_path: Path) -> None:
     with history.connect(settings_for(tmp_path)) as connection:
-        for view in ("ticks", "candles", "spreads", "signals", "gaps", "opportunities"):
+        for view in ("ticks", "candles", "spreads", "signals", "follow_ups", "gaps"):
             assert connection.sql(f"SELECT count(*) FROM {view}").fetchall() == [(0,)], view
 
 

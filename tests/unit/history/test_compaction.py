@@ -185,7 +185,7 @@ def test_the_child_says_what_it_did_and_what_was_wrong(
     log, folder = tmp_path / "wal", tmp_path / "history"
     write_hours(log, virtual_clock, hours=2, ticks=10)
     assert compact.main([str(log), str(folder)]) == 0
-    assert capsys.readouterr().out == "10 ticks in 6 files\n"
+    assert capsys.readouterr().out == "10 ticks in 7 files\n"
     assert compact.main([str(tmp_path / "nowhere"), str(folder)]) == 1
     assert "there is no log" in capsys.readouterr().err
     assert compact.main([]) == 2

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spread_scanner.schema import costs, freshness
+from spread_scanner.schema.books import BOOK_DTYPE, BookFlag
 from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
 from spread_scanner.schema.funding import as_noted, carry_inputs
 from spread_scanner.schema.records import QUOTE_DTYPE
@@ -25,6 +26,9 @@ int only_jumped(const ss_quote *q, int beats, int64_t now, int64_t stale) {
     return ss_only_jumped(q, beats, 0, now, stale);
 }
 int skewed(const ss_quote *s, const ss_quote *f, int64_t most) { return ss_skewed(s, f, most); }
+int book_usable(const ss_book_record *book, int beats, int64_t now, int64_t stale) {
+    return ss_book_usable(book, beats, now, stale);
+}
 int beats(int64_t beat, int64_t now, int64_t woke, int64_t most) {
     return ss_beats(beat, now, woke, most);
 }
@@ -61,7 +65,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     library = ctypes.CDLL(str(folder / "twin.so"))
     whole = ctypes.c_int64
     library.usable.argtypes = [ctypes.c_char_p, ctypes.c_int, whole, whole]
-    library.only_jumped.argtypes = library.usable.argtypes
+    library.only_jumped.argtypes = library.book_usable.argtypes = library.usable.argtypes
     library.skewed.argtypes = [ctypes.c_char_p, ctypes.c_char_p, whole]
     library.beats.argtypes = [whole] * 4
     library.plausible.argtypes = [ctypes.c_double] * 2
@@ -74,6 +78,21 @@ def quote(age_ns: int, flags: int) -> np.ndarray:
     made = np.zeros(1, QUOTE_DTYPE)
     made["ts_recv"], made["flags"] = NOW_NS - age_ns, flags
     return made
+
+
+@given(AGES_NS, FLAGS, st.booleans())
+@example(LIMIT_NS, 0, True)
+@example(LIMIT_NS + 1, 0, True)
+@example(0, int(BookFlag.TOP_DISAGREES | BookFlag.PARTIAL), True)
+@example(0, int(BookFlag.DEPLETED), True)
+def test_the_judge_and_its_twin_agree_on_a_book(
+    twin: ctypes.CDLL, age_ns: int, flags: int, beating: bool
+) -> None:
+    made = np.zeros(1, BOOK_DTYPE)
+    made["ts_recv"], made["flags"] = NOW_NS - age_ns, flags
+    said = twin.book_usable(made.tobytes(), beating, NOW_NS, LIMIT_NS)
+    (right,) = freshness.book_usable(made, beating, NOW_NS, LIMIT_NS)
+    assert bool(said) == right
 
 
 @given(AGES_NS, FLAGS, AGES_NS, FLAGS, st.booleans())

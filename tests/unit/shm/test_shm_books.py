@@ -165,7 +165,7 @@ def test_a_reader_cannot_write_and_a_closed_writer_does_not(namespace: str) -> N
         with pytest.raises(ValueError, match="closed"):
             writer.publish(book(1, 1, source_id=0))
     with BookStore.attach(namespace) as reader, pytest.raises(ValueError, match="closed"):
-        reader._table.write(np.zeros(1, np.int64), np.zeros(1, BOOK_DTYPE))
+        reader.table.write(np.zeros(1, np.int64), np.zeros(1, BOOK_DTYPE))
 
 
 def test_sizes_out_of_range_and_other_segments_are_refused(namespace: str) -> None:

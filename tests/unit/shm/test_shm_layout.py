@@ -14,6 +14,7 @@ from spread_scanner.schema.books import BOOK_DTYPE
 from spread_scanner.schema.enums import DIRTY_READERS, UNUSABLE, QuoteFlag
 from spread_scanner.schema.records import (
     EVALUATION_DTYPE,
+    FOLLOW_UP_DTYPE,
     FUNDING_DTYPE,
     QUOTE_DTYPE,
     SIGNAL_DTYPE,
@@ -38,6 +39,12 @@ SIGNAL = (
     "exit_bps 8 size_quote 8 close_bps 8 usual_bps 8 parity_bps 8 size_base 8 spot_fee_bps 8 "
     "spot_update_id 8 fut_update_id 8 symbol_id 2 direction_id 1 kind 1 flags 4 generation 4 "
     "instance 4 usual_generation 4 reserved 4"
+)
+FOLLOW_UP = (
+    "seq 8 mono_ns 8 ts_engine 8 of_seq 8 spot_update_id 8 fut_update_id 8 spot_ts_recv 8 "
+    "fut_ts_recv 8 enter_bps 8 close_bps 8 net_bps 8 size_base 8 size_quote 8 rungs 128 "
+    "symbol_id 2 direction_id 1 kind 1 flags 4 generation 4 instance 4 usual_generation 4 "
+    "reserved 4"
 )
 EVALUATION = (
     "ts_engine 8 gross_bps 8 fees_bps 8 carry_bps 8 net_bps 8 enter_bps 8 size_quote 8 "
@@ -93,6 +100,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
     [
         (QUOTE_DTYPE, QUOTE, 64),
         (SIGNAL_DTYPE, SIGNAL, 256),
+        (FOLLOW_UP_DTYPE, FOLLOW_UP, 256),
         (EVALUATION_DTYPE, EVALUATION, 256),
         (FUNDING_DTYPE, FUNDING, layout.SIZES["cell"]),
         (layout.HEADER_DTYPE, HEADER, 256),
@@ -113,6 +121,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
     ids=[
         "quote",
         "signal",
+        "follow_up",
         "evaluation",
         "funding",
         "header",

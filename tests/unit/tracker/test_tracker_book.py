@@ -670,7 +670,7 @@ def _check(bed: Bed) -> None:
     names = [column[0] for column in cursor.description]
     rows = [dict(zip(names, row, strict=True)) for row in cursor]
     followed = sum(row["signals"] for row in rows)
-    pushed = sum(signal.kind != EXIT for signal in bed.ring)
+    pushed = sum(isinstance(one, Signal) and one.kind != EXIT for one in bed.ring)
     # Without a kill the refused ones are counted exactly; a repeated life may count one twice.
     assert followed <= pushed <= followed + bed.counts["refused_full"]
     assert bed.rows("SELECT max(last_seq) FROM positions") == [(len(bed.ring) - 1,)] or not bed.ring

@@ -1,127 +1,86 @@
-"""What both order books carried soon after a signal: written down once, and earned by size."""
+"""What both order books carried, as the engine told it: written down once, and earned by size."""
 
-import contextlib
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from tracker_bed import Bed
 from tracking import Tracking, tracking_of
 
 from spread_scanner import clock
-from spread_scanner.books._order_book import FollowedBook
-from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Books
-from spread_scanner.schema.ladder import Least
-from spread_scanner.shm.books import BookStore, BooksWriter
+from spread_scanner.schema.enums import SignalKind
+from spread_scanner.schema.records import FOLLOW_UP_BOUNDED, RUNGS_MAX, SIGNAL_RUNG_DTYPE
 from spread_scanner.shm.wants import Wants
-from spread_scanner.tracker.depths import SEEN_NS
 from spread_scanner.tracker.earnings import SizeEarned, by_size
-from spread_scanner.tracker.opportunity import Opportunity
+from spread_scanner.tracker.opportunity import FollowUp, Opportunity
 from spread_scanner.tracker.report_rows import ReportRow
 
 SPOT_ID, FUT_ID, SYMBOL_ID = 0, 3, 1
 
 
-def publish(writer: BooksWriter, ts_recv: int, px: float) -> None:
-    """Ten units a level, a tenth of a percent apart."""
-    ranks = np.arange(5) + 1
-    followed = FollowedBook()
-    bids = np.column_stack([px * (1 - ranks / 1_000), np.full(5, 10.0)])
-    asks = np.column_stack([px * (1 + ranks / 1_000), np.full(5, 10.0)])
-    followed.snapshot(bids, asks)
-    writer.take(SYMBOL_ID)
-    writer.publish(
-        followed.record(
-            symbol_id=SYMBOL_ID, source_id=writer.source_id, update_id=1, ts_recv=ts_recv
-        )
-    )
+def rungs(*nets: float) -> np.ndarray:
+    """At 0.1, 100, 1,000 ... in the quote coin; NaN: not carried."""
+    made = np.full(RUNGS_MAX, np.nan, SIGNAL_RUNG_DTYPE)
+    made["size_quote"][: len(nets)] = [0.1, 100.0, 1_000.0, 10_000.0][: len(nets)]
+    made["net_bps"][: len(nets)] = nets
+    return made
 
 
-@pytest.fixture
-def books(up_bed: Any) -> Iterator[dict[int, BooksWriter]]:
-    with contextlib.ExitStack() as stack:
-        store = stack.enter_context(BookStore.attach(up_bed.namespace))
-        yield {one: stack.enter_context(store.writer(one)) for one in (SPOT_ID, FUT_ID)}
-
-
-def looked(tracking: Tracking) -> Opportunity:
-    """The row after the depths of what is open were looked at, for as long as that takes."""
-    tracker = tracking.tracker
-    with contextlib.ExitStack() as stack:
-        for source_id in (SPOT_ID, FUT_ID):
-            writer = stack.enter_context(tracking.prices.writer(source_id))
-            writer.heartbeat(clock.mono_ns() + 60 * NS_PER_S)
-        tracker.turn()
-        tracker.depths.take(tracker.book.watched(), tracker.clock.now_ns())
-    (followed,) = tracker.book.watched()
+def row_of(tracking: Tracking) -> Opportunity:
+    tracking.tracker.turn()
+    (followed,) = tracking.tracker.book.watched()
     return followed.row
 
 
-def test_the_depth_is_that_of_the_first_look_with_two_books(
-    up_bed: Any, books: dict[int, BooksWriter]
-) -> None:
+def test_the_depth_is_what_was_told_first_of_an_opportunity(up_bed: Any) -> None:
     with tracking_of(up_bed) as tracking:
-        now_ns = tracking.prices.clock.now_ns()
         tracking.enter_signal()
-        row = looked(tracking)
+        row = row_of(tracking)
         assert (row.depth_ns, row.depth_nets) == (None, None), "the tops alone"
-        publish(books[SPOT_ID], now_ns, 100.0)
-        assert looked(tracking).depth_ns is None, "one book is none"
-        publish(books[FUT_ID], now_ns, 105.0)
-        row = looked(tracking)
-        assert row.depth_ns is not None
-        assert row.depth_nets is not None
-        nets = msgspec.json.decode(row.depth_nets)
-        assert [size for size, _ in nets] == [0.0, 100.0, 1_000.0, 10_000.0, 100_000.0]
-        entry = (105.0 * 0.999 - 100.1) / 100.1 * 1e4
-        assert nets[0][1] == pytest.approx(entry)
-        assert nets[1][1] == pytest.approx(entry)  # within the first level
-        assert nets[3][1] is None  # 100 units: the books hold 50
-        assert row.depth_size_quote == pytest.approx(50.0 * 100.1)
-        assert row.depth_bounded == 1
-        first = row.depth_ns
-        publish(books[FUT_ID], now_ns, 107.0)
-        assert looked(tracking).depth_ns == first
+        when_ns = tracking.follow_up(
+            net_bps=20.0,
+            size_quote=1_234.5,
+            flags=FOLLOW_UP_BOUNDED,
+            rungs=rungs(19.5, 18.0, np.nan),
+        )
+        row = row_of(tracking)
+        assert (row.depth_ns, row.depth_size_quote, row.depth_bounded) == (when_ns, 1_234.5, 1)
+        assert row.depth_nets == "[[0.0,20.0],[0.1,19.5],[100.0,18.0],[1000.0,null]]"
+        tracking.follow_up(net_bps=7.0)
+        assert row_of(tracking).depth_ns == when_ns
+        assert (row.signals, row.exits) == (1, 0), "it is no signal"
+        tally = tracking.tracker.tally.totals
+        assert (tally["signals"], tally["follow_ups"], tally["opened"]) == (3, 2, 1)
+        assert tally.get("refused_unknown", 0) == tally.get("signal_gaps", 0) == 0
 
 
-@pytest.mark.parametrize(
-    ("least", "carried", "orders"),
-    [
-        (Least(spot_notional_min=150.0), 50.0, [0.0, 1_000.0]),
-        (Least(fut_qty_min=9.0), 50.0, [0.0, 1_000.0]),
-        (Least(fut_notional_min=6_000.0), 0.0, [0.0]),
-        (Least(spot_qty_min=60.0), 0.0, [0.0]),
-    ],
-)
-def test_what_is_less_than_a_listings_least_is_no_order(
-    up_bed: Any, books: dict[int, BooksWriter], least: Least, carried: float, orders: list[float]
-) -> None:
-    """The books carry more of it, or as much; nobody takes the order. The top is of no size."""
+def test_what_was_told_of_an_earlier_signal_is_not_of_this_opportunity(up_bed: Any) -> None:
     with tracking_of(up_bed) as tracking:
-        now_ns = tracking.prices.clock.now_ns()
+        tracking.follow_up(of_seq=0)  # of what is followed no more
         tracking.enter_signal()
-        tracking.tracker.turn()
-        (followed,) = tracking.tracker.book.watched()
-        followed.pair = followed.pair._replace(least=least)
-        publish(books[SPOT_ID], now_ns, 100.0)
-        publish(books[FUT_ID], now_ns, 105.0)
-        row = looked(tracking)
-    assert row.depth_nets is not None
-    nets = msgspec.json.decode(row.depth_nets)
-    assert [size for size, net in nets if net is not None] == orders
-    assert row.depth_size_quote == pytest.approx(carried * 100.1)
+        tracking.follow_up(of_seq=0, net_bps=7.0)
+        assert row_of(tracking).depth_ns is None
+        tracking.follow_up(of_seq=1, net_bps=7.0, size_quote=np.nan)
+        row = row_of(tracking)
+        assert (row.depth_nets, row.depth_size_quote) == ("[[0.0,7.0]]", None)
 
 
-def test_books_that_come_too_late_say_nothing_of_the_signal(
-    up_bed: Any, books: dict[int, BooksWriter]
-) -> None:
-    with tracking_of(up_bed) as tracking:
-        tracking.enter_signal(age_ns=SEEN_NS + NS_PER_S)
-        for writer in books.values():
-            publish(writer, tracking.prices.clock.now_ns(), 100.0)
-        assert looked(tracking).depth_ns is None
+def test_it_is_kept_with_the_position_in_the_ring(tmp_path: Path) -> None:
+    """Once the ring's slot is given back nobody can read it again."""
+    bed = Bed(tmp_path / "tracker.db")
+    bed.push(0, SignalKind.ENTER)
+    told = FollowUp(1, bed.now_ns + 5, 0, 7.0, None, False, [], 0, 0, 1)
+    bed.ring.append(told)
+    bed.pop()
+    bed.urgent()
+    bed.kill()
+    bed.pop()
+    assert bed.rows("SELECT depth_ns, depth_nets FROM opportunities") == [
+        (bed.now_ns + 5, "[[0.0,7.0]]")
+    ]
 
 
 @pytest.mark.parametrize("margin_bps", [-1.0, 5.0])
@@ -134,7 +93,7 @@ def test_books_of_what_is_open_are_wanted_where_the_settings_want_them(
     with tracking_of(up_bed) as tracking, Wants.attach(up_bed.namespace) as wants:
         tracking.enter_signal()
         tracking.tracker.turn()
-        tracking.tracker.depths.ask(tracking.tracker.book.watched(), clock.wall_ns())
+        tracking.tracker.wishes.ask(tracking.tracker.book.watched(), clock.wall_ns())
         for source_id in (SPOT_ID, FUT_ID):
             asked = np.flatnonzero(wants.asked(source_id, clock.mono_ns())).tolist()
             assert asked == ([SYMBOL_ID] if margin_bps >= 0 else [])

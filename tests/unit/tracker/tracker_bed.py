@@ -15,7 +15,7 @@ from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.database import Database
 from spread_scanner.tracker.hearing import Ears
 from spread_scanner.tracker.journal import Batch, Journal
-from spread_scanner.tracker.opportunity import SampleFlag, Signal
+from spread_scanner.tracker.opportunity import RingRecord, SampleFlag, Signal
 from spread_scanner.tracker.pairs import Pair, PairKey
 from spread_scanner.tracker.sampler import Grid, Look, Quotes
 from spread_scanner.tracker.settling import Rates
@@ -159,7 +159,7 @@ class Bed:
         self.ears: Ears | None = None
         self.pairs = pairs(symbols)
         self.now_ns = start_ns
-        self.ring: list[Signal] = []
+        self.ring: list[RingRecord] = []
         self.released = 0  # how many of the ring's records were given back
         self.exits: dict[int, float] = {}  # by symbol: exit_bps of its quotes; NaN: lost
         self.instance = INSTANCE

@@ -10,7 +10,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.schema.names import SIGNALS, TRACKER
-from spread_scanner.schema.records import SIGNAL_DTYPE
+from spread_scanner.schema.records import FOLLOW_UP_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.funding import FundingTable
@@ -38,14 +38,31 @@ class Tracking:
         self._seq = 0
         self._generation = self.tracker.generation
 
-    def enter_signal(self, *, age_ns: int = 0, flags: int = 0) -> None:
-        """Of a quote that was read, and judged, so long ago."""
+    def enter_signal(
+        self, *, age_ns: int = 0, flags: int = 0, generation: int | None = None
+    ) -> None:
+        """Of a quote that was read, and judged, so long ago; by the tables in force, if told
+        nothing else."""
         made = np.zeros(1, SIGNAL_DTYPE)
         made["kind"], made["symbol_id"], made["seq"] = SignalKind.ENTER, 1, self._seq
         made["ts_engine"] = made["ts_trigger"] = self.prices.clock.now_ns() - age_ns
-        made["flags"], made["generation"] = flags, self._generation
+        made["flags"] = flags
+        made["generation"] = self._generation if generation is None else generation
         self._producer.push_many(made)
         self._seq += 1
+
+    def follow_up(self, **fields: Any) -> int:
+        """What both books carry, told now of the last signal; when that is."""
+        made = np.zeros(1, FOLLOW_UP_DTYPE)
+        made["kind"], made["symbol_id"], made["seq"] = SignalKind.BOOK, 1, self._seq
+        made["of_seq"] = max(0, self._seq - 1)
+        made["ts_engine"], made["generation"] = self.prices.clock.now_ns(), self._generation
+        made["rungs"]["size_quote"] = np.nan
+        for name, value in fields.items():
+            made[name] = value
+        self._producer.push_many(made.view(SIGNAL_DTYPE))
+        self._seq += 1
+        return int(made["ts_engine"][0])
 
     def sparse(self) -> list[bool]:
         """Of each that is open, whether it is looked at sparsely; after one turn."""

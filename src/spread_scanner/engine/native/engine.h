@@ -1,8 +1,9 @@
 /* The engine's loop: from dirty bits to signals, without the interpreter.
  *
  * Writes:  the signal ring, the kept evaluations, the engine's own health row.
- * Reads:   the price store (its own bitmap and copies of the cells), the control segment, and the
- *          analyst's records where the settings ask for a z.
+ * Reads:   the price store (its own bitmap and copies of the cells), the control segment, the order
+ *          books of what has just been signalled, and the analyst's records where the settings ask for
+ *          a z.
  *
  * One cycle: look at the switches and the sources, take dirty words, copy each touched cell once,
  * then evaluate the pairs that contain them. All cells are copied before any pair is evaluated:
@@ -23,6 +24,7 @@
 #include <sched.h>
 
 #include "clock.h"
+#include "follow.h"
 #include "freshness.h"
 #include "implausible.h"
 #include "inward.h"
@@ -102,6 +104,7 @@ static inline uint8_t ss_engine_judge(ss_engine *engine, ss_found *found) {
     uint32_t aged = ss_engine_net_before(engine, found) >= least ? 0 : SS_AGED;
     if (!ss_engine_signal(engine, found, pair->in ? SS_RESIGNAL : SS_ENTER, aged))
         return SS_RING_FULL;
+    ss_engine_owe(engine, found->index);
     pair->in = 1;
     pair->last_net_bps = found->net_bps;
     ss_engine_say_near(engine, pair, INFINITY);
@@ -216,6 +219,7 @@ static inline void ss_engine_sweep(ss_engine *engine) {
             engine->counts[SS_C_EVALUATIONS] +=
                 ss_engine_evaluate(engine, engine->tables.gates, engine->tops, engine->stamp,
                                    word * 64 + (uint32_t)__builtin_ctzll(bits), 0);
+    if (engine->owed_count > 0) ss_engine_follow(engine);
 }
 
 /* One turn at the time now_ns. Returns 1 when it found work. `heeded` tells of new switches. */

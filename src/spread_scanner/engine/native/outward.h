@@ -89,14 +89,20 @@ static inline double ss_engine_size(const ss_engine *engine, const ss_engine_pai
                         engine->quotes[pair->fut_cell].bid_sz, pair->lot_base);
 }
 
+/* Whether both listings take an order of so much. */
+static inline int ss_pair_orders(const ss_engine_pair *pair, double size, const ss_quote *spot,
+                                 const ss_quote *fut) {
+    return ss_leg_suffices(size, spot, pair->spot_qty_min, pair->spot_notional_min) &&
+           ss_leg_suffices(size, fut, pair->fut_qty_min, pair->fut_notional_min);
+}
+
 /* Whether the tops hold what the settings and both listings ask for; less than a lot is none. */
 static inline int ss_engine_suffices(const ss_engine *engine, const ss_engine_pair *pair) {
     const ss_quote *spot = &engine->quotes[pair->spot_cell];
     const ss_quote *fut = &engine->quotes[pair->fut_cell];
     double size = ss_engine_size(engine, pair);
     return size > 0.0 && ss_reaches(ss_size_quote(size, spot->ask_px), pair->size_quote_min) &&
-           ss_leg_suffices(size, spot, pair->spot_qty_min, pair->spot_notional_min) &&
-           ss_leg_suffices(size, fut, pair->fut_qty_min, pair->fut_notional_min);
+           ss_pair_orders(pair, size, spot, fut);
 }
 
 static inline uint32_t ss_engine_pair_flags(const ss_engine_pair *pair) {
@@ -150,6 +156,15 @@ static inline void ss_engine_fill(const ss_engine *engine, const ss_found *found
     };
 }
 
+/* The next place of the batch was filled, of what is counted there. */
+static inline void ss_engine_append(ss_engine *engine, int counter) {
+    engine->batch_count++;
+    engine->room--;
+    engine->next_seq++;
+    engine->counts[counter]++;
+    if (engine->batch_count == SS_ENGINE_BATCH_MAX) ss_engine_push(engine);
+}
+
 /* Puts a signal into the batch: 1, or 0 when the ring is full (counted; the pair stays as it was
  * and is tried again by the sweep). */
 static inline int ss_engine_signal(ss_engine *engine, const ss_found *found, int kind,
@@ -163,11 +178,7 @@ static inline int ss_engine_signal(ss_engine *engine, const ss_found *found, int
      * one that a new generation of `usual` made. */
     if (!found->fresh || (flags & SS_LEG_LOST)) flags |= SS_AGED;
     ss_engine_fill(engine, found, kind, flags, &engine->batch[engine->batch_count]);
-    engine->batch_count++;
-    engine->room--;
-    engine->next_seq++;
-    engine->counts[SS_C_ENTER + kind - SS_ENTER]++;
-    if (engine->batch_count == SS_ENGINE_BATCH_MAX) ss_engine_push(engine);
+    ss_engine_append(engine, SS_C_ENTER + kind - SS_ENTER);
     return 1;
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "books.h"
 #include "costs.h"
 #include "evaluations.h"
 #include "gate.h"
@@ -25,6 +26,8 @@
 #define SS_NEVER_NS INT64_MIN
 #define SS_ENGINE_SUSPEND_NS 1000000000 /* clock.SuspendWatch's numbers */
 #define SS_ENGINE_LOOK_NS 1000000
+#define SS_RUNGS_MAX 8
+#define SS_OWED_MAX 256
 
 enum ss_engine_verdict {
     SS_SIGNAL = 0,
@@ -45,7 +48,7 @@ enum ss_engine_verdict {
     SS_VERDICTS
 };
 
-enum ss_engine_kind { SS_ENTER = 1, SS_RESIGNAL = 2, SS_EXIT = 3 };
+enum ss_engine_kind { SS_ENTER = 1, SS_RESIGNAL = 2, SS_EXIT = 3, SS_BOOK = 4 };
 enum ss_engine_signal_flag {
     SS_FUNDING_UNKNOWN = 1,
     SS_LEG_LOST = 2,
@@ -53,7 +56,9 @@ enum ss_engine_signal_flag {
     SS_BASIS_UNKNOWN = 8,
     SS_MINIMUM_UNKNOWN = 16,
     SS_SPOT_ALONE = 32, /* of kept evaluations only: nothing is signalled */
-    SS_FUT_ALONE = 64
+    SS_FUT_ALONE = 64,
+    SS_BOUNDED = 128, /* of what follows on a signal */
+    SS_TOP_DISAGREES = 256
 };
 enum ss_engine_idle { SS_IDLE_SPIN = 0, SS_IDLE_SPIN_PARK = 1, SS_IDLE_PARK = 2 };
 
@@ -89,6 +94,8 @@ enum ss_engine_counter {
     SS_C_NO_BLOCKED,
     SS_C_BLOCKS,
     SS_C_NO_Z,
+    SS_C_BOOK,
+    SS_C_BOOKS_MISSED,
     SS_ENGINE_COUNTERS
 };
 
@@ -158,6 +165,39 @@ typedef struct ss_signal {
 
 _Static_assert(sizeof(ss_signal) == 256, "a signal is four cache lines");
 
+/* What follows on a signal, in a slot of the same ring. */
+typedef struct ss_follow_up {
+    uint64_t seq;
+    int64_t mono_ns, ts_engine;
+    uint64_t of_seq, spot_update_id, fut_update_id;
+    int64_t spot_ts_recv, fut_ts_recv;
+    double enter_bps, close_bps, net_bps, size_base, size_quote;
+    struct {
+        float size_quote, buy_px, sell_px, net_bps;
+    } rung[SS_RUNGS_MAX];
+    uint16_t symbol_id;
+    uint8_t direction_id, kind;
+    uint32_t flags, generation, instance, usual_generation;
+    uint8_t reserved[4];
+} ss_follow_up;
+
+_Static_assert(sizeof(ss_follow_up) == sizeof(ss_signal), "it takes the slot of a signal");
+_Static_assert(offsetof(ss_follow_up, symbol_id) == offsetof(ss_signal, symbol_id),
+               "who reads signals finds the kind where theirs is");
+
+/* A signal that nothing has followed yet, and what it was made of. */
+typedef struct ss_owed_leg {
+    int64_t ts_recv;
+    double bid_px, ask_px;
+} ss_owed_leg;
+
+typedef struct ss_owed {
+    uint64_t seq;
+    int64_t until_ns;
+    uint32_t index; /* of the pair */
+    ss_owed_leg spot, fut;
+} ss_owed;
+
 typedef struct ss_engine_limits {
     int64_t heartbeat_ns_max, stale_ns_max, skew_ns_max;
     int64_t sweep_ns, spin_ns, park_ns;
@@ -169,6 +209,8 @@ typedef struct ss_engine_limits {
     double half_life_s;     /* of what is usual */
     double trust_s;         /* the weight from which on it is known */
     double enter_z_min;     /* deviations that gross must be above its mean; NaN: any */
+    uint32_t rungs;         /* sizes for which the books are asked, in the quote coin */
+    double rung_quote[SS_RUNGS_MAX];
 } ss_engine_limits;
 
 /* What the loop works on: the pairs and what is derived from them. Made beside a running loop by
@@ -248,6 +290,10 @@ typedef struct ss_engine {
     uint64_t next_seq, room;
     int pushed, corrupt;
     uint64_t counts[SS_ENGINE_COUNTERS], counts_told[SS_ENGINE_COUNTERS];
+
+    ss_books books; /* zeros: there are none, and nothing is owed */
+    ss_owed owed[SS_OWED_MAX];
+    uint32_t owed_count, owed_at; /* where the next look at them begins */
 } ss_engine;
 
 static inline uint32_t ss_engine_cells(const ss_engine *engine) {

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "follow.h"
 #include "pairs.h"
 #include "usual.h"
 
@@ -122,6 +123,7 @@ static inline void ss_engine_ask_unread(ss_engine *engine) {
 /* Puts the tables that come in force between two cycles; they hold the old ones then. */
 static inline void ss_engine_swap(ss_engine *engine, ss_engine_coming *coming) {
     ss_engine_bring_rest(engine, coming);
+    ss_engine_forgive(engine); /* the places of their pairs are others' */
     ss_engine_tables old = engine->tables;
     engine->tables = *coming->tables;
     *coming->tables = old;

@@ -5,6 +5,7 @@
 #ifndef SS_FRESHNESS_H
 #define SS_FRESHNESS_H
 
+#include "book.h"
 #include "costs.h"
 #include "quote.h"
 
@@ -34,6 +35,12 @@ static inline int ss_only_jumped(const ss_quote *quote, int beats, uint32_t epoc
                                  int64_t stale_ns_max) {
     return (quote->flags & SS_FLAGS_UNUSABLE) == SS_FLAG_JUMPED &&
            ss_in_time(quote, beats, epoch, now_ns, stale_ns_max);
+}
+
+/* Whether a book can be stood behind. */
+static inline int ss_book_usable(const ss_book_record *book, int beats, int64_t now_ns,
+                                 int64_t stale_ns_max) {
+    return (book->flags & SS_BOOK_UNUSABLE) == 0 && beats && now_ns - book->ts_recv <= stale_ns_max;
 }
 
 /* Whether the older leg is behind the other by too much. A leg that is only slow, as quiet coins are,
