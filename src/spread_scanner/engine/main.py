@@ -48,7 +48,7 @@ def live(process: Process) -> None:
         process.log.info("tables taken", pairs=pairs)
         process.watch(engine.wake)
         adoption = Adoption(engine, of_usual, process.log)
-        reloads = Reloads(process, engine, lambda pairs: _taken(process, pairs))
+        reloads = Reloads(process, engine, lambda _: _taken(process))
         hearing = AnalystHeard(process, engine)
         process.state(ProcessState.RUNNING)
         while not process.stopping:
@@ -148,11 +148,10 @@ class Adoption:
             self._log.info("what leaving usually earns is known", of_pairs=known, pairs=pairs)
 
 
-def _taken(process: Process, pairs: int) -> None:
+def _taken(process: Process) -> None:
     """New tables and settings are in force."""
     _ask_for_slices(process)
     process.row.add(_RELOADS)
-    process.log.info("tables taken", pairs=pairs)
 
 
 def _ask_for_slices(process: Process) -> None:

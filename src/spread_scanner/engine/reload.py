@@ -8,6 +8,8 @@ quote: the loop copies it itself (native/reload.h). Rejected: planning in the lo
 s), and turns of the usual length meanwhile: at the end of each the thread would wait for the
 interpreter, which a long call of the planning one holds for milliseconds.
 
+What the log is told of it the planning thread tells: whoever reads the log may be busy.
+
 On failure: what is wrong with settings or tables refuses the reload, and the old ones stay.
 """
 
@@ -32,6 +34,10 @@ BRING_NS = 2 * NS_PER_S  # a loop that has not brought it in by then never comes
 SWITCH_INTERVAL_S = 0.0005  # should the loop's thread need the interpreter, it has it within this
 
 
+def _nothing() -> None:
+    """There is nothing to say."""
+
+
 class Reloads:
     """The engine's orders: obeyed at once, a reload when planned. Used by the loop's thread."""
 
@@ -45,6 +51,7 @@ class Reloads:
         self._waiting: Orders | None = None  # the newest that came meanwhile
         self._tried: Tried | None = None
         self._ready: ReadyWork | None = None  # what was tried is to put in force; None: it failed
+        self._said: Callable[[], None] = _nothing  # of what was put in force, to the log
         self._dropping = False  # what was in force before is given back
         self._bring_by_ns = 0  # monotonic; 0: nobody has begun
         sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -90,7 +97,8 @@ class Reloads:
         self._acknowledge(orders)
         # With it goes what was in force before. To give back as much memory is one long call, too.
         self._dropping = True
-        self._work.put(partial(self._drop, [tried]))
+        said, self._said = self._said, _nothing
+        self._work.put(partial(self._drop, said, [tried]))
         del tried
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
@@ -121,10 +129,16 @@ class Reloads:
     def _prepare(self, settings: Settings) -> Callable[[], None]:
         ready = self._engine.prepare(settings, tables.load(settings.generated_dir))
         self._ready = ready
-        return lambda: self._taken(self._engine.take(ready))
+        return partial(self._take, ready)
 
-    def _drop(self, last: list[Tried]) -> None:
+    def _take(self, ready: ReadyWork) -> None:
+        pairs = self._engine.take(ready)
+        self._taken(pairs)
+        self._said = partial(self._process.log.info, "tables taken", pairs=pairs)
+
+    def _drop(self, said: Callable[[], None], last: list[Tried]) -> None:
         """Of the one that is the last to be held."""
+        said()
         last.clear()
         self._dropping = False
         self._engine.ask()

@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -214,9 +215,10 @@ def published(namespace: str, tmp_path: Path) -> Iterator[Bed]:
         yield bed
 
 
-def planned(bed: Bed, taken: list[int]) -> Reloads:
+def planned(bed: Bed, taken: list[int], log: Any = None) -> Reloads:
     """A reload that is to be brought in and put in force."""
-    process = Process(NAME, bed.settings, structlog.get_logger(), bed.row, bed.slot)
+    log = log or structlog.get_logger()
+    process = Process(NAME, bed.settings, log, bed.row, bed.slot)
     reloads = Reloads(process, bed.engine, taken.append)
     bed.operator.reload(NAME)
     orders = process.poll()
@@ -228,19 +230,25 @@ def planned(bed: Bed, taken: list[int]) -> Reloads:
 
 def test_while_what_was_in_force_is_given_back_the_loop_stays_native(published: Bed) -> None:
     """To give it back is one long call of the other thread, which would keep the interpreter from a
-    loop that asks for it each few milliseconds; its turn ends with it."""
+    loop that asks for it each few milliseconds; its turn ends with it. That thread writes the log.
+    """
     bed, may_go, gone = published, threading.Event(), queue.SimpleQueue[str]()
+
+    class Log:
+        def info(self, said: str, *, pairs: int) -> None:
+            gone.put(f"{said} {pairs} {threading.current_thread().name}")
 
     def goes() -> None:
         gone.put(threading.current_thread().name)
         assert may_go.wait(DEADLINE_S)
 
     taken: list[int] = []
-    reloads = planned(bed, taken)
+    reloads = planned(bed, taken, Log())
     weakref.finalize(bed.engine.loop.pairs, goes).atexit = False
     while not taken:
         bed.engine.loop.run(reloads.turn_ns)
         reloads.poll()
+    assert gone.get(timeout=DEADLINE_S) == f"tables taken {taken[0]} planning"
     assert gone.get(timeout=DEADLINE_S) == "planning"
     assert reloads.turn_ns == DROP_TURN_NS > TURN_NS
     may_go.set()
