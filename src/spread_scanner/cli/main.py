@@ -103,6 +103,12 @@ past.add_to(app)
 replay.add_to(app)
 
 
+for _command_info in app.registered_commands:
+    # The list of commands is read at a glance: a sentence of each, whatever the width.
+    _said = " ".join((getattr(_command_info.callback, "__doc__", None) or "").split())
+    _command_info.short_help = _said.partition(". ")[0].removesuffix(".") + "."
+
+
 def main() -> None:
     """The entry point."""
     streams.prepare()
@@ -134,6 +140,8 @@ def _command() -> Callable[..., object]:
 
 
 def _done(arguments: list[str], as_json: bool) -> int:
+    if any(not word or (word.startswith("--") and word.endswith("=")) for word in arguments):
+        raise Unusable("an empty word names nothing: is a variable of the shell not set?")
     try:
         code = _command()(arguments, prog_name=SUPERVISOR, standalone_mode=False)
     except typer.TyperException as error:

@@ -21,7 +21,7 @@ _Seconds = Annotated[
     float | None,
     typer.Option(help="End by itself after so long; default: at Ctrl-C.", min=0, max=1e9),
 ]
-_Seed = Annotated[int, typer.Option(help="Of the simulated market.")]
+_Seed = Annotated[int, typer.Option(help="Of the simulated market.", min=0)]
 _Symbols = Annotated[int, typer.Option(help="Simulated symbols per source.", min=4, max=16_384)]
 _Rate = Annotated[
     float, typer.Option(help="Simulated quotes per second, all sources.", min=1, max=1e6)

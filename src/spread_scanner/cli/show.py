@@ -12,6 +12,7 @@ from spread_scanner.cli.console import (
     EXIT_CODES,
     Json,
     NoScreen,
+    age_text,
     grid,
     legend,
     on_screen,
@@ -260,7 +261,7 @@ def tables_in_force(as_json: Json = False) -> None:
         return
     console = people()
     console.print(
-        f"Generation {now.generation}, {now.age_s / 3_600:z.1f} h old: {now.symbols:,} symbols, "
+        f"Generation {now.generation}, {age_text(now.age_s)} old: {now.symbols:,} symbols, "
         f"{now.pairs:,} pairs, {len(now.quarantined):,} quarantined."
     )
     console.print(grid("", ["direction", "pairs>"], now.directions.items()))

@@ -39,6 +39,7 @@ from spread_scanner.shm.switched import Switched, standing_now
 from spread_scanner.shm.switches import Switch
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.known import idle_settings, load_known
+from spread_scanner.symbology.nearby import nearby
 
 ACK_TIMEOUT_S = 2.0
 RELOAD_TIMEOUT_S = 5.0  # reading the tables takes its time on a busy machine
@@ -225,15 +226,17 @@ def _named(settings: Settings, target: str, paused: bool) -> tuple[SwitchKind, s
         return SwitchKind.SOURCE, target
     if target in DIRECTION_BY_LABEL:
         return SwitchKind.DIRECTION, target
-    unread = {}
+    unread, names = {}, [*staying(settings), *SOURCE_BY_LABEL, *DIRECTION_BY_LABEL]
     try:
         if symbol_id_of(settings, target) is not None:
             return SwitchKind.SYMBOL, target.upper()
+        names += [row.symbol for row in tables.load(settings.generated_dir).symbols]
     except TableError as error:
         unread = {"symbols": f"not known: {error}"}
     raise UnknownTarget(
         "nothing of that name",
         target=target,
+        near=nearby(target, names),
         **unread,
         allowed=f"{ALL}, a process (spread-engine), a source ({next(iter(SOURCE_BY_LABEL))}), "
         f"a direction ({next(iter(DIRECTION_BY_LABEL))}) or a symbol (BTC-USDT)",

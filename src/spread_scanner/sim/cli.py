@@ -67,7 +67,7 @@ def span_of(text: str) -> tuple[float, float]:
 @app.callback(invoke_without_command=True)
 def serve(
     context: typer.Context,
-    seed: Annotated[int, typer.Option(help="Same seed and script, same market.")] = 1,
+    seed: Annotated[int, typer.Option(help="Same seed and script, same market.", min=0)] = 1,
     symbols: Annotated[int, typer.Option(help="Symbols listed per source.")] = 300,
     port: Annotated[int, typer.Option(help="TCP port on loopback; 0: any free one.")] = 0,
     rate: Annotated[float, typer.Option(help="Quotes per second, all sources together.")] = 5_000.0,
@@ -151,7 +151,7 @@ def flood_command(
     seconds: Annotated[float, typer.Option(help="How long.")] = 5.0,
     batch: Annotated[int, typer.Option(help="Frames per write.")] = 1_024,
     port: Annotated[int, typer.Option(help="TCP port on loopback; 0: any free one.")] = 0,
-    seed: Annotated[int, typer.Option(help="As of the simulator beside it.")] = 1,
+    seed: Annotated[int, typer.Option(help="As of the simulator beside it.", min=0)] = 1,
     symbols: Annotated[int, typer.Option(help="As of the simulator beside it.")] = 300,
     connections: Annotated[int, typer.Option(help="Subscribers to wait for.")] = 1,
     messages: Annotated[int, typer.Option(help="End after so many; 0: by time.")] = 0,

@@ -15,6 +15,7 @@ from spread_scanner.symbology import tables
 from spread_scanner.symbology.rates import FundingRates
 from spread_scanner.symbology.tables import DirectionRow, Tables
 from spread_scanner.view.reading import Reading
+from spread_scanner.view.symbols import UnknownSymbol
 
 
 class Cost(Reading, frozen=True):
@@ -34,11 +35,14 @@ class Cost(Reading, frozen=True):
 
 
 def read(settings: Settings, wanted: str = "") -> list[Cost]:
-    """All pairs whose symbol contains `wanted`, by direction. Raises TableError."""
+    """All pairs whose symbol contains `wanted`, by direction. Raises TableError, UnknownSymbol."""
     loaded = tables.load(settings.generated_dir)
     rates = rates_now(settings, loaded)
     costs = (c for row in loaded.directions for c in of_direction(settings, loaded, row, rates))
-    return [cost for cost in costs if wanted.upper() in cost.symbol]
+    found = [cost for cost in costs if wanted.upper() in cost.symbol]
+    if wanted and not found:
+        raise UnknownSymbol(wanted, (row.symbol for row in loaded.symbols))
+    return found
 
 
 def rates_now(settings: Settings, loaded: Tables) -> FundingRates:

@@ -11,7 +11,7 @@ import numpy as np
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.errors import SpreadError, Unusable
+from spread_scanner.errors import Unusable
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, QuoteFlag, Verdict
 from spread_scanner.schema.records import (
     EVALUATION_DTYPE,
@@ -27,7 +27,7 @@ from spread_scanner.view.funding import FundingView
 from spread_scanner.view.notes import notes_of
 from spread_scanner.view.reading import Reading, known
 from spread_scanner.view.spreads import Spread, SpreadBoard, with_depth
-from spread_scanner.view.symbols import NamesThen
+from spread_scanner.view.symbols import NamesThen, UnknownSymbol
 
 MEANS = {
     Verdict.SIGNAL: "signalled",
@@ -57,10 +57,6 @@ _MAY_BE_UNKNOWN = (
     *("exit_bps", "close_bps", "usual_bps", "parity_bps", "size_base", "size_quote"),
     *("z", "z_min", "z_mean_bps", "z_deviation_bps"),
 )
-
-
-class UnknownSymbol(SpreadError):
-    """A symbol that the tables do not hold."""
 
 
 class UnknownDirection(Unusable):
@@ -191,10 +187,7 @@ def symbol_id_of(loaded: tables.Tables, symbol: str) -> int:
     """The id of a symbol of the tables. Raises UnknownSymbol, which names its neighbours."""
     ids = {row.symbol: row.symbol_id for row in loaded.symbols}
     if symbol not in ids:
-        near = sorted(name for name in ids if name.startswith(symbol.partition("-")[0]))[:5]
-        raise UnknownSymbol(
-            "no such symbol in the tables", symbol=symbol, near=", ".join(near) or "none"
-        )
+        raise UnknownSymbol(symbol, ids)
     return ids[symbol]
 
 

@@ -1,9 +1,21 @@
-"""What symbol ids stood for when something was written down; for rows that outlive their tables."""
+"""What symbol ids stood for when something was written down, for rows that outlive their tables;
+and the error of who asks for a symbol that is none."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from spread_scanner.errors import SpreadError
+from spread_scanner.symbology.nearby import nearby
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.symbology.then import TablesThen
+
+
+class UnknownSymbol(SpreadError):
+    """A symbol that the tables do not hold; says which of theirs may have been meant."""
+
+    def __init__(self, symbol: str, known: Iterable[str]) -> None:
+        near = nearby(symbol, known)
+        super().__init__("no such symbol in the tables", symbol=symbol, near=near)
 
 
 class NamesThen(TablesThen[dict[int, str]]):

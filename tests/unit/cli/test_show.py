@@ -17,6 +17,7 @@ import pytest
 
 from spread_scanner import clock
 from spread_scanner.cli import why
+from spread_scanner.cli.main import app
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config.processes import staying
 from spread_scanner.schema.counters import FEED_COUNTERS
@@ -206,6 +207,8 @@ def test_bad_settings_and_bad_usage_are_exit_code_2(bed: Any, spread_ctl: Run) -
 def test_every_command_has_help_that_names_the_exit_codes(spread_ctl: Run) -> None:
     code, out, _ = spread_ctl("--help")
     assert code == 0
+    for info in app.registered_commands:
+        assert re.fullmatch(r"[^\n.]+(\.[^\n ]+)*\.", info.short_help or ""), info.name
     for command in COMMANDS:
         assert command in out
         code, text, _ = spread_ctl(command, "--help")
@@ -461,10 +464,24 @@ def test_why_says_that_a_leg_has_left_its_level(up_bed: Any, spread_ctl: Run) ->
     assert "spot is jumped" in out
 
 
-def test_why_of_an_unknown_symbol_names_its_neighbours(up_bed: Any, spread_ctl: Run) -> None:
-    code, _, err = spread_ctl("why", "AAA-USDC")
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("why AAA-USDC", "AAA-USDT"),
+        ("why aaausdt", "AAA-USDT"),
+        ("pause AAAUSDT", "AAA-USDT"),
+        ("pause okx", "okx-binance, okx-bybit, okx-futures, okx-mexc, okx-spot"),
+        ("resume spread-engin", "spread-engine, spread-tracker"),
+        ("costs --symbol AAA/USDT", "AAA-USDT"),
+        ("book /", "AAA-USDT, BBB-USDT, CCC-USDT"),
+    ],
+)
+def test_what_an_unknown_name_may_have_meant_is_said(
+    up_bed: Any, spread_ctl: Run, line: str, meant: str
+) -> None:
+    code, _, err = spread_ctl(*line.split())
     assert code == 1
-    assert "AAA-USDT" in err
+    assert f"near='{meant}'" in err
 
 
 # --- opportunities, decode, clean, doctor

@@ -12,7 +12,7 @@ from spread_scanner.clock import VirtualClock
 from spread_scanner.config import Settings
 from spread_scanner.symbology import publish, tables
 from spread_scanner.view.analysis import SymbolAnalysis, read
-from spread_scanner.view.evaluations import UnknownSymbol
+from spread_scanner.view.symbols import UnknownSymbol
 
 Run = Callable[..., tuple[int, str, str]]
 
