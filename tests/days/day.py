@@ -31,6 +31,7 @@ from listed import Listed, other_leg
 from loop import VirtualLoop
 from market import Row
 from network import Network
+from of_orders import USUAL
 from otherleg import OtherLeg
 
 from spread_scanner import clock
@@ -39,14 +40,13 @@ from spread_scanner.feed.connection import Connection
 from spread_scanner.schema.enums import DIRECTIONS, SOURCE_BY_LABEL, SOURCES, ProcessState
 from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.shm import segment
-from system import System, settings_of
+from system import Cut, System, settings_of
 
 WALL_NS = 1_790_000_000 * NS_PER_S
 MONO_NS = 1_000 * NS_PER_S
 BEAT_NS = 800 * NS_PER_MS  # hearts seem to beat so often at least: their readers allow a second
 STEP_NS = 800 * NS_PER_MS  # between two of the engine's steps that nothing calls for
 CALM_STEP_NS = 4_000 * NS_PER_MS  # the same while no opportunity is open, that time may end
-PER_CONNECTION = 2  # of six symbols: three lines
 GARBAGE_MIN = 15  # minutes between two times that garbage is looked for
 HOURS = {True: 24.0, False: 1.0}  # of a single source, of all
 DENSE = {True: 1.0, False: 1.5}  # how close their faults come
@@ -71,7 +71,8 @@ class Day:
         self._listed = Listed(seed, labels, self.loop, virtual, self.log)
         self.exchanges = self._listed.exchanges
         self.network = self.loop.network = Network(self.exchanges, virtual, self.log)
-        settings = settings_of(folder, namespace, dict.fromkeys(labels, PER_CONNECTION))
+        self._cuts = dict.fromkeys(labels, Cut(*USUAL))
+        settings = settings_of(folder, namespace, self._cuts)
         self._stale_ns_max = FreshnessLimits.of(settings).stale_ns_max
         first = self._listed.tables()
         self.system = System(settings, first, list(labels), seed, self.log)
@@ -120,12 +121,18 @@ class Day:
     def counters(self, label: str) -> dict[str, int]:
         return dict(self.system.health.read(SOURCE_BY_LABEL[label].process).counters)
 
+    def runs(self, label: str) -> bool:
+        """Whether its row says that nothing is wrong with a feed."""
+        row = self.system.health.beat(SOURCE_BY_LABEL[label].process)
+        return row is not None and row.state is ProcessState.RUNNING
+
     def listed(self, exchange: Exchange) -> list[Row]:
         return [row for row in exchange.rows.values() if row.wanted]
 
     def reload(self, exchange: Exchange) -> None:
         new = self._listed.tables()
         self._waken()
+        self.invariants.dialling.cut_ns[exchange.label] = self.now_ns()
         self.system.publish(new)
         self.tracking.reload(new)
         for row in exchange.rows.values():
@@ -133,6 +140,16 @@ class Day:
         for one in self.exchanges.values():  # all are told of the new tables
             for row in one.rows.values():
                 row.judged(self.now_ns())
+
+    def reshape(self, exchange: Exchange, per_connection: int, copies: int) -> None:
+        """Have its feed cut its lines otherwise from now on."""
+        self._cuts[exchange.label] = Cut(per_connection, copies)
+        self.system.cut(self._cuts)
+        self.reload(exchange)
+
+    def pause(self, exchange: Exchange, *, paused: bool) -> None:
+        self._waken()
+        self.system.operator.pause(SOURCE_BY_LABEL[exchange.label].process, paused=paused)
 
     def dial_beside(self, exchange: Exchange, for_s: float) -> None:
         """Another process dials through the gate that all of this address share."""

@@ -63,6 +63,7 @@ class Dialling:
         self.broken = broken
         self.woke_ns = 0
         self.refused_until_ns: dict[str, int] = defaultdict(int)
+        self.cut_ns: dict[str, int] = defaultdict(int)  # a feed's lines may be new since then
         self._books: dict[tuple[str, int], LineBook] = defaultdict(LineBook)
         self._carried_ns: dict[str, int] = defaultdict(int)  # when all lines were
 
@@ -116,7 +117,8 @@ class Dialling:
                 if not book.away_ns:
                     book.away_ns = book.seen_ns or now_ns
                 turns = 1 + self._dialling(exchange)
-                free_ns = max(banned_ns, self.woke_ns, exchange.beside_until_ns)
+                new_ns = max(self.woke_ns, self.cut_ns[label])
+                free_ns = max(banned_ns, new_ns, exchange.beside_until_ns)
                 turns_ns = turns * exchange.host.every_ns
                 if exchange.switch.way != USUAL:
                     turns_ns += RACE_NS

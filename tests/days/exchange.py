@@ -69,6 +69,7 @@ class Switches:
     drift_ppm: float = 0.0  # how fast its clock goes wrong
     drifts_since_ns: int = 0
     unwelcome: set[str] = field(default_factory=set)  # symbols that are refused
+    closed_ns: int = 0  # since when all of them are
     mute: set[str] = field(default_factory=set)  # symbols that are silent until asked for again
 
 
@@ -229,6 +230,11 @@ class Exchange:
     def dated(self) -> bool:
         """Its quotes carry a time."""
         return self.label != "binance-spot"
+
+    @property
+    def refuses(self) -> bool:
+        """It says so where it does not give what is asked for; Binance acknowledges everything."""
+        return self.host.name != "binance"
 
     @property
     def behind_ns(self) -> int:

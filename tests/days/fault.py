@@ -46,6 +46,10 @@ class Stage(Protocol):
 
     def dial_beside(self, exchange: Exchange, for_s: float) -> None: ...
 
+    def reshape(self, exchange: Exchange, per_connection: int, copies: int) -> None: ...
+
+    def pause(self, exchange: Exchange, *, paused: bool) -> None: ...
+
 
 class Kind(NamedTuple):
     """`begin` may return how to end it, which is called after `for_s`. `beside`: it hinders nothing

@@ -8,11 +8,12 @@ docs/developing.md. Kinds that a well-behaved feed does not notice have a time o
 from collections.abc import Collection, Iterator
 from random import Random
 
+import of_orders
 import of_wires
 import of_words
 from fault import Fault, Kind
 
-KINDS: dict[str, Kind] = {**of_wires.KINDS, **of_words.KINDS}
+KINDS: dict[str, Kind] = {**of_wires.KINDS, **of_words.KINDS, **of_orders.KINDS}
 
 
 def schedule(

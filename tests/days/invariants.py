@@ -38,6 +38,7 @@ TURNED_NS = 15 * NS_PER_S  # unsubscribed, answered, asked for again at a quarte
 RESET_NS = 3_500 * NS_PER_MS  # ids that began anew are believed within this
 LAG_NS_MAX = 2 * NS_PER_S
 LAG_SLACK_NS = 600 * NS_PER_MS
+SAID_NS = 60 * NS_PER_S  # until a feed says that nothing of what it asks for is given
 FOUND_MAX = 20
 
 
@@ -60,6 +61,8 @@ class World(dialling.World, Protocol):
 
     def counters(self, label: str) -> dict[str, int]: ...
 
+    def runs(self, label: str) -> bool: ...
+
 
 class Invariants:
     """Collects what is broken; a day ends at the first."""
@@ -74,6 +77,7 @@ class Invariants:
         self.skewed_until_ns: dict[str, int] = defaultdict(int)
         self._marks: dict[str, int] = {}
         self._slow: dict[str, bool] = defaultdict(bool)
+        self._unsaid: dict[str, int] = defaultdict(int)
         self._next_ns = 0  # when it is to be looked again, if anything happens then
         self._next_lines_ns = 0
         self._next_late_ns = 0  # until then time alone makes nobody late
@@ -92,7 +96,7 @@ class Invariants:
         kind = KINDS[fault.kind]
         now_ns = self.world.now_ns()
         end_ns = now_ns + int((fault.for_s + kind.within_s) * NS_PER_S)
-        if fault.kind in ("unwelcome", "nameless"):
+        if fault.kind in ("unwelcome", "closed", "nameless"):
             self.dialling.refused_until_ns[exchange.label] = end_ns
         if fault.kind == "skew":
             self.skewed_until_ns[exchange.label] = end_ns
@@ -345,6 +349,7 @@ class Invariants:
             counters = self.world.counters(label)
             books.agree(exchange, counters, self.broken)
             books.announced(exchange, counters, self.broken)
+            self._says_that_it_is_refused(exchange)
             marks = counters["stale_marks"] + counters["silent_marks"]
             before = self._marks.get(label, marks)
             self._marks[label] = marks
@@ -358,6 +363,15 @@ class Invariants:
                 self.broken(6, label, f"{marks - before} marks without a cause")
             for row in exchange.rows.values():
                 self._well(exchange, row)
+
+    def _says_that_it_is_refused(self, exchange: Exchange) -> None:
+        """(11). A dial that fails meanwhile is judged first, so that one look may find it well."""
+        label, since_ns = exchange.label, exchange.switch.closed_ns
+        long = since_ns and self.world.now_ns() - since_ns > SAID_NS
+        closed = exchange.refuses and long
+        self._unsaid[label] = self._unsaid[label] + 1 if closed and self.world.runs(label) else 0
+        if self._unsaid[label] == 2:
+            self.broken(11, label, "every symbol is refused, and the feed says that all is well")
 
     def _is_slow(self, row: Row) -> bool:
         """It was silent for so long by itself that it may be called so."""

@@ -41,6 +41,21 @@ def unwelcome(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], No
     return over
 
 
+def closed(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
+    """Nothing of what is asked for is given, as to an address of a country that is not served."""
+    switch = exchange.switch
+    switch.unwelcome |= exchange.rows.keys()
+    switch.closed_ns = exchange.clock.mono_ns()
+    for session in list(exchange.sessions):
+        session.reset()
+
+    def over() -> None:
+        switch.unwelcome.clear()
+        switch.closed_ns = 0
+
+    return over
+
+
 def nameless(stage: Stage, exchange: Exchange, fault: Fault) -> None:
     exchange.switch.nameless = 1 + int(3 * fault.size)
     cut_some(exchange, fault)
@@ -288,6 +303,7 @@ def work(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
 
 KINDS: dict[str, Kind] = {
     "unwelcome": Kind(unwelcome, (30.0, 400.0), REFUSED_S),
+    "closed": Kind(closed, (60.0, 400.0), REFUSED_S, 0.5),
     "nameless": Kind(nameless, NOW, ASK_S),
     "lost request": Kind(lost_request, NOW, ASK_S),
     "hollow": Kind(hollow, NOW, ASK_S + 120.0),

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from random import Random
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import structlog
 
@@ -52,19 +52,31 @@ class Still(Process):
         """Orders are found with the next heartbeat."""
 
 
-def settings_of(folder: Path, namespace: str, per_connection: dict[str, int]) -> config.Settings:
-    """The shipped settings, with so many symbols a connection that a feed has some lines."""
+class Cut(NamedTuple):
+    """How a feed's lines carry its symbols: so many a connection, each by so many."""
+
+    per_connection: int
+    copies: int
+
+
+def settings_of(folder: Path, namespace: str, cuts: dict[str, Cut]) -> config.Settings:
+    """The shipped settings, with so few symbols a connection that a feed has some lines."""
     made = folder / "config"
     shutil.copytree(SHIPPED, made)
-    (made / "config.toml").write_text(SETTINGS.format(namespace=namespace))
-    exchanges = (made / "exchanges.toml").read_text()
-    for label, count in per_connection.items():
-        exchanges = exchanges.replace(
-            f"[{label}]\n", f"[{label}]\ntopics_per_connection_max = {count}\n"
-        )
-    (made / "exchanges.toml").write_text(exchanges)
+    write(made, namespace, cuts)
     (folder / "data").mkdir()
     return config.load(made, environ={})
+
+
+def write(made: Path, namespace: str, cuts: dict[str, Cut]) -> None:
+    feeds = "".join(f"[feed-{label}]\nredundant = {cut.copies}\n" for label, cut in cuts.items())
+    (made / "config.toml").write_text(SETTINGS.format(namespace=namespace) + feeds)
+    exchanges = (SHIPPED / "exchanges.toml").read_text()
+    for label, cut in cuts.items():
+        exchanges = exchanges.replace(
+            f"[{label}]\n", f"[{label}]\ntopics_per_connection_max = {cut.per_connection}\n"
+        )
+    (made / "exchanges.toml").write_text(exchanges)
 
 
 class System:
@@ -131,6 +143,10 @@ class System:
             raise structlog.DropEvent
 
         return note
+
+    def cut(self, cuts: dict[str, Cut]) -> None:
+        """Settings that the next reload finds."""
+        write(self.settings.folder, self.settings.config.system.namespace, cuts)
 
     def publish(self, new: Tables) -> None:
         """New tables, and everybody is told."""

@@ -94,6 +94,10 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "lines that are new while their exchange is away": (
+        "mexc-futures", 0.1,
+        {"mexc-futures": [Fault(60, "maintenance", 200, 0, 0), Fault(230, "reshape", 60, 0.6, 0)]},
+    ),
     "a source that cannot be dialled beside one of the same address that can, after a suspend": (
         "", 0.06,
         {

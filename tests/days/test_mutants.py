@@ -123,6 +123,13 @@ CASES = {
         dial.one_address_of_a_name, "okx-futures", 0.12,
         [Fault(150, "addresses", 180, 0.3, 0.9)], {2, 4},
     ),
+    "refusals are not told": Case(
+        tell.refusals_are_not_told, "okx-futures", 0.08, [Fault(90, "closed", 190, 0.1, 0.1)], {11},
+    ),
+    "a symbol leaves before it is carried": Case(
+        ask.leaves_before_it_is_carried, "binance-spot", 0.1,
+        [Fault(200, "refuse", 90, 0.1, 0.1), Fault(201, "reshape", 60, 0.3, 0.1)], {1},
+    ),
     "connections count twice": Case(
         tell.connections_count_twice, "mexc-spot", 0.04, [], {8},
     ),

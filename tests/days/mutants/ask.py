@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from mutants.undo import put
 
+from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.patience import Pauses
 from spread_scanner.feed.placing import Placing
 
@@ -34,4 +35,11 @@ def requests_without_deadline() -> Iterator[None]:
         return made(cls, *values)._replace(answer_ns=NEVER_NS)
 
     with put(Pauses, "__new__", patient), silent_for_good():
+        yield
+
+
+@contextlib.contextmanager
+def leaves_before_it_is_carried() -> Iterator[None]:
+    """A symbol leaves its old line when it is to move, carried by another one or not."""
+    with put(Moving, "_carried_beside", lambda *_: True):
         yield
