@@ -59,6 +59,8 @@ def test_an_unknown_key_names_the_file_the_key_and_what_is_allowed(folder: Path)
         ("config.toml", "[pair-discovery]\nquotes = []\n", ["quotes", ">= 1"]),
         ("config.toml", "[spread-enigne]\n", ["spread-enigne", "spread-engine"]),
         ("config.toml", "[feed-kraken-spot]\n", ["feed-kraken-spot"]),
+        ("exchanges.toml", "[kraken-spot]\n", ["kraken-spot", "a source: binance-futures"]),
+        ("exchanges.toml", "taker_fee_bps = 5\n", ["taker_fee_bps", "a source: binance-futures"]),
         ("config.toml", "[feeds.x]\n", ["feeds", "feed-<source>"]),
         ("config.toml", "[system\n", ["not TOML"]),
         ("config.toml", "[system]\nheartbeat_ms = 900\n", ["heartbeat_ms_max", "twice"]),

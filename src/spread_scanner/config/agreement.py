@@ -5,6 +5,7 @@ names the file, the key and what is allowed.
 """
 
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
@@ -24,13 +25,18 @@ CHAT = re.compile(r"-?\d+|@[A-Za-z]\w*")
 SYMBOL_MEANS = "BASE-QUOTE in capitals, for example BTC-USDT"
 
 
+def check_sources(labels: Iterable[str], path: Path) -> None:
+    """Sections of exchanges.toml, before anybody asks what they lack."""
+    known = {source.label for source in SOURCES}
+    for label in labels:
+        if label not in known:
+            _fail(path, label, f"a source: {', '.join(sorted(known))}")
+
+
 def check_agreement(settings: Settings) -> None:
     """Rules that cross sections; ranges stand with the settings themselves."""
     folder = settings.folder
-    known = {source.label for source in SOURCES}
     for label, source in settings.exchanges.items():
-        if label not in known:
-            _fail(folder / "exchanges.toml", label, f"a source: {', '.join(sorted(known))}")
         _check_source(folder / "exchanges.toml", label, source)
         if source.fee_tier and source.fee_tier not in source.fee_tiers_bps:
             _fail(
@@ -38,7 +44,7 @@ def check_agreement(settings: Settings) -> None:
                 f"{label}.fee_tier",
                 f"one of {', '.join(source.fee_tiers_bps) or 'fee_tiers_bps, which is empty'}",
             )
-    if missing := known - set(settings.exchanges):
+    if missing := {source.label for source in SOURCES} - set(settings.exchanges):
         _fail(
             folder / "exchanges.toml",
             sorted(missing)[0],

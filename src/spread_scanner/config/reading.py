@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from spread_scanner.config.agreement import check_agreement
+from spread_scanner.config.agreement import check_agreement, check_sources
 from spread_scanner.config.settings import (
     Alerts,
     Config,
@@ -82,6 +82,7 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
             variables["config.toml", key] = name
     try:
         config = _config(config_raw, folder / "config.toml")
+        check_sources(exchanges_raw, folder / "exchanges.toml")
         exchanges = _convert(exchanges_raw, dict[str, SourceSettings], folder / "exchanges.toml")
         directions = _convert(directions_raw, Directions, folder / "directions.toml")
         settings = Settings(folder, config, exchanges, directions)
