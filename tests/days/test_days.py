@@ -14,7 +14,7 @@ import pytest
 from day import DENSE, HOURS, run
 from events import Result
 from fault import Fault
-from faults import schedule
+from faults import KINDS, schedule
 from shrink import shrink, story
 
 from spread_scanner.schema.enums import SOURCES
@@ -31,6 +31,10 @@ DAYS_PER_HOUR = 12  # so many days of a source, then an hour of all
 # In hours: what a machine with two cores lives in minutes. The hour of all is whole.
 BEGINNING = {True: 4.0, False: 1.0}
 LIVED = HOURS if WHOLE else BEGINNING
+# The known days are of before these were among the faults, and came out well; here they have days
+# of their own.
+LATER = ("closed", "pause", "reshape")
+MET = tuple(KINDS) if WHOLE else tuple(kind for kind in KINDS if kind not in LATER)
 
 AGAIN = """
 import sys
@@ -54,7 +58,7 @@ def well(result: Result) -> None:
     if result.violations:
         kind = len(result.sources) == 1
         faults = {
-            label: schedule(f"{result.seed} {label}", LIVED[kind], dense=DENSE[kind])
+            label: schedule(f"{result.seed} {label}", LIVED[kind], dense=DENSE[kind], kinds=MET)
             for label in result.sources
         }
         pytest.fail(story(*shrink(result, faults)), pytrace=False)
@@ -62,7 +66,14 @@ def well(result: Result) -> None:
 
 @pytest.mark.parametrize(("seed", "source"), days())
 def test_what_has_to_hold_holds_all_day(seed: str, source: str) -> None:
-    well(run(seed, source, hours=LIVED[bool(source)]))
+    well(run(seed, source, hours=LIVED[bool(source)], kinds=MET))
+
+
+@pytest.mark.parametrize("source", ["okx-spot", "mexc-spot"])
+def test_what_an_operator_orders_is_obeyed_and_harms_nobody(source: str) -> None:
+    result = run("n2", source, hours=2.0, kinds=LATER)
+
+    assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
 
 
 # What whole days have found, as short as it can be had: one source's, or an hour's of all.
