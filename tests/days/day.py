@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import traceback
-from collections.abc import Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,7 +22,7 @@ from dialling import LineView
 from events import EventLog, Result
 from exchange import Exchange
 from fault import Fault
-from faults import KINDS, schedule
+from faults import EVERY_KIND, KINDS, schedule
 from follow import Telling, Tracking
 from host import ANNOUNCED
 from idle import Idle
@@ -53,7 +53,11 @@ DENSE = {True: 1.0, False: 1.5}  # how close their faults come
 
 
 class Day:
-    """The world of one seed."""
+    """The world of one seed; what is other than usual in it stands in a class of its own."""
+
+    network_of: type[Network] = Network
+    of_books = ""  # the settings of [books]: with some, books are followed
+    channel = ""  # that they come by, if not by the usual one
 
     def __init__(
         self, seed: str, labels: tuple[str, ...], hours: float, faults: dict[str, list[Fault]],
@@ -70,12 +74,12 @@ class Day:
         self._beat_ns = 0
         self._listed = Listed(seed, labels, self.loop, virtual, self.log)
         self.exchanges = self._listed.exchanges
-        self.network = self.loop.network = Network(self.exchanges, virtual, self.log)
-        self._cuts = dict.fromkeys(labels, Cut(*USUAL))
-        settings = settings_of(folder, namespace, self._cuts)
+        self.network = self.loop.network = self.network_of(self.exchanges, virtual, self.log)
+        self._cuts = dict.fromkeys(labels, Cut(*USUAL, self.channel))
+        settings = settings_of(folder, namespace, self._cuts, self.of_books)
         self._stale_ns_max = FreshnessLimits.of(settings).stale_ns_max
         first = self._listed.tables()
-        self.system = System(settings, first, list(labels), seed, self.log)
+        self.system = System(settings, first, list(labels), seed, self.log, self.of_books)
         self.store = self.system.store
         self.invariants = Invariants(self, virtual.mono_ns())
         self.network.feeds = self.system.feeds
@@ -109,6 +113,10 @@ class Day:
         self.signals = 0
         self.go_on = False
         self.over: asyncio.Future[None] = self.loop.create_future()
+
+    def counted(self) -> dict[str, int]:
+        """What else is told of how it went."""
+        return {}
 
     # --- what the invariants and the faults ask for
 
@@ -281,7 +289,7 @@ class Day:
         exchange = self.exchanges[label]
         self.log("fault", label, fault)
         self.invariants.fault(exchange, fault)
-        end = KINDS[fault.kind].begin(self, exchange, fault)
+        end = EVERY_KIND[fault.kind].begin(self, exchange, fault)
         if end is not None:
             self.loop.call_ns(int(fault.for_s * NS_PER_S), end)
 
@@ -343,11 +351,12 @@ def run(
     kinds: Collection[str] = tuple(KINDS),
     go_on: bool = False,
     leave_out: bool = True,
+    of: Callable[..., Day] = Day,
 ) -> Result:
     """Live a day of one source, or, without one, an hour of all.
 
     `go_on`: to its end, whatever is found on the way. `leave_out`: not the regular looks that would
-    find nothing, see idle.py.
+    find nothing, see idle.py. `of`: another kind of day.
     """
     labels = (source,) if source else tuple(row.label for row in SOURCES)
     single = bool(source)
@@ -362,7 +371,7 @@ def run(
     virtual = VirtualClock(WALL_NS, MONO_NS)
     try:
         with clock.use(virtual), _without_authorities():
-            day = Day(seed, labels, hours, faults, folder, namespace, virtual, leave_out=leave_out)
+            day = of(seed, labels, hours, faults, folder, namespace, virtual, leave_out=leave_out)
             day.go_on = go_on
             try:
                 _live(day)
@@ -383,6 +392,7 @@ def run(
         "turns": day.loop.turns,
         "left_out": sum(one.left_out for one in day.idles.values()),
         "checks": day.invariants.checks,
+        **day.counted(),
     }
     found = day.invariants.found
     every = sorted(fault for rows in faults.values() for fault in rows)

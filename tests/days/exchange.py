@@ -123,6 +123,7 @@ class Exchange:
         self.on_arrival: Callable[[Session, Row, Said], None] = lambda *_: None
         self.disturbed: Callable[..., None] = lambda *_: None
         self.settle: Callable[[], None] = lambda: None  # what was left out of its feed is made up
+        self.session: Callable[[Exchange, Wire, Dial, int], Session] = Session
 
     # --- time and prices
 
@@ -306,7 +307,7 @@ class Exchange:
         self.numbers += 1
         wire = Wire(self.loop, self.numbers, LATENCY_NS, self.disturbed)
         wire.slower_ns = self.switch.slower_ns
-        session = Session(self, wire, dial, self.numbers)
+        session = self.session(self, wire, dial, self.numbers)
         wire.far = session
         self.sessions.append(session)
         return session

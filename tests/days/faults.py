@@ -8,12 +8,15 @@ docs/developing.md. Kinds that a well-behaved feed does not notice have a time o
 from collections.abc import Collection, Iterator
 from random import Random
 
+import depth_faults
 import of_orders
 import of_wires
 import of_words
 from fault import Fault, Kind
 
 KINDS: dict[str, Kind] = {**of_wires.KINDS, **of_words.KINDS, **of_orders.KINDS}
+# Those of books come where they are asked for: the days of quotes stay what they are.
+EVERY_KIND: dict[str, Kind] = {**KINDS, **depth_faults.KINDS}
 
 
 def schedule(
@@ -24,11 +27,11 @@ def schedule(
 
 
 def _drawn(rand: Random, hours: float, dense: float, names: list[str]) -> Iterator[Fault]:
-    weights = [KINDS[name].weight for name in names]
+    weights = [EVERY_KIND[name].weight for name in names]
     at_s = 60.0 + 120 * rand.random()
     while True:
         name = rand.choices(names, weights)[0]
-        kind = KINDS[name]
+        kind = EVERY_KIND[name]
         for_s = rand.uniform(*kind.for_s)
         fault = Fault(at_s, name, for_s, rand.random(), rand.random())
         calm = rand.random() < 0.4

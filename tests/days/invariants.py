@@ -14,7 +14,7 @@ import books
 import dialling
 from exchange import Exchange
 from fault import Fault
-from faults import KINDS
+from faults import EVERY_KIND
 from loop import NEVER_NS
 from market import JUMP_RATIO, Row, Said
 from session import Session
@@ -93,7 +93,7 @@ class Invariants:
 
     def fault(self, exchange: Exchange, fault: Fault) -> None:
         """A fault begins; until `within_s` after its end nothing has to be well."""
-        kind = KINDS[fault.kind]
+        kind = EVERY_KIND[fault.kind]
         now_ns = self.world.now_ns()
         end_ns = now_ns + int((fault.for_s + kind.within_s) * NS_PER_S)
         if fault.kind in ("unwelcome", "closed", "nameless"):
@@ -112,7 +112,7 @@ class Invariants:
         for ends in (self.calm_ns, self.skewed_until_ns, self.dialling.refused_until_ns):
             ends.update({at: ns + slept_ns for at, ns in ends.items() if ns > fell_asleep_ns})
         for label in self.world.exchanges:
-            well_ns = self.dialling.woke_ns + int(KINDS["suspend"].within_s * NS_PER_S)
+            well_ns = self.dialling.woke_ns + int(EVERY_KIND["suspend"].within_s * NS_PER_S)
             self.calm_ns[label] = max(self.calm_ns[label], well_ns)
 
     # --- (1), (6): quotes

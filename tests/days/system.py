@@ -17,13 +17,16 @@ import structlog
 
 from spread_scanner import clock, config
 from spread_scanner.engine.core import Engine
+from spread_scanner.feed.books import Shelf
 from spread_scanner.feed.feed import Feed
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
+from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.price_store import Writer
+from spread_scanner.shm.wants import Wants
 from spread_scanner.shminit import making
 from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import Tables
@@ -53,38 +56,45 @@ class Still(Process):
 
 
 class Cut(NamedTuple):
-    """How a feed's lines carry its symbols: so many a connection, each by so many."""
+    """How a feed's lines carry its symbols: so many a connection, each by so many; and where its
+    books come from, if it follows any."""
 
     per_connection: int
     copies: int
+    depth_channel: str = ""
 
 
-def settings_of(folder: Path, namespace: str, cuts: dict[str, Cut]) -> config.Settings:
+def settings_of(
+    folder: Path, namespace: str, cuts: dict[str, Cut], of_books: str = ""
+) -> config.Settings:
     """The shipped settings, with so few symbols a connection that a feed has some lines."""
     made = folder / "config"
     shutil.copytree(SHIPPED, made)
-    write(made, namespace, cuts)
+    write(made, namespace, cuts, of_books)
     (folder / "data").mkdir()
     return config.load(made, environ={})
 
 
-def write(made: Path, namespace: str, cuts: dict[str, Cut]) -> None:
+def write(made: Path, namespace: str, cuts: dict[str, Cut], of_books: str) -> None:
     feeds = "".join(f"[feed-{label}]\nredundant = {cut.copies}\n" for label, cut in cuts.items())
-    (made / "config.toml").write_text(SETTINGS.format(namespace=namespace) + feeds)
+    (made / "config.toml").write_text(SETTINGS.format(namespace=namespace) + feeds + of_books)
     exchanges = (SHIPPED / "exchanges.toml").read_text()
     for label, cut in cuts.items():
         exchanges = exchanges.replace(
-            f"[{label}]\n", f"[{label}]\ntopics_per_connection_max = {cut.per_connection}\n"
+            f"[{label}]\n",
+            f"[{label}]\ntopics_per_connection_max = {cut.per_connection}\n"
+            f'depth_channel = "{cut.depth_channel}"\n',
         )
     (made / "exchanges.toml").write_text(exchanges)
 
 
 class System:
-    """The segments and whoever works on them."""
+    """The segments and whoever works on them; with settings `of_books` its feeds follow some."""
 
     def __init__(
-        self, settings: config.Settings, first: Tables, labels: list[str], seed: str, log: Log
-    ) -> None:
+        self, settings: config.Settings, first: Tables, labels: list[str], seed: str, log: Log,
+        of_books: str = "",
+    ) -> None:  # fmt: skip
         self.settings = settings
         self.labels = labels
         self.log = log
@@ -99,6 +109,9 @@ class System:
         self.health = enter(Health.attach(system.namespace))
         self.control = enter(Control.attach(system.namespace))
         self.connections = enter(Connections.attach(system.namespace))
+        self.books = enter(BookStore.attach(system.namespace))
+        self.wants = enter(Wants.attach(system.namespace))
+        self._of_books = of_books
         self.operator = enter(self.control.operator())
         self.consumer = enter(self.ring.consumer())
         self.engine_row = enter(self.health.claim("spread-engine"))
@@ -132,6 +145,9 @@ class System:
             enter(self.store.writer(source.source_id)),
             enter(self.connections.claim(source.source_id)),
             enter(Gates(self.settings.config.system.namespace)),
+            Shelf(enter(self.books.writer(source.source_id)), self.wants)
+            if self._of_books
+            else None,
         )
         feed._share.random = Random(f"feed {self._seed} {label}")
         return feed
@@ -146,7 +162,7 @@ class System:
 
     def cut(self, cuts: dict[str, Cut]) -> None:
         """Settings that the next reload finds."""
-        write(self.settings.folder, self.settings.config.system.namespace, cuts)
+        write(self.settings.folder, self.settings.config.system.namespace, cuts, self._of_books)
 
     def publish(self, new: Tables) -> None:
         """New tables, and everybody is told."""

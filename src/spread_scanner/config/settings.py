@@ -778,7 +778,7 @@ class Books(Struct, forbid_unknown_fields=True, frozen=True):
             ge=-1,
             le=10_000,
             description="Books of pairs that stand or are within so much of enter_bps are wanted; "
-            "-1: not for that.",
+            "0: of those that stand alone; -1: not for that.",
         ),
     ] = -1.0
     sizes_quote: Annotated[

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from spread_scanner.books._order_book cimport FollowedBook, ss_book_record, ss_level
 from spread_scanner.exchanges._depth cimport DepthDecoder, ss_depth_match
+from spread_scanner.feed._board cimport Board
 from spread_scanner.shm._latches cimport LatchTable
 from spread_scanner.shm._rows cimport Row
 
@@ -13,6 +14,7 @@ cdef class KeptBook:
     cdef readonly FollowedBook book
     cdef public bint stands
     cdef public bint stale
+    cdef public bint late
     cdef public bint beyond
     cdef public bint summed
     cdef public bint disagrees
@@ -32,6 +34,7 @@ cdef class BookBoard:
     """The books of a source, by symbol id, and where they are shown."""
     cdef readonly LatchTable table
     cdef readonly Row row
+    cdef readonly Board quotes
     cdef object odd
     cdef DepthDecoder decoder
     cdef list kept
@@ -40,5 +43,7 @@ cdef class BookBoard:
     cdef uint8_t source_id
     cdef ss_depth_match found
 
-    cdef int64_t take(self, const char *frame, size_t size, uint32_t number, int64_t recv_ns) except -2
+    cdef int64_t take(self, const char *frame, size_t size, uint32_t number, int64_t recv_ns,
+                      bint behind) except -2
+    cdef bint is_late(self, int64_t ts_event, int64_t recv_ns, bint behind) noexcept nogil
     cdef uint32_t show(self, KeptBook kept, uint32_t symbol_id, int64_t recv_ns) noexcept nogil

@@ -5,6 +5,7 @@ from typing import Any
 
 from spread_scanner.books._order_book import FollowedBook
 from spread_scanner.exchanges._depth import DepthDecoder
+from spread_scanner.feed._board import Board
 from spread_scanner.shm._latches import LatchTable
 from spread_scanner.shm._rows import Row
 
@@ -14,6 +15,7 @@ class KeptBook:
     book: FollowedBook
     stands: bool
     stale: bool
+    late: bool
     beyond: bool
     summed: bool
     disagrees: bool
@@ -41,9 +43,11 @@ class BookBoard:
         epoch: int,
         symbols: int,
         odd: Callable[[Any, int], None],
+        quotes: Board | None = None,
     ) -> None: ...
     def use(self, decoder: DepthDecoder | None) -> None: ...
     def keep(self, symbol_id: int, kept: KeptBook, place: int) -> None: ...
     def drop(self, symbol_id: int) -> None: ...
     def publish(self, symbol_id: int, recv_ns: int = ...) -> int: ...
-    def message(self, frame: bytes, number: int, recv_ns: int) -> bool: ...
+    def message(self, frame: bytes, number: int, recv_ns: int, behind: bool = ...) -> bool: ...
+    def late(self, ts_event: int, recv_ns: int, behind: bool) -> bool: ...

@@ -75,19 +75,20 @@ cdef class KeptBook:
         return self.marks()
 
     cdef uint32_t marks(self) noexcept nogil:
-        return ((SS_BOOK_PARTIAL if self.beyond else 0) | (SS_BOOK_STALE if self.stale else 0)
+        return ((SS_BOOK_PARTIAL if self.beyond else 0) | (SS_BOOK_STALE if self.stale or self.late else 0)
                 | (0 if self.stands else SS_BOOK_RESYNCING)
                 | (SS_BOOK_TOP_DISAGREES if self.disagrees else 0))
 
 
 cdef class BookBoard:
     """The books of a source, by symbol id, and where they are shown: the first slot's place in a
-    table, and the row that counts what was taken. `odd` is called with a book that became crossed,
+    table, and the row that counts what was taken. `quotes` know how late the source may be: what is
+    later is not what stands. `odd` is called with a book that became crossed,
     or is so no longer, or is depleted, and its flags."""
 
     def __init__(self, LatchTable table not None, Row row not None, *, int source_id,
-                 uint32_t epoch, int symbols, odd):
-        self.table, self.row, self.odd = table, row, odd
+                 uint32_t epoch, int symbols, odd, Board quotes=None):
+        self.table, self.row, self.odd, self.quotes = table, row, odd, quotes
         self.source_id, self.epoch = source_id, epoch
         self.kept = [None] * symbols
         self.places = numpy.zeros(symbols, numpy.uint64)
@@ -109,12 +110,26 @@ cdef class BookBoard:
         """Show a book, as what arrived then left it; its flags."""
         return self.show(self.kept[symbol_id], symbol_id, recv_ns)
 
-    def message(self, bytes frame not None, uint32_t number, int64_t recv_ns):
+    def message(self, bytes frame not None, uint32_t number, int64_t recv_ns, bint behind=False):
         """What the listener of the connection of that number asks: whether it was taken."""
-        return self.take(frame, len(frame), number, recv_ns) >= 0
+        return self.take(frame, len(frame), number, recv_ns, behind) >= 0
 
-    cdef int64_t take(self, const char *frame, size_t size, uint32_t number,
-                      int64_t recv_ns) except -2:
+    def late(self, int64_t ts_event, int64_t recv_ns, bint behind):
+        """Whether what arrived then is too old to be what stands: by the exchange's time, as quotes
+        are; where it gives none, if its connection is `behind`."""
+        return self.is_late(ts_event, recv_ns, behind)
+
+    cdef bint is_late(self, int64_t ts_event, int64_t recv_ns, bint behind) noexcept nogil:
+        cdef int64_t lag_ns = recv_ns - ts_event
+        if ts_event == INT64_MIN or ts_event == impossible:
+            return behind
+        if self.quotes is None:
+            return False
+        return (lag_ns - self.quotes.native.best.now_ns > self.quotes.lag_ns_max
+                or lag_ns > self.quotes.clock_off_ns_max)
+
+    cdef int64_t take(self, const char *frame, size_t size, uint32_t number, int64_t recv_ns,
+                      bint behind) except -2:
         """Take a message in, whole or not at all: its symbol; -1: the typed tier has to look."""
         cdef const ss_depth_match *found = &self.found
         cdef KeptBook kept
@@ -138,7 +153,7 @@ cdef class BookBoard:
         else:
             return -1
         kept.known_id, kept.ts_event = <int64_t>found.head.update_id, found.head.ts_event
-        kept.stale = False
+        kept.stale, kept.late = False, self.is_late(kept.ts_event, recv_ns, behind)
         if self.row.counter_count:
             ss_count_add(&self.row.counters[BOOK_CHANGES], 1)
         flags = self.show(kept, symbol_id, recv_ns)

@@ -249,7 +249,7 @@ cdef class Listener(WSListener):
     cdef book(self, WSFrame frame):
         """A message of a connection for books."""
         cdef int64_t symbol = self.books.take(
-            frame.payload_ptr, frame.payload_size, self.number, self.recv_ns)
+            frame.payload_ptr, frame.payload_size, self.number, self.recv_ns, self.timeless != 0)
         if 0 <= symbol < <int64_t>self.board.native.max_symbols:
             self.seen.native += 1
             self.note(<uint32_t>symbol)

@@ -25,6 +25,7 @@ from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import BookChange, Delta, RawQuote
 from spread_scanner.exchanges.depth import DepthAdapter, depth_decoder_of
 from spread_scanner.exchanges.registry import depth_adapter_of
+from spread_scanner.feed import freshness
 from spread_scanner.feed._board import STALL_NS, BestLag, Board
 from spread_scanner.feed._books import AS_BEFORE, BookBoard
 from spread_scanner.feed._listener import Listener
@@ -43,6 +44,7 @@ from spread_scanner.schema.books import BookFlag
 from spread_scanner.schema.counters import FEED_COUNTERS, FEED_HISTOGRAMS
 from spread_scanner.schema.enums import UNUSABLE as UNUSABLE_FLAGS
 from spread_scanner.schema.enums import Carries, Source
+from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm._memory import Memory
 from spread_scanner.shm._rows import SIZES, Row
 from spread_scanner.shm.books import BooksWriter
@@ -82,6 +84,7 @@ class SourceBooks:
             epoch=share.board.writer.epoch,
             symbols=len(share.board.mid),
             odd=self._odd,
+            quotes=share.board,
         )
         self._wanted = WantedBooks(source, shelf.wants, settings)
         self._adapter: DepthAdapter | None = None
@@ -91,6 +94,7 @@ class SourceBooks:
         self._gates = gates
         self._placing = Placing(share, self._new_lines)
         self._seeds = Seeds(share, gates, self._seeded)
+        self._silent: set[int] = set()  # whose streams stand still, by the last look
 
     # --- what it works with
 
@@ -202,7 +206,8 @@ class SourceBooks:
         self._follow(adapter, wanted)
         for line in list(self._lines):
             line.check(now_ns, 1.0)
-        self._placing.look([self._lines], set(), now_ns)
+        self._silent = self._still(now_ns)
+        self._placing.look([self._lines], self._silent, now_ns)
         self._judge(now_ns)
         self._ask_anew(adapter, now_ns)
         self._show(len(wanted))
@@ -229,18 +234,37 @@ class SourceBooks:
         self._board.drop(symbol_id)
         self._writer.release(symbol_id)
 
+    def _still(self, now_ns: int) -> set[int]:
+        """The ids of those whose streams stand still: by their own rates, as of quotes; and those
+        that were lost and of which nothing has come since, though their connection is heard.
+        """
+        share = self._share
+        board, first_ns = share.board, int(share.settings.first_quote_s_max * NS_PER_S)
+        rule = freshness.silence_rule(share.settings)
+        late = freshness.out_of_line(now_ns, board.heard_ns, board.mean_ns, rule, 1.0)
+        return {
+            symbol_id
+            for symbol_id, one in self._followed.items()
+            if late[symbol_id]
+            or (one.lost_ns and not one.waits and now_ns - one.lost_ns > first_ns)
+        }
+
     def _judge(self, now_ns: int) -> None:
         """Who is silent is stale, and a top that is not the quotes' is said."""
-        behind = {
-            name
-            for line in self._lines
-            for name in line.symbols
-            if line.current is None or line.current.silent
-        }
+        heard, prompt = set(), set()
+        for line in self._lines:
+            if line.current is not None and not line.current.silent:
+                heard.update(line.symbols)
+                if not _behind(line.current.listener):
+                    prompt.update(line.symbols)
         for followed in self._followed.values():
-            stale = followed.row.exchange_symbol in behind or followed.owner == 0
-            if stale != followed.stale:
-                followed.stale = stale
+            name = followed.row.exchange_symbol
+            still = followed.row.symbol_id in self._silent
+            stale = name not in heard or followed.owner == 0 or still
+            # Its time says how late a message was; without one, only that of its connection.
+            late = followed.late and (followed.ts_event != TS_ABSENT or name not in prompt)
+            if (stale, late) != (followed.stale, followed.late):
+                followed.stale, followed.late = stale, late
                 self._republish(followed)
             self._compare(followed, now_ns)
 
@@ -278,9 +302,12 @@ class SourceBooks:
                 followed.given(now_ns, begins=begins)
                 if followed.stands or followed.due_ns is None or now_ns < followed.due_ns:
                     continue
+                by_rest = adapter.seed_request(name) is not None
+                if by_rest and not followed.waits:
+                    continue  # nobody would say what changes of it, nor that it is old
                 followed.asked(now_ns)
                 self._count("book_resyncs")
-                if adapter.seed_request(name) is not None:
+                if by_rest:
                     self._seeds.want(adapter, name)
                 else:
                     again.setdefault(connection, []).append(name)
@@ -341,7 +368,14 @@ class SourceBooks:
             return
         listener.heard(row.symbol_id)
         outcome = followed.take(said, number, clock.mono_ns())
+        if outcome is BookOutcome.TAKEN:
+            # A snapshot to begin with may bear the time of the last change, which may be long ago.
+            dated = said.ts_event if self._tells_lag(said) else TS_ABSENT
+            followed.late = self._board.late(dated, listener.read_ns, _behind(listener))
         self._taken(followed, outcome, listener.read_ns)
+
+    def _tells_lag(self, said: BookChange) -> bool:
+        return not said.snapshot or (self._adapter is not None and self._adapter.snapshots_only)
 
     def _seeded(self, exchange_symbol: str, seed: BookChange | None) -> None:
         row = self._share.instruments.get(exchange_symbol)
@@ -352,6 +386,7 @@ class SourceBooks:
         outcome = BookOutcome.GAP
         if seed is not None:
             outcome = followed.seeded(seed, number, clock.mono_ns())
+            followed.late = False
         if outcome is BookOutcome.GAP:
             self._count("book_seeds_failed")
         else:
@@ -415,6 +450,11 @@ class SourceBooks:
         self._quotes.row.add(COUNTER[label], count)
 
 
+def _behind(listener: Listener) -> bool:
+    """Whether what a connection brings may be old."""
+    return listener.behind or listener.path_lags
+
+
 class BooksTier:
     """Where one connection's messages go."""
 
@@ -435,4 +475,4 @@ class BooksTier:
         return self._books.unread(row)
 
     def path(self, lags: bool, ids: npt.NDArray[np.uint16]) -> None:
-        """Books are not judged by how late they are: quotes are."""
+        """Each message is asked how late it is."""

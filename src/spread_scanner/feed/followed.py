@@ -48,6 +48,7 @@ class SourceBook(KeptBook):
         self._keeps_window = adapter.keeps_window
         self._texts: SpelledLevels | None = None
         self._waiting: deque[BookChange] = deque(maxlen=WAITING_MAX)
+        self.lost_ns = 0  # since when what stands is not the book; 0: it is, or none has come yet
         self._times = 0  # asked for anew in a row
         self._stood_ns = 0
 
@@ -116,6 +117,8 @@ class SourceBook(KeptBook):
         after a longer pause."""
         if self.stands and now_ns - self._stood_ns >= STOOD_NS:
             self._times = 0
+        if self.stands:
+            self.lost_ns = now_ns
         self.stands, self._spelled = False, None
         if self.due_ns is None:
             self.due_ns = now_ns + self._pause_ns()
@@ -153,7 +156,7 @@ class SourceBook(KeptBook):
         self._spelled = None
         if not self.stands:
             self._stood_ns = now_ns
-        self.stands, self.due_ns = True, None
+        self.stands, self.due_ns, self.lost_ns = True, None, 0
         self._waiting.clear()
         return self._known(said, now_ns)
 

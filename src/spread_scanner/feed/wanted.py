@@ -5,7 +5,9 @@ Reads:  what the engine says is near its threshold and what anybody asked for (s
 Writes: nothing. The feed follows what it is told, within the limits of its connections.
 
 What stands comes first, then what somebody asked for, the watch list, and what is near, the nearest
-first. What nobody wants any more stays for `books_linger_s`, behind all that somebody wants.
+first. What nobody wants any more stays for `books_linger_s`, behind all that somebody wants. Where
+not all of a kind have room, who is followed stays: how near pairs are changes with each quote, and
+each change would be two requests and a snapshot.
 """
 
 from collections.abc import Mapping
@@ -21,6 +23,7 @@ from spread_scanner.shm.wants import NOT_NEAR, Wants
 _ASKED = 2e6
 _WATCHED = 1e6
 _LINGERS = -1e6
+_KINDS = (_LINGERS / 2, _WATCHED, _ASKED, np.inf)  # where each begins but that which lingers
 
 
 class WantedBooks:
@@ -30,6 +33,7 @@ class WantedBooks:
         self._source = source
         self._wants = wants
         self._last_ns = np.full(wants.layout.max_symbols, -(2**62), np.int64)
+        self._followed = np.zeros(len(self._last_ns), bool)  # by the last answer
         self.reload(settings, {})
 
     def reload(self, settings: Settings, symbols: Mapping[str, int]) -> None:
@@ -48,11 +52,17 @@ class WantedBooks:
         urgency = self._urgency(now_ns)
         wanted = urgency > NOT_NEAR
         self._last_ns[wanted] = now_ns
-        lingering = ~wanted & (now_ns - self._last_ns < self._books.books_linger_s * 1e9)
+        lately = now_ns - self._last_ns < self._books.books_linger_s * 1e9
+        lingering = self._followed & lately & ~wanted
         # Of those that nobody wants any more, who was wanted last goes last.
         urgency[lingering] = _LINGERS - (now_ns - self._last_ns[lingering]) / 1e9
-        order = np.argsort(-urgency, kind="stable")[: self._books.books_max]
-        return [int(symbol_id) for symbol_id in order if urgency[symbol_id] > NOT_NEAR]
+        kind = np.digitize(urgency, _KINDS)
+        order = np.lexsort((-urgency, ~self._followed, -kind))[: self._books.books_max]
+        order = order[urgency[order] > NOT_NEAR]
+        self._followed[:] = False
+        self._followed[order] = True
+        found: list[int] = order.tolist()
+        return found
 
     def _urgency(self, now_ns: int) -> npt.NDArray[np.float64]:
         margin_bps = self._books.books_margin_bps

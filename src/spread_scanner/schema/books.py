@@ -42,7 +42,9 @@ class BookFlag(IntFlag):
     """Why a book cannot be stood behind, or what is unusual about it."""
 
     NONE = 0
-    STALE = 1  # its connection is down or was replaced, or nothing came yet; set by the feed
+    # Its connection is down, was replaced or is silent, what it brings is late as quotes are called
+    # LAGGING, or nothing came yet; set by the feed.
+    STALE = 1
     RESYNCING = 2  # a message is missing: it stands as before that; set by the feed
     CROSSED = 4  # best bid at or over the best ask: kept as it came, used by nobody
     DEPLETED = 8  # too few levels are left of a side of which more exist

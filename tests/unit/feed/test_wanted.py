@@ -50,6 +50,7 @@ def test_as_shipped_nothing_is_wanted_but_what_is_asked_for(wants: Wants, bed: A
     assert wanted.look(now_ns) == []
     wants.ask(SOURCE.source_id, 3, 10.0)
     assert wanted.look(now_ns) == [3]
+    assert wanted_of(wants, bed, books_margin_bps=0.0).look(now_ns) == [1, 3]
 
 
 def test_the_most_urgent_come_first_within_books_max(wants: Wants, bed: Any) -> None:
@@ -76,6 +77,36 @@ def test_who_is_not_wanted_any_more_lingers_behind_the_others(wants: Wants, bed:
     assert wanted.look(start_ns + 8 * S) == [3, 2, 1]
     assert wanted.look(start_ns + 60 * S) == [3, 2]
     assert wanted.look(start_ns + 68 * S) == []
+
+
+def test_who_is_followed_keeps_his_place_against_the_like_of_him(wants: Wants, bed: Any) -> None:
+    """Else whoever is at the edge of the room is subscribed and let go with each quote."""
+    wanted = wanted_of(wants, bed, books_margin_bps=5.0, books_linger_s=60.0, books_max=2)
+    now_ns = clock.mono_ns()
+    say(wants, now_ns, AAA=-4.0, BBB=-3.0)
+    assert wanted.look(now_ns) == [2, 1]
+    for nearer in (-2.0, -1.0, -4.5, -0.1):
+        say(wants, now_ns, AAA=-4.0, BBB=-3.0, CCC=nearer)
+        assert wanted.look(now_ns) == [2, 1]
+    say(wants, now_ns, CCC=math.inf)
+    assert wanted.look(now_ns) == [3, 2]
+    say(wants, now_ns, CCC=-4.9)
+    assert wanted.look(now_ns) == [2, 3]
+    say(wants, now_ns, CCC=-4.9, DDD=math.inf, EEE=math.inf, AAA=math.inf)
+    assert wanted.look(now_ns) == [1, 4]
+    say(wants, now_ns, BBB=math.inf)
+    assert wanted.look(now_ns) == [1, 4]
+
+
+def test_who_was_put_out_does_not_linger(wants: Wants, bed: Any) -> None:
+    wanted = wanted_of(wants, bed, books_margin_bps=5.0, books_linger_s=60.0, books_max=1)
+    now_ns = clock.mono_ns()
+    say(wants, now_ns, AAA=-4.0)
+    assert wanted.look(now_ns) == [1]
+    say(wants, now_ns, BBB=math.inf)
+    assert wanted.look(now_ns) == [2]
+    say(wants, now_ns, AAA=-90.0, BBB=-90.0)
+    assert wanted.look(now_ns + S) == [2]  # it lingers; the other would be asked for for nobody
 
 
 def test_what_the_source_does_not_list_is_not_followed(wants: Wants, bed: Any) -> None:
