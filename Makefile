@@ -80,6 +80,8 @@ nightly: $(STAMP)
 	$(MAKE) days N=24
 	SPREAD_EXPLORE=1 SPREAD_WEEKS=20 $(PYTEST) -m slow tests/unit/alerts/test_week.py
 	SPREAD_EXPLORE=1 SPREAD_KILLS=200 $(PYTEST) tests/unit/recorder/test_recorder_process.py
+	SPREAD_FLOOD_S=1800 $(PYTEST) -m slow tests/unit/recorder/test_recorder_process.py
+	SPREAD_LOG=long $(PYTEST) -m slow tests/unit/wal/test_log_damage.py
 
 # Other examples of everything that is tried at random, at every run; those of `make test` stay.
 explore: $(STAMP)

@@ -12,6 +12,8 @@
 #
 #   --python PROGRAM  the Python for the venv (3.11 to 3.13), not below /root or /home
 #   --wheel FILE      install this wheel instead of building one, with the versions that it names
+#   --history         with what spread-ctl history and Parquet need (some 240 MB); once asked for, an
+#                     upgrade brings it along
 #   --no-package      leave the venv as it is: you have installed the package there yourself
 #   --pin CPUS        pin: the first CPU to the engine alone, the others to the rest ("2-5", "1,3");
 #                     "none" takes it back
@@ -21,7 +23,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
-root="" dry=0 uninstall=0 purge=0 units_only=0 package=1 pin="" wheel="" python=${PYTHON:-python3}
+root="" dry=0 uninstall=0 purge=0 units_only=0 package=1 history=0 pin="" wheel="" python=${PYTHON:-python3}
 changed=0 upgraded=0 cpus=""
 
 usage() { sed -n '2,/^set -euo/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
@@ -33,6 +35,7 @@ while [ $# -gt 0 ]; do
         --uninstall) uninstall=1 ;;
         --purge) purge=1 ;;
         --units-only) units_only=1 ;;
+        --history) history=1 ;;
         --no-package) package=0 ;;
         --pin) pin=${2:?--pin needs CPUs}; shift ;;
         --root) root=${2:?--root needs a folder}; package=0; shift ;;
@@ -227,7 +230,7 @@ PY
 }
 
 install_package() {
-    local stamp=$opt/venv/installed wanted lock
+    local stamp=$opt/venv/installed wanted lock extra=""
     check_python
     if [ -z "$wheel" ]; then
         if [ "$dry" = 1 ]; then
@@ -242,15 +245,18 @@ install_package() {
     [ -f "$wheel" ] || fail "no such wheel: $wheel"
     lock=$(mktemp)
     wanted=$(fingerprint "$lock") || fail "not a wheel of this package: $wheel"
+    if [ "$history" = 1 ] || compgen -G "$opt/venv/lib/*/site-packages/duckdb" >/dev/null; then
+        extra="[history]" wanted="$wanted history"
+    fi
     if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then rm -f "$lock"; return; fi
     if [ ! -x "$opt/venv/bin/python" ]; then
         say "create $opt/venv"
         run "$python" -m venv "$opt/venv"
     fi
-    say "install $wheel into $opt/venv"
+    say "install $wheel$extra into $opt/venv"
     run rm -f "$stamp"
     run "$opt/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --constraint "$lock" "$wheel"
+        --constraint "$lock" "$wheel$extra"
     rm -f "$lock"
     # Again without its dependencies: the same version may hold other code.
     run "$opt/venv/bin/python" -m pip install --quiet --disable-pip-version-check \

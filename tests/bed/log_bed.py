@@ -38,17 +38,18 @@ def numbers(folder: Path, since: int = 0) -> list[int]:
     ]
 
 
-def write_every_kind(writer: LogWriter, rounds: int, *, seed: int = 1) -> None:
-    """Records of all kinds with random bytes in them, committed one by one."""
+def write_every_kind(writer: LogWriter, rounds: int, *, seed: int = 1, most: int = 4) -> None:
+    """Records of all kinds with random bytes in them, `most` at once, committed one by one."""
     chance = random.Random(seed)
     for _ in range(rounds):
         for kind, dtype in ARRAYS.items():
-            raw = chance.randbytes(dtype.itemsize * chance.randint(1, 4))
+            raw = chance.randbytes(dtype.itemsize * chance.randint(1, most))
             writer.append(kind, np.frombuffer(raw, dtype))
             writer.commit()
         for kind in sorted(DOCUMENTS):
             head = np.frombuffer(chance.randbytes(DOCUMENT_DTYPE.itemsize), DOCUMENT_DTYPE)[0]
-            writer.append_document(kind, np.array(head), chance.randbytes(chance.randint(0, 90)))
+            body = chance.randbytes(chance.randint(0, 22 * most))
+            writer.append_document(kind, np.array(head), body)
             writer.commit()
     writer.sync()
 
@@ -101,7 +102,7 @@ class CountedDisk(LogDisk):
         self._refuse("allocate")
         super().allocate(file, length)
 
-    def pwrite(self, file: int, data: bytes, offset: int) -> int:
+    def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
         if self._fails("pwrite"):
             half = super().pwrite(file, data[: max(1, len(data) // 2)], offset)
             if self.short:
@@ -159,9 +160,9 @@ class WatchedDisk(LogDisk):
         super().allocate(file, length)
         self.note("allocate", self._names[file], length)
 
-    def pwrite(self, file: int, data: bytes, offset: int) -> int:
+    def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
         done = super().pwrite(file, data, offset)
-        self.note("pwrite", self._names[file], offset, data)
+        self.note("pwrite", self._names[file], offset, bytes(data))
         return done
 
     def fdatasync(self, file: int) -> None:

@@ -21,7 +21,7 @@ from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.log import DOCUMENT_DTYPE, TICK_DTYPE, RecordKind
 from spread_scanner.shminit.restoring import last_quotes
 from spread_scanner.symbology.tables import InstrumentRow, SymbolRow, Tables
-from spread_scanner.wal import snapshot
+from spread_scanner.wal import reader, snapshot
 from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.salvage import examine
 from spread_scanner.wal.snapshot import Snapshot
@@ -62,6 +62,13 @@ def figures(small: bool) -> Iterator[Figure]:
             records=len(ticks),
             drain=DRAIN,
             record_bytes=round(size, 2),
+        )
+        yield figure(
+            "wal.append_again",
+            "records/s",
+            [_append(Path(folder) / f"again-{run}", ticks, again=True) for run in range(runs)],
+            floor=copied,
+            records=len(ticks),
         )
         yield figure(
             "wal.verify",
@@ -133,9 +140,15 @@ def _per_cpu_s(count: int, work: Callable[[], object]) -> float:
     return count / max(time.process_time() - begun, 1e-9)
 
 
-def _append(folder: Path, ticks: np.ndarray) -> float:
-    """In drains, a commit after each third, as the recorder does; all on the disk at the end."""
+def _append(folder: Path, ticks: np.ndarray, *, again: bool = False) -> float:
+    """In drains, a commit after each third, as the recorder does; all on the disk at the end.
+    `again`: over the files of older segments, as the recorder goes on after hours."""
+    if again:
+        _append(folder, ticks)
     writer = LogWriter(folder)
+    before = writer.appended_seq
+    for link in reader.chain(folder)[:-1] if again else ():
+        writer.reuse(link.path)
 
     def work() -> None:
         for number, at in enumerate(range(0, len(ticks), DRAIN)):
@@ -145,8 +158,8 @@ def _append(folder: Path, ticks: np.ndarray) -> float:
         writer.sync()
 
     rate = _per_cpu_s(len(ticks), work)
-    if writer.durable_seq != len(ticks):
-        raise RuntimeError(f"{writer.durable_seq} of {len(ticks)} are on the disk")
+    if writer.durable_seq - before != len(ticks):
+        raise RuntimeError(f"{writer.durable_seq - before} of {len(ticks)} are on the disk")
     writer.close()
     return rate
 

@@ -239,6 +239,35 @@ def test_a_wheel_brings_the_versions_of_what_it_needs(tmp_path: Path, named: boo
     assert len(done.stdout.split()) == 2, "Python's version and a digest"
 
 
+@pytest.mark.parametrize(
+    ("asked", "there", "extra"), [(1, False, "[history]"), (0, True, "[history]"), (0, False, "")]
+)
+def test_the_history_comes_where_it_was_asked_for(
+    tmp_path: Path, asked: int, there: bool, extra: str
+) -> None:
+    """Once asked for, an upgrade brings it along; a second run installs nothing."""
+    wheel, python = tmp_path / "kept.whl", tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    python.chmod(0o755)
+    wheel.touch()
+    if there:
+        (tmp_path / "venv/lib/python3.12/site-packages/duckdb").mkdir(parents=True)
+    stubs = (
+        'check_python() { :; }; fingerprint() { echo "version digest"; }; say() { :; }\n'
+        'run() { "$@"; }; put_text() { printf "%s\\n" "$1" > "$2"; }; fail() { exit 9; }\n'
+    )
+    variables = f"opt={tmp_path} wheel={wheel} dry=0 history={asked}\n"
+    function = re.search(r"^install_package\(\) \{.*?^\}", setup_text(), re.DOTALL | re.MULTILINE)
+    assert function is not None
+    for _ in range(2):
+        command = f"set -eu\n{variables}{stubs}{function.group()}\ninstall_package"
+        subprocess.run(["bash", "-c", command], timeout=60, check=True)
+    first, second = (tmp_path / "asked").read_text().splitlines()
+    assert first.endswith(f"{wheel}{extra}")
+    assert second.endswith(f"--force-reinstall --no-deps {wheel}")
+
+
 def test_the_build_puts_the_versions_into_the_wheel() -> None:
     """What setup.sh looks for is what setup.py writes; the build itself takes minutes."""
     assert '(folder.parent / "requirements.lock").write_bytes' in (ROOT / "setup.py").read_text()

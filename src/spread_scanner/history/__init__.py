@@ -9,6 +9,8 @@ columns   the same as Arrow, and back (pyarrow)
 compact   the child process: writes, reads back, compares, lists
 newest    what is in the log alone, as streams (pyarrow)
 views     what stands behind the names that a question may use (pyarrow)
+lately    the last ticks of a listing, by the way back that each tick tells
+listings  the last quotes of a listing, of store, log and history
 asking    questions: `connect`, `spread` (duckdb, when it is called)
 """
 

@@ -15,6 +15,7 @@ from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, SignalKind
 from spread_scanner.schema.records import (
     FOLLOW_UP_DTYPE,
+    QUOTE_DTYPE,
     RUNGS_MAX,
     SIGNAL_DTYPE,
     SIGNAL_RUNG_DTYPE,
@@ -143,16 +144,29 @@ def of_ticks(rows: np.ndarray, symbols: list[str]) -> pa.Table:
     )
 
 
+def quotes_of(table: pa.Table) -> np.ndarray:
+    """QUOTE_DTYPE out of TICKS."""
+    rows = np.zeros(len(table), QUOTE_DTYPE)
+    rows["ts_event"], rows["ts_recv"] = _event_times(table), _integers(table["ts_recv"], TS_ABSENT)
+    for name in (*PRICES, "update_id", "flags", "epoch"):
+        rows[name] = table[name].to_numpy()
+    return rows
+
+
+def _event_times(table: pa.Table) -> npt.NDArray[np.int64]:
+    event = _integers(table["ts_event"], TS_ABSENT)
+    stood = event != TS_ABSENT
+    event[stood] = event[stood] * NS_PER_MS + table["ts_event_ns"].to_numpy()[stood]
+    return event
+
+
 def ticks_differ(table: pa.Table, rows: np.ndarray, symbols: list[str]) -> str:
     """The first column in which a table is not these rows, value by value; empty: none."""
     if len(table) != len(rows):
         return "number of rows"
-    event = _integers(table["ts_event"], TS_ABSENT)
-    stood = event != TS_ABSENT
-    event[stood] = event[stood] * NS_PER_MS + table["ts_event_ns"].to_numpy()[stood]
     found = {
         "ts_recv": _integers(table["ts_recv"], TS_ABSENT),
-        "ts_event": event,
+        "ts_event": _event_times(table),
         **{name: table[name].to_numpy() for name in (*PRICES, *TICKS.names[10:])},
     }
     for name, values in found.items():

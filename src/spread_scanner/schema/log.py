@@ -52,6 +52,17 @@ TICK_DTYPE = np.dtype(
         ("quote", QUOTE_DTYPE),
     ]
 )
+# The same as the log has it: how many records before it the last one of its cell stands; 0: nobody
+# knows. A layout of its own, so that the tape's and that of older logs are what they were.
+LOGGED_TICK_DTYPE = np.dtype(
+    [
+        ("number", "<u8"),
+        ("symbol_id", "<u2"),
+        ("source_id", "<u2"),
+        ("back", "<u4"),
+        ("quote", QUOTE_DTYPE),
+    ]
+)
 # What a source said of itself; written when it changed.
 SOURCE_STATE_DTYPE = np.dtype(
     [

@@ -19,7 +19,7 @@ class LogDisk:
     def truncate(self, file: int) -> None:
         os.ftruncate(file, 0)
 
-    def pwrite(self, file: int, data: bytes, offset: int) -> int:
+    def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
         return os.pwrite(file, data, offset)
 
     def fdatasync(self, file: int) -> None:
@@ -42,7 +42,7 @@ class LogDisk:
     def close(self, file: int) -> None:
         os.close(file)
 
-    def put(self, file: int, data: bytes, offset: int) -> None:
+    def put(self, file: int, data: bytes | memoryview, offset: int) -> None:
         """All of it, however often that has to be asked for."""
         done = self.pwrite(file, data, offset)
         while done < len(data):

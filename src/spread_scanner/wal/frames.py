@@ -123,23 +123,26 @@ def head_of(data: Bytes) -> np.ndarray | None:
     return head if whole else None
 
 
-def sealed_block(
+def seal_block(
+    block: Bytes,
     kind: RecordKind,
     count: int,
-    payload: bytes,
     *,
     salt: int,
     previous: int,
     first: int,
     durable: int,
     at_ms: int,
-) -> tuple[bytes, int]:
-    """The bytes of a block's head, and its CRC."""
-    rest = _BLOCK.pack(
-        previous, salt, len(payload), count, first, durable, min(at_ms, 2**32 - 1), kind, 0, 0
+) -> int:
+    """Write the head of a block, whose records stand behind its place already; the CRC."""
+    length = len(block) - BLOCK_HEAD_BYTES
+    at_ms = min(at_ms, 2**32 - 1)
+    _BLOCK.pack_into(
+        block.data, 4, previous, salt, length, count, first, durable, at_ms, kind, 0, 0
     )
-    crc: int = google_crc32c.extend(google_crc32c.value(rest), payload)
-    return _CRC.pack(crc) + rest, crc
+    crc: int = google_crc32c.value(block[4:])
+    _CRC.pack_into(block.data, 0, crc)
+    return crc
 
 
 def block_at(data: Bytes, offset: int, salt: int) -> LogBlock | None:
@@ -157,6 +160,19 @@ def block_at(data: Bytes, offset: int, salt: int) -> LogBlock | None:
     if google_crc32c.extend(google_crc32c.value(raw[4:]), payload) != crc:
         return None
     return LogBlock(offset, kind, first, count, length, durable, at_ms, previous, crc)
+
+
+def said_to_be(data: Bytes, salt: int, kind: RecordKind) -> list[int]:
+    """Where blocks of a kind begin, by what the heads say of themselves alone."""
+    offset, found = HEAD_BYTES, []
+    while offset + BLOCK_HEAD_BYTES <= len(data):
+        _, of, length, *_, is_of, _, _ = _BLOCK.unpack_from(data.data, offset + 4)
+        if of != salt or length > PAYLOAD_BYTES_MAX:
+            break
+        if is_of == kind:
+            found.append(offset)
+        offset += BLOCK_HEAD_BYTES + length
+    return found
 
 
 def begun_at(data: Bytes, offset: int, salt: int, previous: int) -> bool:

@@ -108,10 +108,11 @@ def mapped(path: Path) -> Bytes:
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
-def waits(path: Path, length: int) -> bool:
-    """Whether a file is there for a segment that was not begun. Raises OSError."""
+def waits(path: Path, length: int | None = None) -> bool:
+    """Whether a file, of that length, is there for a segment that was not begun. Raises OSError."""
     data = mapped(path)
-    return len(data) == length and _begun(int(path.stem), path) is None
+    of_length = length is None or len(data) == length
+    return of_length and _begun(int(path.stem), path) is None
 
 
 def chain(folder: Path) -> list[Link]:
@@ -299,7 +300,7 @@ def pieces_with_links(folder: Path, since: int = 0) -> Iterator[tuple[Link, Piec
     for place, link in enumerate(links):
         if place + 1 < len(links) and links[place + 1].first_seq <= since:
             continue
-        data = _mapped_still(link)
+        data = mapped_still(link)
         if data is None:
             if begun:
                 raise LogLeft("records left the log while it was read", file=str(link.path))
@@ -313,7 +314,7 @@ def pieces_with_links(folder: Path, since: int = 0) -> Iterator[tuple[Link, Piec
             raise damaged(folder, walked.hole)
 
 
-def _mapped_still(link: Link) -> Bytes | None:
+def mapped_still(link: Link) -> Bytes | None:
     """The bytes of a segment, if they still are its own: segments are mapped one by one, and the
     oldest may be used again meanwhile."""
     try:

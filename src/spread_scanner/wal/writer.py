@@ -25,14 +25,27 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.log import DOCUMENT_DTYPE, RecordKind
 from spread_scanner.wal import frames, reader, segments
+from spread_scanner.wal._backs import Gathering
 from spread_scanner.wal.disk import LogDisk
-from spread_scanner.wal.frames import ALIGN, BLOCK_HEAD_BYTES, PAYLOAD_BYTES_MAX
+from spread_scanner.wal.frames import (
+    ALIGN,
+    BLOCK_BYTES_MAX,
+    BLOCK_HEAD_BYTES,
+    PAYLOAD_BYTES_MAX,
+    Bytes,
+)
 
 UNSYNCED_BYTES_MAX = 16 << 20
 TRIES = 3  # segments in a row that fail at once: the disk is to blame, and asked again later
 SPARES_MAX = 2
 AGAIN_NS = 1_000_000_000
+ROOMS_MAX = 16
 DOCUMENT_PART_BYTES = (PAYLOAD_BYTES_MAX - DOCUMENT_DTYPE.itemsize) // ALIGN * ALIGN
+
+
+def _room() -> Bytes:
+    """For a block of the largest size."""
+    return np.empty(BLOCK_BYTES_MAX, np.uint8)
 
 
 class Origin(NamedTuple):
@@ -52,7 +65,7 @@ class _Kept(NamedTuple):
     seq: int  # of its first record
     kind: RecordKind
     records: int
-    payload: bytes
+    block: Bytes  # the place of its head, and its records
 
 
 class _Place(NamedTuple):
@@ -97,8 +110,8 @@ class LogWriter:
         self.torn: reader.Hole | None = None  # what the log's last life left
         self.strange = ""  # why that cannot be read: another version wrote it
         self._refused_ns = 0
-        self._gathered: list[bytes] = []
-        self._gathered_kind, self._gathered_count = RecordKind.CLOSE, 0
+        self._gathering = Gathering(_room(), BLOCK_HEAD_BYTES)
+        self._rooms: list[Bytes] = []  # of blocks that are on the disk: used again
         self._kept: list[_Kept] = []  # in their order; those first that are written
         self._written = 0  # how many of them are, in the current segment
         self._kept_bytes = 0
@@ -134,17 +147,12 @@ class LogWriter:
     def append(self, kind: RecordKind, records: np.ndarray) -> None:
         """Records of a kind that is an array. They are written with the next `commit`, or when a
         block is full."""
-        in_block = PAYLOAD_BYTES_MAX // records.itemsize
-        if kind is not self._gathered_kind:
+        records, gathering, at = np.ascontiguousarray(records), self._gathering, 0
+        if kind != gathering.kind:
             self._seal()
-            self._gathered_kind = kind
-        at = 0
         while at < len(records):
-            count = min(len(records) - at, in_block - self._gathered_count)
-            self._gathered.append(records[at : at + count].tobytes())
-            self._gathered_count += count
-            at += count
-            if self._gathered_count == in_block:
+            at += gathering.take(kind, records, at, self.appended_seq)
+            if gathering.end + records.itemsize > BLOCK_BYTES_MAX:
                 self._seal()
                 self._write_on()
 
@@ -160,7 +168,9 @@ class LogWriter:
     def append_part(self, kind: RecordKind, part: bytes) -> None:
         """A document's part with its head, as it stands in a log."""
         self._seal()
-        self._keep(kind, 1, part)
+        block = np.zeros(BLOCK_HEAD_BYTES + len(part), np.uint8)
+        block[BLOCK_HEAD_BYTES:] = np.frombuffer(part, np.uint8)
+        self._keep(kind, 1, block)
 
     def write(self) -> None:
         """Write what was gathered: whoever kills this process does not lose it any more."""
@@ -190,7 +200,7 @@ class LogWriter:
         """All on the disk, said so in the log, and the folder given back."""
         self.sync()
         if self._current is not None and not self._kept:
-            self._keep(RecordKind.CLOSE, 0, b"")
+            self._keep(RecordKind.CLOSE, 0, np.zeros(BLOCK_HEAD_BYTES, np.uint8))
             self.sync()
         self._threads.shutdown()
         self._close_current()
@@ -236,13 +246,19 @@ class LogWriter:
 
     def _seal(self) -> None:
         """Make a block of what was gathered."""
-        if self._gathered_count:
-            self._keep(self._gathered_kind, self._gathered_count, b"".join(self._gathered))
-            self._gathered, self._gathered_count = [], 0
+        gathering = self._gathering
+        kind, count = gathering.kind, gathering.count
+        if not count:
+            return
+        if gathering.end < BLOCK_BYTES_MAX // 4:  # what waits takes little more than it needs
+            block = gathering.hand_over(gathering.room).copy()
+        else:
+            block = gathering.hand_over(self._rooms.pop() if self._rooms else _room())
+        self._keep(RecordKind(kind), count, block)
 
-    def _keep(self, kind: RecordKind, count: int, payload: bytes) -> None:
-        self._kept.append(_Kept(clock.mono_ns(), self.appended_seq, kind, count, payload))
-        self._kept_bytes += len(payload)
+    def _keep(self, kind: RecordKind, count: int, block: Bytes) -> None:
+        self._kept.append(_Kept(clock.mono_ns(), self.appended_seq, kind, count, block))
+        self._kept_bytes += len(block)
         self.appended_seq += count
 
     def _write_on(self) -> None:
@@ -253,10 +269,11 @@ class LogWriter:
         for _ in range(TRIES):
             try:
                 while self._written < len(self._kept):
-                    length = BLOCK_HEAD_BYTES + len(self._kept[self._written].payload)
-                    if self._current is None or self._current.end + length > self._segment_bytes:
+                    kept = self._kept[self._written]
+                    end = self._current.end + len(kept.block) if self._current else 0
+                    if self._current is None or end > self._segment_bytes:
                         self._current = self._begun()
-                    self._put(self._current, self._kept[self._written])
+                    self._put(self._current, kept)
                     self._written += 1
             except OSError as error:
                 self._leave(error)
@@ -266,18 +283,18 @@ class LogWriter:
         self._refused_ns = clock.mono_ns()
 
     def _put(self, current: _Current, kept: _Kept) -> None:
-        head, crc = frames.sealed_block(
+        crc = frames.seal_block(
+            kept.block,
             kept.kind,
             kept.records,
-            kept.payload,
             salt=current.salt,
             previous=current.crc,
             first=kept.seq - current.first_seq,
             durable=max(0, self.durable_seq - current.first_seq),
             at_ms=max(0, clock.mono_ns() - current.begun_ns) // NS_PER_MS,
         )
-        self._disk.put(current.file, head + kept.payload, current.end)
-        current.end += len(head) + len(kept.payload)
+        self._disk.put(current.file, kept.block.data, current.end)
+        current.end += len(kept.block)
         current.crc, current.next_seq = crc, kept.seq + kept.records
         if self._making is None and 2 * current.end > self._segment_bytes:
             self._making = self._make()
@@ -296,7 +313,10 @@ class LogWriter:
         (future, place, written), self._syncing = self._syncing, None
         future.result()
         self._safe = place
-        self._kept_bytes -= sum(len(kept.payload) for kept in self._kept[:written])
+        for kept in self._kept[:written]:
+            self._kept_bytes -= len(kept.block)
+            if isinstance(kept.block.base, np.ndarray) and len(self._rooms) < ROOMS_MAX:
+                self._rooms.append(kept.block.base)
         del self._kept[:written]
         self._written -= written
 

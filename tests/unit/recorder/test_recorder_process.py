@@ -1,5 +1,6 @@
 """spread-recorder as a process: off, on, killed at any time while quotes come."""
 
+import contextlib
 import os
 import random
 import signal
@@ -10,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import bed as waits
-from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.enums import SOURCES, ProcessState
 from spread_scanner.schema.log import GapOf, RecordKind
 from spread_scanner.schema.names import RECORDER, WAL_FOLDER
 from spread_scanner.shm import PriceStore
@@ -21,6 +23,7 @@ from spread_scanner.wal import reader
 
 ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("SPREAD_KILLS", "12"))
+FLOOD_S, FLOOD_QUOTES_S = float(os.environ.get("SPREAD_FLOOD_S", "5")), 40_000
 
 
 @pytest.fixture
@@ -83,18 +86,62 @@ def test_killed_at_any_time_it_loses_nothing_that_is_not_counted(up_bed: Any, st
         waits.until(lambda: state(up_bed) is ProcessState.RUNNING, "it runs again")
         child.terminate()
         assert child.wait(60) == 0
+    assert recorded_of(folder, 0) == written
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600 + 2 * FLOOD_S)
+def test_a_flood_loses_nothing_that_is_not_counted(up_bed: Any, start: Any) -> None:
+    """All sources at 40,000 quotes/s, and at times in bursts that no tape holds. The whole half
+    hour is in `make nightly`."""
+    enable(up_bed)
+    chance = random.Random(waits.seed())
+    written, folder = [0] * len(SOURCES), up_bed.settings.data_dir / WAL_FOLDER
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(PriceStore.attach(up_bed.namespace))
+        writers = [stack.enter_context(store.writer(one.source_id)) for one in SOURCES]
+        child = start()
+        waits.until(lambda: state(up_bed) is ProcessState.RUNNING, "it runs")
+        begun = time.monotonic()
+        while (passed := time.monotonic() - begun) < FLOOD_S:
+            burst = 3 * up_bed.settings.config.system.tape_slots if chance.random() < 1e-3 else 0
+            if burst:
+                flood(store, writers[0], written, 0, burst)
+            for source_id, writer in enumerate(writers):
+                due = int(passed * FLOOD_QUOTES_S / len(writers)) - written[source_id]
+                flood(store, writer, written, source_id, max(0, due))
+            time.sleep(0.002)
+        child.terminate()
+        assert child.wait(60) == 0
+    for one in SOURCES:
+        assert recorded_of(folder, one.source_id) == written[one.source_id]
+    with up_bed.health() as health:
+        counters = health.read(RECORDER).counters
+    assert counters["ticks"] + counters["ticks_missed"] == sum(written)
+
+
+def flood(store: PriceStore, writer: Any, written: list[int], source_id: int, count: int) -> None:
+    now_ns = store.clock.now_ns()
+    for number in range(written[source_id], written[source_id] + count):
+        writer.write(number % 50, 1, 1, 2, 1, 0, now_ns, number)
+    written[source_id] += count
+
+
+def recorded_of(folder: Path, source_id: int) -> int:
+    """How many ticks of a source are in the log once, in order, or in a Gap."""
     seen = 0
     for piece in reader.pieces(folder):
         if piece.kind is RecordKind.GAP:
             for gap in piece.array():
-                if gap["what"] == GapOf.TICKS and gap["source_id"] == 0:
+                if gap["what"] == GapOf.TICKS and gap["source_id"] == source_id:
                     assert gap["first"] == seen
                     seen = int(gap["next"])
         elif piece.kind is RecordKind.TICK:
-            for number in piece.array()["number"].tolist():
-                assert number == seen, "once, in order"
-                seen += 1
-    assert seen == written
+            ticks = piece.array()
+            numbers = ticks["number"][ticks["source_id"] == source_id]
+            assert np.array_equal(numbers, np.arange(seen, seen + len(numbers))), "once, in order"
+            seen += len(numbers)
+    return seen
 
 
 def _starts(bed: Any) -> int:

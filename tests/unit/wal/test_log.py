@@ -168,7 +168,7 @@ def test_while_a_disk_refuses_nothing_is_lost_and_nothing_is_called_safe(
     class Full(CountedDisk):
         full = False
 
-        def pwrite(self, file: int, data: bytes, offset: int) -> int:
+        def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
             if self.full:
                 raise OSError(error, "refused")
             return super().pwrite(file, data, offset)

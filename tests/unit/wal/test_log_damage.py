@@ -2,6 +2,7 @@
 much.
 """
 
+import bisect
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from spread_scanner.wal.reader import LogDamaged
 from spread_scanner.wal.salvage import examine, salvage
 from spread_scanner.wal.writer import LogWriter
 
+LONG = os.environ.get("SPREAD_LOG") == "long"
 Contents = list[tuple[RecordKind, int, bytes]]
 
 
@@ -89,56 +91,92 @@ def test_a_log_zeroed_from_every_block_on_is_a_prefix_that_goes_on(log: Path) ->
         assert examine(copy).holes == []
 
 
-def test_every_bit_that_is_flipped_is_found_and_named(log: Path) -> None:
-    path, whole = only_segment(log), contents(log)
-    blocks = blocks_of(log)
-    original = path.read_bytes()
-    end, total = blocks[-1].end, blocks[-1].first
-    in_head = [*range(frames.HEAD_DTYPE.itemsize)]
-    with path.open("r+b", buffering=0) as file:
-        for at in [*in_head, *range(HEAD_BYTES, end)]:
-            bit = 1 << (at * 5 + at // 7) % 8  # another one at each byte
+class Flips:
+    """A log of one segment, of which one bit at a time is another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.whole, self.blocks = folder, contents(folder), blocks_of(folder)
+        self.path = only_segment(folder)
+        self.original = self.path.read_bytes()
+        # A head's other sectors say nothing.
+        self.places = [
+            *range(frames.HEAD_DTYPE.itemsize),
+            *range(HEAD_BYTES, self.blocks[-1].end),
+        ]
+
+    def check(self, at: int, bit: int) -> None:
+        """It is found, and named by where it is and by what is good on both sides."""
+        with self.path.open("r+b", buffering=0) as file:
             file.seek(at)
-            file.write(bytes([original[at] ^ bit]))
-            hit = next((number for number, one in enumerate(blocks) if one.end > at), 0)
-            found, error = read_back(log)
-            if at < HEAD_BYTES:
-                assert error is not None, at
-                assert found == []
-                assert error.evidence["good_after"] == total
-            elif blocks[hit].kind == RecordKind.CLOSE:
-                assert error is None
-                assert found == whole
-                (torn,) = examine(log).holes
-                assert (torn.offset, torn.durable) == (blocks[hit].offset, False)
-            else:
-                assert error is not None, at
-                assert found == whole[:hit]
-                said = error.evidence
-                assert (said["file"], said["offset"]) == (str(path), blocks[hit].offset)
-                assert said["seq"] == said["good_before"] == blocks[hit].first
-                assert said["good_after"] == total - blocks[hit].next
-                assert "wal salvage" in str(error)
-            file.seek(at)
-            file.write(original[at : at + 1])
-    assert contents(log) == whole
+            file.write(bytes([self.original[at] ^ 1 << bit]))
+            try:
+                self._check(at)
+            finally:
+                file.seek(at)
+                file.write(self.original[at : at + 1])
+
+    def _check(self, at: int) -> None:
+        total = self.blocks[-1].first
+        hit = bisect.bisect_right([one.end for one in self.blocks], at)
+        found, error = read_back(self.folder)
+        if at < HEAD_BYTES:
+            assert error is not None, at
+            assert found == []
+            assert error.evidence["good_after"] == total
+        elif self.blocks[hit].kind == RecordKind.CLOSE:
+            assert error is None
+            assert found == self.whole
+            (torn,) = examine(self.folder).holes
+            assert (torn.offset, torn.durable) == (self.blocks[hit].offset, False)
+        else:
+            assert error is not None, at
+            assert found == self.whole[:hit]
+            said = error.evidence
+            assert (said["file"], said["offset"]) == (str(self.path), self.blocks[hit].offset)
+            assert said["seq"] == said["good_before"] == self.blocks[hit].first
+            assert said["good_after"] == total - self.blocks[hit].next
+            assert "wal salvage" in str(error)
+
+
+def test_every_byte_that_is_flipped_is_found_and_named(log: Path) -> None:
+    flips = Flips(log)
+    for at in flips.places:
+        flips.check(at, (at * 5 + at // 7) % 8)  # another bit at each byte
+    assert contents(log) == flips.whole
+
+
+def large(folder: Path, size: int) -> Path:
+    """A log of so many bytes at least, of all kinds, closed."""
+    writer = LogWriter(folder, segment_bytes=2 * size)
+    for number in range(1_000):
+        write_every_kind(writer, 1, seed=number, most=120)
+        if blocks_of(folder)[-1].end >= size:
+            break
+    writer.close()
+    return folder
 
 
 @pytest.mark.slow
-def test_every_bit_of_a_megabyte_is_covered_by_a_checksum(tmp_path: Path) -> None:
-    writer = LogWriter(tmp_path, segment_bytes=2 << 20)
-    writer.append(RecordKind.TICK, ticks(0, 13_000))
-    writer.close()
-    (link,) = reader.chain(tmp_path)
-    data = reader.mapped(link.path).copy()
-    salt = int(link.head["salt"])
-    for block in reader.walk(link, data).blocks:
-        piece = data[block.offset : block.end].copy()
-        for at in range(len(piece)):
-            for bit in range(8):
-                piece[at] ^= 1 << bit
-                assert frames.block_at(piece, 0, salt) is None
-                piece[at] ^= 1 << bit
+@pytest.mark.timeout(6 * 3_600)
+def test_every_bit_of_a_megabyte_that_is_flipped_is_found_and_named(tmp_path: Path) -> None:
+    """Each of them by `make nightly`."""
+    flips = Flips(large(tmp_path, 1 << 20))
+    bits = 8 * len(flips.places)
+    for number in range(0, bits, 1 if LONG else 2_999):
+        flips.check(flips.places[number // 8], number % 8)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_a_quarter_megabyte_cut_at_every_byte_is_an_exact_prefix(tmp_path: Path) -> None:
+    """At each of them by `make nightly`; else at some, and around every border of a block."""
+    log = large(tmp_path, 256 << 10)
+    path, whole, blocks = only_segment(log), contents(log), blocks_of(log)
+    end = blocks[-1].end
+    near = {one.end + by for one in blocks for by in (-1, 0, 1)} - {end + 1}
+    for length in range(end, HEAD_BYTES - 1, -1):
+        if LONG or length % 211 == 0 or length in near:
+            check_prefix(log, path, whole, length)
 
 
 @pytest.mark.parametrize("how", ["zeroed", "twice", "swapped"])

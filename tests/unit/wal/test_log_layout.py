@@ -55,13 +55,13 @@ def test_every_kind_is_an_array_or_a_document() -> None:
 
 
 def test_a_block_lies_as_it_was_drawn() -> None:
-    head, crc = frames.sealed_block(
-        RecordKind.TICK, 2, bytes(160), salt=7, previous=5, first=9, durable=4, at_ms=3
-    )
-    assert len(head) == frames.BLOCK_HEAD_BYTES == 32
-    assert np.frombuffer(head, "<u4")[[0, 1, 2, 4, 5, 6]].tolist() == [crc, 5, 7, 9, 4, 3]
-    assert np.frombuffer(head, "<u2")[[6, 7]].tolist() == [160, 2]
-    data = np.frombuffer(head + bytes(160), np.uint8)
+    data = np.zeros(frames.BLOCK_HEAD_BYTES + 160, np.uint8)
+    given = {"salt": 7, "previous": 5, "first": 9, "durable": 4, "at_ms": 3}
+    crc = frames.seal_block(data, RecordKind.TICK, 2, **given)
+    head = data[: frames.BLOCK_HEAD_BYTES]
+    assert len(head) == 32
+    assert head.view("<u4")[[0, 1, 2, 4, 5, 6]].tolist() == [crc, 5, 7, 9, 4, 3]
+    assert head.view("<u2")[[6, 7]].tolist() == [160, 2]
     block = frames.block_at(data, 0, 7)
     assert block == (0, RecordKind.TICK, 9, 2, 160, 4, 3, 5, crc)
     assert frames.block_at(data, 0, 8) is None
