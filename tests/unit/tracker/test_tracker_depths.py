@@ -72,6 +72,8 @@ def test_it_is_kept_with_the_position_in_the_ring(tmp_path: Path) -> None:
     """Once the ring's slot is given back nobody can read it again."""
     bed = Bed(tmp_path / "tracker.db")
     bed.push(0, SignalKind.ENTER)
+    bed.pop()
+    bed.urgent()  # the opening is written
     told = FollowUp(1, bed.now_ns + 5, 0, 7.0, None, False, [], 0, 0, 1)
     bed.ring.append(told)
     bed.pop()

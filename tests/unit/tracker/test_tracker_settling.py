@@ -182,7 +182,8 @@ def test_after_a_restart_it_is_charged_at_the_last_price_that_is_known(tmp_path:
     bed.commit()
     with contextlib.closing(bed.database):
         bed.kill()
-        bed.run(800)
+        bed.advance(300)  # over midnight without a look
+        bed.run(500)
         assert bed.rows("SELECT fut_px FROM settlements") == []  # not written yet
         bed.commit()
         assert bed.rows("SELECT fut_px FROM settlements") == [(pytest.approx(103.0),)]
