@@ -3,22 +3,27 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 
 import pytest
+from mexc_frames import aggregated_depth
 
 from spread_scanner.config import SourceSettings
-from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.exchanges.registry import adapter_of, depth_adapter_of
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, Source
 
 ROOT = Path(__file__).parents[2]
 HEADERS = ROOT / "src" / "spread_scanner" / "exchanges" / "native"
 SCHEMA = ROOT / "src" / "spread_scanner" / "schema" / "native"
-HARNESS = ROOT / "tests" / "stress" / "native" / "match_fuzz.c"
+BOOKS = ROOT / "src" / "spread_scanner" / "books" / "native"
+HARNESSES = ROOT / "tests" / "stress" / "native"
 PAYLOADS = ROOT / "tests" / "payloads"
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
 SANITIZED = [*STRICT, "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 ROUNDS = 20_000_000 if os.environ.get("SPREAD_STRESS") == "long" else 300_000
+DEPTH_ROUNDS = ROUNDS // 10  # what matches is put into a book as well
 SEED = 20261121
 
 # The usual messages of each source: what its templates are made for.
@@ -36,7 +41,23 @@ USUAL = {
     "mexc-spot": ["mexc/book_ticker.hex", "mexc/book_ticker_full.hex"],
     "mexc-futures": ["mexc/depth_full.json", "mexc/depth_full_cts_last.json"],
 }
+# The same of its books, by channel.
+USUAL_DEPTH = {
+    ("binance-spot", "depth@100ms"): ["binance/spot_depth.json"],
+    ("binance-futures", "depth@100ms"): ["binance/futures_depth.json"],
+    ("binance-spot", "depth20@100ms"): ["binance/spot_depth20.json"],
+    ("binance-futures", "depth20@100ms"): ["binance/futures_depth20.json"],
+    ("bybit-spot", ""): ["bybit/depth_delta.json"],
+    ("bybit-futures", ""): ["bybit/depth_delta.json"],
+    ("okx-spot", ""): ["okx/books_update.json"],
+    ("okx-futures", ""): ["okx/books_update.json"],
+    ("mexc-futures", "depth"): ["mexc/depth.json"],
+    ("mexc-futures", ""): ["mexc/depth_full.json", "mexc/depth_full_cts_last.json"],
+    ("mexc-spot", ""): ["mexc/limit_depth.hex"],
+    ("mexc-spot", "aggre.depth@100ms"): [],  # none was recorded: made
+}
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "ETH-USDT", "BTC-USDT-SWAP", "RIF_USDT", "币安人生USDT"]
+DEPTH_SYMBOLS = [*SYMBOLS, "NKNUSDT", "SUSHIUSDT", "XRPUSDT", "UNI-USD-SWAP", "SKHYNIXSTOCK_USDT"]
 
 
 def compiler() -> str:
@@ -46,11 +67,13 @@ def compiler() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
-def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("match_fuzz") / "match_fuzz"
+def sanitized(folder: Path, name: str) -> Path:
+    """A harness, built."""
+    made = folder / name
+    includes = [f"-I{place}" for place in (HEADERS, SCHEMA, BOOKS)]
+    source = str(HARNESSES / f"{name}.c")
     built = subprocess.run(
-        [compiler(), *SANITIZED, f"-I{HEADERS}", str(HARNESS), "-o", str(made), "-lm"],
+        [compiler(), *SANITIZED, *includes, source, "-o", str(made), "-lm"],
         capture_output=True,
         text=True,
         check=False,
@@ -61,11 +84,19 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def script(source: Source) -> str:
-    adapter = adapter_of(source, SourceSettings(rest_url="http://a.test", ws_url="ws://a.test"))
-    lines = ["P"] if adapter.binary else [f"T {text}" for text in adapter.templates()]
-    lines += [f"S {symbol}" for symbol in SYMBOLS]
-    for name in USUAL[source.label]:
+@pytest.fixture(scope="module")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sanitized(tmp_path_factory.mktemp("match_fuzz"), "match_fuzz")
+
+
+@pytest.fixture(scope="module")
+def depth_harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sanitized(tmp_path_factory.mktemp("depth_fuzz"), "depth_fuzz")
+
+
+def script(lines: list[str], symbols: Iterable[str], names: list[str]) -> str:
+    lines += [f"S {symbol}" for symbol in symbols]
+    for name in names:
         text = (PAYLOADS / name).read_bytes().strip()
         lines.append(f"M {text.decode() if name.endswith('.hex') else text.hex()}")
     return "\n".join(lines) + "\n"
@@ -74,10 +105,34 @@ def script(source: Source) -> str:
 @pytest.mark.stress
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.label)
 def test_mutated_messages_read_nothing_outside_themselves(harness: Path, source: Source) -> None:
-    print(f"seed {SEED}, {ROUNDS} messages")
+    adapter = adapter_of(source, SourceSettings(rest_url="http://a.test", ws_url="ws://a.test"))
+    lines = ["P"] if adapter.binary else [f"T {text}" for text in adapter.templates()]
+    survives(harness, script(lines, SYMBOLS, USUAL[source.label]), ROUNDS)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize(("label", "channel"), USUAL_DEPTH)
+def test_mutated_messages_of_books_read_nothing_outside_themselves(
+    depth_harness: Path, label: str, channel: str
+) -> None:
+    settings = SourceSettings(rest_url="http://a.test", ws_url="ws://a.test", depth_channel=channel)
+    adapter = depth_adapter_of(SOURCE_BY_LABEL[label], settings)
+    lines = [f"T {text}" for text in adapter.templates()]
+    if adapter.wrapped is not None:
+        lines += [f"W {adapter.wrapped[0]}", f"C {adapter.wrapped[1]}"]
+    names = USUAL_DEPTH[label, channel]
+    if not names:
+        chance = Random(SEED)
+        lines += [f"M {aggregated_depth(chance).hex()}" for _ in range(8)]
+    spelled = [adapter.spelled(symbol) for symbol in DEPTH_SYMBOLS]
+    survives(depth_harness, script(lines, spelled, names), DEPTH_ROUNDS)
+
+
+def survives(harness: Path, items: str, rounds: int) -> None:
+    print(f"seed {SEED}, {rounds} messages")
     ran = subprocess.run(
-        [str(harness), str(SEED), str(ROUNDS)],
-        input=script(source),
+        [str(harness), str(SEED), str(rounds)],
+        input=items,
         capture_output=True,
         text=True,
         timeout=3_000,
@@ -86,7 +141,7 @@ def test_mutated_messages_read_nothing_outside_themselves(harness: Path, source:
 
     assert ran.returncode == 0, ran.stderr
     messages, matches = map(int, ran.stdout.split())
-    assert messages == ROUNDS
+    assert messages == rounds
     assert 0 < matches < messages
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 import pytest
+from mexc_frames import aggregated_depth
 
 from spread_scanner.config import SourceSettings
 from spread_scanner.errors import BadMessage
@@ -120,6 +121,22 @@ def damages(frame: bytes, chance: Random) -> Iterator[bytes]:
         yield frame[:at] + frame[at + size :]
         yield frame[:at] + byte + frame[at:]
         yield frame[:at] + frame[other : other + size] + frame[at:]
+
+
+def test_aggregated_messages_of_mexc_spot() -> None:
+    """Made by the exchange's definition, as none was recorded: all are read natively, whole; what
+    is left of them when they are damaged is read alike or not at all."""
+    chance = Random(SEED)
+    print(f"seed {SEED}")
+    frames = [aggregated_depth(chance) for _ in range(300)]
+    tiers = Tiers(depth("mexc-spot", "aggre.depth@100ms"), frames)
+    assert all(map(tiers.check, frames))
+    assert not tiers.typed(frames[0])[0].snapshot
+    for frame in [frame for frame in frames if len(frame) < 600][:3]:
+        for damaged in damages(frame, chance):
+            tiers.check(damaged)
+        for cut in range(len(frame)):
+            assert not tiers.check(frame[:cut])
 
 
 @pytest.mark.parametrize(
