@@ -10,8 +10,18 @@ from spread_scanner import config
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Settings
 from spread_scanner.history.gathered import Gathered
+from spread_scanner.schema.books import LEVELS_SHOWN, BookFlag
 from spread_scanner.schema.enums import SignalKind
-from spread_scanner.schema.log import DOCUMENT_DTYPE, GAP_DTYPE, TICK_DTYPE, GapOf, RecordKind
+from spread_scanner.schema.log import (
+    BOOK_DELTA_DTYPE,
+    BOOK_SNAPSHOT_DTYPE,
+    DOCUMENT_DTYPE,
+    GAP_DTYPE,
+    TICK_DTYPE,
+    GapOf,
+    RecordKind,
+    TakenFor,
+)
 from spread_scanner.schema.records import FOLLOW_UP_DTYPE, SIGNAL_DTYPE, TS_ABSENT
 from spread_scanner.symbology.tables import SymbolRow, Tables
 from spread_scanner.wal import reader
@@ -38,6 +48,40 @@ def quotes(since_ns: int, count: int, source_id: int, chance: np.random.Generato
     return made
 
 
+def books(since_ns: int, count: int, source_id: int, chance: np.random.Generator) -> np.ndarray:
+    """Snapshots of one source's books of the first two symbols, in turn, half a second apart; sides
+    of any length, one of them empty, the last one stale."""
+    made = np.zeros(count, BOOK_SNAPSHOT_DTYPE)
+    made["ts"] = since_ns + np.arange(count) * 500_000_000
+    made["why"] = np.where(np.arange(count) % 5, TakenFor.SECOND, TakenFor.MOVED)
+    book = made["book"]
+    book["source_id"], book["symbol_id"] = source_id, np.arange(count) % 2
+    book["ts_recv"] = book["top_since_ns"] = made["ts"] - 1_234_567
+    book["ts_event"] = np.where(np.arange(count) % 3, made["ts"] - 5_000_000, TS_ABSENT)
+    for side, sign in (("bid", -1), ("ask", 1)):
+        counts = chance.integers(1, LEVELS_SHOWN + 1, count)
+        counts[1] *= side == "ask"
+        book[f"{side}_count"], book[f"{side}_kept"] = counts, counts + 7
+        there = np.arange(LEVELS_SHOWN) < counts[:, None]
+        px = 100.0 + sign * 0.01 * np.arange(1, LEVELS_SHOWN + 1)
+        sz = chance.integers(1, 90, (count, LEVELS_SHOWN)) / 10
+        book[f"{side}s"][:, :, 0] = np.where(there, px, np.nan)
+        book[f"{side}s"][:, :, 1] = np.where(there, sz, np.nan)
+    book["flags"][1], book["flags"][-1] = BookFlag.BID_EMPTY, BookFlag.STALE
+    return made
+
+
+def book_changes(since_ns: int, count: int, source_id: int, first: int) -> np.ndarray:
+    """Levels of one source's books of the first two symbols."""
+    made = np.zeros(count, BOOK_DELTA_DTYPE)
+    made["number"], made["source_id"] = first + np.arange(count), source_id
+    made["symbol_id"], made["side"] = np.arange(count) % 2, np.arange(count) // 2 % 2
+    made["ts_recv"] = since_ns + np.arange(count) * 1_000_001
+    made["px"], made["sz"] = 100.0 + np.arange(count) / 100, np.arange(count) % 4
+    made["update_id"] = np.arange(count) // 3
+    return made
+
+
 def tables_document(symbols: tuple[str, ...] = SYMBOLS) -> bytes:
     """As the recorder writes tables down."""
     rows = tuple(SymbolRow(n, name, *name.split("-")) for n, name in enumerate(symbols))
@@ -61,6 +105,9 @@ def write_hours(
             made = quotes(now_ns, ticks // 2, source_id, chance)
             made["number"] += hour * (ticks // 2)
             writer.append(RecordKind.TICK, made)
+            writer.append(RecordKind.BOOK_SNAPSHOT, books(now_ns, 12, source_id, chance))
+            changes = book_changes(now_ns, 20, source_id, 20 * hour)
+            writer.append(RecordKind.BOOK_DELTA, changes)
         writer.append(RecordKind.GAP, _gap(now_ns))
         writer.append(RecordKind.SIGNAL, _signal(now_ns, 2 * hour + 1))
         writer.append(RecordKind.SIGNAL, _follow_up(now_ns, 2 * hour + 2))

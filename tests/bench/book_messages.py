@@ -130,7 +130,7 @@ class Board:
         memory = Memory(bytearray(8 * (counters + buckets)), writable=True)
         row = Row(memory, 0, counters, 8 * counters, len(FEED_HISTOGRAMS))
         self.native = BookBoard(
-            writer.table, row, source_id=0, epoch=1, symbols=16, odd=lambda *_: None
+            writer.table, writer.tape, row, source_id=0, epoch=1, symbols=16, odd=lambda *_: None
         )
         listing = InstrumentRow(0, SYMBOL_ID, symbol, 1.0, 1.0,
                                 None, None, None, None, False, False)  # fmt: skip

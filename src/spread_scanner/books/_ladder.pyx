@@ -22,6 +22,7 @@ cdef extern from "ladder.h" nogil:
         double buy_px
         double sell_px
         double net_bps
+        double thin
 
     ctypedef struct ss_carried:
         double size_base
@@ -43,7 +44,7 @@ def ladders(cnp.ndarray spot not None, cnp.ndarray fut not None, cnp.ndarray ter
             cnp.ndarray sizes_quote not None):
     """Of n pairs, by their books (n,) BOOK_DTYPE, what they cost and ask (n,) TERMS_DTYPE, and k sizes
     in the quote coin (k,) float64: (n, k) RUNG_DTYPE; (n,) the largest size that pays, in base units;
-    (n,) bool whether the known levels ended before that. NaN where a side has no level."""
+    (n,) bool whether the known levels ended before that, beyond which there may be more. NaN where a side has no level."""
     cdef Py_ssize_t pairs = cnp.PyArray_SIZE(spot), i
     cdef int sizes = <int>cnp.PyArray_SIZE(sizes_quote)
     cdef const ss_book_record *spot_at

@@ -16,6 +16,8 @@ cdef extern from "book.h" nogil:
         SS_BOOK_ASK_EMPTY
         SS_BOOK_PARTIAL
         SS_BOOK_NO_TS_EVENT
+        SS_BOOK_BIDS_WHOLE
+        SS_BOOK_ASKS_WHOLE
         SS_BOOK_UNUSABLE
         SS_BIDS
         SS_ASKS
@@ -37,6 +39,8 @@ cdef extern from "book.h" nogil:
         uint16_t kept[2]
         ss_level level[2][20]
 
+    uint32_t ss_book_whole(int side)
+
 
 cdef extern from "order_book.h" nogil:
     ctypedef struct ss_book_levels:
@@ -52,7 +56,7 @@ cdef extern from "order_book.h" nogil:
     void ss_order_book_clear(ss_order_book *book)
     void ss_order_book_begin(ss_order_book *book)
     void ss_order_book_put(ss_order_book *book, int side, double px, double sz)
-    void ss_order_book_end(ss_order_book *book, int complete)
+    void ss_order_book_end(ss_order_book *book, int levels)
     uint32_t ss_order_book_flags(const ss_order_book *book)
     void ss_order_book_show(const ss_order_book *book, int levels_max, ss_book_record *record)
 

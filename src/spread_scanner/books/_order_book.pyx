@@ -18,6 +18,7 @@ FLAGS = {
     "DEPLETED": SS_BOOK_DEPLETED, "TOP_DISAGREES": SS_BOOK_TOP_DISAGREES,
     "BID_EMPTY": SS_BOOK_BID_EMPTY, "ASK_EMPTY": SS_BOOK_ASK_EMPTY,
     "PARTIAL": SS_BOOK_PARTIAL, "NO_TS_EVENT": SS_BOOK_NO_TS_EVENT,
+    "BIDS_WHOLE": SS_BOOK_BIDS_WHOLE, "ASKS_WHOLE": SS_BOOK_ASKS_WHOLE,
     "UNUSABLE": SS_BOOK_UNUSABLE,
 }
 SIZES = {
@@ -36,13 +37,14 @@ cdef class FollowedBook:
         """Know nothing any more, as when a message is missing and what stands must not be shown."""
         ss_order_book_clear(&self.book)
 
-    def snapshot(self, cnp.ndarray bids not None, cnp.ndarray asks not None, *, bint complete=True):
-        """Replace all: (n, 2) float64 of prices and sizes. Not `complete`: more may lie beyond."""
+    def snapshot(self, cnp.ndarray bids not None, cnp.ndarray asks not None, *, int levels=0):
+        """Replace all: (n, 2) float64 of prices and sizes. `levels`: so many of a side it shows at
+        most, and beyond one that has as many more may lie; 0: it shows all."""
         check(bids)
         check(asks)
         ss_order_book_begin(&self.book)
         put_all(&self.book, bids, asks)
-        ss_order_book_end(&self.book, complete)
+        ss_order_book_end(&self.book, levels)
 
     def delta(self, cnp.ndarray bids not None, cnp.ndarray asks not None):
         """Say the sizes that stand at some prices: (n, 2) float64; a size of 0: none does."""

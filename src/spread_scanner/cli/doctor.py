@@ -131,7 +131,10 @@ def memory(settings: Settings) -> Iterator[Check]:
         + FundingLayout(system.num_sources, system.max_symbols).funding_bytes
         + WantsLayout(system.num_sources, system.max_symbols).wants_bytes
         + BooksLayout(
-            system.num_sources, system.max_symbols, settings.config.books.books_max
+            system.num_sources,
+            system.max_symbols,
+            settings.config.books.books_max,
+            system.tape_slots,
         ).books_bytes
         + HEALTH_BYTES
         + CONTROL_BYTES

@@ -321,7 +321,7 @@ class WatchScreen(App[None]):
             "size": f"{row['size_quote']:z,.0f}",
             "age ms": f"{age_ms:z,.0f}" if age_ms < 1e9 else "never",
             "carries": _or_dash(carried["size_quote"], "z,.0f") + "+" * bool(carried["bounded"]),
-            "net 1,000": _or_dash(carried["rungs"]["net_bps"][0], "z.2f"),
+            "net 1,000": _net(carried["rungs"][0]),
             "z": _or_dash(analysed["z"], "z.1f"),
             "usable %": _or_dash(100 * analysed["usable_share"], ".0f"),
             "reverts s": _or_dash(analysed["half_life_s"], ",.0f"),
@@ -396,6 +396,10 @@ def _mark(row: np.void) -> str:
     if not row["usable"]:
         return "stale"
     return "learn" if row["learned"] < 1 else ""
+
+
+def _net(rung: np.void) -> str:
+    return "thin" if rung["thin"] == 1.0 else _or_dash(rung["net_bps"], "z.2f")
 
 
 def _or_dash(value: float, how: str) -> str:

@@ -9,6 +9,7 @@ from spread_scanner.cli import legends
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
 from spread_scanner.schema.figures import plain
+from spread_scanner.view.depth import SizeNet
 from spread_scanner.view.evaluations import Evaluation, Explanation
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.spreads import Spread
@@ -57,9 +58,13 @@ def _carries(row: Spread) -> str:
     """How much of it could be done at which net."""
     if row.depth is None:
         return f"no order books: the tops alone, {row.size_quote or 0.0:z,.0f}"
-    at = ", ".join(f"{_or_dash(one.net_bps)} at {plain(one.size_quote)}" for one in row.depth.sizes)
+    at = ", ".join(f"{_net(one)} at {plain(one.size_quote)}" for one in row.depth.sizes)
     more = " and more, beyond the levels that are known" if row.depth.bounded else ""
     return f"carries {row.depth.size_quote or 0.0:z,.0f}{more}; net {at}"
+
+
+def _net(one: SizeNet) -> str:
+    return "too thin" if one.too_thin else _or_dash(one.net_bps)
 
 
 def _or_dash(value: float | None) -> str:

@@ -182,9 +182,9 @@ class Spelled(NamedTuple):
 class BookChange(NamedTuple):
     """What one message says of one book. A snapshot says all of it, an update what has changed.
 
-    `beyond`: more may lie beyond a snapshot's last levels than the channel ever tells (a side has
-    as many as it shows). `checksum` is that of the book after the message, where the exchange gives
-    one, and `texts` the levels as they were spelled, which it is made of.
+    `window`: how many levels of a side a snapshot shows at most. `checksum` is that of the book
+    after the message, where the exchange gives one, and `texts` the levels as they were spelled,
+    which it is made of.
     """
 
     exchange_symbol: str
@@ -194,9 +194,14 @@ class BookChange(NamedTuple):
     after_id: int  # of an update
     last_id: int
     ts_event: int  # ns; TS_ABSENT, or TS_IMPOSSIBLE
-    beyond: bool = False
+    window: int = 0  # 0: it shows all, or is an update
     checksum: int | None = None
     texts: Spelled | None = None
+
+    @property
+    def beyond(self) -> bool:
+        """More may lie beyond a snapshot's last levels: a side has as many as it shows."""
+        return self.window > 0 and max(len(self.bids), len(self.asks)) >= self.window
 
 
 # What the slow tier makes of one frame. Bytes that fit nothing raise errors.BadMessage.

@@ -150,8 +150,7 @@ def change(
         raise BadMessage("a book of no symbol")
     if not all(-1 <= number <= BOOK_ID_MAX for number in ids):
         raise BadMessage("update id out of range", symbol=symbol, ids=str(ids))
-    beyond = window > 0 and max(len(bids), len(asks)) >= window
-    return BookChange(symbol, window > 0, bids, asks, *ids, ts_event, beyond)
+    return BookChange(symbol, window > 0, bids, asks, *ids, ts_event, window)
 
 
 class SpelledLevels:

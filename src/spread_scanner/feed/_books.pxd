@@ -6,6 +6,7 @@ from spread_scanner.books._order_book cimport FollowedBook, ss_book_record, ss_l
 from spread_scanner.exchanges._depth cimport DepthDecoder, ss_depth_match
 from spread_scanner.feed._board cimport Board
 from spread_scanner.shm._latches cimport LatchTable
+from spread_scanner.shm._level_tape cimport LevelTape
 from spread_scanner.shm._rows cimport Row
 
 
@@ -16,6 +17,7 @@ cdef class KeptBook:
     cdef public bint stale
     cdef public bint late
     cdef public bint beyond
+    cdef public int window
     cdef public bint summed
     cdef public bint disagrees
     cdef public bint crossed
@@ -25,6 +27,7 @@ cdef class KeptBook:
     cdef readonly int64_t recv_ns
     cdef readonly int64_t top_since_ns
     cdef bint shown
+    cdef ss_book_record told
     cdef ss_level best[2]
 
     cdef uint32_t marks(self) noexcept nogil
@@ -33,6 +36,7 @@ cdef class KeptBook:
 cdef class BookBoard:
     """The books of a source, by symbol id, and where they are shown."""
     cdef readonly LatchTable table
+    cdef readonly LevelTape tape
     cdef readonly Row row
     cdef readonly Board quotes
     cdef object odd

@@ -7,6 +7,7 @@ from spread_scanner.books._order_book import FollowedBook
 from spread_scanner.exchanges._depth import DepthDecoder
 from spread_scanner.feed._board import Board
 from spread_scanner.shm._latches import LatchTable
+from spread_scanner.shm._level_tape import LevelTape
 from spread_scanner.shm._rows import Row
 
 AS_BEFORE: int
@@ -17,6 +18,7 @@ class KeptBook:
     stale: bool
     late: bool
     beyond: bool
+    window: int
     summed: bool
     disagrees: bool
     crossed: bool
@@ -33,10 +35,12 @@ class KeptBook:
 
 class BookBoard:
     table: LatchTable
+    tape: LevelTape
     row: Row
     def __init__(
         self,
         table: LatchTable,
+        tape: LevelTape,
         row: Row,
         *,
         source_id: int,

@@ -28,6 +28,7 @@ from spread_scanner.books._order_book cimport (
     SS_BOOK_TOP_DISAGREES,
     SS_LEVELS_SHOWN,
     FollowedBook,
+    ss_book_whole,
     ss_book_record,
     ss_level,
     ss_order_book,
@@ -44,6 +45,7 @@ from spread_scanner.exchanges._depth cimport (
 )
 from spread_scanner.exchanges._match cimport SS_MATCHED
 from spread_scanner.shm._latches cimport LatchTable
+from spread_scanner.shm._level_tape cimport LevelTape, ss_level_tape_tell, ss_tape_look
 from spread_scanner.shm._rows cimport Row, ss_count_add
 
 AS_BEFORE = INT64_MIN  # nothing arrived: what is said of the levels has changed
@@ -53,7 +55,8 @@ cdef int BOOK_CHANGES = {one.label: one.counter_id for one in FEED_COUNTERS}["bo
 
 
 cdef class KeptBook:
-    """What is known of one book, whichever tier it came by; times are ns."""
+    """What is known of one book, whichever tier it came by; times are ns. `window`: how many levels
+    of a side its exchange tells of, and keeps filled; 0: of all."""
 
     def __cinit__(self, *_):
         self.book = FollowedBook()
@@ -82,13 +85,14 @@ cdef class KeptBook:
 
 cdef class BookBoard:
     """The books of a source, by symbol id, and where they are shown: the first slot's place in a
-    table, and the row that counts what was taken. `quotes` know how late the source may be: what is
-    later is not what stands. `odd` is called with a book that became crossed,
-    or is so no longer, or is depleted, and its flags."""
+    table, the tape on which stands what changed, and the row that counts what was taken. `quotes`
+    know how late the source may be: what is later is not what stands. `odd` is called with a book
+    that became crossed, or is so no longer, or is depleted, and its flags."""
 
-    def __init__(self, LatchTable table not None, Row row not None, *, int source_id,
-                 uint32_t epoch, int symbols, odd, Board quotes=None):
-        self.table, self.row, self.odd, self.quotes = table, row, odd, quotes
+    def __init__(self, LatchTable table not None, LevelTape tape not None, Row row not None, *,
+                 int source_id, uint32_t epoch, int symbols, odd, Board quotes=None):
+        self.table, self.tape, self.row, self.odd = table, tape, row, odd
+        self.quotes = quotes
         self.source_id, self.epoch = source_id, epoch
         self.kept = [None] * symbols
         self.places = numpy.zeros(symbols, numpy.uint64)
@@ -146,7 +150,7 @@ cdef class BookBoard:
         if self.decoder.window:
             ss_order_book_begin(&kept.book.book)
             put_all(&kept.book.book, found)
-            ss_order_book_end(&kept.book.book, True)
+            ss_order_book_end(&kept.book.book, 0)
             kept.beyond = max(found.count[SS_BIDS], found.count[SS_ASKS]) >= self.decoder.window
         elif ss_depth_follows(kept.known_id, found.after_id, <int64_t>found.head.update_id):
             put_all(&kept.book.book, found)
@@ -165,6 +169,7 @@ cdef class BookBoard:
         """Fill its record, and publish it unless the table is shut."""
         cdef ss_book_record record
         cdef ss_level best[2]
+        cdef int side
         memset(&record, 0, 64)  # what is before the levels, which are filled whole
         record.symbol_id, record.source_id, record.epoch = symbol_id, self.source_id, self.epoch
         record.update_id = <uint64_t>max(kept.known_id, <int64_t>0)
@@ -173,6 +178,10 @@ cdef class BookBoard:
         if record.ts_event == INT64_MIN:
             record.flags |= SS_BOOK_NO_TS_EVENT
         ss_order_book_show(&kept.book.book, SS_LEVELS_SHOWN, &record)
+        if kept.window:
+            for side in range(2):  # beyond a window that is full there may be more
+                if kept.book.book.side[side].count >= kept.window:
+                    record.flags &= ~ss_book_whole(side)
         if recv_ns != as_before:
             kept.recv_ns = recv_ns
             best[SS_BIDS], best[SS_ASKS] = record.level[SS_BIDS][0], record.level[SS_ASKS][0]
@@ -181,6 +190,10 @@ cdef class BookBoard:
                 kept.shown, kept.top_since_ns = True, recv_ns
         record.ts_recv, record.top_since_ns = kept.recv_ns, kept.top_since_ns
         self.table.publish(self.places[symbol_id], &record)
+        ss_tape_look(&self.tape.tape)
+        if self.tape.tape.on:
+            ss_level_tape_tell(&self.tape.tape, &kept.told, &record)
+            kept.told = record
         return record.flags
 
 

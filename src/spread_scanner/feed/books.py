@@ -79,6 +79,7 @@ class SourceBooks:
         self._writer = shelf.writer
         self._board = BookBoard(
             shelf.writer.table,
+            shelf.writer.tape,
             share.row,
             source_id=source.source_id,
             epoch=share.board.writer.epoch,

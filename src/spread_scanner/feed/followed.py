@@ -45,7 +45,7 @@ class SourceBook(KeptBook):
         self.due_ns: int | None = (
             None  # when it is asked for anew; None: it stands, or must be given
         )
-        self._keeps_window = adapter.keeps_window
+        self.window = adapter.levels_max if adapter.keeps_window else 0
         self._texts: SpelledLevels | None = None
         self._waiting: deque[BookChange] = deque(maxlen=WAITING_MAX)
         self.lost_ns = 0  # since when what stands is not the book; 0: it is, or none has come yet
@@ -78,7 +78,7 @@ class SourceBook(KeptBook):
             if theirs and self.stands and said.last_id <= self.known_id:
                 return BookOutcome.OLD
             self.owner = number
-            return self._begin(said, complete=self._keeps_window or not said.beyond, now_ns=now_ns)
+            return self._begin(said, now_ns)
         if not self.stands:
             self._waiting.append(said)
             return BookOutcome.WAITS
@@ -101,7 +101,7 @@ class SourceBook(KeptBook):
         self.owner = number
         waiting = list(self._waiting)
         self._waiting.clear()
-        outcome = self._begin(seed, complete=not seed.beyond, now_ns=now_ns)
+        outcome = self._begin(seed, now_ns)
         for said in waiting:
             fit = fits(self.known_id, said)
             if fit is Fit.GAP:
@@ -150,8 +150,10 @@ class SourceBook(KeptBook):
             return 0
         return min(AGAIN_NS_MAX, AGAIN_NS_MIN << min(self._times - 1, 10))
 
-    def _begin(self, said: BookChange, *, complete: bool, now_ns: int) -> BookOutcome:
-        self.book.snapshot(self._scaled(said.bids), self._scaled(said.asks), complete=complete)
+    def _begin(self, said: BookChange, now_ns: int) -> BookOutcome:
+        # What an exchange keeps filled says itself what comes into it as others leave.
+        levels = 0 if self.window else said.window
+        self.book.snapshot(self._scaled(said.bids), self._scaled(said.asks), levels=levels)
         self.beyond = said.beyond
         self._spelled = None
         if not self.stands:

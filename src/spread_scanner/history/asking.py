@@ -31,8 +31,8 @@ class WrongQuestion(Unusable):
 
 
 def connect(settings: Settings | None = None) -> Any:
-    """A duckdb connection with the views ticks, candles, spreads, signals, follow_ups,
-    opportunities and gaps. Raises ConfigError, NoAnswer."""
+    """A duckdb connection with the views ticks, books, book_changes, candles, spreads, signals,
+    follow_ups, opportunities and gaps. Raises ConfigError, NoAnswer."""
     try:
         import duckdb
 

@@ -12,7 +12,9 @@ import pyarrow as pa
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.history.gathered import NamedPiece, gap_name
 from spread_scanner.history.kept import HistoryKind
+from spread_scanner.schema import freshness
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, SignalKind
+from spread_scanner.schema.log import TakenFor
 from spread_scanner.schema.records import (
     FOLLOW_UP_DTYPE,
     QUOTE_DTYPE,
@@ -97,14 +99,44 @@ GAPS = pa.schema(
         ("ts_to", TIME),
     ]
 )
+LEVELS = pa.list_(pa.float64())  # the best first
+BOOKS = pa.schema(
+    [
+        ("source", NAME),
+        ("symbol", NAME),
+        *((name, TIME) for name in ("ts", "ts_recv", "ts_event", "top_since")),
+        ("why", NAME),
+        *((name, LEVELS) for name in PRICES),
+        ("bid_kept", pa.uint16()),
+        ("ask_kept", pa.uint16()),
+        ("update_id", pa.uint64()),
+        ("flags", pa.uint32()),
+        ("epoch", pa.uint32()),
+        ("usable", pa.bool_()),
+    ]
+)
+BOOK_CHANGES = pa.schema(
+    [
+        ("source", NAME),
+        ("symbol", NAME),
+        ("ts_recv", TIME),
+        ("side", NAME),
+        ("px", pa.float64()),
+        ("sz", pa.float64()),
+        ("update_id", pa.uint64()),
+    ]
+)
 SCHEMAS = {
     HistoryKind.TICKS: TICKS,
+    HistoryKind.BOOKS: BOOKS,
+    HistoryKind.BOOK_CHANGES: BOOK_CHANGES,
     HistoryKind.CANDLES_1S: CANDLES,
     HistoryKind.CANDLES_1M: CANDLES,
     HistoryKind.SIGNALS: SIGNALS,
     HistoryKind.FOLLOW_UPS: FOLLOW_UPS,
     HistoryKind.GAPS: GAPS,
 }
+OF_SOURCES = ("ticks", "book_deltas")  # gaps of one source
 SOURCE_NAMES = [source.label for source in SOURCES]
 
 
@@ -207,6 +239,52 @@ def of_candles(made: np.ndarray, source_id: int, symbols: list[str]) -> pa.Table
     )
 
 
+def of_books(rows: np.ndarray, codes: npt.NDArray[np.uint32], symbols: list[str]) -> pa.Table:
+    """BOOK_SNAPSHOT_DTYPE as BOOKS; `codes` are their symbols' places in `symbols`."""
+    books = rows["book"]
+    reasons = ["", *(one.name.lower() for one in TakenFor)]
+    return pa.table(
+        [
+            names(books["source_id"], SOURCE_NAMES),
+            names(codes, symbols),
+            times(rows["ts"]),
+            *(times(books[name]) for name in ("ts_recv", "ts_event", "top_since_ns")),
+            names(rows["why"], reasons),
+            *(
+                _levels(books[f"{side}s"][:, :, at], books[f"{side}_count"])
+                for side in ("bid", "ask")
+                for at in range(2)
+            ),
+            *(pa.array(np.ascontiguousarray(books[name])) for name in BOOKS.names[11:-1]),
+            pa.array(freshness.book_unmarked(books["flags"])),
+        ],
+        schema=BOOKS,
+    )
+
+
+def of_book_changes(
+    rows: np.ndarray, codes: npt.NDArray[np.uint32], symbols: list[str]
+) -> pa.Table:
+    """BOOK_DELTA_DTYPE as BOOK_CHANGES."""
+    return pa.table(
+        [
+            names(rows["source_id"], SOURCE_NAMES),
+            names(codes, symbols),
+            times(rows["ts_recv"]),
+            names(rows["side"], ["bid", "ask"]),
+            *(pa.array(np.ascontiguousarray(rows[name])) for name in ("px", "sz", "update_id")),
+        ],
+        schema=BOOK_CHANGES,
+    )
+
+
+def _levels(values: npt.NDArray[np.float64], counts: npt.NDArray[np.integer]) -> pa.Array:
+    """Of each row the first values, as many as it has."""
+    shown = np.arange(values.shape[1]) < counts[:, None]
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(values[shown]))
+
+
 def of_signals(pieces: list[NamedPiece], symbols: list[str]) -> pa.Table:
     """Signals as SIGNALS, without what followed on them."""
     found = [one.piece.array() for one in pieces]
@@ -259,10 +337,10 @@ def _directions(rows: np.ndarray) -> pa.Array:
 
 
 def of_gaps(rows: np.ndarray) -> pa.Table:
-    """GAP_DTYPE as GAPS; a source where ticks of one are missing."""
+    """GAP_DTYPE as GAPS; a source where something of one is missing."""
     what = [gap_name(number) for number in rows["what"].tolist()]
     labels = [
-        SOURCE_NAMES[source_id] if name == "ticks" and source_id < len(SOURCE_NAMES) else None
+        SOURCE_NAMES[source_id] if name in OF_SOURCES and source_id < len(SOURCE_NAMES) else None
         for name, source_id in zip(what, rows["source_id"].tolist(), strict=True)
     ]
     return pa.table(

@@ -30,7 +30,9 @@ ROW_GROUP = 250_000
 DICTIONARY_BYTES = 2 << 20
 NICE = 10
 # Few prices and sizes occur within a symbol; times and ids grow.
-DICTIONARIES = ["source", "symbol", "direction", "kind", "what", "flags", "epoch", *columns.PRICES]
+DICTIONARIES = ["source", "symbol", "direction", "kind", "what", "why", "flags", "epoch"]
+DICTIONARIES += ["side", "px", "sz"]
+DICTIONARIES += [*columns.PRICES, *(f"{name}.list.element" for name in columns.PRICES)]
 GROWING = ("ts_recv", "ts_mark", "ts_event", "ts_event_ns", "update_id", "ts", "first_ts")
 
 
@@ -61,7 +63,7 @@ class Compaction:
             HistoryKind.CANDLES_1M: [],
         }
         names = gathered.named.names
-        for source_id in gathered.source_ids():
+        for source_id in gathered.source_ids(gathered.ticks):
             rows = gathered.ticks_of(source_id)
             files.append(self._ticks(part, source_id, rows, names))
             for kind, period_ns in (
@@ -70,6 +72,14 @@ class Compaction:
             ):
                 made = candles.candles(rows, period_ns)
                 of_candles[kind].append(columns.of_candles(made, source_id, names))
+        for kind, pieces, of in (
+            (HistoryKind.BOOKS, gathered.books, columns.of_books),
+            (HistoryKind.BOOK_CHANGES, gathered.book_changes, columns.of_book_changes),
+        ):
+            for source_id in gathered.source_ids(pieces):
+                table = of(*gathered.of_source(pieces, source_id), names)
+                source = columns.SOURCE_NAMES[source_id]
+                files.append(self._write(part, kind, source, table, {}))
         others = {kind: pa.concat_tables(tables) for kind, tables in of_candles.items() if tables}
         others[HistoryKind.SIGNALS] = columns.of_signals(gathered.signals, names)
         others[HistoryKind.FOLLOW_UPS] = columns.of_follow_ups(gathered.signals, names)
@@ -140,7 +150,7 @@ def _put(table: pa.Table, path: Path) -> None:
         compression="zstd",
         compression_level=3,
         row_group_size=ROW_GROUP,
-        use_dictionary=[name for name in table.column_names if name in DICTIONARIES],
+        use_dictionary=DICTIONARIES,
         column_encoding={
             name: "DELTA_BINARY_PACKED" for name in table.column_names if name in GROWING
         },

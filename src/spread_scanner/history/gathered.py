@@ -1,4 +1,4 @@
-"""Ticks, signals and gaps out of segments of the log, with names instead of ids.
+"""Ticks, books, signals and gaps out of segments of the log, with names instead of ids.
 
 A tick says when it became so (`ts`): when its quote was read, or, of a mark that a feed put on a
 quote that stood, when the recorder wrote it down. What is damaged is left out, and is a gap.
@@ -49,12 +49,13 @@ class Named:
             self.symbols = msgspec.json.decode(found[1], type=Tables).symbol_names()
             self._map = self._mapped()
 
-    def codes(self, symbol_ids: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint32]:
+    def codes(self, symbol_ids: np.ndarray) -> npt.NDArray[np.uint32]:
         """The place in `names` of each; one that no table names is called by its number."""
         codes = self._map[symbol_ids]
         for symbol_id in np.unique(symbol_ids[codes < 0]).tolist():
             self._map[symbol_id] = self._code(f"#{symbol_id}")
-        return self._map[symbol_ids].astype(np.uint32)
+        found: npt.NDArray[np.uint32] = self._map[symbol_ids].astype(np.uint32)
+        return found
 
     def ranked(self) -> npt.NDArray[np.uint32]:
         """For each name its place in the alphabet."""
@@ -89,23 +90,30 @@ class Gathered:
     def __init__(self, links: Iterable[Link], symbols: dict[int, str]) -> None:
         self.named = Named(symbols)
         self.ticks: list[NamedPiece] = []
+        self.books: list[NamedPiece] = []
+        self.book_changes: list[NamedPiece] = []
         self.signals: list[NamedPiece] = []
+        of_kind = {
+            RecordKind.TICK: self.ticks,
+            RecordKind.BOOK_SNAPSHOT: self.books,
+            RecordKind.BOOK_DELTA: self.book_changes,
+            RecordKind.SIGNAL: self.signals,
+        }
         self.gaps: list[np.ndarray] = []
         for link, piece in _pieces(list(links), self.gaps):
             if piece.kind is RecordKind.TABLES:
                 self.named.take(piece)
             elif piece.kind is RecordKind.GAP:
                 self.gaps.append(piece.array())
-            elif piece.kind in (RecordKind.TICK, RecordKind.SIGNAL):
-                codes = self.named.codes(piece.array()["symbol_id"])
-                to = self.ticks if piece.kind is RecordKind.TICK else self.signals
+            elif (to := of_kind.get(piece.kind)) is not None:
+                codes = self.named.codes(_origins(piece)["symbol_id"])
                 to.append(NamedPiece(piece, codes, int(link.head["anchor_ns"])))
 
-    def source_ids(self) -> list[int]:
-        """The sources that have ticks here."""
+    def source_ids(self, pieces: list[NamedPiece]) -> list[int]:
+        """The sources of these."""
         found: set[int] = set()
-        for one in self.ticks:
-            found.update(np.unique(one.piece.array()["source_id"]).tolist())
+        for one in pieces:
+            found.update(np.unique(_origins(one.piece)["source_id"]).tolist())
         return sorted(found)
 
     def ticks_of(self, source_id: int) -> np.ndarray:
@@ -115,9 +123,29 @@ class Gathered:
         _mark(rows)
         return rows
 
+    def of_source(
+        self, pieces: list[NamedPiece], source_id: int
+    ) -> tuple[np.ndarray, npt.NDArray[np.uint32]]:
+        """Records of one source and the places of their symbols in the names, sorted by name, of
+        one symbol in the log's order."""
+        rows, codes = [], []
+        for one in pieces:
+            of_source = _origins(one.piece)["source_id"] == source_id
+            rows.append(one.piece.array()[of_source])
+            codes.append(one.codes[of_source])
+        found, of = np.concatenate(rows), np.concatenate(codes)
+        order = np.argsort(self.named.ranked()[of], kind="stable")
+        return found[order], of[order]
+
     def gap_rows(self) -> np.ndarray:
         """GAP_DTYPE, all of them."""
         return np.concatenate(self.gaps) if self.gaps else np.zeros(0, GAP_DTYPE)
+
+
+def _origins(piece: Piece) -> np.ndarray:
+    """The records that name a symbol and its source."""
+    records = piece.array()
+    return records["book"] if piece.kind is RecordKind.BOOK_SNAPSHOT else records
 
 
 def _pieces(links: list[Link], gaps: list[np.ndarray]) -> Iterator[tuple[Link, Piece]]:

@@ -33,6 +33,8 @@ class HistoryKind(StrEnum):
     """What a file of the history holds; the folder that it lies in."""
 
     TICKS = "ticks"
+    BOOKS = "books"
+    BOOK_CHANGES = "book_changes"
     CANDLES_1S = "candles_1s"
     CANDLES_1M = "candles_1m"
     SIGNALS = "signals"

@@ -49,6 +49,8 @@ class Newest:
             kind,
             {
                 HistoryKind.TICKS: self._ticks,
+                HistoryKind.BOOKS: self._books,
+                HistoryKind.BOOK_CHANGES: self._book_changes,
                 HistoryKind.CANDLES_1S: lambda: self._candles(candles.SECOND_NS),
                 HistoryKind.CANDLES_1M: lambda: self._candles(candles.MINUTE_NS),
                 HistoryKind.SIGNALS: lambda: [columns.of_signals(*self._signals)],
@@ -58,12 +60,24 @@ class Newest:
         )
 
     def _of_sources(self) -> Iterator[tuple[int, np.ndarray]]:
-        for source_id in self._gathered.source_ids():
+        for source_id in self._gathered.source_ids(self._gathered.ticks):
             yield source_id, self._gathered.ticks_of(source_id)
 
     def _ticks(self) -> Iterator[pa.Table]:
         for _, rows in self._of_sources():
             yield columns.of_ticks(rows, self._gathered.named.names)
+
+    def _books(self) -> Iterator[pa.Table]:
+        gathered = self._gathered
+        for source_id in gathered.source_ids(gathered.books):
+            rows, codes = gathered.of_source(gathered.books, source_id)
+            yield columns.of_books(rows, codes, gathered.named.names)
+
+    def _book_changes(self) -> Iterator[pa.Table]:
+        gathered = self._gathered
+        for source_id in gathered.source_ids(gathered.book_changes):
+            rows, codes = gathered.of_source(gathered.book_changes, source_id)
+            yield columns.of_book_changes(rows, codes, gathered.named.names)
 
     def _candles(self, period_ns: int) -> Iterator[pa.Table]:
         for source_id, rows in self._of_sources():

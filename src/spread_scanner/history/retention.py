@@ -21,6 +21,8 @@ def ages_ns(settings: Recorder) -> dict[HistoryKind, float]:
     """How old each kind becomes."""
     days = {
         HistoryKind.TICKS: settings.ticks_days,
+        HistoryKind.BOOKS: settings.ticks_days,
+        HistoryKind.BOOK_CHANGES: settings.ticks_days,
         HistoryKind.CANDLES_1S: settings.candles_1s_days,
         HistoryKind.CANDLES_1M: settings.candles_1m_days,
         HistoryKind.SIGNALS: settings.candles_1m_days,

@@ -28,6 +28,13 @@ SELECT source, symbol, coalesce(ts_mark, ts_recv) AS ts, bid_px, bid_sz, ask_px,
     flags, update_id, epoch
 FROM all_ticks
 """
+BOOKS = """
+CREATE VIEW books AS
+SELECT source, symbol, ts, bid_px, bid_sz, ask_px, ask_sz, usable, why, bid_kept, ask_kept,
+    top_since, ts_recv, ts_event, flags, update_id, epoch
+FROM all_books
+"""
+BOOK_CHANGES = "CREATE VIEW book_changes AS SELECT ts_recv AS ts, * FROM all_book_changes"
 SIGNALS = "CREATE VIEW signals AS SELECT ts_engine AS ts, * FROM all_signals"
 FOLLOW_UPS = "CREATE VIEW follow_ups AS SELECT ts_engine AS ts, * FROM all_follow_ups"
 GAPS = "CREATE VIEW gaps AS SELECT * FROM all_gaps"
@@ -94,7 +101,10 @@ CREATE VIEW opportunities AS
 SELECT make_timestamp_ns(opened_ns) AS opened, make_timestamp_ns(closed_ns) AS closed, *
 FROM all_opportunities
 """
-VIEWS = (TICKS, SIGNALS, FOLLOW_UPS, GAPS, CANDLES, SPREADS, OPPORTUNITIES)
+VIEWS = (
+    *(TICKS, BOOKS, BOOK_CHANGES, SIGNALS, FOLLOW_UPS),
+    *(GAPS, CANDLES, SPREADS, OPPORTUNITIES),
+)
 TYPES = {"INTEGER": pa.int64(), "REAL": pa.float64(), "TEXT": pa.string()}
 
 

@@ -1,19 +1,21 @@
-"""What a source's tape and the signal ring hold, into the log; what they do not hold any more, as
-Gaps.
+"""What a source's tapes and the signal ring hold, into the log; what they do not hold any more, as
+Gaps. A source has two tapes: of its quotes, and of the levels of its order books that changed.
 
-A tick is given back to its tape when it is written (not: on the disk): who is killed in between
+A record is given back to its tape when it is written (not: on the disk): who is killed in between
 reads it again, and the numbers tell that the log has it.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from spread_scanner.schema.log import GAP_DTYPE, GapOf, RecordKind
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import SignalRing
-from spread_scanner.shm.tapes import Tapes
+from spread_scanner.shm.tapes import TapeReader
 from spread_scanner.wal import reader
 from spread_scanner.wal.writer import LogWriter
 
@@ -21,13 +23,26 @@ AT_ONCE = 8_192
 TAIL_SEGMENTS = 2  # of the log, in which a start looks for the last number of each source
 
 
+class TapeOf(NamedTuple):
+    """What stands on a tape."""
+
+    kind: RecordKind
+    gap: GapOf
+    received: Callable[[np.ndarray], np.ndarray]  # when each was
+
+
+TICKS = TapeOf(RecordKind.TICK, GapOf.TICKS, lambda ticks: ticks["quote"]["ts_recv"])
+LEVELS = TapeOf(RecordKind.BOOK_DELTA, GapOf.BOOK_DELTAS, lambda levels: levels["ts_recv"])
+TAPES = (TICKS, LEVELS)
+
+
 class LogEnd:
-    """What the log ends with, of one store: by source the next tick number and the time of the
-    last, and the last signal."""
+    """What the log ends with, of one store: by kind and source the next number and the time of the
+    last record, and the last signal."""
 
     def __init__(self) -> None:
-        self.next: dict[int, int] = {}
-        self.ts: dict[int, int] = {}
+        self.next: dict[tuple[RecordKind, int], int] = {}
+        self.ts: dict[tuple[RecordKind, int], int] = {}
         self.signal_seq = 0
 
     @classmethod
@@ -49,45 +64,55 @@ class LogEnd:
     def _note(self, piece: reader.Piece) -> None:
         if piece.kind is RecordKind.SIGNAL:
             self.signal_seq = int(piece.array()["seq"][-1])
-        elif piece.kind is RecordKind.TICK:
-            ticks = piece.array()
-            for source_id in np.unique(ticks["source_id"]).tolist():
-                last = ticks[ticks["source_id"] == source_id][-1]
-                self.next[source_id] = int(last["number"]) + 1
-                self.ts[source_id] = int(last["quote"]["ts_recv"])
+        for of in TAPES:
+            if piece.kind is of.kind:
+                records = piece.array()
+                for source_id in np.unique(records["source_id"]).tolist():
+                    last = records[records["source_id"] == source_id][-1:]
+                    self.next[of.kind, source_id] = int(last["number"][0]) + 1
+                    self.ts[of.kind, source_id] = int(of.received(last)[0])
 
 
 class Tape:
-    """One source's tape, while it is recorded. `missed`: ticks that are in no log."""
+    """One of a source's tapes, while it is recorded. `missed`: records that are in no log."""
 
     def __init__(
-        self, tapes: Tapes, source_id: int, known: LogEnd, log: LogWriter, now_ns: int
+        self,
+        of: TapeOf,
+        reader: TapeReader,
+        source_id: int,
+        known: LogEnd,
+        log: LogWriter,
+        *,
+        given: int,
+        now_ns: int,
     ) -> None:
-        self.source_id, self._log = source_id, log
-        self._reader = tapes.reader(source_id)
-        self._next = known.next.get(source_id, 0)
-        self._ts = known.ts.get(source_id, TS_ABSENT)
+        """`given`: how many numbers the tape has given so far."""
+        self.of, self.source_id, self._log = of, source_id, log
+        self._reader = reader
+        self._next = known.next.get((of.kind, source_id), 0)
+        self._ts = known.ts.get((of.kind, source_id), TS_ABSENT)
         self._unreleased = 0
-        self.ticks = self.missed = self.gaps = 0
+        self.taken = self.missed = self.gaps = 0
         if not self._reader.asked:  # nobody did meanwhile: what passed has no number
             self.drain()
-            self._gap(max(self._next, tapes.counters(source_id).given), now_ns)
+            self._gap(max(self._next, given), now_ns)
         self._reader.record()
 
-    @property
-    def end(self) -> tuple[int, int]:
-        """The next number, and the time of the last tick."""
-        return self._next, self._ts
+    def note_end(self, known: LogEnd) -> None:
+        """The next number, and the time of the last record."""
+        known.next[self.of.kind, self.source_id] = self._next
+        known.ts[self.of.kind, self.source_id] = self._ts
 
     def drain(self) -> None:
         """Take what waits, as long as the log has room."""
         while self._log.room:
-            ticks = self._reader.peek_many(AT_ONCE, self._unreleased)
-            if not len(ticks):
+            records = self._reader.peek_many(AT_ONCE, self._unreleased)
+            if not len(records):
                 return
-            self._unreleased += len(ticks)
-            self._append(ticks)
-            if len(ticks) < AT_ONCE:
+            self._unreleased += len(records)
+            self._append(records)
+            if len(records) < AT_ONCE:
                 return
 
     def written(self) -> None:
@@ -98,33 +123,33 @@ class Tape:
     def close(self) -> None:
         self._reader.close()
 
-    def _append(self, ticks: np.ndarray) -> None:
-        """A Gap stands before the tick behind the hole."""
-        numbers = ticks["number"]
+    def _append(self, records: np.ndarray) -> None:
+        """A Gap stands before the record behind the hole."""
+        numbers = records["number"]
         first, last = int(numbers[0]), int(numbers[-1])
-        if first == self._next and last - first == len(ticks) - 1:  # numbers only ever rise
-            self._take(ticks, last)
+        if first == self._next and last - first == len(records) - 1:  # numbers only ever rise
+            self._take(records, last)
             return
-        ticks = ticks[numbers >= self._next]  # the log has what is before
-        if not len(ticks):
+        records = records[numbers >= self._next]  # the log has what is before
+        if not len(records):
             return
-        numbers = ticks["number"]
+        numbers = records["number"]
         holes = (np.flatnonzero(np.diff(numbers) != 1) + 1).tolist()
-        for begin, end in pairwise([0, *holes, len(ticks)]):
+        for begin, end in pairwise([0, *holes, len(records)]):
             if int(numbers[begin]) != self._next:
-                self._gap(int(numbers[begin]), int(ticks["quote"]["ts_recv"][begin]))
-            self._take(ticks[begin:end], int(numbers[end - 1]))
+                self._gap(int(numbers[begin]), int(self.of.received(records)[begin]))
+            self._take(records[begin:end], int(numbers[end - 1]))
 
-    def _take(self, ticks: np.ndarray, last: int) -> None:
+    def _take(self, records: np.ndarray, last: int) -> None:
         """Into the log: all of them follow on each other."""
-        self._log.append(RecordKind.TICK, ticks)
+        self._log.append(self.of.kind, records)
         self._next = last + 1
-        self._ts = int(ticks[-1]["quote"]["ts_recv"])
-        self.ticks += len(ticks)
+        self._ts = int(self.of.received(records[-1:])[0])
+        self.taken += len(records)
 
     def _gap(self, following: int, ts_to: int) -> None:
-        """From the last tick to the one of that number."""
-        record = gap(GapOf.TICKS, self._next, following, self._ts, ts_to, self.source_id)
+        """From the last record to the one of that number."""
+        record = gap(self.of.gap, self._next, following, self._ts, ts_to, self.source_id)
         self._log.append(RecordKind.GAP, record)
         self.missed += following - self._next
         self.gaps += 1

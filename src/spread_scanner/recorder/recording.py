@@ -1,6 +1,7 @@
 """All that is recorded of one system: drained, written, kept as long as the settings say."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -9,9 +10,10 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError
+from spread_scanner.recorder.books import RecordedBooks
 from spread_scanner.recorder.compacting import Compacting
 from spread_scanner.recorder.documents import Documents
-from spread_scanner.recorder.draining import LogEnd, Signals, Tape
+from spread_scanner.recorder.draining import LEVELS, TICKS, LogEnd, Signals, Tape
 from spread_scanner.recorder.keeping import GB, keep
 from spread_scanner.recorder.snapshots import Snapshots
 from spread_scanner.runtime.process import Process
@@ -20,6 +22,7 @@ from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.log import SOURCE_STATE_DTYPE, RecordKind
 from spread_scanner.schema.names import HISTORY_FOLDER, SIGNALS, WAL_FOLDER
 from spread_scanner.shm import Control, PriceStore, SignalRing
+from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.tapes import Tapes
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
@@ -51,7 +54,7 @@ class Recording:
         self._states = np.zeros(0, SOURCE_STATE_DTYPE)
         self._counted: dict[str, int] = {}
         self._tapes_open: list[Tape] = []
-        self._gone = dict.fromkeys(("ticks", "ticks_missed", "gaps"), 0)  # of tapes closed since
+        self._gone: Counter[str] = Counter()  # of tapes closed since
         self._documents.settings(process.settings, self._loaded(process.settings))
         self.pause(process.orders.paused)
         process.state(ProcessState.PAUSED if process.orders.paused else ProcessState.RUNNING)
@@ -79,6 +82,8 @@ class Recording:
                 f"the log cannot be opened: {error}", folder=str(self._folder)
             ) from None
         self._signals = Signals(ring, self._known, self.log)
+        self._shelves = stack.enter_context(BookStore.attach(namespace))
+        self._books = RecordedBooks(self._shelves, self.log)
         self._documents = Documents(self.log, self._store.clock, control, ring)
         self._snapshots = Snapshots(self._folder, self._store, self._documents, disk)
         stack.callback(lambda: self._snapshots.close(self.log.durable_seq))
@@ -116,16 +121,24 @@ class Recording:
             self._close_tapes()
         elif not paused and not self._tapes_open:
             now_ns = self._store.clock.now_ns()
-            for source_id in range(self._store.num_sources):
-                self._tapes_open.append(Tape(self._tapes, source_id, self._known, self.log, now_ns))
+            known, log = self._known, self.log
+            for at in range(self._store.num_sources):
+                given = self._tapes.counters(at).given
+                reader = self._tapes.reader(at)
+                self._tapes_open.append(
+                    Tape(TICKS, reader, at, known, log, given=given, now_ns=now_ns)
+                )
+                given = self._shelves.tape_counters(at).given
+                reader = self._shelves.tape_reader(at)
+                self._tapes_open.append(
+                    Tape(LEVELS, reader, at, known, log, given=given, now_ns=now_ns)
+                )
 
     def _close_tapes(self) -> None:
         for tape in self._tapes_open:
             tape.close()
-            self._gone["ticks"] += tape.ticks
-            self._gone["ticks_missed"] += tape.missed
-            self._gone["gaps"] += tape.gaps
-            self._known.next[tape.source_id], self._known.ts[tape.source_id] = tape.end
+            tape.note_end(self._known)
+        self._gone.update(_sums(self._tapes_open))
         self._tapes_open = []
 
     def turn(self) -> None:
@@ -136,6 +149,7 @@ class Recording:
             self._documents.look_at_engine()
             if self._tapes_open:
                 self._note_states()
+                self._books.look(self._store.clock.now_ns())
         if self._is_due("tell", LOOK_NS):
             self._snapshots.turn(self.log.durable_seq)
             self._tell()
@@ -195,15 +209,15 @@ class Recording:
 
     def _tell(self) -> None:
         """Counters, and the row's message: how far the log is, and how far on the disk."""
-        log, tapes = self.log, self._tapes_open
-        self._count("ticks", self._gone["ticks"] + sum(tape.ticks for tape in tapes))
-        missed = self._gone["ticks_missed"] + sum(tape.missed for tape in tapes)
-        self._count("ticks_missed", missed)
-        gaps = self._gone["gaps"] + sum(tape.gaps for tape in tapes) + self._signals.gaps
-        self._count("gaps", gaps)
+        log = self.log
+        sums = _sums(self._tapes_open)
+        sums.update(self._gone)
+        for label, total in sums.items():
+            self._count(label, total + (self._signals.gaps if label == "gaps" else 0))
         self._count("signals", self._signals.signals)
         self._count("signals_missed", self._signals.missed)
         self._count("documents", self._documents.written)
+        self._count("books", self._books.taken)
         self._count("segments_failed", log.segments_failed)
         self._count("segments_late", log.segments_late)
         self._count("compactions", self._compacting.done)
@@ -228,3 +242,12 @@ class Recording:
         if total != before:
             self._process.row.add(_COUNTER[label], total - before)
             self._counted[label] = total
+
+
+def _sums(tapes: list[Tape]) -> Counter[str]:
+    """What tapes count, by the counters' names; all of them are there."""
+    sums = Counter(dict.fromkeys(("ticks", "ticks_missed", "levels", "levels_missed", "gaps"), 0))
+    for tape in tapes:
+        label = "ticks" if tape.of is TICKS else "levels"
+        sums.update({label: tape.taken, f"{label}_missed": tape.missed, "gaps": tape.gaps})
+    return sums

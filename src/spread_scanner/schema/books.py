@@ -53,6 +53,8 @@ class BookFlag(IntFlag):
     ASK_EMPTY = 64  # no ask on the book
     PARTIAL = 128  # beyond its last known level there may be more
     NO_TS_EVENT = 256  # the exchange gave no time: ts_event is TS_ABSENT
+    BIDS_WHOLE = 512  # all bids are shown: no level lies beyond the last one
+    ASKS_WHOLE = 1024  # the same of asks
 
 
 BOOK_UNUSABLE = (

@@ -312,6 +312,9 @@ RECORDER_COUNTERS = _numbered(
         ("compactions_failed", "Times that they did not; it is tried again."),
         ("segments_lost", "Segments given up that were to become Parquet and had not."),
         ("history_bytes", "Size of the history (a level, not a count)."),
+        ("books", "Order books written: of each that is held one a second, more when it moves."),
+        ("levels", "Levels of order books that changed, written into the log."),
+        ("levels_missed", "Those that a tape had no room for; a Gap in the log says which."),
     ]
 )
 

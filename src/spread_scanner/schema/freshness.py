@@ -66,6 +66,12 @@ def unmarked(flags: npt.NDArray[np.uint32]) -> Mask:
     return good
 
 
+def book_unmarked(flags: npt.NDArray[np.uint32]) -> Mask:
+    """The same of order books."""
+    good: Mask = (flags & int(BOOK_UNUSABLE)) == 0
+    return good
+
+
 def usable(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
     """Which of (n,) QUOTE_DTYPE can be stood behind at `now_ns` of the session clock. Quotes of a
     feed's earlier epoch read as STALE from the store (PriceStore)."""
@@ -89,8 +95,7 @@ def _in_time(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max
 def book_usable(books: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
     """Which of (n,) BOOK_DTYPE can be stood behind. A feed that starts has no slots of its
     predecessor, so that no epoch is asked for."""
-    good: Mask = (books["flags"] & int(BOOK_UNUSABLE)) == 0
-    good &= beating
+    good = book_unmarked(books["flags"]) & beating
     good &= now_ns - books["ts_recv"] <= stale_ns_max
     return good
 

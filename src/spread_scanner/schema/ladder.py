@@ -4,8 +4,9 @@ Buy the spot from its asks and sell the perpetual into its bids; later sell the 
 and buy the perpetual back from its asks. At a size, prices are averages over the levels that it
 takes. What leaving is assumed to earn is less by what the size moves the books of today on the way
 out: the average exit less that of the tops. A side whose levels end before the size does carries it
-not: what is beyond them nobody knows. schema/costs.py has what a spread is; screens and tracker use
-the same lines in C (native/ladder.h), which test_ladder holds to these, to the last bit.
+not: it is too thin where it is known to its end; else what is beyond nobody knows. schema/costs.py
+has what a spread is; screens and tracker use the same lines in C (native/ladder.h), which
+test_ladder holds to these, to the last bit.
 
 Levels are (n, 2), price and size, the best first. A book that cannot be stood behind is not asked:
 schema.freshness.book_usable.
@@ -34,6 +35,11 @@ class PairBooks(NamedTuple):
     spot_asks: BookLevels
     fut_bids: BookLevels
     fut_asks: BookLevels
+    whole: tuple[bool, bool, bool, bool] = (False, False, False, False)  # known to their ends
+
+    @property
+    def sides(self) -> tuple[BookLevels, BookLevels, BookLevels, BookLevels]:
+        return self[:4]
 
 
 class Terms(NamedTuple):
@@ -63,11 +69,12 @@ LEAST_DTYPE = np.dtype([(name, "<f8") for name in Least._fields])
 
 class Rung(NamedTuple):
     """One size: what entering would pay and get on average, and what is left of it. NaN: the books
-    do not carry it."""
+    do not carry it. `thin`: a side that is known to its end holds less; 0 or 1."""
 
     buy_px: float
     sell_px: float
     net_bps: float
+    thin: float
 
 
 RUNG_DTYPE = np.dtype([(name, "<f8") for name in Rung._fields])
@@ -77,7 +84,7 @@ class Carried(NamedTuple):
     """The largest size with the net at or over the threshold, in whole lots."""
 
     size_base: float
-    bounded: bool  # the levels that are known ended before the spread did
+    bounded: bool  # what is known ended before the spread did, and more may lie beyond
 
 
 def money(levels: BookLevels, size: float) -> float:
@@ -102,8 +109,10 @@ def rung(books: PairBooks, terms: Terms, size: float) -> Rung:
     carried = carried_bps(terms.carry_bps, buy_px, sell_px)
     net = net_bps(entry, terms.close_bps + moved, terms.fees_bps, carried)
     if math.isnan(net):
-        return Rung(math.nan, math.nan, math.nan)
-    return Rung(buy_px, sell_px, net)
+        prices = (spot_px, buy_px, sell_px, back_px)
+        thin = any(math.isnan(px) and whole for px, whole in zip(prices, books.whole, strict=True))
+        return Rung(math.nan, math.nan, math.nan, float(thin))
+    return Rung(buy_px, sell_px, net, 0.0)
 
 
 def ladder(books: PairBooks, terms: Terms, sizes_quote: tuple[float, ...]) -> list[Rung]:
@@ -118,7 +127,7 @@ def carried(books: PairBooks, terms: Terms) -> Carried:
     Level by level the money over the threshold goes on in straight lines, which bend down: where it
     is used up is between two of their ends.
     """
-    sides = [side.tolist() for side in books]  # the spot's bids and asks, the perpetual's
+    sides = [side.tolist() for side in books.sides]  # the spot's bids and asks, the perpetual's
     top = sides[0][0][0] - sides[3][0][0]
     at, left, spent = [0] * 4, [side[0][1] for side in sides], [0.0] * 4
     size, over = 0.0, 0.0
@@ -133,11 +142,16 @@ def carried(books: PairBooks, terms: Terms) -> Carried:
             size += step * (over / (over - over_then))
             return Carried(float(size_base(size, size, terms.lot_base)), bounded=False)
         size, over, spent = size_then, over_then, spent_then
+        ended = []
         for i in range(4):
             left[i] -= step
             if left[i] > 0.0:
                 continue
             at[i] += 1
             if at[i] == len(sides[i]):
-                return Carried(float(size_base(size, size, terms.lot_base)), bounded=True)
-            left[i] = sides[i][at[i]][1]
+                ended.append(books.whole[i])
+            else:
+                left[i] = sides[i][at[i]][1]
+        if ended:
+            bounded = not any(ended)
+            return Carried(float(size_base(size, size, terms.lot_base)), bounded)

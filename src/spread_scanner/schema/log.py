@@ -16,6 +16,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from spread_scanner.schema.books import BOOK_DTYPE
 from spread_scanner.schema.records import QUOTE_DTYPE, SIGNAL_DTYPE
 
 
@@ -32,6 +33,15 @@ class RecordKind(IntEnum):
     SOURCE_STATE = 7
     GAP = 8
     ENGINE = 9  # a document: whether spread-engine lives, and what its ring had no room for
+    BOOK_SNAPSHOT = 10
+    BOOK_DELTA = 11
+
+
+class TakenFor(IntEnum):
+    """Why an order book was written down."""
+
+    SECOND = 1  # each second, as long as its feed holds it
+    MOVED = 2  # at once: a best is elsewhere than when it was written down last
 
 
 class GapOf(IntEnum):
@@ -40,6 +50,7 @@ class GapOf(IntEnum):
     TICKS = 1  # of one source, by its tick numbers
     SIGNALS = 2  # by their seq
     RECORDS = 3  # of the log itself, by sequence
+    BOOK_DELTAS = 4  # of one source, by their numbers
 
 
 # One quote as it was published, in the order of its source.
@@ -86,6 +97,30 @@ GAP_DTYPE = np.dtype(
         ("reserved", "V12"),
     ]
 )
+# An order book as it stood in shared memory.
+BOOK_SNAPSHOT_DTYPE = np.dtype(
+    [
+        ("ts", "<i8"),  # of the look, on the session clock
+        ("why", "<u2"),  # TakenFor
+        ("reserved", "V6"),
+        ("book", BOOK_DTYPE),
+    ]
+)
+# A level of those that are shown of an order book, when it changed: what was shown before, with all
+# changes of one update, is what is shown then. Who follows keeps as many levels as are shown.
+BOOK_DELTA_DTYPE = np.dtype(
+    [
+        ("number", "<u8"),  # of its source, counted from 0 with those that were dropped
+        ("ts_recv", "<i8"),  # of the update, as the book has it
+        ("update_id", "<u8"),
+        ("px", "<f8"),
+        ("sz", "<f8"),  # 0: it is gone
+        ("symbol_id", "<u2"),
+        ("source_id", "<u2"),
+        ("side", "u1"),  # 0: bid, 1: ask
+        ("reserved", "V3"),
+    ]
+)
 # The head of each part of a document; its bytes follow, filled up to a whole number of 16.
 DOCUMENT_DTYPE = np.dtype(
     [
@@ -104,6 +139,8 @@ ARRAYS = {
     RecordKind.SIGNAL: SIGNAL_DTYPE,
     RecordKind.SOURCE_STATE: SOURCE_STATE_DTYPE,
     RecordKind.GAP: GAP_DTYPE,
+    RecordKind.BOOK_SNAPSHOT: BOOK_SNAPSHOT_DTYPE,
+    RecordKind.BOOK_DELTA: BOOK_DELTA_DTYPE,
 }
 DOCUMENTS = frozenset(
     {

@@ -2,7 +2,8 @@
 
 Writer:  the feed that claimed the source: it hands its slots out, and publishes what stands.
 Readers: anyone; they map it read-only. Whether a book can be stood behind its flags say
-         (schema.books), and the source's heartbeat, as of quotes.
+         (schema.books), and the source's heartbeat, as of quotes. Who records claims a source's
+         tape, on which is each level that changed (native/level_tape.h, tapes.py).
 
 A slot is a latch (native/seqlock.h): a feed that dies at any store leaves the book old or new. A
 slot is handed on: a record names its symbol, and who reads another's knows. A feed that starts has
@@ -19,10 +20,12 @@ import numpy.typing as npt
 
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.books import BOOK_DTYPE, BookFlag, BookLevels
+from spread_scanner.schema.log import BOOK_DELTA_DTYPE
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import segment
 from spread_scanner.shm._latches import LatchTable
-from spread_scanner.shm.faults import BadInput, WrongSegment
+from spread_scanner.shm._level_tape import LevelTape
+from spread_scanner.shm.faults import BadInput, Retired, WrongSegment
 from spread_scanner.shm.layout import (
     BOOKS_MAX,
     MAX_SYMBOLS_MAX,
@@ -33,6 +36,14 @@ from spread_scanner.shm.layout import (
     symbol_place,
 )
 from spread_scanner.shm.segment import Holder, Segment
+from spread_scanner.shm.tapes import (
+    TAPE_SLOTS,
+    TapeCounters,
+    TapeReader,
+    check_slots,
+    counters_of,
+    slots_fit,
+)
 
 _PART = "books"
 # A slot may be handed on between a look at its place and one at the book; to the same symbol
@@ -57,6 +68,7 @@ class BooksWriter(Holder):
         self.source_id = source_id
         self.first = source_id * layout.slots  # slot 0's place in the table
         self.table = _table(held, layout)  # for who publishes natively: place first + slot
+        self.tape = LevelTape(held.memory, layout.tape(source_id))  # and tells what changed
         self._places_at = layout.places_at + 8 * source_id * layout.max_symbols
         self._free = deque(range(layout.slots))
         self.taken: dict[int, int] = {}  # symbol id -> slot
@@ -131,7 +143,7 @@ class BookStore(Holder):
 
     def __init__(self, namespace: str, held: Segment) -> None:
         self.namespace = namespace
-        self.layout = BooksLayout(*held.params[:3])
+        self.layout = BooksLayout(*held.params[:4])
         self._held = held
         self.table = _table(held, self.layout)  # for who reads natively (native/books.h)
         shape = (self.layout.num_sources, self.layout.max_symbols)
@@ -141,9 +153,16 @@ class BookStore(Holder):
 
     @classmethod
     def create(
-        cls, namespace: str, *, num_sources: int = 8, max_symbols: int = 1024, slots: int = 64
+        cls,
+        namespace: str,
+        *,
+        num_sources: int = 8,
+        max_symbols: int = 1024,
+        slots: int = 64,
+        tape_slots: int = TAPE_SLOTS,
     ) -> Self:
         """Make new, free slots, so many a source; what stands under the namespace is retired."""
+        check_slots(tape_slots)
         if not (sizes_fit(num_sources, max_symbols) and 0 <= slots <= BOOKS_MAX):
             raise SegmentError(
                 "num_sources, max_symbols or slots is out of range",
@@ -153,8 +172,8 @@ class BookStore(Holder):
                 allowed=f"1 to {NUM_SOURCES_MAX}, 1 to {MAX_SYMBOLS_MAX} and 0 to {BOOKS_MAX}",
             )
         name = segment.segment_name(namespace, _PART)
-        size = BooksLayout(num_sources, max_symbols, slots).books_bytes
-        params = [num_sources, max_symbols, slots]
+        size = BooksLayout(num_sources, max_symbols, slots, tape_slots).books_bytes
+        params = [num_sources, max_symbols, slots, tape_slots]
         return cls(namespace, segment.create(name, Kind.BOOKS, size, params))
 
     @classmethod
@@ -169,6 +188,21 @@ class BookStore(Holder):
         with segment.closed_on_failure(held):
             held.claim(source_id, f"the books of source {source_id}")
             return BooksWriter(held, self.layout, source_id)
+
+    def tape_reader(self, source_id: int) -> TapeReader:
+        """Claim a source's tape: AlreadyClaimed when another live process has it, Retired when
+        newer segments have taken the name."""
+        self._check(source_id, 0)
+        held = _attach(self.namespace, writable=True, timeout_s=segment.ATTACH_TIMEOUT_S)
+        with segment.closed_on_failure(held):
+            if held.instance_id != self._held.instance_id:
+                raise Retired("the books were replaced by newer ones", segment=held.name)
+            held.claim(NUM_SOURCES_MAX + source_id, f"the tape of the books of source {source_id}")
+            return TapeReader(held, self.layout.tape(source_id), BOOK_DELTA_DTYPE)
+
+    def tape_counters(self, source_id: int) -> TapeCounters:
+        """Totals of a tape since it was made; exact while nobody moves."""
+        return counters_of(self._held, self.layout.tape(source_id))
 
     def read(self, source_id: int, symbol_id: int) -> BookReading | None:
         """The book of a symbol; None while it has no slot. Never waits: after 64 tries that each
@@ -251,7 +285,8 @@ def _attach(namespace: str, *, writable: bool, timeout_s: float) -> Segment:
 
 
 def _books_bytes(params: list[int]) -> int:
-    num_sources, max_symbols, slots = params[:3]
-    if not (sizes_fit(num_sources, max_symbols) and slots <= BOOKS_MAX):
+    num_sources, max_symbols, slots, tape_slots = params[:4]
+    fits = sizes_fit(num_sources, max_symbols) and slots <= BOOKS_MAX and slots_fit(tape_slots)
+    if not fits:
         raise WrongSegment("the segment's sizes are out of range", params=params)
-    return BooksLayout(num_sources, max_symbols, slots).books_bytes
+    return BooksLayout(num_sources, max_symbols, slots, tape_slots).books_bytes

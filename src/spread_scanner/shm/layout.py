@@ -46,6 +46,7 @@ Every segment opens with the same header; its body depends on the kind:
     | places           |  8 B per (source, symbol): its slot + 1; 0: it has none            its feed
     | sequences        |  64 B per (source, slot)                                       its feed
     | cells            |  2 x 704 B per (source, slot)                                  its feed
+    | tapes            |  a ring per source, of levels that changed           its feed, recorder
 
     wants              which books are wanted
     | asked            |  8 B per (source, symbol): until when somebody wants it        all who ask
@@ -76,12 +77,12 @@ from spread_scanner.schema.analysis import CELL_ANALYSIS_DTYPE, PAIR_ANALYSIS_DT
 from spread_scanner.schema.books import BOOK_DTYPE
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_HISTOGRAMS, HISTOGRAMS_MAX
 from spread_scanner.schema.enums import DIRECTIONS, DIRTY_READERS
-from spread_scanner.schema.log import TICK_DTYPE
+from spread_scanner.schema.log import BOOK_DELTA_DTYPE, TICK_DTYPE
 from spread_scanner.schema.records import EVALUATION_DTYPE, FUNDING_DTYPE, QUOTE_DTYPE
-from spread_scanner.shm import _memory, _ring, _rows, _store
+from spread_scanner.shm import _level_tape, _memory, _ring, _rows, _store
 from spread_scanner.shm.faults import BadInput
 
-ABI_VERSION = 8
+ABI_VERSION = 9
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
 LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with its neighbour
 
@@ -97,7 +98,13 @@ DIAL_SLOTS = 64  # (exchange, host, outgoing address); the last one is for all t
 
 
 # Bytes of what the native core lays out; the room's other modules take them from here.
-SIZES = {**_memory.SIZES, **_store.SIZES, **_ring.SIZES, **_rows.SIZES}
+SIZES = {
+    **_memory.SIZES,
+    **_store.SIZES,
+    **_ring.SIZES,
+    **_rows.SIZES,
+    **_level_tape.SIZES,
+}
 
 
 class Kind(IntEnum):
@@ -358,6 +365,7 @@ class BooksLayout:
     num_sources: int
     max_symbols: int
     slots: int  # per source
+    tape_slots: int  # per source
 
     @property
     def places_at(self) -> int:
@@ -375,9 +383,15 @@ class BooksLayout:
     def cells_at(self) -> int:
         return self.sequences_at + self.books * SIZES["sequence"]
 
+    def tape(self, source_id: int) -> RingLayout:
+        bytes_each = RingLayout(self.tape_slots, SIZES["level_change"], 0).ring_bytes
+        tapes_at = aligned(self.cells_at + self.books * 2 * BOOK_DTYPE.itemsize)
+        at = tapes_at + source_id * bytes_each
+        return RingLayout(self.tape_slots, SIZES["level_change"], at)
+
     @property
     def books_bytes(self) -> int:
-        return self.cells_at + self.books * 2 * BOOK_DTYPE.itemsize
+        return self.tape(self.num_sources).control_at
 
 
 @dataclass(frozen=True)
@@ -553,6 +567,7 @@ def layout_hash() -> int:
         PAIR_ANALYSIS_DTYPE.descr,
         CELL_ANALYSIS_DTYPE.descr,
         BOOK_DTYPE.descr,
+        BOOK_DELTA_DTYPE.descr,
         sorted(SIZES.items()),
         (ROW_BYTES, HEALTH_BYTES, CONTROL_BYTES, CONNECTION_BYTES, CONNECTIONS_MAX, DIRTY_READERS),
         (DIAL_SLOTS, DIALS_BYTES),

@@ -43,7 +43,7 @@ from spread_scanner.shm.operator import label
 from spread_scanner.shm.slots import NAME_BYTES
 from spread_scanner.shm.switches import standing_in
 
-OLDER = range(1, 8)  # ABI versions
+OLDER = range(1, 9)  # ABI versions
 _BY_NAME = 5  # from this one on a symbol is paused by its name
 _PAUSED_SYMBOLS_AT = PAUSED_DIRECTIONS_AT + DIRECTIONS_MAX
 _SLOTS_AT = _PAUSED_SYMBOLS_AT + MAX_SYMBOLS_MAX

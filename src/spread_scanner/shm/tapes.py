@@ -13,11 +13,13 @@ Segment: "<namespace>.tapes", made and taken away with the store (price_store.py
 
 from typing import NamedTuple, Self
 
+import numpy as np
+
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.log import TICK_DTYPE
 from spread_scanner.shm import _ring, segment
 from spread_scanner.shm.faults import Retired, WrongSegment
-from spread_scanner.shm.layout import RING_SLOTS_MAX, Kind, TapesLayout, sizes_fit
+from spread_scanner.shm.layout import RING_SLOTS_MAX, Kind, RingLayout, TapesLayout, sizes_fit
 from spread_scanner.shm.segment import Holder, Segment
 
 PART = "tapes"
@@ -35,12 +37,12 @@ class TapeCounters(NamedTuple):
 
 
 class TapeReader(_ring.RingConsumer, Holder):
-    """The read end of one source's tape; made by Tapes.reader. `close` gives the place back, and
-    stops asking."""
+    """The read end of one source's tape, of quotes or of levels of books; made by Tapes.reader and
+    BookStore.tape_reader. `close` gives the place back, and stops asking."""
 
-    def __init__(self, held: Segment, layout: TapesLayout, source_id: int) -> None:
-        self._at = layout.tape(source_id).control_at + WANTED_AT
-        super().__init__(held.memory, layout.tape(source_id), TICK_DTYPE)
+    def __init__(self, held: Segment, layout: RingLayout, dtype: np.dtype) -> None:
+        self._at = layout.control_at + WANTED_AT
+        super().__init__(held.memory, layout, dtype)
         self._held = held
         self._asks = False
         # A predecessor did until now: it was killed, and the tape has what it could take since.
@@ -83,18 +85,21 @@ class Tapes(Holder):
             if held.instance_id != self.instance_id:
                 raise Retired("the tapes were replaced by newer ones", segment=held.name)
             held.claim(source_id, f"tape of source {source_id}")
-            return TapeReader(held, self.layout, source_id)
+            return TapeReader(held, self.layout.tape(source_id), TICK_DTYPE)
 
     def counters(self, source_id: int) -> TapeCounters:
         """Totals of a tape since it was made; exact while nobody moves."""
-        write, read, dropped, _ = _ring.ring_positions(
-            self._held.memory, self.layout.tape(source_id)
-        )
-        return TapeCounters(write + dropped, dropped, write - read)
+        return counters_of(self._held, self.layout.tape(source_id))
 
     @property
     def instance_id(self) -> int:
         return self._held.instance_id
+
+
+def counters_of(held: Segment, layout: RingLayout) -> TapeCounters:
+    """Totals of a tape of that place; exact while nobody moves."""
+    write, read, dropped, _ = _ring.ring_positions(held.memory, layout)
+    return TapeCounters(write + dropped, dropped, write - read)
 
 
 def create(namespace: str, num_sources: int, slots: int, store_instance_id: int) -> None:
@@ -106,9 +111,14 @@ def create(namespace: str, num_sources: int, slots: int, store_instance_id: int)
     segment.create(name, Kind.TAPES, layout.tapes_bytes, params).close()
 
 
+def slots_fit(slots: int) -> bool:
+    """Whether a tape can have so many."""
+    return 1 <= slots <= RING_SLOTS_MAX and not slots & (slots - 1)
+
+
 def check_slots(slots: int) -> None:
     """Raises SegmentError on a size that no tape has."""
-    if not 1 <= slots <= RING_SLOTS_MAX or slots & (slots - 1):
+    if not slots_fit(slots):
         allowed = f"1 to {RING_SLOTS_MAX}"
         raise SegmentError("tape slots must be a power of two", slots=slots, allowed=allowed)
 
@@ -128,7 +138,6 @@ def attached(
 
 def _tapes_bytes(params: list[int]) -> int:
     num_sources, slots = params[:2]
-    power = slots and not slots & (slots - 1)
-    if not (sizes_fit(num_sources, 1) and power and slots <= RING_SLOTS_MAX):
+    if not (sizes_fit(num_sources, 1) and slots_fit(slots)):
         raise WrongSegment("the segment's sizes are out of range", params=params)
     return TapesLayout(num_sources, slots).tapes_bytes

@@ -125,8 +125,8 @@ def misfit(settings: config.Settings) -> str | None:
                 ("wants", [wants.num_sources, wants.max_symbols], sizes[:2]),
                 (
                     "books",
-                    [books.num_sources, books.max_symbols, books.slots],
-                    [*sizes[:2], settings.config.books.books_max],
+                    [books.num_sources, books.max_symbols, books.slots, books.tape_slots],
+                    [*sizes[:2], settings.config.books.books_max, system.tape_slots],
                 ),
                 ("evaluations", rows.layout.slots, settings.config.spread_engine.evaluations_kept),
             ]
@@ -183,6 +183,7 @@ def _make(settings: config.Settings, standing: list[Switch], found: Restored) ->
             num_sources=system.num_sources,
             max_symbols=system.max_symbols,
             slots=settings.config.books.books_max,
+            tape_slots=system.tape_slots,
         ),
         lambda: Health.create(system.namespace),
         lambda: Control.create(system.namespace, standing),

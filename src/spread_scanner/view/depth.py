@@ -27,12 +27,14 @@ TOP_QUOTE = 1e-6  # a size of next to nothing is the top: no order, and asked fo
 
 class SizeNet(Reading, frozen=True):
     """One size of the ladder. Null: the books do not carry it, it could not be left again, or it is
-    less than a listing's least."""
+    less than a listing's least. `too_thin`: nobody can do it, as a side holds less and is known to
+    its end; else a null of a large size means that not so many levels are known."""
 
     size_quote: float
     buy_px: float | None  # the average that buying the spot would pay
     sell_px: float | None  # and that selling the perpetual would get
     net_bps: float | None
+    too_thin: bool | None = None  # null: not told
 
 
 class Depth(Reading, frozen=True):
@@ -41,7 +43,8 @@ class Depth(Reading, frozen=True):
     # The largest with net at or over the threshold, in whole lots; 0: less than a listing's least.
     size_base: float | None
     size_quote: float | None
-    bounded: bool  # the levels that are known ended before the spread did
+    # The levels that are known ended before the spread did, and beyond them there may be more.
+    bounded: bool
     sizes: list[SizeNet]
 
 
@@ -88,8 +91,10 @@ class DepthReader:
         if not row["both"]:
             return None
         sizes = [
-            SizeNet(float(size), *(known(float(number)) for number in rung))
-            for size, rung in zip(self.sizes_quote, row["rungs"].tolist(), strict=True)
+            SizeNet(float(size), known(buy_px), known(sell_px), known(net_bps), thin == 1.0)
+            for size, (buy_px, sell_px, net_bps, thin) in zip(
+                self.sizes_quote, row["rungs"].tolist(), strict=True
+            )
         ]
         return Depth(
             known(float(row["size_base"])),

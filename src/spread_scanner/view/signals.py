@@ -149,7 +149,9 @@ def _follow_up(record: np.void, names: NamesThen) -> FollowUpView:
         sizes=[
             SizeNet(
                 decimal(one["size_quote"]),
-                *(known(decimal(one[name])) for name in ("buy_px", "sell_px", "net_bps")),
+                known(decimal(one["buy_px"])),
+                known(decimal(one["sell_px"])),
+                known(decimal(one["net_bps"])),
             )
             for one in asked
         ],

@@ -1,6 +1,7 @@
 """What books carry: by hand, by brute force, and the same to the last bit in C."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from spread_scanner.books import _ladder
 from spread_scanner.books._ladder import ladders
 from spread_scanner.schema import costs
-from spread_scanner.schema.books import BOOK_DTYPE, LEVELS_SHOWN
+from spread_scanner.schema.books import BOOK_DTYPE, LEVELS_SHOWN, BookFlag
 from spread_scanner.schema.ladder import (
     RUNG_DTYPE,
     TERMS_DTYPE,
@@ -75,6 +76,24 @@ def test_books_that_end_first_bound_it() -> None:
     assert math.isnan(carried(BY_HAND, FREE._replace(close_bps=math.nan)).size_base)
 
 
+def test_a_side_that_is_known_to_its_end_is_too_thin() -> None:
+    """Selling ends with 10; so does buying, which may go on beyond what is shown."""
+    for whole, thin in (
+        ((True, False, False, True), False),  # they hold 100
+        ((False, False, True, False), True),
+        ((False, True, False, False), True),
+        ((True, True, True, True), True),
+    ):
+        books = BY_HAND._replace(whole=whole)
+        small, large = rung(books, FREE, 10.0), rung(books, FREE, 10.5)
+        assert (math.isnan(small.net_bps), small.thin) == (False, 0.0)
+        assert (math.isnan(large.net_bps), bool(large.thin)) == (True, thin)
+        found = carried(books, FREE)
+        assert (found.size_base, found.bounded) == (10.0, not thin)
+    nothing = FREE._replace(close_bps=math.nan)
+    assert rung(BY_HAND._replace(whole=(True,) * 4), nothing, 3.0).thin == 0.0
+
+
 PRICES = st.floats(0.5, 2.0)
 STEPS = st.lists(
     st.tuples(st.floats(1e-6, 0.01), st.floats(1e-3, 1e5)), min_size=1, max_size=LEVELS_SHOWN
@@ -99,11 +118,15 @@ def books_of(draw: st.DrawFn) -> PairBooks:
         levels(spot_px * (1 + width), draw(STEPS), 1),
         levels(fut_px * (1 - width), draw(STEPS), -1),
         levels(fut_px * (1 + width), draw(STEPS), 1),
+        draw(st.tuples(*[st.booleans()] * 4)),
     )
 
 
-def record(bids: np.ndarray, asks: np.ndarray) -> np.ndarray:
+def record(
+    bids: np.ndarray, asks: np.ndarray, whole: Sequence[bool] = (False, False)
+) -> np.ndarray:
     made = np.zeros(1, BOOK_DTYPE)
+    made["flags"] = BookFlag.BIDS_WHOLE * whole[0] | BookFlag.ASKS_WHOLE * whole[1]
     made["bid_count"], made["ask_count"] = len(bids), len(asks)
     made["bids"] = made["asks"] = np.nan
     made["bids"][0, : len(bids)], made["asks"][0, : len(asks)] = bids, asks
@@ -115,8 +138,8 @@ def test_c_says_the_same_to_the_last_bit(
     books: PairBooks, terms: Terms, sizes: list[float]
 ) -> None:
     rungs, size, bounded = ladders(
-        record(books.spot_bids, books.spot_asks),
-        record(books.fut_bids, books.fut_asks),
+        record(books.spot_bids, books.spot_asks, books.whole[:2]),
+        record(books.fut_bids, books.fut_asks, books.whole[2:]),
         np.array([terms], TERMS_DTYPE),
         np.array(sizes),
     )
@@ -131,7 +154,7 @@ def test_the_largest_size_is_that_of_a_search(books: PairBooks, terms: Terms) ->
     """Of a hundred sizes up to what all four sides hold, those below pay and those above do not."""
     terms = terms._replace(lot_base=0.0)
     found = carried(books, terms)
-    held = min(float(one[:, 1].sum()) for one in books)
+    held = min(float(one[:, 1].sum()) for one in books.sides)
     slack = 1e-6 * (1 + abs(terms.enter_bps))
     for size in np.linspace(held / 100, held * (1 - 1e-9), 100):
         net = rung(books, terms, float(size)).net_bps
@@ -154,7 +177,7 @@ def test_a_larger_size_never_earns_more(books: PairBooks, terms: Terms) -> None:
 
 def test_the_smallest_size_is_the_top() -> None:
     terms = Terms(-12.5, 20.0, 1.0, 10.0, 0.0)
-    tops = [float(one[0, 0]) for one in BY_HAND]
+    tops = [float(one[0, 0]) for one in BY_HAND.sides]
     entry = costs.entry_bps(tops[1], tops[2])
     carry = costs.carried_bps(1.0, tops[1], tops[2])
     assert ladder(BY_HAND, terms, (1e-3,))[0].net_bps == pytest.approx(

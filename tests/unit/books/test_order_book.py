@@ -45,24 +45,20 @@ def ordered(side: Side, *, bids: bool) -> list[tuple[float, float]]:
     return sorted(side.items(), reverse=bids)
 
 
-@given(FULL, FULL, st.integers(0, 160), st.lists(st.tuples(PUTS, PUTS), max_size=6))
+@given(FULL, FULL, st.integers(1, 160), st.lists(st.tuples(PUTS, PUTS), max_size=6))
 def test_what_is_kept_is_the_beginning_of_the_whole_book(
     bids: Side, asks: Side, shown: int, deltas: list[tuple[Puts, Puts]]
 ) -> None:
     book = FollowedBook()
     whole = (dict(bids), dict(asks))
     first = [ordered(side, bids=number == 0)[:shown] for number, side in enumerate(whole)]
-    complete = all(len(side) <= shown for side in whole)
-    book.snapshot(levels(first[0]), levels(first[1]), complete=complete)
-    empty_at_first = [not side for side in first]
+    book.snapshot(levels(first[0]), levels(first[1]), levels=shown)
     for puts in [([], []), *deltas]:
         book.delta(levels(puts[0]), levels(puts[1]))
         for number, side in enumerate(whole):
             put(side, puts[number])
             kept = (book.bids, book.asks)[number].tolist()
             true = [list(row) for row in ordered(side, bids=number == 0)]
-            if empty_at_first[number] and not complete and shown == 0:
-                continue  # a snapshot that shows nothing of a side says that it is empty
             assert kept == true[: len(kept)], "a hole, or another size"
             if not book.flags & BookFlag.PARTIAL:
                 assert len(kept) == len(true)
@@ -73,10 +69,9 @@ def test_what_is_kept_is_the_beginning_of_the_whole_book(
 def test_a_side_of_which_too_little_is_left_is_depleted(asks: Side, shown: int, puts: Puts) -> None:
     book = FollowedBook()
     first = ordered(asks, bids=False)[:shown]
-    complete = len(first) == len(asks)
-    book.snapshot(levels([(0.5, 1.0)]), levels(first), complete=True)
-    if not complete and first:
-        book.snapshot(levels([(0.5, 1.0)]), levels(first), complete=False)
+    book.snapshot(levels([(0.5, 1.0)]), levels(first))
+    if first and len(first) < len(asks):
+        book.snapshot(levels([(0.5, 1.0)]), levels(first), levels=shown)
         book.delta(levels([]), levels(puts))
         kept = book.asks
         last_px = first[-1][0]
@@ -93,7 +88,7 @@ def test_depleted_is_fewer_than_the_least_of_a_cut_side() -> None:
     rows = [(100.0 + number, 1.0) for number in range(LEVELS_LEAST)]
     bids = levels((90.0 - number, 1.0) for number in range(LEVELS_LEAST))
     book = FollowedBook()
-    book.snapshot(bids, levels(rows), complete=False)
+    book.snapshot(bids, levels(rows), levels=LEVELS_LEAST)
     assert book.flags == BookFlag.PARTIAL
     book.delta(levels([]), levels([(rows[-1][0] + 5.0, 1.0)]))
     assert len(book.asks) == LEVELS_LEAST, "beyond what is known nothing is taken"
@@ -101,6 +96,23 @@ def test_depleted_is_fewer_than_the_least_of_a_cut_side() -> None:
     assert book.flags == BookFlag.PARTIAL | BookFlag.DEPLETED
     book.delta(levels([]), levels([(100.5, 2.0)]))
     assert book.flags == BookFlag.PARTIAL
+
+
+def test_a_side_is_whole_where_no_level_lies_beyond_those_shown() -> None:
+    def whole(bids: int, asks: int, shown: int) -> BookFlag:
+        book = FollowedBook()
+        sides = [levels((px + sign * n, 1.0) for n in range(count)) for px, sign, count in (
+            (500.0, -1, bids), (501.0, 1, asks)
+        )]  # fmt: skip
+        book.snapshot(*sides, levels=shown)
+        record = book.record(symbol_id=1, source_id=0, update_id=1, ts_recv=1, ts_event=1)
+        return BookFlag(int(record["flags"][0])) & (BookFlag.BIDS_WHOLE | BookFlag.ASKS_WHOLE)
+
+    assert whole(3, 20, 0) == BookFlag.BIDS_WHOLE | BookFlag.ASKS_WHOLE
+    assert whole(3, 21, 0) == BookFlag.BIDS_WHOLE, "one is kept and not shown"
+    assert whole(3, 12, 12) == BookFlag.BIDS_WHOLE, "as many as the snapshot shows at most"
+    assert whole(3, 11, 12) == BookFlag.BIDS_WHOLE | BookFlag.ASKS_WHOLE
+    assert whole(0, 120, 0) == BookFlag.BIDS_WHOLE
 
 
 def test_a_book_that_knows_nothing_takes_no_delta() -> None:
@@ -148,7 +160,8 @@ def test_the_record_shows_the_first_levels_and_says_what_is_known() -> None:
     assert np.isnan(row["bids"][10:]).all()
     assert np.isnan(row["asks"][1:]).all()
     assert (row["symbol_id"], row["source_id"], row["update_id"], row["epoch"]) == (7, 3, 9, 2)
-    assert (row["ts_event"], row["flags"]) == (TS_ABSENT, BookFlag.NO_TS_EVENT)
+    assert row["ts_event"] == TS_ABSENT
+    assert row["flags"] == BookFlag.NO_TS_EVENT | BookFlag.ASKS_WHOLE
     with pytest.raises(ValueError, match="levels"):
         book.record(symbol_id=7, source_id=3, update_id=9, ts_recv=5, levels=LEVELS_SHOWN + 1)
 

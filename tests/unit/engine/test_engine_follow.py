@@ -113,7 +113,7 @@ def test_both_books_follow_once_by_the_one_definition(bed: Bed, books: Books2) -
     assert told["net_bps"] == rung(both, terms, TOP_QUOTE / 100.0).net_bps
     assert (told["enter_bps"], told["close_bps"]) == (20.0, terms.close_bps)
     for place, size in enumerate(SIZES):
-        right = np.array(rung(both, terms, size / 100.0), np.float32)
+        right = np.array(rung(both, terms, size / 100.0)[:3], np.float32)
         one = told["rungs"][place]
         assert one["size_quote"] == np.float32(size)
         np.testing.assert_array_equal(

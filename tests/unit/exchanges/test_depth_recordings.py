@@ -49,9 +49,10 @@ class Followed:
     def __init__(self) -> None:
         self.book, self.known_id = FollowedBook(), 0
 
-    def take(self, said: BookChange, *, complete: bool) -> Fit:
+    def take(self, said: BookChange, *, keeps_window: bool) -> Fit:
         if said.snapshot:
-            self.book.snapshot(said.bids, said.asks, complete=complete)
+            levels = 0 if keeps_window else said.window
+            self.book.snapshot(said.bids, said.asks, levels=levels)
         elif (fit := fits(self.known_id, said)) is not Fit.NEXT:
             return fit
         else:
@@ -95,7 +96,7 @@ def rebuilt(recording: Recordings, label: str, day: str) -> int:
         ours, plain = Followed(), Plain()
         body = json.dumps({key: levels[:100] if isinstance(levels, list) else levels
                            for key, levels in raw.items()})  # fmt: skip
-        ours.take(adapter.parse_seed(symbol, body.encode()), complete=False)
+        ours.take(adapter.parse_seed(symbol, body.encode()), keeps_window=False)
         plain.put(raw["bids"], raw["asks"], anew=True)
         known_id, begun = raw["lastUpdateId"], False
         for frame in frames:
@@ -110,7 +111,7 @@ def rebuilt(recording: Recordings, label: str, day: str) -> int:
             begun, known_id = True, data["u"]
             (said,) = adapter.parse(frame.encode())
             assert isinstance(said, BookChange)
-            if ours.take(said, complete=False) is Fit.NEXT:
+            if ours.take(said, keeps_window=False) is Fit.NEXT:
                 taken += 1
             plain.put(data["b"], data["a"])
             ours.same_as(plain)
@@ -149,7 +150,7 @@ def test_bybit(recording: Recordings) -> None:
         (said,) = adapter.parse(frame.replace(b"orderbook.500.", b"orderbook.50."))
         assert isinstance(said, BookChange)
         assert said.snapshot == (number == 0)
-        assert ours.take(said, complete=True) is Fit.NEXT
+        assert ours.take(said, keeps_window=True) is Fit.NEXT
         data = json.loads(frame)["data"]
         plain.put(data["b"], data["a"], anew=number == 0)
         ours.same_as(plain)
@@ -172,7 +173,7 @@ def test_okx_with_its_checksums(recording: Recordings) -> None:
         assert spelled.checksum() == said.checksum
         (data,) = json.loads(text)["data"]
         plain.put(data["bids"], data["asks"], anew=said.snapshot)
-        ours.take(said, complete=True)
+        ours.take(said, keeps_window=True)
         ours.same_as(plain)
         checked += 1
     assert checked == 290

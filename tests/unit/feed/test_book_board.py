@@ -43,7 +43,7 @@ class Shown:
         memory = Memory(held, writable=True)
         self.row = Row(memory, 0, COUNTERS, 8 * COUNTERS, len(FEED_HISTOGRAMS))
         self.board = BookBoard(
-            self.writer.table, self.row, source_id=0, epoch=7, symbols=8,
+            self.writer.table, self.writer.tape, self.row, source_id=0, epoch=7, symbols=8,
             odd=lambda _, flags: self.odd.append(flags),
         )  # fmt: skip
         listing = InstrumentRow(0, SYMBOL_ID, name, 3.0, 0.1,

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from history_bed import HOUR_NS, START_NS, settings_for, write_hours
+from history_bed import HOUR_NS, START_NS, SYMBOLS, settings_for, write_hours
 
 from spread_scanner import history
 from spread_scanner.clock import VirtualClock, use
@@ -18,7 +18,9 @@ from spread_scanner.config import Settings
 from spread_scanner.errors import Unusable
 from spread_scanner.history import asking, compact
 from spread_scanner.schema import costs
-from spread_scanner.schema.log import RecordKind
+from spread_scanner.schema.books import BOOK_UNUSABLE
+from spread_scanner.schema.log import RecordKind, TakenFor
+from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.wal import reader
 
 DOCS = Path(__file__).parents[3] / "docs" / "history.md"
@@ -51,8 +53,8 @@ def logged(past: tuple[Settings, Any]) -> np.ndarray:
     return np.concatenate([one.array() for one in pieces if one.kind is RecordKind.TICK])
 
 
-def test_ten_questions_have_answers(past: tuple[Settings, Any]) -> None:
-    assert len(QUESTIONS) == 10
+def test_the_questions_have_answers(past: tuple[Settings, Any]) -> None:
+    assert len(QUESTIONS) == 11
     for question in QUESTIONS:
         assert len(asking.ask(past[1], question).to_arrow_table()), question
 
@@ -70,6 +72,56 @@ def test_ticks_are_those_of_the_log(past: tuple[Settings, Any]) -> None:
     )
     wanted = zip(one["ts_recv"], one["bid_px"], one["ts_event"], strict=True)
     assert found == [tuple(value.item() for value in row) for row in wanted]
+
+
+def test_books_are_those_of_the_log(past: tuple[Settings, Any]) -> None:
+    pieces = reader.pieces(past[0].data_dir / "wal")
+    books = [one.array() for one in pieces if one.kind is RecordKind.BOOK_SNAPSHOT]
+    taken = np.concatenate(books)
+    taken = taken[taken["book"]["source_id"] == 5]
+    found = rows(
+        past,
+        "SELECT epoch_ns(ts), symbol, why, epoch_ns(ts_recv), epoch_ns(ts_event), usable, "
+        "bid_px, bid_sz, ask_px, ask_sz, ask_kept FROM books WHERE source = 'okx-futures' "
+        "ORDER BY ts, symbol",
+    )
+    wanted = []
+    for one in taken:
+        book = one["book"]
+        sides = [book[side][: book[f"{side[:3]}_count"]] for side in ("bids", "asks")]
+        event = int(book["ts_event"])
+        wanted.append(
+            (
+                int(one["ts"]),
+                SYMBOLS[book["symbol_id"]],
+                TakenFor(one["why"]).name.lower(),
+                int(book["ts_recv"]),
+                None if event == TS_ABSENT else event,
+                not book["flags"] & BOOK_UNUSABLE,
+                *(side[:, at].tolist() for side in sides for at in range(2)),
+                int(book["ask_kept"]),
+            )
+        )
+    assert len(found) == 36
+    assert found == wanted
+
+
+def test_changes_of_books_are_those_of_the_log(past: tuple[Settings, Any]) -> None:
+    pieces = reader.pieces(past[0].data_dir / "wal")
+    changes = np.concatenate([o.array() for o in pieces if o.kind is RecordKind.BOOK_DELTA])
+    changes = changes[(changes["source_id"] == 5) & (changes["symbol_id"] == 1)]
+    found = rows(
+        past,
+        "SELECT epoch_ns(ts), side, px, sz, update_id FROM book_changes WHERE symbol = 'ETH-USDT' "
+        "AND source = 'okx-futures' ORDER BY ts",
+    )
+    wanted = [
+        (int(one["ts_recv"]), ("bid", "ask")[one["side"]],
+         float(one["px"]), float(one["sz"]), int(one["update_id"]))
+        for one in changes
+    ]  # fmt: skip
+    assert len(found) == 30
+    assert found == wanted
 
 
 def test_a_spread_is_that_of_the_one_definition(past: tuple[Settings, Any]) -> None:
@@ -188,7 +240,8 @@ def test_odd_names_are_refused(past: tuple[Settings, Any]) -> None:
 
 def test_nothing_was_recorded_yet(tmp_path: Path) -> None:
     with history.connect(settings_for(tmp_path)) as connection:
-        for view in ("ticks", "candles", "spreads", "signals", "follow_ups", "gaps"):
+        views = ("ticks", "books", "book_changes", "candles", "spreads", "signals", "follow_ups")
+        for view in (*views, "gaps", "opportunities"):
             assert connection.sql(f"SELECT count(*) FROM {view}").fetchall() == [(0,)], view
 
 

@@ -185,7 +185,7 @@ def test_the_child_says_what_it_did_and_what_was_wrong(
     log, folder = tmp_path / "wal", tmp_path / "history"
     write_hours(log, virtual_clock, hours=2, ticks=10)
     assert compact.main([str(log), str(folder)]) == 0
-    assert capsys.readouterr().out == "10 ticks in 7 files\n"
+    assert capsys.readouterr().out == "10 ticks in 11 files\n"
     assert compact.main([str(tmp_path / "nowhere"), str(folder)]) == 1
     assert "there is no log" in capsys.readouterr().err
     assert compact.main([]) == 2
@@ -203,10 +203,18 @@ def test_the_oldest_goes_by_age_and_by_room(tmp_path: Path, virtual_clock: Virtu
     assert not (folder / gone[0].path).exists()
     eight_days_ns = START_NS + 8 * retention.DAY_NS
     assert {file.kind for file in retention.trim(folder, ages, eight_days_ns, 0)} == {
-        HistoryKind.TICKS
+        HistoryKind.TICKS,
+        HistoryKind.BOOKS,
+        HistoryKind.BOOK_CHANGES,
     }
     left = {file.kind for file in kept.read(folder).files}
-    assert left == set(HistoryKind) - {HistoryKind.TICKS}
+    assert left == {
+        HistoryKind.CANDLES_1S,
+        HistoryKind.CANDLES_1M,
+        HistoryKind.SIGNALS,
+        HistoryKind.FOLLOW_UPS,
+        HistoryKind.GAPS,
+    }
     order = [file.kind for file in retention.trim(folder, ages, now_ns, 1e9)]
     assert order == sorted(order, key=list(HistoryKind).index)
     assert kept.read(folder).files == ()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import bed as waits
+from spread_scanner.books._order_book import FollowedBook
 from spread_scanner.clock import VirtualClock
 from spread_scanner.history import compact
 from spread_scanner.recorder import compacting, keeping
@@ -19,11 +20,13 @@ from spread_scanner.recorder.documents import settings_body
 from spread_scanner.recorder.recording import Recording
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
+from spread_scanner.schema.books import BOOK_DTYPE
 from spread_scanner.schema.enums import ProcessState, QuoteFlag, SwitchKind
-from spread_scanner.schema.log import GapOf, RecordKind, layouts
+from spread_scanner.schema.log import GapOf, RecordKind, TakenFor, layouts
 from spread_scanner.schema.names import ENGINE, HISTORY_FOLDER, RECORDER, SIGNALS, WAL_FOLDER
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
+from spread_scanner.shm.books import BookStore
 from spread_scanner.shminit import making
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.wal import frames, reader, snapshot
@@ -39,6 +42,8 @@ class Recorded:
         enter = stack.enter_context
         self.store = enter(PriceStore.attach(bed.namespace))
         self.writers = [enter(self.store.writer(source)) for source in range(8)]
+        self.shelf = enter(enter(BookStore.attach(bed.namespace)).writer(2))
+        self.told: dict[int, np.ndarray] = {}
         self.ring = enter(enter(SignalRing.attach(bed.namespace, SIGNALS)).producer())
         self.health = enter(Health.attach(bed.namespace))
         control = enter(Control.attach(bed.namespace))
@@ -56,6 +61,38 @@ class Recorded:
     def quote(self, source_id: int = 0, symbol_id: int = 1, update_id: int = 0) -> None:
         now_ns = self.store.clock.now_ns()
         self.writers[source_id].write(symbol_id, 1.0, 1.0, 2.0, 1.0, 0, now_ns, update_id)
+
+    def book(self, symbol_id: int, bid_px: float, ask_px: float) -> None:
+        """A book of source 2."""
+        self.shelf.take(symbol_id)
+        book = FollowedBook()
+        book.snapshot(np.array([[bid_px, 1.0]]), np.array([[ask_px, 2.0]]))
+        now_ns = self.store.clock.now_ns()
+        record = book.record(symbol_id=symbol_id, source_id=2, update_id=1, ts_recv=now_ns)
+        self.shelf.publish(record)
+        self.shelf.tape.tell(self.told.get(symbol_id, np.zeros(1, BOOK_DTYPE)), record)
+        self.told[symbol_id] = record
+
+    def books(self) -> list[tuple[int, str, float]]:
+        """Symbol, why, and best bid of each that was written."""
+        found = [one for piece in self.pieces(RecordKind.BOOK_SNAPSHOT) for one in piece.array()]
+        return [
+            (
+                int(one["book"]["symbol_id"]),
+                TakenFor(one["why"]).name,
+                float(one["book"]["bids"][0, 0]),
+            )
+            for one in found
+        ]
+
+    def levels(self) -> list[tuple[int, int, str, float, float]]:
+        """Number, symbol, side, price and size of each level that was written as changed."""
+        found = [one for piece in self.pieces(RecordKind.BOOK_DELTA) for one in piece.array()]
+        return [
+            (int(one["number"]), int(one["symbol_id"]), ("bid", "ask")[one["side"]],
+             float(one["px"]), float(one["sz"]))
+            for one in found
+        ]  # fmt: skip
 
     def turns(self, count: int = 1) -> None:
         for _ in range(count):
@@ -517,3 +554,68 @@ def test_a_compaction_that_fails_is_told_of_and_tried_later(
     recorded.clock.advance_ns(compacting.AGAIN_NS)
     waits.until(lambda: ends(lambda: child.done), "it is done")
     assert child.trouble == ""
+
+
+def test_a_book_that_is_held_is_written_each_second(recorded: Recorded) -> None:
+    recorded.book(3, 100.0, 101.0)
+    recorded.book(7, 5.0, 6.0)
+    recorded.turns(200)  # 4 s
+    found = recorded.books()
+    assert {symbol_id for symbol_id, _, _ in found} == {3, 7}
+    assert found.count((3, "SECOND", 100.0)) == found.count((7, "SECOND", 5.0))
+    assert 4 <= found.count((3, "SECOND", 100.0)) <= 5
+    recorded.shelf.release(3)
+    recorded.turns(100)
+    assert recorded.books()[len(found) :] == [(7, "SECOND", 5.0)] * 2, "it is held no more"
+    recorded.recording._tell()
+    assert recorded.counter("books") == len(found) + 2
+
+
+def test_a_book_that_moved_is_written_at_once(recorded: Recorded) -> None:
+    recorded.book(3, 100.0, 101.0)
+    recorded.turns(100)
+    before = len(recorded.books())
+    for bid_px in (104.9, 105.1, 100.0, 99.0):  # of 100: within, over; of 105.1: within, over
+        recorded.book(3, bid_px, 106.0)
+        recorded.turns(6)
+    moved = [one for one in recorded.books()[before:] if one[1] == "MOVED"]
+    assert moved == [(3, "MOVED", 105.1), (3, "MOVED", 99.0)]
+
+
+def test_a_book_whose_side_vanished_has_moved(recorded: Recorded) -> None:
+    recorded.book(3, 100.0, 101.0)
+    recorded.turns(51)
+    before = len(recorded.books())
+    recorded.shelf.take(3)
+    empty = FollowedBook()
+    empty.snapshot(np.array([[100.0, 1.0]]), np.empty((0, 2)))
+    recorded.shelf.publish(
+        empty.record(symbol_id=3, source_id=2, update_id=2, ts_recv=recorded.store.clock.now_ns())
+    )
+    recorded.turns(6)
+    assert recorded.books()[before:] == [(3, "MOVED", 100.0)]
+
+
+def test_levels_that_changed_are_in_the_log(recorded: Recorded) -> None:
+    recorded.book(3, 100.0, 101.0)
+    recorded.turns()
+    recorded.book(3, 99.0, 101.0)
+    recorded.turns()
+    first = [(0, 3, "bid", 100.0, 1.0), (1, 3, "ask", 101.0, 2.0)]
+    then = [(2, 3, "bid", 100.0, 0.0), (3, 3, "bid", 99.0, 1.0)]
+    assert recorded.levels() == first + then
+    recorded.recording.close()
+    recorded.book(3, 98.0, 101.0)  # nobody asks
+    before = recorded.counter("levels")
+    recorded.begin()
+    recorded.book(3, 97.0, 101.0)
+    recorded.turns(60)
+    assert recorded.levels() == [*first, *then, (4, 3, "bid", 98.0, 0.0), (5, 3, "bid", 97.0, 1.0)]
+    gaps = [gap for piece in recorded.pieces(RecordKind.GAP) for gap in piece.array()]
+    found = [
+        (int(gap["first"]), int(gap["next"]))
+        for gap in gaps
+        if gap["what"] == GapOf.BOOK_DELTAS and gap["source_id"] == 2
+    ]
+    assert found == [(0, 0), (4, 4)]
+    assert recorded.counter("levels") == before + 2

@@ -14,6 +14,8 @@ from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.faults import AlreadyClaimed, BadInput, NoSegment, WrongSegment
 from spread_scanner.shm.layout import BooksLayout, Kind
 
+WHOLE = BookFlag.BIDS_WHOLE | BookFlag.ASKS_WHOLE  # of books of twelve levels a side
+
 
 def book(symbol_id: int, version: int, source_id: int = 1) -> np.ndarray:
     """One whose every number follows from its version."""
@@ -41,7 +43,7 @@ def test_what_is_published_is_what_is_read(namespace: str) -> None:
                 assert found is not None
                 assert found.bids[0].tolist() == [1_000.0 + version, version]
                 assert found.asks[11].tolist() == [2_011.0 + version, version]
-                assert (len(found.bids), found.flags) == (12, BookFlag.NONE)
+                assert (len(found.bids), found.flags) == (12, WHOLE)
             assert books.read(0, 5) is None
             records, has = books.records(1, [4, 5, 6])
             assert has.tolist() == [False, True, False]
@@ -113,12 +115,12 @@ def test_marks_stand_until_the_next_book(namespace: str) -> None:
         writer.mark_all(BookFlag.STALE)
         found = books.read(1, 5)
         assert found is not None
-        assert found.flags == BookFlag.STALE | BookFlag.RESYNCING
+        assert found.flags == BookFlag.STALE | BookFlag.RESYNCING | WHOLE
         assert len(found.bids) == 12
         writer.publish(book(5, 2))
         found = books.read(1, 5)
         assert found is not None
-        assert found.flags == BookFlag.NONE
+        assert found.flags == WHOLE
 
 
 def test_a_feed_that_was_killed_leaves_a_place_and_no_books(namespace: str) -> None:
@@ -175,16 +177,21 @@ def test_sizes_out_of_range_and_other_segments_are_refused(namespace: str) -> No
         with pytest.raises(SegmentError, match="out of range"):
             BookStore.create(namespace, **sizes)
     name = segment.segment_name(namespace, "books")
-    segment.create(name, Kind.BOOKS, 4_096, [8, 1_024, 64]).close()
+    segment.create(name, Kind.BOOKS, 4_096, [8, 1_024, 64, 1_024]).close()
     with pytest.raises(WrongSegment, match="length"):
         BookStore.attach(namespace, timeout_s=0)
-    segment.create(name, Kind.BOOKS, 4_096, [8, 1_024, 2_000]).close()
+    segment.create(name, Kind.BOOKS, 4_096, [8, 1_024, 2_000, 1_024]).close()
     with pytest.raises(WrongSegment, match="range"):
         BookStore.attach(namespace, timeout_s=0)
+    segment.create(name, Kind.BOOKS, 4_096, [8, 1_024, 64, 1_000]).close()
+    with pytest.raises(WrongSegment, match="range"):
+        BookStore.attach(namespace, timeout_s=0)
+    with pytest.raises(SegmentError, match="power of two"):
+        BookStore.create(namespace, tape_slots=1_000)
 
 
 def test_offsets_are_pinned() -> None:
-    where = BooksLayout(8, 1_024, 64)
+    where = BooksLayout(8, 1_024, 64, 1_024)
     assert (where.places_at, where.sequences_at, where.cells_at) == (256, 65_792, 98_560)
-    assert where.books_bytes == 819_456
-    assert BooksLayout(8, 1_024, 64).cells_at % 64 == 0
+    assert where.tape(0).control_at == 819_456
+    assert BooksLayout(8, 1_024, 64, 1_024).cells_at % 64 == 0

@@ -166,6 +166,7 @@ def test_native_sizes_are_those_of_the_records() -> None:
         "histogram_buckets": 656,
         "readers_max": 8,
         "tick": 80,
+        "level_change": 48,
     }
     assert len(DIRTY_READERS) <= layout.SIZES["readers_max"]
 
@@ -202,6 +203,13 @@ def test_tape_offsets_are_pinned() -> None:
     tapes = layout.TapesLayout(8, 32_768)
     assert (tapes.tape(0).control_at, tapes.tape(0).slots_at) == (256, 640)
     assert (tapes.tape(1).control_at, tapes.tapes_bytes) == (2_622_080, 20_974_848)
+
+
+def test_the_offsets_of_books_are_pinned() -> None:
+    books = layout.BooksLayout(8, 1_024, 64, 32_768)
+    assert (books.places_at, books.sequences_at, books.cells_at) == (256, 65_792, 98_560)
+    assert (books.tape(0).control_at, books.tape(0).slots_at) == (819_456, 819_840)
+    assert (books.tape(1).control_at, books.books_bytes) == (2_392_704, 13_405_440)
 
 
 def test_ring_offsets_are_pinned() -> None:
@@ -242,7 +250,7 @@ def test_magic_and_state_words_spell_what_they_mean() -> None:
     assert layout.MAGIC.to_bytes(8, "little") == b"SPRDSHM1"
     assert layout.State.READY.to_bytes(8, "little") == b"READY\0\0\0"
     assert layout.State.RETIRED.to_bytes(8, "little") == b"RETRD\0\0\0"
-    assert layout.ABI_VERSION == 8
+    assert layout.ABI_VERSION == 9
 
 
 def test_layout_hash_changes_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from spread_scanner.shm.faults import (
     WrongSegment,
 )
 from spread_scanner.shm.funding import FundingTable
-from spread_scanner.shm.layout import CHECKED_BYTES, HEADER_BYTES, Kind, State
+from spread_scanner.shm.layout import ABI_VERSION, CHECKED_BYTES, HEADER_BYTES, Kind, State
 from spread_scanner.shm.tapes import Tapes
 
 RunPython = Callable[..., tuple[int, str]]
@@ -100,7 +100,7 @@ def rewrite(path: Path, at: int, data: bytes) -> None:
     ("at", "data", "says"),
     [
         (8, b"NOTSHM01", "magic"),
-        (16, struct.pack("<I", 9), "ABI version"),
+        (16, struct.pack("<I", ABI_VERSION + 1), "ABI version"),
         (20, struct.pack("<I", 3), "kind"),
         (24, struct.pack("<Q", 1), "layout hash"),
         (32, struct.pack("<Q", 1), "length"),

@@ -5,6 +5,8 @@ import pytest
 
 from spread_scanner.schema.log import (
     ARRAYS,
+    BOOK_DELTA_DTYPE,
+    BOOK_SNAPSHOT_DTYPE,
     DOCUMENT_DTYPE,
     DOCUMENTS,
     GAP_DTYPE,
@@ -23,6 +25,8 @@ from spread_scanner.wal import frames
         (SIGNAL_DTYPE, 256),
         (SOURCE_STATE_DTYPE, 32),
         (GAP_DTYPE, 48),
+        (BOOK_SNAPSHOT_DTYPE, 720),
+        (BOOK_DELTA_DTYPE, 48),
         (DOCUMENT_DTYPE, 32),
         (frames.HEAD_DTYPE, 512),
     ],
@@ -51,7 +55,7 @@ def test_a_tick_is_its_origin_and_the_quote() -> None:
 def test_every_kind_is_an_array_or_a_document() -> None:
     assert {*ARRAYS, *DOCUMENTS, RecordKind.CLOSE} == set(RecordKind)
     assert not DOCUMENTS & set(ARRAYS)
-    assert [int(kind) for kind in RecordKind] == list(range(10))
+    assert [int(kind) for kind in RecordKind] == list(range(12))
 
 
 def test_a_block_lies_as_it_was_drawn() -> None:

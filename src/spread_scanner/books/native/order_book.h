@@ -29,11 +29,6 @@ typedef struct ss_order_book {
     uint64_t refused; /* levels that cannot be: neither price above zero nor size of at least it */
 } ss_order_book;
 
-/* Whether a price stands before another: higher among bids, lower among asks. */
-static inline int ss_level_before(int side, double px, double other_px) {
-    return side == SS_BIDS ? px > other_px : px < other_px;
-}
-
 /* The first level that does not stand before a price: its own, or where it would go. Most of what
  * changes is near the top, so the first ones are looked at in turn. */
 static inline int ss_level_place(const ss_book_levels *levels, int side, double px) {
@@ -110,13 +105,13 @@ static inline void ss_order_book_put(ss_order_book *book, int side, double px, d
         ss_level_insert(levels, place, px, sz);
 }
 
-/* The snapshot is over. Not `complete`: more may lie beyond the last level that it showed. A side
- * that it left empty is empty. */
-static inline void ss_order_book_end(ss_order_book *book, int complete) {
-    if (complete) return;
+/* The snapshot is over. It shows `levels_max` of a side at most; 0: all. Beyond the last level
+ * of a side that has as many more may lie. */
+static inline void ss_order_book_end(ss_order_book *book, int levels_max) {
+    if (levels_max == 0) return;
     for (int side = 0; side < 2; side++) {
         ss_book_levels *levels = &book->side[side];
-        if (levels->count == 0 || levels->cut) continue;
+        if (levels->count < levels_max || levels->cut) continue;
         levels->cut = 1;
         levels->horizon = levels->level[levels->count - 1].px;
     }
@@ -150,6 +145,7 @@ static inline void ss_order_book_show(const ss_order_book *book, int levels_max,
         int shown = levels->count < levels_max ? levels->count : levels_max;
         record->count[side] = (uint8_t)shown;
         record->kept[side] = (uint16_t)levels->count;
+        if (!levels->cut && shown == levels->count) record->flags |= ss_book_whole(side);
         memcpy(record->level[side], levels->level, (size_t)shown * sizeof(ss_level));
         for (int place = shown; place < SS_LEVELS_SHOWN; place++)
             record->level[side][place] = (ss_level){NAN, NAN};

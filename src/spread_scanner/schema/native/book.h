@@ -22,15 +22,27 @@ enum ss_book_flag {
     SS_BOOK_ASK_EMPTY = 64,
     SS_BOOK_PARTIAL = 128,
     SS_BOOK_NO_TS_EVENT = 256,
+    SS_BOOK_BIDS_WHOLE = 512,
+    SS_BOOK_ASKS_WHOLE = 1024,
     SS_BOOK_UNUSABLE = SS_BOOK_STALE | SS_BOOK_RESYNCING | SS_BOOK_CROSSED | SS_BOOK_DEPLETED |
         SS_BOOK_BID_EMPTY | SS_BOOK_ASK_EMPTY
 };
 
 enum ss_book_side { SS_BIDS = 0, SS_ASKS = 1 };
 
+/* That all of a side is shown. */
+static inline uint32_t ss_book_whole(int side) {
+    return side == SS_BIDS ? SS_BOOK_BIDS_WHOLE : SS_BOOK_ASKS_WHOLE;
+}
+
 typedef struct ss_level {
     double px, sz;
 } ss_level;
+
+/* Whether a price stands before another: higher among bids, lower among asks. */
+static inline int ss_level_before(int side, double px, double other_px) {
+    return side == SS_BIDS ? px > other_px : px < other_px;
+}
 
 typedef struct ss_book_record {
     int64_t ts_event, ts_recv;

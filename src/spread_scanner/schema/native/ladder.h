@@ -17,7 +17,7 @@ typedef struct ss_terms {
 } ss_terms;
 
 typedef struct ss_rung {
-    double buy_px, sell_px, net_bps;
+    double buy_px, sell_px, net_bps, thin;
 } ss_rung;
 
 typedef struct ss_carried {
@@ -29,6 +29,7 @@ typedef struct ss_carried {
 typedef struct ss_side_levels {
     const ss_level *level;
     int count;
+    int whole; /* known to its end */
 } ss_side_levels;
 
 /* The spot's bids and asks, the perpetual's. */
@@ -38,12 +39,15 @@ typedef struct ss_pair_books {
 
 enum ss_pair_side { SS_SPOT_BIDS = 0, SS_SPOT_ASKS, SS_FUT_BIDS, SS_FUT_ASKS };
 
+static inline ss_side_levels ss_side_of(const ss_book_record *book, int side) {
+    int whole = (book->flags & ss_book_whole(side)) != 0;
+    return (ss_side_levels){book->level[side], book->count[side], whole};
+}
+
 static inline ss_pair_books ss_pair_books_of(const ss_book_record *spot,
                                              const ss_book_record *fut) {
-    return (ss_pair_books){{{spot->level[SS_BIDS], spot->count[SS_BIDS]},
-                            {spot->level[SS_ASKS], spot->count[SS_ASKS]},
-                            {fut->level[SS_BIDS], fut->count[SS_BIDS]},
-                            {fut->level[SS_ASKS], fut->count[SS_ASKS]}}};
+    return (ss_pair_books){{ss_side_of(spot, SS_BIDS), ss_side_of(spot, SS_ASKS),
+                            ss_side_of(fut, SS_BIDS), ss_side_of(fut, SS_ASKS)}};
 }
 
 /* Whether all four sides have a level; else nothing may be asked. */
@@ -75,8 +79,14 @@ static inline ss_rung ss_ladder_rung(const ss_pair_books *books, const ss_terms 
     double carried = ss_carried_bps(terms->carry_bps, &spot, &fut);
     double net =
         ss_net_bps(ss_entry_bps(&spot, &fut), terms->close_bps + moved, terms->fees_bps, carried);
-    if (isnan(net)) return (ss_rung){NAN, NAN, NAN};
-    return (ss_rung){spot.ask_px, fut.bid_px, net};
+    if (isnan(net)) {
+        double px[4] = {spot.bid_px, spot.ask_px, fut.bid_px, fut.ask_px};
+        int thin = 0;
+        for (int i = 0; i < 4; i++)
+            thin |= isnan(px[i]) && books->side[i].whole;
+        return (ss_rung){NAN, NAN, NAN, thin};
+    }
+    return (ss_rung){spot.ask_px, fut.bid_px, net, 0.0};
 }
 
 static inline void ss_ladder(const ss_pair_books *books, const ss_terms *terms,
@@ -110,14 +120,19 @@ static inline ss_carried ss_ladder_carried(const ss_pair_books *books, const ss_
         }
         size = size_then;
         over = over_then;
+        int ended = 0, whole = 0;
         for (int i = 0; i < 4; i++) {
             spent[i] = then[i];
             left[i] -= step;
             if (left[i] > 0.0) continue;
-            if (++at[i] == side[i].count)
-                return (ss_carried){ss_size_base(size, size, terms->lot_base), 1};
-            left[i] = side[i].level[at[i]].sz;
+            if (++at[i] < side[i].count) {
+                left[i] = side[i].level[at[i]].sz;
+            } else {
+                ended = 1;
+                whole |= side[i].whole;
+            }
         }
+        if (ended) return (ss_carried){ss_size_base(size, size, terms->lot_base), !whole};
     }
 }
 
