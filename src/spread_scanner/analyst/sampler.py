@@ -1,6 +1,6 @@
 """One look at all cells and pairs: mids, entry and exit basis, of what can be stood behind."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,41 @@ class Sample(NamedTuple):
     basis: npt.NDArray[np.float64]  # (2, pairs): entry and exit, bps of the spot ask
 
 
-class Sampler:
-    """Looks at the price store; `woke_ns`: heartbeats from before a suspend are of another day."""
+class Moment(NamedTuple):
+    """When a look is: by the monotonic and by the session clock."""
 
-    def __init__(self, store: PriceStore, covered: Covered, limits: FreshnessLimits) -> None:
+    mono_ns: int
+    now_ns: int
+
+
+class SampledMarket(Protocol):
+    """What is looked at: what stands now, or stood once."""
+
+    def moment(self) -> Moment: ...
+
+    def heartbeat_mono_ns(self, source_id: int) -> int: ...
+
+    def read_many(self, source_id: int, ids: npt.NDArray[np.uint16]) -> np.ndarray: ...
+
+
+class LiveMarket:
+    """The price store now."""
+
+    def __init__(self, store: PriceStore) -> None:
+        self.heartbeat_mono_ns = store.heartbeat_mono_ns
+        self.read_many = store.read_many
+        self._clock = store.clock
+
+    def moment(self) -> Moment:
+        return Moment(clock.mono_ns(), self._clock.now_ns())
+
+
+class Sampler:
+    """Looks at a market; `woke_ns`: heartbeats from before a suspend are of another day."""
+
+    def __init__(self, market: SampledMarket, covered: Covered, limits: FreshnessLimits) -> None:
         self.woke_ns = 0
-        self._store = store
+        self._market = market
         self._covered = covered
         self._limits = limits
         self._quotes = np.empty(len(covered.cell_keys), QUOTE_DTYPE)
@@ -36,7 +65,7 @@ class Sampler:
         """What stands now."""
         at = 0
         for block in self._covered.blocks:
-            quotes = self._store.read_many(block.source_id, block.symbol_ids)
+            quotes = self._market.read_many(block.source_id, block.symbol_ids)
             rows = slice(at, at := at + len(quotes))
             self._quotes[rows] = quotes
             self._good[rows] = self._usable(block.source_id, quotes)
@@ -48,14 +77,14 @@ class Sampler:
         return Sample(mids, usable, basis)
 
     def _usable(self, source_id: int, quotes: np.ndarray) -> freshness.Mask:
+        at = self._market.moment()
         beats = freshness.beats(
-            self._store.heartbeat_mono_ns(source_id),
-            clock.mono_ns(),
+            self._market.heartbeat_mono_ns(source_id),
+            at.mono_ns,
             self.woke_ns,
             self._limits.heartbeat_ns_max,
         )
-        now_ns = self._store.clock.now_ns()
-        return freshness.usable(quotes, beats, now_ns, self._limits.stale_ns_max)
+        return freshness.usable(quotes, beats, at.now_ns, self._limits.stale_ns_max)
 
     def _alone(self, mids: npt.NDArray[np.float64]) -> freshness.Mask:
         """Which cells stand alone against the other sources of their coin."""

@@ -1,5 +1,7 @@
 """`replay`: what would have been signalled, beside what was, by the log of the market alone."""
 
+import contextlib
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +16,11 @@ from spread_scanner.cli.log import LogFailed, LogFolder
 from spread_scanner.errors import Unusable
 from spread_scanner.replay.changing import changing
 from spread_scanner.replay.comparing import compared
+from spread_scanner.replay.pacing import MAX, ReplayPace, speed_of
 from spread_scanner.replay.playing import Replayed
 from spread_scanner.replay.playing import replay as play
 from spread_scanner.replay.recomputing import SignalVerdict
+from spread_scanner.replay.showing import LiveCopy, Stage
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.names import WAL_FOLDER
 
@@ -45,19 +49,41 @@ def replay(
             "directions.defaults.enter_bps=5; may be said more than once.",
         ),
     ] = None,
+    speed: Annotated[
+        str,
+        typer.Option(
+            metavar="N|max", help="How many times as fast as it was lived, from FROM on; or max."
+        ),
+    ] = MAX,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            help="Show it in shared memory of this name while it goes on: spread-ctl --namespace "
+            "NAME watch."
+        ),
+    ] = None,
     folder: LogFolder = None,
     as_json: Json = False,
 ) -> None:
     """Play the log to the engine again: what it would have signalled, beside what it did."""
     settings = config.load()
     since_ns, until_ns = _period(begin, until)
+    pace = ReplayPace(speed_of(speed), since_ns)
     changed = changing(said or [])
     changed(settings)  # what is wrong by itself is found before hours are read
     place = folder or settings.data_dir / WAL_FOLDER
-    try:
-        found = play(place, until_ns=until_ns, changed=changed)
-    except OSError as error:
-        raise LogFailed(f"the log cannot be read: {error}", folder=str(place)) from None
+    with contextlib.ExitStack() as stack:
+        audience = None
+        if namespace is not None:
+            own = settings.config.system.namespace
+            copy = stack.enter_context(LiveCopy(namespace, settings.data_dir, own))
+            audience = Stage(pace, copy)
+        elif pace.speed != math.inf:
+            audience = Stage(pace, None)
+        try:
+            found = play(place, until_ns=until_ns, changed=changed, audience=audience)
+        except OSError as error:
+            raise LogFailed(f"the log cannot be read: {error}", folder=str(place)) from None
     shown = _shown(found, since_ns, until_ns, said or [], place)
     if as_json:
         print_json(shown)
@@ -144,10 +170,8 @@ def _enters(found: Replayed, signals: np.ndarray) -> dict[tuple[str, str], list[
 def _print(shown: answers.ReplayShown) -> None:
     out = people()
     played = shown.played
-    out.print(
-        f"Played {played['ticks']:,} ticks, {played['starts']:,} starts and {played['reloads']:,} "
-        f"reloads of the engine, {played['switches']:,} switches."
-    )
+    what = [_many(played[name], name) for name in ("ticks", "starts", "reloads", "switches")]
+    out.print(f"Played {what[0]}, {what[1]} and {what[2]} of the engine, {what[3]}.")
     if shown.settings:
         out.print(f"With {', '.join(shown.settings)}.")
     rows = [
@@ -178,6 +202,11 @@ def _row(one: answers.ReplayPair) -> list[str | int | float | None]:
         one.signalled_net_bps_max,
         one.replayed_net_bps_max,
     ]
+
+
+def _many(count: int, what: str) -> str:
+    singular = {"switches": "switch"}.get(what, what.removesuffix("s"))
+    return f"{count:,} {singular if count == 1 else what}"
 
 
 def _word(verdict: str) -> str:

@@ -1,9 +1,10 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from spread_scanner.clock import Clock
+from spread_scanner.engine._lanes import Lanes
 from spread_scanner.engine.carrying import Expected
 from spread_scanner.shm._bitmap import DirtyBitmap
 from spread_scanner.shm._evaluations import EvaluationRows
@@ -24,15 +25,6 @@ Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 class Work:
     pairs: np.ndarray
-
-class Lanes:
-    symbols: int
-    def __init__(self, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> None: ...
-    def rest(self) -> list[tuple[np.ndarray, np.ndarray]]: ...
-
-def lane_times(
-    ticks: np.ndarray, written_ns: np.ndarray, cells: np.ndarray, since_ns: int
-) -> np.ndarray: ...
 
 class Loop:
     clock: Clock

@@ -10,19 +10,18 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
+from spread_scanner.engine._lanes cimport Lanes, ss_lanes
 from spread_scanner.shm._bitmap cimport DirtyBitmap
 from spread_scanner.shm._evaluations cimport EvaluationRows, ss_evaluations
 from spread_scanner.shm._latches cimport LatchTable, ss_latches
 from spread_scanner.shm._memory cimport Memory
 from spread_scanner.shm._ring cimport RingProducer, ss_ring
 from spread_scanner.shm._rows cimport SS_HISTOGRAM_BUCKETS, Row, ss_bucket
-from spread_scanner.shm._store cimport ss_quote, ss_store, ss_tick
+from spread_scanner.shm._store cimport ss_store
 
 from spread_scanner.clock import installed
 from spread_scanner.engine.plan import PAIR_DTYPE
 from spread_scanner.schema.analysis import PAIR_ANALYSIS_DTYPE
-from spread_scanner.schema.log import TICK_DTYPE
-from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm.faults import RingCorrupt
 from spread_scanner.shm.layout import DIRECTIONS_MAX, STANDING_MAX, SWITCH_DTYPE
 
@@ -144,15 +143,7 @@ cdef extern from *:
         uint32_t at
         int64_t tick
 
-    ctypedef struct ss_lane:
-        const ss_tick *ticks
-        const int64_t *at_ns
-        uint64_t count
-        uint64_t next
-
-    void ss_lane_times(const ss_tick *ticks, const int64_t *written_ns, uint64_t count,
-                       ss_quote *cells, int64_t since_ns, int64_t *at_ns) nogil
-    int ss_play(ss_engine *engine, ss_lane *lanes, uint32_t count, int64_t until_ns) nogil
+    int ss_play(ss_engine *engine, ss_lanes *lanes, int64_t until_ns) nogil
 
     ss_engine *ss_engine_new(ss_store *store, uint32_t reader, ss_ring *ring,
                              ss_evaluations *kept)
@@ -221,62 +212,6 @@ cdef class Work:
 
     def __dealloc__(self):  # born as zeros
         ss_engine_free_tables(&self.tables)
-
-
-cdef class Lanes:
-    """Ticks of several sources, each in its own order, that are played by their times."""
-    cdef ss_lane lanes[64]
-    cdef readonly uint32_t count
-    cdef readonly uint32_t symbols  # below which all ids are
-    cdef list held
-
-    def __init__(self, parts):
-        """By source (n,) TICK_DTYPE and (n,) int64, ascending: when each was published."""
-        cdef cnp.ndarray ticks, at_ns
-        cdef uint32_t source
-        if len(parts) > 64:
-            raise ValueError("at most 64 sources")
-        self.held, self.count = list(parts), len(parts)
-        for source, (ticks, at_ns) in enumerate(self.held):
-            check_ticks(ticks, at_ns)
-            if len(ticks) and (ticks["source_id"] != source).any():
-                raise ValueError(f"a lane has ticks of source {source} alone")
-            self.symbols = max(self.symbols, ticks["symbol_id"].max() + 1 if len(ticks) else 0)
-            self.lanes[source] = ss_lane(
-                <const ss_tick *>cnp.PyArray_DATA(ticks), <const int64_t *>cnp.PyArray_DATA(at_ns),
-                cnp.PyArray_SIZE(ticks), 0)
-
-    def rest(self):
-        """What has not been played, as it was given."""
-        return [(ticks[self.lanes[source].next:], at_ns[self.lanes[source].next:])
-                for source, (ticks, at_ns) in enumerate(self.held)]
-
-
-cdef check_ticks(cnp.ndarray ticks, cnp.ndarray at_ns):
-    contiguous = cnp.PyArray_IS_C_CONTIGUOUS(ticks) and cnp.PyArray_IS_C_CONTIGUOUS(at_ns)
-    if ticks.dtype != TICK_DTYPE or at_ns.dtype != "i8" or not contiguous:
-        raise ValueError("contiguous ticks of TICK_DTYPE and times in ns are needed")
-    if cnp.PyArray_SIZE(ticks) != cnp.PyArray_SIZE(at_ns):
-        raise ValueError("a time per tick is needed")
-
-
-def lane_times(cnp.ndarray ticks not None, cnp.ndarray written_ns not None,
-               cnp.ndarray cells not None, int64_t since_ns):
-    """When ticks of one source were published, (n,) int64 on the session clock, not before
-    `since_ns`; `written_ns`: when each was written. `cells`: (symbols,) QUOTE_DTYPE, the last of each
-    symbol; kept up to date."""
-    cdef cnp.npy_intp count = cnp.PyArray_SIZE(ticks)
-    cdef cnp.ndarray at_ns = cnp.PyArray_EMPTY(1, &count, cnp.NPY_INT64, 0)
-    check_ticks(ticks, written_ns)
-    if cells.dtype != QUOTE_DTYPE or not cnp.PyArray_IS_C_CONTIGUOUS(cells):
-        raise ValueError("cells must be contiguous and of QUOTE_DTYPE")
-    if count and ticks["symbol_id"].max() >= len(cells):
-        raise ValueError(f"symbol {ticks['symbol_id'].max()} of {len(cells)}")
-    ss_lane_times(<const ss_tick *>cnp.PyArray_DATA(ticks),
-                  <const int64_t *>cnp.PyArray_DATA(written_ns), count,
-                  <ss_quote *>cnp.PyArray_DATA(cells), since_ns,
-                  <int64_t *>cnp.PyArray_DATA(at_ns))
-    return at_ns
 
 
 cdef class Loop:
@@ -507,10 +442,10 @@ cdef class Loop:
         store must be nobody else's. Raises RingCorrupt."""
         cdef int more
         cdef ss_store *store = &self.bitmap.view.store
-        if lanes.count != store.num_sources or lanes.symbols > store.max_symbols:
+        if lanes.lanes.count != store.num_sources or lanes.lanes.symbols != store.max_symbols:
             raise ValueError("the ticks are of another store")
         with nogil:
-            more = ss_play(self.engine, lanes.lanes, lanes.count, until_ns)
+            more = ss_play(self.engine, &lanes.lanes, until_ns)
         self.check_ring()
         return bool(more)
 

@@ -29,13 +29,15 @@ class LogDocument(NamedTuple):
 
 
 class Documents:
-    """Writes each when it is new."""
+    """Writes each when it is new, and all of them into each segment."""
 
     def __init__(
         self, log: LogWriter, clock: SessionClock, control: Control, ring: SignalRing
     ) -> None:
         self._log, self._clock, self._control, self._ring = log, clock, control, ring
         self._written: dict[RecordKind, tuple[int, int]] = {}
+        self._standing: dict[RecordKind, LogDocument] = {}
+        self._segment = 0  # into which they were written last
         self._usual_path = Path()
         self._usual_seen = (0, 0)
         self._switched = -1  # the generation of the switches that the log has
@@ -57,6 +59,15 @@ class Documents:
             self.put(RecordKind.CONTROL, self._switches(generation))
         if (found := self._usual()) is not None:
             self.put(RecordKind.USUAL, found)
+        before, self._segment = self._segment, self._log.segment
+        if before not in (0, self._segment):
+            self._repeat()
+
+    def _repeat(self) -> None:
+        """What stands goes into each segment, as those before it may leave the log."""
+        self._written.clear()
+        for kind, document in self._standing.items():
+            self.put(kind, document)
 
     def look_at_engine(self) -> None:
         """Whether it lives, and what its ring had no room for: why signals are missing."""
@@ -80,6 +91,7 @@ class Documents:
         head["ts"] = self._clock.now_ns() if document.ts is None else document.ts
         self._log.append_document(kind, head, document.body)
         self._written[kind] = digest, document.generation
+        self._standing[kind] = document._replace(ts=int(head["ts"]))
         self.written += 1
 
     def _usual(self) -> LogDocument | None:

@@ -5,6 +5,7 @@ has come when it comes to it, the replay at every quote: most differences are of
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.replay.playing import Replayed
 from spread_scanner.replay.recomputing import SignalVerdict
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.log import GapOf
 from spread_scanner.schema.records import TS_ABSENT
 
@@ -31,7 +32,9 @@ class Difference(StrEnum):
     RING_FULL = "ring full"
     NOT_RECORDED = "not recorded"  # a Gap of signals
     GAP = "gap"  # quotes are missing in the log
-    FOLLOWS = "follows"  # the pair stood otherwise since an earlier difference
+    BEFORE = "before the log"  # how the pair stood when the log begins nobody wrote down
+    Z = "z"  # the analyst had a say, and what it said is in no log
+    FOLLOWS = "follows"  # the pair stands otherwise since the difference before
     UNEXPLAINED = "unexplained"
 
 
@@ -39,6 +42,15 @@ class Compared(NamedTuple):
     same: int
     live: Counter[Difference]  # signalled, and not by the replay
     replayed: Counter[Difference]  # the other way round
+
+
+class _Seen(NamedTuple):
+    """One signal of a pair, on one side or on both."""
+
+    at_ns: int
+    live: int | None  # its place among those of the log
+    replayed: int | None
+    late: bool = False  # the other side has one of its kind, by other quotes
 
 
 def compared(found: Replayed, since_ns: int, until_ns: int) -> Compared:
@@ -60,69 +72,89 @@ class _Comparing:
         signals = found.gaps[found.gaps["what"] == GapOf.SIGNALS]
         self._unrecorded = [(int(gap["ts_from"]), int(gap["ts_to"])) for gap in signals]
         self._away, self._full = _spans(found)
+        self._begun = [one.ts for one in found.adopted if not one.whole]
 
     def all(self) -> Compared:
         live, replayed = (_by_pair(one) for one in (self._found.live, self._found.signals))
         for pair in sorted(live.keys() | replayed.keys()):
-            self._pair(live[pair], replayed[pair])
+            self._pair(self._seen(live[pair], replayed[pair]))
         return Compared(self._same, self._live, self._replayed)
 
-    def _pair(self, live: list[int], replayed: list[int]) -> None:
-        """One pair's signals, by their places."""
+    def _seen(self, live: list[int], replayed: list[int]) -> list[_Seen]:
+        """One pair's, by time."""
         lives, says = self._found.live, self._found.signals
-        there = {_key(lives[place]): place for place in live}
-        both = [place for place in replayed if there.pop(_key(says[place]), None) is not None]
-        self._same += sum(self._within(says[place]) for place in both)
-        left = sorted(there.values())
-        alone = [place for place in replayed if place not in set(both)]
-        first_ns = min(
-            (int(one["ts_engine"]) for one in [*lives[left], *says[alone]]), default=2**63 - 1
-        )
-        for place in alone:
-            other = next((at for at in left if self._one(lives[at], says[place])), None)
+        there: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for place in reversed(live):  # what is entered again by the same quotes is there twice
+            there[_key(lives[place])].append(place)
+        both = {
+            place: found.pop() if (found := there[_key(says[place])]) else None
+            for place in replayed
+        }
+        left = sorted(place for places in there.values() for place in places)
+        seen = [_Seen(_at(says, place), at, place) for place, at in both.items() if at is not None]
+        for place in (place for place, at in both.items() if at is None):
+            other = next((at for at in left if _one(lives[at], says[place])), None)
             if other is not None:
                 left.remove(other)
-            why = Difference.LATE if other is not None else self._why_replayed(place, first_ns)
-            self._replayed[why] += self._within(says[place])
-        for at in left:
-            self._live[self._why_live(at, first_ns)] += self._within(lives[at])
+                seen.append(_Seen(_at(lives, other), other, None, late=True))
+            seen.append(_Seen(_at(says, place), None, place, late=other is not None))
+        seen += [_Seen(_at(lives, at), at, None) for at in left]
+        return sorted(seen, key=lambda one: one.at_ns)
 
-    def _one(self, live: np.void, says: np.void) -> bool:
-        apart_ns = abs(int(live["ts_engine"]) - int(says["ts_engine"]))
-        return bool(live["kind"] == says["kind"]) and apart_ns <= LATE_NS
+    def _pair(self, seen: list[_Seen]) -> None:
+        """What does not agree, until both sides agree again, follows from what did not before."""
+        otherwise: Difference | None = None
+        begun = self._begun[::-1]
+        for one in seen:
+            while begun and begun[-1] <= one.at_ns:
+                begun.pop()
+                otherwise = Difference.BEFORE
+            within = self._since_ns <= one.at_ns < self._until_ns
+            if one.live is not None and one.replayed is not None:
+                otherwise = None
+                self._same += within
+                continue
+            why = Difference.LATE if one.late else self._why(one) or otherwise
+            side = self._replayed if one.live is None else self._live
+            side[why or Difference.UNEXPLAINED] += within
+            if otherwise is None:
+                otherwise = Difference.FOLLOWS
 
-    def _why_replayed(self, place: int, first_ns: int) -> Difference:
-        signal, at_ns = self._found.signals[place], int(self._found.signals["ts_engine"][place])
-        if _in(self._away, at_ns):
+    def _why(self, one: _Seen) -> Difference | None:
+        """What of itself tells why; None: nothing."""
+        if one.replayed is not None:
+            return next(self._why_replayed(one.replayed, one.at_ns), None)
+        assert one.live is not None
+        if self._found.verdicts.of_signal[one.live] == SignalVerdict.NO_QUOTE:
+            return Difference.GAP
+        if _in(self._away, one.at_ns):
             return Difference.ENGINE_AWAY
+        return Difference.GAP if self._in_gap(self._found.live[one.live]) else None
+
+    def _why_replayed(self, place: int, at_ns: int) -> Iterator[Difference]:
+        signal = self._found.signals[place]
+        if _in(self._away, at_ns):
+            yield Difference.ENGINE_AWAY
         if _in(self._unrecorded, at_ns):
-            return Difference.NOT_RECORDED
+            yield Difference.NOT_RECORDED
         if _in(self._full, at_ns):
-            return Difference.RING_FULL
+            yield Difference.RING_FULL
         if self._in_gap(signal):
-            return Difference.GAP
+            yield Difference.GAP
         if self._found.held_ns[place] < CONFLATED_NS:
-            return Difference.CONFLATED
-        return Difference.FOLLOWS if first_ns < at_ns else Difference.UNEXPLAINED
+            yield Difference.CONFLATED
+        if signal["kind"] != SignalKind.EXIT and self._asks_z(at_ns):
+            yield Difference.Z
 
-    def _why_live(self, place: int, first_ns: int) -> Difference:
-        signal, at_ns = self._found.live[place], int(self._found.live["ts_engine"][place])
-        if self._found.verdicts.of_signal[place] == SignalVerdict.NO_QUOTE:
-            return Difference.GAP
-        if _in(self._away, at_ns):
-            return Difference.ENGINE_AWAY
-        if self._in_gap(signal):
-            return Difference.GAP
-        return Difference.FOLLOWS if first_ns < at_ns else Difference.UNEXPLAINED
+    def _asks_z(self, at_ns: int) -> bool:
+        before = [one for one in self._found.adopted if one.ts <= at_ns]
+        return bool(before) and before[-1].asks_z
 
     def _in_gap(self, signal: np.void) -> bool:
         direction = DIRECTIONS[int(signal["direction_id"])]
         legs = (direction.spot.source_id, direction.futures.source_id)
         at_ns = int(signal["ts_engine"])
         return any(source in legs and begun < at_ns < end for source, begun, end in self._gaps)
-
-    def _within(self, signal: np.void) -> bool:
-        return self._since_ns <= int(signal["ts_engine"]) < self._until_ns
 
 
 def _by_pair(signals: np.ndarray) -> defaultdict[tuple[int, int], list[int]]:
@@ -131,6 +163,16 @@ def _by_pair(signals: np.ndarray) -> defaultdict[tuple[int, int], list[int]]:
     for place, pair in enumerate(ids):
         places[pair].append(place)
     return places
+
+
+def _at(signals: np.ndarray, place: int) -> int:
+    return int(signals["ts_engine"][place])
+
+
+def _one(live: np.void, says: np.void) -> bool:
+    """Whether they are the same said at two times."""
+    apart_ns = abs(int(live["ts_engine"]) - int(says["ts_engine"]))
+    return bool(live["kind"] == says["kind"]) and apart_ns <= LATE_NS
 
 
 def _key(signal: np.void) -> tuple[int, ...]:

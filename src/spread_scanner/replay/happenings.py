@@ -29,6 +29,7 @@ class StoreLife(NamedTuple):
 
     instance_id: int
     anchor_ns: int
+    begun_ns: int  # when the first of it was written, on its session clock
 
 
 class LoggedArray(NamedTuple):
@@ -63,17 +64,22 @@ LogEntry = StoreLife | LoggedArray | LoggedSettings | LoggedSwitches | LoggedEng
 def happenings(folder: Path) -> Iterator[LogEntry]:
     """The log in its order. Raises reader.LogDamaged, LogLeft, NoLog,
     LogUnreadable, OSError."""
-    life = StoreLife(0, 0)
-    documents = DocumentParts()
+    life = StoreLife(0, 0, 0)
+    documents, said = DocumentParts(), dict[RecordKind, tuple[int, int]]()
     for link, piece in reader.pieces_with_links(folder):
-        found = StoreLife(int(link.head["instance_id"]), int(link.head["anchor_ns"]))
-        if found != life:
-            life = found
+        instance_id, anchor_ns = int(link.head["instance_id"]), int(link.head["anchor_ns"])
+        if (instance_id, anchor_ns) != life[:2]:
+            begun_ns = int(link.head["created_mono_ns"]) + anchor_ns
+            life = StoreLife(instance_id, anchor_ns, begun_ns)
+            said.clear()
             yield life
         if piece.kind in ARRAYS:
             yield LoggedArray(piece.kind, piece.array(), piece.at_ns + life.anchor_ns)
         elif (whole := documents.whole(piece)) is not None:
-            yield _said(piece.kind, *whole)
+            digest = int(whole[0]["digest"]), int(whole[0]["generation"])
+            if said.get(piece.kind) != digest:  # what stands is in each segment once more
+                said[piece.kind] = digest
+                yield _said(piece.kind, *whole)
 
 
 def _said(kind: RecordKind, head: np.void, body: bytes) -> LogEntry:

@@ -13,7 +13,8 @@ import numpy as np
 
 from spread_scanner.config import Settings
 from spread_scanner.engine import plan
-from spread_scanner.engine._loop import Lanes, Loop
+from spread_scanner.engine._lanes import Lanes
+from spread_scanner.engine._loop import Loop
 from spread_scanner.engine.carrying import Expected
 from spread_scanner.engine.core import READER, switches_at
 from spread_scanner.engine.plan import Plan
@@ -41,6 +42,7 @@ from spread_scanner.symbology.usual import Usual
 
 RING_SLOTS = 65_536
 KEPT = 1_024
+Told = tuple[Usual, Expected, np.ndarray]  # a generation by pair, and which are barred
 SOURCE_ROW_DTYPE = np.dtype(
     [("epoch", "<u4"), ("spare", "<u4"), ("heartbeat_mono_ns", "<i8"), ("reserved", "V112")]
 )
@@ -58,6 +60,9 @@ class PrivateEngine:
         store = mmap.mmap(-1, sizes.store_bytes)
         self._rows = np.frombuffer(store, SOURCE_ROW_DTYPE, num_sources, sizes.rows_at)
         self.store = StoreView(_memory(store), sizes)
+        self._sequences = np.frombuffer(
+            store, "<u8", 8 * num_sources * max_symbols, sizes.sequences_at
+        ).reshape(num_sources, max_symbols, 8)
         self.store.map_dirty(_memory(mmap.mmap(-1, sizes.dirty_bytes)), sizes)
         self._bitmap = DirtyBitmap(self.store, DIRTY_READERS.index(READER))
         ring = RingLayout(RING_SLOTS, SIGNAL_DTYPE.itemsize)
@@ -70,6 +75,11 @@ class PrivateEngine:
         self._signals = 0
         self.plan: Plan | None = None
         self.loop = self._begun()
+
+    @property
+    def sequences(self) -> np.ndarray:
+        """How often each cell was written, by source and symbol."""
+        return self._sequences[:, :, 0].copy()
 
     def _begun(self) -> Loop:
         """A life of the engine: everything is dirty, no pair is in."""
@@ -93,26 +103,26 @@ class PrivateEngine:
         """As after a kill: what was in is entered again."""
         self.loop, self.plan = self._begun(), None
 
-    def take(self, settings: Settings, tables: Tables, found: Usual) -> None:
-        """Put tables and settings in force, with the generation of what is usual that stood then.
-        The analyst's z is in no log: it is not asked."""
-        made = plan.plan(settings, tables, self.max_symbols)
+    def take(self, settings: Settings, tables: Tables, made: Plan, told: Told) -> None:
+        """Put tables and settings in force, which `made` is the plan of, with the generation of
+        what is usual that stood then. The analyst's z is in no log: it is not asked."""
+        pairs = plan.empty_pairs(len(made.pairs))
+        pairs[:] = made.pairs  # the loop writes into its own
         limits = plan.limits(settings)._replace(enter_z_min=math.nan)
         keys = symbol_keys(made.names, self.max_symbols)
         kin = coins.kin(coins.by_source(tables, self.store.num_sources, self.max_symbols))
-        work = self.loop.prepare(made.pairs, limits, made.generation & 0xFFFFFFFF, keys, kin)
+        work = self.loop.prepare(pairs, limits, made.generation & 0xFFFFFFFF, keys, kin)
         places = None if self.plan is None else plan.places(self.plan, made)
-        self.loop.swap(work, found.generation & 0xFFFFFFFF, places)
+        self.loop.swap(work, told[0].generation & 0xFFFFFFFF, places)
         self.plan = made
-        self.adopt(found, anew=True)
+        self.adopt(told, anew=True)
 
-    def adopt(self, found: Usual, *, anew: bool = False) -> None:
+    def adopt(self, told: Told, *, anew: bool = False) -> None:
         """Put a generation in force."""
-        assert self.plan is not None
-        told, expected, barred = told_of(self.plan, found)
+        usually, expected, barred = told
         self.loop.pairs["barred"] = barred
-        number = found.generation & 0xFFFFFFFF
-        self.loop.adopt(number, expected, told.credited_bps, told=told, anew=anew)
+        number = usually.generation & 0xFFFFFFFF
+        self.loop.adopt(number, expected, usually.credited_bps, told=usually, anew=anew)
 
     def source(self, source_id: int, epoch: int, heartbeat_mono_ns: int) -> None:
         """What a source said of itself."""
@@ -168,7 +178,7 @@ class PrivateEngine:
         return found
 
 
-def told_of(made: Plan, found: Usual) -> tuple[Usual, Expected, np.ndarray]:
+def told_of(made: Plan, found: Usual) -> Told:
     """A generation by the pairs of a plan, in its order; of a pair that it does not know it says
     nothing, and its funding is not known."""
     known = {key: place for place, key in enumerate(found.keys) if key}

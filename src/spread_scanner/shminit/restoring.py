@@ -128,6 +128,7 @@ class _LastQuotes:
         self._begins: list[int] = []
         self._end = 0
         self._documents = reader.DocumentParts()
+        self._said = b""  # the log's tables that hold
 
     @property
     def nameless(self) -> int:
@@ -151,7 +152,9 @@ class _LastQuotes:
 
     def part(self, piece: reader.Piece) -> None:
         """Of tables in the log."""
-        if (found := self._documents.whole(piece)) is not None:
+        found = self._documents.whole(piece)
+        if found is not None and found[1] != self._said:  # each segment has them once more
+            self._said = found[1]
             self.tables(found[1])
 
     def ticks(self, ticks: np.ndarray) -> None:

@@ -135,6 +135,11 @@ class LogWriter:
         return self._safe.seq
 
     @property
+    def segment(self) -> int:
+        """The number of the segment that is written; 0: none is."""
+        return 0 if self._current is None else self._current.number
+
+    @property
     def durable_age_ns(self) -> int:
         """How old the oldest block is that is not on the disk; 0: all are."""
         return max(0, clock.mono_ns() - self._kept[0].at_ns) if self._kept else 0

@@ -317,6 +317,24 @@ def test_whether_the_engine_lives_and_what_its_ring_dropped_is_written(
     ]
 
 
+def test_what_stands_is_in_each_segment_as_those_before_it_may_leave(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded.recording.log, "_segment_bytes", 64 << 10)
+    for number in range(1_000):
+        recorded.quote(number % 8, number % 5, number)
+        if number % 100 == 0:
+            recorded.turns()
+    recorded.turns(2)
+    kinds = {RecordKind.SETTINGS, RecordKind.TABLES, RecordKind.CONTROL}
+    recorded.recording.log.sync()
+    held: dict[int, set[RecordKind]] = {}
+    for link, piece in reader.pieces_with_links(recorded.folder):
+        held.setdefault(link.number, set()).add(piece.kind)
+    assert len(held) > 1
+    assert all(kinds <= found for found in held.values())
+
+
 def test_no_password_of_a_proxy_goes_into_the_log(up_bed: Any) -> None:
     source = msgspec.structs.replace(
         up_bed.settings.exchanges["okx-spot"], proxy="socks5://me:secret@10.0.0.1:1080"

@@ -112,7 +112,13 @@ static inline void ss_engine_take(ss_engine *engine) {
     uint32_t source = engine->source_at, word = engine->word_at;
     engine->touched_count = 0;
     engine->source_at = engine->word_at = 0;
-    for (uint32_t turns = sources + (word > 0); turns > 0; turns--) {
+    uint32_t turns = sources + (word > 0);
+    if (engine->only_source != 0) {
+        source = engine->only_source - 1;
+        turns = 1;
+    }
+    engine->all_taken = 0;
+    for (; turns > 0; turns--) {
         ss_dirty_word *words = ss_store_words(engine->store, engine->reader, source);
         for (word = ss_bitmap_skip(words, word, per_source); word < per_source;
              word = ss_bitmap_skip(words, word + 1, per_source))
@@ -125,6 +131,7 @@ static inline void ss_engine_take(ss_engine *engine) {
         word = 0;
         source = source + 1 < sources ? source + 1 : 0;
     }
+    engine->all_taken = 1;
 }
 
 #endif

@@ -275,6 +275,8 @@ typedef struct ss_engine {
     uint64_t stamp;
     uint32_t rescan_at, rescan_left;
     uint32_t source_at, word_at; /* where a bounded take goes on */
+    uint32_t only_source;        /* plus one: nothing else can be dirty (play.h); 0: anything can */
+    int all_taken;               /* the last take left nothing, and nothing was marked here since */
     int64_t look_tick;           /* second of the last look at what is usual; 0: none yet */
     double look_decay;
     uint32_t look_at; /* where the look goes on; at the end of the pairs: it is done */

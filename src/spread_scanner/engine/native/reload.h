@@ -112,6 +112,7 @@ static inline void ss_engine_bring_rest(ss_engine *engine, ss_engine_coming *com
 /* Marks the cells that nobody read before. What the engine's copies have of them is of a time when
  * somebody did: nothing is made of it, and what is read now is no news. */
 static inline void ss_engine_ask_unread(ss_engine *engine) {
+    engine->all_taken = 0;
     for (uint32_t i = 0; i < engine->tables.unread_count; i++) {
         uint32_t cell = engine->tables.unread[i], symbols = engine->store->max_symbols;
         ss_engine_forget_cell(engine, cell);
