@@ -5,6 +5,8 @@ A price or time that is not there is null, never NaN. An exchange's time is whol
 in a column of its own that is nearly always 0, the nanoseconds beyond them.
 """
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -138,6 +140,19 @@ SCHEMAS = {
 }
 OF_SOURCES = ("ticks", "book_deltas")  # gaps of one source
 SOURCE_NAMES = [source.label for source in SOURCES]
+
+
+class RowStream:
+    """Rows that are made when they are asked for, some at a time, by each question anew."""
+
+    def __init__(self, schema: pa.Schema, tables: Callable[[], Iterable[pa.Table]]) -> None:
+        self._schema, self._tables = schema, tables
+
+    def __arrow_c_stream__(self, requested: object = None) -> object:
+        batches = (batch for table in self._tables() for batch in table.to_batches())
+        return pa.RecordBatchReader.from_batches(self._schema, batches).__arrow_c_stream__(
+            requested
+        )
 
 
 def times(values: npt.NDArray[np.int64]) -> pa.Array:

@@ -9,26 +9,29 @@ kept (kept.py) names them. Killed at any instant it leaves files that the next o
 import os
 import sys
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SpreadError
 from spread_scanner.history import candles, columns, kept, units
-from spread_scanner.history.gathered import Gathered
+from spread_scanner.history.gathered import ROWS_AT_ONCE, Gathered
 from spread_scanner.history.kept import HistoryKind, KeptFile, KeptHistory
 from spread_scanner.history.units import HOUR_NS, LogPart
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS
 from spread_scanner.symbology import replacing
 
-ROW_GROUP = 250_000
 DICTIONARY_BYTES = 2 << 20
 NICE = 10
+PERIODS = (
+    (HistoryKind.CANDLES_1S, candles.SECOND_NS),
+    (HistoryKind.CANDLES_1M, candles.MINUTE_NS),
+)
 # Few prices and sizes occur within a symbol; times and ids grow.
 DICTIONARIES = ["source", "symbol", "direction", "kind", "what", "why", "flags", "epoch"]
 DICTIONARIES += ["side", "px", "sz"]
@@ -64,14 +67,11 @@ class Compaction:
         }
         names = gathered.named.names
         for source_id in gathered.source_ids(gathered.ticks):
-            rows = gathered.ticks_of(source_id)
-            files.append(self._ticks(part, source_id, rows, names))
-            for kind, period_ns in (
-                (HistoryKind.CANDLES_1S, candles.SECOND_NS),
-                (HistoryKind.CANDLES_1M, candles.MINUTE_NS),
-            ):
-                made = candles.candles(rows, period_ns)
-                of_candles[kind].append(columns.of_candles(made, source_id, names))
+            files.append(self._ticks(part, source_id, gathered))
+            for rows in gathered.parts_of(source_id):
+                for kind, period_ns in PERIODS:
+                    made = candles.candles(rows, period_ns)
+                    of_candles[kind].append(columns.of_candles(made, source_id, names))
         for kind, pieces, of in (
             (HistoryKind.BOOKS, gathered.books, columns.of_books),
             (HistoryKind.BOOK_CHANGES, gathered.book_changes, columns.of_book_changes),
@@ -79,14 +79,14 @@ class Compaction:
             for source_id in gathered.source_ids(pieces):
                 table = of(*gathered.of_source(pieces, source_id), names)
                 source = columns.SOURCE_NAMES[source_id]
-                files.append(self._write(part, kind, source, table, {}))
+                files.append(self._write(part, kind, table, source))
         others = {kind: pa.concat_tables(tables) for kind, tables in of_candles.items() if tables}
         others[HistoryKind.SIGNALS] = columns.of_signals(gathered.signals, names)
         others[HistoryKind.FOLLOW_UPS] = columns.of_follow_ups(gathered.signals, names)
         others[HistoryKind.GAPS] = columns.of_gaps(gathered.gap_rows())
         for kind, table in others.items():
             if len(table):
-                files.append(self._write(part, kind, "", table, {}))
+                files.append(self._write(part, kind, table))
         self._list(part, files, gathered.named.symbols)
         return files
 
@@ -102,65 +102,79 @@ class Compaction:
         )
         kept.write(self._folder, self._kept)
 
-    def _ticks(self, part: LogPart, source_id: int, rows: np.ndarray, names: list[str]) -> KeptFile:
-        source = columns.SOURCE_NAMES[source_id]
-        about = {
-            "first_number": int(rows["number"].min()),
-            "last_number": int(rows["number"].max()),
-            "segments": [units.key_of(link) for link in part.links],
-        }
-        table = columns.of_ticks(rows, names)
-        return self._write(part, HistoryKind.TICKS, source, table, about, (rows, names))
+    def _ticks(self, part: LogPart, source_id: int, gathered: Gathered) -> KeptFile:
+        """Of one source: some rows at a time are made, written, and made again to be compared."""
+        names = gathered.named.names
+        path = self._path(part, HistoryKind.TICKS, columns.SOURCE_NAMES[source_id])
+        made = path.with_suffix(".parquet.made")
+        first, last = 2**64, 0
+        with _writer(made, columns.TICKS) as writer:
+            for rows in gathered.parts_of(source_id):
+                writer.write_table(columns.of_ticks(rows, names))
+                first = min(first, int(rows["number"].min()))
+                last = max(last, int(rows["number"].max()))
+            keys = [units.key_of(link) for link in part.links]
+            about = {"first_number": first, "last_number": last, "segments": keys}
+            writer.add_key_value_metadata({"spread-scanner": msgspec.json.encode(about)})
+        with pq.ParquetFile(made) as back:
+            groups = range(back.num_row_groups)
+            for group, rows in zip_longest(groups, gathered.parts_of(source_id)):
+                if group is None or rows is None:
+                    self._refuse(made, path, "number of rows")
+                if wrong := columns.ticks_differ(back.read_row_group(group), rows, names):
+                    self._refuse(made, path, wrong)
+            return self._named(part, HistoryKind.TICKS, made, path, back.metadata.num_rows)
 
     def _write(
-        self,
-        part: LogPart,
-        kind: HistoryKind,
-        source: str,
-        table: pa.Table,
-        about: dict[str, Any],
-        rows: tuple[np.ndarray, list[str]] | None = None,
+        self, part: LogPart, kind: HistoryKind, table: pa.Table, source: str = ""
     ) -> KeptFile:
         """One file, compared with what it was made of. Raises NotAsWritten, OSError."""
-        hour = datetime.fromtimestamp(part.hour_ns // NS_PER_S, UTC)
-        place = Path(kind) / f"day={hour:%Y-%m-%d}"
-        if source:
-            place /= f"source={source}"
-        place /= f"{hour:%H}-{part.links[0].number:016}.parquet"
-        path = self._folder / place
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(part, kind, source)
         made = path.with_suffix(".parquet.made")
-        table = table.replace_schema_metadata({"spread-scanner": msgspec.json.encode(about)})
-        _put(table, made)
-        back = pq.read_table(made, partitioning=None)
-        wrong = columns.ticks_differ(back, *rows) if rows is not None else _differs(back, table)
-        if wrong:
-            made.unlink()
-            raise NotAsWritten("a file read back is not what was written", file=path, wrong=wrong)
+        with _writer(made, table.schema) as writer:
+            writer.write_table(table, ROWS_AT_ONCE)
+        if wrong := _differs(pq.read_table(made, partitioning=None), table):
+            self._refuse(made, path, wrong)
+        return self._named(part, kind, made, path, len(table))
+
+    def _path(self, part: LogPart, kind: HistoryKind, source: str) -> Path:
+        """Where a file goes; its folder is there."""
+        hour = datetime.fromtimestamp(part.hour_ns // NS_PER_S, UTC)
+        folder = self._folder / kind / f"day={hour:%Y-%m-%d}"
+        if source:
+            folder /= f"source={source}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder / f"{hour:%H}-{part.links[0].number:016}.parquet"
+
+    def _refuse(self, made: Path, path: Path, wrong: str) -> NoReturn:
+        made.unlink()
+        raise NotAsWritten("a file read back is not what was written", file=path, wrong=wrong)
+
+    def _named(
+        self, part: LogPart, kind: HistoryKind, made: Path, path: Path, rows: int
+    ) -> KeptFile:
+        """A file that is what was written, on the disk under its name."""
+        file = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
         made.rename(path)
         replacing.sync_folder(path.parent)
-        newest_ns = part.hour_ns + HOUR_NS
-        return KeptFile(str(place), kind, len(table), path.stat().st_size, newest_ns)
+        place, newest_ns = str(path.relative_to(self._folder)), part.hour_ns + HOUR_NS
+        return KeptFile(place, kind, rows, path.stat().st_size, newest_ns)
 
 
-def _put(table: pa.Table, path: Path) -> None:
-    pq.write_table(
-        table,
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
         path,
+        schema,
         compression="zstd",
         compression_level=3,
-        row_group_size=ROW_GROUP,
         use_dictionary=DICTIONARIES,
-        column_encoding={
-            name: "DELTA_BINARY_PACKED" for name in table.column_names if name in GROWING
-        },
+        column_encoding={name: "DELTA_BINARY_PACKED" for name in schema.names if name in GROWING},
         dictionary_pagesize_limit=DICTIONARY_BYTES,
     )
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _differs(back: pa.Table, table: pa.Table) -> str:

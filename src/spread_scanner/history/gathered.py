@@ -17,8 +17,11 @@ from spread_scanner.schema.log import GAP_DTYPE, TICK_DTYPE, GapOf, RecordKind
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology.tables import SYMBOL_IDS, Tables
 from spread_scanner.wal import reader, salvage
+from spread_scanner.wal.frames import ALIGN, Bytes
 from spread_scanner.wal.reader import DocumentParts, Link, Piece
 
+ROWS_AT_ONCE = 250_000
+TICK_UNITS = TICK_DTYPE.itemsize // ALIGN
 LATE_NS = NS_PER_S  # a drain is 20 ms behind: what is written this late stood before
 ROW_DTYPE = np.dtype(
     [
@@ -82,6 +85,11 @@ class NamedPiece(NamedTuple):
     piece: Piece
     codes: npt.NDArray[np.uint32]
     anchor_ns: int
+    segment: int  # which of them, in order
+
+    @property
+    def ts(self) -> int:
+        return self.piece.at_ns + self.anchor_ns
 
 
 class Gathered:
@@ -100,14 +108,18 @@ class Gathered:
             RecordKind.SIGNAL: self.signals,
         }
         self.gaps: list[np.ndarray] = []
-        for link, piece in _pieces(list(links), self.gaps):
+        self._segments: list[Bytes] = []
+        for link, data, piece in _pieces(list(links), self.gaps):
+            if not self._segments or self._segments[-1] is not data:
+                self._segments.append(data)
             if piece.kind is RecordKind.TABLES:
                 self.named.take(piece)
             elif piece.kind is RecordKind.GAP:
                 self.gaps.append(piece.array())
             elif (to := of_kind.get(piece.kind)) is not None:
                 codes = self.named.codes(_origins(piece)["symbol_id"])
-                to.append(NamedPiece(piece, codes, int(link.head["anchor_ns"])))
+                anchor_ns, segment = int(link.head["anchor_ns"]), len(self._segments) - 1
+                to.append(NamedPiece(piece, codes, anchor_ns, segment))
 
     def source_ids(self, pieces: list[NamedPiece]) -> list[int]:
         """The sources of these."""
@@ -118,10 +130,49 @@ class Gathered:
 
     def ticks_of(self, source_id: int) -> np.ndarray:
         """ROW_DTYPE of one source, sorted by name, of one symbol in the log's order."""
-        rows = np.concatenate([_rows(one, source_id) for one in self.ticks])
-        rows = rows[np.argsort(self.named.ranked()[rows["symbol"]], kind="stable")]
-        _mark(rows)
-        return rows
+        parts = [np.zeros(0, ROW_DTYPE), *self.parts_of(source_id)]
+        return np.concatenate(parts)
+
+    def parts_of(self, source_id: int, most: int = ROWS_AT_ONCE) -> Iterator[np.ndarray]:
+        """The same, `most` at a time: what is held of the others is where they lie and their
+        order, 18 bytes of each."""
+        rows = [np.flatnonzero(one.piece.array()["source_id"] == source_id) for one in self.ticks]
+        begins = np.cumsum([0, *map(len, rows)])
+        codes = np.concatenate([one.codes[of] for one, of in zip(self.ticks, rows, strict=True)])
+        order = np.argsort(self.named.ranked()[codes], kind="stable")
+        places = np.concatenate(
+            [self._unit(one) + TICK_UNITS * of for one, of in zip(self.ticks, rows, strict=True)]
+        ).astype(np.uint32)
+        del rows
+        ts = np.array([one.ts for one in self.ticks])
+        segments = np.array([one.segment for one in self.ticks])
+        for at in range(0, len(order), most):
+            before = int(at > 0)  # the row before says whether the first one repeats it
+            chosen = order[at - before : at + most]
+            of = np.searchsorted(begins, chosen, "right") - 1
+            made = np.zeros(len(chosen), ROW_DTYPE)
+            made["symbol"], made["ts"] = codes[chosen], ts[of]
+            self._fill(made, segments[of], places[chosen])
+            _mark(made)
+            yield made[before:]
+
+    def _unit(self, one: NamedPiece) -> int:
+        """Where a piece begins in its segment, in units of 16 bytes."""
+        data = self._segments[one.segment]
+        return (one.piece.payload.ctypes.data - data.ctypes.data) // ALIGN
+
+    def _fill(self, made: np.ndarray, segments: np.ndarray, places: np.ndarray) -> None:
+        """Rows with the ticks that lie there."""
+        for segment in np.unique(segments):
+            here = np.flatnonzero(segments == segment)
+            data = self._segments[segment]
+            units = data[: len(data) // ALIGN * ALIGN].view(f"V{ALIGN}")
+            ticks = units[places[here, np.newaxis] + np.arange(TICK_UNITS, dtype=np.uint32)]
+            ticks = ticks.view(TICK_DTYPE).reshape(-1)
+            made["number"][here], made["source_id"][here] = ticks["number"], ticks["source_id"]
+            for name in TICK_DTYPE["quote"].names or ():
+                made[name][here] = ticks["quote"][name]
+        made["usable"] = freshness.unmarked(made["flags"])
 
     def of_source(
         self, pieces: list[NamedPiece], source_id: int
@@ -148,7 +199,7 @@ def _origins(piece: Piece) -> np.ndarray:
     return records["book"] if piece.kind is RecordKind.BOOK_SNAPSHOT else records
 
 
-def _pieces(links: list[Link], gaps: list[np.ndarray]) -> Iterator[tuple[Link, Piece]]:
+def _pieces(links: list[Link], gaps: list[np.ndarray]) -> Iterator[tuple[Link, Bytes, Piece]]:
     """Every record that can be read, in order; what is damaged becomes a gap."""
     expected = links[0].first_seq if links else 0
     known_ns = TS_ABSENT
@@ -160,22 +211,9 @@ def _pieces(links: list[Link], gaps: list[np.ndarray]) -> Iterator[tuple[Link, P
                 gap = salvage.gap_of_records(expected, piece.seq)
                 gap["ts_from"], gap["ts_to"] = known_ns, piece.at_ns + int(link.head["anchor_ns"])
                 gaps.append(gap)
-            yield link, piece
+            yield link, data, piece
             expected = piece.seq + piece.records
             known_ns = piece.at_ns + int(link.head["anchor_ns"])
-
-
-def _rows(one: NamedPiece, source_id: int) -> np.ndarray:
-    ticks, codes = one.piece.array(), one.codes
-    of_source = ticks["source_id"] == source_id
-    ticks, codes = ticks[of_source], codes[of_source]
-    rows = np.zeros(len(ticks), ROW_DTYPE)
-    rows["symbol"], rows["number"], rows["source_id"] = codes, ticks["number"], ticks["source_id"]
-    for name in TICK_DTYPE["quote"].names or ():
-        rows[name] = ticks["quote"][name]
-    rows["ts"] = one.piece.at_ns + one.anchor_ns
-    rows["usable"] = freshness.unmarked(rows["flags"])
-    return rows
 
 
 def _mark(rows: np.ndarray) -> None:

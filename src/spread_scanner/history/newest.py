@@ -4,7 +4,7 @@ for: whoever asks about something else does not read the log.
 The log is looked at once, at the first question; what is recorded afterwards is not seen.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -12,22 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from spread_scanner.history import candles, columns, units
+from spread_scanner.history.columns import RowStream
 from spread_scanner.history.gathered import Gathered, NamedPiece
 from spread_scanner.history.kept import HistoryKind, KeptHistory
 from spread_scanner.wal.reader import NoLog
-
-
-class LogStream:
-    """Rows that are read again by each question."""
-
-    def __init__(self, kind: HistoryKind, tables: Callable[[], Iterable[pa.Table]]) -> None:
-        self._schema, self._tables = columns.SCHEMAS[kind], tables
-
-    def __arrow_c_stream__(self, requested: object = None) -> object:
-        batches = (batch for table in self._tables() for batch in table.to_batches())
-        return pa.RecordBatchReader.from_batches(self._schema, batches).__arrow_c_stream__(
-            requested
-        )
 
 
 class Newest:
@@ -43,10 +31,10 @@ class Newest:
         except NoLog:
             return Gathered([], self._standing.symbols)
 
-    def stream(self, kind: HistoryKind) -> LogStream:
+    def stream(self, kind: HistoryKind) -> RowStream:
         """All of one kind."""
-        return LogStream(
-            kind,
+        return RowStream(
+            columns.SCHEMAS[kind],
             {
                 HistoryKind.TICKS: self._ticks,
                 HistoryKind.BOOKS: self._books,
@@ -61,7 +49,8 @@ class Newest:
 
     def _of_sources(self) -> Iterator[tuple[int, np.ndarray]]:
         for source_id in self._gathered.source_ids(self._gathered.ticks):
-            yield source_id, self._gathered.ticks_of(source_id)
+            for rows in self._gathered.parts_of(source_id):
+                yield source_id, rows
 
     def _ticks(self) -> Iterator[pa.Table]:
         for _, rows in self._of_sources():

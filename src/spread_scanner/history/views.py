@@ -3,10 +3,11 @@
 Spreads are worked out by schema/costs.py, which SQL calls as functions.
 """
 
+import contextlib
 import functools
 import math
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from spread_scanner.config import Settings
+from spread_scanner.history.columns import RowStream
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema import costs
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
@@ -105,6 +107,7 @@ VIEWS = (
     *(TICKS, BOOKS, BOOK_CHANGES, SIGNALS, FOLLOW_UPS),
     *(GAPS, CANDLES, SPREADS, OPPORTUNITIES),
 )
+ROWS_AT_ONCE = 10_000
 TYPES = {"INTEGER": pa.int64(), "REAL": pa.float64(), "TEXT": pa.string()}
 
 
@@ -171,24 +174,34 @@ def direction_legs() -> pa.Table:
     return pa.table({"direction": direction, "source": source, "is_spot": is_spot})
 
 
-def opportunities(data_dir: Path) -> pa.Table:
-    """The tracker's, as they stand in its database; none where there is none. Raises
-    sqlite3.Error."""
+def opportunities(data_dir: Path) -> RowStream:
+    """The tracker's, as they stand in its database when they are asked for, some at a time; none
+    where there is none. Raises sqlite3.Error."""
     path = data_dir / DATABASE_FILE
-    there = path.exists()
-    connection = sqlite3.connect(read_only_uri(path) if there else ":memory:", uri=there)
-    try:
-        if not there:
-            connection.executescript("".join(MIGRATIONS))
+    with contextlib.closing(_opened(path)) as connection:
         named = connection.execute("SELECT name, type FROM pragma_table_info('opportunities')")
         schema = pa.schema([(name, TYPES[kind]) for name, kind in named])
+
+    def tables() -> Iterator[pa.Table]:
         quoted = ", ".join(f'"{name}"' for name in schema.names)
-        rows = connection.execute(f"SELECT {quoted} FROM opportunities").fetchall()
-    finally:
-        connection.close()
-    by_column = zip(*rows, strict=True) if rows else [[]] * len(schema)
-    made = [pa.array(column, one.type) for column, one in zip(by_column, schema, strict=True)]
-    return pa.table(made, schema=schema)
+        with contextlib.closing(_opened(path)) as connection:
+            cursor = connection.execute(f"SELECT {quoted} FROM opportunities")
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                columns = zip(zip(*rows, strict=True), schema, strict=True)
+                yield pa.table([pa.array(of, one.type) for of, one in columns], schema=schema)
+
+    return RowStream(schema, tables)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    there = path.exists()
+    # Whoever answers a question reads in threads of its own, one at a time.
+    connection = sqlite3.connect(
+        read_only_uri(path) if there else ":memory:", uri=there, check_same_thread=False
+    )
+    if not there:
+        connection.executescript("".join(MIGRATIONS))
+    return connection
 
 
 def kept_rows(kind: HistoryKind, files: list[str]) -> str:

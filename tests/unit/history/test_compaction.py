@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from history_bed import HOUR_NS, START_NS, quotes, rows_of_log, write_hours
@@ -22,6 +23,25 @@ from spread_scanner.symbology import replacing
 from spread_scanner.wal import frames, reader
 
 
+def put(table: pa.Table, path: Path) -> None:
+    with compact._writer(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+@pytest.mark.parametrize("most", [1, 7, 100, 400])
+def test_some_rows_at_a_time_are_the_same_rows(
+    tmp_path: Path, virtual_clock: VirtualClock, most: int
+) -> None:
+    """So what a compaction holds at once does not grow with its hour; marks are told from quotes
+    by the row before, also over a border."""
+    write_hours(tmp_path, virtual_clock, hours=2, ticks=400)
+    gathered = Gathered(reader.chain(tmp_path), {})
+    for source_id in gathered.source_ids(gathered.ticks):
+        parts = list(gathered.parts_of(source_id, most))
+        assert max(map(len, parts)) == min(most, 400)
+        assert np.concatenate(parts).tobytes() == gathered.ticks_of(source_id).tobytes()
+
+
 def test_hours_that_are_over_become_parquet_value_by_value(
     tmp_path: Path, virtual_clock: VirtualClock
 ) -> None:
@@ -32,15 +52,13 @@ def test_hours_that_are_over_become_parquet_value_by_value(
     assert list(listed.files) == made
     days = {file.path.split("/")[1] for file in made}
     assert days == {"day=2023-11-14"}
-    ticks = [
-        pq.read_table(folder / file.path, partitioning=None)
-        for file in listed.of(HistoryKind.TICKS)
-    ]
+    paths = [folder / file.path for file in listed.of(HistoryKind.TICKS)]
+    ticks = [pq.read_table(path, partitioning=None) for path in paths]
     assert sum(map(len, ticks)) == 1_000, "the hour that is written stays in the log"
-    for table in ticks:
+    for path, table in zip(paths, ticks, strict=True):
         symbols = table["symbol"].to_pylist()
         assert symbols == sorted(symbols)
-        about = msgspec.json.decode(table.schema.metadata[b"spread-scanner"])
+        about = msgspec.json.decode(pq.read_metadata(path).metadata[b"spread-scanner"])
         assert about["last_number"] - about["first_number"] == len(table) - 1
     segments = {units.key_of(link) for link in reader.chain(log)[:-1]}
     assert set(listed.segments) == segments
@@ -135,7 +153,7 @@ def test_odd_values_come_back(tmp_path: Path) -> None:
     quote["update_id"][3] = 2**64 - 1
     rows = rows_of_log(log, ticks)
     table = columns.of_ticks(rows, ["A", "B", "C", "D", "E"])
-    compact._put(table, tmp_path / "one.parquet")
+    put(table, tmp_path / "one.parquet")
     back = pq.read_table(tmp_path / "one.parquet")
     assert columns.ticks_differ(back, rows, ["A", "B", "C", "D", "E"]) == ""
     for name in rows.dtype.names or ():
@@ -235,5 +253,5 @@ def test_a_tick_takes_sixteen_bytes_at_most(tmp_path: Path) -> None:
     ticks = quotes(START_NS, 60_000, 0, np.random.default_rng(1))
     rows = rows_of_log(tmp_path / "wal", ticks)
     path = tmp_path / "one.parquet"
-    compact._put(columns.of_ticks(rows, ["A", "B", "C", "D", "E"]), path)
+    put(columns.of_ticks(rows, ["A", "B", "C", "D", "E"]), path)
     assert path.stat().st_size / len(rows) <= 16
