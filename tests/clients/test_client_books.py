@@ -18,8 +18,7 @@ from spread_scanner.schema.enums import SOURCES
 
 ROOT = Path(__file__).parents[2]
 LEVELS = 20
-# ccxt does not read MEXC spot's protobuf without a package that its own requirements lack.
-LABELS = [source.label for source in SOURCES if source.label != "mexc-spot"]
+LABELS = [source.label for source in SOURCES]  # MEXC spot's with a protobuf that ccxt only names
 DEADLINE_S = 90.0
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]

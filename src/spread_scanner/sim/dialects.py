@@ -320,7 +320,7 @@ class MexcSpot:
         except (orjson.JSONDecodeError, KeyError, TypeError):
             return [_text({"id": 0, "code": 0, "msg": "invalid message"})]
         number = request.get("id", 0)
-        if method == "PING":
+        if method in ("PING", "ping"):  # documented, and as ccxt spells it
             return [_text({"id": number, "code": 0, "msg": "PONG"})]
         params = request.get("params")
         if method not in ("SUBSCRIPTION", "UNSUBSCRIPTION") or not isinstance(params, list):
