@@ -5,6 +5,7 @@ books.publish  what is shown of it, twenty levels a side, into its slot: record 
 books.read     the same read from another place of the process
 books.message  from a frame to the published book, by exchange: see book_messages.py
 books.ladder   of a pair by its two books: four sizes and the largest that pays; 300 pairs a call
+books.near     what saying how near pairs are costs the engine: see books_near.py
 
 Peers have the same deltas and are compared with in the run: a dict that stays sorted
 (sortedcontainers), the order book that cryptofeed's handlers keep (order_book, in C), and of the
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import book_messages
+import books_near
 import numpy as np
 import numpy.typing as npt
 from measure import Figure, figure, per_call_ns
@@ -79,6 +81,7 @@ def figures(small: bool) -> Iterator[Figure]:
         yield from _memory(store, followed, 2 if small else 40)
         yield from book_messages.figures(store, market, rounds)
     yield _ladder(20 if small else PAIRS, 2 if small else 100)
+    yield from books_near.figures(small)
 
 
 def _apply_ns(market: Market, followed: FollowedBook) -> float:

@@ -56,7 +56,7 @@ def figures(small: bool) -> Iterator[Figure]:
             segment.remove(name)
 
 
-def _settings() -> config.Settings:
+def settings() -> config.Settings:
     source = config.SourceSettings(
         rest_url="https://rest.test", ws_url="wss://ws.test", taker_fee_bps=0.0
     )
@@ -97,7 +97,7 @@ class Rig:
             writer.heartbeat(self.now_ns)
             writer.write_many(self.ids, self.calm())
         self.engine = Engine(namespace, row, slot)
-        self.engine.load(_settings(), _tables())
+        self.engine.load(settings(), _tables())
         self.engine.loop.step(self.now_ns)
         if len(self.consumer.pop_many(100)) != 0:
             raise RuntimeError("signals out of calm quotes")
