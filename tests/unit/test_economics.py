@@ -10,6 +10,7 @@ from spread_scanner import config
 from spread_scanner.cli import legends
 from spread_scanner.config.settings import Analyst
 from spread_scanner.schema import costs
+from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.tracker import report_text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "economics.md").read_text()
@@ -100,7 +101,7 @@ def test_every_figure_on_a_screen_or_in_the_report_is_on_the_page(name: str) -> 
     assert name in told
 
 
-def test_the_page_speaks_of_settings_that_there_are() -> None:
+def test_the_page_speaks_of_settings_and_counters_that_there_are() -> None:
     named = set(re.findall(r"`([a-z]+_[a-z_]+)`", PAGE))
     structs = (
         config.Tracker,
@@ -108,7 +109,9 @@ def test_the_page_speaks_of_settings_that_there_are() -> None:
         config.Directions,
         config.Thresholds,
         config.Discovery,
+        config.Books,
         Analyst,
     )
     known = {name for struct in structs for name in struct.__struct_fields__}
+    known |= {counter.label for counter in ENGINE_COUNTERS}
     assert named - known <= {"period_ms"}
