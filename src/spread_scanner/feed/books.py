@@ -304,7 +304,7 @@ class SourceBooks:
                 if followed.stands or followed.due_ns is None or now_ns < followed.due_ns:
                     continue
                 by_rest = adapter.seed_request(name) is not None
-                if by_rest and not followed.waits:
+                if by_rest and not (followed.waits or followed.told):
                     continue  # nobody would say what changes of it, nor that it is old
                 followed.asked(now_ns)
                 self._count("book_resyncs")

@@ -48,6 +48,7 @@ class SourceBook(KeptBook):
         self.window = adapter.levels_max if adapter.keeps_window else 0
         self._texts: SpelledLevels | None = None
         self._waiting: deque[BookChange] = deque(maxlen=WAITING_MAX)
+        self._seed_id = self.known_id  # of the last snapshot by REST
         self.lost_ns = 0  # since when what stands is not the book; 0: it is, or none has come yet
         self._times = 0  # asked for anew in a row
         self._stood_ns = 0
@@ -70,6 +71,12 @@ class SourceBook(KeptBook):
     def waits(self) -> bool:
         """Updates wait for a snapshot."""
         return bool(self._waiting)
+
+    @property
+    def told(self) -> bool:
+        """Its connection has brought something since the last snapshot by REST: the next one has to
+        reach that, so that it need not wait for another message, which may not come for long."""
+        return self.owner != 0 and self.known_id != self._seed_id
 
     def take(self, said: BookChange, number: int, now_ns: int) -> BookOutcome:
         """A message of the connection of that number."""
@@ -97,11 +104,14 @@ class SourceBook(KeptBook):
 
     def seeded(self, seed: BookChange, number: int, now_ns: int) -> BookOutcome:
         """A snapshot by REST, and what came since it was made on the connection of that number,
-        which carries it. GAP: it is older than what waits."""
+        which carries it. GAP: it is older than what waits, or, if nothing does, than what stood."""
+        if not self.waits and seed.last_id < self.known_id:
+            return BookOutcome.GAP
         self.owner = number
         waiting = list(self._waiting)
         self._waiting.clear()
         outcome = self._begin(seed, now_ns)
+        self._seed_id = seed.last_id
         for said in waiting:
             fit = fits(self.known_id, said)
             if fit is Fit.GAP:

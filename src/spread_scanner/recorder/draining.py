@@ -15,7 +15,7 @@ import numpy as np
 from spread_scanner.schema.log import GAP_DTYPE, GapOf, RecordKind
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import SignalRing
-from spread_scanner.shm.tapes import TapeReader
+from spread_scanner.shm.tapes import TapeCounters, TapeReader
 from spread_scanner.wal import reader
 from spread_scanner.wal.writer import LogWriter
 
@@ -84,19 +84,18 @@ class Tape:
         known: LogEnd,
         log: LogWriter,
         *,
-        given: int,
+        counters: Callable[[], TapeCounters],
         now_ns: int,
     ) -> None:
-        """`given`: how many numbers the tape has given so far."""
         self.of, self.source_id, self._log = of, source_id, log
-        self._reader = reader
+        self._reader, self._counters = reader, counters
         self._next = known.next.get((of.kind, source_id), 0)
         self._ts = known.ts.get((of.kind, source_id), TS_ABSENT)
         self._unreleased = 0
         self.taken = self.missed = self.gaps = 0
         if not self._reader.asked:  # nobody did meanwhile: what passed has no number
             self.drain()
-            self._gap(max(self._next, given), now_ns)
+            self._gap(max(self._next, self._counters().given), now_ns)
         self._reader.record()
 
     def note_end(self, known: LogEnd) -> None:
@@ -120,7 +119,18 @@ class Tape:
         self._reader.release(self._unreleased)
         self._unreleased = 0
 
-    def close(self) -> None:
+    def stop(self) -> int:
+        """Nothing is asked for any more; how many numbers were given until then."""
+        self._reader.stop()
+        return self._counters().given
+
+    def close(self, given: int, now_ns: int) -> None:
+        """What was dropped of so many, behind all that was taken, is a Gap; what could not be taken
+        stays on the tape."""
+        waiting = self._reader.peek_many(1, self._unreleased)
+        following = min([given, *waiting["number"].tolist()])
+        if following > self._next:
+            self._gap(following, now_ns)
         self._reader.close()
 
     def _append(self, records: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -96,8 +97,8 @@ class Recording:
 
     def close(self) -> None:
         """The last into the log, and the log on the disk."""
-        self._drain()
         self._close_tapes()
+        self._tell()
         self._stack.close()
 
     def prepared(self, settings: Settings) -> Callable[[], None]:
@@ -117,26 +118,28 @@ class Recording:
     def pause(self, paused: bool) -> None:
         """A paused recorder asks for nothing; what passes meanwhile is a Gap."""
         if paused and self._tapes_open:
-            self._drain()
             self._close_tapes()
         elif not paused and not self._tapes_open:
             now_ns = self._store.clock.now_ns()
             known, log = self._known, self.log
             for at in range(self._store.num_sources):
-                given = self._tapes.counters(at).given
-                reader = self._tapes.reader(at)
-                self._tapes_open.append(
-                    Tape(TICKS, reader, at, known, log, given=given, now_ns=now_ns)
-                )
-                given = self._shelves.tape_counters(at).given
-                reader = self._shelves.tape_reader(at)
-                self._tapes_open.append(
-                    Tape(LEVELS, reader, at, known, log, given=given, now_ns=now_ns)
-                )
+                for of, shelf, reader in (
+                    (TICKS, self._tapes.counters, self._tapes.reader),
+                    (LEVELS, self._shelves.tape_counters, self._shelves.tape_reader),
+                ):
+                    counters = partial(shelf, at)
+                    self._tapes_open.append(
+                        Tape(of, reader(at), at, known, log, counters=counters, now_ns=now_ns)
+                    )
 
     def _close_tapes(self) -> None:
-        for tape in self._tapes_open:
-            tape.close()
+        """All that they hold into the log, as far as it has room."""
+        given = [tape.stop() for tape in self._tapes_open]
+        before = -1
+        while before != (before := sum(tape.taken for tape in self._tapes_open)):
+            self._drain()
+        for tape, numbers in zip(self._tapes_open, given, strict=True):
+            tape.close(numbers, self._store.clock.now_ns())
             tape.note_end(self._known)
         self._gone.update(_sums(self._tapes_open))
         self._tapes_open = []

@@ -53,11 +53,15 @@ class TapeReader(_ring.RingConsumer, Holder):
         self._held.words.store(self._at, 1)
         self._asks = True
 
-    def close(self) -> None:
-        """Ask for nothing any more. What is on the tape stays."""
+    def stop(self) -> None:
+        """Ask for nothing any more; a feed in the midst of a read may not see it at once."""
         if self._asks:
             self._held.words.store(self._at, 0)
             self._asks = False
+
+    def close(self) -> None:
+        """What is on the tape stays."""
+        self.stop()
         super().close()
 
 

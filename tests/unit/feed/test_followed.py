@@ -101,6 +101,26 @@ def test_a_seed_that_is_older_than_what_waited_is_none() -> None:
     assert book.known_id == 14
 
 
+def test_what_its_stream_said_last_needs_no_other_message_to_be_seeded() -> None:
+    """A book that is lost by its last message, in a market that rests then."""
+    book = followed(channel="depth@100ms")
+    book.take(update(8, 12, (98.0, 1.0)), OURS, 0)
+    assert not book.told
+    book.seeded(snapshot(10, 100), OURS, 0)
+    book.lose(1)
+    assert (book.waits, book.told) == (False, True)
+
+    assert book.seeded(snapshot(11, 100), OURS, 2) is BookOutcome.GAP, "of before what stood"
+    assert book.seeded(snapshot(12, 100), OURS, 3) is BookOutcome.TAKEN
+
+    book.lose(4)
+    assert not book.told, "nobody would say what changes of the next"
+    book.take(update(12, 13, (97.0, 1.0)), OURS, 5)
+    book.seeded(snapshot(12, 100), OURS, 6)
+    book.left()
+    assert not book.told, "another connection may never bring anything"
+
+
 def test_what_waits_has_a_bound() -> None:
     book = followed(channel="depth@100ms")
     for number in range(2 * WAITING_MAX):
