@@ -236,13 +236,19 @@ class SourceBooks:
         self._writer.release(symbol_id)
 
     def _still(self, now_ns: int) -> set[int]:
-        """The ids of those whose streams stand still: by their own rates, as of quotes; and those
-        that were lost and of which nothing has come since, though their connection is heard.
+        """The ids of those whose streams stand still: by their own rates, as of quotes, or by their
+        quotes' where they have brought nothing yet; and those that were lost and of which nothing
+        has come since, though their connection is heard.
         """
         share = self._share
         board, first_ns = share.board, int(share.settings.first_quote_s_max * NS_PER_S)
         rule = freshness.silence_rule(share.settings)
         late = freshness.out_of_line(now_ns, board.heard_ns, board.mean_ns, rule, 1.0)
+        trusted_ns = np.zeros_like(board.heard_ns)
+        for symbol_id, one in self._followed.items():
+            trusted_ns[symbol_id] = one.trusted_ns
+        mean_ns = self._quotes.board.mean_ns
+        late |= freshness.out_of_line(now_ns, trusted_ns, mean_ns, rule, 1.0)
         return {
             symbol_id
             for symbol_id, one in self._followed.items()
@@ -304,8 +310,8 @@ class SourceBooks:
                 if followed.stands or followed.due_ns is None or now_ns < followed.due_ns:
                     continue
                 by_rest = adapter.seed_request(name) is not None
-                if by_rest and not (followed.waits or followed.told):
-                    continue  # nobody would say what changes of it, nor that it is old
+                if by_rest and not followed.may_be_seeded(connection.number):
+                    continue
                 followed.asked(now_ns)
                 self._count("book_resyncs")
                 if by_rest:

@@ -49,6 +49,8 @@ class SourceBook(KeptBook):
         self._texts: SpelledLevels | None = None
         self._waiting: deque[BookChange] = deque(maxlen=WAITING_MAX)
         self._seed_id = self.known_id  # of the last snapshot by REST
+        self._trusted = 0  # the connection that has had its snapshot on trust
+        self._trusted_ns = 0  # when that came; 0: what stands is none of these
         self.lost_ns = 0  # since when what stands is not the book; 0: it is, or none has come yet
         self._times = 0  # asked for anew in a row
         self._stood_ns = 0
@@ -73,10 +75,20 @@ class SourceBook(KeptBook):
         return bool(self._waiting)
 
     @property
-    def told(self) -> bool:
-        """Its connection has brought something since the last snapshot by REST: the next one has to
-        reach that, so that it need not wait for another message, which may not come for long."""
+    def _told(self) -> bool:
+        """Its connection has brought something since the last snapshot by REST."""
         return self.owner != 0 and self.known_id != self._seed_id
+
+    def may_be_seeded(self, number: int) -> bool:
+        """Whether a snapshot by REST can be held against what the connection of that number has
+        brought, be it what the book was lost by: another message may not come for long. The first
+        one is taken on trust, as whoever is quiet would have no book."""
+        return self.waits or self._told or self._trusted != number
+
+    @property
+    def trusted_ns(self) -> int:
+        """Since when nobody would have said what has changed of what stands; 0: it was told."""
+        return 0 if self._told else self._trusted_ns
 
     def take(self, said: BookChange, number: int, now_ns: int) -> BookOutcome:
         """A message of the connection of that number."""
@@ -107,11 +119,13 @@ class SourceBook(KeptBook):
         which carries it. GAP: it is older than what waits, or, if nothing does, than what stood."""
         if not self.waits and seed.last_id < self.known_id:
             return BookOutcome.GAP
+        on_trust = not self.waits and not self._told
         self.owner = number
         waiting = list(self._waiting)
         self._waiting.clear()
         outcome = self._begin(seed, now_ns)
         self._seed_id = seed.last_id
+        self._trusted, self._trusted_ns = (number, now_ns) if on_trust else (self._trusted, 0)
         for said in waiting:
             fit = fits(self.known_id, said)
             if fit is Fit.GAP:

@@ -105,20 +105,28 @@ def test_what_its_stream_said_last_needs_no_other_message_to_be_seeded() -> None
     """A book that is lost by its last message, in a market that rests then."""
     book = followed(channel="depth@100ms")
     book.take(update(8, 12, (98.0, 1.0)), OURS, 0)
-    assert not book.told
     book.seeded(snapshot(10, 100), OURS, 0)
     book.lose(1)
-    assert (book.waits, book.told) == (False, True)
+    assert (book.waits, book.may_be_seeded(OURS)) == (False, True)
 
     assert book.seeded(snapshot(11, 100), OURS, 2) is BookOutcome.GAP, "of before what stood"
     assert book.seeded(snapshot(12, 100), OURS, 3) is BookOutcome.TAKEN
+    assert book.trusted_ns == 0
 
-    book.lose(4)
-    assert not book.told, "nobody would say what changes of the next"
-    book.take(update(12, 13, (97.0, 1.0)), OURS, 5)
-    book.seeded(snapshot(12, 100), OURS, 6)
-    book.left()
-    assert not book.told, "another connection may never bring anything"
+
+def test_a_first_snapshot_is_taken_on_trust_though_nothing_came_yet() -> None:
+    """A quiet symbol, or one that is acknowledged and never served."""
+    book = followed(channel="depth@100ms")
+    assert book.may_be_seeded(OURS)
+    book.seeded(snapshot(10, 100), OURS, 5)
+    assert book.trusted_ns == 5
+    book.lose(7)
+    assert not book.may_be_seeded(OURS), "once a connection"
+    assert book.may_be_seeded(THEIRS)
+
+    book.seeded(snapshot(11, 100), THEIRS, 8)
+    book.take(update(11, 12, (97.0, 1.0)), THEIRS, 9)
+    assert book.trusted_ns == 0, "its stream has spoken"
 
 
 def test_what_waits_has_a_bound() -> None:
