@@ -10,6 +10,7 @@ at a reload is forgotten without a signal: the tracker closes what it holds of i
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -23,8 +24,7 @@ from spread_scanner.engine.analysed import Analysed
 from spread_scanner.engine.blocks import Blocks, JudgedSet
 from spread_scanner.engine.carrying import Carrying
 from spread_scanner.engine.crediting import Crediting
-from spread_scanner.engine.following import Following
-from spread_scanner.engine.nearness import Nearness
+from spread_scanner.engine.held import Held, books_to_read, near_writer
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.shm.control import ControlSlot
 from spread_scanner.shm.evaluations import Evaluations
@@ -130,10 +130,10 @@ class Engine:
             self.analysed = Analysed(namespace, self._store, self.loop)
             self._crediting = Crediting(self.analysed)
             stack.callback(self.analysed.close)
-            self._nearness = Nearness(namespace, self.loop)
+            self._nearness = Held(partial(near_writer, namespace), self.loop.say_near)
             stack.callback(self._nearness.close)
-            self._following = Following(namespace, self.loop)
-            stack.callback(self._following.close)
+            self._books = Held(partial(books_to_read, namespace), self.loop.follow)
+            stack.callback(self._books.close)
             self._held = stack.pop_all()
 
     def load(self, settings: Settings, tables: Tables) -> int:
@@ -201,7 +201,7 @@ class Engine:
         number = self._next_generation()
         self.analysed.take(ready.asked, wanted=_asks_the_analyst(ready.settings))
         self._nearness.take(wanted=ready.near)
-        self._following.take(wanted=ready.books)
+        self._books.take(wanted=ready.books)
         self.bring(ready)
         found = self.loop.swap(ready.work, number & 0xFFFFFFFF)
         self._coming, credited = None, self._credited

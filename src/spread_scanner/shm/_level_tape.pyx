@@ -5,7 +5,7 @@ cimport numpy as cnp
 from libc.string cimport memset
 
 from spread_scanner.shm._memory cimport Memory
-from spread_scanner.shm._ring cimport ss_ring, ss_ring_control, ss_ring_taken
+from spread_scanner.shm._ring cimport ring_to_write
 
 from spread_scanner.schema.books import BOOK_DTYPE
 
@@ -21,14 +21,9 @@ SIZES = {"level_change": sizeof(ss_level_change)}
 cdef class LevelTape:
     def __init__(self, Memory memory not None, layout):
         """`layout` is a layout.RingLayout."""
-        cdef ss_ring *ring = &self.tape.ring
         memset(&self.tape, 0, sizeof(ss_tape))
         self.memory = memory
-        ring.control = <ss_ring_control *>memory.at(layout.control_at, layout.control_bytes)
-        ring.slots = memory.at(layout.slots_at, layout.slots * sizeof(ss_level_change))
-        ring.capacity = layout.slots
-        ring.record_bytes = sizeof(ss_level_change)
-        ring.other = ss_ring_taken(ring.control)
+        ring_to_write(&self.tape.ring, memory, layout)
 
     def tell(self, cnp.ndarray before not None, cnp.ndarray now not None):
         """What changed between two records of a book, (1,) BOOK_DTYPE, if anybody asks for it."""

@@ -2,7 +2,7 @@
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from spread_scanner.shm._memory cimport ss_wake
+from spread_scanner.shm._memory cimport Memory, ss_wake
 
 
 cdef extern from "ring.h" nogil:
@@ -29,6 +29,9 @@ cdef extern from "ring.h" nogil:
     int64_t ss_ring_peek_beyond(ss_ring *ring, void *records, uint64_t beyond, uint64_t limit)
     int64_t ss_ring_release(ss_ring *ring, uint64_t count)
     int64_t ss_ring_pop(ss_ring *ring, void *records, uint64_t limit)
+
+
+cdef int ring_to_write(ss_ring *ring, Memory memory, layout) except -1
 
 
 cdef class RingProducer:

@@ -36,6 +36,13 @@ cdef int ring_view(ss_ring *ring, Memory memory, layout) except -1:
     return 0
 
 
+cdef int ring_to_write(ss_ring *ring, Memory memory, layout) except -1:
+    """Its write end, going on where it was left."""
+    ring_view(ring, memory, layout)
+    ring.other = ss_ring_taken(ring.control)
+    return 0
+
+
 def ring_start(Memory memory not None, layout, uint64_t position):
     """Set both positions of a ring that nobody uses yet."""
     cdef ss_ring ring
@@ -58,8 +65,7 @@ cdef class RingProducer:
     def __init__(self, Memory memory not None, layout, dtype):
         self.memory = memory
         self.dtype = dtype
-        ring_view(&self.ring, memory, layout)
-        self.ring.other = ss_ring_taken(self.ring.control)
+        ring_to_write(&self.ring, memory, layout)
 
     def try_push(self, record):
         """Push one record (a 0-d or 1-element array, or a numpy.void, of the ring's dtype).

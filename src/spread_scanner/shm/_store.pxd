@@ -3,6 +3,7 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from spread_scanner.shm._memory cimport ss_wake
+from spread_scanner.shm._ring cimport ss_ring
 
 
 cdef extern from "quote.h" nogil:
@@ -54,20 +55,6 @@ cdef extern from "bitmap.h" nogil:
     int ss_bitmap_any(const ss_dirty_word *words, uint32_t word_count)
     void ss_bitmap_mark_word(ss_dirty_word *words, uint32_t word, uint64_t bits)
     size_t ss_bitmap_take(ss_dirty_word *words, uint32_t word_count, uint16_t *ids, size_t limit)
-
-
-cdef extern from "ring.h" nogil:
-    ctypedef struct ss_ring_control:
-        pass
-
-    ctypedef struct ss_ring:
-        ss_ring_control *control
-        char *slots
-        uint64_t capacity
-        uint64_t record_bytes
-        uint64_t other
-
-    uint64_t ss_ring_taken(const ss_ring_control *control)
 
 
 cdef extern from "tape.h" nogil:

@@ -8,6 +8,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from spread_scanner.shm._memory cimport Memory, empty_records
+from spread_scanner.shm._ring cimport ring_to_write
 
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm.faults import BadInput
@@ -103,13 +104,8 @@ cdef class StoreView:
 
     def map_tape(self, Memory memory not None, layout):
         """Point at the tape of the source that is written here; `layout` is a RingLayout."""
-        cdef ss_ring *ring = &self.store.tape.ring
         self.tape_memory = memory
-        ring.control = <ss_ring_control *>memory.at(layout.control_at, layout.control_bytes)
-        ring.slots = memory.at(layout.slots_at, layout.slots * sizeof(ss_tick))
-        ring.capacity = layout.slots
-        ring.record_bytes = sizeof(ss_tick)
-        ring.other = ss_ring_taken(ring.control)
+        ring_to_write(&self.store.tape.ring, memory, layout)
 
     cdef int fetch(self, uint32_t source_id, uint32_t symbol_id, ss_quote *quote) noexcept nogil:
         """Read one quote with its epoch checked; a contended read gives this view's last good."""
