@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,19 +74,25 @@ def contents(folder: Path) -> list[tuple[RecordKind, int, bytes]]:
 
 
 class CountedDisk(LogDisk):
-    """Fails the call of one number; knows how many there were."""
+    """Fails one call: the one of a number among its kind; knows how many of each there were.
 
-    def __init__(self, at: int = -1, error: int = errno.EIO, *, short: bool = False) -> None:
-        self.at, self.error, self.short = at, error, short
-        self.calls = 0
+    By kind, as the writer's two threads take turns anyhow: a number among all falls on another call
+    each time, and on the few renames perhaps never.
+    """
+
+    def __init__(
+        self, kind: str = "", at: int = 0, error: int = errno.EIO, *, short: bool = False
+    ) -> None:
+        self.kind, self.at, self.error, self.short = kind, at, error, short
+        self.calls: Counter[str] = Counter()
         self.failed = ""
         self._dirty: dict[int, list[tuple[int, bytes]]] = {}
         self._lock = threading.Lock()
 
     def _fails(self, call: str) -> bool:
         with self._lock:
-            self.calls += 1
-            if self.calls - 1 != self.at:
+            self.calls[call] += 1
+            if (call, self.calls[call] - 1) != (self.kind, self.at):
                 return False
             self.failed = call
             return True

@@ -247,7 +247,7 @@ def _added(previous: Tables, made: Tables) -> Tables:
     funding = [*made.funding]
     funding += [row for row in previous.funding if (row.source_id, row.symbol_id) not in told]
     good = {(row.direction_id, id_) for row in made.directions for id_ in row.symbol_ids}
-    ids = {row.symbol: row.symbol_id for row in made.symbols}
+    ids = made.symbol_ids()
     judged = {(row.direction_id, row.symbol) for row in made.quarantine}
     quarantine = [
         row

@@ -201,7 +201,7 @@ def _members(
         and settings.exchanges[direction.futures.label].enabled
     ]
     allowed = {direction.direction_id for direction in enabled}
-    ids = {name: symbol_id for symbol_id, name in names.items()}
+    ids = tables.symbol_ids()
     listed = {(row.source_id, row.symbol_id) for row in tables.instruments}
     seen = set()
     for row in tables.directions:

@@ -202,8 +202,7 @@ def _last_ids(link: Link) -> IdsByName | None:
 
 def ids_of(tables: bytes) -> IdsByName:
     """Of a document of tables."""
-    names = msgspec.json.decode(tables, type=Tables).symbol_names()
-    return {name: symbol_id for symbol_id, name in names.items()}
+    return msgspec.json.decode(tables, type=Tables).symbol_ids()
 
 
 def _cell(source_id: Any, symbol_id: Any) -> Any:

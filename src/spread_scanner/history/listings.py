@@ -94,8 +94,7 @@ class Listings:
         except OSError:
             return {}
         if of != self._set:
-            names = tables.load(self._settings.generated_dir).symbol_names()
-            self._ids = {name: symbol_id for symbol_id, name in names.items()}
+            self._ids = tables.load(self._settings.generated_dir).symbol_ids()
             self._set = of
         return self._ids
 

@@ -140,6 +140,10 @@ class Tables(Struct, frozen=True):
         """symbol_id -> "BTC-USDT"."""
         return {row.symbol_id: row.symbol for row in self.symbols}
 
+    def symbol_ids(self) -> dict[str, int]:
+        """Symbol -> symbol_id; the other way round than `symbol_names`."""
+        return {row.symbol: row.symbol_id for row in self.symbols}
+
     def lots_by_pair(self) -> dict[tuple[int, int], LotRow]:
         """By (direction, symbol) id; of a set that holds none they are made from its listings."""
         rows = self.lots or lots_of(self.instruments)

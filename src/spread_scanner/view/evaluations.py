@@ -185,7 +185,7 @@ def _of_symbol(rows: np.ndarray, symbol: str, names: NamesThen) -> np.ndarray:
 
 def symbol_id_of(loaded: tables.Tables, symbol: str) -> int:
     """The id of a symbol of the tables. Raises UnknownSymbol, which names its neighbours."""
-    ids = {row.symbol: row.symbol_id for row in loaded.symbols}
+    ids = loaded.symbol_ids()
     if symbol not in ids:
         raise UnknownSymbol(symbol, ids)
     return ids[symbol]
