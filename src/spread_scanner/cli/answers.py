@@ -26,6 +26,7 @@ class Ended(Document, frozen=True):
     ended: bool
     still_running: list[str]
     segments_kept: list[str]  # somebody looks at them
+    hindrances: dict[str, str] = {}  # what those who still run do instead, as far as it is seen
 
 
 class Discovered(Document, frozen=True):

@@ -186,6 +186,8 @@ def _tell(document: RunSummary) -> None:
                 console.print(f"  {kind.replace('_', ' ')}: {one}")
     if document["killed_at_stop"]:
         console.print(f"Had to be killed at the end: {', '.join(document['killed_at_stop'])}")
+    if "files" in document:
+        console.print(f"Its files, logs among them, are in {document['files']}.")
 
 
 def _unjudged(why: dict[str, int]) -> str:

@@ -25,6 +25,7 @@ from spread_scanner.cli.console import (
 from spread_scanner.config.processes import expected
 from spread_scanner.discovery import options
 from spread_scanner.orders import carried, orders
+from spread_scanner.orders.hindrances import hindrances
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import (
@@ -41,7 +42,9 @@ from spread_scanner.supervise.children import command_of, in_short
 from spread_scanner.symbology import publish
 
 FORMER = ("kill", "shutdown")  # other words for halt, allow and down --no-wait
-DOWN_TIMEOUT_S = 6.0
+# A supervisor ends its processes and itself in 5 s at most; on a busy machine thrice that. Without
+# one each ends by itself, in less.
+DOWN_TIMEOUT_S = 15.0
 GONE_TIMEOUT_S = 3.0
 
 _Target = Annotated[
@@ -78,14 +81,28 @@ def tell(outcome: Outcome, as_json: bool) -> None:
             (name, "REFUSED" if name in outcome.refused else "answered", us)
             for name, us in outcome.answered_us.items()
         ]
-        rows += [(name, "SILENT: lives, but did not answer", None) for name in outcome.silent]
+        rows += [(name, "SILENT", None) for name in outcome.silent]
         rows += [(name, "not running", None) for name in outcome.dead]
         console.print(grid("", ["process", "answer", "after us>"], rows))
         for name, why in outcome.refused.items():
             console.print(f"{name} refused: {why}", markup=False)
+        for line in _silent_lines(outcome):
+            console.print(line, markup=False)
         for warning in outcome.warnings:
             console.print(f"warning: {warning}", markup=False)
     raise typer.Exit(EXIT_DONE if outcome.ok else EXIT_FAILED)
+
+
+def _silent_lines(outcome: Outcome) -> list[str]:
+    return [
+        f"{name} lives, but did not answer within {plain(orders.ANSWER_TIMEOUT_S)} s"
+        f"{_hindered(outcome.hindrances, name)}."
+        for name in outcome.silent
+    ]
+
+
+def _hindered(known: dict[str, str], name: str) -> str:
+    return f" ({known[name]})" if name in known else ""
 
 
 def tell_switched(outcome: Outcome, as_json: bool) -> None:
@@ -166,10 +183,13 @@ def down(
     while (alive := _alive(namespace)) and clock.awake_s() < deadline_s:
         clock.sleep(0.02)
     removed, kept = ([], segment.names(namespace)) if alive else _cleaned(settings)
+    known = hindrances(namespace, alive)
     if as_json:
-        print_json(answers.Ended(outcome.did, not alive, alive, kept))
+        print_json(answers.Ended(outcome.did, not alive, alive, kept, known))
     elif alive:
-        people().print(f"Still running after {plain(DOWN_TIMEOUT_S)} s: {', '.join(alive)}.")
+        named = [f"{name}{_hindered(known, name)}" for name in alive]
+        said = f"Still running after {plain(DOWN_TIMEOUT_S)} s: {', '.join(named)}."
+        people().print(said, markup=False)
     else:
         people().print(f"Everything in namespace {namespace} has ended.")
         if removed:
@@ -282,8 +302,8 @@ def _say_found(code: int, took_s: float, published: bool, outcome: Outcome | Non
     )
     for name, why in (outcome.refused if outcome is not None else {}).items():
         people().print(f"  {name} refused: {why}", markup=False)
-    for name in outcome.silent if outcome is not None else []:
-        people().print(f"  {name} lives, but did not answer.")
+    for line in _silent_lines(outcome) if outcome is not None else []:
+        people().print(f"  {line}", markup=False)
 
 
 def _alive_of(settings: config.Settings) -> list[str]:

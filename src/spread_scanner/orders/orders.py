@@ -24,6 +24,7 @@ from spread_scanner.config import Settings, files, restart
 from spread_scanner.config.processes import staying
 from spread_scanner.errors import SegmentError, SpreadError, TableError
 from spread_scanner.orders import remembered
+from spread_scanner.orders.hindrances import hindrances
 from spread_scanner.orders.remembered import NotRemembered
 from spread_scanner.schema.enums import (
     DIRECTION_BY_LABEL,
@@ -41,8 +42,9 @@ from spread_scanner.symbology import tables
 from spread_scanner.symbology.known import idle_settings, load_known
 from spread_scanner.symbology.nearby import nearby
 
-ACK_TIMEOUT_S = 2.0
-RELOAD_TIMEOUT_S = 5.0  # reading the tables takes its time on a busy machine
+# Who can answer does so in milliseconds. On a busy machine a process may wait seconds for its turn,
+# and one that has just begun, or reads tables, for as long again.
+ANSWER_TIMEOUT_S = 5.0
 ALL = "all"
 
 
@@ -56,13 +58,14 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     did: str
     generation: int
     answered_us: dict[str, float | None]  # None: answered, then a newer order was issued
-    silent: list[str]  # alive, but did not answer in time
+    silent: list[str]  # alive, but did not answer in ANSWER_TIMEOUT_S
     dead: list[str]  # not running
     refused: dict[str, str] = {}  # answered a reload with no, and why
     ok: bool = True  # nobody is silent, nobody refused; a switch is in force and remembered
     warnings: list[str] = []  # settings that were taken and do nothing
     standing: list[Switched] = []  # what is switched after it
     not_remembered: str = ""  # why the switch will be forgotten with the segment; empty: it is kept
+    hindrances: dict[str, str] = {}  # what those who are silent do instead, as far as it is seen
     up: bool = True  # False: there is nobody whom it could concern before the next start
 
 
@@ -171,16 +174,10 @@ def everybody(control: Control, settings: Settings) -> list[str]:
     return names + [name for name in others if control.alive(name)]
 
 
-def await_answers(
-    control: Control,
-    settings: Settings,
-    did: str,
-    generation: int,
-    timeout_s: float | None = None,
-) -> Outcome:
+def await_answers(control: Control, settings: Settings, did: str, generation: int) -> Outcome:
     """Who answered a generation, who is silent, who is dead."""
     names = everybody(control, settings)
-    acks, missing = control.await_acks(names, generation, timeout_s=timeout_s or ACK_TIMEOUT_S)
+    acks, missing = control.await_acks(names, generation, timeout_s=ANSWER_TIMEOUT_S)
     silent = [name for name in missing if control.alive(name)]
     return Outcome(
         did=did,
@@ -192,6 +189,7 @@ def await_answers(
         silent=silent,
         dead=[name for name in missing if name not in silent],
         ok=not silent,
+        hindrances=hindrances(settings.config.system.namespace, silent),
     )
 
 
@@ -269,7 +267,7 @@ def reload(settings: Settings) -> Outcome:
         with control.operator() as operator:
             issued = [operator.reload(name) for name in names]
             did = "told all processes to reload"
-            found = await_answers(control, settings, did, issued[-1], RELOAD_TIMEOUT_S)
+            found = await_answers(control, settings, did, issued[-1])
         answers = [control.answer(name) for name in names]
         refused = {
             answer.process: answer.text

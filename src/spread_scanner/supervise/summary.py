@@ -82,6 +82,7 @@ class RunSummary(TypedDict):
     latency_us: dict[str, dict[str, float]]
     restarts: int
     killed_at_stop: list[str]
+    files: NotRequired[str]  # where those of a simulated run are; absent: they are taken away
     # What was found of what the simulator planted.
     seed: NotRequired[int]
     planted: NotRequired[int]

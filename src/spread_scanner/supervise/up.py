@@ -5,6 +5,7 @@ the words in it are those of `spread-ctl status`.
 """
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -228,10 +229,11 @@ def up(
     """Run; returns the summary. `namespace` names the simulated system."""
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(_on_signals())
-        simulation = None
+        simulation = files = None
         environ = dict(os.environ)
         if options.sim:
-            folder = stack.enter_context(_folder(options.keep))
+            files = stack.enter_context(_files(options.keep))
+            folder = files.folder
             simulation = Simulation(folder, namespace or folder.name, options.market)
             stack.callback(simulation.stop)
             simulation.start(lambda: stop.asked)
@@ -245,13 +247,26 @@ def up(
         if open_screen is not None:
             heading = "simulated exchanges" if options.sim else "live exchanges"
             screen = stack.enter_context(open_screen(supervisor, heading))
-        return Run(options, supervisor, simulation, screen).live()
+        summary = Run(options, supervisor, simulation, screen).live()
+        if files is not None:
+            files.stay = files.stay or not summary["ok"]
+            if files.stay:
+                summary["files"] = str(files.folder)
+        return summary
+
+
+@dataclasses.dataclass
+class _Files:
+    """Of a simulated run."""
+
+    folder: Path
+    stay: bool
 
 
 @contextlib.contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
-    """Where a simulated run puts its files; removed afterwards unless it is to be kept. What a run
-    that failed has left stays: its error names a log in there.
+def _files(keep: Path | None) -> Iterator[_Files]:
+    """Where a simulated run puts its files; removed afterwards unless they are to stay. Those of a
+    run that failed do: its error names a log in there, and who looks for the cause needs them all.
     """
     if keep is not None:
         try:
@@ -261,18 +276,17 @@ def _folder(keep: Path | None) -> Iterator[Path]:
             raise CannotKeep(f"the folder cannot be made: {error}", folder=keep) from None
         if in_use:
             raise CannotKeep("the folder is in use: name a new or empty one", folder=keep)
-        yield keep.resolve()
+        yield _Files(keep.resolve(), stay=True)
         return
-    folder = Path(tempfile.mkdtemp(prefix="spread-sim-"))
-    failed = False
+    files = _Files(Path(tempfile.mkdtemp(prefix="spread-sim-")), stay=False)
     try:
-        yield folder
-    except SpreadError:
-        failed = True
+        yield files
+    except Exception:  # not of Ctrl-C
+        files.stay = True
         raise
     finally:
-        if not failed:
-            shutil.rmtree(folder, ignore_errors=True)
+        if not files.stay:
+            shutil.rmtree(files.folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

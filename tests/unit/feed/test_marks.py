@@ -683,3 +683,29 @@ def test_an_outage_of_all_connections_is_said_in_few_lines(bed: Bed) -> None:
         assert [line["event"] for line in lines] == ["all connections stand again"]
 
     played(bed, act)
+
+
+@pytest.mark.parametrize("slow_s", [0, 60], ids=["usual market", "slow market"])
+@pytest.mark.parametrize(
+    ("every_ms", "answers", "bound_ms"),
+    [(QUIET_MS, False, 2_000), (BUSY_MS, False, 1_000), (BUSY_MS, True, 1_000)],
+    ids=["slow and gone", "busy and gone", "busy, only the streams stand still"],
+)
+def test_lines_that_freeze_together_excuse_nobody_beyond_the_bound(
+    bed: Bed, slow_s: int, every_ms: int, answers: bool, bound_ms: int
+) -> None:
+    """Each is the other's sibling, by whose pace the market counts as slow; that makes longer how
+    long a quiet stream is believed, and not how long who answers nothing is, nor a busy one."""
+
+    def act(one: Connection, other: Connection) -> None:
+        both = (one, other)
+        bed.run(40_000, *both, every_ms=every_ms, answering=both)
+        bed.run(slow_s * 1_000, *both, every_ms=3 * every_ms, answering=both)
+        assert bed.flags() == GOOD
+        passed_ms = 0
+        while bed.flags() != SILENT:
+            bed.run(CHECK_MS, answering=both if answers else ())
+            passed_ms += CHECK_MS
+            assert passed_ms <= bound_ms + 3 * every_ms + 2 * CHECK_MS
+
+    played(bed, act)

@@ -56,7 +56,7 @@ def test_a_kill_is_answered_by_the_living_and_the_dead_are_named(up_bed: Any) ->
 def test_a_process_that_lives_but_does_not_answer_is_silent_and_fails_the_order(
     up_bed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orders, "ACK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(orders, "ANSWER_TIMEOUT_S", 0.05)
     with living(up_bed.namespace, "spread-engine", answers=False):
         outcome = orders.kill(up_bed.settings, killed=True)
     assert outcome.silent == ["spread-engine"]
@@ -66,7 +66,7 @@ def test_a_process_that_lives_but_does_not_answer_is_silent_and_fails_the_order(
 def test_with_nobody_alive_an_order_does_not_wait(
     up_bed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orders, "ACK_TIMEOUT_S", 3_600.0)
+    monkeypatch.setattr(orders, "ANSWER_TIMEOUT_S", 3_600.0)
     outcome = orders.kill(up_bed.settings, killed=True)
     assert outcome.ok
     assert len(outcome.dead) == 10

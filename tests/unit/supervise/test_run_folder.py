@@ -1,0 +1,51 @@
+"""The files of a simulated run: taken away after one that was well, there for whoever looks why one
+was not."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spread_scanner.supervise import simulation, up
+from spread_scanner.supervise.simulation import SimulatedMarket
+from spread_scanner.supervise.supervisor import CannotStart
+
+SHIPPED = Path(__file__).parents[3] / "config"
+MARKET = SimulatedMarket(seed=1, symbols=4, rate=100.0, plant_every_s=1.0)
+
+
+@pytest.fixture(autouse=True)
+def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def left(folder: Path) -> list[Path]:
+    return list(folder.glob("spread-sim-*"))
+
+
+def test_a_log_that_an_error_names_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The simulator itself, which does not come so far as to say that it is ready."""
+    monkeypatch.setattr(simulation, "READY_TIMEOUT_S", 0.0)
+    options = up.UpOptions(True, 1.0, True, MARKET, 250.0, keep=None)
+    with pytest.raises(CannotStart) as failed:
+        up.up(options)
+    log: Any = failed.value.evidence["log"]
+    assert Path(log).is_file()
+    assert left(tmp_path)[0] in Path(log).parents
+
+
+@pytest.mark.parametrize(("ok", "named"), [(True, False), (False, True)])
+def test_what_a_run_that_was_not_well_has_left_is_named_and_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ok: bool, named: bool
+) -> None:
+    monkeypatch.setattr(simulation.Simulation, "start", lambda *_: None)
+    environ = {"SPREAD_CONFIG_DIR": str(SHIPPED)}
+    monkeypatch.setattr(simulation.Simulation, "environ", lambda _: environ)
+    monkeypatch.setattr(up.Run, "live", lambda _: {"ok": ok})
+    summary = up.up(up.UpOptions(True, 1.0, True, MARKET, 250.0, keep=None))
+    folders = [str(folder) for folder in left(tmp_path)]
+    assert folders == ([summary["files"]] if named else [])
+    assert ("files" in summary) == named
