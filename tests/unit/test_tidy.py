@@ -23,7 +23,17 @@ FLOORS: tuple[
     {"schema"},
     {"shm", "symbology", "exchanges", "stats", "books", "wal"},
     {"runtime", "view", "orders", "history"},
-    {"discovery", "feed", "engine", "tracker", "analyst", "alerts", "shminit", "recorder"},
+    {
+        "discovery",
+        "feed",
+        "engine",
+        "tracker",
+        "analyst",
+        "alerts",
+        "shminit",
+        "recorder",
+        "gateway",
+    },
     {"supervise", "replay"},
     {"cli"},
 )

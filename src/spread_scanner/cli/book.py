@@ -19,17 +19,6 @@ from spread_scanner.schema.figures import plain
 from spread_scanner.view.books import BooksView, Consolidated, ShownBook, SymbolBooks
 
 DRAW_S = 0.25
-POLL_S = 0.05
-
-
-def awaited(view: BooksView, wait_s: float) -> SymbolBooks:
-    """As soon as all have come, or after that long."""
-    deadline_s = clock.awake_s() + wait_s
-    now = view.look()
-    while not view.complete and clock.awake_s() < deadline_s:
-        clock.sleep(POLL_S)
-        now = view.look()
-    return now
 
 
 def draw(view: BooksView) -> None:

@@ -17,12 +17,12 @@ from spread_scanner.cli.console import (
     Json,
     people,
     print_json,
-    source_of,
 )
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED
 from spread_scanner.schema.version import version
 from spread_scanner.symbology import tables
+from spread_scanner.view.sources import source_of
 
 GZIP = b"\x1f\x8b"
 # What frames are kept in, by what stands where.

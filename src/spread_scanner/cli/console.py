@@ -21,9 +21,9 @@ from rich.table import Table
 
 import spread_scanner
 from spread_scanner.cli import legends
-from spread_scanner.errors import SpreadError, Unusable
+from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import output
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source, SwitchKind
+from spread_scanner.schema.enums import SwitchKind
 from spread_scanner.shm.switched import Switched
 
 EXIT_CODES = (
@@ -139,17 +139,6 @@ def size_text(size: float | None) -> str:
         if size >= one:
             return f"{size / one:z,.1f} {unit}"
     return f"{size:z.0f} B"
-
-
-class UnknownSource(Unusable):
-    """A source that does not exist."""
-
-
-def source_of(label: str) -> Source:
-    """The source of that label; raises UnknownSource."""
-    if label not in SOURCE_BY_LABEL:
-        raise UnknownSource("no such source", source=label, allowed=", ".join(SOURCE_BY_LABEL))
-    return SOURCE_BY_LABEL[label]
 
 
 def switched_lines(standing: Iterable[Switched]) -> list[str]:

@@ -19,7 +19,6 @@ from spread_scanner.cli.console import (
     people,
     print_json,
     size_text,
-    source_of,
     switched_lines,
 )
 from spread_scanner.clock import NS_PER_S
@@ -32,6 +31,7 @@ from spread_scanner.tracker import report_options as options
 from spread_scanner.view.disk import Disk
 from spread_scanner.view.funding import late_lines
 from spread_scanner.view.signals import FollowUpView, SignalView
+from spread_scanner.view.sources import source_of
 from spread_scanner.view.status import Status, other_versions
 from spread_scanner.view.status import read as read_status
 
@@ -428,7 +428,7 @@ def book(
 ) -> None:
     """The order books of a symbol as they stand, live on a terminal; the feeds are asked to follow
     them meanwhile. Exit 1 if none has come."""
-    from spread_scanner.cli.book import awaited, draw, tables_of
+    from spread_scanner.cli.book import draw, tables_of
     from spread_scanner.view.books import BooksView, Wish
 
     only = source_of(source) if source else None
@@ -437,7 +437,7 @@ def book(
         if not as_json and on_screen():
             draw(view)
             return
-        now = awaited(view, wait)
+        now = view.awaited(wait)
     if as_json:
         print_json(now)
     else:

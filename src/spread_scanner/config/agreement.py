@@ -4,6 +4,7 @@ Called by config.reading when all three files are typed. A rule that is broken i
 names the file, the key and what is allowed.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from itertools import pairwise
@@ -11,14 +12,21 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from spread_scanner.config.settings import Alerts, Books, Directions, Settings, SourceSettings
+from spread_scanner.config.settings import (
+    Alerts,
+    Books,
+    Directions,
+    Gateway,
+    Settings,
+    SourceSettings,
+)
 from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.channels import CHANNELS, DEPTH_CHANNELS
 from spread_scanner.schema.costs import full_weight
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
 from spread_scanner.schema.figures import plain
-from spread_scanner.schema.names import ALERTS
+from spread_scanner.schema.names import ALERTS, GATEWAY
 
 SYMBOL = re.compile(r"[^\sa-z:][^a-z:]*-[A-Z0-9]+")  # a base may be of any script
 CHAT = re.compile(r"-?\d+|@[A-Za-z]\w*")
@@ -59,6 +67,7 @@ def check_agreement(settings: Settings) -> None:
                 _fail(folder / "config.toml", f"{ALERTS}.{key}", "a URL with http or https")
     _check_telegram(folder / "config.toml", alerts)
     _check_books(folder / "config.toml", settings.config.books)
+    _check_gateway(folder / "config.toml", settings.config.spread_gateway)
     system = settings.config.system
     engine = settings.config.spread_engine
     for key, slots in (
@@ -87,6 +96,22 @@ def _check_books(path: Path, books: Books) -> None:
         _fail(path, "books.sizes_quote", "each one larger than the one before it")
     for symbol in books.watch:
         _check_symbol(path, "books.watch", symbol)
+
+
+def _check_gateway(path: Path, gateway: Gateway) -> None:
+    """An address that others can reach is never open to all of them."""
+    try:
+        here = ipaddress.ip_address(gateway.host).is_loopback
+    except ValueError:
+        here = gateway.host == "localhost"
+        if not here:
+            _fail(path, f"{GATEWAY}.host", "an address such as 127.0.0.1 or ::, or localhost")
+    if not here and not gateway.token_file:
+        said = f"a file with a token, as host = {gateway.host} can be reached by other machines"
+        _fail(path, f"{GATEWAY}.token_file", said)
+    for key, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
+        if getattr(gateway, key) and not getattr(gateway, other):
+            _fail(path, f"{GATEWAY}.{other}", f"a file, as {key} is set")
 
 
 def _check_telegram(path: Path, alerts: Alerts) -> None:

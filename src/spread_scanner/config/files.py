@@ -10,13 +10,22 @@ import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from spread_scanner.config.settings import Alerts, Settings
+from spread_scanner.config.settings import Alerts, Gateway, Settings
 from spread_scanner.errors import ConfigError
-from spread_scanner.schema.names import ALERTS
+from spread_scanner.schema.names import ALERTS, GATEWAY
 
 CREDENTIALS = "/run/credentials/"  # of a unit: nobody else may look there
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")  # RFC 6750, and long enough not to be guessed
+
+
+class Tokens(NamedTuple):
+    """What the gateway wants to be sent; empty: nothing to read, and no control at all."""
+
+    to_read: bytes
+    to_control: bytes
 
 
 def check_files(settings: Settings) -> None:
@@ -42,6 +51,13 @@ def wrong_files(settings: Settings) -> Iterator[ConfigError]:
             telegram_token(alerts, settings.folder / "config.toml")
         except ConfigError as error:
             yield error
+    gateway = settings.config.spread_gateway
+    if gateway.wanted:
+        for read in (tokens, tls_context):
+            try:
+                read(gateway, settings.folder / "config.toml")
+            except ConfigError as error:
+                yield error
 
 
 def add_authorities(made: ssl.SSLContext, ca_file: str, path: Path, label: str) -> None:
@@ -75,6 +91,53 @@ def telegram_token(alerts: Alerts, path: Path) -> str:
             allowed="one line: the number of the bot, a colon, letters and digits",
         )
     return token
+
+
+def tokens(gateway: Gateway, path: Path) -> Tokens:
+    """What has to be sent to read and to control. Raises ConfigError."""
+    return Tokens(
+        _token(gateway.token_file, path, "token_file"),
+        _token(gateway.control_token_file, path, "control_token_file"),
+    )
+
+
+def _token(named: str, path: Path, key: str) -> bytes:
+    if not named:
+        return b""
+    file = _placed(named, path)
+    where = {"file": path, "key": f"{GATEWAY}.{key}", "path": file}
+    try:
+        token = file.read_text(encoding="ascii").strip()
+        open_to_others = file.stat().st_mode & 0o077
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not plain text"
+        raise ConfigError("the token cannot be read", **where, reason=reason) from None
+    if open_to_others and not named.startswith(CREDENTIALS):
+        raise ConfigError("the token can be read by others", **where, allowed="mode 0600")
+    if not _BEARER.fullmatch(token):
+        allowed = "one line of at least 16 letters, digits and - . _ ~ + /"
+        raise ConfigError("the token is none", **where, allowed=allowed)
+    return token.encode()
+
+
+def tls_context(gateway: Gateway, path: Path) -> ssl.SSLContext | None:
+    """How the gateway is spoken to; None: in plain text. Raises ConfigError."""
+    if not gateway.tls_certificate:
+        return None
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    certificate, key = _placed(gateway.tls_certificate, path), _placed(gateway.tls_key, path)
+    try:
+        made.load_cert_chain(certificate, key)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise ConfigError(
+            f"bad setting: no certificate and key of each other can be read: {error}",
+            file=path,
+            key=f"{GATEWAY}.tls_certificate, tls_key",
+            path=certificate,
+            allowed="files of PEM",
+        ) from None
+    return made
 
 
 def _placed(file: str, named_in: Path) -> Path:

@@ -7,7 +7,7 @@ from spread_scanner.config.settings import Settings
 from spread_scanner.schema.enums import (
     SOURCE_BY_LABEL,
 )
-from spread_scanner.schema.names import ALERTS, ANALYST, ONE_SHOT, PROCESSES, RECORDER
+from spread_scanner.schema.names import ALERTS, ANALYST, GATEWAY, ONE_SHOT, PROCESSES, RECORDER
 
 
 def expected(settings: Settings) -> list[str]:
@@ -23,6 +23,8 @@ def expected(settings: Settings) -> list[str]:
         disabled.add(ANALYST)
     if not settings.config.spread_recorder.wanted:
         disabled.add(RECORDER)
+    if not settings.config.spread_gateway.wanted:
+        disabled.add(GATEWAY)
     return [process for process in PROCESSES if process not in disabled]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from spread_scanner.config.settings import Settings
 from spread_scanner.errors import ConfigError
+from spread_scanner.schema.names import GATEWAY
 
 # Sizes and places of what all processes share; a restart of one of them would not do.
 EVERYBODY = (
@@ -24,6 +25,7 @@ EVERYBODY = (
     "books.books_max",
     "system.tape_slots",
 )
+LISTENING = ("host", "port", "tls_certificate", "tls_key", "connections_max")  # the gateway's
 OWN = "cpus"  # of the process's own section
 
 
@@ -44,7 +46,10 @@ def kept(settings: Settings, process: str) -> dict[str, str]:
         system.tape_slots,
         settings.cpus(process),
     ]
-    keys = (*EVERYBODY, f"{process}.{OWN}")
+    keys = [*EVERYBODY, f"{process}.{OWN}"]
+    if process == GATEWAY:
+        keys += [f"{GATEWAY}.{name}" for name in LISTENING]
+        values += [getattr(settings.config.spread_gateway, name) for name in LISTENING]
     return {key: str(value) for key, value in zip(keys, values, strict=True)}
 
 

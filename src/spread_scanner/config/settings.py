@@ -757,6 +757,72 @@ class Recorder(Struct, forbid_unknown_fields=True, frozen=True):
 BookSizes = Annotated[list[Annotated[float, Meta(gt=0, le=1e12)]], Meta(min_length=1, max_length=8)]
 
 
+class Gateway(Struct, forbid_unknown_fields=True, frozen=True):
+    """What programs and people read over HTTP. Off until it is enabled."""
+
+    enabled: Annotated[bool, Meta(description="True: it runs, and says its address.")] = False
+    host: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^\s/]+$",
+            description="Address it listens at; any but one of this machine alone wants a "
+            "token_file.",
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65_535, description="0: any that is free; the health row says which.")
+    ] = 3_001
+    token_file: Annotated[
+        str,
+        Meta(
+            description="File with the token that whoever asks has to send as Authorization: "
+            "Bearer; empty: nobody has to.",
+        ),
+    ] = ""
+    control_token_file: Annotated[
+        str,
+        Meta(
+            description="File with the token that halt, allow, pause, resume and reload want; "
+            "empty: they cannot be asked for.",
+        ),
+    ] = ""
+    tls_certificate: Annotated[
+        str, Meta(description="File of PEM certificates; empty: plain HTTP.")
+    ] = ""
+    tls_key: Annotated[str, Meta(description="File with the certificate's PEM key.")] = ""
+    hosts: Annotated[
+        list[Annotated[str, Meta(pattern=r"^[^\s/:]+$")]],
+        Meta(
+            description="Names it may be asked by, without a port; addresses and localhost always "
+            "may.",
+        ),
+    ] = field(default_factory=list)
+    origins: Annotated[
+        list[Annotated[str, Meta(pattern=r"^https?://[^\s/]+$")]],
+        Meta(description="Pages of others that may read /v1 in a browser: https://example.org."),
+    ] = field(default_factory=list)
+    connections_max: Annotated[
+        int, Meta(ge=1, le=65_536, description="Connections at once; the next is refused.")
+    ] = 1_024
+    rate_per_s: Annotated[
+        float,
+        Meta(
+            gt=0, le=1e6, description="Requests a second of an address; this machine has no limit."
+        ),
+    ] = 200.0
+    rate_burst: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Requests of one address that may come at once.")
+    ] = 400
+    cpus: Annotated[CpuList, Meta(description="CPUs the process is pinned to; empty: any.")] = (
+        field(default_factory=list)
+    )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it has anything to do."""
+        return self.enabled
+
+
 class Books(Struct, forbid_unknown_fields=True, frozen=True):
     """Order books: which are followed, and for what sizes a spread is reckoned from them."""
 
@@ -808,6 +874,7 @@ class Config(
         "spread_alerts": "spread-alerts",
         "spread_analyst": "spread-analyst",
         "spread_recorder": "spread-recorder",
+        "spread_gateway": "spread-gateway",
     },
 ):
     """config.toml."""
@@ -821,6 +888,7 @@ class Config(
     spread_alerts: Alerts = field(default_factory=Alerts)
     spread_analyst: Analyst = field(default_factory=Analyst)
     spread_recorder: Recorder = field(default_factory=Recorder)
+    spread_gateway: Gateway = field(default_factory=Gateway)
     books: Books = field(default_factory=Books)
 
 

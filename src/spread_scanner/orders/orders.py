@@ -32,7 +32,7 @@ from spread_scanner.schema.enums import (
     ReloadOutcome,
     SwitchKind,
 )
-from spread_scanner.schema.names import ALERTS, PROCESSES, SUPERVISOR
+from spread_scanner.schema.names import ALERTS, GATEWAY, PROCESSES, SUPERVISOR
 from spread_scanner.shm import Control, PriceStore
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.operator import Who
@@ -202,7 +202,7 @@ def pause(settings: Settings, target: str, *, paused: bool) -> Outcome:
     if target == ALL:
         names = staying(settings)
         if paused:  # whatever stands still, people go on being told of it
-            names = [name for name in names if name != ALERTS]
+            names = [name for name in names if name not in (ALERTS, GATEWAY)]
         else:
             told = [one.name for one in standing(settings) if one.kind is SwitchKind.PROCESS]
             names += [name for name in told if name not in names]

@@ -7,7 +7,15 @@ at most COUNTERS_MAX counters and HISTOGRAMS_MAX latency histograms.
 
 from typing import NamedTuple
 
-from spread_scanner.schema.names import ALERTS, ANALYST, DISCOVERY, ENGINE, RECORDER, TRACKER
+from spread_scanner.schema.names import (
+    ALERTS,
+    ANALYST,
+    DISCOVERY,
+    ENGINE,
+    GATEWAY,
+    RECORDER,
+    TRACKER,
+)
 
 COUNTERS_MAX = 64
 HISTOGRAMS_MAX = 4
@@ -318,6 +326,21 @@ RECORDER_COUNTERS = _numbered(
     ]
 )
 
+GATEWAY_HISTOGRAMS = (
+    Histogram(0, "request_to_answer", "From a request whole to its answer handed over."),
+)
+GATEWAY_COUNTERS = _numbered(
+    [
+        ("requests", "Requests answered, refused ones included."),
+        ("refused", "Requests refused: no token, a host or page that may not ask, a wrong path."),
+        ("limited", "Requests refused as their address asked too often."),
+        ("failed", "Requests that met a fault of ours: answered with 500, and logged."),
+        ("prices_encoded", "Quotes written out anew, as they had changed since they were asked."),
+        ("reloads", "New tables or settings taken."),
+        ("suspends", "Times the machine was found to have slept."),
+    ]
+)
+
 
 def counters_of(process: str) -> tuple[Counter, ...]:
     """The counters of a process by its name, for example "feed-okx-spot"."""
@@ -330,6 +353,7 @@ def counters_of(process: str) -> tuple[Counter, ...]:
         ALERTS: ALERTS_COUNTERS,
         ANALYST: ANALYST_COUNTERS,
         RECORDER: RECORDER_COUNTERS,
+        GATEWAY: GATEWAY_COUNTERS,
     }.get(process, ())
 
 
@@ -341,4 +365,5 @@ def histograms_of(process: str) -> tuple[Histogram, ...]:
         ENGINE: ENGINE_HISTOGRAMS,
         TRACKER: TRACKER_HISTOGRAMS,
         ANALYST: ANALYST_HISTOGRAMS,
+        GATEWAY: GATEWAY_HISTOGRAMS,
     }.get(process, ())

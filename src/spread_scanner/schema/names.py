@@ -12,6 +12,7 @@ TRACKER = "spread-tracker"
 ALERTS = "spread-alerts"  # optional: only where somebody is to be told
 ANALYST = "spread-analyst"  # optional: where somebody asks how spreads usually stand
 RECORDER = "spread-recorder"  # optional: where the market is to be written down
+GATEWAY = "spread-gateway"  # optional: where programs and people read over HTTP
 SUPERVISOR = "spread-ctl"  # `up` and `demo`, while they run
 BENCH = "spread-bench"
 
@@ -24,6 +25,7 @@ PROCESSES: tuple[str, ...] = (
     ALERTS,
     ANALYST,
     RECORDER,
+    GATEWAY,
 )
 ONE_SHOT = (SHM_INIT, DISCOVERY)  # those that do their work and end
 

@@ -36,6 +36,7 @@ from spread_scanner.schema.names import (
     EXIT_NOT_UP,
     EXIT_PARTIAL,
     EXIT_SETTINGS,
+    GATEWAY,
     LOGS_FOLDER,
     RECORDER,
     SHM_INIT,
@@ -83,6 +84,7 @@ def stages_of(settings: config.Settings) -> list[list[str]]:
         ALERTS: settings.config.spread_alerts.wanted,
         ANALYST: settings.config.spread_analyst.wanted,
         RECORDER: settings.config.spread_recorder.wanted,
+        GATEWAY: settings.config.spread_gateway.wanted,
     }
     return [feeds, [ENGINE], [TRACKER], [name for name, wanted in optional.items() if wanted]]
 

@@ -7,6 +7,7 @@ the feeds follow them while somebody looks.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.errors import Unusable
@@ -23,6 +24,7 @@ from spread_scanner.view.evaluations import symbol_id_of
 from spread_scanner.view.reading import Reading
 
 Fee = Callable[[float, float], float]  # of a price and a fee: what it comes to
+POLL_S = 0.05
 ASK_S = 10.0  # so long a book is wanted after the last look at it; the feed lingers besides
 
 
@@ -124,6 +126,15 @@ class BooksView:
                 usable.append((source, found))
         shared = self._consolidated(usable) if self._wish.consolidated else None
         return SymbolBooks(self.symbol, books, missing, shared)
+
+    def awaited(self, wait_s: float) -> SymbolBooks:
+        """As soon as all have come, or after that long."""
+        deadline_s = clock.awake_s() + wait_s
+        now = self.look()
+        while not self.complete and clock.awake_s() < deadline_s:
+            clock.sleep(POLL_S)
+            now = self.look()
+        return now
 
     @property
     def complete(self) -> bool:

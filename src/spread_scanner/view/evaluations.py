@@ -12,7 +12,13 @@ import numpy as np
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import Unusable
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, QuoteFlag, Verdict
+from spread_scanner.schema.enums import (
+    DIRECTION_BY_LABEL,
+    DIRECTIONS,
+    Direction,
+    QuoteFlag,
+    Verdict,
+)
 from spread_scanner.schema.records import (
     EVALUATION_DTYPE,
     EVALUATION_FUT_ALONE,
@@ -130,16 +136,20 @@ class Explanation(Reading, frozen=True):
     funding: list[FundingView]  # as each futures source that lists it told last
 
 
+def direction_of(label: str) -> Direction:
+    """The direction of that label; raises UnknownDirection."""
+    if label not in DIRECTION_BY_LABEL:
+        allowed = ", ".join(DIRECTION_BY_LABEL)
+        raise UnknownDirection("no such direction", direction=label, allowed=allowed)
+    return DIRECTION_BY_LABEL[label]
+
+
 def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Explanation:
     """Look a symbol up. Raises UnknownSymbol, UnknownDirection, TableError, NoSegment."""
     loaded = tables.load(settings.generated_dir)
     symbol = symbol.upper()
     symbol_id = symbol_id_of(loaded, symbol)
-    if direction is not None and direction not in DIRECTION_BY_LABEL:
-        raise UnknownDirection(
-            "no such direction", direction=direction, allowed=", ".join(DIRECTION_BY_LABEL)
-        )
-    wanted = None if direction is None else DIRECTION_BY_LABEL[direction].direction_id
+    wanted = None if direction is None else direction_of(direction).direction_id
     namespace = settings.config.system.namespace
     with PriceStore.attach(namespace) as store, Evaluations.attach(namespace) as kept:
         rows = _of_symbol(kept.recent(), symbol, NamesThen(settings.generated_dir))

@@ -55,10 +55,14 @@ class Opportunities:
         self._connection: sqlite3.Connection | None = None
         self._connected_to: FileId | None = None
 
-    def last(self, count: int, *, symbol: str | None = None) -> list[OpportunityRow]:
-        """The newest, newest first; of one symbol if it is named."""
-        where = "WHERE symbol = ?" if symbol else ""
-        asked: tuple[object, ...] = (symbol, count) if symbol else (count,)
+    def last(
+        self, count: int, *, symbol: str | None = None, before_id: int | None = None
+    ) -> list[OpportunityRow]:
+        """The newest, newest first; of one symbol if it is named, of those before an id."""
+        wanted = [("symbol = ?", symbol), ("id < ?", before_id)]
+        rules = [(rule, value) for rule, value in wanted if value is not None]
+        where = f"WHERE {' AND '.join(rule for rule, _ in rules)}" if rules else ""
+        asked = (*(value for _, value in rules), count)
         return list(self._rows(f"{where} ORDER BY id DESC LIMIT ?", asked))
 
     def newest_id(self) -> int | None:

@@ -7,13 +7,25 @@ Reads each source's cells as one consistent copy; a quote that cannot be stood b
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
+from spread_scanner.errors import Unusable
 from spread_scanner.schema import freshness
-from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, Source
 from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.reading import Reading
 from spread_scanner.view.tables import TablesInForce
+
+
+class UnknownSource(Unusable):
+    """A source that does not exist."""
+
+
+def source_of(label: str) -> Source:
+    """The source of that label; raises UnknownSource."""
+    if label not in SOURCE_BY_LABEL:
+        raise UnknownSource("no such source", source=label, allowed=", ".join(SOURCE_BY_LABEL))
+    return SOURCE_BY_LABEL[label]
 
 
 class SourceView(Reading, frozen=True):

@@ -1,0 +1,1 @@
+"""The gateway: what the system looks like now, for programs and people, over HTTP."""

@@ -1,0 +1,114 @@
+"""Who may ask: by the Host and Origin that a request names, by its token, and how often.
+
+A browser sends its user's requests to any address that a page names, and a name may be pointed at
+this machine by anybody: so that a request is answered only when its Host is an address, localhost
+or a name of the settings, and one that changes something only when its Origin is the gateway's own.
+"""
+
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config.files import Tokens
+from spread_scanner.config.settings import Gateway
+from spread_scanner.gateway.problems import NotAnswered
+
+ADDRESSES_MAX = 10_000  # of which is remembered how often they asked
+ASK_FOR_IT = (("www-authenticate", "Bearer"),)
+
+
+class Access:
+    """The rules of one set of settings."""
+
+    def __init__(self, settings: Gateway, tokens: Tokens) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._names = {"localhost", *(name.lower() for name in settings.hosts)}
+        self._pace = AddressPace(settings.rate_per_s, settings.rate_burst)
+
+    def check(self, address: str, headers: Mapping[bytes, bytes]) -> None:
+        """Raises NotAnswered when a request may not be answered at all."""
+        self._check_host(headers.get(b"host", b"").decode("latin-1"))
+        if not _is_loopback(address):
+            wait_s = self._pace.wait_s(address)
+            if wait_s:
+                after = (("retry-after", str(max(1, round(wait_s)))),)
+                said = f"over {self._settings.rate_per_s:g} requests a second"
+                raise NotAnswered(HTTPStatus.TOO_MANY_REQUESTS, "too_many", said, after)
+        if self._tokens.to_read and not (
+            _sends(headers, self._tokens.to_read) or self._may_control(headers)
+        ):
+            said = "send the token as Authorization: Bearer"
+            raise NotAnswered(HTTPStatus.UNAUTHORIZED, "no_token", said, ASK_FOR_IT)
+
+    def check_control(self, headers: Mapping[bytes, bytes]) -> None:
+        """Raises NotAnswered when a request may not change anything."""
+        if not self._tokens.to_control:
+            said = "control is off: spread-gateway.control_token_file names no token"
+            raise NotAnswered(HTTPStatus.FORBIDDEN, "control_off", said)
+        if b"origin" in headers and not self._own(headers):
+            said = "a page of another origin controls nothing"
+            raise NotAnswered(HTTPStatus.FORBIDDEN, "foreign_page", said)
+        if not self._may_control(headers):
+            said = "send the control token as Authorization: Bearer"
+            raise NotAnswered(HTTPStatus.UNAUTHORIZED, "no_token", said, ASK_FOR_IT)
+
+    def reader_of(self, origin: str, *, short: bool) -> str:
+        """Which page may read the answer: a value of Access-Control-Allow-Origin, or nothing."""
+        if short and not self._tokens.to_read:
+            return "*"
+        return origin if origin in self._settings.origins else ""
+
+    def _check_host(self, host: str) -> None:
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+        name = name.removeprefix("[").removesuffix("]").lower()
+        if name in self._names:
+            return
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            said = f"no host of spread-gateway.hosts: {name!r}"
+            raise NotAnswered(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", said) from None
+
+    def _may_control(self, headers: Mapping[bytes, bytes]) -> bool:
+        return bool(self._tokens.to_control) and _sends(headers, self._tokens.to_control)
+
+    def _own(self, headers: Mapping[bytes, bytes]) -> bool:
+        scheme = b"https://" if self._settings.tls_certificate else b"http://"
+        return headers[b"origin"] == scheme + headers.get(b"host", b"")
+
+
+class AddressPace:
+    """So many a second of each address, with bursts (GCRA, as runtime/gate.py has it)."""
+
+    def __init__(self, per_s: float, burst: int) -> None:
+        self._each_ns = NS_PER_S / per_s
+        self._ahead_ns = self._each_ns * burst
+        self._next_ns: dict[str, float] = {}
+
+    def wait_s(self, address: str) -> float:
+        """0: it may; else after how long it may again. What is refused costs nothing."""
+        now_ns = clock.mono_ns()
+        due_ns = max(self._next_ns.get(address, 0.0), now_ns) + self._each_ns
+        if due_ns - now_ns > self._ahead_ns:
+            return (due_ns - now_ns - self._ahead_ns) / NS_PER_S
+        if len(self._next_ns) >= ADDRESSES_MAX:
+            self._next_ns = {one: at for one, at in self._next_ns.items() if at > now_ns}
+        if len(self._next_ns) < ADDRESSES_MAX:
+            self._next_ns[address] = due_ns
+        return 0.0
+
+
+def _sends(headers: Mapping[bytes, bytes], token: bytes) -> bool:
+    scheme, _, sent = headers.get(b"authorization", b"").partition(b" ")
+    return scheme.lower() == b"bearer" and hmac.compare_digest(sent.strip(), token)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:  # no address: a test's client, a socket of the file system
+        return False

@@ -1,0 +1,300 @@
+"""The api: every record of the view under /v1, control, and what all of it looks like (OpenAPI).
+
+What attaches segments, asks the database or waits for answers runs in a thread, so that the loop
+beats on. A fault of the world becomes a problem with its code, one of ours a 500 without a word of
+it, and a line in the log.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Litestar, MediaType, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from spread_scanner.errors import SpreadError
+from spread_scanner.gateway import problems
+from spread_scanner.gateway.counting import Counting
+from spread_scanner.gateway.front import CONTROL, VERSIONED, App
+from spread_scanner.gateway.living import LiveSystem
+from spread_scanner.gateway.problems import Problem
+from spread_scanner.orders import orders
+from spread_scanner.orders.orders import Outcome
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCE_BY_LABEL
+from spread_scanner.schema.version import version
+from spread_scanner.view import analysis, connections, costs, evaluations, sources, tables
+from spread_scanner.view.analysis import SymbolAnalysis
+from spread_scanner.view.books import BooksView, SymbolBooks, Wish
+from spread_scanner.view.connections import ConnectionView
+from spread_scanner.view.costs import Cost
+from spread_scanner.view.evaluations import Explanation
+from spread_scanner.view.opportunities import Opportunities, OpportunityRow
+from spread_scanner.view.prices import (
+    DEFAULT_THRESHOLD_PCT,
+    SPOT_LIKE,
+    Arbitrages,
+    Price,
+    Served,
+)
+from spread_scanner.view.sources import SourceView, source_of
+from spread_scanner.view.spreads import Spread
+from spread_scanner.view.status import Status
+from spread_scanner.view.tables import TablesView
+
+ROWS_MAX = 10_000
+BODY_BYTES_MAX = 64 << 10
+BOOKS_WAIT_S = 1.5
+INTERVAL_S = 0.5
+Living = NamedDependency[LiveSystem]
+Count = Annotated[int, QueryParameter(ge=1, le=ROWS_MAX, description="How many at most.")]
+SourceName = Annotated[str, QueryParameter(description=f"One of {', '.join(SOURCE_BY_LABEL)}.")]
+
+
+class ArbitrageWanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What an arbitrage is to bring at the least."""
+
+    threshold_pct: Annotated[float, msgspec.Meta(ge=-100, le=1_000)] = DEFAULT_THRESHOLD_PCT
+
+
+@get(["/health", f"{VERSIONED}/health"], sync_to_thread=False)
+def health(system: Living) -> Served:
+    """Whether there are prices, of what, and what else is amiss."""
+    return system.served()
+
+
+@get(["/prices", f"{VERSIONED}/prices"], media_type=MediaType.JSON, sync_to_thread=False)
+def prices(system: Living, source: SourceName = "") -> list[Price]:
+    """Every price that can be stood behind, of all spot sources or of the one named."""
+    return _prices(system, source, "")
+
+
+@get(["/prices/{pair:path}", f"{VERSIONED}/prices/{{pair:path}}"], sync_to_thread=False)
+def prices_of_pair(system: Living, pair: FromPath[str], source: SourceName = "") -> list[Price]:
+    """The same of one pair: BTC/USDT, encoded or not, or BTC-USDT."""
+    return _prices(system, source, system.shown.prices.board.named(pair.lstrip("/")))
+
+
+def _prices(system: Living, source: str, pair: str) -> list[Price]:
+    wanted = [source_of(source)] if source else SPOT_LIKE
+    return system.shown.prices.board.prices(wanted, pair)
+
+
+@post(["/scan-arbitrage", f"{VERSIONED}/scan-arbitrage"], sync_to_thread=False, status_code=200)
+def scan_arbitrage(system: Living, data: JSONBody[ArbitrageWanted]) -> Arbitrages:
+    """Buy spot in one place, sell it in another: what differs by the threshold and more."""
+    return system.shown.prices.board.arbitrages(data.threshold_pct)
+
+
+@get(f"{VERSIONED}/status", sync_to_thread=False)
+def status(system: Living) -> Status:
+    """Every process, what it has in force, what is switched; as of the last second."""
+    return system.status
+
+
+@get(f"{VERSIONED}/sources", sync_to_thread=True)
+def every_source(system: Living) -> list[SourceView]:
+    """Every source: its feed, its quotes, how many of them can be stood behind."""
+    return sources.read(system.shown.settings)
+
+
+@get(f"{VERSIONED}/connections", sync_to_thread=True)
+def every_connection(system: Living, source: SourceName = "") -> list[ConnectionView]:
+    """Every connection of the feeds; rates over half a second."""
+    only = source_of(source) if source else None
+    return connections.look(system.shown.settings.config.system.namespace, INTERVAL_S, only)
+
+
+@get(f"{VERSIONED}/directions", sync_to_thread=False)
+def directions() -> list[str]:
+    """The twelve: spot exchange, then futures exchange."""
+    return list(DIRECTION_BY_LABEL)
+
+
+@get(f"{VERSIONED}/spreads", sync_to_thread=True)
+def spreads(
+    system: Living,
+    symbol: FromQuery[str] = "",
+    direction: FromQuery[str] = "",
+    usable: FromQuery[bool] = False,
+    count: Count = 100,
+) -> list[Spread]:
+    """Spreads as they stand now, the highest net first; of symbols that contain `symbol`, of one
+    direction, only what can be stood behind."""
+    if direction and direction not in DIRECTION_BY_LABEL:
+        allowed = ", ".join(DIRECTION_BY_LABEL)
+        raise evaluations.UnknownDirection(
+            "no such direction", direction=direction, allowed=allowed
+        )
+    found = system.spreads(symbol)
+    return [
+        one for one in found if direction in ("", one.direction) and (one.usable or not usable)
+    ][:count]
+
+
+@get(f"{VERSIONED}/why/{{symbol:str}}", sync_to_thread=True)
+def why(
+    system: Living,
+    symbol: FromPath[str],
+    direction: FromQuery[str | None] = None,
+    count: Count = 3,
+) -> Explanation:
+    """Everything known about a symbol: what the engine decided last, and why."""
+    return evaluations.ask(system.shown.settings, symbol, direction, count)
+
+
+@get(f"{VERSIONED}/books/{{symbol:str}}", sync_to_thread=True)
+def books(
+    system: Living,
+    symbol: FromPath[str],
+    source: SourceName = "",
+    levels: Annotated[int, QueryParameter(ge=1, le=100)] = 10,
+    consolidated: FromQuery[bool] = False,
+    fees: FromQuery[bool] = False,
+) -> SymbolBooks:
+    """Order books of a symbol; they are asked for, and waited for a while."""
+    wish = Wish(symbol, source_of(source) if source else None, levels, consolidated, fees)
+    view = BooksView(system.shown.settings, wish)
+    try:
+        return view.awaited(BOOKS_WAIT_S)
+    finally:
+        view.close()
+
+
+@get(f"{VERSIONED}/analysis/{{symbol:str}}", sync_to_thread=True)
+def analysis_of(system: Living, symbol: FromPath[str]) -> SymbolAnalysis:
+    """How spreads and prices of a symbol usually stand, where spread-analyst runs."""
+    return analysis.read(system.shown.settings, symbol)
+
+
+@get(f"{VERSIONED}/opportunities", sync_to_thread=True)
+def opportunities(
+    system: Living,
+    symbol: FromQuery[str | None] = None,
+    before_id: Annotated[int | None, QueryParameter(ge=1, description="Only older ones.")] = None,
+    count: Count = 100,
+) -> list[OpportunityRow]:
+    """Opportunities as the tracker stored them, newest first; the next page begins before the
+    last one's id."""
+    stored = Opportunities(system.shown.settings.data_dir)
+    try:
+        return stored.last(count, symbol=symbol.upper() if symbol else None, before_id=before_id)
+    finally:
+        stored.close()
+
+
+@get(f"{VERSIONED}/costs", sync_to_thread=True)
+def every_cost(system: Living, symbol: FromQuery[str] = "") -> list[Cost]:
+    """What each pair costs, and the thresholds that its net spread is held to."""
+    return costs.read(system.shown.settings, symbol)
+
+
+@get(f"{VERSIONED}/tables", sync_to_thread=True)
+def tables_in_force(system: Living) -> TablesView:
+    """The tables that discovery published last."""
+    return tables.read(system.shown.settings)
+
+
+@post(f"{CONTROL}halt", sync_to_thread=True, status_code=200)
+def halt(system: Living) -> Outcome:
+    """No signal leaves the engine until `allow`."""
+    return orders.kill(system.shown.settings, killed=True)
+
+
+@post(f"{CONTROL}allow", sync_to_thread=True, status_code=200)
+def allow(system: Living) -> Outcome:
+    """Signals may leave the engine again."""
+    return orders.kill(system.shown.settings, killed=False)
+
+
+@post(f"{CONTROL}pause/{{target:str}}", sync_to_thread=True, status_code=200)
+def pause(system: Living, target: FromPath[str]) -> Outcome:
+    """No signals for what is named: all, a process, a source, a direction, a symbol."""
+    return orders.pause(system.shown.settings, target, paused=True)
+
+
+@post(f"{CONTROL}resume/{{target:str}}", sync_to_thread=True, status_code=200)
+def resume(system: Living, target: FromPath[str]) -> Outcome:
+    """Take a pause back."""
+    return orders.pause(system.shown.settings, target, paused=False)
+
+
+@post(f"{CONTROL}reload", sync_to_thread=True, status_code=200)
+def reload(system: Living) -> Outcome:
+    """Every process takes the settings and tables as they are now."""
+    return orders.reload(system.shown.settings)
+
+
+@get(f"{VERSIONED}/openapi.json", include_in_schema=False, sync_to_thread=False)
+def described(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """What can be asked here, as OpenAPI 3.1."""
+    return request.app.openapi_schema.to_schema()
+
+
+READING = [
+    described,
+    health,
+    prices,
+    prices_of_pair,
+    scan_arbitrage,
+    status,
+    every_source,
+    every_connection,
+    directions,
+    spreads,
+    why,
+    books,
+    analysis_of,
+    opportunities,
+    every_cost,
+    tables_in_force,
+]
+CONTROLLING = [halt, allow, pause, resume, reload]
+
+
+def api_of(system: LiveSystem, count: Counting) -> App:
+    """The application behind the front."""
+
+    def world(request: Request[Any, Any, Any], error: SpreadError) -> Response[Problem]:
+        count.refused(error)
+        return _said(problems.of_error(error, request.url.path))
+
+    def asked_wrongly(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+        wrong = [
+            f"{one.get('key')}: {one.get('message')}"
+            for one in error.extra or ()
+            if isinstance(one, dict)
+        ]
+        detail = "; ".join(wrong) or error.detail
+        return _said(problems.problem(error.status_code, "bad_request", detail, request.url.path))
+
+    def ours(request: Request[Any, Any, Any], fault: Exception) -> Response[Problem]:
+        count.failed(request.url.path, fault)
+        said = "a fault of ours; the log of spread-gateway says where"
+        return _said(problems.problem(500, "fault", said, request.url.path))
+
+    async def the_system() -> LiveSystem:
+        return system
+
+    app: Any = Litestar(  # typed by its own names for what ASGI calls a message
+        [*READING, *CONTROLLING],
+        dependencies={"system": the_system},
+        exception_handlers={SpreadError: world, HTTPException: asked_wrongly, Exception: ours},
+        request_max_body_size=BODY_BYTES_MAX,
+        openapi_config=OpenAPIConfig(
+            title="spread-scanner",
+            version=version(),
+            path=f"{VERSIONED}/openapi",  # below it litestar answers with pages of its own
+            render_plugins=[JsonRenderPlugin()],
+            use_handler_docstrings=True,
+        ),
+        logging_config=None,
+    )
+    made: App = app
+    return made
+
+
+def _said(problem: Problem) -> Response[Problem]:
+    return Response(problem, status_code=problem.status, media_type=problems.MEDIA_TYPE)

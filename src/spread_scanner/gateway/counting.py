@@ -1,0 +1,39 @@
+"""What the gateway counts of its requests, in its health row."""
+
+from http import HTTPStatus
+
+import structlog
+
+from spread_scanner.errors import SpreadError
+from spread_scanner.gateway.problems import NotAnswered
+from spread_scanner.schema.counters import GATEWAY_COUNTERS
+from spread_scanner.shm.health import HealthRow
+
+REQUEST_TO_ANSWER = 0
+_COUNTER = {row.label: row.counter_id for row in GATEWAY_COUNTERS}
+
+
+class Counting:
+    """Of one process's row."""
+
+    def __init__(self, row: HealthRow, log: structlog.stdlib.BoundLogger) -> None:
+        self._row = row
+        self._log = log
+
+    def answered(self, took_ns: int) -> None:
+        """A request, however it ended."""
+        self._row.add(_COUNTER["requests"])
+        self._row.observe(REQUEST_TO_ANSWER, took_ns)
+
+    def refused(self, error: SpreadError) -> None:
+        """One that was not answered."""
+        limited = isinstance(error, NotAnswered) and error.status is HTTPStatus.TOO_MANY_REQUESTS
+        self._row.add(_COUNTER["limited" if limited else "refused"])
+
+    def failed(self, path: str, fault: Exception) -> None:
+        """A fault of ours: the request has it, the process goes on, the log says where."""
+        self._row.add(_COUNTER["failed"])
+        self._log.error("a request met a fault of ours", path=path, exc_info=fault)
+
+    def add(self, label: str, count: int = 1) -> None:
+        self._row.add(_COUNTER[label], count)

@@ -1,0 +1,135 @@
+"""The front door: every request passes here first, and the four hottest end here.
+
+An ASGI application around another one. Who may not ask is refused before anything is read
+(gateway/access.py); health, prices, the prices of a pair and the metrics are answered from bytes
+that are ready (GET, without a query); all else is the api's (gateway/api.py), which answers the
+same paths where there is a query, and describes them.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from spread_scanner import clock
+from spread_scanner.errors import SpreadError
+from spread_scanner.gateway import problems
+from spread_scanner.gateway.access import Access
+from spread_scanner.gateway.counting import Counting
+from spread_scanner.gateway.living import LiveSystem
+from spread_scanner.gateway.problems import Problem
+from spread_scanner.view.prices import SPOT_LIKE
+
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+App = Callable[[AsgiMessage, Receive, Send], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+VERSIONED = "/v1"
+SHORT = ("/health", "/prices", "/scan-arbitrage")  # calls of bots, which any page may make
+CONTROL = f"{VERSIONED}/control/"
+JSON = b"application/json"
+_OF_ALL: tuple[Header, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+)
+_PREFLIGHT: tuple[Header, ...] = (
+    (b"access-control-allow-methods", b"GET, HEAD, POST"),
+    (b"access-control-allow-headers", b"authorization, content-type"),
+    (b"access-control-max-age", b"600"),
+)
+
+
+class Front:
+    """Answers what is hot, refuses what may not ask, hands the rest on."""
+
+    def __init__(self, system: LiveSystem, access: Access, api: App, count: Counting) -> None:
+        self.access = access  # replaced by a reload
+        self.paused = False
+        self._system = system
+        self._api = api
+        self._count = count
+
+    async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
+        began_ns = clock.mono_ns()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        path: str = scope["path"]
+        readable = self._readable(headers, path)
+
+        async def told(message: AsgiMessage) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_OF_ALL, *readable]
+            await send(message)
+
+        try:
+            self._check(scope, headers, path)
+            if scope["method"] == "OPTIONS":
+                await _answer(told, HTTPStatus.NO_CONTENT, b"", _PREFLIGHT)
+            elif not await self._hot(scope, path, told):
+                await self._api(scope, receive, told)
+        except SpreadError as error:
+            self._count.refused(error)
+            await refuse(told, problems.of_error(error, path), getattr(error, "headers", ()))
+        finally:
+            self._count.answered(clock.mono_ns() - began_ns)
+
+    def _check(self, scope: AsgiMessage, headers: dict[bytes, bytes], path: str) -> None:
+        client = scope["client"]
+        self.access.check(client[0] if client else "", headers)
+        if path.startswith(CONTROL):
+            self.access.check_control(headers)
+        elif self.paused and not _is_health(path):
+            raise problems.NotAnswered(
+                HTTPStatus.SERVICE_UNAVAILABLE, "paused", "spread-gateway is paused"
+            )
+
+    def _readable(self, headers: dict[bytes, bytes], path: str) -> tuple[Header, ...]:
+        """Whose pages may read the answer."""
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if not origin or path.startswith(CONTROL):
+            return ()
+        reader = self.access.reader_of(origin, short=path.startswith(SHORT))
+        allowed = ((b"access-control-allow-origin", reader.encode()),) if reader else ()
+        return (*allowed, (b"vary", b"Origin"))
+
+    async def _hot(self, scope: AsgiMessage, path: str, send: Send) -> bool:
+        """Whether it was one of those that are answered from bytes."""
+        if scope["query_string"] or scope["method"] not in ("GET", "HEAD"):
+            return False
+        short = path.removeprefix(VERSIONED)
+        if short == "/health":
+            well, body = self._system.health()
+            status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+        elif short == "/prices":
+            status, body = HTTPStatus.OK, self._system.shown.prices.body(SPOT_LIKE)
+        elif short.startswith("/prices/"):
+            prices = self._system.shown.prices
+            pair = prices.board.named(short.removeprefix("/prices/"))
+            status, body = HTTPStatus.OK, prices.body(SPOT_LIKE, pair)
+        else:
+            return False
+        typed = ((b"content-type", JSON),)
+        await _answer(send, status, body, typed, bodiless=scope["method"] == "HEAD")
+        return True
+
+
+def _is_health(path: str) -> bool:
+    return path.removeprefix(VERSIONED) == "/health"
+
+
+async def refuse(send: Send, said: Problem, extra: Iterable[tuple[str, str]] = ()) -> None:
+    """Answer with a problem."""
+    headers = [(name.encode(), value.encode()) for name, value in extra]
+    headers.append((b"content-type", problems.MEDIA_TYPE.encode()))
+    await _answer(send, said.status, msgspec.json.encode(said), headers)
+
+
+async def _answer(
+    send: Send, status: int, body: bytes, headers: Iterable[Header], *, bodiless: bool = False
+) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    start = {"type": "http.response.start", "status": int(status), "headers": [*headers, length]}
+    await send(start)
+    await send({"type": "http.response.body", "body": b"" if bodiless else body})

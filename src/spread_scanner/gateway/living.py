@@ -1,0 +1,110 @@
+"""What the gateway's answers are read from: one store, one set of settings and tables at a time.
+
+Lives on the process's loop, but for `spreads`, which is asked from threads. A reload makes a new
+Shown and puts it in force between two requests.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.config import Settings
+from spread_scanner.gateway.prices import PricesAsText
+from spread_scanner.schema.version import version
+from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.symbology import tables
+from spread_scanner.symbology.tables import Tables
+from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Served
+from spread_scanner.view.spreads import Spread, SpreadBoard, spreads_of
+from spread_scanner.view.status import Status, StatusReader
+
+HEALTH_NS = 100 * NS_PER_MS  # how long an answer to "are you well" is given again
+
+
+class Shown:
+    """Everything that is made of one set of settings and tables."""
+
+    def __init__(self, settings: Settings, loaded: Tables, store: PriceStore) -> None:
+        self.settings = settings
+        self.tables = loaded
+        self.prices = PricesAsText(PriceBoard(settings, loaded, store))
+        self.board = SpreadBoard(settings, loaded, store)
+
+
+class LiveSystem:
+    """The living system. `shown` is what is in force; `status` was looked at a second ago."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises NoSegment and its kind, TableError."""
+        namespace = settings.config.system.namespace
+        with contextlib.ExitStack() as stack:
+            self._store = stack.enter_context(PriceStore.attach(namespace))
+            self._health = stack.enter_context(Health.attach(namespace))
+            self._control = stack.enter_context(Control.attach(namespace))
+            self.shown = self._made(settings)
+            self._look_again(settings)
+            self._held = stack.pop_all()
+        self._one_at_a_time = threading.Lock()
+        self._served: bytes = b""
+        self._served_until_ns = 0
+
+    def _made(self, settings: Settings) -> Shown:
+        loaded = tables.load_for(settings.generated_dir, self._store.max_symbols)
+        return Shown(settings, loaded, self._store)
+
+    def _look_again(self, settings: Settings) -> None:
+        self._status = StatusReader(settings, self._health, self._control, self._store)
+        self.status: Status = self._status.look()
+
+    def prepared(self, settings: Settings) -> Callable[[], None]:
+        """New settings and tables, read and checked; the call puts them in force."""
+        shown = self._made(settings)
+
+        def put_in_force() -> None:
+            self.shown = shown
+            self._look_again(settings)
+
+        return put_in_force
+
+    def look(self) -> None:
+        """How everybody fares, once a second."""
+        self.status = self._status.look()
+
+    @property
+    def generation(self) -> int:
+        return self.shown.tables.generation
+
+    def health(self) -> tuple[bool, bytes]:
+        """Whether there are prices, and the record that says so."""
+        now_ns = clock.mono_ns()
+        if now_ns >= self._served_until_ns:
+            self._served = msgspec.json.encode(self.served())
+            self._served_until_ns = now_ns + HEALTH_NS
+        return b'"status":"ok"' in self._served, self._served
+
+    def served(self) -> Served:
+        """What there is to be had."""
+        count, pairs = self.shown.prices.served(SPOT_LIKE)
+        status = self.status
+        return Served(
+            "ok" if count else "unavailable",
+            count,
+            sorted(pairs),
+            [*status.unwell, *status.mixed],
+            [f"{one.kind} {one.name}".strip() for one in status.switches.standing],
+            version(),
+            status.namespace,
+        )
+
+    def spreads(self, wanted: str) -> list[Spread]:
+        """All pairs whose symbol contains that, the highest net spread first."""
+        with self._one_at_a_time:
+            return spreads_of(self.shown.board, wanted)
+
+    def close(self) -> None:
+        """Let go of the segments."""
+        self._held.close()

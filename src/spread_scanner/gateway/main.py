@@ -1,0 +1,185 @@
+"""spread-gateway: answers programs and people over HTTP.
+
+Reads the store, the health and control segments, the database, always through the view; writes its
+own health row, whose message is its address. One loop has the server, the orders and the heartbeat,
+so that who beats does answer. Ends at once with code 0 unless it is enabled, so that its unit may
+always be enabled. A request that cannot be answered is a problem of whoever asked; when the
+segments are replaced the process leaves, and its next life attaches to the new ones.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+import uvloop
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Settings, files
+from spread_scanner.config.settings import Gateway
+from spread_scanner.errors import Category, SpreadError
+from spread_scanner.gateway.access import Access
+from spread_scanner.gateway.api import api_of
+from spread_scanner.gateway.counting import Counting
+from spread_scanner.gateway.front import Front
+from spread_scanner.gateway.living import LiveSystem
+from spread_scanner.runtime.process import Process, run
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import GATEWAY
+
+NOT_ENABLED = "not enabled: there is nothing to do"
+LOOK_NS = NS_PER_S  # between two looks at how everybody fares
+KEEP_ALIVE_S = 75
+GOODBYE_S = 2  # for requests under way, at the end
+WAITING_MAX = 512  # connections that the kernel holds until they are taken
+
+
+class CannotListen(SpreadError):
+    """The address that the gateway is to listen at is not to be had."""
+
+    category = Category.FATAL
+
+
+def main() -> int:
+    """Run until asked to stop; returns the exit code."""
+    return run(GATEWAY, _body)
+
+
+def _body(process: Process) -> None:
+    if not process.settings.config.spread_gateway.wanted:
+        process.state(ProcessState.STOPPED, NOT_ENABLED)
+        process.log.info(NOT_ENABLED)
+        return
+    with (
+        contextlib.closing(LiveSystem(process.settings)) as system,
+        contextlib.closing(listening(process.settings.config.spread_gateway)) as door,
+    ):
+        uvloop.run(Serving(process, system, door).run())
+
+
+def listening(settings: Gateway) -> socket.socket:
+    """The door, open. Raises CannotListen."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server(
+            (settings.host, settings.port), family=family, backlog=WAITING_MAX
+        )
+    except OSError as error:
+        raise CannotListen(
+            f"nobody can listen there: {error.strerror or error}",
+            host=settings.host,
+            port=settings.port,
+            setting=f"{GATEWAY}.port",
+            allowed="a port that is free; 0 takes any",
+        ) from None
+
+
+class _Server(uvicorn.Server):
+    """Signals are the process's own (runtime/process.py)."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Serving:
+    """The process's whole state."""
+
+    def __init__(self, process: Process, system: LiveSystem, door: socket.socket) -> None:
+        self._process = process
+        self._system = system
+        self._door = door
+        self._count = Counting(process.row, process.log)
+        path = process.settings.folder / "config.toml"
+        gateway = process.settings.config.spread_gateway
+        access = Access(gateway, files.tokens(gateway, path))
+        self._front = Front(system, access, api_of(system, self._count), self._count)
+        self._front.paused = process.orders.paused
+        self._tls = files.tls_context(gateway, path)
+        self._server = _Server(
+            uvicorn.Config(
+                self._front,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                limit_concurrency=gateway.connections_max,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=GOODBYE_S,
+            )
+        )
+        self._server.config.load()
+        self._server.config.ssl = self._tls
+        self._looked_ns = 0
+
+    async def run(self) -> None:
+        """Serve, beat and obey until the end."""
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(woken.set)
+
+        self._process.watch(wake)
+        serving = asyncio.create_task(self._server.serve(sockets=[self._door]))
+        self._process.row.generation(self._system.generation)
+        self._process.state(ProcessState.RUNNING, self.address())
+        self._warn()
+        beat_s = self._process.settings.config.system.heartbeat_ms / 1e3
+        while self._turn() and not serving.done():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), beat_s)
+            woken.clear()
+        self._server.should_exit = True
+        await serving
+
+    def _turn(self) -> bool:
+        """What is due; whether to go on."""
+        process = self._process
+        orders = process.poll()
+        if orders is not None:
+            if orders.reload and process.reload(orders, self._prepared):
+                self._count.add("reloads")
+            self._front.paused = orders.paused
+            process.applied(orders)
+        if not process.settings.config.spread_gateway.wanted:
+            process.state(ProcessState.STOPPED, NOT_ENABLED)
+            process.log.info("not enabled any more, leaving")
+            return False
+        now_ns = clock.mono_ns()
+        if now_ns - self._looked_ns >= LOOK_NS:
+            self._looked_ns = now_ns
+            self._system.look()
+            prices = self._system.shown.prices
+            self._count.add("prices_encoded", prices.encoded)
+            prices.encoded = 0
+        return not process.stopping
+
+    def _prepared(self, settings: Settings) -> Callable[[], None]:
+        """New settings and tables, read and checked; the call puts them in force."""
+        gateway = settings.config.spread_gateway
+        access = Access(gateway, files.tokens(gateway, settings.folder / "config.toml"))
+        taken = self._system.prepared(settings)
+
+        def put_in_force() -> None:
+            taken()
+            self._front.access = access
+            self._process.row.generation(self._system.generation)
+
+        return put_in_force
+
+    def address(self) -> str:
+        """As a browser takes it."""
+        host, port = self._door.getsockname()[:2]
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    def _warn(self) -> None:
+        gateway = self._process.settings.config.spread_gateway
+        self._process.log.info("listening", address=self.address())
+        if gateway.token_file and not self._tls:
+            self._process.log.warning("tokens go over the wire in plain text: set tls_certificate")

@@ -1,0 +1,66 @@
+"""Prices as bytes: each quote is written out once, and again when it changed.
+
+A quote's text stays while its cell does; only its age moves, and stands last. So that a bot that
+asks for all prices of two thousand listings costs the join of their texts.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+
+from spread_scanner.schema.enums import Source
+from spread_scanner.view.prices import PriceBoard, SourceQuotes, price_of
+
+_AGELESS = slice(-len("0}"))  # of a text: all but its age
+
+
+class PricesAsText:
+    """Of one board, made anew with it."""
+
+    def __init__(self, board: PriceBoard) -> None:
+        self.board = board
+        self.encoded = 0  # quotes written out since somebody took the count
+        self._texts: dict[Source, list[bytes]] = {}
+        self._of: dict[Source, np.ndarray] = {}  # the quotes that the texts are of
+
+    def body(self, sources: Iterable[Source], pair: str = "") -> bytes:
+        """A JSON array of prices that can be stood behind, of one pair or of all."""
+        parts = [part for source in sources for part in self._parts(source, pair)]
+        return b"[" + b",".join(parts) + b"]"
+
+    def served(self, sources: Iterable[Source]) -> tuple[int, set[str]]:
+        """How many prices there are, and of which pairs."""
+        count, pairs = 0, set()
+        for source in sources:
+            seen = self.board.look(source)
+            good = np.flatnonzero(seen.usable).tolist()
+            count += len(good)
+            pairs |= {seen.listings[at].pair for at in good}
+        return count, pairs
+
+    def _parts(self, source: Source, pair: str) -> list[bytes]:
+        seen = self.board.look(source)
+        texts, ages = self._current(source, seen), seen.ages_ms.tolist()
+        parts = []
+        for at in np.flatnonzero(seen.usable).tolist():
+            if pair and seen.listings[at].pair != pair:
+                continue
+            if not texts[at]:
+                texts[at] = msgspec.json.encode(price_of(seen.listings[at], seen.quotes[at]))
+                texts[at] = texts[at][_AGELESS]
+                self.encoded += 1
+            parts.append(b"%b%d}" % (texts[at], ages[at]))
+        return parts
+
+    def _current(self, source: Source, seen: SourceQuotes) -> list[bytes]:
+        """The texts that are still true; empty: to be written out."""
+        before = self._of.get(source)
+        self._of[source] = seen.quotes
+        if before is None:
+            self._texts[source] = [b""] * len(seen.quotes)
+        else:
+            texts = self._texts[source]
+            for at in np.flatnonzero(before != seen.quotes).tolist():
+                texts[at] = b""
+        return self._texts[source]

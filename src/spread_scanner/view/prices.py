@@ -1,0 +1,256 @@
+"""Quotes as programs ask for them over HTTP: one record a listing, in the shape of a pool's price.
+
+The names are those that bots know from caches of pool prices; an exchange's listing is a pool whose
+reserves are what stands at the top of its book. Only a quote that can be stood behind
+(schema/freshness.py) is a price: who serves them (gateway/prices.py) leaves the others out.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import permutations
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.config import Settings
+from spread_scanner.errors import Unusable
+from spread_scanner.schema import costs, freshness
+from spread_scanner.schema.enums import SOURCES, Market, Source
+from spread_scanner.schema.freshness import FreshnessLimits
+from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.shm import PriceStore
+from spread_scanner.symbology.tables import Tables
+from spread_scanner.view.depth import feed_beats
+from spread_scanner.view.reading import Reading
+
+BPS_A_PCT = 100
+DECIMALS = 8  # of an exchange's reserves
+EXACT = 2**53  # beyond it a JSON number of JavaScript is another number
+SPOT_LIKE = tuple(source for source in SOURCES if source.market is Market.SPOT)
+DEFAULT_THRESHOLD_PCT = 0.3
+
+
+class UnknownPair(Unusable):
+    """A pair that no source lists."""
+
+
+class Price(Reading, frozen=True):
+    """What one listing can be had for now."""
+
+    pool_id: str  # source and the exchange's own spelling: "binance-spot:BTCUSDT"
+    dex_name: str  # the exchange
+    source: str
+    pair: str  # "BTC/USDT"
+    price: float  # mid of bid and ask
+    bid_px: float
+    bid_sz: float  # base units
+    ask_px: float
+    ask_sz: float
+    base_reserve: int  # what the best ask sells, in units of 10^-base_decimals
+    quote_reserve: int  # what the best bid pays, likewise
+    base_decimals: int
+    quote_decimals: int
+    ts_event_ns: int | None  # the exchange's clock; null: it tells none
+    ts_recv_ns: int  # ours, by the session clock
+    base_reserve_raw: str | msgspec.UnsetType = msgspec.UNSET  # beyond 2^53, where numbers are not
+    quote_reserve_raw: str | msgspec.UnsetType = msgspec.UNSET
+    age_ms: int = 0  # last, as it alone changes while the quote does not
+
+
+class Arbitrage(Reading, frozen=True):
+    """Buy in the first, sell in the second, both at the top of their books."""
+
+    pool_a_id: str
+    pool_a_dex: str
+    pool_a_price: float  # the ask that is bought
+    pool_b_id: str
+    pool_b_dex: str
+    pool_b_price: float  # the bid that is sold to
+    pair: str
+    price_diff_pct: float
+    estimated_profit_pct: float  # after both taker fees
+    size_base: float  # the smaller of the two tops
+    profit_quote: float  # at that size
+    age_ms: int  # of the older one
+
+
+class Arbitrages(Reading, frozen=True):
+    """All that differ by the threshold and more, the most profitable first."""
+
+    opportunities: list[Arbitrage]
+    count: int
+
+
+class Served(Reading, frozen=True):
+    """Whether there are prices, and of what; what else is amiss beside it."""
+
+    status: str  # "ok" while there are prices that can be stood behind, else "unavailable"
+    cached_pools: int  # listings with such a price
+    cached_pairs: list[str]
+    degraded: list[str]  # processes that are unwell, and what differs between them
+    switched: list[str]  # what is halted or paused
+    version: str
+    namespace: str
+
+
+class PricedListing(NamedTuple):
+    """One symbol on one source, by the names in its price."""
+
+    source: Source
+    symbol_id: int
+    pool_id: str
+    pair: str
+
+
+class SourceQuotes(NamedTuple):
+    """What a source's listings are quoted at, row by row."""
+
+    source: Source
+    listings: list[PricedListing]
+    quotes: np.ndarray  # QUOTE_DTYPE
+    usable: npt.NDArray[np.bool_]
+    ages_ms: npt.NDArray[np.int64]
+
+
+def pair_of(symbol: str) -> str:
+    """BTC-USDT as bots write it: BTC/USDT."""
+    base, _, quote = symbol.rpartition("-")
+    return f"{base}/{quote}"
+
+
+def price_of(listing: PricedListing, quote: np.void, age_ms: int = 0) -> Price:
+    """A quote by its names."""
+    bid_px, bid_sz, ask_px, ask_sz, ts_event, ts_recv, *_ = quote.item()
+    base = round(ask_sz * 10**DECIMALS)
+    paid = round(bid_px * bid_sz * 10**DECIMALS)
+    return Price(
+        listing.pool_id,
+        listing.source.exchange.label,
+        listing.source.label,
+        listing.pair,
+        costs.mid_px(bid_px, ask_px),
+        bid_px,
+        bid_sz,
+        ask_px,
+        ask_sz,
+        base,
+        paid,
+        DECIMALS,
+        DECIMALS,
+        None if ts_event == TS_ABSENT else ts_event,
+        ts_recv,
+        str(base) if base > EXACT else msgspec.UNSET,
+        str(paid) if paid > EXACT else msgspec.UNSET,
+        age_ms,
+    )
+
+
+class PriceBoard:
+    """Reads the quotes of one set of tables; made anew with each."""
+
+    def __init__(self, settings: Settings, tables: Tables, store: PriceStore) -> None:
+        self._store = store
+        self._settings = settings
+        self._limits = FreshnessLimits.of(settings)
+        names = tables.symbol_names()
+        self._listings = {
+            source: [
+                PricedListing(
+                    source,
+                    row.symbol_id,
+                    f"{source.label}:{row.exchange_symbol}",
+                    pair_of(names[row.symbol_id]),
+                )
+                for row in tables.of_source(source.source_id)
+            ]
+            for source in SOURCES
+        }
+        self._ids = {
+            source: np.array([one.symbol_id for one in listings], np.uint16)
+            for source, listings in self._listings.items()
+        }
+        self.pairs = {pair_of(name): name for name in names.values()}
+
+    def look(self, source: Source) -> SourceQuotes:
+        """Every listing of a source as it stands now."""
+        quotes = self._store.read_many(source.source_id, self._ids[source])
+        now_ns = self._store.clock.now_ns()
+        beats = feed_beats(self._store, source.source_id, self._limits)
+        return SourceQuotes(
+            source,
+            self._listings[source],
+            quotes,
+            freshness.usable(quotes, beats, now_ns, self._limits.stale_ns_max),
+            np.maximum(now_ns - quotes["ts_recv"], 0) // NS_PER_MS,
+        )
+
+    def prices(self, sources: Iterable[Source], pair: str = "") -> list[Price]:
+        """What can be stood behind, of one pair or of all."""
+        found = []
+        for source in sources:
+            seen = self.look(source)
+            for at in np.flatnonzero(seen.usable).tolist():
+                if not pair or seen.listings[at].pair == pair:
+                    age_ms = int(seen.ages_ms[at])
+                    found.append(price_of(seen.listings[at], seen.quotes[at], age_ms))
+        return found
+
+    def named(self, pair: str) -> str:
+        """The pair as prices have it, however it was written: BTC/USDT, btc-usdt. Raises
+        UnknownPair."""
+        written = pair.upper()
+        found = written if "/" in written else pair_of(written)
+        if found not in self.pairs:
+            raise UnknownPair("no source lists this pair", pair=pair)
+        return found
+
+    def arbitrages(self, threshold_pct: float) -> Arbitrages:
+        """What buying spot in one place and selling it in another would bring, at the tops."""
+        seen = {source: self.look(source) for source in SPOT_LIKE}
+        found = [
+            self._arbitrage(seen[here], seen[there], at, other)
+            for here, there in permutations(SPOT_LIKE, 2)
+            for at, other in self._apart(seen[here], seen[there], threshold_pct)
+        ]
+        found.sort(key=lambda one: -one.estimated_profit_pct)
+        return Arbitrages(found, len(found))
+
+    def _apart(
+        self, here: SourceQuotes, there: SourceQuotes, threshold_pct: float
+    ) -> Iterator[tuple[int, int]]:
+        """Rows of one coin that differ so far, of two sources that say so of one time."""
+        _, at, other = np.intersect1d(
+            self._ids[here.source], self._ids[there.source], assume_unique=True, return_indices=True
+        )
+        bought, sold = here.quotes[at], there.quotes[other]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            gross = costs.entry_bps(bought["ask_px"], sold["bid_px"])
+            good = here.usable[at] & there.usable[other] & (gross / BPS_A_PCT >= threshold_pct)
+            good &= freshness.plausible(gross, self._limits.implausible_bps)
+            good &= ~freshness.skewed(bought, sold, self._limits.skew_ns_max)
+        return zip(at[good].tolist(), other[good].tolist(), strict=True)
+
+    def _arbitrage(self, here: SourceQuotes, there: SourceQuotes, at: int, other: int) -> Arbitrage:
+        buy, sell = here.quotes[at], there.quotes[other]
+        ask_px, bid_px = float(buy["ask_px"]), float(sell["bid_px"])
+        pair, exchanges = here.listings[at].pair, self._settings.exchanges
+        symbol = self.pairs[pair]
+        paid = costs.paid_px(ask_px, exchanges[here.source.label].fee_bps(symbol))
+        got = costs.got_px(bid_px, exchanges[there.source.label].fee_bps(symbol))
+        size = float(min(buy["ask_sz"], sell["bid_sz"]))
+        return Arbitrage(
+            here.listings[at].pool_id,
+            here.source.exchange.label,
+            ask_px,
+            there.listings[other].pool_id,
+            there.source.exchange.label,
+            bid_px,
+            pair,
+            (bid_px - ask_px) / ask_px * 100,
+            (got - paid) / ask_px * 100,
+            size,
+            (got - paid) * size,
+            int(max(here.ages_ms[at], there.ages_ms[other])),
+        )

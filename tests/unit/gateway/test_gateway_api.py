@@ -1,0 +1,255 @@
+"""Every path of the gateway: its records, what is wrong to ask, who may."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+
+from spread_scanner.config.files import Tokens
+from spread_scanner.gateway.api import CONTROLLING, READING
+from spread_scanner.gateway.front import CONTROL as CONTROL_PATH
+from spread_scanner.gateway.problems import Problem
+from spread_scanner.orders.orders import Outcome
+from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.names import GATEWAY
+from spread_scanner.shm import Health, PriceStore
+from spread_scanner.view.connections import ConnectionView
+from spread_scanner.view.costs import Cost
+from spread_scanner.view.evaluations import Explanation
+from spread_scanner.view.opportunities import OpportunityRow
+from spread_scanner.view.prices import Price, Served
+from spread_scanner.view.sources import SourceView
+from spread_scanner.view.spreads import Spread
+from spread_scanner.view.status import Status
+from spread_scanner.view.tables import TablesView
+
+BY_PATH: dict[str, Any] = {
+    "/health": Served,
+    "/prices": list[Price],
+    "/prices?source=okx-futures": list[Price],
+    "/prices/AAA/USDT": list[Price],
+    "/prices/AAA%2FUSDT": list[Price],
+    "/prices/aaa-usdt": list[Price],
+    "/prices/AAA-USDT?source=binance-spot": list[Price],
+    "/v1/status": Status,
+    "/v1/sources": list[SourceView],
+    "/v1/connections": list[ConnectionView],
+    "/v1/directions": list[str],
+    "/v1/spreads": list[Spread],
+    "/v1/spreads?symbol=AAA&direction=binance-bybit&usable=true&count=5": list[Spread],
+    "/v1/why/AAA-USDT": Explanation,
+    "/v1/opportunities": list[OpportunityRow],
+    "/v1/opportunities?symbol=AAA-USDT&before_id=7&count=2": list[OpportunityRow],
+    "/v1/costs": list[Cost],
+    "/v1/tables": TablesView,
+}
+# (method, path, more) -> (status, code, what it says)
+WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
+    ("GET", "/prices/NOPE-USDT", {}, 404, "unknown_pair", "NOPE-USDT"),
+    ("GET", "/prices/", {}, 404, "unknown_pair", "pair"),
+    ("GET", "/prices?source=kraken-spot", {}, 404, "unknown_source", "binance-spot"),
+    ("GET", "/v1/prices/AAA-USDT?source=1", {}, 404, "unknown_source", "allowed"),
+    ("GET", "/v1/why/NOPE-USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
+    ("GET", "/v1/why/AAA-USDT?direction=up", {}, 404, "unknown_direction", "binance-okx"),
+    ("GET", "/v1/why/AAA-USDT?count=0", {}, 400, "bad_request", "count"),
+    ("GET", "/v1/spreads?direction=okx-okx", {}, 404, "unknown_direction", "okx-okx"),
+    ("GET", "/v1/spreads?count=many", {}, 400, "bad_request", "count"),
+    ("GET", "/v1/spreads?usable=perhaps", {}, 400, "bad_request", "usable"),
+    ("GET", "/v1/opportunities?before_id=-1", {}, 400, "bad_request", "before_id"),
+    ("GET", "/v1/connections?source=x", {}, 404, "unknown_source", "x"),
+    ("GET", "/v1/books/NOPE-USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
+    ("GET", "/v1/books/AAA-USDT?levels=0", {}, 400, "bad_request", "levels"),
+    ("GET", "/v1/costs?symbol=NOPE", {}, 404, "unknown_symbol", "NOPE"),
+    ("GET", "/v1/analysis/NOPE-USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
+    ("GET", "/", {}, 404, "bad_request", ""),
+    ("GET", "/v1/nothing", {}, 404, "bad_request", ""),
+    ("DELETE", "/v1/status", {}, 405, "bad_request", ""),
+    ("POST", "/prices", {}, 405, "bad_request", ""),
+    ("POST", "/scan-arbitrage", {"content": b"{"}, 400, "bad_request", ""),
+    ("POST", "/scan-arbitrage", {"content": b""}, 400, "bad_request", ""),
+    ("POST", "/scan-arbitrage", {"json": {"threshold_pct": "x"}}, 400, "bad_request", "threshold"),
+    ("POST", "/scan-arbitrage", {"json": {"threshold": 1}}, 400, "bad_request", "threshold"),
+    ("POST", "/scan-arbitrage", {"json": {"threshold_pct": 1e9}}, 400, "bad_request", "threshold"),
+    ("POST", "/scan-arbitrage", {"content": b" " * 70_000}, 413, "bad_request", ""),
+    ("POST", "/v1/control/halt", {}, 403, "control_off", "control_token_file"),
+    ("GET", "/health", {"headers": {"host": "evil.example"}}, 421, "unknown_host", "evil.example"),
+    ("GET", "/health", {"headers": {"host": ""}}, 421, "unknown_host", ""),
+]
+READ, CONTROL = b"a-token-to-read-with", b"a-token-to-control"
+
+
+def bearer(token: bytes) -> dict[str, str]:
+    return {"authorization": f"Bearer {token.decode()}"}
+
+
+def quote_all(bed: Any) -> None:
+    with PriceStore.attach(bed.namespace) as store:
+        for source in SOURCES:
+            now_ns = store.clock.now_ns()
+            with store.writer(source.source_id) as writer:
+                for symbol_id in range(3):
+                    writer.write(symbol_id, 99.0, 10.0, 100.0, 10.0, now_ns, now_ns, 1)
+                writer.heartbeat(now_ns - store.clock.anchor_ns)
+
+
+@pytest.mark.parametrize("path", BY_PATH)
+def test_each_path_answers_with_its_record(
+    gateway_of: Callable[..., Any], listed_bed: Any, path: str
+) -> None:
+    quote_all(listed_bed)
+    answer = asyncio.run(gateway_of().get(path))
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    record = msgspec.json.decode(answer.content, type=BY_PATH[path], strict=True)
+    if path.startswith("/prices"):
+        assert record
+
+
+def test_the_description_names_every_path_and_its_record(gateway_of: Callable[..., Any]) -> None:
+    answer = asyncio.run(gateway_of().get("/v1/openapi.json"))
+    paths = orjson.loads(answer.content)["paths"]
+    for handler in READING:
+        if handler.include_in_schema is not False:
+            for path in handler.paths:
+                assert any(path.partition("{")[0].rstrip("/") in known for known in paths), path
+    for path, described in paths.items():
+        for method, operation in described.items():
+            assert operation["description"], (method, path)
+
+
+def test_the_guide_names_every_call() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "gateway.md").read_text()
+    for handler in [*READING, *CONTROLLING]:
+        short = min(handler.paths, key=len).replace(":path", "").replace(":str", "")
+        assert short.removeprefix(CONTROL_PATH) in guide, short
+
+
+@pytest.mark.parametrize(("method", "path", "more", "status", "code", "says"), WRONG)
+def test_what_is_wrong_to_ask_is_a_problem_that_says_why(
+    gateway_of: Callable[..., Any],
+    method: str,
+    path: str,
+    more: dict[str, Any],
+    status: int,
+    code: str,
+    says: str,
+) -> None:
+    asking = gateway_of()
+    answer = asyncio.run(asking.ask(method, path, **more))
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    problem = msgspec.json.decode(answer.content, type=Problem)
+    assert (answer.status_code, problem.status, problem.code) == (status, status, code), problem
+    assert says in problem.detail
+    assert "Traceback" not in answer.text
+
+
+def test_a_fault_of_ours_is_counted_and_tells_nobody_what_it_was(
+    gateway_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = gateway_of()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(asking.system, "spreads", broken)
+    answer = asyncio.run(asking.get("/v1/spreads"))
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert counted(asking)["failed"] == 1
+
+
+def counted(asking: Any) -> dict[str, int]:
+    with Health.attach(asking.system.status.namespace) as health:
+        return dict(health.read(GATEWAY).counters)
+
+
+def test_with_a_token_nothing_is_told_without_it(gateway_of: Callable[..., Any]) -> None:
+    asking = gateway_of(Tokens(READ, CONTROL))
+    rows = [
+        ("GET", "/v1/status", {}, 401),
+        ("GET", "/health", {}, 401),
+        ("GET", "/v1/status", bearer(b"another-token-than-it"), 401),
+        ("GET", "/v1/status", {"authorization": READ.decode()}, 401),
+        ("GET", "/v1/status", {"authorization": f"bearer  {READ.decode()} "}, 200),
+        ("GET", "/v1/status?token=" + READ.decode(), {}, 401),
+        ("GET", "/v1/status", bearer(READ), 200),
+        ("GET", "/v1/status", bearer(CONTROL), 200),
+        ("POST", "/v1/control/halt", bearer(READ), 401),
+        ("POST", "/v1/control/halt", {**bearer(CONTROL), "origin": "http://evil.example"}, 403),
+        ("POST", "/v1/control/halt", {**bearer(CONTROL), "origin": "http://127.0.0.1:3001"}, 200),
+        ("GET", "/v1/control/halt", bearer(CONTROL), 405),
+    ]
+    for method, path, headers, status in rows:
+        answer = asyncio.run(asking.ask(method, path, headers=headers))
+        assert answer.status_code == status, (method, path, headers, answer.text)
+        if status == 401:
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_control_says_what_it_did(gateway_of: Callable[..., Any], listed_bed: Any) -> None:
+    asking = gateway_of(Tokens(b"", CONTROL))
+    with listed_bed.health():
+        for path, did in (
+            ("halt", "halt"),
+            ("pause/AAA-USDT", "symbol AAA-USDT"),
+            ("resume/AAA-USDT", "symbol AAA-USDT"),
+            ("allow", ""),
+        ):
+            answer = asyncio.run(asking.ask("POST", f"/v1/control/{path}", headers=bearer(CONTROL)))
+            outcome = msgspec.json.decode(answer.content, type=Outcome)
+            assert answer.status_code == 200
+            standing = [f"{one.kind} {one.name}".strip() for one in outcome.standing]
+            assert (did in standing) == (path in ("halt", "pause/AAA-USDT")), (path, standing)
+    wrong = asyncio.run(asking.ask("POST", "/v1/control/pause/okxx", headers=bearer(CONTROL)))
+    assert (wrong.status_code, wrong.json()["code"]) == (404, "unknown_target")
+
+
+def test_any_page_may_read_the_short_calls_and_named_ones_the_rest(
+    gateway_of: Callable[..., Any],
+) -> None:
+    asking = gateway_of(origins=["https://mine.example"])
+    rows = [
+        ("/health", "https://other.example", "*"),
+        ("/prices", "https://mine.example", "*"),
+        ("/v1/status", "https://mine.example", "https://mine.example"),
+        ("/v1/status", "https://other.example", None),
+        ("/v1/nothing", "https://mine.example", "https://mine.example"),
+    ]
+    for path, origin, allowed in rows:
+        for method in ("GET", "OPTIONS"):
+            answer = asyncio.run(asking.ask(method, path, headers={"origin": origin}))
+            assert answer.headers.get("access-control-allow-origin") == allowed, (method, path)
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_who_asks_too_often_waits_and_this_machine_does_not(
+    virtual_clock: Any, gateway_of: Callable[..., Any]
+) -> None:
+    asking = gateway_of(rate_per_s=10.0, rate_burst=3)
+
+    async def many(address: str, count: int) -> list[int]:
+        return [
+            (await asking.get("/v1/directions", address=address)).status_code for _ in range(count)
+        ]
+
+    assert asyncio.run(many("10.0.0.1", 5)) == [200, 200, 200, 429, 429]
+    assert asyncio.run(many("10.0.0.2", 1)) == [200]
+    assert asyncio.run(many("::1", 9)) == [200] * 9
+    virtual_clock.advance_ms(100)
+    assert asyncio.run(many("10.0.0.1", 2)) == [200, 429]
+    assert counted(asking)["limited"] == 3
+
+
+def test_paused_it_answers_only_how_it_is(gateway_of: Callable[..., Any]) -> None:
+    asking = gateway_of(Tokens(b"", CONTROL))
+    asking.front.paused = True
+    assert asyncio.run(asking.get("/v1/directions")).json()["code"] == "paused"
+    assert asyncio.run(asking.get("/health")).json()["status"] == "unavailable"
+    resumed = asyncio.run(
+        asking.ask("POST", "/v1/control/resume/spread-gateway", headers=bearer(CONTROL))
+    )
+    assert resumed.status_code == 200

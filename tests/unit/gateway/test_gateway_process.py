@@ -1,0 +1,165 @@
+"""spread-gateway as a process, over real sockets: off, on, taken port, reload, TLS, its end."""
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import bed as waits
+from spread_scanner import config
+from spread_scanner.errors import ConfigError
+from spread_scanner.orders import orders
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_NOT_UP, EXIT_SETTINGS, GATEWAY
+from spread_scanner.shminit import making
+
+ROOT = Path(__file__).parents[3]
+
+
+class Started:
+    """One life of the process."""
+
+    def __init__(self, bed: Any) -> None:
+        self._bed = bed
+        environ = {**os.environ, "SPREAD_CONFIG_DIR": str(bed.folder / "config")}
+        self.child = subprocess.Popen([sys.executable, ROOT / "bins" / GATEWAY], env=environ)
+
+    def row(self) -> Any:
+        with self._bed.health() as health:
+            found = health.read(GATEWAY) if GATEWAY in health.names() else None
+        return found if found is not None and found.pid == self.child.pid else None
+
+    def address(self) -> str:
+        def runs() -> bool:
+            row = self.row()
+            return row is not None and row.state is ProcessState.RUNNING
+
+        waits.until(runs, timeout_s=60)
+        return str(self.row().message)
+
+
+@pytest.fixture
+def start(listed_bed: Any) -> Iterator[Any]:
+    lives: list[Started] = []
+
+    def begin(more: str = "") -> Started:
+        with (listed_bed.folder / "config" / "config.toml").open("a") as file:
+            file.write(more)
+        lives.append(Started(listed_bed))
+        return lives[-1]
+
+    yield begin
+    for life in lives:
+        life.child.kill()
+        life.child.wait()
+
+
+def secret(bed: Any, name: str, text: str = "a-token-of-some-length") -> str:
+    file = Path(bed.folder / name)
+    file.write_text(text)
+    file.chmod(0o600)
+    return text
+
+
+def test_it_ends_at_once_where_it_is_not_enabled(up_bed: Any) -> None:
+    life = Started(up_bed)
+    assert life.child.wait(60) == EXIT_DONE
+
+
+def test_it_answers_obeys_and_ends(start: Any, listed_bed: Any) -> None:
+    token = secret(listed_bed, "control")
+    life = start('control_token_file = "control"\n')
+    address = life.address()
+    with httpx.Client(base_url=address) as web:
+        assert web.get("/v1/directions").status_code == 200
+        assert web.get("/health").json()["status"] == "unavailable"  # nobody quotes
+        sent = {"authorization": f"Bearer {token}"}
+        paused = web.post("/v1/control/pause/spread-gateway", headers=sent)
+        assert paused.json()["answered_us"][GATEWAY] > 0
+        assert web.get("/v1/directions").json()["code"] == "paused"
+        resumed = web.post("/v1/control/resume/spread-gateway", headers=sent)
+        assert GATEWAY in resumed.json()["answered_us"]
+        assert web.get("/v1/directions").status_code == 200
+    life.child.send_signal(signal.SIGTERM)
+    assert life.child.wait(30) == EXIT_DONE
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address + "/health")
+
+
+def test_a_reload_takes_new_tokens_and_refuses_another_port(start: Any, listed_bed: Any) -> None:
+    life = start()
+    address = life.address()
+    secret(listed_bed, "token")
+    text = (listed_bed.folder / "config" / "config.toml").read_text()
+    (listed_bed.folder / "config" / "config.toml").write_text(text + 'token_file = "token"\n')
+    assert orders.reload(config.load()).refused == {}
+    assert httpx.get(address + "/v1/directions").status_code == 401
+    (listed_bed.folder / "config" / "config.toml").write_text(text.replace("port = 0", "port = 1"))
+    with pytest.raises(ConfigError, match=r"spread-gateway\.port"):
+        orders.reload(config.load())
+    assert httpx.get(address + "/v1/directions").status_code == 401
+
+
+def test_a_port_that_is_taken_is_said(start: Any, listed_bed: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        file = listed_bed.folder / "config" / "config.toml"
+        file.write_text(file.read_text().replace("port = 0", f"port = {port}"))
+        life = start()
+        assert life.child.wait(60) == EXIT_FAILED
+    assert "Address already in use" in life.row().message
+    assert str(port) in life.row().message
+
+
+def test_it_leaves_segments_that_were_replaced(start: Any, listed_bed: Any) -> None:
+    life = start()
+    life.address()
+    making.ensure(listed_bed.settings, force=True)
+    assert life.child.wait(60) == EXIT_NOT_UP
+
+
+def test_it_speaks_tls_with_its_own_certificate(start: Any, listed_bed: Any) -> None:
+    key, certificate = listed_bed.folder / "key.pem", listed_bed.folder / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    life = start('tls_certificate = "certificate.pem"\ntls_key = "key.pem"\n')
+    address = life.address()
+    assert address.startswith("https://")
+    trusted = ssl.create_default_context(cafile=str(certificate))
+    assert httpx.get(address + "/v1/directions", verify=trusted).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ('host = "0.0.0.0"\n', "token_file"),
+        ('host = "example.org"\n', "host"),
+        ('token_file = "nowhere"\n', "token_file"),
+        ('control_token_file = "short"\n', "control_token_file"),
+        ('control_token_file = "open"\n', "mode 0600"),
+        ('tls_certificate = "nowhere"\n', "tls_key"),
+        ('tls_certificate = "nowhere"\ntls_key = "nowhere"\n', "tls_certificate"),
+        ("rate_per_s = 0\n", "rate_per_s"),
+        ('origins = ["example.org"]\n', "origins"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(
+    start: Any, listed_bed: Any, capfd: pytest.CaptureFixture[str], more: str, says: str
+) -> None:
+    secret(listed_bed, "short", "abc")
+    secret(listed_bed, "open")
+    (listed_bed.folder / "open").chmod(0o644)
+    life = start(more)
+    assert life.child.wait(60) == EXIT_SETTINGS
+    assert says in capfd.readouterr().err
