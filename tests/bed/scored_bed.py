@@ -20,6 +20,7 @@ from spread_scanner.engine.core import Engine
 from spread_scanner.schema import freshness
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.schema.names import DATABASE_FILE, ENGINE
+from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.shminit import making
 from spread_scanner.sim.configout import write_config
@@ -240,7 +241,7 @@ class ScoredBed:
 
     def score(self, outages: Sequence[DownTime] | None = None) -> Score:
         """After `end`; `outages` instead of those that were seen."""
-        records = np.concatenate(self.records) if self.records else np.empty(0, np.uint8)
+        records = np.concatenate(self.records) if self.records else np.empty(0, SIGNAL_DTYPE)
         opportunities = Opportunities(self.settings.data_dir)
         truth = read_truth(self.truth_path)
         judged = score.score(

@@ -30,6 +30,7 @@ from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.operator import Operator
 from spread_scanner.shm.price_store import Writer
+from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import DirectionRow, SymbolRow, Tables
 from spread_scanner.symbology.tables import load as load_tables
@@ -86,6 +87,7 @@ class Rig:
             Evaluations.create(namespace),
             Health.create(namespace),
             FundingTable.create(namespace),
+            Wants.create(namespace),
         )
         self.control = Control.create(namespace)
         row, slot = self.made[1].claim("spread-engine"), self.control.claim("spread-engine")
@@ -214,6 +216,7 @@ class Stops:
             SignalRing.create(self.namespace, "signals") as ring,
             Evaluations.create(self.namespace),
             FundingTable.create(self.namespace),
+            Wants.create(self.namespace),
             Health.create(self.namespace) as health,
             Control.create(self.namespace) as control,
             health.claim("spread-engine") as row,

@@ -360,7 +360,10 @@ def subscribed(system: WholeSystem) -> bool:
 
 
 def sharpen(folder: Path) -> None:
-    """A narrow hysteresis and small steps: more signals of all kinds."""
+    """A narrow hysteresis and small steps: more signals of all kinds. What is played back has no
+    books."""
+    with (folder / "config.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[books]\nbooks_max = 0\n")
     path = folder / "directions.toml"
     lines = path.read_text(encoding="utf-8").splitlines()
     enter = 0.0

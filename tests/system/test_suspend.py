@@ -23,6 +23,7 @@ import pytest
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.enums import SOURCES, SignalKind
+from spread_scanner.schema.records import signals_apart
 from spread_scanner.shm import Health
 from spread_scanner.view.signals import SignalTail
 
@@ -159,7 +160,7 @@ def test_no_signal_rests_on_a_quote_from_before_the_sleep(machine: Machine) -> N
         def signalled() -> bool:
             signals.extend(
                 one
-                for one in tail.take()
+                for one in signals_apart(tail.take())[0]
                 if one["mono_ns"] >= woke_ns and one["kind"] != int(SignalKind.EXIT)
             )
             return bool(signals)

@@ -26,6 +26,7 @@ from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.funding import FundingTable
+from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
 
@@ -67,6 +68,7 @@ class System:
             self.control = stack.enter_context(Control.create(self.namespace))
             stack.enter_context(Connections.create(self.namespace))
             stack.enter_context(FundingTable.create(self.namespace, max_symbols=SYMBOLS))
+            stack.enter_context(Wants.create(self.namespace, max_symbols=SYMBOLS))
             self.producer = stack.enter_context(self.ring.producer())
             self.spot = stack.enter_context(self.store.writer(DIRECTION.spot.source_id))
             self.futures = stack.enter_context(self.store.writer(DIRECTION.futures.source_id))

@@ -846,7 +846,7 @@ class Books(Struct, forbid_unknown_fields=True, frozen=True):
             description="Books of pairs that stand or are within so much of enter_bps are wanted; "
             "0: of those that stand alone; -1: not for that.",
         ),
-    ] = -1.0
+    ] = 0.0
     sizes_quote: Annotated[
         BookSizes,
         Meta(description="Sizes in the quote coin for which a spread is reckoned, ascending."),

@@ -11,6 +11,7 @@ import numpy as np
 
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SignalKind
 from spread_scanner.schema.names import ENGINE, TRACKER
+from spread_scanner.schema.records import signals_apart
 
 NAN = math.nan
 
@@ -54,7 +55,7 @@ class DownTime(NamedTuple):
 
 
 def seen_of(records: np.ndarray, symbols: dict[int, str]) -> list[SeenSignal]:
-    """The engine's records as SeenSignal, in order."""
+    """The engine's records as SeenSignal, in order, without what followed on them."""
     return [
         SeenSignal(
             symbols.get(int(record["symbol_id"]), f"#{int(record['symbol_id'])}"),
@@ -67,5 +68,5 @@ def seen_of(records: np.ndarray, symbols: dict[int, str]) -> list[SeenSignal]:
             float(record["size_base"]),
             float(record["size_quote"]),
         )
-        for record in records
+        for record in signals_apart(records)[0]
     ]

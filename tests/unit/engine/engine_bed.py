@@ -20,6 +20,7 @@ from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.health import Health
 from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.shm.ring import SignalRing
+from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology.tables import (
     DirectionRow,
     FundingRow,
@@ -167,6 +168,7 @@ class Bed:
         self.ring = SignalRing.create(namespace, "signals", slots=slots)
         self.evaluations = Evaluations.create(namespace, slots=kept)
         self.funding = FundingTable.create(namespace, max_symbols=MAX_SYMBOLS)
+        self.wants = Wants.create(namespace, max_symbols=MAX_SYMBOLS)
         self.health = Health.create(namespace)
         self.control = Control.create(namespace)
         self.operator = self.control.operator()
@@ -264,6 +266,7 @@ class Bed:
         for close in (self.consumer.close, self.operator.close, self.control.close):
             close()
         self.funding.close()
+        self.wants.close()
         for close in (self.health.close, self.evaluations.close, self.ring.close, self.store.close):
             close()
 

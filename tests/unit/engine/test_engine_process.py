@@ -21,6 +21,7 @@ from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.health import Health
 from spread_scanner.shm.price_store import PriceStore
 from spread_scanner.shm.ring import SignalRing
+from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology.publish import publish
 
 ROOT = Path(__file__).parents[3]
@@ -58,6 +59,7 @@ class System:
         self.ring = SignalRing.create(namespace, "signals", slots=1_024)
         self.rows = Evaluations.create(namespace, slots=1_024)
         self.funding = FundingTable.create(namespace, max_symbols=MAX_SYMBOLS)
+        self.wants = Wants.create(namespace, max_symbols=MAX_SYMBOLS)
         self.health = Health.create(namespace)
         self.control = Control.create(namespace)
         self.operator = self.control.operator()
@@ -119,6 +121,7 @@ class System:
         for close in (self.consumer.close, self.operator.close, self.control.close):
             close()
         self.funding.close()
+        self.wants.close()
         for close in (self.health.close, self.rows.close, self.ring.close, self.store.close):
             close()
 

@@ -43,14 +43,14 @@ def say(wants: Wants, now_ns: int, **over_bps: float) -> None:
             near.say(DIRECTION.direction_id, SYMBOLS[f"{name}-USDT"], bps, now_ns)
 
 
-def test_as_shipped_nothing_is_wanted_but_what_is_asked_for(wants: Wants, bed: Any) -> None:
+def test_as_shipped_what_stands_is_wanted_and_what_is_asked_for(wants: Wants, bed: Any) -> None:
     wanted = wanted_of(wants, bed)
     now_ns = clock.mono_ns()
     say(wants, now_ns, AAA=math.inf, BBB=-0.5)
-    assert wanted.look(now_ns) == []
+    assert wanted.look(now_ns) == [1]
     wants.ask(SOURCE.source_id, 3, 10.0)
-    assert wanted.look(now_ns) == [3]
-    assert wanted_of(wants, bed, books_margin_bps=0.0).look(now_ns) == [1, 3]
+    assert wanted.look(now_ns) == [1, 3]
+    assert wanted_of(wants, bed, books_margin_bps=-1.0).look(now_ns) == [3]
 
 
 def test_the_most_urgent_come_first_within_books_max(wants: Wants, bed: Any) -> None:
