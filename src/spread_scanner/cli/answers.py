@@ -82,6 +82,14 @@ class LogSalvaged(Document, frozen=True):
     missing: int
 
 
+class LogImported(Document, frozen=True):
+    """What was made a log of its own, and what recordings held besides quotes, by reason."""
+
+    folder: str
+    records: int
+    skipped: dict[str, int]
+
+
 class LogShown(Document, frozen=True):
     """`wal`. `info` reads the heads of the segments alone: what needs the rest is null then."""
 
@@ -93,6 +101,7 @@ class LogShown(Document, frozen=True):
     closed: bool | None  # its writer ended by itself
     holes: list[LogHole] | None
     salvaged: LogSalvaged | None
+    imported: LogImported | None
 
 
 class PastShown(Document, frozen=True):

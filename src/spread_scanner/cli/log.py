@@ -1,4 +1,5 @@
-"""`wal`: what the log of the market holds, whether it is whole, and a copy of what is good of it.
+"""`wal`: what the log of the market holds, whether it is whole, a copy of what is good of it, and a
+log of what others have recorded.
 
 A log that is damaged is exit code 1 and one line that says where and how much; a torn tail is none,
 as a crash leaves one and the next start cuts it.
@@ -16,6 +17,7 @@ from spread_scanner.cli import answers
 from spread_scanner.cli.console import EXIT_CODES, Json, grid, people, print_json, size_text
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SpreadError, Unusable
+from spread_scanner.replay.importing import import_logs
 from spread_scanner.schema.log import RecordKind
 from spread_scanner.schema.names import WAL_FOLDER
 from spread_scanner.wal import reader
@@ -35,6 +37,7 @@ class LogAction(StrEnum):
     INFO = "info"
     VERIFY = "verify"
     SALVAGE = "salvage"
+    IMPORT = "import"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,21 +50,33 @@ def wal(
         LogAction,
         typer.Argument(
             help="info: its segments; verify: read all of it; salvage: copy what is good of a "
-            "damaged one.",
+            "damaged one; import: make a log of others' logs and of recordings.",
         ),
     ],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FROM]...",
+            help="For import: folders of logs, and recordings as SOURCE=FILE, each line of which "
+            "is a frame behind the time at which it was received.",
+        ),
+    ] = None,
     folder: LogFolder = None,
     to: Annotated[
-        Path | None, typer.Option(help="For salvage: an empty folder for the copy.")
+        Path | None, typer.Option(help="For salvage and import: an empty folder.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """The log of the market: what it holds, and whether it is whole."""
-    if (to is None) == (action is LogAction.SALVAGE):
-        raise Unusable("--to goes with salvage, and salvage needs it", action=str(action))
-    place = folder or config.load().data_dir / WAL_FOLDER
+    makes = action in (LogAction.SALVAGE, LogAction.IMPORT)
+    if (to is None) == makes:
+        raise Unusable("--to goes with salvage and import, and they need it", action=str(action))
+    if bool(sources) != (action is LogAction.IMPORT):
+        raise Unusable("what to import goes with import, and it needs that", action=str(action))
+    place = folder or (to if sources and to else config.load().data_dir / WAL_FOLDER)
     try:
-        shown = _shown(place, action, to)
+        imported = _imported(sources, to) if sources and to else None
+        shown = _shown(place, action, to if imported is None else None, imported)
     except OSError as error:
         raise LogFailed(f"the log cannot be read or copied: {error}", folder=str(place)) from None
     if as_json:
@@ -70,10 +85,17 @@ def wal(
         _print(shown)
 
 
-def _shown(place: Path, action: LogAction, to: Path | None) -> answers.LogShown:
+def _imported(sources: list[str], to: Path) -> answers.LogImported:
+    made = import_logs(sources, to, config.load())
+    return answers.LogImported(str(to), made.records, dict(made.skipped))
+
+
+def _shown(
+    place: Path, action: LogAction, to: Path | None, imported: answers.LogImported | None
+) -> answers.LogShown:
     segments = [_segment(link) for link in reader.linked(place)]
     if action is LogAction.INFO:
-        return answers.LogShown(str(place), segments, None, None, None, None, None, None)
+        return answers.LogShown(str(place), segments, None, None, None, None, None, None, None)
     salvaged = None
     if to is not None:
         salvaged = answers.LogSalvaged(str(to), *salvage(place, to))
@@ -90,6 +112,7 @@ def _shown(place: Path, action: LogAction, to: Path | None) -> answers.LogShown:
         found.closed,
         [_hole(hole) for hole in found.holes],
         salvaged,
+        imported,
     )
 
 
@@ -131,4 +154,10 @@ def _print(shown: answers.LogShown) -> None:
         out.print(
             f"Copied {shown.salvaged.records:,} records to {shown.salvaged.folder}; "
             f"{shown.salvaged.missing:,} are missing."
+        )
+    if shown.imported is not None:
+        left_out = ", ".join(f"{many:,} {why}" for why, many in shown.imported.skipped.items())
+        out.print(
+            f"Imported {shown.imported.records:,} records to {shown.imported.folder}; left out of "
+            f"recordings: {left_out or 'nothing'}."
         )

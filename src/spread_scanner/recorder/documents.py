@@ -83,14 +83,12 @@ class Documents:
 
     def put(self, kind: RecordKind, document: LogDocument) -> None:
         """Into the log, unless it is what the log has of that kind."""
-        digest = int.from_bytes(hashlib.sha256(document.body).digest()[:8], "little")
-        if self._written.get(kind) == (digest, document.generation):
+        head = document_head(document, self._clock.now_ns() if document.ts is None else document.ts)
+        known = int(head["digest"]), document.generation
+        if self._written.get(kind) == known:
             return
-        head = np.zeros((), DOCUMENT_DTYPE)
-        head["digest"], head["generation"] = digest, document.generation
-        head["ts"] = self._clock.now_ns() if document.ts is None else document.ts
         self._log.append_document(kind, head, document.body)
-        self._written[kind] = digest, document.generation
+        self._written[kind] = known
         self._standing[kind] = document._replace(ts=int(head["ts"]))
         self.written += 1
 
@@ -107,6 +105,14 @@ class Documents:
             return None
         self._usual_seen = seen
         return LogDocument(found.generation, body)
+
+
+def document_head(document: LogDocument, ts: int) -> np.ndarray:
+    """Of its first part; the log's writer counts the others."""
+    head = np.zeros((), DOCUMENT_DTYPE)
+    head["digest"] = int.from_bytes(hashlib.sha256(document.body).digest()[:8], "little")
+    head["generation"], head["ts"] = document.generation, ts
+    return head
 
 
 def settings_body(settings: Settings) -> bytes:

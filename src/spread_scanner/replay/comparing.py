@@ -5,7 +5,7 @@ has come when it comes to it, the replay at every quote: most differences are of
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -20,18 +20,20 @@ from spread_scanner.schema.records import TS_ABSENT
 
 LATE_NS = NS_PER_S  # signals of one kind so near each other are one
 CONFLATED_NS = 100 * NS_PER_MS  # what stood for less may be looked at by nobody
-GAP_AFTER_NS = 60 * NS_PER_S  # a quiet symbol's quote that is missing may be missed for so long
+ENDS_NS = NS_PER_S  # processes that are ended together end within so long
 
 
 class Difference(StrEnum):
     """Why a signal is not on both sides."""
 
-    LATE = "late"  # both signalled, by other quotes: the engine looked later, or in another order
+    LATE = "late"  # both signalled, by other quotes or later: the engine looked in another order
     CONFLATED = "conflated"  # a newer quote came before the engine looked
     ENGINE_AWAY = "engine away"  # it did not run, or had not begun
     RING_FULL = "ring full"
     NOT_RECORDED = "not recorded"  # a Gap of signals
+    UNSEEN = "unseen"  # no recorder ran: nobody wrote down that the feeds lived
     GAP = "gap"  # quotes are missing in the log
+    END = "at the end"  # the engine may have ended before the recorder looked last
     BEFORE = "before the log"  # how the pair stood when the log begins nobody wrote down
     Z = "z"  # the analyst had a say, and what it said is in no log
     FOLLOWS = "follows"  # the pair stands otherwise since the difference before
@@ -65,7 +67,7 @@ class _Comparing:
         self._same = 0
         ticks = found.gaps[found.gaps["what"] == GapOf.TICKS]
         self._gaps = [
-            (source_id, int(gap["ts_from"]), int(gap["ts_to"]) + GAP_AFTER_NS)
+            (source_id, int(gap["ts_from"]), int(gap["ts_to"]))
             for gap in ticks
             for source_id in [int(gap["source_id"])]
         ]
@@ -129,6 +131,8 @@ class _Comparing:
             return Difference.GAP
         if _in(self._away, one.at_ns):
             return Difference.ENGINE_AWAY
+        if _in(self._found.unseen, one.at_ns):
+            return Difference.UNSEEN
         return Difference.GAP if self._in_gap(self._found.live[one.live]) else None
 
     def _why_replayed(self, place: int, at_ns: int) -> Iterator[Difference]:
@@ -137,6 +141,8 @@ class _Comparing:
             yield Difference.ENGINE_AWAY
         if _in(self._unrecorded, at_ns):
             yield Difference.NOT_RECORDED
+        if _in(self._found.unseen, at_ns):
+            yield Difference.UNSEEN
         if _in(self._full, at_ns):
             yield Difference.RING_FULL
         if self._in_gap(signal):
@@ -145,16 +151,24 @@ class _Comparing:
             yield Difference.CONFLATED
         if signal["kind"] != SignalKind.EXIT and self._asks_z(at_ns):
             yield Difference.Z
+        if any(end_ns - ENDS_NS <= at_ns <= end_ns + ENDS_NS for end_ns in self._found.ends):
+            yield Difference.END
 
     def _asks_z(self, at_ns: int) -> bool:
         before = [one for one in self._found.adopted if one.ts <= at_ns]
         return bool(before) and before[-1].asks_z
 
     def _in_gap(self, signal: np.void) -> bool:
+        """Whether one of its quotes is from before the end of a gap: a later one may be missing."""
         direction = DIRECTIONS[int(signal["direction_id"])]
-        legs = (direction.spot.source_id, direction.futures.source_id)
-        at_ns = int(signal["ts_engine"])
-        return any(source in legs and begun < at_ns < end for source, begun, end in self._gaps)
+        received = {
+            direction.spot.source_id: int(signal["spot_ts_recv"]),
+            direction.futures.source_id: int(signal["fut_ts_recv"]),
+        }
+        return any(
+            source in received and begun < int(signal["ts_engine"]) and received[source] <= end
+            for source, begun, end in self._gaps
+        )
 
 
 def _by_pair(signals: np.ndarray) -> defaultdict[tuple[int, int], list[int]]:
@@ -184,18 +198,21 @@ def _spans(found: Replayed) -> tuple[list[tuple[int, int]], list[tuple[int, int]
     """When the engine was away, and when its ring had no room: as often as that was looked at."""
     away: list[tuple[int, int]] = []
     full: list[tuple[int, int]] = []
-    before = None
+    gone_ns: int | None = None
+    dropped = 0
     for one in found.engine:
-        begun_ns = TS_ABSENT if before is None else before.ts
-        if not one.alive or (before is not None and not before.alive):
-            away.append((begun_ns, one.ts + NS_PER_S))
-        if before is not None and one.dropped > before.dropped:
-            full.append((begun_ns, one.ts))
-        before = one
-    if before is not None and not before.alive:
-        away.append((before.ts, 2**63 - 1))
+        if not one.alive and gone_ns is None:  # what came last nobody looked at any more
+            gone_ns = max(one.before_ns, TS_ABSENT + ENDS_NS) - ENDS_NS
+        elif one.alive and gone_ns is not None:
+            away.append((gone_ns, one.ts + NS_PER_S))
+            gone_ns = None
+        if one.dropped > dropped:
+            full.append((one.before_ns, one.ts))
+        dropped = one.dropped
+    if gone_ns is not None:
+        away.append((gone_ns, 2**63 - 1))
     return away, full
 
 
-def _in(spans: list[tuple[int, int]], at_ns: int) -> bool:
+def _in(spans: Iterable[tuple[int, int]], at_ns: int) -> bool:
     return any(begun_ns <= at_ns <= end_ns for begun_ns, end_ns in spans)

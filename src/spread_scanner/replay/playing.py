@@ -40,6 +40,7 @@ KEPT_NS = NS_PER_S  # for so long a signal may name a quote that has been follow
 LOOKED_AHEAD_NS = 100 * NS_PER_MS
 SLICE_NS, SLICE_NS_MAX = 20 * NS_PER_MS, NS_PER_S  # of the log, that are shown at once
 NEVER_NS = TS_ABSENT + MARGIN_NS  # what is due by it is representable, too
+UNSEEN_NS = 300 * NS_PER_MS  # without a word of any source for so long: three looks are missing
 
 Changed = Callable[[Settings], Settings]
 
@@ -74,6 +75,15 @@ class ReplayCounts(NamedTuple):
     unplayed: int = 0  # ticks of a store of which the log holds no settings
 
 
+class EngineSeen(NamedTuple):
+    """What the recorder saw of the engine that was otherwise when it looked before."""
+
+    before_ns: int
+    ts: int
+    alive: bool
+    dropped: int
+
+
 class EngineLife(NamedTuple):
     """From where on what is replayed stands on generations of what is usual."""
 
@@ -90,7 +100,9 @@ class Replayed(NamedTuple):
     live: np.ndarray  # what the log says
     verdicts: Verdicts  # of each of those
     gaps: np.ndarray
-    engine: tuple[LoggedEngine, ...]
+    engine: tuple[EngineSeen, ...]
+    unseen: tuple[tuple[int, int], ...]  # when no recorder looked, within one store's life
+    ends: tuple[int, ...]  # when one looked last, of each store
     adopted: tuple[EngineLife, ...]
     names: dict[int, dict[int, str]]  # of symbols, by the generation that a signal has
     counts: ReplayCounts
@@ -135,7 +147,10 @@ class _Played:
         self._live: list[np.ndarray] = []
         self._gaps: list[np.ndarray] = []
         self._verdicts: list[Verdicts] = []
-        self._engine: list[LoggedEngine] = []
+        self._engine: list[EngineSeen] = []
+        self._unseen: list[tuple[int, int]] = []
+        self._ends: list[int] = []
+        self._looked_ns = TS_ABSENT
         self._adopted: list[EngineLife] = []
         self._counts = ReplayCounts()
 
@@ -161,9 +176,17 @@ class _Played:
         else:
             self._early.append(one)
         if isinstance(one, LoggedEngine):
-            self._engine.append(one)
+            self._engine.append(EngineSeen(self._looked_ns, *one))
         elif isinstance(one, LoggedArray) and one.kind is RecordKind.GAP:
             self._gaps.append(one.records)
+        elif isinstance(one, LoggedArray) and one.kind is RecordKind.SOURCE_STATE:
+            self._look(int(one.records["ts"][-1]))
+
+    def _look(self, at_ns: int) -> None:
+        """The recorder looked at the sources, and at the engine before."""
+        if self._looked_ns != TS_ABSENT and at_ns - self._looked_ns > UNSEEN_NS:
+            self._unseen.append((self._looked_ns, at_ns))
+        self._looked_ns = at_ns
 
     def _begun(self, settings: Settings) -> "_Player":
         system = settings.config.system
@@ -178,6 +201,9 @@ class _Played:
 
     def finish(self) -> None:
         """All of one store."""
+        if self._looked_ns != TS_ABSENT:
+            self._ends.append(self._looked_ns)
+            self._looked_ns = TS_ABSENT
         player, self._player = self._player, None
         if player is None:
             early, self._early = self._early, []
@@ -202,6 +228,8 @@ class _Played:
             Verdicts.joined(self._verdicts),
             np.concatenate([np.zeros(0, GAP_DTYPE), *self._gaps]),
             tuple(self._engine),
+            tuple(self._unseen),
+            tuple(self._ends),
             tuple(self._adopted),
             {made.generation & 0xFFFFFFFF: made.symbol_names() for made in self._tables.values()},
             self._counts,
@@ -317,7 +345,15 @@ class _Player:
         elif one.kind is RecordKind.SOURCE_STATE and len(one.records):
             # The recorder drains first: all that was published by then stands before.
             self.seen_ns = max(self.seen_ns, int(one.records["ts"][-1]))
-            self._expect(self.seen_ns, one)
+            self._hear_beats(one)
+
+    def _hear_beats(self, one: LoggedArray) -> None:
+        """What was seen of a source is so since it beat, which it does when it begins, too."""
+        beats_ns = one.records["heartbeat_mono_ns"]
+        since_ns = np.where(beats_ns != 0, beats_ns + self._engine.anchor_ns, self.seen_ns)
+        for at_ns in np.unique(since_ns):
+            rows = one.records[since_ns == at_ns]
+            self._expect(min(int(at_ns), self.seen_ns), one._replace(records=rows))
 
     def finish(self) -> None:
         """All that is left."""

@@ -14,7 +14,12 @@ _CHECKSUM_BYTES = 4
 
 def write(path: Path, body: bytes) -> None:
     """Put a body in place of the one before. Raises OSError; that one stays then."""
-    replace(path, zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little") + body)
+    replace(path, closed(body))
+
+
+def closed(body: bytes) -> bytes:
+    """A whole file's bytes."""
+    return zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "little") + body
 
 
 def read(path: Path, fault: type[SpreadError]) -> bytes | None:

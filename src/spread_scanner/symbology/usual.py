@@ -24,6 +24,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.schema.costs import full_weight
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.symbology import sealed
+from spread_scanner.symbology.replacing import replace
 from spread_scanner.symbology.tables import InstrumentRow, ListedPair, Tables, listed_pairs
 
 PairNumbers = npt.NDArray[np.float64]
@@ -114,13 +115,18 @@ def pair_keys(tables: Tables) -> dict[tuple[int, int], str]:
 
 def write(path: Path, usual: Usual) -> None:
     """Put a generation in place of the one before. Raises OSError; that one stays then."""
+    replace(path, whole(usual))
+
+
+def whole(usual: Usual) -> bytes:
+    """A generation as its file has it, and the log."""
     nothing = np.full(len(usual.keys), np.nan)
     numbers = [usual.weight, usual.exit_bps, usual.parity_bps]
     numbers += [nothing if one is None else one for one in (usual.credited_bps, usual.carry_bps)]
     flags = np.zeros(len(usual.keys), np.uint8) if usual.flags is None else usual.flags
     columns = np.concatenate(numbers).astype("<f8").tobytes()
     made = _File(FORMAT, *usual[:4], columns, flags.tobytes(), usual.origin)
-    sealed.write(path, msgspec.msgpack.encode(made))
+    return sealed.closed(msgspec.msgpack.encode(made))
 
 
 def read(path: Path) -> Usual | None:

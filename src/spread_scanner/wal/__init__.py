@@ -7,5 +7,6 @@ writer    appends; knows how far the log is on the disk
 reader    blocks in order; a torn tail is cut and told of, damage inside is refused
 snapshot  the last quotes beside the log, so that a start need not read all of it
 times     stamps of another session or boot, by the clocks of now
+copying   a log written once more, under its times and stores
 salvage   a log of what is good on both sides of the damage
 """

@@ -12,12 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spread_scanner.errors import Unusable
-from spread_scanner.schema.log import DOCUMENTS, GAP_DTYPE, GapOf, RecordKind
+from spread_scanner.schema.log import GAP_DTYPE, GapOf, RecordKind
 from spread_scanner.wal import reader
+from spread_scanner.wal.copying import LogCopy, new_log
 from spread_scanner.wal.frames import Bytes
 from spread_scanner.wal.reader import Hole, Link, Piece, Walked, mapped, walk
-from spread_scanner.wal.writer import LogWriter, Origin
 
 
 class LogContents(NamedTuple):
@@ -48,37 +47,29 @@ def examine(folder: Path) -> LogContents:
 
 def salvage(folder: Path, to: Path) -> tuple[int, int]:
     """Copy what is good into a new log; how many records, and how many are missing. Raises NoLog,
-    Unusable (a log is there already), OSError."""
+    Unusable (a log is there already), Unsafe, OSError."""
     links = reader.chain(folder)
-    if to.exists() and any(to.iterdir()):
-        raise Unusable("a log is salvaged into a folder that is empty", folder=str(to))
     if not links:
         raise reader.NoLog("there is no log", folder=str(folder))
-    head = links[-1].head
-    origin = Origin(links[-1].namespace, int(head["instance_id"]), int(head["anchor_ns"]))
-    size = max(int(link.head["segment_bytes"]) for link in links)
-    writer = LogWriter(to, origin, segment_bytes=size or links[0].path.stat().st_size)
     copied, missing, expected = 0, 0, links[0].first_seq
-    for piece in _good(links):
-        if piece.seq > expected:
-            writer.append(RecordKind.GAP, gap_of_records(expected, piece.seq))
-            missing += piece.seq - expected
-        _copy(writer, piece)
-        writer.sync()
-        copied += piece.records
-        expected = piece.seq + piece.records
-    writer.close()
+    with new_log(to, _segment_bytes(links)) as writer:
+        copy = LogCopy(writer, links)
+        for link in links:
+            copy.begin(link)
+            data = mapped(link.path)
+            for piece in good_of(link, data, walk(link, data), expected):
+                if piece.seq > expected:
+                    writer.append(RecordKind.GAP, gap_of_records(expected, piece.seq))
+                    missing += piece.seq - expected
+                copy.put(piece)
+                copied += piece.records
+                expected = piece.seq + piece.records
     return copied, missing
 
 
-def _good(links: list[Link]) -> Iterator[Piece]:
-    """Every record that is good, once, in order."""
-    expected = links[0].first_seq
-    for link in links:
-        data = mapped(link.path)
-        for piece in good_of(link, data, walk(link, data), expected):
-            yield piece
-            expected = piece.seq + piece.records
+def _segment_bytes(links: list[Link]) -> int:
+    size = max(int(link.head["segment_bytes"]) for link in links)
+    return size or links[0].path.stat().st_size
 
 
 def good_of(link: Link, data: Bytes, walked: Walked, expected: int) -> Iterator[Piece]:
@@ -91,13 +82,6 @@ def good_of(link: Link, data: Bytes, walked: Walked, expected: int) -> Iterator[
         if piece.seq >= expected:
             yield piece
             expected = piece.seq + piece.records
-
-
-def _copy(writer: LogWriter, piece: Piece) -> None:
-    if piece.kind in DOCUMENTS:
-        writer.append_part(piece.kind, piece.payload.tobytes())
-    else:
-        writer.append(piece.kind, piece.array())
 
 
 def gap_of_records(first: int, following: int) -> np.ndarray:

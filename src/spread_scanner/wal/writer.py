@@ -23,6 +23,7 @@ import numpy as np
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
+from spread_scanner.errors import SpreadError
 from spread_scanner.schema.log import DOCUMENT_DTYPE, RecordKind
 from spread_scanner.wal import frames, reader, segments
 from spread_scanner.wal._backs import Gathering
@@ -55,6 +56,18 @@ class Origin(NamedTuple):
     instance_id: int = 0
     anchor_ns: int = 0
     boot: str = ""  # that the monotonic times are of; empty: not known
+    host: str = ""  # empty: this one
+
+
+class WrittenThen(NamedTuple):
+    """When records were written that are copied now."""
+
+    wall_ns: int
+    mono_ns: int
+
+
+class Unsafe(SpreadError):
+    """What was to be copied could not be brought to the disk."""
 
 
 class _Kept(NamedTuple):
@@ -125,6 +138,7 @@ class LogWriter:
         except BaseException:
             os.close(self._lock)
             raise
+        self._then: WrittenThen | None = None  # None: what is appended is of now
         self._number = max(files, default=0)  # the last that was given to a file
         self._spare = [path for path in files.values() if reader.waits(path, segment_bytes)]
         self.appended_seq = self._safe.seq
@@ -181,6 +195,25 @@ class LogWriter:
         """Write what was gathered: whoever kills this process does not lose it any more."""
         self._seal()
         self._write_on()
+
+    def copy_on(self, origin: Origin, then: WrittenThen) -> None:
+        """What follows is a copy of what was written then, of that store: in a segment of its own.
+        Raises Unsafe."""
+        self.copied()
+        self._close_current()
+        self._origin, self._then = origin, then
+
+    def copy_then(self, mono_ns: int) -> None:
+        """What follows was written then, in the same segment."""
+        assert self._then is not None, "copy_on says where"
+        passed_ns = mono_ns - self._then.mono_ns
+        self._then = WrittenThen(self._then.wall_ns + passed_ns, mono_ns)
+
+    def copied(self) -> None:
+        """All that was appended is on the disk. Raises Unsafe."""
+        self.sync()
+        if self.durable_seq != self.appended_seq:
+            raise Unsafe(f"the log cannot be written: {self.refusal}", folder=str(self.folder))
 
     def commit(self) -> None:
         """Write what was gathered; have it synced, unless a sync is under way: then the next one
@@ -296,7 +329,7 @@ class LogWriter:
             previous=current.crc,
             first=kept.seq - current.first_seq,
             durable=max(0, self.durable_seq - current.first_seq),
-            at_ms=max(0, clock.mono_ns() - current.begun_ns) // NS_PER_MS,
+            at_ms=max(0, self._written_then.mono_ns - current.begun_ns) // NS_PER_MS,
         )
         self._disk.put(current.file, kept.block.data, current.end)
         current.end += len(kept.block)
@@ -368,10 +401,15 @@ class LogWriter:
         head["previous_number"], head["previous_end"] = self._safe.number, self._safe.end
         head["previous_crc"] = self._safe.crc
         head["anchor_ns"], head["instance_id"] = self._origin.anchor_ns, self._origin.instance_id
-        head["namespace"], head["host"] = self._origin.namespace, socket.gethostname()
+        head["namespace"] = self._origin.namespace
+        head["host"] = self._origin.host or socket.gethostname()
         head["boot"] = self._origin.boot
-        head["created_wall_ns"], head["created_mono_ns"] = clock.wall_ns(), clock.mono_ns()
+        head["created_wall_ns"], head["created_mono_ns"] = self._written_then
         return head
+
+    @property
+    def _written_then(self) -> WrittenThen:
+        return self._then or WrittenThen(clock.wall_ns(), clock.mono_ns())
 
     def _make(self) -> Future[Path]:
         """Have the next segment's file made."""

@@ -46,6 +46,13 @@ class Analysed(NamedTuple):
     known: bool
 
 
+def _is_listed(tables: Tables, direction_id: int, symbol_id: int) -> bool:
+    """On both legs: of others the tables keep no listing."""
+    direction = DIRECTIONS[direction_id]
+    listed = {row.source_id for row in tables.instruments if row.symbol_id == symbol_id}
+    return {direction.spot.source_id, direction.futures.source_id} <= listed
+
+
 class Oracle:
     def __init__(
         self, settings: Settings, tables: Tables, *, anchor_ns: int, instance: int
@@ -56,7 +63,11 @@ class Oracle:
         names = {row.symbol_id: row.symbol for row in tables.symbols}
         pairs = [(row.direction_id, s) for row in tables.directions for s in row.symbol_ids]
         ids = {name: number for number, name in names.items()}
-        kept_out = [(row.direction_id, ids[row.symbol]) for row in tables.quarantine]
+        kept_out = [
+            (row.direction_id, ids[row.symbol])
+            for row in tables.quarantine
+            if _is_listed(tables, row.direction_id, ids.get(row.symbol, -1))
+        ]
         pairs = sorted(pairs + kept_out)
         self.direction, self.symbol = np.array(pairs).reshape(-1, 2).T
         self.quarantined = np.array([pair in kept_out for pair in pairs])

@@ -101,6 +101,33 @@ def test_what_is_missing_or_another_is_named(market: Market) -> None:
 
 
 @pytest.mark.slow
+def test_where_no_recorder_looked_the_differences_say_so(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quotes came from the tape later; that their feeds lived nobody wrote down."""
+    lived(market, 150)
+    append = market.log.append
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            market.log,
+            "append",
+            lambda kind, records: kind is RecordKind.SOURCE_STATE or append(kind, records),
+        )
+        lived(market, 250)
+    said = lived(market, 150)
+    market.log.append(RecordKind.SIGNAL, said)
+    market.close()
+    found = replay(market.folder)
+    ((begun_ns, end_ns),) = found.unseen
+    assert end_ns - begun_ns > 1_000_000_000
+    told = compared(found, *EVER)
+    assert told.live[Difference.UNSEEN] + told.replayed[Difference.UNSEEN] > 0
+    assert Difference.UNEXPLAINED not in told.live, told
+    assert Difference.UNEXPLAINED not in told.replayed, told
+    assert Difference.GAP not in told.live, told
+
+
+@pytest.mark.slow
 def test_ticks_that_are_not_there_change_nothing_else(market: Market) -> None:
     """A Gap: the replay goes on with what it has, twice alike."""
     lived(market, 150)
