@@ -20,6 +20,7 @@ from spread_scanner.gateway import problems
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import CONTROL, VERSIONED, App
 from spread_scanner.gateway.living import LiveSystem
+from spread_scanner.gateway.metrics import CONTENT_TYPE
 from spread_scanner.gateway.problems import Problem
 from spread_scanner.orders import orders
 from spread_scanner.orders.orders import Outcome
@@ -227,6 +228,12 @@ def reload(system: Living) -> Outcome:
     return orders.reload(system.shown.settings)
 
 
+@get(["/metrics", f"{VERSIONED}/metrics"], media_type=CONTENT_TYPE, sync_to_thread=False)
+def metrics(system: Living) -> bytes:
+    """Every counter, as Prometheus scrapes it; as of the last second."""
+    return system.metrics()
+
+
 @get(f"{VERSIONED}/openapi.json", include_in_schema=False, sync_to_thread=False)
 def described(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """What can be asked here, as OpenAPI 3.1."""
@@ -236,6 +243,7 @@ def described(request: Request[Any, Any, Any]) -> dict[str, Any]:
 READING = [
     described,
     health,
+    metrics,
     prices,
     prices_of_pair,
     scan_arbitrage,

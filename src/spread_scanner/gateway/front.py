@@ -18,6 +18,7 @@ from spread_scanner.gateway import problems
 from spread_scanner.gateway.access import Access
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.living import LiveSystem
+from spread_scanner.gateway.metrics import CONTENT_TYPE
 from spread_scanner.gateway.problems import Problem
 from spread_scanner.view.prices import SPOT_LIKE
 
@@ -31,6 +32,7 @@ VERSIONED = "/v1"
 SHORT = ("/health", "/prices", "/scan-arbitrage")  # calls of bots, which any page may make
 CONTROL = f"{VERSIONED}/control/"
 JSON = b"application/json"
+METRICS = CONTENT_TYPE.encode()
 _OF_ALL: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -98,7 +100,7 @@ class Front:
         """Whether it was one of those that are answered from bytes."""
         if scope["query_string"] or scope["method"] not in ("GET", "HEAD"):
             return False
-        short = path.removeprefix(VERSIONED)
+        short, kind = path.removeprefix(VERSIONED), JSON
         if short == "/health":
             well, body = self._system.health()
             status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
@@ -108,9 +110,11 @@ class Front:
             prices = self._system.shown.prices
             pair = prices.board.named(short.removeprefix("/prices/"))
             status, body = HTTPStatus.OK, prices.body(SPOT_LIKE, pair)
+        elif short == "/metrics":
+            status, body, kind = HTTPStatus.OK, self._system.metrics(), METRICS
         else:
             return False
-        typed = ((b"content-type", JSON),)
+        typed = ((b"content-type", kind),)
         await _answer(send, status, body, typed, bodiless=scope["method"] == "HEAD")
         return True
 

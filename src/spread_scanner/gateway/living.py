@@ -13,11 +13,13 @@ import msgspec
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
+from spread_scanner.gateway.metrics import Scraped
 from spread_scanner.gateway.prices import PricesAsText
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.view import sources
 from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Served
 from spread_scanner.view.spreads import Spread, SpreadBoard, spreads_of
 from spread_scanner.view.status import Status, StatusReader
@@ -51,6 +53,7 @@ class LiveSystem:
         self._one_at_a_time = threading.Lock()
         self._served: bytes = b""
         self._served_until_ns = 0
+        self._metrics: tuple[Status | None, bytes] = (None, b"")
 
     def _made(self, settings: Settings) -> Shown:
         loaded = tables.load_for(settings.generated_dir, self._store.max_symbols)
@@ -99,6 +102,16 @@ class LiveSystem:
             version(),
             status.namespace,
         )
+
+    def metrics(self) -> bytes:
+        """What Prometheus scrapes, of the last look."""
+        if self._metrics[0] is not self.status:
+            shown = self.shown
+            found = sources.look(
+                shown.settings, self._health, self._control, self._store, shown.tables
+            )
+            self._metrics = self.status, Scraped(self.status, found, self._health).text()
+        return self._metrics[1]
 
     def spreads(self, wanted: str) -> list[Spread]:
         """All pairs whose symbol contains that, the highest net spread first."""

@@ -28,6 +28,11 @@ class Counter(NamedTuple):
     label: str
     sentence: str
 
+    @property
+    def is_level(self) -> bool:
+        """How much there is now; else how often something happened."""
+        return "(a level" in self.sentence
+
 
 class Histogram(NamedTuple):
     """A latency in nanoseconds."""

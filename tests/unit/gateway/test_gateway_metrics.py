@@ -1,0 +1,130 @@
+"""The metrics say what the health rows say, in names and units that Prometheus wants."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from spread_scanner.gateway.metrics import BOUNDS_S
+from spread_scanner.schema.counters import ENGINE_HISTOGRAMS, counters_of
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import ENGINE, GATEWAY, PROCESSES
+from spread_scanner.shm.health import BUCKETS, bucket_middle_ns, counts_below
+
+RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "spread-scanner.rules.yml"
+UNITS = re.compile(r"_(ms|us|ns|milliseconds|microseconds|kb|mb)(_|$)")
+
+
+def scraped(asking: Any) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    asking.system.look()
+    text = asyncio.run(asking.get("/metrics")).text
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_counters_and_latencies_are_the_row_s(
+    gateway_of: Callable[..., Any], listed_bed: Any
+) -> None:
+    asking = gateway_of()
+    with listed_bed.health() as health, health.claim(ENGINE) as row:
+        row.beat(ProcessState.RUNNING)
+        row.add(next(one.counter_id for one in counters_of(ENGINE) if one.label == "signals"), 7)
+        for took_ns in (900, 40_000, 40_000, 3_000_000_000):
+            row.observe(0, took_ns)
+        found = scraped(asking)
+    engine = ("process", ENGINE)
+    assert found["spread_signals_total", (engine,)] == 7
+    assert found["spread_process_up", (engine,)] == 1
+    label = next(iter(health_label(found)))
+    assert found[f"{label}_bucket", tuple(sorted((engine, ("le", "5e-06"))))] == 1
+    assert found[f"{label}_bucket", tuple(sorted((engine, ("le", "0.0001"))))] == 3
+    assert found[f"{label}_bucket", tuple(sorted((engine, ("le", "1.0"))))] == 3
+    assert found[f"{label}_bucket", tuple(sorted((engine, ("le", "+Inf"))))] == 4
+
+
+def health_label(found: Any) -> set[str]:
+    engine = ("process", ENGINE)
+    return {
+        name.removesuffix("_bucket")
+        for (name, labels), value in found.items()
+        if name.endswith("_bucket") and engine in labels and value
+    }
+
+
+def test_every_counter_of_the_registry_is_there_in_base_units(
+    gateway_of: Callable[..., Any],
+) -> None:
+    found = scraped(gateway_of())
+    names = {name for name, _ in found}
+    assert not [name for name in names if UNITS.search(name)]
+    for name, labels in found:
+        process = dict(labels).get("process", PROCESSES[0])
+        assert process in PROCESSES, (name, labels)
+    for counter in counters_of(GATEWAY):
+        label = counter.label.removesuffix("_ms").removesuffix("_ns")
+        assert [name for name in names if name.startswith(f"spread_{label}")], counter
+
+
+@pytest.fixture
+def promtool() -> Callable[..., str]:
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed: Debian's package prometheus has it")
+
+    def run(*arguments: str | Path, text: bytes = b"") -> str:
+        done = subprocess.run(
+            ["promtool", *arguments], input=text, capture_output=True, check=False
+        )
+        said = (done.stdout + done.stderr).decode()
+        assert done.returncode == 0, said
+        return said
+
+    return run
+
+
+def test_promtool_finds_nothing_amiss(
+    promtool: Callable[..., str], gateway_of: Callable[..., Any]
+) -> None:
+    asking = gateway_of()
+    asking.system.look()
+    text = asyncio.run(asking.get("/metrics")).content
+    assert promtool("check", "metrics", text=text) == ""
+
+
+def test_each_rule_comes_and_goes(promtool: Callable[..., str]) -> None:
+    promtool("test", "rules", Path(__file__).with_name("rules_test.yml"))
+
+
+def test_rules_ask_for_what_is_there(
+    promtool: Callable[..., str], gateway_of: Callable[..., Any]
+) -> None:
+    promtool("check", "rules", RULES)
+    asked = set(re.findall(r"\bspread_\w+", RULES.read_text()))
+    there = {name for name, _ in scraped(gateway_of())}
+    assert asked - there - {"spread_recv_to_signal_seconds_bucket"} == set()
+    assert "recv_to_signal" in {row.label for row in ENGINE_HISTOGRAMS}
+    tested = Path(__file__).with_name("rules_test.yml").read_text()
+    for alert in re.findall(r"alert: (\w+)", RULES.read_text()):
+        assert f"alertname: {alert}" in tested
+
+
+@pytest.mark.parametrize("index", [0, 15, 16, 100, BUCKETS - 1])
+def test_what_is_under_a_bound_is_counted_by_its_bucket(index: int) -> None:
+    buckets = np.zeros(BUCKETS, np.uint64)
+    buckets[index] = 3
+    middle_ns = bucket_middle_ns(index)
+    assert counts_below(buckets, [middle_ns, middle_ns * 1.01 + 1e-9]) == [0, 3]
+
+
+def test_twelve_bounds_rise() -> None:
+    assert len(BOUNDS_S) == 12
+    assert list(BOUNDS_S) == sorted(BOUNDS_S)
