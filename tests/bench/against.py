@@ -4,9 +4,9 @@ blocks.
 `make bench-against COMMIT=...`. The earlier commit is checked out and built beside this one, with
 its own benchmark and packages, so each tree is measured by what it came with. In each block both
 run, the first one alternating; the medians of the blocks are divided. One run tells little on a
-machine that others share; the ratio of neighbours does. ONLY="binance-futures bursts,slow tier"
-runs those alone, ONLY=engine the engine's; TREE=... is a tree of the earlier commit that is built
-already.
+machine that others share; the ratio of neighbours does. ONLY=feed runs the feed's alone, in some
+ten minutes with the build, ONLY="binance-futures bursts,slow tier" a few of them, ONLY=engine the
+engine's; TREE=... is a tree of the earlier commit that is built already.
 """
 
 import argparse
@@ -19,21 +19,32 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# What a tree prints of itself: no peers of the feed, which are no part of the comparison, and
-# nothing of it that takes its time from the clock. An earlier commit may lack some figures.
+# What a tree prints of itself. No floors and no peers, which are no part of the comparison and most
+# of the time; fewer messages a run; nothing of it that takes its time from the clock. An earlier
+# commit may lack some figures.
 CHILD = """
 import json, sys
 sys.path.insert(0, "tests/bench")
 only = sys.argv[1].split(",")
 def feed():
-    import feed_peers
-    feed_peers.peers_of = lambda *_: []
     import bench_feed
+    async def no_peer(*_):
+        return 0.0
+    bench_feed.feed_peers.peers_of = lambda *_: []
+    bench_feed.feed_peers.run = no_peer
+    bench_feed.Rig.floor_us = lambda *_, **__: 1.0
+    class Sender(bench_feed.Child):
+        def __exit__(self, *_):  # it would wait for those who are left out
+            self._process.kill()
+            self._process.join()
+    bench_feed.Child = Sender
+    made = bench_feed.messages
+    bench_feed.messages = lambda label, count: made(label, min(count, 100_000))
     if hasattr(bench_feed, "_half_open"):
         bench_feed._half_open = lambda *_: None
     def chosen(kind, real):
         def run(rig, label, *rest, **named):
-            words = label + kind.replace("_", " ") + (" tls" if named.get("tls") else "")
+            words = "feed " + label + kind.replace("_", " ") + (" tls" if named.get("tls") else "")
             return real(rig, label, *rest, **named) if any(one in words for one in only) else None
         return run
     for kind in ("_bursts", "_slow_tier", "_one_per_read", "_latency"):
@@ -74,20 +85,29 @@ def run(tree: Path, only: str, into: Found) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
+    if not done.stdout:
+        raise SystemExit(
+            f"--only {only!r}: no figure of {tree} is named so, e.g. feed, engine, slow tier"
+        )
     for line in done.stdout.splitlines():
         name, p50, p99 = json.loads(line)
         into[name].append((p50, p99))
 
 
 def report(before: Found, now: Found) -> None:
+    """The medians of the blocks, and `over` where they are beyond what is allowed: 1.15 of the
+    median, 1.5 of p99 or 10 more.
+    """
     print(f"{'figure':55} {'p50 before':>10} {'now':>8} {'ratio':>6} {'p99 before':>10} {'now':>8}")
     for name, rows in now.items():
         if name not in before:
             continue
         old50, old99 = (statistics.median(column) for column in zip(*before[name], strict=True))
         new50, new99 = (statistics.median(column) for column in zip(*rows, strict=True))
+        over = new50 > 1.15 * old50 or new99 > max(1.5 * old99, old99 + 10)
         print(
             f"{name:55} {old50:10.3f} {new50:8.3f} {new50 / old50:6.2f} {old99:10.3f} {new99:8.3f}"
+            + "  over" * over
         )
 
 

@@ -19,6 +19,7 @@ from spread_scanner.clock import NS_PER_MS
 from spread_scanner.feed import feed as shipped
 from spread_scanner.feed._board import STALL_NS
 from spread_scanner.feed.feed import Feed
+from spread_scanner.feed.outlook import serves
 from spread_scanner.feed.watch import WATCH_NS
 
 # No silence means anything sooner after a quote: `idle_ms_max`, and a check.
@@ -197,7 +198,7 @@ class Idle:
         feed._looked_ns = last_ns
         there_ns, paces = feed._outlook._there_ns, feed._tempo._paces
         for line in feed._lines():
-            if line.carried:
+            if serves(line):
                 there_ns[line] = last_ns
             for connection in line.connections:
                 messages, update = (

@@ -38,7 +38,8 @@ TURNED_NS = 15 * NS_PER_S  # unsubscribed, answered, asked for again at a quarte
 RESET_NS = 3_500 * NS_PER_MS  # ids that began anew are believed within this
 LAG_NS_MAX = 2 * NS_PER_S
 LAG_SLACK_NS = 600 * NS_PER_MS
-SAID_NS = 60 * NS_PER_S  # until a feed says that nothing of what it asks for is given
+SAID_NS = 60 * NS_PER_S  # until a feed says that everything is refused
+GIVEN_NS = 240 * NS_PER_S  # until it says that nothing comes of what is acknowledged
 FOUND_MAX = 20
 
 
@@ -78,6 +79,7 @@ class Invariants:
         self._marks: dict[str, int] = {}
         self._slow: dict[str, bool] = defaultdict(bool)
         self._unsaid: dict[str, int] = defaultdict(int)
+        self._fault_ns: dict[str, int] = defaultdict(int)  # when one began last
         self._next_ns = 0  # when it is to be looked again, if anything happens then
         self._next_lines_ns = 0
         self._next_late_ns = 0  # until then time alone makes nobody late
@@ -96,6 +98,7 @@ class Invariants:
         kind = EVERY_KIND[fault.kind]
         now_ns = self.world.now_ns()
         end_ns = now_ns + int((fault.for_s + kind.within_s) * NS_PER_S)
+        self._fault_ns[exchange.label] = now_ns
         if fault.kind in ("unwelcome", "closed", "nameless"):
             self.dialling.refused_until_ns[exchange.label] = end_ns
         if fault.kind == "skew":
@@ -365,13 +368,16 @@ class Invariants:
                 self._well(exchange, row)
 
     def _says_that_it_is_refused(self, exchange: Exchange) -> None:
-        """(11). A dial that fails meanwhile is judged first, so that one look may find it well."""
-        label, since_ns = exchange.label, exchange.switch.closed_ns
-        long = since_ns and self.world.now_ns() - since_ns > SAID_NS
-        closed = exchange.refuses and long
+        """(11). A dial that fails meanwhile is judged first, so that one look may find it well.
+        What is acknowledged is waited for anew on each connection.
+        """
+        label, since_ns, bound_ns = exchange.label, exchange.switch.closed_ns, SAID_NS
+        if not exchange.refuses:
+            since_ns, bound_ns = since_ns and max(since_ns, self._fault_ns[label]), GIVEN_NS
+        closed = since_ns and self.world.now_ns() - since_ns > bound_ns
         self._unsaid[label] = self._unsaid[label] + 1 if closed and self.world.runs(label) else 0
         if self._unsaid[label] == 2:
-            self.broken(11, label, "every symbol is refused, and the feed says that all is well")
+            self.broken(11, label, "no symbol is given, and the feed says that all is well")
 
     def _is_slow(self, row: Row) -> bool:
         """It was silent for so long by itself that it may be called so."""

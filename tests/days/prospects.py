@@ -18,7 +18,7 @@ from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.feed import Feed
 from spread_scanner.feed.freshness import OVERDUE_NS_MIN, SLOWDOWN_MAX
 from spread_scanner.feed.line import Line
-from spread_scanner.feed.outlook import AWAY_NS, Outlook
+from spread_scanner.feed.outlook import AWAY_NS, Outlook, serves
 from spread_scanner.feed.patience import pauses_of
 from spread_scanner.feed.watch import WATCH_NS
 from spread_scanner.runtime.gate import Ban
@@ -185,7 +185,7 @@ class Prospects:
         carriers = [line.current for line in lines]
         if carriers != self._carriers:
             self._carriers, self._carriers_ns = carriers, now_ns
-        away = [line for line in lines if not line.carried]
+        away = [line for line in lines if not serves(line)]
         there_ns = feed._outlook._there_ns
         if away and (feed._counted_ns < self._carriers_ns or not there_ns.keys() >= set(away)):
             return now_ns
@@ -286,7 +286,8 @@ class Prospects:
     def _without_data_until(self, there: Connection, now_ns: int) -> int:
         """When one that has brought no quote may be blamed for that; now: looks may find it."""
         opened_ns, first_ns = there.listener.opened_ns, there.life.rules.first_quote_ns_max
-        for due_ns in (opened_ns + first_ns, opened_ns + 2 * first_ns):
+        for late_ns in (first_ns, 2 * first_ns, 2 * (first_ns + WATCH_NS)):
+            due_ns = opened_ns + late_ns
             if now_ns < due_ns:
                 return due_ns
             if now_ns < due_ns + WATCH_NS + shipped.LOOK_NS:

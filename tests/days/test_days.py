@@ -109,6 +109,9 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "mexc-futures", 0.1,
         {"mexc-futures": [Fault(60, "maintenance", 200, 0, 0), Fault(230, "reshape", 60, 0.6, 0)]},
     ),
+    "an exchange that acknowledges everything and gives nothing": (
+        "binance-spot", 0.2, {"binance-spot": [Fault(100, "closed", 500, 0, 0)]},
+    ),
     "a source that cannot be dialled beside one of the same address that can, after a suspend": (
         "", 0.06,
         {

@@ -38,6 +38,7 @@ class Line:
         self._counts = Counts(share.row, self._row)
         self._lost = lost
         self.away = ""  # why the last dial failed or the last connection ended; empty: all is well
+        self.barren = False  # the last connection brought no quote at all, nor has one come since
         self._backoff = self._new_backoff()
         self._successor_backoff = self._new_backoff()
         self._successor_ns = 0  # the successor may be dialled from then on
@@ -233,6 +234,8 @@ class Line:
         elif connection.listener.data_ns:
             self.refusal = ""
             self._refusals = 0
+        if connection.listener.data_ns or not connection.watch.young(now_ns):
+            self.barren = False
         if self._counts.own is not None:
             refused = len(connection.subscription.refused)
             self._counts.own.set(COUNTER["refused_symbols"], refused)
@@ -275,7 +278,7 @@ class Line:
             return
         if self.current is None:
             self.current = connection
-            self.away = ""
+            self.away = End.NO_DATA.value if self.barren else ""
         else:
             self.successor = connection
         self._stood[connection] = Stood()
@@ -303,6 +306,7 @@ class Line:
         self._note_stood(connection)
         del self._stood[connection]
         if connection is self.current:
+            self.barren = why is End.NO_DATA
             self.current, self.successor = self.successor, None
             if self.current is not None:  # its back-off comes with it
                 self._backoff, self._successor_backoff = (

@@ -18,11 +18,17 @@ DEGRADED_SHARE = 0.5  # of the lines away for so long: the source is not well
 class LineLike(Protocol):
     """What is looked at of a line."""
 
-    away: str  # why nothing carries its symbols; empty while a connection does, or never was away
+    away: str  # why it does not serve; empty: it does, or never was away
+    barren: bool  # the exchange takes its connections, and gives nothing on them
 
     @property
     def carried(self) -> bool:
         """A connection is open."""
+
+
+def serves(line: LineLike) -> bool:
+    """Whether quotes come by a line, or may be waited for."""
+    return line.carried and not line.barren
 
 
 class FeedState(NamedTuple):
@@ -46,7 +52,7 @@ class Outlook:
         `refusal` is what the exchange says where it refuses all that is asked for.
         """
         there_ns = {
-            line: now_ns if line.carried else self._there_ns.get(line, now_ns) for line in lines
+            line: now_ns if serves(line) else self._there_ns.get(line, now_ns) for line in lines
         }
         self._there_ns = there_ns
         away = [line for line in lines if now_ns - there_ns[line] > AWAY_NS]
@@ -55,7 +61,9 @@ class Outlook:
         if away:
             why = str(ban) if ban is not None else next((one.away for one in away if one.away), "")
             if len(away) == len(lines):
-                what = "no connection to the exchange"
+                barren = all(one.barren for one in away)
+                what = "nothing comes from" if barren else "no connection to"
+                what += " the exchange"
             else:
                 what = f"{len(away)} of {len(lines)} connections away"
             degraded = len(away) >= DEGRADED_SHARE * len(lines)

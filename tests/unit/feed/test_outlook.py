@@ -15,6 +15,7 @@ LATER_NS = 11 * NS_PER_S
 class Row:
     carried: bool = True
     away: str = ""
+    barren: bool = False
 
 
 def after(lines: list[Row], ban: Ban | None = None, refusal: str = "") -> FeedState:
@@ -34,6 +35,16 @@ def test_nobody_there_is_degraded_with_the_reason() -> None:
     assert after(lines) == (
         DEGRADED,
         "no connection to the exchange: 451 not served in this region",
+    )
+
+
+def test_connections_that_are_taken_and_bring_nothing_are_none() -> None:
+    lines = [Row(True, "no quote at all", True), Row(False, "no quote at all", True)]
+
+    assert after(lines) == (DEGRADED, "nothing comes from the exchange: no quote at all")
+    assert after([*lines, Row(), Row(), Row()]) == (
+        RUNNING,
+        "2 of 5 connections away: no quote at all",
     )
 
 
