@@ -97,6 +97,7 @@ class ScoredBed:
         environ: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._clock = moved
+        moved.advance_ms(1_000)  # the second 0 is none to the engine
         self.folder = folder
         self.truth_path = folder / "truth.jsonl"
         self.exchange = Exchange8(options)
@@ -164,6 +165,7 @@ class ScoredBed:
             self.settings, directions=msgspec.structs.replace(directions, direction=ways)
         )
         self.engine.load(given, self.tables)
+        self.engine.loop.run(0)  # as its process does: then the seconds count
         self.begun_ns = self._adopted_ns = clock.mono_ns()
 
     def _history(self, off_bps: float) -> Usual:

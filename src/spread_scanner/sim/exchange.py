@@ -3,7 +3,8 @@
 Time is a count of logical ticks. What happens in a tick depends on the seed, the script and the
 number of the tick alone; who listens decides only which bytes are written (delivery.py). The truth
 is told for every quote that went to at least one connection, in the order and at the time of the
-writes.
+writes. Only while somebody learns what is usual does the market rest around each whole second, by
+the clock, and goes twice as fast in between: whoever looks then sees one spread, however late.
 """
 
 import asyncio
@@ -41,6 +42,7 @@ from spread_scanner.sim.wire import without_body
 LOOK_S = 0.5  # how often repeats are looked for
 REPEAT_S = {Exchange.BYBIT: 3.0, Exchange.OKX: 60.0}  # an unchanged quote is said once more
 BODYLESS_S = 10.0  # so often one MEXC spot frame comes without a body
+RESTED_PACE = 2  # of a market that stands still for half of each second (looks.py)
 LAG_S_MAX = 1.0  # further behind than this the schedule is moved, not caught up
 
 
@@ -69,6 +71,7 @@ class Exchange8:
         self.time_scale = options.time_scale
         self.connections: set[Connection] = set()
         self.tick_number = 0
+        self.moved_number = 0  # of ticks in which the market did not rest
         self.rate = options.rate
         self.tick_ns = int(options.tick_ms * NS_PER_MS)
         self.stopping = asyncio.Event()
@@ -175,11 +178,9 @@ class Exchange8:
         self.faults.advance(elapsed)
         self.delivery.belief.advance(self.mono_s())
         now_ms = self.clocks()
-        self.delivery.emit(self.planter.advance(elapsed, now_ms))
         tick_s = self.tick_ns / NS_PER_S
-        due = int((number + 1) * self.rate * tick_s) - int(number * self.rate * tick_s)
-        if due:
-            self.delivery.emit(self.market.step(due, now_ms))
+        if not self.truth.rests:
+            self._move(elapsed, tick_s, now_ms)
         if self.playback.left:
             if options.play == "auto" and self._all_driven_heard():
                 self.playback.begin(elapsed)
@@ -194,6 +195,15 @@ class Exchange8:
             self.depth.advance()
         self.tick_number += 1
         self.delivery.flush()
+
+    def _move(self, elapsed: float, tick_s: float, now_ms: list[int]) -> None:
+        """The planted legs, then the walk."""
+        self.delivery.emit(self.planter.advance(elapsed, now_ms))
+        pace = self.rate * tick_s * (RESTED_PACE if self.truth.learning else 1)
+        due = int((self.moved_number + 1) * pace) - int(self.moved_number * pace)
+        self.moved_number += 1
+        if due:
+            self.delivery.emit(self.market.step(due, now_ms))
 
     def refresh(self) -> None:
         """Every listing is quoted anew: after this, who listens has the last word on all."""

@@ -35,7 +35,7 @@ class Looks:
         self._passed = passed
         self.learning = False  # whether the pairs learn
         self._second = 0  # that is watched, or comes next
-        self._watching = False
+        self.watching = False  # a look may be made now
 
     def learn(self) -> None:
         """From now on: in the midst of a second, too."""
@@ -49,16 +49,16 @@ class Looks:
             self._second = mono_ns // NS_PER_S + 1
         for second in itertools.count(self._second):
             at_ns = second * NS_PER_S
-            if not self._watching and mono_ns >= at_ns - TOLERANCE_NS:
+            if not self.watching and mono_ns >= at_ns - TOLERANCE_NS:
                 self._begin()
-            if not self._watching or mono_ns < at_ns + TOLERANCE_NS:
+            if not self.watching or mono_ns < at_ns + TOLERANCE_NS:
                 return
             self._end(at_ns)
             self._second = second + 1
 
     def sent(self, leg: Leg, bid: float, ask: float) -> None:
         """A quote goes out. What stands when a second begins to be watched, `_begin` takes."""
-        if not self._watching:
+        if not self.watching:
             return
         seen = leg.seen
         if not (bid >= seen[0] and bid <= seen[1] and ask >= seen[2] and ask <= seen[3]):
@@ -72,13 +72,13 @@ class Looks:
 
     def close(self) -> None:
         """Of the second that is watched nobody knows how it would have gone on."""
-        if self._watching:
+        if self.watching:
             for leg in self._legs:
                 leg.steady = False
             self._end(self._second * NS_PER_S)
 
     def _begin(self) -> None:
-        self._watching = True
+        self.watching = True
         for leg in self._legs:
             if leg.count > leg.count_before:
                 leg.count_before, leg.spoke = leg.count, self._second
@@ -89,7 +89,7 @@ class Looks:
                 leg.widths[:] = (leg.ask - leg.bid,) * 2
 
     def _end(self, at_ns: int) -> None:
-        self._watching = False
+        self.watching = False
         rows = []
         for number, pair in enumerate(self._pairs):
             spot, futures = pair.spot, pair.futures

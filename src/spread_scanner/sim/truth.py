@@ -81,6 +81,11 @@ class Truth:
         if self.learning is not None:
             self.learning.watched = True
 
+    @property
+    def rests(self) -> bool:
+        """Whether a look may be made just now that is learned from: no quote changes meanwhile."""
+        return self._looks is not None and self._looks.learning and self._looks.watching
+
     def _passed(self) -> None:
         """Another second is part of it: the thresholds are others."""
         for pair in self.pairs:

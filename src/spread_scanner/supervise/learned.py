@@ -165,10 +165,6 @@ class _Known(NamedTuple):
                 may_be.append((of_look, look))
         lows = [(one, look.low_bps) for one, look in may_be]
         highs = [(one, -look.high_bps) for one, look in may_be]
-        if history.looks:  # the first look of the engine is at no whole second
-            first = self._weight(self.begun_ns)
-            lows.append((first, min(look.low_bps for look in history.looks)))
-            highs.append((first, -max(look.high_bps for look in history.looks)))
         # As of the last look, which may be a second younger than the adoption.
         most = (weight + sum(one for one, _ in lows)) * 2.0 ** (1.0 / self.adopted.half_life_s)
         return _Bounds(_least(weight, low, lows), -_least(weight, -high, highs), weight, most)

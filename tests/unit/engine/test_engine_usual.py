@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 import structlog
-from engine_bed import Bed, only, settings, tables
+from engine_bed import START_NS, Bed, only, settings, tables
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S, SystemClock, VirtualClock
@@ -17,7 +17,7 @@ from spread_scanner.engine._loop import BARRED
 from spread_scanner.engine.keeping import usual_keeper
 from spread_scanner.engine.main import Adoption, recalled
 from spread_scanner.engine.plan import Plan, empty_pairs
-from spread_scanner.schema.enums import QuoteFlag, SignalKind, Verdict
+from spread_scanner.schema.enums import SOURCES, QuoteFlag, SignalKind, Verdict
 from spread_scanner.schema.records import SIGNAL_AGED, SIGNAL_BASIS_UNKNOWN
 from spread_scanner.symbology import sealed, usual
 from spread_scanner.symbology.tables import FundingRow, QuarantineRow, Tables
@@ -127,6 +127,41 @@ def test_looks_lose_half_their_weight_in_a_half_life(namespace: str) -> None:
             bed.step(2_000)  # nothing that can be stood behind
         assert pair(bed)["weight"] == pytest.approx(before / 2)
         assert kept(bed).exit_bps[0] == pytest.approx(-4, abs=0.1)
+
+
+def test_the_first_look_is_at_a_whole_second_too(namespace: str) -> None:
+    """Who holds what was learned against what was sent knows of every look when it was."""
+    given = settings(park_ms_max=1, **LEARNS)
+    with (
+        clock.use(VirtualClock(mono_ns=START_NS + NS_PER_S // 2)) as machine,
+        Bed(namespace, given, known=False) as bed,
+    ):
+        market(bed)
+        bed.engine.loop.run(0)
+        assert pair(bed)["weight"] == 0
+        machine.advance_ms(499)
+        bed.engine.loop.run(0)
+        assert pair(bed)["weight"] == 0
+        machine.advance_ms(1)
+        bed.engine.loop.run(0)
+        assert pair(bed)["weight"] == 1
+
+
+def test_a_look_at_many_pairs_parks_at_none(namespace: str) -> None:
+    """Within one park the market may be another."""
+    given = settings(idle="park", park_ms_max=1_000, **LEARNS)
+    with Bed(namespace, given, tables(64), known=False) as bed:
+        for symbol_id in range(64):
+            for source_id in range(len(SOURCES)):
+                bed.quote(source_id, 99.98, 100.02, symbol_id=symbol_id)
+        bed.now_ns = clock.mono_ns()
+        bed.beat()
+        weight = bed.engine.loop.pairs["weight"]
+        budget_ns = NS_PER_S // 5
+        while not weight.any():
+            bed.engine.loop.run(budget_ns)
+        bed.engine.loop.run(budget_ns)
+        assert weight.all()
 
 
 @pytest.mark.parametrize("gap_s", [9, 11])

@@ -251,3 +251,38 @@ def test_a_leg_that_another_line_carries_is_not_dead(virtual_clock: VirtualClock
     assert stands(world.pair)
     world.exchange.delivery.unsubscribed(cast(Connection, second), Subscription(leg.listing, form))
     assert not stands(world.pair)  # only the dead one is left
+
+
+def test_while_somebody_learns_the_market_rests_around_each_second_and_loses_nothing(
+    virtual_clock: VirtualClock, tmp_path: Path
+) -> None:
+    """So that a look is known whenever within those 250 ms it was made."""
+    path = tmp_path / "truth.jsonl"
+    options = Options(seed=2, symbols=10, rate=2_000, tick_ms=10.0, truth_path=path)
+    exchange = Exchange8(options)
+    listened(exchange)
+    exchange.refresh()
+
+    def lived(seconds: int) -> list[int]:
+        """Quotes by tick."""
+        found = []
+        for _ in range(seconds * 100):
+            virtual_clock.advance_ms(options.tick_ms)
+            before = exchange.market.events_made
+            exchange.tick()
+            found.append(exchange.market.events_made - before)
+        return found
+
+    assert min(lived(2)) > 0
+    exchange.faults.do({"do": "learn", "half_life_s": 20.0, "trust_s": 10.0})
+    learning_ns = virtual_clock.mono_ns()
+    quotes = lived(4)
+    assert sum(quotes) == 4 * options.rate
+    assert sum(made == 0 for made in quotes) == 4 * 50
+    exchange.truth.close()
+    rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    looks = [row for row in rows if row.get("look_mono_ns", 0) > learning_ns]
+    assert len(looks) == 4
+    assert all(low == high for row in looks for _, low, high, _ in row["pairs"])
+    moved = {tuple(low for _, low, _, _ in row["pairs"]) for row in looks}
+    assert len(moved) == len(looks)

@@ -122,13 +122,13 @@ class Seen:
         return range(first, last)
 
     def _looks(self, record: Record) -> npt.NDArray[np.bool_]:
-        """The first step in each second at which the engine was there, and the first of a life."""
+        """The first step in each second in which the engine was there; not that a life began in."""
         there = np.flatnonzero(self.awake)
         looks = np.zeros(len(self.ts_ns), bool)
         looks[there] = np.diff(self.ts_ns[there] // SECOND_NS, prepend=-1) > 0
         for one in record.befell:
             if one.what == "start" and one.steps < len(looks):
-                looks[one.steps] = True
+                looks[one.steps] = False
         return looks
 
     def _usual(self, record: Record) -> Usual:
@@ -139,22 +139,21 @@ class Seen:
         counts = (np.abs(basis) <= IMPLAUSIBLE_BPS).astype(float)
         columns = np.stack([counts, self.exit * counts, (self.gross + self.exit) / 2 * counts])
         ticks = self.ts_ns // SECOND_NS
-        sums, kept, kept_ns, seen_at = np.zeros(3), np.zeros(3), 0, -1
+        sums, kept, kept_ns, seen_at = np.zeros(3), np.zeros(3), 0, 0
         before = 0
         for one in record.befell:
             inside = np.arange(max(before, self.listed.start), min(one.steps, self.listed.stop))
             inside = inside[looks[inside]]
             if len(inside):
                 last = ticks[inside[-1]]
-                # the first look of a life takes nothing off: nobody counted the time before it
-                since = ticks[inside[0]] if seen_at < 0 else seen_at
                 powers = 2.0 ** ((ticks[inside] - last) / HALF_LIFE_S)
-                sums = sums * 2.0 ** ((since - last) / HALF_LIFE_S) + columns[:, inside] @ powers
+                sums = sums * 2.0 ** ((seen_at - last) / HALF_LIFE_S) + columns[:, inside] @ powers
                 seen_at = int(last)
             before = one.steps
             if one.what == "start":
                 age_s = (one.ts_ns - kept_ns) / SECOND_NS
-                sums, seen_at = kept * 2.0 ** (-age_s / HALF_LIFE_S), -1
+                sums = kept * 2.0 ** (-age_s / HALF_LIFE_S)
+                seen_at = int(ticks[min(one.steps, len(ticks) - 1)])  # of the loop's first run
             if one.what == "changed" and self.way.number == NUMBER["MULT-USDT"]:
                 sums = np.zeros(3)
             kept, kept_ns = sums.copy(), one.ts_ns

@@ -271,7 +271,10 @@ static inline void ss_engine_park(ss_engine *engine, int64_t until_ns) {
     engine->counts[SS_C_WAKES] += (uint64_t)ss_wake_wait(wake, key, wait_ns);
 }
 
+/* With a look under way it goes on at once: parked in between, one of many pairs would take as long as
+ * the market may have become another in. */
 static inline void ss_engine_idle(ss_engine *engine, int64_t until_ns) {
+    if (engine->look_at < engine->tables.pair_count) return;
     int64_t idle_ns = engine->now_ns - engine->idle_since_ns;
     if (engine->tables.limits.idle == SS_IDLE_PARK ||
         (engine->tables.limits.idle == SS_IDLE_SPIN_PARK &&
@@ -322,6 +325,7 @@ static inline void ss_engine_run(ss_engine *engine, int64_t budget_ns) {
         engine->outside_ns = began_ns - engine->left_ns;
     engine->clock_stands = 0;
     ss_engine_feel_suspend(engine);
+    ss_engine_await_look(engine, began_ns);
     do {
         int64_t before_ns = engine->now_ns;
         engine->now_ns = ss_source_ns(engine->mono_at);

@@ -3,7 +3,7 @@
  * Writes the sums of the pairs, and, when the process adopts a generation (engine/basis.py), what the
  * pairs are assumed to earn by them. A look weighs half as much after each half-life; time counts
  * suspend, as the clock of the loop does. The pairs of one look are spread over as many cycles as it
- * takes, some few microseconds each; an adoption is one pass over all of them, between two cycles.
+ * takes, some few microseconds each, and none is parked in between; an adoption is one pass over all of them, between two cycles.
  */
 #ifndef SS_USUAL_H
 #define SS_USUAL_H
@@ -18,7 +18,7 @@
 #include "pairs.h"
 
 #define SS_LOOK_NS INT64_C(1000000000)
-#define SS_LOOK_PAIRS_MAX 128 /* per cycle: all of them within a second also where each one parks */
+#define SS_LOOK_PAIRS_MAX 128 /* per cycle */
 #define SS_SLACK_BPS 1e-6     /* the loop's first test may let through what the exact one refuses */
 
 /* Since the last look began, in half-lives. */
@@ -36,6 +36,11 @@ static inline int ss_engine_forget_looks(ss_engine *engine, double half_lives) {
         pair->weight = pair->exit_sum = pair->parity_sum = 0.0;
     }
     return 1;
+}
+
+/* The first look is at a whole second, as all others are. */
+static inline void ss_engine_await_look(ss_engine *engine, int64_t now_ns) {
+    if (engine->look_tick == 0) engine->look_tick = now_ns / SS_LOOK_NS;
 }
 
 /* Begins a look when a second is over; 0 while none is due. */
