@@ -2,7 +2,8 @@
 
 Time is virtual. Each quote that the simulator sends stands in the price store at once, the engine's
 native loop is stepped after each tick of the market, the tracker follows what it signals into a
-database of its own. What a test breaks, it breaks in these: the score is told nothing of it.
+database of its own. With `follow_books` the books of what pays stand in shared memory, too. What a
+test breaks, it breaks in these: the score is told nothing of it.
 """
 
 import contextlib
@@ -18,22 +19,27 @@ from spread_scanner import clock, config
 from spread_scanner.clock import VirtualClock
 from spread_scanner.engine.core import Engine
 from spread_scanner.schema import freshness
+from spread_scanner.schema.books import BOOK_DTYPE, LEVELS_SHOWN
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.schema.names import DATABASE_FILE, ENGINE
-from spread_scanner.schema.records import SIGNAL_DTYPE
+from spread_scanner.schema.records import SIGNAL_DTYPE, signals_apart
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
+from spread_scanner.shm.books import BookStore, BooksWriter
 from spread_scanner.shminit import making
+from spread_scanner.sim.answers import levels
 from spread_scanner.sim.configout import write_config
 from spread_scanner.sim.exchange import Exchange8
 from spread_scanner.sim.legs import Leg
 from spread_scanner.sim.options import Options, sources_of
 from spread_scanner.sim.tick import Tick
+from spread_scanner.sim.universe import Listing
 from spread_scanner.supervise import learned, score
+from spread_scanner.supervise.carried import right_carried
 from spread_scanner.supervise.learned import UsualJudged
 from spread_scanner.supervise.observer import lives_of
 from spread_scanner.supervise.outages import Outages
 from spread_scanner.supervise.score import TOLERANCE_MS, Score
-from spread_scanner.supervise.seen import DownTime, seen_of
+from spread_scanner.supervise.seen import DownTime, follow_ups_of, seen_of
 from spread_scanner.supervise.truth import TruthFile, read_truth
 from spread_scanner.symbology import usual
 from spread_scanner.symbology.coins import by_source
@@ -119,6 +125,9 @@ class ScoredBed:
         self.writers = [enter(self.store.writer(source.source_id)) for source in SOURCES]
         self.adopts = True  # once it is due
         self.size_factor = 1.0  # of what is stored, to what was sent
+        self.books_factor = 1.0  # of what is stored of a book, to what was told
+        self._shelves: dict[int, BooksWriter] = {}
+        self._shown: dict[Leg, int] = {}
         self.records: list[np.ndarray] = []
         self.outages = Outages()
         self._follow()
@@ -151,6 +160,35 @@ class ScoredBed:
         self.database_path = self.settings.data_dir / DATABASE_FILE
         self.database = Database(self.database_path, "ring", self.store.clock.now_ns())
         self.book.start(1, None)
+
+    def follow_books(self) -> None:
+        """From now on there are books of what pays."""
+        store = self._stack.enter_context(BookStore.attach(self.settings.config.system.namespace))
+        enter = self._stack.enter_context
+        self._shelves = {one.source_id: enter(store.writer(one.source_id)) for one in SOURCES}
+
+    def _show_books(self) -> None:
+        for leg in self.exchange.truth.legs.values():
+            if leg.standing and self._shown.get(leg) != leg.listing.update_id:
+                self._shown[leg] = leg.listing.update_id
+                self._show(leg.listing)
+
+    def _show(self, listing: Listing) -> None:
+        """Tell a book, to the simulator's truth and in shared memory."""
+        bids, asks = levels(listing, "bid", LEVELS_SHOWN), levels(listing, "ask", LEVELS_SHOWN)
+        self.exchange.truth.showed(listing, listing.update_id, bids, asks)
+        record = np.zeros(1, BOOK_DTYPE)
+        record["source_id"], record["symbol_id"] = listing.source_id, listing.coin.number
+        record["ts_recv"], record["update_id"] = self.store.clock.now_ns(), listing.update_id
+        factor = listing.sz_mul * self.books_factor
+        for side, told in (("bid", bids), ("ask", asks)):
+            record[f"{side}_count"] = len(told)
+            record[f"{side}s"] = np.nan
+            for place, (px, sz) in enumerate(told):
+                record[f"{side}s"][0, place] = float(px) / listing.px_mul, float(sz) * factor
+        shelf = self._shelves[listing.source_id]
+        shelf.take(listing.coin.number)
+        shelf.publish(record)
 
     # --- the run
 
@@ -200,13 +238,16 @@ class ScoredBed:
                 self.outages.switched(self.control.standing)
             self._ticks += 1
             self.exchange.tick()
+            if self._shelves:
+                self._show_books()
             for _ in range(CYCLES):
                 self.engine.loop.step(clock.mono_ns())
             self._adopt()
             found = self.consumer.pop_many(1_000)
             if len(found):
                 self.records.append(found)
-                self.book.apply(Signal._make(record) for record in found.tolist())
+                signals, _ = signals_apart(found)
+                self.book.apply(Signal._make(record) for record in signals.tolist())
             self._sample()
 
     def _adopt(self) -> None:
@@ -253,6 +294,9 @@ class ScoredBed:
             sent=truth,
             lives=lives_of(opportunities, self.store.clock.anchor_ns),
             usual=self.usual(truth),
+            carried=right_carried(
+                follow_ups_of(records, self.tables.symbol_names()), truth, self.settings.exchanges
+            ),
             outages=self.outages.all if outages is None else outages,
         )
         opportunities.close()

@@ -49,6 +49,7 @@ def test_a_scored_run_of_a_fresh_seed_has_nothing_wrong(
     assert out.count(b"\n") == 1
     assert msgspec.convert(document, BY_COMMAND["up"]) == document
     assert document["planted"] == document["found"] > 0
+    assert document["sizes_judged"] > document["carried_judged"] > 0
     assert not any(document[name] for name in (*seeds.WRONG, "drops", "restarts"))
     assert b"usually earns" in err  # the history that it starts with
     assert document["messages"] >= document["quotes"] > 0

@@ -155,8 +155,9 @@ def in_bps(tree: ast.Module) -> list[int]:
     ]
 
 
-# Whole lots by their own arithmetic: a second opinion on what the engine says, and named as one.
+# By their own arithmetic: second opinions on what the engine says, and named as such.
 JUDGES_SIZES = SRC / "supervise" / "sizes.py"
+JUDGES_CARRIED = SRC / "supervise" / "carried.py"
 
 
 def in_lots(tree: ast.Module) -> list[int]:
@@ -179,7 +180,7 @@ def in_lots(tree: ast.Module) -> list[int]:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
 def test_nobody_else_works_out_what_a_trade_earns(path: Path) -> None:
     found = in_bps(ast.parse(path.read_text()))
-    if path == COSTS:
+    if path in (COSTS, JUDGES_CARRIED):
         assert found, "this is where it is worked out"
     elif path.relative_to(SRC).parts[0] not in GARDEN:  # the simulator's truth has its own
         assert not found, "schema/costs.py has what a spread is, and all that comes off it"
@@ -188,7 +189,7 @@ def test_nobody_else_works_out_what_a_trade_earns(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SRC)))
 def test_nobody_else_rounds_to_lots(path: Path) -> None:
     found = in_lots(ast.parse(path.read_text()))
-    if path in (COSTS, JUDGES_SIZES):
+    if path in (COSTS, JUDGES_SIZES, JUDGES_CARRIED):
         assert found, "this is where it is done"
     elif path.relative_to(SRC).parts[0] not in GARDEN:
         assert not found, "schema/costs.py has what a size in whole lots is"

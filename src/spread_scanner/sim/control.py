@@ -48,7 +48,7 @@ class Control:
             return refused(label, banned, clock.wall_ns() / clock.NS_PER_S)
         now_ms, mono_s = exchange.now_ms(label), exchange.mono_s()
         answer = self._rest.handle(label, rest_path, query, now_ms, mono_s, address)
-        answer = answer._replace(body=exchange.depth.older(label, rest_path, answer.body))
+        answer = answer._replace(body=exchange.depth.asked(label, rest_path, query, answer.body))
         return exchange.faults.spoil(label, rest_path, answer)
 
     def _control(self, method: str, path: str, body: bytes) -> Answer:

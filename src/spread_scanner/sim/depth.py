@@ -16,6 +16,8 @@ import orjson
 
 from spread_scanner.schema.enums import Exchange, Market
 from spread_scanner.sim.answers import levels
+from spread_scanner.sim.limits import Query
+from spread_scanner.sim.rows import BOOK_LEVELS
 from spread_scanner.sim.universe import Listing
 from spread_scanner.sim.wire import (
     binary_frame,
@@ -70,7 +72,13 @@ class DepthChannel:
         self.connections: list[Connection] = []
         self.said = now_of(listing, self.window)
         self.last_id = listing.update_id
-        self.number = 1_000  # Bybit's own count of updates
+        self.number = listing.update_id  # Bybit's own count of updates: it never has two meanings
+
+    @property
+    def spoken_id(self) -> int:
+        """By which the listeners know what was told last."""
+        by_number = self.listing.source.exchange == Exchange.BYBIT
+        return self.number if by_number else self.last_id
 
 
 def now_of(listing: Listing, count: int) -> SpokenBook:
@@ -101,6 +109,7 @@ class Depth:
         key = (listing, channel, combined)
         if key not in self._channels:
             self._channels[key] = DepthChannel(listing, channel, combined=combined)
+            self._showed(self._channels[key])
         self._channels[key].connections.append(connection)
 
     def unsubscribed(self, connection: "Connection", subscription: "Subscription") -> None:
@@ -144,6 +153,7 @@ class Depth:
         )
         channel.number += 1
         channel.said, channel.last_id = now, listing.update_id
+        self._showed(channel)
         if self._struck(channel, "unknown-zero"):
             update.bids.append((listing.px(max(1, listing.bid_ticks // 2)), nothing_of(listing)))
         frame = (
@@ -160,10 +170,16 @@ class Depth:
             self._write(channel.connections, snapshot_frame(channel, now_ms, right))
             empty = Update([], [], channel.last_id, channel.last_id + 1)
             channel.last_id = listing.update_id = listing.update_id + 1
+            self._showed(channel)
             frame = update_frame(channel, empty, now_ms, right ^ 1)
         self._write(channel.connections, frame)
         if self._struck(channel, "duplicate"):
             self._write(channel.connections, frame)
+
+    def _showed(self, channel: DepthChannel) -> None:
+        said = channel.said
+        bids, asks = list(said.bids.items()), list(said.asks.items())
+        self._exchange.truth.showed(channel.listing, channel.spoken_id, bids, asks)
 
     def _write(self, connections: "list[Connection]", frame: bytes) -> None:
         for connection in connections:
@@ -194,9 +210,19 @@ class Depth:
         self._due[label, kind, name] -= 1
         return True
 
-    def older(self, label: str, path: str, body: bytes) -> bytes:
-        """A snapshot by REST; a fault makes it one of long ago."""
-        if not ("depth" in path or path.endswith("/books")) or not self._use(label, "old-seed", ""):
+    def asked(self, label: str, path: str, query: Query, body: bytes) -> bytes:
+        """What is answered by REST: a snapshot is true; a fault makes it one of long ago."""
+        if not ("depth" in path or path.endswith("/books")):
+            return body
+        names = (query.get("symbol"), query.get("instId"), path.rpartition("/")[2])
+        for listing in self._exchange.universe.by_source[label]:
+            if listing.exchange_symbol in names:
+                bids, asks = (
+                    levels(listing, "bid", BOOK_LEVELS),
+                    levels(listing, "ask", BOOK_LEVELS),
+                )
+                self._exchange.truth.showed(listing, listing.update_id, bids, asks)
+        if not self._use(label, "old-seed", ""):
             return body
         answer = orjson.loads(body)
         data = answer.get("data", answer)

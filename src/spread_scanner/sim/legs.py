@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAN = float("nan")
 JUMP = 5.0
 WIDE = 3.0  # of a book as wide as that nobody knows the level
+SHOWN = 8  # states of a book that are remembered: what carries a signal may be older than it
 PAST = 64  # quotes of a listing that are remembered: who reads late rests a signal on one of them
 
 
@@ -30,6 +31,7 @@ class Leg:
     __slots__ = (
         "ask",
         "bid",
+        "books",
         "buys",
         "count",
         "count_before",
@@ -73,6 +75,7 @@ class Leg:
         self.spoke = 0  # the second before which it last said something
         self.pairs: list[Pair] = []
         self.past: deque[Tick] = deque(maxlen=PAST)  # told and not written to the truth file
+        self.books: deque[dict[str, Any]] = deque(maxlen=SHOWN)  # likewise, rows of its book
         self.standing = 0  # pairs of it that pay now, or nearly
         # Who listens, by form of the channel: the encoder and the connections.
         self.forms: dict[str, tuple[Encoder, list[Connection]]] = {}

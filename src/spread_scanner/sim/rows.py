@@ -1,10 +1,14 @@
 """Lines of the truth file, and of what was last sent (docs/simulator.md). Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from spread_scanner.sim.legs import NAN, Leg, Pair
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing
+
+Side = Sequence[tuple[str, str]]  # price and size, the best first
+BOOK_LEVELS = 20  # a side: what is published of a book
 
 
 def fallen(pair: Pair) -> dict[str, Any]:
@@ -35,6 +39,22 @@ def quote_row(leg: Leg, tick: Tick) -> dict[str, Any]:
         "source": listing.label,
         "symbol": listing.symbol,
         **_in_base_units(listing, tick),
+    }
+
+
+def book_row(listing: Listing, update_id: int, bids: Side, asks: Side) -> dict[str, Any]:
+    """A book as it was told, in base units."""
+    px, sz = listing.px_mul, listing.sz_mul
+
+    def in_base_units(side: Side) -> list[tuple[float, float]]:
+        return [(float(price) / px, float(size) * sz) for price, size in side[:BOOK_LEVELS]]
+
+    return {
+        "book": update_id,
+        "source": listing.label,
+        "symbol": listing.symbol,
+        "bids": in_base_units(bids),
+        "asks": in_base_units(asks),
     }
 
 

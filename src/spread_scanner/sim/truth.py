@@ -25,9 +25,9 @@ from spread_scanner.sim.learning import Learned, Learning
 from spread_scanner.sim.legs import NAN, Leg, Pair
 from spread_scanner.sim.looks import Looks
 from spread_scanner.sim.reckoning import BPS, gross_bps, suffices, usual_of
-from spread_scanner.sim.rows import fallen, quote_row, sent_row
+from spread_scanner.sim.rows import Side, book_row, fallen, quote_row, sent_row
 from spread_scanner.sim.tick import Tick
-from spread_scanner.sim.universe import Universe
+from spread_scanner.sim.universe import Listing, Universe
 
 MARGIN_BPS = 1.0  # so near a threshold nobody is judged
 HYSTERESIS_BPS = 5.0  # the exit threshold lies this far below the enter threshold
@@ -136,6 +136,14 @@ class Truth:
                 if pair.near is not None:
                     self._judge(pair)
 
+    def showed(self, listing: Listing, update_id: int, bids: Side, asks: Side) -> None:
+        """Somebody was told a book: what it carried is judged by this."""
+        if self._file is not None:
+            leg = self.legs[listing]
+            leg.books.append(book_row(listing, update_id, bids, asks))
+            if any(pair.watched for pair in leg.pairs):
+                self._write_books(leg)
+
     def _leapt(self, leg: Leg) -> None:
         """It left its level, or is back: what stood before is another interval."""
         for pair in leg.pairs:
@@ -195,6 +203,7 @@ class Truth:
         for leg in (pair.spot, pair.futures):
             leg.standing += 1
             self._write_quotes(leg)
+            self._write_books(leg)
 
     def _end_near(self, pair: Pair, row: dict[str, Any]) -> None:
         self._ended(pair, row)
@@ -220,6 +229,7 @@ class Truth:
             "end_mono_ns": None,
             "peak_bps": gross,
             "threshold_bps": pair.threshold,
+            "enter_bps": pair.enter,
             "planted": spot.listing.offset != 0.0 or futures.listing.offset != 0.0,
             "sure": spot.sure and futures.sure,
             "jumped": spot.jumped or futures.jumped,
@@ -271,6 +281,11 @@ class Truth:
             for tick in leg.past:
                 self.write(quote_row(leg, tick))
         leg.past.clear()
+
+    def _write_books(self, leg: Leg) -> None:
+        for row in leg.books:
+            self.write(row)
+        leg.books.clear()
 
     def flush(self) -> None:
         if self._file is not None:

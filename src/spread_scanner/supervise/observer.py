@@ -14,7 +14,6 @@ from spread_scanner.config import Settings
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import ENGINE, TRACKER
-from spread_scanner.schema.records import signals_apart
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.supervise.seen import TrackedLife
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
@@ -73,7 +72,7 @@ class Observer:
             with contextlib.suppress(SegmentError):
                 self._attach()
         self.status.look()
-        new, _ = signals_apart(self.tail.take())
+        new = self.tail.take()
         if len(new) and self._kept_count < SIGNALS_KEPT_MAX:
             self._kept.append(new)
             self._kept_count += len(new)
@@ -90,7 +89,7 @@ class Observer:
 
     @property
     def signals(self) -> np.ndarray:
-        """All signals so far, oldest first, without what followed on them."""
+        """All records of the ring so far, oldest first."""
         return np.concatenate(self._kept) if self._kept else np.empty(0, self.tail.dtype)
 
     @property

@@ -14,7 +14,9 @@ engine's side is a list of spans: from an ENTER of a pair to its EXIT.
               opportunity in which no interval of its pair stood
     sizes_wrong
               an ENTER or RE-SIGNAL whose size is not what its two quotes, by their update ids,
-              had in whole lots, or less than may be ordered
+              had in whole lots, or less than may be ordered; what followed on one, where the
+              largest size, a size's net or price, or whether there may be more, is not what the
+              two books, by their update ids, carry (carried.py)
     usual_wrong
               a pair of which the engine has adopted another mean of what leaving earns than the
               quotes amount to (learned.py)
@@ -46,6 +48,7 @@ import numpy as np
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema import freshness
 from spread_scanner.schema.enums import SignalKind
+from spread_scanner.supervise.carried import CarriedJudged
 from spread_scanner.supervise.learned import UsualJudged
 from spread_scanner.supervise.seen import DownTime, SeenSignal, TrackedLife
 from spread_scanner.supervise.sizes import SizeJudged, right_sizes
@@ -84,8 +87,9 @@ class Score(NamedTuple):
     unjudged: dict[str, int]  # how many for which reason
     overlong: list[Interval]
     opportunities_wrong: list[WrongOpportunity]
-    sizes_wrong: list[SizeJudged]
+    sizes_wrong: list[SizeJudged | CarriedJudged]
     sizes_judged: int
+    carried_judged: int  # of the sizes: those that followed on a signal
     usual_wrong: list[UsualJudged]
     usual_judged: int
 
@@ -111,6 +115,7 @@ def score(
     sent: TruthFile = NOTHING_SENT,
     lives: Sequence[TrackedLife] | None = None,
     usual: Sequence[UsualJudged] = (),
+    carried: Sequence[CarriedJudged] = (),
     outages: Sequence[DownTime] = (),
     lasting_ms: float = LASTING_MS,
     tolerance_ms: float = TOLERANCE_MS,
@@ -140,7 +145,7 @@ def score(
             found.append(interval)
         else:
             missed.append(interval)
-    sizes = right_sizes(seen, sent)
+    sizes: list[SizeJudged | CarriedJudged] = [*right_sizes(seen, sent), *carried]
     return Score(
         planted=len(found) + len(missed),
         found=len(found),
@@ -156,6 +161,7 @@ def score(
         ],
         sizes_wrong=[one for one in sizes if not one.ok],
         sizes_judged=len(sizes),
+        carried_judged=len(carried),
         usual_wrong=[one for one in usual if not one.ok],
         usual_judged=len(usual),
     )

@@ -5,6 +5,7 @@ Pure; up.py puts it into the document.
 
 from typing import Any
 
+from spread_scanner.supervise.carried import CarriedJudged
 from spread_scanner.supervise.learned import UsualJudged
 from spread_scanner.supervise.score import Score, WrongOpportunity
 from spread_scanner.supervise.seen import SeenSignal
@@ -32,6 +33,7 @@ def scored(result: Score, seed: int, begin_ns: int) -> dict[str, Any]:
         "opportunities_wrong": len(result.opportunities_wrong),
         "sizes_wrong": len(result.sizes_wrong),
         "sizes_judged": result.sizes_judged,
+        "carried_judged": result.carried_judged,
         "usual_wrong": len(result.usual_wrong),
         "usual_judged": result.usual_judged,
         "not_judged": result.excused,
@@ -74,13 +76,14 @@ def _opportunity(one: WrongOpportunity, begin_ns: int) -> OpportunitySummary:
     }
 
 
-def _size(one: SizeJudged, begin_ns: int) -> SizeSummary:
+def _size(one: SizeJudged | CarriedJudged, begin_ns: int) -> SizeSummary:
     return {
-        "symbol": one.signal.symbol,
-        "direction": one.signal.direction,
-        "at_s": (one.signal.mono_ns - begin_ns) / 1e9,
-        "size_base": one.signal.size_base,
+        "symbol": one.said.symbol,
+        "direction": one.said.direction,
+        "at_s": (one.said.mono_ns - begin_ns) / 1e9,
+        "size_base": one.said.size_base,
         "right_base": one.right_base,
+        "why": one.why,
     }
 
 

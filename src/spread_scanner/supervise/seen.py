@@ -11,7 +11,7 @@ import numpy as np
 
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SignalKind
 from spread_scanner.schema.names import ENGINE, TRACKER
-from spread_scanner.schema.records import signals_apart
+from spread_scanner.schema.records import FOLLOW_UP_BOUNDED, decimal, signals_apart
 
 NAN = math.nan
 
@@ -28,6 +28,32 @@ class SeenSignal(NamedTuple):
     fut_update_id: int = 0
     size_base: float = NAN
     size_quote: float = NAN
+
+
+class SeenRung(NamedTuple):
+    """What was said of one size in the quote coin; NaN: the books do not carry it."""
+
+    size_quote: float
+    buy_px: float
+    sell_px: float
+    net_bps: float
+
+
+class SeenFollowUp(NamedTuple):
+    """What the engine said after a signal that both books carry."""
+
+    symbol: str
+    direction: str
+    mono_ns: int
+    spot_update_id: int
+    fut_update_id: int
+    enter_bps: float
+    close_bps: float
+    net_bps: float
+    size_base: float
+    size_quote: float
+    bounded: bool
+    rungs: list[SeenRung]
 
 
 class TrackedLife(NamedTuple):
@@ -58,8 +84,7 @@ def seen_of(records: np.ndarray, symbols: dict[int, str]) -> list[SeenSignal]:
     """The engine's records as SeenSignal, in order, without what followed on them."""
     return [
         SeenSignal(
-            symbols.get(int(record["symbol_id"]), f"#{int(record['symbol_id'])}"),
-            DIRECTIONS[int(record["direction_id"])].label,
+            *_pair_of(record, symbols),
             SignalKind(int(record["kind"])),
             int(record["mono_ns"]),
             float(record["net_bps"]),
@@ -70,3 +95,32 @@ def seen_of(records: np.ndarray, symbols: dict[int, str]) -> list[SeenSignal]:
         )
         for record in signals_apart(records)[0]
     ]
+
+
+def follow_ups_of(records: np.ndarray, symbols: dict[int, str]) -> list[SeenFollowUp]:
+    """What followed on them, in order."""
+    return [
+        SeenFollowUp(
+            *_pair_of(record, symbols),
+            int(record["mono_ns"]),
+            int(record["spot_update_id"]),
+            int(record["fut_update_id"]),
+            float(record["enter_bps"]),
+            float(record["close_bps"]),
+            float(record["net_bps"]),
+            float(record["size_base"]),
+            float(record["size_quote"]),
+            bool(record["flags"] & FOLLOW_UP_BOUNDED),
+            [
+                SeenRung(decimal(rung["size_quote"]), *(float(one) for one in rung.tolist()[1:]))
+                for rung in record["rungs"]
+                if not math.isnan(rung["size_quote"])
+            ],
+        )
+        for record in signals_apart(records)[1]
+    ]
+
+
+def _pair_of(record: np.void, symbols: dict[int, str]) -> tuple[str, str]:
+    symbol_id = int(record["symbol_id"])
+    return symbols.get(symbol_id, f"#{symbol_id}"), DIRECTIONS[int(record["direction_id"])].label

@@ -21,14 +21,19 @@ EXACT = 1e-9  # relative
 class SizeJudged(NamedTuple):
     """A signal and what it should have said, in base units."""
 
-    signal: SeenSignal
+    said: SeenSignal
     right_base: float  # in whole lots; 0: too little for a signal
     spot_ask_px: float
 
     @property
+    def why(self) -> str:
+        """What is wrong with it; empty: nothing."""
+        return "" if self.ok else "the size of its two quotes"
+
+    @property
     def ok(self) -> bool:
         """Whether it said so; NaN never is."""
-        said = self.signal
+        said = self.said
         return (
             self.right_base > 0
             and math.isclose(said.size_quote, said.size_base * self.spot_ask_px, rel_tol=EXACT)

@@ -45,13 +45,15 @@ class OpportunitySummary(TypedDict):
 
 
 class SizeSummary(TypedDict):
-    """A signal with another size than its two quotes had; base units."""
+    """A signal with another size than its two quotes had, or what followed on one with another
+    than its two books carry; base units."""
 
     symbol: str
     direction: str
     at_s: float
     size_base: float
     right_base: float
+    why: str  # what is wrong
 
 
 class UsualSummary(TypedDict):
@@ -93,6 +95,7 @@ class RunSummary(TypedDict):
     opportunities_wrong: NotRequired[int]
     sizes_wrong: NotRequired[int]
     sizes_judged: NotRequired[int]
+    carried_judged: NotRequired[int]
     usual_wrong: NotRequired[int]
     usual_judged: NotRequired[int]
     not_judged: NotRequired[int]

@@ -45,6 +45,16 @@ class SentQuote(NamedTuple):
     ask_sz: float
 
 
+SentSide = list[tuple[float, float]]  # price and size in base units, the best first
+
+
+class SentBook(NamedTuple):
+    """A book as it was told; a side of 20 levels is cut off there."""
+
+    bids: SentSide
+    asks: SentSide
+
+
 class OrderRule(NamedTuple):
     """What both legs of a pair ask of a size: whole lots, in base units, and the least in quote
     currency; 0: they ask nothing."""
@@ -72,25 +82,30 @@ class History(NamedTuple):
 
 
 class TruthFile(NamedTuple):
-    """A truth file. Quotes are those around intervals, by source, symbol and update id; the rest is
-    by symbol and direction."""
+    """A truth file. Quotes and books are those around intervals, by source, symbol and update id;
+    the rest is by symbol and direction."""
 
     intervals: list[Interval]
     quotes: dict[tuple[str, str, int], SentQuote]
     rules: dict[tuple[str, str], OrderRule]
     histories: Mapping[tuple[str, str], History] = MappingProxyType({})
+    books: Mapping[tuple[str, str, int], SentBook] = MappingProxyType({})
 
 
 def read_truth(path: Path) -> TruthFile:
     """All of a truth file but its rows of faults."""
     histories: dict[tuple[str, str], History] = {}
-    truth = TruthFile([], {}, {}, histories)
+    books: dict[tuple[str, str, int], SentBook] = {}
+    truth = TruthFile([], {}, {}, histories, books)
     pairs: list[History] = []  # in the order that looks go by
     newest: dict[tuple[str, str], int] = {}  # place of each pair's last interval
     for line in path.read_bytes().splitlines():
         row = orjson.loads(line)
         if "quote" in row:
             truth.quotes[row["source"], row["symbol"], int(row["quote"])] = _quote_of(row)
+        elif "book" in row:
+            sides = ([(px, sz) for px, sz in row[side]] for side in SentBook._fields)
+            books[row["source"], row["symbol"], int(row["book"])] = SentBook(*sides)
         elif "look_mono_ns" in row:
             for number, low_bps, high_bps, sure in row["pairs"]:
                 look = SentLook(int(row["look_mono_ns"]), low_bps, high_bps, bool(sure))

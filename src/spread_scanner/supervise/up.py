@@ -22,10 +22,11 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
 from spread_scanner.schema.names import LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import learned, score
+from spread_scanner.supervise.carried import right_carried
 from spread_scanner.supervise.log_files import open_log
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.scored import scored
-from spread_scanner.supervise.seen import seen_of
+from spread_scanner.supervise.seen import follow_ups_of, seen_of
 from spread_scanner.supervise.simulation import NAME, SimulatedMarket, Simulation
 from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.supervise.supervisor import Supervisor, running
@@ -184,7 +185,7 @@ class Run:
     def _scored(
         self, simulation: Simulation, observer: Observer, window_ns: tuple[int, int]
     ) -> dict[str, Any]:
-        truth = read_truth(simulation.truth_path)
+        truth, settings = read_truth(simulation.truth_path), self._supervisor.settings
         result = score.score(
             truth.intervals,
             seen_of(observer.signals, observer.symbols),
@@ -192,10 +193,13 @@ class Run:
             sent=truth,
             lives=observer.lives(),
             usual=self._usual_judged(simulation, truth, window_ns[0]),
+            carried=right_carried(
+                follow_ups_of(observer.signals, observer.symbols), truth, settings.exchanges
+            ),
             outages=self._supervisor.outages.all,
             tolerance_ms=self._options.tolerance_ms,
-            implausible_bps=self._supervisor.settings.config.spread_engine.implausible_bps,
-            implausible_hold_s=self._supervisor.settings.config.spread_engine.implausible_hold_s,
+            implausible_bps=settings.config.spread_engine.implausible_bps,
+            implausible_hold_s=settings.config.spread_engine.implausible_hold_s,
         )
         return scored(result, self._options.market.seed, window_ns[0])
 

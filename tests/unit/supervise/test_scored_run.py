@@ -68,6 +68,27 @@ def test_a_run_of_whole_parts_scores_nothing(make_bed: MakeBed) -> None:
     assert judged.usual_judged > 100
 
 
+def test_what_books_carried_is_held_to_the_books_that_were_told(make_bed: MakeBed) -> None:
+    bed = make_bed(symbols=24)
+    bed.follow_books()
+    bed.load()
+    judged = ended(bed)
+    print(f"seed {SEED}: {judged.carried_judged} of {judged.sizes_judged} sizes are of books")
+    assert counts(judged) == {}
+    assert judged.carried_judged > 10
+
+
+def test_books_of_twice_the_sizes_carry_wrong_ones(make_bed: MakeBed) -> None:
+    bed = make_bed()
+    bed.books_factor = 2.0
+    bed.follow_books()
+    bed.load()
+    judged = ended(bed, 1.0)
+    assert set(counts(judged)) == {"sizes_wrong"}
+    assert {one.why for one in judged.sizes_wrong} >= {"the largest size"}
+    assert len(judged.sizes_wrong) == judged.carried_judged > 1
+
+
 def test_an_engine_that_never_exits_is_overlong(make_bed: MakeBed) -> None:
     bed = make_bed()
     bed.load(exit_bps=-1e9)

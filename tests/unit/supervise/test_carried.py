@@ -1,0 +1,102 @@
+"""What both books of a signal carry, as the score works it out, by figures worked out by hand."""
+
+from typing import Any
+
+import pytest
+
+from spread_scanner.config import SourceSettings
+from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.supervise.carried import right_carried
+from spread_scanner.supervise.seen import NAN, SeenFollowUp, SeenRung
+from spread_scanner.supervise.truth import OrderRule, SentBook, TruthFile
+
+WAY = DIRECTIONS[0]
+PAIR = "AAA-USDT"
+FEES = {
+    source.label: SourceSettings(rest_url="http://a", ws_url="ws://a", taker_fee_bps=5.0)
+    for source in (WAY.spot, WAY.futures)
+}
+# Two units at the tops; from there on each side is worse by one for the next two.
+SPOT = SentBook([(98.0, 2.0), (97.0, 2.0)], [(100.0, 2.0), (101.0, 2.0)])
+FUTURES = SentBook([(104.0, 2.0), (103.0, 2.0)], [(106.0, 2.0), (107.0, 2.0)])
+SENT = TruthFile(
+    [],
+    {},
+    {(PAIR, WAY.label): OrderRule(0.5, 5.0, 5.0)},
+    books={(WAY.spot.label, PAIR, 7): SPOT, (WAY.futures.label, PAIR, 8): FUTURES},
+)
+# At the tops 400 come in, 20 are fees, and leaving is taken to cost 80: 300 are left. Of three
+# units two are at the tops: each side is a third of a unit worse, the average ask 100 + 1 / 3.
+ASK_PX, BID_PX = 100 + 1 / 3, 104 - 1 / 3
+THREE_BPS = (BID_PX - ASK_PX - 2 / 3) / ASK_PX * 1e4 - 100.0
+RUNGS = [
+    SeenRung(4.0, NAN, NAN, NAN),  # less than an order
+    SeenRung(100.0, 100.0, 104.0, 300.0),
+    SeenRung(300.0, ASK_PX, BID_PX, THREE_BPS),
+    SeenRung(1_000.0, NAN, NAN, NAN),
+]
+SAID = SeenFollowUp(
+    *(PAIR, WAY.label, 1, 7, 8),
+    enter_bps=THREE_BPS - 1.0,
+    close_bps=-80.0,
+    net_bps=300.0,
+    size_base=3.0,
+    size_quote=300.0,
+    bounded=False,
+    rungs=RUNGS,
+)
+
+
+def why(sent: TruthFile = SENT, **other: Any) -> str:
+    (judged,) = right_carried([SAID._replace(**other)], sent, FEES)
+    assert judged.ok == (judged.why == "")
+    return judged.why
+
+
+def test_what_is_right_is_judged_so() -> None:
+    assert why() == ""
+    (judged,) = right_carried([SAID], SENT, FEES)
+    assert judged.right_base == 3.0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"size_base": 2.5, "size_quote": 250.0}, "the largest size"),
+        ({"size_base": 3.5, "size_quote": 350.0}, "the largest size"),
+        ({"size_base": NAN}, "the largest size"),
+        ({"size_quote": 301.0}, "the largest size in the quote coin"),
+        ({"net_bps": 300.001}, "net at the tops"),
+        ({"bounded": True}, "whether there may be more"),
+        ({"rungs": [RUNGS[2]._replace(net_bps=THREE_BPS + 0.001)]}, "net at 300"),
+        ({"rungs": [RUNGS[2]._replace(buy_px=ASK_PX + 0.001)]}, "net at 300"),
+        ({"rungs": [RUNGS[3]._replace(net_bps=1.0)]}, "net at 1000"),
+        ({"rungs": [RUNGS[1]._replace(net_bps=NAN)]}, "net at 100"),
+    ],
+)
+def test_each_thing_that_is_wrong_is_named(wrong: dict[str, Any], text: str) -> None:
+    assert why(**wrong) == text
+
+
+def test_where_a_side_is_cut_off_there_may_be_more() -> None:
+    least: dict[str, Any] = {"enter_bps": -1_000.0, "size_base": 4.0, "size_quote": 400.0}
+    assert why(**least) == "", "known to its end"
+    cut = [(104.0, 0.15)] * 20  # the first that ends
+    books = {**SENT.books, (WAY.futures.label, PAIR, 8): FUTURES._replace(bids=cut)}
+    sent = SENT._replace(books=books)
+    rungs: dict[str, Any] = {"rungs": []}
+    least |= {"size_base": 3.0, "size_quote": 300.0}
+    assert why(sent, **least, **rungs) == "whether there may be more"
+    assert why(sent, **least, **rungs, bounded=True) == ""
+
+
+def test_less_than_an_order_is_nothing() -> None:
+    sent = SENT._replace(rules={(PAIR, WAY.label): OrderRule(0.5, 0.0, 400.0)})
+    rungs: dict[str, Any] = {"rungs": []}
+    assert why(sent, **rungs) == "the largest size"
+    assert why(sent, **rungs, size_base=0.0, size_quote=0.0) == ""
+
+
+def test_books_that_nobody_was_told_are_not_judged() -> None:
+    assert right_carried([SAID._replace(spot_update_id=6)], SENT, FEES) == []
+    assert right_carried([SAID], SENT._replace(rules={}), FEES) == []
