@@ -90,6 +90,8 @@ def _recorded(file: Path) -> bytes:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
             raise UnreadableFile(f"a damaged gzip file: {error}", file=file) from None
+    if not data.strip():
+        raise UnreadableFile("no recording: nothing is in it", file=file)
     for kind, at, magic in NO_RECORDINGS:
         if data[at : at + len(magic)] == magic:
             raise UnreadableFile(f"no recording but {kind}: unpack it first", file=file)

@@ -14,6 +14,7 @@ from spread_scanner.cli.console import (
     people,
     print_json,
 )
+from spread_scanner.errors import Unusable
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED
 from spread_scanner.supervise.summary import RunSummary
 
@@ -36,6 +37,7 @@ _Characters = Annotated[
     ),
 ]
 CHARACTERS = 0.3
+_SIMULATED = ("seed", "symbols", "rate", "plant_every_s", "characters", "tolerance_ms", "keep")
 _NoScreen = Annotated[bool, typer.Option("--no-screen", help="Log lines instead of the screen.")]
 
 
@@ -84,6 +86,7 @@ def _up(
 
 
 def up(
+    context: typer.Context,
     sim: Annotated[bool, typer.Option("--sim", help="Against the built-in simulator.")] = False,
     seconds: _Seconds = None,
     seed: _Seed = 1,
@@ -111,6 +114,8 @@ def up(
     every size was right. What was halted or paused meanwhile is not judged. N counts from when all
     feeds have subscribed.
     """
+    if not sim and (given := _only_simulated(context)):
+        raise Unusable("only a simulated run knows this: add --sim", given=" ".join(given))
     _up(
         sim=sim,
         seconds=seconds,
@@ -125,6 +130,13 @@ def up(
         tolerance_ms=tolerance_ms,
         keep=keep,
     )
+
+
+def _only_simulated(context: typer.Context) -> list[str]:
+    """Options of the command line that mean nothing to live exchanges."""
+    sources = {name: context.get_parameter_source(name) for name in _SIMULATED}
+    said = [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+    return [f"--{name.replace('_', '-')}" for name in said]
 
 
 def demo(

@@ -6,8 +6,11 @@ them first: a process that is told finds what it needs. A relative name means wh
 folders of the settings, in whatever folder who reads it was started.
 """
 
+import errno
+import os
 import re
 import ssl
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +20,7 @@ from spread_scanner.errors import ConfigError
 from spread_scanner.schema.names import ALERTS, GATEWAY
 
 CREDENTIALS = "/run/credentials/"  # of a unit: nobody else may look there
+BYTES_MAX = 1 << 20  # of one file; a machine's whole bundle of certificates has a quarter
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")  # RFC 6750, and long enough not to be guessed
 
@@ -26,6 +30,16 @@ class Tokens(NamedTuple):
 
     to_read: bytes
     to_control: bytes
+
+
+def check_plain(path: Path) -> None:
+    """A file that can be read to its end: a pipe is waited for and a device read for ever, and
+    megabytes take minutes. Raises OSError, also for what is not there; a folder says so itself."""
+    found = os.stat(path)
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        raise OSError(errno.EINVAL, "a pipe, socket or device, not a file")
+    if found.st_size > BYTES_MAX:
+        raise OSError(errno.EFBIG, f"larger than {BYTES_MAX:,} bytes")
 
 
 def check_files(settings: Settings) -> None:
@@ -64,6 +78,7 @@ def add_authorities(made: ssl.SSLContext, ca_file: str, path: Path, label: str) 
     """Have a context trust a source's authorities as well. Raises ConfigError."""
     file = _placed(ca_file, path)
     try:
+        check_plain(file)
         made.load_verify_locations(file)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise ConfigError(
@@ -80,6 +95,7 @@ def telegram_token(alerts: Alerts, path: Path) -> str:
     file = _placed(alerts.telegram_token_file, path)
     where = {"file": path, "key": f"{ALERTS}.telegram_token_file", "path": file}
     try:
+        check_plain(file)
         token = file.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"

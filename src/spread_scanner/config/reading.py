@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from spread_scanner.config.agreement import check_agreement, check_sources
+from spread_scanner.config.files import check_plain
 from spread_scanner.config.settings import (
     Alerts,
     Config,
@@ -96,11 +97,23 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
         settings = Settings(folder, config, exchanges, directions)
         check_agreement(settings)
     except ConfigError as error:
-        where = (Path(str(error.evidence.get("file"))).name, str(error.evidence.get("key")))
-        if where in variables:  # the file does not hold it
-            error.evidence = {"variable": variables[where], **error.evidence}
+        if (variable := _variable_of(error, variables)) is not None:  # the file does not hold it
+            error.evidence = {"variable": variable, **error.evidence}
         raise
     return settings
+
+
+def _variable_of(error: ConfigError, variables: Mapping[tuple[str, str], str]) -> str | None:
+    """Which variable set what is wrong, if one did: the key itself, or one in a section that is
+    none."""
+    file, key = Path(str(error.evidence.get("file"))).name, str(error.evidence.get("key"))
+    within = f"{key}." if error.message.endswith("unknown section") else key
+    found = (
+        variable
+        for (of, name), variable in variables.items()
+        if of == file and (name == key or (within != key and name.startswith(within)))
+    )
+    return next(found, None)
 
 
 def with_settings(settings: Settings, said: Sequence[str]) -> Settings:
@@ -172,8 +185,11 @@ def load_alerts(folder: Path | None = None) -> Alerts:
 
 def _read(path: Path, *, required: bool) -> dict[str, Any]:
     try:
+        check_plain(path)
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a BOM
     except FileNotFoundError:
+        if path.is_symlink():
+            raise ConfigError("cannot be read: a link to nothing", file=path) from None
         if required:
             raise ConfigError(
                 "there is no such config file; set SPREAD_CONFIG_DIR to the folder that holds it",

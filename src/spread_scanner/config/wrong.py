@@ -45,6 +45,10 @@ def first_wrong(raw: Any, kind: Any, keys: tuple[str, ...] = ()) -> Wrong | None
         message = str(error)
         if "Expected `str`, got" in message and isinstance(raw, int | float):
             message += ": text stands in quotes"
+        elif "matching regex" in message and raw == "":
+            message = "it is empty"
+        elif "matching regex" in message and "\0" in raw:
+            message = "it holds a zero byte"
         return Wrong(keys, message, description(kind))
     return None
 

@@ -13,13 +13,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import orjson
 
 import spread_scanner
 from spread_scanner import clock
 from spread_scanner.errors import SpreadError
-from spread_scanner.supervise.log_files import open_log
+from spread_scanner.supervise.log_files import CannotLog, opened
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded here: not between fork and exec
@@ -90,9 +91,8 @@ class Child:
 
     def start(self, *, keep_stdout: bool = False) -> None:
         """Begin a life. With `keep_stdout` its output is read by us instead of logged."""
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
         parent = os.getpid()
-        with open(self.log_path, "ab", opener=open_log) as log:
+        with self._opened_log() as log:
             self._running = subprocess.Popen(
                 [*command_of(self.name), *self._arguments],
                 env=dict(self._environ),
@@ -104,6 +104,15 @@ class Child:
             )
         self.starts += 1
         self._started_s = clock.awake_s()
+
+    def _opened_log(self) -> TextIO:
+        """Where there can be none, nothing is begun; what ran goes on without."""
+        try:
+            return opened(self.log_path)
+        except CannotLog:
+            if not self.starts:
+                raise
+            return open(os.devnull, "a", encoding="utf-8")
 
     def read_line(self, timeout_s: float, stopping: Callable[[], bool] = lambda: False) -> bytes:
         """The first line of a child started with `keep_stdout`; what there is of it when the child

@@ -11,10 +11,26 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
+from typing import TextIO
+
+from spread_scanner.errors import SpreadError
 
 LOG_BYTES_MAX = 32 << 20
 TAIL_BYTES = 256 << 10  # in memory, for a moment
 _PART_BYTES = 1 << 20
+
+
+class CannotLog(SpreadError):
+    """A folder or file where a log cannot be written."""
+
+
+def opened(path: Path) -> TextIO:
+    """A log, to append to; its folder is made. Raises CannotLog."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "a", encoding="utf-8", opener=open_log)
+    except OSError as error:
+        raise CannotLog(f"no log can be written: {error.strerror}", file=path) from None
 
 
 def open_log(path: str, flags: int) -> int:

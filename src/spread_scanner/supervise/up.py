@@ -23,7 +23,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.schema.names import LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import learned, score
 from spread_scanner.supervise.carried import right_carried
-from spread_scanner.supervise.log_files import open_log
+from spread_scanner.supervise.log_files import opened
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.scored import scored
 from spread_scanner.supervise.seen import follow_ups_of, seen_of
@@ -302,8 +302,7 @@ def _logging(
     with contextlib.ExitStack() as stack:
         if into_file:
             path = settings.data_dir / LOGS_FOLDER / f"{SUPERVISOR}.log"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(open(path, "a", encoding="utf-8", opener=open_log))
+            file = stack.enter_context(opened(path))
             stack.enter_context(contextlib.redirect_stderr(file))
         yield logs.set_up(SUPERVISOR, system.log_level, system.log_format)
 

@@ -293,8 +293,12 @@ def migrate(connection: sqlite3.Connection, version: int, to_version: int = VERS
 def read_only(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, for reports."""
     try:
-        if not path.is_file():
+        if not path.exists():
             raise DatabaseError("there is no such database: the tracker has not run yet", file=path)
+        if not path.is_file():
+            raise DatabaseError("no database: a folder, pipe or device", file=path)
+        if path.stat().st_size == 0:
+            raise DatabaseError("the database is empty: the tracker has not run yet", file=path)
     except OSError as error:
         raise DatabaseError(f"cannot be read: {error.strerror}", file=path) from None
     connection = sqlite3.connect(read_only_uri(path), uri=True, timeout=5.0)

@@ -6,6 +6,7 @@ one with tables and segments and nobody running. Every command of spread-ctl has
 fails until it has.
 """
 
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +155,17 @@ SPECIAL: list[Row] = [
     ("down", "up --sim --keep FOLDER", EXIT_FAILED),
     ("down", "up --sim --keep FOLDER/frames", EXIT_FAILED),
     ("down", "up --sim --keep /proc/x", EXIT_FAILED),
+    ("down", "up --seed 7", EXIT_SETTINGS),
+    ("down", "up --keep FOLDER/new --symbols 12", EXIT_SETTINGS),
+    ("down", "report --database FOLDER/empty", EXIT_FAILED),
+    ("down", "report --database FOLDER/pipe", EXIT_FAILED),
+    ("down", "decode FOLDER/empty --source okx-spot", EXIT_FAILED),
+    ("down", "decode /dev/null --source okx-spot", EXIT_FAILED),
+    ("no data folder", "halt", EXIT_FAILED),
+    ("no data folder", "pause all", EXIT_FAILED),
+    ("no data folder", "vacuum", EXIT_FAILED),
+    ("settings in a pipe", "status", EXIT_SETTINGS),
+    ("settings in a pipe", "doctor", EXIT_FAILED),
     ("down", "demo --seed one", EXIT_SETTINGS),
     ("down", "demo --seconds -0.1", EXIT_SETTINGS),
     ("down", "report --since yesterday", EXIT_SETTINGS),
@@ -263,11 +275,19 @@ def at(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], l
         (folder / "gz").write_bytes(b"\x1f\x8b\x08 cut off")
         (folder / "varint").write_bytes(b"\xff" * 20)
         (folder / "loop").symlink_to("loop")
+        (folder / "empty").touch()
+        os.mkfifo(folder / "pipe")
         if where == "damaged":
             bed.settings.data_dir.mkdir(exist_ok=True)
             (bed.settings.data_dir / DATABASE_FILE).write_bytes(b"no database " * 1_000)
         if where == "bad settings":
             (bed.settings.folder / "config.toml").write_text("[system]\n'[/red]' = 1\n")
+        if where == "no data folder":
+            path = bed.settings.folder / "config.toml"
+            path.write_text(f'[system]\ndata_dir = "/proc/x"\nnamespace = "{bed.namespace}"\n')
+        if where == "settings in a pipe":
+            (bed.settings.folder / "directions.toml").unlink(missing_ok=True)
+            os.mkfifo(bed.settings.folder / "directions.toml")
         if "log" in where:
             from log_bed import write_log
 

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from spread_scanner import config
+from spread_scanner.config import files
 from spread_scanner.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[3] / "config"
@@ -40,6 +42,58 @@ def test_a_folder_in_place_of_a_file_is_named(folder: Path, name: str) -> None:
     error = refusal(folder)
     assert "cannot be read: Is a directory" in str(error)
     assert error.evidence["file"] == folder / name
+
+
+@pytest.mark.parametrize("name", ["config.toml", "exchanges.toml", "directions.toml"])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (os.mkfifo, "a pipe, socket or device, not a file"),  # it was waited for, for ever
+        (lambda path: path.symlink_to("/dev/zero"), "a pipe, socket or device, not a file"),
+        (lambda path: path.symlink_to("nowhere"), "a link to nothing"),  # defaults were taken
+        (lambda path: path.write_text("#" * (1 << 20) + "\n"), "larger than 1,048,576 bytes"),
+    ],
+    ids=["pipe", "device", "dangling link", "huge"],
+)
+def test_what_is_no_file_to_read_is_named(
+    folder: Path, name: str, make: Callable[[Path], object], said: str
+) -> None:
+    (folder / name).unlink()
+    make(folder / name)
+    error = refusal(folder)
+    assert f"cannot be read: {said}" in str(error)
+    assert error.evidence["file"] == folder / name
+
+
+@pytest.mark.parametrize("key", ["ca_file", "telegram_token_file"])
+def test_a_pipe_in_place_of_a_file_that_settings_name_is_not_waited_for(
+    folder: Path, key: str
+) -> None:
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    environ = {
+        "ca_file": {"SPREAD_EXCHANGES__OKX_SPOT__CA_FILE": str(pipe)},
+        "telegram_token_file": {
+            "SPREAD_SPREAD_ALERTS__TELEGRAM_TOKEN_FILE": str(pipe),
+            "SPREAD_SPREAD_ALERTS__TELEGRAM_CHAT_ID": "1",
+        },
+    }
+    settings = config.load(folder, environ[key])
+    (error,) = files.wrong_files(settings)
+    assert str(pipe) in str(error)
+    assert "a pipe" in str(error)
+
+
+@pytest.mark.parametrize(("text", "said"), [('""', "it is empty"), (r'"a\u0000"', "a zero byte")])
+def test_a_path_that_is_none_is_said_plainly(folder: Path, text: str, said: str) -> None:
+    (folder / "config.toml").write_text(f"[system]\ndata_dir = {text}\n")
+    assert said in str(refusal(folder))
+
+
+def test_a_variable_that_names_no_section_is_named(folder: Path) -> None:
+    error = refusal(folder, {"SPREAD_NOTHING__X": "1"})
+    assert error.evidence["variable"] == "SPREAD_NOTHING__X"
+    assert "unknown section" in str(error)
 
 
 def test_a_file_in_place_of_the_folder_is_named() -> None:

@@ -1,13 +1,15 @@
 """The files of a simulated run: taken away after one that was well, there for whoever looks why one
 was not."""
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spread_scanner.supervise import simulation, up
+from spread_scanner.supervise import children, simulation, up
+from spread_scanner.supervise.log_files import CannotLog
 from spread_scanner.supervise.simulation import SimulatedMarket
 from spread_scanner.supervise.supervisor import CannotStart
 
@@ -49,3 +51,24 @@ def test_what_a_run_that_was_not_well_has_left_is_named_and_there(
     folders = [str(folder) for folder in left(tmp_path)]
     assert folders == ([summary["files"]] if named else [])
     assert ("files" in summary) == named
+
+
+def test_where_no_log_can_be_written_nothing_is_begun(bed: Any, spread_ctl: Any) -> None:
+    path = bed.settings.folder / "config.toml"
+    path.write_text(f'[system]\ndata_dir = "/proc/x"\nnamespace = "{bed.namespace}"\n')
+    code, out, err = spread_ctl("up", "--json")
+    assert (code, "Traceback" in err) == (1, False), err
+    assert "no log can be written: No such file or directory (file=/proc/x/logs/" in out
+
+
+def test_what_runs_is_begun_again_without_a_log(tmp_path: Path) -> None:
+    """Its folder is gone, or the disk is full."""
+    folder = tmp_path / "logs"
+    child = children.Child("shm-init", {}, folder / "x.log")
+    child.starts = 1
+    folder.write_text("no folder any more")
+    with child._opened_log() as log:
+        assert log.name == os.devnull
+    child.starts = 0
+    with pytest.raises(CannotLog):
+        child._opened_log()
