@@ -33,6 +33,7 @@ class SaidBook:
     update_id: int  # as whoever follows has to show it
     said_ns: int
     book: SpokenBook
+    crossed: bool = False  # its best bid stands on its best ask
     sent: int = 0
     _levels: tuple[BookLevels, BookLevels] | None = None
 
@@ -62,6 +63,7 @@ class DepthRow:
     due: dict[str, int] = field(default_factory=dict)
     summed: bool = False  # its messages bear checksums
     mute: bool = False
+    crossed: bool = False  # what it said last is
     faulted_ns: int = 0  # until then it need not be well
     wanted_ns: int = 0  # when somebody wanted it last
     asked_until_ns: int = 0  # by a program or a person
@@ -84,6 +86,11 @@ class DepthRow:
             self.due[kind] = left - 1
         return left > 0
 
+    def begin_anew(self) -> None:
+        """The next ids are lower than all before."""
+        self.channel.number = 0
+        self.channel.last_id = 1 + self.random.randrange(900)
+
     def go_on(self) -> None:
         """The next ids."""
         self.channel.number += 1
@@ -91,7 +98,7 @@ class DepthRow:
 
     def note(self, now_ns: int) -> SaidBook:
         """What the channel says now, as a state of the book."""
-        made = SaidBook(self.id_now, now_ns, self.channel.said)
+        made = SaidBook(self.id_now, now_ns, self.channel.said, self.crossed)
         self.said.append(made)
         return made
 
@@ -117,10 +124,12 @@ class DepthRow:
         count, step = min(self.count, self.channel.window), self.row.step
         if len(self._sizes) > SIZES_MAX:
             self._sizes.clear()
-        bids = {tick.tick.bid_px: tick.tick.bid_sz}
+        self.crossed = self.struck("crossed")
+        bids = {tick.tick.ask_px: tick.tick.ask_sz} if self.crossed else {}
+        bids[tick.tick.bid_px] = tick.tick.bid_sz
         asks = {tick.tick.ask_px: tick.tick.ask_sz}
         beyond = (ask - bid) // step + 1
-        bids.update(self._level(bid - n * step) for n in range(1, count))
+        bids.update(self._level(bid - n * step) for n in range(1, count + 1 - len(bids)))
         asks.update(self._level(bid + (beyond + n) * step) for n in range(count - 1))
         return SpokenBook(bids, asks)
 

@@ -73,8 +73,17 @@ def unknown(stage: Stage, exchange: Exchange, fault: Fault) -> None:
     _hit(stage, exchange, fault, "zero")
 
 
+def crossed(stage: Stage, exchange: Exchange, fault: Fault) -> None:
+    _hit(stage, exchange, fault, "crossed")
+
+
+def anew(stage: Stage, exchange: Exchange, fault: Fault) -> None:
+    _hit(stage, exchange, fault, "anew")
+
+
 def wrong_sum(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] | None:
-    """Where there are checksums: right ones for a while, and then one that is not."""
+    """Where there are checksums: right ones for a while, and then one of a message that has lost a
+    level."""
     depth = _depth(stage, exchange)
     row = _row(depth, fault.pick)
     if row is None or SOURCE_BY_LABEL[exchange.label].exchange is not Name.OKX:
@@ -163,6 +172,8 @@ KINDS: dict[str, Kind] = {
     "book twice": Kind(twice, NOW, 0.0, beside=True),
     "book again": Kind(again, NOW, 0.0, beside=True),
     "book unknown": Kind(unknown, NOW, 0.0, 0.5, beside=True),
+    "book crossed": Kind(crossed, NOW, 0.0, 0.5, beside=True),
+    "book anew": Kind(anew, NOW, 0.0, 0.5, beside=True),
     "book sum": Kind(wrong_sum, (20.0, 60.0), 0.0, beside=True),
     "book mute": Kind(mute, NOW, 0.0, 0.5, beside=True),
     "book refused": Kind(unwelcome, (30.0, 400.0), 0.0, 0.5, beside=True),

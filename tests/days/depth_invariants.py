@@ -96,6 +96,8 @@ class DepthInvariants:
             return None
         said = row.said[place]
         self.compared += 1
+        if said.crossed:
+            self._broken(12, f"{row.row.name}: a crossed book is usable")
         for side, ours, theirs in zip(
             ("bids", "asks"), (reading.bids, reading.asks), said.levels(row.row), strict=True
         ):

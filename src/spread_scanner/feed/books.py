@@ -233,6 +233,8 @@ class SourceBooks:
     def _let_go(self, symbol_id: int) -> None:
         del self._followed[symbol_id]
         self._board.drop(symbol_id)
+        # Whoever wants it again does not wait for what stood still meanwhile.
+        self._share.board.heard_ns[symbol_id] = 0
         self._writer.release(symbol_id)
 
     def _still(self, now_ns: int) -> set[int]:

@@ -17,6 +17,7 @@ from spread_scanner.exchanges.adapter import BookChange
 from spread_scanner.exchanges.depth import DepthAdapter, Fit, SpelledLevels, fits
 from spread_scanner.feed._books import KeptBook
 from spread_scanner.schema.books import BookFlag, BookLevels
+from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology.tables import InstrumentRow
 
 WAITING_MAX = 1_024  # updates that wait for a snapshot: minutes of a channel
@@ -49,6 +50,7 @@ class SourceBook(KeptBook):
         self._texts: SpelledLevels | None = None
         self._waiting: deque[BookChange] = deque(maxlen=WAITING_MAX)
         self._seed_id = self.known_id  # of the last snapshot by REST
+        self._seeded_ns = 0  # when that came
         self._trusted = 0  # the connection that has had its snapshot on trust
         self._trusted_ns = 0  # when that came; 0: what stands is none of these
         self.lost_ns = 0  # since when what stands is not the book; 0: it is, or none has come yet
@@ -101,7 +103,7 @@ class SourceBook(KeptBook):
         if not self.stands:
             self._waiting.append(said)
             return BookOutcome.WAITS
-        fit = fits(self.known_id, said)
+        fit = Fit.GAP if self._begins_anew(said, now_ns) else fits(self.known_id, said)
         if fit is Fit.GAP and theirs:
             return BookOutcome.OLD
         if fit is Fit.GAP:
@@ -114,6 +116,15 @@ class SourceBook(KeptBook):
             return BookOutcome.OLD
         return self._go_on(said, now_ns)
 
+    def _begins_anew(self, said: BookChange, now_ns: int) -> bool:
+        """Whether an exchange began its ids anew without a word: an update that bears an older one
+        was made later than what stands. Without the time of that, comes later than it may."""
+        if not 0 < said.last_id < self.known_id or said.after_id == self.known_id:
+            return False
+        if self.ts_event == TS_ABSENT:
+            return now_ns - self._seeded_ns > FIRST_NS
+        return said.ts_event > self.ts_event
+
     def seeded(self, seed: BookChange, number: int, now_ns: int) -> BookOutcome:
         """A snapshot by REST, and what came since it was made on the connection of that number,
         which carries it. GAP: it is older than what waits, or, if nothing does, than what stood."""
@@ -124,7 +135,7 @@ class SourceBook(KeptBook):
         waiting = list(self._waiting)
         self._waiting.clear()
         outcome = self._begin(seed, now_ns)
-        self._seed_id = seed.last_id
+        self._seed_id, self._seeded_ns = seed.last_id, now_ns
         self._trusted, self._trusted_ns = (number, now_ns) if on_trust else (self._trusted, 0)
         for said in waiting:
             fit = fits(self.known_id, said)

@@ -129,6 +129,25 @@ def test_a_first_snapshot_is_taken_on_trust_though_nothing_came_yet() -> None:
     assert book.trusted_ns == 0, "its stream has spoken"
 
 
+@pytest.mark.parametrize("made_ns", [5 * NS_PER_S, TS_ABSENT])
+def test_ids_that_begin_anew_without_a_word_are_a_gap(made_ns: int) -> None:
+    """An update with an older id that was made later: by its time, or by when it comes."""
+    book, now_ns = followed("mexc-spot", "aggre.depth@100ms"), NS_PER_S
+    book.take(update(999, 1_000, (99.0, 2.0)), OURS, now_ns)
+    seed = snapshot(1_000, 0)._replace(ts_event=made_ns)
+    assert book.seeded(seed, OURS, now_ns) is BookOutcome.TAKEN
+    early = update(900, 950, (99.0, 3.0))._replace(ts_event=made_ns)
+    assert book.take(early, OURS, now_ns) is BookOutcome.OLD, "it was on its way"
+    again = update(1_000, 1_000, (99.0, 3.0))._replace(ts_event=9 * NS_PER_S)
+    assert book.take(again, OURS, 9 * NS_PER_S) is BookOutcome.OLD
+    anew = update(7, 8, (99.0, 4.0))._replace(ts_event=9 * NS_PER_S)
+    assert book.take(anew, THEIRS, 9 * NS_PER_S) is BookOutcome.OLD, "what another one says"
+    assert book.take(anew, OURS, 9 * NS_PER_S) is BookOutcome.GAP
+    assert not book.stands
+    assert book.seeded(snapshot(8, 0), OURS, 9 * NS_PER_S) is BookOutcome.TAKEN
+    assert (book.stands, book.known_id) == (True, 8)
+
+
 def test_what_waits_has_a_bound() -> None:
     book = followed(channel="depth@100ms")
     for number in range(2 * WAITING_MAX):
