@@ -35,7 +35,7 @@ from spread_scanner.exchanges.adapter import (
     RestRequest,
     Skipped,
 )
-from spread_scanner.exchanges.mexc_protobuf import PushedTicker, pushed_ticker
+from spread_scanner.exchanges.mexc_protobuf import PushedTicker, pushed_ticker, wrapper_reader
 from spread_scanner.exchanges.wire import Level, Number
 from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import Market, Source
@@ -233,6 +233,7 @@ class MexcSpot(wire.BaseAdapter):
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, SPOT_LIMITS, SPOT_PING)
+        wrapper_reader()
         self._speed = wire.channel_of(settings, source.label)
         self.period_ms = int(self._speed.removesuffix("ms"))  # changes are gathered for so long
 

@@ -34,15 +34,12 @@ betterproto2.
     }
 """
 
+from functools import cache
 from typing import Any, NamedTuple
-
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError
 
 from spread_scanner.errors import BadMessage
 
 LIMIT_DEPTHS_FIELD, AGGRE_DEPTHS_FIELD, BODY_FIELD = 303, 313, 315
-_Field = descriptor_pb2.FieldDescriptorProto
 
 
 class PushedTicker(NamedTuple):
@@ -73,58 +70,60 @@ class PushedBook(NamedTuple):
     versions: tuple[str, ...]
 
 
-def _message(file: Any, name: str, fields: list[tuple[str, int, int]]) -> Any:
-    message = file.message_type.add(name=name)
-    for field, number, kind in fields:
-        message.field.add(name=field, number=number, type=kind, label=_Field.LABEL_OPTIONAL)
-    return message
+class WrapperReader(NamedTuple):
+    """Google's class of the wrapper, and what it raises on bytes that are none."""
+
+    made: Any
+    error: type[Exception]
 
 
-def _wrapper_class() -> Any:
-    text, number = _Field.TYPE_STRING, _Field.TYPE_INT64
+@cache
+def wrapper_reader() -> WrapperReader:
+    """Made with the adapter, so that no message waits for it."""
+    # Here, as it is three megabytes that no other source's feed needs.
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from google.protobuf.message import DecodeError
+
     file = descriptor_pb2.FileDescriptorProto(
         name="mexc_push.proto", package="mexc", syntax="proto3"
     )
+    _describe(file, descriptor_pb2.FieldDescriptorProto)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    made = message_factory.GetMessageClass(pool.FindMessageTypeByName("mexc.Wrapper"))
+    return WrapperReader(made, DecodeError)
+
+
+def _describe(file: Any, of: Any) -> None:
+    """The wrapper and what it holds; `of` has the words for what a field is."""
+    text, number = of.TYPE_STRING, of.TYPE_INT64
     prices = ("bidPrice", "bidQuantity", "askPrice", "askQuantity", "version")
-    ticker = [(field, place, text) for place, field in enumerate(prices, 1)]
-    _message(file, "Ticker", ticker)
+    _message(file, of, "Ticker", [(field, place, text) for place, field in enumerate(prices, 1)])
     wrapper = _message(
-        file, "Wrapper", [("channel", 1, text), ("symbol", 3, text), ("sendTime", 6, number)]
+        file, of, "Wrapper", [("channel", 1, text), ("symbol", 3, text), ("sendTime", 6, number)]
     )
-    wrapper.field.add(
-        name="ticker",
-        number=BODY_FIELD,
-        type=_Field.TYPE_MESSAGE,
-        type_name=".mexc.Ticker",
-        label=_Field.LABEL_OPTIONAL,
-    )
-    _message(file, "Level", [("price", 1, text), ("quantity", 2, text)])
-    for name, number_of_body, versions in (
+    _nest(wrapper, of.LABEL_OPTIONAL, of.TYPE_MESSAGE, "ticker", BODY_FIELD, "Ticker")
+    _message(file, of, "Level", [("price", 1, text), ("quantity", 2, text)])
+    for name, field, versions in (
         ("limitDepths", LIMIT_DEPTHS_FIELD, ("version",)),
         ("aggreDepths", AGGRE_DEPTHS_FIELD, ("fromVersion", "toVersion")),
     ):
-        body = _message(file, name, [(one, at, text) for at, one in enumerate(versions, 4)])
+        body = _message(file, of, name, [(one, at, text) for at, one in enumerate(versions, 4)])
         for at, side in enumerate(("asks", "bids"), 1):
-            body.field.add(
-                name=side,
-                number=at,
-                type=_Field.TYPE_MESSAGE,
-                type_name=".mexc.Level",
-                label=_Field.LABEL_REPEATED,
-            )
-        wrapper.field.add(
-            name=name,
-            number=number_of_body,
-            type=_Field.TYPE_MESSAGE,
-            type_name=f".mexc.{name}",
-            label=_Field.LABEL_OPTIONAL,
-        )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("mexc.Wrapper"))
+            _nest(body, of.LABEL_REPEATED, of.TYPE_MESSAGE, side, at, "Level")
+        _nest(wrapper, of.LABEL_OPTIONAL, of.TYPE_MESSAGE, name, field, name)
 
 
-_Wrapper: Any = _wrapper_class()
+def _message(file: Any, of: Any, name: str, fields: list[tuple[str, int, int]]) -> Any:
+    message = file.message_type.add(name=name)
+    for field, number, kind in fields:
+        message.field.add(name=field, number=number, type=kind, label=of.LABEL_OPTIONAL)
+    return message
+
+
+def _nest(message: Any, label: int, kind: int, name: str, number: int, held: str) -> None:
+    """A field that holds messages of another kind."""
+    message.field.add(name=name, number=number, label=label, type=kind, type_name=f".mexc.{held}")
 
 
 def pushed_ticker(frame: bytes) -> PushedTicker:
@@ -165,7 +164,8 @@ def pushed_book(frame: bytes) -> PushedBook:
 
 
 def _wrapper(frame: bytes) -> Any:
+    reader = wrapper_reader()
     try:
-        return _Wrapper.FromString(frame)
-    except DecodeError as error:
+        return reader.made.FromString(frame)
+    except reader.error as error:
         raise BadMessage(f"not a protobuf wrapper: {error}", raw=frame) from None
