@@ -6,6 +6,7 @@ books.read     the same read from another place of the process
 books.message  from a frame to the published book, by exchange: see book_messages.py
 books.ladder   of a pair by its two books: four sizes and the largest that pays; 300 pairs a call
 books.near     what saying how near pairs are costs the engine: see books_near.py
+books.beside   whether quotes notice 200 books in their feed's loop: see books_beside.py
 
 Peers have the same deltas and are compared with in the run: a dict that stays sorted
 (sortedcontainers), the order book that cryptofeed's handlers keep (order_book, in C), and of the
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import book_messages
+import books_beside
 import books_near
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +84,7 @@ def figures(small: bool) -> Iterator[Figure]:
         yield from book_messages.figures(store, market, rounds)
     yield _ladder(20 if small else PAIRS, 2 if small else 100)
     yield from books_near.figures(small)
+    yield from books_beside.figures(small)
 
 
 def _apply_ns(market: Market, followed: FollowedBook) -> float:
