@@ -141,6 +141,7 @@ class Day:
         new = self._listed.tables()
         self._waken()
         self.invariants.dialling.cut_ns[exchange.label] = self.now_ns()
+        self.system.cut(self._cuts)  # in time, if they were wrong until now
         self.system.publish(new)
         self.tracking.reload(new)
         for row in exchange.rows.values():
@@ -154,6 +155,13 @@ class Day:
         self._cuts[exchange.label] = Cut(per_connection, copies)
         self.system.cut(self._cuts)
         self.reload(exchange)
+
+    def order_wrongly(self, exchange: Exchange, settings: str) -> None:
+        """A reload by settings that are wrong, which are put right again a moment later."""
+        self._waken()
+        self.system.misconfigure(settings)
+        self.system.operator.reload(SOURCE_BY_LABEL[exchange.label].process)
+        self.loop.call_ns(NS_PER_S, self.system.cut, self._cuts)
 
     def pause(self, exchange: Exchange, *, paused: bool) -> None:
         self._waken()

@@ -52,6 +52,7 @@ class Switches:
 
     refuse: str = ""  # how dials fail: refused, dns, hole, 503, redirect, or a ban's status
     retry_after_s: int = 0
+    dated: bool = False  # Retry-After is told as a date
     flaky: float = 0.0  # share of the dials that fail
     cut_after_quote: bool = False
     cut_successors: bool = False

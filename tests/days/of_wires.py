@@ -95,6 +95,15 @@ def ban(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
     return _welcoming(exchange)
 
 
+def region(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
+    """Not served from here, until a date."""
+    exchange.switch.refuse = "451"
+    exchange.switch.retry_after_s = 30 + int(90 * fault.size)
+    exchange.switch.dated = True
+    cut_some(exchange, fault)
+    return _welcoming(exchange)
+
+
 def maintenance(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
     """Nobody has said that it would come."""
     exchange.switch.refuse = "503"
@@ -107,6 +116,7 @@ def _welcoming(exchange: Exchange) -> Callable[[], None]:
     def over() -> None:
         exchange.switch.refuse = ""
         exchange.switch.retry_after_s = 0
+        exchange.switch.dated = False
 
     return over
 
@@ -169,6 +179,7 @@ KINDS: dict[str, Kind] = {
     "draining": Kind(draining, (40.0, 90.0), CUT_S),
     "refuse": Kind(refuse, (5.0, 180.0), CUT_S),
     "ban": Kind(ban, (5.0, 60.0), 150.0 + CUT_S),
+    "region": Kind(region, (5.0, 60.0), 150.0 + CUT_S, 0.5),
     "maintenance": Kind(maintenance, (60.0, 600.0), CUT_S),
     "flaky": Kind(flaky, (60.0, 180.0), CUT_S, 1.5),
     "cut early": Kind(cut_early, (40.0, 120.0), CUT_S),

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -114,16 +115,23 @@ class Session:
             answer = refusal("302 Found", "Location: https://[portal/")
         else:
             after = exchange.switch.retry_after_s
-            headers = [f"Retry-After: {after}"] if after else []
+            headers = [f"Retry-After: {self._when(after)}"] if after else []
             answer = refusal(f"{status} No", *headers)
-            # A 403 to what announces says nothing of the quotes' own path.
-            bans = ("418", "429") if self.notices else ("418", "429", "403")
+            # A 403 or 451 to what announces says nothing of the quotes' own path.
+            bans = ("418", "429") if self.notices else ("418", "429", "403", "451")
             if after and status in bans:
                 self._ban(after)
         exchange.log("refused", exchange.label, status)
         self.wire.to_near(answer, lambda _: self._told(status))
         self.wire.end(None)
         self._drop()
+
+    def _when(self, after_s: int) -> str:
+        """That many seconds from now, in the exchange's words; a date has none but whole ones."""
+        if not self.exchange.switch.dated:
+            return str(after_s)
+        now_s = -(-self.exchange.clock.wall_ns() // NS_PER_S)
+        return formatdate(now_s + after_s, usegmt=True)
 
     def _ban(self, after_s: int) -> None:
         host, clock = self.exchange.host, self.exchange.clock

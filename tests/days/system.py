@@ -155,6 +155,8 @@ class System:
     def _logged(self, label: str) -> Callable[[Any, str, MutableMapping[str, Any]], str]:
         def note(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
             rest = " ".join(f"{key}={value}" for key, value in event.items() if key != "event")
+            # Its name is drawn anew for each day that is lived.
+            rest = rest.replace(str(self.settings.folder), "config")
             self.log("feed", label, event.get("event"), rest)
             raise structlog.DropEvent
 
@@ -163,6 +165,10 @@ class System:
     def cut(self, cuts: dict[str, Cut]) -> None:
         """Settings that the next reload finds."""
         write(self.settings.folder, self.settings.config.system.namespace, cuts, self._of_books)
+
+    def misconfigure(self, text: str) -> None:
+        """Settings that the next reload cannot take."""
+        (self.settings.folder / "config.toml").write_text(text)
 
     def publish(self, new: Tables) -> None:
         """New tables, and everybody is told."""
