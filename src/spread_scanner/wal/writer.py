@@ -37,6 +37,7 @@ from spread_scanner.wal.frames import (
 )
 
 UNSYNCED_BYTES_MAX = 16 << 20
+SYNC_BYTES = 1 << 20  # what is written is synced when it is so much, too
 TRIES = 3  # segments in a row that fail at once: the disk is to blame, and asked again later
 SPARES_MAX = 2
 AGAIN_NS = 1_000_000_000
@@ -128,6 +129,7 @@ class LogWriter:
         self._kept: list[_Kept] = []  # in their order; those first that are written
         self._written = 0  # how many of them are, in the current segment
         self._kept_bytes = 0
+        self._unsynced = 0  # bytes that were written since the last sync was begun
         self._current: _Current | None = None
         self._syncing: tuple[Future[None], _Place, int] | None = None
         self._making: Future[Path] | None = None
@@ -174,6 +176,7 @@ class LogWriter:
             if gathering.end + records.itemsize > BLOCK_BYTES_MAX:
                 self._seal()
                 self._write_on()
+        self._sync_much()
 
     def append_document(self, kind: RecordKind, head: np.ndarray, body: bytes) -> None:
         """A document as a whole: `head` has its digest, generation and time."""
@@ -195,6 +198,12 @@ class LogWriter:
         """Write what was gathered: whoever kills this process does not lose it any more."""
         self._seal()
         self._write_on()
+        self._sync_much()
+
+    def _sync_much(self) -> None:
+        """Group commit by size, which one by time may be too late for."""
+        if self._unsynced >= SYNC_BYTES and (self._syncing is None or self._syncing[0].done()):
+            self.commit()
 
     def copy_on(self, origin: Origin, then: WrittenThen) -> None:
         """What follows is a copy of what was written then, of that store: in a segment of its own.
@@ -333,6 +342,7 @@ class LogWriter:
         )
         self._disk.put(current.file, kept.block.data, current.end)
         current.end += len(kept.block)
+        self._unsynced += len(kept.block)
         current.crc, current.next_seq = crc, kept.seq + kept.records
         if self._making is None and 2 * current.end > self._segment_bytes:
             self._making = self._make()
@@ -342,7 +352,7 @@ class LogWriter:
         assert current is not None, "what is written is so in a segment"
         place = _Place(current.number, current.end, current.crc, current.next_seq)
         future = self._threads.submit(self._disk.fdatasync, current.file)
-        self._syncing = (future, place, self._written)
+        self._syncing, self._unsynced = (future, place, self._written), 0
 
     def _hear(self, *, patient: bool = False) -> None:
         """What became of the sync. Raises OSError when it failed."""

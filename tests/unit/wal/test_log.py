@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from log_bed import SMALL, CountedDisk, contents, numbers, ticks, write_every_kind
 
+import bed as waits
 from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.log import DOCUMENT_DTYPE, RecordKind
 from spread_scanner.wal import reader, segments
@@ -234,3 +235,21 @@ def test_the_command_says_what_is_there(
     assert shown["closed"] is True
     assert shown["next_seq"] == sum(shown["records"].values()) == writer.durable_seq
     assert len(shown["segments"]) > 1
+
+
+def test_a_mb_is_synced_by_itself(tmp_path: Path) -> None:
+    """Whoever appends faster than he commits."""
+    writer = LogWriter(tmp_path)
+    writer.append(RecordKind.TICK, ticks(0, 5_000))
+    assert writer.durable_seq == 0, "less than a MB waits for its commit"
+    count = 5_000
+
+    def is_durable() -> bool:
+        nonlocal count
+        writer.append(RecordKind.TICK, ticks(count, 1_000))
+        count += 1_000
+        return writer.durable_seq >= 10_000
+
+    waits.until(is_durable, "it is on the disk without a commit")
+    writer.close()
+    assert numbers(tmp_path) == list(range(count))

@@ -1,0 +1,205 @@
+"""Group recorder: spread-recorder as a whole process, while eight feeds quote 20,000 times a second
+in all: the CPU that it takes, and its memory. Each quote has to be in the log, once: one missing,
+also one that is counted as missing, fails the benchmark.
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from logged_day import DRAIN, RATE, SYMBOLS, settled, walked
+from measure import Figure, figure
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.log import RecordKind
+from spread_scanner.schema.names import RECORDER, WAL_FOLDER
+from spread_scanner.schema.records import QUOTE_DTYPE
+from spread_scanner.shm import Health, PriceStore, segment
+from spread_scanner.shm.health import ProcessHealth
+from spread_scanner.shm.price_store import Writer
+from spread_scanner.shminit import making
+from spread_scanner.wal import reader
+from spread_scanner.wal.writer import LogWriter
+
+BIN = Path(__file__).parents[2] / "bins" / RECORDER
+TURN_NS = 5_000_000
+START_S_MAX = 120.0
+
+
+def figures(small: bool) -> Iterator[Figure]:
+    seconds = 1.0 if small else 30.0
+    with tempfile.TemporaryDirectory() as folder:
+        settings = settled(Path(folder))
+        making.ensure(settings)
+        try:
+            percent, private_mb, ticks = _recorded(settings, seconds)
+        finally:
+            for name in segment.names(settings.config.system.namespace):
+                segment.remove(name)
+        few = walked(4_000 if small else 400_000)
+        peers = {
+            "sqlite": _percent(few[:40_000], lambda part: _sqlite(Path(folder) / "peer", part)),
+            "json_lines": _percent(few[:40_000], lambda part: _json(Path(folder) / "lines", part)),
+        }
+        floor = _percent(few, lambda part: _appended(Path(folder) / "alone", part))
+    yield figure(
+        "recorder.cpu", "% of a core", [percent], floor=floor, peers=peers, quotes_s=RATE,
+        seconds=seconds, ticks=ticks, lost=0,
+    )  # fmt: skip
+    yield figure("recorder.private", "MB", [private_mb], floor=_private_alone_mb())
+
+
+def _percent(ticks: np.ndarray, work: Callable[[np.ndarray], None]) -> float:
+    """Of a core, for so many ticks a second."""
+    begun = time.process_time()
+    work(ticks)
+    return (time.process_time() - begun) / len(ticks) * RATE * 100
+
+
+def _appended(folder: Path, ticks: np.ndarray) -> None:
+    """The log's writer alone, in the recorder's rhythm."""
+    with contextlib.closing(LogWriter(folder)) as writer:
+        for number, at in enumerate(range(0, len(ticks), DRAIN)):
+            writer.append(RecordKind.TICK, ticks[at : at + DRAIN])
+            writer.write()
+            if number % 3 == 0:
+                writer.commit()
+
+
+def _sqlite(path: Path, ticks: np.ndarray) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("CREATE TABLE ticks (number INTEGER, symbol INTEGER, bid REAL, ask REAL)")
+    for at in range(0, len(ticks), DRAIN):
+        part = ticks[at : at + DRAIN]
+        columns = (
+            part["number"],
+            part["symbol_id"],
+            part["quote"]["bid_px"],
+            part["quote"]["ask_px"],
+        )
+        connection.execute("BEGIN")
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        connection.executemany("INSERT INTO ticks VALUES (?, ?, ?, ?)", rows)
+        connection.execute("COMMIT")
+    connection.close()
+
+
+def _json(path: Path, ticks: np.ndarray) -> None:
+    with path.open("w") as file:
+        for tick in ticks:
+            number, symbol_id, source_id, _, quote = tick.tolist()
+            file.write(json.dumps([number, symbol_id, source_id, *quote]) + "\n")
+
+
+def _recorded(settings: Settings, seconds: float) -> tuple[float, float, int]:
+    """Percent of a core, private MB, ticks in the log; once it has drained for a second."""
+    namespace = settings.config.system.namespace
+    environ = {**os.environ, "SPREAD_CONFIG_DIR": str(settings.folder)}
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(PriceStore.attach(namespace))
+        writers = [stack.enter_context(store.writer(one.source_id)) for one in SOURCES]
+        child = subprocess.Popen(
+            [sys.executable, BIN], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        stack.callback(child.wait)
+        stack.callback(child.kill)
+        _await(child, namespace, lambda row: row.state.name == "RUNNING")
+        written = _quote(store, writers, 1.0, 0)
+        begun_ns, begun_s = _cpu_ns(child.pid), time.monotonic()
+        written += _quote(store, writers, seconds, written)
+        took = (_cpu_ns(child.pid) - begun_ns) / NS_PER_S / (time.monotonic() - begun_s)
+        _await(child, namespace, lambda row: row.counters["ticks"] >= written)
+        private_mb = _private_mb(child.pid)
+        child.terminate()
+        if child.wait(START_S_MAX) != 0:
+            raise RuntimeError("spread-recorder did not end well")
+    _check(settings.data_dir / WAL_FOLDER, written)
+    return took * 100, private_mb, written
+
+
+def _quote(store: PriceStore, writers: list[Writer], seconds: float, before: int) -> int:
+    """20,000 quotes a second, in turns of 5 ms, as one thread can."""
+    ids = np.arange(SYMBOLS, dtype=np.uint16)
+    quotes = np.zeros(SYMBOLS, QUOTE_DTYPE)
+    quotes["bid_px"], quotes["ask_px"], quotes["bid_sz"], quotes["ask_sz"] = 100, 101, 5, 6
+    begun_ns, written = clock.mono_ns(), 0
+    while (passed_ns := clock.mono_ns() - begun_ns) < seconds * NS_PER_S:
+        due = int(passed_ns / NS_PER_S * RATE) - written
+        for number, writer in enumerate(writers):
+            count = min(SYMBOLS, due // len(writers) + (number < due % len(writers)))
+            quotes["ts_event"] = quotes["ts_recv"] = store.clock.now_ns()
+            quotes["update_id"][:count] = np.arange(before + written, before + written + count)
+            writer.write_many(ids[:count], quotes[:count])
+            writer.heartbeat(clock.mono_ns())
+            written += count
+        time.sleep(TURN_NS / NS_PER_S)
+    return written
+
+
+def _check(folder: Path, written: int) -> None:
+    """Each source's numbers from 0 on, once, none in a Gap."""
+    numbers = dict.fromkeys(range(len(SOURCES)), 0)
+    for piece in reader.pieces(folder):
+        if piece.kind is RecordKind.GAP and (piece.array()["next"] > piece.array()["first"]).any():
+            raise RuntimeError("a Gap is in the log")
+        if piece.kind is not RecordKind.TICK:
+            continue
+        ticks = piece.array()
+        for source_id in np.unique(ticks["source_id"]).tolist():
+            found = ticks["number"][ticks["source_id"] == source_id]
+            expected = np.arange(numbers[source_id], numbers[source_id] + len(found))
+            if not np.array_equal(found, expected):
+                raise RuntimeError(f"source {source_id} is lost or twice at {numbers[source_id]}")
+            numbers[source_id] += len(found)
+    if sum(numbers.values()) != written:
+        raise RuntimeError(f"{sum(numbers.values())} of {written} quotes are in the log")
+
+
+def _await(
+    child: "subprocess.Popen[bytes]", namespace: str, well: Callable[[ProcessHealth], bool]
+) -> None:
+    deadline_s = time.monotonic() + START_S_MAX
+    while child.poll() is None and time.monotonic() < deadline_s:
+        with Health.attach(namespace) as health:
+            row = health.read(RECORDER) if RECORDER in health.names() else None
+        if row is not None and well(row):
+            return
+        time.sleep(0.02)
+    raise RuntimeError("spread-recorder does not get on")
+
+
+def _cpu_ns(pid: int) -> int:
+    """CPU time of all its threads, by the kernel's clock of the process."""
+    return time.clock_gettime_ns(~pid << 3 | 2)  # clock_getcpuclockid
+
+
+def _private_mb(pid: int) -> float:
+    """What goes when the process does: not the segments and libraries that it shares."""
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return sum(int(row.split()[1]) for row in rows if row.startswith("Private_")) * 1_024 / 1e6
+
+
+def _private_alone_mb() -> float:
+    """Of an interpreter with numpy."""
+    code = "import numpy, sys; print(flush=True); sys.stdin.read()"
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        found = _private_mb(child.pid)
+        child.communicate(b"")
+    return found
