@@ -200,6 +200,8 @@ class Idle:
         for line in feed._lines():
             if serves(line):
                 there_ns[line] = last_ns
+            if not line.carried:
+                feed._share.outages._away_ns = last_ns
             for connection in line.connections:
                 messages, update = (
                     connection.listener.data_messages,

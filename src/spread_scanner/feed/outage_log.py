@@ -36,6 +36,7 @@ class OutageLog:
         self._kinds: dict[tuple[str, str], _Kind] = {}
         self._began_ns = 0
         self._last_ns = 0
+        self._away_ns = 0  # when somebody was last found away
         self._warned = 0  # how often something happened that is not as it should be
 
     def take(
@@ -82,21 +83,28 @@ class OutageLog:
         """When the next line is due, if nothing more happens."""
         soon = [kind.said_ns + EVERY_NS for kind in self._kinds.values() if kind.more]
         if well and self._kinds:
-            soon.append(self._last_ns + CALM_NS)
+            soon.append(self._ill_ns + CALM_NS)
         return min(soon, default=NEVER_NS)
 
     def look(self, now_ns: int, *, well: bool) -> None:
         """Say what is due. `well`: nobody is away now."""
+        if not well:
+            self._away_ns = now_ns
         if now_ns < self.due_ns(well=well):
             return
-        if not well or now_ns - self._last_ns < CALM_NS:
+        if not well or now_ns - self._ill_ns < CALM_NS:
             self._count(now_ns, EVERY_NS)
             return
-        warned, lasted_ns = self._warned, self._last_ns - self._began_ns
+        warned, lasted_ns = self._warned, self._ill_ns - self._began_ns
         self.flush(now_ns)
         if warned:
             lasted_s = round(lasted_ns / NS_PER_S, 1)
             self._log(INFO, "all connections stand again", warnings=warned, lasted_s=lasted_s)
+
+    @property
+    def _ill_ns(self) -> int:
+        """Until when not all was well: who waits for a dial is away, though nothing happens."""
+        return max(self._last_ns, self._away_ns)
 
     def flush(self, now_ns: int) -> None:
         """Say what was only counted until now, and begin anew."""

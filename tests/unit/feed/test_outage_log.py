@@ -75,7 +75,7 @@ def test_an_exchange_that_goes_away_for_an_hour_is_two_lines_a_minute(bed: Bed) 
     assert len(failed) <= 3_600 * NS_PER_S / EVERY_NS + 2
     assert bed.said[-1] == {
         "level": INFO, "event": "all connections stand again", "warnings": LINES + dials,
-        "lasted_s": 3_590.0,
+        "lasted_s": 3_600.0,
     }  # fmt: skip
     assert bed.events.count("all connections stand again") == 1
 
@@ -90,6 +90,17 @@ def test_one_that_comes_back_at_once_is_said_whole_and_so_is_the_next(bed: Bed) 
 
     bed.lose(2, 2_000.0)
     assert bed.said[-1]["connection"] == 2
+
+
+def test_who_waits_long_for_its_dial_is_away_until_it_is_back(bed: Bed) -> None:
+    bed.lose(1, 10.0)
+    bed.look(100.0, well=False)
+    bed.look(101.0, well=True)
+    assert bed.events == ["connection ended"]
+    bed.look(130.0, well=True)
+    assert bed.said[-1] == {
+        "level": INFO, "event": "all connections stand again", "warnings": 1, "lasted_s": 90.0,
+    }  # fmt: skip
 
 
 def test_one_that_is_lost_again_and_again_is_one_outage(bed: Bed) -> None:
