@@ -44,6 +44,8 @@ class Covered(NamedTuple):
 def covered_by(tables: Tables, num_sources: int, max_symbols: int) -> Covered:
     """Every listing, and every pair that a direction allows and both sources list."""
     rows = sorted(tables.instruments, key=lambda row: (row.source_id, row.symbol_id))
+    names = tables.symbol_names()
+    keys = [_key(row, names[row.symbol_id]) for row in rows]
     cells = {(row.source_id, row.symbol_id): place for place, row in enumerate(rows)}
     pairs = [
         (way.direction_id, symbol_id, cells[spot], cells[futures])
@@ -61,10 +63,10 @@ def covered_by(tables: Tables, num_sources: int, max_symbols: int) -> Covered:
             Block(int(source), symbols[sources == source].astype(np.uint16))
             for source in np.unique(sources)
         ),
-        cell_keys=tuple(_key(row) for row in rows),
+        cell_keys=tuple(keys),
         cell_sources=sources,
         cell_symbols=symbols,
-        pair_keys=tuple((way, _key(rows[spot]), _key(rows[fut])) for way, _, spot, fut in pairs),
+        pair_keys=tuple((way, keys[spot], keys[fut]) for way, _, spot, fut in pairs),
         pair_directions=columns[0],
         pair_symbols=columns[1],
         spot=columns[2],
@@ -79,5 +81,7 @@ def places_before(keys: Sequence[_Key], before: Sequence[_Key]) -> _Numbers:
     return np.array([stood.get(key, -1) for key in keys], np.int64)
 
 
-def _key(row: InstrumentRow) -> _Key:
-    return row.source_id, row.symbol_id, row.exchange_symbol, row.px_div, row.sz_mul
+def _key(row: InstrumentRow, symbol: str) -> _Key:
+    """By the coin's name, as what is usual is kept: its id may have been another coin's, and an
+    exchange may give a spelling to another coin."""
+    return row.source_id, symbol, row.exchange_symbol, row.px_div, row.sz_mul

@@ -528,6 +528,8 @@ class Book:
         row.last_seen_ns = now_ns
         row.settled_ns = max(row.settled_ns, row.opened_ns)  # rows of before have none
         followed = Followed(row, pair, self._point_after(now_ns))
+        # What settles next is looked up before the first look, whose price is of after it.
+        settle(followed, self.rates, now_ns)
         self._rename(followed, pair)
         self._open[pair.direction_id, pair.symbol_id] = followed
         self._tally.add("resumed")

@@ -116,6 +116,22 @@ def test_after_a_reload_a_pair_goes_on_and_another_coin_begins_anew(lived: Lived
     assert lived.counter("begun_anew") == 9 + 3
 
 
+def test_an_id_that_another_coin_has_now_inherits_nothing(lived: Lived) -> None:
+    """Not even where the exchange spells that as it did the one before."""
+    lived.seconds(10)
+    settings = lived.bed.settings
+    loaded = tables.load(settings.generated_dir)
+    renamed = tuple(
+        msgspec.structs.replace(row, symbol="NEW-USDT") if row.symbol_id == 0 else row
+        for row in loaded.symbols
+    )
+    changed = msgspec.structs.replace(loaded, generation=2, symbols=renamed)
+    publish.publish(settings.generated_dir, changed, {})
+    lived.sampling.prepared(settings)()
+    lived.seconds(1)
+    assert lived.pair(0)["weight"].tolist() == [1, 1, 1]
+
+
 def test_other_periods_begin_the_bars_anew_and_keep_the_basis(lived: Lived) -> None:
     lived.seconds(10)
     analyst = msgspec.structs.replace(lived.bed.settings.config.spread_analyst, rsi_bars=5)

@@ -358,6 +358,25 @@ def test_one_dislocation_is_one_event_however_many_directions_see_it(tmp_path: P
     assert made.total.money.earned_quote == pytest.approx(50 * (10 + 40 + 50) / 1e4)
 
 
+@pytest.mark.parametrize(("count", "events", "earned_bps"), [(2, 2, 10 + 20), (3, 1, 10)])
+def test_what_shares_no_leg_is_one_event_only_by_one_that_shares_with_both(
+    tmp_path: Path, count: int, events: int, earned_bps: float
+) -> None:
+    rows = random_rows(random.Random(7), count)
+    directions = ("binance-bybit", "okx-mexc", "binance-mexc")
+    for number, (row, direction) in enumerate(zip(rows, directions, strict=False)):
+        opened_ns = BASE_NS + number * NS_PER_S
+        end_ns = opened_ns + 5 * NS_PER_S
+        row.update(symbol="A-USDT", direction=direction, opened_ns=opened_ns, reason="converged")
+        row.update(last_seen_ns=end_ns, ended_ns=end_ns)
+        row.update(mark_bps=10.0 * (number + 1), mark_size_quote=1_000.0, entry_size_quote=100.0)
+    store(tmp_path / "tracker.db", rows, [])
+    with contextlib.closing(read_only(tmp_path / "tracker.db")) as connection:
+        made = report.make(connection, 0, BASE_NS * 2, cap_quote=50.0)
+    assert made.total.money.events == events
+    assert made.total.money.earned_quote == pytest.approx(50 * earned_bps / 1e4)
+
+
 @given(lives=st.lists(st.tuples(st.integers(0, 20).map(float), st.booleans()), max_size=40))
 def test_the_half_life_is_kaplan_and_meiers(lives: list[tuple[float, bool]]) -> None:
     made = [Lifetime(*life) for life in lives]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tracker_bed import Bed
+from tracker_bed import RULES, Bed
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
@@ -183,10 +183,29 @@ def test_after_a_restart_it_is_charged_at_the_last_price_that_is_known(tmp_path:
     with contextlib.closing(bed.database):
         bed.kill()
         bed.advance(300)  # over midnight without a look
+        bed.exits[0] = -900.0  # where it stands after it is no matter
         bed.run(500)
         assert bed.rows("SELECT fut_px FROM settlements") == []  # not written yet
         bed.commit()
         assert bed.rows("SELECT fut_px FROM settlements") == [(pytest.approx(103.0),)]
+
+
+def test_every_settlement_that_is_crossed_adds_up(tmp_path: Path) -> None:
+    minutely = RULES._replace(
+        step_ns=60 * NS_PER_S,
+        life_ns_max=4 * HOUR_NS,
+        converge_ns=HOUR_NS,
+        resume_gap_ns_max=HOUR_NS,
+    )
+    bed = Bed(tmp_path / "tracker.db", rules=minutely, rates=rates(hours=1.0),
+              start_ns=MIDNIGHT_NS - NS_PER_S)  # fmt: skip
+    with contextlib.closing(bed.database):
+        bed.push(0, SignalKind.ENTER)
+        bed.pop()
+        bed.exits[0] = -300.0
+        bed.run(2.5 * 3_600_000)
+        assert row_of(bed)["settlements"] == 3
+        assert row_of(bed)["funding_paid"] == pytest.approx(-0.001 * (100.4 + 103.0 + 103.0))
 
 
 def test_what_was_crossed_after_the_mark_is_not_in_what_later_entries_had_left(
