@@ -8,7 +8,7 @@ same paths where there is a query, and describes them.
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -35,13 +35,22 @@ JSON = b"application/json"
 METRICS = CONTENT_TYPE.encode()
 _OF_ALL: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
+    (b"cache-control", b"no-cache"),
 )
 _PREFLIGHT: tuple[Header, ...] = (
     (b"access-control-allow-methods", b"GET, HEAD, POST"),
     (b"access-control-allow-headers", b"authorization, content-type"),
     (b"access-control-max-age", b"600"),
 )
+
+
+class Ready(NamedTuple):
+    """An answer of bytes."""
+
+    body: bytes
+    tag: bytes = b""  # its ETag
+    kind: bytes = JSON
+    status: HTTPStatus = HTTPStatus.OK
 
 
 class Front:
@@ -69,7 +78,7 @@ class Front:
             self._check(scope, headers, path)
             if scope["method"] == "OPTIONS":
                 await _answer(told, HTTPStatus.NO_CONTENT, b"", _PREFLIGHT)
-            elif not await self._hot(scope, path, told):
+            elif not await self._hot(scope, path, headers, told):
                 await self._api(scope, receive, told)
         except SpreadError as error:
             self._count.refused(error)
@@ -96,27 +105,39 @@ class Front:
         allowed = ((b"access-control-allow-origin", reader.encode()),) if reader else ()
         return (*allowed, (b"vary", b"Origin"))
 
-    async def _hot(self, scope: AsgiMessage, path: str, send: Send) -> bool:
+    async def _hot(
+        self, scope: AsgiMessage, path: str, headers: dict[bytes, bytes], send: Send
+    ) -> bool:
         """Whether it was one of those that are answered from bytes."""
         if scope["query_string"] or scope["method"] not in ("GET", "HEAD"):
             return False
-        short, kind = path.removeprefix(VERSIONED), JSON
+        ready = self._ready(path.removeprefix(VERSIONED))
+        if ready is None:
+            return False
+        tagged = ((b"etag", ready.tag),) if ready.tag else ()
+        known = headers.get(b"if-none-match", b"").replace(b"W/", b"").split(b", ")
+        if ready.tag and ready.tag in known:
+            await _answer(send, HTTPStatus.NOT_MODIFIED, b"", tagged)
+        else:
+            about = (*tagged, (b"content-type", ready.kind))
+            bodiless = scope["method"] == "HEAD"
+            await _answer(send, ready.status, ready.body, about, bodiless=bodiless)
+        return True
+
+    def _ready(self, short: str) -> Ready | None:
+        """The answer to a hot path; None: it is none. Raises UnknownPair."""
+        prices = self._system.shown.prices
         if short == "/health":
             well, body = self._system.health()
-            status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-        elif short == "/prices":
-            status, body = HTTPStatus.OK, self._system.shown.prices.body(SPOT_LIKE)
-        elif short.startswith("/prices/"):
-            prices = self._system.shown.prices
+            return Ready(body, status=HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+        if short == "/prices":
+            return Ready(*prices.told(SPOT_LIKE))
+        if short.startswith("/prices/"):
             pair = prices.board.named(short.removeprefix("/prices/"))
-            status, body = HTTPStatus.OK, prices.body(SPOT_LIKE, pair)
-        elif short == "/metrics":
-            status, body, kind = HTTPStatus.OK, self._system.metrics(), METRICS
-        else:
-            return False
-        typed = ((b"content-type", kind),)
-        await _answer(send, status, body, typed, bodiless=scope["method"] == "HEAD")
-        return True
+            return Ready(*prices.told(SPOT_LIKE, pair))
+        if short == "/metrics":
+            return Ready(self._system.metrics(), kind=METRICS)
+        return None
 
 
 def _is_health(path: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 
+from spread_scanner import clock
 from spread_scanner.schema.enums import Source
 from spread_scanner.view.prices import PriceBoard, SourceQuotes, price_of
 
@@ -20,7 +21,10 @@ class PricesAsText:
 
     def __init__(self, board: PriceBoard) -> None:
         self.board = board
+        self._began_ns = clock.wall_ns()  # no ETag is of another life or another set of tables
         self.encoded = 0  # quotes written out since somebody took the count
+        self._version = 0  # of what there is to be told, ages apart
+        self._good: dict[Source, bytes] = {}  # which could be stood behind at the last look
         self._texts: dict[Source, list[bytes]] = {}
         self._of: dict[Source, np.ndarray] = {}  # the quotes that the texts are of
 
@@ -28,6 +32,11 @@ class PricesAsText:
         """A JSON array of prices that can be stood behind, of one pair or of all."""
         parts = [part for source in sources for part in self._parts(source, pair)]
         return b"[" + b",".join(parts) + b"]"
+
+    def told(self, sources: Iterable[Source], pair: str = "") -> tuple[bytes, bytes]:
+        """The body, and an ETag that stays while no quote changes, comes or goes."""
+        body = self.body(sources, pair)
+        return body, b'"%x-%x"' % (self._began_ns, self._version)
 
     def served(self, sources: Iterable[Source]) -> tuple[int, set[str]]:
         """How many prices there are, and of which pairs."""
@@ -41,6 +50,10 @@ class PricesAsText:
 
     def _parts(self, source: Source, pair: str) -> list[bytes]:
         seen = self.board.look(source)
+        good = seen.usable.tobytes()
+        if self._good.get(source) != good:
+            self._good[source] = good
+            self._version += 1
         texts, ages = self._current(source, seen), seen.ages_ms.tolist()
         parts = []
         for at in np.flatnonzero(seen.usable).tolist():
@@ -61,6 +74,8 @@ class PricesAsText:
             self._texts[source] = [b""] * len(seen.quotes)
         else:
             texts = self._texts[source]
-            for at in np.flatnonzero(before != seen.quotes).tolist():
+            changed = np.flatnonzero(before != seen.quotes).tolist()
+            for at in changed:
                 texts[at] = b""
+            self._version += any(seen.usable[at] for at in changed)  # what is no number never stays
         return self._texts[source]

@@ -253,3 +253,38 @@ def test_paused_it_answers_only_how_it_is(gateway_of: Callable[..., Any]) -> Non
         asking.ask("POST", "/v1/control/resume/spread-gateway", headers=bearer(CONTROL))
     )
     assert resumed.status_code == 200
+
+
+def test_what_has_not_changed_is_told_with_304(
+    virtual_clock: Any, gateway_of: Callable[..., Any], listed_bed: Any
+) -> None:
+    virtual_clock.advance_ms(1_000)
+    quote_all(listed_bed)
+    asking = gateway_of()
+
+    def asked(tag: str = "", path: str = "/prices") -> Any:
+        return asyncio.run(asking.get(path, headers={"if-none-match": tag} if tag else {}))
+
+    first = asked()
+    tag = first.headers["etag"]
+    virtual_clock.advance_ms(7)  # ages are no news
+    for sent in (tag, f"W/{tag}", f'"x", {tag}'):
+        again = asked(sent)
+        assert (again.status_code, again.content) == (304, b""), sent
+    assert asked('"x"').status_code == 200
+    assert asked(tag, "/v1/prices/AAA/USDT").status_code == 304
+    with (
+        PriceStore.attach(listed_bed.namespace) as store,
+        store.writer(SOURCES[0].source_id) as writer,  # the quotes of the writer before are stale
+    ):
+        gone = asked(tag)
+        assert (gone.status_code, len(gone.json())) == (200, len(first.json()) - 3)
+        now_ns = store.clock.now_ns()
+        writer.write(0, 98.0, 10.0, 100.0, 10.0, now_ns, now_ns, 2)
+        writer.heartbeat(now_ns - store.clock.anchor_ns)
+        come = asked(gone.headers["etag"])
+        assert (come.status_code, len(come.json())) == (200, len(first.json()) - 2)
+        writer.write(0, 97.0, 10.0, 100.0, 10.0, now_ns, now_ns, 3)
+        moved = asked(come.headers["etag"])
+        assert moved.status_code == 200
+        assert asked(moved.headers["etag"]).status_code == 304
