@@ -56,6 +56,19 @@ class Access:
             said = "send the control token as Authorization: Bearer"
             raise NotAnswered(HTTPStatus.UNAUTHORIZED, "no_token", said, ASK_FOR_IT)
 
+    def check_socket(self, address: str, headers: Mapping[bytes, bytes]) -> None:
+        """Raises NotAnswered when nobody may be told over a socket; browsers hold no other page's
+        script back from opening one, so that its Origin decides."""
+        self.check(address, headers)
+        origin = headers.get(b"origin", b"")
+        if (
+            origin
+            and not self._own(headers)
+            and origin.decode("latin-1") not in self._settings.origins
+        ):
+            said = "no page of spread-gateway.origins"
+            raise NotAnswered(HTTPStatus.FORBIDDEN, "foreign_page", said)
+
     def reader_of(self, origin: str, *, short: bool) -> str:
         """Which page may read the answer: a value of Access-Control-Allow-Origin, or nothing."""
         if short and not self._tokens.to_read:

@@ -6,7 +6,7 @@ that are ready (GET, without a query); all else is the api's (gateway/api.py), w
 same paths where there is a query, and describes them.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from spread_scanner.gateway.access import Access
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.metrics import CONTENT_TYPE
-from spread_scanner.gateway.problems import Problem
+from spread_scanner.gateway.problems import NotAnswered, Problem
 from spread_scanner.view.prices import SPOT_LIKE
 
 AsgiMessage = MutableMapping[str, Any]
@@ -86,15 +86,19 @@ class Front:
         finally:
             self._count.answered(clock.mono_ns() - began_ns)
 
+    def check_socket(self, address: str, headers: Mapping[bytes, bytes]) -> None:
+        """Raises NotAnswered when nobody may be told over a socket."""
+        self.access.check_socket(address, headers)
+        if self.paused:
+            raise _paused()
+
     def _check(self, scope: AsgiMessage, headers: dict[bytes, bytes], path: str) -> None:
         client = scope["client"]
         self.access.check(client[0] if client else "", headers)
         if path.startswith(CONTROL):
             self.access.check_control(headers)
         elif self.paused and not _is_health(path):
-            raise problems.NotAnswered(
-                HTTPStatus.SERVICE_UNAVAILABLE, "paused", "spread-gateway is paused"
-            )
+            raise _paused()
 
     def _readable(self, headers: dict[bytes, bytes], path: str) -> tuple[Header, ...]:
         """Whose pages may read the answer."""
@@ -138,6 +142,11 @@ class Front:
         if short == "/metrics":
             return Ready(self._system.metrics(), kind=METRICS)
         return None
+
+
+def _paused() -> NotAnswered:
+    said = "spread-gateway is paused"
+    return NotAnswered(HTTPStatus.SERVICE_UNAVAILABLE, "paused", said)
 
 
 def _is_health(path: str) -> bool:

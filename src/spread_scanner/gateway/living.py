@@ -17,6 +17,7 @@ from spread_scanner.gateway.metrics import Scraped
 from spread_scanner.gateway.prices import PricesAsText
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.shm.price_store import DirtyBitmap
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view import sources
@@ -80,6 +81,14 @@ class LiveSystem:
     @property
     def generation(self) -> int:
         return self.shown.tables.generation
+
+    def version(self) -> int:
+        """How often anything was written to the store: the same, and nothing has changed."""
+        return int(self._store.sequences.sum())
+
+    def bits(self) -> DirtyBitmap:
+        """The gateway's dirty bits, claimed. Raises AlreadyClaimed."""
+        return self._store.dirty("gateway")
 
     def health(self) -> tuple[bool, bytes]:
         """Whether there are prices, and the record that says so."""

@@ -25,6 +25,9 @@ from spread_scanner.gateway.api import api_of
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import Front
 from spread_scanner.gateway.living import LiveSystem
+from spread_scanner.gateway.sockets import Sockets
+from spread_scanner.gateway.stream import Stream
+from spread_scanner.gateway.watching import Watching
 from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import GATEWAY
@@ -32,6 +35,7 @@ from spread_scanner.schema.names import GATEWAY
 NOT_ENABLED = "not enabled: there is nothing to do"
 LOOK_NS = NS_PER_S  # between two looks at how everybody fares
 KEEP_ALIVE_S = 75
+TICK_S = 0.1  # between two looks at what the stream tells by the clock
 GOODBYE_S = 2  # for requests under way, at the end
 WAITING_MAX = 512  # connections that the kernel holds until they are taken
 
@@ -97,12 +101,15 @@ class Serving:
         access = Access(gateway, files.tokens(gateway, path))
         self._front = Front(system, access, api_of(system, self._count), self._count)
         self._front.paused = process.orders.paused
+        self._stream = Stream(system)
         self._tls = files.tls_context(gateway, path)
         self._server = _Server(
             uvicorn.Config(
                 self._front,
                 http="httptools",
-                ws="none",
+                ws=Sockets(  # type: ignore[arg-type]
+                    self._stream, self._front.check_socket, gateway.connections_max
+                ),
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -130,12 +137,22 @@ class Serving:
         self._process.state(ProcessState.RUNNING, self.address())
         self._warn()
         beat_s = self._process.settings.config.system.heartbeat_ms / 1e3
-        while self._turn() and not serving.done():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), beat_s)
-            woken.clear()
+        with contextlib.closing(self._system.bits()) as bits:
+            self._bits = bits
+            with contextlib.closing(Watching(bits, self._flush)) as self._watching:
+                while self._turn() and not serving.done():
+                    rest_s = min(beat_s, TICK_S) if self._stream.clients else beat_s
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(woken.wait(), rest_s)
+                    woken.clear()
+                self._stream.close()
         self._server.should_exit = True
         await serving
+
+    def _flush(self) -> None:
+        """Cells changed."""
+        self._stream.flush(self._bits.take_all())
+        self._watching.want(wanted=self._stream.watches)
 
     def _turn(self) -> bool:
         """What is due; whether to go on."""
@@ -145,6 +162,8 @@ class Serving:
             if orders.reload and process.reload(orders, self._prepared):
                 self._count.add("reloads")
             self._front.paused = orders.paused
+            if orders.paused:
+                self._stream.let_all_go("spread-gateway is paused")
             process.applied(orders)
         if not process.settings.config.spread_gateway.wanted:
             process.state(ProcessState.STOPPED, NOT_ENABLED)
@@ -157,6 +176,8 @@ class Serving:
             prices = self._system.shown.prices
             self._count.add("prices_encoded", prices.encoded)
             prices.encoded = 0
+        self._stream.tick()
+        self._watching.want(wanted=self._stream.watches)
         return not process.stopping
 
     def _prepared(self, settings: Settings) -> Callable[[], None]:

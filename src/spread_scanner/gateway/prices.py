@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from spread_scanner import clock
 from spread_scanner.schema.enums import Source
@@ -48,34 +49,46 @@ class PricesAsText:
             pairs |= {seen.listings[at].pair for at in good}
         return count, pairs
 
+    def parts(
+        self, source: Source, wanted: npt.NDArray[np.bool_]
+    ) -> tuple[list[bytes], npt.NDArray[np.bool_]]:
+        """Texts of the listings that are wanted (a mask) and have a price, and which these are."""
+        seen = self._look(source)
+        good = seen.usable & wanted
+        return [self._text(source, seen, at) for at in np.flatnonzero(good).tolist()], good
+
     def _parts(self, source: Source, pair: str) -> list[bytes]:
+        seen = self._look(source)
+        good = np.flatnonzero(seen.usable).tolist()
+        if pair:
+            good = [at for at in good if seen.listings[at].pair == pair]
+        return [self._text(source, seen, at) for at in good]
+
+    def _text(self, source: Source, seen: SourceQuotes, at: int) -> bytes:
+        texts = self._texts[source]
+        if not texts[at]:
+            price = price_of(seen.listings[at], seen.quotes[at])
+            texts[at] = msgspec.json.encode(price)[_AGELESS]
+            self.encoded += 1
+        return b"%b%d}" % (texts[at], seen.ages_ms[at])
+
+    def _look(self, source: Source) -> SourceQuotes:
         seen = self.board.look(source)
         good = seen.usable.tobytes()
         if self._good.get(source) != good:
             self._good[source] = good
             self._version += 1
-        texts, ages = self._current(source, seen), seen.ages_ms.tolist()
-        parts = []
-        for at in np.flatnonzero(seen.usable).tolist():
-            if pair and seen.listings[at].pair != pair:
-                continue
-            if not texts[at]:
-                texts[at] = msgspec.json.encode(price_of(seen.listings[at], seen.quotes[at]))
-                texts[at] = texts[at][_AGELESS]
-                self.encoded += 1
-            parts.append(b"%b%d}" % (texts[at], ages[at]))
-        return parts
+        self._forget(source, seen)
+        return seen
 
-    def _current(self, source: Source, seen: SourceQuotes) -> list[bytes]:
-        """The texts that are still true; empty: to be written out."""
+    def _forget(self, source: Source, seen: SourceQuotes) -> None:
+        """The texts that are true no more."""
         before = self._of.get(source)
         self._of[source] = seen.quotes
         if before is None:
             self._texts[source] = [b""] * len(seen.quotes)
-        else:
-            texts = self._texts[source]
-            changed = np.flatnonzero(before != seen.quotes).tolist()
-            for at in changed:
-                texts[at] = b""
-            self._version += any(seen.usable[at] for at in changed)  # what is no number never stays
-        return self._texts[source]
+            return
+        texts, changed = self._texts[source], np.flatnonzero(before != seen.quotes).tolist()
+        for at in changed:
+            texts[at] = b""
+        self._version += any(seen.usable[at] for at in changed)  # what is no number never stays

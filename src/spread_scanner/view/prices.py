@@ -173,6 +173,14 @@ class PriceBoard:
         }
         self.pairs = {pair_of(name): name for name in names.values()}
 
+    def listings(self, source: Source) -> list[PricedListing]:
+        """Those of a source, row by row."""
+        return self._listings[source]
+
+    def ids(self, source: Source) -> npt.NDArray[np.uint16]:
+        """The symbol of each row."""
+        return self._ids[source]
+
     def look(self, source: Source) -> SourceQuotes:
         """Every listing of a source as it stands now."""
         quotes = self._store.read_many(source.source_id, self._ids[source])

@@ -1,49 +1,21 @@
 """spread-gateway as a process, over real sockets: off, on, taken port, reload, TLS, its end."""
 
-import os
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from gateway_bed import Started, secret
 
-import bed as waits
 from spread_scanner import config
 from spread_scanner.errors import ConfigError
 from spread_scanner.orders import orders
-from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_NOT_UP, EXIT_SETTINGS, GATEWAY
 from spread_scanner.shminit import making
-
-ROOT = Path(__file__).parents[3]
-
-
-class Started:
-    """One life of the process."""
-
-    def __init__(self, bed: Any) -> None:
-        self._bed = bed
-        environ = {**os.environ, "SPREAD_CONFIG_DIR": str(bed.folder / "config")}
-        self.child = subprocess.Popen([sys.executable, ROOT / "bins" / GATEWAY], env=environ)
-
-    def row(self) -> Any:
-        with self._bed.health() as health:
-            found = health.read(GATEWAY) if GATEWAY in health.names() else None
-        return found if found is not None and found.pid == self.child.pid else None
-
-    def address(self) -> str:
-        def runs() -> bool:
-            row = self.row()
-            return row is not None and row.state is ProcessState.RUNNING
-
-        waits.until(runs, timeout_s=60)
-        return str(self.row().message)
 
 
 @pytest.fixture
@@ -60,13 +32,6 @@ def start(listed_bed: Any) -> Iterator[Any]:
     for life in lives:
         life.child.kill()
         life.child.wait()
-
-
-def secret(bed: Any, name: str, text: str = "a-token-of-some-length") -> str:
-    file = Path(bed.folder / name)
-    file.write_text(text)
-    file.chmod(0o600)
-    return text
 
 
 def test_it_ends_at_once_where_it_is_not_enabled(up_bed: Any) -> None:

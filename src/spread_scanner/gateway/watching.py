@@ -1,0 +1,62 @@
+"""A thread that parks on the gateway's dirty bits, so that the loop need not look for them.
+
+While nobody wants prices it parks on an event and the bits stay as they are: writers set a bit that
+is set already, and make no system call.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+
+from spread_scanner import clock
+from spread_scanner.errors import SegmentError
+from spread_scanner.shm.price_store import DirtyBitmap
+
+PARK_MS = 200.0
+FRAME_S_MIN = 0.001  # between two flushes
+
+
+class Watching:
+    """Calls `flush` on the loop when something is dirty, and never while a flush runs."""
+
+    def __init__(self, bits: DirtyBitmap, flush: Callable[[], None]) -> None:
+        self._bits = bits
+        self._flush = flush
+        self._loop = asyncio.get_running_loop()
+        self._wanted = threading.Event()
+        self._flushed = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._watch, name="dirty bits", daemon=True)
+        self._thread.start()
+
+    def want(self, *, wanted: bool) -> None:
+        """Whether anybody wants to know."""
+        if wanted:
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+
+    def _watch(self) -> None:
+        while not self._ended:
+            self._wanted.wait()
+            with contextlib.suppress(SegmentError):  # replaced: the process is about to leave
+                if not self._ended and self._bits.wait(PARK_MS):
+                    self._flushed.clear()
+                    self._loop.call_soon_threadsafe(self._on_loop)
+                    self._flushed.wait(1.0)
+            clock.sleep(FRAME_S_MIN)
+
+    def _on_loop(self) -> None:
+        try:
+            if not self._ended:
+                self._flush()
+        finally:
+            self._flushed.set()
+
+    def close(self) -> None:
+        """End the thread; the bits are its owner's."""
+        self._ended = True
+        self._wanted.set()
+        self._flushed.set()
+        self._thread.join()

@@ -1,0 +1,177 @@
+"""Who is slow misses frames and no state, holds up nobody, and is let go in the end."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spread_scanner.gateway.stream import STUCK_NS, Client, Stream
+from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.names import SIGNALS
+from spread_scanner.schema.records import SIGNAL_DTYPE
+from spread_scanner.shm import PriceStore, SignalRing
+
+
+class Told:
+    """A client that keeps what it is told."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.frames: list[Any] = []
+        self.let_go: list[str] = []
+        self._stream = stream
+        self.client = Client(self._heard, self._gone)
+        stream.join(self.client)
+
+    def _heard(self, frame: bytes) -> None:
+        self.frames.append(json.loads(frame))
+
+    def _gone(self, why: str) -> None:
+        self.let_go.append(why)
+        self._stream.leave(self.client)
+
+    def wish(self, *kinds: str, **more: Any) -> None:
+        said = {"op": "subscribe", "kinds": kinds, **more}
+        self._stream.heard(self.client, json.dumps(said).encode())
+
+    def of(self, kind: str) -> list[Any]:
+        return [frame for frame in self.frames if frame["type"] == kind]
+
+    def prices(self) -> dict[str, float]:
+        """What it believes, by pool, from all frames."""
+        held: dict[str, float] = {}
+        for frame in self.of("prices"):
+            held = {} if frame["snapshot"] else held
+            held |= {one["pool_id"]: one["bid_px"] for one in frame["prices"]}
+            for pool in frame["gone"]:
+                held.pop(pool, None)
+        return held
+
+
+@pytest.fixture
+def quotes(virtual_clock: Any, listed_bed: Any) -> Iterator[Callable[..., None]]:
+    virtual_clock.advance_ms(1_000)
+    with (
+        PriceStore.attach(listed_bed.namespace) as store,
+        store.writer(SOURCES[0].source_id) as writer,
+    ):
+
+        def quote(symbol_id: int, bid: float, *, beats: bool = True) -> None:
+            now_ns = store.clock.now_ns()
+            number = int(store.sequences[SOURCES[0].source_id, symbol_id]) + 1
+            writer.write(symbol_id, bid, 10.0, bid + 1, 10.0, now_ns, now_ns, number)
+            if beats:
+                writer.heartbeat(now_ns - store.clock.anchor_ns)
+
+        yield quote
+
+
+@pytest.fixture
+def stream(quotes: Any, gateway_of: Callable[..., Any]) -> Iterator[Stream]:
+    made = Stream(gateway_of().system)
+    yield made
+    made.close()
+
+
+DIRTY = [(SOURCES[0].source_id, np.arange(3, dtype=np.uint16))]
+
+
+def test_a_slow_client_gets_what_stands_when_it_reads_again(
+    stream: Stream, quotes: Callable[..., None], virtual_clock: Any, listed_bed: Any
+) -> None:
+    for symbol_id in range(3):
+        quotes(symbol_id, 10.0)
+    slow, quick = Told(stream), Told(stream)
+    for told in (slow, quick):
+        told.wish("prices", pace="live")
+    slow.client.pause()
+    for bid in range(11, 111):
+        quotes(bid % 3, float(bid))
+        stream.flush(DIRTY)
+    assert len(slow.of("prices")) == 1
+    assert len(quick.of("prices")) == 101
+    stream.resume(slow.client)
+    assert len(slow.of("prices")) == 2
+    assert slow.prices() == quick.prices()
+
+
+def test_what_was_lost_while_nobody_read_is_gone_for_all(
+    stream: Stream, quotes: Callable[..., None], virtual_clock: Any, listed_bed: Any
+) -> None:
+    quotes(0, 10.0)
+    slow, quick = Told(stream), Told(stream)
+    for told in (slow, quick):
+        told.wish("prices", pace="live")
+    stream.tick()
+    slow.client.pause()
+    virtual_clock.advance_ms(listed_bed.settings.config.system.heartbeat_ms_max + 1)
+    stream.tick()
+    assert quick.prices() == {}
+    stream.resume(slow.client)
+    assert slow.prices() == {}
+    quotes(1, 11.0)  # its feed beats again, so that the first is good as well, unwritten
+    stream.flush([(SOURCES[0].source_id, np.array([1], np.uint16))])
+    stream.tick()
+    assert set(quick.prices()) == {"binance-spot:AAAUSDT", "binance-spot:BBBUSDT"}
+    assert slow.prices() == quick.prices()
+
+
+def test_who_reads_nothing_for_ten_seconds_is_let_go(stream: Stream, virtual_clock: Any) -> None:
+    stuck, quick = Told(stream), Told(stream)
+    stuck.client.pause()
+    virtual_clock.advance_ns(STUCK_NS)
+    stream.tick()
+    assert stuck.let_go == []
+    virtual_clock.advance_ms(1)
+    stream.tick()
+    assert len(stuck.let_go) == 1
+    assert (stream.clients, quick.let_go) == (1, [])
+
+
+def test_a_view_is_told_ten_times_a_second_and_the_last_of_each(
+    stream: Stream, quotes: Callable[..., None], virtual_clock: Any
+) -> None:
+    quotes(0, 10.0)
+    viewer = Told(stream)
+    viewer.wish("prices")
+    for bid in range(1, 301):
+        quotes(0, float(bid))
+        stream.flush(DIRTY)
+        virtual_clock.advance_ms(1)
+    stream.tick()
+    assert 3 <= len(viewer.of("prices")) <= 6
+    virtual_clock.advance_ms(100)
+    stream.tick()
+    assert viewer.prices() == {"binance-spot:AAAUSDT": 300.0}
+
+
+def test_those_of_one_wish_share_each_frame(stream: Stream, quotes: Callable[..., None]) -> None:
+    quotes(0, 10.0)
+    crowd = [Told(stream) for _ in range(20)]
+    for told in crowd:
+        told.wish("prices", pace="live")
+    before = stream._shown.prices.encoded
+    quotes(0, 11.0)
+    stream.flush(DIRTY)
+    assert stream._shown.prices.encoded == before + 1
+    assert all(told.prices() == {"binance-spot:AAAUSDT": 11.0} for told in crowd)
+
+
+def test_signals_are_told_once_each_from_the_wish_on(stream: Stream, listed_bed: Any) -> None:
+    told, other = Told(stream), Told(stream)
+    with (
+        SignalRing.attach(listed_bed.namespace, SIGNALS) as shared,
+        shared.producer() as ring,
+    ):
+        records = np.zeros(3, SIGNAL_DTYPE)
+        records["kind"], records["generation"] = 1, 2
+        records["symbol_id"] = [0, 1, 2]
+        ring.push_many(records[:1])
+        told.wish("signals")
+        other.wish("signals", pairs=["CCC/USDT"])
+        ring.push_many(records[1:])
+        stream.tick()
+        stream.tick()
+    assert len(told.of("signal")) == 2
+    assert [frame["signal"]["symbol"] for frame in other.of("signal")] == ["CCC-USDT"]
