@@ -79,7 +79,7 @@ def prices_of_pair(system: Living, pair: FromPath[str], source: SourceName = "")
 
 
 def _prices(system: Living, source: str, pair: str) -> list[Price]:
-    wanted = [source_of(source)] if source else SPOT_LIKE
+    wanted = (source_of(source),) if source else SPOT_LIKE
     return system.shown.prices.board.prices(wanted, pair)
 
 

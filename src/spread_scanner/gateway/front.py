@@ -135,10 +135,10 @@ class Front:
             well, body = self._system.health()
             return Ready(body, status=HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
         if short == "/prices":
-            return Ready(*prices.told(SPOT_LIKE))
+            return Ready(*prices.body(SPOT_LIKE))
         if short.startswith("/prices/"):
             pair = prices.board.named(short.removeprefix("/prices/"))
-            return Ready(*prices.told(SPOT_LIKE, pair))
+            return Ready(*prices.body(SPOT_LIKE, pair))
         if short == "/metrics":
             return Ready(self._system.metrics(), kind=METRICS)
         return None

@@ -22,11 +22,11 @@ from spread_scanner.config.settings import Gateway
 from spread_scanner.errors import Category, SpreadError
 from spread_scanner.gateway.access import Access
 from spread_scanner.gateway.api import api_of
+from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import Front
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.sockets import Sockets
-from spread_scanner.gateway.stream import Stream
 from spread_scanner.gateway.watching import Watching
 from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema.enums import ProcessState
@@ -101,14 +101,14 @@ class Serving:
         access = Access(gateway, files.tokens(gateway, path))
         self._front = Front(system, access, api_of(system, self._count), self._count)
         self._front.paused = process.orders.paused
-        self._stream = Stream(system)
+        self._broadcast = Broadcast(system)
         self._tls = files.tls_context(gateway, path)
         self._server = _Server(
             uvicorn.Config(
                 self._front,
                 http="httptools",
                 ws=Sockets(  # type: ignore[arg-type]
-                    self._stream, self._front.check_socket, gateway.connections_max
+                    self._broadcast, self._front.check_socket, gateway.connections_max
                 ),
                 lifespan="off",
                 log_config=None,
@@ -141,18 +141,18 @@ class Serving:
             self._bits = bits
             with contextlib.closing(Watching(bits, self._flush)) as self._watching:
                 while self._turn() and not serving.done():
-                    rest_s = min(beat_s, TICK_S) if self._stream.clients else beat_s
+                    rest_s = min(beat_s, TICK_S) if self._broadcast.clients else beat_s
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(woken.wait(), rest_s)
                     woken.clear()
-                self._stream.close()
+                self._broadcast.close()
         self._server.should_exit = True
         await serving
 
     def _flush(self) -> None:
         """Cells changed."""
-        self._stream.flush(self._bits.take_all())
-        self._watching.want(wanted=self._stream.watches)
+        self._broadcast.flush(self._bits.take_all())
+        self._watching.want(wanted=self._broadcast.watches)
 
     def _turn(self) -> bool:
         """What is due; whether to go on."""
@@ -163,7 +163,7 @@ class Serving:
                 self._count.add("reloads")
             self._front.paused = orders.paused
             if orders.paused:
-                self._stream.let_all_go("spread-gateway is paused")
+                self._broadcast.let_all_go("spread-gateway is paused")
             process.applied(orders)
         if not process.settings.config.spread_gateway.wanted:
             process.state(ProcessState.STOPPED, NOT_ENABLED)
@@ -176,8 +176,8 @@ class Serving:
             prices = self._system.shown.prices
             self._count.add("prices_encoded", prices.encoded)
             prices.encoded = 0
-        self._stream.tick()
-        self._watching.want(wanted=self._stream.watches)
+        self._broadcast.tick()
+        self._watching.want(wanted=self._broadcast.watches)
         return not process.stopping
 
     def _prepared(self, settings: Settings) -> Callable[[], None]:

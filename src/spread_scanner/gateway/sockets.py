@@ -28,8 +28,8 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from spread_scanner.gateway import problems
+from spread_scanner.gateway.broadcast import Broadcast, Client
 from spread_scanner.gateway.problems import NotAnswered
-from spread_scanner.gateway.stream import Client, Stream
 
 PATH = "/v1/stream"
 PROTOCOL = "spread-scanner.v1"  # what a client that sends its token as a protocol is answered
@@ -43,11 +43,11 @@ _NO_LOG.addHandler(logging.NullHandler())
 _NO_LOG.propagate = False
 
 
-class Listener(WSListener):
+class SocketListener(WSListener):
     """One client's socket."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+    def __init__(self, broadcast: Broadcast) -> None:
+        self._broadcast = broadcast
         self._client: Client | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -65,7 +65,7 @@ class Listener(WSListener):
             asyncio.get_running_loop().call_later(1.0, transport.underlying_transport.abort)
 
         self._client = Client(send, let_go)
-        self._stream.join(self._client)
+        self._broadcast.join(self._client)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Its words."""
@@ -74,7 +74,7 @@ class Listener(WSListener):
             transport.disconnect()
         elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY) and self._client is not None:
             if frame.fin:
-                self._stream.heard(self._client, frame.get_payload_as_bytes())
+                self._broadcast.heard(self._client, frame.get_payload_as_bytes())
             else:
                 transport.send_close(WSCloseCode.UNSUPPORTED_DATA, b"one frame a message")
                 transport.disconnect()
@@ -82,7 +82,7 @@ class Listener(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """It has gone, or is let go."""
         if self._client is not None:
-            self._stream.leave(self._client)
+            self._broadcast.leave(self._client)
             self._client = None
 
     def pause_writing(self) -> None:
@@ -93,15 +93,17 @@ class Listener(WSListener):
     def resume_writing(self) -> None:
         """It has read on."""
         if self._client is not None:
-            self._stream.resume(self._client)
+            self._broadcast.resume(self._client)
 
 
 class Sockets:
     """Makes what uvicorn takes for its WebSocket class."""
 
-    def __init__(self, stream: Stream, check: Callable[[str, Headers], None], room: int) -> None:
+    def __init__(
+        self, broadcast: Broadcast, check: Callable[[str, Headers], None], room: int
+    ) -> None:
         """`check` raises NotAnswered for whom may not be told."""
-        self._stream = stream
+        self._broadcast = broadcast
         self._check = check
         self._room = room
 
@@ -120,7 +122,7 @@ class Sockets:
             if path != PATH:
                 raise NotAnswered(HTTPStatus.NOT_FOUND, "bad_request", f"the stream is at {PATH}")
             self._check(address, headers)
-            if self._stream.clients >= self._room:
+            if self._broadcast.clients >= self._room:
                 said = "as many connections as connections_max are open"
                 raise NotAnswered(HTTPStatus.SERVICE_UNAVAILABLE, "full", said)
         except NotAnswered as refused:
@@ -134,7 +136,7 @@ class Sockets:
             )
         spoken = [("Sec-WebSocket-Protocol", PROTOCOL)] if PROTOCOL.encode() in offered else []
         response = WSUpgradeResponse.create_101_response(spoken)
-        return WSUpgradeResponseWithListener(response, Listener(self._stream))
+        return WSUpgradeResponseWithListener(response, SocketListener(self._broadcast))
 
 
 class Upgraded(asyncio.Protocol):

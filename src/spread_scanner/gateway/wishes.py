@@ -9,21 +9,21 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-Kind = Literal["prices", "signals", "status"]
-Pace = Literal["live", "view"]
+PushKind = Literal["prices", "signals", "status"]
+PushPace = Literal["live", "view"]
 NAMES_MAX = 4_096
 
 
-class Wish(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="subscribe"):
+class PushWish(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="subscribe"):
     """What a client wants to be told from now on; it replaces what it said before."""
 
-    kinds: Annotated[tuple[Kind, ...], Meta(min_length=1, max_length=3)]
+    kinds: Annotated[tuple[PushKind, ...], Meta(min_length=1, max_length=3)]
     pairs: Annotated[tuple[str, ...], Meta(max_length=NAMES_MAX)] = ()  # empty: all
     sources: Annotated[tuple[str, ...], Meta(max_length=64)] = ()  # of prices; empty: all spot
-    pace: Pace = "view"  # live: a frame each ms at most; view: each 100 ms
+    pace: PushPace = "view"  # live: a frame each ms at most; view: each 100 ms
 
 
-class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
+class StreamHello(Struct, frozen=True, tag_field="type", tag="hello"):
     """The first thing a client is told."""
 
     version: str
@@ -31,14 +31,14 @@ class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
     heartbeat_s: float
 
 
-class Heartbeat(Struct, frozen=True, tag_field="type", tag="heartbeat"):
+class StreamBeat(Struct, frozen=True, tag_field="type", tag="heartbeat"):
     """Once a second: that the stream lives, and how much it has sent this client."""
 
     frames: int  # to this connection, this one not counted
     wall_ns: int
 
 
-class Wrong(Struct, frozen=True, tag_field="type", tag="error"):
+class Misheard(Struct, frozen=True, tag_field="type", tag="error"):
     """What a client said that means nothing; the stream goes on as it was."""
 
     code: str

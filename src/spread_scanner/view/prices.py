@@ -5,7 +5,7 @@ reserves are what stands at the top of its book. Only a quote that can be stood 
 (schema/freshness.py) is a price: who serves them (gateway/prices.py) leaves the others out.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator, Sequence
 from itertools import permutations
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from spread_scanner.errors import Unusable
 from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import SOURCES, Market, Source
 from spread_scanner.schema.freshness import FreshnessLimits
-from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.schema.records import QUOTE_DTYPE, TS_ABSENT
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.depth import feed_beats
@@ -104,11 +104,12 @@ class PricedListing(NamedTuple):
     pair: str
 
 
-class SourceQuotes(NamedTuple):
-    """What a source's listings are quoted at, row by row."""
+class Quoted(NamedTuple):
+    """What some listings are quoted at, row by row."""
 
-    source: Source
+    rows: npt.NDArray[np.int64]  # their numbers on the board
     listings: list[PricedListing]
+    versions: npt.NDArray[np.uint64]  # how often each was written; its quote is no older
     quotes: np.ndarray  # QUOTE_DTYPE
     usable: npt.NDArray[np.bool_]
     ages_ms: npt.NDArray[np.int64]
@@ -155,55 +156,88 @@ class PriceBoard:
         self._settings = settings
         self._limits = FreshnessLimits.of(settings)
         names = tables.symbol_names()
-        self._listings = {
-            source: [
-                PricedListing(
-                    source,
-                    row.symbol_id,
-                    f"{source.label}:{row.exchange_symbol}",
-                    pair_of(names[row.symbol_id]),
-                )
-                for row in tables.of_source(source.source_id)
-            ]
+        self.listings = [
+            PricedListing(
+                source,
+                row.symbol_id,
+                f"{source.label}:{row.exchange_symbol}",
+                pair_of(names[row.symbol_id]),
+            )
             for source in SOURCES
-        }
-        self._ids = {
-            source: np.array([one.symbol_id for one in listings], np.uint16)
-            for source, listings in self._listings.items()
-        }
+            for row in tables.of_source(source.source_id)
+        ]
         self.pairs = {pair_of(name): name for name in names.values()}
-
-    def listings(self, source: Source) -> list[PricedListing]:
-        """Those of a source, row by row."""
-        return self._listings[source]
+        self._ids = np.array([one.symbol_id for one in self.listings], np.uint16)
+        of_source = np.array([one.source.source_id for one in self.listings], np.int64)
+        self._rows = {source: np.flatnonzero(of_source == source.source_id) for source in SOURCES}
+        self._rows_of_pair: dict[str, list[int]] = {pair: [] for pair in self.pairs}
+        for number, one in enumerate(self.listings):
+            self._rows_of_pair[one.pair].append(number)
 
     def ids(self, source: Source) -> npt.NDArray[np.uint16]:
-        """The symbol of each row."""
-        return self._ids[source]
+        """The symbol of each row of a source."""
+        found: npt.NDArray[np.uint16] = self._ids[self._rows[source]]
+        return found
 
-    def look(self, source: Source) -> SourceQuotes:
+    def rows(self, source: Source) -> npt.NDArray[np.int64]:
+        """The numbers of a source's rows on the board."""
+        return self._rows[source]
+
+    def look(self, source: Source) -> Quoted:
         """Every listing of a source as it stands now."""
-        quotes = self._store.read_many(source.source_id, self._ids[source])
-        now_ns = self._store.clock.now_ns()
+        rows = self._rows[source]
         beats = feed_beats(self._store, source.source_id, self._limits)
-        return SourceQuotes(
-            source,
-            self._listings[source],
+        ids = self._ids[rows]
+        versions = self._store.sequences[source.source_id, ids]
+        quotes = self._store.read_many(source.source_id, ids)
+        return self._judged(rows, versions, quotes, beats)
+
+    def look_at(self, pair: str, sources: Container[Source]) -> Quoted:
+        """The listings of one pair on some sources."""
+        rows = [n for n in self._rows_of_pair[pair] if self.listings[n].source in sources]
+        versions, quotes, beating = [], [np.empty(0, QUOTE_DTYPE)], []
+        for number in rows:
+            source_id = self.listings[number].source.source_id
+            beating.append(feed_beats(self._store, source_id, self._limits))
+            versions.append(self._store.sequences[source_id, self._ids[number]])
+            quotes.append(self._store.read_many(source_id, self._ids[number : number + 1]))
+        return self._judged(
+            np.array(rows, np.int64),
+            np.array(versions, np.uint64),
+            np.concatenate(quotes),
+            np.array(beating, np.bool_),
+        )
+
+    def _judged(
+        self,
+        rows: npt.NDArray[np.int64],
+        versions: npt.NDArray[np.uint64],
+        quotes: np.ndarray,
+        beating: bool | freshness.Mask,
+    ) -> Quoted:
+        now_ns = self._store.clock.now_ns()
+        return Quoted(
+            rows,
+            [self.listings[number] for number in rows.tolist()],
+            versions,
             quotes,
-            freshness.usable(quotes, beats, now_ns, self._limits.stale_ns_max),
+            freshness.usable(quotes, beating, now_ns, self._limits.stale_ns_max),
             np.maximum(now_ns - quotes["ts_recv"], 0) // NS_PER_MS,
         )
 
-    def prices(self, sources: Iterable[Source], pair: str = "") -> list[Price]:
+    def quoted(self, sources: Sequence[Source], pair: str = "") -> list[Quoted]:
+        """Of one pair, or of all."""
+        if pair:
+            return [self.look_at(pair, sources)]
+        return [self.look(source) for source in sources]
+
+    def prices(self, sources: Sequence[Source], pair: str = "") -> list[Price]:
         """What can be stood behind, of one pair or of all."""
-        found = []
-        for source in sources:
-            seen = self.look(source)
-            for at in np.flatnonzero(seen.usable).tolist():
-                if not pair or seen.listings[at].pair == pair:
-                    age_ms = int(seen.ages_ms[at])
-                    found.append(price_of(seen.listings[at], seen.quotes[at], age_ms))
-        return found
+        return [
+            price_of(seen.listings[at], seen.quotes[at], int(seen.ages_ms[at]))
+            for seen in self.quoted(sources, pair)
+            for at in np.flatnonzero(seen.usable).tolist()
+        ]
 
     def named(self, pair: str) -> str:
         """The pair as prices have it, however it was written: BTC/USDT, btc-usdt. Raises
@@ -226,11 +260,11 @@ class PriceBoard:
         return Arbitrages(found, len(found))
 
     def _apart(
-        self, here: SourceQuotes, there: SourceQuotes, threshold_pct: float
+        self, here: Quoted, there: Quoted, threshold_pct: float
     ) -> Iterator[tuple[int, int]]:
         """Rows of one coin that differ so far, of two sources that say so of one time."""
         _, at, other = np.intersect1d(
-            self._ids[here.source], self._ids[there.source], assume_unique=True, return_indices=True
+            self._ids[here.rows], self._ids[there.rows], assume_unique=True, return_indices=True
         )
         bought, sold = here.quotes[at], there.quotes[other]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -240,22 +274,22 @@ class PriceBoard:
             good &= ~freshness.skewed(bought, sold, self._limits.skew_ns_max)
         return zip(at[good].tolist(), other[good].tolist(), strict=True)
 
-    def _arbitrage(self, here: SourceQuotes, there: SourceQuotes, at: int, other: int) -> Arbitrage:
+    def _arbitrage(self, here: Quoted, there: Quoted, at: int, other: int) -> Arbitrage:
         buy, sell = here.quotes[at], there.quotes[other]
         ask_px, bid_px = float(buy["ask_px"]), float(sell["bid_px"])
-        pair, exchanges = here.listings[at].pair, self._settings.exchanges
-        symbol = self.pairs[pair]
-        paid = costs.paid_px(ask_px, exchanges[here.source.label].fee_bps(symbol))
-        got = costs.got_px(bid_px, exchanges[there.source.label].fee_bps(symbol))
+        bought, sold, exchanges = here.listings[at], there.listings[other], self._settings.exchanges
+        symbol = self.pairs[bought.pair]
+        paid = costs.paid_px(ask_px, exchanges[bought.source.label].fee_bps(symbol))
+        got = costs.got_px(bid_px, exchanges[sold.source.label].fee_bps(symbol))
         size = float(min(buy["ask_sz"], sell["bid_sz"]))
         return Arbitrage(
-            here.listings[at].pool_id,
-            here.source.exchange.label,
+            bought.pool_id,
+            bought.source.exchange.label,
             ask_px,
-            there.listings[other].pool_id,
-            there.source.exchange.label,
+            sold.pool_id,
+            sold.source.exchange.label,
             bid_px,
-            pair,
+            bought.pair,
             (bid_px - ask_px) / ask_px * 100,
             (got - paid) / ask_px * 100,
             size,

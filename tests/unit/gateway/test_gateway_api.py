@@ -272,7 +272,8 @@ def test_what_has_not_changed_is_told_with_304(
         again = asked(sent)
         assert (again.status_code, again.content) == (304, b""), sent
     assert asked('"x"').status_code == 200
-    assert asked(tag, "/v1/prices/AAA/USDT").status_code == 304
+    of_pair = asked("", "/v1/prices/AAA/USDT").headers["etag"]
+    assert asked(of_pair, "/prices/AAA-USDT").status_code == 304
     with (
         PriceStore.attach(listed_bed.namespace) as store,
         store.writer(SOURCES[0].source_id) as writer,  # the quotes of the writer before are stale

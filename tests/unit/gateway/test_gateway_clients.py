@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spread_scanner.gateway.stream import STUCK_NS, Client, Stream
+from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast, Client
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.schema.records import SIGNAL_DTYPE
@@ -17,7 +17,7 @@ from spread_scanner.shm import PriceStore, SignalRing
 class Told:
     """A client that keeps what it is told."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Broadcast) -> None:
         self.frames: list[Any] = []
         self.let_go: list[str] = []
         self._stream = stream
@@ -68,8 +68,8 @@ def quotes(virtual_clock: Any, listed_bed: Any) -> Iterator[Callable[..., None]]
 
 
 @pytest.fixture
-def stream(quotes: Any, gateway_of: Callable[..., Any]) -> Iterator[Stream]:
-    made = Stream(gateway_of().system)
+def stream(quotes: Any, gateway_of: Callable[..., Any]) -> Iterator[Broadcast]:
+    made = Broadcast(gateway_of().system)
     yield made
     made.close()
 
@@ -78,7 +78,7 @@ DIRTY = [(SOURCES[0].source_id, np.arange(3, dtype=np.uint16))]
 
 
 def test_a_slow_client_gets_what_stands_when_it_reads_again(
-    stream: Stream, quotes: Callable[..., None], virtual_clock: Any, listed_bed: Any
+    stream: Broadcast, quotes: Callable[..., None], virtual_clock: Any, listed_bed: Any
 ) -> None:
     for symbol_id in range(3):
         quotes(symbol_id, 10.0)
@@ -97,7 +97,7 @@ def test_a_slow_client_gets_what_stands_when_it_reads_again(
 
 
 def test_what_was_lost_while_nobody_read_is_gone_for_all(
-    stream: Stream, quotes: Callable[..., None], virtual_clock: Any, listed_bed: Any
+    stream: Broadcast, quotes: Callable[..., None], virtual_clock: Any, listed_bed: Any
 ) -> None:
     quotes(0, 10.0)
     slow, quick = Told(stream), Told(stream)
@@ -117,7 +117,7 @@ def test_what_was_lost_while_nobody_read_is_gone_for_all(
     assert slow.prices() == quick.prices()
 
 
-def test_who_reads_nothing_for_ten_seconds_is_let_go(stream: Stream, virtual_clock: Any) -> None:
+def test_who_reads_nothing_for_ten_seconds_is_let_go(stream: Broadcast, virtual_clock: Any) -> None:
     stuck, quick = Told(stream), Told(stream)
     stuck.client.pause()
     virtual_clock.advance_ns(STUCK_NS)
@@ -130,7 +130,7 @@ def test_who_reads_nothing_for_ten_seconds_is_let_go(stream: Stream, virtual_clo
 
 
 def test_a_view_is_told_ten_times_a_second_and_the_last_of_each(
-    stream: Stream, quotes: Callable[..., None], virtual_clock: Any
+    stream: Broadcast, quotes: Callable[..., None], virtual_clock: Any
 ) -> None:
     quotes(0, 10.0)
     viewer = Told(stream)
@@ -146,7 +146,7 @@ def test_a_view_is_told_ten_times_a_second_and_the_last_of_each(
     assert viewer.prices() == {"binance-spot:AAAUSDT": 300.0}
 
 
-def test_those_of_one_wish_share_each_frame(stream: Stream, quotes: Callable[..., None]) -> None:
+def test_those_of_one_wish_share_each_frame(stream: Broadcast, quotes: Callable[..., None]) -> None:
     quotes(0, 10.0)
     crowd = [Told(stream) for _ in range(20)]
     for told in crowd:
@@ -158,7 +158,7 @@ def test_those_of_one_wish_share_each_frame(stream: Stream, quotes: Callable[...
     assert all(told.prices() == {"binance-spot:AAAUSDT": 11.0} for told in crowd)
 
 
-def test_signals_are_told_once_each_from_the_wish_on(stream: Stream, listed_bed: Any) -> None:
+def test_signals_are_told_once_each_from_the_wish_on(stream: Broadcast, listed_bed: Any) -> None:
     told, other = Told(stream), Told(stream)
     with (
         SignalRing.attach(listed_bed.namespace, SIGNALS) as shared,

@@ -23,7 +23,7 @@ def board(listed_bed: Any) -> Any:
 
 
 def told(text: PricesAsText, pair: str = "") -> list[Price]:
-    return msgspec.json.decode(text.body(SPOT_LIKE, pair), type=list[Price])
+    return msgspec.json.decode(text.body(SPOT_LIKE, pair)[0], type=list[Price])
 
 
 def ageless(prices: list[Price]) -> list[Price]:

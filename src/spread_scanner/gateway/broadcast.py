@@ -20,7 +20,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.errors import SpreadError
 from spread_scanner.gateway.living import LiveSystem, Shown
-from spread_scanner.gateway.wishes import Heartbeat, Hello, Wish, Wrong
+from spread_scanner.gateway.wishes import Misheard, PushWish, StreamBeat, StreamHello
 from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.view.prices import SPOT_LIKE, pair_of
 from spread_scanner.view.signals import FollowUpView, SignalTail, SignalView, views_of
@@ -53,10 +53,10 @@ class Client:
         self.stuck_ns = self.stuck_ns or clock.mono_ns()
 
 
-class Group:
+class Listeners:
     """All clients of one wish."""
 
-    def __init__(self, wish: Wish, shown: Shown) -> None:
+    def __init__(self, wish: PushWish, shown: Shown) -> None:
         self.wish = wish
         self.clients: set[Client] = set()
         self.changed: Rows = {}  # since its last frame
@@ -68,7 +68,7 @@ class Group:
         self.told: Rows = {}  # those of which its clients have a price
         if "prices" in wish.kinds:
             for source in self.sources:
-                listings = board.listings(source)
+                listings = [board.listings[row] for row in board.rows(source).tolist()]
                 mine = [not self.pairs or one.pair in self.pairs for one in listings]
                 self.rows[source] = np.array(mine, np.bool_)
                 self.told[source] = np.zeros(len(mine), np.bool_)
@@ -88,14 +88,14 @@ class Group:
         ]
 
 
-class Stream:
+class Broadcast:
     """Everybody who is told, and what there is to tell."""
 
     def __init__(self, system: LiveSystem) -> None:
         self._system = system
         self._shown = system.shown
-        self._groups: dict[Wish, Group] = {}
-        self._of: dict[Client, Group | None] = {}
+        self._groups: dict[PushWish, Listeners] = {}
+        self._of: dict[Client, Listeners | None] = {}
         self._usable: dict[Source, npt.NDArray[np.bool_]] = {}
         self._tail: SignalTail | None = None
         self._looked_ns = self._beat_ns = clock.mono_ns()
@@ -114,7 +114,7 @@ class Stream:
         """Somebody has come."""
         self._of[client] = None
         status = self._system.status
-        hello = Hello(status.version, status.namespace, HEARTBEAT_NS / NS_PER_S)
+        hello = StreamHello(status.version, status.namespace, HEARTBEAT_NS / NS_PER_S)
         client.tell(msgspec.json.encode(hello))
 
     def leave(self, client: Client) -> None:
@@ -128,13 +128,13 @@ class Stream:
     def heard(self, client: Client, said: bytes) -> None:
         """A client's words: a wish, from now on, or what is no wish."""
         try:
-            wish = msgspec.json.decode(said, type=Wish)
-            group = self._groups.get(wish) or Group(wish, self._shown)
+            wish = msgspec.json.decode(said, type=PushWish)
+            group = self._groups.get(wish) or Listeners(wish, self._shown)
         except msgspec.DecodeError as error:
-            client.tell(msgspec.json.encode(Wrong("bad_request", str(error))))
+            client.tell(msgspec.json.encode(Misheard("bad_request", str(error))))
             return
         except SpreadError as error:
-            client.tell(msgspec.json.encode(Wrong("unknown", str(error))))
+            client.tell(msgspec.json.encode(Misheard("unknown", str(error))))
             return
         if client in self._of:
             self.leave(client)
@@ -144,7 +144,7 @@ class Stream:
         client.missed = {}
         self._snapshot(client, group)
 
-    def _snapshot(self, client: Client, group: Group) -> None:
+    def _snapshot(self, client: Client, group: Listeners) -> None:
         """What stands, to one that has just come to a group."""
         if group.rows:
             client.tell(self._standing(group, group.rows, snapshot=True))
@@ -178,7 +178,7 @@ class Stream:
         if now_ns - self._beat_ns >= HEARTBEAT_NS:
             self._beat_ns = now_ns
             for client in self._of:
-                beat = Heartbeat(client.frames, clock.wall_ns())
+                beat = StreamBeat(client.frames, clock.wall_ns())
                 if not client.stuck_ns:
                     client.tell(msgspec.json.encode(beat))
         for client in [one for one in self._of if one.stuck_ns]:
@@ -199,7 +199,7 @@ class Stream:
         self._usable = {}
         for wish, group in list(self._groups.items()):
             try:
-                new = Group(wish, self._shown)
+                new = Listeners(wish, self._shown)
             except SpreadError as error:  # a pair that is listed no more
                 for client in list(group.clients):
                     client.let_go(str(error))
@@ -247,7 +247,7 @@ class Stream:
                 elif frame:
                     client.tell(frame)
 
-    def _update(self, group: Group, changed: Rows) -> bytes:
+    def _update(self, group: Listeners, changed: Rows) -> bytes:
         """What changed, for all of a group; empty: nothing that any of them would see."""
         parts: list[bytes] = []
         gone: list[str] = []
@@ -259,7 +259,7 @@ class Stream:
             group.told[source] = (before & ~rows) | good
         return self._frame(parts, gone, snapshot=False) if parts or gone else b""
 
-    def _standing(self, group: Group, wanted: Rows, *, snapshot: bool) -> bytes:
+    def _standing(self, group: Listeners, wanted: Rows, *, snapshot: bool) -> bytes:
         """What stands now of some rows, for one client alone: the others hear of it in their turn,
         so that who has lost a price is not forgotten by them."""
         parts: list[bytes] = []
@@ -280,8 +280,8 @@ class Stream:
         return b"%b%b]}" % (head, b",".join(parts))
 
     def _pools(self, source: Source, rows: npt.NDArray[np.bool_]) -> list[str]:
-        listings = self._shown.prices.board.listings(source)
-        return [listings[at].pool_id for at in np.flatnonzero(rows).tolist()]
+        board = self._shown.prices.board
+        return [board.listings[row].pool_id for row in board.rows(source)[rows].tolist()]
 
     def _tell_status(self) -> None:
         groups = [one for one in self._groups.values() if "status" in one.wish.kinds]

@@ -1,0 +1,262 @@
+"""Group gateway: what an answer and a pushed frame cost the process, and how long they take.
+
+gateway.health, gateway.pair, gateway.prices   requests a CPU second of the process; p50 and p99 of
+    the answer in us are parameters. /prices has every listing of four sources.
+gateway.push   frames a CPU second to all clients of one wish while quotes are written; p50 and p99
+    from the write of a quote to a client in us are parameters.
+
+The peer does the same from the same store in the same run: FastAPI on uvicorn, which is what a
+bot's author would take. Each answer is looked at: one that is short, or a client that was not told
+the last quote, fails the run.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import Figure, figure
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from spread_scanner import config
+from spread_scanner.config import Settings
+from spread_scanner.schema.enums import SOURCES, ProcessState
+from spread_scanner.schema.names import GATEWAY
+from spread_scanner.shm import Health, PriceStore, segment
+from spread_scanner.shminit import making
+from spread_scanner.symbology import publish
+from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
+from spread_scanner.view.prices import SPOT_LIKE
+
+ROOT = Path(__file__).parents[2]
+TWIN = Path(__file__).with_name("gateway_twin.py")
+CONNECTIONS = 8
+START_S_MAX = 60.0
+WISH = b'{"op":"subscribe","kinds":["prices"],"pace":"live"}'
+
+
+def figures(small: bool) -> Iterator[Figure]:
+    symbols, requests, clients, seconds = (20, 200, 4, 1.0) if small else (500, 20_000, 100, 10.0)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        settings = stack.enter_context(_system(Path(folder), symbols))
+        quotes = stack.enter_context(Quotes(settings, symbols))
+        ours = stack.enter_context(_started([str(ROOT / "bins" / GATEWAY)], settings))
+        port = _port(settings)
+        twin = None
+        if importlib.util.find_spec("fastapi") is not None:
+            twin = stack.enter_context(_started([str(TWIN)], settings))
+            assert twin.stdout is not None
+            twin_port = int(twin.stdout.readline())
+        for name, path, share in (
+            ("health", "/health", 1),
+            ("pair", "/prices/S0/USDT", 1),
+            ("prices", "/prices", 20),
+        ):
+            count = max(requests // share, CONNECTIONS)
+            asked = asyncio.run(_asked(port, path, count, ours.pid, quotes))
+            peers = {}
+            if twin is not None:
+                other = asyncio.run(
+                    _asked(twin_port, path, max(count // 4, CONNECTIONS), twin.pid, quotes)
+                )
+                peers = {"fastapi": other.per_cpu_s, "fastapi_p50_us": other.p50_us}
+            yield asked.figure(f"gateway.{name}", peers)
+        pushed = asyncio.run(_pushed(port, clients, seconds, ours.pid, quotes))
+        yield pushed.figure("gateway.push", {}, clients=clients)
+
+
+class Measured:
+    """How many, at what cost, how late each."""
+
+    def __init__(self, count: int, cpu_s: float, took_us: list[float]) -> None:
+        self.per_cpu_s = count / max(cpu_s, 0.01)
+        self.p50_us, self.p99_us = (float(one) for one in np.percentile(took_us, [50, 99]))
+        self.count = count
+
+    def figure(self, name: str, peers: dict[str, float], **more: Any) -> Figure:
+        return figure(
+            name, "a CPU s", [self.per_cpu_s], peers=peers, p50_us=round(self.p50_us, 1),
+            p99_us=round(self.p99_us, 1), count=self.count, **more,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _system(folder: Path, symbols: int) -> Iterator[Settings]:
+    """Settings, tables and segments of a system without processes."""
+    namespace = f"bench-gateway-{os.getpid()}"
+    (folder / "config").mkdir()
+    files = {
+        "config.toml": f'[system]\nnamespace = "{namespace}"\nheartbeat_ms_max = 60000\n'
+        f"[{GATEWAY}]\nenabled = true\nport = 0\n",
+        "exchanges.toml": "\n".join(
+            f'[{one.label}]\nrest_url = "http://127.0.0.1:1"\nws_url = "ws://127.0.0.1:1"\n'
+            for one in SOURCES
+        ),
+        "directions.toml": "",
+    }
+    for name, text in files.items():
+        (folder / "config" / name).write_text(text)
+    settings = config.load(folder / "config", {})
+    names = [f"S{number}-USDT" for number in range(symbols)]
+    rows = tuple(SymbolRow(n, name, f"S{n}", "USDT") for n, name in enumerate(names))
+    listed = tuple(
+        InstrumentRow(one.source_id, n, f"S{n}USDT", 1.0, 1.0, None, None, None, None, False, False)
+        for n in range(symbols)
+        for one in SPOT_LIKE
+    )
+    directions = (DirectionRow(0, ()),)
+    tables = Tables(1, time.time_ns(), rows, listed, directions, (), ())
+    publish.publish(settings.generated_dir, tables, {})
+    making.ensure(settings)
+    try:
+        yield settings
+    finally:
+        for name in segment.names(namespace):
+            segment.remove(name)
+
+
+class Quotes:
+    """Writes quotes of all spot sources, as feeds do."""
+
+    def __init__(self, settings: Settings, symbols: int) -> None:
+        self.store = PriceStore.attach(settings.config.system.namespace)
+        self.writers = [self.store.writer(one.source_id) for one in SPOT_LIKE]
+        self.symbols = symbols
+        self.listings = symbols * len(SPOT_LIKE)
+        self.number = 0
+        self.last: dict[str, float] = {}
+
+    def __enter__(self) -> "Quotes":
+        for _ in range(self.listings):
+            self.write()
+        return self
+
+    def write(self) -> None:
+        """The next listing's next quote."""
+        lane, symbol_id = self.number % len(self.writers), (self.number // 4) % self.symbols
+        self.number += 1
+        now_ns = self.store.clock.now_ns()
+        bid = 100 + self.number / 1e6
+        self.writers[lane].write(symbol_id, bid, 1.0, bid + 1, 1.0, now_ns, now_ns, self.number)
+        self.writers[lane].heartbeat(now_ns - self.store.clock.anchor_ns)
+
+    def __exit__(self, *_: object) -> None:
+        for writer in self.writers:
+            writer.close()
+        self.store.close()
+
+
+@contextlib.contextmanager
+def _started(script: list[str], settings: Settings) -> "Iterator[subprocess.Popen[bytes]]":
+    environ = {**os.environ, "SPREAD_CONFIG_DIR": str(settings.folder)}
+    child = subprocess.Popen(
+        [sys.executable, *script], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield child
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.wait(30)
+
+
+def _port(settings: Settings) -> int:
+    deadline_s = time.monotonic() + START_S_MAX
+    with Health.attach(settings.config.system.namespace) as health:
+        while time.monotonic() < deadline_s:
+            row = health.read(GATEWAY) if GATEWAY in health.names() else None
+            if row is not None and row.state is ProcessState.RUNNING:
+                return int(row.message.rpartition(":")[2])
+            time.sleep(0.05)
+    raise RuntimeError("the gateway does not run")
+
+
+async def _asked(port: int, path: str, count: int, pid: int, quotes: Quotes) -> Measured:
+    """So many requests over a few connections, one after the other on each."""
+    took_us: list[float] = []
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+    wanted = {"/prices": quotes.listings, "/health": 0}.get(path, len(SPOT_LIKE))
+
+    async def one(number: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+        for _ in range(count // CONNECTIONS):
+            began_ns = time.perf_counter_ns()
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+            body = await reader.readexactly(length)
+            took_us.append((time.perf_counter_ns() - began_ns) / 1e3)
+            if not head.startswith(b"HTTP/1.1 200") or body.count(b'"pool_id"') != wanted:
+                raise RuntimeError(f"{path} is short: {head!r} {body[:200]!r}")
+        writer.close()
+
+    before_s = _cpu_s(pid)
+    await asyncio.gather(*(one(number) for number in range(CONNECTIONS)))
+    return Measured(len(took_us), _cpu_s(pid) - before_s, took_us)
+
+
+class Told(WSListener):
+    """A client of the stream: how late its frames are, and the last price of each pool."""
+
+    def __init__(self, quotes: Quotes) -> None:
+        self.quotes = quotes
+        self.frames = 0
+        self.late_us: list[float] = []
+        self.newest = b""
+        self.snapshot = asyncio.Event()
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        transport.send(WSMsgType.TEXT, WISH)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        text = frame.get_payload_as_bytes()
+        if not text.startswith(b'{"type":"prices"'):
+            return
+        if text.startswith(b'{"type":"prices","snapshot":true'):
+            self.snapshot.set()
+            return
+        self.frames += 1
+        at = text.rfind(b'"ts_recv_ns":')
+        made_ns = int(text[at + 13 : text.find(b",", at)])
+        self.late_us.append((self.quotes.store.clock.now_ns() - made_ns) / 1e3)
+        self.newest = max(self.newest, b"%020d" % made_ns)
+
+
+async def _pushed(port: int, clients: int, seconds: float, pid: int, quotes: Quotes) -> Measured:
+    """1,000 quotes a second, one at a time, to all clients."""
+    told = [Told(quotes) for _ in range(clients)]
+
+    def factory(of: Told) -> "type[Told]":
+        return lambda: of  # type: ignore[return-value]
+
+    links = [await ws_connect(factory(one), f"ws://127.0.0.1:{port}/v1/stream") for one in told]
+    await asyncio.gather(*(asyncio.wait_for(one.snapshot.wait(), 30) for one in told))
+    before_s, until_s = _cpu_s(pid), time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        quotes.write()
+        await asyncio.sleep(0.001)
+    newest = b"%020d" % int(quotes.store.snapshot()["ts_recv"].max())
+    deadline_s = time.monotonic() + 10
+    while any(one.newest < newest for one in told):
+        if time.monotonic() > deadline_s:
+            raise RuntimeError("a client was not told the last quote")
+        await asyncio.sleep(0.01)
+    cpu_s = _cpu_s(pid) - before_s
+    for transport, _ in links:
+        transport.disconnect()
+    frames = sum(one.frames for one in told)
+    return Measured(frames, cpu_s, [late for one in told for late in one.late_us])
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
