@@ -8,11 +8,18 @@ from rich.text import Text
 from spread_scanner.cli import legends
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
-from spread_scanner.schema.figures import plain
+from spread_scanner.schema.figures import grouped, plain
 from spread_scanner.view.depth import SizeNet
 from spread_scanner.view.evaluations import Evaluation, Explanation
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.spreads import Spread
+
+# Flags that their names do not say to a person.
+_FLAGS = {
+    "no_ts_event": "without a time of its exchange",
+    "bid_empty": "without a bid",
+    "ask_empty": "without an ask",
+}
 
 
 def lines(answer: Explanation) -> Iterator[str | Text]:
@@ -58,7 +65,7 @@ def _carries(row: Spread) -> str:
     """How much of it could be done at which net."""
     if row.depth is None:
         return f"no order books: the tops alone, {row.size_quote or 0.0:z,.0f}"
-    at = ", ".join(f"{_net(one)} at {plain(one.size_quote)}" for one in row.depth.sizes)
+    at = ", ".join(f"{_net(one)} at {grouped(one.size_quote)}" for one in row.depth.sizes)
     more = " and more, beyond the levels that are known" if row.depth.bounded else ""
     return f"carries {row.depth.size_quote or 0.0:z,.0f}{more}; net {at}"
 
@@ -148,4 +155,4 @@ def _waterfall(symbol: str, one: Evaluation) -> Iterator[str | Text]:
     for leg, flags in (("spot", one.spot_flags), ("fut", one.fut_flags)):
         said = [*flags, "alone among the sources of its coin"] if leg in one.alone else flags
         if said:
-            yield f"    {leg} is {', '.join(said)}"
+            yield f"    {leg} is {', '.join(_FLAGS.get(one, one) for one in said)}"

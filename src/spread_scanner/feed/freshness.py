@@ -95,6 +95,7 @@ class QuotePace:
         self._messages = 0
         self._now_ns = 0
         self._history_s = 0.0
+        self._slowdown = 1.0
 
     def update(self, messages: int, now_ns: int) -> None:
         """`messages` counts up; the first call only starts the count."""
@@ -111,6 +112,9 @@ class QuotePace:
         self._long += (rate - self._long) * max(
             -math.expm1(-passed_s / LONG_S), min(1.0, passed_s / self._history_s)
         )
+        # Who says nothing at all shows no pace: it may be frozen, as may be whom it would excuse.
+        if messages != self._messages or self._pace() < self._slowdown:
+            self._slowdown = self._pace()
         self._messages, self._now_ns = messages, now_ns
 
     def pass_over(self, messages: int, now_ns: int) -> None:
@@ -118,7 +122,11 @@ class QuotePace:
         self._messages, self._now_ns = messages, now_ns
 
     def slowdown(self) -> float:
-        """1 at the usual pace or above, up to SLOWDOWN_MAX when little or nothing comes."""
+        """1 at the usual pace or above, up to SLOWDOWN_MAX when little comes; as of when something
+        came last."""
+        return self._slowdown
+
+    def _pace(self) -> float:
         if self._history_s < HISTORY_S or self._long <= 0.0:
             return 1.0
         return min(SLOWDOWN_MAX, max(1.0, self._long / max(self._short, self._long / SLOWDOWN_MAX)))

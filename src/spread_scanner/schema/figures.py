@@ -16,4 +16,12 @@ def plain(value: float, digits: int = 6) -> str:
     """
     if not math.isfinite(value):
         return str(value)
+    value += 0.0  # minus zero is zero
     return np.format_float_positional(value, precision=digits, fractional=False, trim="-")
+
+
+def grouped(value: float, digits: int = 6) -> str:
+    """As `plain`, with thousands apart: 100,000."""
+    whole, point, rest = plain(abs(value), digits).partition(".")
+    sign = "-" if value < 0 else ""
+    return f"{sign}{int(whole):,}{point}{rest}" if whole.isdigit() else plain(value, digits)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.figures import plain
+from spread_scanner.schema.figures import grouped, plain
 from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.tracker.earnings import ALL, OUTCOMES, LeftAfter, Realised
 from spread_scanner.tracker.report import Group, Report, StoodAfter
@@ -97,7 +97,7 @@ def size_lines(group: Group) -> list[list[str]]:
     """A line for each size of the ladder, under SIZE_HEADINGS."""
     return [
         [
-            plain(one.size_quote),
+            grouped(one.size_quote),
             f"{one.carried:,} of {one.events:,}",
             bps(one.mean_bps),
             bps(one.median_bps),
@@ -111,13 +111,13 @@ def size_lines(group: Group) -> list[list[str]]:
 
 def money_sentence(made: Report) -> str:
     """What one who takes each event once would have earned."""
-    money, hours = made.total.money, made.quality.tracked_s / 3_600
+    money, tracked = made.total.money, duration(made.quality.tracked_s * 1e3)
     daily = f"{amount(money.per_day_quote)} USDT a day"
     if money.per_day_quote is None:
         daily = "less than an hour was tracked, so nothing is said of a day"
     return (
         f"{money.events:,} events, {money.known:,} of them with a result: "
-        f"{amount(money.earned_quote)} USDT in {plain(hours, 3)} h tracked ({daily}), "
+        f"{amount(money.earned_quote)} USDT in {tracked} tracked ({daily}), "
         f"at no more than {made.size_cap_quote:,.0f} USDT each."
     )
 

@@ -457,11 +457,11 @@ def test_status_names_the_pairs_that_are_blocked(up_bed: Any, spread_ctl: Run) -
 
 
 def test_why_says_that_a_leg_has_left_its_level(up_bed: Any, spread_ctl: Run) -> None:
-    flags = int(QuoteFlag.JUMPED)
+    flags = int(QuoteFlag.JUMPED | QuoteFlag.NO_TS_EVENT)
     _keep(up_bed, Verdict.IMPLAUSIBLE, symbol_id=0, gross_bps=400, spot_flags=flags)
     out = spread_ctl("why", "AAA-USDT")[1]
     assert "a leg has left its price level" in out
-    assert "spot is jumped" in out
+    assert "spot is without a time of its exchange, jumped" in out
 
 
 @pytest.mark.parametrize(

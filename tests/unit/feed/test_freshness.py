@@ -93,8 +93,21 @@ def test_what_nobody_could_hear_is_no_slowdown() -> None:
 def test_a_slowdown_is_bounded() -> None:
     pace = QuotePace()
     messages = run(pace, 1_000.0, 1.0, 120.0, 0.0)
-    run(pace, 0.0, 120.0, 200.0, messages)
+    run(pace, 4.0, 120.0, 200.0, messages)
     assert pace.slowdown() == SLOWDOWN_MAX
+
+
+def test_who_says_nothing_shows_no_slow_market() -> None:
+    """It may be frozen. What it said last holds; a market that has become slow says something."""
+    pace = QuotePace()
+    messages = run(pace, 1_000.0, 1.0, 120.0, 0.0)
+    run(pace, 0.0, 120.0, 200.0, messages)
+    assert pace.slowdown() == pytest.approx(1.0, abs=0.01)
+    messages = run(pace, 250.0, 200.0, 220.0, messages)
+    slow = pace.slowdown()
+    assert slow > 1.5
+    run(pace, 0.0, 220.0, 300.0, messages)
+    assert pace.slowdown() == slow
 
 
 def test_who_is_out_of_line_stays_so_until_heard_of_however_slow_the_source_becomes() -> None:

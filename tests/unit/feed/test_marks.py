@@ -26,7 +26,7 @@ from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.feed import Feed
 from spread_scanner.feed.life import End, Stood, rules_of
 from spread_scanner.feed.line import Line
-from spread_scanner.feed.outage_log import OutageLog
+from spread_scanner.feed.outage_log import CALM_NS, OutageLog
 from spread_scanner.feed.subscription import Refusal
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
@@ -680,6 +680,8 @@ def test_an_outage_of_all_connections_is_said_in_few_lines(bed: Bed) -> None:
         lines.clear()
         back = [bed.connect(copy[0]) for copy in bed.feed._copies]
         bed.run(1_000, *back)
+        assert lines == [], "they have to have stood for a while"
+        bed.run(CALM_NS // 10**6, *back)
         assert [line["event"] for line in lines] == ["all connections stand again"]
 
     played(bed, act)
@@ -707,5 +709,20 @@ def test_lines_that_freeze_together_excuse_nobody_beyond_the_bound(
             bed.run(CHECK_MS, answering=both if answers else ())
             passed_ms += CHECK_MS
             assert passed_ms <= bound_ms + 3 * every_ms + 2 * CHECK_MS
+
+    played(bed, act)
+
+
+def test_streams_that_stand_still_together_are_no_slow_market(bed: Bed) -> None:
+    """Both answer their pings: each is believed for fifty of its own intervals, as if it were the
+    only one."""
+
+    def act(one: Connection, other: Connection) -> None:
+        both = (one, other)
+        bed.run(40_000, *both, every_ms=100, answering=both)
+        bed.run(2_000, answering=both)
+        assert bed.flags() == GOOD
+        bed.run(4_000, answering=both)
+        assert bed.flags() == SILENT
 
     played(bed, act)
