@@ -12,6 +12,7 @@ import pytest
 from gateway_bed import Started, secret
 
 from spread_scanner import config
+from spread_scanner.config import files
 from spread_scanner.errors import ConfigError
 from spread_scanner.orders import orders
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_NOT_UP, EXIT_SETTINGS, GATEWAY
@@ -119,12 +120,19 @@ def test_it_speaks_tls_with_its_own_certificate(start: Any, listed_bed: Any) -> 
         ('origins = ["example.org"]\n', "origins"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(
-    start: Any, listed_bed: Any, capfd: pytest.CaptureFixture[str], more: str, says: str
-) -> None:
+def test_settings_that_cannot_be_are_refused(listed_bed: Any, more: str, says: str) -> None:
     secret(listed_bed, "short", "abc")
     secret(listed_bed, "open")
     (listed_bed.folder / "open").chmod(0o644)
-    life = start(more)
+    with (listed_bed.folder / "config" / "config.toml").open("a") as file:
+        file.write(more)
+    with pytest.raises(ConfigError, match=says):
+        files.check_files(config.load())
+
+
+def test_a_process_with_such_settings_ends_with_2(
+    start: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    life = start('control_token_file = "nowhere"\n')
     assert life.child.wait(60) == EXIT_SETTINGS
-    assert says in capfd.readouterr().err
+    assert "control_token_file" in capfd.readouterr().err
