@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-START_S = 90.0
+START_S = 180.0
 END_S = 60.0
 SPREAD_CTL = [sys.executable, "-c", "from spread_scanner.cli.main import main; main()"]
 FEED = "feed-okx-spot"

@@ -16,10 +16,11 @@ from spread_scanner.replay.playing import Replayed
 from spread_scanner.replay.recomputing import SignalVerdict
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
 from spread_scanner.schema.log import GapOf
-from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.schema.records import SIGNAL_AGED, TS_ABSENT
 
 LATE_NS = NS_PER_S  # signals of one kind so near each other are one
-CONFLATED_NS = 100 * NS_PER_MS  # what stood for less may be looked at by nobody
+CONFLATED_NS = 200 * NS_PER_MS  # two looks of the recorder: what stood for less is known no better
+BESIDE_NS = NS_PER_S  # so near each other signals are made by an engine that is as busy
 ENDS_NS = NS_PER_S  # processes that are ended together end within so long
 
 
@@ -75,6 +76,9 @@ class _Comparing:
         self._unrecorded = [(int(gap["ts_from"]), int(gap["ts_to"])) for gap in signals]
         self._away, self._full = _spans(found)
         self._begun = [one.ts for one in found.adopted if not one.whole]
+        fresh = found.live[found.live["flags"] & SIGNAL_AGED == 0]
+        fresh = fresh[np.argsort(fresh["ts_engine"], kind="stable")]
+        self._fresh_ns, self._late_ns = fresh["ts_engine"], fresh["ts_engine"] - fresh["ts_trigger"]
 
     def all(self) -> Compared:
         live, replayed = (_by_pair(one) for one in (self._found.live, self._found.signals))
@@ -147,12 +151,17 @@ class _Comparing:
             yield Difference.RING_FULL
         if self._in_gap(signal):
             yield Difference.GAP
-        if self._found.held_ns[place] < CONFLATED_NS:
+        if self._found.held_ns[place] < max(CONFLATED_NS, self._late_beside_ns(at_ns)):
             yield Difference.CONFLATED
         if signal["kind"] != SignalKind.EXIT and self._asks_z(at_ns):
             yield Difference.Z
         if any(end_ns - ENDS_NS <= at_ns <= end_ns + ENDS_NS for end_ns in self._found.ends):
             yield Difference.END
+
+    def _late_beside_ns(self, at_ns: int) -> int:
+        """How long a quote waited for the engine at most, of those that it signalled about then."""
+        edges = np.searchsorted(self._fresh_ns, (at_ns - BESIDE_NS, at_ns + BESIDE_NS))
+        return int(max(self._late_ns[slice(*edges)], default=0))
 
     def _asks_z(self, at_ns: int) -> bool:
         before = [one for one in self._found.adopted if one.ts <= at_ns]

@@ -37,7 +37,7 @@ from spread_scanner.symbology.usual import Usual, UsualCause
 MARGIN_NS = NS_PER_S  # what is in the log later than this after it happened is played late
 BATCH = 65_536  # ticks that are played at once, at least
 KEPT_NS = NS_PER_S  # for so long a signal may name a quote that has been followed by others
-LOOKED_AHEAD_NS = 100 * NS_PER_MS
+LOOKED_AHEAD_NS = MARGIN_NS
 SLICE_NS, SLICE_NS_MAX = 20 * NS_PER_MS, NS_PER_S  # of the log, that are shown at once
 NEVER_NS = TS_ABSENT + MARGIN_NS  # what is due by it is representable, too
 UNSEEN_NS = 300 * NS_PER_MS  # without a word of any source for so long: three looks are missing
