@@ -123,6 +123,7 @@ def _token(named: str, path: Path, key: str) -> bytes:
     file = _placed(named, path)
     where = {"file": path, "key": f"{GATEWAY}.{key}", "path": file}
     try:
+        check_plain(file)
         token = file.read_text(encoding="ascii").strip()
         open_to_others = file.stat().st_mode & 0o077
     except (OSError, ValueError) as error:
@@ -144,6 +145,8 @@ def tls_context(gateway: Gateway, path: Path) -> ssl.SSLContext | None:
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     certificate, key = _placed(gateway.tls_certificate, path), _placed(gateway.tls_key, path)
     try:
+        check_plain(certificate)
+        check_plain(key)
         made.load_cert_chain(certificate, key)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise ConfigError(

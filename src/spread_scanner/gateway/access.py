@@ -15,6 +15,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.files import Tokens
 from spread_scanner.config.settings import Gateway
 from spread_scanner.gateway.problems import NotAnswered
+from spread_scanner.schema.figures import plain
 
 ADDRESSES_MAX = 10_000  # of which is remembered how often they asked
 ASK_FOR_IT = (("www-authenticate", "Bearer"),)
@@ -25,28 +26,31 @@ class Access:
 
     def __init__(self, settings: Gateway, tokens: Tokens) -> None:
         self._settings = settings
-        self._tokens = tokens
+        self.tokens = tokens
         self._names = {"localhost", *(name.lower() for name in settings.hosts)}
         self._pace = AddressPace(settings.rate_per_s, settings.rate_burst)
 
-    def check(self, address: str, headers: Mapping[bytes, bytes]) -> None:
-        """Raises NotAnswered when a request may not be answered at all."""
+    def check(self, address: str, headers: Mapping[bytes, bytes], *, tokens: bool = True) -> None:
+        """Raises NotAnswered when a request may not be answered at all; without `tokens` by all
+        but its token."""
         self._check_host(headers.get(b"host", b"").decode("latin-1"))
         if not _is_loopback(address):
             wait_s = self._pace.wait_s(address)
             if wait_s:
                 after = (("retry-after", str(max(1, round(wait_s)))),)
-                said = f"over {self._settings.rate_per_s:g} requests a second"
+                said = f"over {plain(self._settings.rate_per_s)} requests a second"
                 raise NotAnswered(HTTPStatus.TOO_MANY_REQUESTS, "too_many", said, after)
-        if self._tokens.to_read and not (
-            _sends(headers, self._tokens.to_read) or self._may_control(headers)
+        if (
+            tokens
+            and self.tokens.to_read
+            and not (_sends(headers, self.tokens.to_read) or self._may_control(headers))
         ):
             said = "send the token as Authorization: Bearer"
             raise NotAnswered(HTTPStatus.UNAUTHORIZED, "no_token", said, ASK_FOR_IT)
 
     def check_control(self, headers: Mapping[bytes, bytes]) -> None:
         """Raises NotAnswered when a request may not change anything."""
-        if not self._tokens.to_control:
+        if not self.tokens.to_control:
             said = "control is off: spread-gateway.control_token_file names no token"
             raise NotAnswered(HTTPStatus.FORBIDDEN, "control_off", said)
         if b"origin" in headers and not self._own(headers):
@@ -71,7 +75,7 @@ class Access:
 
     def reader_of(self, origin: str, *, short: bool) -> str:
         """Which page may read the answer: a value of Access-Control-Allow-Origin, or nothing."""
-        if short and not self._tokens.to_read:
+        if short and not self.tokens.to_read:
             return "*"
         return origin if origin in self._settings.origins else ""
 
@@ -87,7 +91,7 @@ class Access:
             raise NotAnswered(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", said) from None
 
     def _may_control(self, headers: Mapping[bytes, bytes]) -> bool:
-        return bool(self._tokens.to_control) and _sends(headers, self._tokens.to_control)
+        return bool(self.tokens.to_control) and _sends(headers, self.tokens.to_control)
 
     def _own(self, headers: Mapping[bytes, bytes]) -> bool:
         scheme = b"https://" if self._settings.tls_certificate else b"http://"

@@ -5,6 +5,9 @@ beats on. A fault of the world becomes a problem with its code, one of ours a 50
 it, and a line in the log.
 """
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import msgspec
@@ -49,6 +52,7 @@ ROWS_MAX = 10_000
 BODY_BYTES_MAX = 64 << 10
 BOOKS_WAIT_S = 1.5
 INTERVAL_S = 0.5
+_ORDERS = ThreadPoolExecutor(4, thread_name_prefix="orders")
 Living = NamedDependency[LiveSystem]
 Count = Annotated[int, QueryParameter(ge=1, le=ROWS_MAX, description="How many at most.")]
 SourceName = Annotated[str, QueryParameter(description=f"One of {', '.join(SOURCE_BY_LABEL)}.")]
@@ -57,13 +61,14 @@ SourceName = Annotated[str, QueryParameter(description=f"One of {', '.join(SOURC
 class ArbitrageWanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What an arbitrage is to bring at the least."""
 
-    threshold_pct: Annotated[float, msgspec.Meta(ge=-100, le=1_000)] = DEFAULT_THRESHOLD_PCT
+    threshold_pct: Annotated[float, msgspec.Meta(ge=0, le=1_000)] = DEFAULT_THRESHOLD_PCT
 
 
 @get(["/health", f"{VERSIONED}/health"], sync_to_thread=False)
-def health(system: Living) -> Served:
-    """Whether there are prices, of what, and what else is amiss."""
-    return system.served()
+def health(system: Living) -> Response[Served]:
+    """Whether there are prices, of what, and what else is amiss; 503 where there are none."""
+    served = system.served()
+    return Response(served, status_code=200 if served.status == "ok" else 503)
 
 
 @get(["/prices", f"{VERSIONED}/prices"], media_type=MediaType.JSON, sync_to_thread=False)
@@ -83,7 +88,7 @@ def _prices(system: Living, source: str, pair: str) -> list[Price]:
     return system.shown.prices.board.prices(wanted, pair)
 
 
-@post(["/scan-arbitrage", f"{VERSIONED}/scan-arbitrage"], sync_to_thread=False, status_code=200)
+@post(["/scan-arbitrage", f"{VERSIONED}/scan-arbitrage"], sync_to_thread=True, status_code=200)
 def scan_arbitrage(system: Living, data: JSONBody[ArbitrageWanted]) -> Arbitrages:
     """Buy spot in one place, sell it in another: what differs by the threshold and more."""
     return system.shown.prices.board.arbitrages(data.threshold_pct)
@@ -174,7 +179,9 @@ def analysis_of(system: Living, symbol: FromPath[str]) -> SymbolAnalysis:
 def opportunities(
     system: Living,
     symbol: FromQuery[str | None] = None,
-    before_id: Annotated[int | None, QueryParameter(ge=1, description="Only older ones.")] = None,
+    before_id: Annotated[
+        int | None, QueryParameter(ge=1, le=2**63 - 1, description="Only older ones.")
+    ] = None,
     count: Count = 100,
 ) -> list[OpportunityRow]:
     """Opportunities as the tracker stored them, newest first; the next page begins before the
@@ -198,34 +205,39 @@ def tables_in_force(system: Living) -> TablesView:
     return tables.read(system.shown.settings)
 
 
-@post(f"{CONTROL}halt", sync_to_thread=True, status_code=200)
-def halt(system: Living) -> Outcome:
+async def _ordered(order: Callable[[], Outcome]) -> Outcome:
+    """In a thread of its own: no reader keeps an order waiting."""
+    return await asyncio.get_running_loop().run_in_executor(_ORDERS, order)
+
+
+@post(f"{CONTROL}halt", status_code=200)
+async def halt(system: Living) -> Outcome:
     """No signal leaves the engine until `allow`."""
-    return orders.kill(system.shown.settings, killed=True)
+    return await _ordered(lambda: orders.kill(system.shown.settings, killed=True))
 
 
-@post(f"{CONTROL}allow", sync_to_thread=True, status_code=200)
-def allow(system: Living) -> Outcome:
+@post(f"{CONTROL}allow", status_code=200)
+async def allow(system: Living) -> Outcome:
     """Signals may leave the engine again."""
-    return orders.kill(system.shown.settings, killed=False)
+    return await _ordered(lambda: orders.kill(system.shown.settings, killed=False))
 
 
-@post(f"{CONTROL}pause/{{target:str}}", sync_to_thread=True, status_code=200)
-def pause(system: Living, target: FromPath[str]) -> Outcome:
+@post(f"{CONTROL}pause/{{target:str}}", status_code=200)
+async def pause(system: Living, target: FromPath[str]) -> Outcome:
     """No signals for what is named: all, a process, a source, a direction, a symbol."""
-    return orders.pause(system.shown.settings, target, paused=True)
+    return await _ordered(lambda: orders.pause(system.shown.settings, target, paused=True))
 
 
-@post(f"{CONTROL}resume/{{target:str}}", sync_to_thread=True, status_code=200)
-def resume(system: Living, target: FromPath[str]) -> Outcome:
+@post(f"{CONTROL}resume/{{target:str}}", status_code=200)
+async def resume(system: Living, target: FromPath[str]) -> Outcome:
     """Take a pause back."""
-    return orders.pause(system.shown.settings, target, paused=False)
+    return await _ordered(lambda: orders.pause(system.shown.settings, target, paused=False))
 
 
-@post(f"{CONTROL}reload", sync_to_thread=True, status_code=200)
-def reload(system: Living) -> Outcome:
+@post(f"{CONTROL}reload", status_code=200)
+async def reload(system: Living) -> Outcome:
     """Every process takes the settings and tables as they are now."""
-    return orders.reload(system.shown.settings)
+    return await _ordered(lambda: orders.reload(system.shown.settings))
 
 
 @get(["/metrics", f"{VERSIONED}/metrics"], media_type=CONTENT_TYPE, sync_to_thread=False)
@@ -275,13 +287,13 @@ def api_of(system: LiveSystem, count: Counting) -> App:
             for one in error.extra or ()
             if isinstance(one, dict)
         ]
+        count.refused(error)
         detail = "; ".join(wrong) or error.detail
         return _said(problems.problem(error.status_code, "bad_request", detail, request.url.path))
 
     def ours(request: Request[Any, Any, Any], fault: Exception) -> Response[Problem]:
         count.failed(request.url.path, fault)
-        said = "a fault of ours; the log of spread-gateway says where"
-        return _said(problems.problem(500, "fault", said, request.url.path))
+        return _said(problems.fault(request.url.path))
 
     async def the_system() -> LiveSystem:
         return system

@@ -96,7 +96,6 @@ class Broadcast:
         self._shown = system.shown
         self._groups: dict[PushWish, Listeners] = {}
         self._of: dict[Client, Listeners | None] = {}
-        self._usable: dict[Source, npt.NDArray[np.bool_]] = {}
         self._tail: SignalTail | None = None
         self._looked_ns = self._beat_ns = clock.mono_ns()
         self._status = system.status
@@ -145,7 +144,11 @@ class Broadcast:
         self._snapshot(client, group)
 
     def _snapshot(self, client: Client, group: Listeners) -> None:
-        """What stands, to one that has just come to a group."""
+        """What stands, to one that has just come to a group; who reads nothing gets it when he
+        does, and one that asks again and again meanwhile fills no memory."""
+        if client.stuck_ns:
+            client.missed = dict(group.rows)
+            return
         if group.rows:
             client.tell(self._standing(group, group.rows, snapshot=True))
         if "status" in group.wish.kinds:
@@ -167,9 +170,7 @@ class Broadcast:
         now_ns = clock.mono_ns()
         if self._shown is not self._system.shown:
             self._begin_anew()
-        gone_or_come = self._looked_over()
-        for group in self._groups.values():
-            group.add(gone_or_come)
+        self._look_over()
         self._tell_signals()
         self._tell_prices(now_ns)
         if self._status is not self._system.status:
@@ -196,7 +197,6 @@ class Broadcast:
     def _begin_anew(self) -> None:
         """New tables or settings: everybody's wish is read again, and begins with a snapshot."""
         self._shown = self._system.shown
-        self._usable = {}
         for wish, group in list(self._groups.items()):
             try:
                 new = Listeners(wish, self._shown)
@@ -220,17 +220,15 @@ class Broadcast:
                 changed[source] = np.isin(board.ids(source), ids)
         return changed
 
-    def _looked_over(self) -> Rows:
-        """Whose quotes can be stood behind now and could not before, or the other way round."""
-        changed: Rows = {}
-        wanted = {source for group in self._groups.values() for source in group.rows}
-        for source in wanted:
-            usable = self._shown.prices.board.look(source).usable
-            before = self._usable.get(source)
-            self._usable[source] = usable
-            if before is not None and (before != usable).any():
-                changed[source] = before != usable
-        return changed
+    def _look_over(self) -> None:
+        """Whose prices can be stood behind and were not told, or the other way round, though nobody
+        has written."""
+        usable = {
+            source: self._shown.prices.board.look(source).usable
+            for source in {source for group in self._groups.values() for source in group.rows}
+        }
+        for group in self._groups.values():
+            group.add({source: group.told[source] != usable[source] for source in group.rows})
 
     def _tell_prices(self, now_ns: int) -> None:
         for group in self._groups.values():

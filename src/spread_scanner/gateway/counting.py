@@ -4,7 +4,6 @@ from http import HTTPStatus
 
 import structlog
 
-from spread_scanner.errors import SpreadError
 from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.schema.counters import GATEWAY_COUNTERS
 from spread_scanner.shm.health import HealthRow
@@ -25,7 +24,7 @@ class Counting:
         self._row.add(_COUNTER["requests"])
         self._row.observe(REQUEST_TO_ANSWER, took_ns)
 
-    def refused(self, error: SpreadError) -> None:
+    def refused(self, error: Exception) -> None:
         """One that was not answered."""
         limited = isinstance(error, NotAnswered) and error.status is HTTPStatus.TOO_MANY_REQUESTS
         self._row.add(_COUNTER["limited" if limited else "refused"])

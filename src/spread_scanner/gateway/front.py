@@ -6,6 +6,7 @@ that are ready (GET, without a query); all else is the api's (gateway/api.py), w
 same paths where there is a query, and describes them.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -37,9 +38,10 @@ _OF_ALL: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-cache"),
 )
+_EXPOSED = (b"access-control-expose-headers", b"etag, retry-after")
 _PREFLIGHT: tuple[Header, ...] = (
     (b"access-control-allow-methods", b"GET, HEAD, POST"),
-    (b"access-control-allow-headers", b"authorization, content-type"),
+    (b"access-control-allow-headers", b"authorization, content-type, if-none-match"),
     (b"access-control-max-age", b"600"),
 )
 
@@ -66,7 +68,8 @@ class Front:
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         began_ns = clock.mono_ns()
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        path: str = scope["path"]
+        # As litestar reads it: what is refused by its path is that path.
+        path = scope["path"] = "/" + re.sub("/+", "/", scope["path"].strip("/"))
         readable = self._readable(headers, path)
 
         async def told(message: AsgiMessage) -> None:
@@ -83,6 +86,9 @@ class Front:
         except SpreadError as error:
             self._count.refused(error)
             await refuse(told, problems.of_error(error, path), getattr(error, "headers", ()))
+        except Exception as fault:  # of ours: the request has it, the process goes on
+            self._count.failed(path, fault)
+            await refuse(told, problems.fault(path))
         finally:
             self._count.answered(clock.mono_ns() - began_ns)
 
@@ -94,7 +100,10 @@ class Front:
 
     def _check(self, scope: AsgiMessage, headers: dict[bytes, bytes], path: str) -> None:
         client = scope["client"]
-        self.access.check(client[0] if client else "", headers)
+        asks_whether = scope["method"] == "OPTIONS"  # browsers send no token with it
+        self.access.check(client[0] if client else "", headers, tokens=not asks_whether)
+        if asks_whether:
+            return
         if path.startswith(CONTROL):
             self.access.check_control(headers)
         elif self.paused and not _is_health(path):
@@ -106,7 +115,7 @@ class Front:
         if not origin or path.startswith(CONTROL):
             return ()
         reader = self.access.reader_of(origin, short=path.startswith(SHORT))
-        allowed = ((b"access-control-allow-origin", reader.encode()),) if reader else ()
+        allowed = ((b"access-control-allow-origin", reader.encode()), _EXPOSED) if reader else ()
         return (*allowed, (b"vary", b"Origin"))
 
     async def _hot(

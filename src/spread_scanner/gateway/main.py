@@ -115,7 +115,7 @@ class Serving:
                 access_log=False,
                 server_header=False,
                 date_header=False,
-                limit_concurrency=gateway.connections_max,
+                limit_concurrency=gateway.connections_max + 1,  # it counts the one that asks
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=GOODBYE_S,
             )
@@ -141,7 +141,7 @@ class Serving:
             self._bits = bits
             with contextlib.closing(Watching(bits, self._flush)) as self._watching:
                 while self._turn() and not serving.done():
-                    rest_s = min(beat_s, TICK_S) if self._broadcast.clients else beat_s
+                    rest_s = min(beat_s, TICK_S if self._broadcast.clients else LOOK_NS / NS_PER_S)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(woken.wait(), rest_s)
                     woken.clear()
@@ -172,7 +172,10 @@ class Serving:
         now_ns = clock.mono_ns()
         if now_ns - self._looked_ns >= LOOK_NS:
             self._looked_ns = now_ns
-            self._system.look()
+            try:
+                self._system.look()
+            except OSError as error:  # no file descriptor is left: what was seen last is shown
+                self._process.log.warning("the system cannot be looked at", reason=str(error))
             prices = self._system.shown.prices
             self._count.add("prices_encoded", prices.encoded)
             prices.encoded = 0
@@ -188,6 +191,8 @@ class Serving:
 
         def put_in_force() -> None:
             taken()
+            if access.tokens != self._front.access.tokens:
+                self._broadcast.let_all_go("the tokens have changed")
             self._front.access = access
             self._process.row.generation(self._system.generation)
 

@@ -37,6 +37,12 @@ def problem(status: int, code: str, detail: str, path: str) -> Problem:
     return Problem(HTTPStatus(status).phrase, status, code, detail, instance=path)
 
 
+def fault(path: str) -> Problem:
+    """One of ours, without a word of it."""
+    said = "a fault of ours; the log of spread-gateway says where"
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "fault", said, path)
+
+
 def of_error(error: SpreadError, path: str) -> Problem:
     """What a fault of the world is to whoever asked."""
     if isinstance(error, NotAnswered):

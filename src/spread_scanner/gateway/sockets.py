@@ -112,7 +112,10 @@ class Sockets:
 
     def answer(self, request: WSUpgradeRequest, address: str) -> WSUpgradeResponseWithListener:
         """Yes, or no and why."""
-        headers = {name.lower().encode(): value.encode() for name, value in request.headers.items()}
+        headers = {
+            name.lower().encode(): value.encode("utf-8", "surrogateescape")
+            for name, value in request.headers.items()
+        }
         path = request.path.decode("latin-1").partition("?")[0]
         offered = [one.strip() for one in headers.get(b"sec-websocket-protocol", b"").split(b",")]
         tokens = [one.removeprefix(b"bearer.") for one in offered if one.startswith(b"bearer.")]

@@ -5,6 +5,7 @@ reserves are what stands at the top of its book. Only a quote that can be stood 
 (schema/freshness.py) is a price: who serves them (gateway/prices.py) leaves the others out.
 """
 
+import math
 from collections.abc import Container, Iterator, Sequence
 from itertools import permutations
 from typing import NamedTuple
@@ -124,8 +125,7 @@ def pair_of(symbol: str) -> str:
 def price_of(listing: PricedListing, quote: np.void, age_ms: int = 0) -> Price:
     """A quote by its names."""
     bid_px, bid_sz, ask_px, ask_sz, ts_event, ts_recv, *_ = quote.item()
-    base = round(ask_sz * 10**DECIMALS)
-    paid = round(bid_px * bid_sz * 10**DECIMALS)
+    base, paid = _units(ask_sz), _units(bid_px * bid_sz)
     return Price(
         listing.pool_id,
         listing.source.exchange.label,
@@ -146,6 +146,12 @@ def price_of(listing: PricedListing, quote: np.void, age_ms: int = 0) -> Price:
         str(paid) if paid > EXACT else msgspec.UNSET,
         age_ms,
     )
+
+
+def _units(reserve: float) -> int:
+    """In units of 10^-DECIMALS; 0: more than a number holds is none."""
+    units = reserve * 10**DECIMALS
+    return round(units) if math.isfinite(units) else 0
 
 
 class PriceBoard:

@@ -13,7 +13,7 @@ from spread_scanner.config.files import Tokens
 from spread_scanner.gateway.api import CONTROLLING, READING
 from spread_scanner.gateway.front import CONTROL as CONTROL_PATH
 from spread_scanner.gateway.problems import Problem
-from spread_scanner.orders.orders import Outcome
+from spread_scanner.orders.orders import Outcome, standing
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import GATEWAY
 from spread_scanner.shm import Health, PriceStore
@@ -50,7 +50,8 @@ BY_PATH: dict[str, Any] = {
 # (method, path, more) -> (status, code, what it says)
 WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("GET", "/prices/NOPE-USDT", {}, 404, "unknown_pair", "NOPE-USDT"),
-    ("GET", "/prices/", {}, 404, "unknown_pair", "pair"),
+    ("GET", "/v1/opportunities?before_id=9223372036854775808", {}, 400, "bad_request", "before"),
+    ("POST", "/scan-arbitrage", {"json": {"threshold_pct": -1}}, 400, "bad_request", "threshold"),
     ("GET", "/prices?source=kraken-spot", {}, 404, "unknown_source", "binance-spot"),
     ("GET", "/v1/prices/AAA-USDT?source=1", {}, 404, "unknown_source", "allowed"),
     ("GET", "/v1/why/NOPE-USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
@@ -97,9 +98,9 @@ def quote_all(bed: Any) -> None:
 
 
 def test_each_path_answers_with_its_record(gateway_of: Callable[..., Any], listed_bed: Any) -> None:
-    quote_all(listed_bed)
     asking = gateway_of()
     for path, kind in BY_PATH.items():
+        quote_all(listed_bed)
         answer = asyncio.run(asking.get(path))
         assert answer.status_code == 200, (path, answer.text)
         assert answer.headers["content-type"] == "application/json"
@@ -281,3 +282,74 @@ def test_what_has_not_changed_is_told_with_304(
         moved = asked(come.headers["etag"])
         assert moved.status_code == 200
         assert asked(moved.headers["etag"]).status_code == 304
+
+
+def test_no_spelling_of_a_path_leads_past_what_guards_it(
+    gateway_of: Callable[..., Any], listed_bed: Any
+) -> None:
+    asking, told = gateway_of(), []
+    foreign = {"origin": "http://evil.example", "content-type": "text/plain"}
+    for path in (path for handler in CONTROLLING for path in handler.paths):
+        plain = path.replace("{target:str}", "AAA-USDT")
+        doubled = plain.replace("/control", "//control")
+        for spelled in (f"/{plain}", doubled, f"{plain}/", f"//{plain}//"):
+            for headers in ({}, foreign):
+                url = f"http://127.0.0.1:3001{spelled}"
+                answer = asyncio.run(asking.ask("POST", url, headers=headers))
+                told.append((spelled, answer.status_code, answer.json()["code"]))
+    assert {row[1:] for row in told} == {(403, "control_off")}, told
+    assert standing(listed_bed.settings) == []
+    asking.front.paused = True
+    for path in ("//v1//directions", "/v1/directions/"):
+        answer = asyncio.run(asking.get(f"http://127.0.0.1:3001{path}"))
+        assert answer.json()["code"] == "paused", path
+
+
+def test_no_prices_is_503_however_it_is_asked(gateway_of: Callable[..., Any]) -> None:
+    asking = gateway_of()
+    for path in ("/health", "/health/", "/health?x=1", "/v1/health?x=1"):
+        answer = asyncio.run(asking.get(path))
+        assert (answer.status_code, answer.json()["status"]) == (503, "unavailable"), path
+
+
+def test_a_browser_may_ask_whether_it_may_ask_without_a_token(
+    gateway_of: Callable[..., Any],
+) -> None:
+    asking = gateway_of(Tokens(READ, CONTROL), origins=["https://mine.example"])
+    sent = {"origin": "https://mine.example"}
+    answer = asyncio.run(asking.ask("OPTIONS", "/v1/status", headers=sent))
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == sent["origin"]
+    assert asyncio.run(asking.get("/v1/status", headers=sent)).status_code == 401
+
+
+def test_a_quote_beyond_all_bounds_costs_nobody_the_others(
+    gateway_of: Callable[..., Any], listed_bed: Any
+) -> None:
+    asking = gateway_of()
+    with (
+        PriceStore.attach(listed_bed.namespace) as store,
+        store.writer(SOURCES[0].source_id) as writer,
+    ):
+        now_ns = store.clock.now_ns()
+        writer.write(0, 1e10, 1e301, 2e10, 1e301, now_ns, now_ns, 1)
+        writer.write(1, 99.0, 10.0, 100.0, 10.0, now_ns, now_ns, 1)
+        writer.heartbeat(now_ns - store.clock.anchor_ns)
+        answer = asyncio.run(asking.get("/prices"))
+    assert answer.status_code == 200
+    assert {one["pair"] for one in answer.json()} == {"AAA/USDT", "BBB/USDT"}
+
+
+def test_a_fault_of_ours_in_what_is_hot_is_one_request_s(
+    gateway_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = gateway_of()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(asking.system.shown.prices, "body", broken)
+    answer = asyncio.run(asking.get("/prices"))
+    assert (answer.status_code, answer.json()["code"]) == (500, "fault")
+    assert "secret" not in answer.text
+    assert counted(asking)["failed"] == 1

@@ -175,3 +175,30 @@ def test_signals_are_told_once_each_from_the_wish_on(stream: Broadcast, listed_b
         stream.tick()
     assert len(told.of("signal")) == 2
     assert [frame["signal"]["symbol"] for frame in other.of("signal")] == ["CCC-USDT"]
+
+
+def test_a_price_that_is_lost_before_the_first_look_is_gone(
+    stream: Broadcast, quotes: Callable[..., None], virtual_clock: Any, listed_bed: Any
+) -> None:
+    quotes(0, 10.0)
+    told = Told(stream)
+    told.wish("prices")
+    assert told.prices() == {"binance-spot:AAAUSDT": 10.0}
+    virtual_clock.advance_ms(listed_bed.settings.config.system.heartbeat_ms_max + 1)
+    stream.tick()
+    assert told.prices() == {}
+
+
+def test_who_asks_again_and_reads_nothing_is_sent_nothing(
+    stream: Broadcast, quotes: Callable[..., None]
+) -> None:
+    quotes(0, 10.0)
+    told = Told(stream)
+    told.wish("prices")
+    told.client.pause()
+    for _ in range(50):
+        told.wish("prices", pace="live")
+    assert len(told.of("prices")) == 1
+    stream.resume(told.client)
+    assert len(told.of("prices")) == 2
+    assert told.prices() == {"binance-spot:AAAUSDT": 10.0}

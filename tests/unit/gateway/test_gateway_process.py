@@ -1,5 +1,6 @@
 """spread-gateway as a process, over real sockets: off, on, taken port, reload, TLS, its end."""
 
+import os
 import signal
 import socket
 import ssl
@@ -114,6 +115,9 @@ def test_it_speaks_tls_with_its_own_certificate(start: Any, listed_bed: Any) -> 
         ('token_file = "nowhere"\n', "token_file"),
         ('control_token_file = "short"\n', "control_token_file"),
         ('control_token_file = "open"\n', "mode 0600"),
+        ('token_file = "pipe"\n', "a pipe, socket or device"),
+        ('token_file = "config"\n', "Is a directory"),
+        ('tls_certificate = "pipe"\ntls_key = "pipe"\n', "a pipe, socket or device"),
         ('tls_certificate = "nowhere"\n', "tls_key"),
         ('tls_certificate = "nowhere"\ntls_key = "nowhere"\n', "tls_certificate"),
         ("rate_per_s = 0\n", "rate_per_s"),
@@ -123,6 +127,7 @@ def test_it_speaks_tls_with_its_own_certificate(start: Any, listed_bed: Any) -> 
 def test_settings_that_cannot_be_are_refused(listed_bed: Any, more: str, says: str) -> None:
     secret(listed_bed, "short", "abc")
     secret(listed_bed, "open")
+    os.mkfifo(listed_bed.folder / "pipe", 0o600)
     (listed_bed.folder / "open").chmod(0o644)
     with (listed_bed.folder / "config" / "config.toml").open("a") as file:
         file.write(more)

@@ -156,9 +156,12 @@ def test_who_may_not_is_refused_before_the_upgrade(life: Started, listed_bed: An
             connect(**how)
         assert error.value.response.status_code == status, how
     token = secret(listed_bed, "token")
+    before = connect(at)
     file = listed_bed.folder / "config" / "config.toml"
     file.write_text(file.read_text() + 'token_file = "token"\n')
     assert orders.reload(listed_bed.settings).refused == {}
+    with before, pytest.raises(ConnectionClosed):  # what it was let in with is worth nothing now
+        said(before, "nothing")
     with pytest.raises(InvalidStatus) as error:
         connect(at)
     assert error.value.response.status_code == 401
