@@ -107,17 +107,19 @@ def switch(settings: Settings, did: str, changes: Sequence[Turning]) -> Outcome:
             if (outcome := _switch_file(settings, did, changes, error)) is not None:
                 return outcome
             continue  # it was made meanwhile
-        with control, control.operator(here()) as operator:
-            for change in changes:
-                generation = operator.switch(change.kind, change.name, on=change.on)
-            try:
-                with remembered.alone(settings):
-                    if control.retired:
-                        continue  # shm-init may have read the switches just before this one
-                    remembered.write(settings, control.standing)
-                forgotten = ""
-            except NotRemembered as error:
-                forgotten = str(error)
+        with control:
+            with control.operator(here()) as operator:
+                for change in changes:
+                    generation = operator.switch(change.kind, change.name, on=change.on)
+                try:
+                    with remembered.alone(settings):
+                        if control.retired:
+                            continue  # shm-init may have read the switches just before this one
+                        remembered.write(settings, control.standing)
+                    forgotten = ""
+                except NotRemembered as error:
+                    forgotten = str(error)
+            # A halt never waits for those who are slow to answer somebody else.
             found = await_answers(control, settings, did, generation)
             return structs.replace(
                 found,
@@ -266,8 +268,7 @@ def reload(settings: Settings) -> Outcome:
         names = everybody(control, settings)
         with control.operator() as operator:
             issued = [operator.reload(name) for name in names]
-            did = "told all processes to reload"
-            found = await_answers(control, settings, did, issued[-1])
+        found = await_answers(control, settings, "told all processes to reload", issued[-1])
         answers = [control.answer(name) for name in names]
         refused = {
             answer.process: answer.text

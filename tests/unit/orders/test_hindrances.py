@@ -4,12 +4,14 @@ waited for."""
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 import pytest
 
+from bed import until
 from spread_scanner.cli import steer
 from spread_scanner.orders import orders
 from spread_scanner.schema.enums import ProcessState
@@ -104,3 +106,27 @@ def test_who_is_about_to_come_is_said_to(
     assert said.startswith(f"pid {os.getpid()}, ")
     assert ("starting" in said) == (state is ProcessState.STARTING)
     assert ("last heartbeat 0.0 s ago" in said) == (state is ProcessState.RUNNING)
+
+
+def test_a_halt_waits_for_nobody_who_is_slow_to_answer_another(
+    up_bed: Any, engine: "subprocess.Popen[str]"
+) -> None:
+    """In force at once, though two others still wait for their answers."""
+    engine.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, engine.pid, os.WSTOPPED | os.WNOWAIT)
+    waiting = [
+        threading.Thread(target=orders.pause, args=(up_bed.settings, name), kwargs={"paused": True})
+        for name in ("okx-spot", "AAA-USDT")
+    ]
+    waiting.append(threading.Thread(target=orders.reload, args=(up_bed.settings,)))
+    for thread in waiting:
+        thread.start()
+    halting = threading.Thread(target=orders.kill, args=(up_bed.settings,), kwargs={"killed": True})
+    halting.start()
+    with Control.attach(up_bed.namespace) as control:
+        until(lambda: control.killed, "the halt is in force")
+        assert any(thread.is_alive() for thread in waiting), "they had answers"
+    engine.send_signal(signal.SIGCONT)
+    for thread in (*waiting, halting):
+        thread.join()
+    assert {one.name for one in orders.standing(up_bed.settings)} == {"", "okx-spot", "AAA-USDT"}
