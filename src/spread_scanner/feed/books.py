@@ -336,6 +336,11 @@ class SourceBooks:
     # --- lines
 
     @property
+    def carried(self) -> bool:
+        """Whether a connection carries each line of books."""
+        return all(line.carried for line in self._lines)
+
+    @property
     def connections(self) -> list[Connection]:
         """Those that are open."""
         return [one for line in self._lines for one in line.connections]

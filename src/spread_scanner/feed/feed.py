@@ -235,7 +235,9 @@ class Feed:
         self._halts.look()
         if self._books is not None and self._copies:
             self._books.look(now_ns)
-        self._share.outages.look(now_ns, well=all(line.carried for line in lines))
+        well = all(line.carried for line in lines)
+        well &= self._books is None or self._books.carried
+        self._share.outages.look(now_ns, well=well)
         self._show_state(now_ns)
 
     def _doubt_all(self, connections: list[Connection]) -> None:

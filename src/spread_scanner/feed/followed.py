@@ -118,12 +118,13 @@ class SourceBook(KeptBook):
 
     def _begins_anew(self, said: BookChange, now_ns: int) -> bool:
         """Whether an exchange began its ids anew without a word: an update that bears an older one
-        was made later than what stands. Without the time of that, comes later than it may."""
+        was made later than what stands. What comes soon after a snapshot by REST may be older
+        than that, and stamped when it was sent."""
         if not 0 < said.last_id < self.known_id or said.after_id == self.known_id:
             return False
-        if self.ts_event == TS_ABSENT:
-            return now_ns - self._seeded_ns > FIRST_NS
-        return said.ts_event > self.ts_event
+        if now_ns - self._seeded_ns <= FIRST_NS:
+            return False
+        return self.ts_event == TS_ABSENT or said.ts_event > self.ts_event
 
     def seeded(self, seed: BookChange, number: int, now_ns: int) -> BookOutcome:
         """A snapshot by REST, and what came since it was made on the connection of that number,

@@ -306,7 +306,8 @@ class Line:
         self._note_stood(connection)
         del self._stood[connection]
         if connection is self.current:
-            self.barren = why is End.NO_DATA
+            still = self.barren and not connection.listener.data_ns
+            self.barren = why is End.NO_DATA or still
             self.current, self.successor = self.successor, None
             if self.current is not None:  # its back-off comes with it
                 self._backoff, self._successor_backoff = (

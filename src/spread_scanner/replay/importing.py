@@ -19,6 +19,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.engine import plan
@@ -36,6 +37,8 @@ from spread_scanner.wal.copying import LogCopy, new_log
 from spread_scanner.wal.writer import LogWriter, Origin, WrittenThen
 
 DRAIN_NS = 20 * NS_PER_MS
+SILENT_NS = 60 * NS_PER_S  # nothing received for so long: nobody recorded
+AHEAD_NS = 24 * 3_600 * NS_PER_S  # of this machine's clock: another's is not more wrong
 LOOK_NS = 100 * NS_PER_MS
 BEFORE_NS = NS_PER_S  # the log begins so long before the first line
 GZIP = b"\x1f\x8b"
@@ -95,16 +98,22 @@ class RecordedFile(NamedTuple):
                 file=str(self.path),
                 line=number,
             )
-        return int(whole) * unit_ns + int(int(rest or b"0") * unit_ns // 10 ** len(rest))
+        at_ns = int(whole) * unit_ns + int(int(rest or b"0") * unit_ns // 10 ** len(rest))
+        if at_ns > clock.wall_ns() + AHEAD_NS:
+            raise Unusable(
+                "a line is from the future", file=str(self.path), line=number, received_ns=at_ns
+            )
+        return at_ns
 
 
 def import_logs(said: Sequence[str], to: Path, settings: Settings) -> ImportedLog:
     """Logs (folders) in the order in which they were begun, then all recordings as what one system
     received. Raises Unusable, TableError, NoLog, LogDamaged, Unsafe, OSError."""
-    folders = [Path(one) for one in said if "=" not in one]
-    recordings = [RecordedFile.of(one) for one in said if "=" in one]
-    if missing := [str(one) for one in folders if not one.is_dir()]:
-        RecordedFile.of(missing[0])
+    folders = [Path(one) for one in said if Path(one).is_dir()]
+    recordings = [RecordedFile.of(one) for one in said if not Path(one).is_dir()]
+    places = [place.resolve() for place in (*folders, *(one.path for one in recordings))]
+    if twice := [str(place) for place, count in Counter(places).items() if count > 1]:
+        raise Unusable("named twice, and would be there twice", path=twice[0])
     chains = sorted((_chain(one) for one in folders), key=lambda one: _begun_ns(one[1]))
     with new_log(to) as writer:
         for folder, links in chains:
@@ -160,6 +169,9 @@ class _Import:
             if not begun:
                 self._begin(at_ns)
                 begun = True
+            if at_ns > self._drained_ns + SILENT_NS:  # no feed is said to live in between
+                self._drain()
+                self._drained_ns = at_ns - DRAIN_NS
             while at_ns >= self._drained_ns + DRAIN_NS:
                 self._drain()
             self._take(at_ns, source, row)

@@ -211,8 +211,11 @@ class Connections(Holder):
         it has brought. None while one of them is away, there is none, or some may have no row."""
         self._check(source_id)
         rows = self._rows[source_id]
-        rows = rows[(rows["state"] != ConnectionState.FREE) & (rows["carries"] == Carries.QUOTES)]
-        if not 0 < len(rows) < CONNECTIONS_MAX or (rows["state"] != ConnectionState.OPEN).any():
+        rows = rows[rows["state"] != ConnectionState.FREE]
+        if len(rows) == CONNECTIONS_MAX:
+            return None
+        rows = rows[rows["carries"] == Carries.QUOTES]
+        if not len(rows) or (rows["state"] != ConnectionState.OPEN).any():
             return None
         return tuple(
             zip(rows["number"].tolist(), rows["counters"][:, _MESSAGES].tolist(), strict=True)

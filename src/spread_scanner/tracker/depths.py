@@ -6,6 +6,7 @@ books of what stands.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -67,15 +68,20 @@ class BookWishes:
         self._next_ask_ns = 0
 
     def ask(self, watched: Sequence[Followed], now_ns: int) -> None:
-        """Want the books of both legs of all that is open, for some seconds more."""
+        """Want the books of both legs of what is open, for some seconds more: of the newest, so
+        that half of each source's room is left to whom people ask for."""
         if now_ns < self._next_ask_ns or not self._settings.config.books.wants_near:
             return
         self._next_ask_ns = now_ns + ASK_EVERY_NS
         if self._wants is None:
             self._wants = Wants.attach(self._settings.config.system.namespace)
-        for one in watched:
-            for source_id in (one.pair.spot_source, one.pair.futures_source):
-                self._wants.ask(source_id, one.pair.symbol_id, ASK_S)
+        asked, asked_max = Counter[int](), self._settings.config.books.books_max // 2
+        for one in reversed(watched):
+            legs = (one.pair.spot_source, one.pair.futures_source)
+            if all(asked[source_id] < asked_max for source_id in legs):
+                asked.update(legs)
+                for source_id in legs:
+                    self._wants.ask(source_id, one.pair.symbol_id, ASK_S)
 
     def close(self) -> None:
         if self._wants is not None:

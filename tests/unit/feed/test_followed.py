@@ -148,6 +148,19 @@ def test_ids_that_begin_anew_without_a_word_are_a_gap(made_ns: int) -> None:
     assert (book.stands, book.known_id) == (True, 8)
 
 
+def test_what_was_sent_later_than_the_snapshot_may_be_older_than_it() -> None:
+    """Where pushes lag REST and bear the time at which they were sent: no book is lost by it."""
+    book, now_ns = followed("mexc-spot", "aggre.depth@100ms"), NS_PER_S
+    book.take(update(999, 1_000, (99.0, 2.0)), OURS, now_ns)
+    seed = snapshot(1_000, 0)._replace(ts_event=now_ns)
+    assert book.seeded(seed, OURS, now_ns) is BookOutcome.TAKEN
+    for step in range(1, 11):
+        at_ns = now_ns + step * 100_000_000
+        late = update(900 + step, 901 + step, (99.0, 3.0))._replace(ts_event=at_ns)
+        assert book.take(late, OURS, at_ns) is BookOutcome.OLD
+    assert book.stands
+
+
 def test_what_waits_has_a_bound() -> None:
     book = followed(channel="depth@100ms")
     for number in range(2 * WAITING_MAX):

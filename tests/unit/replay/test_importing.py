@@ -130,9 +130,34 @@ def test_recordings_are_played_and_asked_about(tmp_path: Path, with_tables: Sett
     assert replay(tmp_path / "again").digest == found.digest
 
 
+def test_days_between_two_recordings_cost_nothing_and_show_no_feed_alive(
+    tmp_path: Path, with_tables: Settings
+) -> None:
+    spot, days_ns = tmp_path / "spot", 3 * 86_400 * 10**9
+    lines = [line(FIRST_NS + far, 100, 101, n) for n, far in enumerate((0, 10**9, days_ns))]
+    spot.write_bytes(b"".join(lines))
+    made = import_logs([f"binance-spot={spot}"], tmp_path / "to", with_tables)
+    assert made.records < 1_000
+    rows = Gathered(reader.chain(tmp_path / "to"), {}).ticks_of(0)
+    assert rows["ts"].tolist() == [FIRST_NS, FIRST_NS + 10**9, FIRST_NS + days_ns]
+
+
+def test_a_folder_may_be_called_anything_and_nothing_is_there_twice(
+    tmp_path: Path, with_tables: Settings
+) -> None:
+    spot = tmp_path / "spot"
+    spot.write_bytes(line(FIRST_NS, 100, 101, 1))
+    odd = tmp_path / "day=2026-11-27"
+    made = import_logs([f"binance-spot={spot}"], odd, with_tables)
+    assert import_logs([str(odd)], tmp_path / "copy", with_tables).records == made.records
+    with pytest.raises(Unusable, match="named twice"):
+        import_logs([str(odd), f"{odd}/."], tmp_path / "twice", with_tables)
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
+        ("future=binance-spot=FILE", "from the future"),
         ("nowhere", "nothing that can be imported"),
         ("kraken=FILE", "nothing that can be imported"),
         ("binance-spot=FILE", "does not begin with the time"),
@@ -143,6 +168,9 @@ def test_what_cannot_be_imported_is_named(
 ) -> None:
     file = tmp_path / "frames"
     file.write_bytes(line(FIRST_NS, 1, 2, 3) + b'{"no": "time"}\n')
+    if said.startswith("future="):
+        said = said.removeprefix("future=")
+        file.write_bytes(line(3_450_000_000 * 10**9, 1, 2, 3))
     with pytest.raises(Unusable, match=why):
         import_logs([said.replace("FILE", str(file))], tmp_path / "to", with_tables)
 
