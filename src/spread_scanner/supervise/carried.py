@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from spread_scanner.config import SourceSettings
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
+from spread_scanner.schema.figures import plain
 from spread_scanner.supervise.seen import SeenFollowUp, SeenRung
 from spread_scanner.supervise.truth import OrderRule, SentBook, SentSide, TruthFile
 
@@ -126,7 +127,7 @@ def _why(said: SeenFollowUp, books: _Books, rule: OrderRule) -> str:
     if said.bounded not in bounded:
         return "whether there may be more"
     wrong = next((one for one in said.rungs if not _rung_ok(one, books, rule)), None)
-    return "" if wrong is None else f"net at {wrong.size_quote:g}"
+    return "" if wrong is None else f"net at {plain(wrong.size_quote)}"
 
 
 def _rung_ok(said: SeenRung, books: _Books, rule: OrderRule) -> bool:

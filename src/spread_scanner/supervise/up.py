@@ -253,7 +253,8 @@ def up(
             screen = stack.enter_context(open_screen(supervisor, heading))
         summary = Run(options, supervisor, simulation, screen).live()
         if files is not None:
-            files.stay = files.stay or not summary["ok"]
+            given_up = stop.asked and not supervisor.came_up  # by whom it was started: no failure
+            files.stay = files.stay or not (summary["ok"] or given_up)
             if files.stay:
                 summary["files"] = str(files.folder)
         return summary

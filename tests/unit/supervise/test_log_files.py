@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from spread_scanner.config.processes import staying
 from spread_scanner.runtime import logs
-from spread_scanner.schema.names import PROCESSES, SUPERVISOR
+from spread_scanner.schema.names import ONE_SHOT, SUPERVISOR
 from spread_scanner.supervise import log_files
 from spread_scanner.supervise.supervisor import Supervisor
 
@@ -50,7 +51,7 @@ def test_who_writes_goes_on_in_the_new_log_and_the_end_of_the_old_one_is_kept(
 
 def test_the_supervisor_renews_the_log_of_everyone_it_starts_and_its_own(bed: Any) -> None:
     supervisor = Supervisor(bed.settings, {}, logs.set_up(SUPERVISOR))
-    names = {*PROCESSES, SUPERVISOR} - {"spread-alerts", "spread-analyst", "spread-recorder"}
+    names = {*staying(bed.settings), *ONE_SHOT, SUPERVISOR}
     for name in names:
         path = supervisor.log_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
