@@ -178,6 +178,7 @@ class Rig:
             self.environ[f"SPREAD_EXCHANGES__{key}__WS_URL"] = url
             # The sender speaks quotes alone, and takes whoever dials for one who wants them.
             self.environ[f"SPREAD_EXCHANGES__{key}__NOTICES"] = "false"
+        self.environ.setdefault("SPREAD_BOOKS__BOOKS_MAX", "0")
         started = time.monotonic()
         for name in PROCESSES:
             self._start(name, self._program(name))

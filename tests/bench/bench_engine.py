@@ -17,6 +17,7 @@ import numpy as np
 from measure import Figure, figure, run_floor
 
 from spread_scanner import clock, config
+from spread_scanner.config.settings import Books
 from spread_scanner.engine.core import Engine
 from spread_scanner.engine.reload import Reloads
 from spread_scanner.runtime import logs
@@ -57,14 +58,18 @@ def figures(small: bool) -> Iterator[Figure]:
             segment.remove(name)
 
 
-def settings() -> config.Settings:
+def settings(*, near: bool = True) -> config.Settings:
+    """`near`: as shipped, the engine says which pairs are to have their books followed."""
     source = config.SourceSettings(
         rest_url="https://rest.test", ws_url="wss://ws.test", taker_fee_bps=0.0
     )
     return config.Settings(
         Path("config"),
         # Nobody has looked on for five minutes; what is timed is the same.
-        config.Config(spread_engine=config.Engine(signal_basis_unknown=True)),
+        config.Config(
+            spread_engine=config.Engine(signal_basis_unknown=True),
+            books=Books(books_margin_bps=0.0 if near else -1.0),
+        ),
         {row.label: source for row in SOURCES},
         config.Directions(defaults=config.Thresholds(enter_bps=ENTER_BPS, exit_bps=5.0)),
     )
@@ -80,15 +85,15 @@ def _tables(count: int = SYMBOLS) -> Tables:
 class Rig:
     """An engine with its segments, and one writer per source."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, *, near: bool = True) -> None:
         self.store = PriceStore.create(namespace)
         self.ring = SignalRing.create(namespace, "signals")
         self.made = (
             Evaluations.create(namespace),
             Health.create(namespace),
             FundingTable.create(namespace),
-            Wants.create(namespace),
         )
+        self.wants = Wants.create(namespace)
         self.control = Control.create(namespace)
         row, slot = self.made[1].claim("spread-engine"), self.control.claim("spread-engine")
         self.writers = [self.store.writer(source.source_id) for source in SOURCES]
@@ -99,7 +104,7 @@ class Rig:
             writer.heartbeat(self.now_ns)
             writer.write_many(self.ids, self.calm())
         self.engine = Engine(namespace, row, slot)
-        self.engine.load(settings(), _tables())
+        self.engine.load(settings(near=near), _tables())
         self.engine.loop.step(self.now_ns)
         if len(self.consumer.pop_many(100)) != 0:
             raise RuntimeError("signals out of calm quotes")
@@ -195,7 +200,7 @@ class Rig:
             writer.close()
         for close in (self.consumer.close, self.control.close, self.ring.close, self.store.close):
             close()
-        for made in self.made:
+        for made in (*self.made, self.wants):
             made.close()
 
 

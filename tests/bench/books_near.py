@@ -30,11 +30,10 @@ def figures(small: bool) -> Iterator[Figure]:
     namespace = f"bench-near-{time.perf_counter_ns()}"
     with contextlib.ExitStack() as stack:
         stack.callback(_remove, namespace)
-        wants = stack.enter_context(Wants.create(namespace))
-        rig = Rig(namespace)
+        rig = Rig(namespace, near=False)  # who says it is told below
         stack.callback(rig.close)
-        yield _said(rig, wants, 4 if small else 200)
-        yield _asked(rig, wants, 2 if small else 40)
+        yield _said(rig, rig.wants, 4 if small else 200)
+        yield _asked(rig, rig.wants, 2 if small else 40)
 
 
 def _remove(namespace: str) -> None:
