@@ -10,6 +10,7 @@ nobody was told them while the pair paid, and one of a pair that never paid.
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 from spread_scanner.config import SourceSettings
@@ -97,19 +98,24 @@ def right_carried(
     judged = []
     for one in said:
         legs = DIRECTION_BY_LABEL[one.direction]
-        spot = sent.books.get((legs.spot.label, one.symbol, one.spot_update_id))
-        futures = sent.books.get((legs.futures.label, one.symbol, one.fut_update_id))
+        spots = sent.books.get((legs.spot.label, one.symbol, one.spot_update_id), ())
+        futures = sent.books.get((legs.futures.label, one.symbol, one.fut_update_id), ())
         rule = sent.rules.get((one.symbol, one.direction))
-        if spot is None or futures is None or rule is None:
+        if not spots or not futures or rule is None:
             continue
         fees_bps = 2 * sum(fees[leg.label].fee_bps(one.symbol) for leg in (legs.spot, legs.futures))
-        books = _Books(spot, futures, one.close_bps, fees_bps)
-        if all(books.sides):
-            right = books.largest(one.enter_bps, rule)
-            judged.append(CarriedJudged(one, right, _why(one, books, rule)))
-        else:
-            judged.append(CarriedJudged(one, 0.0, "a side of a book is empty"))
+        found = [
+            _judged(one, _Books(*told, one.close_bps, fees_bps), rule)
+            for told in product(spots, futures)
+        ]
+        judged.append(next((each for each in found if not each.why), found[0]))
     return judged
+
+
+def _judged(said: SeenFollowUp, books: _Books, rule: OrderRule) -> CarriedJudged:
+    if not all(books.sides):
+        return CarriedJudged(said, 0.0, "a side of a book is empty")
+    return CarriedJudged(said, books.largest(said.enter_bps, rule), _why(said, books, rule))
 
 
 def _why(said: SeenFollowUp, books: _Books, rule: OrderRule) -> str:

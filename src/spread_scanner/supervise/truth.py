@@ -5,7 +5,7 @@ ValueError: the file is complete once the simulator has ended.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -89,13 +89,13 @@ class TruthFile(NamedTuple):
     quotes: dict[tuple[str, str, int], SentQuote]
     rules: dict[tuple[str, str], OrderRule]
     histories: Mapping[tuple[str, str], History] = MappingProxyType({})
-    books: Mapping[tuple[str, str, int], SentBook] = MappingProxyType({})
+    books: Mapping[tuple[str, str, int], Sequence[SentBook]] = MappingProxyType({})
 
 
 def read_truth(path: Path) -> TruthFile:
     """All of a truth file but its rows of faults."""
     histories: dict[tuple[str, str], History] = {}
-    books: dict[tuple[str, str, int], SentBook] = {}
+    books: dict[tuple[str, str, int], list[SentBook]] = {}
     truth = TruthFile([], {}, {}, histories, books)
     pairs: list[History] = []  # in the order that looks go by
     newest: dict[tuple[str, str], int] = {}  # place of each pair's last interval
@@ -105,7 +105,10 @@ def read_truth(path: Path) -> TruthFile:
             truth.quotes[row["source"], row["symbol"], int(row["quote"])] = _quote_of(row)
         elif "book" in row:
             sides = ([(px, sz) for px, sz in row[side]] for side in SentBook._fields)
-            books[row["source"], row["symbol"], int(row["book"])] = SentBook(*sides)
+            # A snapshot by REST and a stream, or two streams, may have told two under one id.
+            told = books.setdefault((row["source"], row["symbol"], int(row["book"])), [])
+            if (book := SentBook(*sides)) not in told:
+                told.append(book)
         elif "look_mono_ns" in row:
             for number, low_bps, high_bps, sure in row["pairs"]:
                 look = SentLook(int(row["look_mono_ns"]), low_bps, high_bps, bool(sure))

@@ -23,7 +23,7 @@ SENT = TruthFile(
     [],
     {},
     {(PAIR, WAY.label): OrderRule(0.5, 5.0, 5.0)},
-    books={(WAY.spot.label, PAIR, 7): SPOT, (WAY.futures.label, PAIR, 8): FUTURES},
+    books={(WAY.spot.label, PAIR, 7): [SPOT], (WAY.futures.label, PAIR, 8): [FUTURES]},
 )
 # At the tops 400 come in, 20 are fees, and leaving is taken to cost 80: 300 are left. Of three
 # units two are at the tops: each side is a third of a unit worse, the average ask 100 + 1 / 3.
@@ -82,7 +82,7 @@ def test_where_a_side_is_cut_off_there_may_be_more() -> None:
     least: dict[str, Any] = {"enter_bps": -1_000.0, "size_base": 4.0, "size_quote": 400.0}
     assert why(**least) == "", "known to its end"
     cut = [(104.0, 0.15)] * 20  # the first that ends
-    books = {**SENT.books, (WAY.futures.label, PAIR, 8): FUTURES._replace(bids=cut)}
+    books = {**SENT.books, (WAY.futures.label, PAIR, 8): [FUTURES._replace(bids=cut)]}
     sent = SENT._replace(books=books)
     rungs: dict[str, Any] = {"rungs": []}
     least |= {"size_base": 3.0, "size_quote": 300.0}
@@ -95,6 +95,16 @@ def test_less_than_an_order_is_nothing() -> None:
     rungs: dict[str, Any] = {"rungs": []}
     assert why(sent, **rungs) == "the largest size"
     assert why(sent, **rungs, size_base=0.0, size_quote=0.0) == ""
+
+
+def test_of_two_books_that_were_told_under_one_id_either_is_right() -> None:
+    """By REST and by a stream, or by two streams."""
+    other = FUTURES._replace(bids=[(104.0, 9.0)])
+    for told in ([other, FUTURES], [FUTURES, other]):
+        books = {**SENT.books, (WAY.futures.label, PAIR, 8): told}
+        assert why(SENT._replace(books=books)) == ""
+    books = {**SENT.books, (WAY.futures.label, PAIR, 8): [other, other]}
+    assert why(SENT._replace(books=books)) != ""
 
 
 def test_books_that_nobody_was_told_are_not_judged() -> None:
