@@ -10,7 +10,7 @@ nobody was told them while the pair paid, and one of a pair that never paid.
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
-from itertools import product
+from itertools import accumulate, product
 from typing import NamedTuple
 
 from spread_scanner.config import SourceSettings
@@ -125,7 +125,7 @@ def _why(said: SeenFollowUp, books: _Books, rule: OrderRule) -> str:
     least, most = (books.largest(bps, rule) for bps in over_bps)
     bounded = [books.bounded(bps) for bps in over_bps]
     if not least * (1 - EXACT) <= said.size_base <= most * (1 + EXACT):
-        return "the largest size"
+        return "" if _of_fewer_levels(said, books, rule) else "the largest size"
     if not math.isclose(said.size_quote, said.size_base * top_px, rel_tol=EXACT):
         return "the largest size in the quote coin"
     if not math.isclose(said.net_bps, books.net_bps(SHORT * books.depth), abs_tol=NEAR_BPS):
@@ -134,6 +134,18 @@ def _why(said: SeenFollowUp, books: _Books, rule: OrderRule) -> str:
         return "whether there may be more"
     wrong = next((one for one in said.rungs if not _rung_ok(one, books, rule)), None)
     return "" if wrong is None else f"net at {plain(wrong.size_quote)}"
+
+
+def _of_fewer_levels(said: SeenFollowUp, books: _Books, rule: OrderRule) -> bool:
+    """Whether it says that there may be more, as it knows one of the sides only so far: a book that
+    was begun by a short snapshot, or has lost levels to the market since."""
+    ends = (held for side in books.sides for held in accumulate(size for _, size in side))
+    whole = (math.floor(held / rule.lot + NEARLY_A_LOT) * rule.lot for held in ends)
+    return (
+        said.bounded
+        and said.size_base < books.depth
+        and any(math.isclose(size, said.size_base, rel_tol=EXACT) for size in whole)
+    )
 
 
 def _rung_ok(said: SeenRung, books: _Books, rule: OrderRule) -> bool:

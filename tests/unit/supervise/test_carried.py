@@ -90,6 +90,16 @@ def test_where_a_side_is_cut_off_there_may_be_more() -> None:
     assert why(sent, **least, **rungs, bounded=True) == ""
 
 
+def test_who_knows_fewer_levels_and_says_so_is_right_to_the_end_of_one() -> None:
+    deep = FUTURES._replace(bids=[(104.0, 3.0), (103.9, 3.0)]), SPOT._replace(asks=[(100.0, 9.0)])
+    books = {(WAY.futures.label, PAIR, 8): [deep[0]], (WAY.spot.label, PAIR, 7): [deep[1]]}
+    sent = SENT._replace(books=books)
+    less: dict[str, Any] = {"enter_bps": -1_000.0, "size_base": 3.0, "size_quote": 300.0}
+    assert why(sent, **less, bounded=True) == ""
+    assert why(sent, **less, bounded=False) == "the largest size"
+    assert why(sent, **{**less, "size_base": 2.5}, bounded=True) == "the largest size"
+
+
 def test_less_than_an_order_is_nothing() -> None:
     sent = SENT._replace(rules={(PAIR, WAY.label): OrderRule(0.5, 0.0, 400.0)})
     rungs: dict[str, Any] = {"rungs": []}
