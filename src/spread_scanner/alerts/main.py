@@ -39,8 +39,7 @@ def main() -> int:
 
 def _body(process: Process) -> None:
     if not process.settings.config.spread_alerts.wanted:
-        process.state(ProcessState.STOPPED, NOBODY)
-        process.log.info(NOBODY)
+        process.unwanted(NOBODY)
         return
     namespace = process.settings.config.system.namespace
     quiet = Quiet(process)
@@ -63,8 +62,7 @@ def _body(process: Process) -> None:
                     count.add("reloads")
                 process.applied(orders)
             if not told.wanted:
-                process.state(ProcessState.STOPPED, NOBODY)
-                process.log.info("no target is set any more, leaving")
+                process.unwanted(NOBODY, "no target is set any more, leaving")
                 return
             if not process.orders.paused:
                 conditions = quiet.filter(told.watch.now())

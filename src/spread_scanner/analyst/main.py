@@ -23,7 +23,7 @@ from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.config.settings import Analyst
 from spread_scanner.errors import SpreadError
-from spread_scanner.runtime.process import Process, run
+from spread_scanner.runtime.process import NO_MORE, NOT_ENABLED, Process, run
 from spread_scanner.schema.analysis import CELL_ANALYSIS_DTYPE, MINUTES, PAIR_ANALYSIS_DTYPE
 from spread_scanner.schema.counters import ANALYST_COUNTERS
 from spread_scanner.schema.enums import ProcessState
@@ -36,7 +36,6 @@ from spread_scanner.stats.basis import MINUTE_S, BasisStatistics
 from spread_scanner.stats.periods import Periods
 from spread_scanner.symbology import tables
 
-NOT_ENABLED = "not enabled: there is nothing to do"
 SECOND_TO_RECORD = 0
 WARM_NS = 50 * NS_PER_MS  # of a turn, while the log is gone through
 _COUNTER = {row.label: row.counter_id for row in ANALYST_COUNTERS}
@@ -49,8 +48,7 @@ def main() -> int:
 
 def _body(process: Process) -> None:
     if not process.settings.config.spread_analyst.wanted:
-        process.state(ProcessState.STOPPED, NOT_ENABLED)
-        process.log.info(NOT_ENABLED)
+        process.unwanted(NOT_ENABLED)
         return
     namespace = process.settings.config.system.namespace
     woken = threading.Event()
@@ -67,8 +65,7 @@ def _body(process: Process) -> None:
                     process.row.add(_COUNTER["reloads"])
                 process.applied(orders)
             if not process.settings.config.spread_analyst.wanted:
-                process.state(ProcessState.STOPPED, NOT_ENABLED)
-                process.log.info("not enabled any more, leaving")
+                process.unwanted(NOT_ENABLED, NO_MORE)
                 return
             sampling.turn()
             woken.wait(sampling.rest_s())

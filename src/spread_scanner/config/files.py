@@ -13,7 +13,7 @@ import ssl
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spread_scanner.config.settings import Alerts, Gateway, Settings
 from spread_scanner.errors import ConfigError
@@ -76,30 +76,19 @@ def wrong_files(settings: Settings) -> Iterator[ConfigError]:
 
 def add_authorities(made: ssl.SSLContext, ca_file: str, path: Path, label: str) -> None:
     """Have a context trust a source's authorities as well. Raises ConfigError."""
-    file = _placed(ca_file, path)
+    where = _where(ca_file, path, f"{label}.ca_file")
     try:
-        check_plain(file)
-        made.load_verify_locations(file)
+        check_plain(where["path"])
+        made.load_verify_locations(where["path"])
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise ConfigError(
-            f"bad setting: no certificates can be read: {error}",
-            file=path,
-            key=f"{label}.ca_file",
-            path=file,
-            allowed="a file of PEM certificates",
-        ) from None
+        said = f"bad setting: no certificates can be read: {error}"
+        raise ConfigError(said, **where, allowed="a file of PEM certificates") from None
 
 
 def telegram_token(alerts: Alerts, path: Path) -> str:
     """The bot's token. What is wrong with it is said, never what it is. Raises ConfigError."""
-    file = _placed(alerts.telegram_token_file, path)
-    where = {"file": path, "key": f"{ALERTS}.telegram_token_file", "path": file}
-    try:
-        check_plain(file)
-        token = file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise ConfigError("the Telegram token cannot be read", **where, reason=reason) from None
+    where = _where(alerts.telegram_token_file, path, f"{ALERTS}.telegram_token_file")
+    token = _secret("Telegram token", where)
     if not _TOKEN.fullmatch(token):
         raise ConfigError(
             "the Telegram token is none",
@@ -120,21 +109,30 @@ def tokens(gateway: Gateway, path: Path) -> Tokens:
 def _token(named: str, path: Path, key: str) -> bytes:
     if not named:
         return b""
-    file = _placed(named, path)
-    where = {"file": path, "key": f"{GATEWAY}.{key}", "path": file}
-    try:
-        check_plain(file)
-        token = file.read_text(encoding="ascii").strip()
-        open_to_others = file.stat().st_mode & 0o077
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not plain text"
-        raise ConfigError("the token cannot be read", **where, reason=reason) from None
-    if open_to_others and not named.startswith(CREDENTIALS):
+    where = _where(named, path, f"{GATEWAY}.{key}")
+    token = _secret("token", where)
+    if where["path"].stat().st_mode & 0o077 and not named.startswith(CREDENTIALS):
         raise ConfigError("the token can be read by others", **where, allowed="mode 0600")
     if not _BEARER.fullmatch(token):
         allowed = "one line of at least 16 letters, digits and - . _ ~ + /"
         raise ConfigError("the token is none", **where, allowed=allowed)
     return token.encode()
+
+
+def _where(named: str, path: Path, key: str) -> dict[str, Any]:
+    """What an error about a file says: which file of the settings names it, by which key."""
+    return {"file": path, "key": key, "path": _placed(named, path)}
+
+
+def _secret(what: str, where: dict[str, Any]) -> str:
+    """What the file at where["path"] holds. Raises ConfigError, which never says what that is."""
+    file: Path = where["path"]
+    try:
+        check_plain(file)
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise ConfigError(f"the {what} cannot be read", **where, reason=reason) from None
 
 
 def tls_context(gateway: Gateway, path: Path) -> ssl.SSLContext | None:
@@ -143,19 +141,15 @@ def tls_context(gateway: Gateway, path: Path) -> ssl.SSLContext | None:
         return None
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
-    certificate, key = _placed(gateway.tls_certificate, path), _placed(gateway.tls_key, path)
+    where = _where(gateway.tls_certificate, path, f"{GATEWAY}.tls_certificate, tls_key")
+    key = _placed(gateway.tls_key, path)
     try:
-        check_plain(certificate)
+        check_plain(where["path"])
         check_plain(key)
-        made.load_cert_chain(certificate, key)
+        made.load_cert_chain(where["path"], key)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise ConfigError(
-            f"bad setting: no certificate and key of each other can be read: {error}",
-            file=path,
-            key=f"{GATEWAY}.tls_certificate, tls_key",
-            path=certificate,
-            allowed="files of PEM",
-        ) from None
+        said = f"bad setting: no certificate and key of each other can be read: {error}"
+        raise ConfigError(said, **where, allowed="files of PEM") from None
     return made
 
 

@@ -10,6 +10,17 @@ from spread_scanner.schema.enums import (
 from spread_scanner.schema.names import ALERTS, ANALYST, GATEWAY, ONE_SHOT, PROCESSES, RECORDER
 
 
+def optional(settings: Settings) -> dict[str, bool]:
+    """Those that end at once unless the settings want them, and whether they do."""
+    config = settings.config
+    return {
+        ALERTS: config.spread_alerts.wanted,
+        ANALYST: config.spread_analyst.wanted,
+        RECORDER: config.spread_recorder.wanted,
+        GATEWAY: config.spread_gateway.wanted,
+    }
+
+
 def expected(settings: Settings) -> list[str]:
     """The processes that belong to the system as it is configured."""
     disabled = {
@@ -17,14 +28,7 @@ def expected(settings: Settings) -> list[str]:
         for label, source in settings.exchanges.items()
         if not source.enabled
     }
-    if not settings.config.spread_alerts.wanted:
-        disabled.add(ALERTS)
-    if not settings.config.spread_analyst.wanted:
-        disabled.add(ANALYST)
-    if not settings.config.spread_recorder.wanted:
-        disabled.add(RECORDER)
-    if not settings.config.spread_gateway.wanted:
-        disabled.add(GATEWAY)
+    disabled |= {process for process, wanted in optional(settings).items() if not wanted}
     return [process for process in PROCESSES if process not in disabled]
 
 

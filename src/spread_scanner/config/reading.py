@@ -28,15 +28,7 @@ from spread_scanner.config.settings import (
 from spread_scanner.config.wrong import dotted, first_wrong
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
-from spread_scanner.schema.names import (
-    ALERTS,
-    ANALYST,
-    DISCOVERY,
-    ENGINE,
-    GATEWAY,
-    RECORDER,
-    TRACKER,
-)
+from spread_scanner.schema.names import PROCESSES, SHM_INIT
 
 FEEDS = "feed-<source>"  # what the sections of single feeds are called in lists
 RENAMED = {"alerts": "spread-alerts"}  # sections of config.toml
@@ -298,8 +290,7 @@ def _spelled(node: dict[str, Any], key: str, above: str, *, top: bool) -> str:
         base, _, quote = key.upper().rpartition("_")
         return f"{base}-{quote}" if base else key
     dashed = lower.replace("_", "-")
-    known = {DISCOVERY, ENGINE, TRACKER, ALERTS, ANALYST, RECORDER, GATEWAY}
-    known |= {source.label for source in SOURCES} | {source.process for source in SOURCES}
+    known = {*PROCESSES, *(source.label for source in SOURCES)} - {SHM_INIT}  # it has no section
     known |= set(DIRECTION_BY_LABEL)
     return dashed if (top or above == "direction") and dashed in known else lower
 

@@ -25,8 +25,10 @@ EVERYBODY = (
     "books.books_max",
     "system.tape_slots",
 )
-LISTENING = ("host", "port", "tls_certificate", "tls_key", "connections_max")  # the gateway's
 OWN = "cpus"  # of the process's own section
+MORE = {  # likewise, of some
+    GATEWAY: ("host", "port", "tls_certificate", "tls_key", "connections_max"),
+}
 
 
 def kept(settings: Settings, process: str) -> dict[str, str]:
@@ -46,10 +48,10 @@ def kept(settings: Settings, process: str) -> dict[str, str]:
         system.tape_slots,
         settings.cpus(process),
     ]
-    keys = [*EVERYBODY, f"{process}.{OWN}"]
-    if process == GATEWAY:
-        keys += [f"{GATEWAY}.{name}" for name in LISTENING]
-        values += [getattr(settings.config.spread_gateway, name) for name in LISTENING]
+    more = MORE.get(process, ())
+    section = getattr(settings.config, process.replace("-", "_"), None)
+    values += [getattr(section, name) for name in more]
+    keys = [*EVERYBODY, *(f"{process}.{name}" for name in (OWN, *more))]
     return {key: str(value) for key, value in zip(keys, values, strict=True)}
 
 

@@ -28,11 +28,10 @@ from spread_scanner.gateway.front import Front
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.sockets import Sockets
 from spread_scanner.gateway.watching import Watching
-from spread_scanner.runtime.process import Process, run
+from spread_scanner.runtime.process import NO_MORE, NOT_ENABLED, Process, run
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import GATEWAY
 
-NOT_ENABLED = "not enabled: there is nothing to do"
 LOOK_NS = NS_PER_S  # between two looks at how everybody fares
 KEEP_ALIVE_S = 75
 TICK_S = 0.1  # between two looks at what the stream tells by the clock
@@ -53,8 +52,7 @@ def main() -> int:
 
 def _body(process: Process) -> None:
     if not process.settings.config.spread_gateway.wanted:
-        process.state(ProcessState.STOPPED, NOT_ENABLED)
-        process.log.info(NOT_ENABLED)
+        process.unwanted(NOT_ENABLED)
         return
     with (
         contextlib.closing(LiveSystem(process.settings)) as system,
@@ -166,8 +164,7 @@ class Serving:
                 self._broadcast.let_all_go("spread-gateway is paused")
             process.applied(orders)
         if not process.settings.config.spread_gateway.wanted:
-            process.state(ProcessState.STOPPED, NOT_ENABLED)
-            process.log.info("not enabled any more, leaving")
+            process.unwanted(NOT_ENABLED, NO_MORE)
             return False
         now_ns = clock.mono_ns()
         if now_ns - self._looked_ns >= LOOK_NS:

@@ -11,11 +11,9 @@ import contextlib
 import threading
 
 from spread_scanner.recorder.recording import Recording
-from spread_scanner.runtime.process import Process, run
-from spread_scanner.schema.enums import ProcessState
+from spread_scanner.runtime.process import NO_MORE, NOT_ENABLED, Process, run
 from spread_scanner.schema.names import RECORDER
 
-NOT_ENABLED = "not enabled: there is nothing to do"
 DRAIN_S = 0.02
 
 
@@ -26,8 +24,7 @@ def main() -> int:
 
 def _body(process: Process) -> None:
     if not process.settings.config.spread_recorder.wanted:
-        process.state(ProcessState.STOPPED, NOT_ENABLED)
-        process.log.info(NOT_ENABLED)
+        process.unwanted(NOT_ENABLED)
         return
     woken = threading.Event()
     process.watch(woken.set)
@@ -40,8 +37,7 @@ def _body(process: Process) -> None:
                 recording.pause(orders.paused)
                 process.applied(orders)
             if not process.settings.config.spread_recorder.wanted:
-                process.state(ProcessState.STOPPED, NOT_ENABLED)
-                process.log.info("not enabled any more, leaving")
+                process.unwanted(NOT_ENABLED, NO_MORE)
                 return
             recording.turn()
             woken.wait(DRAIN_S)

@@ -41,6 +41,8 @@ from spread_scanner.shm.health import HealthRow
 
 _NOT_UP = (ProcessState.STARTING, ProcessState.FAILED)
 _PAUSABLE = (ProcessState.RUNNING, ProcessState.DEGRADED)
+NOT_ENABLED = "not enabled: there is nothing to do"
+NO_MORE = "not enabled any more, leaving"
 WATCH_MS = 500.0  # the watcher looks at least this often, should a wake-up be lost to a crash
 
 
@@ -158,6 +160,11 @@ class Process:
         if message is not None:
             self._message = message
         self._show()
+
+    def unwanted(self, why: str, said: str = "") -> None:
+        """The settings give it nothing to do: shown and logged; who calls this returns."""
+        self.state(ProcessState.STOPPED, why)
+        self.log.info(said or why)
 
     def _show(self) -> None:
         state, message = self._state, self._message

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import structlog
 
 from spread_scanner import clock, config
+from spread_scanner.config.processes import optional
 from spread_scanner.errors import SegmentError, SpreadError
 from spread_scanner.orders.carried import carry
 from spread_scanner.orders.remembered import NotRemembered
@@ -28,17 +29,13 @@ from spread_scanner.runtime.process import (
 from spread_scanner.schema.enums import SOURCES, ProcessState
 from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import (
-    ALERTS,
-    ANALYST,
     DISCOVERY,
     ENGINE,
     EXIT_DONE,
     EXIT_NOT_UP,
     EXIT_PARTIAL,
     EXIT_SETTINGS,
-    GATEWAY,
     LOGS_FOLDER,
-    RECORDER,
     SHM_INIT,
     SUPERVISOR,
     TRACKER,
@@ -80,13 +77,8 @@ class Happening(NamedTuple):
 def stages_of(settings: config.Settings) -> list[list[str]]:
     """The processes that stay, in order of start; those of one step start together."""
     feeds = [source.process for source in SOURCES if settings.exchanges[source.label].enabled]
-    optional = {
-        ALERTS: settings.config.spread_alerts.wanted,
-        ANALYST: settings.config.spread_analyst.wanted,
-        RECORDER: settings.config.spread_recorder.wanted,
-        GATEWAY: settings.config.spread_gateway.wanted,
-    }
-    return [feeds, [ENGINE], [TRACKER], [name for name, wanted in optional.items() if wanted]]
+    others = [name for name, wanted in optional(settings).items() if wanted]
+    return [feeds, [ENGINE], [TRACKER], others]
 
 
 class Supervisor:
