@@ -4,9 +4,7 @@ also one that is counted as missing, fails the benchmark.
 """
 
 import contextlib
-import json
 import os
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from log_peers import json_lines, sqlite
 from logged_day import DRAIN, RATE, SYMBOLS, settled, walked
 from measure import Figure, figure
 
@@ -50,8 +49,12 @@ def figures(small: bool) -> Iterator[Figure]:
                 segment.remove(name)
         few = walked(4_000 if small else 400_000)
         peers = {
-            "sqlite": _percent(few[:40_000], lambda part: _sqlite(Path(folder) / "peer", part)),
-            "json_lines": _percent(few[:40_000], lambda part: _json(Path(folder) / "lines", part)),
+            "sqlite": _percent(
+                few[:40_000], lambda part: sqlite(Path(folder) / "peer", part, DRAIN)
+            ),
+            "json_lines": _percent(
+                few[:40_000], lambda part: json_lines(Path(folder) / "lines", part)
+            ),
         }
         floor = _percent(few, lambda part: _appended(Path(folder) / "alone", part))
     yield figure(
@@ -76,33 +79,6 @@ def _appended(folder: Path, ticks: np.ndarray) -> None:
             writer.write()
             if number % 3 == 0:
                 writer.commit()
-
-
-def _sqlite(path: Path, ticks: np.ndarray) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("CREATE TABLE ticks (number INTEGER, symbol INTEGER, bid REAL, ask REAL)")
-    for at in range(0, len(ticks), DRAIN):
-        part = ticks[at : at + DRAIN]
-        columns = (
-            part["number"],
-            part["symbol_id"],
-            part["quote"]["bid_px"],
-            part["quote"]["ask_px"],
-        )
-        connection.execute("BEGIN")
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        connection.executemany("INSERT INTO ticks VALUES (?, ?, ?, ?)", rows)
-        connection.execute("COMMIT")
-    connection.close()
-
-
-def _json(path: Path, ticks: np.ndarray) -> None:
-    with path.open("w") as file:
-        for tick in ticks:
-            number, symbol_id, source_id, _, quote = tick.tolist()
-            file.write(json.dumps([number, symbol_id, source_id, *quote]) + "\n")
 
 
 def _recorded(settings: Settings, seconds: float) -> tuple[float, float, int]:

@@ -5,8 +5,6 @@ Records per second are of CPU time, all threads of the process: a disk in use by
 """
 
 import importlib.util
-import json
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from log_peers import json_lines, sqlite
 from measure import Figure, figure, run_floor
 
 from spread_scanner import clock
@@ -47,8 +46,10 @@ def figures(small: bool) -> Iterator[Figure]:
         logs = [_append(Path(folder) / str(run), ticks) for run in range(runs)]
         few = ticks[: len(ticks) // 20]
         peers = {
-            "sqlite": _per_cpu_s(len(few), lambda: _sqlite(Path(folder) / "peer.db", few)),
-            "json_lines": _per_cpu_s(len(few), lambda: _json_lines(Path(folder) / "peer", few)),
+            "sqlite": _per_cpu_s(
+                len(few), lambda: sqlite(Path(folder) / "peer.db", few, PEER_BATCH)
+            ),
+            "json_lines": _per_cpu_s(len(few), lambda: json_lines(Path(folder) / "peer", few)),
         }
         if importlib.util.find_spec("lmdb") is not None:
             work = partial(_lmdb, Path(folder) / "peer.lmdb", few)
@@ -179,26 +180,6 @@ def _verify(folder: Path, count: int) -> float:
     return _per_cpu_s(count, work)
 
 
-def _sqlite(path: Path, ticks: np.ndarray) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("CREATE TABLE ticks (number INTEGER, symbol INTEGER, bid REAL, ask REAL)")
-    for at in range(0, len(ticks), PEER_BATCH):
-        part = ticks[at : at + PEER_BATCH]
-        rows = zip(
-            part["number"].tolist(),
-            part["symbol_id"].tolist(),
-            part["quote"]["bid_px"].tolist(),
-            part["quote"]["ask_px"].tolist(),
-            strict=True,
-        )
-        connection.execute("BEGIN")
-        connection.executemany("INSERT INTO ticks VALUES (?, ?, ?, ?)", rows)
-        connection.execute("COMMIT")
-    connection.close()
-
-
 def _lmdb(path: Path, ticks: np.ndarray) -> None:
     import lmdb
 
@@ -209,10 +190,3 @@ def _lmdb(path: Path, ticks: np.ndarray) -> None:
             with environment.begin(write=True) as transaction:
                 for key, tick in zip(keys, part, strict=True):
                     transaction.put(key.tobytes(), tick.tobytes(), append=True)
-
-
-def _json_lines(path: Path, ticks: np.ndarray) -> None:
-    with path.open("w") as file:
-        for tick in ticks:
-            number, symbol_id, source_id, _, quote = tick.tolist()
-            file.write(json.dumps([number, symbol_id, source_id, *quote]) + "\n")
