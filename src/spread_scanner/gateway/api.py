@@ -129,15 +129,8 @@ def spreads(
 ) -> list[Spread]:
     """Spreads as they stand now, the highest net first; of symbols that contain `symbol`, of one
     direction, only what can be stood behind."""
-    if direction and direction not in DIRECTION_BY_LABEL:
-        allowed = ", ".join(DIRECTION_BY_LABEL)
-        raise evaluations.UnknownDirection(
-            "no such direction", direction=direction, allowed=allowed
-        )
-    found = system.spreads(symbol)
-    return [
-        one for one in found if direction in ("", one.direction) and (one.usable or not usable)
-    ][:count]
+    only = evaluations.direction_of(direction) if direction else None
+    return system.spreads(symbol, only, count, usable=usable)
 
 
 @get(f"{VERSIONED}/why/{{symbol:str}}", sync_to_thread=True)

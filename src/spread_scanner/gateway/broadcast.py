@@ -11,6 +11,7 @@ closed with 1013. The order within a frame's wish: snapshot, then updates of the
 """
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,7 +23,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.gateway.living import LiveSystem, Shown
 from spread_scanner.gateway.wishes import Misheard, PushWish, StreamBeat, StreamHello
 from spread_scanner.schema.enums import SOURCES, Source
-from spread_scanner.view.prices import SPOT_LIKE, pair_of
+from spread_scanner.view.prices import SPOT_LIKE, Quoted, pair_of
 from spread_scanner.view.signals import FollowUpView, SignalTail, SignalView, views_of
 from spread_scanner.view.sources import source_of
 from spread_scanner.view.symbols import NamesThen
@@ -31,6 +32,13 @@ VIEW_NS = 100 * NS_PER_MS
 HEARTBEAT_NS = NS_PER_S
 STUCK_NS = 10 * NS_PER_S  # without reading, and a client is let go
 Rows = dict[Source, npt.NDArray[np.bool_]]  # which listings, of each source
+
+
+class PriceLook(NamedTuple):
+    """What some sources are quoted at, and how often the store had been written before."""
+
+    version: int
+    quoted: dict[Source, Quoted]
 
 
 class Client:
@@ -97,7 +105,8 @@ class Broadcast:
         self._groups: dict[PushWish, Listeners] = {}
         self._of: dict[Client, Listeners | None] = {}
         self._tail: SignalTail | None = None
-        self._looked_ns = self._beat_ns = clock.mono_ns()
+        self._names = NamesThen(system.shown.settings.generated_dir)
+        self._beat_ns = clock.mono_ns()
         self._status = system.status
 
     @property
@@ -223,21 +232,25 @@ class Broadcast:
     def _look_over(self) -> None:
         """Whose prices can be stood behind and were not told, or the other way round, though nobody
         has written."""
-        usable = {
-            source: self._shown.prices.board.look(source).usable
-            for source in {source for group in self._groups.values() for source in group.rows}
-        }
+        board = self._shown.prices.board
+        wanted = {source for group in self._groups.values() for source in group.rows}
+        usable = {source: board.look(source).usable for source in wanted}
         for group in self._groups.values():
             group.add({source: group.told[source] != usable[source] for source in group.rows})
 
     def _tell_prices(self, now_ns: int) -> None:
-        for group in self._groups.values():
-            due = group.wish.pace == "live" or now_ns - group.told_ns >= VIEW_NS
-            if not group.changed or not due:
-                continue
+        due = [
+            group
+            for group in self._groups.values()
+            if group.changed and (group.wish.pace == "live" or now_ns - group.told_ns >= VIEW_NS)
+        ]
+        if not due:
+            return
+        look = self._look(source for group in due for source in group.changed)
+        for group in due:
             group.told_ns = now_ns
             changed, group.changed = group.changed, {}
-            frame = self._update(group, changed)
+            frame = self._update(group, changed, look)
             for client in group.clients:
                 if client.stuck_ns:
                     for source, rows in changed.items():
@@ -245,37 +258,36 @@ class Broadcast:
                 elif frame:
                     client.tell(frame)
 
-    def _update(self, group: Listeners, changed: Rows) -> bytes:
+    def _look(self, sources: Iterable[Source]) -> PriceLook:
+        """Once for all who are told. The version is of before: what is written meanwhile may be
+        told already, and is told again with the next."""
+        version, board = self._system.version(), self._shown.prices.board
+        return PriceLook(version, {source: board.look(source) for source in set(sources)})
+
+    def _update(self, group: Listeners, changed: Rows, look: PriceLook) -> bytes:
         """What changed, for all of a group; empty: nothing that any of them would see."""
         parts: list[bytes] = []
         gone: list[str] = []
         for source, rows in changed.items():
-            told, good = self._shown.prices.parts(source, rows)
+            told, good = self._shown.prices.parts(look.quoted[source], rows)
             parts += told
             before = group.told[source]
             gone += self._pools(source, before & rows & ~good)
             group.told[source] = (before & ~rows) | good
-        return self._frame(parts, gone, snapshot=False) if parts or gone else b""
+        return _frame(look.version, parts, gone, snapshot=False) if parts or gone else b""
 
     def _standing(self, group: Listeners, wanted: Rows, *, snapshot: bool) -> bytes:
         """What stands now of some rows, for one client alone: the others hear of it in their turn,
         so that who has lost a price is not forgotten by them."""
+        look = self._look(wanted)
         parts: list[bytes] = []
         gone: list[str] = []
         for source, rows in wanted.items():
-            told, good = self._shown.prices.parts(source, rows)
+            told, good = self._shown.prices.parts(look.quoted[source], rows)
             parts += told
             gone += [] if snapshot else self._pools(source, rows & ~good)
             group.told[source] |= good
-        return self._frame(parts, gone, snapshot=snapshot)
-
-    def _frame(self, parts: list[bytes], gone: list[str], *, snapshot: bool) -> bytes:
-        head = b'{"type":"prices","snapshot":%b,"version":%d,"gone":%b,"prices":[' % (
-            b"true" if snapshot else b"false",
-            self._system.version(),
-            msgspec.json.encode(gone),
-        )
-        return b"%b%b]}" % (head, b",".join(parts))
+        return _frame(look.version, parts, gone, snapshot=snapshot)
 
     def _pools(self, source: Source, rows: npt.NDArray[np.bool_]) -> list[str]:
         board = self._shown.prices.board
@@ -299,7 +311,7 @@ class Broadcast:
         records = self._tail.take()
         if not len(records):
             return
-        found = views_of(records, NamesThen(self._shown.settings.generated_dir))
+        found = views_of(records, self._names)
         for group in self._groups.values():
             if "signals" in group.wish.kinds:
                 for frame in group.signals(found):
@@ -316,6 +328,15 @@ class Broadcast:
         self.let_all_go("the gateway ends")
         if self._tail is not None:
             self._tail.close()
+
+
+def _frame(version: int, parts: list[bytes], gone: list[str], *, snapshot: bool) -> bytes:
+    head = b'{"type":"prices","snapshot":%b,"version":%d,"gone":%b,"prices":[' % (
+        b"true" if snapshot else b"false",
+        version,
+        msgspec.json.encode(gone),
+    )
+    return b"%b%b]}" % (head, b",".join(parts))
 
 
 def _add(to: Rows, source: Source, rows: npt.NDArray[np.bool_]) -> None:

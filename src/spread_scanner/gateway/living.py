@@ -15,6 +15,7 @@ from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.gateway.metrics import Scraped
 from spread_scanner.gateway.prices import PricesAsText
+from spread_scanner.schema.enums import Direction
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.price_store import DirtyBitmap
@@ -122,10 +123,14 @@ class LiveSystem:
             self._metrics = self.status, Scraped(self.status, found, self._health).text()
         return self._metrics[1]
 
-    def spreads(self, wanted: str) -> list[Spread]:
-        """All pairs whose symbol contains that, the highest net spread first."""
+    def spreads(
+        self, wanted: str, direction: Direction | None, count: int, *, usable: bool
+    ) -> list[Spread]:
+        """As view.spreads.spreads_of has them."""
         with self._one_at_a_time:
-            return spreads_of(self.shown.board, wanted)
+            return spreads_of(
+                self.shown.board, wanted, direction=direction, usable=usable, count=count
+            )
 
     def close(self) -> None:
         """Let go of the segments."""

@@ -39,11 +39,9 @@ class PricesAsText:
         return b"[%b]" % b",".join(parts), b'"%x-%x"' % (self._began_ns, said)
 
     def parts(
-        self, source: Source, wanted: npt.NDArray[np.bool_]
+        self, seen: Quoted, wanted: npt.NDArray[np.bool_]
     ) -> tuple[list[bytes], npt.NDArray[np.bool_]]:
-        """Texts of the rows of a source that are wanted (a mask) and have a price, and which these
-        are."""
-        seen = self.board.look(source)
+        """Texts of the rows that are wanted (a mask) and have a price, and which these are."""
         good = seen.usable & wanted
         return self._told(seen, good), good
 

@@ -280,8 +280,22 @@ def with_depth(rows: np.ndarray, board: SpreadBoard) -> list[Spread]:
     return [spread_of(row, board.symbols, depth) for row, depth in zip(rows, depths, strict=True)]
 
 
-def spreads_of(board: SpreadBoard, wanted: str = "") -> list[Spread]:
-    """All pairs whose symbol contains `wanted`, the highest net spread first, never-quoted last."""
+def spreads_of(
+    board: SpreadBoard,
+    wanted: str = "",
+    *,
+    direction: Direction | None = None,
+    usable: bool = False,
+    count: int | None = None,
+) -> list[Spread]:
+    """Pairs whose symbol contains `wanted`, the highest net spread first, never-quoted last: of all
+    directions or of one, all or those that can be stood behind, so many at most."""
     rows = board.rows()
-    found = with_depth(rows[np.argsort(-rows["net_bps"])], board)
-    return [spread for spread in found if wanted.upper() in spread.symbol]
+    named = {number for number, name in board.symbols.items() if wanted.upper() in name}
+    chosen = np.isin(rows["symbol_id"], list(named))
+    if direction is not None:
+        chosen &= rows["direction_id"] == direction.direction_id
+    if usable:
+        chosen &= rows["usable"]
+    rows = rows[chosen]
+    return with_depth(rows[np.argsort(-rows["net_bps"])][:count], board)

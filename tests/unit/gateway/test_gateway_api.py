@@ -1,6 +1,7 @@
 """Every path of the gateway: its records, what is wrong to ask, who may."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,17 +141,23 @@ def test_what_is_wrong_to_ask_is_a_problem_that_says_why(gateway_of: Callable[..
         assert "Traceback" not in answer.text, row
 
 
-def test_a_fault_of_ours_is_counted_and_tells_nobody_what_it_was(
-    gateway_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("path", "broken"),
+    [("/v1/spreads", "system.spreads"), ("/prices", "system.shown.prices.body")],
+    ids=["behind the front", "hot"],
+)
+def test_a_fault_of_ours_is_one_request_s_counted_and_tells_nobody_what_it_was(
+    gateway_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, path: str, broken: str
 ) -> None:
     asking = gateway_of()
 
-    def broken(*_: object) -> None:
+    def breaks(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a secret")
 
-    monkeypatch.setattr(asking.system, "spreads", broken)
-    answer = asyncio.run(asking.get("/v1/spreads"))
-    assert answer.status_code == 500
+    *owners, name = broken.split(".")
+    monkeypatch.setattr(functools.reduce(getattr, owners, asking), name, breaks)
+    answer = asyncio.run(asking.get(path))
+    assert (answer.status_code, answer.json()["code"]) == (500, "fault")
     assert "secret" not in answer.text
     assert counted(asking)["failed"] == 1
 
@@ -338,18 +345,3 @@ def test_a_quote_beyond_all_bounds_costs_nobody_the_others(
         answer = asyncio.run(asking.get("/prices"))
     assert answer.status_code == 200
     assert {one["pair"] for one in answer.json()} == {"AAA/USDT", "BBB/USDT"}
-
-
-def test_a_fault_of_ours_in_what_is_hot_is_one_request_s(
-    gateway_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asking = gateway_of()
-
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError("a secret")
-
-    monkeypatch.setattr(asking.system.shown.prices, "body", broken)
-    answer = asyncio.run(asking.get("/prices"))
-    assert (answer.status_code, answer.json()["code"]) == (500, "fault")
-    assert "secret" not in answer.text
-    assert counted(asking)["failed"] == 1
