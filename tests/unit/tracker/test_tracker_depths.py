@@ -1,12 +1,13 @@
 """What both order books carried, as the engine told it: written down once, and earned by size."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from tracker_bed import Bed
+from tracker_bed import Bed, pair
 from tracking import Tracking, tracking_of
 
 from spread_scanner import clock
@@ -14,6 +15,7 @@ from spread_scanner.config import Books
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.schema.records import FOLLOW_UP_BOUNDED, RUNGS_MAX, SIGNAL_RUNG_DTYPE
 from spread_scanner.shm.wants import Wants
+from spread_scanner.tracker.depths import BookWishes
 from spread_scanner.tracker.earnings import SizeEarned, by_size
 from spread_scanner.tracker.opportunity import FollowUp, Opportunity
 from spread_scanner.tracker.report_rows import ReportRow
@@ -99,6 +101,19 @@ def test_books_of_what_is_open_are_wanted_where_the_settings_want_them(
         for source_id in (SPOT_ID, FUT_ID):
             asked = np.flatnonzero(wants.asked(source_id, clock.mono_ns())).tolist()
             assert asked == ([SYMBOL_ID] if margin_bps >= 0 else [])
+
+
+def test_half_of_a_source_s_room_for_books_is_left_to_people(up_bed: Any) -> None:
+    given = up_bed.settings
+    chosen = msgspec.structs.replace(given.config, books=Books(books_max=8))
+    wishes = BookWishes(msgspec.structs.replace(given, config=chosen))
+    watched: list[Any] = [SimpleNamespace(pair=pair(symbol_id)) for symbol_id in range(20)]
+    with Wants.attach(up_bed.namespace) as wants:
+        wishes.ask(watched, clock.wall_ns())
+        for source_id in (pair(0).spot_source, pair(0).futures_source):
+            asked = np.flatnonzero(wants.asked(source_id, clock.mono_ns())).tolist()
+            assert asked == [16, 17, 18, 19], "the newest"
+    wishes.close()
 
 
 def report_row(number: int, result_bps: float | None, nets: Any) -> ReportRow:

@@ -57,11 +57,14 @@ def test_silence_is_told_when_every_connection_brought_something(rows: Any) -> N
     assert not ears.told(PAIR.spot_source, before)
 
 
-def test_beyond_the_rows_nobody_can_tell(rows: Any) -> None:
+@pytest.mark.parametrize("of_books", [0, 4])
+def test_beyond_the_rows_nobody_can_tell(rows: Any, of_books: int) -> None:
+    """Whatever carries books or notices takes rows, too."""
     connections, claimed = rows
     ears = ConnectionEars(connections, {PAIR.spot_source})
     for number in range(CONNECTIONS_MAX):
-        claimed.take().opened(number + 1, 1)
+        carries = Carries.BOOKS if number < of_books else Carries.QUOTES
+        claimed.take(carries).opened(number + 1, 1)
     assert ears.note(PAIR) == (None, None)
 
 
