@@ -1,5 +1,6 @@
-"""What tests of the gateway as a process stand on."""
+"""What tests of the gateway as a process stand on, and a client of its push without a socket."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import bed as waits
+from spread_scanner.gateway.broadcast import Broadcast
+from spread_scanner.gateway.channels import Client
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import GATEWAY
 
@@ -40,3 +43,38 @@ def secret(bed: Any, name: str, text: str = "a-token-of-some-length") -> str:
     file.write_text(text)
     file.chmod(0o600)
     return text
+
+
+class Told:
+    """A client that keeps what it is told."""
+
+    def __init__(self, stream: Broadcast) -> None:
+        self.frames: list[Any] = []
+        self.let_go: list[str] = []
+        self._stream = stream
+        self.client = Client(self._heard, self._gone)
+        stream.join(self.client)
+
+    def _heard(self, frame: bytes) -> None:
+        self.frames.append(json.loads(frame))
+
+    def _gone(self, why: str) -> None:
+        self.let_go.append(why)
+        self._stream.leave(self.client)
+
+    def wish(self, *kinds: str, **more: Any) -> None:
+        said = {"op": "subscribe", "kinds": kinds, **more}
+        self._stream.heard(self.client, json.dumps(said).encode())
+
+    def of(self, kind: str) -> list[Any]:
+        return [frame for frame in self.frames if frame["type"] == kind]
+
+    def prices(self) -> dict[str, float]:
+        """What it believes, by pool, from all frames."""
+        held: dict[str, float] = {}
+        for frame in self.of("prices"):
+            held = {} if frame["snapshot"] else held
+            held |= {one["pool_id"]: one["bid_px"] for one in frame["prices"]}
+            for pool in frame["gone"]:
+                held.pop(pool, None)
+        return held

@@ -132,6 +132,10 @@ class LiveSystem:
                 self.shown.board, wanted, direction=direction, usable=usable, count=count
             )
 
+    def own_board(self) -> SpreadBoard:
+        """The spreads again, for one who looks often and waits for nobody."""
+        return SpreadBoard(self.shown.settings, self.shown.tables, self._store)
+
     def close(self) -> None:
         """Let go of the segments."""
         self._held.close()

@@ -99,7 +99,8 @@ class Serving:
         access = Access(gateway, files.tokens(gateway, path))
         self._front = Front(system, access, api_of(system, self._count), self._count)
         self._front.paused = process.orders.paused
-        self._broadcast = Broadcast(system)
+        self._broadcast = Broadcast(system, self._attend)
+        self._woken = asyncio.Event()
         self._tls = files.tls_context(gateway, path)
         self._server = _Server(
             uvicorn.Config(
@@ -124,10 +125,10 @@ class Serving:
 
     async def run(self) -> None:
         """Serve, beat and obey until the end."""
-        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+        loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            loop.call_soon_threadsafe(woken.set)
+            loop.call_soon_threadsafe(self._woken.set)
 
         self._process.watch(wake)
         serving = asyncio.create_task(self._server.serve(sockets=[self._door]))
@@ -141,11 +142,18 @@ class Serving:
                 while self._turn() and not serving.done():
                     rest_s = min(beat_s, TICK_S if self._broadcast.clients else LOOK_NS / NS_PER_S)
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(woken.wait(), rest_s)
-                    woken.clear()
+                        await asyncio.wait_for(self._woken.wait(), rest_s)
+                    self._woken.clear()
                 self._broadcast.close()
         self._server.should_exit = True
         await serving
+
+    def _attend(self) -> None:
+        """Somebody has come who is to be told: now, and not what was written while nobody was."""
+        if self._broadcast.watches:
+            self._bits.take_all()
+            self._watching.want(wanted=True)
+        self._woken.set()
 
     def _flush(self) -> None:
         """Cells changed."""

@@ -28,7 +28,8 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from spread_scanner.gateway import problems
-from spread_scanner.gateway.broadcast import Broadcast, Client
+from spread_scanner.gateway.broadcast import Broadcast
+from spread_scanner.gateway.channels import Client
 from spread_scanner.gateway.problems import NotAnswered
 
 PATH = "/v1/stream"

@@ -1,7 +1,7 @@
 """A thread that parks on the gateway's dirty bits, so that the loop need not look for them.
 
-While nobody wants prices it parks on an event and the bits stay as they are: writers set a bit that
-is set already, and make no system call.
+While nobody wants to know it parks on an event and the bits stay as they are: writers set a bit
+that is set already, and make no system call.
 """
 
 import asyncio

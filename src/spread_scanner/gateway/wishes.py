@@ -1,15 +1,15 @@
 """What a client of the stream may say, and what it is told: JSON texts, one object each.
 
-Events (signals) are told once each, with their number in the ring; states (prices, status) as a
-snapshot first, then what changed. A client that said a wish again gets a new snapshot: that is how
-it resumes.
+Events (signals) are told once each; states (prices, spreads, status) as a snapshot first, then what
+changed. A client that said a wish again gets a new snapshot of states, and of events all since the
+last one that it says it knows: that is how it resumes.
 """
 
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PushKind = Literal["prices", "signals", "status"]
+PushKind = Literal["prices", "spreads", "signals", "status"]
 PushPace = Literal["live", "view"]
 NAMES_MAX = 4_096
 
@@ -17,9 +17,12 @@ NAMES_MAX = 4_096
 class PushWish(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="subscribe"):
     """What a client wants to be told from now on; it replaces what it said before."""
 
-    kinds: Annotated[tuple[PushKind, ...], Meta(min_length=1, max_length=3)]
+    kinds: Annotated[tuple[PushKind, ...], Meta(min_length=1, max_length=6)]
     pairs: Annotated[tuple[str, ...], Meta(max_length=NAMES_MAX)] = ()  # empty: all
     sources: Annotated[tuple[str, ...], Meta(max_length=64)] = ()  # of prices; empty: all spot
+    directions: Annotated[tuple[str, ...], Meta(max_length=12)] = ()  # of spreads, signals; all
+    usable: bool = False  # of spreads only those that can be stood behind
+    after_seq: int | None = None  # the last signal that it knows: those beyond it come first
     pace: PushPace = "view"  # live: a frame each ms at most; view: each 100 ms
 
 
@@ -43,3 +46,10 @@ class Misheard(Struct, frozen=True, tag_field="type", tag="error"):
 
     code: str
     detail: str
+
+
+class MissedEvents(Struct, frozen=True, tag_field="type", tag="missed"):
+    """So many that it asked for are no more to be had."""
+
+    kind: str
+    count: int

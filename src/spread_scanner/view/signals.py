@@ -46,6 +46,23 @@ class SignalTail:
         return records
 
     @property
+    def position(self) -> int:
+        """How many were ever pushed."""
+        return self._ring.position
+
+    def past(self, since: int) -> tuple[int, np.ndarray]:
+        """Those from that position on that still stand, and the position of the first of them."""
+        return self._ring.past(since)
+
+    def place_after(self, seq: int) -> tuple[int, int]:
+        """The position behind the signal of that number, and how many behind it do not stand any
+        more."""
+        first, records = self._ring.past(0)
+        at = int(np.searchsorted(records["seq"], seq, side="right"))
+        missed = int(records["seq"][0]) - seq - 1 if len(records) else 0
+        return first + at, max(missed, 0)
+
+    @property
     def dropped(self) -> int:
         """Signals that the full ring refused."""
         return self._ring.counters().dropped

@@ -6,7 +6,9 @@ be stood behind (schema/freshness.py) is shown as stale, with its last numbers.
 """
 
 import contextlib
-from typing import NamedTuple
+from collections.abc import Iterable
+from math import isnan
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +30,7 @@ from spread_scanner.symbology.usual import pair_keys
 from spread_scanner.view.costs import Cost, of_direction, rates_now
 from spread_scanner.view.depth import Depth, DepthReader, feed_beats
 from spread_scanner.view.notes import notes_of
-from spread_scanner.view.reading import Reading, known
+from spread_scanner.view.reading import Reading
 from spread_scanner.view.usual import UsualReader
 
 PRICED_NS = 60 * NS_PER_S  # how long what funding is expected to cost is believed
@@ -117,6 +119,15 @@ class SpreadBoard:
     def depth_reader(self) -> DepthReader:
         """Who tells what the order books of its rows carry; to be closed."""
         return DepthReader(self._settings, self._store)
+
+    def written(self) -> npt.NDArray[np.uint64]:
+        """(n, 2): how often the legs of each pair were written, in table order."""
+        written = self._store.sequences
+        parts = [np.empty((0, 2), np.uint64)]
+        for lane in self._lanes:
+            legs = (lane.direction.spot.source_id, lane.direction.futures.source_id)
+            parts.append(np.stack([written[leg, lane.ids] for leg in legs], axis=1))
+        return np.concatenate(parts)
 
     def rows(self) -> np.ndarray:
         """Every pair, as BOARD_DTYPE, in table order. Never-quoted pairs have NaN spreads. Funding
@@ -252,32 +263,35 @@ class Spread(Reading, frozen=True):
     depth: Depth | None  # by both order books; null: none stand, size_quote is of the tops
 
 
+_UNSHOWN = ("lot_base", *Least._fields)
+_KNOWN = ("usable", "implausible", "enter_bps", "learned", "fees_bps", "carry_bps")
+
+
+def named(
+    rows: np.ndarray, symbols: dict[int, str], depths: Iterable[Depth | None]
+) -> list[Spread]:
+    """Rows of BOARD_DTYPE by names instead of numbers, column by column: there may be thousands."""
+    shown = [name for name in BOARD_DTYPE.names or () if name not in _UNSHOWN]
+    columns: dict[str, Iterable[Any]] = {name: rows[name].tolist() for name in shown}
+    columns["symbol"] = [symbols.get(one, f"#{one}") for one in columns["symbol_id"]]
+    columns["direction"] = [DIRECTIONS[one].label for one in columns["direction_id"]]
+    columns["notes"] = map(notes_of, columns["flags"])
+    columns["depth"] = depths
+    for name in set(shown) & set(Spread.__struct_fields__) - set(_KNOWN):
+        columns[name] = [None if isnan(one) else one for one in columns[name]]
+    fields = [columns[name] for name in Spread.__struct_fields__]
+    return [Spread(*one) for one in zip(*fields, strict=True)]
+
+
 def spread_of(row: np.void, symbols: dict[int, str], depth: Depth | None = None) -> Spread:
-    """A row of BOARD_DTYPE by names instead of numbers."""
-    numbers = {name: row[name].item() for name in BOARD_DTYPE.names or ()}
-    for name in ("lot_base", *Least._fields):
-        del numbers[name]
-    symbol_id, direction_id = numbers.pop("symbol_id"), numbers.pop("direction_id")
-    return Spread(
-        symbol=symbols.get(symbol_id, f"#{symbol_id}"),
-        direction=DIRECTIONS[direction_id].label,
-        usable=numbers.pop("usable"),
-        implausible=numbers.pop("implausible"),
-        enter_bps=numbers.pop("enter_bps"),
-        learned=numbers.pop("learned"),
-        notes=notes_of(numbers.pop("flags")),
-        fees_bps=numbers.pop("fees_bps"),
-        carry_bps=numbers.pop("carry_bps"),
-        depth=depth,
-        **{name: known(number) for name, number in numbers.items()},
-    )
+    """One row by names."""
+    return named(row.reshape(1), symbols, [depth])[0]
 
 
 def with_depth(rows: np.ndarray, board: SpreadBoard) -> list[Spread]:
     """Rows of a board by names, with what their order books carry."""
     with contextlib.closing(board.depth_reader()) as reader:
-        depths = [reader.depth_of(row) for row in reader.look(rows)]
-    return [spread_of(row, board.symbols, depth) for row, depth in zip(rows, depths, strict=True)]
+        return named(rows, board.symbols, map(reader.depth_of, reader.look(rows)))
 
 
 def spreads_of(

@@ -1,52 +1,17 @@
 """Who is slow misses frames and no state, holds up nobody, and is let go in the end."""
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from gateway_bed import Told
 
-from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast, Client
+from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import SIGNALS
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import PriceStore, SignalRing
-
-
-class Told:
-    """A client that keeps what it is told."""
-
-    def __init__(self, stream: Broadcast) -> None:
-        self.frames: list[Any] = []
-        self.let_go: list[str] = []
-        self._stream = stream
-        self.client = Client(self._heard, self._gone)
-        stream.join(self.client)
-
-    def _heard(self, frame: bytes) -> None:
-        self.frames.append(json.loads(frame))
-
-    def _gone(self, why: str) -> None:
-        self.let_go.append(why)
-        self._stream.leave(self.client)
-
-    def wish(self, *kinds: str, **more: Any) -> None:
-        said = {"op": "subscribe", "kinds": kinds, **more}
-        self._stream.heard(self.client, json.dumps(said).encode())
-
-    def of(self, kind: str) -> list[Any]:
-        return [frame for frame in self.frames if frame["type"] == kind]
-
-    def prices(self) -> dict[str, float]:
-        """What it believes, by pool, from all frames."""
-        held: dict[str, float] = {}
-        for frame in self.of("prices"):
-            held = {} if frame["snapshot"] else held
-            held |= {one["pool_id"]: one["bid_px"] for one in frame["prices"]}
-            for pool in frame["gone"]:
-                held.pop(pool, None)
-        return held
 
 
 @pytest.fixture
@@ -202,3 +167,49 @@ def test_who_asks_again_and_reads_nothing_is_sent_nothing(
     stream.resume(told.client)
     assert len(told.of("prices")) == 2
     assert told.prices() == {"binance-spot:AAAUSDT": 10.0}
+
+
+def test_who_comes_back_is_told_the_signals_since_and_how_many_are_no_more_to_be_had(
+    stream: Broadcast, listed_bed: Any
+) -> None:
+    with (
+        SignalRing.attach(listed_bed.namespace, SIGNALS) as shared,
+        shared.producer() as ring,
+    ):
+        records = np.zeros(40, SIGNAL_DTYPE)  # the newer half of 64 slots is to be had
+        records["kind"], records["generation"] = 1, 2
+        records["seq"] = np.arange(101, 141)
+        ring.push_many(records)
+        near, far, ahead = Told(stream), Told(stream), Told(stream)
+        near.wish("signals", after_seq=138)
+        far.wish("signals", after_seq=105, directions=["binance-bybit"])
+        ahead.wish("signals", after_seq=200)
+        stream.tick()
+        stream.tick()
+    told = [[frame["signal"]["seq"] for frame in one.of("signal")] for one in (near, far, ahead)]
+    assert told == [[139, 140], list(range(109, 141)), []]
+    assert [one.of("missed") for one in (near, far, ahead)] == [
+        [],
+        [{"type": "missed", "kind": "signals", "count": 3}],
+        [],
+    ]
+
+
+def test_a_slow_client_is_told_its_signals_when_it_reads_again(
+    stream: Broadcast, listed_bed: Any
+) -> None:
+    told = Told(stream)
+    told.wish("signals")
+    told.client.pause()
+    with (
+        SignalRing.attach(listed_bed.namespace, SIGNALS) as shared,
+        shared.producer() as ring,
+    ):
+        records = np.zeros(3, SIGNAL_DTYPE)
+        records["kind"], records["generation"] = 1, 2
+        ring.push_many(records)
+        stream.tick()
+        assert told.of("signal") == []
+        stream.resume(told.client)
+        stream.tick()
+    assert len(told.of("signal")) == 3

@@ -1,0 +1,261 @@
+"""What the kinds of the push have in common: frames, clients, and channels of what stands.
+
+A channel is one kind: it has the clients that wish it, in groups of one wish each, and one frame
+goes to all of a group. A channel of states (prices, spreads, books) thinks in rows: it says which
+of them changed, and what each is. A client that is slow keeps one bit a row of what it has missed,
+and no bytes beyond what its socket holds; when it reads again it gets what stands now.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Hashable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.errors import SpreadError
+from spread_scanner.gateway.living import LiveSystem
+from spread_scanner.gateway.wishes import PushWish
+from spread_scanner.schema.freshness import Mask
+
+VIEW_NS = 100 * NS_PER_MS
+Rows = dict[Any, Mask]  # which rows, of each part that is looked at by itself
+Dirty = Sequence[tuple[int, npt.NDArray[np.uint16]]]  # by source the symbols that were written
+
+
+class Frame:
+    """What many are told, written out once."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+
+def frame_of(said: Any) -> Frame:
+    """A record as a frame."""
+    return Frame(msgspec.json.encode(said))
+
+
+class Client:
+    """One connection: how to send, and since when it reads nothing."""
+
+    def __init__(self, send: Callable[[bytes], None], let_go: Callable[[str], None]) -> None:
+        self._send = send
+        self.let_go = let_go
+        self.frames = 0
+        self.stuck_ns = 0  # since when it reads nothing; 0: it reads
+
+    def tell(self, frame: Frame) -> None:
+        """Send it, whatever its socket holds: for what is small and for what must not be lost."""
+        self.frames += 1
+        self._send(frame.text)
+
+    def pause(self) -> None:
+        """Its socket holds as much as it may."""
+        self.stuck_ns = self.stuck_ns or clock.mono_ns()
+
+
+class Channel:
+    """One kind of what is told; it need not do all of this."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, system: LiveSystem) -> None:
+        self._system = system
+
+    @property
+    def watches(self) -> bool:
+        """Whether somebody is to be told as soon as a quote is written."""
+        return False
+
+    def prepared(self, wish: PushWish) -> Callable[[Client], None]:
+        """A wish, looked at; the call makes it a client's. Raises SpreadError."""
+        raise NotImplementedError
+
+    def leave(self, client: Client) -> None:
+        """It wishes this kind no more."""
+        raise NotImplementedError
+
+    def snapshot(self, client: Client) -> None:
+        """What stands, to one that has just come."""
+
+    def resume(self, client: Client) -> None:
+        """It reads again."""
+
+    def flush(self, dirty: Dirty, now_ns: int) -> None:
+        """Quotes were written."""
+
+    def tick(self, now_ns: int) -> None:
+        """What is due by the clock, ten times a second."""
+
+    def renew(self) -> None:
+        """New tables or settings are in force."""
+
+    def close(self) -> None:
+        """Nobody is told any more."""
+
+
+class WishGroup:
+    """All clients of one wish for a kind."""
+
+    def __init__(self, wish: PushWish, rows: Rows) -> None:
+        self.wish = wish
+        self.rows = rows  # those that it wants
+        self.told = {key: np.zeros(len(mask), np.bool_) for key, mask in rows.items()}
+        self.changed: Rows = {}  # since its last frame
+        self.told_ns = 0
+        self.missed: dict[Client, Rows] = {}  # by client, while it could not be sent to
+
+    def add(self, changed: Rows) -> None:
+        """Remember what changed of what it wants."""
+        for key, rows in changed.items():
+            if key in self.rows:
+                _add(self.changed, key, rows & self.rows[key])
+
+    def is_due(self, now_ns: int) -> bool:
+        """Whether its clients are to be told now."""
+        live = self.wish.pace == "live"
+        return bool(self.changed) and (live or now_ns - self.told_ns >= VIEW_NS)
+
+
+Scan = TypeVar("Scan")
+
+
+class States(Channel, ABC, Generic[Scan]):
+    """A kind that is told as it stands: a snapshot, then what changed."""
+
+    def __init__(self, system: LiveSystem) -> None:
+        super().__init__(system)
+        self._groups: dict[PushWish, WishGroup] = {}
+        self._of: dict[Client, WishGroup] = {}
+
+    @abstractmethod
+    def group_of(self, wish: PushWish) -> WishGroup:
+        """Which rows a wish wants. Raises SpreadError."""
+
+    @abstractmethod
+    def look(self, keys: Collection[Hashable]) -> tuple[int, Scan]:
+        """These parts as they stand; and the store's version of before."""
+
+    @abstractmethod
+    def parts(self, look: Scan, group: WishGroup, key: Any, rows: Mask) -> tuple[list[bytes], Mask]:
+        """The records of those rows that there are, and which these are."""
+
+    @abstractmethod
+    def names(self, key: Any, rows: Mask) -> list[Any]:
+        """What rows are called when they are gone."""
+
+    def prepared(self, wish: PushWish) -> Callable[[Client], None]:
+        """Its group: one that stands, or a new one."""
+        wish = msgspec.structs.replace(wish, kinds=())
+        group = self._groups.get(wish) or self.group_of(wish)
+
+        def join(client: Client) -> None:
+            self._groups[wish] = self._of[client] = group
+            group.missed[client] = {}
+
+        return join
+
+    def leave(self, client: Client) -> None:
+        group = self._of.pop(client, None)
+        if group is not None:
+            del group.missed[client]
+            if not group.missed:
+                del self._groups[group.wish]
+
+    def snapshot(self, client: Client) -> None:
+        """Who reads nothing gets it when he does, and one that asks again and again meanwhile fills
+        no memory."""
+        group = self._of[client]
+        if client.stuck_ns:
+            group.missed[client] = dict(group.rows)
+        else:
+            client.tell(self._standing(group, group.rows, snapshot=True))
+
+    def resume(self, client: Client) -> None:
+        """What it missed, as it stands now."""
+        group = self._of.get(client)
+        if group is not None and group.missed[client]:
+            missed, group.missed[client] = group.missed[client], {}
+            client.tell(self._standing(group, missed, snapshot=False))
+
+    def renew(self) -> None:
+        """Everybody's wish is read again, and begins with a snapshot."""
+        for wish, group in list(self._groups.items()):
+            try:
+                new = self.group_of(wish)
+            except SpreadError as error:  # a pair that is listed no more
+                for client in list(group.missed):
+                    client.let_go(str(error))
+                continue
+            self._groups[wish] = new
+            for client in group.missed:
+                self._of[client] = new
+                new.missed[client] = {}
+                self.snapshot(client)
+
+    def add(self, changed: Rows) -> None:
+        """These changed."""
+        for group in self._groups.values():
+            group.add(changed)
+
+    def tell(self, now_ns: int) -> None:
+        """Tell whose turn it is. What is looked at is looked at once for all of them; what is
+        written meanwhile may be told already, and is told again with the next."""
+        due = [group for group in self._groups.values() if group.is_due(now_ns)]
+        if not due:
+            return
+        version, look = self.look({key for group in due for key in group.changed})
+        for group in due:
+            group.told_ns = now_ns
+            changed, group.changed = group.changed, {}
+            frame = self._update(group, changed, version, look)
+            for client, missed in group.missed.items():
+                if client.stuck_ns:
+                    for key, rows in changed.items():
+                        _add(missed, key, rows)
+                elif frame is not None:
+                    client.tell(frame)
+
+    def _update(self, group: WishGroup, changed: Rows, version: int, look: Scan) -> Frame | None:
+        """What changed, for all of a group; None: nothing that any of them would see."""
+        parts: list[bytes] = []
+        gone: list[Any] = []
+        for key, rows in changed.items():
+            told, good = self.parts(look, group, key, rows)
+            parts += told
+            before = group.told[key]
+            gone += self.names(key, before & rows & ~good)
+            group.told[key] = (before & ~rows) | good
+        return self._frame(version, parts, gone, snapshot=False) if parts or gone else None
+
+    def _standing(self, group: WishGroup, wanted: Rows, *, snapshot: bool) -> Frame:
+        """What stands now of some rows, for one client alone: the others hear of it in their turn,
+        so that who has lost a row is not forgotten by them."""
+        version, look = self.look(wanted)
+        parts: list[bytes] = []
+        gone: list[Any] = []
+        for key, rows in wanted.items():
+            told, good = self.parts(look, group, key, rows)
+            parts += told
+            gone += [] if snapshot else self.names(key, rows & ~good)
+            group.told[key] |= good
+        return self._frame(version, parts, gone, snapshot=snapshot)
+
+    def _frame(self, version: int, parts: list[bytes], gone: list[Any], *, snapshot: bool) -> Frame:
+        kind = self.kind.encode()
+        head = b'{"type":"%b","snapshot":%b,"version":%d,"gone":%b,"%b":[' % (
+            kind,
+            b"true" if snapshot else b"false",
+            version,
+            msgspec.json.encode(gone),
+            kind,
+        )
+        return Frame(b"%b%b]}" % (head, b",".join(parts)))
+
+
+def _add(to: Rows, key: Hashable, rows: Mask) -> None:
+    if rows.any():
+        to[key] = to[key] | rows if key in to else rows

@@ -1,0 +1,76 @@
+"""Prices as they are pushed: of each listing that can be stood behind.
+
+The dirty bits say which cells changed; each is read once, its text is written once. Once in 100 ms
+all prices are looked at: what cannot be stood behind any more is `gone`, without anybody having
+written.
+"""
+
+from collections.abc import Collection, Hashable
+from typing import Any
+
+import numpy as np
+
+from spread_scanner.gateway.channels import Dirty, Rows, States, WishGroup
+from spread_scanner.gateway.wishes import PushWish
+from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.freshness import Mask
+from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Quoted
+from spread_scanner.view.sources import source_of
+
+
+class Prices(States[dict[Any, Quoted]]):
+    """By source, the listings that each has."""
+
+    kind = "prices"
+
+    @property
+    def watches(self) -> bool:
+        return bool(self._groups)
+
+    @property
+    def _board(self) -> PriceBoard:
+        return self._system.shown.prices.board
+
+    def group_of(self, wish: PushWish) -> WishGroup:
+        board = self._board
+        pairs = frozenset(board.named(pair) for pair in wish.pairs)
+        rows: Rows = {}
+        for source in tuple(source_of(label) for label in wish.sources) or SPOT_LIKE:
+            listings = [board.listings[row] for row in board.rows(source).tolist()]
+            mine = [not pairs or one.pair in pairs for one in listings]
+            rows[source] = np.array(mine, np.bool_)
+        return WishGroup(wish, rows)
+
+    def flush(self, dirty: Dirty, now_ns: int) -> None:
+        changed: Rows = {}
+        for source_id, ids in dirty:
+            if source_id < len(SOURCES):
+                source = SOURCES[source_id]
+                changed[source] = np.isin(self._board.ids(source), ids)
+        self.add(changed)
+        self.tell(now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        self._look_over()
+        self.tell(now_ns)
+
+    def _look_over(self) -> None:
+        """Whose prices can be stood behind and were not told, or the other way round, though nobody
+        has written."""
+        wanted = {source for group in self._groups.values() for source in group.rows}
+        usable = {source: self._board.look(source).usable for source in wanted}
+        for group in self._groups.values():
+            group.add({source: group.told[source] != usable[source] for source in group.rows})
+
+    def look(self, keys: Collection[Hashable]) -> tuple[int, dict[Any, Quoted]]:
+        version = self._system.version()
+        return version, {source: self._board.look(source) for source in SOURCES if source in keys}
+
+    def parts(
+        self, look: dict[Any, Quoted], group: WishGroup, key: Source, rows: Mask
+    ) -> tuple[list[bytes], Mask]:
+        return self._system.shown.prices.parts(look[key], rows)
+
+    def names(self, key: Source, rows: Mask) -> list[str]:
+        board = self._board
+        return [board.listings[row].pool_id for row in board.rows(key)[rows].tolist()]
