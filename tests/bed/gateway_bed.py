@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import bed as waits
 from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.channels import Client
@@ -55,8 +57,8 @@ class Told:
         self.client = Client(self._heard, self._gone)
         stream.join(self.client)
 
-    def _heard(self, frame: bytes) -> None:
-        self.frames.append(json.loads(frame))
+    def _heard(self, frame: bytes, packed: bool) -> None:
+        self.frames.append(msgspec.msgpack.decode(frame) if packed else json.loads(frame))
 
     def _gone(self, why: str) -> None:
         self.let_go.append(why)

@@ -14,15 +14,16 @@ import msgspec
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SpreadError
+from spread_scanner.gateway.book_channel import BookStates
 from spread_scanner.gateway.channels import Channel, Client, Dirty, frame_of
-from spread_scanner.gateway.event_channels import SignalEvents
+from spread_scanner.gateway.event_channels import OpportunityEvents, SignalEvents
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.price_channel import Prices
 from spread_scanner.gateway.spread_channel import Spreads
 from spread_scanner.gateway.status_channel import Statuses
 from spread_scanner.gateway.wishes import Misheard, PushWish, StreamBeat, StreamHello
 
-KINDS = (Prices, Spreads, SignalEvents, Statuses)
+KINDS = (Prices, Spreads, BookStates, OpportunityEvents, SignalEvents, Statuses)
 HEARTBEAT_NS = NS_PER_S
 STUCK_NS = 10 * NS_PER_S  # without reading, and a client is let go
 
@@ -74,11 +75,12 @@ class Broadcast:
             client.tell(frame_of(Misheard("bad_request", str(error))))
             return
         except SpreadError as error:
-            client.tell(frame_of(Misheard("unknown", str(error))))
+            client.tell(frame_of(Misheard(getattr(error, "code", "unknown"), str(error))))
             return
         watched = self.watches
         self.leave(client)
         self._of[client] = channels
+        client.packed = wish.encoding == "msgpack"
         for join in joins:
             join(client)
         if self.watches and not watched:

@@ -8,6 +8,7 @@ and no bytes beyond what its socket holds; when it reads again it gets what stan
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Hashable, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -22,6 +23,8 @@ from spread_scanner.gateway.wishes import PushWish
 from spread_scanner.schema.freshness import Mask
 
 VIEW_NS = 100 * NS_PER_MS
+REST_SHARE = 9  # of the time that a survey took, before the next
+INTEGER_BITS = 63  # of a whole number that every reader of msgpack has
 Rows = dict[Any, Mask]  # which rows, of each part that is looked at by itself
 Dirty = Sequence[tuple[int, npt.NDArray[np.uint16]]]  # by source the symbols that were written
 
@@ -32,6 +35,15 @@ class Frame:
     def __init__(self, text: bytes) -> None:
         self.text = text
 
+    @cached_property
+    def packed(self) -> bytes:
+        """As msgpack, where somebody wants it."""
+        said = msgspec.json.decode(self.text)
+        try:
+            return msgspec.msgpack.encode(said)
+        except OverflowError:  # reserves, whose digits stand beside them
+            return msgspec.msgpack.encode(_fitting(said))
+
 
 def frame_of(said: Any) -> Frame:
     """A record as a frame."""
@@ -39,18 +51,19 @@ def frame_of(said: Any) -> Frame:
 
 
 class Client:
-    """One connection: how to send, and since when it reads nothing."""
+    """One connection: how to send (and whether as msgpack), and since when it reads nothing."""
 
-    def __init__(self, send: Callable[[bytes], None], let_go: Callable[[str], None]) -> None:
+    def __init__(self, send: Callable[[bytes, bool], None], let_go: Callable[[str], None]) -> None:
         self._send = send
         self.let_go = let_go
         self.frames = 0
+        self.packed = False
         self.stuck_ns = 0  # since when it reads nothing; 0: it reads
 
     def tell(self, frame: Frame) -> None:
         """Send it, whatever its socket holds: for what is small and for what must not be lost."""
         self.frames += 1
-        self._send(frame.text)
+        self._send(frame.packed if self.packed else frame.text, self.packed)
 
     def pause(self) -> None:
         """Its socket holds as much as it may."""
@@ -149,7 +162,7 @@ class States(Channel, ABC, Generic[Scan]):
 
     def prepared(self, wish: PushWish) -> Callable[[Client], None]:
         """Its group: one that stands, or a new one."""
-        wish = msgspec.structs.replace(wish, kinds=())
+        wish = wish.subscribed()
         group = self._groups.get(wish) or self.group_of(wish)
 
         def join(client: Client) -> None:
@@ -254,6 +267,44 @@ class States(Channel, ABC, Generic[Scan]):
             kind,
         )
         return Frame(b"%b%b]}" % (head, b",".join(parts)))
+
+
+class Surveyed(States[Scan], ABC):
+    """States that are looked at all at once, to see what changed: ten times a second, and where
+    somebody wishes them live as often as a tenth of a core allows."""
+
+    def __init__(self, system: LiveSystem) -> None:
+        super().__init__(system)
+        self._rest_until_ns = 0
+
+    @abstractmethod
+    def survey(self) -> None:
+        """Look, and `add` what differs from the last time."""
+
+    @property
+    def watches(self) -> bool:
+        return any(group.wish.pace == "live" for group in self._groups.values())
+
+    def flush(self, dirty: Dirty, now_ns: int) -> None:
+        if now_ns >= self._rest_until_ns and self.watches:
+            self.tick(now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        if self._groups:
+            began_ns = clock.mono_ns()
+            self.survey()
+            ended_ns = clock.mono_ns()
+            self._rest_until_ns = ended_ns + REST_SHARE * (ended_ns - began_ns)
+            self.tell(now_ns)
+
+
+def _fitting(said: Any) -> Any:
+    """Whole numbers beyond 64 bits as the nearest ones that there are."""
+    if isinstance(said, dict):
+        return {key: _fitting(value) for key, value in said.items()}
+    if isinstance(said, list):
+        return [_fitting(value) for value in said]
+    return float(said) if isinstance(said, int) and said.bit_length() > INTEGER_BITS else said
 
 
 def _add(to: Rows, key: Hashable, rows: Mask) -> None:

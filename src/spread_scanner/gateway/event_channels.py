@@ -14,6 +14,7 @@ from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.wishes import MissedEvents, PushWish
 from spread_scanner.schema.enums import Direction
 from spread_scanner.view.evaluations import direction_of
+from spread_scanner.view.opportunities import FileId, Opportunities, OpportunityRow
 from spread_scanner.view.prices import pair_of
 from spread_scanner.view.signals import FollowUpView, SignalTail, SignalView, views_of
 from spread_scanner.view.symbols import NamesThen
@@ -54,7 +55,7 @@ class Events(Channel, ABC):
         self._places: dict[Client, EventPlace] = {}
 
     @abstractmethod
-    def begin(self, place: EventPlace, client: Client) -> None:
+    def begin(self, place: EventPlace, client: Client, wish: PushWish) -> None:
         """Where somebody's telling begins, by its wish."""
 
     @abstractmethod
@@ -70,11 +71,11 @@ class Events(Channel, ABC):
         """As they are told."""
 
     def prepared(self, wish: PushWish) -> Callable[[Client], None]:
-        place = EventPlace(wish, EventFilter(self._system, wish))
+        place = EventPlace(wish.subscribed(), EventFilter(self._system, wish))
 
         def join(client: Client) -> None:
             self._places[client] = place
-            self.begin(place, client)
+            self.begin(place, client, wish)
 
         return join
 
@@ -108,11 +109,11 @@ class SignalEvents(Events):
         self._tail: SignalTail | None = None
         self._names = NamesThen(system.shown.settings.generated_dir)
 
-    def begin(self, place: EventPlace, client: Client) -> None:
+    def begin(self, place: EventPlace, client: Client, wish: PushWish) -> None:
         tail = self._attached()
         place.told = tail.position
-        if place.wish.after_seq is not None:
-            place.told, missed = tail.place_after(place.wish.after_seq)
+        if wish.after_seq is not None:
+            place.told, missed = tail.place_after(wish.after_seq)
             if missed:
                 client.tell(frame_of(MissedEvents(self.kind, missed)))
 
@@ -139,3 +140,69 @@ class SignalEvents(Events):
         if self._tail is not None:
             self._tail.close()
         self._tail = None
+
+
+class OpportunityEvents(Events):
+    """From the tracker's database, by `id`: again when one that was open is closed. Places are ids.
+
+    What is there is read by the loop, and never waited for: where the database cannot be read just
+    now it is asked again a tenth of a second later.
+    """
+
+    kind = "opportunities"
+
+    def __init__(self, system: LiveSystem) -> None:
+        super().__init__(system)
+        self._stored: Opportunities | None = None
+        self._file: FileId | None = None
+        self._newest = 0
+        self._open: set[int] = set()
+
+    def begin(self, place: EventPlace, client: Client, wish: PushWish) -> None:
+        if self._stored is None:
+            self._stored = Opportunities(self._system.shown.settings.data_dir, busy_s=0.0)
+            self._file = self._stored.file()
+            self._open = set(self._stored.open_ids())
+        newest = self.head()
+        place.told = newest if wish.after_id is None else wish.after_id
+        if place.told > newest:  # of another database: all of this one is new
+            place.told = 0
+
+    def tick(self, now_ns: int) -> None:
+        super().tick(now_ns)
+        if self._stored is not None and self._open:
+            closed = self._stored.closed(self._open)
+            self._open -= {one.id for one in closed}
+            for client, place in self._places.items():
+                for frame in self.frames([one for one in closed if place.wanted.wants(one)]):
+                    client.tell(frame)
+
+    def leave(self, client: Client) -> None:
+        super().leave(client)
+        if not self._places:
+            self.close()
+
+    def head(self) -> int:
+        if self._stored is None:
+            return 0
+        file = self._stored.file()
+        if file is not None and file != self._file:  # ids are one file's
+            self._newest, self._file, self._open = 0, file, set()
+            for place in self._places.values():
+                place.told = 0
+        newest = self._stored.newest_id()
+        self._newest = self._newest if newest is None else newest
+        return self._newest
+
+    def beyond(self, told: int) -> tuple[list[OpportunityRow], int]:
+        rows = self._stored.since(told, PIECE_MAX) if self._stored is not None else []
+        self._open |= {one.id for one in rows if one.closed_ns is None}
+        return rows, rows[-1].id if rows else told
+
+    def frames(self, records: list[Any]) -> list[Frame]:
+        return [frame_of({"type": self.kind, self.kind: records})] if records else []
+
+    def close(self) -> None:
+        if self._stored is not None:
+            self._stored.close()
+        self._stored = None

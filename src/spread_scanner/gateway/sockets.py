@@ -55,9 +55,9 @@ class SocketListener(WSListener):
         """The upgrade is done."""
         transport.underlying_transport.set_write_buffer_limits(high=HELD_BYTES_MAX)
 
-        def send(frame: bytes) -> None:
+        def send(frame: bytes, packed: bool) -> None:
             if not transport.is_disconnected:
-                transport.send(WSMsgType.TEXT, frame)
+                transport.send(WSMsgType.BINARY if packed else WSMsgType.TEXT, frame)
 
         def let_go(why: str) -> None:
             self.on_ws_disconnected(transport)

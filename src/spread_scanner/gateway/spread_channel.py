@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spread_scanner import clock
-from spread_scanner.gateway.channels import VIEW_NS, Client, Dirty, States, WishGroup
+from spread_scanner.gateway.channels import VIEW_NS, Client, Surveyed, WishGroup
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.wishes import PushWish
 from spread_scanner.schema.enums import DIRECTIONS
@@ -21,7 +21,6 @@ from spread_scanner.schema.freshness import Mask
 from spread_scanner.view.evaluations import direction_of
 from spread_scanner.view.spreads import SpreadBoard, named
 
-REST_SHARE = 9  # of the time that a look took, before the next
 _ALL = "all"  # the one part that is looked at
 
 
@@ -57,7 +56,7 @@ class SpreadLook:
         return [self._texts[number] for number in np.flatnonzero(wanted).tolist()]
 
 
-class Spreads(States[SpreadLook]):
+class Spreads(Surveyed[SpreadLook]):
     """One part: all pairs of one set of tables, in their order."""
 
     kind = "spreads"
@@ -67,11 +66,6 @@ class Spreads(States[SpreadLook]):
         self._board: SpreadBoard | None = None
         self._reader: Any = None
         self._last: SpreadLook | None = None
-        self._rest_until_ns = 0
-
-    @property
-    def watches(self) -> bool:
-        return any(group.wish.pace == "live" for group in self._groups.values())
 
     def group_of(self, wish: PushWish) -> WishGroup:
         prices = self._system.shown.prices.board
@@ -91,15 +85,8 @@ class Spreads(States[SpreadLook]):
         if not self._groups:
             self.close()
 
-    def flush(self, dirty: Dirty, now_ns: int) -> None:
-        if self.watches and now_ns >= self._rest_until_ns:
-            self._look_again()
-            self.tell(now_ns)
-
-    def tick(self, now_ns: int) -> None:
-        if self._groups:
-            self._look_again()
-            self.tell(now_ns)
+    def survey(self) -> None:
+        self._look_again()
 
     def renew(self) -> None:
         self.close()
@@ -136,8 +123,7 @@ class Spreads(States[SpreadLook]):
         look = SpreadLook(self._board, self._reader)
         if self._last is not None:
             self.add({_ALL: look.differs(self._last)})
-        self._last, now_ns = look, clock.mono_ns()
-        self._rest_until_ns = now_ns + REST_SHARE * (now_ns - look.looked_ns)
+        self._last = look
         return look
 
     def close(self) -> None:

@@ -7,6 +7,8 @@ the feeds follow them while somebody looks.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
@@ -19,6 +21,7 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.shm.books import BookReading, BookStore
 from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.depth import feed_beats
 from spread_scanner.view.evaluations import symbol_id_of
 from spread_scanner.view.reading import Reading
@@ -92,8 +95,8 @@ class BooksView:
     """Looks at the books of one symbol again and again. Raises UnknownSymbol, TableError, NoBooks,
     NoSegment."""
 
-    def __init__(self, settings: Settings, wish: Wish) -> None:
-        loaded = tables.load(settings.generated_dir)
+    def __init__(self, settings: Settings, wish: Wish, loaded: Tables | None = None) -> None:
+        loaded = loaded or tables.load(settings.generated_dir)
         self.symbol = wish.symbol.upper()
         self._symbol_id = symbol_id_of(loaded, self.symbol)
         self._wish, self._settings = wish, settings
@@ -111,11 +114,31 @@ class BooksView:
         self._books = BookStore.attach(namespace)
         self._wants = Wants.attach(namespace)
 
-    def look(self) -> SymbolBooks:
-        """As they stand now; they are asked for, for ten seconds more."""
-        books, missing, usable = [], [], []
+    def ask(self) -> None:
+        """They are wanted for ten seconds more."""
         for source in self._sources:
             self._wants.ask(source.source_id, self._symbol_id, ASK_S)
+
+    def stamp(self) -> tuple[tuple[int, int, int, bool] | None, ...]:
+        """The same, and there is nothing else to be said of any of them."""
+        found = ((one, self._books.read(one.source_id, self._symbol_id)) for one in self._sources)
+        return tuple(
+            None
+            if book is None
+            else (
+                int(book.record["update_id"]),
+                int(book.record["ts_recv"]),
+                int(book.record["flags"]),
+                self._usable(source, book.record, self._store.clock.now_ns()),
+            )
+            for source, book in found
+        )
+
+    def look(self) -> SymbolBooks:
+        """As they stand now; they are asked for, for ten seconds more."""
+        self.ask()
+        books, missing, usable = [], [], []
+        for source in self._sources:
             found = self._books.read(source.source_id, self._symbol_id)
             if found is None:
                 missing.append(source.label)
@@ -148,12 +171,10 @@ class BooksView:
 
     def _of_source(self, source: Source, found: BookReading) -> ShownBook:
         record, now_ns = found.record, self._store.clock.now_ns()
-        beats = feed_beats(self._store, source.source_id, self._limits)
-        usable = freshness.book_usable(record.reshape(1), beats, now_ns, self._limits.stale_ns_max)
         heard = int(record["ts_recv"]) > 0
         return ShownBook(
             source=source.label,
-            usable=bool(usable[0]),
+            usable=self._usable(source, record, now_ns),
             flags=[flag.name.lower() for flag in BookFlag if flag & found.flags and flag.name],
             age_ms=(now_ns - int(record["ts_recv"])) / NS_PER_MS if heard else None,
             update_id=int(record["update_id"]),
@@ -162,6 +183,11 @@ class BooksView:
             bids=_levels(found.bids[: self._wish.levels]),
             asks=_levels(found.asks[: self._wish.levels]),
         )
+
+    def _usable(self, source: Source, record: np.void, now_ns: int) -> bool:
+        beats = feed_beats(self._store, source.source_id, self._limits)
+        usable = freshness.book_usable(record.reshape(1), beats, now_ns, self._limits.stale_ns_max)
+        return bool(usable[0])
 
     def _consolidated(self, found: list[tuple[Source, BookReading]]) -> Consolidated:
         bids: list[SharedLevel] = []

@@ -5,8 +5,9 @@ an empty one; one that cannot be read just now (its writer is migrating it, it i
 another user's) is asked again later, and so is one that took its place.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ _COLUMNS = ", ".join(OpportunityRow.__struct_fields__)
 class Opportunities:
     """A connection that only reads; made lazily, as the tracker makes the file."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, busy_s: float = BUSY_S) -> None:
+        self._busy_s = busy_s
         self.path = data_dir / DATABASE_FILE
         self.trouble = ""  # why the last look saw nothing, where waiting does not help
         self._connection: sqlite3.Connection | None = None
@@ -72,9 +74,24 @@ class Opportunities:
         found = self._asked("SELECT coalesce(max(id), 0) FROM opportunities", ())
         return int(found[0][0]) if found else None
 
-    def since(self, beyond_id: int) -> list[OpportunityRow]:
-        """Those with a higher id, oldest first."""
-        return list(self._rows("WHERE id > ? ORDER BY id", (beyond_id,)))
+    def since(self, beyond_id: int, count: int = -1) -> list[OpportunityRow]:
+        """Those with a higher id, oldest first; so many at most, if that is said."""
+        return list(self._rows("WHERE id > ? ORDER BY id LIMIT ?", (beyond_id, count)))
+
+    def open_ids(self) -> list[int]:
+        """Those that stand."""
+        return [
+            row[0]
+            for row in self._asked("SELECT id FROM opportunities WHERE closed_ns IS NULL", ())
+        ]
+
+    def closed(self, ids: Iterable[int]) -> list[OpportunityRow]:
+        """Those of them that do not stand any more, oldest first."""
+        wanted = json.dumps(sorted(ids))
+        clause = (
+            "WHERE id IN (SELECT value FROM json_each(?)) AND closed_ns IS NOT NULL ORDER BY id"
+        )
+        return list(self._rows(clause, (wanted,)))
 
     def file(self) -> FileId | None:
         """Which file stands there now: ids are one file's. None: none does, or it is closed to us,
@@ -111,7 +128,9 @@ class Opportunities:
         if file != self._connected_to:
             self.close()
         if file is not None and self._connection is None:
-            self._connection = sqlite3.connect(read_only_uri(self.path), uri=True, timeout=BUSY_S)
+            self._connection = sqlite3.connect(
+                read_only_uri(self.path), uri=True, timeout=self._busy_s
+            )
             self._connected_to = file
         return self._connection
 

@@ -127,7 +127,7 @@ def test_words_that_mean_nothing_are_answered_and_the_stream_goes_on(
         ("[]", "bad_request"),
         ('{"op": "subscribe"}', "bad_request"),
         ('{"op": "subscribe", "kinds": []}', "bad_request"),
-        ('{"op": "subscribe", "kinds": ["books"]}', "bad_request"),
+        ('{"op": "subscribe", "kinds": ["songs"]}', "bad_request"),
         ('{"op": "sing", "kinds": ["prices"]}', "bad_request"),
         ('{"op": "subscribe", "kinds": ["prices"], "pace": "quick"}', "bad_request"),
         ('{"op": "subscribe", "kinds": ["prices"], "pair": "AAA"}', "bad_request"),
