@@ -18,6 +18,7 @@ from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.schema.figures import plain
 
 ADDRESSES_MAX = 10_000  # of which is remembered how often they asked
+STRANGERS = "strangers"  # for whom there is no room
 ASK_FOR_IT = (("www-authenticate", "Bearer"),)
 
 
@@ -34,8 +35,9 @@ class Access:
         """Raises NotAnswered when a request may not be answered at all; without `tokens` by all
         but its token."""
         self._check_host(headers.get(b"host", b"").decode("latin-1"))
-        if not _is_loopback(address):
-            wait_s = self._pace.wait_s(address)
+        whose = whose_pace(address)
+        if whose:
+            wait_s = self._pace.wait_s(whose)
             if wait_s:
                 after = (("retry-after", str(max(1, round(wait_s)))),)
                 said = f"over {plain(self._settings.rate_per_s)} requests a second"
@@ -105,18 +107,25 @@ class AddressPace:
         self._each_ns = NS_PER_S / per_s
         self._ahead_ns = self._each_ns * burst
         self._next_ns: dict[str, float] = {}
+        self._tidied_ns = 0
 
     def wait_s(self, address: str) -> float:
         """0: it may; else after how long it may again. What is refused costs nothing."""
         now_ns = clock.mono_ns()
+        if len(self._next_ns) >= ADDRESSES_MAX and address not in self._next_ns:
+            address = self._room_for(address, now_ns)
         due_ns = max(self._next_ns.get(address, 0.0), now_ns) + self._each_ns
         if due_ns - now_ns > self._ahead_ns:
             return (due_ns - now_ns - self._ahead_ns) / NS_PER_S
-        if len(self._next_ns) >= ADDRESSES_MAX:
-            self._next_ns = {one: at for one, at in self._next_ns.items() if at > now_ns}
-        if len(self._next_ns) < ADDRESSES_MAX:
-            self._next_ns[address] = due_ns
+        self._next_ns[address] = due_ns
         return 0.0
+
+    def _room_for(self, address: str, now_ns: int) -> str:
+        """A newcomer's name; where too many are remembered, newcomers share one."""
+        if now_ns - self._tidied_ns >= NS_PER_S:
+            self._tidied_ns = now_ns
+            self._next_ns = {one: at for one, at in self._next_ns.items() if at > now_ns}
+        return address if len(self._next_ns) < ADDRESSES_MAX else STRANGERS
 
 
 def _sends(headers: Mapping[bytes, bytes], token: bytes) -> bool:
@@ -124,8 +133,16 @@ def _sends(headers: Mapping[bytes, bytes], token: bytes) -> bool:
     return scheme.lower() == b"bearer" and hmac.compare_digest(sent.strip(), token)
 
 
-def _is_loopback(address: str) -> bool:
+def whose_pace(address: str) -> str:
+    """Whose requests count together: an address of IPv4, the network of one of IPv6, of which one
+    host has 2^64 addresses; nobody's: those of this machine."""
     try:
-        return ipaddress.ip_address(address).is_loopback
+        known = ipaddress.ip_address(address)
     except ValueError:  # no address: a test's client, a socket of the file system
-        return False
+        return address or STRANGERS
+    if isinstance(known, ipaddress.IPv6Address):
+        if known.ipv4_mapped is None:
+            network = ipaddress.ip_network((known, 64), strict=False)
+            return "" if known.is_loopback else str(network)
+        known = known.ipv4_mapped
+    return "" if known.is_loopback else str(known)

@@ -29,6 +29,11 @@ class Counting:
         limited = isinstance(error, NotAnswered) and error.status is HTTPStatus.TOO_MANY_REQUESTS
         self._row.add(_COUNTER["limited" if limited else "refused"])
 
+    def turned_away(self, error: Exception) -> None:
+        """A connection that was refused before any request was answered, or none was made."""
+        self._row.add(_COUNTER["requests"])
+        self.refused(error)
+
     def failed(self, path: str, fault: Exception) -> None:
         """A fault of ours: the request has it, the process goes on, the log says where."""
         self._row.add(_COUNTER["failed"])

@@ -71,10 +71,13 @@ class Front:
         # As litestar reads it: what is refused by its path is that path.
         path = scope["path"] = "/" + re.sub("/+", "/", scope["path"].strip("/"))
         readable = self._readable(headers, path)
+        bodiless = scope["method"] == "HEAD"  # a GET whose answer is not said
 
         async def told(message: AsgiMessage) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *_OF_ALL, *readable]
+            elif bodiless and message["type"] == "http.response.body":
+                message["body"] = b""
             await send(message)
 
         try:
@@ -82,7 +85,8 @@ class Front:
             if scope["method"] == "OPTIONS":
                 await _answer(told, HTTPStatus.NO_CONTENT, b"", _PREFLIGHT)
             elif not await self._hot(scope, path, headers, told):
-                await self._api(scope, receive, told)
+                asked = {**scope, "method": "GET"} if bodiless else scope
+                await self._api(asked, receive, told)
         except SpreadError as error:
             self._count.refused(error)
             await refuse(told, problems.of_error(error, path), getattr(error, "headers", ()))
@@ -133,8 +137,7 @@ class Front:
             await _answer(send, HTTPStatus.NOT_MODIFIED, b"", tagged)
         else:
             about = (*tagged, (b"content-type", ready.kind))
-            bodiless = scope["method"] == "HEAD"
-            await _answer(send, ready.status, ready.body, about, bodiless=bodiless)
+            await _answer(send, ready.status, ready.body, about)
         return True
 
     def _ready(self, short: str) -> Ready | None:
@@ -169,10 +172,8 @@ async def refuse(send: Send, said: Problem, extra: Iterable[tuple[str, str]] = (
     await _answer(send, said.status, msgspec.json.encode(said), headers)
 
 
-async def _answer(
-    send: Send, status: int, body: bytes, headers: Iterable[Header], *, bodiless: bool = False
-) -> None:
+async def _answer(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
     length = (b"content-length", str(len(body)).encode())
     start = {"type": "http.response.start", "status": int(status), "headers": [*headers, length]}
     await send(start)
-    await send({"type": "http.response.body", "body": b"" if bodiless else body})
+    await send({"type": "http.response.body", "body": body})

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import uvicorn
 import uvloop
@@ -23,6 +24,7 @@ from spread_scanner.errors import Category, SpreadError
 from spread_scanner.gateway.access import Access
 from spread_scanner.gateway.api import api_of
 from spread_scanner.gateway.broadcast import Broadcast
+from spread_scanner.gateway.connections import BoundedHttp, Seats, files_for
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import Front
 from spread_scanner.gateway.living import LiveSystem
@@ -66,7 +68,11 @@ def listening(settings: Gateway) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server(
-            (settings.host, settings.port), family=family, backlog=WAITING_MAX
+            (settings.host, settings.port),
+            family=family,
+            backlog=WAITING_MAX,
+            # "::" is every address of this machine, those of IPv4 too.
+            dualstack_ipv6=settings.host == "::" and socket.has_dualstack_ipv6(),
         )
     except OSError as error:
         raise CannotListen(
@@ -76,6 +82,22 @@ def listening(settings: Gateway) -> socket.socket:
             setting=f"{GATEWAY}.port",
             allowed="a port that is free; 0 takes any",
         ) from None
+
+
+def serving(front: Front, broadcast: Broadcast, seats: Seats) -> uvicorn.Config:
+    """How connections are taken: within bounds, requests by the front, sockets by the push."""
+    return uvicorn.Config(
+        front,
+        http=partial(BoundedHttp, seats),  # type: ignore[arg-type]
+        ws=Sockets(broadcast, front.check_socket, seats),  # type: ignore[arg-type]
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GOODBYE_S,
+    )
 
 
 class _Server(uvicorn.Server):
@@ -101,24 +123,9 @@ class Serving:
         self._front.paused = process.orders.paused
         self._broadcast = Broadcast(system, self._attend)
         self._woken = asyncio.Event()
+        self._seats = Seats(files_for(gateway.connections_max), self._count)
         self._tls = files.tls_context(gateway, path)
-        self._server = _Server(
-            uvicorn.Config(
-                self._front,
-                http="httptools",
-                ws=Sockets(  # type: ignore[arg-type]
-                    self._broadcast, self._front.check_socket, gateway.connections_max
-                ),
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                limit_concurrency=gateway.connections_max + 1,  # it counts the one that asks
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=GOODBYE_S,
-            )
-        )
+        self._server = _Server(serving(self._front, self._broadcast, self._seats))
         self._server.config.load()
         self._server.config.ssl = self._tls
         self._looked_ns = 0
@@ -199,6 +206,7 @@ class Serving:
             if access.tokens != self._front.access.tokens:
                 self._broadcast.let_all_go("the tokens have changed")
             self._front.access = access
+            self._seats.most = files_for(gateway.connections_max)
             self._process.row.generation(self._system.generation)
 
         return put_in_force
@@ -212,5 +220,11 @@ class Serving:
     def _warn(self) -> None:
         gateway = self._process.settings.config.spread_gateway
         self._process.log.info("listening", address=self.address())
+        if self._seats.most < gateway.connections_max:
+            self._process.log.warning(
+                "fewer connections than connections_max: the limit of open files is too low",
+                connections=self._seats.most,
+                setting="LimitNOFILE",
+            )
         if gateway.token_file and not self._tls:
             self._process.log.warning("tokens go over the wire in plain text: set tls_certificate")

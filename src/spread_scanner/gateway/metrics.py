@@ -68,15 +68,17 @@ class Scraped(Collector):
         yield from (up, well, age, starts)
 
     def _counters(self) -> Iterator[Metric]:
-        families: dict[str, Metric] = {}
+        # A level of one process may be a count of another: spread_books, spread_books_total.
+        families: dict[tuple[str, bool], Metric] = {}
         for process, counts in self._status.counters.items():
             for counter in counters_of(process) if counts else ():  # it has never run
                 name, factor = _in_base_units(counter)
-                if name not in families:
+                key = name, counter.is_level
+                if key not in families:
                     kind = GaugeMetricFamily if counter.is_level else CounterMetricFamily
-                    families[name] = kind(name, counter.sentence, labels=["process"])
+                    families[key] = kind(name, counter.sentence, labels=["process"])
                 value = counts[counter.label] * factor
-                families[name].add_metric([process], value)  # type: ignore[attr-defined]
+                families[key].add_metric([process], value)  # type: ignore[attr-defined]
         yield from families.values()
 
     def _latencies(self) -> Iterator[Metric]:
@@ -112,7 +114,7 @@ class Scraped(Collector):
         for one in status.switches.standing:
             switched.add_metric([one.kind, one.name], 1)
         yield switched
-        halted = _gauge("halted", "1: no signal leaves the engine.")
+        halted = _gauge("signals_halted", "1: no signal leaves the engine.")
         halted.add_metric([], float(status.switches.killed))
         yield halted
         for label, known in (

@@ -1,13 +1,12 @@
 """The stream's sockets: uvicorn hears the upgrade, picows has the socket from then on.
 
-uvicorn makes an object of the class that it is told for WebSockets, feeds it the request and makes
-it the connection's protocol. The one here makes picows' own protocol, hands it the request and puts
-it in its own place, so that frames never pass through ASGI. The constructor of that protocol is
+The connection's protocol (gateway/connections.py) makes an object here when an upgrade is asked
+for, puts it in its own place and hands it the request. It makes picows' own protocol, so that
+frames never pass through ASGI. The constructor of that protocol and what reads a request are
 internal to picows, which is pinned; a test lives every way in and out.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -25,11 +24,16 @@ from picows import (
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
 )
-from picows.picows import WSProtocol  # type: ignore[attr-defined]
+from picows.picows import (  # type: ignore[attr-defined]
+    WSProtocol,
+    _parse_http_request,
+    _validate_upgrade_request,
+)
 
 from spread_scanner.gateway import problems
 from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.channels import Client
+from spread_scanner.gateway.connections import Seats
 from spread_scanner.gateway.problems import NotAnswered
 
 PATH = "/v1/stream"
@@ -101,12 +105,12 @@ class Sockets:
     """Makes what uvicorn takes for its WebSocket class."""
 
     def __init__(
-        self, broadcast: Broadcast, check: Callable[[str, Headers], None], room: int
+        self, broadcast: Broadcast, check: Callable[[str, Headers], None], seats: Seats
     ) -> None:
         """`check` raises NotAnswered for whom may not be told."""
         self._broadcast = broadcast
         self._check = check
-        self._room = room
+        self.seats = seats
 
     def __call__(self, **_: Any) -> "Upgraded":
         return Upgraded(self)
@@ -126,10 +130,8 @@ class Sockets:
             if path != PATH:
                 raise NotAnswered(HTTPStatus.NOT_FOUND, "bad_request", f"the stream is at {PATH}")
             self._check(address, headers)
-            if self._broadcast.clients >= self._room:
-                said = "as many connections as connections_max are open"
-                raise NotAnswered(HTTPStatus.SERVICE_UNAVAILABLE, "full", said)
         except NotAnswered as refused:
+            self.seats.count.turned_away(refused)
             problem = problems.of_error(refused, path)
             typed = [("Content-Type", problems.MEDIA_TYPE), *refused.headers]
             return WSUpgradeResponseWithListener(
@@ -142,37 +144,53 @@ class Sockets:
         response = WSUpgradeResponse.create_101_response(spoken)
         return WSUpgradeResponseWithListener(response, SocketListener(self._broadcast))
 
+    def refuse(self, transport: asyncio.Transport, why: str) -> None:
+        """What is no upgrade."""
+        self.seats.turn_away(transport, NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", why))
+
 
 class Upgraded(asyncio.Protocol):
-    """Stands where uvicorn puts it, until picows' own protocol takes its place."""
+    """One socket: what picows makes of it, behind what uvicorn takes for a protocol.
+
+    What the client says passes through here, which is little; what it is told does not.
+    """
 
     def __init__(self, sockets: Sockets) -> None:
         self._sockets = sockets
         self._inner: Any = None
+        self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """uvicorn hands the connection over."""
-        peer = transport.get_extra_info("peername")
+        """uvicorn hands the connection over; it has a seat."""
+        self._transport = transport
+
+    def requested(self, request: bytes) -> None:
+        """The request, whole, as uvicorn has heard it."""
+        try:
+            _validate_upgrade_request(_parse_http_request(request.removesuffix(b"\r\n\r\n")))
+        except RuntimeError as error:
+            self._sockets.refuse(self._transport, str(error))
+            return
+        peer = self._transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
 
-        def factory(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-            return self._sockets.answer(request, address)
+        def factory(asked: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+            return self._sockets.answer(asked, address)
 
         self._inner = WSProtocol(
             None, None, False, factory, _NO_LOG, True, HANDSHAKE_S,
             True, PING_S, PONG_S, WSAutoPingStrategy.PING_WHEN_IDLE, True,
             FRAME_BYTES_MAX, None, 4_096,
         )  # fmt: skip
-        self._inner.connection_made(transport)
-        # uvicorn sets this object first, when it returns from here.
-        asyncio.get_running_loop().call_soon(self._take_place, transport)
-
-    def _take_place(self, transport: Any) -> None:
-        if not transport.is_closing():
-            transport.set_protocol(self._inner)
+        self._inner.connection_made(self._transport)
+        self._feed(request)
 
     def data_received(self, data: bytes) -> None:
-        """The request, and what came with it."""
+        """Frames."""
+        if self._inner is not None and not self._transport.is_closing():
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         while data:
             room = self._inner.get_buffer(len(data))
             count = min(len(room), len(data))
@@ -180,7 +198,18 @@ class Upgraded(asyncio.Protocol):
             self._inner.buffer_updated(count)
             data = data[count:]
 
+    def pause_writing(self) -> None:
+        """It reads more slowly than it is told."""
+        if self._inner is not None:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has read on."""
+        if self._inner is not None:
+            self._inner.resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Before picows' protocol was in its place."""
-        with contextlib.suppress(AttributeError):
+        """Its seat is free."""
+        self._sockets.seats.leave(self._transport)
+        if self._inner is not None:
             self._inner.connection_lost(exc)

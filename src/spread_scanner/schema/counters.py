@@ -88,11 +88,20 @@ FEED_COUNTERS = _numbered(
         ("resubscribes", "Symbols asked for again, here or elsewhere, because no quote came."),
         ("refusals", "Refusals heard, whatever they were about."),
         ("handed_over", "Symbols that a connection had no room for and another one took."),
-        ("halted", "Listings that the exchange has halted or delisted since the last tables."),
+        (
+            "halted",
+            "Listings that the exchange has halted or delisted since the last tables (a level).",
+        ),
         ("halts", "Listings that were halted, one after the other."),
-        ("maintenance", "1 while the exchange has announced maintenance that is not over."),
+        (
+            "maintenance",
+            "1 while the exchange has announced maintenance that is not over (a level).",
+        ),
         ("notice_failures", "Dials that failed for the connection on which notices come."),
-        ("moving", "Symbols and connections that a reload moves and that are not there yet."),
+        (
+            "moving",
+            "Symbols and connections that a reload moves and that are not there yet (a level).",
+        ),
         (
             "suspends",
             "Times the machine was found to have slept: all cells stale, all connections new.",
@@ -260,7 +269,7 @@ TRACKER_HISTOGRAMS = (
 DISCOVERY_COUNTERS = _numbered(
     [
         ("instruments", "Instruments listed by the exchanges."),
-        ("symbols", "Symbols in the tables."),
+        ("symbols", "Symbols in the tables (a level)."),
         ("quarantined", "Pairs kept out because their prices disagree."),
         ("rest_failures", "REST requests that failed after all retries."),
     ]

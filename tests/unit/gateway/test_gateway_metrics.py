@@ -1,6 +1,7 @@
 """The metrics say what the health rows say, in names and units that Prometheus wants."""
 
 import asyncio
+import contextlib
 import re
 import shutil
 import subprocess
@@ -73,6 +74,27 @@ def test_every_counter_of_the_registry_is_there_in_base_units(
     for counter in counters_of(GATEWAY):
         label = counter.label.removesuffix("_ms").removesuffix("_ns")
         assert [name for name in names if name.startswith(f"spread_{label}")], counter
+
+
+def test_no_name_is_a_level_and_a_count(gateway_of: Callable[..., Any], listed_bed: Any) -> None:
+    asking = gateway_of()
+    feed = next(name for name in PROCESSES if name.startswith("feed-"))
+    with contextlib.ExitStack() as stack:
+        health = stack.enter_context(listed_bed.health())
+        rows = {
+            name: stack.enter_context(health.claim(name)) for name in PROCESSES if name != GATEWAY
+        }
+        for row in rows.values():
+            row.beat(ProcessState.RUNNING)
+        halted = next(one.counter_id for one in counters_of(feed) if one.label == "halted")
+        rows[feed].set(halted, 1)
+        found = scraped(asking)
+        text = asyncio.run(asking.get("/metrics")).text
+    names = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
+    assert len(set(names)) == len(names)
+    assert found["spread_halted", (("process", feed),)] == 1
+    assert found["spread_signals_halted", ()] == 0  # a listing's halt is not a halt of all
+    assert len({name.removesuffix("_total") for name in names}) == len(names) - 1  # books
 
 
 @pytest.fixture

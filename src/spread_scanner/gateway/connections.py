@@ -1,0 +1,200 @@
+"""Connections as they come: how many are open, how long each may take, how much it may say.
+
+Every socket has a seat, whatever is said on it; there are `connections_max` of them, and the next
+is told so and closed. A request that is not whole after ten seconds, a head of more than 16 KB and
+an answer that nobody reads for ten seconds end their connection. What is no HTTP at all is refused
+as a problem as well (RFC 9457).
+"""
+
+import asyncio
+import resource
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from spread_scanner.gateway import problems
+from spread_scanner.gateway.counting import Counting
+from spread_scanner.gateway.problems import NotAnswered
+
+REQUEST_S = 10.0  # in which a request is to be said
+UNREAD_S = 10.0  # in which some of an answer is to be read
+HEAD_BYTES_MAX = 16 << 10
+OWN_FILES = 256  # of the process: segments, the database, the log, tables
+_FULL = "as many connections as connections_max are open"
+
+
+class Seats:
+    """Every socket that is open."""
+
+    def __init__(self, most: int, count: Counting) -> None:
+        self.most = most
+        self.count = count
+        self._taken: set[asyncio.BaseTransport] = set()
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    def take(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether there was one."""
+        if len(self._taken) >= self.most:
+            return False
+        self._taken.add(transport)
+        return True
+
+    def leave(self, transport: asyncio.BaseTransport) -> None:
+        """Its socket is closed."""
+        self._taken.discard(transport)
+
+    def turn_away(self, transport: asyncio.Transport, error: NotAnswered) -> None:
+        """A problem on a connection that no request is answered on, and its end."""
+        self.count.turned_away(error)
+        body = msgspec.json.encode(problems.of_error(error, ""))
+        head = (
+            f"HTTP/1.1 {error.status.value} {error.status.phrase}\r\n"
+            f"content-type: {problems.MEDIA_TYPE}\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        transport.write(head.encode() + body)
+        transport.close()
+        # What is not read is not waited for.
+        asyncio.get_running_loop().call_later(1.0, transport.abort)
+
+
+def files_for(connections: int) -> int:
+    """Raise what this process may open to so many connections; how many of them it comes to."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OWN_FILES
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return min(connections, max(allowed - OWN_FILES, 1))
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """uvicorn's protocol of one connection, within bounds."""
+
+    def __init__(self, seats: Seats, **of_uvicorn: Any) -> None:
+        super().__init__(**of_uvicorn)
+        self._seats = seats
+        self._said_by: asyncio.TimerHandle | None = None  # until a request is whole
+        self._read_by: asyncio.TimerHandle | None = None  # while an answer waits to be read
+        self._answered: RequestResponseCycle | None = None
+        self._in_head = True
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self._seats.take(transport):
+            self._expect()
+        else:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "full", _FULL)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._heard()
+        self.resume_writing()
+        self._drop_requests()
+        self._seats.leave(self.transport)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        self._expect()
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
+            self._refuse_head()
+
+    def on_message_begin(self) -> None:
+        self._expect()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        said = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if said > HEAD_BYTES_MAX:
+            self._refuse_head()
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._heard()
+        self._in_head, self._head_bytes = True, 0  # of the next one
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Another protocol takes its place; it keeps the seat."""
+        self._heard()
+        self.connections.discard(self)
+        lines = [self._request_line()]
+        for name, value in self.headers:
+            # Firefox says "keep-alive, Upgrade", which picows does not take.
+            lines.append(b"%b: %b" % (name, b"Upgrade" if name == b"connection" else value))
+        upgraded: Any = self.ws_protocol_class()  # type: ignore[misc]
+        upgraded.connection_made(self.transport)
+        self.transport.set_protocol(upgraded)
+        upgraded.requested(b"\r\n".join(lines) + b"\r\n\r\n")
+
+    def _request_line(self) -> bytes:
+        version = self.scope["http_version"].encode()
+        return b"%b %b HTTP/%b" % (self.scope["method"].encode(), self.url, version)
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP."""
+        if not self.transport.is_closing():
+            self._refuse(HTTPStatus.BAD_REQUEST, "bad_request", msg)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._read_by = self._read_by or self.loop.call_later(UNREAD_S, self._unread)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._read_by is not None:
+            self._read_by.cancel()
+        self._read_by = None
+
+    def _expect(self) -> None:
+        """A request is to be whole from now on in time."""
+        self._said_by = self._said_by or self.loop.call_later(REQUEST_S, self._late)
+
+    def _heard(self) -> None:
+        if self._said_by is not None:
+            self._said_by.cancel()
+        self._said_by = None
+
+    def _late(self) -> None:
+        said = f"no whole request within {REQUEST_S:g} s"
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, "too_slow", said)
+
+    def _unread(self) -> None:
+        self._drop_requests()
+        self.transport.abort()
+
+    def _drop_requests(self) -> None:
+        """Of all that were said one behind the other; uvicorn forgets but the last."""
+        for cycle in (self._answered, self.cycle, *(cycle for cycle, _ in self.pipeline)):
+            if cycle is not None:
+                cycle.disconnected = True
+                cycle.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _refuse_head(self) -> None:
+        said = f"a head of more than {HEAD_BYTES_MAX} bytes"
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "bad_request", said)
+
+    def _refuse(self, status: HTTPStatus, code: str, detail: str) -> None:
+        """Answered without being asked, and closed."""
+        self._drop_requests()
+        self._seats.turn_away(self.transport, NotAnswered(status, code, detail))

@@ -1,0 +1,305 @@
+"""What a connection may take and say, over real sockets: each bound is met, and others go on."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import resource
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import uvloop
+from uvicorn.server import ServerState
+
+from spread_scanner.config.settings import Gateway
+from spread_scanner.gateway import access, connections
+from spread_scanner.gateway.access import AddressPace, whose_pace
+from spread_scanner.gateway.broadcast import Broadcast
+from spread_scanner.gateway.connections import HEAD_BYTES_MAX, OWN_FILES, Seats, files_for
+from spread_scanner.gateway.main import listening, serving
+from spread_scanner.schema.names import GATEWAY
+
+GET = b"GET /v1/directions HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+UPGRADE = (
+    b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+    b"Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Door(NamedTuple):
+    """A gateway's sockets, in this loop."""
+
+    port: int
+    seats: Seats
+    visitors: list["Visitor"]
+
+
+class Visitor:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def of(cls, door: Door) -> "Visitor":
+        door.visitors.append(cls(*await asyncio.open_connection("127.0.0.1", door.port)))
+        return door.visitors[-1]
+
+    def say(self, text: bytes) -> None:
+        self.writer.write(text)
+
+    async def told(self) -> tuple[int, Any]:
+        """The next answer: its status, and its body if it is JSON."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-l")]
+        body = await self.reader.readexactly(int(length[0].split(b":")[1])) if length else b""
+        problem = b"application/problem+json" in head
+        return int(head.split(b" ")[1]), json.loads(body) if problem else body
+
+    async def asks(self) -> int:
+        self.say(GET)
+        return (await self.told())[0]
+
+    async def ended(self) -> None:
+        """Its connection is closed by the other side."""
+        with contextlib.suppress(ConnectionError):
+            while await self.reader.read(65_536):
+                pass
+
+    async def gone(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+@pytest.fixture
+def at_the_door(gateway_of: Callable[..., Any]) -> Iterator[Callable[..., None]]:
+    """Runs what is done at a door of so many seats."""
+    asking = gateway_of()
+    broadcast = Broadcast(asking.system)
+
+    @contextlib.asynccontextmanager
+    async def opened(most: int) -> AsyncIterator[Door]:
+        seats = Seats(most, asking.front._count)
+        made = serving(asking.front, broadcast, seats)
+        made.load()
+        http: Any = made.http_protocol_class
+        state = ServerState()
+
+        def protocol() -> asyncio.Protocol:
+            made_one: asyncio.Protocol = http(config=made, server_state=state, app_state={})
+            return made_one
+
+        listener = listening(Gateway(port=0))
+        # What is unread is soon too much.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        server = await asyncio.get_running_loop().create_server(protocol, sock=listener)
+        async with server:
+            opened_door = Door(listener.getsockname()[1], seats, [])
+            try:
+                yield opened_door
+            finally:
+                for visitor in opened_door.visitors:
+                    await visitor.gone()
+
+    def run(visit: Callable[[Door], Awaitable[None]], most: int = 50) -> None:
+        async def all_of_it() -> None:
+            async with asyncio.timeout(60), opened(most) as door:
+                await visit(door)
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the process has it
+            runner.run(all_of_it())
+
+    yield run
+    broadcast.close()
+
+
+async def left(door: Door, count: int) -> None:
+    """So many seats are taken."""
+    for _ in itertools.count():
+        if len(door.seats) == count:
+            return
+        await asyncio.sleep(0.001)
+
+
+SLOW = {
+    "silent": (b"", b""),
+    "head": (b"GET /v1/directions HTTP/1.1\r\nX: ", b"a"),
+    "lines": (b"", b"\r\n"),
+    "body": (
+        b"POST /scan-arbitrage HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n\r\n",
+        b" ",
+    ),
+}
+
+
+def test_who_says_no_whole_request_is_let_go_however_busy_it_is(
+    at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "REQUEST_S", 0.2)
+
+    async def dribble(slow: Visitor, then: bytes) -> None:
+        while True:
+            slow.say(then)
+            await asyncio.sleep(0.01)
+
+    async def visit(door: Door) -> None:
+        kept = await Visitor.of(door)
+        assert await kept.asks() == 200
+        for name, (first, then) in SLOW.items():
+            slow = await Visitor.of(door)
+            slow.say(first)
+            dribbling = asyncio.create_task(dribble(slow, then))
+            status, problem = await slow.told()
+            assert (status, problem["code"]) == (408, "too_slow"), name
+            await slow.ended()
+            dribbling.cancel()
+            await left(door, 1)
+        assert await kept.asks() == 200  # between requests it may be silent for longer
+
+    at_the_door(visit)
+
+
+def test_every_open_socket_has_a_seat_and_the_next_is_refused(
+    at_the_door: Callable[..., None],
+) -> None:
+    async def visit(door: Door) -> None:
+        silent = [await Visitor.of(door) for _ in range(2)]
+        listener = await Visitor.of(door)
+        listener.say(UPGRADE)
+        assert (await listener.told())[0] == 101
+        refused = await Visitor.of(door)
+        status, problem = await refused.told()
+        assert (status, problem["code"]) == (503, "full")
+        await refused.ended()
+        silent[0].writer.close()
+        await left(door, 2)
+        asks = await Visitor.of(door)
+        assert await asks.asks() == 200
+        asks.writer.close()
+        await left(door, 2)
+        listener.writer.close()
+        await left(door, 1)
+        attempts = [await Visitor.of(door) for _ in range(40)]
+        answers = [await one.told() for one in attempts[2:]]
+        assert {status for status, _ in answers} == {503}
+
+    at_the_door(visit, most=3)
+
+
+HEADS = [
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * HEAD_BYTES_MAX + b"\r\n\r\n",
+    b"GET / HTTP/1.1\r\nX: " + b"a" * HEAD_BYTES_MAX,  # and no end of it
+    b"GET /" + b"a" * HEAD_BYTES_MAX,
+    b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * (HEAD_BYTES_MAX // 6 + 1) + b"\r\n",
+]
+NO_REQUESTS = [
+    (b"\x16\x03\x01\x02\x00\x01\x00", 400),
+    (b"hello\r\n\r\n", 400),
+    (UPGRADE.replace(b"dGhl", b"!!!!"), 400),
+    (UPGRADE.replace(b"Version: 13", b"Version: 12"), 400),
+    (UPGRADE.replace(b"GET", b"POST"), 400),
+    (UPGRADE.replace(b"/v1/stream", b"/v1/songs"), 404),
+    (UPGRADE.replace(b"Host: 127.0.0.1", b"Host: evil.example"), 421),
+    *((head, 431) for head in HEADS),
+]
+
+
+def test_what_is_no_request_is_refused_as_a_problem_and_counted(
+    at_the_door: Callable[..., None], listed_bed: Any
+) -> None:
+    def refused() -> int:
+        with listed_bed.health() as health:
+            return int(health.read(GATEWAY).counters["refused"])
+
+    async def visit(door: Door) -> None:
+        for said, status in NO_REQUESTS:
+            before = refused()
+            visitor = await Visitor.of(door)
+            visitor.say(said)
+            told, problem = await visitor.told()
+            assert (told, problem["status"]) == (status, status), said[:80]
+            await visitor.ended()
+            await left(door, 0)
+            assert refused() == before + 1, said[:80]
+
+    at_the_door(visit)
+
+
+def test_who_reads_no_answer_is_let_go(
+    at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "UNREAD_S", 0.2)
+
+    async def visit(door: Door) -> None:
+        with socket.socket() as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            raw.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(raw, ("127.0.0.1", door.port))
+            asks = b"GET /v1/openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+            with contextlib.suppress(ConnectionError):
+                for _ in range(2_000):
+                    await loop.sock_sendall(raw, asks)
+                    if not len(door.seats):
+                        break
+            await left(door, 0)
+
+    at_the_door(visit)
+
+
+def test_a_network_of_ipv6_counts_as_one_and_this_machine_as_nobody() -> None:
+    assert whose_pace("2001:db8:1:2::1") == whose_pace("2001:db8:1:2:ffff::9")
+    assert whose_pace("2001:db8:1:2::1") != whose_pace("2001:db8:1:3::1")
+    assert whose_pace("::ffff:192.0.2.7") == whose_pace("192.0.2.7") == "192.0.2.7"
+    assert [whose_pace(one) for one in ("127.0.0.9", "::1", "::ffff:127.0.0.1")] == [""] * 3
+
+
+def test_where_too_many_ask_newcomers_share_one_pace(
+    monkeypatch: pytest.MonkeyPatch, virtual_clock: Any
+) -> None:
+    monkeypatch.setattr(access, "ADDRESSES_MAX", 10)
+    pace = AddressPace(per_s=1.0, burst=2)
+    for number in range(10):
+        assert pace.wait_s(f"10.0.0.{number}") == 0
+    strangers = [pace.wait_s(f"10.0.1.{number}") for number in range(6)]
+    assert strangers[:2] == [0, 0]
+    assert all(strangers[2:])
+    assert pace.wait_s("10.0.0.3") == 0  # who is remembered has its own
+    virtual_clock.advance_ms(5_000)
+    assert pace.wait_s("10.0.1.5") == 0
+
+
+def test_head_is_what_get_is_without_its_body(gateway_of: Callable[..., Any]) -> None:
+    asking = gateway_of()
+    for path in ("/health", "/v1/directions", "/v1/sources", "/v1/nothing", "/prices/NO/PE"):
+        got = asyncio.run(asking.get(path))
+        head = asyncio.run(asking.ask("HEAD", path))
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers["content-type"] == got.headers["content-type"]
+
+
+def test_open_files_are_raised_to_what_the_connections_need() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
+        assert files_for(500) == 500
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (500 + OWN_FILES, hard)
+        assert files_for(10) == 10  # never lowered
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 500 + OWN_FILES
+        if hard != resource.RLIM_INFINITY:
+            assert files_for(hard) == hard - OWN_FILES
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_every_address_of_both_kinds_is_two_colons() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with contextlib.closing(listening(Gateway(host="::", port=0))) as door:
+        port = door.getsockname()[1]
+        for address in ("127.0.0.1", "::1"):
+            socket.create_connection((address, port), timeout=30).close()
