@@ -187,8 +187,9 @@ class SourceBook(KeptBook):
         return min(AGAIN_NS_MAX, AGAIN_NS_MIN << min(self._times - 1, 10))
 
     def _begin(self, said: BookChange, now_ns: int) -> BookOutcome:
-        # What an exchange keeps filled says itself what comes into it as others leave.
-        levels = 0 if self.window else said.window
+        # Where an exchange keeps its whole window filled it says what comes in as others leave. Of
+        # fewer levels, as by REST, what lies between them and the window's end is never said.
+        levels = 0 if 0 < self.window <= said.window else said.window
         self.book.snapshot(self._scaled(said.bids), self._scaled(said.asks), levels=levels)
         self.beyond = said.beyond
         self._spelled = None

@@ -255,3 +255,16 @@ def test_whoever_keeps_the_window_says_what_comes_into_it() -> None:
     assert BookFlag.PARTIAL in book.flags
     book.take(update(20, 21, (50.0, 5.0), (100.0, 0.0)), OURS, 0)
     assert len(book.book.bids) == 50
+
+
+def test_a_snapshot_of_less_than_the_window_leaves_no_hole_behind_it() -> None:
+    """A market that moves past a snapshot by REST: what did not change behind that one's last level
+    is never said, and what comes behind it would stand as if nothing lay between."""
+    book = followed("okx-spot")
+    asks = levels(*((101.0 + n, 1.0) for n in range(100)))
+    book.seeded(change("BTCUSDT", levels(), asks, (-1, 10), TS_ABSENT, 100), OURS, 0)
+    gone = [(101.0 + n, 0.0) for n in range(150)]
+    told = levels(*gone, (251.0, 5.0), (400.0, 1.0))
+    book.take(change("BTCUSDT", levels(), told, (10, 11), TS_ABSENT), OURS, 0)
+    assert len(book.book.asks) == 0
+    assert BookFlag.DEPLETED in BookFlag(book.book.flags)
