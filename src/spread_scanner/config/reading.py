@@ -68,7 +68,10 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
     _renamed(config_raw, folder / "config.toml")
     variables: dict[tuple[str, str], str] = {}  # (file, key) to the variable that set it
     for name, value in environ.items():
-        if not name.startswith("SPREAD_") or "__" not in name:
+        if not name.startswith("SPREAD_"):
+            continue
+        if "__" not in name:
+            _check_underscores(name)
             continue
         keys = name.removeprefix("SPREAD_").split("__")
         if keys[0] == "EXCHANGES":
@@ -93,6 +96,21 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
             error.evidence = {"variable": variable, **error.evidence}
         raise
     return settings
+
+
+def _check_underscores(variable: str) -> None:
+    """Refuse one that would name a key, had it two underscores behind the section: ignored in
+    silence, the setting would not be what was typed. Others of SPREAD_ are not ours to judge."""
+    said = variable.removeprefix("SPREAD_").lower()
+    for section, kind in get_type_hints(Config).items():
+        key = said.removeprefix(f"{section}_")
+        if key != said and key in getattr(kind, "__struct_fields__", ()):
+            meant = f"SPREAD_{section}__{key}".upper()
+            raise ConfigError(
+                "environment variable names no key: two underscores stand behind the section",
+                variable=variable,
+                meant=meant,
+            )
 
 
 def _variable_of(error: ConfigError, variables: Mapping[tuple[str, str], str]) -> str | None:

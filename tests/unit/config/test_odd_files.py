@@ -96,6 +96,13 @@ def test_a_variable_that_names_no_section_is_named(folder: Path) -> None:
     assert "unknown section" in str(error)
 
 
+def test_a_variable_with_one_underscore_too_few_is_named(folder: Path) -> None:
+    error = refusal(folder, {"SPREAD_SPREAD_ENGINE_IDLE": "spin"})
+    assert error.evidence["variable"] == "SPREAD_SPREAD_ENGINE_IDLE"
+    assert error.evidence["meant"] == "SPREAD_SPREAD_ENGINE__IDLE"
+    config.load(folder, {"SPREAD_DATA": "1", "SPREAD_SYSTEM_OF_MINE": "1"})  # not ours to judge
+
+
 def test_a_file_in_place_of_the_folder_is_named() -> None:
     assert "/etc/passwd/config.toml" in str(refusal(Path("/etc/passwd")))
 
