@@ -61,6 +61,8 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["git", "-C", str(ROOT), "archive", OLDER], capture_output=True, check=True, timeout=60
     ).stdout
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True, timeout=60)
+    setup = folder / "setup.py"
+    setup.write_text(setup.read_text().replace('"-O3"', '"-O0"'))  # built in a third of the time
     build = [*("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")]
     subprocess.run(
         [sys.executable, *build, "--wheel-dir", "dist", "."], cwd=folder, check=True, timeout=600
