@@ -1,5 +1,6 @@
 """What tests of the gateway as a process stand on, and a client of its push without a socket."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.channels import Client
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import GATEWAY
+from spread_scanner.shm import PriceStore
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +40,33 @@ class Started:
 
         waits.until(runs, timeout_s=60)
         return str(self.row().message)
+
+
+class Quoting:
+    """Writes quotes as a feed would, for as long as it lives."""
+
+    def __init__(self, bed: Any) -> None:
+        self._held = contextlib.ExitStack()
+        self._store = self._held.enter_context(PriceStore.attach(bed.namespace))
+        self._writers: dict[int, Any] = {}
+        self._number = 0
+
+    def quote(self, source_id: int, symbol_id: int, bid: float) -> None:
+        if source_id not in self._writers:
+            writer = self._held.enter_context(self._store.writer(source_id))
+            self._writers[source_id] = writer
+        self._number += 1
+        now_ns = self._store.clock.now_ns()
+        writer = self._writers[source_id]
+        writer.write(symbol_id, bid, 10.0, bid + 1, 10.0, now_ns, now_ns, self._number)
+        self.beat()
+
+    def beat(self) -> None:
+        for writer in self._writers.values():
+            writer.heartbeat(self._store.clock.now_ns() - self._store.clock.anchor_ns)
+
+    def close(self) -> None:
+        self._held.close()
 
 
 def secret(bed: Any, name: str, text: str = "a-token-of-some-length") -> str:

@@ -7,15 +7,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
+
+from bed import until
+from spread_scanner.shm import segment
 
 START_S = 180.0
 END_S = 60.0
 SPREAD_CTL = [sys.executable, "-c", "from spread_scanner.cli.main import main; main()"]
 FEED = "feed-okx-spot"
+GATEWAY = {"SPREAD_SPREAD_GATEWAY__ENABLED": "true", "SPREAD_SPREAD_GATEWAY__PORT": "0"}
 
 Starter = Callable[..., "subprocess.Popen[bytes]"]
 Ask = Callable[..., tuple[int, Any]]
@@ -93,3 +97,63 @@ def ask(tmp_path: Path) -> Ask:
         return done.returncode, orjson.loads(done.stdout)
 
     return run
+
+
+class WithGateway(NamedTuple):
+    """A simulated system that is up, its gateway too: the environment of a command that meets it,
+    and the gateway's address."""
+
+    environ: dict[str, str]
+    address: str
+
+
+@contextlib.contextmanager
+def up_with_gateway(folder: Path, namespace: str) -> Iterator[WithGateway]:
+    """From up to down. What it writes stands in `folder`."""
+    environ = {
+        **environment(),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(folder / "home"),
+        **GATEWAY,
+    }
+    (folder / "home").mkdir()
+    log = folder / "up.log"
+    with log.open("w") as said:
+        up = subprocess.Popen(
+            [
+                *("spread-ctl", "--namespace", namespace, "up", "--sim", "--no-screen"),
+                *("--symbols", "30", "--rate", "300", "--keep", str(folder / "run")),
+            ],
+            env=environ,
+            stdout=said,
+            stderr=said,
+        )
+    inside = {
+        **environ,
+        "SPREAD_CONFIG_DIR": str(folder / "run" / "config"),
+        "SPREAD_SYSTEM__NAMESPACE": namespace,
+    }
+    try:
+        until(
+            lambda: up.poll() is not None or _address(inside),
+            log.read_text,
+            timeout_s=START_S,
+            look_s=0.5,
+        )
+        assert up.poll() is None, log.read_text()
+        yield WithGateway(inside, _address(inside))
+    finally:
+        up.terminate()
+        up.wait(timeout=END_S)
+        for name in segment.names(namespace):
+            segment.remove(name)
+
+
+def _address(environ: dict[str, str]) -> str:
+    """Of the gateway of a system that is up; else nothing."""
+    done = subprocess.run(
+        ["spread-ctl", "status", "--json"], env=environ, capture_output=True, check=False
+    )
+    rows = orjson.loads(done.stdout)["processes"] if done.returncode == 0 else []
+    told = [row["message"] for row in rows if row["process"] == "spread-gateway"]
+    return next((message for message in told if message.startswith("http")), "")

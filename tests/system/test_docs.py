@@ -1,12 +1,14 @@
 """The documentation is true: its commands run, its generated pages are current, its links lead.
 
-Fenced blocks `sh`, `console` (lines that begin with "$ ") and `python` are run, in the order in
-which they stand, against one simulated system that is up. A block with the word `norun` is not: it
-needs root, a server, a person or the real exchanges, and the prose beside it says so.
+Fenced blocks `sh`, `console` (lines that begin with "$ "), `python` and `js` are run, in the order
+in which they stand, against one simulated system that is up, whose gateway the environment names. A
+block with the word `norun` is not: it needs root, a server, a person or the real exchanges, and the
+prose beside it says so.
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,19 +16,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from machine import wait_until
+from simulated import GATEWAY, up_with_gateway
 
 from spread_scanner.cli.reference import pages
-from spread_scanner.shm import segment
 
 ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]+\]\(([^)#\s]+)(#[^)\s]*)?\)")
 OURSELVES = {"make test"}  # this very run
 COMMAND_S_MAX = 100.0
-KINDS = {"sh", "console", "python"}
+PROGRAMS = {
+    "sh": ["bash", "-euo", "pipefail", "-c"],
+    "console": ["bash", "-euo", "pipefail", "-c"],
+    "python": [sys.executable, "-c"],
+    "js": ["node", "--input-type=module", "-e"],
+}
+SAYS = {"python", "js"}  # what prints nothing has shown nothing
+TYPESCRIPT = ROOT / "clients" / "typescript"  # whose package finds itself by its name
 
 
 class Block(NamedTuple):
@@ -62,60 +69,16 @@ def blocks_of(path: Path) -> list[Block]:
 
 
 BLOCKS = [block for path in PAGES for block in blocks_of(path)]
-RUN = [block for block in BLOCKS if block.runs and block.kind in KINDS]
+RUN = [block for block in BLOCKS if block.runs and block.kind in PROGRAMS]
 # `down` ends the system that the others need.
 RUN.sort(key=lambda block: "spread-ctl down" in block.text)
 
 
-class System(NamedTuple):
-    """A simulated system that is up, and how a command meets it."""
-
-    environ: dict[str, str]
-    folder: Path
-
-
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    folder = tmp_path_factory.mktemp("docs")
-    namespace = f"docs-{os.getpid()}"
-    environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("SPREAD_")},
-        "PATH": f"{BIN}:{os.environ['PATH']}",
-        "HOME": str(folder / "home"),
-    }
-    (folder / "home").mkdir()
-    log = folder / "up.log"
-    with log.open("w") as said:
-        up = subprocess.Popen(
-            [
-                *("spread-ctl", "--namespace", namespace, "up", "--sim", "--no-screen"),
-                *("--symbols", "30", "--rate", "300", "--keep", str(folder / "run")),
-            ],
-            env=environ,
-            stdout=said,
-            stderr=said,
-        )
-    inside = {
-        **environ,
-        "SPREAD_CONFIG_DIR": str(folder / "run" / "config"),
-        "SPREAD_SYSTEM__NAMESPACE": namespace,
-    }
-    try:
-        wait_until(lambda: up.poll() is not None or _is_up(inside), log.read_text)
-        assert up.poll() is None, log.read_text()
-        yield System(inside, folder)
-    finally:
-        up.terminate()
-        up.wait(timeout=30)
-        for name in segment.names(namespace):
-            segment.remove(name)
-
-
-def _is_up(environ: dict[str, str]) -> bool:
-    done = subprocess.run(
-        ["spread-ctl", "status", "--json"], env=environ, capture_output=True, check=False
-    )
-    return done.returncode == 0
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a command on a simulated system that is up."""
+    with up_with_gateway(tmp_path_factory.mktemp("docs"), f"docs-{os.getpid()}") as made:
+        yield {**made.environ, "RUST_CACHE_URL": made.address}
 
 
 def commands(block: Block) -> str:
@@ -125,20 +88,20 @@ def commands(block: Block) -> str:
 
 
 @pytest.mark.parametrize("block", RUN, ids=lambda block: f"{block.page}:{block.line}")
-def test_a_block_runs(system: System, block: Block) -> None:
+def test_a_block_runs(system: dict[str, str], block: Block) -> None:
     script = commands(block)
     if not script.strip():
         return
-    environ = dict(system.environ)
+    environ = dict(system)
     if re.search(r"spread-ctl (up|demo)", script):  # a system of its own beside ours
         environ["SPREAD_SYSTEM__NAMESPACE"] += "-own"
-        del environ["SPREAD_CONFIG_DIR"]
-    program = (
-        [sys.executable, "-c"] if block.kind == "python" else ["bash", "-euo", "pipefail", "-c"]
-    )
+        for name in ("SPREAD_CONFIG_DIR", *GATEWAY):
+            del environ[name]
+    if block.kind == "js" and not (shutil.which("node") and (TYPESCRIPT / "dist/.built").exists()):
+        pytest.skip("needs node, npm and `make typescript`")
     done = subprocess.run(
-        [*program, script],
-        cwd=ROOT,
+        [*PROGRAMS[block.kind], script],
+        cwd=TYPESCRIPT if block.kind == "js" else ROOT,
         env=environ,
         capture_output=True,
         text=True,
@@ -146,7 +109,7 @@ def test_a_block_runs(system: System, block: Block) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{script}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-    if block.kind == "python":
+    if block.kind in SAYS:
         assert done.stdout.strip()
 
 
@@ -166,7 +129,7 @@ def test_a_link_leads_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_a_generated_page_is_current(name: str) -> None:
     said = "run python -m spread_scanner.cli.reference"
-    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages()[name], said
+    assert (ROOT / name).read_text(encoding="utf-8") == pages()[name], said
 
 
 def test_every_subcommand_is_named_in_the_documentation() -> None:

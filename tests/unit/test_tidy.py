@@ -22,7 +22,7 @@ FLOORS: tuple[
 ] = (  # A room imports the porch and the floors below. Neighbours never meet.
     {"schema"},
     {"shm", "symbology", "exchanges", "stats", "books", "wal"},
-    {"runtime", "view", "orders", "history"},
+    {"runtime", "view", "orders", "history", "client"},
     {
         "discovery",
         "feed",

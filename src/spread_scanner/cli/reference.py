@@ -1,9 +1,10 @@
-"""The reference pages of docs/, generated: settings from config, counters from the registry.
+"""The reference pages, generated: settings from config, counters from the registry, records.
 
-    python -m spread_scanner.cli.reference [FOLDER]      default: docs/ beside src/
+    python -m spread_scanner.cli.reference [FOLDER]      default: the checkout that this is in
 
-Writes configuration.md, counters.md and schema.json. A test fails when they differ from what this
-writes, so that no setting, counter or field of a record is added without its line there.
+Writes configuration.md, counters.md and schema.json in docs/, and the types of clients/typescript.
+A test fails when they differ from what this writes, so that no setting, counter or field of a
+record is added without its line there.
 """
 
 import sys
@@ -16,8 +17,9 @@ import msgspec
 from msgspec import NODEFAULT, Meta, Struct
 
 from spread_scanner import config
-from spread_scanner.cli import as_toml, schema
+from spread_scanner.cli import as_toml, schema, typescript
 from spread_scanner.config import restart
+from spread_scanner.gateway.api import openapi
 from spread_scanner.schema.counters import Counter, Histogram, counters_of, histograms_of
 from spread_scanner.schema.enums import (
     DIRECTIONS,
@@ -65,8 +67,8 @@ are losses.
 
 
 def main() -> None:
-    """Write both pages."""
-    here = Path(__file__).parents[3] / "docs"
+    """Write all of them."""
+    here = Path(__file__).parents[3]
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else here
     for name, text in pages().items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -74,11 +76,12 @@ def main() -> None:
 
 
 def pages() -> dict[str, str]:
-    """File name -> text."""
+    """Path in the checkout -> text."""
     return {
-        "configuration.md": CONFIGURATION + "\n" + "\n".join(_settings()),
-        "counters.md": COUNTERS + "\n" + "\n".join(_counters()),
-        "schema.json": schema.document().decode(),
+        "docs/configuration.md": CONFIGURATION + "\n" + "\n".join(_settings()),
+        "docs/counters.md": COUNTERS + "\n" + "\n".join(_counters()),
+        "docs/schema.json": schema.document().decode(),
+        "clients/typescript/src/records.ts": typescript.records(openapi()),
     }
 
 

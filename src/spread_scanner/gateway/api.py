@@ -14,12 +14,13 @@ import msgspec
 from litestar import Litestar, MediaType, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
+from litestar.openapi import ResponseSpec
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from spread_scanner.errors import SpreadError
-from spread_scanner.gateway import problems
+from spread_scanner.gateway import description, openapi_page, problems
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import CONTROL, VERSIONED, App
 from spread_scanner.gateway.living import LiveSystem
@@ -52,6 +53,14 @@ ROWS_MAX = 10_000
 BODY_BYTES_MAX = 64 << 10
 BOOKS_WAIT_S = 1.5
 INTERVAL_S = 0.5
+OPENAPI = OpenAPIConfig(
+    title="spread-scanner",
+    version=version(),
+    path=f"{VERSIONED}/openapi",  # below it litestar answers with pages of its own
+    render_plugins=[JsonRenderPlugin()],
+    use_handler_docstrings=True,
+)
+_UNAVAILABLE = ResponseSpec(Served, description="There are no prices.", generate_examples=False)
 _ORDERS = ThreadPoolExecutor(4, thread_name_prefix="orders")
 Living = NamedDependency[LiveSystem]
 Count = Annotated[int, QueryParameter(ge=1, le=ROWS_MAX, description="How many at most.")]
@@ -64,7 +73,7 @@ class ArbitrageWanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     threshold_pct: Annotated[float, msgspec.Meta(ge=0, le=1_000)] = DEFAULT_THRESHOLD_PCT
 
 
-@get(["/health", f"{VERSIONED}/health"], sync_to_thread=False)
+@get(["/health", f"{VERSIONED}/health"], responses={503: _UNAVAILABLE}, sync_to_thread=False)
 def health(system: Living) -> Response[Served]:
     """Whether there are prices, of what, and what else is amiss; 503 where there are none."""
     served = system.served()
@@ -242,11 +251,24 @@ def metrics(system: Living) -> bytes:
 @get(f"{VERSIONED}/openapi.json", include_in_schema=False, sync_to_thread=False)
 def described(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """What can be asked here, as OpenAPI 3.1."""
-    return request.app.openapi_schema.to_schema()
+    return description.document(request.app.openapi_schema)
+
+
+@get(
+    [f"{VERSIONED}/docs", f"{VERSIONED}/docs/{openapi_page.SCRIPT}"],
+    include_in_schema=False,
+    sync_to_thread=False,
+)
+def openapi_shown(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The same as a page, and the script that it runs."""
+    body, kind = openapi_page.file(request.url.path.rpartition("/")[2])
+    policy = {"content-security-policy": openapi_page.POLICY}
+    return Response(body, media_type=kind, headers=policy)
 
 
 READING = [
     described,
+    openapi_shown,
     health,
     metrics,
     prices,
@@ -265,6 +287,18 @@ READING = [
     tables_in_force,
 ]
 CONTROLLING = [halt, allow, pause, resume, reload]
+
+
+def openapi() -> dict[str, Any]:
+    """What `described` answers, without a gateway."""
+
+    async def nobody() -> None:
+        """Nothing is asked."""
+
+    app = Litestar(
+        [*READING, *CONTROLLING], dependencies={"system": nobody}, openapi_config=OPENAPI
+    )
+    return description.document(app.openapi_schema)
 
 
 def api_of(system: LiveSystem, count: Counting) -> App:
@@ -296,13 +330,7 @@ def api_of(system: LiveSystem, count: Counting) -> App:
         dependencies={"system": the_system},
         exception_handlers={SpreadError: world, HTTPException: asked_wrongly, Exception: ours},
         request_max_body_size=BODY_BYTES_MAX,
-        openapi_config=OpenAPIConfig(
-            title="spread-scanner",
-            version=version(),
-            path=f"{VERSIONED}/openapi",  # below it litestar answers with pages of its own
-            render_plugins=[JsonRenderPlugin()],
-            use_handler_docstrings=True,
-        ),
+        openapi_config=OPENAPI,
         logging_config=None,
     )
     made: App = app

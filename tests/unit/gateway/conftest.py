@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 import structlog
+from gateway_bed import Quoting, Started
 
 from spread_scanner import config
 from spread_scanner.config import Settings
@@ -83,3 +84,22 @@ def gateway_of(listed_bed: Any) -> Iterator[Callable[..., Asking]]:
         system.close()
     row.close()
     health.close()
+
+
+@pytest.fixture
+def quoting(listed_bed: Any) -> Iterator[Quoting]:
+    # Quotes are good for a while without a beat: the test has nobody who beats.
+    file = listed_bed.folder / "config" / "config.toml"
+    file.write_text(file.read_text().replace("[system]", "[system]\nheartbeat_ms_max = 60000", 1))
+    made = Quoting(listed_bed)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def life(listed_bed: Any, quoting: Quoting) -> Iterator[Started]:
+    """A gateway that really runs."""
+    made = Started(listed_bed)
+    yield made
+    made.child.kill()
+    made.child.wait()

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import orjson
 import pytest
 
 from spread_scanner.config.files import Tokens
-from spread_scanner.gateway.api import CONTROLLING, READING
+from spread_scanner.gateway.api import CONTROLLING, READING, openapi
 from spread_scanner.gateway.front import CONTROL as CONTROL_PATH
-from spread_scanner.gateway.problems import Problem
+from spread_scanner.gateway.problems import MEDIA_TYPE, Problem
 from spread_scanner.orders.orders import Outcome, standing
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import GATEWAY
@@ -120,6 +121,33 @@ def test_the_description_names_every_path_and_its_record(gateway_of: Callable[..
     for path, described in paths.items():
         for method, operation in described.items():
             assert operation["description"], (method, path)
+
+
+def test_every_operation_says_how_it_refuses(gateway_of: Callable[..., Any]) -> None:
+    told = orjson.loads(asyncio.run(gateway_of().get("/v1/openapi.json")).content)
+    assert told == openapi()
+    for path, operations in told["paths"].items():
+        for operation in operations.values():
+            assert "400" not in operation["responses"], path
+            assert MEDIA_TYPE in operation["responses"]["default"]["content"], path
+    assert set(told["components"]["schemas"]["Problem"]["properties"]) == set(
+        Problem.__struct_fields__
+    )
+
+
+def test_the_page_of_what_can_be_asked_needs_nobody_else(gateway_of: Callable[..., Any]) -> None:
+    asking = gateway_of()
+    page = asyncio.run(asking.get("/v1/docs"))
+    assert page.headers["content-type"].startswith("text/html")
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "//" not in page.text  # no address of another server
+    assert "<script>" not in page.text
+    for path in re.findall(r'(?:src|spec-url)="([^"]*)"', page.text):
+        assert asyncio.run(asking.get(path)).status_code == 200, path
+    script = asyncio.run(asking.get("/v1/docs/rapidoc-min.js"))
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert "RapiDoc" in script.text[:100]
 
 
 def test_the_guide_names_every_call() -> None:

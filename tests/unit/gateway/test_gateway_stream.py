@@ -3,11 +3,10 @@
 import contextlib
 import json
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from gateway_bed import Started, secret
+from gateway_bed import Quoting, Started, secret
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -17,52 +16,6 @@ from spread_scanner.schema.names import GATEWAY
 from spread_scanner.shm import PriceStore
 
 SPOT, OTHER = SOURCES[0].source_id, SOURCES[4].source_id
-
-
-class Quoting:
-    """Writes quotes as a feed would, for as long as it lives."""
-
-    def __init__(self, bed: Any) -> None:
-        self._held = contextlib.ExitStack()
-        self._store = self._held.enter_context(PriceStore.attach(bed.namespace))
-        self._writers: dict[int, Any] = {}
-        self._number = 0
-
-    def quote(self, source_id: int, symbol_id: int, bid: float) -> None:
-        if source_id not in self._writers:
-            writer = self._held.enter_context(self._store.writer(source_id))
-            self._writers[source_id] = writer
-        self._number += 1
-        now_ns = self._store.clock.now_ns()
-        writer = self._writers[source_id]
-        writer.write(symbol_id, bid, 10.0, bid + 1, 10.0, now_ns, now_ns, self._number)
-        self.beat()
-
-    def beat(self) -> None:
-        for writer in self._writers.values():
-            writer.heartbeat(self._store.clock.now_ns() - self._store.clock.anchor_ns)
-
-    def close(self) -> None:
-        self._held.close()
-
-
-@pytest.fixture
-def quoting(listed_bed: Any) -> Iterator[Quoting]:
-    # Quotes are good for a while without a beat: the test has nobody who beats.
-    file = listed_bed.folder / "config" / "config.toml"
-    file.write_text(file.read_text().replace("[system]", "[system]\nheartbeat_ms_max = 60000", 1))
-    made = Quoting(listed_bed)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def life(listed_bed: Any, quoting: Quoting) -> Iterator[Started]:
-    secret(listed_bed, "control")
-    made = Started(listed_bed)
-    yield made
-    made.child.kill()
-    made.child.wait()
 
 
 def url(life: Started) -> str:

@@ -1,0 +1,159 @@
+// Asks a gateway. A server that is away, slow or refuses is no error: the answer is null, and
+// `reason` says why, so that a bot takes its slower source.
+
+import type { Arbitrage, Arbitrages, OpportunityRow, Price, Served, Spread } from "./records.js";
+import { framesOf, nextPauseMs, PATH, type Frame, type Kind, type Wish } from "./stream.js";
+
+const URL_OF_HERE = "http://127.0.0.1:3001";
+const TIMEOUT_MS = 100;
+const THRESHOLD_PCT = 0.3;
+
+/** What nobody says is the environment's: RUST_CACHE_URL, USE_RUST_CACHE=false. */
+export interface ClientOptions {
+  url?: string;
+  enabled?: boolean;
+  timeoutMs?: number;
+  token?: string;
+}
+
+type Params = Record<string, string | number | boolean | undefined>;
+
+export class SpreadClient {
+  readonly url: string;
+  enabled: boolean;
+  /** Why the last answer was null; empty: it was not. */
+  reason = "";
+  readonly #timeoutMs: number;
+  readonly #token: string;
+
+  /** Throws for an address that is none. */
+  constructor({ url, enabled, timeoutMs = TIMEOUT_MS, token = "" }: ClientOptions = {}) {
+    const environ = globalThis.process?.env ?? {};
+    this.url = (url || environ["RUST_CACHE_URL"] || URL_OF_HERE).replace(/\/+$/, "");
+    if (!/^https?:\/\/[^/]/.test(this.url)) {
+      throw new TypeError(`no address of a gateway (url, RUST_CACHE_URL): ${this.url}`);
+    }
+    const off = ["false", "0"].includes((environ["USE_RUST_CACHE"] ?? "").toLowerCase());
+    this.enabled = enabled ?? !off;
+    this.#timeoutMs = timeoutMs;
+    this.#token = token;
+  }
+
+  /** Whether there are prices that can be stood behind. */
+  async isAvailable(): Promise<boolean> {
+    return (await this.health())?.status === "ok";
+  }
+
+  /** How many prices of which pairs, and what is amiss. */
+  async health(): Promise<Served | null> {
+    return this.#record(await this.get<Served>("/health"));
+  }
+
+  /** Every price of the spot sources, or of the one named. */
+  async getPrices(source?: string): Promise<Price[] | null> {
+    return this.#rows(await this.get<Price[]>("/prices", { source }));
+  }
+
+  /** The same of one pair: BTC/USDT or BTC-USDT. */
+  async getPairPrices(pair: string, source?: string): Promise<Price[] | null> {
+    const path = `/prices/${encodeURIComponent(pair)}`;
+    return this.#rows(await this.get<Price[]>(path, { source }));
+  }
+
+  /** Where spot can be bought in one place and sold in another, after both fees. */
+  async scanArbitrage(thresholdPct = THRESHOLD_PCT): Promise<Arbitrage[] | null> {
+    const body = JSON.stringify({ threshold_pct: thresholdPct });
+    const found = this.#record(await this.#ask<Arbitrages>("/scan-arbitrage", { method: "POST", body }));
+    return found && this.#rows(found.opportunities);
+  }
+
+  /** Spreads as they stand, the highest net first. */
+  async spreads(
+    wanted: { symbol?: string; direction?: string; usable?: boolean; count?: number } = {},
+  ): Promise<Spread[] | null> {
+    return this.#rows(await this.get<Spread[]>("/v1/spreads", wanted));
+  }
+
+  /** What the tracker stored, newest first; the next page begins before the last one's id. */
+  async opportunities(
+    { symbol, beforeId, count }: { symbol?: string; beforeId?: number; count?: number } = {},
+  ): Promise<OpportunityRow[] | null> {
+    const params = { symbol, before_id: beforeId, count };
+    return this.#rows(await this.get<OpportunityRow[]>("/v1/opportunities", params));
+  }
+
+  /** Any other call of docs/gateway.md: get("/v1/why/BTC-USDT", { count: 1 }). */
+  async get<T = unknown>(path: string, params: Params = {}): Promise<T | null> {
+    const said = Object.entries(params).filter(([, value]) => value !== undefined);
+    const query = new URLSearchParams(said.map(([name, value]) => [name, String(value)])).toString();
+    return this.#ask<T>(query ? `${path}?${query}` : path);
+  }
+
+  /** Frames of /v1/stream, for ever. When it is lost, a frame of type `away` says why, and again at
+   * each try that fails; when it is back, the wish is said anew: a snapshot comes, and
+   * the events since the last ones. */
+  async *stream(kinds: Kind[], wish: Wish = {}): AsyncGenerator<Frame> {
+    const said = { kinds, ...wish };
+    const url = this.url.replace(/^http/, "ws") + PATH;
+    let pauseMs = 0;
+    while (this.enabled) {
+      try {
+        for await (const frame of framesOf(url, this.#token, said)) {
+          pauseMs = 0;
+          yield frame;
+        }
+      } catch (error) {
+        yield { type: "away", reason: told(error) };
+      }
+      pauseMs = nextPauseMs(pauseMs);
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+
+  async #ask<T>(path: string, more: RequestInit = {}): Promise<T | null> {
+    if (!this.enabled) return this.#none("switched off (USE_RUST_CACHE, `enabled`)");
+    const headers: Record<string, string> = { "content-type": "application/json" };
+    if (this.#token) headers["authorization"] = `Bearer ${this.#token}`;
+    try {
+      const signal = AbortSignal.timeout(this.#timeoutMs);
+      return await this.#read<T>(await fetch(this.url + path, { headers, signal, ...more }));
+    } catch (error) {
+      return this.#none(told(error));
+    }
+  }
+
+  /** Bad health is told with 503, and is a record, too. */
+  async #read<T>(answer: Response): Promise<T | null> {
+    const kind = answer.headers.get("content-type") ?? "";
+    const record = (await answer.json()) as T;
+    if (kind.startsWith("application/json")) {
+      this.reason = "";
+      return record;
+    }
+    const { code, detail } = (record ?? {}) as { code?: string; detail?: string };
+    return this.#none(code ? `${code}: ${detail}` : `HTTP ${answer.status}: is this a gateway?`);
+  }
+
+  #record<T>(told: T | null): T | null {
+    return told === null || !Array.isArray(told) ? told : this.#odd();
+  }
+
+  #rows<T>(told: T[] | null): T[] | null {
+    return told === null || Array.isArray(told) ? told : this.#odd();
+  }
+
+  #odd(): null {
+    return this.#none("another shape than a gateway's: does something else listen there?");
+  }
+
+  #none(reason: string): null {
+    this.reason = reason;
+    return null;
+  }
+}
+
+function told(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  return cause instanceof Error ? `${error.message}: ${cause.message}` : error.message;
+}

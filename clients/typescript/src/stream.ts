@@ -1,0 +1,98 @@
+// One connection of the stream: frames in the order in which they came, until it is lost.
+
+import type { OpportunityRow, Price, Served, Spread, SymbolBooks } from "./records.js";
+
+export const PATH = "/v1/stream";
+const PROTOCOL = "spread-scanner.v1";
+const SILENT_MS = 5_000; // the gateway beats each second: who hears nothing for so long has lost it
+const WAITING_MAX = 10_000; // frames; who is behind by more begins anew with a snapshot
+const AGAIN_MS_MIN = 100;
+const AGAIN_MS_MAX = 5_000;
+
+export type Kind = "prices" | "signals" | "status" | "spreads" | "books" | "opportunities";
+
+/** What of it; nothing said: all pairs, the spot sources, a frame each 100 ms. */
+export interface Wish {
+  pairs?: string[];
+  sources?: string[];
+  directions?: string[];
+  usable?: boolean;
+  pace?: "live" | "view";
+  levels?: number; // of books
+  after_seq?: number; // the last signal that is known
+  after_id?: number; // the last opportunity
+}
+
+export type Frame =
+  | { type: "hello"; version: string; namespace: string; heartbeat_s: number }
+  | { type: "prices"; snapshot: boolean; version: number; gone: string[]; prices: Price[] }
+  | { type: "spreads"; snapshot: boolean; version: number; gone: string[][]; spreads: Spread[] }
+  | { type: "books"; snapshot: boolean; version: number; books: SymbolBooks[] }
+  | { type: "opportunities"; opportunities: OpportunityRow[] }
+  | { type: "signal"; signal: { seq: number; [more: string]: unknown } }
+  | { type: "missed"; kind: string; count: number }
+  | { type: "status"; status: Served }
+  | { type: "heartbeat"; frames: number; wall_ns: number }
+  | { type: "error"; code: string; detail: string }
+  | { type: "away"; reason: string }; // of this client: it is lost, and tried again
+
+/** The first pause between two tries is short, the next ones are twice as long each. */
+export function nextPauseMs(pauseMs: number): number {
+  return Math.min(Math.max(2 * pauseMs, AGAIN_MS_MIN), AGAIN_MS_MAX);
+}
+
+/** The frames of one connection. Throws when it cannot be had, is lost, or says nothing. */
+export async function* framesOf(url: string, token: string, wish: Wish): AsyncGenerator<Frame> {
+  const Socket = globalThis.WebSocket ?? (await import("ws")).WebSocket;
+  const socket = new Socket(url, token ? [PROTOCOL, `bearer.${token}`] : [PROTOCOL]);
+  const waiting: Frame[] = [];
+  let lost: Error | undefined;
+  let woken = (): void => {};
+  const lose = (reason: string): void => {
+    lost ??= new Error(reason);
+    woken();
+  };
+  socket.onopen = () => socket.send(JSON.stringify({ op: "subscribe", ...wish }));
+  socket.onerror = (event: object) => {
+    lose("message" in event ? String(event.message) : "no connection to the stream");
+  };
+  socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
+    lose(`closed with ${code} ${reason}`);
+  };
+  socket.onmessage = ({ data }: { data: unknown }) => {
+    try {
+      waiting.push(JSON.parse(String(data)) as Frame);
+    } catch {
+      lose("no frame of a gateway");
+    }
+    woken();
+  };
+  try {
+    for (;;) {
+      if (waiting.length > WAITING_MAX) throw new Error("frames are read more slowly than they come");
+      const frame = waiting.shift();
+      if (frame) remember(wish, frame);
+      if (frame) yield frame;
+      else if (lost) throw lost;
+      else await heard((wake) => (woken = wake), lose);
+    }
+  } finally {
+    socket.close();
+  }
+}
+
+/** Of events the last one: said when the stream is back, so that none is missed. */
+function remember(wish: Wish, frame: Frame): void {
+  if (frame.type === "signal") wish.after_seq = frame.signal.seq;
+  if (frame.type !== "opportunities") return;
+  for (const { id } of frame.opportunities) wish.after_id = Math.max(wish.after_id ?? 0, id);
+}
+
+async function heard(watch: (wake: () => void) => void, lose: (reason: string) => void) {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await new Promise<void>((resolve) => {
+    watch(resolve);
+    timer = setTimeout(() => lose(`nothing was heard for ${SILENT_MS} ms`), SILENT_MS);
+  });
+  clearTimeout(timer);
+}

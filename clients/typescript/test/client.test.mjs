@@ -1,0 +1,110 @@
+// Against a gateway that runs (RUST_CACHE_URL), in which AAA/USDT stands on two spot sources.
+
+import assert from "node:assert/strict";
+import net from "node:net";
+import { after, test } from "node:test";
+
+import { SpreadClient } from "spread-scanner-client";
+
+const PATIENT_MS = 30_000; // the machine may be busy
+const url = process.env.RUST_CACHE_URL;
+const client = new SpreadClient({ timeoutMs: PATIENT_MS });
+const servers = [];
+
+after(() => servers.forEach((server) => server.close()));
+
+async function listening(server) {
+  servers.push(server);
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+async function first(frames, type) {
+  for (;;) {
+    const { value } = await frames.next(); // for await would end the stream with its own end
+    if (value.type === type) return value;
+  }
+}
+
+test("the calls of bots and some more", async () => {
+  assert.equal(await client.isAvailable(), true);
+  assert.deepEqual((await client.health()).cached_pairs, ["AAA/USDT"]);
+  assert.deepEqual((await client.getPrices()).map((one) => one.pair), ["AAA/USDT", "AAA/USDT"]);
+  const [one] = await client.getPrices();
+  assert.deepEqual((await client.getPrices(one.source)).map((found) => found.pool_id), [one.pool_id]);
+  assert.equal((await client.getPairPrices("AAA/USDT")).length, 2);
+  assert.equal((await client.getPairPrices("AAA-USDT", one.source)).length, 1);
+  const [found] = await client.scanArbitrage();
+  assert.equal(found.pair, "AAA/USDT");
+  assert.deepEqual(await client.scanArbitrage(50), []);
+  assert.deepEqual(await client.opportunities({ count: 1 }), []);
+  assert.ok((await client.spreads({ symbol: "AAA", count: 2 })).length <= 2);
+  assert.equal((await client.get("/v1/directions")).length, 12);
+  assert.equal(client.reason, "");
+  assert.equal(await client.getPairPrices("NOPE/USDT"), null);
+  assert.match(client.reason, /^unknown_pair: .*NOPE/);
+});
+
+test("who is away, silent or somebody else is no error", async () => {
+  const away = new SpreadClient({ url: "http://127.0.0.1:1" });
+  assert.equal(await away.isAvailable(), false);
+  assert.match(away.reason, /fetch failed|bad port|ECONNREFUSED/);
+  assert.equal(await away.getPrices(), null);
+  const silent = new SpreadClient({ url: await listening(net.createServer()), timeoutMs: 10 });
+  assert.equal(await silent.scanArbitrage(), null);
+  assert.match(silent.reason, /timeout/);
+  for (const [kind, body, says] of [
+    ["application/json", "{}", /another shape/],
+    ["application/json", "", /JSON/],
+    ["text/html", "[]", /is this a gateway/],
+  ]) {
+    const page = net.createServer((socket) =>
+      socket.end(`HTTP/1.1 200 OK\r\ncontent-type: ${kind}\r\ncontent-length: ${body.length}\r\n\r\n${body}`),
+    );
+    const other = new SpreadClient({ url: await listening(page), timeoutMs: PATIENT_MS });
+    assert.equal(await other.getPrices(), null);
+    assert.match(other.reason, says);
+  }
+});
+
+test("the stream comes back by itself", async () => {
+  const { hostname, port } = new URL(url);
+  const held = new Set();
+  const between = net.createServer((socket) => {
+    const there = net.connect(Number(port), hostname);
+    for (const end of [socket, there]) held.add(end.on("error", () => {}));
+    socket.pipe(there).pipe(socket);
+  });
+  const frames = new SpreadClient({ url: await listening(between) }).stream(["prices"], {
+    pairs: ["AAA/USDT"],
+  });
+  assert.equal((await first(frames, "prices")).snapshot, true);
+  for (const end of held) end.destroy();
+  assert.ok((await first(frames, "away")).reason);
+  assert.equal((await first(frames, "prices")).prices.length, 2);
+  await frames.return();
+  for (const end of held) end.destroy();
+  const away = new SpreadClient({ url: "http://127.0.0.1:9" }).stream(["status"]);
+  assert.match((await away.next()).value.reason, /ECONNREFUSED|no connection/);
+  await away.return();
+});
+
+test("it is switched and found by the names that bots know", async () => {
+  const before = { ...process.env };
+  try {
+    delete process.env.RUST_CACHE_URL;
+    assert.equal(new SpreadClient().url, "http://127.0.0.1:3001");
+    process.env.RUST_CACHE_URL = "http://10.0.0.1:3001/";
+    process.env.USE_RUST_CACHE = "false";
+    const off = new SpreadClient();
+    assert.deepEqual([off.url, off.enabled], ["http://10.0.0.1:3001", false]);
+    assert.equal(await off.getPrices(), null);
+    assert.match(off.reason, /USE_RUST_CACHE/);
+    assert.equal((await off.stream(["prices"]).next()).done, true);
+    assert.equal(new SpreadClient({ enabled: true }).enabled, true);
+  } finally {
+    Object.assign(process.env, before);
+    delete process.env.USE_RUST_CACHE;
+  }
+  assert.throws(() => new SpreadClient({ url: "127.0.0.1:3001" }), /RUST_CACHE_URL/);
+});

@@ -1,0 +1,164 @@
+"""What both clients share: the calls, where the gateway is, what is made of its answers.
+
+No sockets here. A server that is away, slow or refuses is no error: the answer is None and `reason`
+says why, so that a bot takes its slower source. The answers are the gateway's JSON as it is:
+docs/gateway.md names the calls, docs/schema.json the fields.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import msgspec
+import orjson
+
+from spread_scanner.errors import ConfigError
+
+# As bots name them that ask a cache of pool prices.
+URL_VARIABLE = "RUST_CACHE_URL"
+SWITCH_VARIABLE = "USE_RUST_CACHE"
+URL = "http://127.0.0.1:3001"
+TIMEOUT_S = 0.1
+THRESHOLD_PCT = 0.3
+STREAM = "/v1/stream"
+SILENT_S = 5.0  # the gateway beats each second: who hears nothing for so long has lost it
+AGAIN_S_MIN, AGAIN_S_MAX = 0.1, 5.0  # between two tries to be told again
+FRAME_BYTES_MAX = 64 << 20  # a snapshot of everything
+PATIENCE = 100  # of a connection's time-out to be had: names and TLS take longer than an answer
+JSON = "application/json"
+JsonObject = dict[str, Any]
+
+
+class GatewayCall(NamedTuple):
+    """One call: what is sent."""
+
+    path: str
+    params: Mapping[str, Any] = {}
+    body: JsonObject | None = None
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.body is None else "POST"
+
+    @property
+    def said(self) -> JsonObject:
+        """The parameters that somebody gave."""
+        return {name: value for name, value in self.params.items() if value not in ("", None)}
+
+
+def prices(source: str) -> GatewayCall:
+    return GatewayCall("/prices", {"source": source})
+
+
+def pair_prices(pair: str, source: str) -> GatewayCall:
+    return GatewayCall(f"/prices/{quote(pair, safe='')}", {"source": source})
+
+
+def scan_arbitrage(threshold_pct: float) -> GatewayCall:
+    return GatewayCall("/scan-arbitrage", body={"threshold_pct": threshold_pct})
+
+
+def spreads(symbol: str, direction: str, usable: bool, count: int) -> GatewayCall:
+    params = {"symbol": symbol, "direction": direction, "usable": usable, "count": count}
+    return GatewayCall("/v1/spreads", params)
+
+
+def opportunities(symbol: str, before_id: int | None, count: int) -> GatewayCall:
+    params = {"symbol": symbol, "before_id": before_id, "count": count}
+    return GatewayCall("/v1/opportunities", params)
+
+
+class Following:
+    """A wish for the stream, and how far it was told: what is said after each hello."""
+
+    def __init__(
+        self, kinds: Sequence[str], pairs: Sequence[str], sources: Sequence[str], more: JsonObject
+    ) -> None:
+        self._wish: JsonObject = {"kinds": kinds, "pairs": pairs, "sources": sources, **more}
+
+    @property
+    def wish(self) -> str:
+        return orjson.dumps({"op": "subscribe", **self._wish}).decode()
+
+    def frame(self, text: str | bytes) -> JsonObject:
+        """What the stream said; of events the last one is remembered, so that none is missed when
+        it is lost. Raises ValueError for what is no frame of a gateway."""
+        frame = msgspec.msgpack.decode(text) if isinstance(text, bytes) else orjson.loads(text)
+        if not isinstance(frame, dict):
+            raise ValueError("a frame is no object")
+        if frame.get("type") == "signal":
+            self._wish["after_seq"] = frame["signal"]["seq"]
+        elif frame.get("type") == "opportunities":  # one that is closed comes again
+            known = self._wish.get("after_id", 0)
+            self._wish["after_id"] = max(known, *(one["id"] for one in frame["opportunities"]))
+        return frame
+
+
+def next_pause_s(pause_s: float) -> float:
+    """The first is short, the next ones are twice as long each."""
+    return min(max(2 * pause_s, AGAIN_S_MIN), AGAIN_S_MAX)
+
+
+def away(error: Exception) -> JsonObject:
+    """A frame of our own: the stream is lost, and tried again."""
+    return {"type": "away", "reason": _told(error)}
+
+
+class GatewayAnswers:
+    """Where the gateway is, whether it is asked at all, why the last answer was none."""
+
+    def __init__(self, url: str, enabled: bool | None, token: str) -> None:
+        self.url = (url or os.environ.get(URL_VARIABLE) or URL).rstrip("/")
+        if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
+            raise ConfigError(
+                "this is no address of a gateway", url=self.url, variable=URL_VARIABLE, allowed=URL
+            )
+        switch = os.environ.get(SWITCH_VARIABLE, "").lower()
+        self.enabled = switch not in ("false", "0") if enabled is None else enabled
+        self.reason = ""  # why the last answer was None; empty: it was none
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+
+    @property
+    def _stream_url(self) -> str:
+        return "ws" + self.url.removeprefix("http") + STREAM
+
+    def _off(self) -> None:
+        self.reason = f"switched off ({SWITCH_VARIABLE}, `enabled`)"
+
+    def _lost(self, error: Exception) -> None:
+        self.reason = _told(error)
+
+    def _read(self, status: int, kind: str, body: bytes) -> Any:
+        """The record of an answer, or None. Bad health is told with 503, and is a record, too."""
+        try:
+            told = orjson.loads(body)
+        except ValueError:
+            self.reason = f"no JSON (HTTP {status}): is this a gateway?"
+            return None
+        if kind.partition(";")[0] == JSON:
+            self.reason = ""
+            return told
+        known = isinstance(told, dict) and {"code", "detail"} <= told.keys()
+        self.reason = f"{told['code']}: {told['detail']}" if known else f"HTTP {status}"
+        return None
+
+    def _record(self, told: Any) -> JsonObject | None:
+        if isinstance(told, dict):
+            return told
+        self._odd(told)
+        return None
+
+    def _rows(self, told: Any) -> list[JsonObject] | None:
+        if isinstance(told, list):
+            return told
+        self._odd(told)
+        return None
+
+    def _odd(self, told: Any) -> None:
+        if told is not None:
+            self.reason = "another shape than a gateway's: does something else listen there?"
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

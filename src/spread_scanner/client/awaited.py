@@ -1,0 +1,142 @@
+"""AsyncSpreadClient: the calls of SpreadClient, awaited, for `timeout_s` in all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Self
+
+import httpx
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from spread_scanner.client import asking
+from spread_scanner.client.asking import (
+    SILENT_S,
+    THRESHOLD_PCT,
+    TIMEOUT_S,
+    Following,
+    GatewayAnswers,
+    GatewayCall,
+    JsonObject,
+)
+
+
+class AsyncSpreadClient(GatewayAnswers):
+    """Asks one gateway. No call raises because it is away: the answer is None then."""
+
+    def __init__(
+        self,
+        url: str = "",
+        *,
+        enabled: bool | None = None,
+        timeout_s: float = TIMEOUT_S,
+        token: str = "",
+    ) -> None:
+        """`url` and `enabled` are the environment's where they are not said: RUST_CACHE_URL,
+        USE_RUST_CACHE=false. Raises ConfigError for an address that is none."""
+        super().__init__(url, enabled, token)
+        self._timeout_s = timeout_s
+        # A proxy of the environment is for the exchanges.
+        self._web = httpx.AsyncClient(
+            base_url=self.url, headers=self._headers, timeout=timeout_s, trust_env=False
+        )
+
+    async def is_available(self) -> bool:
+        """Whether there are prices that can be stood behind."""
+        health = await self.health()
+        return health is not None and health.get("status") == "ok"
+
+    async def health(self) -> JsonObject | None:
+        """How many prices of which pairs, and what is amiss."""
+        return self._record(await self.get("/health"))
+
+    async def prices(self, source: str = "") -> list[JsonObject] | None:
+        """Every price of the spot sources, or of the one named."""
+        return self._rows(await self._ask(asking.prices(source)))
+
+    async def pair_prices(self, pair: str, source: str = "") -> list[JsonObject] | None:
+        """The same of one pair: BTC/USDT or BTC-USDT."""
+        return self._rows(await self._ask(asking.pair_prices(pair, source)))
+
+    async def scan_arbitrage(self, threshold_pct: float = THRESHOLD_PCT) -> list[JsonObject] | None:
+        """Where spot can be bought in one place and sold in another, after both fees."""
+        found = self._record(await self._ask(asking.scan_arbitrage(threshold_pct)))
+        return None if found is None else self._rows(found.get("opportunities", found))
+
+    async def spreads(
+        self, symbol: str = "", direction: str = "", *, usable: bool = False, count: int = 100
+    ) -> list[JsonObject] | None:
+        """Spreads as they stand, the highest net first."""
+        return self._rows(await self._ask(asking.spreads(symbol, direction, usable, count)))
+
+    async def opportunities(
+        self, symbol: str = "", *, before_id: int | None = None, count: int = 100
+    ) -> list[JsonObject] | None:
+        """What the tracker stored, newest first; the next page begins before the last one's id."""
+        return self._rows(await self._ask(asking.opportunities(symbol, before_id, count)))
+
+    async def get(self, path: str, **params: Any) -> Any:
+        """Any other call of docs/gateway.md: get("/v1/why/BTC-USDT", count=1)."""
+        return await self._ask(GatewayCall(path, params))
+
+    async def stream(
+        self,
+        *kinds: str,
+        pairs: Sequence[str] = (),
+        sources: Sequence[str] = (),
+        **more: Any,
+    ) -> AsyncIterator[JsonObject]:
+        """Frames of /v1/stream, for ever. When it is lost, a frame of type `away` says why, and
+        again at each try that fails; when it is back, the wish is said anew: a snapshot comes, and
+        the events since the last ones.
+        """
+        following = Following(kinds, pairs, sources, more)
+        pause_s = 0.0
+        while self.enabled:
+            try:
+                async for frame in self._told(following):
+                    pause_s = 0.0
+                    yield frame
+            except (OSError, WebSocketException, ValueError) as error:
+                yield asking.away(error)
+            pause_s = asking.next_pause_s(pause_s)
+            await asyncio.sleep(pause_s)
+
+    async def _told(self, following: Following) -> AsyncIterator[JsonObject]:
+        async with connect(
+            self._stream_url,
+            additional_headers=self._headers,
+            open_timeout=asking.PATIENCE * self._timeout_s,
+            max_size=asking.FRAME_BYTES_MAX,
+            close_timeout=self._timeout_s,
+            proxy=None,
+        ) as web:
+            await web.send(following.wish)
+            while True:
+                async with asyncio.timeout(SILENT_S):
+                    text = await web.recv()
+                yield following.frame(text)
+
+    async def _ask(self, question: GatewayCall) -> Any:
+        if not self.enabled:
+            self._off()
+            return None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._web.request(
+                    question.method, question.path, params=question.said, json=question.body
+                )
+        except (httpx.HTTPError, TimeoutError) as error:
+            self._lost(error)
+            return None
+        kind = answer.headers.get("content-type", "")
+        return self._read(answer.status_code, kind, answer.content)
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._web.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -1,0 +1,139 @@
+"""SpreadClient: each call waits for its answer, for `timeout_s` at most a step."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import httpx
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from spread_scanner import clock
+from spread_scanner.client import asking
+from spread_scanner.client.asking import (
+    SILENT_S,
+    THRESHOLD_PCT,
+    TIMEOUT_S,
+    Following,
+    GatewayAnswers,
+    GatewayCall,
+    JsonObject,
+)
+
+
+class SpreadClient(GatewayAnswers):
+    """Asks one gateway. No call raises because it is away: the answer is None then."""
+
+    def __init__(
+        self,
+        url: str = "",
+        *,
+        enabled: bool | None = None,
+        timeout_s: float = TIMEOUT_S,
+        token: str = "",
+    ) -> None:
+        """`url` and `enabled` are the environment's where they are not said: RUST_CACHE_URL,
+        USE_RUST_CACHE=false. Raises ConfigError for an address that is none."""
+        super().__init__(url, enabled, token)
+        self._timeout_s = timeout_s
+        # A proxy of the environment is for the exchanges.
+        self._web = httpx.Client(
+            base_url=self.url, headers=self._headers, timeout=timeout_s, trust_env=False
+        )
+
+    def is_available(self) -> bool:
+        """Whether there are prices that can be stood behind."""
+        health = self.health()
+        return health is not None and health.get("status") == "ok"
+
+    def health(self) -> JsonObject | None:
+        """How many prices of which pairs, and what is amiss."""
+        return self._record(self.get("/health"))
+
+    def prices(self, source: str = "") -> list[JsonObject] | None:
+        """Every price of the spot sources, or of the one named."""
+        return self._rows(self._ask(asking.prices(source)))
+
+    def pair_prices(self, pair: str, source: str = "") -> list[JsonObject] | None:
+        """The same of one pair: BTC/USDT or BTC-USDT."""
+        return self._rows(self._ask(asking.pair_prices(pair, source)))
+
+    def scan_arbitrage(self, threshold_pct: float = THRESHOLD_PCT) -> list[JsonObject] | None:
+        """Where spot can be bought in one place and sold in another, after both fees."""
+        found = self._record(self._ask(asking.scan_arbitrage(threshold_pct)))
+        return None if found is None else self._rows(found.get("opportunities", found))
+
+    def spreads(
+        self, symbol: str = "", direction: str = "", *, usable: bool = False, count: int = 100
+    ) -> list[JsonObject] | None:
+        """Spreads as they stand, the highest net first."""
+        return self._rows(self._ask(asking.spreads(symbol, direction, usable, count)))
+
+    def opportunities(
+        self, symbol: str = "", *, before_id: int | None = None, count: int = 100
+    ) -> list[JsonObject] | None:
+        """What the tracker stored, newest first; the next page begins before the last one's id."""
+        return self._rows(self._ask(asking.opportunities(symbol, before_id, count)))
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Any other call of docs/gateway.md: get("/v1/why/BTC-USDT", count=1)."""
+        return self._ask(GatewayCall(path, params))
+
+    def stream(
+        self,
+        *kinds: str,
+        pairs: Sequence[str] = (),
+        sources: Sequence[str] = (),
+        **more: Any,
+    ) -> Iterator[JsonObject]:
+        """Frames of /v1/stream, for ever. When it is lost, a frame of type `away` says why, and
+        again at each try that fails; when it is back, the wish is said anew: a snapshot comes, and
+        the events since the last ones.
+        """
+        following = Following(kinds, pairs, sources, more)
+        pause_s = 0.0
+        while self.enabled:
+            try:
+                for frame in self._told(following):
+                    pause_s = 0.0
+                    yield frame
+            except (OSError, WebSocketException, ValueError) as error:
+                yield asking.away(error)
+            pause_s = asking.next_pause_s(pause_s)
+            clock.sleep(pause_s)
+
+    def _told(self, following: Following) -> Iterator[JsonObject]:
+        with connect(
+            self._stream_url,
+            additional_headers=self._headers,
+            open_timeout=asking.PATIENCE * self._timeout_s,
+            max_size=asking.FRAME_BYTES_MAX,
+            close_timeout=self._timeout_s,
+            proxy=None,
+        ) as web:
+            web.send(following.wish)
+            while True:
+                yield following.frame(web.recv(timeout=SILENT_S))
+
+    def _ask(self, question: GatewayCall) -> Any:
+        if not self.enabled:
+            self._off()
+            return None
+        try:
+            answer = self._web.request(
+                question.method, question.path, params=question.said, json=question.body
+            )
+        except httpx.HTTPError as error:
+            self._lost(error)
+            return None
+        kind = answer.headers.get("content-type", "")
+        return self._read(answer.status_code, kind, answer.content)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._web.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

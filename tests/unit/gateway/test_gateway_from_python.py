@@ -1,0 +1,247 @@
+"""spread_scanner.client, both kinds, against a gateway that really runs, and one that is away."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import msgspec
+import pytest
+from gateway_bed import Quoting, Started, secret
+
+from bed import until
+from spread_scanner.client import AsyncSpreadClient, SpreadClient
+from spread_scanner.client.asking import (
+    AGAIN_S_MAX,
+    AGAIN_S_MIN,
+    TIMEOUT_S,
+    URL,
+    Following,
+    next_pause_s,
+)
+from spread_scanner.errors import ConfigError
+from spread_scanner.schema.enums import SOURCES
+
+PATIENT_S = 30.0  # the machine may be busy
+SPOT, OTHER, FUTURES = SOURCES[0], SOURCES[4], SOURCES[3]
+
+
+class Awaited:
+    """An AsyncSpreadClient that waits: so that every test is lived by both."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._client = AsyncSpreadClient(*arguments, **named)
+        self._runner = asyncio.Runner()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not callable(found):
+            return found
+        return lambda *said, **named: self._runner.run(found(*said, **named))
+
+    def stream(self, *kinds: str, **wish: Any) -> Iterator[Any]:
+        frames = self._client.stream(*kinds, **wish)
+
+        async def following() -> Any:
+            return await anext(frames, None)
+
+        try:
+            while (frame := self._runner.run(following())) is not None:
+                yield frame
+        finally:
+            self._runner.run(frames.aclose())  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        self._runner.run(self._client.close())
+        self._runner.close()
+
+
+@pytest.fixture(params=[SpreadClient, Awaited], ids=["blocking", "awaited"])
+def client_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    made: list[Any] = []
+
+    def make(*arguments: Any, **named: Any) -> Any:
+        made.append(request.param(*arguments, **{"timeout_s": PATIENT_S, **named}))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+def test_the_calls_of_bots_and_some_more(
+    client_of: Callable[..., Any], life: Started, quoting: Quoting
+) -> None:
+    client = client_of(life.address())
+    assert client.is_available() is False
+    assert client.health()["status"] == "unavailable"
+    assert client.prices() == []
+    quoting.quote(SPOT.source_id, 0, 99.0)
+    quoting.quote(OTHER.source_id, 0, 104.0)
+    quoting.quote(FUTURES.source_id, 1, 50.0)
+    until(client.is_available)  # it looks once a second
+    assert {one["pool_id"] for one in client.prices()} == {
+        f"{source.label}:AAAUSDT" for source in (SPOT, OTHER)
+    }
+    assert [one["bid_px"] for one in client.prices(FUTURES.label)] == [50.0]
+    assert len(client.pair_prices("AAA/USDT")) == len(client.pair_prices("AAA-USDT")) == 2
+    assert client.pair_prices("AAA/USDT", OTHER.label)[0]["bid_px"] == 104.0
+    (found,) = client.scan_arbitrage()
+    assert (found["pool_a_dex"], found["pool_b_dex"]) == (
+        SPOT.exchange.label,
+        OTHER.exchange.label,
+    )
+    assert client.scan_arbitrage(threshold_pct=50) == []
+    assert client.opportunities(count=1) == []
+    assert {one["symbol"] for one in client.spreads("AAA", usable=False)} == {"AAA-USDT"}
+    assert len(client.get("/v1/directions")) == 12
+    assert client.reason == ""
+    assert client.pair_prices("NOPE/USDT") is None
+    assert client.reason.startswith("unknown_pair: ")
+    assert "NOPE" in client.reason
+
+
+def test_who_is_away_is_no_error(client_of: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = client_of(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.01)
+        assert client.prices() is None
+        assert "Timeout" in client.reason
+    assert client.is_available() is False
+    assert "Error" in client.reason
+    assert client.pair_prices("BTC/USDT") is None
+    assert client.scan_arbitrage() is None
+    assert client.opportunities() is None
+    with contextlib.closing(client.stream("prices")) as frames:
+        first, second = next(frames), next(frames)
+    assert (first["type"], second["type"]) == ("away", "away")
+    assert "refused" in first["reason"].lower()
+
+
+OF_SOMEBODY_ELSE = {
+    "/health": ("application/json", b"[]"),
+    "/prices": ("application/json", b'{"price": 1}'),
+    "/v1/opportunities": ("text/html", b"<html>"),
+    "/v1/spreads": ("text/plain", b"[1]"),
+}
+
+
+class NoGateway(BaseHTTPRequestHandler):
+    """A server that answers, in its own way."""
+
+    def do_GET(self) -> None:
+        kind, body = OF_SOMEBODY_ELSE[self.path.partition("?")[0]]
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+def test_somebody_else_at_the_port_is_said(client_of: Callable[..., Any]) -> None:
+    with HTTPServer(("127.0.0.1", 0), NoGateway) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        client = client_of(f"http://127.0.0.1:{server.server_port}")
+        for asked, says in (
+            (client.is_available, "another shape"),
+            (client.prices, "another shape"),
+            (client.opportunities, "no JSON"),
+            (client.spreads, "HTTP 200"),
+        ):
+            assert not asked()
+            assert says in client.reason
+        server.shutdown()
+
+
+@pytest.mark.slow
+def test_the_stream_comes_back_by_itself(
+    client_of: Callable[..., Any], listed_bed: Any, quoting: Quoting
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    file = listed_bed.folder / "config" / "config.toml"
+    file.write_text(file.read_text().replace("port = 0", f"port = {port}"))
+    quoting.quote(SPOT.source_id, 0, 99.0)
+    lives = [Started(listed_bed)]
+    try:
+        frames = client_of(lives[0].address()).stream("prices", pairs=["AAA/USDT"], pace="live")
+        seen = (frame for frame in frames if frame["type"] in ("prices", "away"))
+        assert next(seen)["snapshot"] is True
+        quoting.quote(SPOT.source_id, 0, 98.0)
+        assert next(seen)["prices"][0]["bid_px"] == 98.0
+        lives[0].child.terminate()
+        assert next(seen)["type"] == "away"
+        lives[0].child.wait(PATIENT_S)
+        quoting.quote(SPOT.source_id, 0, 97.0)
+        lives.append(Started(listed_bed))
+        back = next(frame for frame in seen if frame["type"] == "prices")
+        assert (back["snapshot"], back["prices"][0]["bid_px"]) == (True, 97.0)
+        frames.close()
+    finally:
+        for life in lives:
+            life.child.kill()
+            life.child.wait()
+
+
+def test_a_token_goes_along(
+    client_of: Callable[..., Any], listed_bed: Any, request: pytest.FixtureRequest
+) -> None:
+    token = secret(listed_bed, "token")
+    with (listed_bed.folder / "config" / "config.toml").open("a") as file:
+        file.write('token_file = "token"\n')
+    address = request.getfixturevalue("life").address()
+    refused = client_of(address)
+    assert refused.prices() is None
+    assert refused.reason.startswith("no_token: ")
+    with contextlib.closing(refused.stream("status")) as frames:
+        assert "401" in next(frames)["reason"]
+    known = client_of(address, token=token)
+    assert known.prices() == []
+    with contextlib.closing(known.stream("status")) as frames:
+        assert next(frames)["type"] == "hello"
+
+
+def test_it_is_switched_and_found_by_the_names_that_bots_know(
+    client_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (client_of().url, client_of().enabled, TIMEOUT_S) == (URL, True, 0.1)
+    monkeypatch.setenv("RUST_CACHE_URL", "http://10.0.0.1:3001/")
+    monkeypatch.setenv("USE_RUST_CACHE", "false")
+    client = client_of()
+    assert (client.url, client.enabled) == ("http://10.0.0.1:3001", False)
+    assert client.prices() is None
+    assert "USE_RUST_CACHE" in client.reason
+    assert client.is_available() is False
+    assert list(client.stream("prices")) == []
+    assert client_of("http://127.0.0.1:1", enabled=True).url == "http://127.0.0.1:1"
+    for wrong in ("127.0.0.1:3001", "ftp://x", "http://"):
+        with pytest.raises(ConfigError, match="RUST_CACHE_URL"):
+            client_of(wrong)
+
+
+def test_it_asks_again_less_and_less_often() -> None:
+    pauses = [0.0]
+    while pauses[-1] < AGAIN_S_MAX:
+        pauses.append(next_pause_s(pauses[-1]))
+    assert pauses[1:4] == [AGAIN_S_MIN, 2 * AGAIN_S_MIN, 4 * AGAIN_S_MIN]
+    assert next_pause_s(pauses[-1]) == AGAIN_S_MAX
+
+
+def test_who_comes_back_says_which_events_were_the_last() -> None:
+    following = Following(["signals", "opportunities"], (), (), {"usable": True})
+    before = json.loads(following.wish)
+    following.frame('{"type": "signal", "signal": {"seq": 7}}')
+    following.frame('{"type": "opportunities", "opportunities": [{"id": 3}, {"id": 4}]}')
+    following.frame(msgspec.msgpack.encode({"type": "opportunities", "opportunities": [{"id": 2}]}))
+    following.frame('{"type": "heartbeat"}')
+    assert json.loads(following.wish) == {**before, "after_seq": 7, "after_id": 4}
+    assert before["usable"] is True
+    for odd in ("[]", "", "{", b"", b"\x01"):
+        with pytest.raises(ValueError):  # noqa: PT011  # orjson's, and ours
+            following.frame(odd)
