@@ -21,7 +21,7 @@ FLOORS: tuple[
     set[str], ...
 ] = (  # A room imports the porch and the floors below. Neighbours never meet.
     {"schema"},
-    {"shm", "symbology", "exchanges", "stats", "books", "wal"},
+    {"shm", "symbology", "exchanges", "stats", "books", "wal", "solana"},
     {"runtime", "view", "orders", "history", "client"},
     {
         "discovery",
@@ -39,7 +39,7 @@ FLOORS: tuple[
 )
 GARDEN = {"sim": PORCH | FLOORS[0]}  # The simulator must not borrow the parsers that it tests.
 PORCH_MAY = {"config": PORCH | FLOORS[0]}  # Settings name sources and directions.
-NO_SOCKETS = {"exchanges", "symbology", "schema", "stats", "books"}
+NO_SOCKETS = {"exchanges", "symbology", "schema", "stats", "books", "solana"}
 SOCKET_MODULES = {"socket", "asyncio", "httpx", "websockets", "picows", "uvloop"}
 DATE_CLOCKS = {"now", "utcnow", "today"}
 # In compiled code: Python's module and C's calls, comments included.

@@ -1,0 +1,92 @@
+"""Pools of Solana's exchanges: what their accounts' bytes say, and what a swap would do, to the
+last unit. Pure.
+
+No sockets, no clocks: whoever has accounts (by key: owner and bytes) asks here. What cannot be read
+or quoted is a PoolRefusal with its reason. Needs the extra `solana` (solders). docs/pools.md says
+what was checked against what.
+
+decode    the typed state of one account
+assemble  a pool with all that its price needs, decoded once, to be quoted often
+price     token 1 per token 0, to show
+quote     what a swap of exactly so much in, or out, would do
+pda       the address that a program derives from seeds, remembered
+"""
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Literal
+
+from spread_scanner.solana import keys, raydium_cpmm, raydium_v4, tokens
+from spread_scanner.solana.keys import pda
+from spread_scanner.solana.pool import Accounts, Pool, PoolQuote, price_of, quote_of
+from spread_scanner.solana.refusal import PoolReason, PoolRefusal
+
+__all__ = [
+    "Accounts",
+    "Pool",
+    "PoolQuote",
+    "PoolReason",
+    "PoolRefusal",
+    "assemble",
+    "decode",
+    "pda",
+    "price",
+    "quote",
+]
+
+_Decoder = Callable[[bytes], object]
+_Assembler = Callable[[str, Accounts], Pool]
+
+_DECODERS: MappingProxyType[str, _Decoder] = MappingProxyType(
+    {
+        keys.RAYDIUM_V4: raydium_v4.decode,
+        keys.RAYDIUM_CPMM: raydium_cpmm.decode,
+        keys.TOKEN: lambda data: tokens.decode(keys.TOKEN, data),
+        keys.TOKEN_2022: lambda data: tokens.decode(keys.TOKEN_2022, data),
+    }
+)
+_ASSEMBLERS: MappingProxyType[str, _Assembler] = MappingProxyType(
+    {keys.RAYDIUM_V4: raydium_v4.assemble, keys.RAYDIUM_CPMM: raydium_cpmm.assemble}
+)
+
+
+def decode(owner: str, data: bytes) -> object:
+    """The typed state of an account: dispatched by its owner, as other programs' accounts begin
+    alike.
+    """
+    decoder = _DECODERS.get(owner)
+    if decoder is None:
+        raise PoolRefusal(PoolReason.WRONG_OWNER, owner=owner, allowed=[*_DECODERS])
+    return decoder(data)
+
+
+def assemble(pool: str, accounts: Accounts) -> Pool:
+    """A pool by its key, from all the accounts that its price needs."""
+    if pool not in accounts:
+        raise PoolRefusal(PoolReason.MISSING, wanted="pool", key=pool)
+    owner = accounts[pool][0]
+    assembler = _ASSEMBLERS.get(owner)
+    if assembler is None:
+        raise PoolRefusal(PoolReason.WRONG_OWNER, key=pool, owner=owner, allowed=[*_ASSEMBLERS])
+    return assembler(pool, accounts)
+
+
+def price(pool: str, accounts: Accounts) -> float:
+    """Token 1 per token 0 in whole tokens, in the pool's own order."""
+    return price_of(assemble(pool, accounts))
+
+
+def quote(
+    pool: str,
+    accounts: Accounts,
+    mint_in: str,
+    amount: int,
+    *,
+    exact: Literal["in", "out"] = "in",
+    unix_ts: int,
+    slot: int,
+) -> PoolQuote:
+    """What a swap of exactly `amount` in, or out, of `mint_in` into the other token would do."""
+    if exact not in ("in", "out"):
+        raise PoolRefusal(PoolReason.BAD_AMOUNT, exact=exact, allowed=("in", "out"))
+    return quote_of(assemble(pool, accounts), mint_in, amount, exact == "in", unix_ts, slot)

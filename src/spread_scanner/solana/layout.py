@@ -1,0 +1,47 @@
+"""Bytes of an account: whether they are what a layout says, and the integers in them."""
+
+from struct import Struct
+
+from spread_scanner.solana.refusal import PoolReason, PoolRefusal
+
+KIND_BYTES = 8
+U16, U32, I32, U64 = Struct("<H"), Struct("<I"), Struct("<i"), Struct("<Q")
+
+
+def checked(data: bytes, what: str, *, length: int, kind: bytes = b"") -> None:
+    """Refuse what is not of this length, or does not begin as this kind of account does."""
+    if not data.startswith(kind):
+        seen = bytes(data[: len(kind)])
+        raise PoolRefusal(PoolReason.WRONG_KIND, wanted=what, begins=seen.hex(), with_=kind.hex())
+    if len(data) != length:
+        raise PoolRefusal(
+            PoolReason.WRONG_LENGTH, wanted=what, length=len(data), wanted_length=length
+        )
+
+
+def u16(data: bytes, at: int) -> int:
+    found: int = U16.unpack_from(data, at)[0]
+    return found
+
+
+def u32(data: bytes, at: int) -> int:
+    found: int = U32.unpack_from(data, at)[0]
+    return found
+
+
+def i32(data: bytes, at: int) -> int:
+    found: int = I32.unpack_from(data, at)[0]
+    return found
+
+
+def u64(data: bytes, at: int) -> int:
+    found: int = U64.unpack_from(data, at)[0]
+    return found
+
+
+def u128(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 16], "little")
+
+
+def i128(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 16], "little", signed=True)

@@ -1,0 +1,151 @@
+"""What all pools have in common: where accounts are looked up, who may swap what, and what a quote
+is.
+
+A program's file decodes its accounts and knows its own maths on what arrives at the pool and what
+leaves it; here stands what is round about: both legs' transfer fees, and amounts that cannot be.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from spread_scanner.solana import tokens
+from spread_scanner.solana.refusal import PoolReason, PoolRefusal
+from spread_scanner.solana.tokens import TokenBalance, TokenMint
+
+Accounts = Mapping[str, tuple[str, bytes]]  # by key: who owns the account, and its bytes
+U64_MAX = 2**64 - 1
+
+
+class PoolQuote(Struct, frozen=True):
+    """What a swap of this amount would do now, in the smallest units of each token.
+
+    `amount_in` leaves the user's account and `amount_out` arrives there, with both transfer fees in
+    them.
+    """
+
+    amount_in: int
+    amount_out: int
+    fee: int  # of the pool, in the token that `fee_on_input` tells
+    fee_on_input: bool
+    transfer_fee_in: int
+    transfer_fee_out: int
+    crossed: int  # ticks or bins or orders that the price went through
+
+
+class Filled(NamedTuple):
+    """What arrives at the pool and leaves it, its fee included, before any transfer fee."""
+
+    amount_in: int
+    amount_out: int
+    fee: int
+    fee_on_input: bool = True
+    crossed: int = 0
+
+
+class Pool(Protocol):
+    """A pool with every account that its price needs, decoded. Token 0 and 1 are in the pool's
+    order.
+    """
+
+    @property
+    def mints(self) -> tuple[str, str]: ...
+
+    @property
+    def decimals(self) -> tuple[int, int]: ...
+
+    def token_mints(self) -> tuple[TokenMint, TokenMint]:
+        """Both mints: what is kept of transfers."""
+
+    def reserves(self) -> tuple[int, int]:
+        """What price and sizes come from; virtual ones where liquidity is concentrated."""
+
+    def price_ratio(self) -> tuple[int, int]:
+        """Token 1 per token 0 in smallest units, as numerator and denominator."""
+
+    def check_open(self, unix_ts: int, slot: int) -> None:
+        """Refuse while the pool does not trade."""
+
+    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int) -> Filled:
+        """Token 0 in (down) or token 1 in. What cannot be filled as a whole is refused."""
+
+
+def bytes_of(accounts: Accounts, key: str, owner: str | tuple[str, ...], what: str) -> bytes:
+    """The bytes of an account that has to be there and belong to this program, or one of these."""
+    found = accounts.get(key)
+    if found is None:
+        raise PoolRefusal(PoolReason.MISSING, wanted=what, key=key)
+    if found[0] not in (owner if isinstance(owner, tuple) else (owner,)):
+        raise PoolRefusal(
+            PoolReason.WRONG_OWNER, wanted=what, key=key, owner=found[0], allowed=owner
+        )
+    return found[1]
+
+
+def vault_of(accounts: Accounts, key: str, mint: str) -> TokenBalance:
+    """A pool's vault; a frozen one lets nothing out."""
+    data = bytes_of(accounts, key, tokens.PROGRAMS, "vault")
+    found = tokens.decode(accounts[key][0], data)
+    if not isinstance(found, TokenBalance):
+        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="vault", key=key)
+    if found.mint != mint:
+        raise PoolRefusal(PoolReason.WRONG_MINT, vault=key, mint=found.mint, wanted=mint)
+    if found.frozen:
+        raise PoolRefusal(PoolReason.CLOSED, frozen_vault=key)
+    return found
+
+
+def mint_of(accounts: Accounts, key: str) -> TokenMint:
+    """A mint, from the accounts or of those that are known."""
+    if key not in accounts and key in tokens.KNOWN_DECIMALS:
+        return TokenMint(tokens.KNOWN_DECIMALS[key], 0)
+    data = bytes_of(accounts, key, tokens.PROGRAMS, "mint")
+    found = tokens.decode(accounts[key][0], data)
+    if not isinstance(found, TokenMint):
+        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="mint", key=key)
+    return found
+
+
+def price_of(pool: Pool) -> float:
+    """Token 1 per token 0 in whole tokens, to show; quotes are never made of it."""
+    numerator, denominator = pool.price_ratio()
+    if denominator == 0:
+        raise PoolRefusal(PoolReason.TOO_MUCH, reserves=pool.reserves())
+    decimals0, decimals1 = pool.decimals
+    return float(numerator * 10**decimals0 / (denominator * 10**decimals1))
+
+
+def quote_of(
+    pool: Pool, mint_in: str, amount: int, by_input: bool, unix_ts: int, slot: int
+) -> PoolQuote:
+    """What swapping exactly so much in, or out, would do in this slot."""
+    mints = pool.mints
+    if mint_in not in mints:
+        raise PoolRefusal(PoolReason.WRONG_MINT, mint=mint_in, allowed=mints)
+    if not 0 < amount <= U64_MAX:
+        raise PoolRefusal(PoolReason.BAD_AMOUNT, amount=amount, allowed=f"1 to {U64_MAX}")
+    pool.check_open(unix_ts, slot)
+    down = mint_in == mints[0]
+    epoch = tokens.epoch_of(slot)
+    fee_in, fee_out = (mint.fee(epoch) for mint in pool.token_mints()[:: 1 if down else -1])
+    if by_input:
+        kept_in = fee_in.of(amount)
+        filled = pool.swap(down, _some(amount - kept_in), True, unix_ts)
+        paid, kept_out = amount, fee_out.of(filled.amount_out)
+    else:
+        filled = pool.swap(down, amount + fee_out.on_top_of(amount), False, unix_ts)
+        kept_in, kept_out = fee_in.on_top_of(filled.amount_in), fee_out.of(filled.amount_out)
+        paid = filled.amount_in + kept_in
+    if paid > U64_MAX:
+        raise PoolRefusal(PoolReason.TOO_MUCH, amount=amount, amount_in=paid)
+    received = filled.amount_out - kept_out
+    return PoolQuote(
+        paid, received, filled.fee, filled.fee_on_input, kept_in, kept_out, filled.crossed
+    )
+
+
+def _some(amount: int) -> int:
+    if amount <= 0:
+        raise PoolRefusal(PoolReason.TOO_SMALL, arrives=amount)
+    return amount

@@ -1,0 +1,169 @@
+"""Raydium CPMM: a constant product over two vaults, less what is owed to protocol, fund and
+creator. Pure.
+
+Checked: decoding on one mainnet account, quotes without a creator fee against the mainnet binary of
+2024, whose exact-out rounding of tiny amounts was another; a recorded swap of October 2026 with
+fees on both legs and a creator fee on the output. From the source alone: a creator fee on the
+input, and every exact-out with one.
+"""
+
+from msgspec import Struct
+
+from spread_scanner.solana import keys
+from spread_scanner.solana.layout import checked, u16, u64
+from spread_scanner.solana.pool import Accounts, Filled, bytes_of, mint_of, vault_of
+from spread_scanner.solana.refusal import PoolReason, PoolRefusal
+from spread_scanner.solana.tokens import TokenBalance, TokenMint
+
+POOL_BYTES, POOL_KIND = 637, bytes.fromhex("f7ede3f5d7c3de46")
+CONFIG_BYTES, CONFIG_KIND = 236, bytes.fromhex("daf42168cbcb2b6f")
+RATE_ALL = 1_000_000
+_SWAP_DISABLED = 1 << 2
+# Which token the creator's fee is taken from: the input's, whatever it is; or always this one.
+_CREATOR_BOTH, _CREATOR_TOKEN0, _CREATOR_TOKEN1 = 0, 1, 2
+
+
+class CpmmState(Struct, frozen=True):
+    """The pool's account. Its reserves are in the vaults, with what is owed to others."""
+
+    amm_config: str
+    vaults: tuple[str, str]
+    lp_mint: str
+    mints: tuple[str, str]
+    token_programs: tuple[str, str]
+    observation: str
+    status: int
+    decimals: tuple[int, int]
+    lp_supply: int
+    owed: tuple[int, int]  # protocol, fund and creator fees that are in the vaults still
+    open_time_s: int
+    creator_fee_on: int
+    creator_fee_enabled: bool
+
+
+class CpmmConfig(Struct, frozen=True):
+    """A tier of fees, in parts of a million; protocol's and fund's are parts of the trade fee."""
+
+    index: int
+    trade_fee_rate: int
+    protocol_fee_rate: int
+    fund_fee_rate: int
+    creator_fee_rate: int
+
+
+def decode(data: bytes) -> CpmmState | CpmmConfig:
+    if data.startswith(CONFIG_KIND):
+        return _config(data)
+    checked(data, "CPMM PoolState", length=POOL_BYTES, kind=POOL_KIND)
+    config, _, vault0, vault1, lp_mint, mint0, mint1, program0, program1, observation = (
+        keys.text(data[at : at + 32]) for at in range(8, 328, 32)
+    )
+    owed0, owed1 = (sum(u64(data, at + by) for at in (341, 357, 397)) for by in (0, 8))
+    if data[389] > _CREATOR_TOKEN1:
+        raise PoolRefusal(PoolReason.BAD_VALUE, wanted="CPMM PoolState", creator_fee_on=data[389])
+    return CpmmState(
+        amm_config=config,
+        vaults=(vault0, vault1),
+        lp_mint=lp_mint,
+        mints=(mint0, mint1),
+        token_programs=(program0, program1),
+        observation=observation,
+        status=data[329],
+        decimals=(data[331], data[332]),
+        lp_supply=u64(data, 333),
+        owed=(owed0, owed1),
+        open_time_s=u64(data, 373),
+        creator_fee_on=data[389],
+        creator_fee_enabled=bool(data[390]),
+    )
+
+
+def _config(data: bytes) -> CpmmConfig:
+    checked(data, "CPMM AmmConfig", length=CONFIG_BYTES, kind=CONFIG_KIND)
+    found = CpmmConfig(u16(data, 10), u64(data, 12), u64(data, 20), u64(data, 28), u64(data, 108))
+    if found.trade_fee_rate + found.creator_fee_rate >= RATE_ALL:
+        raise PoolRefusal(
+            PoolReason.BAD_VALUE, wanted="CPMM AmmConfig", trade_fee_rate=found.trade_fee_rate
+        )
+    return found
+
+
+class CpmmPool:
+    """State, config and both vaults, of one slot."""
+
+    def __init__(
+        self,
+        state: CpmmState,
+        config: CpmmConfig,
+        vaults: tuple[TokenBalance, TokenBalance],
+        mints: tuple[TokenMint, TokenMint],
+    ) -> None:
+        self.state, self.config = state, config
+        self.mints, self.decimals = state.mints, state.decimals
+        self._mints = mints
+        self._reserves = (vaults[0].amount - state.owed[0], vaults[1].amount - state.owed[1])
+        if min(self._reserves) < 0:
+            amounts = tuple(vault.amount for vault in vaults)
+            raise PoolRefusal(PoolReason.BAD_VALUE, vaults=amounts, owed=state.owed)
+
+    def token_mints(self) -> tuple[TokenMint, TokenMint]:
+        return self._mints
+
+    def reserves(self) -> tuple[int, int]:
+        return self._reserves
+
+    def price_ratio(self) -> tuple[int, int]:
+        return self._reserves[1], self._reserves[0]
+
+    def check_open(self, unix_ts: int, slot: int) -> None:
+        if self.state.status & _SWAP_DISABLED:
+            raise PoolRefusal(PoolReason.CLOSED, status=self.state.status)
+        if unix_ts < self.state.open_time_s:
+            raise PoolRefusal(
+                PoolReason.CLOSED, open_time_s=self.state.open_time_s, unix_ts=unix_ts
+            )
+
+    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int) -> Filled:
+        """The fee is the trade fee, and the creator's where that is taken from the input too."""
+        reserve_in, reserve_out = self._reserves if down else self._reserves[::-1]
+        creator_rate = self.config.creator_fee_rate if self.state.creator_fee_enabled else 0
+        creator_on_input = self.state.creator_fee_on in (
+            _CREATOR_BOTH,
+            _CREATOR_TOKEN0 if down else _CREATOR_TOKEN1,
+        )
+        rate = self.config.trade_fee_rate + (creator_rate if creator_on_input else 0)
+        rate_out = 0 if creator_on_input else creator_rate
+        if by_input:
+            fee = -(-amount * rate // RATE_ALL)
+            net = amount - fee
+            out = reserve_out * net // (reserve_in + net) if net else 0
+            out -= -(-out * rate_out // RATE_ALL)
+            if not out:
+                raise PoolRefusal(PoolReason.TOO_SMALL, amount_in=amount)
+            return Filled(amount, out, fee)
+        gross = -(-amount * RATE_ALL // (RATE_ALL - rate_out))
+        if gross >= reserve_out:
+            raise PoolRefusal(PoolReason.TOO_MUCH, amount_out=gross, reserve=reserve_out)
+        net = -(-reserve_in * gross // (reserve_out - gross))
+        paid = -(-net * RATE_ALL // (RATE_ALL - rate))
+        return Filled(paid, amount, paid - net)
+
+
+def assemble(key: str, accounts: Accounts) -> CpmmPool:
+    state = decode(bytes_of(accounts, key, keys.RAYDIUM_CPMM, "CPMM PoolState"))
+    if not isinstance(state, CpmmState):
+        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="CPMM PoolState", key=key)
+    config = decode(bytes_of(accounts, state.amm_config, keys.RAYDIUM_CPMM, "CPMM AmmConfig"))
+    if not isinstance(config, CpmmConfig):
+        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="CPMM AmmConfig", key=state.amm_config)
+    vault0, vault1 = (
+        vault_of(accounts, vault, mint)
+        for vault, mint in zip(state.vaults, state.mints, strict=True)
+    )
+    mint0, mint1 = (
+        TokenMint(decimals, 0) if program == keys.TOKEN else mint_of(accounts, mint)
+        for decimals, program, mint in zip(
+            state.decimals, state.token_programs, state.mints, strict=True
+        )
+    )
+    return CpmmPool(state, config, (vault0, vault1), (mint0, mint1))
