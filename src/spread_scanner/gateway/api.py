@@ -6,7 +6,7 @@ it, and a line in the log.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
@@ -316,7 +316,8 @@ def api_of(system: LiveSystem, count: Counting) -> App:
         ]
         count.refused(error)
         detail = "; ".join(wrong) or error.detail
-        return _said(problems.problem(error.status_code, "bad_request", detail, request.url.path))
+        said = problems.problem(error.status_code, "bad_request", detail, request.url.path)
+        return _said(said, error.headers)  # a 405 says what is allowed
 
     def ours(request: Request[Any, Any, Any], fault: Exception) -> Response[Problem]:
         count.failed(request.url.path, fault)
@@ -337,5 +338,7 @@ def api_of(system: LiveSystem, count: Counting) -> App:
     return made
 
 
-def _said(problem: Problem) -> Response[Problem]:
-    return Response(problem, status_code=problem.status, media_type=problems.MEDIA_TYPE)
+def _said(problem: Problem, headers: Mapping[str, str] | None = None) -> Response[Problem]:
+    return Response(
+        problem, status_code=problem.status, media_type=problems.MEDIA_TYPE, headers=headers
+    )

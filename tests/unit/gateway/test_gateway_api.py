@@ -169,6 +169,22 @@ def test_what_is_wrong_to_ask_is_a_problem_that_says_why(gateway_of: Callable[..
         assert "Traceback" not in answer.text, row
 
 
+def test_what_is_no_method_of_a_path_is_refused_with_those_that_are(
+    gateway_of: Callable[..., Any],
+) -> None:
+    asking = gateway_of(Tokens(b"", CONTROL))
+    for method, path, allowed in (
+        ("DELETE", "/health", "GET"),
+        ("POST", "/prices/AAA/USDT", "GET"),
+        ("TRACE", "/v1/spreads", "GET"),
+        ("GET", "/scan-arbitrage", "POST"),
+        ("PUT", "/v1/control/halt", "POST"),
+    ):
+        answer = asyncio.run(asking.ask(method, path, headers=bearer(CONTROL)))
+        assert answer.status_code == 405, path
+        assert allowed in answer.headers["allow"].split(", "), path
+
+
 @pytest.mark.parametrize(
     ("path", "broken"),
     [("/v1/spreads", "system.spreads"), ("/prices", "system.shown.prices.body")],

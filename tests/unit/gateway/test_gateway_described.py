@@ -1,0 +1,63 @@
+"""schemathesis asks a gateway what its OpenAPI describes, rightly and wrongly, as anybody does.
+
+Control is off for it, as shipped: its paths are refused as described.
+"""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from gateway_bed import Quoting, Started
+
+from bed import seed, until
+from spread_scanner.schema.enums import SOURCES
+
+SCHEMATHESIS = Path(__file__).parents[3] / ".venv-clients" / "bin" / "schemathesis"
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,"
+    "response_headers_conformance,response_schema_conformance,negative_data_rejection"
+)
+
+
+@pytest.fixture
+def quoted(life: Started, quoting: Quoting) -> Iterator[str]:
+    """The address of a gateway in which everything is quoted, again and again."""
+    ended = threading.Event()
+
+    def quote() -> None:
+        while not ended.wait(0.5):
+            for source in SOURCES:
+                for symbol_id in range(3):
+                    quoting.quote(source.source_id, symbol_id, 99.0 + source.source_id)
+
+    thread = threading.Thread(target=quote)
+    thread.start()
+    address = life.address()
+    until(lambda: httpx.get(f"{address}/health").status_code == 200)
+    yield address
+    ended.set()
+    thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not SCHEMATHESIS.exists(), reason="needs `make clients-venv`")
+def test_every_answer_is_as_described(quoted: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(SCHEMATHESIS, "run", f"{quoted}/v1/openapi.json"),
+            *("--checks", CHECKS, "--phases", "coverage,fuzzing", "--max-examples", "15"),
+            *("--workers", "2", "--request-timeout", "30", "--continue-on-failure"),
+            *("--seed", str(seed()), "--generation-database", "none", "--no-color"),
+            *("--suppress-health-check", "all", "--warnings", "off"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
