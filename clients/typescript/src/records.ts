@@ -384,6 +384,30 @@ export interface Spread {
   depth: Depth | null;
 }
 
+export interface SpreadColumns {
+  ts_ns: number;
+  generation: number;
+  symbol: string[];
+  direction: string[];
+  usable: boolean[];
+  implausible: boolean[];
+  gross_bps: (number | null)[];
+  net_bps: (number | null)[];
+  enter_bps: (number | null)[];
+  exit_bps: (number | null)[];
+  close_bps: (number | null)[];
+  usual_bps: (number | null)[];
+  learned: (number | null)[];
+  size_quote: (number | null)[];
+  spot_ask_px: (number | null)[];
+  fut_bid_px: (number | null)[];
+  spot_age_ms: (number | null)[];
+  fut_age_ms: (number | null)[];
+  fees_bps: (number | null)[];
+  carry_bps: (number | null)[];
+  z: (number | null)[];
+}
+
 export interface Status {
   namespace: string;
   version: string;

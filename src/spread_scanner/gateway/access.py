@@ -14,6 +14,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.files import Tokens
 from spread_scanner.config.settings import Gateway
+from spread_scanner.gateway.cookies import cookie_of, holds
 from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.schema.figures import plain
 
@@ -42,13 +43,26 @@ class Access:
                 after = (("retry-after", str(max(1, round(wait_s)))),)
                 said = f"over {plain(self._settings.rate_per_s)} requests a second"
                 raise NotAnswered(HTTPStatus.TOO_MANY_REQUESTS, "too_many", said, after)
-        if (
-            tokens
-            and self.tokens.to_read
-            and not (_sends(headers, self.tokens.to_read) or self._may_control(headers))
-        ):
+        if tokens and not self._may_read(headers):
             said = "send the token as Authorization: Bearer"
             raise NotAnswered(HTTPStatus.UNAUTHORIZED, "no_token", said, ASK_FOR_IT)
+
+    def cookie_for(self, headers: Mapping[bytes, bytes], token: bytes) -> str:
+        """What the dashboard holds from now on instead of the token that it was told; empty where
+        nobody needs one. Raises NotAnswered when it is told by another site's page, or no token."""
+        if b"origin" in headers and not self._own(headers):
+            raise NotAnswered(HTTPStatus.FORBIDDEN, "foreign_page", "a page of another origin")
+        if not self.tokens.to_read:
+            return ""
+        known = (self.tokens.to_read, self.tokens.to_control or self.tokens.to_read)
+        if not any(hmac.compare_digest(token, one) for one in known):
+            raise NotAnswered(HTTPStatus.UNAUTHORIZED, "no_token", "that is not the token")
+        return cookie_of(self.tokens.to_read)
+
+    @property
+    def over_tls(self) -> bool:
+        """Whether what is told travels encrypted."""
+        return bool(self._settings.tls_certificate)
 
     def check_control(self, headers: Mapping[bytes, bytes]) -> None:
         """Raises NotAnswered when a request may not change anything."""
@@ -92,11 +106,20 @@ class Access:
             said = f"no host of spread-gateway.hosts: {name!r}"
             raise NotAnswered(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", said) from None
 
+    def _may_read(self, headers: Mapping[bytes, bytes]) -> bool:
+        token = self.tokens.to_read
+        return (
+            not token
+            or _sends(headers, token)
+            or holds(headers, token)
+            or self._may_control(headers)
+        )
+
     def _may_control(self, headers: Mapping[bytes, bytes]) -> bool:
         return bool(self.tokens.to_control) and _sends(headers, self.tokens.to_control)
 
     def _own(self, headers: Mapping[bytes, bytes]) -> bool:
-        scheme = b"https://" if self._settings.tls_certificate else b"http://"
+        scheme = b"https://" if self.over_tls else b"http://"
         return headers[b"origin"] == scheme + headers.get(b"host", b"")
 
 

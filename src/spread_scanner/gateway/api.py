@@ -30,12 +30,22 @@ from spread_scanner.orders import orders
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCE_BY_LABEL
 from spread_scanner.schema.version import version
-from spread_scanner.view import analysis, connections, costs, evaluations, sources, tables
+from spread_scanner.view import (
+    analysis,
+    connections,
+    costs,
+    evaluations,
+    funding,
+    sources,
+    tables,
+)
 from spread_scanner.view.analysis import SymbolAnalysis
 from spread_scanner.view.books import BooksView, SymbolBooks, Wish
+from spread_scanner.view.columns import SpreadColumns
 from spread_scanner.view.connections import ConnectionView
 from spread_scanner.view.costs import Cost
 from spread_scanner.view.evaluations import Explanation
+from spread_scanner.view.funding import FundingView
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
 from spread_scanner.view.prices import (
     DEFAULT_THRESHOLD_PCT,
@@ -140,6 +150,21 @@ def spreads(
     direction, only what can be stood behind."""
     only = evaluations.direction_of(direction) if direction else None
     return system.spreads(symbol, only, count, usable=usable)
+
+
+@get(f"{VERSIONED}/spreads/columns", sync_to_thread=True)
+def spread_columns(system: Living) -> SpreadColumns:
+    """All of them at once, column by column, in no order: for tables of thousands."""
+    return system.columns()
+
+
+@get(f"{VERSIONED}/funding", sync_to_thread=True)
+def every_funding(system: Living, symbol: FromQuery[str] = "") -> list[FundingView]:
+    """What each futures source told last of funding: rate, interval, next settlement; of symbols
+    that contain `symbol`."""
+    shown = system.shown
+    rates = costs.rates_now(shown.settings, shown.tables)
+    return funding.of_all(shown.tables, rates, symbol)
 
 
 @get(f"{VERSIONED}/why/{{symbol:str}}", sync_to_thread=True)
@@ -279,6 +304,8 @@ READING = [
     every_connection,
     directions,
     spreads,
+    spread_columns,
+    every_funding,
     why,
     books,
     analysis_of,

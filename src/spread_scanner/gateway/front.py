@@ -2,8 +2,9 @@
 
 An ASGI application around another one. Who may not ask is refused before anything is read
 (gateway/access.py); health, prices, the prices of a pair and the metrics are answered from bytes
-that are ready (GET, without a query); all else is the api's (gateway/api.py), which answers the
-same paths where there is a query, and describes them.
+that are ready (GET, without a query), as are the dashboard's files (gateway/dashboard.py), whose
+login ends here, too; all else is the api's (gateway/api.py), which answers the same paths where
+there is a query, and describes them.
 """
 
 import re
@@ -15,8 +16,9 @@ import msgspec
 
 from spread_scanner import clock
 from spread_scanner.errors import SpreadError
-from spread_scanner.gateway import problems
+from spread_scanner.gateway import dashboard, problems
 from spread_scanner.gateway.access import Access
+from spread_scanner.gateway.cookies import set_cookie
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.metrics import CONTENT_TYPE
@@ -38,6 +40,12 @@ _OF_ALL: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-cache"),
 )
+_OF_PAGE: tuple[Header, ...] = (
+    (b"content-security-policy", dashboard.POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+)
+_PACKED: tuple[Header, ...] = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
+TOKEN_BYTES_MAX = 4_096
 _EXPOSED = (b"access-control-expose-headers", b"etag, retry-after")
 _PREFLIGHT: tuple[Header, ...] = (
     (b"access-control-allow-methods", b"GET, HEAD, POST"),
@@ -64,6 +72,8 @@ class Front:
         self._system = system
         self._api = api
         self._count = count
+        self._files = dashboard.page_files()
+        self._open = {*self._files, dashboard.LOGIN, dashboard.LOGOUT}
 
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         began_ns = clock.mono_ns()
@@ -84,7 +94,10 @@ class Front:
             self._check(scope, headers, path)
             if scope["method"] == "OPTIONS":
                 await _answer(told, HTTPStatus.NO_CONTENT, b"", _PREFLIGHT)
-            elif not await self._hot(scope, path, headers, told):
+            elif not (
+                await self._hot(scope, path, headers, told)
+                or await self._page(scope, path, headers, receive, told)
+            ):
                 asked = {**scope, "method": "GET"} if bodiless else scope
                 await self._api(asked, receive, told)
         except SpreadError as error:
@@ -104,9 +117,10 @@ class Front:
 
     def _check(self, scope: AsgiMessage, headers: dict[bytes, bytes], path: str) -> None:
         client = scope["client"]
-        asks_whether = scope["method"] == "OPTIONS"  # browsers send no token with it
-        self.access.check(client[0] if client else "", headers, tokens=not asks_whether)
-        if asks_whether:
+        # Browsers send no token with OPTIONS, and have none before they have the page.
+        open_to_all = scope["method"] == "OPTIONS" or path in self._open
+        self.access.check(client[0] if client else "", headers, tokens=not open_to_all)
+        if open_to_all:
             return
         if path.startswith(CONTROL):
             self.access.check_control(headers)
@@ -129,15 +143,32 @@ class Front:
         if scope["query_string"] or scope["method"] not in ("GET", "HEAD"):
             return False
         ready = self._ready(path.removeprefix(VERSIONED))
-        if ready is None:
-            return False
-        tagged = ((b"etag", ready.tag),) if ready.tag else ()
-        known = headers.get(b"if-none-match", b"").replace(b"W/", b"").split(b", ")
-        if ready.tag and ready.tag in known:
-            await _answer(send, HTTPStatus.NOT_MODIFIED, b"", tagged)
+        if ready is not None:
+            await _hand_out(send, ready, headers)
+        return ready is not None
+
+    async def _page(
+        self,
+        scope: AsgiMessage,
+        path: str,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        send: Send,
+    ) -> bool:
+        """Whether it was the dashboard's."""
+        file = self._files.get(path)
+        if file is not None and scope["method"] in ("GET", "HEAD"):
+            packs = b"gzip" in headers.get(b"accept-encoding", b"")
+            ready = Ready(file.packed if packs else file.body, file.tag, file.kind)
+            more = (*_OF_PAGE, *(_PACKED if packs else ()))
+            await _hand_out(send, ready, headers, more)
+        elif scope["method"] == "POST" and path in (dashboard.LOGIN, dashboard.LOGOUT):
+            leaves = path == dashboard.LOGOUT
+            value = "" if leaves else self.access.cookie_for(headers, await _body(receive))
+            cookie = set_cookie(value, secure=self.access.over_tls)
+            await _answer(send, HTTPStatus.NO_CONTENT, b"", ((b"set-cookie", cookie),))
         else:
-            about = (*tagged, (b"content-type", ready.kind))
-            await _answer(send, ready.status, ready.body, about)
+            return False
         return True
 
     def _ready(self, short: str) -> Ready | None:
@@ -170,6 +201,31 @@ async def refuse(send: Send, said: Problem, extra: Iterable[tuple[str, str]] = (
     headers = [(name.encode(), value.encode()) for name, value in extra]
     headers.append((b"content-type", problems.MEDIA_TYPE.encode()))
     await _answer(send, said.status, msgspec.json.encode(said), headers)
+
+
+async def _hand_out(
+    send: Send,
+    ready: Ready,
+    headers: Mapping[bytes, bytes],
+    more: tuple[Header, ...] = (),
+) -> None:
+    tagged = ((b"etag", ready.tag),) if ready.tag else ()
+    known = headers.get(b"if-none-match", b"").replace(b"W/", b"").split(b", ")
+    if ready.tag and ready.tag in known:
+        await _answer(send, HTTPStatus.NOT_MODIFIED, b"", (*tagged, *more))
+    else:
+        about = (*tagged, (b"content-type", ready.kind), *more)
+        await _answer(send, ready.status, ready.body, about)
+
+
+async def _body(receive: Receive) -> bytes:
+    """What was sent, or as much of it as no token has."""
+    body, more = b"", True
+    while more and len(body) <= TOKEN_BYTES_MAX:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body.strip()
 
 
 async def _answer(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:

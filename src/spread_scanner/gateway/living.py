@@ -1,7 +1,7 @@
 """What the gateway's answers are read from: one store, one set of settings and tables at a time.
 
-Lives on the process's loop, but for `spreads`, which is asked from threads. A reload makes a new
-Shown and puts it in force between two requests.
+Lives on the process's loop, but for `spreads` and `columns`, which are asked from threads. A reload
+makes a new Shown and puts it in force between two requests.
 """
 
 import contextlib
@@ -22,6 +22,8 @@ from spread_scanner.shm.price_store import DirtyBitmap
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view import sources
+from spread_scanner.view.basis import BasisReader
+from spread_scanner.view.columns import SpreadColumns, columns_of
 from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Served
 from spread_scanner.view.spreads import Spread, SpreadBoard, spreads_of
 from spread_scanner.view.status import Status, StatusReader
@@ -49,6 +51,8 @@ class LiveSystem:
             self._store = stack.enter_context(PriceStore.attach(namespace))
             self._health = stack.enter_context(Health.attach(namespace))
             self._control = stack.enter_context(Control.attach(namespace))
+            basis = BasisReader(namespace, self._store)
+            self._basis = stack.enter_context(contextlib.closing(basis))
             self.shown = self._made(settings)
             self._look_again(settings)
             self._held = stack.pop_all()
@@ -135,6 +139,14 @@ class LiveSystem:
     def own_board(self) -> SpreadBoard:
         """The spreads again, for one who looks often and waits for nobody."""
         return SpreadBoard(self.shown.settings, self.shown.tables, self._store)
+
+    def columns(self) -> SpreadColumns:
+        """Every pair, as view.columns has them."""
+        with self._one_at_a_time:
+            board, ts_ns = self.shown.board, self._store.clock.now_ns()
+            rows = board.rows()
+            z = self._basis.look(rows, board.generation)["z"]
+            return columns_of(rows, z, board.symbols, ts_ns=ts_ns, generation=board.generation)
 
     def close(self) -> None:
         """Let go of the segments."""

@@ -69,6 +69,17 @@ def of_symbol(
     ]
 
 
+def of_all(loaded: Tables, rates: FundingRates, wanted: str = "") -> list[FundingView]:
+    """Of every listing of a futures source whose symbol contains `wanted`, by source."""
+    listed = {(row.source_id, row.symbol_id) for row in loaded.instruments}
+    return [
+        _view(source, symbol, rates, symbol_id)
+        for source in FUTURES
+        for symbol_id, symbol in loaded.symbol_names().items()
+        if wanted.upper() in symbol and (source.source_id, symbol_id) in listed
+    ]
+
+
 def states(settings: Settings) -> list[FundingState]:
     """Of every enabled futures source."""
     enabled = [source for source in FUTURES if settings.exchanges[source.label].enabled]

@@ -19,9 +19,11 @@ from spread_scanner.orders.orders import Outcome, standing
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import GATEWAY
 from spread_scanner.shm import Health, PriceStore
+from spread_scanner.view.columns import SpreadColumns
 from spread_scanner.view.connections import ConnectionView
 from spread_scanner.view.costs import Cost
 from spread_scanner.view.evaluations import Explanation
+from spread_scanner.view.funding import FundingView
 from spread_scanner.view.opportunities import OpportunityRow
 from spread_scanner.view.prices import Price, Served
 from spread_scanner.view.sources import SourceView
@@ -43,6 +45,9 @@ BY_PATH: dict[str, Any] = {
     "/v1/directions": list[str],
     "/v1/spreads": list[Spread],
     "/v1/spreads?symbol=AAA&direction=binance-bybit&usable=true&count=5": list[Spread],
+    "/v1/spreads/columns": SpreadColumns,
+    "/v1/funding": list[FundingView],
+    "/v1/funding?symbol=AAA": list[FundingView],
     "/v1/why/AAA-USDT": Explanation,
     "/v1/opportunities": list[OpportunityRow],
     "/v1/opportunities?symbol=AAA-USDT&before_id=7&count=2": list[OpportunityRow],
@@ -68,7 +73,8 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("GET", "/v1/books/AAA-USDT?levels=0", {}, 400, "bad_request", "levels"),
     ("GET", "/v1/costs?symbol=NOPE", {}, 404, "unknown_symbol", "NOPE"),
     ("GET", "/v1/analysis/NOPE-USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
-    ("GET", "/", {}, 404, "bad_request", ""),
+    ("GET", "/page/nothing.js", {}, 404, "bad_request", ""),
+    ("GET", "/page/login", {}, 404, "bad_request", ""),
     ("GET", "/v1/nothing", {}, 404, "bad_request", ""),
     ("DELETE", "/v1/status", {}, 405, "bad_request", ""),
     ("POST", "/prices", {}, 405, "bad_request", ""),

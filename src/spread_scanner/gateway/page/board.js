@@ -1,0 +1,124 @@
+// All pairs as they stand: column by column, as GET /v1/spreads/columns has them, and single pairs
+// newer as the stream pushes them. A pair's place is its row in every column; it stays while the
+// tables do.
+
+import { known } from "./figures.js";
+
+export const keyOf = (symbol, direction) => `${symbol} ${direction}`;
+
+const OF_A_RECORD = [
+  "usable", "implausible", "gross_bps", "net_bps", "enter_bps", "exit_bps", "close_bps",
+  "usual_bps", "learned", "size_quote", "spot_ask_px", "fut_bid_px", "spot_age_ms", "fut_age_ms",
+  "fees_bps", "carry_bps",
+];
+const NS_PER_MS = 1e6;
+const DAY_MS = 86_400_000;
+
+export class Board {
+  constructor() {
+    this.columns = {};
+    this.keys = [];
+    this.places = new Map();
+    this.generation = -1;
+    this.nowMs = 0; // the session clock's, when the columns were told
+    this.takenAt = 0; // by the page's own clock
+    this.pushedAt = []; // likewise, of pairs that were pushed since
+    this.funding = new Map(); // by "symbol source"
+    this.alive = new Map(); // key -> session ms since when an opportunity is open
+    this.times = new Map(); // key -> how many began within 24 h
+  }
+
+  get count() {
+    return this.keys.length;
+  }
+
+  // Whether the pairs are others now.
+  takeColumns(record, at) {
+    const keys = record.symbol.map((symbol, i) => keyOf(symbol, record.direction[i]));
+    const others = keys.length !== this.keys.length || keys.some((key, i) => key !== this.keys[i]);
+    this.columns = record;
+    this.generation = record.generation;
+    this.nowMs = record.ts_ns / NS_PER_MS;
+    this.takenAt = at;
+    if (others) {
+      this.keys = keys;
+      this.places = new Map(keys.map((key, i) => [key, i]));
+      this.exchanges = keys.map((_, i) => record.direction[i].split("-"));
+    }
+    this.pushedAt = new Float64Array(keys.length).fill(at);
+    return others;
+  }
+
+  // Records of GET /v1/spreads; pairs that are not on the board come with the next columns.
+  takeSpreads(records, at) {
+    for (const record of records) {
+      const place = this.places.get(keyOf(record.symbol, record.direction));
+      if (place === undefined) continue;
+      for (const name of OF_A_RECORD) this.columns[name][place] = record[name];
+      this.pushedAt[place] = at;
+    }
+  }
+
+  takeGone(pairs) {
+    for (const [symbol, direction] of pairs) {
+      const place = this.places.get(keyOf(symbol, direction));
+      if (place !== undefined) this.columns.usable[place] = false;
+    }
+  }
+
+  takeFunding(records) {
+    this.funding = new Map(records.map((one) => [keyOf(one.symbol, one.source), one]));
+  }
+
+  takeOpportunities(rows) {
+    this.alive = new Map();
+    this.times = new Map();
+    for (const row of rows) {
+      const key = keyOf(row.symbol, row.direction);
+      if (row.closed_ns === null) this.alive.set(key, row.opened_ns / NS_PER_MS);
+      if (this.nowMs - row.opened_ns / NS_PER_MS < DAY_MS) {
+        this.times.set(key, (this.times.get(key) ?? 0) + 1);
+      }
+    }
+  }
+
+  // The session clock at a moment of the page's.
+  sessionMs(at) {
+    return this.nowMs + (at - this.takenAt);
+  }
+
+  at(place, name) {
+    return this.columns[name][place];
+  }
+
+  costs(place) {
+    const { fees_bps: fees } = this.columns;
+    const carried = this.carried(place);
+    return known(carried) ? fees[place] + carried : fees[place];
+  }
+
+  // Funding at the price at which the perpetual is really sold, as the engine counts it.
+  carried(place) {
+    const ratio = this.at(place, "fut_bid_px") / this.at(place, "spot_ask_px");
+    return this.at(place, "carry_bps") * ratio;
+  }
+
+  skew(place) {
+    const [spot, fut] = [this.at(place, "spot_age_ms"), this.at(place, "fut_age_ms")];
+    return known(spot) && known(fut) ? Math.abs(spot - fut) : null;
+  }
+
+  fundingOf(place) {
+    const [, sells] = this.exchanges[place];
+    return this.funding.get(keyOf(this.at(place, "symbol"), `${sells}-futures`));
+  }
+
+  aliveMs(place, at) {
+    const since = this.alive.get(this.keys[place]);
+    return since === undefined ? null : Math.max(0, this.sessionMs(at) - since);
+  }
+
+  timesOf(place) {
+    return this.times.get(this.keys[place]) ?? 0;
+  }
+}

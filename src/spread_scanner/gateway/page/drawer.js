@@ -1,0 +1,103 @@
+// One pair, whole: what its net is made of, its history, both books, why the engine did what it did,
+// and the same coin in every other direction.
+
+import { Chart } from "./chart.js";
+import { stateOf } from "./columns.js";
+import * as figures from "./figures.js";
+import { placeOf } from "./places.js";
+import { FOREVER } from "./preferences.js";
+import { trouble } from "./sources.js";
+import { html } from "./ui.js";
+import { Waterfall } from "./waterfall.js";
+
+const LEVELS = 5;
+const HOUR_MS = 3_600_000;
+
+export function Drawer({ page }) {
+  const { board, state, watched, preferences } = page;
+  const [symbol, direction] = state.pair.split(" ");
+  const place = board.places.get(state.pair);
+  const close = () => { page.set({ pair: "", pins: [] }); page.table?.root.focus(); };
+  const muted = preferences.muted().has(state.pair);
+  if (place === undefined) {
+    return html`<aside class="drawer" aria-label="Pair"><h2>${state.pair}</h2><button type="button" onClick=${close}>Close</button>
+      <p>${board.count ? "This pair is in no direction by the tables in force." : ""}</p></aside>`;
+  }
+  const [buys, sells] = board.exchanges[place];
+  const legs = [`${buys}-spot`, `${sells}-futures`];
+  return html`<aside class="drawer" aria-label=${`Pair ${state.pair}`}>
+    <header><h2 tabindex="-1" id="pair">${symbol} <small>${buys} → ${sells}, ${stateOf(board, place)}</small></h2>
+      <button type="button" onClick=${() => page.copy(symbol)}>Copy</button>
+      <button type="button" onClick=${() => page.copy(location.href)}>Link</button>
+      ${muted
+        ? html`<button type="button" onClick=${() => page.mute(state.pair, 0)}>Unmute</button>`
+        : html`<button type="button" onClick=${() => page.mute(state.pair, Date.now() + HOUR_MS)}>Mute 1 h</button>
+          <button type="button" onClick=${() => page.mute(state.pair, Date.now() + 24 * HOUR_MS)}>24 h</button>
+          <button type="button" onClick=${() => page.mute(state.pair, FOREVER)}>Always</button>`}
+      <button type="button" onClick=${close}>Close</button></header>
+    <${Waterfall} board=${board} place=${place} />
+    <${History} page=${page} />
+    <section><h3>Both books</h3><div class="books">${legs.map((source) => html`<${Book} key=${source} source=${source} symbol=${symbol} watched=${watched} />`)}</div></section>
+    <${Matrix} page=${page} symbol=${symbol} />
+    <${Why} found=${watched.look(`/v1/why/${encodeURIComponent(symbol)}?direction=${direction}&count=5`, 2_000)} />
+  </aside>`;
+}
+
+function History({ page }) {
+  const { board, session, state, preferences } = page;
+  const lines = [state.pair, ...state.pins].map((name) => ({ name, points: session.trail.timed(name) }));
+  const bands = session.opportunities
+    .filter((row) => `${row.symbol} ${row.direction}` === state.pair)
+    .map((row) => [row.opened_ns / 1e9, row.closed_ns === null ? null : row.closed_ns / 1e9]);
+  return html`<section><h3>Net, as this page saw it; open opportunities behind it</h3>
+    <${Chart} lines=${lines} bands=${bands} utc=${preferences.utc} />
+    <details><summary>As a table</summary><table><tbody>${lines[0].points.filter((_, n) => n % 15 === 0).map(([s, value]) =>
+      html`<tr key=${s}><th scope="row">${figures.time(s * 1e9, preferences)}</th><td class="figure">${figures.signed(value)}</td></tr>`)}</tbody></table></details></section>`;
+}
+
+function Book({ source, symbol, watched }) {
+  const found = watched.look(`/v1/books/${encodeURIComponent(symbol)}?source=${source}&levels=${LEVELS}`, 1_000);
+  const quoted = watched.look(`/v1/prices/${encodeURIComponent(symbol)}?source=${source}`, 1_000);
+  const book = found.answer?.books[0];
+  const price = quoted.answer?.[0];
+  const url = price && placeOf(price);
+  const levels = (side) => (book?.[side] ?? []).slice(0, LEVELS);
+  const most = Math.max(...levels("asks").map(({ sz }) => sz), ...levels("bids").map(({ sz }) => sz), 0);
+  const row = (side) => ({ px, sz }) => html`<tr key=${side + px} class=${side}><td class="figure">${figures.price(px)}</td><td class="figure">${figures.money(sz)}</td>
+    <td class="bar"><svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true"><rect class=${side === "bids" ? "more" : "less"} width=${(sz / most) * 100} height="10" /></svg></td></tr>`;
+  return html`<div><h4>${url ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${source}</a>` : source}</h4>
+    ${price && html`<p>${figures.price(price.bid_px)} / ${figures.price(price.ask_px)}, ${figures.duration(price.age_ms)} old</p>`}
+    ${book ? html`<table class=${book.usable ? "" : "stale"}><thead><tr><th>Price</th><th>Size</th><th><span class="unseen">Share</span></th></tr></thead>
+      <tbody>${levels("asks").reverse().map(row("asks"))}${levels("bids").map(row("bids"))}</tbody></table>
+      <p>${figures.duration(book.age_ms)} old${book.usable ? "" : `, not to be used: ${book.flags.join(", ")}`}</p>`
+      : html`<p>${found.answer ? "The book is not followed yet." : ""}</p>${trouble(found)}`}</div>`;
+}
+
+// All of a coin: bought in rows, sold in columns.
+function Matrix({ page, symbol }) {
+  const { board, state } = page;
+  const places = board.keys.flatMap((_, place) => (board.at(place, "symbol") === symbol ? [place] : []));
+  const names = (leg) => [...new Set(places.map((place) => board.exchanges[place][leg]))].sort();
+  const pin = (key) => page.set({ pins: state.pins.includes(key) ? state.pins.filter((one) => one !== key) : [...state.pins, key].slice(-3) });
+  return html`<section><h3>${symbol} everywhere, net</h3><table class="matrix"><thead><tr><th>buy ↓ sell →</th>${names(1).map((sell) => html`<th key=${sell} scope="col">${sell}</th>`)}</tr></thead>
+    <tbody>${names(0).map((buy) => html`<tr key=${buy}><th scope="row">${buy}</th>${names(1).map((sell) => {
+      const key = `${symbol} ${buy}-${sell}`;
+      const place = board.places.get(key);
+      if (place === undefined) return html`<td key=${sell}></td>`;
+      const net = board.at(place, "net_bps");
+      const stands = board.at(place, "usable");
+      return html`<td key=${sell} data-heat=${stands ? figures.heat(net) : 0} class=${stands ? "" : "stale"}>
+        <button type="button" class="link" aria-current=${key === state.pair ? "true" : undefined} onClick=${() => page.set({ pair: key })}>${figures.signed(net)}${stands ? "" : " stale"}</button>
+        ${key !== state.pair && html`<button type="button" class="pin" aria-pressed=${state.pins.includes(key)} aria-label=${`${key} in the chart`} title="Show in the chart" onClick=${() => pin(key)}>⌇</button>`}</td>`;
+    })}</tr>`)}</tbody></table></section>`;
+}
+
+function Why({ found }) {
+  const said = found.answer;
+  return html`<section><h3>Why</h3>${trouble(found)}
+    ${said?.quarantined.map((one) => html`<p key=${one.direction}>Kept out of ${one.direction}: ${one.reason}</p>`)}
+    ${said?.blocked.map((one) => html`<p key=${one.direction}>Blocked in ${one.direction} for ${figures.duration(one.age_s * 1e3)}, at ${figures.signed(one.gross_bps)} bps</p>`)}
+    <ol class="why">${said?.evaluations.map((one) => html`<li key=${one.ts_engine}><strong>${one.verdict}</strong>, ${figures.duration(one.age_s * 1e3)} ago${one.count > 1 ? `, ${one.count} times` : ""}: ${one.meaning}
+      <br /><small>gross ${figures.signed(one.gross_bps)}, net ${figures.signed(one.net_bps)} of ${figures.signed(one.enter_bps)}, size ${figures.money(one.size_quote)} of ${figures.money(one.size_quote_min)}, skew ${figures.duration(one.skew_ns / 1e6)}${[...one.spot_flags, ...one.fut_flags, ...one.notes].map((note) => `, ${note}`)}</small></li>`)}</ol>
+    ${said && !said.evaluations.length && html`<p>The engine has not had to decide about it: its net was under the threshold.</p>`}</section>`;
+}

@@ -1,0 +1,195 @@
+// The dashboard: what comes from the gateway (session.js), what is wanted of it (the address), and
+// what is seen. Figures are drawn ten times a second at most, order and frame twice.
+
+import { INITIAL, format, parse } from "./address.js";
+import { Alerting } from "./alerts.js";
+import { BY_KEY, chosen } from "./columns.js";
+import { copied } from "./clipboard.js";
+import { signed } from "./figures.js";
+import { Frame } from "./frame.js";
+import { ordered, wanted } from "./ordering.js";
+import { Preferences } from "./preferences.js";
+import { Session } from "./session.js";
+import { Table } from "./table.js";
+import { html, render } from "./ui.js";
+import { Watched } from "./watched.js";
+
+const DRAW_MS = 100;
+const FRAME_MS = 500;
+const TELL_MS = 5_000;
+
+class Page {
+  constructor(root) {
+    this.root = root;
+    this.preferences = new Preferences();
+    this.state = parse(location.hash);
+    this.places = [];
+    this.older = []; // opportunities that were asked for beyond the newest
+    this.alerting = new Alerting(this.preferences);
+    this.watched = new Watched(() => this.frame());
+    this.served = null; // what /health says
+    this.meant = null; // {place, row, by}: whose waterfall is shown
+    this.session = new Session({
+      columns: () => this.look(),
+      rows: () => this.draw(),
+      opportunities: () => this.frame(),
+      signal: (one) => this.alerting.signal(one),
+      status: (served) => { this.served = served; this.frame(); },
+      freshness: () => this.frame(),
+    });
+    this.board = this.session.board;
+    this.theme();
+    this.frame();
+    this.session.start();
+    setInterval(() => this.frame(), FRAME_MS);
+    globalThis.addEventListener("hashchange", () => this.set(parse(location.hash)));
+    document.addEventListener("keydown", (event) => this.pressed(event));
+  }
+
+  // The table stands in a place of its own, which nothing else writes to.
+  mount = (root) => {
+    if (!root || this.table) return;
+    this.table = new Table(root, this.board, this.session.trail, {
+      opens: (place) => this.open(place),
+      sorts: (key) => this.sort(key),
+      means: (place, row, by) => this.mean(place, row, by),
+      seen: (places) => this.session.seen(places),
+    });
+    this.table.setColumns(chosen(this.state.cols));
+    this.table.setSort(this.state.sort, this.state.up);
+    root.addEventListener("pointerenter", () => this.frame());
+  };
+
+  set = (change) => {
+    const before = this.state;
+    this.state = { ...before, ...change };
+    const address = format(this.state);
+    if (address !== location.hash) history.replaceState(null, "", address || location.pathname);
+    if (this.table && String(before.cols) !== String(this.state.cols)) this.table.setColumns(chosen(this.state.cols));
+    if (this.table) this.table.setSort(this.state.sort, this.state.up);
+    this.order(true);
+  };
+
+  open(place) {
+    this.mean(null);
+    this.set({ pair: this.board.keys[place], pins: [] });
+    setTimeout(() => document.getElementById("pair")?.focus());
+  }
+
+  sort(key) {
+    const same = this.state.sort === key;
+    this.set({ sort: key, up: same ? !this.state.up : Boolean(BY_KEY.get(key).words) });
+  }
+
+  // All pairs were told anew.
+  look() {
+    const found = this.alerting.look(this.board);
+    if (found.length) this.tell(`${found[0].key} ${found[0].what}, net ${signed(found[0].net)}${found.length > 1 ? `, and ${found.length - 1} more` : ""}`);
+    this.order();
+  }
+
+  // To whom hears the page, at most each five seconds.
+  tell(text) {
+    if (performance.now() - (this.toldAt ?? -Infinity) < TELL_MS) return;
+    this.toldAt = performance.now();
+    this.news = text;
+    this.frame();
+  }
+
+  // Nothing moves under a pointer, but what was asked for.
+  order(asked = false) {
+    const now = performance.now();
+    if (this.table && this.board.count && (asked || !this.table.held)) {
+      const places = wanted(this.board, this.state, this.preferences.muted());
+      this.places = ordered(this.board, places, this.state, now);
+      this.table.show(this.places);
+    }
+    if (this.table) this.table.drawTrails();
+    this.draw();
+    if (asked) this.frame();
+  }
+
+  draw() {
+    if (this.drawing) return;
+    this.drawing = true;
+    const wait = Math.max(0, DRAW_MS - (performance.now() - (this.drawnAt ?? -DRAW_MS)));
+    setTimeout(() => requestAnimationFrame((at) => {
+      this.drawing = false;
+      this.drawnAt = performance.now();
+      this.table?.draw(this.drawnAt);
+    }), wait);
+  }
+
+  frame() {
+    if (this.framing) return;
+    this.framing = true;
+    queueMicrotask(() => {
+      this.framing = false;
+      render(html`<${Frame} page=${this} />`, this.root);
+      this.watched.sweep();
+    });
+  }
+
+  mean(place, row, by) {
+    this.meant = place === null || place === undefined ? null : { key: this.board.keys[place], row, by };
+    this.frame();
+  }
+
+  theme() {
+    const { theme } = this.preferences;
+    if (theme) document.documentElement.dataset.theme = theme;
+    else delete document.documentElement.dataset.theme;
+    requestAnimationFrame(() => this.table?.drawTrails());
+  }
+
+  prefer = (change) => {
+    this.preferences.set(change);
+    this.theme();
+    this.frame();
+  };
+
+  mute(key, until) {
+    this.preferences.mute(key, until);
+    this.order(true);
+  }
+
+  async copy(text) {
+    this.say((await copied(text)) ? `Copied: ${text}` : `Cannot copy: ${text}`);
+  }
+
+  say(text) {
+    this.said = text;
+    this.frame();
+    clearTimeout(this.saying);
+    this.saying = setTimeout(() => { this.said = ""; this.frame(); }, 4_000);
+  }
+
+  pressed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") return this.escape(event);
+    if (event.target.closest?.("input, select, textarea")) return;
+    const key = this.table?.meant;
+    const does = {
+      "/": () => { this.set({ view: "spreads" }); requestAnimationFrame(() => document.getElementById("search")?.focus()); },
+      "?": () => this.set({ view: this.state.view === "help" ? "spreads" : "help" }),
+      m: () => key && this.mute(key, this.preferences.muted().has(key) ? 0 : Date.now() + 3_600_000),
+      c: () => key && this.copy(key.split(" ")[0]),
+      l: () => this.copy(location.href),
+    };
+    if (!does[event.key]) return;
+    does[event.key]();
+    event.preventDefault();
+  }
+
+  escape(event) {
+    if (this.meant) this.mean(null);
+    else if (this.state.pair) {
+      this.set({ pair: "", pins: [] });
+      this.table?.root.focus();
+    } else if (event.target.id === "search") this.set({ q: "" });
+  }
+
+  reset = () => this.set({ ...INITIAL, view: this.state.view, cols: this.state.cols });
+}
+
+globalThis.page = new Page(document.getElementById("page"));

@@ -1,0 +1,127 @@
+// Everything that comes from the gateway while the page is open: what is asked for, what is pushed,
+// and how well that goes. Hidden pages ask rarely and have nothing pushed but events; a page that is
+// looked at again, or was frozen, asks at once and begins its streams anew.
+
+import { Board } from "./board.js";
+import { freshnessOf } from "./freshness.js";
+import { Polling } from "./polling.js";
+import { Stream } from "./stream.js";
+import { Trail } from "./trail.js";
+
+const COLUMNS_MS = { pushed: 500, polled: 200, hidden: 2_000 };
+const OPPORTUNITIES = "/v1/opportunities?count=2000";
+const SYMBOLS_MAX = 64; // of which rows are pushed
+
+export class Session {
+  // does: columns(), rows(), opportunities(), signal(signal), status(served), freshness()
+  constructor(does) {
+    this.does = does;
+    this.board = new Board();
+    this.trail = new Trail();
+    this.opportunities = [];
+    this.answeredAt = 0;
+    this.failure = null;
+    this.pushed = false;
+    this.rowsOpen = false;
+    this.events = new Stream({
+      signal: ({ signal }) => does.signal(signal),
+      status: ({ status }) => does.status(status),
+    });
+    this.rows = new Stream(
+      {
+        spreads: (frame) => this.#tookRows(frame),
+        error: () => this.#notPushed(),
+      },
+      (open) => open || this.#notPushed(),
+    );
+  }
+
+  start() {
+    this.polls = [
+      new Polling("/v1/spreads/columns", () => this.#pause(), (...told) => this.#tookColumns(...told),
+        (...told) => this.#failed(...told)),
+      new Polling(OPPORTUNITIES, () => (document.hidden ? 10_000 : 2_000), (rows) => this.#tookOpportunities(rows)),
+      new Polling("/v1/funding", () => 30_000, (records) => this.board.takeFunding(records)),
+    ];
+    this.events.wish({ kinds: ["signals", "status"] });
+    document.addEventListener("visibilitychange", () => this.#looked());
+    document.addEventListener("resume", () => this.anew());
+    globalThis.addEventListener("online", () => this.anew());
+    globalThis.addEventListener("pageshow", (event) => event.persisted && this.anew());
+  }
+
+  // At once, and from the beginning.
+  anew() {
+    for (const poll of this.polls) poll.poke();
+    this.events.anew();
+    this.rows.anew();
+  }
+
+  // Which places are on the screen: their symbols are pushed.
+  seen(places) {
+    const symbols = [...new Set(places.map((place) => this.board.at(place, "symbol")))].sort();
+    this.symbols = symbols.slice(0, SYMBOLS_MAX);
+    clearTimeout(this.wishing);
+    this.wishing = setTimeout(() => this.#wishRows(), 250);
+  }
+
+  freshness(now = performance.now()) {
+    return freshnessOf(this, now);
+  }
+
+  #wishRows() {
+    const wanted = !document.hidden && this.symbols?.length;
+    this.rows.wish(wanted ? { kinds: ["spreads"], pairs: this.symbols, pace: "view" } : null);
+  }
+
+  #pause() {
+    return document.hidden ? COLUMNS_MS.hidden : this.pushed ? COLUMNS_MS.pushed : COLUMNS_MS.polled;
+  }
+
+  #looked() {
+    this.#wishRows();
+    if (!document.hidden) this.anew();
+  }
+
+  #tookColumns(record, at) {
+    const back = this.failure !== null;
+    this.failure = null;
+    this.answeredAt = at;
+    this.board.takeColumns(record, at);
+    this.trail.take(this.board, at);
+    if (back) this.#back();
+    this.does.columns();
+  }
+
+  // The gateway is there again: all that waits for its turn asks now.
+  #back() {
+    for (const poll of this.polls.slice(1)) poll.poke();
+    this.events.anew();
+    this.#wishRows();
+    this.rows.anew();
+  }
+
+  #tookRows({ spreads, gone }) {
+    this.pushed = true;
+    const at = performance.now();
+    this.board.takeSpreads(spreads, at);
+    this.board.takeGone(gone ?? []);
+    this.does.rows();
+  }
+
+  // This gateway pushes no spreads, or not of these: the columns are asked for more often.
+  #notPushed() {
+    this.pushed = false;
+  }
+
+  #tookOpportunities(rows) {
+    this.opportunities = rows;
+    this.board.takeOpportunities(rows);
+    this.does.opportunities();
+  }
+
+  #failed(error, retryAt) {
+    this.failure = { code: error.code, detail: error.message, retryAt };
+    this.does.freshness();
+  }
+}

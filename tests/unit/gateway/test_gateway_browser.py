@@ -1,0 +1,291 @@
+"""The dashboard in a real browser, over a gateway that runs: live, killed, asleep, small, by keys.
+
+Nothing is timed: what was measured is printed.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from browser_bed import Tab, chromium, cpu_of_chromium_s, violations
+from canned_gateway import canned_gateway
+from gateway_bed import Started, secret
+
+from spread_scanner import config
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.shm import PriceStore
+from spread_scanner.symbology import publish, tables
+from spread_scanner.symbology.tables import DirectionRow
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+PAIRS = 3 * len(DIRECTIONS)
+ROWS = "[...document.querySelectorAll('.body > [role=row]:not([hidden])')]"
+NET = f"Number({ROWS}[0].querySelector('.of-net').textContent.replace('\\u2212', '-'))"
+KEYS = f"{ROWS}.map(row => row.children[0].textContent + ' ' + row.children[1].textContent)"
+COUNT_FRAMES = """
+globalThis.frames_seen = 0;
+const seen = () => { globalThis.frames_seen++; requestAnimationFrame(seen); };
+requestAnimationFrame(seen);
+"""
+LIVE = "document.querySelector('.fresh.live') !== null"
+
+
+class Feeds:
+    """Every source quotes every symbol, and says so again ten times a second."""
+
+    def __init__(self, namespace: str) -> None:
+        self.mids = {source.source_id: 100.0 for source in SOURCES}
+        self._namespace = namespace
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._feed)
+        self._thread.start()
+
+    def _feed(self) -> None:
+        with contextlib.ExitStack() as stack:
+            store = stack.enter_context(PriceStore.attach(self._namespace))
+            writers = [stack.enter_context(store.writer(one.source_id)) for one in SOURCES]
+            while not self._ended.wait(0.05):
+                now_ns = store.clock.now_ns()
+                for source_id, writer in enumerate(writers):
+                    mid = self.mids[source_id]
+                    for symbol_id in range(3):
+                        quote = (mid * 0.9999, 10.0, mid * 1.0001, 10.0)
+                        writer.write(symbol_id, *quote, now_ns, now_ns, 1)
+                    writer.heartbeat(now_ns - store.clock.anchor_ns)
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as running:
+        yield running
+
+
+def test_thousands_of_rows_cost_little(browser: Any) -> None:
+    with canned_gateway(3_600) as address:
+        tab = Tab(browser, address, viewport={"width": 1400, "height": 800})
+        page = tab.open("#usable=0")
+        tab.until(LIVE)
+        tab.until("page.session.pushed")
+        page.evaluate(COUNT_FRAMES)
+        began_s, cpu_s = time.perf_counter(), cpu_of_chromium_s()
+        page.wait_for_timeout(8_000)
+        took_s = time.perf_counter() - began_s
+        share = (cpu_of_chromium_s() - cpu_s) / took_s
+        frames = page.evaluate("globalThis.frames_seen") / took_s
+        print(f"3,600 pairs: {share:.0%} of a core in all of chromium, {frames:.0f} frames/s")
+        assert page.evaluate("document.querySelectorAll('.body > [role=row]').length") < 60
+        first = page.evaluate(f"{ROWS}.map(row => row.textContent)")
+        tab.until(f"String({ROWS}.map(row => row.textContent)) !== {','.join(first)!r}")
+        page.evaluate("document.querySelector('.table').scrollTop = 3_000 * page.table.rowHeight")
+        tab.until(f"{ROWS}.some(row => row.getAttribute('aria-rowindex') > 3_000)")
+        tab.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        return int(door.getsockname()[1])
+
+
+class Shown:
+    """A gateway that can be killed and comes back where it was."""
+
+    def __init__(self, bed: Any, more: str = "") -> None:
+        self._bed = bed
+        file = bed.folder / "config" / "config.toml"
+        port = free_port()
+        file.write_text(file.read_text().replace("port = 0", f"port = {port}") + more)
+        self.address = f"http://127.0.0.1:{port}"
+        self.begin()
+
+    def begin(self) -> None:
+        self.life = Started(self._bed)
+        self.life.address()
+
+    def kill(self) -> None:
+        self.life.child.kill()
+        self.life.child.wait()
+
+
+@pytest.fixture
+def wide_bed(listed_bed: Any) -> Any:
+    """Every symbol in every direction."""
+    made = tables.load(listed_bed.settings.generated_dir)
+    ways = tuple(DirectionRow(one.direction_id, (0, 1, 2)) for one in DIRECTIONS)
+    more = msgspec.structs.replace(made, generation=3, directions=ways, quarantine=())
+    publish.publish(listed_bed.settings.generated_dir, more, {})
+    listed_bed.settings = config.load()
+    return listed_bed
+
+
+@pytest.fixture
+def feeds(wide_bed: Any) -> Iterator[Feeds]:
+    quoting = Feeds(wide_bed.namespace)
+    yield quoting
+    quoting.close()
+
+
+@pytest.fixture
+def shown(wide_bed: Any, feeds: Feeds) -> Iterator[Shown]:
+    gateway = Shown(wide_bed)
+    yield gateway
+    gateway.kill()
+
+
+@pytest.fixture
+def tab(browser: Any, shown: Shown) -> Iterator[Tab]:
+    opened = Tab(browser, shown.address, viewport={"width": 1400, "height": 800})
+    yield opened
+    opened.close()
+
+
+def futures_rise(feeds: Feeds, to: float) -> None:
+    for source in SOURCES:
+        if source.market.label == "futures":
+            feeds.mids[source.source_id] = to
+
+
+def test_it_is_live_through_a_kill_and_a_sleep(tab: Tab, shown: Shown, feeds: Feeds) -> None:
+    page = tab.open("#usable=0")
+    tab.until(LIVE)
+    tab.until(f"{ROWS}.length >= 20")
+    assert f"{PAIRS} of {PAIRS}" in tab.text(".told")
+
+    before = page.evaluate(NET)
+    began = time.perf_counter()
+    futures_rise(feeds, 101.0)
+    tab.until(f"{NET} > {before} + 50")
+    print(f"a quote was seen {1e3 * (time.perf_counter() - began):.0f} ms after it was written")
+
+    shown.kill()
+    tab.until("/Disconnected/.test(document.querySelector('.fresh').textContent)")
+    assert page.evaluate("document.title").startswith("⚠")
+    assert page.evaluate("document.querySelector('main').className") == "old"
+    shown.begin()
+    tab.until(LIVE)
+    keys = page.evaluate("page.places.map(place => page.board.keys[place])")
+    assert len(keys) == len(set(keys)) == PAIRS
+    seen = page.evaluate(KEYS)
+    assert len(seen) == len(set(seen))
+
+    debugger = tab.context.new_cdp_session(page)
+    debugger.send("Page.setWebLifecycleState", {"state": "frozen"})
+    futures_rise(feeds, 103.0)
+    debugger.send("Page.setWebLifecycleState", {"state": "active"})
+    tab.until(f"{NET} > {before} + 250")
+    tab.until(LIVE)
+
+
+def test_it_is_used_by_keys_alone(tab: Tab) -> None:
+    page = tab.open()
+    tab.until(f"{ROWS}.length >= 20")
+    keyboard = page.keyboard
+    for _ in range(60):
+        if page.evaluate("document.activeElement.getAttribute('role')") == "grid":
+            break
+        keyboard.press("Tab")
+    else:
+        pytest.fail("the table is not reached")
+    keyboard.press("ArrowDown")
+    keyboard.press("ArrowDown")
+    active = "document.getElementById(document.activeElement.getAttribute('aria-activedescendant'))"
+    assert page.evaluate(f"{active}.getAttribute('aria-selected')") == "true"
+    assert "Gross" in tab.text(".hint")
+    meant = page.evaluate("page.table.meant")
+    keyboard.press("Enter")
+    tab.until("document.activeElement.id === 'pair'")
+    assert meant.split()[0] in tab.text(".drawer h2")
+    assert page.evaluate("decodeURIComponent(location.hash)").replace("+", " ").find(meant) > 0
+    keyboard.press("Escape")
+    tab.until("document.querySelector('.drawer') === null")
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+    keyboard.press("/")
+    tab.until("document.activeElement.id === 'search'")
+    keyboard.type("bbb")
+    tab.until(f"{ROWS}.every(row => row.textContent.includes('BBB'))")
+    assert "q=bbb" in page.evaluate("location.hash")
+    keyboard.press("Escape")
+    tab.until("document.getElementById('search').value === ''")
+    page.evaluate("document.activeElement.blur()")
+    keyboard.press("?")
+    tab.until("document.querySelector('.panel h2')?.textContent === 'Help'")
+
+
+def test_a_link_restores_what_was_seen(tab: Tab) -> None:
+    page = tab.open("#q=aaa&buy=okx&sort=symbol&up=1&cols=net,symbol,direction&usable=0")
+    tab.until(f"{ROWS}.length === 3")
+    heads = page.evaluate(
+        "[...document.querySelectorAll('[role=columnheader]')].map(h => h.dataset.key)"
+    )
+    assert heads == ["net", "symbol", "direction"]
+    assert page.evaluate("document.querySelector('[aria-sort]').dataset.key") == "symbol"
+    page.click("[role=columnheader] button")
+    tab.until("document.querySelector('[aria-sort]').dataset.key === 'net'")
+    page.reload()
+    tab.until(f"{ROWS}.length === 3")
+    assert page.evaluate("document.querySelector('[aria-sort]').dataset.key") == "net"
+
+
+VIEWS = ("", "#view=opportunities", "#view=sources", "#view=alerts", "#view=help")
+PAIR = "#pair=AAA-USDT+okx-bybit"
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_axe_finds_nothing(browser: Any, shown: Shown, theme: str) -> None:
+    tab = Tab(browser, shown.address, color_scheme=theme, viewport={"width": 1400, "height": 800})
+    for view in (*VIEWS, PAIR):
+        tab.open(view)
+        tab.until(LIVE)
+        tab.until("page.board.count > 0")
+        if view == PAIR:
+            tab.until("document.querySelector('.chart canvas') !== null")
+        assert violations(tab) == [], (theme, view)
+    tab.close()
+
+
+def test_it_fits_a_phone(browser: Any, shown: Shown) -> None:
+    tab = Tab(browser, shown.address, viewport={"width": 320, "height": 640}, has_touch=True)
+    for view in (*VIEWS, PAIR):
+        page = tab.open(view)
+        tab.until(LIVE)
+        tab.until("page.board.count > 0")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 320, view
+        assert violations(tab) == [], view
+    page = tab.open()
+    tab.until(f"{ROWS}.length > 2")
+    page.tap(".body > [role=row]")
+    tab.until("document.querySelector('.drawer') !== null")
+    tab.close()
+
+
+def test_a_token_is_asked_for_and_no_script_sees_the_cookie(
+    browser: Any, wide_bed: Any, feeds: Feeds
+) -> None:
+    token = secret(wide_bed, "token")
+    shown = Shown(wide_bed, 'token_file = "token"\n')
+    tab = Tab(browser, shown.address)
+    page = tab.open()
+    page.wait_for_selector(".login")
+    page.fill(".login input", "not-the-token-but-long")
+    page.keyboard.press("Enter")
+    tab.until("/not the token/.test(document.querySelector('.said').textContent)")
+    page.fill(".login input", token)
+    page.keyboard.press("Enter")
+    tab.until(LIVE)
+    tab.until(f"{ROWS}.length > 2")
+    tab.until("page.session.events.socket?.readyState === 1")
+    assert page.evaluate("document.cookie") == ""
+    shown.kill()
+    shown.begin()
+    tab.until(LIVE)
+    tab.close()
+    shown.kill()

@@ -1,0 +1,176 @@
+"""The dashboard's files, its login, and what it asks for; its own modules by node's test runner."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from spread_scanner.config.files import Tokens
+from spread_scanner.gateway import dashboard
+
+HERE = Path(__file__).parent
+BYTES_MAX = 150_000
+TOKENS = Tokens(b"a-token-of-some-length", b"another-to-control")
+IMPORTED = re.compile(
+    r"""^(?:import|export)\b.*\bfrom "([^"]+)";$|\bimport\("([^"]+)"\)""", re.MULTILINE
+)
+
+
+def test_its_modules_do_what_they_say() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    tests = sorted(str(path) for path in (HERE / "page").glob("*.test.mjs"))
+    ran = subprocess.run([node, "--test", *tests], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_it_is_small_and_whole_and_asks_nobody_else() -> None:
+    files = dashboard.page_files()
+    assert sum(len(file.body) for path, file in files.items() if path != "/") < BYTES_MAX
+    for path, file in files.items():
+        text = file.body.decode()
+        if path.endswith((".js", ".mjs")):
+            for one, other in IMPORTED.findall(text):
+                name = one or other
+                assert name.startswith("./"), f"{path} imports {name}"
+                beside = Path(path).parent / name
+                assert str(beside) in files, f"{path} imports {name}"
+        if path.startswith("/page/vendor/"):
+            continue
+        elsewhere = re.findall(r"https?://[\w.]+", text)
+        assert not elsewhere or path == "/page/places.js", f"{path}: {elsewhere}"
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=\"", text), path
+        assert not re.search(r"\bglobalThis\.eval|\beval\(|new Function|innerHTML", text), path
+
+
+def test_it_is_served_with_a_policy_and_not_twice(gateway_of: Callable[..., Any]) -> None:
+    asking = gateway_of()
+
+    async def ask() -> None:
+        for path in (
+            "/",
+            "/?anything",
+            "/page/main.js",
+            "/page/vendor/preact.mjs",
+            "/page/page.css",
+        ):
+            answer = await asking.get(path)
+            assert answer.status_code == 200
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+            assert "unsafe" not in answer.headers["content-security-policy"]
+            again = await asking.get(path, headers={"if-none-match": answer.headers["etag"]})
+            assert (again.status_code, again.content) == (304, b"")
+        assert (await asking.get("/")).headers["content-type"] == "text/html; charset=utf-8"
+        assert (
+            (await asking.get("/page/ui.js")).headers["content-type"].startswith("text/javascript")
+        )
+        assert (await asking.ask("HEAD", "/")).content == b""
+        plain = await asking.get("/page/main.js", headers={"accept-encoding": "identity"})
+        packed = await asking.get("/page/main.js", headers={"accept-encoding": "gzip"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert "content-encoding" not in plain.headers
+        assert packed.content == plain.content
+        assert (await asking.get("/page/../../main.py")).status_code == 404
+
+    asyncio.run(ask())
+
+
+def test_a_paused_gateway_still_has_its_page(gateway_of: Callable[..., Any]) -> None:
+    asking = gateway_of()
+    asking.front.paused = True
+    assert asyncio.run(asking.get("/")).status_code == 200
+    assert asyncio.run(asking.get("/v1/spreads/columns")).json()["code"] == "paused"
+
+
+def cookie_of(answer: httpx.Response) -> tuple[str, str]:
+    """The cookie as a browser sends it, and how it was set."""
+    said = answer.headers["set-cookie"]
+    ((name, morsel),) = SimpleCookie(said).items()
+    return f"{name}={morsel.value}", said
+
+
+def test_a_token_is_told_once_and_a_cookie_reads(gateway_of: Callable[..., Any]) -> None:
+    asking = gateway_of(TOKENS)
+
+    async def ask() -> None:
+        assert (await asking.get("/")).status_code == 200
+        assert (await asking.get("/v1/spreads/columns")).json()["code"] == "no_token"
+        wrong = await asking.ask("POST", "/page/login", content=b"a-token-of-some-lengt")
+        assert (wrong.status_code, wrong.json()["code"]) == (401, "no_token")
+        assert "set-cookie" not in wrong.headers
+        for token in TOKENS:
+            told = await asking.ask("POST", "/page/login", content=token)
+            cookie, said = cookie_of(told)
+            assert "HttpOnly" in said
+            assert "SameSite=Strict" in said
+            assert token.decode() not in said
+        headers = {"cookie": f"other=1; {cookie}"}
+        assert (await asking.get("/v1/spreads/columns", headers=headers)).status_code == 200
+        asking.front.check_socket("127.0.0.1", {b"host": b"127.0.0.1", b"cookie": cookie.encode()})
+        halt = await asking.ask("POST", "/v1/control/halt", headers=headers)
+        assert halt.json()["code"] == "no_token"
+        for bad in (
+            "spread-scanner=",
+            "spread-scanner=0",
+            "spread-scanner=\xe9",
+            "a b=;;=",
+            cookie[:-1],
+        ):
+            refused = await asking.get("/v1/status", headers={"cookie": bad.encode("latin-1")})
+            assert refused.status_code == 401, bad
+        _, left = cookie_of(await asking.ask("POST", "/page/logout"))
+        assert "Max-Age=0" in left
+
+    asyncio.run(ask())
+
+
+def test_another_sites_page_logs_nobody_in(gateway_of: Callable[..., Any]) -> None:
+    asking = gateway_of(TOKENS)
+    headers = {"origin": "http://127.0.0.1:9"}
+    sent = asking.ask("POST", "/page/login", content=TOKENS.to_read, headers=headers)
+    assert asyncio.run(sent).json()["code"] == "foreign_page"
+
+
+def test_the_cookie_ends_with_its_token_and_travels_by_tls_where_there_is_any(
+    gateway_of: Callable[..., Any],
+) -> None:
+    asking = gateway_of(TOKENS, tls_certificate="any.pem")
+    cookie, said = cookie_of(asyncio.run(asking.ask("POST", "/page/login", content=TOKENS.to_read)))
+    assert said.endswith("; Secure")
+    other = gateway_of(Tokens(b"a-new-token-of-some-length", b""))
+    assert asyncio.run(other.get("/v1/status", headers={"cookie": cookie})).status_code == 401
+
+
+def test_where_nobody_needs_a_token_nobody_is_told_one(gateway_of: Callable[..., Any]) -> None:
+    told = asyncio.run(gateway_of().ask("POST", "/page/login", content=b"x" * 100_000))
+    assert told.status_code == 204
+
+
+def test_columns_are_the_spreads(gateway_of: Callable[..., Any], listed_bed: Any) -> None:
+    listed_bed.quote(0, 0, 100.0, 101.0)
+    listed_bed.quote(3, 0, 103.0, 104.0)
+    asking = gateway_of()
+    columns = asyncio.run(asking.get("/v1/spreads/columns")).json()
+    spreads = asyncio.run(asking.get("/v1/spreads")).json()
+    assert len(columns["symbol"]) == len(spreads) == 3
+    by_pair = {(one["symbol"], one["direction"]): one for one in spreads}
+    moving = {"spot_age_ms", "fut_age_ms"}
+    for at, pair in enumerate(zip(columns["symbol"], columns["direction"], strict=True)):
+        for name in by_pair[pair].keys() & columns.keys() - moving:
+            told, meant = columns[name][at], by_pair[pair][name]
+            assert told == (pytest.approx(meant, abs=5e-4) if isinstance(meant, float) else meant)
+
+
+def test_funding_is_of_the_futures_listings(gateway_of: Callable[..., Any]) -> None:
+    found = asyncio.run(gateway_of().get("/v1/funding?symbol=aaa")).json()
+    assert {one["symbol"] for one in found} == {"AAA-USDT"}
+    assert len(found) == 4
+    assert all(one["source"].endswith("-futures") for one in found)
