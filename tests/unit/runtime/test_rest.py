@@ -388,7 +388,7 @@ def test_a_ban_for_hours_is_reported_and_not_sat_out() -> None:
 def test_requests_are_paced_by_their_weight() -> None:
     async def ask() -> float:
         async with served(GOOD) as source:
-            source.rest_weight_per_s = 1.0  # the second is due a second after the first
+            source.rest_weight_per_s = 20.0
             async with RestClient(source, QUICK) as client:
                 start_s = time.monotonic()
                 for _ in range(3):
