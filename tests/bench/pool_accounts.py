@@ -105,3 +105,150 @@ def cpmm_config(trade: int, protocol: int = 0, fund: int = 0, creator: int = 0) 
     rates = zip((12, 20, 28, 108), (trade, protocol, fund, creator), strict=True)
     parts = [(at, le(rate, 8)) for at, rate in rates]
     return keys.RAYDIUM_CPMM, filled(236, (0, bytes.fromhex("daf42168cbcb2b6f")), *parts)
+
+
+def whirlpool(
+    *,
+    spacing: int,
+    fee_rate: int,
+    liquidity: int,
+    sqrt_price: int,
+    tick: int,
+    mints: tuple[str, str],
+    tier: int | None = None,
+) -> Account:
+    parts = [
+        (0, bytes.fromhex("3f95d10ce1806309")),
+        (41, le(spacing, 2) + le(spacing if tier is None else tier, 2) + le(fee_rate, 2)),
+        (49, le(liquidity, 16) + le(sqrt_price, 16) + le(tick, 4)),
+        *zip((101, 181), map(keys.raw, mints), strict=True),
+    ]
+    return keys.ORCA_WHIRLPOOL, filled(653, *parts)
+
+
+def whirlpool_ticks(pool: str, start: int, spacing: int, nets: dict[int, int]) -> Account:
+    """Net liquidity by tick; all 88 have their place."""
+    parts = [(0, bytes.fromhex("4561bdbe6e0742bb") + le(start, 4)), (9_956, keys.raw(pool))]
+    for tick, net in nets.items():
+        place = (tick - start) // spacing
+        parts.append((12 + 113 * place, b"\1" + le(net, 16) + le(abs(net), 16)))
+    return keys.ORCA_WHIRLPOOL, filled(9_988, *parts)
+
+
+def whirlpool_dynamic(pool: str, start: int, spacing: int, nets: dict[int, int]) -> Account:
+    """The same, growing with each tick."""
+    places = {(tick - start) // spacing: net for tick, net in nets.items()}
+    head = bytes.fromhex("11d8f68ee1c7da38") + le(start, 4) + keys.raw(pool)
+    body = b"".join(
+        (b"\1" + le(places[place], 16)).ljust(113, b"\0") if place in places else b"\0"
+        for place in range(88)
+    )
+    bitmap = le(sum(1 << place for place in places), 16)
+    return keys.ORCA_WHIRLPOOL, head + bitmap + body
+
+
+def whirlpool_oracle(
+    pool: str,
+    *,
+    group_size: int,
+    control: int,
+    accumulator_max: int = 350_000,
+    opens_ts: int = 0,
+    filter_s: int = 30,
+    decay_s: int = 600,
+    reduction: int = 500,
+    reference_ts: int = 0,
+    major_swap_ts: int = 0,
+    reference: int = 0,
+    group_reference: int = 0,
+    accumulator: int = 0,
+) -> Account:
+    constants = le(filter_s, 2) + le(decay_s, 2) + le(reduction, 2) + le(control, 4)
+    constants += le(accumulator_max, 4) + le(group_size, 2)
+    variables = le(reference_ts, 8) + le(major_swap_ts, 8) + le(reference, 4)
+    variables += le(group_reference, 4) + le(accumulator, 4)
+    head = bytes.fromhex("8bc283b38cb3e5f4") + keys.raw(pool) + le(opens_ts, 8)
+    return keys.ORCA_WHIRLPOOL, filled(254, (0, head + constants), (82, variables))
+
+
+def clmm(
+    *,
+    config: str,
+    spacing: int,
+    liquidity: int,
+    sqrt_price: int,
+    tick: int,
+    mints: tuple[str, str],
+    arrays: Iterable[int] = (),
+    decimals: tuple[int, int] = (9, 6),
+    status: int = 0,
+    fee_on: int = 0,
+    open_time_s: int = 0,
+    dynamic: bytes = b"",
+) -> Account:
+    """Arrays with ticks by their number from tick 0, which may be beyond the pool's own bitmap."""
+    own = sum(1 << number + 512 for number in arrays if -512 <= number < 512)
+    parts = [
+        (0, bytes.fromhex("f7ede3f5d7c3de46")),
+        (9, keys.raw(config)),
+        *zip((73, 105), map(keys.raw, mints), strict=True),
+        (233, bytes(decimals) + le(spacing, 2) + le(liquidity, 16) + le(sqrt_price, 16)),
+        (269, le(tick, 4)),
+        (389, bytes((status, fee_on))),
+        (904, le(own, 128)),
+        (1_080, le(open_time_s, 8)),
+        (1_096, dynamic),
+    ]
+    return keys.RAYDIUM_CLMM, filled(1_544, *parts)
+
+
+def clmm_extension(pool: str, arrays: Iterable[int]) -> Account:
+    data = bytearray(filled(1_832, (0, bytes.fromhex("3c9624db61808b99") + keys.raw(pool))))
+    for number in arrays:
+        if -512 <= number < 512:
+            continue
+        word, bit = divmod(number, 512)
+        at = 40 + 64 * (word - 1 if word > 0 else 14 - word - 2)
+        found = int.from_bytes(data[at : at + 64], "little") | 1 << bit
+        data[at : at + 64] = found.to_bytes(64, "little")
+    return keys.RAYDIUM_CLMM, bytes(data)
+
+
+def clmm_config(trade: int, protocol: int = 120_000, fund: int = 40_000) -> Account:
+    parts = [(0, bytes.fromhex("daf42168cbcb2b6f")), (43, le(protocol, 4)), (47, le(trade, 4))]
+    return keys.RAYDIUM_CLMM, filled(117, *parts, (53, le(fund, 4)))
+
+
+def clmm_ticks(
+    pool: str,
+    start: int,
+    spacing: int,
+    nets: dict[int, int],
+    orders: dict[int, tuple[int, int]] | None = None,
+) -> Account:
+    """Net liquidity by tick, and orders there: unfilled of those opened since, and before."""
+    parts = [(0, bytes.fromhex("c09b55cd31f9812a") + keys.raw(pool) + le(start, 4))]
+    for tick, net in nets.items():
+        at = 44 + 168 * ((tick - start) // spacing)
+        parts.append((at, le(tick, 4) + le(net, 16) + le(abs(net), 16)))
+    for tick, (new, part_filled) in (orders or {}).items():
+        at = 44 + 168 * ((tick - start) // spacing)
+        parts += [(at, le(tick, 4)), (at + 124, le(new, 8) + le(part_filled, 8))]
+    return keys.RAYDIUM_CLMM, filled(10_240, *parts)
+
+
+def clmm_dynamic(
+    *,
+    control: int,
+    accumulator_max: int,
+    filter_s: int = 30,
+    decay_s: int = 600,
+    reduction: int = 5_000,
+    index_reference: int = 0,
+    reference: int = 0,
+    accumulator: int = 0,
+    last_update_ts: int = 0,
+) -> bytes:
+    rates = le(filter_s, 2) + le(decay_s, 2) + le(reduction, 2) + le(control, 4)
+    state = le(index_reference, 4) + le(reference, 4) + le(accumulator, 4)
+    return rates + le(accumulator_max, 4) + state + le(last_update_ts, 8)

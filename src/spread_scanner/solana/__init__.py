@@ -16,7 +16,14 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Literal
 
-from spread_scanner.solana import keys, raydium_cpmm, raydium_v4, tokens
+from spread_scanner.solana import (
+    keys,
+    orca_whirlpool,
+    raydium_clmm,
+    raydium_cpmm,
+    raydium_v4,
+    tokens,
+)
 from spread_scanner.solana.keys import pda
 from spread_scanner.solana.pool import Accounts, Pool, PoolQuote, price_of, quote_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
@@ -41,12 +48,19 @@ _DECODERS: MappingProxyType[str, _Decoder] = MappingProxyType(
     {
         keys.RAYDIUM_V4: raydium_v4.decode,
         keys.RAYDIUM_CPMM: raydium_cpmm.decode,
+        keys.RAYDIUM_CLMM: raydium_clmm.decode,
+        keys.ORCA_WHIRLPOOL: orca_whirlpool.decode,
         keys.TOKEN: lambda data: tokens.decode(keys.TOKEN, data),
         keys.TOKEN_2022: lambda data: tokens.decode(keys.TOKEN_2022, data),
     }
 )
 _ASSEMBLERS: MappingProxyType[str, _Assembler] = MappingProxyType(
-    {keys.RAYDIUM_V4: raydium_v4.assemble, keys.RAYDIUM_CPMM: raydium_cpmm.assemble}
+    {
+        keys.RAYDIUM_V4: raydium_v4.assemble,
+        keys.RAYDIUM_CPMM: raydium_cpmm.assemble,
+        keys.RAYDIUM_CLMM: raydium_clmm.assemble,
+        keys.ORCA_WHIRLPOOL: orca_whirlpool.assemble,
+    }
 )
 
 
