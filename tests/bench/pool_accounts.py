@@ -252,3 +252,75 @@ def clmm_dynamic(
     rates = le(filter_s, 2) + le(decay_s, 2) + le(reduction, 2) + le(control, 4)
     state = le(index_reference, 4) + le(reference, 4) + le(accumulator, 4)
     return rates + le(accumulator_max, 4) + state + le(last_update_ts, 8)
+
+
+def lb_pair(
+    *,
+    mints: tuple[str, str],
+    vaults: tuple[str, str],
+    active_id: int,
+    bin_step: int,
+    arrays: Iterable[int],
+    base_factor: int = 10_000,
+    power: int = 0,
+    control: int = 0,
+    accumulator_max: int = 150_000,
+    filter_s: int = 30,
+    decay_s: int = 600,
+    reduction: int = 5_000,
+    accumulator: int = 0,
+    reference: int = 0,
+    index_reference: int = 0,
+    last_update_ts: int = 0,
+    function_type: int = 1,
+    collect_fee_mode: int = 0,
+    status: int = 0,
+    activation_type: int = 1,
+    activation_point: int = 0,
+) -> Account:
+    own = sum(1 << number + 512 for number in arrays if -512 <= number < 512)
+    rates = le(base_factor, 2) + le(filter_s, 2) + le(decay_s, 2) + le(reduction, 2)
+    rates += le(control, 4) + le(accumulator_max, 4)
+    parts = [
+        (0, bytes.fromhex("210b3162b565b10d") + rates),
+        (34, bytes((power, function_type, collect_fee_mode))),
+        (40, le(accumulator, 4) + le(reference, 4) + le(index_reference, 4)),
+        (56, le(last_update_ts, 8)),
+        (76, le(active_id, 4) + le(bin_step, 2) + bytes((status,))),
+        (86, bytes((activation_type,))),
+        *zip((88, 120, 152, 184), map(keys.raw, (*mints, *vaults)), strict=True),
+        (584, le(own, 128)),
+        (816, le(activation_point, 8)),
+    ]
+    return keys.METEORA_DLMM, filled(904, *parts)
+
+
+def dlmm_bins(
+    pair: str,
+    number: int,
+    bins: dict[int, tuple[int, int]],
+    orders: dict[int, tuple[int, int, bool]] | None = None,
+) -> Account:
+    """X and Y by bin, and orders: open, left of those in process, whether they sell X."""
+    parts = [
+        (0, bytes.fromhex("5c8e5cdc059446b5") + le(number, 8)),
+        (24, keys.raw(pair)),
+    ]
+    for bin_id, (x, y) in bins.items():
+        parts.append((56 + 144 * (bin_id % 70), le(x, 8) + le(y, 8)))
+    for bin_id, (unfilled, processed, asks) in (orders or {}).items():
+        at = 56 + 144 * (bin_id % 70)
+        parts += [(at + 112, le(unfilled, 8)), (at + 128, le(processed, 8))]
+        parts.append((at + 140, bytes((asks,))))
+    return keys.METEORA_DLMM, filled(10_136, *parts)
+
+
+def dlmm_extension(pair: str, arrays: Iterable[int]) -> Account:
+    data = bytearray(filled(1_576, (0, bytes.fromhex("506f7c7137ed1205") + keys.raw(pair))))
+    for number in arrays:
+        if not -512 <= number < 512:
+            offset = number - 512 if number >= 0 else -number - 513
+            at = 40 + 64 * (offset // 512 + (0 if number >= 0 else 12))
+            word = int.from_bytes(data[at : at + 64], "little") | 1 << offset % 512
+            data[at : at + 64] = word.to_bytes(64, "little")
+    return keys.METEORA_DLMM, bytes(data)

@@ -18,6 +18,7 @@ from typing import Literal
 
 from spread_scanner.solana import (
     keys,
+    meteora_dlmm,
     orca_whirlpool,
     raydium_clmm,
     raydium_cpmm,
@@ -50,6 +51,7 @@ _DECODERS: MappingProxyType[str, _Decoder] = MappingProxyType(
         keys.RAYDIUM_CPMM: raydium_cpmm.decode,
         keys.RAYDIUM_CLMM: raydium_clmm.decode,
         keys.ORCA_WHIRLPOOL: orca_whirlpool.decode,
+        keys.METEORA_DLMM: meteora_dlmm.decode,
         keys.TOKEN: lambda data: tokens.decode(keys.TOKEN, data),
         keys.TOKEN_2022: lambda data: tokens.decode(keys.TOKEN_2022, data),
     }
@@ -60,6 +62,7 @@ _ASSEMBLERS: MappingProxyType[str, _Assembler] = MappingProxyType(
         keys.RAYDIUM_CPMM: raydium_cpmm.assemble,
         keys.RAYDIUM_CLMM: raydium_clmm.assemble,
         keys.ORCA_WHIRLPOOL: orca_whirlpool.assemble,
+        keys.METEORA_DLMM: meteora_dlmm.assemble,
     }
 )
 

@@ -165,7 +165,7 @@ def step(
     return after, amount_in, amount_out if by_input else min(amount_out, remaining), fee
 
 
-class Rules(NamedTuple):
+class FeeRules(NamedTuple):
     """How a pool takes its fee in this direction."""
 
     rate: int
@@ -202,7 +202,7 @@ def walk(
     *,
     down: bool,
     by_input: bool,
-    rules: Rules,
+    rules: FeeRules,
     limit: int | None = None,
 ) -> Walk:
     """Swap until the amount is used or the price limit is met; refused where ticks end before."""
@@ -252,7 +252,7 @@ def _towards(
     sums: _Sums,
     down: bool,
     by_input: bool,
-    rules: Rules,
+    rules: FeeRules,
 ) -> tuple[int, int]:
     """To the next tick, or to the limit before it; also how much of the tick's orders is left."""
     rate, schedule, bounded = rules.rate, rules.schedule, target

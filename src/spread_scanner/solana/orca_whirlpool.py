@@ -16,9 +16,9 @@ from spread_scanner.solana import keys
 from spread_scanner.solana.concentrated import (
     TICK_MAX,
     TICK_MIN,
+    FeeRules,
     PriceTable,
     RangeEnd,
-    Rules,
     Start,
     TickAt,
     TickRange,
@@ -318,10 +318,10 @@ class WhirlpoolPool:
 
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int) -> Filled:
         state = self.state
-        rules = Rules(state.fee_rate)
+        rules = FeeRules(state.fee_rate)
         if self.oracle is not None:
             schedule = _AdaptiveFees(self.oracle, state.fee_rate, state.tick, down, unix_ts)
-            rules = Rules(state.fee_rate, schedule)
+            rules = FeeRules(state.fee_rate, schedule)
         start = Start(state.sqrt_price, state.tick, state.liquidity)
         path = walk(start, self.ticks, amount, down=down, by_input=by_input, rules=rules)
         return filled(path, True)

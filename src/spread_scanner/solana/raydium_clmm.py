@@ -15,9 +15,9 @@ from spread_scanner.solana.concentrated import (
     RATE_ALL,
     TICK_MAX,
     TICK_MIN,
+    FeeRules,
     PriceTable,
     RangeEnd,
-    Rules,
     Start,
     TickAt,
     TickRange,
@@ -340,13 +340,13 @@ class ClmmPool:
                 PoolReason.CLOSED, open_time_s=self.state.open_time_s, unix_ts=unix_ts
             )
 
-    def rules(self, down: bool, unix_ts: int) -> Rules:
+    def rules(self, down: bool, unix_ts: int) -> FeeRules:
         state, rate = self.state, self.config.trade_fee_rate
         on_input = state.fee_on == (_FEE_ON_TOKEN0 if down else _FEE_ON_TOKEN1)
         on_input = on_input or state.fee_on == _FEE_ON_INPUT
         fee = state.volatility_fee
         schedule = None if fee is None else _VolatilityFees(state, fee, rate, down, unix_ts)
-        return Rules(rate, schedule, on_input, match_orders)
+        return FeeRules(rate, schedule, on_input, match_orders)
 
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int) -> Filled:
         state, rules = self.state, self.rules(down, unix_ts)

@@ -26,8 +26,8 @@ from spread_scanner.solana import (
 from spread_scanner.solana.concentrated import (
     TICK_MAX,
     TICK_MIN,
+    FeeRules,
     RangeEnd,
-    Rules,
     Start,
     TickRange,
     Walk,
@@ -169,7 +169,7 @@ def test_answers_as_the_binary(case: dict[str, Any]) -> None:
         case["amount"],
         down=case["a_to_b"],
         by_input=exact == "in",
-        rules=Rules(state.fee_rate),
+        rules=FeeRules(state.fee_rate),
     )
     assert str(path.sqrt_price) == result["post_sqrt_price"]
     assert str(path.liquidity) == result["post_liquidity"]
@@ -198,9 +198,9 @@ def test_vectors_of_the_sdk(name: str) -> None:
             assert amount == 0  # refused before any maths
         elif expected["exception"]:
             with pytest.raises(PoolRefusal):
-                walk(start, ticks, amount, rules=Rules(case["feeRate"]), limit=limit, **asked)
+                walk(start, ticks, amount, rules=FeeRules(case["feeRate"]), limit=limit, **asked)
         else:
-            path = walk(start, ticks, amount, rules=Rules(case["feeRate"]), limit=limit, **asked)
+            path = walk(start, ticks, amount, rules=FeeRules(case["feeRate"]), limit=limit, **asked)
             _same_as_vector(case, path)
 
 

@@ -1,0 +1,478 @@
+"""Meteora DLMM: liquidity in bins of one price each, 70 in an array. Pure; wrong bytes are refused.
+
+Checked: decoding on recorded accounts, quotes against the program's binary (0.12) on two recorded
+pairs, every swap that it filled: fees on either leg, and exact-in filled by orders. From the
+documentation alone, never run: exact-out filled by orders, the bitmap's extension, Token-2022. An
+array that is not given ends what can be quoted.
+
+Pairs of before limit orders have other counters in the orders' places, which the program takes for
+orders all the same: what they seem to give is more than the vault holds. So whatever orders fill is
+held to the vault.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from struct import Struct as Layout
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from spread_scanner.solana import keys
+from spread_scanner.solana.layout import checked, i32, u16, u32, u64, u128
+from spread_scanner.solana.pool import Accounts, Filled, bytes_of, mint_of, vault_of
+from spread_scanner.solana.refusal import PoolReason, PoolRefusal
+from spread_scanner.solana.tokens import TokenMint
+
+PAIR_BYTES, PAIR_KIND = 904, bytes.fromhex("210b3162b565b10d")
+ARRAY_BYTES, ARRAY_KIND = 10_136, bytes.fromhex("5c8e5cdc059446b5")
+EXTENSION_BYTES, EXTENSION_KIND = 1_576, bytes.fromhex("506f7c7137ed1205")
+BINS_IN_ARRAY = 70
+_BIN_BYTES, _BINS_AT = 144, 56
+BITMAP_HALF = 512
+_EXTENSION_WORDS, _WORD_BYTES = 12, 64
+Q64_BITS = 64
+RATE_ALL, RATE_MAX = 10**9, 10**8
+_SCALE, _VARIABLE_ALL = 10_000, 10**11
+_PRICE_BITS = 19
+_BY_SLOT = 0
+_FEE_ON_Y = 1
+_LIMIT_ORDERS, _UNDETERMINED = 2, 0
+_NO_MINT = "11111111111111111111111111111111"
+_INDEX = Layout("<q")
+
+
+@lru_cache(maxsize=65_536)
+def price_at(bin_id: int, bin_step: int) -> int:
+    """Y per X in smallest units, Q64.64: powers of the inverse, cut off each time, turned over."""
+    one = 1 << Q64_BITS
+    base = one + (bin_step << Q64_BITS) // _SCALE
+    exponent, result = abs(bin_id), one
+    if exponent >> _PRICE_BITS:
+        raise PoolRefusal(PoolReason.BAD_VALUE, bin_id=bin_id)
+    # The program squares a number below one; what is above is turned over first, and back last.
+    squared = (2**128 - 1) // base
+    while exponent:
+        if exponent & 1:
+            result = result * squared >> Q64_BITS
+        squared = squared * squared >> Q64_BITS
+        exponent >>= 1
+    if not result:
+        raise PoolRefusal(PoolReason.BAD_VALUE, bin_id=bin_id, bin_step=bin_step)
+    return (2**128 - 1) // result if bin_id > 0 else result
+
+
+class LbPair(Struct, frozen=True):
+    """The pair's account: which bin is active, and what the fee is made of. Decimals are in the
+    mints.
+    """
+
+    base_factor: int
+    filter_s: int
+    decay_s: int
+    reduction: int
+    variable_fee_control: int
+    accumulator_max: int
+    bin_id_min: int
+    bin_id_max: int
+    protocol_share: int
+    base_fee_power: int
+    function_type: int
+    collect_fee_mode: int
+    accumulator: int
+    volatility_reference: int
+    index_reference: int
+    last_update_ts: int
+    pair_type: int
+    active_id: int
+    bin_step: int
+    status: int
+    activation_type: int
+    mints: tuple[str, str]
+    reserves: tuple[str, str]
+    reward_mints: tuple[str, str]
+    bitmap: int
+    activation_point: int
+    version: int
+
+    @property
+    def has_orders(self) -> bool:
+        """Whether the bins' counters are limit orders; in older pairs they are something else."""
+        return self.function_type == _LIMIT_ORDERS or (
+            self.function_type == _UNDETERMINED and self.reward_mints == (_NO_MINT, _NO_MINT)
+        )
+
+
+class DlmmBin(NamedTuple):
+    """What one bin holds of X and Y, its price if it is stored, and its orders, of Y or (asks) of
+    X.
+    """
+
+    amount_x: int
+    amount_y: int
+    price: int
+    open_orders: int
+    processed_orders: int
+    asks: bool
+
+
+class DlmmBins(Struct, frozen=True):
+    """An array of bins, of which those that hold anything are told, by their number in it."""
+
+    number: int
+    pair: str
+    bins: dict[int, DlmmBin]
+
+
+class DlmmBitmap(Struct, frozen=True):
+    """Which arrays beyond the pair's own bitmap have liquidity; words of 512 bits, outwards."""
+
+    pair: str
+    above: tuple[int, ...]
+    below: tuple[int, ...]
+
+
+def decode(data: bytes) -> LbPair | DlmmBins | DlmmBitmap:
+    if data.startswith(ARRAY_KIND):
+        return _array(data)
+    if data.startswith(EXTENSION_KIND):
+        return _extension(data)
+    checked(data, "LbPair", length=PAIR_BYTES, kind=PAIR_KIND)
+    found = LbPair(
+        base_factor=u16(data, 8),
+        filter_s=u16(data, 10),
+        decay_s=u16(data, 12),
+        reduction=u16(data, 14),
+        variable_fee_control=u32(data, 16),
+        accumulator_max=u32(data, 20),
+        bin_id_min=i32(data, 24),
+        bin_id_max=i32(data, 28),
+        protocol_share=u16(data, 32),
+        base_fee_power=data[34],
+        function_type=data[35],
+        collect_fee_mode=data[36],
+        accumulator=u32(data, 40),
+        volatility_reference=u32(data, 44),
+        index_reference=i32(data, 48),
+        last_update_ts=_INDEX.unpack_from(data, 56)[0],
+        pair_type=data[75],
+        active_id=i32(data, 76),
+        bin_step=u16(data, 80),
+        status=data[82],
+        activation_type=data[86],
+        mints=(keys.text(data[88:120]), keys.text(data[120:152])),
+        reserves=(keys.text(data[152:184]), keys.text(data[184:216])),
+        reward_mints=(keys.text(data[264:296]), keys.text(data[408:440])),
+        bitmap=int.from_bytes(data[584:712], "little"),
+        activation_point=u64(data, 816),
+        version=data[882],
+    )
+    if not found.bin_step or found.collect_fee_mode > _FEE_ON_Y or found.base_fee_power > 9:
+        raise PoolRefusal(
+            PoolReason.BAD_VALUE,
+            wanted="LbPair",
+            bin_step=found.bin_step,
+            collect_fee_mode=found.collect_fee_mode,
+            base_fee_power=found.base_fee_power,
+        )
+    return found
+
+
+_EMPTY = bytes(16)
+
+
+def _array(data: bytes) -> DlmmBins:
+    checked(data, "BinArray", length=ARRAY_BYTES, kind=ARRAY_KIND)
+    bins = {}
+    for place in range(BINS_IN_ARRAY):
+        at = _BINS_AT + place * _BIN_BYTES
+        if data[at : at + 16] != _EMPTY or data[at + 112 : at + 136] != _EMPTY + _EMPTY[:8]:
+            bins[place] = DlmmBin(
+                u64(data, at),
+                u64(data, at + 8),
+                u128(data, at + 16),
+                u64(data, at + 112),
+                u64(data, at + 128),
+                bool(data[at + 140]),
+            )
+    number: int = _INDEX.unpack_from(data, 8)[0]
+    return DlmmBins(number, keys.text(data[24:56]), bins)
+
+
+def _extension(data: bytes) -> DlmmBitmap:
+    checked(data, "BinArrayBitmapExtension", length=EXTENSION_BYTES, kind=EXTENSION_KIND)
+    words = [
+        int.from_bytes(data[at : at + _WORD_BYTES], "little")
+        for at in range(40, EXTENSION_BYTES, _WORD_BYTES)
+    ]
+    above, below = words[:_EXTENSION_WORDS], words[_EXTENSION_WORDS:]
+    return DlmmBitmap(keys.text(data[8:40]), tuple(above), tuple(below))
+
+
+class _Layers(NamedTuple):
+    """What one bin gives of the token that is wanted, in the order in which it goes."""
+
+    bin_id: int
+    price: int
+    amounts: tuple[int, ...]
+
+
+class _BinFees:
+    """The fee at each bin: it grows with the distance from where trading was before."""
+
+    def __init__(self, pair: LbPair, unix_ts: int) -> None:
+        self._pair = pair
+        self._base: int = pair.base_factor * pair.bin_step * 10 * 10**pair.base_fee_power
+        self._reference, self._index = pair.volatility_reference, pair.index_reference
+        elapsed_s = unix_ts - pair.last_update_ts
+        if elapsed_s >= pair.filter_s:
+            self._index = pair.active_id
+            kept = pair.accumulator * pair.reduction // _SCALE
+            self._reference = kept if elapsed_s < pair.decay_s else 0
+
+    def at(self, bin_id: int) -> int:
+        """Parts of a thousand million."""
+        pair = self._pair
+        if not pair.variable_fee_control:
+            return min(self._base, RATE_MAX)
+        volatility = self._reference + abs(self._index - bin_id) * _SCALE
+        crossed = min(volatility, pair.accumulator_max) * pair.bin_step
+        variable = -(-pair.variable_fee_control * crossed * crossed // _VARIABLE_ALL)
+        return min(self._base + variable, RATE_MAX)
+
+
+def _in_for(out: int, price: int, down: bool) -> int:
+    """What an amount out of a bin costs, rounded up."""
+    cost: int = -(-(out << Q64_BITS) // price) if down else -(-out * price >> Q64_BITS)
+    return cost
+
+
+def _out_for(amount: int, price: int, down: bool) -> int:
+    """What an amount into a bin gives, rounded down."""
+    out: int = amount * price >> Q64_BITS if down else (amount << Q64_BITS) // price
+    return out
+
+
+class _Taken(NamedTuple):
+    """Of one bin: what went in with a fee on the input, what came out after one on the output."""
+
+    amount_in: int
+    amount_out: int
+    fee: int
+
+
+def _exact_in(layers: _Layers, left: int, rate: int, down: bool, fee_on_input: bool) -> _Taken:
+    """As much of an amount as a bin takes."""
+    price = layers.price
+    most = sum(_in_for(amount, price, down) for amount in layers.amounts)
+    most_fee = -(-most * rate // (RATE_ALL - rate)) if fee_on_input else 0
+    if left > most + most_fee:
+        used, out, fee = most + most_fee, sum(layers.amounts), most_fee
+    else:
+        fee = -(-left * rate // RATE_ALL) if fee_on_input else 0
+        used, out, rest = left, 0, left - fee
+        for amount in layers.amounts:
+            cost = _in_for(amount, price, down)
+            if rest < cost:
+                out += min(_out_for(rest, price, down), amount)
+                break
+            out, rest = out + amount, rest - cost
+    if not fee_on_input:
+        fee = -(-out * rate // RATE_ALL)
+        out -= fee
+    return _Taken(used, out, fee)
+
+
+def _exact_out(layers: _Layers, left: int, rate: int, down: bool, fee_on_input: bool) -> _Taken:
+    """As much of what is wanted as a bin gives."""
+    held = sum(layers.amounts)
+    wanted = left if fee_on_input else -(-left * RATE_ALL // (RATE_ALL - rate))
+    out = rest = min(wanted, held)
+    paid = 0
+    for amount in layers.amounts:
+        taken = min(amount, rest)
+        paid, rest = paid + _in_for(taken, layers.price, down), rest - taken
+    if fee_on_input:
+        fee = -(-paid * rate // (RATE_ALL - rate))
+        return _Taken(paid + fee, out, fee)
+    net = min(out - -(-out * rate // RATE_ALL), left)
+    return _Taken(paid, net, out - net)
+
+
+class DlmmPool:
+    """The pair, its bins as far as they are known, and what its mints keep. Token 0 is X."""
+
+    def __init__(
+        self,
+        pair: LbPair,
+        bins: dict[int, DlmmBin],
+        ends: tuple["BinsEnd", "BinsEnd"],
+        mints: tuple[TokenMint, TokenMint],
+        held: tuple[int | None, int | None] = (None, None),
+    ) -> None:
+        self.pair, self.bins, self.ends = pair, bins, ends
+        self._held = held  # by the vaults, where they are given
+        self.mints = pair.mints
+        self._mints = mints
+        self._ids = sorted(bins)
+
+    @property
+    def decimals(self) -> tuple[int, int]:
+        return self._mints[0].decimals, self._mints[1].decimals
+
+    def token_mints(self) -> tuple[TokenMint, TokenMint]:
+        return self._mints
+
+    def reserves(self) -> tuple[int, int]:
+        """Of the active bin alone: what there is at this very price."""
+        found = self.bins.get(self.pair.active_id)
+        return (found.amount_x, found.amount_y) if found else (0, 0)
+
+    def price_ratio(self) -> tuple[int, int]:
+        return price_at(self.pair.active_id, self.pair.bin_step), 1 << Q64_BITS
+
+    def check_open(self, unix_ts: int, slot: int) -> None:
+        pair = self.pair
+        if pair.status:
+            raise PoolRefusal(PoolReason.CLOSED, status=pair.status)
+        now = slot if pair.activation_type == _BY_SLOT else unix_ts
+        if now < pair.activation_point:
+            raise PoolRefusal(PoolReason.CLOSED, activation_point=pair.activation_point, now=now)
+
+    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int) -> Filled:
+        fees = _BinFees(self.pair, unix_ts)
+        fee_on_input = not (down and self.pair.collect_fee_mode == _FEE_ON_Y)
+        take = _exact_in if by_input else _exact_out
+        left, amount_in, amount_out, fee, crossed = amount, 0, 0, 0, -1
+        for layers in self._onward(down):
+            taken = take(layers, left, fees.at(layers.bin_id), down, fee_on_input)
+            if taken.amount_out > layers.amounts[0]:
+                self._check_orders(layers, down, by_input)
+            amount_in += taken.amount_in
+            amount_out += taken.amount_out
+            fee += taken.fee
+            left -= taken.amount_in if by_input else taken.amount_out
+            crossed += 1
+            if not left:
+                break
+        else:
+            end = self.ends[not down]
+            reason = PoolReason.MISSING if end.missing else PoolReason.TOO_MUCH
+            raise PoolRefusal(reason, key=end.missing, unfilled=left)
+        if not amount_out:
+            raise PoolRefusal(PoolReason.TOO_SMALL, amount_in=amount_in)
+        held = self._held[down]
+        if held is not None and amount_out > held:
+            raise PoolRefusal(PoolReason.TOO_MUCH, amount_out=amount_out, vault=held)
+        return Filled(amount_in, amount_out, fee, fee_on_input, crossed)
+
+    def _check_orders(self, layers: _Layers, down: bool, by_input: bool) -> None:
+        """What orders fill is in the vault; and exact-out fails where a bin says more than that."""
+        held = self._held[down]
+        if held is None:
+            key = self.pair.reserves[down]
+            raise PoolRefusal(PoolReason.MISSING, wanted="vault, as orders are filled", key=key)
+        if not by_input and sum(layers.amounts) > held:
+            raise PoolRefusal(PoolReason.TOO_MUCH, bin_id=layers.bin_id, vault=held)
+
+    def _onward(self, down: bool) -> Iterator[_Layers]:
+        """The bins that have what is wanted, from the active one on."""
+        active, has_orders = self.pair.active_id, self.pair.has_orders
+        ids = reversed(self._ids) if down else iter(self._ids)
+        for bin_id in ids:
+            if (bin_id > active) if down else (bin_id < active):
+                continue
+            found = self.bins[bin_id]
+            made = found.amount_y if down else found.amount_x
+            amounts: tuple[int, ...] = (made,)
+            if has_orders and found.asks is not down:
+                amounts = (made, found.processed_orders, found.open_orders)
+            if any(amounts):
+                price = found.price or price_at(bin_id, self.pair.bin_step)
+                yield _Layers(bin_id, price, amounts)
+
+
+class BinsEnd(NamedTuple):
+    """Why no further bins are known in one direction: an account that is not given, or no
+    liquidity.
+    """
+
+    missing: str | None
+
+
+def array_key(pair: str, number: int) -> str:
+    return keys.pda([b"bin_array", keys.raw(pair), _INDEX.pack(number)], keys.METEORA_DLMM)
+
+
+def extension_key(pair: str) -> str:
+    return keys.pda([b"bitmap", keys.raw(pair)], keys.METEORA_DLMM)
+
+
+def _numbers(pair: LbPair, extension: DlmmBitmap | None) -> list[int]:
+    """The arrays that have liquidity, ascending, as far as the bitmaps are given."""
+    found = [bit - BITMAP_HALF for bit in _bits(pair.bitmap)]
+    if extension is not None:
+        size = _WORD_BYTES * 8
+        for place, (above, below) in enumerate(zip(extension.above, extension.below, strict=True)):
+            found += [BITMAP_HALF + place * size + bit for bit in _bits(above)]
+            found += [-BITMAP_HALF - 1 - place * size - bit for bit in _bits(below)]
+    return sorted(found)
+
+
+def _bits(word: int) -> Iterator[int]:
+    while word:
+        lowest = word & -word
+        yield lowest.bit_length() - 1
+        word ^= lowest
+
+
+def _known(
+    key: str, pair: LbPair, accounts: Accounts
+) -> tuple[dict[int, DlmmBin], tuple[BinsEnd, BinsEnd]]:
+    extension_at = extension_key(key)
+    extension = None
+    if accounts.get(extension_at, (keys.SYSTEM, b"")) != (keys.SYSTEM, b""):
+        data = bytes_of(accounts, extension_at, keys.METEORA_DLMM, "bitmap extension")
+        found = decode(data)
+        if not isinstance(found, DlmmBitmap) or found.pair != key:
+            raise PoolRefusal(PoolReason.WRONG_KIND, wanted="bitmap extension", key=extension_at)
+        extension = found
+    numbers = _numbers(pair, extension)
+    own = pair.active_id // BINS_IN_ARRAY
+    bins: dict[int, DlmmBin] = {}
+    below = _reach(key, accounts, [number for number in numbers[::-1] if number <= own], bins)
+    above = _reach(key, accounts, [number for number in numbers if number >= own], bins)
+    beyond = BinsEnd(None if extension_at in accounts else extension_at)
+    return bins, (below or beyond, above or beyond)
+
+
+def _reach(
+    key: str, accounts: Accounts, numbers: list[int], bins: dict[int, DlmmBin]
+) -> BinsEnd | None:
+    """Array after array until one is not given; None if all are."""
+    for number in numbers:
+        array_at = array_key(key, number)
+        if array_at not in accounts:
+            return BinsEnd(array_at)
+        found = decode(bytes_of(accounts, array_at, keys.METEORA_DLMM, "bins"))
+        if not isinstance(found, DlmmBins):
+            raise PoolRefusal(PoolReason.WRONG_KIND, wanted="BinArray", key=array_at)
+        if found.number != number or found.pair != key:
+            raise PoolRefusal(
+                PoolReason.BAD_VALUE, number=found.number, wanted=number, pair=found.pair
+            )
+        start = number * BINS_IN_ARRAY
+        bins.update((start + place, held) for place, held in found.bins.items())
+    return None
+
+
+def assemble(key: str, accounts: Accounts) -> DlmmPool:
+    pair = decode(bytes_of(accounts, key, keys.METEORA_DLMM, "LbPair"))
+    if not isinstance(pair, LbPair):
+        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="LbPair", key=key)
+    mints = (mint_of(accounts, pair.mints[0]), mint_of(accounts, pair.mints[1]))
+    bins, ends = _known(key, pair, accounts)
+    held_x, held_y = (
+        vault_of(accounts, vault, mint).amount if vault in accounts else None
+        for vault, mint in zip(pair.reserves, pair.mints, strict=True)
+    )
+    return DlmmPool(pair, bins, ends, mints, (held_x, held_y))
