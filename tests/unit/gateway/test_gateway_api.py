@@ -129,11 +129,17 @@ def test_the_description_names_every_path_and_its_record(gateway_of: Callable[..
             assert operation["description"], (method, path)
 
 
-def test_every_operation_says_how_it_refuses(gateway_of: Callable[..., Any]) -> None:
+def test_every_operation_has_its_name_and_says_how_it_refuses(
+    gateway_of: Callable[..., Any],
+) -> None:
     told = orjson.loads(asyncio.run(gateway_of().get("/v1/openapi.json")).content)
     assert told == openapi()
+    names = [one["operationId"] for each in told["paths"].values() for one in each.values()]
+    assert len(set(names)) == len(names)
+    assert {"get_v1_spreads", "get_prices_pair", "post_scan_arbitrage"} <= set(names)
     for path, operations in told["paths"].items():
         for operation in operations.values():
+            assert operation["summary"].endswith(f" {path}")
             assert "400" not in operation["responses"], path
             assert MEDIA_TYPE in operation["responses"]["default"]["content"], path
     assert set(told["components"]["schemas"]["Problem"]["properties"]) == set(

@@ -1,6 +1,7 @@
-"""schemathesis asks a gateway what its OpenAPI describes, rightly and wrongly, as anybody does.
+"""What the OpenAPI says is so, and its page shows it.
 
-Control is off for it, as shipped: its paths are refused as described.
+schemathesis asks a gateway what is described, rightly and wrongly, as anybody does. Control is off
+for it, as shipped: its paths are refused as described.
 """
 
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from browser_bed import Tab, chromium
 from gateway_bed import Quoting, Started
 
 from bed import seed, until
@@ -61,3 +63,14 @@ def test_every_answer_is_as_described(quoted: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+
+
+@pytest.mark.slow
+def test_the_page_of_what_can_be_asked_shows_it(life: Started) -> None:
+    """In a browser that reaches nobody else, under the page's own policy, and tries a call."""
+    shown = "document.querySelector('rapi-doc')?.shadowRoot"
+    with chromium() as browser:
+        tab = Tab(browser, life.address())
+        tab.page.goto(f"{tab.address}/v1/docs")
+        tab.until(f"{shown}?.textContent.includes('/scan-arbitrage')")
+        tab.close()
