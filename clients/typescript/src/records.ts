@@ -248,6 +248,12 @@ export interface PairAnalysis {
   exit: BasisAnalysis;
 }
 
+export interface PastShown {
+  columns: string[];
+  rows: unknown[][];
+  more: boolean;
+}
+
 export interface Price {
   pool_id: string;
   dex_name: string;

@@ -1,8 +1,6 @@
 """What commands that do something answer under --json; those that look print records of the
 view."""
 
-from typing import Any
-
 from msgspec import Struct
 
 from spread_scanner.orders.orders import Outcome
@@ -102,14 +100,6 @@ class LogShown(Document, frozen=True):
     holes: list[LogHole] | None
     salvaged: LogSalvaged | None
     imported: LogImported | None
-
-
-class PastShown(Document, frozen=True):
-    """`history`: times are text in UTC."""
-
-    columns: list[str]
-    rows: list[list[Any]]
-    more: bool  # there are more rows than were asked for
 
 
 class Exported(Document, frozen=True):

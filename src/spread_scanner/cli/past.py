@@ -17,6 +17,7 @@ from spread_scanner.cli import answers
 from spread_scanner.cli.console import EXIT_CODES, Json, grid, people, print_json, size_text
 from spread_scanner.history import asking
 from spread_scanner.history.asking import NoAnswer
+from spread_scanner.view.past import PastShown
 
 SHOWN = 100
 
@@ -62,7 +63,7 @@ def history(
     cells = [_values(column) for column in table.slice(0, count).columns]
     rows = [list(row) for row in zip(*cells, strict=True)]
     if as_json:
-        print_json(answers.PastShown(columns, rows, more))
+        print_json(PastShown(columns, rows, more))
         return
     out = people()
     out.print(grid("", columns, rows))

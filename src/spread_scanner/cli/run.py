@@ -61,6 +61,7 @@ def _up(
     characters: float,
     tolerance_ms: float,
     keep: Path | None,
+    gateway: bool = False,
 ) -> None:
     from spread_scanner.cli.screen import Screen
     from spread_scanner.supervise.simulation import SimulatedMarket
@@ -75,6 +76,7 @@ def _up(
         market=SimulatedMarket(seed, symbols, rate, plant_every_s, characters),
         tolerance_ms=tolerance_ms,
         keep=keep,
+        gateway=gateway,
     )
     shown = screen and not as_json and on_screen()
     document = live(options, namespace, Screen if shown else None)
@@ -145,7 +147,8 @@ def demo(
     as_json: Json = False,
     no_screen: _NoScreen = False,
 ) -> None:
-    """The whole system on simulated exchanges, with the live screen. Needs no network."""
+    """The whole system on simulated exchanges, with the live screen, and for a browser at the
+    address that it says. Needs no network."""
     _up(
         sim=True,
         seconds=seconds,
@@ -158,6 +161,7 @@ def demo(
         characters=CHARACTERS,
         tolerance_ms=250.0,
         keep=None,
+        gateway=True,
     )
 
 

@@ -16,7 +16,6 @@ from spread_scanner.cli.answers import (
     Exported,
     Failure,
     LogShown,
-    PastShown,
     ReplayShown,
     Vacuumed,
 )
@@ -35,6 +34,7 @@ from spread_scanner.view.connections import ConnectionView
 from spread_scanner.view.costs import Cost
 from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.opportunities import OpportunityRow
+from spread_scanner.view.past import PastShown
 from spread_scanner.view.settings import SettingsView
 from spread_scanner.view.signals import FollowUpView, SignalView
 from spread_scanner.view.sources import SourceView

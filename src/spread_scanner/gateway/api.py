@@ -8,7 +8,8 @@ it, and a line in the log.
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, get, post
@@ -20,7 +21,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from spread_scanner.errors import SpreadError
-from spread_scanner.gateway import description, openapi_page, problems
+from spread_scanner.gateway import description, openapi_page, past, problems
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import CONTROL, VERSIONED, App
 from spread_scanner.gateway.living import LiveSystem
@@ -47,6 +48,7 @@ from spread_scanner.view.costs import Cost
 from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
+from spread_scanner.view.past import PastShown
 from spread_scanner.view.prices import (
     DEFAULT_THRESHOLD_PCT,
     SPOT_LIKE,
@@ -57,6 +59,7 @@ from spread_scanner.view.prices import (
 from spread_scanner.view.sources import SourceView, source_of
 from spread_scanner.view.spreads import Spread
 from spread_scanner.view.status import Status
+from spread_scanner.view.symbols import UnknownSymbol
 from spread_scanner.view.tables import TablesView
 
 ROWS_MAX = 10_000
@@ -74,6 +77,9 @@ _UNAVAILABLE = ResponseSpec(Served, description="There are no prices.", generate
 _ORDERS = ThreadPoolExecutor(4, thread_name_prefix="orders")
 Living = NamedDependency[LiveSystem]
 Count = Annotated[int, QueryParameter(ge=1, le=ROWS_MAX, description="How many at most.")]
+Moment = Annotated[
+    datetime | None, QueryParameter(description="2026-01-31T12:00:00Z; without a zone it is UTC.")
+]
 SourceName = Annotated[str, QueryParameter(description=f"One of {', '.join(SOURCE_BY_LABEL)}.")]
 
 
@@ -220,6 +226,63 @@ def opportunities(
         stored.close()
 
 
+@get(f"{VERSIONED}/candles/{{symbol:str}}", sync_to_thread=True)
+def candles(
+    system: Living,
+    symbol: FromPath[str],
+    source: SourceName,
+    period: FromQuery[Literal["1s", "1m"]] = "1m",
+    since: Moment = None,
+    until: Moment = None,
+    count: Count = 100,
+) -> PastShown:
+    """Candles of a listing, the newest first, where spread-recorder runs."""
+    wanted = past.question(
+        "candles", since, until, symbol=_symbol(system, symbol),
+        source=source_of(source).label, period=period,
+    )  # fmt: skip
+    return _past(wanted, count)
+
+
+@get(f"{VERSIONED}/history/{{symbol:str}}", sync_to_thread=True)
+def spread_history(
+    system: Living,
+    symbol: FromPath[str],
+    direction: FromQuery[str],
+    since: Moment = None,
+    until: Moment = None,
+    count: Count = 100,
+) -> PastShown:
+    """A pair's spread at each change of either leg, the newest first, where spread-recorder
+    runs."""
+    way = evaluations.direction_of(direction).label
+    named = _symbol(system, symbol)
+    return _past(past.question("spreads", since, until, symbol=named, direction=way), count)
+
+
+def _symbol(system: LiveSystem, written: str) -> str:
+    symbols = system.shown.tables.symbol_names().values()
+    if written.upper() not in symbols:
+        raise UnknownSymbol(written.upper(), symbols)
+    return written.upper()
+
+
+def _past(wanted: str, count: int) -> PastShown:
+    said = past.ask("history", wanted, "--count", str(count))
+    return msgspec.json.decode(said, type=PastShown)
+
+
+@get(f"{VERSIONED}/report", sync_to_thread=True)
+def report(
+    since: Annotated[
+        str, QueryParameter(pattern=r"^(all|[1-9][0-9]{0,5}[smhd])$", description="24h, 7d, all.")
+    ] = "24h",
+) -> dict[str, Any]:
+    """What became of the opportunities, what trades would have earned: as `spread-ctl report`."""
+    made: dict[str, Any] = msgspec.json.decode(past.ask("report", "--since", since))
+    return made
+
+
 @get(f"{VERSIONED}/costs", sync_to_thread=True)
 def every_cost(system: Living, symbol: FromQuery[str] = "") -> list[Cost]:
     """What each pair costs, and the thresholds that its net spread is held to."""
@@ -310,6 +373,9 @@ READING = [
     books,
     analysis_of,
     opportunities,
+    candles,
+    spread_history,
+    report,
     every_cost,
     tables_in_force,
 ]
@@ -333,7 +399,8 @@ def api_of(system: LiveSystem, count: Counting) -> App:
 
     def world(request: Request[Any, Any, Any], error: SpreadError) -> Response[Problem]:
         count.refused(error)
-        return _said(problems.of_error(error, request.url.path))
+        headers = dict(getattr(error, "headers", ()))
+        return _said(problems.of_error(error, request.url.path), headers)
 
     def asked_wrongly(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
         wrong = [

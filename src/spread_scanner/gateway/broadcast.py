@@ -46,6 +46,11 @@ class Broadcast:
         return len(self._of)
 
     @property
+    def stuck(self) -> int:
+        """How many of them read nothing now."""
+        return sum(1 for client in self._of if client.stuck_ns)
+
+    @property
     def watches(self) -> bool:
         """Whether somebody is to be told as soon as a quote is written."""
         return any(channel.watches for channel in self._channels.values())

@@ -6,8 +6,10 @@ speaks to the simulated system. What leaving its pairs usually earns nobody has 
 learn: the simulator tells it, and `seed_history` has it lie there before the engine starts.
 """
 
+import contextlib
 import os
 import signal
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +18,9 @@ import orjson
 
 from spread_scanner import clock
 from spread_scanner.config import Settings
+from spread_scanner.config.settings import Gateway
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
-from spread_scanner.schema.names import LOGS_FOLDER
+from spread_scanner.schema.names import GATEWAY, LOGS_FOLDER
 from spread_scanner.supervise.children import Child, end_all
 from spread_scanner.supervise.learned import pairs_of
 from spread_scanner.supervise.supervisor import CannotStart
@@ -29,6 +32,7 @@ READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 3.0
 ASK_TIMEOUT_S = 30.0
 VALIDATE_S = 1.0
+PORTS_TRIED = 100
 
 
 class SimulatedMarket(NamedTuple):
@@ -44,7 +48,11 @@ class SimulatedMarket(NamedTuple):
 class Simulation:
     """One life of the simulator, in a folder of its own."""
 
-    def __init__(self, folder: Path, namespace: str, market: SimulatedMarket) -> None:
+    def __init__(
+        self, folder: Path, namespace: str, market: SimulatedMarket, *, gateway: bool = False
+    ) -> None:
+        """`gateway`: people look on with a browser, at its port or the next that is free."""
+        self._gateway = gateway
         self.config_dir = folder / "config"
         self.truth_path = folder / "truth.jsonl"
         self.namespace = namespace
@@ -82,6 +90,10 @@ class Simulation:
         path = self.config_dir / "config.toml"
         text = path.read_text(encoding="utf-8")
         text = f'[system]\nnamespace = "{self.namespace}"\n\n{text}'
+        if self._gateway:
+            shown = Gateway()
+            port = free_port(shown.host, shown.port)
+            text += f"\n[{GATEWAY}]\nenabled = true\nport = {port}\n"
         path.write_text(_with_validation(text), encoding="utf-8")
 
     def environ(self) -> dict[str, str]:
@@ -112,6 +124,14 @@ class Simulation:
         if self._child.starts and not self.died:
             self._child.signal(signal.SIGTERM)
             end_all([self._child], clock.awake_s() + STOP_TIMEOUT_S)
+
+
+def free_port(host: str, first: int) -> int:
+    """The first port from that one on that nobody listens at. Raises CannotStart."""
+    for port in range(first, first + PORTS_TRIED):
+        with contextlib.suppress(OSError), socket.create_server((host, port)):
+            return port
+    raise CannotStart(f"no port from {first} to {first + PORTS_TRIED - 1} is free", host=host)
 
 
 def seed_history(settings: Settings, control_url: str) -> int:

@@ -20,7 +20,8 @@ import structlog
 from spread_scanner import clock, config
 from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
-from spread_scanner.schema.names import LOGS_FOLDER, SUPERVISOR
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import GATEWAY, LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import learned, score
 from spread_scanner.supervise.carried import right_carried
 from spread_scanner.supervise.log_files import opened
@@ -55,6 +56,7 @@ class UpOptions(NamedTuple):
     market: SimulatedMarket
     tolerance_ms: float
     keep: Path | None  # where a simulated run leaves its files
+    gateway: bool = False  # a simulated run shows itself to browsers
 
 
 class Drawing(Protocol):
@@ -83,6 +85,7 @@ class Run:
         self._screen = screen
         self._observer: Observer | None = None
         self._looked_s = 0.0
+        self._address = ""  # of the gateway
 
     def live(self) -> RunSummary:
         """Start, run until told or timed to end, and give the summary."""
@@ -95,6 +98,7 @@ class Run:
                 supervisor.start()
                 if supervisor.health is None:
                     raise KeyboardInterrupt  # asked to stop before segments stood: nothing was seen
+                self._tell_address()
                 observer = self._watched()
                 self._until(observer.subscribed, SUBSCRIBED_TIMEOUT_S)
                 observer.begin()
@@ -118,6 +122,14 @@ class Run:
         if self._simulation is not None:
             text = self._simulation.seed_history(self._supervisor.settings)
             self._supervisor.tell(NAME, text)
+
+    def _tell_address(self) -> None:
+        """Where the gateway answers, if there is one."""
+        health = self._supervisor.health
+        row = health.read(GATEWAY) if health is not None and GATEWAY in health.names() else None
+        if row is not None and row.state is ProcessState.RUNNING:
+            self._address = row.message
+            self._supervisor.tell(GATEWAY, f"answers at {row.message}")
 
     def _watched(self) -> Observer:
         if self._observer is None:
@@ -148,7 +160,7 @@ class Run:
             self._look(observer, every_s)
             if self._screen is not None:
                 left_s = None if deadline_s is None else deadline_s - clock.awake_s()
-                self._screen.draw(observer, _note(left_s))
+                self._screen.draw(observer, _note(left_s, self._address))
             if self._simulation is not None and self._simulation.died:
                 raise SimulatorDied("the simulator ended by itself", log=self._simulation.log_path)
 
@@ -222,9 +234,10 @@ class Run:
         )
 
 
-def _note(left_s: float | None) -> str:
+def _note(left_s: float | None, address: str) -> str:
+    where = f"{address}  " if address else ""
     ending = "" if left_s is None else f"ends in {left_s:.0f} s; "
-    return f"{ending}Ctrl-C ends it"
+    return f"{where}{ending}Ctrl-C ends it"
 
 
 def up(
@@ -238,7 +251,9 @@ def up(
         if options.sim:
             files = stack.enter_context(_files(options.keep))
             folder = files.folder
-            simulation = Simulation(folder, namespace or folder.name, options.market)
+            simulation = Simulation(
+                folder, namespace or folder.name, options.market, gateway=options.gateway
+            )
             stack.callback(simulation.stop)
             simulation.start(lambda: stop.asked)
             environ = simulation.environ()

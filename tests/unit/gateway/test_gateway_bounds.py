@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import uvloop
 from uvicorn.server import ServerState
@@ -16,11 +17,14 @@ from uvicorn.server import ServerState
 from spread_scanner.config.settings import Gateway
 from spread_scanner.gateway import access, connections
 from spread_scanner.gateway.access import AddressPace, whose_pace
-from spread_scanner.gateway.broadcast import Broadcast
+from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast
 from spread_scanner.gateway.connections import HEAD_BYTES_MAX, OWN_FILES, Seats, files_for
 from spread_scanner.gateway.main import listening, serving
+from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import GATEWAY
+from spread_scanner.shm import PriceStore
 
+SPOT_ID = SOURCES[0].source_id
 GET = b"GET /v1/directions HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 UPGRADE = (
     b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
@@ -34,6 +38,7 @@ class Door(NamedTuple):
 
     port: int
     seats: Seats
+    broadcast: Broadcast
     visitors: list["Visitor"]
 
 
@@ -47,6 +52,27 @@ class Visitor:
     async def of(cls, door: Door) -> "Visitor":
         door.visitors.append(cls(*await asyncio.open_connection("127.0.0.1", door.port)))
         return door.visitors[-1]
+
+    @classmethod
+    async def listening(cls, door: Door, wish: bytes) -> "Visitor":
+        """One whose socket takes little unread; its wish is said."""
+        with socket.socket() as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            raw.connect(("127.0.0.1", door.port))
+            streams = await asyncio.open_connection(sock=raw.dup(), limit=4_096)
+        visitor = cls(*streams)
+        door.visitors.append(visitor)
+        visitor.say(UPGRADE)
+        assert (await visitor.told())[0] == 101
+        visitor.say(bytes([0x81, 0x80 | len(wish), 0, 0, 0, 0]) + wish)
+        return visitor
+
+    async def frame(self) -> Any:
+        """The next frame that it is told."""
+        _, length = await self.reader.readexactly(2)
+        if length == 126:
+            length = int.from_bytes(await self.reader.readexactly(2), "big")
+        return json.loads(await self.reader.readexactly(length))
 
     def say(self, text: bytes) -> None:
         self.writer.write(text)
@@ -76,6 +102,21 @@ class Visitor:
 
 
 @pytest.fixture
+def quote(virtual_clock: Any, listed_bed: Any) -> Iterator[Callable[[float], None]]:
+    """Writes what the first coin is bid at the first source."""
+    virtual_clock.advance_ms(1_000)
+    with PriceStore.attach(listed_bed.namespace) as store, store.writer(SPOT_ID) as writer:
+
+        def quote(bid: float) -> None:
+            now_ns = store.clock.now_ns()
+            number = int(store.sequences[SPOT_ID, 0]) + 1
+            writer.write(0, bid, 10.0, bid + 1, 10.0, now_ns, now_ns, number)
+            writer.heartbeat(now_ns - store.clock.anchor_ns)
+
+        yield quote
+
+
+@pytest.fixture
 def at_the_door(gateway_of: Callable[..., Any]) -> Iterator[Callable[..., None]]:
     """Runs what is done at a door of so many seats."""
     asking = gateway_of()
@@ -98,7 +139,7 @@ def at_the_door(gateway_of: Callable[..., Any]) -> Iterator[Callable[..., None]]
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
         server = await asyncio.get_running_loop().create_server(protocol, sock=listener)
         async with server:
-            opened_door = Door(listener.getsockname()[1], seats, [])
+            opened_door = Door(listener.getsockname()[1], seats, broadcast, [])
             try:
                 yield opened_door
             finally:
@@ -249,6 +290,54 @@ def test_who_reads_no_answer_is_let_go(
             await left(door, 0)
 
     at_the_door(visit)
+
+
+@pytest.mark.slow
+def test_of_a_hundred_who_listen_twenty_are_stuck_and_the_others_go_on(
+    quote: Callable[[float], None], at_the_door: Callable[..., None], virtual_clock: Any
+) -> None:
+    wish = b'{"op":"subscribe","kinds":["prices"],"pace":"live"}'
+    dirty = [(SPOT_ID, np.zeros(1, np.uint16))]
+    held: dict[int, float] = {}
+
+    async def listen(number: int, visitor: Visitor) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                frame = await visitor.frame()
+                for price in frame.get("prices", ()):
+                    held[number] = price["bid_px"]
+
+    async def all_hold(bid: float) -> None:
+        for _ in itertools.count():
+            if list(held.values()) == [bid] * 80:
+                return
+            await asyncio.sleep(0.001)
+
+    async def visit(door: Door) -> None:
+        crowd = [await Visitor.listening(door, wish) for _ in range(100)]
+        listeners = [asyncio.create_task(listen(*one)) for one in enumerate(crowd[:80])]
+        bid = 1.0
+        quote(bid)
+        door.broadcast.flush(dirty)
+        await all_hold(bid)
+        while door.broadcast.stuck < 20:
+            bid += 1
+            quote(bid)
+            door.broadcast.flush(dirty)
+            await asyncio.sleep(0)
+        await all_hold(bid)
+        virtual_clock.advance_ns(STUCK_NS + 1)
+        assert door.broadcast.stuck == 20
+        door.broadcast.tick()
+        quote(bid + 1)
+        door.broadcast.flush(dirty)
+        assert (door.broadcast.clients, door.broadcast.stuck) == (80, 0)
+        await all_hold(bid + 1)
+        await left(door, 80)
+        for one in listeners:
+            one.cancel()
+
+    at_the_door(visit, most=100)
 
 
 def test_a_network_of_ipv6_counts_as_one_and_this_machine_as_nobody() -> None:

@@ -86,11 +86,24 @@ def test_a_port_that_is_taken_is_said(start: Any, listed_bed: Any) -> None:
     assert str(port) in life.row().message
 
 
-def test_it_leaves_segments_that_were_replaced(start: Any, listed_bed: Any) -> None:
+def test_it_leaves_segments_that_were_replaced_and_its_next_life_shows_the_new_ones(
+    start: Any, listed_bed: Any
+) -> None:
+    """Who starts it again is systemd or `up`, as with every process; at the same address."""
     life = start()
-    life.address()
-    making.ensure(listed_bed.settings, force=True)
-    assert life.child.wait(60) == EXIT_NOT_UP
+    address = life.address()
+    file = listed_bed.folder / "config" / "config.toml"
+    file.write_text(file.read_text().replace("port = 0", f"port = {address.rpartition(':')[2]}"))
+    with httpx.Client(base_url=address) as web:  # and keeps its connection
+        before = web.get("/v1/status").json()["processes"]
+        making.ensure(listed_bed.settings, force=True)
+        assert life.child.wait(60) == EXIT_NOT_UP
+        assert start().address() == address
+        after = web.get("/v1/status").json()["processes"]
+    starts = [
+        {one["process"]: one["starts"] for one in found}[GATEWAY] for found in (before, after)
+    ]
+    assert starts == [1, 1]  # of a health segment that is new
 
 
 def test_it_speaks_tls_with_its_own_certificate(start: Any, listed_bed: Any) -> None:

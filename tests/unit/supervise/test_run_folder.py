@@ -2,7 +2,9 @@
 was not."""
 
 import os
+import socket
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +74,29 @@ def test_what_runs_is_begun_again_without_a_log(tmp_path: Path) -> None:
     child.starts = 0
     with pytest.raises(CannotLog):
         child._opened_log()
+
+
+def test_a_demo_takes_the_next_port_that_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert port < simulation.free_port("127.0.0.1", port) < port + simulation.PORTS_TRIED
+        monkeypatch.setattr(simulation, "PORTS_TRIED", 1)
+        with pytest.raises(CannotStart, match=f"no port from {port} to {port} is free"):
+            simulation.free_port("127.0.0.1", port)
+    monkeypatch.setattr(children.Child, "start", lambda *_, **__: None)
+    monkeypatch.setattr(children.Child, "read_line", lambda *_: b'{"control": "http://x"}')
+    monkeypatch.setattr(simulation, "PORTS_TRIED", 100)
+    for shown in (False, True):
+        run = simulation.Simulation(tmp_path, "name", MARKET, gateway=shown)
+        run.config_dir.mkdir(exist_ok=True)
+        (run.config_dir / "config.toml").write_text("")
+        run.start(lambda: False)
+        made = tomllib.loads((run.config_dir / "config.toml").read_text())
+        assert made.get("spread-gateway", {}).get("enabled", False) is shown
+
+
+def test_where_the_gateway_answers_is_said(tmp_path: Path) -> None:
+    assert up._note(3.0, "http://127.0.0.1:3001").startswith("http://127.0.0.1:3001  ends in 3 s")
+    assert up._note(None, "") == "Ctrl-C ends it"

@@ -1,0 +1,97 @@
+"""Questions about the past, which a child answers: it loads what that takes, and ends.
+
+The child is spread-ctl. So many run at once, each has its time and its memory, and all give way to
+whoever has something to do now.
+"""
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from spread_scanner.gateway.problems import NotAnswered
+from spread_scanner.schema.names import EXIT_DONE, EXIT_SETTINGS, SUPERVISOR
+
+CHILDREN_MAX = 2
+ANSWER_S = 30.0
+MEMORY_BYTES_MAX = 4 << 30  # of addresses, not of what is used
+NICENESS = 10
+_turns = threading.BoundedSemaphore(CHILDREN_MAX)
+
+
+def ask(*arguments: str) -> bytes:
+    """What a command of spread-ctl says under --json. Raises NotAnswered."""
+    if not _turns.acquire(blocking=False):
+        said = f"{CHILDREN_MAX} questions about the past are being answered"
+        again = (("retry-after", "1"),)
+        raise NotAnswered(HTTPStatus.TOO_MANY_REQUESTS, "busy", said, again)
+    try:
+        return _answer(arguments)
+    finally:
+        _turns.release()
+
+
+def _command() -> list[str]:
+    return [sys.executable, str(Path(sys.executable).with_name(SUPERVISOR))]
+
+
+def _answer(arguments: tuple[str, ...]) -> bytes:
+    with subprocess.Popen(
+        [*_command(), *arguments, "--json"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as child:
+        with contextlib.suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)
+            resource.prlimit(child.pid, resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+        try:
+            said, _ = child.communicate(timeout=ANSWER_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            too_slow = f"no answer within {ANSWER_S:g} s: ask for less"
+            raise NotAnswered(HTTPStatus.GATEWAY_TIMEOUT, "too_slow", too_slow) from None
+    if child.returncode == EXIT_DONE:
+        return said
+    wrong = child.returncode == EXIT_SETTINGS
+    raise NotAnswered(
+        HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.CONFLICT,
+        "bad_request" if wrong else "no_answer",
+        _reason(said) or f"{SUPERVISOR} {arguments[0]} ended with {child.returncode}",
+    )
+
+
+def _reason(said: bytes) -> str:
+    """What a command that failed says."""
+    with contextlib.suppress(msgspec.DecodeError):
+        failure: Any = msgspec.json.decode(said)
+        if isinstance(failure, dict):
+            return str(failure.get("error", ""))
+    return ""
+
+
+def question(view: str, since: datetime | None, until: datetime | None, **wanted: str) -> str:
+    """Rows of a view of the history, the newest first; of that time, where it is named."""
+    rules = [f"{column} = '{_quoted(value)}'" for column, value in wanted.items()]
+    for sign, moment in ((">=", since), ("<", until)):
+        if moment is not None:
+            rules.append(f"ts {sign} TIMESTAMP '{_utc(moment)}'")
+    return f"SELECT * FROM {view} WHERE {' AND '.join(rules)} ORDER BY ts DESC"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _utc(moment: datetime) -> str:
+    """A time without a zone is UTC already."""
+    named = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    return named.isoformat(sep=" ")

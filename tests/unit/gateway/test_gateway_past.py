@@ -1,0 +1,107 @@
+"""The past over HTTP: a child of its own answers, within bounds, or says why it does not."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from spread_scanner.gateway import past
+from spread_scanner.view.past import PastShown
+
+CANDLES = "/v1/candles/AAA-USDT?source=okx-spot"
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Has another program answer."""
+
+    def stands(text: str) -> None:
+        file = tmp_path / "stand_in.py"
+        file.write_text(f"import os, sys, time\n{text}\n")
+        monkeypatch.setattr(past, "_command", lambda: [sys.executable, "-S", str(file)])
+
+    return stands
+
+
+def test_a_question_is_made_of_names_and_times_and_nothing_else() -> None:
+    moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert past.question("candles", moment, None, symbol="A'B") == (
+        "SELECT * FROM candles WHERE symbol = 'A''B' AND ts >= TIMESTAMP '2026-01-31 12:00:00' "
+        "ORDER BY ts DESC"
+    )
+
+
+def test_the_child_gives_way_and_its_answer_is_passed_on(
+    gateway_of: Callable[..., Any], child: Callable[[str], None]
+) -> None:
+    child('print(\'{"nice": %d, "asked": "%s"}\' % (os.nice(0), sys.argv[1:]))')
+    answer = asyncio.run(gateway_of().get("/v1/report?since=7d"))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    said = answer.json()
+    assert said["asked"] == "['report', '--since', '7d', '--json']"
+    child('print(\'{"columns": ["ts"], "rows": [["x"]], "more": false}\')')
+    answer = asyncio.run(gateway_of().get(CANDLES))
+    assert msgspec.json.decode(answer.content, type=PastShown).rows == [["x"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "code", "says"),
+    [
+        ('print(\'{"error": "no"}\'); sys.exit(1)', 409, "no_answer", "no"),
+        ('print(\'{"error": "what"}\'); sys.exit(2)', 400, "bad_request", "what"),
+        ("sys.exit(9)", 409, "no_answer", "history ended with 9"),
+        ("time.sleep(600)", 504, "too_slow", "ask for less"),
+        ("bytearray(1 << 31)", 409, "no_answer", "ended with 1"),
+    ],
+)
+def test_a_child_that_does_not_answer_is_a_problem(
+    gateway_of: Callable[..., Any],
+    child: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    status: int,
+    code: str,
+    says: str,
+) -> None:
+    monkeypatch.setattr(past, "ANSWER_S", 0.3 if status == 504 else 60.0)
+    monkeypatch.setattr(past, "MEMORY_BYTES_MAX", 1 << 30)
+    child(text if status == 504 else f"sys.stdin.read(); {text}")
+    answer = asyncio.run(gateway_of().get(CANDLES))
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert says in answer.json()["detail"]
+    with pytest.raises(ChildProcessError):  # none is left
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_few_run_at_once(gateway_of: Callable[..., Any], child: Callable[[str], None]) -> None:
+    asking = gateway_of()
+    child("print('{}')")
+    for _ in range(past.CHILDREN_MAX):
+        assert past._turns.acquire(blocking=False)
+    answer = asyncio.run(asking.get("/v1/report"))
+    assert (answer.status_code, answer.json()["code"]) == (429, "busy")
+    assert answer.headers["retry-after"]
+    for _ in range(past.CHILDREN_MAX):
+        past._turns.release()
+    for _ in range(past.CHILDREN_MAX + 1):  # each gives its turn back
+        assert asyncio.run(asking.get("/v1/report")).json() == {}
+
+
+@pytest.mark.slow  # spread-ctl itself, with what it loads
+def test_spread_ctl_itself_answers(gateway_of: Callable[..., Any], listed_bed: Any) -> None:
+    asking = gateway_of()
+    for path in (CANDLES, "/v1/history/AAA-USDT?direction=okx-bybit&since=2026-01-01T00:00:00Z"):
+        answer = asyncio.run(asking.get(path))
+        assert answer.status_code == 200, answer.text
+        shown = msgspec.json.decode(answer.content, type=PastShown)
+        assert (shown.rows, "ts" in shown.columns) == ([], True)
+    answer = asyncio.run(asking.get("/v1/report"))
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_answer")
+    assert "no such database" in answer.json()["detail"]
