@@ -82,7 +82,7 @@ drop() { # path...
     done
 }
 
-our_units() { (cd "$here/systemd" && printf '%s\n' *.service *.target *.timer); }
+our_units() { (cd "$here/systemd" && printf '%s\n' *.service *.target *.timer *.path); }
 
 # Units of ours that another version installed and this one does not have.
 former_units() {

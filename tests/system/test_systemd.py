@@ -87,7 +87,7 @@ def test_a_restart_that_waits_for_discovery_fits_the_gap_that_is_resumed() -> No
 @needs_systemd
 def test_systemd_verifies_every_unit_without_a_word(machine: Path) -> None:
     timers = ["spread-discovery.timer", "spread-look.timer", "spread-funding.timer"]
-    units = [*SERVICES, "spread-scanner.target", *timers]
+    units = [*SERVICES, "spread-scanner.target", "spread-discovery.path", *timers]
     done = subprocess.run(
         ["systemd-analyze", f"--root={machine}", "--man=no", "verify", *units],
         capture_output=True,

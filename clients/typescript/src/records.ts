@@ -101,6 +101,11 @@ export interface Depth {
   sizes: SizeNet[];
 }
 
+export interface DiscoveryWished {
+  did: string;
+  file: string;
+}
+
 export interface Disk {
   folder: string;
   database_bytes: number | null;

@@ -27,7 +27,8 @@ from spread_scanner.gateway.front import CONTROL, VERSIONED, App
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.metrics import CONTENT_TYPE
 from spread_scanner.gateway.problems import Problem
-from spread_scanner.orders import orders
+from spread_scanner.orders import discovering, orders
+from spread_scanner.orders.discovering import DiscoveryWished
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCE_BY_LABEL
 from spread_scanner.schema.version import version
@@ -77,7 +78,7 @@ _UNAVAILABLE = ResponseSpec(Served, description="There are no prices.", generate
 _ORDERS = ThreadPoolExecutor(4, thread_name_prefix="orders")
 Living = NamedDependency[LiveSystem]
 Count = Annotated[int, QueryParameter(ge=1, le=ROWS_MAX, description="How many at most.")]
-Moment = Annotated[
+TimeWanted = Annotated[
     datetime | None, QueryParameter(description="2026-01-31T12:00:00Z; without a zone it is UTC.")
 ]
 SourceName = Annotated[str, QueryParameter(description=f"One of {', '.join(SOURCE_BY_LABEL)}.")]
@@ -232,8 +233,8 @@ def candles(
     symbol: FromPath[str],
     source: SourceName,
     period: FromQuery[Literal["1s", "1m"]] = "1m",
-    since: Moment = None,
-    until: Moment = None,
+    since: TimeWanted = None,
+    until: TimeWanted = None,
     count: Count = 100,
 ) -> PastShown:
     """Candles of a listing, the newest first, where spread-recorder runs."""
@@ -249,8 +250,8 @@ def spread_history(
     system: Living,
     symbol: FromPath[str],
     direction: FromQuery[str],
-    since: Moment = None,
-    until: Moment = None,
+    since: TimeWanted = None,
+    until: TimeWanted = None,
     count: Count = 100,
 ) -> PastShown:
     """A pair's spread at each change of either leg, the newest first, where spread-recorder
@@ -330,6 +331,14 @@ async def reload(system: Living) -> Outcome:
     return await _ordered(lambda: orders.reload(system.shown.settings))
 
 
+@post(f"{CONTROL}discover", status_code=202)
+async def discover(system: Living) -> DiscoveryWished:
+    """Pairs are to be found anew; who runs discovery, `up` or systemd, begins as soon as it can."""
+    return await asyncio.get_running_loop().run_in_executor(
+        _ORDERS, discovering.wish, system.shown.settings
+    )
+
+
 @get(["/metrics", f"{VERSIONED}/metrics"], media_type=CONTENT_TYPE, sync_to_thread=False)
 def metrics(system: Living) -> bytes:
     """Every counter, as Prometheus scrapes it; as of the last second."""
@@ -379,7 +388,7 @@ READING = [
     every_cost,
     tables_in_force,
 ]
-CONTROLLING = [halt, allow, pause, resume, reload]
+CONTROLLING = [halt, allow, pause, resume, reload, discover]
 
 
 def openapi() -> dict[str, Any]:

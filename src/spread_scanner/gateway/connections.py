@@ -68,7 +68,10 @@ def files_for(connections: int) -> int:
     wanted = connections + OWN_FILES
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        except (OSError, ValueError):  # a service that may not; its unit says LimitNOFILE
+            allowed = soft
     return min(connections, max(allowed - OWN_FILES, 1))
 
 

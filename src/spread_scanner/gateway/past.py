@@ -50,9 +50,11 @@ def _answer(arguments: tuple[str, ...]) -> bytes:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as child:
-        with contextlib.suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)
+        # It may have ended; and a service of systemd may do neither, whose unit has its bounds.
+        with contextlib.suppress(OSError):
             resource.prlimit(child.pid, resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)
         try:
             said, _ = child.communicate(timeout=ANSWER_S)
         except subprocess.TimeoutExpired:

@@ -21,6 +21,7 @@ import structlog
 from spread_scanner import clock, config
 from spread_scanner.config.processes import optional
 from spread_scanner.errors import SegmentError, SpreadError
+from spread_scanner.orders import discovering
 from spread_scanner.orders.carried import carry
 from spread_scanner.orders.remembered import NotRemembered
 from spread_scanner.runtime.process import (
@@ -118,6 +119,7 @@ class Supervisor:
                 lambda: self._sent(SUPERVISOR, "discover"),
                 log,
                 publishes=True,
+                asked=lambda: discovering.taken(self.settings.data_dir),
             ),
             Errand(
                 "a quick look",

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from spread_scanner.config.files import Tokens
 from spread_scanner.gateway.api import CONTROLLING, READING, openapi
 from spread_scanner.gateway.front import CONTROL as CONTROL_PATH
 from spread_scanner.gateway.problems import MEDIA_TYPE, Problem
+from spread_scanner.orders import discovering
 from spread_scanner.orders.orders import Outcome, standing
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import GATEWAY
@@ -408,3 +410,19 @@ def test_a_quote_beyond_all_bounds_costs_nobody_the_others(
         answer = asyncio.run(asking.get("/prices"))
     assert answer.status_code == 200
     assert {one["pair"] for one in answer.json()} == {"AAA/USDT", "BBB/USDT"}
+
+
+def test_discovery_is_asked_for_by_a_file(gateway_of: Callable[..., Any], listed_bed: Any) -> None:
+    asking, data = gateway_of(Tokens(b"", CONTROL)), listed_bed.settings.data_dir
+    path = "/v1/control/discover"
+    data.mkdir(parents=True, exist_ok=True)
+    assert asyncio.run(asking.ask("POST", path)).status_code == 401
+    assert not discovering.taken(data)
+    for _ in range(2):
+        answer = asyncio.run(asking.ask("POST", path, headers=bearer(CONTROL)))
+        assert answer.status_code == 202
+    assert answer.json()["file"] == str(data / discovering.WISH_FILE)
+    assert [discovering.taken(data) for _ in range(2)] == [True, False]
+    shutil.rmtree(data)
+    refused = asyncio.run(asking.ask("POST", path, headers=bearer(CONTROL)))
+    assert (refused.status_code, refused.json()["code"]) == (409, "cannot_wish")

@@ -8,6 +8,7 @@ import pytest
 
 from spread_scanner import clock
 from spread_scanner.config import Settings
+from spread_scanner.orders import discovering
 from spread_scanner.runtime import logs
 from spread_scanner.schema.names import ALERTS, ANALYST
 from spread_scanner.supervise.children import Child
@@ -211,3 +212,29 @@ def test_a_quick_look_is_taken_every_so_often_one_at_a_time(
     now_s += 10 * every_s
     supervisor._send_errands()
     assert len(looks.begun) == 2, "switched off"
+
+
+def test_discovery_is_sent_when_it_is_asked_for(
+    up_bed: Any, started: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where it is never due by itself; once for several wishes, and not while one goes on."""
+    never = asking(up_bed.settings, discover_every_s=0, look_every_s=0, funding_every_s=0)
+    supervisor = that_is_up(never)
+    never.data_dir.mkdir(parents=True, exist_ok=True)
+    supervisor._send_errands()
+    assert started == []
+    ends: list[int | None] = [None]
+    monkeypatch.setattr(Child, "ended", lambda _: ends[-1])
+    for _ in range(2):
+        assert discovering.wish(never).file
+    for _ in range(3):
+        supervisor._send_errands()
+    assert started == ["spread-ctl"]
+    discovering.wish(never)
+    supervisor._send_errands()
+    assert started == ["spread-ctl"]
+    ends.append(0)
+    supervisor._send_errands()
+    supervisor._send_errands()
+    assert started == ["spread-ctl"] * 2
+    assert not (never.data_dir / discovering.WISH_FILE).exists()
