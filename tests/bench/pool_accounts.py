@@ -324,3 +324,77 @@ def dlmm_extension(pair: str, arrays: Iterable[int]) -> Account:
             word = int.from_bytes(data[at : at + 64], "little") | 1 << offset % 512
             data[at : at + 64] = word.to_bytes(64, "little")
     return keys.METEORA_DLMM, bytes(data)
+
+
+def phoenix(
+    *,
+    mints: tuple[str, str],
+    bids: Iterable[tuple[int, ...]] = (),
+    asks: Iterable[tuple[int, ...]] = (),
+    steps: tuple[int, int] = (1_000_000, 1),
+    tick: int = 1_000,
+    scale: int = 1_000,
+    taker_bps: int = 5,
+    status: int = 1,
+    decimals: tuple[int, int] = (9, 6),
+    capacity: int = 8,
+) -> Account:
+    """Orders are (ticks, lots, last slot, last second); each tree is a chain to the right."""
+    sides = []
+    for orders in (bids, asks):
+        nodes = b""
+        count = 0
+        for count, (ticks, lots, *until) in enumerate(orders, 1):
+            links = le(0, 4) + le(count + 1, 4) + le(count - 1, 4) + le(0, 4)
+            until = [*until, 0, 0][:2]
+            numbers = (ticks, count, 7, lots, *until)
+            nodes += links + b"".join(le(number, 8) for number in numbers)
+        if count:  # the last has nothing to its right
+            last = 64 * (count - 1) + 4
+            nodes = nodes[:last] + le(0, 4) + nodes[last + 4 :]
+        head = le(1 if count else 0, 4).ljust(16, b"\0") + le(capacity, 8) + le(count + 1, 4)
+        sides.append(head.ljust(32, b"\0") + nodes.ljust(64 * capacity, b"\0"))
+    fields = {
+        **{8: status, 16: capacity, 24: capacity, 112: steps[0], 192: steps[1]},
+        **{832: scale, 840: tick, 856: taker_bps},
+    }
+    parts = [
+        (0, bytes.fromhex("77df7173b7205871")),
+        *((at, le(number, 8)) for at, number in fields.items()),
+        *((at, le(number, 4)) for at, number in zip((40, 120), decimals, strict=True)),
+        *((at, keys.raw(name)) for at, name in zip((48, 128), mints, strict=True)),
+    ]
+    return keys.PHOENIX, filled(880, *parts) + sides[0] + sides[1]
+
+
+def openbook(
+    *,
+    mints: tuple[str, str],
+    bids: str,
+    asks: str,
+    steps: tuple[int, int] = (1_000_000, 1),
+    fee_bps: int = 0,
+    flags: int = 3,
+) -> Account:
+    named = zip((53, 85, 285, 317), (*mints, bids, asks), strict=True)
+    numbers = zip((5, 349, 357, 365), (flags, *steps, fee_bps), strict=True)
+    parts = [(at, le(number, 8)) for at, number in numbers]
+    parts += [(at, keys.raw(name)) for at, name in named]
+    return keys.OPENBOOK_V1, filled(388, (0, b"serum"), *parts, (381, b"padding"))
+
+
+def openbook_side(flag: int, orders: Iterable[tuple[int, int]]) -> Account:
+    """Orders are (price in lots, lots), ascending; the tree leans to the right."""
+    leaves = [
+        le(2, 4) + bytes(4) + le(price << 64 | at, 16) + bytes([at]) * 32 + le(lots, 8) + bytes(8)
+        for at, (price, lots) in enumerate(orders, 1)
+    ]
+    nodes = []
+    for at, leaf in enumerate(leaves):
+        last = at == len(leaves) - 1
+        if not last:  # an inner node, its leaf, and then the next inner node or the last leaf
+            children = le(2 * at + 1, 4) + le(2 * at + 2, 4)
+            nodes.append((le(1, 4) + bytes(20) + children).ljust(72, b"\0"))
+        nodes.append(leaf)
+    head = le(len(nodes), 8) + bytes(8) + bytes(4) + le(0, 4) + le(len(leaves), 8)
+    return keys.OPENBOOK_V1, b"serum" + le(1 | flag, 8) + head + b"".join(nodes) + b"padding"

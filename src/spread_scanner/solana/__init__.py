@@ -19,7 +19,9 @@ from typing import Literal
 from spread_scanner.solana import (
     keys,
     meteora_dlmm,
+    openbook,
     orca_whirlpool,
+    phoenix,
     raydium_clmm,
     raydium_cpmm,
     raydium_v4,
@@ -52,6 +54,9 @@ _DECODERS: MappingProxyType[str, _Decoder] = MappingProxyType(
         keys.RAYDIUM_CLMM: raydium_clmm.decode,
         keys.ORCA_WHIRLPOOL: orca_whirlpool.decode,
         keys.METEORA_DLMM: meteora_dlmm.decode,
+        keys.PHOENIX: phoenix.decode,
+        keys.SERUM_V3: openbook.decode,
+        keys.OPENBOOK_V1: openbook.decode,
         keys.TOKEN: lambda data: tokens.decode(keys.TOKEN, data),
         keys.TOKEN_2022: lambda data: tokens.decode(keys.TOKEN_2022, data),
     }
@@ -63,6 +68,9 @@ _ASSEMBLERS: MappingProxyType[str, _Assembler] = MappingProxyType(
         keys.RAYDIUM_CLMM: raydium_clmm.assemble,
         keys.ORCA_WHIRLPOOL: orca_whirlpool.assemble,
         keys.METEORA_DLMM: meteora_dlmm.assemble,
+        keys.PHOENIX: phoenix.assemble,
+        keys.SERUM_V3: openbook.assemble,
+        keys.OPENBOOK_V1: openbook.assemble,
     }
 )
 

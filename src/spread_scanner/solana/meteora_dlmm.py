@@ -338,7 +338,7 @@ class DlmmPool:
         if now < pair.activation_point:
             raise PoolRefusal(PoolReason.CLOSED, activation_point=pair.activation_point, now=now)
 
-    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int) -> Filled:
+    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         fees = _BinFees(self.pair, unix_ts)
         fee_on_input = not (down and self.pair.collect_fee_mode == _FEE_ON_Y)
         take = _exact_in if by_input else _exact_out

@@ -316,7 +316,7 @@ class WhirlpoolPool:
             opens = self.oracle.trade_enable_ts
             raise PoolRefusal(PoolReason.CLOSED, trade_enable_ts=opens, unix_ts=unix_ts)
 
-    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int) -> Filled:
+    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         state = self.state
         rules = FeeRules(state.fee_rate)
         if self.oracle is not None:

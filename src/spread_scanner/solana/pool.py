@@ -67,7 +67,7 @@ class Pool(Protocol):
     def check_open(self, unix_ts: int, slot: int) -> None:
         """Refuse while the pool does not trade."""
 
-    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int) -> Filled:
+    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         """Token 0 in (down) or token 1 in. What cannot be filled as a whole is refused."""
 
 
@@ -131,12 +131,11 @@ def quote_of(
     fee_in, fee_out = (mint.fee(epoch) for mint in pool.token_mints()[:: 1 if down else -1])
     if by_input:
         kept_in = fee_in.of(amount)
-        filled = pool.swap(down, _some(amount - kept_in), True, unix_ts)
-        paid, kept_out = amount, fee_out.of(filled.amount_out)
+        filled = pool.swap(down, _some(amount - kept_in), True, unix_ts, slot)
     else:
-        filled = pool.swap(down, amount + fee_out.on_top_of(amount), False, unix_ts)
-        kept_in, kept_out = fee_in.on_top_of(filled.amount_in), fee_out.of(filled.amount_out)
-        paid = filled.amount_in + kept_in
+        filled = pool.swap(down, amount + fee_out.on_top_of(amount), False, unix_ts, slot)
+        kept_in = fee_in.on_top_of(filled.amount_in)
+    kept_out, paid = fee_out.of(filled.amount_out), filled.amount_in + kept_in
     if paid > U64_MAX:
         raise PoolRefusal(PoolReason.TOO_MUCH, amount=amount, amount_in=paid)
     received = filled.amount_out - kept_out

@@ -348,7 +348,7 @@ class ClmmPool:
         schedule = None if fee is None else _VolatilityFees(state, fee, rate, down, unix_ts)
         return FeeRules(rate, schedule, on_input, match_orders)
 
-    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int) -> Filled:
+    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         state, rules = self.state, self.rules(down, unix_ts)
         start = Start(state.sqrt_price, state.tick, state.liquidity)
         path = walk(start, self.ticks, amount, down=down, by_input=by_input, rules=rules)

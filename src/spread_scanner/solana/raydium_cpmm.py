@@ -123,7 +123,7 @@ class CpmmPool:
                 PoolReason.CLOSED, open_time_s=self.state.open_time_s, unix_ts=unix_ts
             )
 
-    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int) -> Filled:
+    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         """The fee is the trade fee, and the creator's where that is taken from the input too."""
         reserve_in, reserve_out = self._reserves if down else self._reserves[::-1]
         creator_rate = self.config.creator_fee_rate if self.state.creator_fee_enabled else 0

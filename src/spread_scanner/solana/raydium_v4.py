@@ -109,7 +109,7 @@ class AmmPool:
         if status == AmmStatus.WAITING_TRADE and unix_ts < opens_s:
             raise PoolRefusal(PoolReason.CLOSED, open_time_s=opens_s, unix_ts=unix_ts)
 
-    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int) -> Filled:
+    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         reserve_in, reserve_out = self._reserves if down else self._reserves[::-1]
         numerator, denominator = self.info.swap_fee
         if by_input:
