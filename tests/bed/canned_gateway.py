@@ -6,7 +6,6 @@ is wished for, all made up.
 
 import asyncio
 import contextlib
-import itertools
 import math
 import threading
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.gateway.dashboard import page_files
 from spread_scanner.gateway.problems import MEDIA_TYPE, problem
 from spread_scanner.schema.enums import DIRECTIONS
@@ -27,6 +27,7 @@ from spread_scanner.view.columns import SpreadColumns
 from spread_scanner.view.spreads import Spread
 
 FRAME_S = 0.1
+TURNS = 40  # then it is as it was
 
 
 def pair(number: int) -> tuple[str, str]:
@@ -37,10 +38,12 @@ def pair(number: int) -> tuple[str, str]:
 def spread(number: int, turn: int) -> Spread:
     """One pair at one moment."""
     symbol, direction = pair(number)
-    gross = 40 * math.sin(number + turn / 7)
+    wave = math.sin(7 * number + 2 * math.pi * turn / TURNS)
+    gross = round(40 * math.sin(number) + 2 * wave, 3)
+    net, size = round(gross - 20, 3), 100.0 + number
     return Spread(
-        symbol=symbol, direction=direction, gross_bps=gross, net_bps=gross - 20, enter_bps=10.0,
-        exit_bps=-3.0, close_bps=-2.0, usual_bps=-2.0, learned=1.0, size_quote=100.0 + number,
+        symbol=symbol, direction=direction, gross_bps=gross, net_bps=net,
+        enter_bps=10.0, exit_bps=-3.0, close_bps=-2.0, usual_bps=-2.0, learned=1.0, size_quote=size,
         spot_ask_px=100.0, fut_bid_px=100.4, spot_age_ms=float(turn % 90), fut_age_ms=12.0,
         usable=number % 50 != 0, implausible=False, notes=[], fees_bps=17.0, carry_bps=1.0,
         depth=None,
@@ -62,8 +65,7 @@ class Canned:
 
     def __init__(self, pairs: int) -> None:
         self._pairs = pairs
-        self._turns = itertools.count()
-        self._columns = [columns(pairs, 10 * turn) for turn in range(8)]
+        self._columns = [columns(pairs, turn) for turn in range(TURNS)]
         self._files = page_files()
 
     def answer(self, _: ServerConnection, request: Request) -> Response | None:
@@ -75,7 +77,7 @@ class Canned:
             file = self._files[path]
             return _said(file.body, file.kind.decode())
         if path == "/v1/spreads/columns":
-            return _said(self._columns[next(self._turns) % len(self._columns)], "application/json")
+            return _said(self._columns[_turn()], "application/json")
         if path in ("/v1/opportunities", "/v1/funding"):
             return _said(b"[]", "application/json")
         said = problem(HTTPStatus.NOT_FOUND, "bad_request", "canned", path)
@@ -101,8 +103,9 @@ class Canned:
             listening.cancel()
 
     async def _frames(self, client: ServerConnection, wish: dict[str, Any]) -> None:
-        for turn in itertools.count():
+        while True:
             await asyncio.sleep(FRAME_S)
+            turn = _turn()
             frame: dict[str, Any] = {"type": "heartbeat"}
             if "spreads" in wish.get("kinds", ()):
                 wanted = {symbol.replace("/", "-") for symbol in wish["pairs"]}
@@ -116,6 +119,10 @@ class Canned:
                     "gone": [],
                 }
             await client.send(msgspec.json.encode(frame).decode())
+
+
+def _turn() -> int:
+    return int(clock.mono_ns() / NS_PER_S / FRAME_S) % TURNS
 
 
 def _said(body: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> Response:

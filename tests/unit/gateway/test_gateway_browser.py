@@ -74,7 +74,7 @@ def test_thousands_of_rows_cost_little(browser: Any) -> None:
         tab = Tab(browser, address, viewport={"width": 1400, "height": 800})
         page = tab.open("#usable=0")
         tab.until(LIVE)
-        tab.until("page.session.pushed")
+        tab.until("page.session.rows.socket?.readyState === 1")
         page.evaluate(COUNT_FRAMES)
         began_s, cpu_s = time.perf_counter(), cpu_of_chromium_s()
         page.wait_for_timeout(8_000)

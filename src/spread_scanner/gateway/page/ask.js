@@ -22,8 +22,11 @@ export async function ask(path, { signal, method = "GET", body, headers, patienc
     throw new Away(patient.aborted ? "no answer in time" : "nobody answers");
   }
   if (answer.status === 204) return null;
-  const text = await answer.text().catch(() => null);
-  if (answer.ok && answer.headers.get("content-type")?.startsWith("text/") && text !== null) return text;
+  const text = await answer.text().catch((error) => {
+    if (signal?.aborted) throw error;
+    throw new Away(patient.aborted ? "no answer in time" : "an answer that ends in the middle");
+  });
+  if (answer.ok && answer.headers.get("content-type")?.startsWith("text/")) return text;
   const said = readable(text);
   if (said === undefined) throw new Away("an answer that ends in the middle");
   if (!answer.ok && said?.code) throw new Refused(answer.status, said.code, said.detail);
@@ -33,7 +36,7 @@ export async function ask(path, { signal, method = "GET", body, headers, patienc
 // The page asks under its own address, so that only what is torn is no JSON.
 function readable(text) {
   try {
-    return JSON.parse(text ?? "");
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

@@ -22,7 +22,6 @@ export class Board {
     this.generation = -1;
     this.nowMs = 0; // the session clock's, when the columns were told
     this.takenAt = 0; // by the page's own clock
-    this.pushedAt = []; // likewise, of pairs that were pushed since
     this.funding = new Map(); // by "symbol source"
     this.alive = new Map(); // key -> session ms since when an opportunity is open
     this.times = new Map(); // key -> how many began within 24 h
@@ -45,7 +44,6 @@ export class Board {
       this.places = new Map(keys.map((key, i) => [key, i]));
       this.exchanges = keys.map((_, i) => record.direction[i].split("-"));
     }
-    this.pushedAt = new Float64Array(keys.length).fill(at);
     return others;
   }
 
@@ -55,7 +53,6 @@ export class Board {
       const place = this.places.get(keyOf(record.symbol, record.direction));
       if (place === undefined) continue;
       for (const name of OF_A_RECORD) this.columns[name][place] = record[name];
-      this.pushedAt[place] = at;
     }
   }
 

@@ -7,7 +7,7 @@ const leg = (exchange, market) => `${exchange} ${market}`;
 // value: what it is sorted by; text: what it says; heat: -5 to 5, where it has one.
 const COLUMNS = [
   { key: "symbol", title: "Symbol", about: "The coin and what it is paid with",
-    width: 116, value: (b, i) => b.at(i, "symbol"), text: (b, i) => b.at(i, "symbol"), words: true },
+    width: 132, value: (b, i) => b.at(i, "symbol"), text: (b, i) => b.at(i, "symbol"), words: true },
   { key: "direction", title: "Buy → sell", about: "Spot is bought at the first, the perpetual sold at the second",
     width: 132, value: (b, i) => b.at(i, "direction"), text: (b, i) => b.exchanges[i].join(" → "), words: true },
   { key: "net", title: "Net", unit: "bps", about: "What is left of entering and leaving, after all fees and expected funding",
@@ -27,7 +27,7 @@ const COLUMNS = [
   { key: "z", title: "z", about: "Deviations that gross is off its mean; where spread-analyst runs",
     width: 58, value: (b, i) => b.at(i, "z"), text: (b, i) => figures.signed(b.at(i, "z")) },
   { key: "funding", title: "Funding", about: "Rate of the perpetual per interval, and until the next settlement; positive: longs pay",
-    width: 172, value: (b, i) => b.fundingOf(i)?.rate ?? null, text: fundingText },
+    width: 200, value: (b, i) => b.fundingOf(i)?.rate ?? null, text: fundingText },
   { key: "ages", title: "Ages", about: "Since each leg's quote was received: spot / perpetual",
     width: 118, value: (b, i) => (b.skew(i) === null ? null : Math.max(b.at(i, "spot_age_ms"), b.at(i, "fut_age_ms"))),
     text: (b, i) => `${figures.duration(b.at(i, "spot_age_ms"))} / ${figures.duration(b.at(i, "fut_age_ms"))}` },

@@ -79,7 +79,7 @@ function Matrix({ page, symbol }) {
   const places = board.keys.flatMap((_, place) => (board.at(place, "symbol") === symbol ? [place] : []));
   const names = (leg) => [...new Set(places.map((place) => board.exchanges[place][leg]))].sort();
   const pin = (key) => page.set({ pins: state.pins.includes(key) ? state.pins.filter((one) => one !== key) : [...state.pins, key].slice(-3) });
-  return html`<section><h3>${symbol} everywhere, net</h3><table class="matrix"><thead><tr><th>buy ↓ sell →</th>${names(1).map((sell) => html`<th key=${sell} scope="col">${sell}</th>`)}</tr></thead>
+  return html`<section><h3>${symbol} everywhere, net</h3><div class="wide" tabindex="0" role="region" aria-label="Everywhere"><table class="matrix"><thead><tr><th>buy ↓ sell →</th>${names(1).map((sell) => html`<th key=${sell} scope="col">${sell}</th>`)}</tr></thead>
     <tbody>${names(0).map((buy) => html`<tr key=${buy}><th scope="row">${buy}</th>${names(1).map((sell) => {
       const key = `${symbol} ${buy}-${sell}`;
       const place = board.places.get(key);
@@ -89,7 +89,7 @@ function Matrix({ page, symbol }) {
       return html`<td key=${sell} data-heat=${stands ? figures.heat(net) : 0} class=${stands ? "" : "stale"}>
         <button type="button" class="link" aria-current=${key === state.pair ? "true" : undefined} onClick=${() => page.set({ pair: key })}>${figures.signed(net)}${stands ? "" : " stale"}</button>
         ${key !== state.pair && html`<button type="button" class="pin" aria-pressed=${state.pins.includes(key)} aria-label=${`${key} in the chart`} title="Show in the chart" onClick=${() => pin(key)}>⌇</button>`}</td>`;
-    })}</tr>`)}</tbody></table></section>`;
+    })}</tr>`)}</tbody></table></div></section>`;
 }
 
 function Why({ found }) {

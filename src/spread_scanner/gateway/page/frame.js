@@ -61,7 +61,7 @@ function Fresh({ fresh, page }) {
 function Standing({ served }) {
   const said = [
     ...(served?.switched ?? []).map((one) => `${one} stands`),
-    ...(served?.degraded ?? []).map((one) => `${one} is unwell`),
+    ...(served?.degraded ?? []).map((one) => (one.includes(" ") ? one : `${one} is unwell`)),
   ];
   return said.length ? html`<p class="standing" role="status">${said.join("; ")}.</p>` : null;
 }

@@ -6,7 +6,7 @@ const OLD_MS = 2_000;
 
 // answeredAt: when the board was told last (0: never); failure: {code, detail, retryAt} of the ask
 // after that, if it failed. Times by the page's own clock.
-export function freshnessOf({ answeredAt, failure, pushed }, now) {
+export function freshnessOf({ answeredAt, failure, refused }, now) {
   const age = answeredAt ? ` What is shown is ${duration(now - answeredAt)} old.` : "";
   if (failure?.code === "no_token") return { kind: "login", text: "Log in to go on." };
   if (failure) {
@@ -17,5 +17,5 @@ export function freshnessOf({ answeredAt, failure, pushed }, now) {
   }
   if (!answeredAt) return { kind: "away", text: "Connecting." };
   if (now - answeredAt > OLD_MS) return { kind: "old", text: `Waiting for the gateway.${age}` };
-  return { kind: "live", text: pushed ? "Live" : "Live, polled" };
+  return { kind: "live", text: refused ? "Live, not pushed" : "Live" };
 }

@@ -30,7 +30,7 @@ class Page {
     this.served = null; // what /health says
     this.meant = null; // {place, row, by}: whose waterfall is shown
     this.session = new Session({
-      columns: () => this.look(),
+      columns: (traced) => this.look(traced),
       rows: () => this.draw(),
       opportunities: () => this.frame(),
       signal: (one) => this.alerting.signal(one),
@@ -82,10 +82,11 @@ class Page {
   }
 
   // All pairs were told anew.
-  look() {
+  look(traced) {
     const found = this.alerting.look(this.board);
     if (found.length) this.tell(`${found[0].key} ${found[0].what}, net ${signed(found[0].net)}${found.length > 1 ? `, and ${found.length - 1} more` : ""}`);
     this.order();
+    if (traced) this.table?.drawTrails();
   }
 
   // To whom hears the page, at most each five seconds.
@@ -104,7 +105,6 @@ class Page {
       this.places = ordered(this.board, places, this.state, now);
       this.table.show(this.places);
     }
-    if (this.table) this.table.drawTrails();
     this.draw();
     if (asked) this.frame();
   }

@@ -22,7 +22,7 @@ export function Opportunities({ page }) {
       ${" "}${open} open of ${rows.length} known</p>
     <div class="wide" tabindex="0" role="region" aria-label="Opportunities"><table>
       <thead><tr><th>Opened</th><th>Symbol</th><th>Buy → sell</th><th>Lasted</th><th>Net at first</th><th>Peak</th><th>Realised</th><th>Size</th><th>Ages</th><th>Ended by</th></tr></thead>
-      <tbody>${rows.slice(0, shown).map((row) => html`<tr key=${row.id} class=${row.closed_ns === null ? "standing" : ""}>
+      <tbody>${rows.slice(0, shown).map((row) => html`<tr key=${row.id} class=${row.closed_ns === null ? "stands" : ""}>
         <td>${figures.time(row.opened_ns, { utc: preferences.utc, date: true })}</td>
         <th scope="row"><button type="button" class="link" onClick=${() => page.set({ pair: `${row.symbol} ${row.direction}` })}>${row.symbol}</button></th>
         <td>${row.direction.replace("-", " → ")}</td>

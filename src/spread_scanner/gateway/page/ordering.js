@@ -26,11 +26,13 @@ export function wanted(board, state, muted) {
 // What is not known stands last, whichever way round.
 export function ordered(board, places, state, at) {
   const column = BY_KEY.get(state.sort) ?? BY_KEY.get("net");
-  const values = new Map(places.map((i) => [i, column.value(board, i, at)]));
+  const values = []; // by place
+  for (const i of places) values[i] = column.value(board, i, at);
   const way = state.up ? 1 : -1;
   const missing = (value) => typeof value !== "string" && !known(value);
   return places.sort((a, b) => {
-    const [left, right] = [values.get(a), values.get(b)];
+    const left = values[a];
+    const right = values[b];
     const lacks = missing(left) - missing(right);
     if (lacks || missing(left)) return lacks || a - b;
     return (left < right ? -way : left > right ? way : 0) || a - b;

@@ -8,12 +8,12 @@ import { Polling } from "./polling.js";
 import { Stream } from "./stream.js";
 import { Trail } from "./trail.js";
 
-const COLUMNS_MS = { pushed: 500, polled: 200, hidden: 2_000 };
+const COLUMNS_MS = { seen: 500, refused: 200, hidden: 2_000 };
 const OPPORTUNITIES = "/v1/opportunities?count=2000";
 const SYMBOLS_MAX = 64; // of which rows are pushed
 
 export class Session {
-  // does: columns(), rows(), opportunities(), signal(signal), status(served), freshness()
+  // does: columns(whether trails have grown), rows(), opportunities(), signal(signal), status(served), freshness()
   constructor(does) {
     this.does = does;
     this.board = new Board();
@@ -21,8 +21,7 @@ export class Session {
     this.opportunities = [];
     this.answeredAt = 0;
     this.failure = null;
-    this.pushed = false;
-    this.rowsOpen = false;
+    this.refused = false; // this gateway does not push what is seen
     this.events = new Stream({
       signal: ({ signal }) => does.signal(signal),
       status: ({ status }) => does.status(status),
@@ -30,9 +29,9 @@ export class Session {
     this.rows = new Stream(
       {
         spreads: (frame) => this.#tookRows(frame),
-        error: () => this.#notPushed(),
+        error: () => { this.refused = true; },
       },
-      (open) => open || this.#notPushed(),
+      () => { this.refused = false; },
     );
   }
 
@@ -75,7 +74,7 @@ export class Session {
   }
 
   #pause() {
-    return document.hidden ? COLUMNS_MS.hidden : this.pushed ? COLUMNS_MS.pushed : COLUMNS_MS.polled;
+    return document.hidden ? COLUMNS_MS.hidden : this.refused ? COLUMNS_MS.refused : COLUMNS_MS.seen;
   }
 
   #looked() {
@@ -88,9 +87,9 @@ export class Session {
     this.failure = null;
     this.answeredAt = at;
     this.board.takeColumns(record, at);
-    this.trail.take(this.board, at);
+    const traced = this.trail.take(this.board, at);
     if (back) this.#back();
-    this.does.columns();
+    this.does.columns(traced);
   }
 
   // The gateway is there again: all that waits for its turn asks now.
@@ -102,16 +101,11 @@ export class Session {
   }
 
   #tookRows({ spreads, gone }) {
-    this.pushed = true;
+    this.refused = false;
     const at = performance.now();
     this.board.takeSpreads(spreads, at);
     this.board.takeGone(gone ?? []);
     this.does.rows();
-  }
-
-  // This gateway pushes no spreads, or not of these: the columns are asked for more often.
-  #notPushed() {
-    this.pushed = false;
   }
 
   #tookOpportunities(rows) {

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { freshnessOf } from "../../../../src/spread_scanner/gateway/page/freshness.js";
 
-const session = (more) => ({ answeredAt: 1_000, failure: null, pushed: true, ...more });
+const session = (more) => ({ answeredAt: 1_000, failure: null, refused: false, ...more });
 
 test("live is what was told just now", () => {
   assert.equal(freshnessOf(session(), 1_500).text, "Live");
-  assert.equal(freshnessOf(session({ pushed: false }), 1_500).text, "Live, polled");
+  assert.equal(freshnessOf(session({ refused: true }), 1_500).text, "Live, not pushed");
 });
 
 test("what is old says how old it is", () => {
