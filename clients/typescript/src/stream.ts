@@ -27,7 +27,7 @@ export type Frame =
   | { type: "hello"; version: string; namespace: string; heartbeat_s: number }
   | { type: "prices"; snapshot: boolean; version: number; gone: string[]; prices: Price[] }
   | { type: "spreads"; snapshot: boolean; version: number; gone: string[][]; spreads: Spread[] }
-  | { type: "books"; snapshot: boolean; version: number; books: SymbolBooks[] }
+  | { type: "books"; snapshot: boolean; version: number; gone: string[]; books: SymbolBooks[] }
   | { type: "opportunities"; opportunities: OpportunityRow[] }
   | { type: "signal"; signal: { seq: number; [more: string]: unknown } }
   | { type: "missed"; kind: string; count: number }

@@ -60,7 +60,10 @@ class Awaited:
         self._runner.close()
 
 
-@pytest.fixture(params=[SpreadClient, Awaited], ids=["blocking", "awaited"])
+@pytest.fixture(
+    params=[SpreadClient, pytest.param(Awaited, marks=pytest.mark.slow)],
+    ids=["blocking", "awaited"],
+)
 def client_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     made: list[Any] = []
 
@@ -189,6 +192,7 @@ def test_the_stream_comes_back_by_itself(
             life.child.wait()
 
 
+@pytest.mark.slow
 def test_a_token_goes_along(
     client_of: Callable[..., Any], listed_bed: Any, request: pytest.FixtureRequest
 ) -> None:
