@@ -152,7 +152,7 @@ export class Chart extends Component {
     const read = this.at === null || !this.canvas ? null : this.frame().s(this.at);
     return lines.map(({ name, points }, n) => {
       const [s, value] = (read === null ? points.at(-1) : nearest(points, read)) ?? [];
-      return html`<li key=${name}><svg viewBox="0 0 24 4" aria-hidden="true"><line x2="24" y1="2" y2="2" class=${`line-${n}`} stroke-dasharray=${DASHES[n].join(" ")} /></svg>
+      return html`<li key=${name}><svg viewBox="0 0 24 4" aria-hidden="true"><line x2="24" y1="2" y2="2" class=${`line-${n % 4}`} stroke-dasharray=${DASHES[n % 4].join(" ")} /></svg>
         ${name} <b>${figures.signed(value)}</b> ${n ? "" : figures.time(s * 1e9, { utc })}</li>`;
     });
   }

@@ -46,10 +46,13 @@ export function Drawer({ page }) {
 function History({ page }) {
   const { board, session, state, preferences } = page;
   const lines = [state.pair, ...state.pins].map((name) => ({ name, points: session.trail.timed(name) }));
+  const logged = page.past.get(state.pair);
+  if (logged) lines.push({ name: "gross of the last hour, from the log", points: logged });
   const bands = session.opportunities
     .filter((row) => `${row.symbol} ${row.direction}` === state.pair)
     .map((row) => [row.opened_ns / 1e9, row.closed_ns === null ? null : row.closed_ns / 1e9]);
-  return html`<section><h3>Net, as this page saw it; open opportunities behind it</h3>
+  return html`<section><h3>Net, as this page saw it; behind it when opportunities stood</h3>
+    ${!logged && html`<button type="button" onClick=${() => page.recall(state.pair)}>The last hour</button>`}
     <${Chart} lines=${lines} bands=${bands} utc=${preferences.utc} />
     <details><summary>As a table</summary><table><tbody>${lines[0].points.filter((_, n) => n % 15 === 0).map(([s, value]) =>
       html`<tr key=${s}><th scope="row">${figures.time(s * 1e9, preferences)}</th><td class="figure">${figures.signed(value)}</td></tr>`)}</tbody></table></details></section>`;

@@ -8,6 +8,7 @@ import { copied } from "./clipboard.js";
 import { signed } from "./figures.js";
 import { Frame } from "./frame.js";
 import { ordered, wanted } from "./ordering.js";
+import { recalled } from "./past.js";
 import { Preferences } from "./preferences.js";
 import { Session } from "./session.js";
 import { Table } from "./table.js";
@@ -25,6 +26,7 @@ class Page {
     this.state = parse(location.hash);
     this.places = [];
     this.older = []; // opportunities that were asked for beyond the newest
+    this.past = new Map(); // key -> points from the log
     this.alerting = new Alerting(this.preferences);
     this.watched = new Watched(() => this.frame());
     this.served = null; // what /health says
@@ -151,6 +153,14 @@ class Page {
   mute(key, until) {
     this.preferences.mute(key, until);
     this.order(true);
+  }
+
+  recall(key) {
+    this.say("Asking the log; this takes some seconds.");
+    recalled(key).then(
+      (points) => { this.past.set(key, points); this.say(points.length ? "" : "The log has nothing of it in this hour."); },
+      (error) => this.say(error.message),
+    );
   }
 
   async copy(text) {
