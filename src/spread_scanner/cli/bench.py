@@ -21,7 +21,7 @@ from spread_scanner import clock
 
 GROUPS = (
     *("shm", "ring", "wake", "sim", "feed", "books", "engine", "tracker", "stats"),
-    *("wal", "recorder", "questions", "replay", "supervise", "gateway", "e2e"),
+    *("wal", "recorder", "questions", "replay", "supervise", "gateway", "pools", "e2e"),
 )
 
 

@@ -129,28 +129,22 @@ def step(
     What goes in is without a fee on the input; what comes out is after one on the output.
     """
     low, high = (target, price) if down else (price, target)
-    amount_in = amount_out = 0
+    of_in, of_out = (amount0, amount1) if down else (amount1, amount0)
     if by_input:
         usable = remaining * (RATE_ALL - rate) // RATE_ALL if fee_on_input else remaining
-        full = amount_in = (amount0 if down else amount1)(low, high, liquidity, True)
+        full = of_in(low, high, liquidity, True)
     else:
         usable = remaining if fee_on_input else -(-remaining * RATE_ALL // (RATE_ALL - rate))
-        full = amount_out = (amount1 if down else amount0)(low, high, liquidity, False)
-    reaches = full <= U64_MAX and usable >= full
-    after = target if reaches else price_after(price, liquidity, usable, down, by_input)
-    if (after < target) if down else (after > target):
-        raise PoolRefusal(PoolReason.TOO_MUCH, amount=remaining, liquidity=liquidity)
-    if after != target or full > U64_MAX:
+        full = of_out(low, high, liquidity, False)
+    after = target
+    if usable < full or full > U64_MAX:
+        after = price_after(price, liquidity, usable, down, by_input)
+        if (after < target) if down else (after > target):
+            raise PoolRefusal(PoolReason.TOO_MUCH, amount=remaining, liquidity=liquidity)
         low, high = (after, price) if down else (price, after)
-        if by_input:
-            amount_in = (amount0 if down else amount1)(low, high, liquidity, True)
-        else:
-            amount_out = (amount1 if down else amount0)(low, high, liquidity, False)
-    low, high = (after, price) if down else (price, after)
-    if by_input:
-        amount_out = (amount1 if down else amount0)(low, high, liquidity, False)
-    else:
-        amount_in = (amount0 if down else amount1)(low, high, liquidity, True)
+    exact = after == target and full <= U64_MAX  # what was worked out for the way to the target
+    amount_in = full if exact and by_input else of_in(low, high, liquidity, True)
+    amount_out = full if exact and not by_input else of_out(low, high, liquidity, False)
     if amount_in > U64_MAX or amount_out > U64_MAX:
         raise PoolRefusal(PoolReason.TOO_MUCH, amount_in=amount_in, amount_out=amount_out)
     if not fee_on_input:
@@ -307,5 +301,5 @@ def price_ratio(sqrt_price: int) -> tuple[int, int]:
 
 def filled(path: Walk, fee_on_input: bool) -> Filled:
     """What a pool says of a swap that used all of its amount."""
-    fee = sum(fee for fee, _ in path.fees)
+    fee = path.fees[0][0] if len(path.fees) == 1 else sum(fee for fee, _ in path.fees)
     return Filled(path.amount_in, path.amount_out, fee, fee_on_input, path.crossed)

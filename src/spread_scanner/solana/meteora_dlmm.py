@@ -10,6 +10,7 @@ orders all the same: what they seem to give is more than the vault holds. So wha
 held to the vault.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
 from struct import Struct as Layout
@@ -313,7 +314,9 @@ class DlmmPool:
         self._held = held  # by the vaults, where they are given
         self.mints = pair.mints
         self._mints = mints
-        self._ids = sorted(bins)
+        self._ids = ids = sorted(bins)
+        self._around = bisect_right(ids, pair.active_id) - 1, bisect_left(ids, pair.active_id)
+        self._has_orders = pair.has_orders
 
     @property
     def decimals(self) -> tuple[int, int]:
@@ -376,11 +379,10 @@ class DlmmPool:
 
     def _onward(self, down: bool) -> Iterator[_Layers]:
         """The bins that have what is wanted, from the active one on."""
-        active, has_orders = self.pair.active_id, self.pair.has_orders
-        ids = reversed(self._ids) if down else iter(self._ids)
-        for bin_id in ids:
-            if (bin_id > active) if down else (bin_id < active):
-                continue
+        has_orders, ids = self._has_orders, self._ids
+        below, above = self._around
+        for place in range(below, -1, -1) if down else range(above, len(ids)):
+            bin_id = ids[place]
             found = self.bins[bin_id]
             made = found.amount_y if down else found.amount_x
             amounts: tuple[int, ...] = (made,)

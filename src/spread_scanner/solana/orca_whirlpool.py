@@ -297,6 +297,8 @@ class WhirlpoolPool:
         self.state, self.ticks, self.oracle = state, ticks, oracle
         self.mints = state.mints
         self._mints = mints
+        self._start = Start(state.sqrt_price, state.tick, state.liquidity)
+        self._static = FeeRules(state.fee_rate)
 
     @property
     def decimals(self) -> tuple[int, int]:
@@ -317,13 +319,12 @@ class WhirlpoolPool:
             raise PoolRefusal(PoolReason.CLOSED, trade_enable_ts=opens, unix_ts=unix_ts)
 
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
-        state = self.state
-        rules = FeeRules(state.fee_rate)
+        rules = self._static
         if self.oracle is not None:
-            schedule = _AdaptiveFees(self.oracle, state.fee_rate, state.tick, down, unix_ts)
-            rules = FeeRules(state.fee_rate, schedule)
-        start = Start(state.sqrt_price, state.tick, state.liquidity)
-        path = walk(start, self.ticks, amount, down=down, by_input=by_input, rules=rules)
+            tick = self.state.tick
+            schedule = _AdaptiveFees(self.oracle, rules.rate, tick, down, unix_ts)
+            rules = FeeRules(rules.rate, schedule)
+        path = walk(self._start, self.ticks, amount, down=down, by_input=by_input, rules=rules)
         return filled(path, True)
 
 

@@ -322,6 +322,8 @@ class ClmmPool:
         self.state, self.config, self.ticks = state, config, ticks
         self.mints, self.decimals = state.mints, state.decimals
         self._mints = mints
+        self._start = Start(state.sqrt_price, state.tick, state.liquidity)
+        self._static = self._rules(False), self._rules(True)
 
     def token_mints(self) -> tuple[TokenMint, TokenMint]:
         return self._mints
@@ -340,18 +342,21 @@ class ClmmPool:
                 PoolReason.CLOSED, open_time_s=self.state.open_time_s, unix_ts=unix_ts
             )
 
+    def _rules(self, down: bool) -> FeeRules:
+        side = _FEE_ON_TOKEN0 if down else _FEE_ON_TOKEN1
+        on_input = self.state.fee_on in (_FEE_ON_INPUT, side)
+        return FeeRules(self.config.trade_fee_rate, None, on_input, match_orders)
+
     def rules(self, down: bool, unix_ts: int) -> FeeRules:
-        state, rate = self.state, self.config.trade_fee_rate
-        on_input = state.fee_on == (_FEE_ON_TOKEN0 if down else _FEE_ON_TOKEN1)
-        on_input = on_input or state.fee_on == _FEE_ON_INPUT
-        fee = state.volatility_fee
-        schedule = None if fee is None else _VolatilityFees(state, fee, rate, down, unix_ts)
-        return FeeRules(rate, schedule, on_input, match_orders)
+        """How the fee is taken in this direction, at this second where it changes with time."""
+        rules, fee = self._static[down], self.state.volatility_fee
+        if fee is None:
+            return rules
+        return rules._replace(schedule=_VolatilityFees(self.state, fee, rules.rate, down, unix_ts))
 
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
-        state, rules = self.state, self.rules(down, unix_ts)
-        start = Start(state.sqrt_price, state.tick, state.liquidity)
-        path = walk(start, self.ticks, amount, down=down, by_input=by_input, rules=rules)
+        rules = self.rules(down, unix_ts)
+        path = walk(self._start, self.ticks, amount, down=down, by_input=by_input, rules=rules)
         if not path.amount_in or not path.amount_out:
             raise PoolRefusal(
                 PoolReason.TOO_SMALL, amount_in=path.amount_in, amount_out=path.amount_out

@@ -1,0 +1,230 @@
+"""Group pools: what reading and quoting a pool of Solana costs, on accounts that are built from
+numbers.
+
+pools.decode    one account to its typed state, by program; peer: construct with the same layout
+pools.quote     an exact quote on decoded state, without crossing and with ten crossings, by program
+pools.raw       the same from raw accounts: decoded anew each time, as a single question would have
+it pools.pda       an address derived from seeds, remembered and fresh; peer of fresh: solders alone
+
+CPU of one call, the least of many batches beside the median (`least`), as other work on the machine
+only ever adds. What is quoted is checked: by exact-out of what came out.
+"""
+
+import importlib.util
+import itertools
+import time
+import timeit
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pool_accounts as made
+from measure import Figure, figure
+
+from spread_scanner import solana
+from spread_scanner.solana import (
+    keys,
+    meteora_dlmm,
+    orca_whirlpool,
+    pda,
+    raydium_clmm,
+    tokens,
+)
+
+UNIX_TS, SLOT = 1_790_000_000, 453_868_631
+POOL, CONFIG = made.key("pool"), made.key("config")
+VAULTS = (made.key("vault 0"), made.key("vault 1"))
+MINTS = (tokens.WSOL, tokens.USDC)
+CROSSINGS = 10
+Accounts = dict[str, Any]
+
+
+def figures(small: bool) -> Iterator[Figure]:
+    batches, calls = (3, 5) if small else (30, 200)
+    worlds = {
+        "raydium_v4": _v4(),
+        "raydium_cpmm": _cpmm(),
+        "raydium_clmm": _clmm(),
+        "orca_whirlpool": _whirlpool(),
+        "meteora_dlmm": _dlmm(),
+    }
+    for program, accounts in worlds.items():
+        for what, key in {"pool": POOL, **_array(program)}.items():
+            owner, data = accounts[key]
+            names: dict[str, object] = {"decode": solana.decode, "owner": owner, "data": data}
+            samples = _cpu_ns("decode(owner, data)", names, batches=batches, calls=calls)
+            peers = _construct_us(program, data, batches, calls) if what == "pool" else {}
+            yield _us("pools.decode", samples, peers, program=program, account=what)
+    for program, accounts in worlds.items():
+        yield from _quotes(program, accounts, batches, calls)
+    yield from _pda(batches, calls)
+
+
+def _cpu_ns(statement: str, names: dict[str, object], *, batches: int, calls: int) -> list[float]:
+    """Nanoseconds of this process's CPU per execution, one sample a batch."""
+    timer = timeit.Timer(statement, globals=names, timer=time.process_time_ns)
+    return [timer.timeit(calls) / calls for _ in range(batches)]
+
+
+def _us(
+    name: str, samples_ns: list[float], peers: dict[str, float] | None = None, **params: Any
+) -> Figure:
+    samples = [ns / 1e3 for ns in samples_ns]
+    return figure(name, "us", samples, peers=peers, least=round(min(samples), 3), **params)
+
+
+def _quotes(program: str, accounts: Accounts, batches: int, calls: int) -> Iterator[Figure]:
+    pool = solana.assemble(POOL, accounts)
+    flat = program in ("raydium_v4", "raydium_cpmm")
+    for crossings in (0,) if flat else (0, CROSSINGS):
+        amount = _amount(accounts, crossings)
+        args = (MINTS[0], amount, True, UNIX_TS, SLOT)
+        names: dict[str, object] = {"quote_of": _quote_of(), "pool": pool, "args": args}
+        samples = _cpu_ns("quote_of(pool, *args)", names, batches=batches, calls=calls)
+        demanded = 50.0 if crossings else 5.0
+        params: dict[str, Any] = {"program": program, "crossings": crossings}
+        yield _us("pools.quote", samples, demanded_max=demanded, **params)
+        names = {"quote": solana.quote, "pool": POOL, "accounts": accounts, "amount": amount}
+        names |= {"mint": MINTS[0], "ts": UNIX_TS, "slot": SLOT}
+        statement = "quote(pool, accounts, mint, amount, unix_ts=ts, slot=slot)"
+        samples = _cpu_ns(statement, names, batches=batches, calls=max(calls // 10, 2))
+        yield _us("pools.raw", samples, accounts=len(accounts), **params)
+
+
+def _quote_of() -> Callable[..., object]:
+    from spread_scanner.solana.pool import quote_of
+
+    return quote_of
+
+
+def _amount(accounts: Accounts, crossings: int) -> int:
+    """An amount that crosses exactly so many; what it gives is asked for the other way round."""
+    low, high, found = 1_000, 1 << 40, None
+    while found is None or found.crossed != crossings:
+        amount = (low + high) // 2 if crossings else low
+        try:
+            found = solana.quote(POOL, accounts, MINTS[0], amount, unix_ts=UNIX_TS, slot=SLOT)
+        except solana.PoolRefusal:
+            high = amount
+            continue
+        low, high = (amount, high) if found.crossed < crossings else (low, amount)
+    back = solana.quote(
+        *(POOL, accounts, MINTS[0], found.amount_out), exact="out", unix_ts=UNIX_TS, slot=SLOT
+    )
+    again = solana.quote(POOL, accounts, MINTS[0], back.amount_in, unix_ts=UNIX_TS, slot=SLOT)
+    if again.amount_out != found.amount_out or back.amount_in > found.amount_in + crossings:
+        raise RuntimeError(f"quoted {found}, but back {back}")
+    return amount
+
+
+def _pda(batches: int, calls: int) -> Iterator[Figure]:
+    seeds = [b"tick_array", keys.raw(POOL), b"-26400"]
+    names: dict[str, object] = {"pda": pda, "seeds": seeds, "program": keys.ORCA_WHIRLPOOL}
+    samples = _cpu_ns("pda(seeds, program)", names, batches=batches, calls=calls)
+    yield _us("pools.pda", samples, how="remembered", demanded_max=1.0)
+    numbers = itertools.count()
+    fresh = "pda([b'tick_array', raw, str(next(numbers)).encode()], program)"
+    names |= {"raw": keys.raw(POOL), "numbers": numbers}
+    samples = _cpu_ns(fresh, names, batches=batches, calls=calls)
+    from solders.pubkey import Pubkey
+
+    program = Pubkey.from_string(keys.ORCA_WHIRLPOOL)
+    alone: dict[str, object] = {"find": Pubkey.find_program_address, "program": program}
+    alone |= {"raw": keys.raw(POOL), "numbers": itertools.count()}
+    theirs = _cpu_ns(fresh.replace("pda(", "find("), alone, batches=batches, calls=calls)
+    peers = {"solders": min(theirs) / 1e3}
+    yield _us("pools.pda", samples, peers, how="fresh", demanded_max=15.0)
+
+
+def _construct_us(program: str, data: bytes, batches: int, calls: int) -> dict[str, float]:
+    """V4's account by a declarative layout: the one without gaps or wide numbers."""
+    if program != "raydium_v4" or importlib.util.find_spec("construct") is None:
+        return {}
+    from construct import Array, Bytes, Int64ul, Struct
+
+    layout = Struct("numbers" / Array(42, Int64ul), "keys" / Array(9, Bytes(32)))
+    names: dict[str, object] = {"parse": layout.parse, "data": data}
+    return {"construct": min(_cpu_ns("parse(data)", names, batches=batches, calls=calls)) / 1e3}
+
+
+def _array(program: str) -> dict[str, str]:
+    arrays = {
+        "raydium_clmm": raydium_clmm.array_key(POOL, -60),
+        "orca_whirlpool": orca_whirlpool.array_key(POOL, -88),
+        "meteora_dlmm": meteora_dlmm.array_key(POOL, -1),
+    }
+    return {"array": arrays[program]} if program in arrays else {"vault": VAULTS[0]}
+
+
+def _vaults() -> Accounts:
+    return {
+        VAULTS[0]: made.balance(MINTS[0], 10**15),
+        VAULTS[1]: made.balance(MINTS[1], 10**14),
+    }
+
+
+def _v4() -> Accounts:
+    return {POOL: made.amm_v4(vaults=VAULTS, mints=MINTS), **_vaults()}
+
+
+def _cpmm() -> Accounts:
+    pool = made.cpmm(config=CONFIG, vaults=VAULTS, mints=MINTS)
+    return {POOL: pool, CONFIG: made.cpmm_config(2_500), **_vaults()}
+
+
+NETS = dict.fromkeys(range(-110, 0, 5), 10**12) | dict.fromkeys(range(5, 115, 5), -(10**12))
+
+
+def _split(width: int) -> dict[int, dict[int, int]]:
+    starts = sorted({at // width * width for at in NETS})
+    return {
+        start: {at: NETS[at] for at in NETS if at // width * width == start} for start in starts
+    }
+
+
+def _clmm() -> Accounts:
+    arrays = _split(60)
+    ticks = {
+        raydium_clmm.array_key(POOL, start): made.clmm_ticks(POOL, start, 1, nets)
+        for start, nets in arrays.items()
+    }
+    pool = made.clmm(
+        config=CONFIG,
+        spacing=1,
+        liquidity=22 * 10**12,
+        sqrt_price=raydium_clmm.PRICES.at(0),
+        tick=0,
+        mints=MINTS,
+        arrays=[start // 60 for start in arrays],
+    )
+    nothing = {raydium_clmm.extension_key(POOL): (keys.SYSTEM, b"")}
+    return {POOL: pool, CONFIG: made.clmm_config(2_500), **ticks, **nothing}
+
+
+def _whirlpool() -> Accounts:
+    ticks = {
+        orca_whirlpool.array_key(POOL, start): made.whirlpool_ticks(POOL, start, 1, nets)
+        for start, nets in _split(88).items()
+    }
+    pool = made.whirlpool(
+        spacing=1,
+        fee_rate=2_500,
+        liquidity=22 * 10**12,
+        sqrt_price=orca_whirlpool.PRICES.at(0),
+        tick=0,
+        mints=MINTS,
+    )
+    return {POOL: pool, **ticks}
+
+
+def _dlmm() -> Accounts:
+    held = {at: (10**9 if at >= 0 else 0, 10**9 if at <= 0 else 0) for at in range(-140, 140)}
+    arrays = {
+        meteora_dlmm.array_key(POOL, number): made.dlmm_bins(
+            POOL, number, {at: amounts for at, amounts in held.items() if at // 70 == number}
+        )
+        for number in range(-2, 2)
+    }
+    pair = made.lb_pair(
+        mints=MINTS, vaults=VAULTS, active_id=0, bin_step=10, arrays=range(-2, 2), control=50_000
+    )
+    return {POOL: pair, **arrays, **_vaults()}
