@@ -122,11 +122,12 @@ def axe() -> str:
     return found.read_text(encoding="utf-8")
 
 
-def violations(tab: Tab) -> list[str]:
-    """What axe finds against a page as it stands. Run by the debugger, as the page's own policy
-    would not have it."""
+def violations(tab: Tab, rules: list[str] | None = None) -> list[str]:
+    """What axe finds against a page as it stands, by all rules or some. Run by the debugger, as the
+    page's own policy would not have it."""
     tab.page.evaluate(axe())
-    found = tab.page.evaluate("axe.run({resultTypes: ['violations']})")
+    how = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
+    found = tab.page.evaluate("how => axe.run(how)", how)
     return [
         f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes']][:4]}"
         for one in found["violations"]
