@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from spread_scanner.gateway import problems
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.problems import NotAnswered
+from spread_scanner.schema.figures import plain
 
 REQUEST_S = 10.0  # in which a request is to be said
 UNREAD_S = 10.0  # in which some of an answer is to be read
@@ -175,7 +176,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._said_by = None
 
     def _late(self) -> None:
-        said = f"no whole request within {REQUEST_S:g} s"
+        said = f"no whole request within {plain(REQUEST_S)} s"
         self._refuse(HTTPStatus.REQUEST_TIMEOUT, "too_slow", said)
 
     def _unread(self) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from spread_scanner.gateway.problems import NotAnswered
+from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import EXIT_DONE, EXIT_SETTINGS, SUPERVISOR
 
 CHILDREN_MAX = 2
@@ -59,7 +60,7 @@ def _answer(arguments: tuple[str, ...]) -> bytes:
             said, _ = child.communicate(timeout=ANSWER_S)
         except subprocess.TimeoutExpired:
             child.kill()
-            too_slow = f"no answer within {ANSWER_S:g} s: ask for less"
+            too_slow = f"no answer within {plain(ANSWER_S)} s: ask for less"
             raise NotAnswered(HTTPStatus.GATEWAY_TIMEOUT, "too_slow", too_slow) from None
     if child.returncode == EXIT_DONE:
         return said
