@@ -6,6 +6,8 @@ Three files in one folder, read by every process at start and at reload:
     exchanges.toml   how to reach each source, its limits and its fees
     directions.toml  when a spread pays, per direction and symbol; allow, deny and alias lists
 
+A fourth, pools.toml, says which of Solana's pools are read; whoever reads pools reads it.
+
 An environment variable overrides a key: SPREAD_<SECTION>__<KEY> for config.toml, for example
 SPREAD_SYSTEM__NAMESPACE=test; SPREAD_EXCHANGES__BINANCE_SPOT__WS_URL=... and
 SPREAD_DIRECTIONS__DEFAULTS__ENTER_BPS=5 for the other two files. Dashes become underscores.
@@ -17,7 +19,14 @@ settings says what can be set, reading how it is read, agreement what must agree
 files that they name must be, restart what a running process keeps.
 """
 
-from spread_scanner.config.reading import config_folder, load, load_alerts, with_settings
+from spread_scanner.config.pools import PoolSettings
+from spread_scanner.config.reading import (
+    config_folder,
+    load,
+    load_alerts,
+    load_pools,
+    with_settings,
+)
 from spread_scanner.config.settings import (
     Alerts,
     Books,
@@ -43,6 +52,7 @@ __all__ = [
     "Discovery",
     "Engine",
     "Feed",
+    "PoolSettings",
     "Settings",
     "SourceSettings",
     "Symbols",
@@ -53,5 +63,6 @@ __all__ = [
     "config_folder",
     "load",
     "load_alerts",
+    "load_pools",
     "with_settings",
 ]

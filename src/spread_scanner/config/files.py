@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spread_scanner.config.pools import ProviderSettings
 from spread_scanner.config.settings import Alerts, Gateway, Settings
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.names import ALERTS, GATEWAY
@@ -22,6 +23,7 @@ from spread_scanner.schema.names import ALERTS, GATEWAY
 CREDENTIALS = "/run/credentials/"  # of a unit: nobody else may look there
 BYTES_MAX = 1 << 20  # of one file; a machine's whole bundle of certificates has a quarter
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
+_PROVIDER_KEY = re.compile(r"[A-Za-z0-9._~-]+")  # what stands in a URL as it is
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")  # RFC 6750, and long enough not to be guessed
 
 
@@ -117,6 +119,21 @@ def _token(named: str, path: Path, key: str) -> bytes:
         allowed = "one line of at least 16 letters, digits and - . _ ~ + /"
         raise ConfigError("the token is none", **where, allowed=allowed)
     return token.encode()
+
+
+def provider_key(name: str, provider: ProviderSettings, path: Path) -> str:
+    """What {key} stands for in a provider's URLs; "" where there is none. What is wrong with it is
+    said, never what it is. Raises ConfigError."""
+    if not provider.key_file:
+        return ""
+    where = _where(provider.key_file, path, f"providers.{name}.key_file")
+    key = _secret("provider's key", where)
+    if where["path"].stat().st_mode & 0o077 and not provider.key_file.startswith(CREDENTIALS):
+        raise ConfigError("the provider's key can be read by others", **where, allowed="mode 0600")
+    if not _PROVIDER_KEY.fullmatch(key):
+        allowed = "one line of letters, digits and - . _ ~"
+        raise ConfigError("the provider's key is none", **where, allowed=allowed)
+    return key
 
 
 def _where(named: str, path: Path, key: str) -> dict[str, Any]:

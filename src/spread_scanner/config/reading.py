@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from spread_scanner.config.agreement import check_agreement, check_sources
 from spread_scanner.config.files import check_plain
+from spread_scanner.config.pools import PoolSettings, check_pools
 from spread_scanner.config.settings import (
     Alerts,
     Config,
@@ -191,6 +192,14 @@ def load_alerts(folder: Path | None = None) -> Alerts:
     section = raw.get(RENAMED["alerts"], {})
     _check(section, Alerts, path, (RENAMED["alerts"],))
     return msgspec.convert(section, Alerts)
+
+
+def load_pools(folder: Path | None = None) -> PoolSettings:
+    """pools.toml; where there is none, no pool is wanted. Raises ConfigError."""
+    path = (_resolved(folder) if folder is not None else config_folder()) / "pools.toml"
+    settings = _convert(_read(path, required=False), PoolSettings, path)
+    check_pools(settings, path)
+    return settings
 
 
 def _read(path: Path, *, required: bool) -> dict[str, Any]:

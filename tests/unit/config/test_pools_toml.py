@@ -1,0 +1,166 @@
+"""pools.toml: what is shipped, and every kind of wrong input with the file, the key and what is
+allowed; a provider's key, or a URL that may hold one, is in no error.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from solana_data import needs_data, read
+
+from spread_scanner import config
+from spread_scanner.config import files
+from spread_scanner.config.pools import PoolSettings, ProviderSettings
+from spread_scanner.errors import ConfigError
+
+SHIPPED = Path(__file__).parents[3] / "config"
+POOL = "58oQChx4yWmvKdwLLZzBi4ChoCc2fqCUWBkwMihLYQo2"
+SOL, USDC = (
+    "So11111111111111111111111111111111111111112",
+    "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
+)
+SECRET = "hunter2-s3cret"
+PROVIDER = f'[providers.a]\nhttp_url = "https://a.example/"\nws_url = "wss://a.example/{SECRET}"\n'
+MINTS = f'[mints.{SOL}]\ncoin = "SOL"\n[mints.{USDC}]\ncoin = "USDC"\n'
+ENTRY = f'[pools.{POOL}]\nprogram = "raydium-v4"\nmints = ["{SOL}", "{USDC}"]\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "config").mkdir()
+    return tmp_path / "config"
+
+
+def read_toml(folder: Path, text: str) -> PoolSettings:
+    (folder / "pools.toml").write_text(text)
+    return config.load_pools(folder)
+
+
+def test_what_is_shipped_can_be_read(folder: Path) -> None:
+    shutil.copy(SHIPPED / "pools.toml", folder)
+    shipped = config.load_pools(folder)
+    assert len(list(shipped.wanted())) == 16
+    assert shipped.reference_quote == 1_000
+    assert (shipped.ladder_quote[0], shipped.ladder_quote[-1]) == (100, 100_000)
+    defaults = PoolSettings()
+    for name in ("commitment", "reference_quote", "ladder_quote", "arrays", "stable"):
+        assert getattr(shipped, name) == getattr(defaults, name), "the file says the defaults"
+
+
+@needs_data
+def test_the_pools_that_are_shipped_are_those_that_are_known() -> None:
+    programs = {
+        "raydium_amm_v4": "raydium-v4",
+        "raydium_clmm": "raydium-clmm",
+        "orca_whirlpool": "orca-whirlpool",
+        "meteora_dlmm": "meteora-dlmm",
+    }
+    known = {row["pool"]: row for row in read("pools/known_pools.json")}
+    shipped = config.load_pools(SHIPPED)
+    for key, pool in shipped.pools.items():
+        row = known[key]
+        assert programs[row["dex"]] == pool.program
+        assert {row["mint0"], row["mint1"]} == set(pool.mints)
+        assert [shipped.mints[row[f"mint{n}"]].coin for n in (0, 1)] == [
+            row["token0"],
+            row["token1"],
+        ]
+    wrong = {row["address"] for row in read("pools/mislabelled_addresses.json")}
+    assert wrong
+    assert not set(shipped.pools) & wrong
+
+
+def test_without_a_file_no_pool_is_wanted(folder: Path) -> None:
+    assert config.load_pools(folder) == PoolSettings()
+
+
+def test_pools_that_are_left_out_are_not_wanted(folder: Path) -> None:
+    found = read_toml(folder, MINTS + ENTRY + "enabled = false\n")
+    assert (len(found.pools), list(found.wanted())) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        ("pool = 1", "pool", "unknown key"),
+        ("[pool.x]\na = 1", "pool", "unknown section"),
+        ('commitment = "finalized"', "commitment", "processed"),
+        ("reference_quote = 0.0", "reference_quote", "> 0"),
+        ("reference_quote = nan", "reference_quote", "finite"),
+        ('reference_quote = "1000"', "reference_quote", "got `str`"),
+        ("ladder_quote = []", "ladder_quote", "length >= 1"),
+        ("ladder_quote = [100.0, 100.0]", "ladder_quote", "each one larger"),
+        ("ladder_quote = [100.0, -1.0]", "ladder_quote", "> 0"),
+        ("arrays = 0", "arrays", ">= 1"),
+        ('[stable]\nsource = "binance-futures"', "stable.source", "binance-spot, bybit-spot"),
+        ('[stable]\nsymbol = "USDT-USDC"', "stable.symbol", "USDC-USDT"),
+        ("[providers]\na = 1", "providers.a", "a section is wanted, not a number"),
+        ("[providers.a]", "providers.a.http_url", "missing"),
+        (PROVIDER.replace("https", "ftp"), "providers.a.http_url", "regex"),
+        (PROVIDER.replace("wss", "https"), "providers.a.ws_url", "regex"),
+        (PROVIDER.replace("wss://", "wss:///"), "providers.a.ws_url", "a URL with a host"),
+        (PROVIDER.replace("a.example/h", "a:99999/h"), "providers.a.ws_url", "a URL with a host"),
+        (PROVIDER.replace("a.example/h", "a:x/h"), "providers.a.ws_url", "a URL with a host"),
+        (PROVIDER.replace("-s3", " s3"), "providers.a.ws_url", "without blanks"),
+        (PROVIDER.replace("-s3", "{api}"), "providers.a.ws_url", "{key} stands where"),
+        (PROVIDER.replace("-s3", "é"), "providers.a.ws_url", "a URL with a host"),
+        (PROVIDER.replace("-s3", "{key}"), "providers.a.key_file", "the file with the key"),
+        (PROVIDER + 'key_file = "k"', "providers.a.http_url", "a URL with {key} in it"),
+        (PROVIDER + "requests_per_s = 0", "providers.a.requests_per_s", "> 0"),
+        (PROVIDER + "subscriptions_max = 0", "providers.a.subscriptions_max", ">= 1"),
+        (PROVIDER + 'proxies = ["ftp://p"]', "providers.a.proxies", "regex"),
+        (PROVIDER + f'proxies = ["socks5://{SECRET}@"]', "providers.a.proxies", "a URL with a"),
+        (PROVIDER.replace("s.a]", "s.A]"), "providers.A", "small letters"),
+        ('[mints.abc]\ncoin = "X"', "mints.abc", "32 bytes"),
+        (f'[mints.{SOL}2]\ncoin = "X"', f"mints.{SOL}2", "32 bytes"),
+        (f'[mints.{SOL[:-1]}0]\ncoin = "X"', f"mints.{SOL[:-1]}0", "base58"),
+        (f'[mints.{SOL}]\ncoin = "sol"', f"mints.{SOL}.coin", "regex"),
+        (f'[mints.{SOL}]\ncoin = "S"\nmultiplier = 0.0', f"mints.{SOL}.multiplier", "> 0"),
+        (ENTRY, f"pools.{POOL}.mints", f"[mints.{SOL}]"),
+        (MINTS + ENTRY.replace(USDC, SOL), f"pools.{POOL}.mints", "two different mints"),
+        (MINTS + ENTRY.replace(f', "{USDC}"', ""), f"pools.{POOL}.mints", "length >= 2"),
+        (MINTS + ENTRY.replace("-v4", "-v5"), f"pools.{POOL}.program", "raydium-v5"),
+        (MINTS + ENTRY.replace(POOL, "pool"), "pools.pool", "32 bytes"),
+        ("a = ", None, "not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(folder: Path, text: str, key: str | None, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_toml(folder, text)
+    assert said in str(caught.value)
+    assert caught.value.evidence["file"] == folder / "pools.toml"
+    assert caught.value.evidence.get("key") == key
+    assert "hunter2" not in str(caught.value)
+
+
+def provider(key_file: str = "secret") -> ProviderSettings:
+    return ProviderSettings("https://a/{key}", "wss://a/{key}", key_file=key_file)
+
+
+def test_a_key_is_read_beside_the_settings(folder: Path) -> None:
+    (folder.parent / "secret").write_text(f"{SECRET}\n")
+    (folder.parent / "secret").chmod(0o600)
+    assert files.provider_key("a", provider(), folder / "pools.toml") == SECRET
+    assert files.provider_key("a", provider(""), folder / "pools.toml") == ""
+
+
+@pytest.mark.parametrize(
+    ("held", "mode", "said"),
+    [
+        (SECRET, 0o644, "mode 0600"),
+        (f"{SECRET} {SECRET}", 0o600, "one line of letters"),
+        ("", 0o600, "one line of letters"),
+        (None, 0, "cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_a_key_is_said_and_not_what_it_is(
+    folder: Path, held: str | None, mode: int, said: str
+) -> None:
+    if held is not None:
+        (folder.parent / "secret").write_text(held)
+        (folder.parent / "secret").chmod(mode)
+    with pytest.raises(ConfigError) as caught:
+        files.provider_key("a", provider(), folder / "pools.toml")
+    assert said in str(caught.value)
+    assert caught.value.evidence["key"] == "providers.a.key_file"
+    assert SECRET not in str(caught.value)
