@@ -33,13 +33,14 @@ FLOORS: tuple[
         "shminit",
         "recorder",
         "gateway",
+        "pools",
     },
     {"supervise", "replay"},
     {"cli"},
 )
 GARDEN = {"sim": PORCH | FLOORS[0]}  # The simulator must not borrow the parsers that it tests.
 PORCH_MAY = {"config": PORCH | FLOORS[0]}  # Settings name sources and directions.
-NO_SOCKETS = {"exchanges", "symbology", "schema", "stats", "books", "solana"}
+NO_SOCKETS = {"exchanges", "symbology", "schema", "stats", "books", "solana", "pools"}
 SOCKET_MODULES = {"socket", "asyncio", "httpx", "websockets", "picows", "uvloop"}
 DATE_CLOCKS = {"now", "utcnow", "today"}
 # In compiled code: Python's module and C's calls, comments included.
