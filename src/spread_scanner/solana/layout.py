@@ -1,5 +1,6 @@
 """Bytes of an account: whether they are what a layout says, and the integers in them."""
 
+from collections.abc import Iterator
 from struct import Struct
 
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
@@ -45,3 +46,11 @@ def u128(data: bytes, at: int) -> int:
 
 def i128(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 16], "little", signed=True)
+
+
+def bits_of(word: int) -> Iterator[int]:
+    """The places of those that are set, ascending."""
+    while word:
+        lowest = word & -word
+        yield lowest.bit_length() - 1
+        word ^= lowest

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from spread_scanner.solana import keys
-from spread_scanner.solana.layout import checked, i32, u16, u32, u64, u128
+from spread_scanner.solana.layout import bits_of, checked, i32, u16, u32, u64, u128
 from spread_scanner.solana.pool import Accounts, Filled, bytes_of, mint_of, vault_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
@@ -409,22 +409,15 @@ def extension_key(pair: str) -> str:
     return keys.pda([b"bitmap", keys.raw(pair)], keys.METEORA_DLMM)
 
 
-def _numbers(pair: LbPair, extension: DlmmBitmap | None) -> list[int]:
+def filled_arrays(pair: LbPair, extension: DlmmBitmap | None) -> list[int]:
     """The arrays that have liquidity, ascending, as far as the bitmaps are given."""
-    found = [bit - BITMAP_HALF for bit in _bits(pair.bitmap)]
+    found = [bit - BITMAP_HALF for bit in bits_of(pair.bitmap)]
     if extension is not None:
         size = _WORD_BYTES * 8
         for place, (above, below) in enumerate(zip(extension.above, extension.below, strict=True)):
-            found += [BITMAP_HALF + place * size + bit for bit in _bits(above)]
-            found += [-BITMAP_HALF - 1 - place * size - bit for bit in _bits(below)]
+            found += [BITMAP_HALF + place * size + bit for bit in bits_of(above)]
+            found += [-BITMAP_HALF - 1 - place * size - bit for bit in bits_of(below)]
     return sorted(found)
-
-
-def _bits(word: int) -> Iterator[int]:
-    while word:
-        lowest = word & -word
-        yield lowest.bit_length() - 1
-        word ^= lowest
 
 
 def _known(
@@ -438,7 +431,7 @@ def _known(
         if not isinstance(found, DlmmBitmap) or found.pair != key:
             raise PoolRefusal(PoolReason.WRONG_KIND, wanted="bitmap extension", key=extension_at)
         extension = found
-    numbers = _numbers(pair, extension)
+    numbers = filled_arrays(pair, extension)
     own = pair.active_id // BINS_IN_ARRAY
     bins: dict[int, DlmmBin] = {}
     below = _reach(key, accounts, [number for number in numbers[::-1] if number <= own], bins)

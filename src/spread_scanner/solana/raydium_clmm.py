@@ -26,7 +26,7 @@ from spread_scanner.solana.concentrated import (
     virtual_reserves,
     walk,
 )
-from spread_scanner.solana.layout import checked, i32, i128, u16, u32, u64, u128
+from spread_scanner.solana.layout import bits_of, checked, i32, i128, u16, u32, u64, u128
 from spread_scanner.solana.pool import Accounts, Filled, bytes_of, mint_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
@@ -372,6 +372,17 @@ def array_key(pool: str, start: int) -> str:
 def extension_key(pool: str) -> str:
     seeds = [b"pool_tick_array_bitmap_extension", keys.raw(pool)]
     return keys.pda(seeds, keys.RAYDIUM_CLMM)
+
+
+def filled_arrays(state: ClmmState, extension: ClmmBitmap | None) -> list[int]:
+    """The arrays that have ticks, ascending, as far as the bitmaps are given."""
+    found = [bit - BITMAP_HALF for bit in bits_of(state.bitmap)]
+    if extension is not None:
+        size = _WORD_BYTES * 8
+        for place, (above, below) in enumerate(zip(extension.above, extension.below, strict=True)):
+            found += [BITMAP_HALF + place * size + bit for bit in bits_of(above)]
+            found += [-BITMAP_HALF - (place + 1) * size + bit for bit in bits_of(below)]
+    return sorted(found)
 
 
 class _Arrays:

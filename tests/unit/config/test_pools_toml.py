@@ -65,9 +65,6 @@ def test_the_pools_that_are_shipped_are_those_that_are_known() -> None:
             row["token0"],
             row["token1"],
         ]
-    wrong = {row["address"] for row in read("pools/mislabelled_addresses.json")}
-    assert wrong
-    assert not set(shipped.pools) & wrong
 
 
 def test_without_a_file_no_pool_is_wanted(folder: Path) -> None:

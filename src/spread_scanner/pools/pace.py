@@ -1,0 +1,68 @@
+"""How far each provider is, and whether it is in time: what it covers is good only while it is.
+Pure; time is told.
+
+A provider that has told no slot for max(2 s, 5 slots), or stands ten slots behind the best, has
+stopped telling what is written, whatever its connection says.
+"""
+
+from collections import deque
+
+from msgspec import Struct
+
+SLOT_NS = 400_000_000  # as the chain aims at
+SLOT_NS_MAX = 2_000_000_000  # what a slot is taken to last at the most, however slow the chain is
+SILENT_NS_MAX, SILENT_SLOTS_MAX = 2_000_000_000, 5
+BEHIND_SLOTS_MAX = 10
+_SLOTS_KEPT = 64
+
+
+class _Reached(Struct):
+    slot: int
+    at_ns: int
+
+
+class ProviderPace:
+    """The slots of all providers that are connected."""
+
+    def __init__(self) -> None:
+        self._reached: dict[str, _Reached] = {}
+        self._steps: deque[_Reached] = deque(maxlen=_SLOTS_KEPT)  # of whoever is ahead
+
+    def told(self, provider: str, slot: int, now_ns: int) -> None:
+        """It has come to this slot; an earlier one says no more than that it lives."""
+        known = self._reached.get(provider)
+        furthest = slot if known is None else max(known.slot, slot)
+        self._reached[provider] = _Reached(furthest, now_ns)
+        if not self._steps or slot > self._steps[-1].slot:
+            self._steps.append(_Reached(slot, now_ns))
+
+    def lost(self, provider: str) -> None:
+        self._reached.pop(provider, None)
+
+    @property
+    def best_slot(self) -> int:
+        return max((reached.slot for reached in self._reached.values()), default=0)
+
+    @property
+    def slot_ns(self) -> int:
+        """How long slots last of late."""
+        if len(self._steps) < 2:
+            return SLOT_NS
+        first, last = self._steps[0], self._steps[-1]
+        lasted = (last.at_ns - first.at_ns) // (last.slot - first.slot)
+        return min(max(lasted, SLOT_NS), SLOT_NS_MAX)
+
+    @property
+    def silent_ns_max(self) -> int:
+        return max(SILENT_NS_MAX, SILENT_SLOTS_MAX * self.slot_ns)
+
+    def behind_slots(self, provider: str) -> int | None:
+        """Behind the best; None where it has told no slot."""
+        reached = self._reached.get(provider)
+        return None if reached is None else self.best_slot - reached.slot
+
+    def in_time(self, provider: str, now_ns: int) -> bool:
+        reached = self._reached.get(provider)
+        if reached is None or now_ns - reached.at_ns > self.silent_ns_max:
+            return False
+        return self.best_slot - reached.slot < BEHIND_SLOTS_MAX

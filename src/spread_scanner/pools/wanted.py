@@ -1,0 +1,155 @@
+"""Which accounts a pool's price needs, as far as those that are known tell; and whether a pool is
+what the settings say. Pure.
+
+The pool's own account names the rest, and where the price stands which arrays are near: so asking
+again when accounts have come finds more, until nothing more is found.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from spread_scanner.config.pools import PoolEntry
+from spread_scanner.pools.rpc import CLOSED_ACCOUNT
+from spread_scanner.solana import (
+    Accounts,
+    PoolReason,
+    PoolRefusal,
+    decode,
+    keys,
+    meteora_dlmm,
+    orca_whirlpool,
+    raydium_clmm,
+    raydium_cpmm,
+    raydium_v4,
+    tokens,
+)
+
+OWNERS = {
+    "raydium-v4": keys.RAYDIUM_V4,
+    "raydium-clmm": keys.RAYDIUM_CLMM,
+    "raydium-cpmm": keys.RAYDIUM_CPMM,
+    "orca-whirlpool": keys.ORCA_WHIRLPOOL,
+    "meteora-dlmm": keys.METEORA_DLMM,
+}
+
+
+class WantedAccounts(NamedTuple):
+    """All accounts of a pool that are heard; those without which there is no price (arrays that are
+    not known only end what can be quoted); and of these, those that every swap writes."""
+
+    keys: tuple[str, ...]
+    core: frozenset[str]
+    moving: frozenset[str]
+
+
+_State = (
+    raydium_v4.AmmInfo
+    | raydium_cpmm.CpmmState
+    | raydium_clmm.ClmmState
+    | orca_whirlpool.Whirlpool
+    | meteora_dlmm.LbPair
+)
+
+
+def wanted(pool: str, entry: PoolEntry, accounts: Accounts, arrays: int) -> WantedAccounts:
+    """What a pool's price needs, with so many arrays to either side; the pool's account alone where
+    that is not known. Raises PoolRefusal for one that is not what the settings say."""
+    if pool not in accounts:
+        return _of((pool,), (), (pool,))
+    state = checked_state(pool, entry, accounts)
+    return _OF_STATE[type(state)](pool, state, accounts, arrays)
+
+
+def checked_state(pool: str, entry: PoolEntry, accounts: Accounts) -> _State:
+    """The pool's own account, of the program and with the mints that the settings say."""
+    owner, data = accounts[pool]
+    if owner != OWNERS[entry.program]:
+        allowed = OWNERS[entry.program]
+        raise PoolRefusal(PoolReason.WRONG_OWNER, key=pool, owner=owner, allowed=allowed)
+    state = decode(owner, data)
+    if not isinstance(state, _State):
+        raise PoolRefusal(PoolReason.WRONG_KIND, wanted=entry.program, key=pool)
+    if set(state.mints) != set(entry.mints):
+        raise PoolRefusal(
+            PoolReason.WRONG_MINT, key=pool, mints=state.mints, allowed=tuple(entry.mints)
+        )
+    return state
+
+
+def _of(core: Iterable[str], arrays: Iterable[str], moving: Iterable[str]) -> WantedAccounts:
+    core = frozenset(core)
+    return WantedAccounts((*sorted(core), *arrays), core, frozenset(moving))
+
+
+def _mints(mints: Iterable[str]) -> tuple[str, ...]:
+    """Those whose decimals and fees are not known beforehand."""
+    return tuple(mint for mint in mints if mint not in tokens.KNOWN_DECIMALS)
+
+
+def _amm(pool: str, state: raydium_v4.AmmInfo, accounts: Accounts, arrays: int) -> WantedAccounts:
+    """A swap writes both vaults, and need not write the pool."""
+    return _of((pool, *state.vaults), (), state.vaults)
+
+
+def _cpmm(
+    pool: str, state: raydium_cpmm.CpmmState, accounts: Accounts, arrays: int
+) -> WantedAccounts:
+    moving = (pool, *state.vaults)
+    return _of((*moving, state.amm_config, *_mints(state.mints)), (), moving)
+
+
+def _clmm(
+    pool: str, state: raydium_clmm.ClmmState, accounts: Accounts, arrays: int
+) -> WantedAccounts:
+    at = raydium_clmm.extension_key(pool)
+    extension = _there(accounts, at)
+    if not isinstance(extension, raydium_clmm.ClmmBitmap | None):
+        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="bitmap extension", key=at)
+    width = raydium_clmm.TICKS_IN_ARRAY * state.tick_spacing
+    numbers = _nearest(raydium_clmm.filled_arrays(state, extension), state.tick // width, arrays)
+    near = [raydium_clmm.array_key(pool, number * width) for number in numbers]
+    return _of((pool, state.amm_config, *_mints(state.mints)), (at, *near), (pool,))
+
+
+def _whirlpool(
+    pool: str, state: orca_whirlpool.Whirlpool, accounts: Accounts, arrays: int
+) -> WantedAccounts:
+    starts = orca_whirlpool.array_starts(state, arrays)
+    near = [orca_whirlpool.array_key(pool, start) for start in starts]
+    oracle = (orca_whirlpool.oracle_key(pool),) if state.adaptive else ()
+    return _of((pool, *oracle, *_mints(state.mints)), near, (pool,))
+
+
+def _dlmm(pool: str, state: meteora_dlmm.LbPair, accounts: Accounts, arrays: int) -> WantedAccounts:
+    """Vaults where orders may fill a swap: they are held to them."""
+    at = meteora_dlmm.extension_key(pool)
+    extension = _there(accounts, at)
+    if not isinstance(extension, meteora_dlmm.DlmmBitmap | None):
+        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="bitmap extension", key=at)
+    own = state.active_id // meteora_dlmm.BINS_IN_ARRAY
+    numbers = _nearest(meteora_dlmm.filled_arrays(state, extension), own, arrays)
+    near = [meteora_dlmm.array_key(pool, number) for number in numbers]
+    vaults = state.reserves if state.has_orders else ()
+    return _of((pool, *vaults, *_mints(state.mints)), (at, *near), (pool,))
+
+
+def _there(accounts: Accounts, key: str) -> object | None:
+    """An account's state; None where it is not known, or does not exist."""
+    found = accounts.get(key, CLOSED_ACCOUNT)
+    return None if found == CLOSED_ACCOUNT else decode(*found)
+
+
+def _nearest(filled: list[int], own: int, arrays: int) -> list[int]:
+    """The array that the price is in, where it has anything, and so many that have to each side."""
+    below = [number for number in filled if number < own][-arrays:]
+    above = [number for number in filled if number > own][:arrays]
+    return [*below, *([own] if own in filled else []), *above]
+
+
+_OF_STATE: dict[type, Callable[[str, Any, Accounts, int], WantedAccounts]] = {
+    raydium_v4.AmmInfo: _amm,
+    raydium_cpmm.CpmmState: _cpmm,
+    raydium_clmm.ClmmState: _clmm,
+    orca_whirlpool.Whirlpool: _whirlpool,
+    meteora_dlmm.LbPair: _dlmm,
+}
