@@ -111,6 +111,13 @@ def test_what_is_told_before_the_seed_is_kept_and_what_is_older_is_dropped() -> 
     assert watched.units.held.get(AMM).account == account("m10")  # type: ignore[union-attr]
 
 
+def test_a_seed_between_both_vaults_of_a_swap_mixes_nothing() -> None:
+    watched = Watched(AMM, V4)
+    watched.told(COIN, 11, "c11")
+    assert watched.seeded(10, amm="m", coin="c10", pc="p10") == []
+    assert texts(watched.told(PC, 11, "p11")) == [(11, "c11", "p11")]
+
+
 def test_the_second_provider_repeats_and_the_slower_is_old() -> None:
     watched = v4()
     watched.units.held.connected("b")
@@ -392,19 +399,20 @@ class Forked:
     def seeded(self, chain: Chain, slot: int) -> None:
         self.published += self.units.seeded("a", slot, chain.at(slot), self.now_ns)
 
-    def told(self, chain: Chain, key: str, slot: int) -> None:
-        self.now_ns += self.rng.randrange(0, 20) * MS
+    def told(self, chain: Chain, key: str, slot: int, within_ms: int = 20) -> None:
+        self.now_ns += self.rng.randrange(0, within_ms) * MS
         self.published += self.units.due(self.now_ns)
         told = key, slot, *chain.at(slot)[key]
         self.published += self.units.told(*told, "a", self.now_ns)
 
     def taken_back(self) -> None:
-        """What the fork wrote is told as it stood before, with the slot that had written that."""
+        """What the fork wrote is told as it stood before, with the slot that had written that, in
+        any time."""
         before = self.good.stood[self.since - 1]
         for key in (AMM, COIN, PC):
             if self.fork.stood[self.FORK_ENDS][key] != before[key]:
                 slots = [at for at in range(101, self.since) if key in self.fork.written[at]]
-                self.told(self.good, key, max(slots, default=100))
+                self.told(self.good, key, max(slots, default=100), within_ms=200)
 
 
 @settings(deadline=None, max_examples=40)
