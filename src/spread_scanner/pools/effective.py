@@ -1,0 +1,158 @@
+"""What trading a size in a program's pools would cost: best effective bid and ask, and a ladder.
+Pure.
+
+A price here is what is paid and received for a whole swap, fees and impact in it, in the coin's own
+unit. Selling is exact in what is received and buying in what is paid, so that both are of the same
+size in quote. USDC and USDT are not one coin: in_usdt says what a rate makes of it.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from spread_scanner.config.pools import MintSettings
+from spread_scanner.pools.units import WholePool
+from spread_scanner.solana import Pool, PoolReason, PoolRefusal, assemble
+from spread_scanner.solana.pool import quote_of
+
+PROGRAM_SOURCES = {
+    "raydium-v4": "raydium",
+    "raydium-clmm": "raydium",
+    "raydium-cpmm": "raydium",
+    "orca-whirlpool": "orca",
+    "meteora-dlmm": "meteora",
+}
+QUOTES = ("USDT", "USDC")  # what prices are in; the first that a pool has is its quote
+
+
+class TradedPool(Struct, frozen=True):
+    """A pool that is whole, decoded once, and which of its tokens is bought for which."""
+
+    key: str
+    slot: int
+    pool: Pool
+    base_mint: str
+    quote_mint: str
+    symbol: str
+    multiplier: float  # coins in one whole token of the base
+
+
+class PoolSide(Struct, frozen=True):
+    """What a coin costs, or brings, where so many are traded; in which pool, as of which slot."""
+
+    px: float
+    size: float
+    pool: str
+    slot: int
+
+
+class PoolSides(Struct, frozen=True):
+    """The best of several pools for one size; None where none fills it. Why not, by pool."""
+
+    bid: PoolSide | None
+    ask: PoolSide | None
+    refused: dict[str, PoolRefusal]
+
+
+class PoolRung(Struct, frozen=True):
+    """The same for one size of a ladder."""
+
+    size_quote: float
+    sides: PoolSides
+
+
+class StableQuote(Struct, frozen=True):
+    """What a USDC brings and costs in USDT, and whether that can be stood behind."""
+
+    bid: float
+    ask: float
+    fresh: bool
+
+    @property
+    def usable(self) -> bool:
+        return self.fresh and 0 < self.bid <= self.ask < math.inf
+
+
+def traded(whole: WholePool, mints: Mapping[str, MintSettings]) -> TradedPool | None:
+    """A whole pool as it is traded; None where neither of its coins is one that prices are in.
+    Raises PoolRefusal."""
+    pool = assemble(whole.pool, whole.accounts)
+    coins = {mints[mint].coin: mint for mint in pool.mints}
+    quote = next((coin for coin in QUOTES if coin in coins), None)
+    if quote is None or len(coins) != 2:
+        return None
+    base = next(coin for coin in coins if coin != quote)
+    base_mint, quote_mint = coins[base], coins[quote]
+    multiplier = mints[base_mint].multiplier
+    symbol = f"{base}-{quote}"
+    return TradedPool(whole.pool, whole.slot, pool, base_mint, quote_mint, symbol, multiplier)
+
+
+def best_sides(
+    pools: Iterable[TradedPool], size_quote: float, *, unix_ts: int, slot: int
+) -> PoolSides:
+    """The dearest bid and the cheapest ask for this size among pools of one symbol."""
+    bid: PoolSide | None = None
+    ask: PoolSide | None = None
+    refused: dict[str, PoolRefusal] = {}
+    for one in pools:
+        try:
+            sold = _side(one, size_quote, False, unix_ts, slot)
+            bid = sold if bid is None or sold.px > bid.px else bid
+        except PoolRefusal as refusal:
+            refused[one.key] = refusal
+        try:
+            bought = _side(one, size_quote, True, unix_ts, slot)
+            ask = bought if ask is None or bought.px < ask.px else ask
+        except PoolRefusal as refusal:
+            refused[one.key] = refusal
+    return PoolSides(bid, ask, refused)
+
+
+def _side(one: TradedPool, size_quote: float, buys: bool, unix_ts: int, slot: int) -> PoolSide:
+    pool = one.pool
+    decimals = dict(zip(pool.mints, pool.decimals, strict=True))
+    base_unit, quote_unit = 10 ** decimals[one.base_mint], 10 ** decimals[one.quote_mint]
+    amount = round(size_quote * quote_unit)
+    mint_in = one.quote_mint if buys else one.base_mint
+    filled = quote_of(pool, mint_in, amount, buys, unix_ts, slot)
+    base, quote = filled.amount_in, filled.amount_out
+    if buys:
+        base, quote = quote, base
+    if not base or not quote:
+        raise PoolRefusal(PoolReason.TOO_SMALL, amount_in=filled.amount_in)
+    px = quote * base_unit / (base * quote_unit) / one.multiplier
+    return PoolSide(px, base / base_unit * one.multiplier, one.key, one.slot)
+
+
+def ladder(
+    pools: Sequence[TradedPool], sizes_quote: Iterable[float], *, unix_ts: int, slot: int
+) -> list[PoolRung]:
+    """What each size would cost as a whole, in the pool that is best for it; none is split."""
+    return [
+        PoolRung(size, best_sides(pools, size, unix_ts=unix_ts, slot=slot)) for size in sizes_quote
+    ]
+
+
+def in_usdt(sides: PoolSides, rate: StableQuote) -> PoolSides:
+    """Sides in USDC as they are in USDT: what a sale brings is sold, what a purchase takes is
+    bought. Nothing where the rate cannot be stood behind."""
+    if not rate.usable:
+        return PoolSides(None, None, sides.refused)
+    bid = sides.bid and replace(sides.bid, px=sides.bid.px * rate.bid)
+    ask = sides.ask and replace(sides.ask, px=sides.ask.px * rate.ask)
+    return PoolSides(bid, ask, sides.refused)
+
+
+def best_of(several: Sequence[PoolSides]) -> PoolSides:
+    """The best of each side: of pools against USDT, and of others through the rate."""
+    bids = [sides.bid for sides in several if sides.bid is not None]
+    asks = [sides.ask for sides in several if sides.ask is not None]
+    return PoolSides(
+        max(bids, key=lambda side: side.px, default=None),
+        min(asks, key=lambda side: side.px, default=None),
+        dict(chain.from_iterable(sides.refused.items() for sides in several)),
+    )

@@ -1,0 +1,117 @@
+"""Numbers of subscriptions, told before they are known, and how far providers are. The clock is
+virtual.
+"""
+
+import pytest
+
+from spread_scanner.pools.pace import SLOT_NS, SLOT_NS_MAX, ProviderPace
+from spread_scanner.pools.rpc import AccountTold, Subscribed
+from spread_scanner.pools.subscriptions import EARLY_MAX, EARLY_NS_MAX, Subscriptions, ToldOf
+
+S = 1_000_000_000
+
+
+def told(subscription: int, slot: int = 1) -> AccountTold:
+    return AccountTold(subscription, slot, "owner", b"data")
+
+
+def test_what_is_told_is_of_the_account_that_was_asked_for() -> None:
+    mine = Subscriptions()
+    mine.ask(1, "a")
+    mine.ask(2, "b")
+    assert mine.unanswered == 2
+    assert mine.acknowledged(Subscribed(2, 70), 0) == []
+    assert mine.acknowledged(Subscribed(1, 71), 0) == []
+    assert mine.told(told(70), 0) == ToldOf("b", told(70))
+    assert mine.told(told(71), 0) == ToldOf("a", told(71))
+    assert (mine.unanswered, mine.keys) == (0, {"a", "b"})
+
+
+def test_what_is_told_before_its_number_is_known_comes_with_it_in_order() -> None:
+    mine = Subscriptions()
+    mine.ask(1, "a")
+    assert mine.told(told(70, 5), 0) is None
+    assert mine.told(told(70, 6), 0) is None
+    found = mine.acknowledged(Subscribed(1, 70), 0)
+    assert found == [ToldOf("a", told(70, 5)), ToldOf("a", told(70, 6))]
+    assert mine.dropped == 0
+
+
+def test_what_is_told_of_nothing_is_dropped_in_time_and_in_number() -> None:
+    mine = Subscriptions()
+    mine.ask(1, "a")
+    mine.told(told(70, 5), 0)
+    assert mine.acknowledged(Subscribed(1, 70), EARLY_NS_MAX + 1) == []
+    assert mine.dropped == 1
+    mine.told(told(9), 0)
+    assert mine.acknowledged(Subscribed(5, 9), 0) == [], "no request of that number"
+    assert mine.dropped == 2
+    for number in range(EARLY_MAX + 1):
+        mine.told(told(1_000 + number), 0)
+    assert mine.dropped == 3
+    mine.ask(2, "b")
+    mine.told(told(5_000), EARLY_NS_MAX + 1)
+    assert mine.dropped == 3 + EARLY_MAX, "those of before have made room"
+    assert mine.acknowledged(Subscribed(2, 5_000), EARLY_NS_MAX + 1) == [ToldOf("b", told(5_000))]
+
+
+def test_what_is_given_up_is_told_for_a_while_and_not_kept() -> None:
+    mine = Subscriptions()
+    mine.ask(1, "a")
+    mine.acknowledged(Subscribed(1, 70), 0)
+    assert mine.give_up("a") == 70
+    assert mine.give_up("a") is None
+    assert mine.told(told(70), 0) is None
+    assert (mine.dropped, mine.keys) == (1, set())
+    mine.ask(2, "b")
+    assert mine.acknowledged(Subscribed(2, 70), 0) == [], "the number is another account's now"
+    assert mine.told(told(70), 0) == ToldOf("b", told(70))
+
+
+def test_what_is_refused_is_named() -> None:
+    mine = Subscriptions()
+    mine.ask(1, "a")
+    assert mine.refused(1) == "a"
+    assert mine.refused(1) is None
+    assert mine.unanswered == 0
+
+
+def test_a_provider_that_tells_no_slot_is_not_in_time() -> None:
+    pace = ProviderPace()
+    assert not pace.in_time("a", 0)
+    assert pace.behind_slots("a") is None
+    pace.told("a", 100, 0)
+    assert pace.in_time("a", 2 * S)
+    assert not pace.in_time("a", 2 * S + 1)
+    pace.told("a", 99, 3 * S)
+    assert pace.in_time("a", 5 * S), "an earlier slot says that it lives"
+    assert pace.best_slot == 100
+    pace.lost("a")
+    assert not pace.in_time("a", 5 * S)
+
+
+@pytest.mark.parametrize(
+    ("slot_ms", "lasts_ns"),
+    [(100, SLOT_NS), (400, SLOT_NS), (1_000, S), (60_000, SLOT_NS_MAX)],
+)
+def test_slots_that_last_longer_are_waited_for(slot_ms: int, lasts_ns: int) -> None:
+    pace = ProviderPace()
+    for slot in range(200):
+        pace.told("a", slot, slot * slot_ms * 1_000_000)
+    assert pace.slot_ns == lasts_ns
+    assert pace.silent_ns_max == max(2 * S, 5 * lasts_ns)
+    last_ns = 199 * slot_ms * 1_000_000
+    assert pace.in_time("a", last_ns + pace.silent_ns_max)
+    assert not pace.in_time("a", last_ns + pace.silent_ns_max + 1)
+
+
+def test_ten_slots_behind_the_best_is_too_far() -> None:
+    pace = ProviderPace()
+    pace.told("a", 100, 0)
+    pace.told("b", 109, 0)
+    assert pace.in_time("a", 0)
+    pace.told("b", 110, 0)
+    assert not pace.in_time("a", 0)
+    assert (pace.behind_slots("a"), pace.behind_slots("b")) == (10, 0)
+    pace.lost("b")
+    assert pace.in_time("a", 0)
