@@ -2,9 +2,9 @@
 Pure.
 
 `heard` reads one message of a websocket, `answered` one answer to getMultipleAccounts. Whatever is
-not as documented is a BadMessage; what a provider refuses is a Refused, with what follows from it.
-Requests always name encoding and commitment: the defaults are base58 and finalized. Accounts are
-asked for in base64; base64+zstd is not asked for, and refused.
+not as documented is a BadMessage; what a provider refuses is an RpcRefusal, with what follows from
+it. Requests always name encoding and commitment: the defaults are base58 and finalized. Accounts
+are asked for in base64; base64+zstd is not asked for, and refused.
 """
 
 import binascii
@@ -79,7 +79,7 @@ class SlotTold(Struct, frozen=True):
     root: int
 
 
-class Refused(Struct, frozen=True):
+class RpcRefusal(Struct, frozen=True):
     """An error in place of an answer; `request_id` is None where the provider could not read it."""
 
     request_id: int | None
@@ -98,7 +98,7 @@ class AccountsRead(Struct, frozen=True):
     accounts: dict[str, tuple[str, bytes]]
 
 
-Heard = Subscribed | Unsubscribed | AccountTold | SlotTold | Refused
+RpcMessage = Subscribed | Unsubscribed | AccountTold | SlotTold | RpcRefusal
 
 
 class _Error(Struct):
@@ -152,11 +152,11 @@ class _Accounts(Struct):
     value: list[_Account | None]
 
 
-def heard(data: bytes) -> Heard:
+def heard(data: bytes) -> RpcMessage:
     """One message of a websocket. Raises BadMessage."""
     envelope = _envelope(data)
     if envelope.error is not None:
-        return Refused(envelope.id, envelope.error.code, envelope.error.message)
+        return RpcRefusal(envelope.id, envelope.error.code, envelope.error.message)
     if envelope.method == "accountNotification":
         of = _of(envelope.params, _AccountParams, data)
         owner, held = _account(of.result.value, data)
@@ -175,11 +175,11 @@ def heard(data: bytes) -> Heard:
     return Subscribed(envelope.id, result)
 
 
-def answered(data: bytes, request_id: int, asked: Sequence[str]) -> AccountsRead | Refused:
+def answered(data: bytes, request_id: int, asked: Sequence[str]) -> AccountsRead | RpcRefusal:
     """The answer to getMultipleAccounts for these keys, in their order. Raises BadMessage."""
     envelope = _envelope(data)
     if envelope.error is not None:
-        return Refused(envelope.id, envelope.error.code, envelope.error.message)
+        return RpcRefusal(envelope.id, envelope.error.code, envelope.error.message)
     if envelope.id != request_id:
         raise BadMessage("the answer to another request", wanted=request_id, raw=data)
     found = _of(envelope.result, _Accounts, data)

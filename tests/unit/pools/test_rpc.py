@@ -15,7 +15,7 @@ from spread_scanner.pools.rpc import (
     CLOSED_ACCOUNT,
     AccountsRead,
     AccountTold,
-    Refused,
+    RpcRefusal,
     RpcTrouble,
     SlotTold,
     Subscribed,
@@ -61,15 +61,15 @@ def slot_told(rest: str = '"parent":9,"root":1') -> bytes:
         (slot_told(), SlotTold(0, 10, 9, 1)),
         (
             b'{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid params"},"id":3}',
-            Refused(3, -32_602, "Invalid params"),
+            RpcRefusal(3, -32_602, "Invalid params"),
         ),
         (
             b'{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"},"id":null}',
-            Refused(None, -32_700, "Parse error"),
+            RpcRefusal(None, -32_700, "Parse error"),
         ),
     ],
 )
-def test_what_is_heard(data: bytes, answer: rpc.Heard) -> None:
+def test_what_is_heard(data: bytes, answer: rpc.RpcMessage) -> None:
     assert rpc.heard(data) == answer
 
 
@@ -161,7 +161,7 @@ def test_what_is_no_answer(data: bytes, said: str) -> None:
 def test_what_follows_from_an_error(code: int, trouble: RpcTrouble) -> None:
     data = f'{{"jsonrpc":"2.0","error":{{"code":{code},"message":"no"}},"id":2}}'.encode()
     for found in (rpc.heard(data), rpc.answered(data, 2, ["a"])):
-        assert isinstance(found, Refused)
+        assert isinstance(found, RpcRefusal)
         assert (found.code, found.trouble, found.said) == (code, trouble, "no")
 
 
@@ -188,7 +188,9 @@ def test_the_references_messages() -> None:
     held = base64.b64decode(row["data"][0])
     assert rpc.heard(of_ws["subscribe reply"]) == Subscribed(1, 23_784)
     assert rpc.heard(of_ws["accountUnsubscribe reply"]) == Unsubscribed(4, True)
-    assert rpc.heard(of_ws["error reply"]) == Refused(3, -32_602, "Invalid params: Invalid pubkey")
+    assert rpc.heard(of_ws["error reply"]) == RpcRefusal(
+        3, -32_602, "Invalid params: Invalid pubkey"
+    )
     found = rpc.heard(of_ws["accountNotification base64"])
     assert found == AccountTold(23_784, 437_000_001, keys.TOKEN, held)
     assert rpc.heard(of_ws["slotNotification"]) == SlotTold(
@@ -197,7 +199,7 @@ def test_the_references_messages() -> None:
     read_two = rpc.answered(of_http["getMultipleAccounts reply"], 2, ["a", "b"])
     assert read_two == AccountsRead(437_000_000, {"a": (keys.TOKEN, held), "b": CLOSED_ACCOUNT})
     limited = rpc.answered(of_http["rate limited (HTTP 429 body)"], 3, ["a"])
-    assert isinstance(limited, Refused)
+    assert isinstance(limited, RpcRefusal)
     assert limited.trouble is RpcTrouble.LIMITED
     for name in ("accountNotification base64+zstd", "programNotification base64"):
         with pytest.raises(BadMessage):

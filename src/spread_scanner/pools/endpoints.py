@@ -1,0 +1,39 @@
+"""Where a provider is reached, with its key in place, and how that is said without it. Pure."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+from spread_scanner.config.pools import KEY_PLACE, ProviderSettings
+from spread_scanner.runtime.logs import MASK, without_secrets
+
+_SECRET_LETTERS_MIN = 8  # a shorter path, /v1 for example, is no secret, and stands in other words
+
+
+class ProviderEndpoint:
+    """A provider's URLs, for the dial alone: what is told to people goes through `masked`."""
+
+    def __init__(self, name: str, provider: ProviderSettings, key: str) -> None:
+        self.name = name
+        self.http_url = provider.http_url.replace(KEY_PLACE, key)
+        self.ws_url = provider.ws_url.replace(KEY_PLACE, key)
+        self.proxies = tuple(provider.proxies)
+        urls = self.http_url, self.ws_url, *self.proxies
+        secrets = {key, *(part for url in urls for part in _secret_parts(url))}
+        self._secrets = sorted(secrets - {""}, key=len, reverse=True)
+
+    def __repr__(self) -> str:
+        return f"ProviderEndpoint({self.name})"
+
+    def masked(self, text: str) -> str:
+        """What a library says of a failure, without the key, whatever part of a URL it quotes."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return without_secrets(text)
+
+
+def _secret_parts(url: str) -> list[str]:
+    """What may be a key: everything but scheme, host and port."""
+    parts = urlsplit(url)
+    values = [value for _, value in parse_qsl(parts.query)]
+    said = [parts.path.strip("/"), parts.query, *parts.path.split("/"), *values]
+    long = [part for part in (*said, parts.username or "") if len(part) >= _SECRET_LETTERS_MIN]
+    return [*long, parts.password or ""]
