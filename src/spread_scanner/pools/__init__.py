@@ -2,5 +2,12 @@
 a pool's price needs, when it is whole, and what trading a size in it would cost. Pure so far: the
 process that dials stands on it.
 
-rpc        messages to and from providers
+rpc            messages to and from providers
+subscriptions  which account a subscription of one connection means
+endpoints      where a provider is reached, and how that is said without its key
+wanted         which accounts a pool's price needs
+held           what is held of each account, and by whom it can be stood behind
+units          when a pool is whole, and is to be published
+pace           how far providers are, and which are in time
+effective      best bid and ask at a size, and a ladder
 """

@@ -4,14 +4,23 @@ allowed; a provider's key, or a URL that may hold one, is in no error.
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from msgspec import Struct
 from solana_data import needs_data, read
 
 from spread_scanner import config
 from spread_scanner.config import files
-from spread_scanner.config.pools import PoolSettings, ProviderSettings
+from spread_scanner.config.pools import (
+    MintSettings,
+    PoolEntry,
+    PoolSettings,
+    Program,
+    ProviderSettings,
+)
 from spread_scanner.errors import ConfigError
+from spread_scanner.pools.wanted import OWNERS
 
 SHIPPED = Path(__file__).parents[3] / "config"
 POOL = "58oQChx4yWmvKdwLLZzBi4ChoCc2fqCUWBkwMihLYQo2"
@@ -161,3 +170,15 @@ def test_what_is_wrong_with_a_key_is_said_and_not_what_it_is(
     assert said in str(caught.value)
     assert caught.value.evidence["key"] == "providers.a.key_file"
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [PoolSettings, ProviderSettings, MintSettings, PoolEntry])
+def test_the_documentation_names_each_setting(kind: type[Struct]) -> None:
+    said = (SHIPPED.parent / "docs" / "pools.md").read_text()
+    table = said[said.index("## Which pools") : said.index("## From what providers")]
+    for name in kind.__struct_fields__:
+        plain = name.removesuffix("s") if kind is PoolSettings else name
+        assert f"`{plain}" in table, name
+    for program in OWNERS:
+        assert f"`{program}`" in table
+    assert set(OWNERS) == set(get_args(Program))
