@@ -79,7 +79,8 @@ class PoolUnits:
 
     def is_whole(self, pool: str) -> bool:
         """Whether there is a price that can be stood behind, as far as accounts go."""
-        return all(map(self.held.covered_by, self._units[pool].wanted.core))
+        wanted = self._units[pool].wanted
+        return bool(wanted.moving) and all(map(self.held.covered_by, wanted.core))
 
     def is_fresh(self, pool: str, pace: ProviderPace, now_ns: int) -> bool:
         """Whether it is whole, and each account covered by a provider that is in time: what was
@@ -94,7 +95,8 @@ class PoolUnits:
                     return True
             return False
 
-        return all(map(good, self._units[pool].wanted.core))
+        wanted = self._units[pool].wanted
+        return bool(wanted.moving) and all(map(good, wanted.core))
 
     def told(
         self, key: str, slot: int, owner: str, data: bytes, provider: str, now_ns: int

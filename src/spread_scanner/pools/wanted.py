@@ -35,7 +35,8 @@ OWNERS = {
 
 class WantedAccounts(NamedTuple):
     """All accounts of a pool that are heard; those without which there is no price (arrays that are
-    not known only end what can be quoted); and of these, those that every swap writes."""
+    not known only end what can be quoted); and of these, those that every swap writes: none while
+    the pool's own account has not told what else there is."""
 
     keys: tuple[str, ...]
     core: frozenset[str]
@@ -55,7 +56,7 @@ def wanted(pool: str, entry: PoolEntry, accounts: Accounts, arrays: int) -> Want
     """What a pool's price needs, with so many arrays to either side; the pool's account alone where
     that is not known. Raises PoolRefusal for one that is not what the settings say."""
     if pool not in accounts:
-        return _of((pool,), (), (pool,))
+        return _of((pool,), (), ())
     state = checked_state(pool, entry, accounts)
     return _OF_STATE[type(state)](pool, state, accounts, arrays)
 
