@@ -24,7 +24,9 @@ CREDENTIALS = "/run/credentials/"  # of a unit: nobody else may look there
 BYTES_MAX = 1 << 20  # of one file; a machine's whole bundle of certificates has a quarter
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
 _PROVIDER_KEY = re.compile(r"[A-Za-z0-9._~-]+")  # what stands in a URL as it is
-_BEARER = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")  # RFC 6750, and long enough not to be guessed
+# Of RFC 6750 what a browser can send: as a subprotocol, a token of RFC 9110, without / and =. Long
+# enough not to be guessed.
+_BEARER = re.compile(r"[A-Za-z0-9._~+-]{16,}")
 
 
 class Tokens(NamedTuple):
@@ -116,7 +118,7 @@ def _token(named: str, path: Path, key: str) -> bytes:
     if where["path"].stat().st_mode & 0o077 and not named.startswith(CREDENTIALS):
         raise ConfigError("the token can be read by others", **where, allowed="mode 0600")
     if not _BEARER.fullmatch(token):
-        allowed = "one line of at least 16 letters, digits and - . _ ~ + /"
+        allowed = "one line of at least 16 letters, digits and - . _ ~ + (openssl rand -hex 32)"
         raise ConfigError("the token is none", **where, allowed=allowed)
     return token.encode()
 

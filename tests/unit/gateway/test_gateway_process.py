@@ -128,6 +128,7 @@ def test_it_speaks_tls_with_its_own_certificate(start: Any, listed_bed: Any) -> 
         ('token_file = "nowhere"\n', "token_file"),
         ('control_token_file = "short"\n', "control_token_file"),
         ('control_token_file = "open"\n', "mode 0600"),
+        ('token_file = "no_protocol"\n', "openssl rand -hex 32"),
         ('token_file = "pipe"\n', "a pipe, socket or device"),
         ('token_file = "config"\n', "Is a directory"),
         ('tls_certificate = "pipe"\ntls_key = "pipe"\n', "a pipe, socket or device"),
@@ -140,6 +141,7 @@ def test_it_speaks_tls_with_its_own_certificate(start: Any, listed_bed: Any) -> 
 def test_settings_that_cannot_be_are_refused(listed_bed: Any, more: str, says: str) -> None:
     secret(listed_bed, "short", "abc")
     secret(listed_bed, "open")
+    secret(listed_bed, "no_protocol", "what/no+browser-can-send==")  # as a subprotocol
     os.mkfifo(listed_bed.folder / "pipe", 0o600)
     (listed_bed.folder / "open").chmod(0o644)
     with (listed_bed.folder / "config" / "config.toml").open("a") as file:
