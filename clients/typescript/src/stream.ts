@@ -19,8 +19,10 @@ export interface Wish {
   usable?: boolean;
   pace?: "live" | "view";
   levels?: number; // of books
-  after_seq?: number; // the last signal that is known
+  after_seq?: number; // the last signal that is known; -1: none of the ring's
+  ring?: string; // of which that is a number
   after_id?: number; // the last opportunity
+  database?: string; // of which that is one
 }
 
 export type Frame =
@@ -30,7 +32,8 @@ export type Frame =
   | { type: "books"; snapshot: boolean; version: number; gone: string[]; books: SymbolBooks[] }
   | { type: "opportunities"; opportunities: OpportunityRow[] }
   | { type: "signal"; signal: { seq: number; [more: string]: unknown } }
-  | { type: "missed"; kind: string; count: number }
+  | { type: "began"; kind: Kind; after_seq?: number; ring?: string; after_id?: number; database?: string }
+  | { type: "missed"; kind: string; count: number | null }
   | { type: "status"; status: Served }
   | { type: "heartbeat"; frames: number; wall_ns: number }
   | { type: "error"; code: string; detail: string }
@@ -81,8 +84,12 @@ export async function* framesOf(url: string, token: string, wish: Wish): AsyncGe
   }
 }
 
-/** Of events the last one: said when the stream is back, so that none is missed. */
+/** Where the events began, and the last one: said when the stream is back, so that none is missed. */
 function remember(wish: Wish, frame: Frame): void {
+  if (frame.type === "began") {
+    const { type: _type, kind: _kind, ...places } = frame;
+    Object.assign(wish, places);
+  }
   if (frame.type === "signal") wish.after_seq = frame.signal.seq;
   if (frame.type !== "opportunities") return;
   for (const { id } of frame.opportunities) wish.after_id = Math.max(wish.after_id ?? 0, id);

@@ -89,6 +89,44 @@ test("the stream comes back by itself", async () => {
   await away.return();
 });
 
+test("where its events began is said when it comes back", async () => {
+  const { WebSocket } = globalThis;
+  const said = [];
+  const began = { type: "began", kind: "signals", after_seq: 41, ring: "a1" };
+  const told = [
+    [began, { type: "began", kind: "opportunities", after_id: 7, database: "b2" }],
+    [{ ...began, after_seq: -1, ring: "c3" }, { type: "signal", signal: { seq: 0 } }],
+    [],
+  ];
+  globalThis.WebSocket = class {
+    constructor() {
+      setTimeout(() => {
+        this.onopen();
+        for (const frame of told.shift()) this.onmessage({ data: JSON.stringify(frame) });
+        this.onclose({ code: 1006, reason: "lost" });
+      });
+    }
+    send(text) {
+      said.push(JSON.parse(text));
+    }
+    close() {}
+  };
+  try {
+    const frames = client.stream(["signals", "opportunities"]);
+    for (const _ of [1, 2, 3]) assert.match((await first(frames, "away")).reason, /lost/);
+    await frames.return();
+  } finally {
+    globalThis.WebSocket = WebSocket;
+  }
+  const wish = { op: "subscribe", kinds: ["signals", "opportunities"] };
+  const known = { after_id: 7, database: "b2" };
+  assert.deepEqual(said, [
+    wish,
+    { ...wish, ...known, after_seq: 41, ring: "a1" },
+    { ...wish, ...known, after_seq: 0, ring: "c3" },
+  ]);
+});
+
 test("it is switched and found by the names that bots know", async () => {
   const before = { ...process.env };
   try {

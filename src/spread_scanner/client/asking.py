@@ -26,6 +26,7 @@ SILENT_S = 5.0  # the gateway beats each second: who hears nothing for so long h
 AGAIN_S_MIN, AGAIN_S_MAX = 0.1, 5.0  # between two tries to be told again
 FRAME_BYTES_MAX = 64 << 20  # a snapshot of everything
 PATIENCE = 100  # of a connection's time-out to be had: names and TLS take longer than an answer
+PLACES = ("after_seq", "ring", "after_id", "database")  # of a wish: how far it was told
 JSON = "application/json"
 JsonObject = dict[str, Any]
 
@@ -70,7 +71,8 @@ def opportunities(symbol: str, before_id: int | None, count: int) -> GatewayCall
 
 
 class Following:
-    """A wish for the stream, and how far it was told: what is said after each hello."""
+    """A wish for the stream, and how far it was told: what is said after each hello. What a frame
+    `began` says is said when it comes back."""
 
     def __init__(
         self, kinds: Sequence[str], pairs: Sequence[str], sources: Sequence[str], more: JsonObject
@@ -87,12 +89,21 @@ class Following:
         frame = msgspec.msgpack.decode(text) if isinstance(text, bytes) else orjson.loads(text)
         if not isinstance(frame, dict):
             raise ValueError("a frame is no object")
-        if frame.get("type") == "signal":
-            self._wish["after_seq"] = frame["signal"]["seq"]
-        elif frame.get("type") == "opportunities":  # one that is closed comes again
-            known = self._wish.get("after_id", 0)
-            self._wish["after_id"] = max(known, *(one["id"] for one in frame["opportunities"]))
+        try:
+            self._remember(frame)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"a frame of another shape: {_told(error)}") from None
         return frame
+
+    def _remember(self, frame: JsonObject) -> None:
+        kind = frame.get("type")
+        if kind == "began":
+            self._wish |= {name: frame[name] for name in PLACES if name in frame}
+        elif kind == "signal":
+            self._wish["after_seq"] = frame["signal"]["seq"]
+        elif kind == "opportunities":  # one that is closed comes again
+            ids = [one["id"] for one in frame["opportunities"]]
+            self._wish["after_id"] = max([self._wish.get("after_id") or 0, *ids])
 
 
 def next_pause_s(pause_s: float) -> float:

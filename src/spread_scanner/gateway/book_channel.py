@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from spread_scanner.gateway.channels import Client, Surveyed, WishGroup
+from spread_scanner.gateway.channels import Surveyed, WishGroup
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.gateway.wishes import PushWish
@@ -43,7 +43,7 @@ class BookStates(Surveyed[dict[Any, bytes]]):
         if not 1 <= len(wish.pairs) <= PAIRS_MAX:
             said = f"books are pushed of pairs that are named: 1 to {PAIRS_MAX} of them"
             raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
-        self._let_go_unwanted()  # of a wish that was none in the end
+        self.tidy()  # of a wish that was none in the end
         board = self._system.shown.prices.board
         symbols = [board.pairs[board.named(pair)] for pair in wish.pairs]
         keys = {BookKey(symbol, wish.levels) for symbol in symbols}
@@ -57,11 +57,7 @@ class BookStates(Surveyed[dict[Any, bytes]]):
             self._stamps[key] = view.stamp()
         return WishGroup(wish, {key: np.ones(1, np.bool_) for key in keys})
 
-    def leave(self, client: Client) -> None:
-        super().leave(client)
-        self._let_go_unwanted()
-
-    def _let_go_unwanted(self) -> None:
+    def tidy(self) -> None:
         wanted = {key for group in self._groups.values() for key in group.rows}
         for key in self._views.keys() - wanted:
             self._views.pop(key).close()

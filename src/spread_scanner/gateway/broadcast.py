@@ -4,7 +4,8 @@ Lives on the process's loop. A thread parks on the gateway's dirty bits while so
 told as soon as a quote is written (Watching) and has the loop flush; ten times a second the loop
 has what is due by the clock told. What a kind is, how it is told and what is kept for who is slow
 stands in its channel (gateway/channels.py). One that reads nothing for ten seconds is closed with
-1013. The order within a frame's wish: snapshot, then updates of the same scan.
+1013. The order within a frame's wish: snapshot, then updates of the same scan. A fault of ours in a
+channel is its clients', who are let go: the loop, which answers everybody else, goes on.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import msgspec
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.errors import SpreadError
+from spread_scanner.errors import SegmentError, SpreadError
 from spread_scanner.gateway.book_channel import BookStates
 from spread_scanner.gateway.channels import Channel, Client, Dirty, frame_of
 from spread_scanner.gateway.event_channels import OpportunityEvents, SignalEvents
@@ -25,17 +26,25 @@ from spread_scanner.gateway.wishes import Misheard, PushWish, StreamBeat, Stream
 
 KINDS = (Prices, Spreads, BookStates, OpportunityEvents, SignalEvents, Statuses)
 HEARTBEAT_NS = NS_PER_S
+FAULT = "a fault of ours: the log has it"
 STUCK_NS = 10 * NS_PER_S  # without reading, and a client is let go
 
 
 class Broadcast:
     """Everybody who is told, and what there is to tell."""
 
-    def __init__(self, system: LiveSystem, attend: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        system: LiveSystem,
+        attend: Callable[[], None] = lambda: None,
+        failed: Callable[[str, Exception], None] | None = None,
+    ) -> None:
         """`attend` is called when somebody is to be told sooner than before: the first has come, or
-        the first that `watches`; before what stands is looked at."""
+        the first that `watches`; before what stands is looked at. `failed` is told of faults of
+        ours, and in which kind; without it they are raised."""
         self._system = system
         self._attend = attend
+        self._failed = failed
         self._shown = system.shown
         self._channels: dict[str, Channel] = {kind.kind: kind(system) for kind in KINDS}
         self._of: dict[Client, list[Channel]] = {}
@@ -67,8 +76,11 @@ class Broadcast:
 
     def leave(self, client: Client) -> None:
         """Somebody has gone."""
-        for channel in self._of.pop(client, ()):
+        left = self._of.pop(client, [])
+        for channel in left:
             channel.leave(client)
+        for channel in left:
+            channel.tidy()
 
     def heard(self, client: Client, said: bytes) -> None:
         """A client's words: a wish, from now on, or what is no wish."""
@@ -83,11 +95,14 @@ class Broadcast:
             client.tell(frame_of(Misheard(getattr(error, "code", "unknown"), str(error))))
             return
         watched = self.watches
-        self.leave(client)
-        self._of[client] = channels
+        before, self._of[client] = self._of.get(client, []), channels
+        for channel in before:
+            channel.leave(client)
         client.packed = wish.encoding == "msgpack"
         for join in joins:
             join(client)
+        for channel in before:  # not sooner: what both wishes want stays
+            channel.tidy()
         if self.watches and not watched:
             self._attend()
         for channel in channels:
@@ -97,7 +112,7 @@ class Broadcast:
         """Cells changed: tell whose turn it is."""
         now_ns = clock.mono_ns()
         for channel in self._channels.values():
-            channel.flush(dirty, now_ns)
+            self._safely(channel, lambda of: of.flush(dirty, now_ns))
 
     def tick(self) -> None:
         """What is due by the clock, ten times a second: what went stale, beats, who is stuck."""
@@ -105,9 +120,9 @@ class Broadcast:
         if self._shown is not self._system.shown:
             self._shown = self._system.shown
             for channel in self._channels.values():
-                channel.renew()
+                self._safely(channel, lambda of: of.renew())
         for channel in self._channels.values():
-            channel.tick(now_ns)
+            self._safely(channel, lambda of: of.tick(now_ns))
         if now_ns - self._beat_ns >= HEARTBEAT_NS:
             self._beat_ns = now_ns
             for client in self._of:
@@ -121,7 +136,20 @@ class Broadcast:
         """It reads again: what it missed, as it stands now."""
         client.stuck_ns = 0
         for channel in self._of.get(client, ()):
-            channel.resume(client)
+            self._safely(channel, lambda of: of.resume(client))
+
+    def _safely(self, channel: Channel, act: Callable[[Channel], None]) -> None:
+        """Whatever somebody wished ends nobody else's stream."""
+        try:
+            act(channel)
+        except SegmentError:  # replaced: the process is about to leave
+            raise
+        except Exception as fault:
+            if self._failed is None:
+                raise
+            self._failed(channel.kind, fault)
+            for client in [one for one, wished in self._of.items() if channel in wished]:
+                client.let_go(FAULT)
 
     def let_all_go(self, why: str) -> None:
         """Nobody is told any more."""

@@ -88,8 +88,11 @@ class Channel:
         raise NotImplementedError
 
     def leave(self, client: Client) -> None:
-        """It wishes this kind no more."""
+        """It wishes this kind no more, or anew."""
         raise NotImplementedError
+
+    def tidy(self) -> None:
+        """Let go of what nobody wishes any more: after a wish has taken the place of another."""
 
     def snapshot(self, client: Client) -> None:
         """What stands, to one that has just come."""
@@ -119,7 +122,8 @@ class WishGroup:
         self.told = {key: np.zeros(len(mask), np.bool_) for key, mask in rows.items()}
         self.changed: Rows = {}  # since its last frame
         self.told_ns = 0
-        self.missed: dict[Client, Rows] = {}  # by client, while it could not be sent to
+        # By client, while it could not be sent to; None: it is owed all, as a snapshot.
+        self.missed: dict[Client, Rows | None] = {}
 
     def add(self, changed: Rows) -> None:
         """Remember what changed of what it wants."""
@@ -183,15 +187,19 @@ class States(Channel, ABC, Generic[Scan]):
         no memory."""
         group = self._of[client]
         if client.stuck_ns:
-            group.missed[client] = dict(group.rows)
+            group.missed[client] = None
         else:
             client.tell(self._standing(group, group.rows, snapshot=True))
 
     def resume(self, client: Client) -> None:
         """What it missed, as it stands now."""
         group = self._of.get(client)
-        if group is not None and group.missed[client]:
-            missed, group.missed[client] = group.missed[client], {}
+        if group is None:
+            return
+        missed, group.missed[client] = group.missed[client], {}
+        if missed is None:
+            client.tell(self._standing(group, group.rows, snapshot=True))
+        elif missed:
             client.tell(self._standing(group, missed, snapshot=False))
 
     def renew(self) -> None:
@@ -226,11 +234,12 @@ class States(Channel, ABC, Generic[Scan]):
             changed, group.changed = group.changed, {}
             frame = self._update(group, changed, version, look)
             for client, missed in group.missed.items():
-                if client.stuck_ns:
+                if not client.stuck_ns:
+                    if frame is not None:
+                        client.tell(frame)
+                elif missed is not None:
                     for key, rows in changed.items():
                         _add(missed, key, rows)
-                elif frame is not None:
-                    client.tell(frame)
 
     def _update(self, group: WishGroup, changed: Rows, version: int, look: Scan) -> Frame | None:
         """What changed, for all of a group; None: nothing that any of them would see."""

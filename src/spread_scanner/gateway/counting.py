@@ -39,5 +39,10 @@ class Counting:
         self._row.add(_COUNTER["failed"])
         self._log.error("a request met a fault of ours", path=path, exc_info=fault)
 
+    def stream_failed(self, what: str, fault: BaseException) -> None:
+        """A fault of ours in the stream: whoever was told of it is let go."""
+        self._row.add(_COUNTER["failed"])
+        self._log.error("the stream met a fault of ours", what=what, exc_info=fault)
+
     def add(self, label: str, count: int = 1) -> None:
         self._row.add(_COUNTER[label], count)

@@ -2,7 +2,8 @@
 
 Each client has a place: how far it was told. Who reads nothing is told on from its place when it
 reads again, and so is who comes back and says the last id that it knows: a bounded piece at a time,
-so that nothing is lost and no memory is filled.
+so that nothing is lost and no memory is filled. Where it begins, and of which ring or database that
+is a place, it is told first: so who loses the stream before the first event can come back to it.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +12,7 @@ from typing import Any
 
 from spread_scanner.gateway.channels import Channel, Client, Dirty, Frame, frame_of
 from spread_scanner.gateway.living import LiveSystem
-from spread_scanner.gateway.wishes import MissedEvents, PushWish
+from spread_scanner.gateway.wishes import EventsBegan, MissedEvents, PushWish
 from spread_scanner.schema.enums import Direction
 from spread_scanner.view.evaluations import direction_of
 from spread_scanner.view.opportunities import FileId, Opportunities, OpportunityRow
@@ -43,8 +44,10 @@ class EventPlace:
     """How far a client was told, and what it wants to hear of."""
 
     def __init__(self, wish: PushWish, wanted: EventFilter) -> None:
-        self.wish, self.wanted = wish, wanted
-        self.told = 0
+        self.said, self.wanted = wish, wanted
+        self.wish = wish.subscribed()
+        self.told: int | None = None  # None: where it begins cannot be seen just now
+        self.first: list[Frame] = []  # what it is told before any event
 
 
 class Events(Channel, ABC):
@@ -55,29 +58,45 @@ class Events(Channel, ABC):
         self._places: dict[Client, EventPlace] = {}
 
     @abstractmethod
-    def begin(self, place: EventPlace, client: Client, wish: PushWish) -> None:
-        """Where somebody's telling begins, by its wish."""
+    def begin(self, place: EventPlace) -> None:
+        """Where somebody's telling begins, by what it said; nothing is done while that cannot be
+        seen."""
 
     @abstractmethod
     def head(self) -> int:
         """The place behind the newest."""
 
     @abstractmethod
-    def beyond(self, told: int) -> tuple[list[Any], int]:
-        """The next events from that place on, not more than a piece, and the place behind them."""
+    def beyond(self, told: int) -> tuple[list[Any], int, int]:
+        """The next events from that place on, not more than a piece; the place behind them; how
+        many before them are no more to be had."""
 
     @abstractmethod
     def frames(self, records: list[Any]) -> list[Frame]:
         """As they are told."""
 
     def prepared(self, wish: PushWish) -> Callable[[Client], None]:
-        place = EventPlace(wish.subscribed(), EventFilter(self._system, wish))
+        place = EventPlace(wish, EventFilter(self._system, wish))
 
         def join(client: Client) -> None:
             self._places[client] = place
-            self.begin(place, client, wish)
+            self.begin(place)
 
         return join
+
+    def snapshot(self, client: Client) -> None:
+        self._began(client, self._places[client])
+
+    def _began(self, client: Client, place: EventPlace) -> bool:
+        """Whether there is more to tell it: it reads, and knows where its events begin."""
+        if place.told is None:
+            self.begin(place)
+        if client.stuck_ns or place.told is None:
+            return False
+        first, place.first = place.first, []
+        for frame in first:
+            client.tell(frame)
+        return True
 
     def leave(self, client: Client) -> None:
         self._places.pop(client, None)
@@ -86,17 +105,23 @@ class Events(Channel, ABC):
         """Those who are behind are told a piece; of one place and wish all are told the same."""
         if not self._places:
             return
-        head, told = self.head(), {}
+        head = self.head()
+        told: dict[tuple[int, PushWish], tuple[list[Frame], int]] = {}
         for client, place in self._places.items():
-            if client.stuck_ns or place.told == head:
+            if not self._began(client, place) or place.told is None or place.told == head:
                 continue
             key = place.told, place.wish
             if key not in told:
-                records, beyond = self.beyond(place.told)
-                told[key] = self.frames([one for one in records if place.wanted.wants(one)]), beyond
+                told[key] = self._piece(place.told, place.wanted)
             frames, place.told = told[key]
             for frame in frames:
                 client.tell(frame)
+
+    def _piece(self, told: int, wanted: EventFilter) -> tuple[list[Frame], int]:
+        """What somebody at that place is told next, and the place behind it."""
+        records, beyond, missed = self.beyond(told)
+        frames = [frame_of(MissedEvents(self.kind, missed))] if missed else []
+        return frames + self.frames([one for one in records if wanted.wants(one)]), beyond
 
 
 class SignalEvents(Events):
@@ -109,13 +134,24 @@ class SignalEvents(Events):
         self._tail: SignalTail | None = None
         self._names = NamesThen(system.shown.settings.generated_dir)
 
-    def begin(self, place: EventPlace, client: Client, wish: PushWish) -> None:
-        tail = self._attached()
+    def prepared(self, wish: PushWish) -> Callable[[Client], None]:
+        self._attached()  # raises NoSegment and its kind
+        return super().prepared(wish)
+
+    def begin(self, place: EventPlace) -> None:
+        tail, known = self._attached(), place.said.after_seq
         place.told = tail.position
-        if wish.after_seq is not None:
-            place.told, missed = tail.place_after(wish.after_seq)
-            if missed:
-                client.tell(frame_of(MissedEvents(self.kind, missed)))
+        of_another = known is not None and (
+            place.said.ring not in ("", tail.instance) or known > tail.seq_before(place.told)
+        )
+        if of_another:
+            place.told = 0
+        elif known is not None:
+            place.told = tail.place_after(known)
+        began = EventsBegan(self.kind, after_seq=tail.seq_before(place.told), ring=tail.instance)
+        place.first = [frame_of(began)]
+        if of_another:
+            place.first.append(frame_of(MissedEvents(self.kind, None)))
 
     def flush(self, dirty: Dirty, now_ns: int) -> None:
         self.tick(now_ns)
@@ -123,10 +159,10 @@ class SignalEvents(Events):
     def head(self) -> int:
         return self._attached().position
 
-    def beyond(self, told: int) -> tuple[list[SignalView | FollowUpView], int]:
-        first, records = self._attached().past(told)
+    def beyond(self, told: int) -> tuple[list[SignalView | FollowUpView], int, int]:
+        first, records = self._attached().past(max(told, 0))
         piece = records[:PIECE_MAX]
-        return views_of(piece, self._names), first + len(piece)
+        return views_of(piece, self._names), first + len(piece), first - told
 
     def frames(self, records: list[Any]) -> list[Frame]:
         return [frame_of({"type": "signal", "signal": one}) for one in records]
@@ -146,7 +182,9 @@ class OpportunityEvents(Events):
     """From the tracker's database, by `id`: again when one that was open is closed. Places are ids.
 
     What is there is read by the loop, and never waited for: where the database cannot be read just
-    now it is asked again a tenth of a second later.
+    now it is asked again a tenth of a second later. Closings are told before openings that were
+    stored with them or later: so who knows an opening knows every closing up to then, and its id
+    says which closings it may have missed when it comes back.
     """
 
     kind = "opportunities"
@@ -155,49 +193,89 @@ class OpportunityEvents(Events):
         super().__init__(system)
         self._stored: Opportunities | None = None
         self._file: FileId | None = None
-        self._newest = 0
-        self._open: set[int] = set()
+        self._newest: int | None = None  # None: it could not be read yet
+        self._open: set[int] = set()  # of those up to the newest
 
-    def begin(self, place: EventPlace, client: Client, wish: PushWish) -> None:
+    def begin(self, place: EventPlace) -> None:
         if self._stored is None:
             self._stored = Opportunities(self._system.shown.settings.data_dir, busy_s=0.0)
-            self._file = self._stored.file()
-            self._open = set(self._stored.open_ids())
-        newest = self.head()
-        place.told = newest if wish.after_id is None else wish.after_id
-        if place.told > newest:  # of another database: all of this one is new
-            place.told = 0
+        newest = self._look(self._stored)
+        if newest is None:
+            return
+        known, closed = place.said.after_id, list[OpportunityRow]()
+        of_another = known is not None and (
+            place.said.database not in ("", self._database) or known > newest
+        )
+        told = newest if known is None else 0 if of_another else known
+        if known is not None and not of_another:
+            found = self._stored.closed_since(known)
+            if found is None:
+                return
+            closed = [one for one in found if place.wanted.wants(one)]
+        place.told, place.first = told, [self._began_at(told)]
+        if of_another:
+            place.first.append(frame_of(MissedEvents(self.kind, None)))
+        for at in range(0, len(closed), PIECE_MAX):
+            place.first += self.frames(closed[at : at + PIECE_MAX])
+
+    def _began_at(self, told: int) -> Frame:
+        return frame_of(EventsBegan(self.kind, after_id=told, database=self._database))
+
+    @property
+    def _database(self) -> str:
+        """Which file it is, of all that ever stood there: ids are one file's."""
+        return "" if self._file is None else f"{self._file[1]:x}"
 
     def tick(self, now_ns: int) -> None:
-        super().tick(now_ns)
-        if self._stored is not None and self._open:
-            closed = self._stored.closed(self._open)
-            self._open -= {one.id for one in closed}
-            for client, place in self._places.items():
-                for frame in self.frames([one for one in closed if place.wanted.wants(one)]):
-                    client.tell(frame)
+        if not self._places or self._stored is None or self._look(self._stored) is None:
+            return
+        closed = self._stored.closed(self._open) if self._open else []
+        if closed is not None:
+            self._tell_closed(closed)
+            super().tick(now_ns)
 
-    def leave(self, client: Client) -> None:
-        super().leave(client)
+    def _tell_closed(self, closed: list[OpportunityRow]) -> None:
+        """Those behind an opening hear of its closing in their turn: it comes as closed."""
+        self._open -= {one.id for one in closed}
+        for client, place in self._places.items() if closed else ():
+            told = -1 if place.told is None else place.told
+            known = [one for one in closed if one.id <= told and place.wanted.wants(one)]
+            frames = self.frames(known)
+            if client.stuck_ns and place.first:  # it does not know yet where it began
+                place.first += frames
+                continue
+            for frame in frames:
+                client.tell(frame)
+
+    def tidy(self) -> None:
         if not self._places:
             self.close()
 
-    def head(self) -> int:
-        if self._stored is None:
-            return 0
-        file = self._stored.file()
+    def _look(self, stored: Opportunities) -> int | None:
+        """The newest that there is, and which of them stand; None: it cannot be read just now."""
+        file, newest = stored.file(), stored.newest_id()
+        if newest is None:
+            return None
         if file is not None and file != self._file:  # ids are one file's
-            self._newest, self._file, self._open = 0, file, set()
+            self._file, self._newest, self._open = file, 0, set()
             for place in self._places.values():
-                place.told = 0
-        newest = self._stored.newest_id()
-        self._newest = self._newest if newest is None else newest
-        return self._newest
+                if place.told is not None:
+                    place.told, place.first = 0, [self._began_at(0)]
+        if newest != self._newest:
+            stand = stored.open_ids(beyond_id=self._newest or 0)
+            if stand is None:
+                return None
+            self._open |= set(stand)
+            self._newest = newest
+        return newest
 
-    def beyond(self, told: int) -> tuple[list[OpportunityRow], int]:
+    def head(self) -> int:
+        return self._newest or 0
+
+    def beyond(self, told: int) -> tuple[list[OpportunityRow], int, int]:
         rows = self._stored.since(told, PIECE_MAX) if self._stored is not None else []
-        self._open |= {one.id for one in rows if one.closed_ns is None}
-        return rows, rows[-1].id if rows else told
+        rows = [one for one in rows if one.id <= self.head()]  # what came since has its closings
+        return rows, rows[-1].id if rows else told, 0
 
     def frames(self, records: list[Any]) -> list[Frame]:
         return [frame_of({"type": self.kind, self.kind: records})] if records else []
@@ -205,4 +283,4 @@ class OpportunityEvents(Events):
     def close(self) -> None:
         if self._stored is not None:
             self._stored.close()
-        self._stored = None
+        self._stored, self._file, self._newest, self._open = None, None, None, set()

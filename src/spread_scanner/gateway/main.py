@@ -121,7 +121,7 @@ class Serving:
         access = Access(gateway, files.tokens(gateway, path))
         self._front = Front(system, access, api_of(system, self._count), self._count)
         self._front.paused = process.orders.paused
-        self._broadcast = Broadcast(system, self._attend)
+        self._broadcast = Broadcast(system, self._attend, self._count.stream_failed)
         self._woken = asyncio.Event()
         self._seats = Seats(files_for(gateway.connections_max), self._count)
         self._tls = files.tls_context(gateway, path)

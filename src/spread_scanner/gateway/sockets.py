@@ -34,6 +34,7 @@ from spread_scanner.gateway import problems
 from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.channels import Client
 from spread_scanner.gateway.connections import Seats
+from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.problems import NotAnswered
 
 PATH = "/v1/stream"
@@ -43,9 +44,20 @@ FRAME_BYTES_MAX = 64 << 10
 HANDSHAKE_S = 5.0
 PING_S, PONG_S = 20.0, 20.0
 Headers = Mapping[bytes, bytes]
-_NO_LOG = logging.getLogger("spread_scanner.gateway.sockets")
-_NO_LOG.addHandler(logging.NullHandler())
-_NO_LOG.propagate = False
+
+
+class Faults(logging.Handler):
+    """Of what picows would log the faults of ours, which it caught; not what clients do."""
+
+    def __init__(self, count: Counting) -> None:
+        super().__init__(logging.ERROR)
+        self._count = count
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log and count it, if it is one."""
+        fault = record.exc_info[1] if record.exc_info else None
+        if fault is not None:
+            self._count.stream_failed(record.getMessage(), fault)
 
 
 class SocketListener(WSListener):
@@ -65,7 +77,8 @@ class SocketListener(WSListener):
 
         def let_go(why: str) -> None:
             self.on_ws_disconnected(transport)
-            transport.send_close(WSCloseCode.TRY_AGAIN_LATER, why.encode()[:100])
+            said = why.encode()[:100].decode(errors="ignore")  # whole letters
+            transport.send_close(WSCloseCode.TRY_AGAIN_LATER, said.encode())
             # What it does not read is not waited for.
             asyncio.get_running_loop().call_later(1.0, transport.underlying_transport.abort)
 
@@ -111,6 +124,9 @@ class Sockets:
         self._broadcast = broadcast
         self._check = check
         self.seats = seats
+        # Not one of getLogger's: they are kept for good, and their handlers with them.
+        self.log = logging.Logger("spread_scanner.gateway.sockets", logging.ERROR)  # noqa: LOG001
+        self.log.addHandler(Faults(seats.count))
 
     def __call__(self, **_: Any) -> "Upgraded":
         return Upgraded(self)
@@ -178,7 +194,7 @@ class Upgraded(asyncio.Protocol):
             return self._sockets.answer(asked, address)
 
         self._inner = WSProtocol(
-            None, None, False, factory, _NO_LOG, True, HANDSHAKE_S,
+            None, None, False, factory, self._sockets.log, True, HANDSHAKE_S,
             True, PING_S, PONG_S, WSAutoPingStrategy.PING_WHEN_IDLE, True,
             FRAME_BYTES_MAX, None, 4_096,
         )  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spread_scanner import clock
-from spread_scanner.gateway.channels import VIEW_NS, Client, Surveyed, WishGroup
+from spread_scanner.gateway.channels import VIEW_NS, Surveyed, WishGroup
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.wishes import PushWish
 from spread_scanner.schema.enums import DIRECTIONS
@@ -80,8 +80,7 @@ class Spreads(Surveyed[SpreadLook]):
             mine &= np.isin(rows["direction_id"], directions)
         return WishGroup(wish, {_ALL: mine})
 
-    def leave(self, client: Client) -> None:
-        super().leave(client)
+    def tidy(self) -> None:
         if not self._groups:
             self.close()
 

@@ -3,7 +3,9 @@ same as msgpack.
 
 Events (signals, opportunities) are told once each; states (prices, spreads, books, status) as a
 snapshot first, then what changed. A client that said a wish again gets a new snapshot of states,
-and of events all since the last one that it says it knows: that is how it resumes.
+and of events all since the last one that it says it knows: that is how it resumes. Where its events
+begin it is told with each wish (EventsBegan), in the words in which it says so when it comes back:
+numbers are those of one ring and of one database, which are named with them.
 """
 
 from typing import Annotated, Literal
@@ -15,6 +17,8 @@ PushKind = Literal["prices", "spreads", "books", "opportunities", "signals", "st
 PushPace = Literal["live", "view"]
 PushEncoding = Literal["json", "msgpack"]
 NAMES_MAX = 4_096
+NUMBER_MAX = 2**63 - 1  # of signals and opportunities, as the ring and the database count
+InstanceName = Annotated[str, Meta(max_length=32)]
 
 
 class PushWish(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="subscribe"):
@@ -28,15 +32,25 @@ class PushWish(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", 
     ] = ()  # of spreads and events; empty: all
     usable: bool = False  # of spreads only those that can be stood behind
     levels: Annotated[int, Meta(ge=1, le=100)] = 10  # of books
-    after_seq: int | None = None  # the last signal that it knows: those beyond it come first
-    after_id: int | None = None  # the last opportunity that it knows
+    # The last signal that it knows: those beyond it come first; -1: it knows none.
+    after_seq: Annotated[int, Meta(ge=-1, le=NUMBER_MAX)] | None = None
+    ring: InstanceName = ""  # of which that is a number; empty: it is not known
+    # The last opportunity that it knows: those beyond it, and what has closed since.
+    after_id: Annotated[int, Meta(ge=0, le=NUMBER_MAX)] | None = None
+    database: InstanceName = ""  # of which that is one
     encoding: PushEncoding = "json"  # of all that it is told
     pace: PushPace = "view"  # live: a frame each ms at most; view: each 100 ms
 
     def subscribed(self) -> "PushWish":
         """What is the same for all who are told the same."""
         return msgspec.structs.replace(
-            self, kinds=(), after_seq=None, after_id=None, encoding="json"
+            self,
+            kinds=(),
+            after_seq=None,
+            ring="",
+            after_id=None,
+            database="",
+            encoding="json",
         )
 
 
@@ -63,7 +77,17 @@ class Misheard(Struct, frozen=True, tag_field="type", tag="error"):
 
 
 class MissedEvents(Struct, frozen=True, tag_field="type", tag="missed"):
-    """So many that it asked for are no more to be had."""
+    """So many that it would have been told are no more to be had."""
 
     kind: str
-    count: int
+    count: int | None  # null: those of another ring or database; nobody knows how many
+
+
+class EventsBegan(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="began"):
+    """Where the events of a wish begin: what it says when it comes back and was told none yet."""
+
+    kind: str
+    after_seq: int | None = None
+    ring: str | None = None
+    after_id: int | None = None
+    database: str | None = None

@@ -348,7 +348,7 @@ GATEWAY_COUNTERS = _numbered(
         ("requests", "Requests answered, refused ones included."),
         ("refused", "Requests refused: no token, a host or page that may not ask, a wrong path."),
         ("limited", "Requests refused as their address asked too often."),
-        ("failed", "Requests that met a fault of ours: answered with 500, and logged."),
+        ("failed", "Requests and streams that met a fault of ours: a 500 or an end, and logged."),
         ("prices_encoded", "Quotes written out anew, as they had changed since they were asked."),
         ("reloads", "New tables or settings taken."),
         ("suspends", "Times the machine was found to have slept."),

@@ -7,15 +7,19 @@ another user's) is asked again later, and so is one that took its place.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.names import DATABASE_FILE
 from spread_scanner.schema.opportunities import read_only_uri
 from spread_scanner.view.reading import Reading
 
 BUSY_S = 0.2  # how long one try waits while the tracker migrates the file
+# The tracker dates a closing by its clock, an opening by its signal, and what it finds after its
+# clock was set back by when that was last seen.
+CLOSED_BEFORE_NS = 60 * NS_PER_S
 
 FileId = tuple[int, int]  # device and inode
 
@@ -65,7 +69,7 @@ class Opportunities:
         rules = [(rule, value) for rule, value in wanted if value is not None]
         where = f"WHERE {' AND '.join(rule for rule, _ in rules)}" if rules else ""
         asked = (*(value for _, value in rules), count)
-        return list(self._rows(f"{where} ORDER BY id DESC LIMIT ?", asked))
+        return self._found(f"{where} ORDER BY id DESC LIMIT ?", asked) or []
 
     def newest_id(self) -> int | None:
         """The highest id, 0 while there is none; None while that cannot be read."""
@@ -76,22 +80,36 @@ class Opportunities:
 
     def since(self, beyond_id: int, count: int = -1) -> list[OpportunityRow]:
         """Those with a higher id, oldest first; so many at most, if that is said."""
-        return list(self._rows("WHERE id > ? ORDER BY id LIMIT ?", (beyond_id, count)))
+        return self._found("WHERE id > ? ORDER BY id LIMIT ?", (beyond_id, count)) or []
 
-    def open_ids(self) -> list[int]:
-        """Those that stand."""
-        return [
-            row[0]
-            for row in self._asked("SELECT id FROM opportunities WHERE closed_ns IS NULL", ())
-        ]
+    def open_ids(self, beyond_id: int = 0) -> list[int] | None:
+        """Those that stand, with a higher id; None while that cannot be read."""
+        asked = "SELECT id FROM opportunities WHERE closed_ns IS NULL AND id > ?"
+        found = self._asked(asked, (beyond_id,))
+        return None if found is None else [row[0] for row in found]
 
-    def closed(self, ids: Iterable[int]) -> list[OpportunityRow]:
-        """Those of them that do not stand any more, oldest first."""
-        wanted = json.dumps(sorted(ids))
+    def closed_since(self, known_id: int) -> list[OpportunityRow] | None:
+        """Of those up to that id all that may have closed since it was stored, oldest first; None
+        while that cannot be read.
+
+        Closings are stored in the order of their times: whoever was told of the opening of one was
+        told, before, of all that had closed by then (gateway/event_channels.py). So no more are
+        found than stood when it was opened, and those of a moment before.
+        """
+        clause = (
+            "WHERE id <= ? AND closed_ns >= ("
+            "SELECT opened_ns FROM opportunities WHERE id <= ? ORDER BY id DESC LIMIT 1"
+            ") - ? ORDER BY id"
+        )
+        return self._found(clause, (known_id, known_id, CLOSED_BEFORE_NS))
+
+    def closed(self, ids: Iterable[int]) -> list[OpportunityRow] | None:
+        """Those of them that do not stand any more, oldest first; None while that cannot be
+        read."""
         clause = (
             "WHERE id IN (SELECT value FROM json_each(?)) AND closed_ns IS NOT NULL ORDER BY id"
         )
-        return list(self._rows(clause, (wanted,)))
+        return self._found(clause, (json.dumps(sorted(ids)),))
 
     def file(self) -> FileId | None:
         """Which file stands there now: ids are one file's. None: none does, or it is closed to us,
@@ -106,20 +124,22 @@ class Opportunities:
             return None
         return stands.st_dev, stands.st_ino
 
-    def _rows(self, clause: str, asked: tuple[object, ...]) -> Iterator[OpportunityRow]:
-        for row in self._asked(f"SELECT {_COLUMNS} FROM opportunities {clause}", asked):
-            yield OpportunityRow(*row)
+    def _found(self, clause: str, asked: tuple[object, ...]) -> list[OpportunityRow] | None:
+        rows = self._asked(f"SELECT {_COLUMNS} FROM opportunities {clause}", asked)
+        return None if rows is None else [OpportunityRow(*row) for row in rows]
 
-    def _asked(self, query: str, asked: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        """The rows; none where it cannot be read."""
+    def _asked(self, query: str, asked: tuple[object, ...]) -> list[tuple[Any, ...]] | None:
+        """The rows; None where it cannot be read."""
         try:
             connection = self._connection_now()
-            return connection.execute(query, asked).fetchall() if connection is not None else []
+            if connection is None:
+                return None if self.trouble else []
+            return connection.execute(query, asked).fetchall()
         except sqlite3.Error as error:
             if not isinstance(error, sqlite3.OperationalError):  # its writer is at it: it passes
                 self.trouble = str(error)
             self.close()
-            return []
+            return None
 
     def _connection_now(self) -> sqlite3.Connection | None:
         """To the file that stands there now, not to one that was moved away. Raises

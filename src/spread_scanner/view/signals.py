@@ -54,13 +54,22 @@ class SignalTail:
         """Those from that position on that still stand, and the position of the first of them."""
         return self._ring.past(since)
 
-    def place_after(self, seq: int) -> tuple[int, int]:
-        """The position behind the signal of that number, and how many behind it do not stand any
-        more."""
+    @property
+    def instance(self) -> str:
+        """Which ring this is, of all that ever had its name: positions and numbers are its own."""
+        return f"{self._ring.instance_id:x}"
+
+    def place_after(self, seq: int) -> int:
+        """The position behind the signal of that number, also where it stands no more."""
         first, records = self._ring.past(0)
-        at = int(np.searchsorted(records["seq"], seq, side="right"))
-        missed = int(records["seq"][0]) - seq - 1 if len(records) else 0
-        return first + at, max(missed, 0)
+        if len(records) and seq < records["seq"][0]:
+            return first - (int(records["seq"][0]) - seq - 1)
+        return first + int(np.searchsorted(records["seq"], seq, side="right"))
+
+    def seq_before(self, position: int) -> int:
+        """The number of the signal before that position; -1: there is none."""
+        first, records = self._ring.past(max(position - 1, 0))
+        return int(records["seq"][0]) - (first - position) - 1 if len(records) else position - 1
 
     @property
     def dropped(self) -> int:

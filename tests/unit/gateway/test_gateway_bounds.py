@@ -19,6 +19,7 @@ from spread_scanner.gateway import access, connections
 from spread_scanner.gateway.access import AddressPace, whose_pace
 from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast
 from spread_scanner.gateway.connections import HEAD_BYTES_MAX, OWN_FILES, Seats, files_for
+from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.main import listening, serving
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import GATEWAY
@@ -164,6 +165,31 @@ async def left(door: Door, count: int) -> None:
         if len(door.seats) == count:
             return
         await asyncio.sleep(0.001)
+
+
+def test_a_fault_while_a_wish_is_heard_ends_that_stream_and_is_counted(
+    at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[Exception] = []
+
+    def counted(_: Counting, what: str, fault: Exception) -> None:
+        faults.append(fault)
+
+    def fails(*_: object) -> None:
+        raise KeyError("no such view")
+
+    monkeypatch.setattr(Counting, "stream_failed", counted)
+
+    async def visit(door: Door) -> None:
+        wish = b'{"op":"subscribe","kinds":["status"]}'
+        well = await Visitor.listening(door, wish)
+        assert [(await well.frame())["type"] for _ in range(2)] == ["hello", "status"]
+        monkeypatch.setattr(door.broadcast, "heard", fails)
+        await (await Visitor.listening(door, wish)).ended()
+        assert [type(fault) for fault in faults] == [KeyError]
+        assert door.broadcast.clients == 1
+
+    at_the_door(visit)
 
 
 SLOW = {

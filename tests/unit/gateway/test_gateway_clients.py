@@ -1,12 +1,15 @@
 """Who is slow misses frames and no state, holds up nobody, and is let go in the end."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import database_bed
 import numpy as np
 import pytest
 from gateway_bed import Told
 
+from spread_scanner.client.asking import Following
 from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import SIGNALS
@@ -169,6 +172,29 @@ def test_who_asks_again_and_reads_nothing_is_sent_nothing(
     assert told.prices() == {"binance-spot:AAAUSDT": 10.0}
 
 
+def test_who_wishes_anew_and_reads_nothing_is_owed_a_snapshot(
+    stream: Broadcast, quotes: Callable[..., None]
+) -> None:
+    for symbol_id in range(3):
+        quotes(symbol_id, 10.0)
+    told, reloaded = Told(stream), Told(stream)
+    for one in (told, reloaded):
+        one.wish("prices", pairs=["AAA/USDT", "BBB/USDT"], pace="live")
+        one.client.pause()
+    told.wish("prices", pairs=["BBB/USDT"], pace="live")
+    for channel in stream._channels.values():  # as after a reload
+        channel.renew()
+    quotes(1, 11.0)
+    stream.flush(DIRTY)
+    for one in (told, reloaded):
+        stream.resume(one.client)
+        assert [frame["snapshot"] for frame in one.of("prices")] == [True, True]
+    quotes(1, 12.0)
+    stream.flush(DIRTY)
+    assert told.prices() == {"binance-spot:BBBUSDT": 12.0}
+    assert set(reloaded.prices()) == {"binance-spot:AAAUSDT", "binance-spot:BBBUSDT"}
+
+
 def test_who_comes_back_is_told_the_signals_since_and_how_many_are_no_more_to_be_had(
     stream: Broadcast, listed_bed: Any
 ) -> None:
@@ -180,19 +206,129 @@ def test_who_comes_back_is_told_the_signals_since_and_how_many_are_no_more_to_be
         records["kind"], records["generation"] = 1, 2
         records["seq"] = np.arange(101, 141)
         ring.push_many(records)
-        near, far, ahead = Told(stream), Told(stream), Told(stream)
+        near, far, ahead, other = (Told(stream) for _ in range(4))
         near.wish("signals", after_seq=138)
         far.wish("signals", after_seq=105, directions=["binance-bybit"])
-        ahead.wish("signals", after_seq=200)
+        ahead.wish("signals", after_seq=200)  # of a ring before this one
+        other.wish("signals", after_seq=138, ring="5e1f")
         stream.tick()
         stream.tick()
-    told = [[frame["signal"]["seq"] for frame in one.of("signal")] for one in (near, far, ahead)]
-    assert told == [[139, 140], list(range(109, 141)), []]
-    assert [one.of("missed") for one in (near, far, ahead)] == [
+    clients = (near, far, ahead, other)
+    stands = list(range(109, 141))
+    assert [seqs(one) for one in clients] == [[139, 140], stands, stands, stands]
+    of_another = [{"type": "missed", "kind": "signals", "count": None}]
+    gone = [{"type": "missed", "kind": "signals", "count": 8}]
+    assert [one.of("missed") for one in clients] == [
         [],
         [{"type": "missed", "kind": "signals", "count": 3}],
-        [],
+        of_another + gone,
+        of_another + gone,
     ]
+    places = [one.of("began")[0] for one in clients]
+    assert {one["ring"] for one in places} == {f"{shared.instance_id:x}"}
+    assert [one["after_seq"] for one in places] == [138, 105, 100, 100]
+
+
+def test_the_place_where_signals_began_is_what_a_client_comes_back_with(
+    stream: Broadcast, listed_bed: Any
+) -> None:
+    with (
+        SignalRing.attach(listed_bed.namespace, SIGNALS) as shared,
+        shared.producer() as ring,
+    ):
+        records = np.zeros(8, SIGNAL_DTYPE)
+        records["kind"], records["generation"] = 1, 2
+        records["seq"] = np.arange(8)
+        empty = Following(["signals"], (), (), {})
+        first = lost_before_any(stream, empty)
+        assert first.of("began")[0]["after_seq"] == -1
+        ring.push_many(records[:3])
+        later = Following(["signals"], (), (), {})
+        assert lost_before_any(stream, later).of("began")[0]["after_seq"] == 2
+        ring.push_many(records[3:])
+        back = [lost_before_any(stream, one) for one in (empty, later)]
+        stream.tick()
+        for one in back:
+            stream.leave(one.client)
+    assert [seqs(one) for one in back] == [list(range(8)), [3, 4, 5, 6, 7]]
+    assert [one.of("missed") for one in back] == [[], []]
+
+
+def lost_before_any(stream: Broadcast, following: Following) -> Told:
+    """A client that says its wish and has heard where its events begin."""
+    told = Told(stream)
+    stream.heard(told.client, following.wish.encode())
+    for frame in told.frames:
+        following.frame(json.dumps(frame))
+    return told
+
+
+def seqs(told: Told) -> list[int]:
+    return [frame["signal"]["seq"] for frame in told.of("signal")]
+
+
+def test_signals_that_the_ring_lost_while_nobody_read_are_missed(
+    stream: Broadcast, listed_bed: Any
+) -> None:
+    told = Told(stream)
+    told.wish("signals")
+    told.client.pause()
+    with (
+        SignalRing.attach(listed_bed.namespace, SIGNALS) as shared,
+        shared.producer() as ring,
+    ):
+        records = np.zeros(40, SIGNAL_DTYPE)  # the newer half of 64 slots is to be had
+        records["kind"], records["generation"], records["seq"] = 1, 2, np.arange(40)
+        ring.push_many(records)
+        stream.resume(told.client)
+        stream.tick()
+    assert told.of("missed") == [{"type": "missed", "kind": "signals", "count": 8}]
+    assert seqs(told) == list(range(8, 40))
+
+
+def test_no_wish_ends_the_loop(stream: Broadcast, listed_bed: Any) -> None:
+    data = listed_bed.settings.data_dir
+    data.mkdir(parents=True, exist_ok=True)
+    database_bed.store(data, id=1, symbol="AAA-USDT", direction="binance-bybit")
+    told = Told(stream)
+    beyond = 2**63
+    for kind, wrong in (
+        ("opportunities", {"after_id": -beyond - 1}),
+        ("opportunities", {"after_id": -1}),
+        ("opportunities", {"after_id": beyond}),
+        ("opportunities", {"after_id": 2**80, "encoding": "msgpack"}),
+        ("signals", {"after_seq": -2}),
+        ("signals", {"after_seq": -beyond - 1}),
+        ("signals", {"after_seq": beyond}),
+        ("signals", {"ring": "x" * 33}),
+        ("prices", {"pairs": ["\ud800"]}),
+        ("books", {"pairs": ["\ud800"]}),
+    ):
+        told.wish(kind, **wrong)
+        stream.tick()
+    assert len(told.of("error")) == 10
+    told.wish("opportunities", "signals", after_id=beyond - 1, after_seq=beyond - 1)
+    stream.tick()
+    assert [one["kind"] for one in told.of("began")] == ["opportunities", "signals"]
+
+
+def test_a_fault_in_a_channel_is_its_clients_and_nobody_elses(
+    gateway_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[tuple[str, Exception]] = []
+    stream = Broadcast(gateway_of().system, failed=lambda *fault: faults.append(fault))
+    hurt, well = Told(stream), Told(stream)
+    hurt.wish("prices", "status")
+    well.wish("status")
+
+    def fails(*_: object) -> None:
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(stream._channels["prices"], "tick", fails)
+    stream.tick()
+    assert (len(hurt.let_go), len(well.let_go), stream.clients) == (1, 0, 1)
+    assert [(kind, type(fault)) for kind, fault in faults] == [("prices", OverflowError)]
+    stream.close()
 
 
 def test_a_slow_client_is_told_its_signals_when_it_reads_again(

@@ -246,6 +246,15 @@ def test_who_comes_back_says_which_events_were_the_last() -> None:
     following.frame('{"type": "heartbeat"}')
     assert json.loads(following.wish) == {**before, "after_seq": 7, "after_id": 4}
     assert before["usable"] is True
-    for odd in ("[]", "", "{", b"", b"\x01"):
+    following.frame('{"type": "began", "kind": "signals", "after_seq": 2, "ring": "a1"}')
+    following.frame('{"type": "began", "kind": "opportunities", "after_id": 1, "database": "b2"}')
+    following.frame('{"type": "opportunities", "opportunities": []}')
+    places = {"after_seq": 2, "ring": "a1", "after_id": 1, "database": "b2"}
+    assert json.loads(following.wish) == {**before, **places}
+    unknown = Following(["opportunities"], (), (), {"after_id": None, "after_seq": None})
+    unknown.frame('{"type": "opportunities", "opportunities": [{"id": 5}]}')
+    assert json.loads(unknown.wish)["after_id"] == 5
+    odd_events = ('{"type": "signal"}', '{"type": "opportunities", "opportunities": 3}')
+    for odd in ("[]", "", "{", b"", b"\x01", b"\xc1", *odd_events):
         with pytest.raises(ValueError):  # noqa: PT011  # orjson's, and ours
             following.frame(odd)

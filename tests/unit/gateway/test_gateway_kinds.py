@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from gateway_bed import Told
 
 from spread_scanner import clock
 from spread_scanner.books._order_book import FollowedBook
+from spread_scanner.client.asking import Following
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.channels import Frame
@@ -22,6 +24,7 @@ from spread_scanner.schema.names import DATABASE_FILE
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.wants import Wants
+from spread_scanner.view.opportunities import Opportunities
 
 SPOT_ID, FUT_ID, SYMBOL_ID = 0, 3, 1  # BBB-USDT
 PAIR = "BBB/USDT"
@@ -141,6 +144,21 @@ def test_books_want_pairs_that_are_named_and_not_too_many(stream: Broadcast) -> 
     assert crowd[-1].of("books")
 
 
+def test_books_that_are_wished_anew_are_told_anew(
+    stream: Broadcast, publish: Callable[[float], None]
+) -> None:
+    publish(99.0)
+    told = Told(stream)
+    for pairs in ([PAIR], [PAIR], ["AAA/USDT"], ["AAA/USDT", PAIR], [PAIR]):
+        told.wish("books", pairs=pairs)
+        frame = told.of("books")[-1]
+        shown = {one["symbol"] for one in frame["books"]}
+        assert (frame["snapshot"], shown) == (True, {one.replace("/", "-") for one in pairs})
+        stream.tick()
+    assert len(told.of("books")) == 5
+    assert len(stream._channels["books"]._views) == 1  # type: ignore[attr-defined]
+
+
 def ids(told: Told) -> list[int]:
     return [one["id"] for frame in told.of("opportunities") for one in frame["opportunities"]]
 
@@ -175,8 +193,8 @@ def test_opportunities_are_told_once_each_and_what_was_missed(
     stream.tick()
     assert [ids(one) for one in (told, back, other)] == [[3, 4], [2, 3, 4], [3]]
     answer = asyncio.run(asking.get("/v1/opportunities")).json()
-    shown = [one for frame in back.of("opportunities") for one in frame["opportunities"]]
-    assert shown == answer[2::-1]
+    came = [one for frame in back.of("opportunities") for one in frame["opportunities"]]
+    assert came == answer[2::-1]
 
 
 def test_an_opportunity_that_is_closed_is_told_again(stream: Broadcast, listed_bed: Any) -> None:
@@ -192,12 +210,113 @@ def test_an_opportunity_that_is_closed_is_told_again(stream: Broadcast, listed_b
         database.commit()
     stream.tick()
     stream.tick()
-    shown = [
-        (one["id"], one["closed_ns"])
-        for frame in told.of("opportunities")
-        for one in frame["opportunities"]
-    ]
-    assert shown == [(2, None), (1, 5), (2, 5)]
+    assert shown(told) == [(2, None), (1, 5), (2, 5)]
+
+
+def shown(told: Told) -> list[tuple[int, int | None]]:
+    """Opportunities in the order in which they were told, and when each closed."""
+    frames = told.of("opportunities")
+    return [(one["id"], one["closed_ns"]) for frame in frames for one in frame["opportunities"]]
+
+
+def test_who_comes_back_is_told_what_was_closed_meanwhile(
+    stream: Broadcast, listed_bed: Any
+) -> None:
+    data = listed_bed.settings.data_dir
+    data.mkdir(parents=True, exist_ok=True)
+    minute_ns = 60 * NS_PER_S
+
+    def store(number: int, opened_ns: int, closed_ns: int | None = None) -> None:
+        more = {"opened_ns": opened_ns, "closed_ns": closed_ns}
+        database_bed.store(data, id=number, symbol="AAA-USDT", direction="binance-bybit", **more)
+
+    store(1, 1 * minute_ns, 5 * minute_ns)  # closed long before 3 was opened: it was told
+    store(2, 2 * minute_ns)
+    store(3, 10 * minute_ns)
+    following = Following(["opportunities"], (), (), {})
+    before = Told(stream)
+    stream.heard(before.client, following.wish.encode())
+    for frame in before.frames:
+        following.frame(json.dumps(frame))
+    stream.leave(before.client)
+    with contextlib.closing(sqlite3.connect(data / DATABASE_FILE)) as database:
+        database.execute("UPDATE opportunities SET closed_ns = ? WHERE id = 2", (11 * minute_ns,))
+        database.commit()
+    store(4, 12 * minute_ns)
+    back, elsewhere = Told(stream), Told(stream)
+    stream.heard(back.client, following.wish.encode())
+    elsewhere.wish("opportunities", after_id=3, pairs=["BBB/USDT"])
+    stream.tick()
+    stream.tick()
+    assert shown(before) == []
+    assert shown(back) == [(2, 11 * minute_ns), (4, None)]
+    assert shown(elsewhere) == []
+
+
+def test_closings_come_before_what_was_opened_with_them(stream: Broadcast, listed_bed: Any) -> None:
+    """So that who knows the one knows the others; and one that comes late tells it as closed."""
+    data = listed_bed.settings.data_dir
+    data.mkdir(parents=True, exist_ok=True)
+    for number in (1, 2):
+        database_bed.store(data, id=number, symbol="AAA-USDT", direction="binance-bybit")
+    told, behind = Told(stream), Told(stream)
+    told.wish("opportunities")
+    behind.wish("opportunities", after_id=1)
+    behind.client.pause()
+    with contextlib.closing(sqlite3.connect(data / DATABASE_FILE)) as database:
+        database.execute("UPDATE opportunities SET closed_ns = 7")
+        database.commit()
+    database_bed.store(data, id=3, symbol="AAA-USDT", direction="binance-bybit")
+    stream.tick()
+    stream.resume(behind.client)
+    stream.tick()
+    assert shown(told) == [(1, 7), (2, 7), (3, None)]
+    assert shown(behind) == [(1, 7), (2, 7), (3, None)]
+
+
+def test_a_database_that_cannot_be_read_just_now_is_waited_for(
+    stream: Broadcast, listed_bed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told all that ever was, or loses a closing."""
+    data = listed_bed.settings.data_dir
+    data.mkdir(parents=True, exist_ok=True)
+    for number in (1, 2):
+        database_bed.store(data, id=number, symbol="AAA-USDT", direction="binance-bybit")
+    asked = Opportunities._asked
+    with monkeypatch.context() as busy:
+        busy.setattr(Opportunities, "_asked", lambda *_: None)
+        fresh, back = Told(stream), Told(stream)
+        fresh.wish("opportunities")
+        back.wish("opportunities", after_id=1)
+        stream.tick()
+        assert (fresh.of("began"), back.of("began")) == ([], [])
+    assert Opportunities._asked is asked
+    with contextlib.closing(sqlite3.connect(data / DATABASE_FILE)) as database:
+        database.execute("UPDATE opportunities SET closed_ns = 7 WHERE id = 1")
+        database.commit()
+    stream.tick()
+    assert (fresh.of("began")[0]["after_id"], back.of("began")[0]["after_id"]) == (2, 1)
+    assert (shown(fresh), shown(back)) == ([], [(1, 7), (2, None)])
+
+
+def test_who_knows_another_database_is_told_this_one_whole(
+    stream: Broadcast, listed_bed: Any
+) -> None:
+    data = listed_bed.settings.data_dir
+    data.mkdir(parents=True, exist_ok=True)
+    for number in (1, 2):
+        database_bed.store(data, id=number, symbol="AAA-USDT", direction="binance-bybit")
+    told = Told(stream)
+    told.wish("opportunities", after_id=1, database="5e1f")
+    stream.tick()
+    assert ids(told) == [1, 2]
+    assert told.of("missed") == [{"type": "missed", "kind": "opportunities", "count": None}]
+    (data / DATABASE_FILE).rename(data / "before.sqlite")
+    database_bed.store(data, id=1, symbol="BBB-USDT", direction="binance-bybit")
+    stream.tick()
+    before, now = told.of("began")
+    assert (before["after_id"], now["after_id"], ids(told)) == (0, 0, [1, 2, 1])
+    assert before["database"] != now["database"]
 
 
 def test_who_missed_much_is_told_in_pieces_and_another_database_from_its_beginning(
