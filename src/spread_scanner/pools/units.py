@@ -52,7 +52,11 @@ class PoolUnits:
         self._waiting: dict[str, _Unit] = {}
 
     def watch(self, pool: str, wanted: WantedAccounts) -> None:
-        """A new pool, or other accounts than before: what is new has to be seeded."""
+        """A new pool, or other accounts than before: what is new has to be seeded.
+
+        Where a pool's own account is told and wants others, it is watched so before it is told: the
+        swap that moved the price there wrote those.
+        """
         unit = self._units.get(pool)
         if unit is None:
             unit = self._units[pool] = _Unit(pool, wanted)

@@ -115,23 +115,27 @@ def _clmm(
 def _whirlpool(
     pool: str, state: orca_whirlpool.Whirlpool, accounts: Accounts, arrays: int
 ) -> WantedAccounts:
+    """A swap writes the oracle, too, where there is one."""
     starts = orca_whirlpool.array_starts(state, arrays)
     near = [orca_whirlpool.array_key(pool, start) for start in starts]
     oracle = (orca_whirlpool.oracle_key(pool),) if state.adaptive else ()
-    return _of((pool, *oracle, *_mints(state.mints)), near, (pool,))
+    return _of((pool, *oracle, *_mints(state.mints)), near, (pool, *oracle))
 
 
 def _dlmm(pool: str, state: meteora_dlmm.LbPair, accounts: Accounts, arrays: int) -> WantedAccounts:
-    """Vaults where orders may fill a swap: they are held to them."""
+    """A swap writes the array of the active bin, too, and the vaults, which are needed where orders
+    may fill it: they are held to them."""
     at = meteora_dlmm.extension_key(pool)
     extension = _there(accounts, at)
     if not isinstance(extension, meteora_dlmm.DlmmBitmap | None):
         raise PoolRefusal(PoolReason.WRONG_KIND, wanted="bitmap extension", key=at)
     own = state.active_id // meteora_dlmm.BINS_IN_ARRAY
     numbers = _nearest(meteora_dlmm.filled_arrays(state, extension), own, arrays)
-    near = [meteora_dlmm.array_key(pool, number) for number in numbers]
+    near = {number: meteora_dlmm.array_key(pool, number) for number in numbers}
+    active = [near.pop(own)] if own in near else []
     vaults = state.reserves if state.has_orders else ()
-    return _of((pool, *vaults, *_mints(state.mints)), (at, *near), (pool,))
+    moving = (pool, *vaults, *active)
+    return _of((*moving, *_mints(state.mints)), (at, *near.values()), moving)
 
 
 def _there(accounts: Accounts, key: str) -> object | None:

@@ -227,6 +227,23 @@ def test_other_arrays_are_watched_when_the_price_has_moved() -> None:
     assert [sorted(one.accounts) for one in found] == [sorted({POOL, CONFIG, FAR})]
 
 
+def test_a_swap_into_another_array_waits_for_that() -> None:
+    """As of DLMM, whose swaps write the pair and every array of bins that they come to."""
+    keys = (POOL, NEAR, FAR)
+    before, after = (
+        WantedAccounts(keys, frozenset({POOL, own}), frozenset({POOL, own})) for own in (NEAR, FAR)
+    )
+    watched = Watched(POOL, before)
+    assert len(watched.seeded(10, pool="q10", near="n10", far="f10")) == 1
+    watched.units.watch(POOL, after)
+    assert watched.told(POOL, 11, "q11") == []
+    assert watched.told(NEAR, 11, "n11") == []
+    [found] = watched.told(FAR, 11, "f11")
+    assert found.accounts == {key: account(f"{key[0]}11") for key in (NEAR, FAR)} | {
+        POOL: account("q11")
+    }
+
+
 def test_pools_share_accounts_and_each_goes_by_itself() -> None:
     watched = Watched(POOL, CLMM)
     other = WantedAccounts(("pool 2", CONFIG), frozenset({"pool 2", CONFIG}), frozenset({"pool 2"}))

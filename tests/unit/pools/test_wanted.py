@@ -162,11 +162,18 @@ def test_whirlpool_whose_fee_adapts() -> None:
         for start in starts[:2]
     }
     found, held = found_from(chain, entry("orca-whirlpool"), arrays=1)
-    assert found.core == {POOL, orca_whirlpool.oracle_key(POOL)}
+    assert found.core == found.moving == {POOL, orca_whirlpool.oracle_key(POOL)}
     assert set(found.keys) - found.core == {orca_whirlpool.array_key(POOL, at) for at in starts}
     assert held[orca_whirlpool.array_key(POOL, starts[2])] == CLOSED_ACCOUNT
     assert quoted(held) > 0
     assert quoted(held, USDC) > 0
+
+
+def test_dlmm_whose_active_bin_stands_in_an_empty_array() -> None:
+    pair = lb_pair(mints=MINTS, vaults=VAULTS, active_id=5, bin_step=1, arrays=(-1, 2))
+    found = wanted(POOL, entry("meteora-dlmm"), {POOL: pair}, arrays=1)
+    assert found.core == found.moving == {POOL}
+    assert {meteora_dlmm.array_key(POOL, number) for number in (-1, 2)} < set(found.keys)
 
 
 @pytest.mark.parametrize("active", [5, -40_000, 50_000])
@@ -188,9 +195,9 @@ def test_dlmm(active: int, has_orders: bool) -> None:
         bins = {number * 70 + 7: (10**6, 0) if number * 70 + 7 > active else (0, 10**6)}
         chain[meteora_dlmm.array_key(POOL, number)] = dlmm_bins(POOL, number, bins)
     found, held = found_from(chain, entry("meteora-dlmm"), arrays=1)
-    assert found.core == {POOL, *(VAULTS if has_orders else ())}
-    assert found.moving == {POOL}
-    near = {meteora_dlmm.array_key(POOL, own + by) for by in (-1, 0, 1)}
+    active_at = meteora_dlmm.array_key(POOL, own)
+    assert found.core == found.moving == {POOL, active_at, *(VAULTS if has_orders else ())}
+    near = {meteora_dlmm.array_key(POOL, own + by) for by in (-1, 1)}
     assert set(found.keys) - found.core == {meteora_dlmm.extension_key(POOL), *near}
     for mint_in in MINTS:
         filled = quote(POOL, held, mint_in, 10**5, exact="out", unix_ts=NOW_TS, slot=SLOT)
