@@ -18,6 +18,7 @@ from spread_scanner.errors import ConfigError
 from spread_scanner.schema.enums import SOURCES, Market
 
 KEY_PLACE = "{key}"
+POOL_QUOTES = ("USDT", "USDC")  # what prices are in; the first that a pool has is its quote
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _KEY_BYTES = 32
 _KEY_MEANS = "a key of Solana: 32 bytes, written in the letters and digits of base58"
@@ -134,16 +135,21 @@ def check_pools(settings: PoolSettings, path: Path) -> None:
         _fail(path, "ladder_quote", "each one larger than the one before it")
     for name, provider in settings.providers.items():
         _check_provider(path, name, provider)
-    for key in settings.mints:
+    for key, mint in settings.mints.items():
         _check_key(path, dotted(("mints", key)), key)
+        if mint.coin in POOL_QUOTES and mint.multiplier != 1:
+            said = f"1, as prices are in it: {', '.join(POOL_QUOTES)}"
+            _fail(path, dotted(("mints", key, "multiplier")), said)
     for key, pool in settings.pools.items():
         _check_key(path, dotted(("pools", key)), key)
         if pool.mints[0] == pool.mints[1]:
             _fail(path, dotted(("pools", key, "mints")), "two different mints")
-        for mint in pool.mints:
-            if mint not in settings.mints:
-                said = f"keys with a section of their own; {mint} has no [mints.{mint}]"
+        for of in pool.mints:
+            if of not in settings.mints:
+                said = f"keys with a section of their own; {of} has no [mints.{of}]"
                 _fail(path, dotted(("pools", key, "mints")), said)
+        if len({settings.mints[of].coin for of in pool.mints}) != 2:
+            _fail(path, dotted(("pools", key, "mints")), "mints of two different coins")
 
 
 def _check_provider(path: Path, name: str, provider: ProviderSettings) -> None:

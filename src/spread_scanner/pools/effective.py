@@ -13,7 +13,7 @@ from itertools import chain
 from msgspec import Struct
 from msgspec.structs import replace
 
-from spread_scanner.config.pools import MintSettings
+from spread_scanner.config.pools import POOL_QUOTES, MintSettings
 from spread_scanner.pools.units import WholePool
 from spread_scanner.solana import Pool, PoolReason, PoolRefusal, assemble
 from spread_scanner.solana.pool import quote_of
@@ -25,7 +25,6 @@ PROGRAM_SOURCES = {
     "orca-whirlpool": "orca",
     "meteora-dlmm": "meteora",
 }
-QUOTES = ("USDT", "USDC")  # what prices are in; the first that a pool has is its quote
 
 
 class TradedPool(Struct, frozen=True):
@@ -81,8 +80,8 @@ def traded(whole: WholePool, mints: Mapping[str, MintSettings]) -> TradedPool | 
     Raises PoolRefusal."""
     pool = assemble(whole.pool, whole.accounts)
     coins = {mints[mint].coin: mint for mint in pool.mints}
-    quote = next((coin for coin in QUOTES if coin in coins), None)
-    if quote is None or len(coins) != 2:
+    quote = next((coin for coin in POOL_QUOTES if coin in coins), None)
+    if quote is None:
         return None
     base = next(coin for coin in coins if coin != quote)
     base_mint, quote_mint = coins[base], coins[quote]
