@@ -160,16 +160,22 @@ def tls_context(gateway: Gateway, path: Path) -> ssl.SSLContext | None:
         return None
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
+    load_certificate(made, gateway, path)
+    return made
+
+
+def load_certificate(context: ssl.SSLContext, gateway: Gateway, path: Path) -> None:
+    """Whoever connects from now on sees the certificate that lies there now. Raises ConfigError,
+    after which the context is of no use."""
     where = _where(gateway.tls_certificate, path, f"{GATEWAY}.tls_certificate, tls_key")
     key = _placed(gateway.tls_key, path)
     try:
         check_plain(where["path"])
         check_plain(key)
-        made.load_cert_chain(where["path"], key)
+        context.load_cert_chain(where["path"], key)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         said = f"bad setting: no certificate and key of each other can be read: {error}"
         raise ConfigError(said, **where, allowed="files of PEM") from None
-    return made
 
 
 def _placed(file: str, named_in: Path) -> Path:

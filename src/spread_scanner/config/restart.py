@@ -26,9 +26,8 @@ EVERYBODY = (
     "system.tape_slots",
 )
 OWN = "cpus"  # of the process's own section
-MORE = {  # likewise, of some
-    GATEWAY: ("host", "port", "tls_certificate", "tls_key", "connections_max"),
-}
+MORE = {GATEWAY: ("host", "port", "tls_certificate")}  # likewise, of some
+WHETHER = ("tls_certificate",)  # of these whether there is one; another one is taken by a reload
 
 
 def kept(settings: Settings, process: str) -> dict[str, str]:
@@ -50,7 +49,8 @@ def kept(settings: Settings, process: str) -> dict[str, str]:
     ]
     more = MORE.get(process, ())
     section = getattr(settings.config, process.replace("-", "_"), None)
-    values += [getattr(section, name) for name in more]
+    own = ((name, getattr(section, name)) for name in more)
+    values += [bool(value) if name in WHETHER else value for name, value in own]
     keys = [*EVERYBODY, *(f"{process}.{name}" for name in (OWN, *more))]
     return {key: str(value) for key, value in zip(keys, values, strict=True)}
 

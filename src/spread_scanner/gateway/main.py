@@ -197,8 +197,9 @@ class Serving:
 
     def _prepared(self, settings: Settings) -> Callable[[], None]:
         """New settings and tables, read and checked; the call puts them in force."""
-        gateway = settings.config.spread_gateway
-        access = Access(gateway, files.tokens(gateway, settings.folder / "config.toml"))
+        gateway, path = settings.config.spread_gateway, settings.folder / "config.toml"
+        access = Access(gateway, files.tokens(gateway, path))
+        files.tls_context(gateway, path)  # what cannot be served is refused before it is
         taken = self._system.prepared(settings)
 
         def put_in_force() -> None:
@@ -207,6 +208,8 @@ class Serving:
                 self._broadcast.let_all_go("the tokens have changed")
             self._front.access = access
             self._seats.most = files_for(gateway.connections_max)
+            if self._tls:  # as it was renewed in its place, or lies elsewhere now
+                files.load_certificate(self._tls, gateway, path)
             self._process.row.generation(self._system.generation)
 
         return put_in_force

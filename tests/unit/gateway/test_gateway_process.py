@@ -6,7 +6,9 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -106,18 +108,69 @@ def test_it_leaves_segments_that_were_replaced_and_its_next_life_shows_the_new_o
     assert starts == [1, 1]  # of a health segment that is new
 
 
-def test_it_speaks_tls_with_its_own_certificate(start: Any, listed_bed: Any) -> None:
-    key, certificate = listed_bed.folder / "key.pem", listed_bed.folder / "certificate.pem"
+def certified(folder: Path, name: str = "") -> ssl.SSLContext:
+    """A new key and certificate; who trusts that one alone."""
+    key, certificate = folder / f"{name}key.pem", folder / f"{name}certificate.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", key, "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip
-    life = start('tls_certificate = "certificate.pem"\ntls_key = "key.pem"\n')
-    address = life.address()
+    return ssl.create_default_context(cafile=str(certificate))
+
+
+def test_it_speaks_tls_with_the_certificate_that_lies_there_at_the_last_reload(
+    start: Any, listed_bed: Any
+) -> None:
+    folder = listed_bed.folder
+    trusting = certified(folder)
+    address = start('tls_certificate = "certificate.pem"\ntls_key = "key.pem"\n').address()
     assert address.startswith("https://")
-    trusted = ssl.create_default_context(cafile=str(certificate))
-    assert httpx.get(address + "/v1/directions", verify=trusted).status_code == 200
+
+    def answers(trusted: ssl.SSLContext) -> bool:
+        try:
+            return httpx.get(address + "/v1/directions", verify=trusted).status_code == 200
+        except httpx.ConnectError:
+            return False
+
+    assert answers(trusting)
+    renewed = certified(folder)  # in its place
+    assert orders.reload(config.load()).refused == {}
+    assert (answers(trusting), answers(renewed)) == (False, True)
+
+    (folder / "key.pem").write_text("no key")
+    with pytest.raises(ConfigError, match="no certificate and key of each other"):
+        orders.reload(config.load())
+    assert answers(renewed)
+
+    elsewhere = certified(folder, "other-")
+    file = folder / "config" / "config.toml"
+    text = file.read_text()
+    file.write_text(
+        text.replace('"certificate.', '"other-certificate.').replace('"key', '"other-key')
+    )
+    assert orders.reload(config.load()).refused == {}
+    assert (answers(renewed), answers(elsewhere)) == (False, True)
+
+    file.write_text(text.replace('tls_certificate = "certificate.pem"\ntls_key = "key.pem"\n', ""))
+    with pytest.raises(ConfigError, match=r"tls_certificate \(a restart of spread-gateway\)"):
+        orders.reload(config.load())
+    assert answers(elsewhere)
+
+
+def test_a_reload_changes_how_many_may_be_connected(start: Any, listed_bed: Any) -> None:
+    address = start().address()
+    file = listed_bed.folder / "config" / "config.toml"
+    text = file.read_text()
+    door = (urlsplit(address).hostname, urlsplit(address).port)
+    file.write_text(text + "connections_max = 1\n")
+    assert orders.reload(config.load()).refused == {}
+    with socket.create_connection(door, timeout=10), httpx.Client() as web:
+        assert web.get(address + "/v1/directions").json()["code"] == "full"
+        file.write_text(text)
+        assert orders.reload(config.load()).refused == {}
+        assert web.get(address + "/v1/directions").status_code == 200
 
 
 @pytest.mark.parametrize(
