@@ -7,7 +7,7 @@ The line at the bottom draws the selected pair's net spread over the last minute
 
 import math
 from collections import deque
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from rich.text import Text
@@ -264,10 +264,7 @@ class WatchScreen(App[None]):
     def _sort_keys(self, rows: np.ndarray) -> np.ndarray:
         if self._sort == "symbol":
             return np.array([self._board.symbols.get(int(i), "") for i in rows["symbol_id"]])
-        if self._sort == "age":
-            ages: np.ndarray = np.maximum(rows["spot_age_ms"], rows["fut_age_ms"])
-            return ages
-        keys: np.ndarray = rows[self._sort]
+        keys: np.ndarray = _older_ms(rows) if self._sort == "age" else rows[self._sort]
         # Absent numbers stay at the end, whichever way it is sorted.
         low = -np.inf if self._descending else np.inf
         return np.where(np.isnan(keys), low, keys) if keys.dtype.kind == "f" else keys
@@ -310,7 +307,6 @@ class WatchScreen(App[None]):
         style = "dim" if not row["usable"] else ""
         if row["usable"] and row["net_bps"] >= row["enter_bps"]:
             style = "bold green" if row["learned"] >= 1 else "yellow"
-        age_ms = max(row["spot_age_ms"], row["fut_age_ms"])
         texts = {
             "symbol": self._board.symbols.get(int(row["symbol_id"]), "?"),
             "direction": DIRECTIONS[int(row["direction_id"])].label,
@@ -319,7 +315,7 @@ class WatchScreen(App[None]):
             "exit bps": f"{row['exit_bps']:z.2f}",
             "enter": f"{row['enter_bps']:z.1f}",
             "size": f"{row['size_quote']:z,.0f}",
-            "age ms": f"{age_ms:z,.0f}" if age_ms < 1e9 else "never",
+            "age ms": "never" if math.isnan(age_ms := _older_ms(row)) else f"{age_ms:z,.0f}",
             "carries": _or_dash(carried["size_quote"], "z,.0f") + "+" * bool(carried["bounded"]),
             "net 1,000": _net(carried["rungs"][0]),
             "z": _or_dash(analysed["z"], "z.1f"),
@@ -387,6 +383,11 @@ class WatchScreen(App[None]):
         )
         low = min(history)
         spark.data = [value - low for value in history]
+
+
+def _older_ms(rows: np.ndarray | np.void) -> Any:
+    """The age of the older leg of each, or of one; NaN: a leg was never quoted."""
+    return np.maximum(rows["spot_age_ms"], rows["fut_age_ms"])
 
 
 def _mark(row: np.void) -> str:

@@ -21,7 +21,7 @@ from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.freshness import FreshnessLimits, Judged
 from spread_scanner.schema.ladder import LEAST_DTYPE, Least
 from spread_scanner.schema.lots import MINIMUM_UNKNOWN
-from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN, SIGNAL_MINIMUM_UNKNOWN
+from spread_scanner.schema.records import SIGNAL_FUNDING_UNKNOWN, SIGNAL_MINIMUM_UNKNOWN, TS_ABSENT
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import coins
 from spread_scanner.symbology.rates import FundingRates
@@ -51,7 +51,7 @@ BOARD_DTYPE = np.dtype(
         ("lot_base", "<f8"),
         ("spot_ask_px", "<f8"),
         ("fut_bid_px", "<f8"),
-        ("spot_age_ms", "<f8"),
+        ("spot_age_ms", "<f8"),  # NaN: it was never quoted
         ("fut_age_ms", "<f8"),
         ("usable", "?"),
         ("implausible", "?"),  # both legs say what they are, and are not one coin at one time
@@ -169,8 +169,8 @@ class SpreadBoard:
         rows["flags"] = lane.flags
         rows["spot_ask_px"] = spot["ask_px"]
         rows["fut_bid_px"] = futures["bid_px"]
-        rows["spot_age_ms"] = (now_ns - spot["ts_recv"]) / NS_PER_MS
-        rows["fut_age_ms"] = (now_ns - futures["ts_recv"]) / NS_PER_MS
+        rows["spot_age_ms"] = _ages_ms(now_ns, spot)
+        rows["fut_age_ms"] = _ages_ms(now_ns, futures)
         legs = [direction.spot.source_id, direction.futures.source_id]
         judged = Judged(
             self._usable(direction.spot.source_id, spot, now_ns),
@@ -218,6 +218,12 @@ class SpreadBoard:
         return freshness.only_jumped(quotes, beats, now_ns, self._limits.stale_ns_max)
 
 
+def _ages_ms(now_ns: int, quotes: np.ndarray) -> npt.NDArray[np.float64]:
+    """Since each was received; NaN: it never was."""
+    received_ns = quotes["ts_recv"]
+    return np.where(received_ns != TS_ABSENT, (now_ns - received_ns) / NS_PER_MS, np.nan)
+
+
 def _flags(rules: LotRow | None, cost: Cost) -> int:
     """As the engine has them (engine/plan.py)."""
     minimum_unknown = rules is None or bool(rules.flags & MINIMUM_UNKNOWN)
@@ -239,7 +245,8 @@ def top(rows: np.ndarray, count: int) -> np.ndarray:
 
 
 class Spread(Reading, frozen=True):
-    """One pair as it stands now; spreads are null until both legs were quoted."""
+    """One pair as it stands now; spreads are null until both legs were quoted, a leg's age until
+    it was."""
 
     symbol: str
     direction: str

@@ -14,7 +14,8 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import usual
 from spread_scanner.symbology.tables import DirectionRow, lots_of
 from spread_scanner.symbology.usual import Usual
-from spread_scanner.view.spreads import SpreadBoard, top
+from spread_scanner.view.columns import columns_of
+from spread_scanner.view.spreads import SpreadBoard, named, top
 
 
 def test_the_board_has_the_spread_costs_and_threshold_of_each_pair(up_bed: Any) -> None:
@@ -43,6 +44,21 @@ def test_the_board_has_the_spread_costs_and_threshold_of_each_pair(up_bed: Any) 
     assert not rows[rows["symbol_id"] == 0]["usable"][0]
     assert np.isnan(rows[rows["symbol_id"] == 0]["net_bps"][0])
     assert top(rows, 5)["symbol_id"].tolist() == [1]
+
+
+def test_a_leg_that_was_never_quoted_has_no_age(up_bed: Any) -> None:
+    with PriceStore.attach(up_bed.namespace) as store, store.writer(0) as spot:
+        board = SpreadBoard(up_bed.settings, _tables(up_bed), store)
+        now_ns = store.clock.now_ns()
+        spot.write(1, 99.0, 2.0, 100.0, 3.0, now_ns, now_ns, 1)
+        rows = board.rows()
+    aged = [(one.spot_age_ms, one.fut_age_ms) for one in named(rows, {}, [None] * len(rows))]
+    of_quoted = rows["symbol_id"].tolist().index(1)
+    assert aged.pop(of_quoted)[0] >= 0.0
+    assert set(aged) == {(None, None)}
+    assert np.isnan(rows["fut_age_ms"]).all()
+    columns = columns_of(rows, rows["net_bps"], {}, ts_ns=now_ns, generation=1)
+    assert columns.fut_age_ms == [None] * len(rows)
 
 
 def test_sizes_are_in_whole_lots_of_both_legs(up_bed: Any) -> None:

@@ -35,9 +35,9 @@ export function price(value) {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
+// What would have begun later than now is not known.
 export function duration(ms) {
-  if (!known(ms)) return UNKNOWN;
-  if (ms < 0) return "0 ms";
+  if (!known(ms) || ms < 0) return UNKNOWN;
   if (ms < 999.5) return `${Math.round(ms)} ms`;
   const s = ms / 1e3;
   if (s < 59.95) return `${s.toFixed(1)} s`;
