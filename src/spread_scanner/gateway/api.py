@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -26,7 +27,7 @@ from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import CONTROL, VERSIONED, App
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.metrics import CONTENT_TYPE
-from spread_scanner.gateway.problems import Problem
+from spread_scanner.gateway.problems import NotAnswered, Problem
 from spread_scanner.orders import discovering, orders
 from spread_scanner.orders.discovering import DiscoveryWished
 from spread_scanner.orders.orders import Outcome
@@ -60,7 +61,7 @@ from spread_scanner.view.prices import (
 from spread_scanner.view.sources import SourceView, source_of
 from spread_scanner.view.spreads import Spread
 from spread_scanner.view.status import Status
-from spread_scanner.view.symbols import UnknownSymbol
+from spread_scanner.view.symbols import UnknownSymbol, symbol_as
 from spread_scanner.view.tables import TablesView
 
 ROWS_MAX = 10_000
@@ -82,12 +83,16 @@ TimeWanted = Annotated[
     datetime | None, QueryParameter(description="2026-01-31T12:00:00Z; without a zone it is UTC.")
 ]
 SourceName = Annotated[str, QueryParameter(description=f"One of {', '.join(SOURCE_BY_LABEL)}.")]
+PartOfSymbol = Annotated[str, QueryParameter(description="BTC-USDT, BTC/USDT, or a part: BTC.")]
 
 
 class ArbitrageWanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What an arbitrage is to bring at the least."""
 
     threshold_pct: Annotated[float, msgspec.Meta(ge=0, le=1_000)] = DEFAULT_THRESHOLD_PCT
+
+
+BODY_WANTED = f'{{"threshold_pct": {DEFAULT_THRESHOLD_PCT}}}'
 
 
 @get(["/health", f"{VERSIONED}/health"], responses={503: _UNAVAILABLE}, sync_to_thread=False)
@@ -148,7 +153,7 @@ def directions() -> list[str]:
 @get(f"{VERSIONED}/spreads", sync_to_thread=True)
 def spreads(
     system: Living,
-    symbol: FromQuery[str] = "",
+    symbol: PartOfSymbol = "",
     direction: FromQuery[str] = "",
     usable: FromQuery[bool] = False,
     count: Count = 100,
@@ -156,7 +161,7 @@ def spreads(
     """Spreads as they stand now, the highest net first; of symbols that contain `symbol`, of one
     direction, only what can be stood behind."""
     only = evaluations.direction_of(direction) if direction else None
-    return system.spreads(symbol, only, count, usable=usable)
+    return system.spreads(_part(system, symbol), only, count, usable=usable)
 
 
 @get(f"{VERSIONED}/spreads/columns", sync_to_thread=True)
@@ -166,15 +171,15 @@ def spread_columns(system: Living) -> SpreadColumns:
 
 
 @get(f"{VERSIONED}/funding", sync_to_thread=True)
-def every_funding(system: Living, symbol: FromQuery[str] = "") -> list[FundingView]:
+def every_funding(system: Living, symbol: PartOfSymbol = "") -> list[FundingView]:
     """What each futures source told last of funding: rate, interval, next settlement; of symbols
     that contain `symbol`."""
     shown = system.shown
     rates = costs.rates_now(shown.settings, shown.tables)
-    return funding.of_all(shown.tables, rates, symbol)
+    return funding.of_all(shown.tables, rates, _part(system, symbol))
 
 
-@get(f"{VERSIONED}/why/{{symbol:str}}", sync_to_thread=True)
+@get(f"{VERSIONED}/why/{{symbol:path}}", sync_to_thread=True)
 def why(
     system: Living,
     symbol: FromPath[str],
@@ -182,10 +187,10 @@ def why(
     count: Count = 3,
 ) -> Explanation:
     """Everything known about a symbol: what the engine decided last, and why."""
-    return evaluations.ask(system.shown.settings, symbol, direction, count)
+    return evaluations.ask(system.shown.settings, symbol_as(symbol), direction, count)
 
 
-@get(f"{VERSIONED}/books/{{symbol:str}}", sync_to_thread=True)
+@get(f"{VERSIONED}/books/{{symbol:path}}", sync_to_thread=True)
 def books(
     system: Living,
     symbol: FromPath[str],
@@ -195,7 +200,8 @@ def books(
     fees: FromQuery[bool] = False,
 ) -> SymbolBooks:
     """Order books of a symbol; they are asked for, and waited for a while."""
-    wish = Wish(symbol, source_of(source) if source else None, levels, consolidated, fees)
+    only = source_of(source) if source else None
+    wish = Wish(symbol_as(symbol), only, levels, consolidated, fees)
     view = BooksView(system.shown.settings, wish)
     try:
         return view.awaited(BOOKS_WAIT_S)
@@ -203,10 +209,10 @@ def books(
         view.close()
 
 
-@get(f"{VERSIONED}/analysis/{{symbol:str}}", sync_to_thread=True)
+@get(f"{VERSIONED}/analysis/{{symbol:path}}", sync_to_thread=True)
 def analysis_of(system: Living, symbol: FromPath[str]) -> SymbolAnalysis:
     """How spreads and prices of a symbol usually stand, where spread-analyst runs."""
-    return analysis.read(system.shown.settings, symbol)
+    return analysis.read(system.shown.settings, symbol_as(symbol))
 
 
 @get(f"{VERSIONED}/opportunities", sync_to_thread=True)
@@ -216,18 +222,23 @@ def opportunities(
     before_id: Annotated[
         int | None, QueryParameter(ge=1, le=2**63 - 1, description="Only older ones.")
     ] = None,
+    open: Annotated[bool, QueryParameter(description="Only those that still stand.")] = False,
     count: Count = 100,
 ) -> list[OpportunityRow]:
     """Opportunities as the tracker stored them, newest first; the next page begins before the
     last one's id."""
+    wanted = symbol_as(symbol) if symbol else None
     stored = Opportunities(system.shown.settings.data_dir)
     try:
-        return stored.last(count, symbol=symbol.upper() if symbol else None, before_id=before_id)
+        found = stored.last(count, symbol=wanted, before_id=before_id, standing=open)
     finally:
         stored.close()
+    if wanted and not found:  # of a coin that has left the tables there may be some
+        _symbol(system, wanted)
+    return found
 
 
-@get(f"{VERSIONED}/candles/{{symbol:str}}", sync_to_thread=True)
+@get(f"{VERSIONED}/candles/{{symbol:path}}", sync_to_thread=True)
 def candles(
     system: Living,
     symbol: FromPath[str],
@@ -245,7 +256,7 @@ def candles(
     return _past(wanted, count)
 
 
-@get(f"{VERSIONED}/history/{{symbol:str}}", sync_to_thread=True)
+@get(f"{VERSIONED}/history/{{symbol:path}}", sync_to_thread=True)
 def spread_history(
     system: Living,
     symbol: FromPath[str],
@@ -262,10 +273,18 @@ def spread_history(
 
 
 def _symbol(system: LiveSystem, written: str) -> str:
-    symbols = system.shown.tables.symbol_names().values()
-    if written.upper() not in symbols:
-        raise UnknownSymbol(written.upper(), symbols)
-    return written.upper()
+    symbols, symbol = system.shown.tables.symbol_names().values(), symbol_as(written)
+    if symbol not in symbols:
+        raise UnknownSymbol(symbol, symbols)
+    return symbol
+
+
+def _part(system: LiveSystem, written: str) -> str:
+    """What some symbol contains; empty: all do."""
+    symbols, part = system.shown.tables.symbol_names().values(), symbol_as(written)
+    if not any(part in symbol for symbol in symbols):
+        raise UnknownSymbol(part, symbols)
+    return part
 
 
 def _past(wanted: str, count: int) -> PastShown:
@@ -285,9 +304,9 @@ def report(
 
 
 @get(f"{VERSIONED}/costs", sync_to_thread=True)
-def every_cost(system: Living, symbol: FromQuery[str] = "") -> list[Cost]:
+def every_cost(system: Living, symbol: PartOfSymbol = "") -> list[Cost]:
     """What each pair costs, and the thresholds that its net spread is held to."""
-    return costs.read(system.shown.settings, symbol)
+    return costs.read(system.shown.settings, symbol_as(symbol))
 
 
 @get(f"{VERSIONED}/tables", sync_to_thread=True)
@@ -313,16 +332,22 @@ async def allow(system: Living) -> Outcome:
     return await _ordered(lambda: orders.kill(system.shown.settings, killed=False))
 
 
-@post(f"{CONTROL}pause/{{target:str}}", status_code=200)
+@post(f"{CONTROL}pause/{{target:path}}", status_code=200)
 async def pause(system: Living, target: FromPath[str]) -> Outcome:
     """No signals for what is named: all, a process, a source, a direction, a symbol."""
-    return await _ordered(lambda: orders.pause(system.shown.settings, target, paused=True))
+    return await _ordered(lambda: _switched(system, target, paused=True))
 
 
-@post(f"{CONTROL}resume/{{target:str}}", status_code=200)
+@post(f"{CONTROL}resume/{{target:path}}", status_code=200)
 async def resume(system: Living, target: FromPath[str]) -> Outcome:
     """Take a pause back."""
-    return await _ordered(lambda: orders.pause(system.shown.settings, target, paused=False))
+    return await _ordered(lambda: _switched(system, target, paused=False))
+
+
+def _switched(system: LiveSystem, written: str, *, paused: bool) -> Outcome:
+    target = written.lstrip("/")
+    named = symbol_as(target) if "/" in target else target  # all else has no case of its own
+    return orders.pause(system.shown.settings, named, paused=paused)
 
 
 @post(f"{CONTROL}reload", status_code=200)
@@ -432,6 +457,7 @@ def api_of(system: LiveSystem, count: Counting) -> App:
     app: Any = Litestar(  # typed by its own names for what ASGI calls a message
         [*READING, *CONTROLLING],
         dependencies={"system": the_system},
+        before_request=_check,
         exception_handlers={SpreadError: world, HTTPException: asked_wrongly, Exception: ours},
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=OPENAPI,
@@ -439,6 +465,23 @@ def api_of(system: LiveSystem, count: Counting) -> App:
     )
     made: App = app
     return made
+
+
+_GIVEN = {"system", "request", "data"}  # what a handler has of itself, not of who asks
+
+
+async def _check(request: Request[Any, Any, Any]) -> None:
+    """Raises NotAnswered for a parameter that the path does not have, as who misspells one would
+    take the answer to another question for his; and for a body that is missing."""
+    known = request.route_handler.parsed_fn_signature.parameters.keys()
+    allowed = sorted(known - _GIVEN - request.path_params.keys())
+    unknown = sorted(request.query_params.keys() - set(allowed))
+    if unknown:
+        said = f"no such parameter: {', '.join(unknown)}; allowed: {', '.join(allowed) or 'none'}"
+        raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
+    if "data" in known and not await request.body():
+        said = f"a body is wanted, as {BODY_WANTED}"
+        raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
 
 
 def _said(problem: Problem, headers: Mapping[str, str] | None = None) -> Response[Problem]:

@@ -62,14 +62,21 @@ class Opportunities:
         self._connected_to: FileId | None = None
 
     def last(
-        self, count: int, *, symbol: str | None = None, before_id: int | None = None
+        self,
+        count: int,
+        *,
+        symbol: str | None = None,
+        before_id: int | None = None,
+        standing: bool = False,
     ) -> list[OpportunityRow]:
-        """The newest, newest first; of one symbol if it is named, of those before an id."""
+        """The newest, newest first; of one symbol if it is named, of those before an id, of those
+        that stand."""
         wanted = [("symbol = ?", symbol), ("id < ?", before_id)]
-        rules = [(rule, value) for rule, value in wanted if value is not None]
-        where = f"WHERE {' AND '.join(rule for rule, _ in rules)}" if rules else ""
-        asked = (*(value for _, value in rules), count)
-        return self._found(f"{where} ORDER BY id DESC LIMIT ?", asked) or []
+        asked = [(rule, value) for rule, value in wanted if value is not None]
+        rules = [rule for rule, _ in asked] + ["closed_ns IS NULL"] * standing
+        where = f"WHERE {' AND '.join(rules)}" if rules else ""
+        values = (*(value for _, value in asked), count)
+        return self._found(f"{where} ORDER BY id DESC LIMIT ?", values) or []
 
     def newest_id(self) -> int | None:
         """The highest id, 0 while there is none; None while that cannot be read."""

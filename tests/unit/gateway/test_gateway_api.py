@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
+from database_bed import store
 
 from spread_scanner.config.files import Tokens
 from spread_scanner.gateway.api import CONTROLLING, READING, openapi
@@ -73,6 +74,11 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("GET", "/v1/connections?source=x", {}, 404, "unknown_source", "x"),
     ("GET", "/v1/books/NOPE-USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
     ("GET", "/v1/books/AAA-USDT?levels=0", {}, 400, "bad_request", "levels"),
+    ("GET", "/v1/spreads?symbol=NOPE", {}, 404, "unknown_symbol", "NOPE"),
+    ("GET", "/v1/funding?symbol=nope/usdt", {}, 404, "unknown_symbol", "NOPE-USDT"),
+    ("GET", "/v1/opportunities?symbol=NOPE", {}, 404, "unknown_symbol", "NOPE"),
+    ("GET", "/v1/why/NOPE/USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
+    ("GET", "/v1/history/NOPE%2FUSDT?direction=okx-mexc", {}, 404, "unknown_symbol", "NOPE-USDT"),
     ("GET", "/v1/costs?symbol=NOPE", {}, 404, "unknown_symbol", "NOPE"),
     ("GET", "/v1/analysis/NOPE-USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
     ("GET", "/page/nothing.js", {}, 404, "bad_request", ""),
@@ -88,7 +94,8 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("DELETE", "/v1/status", {}, 405, "bad_request", ""),
     ("POST", "/prices", {}, 405, "bad_request", ""),
     ("POST", "/scan-arbitrage", {"content": b"{"}, 400, "bad_request", ""),
-    ("POST", "/scan-arbitrage", {"content": b""}, 400, "bad_request", ""),
+    ("POST", "/scan-arbitrage", {"content": b""}, 400, "bad_request", '{"threshold_pct": 0.3}'),
+    ("POST", "/scan-arbitrage?threshold_pct=1", {"json": {}}, 400, "bad_request", "allowed: none"),
     ("POST", "/scan-arbitrage", {"json": {"threshold_pct": "x"}}, 400, "bad_request", "threshold"),
     ("POST", "/scan-arbitrage", {"json": {"threshold": 1}}, 400, "bad_request", "threshold"),
     ("POST", "/scan-arbitrage", {"json": {"threshold_pct": 1e9}}, 400, "bad_request", "threshold"),
@@ -379,7 +386,7 @@ def test_no_spelling_of_a_path_leads_past_what_guards_it(
 
 def test_no_prices_is_503_however_it_is_asked(gateway_of: Callable[..., Any]) -> None:
     asking = gateway_of()
-    for path in ("/health", "/health/", "/health?x=1", "/v1/health?x=1"):
+    for path in ("/health", "/health/", "/health?", "/v1/health"):
         answer = asyncio.run(asking.get(path))
         assert (answer.status_code, answer.json()["status"]) == (503, "unavailable"), path
 
@@ -426,3 +433,69 @@ def test_discovery_is_asked_for_by_a_file(gateway_of: Callable[..., Any], listed
     shutil.rmtree(data)
     refused = asyncio.run(asking.ask("POST", path, headers=bearer(CONTROL)))
     assert (refused.status_code, refused.json()["code"]) == (409, "cannot_wish")
+
+
+def test_a_parameter_that_a_path_does_not_have_is_named_with_those_it_has(
+    gateway_of: Callable[..., Any],
+) -> None:
+    asking = gateway_of(Tokens(b"", CONTROL))
+    paths = {
+        "/v1/spreads": "count, direction, symbol, usable",
+        "/v1/opportunities": "before_id, count, open, symbol",
+        "/prices": "source",
+        "/prices/AAA/USDT": "source",
+        "/v1/why/AAA/USDT": "count, direction",
+        "/v1/candles/AAA-USDT": "count, period, since, source, until",
+    }
+    plain = {path for one in READING for path in one.paths if "{" not in path}
+    for path in (*paths, *plain - {"/scan-arbitrage", "/v1/scan-arbitrage"}):
+        answer = asyncio.run(asking.get(f"{path}?symbl=BTC"))
+        problem = msgspec.json.decode(answer.content, type=Problem)
+        assert (answer.status_code, problem.code) == (400, "bad_request"), path
+        assert "no such parameter: symbl; allowed: " in problem.detail, path
+        assert problem.detail.endswith(paths.get(path, "")), path
+    for path in ("halt", "pause/AAA-USDT"):
+        url = f"/v1/control/{path}?symbl=BTC"
+        answer = asyncio.run(asking.ask("POST", url, headers=bearer(CONTROL)))
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request"), path
+
+
+def test_a_pair_is_taken_as_bots_write_it_wherever_a_symbol_is(
+    gateway_of: Callable[..., Any], listed_bed: Any
+) -> None:
+    asking = gateway_of()
+    quote_all(listed_bed)
+    store(listed_bed.settings.data_dir, id=1, symbol="AAA-USDT")
+    for path in (
+        "/prices/{}",
+        "/v1/spreads?symbol={}",
+        "/v1/funding?symbol={}",
+        "/v1/costs?symbol={}",
+        "/v1/opportunities?symbol={}",
+        "/v1/why/{}",
+        "/v1/books/{}?source=okx-spot",
+    ):
+        told = set()
+        for written in ("AAA-USDT", "AAA/USDT", "aaa/usdt", "AAA%2FUSDT", "aaa-usdt"):
+            answer = asyncio.run(asking.get(path.format(written)))
+            assert answer.status_code == 200, (path, written, answer.text)
+            record = answer.json()
+            told.add(record["symbol"] if isinstance(record, dict) else len(record))
+        assert len(told) == 1, (path, told)
+        assert told != {0}, path
+
+
+def test_open_opportunities_are_asked_for_by_themselves(
+    gateway_of: Callable[..., Any], listed_bed: Any
+) -> None:
+    asking, data = gateway_of(), listed_bed.settings.data_dir
+    for number in range(1, 6):
+        store(data, id=number, symbol="AAA-USDT", closed_ns=None if number % 2 else 9)
+
+    def ids(query: str) -> list[int]:
+        return [one["id"] for one in asyncio.run(asking.get(f"/v1/opportunities?{query}")).json()]
+
+    assert ids("count=9") == [5, 4, 3, 2, 1]
+    assert ids("open=true") == [5, 3, 1]
+    assert ids("open=true&before_id=5&count=1") == [3]
+    assert ids("open=false&symbol=aaa/usdt&before_id=3") == [2, 1]
