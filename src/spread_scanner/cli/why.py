@@ -27,8 +27,7 @@ def lines(answer: Explanation) -> Iterator[str | Text]:
     for evaluation in answer.evaluations:
         yield from _waterfall(answer.symbol, evaluation)
     if not answer.evaluations:
-        said = ": no evaluation over a threshold is kept."
-        yield Text.assemble((answer.symbol, "bold"), said)
+        yield Text.assemble((answer.symbol, "bold"), f": {answer.meaning}.")
     for told in answer.funding:
         yield _funding(told)
     for kept_out in answer.quarantined:
@@ -38,26 +37,21 @@ def lines(answer: Explanation) -> Iterator[str | Text]:
         yield f"{since}: it stayed implausible, with {one.gross_bps:,.0f} bps gross at the end"
     if answer.now:
         yield Text("\nnow", style="bold")
-    for row in sorted(answer.now, key=lambda row: -_or_low(row.net_bps)):
-        yield _now(row)
+    by_direction = {row.direction: row for row in answer.now}
+    for stands in answer.standing:
+        yield _now(by_direction[stands.direction], stands.meaning)
 
 
-def _now(row: Spread) -> str | Text:
+def _now(row: Spread, meaning: str) -> str | Text:
     if row.net_bps is None or row.gross_bps is None:
-        return f"  {row.direction:16} no quotes yet"
-    missing = row.enter_bps - row.net_bps
-    would = "" if row.usable else "would be "
-    far = f"{would}over its threshold" if missing <= 0 else f"{missing:z.1f} bps short"
-    stale = "" if row.usable else "  (cannot be stood behind)"
-    if row.implausible:
-        stale = "  (implausible: not one coin at one time)"
-    stale += f"\n  {'':16} {_carries(row)}"
+        return f"  {row.direction:16} {meaning}"
+    more = f"\n  {'':16} {_carries(row)}"
     if row.learned < 1:
-        stale += f"  (what leaving earns is {_share(row.learned)} learned)"
+        more += f"  (what leaving earns is {_share(row.learned)} learned)"
     return Text.assemble(
         f"  {row.direction:16} net {row.net_bps:z8.1f}  gross {row.gross_bps:z8.1f}  "
-        f"enter {row.enter_bps:z6.1f}  {far}",
-        (stale, "yellow"),
+        f"enter {row.enter_bps:z6.1f}  {meaning}",
+        (more, "yellow"),
     )
 
 
@@ -90,10 +84,6 @@ def _funding(one: FundingView) -> str:
         since = f"told {one.age_s:,.0f} s ago"
     said = f"funding {one.source}: {one.rate:+.4%}{per}{cap}{due}, {since}"
     return f"{said}; not used: {one.unknown}" if one.unknown else said
-
-
-def _or_low(value: float | None) -> float:
-    return -1e9 if value is None else value
 
 
 def _share(learned: float) -> str:

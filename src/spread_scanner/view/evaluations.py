@@ -4,6 +4,7 @@ The engine keeps its last evaluations at or over a threshold with their verdict;
 never over one, the present spread from the price store says how far away it is.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,6 +54,7 @@ MEANS = {
     Verdict.HELD: "no new signal: signalled before, and not yet a step higher",
 }
 JUMPED = "no signal: a leg has left its price level, as another coin or a redenominated one would"
+NONE_KEPT = "no evaluation over a threshold is kept"
 ALONE = "no signal: a leg stands alone, implausibly far from the other sources of its coin"
 _LEGS_ALONE = {"spot": EVALUATION_SPOT_ALONE, "fut": EVALUATION_FUT_ALONE}
 
@@ -125,12 +127,21 @@ class Implausible(Reading, frozen=True):
     ts_engine: int  # on the session clock
 
 
+class Standing(Reading, frozen=True):
+    """How far a pair is from a signal now, in words."""
+
+    direction: str
+    meaning: str
+
+
 class Explanation(Reading, frozen=True):
     """Everything known about one symbol."""
 
     symbol: str
+    meaning: str  # of the newest evaluation, or that there is none
     evaluations: list[Evaluation]  # the engine's, newest first
     now: list[Spread]  # every direction of the symbol as it stands in the store
+    standing: list[Standing]  # the same in words, the nearest to a signal first
     quarantined: list[Quarantined]
     blocked: list[BlockedPair]  # as implausible for so long, until it is judged anew
     funding: list[FundingView]  # as each futures source that lists it told last
@@ -161,10 +172,13 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
             rows = rows[rows["direction_id"] == wanted]
             standing = standing[standing["direction_id"] == wanted]
         now = with_depth(standing, board)
+    told = [evaluation_of(row, now_ns) for row in rows[:last]]
     return Explanation(
         symbol,
-        [evaluation_of(row, now_ns) for row in rows[:last]],
+        told[0].meaning if told else NONE_KEPT,
+        told,
         now,
+        [Standing(one.direction, meaning_of(one)) for one in sorted(now, key=_last_known)],
         [
             Quarantined(DIRECTIONS[row.direction_id].label, row.symbol, row.reason)
             for row in loaded.quarantine
@@ -182,6 +196,23 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
             None if direction is None else DIRECTION_BY_LABEL[direction].futures,
         ),
     )
+
+
+def meaning_of(one: Spread) -> str:
+    """How far a pair is from a signal as it stands now."""
+    if one.net_bps is None:
+        return "no quotes yet"
+    missing = one.enter_bps - one.net_bps
+    would = "" if one.usable else "would be "
+    far = f"{would}over its threshold" if missing <= 0 else f"{missing:z.1f} bps short"
+    if one.implausible:
+        return f"{far} (implausible: not one coin at one time)"
+    return far if one.usable else f"{far} (cannot be stood behind)"
+
+
+def _last_known(one: Spread) -> float:
+    """By what is left, the most first."""
+    return math.inf if one.net_bps is None else -one.net_bps
 
 
 def _of_symbol(rows: np.ndarray, symbol: str, names: NamesThen) -> np.ndarray:

@@ -414,7 +414,7 @@ def test_why_shows_the_rate_that_counts_before_any_was_told(up_bed: Any) -> None
     (one,) = funding.of_symbol(up_bed.settings, noted, 1, SOURCE_BY_LABEL["bybit-futures"])
     assert (one.rate, one.interval_h, one.age_s) == (1e-4, 8.0, None)
     assert (one.noted, one.unknown) == (True, "")
-    said = why.lines(Explanation("BBB-USDT", [], [], [], [], [one]))
+    said = why.lines(Explanation("BBB-USDT", "", [], [], [], [], [], [one]))
     assert any(
         "+0.0100% per 8 h, not told yet, as the last discovery saw it" in str(x) for x in said
     )
@@ -426,6 +426,12 @@ def test_why_tells_quarantine_and_silence(up_bed: Any, spread_ctl: Run) -> None:
     assert "prices differ by 40 %" in out
     assert "no evaluation over a threshold is kept" in out
     assert "no quotes yet" in out
+    told = orjson.loads(spread_ctl("why", "CCC-USDT", "--json")[1])
+    assert told["meaning"] == "no evaluation over a threshold is kept"
+    assert {one["meaning"] for one in told["standing"]} == {"no quotes yet"}
+    assert [one["direction"] for one in told["standing"]] == [
+        one["direction"] for one in told["now"]
+    ]
 
 
 def test_why_tells_that_a_pair_is_blocked_and_since_when(up_bed: Any, spread_ctl: Run) -> None:

@@ -13,6 +13,7 @@ const OF_A_RECORD = [
 ];
 const NS_PER_MS = 1e6;
 const DAY_MS = 86_400_000;
+const TRACKER = "spread-tracker"; // who says what still stands
 
 export class Board {
   constructor() {
@@ -24,7 +25,9 @@ export class Board {
     this.takenAt = 0; // by the page's own clock
     this.funding = new Map(); // by "symbol source"
     this.alive = new Map(); // key -> session ms since when an opportunity is open
+    this.unfollowed = ""; // why nobody looks whether it still is
     this.times = new Map(); // key -> how many began within 24 h
+    this.timesWhole = true; // all of them are known
   }
 
   get count() {
@@ -67,16 +70,25 @@ export class Board {
     this.funding = new Map(records.map((one) => [keyOf(one.symbol, one.source), one]));
   }
 
-  takeOpportunities(rows) {
+  // The newest, newest first: all there are, or, where `whole` is false, not the ones beneath them;
+  // of those only what stands.
+  takeOpportunities(rows, beneath = [], whole = true) {
     this.alive = new Map();
     this.times = new Map();
-    for (const row of rows) {
+    const recent = (row) => this.nowMs - row.opened_ns / NS_PER_MS < DAY_MS;
+    for (const row of [...rows, ...beneath]) {
       const key = keyOf(row.symbol, row.direction);
       if (row.closed_ns === null) this.alive.set(key, row.opened_ns / NS_PER_MS);
-      if (this.nowMs - row.opened_ns / NS_PER_MS < DAY_MS) {
-        this.times.set(key, (this.times.get(key) ?? 0) + 1);
-      }
+      if (recent(row)) this.times.set(key, (this.times.get(key) ?? 0) + 1);
     }
+    this.timesWhole = whole || !recent(rows.at(-1));
+  }
+
+  // The record of /health: who is unwell, what is switched.
+  takeServed({ degraded, switched }) {
+    const stopped = degraded.includes(TRACKER) ? "stopped" : "";
+    const paused = switched.includes(`process ${TRACKER}`) ? "paused" : "";
+    this.unfollowed = stopped || paused ? `not followed (${TRACKER} ${stopped || paused})` : "";
   }
 
   // The session clock at a moment of the page's.
@@ -110,9 +122,22 @@ export class Board {
     return this.funding.get(keyOf(this.at(place, "symbol"), `${sells}-futures`));
   }
 
+  // How many opportunities stand; null: nobody says.
+  get opens() {
+    return this.unfollowed ? null : this.alive.size;
+  }
+
+  isOpen(place) {
+    return !this.unfollowed && this.alive.has(this.keys[place]);
+  }
+
   aliveMs(place, at) {
-    const since = this.alive.get(this.keys[place]);
-    return since === undefined ? null : Math.max(0, this.sessionMs(at) - since);
+    return this.isOpen(place) ? this.sinceMs(this.alive.get(this.keys[place]), at) : null;
+  }
+
+  // How long ago a moment of the session clock was; what was told after the columns may be newer.
+  sinceMs(sessionMs, at) {
+    return Math.max(0, this.sessionMs(at) - sessionMs);
   }
 
   timesOf(place) {

@@ -27,7 +27,7 @@ const COLUMNS = [
   { key: "z", title: "z", about: "Deviations that gross is off its mean; where spread-analyst runs",
     width: 58, value: (b, i) => b.at(i, "z"), text: (b, i) => figures.signed(b.at(i, "z")) },
   { key: "funding", title: "Funding", about: "Rate of the perpetual per interval, and until the next settlement; positive: longs pay",
-    width: 200, value: (b, i) => b.fundingOf(i)?.rate ?? null, text: fundingText },
+    width: 200, value: (b, i) => (b.fundingOf(i)?.unknown ? null : b.fundingOf(i)?.rate ?? null), text: fundingText },
   { key: "ages", title: "Ages", about: "Since each leg's quote was received: spot / perpetual",
     width: 118, value: (b, i) => (b.skew(i) === null ? null : Math.max(b.at(i, "spot_age_ms"), b.at(i, "fut_age_ms"))),
     text: (b, i) => `${figures.duration(b.at(i, "spot_age_ms"))} / ${figures.duration(b.at(i, "fut_age_ms"))}` },
@@ -35,8 +35,8 @@ const COLUMNS = [
     width: 74, value: (b, i) => b.skew(i), text: (b, i) => figures.duration(b.skew(i)) },
   { key: "alive", title: "Alive", about: "For how long the opportunity has been open",
     width: 88, value: (b, i, at) => b.aliveMs(i, at), text: (b, i, at) => figures.duration(b.aliveMs(i, at)) },
-  { key: "times", title: "24 h", about: "How many opportunities of the pair began within 24 hours",
-    width: 54, value: (b, i) => b.timesOf(i), text: (b, i) => String(b.timesOf(i)) },
+  { key: "times", title: "24 h", about: "How many opportunities of the pair began within 24 hours; +: or more, there are too many to ask for",
+    width: 54, value: (b, i) => b.timesOf(i), text: (b, i) => `${b.timesOf(i)}${b.timesWhole ? "" : "+"}` },
   { key: "trail", title: "5 minutes", about: "Net of the last five minutes, as this page saw it",
     width: 112, value: (b, i) => b.at(i, "net_bps"), text: () => "", drawn: true },
   { key: "state", title: "State", about: "Whether the numbers can be stood behind",
@@ -59,16 +59,18 @@ export const legsOf = (board, place) => {
 export function stateOf(board, place) {
   if (board.at(place, "implausible")) return "implausible";
   if (!board.at(place, "usable")) return board.at(place, "net_bps") === null ? "no quotes" : "stale";
-  if (board.alive.has(board.keys[place])) return "open";
+  if (board.alive.has(board.keys[place])) return board.unfollowed ? "not followed" : "open";
   return board.at(place, "learned") < 1 ? "learning" : "good";
 }
 
 function fundingText(board, place) {
   const one = board.fundingOf(place);
-  if (!one || one.rate === null) return figures.UNKNOWN;
+  if (!one) return figures.UNKNOWN;
+  if (one.unknown) return `${figures.UNKNOWN} ${one.unknown}`;
   const every = one.interval_h ? ` / ${figures.plain(one.interval_h, 0)} h` : "";
   const left = one.next_wall_ns ? one.next_wall_ns / 1e6 - Date.now() : null;
-  return figures.percent(one.rate) + every + (left > 0 ? ` in ${briefly(left)}` : "");
+  const noted = one.noted ? ", noted" : "";
+  return figures.percent(one.rate) + every + (left > 0 ? ` in ${briefly(left)}` : "") + noted;
 }
 
 function briefly(ms) {

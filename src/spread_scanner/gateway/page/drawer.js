@@ -48,8 +48,8 @@ function History({ page }) {
   const lines = [state.pair, ...state.pins].map((name) => ({ name, points: session.trail.timed(name) }));
   const logged = page.past.get(state.pair);
   if (logged) lines.push({ name: "gross of the last hour, from the log", points: logged });
-  const bands = session.opportunities
-    .filter((row) => `${row.symbol} ${row.direction}` === state.pair)
+  const bands = [...session.opportunities, ...session.beneath]
+    .filter((row) => `${row.symbol} ${row.direction}` === state.pair && !(row.closed_ns === null && board.unfollowed))
     .map((row) => [row.opened_ns / 1e9, row.closed_ns === null ? null : row.closed_ns / 1e9]);
   return html`<section><h3>Net, as this page saw it; behind it when opportunities stood</h3>
     ${!logged && html`<button type="button" onClick=${() => page.recall(state.pair)}>The last hour</button>`}
@@ -95,6 +95,10 @@ function Matrix({ page, symbol }) {
     })}</tr>`)}</tbody></table></div></section>`;
 }
 
+// In the gateway's own words, as spread-ctl why has them: what the engine kept, how it stands now.
+export const sentence = ({ meaning, standing }) =>
+  `${[meaning, ...standing.map((one) => `${one.direction} now: ${one.meaning}`)].join("; ")}.`;
+
 function Why({ found }) {
   const said = found.answer;
   return html`<section><h3>Why</h3>${trouble(found)}
@@ -102,5 +106,5 @@ function Why({ found }) {
     ${said?.blocked.map((one) => html`<p key=${one.direction}>Blocked in ${one.direction} for ${figures.duration(one.age_s * 1e3)}, at ${figures.signed(one.gross_bps)} bps</p>`)}
     <ol class="why">${said?.evaluations.map((one) => html`<li key=${one.ts_engine}><strong>${one.verdict}</strong>, ${figures.duration(one.age_s * 1e3)} ago${one.count > 1 ? `, ${one.count} times` : ""}: ${one.meaning}
       <br /><small>gross ${figures.signed(one.gross_bps)}, net ${figures.signed(one.net_bps)} of ${figures.signed(one.enter_bps)}, size ${figures.money(one.size_quote)} of ${figures.money(one.size_quote_min)}, skew ${figures.duration(one.skew_ns / 1e6)}${[...one.spot_flags, ...one.fut_flags, ...one.notes].map((note) => `, ${note}`)}</small></li>`)}</ol>
-    ${said && !said.evaluations.length && html`<p>The engine has not had to decide about it: its net was under the threshold.</p>`}</section>`;
+    ${said && !said.evaluations.length && html`<p>${sentence(said)}</p>`}</section>`;
 }

@@ -2,6 +2,7 @@
 
 import { VIEWS } from "./address.js";
 import { Alerts } from "./alerts.js";
+import { amiss } from "./amiss.js";
 import { Drawer } from "./drawer.js";
 import { Help } from "./help.js";
 import { Login } from "./login.js";
@@ -18,8 +19,7 @@ const TITLES = { spreads: "Spreads", opportunities: "Opportunities", sources: "S
 export function Frame({ page }) {
   const { state, session, board, preferences, table } = page;
   const fresh = session.freshness();
-  const opens = board.alive.size;
-  tab(fresh.kind, opens);
+  tab(fresh.kind, board.opens);
   const Panel = PANELS[state.view];
   return html`
     <header>
@@ -57,13 +57,9 @@ function Fresh({ fresh, page }) {
   </div>`;
 }
 
-// What is amiss though prices come.
 function Standing({ served }) {
-  const said = [
-    ...(served?.switched ?? []).map((one) => `${one} stands`),
-    ...(served?.degraded ?? []).map((one) => (one.includes(" ") ? one : `${one} is unwell`)),
-  ];
-  return said.length ? html`<p class="standing" role="status">${said.join("; ")}.</p>` : null;
+  const said = amiss(served);
+  return said.length ? html`<div class="standing" role="status">${said.map((one) => html`<p key=${one}>${one}</p>`)}</div>` : null;
 }
 
 function Hint({ page }) {

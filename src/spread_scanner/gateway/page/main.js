@@ -34,7 +34,10 @@ class Page {
     this.session = new Session({
       columns: (traced) => this.look(traced),
       rows: () => this.draw(),
-      opportunities: () => this.frame(),
+      opportunities: (slid) => {
+        if (this.older.length) this.older = [...slid, ...this.older];
+        this.frame();
+      },
       signal: (one) => this.alerting.signal(one),
       status: (served) => { this.served = served; this.frame(); },
       freshness: () => this.frame(),

@@ -7,33 +7,37 @@ const PAUSE_MS = 500;
 const PAUSE_MS_MAX = 10_000;
 
 export class Polling {
-  // every: ms, asked anew each time. took(answer, at), failed(error, retryAt).
-  constructor(path, every, took, failed = () => {}) {
-    Object.assign(this, { path, every, took, failed });
+  // every: ms, asked anew each time. took(answer, at, pages), failed(error, retryAt). next(page): the
+  // path of the page that goes with it, if there is one; `pages` are those, one after another.
+  constructor(path, every, took, failed = () => {}, next = () => null) {
+    Object.assign(this, { path, every, took, failed, next });
     this.failures = 0;
     this.#turn();
   }
 
   poke() {
     this.abort?.abort();
-    clearTimeout(this.next);
+    clearTimeout(this.waiting);
     this.#turn();
   }
 
   stop() {
     this.abort?.abort();
-    clearTimeout(this.next);
+    clearTimeout(this.waiting);
   }
 
   async #turn() {
     const abort = (this.abort = new AbortController());
     let pause;
     try {
-      const answer = await ask(typeof this.path === "function" ? this.path() : this.path, { signal: abort.signal });
+      const asked = (path) => ask(path, { signal: abort.signal });
+      const answer = await asked(typeof this.path === "function" ? this.path() : this.path);
+      const pages = [];
+      for (let path = this.next(answer); path; path = this.next(pages.at(-1))) pages.push(await asked(path));
       if (abort.signal.aborted) return;
       this.failures = 0;
       pause = this.every();
-      this.took(answer, performance.now());
+      this.took(answer, performance.now(), pages);
     } catch (error) {
       if (abort.signal.aborted) return;
       if (!(error instanceof Error) || error.name === "TypeError") console.error(error);
@@ -41,6 +45,6 @@ export class Polling {
       pause = most / 2 + (Math.random() * most) / 2;
       this.failed(error, performance.now() + pause);
     }
-    this.next = setTimeout(() => this.#turn(), pause);
+    this.waiting = setTimeout(() => this.#turn(), pause);
   }
 }

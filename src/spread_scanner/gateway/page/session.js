@@ -9,22 +9,27 @@ import { Stream } from "./stream.js";
 import { Trail } from "./trail.js";
 
 const COLUMNS_MS = { seen: 500, refused: 200, hidden: 2_000 };
-const OPPORTUNITIES = "/v1/opportunities?count=2000";
+const OPPORTUNITIES_EACH = 2_000; // asked for at once
+const OPPORTUNITIES = `/v1/opportunities?count=${OPPORTUNITIES_EACH}`;
 const SYMBOLS_MAX = 64; // of which rows are pushed
 
 export class Session {
-  // does: columns(whether trails have grown), rows(), opportunities(), signal(signal), status(served), freshness()
+  // does: columns(whether trails have grown), rows(), opportunities(those that are no longer of the newest), signal(signal), status(served), freshness()
   constructor(does) {
     this.does = does;
     this.board = new Board();
     this.trail = new Trail();
-    this.opportunities = [];
+    this.opportunities = []; // the newest, newest first
+    this.beneath = []; // older ones that still stand
     this.answeredAt = 0;
     this.failure = null;
     this.refused = false; // this gateway does not push what is seen
     this.events = new Stream({
       signal: ({ signal }) => does.signal(signal),
-      status: ({ status }) => does.status(status),
+      status: ({ status }) => {
+        this.board.takeServed(status);
+        does.status(status);
+      },
     });
     this.rows = new Stream(
       {
@@ -39,7 +44,8 @@ export class Session {
     this.polls = [
       new Polling("/v1/spreads/columns", () => this.#pause(), (...told) => this.#tookColumns(...told),
         (...told) => this.#failed(...told)),
-      new Polling(OPPORTUNITIES, () => (document.hidden ? 10_000 : 2_000), (rows) => this.#tookOpportunities(rows)),
+      new Polling(OPPORTUNITIES, () => (document.hidden ? 10_000 : 2_000),
+        (rows, _, pages) => this.#tookOpportunities(rows, pages.flat()), () => {}, standingBeneath),
       new Polling("/v1/funding", () => 30_000, (records) => this.board.takeFunding(records)),
     ];
     this.events.wish({ kinds: ["signals", "status"] });
@@ -108,10 +114,12 @@ export class Session {
     this.does.rows();
   }
 
-  #tookOpportunities(rows) {
-    this.opportunities = rows;
-    this.board.takeOpportunities(rows);
-    this.does.opportunities();
+  #tookOpportunities(rows, beneath) {
+    const oldest = rows.at(-1)?.id ?? 0;
+    const slid = rows.length < OPPORTUNITIES_EACH ? [] : this.opportunities.filter(({ id }) => id < oldest);
+    Object.assign(this, { opportunities: rows, beneath });
+    this.board.takeOpportunities(rows, beneath, rows.length < OPPORTUNITIES_EACH);
+    this.does.opportunities(slid);
   }
 
   #failed(error, retryAt) {
@@ -119,3 +127,7 @@ export class Session {
     this.does.freshness();
   }
 }
+
+// Beneath a full page older ones may stand: they are asked for by themselves.
+export const standingBeneath = (rows) =>
+  rows.length < OPPORTUNITIES_EACH ? null : `${OPPORTUNITIES}&open=true&before_id=${rows.at(-1).id}`;

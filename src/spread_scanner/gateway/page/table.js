@@ -118,7 +118,7 @@ export class Table {
     });
     const stands = board.at(row.place, "usable");
     if (stands !== row.stands) row.root.classList.toggle("stale", !(row.stands = stands));
-    const opens = board.alive.has(board.keys[row.place]);
+    const opens = board.isOpen(row.place);
     if (opens !== row.opens) row.root.classList.toggle("open", (row.opens = opens));
   }
 

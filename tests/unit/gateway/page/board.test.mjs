@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { INITIAL } from "../../../../src/spread_scanner/gateway/page/address.js";
 import { Board } from "../../../../src/spread_scanner/gateway/page/board.js";
+import { amiss } from "../../../../src/spread_scanner/gateway/page/amiss.js";
 import { BY_KEY, stateOf } from "../../../../src/spread_scanner/gateway/page/columns.js";
+import { sentence } from "../../../../src/spread_scanner/gateway/page/drawer.js";
+import { allOf, lasted, standingOf } from "../../../../src/spread_scanner/gateway/page/opportunities.js";
+import { standingBeneath } from "../../../../src/spread_scanner/gateway/page/session.js";
+import { titleOf } from "../../../../src/spread_scanner/gateway/page/tab.js";
 import { ordered, wanted } from "../../../../src/spread_scanner/gateway/page/ordering.js";
 import { stepsOf } from "../../../../src/spread_scanner/gateway/page/waterfall.js";
 
@@ -86,6 +91,73 @@ test("every column reads and sorts on whatever is missing", () => {
     assert.doesNotMatch(column.text(one, 0, 0), /NaN|undefined|null/, column.key);
     column.value(one, 0, 0);
   }
+});
+
+test("what the tracker does not follow is not said to stand", () => {
+  const one = board();
+  const row = { id: 7, symbol: "AAA-USDT", direction: "okx-bybit", opened_ns: 1e15 - 3e9, closed_ns: null };
+  one.takeOpportunities([row]);
+  const said = () => [stateOf(one, 0), one.aliveMs(0, 500), one.opens, lasted(row, one, new Set([7]), 500), titleOf(one.opens !== null, one.opens)];
+  assert.deepEqual(said(), ["open", 3_500, 1, "still there, 3.5 s", "(1) spread-scanner"]);
+  one.takeServed({ degraded: ["spread-tracker"], switched: [] });
+  assert.deepEqual(said(), ["not followed", null, null, "not followed (spread-tracker stopped)", "⚠ spread-scanner"]);
+  one.takeServed({ degraded: [], switched: ["halt", "process spread-tracker"] });
+  assert.equal(one.unfollowed, "not followed (spread-tracker paused)");
+  one.takeServed({ degraded: ["spread-analyst"], switched: ["process spread-engine"] });
+  assert.equal(stateOf(one, 0), "open");
+});
+
+test("what is open beneath the newest is open, and a count that may lack some says so", () => {
+  const one = board();
+  const row = (id, ago_s, closed_ns, symbol = "AAA-USDT") => ({ id, symbol, direction: "okx-bybit", opened_ns: 1e15 - ago_s * 1e9, closed_ns });
+  const full = Array.from({ length: 2_000 }, (_, n) => row(9_000 - n, n, 1e15));
+  assert.equal(standingBeneath(full.slice(1)), null);
+  assert.equal(standingBeneath(full), "/v1/opportunities?count=2000&open=true&before_id=7001");
+  const beneath = [row(3, 9_000, null, "BBB-USDT")];
+  one.takeOpportunities(full, beneath, false);
+  assert.equal(stateOf(one, 1), "open");
+  const times = (place) => BY_KEY.get("times").text(one, place);
+  assert.deepEqual([times(0), times(1)], ["2000+", "1+"]);
+  one.takeOpportunities([...full.slice(0, -1), row(7_001, 90_000, 1e15)], beneath, false);
+  assert.deepEqual([times(0), times(1)], ["1999", "1"]);
+  const session = { opportunities: full, beneath };
+  const older = [row(7_000, 2_001, null), row(3, 9_000, null, "BBB-USDT")];
+  assert.deepEqual(allOf(session, older).slice(-2).map(({ id }) => id), [7_000, 3]);
+  assert.deepEqual([...standingOf(session)], [3]);
+  assert.equal(lasted(older[0], one, standingOf(session), 0), "ended since");
+});
+
+test("a rate that cannot be used is not shown as one, and what is only noted says so", () => {
+  const one = board();
+  const told = { source: "bybit-futures", symbol: "AAA-USDT", rate: 1e-4, interval_h: 8, next_wall_ns: null, noted: false, unknown: "" };
+  const cell = (change) => {
+    one.takeFunding([{ ...told, ...change }]);
+    return [BY_KEY.get("funding").text(one, 0), BY_KEY.get("funding").value(one, 0)];
+  };
+  assert.deepEqual(cell({}), ["+0.0100% / 8 h", 1e-4]);
+  assert.deepEqual(cell({ noted: true }), ["+0.0100% / 8 h, noted", 1e-4]);
+  assert.deepEqual(cell({ unknown: "older than one interval" }), ["– older than one interval", null]);
+  assert.deepEqual(cell({ rate: null, unknown: "never told" }), ["– never told", null]);
+});
+
+test("what is amiss is said in whole sentences", () => {
+  assert.deepEqual(amiss(null), []);
+  assert.deepEqual(amiss({ switched: ["halt", "symbol BTC-USDT"], degraded: ["feed-okx-spot", "different settings: a in x; b in y", "x refused: why."] }), [
+    "All signals are halted.", "Symbol BTC-USDT is paused.", "Process feed-okx-spot is unwell.",
+    "Different settings: a in x; b in y.", "X refused: why.",
+  ]);
+});
+
+test("why nothing was decided is said in the gateway's words", () => {
+  const said = { meaning: "no evaluation over a threshold is kept", standing: [{ direction: "okx-bybit", meaning: "no quotes yet" }] };
+  assert.equal(sentence(said), "no evaluation over a threshold is kept; okx-bybit now: no quotes yet.");
+});
+
+test("a leg that was never quoted has no age", () => {
+  const one = board();
+  one.columns.spot_age_ms[0] = null;
+  assert.equal(BY_KEY.get("ages").text(one, 0), "– / 25 ms");
+  assert.equal(BY_KEY.get("ages").value(one, 0), null);
 });
 
 test("a pair says whether it can be stood behind, and for how long it is open", () => {
