@@ -155,8 +155,10 @@ export interface Evaluation {
 
 export interface Explanation {
   symbol: string;
+  meaning: string;
   evaluations: Evaluation[];
   now: Spread[];
+  standing: Standing[];
   quarantined: Quarantined[];
   blocked: BlockedPair[];
   funding: FundingView[];
@@ -417,6 +419,11 @@ export interface SpreadColumns {
   fees_bps: (number | null)[];
   carry_bps: (number | null)[];
   z: (number | null)[];
+}
+
+export interface Standing {
+  direction: string;
+  meaning: string;
 }
 
 export interface Status {
