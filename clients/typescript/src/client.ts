@@ -7,6 +7,11 @@ import { framesOf, nextPauseMs, PATH, type Frame, type Kind, type Wish } from ".
 const URL_OF_HERE = "http://127.0.0.1:3001";
 const TIMEOUT_MS = 100;
 const THRESHOLD_PCT = 0.3;
+/** Calls that look twice, wait for books or read the log, and how long at the least. */
+const SLOW_MS: [path: string, ms: number][] = [
+  ["/v1/connections", 5_000], ["/v1/books", 5_000],
+  ["/v1/candles", 35_000], ["/v1/history", 35_000], ["/v1/report", 35_000],
+];
 
 /** What nobody says is the environment's: RUST_CACHE_URL, USE_RUST_CACHE=false. */
 export interface ClientOptions {
@@ -82,11 +87,14 @@ export class SpreadClient {
     return this.#rows(await this.get<OpportunityRow[]>("/v1/opportunities", params));
   }
 
-  /** Any other call of docs/gateway.md: get("/v1/why/BTC-USDT", { count: 1 }). */
-  async get<T = unknown>(path: string, params: Params = {}): Promise<T | null> {
+  /** Any other call of docs/gateway.md: get("/v1/why/BTC-USDT", { count: 1 }). One that takes its
+   * time is waited for, unless `timeoutMs` says otherwise. */
+  async get<T = unknown>(path: string, params: Params = {}, timeoutMs?: number): Promise<T | null> {
     const said = Object.entries(params).filter(([, value]) => value !== undefined);
     const query = new URLSearchParams(said.map(([name, value]) => [name, String(value)])).toString();
-    return this.#ask<T>(query ? `${path}?${query}` : path);
+    const slowMs = SLOW_MS.find(([slow]) => path.startsWith(slow))?.[1] ?? 0;
+    const patienceMs = timeoutMs ?? Math.max(this.#timeoutMs, slowMs);
+    return this.#ask<T>(query ? `${path}?${query}` : path, {}, patienceMs);
   }
 
   /** Frames of /v1/stream, for ever. When it is lost, a frame of type `away` says why, and again at
@@ -110,12 +118,12 @@ export class SpreadClient {
     }
   }
 
-  async #ask<T>(path: string, more: RequestInit = {}): Promise<T | null> {
+  async #ask<T>(path: string, more: RequestInit = {}, timeoutMs = this.#timeoutMs): Promise<T | null> {
     if (!this.enabled) return this.#none("switched off (USE_RUST_CACHE, `enabled`)");
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (this.#token) headers["authorization"] = `Bearer ${this.#token}`;
     try {
-      const signal = AbortSignal.timeout(this.#timeoutMs);
+      const signal = AbortSignal.timeout(timeoutMs);
       return await this.#read<T>(await fetch(this.url + path, { headers, signal, ...more }));
     } catch (error) {
       return this.#none(told(error));
@@ -125,7 +133,12 @@ export class SpreadClient {
   /** Bad health is told with 503, and is a record, too. */
   async #read<T>(answer: Response): Promise<T | null> {
     const kind = answer.headers.get("content-type") ?? "";
-    const record = (await answer.json()) as T;
+    const text = await answer.text();
+    const record = parsed(text) as T | undefined;
+    if (record === undefined) {
+      const of = kind.split(";")[0] || "something";
+      return this.#none(`no JSON but ${of} (HTTP ${answer.status}): a call of text, or is this no gateway?`);
+    }
     if (kind.startsWith("application/json")) {
       this.reason = "";
       return record;
@@ -149,6 +162,14 @@ export class SpreadClient {
   #none(reason: string): null {
     this.reason = reason;
     return null;
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -43,6 +43,8 @@ test("the calls of bots and some more", async () => {
   assert.equal(client.reason, "");
   assert.equal(await client.getPairPrices("NOPE/USDT"), null);
   assert.match(client.reason, /^unknown_pair: .*NOPE/);
+  assert.equal(await client.get("/metrics"), null);
+  assert.match(client.reason, /^no JSON but text\/plain \(HTTP 200\)/);
 });
 
 test("who is away, silent or somebody else is no error", async () => {

@@ -25,6 +25,13 @@ STREAM = "/v1/stream"
 SILENT_S = 5.0  # the gateway beats each second: who hears nothing for so long has lost it
 AGAIN_S_MIN, AGAIN_S_MAX = 0.1, 5.0  # between two tries to be told again
 FRAME_BYTES_MAX = 64 << 20  # a snapshot of everything
+SLOW_S = {  # calls that look twice, wait for books or read the log, and how long at the least
+    "/v1/connections": 5.0,
+    "/v1/books": 5.0,
+    "/v1/candles": 35.0,
+    "/v1/history": 35.0,
+    "/v1/report": 35.0,
+}
 PATIENCE = 100  # of a connection's time-out to be had: names and TLS take longer than an answer
 PLACES = ("after_seq", "ring", "after_id", "database")  # of a wish: how far it was told
 JSON = "application/json"
@@ -68,6 +75,15 @@ def spreads(symbol: str, direction: str, usable: bool, count: int) -> GatewayCal
 def opportunities(symbol: str, before_id: int | None, count: int) -> GatewayCall:
     params = {"symbol": symbol, "before_id": before_id, "count": count}
     return GatewayCall("/v1/opportunities", params)
+
+
+def patience_s(path: str, usual_s: float, said_s: float | None) -> float:
+    """How long an answer is waited for: as is said for this call, or as usual, or for as long as
+    the call takes by its nature."""
+    if said_s is not None:
+        return said_s
+    slow_s = (least_s for slow, least_s in SLOW_S.items() if path.startswith(slow))
+    return max(usual_s, *slow_s, 0.0)
 
 
 class Following:
@@ -145,7 +161,10 @@ class GatewayAnswers:
         try:
             told = orjson.loads(body)
         except ValueError:
-            self.reason = f"no JSON (HTTP {status}): is this a gateway?"
+            kind = kind.partition(";")[0] or "something"
+            self.reason = (
+                f"no JSON but {kind} (HTTP {status}): a call of text, or is this no gateway?"
+            )
             return None
         if kind.partition(";")[0] == JSON:
             self.reason = ""

@@ -74,9 +74,10 @@ class AsyncSpreadClient(GatewayAnswers):
         """What the tracker stored, newest first; the next page begins before the last one's id."""
         return self._rows(await self._ask(asking.opportunities(symbol, before_id, count)))
 
-    async def get(self, path: str, **params: Any) -> Any:
-        """Any other call of docs/gateway.md: get("/v1/why/BTC-USDT", count=1)."""
-        return await self._ask(GatewayCall(path, params))
+    async def get(self, path: str, *, timeout_s: float | None = None, **params: Any) -> Any:
+        """Any other call of docs/gateway.md: get("/v1/why/BTC-USDT", count=1). One that takes its
+        time (asking.SLOW_S) is waited for unless `timeout_s` says otherwise."""
+        return await self._ask(GatewayCall(path, params), timeout_s)
 
     async def stream(
         self,
@@ -116,14 +117,19 @@ class AsyncSpreadClient(GatewayAnswers):
                     text = await web.recv()
                 yield following.frame(text)
 
-    async def _ask(self, question: GatewayCall) -> Any:
+    async def _ask(self, question: GatewayCall, timeout_s: float | None = None) -> Any:
         if not self.enabled:
             self._off()
             return None
         try:
-            async with asyncio.timeout(self._timeout_s):
+            patience_s = asking.patience_s(question.path, self._timeout_s, timeout_s)
+            async with asyncio.timeout(patience_s):
                 answer = await self._web.request(
-                    question.method, question.path, params=question.said, json=question.body
+                    question.method,
+                    question.path,
+                    params=question.said,
+                    json=question.body,
+                    timeout=patience_s,
                 )
         except (httpx.HTTPError, TimeoutError) as error:
             self._lost(error)

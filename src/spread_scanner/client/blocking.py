@@ -74,9 +74,10 @@ class SpreadClient(GatewayAnswers):
         """What the tracker stored, newest first; the next page begins before the last one's id."""
         return self._rows(self._ask(asking.opportunities(symbol, before_id, count)))
 
-    def get(self, path: str, **params: Any) -> Any:
-        """Any other call of docs/gateway.md: get("/v1/why/BTC-USDT", count=1)."""
-        return self._ask(GatewayCall(path, params))
+    def get(self, path: str, *, timeout_s: float | None = None, **params: Any) -> Any:
+        """Any other call of docs/gateway.md: get("/v1/why/BTC-USDT", count=1). One that takes its
+        time (asking.SLOW_S) is waited for unless `timeout_s` says otherwise."""
+        return self._ask(GatewayCall(path, params), timeout_s)
 
     def stream(
         self,
@@ -114,13 +115,17 @@ class SpreadClient(GatewayAnswers):
             while True:
                 yield following.frame(web.recv(timeout=SILENT_S))
 
-    def _ask(self, question: GatewayCall) -> Any:
+    def _ask(self, question: GatewayCall, timeout_s: float | None = None) -> Any:
         if not self.enabled:
             self._off()
             return None
         try:
             answer = self._web.request(
-                question.method, question.path, params=question.said, json=question.body
+                question.method,
+                question.path,
+                params=question.said,
+                json=question.body,
+                timeout=asking.patience_s(question.path, self._timeout_s, timeout_s),
             )
         except httpx.HTTPError as error:
             self._lost(error)

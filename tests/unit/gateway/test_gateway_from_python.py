@@ -14,6 +14,7 @@ import pytest
 from gateway_bed import Quoting, Started, secret
 
 from bed import until
+from spread_scanner import clock
 from spread_scanner.client import AsyncSpreadClient, SpreadClient
 from spread_scanner.client.asking import (
     AGAIN_S_MAX,
@@ -22,8 +23,10 @@ from spread_scanner.client.asking import (
     URL,
     Following,
     next_pause_s,
+    patience_s,
 )
 from spread_scanner.errors import ConfigError
+from spread_scanner.gateway.api import BOOKS_WAIT_S
 from spread_scanner.schema.enums import SOURCES
 
 PATIENT_S = 30.0  # the machine may be busy
@@ -106,6 +109,8 @@ def test_the_calls_of_bots_and_some_more(
     assert client.pair_prices("NOPE/USDT") is None
     assert client.reason.startswith("unknown_pair: ")
     assert "NOPE" in client.reason
+    assert client.get("/metrics") is None
+    assert client.reason.startswith("no JSON but text/plain (HTTP 200)")
 
 
 def test_who_is_away_is_no_error(client_of: Callable[..., Any]) -> None:
@@ -129,14 +134,18 @@ OF_SOMEBODY_ELSE = {
     "/prices": ("application/json", b'{"price": 1}'),
     "/v1/opportunities": ("text/html", b"<html>"),
     "/v1/spreads": ("text/plain", b"[1]"),
+    "/v1/connections": ("application/json", b'["late"]'),
 }
+LATE_S = 0.05
 
 
 class NoGateway(BaseHTTPRequestHandler):
     """A server that answers, in its own way."""
 
     def do_GET(self) -> None:
-        kind, body = OF_SOMEBODY_ELSE[self.path.partition("?")[0]]
+        path = self.path.partition("?")[0]
+        kind, body = OF_SOMEBODY_ELSE[path]
+        clock.sleep(LATE_S if path == "/v1/connections" else 0)
         self.send_response(200)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
@@ -160,6 +169,19 @@ def test_somebody_else_at_the_port_is_said(client_of: Callable[..., Any]) -> Non
             assert not asked()
             assert says in client.reason
         server.shutdown()
+
+
+def test_a_call_that_takes_its_time_is_waited_for(client_of: Callable[..., Any]) -> None:
+    with HTTPServer(("127.0.0.1", 0), NoGateway) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        client = client_of(f"http://127.0.0.1:{server.server_port}", timeout_s=LATE_S / 10)
+        assert client.get("/v1/connections", source="okx-spot") == ["late"]
+        assert client.get("/v1/connections", timeout_s=LATE_S / 10) is None
+        assert "Timeout" in client.reason
+        server.shutdown()
+    assert patience_s("/v1/connections", 9.0, None) == 9.0
+    assert patience_s("/v1/books/BTC-USDT", 0.1, None) > BOOKS_WAIT_S
+    assert patience_s("/v1/spreads", 0.1, None) == 0.1
 
 
 @pytest.mark.slow
