@@ -37,7 +37,18 @@ _Characters = Annotated[
     ),
 ]
 CHARACTERS = 0.3
-_SIMULATED = ("seed", "symbols", "rate", "plant_every_s", "characters", "tolerance_ms", "keep")
+_SIMULATED = (
+    *("seed", "symbols", "rate", "plant_every_s", "characters", "tolerance_ms", "keep"),
+    "gateway",
+)
+_Gateway = Annotated[
+    bool | None,
+    typer.Option(
+        "--gateway/--no-gateway",
+        help="Show a simulated run to browsers, at port 3001 or the next that is free; "
+        "as shipped all are but `up --json`.",
+    ),
+]
 _NoScreen = Annotated[bool, typer.Option("--no-screen", help="Log lines instead of the screen.")]
 
 
@@ -61,7 +72,7 @@ def _up(
     characters: float,
     tolerance_ms: float,
     keep: Path | None,
-    gateway: bool = False,
+    gateway: bool | None,
 ) -> None:
     from spread_scanner.cli.screen import Screen
     from spread_scanner.supervise.simulation import SimulatedMarket
@@ -76,7 +87,7 @@ def _up(
         market=SimulatedMarket(seed, symbols, rate, plant_every_s, characters),
         tolerance_ms=tolerance_ms,
         keep=keep,
-        gateway=gateway,
+        gateway=sim and (not as_json if gateway is None else gateway),
     )
     shown = screen and not as_json and on_screen()
     document = live(options, namespace, Screen if shown else None)
@@ -108,6 +119,7 @@ def up(
     keep: Annotated[
         Path | None, typer.Option(help="Keep a simulated run's files in this folder.")
     ] = None,
+    gateway: _Gateway = None,
 ) -> None:
     """Start everything in the foreground with a live screen; Ctrl-C ends it cleanly.
 
@@ -131,6 +143,7 @@ def up(
         characters=characters,
         tolerance_ms=tolerance_ms,
         keep=keep,
+        gateway=gateway,
     )
 
 
@@ -146,6 +159,7 @@ def demo(
     seed: _Seed = 1,
     as_json: Json = False,
     no_screen: _NoScreen = False,
+    gateway: _Gateway = None,
 ) -> None:
     """The whole system on simulated exchanges, with the live screen, and for a browser at the
     address that it says. Needs no network."""
@@ -161,7 +175,7 @@ def demo(
         characters=CHARACTERS,
         tolerance_ms=250.0,
         keep=None,
-        gateway=True,
+        gateway=gateway is not False,
     )
 
 

@@ -156,6 +156,7 @@ SPECIAL: list[Row] = [
     ("down", "up --sim --keep FOLDER/frames", EXIT_FAILED),
     ("down", "up --sim --keep /proc/x", EXIT_FAILED),
     ("down", "up --seed 7", EXIT_SETTINGS),
+    ("down", "up --gateway", EXIT_SETTINGS),
     ("down", "up --keep FOLDER/new --symbols 12", EXIT_SETTINGS),
     ("down", "report --database FOLDER/empty", EXIT_FAILED),
     ("down", "report --database FOLDER/pipe", EXIT_FAILED),

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from spread_scanner.cli import run
 from spread_scanner.supervise import children, simulation, up
 from spread_scanner.supervise.log_files import CannotLog
 from spread_scanner.supervise.simulation import SimulatedMarket
@@ -89,12 +91,42 @@ def test_a_demo_takes_the_next_port_that_is_free(
     monkeypatch.setattr(children.Child, "read_line", lambda *_: b'{"control": "http://x"}')
     monkeypatch.setattr(simulation, "PORTS_TRIED", 100)
     for shown in (False, True):
-        run = simulation.Simulation(tmp_path, "name", MARKET, gateway=shown)
-        run.config_dir.mkdir(exist_ok=True)
-        (run.config_dir / "config.toml").write_text("")
-        run.start(lambda: False)
-        made = tomllib.loads((run.config_dir / "config.toml").read_text())
+        one = simulation.Simulation(tmp_path, "name", MARKET, gateway=shown)
+        one.config_dir.mkdir(exist_ok=True)
+        (one.config_dir / "config.toml").write_text("")
+        one.start(lambda: False)
+        made = tomllib.loads((one.config_dir / "config.toml").read_text())
         assert made.get("spread-gateway", {}).get("enabled", False) is shown
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "shown"),
+    [
+        (run.up, {"sim": True}, True),
+        (run.up, {"sim": True, "as_json": True}, False),
+        (run.up, {"sim": True, "as_json": True, "gateway": True}, True),
+        (run.up, {"sim": True, "gateway": False}, False),
+        (run.demo, {}, True),
+        (run.demo, {"as_json": True}, True),
+        (run.demo, {"gateway": False}, False),
+    ],
+)
+def test_a_simulated_run_shows_itself_to_browsers(
+    monkeypatch: pytest.MonkeyPatch, command: Any, said: dict[str, Any], shown: bool
+) -> None:
+    asked: list[up.UpOptions] = []
+
+    def live(options: up.UpOptions, *_: object) -> dict[str, bool]:
+        asked.append(options)
+        return {"ok": True}
+
+    monkeypatch.setattr(up, "up", live)
+    for tells in ("_tell", "print_json"):
+        monkeypatch.setattr(run, tells, lambda *_: None)
+    given = {"context": None, **said} if command is run.up else said
+    with pytest.raises(typer.Exit):
+        command(**given)
+    assert [options.gateway for options in asked] == [shown]
 
 
 def test_where_the_gateway_answers_is_said(tmp_path: Path) -> None:
