@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from browser_bed import Tab, chromium, cpu_of_chromium_s, violations
 from canned_gateway import canned_gateway
+from database_bed import store
 from gateway_bed import Started, secret
 
 from spread_scanner import config
@@ -265,7 +266,62 @@ def test_it_fits_a_phone(browser: Any, shown: Shown) -> None:
     page = tab.open()
     tab.until(f"{ROWS}.length > 2")
     page.tap(".body > [role=row]")
-    tab.until("document.querySelector('.drawer') !== null")
+    tab.until("document.querySelector('.drawer .books td') !== null")
+    drawer = page.evaluate("document.querySelector('.drawer').scrollWidth")
+    assert drawer <= 320
+    for button in page.query_selector_all(".drawer header button"):
+        box = button.bounding_box()
+        assert box["x"] >= 0, button.inner_text()
+        assert box["x"] + box["width"] <= 320, button.inner_text()
+    page.tap(".drawer header button:last-child")
+    tab.until("document.querySelector('.drawer') === null")
+    tab.close()
+
+
+WHOLE = """[...document.querySelectorAll('.table .cell, .table [role=columnheader] button')]
+    .filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"""
+WIDEST = """
+const { columns } = page.board;
+columns.spot_age_ms.fill(43 * 60e3 + 43e3);
+columns.fut_age_ms.fill(43 * 60e3 + 43e3);
+const due = { interval_h: 8, next_wall_ns: 1e6 * (Date.now() + 27e6) };
+for (const one of page.board.funding.values())
+    Object.assign(one, { rate: -0.004444, unknown: "", ...due });
+page.session.polls[0].stop();
+page.session.rows.wish(null);
+page.table.draw(performance.now());
+"""
+
+
+def test_what_is_shown_is_shown_whole(tab: Tab) -> None:
+    page = tab.open("#usable=0")
+    tab.until(f"{ROWS}.length >= 20")
+    tab.until("page.board.funding.size > 0")
+    page.evaluate(WIDEST)
+    assert page.evaluate(WHOLE) == []
+    table = "document.querySelector('.table')"
+    assert page.evaluate(f"{table}.scrollWidth <= {table}.clientWidth")
+    for key in page.evaluate("page.table.columns.map(({ key }) => key)"):
+        page.evaluate(f"page.set({{ sort: '{key}' }})")
+        assert page.evaluate(WHOLE) == [], key
+
+
+def test_what_the_tracker_does_not_follow_is_not_said_to_stand(
+    browser: Any, wide_bed: Any, shown: Shown
+) -> None:
+    store(wide_bed.settings.data_dir, id=1, symbol="AAA-USDT", direction="okx-bybit", opened_ns=1)
+    tab = Tab(browser, shown.address, viewport={"width": 1400, "height": 800})
+    page = tab.open("#view=opportunities")
+    tab.until("/still there/.test(document.querySelector('.stands').textContent)")
+    assert page.evaluate("document.title").startswith("(1)")
+    page.evaluate("page.session.events.wish(null)")
+    page.evaluate(
+        "page.session.events.hears.status({status: {degraded: ['spread-tracker'], switched: []}})"
+    )
+    tab.until("/not followed .spread-tracker stopped./.test(document.body.textContent)")
+    assert "still there" not in tab.text("body")
+    assert "Process spread-tracker is unwell." in tab.text(".standing")
+    assert page.evaluate("document.title") == "⚠ spread-scanner"
     tab.close()
 
 

@@ -1,7 +1,7 @@
 // The filters: what they say stands in the address.
 
 import { numberOf } from "./address.js";
-import { BY_KEY, KEYS } from "./columns.js";
+import { BY_KEY, KEYS, USUAL_KEYS } from "./columns.js";
 import { html } from "./ui.js";
 
 const EXCHANGES_OF = (board, leg) =>
@@ -45,7 +45,7 @@ export function unlessTyped(field, value) {
 
 // Which columns, and in what order.
 function Chooser({ chosen, choose }) {
-  const keys = chosen.length ? chosen : KEYS;
+  const keys = chosen.length ? chosen : USUAL_KEYS;
   const move = (key, by) => {
     const at = keys.indexOf(key);
     const next = keys.filter((one) => one !== key);

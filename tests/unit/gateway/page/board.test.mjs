@@ -3,7 +3,7 @@ import test from "node:test";
 import { INITIAL } from "../../../../src/spread_scanner/gateway/page/address.js";
 import { Board } from "../../../../src/spread_scanner/gateway/page/board.js";
 import { amiss } from "../../../../src/spread_scanner/gateway/page/amiss.js";
-import { BY_KEY, stateOf } from "../../../../src/spread_scanner/gateway/page/columns.js";
+import { BY_KEY, chosen, stateOf } from "../../../../src/spread_scanner/gateway/page/columns.js";
 import { sentence } from "../../../../src/spread_scanner/gateway/page/drawer.js";
 import { allOf, lasted, standingOf } from "../../../../src/spread_scanner/gateway/page/opportunities.js";
 import { standingBeneath } from "../../../../src/spread_scanner/gateway/page/session.js";
@@ -151,6 +151,13 @@ test("what is amiss is said in whole sentences", () => {
 test("why nothing was decided is said in the gateway's words", () => {
   const said = { meaning: "no evaluation over a threshold is kept", standing: [{ direction: "okx-bybit", meaning: "no quotes yet" }] };
   assert.equal(sentence(said), "no evaluation over a threshold is kept; okx-bybit now: no quotes yet.");
+});
+
+test("what is shown by itself stands in 1,400 pixels beside a scrollbar", () => {
+  const wide = (columns) => columns.reduce((sum, { width }) => sum + width, 0);
+  assert.ok(wide(chosen([])) <= 1_385, `${wide(chosen([]))}`);
+  assert.deepEqual(chosen(["skew", "nonsense"]).map(({ key }) => key), ["skew"]);
+  assert.deepEqual(chosen(["nonsense"]), chosen([]));
 });
 
 test("a leg that was never quoted has no age", () => {
