@@ -45,6 +45,6 @@ export class Polling {
       pause = most / 2 + (Math.random() * most) / 2;
       this.failed(error, performance.now() + pause);
     }
-    this.waiting = setTimeout(() => this.#turn(), pause);
+    if (!abort.signal.aborted) this.waiting = setTimeout(() => this.#turn(), pause);
   }
 }

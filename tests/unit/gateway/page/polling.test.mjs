@@ -7,12 +7,11 @@ test("pages that go with an answer are asked for by its last row, one after anot
   const asked = [];
   context.mock.method(globalThis, "fetch", async (path) => {
     asked.push(path);
-    return new Response(JSON.stringify(answers[path]));
+    return Response.json(answers[path]);
   });
   const next = (rows) => (rows.length < 2 ? null : `/before-${rows.at(-1)}`);
   const [rows, pages] = await new Promise((resolve) => {
     const polling = new Polling("/first", () => 1e6, (first, _, more) => { polling.stop(); resolve([first, more]); }, () => {}, next);
-    context.after(() => polling.stop());
   });
   assert.deepEqual([rows, pages, asked], [[9, 8], [[5, 4], [2]], Object.keys(answers)]);
 });
