@@ -96,9 +96,11 @@ def assemble(pool: str, accounts: Accounts) -> Pool:
     return assembler(pool, accounts)
 
 
-def price(pool: str, accounts: Accounts) -> float:
-    """Token 1 per token 0 in whole tokens, in the pool's own order."""
-    return price_of(assemble(pool, accounts))
+def price(pool: str, accounts: Accounts, *, unix_ts: int = 0, slot: int = 0) -> float:
+    """Token 1 per token 0 in whole tokens, in the pool's own order. An order book's without the
+    orders that had expired then; told no time, with all of them.
+    """
+    return price_of(assemble(pool, accounts), unix_ts, slot)
 
 
 def quote(

@@ -6,18 +6,21 @@ and what the fee is at each step where that changes with the price.
 """
 
 import math
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from spread_scanner.solana.pool import U64_MAX, Filled
+from spread_scanner.solana.layout import Q64_BITS
+from spread_scanner.solana.pool import RATE_ALL, U64_MAX, Filled, Pool
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
+from spread_scanner.solana.tokens import TokenMint
 
-Q64_BITS = 64
-RATE_ALL = 1_000_000
+RATE_MAX = 100_000  # of a fee that grows with volatility
+VOLATILITY_SCALE = 10_000
+_CONTROL_ALL = 100_000
 TICK_MIN, TICK_MAX = -443_636, 443_636
-SQRT_PRICE_MIN = 4_295_048_016  # of both programs; their largest differ
 _U256_BITS = 256
 _LOG_STEP = math.log(1.0001) / 2
 
@@ -289,17 +292,49 @@ class PriceTable:
             tick += 1
         return tick
 
+    def within(self, tick: int) -> int:
+        """The price at a tick, or at the last one there is."""
+        return self.at(min(max(tick, TICK_MIN), TICK_MAX))
 
-def virtual_reserves(sqrt_price: int, liquidity: int) -> tuple[int, int]:
-    """What the liquidity at this price is worth of each token, as if it went on for ever."""
-    return (liquidity << Q64_BITS) // sqrt_price, liquidity * sqrt_price >> Q64_BITS
-
-
-def price_ratio(sqrt_price: int) -> tuple[int, int]:
-    return sqrt_price * sqrt_price, 1 << 2 * Q64_BITS
+    def has(self, sqrt_price: int) -> bool:
+        return self.at(TICK_MIN) <= sqrt_price <= self.at(TICK_MAX)
 
 
-def filled(path: Walk, fee_on_input: bool) -> Filled:
-    """What a pool says of a swap that used all of its amount."""
-    fee = path.fees[0][0] if len(path.fees) == 1 else sum(fee for fee, _ in path.fees)
-    return Filled(path.amount_in, path.amount_out, fee, fee_on_input, path.crossed)
+def volatility_rate(control: int, accumulator: int, width: int) -> int:
+    """What volatility adds to a fee, in steps so many ticks wide."""
+    crossed = accumulator * width
+    return -(-control * crossed * crossed // (_CONTROL_ALL * VOLATILITY_SCALE * VOLATILITY_SCALE))
+
+
+class ConcentratedPool(Pool):
+    """Where the price is and the ticks as far as they are known; how fees are taken, programs
+    know.
+    """
+
+    def __init__(
+        self,
+        mints: tuple[str, str],
+        token_mints: tuple[TokenMint, TokenMint],
+        start: Start,
+        ticks: TickRange,
+    ) -> None:
+        super().__init__(mints, token_mints)
+        self._start, self.ticks = start, ticks
+
+    @abstractmethod
+    def rules(self, down: bool, unix_ts: int) -> FeeRules:
+        """How the fee is taken in this direction, at this second where it changes with time."""
+
+    def reserves(self) -> tuple[int, int]:
+        """What the liquidity at this price is worth of each token, as if it went on for ever."""
+        sqrt_price, _, liquidity = self._start
+        return (liquidity << Q64_BITS) // sqrt_price, liquidity * sqrt_price >> Q64_BITS
+
+    def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
+        return self._start.sqrt_price * self._start.sqrt_price, 1 << 2 * Q64_BITS
+
+    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
+        rules = self.rules(down, unix_ts)
+        path = walk(self._start, self.ticks, amount, down=down, by_input=by_input, rules=rules)
+        fee = path.fees[0][0] if len(path.fees) == 1 else sum(fee for fee, _ in path.fees)
+        return Filled(path.amount_in, path.amount_out, fee, rules.on_input, path.crossed)

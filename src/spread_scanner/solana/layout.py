@@ -5,7 +5,8 @@ from struct import Struct
 
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 
-KIND_BYTES = 8
+Q64_BITS = 64  # of a fixed-point number, those of its fraction
+DECIMALS_MAX = 255  # a mint keeps them in one byte
 U16, U32, I32, U64 = Struct("<H"), Struct("<I"), Struct("<i"), Struct("<Q")
 
 
@@ -18,6 +19,15 @@ def checked(data: bytes, what: str, *, length: int, kind: bytes = b"") -> None:
         raise PoolRefusal(
             PoolReason.WRONG_LENGTH, wanted=what, length=len(data), wanted_length=length
         )
+
+
+def checked_decimals(what: str, found: tuple[int, int]) -> tuple[int, int]:
+    """Refuse what no mint can have; programs keep them in more bytes than mints do."""
+    if max(found) > DECIMALS_MAX:
+        raise PoolRefusal(
+            PoolReason.BAD_VALUE, wanted=what, decimals=found, allowed=f"0 to {DECIMALS_MAX}"
+        )
+    return found
 
 
 def u16(data: bytes, at: int) -> int:

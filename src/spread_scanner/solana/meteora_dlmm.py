@@ -19,8 +19,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from spread_scanner.solana import keys
-from spread_scanner.solana.layout import bits_of, checked, i32, u16, u32, u64, u128
-from spread_scanner.solana.pool import Accounts, Filled, bytes_of, mint_of, vault_of
+from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, u16, u32, u64, u128
+from spread_scanner.solana.pool import Accounts, Filled, Pool, bytes_of, mint_of, vault_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 
@@ -31,8 +31,7 @@ BINS_IN_ARRAY = 70
 _BIN_BYTES, _BINS_AT = 144, 56
 BITMAP_HALF = 512
 _EXTENSION_WORDS, _WORD_BYTES = 12, 64
-Q64_BITS = 64
-RATE_ALL, RATE_MAX = 10**9, 10**8
+_RATE_ALL, _RATE_MAX = 10**9, 10**8
 _SCALE, _VARIABLE_ALL = 10_000, 10**11
 _PRICE_BITS = 19
 _BY_SLOT = 0
@@ -234,11 +233,11 @@ class _BinFees:
         """Parts of a thousand million."""
         pair = self._pair
         if not pair.variable_fee_control:
-            return min(self._base, RATE_MAX)
+            return min(self._base, _RATE_MAX)
         volatility = self._reference + abs(self._index - bin_id) * _SCALE
         crossed = min(volatility, pair.accumulator_max) * pair.bin_step
         variable = -(-pair.variable_fee_control * crossed * crossed // _VARIABLE_ALL)
-        return min(self._base + variable, RATE_MAX)
+        return min(self._base + variable, _RATE_MAX)
 
 
 def _in_for(out: int, price: int, down: bool) -> int:
@@ -265,11 +264,11 @@ def _exact_in(layers: _Layers, left: int, rate: int, down: bool, fee_on_input: b
     """As much of an amount as a bin takes."""
     price = layers.price
     most = sum(_in_for(amount, price, down) for amount in layers.amounts)
-    most_fee = -(-most * rate // (RATE_ALL - rate)) if fee_on_input else 0
+    most_fee = -(-most * rate // (_RATE_ALL - rate)) if fee_on_input else 0
     if left > most + most_fee:
         used, out, fee = most + most_fee, sum(layers.amounts), most_fee
     else:
-        fee = -(-left * rate // RATE_ALL) if fee_on_input else 0
+        fee = -(-left * rate // _RATE_ALL) if fee_on_input else 0
         used, out, rest = left, 0, left - fee
         for amount in layers.amounts:
             cost = _in_for(amount, price, down)
@@ -278,7 +277,7 @@ def _exact_in(layers: _Layers, left: int, rate: int, down: bool, fee_on_input: b
                 break
             out, rest = out + amount, rest - cost
     if not fee_on_input:
-        fee = -(-out * rate // RATE_ALL)
+        fee = -(-out * rate // _RATE_ALL)
         out -= fee
     return _Taken(used, out, fee)
 
@@ -286,20 +285,20 @@ def _exact_in(layers: _Layers, left: int, rate: int, down: bool, fee_on_input: b
 def _exact_out(layers: _Layers, left: int, rate: int, down: bool, fee_on_input: bool) -> _Taken:
     """As much of what is wanted as a bin gives."""
     held = sum(layers.amounts)
-    wanted = left if fee_on_input else -(-left * RATE_ALL // (RATE_ALL - rate))
+    wanted = left if fee_on_input else -(-left * _RATE_ALL // (_RATE_ALL - rate))
     out = rest = min(wanted, held)
     paid = 0
     for amount in layers.amounts:
         taken = min(amount, rest)
         paid, rest = paid + _in_for(taken, layers.price, down), rest - taken
     if fee_on_input:
-        fee = -(-paid * rate // (RATE_ALL - rate))
+        fee = -(-paid * rate // (_RATE_ALL - rate))
         return _Taken(paid + fee, out, fee)
-    net = min(out - -(-out * rate // RATE_ALL), left)
+    net = min(out - -(-out * rate // _RATE_ALL), left)
     return _Taken(paid, net, out - net)
 
 
-class DlmmPool:
+class DlmmPool(Pool):
     """The pair, its bins as far as they are known, and what its mints keep. Token 0 is X."""
 
     def __init__(
@@ -310,27 +309,19 @@ class DlmmPool:
         mints: tuple[TokenMint, TokenMint],
         held: tuple[int | None, int | None] = (None, None),
     ) -> None:
+        super().__init__(pair.mints, mints)
         self.pair, self.bins, self.ends = pair, bins, ends
         self._held = held  # by the vaults, where they are given
-        self.mints = pair.mints
-        self._mints = mints
         self._ids = ids = sorted(bins)
         self._around = bisect_right(ids, pair.active_id) - 1, bisect_left(ids, pair.active_id)
         self._has_orders = pair.has_orders
-
-    @property
-    def decimals(self) -> tuple[int, int]:
-        return self._mints[0].decimals, self._mints[1].decimals
-
-    def token_mints(self) -> tuple[TokenMint, TokenMint]:
-        return self._mints
 
     def reserves(self) -> tuple[int, int]:
         """Of the active bin alone: what there is at this very price."""
         found = self.bins.get(self.pair.active_id)
         return (found.amount_x, found.amount_y) if found else (0, 0)
 
-    def price_ratio(self) -> tuple[int, int]:
+    def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
         return price_at(self.pair.active_id, self.pair.bin_step), 1 << Q64_BITS
 
     def check_open(self, unix_ts: int, slot: int) -> None:

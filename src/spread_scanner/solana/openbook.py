@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from spread_scanner.solana import keys
 from spread_scanner.solana.layout import checked, u32, u64, u128
-from spread_scanner.solana.order_books import MarketOrder, MarketUnits, OrderBookPool
+from spread_scanner.solana.order_books import MarketOrder, MarketUnits, OrderBookPool, checked_units
 from spread_scanner.solana.pool import Accounts, bytes_of, mint_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 
@@ -24,11 +24,10 @@ _INITIALISED, _MARKET, _OPEN_ORDERS, _BIDS, _ASKS, _DISABLED = (
 )
 _SLAB_AT, _NODES_AT, _NODE_BYTES = 13, 45, 72
 _INNER, _LEAF = 1, 2
-_U64_MAX = 2**64 - 1
 
 
 class OpenBookMarket(Struct, frozen=True):
-    """The market's account; lots are in smallest units."""
+    """The market's account; a price is in quote lots for a base lot."""
 
     own: str
     mints: tuple[str, str]
@@ -37,9 +36,7 @@ class OpenBookMarket(Struct, frozen=True):
     event_queue: str
     bids: str
     asks: str
-    base_step_atoms: int
-    quote_step_atoms: int
-    fee_bps: int
+    units: MarketUnits
     disabled: bool
 
 
@@ -77,12 +74,6 @@ class OpenOrders(Struct, frozen=True):
     asks: tuple[int, ...]
 
 
-def sequence_of(order_id: int, is_bid: bool) -> int:
-    """The number that an order got when it came."""
-    low = order_id & _U64_MAX
-    return low ^ _U64_MAX if is_bid else low
-
-
 def decode(data: bytes) -> OpenBookMarket | SlabSide | OpenOrders:
     if not data.startswith(KIND) or not data.endswith(TAIL) or len(data) < _SLAB_AT:
         raise PoolRefusal(PoolReason.WRONG_KIND, wanted="Serum account", begins=data[:5].hex())
@@ -92,7 +83,7 @@ def decode(data: bytes) -> OpenBookMarket | SlabSide | OpenOrders:
     if flags == _INITIALISED | _OPEN_ORDERS:
         return _open_orders(data)
     if flags in (_INITIALISED | _BIDS, _INITIALISED | _ASKS):
-        return SlabSide(bool(flags & _BIDS), slab(data[_SLAB_AT : -len(TAIL)]))
+        return _side(data, bool(flags & _BIDS))
     raise PoolRefusal(PoolReason.WRONG_KIND, wanted="market, open orders or slab", flags=flags)
 
 
@@ -101,13 +92,19 @@ def _market(data: bytes, disabled: bool) -> OpenBookMarket:
     own, base, quote, base_vault, quote_vault, requests, events, bids, asks = (
         keys.text(data[at : at + 32]) for at in (13, 53, 85, 117, 165, 221, 253, 285, 317)
     )
-    steps = u64(data, 349), u64(data, 357)
-    if not all(steps):
-        raise PoolRefusal(PoolReason.BAD_VALUE, wanted="Serum market", lots=steps)
+    units = MarketUnits(u64(data, 349), u64(data, 357), 1, 1, u64(data, 365))
     return OpenBookMarket(
         *(own, (base, quote), (base_vault, quote_vault), requests, events, bids, asks),
-        *(*steps, u64(data, 365), disabled),
+        *(checked_units("Serum market", units), disabled),
     )
+
+
+def _side(data: bytes, is_bids: bool) -> SlabSide:
+    orders = slab(data[_SLAB_AT : -len(TAIL)])
+    for order in orders:
+        if not order.price_lots:
+            raise PoolRefusal(PoolReason.BAD_VALUE, wanted="slab", order=order)
+    return SlabSide(is_bids, orders)
 
 
 def _open_orders(data: bytes) -> OpenOrders:
@@ -173,6 +170,5 @@ def assemble(key: str, accounts: Accounts) -> OrderBookPool:
             raise PoolRefusal(PoolReason.WRONG_KIND, wanted="slab", key=side)
         sides.append([MarketOrder(order.price_lots, order.quantity) for order in found.orders])
     base, quote = (mint_of(accounts, mint) for mint in market.mints)
-    units = MarketUnits(market.base_step_atoms, market.quote_step_atoms, 1, 1, market.fee_bps)
     closed = "disabled" if market.disabled else None
-    return OrderBookPool(market.mints, (base, quote), units, sides[0], sides[1], closed)
+    return OrderBookPool(market.mints, (base, quote), market.units, sides[0], sides[1], closed)

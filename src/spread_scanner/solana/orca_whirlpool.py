@@ -5,7 +5,8 @@ Checked: decoding on recorded accounts of every kind but the Oracle, quotes with
 against the mainnet binary of 2024 over several ticks and arrays, and the SDK's vectors, full-range
 pools included. From the source alone, never run: the adaptive fee of pools with an Oracle, and
 Token-2022 mints. An array that does not exist is empty; one that is not given ends what can be
-quoted.
+quoted. The smallest amounts go in and give nothing, as the binary has it, which the other programs
+refuse.
 """
 
 from collections.abc import Mapping
@@ -14,21 +15,21 @@ from msgspec import Struct
 
 from spread_scanner.solana import keys
 from spread_scanner.solana.concentrated import (
+    RATE_MAX,
     TICK_MAX,
     TICK_MIN,
+    VOLATILITY_SCALE,
+    ConcentratedPool,
     FeeRules,
     PriceTable,
     RangeEnd,
     Start,
     TickAt,
     TickRange,
-    filled,
-    price_ratio,
-    virtual_reserves,
-    walk,
+    volatility_rate,
 )
 from spread_scanner.solana.layout import checked, i32, i128, u16, u32, u64, u128
-from spread_scanner.solana.pool import Accounts, Filled, bytes_of, mint_of
+from spread_scanner.solana.pool import Accounts, bytes_of, mint_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 
@@ -39,8 +40,6 @@ DYNAMIC_KIND = bytes.fromhex("11d8f68ee1c7da38")
 ORACLE_BYTES, ORACLE_KIND = 254, bytes.fromhex("8bc283b38cb3e5f4")
 TICKS_IN_ARRAY = 88
 _TICK_BYTES, _DYNAMIC_TICK_BYTES = 113, 112
-RATE_MAX = 100_000
-_SCALE, _CONTROL_ALL = 10_000, 100_000
 REFERENCE_AGE_S_MAX = 3_600
 
 _UP = (
@@ -147,7 +146,7 @@ def decode(data: bytes) -> Whirlpool | WhirlpoolTicks | AdaptiveFee:
         mints=(keys.text(data[101:133]), keys.text(data[181:213])),
         vaults=(keys.text(data[133:165]), keys.text(data[213:245])),
     )
-    if not PRICES.at(TICK_MIN) <= found.sqrt_price <= PRICES.at(TICK_MAX) or not found.tick_spacing:
+    if not PRICES.has(found.sqrt_price) or not found.tick_spacing:
         raise PoolRefusal(
             PoolReason.BAD_VALUE,
             wanted="Whirlpool",
@@ -228,7 +227,7 @@ class _AdaptiveFees:
         self._oracle, self._static_rate, self._down = oracle, static_rate, down
         self._group = tick // oracle.group_size
         self._reference, self._group_reference = self._referred(unix_ts)
-        reach = -(-(oracle.accumulator_max - self._reference) // _SCALE)
+        reach = -(-(oracle.accumulator_max - self._reference) // VOLATILITY_SCALE)
         self._lowest, self._highest = self._group_reference - reach, self._group_reference + reach
         self._accumulator = 0
 
@@ -242,24 +241,24 @@ class _AdaptiveFees:
             return 0, self._group
         if unix_ts - last < oracle.filter_s:
             return oracle.volatility_reference, oracle.group_reference
-        return oracle.accumulator * oracle.reduction // _SCALE, self._group
+        return oracle.accumulator * oracle.reduction // VOLATILITY_SCALE, self._group
 
     def next(self, target: int, liquidity: int) -> tuple[int, int]:
         self._accumulate()
-        control, size = self._oracle.control, self._oracle.group_size
-        crossed = self._accumulator * size
-        adaptive = -(-control * crossed * crossed // (_CONTROL_ALL * _SCALE * _SCALE))
+        oracle = self._oracle
+        adaptive = volatility_rate(oracle.control, self._accumulator, oracle.group_size)
         rate = min(self._static_rate + adaptive, RATE_MAX)
         bound = self._bound(liquidity)
         self._skipped = bound is None or not self._lowest <= self._group <= self._highest
         if bound is None:
             return rate, target
-        edge = PRICES.at(min(max(bound, TICK_MIN), TICK_MAX))
+        edge = PRICES.within(bound)
         return rate, max(target, edge) if self._down else min(target, edge)
 
     def _accumulate(self) -> None:
         distance = abs(self._group_reference - self._group)
-        self._accumulator = min(self._reference + distance * _SCALE, self._oracle.accumulator_max)
+        grown = self._reference + distance * VOLATILITY_SCALE
+        self._accumulator = min(grown, self._oracle.accumulator_max)
 
     def _bound(self, liquidity: int) -> int | None:
         """The tick at which the fee changes next; None where it does so no more."""
@@ -284,7 +283,7 @@ class _AdaptiveFees:
         self._group += -1 if self._down else 1
 
 
-class WhirlpoolPool:
+class WhirlpoolPool(ConcentratedPool):
     """The pool, its ticks as far as they are known, and what its mints keep."""
 
     def __init__(
@@ -294,38 +293,21 @@ class WhirlpoolPool:
         mints: tuple[TokenMint, TokenMint],
         oracle: AdaptiveFee | None = None,
     ) -> None:
-        self.state, self.ticks, self.oracle = state, ticks, oracle
-        self.mints = state.mints
-        self._mints = mints
-        self._start = Start(state.sqrt_price, state.tick, state.liquidity)
+        start = Start(state.sqrt_price, state.tick, state.liquidity)
+        super().__init__(state.mints, mints, start, ticks)
+        self.state, self.oracle = state, oracle
         self._static = FeeRules(state.fee_rate)
-
-    @property
-    def decimals(self) -> tuple[int, int]:
-        return self._mints[0].decimals, self._mints[1].decimals
-
-    def token_mints(self) -> tuple[TokenMint, TokenMint]:
-        return self._mints
-
-    def reserves(self) -> tuple[int, int]:
-        return virtual_reserves(self.state.sqrt_price, self.state.liquidity)
-
-    def price_ratio(self) -> tuple[int, int]:
-        return price_ratio(self.state.sqrt_price)
 
     def check_open(self, unix_ts: int, slot: int) -> None:
         if self.oracle is not None and unix_ts < self.oracle.trade_enable_ts:
             opens = self.oracle.trade_enable_ts
             raise PoolRefusal(PoolReason.CLOSED, trade_enable_ts=opens, unix_ts=unix_ts)
 
-    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
-        rules = self._static
-        if self.oracle is not None:
-            tick = self.state.tick
-            schedule = _AdaptiveFees(self.oracle, rules.rate, tick, down, unix_ts)
-            rules = FeeRules(rules.rate, schedule)
-        path = walk(self._start, self.ticks, amount, down=down, by_input=by_input, rules=rules)
-        return filled(path, True)
+    def rules(self, down: bool, unix_ts: int) -> FeeRules:
+        if self.oracle is None:
+            return self._static
+        rate, tick = self.state.fee_rate, self.state.tick
+        return FeeRules(rate, _AdaptiveFees(self.oracle, rate, tick, down, unix_ts))
 
 
 def array_key(pool: str, start: int) -> str:
@@ -368,7 +350,7 @@ def _reach(
         given = accounts.get(key)
         if given is None:
             edge = start + width if stride < 0 else start
-            return found, RangeEnd(edge, PRICES.at(min(max(edge, TICK_MIN), TICK_MAX)), key)
+            return found, RangeEnd(edge, PRICES.within(edge), key)
         if given != (keys.SYSTEM, b""):
             found |= _ticks(
                 pool, state, bytes_of(accounts, key, keys.ORCA_WHIRLPOOL, "ticks"), start

@@ -4,10 +4,10 @@ Not checked against any program: no recorded market is whole. What does not fill
 the user, so that an exact amount in may take less, and an exact amount out give more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from spread_scanner.solana.pool import Filled
+from spread_scanner.solana.pool import Filled, Pool
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import BPS_ALL, TokenMint
 
@@ -20,6 +20,12 @@ class MarketOrder(NamedTuple):
     until_slot: int = 0
     until_ts: int = 0
 
+    def rests(self, unix_ts: int, slot: int) -> bool:
+        """Whether it has not expired."""
+        return (not self.until_slot or self.until_slot >= slot) and (
+            not self.until_ts or self.until_ts >= unix_ts
+        )
+
 
 class MarketUnits(NamedTuple):
     """Smallest units in a lot, quote lots for `scale` base lots at one tick, and the fee."""
@@ -31,7 +37,14 @@ class MarketUnits(NamedTuple):
     taker_bps: int
 
 
-class OrderBookPool:
+def checked_units(what: str, units: MarketUnits) -> MarketUnits:
+    """Refuse steps of nothing, and a fee that leaves nothing."""
+    if min(units[:4]) < 1 or units.taker_bps >= BPS_ALL:
+        raise PoolRefusal(PoolReason.BAD_VALUE, wanted=what, units=units)
+    return units
+
+
+class OrderBookPool(Pool):
     """Both sides of a market. Token 0 is the base: going down is selling it to the bids."""
 
     def __init__(
@@ -43,17 +56,10 @@ class OrderBookPool:
         asks: Sequence[MarketOrder],
         closed: str | None = None,
     ) -> None:
-        self.mints, self.units, self._closed = mints, units, closed
-        self._token_mints = token_mints
+        super().__init__(mints, token_mints)
+        self.units, self._closed = units, closed
         self.bids = sorted(bids, key=lambda order: -order.ticks)
         self.asks = sorted(asks, key=lambda order: order.ticks)
-
-    @property
-    def decimals(self) -> tuple[int, int]:
-        return self._token_mints[0].decimals, self._token_mints[1].decimals
-
-    def token_mints(self) -> tuple[TokenMint, TokenMint]:
-        return self._token_mints
 
     def reserves(self) -> tuple[int, int]:
         """Of base what is asked for, of quote what is bid, whatever has expired included."""
@@ -62,28 +68,28 @@ class OrderBookPool:
         asked = sum(order.lots for order in self.asks)
         return asked * units.base_step_atoms, bid * units.quote_step_atoms
 
-    def price_ratio(self) -> tuple[int, int]:
+    def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
         """Half-way between the best of both sides; nothing where one is empty."""
-        if not self.bids or not self.asks:
+        bid, ask = (next(self._resting(down, unix_ts, slot), None) for down in (True, False))
+        if bid is None or ask is None:
             return 0, 0
         units = self.units
-        ticks = self.bids[0].ticks + self.asks[0].ticks
         return (
-            ticks * units.tick * units.quote_step_atoms,
+            (bid.ticks + ask.ticks) * units.tick * units.quote_step_atoms,
             2 * units.scale * units.base_step_atoms,
         )
+
+    def _resting(self, down: bool, unix_ts: int, slot: int) -> Iterator[MarketOrder]:
+        """Of the side that is taken from, the best first."""
+        side = self.bids if down else self.asks
+        return (order for order in side if order.rests(unix_ts, slot))
 
     def check_open(self, unix_ts: int, slot: int) -> None:
         if self._closed is not None:
             raise PoolRefusal(PoolReason.CLOSED, status=self._closed)
 
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
-        rest = [
-            order
-            for order in (self.bids if down else self.asks)
-            if (not order.until_slot or order.until_slot >= slot)
-            and (not order.until_ts or order.until_ts >= unix_ts)
-        ]
+        rest = self._resting(down, unix_ts, slot)
         units = self.units
         if down == by_input:  # of base
             whole = (
@@ -122,7 +128,7 @@ def _up(amount: int, step: int) -> int:
     return -(-amount // step)
 
 
-def _by_base(orders: Sequence[MarketOrder], wanted: int) -> _TakenLots:
+def _by_base(orders: Iterable[MarketOrder], wanted: int) -> _TakenLots:
     left, value, met = wanted, 0, 0
     for order in orders:
         if not left:
@@ -135,7 +141,7 @@ def _by_base(orders: Sequence[MarketOrder], wanted: int) -> _TakenLots:
 
 
 def _by_quote(
-    orders: Sequence[MarketOrder], quote: int, units: MarketUnits, at_least: bool
+    orders: Iterable[MarketOrder], quote: int, units: MarketUnits, at_least: bool
 ) -> _TakenLots:
     """Lots for no more than so many quote lots, or for at least so many."""
     left = quote * units.scale

@@ -7,8 +7,8 @@ maths the fill of one recorded transaction agrees, with its fee of the quote, ro
 from msgspec import Struct
 
 from spread_scanner.solana import keys
-from spread_scanner.solana.layout import u32, u64
-from spread_scanner.solana.order_books import MarketOrder, MarketUnits, OrderBookPool
+from spread_scanner.solana.layout import checked_decimals, u32, u64
+from spread_scanner.solana.order_books import MarketOrder, MarketUnits, OrderBookPool, checked_units
 from spread_scanner.solana.pool import Accounts, bytes_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
@@ -47,14 +47,12 @@ def decode(data: bytes) -> PhoenixMarket:
     units = MarketUnits(
         u64(data, 112), u64(data, 192), u64(data, 840), u64(data, 832), u64(data, 856)
     )
-    if min(units[:4]) < 1:
-        raise PoolRefusal(PoolReason.BAD_VALUE, wanted="Phoenix market", units=units)
     return PhoenixMarket(
         status=u64(data, 8),
         mints=(keys.text(data[48:80]), keys.text(data[128:160])),
-        decimals=(u32(data, 40), u32(data, 120)),
+        decimals=checked_decimals("Phoenix market", (u32(data, 40), u32(data, 120))),
         vaults=(keys.text(data[80:112]), keys.text(data[160:192])),
-        units=units,
+        units=checked_units("Phoenix market", units),
         sequence=u64(data, 272),
         bids=_orders(data, _TREE_AT, bids),
         asks=_orders(data, asks_at, asks),
@@ -74,7 +72,10 @@ def _orders(data: bytes, at: int, capacity: int) -> tuple[MarketOrder, ...]:
         node = at + _TREE_HEAD + (number - 1) * _NODE_BYTES
         waiting += (u32(data, node), u32(data, node + 4))
         fields = (node + 16, node + 40, node + 48, node + 56)
-        found.append(MarketOrder(*(u64(data, field) for field in fields)))
+        order = MarketOrder(*(u64(data, field) for field in fields))
+        if not order.ticks:
+            raise PoolRefusal(PoolReason.BAD_VALUE, wanted="Phoenix market", order=order)
+        found.append(order)
     return tuple(found)
 
 

@@ -5,8 +5,9 @@ A program's file decodes its accounts and knows its own maths on what arrives at
 leaves it; here stands what is round about: both legs' transfer fees, and amounts that cannot be.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from spread_scanner.solana.tokens import TokenBalance, TokenMint
 
 Accounts = Mapping[str, tuple[str, bytes]]  # by key: who owns the account, and its bytes
 U64_MAX = 2**64 - 1
+RATE_ALL = 1_000_000  # of what Raydium's and Orca's rates of fees are parts
 
 
 class PoolQuote(Struct, frozen=True):
@@ -44,29 +46,37 @@ class Filled(NamedTuple):
     crossed: int = 0
 
 
-class Pool(Protocol):
+class Pool(ABC):
     """A pool with every account that its price needs, decoded. Token 0 and 1 are in the pool's
     order.
     """
 
-    @property
-    def mints(self) -> tuple[str, str]: ...
+    def __init__(self, mints: tuple[str, str], token_mints: tuple[TokenMint, TokenMint]) -> None:
+        self.mints, self._token_mints = mints, token_mints
 
     @property
-    def decimals(self) -> tuple[int, int]: ...
+    def decimals(self) -> tuple[int, int]:
+        return self._token_mints[0].decimals, self._token_mints[1].decimals
 
     def token_mints(self) -> tuple[TokenMint, TokenMint]:
         """Both mints: what is kept of transfers."""
+        return self._token_mints
 
+    @abstractmethod
     def reserves(self) -> tuple[int, int]:
         """What price and sizes come from; virtual ones where liquidity is concentrated."""
 
-    def price_ratio(self) -> tuple[int, int]:
-        """Token 1 per token 0 in smallest units, as numerator and denominator."""
+    @abstractmethod
+    def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
+        """Token 1 per token 0 in smallest units, as numerator and denominator; only an order book
+        asks when.
+        """
 
+    @abstractmethod
     def check_open(self, unix_ts: int, slot: int) -> None:
         """Refuse while the pool does not trade."""
 
+    @abstractmethod
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         """Token 0 in (down) or token 1 in. What cannot be filled as a whole is refused."""
 
@@ -107,13 +117,17 @@ def mint_of(accounts: Accounts, key: str) -> TokenMint:
     return found
 
 
-def price_of(pool: Pool) -> float:
+def price_of(pool: Pool, unix_ts: int = 0, slot: int = 0) -> float:
     """Token 1 per token 0 in whole tokens, to show; quotes are never made of it."""
-    numerator, denominator = pool.price_ratio()
+    numerator, denominator = pool.price_ratio(unix_ts, slot)
     if denominator == 0:
         raise PoolRefusal(PoolReason.TOO_MUCH, reserves=pool.reserves())
     decimals0, decimals1 = pool.decimals
-    return float(numerator * 10**decimals0 / (denominator * 10**decimals1))
+    try:
+        return float(numerator * 10**decimals0 / (denominator * 10**decimals1))
+    except OverflowError:
+        ratio = numerator, denominator
+        raise PoolRefusal(PoolReason.BAD_VALUE, decimals=pool.decimals, ratio=ratio) from None
 
 
 def quote_of(
@@ -130,17 +144,26 @@ def quote_of(
     epoch = tokens.epoch_of(slot)
     fee_in, fee_out = (mint.fee(epoch) for mint in pool.token_mints()[:: 1 if down else -1])
     if by_input:
-        kept_in = fee_in.of(amount)
-        filled = pool.swap(down, _some(amount - kept_in), True, unix_ts, slot)
+        arrives = _some(amount - fee_in.of(amount))
+        filled = pool.swap(down, arrives, True, unix_ts, slot)
+        # An order book takes whole lots: what it leaves is not sent, and pays no transfer fee.
+        all_sent = filled.amount_in == arrives
     else:
         filled = pool.swap(down, amount + fee_out.on_top_of(amount), False, unix_ts, slot)
-        kept_in = fee_in.on_top_of(filled.amount_in)
-    kept_out, paid = fee_out.of(filled.amount_out), filled.amount_in + kept_in
-    if paid > U64_MAX:
-        raise PoolRefusal(PoolReason.TOO_MUCH, amount=amount, amount_in=paid)
-    received = filled.amount_out - kept_out
+        all_sent = False
+    paid = amount if all_sent else filled.amount_in + fee_in.on_top_of(filled.amount_in)
+    gross = filled.amount_out + (0 if filled.fee_on_input else filled.fee)
+    if max(paid, gross) > U64_MAX:
+        raise PoolRefusal(PoolReason.TOO_MUCH, amount=amount, amount_in=paid, amount_out=gross)
+    kept_out = fee_out.of(filled.amount_out)
     return PoolQuote(
-        paid, received, filled.fee, filled.fee_on_input, kept_in, kept_out, filled.crossed
+        paid,
+        filled.amount_out - kept_out,
+        filled.fee,
+        filled.fee_on_input,
+        paid - filled.amount_in,
+        kept_out,
+        filled.crossed,
     )
 
 

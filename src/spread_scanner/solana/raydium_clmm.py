@@ -11,23 +11,21 @@ from msgspec import Struct
 
 from spread_scanner.solana import keys
 from spread_scanner.solana.concentrated import (
-    Q64_BITS,
-    RATE_ALL,
+    RATE_MAX,
     TICK_MAX,
     TICK_MIN,
+    VOLATILITY_SCALE,
+    ConcentratedPool,
     FeeRules,
     PriceTable,
     RangeEnd,
     Start,
     TickAt,
     TickRange,
-    filled,
-    price_ratio,
-    virtual_reserves,
-    walk,
+    volatility_rate,
 )
-from spread_scanner.solana.layout import bits_of, checked, i32, i128, u16, u32, u64, u128
-from spread_scanner.solana.pool import Accounts, Filled, bytes_of, mint_of
+from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, i128, u16, u32, u64, u128
+from spread_scanner.solana.pool import RATE_ALL, Accounts, Filled, bytes_of, mint_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 
@@ -43,8 +41,6 @@ _EXTENSION_WORDS, _WORD_BYTES = 14, 64
 _SWAP_DISABLED = 1 << 4
 _FEE_ON_INPUT, _FEE_ON_TOKEN0, _FEE_ON_TOKEN1 = 0, 1, 2
 _DYNAMIC_AT, _DYNAMIC_END = 1_096, 1_176
-RATE_MAX = 100_000
-_SCALE, _CONTROL_ALL = 10_000, 100_000
 _EMPTY = bytes(16)
 
 _FACTORS = (
@@ -168,11 +164,7 @@ def decode(data: bytes) -> ClmmState | ClmmConfig | ClmmTicks | ClmmBitmap:
         open_time_s=u64(data, 1_080),
         volatility_fee=_volatility(data[_DYNAMIC_AT:_DYNAMIC_END]),
     )
-    if (
-        not PRICES.at(TICK_MIN) <= found.sqrt_price <= PRICES.at(TICK_MAX)
-        or not found.tick_spacing
-        or found.fee_on > _FEE_ON_TOKEN1
-    ):
+    if not PRICES.has(found.sqrt_price) or not found.tick_spacing or found.fee_on > _FEE_ON_TOKEN1:
         raise PoolRefusal(
             PoolReason.BAD_VALUE,
             wanted="CLMM PoolState",
@@ -250,7 +242,7 @@ class _VolatilityFees:
         elapsed_s = max(ts - fee.last_update_ts, 0)
         self._reference, self._index_reference = fee.volatility_reference, fee.index_reference
         if elapsed_s >= fee.filter_s:
-            kept = fee.accumulator * fee.reduction // _SCALE
+            kept = fee.accumulator * fee.reduction // VOLATILITY_SCALE
             self._reference = kept if elapsed_s < fee.decay_s else 0
             self._index_reference = self._index
         self._accumulator = fee.accumulator
@@ -258,19 +250,19 @@ class _VolatilityFees:
 
     def next(self, target: int, liquidity: int) -> tuple[int, int]:
         self._accumulate()
-        crossed = self._accumulator * self._spacing
-        adds = -(-self._fee.control * crossed * crossed // (_CONTROL_ALL * _SCALE * _SCALE))
+        adds = volatility_rate(self._fee.control, self._accumulator, self._spacing)
         rate = min(self._rate + min(adds, RATE_MAX), RATE_MAX)
         self._skipped = not liquidity or self._accumulator == self._fee.accumulator_max
         if self._skipped:
             return rate, target
         index = self._index if self._down else self._index + 1
-        edge = PRICES.at(min(max(index * self._spacing, TICK_MIN), TICK_MAX))
+        edge = PRICES.within(index * self._spacing)
         return rate, max(target, edge) if self._down else min(target, edge)
 
     def _accumulate(self) -> None:
         distance = abs(self._index_reference - self._index)
-        self._accumulator = min(self._reference + distance * _SCALE, self._fee.accumulator_max)
+        grown = self._reference + distance * VOLATILITY_SCALE
+        self._accumulator = min(grown, self._fee.accumulator_max)
 
     def advance(self, sqrt_price: int, tick: TickAt) -> None:
         if self._skipped:
@@ -309,7 +301,7 @@ def match_orders(
     return amount_in, out, fee
 
 
-class ClmmPool:
+class ClmmPool(ConcentratedPool):
     """The pool, its config, its ticks as far as they are known, and what its mints keep."""
 
     def __init__(
@@ -319,20 +311,10 @@ class ClmmPool:
         ticks: TickRange,
         mints: tuple[TokenMint, TokenMint],
     ) -> None:
-        self.state, self.config, self.ticks = state, config, ticks
-        self.mints, self.decimals = state.mints, state.decimals
-        self._mints = mints
-        self._start = Start(state.sqrt_price, state.tick, state.liquidity)
+        start = Start(state.sqrt_price, state.tick, state.liquidity)
+        super().__init__(state.mints, mints, start, ticks)
+        self.state, self.config = state, config
         self._static = self._rules(False), self._rules(True)
-
-    def token_mints(self) -> tuple[TokenMint, TokenMint]:
-        return self._mints
-
-    def reserves(self) -> tuple[int, int]:
-        return virtual_reserves(self.state.sqrt_price, self.state.liquidity)
-
-    def price_ratio(self) -> tuple[int, int]:
-        return price_ratio(self.state.sqrt_price)
 
     def check_open(self, unix_ts: int, slot: int) -> None:
         if self.state.status & _SWAP_DISABLED:
@@ -348,20 +330,18 @@ class ClmmPool:
         return FeeRules(self.config.trade_fee_rate, None, on_input, match_orders)
 
     def rules(self, down: bool, unix_ts: int) -> FeeRules:
-        """How the fee is taken in this direction, at this second where it changes with time."""
         rules, fee = self._static[down], self.state.volatility_fee
         if fee is None:
             return rules
         return rules._replace(schedule=_VolatilityFees(self.state, fee, rules.rate, down, unix_ts))
 
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
-        rules = self.rules(down, unix_ts)
-        path = walk(self._start, self.ticks, amount, down=down, by_input=by_input, rules=rules)
-        if not path.amount_in or not path.amount_out:
+        found = super().swap(down, amount, by_input, unix_ts, slot)
+        if not found.amount_in or not found.amount_out:
             raise PoolRefusal(
-                PoolReason.TOO_SMALL, amount_in=path.amount_in, amount_out=path.amount_out
+                PoolReason.TOO_SMALL, amount_in=found.amount_in, amount_out=found.amount_out
             )
-        return filled(path, rules.on_input)
+        return found
 
 
 def array_key(pool: str, start: int) -> str:
@@ -493,8 +473,7 @@ def _end(number: int, state: ClmmState, down: bool, missing: str) -> RangeEnd:
     edge = start + (TICKS_IN_ARRAY - 1) * spacing if down else start
     if (edge > state.tick) if down else (edge <= state.tick):
         return RangeEnd(state.tick, state.sqrt_price, missing)
-    edge = min(max(edge, TICK_MIN), TICK_MAX)
-    return RangeEnd(edge, PRICES.at(edge), missing)
+    return RangeEnd(edge, PRICES.within(edge), missing)
 
 
 def _ticks(key: str, accounts: Accounts, start: int) -> list[TickAt]:

@@ -10,14 +10,14 @@ input, and every exact-out with one.
 from msgspec import Struct
 
 from spread_scanner.solana import keys
+from spread_scanner.solana.constant_product import ConstantProductPool
 from spread_scanner.solana.layout import checked, u16, u64
-from spread_scanner.solana.pool import Accounts, Filled, bytes_of, mint_of, vault_of
+from spread_scanner.solana.pool import RATE_ALL, Accounts, Filled, bytes_of, mint_of, vault_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenBalance, TokenMint
 
 POOL_BYTES, POOL_KIND = 637, bytes.fromhex("f7ede3f5d7c3de46")
 CONFIG_BYTES, CONFIG_KIND = 236, bytes.fromhex("daf42168cbcb2b6f")
-RATE_ALL = 1_000_000
 _SWAP_DISABLED = 1 << 2
 # Which token the creator's fee is taken from: the input's, whatever it is; or always this one.
 _CREATOR_BOTH, _CREATOR_TOKEN0, _CREATOR_TOKEN1 = 0, 1, 2
@@ -88,7 +88,7 @@ def _config(data: bytes) -> CpmmConfig:
     return found
 
 
-class CpmmPool:
+class CpmmPool(ConstantProductPool):
     """State, config and both vaults, of one slot."""
 
     def __init__(
@@ -98,22 +98,8 @@ class CpmmPool:
         vaults: tuple[TokenBalance, TokenBalance],
         mints: tuple[TokenMint, TokenMint],
     ) -> None:
+        super().__init__(state.mints, mints, vaults, state.owed)
         self.state, self.config = state, config
-        self.mints, self.decimals = state.mints, state.decimals
-        self._mints = mints
-        self._reserves = (vaults[0].amount - state.owed[0], vaults[1].amount - state.owed[1])
-        if min(self._reserves) < 0:
-            amounts = tuple(vault.amount for vault in vaults)
-            raise PoolRefusal(PoolReason.BAD_VALUE, vaults=amounts, owed=state.owed)
-
-    def token_mints(self) -> tuple[TokenMint, TokenMint]:
-        return self._mints
-
-    def reserves(self) -> tuple[int, int]:
-        return self._reserves
-
-    def price_ratio(self) -> tuple[int, int]:
-        return self._reserves[1], self._reserves[0]
 
     def check_open(self, unix_ts: int, slot: int) -> None:
         if self.state.status & _SWAP_DISABLED:
@@ -125,7 +111,6 @@ class CpmmPool:
 
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         """The fee is the trade fee, and the creator's where that is taken from the input too."""
-        reserve_in, reserve_out = self._reserves if down else self._reserves[::-1]
         creator_rate = self.config.creator_fee_rate if self.state.creator_fee_enabled else 0
         creator_on_input = self.state.creator_fee_on in (
             _CREATOR_BOTH,
@@ -135,16 +120,12 @@ class CpmmPool:
         rate_out = 0 if creator_on_input else creator_rate
         if by_input:
             fee = -(-amount * rate // RATE_ALL)
-            net = amount - fee
-            out = reserve_out * net // (reserve_in + net) if net else 0
+            out = self._out_for(amount - fee, down)
             out -= -(-out * rate_out // RATE_ALL)
             if not out:
                 raise PoolRefusal(PoolReason.TOO_SMALL, amount_in=amount)
             return Filled(amount, out, fee)
-        gross = -(-amount * RATE_ALL // (RATE_ALL - rate_out))
-        if gross >= reserve_out:
-            raise PoolRefusal(PoolReason.TOO_MUCH, amount_out=gross, reserve=reserve_out)
-        net = -(-reserve_in * gross // (reserve_out - gross))
+        net = self._in_for(-(-amount * RATE_ALL // (RATE_ALL - rate_out)), down)
         paid = -(-net * RATE_ALL // (RATE_ALL - rate))
         return Filled(paid, amount, paid - net)
 

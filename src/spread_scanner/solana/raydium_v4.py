@@ -12,7 +12,8 @@ from enum import IntEnum
 from msgspec import Struct
 
 from spread_scanner.solana import keys
-from spread_scanner.solana.layout import checked, u64
+from spread_scanner.solana.constant_product import ConstantProductPool
+from spread_scanner.solana.layout import checked, checked_decimals, u64
 from spread_scanner.solana.pool import Accounts, Filled, bytes_of, vault_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenBalance, TokenMint
@@ -61,7 +62,7 @@ def decode(data: bytes) -> AmmInfo:
     )
     return AmmInfo(
         status=u64(data, 0),
-        decimals=(u64(data, 32), u64(data, 40)),
+        decimals=checked_decimals("AmmInfo", (u64(data, 32), u64(data, 40))),
         swap_fee=(numerator, denominator),
         need_take_pnl=(u64(data, 192), u64(data, 200)),
         open_time_s=u64(data, 224),
@@ -73,34 +74,15 @@ def decode(data: bytes) -> AmmInfo:
     )
 
 
-class AmmPool:
+class AmmPool(ConstantProductPool):
     """AmmInfo and both vaults, of one slot. Token 0 is the market's base, whatever the mints'
-    order.
+    order. The program takes mints of the classic token program only.
     """
 
     def __init__(self, info: AmmInfo, coin_vault: TokenBalance, pc_vault: TokenBalance) -> None:
+        coin, pc = (TokenMint(decimals, 0) for decimals in info.decimals)
+        super().__init__(info.mints, (coin, pc), (coin_vault, pc_vault), info.need_take_pnl)
         self.info = info
-        self.mints, self.decimals = info.mints, info.decimals
-        balances = (coin_vault.amount, pc_vault.amount)
-        self._reserves = tuple(
-            amount - pnl for amount, pnl in zip(balances, info.need_take_pnl, strict=True)
-        )
-        if min(self._reserves) < 0:
-            raise PoolRefusal(
-                PoolReason.BAD_VALUE, vaults=balances, need_take_pnl=info.need_take_pnl
-            )
-
-    def token_mints(self) -> tuple[TokenMint, TokenMint]:
-        """The program takes mints of the classic token program only."""
-        return TokenMint(self.decimals[0], 0), TokenMint(self.decimals[1], 0)
-
-    def reserves(self) -> tuple[int, int]:
-        coin, pc = self._reserves
-        return coin, pc
-
-    def price_ratio(self) -> tuple[int, int]:
-        coin, pc = self._reserves
-        return pc, coin
 
     def check_open(self, unix_ts: int, slot: int) -> None:
         status, opens_s = self.info.status, self.info.open_time_s
@@ -110,18 +92,14 @@ class AmmPool:
             raise PoolRefusal(PoolReason.CLOSED, open_time_s=opens_s, unix_ts=unix_ts)
 
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
-        reserve_in, reserve_out = self._reserves if down else self._reserves[::-1]
         numerator, denominator = self.info.swap_fee
         if by_input:
             fee = -(-amount * numerator // denominator)
-            net = amount - fee
-            out = reserve_out * net // (reserve_in + net) if net else 0
+            out = self._out_for(amount - fee, down)
             if not out:
                 raise PoolRefusal(PoolReason.TOO_SMALL, amount_in=amount)
             return Filled(amount, out, fee)
-        if amount >= reserve_out:
-            raise PoolRefusal(PoolReason.TOO_MUCH, amount_out=amount, reserve=reserve_out)
-        net = -(-reserve_in * amount // (reserve_out - amount))
+        net = self._in_for(amount, down)
         paid = -(-net * denominator // (denominator - numerator))
         return Filled(paid, amount, paid - net)
 

@@ -65,8 +65,7 @@ class TransferFee(Struct, frozen=True):
             return 0
         if self.bps == BPS_ALL:
             return self.maximum
-        sent = -(-received * BPS_ALL // (BPS_ALL - self.bps))
-        return self.of(min(sent, received + self.maximum))
+        return self.of(-(-received * BPS_ALL // (BPS_ALL - self.bps)))
 
 
 NO_FEE = TransferFee(0, 0, 0)
@@ -124,6 +123,8 @@ def _mint(data: bytes) -> TokenMint:
             TransferFee(u64(data, at + by), u64(data, at + by + 8), u16(data, at + by + 16))
             for by in (72, 90)
         )
+        if max(older.bps, newer.bps) > BPS_ALL:
+            raise PoolRefusal(PoolReason.BAD_VALUE, wanted="mint", bps=(older.bps, newer.bps))
     return TokenMint(data[44], u64(data, 36), older, newer)
 
 

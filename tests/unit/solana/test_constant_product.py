@@ -5,12 +5,13 @@ second opinion.
 import base64
 import struct
 from fractions import Fraction
-from typing import Any, TypedDict
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pool_accounts import amm_v4, balance, cpmm, cpmm_config, key, mint
+from pool_walks import Now
 from solana_data import account, fills, needs_data, read
 
 from spread_scanner.solana import (
@@ -27,13 +28,6 @@ from spread_scanner.solana.raydium_cpmm import CpmmState
 from spread_scanner.solana.raydium_v4 import AmmInfo
 
 V4 = "58oQChx4yWmvKdwLLZzBi4ChoCc2fqCUWBkwMihLYQo2"
-
-
-class Now(TypedDict):
-    """When a quote is for."""
-
-    unix_ts: int
-    slot: int
 
 
 NOW = Now(unix_ts=1_790_000_000, slot=453_868_631)
@@ -130,8 +124,11 @@ def test_v4_numbers_of_our_own() -> None:
         999_999, 139_622, 2_500, True, 0, 0, 0
     )
     assert quote(POOL, accounts, PC, 1, exact="out", **NOW).amount_in == 2
+    opens = v4_accounts((10**9, 10**9), status=7, open_time_s=NOW["unix_ts"])
+    assert quote(POOL, opens, COIN, 1_000, **NOW).amount_out  # at the very second
 
 
+@settings(max_examples=40)
 @given(reserves=st.tuples(U64, U64), amount=U64)
 def test_v4_is_the_floor_of_the_exact_product(reserves: tuple[int, int], amount: int) -> None:
     accounts = v4_accounts(reserves)
@@ -157,6 +154,7 @@ def _there_and_back(accounts: dict[str, tuple[str, bytes]], mint_in: str, found:
     assert quote(POOL, accounts, mint_in, back.amount_in, **NOW).amount_out >= found.amount_out
 
 
+@settings(max_examples=40)
 @given(reserves=st.tuples(U64, U64), amounts=st.tuples(U64, U64))
 def test_v4_more_in_is_never_less_out(reserves: tuple[int, int], amounts: tuple[int, int]) -> None:
     accounts = v4_accounts(reserves)
@@ -258,6 +256,7 @@ def cpmm_accounts(
 RATES = st.tuples(st.integers(0, 100_000), st.integers(0, 100_000))
 
 
+@settings(max_examples=40)
 @given(
     reserves=st.tuples(U64, U64),
     rates=RATES,
@@ -323,6 +322,11 @@ def test_cpmm_numbers_of_our_own_with_transfer_fees() -> None:
         ({"status": 7, "open_time_s": 1_790_000_001}, 10, "in", PoolReason.CLOSED),
         ({"pnl": (0, 10**9 + 1)}, 10, "in", PoolReason.BAD_VALUE),
         ({"fee": (1, 1)}, 10, "in", PoolReason.BAD_VALUE),
+        ({"decimals": (2**22, 6)}, 10, "in", PoolReason.BAD_VALUE),
+        ({"decimals": (9, 256)}, 10, "in", PoolReason.BAD_VALUE),
+        ({VAULTS[0]: balance(COIN, 0)}, 1, "out", PoolReason.TOO_MUCH),
+        ({VAULTS[0]: balance(COIN, 0)}, 10, "in", PoolReason.TOO_MUCH),
+        ({VAULTS[1]: balance(PC, 0)}, 10, "in", PoolReason.TOO_MUCH),
         ({}, 0, "in", PoolReason.BAD_AMOUNT),
         ({}, 2**64, "in", PoolReason.BAD_AMOUNT),
         ({}, 10, "both", PoolReason.BAD_AMOUNT),
@@ -361,6 +365,15 @@ def test_cpmm_is_refused_with_the_reason(change: dict[str, Any], reason: PoolRea
     with pytest.raises(PoolRefusal) as refused:
         quote(POOL, accounts, COIN, 1_000, **NOW)
     assert refused.value.reason is reason
+
+
+def test_an_empty_side_of_cpmm_is_nothing_to_quote_by() -> None:
+    sides: tuple[Any, Any] = ("in", "out")
+    for reserves in ((0, 10**9), (10**9, 0)):
+        for exact in sides:
+            with pytest.raises(PoolRefusal) as refused:
+                quote(POOL, cpmm_accounts(reserves, (2_500, 0)), COIN, 1_000, exact=exact, **NOW)
+            assert refused.value.reason is PoolReason.TOO_MUCH
 
 
 def test_the_same_beginning_is_told_apart_by_the_owner() -> None:

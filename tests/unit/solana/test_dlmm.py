@@ -190,7 +190,7 @@ def exact_bins(
     return None if amount else (paid, received, fees)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     bins=st.dictionaries(
         st.integers(-200, 200),

@@ -54,6 +54,7 @@ def test_base58_there_and_back(raw: bytes) -> None:
             lambda: decode(keys.TOKEN_2022, mint(9, fees=((0, 0, 0),) * 2)[1][:-1]),
             PoolReason.BAD_VALUE,
         ),
+        (lambda: decode(*mint(9, fees=((0, 0, 0), (0, 0, 10_001)))), PoolReason.BAD_VALUE),
     ],
 )
 def test_what_is_no_key_or_account_is_refused(ask, reason: PoolReason) -> None:  # type: ignore[no-untyped-def]

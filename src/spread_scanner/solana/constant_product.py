@@ -1,0 +1,50 @@
+"""A constant product over two reserves: what Raydium's AMM V4 and CPMM have in common. Pure.
+
+A reserve is what a vault holds less what is owed of it. Where one is empty there is no product, and
+nothing is quoted.
+"""
+
+from spread_scanner.solana.pool import Pool
+from spread_scanner.solana.refusal import PoolReason, PoolRefusal
+from spread_scanner.solana.tokens import TokenBalance, TokenMint
+
+
+class ConstantProductPool(Pool):
+    """Two vaults and what is owed of each."""
+
+    def __init__(
+        self,
+        mints: tuple[str, str],
+        token_mints: tuple[TokenMint, TokenMint],
+        vaults: tuple[TokenBalance, TokenBalance],
+        owed: tuple[int, int],
+    ) -> None:
+        super().__init__(mints, token_mints)
+        self._reserves = vaults[0].amount - owed[0], vaults[1].amount - owed[1]
+        if min(self._reserves) < 0:
+            amounts = tuple(vault.amount for vault in vaults)
+            raise PoolRefusal(PoolReason.BAD_VALUE, vaults=amounts, owed=owed)
+
+    def reserves(self) -> tuple[int, int]:
+        return self._reserves
+
+    def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
+        return self._reserves[1], self._reserves[0]
+
+    def _out_for(self, net: int, down: bool) -> int:
+        """What an amount in gives, its fee off, rounded down."""
+        reserve_in, reserve_out = self._sides(down)
+        return reserve_out * net // (reserve_in + net)
+
+    def _in_for(self, out: int, down: bool) -> int:
+        """What an amount out takes, without a fee, rounded up."""
+        reserve_in, reserve_out = self._sides(down)
+        if out >= reserve_out:
+            raise PoolRefusal(PoolReason.TOO_MUCH, amount_out=out, reserve=reserve_out)
+        return -(-reserve_in * out // (reserve_out - out))
+
+    def _sides(self, down: bool) -> tuple[int, int]:
+        if not all(self._reserves):
+            raise PoolRefusal(PoolReason.TOO_MUCH, reserves=self._reserves)
+        reserve0, reserve1 = self._reserves
+        return (reserve0, reserve1) if down else (reserve1, reserve0)
