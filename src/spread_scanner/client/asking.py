@@ -8,8 +8,9 @@ docs/gateway.md names the calls, docs/schema.json the fields.
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+import httpx
 import msgspec
 import orjson
 
@@ -35,6 +36,7 @@ SLOW_S = {  # calls that look twice, wait for books or read the log, and how lon
 PATIENCE = 100  # of a connection's time-out to be had: names and TLS take longer than an answer
 PLACES = ("after_seq", "ring", "after_id", "database")  # of a wish: how far it was told
 JSON = "application/json"
+UNASKED = (httpx.HTTPError, httpx.InvalidURL)  # by httpx, for whatever reason
 JsonObject = dict[str, Any]
 
 
@@ -136,11 +138,7 @@ class GatewayAnswers:
     """Where the gateway is, whether it is asked at all, why the last answer was none."""
 
     def __init__(self, url: str, enabled: bool | None, token: str) -> None:
-        self.url = (url or os.environ.get(URL_VARIABLE) or URL).rstrip("/")
-        if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
-            raise ConfigError(
-                "this is no address of a gateway", url=self.url, variable=URL_VARIABLE, allowed=URL
-            )
+        self.url = _address(url or os.environ.get(URL_VARIABLE) or URL)
         switch = os.environ.get(SWITCH_VARIABLE, "").lower()
         self.enabled = switch not in ("false", "0") if enabled is None else enabled
         self.reason = ""  # why the last answer was None; empty: it was none
@@ -188,6 +186,21 @@ class GatewayAnswers:
     def _odd(self, told: Any) -> None:
         if told is not None:
             self.reason = "another shape than a gateway's: does something else listen there?"
+
+
+def _address(said: str) -> str:
+    """A URL as it is asked. Raises ConfigError, which tells no user and no password."""
+    try:
+        url = httpx.URL(said)
+        known = url.scheme in ("http", "https") and bool(url.host)
+    except httpx.InvalidURL:
+        known = False
+    if not known:
+        shown = said.rpartition("@")[2]
+        raise ConfigError(
+            "this is no address of a gateway", url=shown, variable=URL_VARIABLE, allowed=URL
+        )
+    return str(url).rstrip("/")
 
 
 def _told(error: Exception) -> str:

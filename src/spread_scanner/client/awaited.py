@@ -131,7 +131,7 @@ class AsyncSpreadClient(GatewayAnswers):
                     json=question.body,
                     timeout=patience_s,
                 )
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (*asking.UNASKED, TimeoutError) as error:
             self._lost(error)
             return None
         kind = answer.headers.get("content-type", "")

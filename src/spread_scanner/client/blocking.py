@@ -127,7 +127,7 @@ class SpreadClient(GatewayAnswers):
                 json=question.body,
                 timeout=asking.patience_s(question.path, self._timeout_s, timeout_s),
             )
-        except httpx.HTTPError as error:
+        except asking.UNASKED as error:
             self._lost(error)
             return None
         kind = answer.headers.get("content-type", "")

@@ -246,9 +246,24 @@ def test_it_is_switched_and_found_by_the_names_that_bots_know(
     assert client.is_available() is False
     assert list(client.stream("prices")) == []
     assert client_of("http://127.0.0.1:1", enabled=True).url == "http://127.0.0.1:1"
-    for wrong in ("127.0.0.1:3001", "ftp://x", "http://"):
+    assert client_of("HTTP://h:1/")._stream_url == "ws://h:1/v1/stream"
+    for wrong in ("127.0.0.1:3001", "ftp://x", "http://", "http://[::1", "http://h:abc"):
         with pytest.raises(ConfigError, match="RUST_CACHE_URL"):
             client_of(wrong)
+
+
+def test_an_address_that_is_refused_keeps_its_password() -> None:
+    for wrong in ("http://me:hidden@h:abc", "ftp://me:hid/den@h", "me:hidden@h"):
+        with pytest.raises(ConfigError) as refused:
+            SpreadClient(wrong)
+        assert "hid" not in str(refused.value)
+        assert "url='h" in str(refused.value)
+
+
+def test_a_path_that_no_url_has_is_no_error(client_of: Callable[..., Any]) -> None:
+    client = client_of("http://127.0.0.1:1")
+    assert client.get("/v1/\x00") is None
+    assert client.reason.startswith("InvalidURL: ")
 
 
 def test_it_asks_again_less_and_less_often() -> None:
