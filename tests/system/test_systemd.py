@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from spread_scanner import config
+from spread_scanner.orders import discovering
 from spread_scanner.schema.names import ONE_SHOT, PROCESSES
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +63,22 @@ def test_every_process_that_fails_for_good_is_told_of() -> None:
         if process.startswith("feed-"):
             text = (UNITS / "feed-.service.d/10-feed.conf").read_text()
         assert "\nOnFailure=spread-failed@%N.service\n" in text, process
+
+
+def test_who_asks_for_discovery_leaves_the_file_that_systemd_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever data_dir is: the units cannot read the settings."""
+    state = re.findall("^StateDirectory=(.*)$", (UNITS / "hardening.conf").read_text(), re.M)
+    waited = re.findall("^PathExists=(.*)$", (UNITS / "spread-discovery.path").read_text(), re.M)
+    (tmp_path / state[0]).mkdir()
+    monkeypatch.setenv(discovering.STATE_VARIABLE, str(tmp_path / state[0]))
+    settings = config.load(ROOT / "config", {"SPREAD_SYSTEM__DATA_DIR": str(tmp_path / "else")})
+    left = Path(discovering.wish(settings).file)
+    assert left.exists()
+    assert waited == [str(Path("/var/lib") / left.relative_to(tmp_path))]
+    assert f"rm -f {waited[0]}\n" in (UNITS / "spread-discovery.service").read_text()
+    assert discovering.taken(settings)
 
 
 def seconds(unit: str, key: str) -> float:

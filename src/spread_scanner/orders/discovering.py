@@ -1,9 +1,11 @@
 """A wish that pairs be found anew, left as a file by who may start no process.
 
-Who runs discovery acts on it: `up`, or systemd by spread-discovery.path. Several wishes before it
-does are one.
+Who runs discovery acts on it: `up`, or systemd by spread-discovery.path, whose unit cannot read the
+settings: under systemd the file is in the units' state folder, wherever data_dir is. Several wishes
+before somebody acts are one.
 """
 
+import os
 from pathlib import Path
 
 from msgspec import Struct
@@ -12,6 +14,7 @@ from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError
 
 WISH_FILE = "discover.wanted"
+STATE_VARIABLE = "STATE_DIRECTORY"  # set by systemd
 
 
 class CannotWish(SpreadError):
@@ -27,7 +30,7 @@ class DiscoveryWished(Struct, frozen=True, forbid_unknown_fields=True):
 
 def wish(settings: Settings) -> DiscoveryWished:
     """Leave it. Raises CannotWish."""
-    file = settings.data_dir / WISH_FILE
+    file = _file(settings)
     try:
         file.touch()
     except OSError as error:
@@ -35,10 +38,15 @@ def wish(settings: Settings) -> DiscoveryWished:
     return DiscoveryWished("pairs are to be found anew: up or systemd begins", str(file))
 
 
-def taken(data_dir: Path) -> bool:
+def taken(settings: Settings) -> bool:
     """Whether there was a wish; it is the caller's to fulfil from now on."""
     try:
-        (data_dir / WISH_FILE).unlink()
+        _file(settings).unlink()
     except OSError:  # mostly: there is none
         return False
     return True
+
+
+def _file(settings: Settings) -> Path:
+    state = os.environ.get(STATE_VARIABLE)
+    return (Path(state) if state else settings.data_dir) / WISH_FILE

@@ -119,7 +119,7 @@ class Supervisor:
                 lambda: self._sent(SUPERVISOR, "discover"),
                 log,
                 publishes=True,
-                asked=lambda: discovering.taken(self.settings.data_dir),
+                asked=lambda: discovering.taken(self.settings),
             ),
             Errand(
                 "a quick look",

@@ -424,12 +424,12 @@ def test_discovery_is_asked_for_by_a_file(gateway_of: Callable[..., Any], listed
     path = "/v1/control/discover"
     data.mkdir(parents=True, exist_ok=True)
     assert asyncio.run(asking.ask("POST", path)).status_code == 401
-    assert not discovering.taken(data)
+    assert not discovering.taken(listed_bed.settings)
     for _ in range(2):
         answer = asyncio.run(asking.ask("POST", path, headers=bearer(CONTROL)))
         assert answer.status_code == 202
     assert answer.json()["file"] == str(data / discovering.WISH_FILE)
-    assert [discovering.taken(data) for _ in range(2)] == [True, False]
+    assert [discovering.taken(listed_bed.settings) for _ in range(2)] == [True, False]
     shutil.rmtree(data)
     refused = asyncio.run(asking.ask("POST", path, headers=bearer(CONTROL)))
     assert (refused.status_code, refused.json()["code"]) == (409, "cannot_wish")
