@@ -83,10 +83,12 @@ class Told:
         self.frames: list[Any] = []
         self.let_go: list[str] = []
         self._stream = stream
-        self.client = Client(self._heard, self._gone)
+        self._held_bytes = 0  # of what it was told, none is read where it is stuck
+        self.client = Client(self._heard, self._gone, lambda: self._held_bytes)
         stream.join(self.client)
 
     def _heard(self, frame: bytes, packed: bool) -> None:
+        self._held_bytes += len(frame)
         self.frames.append(msgspec.msgpack.decode(frame) if packed else json.loads(frame))
 
     def _gone(self, why: str) -> None:

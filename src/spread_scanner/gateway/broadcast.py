@@ -129,6 +129,7 @@ class Broadcast:
                 if not client.stuck_ns:
                     client.tell(frame_of(StreamBeat(client.frames, clock.wall_ns())))
         for client in [one for one in self._of if one.stuck_ns]:
+            client.look(now_ns)
             if now_ns - client.stuck_ns > STUCK_NS:
                 client.let_go("nothing was read for ten seconds")
 

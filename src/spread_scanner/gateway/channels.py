@@ -53,9 +53,17 @@ def frame_of(said: Any) -> Frame:
 class Client:
     """One connection: how to send (and whether as msgpack), and since when it reads nothing."""
 
-    def __init__(self, send: Callable[[bytes, bool], None], let_go: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        send: Callable[[bytes, bool], None],
+        let_go: Callable[[str], None],
+        unread: Callable[[], int],
+    ) -> None:
+        """`unread` says how many bytes of what it was told are on their way to it."""
         self._send = send
         self.let_go = let_go
+        self._unread = unread
+        self._told_bytes = self._read_bytes = 0
         self.frames = 0
         self.packed = False
         self.stuck_ns = 0  # since when it reads nothing; 0: it reads
@@ -63,11 +71,20 @@ class Client:
     def tell(self, frame: Frame) -> None:
         """Send it, whatever its socket holds: for what is small and for what must not be lost."""
         self.frames += 1
-        self._send(frame.packed if self.packed else frame.text, self.packed)
+        said = frame.packed if self.packed else frame.text
+        self._told_bytes += len(said)
+        self._send(said, self.packed)
 
     def pause(self) -> None:
         """Its socket holds as much as it may."""
         self.stuck_ns = self.stuck_ns or clock.mono_ns()
+        self._read_bytes = self._told_bytes - self._unread()
+
+    def look(self, now_ns: int) -> None:
+        """Whether some was read of what it holds, since the last look: it is slow then."""
+        read_bytes = self._told_bytes - self._unread()
+        if read_bytes > self._read_bytes:
+            self._read_bytes, self.stuck_ns = read_bytes, now_ns
 
 
 class Channel:

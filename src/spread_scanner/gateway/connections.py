@@ -2,8 +2,8 @@
 
 Every socket has a seat, whatever is said on it; there are `connections_max` of them, and the next
 is told so and closed. A request that is not whole after ten seconds, a head of more than 16 KB and
-an answer that nobody reads for ten seconds end their connection. What is no HTTP at all is refused
-as a problem as well (RFC 9457).
+an answer of which nothing is read for ten seconds end their connection; who reads slowly goes on.
+What is no HTTP at all is refused as a problem as well (RFC 9457).
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.schema.figures import plain
 
 REQUEST_S = 10.0  # in which a request is to be said
-UNREAD_S = 10.0  # in which some of an answer is to be read
+UNREAD_S = 10.0  # in each of which some of an answer is to be read
 HEAD_BYTES_MAX = 16 << 10
 OWN_FILES = 256  # of the process: segments, the database, the log, tables
 _FULL = "as many connections as connections_max are open"
@@ -84,6 +84,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._seats = seats
         self._said_by: asyncio.TimerHandle | None = None  # until a request is whole
         self._read_by: asyncio.TimerHandle | None = None  # while an answer waits to be read
+        self._unread_bytes = 0  # as the last look at it had it
         self._answered: RequestResponseCycle | None = None
         self._in_head = True
         self._head_bytes = 0
@@ -158,7 +159,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._read_by = self._read_by or self.loop.call_later(UNREAD_S, self._unread)
+        if self._read_by is None:
+            self._look_again()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -179,9 +181,17 @@ class BoundedHttp(HttpToolsProtocol):
         said = f"no whole request within {plain(REQUEST_S)} s"
         self._refuse(HTTPStatus.REQUEST_TIMEOUT, "too_slow", said)
 
+    def _look_again(self) -> None:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._read_by = self.loop.call_later(UNREAD_S, self._unread)
+
     def _unread(self) -> None:
-        self._drop_requests()
-        self.transport.abort()
+        """It waits still; nothing is added to it meanwhile."""
+        if self.transport.get_write_buffer_size() < self._unread_bytes:
+            self._look_again()
+        else:
+            self._drop_requests()
+            self.transport.abort()
 
     def _drop_requests(self) -> None:
         """Of all that were said one behind the other; uvicorn forgets but the last."""

@@ -82,7 +82,8 @@ class SocketListener(WSListener):
             # What it does not read is not waited for.
             asyncio.get_running_loop().call_later(1.0, transport.underlying_transport.abort)
 
-        self._client = Client(send, let_go)
+        unread = transport.underlying_transport.get_write_buffer_size
+        self._client = Client(send, let_go, unread)
         self._broadcast.join(self._client)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:

@@ -18,7 +18,13 @@ from spread_scanner.config.settings import Gateway
 from spread_scanner.gateway import access, connections
 from spread_scanner.gateway.access import AddressPace, whose_pace
 from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast
-from spread_scanner.gateway.connections import HEAD_BYTES_MAX, OWN_FILES, Seats, files_for
+from spread_scanner.gateway.connections import (
+    HEAD_BYTES_MAX,
+    OWN_FILES,
+    BoundedHttp,
+    Seats,
+    files_for,
+)
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.main import listening, serving
 from spread_scanner.schema.enums import SOURCES
@@ -302,11 +308,8 @@ def test_who_reads_no_answer_is_let_go(
     monkeypatch.setattr(connections, "UNREAD_S", 0.2)
 
     async def visit(door: Door) -> None:
-        with socket.socket() as raw:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-            raw.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.sock_connect(raw, ("127.0.0.1", door.port))
+        loop = asyncio.get_running_loop()
+        with await a_slow_one(door) as raw:
             asks = b"GET /v1/openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
             with contextlib.suppress(ConnectionError):
                 for _ in range(2_000):
@@ -314,6 +317,82 @@ def test_who_reads_no_answer_is_let_go(
                     if not len(door.seats):
                         break
             await left(door, 0)
+
+    at_the_door(visit)
+
+
+async def a_slow_one(door: Door) -> socket.socket:
+    """Whose socket takes little unread."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", door.port))
+    return raw
+
+
+def test_who_reads_slowly_but_steadily_is_told_all_of_it(
+    at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Far more turns than one go by while it reads; each time some is gone."""
+    monkeypatch.setattr(connections, "UNREAD_S", 0.05)
+    turns: list[int] = []
+    looked = BoundedHttp._look_again
+
+    def counted(one: BoundedHttp) -> None:
+        looked(one)
+        turns.append(one._unread_bytes)
+
+    monkeypatch.setattr(BoundedHttp, "_look_again", counted)
+
+    async def visit(door: Door) -> None:
+        loop = asyncio.get_running_loop()
+        with await a_slow_one(door) as raw:
+            await loop.sock_sendall(raw, GET.replace(b"directions", b"docs/rapidoc-min.js"))
+            told = b""
+            while len(turns) < 4:  # a little, then none until it is looked at again
+                seen = len(turns)
+                while len(turns) == seen:
+                    told += await loop.sock_recv(raw, 65_536)
+                    await asyncio.sleep(0.002)
+            while b"\r\n\r\n" not in told or len(told) < whole(told):
+                piece = await loop.sock_recv(raw, 65_536)
+                assert piece, "cut off"
+                told += piece
+        assert turns == sorted(turns, reverse=True)
+
+    def whole(told: bytes) -> int:
+        head = told.partition(b"\r\n\r\n")[0].lower()
+        return len(head) + 4 + int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
+
+    at_the_door(visit)
+
+
+def test_who_reads_the_stream_slowly_is_let_go_when_he_stops(
+    quote: Callable[[float], None], at_the_door: Callable[..., None], virtual_clock: Any
+) -> None:
+    dirty = [(SPOT_ID, np.zeros(1, np.uint16))]
+
+    async def visit(door: Door) -> None:
+        wish = b'{"op":"subscribe","kinds":["prices"],"pace":"live"}'
+        slow = await Visitor.listening(door, wish)
+        bid = 1.0
+        while not door.broadcast.stuck:
+            bid += 1
+            quote(bid)
+            door.broadcast.flush(dirty)
+            await asyncio.sleep(0)
+        (client,) = door.broadcast._of
+        for _ in range(3):
+            unread = client._unread()
+            while client._unread() >= unread:
+                assert await slow.reader.read(2_048)
+            virtual_clock.advance_ns(STUCK_NS - 1)
+            door.broadcast.tick()
+            assert (door.broadcast.clients, door.broadcast.stuck) == (1, 1)
+        virtual_clock.advance_ns(STUCK_NS + 1)
+        door.broadcast.tick()
+        assert door.broadcast.clients == 0
+        await left(door, 0)
 
     at_the_door(visit)
 
