@@ -22,7 +22,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from spread_scanner.errors import SpreadError
-from spread_scanner.gateway import description, openapi_page, past, problems
+from spread_scanner.gateway import description, past, problems
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import CONTROL, VERSIONED, App
 from spread_scanner.gateway.living import LiveSystem
@@ -376,21 +376,8 @@ def described(request: Request[Any, Any, Any]) -> dict[str, Any]:
     return description.document(request.app.openapi_schema)
 
 
-@get(
-    [f"{VERSIONED}/docs", f"{VERSIONED}/docs/{openapi_page.SCRIPT}"],
-    include_in_schema=False,
-    sync_to_thread=False,
-)
-def openapi_shown(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """The same as a page, and the script that it runs."""
-    body, kind = openapi_page.file(request.url.path.rpartition("/")[2])
-    policy = {"content-security-policy": openapi_page.POLICY}
-    return Response(body, media_type=kind, headers=policy)
-
-
 READING = [
     described,
-    openapi_shown,
     health,
     metrics,
     prices,

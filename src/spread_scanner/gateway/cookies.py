@@ -8,7 +8,6 @@ read; to control anything takes the control token itself.
 import hashlib
 import hmac
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 
 COOKIE = "spread-scanner"
 COOKIE_S = 30 * 86_400
@@ -19,19 +18,21 @@ def cookie_of(token: bytes) -> str:
     return hmac.new(token, COOKIE.encode(), hashlib.sha256).hexdigest()
 
 
+def name_of(headers: Mapping[bytes, bytes]) -> bytes:
+    """Browsers send a host's cookies to each of its ports: the name says whose it is."""
+    port = headers.get(b"host", b"").rpartition(b":")[2]
+    return COOKIE.encode() + (b"-" + port if port.isdigit() else b"")
+
+
 def holds(headers: Mapping[bytes, bytes], token: bytes) -> bool:
-    """Whether a request has the cookie of a token."""
-    try:
-        found = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get(COOKIE)
-    except CookieError:
-        return False
-    return found is not None and hmac.compare_digest(
-        found.value.encode(), cookie_of(token).encode()
-    )
+    """Whether a request has the cookie of a token, whatever others it has."""
+    name, value = name_of(headers), cookie_of(token).encode()
+    pairs = (one.strip().partition(b"=") for one in headers.get(b"cookie", b"").split(b";"))
+    return any(one == name and hmac.compare_digest(held, value) for one, _, held in pairs)
 
 
-def set_cookie(value: str, *, secure: bool) -> bytes:
+def set_cookie(headers: Mapping[bytes, bytes], value: str, *, secure: bool) -> bytes:
     """The header's value; an empty cookie ends at once."""
     lasting_s = COOKIE_S if value else 0
-    kept = f"{COOKIE}={value}; Path=/; Max-Age={lasting_s}; HttpOnly; SameSite=Strict"
-    return f"{kept}; Secure".encode() if secure else kept.encode()
+    about = f"={value}; Path=/; Max-Age={lasting_s}; HttpOnly; SameSite=Strict"
+    return name_of(headers) + about.encode() + (b"; Secure" if secure else b"")

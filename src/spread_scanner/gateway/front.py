@@ -2,11 +2,12 @@
 
 An ASGI application around another one. Who may not ask is refused before anything is read
 (gateway/access.py); health, prices, the prices of a pair and the metrics are answered from bytes
-that are ready (GET, without a query), as are the dashboard's files (gateway/dashboard.py), whose
-login ends here, too; all else is the api's (gateway/api.py), which answers the same paths where
-there is a query, and describes them.
+that are ready (GET, without a query), as are the files of both pages (gateway/dashboard.py,
+gateway/openapi_page.py); the dashboard's login ends here, too; all else is the api's
+(gateway/api.py), which answers the same paths where there is a query, and describes them.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
@@ -16,7 +17,7 @@ import msgspec
 
 from spread_scanner import clock
 from spread_scanner.errors import SpreadError
-from spread_scanner.gateway import dashboard, problems
+from spread_scanner.gateway import dashboard, openapi_page, problems
 from spread_scanner.gateway.access import Access
 from spread_scanner.gateway.cookies import set_cookie
 from spread_scanner.gateway.counting import Counting
@@ -40,10 +41,7 @@ _OF_ALL: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-cache"),
 )
-_OF_PAGE: tuple[Header, ...] = (
-    (b"content-security-policy", dashboard.POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
-)
+_OF_PAGE: tuple[Header, ...] = ((b"referrer-policy", b"no-referrer"),)
 _PACKED: tuple[Header, ...] = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
 TOKEN_BYTES_MAX = 4_096
 _EXPOSED = (b"access-control-expose-headers", b"etag, retry-after")
@@ -72,8 +70,10 @@ class Front:
         self._system = system
         self._api = api
         self._count = count
-        self._files = dashboard.page_files()
-        self._open = {*self._files, dashboard.LOGIN, dashboard.LOGOUT}
+        files = dashboard.page_files()
+        self._open = {*files, dashboard.LOGIN, dashboard.LOGOUT}
+        shown = openapi_page.page_files()  # not without a token: it says what is asked
+        self._files = files | {f"{VERSIONED}{path}": file for path, file in shown.items()}
 
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         began_ns = clock.mono_ns()
@@ -83,8 +83,12 @@ class Front:
         readable = self._readable(headers, path)
         bodiless = scope["method"] == "HEAD"  # a GET whose answer is not said
 
+        begun = False
+
         async def told(message: AsgiMessage) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 message["headers"] = [*message.get("headers", ()), *_OF_ALL, *readable]
             elif bodiless and message["type"] == "http.response.body":
                 message["body"] = b""
@@ -101,13 +105,19 @@ class Front:
                 asked = {**scope, "method": "GET"} if bodiless else scope
                 await self._api(asked, receive, told)
         except SpreadError as error:
-            self._count.refused(error)
-            await refuse(told, problems.of_error(error, path), getattr(error, "headers", ()))
+            await self._refused(told, error, path)
+        except asyncio.CancelledError:  # the server's time to end is over
+            if not begun:
+                await self._refused(told, problems.stopping(), path)
         except Exception as fault:  # of ours: the request has it, the process goes on
             self._count.failed(path, fault)
             await refuse(told, problems.fault(path))
         finally:
             self._count.answered(clock.mono_ns() - began_ns)
+
+    async def _refused(self, send: Send, error: SpreadError, path: str) -> None:
+        self._count.refused(error)
+        await refuse(send, problems.of_error(error, path), getattr(error, "headers", ()))
 
     def check_socket(self, address: str, headers: Mapping[bytes, bytes]) -> None:
         """Raises NotAnswered when nobody may be told over a socket."""
@@ -155,17 +165,22 @@ class Front:
         receive: Receive,
         send: Send,
     ) -> bool:
-        """Whether it was the dashboard's."""
+        """Whether it was a page's."""
         file = self._files.get(path)
-        if file is not None and scope["method"] in ("GET", "HEAD"):
+        if file is not None:
+            if scope["method"] not in ("GET", "HEAD"):
+                allowed = (("allow", "GET, HEAD"),)
+                said = "a page is only read"
+                raise NotAnswered(HTTPStatus.METHOD_NOT_ALLOWED, "bad_request", said, allowed)
             packs = b"gzip" in headers.get(b"accept-encoding", b"")
             ready = Ready(file.packed if packs else file.body, file.tag, file.kind)
-            more = (*_OF_PAGE, *(_PACKED if packs else ()))
+            policy = (b"content-security-policy", file.policy)
+            more = (policy, *_OF_PAGE, *(_PACKED if packs else ()))
             await _hand_out(send, ready, headers, more)
         elif scope["method"] == "POST" and path in (dashboard.LOGIN, dashboard.LOGOUT):
             leaves = path == dashboard.LOGOUT
             value = "" if leaves else self.access.cookie_for(headers, await _body(receive))
-            cookie = set_cookie(value, secure=self.access.over_tls)
+            cookie = set_cookie(headers, value, secure=self.access.over_tls)
             await _answer(send, HTTPStatus.NO_CONTENT, b"", ((b"set-cookie", cookie),))
         else:
             return False

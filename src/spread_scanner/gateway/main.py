@@ -21,6 +21,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings, files
 from spread_scanner.config.settings import Gateway
 from spread_scanner.errors import Category, SpreadError
+from spread_scanner.gateway import past
 from spread_scanner.gateway.access import Access
 from spread_scanner.gateway.api import api_of
 from spread_scanner.gateway.broadcast import Broadcast
@@ -152,6 +153,7 @@ class Serving:
                         await asyncio.wait_for(self._woken.wait(), rest_s)
                     self._woken.clear()
                 self._broadcast.close()
+        past.end()
         self._server.should_exit = True
         await serving
 

@@ -4,8 +4,9 @@ Its two files stand in openapi_page/ as they are sent: the page, and RapiDoc as 
 It loads nothing from anywhere else and runs no script but that one.
 """
 
-from functools import cache
 from pathlib import Path
+
+from spread_scanner.gateway.page_files import PageFile, read
 
 FOLDER = Path(__file__).parent / "openapi_page"
 SCRIPT = "rapidoc-min.js"
@@ -16,9 +17,9 @@ POLICY = (
 )
 
 
-@cache
-def file(name: str) -> tuple[bytes, str]:
-    """The script by its name, else the page; and of what kind it is. Read once."""
-    if name == SCRIPT:
-        return (FOLDER / SCRIPT).read_bytes(), "text/javascript; charset=utf-8"
-    return (FOLDER / "index.html").read_bytes(), "text/html; charset=utf-8"
+def page_files() -> dict[str, PageFile]:
+    """By path, below that of a version."""
+    return {
+        "/docs": read(FOLDER / "index.html", POLICY),
+        f"/docs/{SCRIPT}": read(FOLDER / SCRIPT, POLICY),
+    }

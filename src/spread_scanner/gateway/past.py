@@ -1,7 +1,7 @@
 """Questions about the past, which a child answers: it loads what that takes, and ends.
 
 The child is spread-ctl. So many run at once, each has its time and its memory, and all give way to
-whoever has something to do now.
+whoever has something to do now. The gateway's end is not held up by them: they are killed then.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from spread_scanner.gateway.problems import NotAnswered
+from spread_scanner.gateway.problems import NotAnswered, stopping
 from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import EXIT_DONE, EXIT_SETTINGS, SUPERVISOR
 
@@ -26,6 +27,15 @@ ANSWER_S = 30.0
 MEMORY_BYTES_MAX = 4 << 30  # of addresses, not of what is used
 NICENESS = 10
 _turns = threading.BoundedSemaphore(CHILDREN_MAX)
+_running: set[subprocess.Popen[bytes]] = set()
+_ending = threading.Event()
+
+
+def end() -> None:
+    """The gateway ends: nobody's answer is waited for any more."""
+    _ending.set()
+    for child in list(_running):
+        child.kill()
 
 
 def ask(*arguments: str) -> bytes:
@@ -40,17 +50,32 @@ def ask(*arguments: str) -> bytes:
         _turns.release()
 
 
+@contextlib.contextmanager
+def _known(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """While it runs `end` knows it; one that `end` came before ends here."""
+    _running.add(child)
+    try:
+        if _ending.is_set():
+            child.kill()
+        yield
+    finally:
+        _running.discard(child)
+
+
 def _command() -> list[str]:
     return [sys.executable, str(Path(sys.executable).with_name(SUPERVISOR))]
 
 
 def _answer(arguments: tuple[str, ...]) -> bytes:
-    with subprocess.Popen(
-        [*_command(), *arguments, "--json"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as child:
+    with (
+        subprocess.Popen(
+            [*_command(), *arguments, "--json"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as child,
+        _known(child),
+    ):
         # It may have ended; and a service of systemd may do neither, whose unit has its bounds.
         with contextlib.suppress(OSError):
             resource.prlimit(child.pid, resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
@@ -64,6 +89,8 @@ def _answer(arguments: tuple[str, ...]) -> bytes:
             raise NotAnswered(HTTPStatus.GATEWAY_TIMEOUT, "too_slow", too_slow) from None
     if child.returncode == EXIT_DONE:
         return said
+    if _ending.is_set():
+        raise stopping()
     wrong = child.returncode == EXIT_SETTINGS
     raise NotAnswered(
         HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.CONFLICT,

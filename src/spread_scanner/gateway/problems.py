@@ -32,6 +32,11 @@ class NotAnswered(SpreadError):
         self.status, self.code, self.detail, self.headers = status, code, detail, headers
 
 
+def stopping() -> NotAnswered:
+    """What the gateway's end leaves unanswered."""
+    return NotAnswered(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", "spread-gateway ends")
+
+
 def problem(status: int, code: str, detail: str, path: str) -> Problem:
     """A refusal as it is sent."""
     return Problem(HTTPStatus(status).phrase, status, code, detail, instance=path)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from spread_scanner.config.files import Tokens
-from spread_scanner.gateway import dashboard
+from spread_scanner.gateway import cookies, dashboard
 
 HERE = Path(__file__).parent
 BYTES_MAX = 150_000
@@ -61,11 +61,16 @@ def test_it_is_served_with_a_policy_and_not_twice(gateway_of: Callable[..., Any]
             "/page/main.js",
             "/page/vendor/preact.mjs",
             "/page/page.css",
+            "/v1/docs",
+            "/v1/docs/rapidoc-min.js",
         ):
             answer = await asking.get(path)
             assert answer.status_code == 200
             assert "default-src 'none'" in answer.headers["content-security-policy"]
-            assert "unsafe" not in answer.headers["content-security-policy"]
+            styled = path == "/v1/docs" or path.endswith("rapidoc-min.js")
+            assert ("unsafe" in answer.headers["content-security-policy"]) is styled
+            assert answer.headers["content-type"].count("charset") == 1
+            assert answer.headers["content-encoding"] == "gzip"
             again = await asking.get(path, headers={"if-none-match": answer.headers["etag"]})
             assert (again.status_code, again.content) == (304, b"")
         assert (await asking.get("/")).headers["content-type"] == "text/html; charset=utf-8"
@@ -79,6 +84,8 @@ def test_it_is_served_with_a_policy_and_not_twice(gateway_of: Callable[..., Any]
         assert "content-encoding" not in plain.headers
         assert packed.content == plain.content
         assert (await asking.get("/page/../../main.py")).status_code == 404
+        refused = await asking.ask("POST", "/v1/docs")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
 
     asyncio.run(ask())
 
@@ -87,7 +94,52 @@ def test_a_paused_gateway_still_has_its_page(gateway_of: Callable[..., Any]) -> 
     asking = gateway_of()
     asking.front.paused = True
     assert asyncio.run(asking.get("/")).status_code == 200
-    assert asyncio.run(asking.get("/v1/spreads/columns")).json()["code"] == "paused"
+    for path in ("/v1/spreads/columns", "/v1/docs"):
+        assert asyncio.run(asking.get(path)).json()["code"] == "paused"
+    assert asyncio.run(gateway_of(TOKENS).get("/v1/docs")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "grafana_session=abc",
+        'prefs={"a":1}',
+        "x=a b",
+        "k=\xfc",
+        "a[b]=1",
+        "flag",
+        "path=/",
+        "",
+        "=",
+        "spread-scanner-3002=0",
+        "spread-scanner=0",
+        'q="spread-scanner-3001=0',
+    ],
+)
+def test_a_login_stands_beside_whatever_others_have_set(other: str) -> None:
+    """A browser sends the cookies of a host to each of its ports."""
+    token = TOKENS[0]
+    headers = {b"host": b"127.0.0.1:3001"}
+    own = cookies.set_cookie(headers, cookies.cookie_of(token), secure=False).partition(b";")[0]
+    beside = other.encode("latin-1")
+    for sent in (beside + b"; " + own, own + b";" + beside):
+        assert cookies.holds(headers | {b"cookie": sent}, token)
+        assert not cookies.holds(headers | {b"cookie": sent}, b"another-token-of-some-length")
+        assert not cookies.holds({b"host": b"127.0.0.1:3002", b"cookie": sent}, token)
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        (b"127.0.0.1:3001", b"spread-scanner-3001"),
+        (b"[::1]:3001", b"spread-scanner-3001"),
+        (b"[::1]", b"spread-scanner"),
+        (b"desk.example", b"spread-scanner"),
+        (b"", b"spread-scanner"),
+    ],
+)
+def test_each_gateway_of_a_host_has_a_login_of_its_own(host: bytes, name: bytes) -> None:
+    assert cookies.set_cookie({b"host": host}, "x", secure=True).startswith(name + b"=x; ")
 
 
 def cookie_of(answer: httpx.Response) -> tuple[str, str]:
@@ -114,13 +166,14 @@ def test_a_token_is_told_once_and_a_cookie_reads(gateway_of: Callable[..., Any])
             assert token.decode() not in said
         headers = {"cookie": f"other=1; {cookie}"}
         assert (await asking.get("/v1/spreads/columns", headers=headers)).status_code == 200
-        asking.front.check_socket("127.0.0.1", {b"host": b"127.0.0.1", b"cookie": cookie.encode()})
+        sent = {b"host": b"127.0.0.1:3001", b"cookie": cookie.encode()}
+        asking.front.check_socket("127.0.0.1", sent)
         halt = await asking.ask("POST", "/v1/control/halt", headers=headers)
         assert halt.json()["code"] == "no_token"
         for bad in (
-            "spread-scanner=",
-            "spread-scanner=0",
-            "spread-scanner=\xe9",
+            "spread-scanner-3001=",
+            "spread-scanner-3001=0",
+            "spread-scanner-3001=\xe9",
             "a b=;;=",
             cookie[:-1],
         ):

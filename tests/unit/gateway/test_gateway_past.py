@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bed import until
 from spread_scanner.gateway import past
 from spread_scanner.view.past import PastShown
 
@@ -92,6 +94,49 @@ def test_few_run_at_once(gateway_of: Callable[..., Any], child: Callable[[str], 
         past._turns.release()
     for _ in range(past.CHILDREN_MAX + 1):  # each gives its turn back
         assert asyncio.run(asking.get("/v1/report")).json() == {}
+
+
+def test_the_end_waits_for_no_child(
+    gateway_of: Callable[..., Any],
+    child: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(past, "_ending", threading.Event())
+    asking = gateway_of()
+    child("time.sleep(600)")
+
+    async def ask_and_end() -> Any:
+        asked = asyncio.create_task(asking.get(CANDLES))
+        await asyncio.to_thread(until, lambda: bool(past._running))
+        past.end()
+        return await asked
+
+    for answer in (asyncio.run(ask_and_end()), asyncio.run(asking.get(CANDLES))):
+        assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
+    assert not past._running
+    with pytest.raises(ChildProcessError):  # none is left
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_what_is_cut_off_by_the_end_is_told_so(gateway_of: Callable[..., Any]) -> None:
+    """By the server, which cancels what it has waited for long enough."""
+    asking = gateway_of()
+
+    async def ask_and_cut_off() -> Any:
+        begun = asyncio.Event()
+
+        async def waits(*_: Any) -> None:
+            begun.set()
+            await asyncio.sleep(600)
+
+        asking.front._api = waits
+        asked = asyncio.create_task(asking.get(CANDLES))
+        await begun.wait()
+        asked.cancel()
+        return await asked
+
+    answer = asyncio.run(ask_and_cut_off())
+    assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
 
 
 @pytest.mark.slow  # spread-ctl itself, with what it loads

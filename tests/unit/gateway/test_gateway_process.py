@@ -5,6 +5,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import httpx
 import pytest
 from gateway_bed import Started, secret
 
+from bed import until
 from spread_scanner import config
 from spread_scanner.config import files
 from spread_scanner.errors import ConfigError
@@ -209,3 +211,26 @@ def test_a_process_with_such_settings_ends_with_2(
     life = start('control_token_file = "nowhere"\n')
     assert life.child.wait(60) == EXIT_SETTINGS
     assert "control_token_file" in capfd.readouterr().err
+
+
+@pytest.mark.slow  # spread-ctl itself
+def test_its_end_is_not_held_up_by_whom_it_asks(start: Any) -> None:
+    """A child that would never answer: stopped, as on a machine that is out of memory."""
+    life = start()
+    address = life.address()
+    children = Path(f"/proc/{life.child.pid}/task")
+    told: list[httpx.Response] = []
+    asks = threading.Thread(
+        target=lambda: told.append(httpx.get(f"{address}/v1/report", timeout=60))
+    )
+    asks.start()
+
+    def of_it() -> list[int]:
+        return [int(pid) for one in children.glob("*/children") for pid in one.read_text().split()]
+
+    until(lambda: bool(of_it()), timeout_s=60)
+    os.kill(of_it()[0], signal.SIGSTOP)
+    life.child.send_signal(signal.SIGTERM)
+    assert life.child.wait(8) == EXIT_DONE  # its unit waits for ten seconds
+    asks.join()
+    assert (told[0].status_code, told[0].json()["code"]) == (503, "stopping")
