@@ -54,7 +54,9 @@ def test_a_leg_that_was_never_quoted_has_no_age(up_bed: Any) -> None:
         rows = board.rows()
     aged = [(one.spot_age_ms, one.fut_age_ms) for one in named(rows, {}, [None] * len(rows))]
     of_quoted = rows["symbol_id"].tolist().index(1)
-    assert aged.pop(of_quoted)[0] >= 0.0
+    spot_age_ms, _ = aged.pop(of_quoted)
+    assert spot_age_ms is not None
+    assert spot_age_ms >= 0.0
     assert set(aged) == {(None, None)}
     assert np.isnan(rows["fut_age_ms"]).all()
     columns = columns_of(rows, rows["net_bps"], {}, ts_ns=now_ns, generation=1)
