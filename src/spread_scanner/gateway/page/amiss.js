@@ -2,9 +2,14 @@
 // `switched` are "halt" or kinds with names, and whose `degraded` are processes or whole sentences.
 
 export function amiss(served) {
-  const said = [...(served?.switched ?? []).map(switched), ...(served?.degraded ?? []).map(unwell)];
+  const { switched = [], degraded = [] } = served ?? {};
+  const paused = switched.filter((one) => one !== "halt");
+  const unwell = degraded.filter((one) => !one.includes(" "));
+  const said = [
+    switched.includes("halt") && "all signals are halted",
+    paused.length && `paused: ${paused.join(", ")}`,
+    unwell.length && `unwell: ${unwell.join(", ")}`,
+    ...degraded.filter((one) => one.includes(" ")),
+  ].filter(Boolean);
   return said.map((one) => one[0].toUpperCase() + one.slice(1) + (one.endsWith(".") ? "" : "."));
 }
-
-const switched = (one) => (one === "halt" ? "all signals are halted" : `${one} is paused`);
-const unwell = (one) => (one.includes(" ") ? one : `process ${one} is unwell`);

@@ -8,9 +8,9 @@ const leg = (exchange, market) => `${exchange} ${market}`;
 // itself, so that what is shown stands whole in 1,400 pixels.
 const COLUMNS = [
   { key: "symbol", title: "Symbol", about: "The coin and what it is paid with",
-    width: 142, value: (b, i) => b.at(i, "symbol"), text: (b, i) => b.at(i, "symbol"), words: true },
+    width: 134, value: (b, i) => b.at(i, "symbol"), text: (b, i) => b.at(i, "symbol"), words: true },
   { key: "direction", title: "Buy → sell", about: "Spot is bought at the first, the perpetual sold at the second",
-    width: 130, value: (b, i) => b.at(i, "direction"), text: (b, i) => b.exchanges[i].join(" → "), words: true },
+    width: 126, value: (b, i) => b.at(i, "direction"), text: (b, i) => b.exchanges[i].join(" → "), words: true },
   { key: "net", title: "Net", unit: "bps", about: "What is left of entering and leaving, after all fees and expected funding",
     width: 92, value: (b, i) => b.at(i, "net_bps"), text: (b, i) => figures.signed(b.at(i, "net_bps")),
     heat: (b, i) => figures.heat(b.at(i, "net_bps")) },
@@ -30,18 +30,18 @@ const COLUMNS = [
   { key: "funding", title: "Funding", about: "Rate of the perpetual per interval, and until the next settlement; positive: longs pay",
     width: 216, value: (b, i) => (b.fundingOf(i)?.unknown ? null : b.fundingOf(i)?.rate ?? null), text: fundingText },
   { key: "ages", title: "Ages", about: "Since each leg's quote was received: spot / perpetual",
-    width: 154, value: (b, i) => (b.skew(i) === null ? null : Math.max(b.at(i, "spot_age_ms"), b.at(i, "fut_age_ms"))),
+    width: 166, value: (b, i) => (b.skew(i) === null ? null : Math.max(b.at(i, "spot_age_ms"), b.at(i, "fut_age_ms"))),
     text: (b, i) => `${figures.duration(b.at(i, "spot_age_ms"))} / ${figures.duration(b.at(i, "fut_age_ms"))}` },
   { key: "skew", title: "Skew", about: "How far apart in time both quotes are",
     width: 82, spare: true, value: (b, i) => b.skew(i), text: (b, i) => figures.duration(b.skew(i)) },
   { key: "alive", title: "Alive", about: "For how long the opportunity has been open",
     width: 84, value: (b, i, at) => b.aliveMs(i, at), text: (b, i, at) => figures.duration(b.aliveMs(i, at)) },
   { key: "times", title: "24 h", about: "How many opportunities of the pair began within 24 hours; +: or more, there are too many to ask for",
-    width: 58, value: (b, i) => b.timesOf(i), text: (b, i) => `${b.timesOf(i)}${b.timesWhole ? "" : "+"}` },
+    width: 66, value: (b, i) => b.timesOf(i), text: (b, i) => `${b.timesOf(i)}${b.timesWhole ? "" : "+"}` },
   { key: "trail", title: "5 minutes", about: "Net of the last five minutes, as this page saw it",
     width: 112, value: (b, i) => b.at(i, "net_bps"), text: () => "", drawn: true },
   { key: "state", title: "State", about: "Whether the numbers can be stood behind",
-    width: 104, value: stateOf, text: stateOf, words: true },
+    width: 100, value: stateOf, text: stateOf, words: true },
 ];
 
 export const BY_KEY = new Map(COLUMNS.map((column) => [column.key, column]));

@@ -142,8 +142,8 @@ test("a rate that cannot be used is not shown as one, and what is only noted say
 
 test("what is amiss is said in whole sentences", () => {
   assert.deepEqual(amiss(null), []);
-  assert.deepEqual(amiss({ switched: ["halt", "symbol BTC-USDT"], degraded: ["feed-okx-spot", "different settings: a in x; b in y", "x refused: why."] }), [
-    "All signals are halted.", "Symbol BTC-USDT is paused.", "Process feed-okx-spot is unwell.",
+  assert.deepEqual(amiss({ switched: ["halt", "symbol BTC-USDT"], degraded: ["feed-okx-spot", "spread-analyst", "different settings: a in x; b in y", "x refused: why."] }), [
+    "All signals are halted.", "Paused: symbol BTC-USDT.", "Unwell: feed-okx-spot, spread-analyst.",
     "Different settings: a in x; b in y.", "X refused: why.",
   ]);
 });
