@@ -8,7 +8,8 @@ NATIVE_C := $(shell find src tests -name '*.h' -o -path '*/native/*.c')
 BINS := $(wildcard bins/*)
 CC ?= cc
 
-PYTEST := $(BIN)/pytest -q -n 2 --dist worksteal
+# Three at a time on two cores: most tests wait for processes of theirs as long as they compute.
+PYTEST := $(BIN)/pytest -q -n 3 --dist worksteal
 FAST := tests/unit tests/stress tests/system
 DAYS := $(wildcard tests/days)
 CLIENTS := $(wildcard tests/clients)

@@ -16,6 +16,7 @@ def lives(*args: object) -> str:
     return subprocess.check_output(command, text=True, timeout=100).strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["fresh", "over"])
 def test_l1_killed_at_any_line_of_a_creation_the_next_succeeds_and_no_half_is_attached(
     namespace: str, form: str

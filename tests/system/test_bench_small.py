@@ -11,7 +11,18 @@ from stalls import within
 
 BENCH = Path(__file__).parents[1] / "bench"
 # Groups that start processes or feed them for a while.
-LONG = {"books", "e2e", "feed", "gateway", "questions", "recorder", "sim", "supervise"}
+LONG = {
+    "books",
+    "e2e",
+    "feed",
+    "gateway",
+    "questions",
+    "recorder",
+    "shm",
+    "sim",
+    "supervise",
+    "wake",
+}
 GROUPS = [
     pytest.param(group, marks=pytest.mark.slow if group in LONG else ())
     for group in sorted(path.stem.removeprefix("bench_") for path in BENCH.glob("bench_*.py"))

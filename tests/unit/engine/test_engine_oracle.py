@@ -159,6 +159,7 @@ def test_what_leaving_usually_earns_is_learned_as_the_oracle_learns_it(
             segment.remove(left)
 
 
+@pytest.mark.slow
 def test_long_random_streams_give_the_oracles_signals(namespace: str) -> None:
     """Longer than hypothesis goes: signals of every kind in numbers, with the seed in the text."""
     seed = 20_240_808

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import msgspec
+import pytest
 
 import bed
 from spread_scanner.orders import orders, remembered
@@ -226,6 +227,7 @@ def killed_at(number: int, bed: Any) -> bool:
     return code != 0
 
 
+@pytest.mark.slow
 def test_a_shm_init_killed_anywhere_lets_nobody_start_what_was_stopped(up_bed: Any) -> None:
     """Whoever attaches, at any moment, finds all switches or no segment; so does the next life."""
     switched = switch_everything(up_bed)
