@@ -20,6 +20,7 @@ from spread_scanner.gateway.channels import Channel, Client, Dirty, frame_of
 from spread_scanner.gateway.event_channels import OpportunityEvents, SignalEvents
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.price_channel import Prices
+from spread_scanner.gateway.problems import of_error
 from spread_scanner.gateway.spread_channel import Spreads
 from spread_scanner.gateway.status_channel import Statuses
 from spread_scanner.gateway.wishes import Misheard, PushWish, StreamBeat, StreamHello
@@ -27,6 +28,7 @@ from spread_scanner.gateway.wishes import Misheard, PushWish, StreamBeat, Stream
 KINDS = (Prices, Spreads, BookStates, OpportunityEvents, SignalEvents, Statuses)
 HEARTBEAT_NS = NS_PER_S
 FAULT = "a fault of ours: the log has it"
+DETAIL_MAX = 300  # characters of what is wrong with a wish
 STUCK_NS = 10 * NS_PER_S  # without reading, and a client is let go
 
 
@@ -83,16 +85,23 @@ class Broadcast:
             channel.tidy()
 
     def heard(self, client: Client, said: bytes) -> None:
-        """A client's words: a wish, from now on, or what is no wish."""
+        """A client's words: a wish, from now on, or what is no wish.
+
+        Who reads nothing is heard when it reads again, and by its last words alone: answers to all
+        of them would fill the memory."""
+        if client.stuck_ns:
+            client.unheard = said
+            return
         try:
             wish = msgspec.json.decode(said, type=PushWish)
             channels = [self._channels[kind] for kind in dict.fromkeys(wish.kinds)]
             joins = [channel.prepared(wish) for channel in channels]
         except msgspec.DecodeError as error:
-            client.tell(frame_of(Misheard("bad_request", str(error))))
+            client.tell(frame_of(Misheard("bad_request", str(error)[:DETAIL_MAX])))
             return
         except SpreadError as error:
-            client.tell(frame_of(Misheard(getattr(error, "code", "unknown"), str(error))))
+            code = of_error(error, "").code  # as over HTTP
+            client.tell(frame_of(Misheard(code, str(error)[:DETAIL_MAX])))
             return
         watched = self.watches
         before, self._of[client] = self._of.get(client, []), channels
@@ -138,6 +147,9 @@ class Broadcast:
         client.stuck_ns = 0
         for channel in self._of.get(client, ()):
             self._safely(channel, lambda of: of.resume(client))
+        said, client.unheard = client.unheard, b""
+        if said:
+            self.heard(client, said)
 
     def _safely(self, channel: Channel, act: Callable[[Channel], None]) -> None:
         """Whatever somebody wished ends nobody else's stream."""

@@ -67,6 +67,7 @@ class Client:
         self.frames = 0
         self.packed = False
         self.stuck_ns = 0  # since when it reads nothing; 0: it reads
+        self.unheard = b""  # what it said last since then
 
     def tell(self, frame: Frame) -> None:
         """Send it, whatever its socket holds: for what is small and for what must not be lost."""

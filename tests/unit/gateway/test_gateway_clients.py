@@ -172,6 +172,21 @@ def test_who_asks_again_and_reads_nothing_is_sent_nothing(
     assert told.prices() == {"binance-spot:AAAUSDT": 10.0}
 
 
+def test_who_talks_and_reads_nothing_is_heard_when_it_reads_and_by_its_last_words(
+    stream: Broadcast,
+) -> None:
+    told = Told(stream)
+    told.client.pause()
+    for _ in range(1_000):
+        stream.heard(told.client, b"x" * 60_000)
+    told.wish("prices", pairs=["NOPE/USDT"])
+    assert told.of("error") == []
+    stream.resume(told.client)
+    assert [frame["code"] for frame in told.of("error")] == ["unknown_pair"]
+    stream.heard(told.client, b'{"op": "' + b"x" * 60_000 + b'"}')
+    assert len(told.of("error")[-1]["detail"]) <= 300
+
+
 def test_who_wishes_anew_and_reads_nothing_is_owed_a_snapshot(
     stream: Broadcast, quotes: Callable[..., None]
 ) -> None:
@@ -188,7 +203,7 @@ def test_who_wishes_anew_and_reads_nothing_is_owed_a_snapshot(
     stream.flush(DIRTY)
     for one in (told, reloaded):
         stream.resume(one.client)
-        assert [frame["snapshot"] for frame in one.of("prices")] == [True, True]
+        assert {frame["snapshot"] for frame in one.of("prices")} == {True}
     quotes(1, 12.0)
     stream.flush(DIRTY)
     assert told.prices() == {"binance-spot:BBBUSDT": 12.0}

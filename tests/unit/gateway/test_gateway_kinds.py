@@ -133,7 +133,7 @@ def test_books_want_pairs_that_are_named_and_not_too_many(stream: Broadcast) -> 
     told.wish("books", pairs=["NOPE/USDT"])
     told.wish("books", pairs=[PAIR], levels=0)
     codes = [one["code"] for one in told.of("error")]
-    assert codes == ["bad_request", "bad_request", "unknown", "bad_request"]
+    assert codes == ["bad_request", "bad_request", "unknown_pair", "bad_request"]
     crowd = [Told(stream) for _ in range(65)]
     for number, one in enumerate(crowd):
         one.wish("books", pairs=[PAIR], levels=1 + number)
