@@ -26,7 +26,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-WAIT_S = 30.0
+WAIT_S = 90.0  # a browser that has just begun on a busy machine takes its time
 
 
 @contextlib.contextmanager
@@ -55,6 +55,7 @@ class Tab:
     def __init__(self, browser: Any, address: str, **more: Any) -> None:
         self.context = browser.new_context(**more)
         self.page = self.context.new_page()
+        self.page.set_default_timeout(1e3 * WAIT_S)
         self.address = address
         self._numbers = itertools.count()
         self.elsewhere: list[str] = []

@@ -23,7 +23,7 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import DirectionRow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PAIRS = 3 * len(DIRECTIONS)
 ROWS = "[...document.querySelectorAll('.body > [role=row]:not([hidden])')]"
 NET = f"Number({ROWS}[0].querySelector('.of-net').textContent.replace('\\u2212', '-'))"
