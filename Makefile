@@ -8,7 +8,8 @@ NATIVE_C := $(shell find src tests -name '*.h' -o -path '*/native/*.c')
 BINS := $(wildcard bins/*)
 CC ?= cc
 
-# Three at a time on two cores: most tests wait for processes of theirs as long as they compute.
+# At a time: of the fast ones three on two cores, as most wait for processes of theirs as long as
+# they compute; of the slow ones, which are whole systems and browsers, two.
 PYTEST := $(BIN)/pytest -q -n 3 --dist worksteal
 FAST := tests/unit tests/stress tests/system
 DAYS := $(wildcard tests/days)
@@ -63,7 +64,7 @@ test: $(STAMP) typescript
 # What takes longer: simulated days, other people's clients, a booted systemd, a browser. Nothing
 # collected is pytest's exit code 5, and no failure.
 test-slow: $(STAMP) clients-venv typescript
-	$(PYTEST) -m slow $(FAST) $(DAYS) $(CLIENTS) || [ $$? -eq 5 ]
+	$(PYTEST) -n 2 -m slow $(FAST) $(DAYS) $(CLIENTS) || [ $$? -eq 5 ]
 
 seeds: $(STAMP)
 	$(BIN)/python tests/system/seeds.py --count $(SEEDS)
