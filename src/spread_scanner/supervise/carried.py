@@ -8,9 +8,9 @@ nobody was told them while the pair paid, and one of a pair that never paid.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from itertools import accumulate, product
+from itertools import accumulate, chain, product
 from typing import NamedTuple
 
 from spread_scanner.config import SourceSettings
@@ -41,12 +41,14 @@ class CarriedJudged(NamedTuple):
 
 
 class _Books(NamedTuple):
-    """Both books of a pair, and what it costs."""
+    """Both books of a pair, and what it costs. `known`: so much of a side is known to whoever
+    follows it; beyond there may be more."""
 
     spot: SentBook
     futures: SentBook
     close_bps: float
     fees_bps: float
+    known: float = math.inf
 
     @property
     def sides(self) -> tuple[SentSide, SentSide, SentSide, SentSide]:
@@ -54,11 +56,13 @@ class _Books(NamedTuple):
 
     @property
     def depth(self) -> float:
-        """The size that all four sides hold."""
-        return min(_held(side) for side in self.sides)
+        """The size that all four sides hold, as far as they are known."""
+        return min(self.known, *(_held(side) for side in self.sides))
 
     def net_bps(self, size: float) -> float:
-        """What is left of so many base units; NaN: a side holds less."""
+        """What is left of so many base units; NaN: a side holds less, or is not known so far."""
+        if size * (1 - NEARLY_A_LOT) > self.known:
+            return math.nan
         out, paid, got, back = (_average_px(side, size) for side in self.sides)
         top_out, top_back = self.spot.bids[0][0], self.futures.asks[0][0]
         moved = (out - back) - (top_out - top_back)
@@ -66,9 +70,9 @@ class _Books(NamedTuple):
 
     def bounded(self, over_bps: float) -> bool:
         """Whether it pays to the end of a side that is cut off, so that there may be more."""
-        ends = (side for side in self.sides if math.isclose(_held(side), self.depth, rel_tol=EXACT))
+        held = [side for side in self.sides if math.isclose(_held(side), self.depth, rel_tol=EXACT)]
         pays = self.net_bps(self.depth) >= over_bps
-        return pays and all(len(side) == SHOWN for side in ends)
+        return pays and (not held or all(len(side) == SHOWN for side in held))
 
     def ordered(self, size: float, rule: OrderRule) -> bool:
         """Whether both legs take an order of so much, now and when it is left."""
@@ -105,11 +109,25 @@ def right_carried(
             continue
         fees_bps = 2 * sum(fees[leg.label].fee_bps(one.symbol) for leg in (legs.spot, legs.futures))
         found = [
-            _judged(one, _Books(*told, one.close_bps, fees_bps), rule)
+            _judged(one, books, rule)
             for told in product(spots, futures)
+            for books in _as_known(one, _Books(*told, one.close_bps, fees_bps), rule)
         ]
         judged.append(next((each for each in found if not each.why), found[0]))
     return judged
+
+
+def _as_known(said: SeenFollowUp, books: _Books, rule: OrderRule) -> Iterator[_Books]:
+    """As they were told; and where it says that there may be more, as they are to whoever knows a
+    side only to the level that it ends at: of a book that was begun by a short snapshot, or has
+    lost levels to the market since."""
+    yield books
+    if not said.bounded:
+        return
+    for end in chain.from_iterable(accumulate(size for _, size in side) for side in books.sides):
+        whole = math.floor(end / rule.lot + NEARLY_A_LOT) * rule.lot
+        if math.isclose(whole, said.size_base, rel_tol=EXACT):
+            yield books._replace(known=end)
 
 
 def _judged(said: SeenFollowUp, books: _Books, rule: OrderRule) -> CarriedJudged:
@@ -125,7 +143,7 @@ def _why(said: SeenFollowUp, books: _Books, rule: OrderRule) -> str:
     least, most = (books.largest(bps, rule) for bps in over_bps)
     bounded = [books.bounded(bps) for bps in over_bps]
     if not least * (1 - EXACT) <= said.size_base <= most * (1 + EXACT):
-        return "" if _of_fewer_levels(said, books, rule) else "the largest size"
+        return "the largest size"
     if not math.isclose(said.size_quote, said.size_base * top_px, rel_tol=EXACT):
         return "the largest size in the quote coin"
     if not math.isclose(said.net_bps, books.net_bps(SHORT * books.depth), abs_tol=NEAR_BPS):
@@ -134,18 +152,6 @@ def _why(said: SeenFollowUp, books: _Books, rule: OrderRule) -> str:
         return "whether there may be more"
     wrong = next((one for one in said.rungs if not _rung_ok(one, books, rule)), None)
     return "" if wrong is None else f"net at {plain(wrong.size_quote)}"
-
-
-def _of_fewer_levels(said: SeenFollowUp, books: _Books, rule: OrderRule) -> bool:
-    """Whether it says that there may be more, as it knows one of the sides only so far: a book that
-    was begun by a short snapshot, or has lost levels to the market since."""
-    ends = (held for side in books.sides for held in accumulate(size for _, size in side))
-    whole = (math.floor(held / rule.lot + NEARLY_A_LOT) * rule.lot for held in ends)
-    return (
-        said.bounded
-        and said.size_base < books.depth
-        and any(math.isclose(size, said.size_base, rel_tol=EXACT) for size in whole)
-    )
 
 
 def _rung_ok(said: SeenRung, books: _Books, rule: OrderRule) -> bool:

@@ -94,10 +94,20 @@ def test_who_knows_fewer_levels_and_says_so_is_right_to_the_end_of_one() -> None
     deep = FUTURES._replace(bids=[(104.0, 3.0), (103.9, 3.0)]), SPOT._replace(asks=[(100.0, 9.0)])
     books = {(WAY.futures.label, PAIR, 8): [deep[0]], (WAY.spot.label, PAIR, 7): [deep[1]]}
     sent = SENT._replace(books=books)
-    less: dict[str, Any] = {"enter_bps": -1_000.0, "size_base": 3.0, "size_quote": 300.0}
+    rungs = [RUNGS[1], RUNGS[3]]
+    less: dict[str, Any] = {
+        "enter_bps": -1_000.0, "size_base": 3.0, "size_quote": 300.0, "rungs": rungs,
+    }  # fmt: skip
     assert why(sent, **less, bounded=True) == ""
     assert why(sent, **less, bounded=False) == "the largest size"
     assert why(sent, **{**less, "size_base": 2.5}, bounded=True) == "the largest size"
+    for wrong in (
+        {"size_quote": 301.0},
+        {"net_bps": 299.0},
+        {"rungs": [RUNGS[1]._replace(net_bps=1.0)]},
+        {"rungs": [RUNGS[1]._replace(size_quote=350.0)]},
+    ):
+        assert why(sent, **{**less, **wrong}, bounded=True) != "", "all else is judged as well"
 
 
 def test_less_than_an_order_is_nothing() -> None:
