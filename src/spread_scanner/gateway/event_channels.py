@@ -160,8 +160,7 @@ class SignalEvents(Events):
         return self._attached().position
 
     def beyond(self, told: int) -> tuple[list[SignalView | FollowUpView], int, int]:
-        first, records = self._attached().past(max(told, 0))
-        piece = records[:PIECE_MAX]
+        first, piece = self._attached().past(max(told, 0), PIECE_MAX)
         return views_of(piece, self._names), first + len(piece), first - told
 
     def frames(self, records: list[Any]) -> list[Frame]:

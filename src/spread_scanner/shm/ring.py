@@ -147,15 +147,17 @@ class SignalRing(Holder):
         write, _, _, _ = _ring.ring_positions(self._held.memory, self.layout)
         return (write - self._start) % 2**64
 
-    def past(self, since: int) -> tuple[int, np.ndarray]:
+    def past(self, since: int, most: int | None = None) -> tuple[int, np.ndarray]:
         """Copies of the records from number `since` on that still stand in their slots, popped or
-        not, and the number of the first of them. Takes nothing away: for people who look on.
+        not, so many of them at most, and the number of the first of them. Takes nothing away: for
+        people who look on.
 
         Only the newer half of the slots is given: the producer may be writing into the older one.
         """
         slots = self._held.array(self.record_dtype, self.layout.slots_at, (self.layout.slots,))
         end = self.position
         first = min(max(since, end - max(self.layout.slots // 2, 1)), end)
+        end = end if most is None else min(first + most, end)
         numbers = (np.arange(first, end, dtype=np.uint64) + np.uint64(self._start)) % np.uint64(
             self.layout.slots
         )

@@ -50,9 +50,10 @@ class SignalTail:
         """How many were ever pushed."""
         return self._ring.position
 
-    def past(self, since: int) -> tuple[int, np.ndarray]:
-        """Those from that position on that still stand, and the position of the first of them."""
-        return self._ring.past(since)
+    def past(self, since: int, most: int) -> tuple[int, np.ndarray]:
+        """Those from that position on that still stand, so many at most, and the position of the
+        first of them."""
+        return self._ring.past(since, most)
 
     @property
     def instance(self) -> str:
@@ -68,7 +69,7 @@ class SignalTail:
 
     def seq_before(self, position: int) -> int:
         """The number of the signal before that position; -1: there is none."""
-        first, records = self._ring.past(max(position - 1, 0))
+        first, records = self._ring.past(max(position - 1, 0), 1)
         return int(records["seq"][0]) - (first - position) - 1 if len(records) else position - 1
 
     @property

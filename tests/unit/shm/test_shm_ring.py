@@ -229,6 +229,20 @@ def test_r4_a_position_that_cannot_be_is_detected_and_not_followed(
         with_claims.close()
 
 
+def test_who_looks_on_is_given_no_more_than_it_asks_for(namespace: str) -> None:
+    with (
+        SignalRing.create(namespace, "r", slots=16, record_dtype=RECORD) as ring,
+        ring.producer() as producer,
+    ):
+        producer.push_many(records(0, 12))
+        for since, most, first, numbers in (
+            (9, None, 9, [9, 10, 11]), (9, 2, 9, [9, 10]), (9, 0, 9, []),
+            (0, 3, 4, [4, 5, 6]), (12, 1, 12, []),
+        ):  # fmt: skip
+            found_first, found = ring.past(since, most)
+            assert (found_first, numbers_of(found)) == (first, numbers), (since, most)
+
+
 def test_each_end_has_one_owner(namespace: str) -> None:
     with SignalRing.create(namespace, "r", slots=4, record_dtype=RECORD) as ring:
         with ring.producer(), ring.consumer():
