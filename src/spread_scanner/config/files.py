@@ -114,9 +114,7 @@ def _token(named: str, path: Path, key: str) -> bytes:
     if not named:
         return b""
     where = _where(named, path, f"{GATEWAY}.{key}")
-    token = _secret("token", where)
-    if where["path"].stat().st_mode & 0o077 and not named.startswith(CREDENTIALS):
-        raise ConfigError("the token can be read by others", **where, allowed="mode 0600")
+    token = _secret("token", where, ours_alone=not named.startswith(CREDENTIALS))
     if not _BEARER.fullmatch(token):
         allowed = "one line of at least 16 letters, digits and - . _ ~ + (openssl rand -hex 32)"
         raise ConfigError("the token is none", **where, allowed=allowed)
@@ -129,9 +127,7 @@ def provider_key(name: str, provider: ProviderSettings, path: Path) -> str:
     if not provider.key_file:
         return ""
     where = _where(provider.key_file, path, f"providers.{name}.key_file")
-    key = _secret("provider's key", where)
-    if where["path"].stat().st_mode & 0o077 and not provider.key_file.startswith(CREDENTIALS):
-        raise ConfigError("the provider's key can be read by others", **where, allowed="mode 0600")
+    key = _secret("provider's key", where, ours_alone=not provider.key_file.startswith(CREDENTIALS))
     if not _PROVIDER_KEY.fullmatch(key):
         allowed = "one line of letters, digits and - . _ ~"
         raise ConfigError("the provider's key is none", **where, allowed=allowed)
@@ -143,15 +139,20 @@ def _where(named: str, path: Path, key: str) -> dict[str, Any]:
     return {"file": path, "key": key, "path": _placed(named, path)}
 
 
-def _secret(what: str, where: dict[str, Any]) -> str:
-    """What the file at where["path"] holds. Raises ConfigError, which never says what that is."""
+def _secret(what: str, where: dict[str, Any], *, ours_alone: bool = False) -> str:
+    """What the file at where["path"] holds, which nobody else may read where it is to be
+    `ours_alone`. Raises ConfigError, which never says what that is."""
     file: Path = where["path"]
     try:
         check_plain(file)
-        return file.read_text(encoding="utf-8").strip()
+        secret = file.read_text(encoding="utf-8").strip()
+        open_to_others = file.stat().st_mode & 0o077
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise ConfigError(f"the {what} cannot be read", **where, reason=reason) from None
+    if ours_alone and open_to_others:
+        raise ConfigError(f"the {what} can be read by others", **where, allowed="mode 0600")
+    return secret
 
 
 def tls_context(gateway: Gateway, path: Path) -> ssl.SSLContext | None:
