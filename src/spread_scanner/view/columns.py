@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spread_scanner.schema.enums import DIRECTIONS
-from spread_scanner.view.reading import Reading
+from spread_scanner.view.reading import Reading, known_each
 
 Column = list[float | None]
 _PLACES = 3  # of basis points, ages and sizes: finer is not shown, and costs its digits
@@ -64,8 +64,8 @@ def columns_of(
     generation: int,
 ) -> SpreadColumns:
     """Of rows of a board, and their z."""
-    exact = {name: _column(rows[name]) for name in _EXACT}
-    rounded = {name: _column(np.round(rows[name], _PLACES)) for name in _ROUNDED}
+    exact = {name: known_each(rows[name]) for name in _EXACT}
+    rounded = {name: known_each(np.round(rows[name], _PLACES)) for name in _ROUNDED}
     return SpreadColumns(
         ts_ns=ts_ns,
         generation=generation,
@@ -73,14 +73,7 @@ def columns_of(
         direction=[DIRECTIONS[one].label for one in rows["direction_id"].tolist()],
         usable=rows["usable"].tolist(),
         implausible=rows["implausible"].tolist(),
-        z=_column(np.round(z, _PLACES)),
+        z=known_each(np.round(z, _PLACES)),
         **exact,
         **rounded,
     )
-
-
-def _column(values: npt.NDArray[np.float64]) -> Column:
-    found: Column = values.tolist()
-    for at in np.flatnonzero(~np.isfinite(values)).tolist():
-        found[at] = None
-    return found

@@ -7,7 +7,6 @@ be stood behind (schema/freshness.py) is shown as stale, with its last numbers.
 
 import contextlib
 from collections.abc import Iterable
-from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +29,7 @@ from spread_scanner.symbology.usual import pair_keys
 from spread_scanner.view.costs import Cost, of_direction, rates_now
 from spread_scanner.view.depth import Depth, DepthReader, feed_beats
 from spread_scanner.view.notes import notes_of
-from spread_scanner.view.reading import Reading
+from spread_scanner.view.reading import Reading, known_each
 from spread_scanner.view.usual import UsualReader
 
 PRICED_NS = 60 * NS_PER_S  # how long what funding is expected to cost is believed
@@ -279,13 +278,14 @@ def named(
 ) -> list[Spread]:
     """Rows of BOARD_DTYPE by names instead of numbers, column by column: there may be thousands."""
     shown = [name for name in BOARD_DTYPE.names or () if name not in _UNSHOWN]
-    columns: dict[str, Iterable[Any]] = {name: rows[name].tolist() for name in shown}
+    unknown = set(shown) & set(Spread.__struct_fields__) - set(_KNOWN)  # as some of them may be
+    columns: dict[str, Iterable[Any]] = {
+        name: known_each(rows[name]) if name in unknown else rows[name].tolist() for name in shown
+    }
     columns["symbol"] = [symbols.get(one, f"#{one}") for one in columns["symbol_id"]]
     columns["direction"] = [DIRECTIONS[one].label for one in columns["direction_id"]]
     columns["notes"] = map(notes_of, columns["flags"])
     columns["depth"] = depths
-    for name in set(shown) & set(Spread.__struct_fields__) - set(_KNOWN):
-        columns[name] = [None if isnan(one) else one for one in columns[name]]
     fields = [columns[name] for name in Spread.__struct_fields__]
     return [Spread(*one) for one in zip(*fields, strict=True)]
 
