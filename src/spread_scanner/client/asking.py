@@ -137,16 +137,53 @@ def away(error: Exception) -> JsonObject:
 class GatewayAnswers:
     """Where the gateway is, whether it is asked at all, why the last answer was none."""
 
-    def __init__(self, url: str, enabled: bool | None, token: str) -> None:
+    def __init__(
+        self,
+        url: str = "",
+        *,
+        enabled: bool | None = None,
+        timeout_s: float = TIMEOUT_S,
+        token: str = "",
+    ) -> None:
+        """`url` and `enabled` are the environment's where they are not said: RUST_CACHE_URL,
+        USE_RUST_CACHE=false. Raises ConfigError for an address that is none."""
+        self._timeout_s = timeout_s
         self.url = _address(url or os.environ.get(URL_VARIABLE) or URL)
         switch = os.environ.get(SWITCH_VARIABLE, "").lower()
         self.enabled = switch not in ("false", "0") if enabled is None else enabled
         self.reason = ""  # why the last answer was None; empty: it was none
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have what asks."""
+        raise NotImplementedError
+
+    @property
+    def _connected(self) -> JsonObject:
+        """How httpx is to ask; a proxy of the environment is for the exchanges."""
+        return {
+            "base_url": self.url,
+            "headers": self._headers,
+            "timeout": self._timeout_s,
+            "trust_env": False,
+        }
 
     @property
     def _stream_url(self) -> str:
         return "ws" + self.url.removeprefix("http") + STREAM
+
+    @property
+    def _streamed(self) -> JsonObject:
+        """How websockets is to connect to the stream."""
+        return {
+            "uri": self._stream_url,
+            "additional_headers": self._headers,
+            "open_timeout": PATIENCE * self._timeout_s,
+            "max_size": FRAME_BYTES_MAX,
+            "close_timeout": self._timeout_s,
+            "proxy": None,
+        }
 
     def _off(self) -> None:
         self.reason = f"switched off ({SWITCH_VARIABLE}, `enabled`)"

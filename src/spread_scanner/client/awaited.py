@@ -12,7 +12,6 @@ from spread_scanner.client import asking
 from spread_scanner.client.asking import (
     SILENT_S,
     THRESHOLD_PCT,
-    TIMEOUT_S,
     Following,
     GatewayAnswers,
     GatewayCall,
@@ -23,22 +22,8 @@ from spread_scanner.client.asking import (
 class AsyncSpreadClient(GatewayAnswers):
     """Asks one gateway. No call raises because it is away: the answer is None then."""
 
-    def __init__(
-        self,
-        url: str = "",
-        *,
-        enabled: bool | None = None,
-        timeout_s: float = TIMEOUT_S,
-        token: str = "",
-    ) -> None:
-        """`url` and `enabled` are the environment's where they are not said: RUST_CACHE_URL,
-        USE_RUST_CACHE=false. Raises ConfigError for an address that is none."""
-        super().__init__(url, enabled, token)
-        self._timeout_s = timeout_s
-        # A proxy of the environment is for the exchanges.
-        self._web = httpx.AsyncClient(
-            base_url=self.url, headers=self._headers, timeout=timeout_s, trust_env=False
-        )
+    def _begin(self) -> None:
+        self._web = httpx.AsyncClient(**self._connected)
 
     async def is_available(self) -> bool:
         """Whether there are prices that can be stood behind."""
@@ -103,14 +88,7 @@ class AsyncSpreadClient(GatewayAnswers):
             await asyncio.sleep(pause_s)
 
     async def _told(self, following: Following) -> AsyncIterator[JsonObject]:
-        async with connect(
-            self._stream_url,
-            additional_headers=self._headers,
-            open_timeout=asking.PATIENCE * self._timeout_s,
-            max_size=asking.FRAME_BYTES_MAX,
-            close_timeout=self._timeout_s,
-            proxy=None,
-        ) as web:
+        async with connect(**self._streamed) as web:
             await web.send(following.wish)
             while True:
                 async with asyncio.timeout(SILENT_S):
