@@ -20,7 +20,6 @@ export class Board {
     this.columns = {};
     this.keys = [];
     this.places = new Map();
-    this.generation = -1;
     this.nowMs = 0; // the session clock's, when the columns were told
     this.takenAt = 0; // by the page's own clock
     this.funding = new Map(); // by "symbol source"
@@ -39,7 +38,6 @@ export class Board {
     const keys = record.symbol.map((symbol, i) => keyOf(symbol, record.direction[i]));
     const others = keys.length !== this.keys.length || keys.some((key, i) => key !== this.keys[i]);
     this.columns = record;
-    this.generation = record.generation;
     this.nowMs = record.ts_ns / NS_PER_MS;
     this.takenAt = at;
     if (others) {
@@ -51,7 +49,7 @@ export class Board {
   }
 
   // Records of GET /v1/spreads; pairs that are not on the board come with the next columns.
-  takeSpreads(records, at) {
+  takeSpreads(records) {
     for (const record of records) {
       const place = this.places.get(keyOf(record.symbol, record.direction));
       if (place === undefined) continue;

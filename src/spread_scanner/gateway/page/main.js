@@ -41,6 +41,7 @@ class Page {
       signal: (one) => this.alerting.signal(one),
       status: (served) => { this.served = served; this.frame(); },
       freshness: () => this.frame(),
+      again: () => this.watched.poke(),
     });
     this.board = this.session.board;
     this.theme();

@@ -14,7 +14,7 @@ const OPPORTUNITIES = `/v1/opportunities?count=${OPPORTUNITIES_EACH}`;
 const SYMBOLS_MAX = 64; // of which rows are pushed
 
 export class Session {
-  // does: columns(whether trails have grown), rows(), opportunities(those that are no longer of the newest), signal(signal), status(served), freshness()
+  // does: columns(whether trails have grown), rows(), opportunities(those that are no longer of the newest), signal(signal), status(served), freshness(), again(panels are to ask at once)
   constructor(does) {
     this.does = does;
     this.board = new Board();
@@ -58,6 +58,7 @@ export class Session {
   // At once, and from the beginning.
   anew() {
     for (const poll of this.polls) poll.poke();
+    this.does.again();
     this.events.anew();
     this.rows.anew();
   }
@@ -101,6 +102,7 @@ export class Session {
   // The gateway is there again: all that waits for its turn asks now.
   #back() {
     for (const poll of this.polls.slice(1)) poll.poke();
+    this.does.again();
     this.events.anew();
     this.#wishRows();
     this.rows.anew();
@@ -108,8 +110,7 @@ export class Session {
 
   #tookRows({ spreads, gone }) {
     this.refused = false;
-    const at = performance.now();
-    this.board.takeSpreads(spreads, at);
+    this.board.takeSpreads(spreads);
     this.board.takeGone(gone ?? []);
     this.does.rows();
   }

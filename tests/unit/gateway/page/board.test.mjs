@@ -58,7 +58,7 @@ test("every filter leaves what it should", () => {
 test("what is pushed is the pair's, and the next columns are all pairs once", () => {
   const one = board();
   const pushed = { ...Object.fromEntries(Object.entries(record()).map(([name, values]) => [name, values[0]])), symbol: "AAA-USDT", direction: "okx-bybit", net_bps: 77 };
-  one.takeSpreads([pushed, { ...pushed, symbol: "NEW-USDT" }], 1);
+  one.takeSpreads([pushed, { ...pushed, symbol: "NEW-USDT" }]);
   assert.equal(one.at(0, "net_bps"), 77);
   assert.equal(one.count, 4);
   one.takeGone([["CCC-USDT", "mexc-okx"]]);
