@@ -15,6 +15,7 @@ from spread_scanner.config.files import Tokens
 from spread_scanner.config.settings import Gateway
 from spread_scanner.gateway.access import Access
 from spread_scanner.gateway.api import api_of
+from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import Front
 from spread_scanner.gateway.living import LiveSystem
@@ -103,3 +104,11 @@ def life(listed_bed: Any, quoting: Quoting) -> Iterator[Started]:
     yield made
     made.child.kill()
     made.child.wait()
+
+
+@pytest.fixture
+def stream(asking: Any) -> Iterator[Broadcast]:
+    """The push of a gateway, without a loop."""
+    made = Broadcast(asking.system)
+    yield made
+    made.close()

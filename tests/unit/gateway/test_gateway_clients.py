@@ -36,10 +36,8 @@ def quotes(virtual_clock: Any, listed_bed: Any) -> Iterator[Callable[..., None]]
 
 
 @pytest.fixture
-def stream(quotes: Any, gateway_of: Callable[..., Any]) -> Iterator[Broadcast]:
-    made = Broadcast(gateway_of().system)
-    yield made
-    made.close()
+def asking(quotes: Any, gateway_of: Callable[..., Any]) -> Any:
+    return gateway_of()
 
 
 DIRTY = [(SOURCES[0].source_id, np.arange(3, dtype=np.uint16))]

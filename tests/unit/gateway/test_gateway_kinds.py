@@ -37,13 +37,6 @@ def asking(virtual_clock: Any, listed_bed: Any, gateway_of: Callable[..., Any]) 
 
 
 @pytest.fixture
-def stream(asking: Any) -> Iterator[Broadcast]:
-    made = Broadcast(asking.system)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def publish(listed_bed: Any, asking: Any) -> Iterator[Callable[[float], None]]:
     """Publishes a book of BBB with that best bid, as the feed of a source that beats would."""
     with contextlib.ExitStack() as stack:

@@ -53,13 +53,6 @@ def asking(quotes: Any, gateway_of: Callable[..., Any]) -> Any:
     return gateway_of()
 
 
-@pytest.fixture
-def stream(asking: Any) -> Iterator[Broadcast]:
-    made = Broadcast(asking.system)
-    yield made
-    made.close()
-
-
 def dirty(symbol_id: int) -> Any:
     return [(leg, np.array([symbol_id], np.uint16)) for leg in LEGS]
 
