@@ -20,7 +20,15 @@ from msgspec import Struct
 
 from spread_scanner.solana import keys
 from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, u16, u32, u64, u128
-from spread_scanner.solana.pool import Accounts, Filled, Pool, bytes_of, mint_of, vault_of
+from spread_scanner.solana.pool import (
+    Accounts,
+    Filled,
+    Pool,
+    account_of,
+    bytes_of,
+    mint_of,
+    vault_of,
+)
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 
@@ -439,9 +447,7 @@ def _reach(
         array_at = array_key(key, number)
         if array_at not in accounts:
             return BinsEnd(array_at)
-        found = decode(bytes_of(accounts, array_at, keys.METEORA_DLMM, "bins"))
-        if not isinstance(found, DlmmBins):
-            raise PoolRefusal(PoolReason.WRONG_KIND, wanted="BinArray", key=array_at)
+        found = account_of(accounts, array_at, keys.METEORA_DLMM, decode, DlmmBins, "BinArray")
         if found.number != number or found.pair != key:
             raise PoolRefusal(
                 PoolReason.BAD_VALUE, number=found.number, wanted=number, pair=found.pair
@@ -452,9 +458,7 @@ def _reach(
 
 
 def assemble(key: str, accounts: Accounts) -> DlmmPool:
-    pair = decode(bytes_of(accounts, key, keys.METEORA_DLMM, "LbPair"))
-    if not isinstance(pair, LbPair):
-        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="LbPair", key=key)
+    pair = account_of(accounts, key, keys.METEORA_DLMM, decode, LbPair, "LbPair")
     mints = (mint_of(accounts, pair.mints[0]), mint_of(accounts, pair.mints[1]))
     bins, ends = _known(key, pair, accounts)
     held_x, held_y = (

@@ -13,7 +13,7 @@ from msgspec import Struct
 from spread_scanner.solana import keys
 from spread_scanner.solana.layout import checked, u32, u64, u128
 from spread_scanner.solana.order_books import MarketOrder, MarketUnits, OrderBookPool, checked_units
-from spread_scanner.solana.pool import Accounts, bytes_of, mint_of
+from spread_scanner.solana.pool import Accounts, account_of, bytes_of, mint_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 
 PROGRAMS = (keys.SERUM_V3, keys.OPENBOOK_V1)
@@ -160,9 +160,7 @@ def slab(data: bytes) -> tuple[SlabOrder, ...]:
 
 
 def assemble(key: str, accounts: Accounts) -> OrderBookPool:
-    market = decode(bytes_of(accounts, key, PROGRAMS, "Serum market"))
-    if not isinstance(market, OpenBookMarket):
-        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="Serum market", key=key)
+    market = account_of(accounts, key, PROGRAMS, decode, OpenBookMarket, "Serum market")
     sides = []
     for side, is_bids in ((market.bids, True), (market.asks, False)):
         found = decode(bytes_of(accounts, side, PROGRAMS, "slab"))

@@ -29,7 +29,7 @@ from spread_scanner.solana.concentrated import (
     volatility_rate,
 )
 from spread_scanner.solana.layout import checked, i32, i128, u16, u32, u64, u128
-from spread_scanner.solana.pool import Accounts, bytes_of, mint_of
+from spread_scanner.solana.pool import Accounts, account_of, bytes_of, mint_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 
@@ -379,9 +379,7 @@ def _ticks(pool: str, state: Whirlpool, data: bytes, start: int) -> dict[int, Ti
 
 
 def assemble(key: str, accounts: Accounts) -> WhirlpoolPool:
-    state = decode(bytes_of(accounts, key, keys.ORCA_WHIRLPOOL, "Whirlpool"))
-    if not isinstance(state, Whirlpool):
-        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="Whirlpool", key=key)
+    state = account_of(accounts, key, keys.ORCA_WHIRLPOOL, decode, Whirlpool, "Whirlpool")
     oracle = None
     if state.adaptive:
         found = decode(bytes_of(accounts, oracle_key(key), keys.ORCA_WHIRLPOOL, "Oracle"))

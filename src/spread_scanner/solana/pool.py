@@ -6,8 +6,8 @@ leaves it; here stands what is round about: both legs' transfer fees, and amount
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -15,6 +15,7 @@ from spread_scanner.solana import tokens
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenBalance, TokenMint
 
+Decoded = TypeVar("Decoded")
 Accounts = Mapping[str, tuple[str, bytes]]  # by key: who owns the account, and its bytes
 U64_MAX = 2**64 - 1
 RATE_ALL = 1_000_000  # of what Raydium's and Orca's rates of fees are parts
@@ -91,6 +92,21 @@ def bytes_of(accounts: Accounts, key: str, owner: str | tuple[str, ...], what: s
             PoolReason.WRONG_OWNER, wanted=what, key=key, owner=found[0], allowed=owner
         )
     return found[1]
+
+
+def account_of(
+    accounts: Accounts,
+    key: str,
+    owner: str | tuple[str, ...],
+    decode: Callable[[bytes], object],
+    kind: type[Decoded],
+    what: str,
+) -> Decoded:
+    """An account of a program, decoded, which has to be of this kind of its accounts."""
+    found = decode(bytes_of(accounts, key, owner, what))
+    if not isinstance(found, kind):
+        raise PoolRefusal(PoolReason.WRONG_KIND, wanted=what, key=key)
+    return found
 
 
 def vault_of(accounts: Accounts, key: str, mint: str) -> TokenBalance:

@@ -25,7 +25,7 @@ from spread_scanner.solana.concentrated import (
     volatility_rate,
 )
 from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, i128, u16, u32, u64, u128
-from spread_scanner.solana.pool import RATE_ALL, Accounts, Filled, bytes_of, mint_of
+from spread_scanner.solana.pool import RATE_ALL, Accounts, Filled, account_of, bytes_of, mint_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 
@@ -477,9 +477,8 @@ def _end(number: int, state: ClmmState, down: bool, missing: str) -> RangeEnd:
 
 
 def _ticks(key: str, accounts: Accounts, start: int) -> list[TickAt]:
-    found = decode(bytes_of(accounts, array_key(key, start), keys.RAYDIUM_CLMM, "ticks"))
-    if not isinstance(found, ClmmTicks):
-        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="CLMM TickArrayState", start=start)
+    at = array_key(key, start)
+    found = account_of(accounts, at, keys.RAYDIUM_CLMM, decode, ClmmTicks, "CLMM TickArrayState")
     if found.start != start or found.pool != key:
         raise PoolRefusal(PoolReason.BAD_VALUE, start=found.start, wanted=start, pool=found.pool)
     return [
@@ -495,11 +494,8 @@ def _ticks(key: str, accounts: Accounts, start: int) -> list[TickAt]:
 
 
 def assemble(key: str, accounts: Accounts) -> ClmmPool:
-    state = decode(bytes_of(accounts, key, keys.RAYDIUM_CLMM, "CLMM PoolState"))
-    if not isinstance(state, ClmmState):
-        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="CLMM PoolState", key=key)
-    config = decode(bytes_of(accounts, state.amm_config, keys.RAYDIUM_CLMM, "CLMM AmmConfig"))
-    if not isinstance(config, ClmmConfig):
-        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="CLMM AmmConfig", key=state.amm_config)
+    ours = keys.RAYDIUM_CLMM
+    state = account_of(accounts, key, ours, decode, ClmmState, "CLMM PoolState")
+    config = account_of(accounts, state.amm_config, ours, decode, ClmmConfig, "CLMM AmmConfig")
     mints = (mint_of(accounts, state.mints[0]), mint_of(accounts, state.mints[1]))
     return ClmmPool(state, config, _known(key, state, accounts), mints)

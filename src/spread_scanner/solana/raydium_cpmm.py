@@ -12,7 +12,7 @@ from msgspec import Struct
 from spread_scanner.solana import keys
 from spread_scanner.solana.constant_product import ConstantProductPool
 from spread_scanner.solana.layout import checked, u16, u64
-from spread_scanner.solana.pool import RATE_ALL, Accounts, Filled, bytes_of, mint_of, vault_of
+from spread_scanner.solana.pool import RATE_ALL, Accounts, Filled, account_of, mint_of, vault_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenBalance, TokenMint
 
@@ -131,12 +131,9 @@ class CpmmPool(ConstantProductPool):
 
 
 def assemble(key: str, accounts: Accounts) -> CpmmPool:
-    state = decode(bytes_of(accounts, key, keys.RAYDIUM_CPMM, "CPMM PoolState"))
-    if not isinstance(state, CpmmState):
-        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="CPMM PoolState", key=key)
-    config = decode(bytes_of(accounts, state.amm_config, keys.RAYDIUM_CPMM, "CPMM AmmConfig"))
-    if not isinstance(config, CpmmConfig):
-        raise PoolRefusal(PoolReason.WRONG_KIND, wanted="CPMM AmmConfig", key=state.amm_config)
+    ours = keys.RAYDIUM_CPMM
+    state = account_of(accounts, key, ours, decode, CpmmState, "CPMM PoolState")
+    config = account_of(accounts, state.amm_config, ours, decode, CpmmConfig, "CPMM AmmConfig")
     vault0, vault1 = (
         vault_of(accounts, vault, mint)
         for vault, mint in zip(state.vaults, state.mints, strict=True)
