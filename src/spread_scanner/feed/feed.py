@@ -289,6 +289,7 @@ class Feed:
         for line in list(self._lines()):
             line.redial()
         self._notices.redial()
+        self._missed.woke()
         if self._books is not None:
             self._books.woke()
 

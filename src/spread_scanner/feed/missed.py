@@ -48,6 +48,14 @@ class Missed:
             self._share.tasks.add(self._task)
             self._task.add_done_callback(self._over)
 
+    def woke(self) -> None:
+        """The machine slept: what was asked is not answered any more, and what was paused has
+        paused enough, though its sleep goes on where the suspend began.
+        """
+        if self._task is not None:
+            self.stop()
+            self.look()
+
     def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()

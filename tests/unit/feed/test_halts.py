@@ -463,6 +463,39 @@ def test_what_was_traded_again_while_no_feed_was_there_is_asked_of_the_exchanges
     uvloop.run(act())
 
 
+@pytest.mark.parametrize("answered", [True, False], ids=["it failed", "no answer yet"])
+def test_who_wakes_from_a_suspend_asks_for_the_exchanges_list_at_once(
+    bed: Bed, answered: bool
+) -> None:
+    """A pause of minutes would go on where the suspend began, an answer would never come."""
+
+    async def act() -> None:
+        bed.feed._announced([HALT])
+        new = bed.again()
+        asked: list[None] = []
+
+        async def ask() -> set[str]:
+            asked.append(None)
+            if len(asked) > 1:
+                return set(NAMES)
+            if not answered:
+                await asyncio.get_running_loop().create_future()
+            raise ExchangeError("away")
+
+        new._missed.ask = ask
+        settings = new._share.settings
+        # As shipped it could be over while this test still waits.
+        new._share.settings = msgspec.structs.replace(settings, ask_again_s_min=3_600.0)
+        new._start()
+        await until(lambda: len(asked) == 1)
+        new._woke()
+        await until(lambda: bed.carried == set(NAMES))
+        assert len(asked) == 2
+        new._stop()
+
+    uvloop.run(act())
+
+
 def test_the_list_is_asked_for_by_rest(bed: Bed) -> None:
     asked: list[bytes] = []
     rows = [

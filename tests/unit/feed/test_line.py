@@ -264,6 +264,45 @@ def test_a_connection_of_which_only_snapshots_came_is_not_taken_for_frozen(rig: 
     assert rig.ends == [End.STOPPED]
 
 
+def test_a_line_is_barren_through_every_cut_until_a_quote_comes(rig: Rig) -> None:
+    """One that is taken, given nothing and cut is no better than one that is left without."""
+    met: list[bool] = []
+
+    def noted(act: Act | None) -> Act:
+        async def with_note(
+            server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
+            assert rig.line is not None
+            met.append(rig.line.barren)
+            if act is not None:
+                await act(server, reader, writer)
+
+        return with_note
+
+    async def one_quote(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(ticker(1))
+        await writer.drain()
+
+    async def nothing(
+        server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            await server.hear(reader)
+
+    cut = noted(None)
+    # As shipped it would take two minutes to find out.
+    rig.run(
+        [noted(nothing), cut, cut, noted(one_quote), cut],
+        lambda *_: len(met) >= 5,
+        first_quote_s_max=0.1,
+    )
+
+    assert met[:5] == [False, True, True, True, False]
+    assert rig.ends[:4] == [End.NO_DATA, End.LOST, End.LOST, End.LOST]
+
+
 def test_after_a_suspend_the_line_has_a_new_connection_at_once(rig: Rig) -> None:
     told: list[bool] = []
 
