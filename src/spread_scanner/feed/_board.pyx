@@ -58,6 +58,10 @@ cdef class BestLag:
         """How fast it may rise from now on."""
         self.lag.drift = ppm / 1e6
 
+    def recall(self, int64_t lag_ns, int64_t mono_ns):
+        """Begin with what a life before knew at that time."""
+        ss_lag_recall(&self.lag, lag_ns, mono_ns)
+
     @property
     def now_ns(self):
         """What lag counts from, in this read."""

@@ -95,6 +95,7 @@ class Feed:
             best=BestLag(feed.lag_drift_ppm),
         )
         levels.recall(board, _judged_before(loaded, source, process.row.known_generation))
+        levels.recall_lag(board, [row.symbol_id for row in loaded.of_source(source.source_id)])
         traded = self._halts.traded()
         self._share = share_of(process, source, board, rows, gates, traded, self.fail)
         self._gates = gates

@@ -14,6 +14,8 @@ from feed_bed import Bench
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Feed
+from spread_scanner.feed import levels
+from spread_scanner.feed._board import Board
 from spread_scanner.feed._listener import Listener
 from spread_scanner.schema.enums import SOURCES, QuoteFlag
 
@@ -52,6 +54,14 @@ class Exchange:
         to = listener or self.listener
         assert to.quote(symbol_id, 1.0, 1.0, 2.0, 1.0, ts_event, self.update_id) == "stored"
         return bool(self.bench.read(symbol_id).flags & QuoteFlag.LAGGING)
+
+    def restart(self, away_s: float) -> None:
+        """The feed is started again after so long, and remembers nothing but what is stored."""
+        self.machine.advance_ms(away_s * 1_000)
+        bench = self.bench
+        bench.board = Board(bench.writer, bench.row, bench.store.clock.anchor_ns, 2_000_000_000)
+        levels.recall_lag(bench.board, range(SYMBOLS))
+        self.listener = bench.listener()
 
     def lagging_within(self, seconds: float) -> int:
         """How many quotes of the next seconds are LAGGING."""
@@ -220,3 +230,32 @@ def test_a_backlog_is_nobodys_best_while_little_is_known(
     assert all(exchange.lags(late, lag_s=5.0) for _ in range(30))
     assert not any(exchange.lags(well) for _ in range(200))
     assert exchange.lags(well, lag_s=3.0)
+
+
+@pytest.mark.parametrize("off_s", [-40.0, 0.0, 30.0])
+def test_a_feed_that_is_started_again_in_a_backlog_does_not_take_it_for_the_best(
+    exchange: Exchange, off_s: float
+) -> None:
+    exchange.off_s = off_s
+    assert exchange.lagging_within(KNOWN_S) == 0
+
+    exchange.lag_s = 8.0
+    exchange.restart(5.0)
+    assert all(exchange.lags() for _ in range(300)), "as long as the backlog lasts"
+    exchange.lag_s = USUAL_S
+    assert exchange.lagging_within(KNOWN_S) == 0
+
+
+@pytest.mark.parametrize("dead_s", [0.0, 100.0])
+def test_a_clock_that_was_set_while_no_feed_was_there_is_learned(
+    exchange: Exchange, dead_s: float
+) -> None:
+    """An exchange that was away for long may have set its clock, and what was late tells nothing:
+    a feed that is started again learns what else would be LAGGING for good.
+    """
+    assert exchange.lagging_within(KNOWN_S) == 0
+    exchange.off_s = -10.0
+    if not dead_s:  # each symbol comes after as long a time, so that none of theirs goes back
+        assert all(exchange.lags() for _ in range(SYMBOLS))
+    exchange.restart(dead_s)
+    assert exchange.lagging_within(KNOWN_S) == 0

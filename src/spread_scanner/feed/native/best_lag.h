@@ -128,6 +128,15 @@ static inline void ss_lag_forget(ss_best_lag *best) {
     ss_lag_begin(best, 0);
 }
 
+/* What a feed's life before stood by, at that time: known as if its windows had been seen here. */
+static inline void ss_lag_recall(ss_best_lag *best, int64_t lag_ns, int64_t mono_ns) {
+    for (int i = 0; i < best->windows_min; i++)
+        best->windows[i] = lag_ns;
+    best->windows_passed = (uint32_t)best->windows_min;
+    best->best_ns = best->now_ns = lag_ns;
+    best->best_at_ns = mono_ns;
+}
+
 /* A symbol's time has gone back though its ids went on. When `many` do, the clock does. A few may
  * be dated wrongly by themselves: if the time before was an usual one (`usual`), it is the clock
  * that went back when everything is late from then on. */
