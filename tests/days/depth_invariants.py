@@ -25,10 +25,12 @@ from invariants import (
 )
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.schema.books import BOOK_UNUSABLE, LEVELS_LEAST, LEVELS_SHOWN
+from spread_scanner.schema.books import BOOK_UNUSABLE, LEVELS_LEAST, LEVELS_SHOWN, BookFlag
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 
 UNUSABLE = int(BOOK_UNUSABLE)
+LOST = int(BookFlag.RESYNCING)
+DEPLETED = int(BookFlag.DEPLETED)
 LOOK_NS = 250 * NS_PER_MS
 COMES_NS = 5 * NS_PER_S  # from being wanted to being usable, while all is well
 LINGERS_NS = 2 * NS_PER_S  # a look, the request and its way, after the linger is over
@@ -57,6 +59,7 @@ class DepthInvariants:
         self._source_id = SOURCE_BY_LABEL[self._label].source_id
         self._urgent_ns: dict[str, int] = {}  # since when it has to be followed
         self._over_ns = 0  # since when more are subscribed than are to be followed
+        self._stood: set[str] = set()  # whose book was usable as a message arrived last
         self.usable = 0  # looks that found a book usable
         self.compared = 0
         self.coming_ns: list[int] = []  # how long each took from being wanted to being usable
@@ -76,6 +79,7 @@ class DepthInvariants:
 
     def arrived(self, row: DepthRow, said: SaidBook, made_ns: int) -> None:
         """The feed has been told a state by a message that was made then."""
+        self._alone()
         reading = self._read(row)
         if reading is None:
             return
@@ -137,12 +141,30 @@ class DepthInvariants:
     def _calm(self) -> bool:
         """Whether nothing has gone wrong lately that books have to do with."""
         now_ns = self._now_ns()
-        woke_ns = self._quotes.dialling.woke_ns
-        return (
-            now_ns - CALM_NS > self._quotes.calm_ns[self._label]
-            and not (woke_ns and now_ns - woke_ns < 2 * CALM_NS)
-            and all(row.faulted_ns < now_ns for row in self.depth.rows.values())
+        return self._quotes_calm() and all(
+            row.faulted_ns < now_ns for row in self.depth.rows.values()
         )
+
+    def _quotes_calm(self) -> bool:
+        """The same of what quotes have to do with, too."""
+        now_ns = self._now_ns()
+        woke_ns = self._quotes.dialling.woke_ns
+        return now_ns - CALM_NS > self._quotes.calm_ns[self._label] and not (
+            woke_ns and now_ns - woke_ns < 2 * CALM_NS
+        )
+
+    def _alone(self) -> None:
+        """What is lost of one book is nothing to the others."""
+        stood, now_ns, calm = self._stood, self._now_ns(), self._quotes_calm()
+        self._stood = set()
+        for name, row in self.depth.rows.items():
+            reading = self._books.read(self._source_id, row.row.symbol_id)
+            flags = UNUSABLE if reading is None else int(reading.flags)
+            if not flags & UNUSABLE:
+                self._stood.add(name)
+            lost = reading is not None and flags & LOST and not flags & DEPLETED
+            if lost and name in stood and calm and row.faulted_ns < now_ns:
+                self._broken(13, f"{name}: its book is begun anew, and nothing of it was lost")
 
     def _want(self, row: DepthRow) -> None:
         """Note that somebody wants it now."""

@@ -82,6 +82,10 @@ FOUND = {
         "okx-spot", "books", Fault(90, "book lost", 0, 0.3, 0.1),
         books.gaps_are_not_seen, frozenset({12}),
     ),
+    "a message that is lost of one of them: the others stand as they did": Case(
+        "bybit-spot", "orderbook.50", Fault(165, "book lost", 0, 0.3, 0.1),
+        books.a_gap_is_everybodys, frozenset({13}),
+    ),
     "a message that has lost a level": Case(
         "okx-spot", "books", Fault(60, "book sum", 40, 0.1, 0.5),
         books.checksums_are_not_compared, frozenset({12}),

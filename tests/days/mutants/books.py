@@ -6,6 +6,7 @@ from typing import Any
 
 from mutants.undo import put
 
+from spread_scanner import clock
 from spread_scanner.exchanges.adapter import BookChange
 from spread_scanner.exchanges.depth import Fit, fits
 from spread_scanner.feed import books, followed
@@ -23,6 +24,22 @@ def gaps_are_not_seen() -> Iterator[None]:
         return Fit.NEXT if found is Fit.GAP else found
 
     with put(followed, "fits", blind):
+        yield
+
+
+@contextlib.contextmanager
+def a_gap_is_everybodys() -> Iterator[None]:
+    """Where a message of one book is missing all are begun anew."""
+    taken = SourceBooks._taken
+
+    def of_all(self: SourceBooks, book: SourceBook, outcome: BookOutcome, recv_ns: int) -> None:
+        taken(self, book, outcome, recv_ns)
+        if outcome is BookOutcome.GAP:
+            for one in self._followed.values():
+                one.lose(clock.mono_ns())
+                self._republish(one)
+
+    with put(SourceBooks, "_taken", of_all):
         yield
 
 
