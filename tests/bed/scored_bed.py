@@ -126,6 +126,7 @@ class ScoredBed:
         self.adopts = True  # once it is due
         self.size_factor = 1.0  # of what is stored, to what was sent
         self.books_factor = 1.0  # of what is stored of a book, to what was told
+        self.books_id_off = 0  # likewise, of its update id
         self._shelves: dict[int, BooksWriter] = {}
         self._shown: dict[Leg, int] = {}
         self.records: list[np.ndarray] = []
@@ -179,7 +180,8 @@ class ScoredBed:
         self.exchange.truth.showed(listing, listing.update_id, bids, asks)
         record = np.zeros(1, BOOK_DTYPE)
         record["source_id"], record["symbol_id"] = listing.source_id, listing.coin.number
-        record["ts_recv"], record["update_id"] = self.store.clock.now_ns(), listing.update_id
+        record["ts_recv"] = self.store.clock.now_ns()
+        record["update_id"] = listing.update_id + self.books_id_off
         factor = listing.sz_mul * self.books_factor
         for side, told in (("bid", bids), ("ask", asks)):
             record[f"{side}_count"] = len(told)

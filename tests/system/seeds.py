@@ -15,6 +15,7 @@ import orjson
 
 SPREAD_CTL = [sys.executable, "-c", "from spread_scanner.cli.main import main; main()"]
 WRONG = (*("missed", "invented", "overlong", "opportunities_wrong", "sizes_wrong", "usual_wrong"),)
+BY_BOOKS = ("carried_judged", "carried_unjudged")
 NAMED = (
     *("missed_intervals", "invented_signals", "overlong_intervals"),
     *("wrong_opportunities", "wrong_sizes", "wrong_usual"),
@@ -38,7 +39,7 @@ def run(seed: int, seconds: float) -> dict[str, Any]:
 
 def told(document: dict[str, Any]) -> str:
     """One run in a line, and what was wrong in it."""
-    counts = {name: document.get(name) for name in ("planted", *WRONG, "not_judged_why")}
+    counts = {name: document.get(name) for name in ("planted", *WRONG, *BY_BOOKS, "not_judged_why")}
     lines = [" ".join(f"{name}={count}" for name, count in counts.items())]
     lines += [f"  {name}: {one}" for name in NAMED for one in document.get(name, [])]
     lines += [f"  {document['error']}"] if "error" in document else []

@@ -201,7 +201,8 @@ def _tell(document: RunSummary) -> None:
             f"{document['overlong']:,} without an exit in time; "
             f"{document['opportunities_wrong']:,} opportunities and "
             f"{document['sizes_wrong']:,} of {document['sizes_judged']:,} sizes wrong, "
-            f"{document['carried_judged']:,} of them by order books "
+            f"{document['carried_judged']:,} of them by order books, "
+            f"{document['carried_unjudged']:,} more by books that nobody was told "
             f"({_unjudged(document['not_judged_why'])}), {document['usual_wrong']:,} of "
             f"{document['usual_judged']:,} usual bases."
         )

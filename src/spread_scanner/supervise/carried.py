@@ -3,12 +3,12 @@
 Reckoned here from the truth file by docs/economics.md, by nothing of the engine's: net at each size
 and at the tops, and the largest size that is still over the threshold, in whole lots. What leaving
 is assumed to earn, and the threshold, are the record's own: learned.py and the signals' scores
-judge those. No settlement is crossed. Not judged: a record whose books are not in the file, for
-nobody was told them while the pair paid, and one of a pair that never paid.
+judge those. No settlement is crossed. Not judged, but counted: a record whose books are not in the
+file, for nobody was told them while the pair paid, and one of a pair that never paid.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, chain, product
 from typing import NamedTuple
@@ -38,6 +38,13 @@ class CarriedJudged(NamedTuple):
     @property
     def ok(self) -> bool:
         return not self.why
+
+
+class RightCarried(NamedTuple):
+    """All that was said of books, judged or not."""
+
+    judged: Sequence[CarriedJudged] = ()
+    unjudged: int = 0  # by ids that nobody was told, or of pairs that never paid
 
 
 class _Books(NamedTuple):
@@ -97,15 +104,16 @@ class _Books(NamedTuple):
 
 def right_carried(
     said: Iterable[SeenFollowUp], sent: TruthFile, fees: Mapping[str, SourceSettings]
-) -> list[CarriedJudged]:
+) -> RightCarried:
     """Of each record whose two books are known, with the fees of each source."""
-    judged = []
+    judged, unjudged = [], 0
     for one in said:
         legs = DIRECTION_BY_LABEL[one.direction]
         spots = sent.books.get((legs.spot.label, one.symbol, one.spot_update_id), ())
         futures = sent.books.get((legs.futures.label, one.symbol, one.fut_update_id), ())
         rule = sent.rules.get((one.symbol, one.direction))
         if not spots or not futures or rule is None:
+            unjudged += 1
             continue
         fees_bps = 2 * sum(fees[leg.label].fee_bps(one.symbol) for leg in (legs.spot, legs.futures))
         found = [
@@ -114,7 +122,7 @@ def right_carried(
             for books in _as_known(one, _Books(*told, one.close_bps, fees_bps), rule)
         ]
         judged.append(next((each for each in found if not each.why), found[0]))
-    return judged
+    return RightCarried(judged, unjudged)
 
 
 def _as_known(said: SeenFollowUp, books: _Books, rule: OrderRule) -> Iterator[_Books]:

@@ -48,7 +48,7 @@ import numpy as np
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema import freshness
 from spread_scanner.schema.enums import SignalKind
-from spread_scanner.supervise.carried import CarriedJudged
+from spread_scanner.supervise.carried import CarriedJudged, RightCarried
 from spread_scanner.supervise.learned import UsualJudged
 from spread_scanner.supervise.seen import DownTime, SeenSignal, TrackedLife
 from spread_scanner.supervise.sizes import SizeJudged, right_sizes
@@ -58,6 +58,7 @@ LASTING_MS = 50.0
 TOLERANCE_MS = 250.0
 FOREVER = math.inf
 NOTHING_SENT = TruthFile([], {}, {})
+NOTHING_CARRIED = RightCarried()
 
 # Why an interval of the run is not judged.
 EARLY, SHORT, DOWN = "began before the run", "too short", "down, halted or paused"
@@ -90,6 +91,7 @@ class Score(NamedTuple):
     sizes_wrong: list[SizeJudged | CarriedJudged]
     sizes_judged: int
     carried_judged: int  # of the sizes: those that followed on a signal
+    carried_unjudged: int  # which are none of the sizes
     usual_wrong: list[UsualJudged]
     usual_judged: int
 
@@ -115,7 +117,7 @@ def score(
     sent: TruthFile = NOTHING_SENT,
     lives: Sequence[TrackedLife] | None = None,
     usual: Sequence[UsualJudged] = (),
-    carried: Sequence[CarriedJudged] = (),
+    carried: RightCarried = NOTHING_CARRIED,
     outages: Sequence[DownTime] = (),
     lasting_ms: float = LASTING_MS,
     tolerance_ms: float = TOLERANCE_MS,
@@ -145,7 +147,7 @@ def score(
             found.append(interval)
         else:
             missed.append(interval)
-    sizes: list[SizeJudged | CarriedJudged] = [*right_sizes(seen, sent), *carried]
+    sizes: list[SizeJudged | CarriedJudged] = [*right_sizes(seen, sent), *carried.judged]
     return Score(
         planted=len(found) + len(missed),
         found=len(found),
@@ -161,7 +163,8 @@ def score(
         ],
         sizes_wrong=[one for one in sizes if not one.ok],
         sizes_judged=len(sizes),
-        carried_judged=len(carried),
+        carried_judged=len(carried.judged),
+        carried_unjudged=carried.unjudged,
         usual_wrong=[one for one in usual if not one.ok],
         usual_judged=len(usual),
     )

@@ -34,6 +34,7 @@ def scored(result: Score, seed: int, begin_ns: int) -> dict[str, Any]:
         "sizes_wrong": len(result.sizes_wrong),
         "sizes_judged": result.sizes_judged,
         "carried_judged": result.carried_judged,
+        "carried_unjudged": result.carried_unjudged,
         "usual_wrong": len(result.usual_wrong),
         "usual_judged": result.usual_judged,
         "not_judged": result.excused,

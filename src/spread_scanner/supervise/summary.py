@@ -96,6 +96,7 @@ class RunSummary(TypedDict):
     sizes_wrong: NotRequired[int]
     sizes_judged: NotRequired[int]
     carried_judged: NotRequired[int]
+    carried_unjudged: NotRequired[int]
     usual_wrong: NotRequired[int]
     usual_judged: NotRequired[int]
     not_judged: NotRequired[int]

@@ -48,14 +48,15 @@ SAID = SeenFollowUp(
 
 
 def why(sent: TruthFile = SENT, **other: Any) -> str:
-    (judged,) = right_carried([SAID._replace(**other)], sent, FEES)
+    ((judged,), unjudged) = right_carried([SAID._replace(**other)], sent, FEES)
+    assert unjudged == 0
     assert judged.ok == (judged.why == "")
     return judged.why
 
 
 def test_what_is_right_is_judged_so() -> None:
     assert why() == ""
-    (judged,) = right_carried([SAID], SENT, FEES)
+    ((judged,), _) = right_carried([SAID], SENT, FEES)
     assert judged.right_base == 3.0
 
 
@@ -127,6 +128,7 @@ def test_of_two_books_that_were_told_under_one_id_either_is_right() -> None:
     assert why(SENT._replace(books=books)) != ""
 
 
-def test_books_that_nobody_was_told_are_not_judged() -> None:
-    assert right_carried([SAID._replace(spot_update_id=6)], SENT, FEES) == []
-    assert right_carried([SAID], SENT._replace(rules={}), FEES) == []
+def test_books_that_nobody_was_told_are_not_judged_and_counted() -> None:
+    unknown = [SAID._replace(spot_update_id=6), SAID._replace(fut_update_id=9)]
+    assert right_carried(unknown, SENT, FEES) == ([], 2)
+    assert right_carried([SAID], SENT._replace(rules={}), FEES) == ([], 1)

@@ -76,6 +76,17 @@ def test_what_books_carried_is_held_to_the_books_that_were_told(make_bed: MakeBe
     print(f"seed {SEED}: {judged.carried_judged} of {judged.sizes_judged} sizes are of books")
     assert counts(judged) == {}
     assert judged.carried_judged > 10
+    assert judged.carried_unjudged <= judged.carried_judged / 10
+
+
+def test_books_by_ids_that_nobody_was_told_are_counted_and_not_right(make_bed: MakeBed) -> None:
+    bed = make_bed()
+    bed.books_id_off = 1_000_000_000
+    bed.follow_books()
+    bed.load()
+    judged = ended(bed, 1.0)
+    assert judged.carried_judged == 0
+    assert judged.carried_unjudged > 1
 
 
 def test_books_of_twice_the_sizes_carry_wrong_ones(make_bed: MakeBed) -> None:
