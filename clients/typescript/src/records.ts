@@ -357,7 +357,7 @@ export interface SizeNet {
   buy_px: number | null;
   sell_px: number | null;
   net_bps: number | null;
-  too_thin?: boolean | null;
+  too_thin: boolean;
 }
 
 export interface SourceView {

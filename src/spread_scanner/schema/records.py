@@ -119,7 +119,8 @@ FOLLOW_UP_DTYPE = np.dtype(
         ("generation", "<u4"),
         ("instance", "<u4"),
         ("usual_generation", "<u4"),
-        ("reserved", "V4"),
+        ("thin", "u1"),  # a bit per rung: a side that is known to its end holds less
+        ("reserved", "V3"),
     ]
 )
 

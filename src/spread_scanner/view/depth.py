@@ -34,7 +34,7 @@ class SizeNet(Reading, frozen=True):
     buy_px: float | None  # the average that buying the spot would pay
     sell_px: float | None  # and that selling the perpetual would get
     net_bps: float | None
-    too_thin: bool | None = None  # null: not told
+    too_thin: bool
 
 
 class Depth(Reading, frozen=True):

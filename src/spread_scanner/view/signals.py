@@ -160,6 +160,7 @@ def _symbol(record: np.void, names: NamesThen) -> str:
 
 def _follow_up(record: np.void, names: NamesThen) -> FollowUpView:
     asked = record["rungs"][~np.isnan(record["rungs"]["size_quote"])]
+    thin = int(record["thin"])
     return FollowUpView(
         seq=int(record["seq"]),
         kind=SignalKind.BOOK.name.lower(),
@@ -179,8 +180,9 @@ def _follow_up(record: np.void, names: NamesThen) -> FollowUpView:
                 known(decimal(one["buy_px"])),
                 known(decimal(one["sell_px"])),
                 known(decimal(one["net_bps"])),
+                bool(thin >> place & 1),
             )
-            for one in asked
+            for place, one in enumerate(asked)
         ],
         spot_age_ms=(int(record["ts_engine"]) - int(record["spot_ts_recv"])) / 1e6,
         fut_age_ms=(int(record["ts_engine"]) - int(record["fut_ts_recv"])) / 1e6,

@@ -297,14 +297,15 @@ def test_what_followed_on_a_signal_is_a_line_of_its_own(up_bed: Any, spread_ctl:
     told["size_quote"], told["flags"] = 4_321.0, FOLLOW_UP_BOUNDED | SIGNAL_AGED
     told["rungs"]["size_quote"] = [0.1, 1_000.0] + [np.nan] * 6
     told["rungs"]["net_bps"][0, :2] = [10.5, np.nan]
+    told["thin"] = 0b10
     with SignalRing.attach(up_bed.namespace, "signals") as ring, ring.producer() as producer:
         producer.push_many(_signals(0, 1))
         producer.push_many(told.view(SIGNAL_DTYPE))
     signal, row = orjson.loads(spread_ctl("signals", "--json")[1])
     assert (signal["kind"], row["kind"], row["of_seq"]) == ("enter", "book", 0)
     assert (row["symbol"], row["bounded"]) == ("AAA-USDT", True)
-    sizes = [(one["size_quote"], one["net_bps"]) for one in row["sizes"]]
-    assert sizes == [(0.1, 10.5), (1_000.0, None)]
+    sizes = [(one["size_quote"], one["net_bps"], one["too_thin"]) for one in row["sizes"]]
+    assert sizes == [(0.1, 10.5, False), (1_000.0, None, True)]
     (line,) = (one for one in spread_ctl("signals")[1].splitlines() if " book " in one[:16])
     assert line.split()[2] == "AAA-USDT"
     assert {"11.5", "4,321", "AD"} <= set(line.split())

@@ -262,6 +262,32 @@ def test_sizes_are_orders_that_both_listings_take(
     assert np.flatnonzero(~np.isnan(told["rungs"]["net_bps"])).tolist() == rungs
 
 
+@pytest.mark.parametrize(
+    ("whole", "rules", "thin"),
+    [
+        (BookFlag.NONE, {}, 0),  # beyond what is known there may be more
+        (BookFlag.ASKS_WHOLE, {}, 0b1000),
+        (BookFlag.BIDS_WHOLE, {}, 0b1000),
+        (BookFlag.ASKS_WHOLE, {SPOT_ID: Rules(min_qty=90.0)}, 0),  # less than an order is not asked
+    ],
+)
+def test_a_size_that_nobody_can_do_is_said(
+    namespace: str, books: Books2, whole: BookFlag, rules: dict[int, Rules], thin: int
+) -> None:
+    """The spot's side holds 48 units of 100."""
+    sizes = {"sizes_quote": [*SIZES, 5_000.0]}
+    given = tables(rules={(source_id, 0): one for source_id, one in rules.items()})
+    with Bed(namespace, having(settings(), **sizes), given) as bed:
+        bed.quote(SPOT_ID, 99, 100, ask_sz=100.0)
+        bed.quote(FUT_ID, 103, 104, bid_sz=100.0)
+        bed.step()
+        books.put(bed, SPOT_ID, SPOT, flags=int(whole))
+        books.put(bed, FUT_ID, FUT)
+        (told,) = followed(bed)
+    assert np.isnan(told["rungs"]["net_bps"][3])
+    assert told["thin"] == thin
+
+
 def test_without_books_nothing_is_owed(namespace: str) -> None:
     """Nobody made room for them; or the settings have none."""
     with Bed(namespace, having(settings())) as bed:

@@ -44,7 +44,7 @@ FOLLOW_UP = (
     "seq 8 mono_ns 8 ts_engine 8 of_seq 8 spot_update_id 8 fut_update_id 8 spot_ts_recv 8 "
     "fut_ts_recv 8 enter_bps 8 close_bps 8 net_bps 8 size_base 8 size_quote 8 rungs 128 "
     "symbol_id 2 direction_id 1 kind 1 flags 4 generation 4 instance 4 usual_generation 4 "
-    "reserved 4"
+    "thin 1 reserved 3"
 )
 EVALUATION = (
     "ts_engine 8 gross_bps 8 fees_bps 8 carry_bps 8 net_bps 8 enter_bps 8 size_quote 8 "

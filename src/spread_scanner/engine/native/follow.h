@@ -67,13 +67,14 @@ static inline void ss_engine_fill_rungs(const ss_engine_limits *limits, const ss
     for (uint32_t i = 0; i < SS_RUNGS_MAX; i++) {
         double size_quote = i < limits->rungs ? limits->rung_quote[i] : NAN;
         double size = size_quote / spot->ask_px;
-        ss_rung rung = {NAN, NAN, NAN};
+        ss_rung rung = {NAN, NAN, NAN, 0.0};
         if (i < limits->rungs && ss_pair_orders(pair, size, spot, fut))
             rung = ss_ladder_rung(books, terms, size);
         to->rung[i].size_quote = (float)size_quote;
         to->rung[i].buy_px = (float)rung.buy_px;
         to->rung[i].sell_px = (float)rung.sell_px;
         to->rung[i].net_bps = (float)rung.net_bps;
+        to->thin |= (uint8_t)(rung.thin > 0.0) << i;
     }
 }
 

@@ -178,8 +178,11 @@ typedef struct ss_follow_up {
     uint16_t symbol_id;
     uint8_t direction_id, kind;
     uint32_t flags, generation, instance, usual_generation;
-    uint8_t reserved[4];
+    uint8_t thin; /* a bit per rung that nobody can do */
+    uint8_t reserved[3];
 } ss_follow_up;
+
+_Static_assert(SS_RUNGS_MAX <= 8, "thin has a bit for each");
 
 _Static_assert(sizeof(ss_follow_up) == sizeof(ss_signal), "it takes the slot of a signal");
 _Static_assert(offsetof(ss_follow_up, symbol_id) == offsetof(ss_signal, symbol_id),
