@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from analyst_bed import ENTRY, EXIT, Lived
 
-from spread_scanner.clock import VirtualClock
+from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.schema.analysis import AnalysisFlag
 from spread_scanner.schema.enums import ProcessState, QuoteFlag
 from spread_scanner.schema.names import ANALYST
 from spread_scanner.symbology import publish, tables
@@ -79,6 +80,52 @@ def test_a_leg_that_is_alone_against_the_other_sources_teaches_nothing(lived: Li
     assert lived.pair()["usable_share"] == 0.5
     assert lived.pair()["entry"]["mean"] == pytest.approx([600.0] * 3, abs=5)
     assert lived.analysis.cells([3], [0]).records["frames"]["bars"][0, 0] == 5
+
+
+@pytest.mark.parametrize("step_ms", [-5 * 3_600_000, 300_000, 5 * 3_600_000])
+def test_a_wall_clock_that_is_set_makes_no_bar_and_forgets_none(lived: Lived, step_ms: int) -> None:
+    lived.seconds(30)
+    lived.clock.step_wall_ms(step_ms)
+    lived.seconds(30)
+    pair, cell = lived.pair(), lived.analysis.cells([3], [0]).records[0]
+    assert (pair["usable_share"], lived.counter("samples_missed")) == (1, 0)
+    np.testing.assert_allclose(pair["weight"], _weights(lived, np.arange(60)))
+    assert cell["frames"]["bars"].tolist() == [60, 1, 0]
+    assert pair["ts"] == cell["ts_sample"] == lived.store.clock.now_ns() // NS_PER_S * NS_PER_S
+
+
+@pytest.mark.parametrize("slept_s", [2, 3_600])
+def test_what_slept_is_as_old_as_it_is_and_no_quote_from_before_is_looked_at(
+    lived: Lived, slept_s: int
+) -> None:
+    """Also where the sleep is shorter than a heartbeat may be late."""
+    given = lived.bed.settings
+    system = msgspec.structs.replace(given.config.system, heartbeat_ms_max=60_000)
+    config = msgspec.structs.replace(given.config, system=system)
+    lived.process.settings = msgspec.structs.replace(given, config=config)
+    lived.sampling.prepared(lived.process.settings)()
+    lived.seconds(30)
+    lived.clock.suspend_ms(slept_s * 1_000)
+    lived.process.poll()
+    lived.sampling.turn()
+    assert not lived.pair()["flags"] & AnalysisFlag.USABLE, "no feed has beaten since"
+    assert np.isnan(lived.pair()["entry"]["now"])
+    lived.seconds(30)
+    pair, cell = lived.pair(), lived.analysis.cells([3], [0]).records[0]
+    age_s = np.concatenate([np.arange(30), np.arange(30, 60) + slept_s])
+    np.testing.assert_allclose(pair["weight"], _weights(lived, age_s))
+    assert pair["usable_share"] == pytest.approx(60 / (60 + slept_s))
+    assert lived.counter("samples_missed") == slept_s - 1
+    minutes = {0, (30 + slept_s) // 60, (59 + slept_s) // 60}
+    assert cell["frames"]["bars"][0] == 60, "a second without a mid is no bar"
+    assert cell["frames"]["bars"][1] == len(minutes) - ((60 + slept_s) % 60 != 0)
+    assert cell["frames"][0]["closed"]["ema"] == 103.0, "what was known goes on"
+
+
+def _weights(lived: Lived, age_s: np.ndarray) -> list[float]:
+    """Of looks so old, by each half-life."""
+    half_lives_s = lived.bed.settings.config.spread_analyst.half_lives_s
+    return [float((2.0 ** (-age_s / half_life_s)).sum()) for half_life_s in half_lives_s]
 
 
 def test_a_paused_analyst_looks_at_nothing(lived: Lived) -> None:
