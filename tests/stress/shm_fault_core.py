@@ -1,8 +1,8 @@
 """Python over the fault build of the core: what a caller of the API sees.
 
-Usage: shm_fault_core.py FOLDER NAMESPACE contended|deaths|funding|books. FOLDER holds the extension
-modules _store, _writer and _latches built with -DSS_FAULTS; they take the place of the room's own
-before anything imports those. Each has hooks of its own.
+Usage: shm_fault_core.py FOLDER NAMESPACE contended|deaths|funding|books|levels. FOLDER holds the
+extension modules _store, _writer, _latches and _level_tape built with -DSS_FAULTS; they take the
+place of the room's own before anything imports those. Each has hooks of its own.
 """
 
 import ctypes
@@ -226,10 +226,60 @@ def books(controls: ctypes.CDLL, namespace: str) -> None:
     print(f"books {at - 1} stores")
 
 
+def levels(controls: ctypes.CDLL, namespace: str) -> None:
+    """A feed dies at every store while it tells what changed of a book: the tape has the first of
+    these changes, each whole and in its order, and the next life goes on with the next number."""
+    from spread_scanner.schema.books import BOOK_DTYPE
+    from spread_scanner.shm.books import BookStore
+
+    prices = [100.0, 99.0, 101.0, 102.0]  # as they are told: bids first
+
+    def book(version: int) -> np.ndarray:
+        record = np.zeros(1, BOOK_DTYPE)
+        record["symbol_id"], record["update_id"], record["ts_recv"] = 3, version, version
+        record["bid_count"] = record["ask_count"] = 2
+        record["bids"][0, :2, 0], record["asks"][0, :2, 0] = prices[:2], prices[2:]
+        record["bids"][0, :2, 1] = record["asks"][0, :2, 1] = version
+        return record
+
+    sizes = {"num_sources": 1, "max_symbols": 4, "slots": 1, "tape_slots": 64}
+    with BookStore.create(namespace, **sizes) as store, store.tape_reader(0) as tape:
+        tape.record()
+        version, at, told, died = 1, 0, 0, True
+
+        def popped() -> int:
+            nonlocal told
+            found = tape.pop_many(64)
+            assert found["number"].tolist() == list(range(told, told + len(found)))
+            assert found["px"].tolist() == prices[: len(found)]
+            for field in ("sz", "update_id", "ts_recv"):
+                assert (found[field] == version).all()
+            assert (found["symbol_id"] == 3).all()
+            told += len(found)
+            return len(found)
+
+        while died:
+            at, version = at + 1, version + 1
+
+            def tell(version: int = version) -> None:
+                writer = BookStore.attach(namespace).writer(0)
+                writer.tape.tell(book(version - 1), book(version))
+
+            died = strike(controls, at, tell)
+            assert popped() == len(prices) or died
+            version += 1
+            with store.writer(0) as writer:
+                writer.tape.tell(book(version - 1), book(version))
+            assert popped() == len(prices)
+        assert store.tape_counters(0).dropped == 0
+    print(f"levels {at - 1} stores")
+
+
 SCENARIOS = {
     "contended": (contended, "_store"),
     "deaths": (deaths, "_writer"),
     "books": (books, "_latches"),
+    "levels": (levels, "_level_tape"),
     "funding": (funding, "_latches"),
 }
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from spread_scanner.shm import _latches, _store, _writer
+from spread_scanner.shm import _latches, _level_tape, _store, _writer
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ROOT / "src" / "spread_scanner"
@@ -22,7 +22,6 @@ pytestmark = [pytest.mark.stress, pytest.mark.timeout(600)]  # a busy machine co
 @pytest.fixture(scope="session")
 def fault_core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the extension modules, built from their sources with hooks in place."""
-    pytest.importorskip("Cython")
     folder = tmp_path_factory.mktemp("fault_core")
     for module in MODULES:
         build(module, folder)
@@ -30,6 +29,7 @@ def fault_core(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(module: str, folder: Path) -> None:
+    pytest.importorskip("Cython")
     source = folder / f"{module}.c"
     cython = [sys.executable, "-m", "cython", "-3", "-I", str(ROOT / "src")]
     cython += ["-X", "boundscheck=False,wraparound=False,cdivision=True"]
@@ -79,7 +79,16 @@ def test_c3_a_feed_that_dies_at_any_store_of_a_book_leaves_old_or_new(
     assert over_faults(fault_core, namespace, "books") == "books 534 stores\n"
 
 
-@pytest.mark.parametrize("module", [_store, _writer, _latches])
+@pytest.mark.slow
+def test_c3_a_feed_that_dies_at_any_store_of_its_changes_leaves_the_first_of_them(
+    tmp_path: Path, namespace: str
+) -> None:
+    """Each of four levels is three stores."""
+    build("_level_tape", tmp_path)
+    assert over_faults(tmp_path, namespace, "levels") == "levels 12 stores\n"
+
+
+@pytest.mark.parametrize("module", [_store, _writer, _latches, _level_tape])
 def test_the_product_is_built_without_hooks(module: ModuleType) -> None:
     symbols = subprocess.run(["nm", "-D", str(module.__file__)], capture_output=True, text=True)
     assert "PyInit__" in symbols.stdout
