@@ -4,7 +4,9 @@ books.apply    a delta of ten levels into a book of a hundred a side, as Python 
 books.publish  what is shown of it, twenty levels a side, into its slot: record and latch
 books.read     the same read from another place of the process
 books.message  from a frame to the published book, by exchange: see book_messages.py
-books.ladder   of a pair by its two books: four sizes and the largest that pays; 300 pairs a call
+books.ladder   of a pair by its two books, ten levels a side: four sizes and the largest that pays;
+               300 pairs a call
+books.ladder.whole   the same of all levels that are shown, twenty a side
 books.near     what saying how near pairs are costs the engine: see books_near.py
 books.beside   whether quotes notice 200 books in their feed's loop: see books_beside.py
 
@@ -82,7 +84,8 @@ def figures(small: bool) -> Iterator[Figure]:
         store = stack.enter_context(BookStore.create(namespace, slots=4))
         yield from _memory(store, followed, 2 if small else 40)
         yield from book_messages.figures(store, market, rounds)
-    yield _ladder(20 if small else PAIRS, 2 if small else 100)
+    for name, levels in (("books.ladder", LEVELS), ("books.ladder.whole", LEVELS_SHOWN)):
+        yield _ladder(name, levels, 20 if small else PAIRS, 2 if small else 100)
     yield from books_near.figures(small)
     yield from books_beside.figures(small)
 
@@ -164,10 +167,10 @@ def _memory(store: BookStore, followed: FollowedBook, batches: int) -> Iterator[
         yield figure("books.read", "ns", samples, levels=LEVELS_SHOWN)
 
 
-def _ladder(pairs: int, batches: int) -> Figure:
+def _ladder(name: str, levels: int, pairs: int, batches: int) -> Figure:
     """Sizes that take one level, several, and more than there are; half of the pairs pay."""
     chance = np.random.default_rng(5)
-    spot, fut = _records(chance, pairs, 1_000.0), _records(chance, pairs, 1_003.0)
+    spot, fut = _records(chance, pairs, levels, 1_000.0), _records(chance, pairs, levels, 1_003.0)
     terms = np.zeros(pairs, TERMS_DTYPE)
     terms["fees_bps"], terms["close_bps"], terms["carry_bps"] = 20.0, -4.0, 1.0
     terms["enter_bps"] = chance.uniform(-20.0, 20.0, pairs)
@@ -177,25 +180,26 @@ def _ladder(pairs: int, batches: int) -> Figure:
     rungs, carried, _ = ladders(spot, fut, terms, SIZES)
     peer = _numpy_ladder_ns(spot, fut, rungs)
     return figure(
-        "books.ladder",
+        name,
         "ns",
         [one / pairs for one in samples],
         peers={"numpy": peer},
+        levels=levels,
         sizes=len(SIZES),
         paying=round(float(np.mean(carried > 0)), 2),
         pairs=pairs,
     )
 
 
-def _records(chance: np.random.Generator, pairs: int, px: float) -> np.ndarray:
+def _records(chance: np.random.Generator, pairs: int, levels: int, px: float) -> np.ndarray:
     records = np.zeros(pairs, BOOK_DTYPE)
-    records["bid_count"] = records["ask_count"] = LEVELS
-    ranks = np.arange(LEVELS)
+    records["bid_count"] = records["ask_count"] = levels
+    ranks = np.arange(levels)
     for side, sign in (("bids", -1), ("asks", 1)):
         records[side] = np.nan
-        steps = np.cumsum(chance.uniform(0.05, 0.5, (pairs, LEVELS)), axis=1)
+        steps = np.cumsum(chance.uniform(0.05, 0.5, (pairs, levels)), axis=1)
         records[side][:, ranks, 0] = px + sign * steps
-        records[side][:, ranks, 1] = chance.uniform(0.1, 8.0, (pairs, LEVELS))
+        records[side][:, ranks, 1] = chance.uniform(0.1, 8.0, (pairs, levels))
     return records
 
 
@@ -208,7 +212,8 @@ def _numpy_ladder_ns(spot: np.ndarray, fut: np.ndarray, rungs: np.ndarray) -> fl
         money = np.concatenate([[0.0], np.cumsum(levels[:, 0] * levels[:, 1])])
         return np.where(sizes <= sums[-1], np.interp(sizes, sums, money) / sizes, np.nan)
 
-    asks, bids = spot["asks"][0, :LEVELS], fut["bids"][0, :LEVELS]
+    count = int(spot["ask_count"][0])
+    asks, bids = spot["asks"][0, :count], fut["bids"][0, :count]
     sizes = SIZES / asks[0, 0]
     bought = average(asks, sizes)
     known = ~np.isnan(rungs["net_bps"][0])
