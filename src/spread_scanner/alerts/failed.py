@@ -13,7 +13,8 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
+from functools import partial
 from pathlib import Path
 
 from msgspec import structs
@@ -32,7 +33,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts, Settings
 from spread_scanner.config.files import CREDENTIALS
 from spread_scanner.errors import ConfigError, SegmentError
-from spread_scanner.runtime import logs
+from spread_scanner.runtime import background, logs
 from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import ALERTS, EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS
 from spread_scanner.shm import Health
@@ -130,11 +131,12 @@ _SAID = ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS")
 
 def _tell(targets: Sequence[Sender], message: Message, bound_s: float) -> dict[str, str]:
     """Ask all targets side by side; the errors of those that have not taken it."""
-    pool = ThreadPoolExecutor(len(targets), "target")
     last_s = clock.awake_s() + bound_s - PAUSE_S - TIMEOUT_S  # to begin a try that may hang
-    asked = {pool.submit(_tried, target, message, last_s): target for target in targets}
+    asked = {
+        background.begin(partial(_tried, target, message, last_s), "target"): target
+        for target in targets
+    }
     done = wait(asked, timeout=bound_s).done
-    pool.shutdown(wait=False, cancel_futures=True)
     said = {
         target.name: future.result() if future in done else f"no answer within {plain(bound_s)} s"
         for future, target in asked.items()
@@ -166,7 +168,4 @@ def _remember(settings: Settings, unit: str) -> None:
 
 
 if __name__ == "__main__":
-    # A target that hangs beyond every bound holds a thread: it is not waited for.
-    code = main()
-    sys.stderr.flush()
-    os._exit(code)
+    sys.exit(main())

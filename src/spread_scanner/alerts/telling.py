@@ -6,7 +6,7 @@ holds up neither the others nor the looking.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 from spread_scanner import config
@@ -17,9 +17,10 @@ from spread_scanner.alerts.heartbeat import Heartbeat
 from spread_scanner.alerts.outbox import Outbox
 from spread_scanner.alerts.targets import CONFIG, Sender, Webhook, senders
 from spread_scanner.config import Settings
+from spread_scanner.runtime import background
 from spread_scanner.runtime.process import Process
 
-SERVED_MAX = 5  # at a time: two kinds of targets, those of before a reload, and the heartbeat
+GOODBYE_S = 1.0  # for what is being sent, at the end
 
 
 class Telling:
@@ -39,7 +40,6 @@ class Telling:
         self.heartbeat = Heartbeat(alerts)
         self.watch = Conditions(process.settings, attached)
         self._busy: dict[Outbox | Heartbeat, Future[None]] = {}
-        self._pool = ThreadPoolExecutor(SERVED_MAX, "target")
         self._saved: tuple[object, ...] = ()
 
     @property
@@ -77,7 +77,7 @@ class Telling:
         if busy is not None and busy.done():
             busy.result()  # a fault of ours ends the process
         if busy is None or busy.done():
-            self._busy[one] = self._pool.submit(serve)
+            self._busy[one] = background.begin(serve, "target")
 
     def save(self) -> None:
         """Keep what stands and what was told, if that has changed."""
@@ -98,8 +98,9 @@ class Telling:
             self._process.log.warning("what was told cannot be kept", reason=reason)
 
     def close(self) -> None:
-        """Wait for what is being sent, a time-out at most, and keep what came of it."""
-        self._pool.shutdown(cancel_futures=True)
+        """Wait a moment for what is being sent, and keep what came of it: what comes later is told
+        once more, as after a kill."""
+        wait(self._busy.values(), GOODBYE_S)
         self.save()
 
     def prepared(self, settings: Settings) -> Callable[[], None]:

@@ -28,7 +28,7 @@ from spread_scanner.config.processes import expected, staying
 from spread_scanner.errors import ConfigError, SpreadError, TableError
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.runtime import trust, ws
+from spread_scanner.runtime import dial_loop, trust, ws
 from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.runtime.refusals import in_words, retry_after_s
 from spread_scanner.runtime.rest import http_client
@@ -257,7 +257,7 @@ def reachable(settings: Settings) -> list[Check]:
         return [Check("certificates", FAIL, str(error), "let this user read them")]
     enabled = [source for source in SOURCES if settings.exchanges[source.label].enabled]
     with Gates(settings.config.system.namespace) as gates:
-        return asyncio.run(_reach_all(settings, enabled, gates))
+        return dial_loop.run(_reach_all(settings, enabled, gates))
 
 
 async def _reach_all(settings: Settings, enabled: list[Source], gates: Gates) -> list[Check]:

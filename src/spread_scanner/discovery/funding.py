@@ -15,7 +15,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import uvloop
 from rich.console import Console
 
 from spread_scanner import clock
@@ -33,6 +32,7 @@ from spread_scanner.discovery.report import FundingSummary, SourceFunding
 from spread_scanner.discovery.show import Bars
 from spread_scanner.errors import BadMessage, ExchangeError, SegmentError
 from spread_scanner.exchanges.adapter import Adapter, Funding, RestRequest
+from spread_scanner.runtime import dial_loop
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.schema.enums import Market
 from spread_scanner.schema.figures import plain
@@ -68,7 +68,7 @@ def refresh(settings: Settings, options: Options) -> FundingSummary:
             return {"generation": loaded.generation, "asked": False, "sources": {}}
         with table.writer() as writer, Bars(Console(stderr=True)) as bars:
             place = Writing(table, writer, loaded)
-            sources = uvloop.run(_refresh(settings, options, place, bars))
+            sources = dial_loop.run(_refresh(settings, options, place, bars))
     return {"generation": loaded.generation, "asked": True, "sources": sources}
 
 

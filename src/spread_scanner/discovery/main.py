@@ -19,7 +19,6 @@ from typing import Annotated, Any
 import orjson
 import structlog
 import typer
-import uvloop
 
 from spread_scanner import config
 from spread_scanner.config import Settings
@@ -39,7 +38,7 @@ from spread_scanner.discovery.report import (
 from spread_scanner.discovery.run import Before, discover
 from spread_scanner.discovery.show import Bars, on_stderr, summary_tables
 from spread_scanner.errors import ConfigError, SpreadError, TableError
-from spread_scanner.runtime import logs, output
+from spread_scanner.runtime import dial_loop, logs, output
 from spread_scanner.schema.counters import DISCOVERY_COUNTERS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import (
@@ -229,7 +228,7 @@ def _look(settings: Settings, asked: Options) -> QuickLook:
     with publish.exclusive(folder):
         before = _before(folder)
         with Bars(on_stderr()) as bars:
-            found = uvloop.run(look(settings, asked, before, load_looks(folder), bars))
+            found = dial_loop.run(look(settings, asked, before, load_looks(folder), bars))
         if found.findings is not None:
             _publish(folder, found.findings)
         save_looks(folder, found.looks)
@@ -277,7 +276,7 @@ def _discover(
         )
     with Bars(on_stderr()) as bars:
         run = discover(settings, asked, before, bars)
-        findings = uvloop.run(_beating(run, row, settings.config.system.heartbeat_ms))
+        findings = dial_loop.run(_beating(run, row, settings.config.system.heartbeat_ms))
     _publish(folder, findings)
     if asked.offline is None:
         keep(settings, findings.tables, findings.listed)

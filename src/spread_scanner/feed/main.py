@@ -2,10 +2,9 @@
 
 import gc
 
-import uvloop
-
 from spread_scanner.feed.books import Shelf
 from spread_scanner.feed.feed import Feed
+from spread_scanner.runtime import dial_loop
 from spread_scanner.runtime import process as life
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
@@ -46,7 +45,7 @@ def run(process: Process, source: Source) -> None:
         if gates.fault:
             process.log.warning("dials are paced for this process alone", error=gates.fault)
         shelf = Shelf(slots, wants)
-        uvloop.run(_live(process, source, store, writer, rows, gates, shelf))
+        dial_loop.run(_live(process, source, store, writer, rows, gates, shelf))
 
 
 async def _live(

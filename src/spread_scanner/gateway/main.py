@@ -38,7 +38,7 @@ from spread_scanner.schema.names import GATEWAY
 LOOK_NS = NS_PER_S  # between two looks at how everybody fares
 KEEP_ALIVE_S = 75
 TICK_S = 0.1  # between two looks at what the stream tells by the clock
-GOODBYE_S = 2  # for requests under way, at the end
+GOODBYE_S = 1  # for requests under way, at the end
 WAITING_MAX = 512  # connections that the kernel holds until they are taken
 
 

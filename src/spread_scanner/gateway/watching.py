@@ -43,6 +43,8 @@ class Watching:
             with contextlib.suppress(SegmentError):  # replaced: the process is about to leave
                 if not self._ended and self._bits.wait(PARK_MS):
                     self._flushed.clear()
+                    if self._ended:  # just now: nobody sets it any more
+                        return
                     self._loop.call_soon_threadsafe(self._on_loop)
                     self._flushed.wait(1.0)
             clock.sleep(FRAME_S_MIN)

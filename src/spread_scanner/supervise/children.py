@@ -173,21 +173,29 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def end_all(
+def end_all(children: Sequence[Child], deadline_s: float) -> list[str]:
+    """Ask children to end and wait; who has not by the deadline is killed, and named."""
+    ask_all(children)
+    return kill_all(await_all(children, deadline_s))
+
+
+def ask_all(children: Sequence[Child]) -> None:
+    for child in children:
+        # A stopped process (SIGSTOP) cannot obey: let it go on.
+        child.signal(signal.SIGTERM)
+        child.signal(signal.SIGCONT)
+
+
+def await_all(
     children: Sequence[Child], deadline_s: float, done: Callable[[Child], bool] | None = None
-) -> list[str]:
-    """Ask children to end and wait; who has not by the deadline is killed, and named.
+) -> list[Child]:
+    """Those that have not ended by the deadline.
 
     `done` tells a child that has finished its work: all that is left is its interpreter tidying
     up, which is cut short after a moment. On a busy machine a dozen of those take seconds.
     """
-    begun = [child for child in children if child.starts]
-    for child in begun:
-        # A stopped process (SIGSTOP) cannot obey: let it go on.
-        child.signal(signal.SIGTERM)
-        child.signal(signal.SIGCONT)
     done_since_s: dict[str, float] = {}
-    while waiting := [child for child in begun if child.ended() is None]:
+    while waiting := [child for child in children if child.starts and child.ended() is None]:
         now_s = clock.awake_s()
         if now_s >= deadline_s:
             break
@@ -197,9 +205,14 @@ def end_all(
             if now_s - done_since_s.setdefault(child.name, now_s) > TIDYING_S:
                 child.signal(signal.SIGKILL)
         clock.sleep(0.005)
-    for child in waiting:
+    return waiting
+
+
+def kill_all(children: Sequence[Child]) -> list[str]:
+    """And wait for that; their names."""
+    for child in children:
         child.signal(signal.SIGKILL)
-    for child in waiting:
+    for child in children:
         while child.ended() is None:
             clock.sleep(0.001)
-    return [child.name for child in waiting]
+    return [child.name for child in children]

@@ -46,7 +46,14 @@ from spread_scanner.shm import Control, Health, dials, segment
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.health import Beat, ProcessHealth
 from spread_scanner.supervise import log_files
-from spread_scanner.supervise.children import Child, end_all, in_short
+from spread_scanner.supervise.children import (
+    Child,
+    ask_all,
+    await_all,
+    end_all,
+    in_short,
+    kill_all,
+)
 from spread_scanner.supervise.errands import Errand
 from spread_scanner.supervise.outages import Outages
 
@@ -229,15 +236,19 @@ class Supervisor:
             errand.turn(may_start=may_start and free)
 
     def stop(self) -> None:
-        """End all in reverse order and remove the segments; `killed` names who had to be."""
+        """End all in reverse order and remove the segments; `killed` names who had to be. Who takes
+        longer than the next can wait for has until the end of all."""
         deadline_s = clock.awake_s() + STOP_TIMEOUT_S
         if self._process is not None:
             self._process.state(ProcessState.STOPPING)
+        late: list[Child] = []
         for number, step in reversed(list(enumerate(self._stages))):
             # What is left is theirs, less a little for each step that is still to come.
             step_deadline_s = deadline_s - number * STEP_RESERVE_S
             children = [self.children[name] for name in step]
-            self.killed += end_all(children, step_deadline_s, self._done)
+            ask_all(children)
+            late += await_all(children, step_deadline_s, self._done)
+        self.killed += kill_all(await_all(late, deadline_s, self._done))
         if self.killed:
             self._log.warning("killed, as they did not stop in time", processes=self.killed)
         sent = [errand.under_way for errand in self._errands if errand.under_way is not None]

@@ -3,6 +3,7 @@ one target leaves what the others know. Against real sockets."""
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from alerts_bed import Target
 
 from bed import DEADLINE_S, until
+from spread_scanner.alerts import telling
 from spread_scanner.alerts.conditions import Segments
 from spread_scanner.alerts.desk import Condition
 from spread_scanner.alerts.telling import Telling
@@ -99,6 +101,23 @@ def test_a_heartbeat_that_hangs_delays_no_alert(up_bed: Any, target: Target, dea
             sent(telling, target, number + 1)
         assert not telling._busy[telling.heartbeat].done()
         deaf.cut()
+
+
+def test_a_target_that_hangs_holds_up_no_end(
+    up_bed: Any, deaf: Deaf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resolver that is away, or a server that gives a byte now and then, has no time-out."""
+    monkeypatch.setattr(telling, "GOODBYE_S", 0.01)
+    with telling_of(told_by(up_bed.settings, webhook_url=deaf.url)) as told:
+        sender: Any = told.outboxes[0].sender
+        sender._client.timeout = NEVER_S
+        told.tell([event(1)])
+        told.flush()
+        assert deaf.asked() == b"POS"
+    (serving,) = (one for one in threading.enumerate() if one.name == "target")
+    assert serving.daemon  # so that the process's end does not wait for it either
+    deaf.cut()
+    serving.join()
 
 
 def test_a_reload_that_moves_one_target_leaves_what_the_other_knows(

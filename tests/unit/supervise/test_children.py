@@ -5,13 +5,23 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from spread_scanner.runtime import logs
 from spread_scanner.schema.names import PROCESSES
-from spread_scanner.supervise import children
-from spread_scanner.supervise.children import Child, NoSuchBin, command_of, end_all
+from spread_scanner.supervise import children, supervisor
+from spread_scanner.supervise.children import (
+    Child,
+    NoSuchBin,
+    ask_all,
+    await_all,
+    command_of,
+    end_all,
+)
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -92,7 +102,8 @@ def test_a_child_that_is_done_is_not_waited_for_and_not_named(
     tidying = child("trap '' TERM; echo done; while :; do sleep 0.01; done")
     tidying.start()
     until(lambda: "done" in tidying.log_path.read_text())
-    assert end_all([tidying], time.monotonic() + 60, done=lambda _: True) == []
+    ask_all([tidying])
+    assert await_all([tidying], time.monotonic() + 60, done=lambda _: True) == []
 
 
 def test_a_child_dies_with_its_parent(
@@ -133,3 +144,33 @@ def test_the_first_line_of_a_child_is_read_and_silence_is_empty(
     silent.start(keep_stdout=True)
     assert silent.read_line(20.0) == b""
     assert silent.ended() == 3
+
+
+def _is_ready(one: Child) -> bool:
+    return "ready" in one.log_path.read_text()
+
+
+def test_who_takes_longer_than_the_next_can_wait_for_has_until_the_end_of_all(
+    bed: Any, child: Callable[..., Child], until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stops first has the shortest time of its own, and need not be quick for that."""
+    told = supervisor.Supervisor(bed.settings, {}, logs.set_up("spread-ctl"))
+    scripts = {
+        "feed": "touch {0}.feed; exit",
+        "engine": "touch {0}.engine; exit",
+        "gateway": "while [ ! -e {0}.feed ]; do sleep 0.01; done; exit",
+        "deaf": "true",
+    }
+    told._stages = [["feed"], ["engine"], ["gateway"], ["deaf"]]
+    for name, at_the_end in scripts.items():
+        script = f"trap '{at_the_end}' TERM; echo ready; while :; do sleep 0.01; done"
+        one = told.children[name] = child(script.replace("{0}", str(bed.folder / "gone")), name)
+        one.start()
+        until(partial(_is_ready, one))
+    monkeypatch.setattr(supervisor, "STOP_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(supervisor, "STEP_RESERVE_S", 0.25)
+
+    told.stop()
+
+    assert told.killed == ["deaf"]
+    assert told.children["gateway"].ended() == 0
