@@ -64,7 +64,7 @@ def summary_tables(console: Console, numbers: DiscoverySummary) -> None:
     sources = Table(title=f"Generation {numbers['generation']}", title_justify="left")
     for name in ("source", "listed", "taken", "heard", "quiet", "left out"):
         sources.add_column(name, justify="left" if name == "source" else "right")
-    sources.add_column("state")
+    sources.add_column("state", overflow="fold")  # an exchange's words, whole at any width
     for label, row in numbers["sources"].items():
         counts = (row[key] for key in ("listed", "taken", "heard", "quiet", "left_out"))
         sources.add_row(label, *(f"{count:,}" for count in counts), row["state"])
