@@ -57,7 +57,7 @@ class Endings:
                 continue
             if view.state == "failed":
                 self._failed[view.process] = view.message or "no word left"
-            elif view.state in ("starting", "running") and not view.alive:
+            elif view.state == "dead":
                 self._failed[view.process] = "killed in the middle of its work"
             elif view.state == "done":
                 self._failed.pop(view.process, None)

@@ -49,7 +49,7 @@ class ProcessView(Reading, frozen=True):
     process: str
     state: str
     alive: bool
-    healthy: bool  # lives, beats and is not degraded, paused or not; a one-shot: it did not fail
+    healthy: bool  # lives, beats and is not degraded, paused or not; a one-shot: did its work
     starting: bool  # or waiting for its turn, and young enough for that (ready_s_max)
     heartbeat_age_ms: float | None
     pid: int | None
@@ -151,7 +151,7 @@ class StatusReader:
         having = in_force.look(control, self._health)
         mixed = in_force.differences(having)
         stay = staying(settings)
-        ill = [view for view in views if view.process in stay and not view.healthy]
+        ill = [view for view in views if _owes(view, stay) and not view.healthy]
         return Status(
             namespace=settings.config.system.namespace,
             version=installed(),
@@ -247,7 +247,9 @@ class StatusLooks:
 
     def _healthy(self, row: ProcessHealth) -> bool:
         if row.process in ONE_SHOT:
-            return row.state is not ProcessState.FAILED
+            return row.state is ProcessState.STOPPED or (
+                row.alive and row.state is not ProcessState.FAILED
+            )
         works = row.state in (ProcessState.RUNNING, ProcessState.PAUSED)
         works = works and not _degraded_too(row.state.name.lower(), row.message)
         return row.alive and self._beats(row) and works
@@ -268,6 +270,11 @@ class StatusLooks:
         }
 
 
+def _owes(view: ProcessView, stay: Sequence[str]) -> bool:
+    """Whether it is to be well: what runs all the time, and a one-shot that has run."""
+    return view.process in stay or (view.process in ONE_SHOT and view.starts > 0)
+
+
 def _state(row: ProcessHealth) -> str:
     """The state as a person should read it: a dead process is not running, and one that does its
     work and ends is done.
@@ -275,7 +282,7 @@ def _state(row: ProcessHealth) -> str:
     if row.process in ONE_SHOT and row.state is ProcessState.STOPPED:
         return "done"
     settled = row.state in (ProcessState.STOPPED, ProcessState.FAILED)
-    if not row.alive and not settled and row.process not in ONE_SHOT:
+    if not row.alive and not settled:
         return "dead"
     return row.state.name.lower()
 

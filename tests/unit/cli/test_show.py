@@ -29,6 +29,7 @@ from spread_scanner.schema.enums import (
     Verdict,
 )
 from spread_scanner.schema.funding import FundingNow, listing_of
+from spread_scanner.schema.names import DISCOVERY
 from spread_scanner.schema.records import (
     EVALUATION_DTYPE,
     EVALUATION_FUT_ALONE,
@@ -178,6 +179,16 @@ def test_status_exits_with_0_when_well_3_when_switched_and_1_whatever_else_is(
             assert told() == (1, [], ["spread-tracker"]), switch
             states.clear()
             spread_ctl(*back)
+        assert told() == (0, [], [])
+        with health.claim(DISCOVERY) as row:
+            row.beat(ProcessState.RUNNING)
+            assert told() == (0, [], []), "it is at work"
+        assert told() == (1, [], [DISCOVERY]), "killed: nobody has found pairs"
+        with health.claim(DISCOVERY) as row:
+            row.beat(ProcessState.FAILED, "no exchange could be reached")
+        assert told() == (1, [], [DISCOVERY])
+        with health.claim(DISCOVERY) as row:
+            row.beat(ProcessState.STOPPED, "published generation 2")
         assert told() == (0, [], [])
 
 
