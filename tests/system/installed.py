@@ -11,13 +11,21 @@ from typing import Any
 
 from machine import Machine, wait_until
 
-from spread_scanner.schema.names import ALERTS, ANALYST, GATEWAY, ONE_SHOT, PROCESSES, RECORDER
+from spread_scanner.schema.names import (
+    ALERTS,
+    ANALYST,
+    FEED_SOLANA,
+    GATEWAY,
+    ONE_SHOT,
+    PROCESSES,
+    RECORDER,
+)
 
 SETUP = ["bash", "/opt/repository/deploy/setup.sh", "--no-package"]
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 VENV = "/opt/spread-scanner/venv"
 # As shipped nobody is to be told, nobody asks, and nothing is written down.
-OPTIONAL = (ALERTS, ANALYST, RECORDER, GATEWAY)
+OPTIONAL = (ALERTS, ANALYST, RECORDER, GATEWAY, FEED_SOLANA)
 STAYING = [name for name in PROCESSES if name not in (*ONE_SHOT, *OPTIONAL)]
 DATA = "/var/lib/spread-scanner/data"
 

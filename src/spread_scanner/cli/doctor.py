@@ -42,6 +42,7 @@ from spread_scanner.shm.layout import (
     CONTROL_BYTES,
     DIALS_BYTES,
     HEALTH_BYTES,
+    POOLS_BYTES,
     AnalysisLayout,
     BooksLayout,
     ConnectionsLayout,
@@ -136,6 +137,7 @@ def memory(settings: Settings) -> Iterator[Check]:
             settings.config.books.books_max,
             system.tape_slots,
         ).books_bytes
+        + POOLS_BYTES
         + HEALTH_BYTES
         + CONTROL_BYTES
         + DIALS_BYTES

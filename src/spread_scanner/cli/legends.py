@@ -63,6 +63,14 @@ CONNECTIONS = {
     "cell, p99 us": "us from reading a message until its quote was stored",
     "ban": "seconds in which nobody dials there",
 }
+POOLS = {
+    "pool": "how its key begins, or all of it",
+    "price": "of the second token's coin per coin of the first",
+    "fee %": "of a swap, without what volatility adds",
+    "slot": "at whose end it stood so",
+    "told s": "seconds since what made it was read",
+    "note": "why it cannot be stood behind; nothing: it can",
+}
 COSTS = {
     "fees": "of both entries and both exits, bps",
     "carry": "funding expected over hold_h, bps",

@@ -20,7 +20,13 @@ from spread_scanner import config
 from spread_scanner.cli import as_toml, schema, typescript
 from spread_scanner.config import restart
 from spread_scanner.gateway.api import openapi
-from spread_scanner.schema.counters import Counter, Histogram, counters_of, histograms_of
+from spread_scanner.schema.counters import (
+    FEED_COUNTERS,
+    Counter,
+    Histogram,
+    counters_of,
+    histograms_of,
+)
 from spread_scanner.schema.enums import (
     DIRECTIONS,
     SOURCES,
@@ -210,7 +216,7 @@ def _counters() -> Iterator[str]:
         if not counters or counters in seen:
             continue
         seen.add(counters)
-        yield f"## {'feed-*' if process.startswith('feed-') else process}\n"
+        yield f"## {'feed-*' if counters is FEED_COUNTERS else process}\n"
         yield from _table(("counter", "meaning"), _rows(counters))
         if histograms:
             yield from _table(("latency", "meaning"), _rows(histograms))

@@ -35,6 +35,7 @@ from spread_scanner.view.costs import Cost
 from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.opportunities import OpportunityRow
 from spread_scanner.view.past import PastShown
+from spread_scanner.view.pools import PoolView
 from spread_scanner.view.settings import SettingsView
 from spread_scanner.view.signals import FollowUpView, SignalView
 from spread_scanner.view.sources import SourceView
@@ -51,6 +52,7 @@ BY_COMMAND: dict[str, Any] = {
     "why": Explanation,
     "book": SymbolBooks,
     "analysis": SymbolAnalysis,
+    "pools": list[PoolView],
     "opportunities": list[OpportunityRow],
     "costs": list[Cost],
     "tables": TablesView,

@@ -59,6 +59,7 @@ def add_to(app: typer.Typer) -> None:
         ("why", why),
         ("book", book),
         ("analysis", analysis),
+        ("pools", pools),
         ("opportunities", opportunities),
         ("costs", costs),
         ("tables", tables_in_force),
@@ -183,6 +184,27 @@ def sources(as_json: Json = False) -> None:
     console = people()
     console.print(grid("", columns, rows))
     legend(console, legends.SOURCES)
+
+
+def pools(
+    wanted: Annotated[
+        str, typer.Argument(help="Only those whose key, program or symbol contains this.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Solana's pools as feed-solana has them: price, fee, slot, and whether they can be stood
+    behind."""
+    from spread_scanner.cli.pools import columns_and_rows
+    from spread_scanner.view import pools as of_pools
+
+    found = of_pools.of_all(config.load(), wanted)
+    if as_json:
+        print_json(found)
+        return
+    console = people()
+    table = grid("", *columns_and_rows(found, console.width))
+    console.print(table)
+    legend(console, legends.POOLS, table)
 
 
 def opportunities(

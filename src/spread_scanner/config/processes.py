@@ -7,7 +7,15 @@ from spread_scanner.config.settings import Settings
 from spread_scanner.schema.enums import (
     SOURCE_BY_LABEL,
 )
-from spread_scanner.schema.names import ALERTS, ANALYST, GATEWAY, ONE_SHOT, PROCESSES, RECORDER
+from spread_scanner.schema.names import (
+    ALERTS,
+    ANALYST,
+    FEED_SOLANA,
+    GATEWAY,
+    ONE_SHOT,
+    PROCESSES,
+    RECORDER,
+)
 
 
 def optional(settings: Settings) -> dict[str, bool]:
@@ -18,6 +26,7 @@ def optional(settings: Settings) -> dict[str, bool]:
         ANALYST: config.spread_analyst.wanted,
         RECORDER: config.spread_recorder.wanted,
         GATEWAY: config.spread_gateway.wanted,
+        FEED_SOLANA: settings.pools.runs,
     }
 
 

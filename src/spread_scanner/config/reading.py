@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from spread_scanner.config.agreement import check_agreement, check_sources
 from spread_scanner.config.files import check_plain
-from spread_scanner.config.pools import PoolSettings, check_pools
+from spread_scanner.config.pools import PoolSettings
+from spread_scanner.config.pools_agreement import check_pools
 from spread_scanner.config.settings import (
     Alerts,
     Config,
@@ -90,7 +91,8 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
         check_sources(exchanges_raw, folder / "exchanges.toml")
         exchanges = _convert(exchanges_raw, dict[str, SourceSettings], folder / "exchanges.toml")
         directions = _convert(directions_raw, Directions, folder / "directions.toml")
-        settings = Settings(folder, config, exchanges, directions)
+        pools = load_pools(folder)
+        settings = Settings(folder, config, exchanges, directions, pools)
         check_agreement(settings)
     except ConfigError as error:
         if (variable := _variable_of(error, variables)) is not None:  # the file does not hold it

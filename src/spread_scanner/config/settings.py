@@ -1,7 +1,8 @@
 """What can be set: every setting of the system, defined once, with its unit, default and range.
 
 Config is config.toml, SourceSettings one section of exchanges.toml, Directions directions.toml, and
-Settings all three. Read by config.reading, by the processes, and by cli.reference, which writes
+PoolSettings (config.pools) pools.toml, and
+Settings all four. Read by config.reading, by the processes, and by cli.reference, which writes
 docs/configuration.md from the sentences here. What spans sections is held by config.agreement.
 """
 
@@ -12,6 +13,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
+
+from spread_scanner.config.pools import PoolSettings
+from spread_scanner.schema.names import FEED_SOLANA
 
 Namespace = Annotated[
     str,
@@ -1054,12 +1058,13 @@ _HERE = ("127.0.0.1", "::1", "localhost")
 
 
 class Settings(Struct, frozen=True):
-    """All three files, checked."""
+    """All four files, checked."""
 
     folder: Path
     config: Config
     exchanges: dict[str, SourceSettings]
     directions: Directions
+    pools: PoolSettings = field(default_factory=PoolSettings)
 
     def path(self, setting: str) -> Path:
         """A folder of the settings: relative ones lie beside the config folder."""
@@ -1078,6 +1083,8 @@ class Settings(Struct, frozen=True):
 
     def cpus(self, process: str) -> list[int]:
         """The CPUs that a process's own section names."""
+        if process == FEED_SOLANA:
+            return self.pools.cpus
         if process.startswith("feed-"):
             return self.feed(process.removeprefix("feed-")).cpus
         section = getattr(self.config, process.replace("-", "_"), None)
@@ -1093,7 +1100,7 @@ class Settings(Struct, frozen=True):
     @property
     def digest(self) -> int:
         """64 bits that differ with any setting: whether two processes have the same."""
-        parts = (self.config, self.exchanges, self.directions)
+        parts = (self.config, self.exchanges, self.directions, self.pools)
         said = repr([str(self.generated_dir), str(self.data_dir)]).encode()
         said += msgspec.json.encode(parts, order="deterministic")
         return int.from_bytes(hashlib.sha256(said).digest()[:8], "little")

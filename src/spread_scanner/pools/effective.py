@@ -7,7 +7,7 @@ size in quote. USDC and USDT are not one coin: in_usdt says what a rate makes of
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
@@ -80,14 +80,22 @@ def traded(whole: WholePool, mints: Mapping[str, MintSettings]) -> TradedPool | 
     Raises PoolRefusal."""
     pool = assemble(whole.pool, whole.accounts)
     coins = {mints[mint].coin: mint for mint in pool.mints}
+    symbol = symbol_of(coins)
+    if symbol is None:
+        return None
+    base, _, quote = symbol.partition("-")
+    base_mint, quote_mint = coins[base], coins[quote]
+    multiplier = mints[base_mint].multiplier
+    return TradedPool(whole.pool, whole.slot, pool, base_mint, quote_mint, symbol, multiplier)
+
+
+def symbol_of(coins: Collection[str]) -> str | None:
+    """What two coins are traded as; None where neither is one that prices are in."""
     quote = next((coin for coin in POOL_QUOTES if coin in coins), None)
     if quote is None:
         return None
     base = next(coin for coin in coins if coin != quote)
-    base_mint, quote_mint = coins[base], coins[quote]
-    multiplier = mints[base_mint].multiplier
-    symbol = f"{base}-{quote}"
-    return TradedPool(whole.pool, whole.slot, pool, base_mint, quote_mint, symbol, multiplier)
+    return f"{base}-{quote}"
 
 
 def best_sides(

@@ -94,6 +94,11 @@ class Subscriptions:
         return len(self._asked)
 
     @property
+    def asked(self) -> set[str]:
+        """The accounts whose subscriptions are not answered yet."""
+        return set(self._asked.values())
+
+    @property
     def keys(self) -> set[str]:
         """The accounts whose subscriptions stand."""
         return set(self._keys.values())

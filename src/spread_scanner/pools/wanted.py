@@ -61,6 +61,15 @@ def wanted(pool: str, entry: PoolEntry, accounts: Accounts, arrays: int) -> Want
     return _OF_STATE[type(state)](pool, state, accounts, arrays)
 
 
+def heads(pool: str, entry: PoolEntry) -> tuple[str, ...]:
+    """The accounts that name others: where one of these is told, others may be wanted."""
+    if entry.program == "raydium-clmm":
+        return pool, raydium_clmm.extension_key(pool)
+    if entry.program == "meteora-dlmm":
+        return pool, meteora_dlmm.extension_key(pool)
+    return (pool,)
+
+
 def checked_state(pool: str, entry: PoolEntry, accounts: Accounts) -> _State:
     """The pool's own account, of the program and with the mints that the settings say."""
     owner, data = accounts[pool]

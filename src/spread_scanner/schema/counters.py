@@ -12,6 +12,7 @@ from spread_scanner.schema.names import (
     ANALYST,
     DISCOVERY,
     ENGINE,
+    FEED_SOLANA,
     GATEWAY,
     RECORDER,
     TRACKER,
@@ -355,12 +356,42 @@ GATEWAY_COUNTERS = _numbered(
     ]
 )
 
+POOL_COUNTERS = _numbered(
+    [
+        ("messages", "Frames of data that arrived."),
+        ("accounts", "Accounts that were told as written."),
+        ("published", "Pools written to their cells with a price."),
+        ("stale_marks", "Cells marked stale: no provider that is in time covers the pool."),
+        ("skip_old", "Accounts told that said nothing new, or of an earlier slot."),
+        ("skip_unknown", "Accounts told of no subscription that is known."),
+        ("skip_bad_message", "Messages and answers that are not what a provider says."),
+        ("rolled_back", "Accounts that a provider told of an earlier slot than its last word."),
+        ("conflicts", "Accounts that two told differently for one slot; asked for again."),
+        ("seeds", "Answers to getMultipleAccounts that were taken."),
+        ("seeds_failed", "Those that were not to be had: refused, too late, or not readable."),
+        ("limited", "Times that a provider said it was asked too much."),
+        ("refusals", "Subscriptions and requests that a provider refused."),
+        ("connects", "Connections that reached an open websocket."),
+        ("connect_failures", "Attempts to connect that failed."),
+        ("disconnects", "Connections lost without our asking."),
+        ("silent", "Connections ended as no slot was told for too long."),
+        ("providers", "Providers that are in time (a level, not a count)."),
+        ("subscriptions", "Accounts whose subscriptions stand, of all providers (a level)."),
+        ("pools", "Pools that are wanted (a level, not a count)."),
+        ("pools_fresh", "Of them those that can be stood behind now (a level)."),
+        ("pools_refused", "Of them those that are not what the settings say (a level)."),
+        ("reloads", "New settings taken."),
+        ("suspends", "Times the machine was found to have slept."),
+    ]
+)
+POOL_HISTOGRAMS = (
+    Histogram(0, "told_to_cell", "From reading an account's frame to its pool in its cell."),
+)
+
 
 def counters_of(process: str) -> tuple[Counter, ...]:
     """The counters of a process by its name, for example "feed-okx-spot"."""
-    if process.startswith("feed-"):
-        return FEED_COUNTERS
-    return {
+    others = {
         ENGINE: ENGINE_COUNTERS,
         TRACKER: TRACKER_COUNTERS,
         DISCOVERY: DISCOVERY_COUNTERS,
@@ -368,16 +399,18 @@ def counters_of(process: str) -> tuple[Counter, ...]:
         ANALYST: ANALYST_COUNTERS,
         RECORDER: RECORDER_COUNTERS,
         GATEWAY: GATEWAY_COUNTERS,
-    }.get(process, ())
+        FEED_SOLANA: POOL_COUNTERS,
+    }
+    return others.get(process, FEED_COUNTERS if process.startswith("feed-") else ())
 
 
 def histograms_of(process: str) -> tuple[Histogram, ...]:
     """The latency histograms of a process by its name."""
-    if process.startswith("feed-"):
-        return FEED_HISTOGRAMS
-    return {
+    others = {
         ENGINE: ENGINE_HISTOGRAMS,
         TRACKER: TRACKER_HISTOGRAMS,
         ANALYST: ANALYST_HISTOGRAMS,
         GATEWAY: GATEWAY_HISTOGRAMS,
-    }.get(process, ())
+        FEED_SOLANA: POOL_HISTOGRAMS,
+    }
+    return others.get(process, FEED_HISTOGRAMS if process.startswith("feed-") else ())

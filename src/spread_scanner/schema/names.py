@@ -13,6 +13,7 @@ ALERTS = "spread-alerts"  # optional: only where somebody is to be told
 ANALYST = "spread-analyst"  # optional: where somebody asks how spreads usually stand
 RECORDER = "spread-recorder"  # optional: where the market is to be written down
 GATEWAY = "spread-gateway"  # optional: where programs and people read over HTTP
+FEED_SOLANA = "feed-solana"  # optional: where pools of Solana are to be read
 SUPERVISOR = "spread-ctl"  # `up` and `demo`, while they run
 BENCH = "spread-bench"
 
@@ -26,6 +27,7 @@ PROCESSES: tuple[str, ...] = (
     ANALYST,
     RECORDER,
     GATEWAY,
+    FEED_SOLANA,
 )
 ONE_SHOT = (SHM_INIT, DISCOVERY)  # those that do their work and end
 

@@ -52,6 +52,9 @@ Every segment opens with the same header; its body depends on the kind:
     | asked            |  8 B per (source, symbol): until when somebody wants it        all who ask
     | near             |  8 B per (direction, symbol): how near its threshold it is     engine
 
+    pools              what is known of Solana's pools
+    | sequences, cells |  64 B and 2 x 576 B per pool                                   feed-solana
+
     dials
     | slots            |  256 B per exchange, host and outgoing address: turns, ban    all who dial
 
@@ -78,11 +81,12 @@ from spread_scanner.schema.books import BOOK_DTYPE
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_HISTOGRAMS, HISTOGRAMS_MAX
 from spread_scanner.schema.enums import DIRECTIONS, DIRTY_READERS
 from spread_scanner.schema.log import BOOK_DELTA_DTYPE, TICK_DTYPE
+from spread_scanner.schema.pools import POOL_DTYPE, POOLS_MAX
 from spread_scanner.schema.records import EVALUATION_DTYPE, FUNDING_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _level_tape, _memory, _ring, _rows, _store
 from spread_scanner.shm.faults import BadInput
 
-ABI_VERSION = 9
+ABI_VERSION = 10
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
 LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with its neighbour
 
@@ -123,6 +127,7 @@ class Kind(IntEnum):
     BOOKS = 11
     WANTS = 12
     TAPES = 13
+    POOLS = 14
 
 
 class State(IntEnum):
@@ -483,6 +488,11 @@ DIAL_SLOT_DTYPE = np.dtype(
 )
 DIALS_BYTES = HEADER_BYTES + DIAL_SLOTS * DIAL_SLOT_DTYPE.itemsize
 
+# Pools of Solana: a latch each.
+POOLS_SEQUENCES_AT = HEADER_BYTES
+POOLS_CELLS_AT = POOLS_SEQUENCES_AT + POOLS_MAX * SIZES["sequence"]
+POOLS_BYTES = POOLS_CELLS_AT + POOLS_MAX * 2 * POOL_DTYPE.itemsize
+
 # Control: the operator's switches, then per process what it is told and what it answers.
 SWITCHES_DTYPE = np.dtype(
     [
@@ -568,9 +578,11 @@ def layout_hash() -> int:
         CELL_ANALYSIS_DTYPE.descr,
         BOOK_DTYPE.descr,
         BOOK_DELTA_DTYPE.descr,
+        POOL_DTYPE.descr,
         sorted(SIZES.items()),
         (ROW_BYTES, HEALTH_BYTES, CONTROL_BYTES, CONNECTION_BYTES, CONNECTIONS_MAX, DIRTY_READERS),
         (DIAL_SLOTS, DIALS_BYTES),
+        (POOLS_MAX, POOLS_BYTES),
     )
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "little")
 

@@ -1,9 +1,9 @@
 """What an older version's control segment has switched; ABI 1 to 4 had no file beside it.
 
-Writer:  nobody any more; an operator of ABI 1 to 7.
+Writer:  nobody any more; an operator of ABI 1 to 9.
 Readers: orders/carried.py, before such a segment is replaced or removed.
 
-Layout: the header and the words of the switches lie where they lie today. ABI 5 to 7 had all of
+Layout: the header and the words of the switches lie where they lie today. ABI 5 to 9 had all of
 the control segment as it is today. In ABI 1 to 4 came a byte per symbol id behind the paused
 directions, then the slots of the processes, whose length (384 bytes in ABI 1 and 2, 1,024 in 3 and
 4) follows from that of the segment.
@@ -43,7 +43,7 @@ from spread_scanner.shm.operator import label
 from spread_scanner.shm.slots import NAME_BYTES
 from spread_scanner.shm.switches import standing_in
 
-OLDER = range(1, 9)  # ABI versions
+OLDER = range(1, 10)  # ABI versions
 _BY_NAME = 5  # from this one on a symbol is paused by its name
 _PAUSED_SYMBOLS_AT = PAUSED_DIRECTIONS_AT + DIRECTIONS_MAX
 _SLOTS_AT = _PAUSED_SYMBOLS_AT + MAX_SYMBOLS_MAX

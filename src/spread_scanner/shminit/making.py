@@ -35,6 +35,7 @@ from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.faults import BadInput, NoSegment
 from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.layout import Kind, StoreLayout
+from spread_scanner.shm.pools import PoolTable
 from spread_scanner.shm.price_store import KeptQuotes
 from spread_scanner.shm.segment import Holder
 from spread_scanner.shm.switches import Switch
@@ -104,6 +105,7 @@ def misfit(settings: config.Settings) -> str | None:
             funding = stack.enter_context(FundingTable.attach(namespace, timeout_s=0)).layout
             wants = stack.enter_context(Wants.attach(namespace, timeout_s=0)).layout
             books = stack.enter_context(BookStore.attach(namespace, timeout_s=0)).layout
+            stack.enter_context(PoolTable.attach(namespace, timeout_s=0))
             stack.enter_context(Health.attach(namespace, timeout_s=0))
             stack.enter_context(Control.attach(namespace, timeout_s=0))
             found: list[tuple[str, object, object]] = [
@@ -185,6 +187,7 @@ def _make(settings: config.Settings, standing: list[Switch], found: Restored) ->
             slots=settings.config.books.books_max,
             tape_slots=system.tape_slots,
         ),
+        lambda: PoolTable.create(system.namespace),
         lambda: Health.create(system.namespace),
         lambda: Control.create(system.namespace, standing),
     ]

@@ -19,6 +19,7 @@ from spread_scanner.sim.exchange import Exchange8
 from spread_scanner.sim.flood import Flood, FloodOptions, flood
 from spread_scanner.sim.options import Options, sources_of
 from spread_scanner.sim.planting import Planting
+from spread_scanner.sim.rpc_server import SolanaSide
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -97,6 +98,10 @@ def serve(
     play: Annotated[str, typer.Option(help="auto: when all are subscribed; request.")] = "auto",
     life_s: Annotated[float | None, typer.Option(help="The 24 h cut, shortened.")] = None,
     time_scale: Annotated[float, typer.Option(help="Scales ping and idle times.")] = 1.0,
+    pools: Annotated[int, typer.Option(help="Pools of Solana, with two RPC providers.", min=0)] = 0,
+    pool_faults_s: Annotated[
+        float, typer.Option(help="A fault of a provider or the chain so often; 0: none.", min=0)
+    ] = 0.0,
     config_out: Annotated[Path | None, typer.Option(help="Write a config folder here.")] = None,
 ) -> None:
     """Eight pretend sources on loopback until SIGTERM."""
@@ -112,12 +117,17 @@ def serve(
         truth_path=truth, sent_path=sent, recordings=tuple(recording or ()), speed=speed, play=play,
         characters=characters,
     )  # fmt: skip
-    uvloop.run(_serve(options, seconds, config_out))
+    solana = SolanaSide(seed, pools, fault_every_s=pool_faults_s) if pools else None
+    uvloop.run(_serve(options, seconds, config_out, solana))
 
 
-async def _serve(options: Options, seconds: float | None, config_out: Path | None) -> None:
+async def _serve(
+    options: Options, seconds: float | None, config_out: Path | None, solana: SolanaSide | None
+) -> None:
     exchange = Exchange8(options)
     await exchange.start()
+    if solana is not None:
+        await solana.start()
     # What stands now stands for ever; short-lived tuples must not make the collector walk it.
     gc.collect()
     gc.freeze()
@@ -130,18 +140,23 @@ async def _serve(options: Options, seconds: float | None, config_out: Path | Non
     if config_out is not None:
         thresholds = {d.label: options.threshold(d.label) for d in DIRECTIONS}
         write_config(config_out, sources, thresholds)
+        if solana is not None:
+            (config_out / "pools.toml").write_text(solana.pools_toml(), encoding="utf-8")
     ready = {
         "ready": True,
         "port": exchange.port,
         "control": f"http://127.0.0.1:{exchange.port}/control",
         "config": str(config_out) if config_out is not None else None,
         "sources": sources,
+        "solana": f"http://127.0.0.1:{solana.port}" if solana is not None else None,
     }
     _say(ready)
     try:
         await exchange.run(seconds)
     finally:
         await exchange.stop()
+        if solana is not None:
+            await solana.stop()
 
 
 @app.command("flood")

@@ -330,6 +330,9 @@ class ConcentratedPool(Pool):
         sqrt_price, _, liquidity = self._start
         return (liquidity << Q64_BITS) // sqrt_price, liquidity * sqrt_price >> Q64_BITS
 
+    def liquidity(self) -> int:
+        return self._start.liquidity
+
     def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
         return self._start.sqrt_price * self._start.sqrt_price, 1 << 2 * Q64_BITS
 

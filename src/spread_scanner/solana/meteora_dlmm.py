@@ -103,6 +103,12 @@ class LbPair(Struct, frozen=True):
     version: int
 
     @property
+    def base_rate(self) -> int:
+        """The fee without what volatility adds, in parts of a thousand million."""
+        rate: int = self.base_factor * self.bin_step * 10 * 10**self.base_fee_power
+        return rate
+
+    @property
     def has_orders(self) -> bool:
         """Whether the bins' counters are limit orders; in older pairs they are something else."""
         return self.function_type == _LIMIT_ORDERS or (
@@ -229,7 +235,7 @@ class _BinFees:
 
     def __init__(self, pair: LbPair, unix_ts: int) -> None:
         self._pair = pair
-        self._base: int = pair.base_factor * pair.bin_step * 10 * 10**pair.base_fee_power
+        self._base = pair.base_rate
         self._reference, self._index = pair.volatility_reference, pair.index_reference
         elapsed_s = unix_ts - pair.last_update_ts
         if elapsed_s >= pair.filter_s:
@@ -331,6 +337,9 @@ class DlmmPool(Pool):
 
     def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
         return price_at(self.pair.active_id, self.pair.bin_step), 1 << Q64_BITS
+
+    def fee_rate(self) -> float:
+        return min(self.pair.base_rate, _RATE_MAX) / _RATE_ALL
 
     def check_open(self, unix_ts: int, slot: int) -> None:
         pair = self.pair

@@ -29,7 +29,7 @@ from spread_scanner.solana.concentrated import (
     volatility_rate,
 )
 from spread_scanner.solana.layout import checked, i32, i128, u16, u32, u64, u128
-from spread_scanner.solana.pool import Accounts, account_of, bytes_of, mint_of
+from spread_scanner.solana.pool import RATE_ALL, Accounts, account_of, bytes_of, mint_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 
@@ -297,6 +297,9 @@ class WhirlpoolPool(ConcentratedPool):
         super().__init__(state.mints, mints, start, ticks)
         self.state, self.oracle = state, oracle
         self._static = FeeRules(state.fee_rate)
+
+    def fee_rate(self) -> float:
+        return self.state.fee_rate / RATE_ALL
 
     def check_open(self, unix_ts: int, slot: int) -> None:
         if self.oracle is not None and unix_ts < self.oracle.trade_enable_ts:

@@ -67,6 +67,15 @@ class Pool(ABC):
     def reserves(self) -> tuple[int, int]:
         """What price and sizes come from; virtual ones where liquidity is concentrated."""
 
+    def liquidity(self) -> int | None:
+        """At the price, in the program's own unit; None where it has no such thing."""
+        return None
+
+    def fee_rate(self) -> float | None:
+        """What is taken of a swap, as a fraction, without what volatility adds; None where that
+        is not known."""
+        return None
+
     @abstractmethod
     def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
         """Token 1 per token 0 in smallest units, as numerator and denominator; only an order book

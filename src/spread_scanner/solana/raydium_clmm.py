@@ -316,6 +316,9 @@ class ClmmPool(ConcentratedPool):
         self.state, self.config = state, config
         self._static = self._rules(False), self._rules(True)
 
+    def fee_rate(self) -> float:
+        return self.config.trade_fee_rate / RATE_ALL
+
     def check_open(self, unix_ts: int, slot: int) -> None:
         if self.state.status & _SWAP_DISABLED:
             raise PoolRefusal(PoolReason.CLOSED, status=self.state.status)

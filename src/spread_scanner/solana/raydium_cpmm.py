@@ -101,6 +101,10 @@ class CpmmPool(ConstantProductPool):
         super().__init__(state.mints, mints, vaults, state.owed)
         self.state, self.config = state, config
 
+    def fee_rate(self) -> float:
+        creator_rate = self.config.creator_fee_rate if self.state.creator_fee_enabled else 0
+        return (self.config.trade_fee_rate + creator_rate) / RATE_ALL
+
     def check_open(self, unix_ts: int, slot: int) -> None:
         if self.state.status & _SWAP_DISABLED:
             raise PoolRefusal(PoolReason.CLOSED, status=self.state.status)

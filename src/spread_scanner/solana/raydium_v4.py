@@ -84,6 +84,10 @@ class AmmPool(ConstantProductPool):
         super().__init__(info.mints, (coin, pc), (coin_vault, pc_vault), info.need_take_pnl)
         self.info = info
 
+    def fee_rate(self) -> float:
+        numerator, denominator = self.info.swap_fee
+        return numerator / denominator
+
     def check_open(self, unix_ts: int, slot: int) -> None:
         status, opens_s = self.info.status, self.info.open_time_s
         if status not in _SWAPS:

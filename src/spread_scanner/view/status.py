@@ -17,6 +17,7 @@ from spread_scanner.schema.names import (
     ALSO_DEGRADED,
     DATABASE_FILE,
     ENGINE,
+    FEED_SOLANA,
     ONE_SHOT,
     SHM_INIT,
     TRACKER,
@@ -77,7 +78,7 @@ def _degraded_too(state: str, message: str) -> bool:
 
 def kind_of(process: str) -> str:
     """feed, engine, tracker, or other."""
-    if process.startswith("feed-"):
+    if process.startswith("feed-") and process != FEED_SOLANA:
         return "feed"
     return {ENGINE: "engine", TRACKER: "tracker"}.get(process, "other")
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from database_bed import store
 from log_bed import write_log
+from pool_rows import pool_row
 
 from spread_scanner.cli.main import app
 from spread_scanner.cli.schema import BY_COMMAND, ON_FAILURE
@@ -18,6 +19,7 @@ from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import SignalRing
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.pools import PoolTable
 
 Run = Callable[..., tuple[int, str, str]]
 ARGUMENTS = {
@@ -75,7 +77,10 @@ def test_a_command_prints_its_record_and_nothing_else(
         ring.producer() as producer,
         Evaluations.attach(up_bed.namespace) as kept,
         kept.writer() as writer,
+        PoolTable.attach(up_bed.namespace) as pools,
+        pools.writer() as of_pools,
     ):
+        of_pools.write(0, pool_row("AAA"))
         assert rows.take() is not None
         producer.push_many(signals)
         writer.append(

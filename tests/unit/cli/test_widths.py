@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from database_bed import store
+from pool_rows import pool_row
 from rich.cells import cell_len
 
 from spread_scanner.cli import legends
@@ -21,6 +22,7 @@ from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import SignalRing
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.shm.pools import PoolTable
 from spread_scanner.symbology import publish, tables
 from spread_scanner.view.connections import ConnectionView
 
@@ -42,6 +44,7 @@ HEADS = {
         "source # state symbols msg/s quotes skips reconnects p99 us",
         "carries open s heard ms exchange p50 p99 ms cell p50 last end",
     ),
+    "pools": ("pool program symbol price fee % told s note", "slot"),
     "signals": ("seq kind symbol direction net gross size ages ms notes", ""),
     "opportunities": ("id symbol direction entry peak result lived s closed", ""),
     "costs": ("symbol direction fees carry costs enter exit below", ""),
@@ -50,6 +53,7 @@ LEGENDS = {
     "status": legends.PROCESSES,
     "sources": legends.SOURCES,
     "connections": legends.CONNECTIONS,
+    "pools": legends.POOLS,
     "signals": legends.SIGNALS,
     "opportunities": legends.OPPORTUNITIES,
     "costs": legends.COSTS,
@@ -68,7 +72,7 @@ OTHERS = [
 ]
 # Sentences and paths fold where they end; a table must not.
 FIGURES_ARE_NAMED = {"process", "state", "note", "source", "feed", "message", "#", "symbol", "kind"}
-FIGURES_ARE_NAMED |= {"direction", "carries", "last end", "id", "seq"}
+FIGURES_ARE_NAMED |= {"program", "direction", "carries", "last end", "id", "seq"}
 
 
 @pytest.fixture
@@ -106,7 +110,10 @@ def shown(
             ring.producer() as producer,
             Evaluations.attach(up_bed.namespace) as kept,
             kept.writer() as writer,
+            PoolTable.attach(up_bed.namespace) as pools,
+            pools.writer() as of_pools,
         ):
+            of_pools.write(0, pool_row("A" * 44, program=b"orca-whirlpool"))
             row.beat(ProcessState.RUNNING, f"{CLOSING}, of more than eighty letters" * 3)
             opened = rows.take()
             assert opened is not None

@@ -50,6 +50,7 @@ COMMANDS = {
     "why": "why AAA-USDT",
     "book": "book AAA-USDT --wait 0",
     "analysis": "analysis AAA-USDT",
+    "pools": "pools",
     "opportunities": "opportunities",
     "costs": "costs",
     "tables": "tables",

@@ -11,6 +11,7 @@ import pytest
 from spread_scanner.schema.books import BOOK_DTYPE, BookFlag
 from spread_scanner.schema.enums import ConnectionState, ProcessState, ReloadOutcome
 from spread_scanner.schema.funding import FundingNow
+from spread_scanner.schema.pools import POOL_DTYPE
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.shm.books import BookStore
@@ -18,6 +19,7 @@ from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.operator import Operator
+from spread_scanner.shm.pools import PoolTable
 from spread_scanner.shm.segment import Holder
 from spread_scanner.shm.wants import Wants
 
@@ -164,6 +166,12 @@ def books_place(books: BookStore) -> Place:
     )
 
 
+def pools_place(table: PoolTable) -> Place:
+    writer = table.writer()
+    row = np.zeros(1, POOL_DTYPE)
+    return Place(writer, {"write": lambda: writer.write(0, row), "clear": writer.clear})
+
+
 def near_place(wants: Wants) -> Place:
     writer = wants.near_writer()
     return Place(writer, {"say": lambda: writer.say(0, 0, 1.0, 10**9)})
@@ -179,6 +187,7 @@ MAKERS: dict[str, Callable[[str], Place]] = {
     "evaluations": lambda ns: evaluations_place(Evaluations.create(ns, slots=64)),
     "funding": lambda ns: funding_place(FundingTable.create(ns, num_sources=1, max_symbols=1)),
     "books": lambda ns: books_place(BookStore.create(ns, num_sources=1, max_symbols=1, slots=1)),
+    "pools": lambda ns: pools_place(PoolTable.create(ns)),
     "near": lambda ns: near_place(Wants.create(ns, num_sources=8, max_symbols=1)),
     "dirty bitmap": lambda ns: store_place(PriceStore.create(ns), "bitmap"),
     "writer": lambda ns: store_place(PriceStore.create(ns), "writer"),

@@ -12,6 +12,7 @@ from spread_scanner.schema.analysis import (
 )
 from spread_scanner.schema.books import BOOK_DTYPE
 from spread_scanner.schema.enums import DIRTY_READERS, UNUSABLE, QuoteFlag
+from spread_scanner.schema.pools import POOL_DTYPE
 from spread_scanner.schema.records import (
     EVALUATION_DTYPE,
     FOLLOW_UP_DTYPE,
@@ -91,6 +92,11 @@ BOOK = (
     "ts_event 8 ts_recv 8 update_id 8 top_since_ns 8 flags 4 epoch 4 symbol_id 4 source_id 1 "
     "bid_count 1 ask_count 1 spare 1 bid_kept 2 ask_kept 2 reserved 12 bids 320 asks 320"
 )
+POOL = (
+    "key 44 program 20 mint0 44 mint1 44 symbol 40 why 248 price 8 reserve0 8 reserve1 8 "
+    "liquidity 8 fee 8 slot 8 published 8 told_mono_ns 8 written_mono_ns 8 renewed_mono_ns 8 "
+    "good_ns 8 decimals0 4 decimals1 4 flags 4 because 4 reserved 32"
+)
 INDICATORS = "rsi 8 ema 8 middle 8 upper 8 lower 8"
 ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
 
@@ -117,6 +123,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         (BARS_DTYPE, BARS, 88),
         (INDICATORS_DTYPE, INDICATORS, 40),
         (BOOK_DTYPE, BOOK, 704),
+        (POOL_DTYPE, POOL, 576),
     ],
     ids=[
         "quote",
@@ -138,6 +145,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         "bars",
         "indicators",
         "book",
+        "pool",
     ],
 )
 def test_records_have_their_fields_at_their_offsets_without_padding(
@@ -246,11 +254,16 @@ def test_dial_slots_are_pinned() -> None:
     assert (layout.DIAL_SLOTS, layout.DIALS_BYTES) == (64, 16_640)
 
 
+def test_places_of_pools_are_pinned() -> None:
+    assert (layout.POOLS_SEQUENCES_AT, layout.POOLS_CELLS_AT) == (256, 16_640)
+    assert layout.POOLS_BYTES == 311_552
+
+
 def test_magic_and_state_words_spell_what_they_mean() -> None:
     assert layout.MAGIC.to_bytes(8, "little") == b"SPRDSHM1"
     assert layout.State.READY.to_bytes(8, "little") == b"READY\0\0\0"
     assert layout.State.RETIRED.to_bytes(8, "little") == b"RETRD\0\0\0"
-    assert layout.ABI_VERSION == 9
+    assert layout.ABI_VERSION == 10
 
 
 def test_layout_hash_changes_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:

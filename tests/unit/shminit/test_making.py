@@ -39,7 +39,7 @@ def test_all_segments_are_made_and_kept_the_second_time(bed: Any) -> None:
         assert not first.kept
         assert second.kept
         assert not store.retired
-        assert len(second.segments) == 13
+        assert len(second.segments) == 14
 
 
 def test_other_sizes_make_new_segments_and_retire_the_old(bed: Any) -> None:

@@ -1,0 +1,31 @@
+"""The table of `spread-ctl pools`, as wide as the terminal."""
+
+from spread_scanner.view.pools import PoolView
+
+WIDE_COLUMNS = 150
+KEY_LETTERS = 8  # of a pool's key, where there is no room for all of it
+NOTE_LETTERS = 60
+
+
+def columns_and_rows(found: list[PoolView], width: int) -> tuple[list[str], list[list[object]]]:
+    """For a table that fits a width."""
+    wide = width >= WIDE_COLUMNS
+    columns = ["pool", "program", "symbol", "price>", "fee %>", "told s>", "note"]
+    if wide:
+        columns.insert(5, "slot>")
+    return columns, [_row(one, wide=wide) for one in found]
+
+
+def _row(one: PoolView, *, wide: bool) -> list[object]:
+    row: list[object] = [
+        one.pool if wide else one.pool[:KEY_LETTERS],
+        one.program,
+        one.symbol,
+        None if one.price is None else f"{one.price:.6g}",
+        None if one.fee is None else f"{100 * one.fee:.4g}",
+        None if one.told_age_s is None else f"{one.told_age_s:.1f}",
+        one.why[:NOTE_LETTERS] if wide else one.why.partition(" (")[0][:NOTE_LETTERS],
+    ]
+    if wide:
+        row.insert(5, one.slot)
+    return row

@@ -1,0 +1,208 @@
+"""All pools that are watched, from what providers tell to their cells. No I/O but shared memory;
+time is told.
+
+Whoever dials (line.py) says what it hears, and asks what is to be heard and seeded; the turn of the
+clock is the process's (main.py).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from spread_scanner.clock import NS_PER_MS
+from spread_scanner.config.pools import PoolEntry, PoolSettings
+from spread_scanner.pools.cells import PoolCell
+from spread_scanner.pools.counting import PoolCounting
+from spread_scanner.pools.effective import symbol_of
+from spread_scanner.pools.held import Account, AccountTaking
+from spread_scanner.pools.pace import ProviderPace
+from spread_scanner.pools.units import PoolUnits, WholePool
+from spread_scanner.pools.wanted import WantedAccounts, heads, wanted
+from spread_scanner.shm.pools import PoolWriter
+from spread_scanner.solana import PoolRefusal
+
+LOOK_NS = 100 * NS_PER_MS  # between two looks at whether pools can still be stood behind
+_TAKEN = (AccountTaking.TAKEN, AccountTaking.ROLLED_BACK)
+_COUNTED = {
+    AccountTaking.OLD: "skip_old",
+    AccountTaking.REPEATED: "skip_old",
+    AccountTaking.ROLLED_BACK: "rolled_back",
+    AccountTaking.CONFLICT: "conflicts",
+}
+
+
+class WatchedPool:
+    """One pool: what it has to be, which accounts it needs as far as is known, and its cell."""
+
+    def __init__(self, key: str, entry: PoolEntry, symbol: str, cell: PoolCell) -> None:
+        self.key, self.entry, self.symbol, self.cell = key, entry, symbol, cell
+        self.wanted = WantedAccounts((), frozenset(), frozenset())
+        self.refusal: PoolRefusal | None = None
+        self.good = False  # as its cell says
+
+
+class PoolFeed:
+    """The pools of one life of the settings."""
+
+    def __init__(
+        self,
+        settings: PoolSettings,
+        writer: PoolWriter,
+        count: PoolCounting,
+        refused: Callable[[str, str], None],
+    ) -> None:
+        """`refused` is told of each pool that is not what the settings say, and why; empty: it is
+        again."""
+        self.units, self.pace = PoolUnits(), ProviderPace()
+        self.changed: Callable[[], None] = lambda: None  # other accounts are wanted, or doubted
+        self.paused = False
+        self._arrays = settings.arrays
+        self._count, self._refused = count, refused
+        self._looked_ns = 0
+        self.pools: dict[str, WatchedPool] = {}
+        self._of_head: dict[str, list[WatchedPool]] = {}
+        writer.clear()
+        for place, (key, entry) in enumerate(settings.wanted()):
+            coins = [settings.mints[mint].coin for mint in entry.mints]
+            cell = PoolCell(writer, place, key, entry)
+            pool = self.pools[key] = WatchedPool(key, entry, symbol_of(coins) or "", cell)
+            for head in heads(key, entry):
+                self._of_head.setdefault(head, []).append(pool)
+            self._want(pool, {})
+
+    def accounts_by_pool(self) -> list[tuple[str, ...]]:
+        """What is to be heard, pool by pool."""
+        return [pool.wanted.keys for pool in self.pools.values()]
+
+    # --- what providers tell
+
+    def connected(self, provider: str) -> None:
+        self.units.held.connected(provider)
+
+    def lost(self, provider: str, now_ns: int) -> None:
+        """What it alone covered is stale from now on."""
+        self.units.held.lost(provider)
+        self.pace.lost(provider)
+        self.look(now_ns)
+
+    def slot(self, provider: str, slot: int, now_ns: int) -> None:
+        """A provider has come to this slot: where it is a new one, what is good is renewed."""
+        before = self.pace.best_slot
+        self.pace.told(provider, slot, now_ns)
+        if self.pace.best_slot > before:
+            self.look(now_ns)
+
+    def told(self, provider: str, key: str, slot: int, account: Account, now_ns: int) -> None:
+        """An account was written in this slot."""
+        held = self.units.held
+        taking = held.judged(key, slot, account, provider)
+        if (label := _COUNTED.get(taking)) is not None:
+            self._count.add(label)
+        if taking in _TAKEN:
+            for pool in self._of_head.get(key, ()):
+                self._want(pool, {key: account})
+        doubted = len(held.doubted)
+        self._publish(self.units.told(key, slot, *account, provider, now_ns), now_ns)
+        if len(held.doubted) > doubted:
+            self.look(now_ns)
+            self.changed()
+
+    def seeded(
+        self, provider: str, slot: int, accounts: Mapping[str, Account], now_ns: int
+    ) -> None:
+        """What stood at the end of a slot, asked for when this provider's subscriptions stood."""
+        fresh = {key: account for key, account in accounts.items() if self._newer(key, slot)}
+        for pool in {id(one): one for key in fresh for one in self._of_head.get(key, ())}.values():
+            self._want(pool, fresh)
+        self._publish(self.units.seeded(provider, slot, accounts, now_ns), now_ns)
+        self.look(now_ns)
+
+    def _newer(self, key: str, slot: int) -> bool:
+        held = self.units.held.get(key)
+        return held is None or held.slot <= slot
+
+    # --- what follows
+
+    def _want(self, pool: WatchedPool, fresh: Mapping[str, Account]) -> None:
+        """Watch what the pool needs, as far as what is held of it, and this, tell."""
+        held = ((key, self.units.held.get(key)) for key in pool.wanted.keys)
+        accounts = {key: one.account for key, one in held if one is not None} | dict(fresh)
+        try:
+            now = wanted(pool.key, pool.entry, accounts, self._arrays)
+        except PoolRefusal as refusal:
+            now = wanted(pool.key, pool.entry, {}, self._arrays)
+            self._refuse(pool, refusal)
+        else:
+            if pool.refusal is not None and now.moving:
+                self._refuse(pool, None)
+        if now != pool.wanted:
+            self.units.watch(pool.key, now)
+            pool.wanted = now
+            self.changed()
+
+    def _refuse(self, pool: WatchedPool, refusal: PoolRefusal | None) -> None:
+        if str(refusal) == str(pool.refusal):
+            return
+        pool.refusal = refusal
+        self._refused(pool.key, "" if refusal is None else str(refusal))
+        if refusal is not None:
+            pool.good = False
+            pool.cell.refuse(str(refusal))
+
+    def _publish(self, whole: Iterable[WholePool], now_ns: int) -> None:
+        for one in whole:
+            pool = self.pools[one.pool]
+            try:
+                pool.cell.publish(one, pool.symbol, now_ns, self._count.now_ns())
+            except PoolRefusal as refusal:
+                self._refuse(pool, refusal)
+                continue
+            self._refuse(pool, None)
+            self._show(pool, now_ns)
+            self._count.published(now_ns)
+
+    def _show(self, pool: WatchedPool, now_ns: int) -> None:
+        good = (
+            pool.refusal is None
+            and pool.cell.pool is not None
+            and not self.paused
+            and self.units.is_fresh(pool.key, self.pace, now_ns)
+        )
+        if pool.good and not good:
+            self._count.add("stale_marks")
+        pool.good = good
+        pool.cell.show(
+            good=good, paused=self.paused, now_ns=now_ns, good_ns=self.pace.silent_ns_max
+        )
+
+    # --- what the clock brings
+
+    def turn(self, now_ns: int) -> None:
+        """Publish what has waited for long enough; see who can no longer be stood behind."""
+        self._publish(self.units.due(now_ns), now_ns)
+        if now_ns - self._looked_ns >= LOOK_NS:
+            self._looked_ns = now_ns
+            for pool in self.pools.values():
+                if pool.good and not self.units.is_fresh(pool.key, self.pace, now_ns):
+                    self._show(pool, now_ns)
+
+    def next_turn_ns(self) -> int:
+        due_ns, look_ns = self.units.next_due_ns(), self._looked_ns + LOOK_NS
+        return look_ns if due_ns is None else min(due_ns, look_ns)
+
+    def look(self, now_ns: int) -> None:
+        """Renew what is good, and mark what is not."""
+        self._looked_ns = now_ns
+        for pool in self.pools.values():
+            if pool.good or pool.cell.pool is not None:
+                self._show(pool, now_ns)
+
+    def leave(self) -> None:
+        """Others write the cells from now on; what is still told says nothing."""
+        self.pools.clear()
+        self._of_head.clear()
+        self.units = PoolUnits()
+
+    def pause(self, paused: bool, now_ns: int) -> None:
+        """While it is paused nothing there is stood behind."""
+        if paused != self.paused:
+            self.paused = paused
+            self.look(now_ns)

@@ -1,0 +1,158 @@
+"""feed-solana while it lives: lines to all providers, the orders, the heartbeat, the turns of the
+clock.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Settings, files
+from spread_scanner.pools.counting import PoolCounting
+from spread_scanner.pools.endpoints import ProviderEndpoint
+from spread_scanner.pools.feed import PoolFeed
+from spread_scanner.pools.line import ProviderLine
+from spread_scanner.runtime import trust
+from spread_scanner.runtime.process import NO_MORE, NOT_ENABLED, Process
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.shm.pools import PoolWriter
+
+SAY_NS = NS_PER_S  # between two looks at how all fare
+REST_S_MIN, REST_S_MAX = 0.002, 0.025  # what begins to wait meanwhile is late by no more
+
+
+class PoolHearing:
+    """The process's whole state."""
+
+    def __init__(self, process: Process, writer: PoolWriter) -> None:
+        self._process, self._writer = process, writer
+        self._count = PoolCounting(process.row)
+        self._woken = asyncio.Event()
+        self._said_ns = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._begin(process.settings, self._endpoints(process.settings))
+        process.on_wake = self._slept
+
+    def _endpoints(self, settings: Settings) -> list[ProviderEndpoint]:
+        """Where all providers are reached. Raises ConfigError on a key that cannot be read."""
+        path = settings.folder / "pools.toml"
+        return [
+            ProviderEndpoint(name, one, files.provider_key(name, one, path))
+            for name, one in settings.pools.asked()
+        ]
+
+    def _begin(self, settings: Settings, endpoints: list[ProviderEndpoint]) -> None:
+        """Everything as these settings have it, with nothing heard yet."""
+        pools, tls = settings.pools, trust.context()
+        self._feed = PoolFeed(pools, self._writer, self._count, self._refused)
+        self._feed.changed = self._wake_lines
+        self._lines = [ProviderLine(one, pools, self._feed, self._count, tls) for one in endpoints]
+
+    def _refused(self, pool: str, why: str) -> None:
+        if why:
+            self._process.log.error("a pool is refused", pool=pool, why=why)
+        else:
+            self._process.log.info("a pool is what it should be again", pool=pool)
+
+    def _wake_lines(self) -> None:
+        for line in self._lines:
+            line.woken.set()
+
+    def _slept(self) -> None:
+        """What was told before counts no longer."""
+        for line in self._lines:
+            line.cut()
+
+    async def run(self) -> None:
+        """Hear, beat and obey until the end."""
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._woken.set)
+
+        self._process.watch(wake)
+        self._start()
+        self._process.state(ProcessState.RUNNING, self._in_words(clock.mono_ns()))
+        try:
+            while self._turn():
+                rest_s = (self._feed.next_turn_ns() - clock.mono_ns()) / NS_PER_S
+                rest_s = min(max(rest_s, REST_S_MIN), REST_S_MAX)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), rest_s)
+                self._woken.clear()
+                self._check_lines()
+        finally:
+            await self._end()
+
+    def _start(self) -> None:
+        self._tasks = [asyncio.create_task(line.run()) for line in self._lines]
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _check_lines(self) -> None:
+        """A line that met a fault of ours ends the process, which says which."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    def _turn(self) -> bool:
+        """What is due; whether to go on."""
+        process, now_ns = self._process, clock.mono_ns()
+        orders = process.poll()
+        if orders is not None:
+            if orders.reload and process.reload(orders, self._prepared):
+                self._count.add("reloads")
+            self._feed.pause(orders.paused, now_ns)
+            process.applied(orders)
+        if not process.settings.pools.runs:
+            process.unwanted(NOT_ENABLED, NO_MORE)
+            return False
+        self._feed.turn(now_ns)
+        if now_ns - self._said_ns >= SAY_NS:
+            self._said_ns = now_ns
+            self._say(now_ns)
+        return not process.stopping
+
+    def _prepared(self, settings: Settings) -> Callable[[], None]:
+        """New settings, read and checked; the call puts them in force."""
+        endpoints = self._endpoints(settings)
+        same = settings.pools == self._process.settings.pools
+
+        def put_in_force() -> None:
+            if same or not settings.pools.runs:
+                return
+            self._feed.leave()
+            for task in self._tasks:
+                task.cancel()
+            self._begin(settings, endpoints)
+            self._start()
+
+        return put_in_force
+
+    def _say(self, now_ns: int) -> None:
+        """How all fare, in the row."""
+        feed = self._feed
+        count, pools = self._count, feed.pools.values()
+        in_time = sum(feed.pace.in_time(line.name, now_ns) for line in self._lines)
+        count.level("providers", in_time)
+        count.level("subscriptions", sum(len(line.subscriptions.keys) for line in self._lines))
+        count.level("skip_unknown", sum(line.subscriptions.dropped for line in self._lines))
+        count.level("pools", len(pools))
+        count.level("pools_fresh", sum(pool.good for pool in pools))
+        count.level("pools_refused", sum(pool.refusal is not None for pool in pools))
+        well = in_time > 0 and all(pool.good or pool.refusal is not None for pool in pools)
+        well = well or feed.paused
+        state = ProcessState.RUNNING if well else ProcessState.DEGRADED
+        self._process.state(state, self._in_words(now_ns))
+
+    def _in_words(self, now_ns: int) -> str:
+        pools = self._feed.pools.values()
+        refused = sum(pool.refusal is not None for pool in pools)
+        away = [f"{line.name}: {line.trouble}" for line in self._lines if line.trouble]
+        said = [f"{sum(pool.good for pool in pools)} of {len(pools)} pools"]
+        said += [f"{refused} refused"] if refused else []
+        return ", ".join([*said, *away])

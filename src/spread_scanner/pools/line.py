@@ -1,0 +1,356 @@
+"""A provider's line: the place that keeps one websocket connected, everything subscribed, and what
+is told there seeded by HTTP.
+
+All providers are asked for everything at once, so that whoever limits, falls behind or dies is
+stood in for by the others. A line asks no faster than its provider lets itself be asked, dials with
+growing pauses, through its proxies in turn, and ends a connection on which no slot was told for too
+long. No URL is said without its key masked.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+
+import httpx
+import structlog
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config.pools import PoolSettings
+from spread_scanner.errors import BadMessage
+from spread_scanner.pools import rpc
+from spread_scanner.pools.counting import PoolCounting
+from spread_scanner.pools.endpoints import ProviderEndpoint
+from spread_scanner.pools.feed import PoolFeed
+from spread_scanner.pools.pace import SLOT_NS
+from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
+from spread_scanner.pools.subscriptions import Subscriptions
+from spread_scanner.runtime import ws
+from spread_scanner.runtime.backoff import Allowance, Backoff
+from spread_scanner.runtime.refusals import retry_after_s
+
+DIAL_S_MAX = 10.0
+ANSWER_S_MAX = 10.0
+PAUSE_S_MIN, PAUSE_S_MAX = 0.5, 60.0  # between two dials, and after a provider said "too much"
+STOOD_NS = 60 * NS_PER_S
+SILENT_NS_MAX = 15 * NS_PER_S  # no slot for so long: the connection is ended
+AGAIN_NS = SLOT_NS  # between two seeds of the same pools
+IDLE_S = 0.2
+BAD_IN_A_ROW_MAX = 20
+ANSWER_BYTES_MAX = 16 << 20
+
+
+class _Limited(Exception):
+    """A provider said that it was asked too much, or cannot answer now; `wait_s` is its own
+    word."""
+
+    def __init__(self, said: str, wait_s: float | None = None) -> None:
+        super().__init__(said)
+        self.wait_s = wait_s
+
+
+class _Socket(WSListener):
+    """Whole messages go to `take`."""
+
+    def __init__(self, take: Callable[[bytes], None], wake: Callable[[], None]) -> None:
+        self.closed = False
+        self.transport: WSTransport | None = None
+        self._take, self._wake = take, wake
+        self._parts = bytearray()  # of a message that comes in several frames
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.closed = True
+        self._wake()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+        elif frame.msg_type == WSMsgType.CLOSE:
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+        elif frame.msg_type == WSMsgType.TEXT and frame.fin:
+            self._take(frame.get_payload_as_bytes())
+        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.CONTINUATION):
+            self._part(transport, frame)
+
+    def _part(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.TEXT:
+            self._parts.clear()
+        self._parts += frame.get_payload_as_bytes()
+        if len(self._parts) > ws.FRAME_BYTES_MAX:
+            transport.disconnect()
+        elif frame.fin:
+            whole = bytes(self._parts)
+            self._parts.clear()
+            self._take(whole)
+
+    def send(self, message: bytes) -> None:
+        if self.transport is not None and not self.closed:
+            self.transport.send(WSMsgType.TEXT, message)
+
+    def cut(self) -> None:
+        if self.transport is not None:
+            self.transport.disconnect()
+
+
+class ProviderLine:
+    """One provider, for as long as the settings name it."""
+
+    def __init__(
+        self,
+        endpoint: ProviderEndpoint,
+        settings: PoolSettings,
+        feed: PoolFeed,
+        count: PoolCounting,
+        tls: ssl.SSLContext,
+    ) -> None:
+        self.name = endpoint.name
+        self.subscriptions = Subscriptions()
+        self.trouble = "not dialled yet"  # empty: it is connected
+        self.woken = asyncio.Event()
+        provider = settings.providers[self.name]
+        self._endpoint, self._commitment = endpoint, settings.commitment
+        self._subscriptions_max = provider.subscriptions_max
+        self._feed, self._count, self._tls = feed, count, tls
+        self._log = structlog.get_logger().bind(provider=self.name)
+        self._numbers = itertools.count(1)
+        self._proxies = itertools.cycle(endpoint.proxies or ("",))
+        burst = max(1, int(provider.requests_per_s))
+        self._allowance = Allowance(burst, burst / provider.requests_per_s)
+        self._backoff = Backoff(PAUSE_S_MIN, PAUSE_S_MAX)
+        self._socket: _Socket | None = None
+        self._asked_ns: dict[tuple[str, ...], int] = {}  # when these were seeded last
+        self._refused: set[str] = set()  # accounts whose subscriptions were, in this life
+        self._bad_in_a_row = 0
+        self._slot_ns = 0  # when a slot was told last
+        self._rest_until_ns = 0
+
+    async def run(self) -> None:
+        """Dial, live, and dial again."""
+        while True:
+            proxy = next(self._proxies)
+            begun_ns = clock.mono_ns()
+            wait_s: float | None = None
+            try:
+                await self._life(proxy)
+            except ws.DialFailed as error:
+                self._count.add("connect_failures")
+                self._said(error.reason)
+                wait_s = error.wait_s
+            if clock.mono_ns() - begun_ns > STOOD_NS:
+                self._backoff.stood()
+            await asyncio.sleep(max(self._backoff.next_s(), wait_s or 0.0))
+
+    def cut(self) -> None:
+        """What the connection has told may be old: a new one is dialled."""
+        if self._socket is not None:
+            self._socket.cut()
+
+    def _said(self, what: str) -> None:
+        masked = self._endpoint.masked(what)
+        if masked != self.trouble:
+            self._log.warning("provider", said=masked)
+        self.trouble = masked
+
+    async def _life(self, proxy: str) -> None:
+        """One connection. Raises DialFailed where there is none."""
+        socket = _Socket(self._take, self.woken.set)
+        await ws.dial(
+            self._endpoint.ws_url,
+            lambda: socket,
+            timeout_s=DIAL_S_MAX,
+            proxy=proxy,
+            tls=self._tls if self._endpoint.ws_url.startswith("wss:") else None,
+        )
+        self._count.add("connects")
+        self._socket, self.trouble = socket, ""
+        self.subscriptions, self._bad_in_a_row = Subscriptions(), 0
+        self._asked_ns.clear()
+        self._refused.clear()
+        self._slot_ns = clock.mono_ns()
+        self._feed.connected(self.name)
+        try:
+            async with self._client(proxy) as client:
+                socket.send(rpc.subscribe_slots(next(self._numbers)))
+                await self._tend(socket, client)
+        finally:
+            socket.cut()
+            self._socket = None
+            self._feed.lost(self.name, clock.mono_ns())
+        self._count.add("disconnects")
+        self._said(self.trouble or "the connection was lost")
+
+    def _client(self, proxy: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            proxy=proxy or None,
+            verify=self._tls,
+            timeout=ANSWER_S_MAX,
+            trust_env=False,
+            headers={"content-type": "application/json"},
+        )
+
+    # --- what is to be done
+
+    async def _tend(self, socket: _Socket, client: httpx.AsyncClient) -> None:
+        """Keep everything subscribed and seeded, until the connection is gone."""
+        while not socket.closed:
+            self.woken.clear()
+            now_ns = clock.mono_ns()
+            if now_ns - self._slot_ns > SILENT_NS_MAX:
+                self._count.add("silent")
+                self.trouble = "no slot was told for too long"
+                return
+            wait_s = max(self._allowance.wait_s(now_ns), (self._rest_until_ns - now_ns) / NS_PER_S)
+            if wait_s <= 0:
+                try:
+                    if await self._one(socket, client, now_ns):
+                        continue
+                except _Limited as limited:
+                    self._count.add("limited")
+                    self._rest(limited)
+            await self._idle(min(max(wait_s, 0.01), IDLE_S) if wait_s > 0 else IDLE_S)
+
+    async def _idle(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.woken.wait(), seconds)
+
+    def _rest(self, limited: _Limited) -> None:
+        """Ask nothing for a while; what is told meanwhile is heard."""
+        pause_s = max(self._backoff.next_s(), limited.wait_s or 0.0)
+        self._rest_until_ns = clock.mono_ns() + int(pause_s * NS_PER_S)
+        self._log.warning("provider", said=self._endpoint.masked(str(limited)), rests_s=pause_s)
+
+    async def _one(self, socket: _Socket, client: httpx.AsyncClient, now_ns: int) -> bool:
+        """The next thing that is to be asked; False: nothing is."""
+        by_pool = list(self._in_reach())
+        heard = self.subscriptions.keys
+        for key in heard.difference(*by_pool):
+            number = self.subscriptions.give_up(key)
+            if number is not None:
+                self._allowance.use(now_ns)
+                socket.send(rpc.unsubscribe_account(next(self._numbers), number))
+                return True
+        asked = heard | self.subscriptions.asked | self._refused
+        for key in itertools.chain.from_iterable(by_pool):
+            if key not in asked:
+                number = next(self._numbers)
+                self._allowance.use(now_ns)
+                self.subscriptions.ask(number, key)
+                socket.send(rpc.subscribe_account(number, key, self._commitment))
+                return True
+        unseeded = set(self._feed.units.held.unseeded(self.name))
+        due = [
+            keys
+            for keys in by_pool
+            if heard.issuperset(keys)
+            and unseeded.intersection(keys)
+            and now_ns - self._asked_ns.get(keys, -AGAIN_NS) >= AGAIN_NS
+        ]
+        if not due:
+            return False
+        self._asked_ns.update(dict.fromkeys(due, now_ns))
+        batch = rpc.batches(due)[0]
+        for keys in due:
+            if not set(keys) <= set(batch):
+                del self._asked_ns[keys]
+        self._allowance.use(now_ns)
+        await self._seed(client, batch)
+        return True
+
+    def _in_reach(self) -> Iterator[tuple[str, ...]]:
+        """What is heard of whom, as far as one connection may hear so much."""
+        room, known = self._subscriptions_max, set[str]()
+        for keys in self._feed.accounts_by_pool():
+            if len(known.union(keys)) <= room:
+                known.update(keys)
+                yield keys
+
+    async def _seed(self, client: httpx.AsyncClient, keys: Sequence[str]) -> None:
+        """Ask what stands, and tell. Raises _Limited."""
+        slot_min = self._feed.units.held.seed_slot_min(keys)
+        number = next(self._numbers)
+        request = rpc.read_accounts(number, keys, "confirmed", slot_min)
+        try:
+            found = rpc.answered(await self._posted(client, request), number, keys)
+        except (httpx.HTTPError, TimeoutError) as error:
+            self._count.add("seeds_failed")
+            raise _Limited(f"{type(error).__name__}: {error}") from None
+        except BadMessage as error:
+            self._count.add("skip_bad_message")
+            self._count.add("seeds_failed")
+            raise _Limited(error.message) from None
+        if isinstance(found, RpcRefusal):
+            self._count.add("seeds_failed")
+            self._count.add("refusals")
+            if found.trouble is not RpcTrouble.NOT_THERE_YET:
+                raise _Limited(f"{found.code}: {found.said}")
+            return
+        self._count.add("seeds")
+        if self._socket is not None and not self._socket.closed:
+            self._feed.seeded(self.name, found.slot, found.accounts, clock.mono_ns())
+
+    async def _posted(self, client: httpx.AsyncClient, request: bytes) -> bytes:
+        async with (
+            asyncio.timeout(ANSWER_S_MAX),
+            client.stream("POST", self._endpoint.http_url, content=request) as answer,
+        ):
+            if answer.status_code != httpx.codes.OK:
+                said = retry_after_s(answer.headers.get("retry-after", ""), clock.wall_ns())
+                raise _Limited(f"HTTP {answer.status_code}", said)
+            body = bytearray()
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                if len(body) > ANSWER_BYTES_MAX:
+                    raise _Limited("an answer that is too long")
+        return bytes(body)
+
+    # --- what is heard
+
+    def _take(self, data: bytes) -> None:
+        now_ns = clock.mono_ns()
+        self._count.add("messages")
+        try:
+            message = rpc.heard(data)
+        except BadMessage as error:
+            self._bad(error)
+            return
+        self._bad_in_a_row = 0
+        if isinstance(message, rpc.AccountTold):
+            self._count.add("accounts")
+            of = self.subscriptions.told(message, now_ns)
+            if of is not None:
+                account = message.owner, message.data
+                self._feed.told(self.name, of.key, message.slot, account, now_ns)
+        elif isinstance(message, rpc.SlotTold):
+            self._slot_ns = now_ns
+            self._feed.slot(self.name, message.slot, now_ns)
+        elif isinstance(message, rpc.Subscribed):
+            for key, told in self.subscriptions.acknowledged(message, now_ns):
+                self._feed.told(self.name, key, told.slot, (told.owner, told.data), now_ns)
+            self.woken.set()
+        elif isinstance(message, RpcRefusal):
+            self._refusal(message)
+
+    def _bad(self, error: BadMessage) -> None:
+        self._count.add("skip_bad_message")
+        self._bad_in_a_row += 1
+        if self._bad_in_a_row >= BAD_IN_A_ROW_MAX:
+            self.trouble = f"too many bad messages in a row: {error.message}"
+            self.cut()
+
+    def _refusal(self, refusal: RpcRefusal) -> None:
+        self._count.add("refusals")
+        key = None if refusal.request_id is None else self.subscriptions.refused(refusal.request_id)
+        said = f"{refusal.code}: {refusal.said}"
+        if refusal.trouble is RpcTrouble.LIMITED:  # asked again after a rest
+            self._count.add("limited")
+            self._rest(_Limited(said))
+        elif key is not None:
+            self._refused.add(key)
+            self._log.warning("a subscription was refused", key=key, said=said)

@@ -1,0 +1,52 @@
+"""feed-solana: hears pools of Solana from RPC providers, and writes what each is worth.
+
+Writes "<namespace>.pools"; reads pools.toml. One loop has the providers' lines, the orders and the
+heartbeat. Ends at once with code 0 unless pools.toml is enabled and names pools and providers, so
+that its unit may always be enabled. A reload that changes pools.toml begins all lines anew, with
+everything stale meanwhile. While it is paused its lines go on, and no pool is stood behind.
+"""
+
+import importlib.util
+
+import uvloop
+
+from spread_scanner.config import Settings
+from spread_scanner.errors import ConfigError
+from spread_scanner.runtime.process import NOT_ENABLED, Process, run
+from spread_scanner.schema.names import FEED_SOLANA
+from spread_scanner.shm.pools import PoolTable
+
+NEEDED = "solders"
+
+
+def main() -> int:
+    """Run until asked to stop; returns the exit code."""
+    return run(FEED_SOLANA, _body)
+
+
+def _body(process: Process) -> None:
+    settings = process.settings
+    if not settings.pools.runs:
+        process.unwanted(NOT_ENABLED)
+        return
+    _check_extra(settings)
+    from spread_scanner.pools.hearing import PoolHearing  # which needs the extra
+
+    with (
+        PoolTable.attach(settings.config.system.namespace) as table,
+        table.writer() as writer,
+    ):
+        try:
+            uvloop.run(PoolHearing(process, writer).run())
+        finally:
+            writer.clear()
+
+
+def _check_extra(settings: Settings) -> None:
+    if importlib.util.find_spec(NEEDED) is None:
+        raise ConfigError(
+            f"pools need {NEEDED}, which is not installed",
+            file=settings.folder / "pools.toml",
+            key="enabled",
+            allowed="pip install 'spread-scanner[solana]'",
+        )

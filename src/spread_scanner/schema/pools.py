@@ -1,0 +1,49 @@
+"""What is known of one pool of Solana, as the pools' segment holds it.
+
+Written by feed-solana, read by whoever shows or quotes pools. Amounts are in whole tokens, in the
+pool's own order of them; what is not known is NaN. Sizes and offsets are pinned by a test.
+"""
+
+from enum import IntFlag
+
+import numpy as np
+
+POOLS_MAX = 256
+WHY_BYTES = 248
+
+
+class PoolFlag(IntFlag):
+    """What keeps a pool's price from being stood behind."""
+
+    STALE = 1  # no provider that is in time covers it; or nothing has come yet
+    REFUSED = 2  # it is not what the settings say, or cannot be priced: `why`
+    PAUSED = 4  # by the operator
+
+
+# One pool: 576 bytes. Times are monotonic ns.
+POOL_DTYPE = np.dtype(
+    [
+        ("key", "S44"),  # empty: nothing is watched in this place
+        ("program", "S20"),  # as pools.toml has it
+        ("mint0", "S44"),
+        ("mint1", "S44"),
+        ("symbol", "S40"),  # empty: none of its coins is one that prices are in
+        ("why", f"S{WHY_BYTES}"),
+        ("price", "<f8"),  # token 1 per token 0
+        ("reserve0", "<f8"),  # virtual ones where liquidity is concentrated
+        ("reserve1", "<f8"),
+        ("liquidity", "<f8"),  # at the price, in the program's own unit; of a constant product, NaN
+        ("fee", "<f8"),  # a fraction, without what volatility adds
+        ("slot", "<u8"),  # at whose end it stood so
+        ("published", "<u8"),  # how often it was, in this life of its writer
+        ("told_mono_ns", "<i8"),  # when the frame that made it was read
+        ("written_mono_ns", "<i8"),
+        ("renewed_mono_ns", "<i8"),  # when it was last found to be good still
+        ("good_ns", "<i8"),  # it is stale so long after that, should nobody write any more
+        ("decimals0", "<u4"),
+        ("decimals1", "<u4"),
+        ("flags", "<u4"),  # PoolFlag
+        ("because", "<u4"),  # why it was published: pools.units.WholeBecause, in its order
+        ("reserved", "V32"),
+    ]
+)

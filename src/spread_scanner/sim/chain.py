@@ -1,0 +1,84 @@
+"""A pretend chain: slots that end, pools in which somebody swaps, and forks that are taken back.
+
+What each account was at the end of each slot is kept for a while, so that a provider that is behind
+answers as of its own slot. A fork goes back a few slots: what was swapped there never was.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+
+from spread_scanner.sim.chain_pools import SYSTEM, Account, SimPool, made
+
+FIRST_SLOT = 350_000_000
+KEPT = 64  # versions of an account or a pool
+ARRAYS = 4  # to either side of a price, as far as they are there
+MISSING: Account = (SYSTEM, b"")
+
+
+class Chain:
+    """Everything that there is, by slot."""
+
+    def __init__(self, seed: int, count: int, swaps_per_slot: float) -> None:
+        self._rng = random.Random(f"{seed} chain")
+        self.swaps_per_slot = swaps_per_slot
+        self.slot = FIRST_SLOT
+        self.pools: dict[str, SimPool] = {pool.key: pool for pool in made(seed, count)}
+        self._states = {key: [(self.slot, pool.copied())] for key, pool in self.pools.items()}
+        self._written: dict[str, list[tuple[int, Account]]] = defaultdict(list)
+        self.bent: dict[str, Account] = {}  # accounts that are something else for a while
+        self.written: dict[int, list[str]] = {}  # by slot, of the last ones
+        for key in self.pools:
+            self._write(key)
+
+    def step(self) -> None:
+        """A slot ends, with some swaps in it."""
+        self.slot += 1
+        whole = int(self.swaps_per_slot)
+        swaps = whole + (self._rng.random() < self.swaps_per_slot - whole)
+        for key in dict.fromkeys(self._rng.choices([*self.pools], k=swaps)):
+            pool = self.pools[key]
+            pool.swap(*pool.some(self._rng))
+            self._states[key] = [*self._states[key], (self.slot, pool.copied())][-KEPT:]
+            self._write(key)
+        self.written.pop(self.slot - KEPT, None)
+
+    def fork(self, depth: int) -> list[str]:
+        """Go back so many slots; the accounts that are other than they were."""
+        back = max(self.slot - depth, FIRST_SLOT)
+        changed = [name for slot in range(self.slot, back, -1) for name in self.named(slot)]
+        for key, states in self._states.items():
+            kept = [one for one in states if one[0] <= back] or states[:1]
+            if len(kept) < len(states):
+                self._states[key] = kept
+                self.pools[key] = kept[-1][1].copied()
+        for name in changed:
+            self._written[name] = [one for one in self._written[name] if one[0] <= back]
+        for slot in range(back + 1, self.slot + 1):
+            self.written.pop(slot, None)
+        self.slot = back
+        return list(dict.fromkeys(changed))
+
+    def touch(self, names: Iterable[str]) -> None:
+        """These are to be told as if they were written now."""
+        self.written.setdefault(self.slot, []).extend(names)
+
+    def _write(self, key: str) -> None:
+        """What a swap in this pool has written, in this slot."""
+        for name, account in self.pools[key].everything(ARRAYS).items():
+            known = self._written[name]
+            if known and known[-1][1] == account:
+                continue
+            self._written[name] = [*known, (self.slot, account)][-KEPT:]
+            self.touch([name])
+
+    def named(self, slot: int) -> list[str]:
+        """The accounts that were written in a slot."""
+        return list(dict.fromkeys(self.written.get(slot, ())))
+
+    def account(self, key: str, slot: int) -> Account:
+        """What an account was at the end of a slot."""
+        if key in self.bent:
+            return self.bent[key]
+        found = (account for at, account in reversed(self._written.get(key, ())) if at <= slot)
+        return next(found, MISSING)

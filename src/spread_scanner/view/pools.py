@@ -1,0 +1,92 @@
+"""Pools of Solana as they were read last: from the pools' segment.
+
+Where there is no segment, or nobody watches a pool, there is nothing to show. Whether a pool can be
+stood behind its writer says, for as long as it has said how long that holds.
+"""
+
+from typing import Any
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.errors import SegmentError
+from spread_scanner.schema.pools import PoolFlag
+from spread_scanner.shm.pools import PoolTable
+from spread_scanner.view.reading import Reading, known
+
+
+class PoolView(Reading, frozen=True):
+    """One pool, in its own order of tokens; amounts in whole tokens. What is not known is null."""
+
+    pool: str
+    program: str
+    symbol: str | None  # null: none of its coins is one that prices are in
+    mints: list[str]  # empty until it was read
+    decimals: list[int]
+    price: float | None  # token 1 per token 0
+    reserves: list[float | None]  # virtual ones where liquidity is concentrated
+    liquidity: float | None  # at the price, in the program's own unit
+    fee: float | None  # a fraction, without what volatility adds
+    slot: int | None  # at whose end it stood so
+    published: int  # how often it was, since feed-solana began
+    told_age_s: float | None  # since the frame that made it was read
+    renewed_age_s: float | None  # since it was last found to be good still
+    fresh: bool
+    why: str  # why it is not fresh; empty: it is
+
+
+def of_all(settings: Settings, wanted: str = "") -> list[PoolView]:
+    """Every pool that is watched whose key, program or symbol contains `wanted`."""
+    try:
+        with PoolTable.attach(settings.config.system.namespace, timeout_s=0.0) as table:
+            rows = table.rows()
+    except SegmentError:
+        return []
+    now_ns = clock.mono_ns()
+    found = [_view(row, now_ns) for row in rows]
+    low = wanted.lower()
+    return [one for one in found if low in f"{one.pool} {one.program} {one.symbol or ''}".lower()]
+
+
+def _view(row: Any, now_ns: int) -> PoolView:
+    why = _why(row, now_ns)
+    read = bool(row["slot"])
+    return PoolView(
+        pool=_text(row["key"]),
+        program=_text(row["program"]),
+        symbol=_text(row["symbol"]) or None,
+        mints=[_text(row["mint0"]), _text(row["mint1"])] if read else [],
+        decimals=[int(row["decimals0"]), int(row["decimals1"])] if read else [],
+        price=known(row["price"]),
+        reserves=[known(row["reserve0"]), known(row["reserve1"])],
+        liquidity=known(row["liquidity"]),
+        fee=known(row["fee"]),
+        slot=int(row["slot"]) if read else None,
+        published=int(row["published"]),
+        told_age_s=_age_s(row["told_mono_ns"], now_ns),
+        renewed_age_s=_age_s(row["renewed_mono_ns"], now_ns),
+        fresh=not why,
+        why=why,
+    )
+
+
+def _why(row: Any, now_ns: int) -> str:
+    """Why it cannot be stood behind."""
+    flags = PoolFlag(int(row["flags"]))
+    if PoolFlag.REFUSED in flags:
+        return _text(row["why"]) or "refused"
+    if PoolFlag.PAUSED in flags:
+        return "paused"
+    if PoolFlag.STALE in flags:
+        return "no provider that is in time covers it" if row["slot"] else "nothing has come yet"
+    if now_ns - int(row["renewed_mono_ns"]) > int(row["good_ns"]):
+        return "nobody has renewed it for too long"
+    return ""
+
+
+def _age_s(mono_ns: int, now_ns: int) -> float | None:
+    return (now_ns - int(mono_ns)) / NS_PER_S if mono_ns else None
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")

@@ -1,0 +1,84 @@
+"""The simulator's chain against the product: two writings of one thing, to the last unit."""
+
+import random
+
+import pytest
+
+from spread_scanner import solana
+from spread_scanner.sim import solana_keys
+from spread_scanner.sim.chain import FIRST_SLOT, Chain
+from spread_scanner.sim.chain_pools import SYSTEM, WHIRLPOOL, SimPool
+from spread_scanner.solana import keys, orca_whirlpool
+from spread_scanner.solana.pool import price_of, quote_of
+
+COUNT = 12
+UNIX_TS = 1_790_000_000
+
+
+def assembled(chain: Chain, pool: SimPool) -> solana.Pool:
+    """As a reader of the chain has it: arrays that are not there are known not to be."""
+    names = pool.everything(4)
+    accounts = {name: chain.account(name, chain.slot) for name in names}
+    owner, data = accounts[pool.key]
+    if owner == WHIRLPOOL:
+        state = orca_whirlpool.decode(data)
+        assert isinstance(state, orca_whirlpool.Whirlpool)
+        for start in orca_whirlpool.array_starts(state, 2):
+            accounts.setdefault(orca_whirlpool.array_key(pool.key, start), (SYSTEM, b""))
+    return solana.assemble(pool.key, accounts)
+
+
+def test_keys_and_addresses_are_those_of_the_library() -> None:
+    rng = random.Random(7)
+    for _ in range(20):
+        raw = bytes(rng.choices(range(256), k=32))
+        assert solana_keys.text(raw) == keys.text(raw)
+        assert solana_keys.raw(keys.text(raw)) == raw
+        seeds = [b"tick_array", raw, str(rng.randint(-9_999, 9_999)).encode()]
+        assert solana_keys.derived(seeds, WHIRLPOOL) == keys.pda(seeds, WHIRLPOOL)
+    assert solana_keys.text(bytes(32)) == keys.text(bytes(32)) == SYSTEM
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_pool_is_priced_and_quoted_alike(seed: int) -> None:
+    chain, rng = Chain(seed, COUNT, 6.0), random.Random(seed)
+    for _ in range(10):
+        chain.step()
+        for pool in chain.pools.values():
+            one = assembled(chain, pool)
+            assert one.mints == tuple(coin.mint for coin in pool.coins)
+            assert price_of(one) == float(pool.price())
+            for side in (0, 1):
+                amount = rng.randint(10**5, 10**9)
+                found = quote_of(one, one.mints[side], amount, True, UNIX_TS, chain.slot)
+                assert found.amount_out == pool.quote(side, amount)
+
+
+def test_a_fork_takes_back_what_was_swapped() -> None:
+    chain = Chain(3, COUNT, 5.0)
+    for _ in range(5):
+        chain.step()
+    prices = {key: pool.price() for key, pool in chain.pools.items()}
+    accounts = {key: chain.account(key, chain.slot) for key in chain.pools}
+    for _ in range(4):
+        chain.step()
+    changed = chain.fork(4)
+    assert chain.slot == FIRST_SLOT + 5
+    assert {key: pool.price() for key, pool in chain.pools.items()} == prices
+    assert {key: chain.account(key, chain.slot) for key in chain.pools} == accounts
+    assert changed
+    assert all(chain.written.get(slot) is None for slot in range(chain.slot + 1, chain.slot + 5))
+    chain.step()
+    for pool in chain.pools.values():
+        assert price_of(assembled(chain, pool)) == float(pool.price())
+
+
+def test_the_same_seed_makes_the_same_chain() -> None:
+    one, other = Chain(5, COUNT, 3.0), Chain(5, COUNT, 3.0)
+    for chain in (one, other):
+        for _ in range(6):
+            chain.step()
+    assert {key: one.account(key, one.slot) for key in one.pools} == {
+        key: other.account(key, other.slot) for key in other.pools
+    }
+    assert Chain(6, COUNT, 3.0).pools.keys().isdisjoint(one.pools)
