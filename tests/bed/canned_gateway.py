@@ -56,7 +56,9 @@ def columns(pairs: int, turn: int) -> bytes:
     told = {
         name: [getattr(one, name) for one in found] for name in names if hasattr(found[0], name)
     }
-    whole = SpreadColumns(ts_ns=clock.wall_ns(), generation=1, z=[None] * pairs, **told)
+    whole = SpreadColumns(
+        ts_ns=clock.wall_ns(), version=turn, generation=1, z=[None] * pairs, **told
+    )
     return msgspec.json.encode(whole)
 
 
@@ -64,7 +66,7 @@ class Canned:
     """What is answered."""
 
     def __init__(self, pairs: int) -> None:
-        self._pairs = pairs
+        self._numbers = {" ".join(pair(number)): number for number in range(pairs)}
         self._columns = [columns(pairs, turn) for turn in range(TURNS)]
         self._files = page_files()
 
@@ -108,9 +110,7 @@ class Canned:
             turn = _turn()
             frame: dict[str, Any] = {"type": "heartbeat"}
             if "spreads" in wish.get("kinds", ()):
-                wanted = {symbol.replace("/", "-") for symbol in wish["pairs"]}
-                numbers = (n for n in range(self._pairs) if pair(n)[0] in wanted)
-                told = [spread(number, turn) for number in numbers]
+                told = [spread(self._numbers[one], turn) for one in wish["only"]]
                 frame = {
                     "type": "spreads",
                     "snapshot": False,

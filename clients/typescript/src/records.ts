@@ -399,6 +399,7 @@ export interface Spread {
 
 export interface SpreadColumns {
   ts_ns: number;
+  version: number;
   generation: number;
   symbol: string[];
   direction: string[];

@@ -5,7 +5,7 @@ import type { OpportunityRow, Price, Served, Spread, SymbolBooks } from "./recor
 export const PATH = "/v1/stream";
 const PROTOCOL = "spread-scanner.v1";
 const SILENT_MS = 5_000; // the gateway beats each second: who hears nothing for so long has lost it
-const WAITING_MAX = 10_000; // frames; who is behind by more begins anew with a snapshot
+const WAITING_CHARS_MAX = 64 << 20; // of frames; who is behind by more begins anew with a snapshot
 const AGAIN_MS_MIN = 100;
 const AGAIN_MS_MAX = 5_000;
 
@@ -16,6 +16,7 @@ export interface Wish {
   pairs?: string[];
   sources?: string[];
   directions?: string[];
+  only?: string[]; // of spreads these alone: "BTC-USDT okx-bybit"
   usable?: boolean;
   pace?: "live" | "view";
   levels?: number; // of books
@@ -48,7 +49,8 @@ export function nextPauseMs(pauseMs: number): number {
 export async function* framesOf(url: string, token: string, wish: Wish): AsyncGenerator<Frame> {
   const Socket = globalThis.WebSocket ?? (await import("ws")).WebSocket;
   const socket = new Socket(url, token ? [PROTOCOL, `bearer.${token}`] : [PROTOCOL]);
-  const waiting: Frame[] = [];
+  const waiting: string[] = []; // as they came: who takes none for an hour holds no more than this
+  let waitingChars = 0;
   let lost: Error | undefined;
   let woken = (): void => {};
   const lose = (reason: string): void => {
@@ -63,24 +65,38 @@ export async function* framesOf(url: string, token: string, wish: Wish): AsyncGe
     lose(`closed with ${code} ${reason}`);
   };
   socket.onmessage = ({ data }: { data: unknown }) => {
-    try {
-      waiting.push(JSON.parse(String(data)) as Frame);
-    } catch {
-      lose("no frame of a gateway");
+    const text = String(data);
+    waiting.push(text);
+    waitingChars += text.length;
+    if (waitingChars > WAITING_CHARS_MAX) {
+      waiting.length = waitingChars = 0;
+      socket.onmessage = null;
+      socket.close();
+      lose("frames are read more slowly than they come");
     }
     woken();
   };
   try {
     for (;;) {
-      if (waiting.length > WAITING_MAX) throw new Error("frames are read more slowly than they come");
-      const frame = waiting.shift();
-      if (frame) remember(wish, frame);
-      if (frame) yield frame;
-      else if (lost) throw lost;
+      const text = waiting.shift();
+      if (text !== undefined) {
+        waitingChars -= text.length;
+        const frame = frameOf(text);
+        remember(wish, frame);
+        yield frame;
+      } else if (lost) throw lost;
       else await heard((wake) => (woken = wake), lose);
     }
   } finally {
     socket.close();
+  }
+}
+
+function frameOf(text: string): Frame {
+  try {
+    return JSON.parse(text) as Frame;
+  } catch {
+    throw new Error("no frame of a gateway");
   }
 }
 

@@ -129,6 +129,40 @@ test("where its events began is said when it comes back", async () => {
   ]);
 });
 
+test("who takes no frames holds a bounded amount of them, and begins anew", async () => {
+  const { WebSocket } = globalThis;
+  const sockets = [];
+  globalThis.WebSocket = class {
+    constructor() {
+      sockets.push(this);
+      setTimeout(() => {
+        this.onopen();
+        this.told({ type: "signal", signal: { seq: sockets.length } });
+      });
+    }
+    told = (frame) => this.onmessage?.({ data: JSON.stringify(frame) });
+    send(text) {
+      this.said = JSON.parse(text);
+    }
+    close() {
+      this.closed = true;
+    }
+  };
+  try {
+    const frames = client.stream(["signals"]);
+    assert.equal((await first(frames, "signal")).signal.seq, 1);
+    const large = { type: "signal", signal: { seq: 2, more: "x".repeat(1 << 20) } };
+    for (let n = 0; n < 100; n++) sockets[0].told(large);
+    assert.equal(sockets[0].closed, true);
+    assert.match((await frames.next()).value.reason, /more slowly/);
+    assert.equal((await first(frames, "signal")).signal.seq, 2);
+    assert.equal(sockets[1].said.after_seq, 1); // what it did not take is told again
+    await frames.return();
+  } finally {
+    globalThis.WebSocket = WebSocket;
+  }
+});
+
 test("it is switched and found by the names that bots know", async () => {
   const before = { ...process.env };
   try {

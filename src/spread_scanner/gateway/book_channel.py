@@ -4,14 +4,13 @@ They are asked for while somebody wishes them, so that the feeds follow them; ea
 again and told when any of its sources' books was written or can no longer be stood behind.
 """
 
-from collections.abc import Collection, Hashable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from spread_scanner.gateway.channels import Surveyed, WishGroup
+from spread_scanner.gateway.channels import Listed, Rows, Surveyed, WishGroup
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.gateway.wishes import PushWish
@@ -39,13 +38,13 @@ class BookStates(Surveyed[dict[Any, bytes]]):
         self._views: dict[BookKey, BooksView] = {}
         self._stamps: dict[BookKey, object] = {}  # what each was like when it was looked at last
 
-    def group_of(self, wish: PushWish) -> WishGroup:
+    def group_of(self, wish: PushWish, listed: Listed) -> WishGroup:
         if not 1 <= len(wish.pairs) <= PAIRS_MAX:
             said = f"books are pushed of pairs that are named: 1 to {PAIRS_MAX} of them"
             raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
         self.tidy()  # of a wish that was none in the end
         board = self._system.shown.prices.board
-        symbols = [board.pairs[board.named(pair)] for pair in wish.pairs]
+        symbols = [board.pairs[pair] for pair in listed.names(wish.pairs)]
         keys = {BookKey(symbol, wish.levels) for symbol in symbols}
         if len(self._views.keys() | keys) > BOOKS_MAX:
             said = f"books of {BOOKS_MAX} symbols are pushed already"
@@ -67,7 +66,7 @@ class BookStates(Surveyed[dict[Any, bytes]]):
         self.close()
         super().renew()
 
-    def survey(self) -> None:
+    def survey(self, *, live: bool) -> None:
         for key, view in self._views.items():
             view.ask()
             stamp = view.stamp()
@@ -75,11 +74,9 @@ class BookStates(Surveyed[dict[Any, bytes]]):
                 self._stamps[key] = stamp
                 self.add({key: np.ones(1, np.bool_)})
 
-    def look(self, keys: Collection[Hashable]) -> tuple[int, dict[Any, bytes]]:
+    def look(self, wanted: Rows) -> tuple[int, dict[Any, bytes]]:
         version, views = self._system.version(), self._views
-        return version, {
-            key: msgspec.json.encode(views[key].look()) for key in views if key in keys
-        }
+        return version, {key: msgspec.json.encode(views[key].look()) for key in wanted}
 
     def parts(
         self, look: dict[Any, bytes], group: WishGroup, key: BookKey, rows: Mask

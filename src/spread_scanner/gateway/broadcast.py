@@ -16,7 +16,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SegmentError, SpreadError
 from spread_scanner.gateway.book_channel import BookStates
-from spread_scanner.gateway.channels import Channel, Client, Dirty, frame_of
+from spread_scanner.gateway.channels import DETAIL_MAX, Channel, Client, Dirty, frame_of
 from spread_scanner.gateway.event_channels import OpportunityEvents, SignalEvents
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.price_channel import Prices
@@ -28,7 +28,6 @@ from spread_scanner.gateway.wishes import Misheard, PushWish, StreamBeat, Stream
 KINDS = (Prices, Spreads, BookStates, OpportunityEvents, SignalEvents, Statuses)
 HEARTBEAT_NS = NS_PER_S
 FAULT = "a fault of ours: the log has it"
-DETAIL_MAX = 300  # characters of what is wrong with a wish
 STUCK_NS = 10 * NS_PER_S  # without reading, and a client is let go
 
 

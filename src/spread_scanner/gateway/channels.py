@@ -7,7 +7,7 @@ and no bytes beyond what its socket holds; when it reads again it gets what stan
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -19,10 +19,12 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.errors import SpreadError
 from spread_scanner.gateway.living import LiveSystem
-from spread_scanner.gateway.wishes import PushWish
+from spread_scanner.gateway.wishes import Misheard, PushWish
 from spread_scanner.schema.freshness import Mask
+from spread_scanner.view.prices import UnknownPair
 
 VIEW_NS = 100 * NS_PER_MS
+DETAIL_MAX = 300  # characters of what is wrong with a wish
 REST_SHARE = 9  # of the time that a survey took, before the next
 INTEGER_BITS = 63  # of a whole number that every reader of msgpack has
 Rows = dict[Any, Mask]  # which rows, of each part that is looked at by itself
@@ -131,12 +133,34 @@ class Channel:
         """Nobody is told any more."""
 
 
+class Listed:
+    """Pairs as prices name them, however a wish wrote them."""
+
+    def __init__(self, system: LiveSystem, *, all_known: bool) -> None:
+        """`all_known`: raises UnknownPair for one that nobody lists; else it is `missing`."""
+        self._board, self._all_known = system.shown.prices.board, all_known
+        self.missing: set[str] = set()
+
+    def names(self, pairs: Iterable[str]) -> list[str]:
+        """Of those that are listed."""
+        found = []
+        for pair in pairs:
+            try:
+                found.append(self._board.named(pair))
+            except UnknownPair:
+                if self._all_known:
+                    raise
+                self.missing.add(pair)
+        return found
+
+
 class WishGroup:
     """All clients of one wish for a kind."""
 
     def __init__(self, wish: PushWish, rows: Rows) -> None:
         self.wish = wish
         self.rows = rows  # those that it wants
+        self.missing: set[str] = set()  # pairs of the wish that are listed no more
         self.told = {key: np.zeros(len(mask), np.bool_) for key, mask in rows.items()}
         self.changed: Rows = {}  # since its last frame
         self.told_ns = 0
@@ -167,12 +191,13 @@ class States(Channel, ABC, Generic[Scan]):
         self._of: dict[Client, WishGroup] = {}
 
     @abstractmethod
-    def group_of(self, wish: PushWish) -> WishGroup:
+    def group_of(self, wish: PushWish, listed: Listed) -> WishGroup:
         """Which rows a wish wants. Raises SpreadError."""
 
     @abstractmethod
-    def look(self, keys: Collection[Hashable]) -> tuple[int, Scan]:
-        """These parts as they stand; and the store's version of before."""
+    def look(self, wanted: Rows) -> tuple[int, Scan]:
+        """These parts as they stand, those rows of them at least; and the store's version of
+        before."""
 
     @abstractmethod
     def parts(self, look: Scan, group: WishGroup, key: Any, rows: Mask) -> tuple[list[bytes], Mask]:
@@ -185,7 +210,9 @@ class States(Channel, ABC, Generic[Scan]):
     def prepared(self, wish: PushWish) -> Callable[[Client], None]:
         """Its group: one that stands, or a new one."""
         wish = wish.subscribed()
-        group = self._groups.get(wish) or self.group_of(wish)
+        group = self._groups.get(wish)
+        if group is None or group.missing:
+            group = self.group_of(wish, Listed(self._system, all_known=True))
 
         def join(client: Client) -> None:
             self._groups[wish] = self._of[client] = group
@@ -198,7 +225,7 @@ class States(Channel, ABC, Generic[Scan]):
         if group is not None:
             del group.missed[client]
             if not group.missed:
-                del self._groups[group.wish]
+                self._groups.pop(group.wish, None)
 
     def snapshot(self, client: Client) -> None:
         """Who reads nothing gets it when he does, and one that asks again and again meanwhile fills
@@ -221,19 +248,33 @@ class States(Channel, ABC, Generic[Scan]):
             client.tell(self._standing(group, missed, snapshot=False))
 
     def renew(self) -> None:
-        """Everybody's wish is read again, and begins with a snapshot."""
-        for wish, group in list(self._groups.items()):
+        """Everybody's wish is read again, and begins with a snapshot. A pair that is listed no more
+        is not in it, and is again as soon as it is listed."""
+        before, self._groups = self._groups, {}
+        for wish, group in before.items():
             try:
-                new = self.group_of(wish)
-            except SpreadError as error:  # a pair that is listed no more
+                new = self._groups[wish] = self._group_again(wish)
+            except SpreadError as error:  # books are off by now
                 for client in list(group.missed):
                     client.let_go(str(error))
                 continue
-            self._groups[wish] = new
             for client in group.missed:
                 self._of[client] = new
                 new.missed[client] = {}
+        for wish, group in self._groups.items():
+            left = sorted(group.missing - before[wish].missing)
+            said = f"listed no more: {', '.join(left)}"[:DETAIL_MAX]
+            for client in group.missed:
+                if left:
+                    client.tell(frame_of(Misheard("unknown_pair", said)))
                 self.snapshot(client)
+
+    def _group_again(self, wish: PushWish) -> WishGroup:
+        """By other tables."""
+        listed = Listed(self._system, all_known=False)
+        group = self.group_of(wish, listed)
+        group.missing = listed.missing
+        return group
 
     def add(self, changed: Rows) -> None:
         """These changed."""
@@ -246,7 +287,11 @@ class States(Channel, ABC, Generic[Scan]):
         due = [group for group in self._groups.values() if group.is_due(now_ns)]
         if not due:
             return
-        version, look = self.look({key for group in due for key in group.changed})
+        wanted: Rows = {}
+        for group in due:
+            for key, rows in group.changed.items():
+                _add(wanted, key, rows)
+        version, look = self.look(wanted)
         for group in due:
             group.told_ns = now_ns
             changed, group.changed = group.changed, {}
@@ -297,16 +342,17 @@ class States(Channel, ABC, Generic[Scan]):
 
 
 class Surveyed(States[Scan], ABC):
-    """States that are looked at all at once, to see what changed: ten times a second, and where
-    somebody wishes them live as often as a tenth of a core allows."""
+    """States that are looked at to see what changed: ten times a second, and where somebody wishes
+    them live as often as a tenth of a core allows."""
 
     def __init__(self, system: LiveSystem) -> None:
         super().__init__(system)
         self._rest_until_ns = 0
 
     @abstractmethod
-    def survey(self) -> None:
-        """Look, and `add` what differs from the last time."""
+    def survey(self, *, live: bool) -> None:
+        """Look, and `add` what differs from the last time; `live`: at what was written, for those
+        who wish it so."""
 
     @property
     def watches(self) -> bool:
@@ -314,12 +360,15 @@ class Surveyed(States[Scan], ABC):
 
     def flush(self, dirty: Dirty, now_ns: int) -> None:
         if now_ns >= self._rest_until_ns and self.watches:
-            self.tick(now_ns)
+            self._look_around(now_ns, live=True)
 
     def tick(self, now_ns: int) -> None:
+        self._look_around(now_ns, live=False)
+
+    def _look_around(self, now_ns: int, *, live: bool) -> None:
         if self._groups:
             began_ns = clock.mono_ns()
-            self.survey()
+            self.survey(live=live)
             ended_ns = clock.mono_ns()
             self._rest_until_ns = ended_ns + REST_SHARE * (ended_ns - began_ns)
             self.tell(now_ns)

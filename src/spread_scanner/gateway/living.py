@@ -144,9 +144,11 @@ class LiveSystem:
         """Every pair, as view.columns has them."""
         with self._one_at_a_time:
             board, ts_ns = self.shown.board, self._store.clock.now_ns()
-            rows = board.rows()
+            version, rows = self.version(), board.rows()
             z = self._basis.look(rows, board.generation)["z"]
-            return columns_of(rows, z, board.symbols, ts_ns=ts_ns, generation=board.generation)
+            return columns_of(
+                rows, z, board.symbols, ts_ns=ts_ns, version=version, generation=board.generation
+            )
 
     def close(self) -> None:
         """Let go of the segments."""

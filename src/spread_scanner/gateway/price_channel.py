@@ -5,12 +5,11 @@ all prices are looked at: what cannot be stood behind any more is `gone`, withou
 written.
 """
 
-from collections.abc import Collection, Hashable
 from typing import Any
 
 import numpy as np
 
-from spread_scanner.gateway.channels import Dirty, Rows, States, WishGroup
+from spread_scanner.gateway.channels import Dirty, Listed, Rows, States, WishGroup
 from spread_scanner.gateway.wishes import PushWish
 from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.schema.freshness import Mask
@@ -31,13 +30,13 @@ class Prices(States[dict[Any, Quoted]]):
     def _board(self) -> PriceBoard:
         return self._system.shown.prices.board
 
-    def group_of(self, wish: PushWish) -> WishGroup:
+    def group_of(self, wish: PushWish, listed: Listed) -> WishGroup:
         board = self._board
-        pairs = frozenset(board.named(pair) for pair in wish.pairs)
+        pairs = frozenset(listed.names(wish.pairs))
         rows: Rows = {}
         for source in tuple(source_of(label) for label in wish.sources) or SPOT_LIKE:
             listings = [board.listings[row] for row in board.rows(source).tolist()]
-            mine = [not pairs or one.pair in pairs for one in listings]
+            mine = [not wish.pairs or one.pair in pairs for one in listings]
             rows[source] = np.array(mine, np.bool_)
         return WishGroup(wish, rows)
 
@@ -62,9 +61,9 @@ class Prices(States[dict[Any, Quoted]]):
         for group in self._groups.values():
             group.add({source: group.told[source] != usable[source] for source in group.rows})
 
-    def look(self, keys: Collection[Hashable]) -> tuple[int, dict[Any, Quoted]]:
+    def look(self, wanted: Rows) -> tuple[int, dict[Any, Quoted]]:
         version = self._system.version()
-        return version, {source: self._board.look(source) for source in SOURCES if source in keys}
+        return version, {source: self._board.look(source) for source in wanted}
 
     def parts(
         self, look: dict[Any, Quoted], group: WishGroup, key: Source, rows: Mask

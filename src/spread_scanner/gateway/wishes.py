@@ -30,6 +30,8 @@ class PushWish(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", 
     directions: Annotated[
         tuple[str, ...], Meta(max_length=12)
     ] = ()  # of spreads and events; empty: all
+    # Of spreads only these, as "BTC-USDT okx-bybit"; empty: all.
+    only: Annotated[tuple[str, ...], Meta(max_length=NAMES_MAX)] = ()
     usable: bool = False  # of spreads only those that can be stood behind
     levels: Annotated[int, Meta(ge=1, le=100)] = 10  # of books
     # The last signal that it knows: those beyond it come first; -1: it knows none.

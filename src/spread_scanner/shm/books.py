@@ -229,11 +229,12 @@ class BookStore(Holder):
         ids = np.asarray(symbol_ids, np.int64)
         places = self._places[source_id, ids].astype(np.int64)
         has = (places > 0) & (places <= self._slots)
-        numbers = np.where(has, source_id * self._slots + places - 1, 0)
-        if not self._slots:
-            return np.zeros(len(ids), BOOK_DTYPE), has
-        records, written = self.table.read(np.ascontiguousarray(numbers))
-        return records, has & written & (records["symbol_id"] == ids)
+        at = np.flatnonzero(has)  # few of many are followed
+        records = np.zeros(len(ids), BOOK_DTYPE)
+        if len(at):
+            records[at], written = self.table.read(source_id * self._slots + places[at] - 1)
+            has[at] = written & (records["symbol_id"][at] == ids[at])
+        return records, has
 
     def symbols(self, source_id: int) -> list[int]:
         """The symbols that have a slot now, by id."""

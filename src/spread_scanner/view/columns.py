@@ -33,6 +33,9 @@ class SpreadColumns(Reading, frozen=True):
     known."""
 
     ts_ns: int  # when, by the session clock
+    version: (
+        int  # the store's, before they were looked at: what is pushed with a later one is newer
+    )
     generation: int  # of the tables: another one, and the pairs are others
     symbol: list[str]
     direction: list[str]
@@ -61,6 +64,7 @@ def columns_of(
     symbols: dict[int, str],
     *,
     ts_ns: int,
+    version: int,
     generation: int,
 ) -> SpreadColumns:
     """Of rows of a board, and their z."""
@@ -68,6 +72,7 @@ def columns_of(
     rounded = {name: known_each(np.round(rows[name], _PLACES)) for name in _ROUNDED}
     return SpreadColumns(
         ts_ns=ts_ns,
+        version=version,
         generation=generation,
         symbol=[symbols.get(one, f"#{one}") for one in rows["symbol_id"].tolist()],
         direction=[DIRECTIONS[one].label for one in rows["direction_id"].tolist()],

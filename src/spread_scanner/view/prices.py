@@ -172,7 +172,8 @@ class PriceBoard:
             for source in SOURCES
             for row in tables.of_source(source.source_id)
         ]
-        self.pairs = {pair_of(name): name for name in names.values()}
+        # By pair the symbol, of what is listed anywhere.
+        self.pairs = {one.pair: names[one.symbol_id] for one in self.listings}
         self._ids = np.array([one.symbol_id for one in self.listings], np.uint16)
         of_source = np.array([one.source.source_id for one in self.listings], np.int64)
         self._rows = {source: np.flatnonzero(of_source == source.source_id) for source in SOURCES}

@@ -32,6 +32,9 @@ from spread_scanner.view.notes import notes_of
 from spread_scanner.view.reading import Reading, known_each
 from spread_scanner.view.usual import UsualReader
 
+Places = slice | npt.NDArray[np.int64]  # some of all pairs, in table order
+ALL_PLACES = slice(None)
+Ids = npt.NDArray[np.unsignedinteger]
 PRICED_NS = 60 * NS_PER_S  # how long what funding is expected to cost is believed
 BOARD_DTYPE = np.dtype(
     [
@@ -60,12 +63,14 @@ BOARD_DTYPE = np.dtype(
 )
 
 
-class _Lane(NamedTuple):
-    """One direction: its symbols, and per symbol the costs and the threshold."""
+class _Pairs(NamedTuple):
+    """All pairs of all directions in table order, (n,) each: their legs, costs and thresholds."""
 
-    direction: Direction
-    ids: npt.NDArray[np.uint16]
-    keys: tuple[str, ...]  # what each pair really is: symbology/usual.py
+    direction_id: npt.NDArray[np.uint8]
+    symbol_id: npt.NDArray[np.uint16]
+    spot: npt.NDArray[np.uint8]  # source ids
+    futures: npt.NDArray[np.uint8]
+    keys: npt.NDArray[np.object_]  # what each pair really is: symbology/usual.py
     fees_bps: npt.NDArray[np.float64]
     carry_bps: npt.NDArray[np.float64]
     at_parity: npt.NDArray[np.bool_]
@@ -74,9 +79,23 @@ class _Lane(NamedTuple):
     least: np.ndarray  # LEAST_DTYPE
     flags: npt.NDArray[np.uint8]  # SIGNAL_*, of minima and funding
 
+    def at(self, places: Places) -> "_Pairs":
+        """Some of them."""
+        return _Pairs(*(column[places] for column in self))
+
+
+class _Quoted(NamedTuple):
+    """Quotes of all sources of some symbols, (sources, symbols) each, and how each is judged."""
+
+    quotes: np.ndarray
+    now_ns: int
+    usable: freshness.Mask
+    only_jumped: freshness.Mask
+    alone: freshness.Mask  # against the other sources of its coin
+
 
 class SpreadBoard:
-    """Holds the lanes of one set of tables; `rows` reads the store."""
+    """Holds the pairs of one set of tables; `rows` reads the store."""
 
     def __init__(self, settings: Settings, tables: Tables, store: PriceStore) -> None:
         self.symbols = tables.symbol_names()
@@ -86,135 +105,132 @@ class SpreadBoard:
         self._usual = UsualReader(settings)
         self._coins = coins.by_source(tables, store.num_sources, store.max_symbols)
         self._keys, self._lots = pair_keys(tables), tables.lots_by_pair()
-        self._lanes = self._all_lanes()
+        self._pairs = self._all_pairs()
         self._priced_ns = clock.mono_ns()
 
-    def _all_lanes(self) -> list[_Lane]:
+    def _all_pairs(self) -> _Pairs:
         rates = rates_now(self._settings, self._tables)
-        return [self._lane(row, rates) for row in self._tables.directions if row.symbol_ids]
+        ways = self._tables.directions
+        found = [cost for way in ways for cost in self._costs(way, rates)]
+        pairs = [(way.direction_id, symbol_id) for way in ways for symbol_id in way.symbol_ids]
+        rules = [self._lots.get(pair) for pair in pairs]
+        directions = [DIRECTIONS[direction_id] for direction_id, _ in pairs]
+        return _Pairs(
+            np.array([direction_id for direction_id, _ in pairs], np.uint8),
+            np.array([symbol_id for _, symbol_id in pairs], np.uint16),
+            np.array([one.spot.source_id for one in directions], np.uint8),
+            np.array([one.futures.source_id for one in directions], np.uint8),
+            np.array([self._keys.get(pair, "") for pair in pairs], np.object_),
+            np.array([one.fees_bps for one in found], np.float64),
+            np.array([one.carry_bps for one in found], np.float64),
+            np.array([one.close_at == "parity" for one in found], np.bool_),
+            np.array([one.enter_bps for one in found], np.float64),
+            np.array([0.0 if one is None else one.lot for one in rules], np.float64),
+            np.array([Least() if one is None else one.least for one in rules], LEAST_DTYPE),
+            np.array([_flags(*one) for one in zip(rules, found, strict=True)], np.uint8),
+        )
+
+    def _costs(self, row: DirectionRow, rates: FundingRates) -> list[Cost]:
+        return of_direction(self._settings, self._tables, row, rates)
 
     @property
     def pairs(self) -> int:
         """How many (direction, symbol) there are."""
-        return sum(len(lane.ids) for lane in self._lanes)
+        return len(self._pairs.symbol_id)
 
-    def _lane(self, row: DirectionRow, rates: FundingRates) -> _Lane:
-        found = of_direction(self._settings, self._tables, row, rates)
-        pairs = [(row.direction_id, symbol_id) for symbol_id in row.symbol_ids]
-        rules = [self._lots.get(pair) for pair in pairs]
-        return _Lane(
-            DIRECTIONS[row.direction_id],
-            np.array(row.symbol_ids, np.uint16),
-            tuple(self._keys.get(pair, "") for pair in pairs),
-            np.array([one.fees_bps for one in found]),
-            np.array([one.carry_bps for one in found]),
-            np.array([one.close_at == "parity" for one in found]),
-            np.array([one.enter_bps for one in found]),
-            np.array([0.0 if one is None else one.lot for one in rules]),
-            np.array([Least() if one is None else one.least for one in rules], LEAST_DTYPE),
-            np.array([_flags(*one) for one in zip(rules, found, strict=True)], np.uint8),
-        )
+    def legs(self) -> tuple[Ids, Ids, Ids, Ids]:
+        """(n,) each in table order: symbol, direction, source of the spot, of the perpetual."""
+        pairs = self._pairs
+        return pairs.symbol_id, pairs.direction_id, pairs.spot, pairs.futures
 
     def depth_reader(self) -> DepthReader:
         """Who tells what the order books of its rows carry; to be closed."""
         return DepthReader(self._settings, self._store)
 
-    def written(self) -> npt.NDArray[np.uint64]:
+    def written(self, places: Places = ALL_PLACES) -> npt.NDArray[np.uint64]:
         """(n, 2): how often the legs of each pair were written, in table order."""
-        written = self._store.sequences
-        parts = [np.empty((0, 2), np.uint64)]
-        for lane in self._lanes:
-            legs = (lane.direction.spot.source_id, lane.direction.futures.source_id)
-            parts.append(np.stack([written[leg, lane.ids] for leg in legs], axis=1))
-        return np.concatenate(parts)
+        written, pairs = self._store.sequences, self._pairs.at(places)
+        return np.stack([written[leg, pairs.symbol_id] for leg in (pairs.spot, pairs.futures)], 1)
 
-    def rows(self) -> np.ndarray:
-        """Every pair, as BOARD_DTYPE, in table order. Never-quoted pairs have NaN spreads. Funding
-        is looked up each minute, as the engine does."""
+    def rows(self, places: Places = ALL_PLACES) -> np.ndarray:
+        """Every pair, or those at some places, as BOARD_DTYPE, in table order. Never-quoted pairs
+        have NaN spreads. Funding is looked up each minute, as the engine does."""
         now_ns = clock.mono_ns()
         if now_ns - self._priced_ns > PRICED_NS:
-            self._lanes, self._priced_ns = self._all_lanes(), now_ns
-        alone = self._alone()
-        parts = [self._lane_rows(lane, alone) for lane in self._lanes]
-        return np.concatenate(parts) if parts else np.empty(0, BOARD_DTYPE)
+            self._pairs, self._priced_ns = self._all_pairs(), now_ns
+        return self._rows(self._pairs.at(places))
 
-    def _alone(self) -> freshness.Mask:
-        """(sources, symbols): which legs stand alone against the other sources of their coin."""
-        quotes, now_ns = self._store.snapshot(), self._store.clock.now_ns()
+    def _quoted(self, symbols: npt.NDArray[np.uint16]) -> _Quoted:
+        """Every source's, as one leg is judged by the others of its coin."""
+        store, limits = self._store, self._limits
+        sources = range(store.num_sources)
+        quotes = np.stack([store.read_many(source_id, symbols) for source_id in sources])
+        now_ns = store.clock.now_ns()
+        beats = np.array([[feed_beats(store, source_id, limits)] for source_id in sources])
+        usable = freshness.usable(quotes, beats, now_ns, limits.stale_ns_max)
+        jumped = freshness.only_jumped(quotes, beats, now_ns, limits.stale_ns_max)
         px = costs.mid_px(quotes["bid_px"], quotes["ask_px"])
-        for source_id, of_source in enumerate(quotes):
-            px[source_id][~self._usable(source_id, of_source, now_ns)] = np.nan
-        return freshness.alone(px, self._coins, self._limits.implausible_bps)
+        px[~usable] = np.nan
+        alone = freshness.alone(px, self._coins[:, symbols], limits.implausible_bps)
+        return _Quoted(quotes, now_ns, usable, jumped, alone)
 
-    def _lane_rows(self, lane: _Lane, alone: freshness.Mask) -> np.ndarray:
-        direction = lane.direction
-        spot = self._store.read_many(direction.spot.source_id, lane.ids)
-        futures = self._store.read_many(direction.futures.source_id, lane.ids)
-        now_ns = self._store.clock.now_ns()
-        rows = np.zeros(len(lane.ids), BOARD_DTYPE)
-        rows["direction_id"] = direction.direction_id
-        rows["symbol_id"] = lane.ids
+    def _rows(self, pairs: _Pairs) -> np.ndarray:
+        symbols, column = np.unique(pairs.symbol_id, return_inverse=True)
+        quoted = self._quoted(symbols)
+        legs = [leg * np.int64(len(symbols)) + column for leg in (pairs.spot, pairs.futures)]
+        spot, futures = (quoted.quotes.take(leg) for leg in legs)
+        rows = np.zeros(len(pairs.symbol_id), BOARD_DTYPE)
+        rows["direction_id"], rows["symbol_id"] = pairs.direction_id, pairs.symbol_id
         with np.errstate(invalid="ignore", divide="ignore"):
             rows["gross_bps"] = costs.entry_bps(spot["ask_px"], futures["bid_px"])
             rows["exit_bps"] = costs.exit_bps(spot["bid_px"], spot["ask_px"], futures["ask_px"])
-            size = costs.size_base(spot["ask_sz"], futures["bid_sz"], lane.lot)
+            size = costs.size_base(spot["ask_sz"], futures["bid_sz"], pairs.lot)
             rows["size_quote"] = costs.size_quote(size, spot["ask_px"])
-            self._price(rows, lane, spot["ask_px"], futures["bid_px"])
-        rows["enter_bps"] = lane.enter_bps
-        rows["fees_bps"], rows["carry_bps"] = lane.fees_bps, lane.carry_bps
-        rows["lot_base"] = lane.lot
+            self._price(rows, pairs, spot["ask_px"], futures["bid_px"])
+        rows["enter_bps"] = pairs.enter_bps
+        rows["fees_bps"], rows["carry_bps"] = pairs.fees_bps, pairs.carry_bps
+        rows["lot_base"] = pairs.lot
         for name in Least._fields:
-            rows[name] = lane.least[name]
-        rows["flags"] = lane.flags
+            rows[name] = pairs.least[name]
+        rows["flags"] = pairs.flags
         rows["spot_ask_px"] = spot["ask_px"]
         rows["fut_bid_px"] = futures["bid_px"]
-        rows["spot_age_ms"] = _ages_ms(now_ns, spot)
-        rows["fut_age_ms"] = _ages_ms(now_ns, futures)
-        legs = [direction.spot.source_id, direction.futures.source_id]
+        rows["spot_age_ms"] = _ages_ms(quoted.now_ns, spot)
+        rows["fut_age_ms"] = _ages_ms(quoted.now_ns, futures)
         judged = Judged(
-            self._usable(direction.spot.source_id, spot, now_ns),
-            self._usable(direction.futures.source_id, futures, now_ns),
+            *(quoted.usable.take(leg) for leg in legs),
             freshness.skewed(spot, futures, self._limits.skew_ns_max),
             freshness.plausible(rows["gross_bps"], self._limits.implausible_bps)
-            & ~alone[legs][:, lane.ids].any(axis=0),
+            & ~quoted.alone.take(legs).any(axis=0),
         )
-        told = judged.spot | self._only_jumped(direction.spot.source_id, spot, now_ns)
-        told &= judged.futures | self._only_jumped(direction.futures.source_id, futures, now_ns)
+        told = quoted.usable | quoted.only_jumped
         rows["usable"] = judged.usable
-        rows["implausible"] = told & ~judged.skewed & ~judged.usable
+        rows["implausible"] = told.take(legs).all(axis=0) & ~judged.skewed & ~judged.usable
         return rows
 
     def _price(
         self,
         rows: np.ndarray,
-        lane: _Lane,
+        pairs: _Pairs,
         spot_ask_px: npt.NDArray[np.float64],
         fut_bid_px: npt.NDArray[np.float64],
     ) -> None:
         """What is left of each, as the engine has it; by the present widths where it is not known
         what leaving usually earns."""
-        usual = self._usual.look(lane.keys)
+        usual = self._usual.look(pairs.keys.tolist())
         close = costs.close_bps(
             usual["usual_bps"],
             usual["parity_bps"],
             costs.parity_bps(rows["gross_bps"], rows["exit_bps"]),
             trusted=usual["learned"] >= 1,
-            at_parity=lane.at_parity,
+            at_parity=pairs.at_parity,
             credited=usual["credited_bps"],
         )
-        carried = costs.carried_bps(lane.carry_bps, spot_ask_px, fut_bid_px)
+        carried = costs.carried_bps(pairs.carry_bps, spot_ask_px, fut_bid_px)
         rows["close_bps"] = close
         rows["usual_bps"] = usual["usual_bps"]
         rows["learned"] = usual["learned"]
-        rows["net_bps"] = costs.net_bps(rows["gross_bps"], close, lane.fees_bps, carried)
-
-    def _usable(self, source_id: int, quotes: np.ndarray, now_ns: int) -> freshness.Mask:
-        beats = feed_beats(self._store, source_id, self._limits)
-        return freshness.usable(quotes, beats, now_ns, self._limits.stale_ns_max)
-
-    def _only_jumped(self, source_id: int, quotes: np.ndarray, now_ns: int) -> freshness.Mask:
-        beats = feed_beats(self._store, source_id, self._limits)
-        return freshness.only_jumped(quotes, beats, now_ns, self._limits.stale_ns_max)
+        rows["net_bps"] = costs.net_bps(rows["gross_bps"], close, pairs.fees_bps, carried)
 
 
 def _ages_ms(now_ns: int, quotes: np.ndarray) -> npt.NDArray[np.float64]:

@@ -5,6 +5,7 @@ to the engine.
 """
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ class UsualReader:
         self._places: dict[str, int] = {}
         self._read_ns = self._age_ns = 0  # when it was read, and how old it was then
 
-    def look(self, keys: tuple[str, ...]) -> npt.NDArray[np.void]:
+    def look(self, keys: Sequence[str]) -> npt.NDArray[np.void]:
         """(n,) USUAL_DTYPE of so many pairs, by what they really are (usual.pair_keys)."""
         self._renew()
         rows = np.zeros(len(keys), USUAL_DTYPE)

@@ -442,13 +442,14 @@ def test_a_parameter_that_a_path_does_not_have_is_named_with_those_it_has(
     paths = {
         "/v1/spreads": "count, direction, symbol, usable",
         "/v1/opportunities": "before_id, count, open, symbol",
-        "/prices": "source",
-        "/prices/AAA/USDT": "source",
+        "/v1/prices": "source",
+        "/v1/prices/AAA/USDT": "source",
         "/v1/why/AAA/USDT": "count, direction",
         "/v1/candles/AAA-USDT": "count, period, since, source, until",
     }
     plain = {path for one in READING for path in one.paths if "{" not in path}
-    for path in (*paths, *plain - {"/scan-arbitrage", "/v1/scan-arbitrage"}):
+    short = {"/health", "/prices", "/scan-arbitrage"}
+    for path in (*paths, *plain - short - {"/v1/scan-arbitrage"}):
         answer = asyncio.run(asking.get(f"{path}?symbl=BTC"))
         problem = msgspec.json.decode(answer.content, type=Problem)
         assert (answer.status_code, problem.code) == (400, "bad_request"), path
@@ -458,6 +459,21 @@ def test_a_parameter_that_a_path_does_not_have_is_named_with_those_it_has(
         url = f"/v1/control/{path}?symbl=BTC"
         answer = asyncio.run(asking.ask("POST", url, headers=bearer(CONTROL)))
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request"), path
+
+
+def test_the_short_calls_take_what_bots_append(
+    gateway_of: Callable[..., Any], listed_bed: Any
+) -> None:
+    asking = gateway_of()
+    quote_all(listed_bed)
+    for path in ("/health", "/prices", "/prices/AAA/USDT", "/prices?source=okx-spot"):
+        busted = f"{path}{'&' if '?' in path else '?'}_=1700000000"
+        answers = [asyncio.run(asking.get(one)) for one in (path, busted)]
+        assert [one.status_code for one in answers] == [200, 200], path
+        counts = [str(one.json()).count("AAA/USDT") for one in answers]
+        assert (counts[0], counts[0] > 0) == (counts[1], True), path
+    answer = asyncio.run(asking.ask("POST", "/scan-arbitrage?_=1", json={"threshold_pct": 0}))
+    assert answer.status_code == 200
 
 
 def test_a_pair_is_taken_as_bots_write_it_wherever_a_symbol_is(

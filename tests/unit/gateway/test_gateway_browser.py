@@ -236,7 +236,7 @@ def test_a_link_restores_what_was_seen(tab: Tab) -> None:
     assert page.evaluate("document.querySelector('[aria-sort]').dataset.key") == "net"
 
 
-VIEWS = ("", "#view=opportunities", "#view=sources", "#view=alerts", "#view=help")
+VIEWS = ("", "#view=opportunities", "#view=report", "#view=sources", "#view=alerts", "#view=help")
 PAIR = "#pair=AAA-USDT+okx-bybit"
 
 

@@ -11,6 +11,7 @@ import pytest
 from gateway_bed import Told
 
 from spread_scanner.gateway.broadcast import Broadcast
+from spread_scanner.gateway.spread_channel import SpreadTable
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import publish, tables
@@ -113,6 +114,106 @@ def test_live_is_told_as_soon_as_a_leg_is_written(
     assert stream.watches
 
 
+def test_between_two_looks_at_all_only_what_was_written_is_looked_at(
+    stream: Broadcast, quotes: Callable[..., None], virtual_clock: Any, monkeypatch: Any
+) -> None:
+    looked: list[list[int]] = []
+    look = SpreadTable.look
+
+    def counted(table: SpreadTable, places: Any, *more: Any) -> Any:
+        looked.append(places.tolist())
+        return look(table, places, *more)
+
+    monkeypatch.setattr(SpreadTable, "look", counted)
+    quotes(0, 100.0, 110.0)
+    live, view = Told(stream), Told(stream)
+    live.wish("spreads", pace="live", pairs=["AAA/USDT", "CCC/USDT"])
+    view.wish("spreads", directions=[WAY.label])
+    looked.clear()
+    for symbol_id in (0, 1):  # the second is wished by nobody who wants it at once
+        quotes(symbol_id, 100.0, 110.0)
+        stream.flush(dirty(symbol_id))
+    assert looked == [[0]]
+    virtual_clock.advance_ms(100)
+    stream.tick()
+    assert looked[1] == [0, 1, 2, 3]
+    assert list(grosses(view.of("spreads")[-1])) == ["BBB-USDT"]
+
+
+def test_a_frame_is_at_least_as_new_as_its_version(
+    asking: Any, stream: Broadcast, quotes: Callable[..., None], virtual_clock: Any
+) -> None:
+    """Who reads all of them as columns as well knows by it which of both is newer."""
+    quotes(0, 100.0, 110.0)
+    early, late = Told(stream), Told(stream)
+    early.wish("spreads")
+    quotes(0, 100.0, 111.0)
+    assert asyncio.run(asking.get("/v1/spreads/columns")).json()["version"] == 4
+    late.wish("spreads")  # what was looked at a moment ago is not looked at again for it
+    assert [one.of("spreads")[0]["version"] for one in (early, late)] == [2, 2]
+    assert grosses(early.of("spreads")[0]) == grosses(late.of("spreads")[0])
+    virtual_clock.advance_ms(100)
+    stream.tick()
+    assert early.of("spreads")[1]["version"] == 4
+
+
+def test_a_pair_that_is_listed_no_more_leaves_the_others_standing(
+    asking: Any, stream: Broadcast, quotes: Callable[..., None], two_ways: Any
+) -> None:
+    quotes(0, 100.0, 110.0)
+    quotes(1, 100.0, 110.0)
+    folder = two_ways.settings.generated_dir
+    made = tables.load(folder)
+    wishes = {
+        "spreads": [{"pairs": ["AAA/USDT", "BBB/USDT"]},
+                    {"only": [f"AAA-USDT {WAY.label}", f"BBB/USDT {WAY.label}"]}],
+        "prices": [{"pairs": ["AAA/USDT", "BBB/USDT"]}],
+        "books": [{"pairs": ["AAA/USDT", "BBB/USDT"]}],
+    }  # fmt: skip
+    crowd = [(Told(stream), kind, more) for kind, some in wishes.items() for more in some]
+    for told, kind, more in crowd:
+        told.wish(kind, **more)
+    left = msgspec.structs.replace(
+        made,
+        generation=made.generation + 1,
+        instruments=tuple(row for row in made.instruments if row.symbol_id != 1),
+        directions=tuple(
+            msgspec.structs.replace(way, symbol_ids=tuple(set(way.symbol_ids) - {1}))
+            for way in made.directions
+        ),
+    )
+    for generation, named in ((0, ["AAA"]), (1, ["AAA"]), (2, ["AAA", "BBB"])):
+        now = msgspec.structs.replace(
+            left if generation < 2 else made, generation=made.generation + 1 + generation
+        )
+        publish.publish(folder, now, {})
+        asking.system.prepared(two_ways.settings)()
+        stream.tick()
+        for told, kind, _ in crowd:
+            (frame,) = told.of(kind)[-1:]
+            assert frame["snapshot"]
+            symbols = {one.get("symbol", one.get("pair"))[:3] for one in frame[kind]}
+            assert sorted(symbols) == named, kind
+    for told, kind, _ in crowd:
+        assert told.let_go == [], kind
+        (error,) = told.of("error")
+        assert (error["code"], "BBB" in error["detail"]) == ("unknown_pair", True)
+
+
+def test_pairs_may_be_wished_one_by_one(stream: Broadcast) -> None:
+    told = Told(stream)
+    told.wish("spreads", only=[f"ccc/usdt {OTHER.label}", f"AAA-USDT {WAY.label}"])
+    (frame,) = told.of("spreads")
+    assert [(one["symbol"], one["direction"]) for one in frame["spreads"]] == [
+        ("AAA-USDT", WAY.label),
+        ("CCC-USDT", OTHER.label),
+    ]
+    for wrong in ("AAA-USDT", "NOPE-USDT okx-mexc", "AAA-USDT okx-kraken"):
+        told.wish("spreads", only=[wrong])
+    codes = [one["code"] for one in told.of("error")]
+    assert codes == ["bad_request", "unknown_pair", "unknown_direction"]
+
+
 def test_by_pair_and_direction(stream: Broadcast) -> None:
     told = Told(stream)
     told.wish("spreads", pairs=["ccc-usdt"])
@@ -176,10 +277,8 @@ def test_while_nobody_wishes_spreads_none_are_computed(
 ) -> None:
     told = Told(stream)
     told.wish("spreads")
-    made = []
-    monkeypatch.setattr(
-        "spread_scanner.gateway.spread_channel.SpreadLook", lambda *_: made.append(1)
-    )
+    made: list[int] = []
+    monkeypatch.setattr(SpreadTable, "look", lambda *_: made.append(1))
     told.wish("status")
     virtual_clock.advance_ms(100)
     stream.tick()

@@ -59,7 +59,7 @@ def test_a_leg_that_was_never_quoted_has_no_age(up_bed: Any) -> None:
     assert spot_age_ms >= 0.0
     assert set(aged) == {(None, None)}
     assert np.isnan(rows["fut_age_ms"]).all()
-    columns = columns_of(rows, rows["net_bps"], {}, ts_ns=now_ns, generation=1)
+    columns = columns_of(rows, rows["net_bps"], {}, ts_ns=now_ns, version=1, generation=1)
     assert columns.fut_age_ms == [None] * len(rows)
 
 

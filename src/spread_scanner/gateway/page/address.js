@@ -1,7 +1,7 @@
 // What the page shows, as the part of its address behind the #: a link restores it, and the server
 // never sees it. What is as it is by itself stands nowhere.
 
-export const VIEWS = ["spreads", "opportunities", "sources", "alerts", "help"];
+export const VIEWS = ["spreads", "opportunities", "report", "sources", "alerts", "help"];
 
 export const INITIAL = Object.freeze({
   view: "spreads",
@@ -18,8 +18,10 @@ export const INITIAL = Object.freeze({
   cols: [], // keys in their order; none: as they are by themselves
   pair: "", // "BTC-USDT okx-bybit", in the drawer
   pins: [], // more pairs in its chart
+  span: "24h", // of the report
 });
 
+const SPAN = /^(all|[1-9]\d{0,5}[smhd])$/; // as the gateway takes it
 const LISTS = ["buy", "sell", "cols", "pins"];
 const NUMBERS = ["min", "max", "size"];
 
@@ -34,6 +36,7 @@ export function parse(hash) {
     else state[key] = text;
   }
   if (!VIEWS.includes(state.view)) state.view = INITIAL.view;
+  if (!SPAN.test(state.span)) state.span = INITIAL.span;
   return state;
 }
 

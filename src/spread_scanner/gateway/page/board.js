@@ -11,6 +11,7 @@ const OF_A_RECORD = [
   "usual_bps", "learned", "size_quote", "spot_ask_px", "fut_bid_px", "spot_age_ms", "fut_age_ms",
   "fees_bps", "carry_bps",
 ];
+const GONE = { usable: false };
 const NS_PER_MS = 1e6;
 const DAY_MS = 86_400_000;
 const TRACKER = "spread-tracker"; // who says what still stands
@@ -20,6 +21,7 @@ export class Board {
     this.columns = {};
     this.keys = [];
     this.places = new Map();
+    this.pushed = new Map(); // place -> {version, record}, newer than the columns
     this.nowMs = 0; // the session clock's, when the columns were told
     this.takenAt = 0; // by the page's own clock
     this.funding = new Map(); // by "symbol source"
@@ -35,33 +37,47 @@ export class Board {
 
   // Whether the pairs are others now.
   takeColumns(record, at) {
-    const keys = record.symbol.map((symbol, i) => keyOf(symbol, record.direction[i]));
-    const others = keys.length !== this.keys.length || keys.some((key, i) => key !== this.keys[i]);
+    const { symbol, direction } = record;
+    const others = symbol.length !== this.count
+      || symbol.some((name, i) => name !== this.columns.symbol[i] || direction[i] !== this.columns.direction[i]);
     this.columns = record;
     this.nowMs = record.ts_ns / NS_PER_MS;
     this.takenAt = at;
     if (others) {
-      this.keys = keys;
-      this.places = new Map(keys.map((key, i) => [key, i]));
-      this.exchanges = keys.map((_, i) => record.direction[i].split("-"));
+      this.pushed.clear();
+      this.keys = symbol.map((name, i) => keyOf(name, direction[i]));
+      this.places = new Map(this.keys.map((key, i) => [key, i]));
+      this.exchanges = direction.map((way) => way.split("-"));
+    }
+    for (const [place, told] of this.pushed) {
+      if (told.version > record.version) this.#write(place, told.record);
+      else this.pushed.delete(place);
     }
     return others;
   }
 
-  // Records of GET /v1/spreads; pairs that are not on the board come with the next columns.
-  takeSpreads(records) {
-    for (const record of records) {
-      const place = this.places.get(keyOf(record.symbol, record.direction));
-      if (place === undefined) continue;
-      for (const name of OF_A_RECORD) this.columns[name][place] = record[name];
-    }
+  // A frame of the stream: records of GET /v1/spreads, and what is gone. Pairs that are not on the
+  // board come with the next columns; columns that were read before it do not take it back.
+  takeSpreads({ spreads, gone, version, snapshot }) {
+    if (snapshot) this.pushed.clear();
+    for (const record of spreads) this.#push(record.symbol, record.direction, version, record);
+    for (const [symbol, direction] of gone) this.#push(symbol, direction, version, GONE);
   }
 
-  takeGone(pairs) {
-    for (const [symbol, direction] of pairs) {
-      const place = this.places.get(keyOf(symbol, direction));
-      if (place !== undefined) this.columns.usable[place] = false;
-    }
+  // The stream has ended: the next versions may be another store's.
+  forgetPushed() {
+    this.pushed.clear();
+  }
+
+  #push(symbol, direction, version, record) {
+    const place = this.places.get(keyOf(symbol, direction));
+    if (place === undefined) return;
+    this.pushed.set(place, { version, record });
+    this.#write(place, record);
+  }
+
+  #write(place, record) {
+    for (const name of OF_A_RECORD) if (name in record) this.columns[name][place] = record[name];
   }
 
   takeFunding(records) {

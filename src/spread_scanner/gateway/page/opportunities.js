@@ -49,6 +49,6 @@ export function Opportunities({ page }) {
         <td class="figure">${figures.money(row.depth_size_quote ?? row.entry_size_quote)}</td>
         <td class="figure">${figures.duration(row.entry_spot_age_ns / 1e6)} / ${figures.duration(row.entry_fut_age_ns / 1e6)}</td>
         <td>${row.reason ?? (standing.has(row.id) && !session.board.unfollowed ? "open" : figures.UNKNOWN)}</td></tr>`)}</tbody></table></div>
-    ${rows.length === 0 ? html`<p>None yet: spread-tracker stores what the engine signals.</p>` : html`<p><button type="button" onClick=${more}>Older ones</button> <a href="/v1/report?since=24h">What trades would have earned in 24 h</a></p>`}
+    ${rows.length === 0 ? html`<p>None yet: spread-tracker stores what the engine signals.</p>` : html`<p><button type="button" onClick=${more}>Older ones</button> <button type="button" onClick=${() => page.set({ view: "report" })}>What trades would have earned</button></p>`}
   </div>`;
 }

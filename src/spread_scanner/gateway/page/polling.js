@@ -9,8 +9,9 @@ const PAUSE_MS_MAX = 10_000;
 export class Polling {
   // every: ms, asked anew each time. took(answer, at, pages), failed(error, retryAt). next(page): the
   // path of the page that goes with it, if there is one; `pages` are those, one after another.
-  constructor(path, every, took, failed = () => {}, next = () => null) {
-    Object.assign(this, { path, every, took, failed, next });
+  // patience: ms that an answer may take.
+  constructor(path, every, took, failed = () => {}, next = () => null, patience = undefined) {
+    Object.assign(this, { path, every, took, failed, next, patience });
     this.failures = 0;
     this.#turn();
   }
@@ -30,7 +31,7 @@ export class Polling {
     const abort = (this.abort = new AbortController());
     let pause;
     try {
-      const asked = (path) => ask(path, { signal: abort.signal });
+      const asked = (path) => ask(path, { signal: abort.signal, patience: this.patience });
       const answer = await asked(typeof this.path === "function" ? this.path() : this.path);
       const pages = [];
       for (let path = this.next(answer); path; path = this.next(pages.at(-1))) pages.push(await asked(path));

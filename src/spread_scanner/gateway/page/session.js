@@ -11,7 +11,7 @@ import { Trail } from "./trail.js";
 const COLUMNS_MS = { seen: 500, refused: 200, hidden: 2_000 };
 const OPPORTUNITIES_EACH = 2_000; // asked for at once
 const OPPORTUNITIES = `/v1/opportunities?count=${OPPORTUNITIES_EACH}`;
-const SYMBOLS_MAX = 64; // of which rows are pushed
+const ROWS_MAX = 256; // that are pushed
 
 export class Session {
   // does: columns(whether trails have grown), rows(), opportunities(those that are no longer of the newest), signal(signal), status(served), freshness(), again(panels are to ask at once)
@@ -36,7 +36,10 @@ export class Session {
         spreads: (frame) => this.#tookRows(frame),
         error: () => { this.refused = true; },
       },
-      () => { this.refused = false; },
+      () => {
+        this.refused = false;
+        this.board.forgetPushed();
+      },
     );
   }
 
@@ -63,10 +66,9 @@ export class Session {
     this.rows.anew();
   }
 
-  // Which places are on the screen: their symbols are pushed.
+  // Which places are on the screen: they are pushed.
   seen(places) {
-    const symbols = [...new Set(places.map((place) => this.board.at(place, "symbol")))].sort();
-    this.symbols = symbols.slice(0, SYMBOLS_MAX);
+    this.only = places.map((place) => this.board.keys[place]).sort().slice(0, ROWS_MAX);
     clearTimeout(this.wishing);
     this.wishing = setTimeout(() => this.#wishRows(), 250);
   }
@@ -76,8 +78,8 @@ export class Session {
   }
 
   #wishRows() {
-    const wanted = !document.hidden && this.symbols?.length;
-    this.rows.wish(wanted ? { kinds: ["spreads"], pairs: this.symbols, pace: "view" } : null);
+    const wanted = !document.hidden && this.only?.length;
+    this.rows.wish(wanted ? { kinds: ["spreads"], only: this.only, pace: "view" } : null);
   }
 
   #pause() {
@@ -108,10 +110,9 @@ export class Session {
     this.rows.anew();
   }
 
-  #tookRows({ spreads, gone }) {
+  #tookRows(frame) {
     this.refused = false;
-    this.board.takeSpreads(spreads);
-    this.board.takeGone(gone ?? []);
+    this.board.takeSpreads(frame);
     this.does.rows();
   }
 

@@ -10,13 +10,13 @@ export class Watched {
   }
 
   // The newest answer and the error, if the last ask failed.
-  look(path, everyMs) {
+  look(path, everyMs, patience) {
     let one = this.known.get(path);
     if (!one) {
       one = { answer: null, error: null };
       one.poll = new Polling(path, () => everyMs,
         (answer) => { Object.assign(one, { answer, error: null }); this.changed(); },
-        (error) => { one.error = error; this.changed(); });
+        (error) => { one.error = error; this.changed(); }, undefined, patience);
       this.known.set(path, one);
     }
     one.seen = true;

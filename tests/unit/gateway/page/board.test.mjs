@@ -16,7 +16,7 @@ const NET = [5, null, -3, 40];
 function record(net = NET) {
   const all = (value) => net.map(() => value);
   return {
-    ts_ns: 1e15, generation: 1, symbol: ["AAA-USDT", "BBB-USDT", "CCC-USDT", "AAA-USDT"],
+    ts_ns: 1e15, version: 5, generation: 1, symbol: ["AAA-USDT", "BBB-USDT", "CCC-USDT", "AAA-USDT"],
     direction: ["okx-bybit", "okx-bybit", "mexc-okx", "bybit-okx"], usable: [true, true, true, false],
     implausible: all(false), gross_bps: all(30), net_bps: [...net], enter_bps: all(10), exit_bps: all(1),
     close_bps: all(-5), usual_bps: all(-5), learned: all(1), size_quote: [100, 50, 7, 1], spot_ask_px: all(100),
@@ -55,16 +55,32 @@ test("every filter leaves what it should", () => {
   assert.deepEqual(shown({ muted: true }, new Set(["AAA-USDT okx-bybit"])), [0, 2, 1]);
 });
 
-test("what is pushed is the pair's, and the next columns are all pairs once", () => {
+const PUSHED = { ...Object.fromEntries(Object.entries(record()).map(([name, values]) => [name, values[0]])), symbol: "AAA-USDT", direction: "okx-bybit", net_bps: 77 };
+const GONE = [["CCC-USDT", "mexc-okx"]];
+
+test("what is pushed is the pair's, and columns that are as new are all pairs once", () => {
   const one = board();
-  const pushed = { ...Object.fromEntries(Object.entries(record()).map(([name, values]) => [name, values[0]])), symbol: "AAA-USDT", direction: "okx-bybit", net_bps: 77 };
-  one.takeSpreads([pushed, { ...pushed, symbol: "NEW-USDT" }]);
+  one.takeSpreads({ version: 5, snapshot: false, gone: [], spreads: [PUSHED, { ...PUSHED, symbol: "NEW-USDT" }] });
   assert.equal(one.at(0, "net_bps"), 77);
   assert.equal(one.count, 4);
-  one.takeGone([["CCC-USDT", "mexc-okx"]]);
+  one.takeSpreads({ version: 5, snapshot: false, gone: GONE, spreads: [] });
   assert.equal(one.at(2, "usable"), false);
   one.takeColumns(record(), 2);
   assert.deepEqual([one.count, one.at(0, "net_bps"), one.at(2, "usable")], [4, 5, true]);
+});
+
+test("columns that were read before what was pushed do not take it back", () => {
+  const one = board();
+  const told = () => [one.at(0, "net_bps"), one.at(2, "usable")];
+  one.takeSpreads({ version: 7, snapshot: false, gone: GONE, spreads: [PUSHED] });
+  one.takeColumns({ ...record(), version: 6 }, 1);
+  assert.deepEqual(told(), [77, false]);
+  one.takeColumns({ ...record(), version: 7 }, 2);
+  assert.deepEqual(told(), [5, true]);
+  one.takeSpreads({ version: 9, snapshot: false, gone: GONE, spreads: [PUSHED] });
+  one.forgetPushed(); // of a store that is no more: this one counts from the beginning
+  one.takeColumns({ ...record(), version: 1 }, 3);
+  assert.deepEqual(told(), [5, true]);
 });
 
 test("other tables, other places", () => {
