@@ -8,19 +8,25 @@ is a place, it is told first: so who loses the stream before the first event can
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+
+import numpy as np
 
 from spread_scanner.gateway.channels import Channel, Client, Dirty, Frame, frame_of
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.wishes import EventsBegan, MissedEvents, PushWish
 from spread_scanner.schema.enums import Direction
+from spread_scanner.schema.names import WAL_FOLDER
 from spread_scanner.view.evaluations import direction_of
+from spread_scanner.view.logged import logged_signals
 from spread_scanner.view.opportunities import FileId, Opportunities, OpportunityRow
 from spread_scanner.view.prices import pair_of
 from spread_scanner.view.signals import FollowUpView, SignalTail, SignalView, views_of
 from spread_scanner.view.symbols import NamesThen
 
 PIECE_MAX = 256  # events that are told a client at once
+_LOG = ThreadPoolExecutor(1, "log")
 
 
 class EventFilter:
@@ -48,6 +54,8 @@ class EventPlace:
         self.wish = wish.subscribed()
         self.told: int | None = None  # None: where it begins cannot be seen just now
         self.first: list[Frame] = []  # what it is told before any event
+        self.past: np.ndarray | None = None  # events of before that place, to be told first
+        self.asked: Future[np.ndarray] | None = None  # the log, for them
 
 
 class Events(Channel, ABC):
@@ -108,7 +116,12 @@ class Events(Channel, ABC):
         head = self.head()
         told: dict[tuple[int, PushWish], tuple[list[Frame], int]] = {}
         for client, place in self._places.items():
-            if not self._began(client, place) or place.told is None or place.told == head:
+            if not self._began(client, place) or place.told is None:
+                continue
+            if place.past is not None:
+                self._tell_past(client, place)
+                continue
+            if place.told == head:
                 continue
             key = place.told, place.wish
             if key not in told:
@@ -116,6 +129,9 @@ class Events(Channel, ABC):
             frames, place.told = told[key]
             for frame in frames:
                 client.tell(frame)
+
+    def _tell_past(self, client: Client, place: EventPlace) -> None:
+        """The next piece of what was before its place."""
 
     def _piece(self, told: int, wanted: EventFilter) -> tuple[list[Frame], int]:
         """What somebody at that place is told next, and the place behind it."""
@@ -125,7 +141,8 @@ class Events(Channel, ABC):
 
 
 class SignalEvents(Events):
-    """From the ring, by `seq`; places are positions of the ring. As far back as it holds them."""
+    """From the ring, by `seq`; places are positions of the ring. What it has no more is looked up
+    in the log, in a thread: where spread-recorder runs, none is missed."""
 
     kind = "signals"
 
@@ -147,11 +164,43 @@ class SignalEvents(Events):
         if of_another:
             place.told = 0
         elif known is not None:
-            place.told = tail.place_after(known)
-        began = EventsBegan(self.kind, after_seq=tail.seq_before(place.told), ring=tail.instance)
-        place.first = [frame_of(began)]
+            place.told = self._after(place, known)
+        if place.told is None:
+            return
+        begins = tail.seq_before(place.told) if place.past is None else known
+        place.first = [frame_of(EventsBegan(self.kind, after_seq=begins, ring=tail.instance))]
         if of_another:
             place.first.append(frame_of(MissedEvents(self.kind, None)))
+        if place.past is not None and known is not None:
+            missed = int(place.past["seq"][-1]) - known - len(place.past)
+            place.first += [frame_of(MissedEvents(self.kind, missed))] if missed else []
+
+    def _after(self, place: EventPlace, known: int) -> int | None:
+        """Where the ring goes on behind a signal; None: what it lacks is being looked up."""
+        tail = self._attached()
+        told = tail.place_after(known)
+        first, _ = tail.past(told, 1)
+        folder = self._system.shown.settings.data_dir / WAL_FOLDER
+        if place.asked is None and first > told and folder.is_dir():
+            place.asked = _LOG.submit(logged_signals, folder, self._system.instance_id, known)
+        if place.asked is None:
+            return told
+        if not place.asked.done():
+            return None
+        found = place.asked.result()
+        if len(found):
+            place.past = found
+            told = tail.place_after(int(found["seq"][-1]))
+        return told
+
+    def _tell_past(self, client: Client, place: EventPlace) -> None:
+        if place.past is None:
+            return
+        piece, left = place.past[:PIECE_MAX], place.past[PIECE_MAX:]
+        place.past = left if len(left) else None
+        wanted = [one for one in views_of(piece, self._names) if place.wanted.wants(one)]
+        for frame in self.frames(wanted):
+            client.tell(frame)
 
     def flush(self, dirty: Dirty, now_ns: int) -> None:
         self.tick(now_ns)

@@ -87,6 +87,11 @@ class LiveSystem:
     def generation(self) -> int:
         return self.shown.tables.generation
 
+    @property
+    def instance_id(self) -> int:
+        """Which store this is, of all that ever had its name."""
+        return self._store.instance_id
+
     def version(self) -> int:
         """How often anything was written to the store: the same, and nothing has changed."""
         return int(self._store.sequences.sum())

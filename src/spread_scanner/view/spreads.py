@@ -81,7 +81,8 @@ class _Pairs(NamedTuple):
 
     def at(self, places: Places) -> "_Pairs":
         """Some of them."""
-        return _Pairs(*(column[places] for column in self))
+        columns: list[Any] = [column[places] for column in self]
+        return _Pairs(*columns)
 
 
 class _Quoted(NamedTuple):
@@ -198,7 +199,8 @@ class SpreadBoard:
         rows["spot_age_ms"] = _ages_ms(quoted.now_ns, spot)
         rows["fut_age_ms"] = _ages_ms(quoted.now_ns, futures)
         judged = Judged(
-            *(quoted.usable.take(leg) for leg in legs),
+            quoted.usable.take(legs[0]),
+            quoted.usable.take(legs[1]),
             freshness.skewed(spot, futures, self._limits.skew_ns_max),
             freshness.plausible(rows["gross_bps"], self._limits.implausible_bps)
             & ~quoted.alone.take(legs).any(axis=0),

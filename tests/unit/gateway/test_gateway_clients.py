@@ -8,13 +8,17 @@ import database_bed
 import numpy as np
 import pytest
 from gateway_bed import Told
+from log_bed import SMALL, ticks
 
+from bed import until
 from spread_scanner.client.asking import Following
 from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast
 from spread_scanner.schema.enums import SOURCES
-from spread_scanner.schema.names import SIGNALS
+from spread_scanner.schema.log import RecordKind
+from spread_scanner.schema.names import SIGNALS, WAL_FOLDER
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import PriceStore, SignalRing
+from spread_scanner.wal.writer import LogWriter, Origin
 
 
 @pytest.fixture
@@ -240,6 +244,49 @@ def test_who_comes_back_is_told_the_signals_since_and_how_many_are_no_more_to_be
     places = [one.of("began")[0] for one in clients]
     assert {one["ring"] for one in places} == {f"{shared.instance_id:x}"}
     assert [one["after_seq"] for one in places] == [138, 105, 100, 100]
+
+
+def test_what_the_ring_has_no_more_comes_from_the_log(
+    stream: Broadcast, asking: Any, listed_bed: Any
+) -> None:
+    records = np.zeros(40, SIGNAL_DTYPE)
+    records["kind"], records["generation"] = 1, 2
+    records["seq"] = np.arange(101, 141)
+    folder = listed_bed.settings.data_dir / WAL_FOLDER
+    folder.mkdir(parents=True)
+    written = ((asking.system.instance_id ^ 2, 0), (asking.system.instance_id, 2))
+    for instance_id, first in written:  # of the store before this one: other signals
+        writer = LogWriter(folder, Origin(instance_id=instance_id), segment_bytes=SMALL)
+        for at in range(first, 35, 3):
+            writer.append(RecordKind.SIGNAL, records[at : min(at + 3, 35)])
+            writer.append(RecordKind.TICK, ticks(at, 100))
+            writer.commit()
+        writer.close()
+    with (
+        SignalRing.attach(listed_bed.namespace, SIGNALS) as shared,
+        shared.producer() as ring,
+    ):
+        ring.push_many(records)  # the newer half of 64 slots is to be had: from 109 on
+        near, far, before, filtered = (Told(stream) for _ in range(4))
+        near.wish("signals", after_seq=120)
+        far.wish("signals", after_seq=104)
+        before.wish("signals", after_seq=100)
+        filtered.wish("signals", after_seq=104, directions=["okx-mexc"])
+
+        def told_all() -> bool:
+            stream.tick()
+            return [one.frames[-1]["type"] for one in (far, before)] == ["signal"] * 2 and bool(
+                filtered.of("began") and seqs(far)[-1] == seqs(before)[-1] == 140
+            )
+
+        until(told_all)
+    assert seqs(near) == list(range(121, 141))
+    assert seqs(far) == list(range(105, 141))
+    assert seqs(before) == list(range(103, 141))
+    assert seqs(filtered) == []
+    assert [one.of("began")[0]["after_seq"] for one in (near, far, before)] == [120, 104, 100]
+    missed = [[frame["count"] for frame in one.of("missed")] for one in (near, far, before)]
+    assert missed == [[], [], [2]]
 
 
 def test_the_place_where_signals_began_is_what_a_client_comes_back_with(
