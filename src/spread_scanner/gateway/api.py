@@ -459,12 +459,12 @@ _GIVEN = {"system", "request", "data"}  # what a handler has of itself, not of w
 
 async def _check(request: Request[Any, Any, Any]) -> None:
     """Raises NotAnswered for a parameter that the path does not have, as who misspells one would
-    take the answer to another question for his; and for a body that is missing. The short calls
-    take any: bots append one so that nothing in between keeps the answer."""
+    take the answer to another question for his; and for a body that is missing. Short
+    reads take any: bots append one so that nothing in between keeps the answer."""
     known = request.route_handler.parsed_fn_signature.parameters.keys()
     allowed = sorted(known - _GIVEN - request.path_params.keys())
     unknown = sorted(request.query_params.keys() - set(allowed))
-    if unknown and not request.url.path.startswith(SHORT):
+    if unknown and not (request.method == "GET" and request.url.path.startswith(SHORT)):
         said = f"no such parameter: {', '.join(unknown)}; allowed: {', '.join(allowed) or 'none'}"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
     if "data" in known and not await request.body():

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from spread_scanner.gateway.channels import Listed, Rows, Surveyed, WishGroup
+from spread_scanner.gateway.channels import Rows, Surveyed, WishedPairs, WishGroup
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.gateway.wishes import PushWish
@@ -38,7 +38,7 @@ class BookStates(Surveyed[dict[Any, bytes]]):
         self._views: dict[BookKey, BooksView] = {}
         self._stamps: dict[BookKey, object] = {}  # what each was like when it was looked at last
 
-    def group_of(self, wish: PushWish, listed: Listed) -> WishGroup:
+    def group_of(self, wish: PushWish, listed: WishedPairs) -> WishGroup:
         if not 1 <= len(wish.pairs) <= PAIRS_MAX:
             said = f"books are pushed of pairs that are named: 1 to {PAIRS_MAX} of them"
             raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)

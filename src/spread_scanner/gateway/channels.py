@@ -133,7 +133,7 @@ class Channel:
         """Nobody is told any more."""
 
 
-class Listed:
+class WishedPairs:
     """Pairs as prices name them, however a wish wrote them."""
 
     def __init__(self, system: LiveSystem, *, all_known: bool) -> None:
@@ -191,7 +191,7 @@ class States(Channel, ABC, Generic[Scan]):
         self._of: dict[Client, WishGroup] = {}
 
     @abstractmethod
-    def group_of(self, wish: PushWish, listed: Listed) -> WishGroup:
+    def group_of(self, wish: PushWish, listed: WishedPairs) -> WishGroup:
         """Which rows a wish wants. Raises SpreadError."""
 
     @abstractmethod
@@ -212,7 +212,7 @@ class States(Channel, ABC, Generic[Scan]):
         wish = wish.subscribed()
         group = self._groups.get(wish)
         if group is None or group.missing:
-            group = self.group_of(wish, Listed(self._system, all_known=True))
+            group = self.group_of(wish, WishedPairs(self._system, all_known=True))
 
         def join(client: Client) -> None:
             self._groups[wish] = self._of[client] = group
@@ -271,7 +271,7 @@ class States(Channel, ABC, Generic[Scan]):
 
     def _group_again(self, wish: PushWish) -> WishGroup:
         """By other tables."""
-        listed = Listed(self._system, all_known=False)
+        listed = WishedPairs(self._system, all_known=False)
         group = self.group_of(wish, listed)
         group.missing = listed.missing
         return group

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spread_scanner.gateway.channels import Dirty, Listed, Rows, States, WishGroup
+from spread_scanner.gateway.channels import Dirty, Rows, States, WishedPairs, WishGroup
 from spread_scanner.gateway.wishes import PushWish
 from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.schema.freshness import Mask
@@ -30,7 +30,7 @@ class Prices(States[dict[Any, Quoted]]):
     def _board(self) -> PriceBoard:
         return self._system.shown.prices.board
 
-    def group_of(self, wish: PushWish, listed: Listed) -> WishGroup:
+    def group_of(self, wish: PushWish, listed: WishedPairs) -> WishGroup:
         board = self._board
         pairs = frozenset(listed.names(wish.pairs))
         rows: Rows = {}

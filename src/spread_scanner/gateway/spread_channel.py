@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spread_scanner import clock
-from spread_scanner.gateway.channels import VIEW_NS, Dirty, Listed, Rows, Surveyed, WishGroup
+from spread_scanner.gateway.channels import VIEW_NS, Dirty, Rows, Surveyed, WishedPairs, WishGroup
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.gateway.wishes import PushWish
@@ -21,12 +21,11 @@ from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.schema.freshness import Mask
 from spread_scanner.view.depth import depth_dtype
 from spread_scanner.view.evaluations import direction_of
-from spread_scanner.view.spreads import BOARD_DTYPE, SpreadBoard, named
+from spread_scanner.view.spreads import BOARD_DTYPE, PairPlaces, SpreadBoard, named
 
 _ALL = "all"  # the one part that is looked at
 _NEVER = -1
 _SYMBOL_BITS = 16
-Places = npt.NDArray[np.int64]
 Cells = npt.NDArray[np.int64]  # a source and a symbol, as one number
 
 
@@ -46,18 +45,18 @@ class SpreadTable:
         self._looked_ns = np.full(count, _NEVER)
         self._versions = np.zeros(count, np.int64)  # the store's, before each was looked at
 
-    def of_cells(self, wanted: Mask, dirty: Cells) -> Places:
+    def of_cells(self, wanted: Mask, dirty: Cells) -> PairPlaces:
         """Of those pairs the ones that have a leg among some cells."""
         places = np.flatnonzero(wanted)
         spot, futures = self._cells
         return places[np.isin(spot[places], dirty) | np.isin(futures[places], dirty)]
 
-    def old(self, wanted: Mask, now_ns: int) -> Places:
+    def old(self, wanted: Mask, now_ns: int) -> PairPlaces:
         """Of those pairs the ones that were looked at too long ago."""
         looked_ns = self._looked_ns
         return np.flatnonzero(wanted & ((looked_ns == _NEVER) | (now_ns - looked_ns >= VIEW_NS)))
 
-    def look(self, places: Places, version: int, now_ns: int) -> Mask:
+    def look(self, places: PairPlaces, version: int, now_ns: int) -> Mask:
         """Look at some; of which of all pairs something else is to be said than before."""
         differs = np.zeros(len(self._texts), np.bool_)
         written = self._board.written(places)  # of before: what is written meanwhile is told again
@@ -118,7 +117,7 @@ class Spreads(Surveyed[SpreadTable]):
             self._held = SpreadTable(self._system.own_board())
         return self._held
 
-    def group_of(self, wish: PushWish, listed: Listed) -> WishGroup:
+    def group_of(self, wish: PushWish, listed: WishedPairs) -> WishGroup:
         table, pairs = self._table, self._system.shown.prices.board.pairs
         mine = np.ones(len(table.symbol_ids), np.bool_)
         if wish.pairs:
@@ -129,7 +128,7 @@ class Spreads(Surveyed[SpreadTable]):
             mine &= self._only(wish.only, listed)
         return WishGroup(wish, {_ALL: mine})
 
-    def _only(self, named_pairs: tuple[str, ...], listed: Listed) -> Mask:
+    def _only(self, named_pairs: tuple[str, ...], listed: WishedPairs) -> Mask:
         """Pairs that are named one by one, as "BTC-USDT okx-bybit"."""
         table, pairs = self._table, self._system.shown.prices.board.pairs
         wanted: dict[int, list[str]] = {}  # by direction
@@ -179,7 +178,7 @@ class Spreads(Surveyed[SpreadTable]):
         self._look_at(table.old(rows, clock.mono_ns()))
         return table.version(rows), table
 
-    def _look_at(self, places: Places) -> None:
+    def _look_at(self, places: PairPlaces) -> None:
         """What differs from the last look is everybody's to be told."""
         if len(places):
             version = self._system.version()

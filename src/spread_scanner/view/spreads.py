@@ -32,9 +32,8 @@ from spread_scanner.view.notes import notes_of
 from spread_scanner.view.reading import Reading, known_each
 from spread_scanner.view.usual import UsualReader
 
-Places = slice | npt.NDArray[np.int64]  # some of all pairs, in table order
-ALL_PLACES = slice(None)
-Ids = npt.NDArray[np.unsignedinteger]
+PairPlaces = npt.NDArray[np.int64]  # in table order
+ALL_PAIRS = slice(None)
 PRICED_NS = 60 * NS_PER_S  # how long what funding is expected to cost is believed
 BOARD_DTYPE = np.dtype(
     [
@@ -79,7 +78,7 @@ class _Pairs(NamedTuple):
     least: np.ndarray  # LEAST_DTYPE
     flags: npt.NDArray[np.uint8]  # SIGNAL_*, of minima and funding
 
-    def at(self, places: Places) -> "_Pairs":
+    def at(self, places: PairPlaces | slice) -> "_Pairs":
         """Some of them."""
         columns: list[Any] = [column[places] for column in self]
         return _Pairs(*columns)
@@ -139,7 +138,7 @@ class SpreadBoard:
         """How many (direction, symbol) there are."""
         return len(self._pairs.symbol_id)
 
-    def legs(self) -> tuple[Ids, Ids, Ids, Ids]:
+    def legs(self) -> tuple[npt.NDArray[np.unsignedinteger], ...]:
         """(n,) each in table order: symbol, direction, source of the spot, of the perpetual."""
         pairs = self._pairs
         return pairs.symbol_id, pairs.direction_id, pairs.spot, pairs.futures
@@ -148,12 +147,12 @@ class SpreadBoard:
         """Who tells what the order books of its rows carry; to be closed."""
         return DepthReader(self._settings, self._store)
 
-    def written(self, places: Places = ALL_PLACES) -> npt.NDArray[np.uint64]:
+    def written(self, places: PairPlaces | slice = ALL_PAIRS) -> npt.NDArray[np.uint64]:
         """(n, 2): how often the legs of each pair were written, in table order."""
         written, pairs = self._store.sequences, self._pairs.at(places)
         return np.stack([written[leg, pairs.symbol_id] for leg in (pairs.spot, pairs.futures)], 1)
 
-    def rows(self, places: Places = ALL_PLACES) -> np.ndarray:
+    def rows(self, places: PairPlaces | slice = ALL_PAIRS) -> np.ndarray:
         """Every pair, or those at some places, as BOARD_DTYPE, in table order. Never-quoted pairs
         have NaN spreads. Funding is looked up each minute, as the engine does."""
         now_ns = clock.mono_ns()
