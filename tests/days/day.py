@@ -84,16 +84,14 @@ class Day:
         self.invariants = Invariants(self, virtual.mono_ns())
         self.network.feeds = self.system.feeds
         self.network.invariants = self.invariants
-        self.idles = {
-            label: Idle(self.loop, feed, leaves_out=leave_out)
-            for label, feed in self.system.feeds.items()
-        }
-        self._idles = list(self.idles.values())
-        for label, exchange in self.exchanges.items():
+        self._leave_out = leave_out
+        self.idles: dict[str, Idle] = {}
+        self._idles: list[Idle] = []
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self.dead: set[str] = set()  # whose feed's process is no more
+        for exchange in self.exchanges.values():
             exchange.on_arrival = self._on_arrival
-            exchange.disturbed = self.idles[label].disturbed
-            exchange.settle = self.idles[label].catch_up
-            self.system.feeds[label]._missed.ask = exchange.ask_list
+            self._attend(exchange)
         self.tracking = Tracking(
             self.loop, settings, self.store, first, self._looked_at, self._beat
         )
@@ -118,19 +116,30 @@ class Day:
         """What else is told of how it went."""
         return {}
 
+    def _attend(self, exchange: Exchange) -> None:
+        """Follow its feed, which is new."""
+        feed = self.system.feeds[exchange.label]
+        idle = Idle(self.loop, feed, leaves_out=self._leave_out)
+        self.idles[exchange.label] = idle
+        self._idles = list(self.idles.values())
+        exchange.disturbed, exchange.settle = idle.disturbed, idle.catch_up
+        feed._missed.ask = exchange.ask_list
+
     # --- what the invariants and the faults ask for
 
     def lines(self, label: str) -> list[LineView]:
-        return self.network.lines(label)
+        return [] if label in self.dead else self.network.lines(label)
 
     def all_carried(self, label: str) -> bool:
-        return self.network.all_carried(label)
+        return label in self.dead or self.network.all_carried(label)
 
     def counters(self, label: str) -> dict[str, int]:
         return dict(self.system.health.read(SOURCE_BY_LABEL[label].process).counters)
 
     def runs(self, label: str) -> bool:
-        """Whether its row says that nothing is wrong with a feed."""
+        """Whether a feed lives and its row says that nothing is wrong with it."""
+        if label in self.dead:
+            return False
         row = self.system.health.beat(SOURCE_BY_LABEL[label].process)
         return row is not None and row.state is ProcessState.RUNNING
 
@@ -166,6 +175,35 @@ class Day:
     def pause(self, exchange: Exchange, *, paused: bool) -> None:
         self._waken()
         self.system.operator.pause(SOURCE_BY_LABEL[exchange.label].process, paused=paused)
+
+    def kill(self, exchange: Exchange) -> None:
+        """Its feed's process is killed, if it lives; the kernel ends what it had open."""
+        label = exchange.label
+        if label in self.dead:
+            return
+        self.idles[label].beat()
+        self._waken()
+        self.idles.pop(label).end()
+        self._idles = list(self.idles.values())
+        self.dead.add(label)
+        self.invariants.died(exchange)
+        self._runs.pop(label).cancel()
+        for session in [*exchange.sessions, *exchange.graves]:
+            session.wire.client.die()
+        self.system.kill(label)
+
+    def revive(self, exchange: Exchange) -> None:
+        """It is started again."""
+        label = exchange.label
+        if label not in self.dead:
+            return
+        self._waken()
+        self.system.cut(self._cuts)  # in time, if settings were wrong until now
+        self.system.revive(label)
+        self._attend(exchange)
+        self.dead.discard(label)
+        self.invariants.dialling.cut_ns[label] = self.now_ns()
+        self._runs[label] = self.loop.create_task(self._feed(label))
 
     def dial_beside(self, exchange: Exchange, for_s: float) -> None:
         """Another process dials through the gate that all of this address share."""
@@ -303,10 +341,9 @@ class Day:
 
     async def live(self) -> None:
         """From the first dial to the last goodbye."""
-        feeds: list[asyncio.Task[None]] = []
         for label, exchange in self.exchanges.items():
             exchange.start()
-            feeds.append(self.loop.create_task(self._feed(label)))
+            self._runs[label] = self.loop.create_task(self._feed(label))
             for fault in self.faults[label]:
                 self.loop.call_ns(int(fault.at_s * NS_PER_S), self._begin, label, fault)
         self._write_the_other_leg()
@@ -319,9 +356,9 @@ class Day:
         self.loop.before = self.loop.after = self.loop.aside = self.loop.still = None
         self._waken()
         self.network.close()
-        for feed in self.system.feeds.values():
-            feed._process.stop()
-        await asyncio.gather(*feeds)
+        for label in self._runs:
+            self.system.feeds[label]._process.stop()
+        await asyncio.gather(*self._runs.values())
 
     def _write_the_other_leg(self) -> None:
         for label, direction in self._listed.others.items():

@@ -139,7 +139,7 @@ class Dialling:
             book.recent.popleft()
         pause_ns = min(BACKOFF_NS_MAX, BACKOFF_NS_MIN << len(book.recent))
         last_ns = book.recent[-1] if book.recent else 0
-        tried = last_ns > book.away_ns
+        tried = last_ns >= book.away_ns > 0  # one that is new dials at once
         bound_ns = PROMPT_NS + turns_ns + pause_ns + (CONNECT_NS_MAX if tried else 0)
         waited_ns = now_ns - max(last_ns, book.away_ns, free_ns)
         if waited_ns > bound_ns and now_ns >= self.refused_until_ns[label]:

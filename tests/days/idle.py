@@ -49,6 +49,12 @@ class Idle:
         self._prospects = Prospects(feed, self._pings)
         self.left_out = 0  # checks
 
+    def end(self) -> None:
+        """The feed is gone: nothing of it is done any more, nor made up."""
+        self._pings.living = True
+        self._loop.forget(self._checks.call)
+        self._loop.forget(self._beats.call)
+
     def disturbed(self, transport: object = None, symbol_id: int = -1) -> None:
         """Something is about to happen: first what was left out until now. With a transport it is a
         pong or, with an id, a usual quote: if nobody waits for it, it moves nothing but their

@@ -16,7 +16,7 @@ from exchange import Exchange
 from fault import Fault
 from faults import EVERY_KIND
 from loop import NEVER_NS
-from market import JUMP_RATIO, Row, Said
+from market import JUMP_RATIO, RATE_KNOWN, Row, Said
 from session import Session
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
@@ -33,6 +33,7 @@ SILENT_INTERVALS = 50.0
 SILENT_NS_MIN = 30 * NS_PER_S
 SLOWDOWN_MAX = 10.0
 NEWS_INTERVALS = 120.0  # 50 of the mean that the feed has of them, and a look each minute
+DIED_NS = 1_050 * NS_PER_MS  # a heartbeat is believed for a second
 SUSPEND_NS = 300 * NS_PER_MS  # from waking to the next heartbeat
 TURNED_NS = 15 * NS_PER_S  # unsubscribed, answered, asked for again at a quarter of the pace
 RESET_NS = 3_500 * NS_PER_MS  # ids that began anew are believed within this
@@ -59,6 +60,7 @@ class World(dialling.World, Protocol):
     """What the invariants look at."""
 
     store: Any
+    dead: set[str]  # whose feed's process is no more
 
     def counters(self, label: str) -> dict[str, int]: ...
 
@@ -78,6 +80,7 @@ class Invariants:
         self.skewed_until_ns: dict[str, int] = defaultdict(int)
         self._marks: dict[str, int] = {}
         self._slow: dict[str, bool] = defaultdict(bool)
+        self._died_ns: dict[str, int] = {}  # of whose feed is dead, when it died
         self._unsaid: dict[str, int] = defaultdict(int)
         self._fault_ns: dict[str, int] = defaultdict(int)  # when one began last
         self._next_ns = 0  # when it is to be looked again, if anything happens then
@@ -117,6 +120,15 @@ class Invariants:
         for label in self.world.exchanges:
             well_ns = self.dialling.woke_ns + int(EVERY_KIND["suspend"].within_s * NS_PER_S)
             self.calm_ns[label] = max(self.calm_ns[label], well_ns)
+
+    def died(self, exchange: Exchange) -> None:
+        """Its feed's process is no more: nobody follows what is said until another one does."""
+        self._died_ns[exchange.label] = self.world.now_ns()
+        source_id = SOURCE_BY_LABEL[exchange.label].source_id
+        for row in exchange.rows.values():
+            cell = self.world.store.read(source_id, row.symbol_id)
+            row.taught = 0
+            row.unknown |= cell is not None and bool(cell.flags & QuoteFlag.JUMPED)
 
     # --- (1), (6): quotes
 
@@ -201,6 +213,8 @@ class Invariants:
         now_ns, in_ns = self.world.now_ns(), LOST_NS
         self._any_behind = False
         for label, exchange in self.world.exchanges.items():
+            if label in self.world.dead:
+                continue  # whoever reads its cells looks at its heartbeat: (7)
             if exchange.graves:
                 exchange.graves = [one for one in exchange.graves if one.wire.listened_to]
             oldest_ns = exchange.behind_ns
@@ -245,6 +259,8 @@ class Invariants:
         """For how long the exchange has said something newer, or nothing could have arrived; and
         how long that may be."""
         now_ns = self.world.now_ns()
+        if exchange.label in self.world.dead:
+            return now_ns - self._died_ns[exchange.label], DIED_NS
         late_ns = now_ns - row.since_ns if row.since_ns else 0
         slept = self.dialling.woke_ns and row.heard_ns < self.dialling.woke_ns
         if slept and now_ns - self.dialling.woke_ns < SUSPEND_NS:
@@ -358,7 +374,7 @@ class Invariants:
             self._marks[label] = marks
             now_ns, slow = self.world.now_ns(), self._any_slow(exchange)
             for row in exchange.rows.values():
-                if row.wanted and row.heard is not None:
+                if row.wanted and row.heard is not None and row.taught >= RATE_KNOWN:
                     self._not_renewed(exchange, row)
             if now_ns - 60 * NS_PER_S <= self.calm_ns[label]:
                 continue
@@ -399,6 +415,8 @@ class Invariants:
             return
         subscribed_ns = min(one.subscribed_ns[row.name] for one in carrying)
         if row.heard is None or row.heard_ns < subscribed_ns or self._is_slow(row):
+            return
+        if row.unknown:
             return
         source_id = SOURCE_BY_LABEL[exchange.label].source_id
         cell = self.world.store.read(source_id, row.symbol_id)

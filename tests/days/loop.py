@@ -113,6 +113,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._regulars[call] = made = Regular(self, call)
         return made
 
+    def forget(self, call: Callable[[], None]) -> None:
+        """A regular call is made no more: whose it was is gone."""
+        gone = self._regulars.pop(call)
+        gone.at_ns = gone.next_ns = NEVER_NS
+        self.earliest = None
+
     def call_ns(self, delay_ns: int, call: Callable[..., object], *args: Any) -> None:
         """Have the world make a call; it cannot be taken back."""
         now_ns = self.awake_ns()

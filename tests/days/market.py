@@ -19,6 +19,7 @@ from spread_scanner.sim.universe import Listing
 
 JUMP_RATIO = 5.0  # a mid beyond so many times its predecessor has jumped
 JUDGED_NS = 1_500 * NS_PER_MS  # until the feed has read tables that judge all prices anew
+RATE_KNOWN = 20  # the feed has a rate of a symbol's news from 16 intervals on
 WALK_TICKS_MAX = 60  # a walk turns back here: a few basis points
 TICK_BPS = 0.05
 
@@ -74,7 +75,9 @@ class Row:
     times: float = 1.0  # its price is so many times what it was: redenominated, or another coin's
     level: float = 0.0  # the last mid that nobody doubts; 0: any will do
     judged_ns: int = 0  # when tables were published that judge it
+    unknown: bool = False  # its feed died while it had jumped: any level is doubted until then
     late_on: int = 0  # the session that brought late news last, dated anew
+    taught: int = RATE_KNOWN  # how often there was news for the feed's present life
     news_ns: int = 0  # when the feed was told what it did not know, or has asked to be told
 
     def __post_init__(self) -> None:
@@ -161,13 +164,13 @@ class Row:
 
     def judged(self, now_ns: int) -> None:
         """Tables are published that judge its price: it counts from where it is."""
-        self.level, self.judged_ns = 0.0, now_ns
+        self.level, self.judged_ns, self.unknown = 0.0, now_ns, False
 
     def leaps(self, said: Said, now_ns: int) -> bool | None:
         """A statement arrives: whether its price is of another level than the one before. None:
         that depends on when the feed has read new tables, or on what it took for news."""
         mid = said.mid
-        if now_ns - max(self.judged_ns, self.reset_ns) < JUDGED_NS:
+        if self.unknown or now_ns - max(self.judged_ns, self.reset_ns) < JUDGED_NS:
             return None
         if self.level and beyond(mid, self.level):
             return True
@@ -189,6 +192,7 @@ class Row:
                 self.reset_ns = now_ns
             if self.heard is None or said.number > self.heard.number:
                 self.news_ns = now_ns
+                self.taught += 1
             self.heard, self.heard_ns = said, now_ns
         newest = self.heard.number
         while self.waiting and self.waiting[0].number <= newest:

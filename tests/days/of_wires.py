@@ -149,6 +149,21 @@ def suspend(stage: Stage, exchange: Exchange, fault: Fault) -> None:
     stage.suspend(2.0 + 600 * fault.size**3)
 
 
+def killed(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] | None:
+    """The feed's process, by `kill -9`; it is started again after a while. Not while its exchange
+    is behind: of a backlog that hides all that came in time the next one knows nothing.
+    """
+    if exchange.switch.held_ns:
+        return None
+    stage.kill(exchange)
+    stage.tempt(exchange, 0.6 + 1.2 * fault.pick)
+
+    def over() -> None:
+        stage.revive(exchange)
+
+    return over
+
+
 def sibling(stage: Stage, exchange: Exchange, fault: Fault) -> None:
     """Another process behind the same address dials there too, while lines are cut."""
     stage.dial_beside(exchange, fault.for_s)
@@ -184,6 +199,7 @@ KINDS: dict[str, Kind] = {
     "flaky": Kind(flaky, (60.0, 180.0), CUT_S, 1.5),
     "cut early": Kind(cut_early, (40.0, 120.0), CUT_S),
     "suspend": Kind(suspend, NOW, 120.0),
+    "killed": Kind(killed, (0.5, 20.0), CUT_S),
     "addresses": Kind(other_addresses, (40.0, 180.0), CUT_S),
     "sibling": Kind(sibling, (5.0, 30.0), CUT_S),
 }

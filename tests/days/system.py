@@ -19,6 +19,7 @@ from spread_scanner import clock, config
 from spread_scanner.engine.core import Engine
 from spread_scanner.feed.books import Shelf
 from spread_scanner.feed.feed import Feed
+from spread_scanner.feed.life import End
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
@@ -120,11 +121,14 @@ class System:
         )
         self.engine.load(settings, first)
         self.gates_beside = enter(Gates(system.namespace))  # another process's
+        self._lives: dict[str, contextlib.ExitStack] = {}  # what a feed's process holds
+        self._born = 0
         self.feeds = {label: self._feed(label) for label in labels}
 
     def _feed(self, label: str) -> Feed:
         source = SOURCE_BY_LABEL[label]
-        enter = self._stack.enter_context
+        self._lives[label] = life = self._stack.enter_context(contextlib.ExitStack())
+        enter = life.enter_context
         log = structlog.wrap_logger(
             structlog.PrintLogger(),
             processors=[self._logged(label)],
@@ -149,7 +153,31 @@ class System:
             if self._of_books
             else None,
         )
-        feed._share.random = Random(f"feed {self._seed} {label}")
+        self._born += 1
+        life_of = "" if self._born <= len(self.labels) else f" {self._born}"
+        feed._share.random = Random(f"feed {self._seed} {label}{life_of}")
+        return feed
+
+    def kill(self, label: str) -> None:
+        """A feed's process is no more: what it would have done is not done, what it held is free,
+        and what it wrote stays as it is."""
+        feed = self.feeds[label]
+        for line in feed._lines():
+            connections = line.connections
+            handles = [handle for one in connections for handle in (one._pump, one._ping)]
+            for handle in (line._timer, *handles):
+                if handle is not None:
+                    handle.cancel()
+            for one in connections:
+                one.ended = End.STOPPED
+        for task in feed._share.tasks:
+            task.cancel()
+        self._lives.pop(label).close()
+
+    def revive(self, label: str) -> Feed:
+        """It is started again, and reads the settings that lie there now."""
+        self.settings = config.load(self.settings.folder, environ={})
+        self.feeds[label] = feed = self._feed(label)
         return feed
 
     def _logged(self, label: str) -> Callable[[Any, str, MutableMapping[str, Any]], str]:

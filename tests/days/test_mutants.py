@@ -109,6 +109,10 @@ CASES = {
     "a price of any level signals": Case(
         believe.any_level_signals, "binance-futures", 0.1, [Fault(150, "jump", 60, 0.1, 0.3)], {7},
     ),
+    "dead feeds are believed": Case(
+        believe.dead_feeds_are_believed, "binance-spot", 0.05, [Fault(120, "killed", 8, 0.9, 0.5)],
+        {7},
+    ),
     "repeats are news": Case(
         believe.repeats_are_news, "bybit-spot", 0.3, [Fault(200, "quiet", 700, 0.1, 0.1)], {1},
     ),

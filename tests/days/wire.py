@@ -97,6 +97,11 @@ class NearEnd(asyncio.Transport):
     def abort(self) -> None:
         self.close()
 
+    def die(self) -> None:
+        """The feed's process is gone: nobody is told here, and the kernel closes what it had."""
+        self._closing = True
+        self.wire.near_closed()
+
     def lose(self, error: Exception | None) -> None:
         """The connection is over for the feed."""
         if not self._closing:

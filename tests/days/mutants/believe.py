@@ -166,6 +166,18 @@ def any_level_signals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def dead_feeds_are_believed() -> Iterator[None]:
+    """What a feed wrote last is good for ten seconds after its heart has ceased to beat."""
+    limits = plan.limits
+
+    def patient(settings: Any) -> plan.LoopLimits:
+        return limits(settings)._replace(heartbeat_ns_max=BELIEVED_NS)
+
+    with put(plan, "limits", patient):
+        yield
+
+
+@contextlib.contextmanager
 def any_time_is_a_time() -> Iterator[None]:
     """A time that cannot be is taken for that of its arrival."""
 
