@@ -4,7 +4,9 @@ numbers.
 pools.decode    one account to its typed state, by program; peer: construct with the same layout
 pools.quote     an exact quote on decoded state, without crossing and with ten crossings, by program
 pools.raw       the same from raw accounts: decoded anew each time, as a single question would have
-it pools.pda       an address derived from seeds, remembered and fresh; peer of fresh: solders alone
+pools.cell      a frame of a provider to its pool's cell, by program and account
+pools.load      2,000 accounts a second of all these, as a hundred pools have: per cent of a core
+pools.pda       an address derived from seeds, remembered and fresh; peer of fresh: solders alone
 
 CPU of one call, the least of many batches beside the median (`least`), as other work on the machine
 only ever adds. What is quoted is checked: by exact-out of what came out.
@@ -18,6 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pool_accounts as made
+import pool_told
 from measure import Figure, figure
 
 from spread_scanner import solana
@@ -27,6 +30,8 @@ from spread_scanner.solana import (
     orca_whirlpool,
     pda,
     raydium_clmm,
+    raydium_cpmm,
+    raydium_v4,
     tokens,
 )
 
@@ -35,6 +40,14 @@ POOL, CONFIG = made.key("pool"), made.key("config")
 VAULTS = (made.key("vault 0"), made.key("vault 1"))
 MINTS = (tokens.WSOL, tokens.USDC)
 CROSSINGS = 10
+LOAD_PER_S = 2_000
+PROGRAMS = {
+    "raydium_v4": "raydium-v4",
+    "raydium_cpmm": "raydium-cpmm",
+    "raydium_clmm": "raydium-clmm",
+    "orca_whirlpool": "orca-whirlpool",
+    "meteora_dlmm": "meteora-dlmm",
+}
 Accounts = dict[str, Any]
 
 
@@ -56,6 +69,7 @@ def figures(small: bool) -> Iterator[Figure]:
             yield _us("pools.decode", samples, peers, program=program, account=what)
     for program, accounts in worlds.items():
         yield from _quotes(program, accounts, batches, calls)
+    yield from _cells(worlds, 20 if small else 1_500)
     yield from _pda(batches, calls)
 
 
@@ -85,9 +99,16 @@ def _quotes(program: str, accounts: Accounts, batches: int, calls: int) -> Itera
         yield _us("pools.quote", samples, demanded_max=demanded, **params)
         names = {"quote": solana.quote, "pool": POOL, "accounts": accounts, "amount": amount}
         names |= {"mint": MINTS[0], "ts": UNIX_TS, "slot": SLOT}
-        statement = "quote(pool, accounts, mint, amount, unix_ts=ts, slot=slot)"
+        names["forget"] = _forget
+        statement = "forget(); quote(pool, accounts, mint, amount, unix_ts=ts, slot=slot)"
         samples = _cpu_ns(statement, names, batches=batches, calls=max(calls // 10, 2))
         yield _us("pools.raw", samples, accounts=len(accounts), **params)
+
+
+def _forget() -> None:
+    """What is known of these bytes: as if they were new."""
+    for program in (raydium_v4, raydium_cpmm, raydium_clmm, orca_whirlpool, meteora_dlmm):
+        program.decoded.cache_clear()
 
 
 def _quote_of() -> Callable[..., object]:
@@ -114,6 +135,27 @@ def _amount(accounts: Accounts, crossings: int) -> int:
     if again.amount_out != found.amount_out or back.amount_in > found.amount_in + crossings:
         raise RuntimeError(f"quoted {found}, but back {back}")
     return amount
+
+
+def _cells(worlds: dict[str, Accounts], slots: int) -> Iterator[Figure]:
+    """Every account that a swap writes, slot after slot; and each array by itself."""
+    spent_ns = told = 0
+    for program, accounts in worlds.items():
+        with pool_told.told_pool(PROGRAMS[program], POOL, MINTS, accounts) as pool:
+            for what, keys_told in pool.by_kind().items():
+                frames = pool.frames(keys_told, slots)
+                samples = []
+                for frame in frames:
+                    began_ns = time.process_time_ns()
+                    pool.take(frame)
+                    samples.append(float(time.process_time_ns() - began_ns))
+                demanded = 60.0 if what == "array" else 20.0
+                params: dict[str, Any] = {"program": program, "account": what}
+                yield _us("pools.cell", samples, demanded_max=demanded, **params)
+                spent_ns += int(sum(samples))
+                told += len(samples)
+    per_cent = 100 * LOAD_PER_S * spent_ns / told / 1e9
+    yield figure("pools.load", "%", [per_cent], demanded_max=30.0, accounts_per_s=LOAD_PER_S)
 
 
 def _pda(batches: int, calls: int) -> Iterator[Figure]:

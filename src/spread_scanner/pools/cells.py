@@ -1,89 +1,91 @@
 """A pool's cell: what is written of one that is whole, renewed, stale or refused.
 
-A cell's record is kept here and changed in place, so that a renewal costs no more than its write.
+A cell's record is kept here and its numbers packed anew for each write, which costs a microsecond;
+its words change seldom.
 """
 
 import math
+import struct
 
 from spread_scanner.config.pools import PoolEntry
 from spread_scanner.pools.units import WholeBecause, WholePool
-from spread_scanner.schema.pools import WHY_BYTES, PoolFlag
+from spread_scanner.schema.pools import POOL_DTYPE, WHY_BYTES, PoolFlag
 from spread_scanner.shm.pools import PoolWriter, record
 from spread_scanner.solana import Pool, PoolRefusal, assemble
 from spread_scanner.solana.pool import price_of
 
-_BECAUSE = {because: number for number, because in enumerate(WholeBecause)}
+_NUMBERS = struct.Struct("<5d2Q4q4I")  # of the record, from its price on
+_WORDS = ("key", "program", "mint0", "mint1", "symbol", "why")
+_NUMBERS_AT = sum(POOL_DTYPE[name].itemsize for name in _WORDS)
+_BECAUSE = list(WholeBecause)
+_STALE, _REFUSED, _PAUSED = (int(flag) for flag in PoolFlag)
 
 
 class PoolCell:
     """What is said of one pool, in its place."""
 
     def __init__(self, writer: PoolWriter, place: int, key: str, entry: PoolEntry) -> None:
-        self._writer, self._place, self._key = writer, place, key
+        self._writer, self._place = writer, place
         self.pool: Pool | None = None  # as it was published last
-        self._published = 0
-        self._record = record(
-            (
-                *(key.encode(), entry.program.encode(), b"", b"", b"", b""),
-                *(math.nan,) * 5,
-                *(0,) * 8,
-                PoolFlag.STALE,
-                0,
-            )
-        )
-        self._row = self._record[0]
+        self._values: tuple[float, ...] = (math.nan,) * 5
+        self._slot = self._published = self._because = 0
+        self._told_ns = self._written_ns = self._renewed_ns = self._good_ns = 0
+        self._decimals = 0, 0
+        self._flags = _STALE
+        self._record = record(key, entry.program)
+        self._numbers = self._record.view("u1").data
         self._write()
 
-    @property
-    def flags(self) -> PoolFlag:
-        return PoolFlag(int(self._row["flags"]))
-
     def publish(self, whole: WholePool, symbol: str, told_ns: int, now_ns: int) -> None:
-        """A pool as it stands now. Raises PoolRefusal where it has no price: its cell says so."""
+        """A pool as it stands now, to be shown. Raises PoolRefusal where it has no price: its cell
+        says so."""
         try:
             pool = assemble(whole.pool, whole.accounts)
             price = price_of(pool)
-            reserves = [
-                amount / 10**decimals
-                for amount, decimals in zip(pool.reserves(), pool.decimals, strict=True)
-            ]
         except PoolRefusal as refusal:
             self.refuse(str(refusal))
             raise
-        self._published += 1
+        (one, other), (decimals, others) = pool.reserves(), pool.decimals
         liquidity, fee = pool.liquidity(), pool.fee_rate()
-        row = self._row
+        self._values = (
+            price,
+            one / 10**decimals,
+            other / 10**others,
+            math.nan if liquidity is None else liquidity,
+            math.nan if fee is None else fee,
+        )
         if self.pool is None:
+            row = self._record[0]
             row["mint0"], row["mint1"] = (mint.encode() for mint in pool.mints)
-            row["symbol"] = symbol.encode()
-            row["decimals0"], row["decimals1"] = pool.decimals
+            row["symbol"], self._decimals = symbol.encode(), pool.decimals
+        if self._flags & _REFUSED:
+            self._flags &= ~_REFUSED
+            self._record[0]["why"] = b""
         self.pool = pool
-        row["price"], row["reserve0"], row["reserve1"] = price, *reserves
-        row["liquidity"] = math.nan if liquidity is None else liquidity
-        row["fee"] = math.nan if fee is None else fee
-        row["slot"], row["published"] = whole.slot, self._published
-        row["told_mono_ns"], row["written_mono_ns"] = told_ns, now_ns
-        row["because"], row["why"] = _BECAUSE[whole.because], b""
-        row["flags"] = int(self.flags & ~PoolFlag.REFUSED)
+        self._slot, self._published = whole.slot, self._published + 1
+        self._told_ns, self._written_ns = told_ns, now_ns
+        self._because = _BECAUSE.index(whole.because)
 
     def show(self, *, good: bool, paused: bool, now_ns: int, good_ns: int) -> None:
         """Whether what stands there can be stood behind: until when, or no longer."""
-        row = self._row
-        flags = self.flags & PoolFlag.REFUSED
-        if not good:
-            flags |= PoolFlag.STALE
-        if paused:
-            flags |= PoolFlag.PAUSED
+        self._flags = self._flags & _REFUSED | (0 if good else _STALE) | (_PAUSED if paused else 0)
         if good:
-            row["renewed_mono_ns"], row["good_ns"] = now_ns, good_ns
-        row["flags"] = int(flags)
+            self._renewed_ns, self._good_ns = now_ns, good_ns
         self._write()
 
     def refuse(self, why: str) -> None:
         """There is no price to be stood behind, and why."""
-        self._row["why"] = why.encode(errors="replace")[:WHY_BYTES]
-        self._row["flags"] = int(self.flags | PoolFlag.REFUSED | PoolFlag.STALE)
+        self._record[0]["why"] = why.encode(errors="replace")[:WHY_BYTES]
+        self._flags |= _REFUSED | _STALE
         self._write()
 
     def _write(self) -> None:
+        _NUMBERS.pack_into(
+            self._numbers,
+            _NUMBERS_AT,
+            *self._values,
+            *(self._slot, self._published),
+            *(self._told_ns, self._written_ns, self._renewed_ns, self._good_ns),
+            *(*self._decimals, self._flags, self._because),
+        )
         self._writer.write(self._place, self._record)

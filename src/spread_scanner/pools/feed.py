@@ -5,7 +5,7 @@ Whoever dials (line.py) says what it hears, and asks what is to be heard and see
 clock is the process's (main.py).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config.pools import PoolEntry, PoolSettings
@@ -15,12 +15,11 @@ from spread_scanner.pools.effective import symbol_of
 from spread_scanner.pools.held import Account, AccountTaking
 from spread_scanner.pools.pace import ProviderPace
 from spread_scanner.pools.units import PoolUnits, WholePool
-from spread_scanner.pools.wanted import WantedAccounts, heads, wanted
+from spread_scanner.pools.wanted import WantedAccounts, around, heads, wanted
 from spread_scanner.shm.pools import PoolWriter
 from spread_scanner.solana import PoolRefusal
 
 LOOK_NS = 100 * NS_PER_MS  # between two looks at whether pools can still be stood behind
-_TAKEN = (AccountTaking.TAKEN, AccountTaking.ROLLED_BACK)
 _COUNTED = {
     AccountTaking.OLD: "skip_old",
     AccountTaking.REPEATED: "skip_old",
@@ -36,7 +35,18 @@ class WatchedPool:
         self.key, self.entry, self.symbol, self.cell = key, entry, symbol, cell
         self.wanted = WantedAccounts((), frozenset(), frozenset())
         self.refusal: PoolRefusal | None = None
+        self.around: Hashable | None = None  # while this stays, no other accounts are wanted
         self.good = False  # as its cell says
+
+
+def _as_before(pool: WatchedPool, account: Account) -> bool:
+    """Whether the pool's own account names what it named when it was looked at last."""
+    if pool.around is None:
+        return False
+    try:
+        return around(account) == pool.around
+    except PoolRefusal:
+        return False
 
 
 class PoolFeed:
@@ -94,11 +104,12 @@ class PoolFeed:
         """An account was written in this slot."""
         held = self.units.held
         taking = held.judged(key, slot, account, provider)
-        if (label := _COUNTED.get(taking)) is not None:
+        if taking is not AccountTaking.TAKEN and (label := _COUNTED.get(taking)) is not None:
             self._count.add(label)
-        if taking in _TAKEN:
+        if taking is AccountTaking.TAKEN or taking is AccountTaking.ROLLED_BACK:
             for pool in self._of_head.get(key, ()):
-                self._want(pool, {key: account})
+                if key != pool.key or not _as_before(pool, account):
+                    self._want(pool, {key: account})
         doubted = len(held.doubted)
         self._publish(self.units.told(key, slot, *account, provider, now_ns), now_ns)
         if len(held.doubted) > doubted:
@@ -127,8 +138,10 @@ class PoolFeed:
         accounts = {key: one.account for key, one in held if one is not None} | dict(fresh)
         try:
             now = wanted(pool.key, pool.entry, accounts, self._arrays)
+            pool.around = around(accounts[pool.key]) if pool.key in accounts else None
         except PoolRefusal as refusal:
             now = wanted(pool.key, pool.entry, {}, self._arrays)
+            pool.around = None
             self._refuse(pool, refusal)
         else:
             if pool.refusal is not None and now.moving:

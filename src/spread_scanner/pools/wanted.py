@@ -5,10 +5,11 @@ The pool's own account names the rest, and where the price stands which arrays a
 again when accounts have come finds more, until nothing more is found.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
 
 from spread_scanner.config.pools import PoolEntry
+from spread_scanner.pools.held import Account
 from spread_scanner.pools.rpc import CLOSED_ACCOUNT
 from spread_scanner.solana import (
     Accounts,
@@ -21,6 +22,7 @@ from spread_scanner.solana import (
     raydium_clmm,
     raydium_cpmm,
     raydium_v4,
+    remembered,
     tokens,
 )
 
@@ -70,13 +72,30 @@ def heads(pool: str, entry: PoolEntry) -> tuple[str, ...]:
     return (pool,)
 
 
+def around(account: Account) -> Hashable:
+    """What of a pool's own account names others: where it is the same, the same are wanted."""
+    state = remembered(*account)
+    if isinstance(state, raydium_clmm.ClmmState):
+        width = raydium_clmm.TICKS_IN_ARRAY * state.tick_spacing
+        return state.tick // width, state.bitmap, state.amm_config, state.mints
+    if isinstance(state, orca_whirlpool.Whirlpool):
+        width = orca_whirlpool.TICKS_IN_ARRAY * state.tick_spacing
+        return state.tick // width, state.adaptive, state.mints
+    if isinstance(state, meteora_dlmm.LbPair):
+        number = state.active_id // meteora_dlmm.BINS_IN_ARRAY
+        return number, state.bitmap, state.has_orders, state.reserves, state.mints
+    if isinstance(state, raydium_cpmm.CpmmState):
+        return state.vaults, state.amm_config, state.mints
+    return account
+
+
 def checked_state(pool: str, entry: PoolEntry, accounts: Accounts) -> _State:
     """The pool's own account, of the program and with the mints that the settings say."""
     owner, data = accounts[pool]
     if owner != OWNERS[entry.program]:
         allowed = OWNERS[entry.program]
         raise PoolRefusal(PoolReason.WRONG_OWNER, key=pool, owner=owner, allowed=allowed)
-    state = decode(owner, data)
+    state = remembered(owner, data)
     if not isinstance(state, _State):
         raise PoolRefusal(PoolReason.WRONG_KIND, wanted=entry.program, key=pool)
     if set(state.mints) != set(entry.mints):

@@ -9,8 +9,7 @@ through all of them. A writer that dies at any store leaves each cell old or new
 Segment: "<namespace>.pools".
 """
 
-from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -83,9 +82,11 @@ class PoolTable(Holder):
         return self._cells.contended
 
 
-def record(values: Sequence[Any]) -> np.ndarray:
-    """One POOL_DTYPE of the values of all fields but the last, which is reserved."""
-    return np.array([(*values, b"")], POOL_DTYPE)
+def record(key: str, program: str) -> np.ndarray:
+    """One POOL_DTYPE of which no more is known yet."""
+    made = np.zeros(1, POOL_DTYPE)
+    made["key"], made["program"] = key.encode(), program.encode()
+    return made
 
 
 def _table(held: Segment) -> LatchTable:

@@ -42,6 +42,7 @@ __all__ = [
     "pda",
     "price",
     "quote",
+    "remembered",
 ]
 
 _Decoder = Callable[[bytes], object]
@@ -73,6 +74,22 @@ _ASSEMBLERS: MappingProxyType[str, _Assembler] = MappingProxyType(
         keys.OPENBOOK_V1: openbook.assemble,
     }
 )
+
+
+_REMEMBERED: MappingProxyType[str, _Decoder] = MappingProxyType(
+    {
+        keys.RAYDIUM_V4: raydium_v4.decoded,
+        keys.RAYDIUM_CPMM: raydium_cpmm.decoded,
+        keys.RAYDIUM_CLMM: raydium_clmm.decoded,
+        keys.ORCA_WHIRLPOOL: orca_whirlpool.decoded,
+        keys.METEORA_DLMM: meteora_dlmm.decoded,
+    }
+)
+
+
+def remembered(owner: str, data: bytes) -> object:
+    """The same as `decode`, which a pool's accounts may be asked of again and again."""
+    return _REMEMBERED[owner](data) if owner in _REMEMBERED else decode(owner, data)
 
 
 def decode(owner: str, data: bytes) -> object:

@@ -9,7 +9,7 @@ import math
 from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple, Protocol
 
 from spread_scanner.solana.layout import Q64_BITS
@@ -316,10 +316,16 @@ class ConcentratedPool(Pool):
         mints: tuple[str, str],
         token_mints: tuple[TokenMint, TokenMint],
         start: Start,
-        ticks: TickRange,
+        known: Callable[[], TickRange],
     ) -> None:
+        """`known` finds the ticks when a swap is asked for: a price needs none."""
         super().__init__(mints, token_mints)
-        self._start, self.ticks = start, ticks
+        self._start, self._known = start, known
+
+    @cached_property
+    def ticks(self) -> TickRange:
+        """As far as they are known. Raises PoolRefusal where an array is not what it should be."""
+        return self._known()
 
     @abstractmethod
     def rules(self, down: bool, unix_ts: int) -> FeeRules:

@@ -11,8 +11,8 @@ held to the vault.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import cached_property, lru_cache, partial
 from struct import Struct as Layout
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from spread_scanner.solana.pool import (
     account_of,
     bytes_of,
     mint_of,
+    remembered,
     vault_of,
 )
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
@@ -194,20 +195,27 @@ def decode(data: bytes) -> LbPair | DlmmBins | DlmmBitmap:
 _EMPTY = bytes(16)
 
 
+def _bin(data: bytes, place: int) -> DlmmBin | None:
+    """One bin of an array; None where it holds nothing."""
+    at = _BINS_AT + place * _BIN_BYTES
+    if data[at : at + 16] == _EMPTY and data[at + 112 : at + 136] == _EMPTY + _EMPTY[:8]:
+        return None
+    return DlmmBin(
+        u64(data, at),
+        u64(data, at + 8),
+        u128(data, at + 16),
+        u64(data, at + 112),
+        u64(data, at + 128),
+        bool(data[at + 140]),
+    )
+
+
 def _array(data: bytes) -> DlmmBins:
     checked(data, "BinArray", length=ARRAY_BYTES, kind=ARRAY_KIND)
     bins = {}
     for place in range(BINS_IN_ARRAY):
-        at = _BINS_AT + place * _BIN_BYTES
-        if data[at : at + 16] != _EMPTY or data[at + 112 : at + 136] != _EMPTY + _EMPTY[:8]:
-            bins[place] = DlmmBin(
-                u64(data, at),
-                u64(data, at + 8),
-                u128(data, at + 16),
-                u64(data, at + 112),
-                u64(data, at + 128),
-                bool(data[at + 140]),
-            )
+        if (found := _bin(data, place)) is not None:
+            bins[place] = found
     number: int = _INDEX.unpack_from(data, 8)[0]
     return DlmmBins(number, keys.text(data[24:56]), bins)
 
@@ -318,21 +326,37 @@ class DlmmPool(Pool):
     def __init__(
         self,
         pair: LbPair,
-        bins: dict[int, DlmmBin],
-        ends: tuple["BinsEnd", "BinsEnd"],
+        active: DlmmBin | None,
+        known: Callable[[], tuple[dict[int, DlmmBin], tuple["BinsEnd", "BinsEnd"]]],
         mints: tuple[TokenMint, TokenMint],
         held: tuple[int | None, int | None] = (None, None),
     ) -> None:
+        """`known` finds the bins when a swap is asked for: a price needs none."""
         super().__init__(pair.mints, mints)
-        self.pair, self.bins, self.ends = pair, bins, ends
+        self.pair, self._active, self._known = pair, active, known
         self._held = held  # by the vaults, where they are given
-        self._ids = ids = sorted(bins)
-        self._around = bisect_right(ids, pair.active_id) - 1, bisect_left(ids, pair.active_id)
         self._has_orders = pair.has_orders
+
+    @cached_property
+    def bins(self) -> dict[int, DlmmBin]:
+        """As far as they are known. Raises PoolRefusal where an array is not what it should be."""
+        return self._found[0]
+
+    @cached_property
+    def ends(self) -> tuple["BinsEnd", "BinsEnd"]:
+        return self._found[1]
+
+    @cached_property
+    def _found(self) -> tuple[dict[int, DlmmBin], tuple["BinsEnd", "BinsEnd"]]:
+        return self._known()
+
+    @cached_property
+    def _ids(self) -> list[int]:
+        return sorted(self.bins)
 
     def reserves(self) -> tuple[int, int]:
         """Of the active bin alone: what there is at this very price."""
-        found = self.bins.get(self.pair.active_id)
+        found = self._active
         return (found.amount_x, found.amount_y) if found else (0, 0)
 
     def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
@@ -388,7 +412,8 @@ class DlmmPool(Pool):
     def _onward(self, down: bool) -> Iterator[_Layers]:
         """The bins that have what is wanted, from the active one on."""
         has_orders, ids = self._has_orders, self._ids
-        below, above = self._around
+        below = bisect_right(ids, self.pair.active_id) - 1
+        above = bisect_left(ids, self.pair.active_id)
         for place in range(below, -1, -1) if down else range(above, len(ids)):
             bin_id = ids[place]
             found = self.bins[bin_id]
@@ -407,6 +432,9 @@ class BinsEnd(NamedTuple):
     """
 
     missing: str | None
+
+
+decoded = remembered(decode)
 
 
 def array_key(pair: str, number: int) -> str:
@@ -435,7 +463,7 @@ def _known(
     extension = None
     if accounts.get(extension_at, (keys.SYSTEM, b"")) != (keys.SYSTEM, b""):
         data = bytes_of(accounts, extension_at, keys.METEORA_DLMM, "bitmap extension")
-        found = decode(data)
+        found = decoded(data)
         if not isinstance(found, DlmmBitmap) or found.pair != key:
             raise PoolRefusal(PoolReason.WRONG_KIND, wanted="bitmap extension", key=extension_at)
         extension = found
@@ -456,7 +484,7 @@ def _reach(
         array_at = array_key(key, number)
         if array_at not in accounts:
             return BinsEnd(array_at)
-        found = account_of(accounts, array_at, keys.METEORA_DLMM, decode, DlmmBins, "BinArray")
+        found = account_of(accounts, array_at, keys.METEORA_DLMM, decoded, DlmmBins, "BinArray")
         if found.number != number or found.pair != key:
             raise PoolRefusal(
                 PoolReason.BAD_VALUE, number=found.number, wanted=number, pair=found.pair
@@ -466,12 +494,23 @@ def _reach(
     return None
 
 
+def _active(key: str, pair: LbPair, accounts: Accounts) -> DlmmBin | None:
+    """The bin at the price, of an array that is read no further for it."""
+    number, place = divmod(pair.active_id, BINS_IN_ARRAY)
+    at = array_key(key, number)
+    if at not in accounts:
+        return None
+    data = bytes_of(accounts, at, keys.METEORA_DLMM, "BinArray")
+    checked(data, "BinArray", length=ARRAY_BYTES, kind=ARRAY_KIND)
+    return _bin(data, place)
+
+
 def assemble(key: str, accounts: Accounts) -> DlmmPool:
-    pair = account_of(accounts, key, keys.METEORA_DLMM, decode, LbPair, "LbPair")
+    pair = account_of(accounts, key, keys.METEORA_DLMM, decoded, LbPair, "LbPair")
     mints = (mint_of(accounts, pair.mints[0]), mint_of(accounts, pair.mints[1]))
-    bins, ends = _known(key, pair, accounts)
+    active = _active(key, pair, accounts)
     held_x, held_y = (
         vault_of(accounts, vault, mint).amount if vault in accounts else None
         for vault, mint in zip(pair.reserves, pair.mints, strict=True)
     )
-    return DlmmPool(pair, bins, ends, mints, (held_x, held_y))
+    return DlmmPool(pair, active, partial(_known, key, pair, accounts), mints, (held_x, held_y))

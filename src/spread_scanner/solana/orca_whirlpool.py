@@ -9,7 +9,8 @@ quoted. The smallest amounts go in and give nothing, as the binary has it, which
 refuse.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from msgspec import Struct
 
@@ -29,7 +30,7 @@ from spread_scanner.solana.concentrated import (
     volatility_rate,
 )
 from spread_scanner.solana.layout import checked, i32, i128, u16, u32, u64, u128
-from spread_scanner.solana.pool import RATE_ALL, Accounts, account_of, bytes_of, mint_of
+from spread_scanner.solana.pool import RATE_ALL, Accounts, account_of, bytes_of, mint_of, remembered
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 
@@ -289,12 +290,12 @@ class WhirlpoolPool(ConcentratedPool):
     def __init__(
         self,
         state: Whirlpool,
-        ticks: TickRange,
+        known: Callable[[], TickRange],
         mints: tuple[TokenMint, TokenMint],
         oracle: AdaptiveFee | None = None,
     ) -> None:
         start = Start(state.sqrt_price, state.tick, state.liquidity)
-        super().__init__(state.mints, mints, start, ticks)
+        super().__init__(state.mints, mints, start, known)
         self.state, self.oracle = state, oracle
         self._static = FeeRules(state.fee_rate)
 
@@ -311,6 +312,9 @@ class WhirlpoolPool(ConcentratedPool):
             return self._static
         rate, tick = self.state.fee_rate, self.state.tick
         return FeeRules(rate, _AdaptiveFees(self.oracle, rate, tick, down, unix_ts))
+
+
+decoded = remembered(decode)
 
 
 def array_key(pool: str, start: int) -> str:
@@ -364,7 +368,7 @@ def _reach(
 
 
 def _ticks(pool: str, state: Whirlpool, data: bytes, start: int) -> dict[int, TickAt]:
-    array = decode(data)
+    array = decoded(data)
     if not isinstance(array, WhirlpoolTicks):
         raise PoolRefusal(PoolReason.WRONG_KIND, wanted="Whirlpool TickArray", start=start)
     if array.start != start or array.whirlpool != pool:
@@ -382,12 +386,12 @@ def _ticks(pool: str, state: Whirlpool, data: bytes, start: int) -> dict[int, Ti
 
 
 def assemble(key: str, accounts: Accounts) -> WhirlpoolPool:
-    state = account_of(accounts, key, keys.ORCA_WHIRLPOOL, decode, Whirlpool, "Whirlpool")
+    state = account_of(accounts, key, keys.ORCA_WHIRLPOOL, decoded, Whirlpool, "Whirlpool")
     oracle = None
     if state.adaptive:
-        found = decode(bytes_of(accounts, oracle_key(key), keys.ORCA_WHIRLPOOL, "Oracle"))
+        found = decoded(bytes_of(accounts, oracle_key(key), keys.ORCA_WHIRLPOOL, "Oracle"))
         if not isinstance(found, AdaptiveFee) or found.whirlpool != key:
             raise PoolRefusal(PoolReason.WRONG_KIND, wanted="Whirlpool Oracle", of=key)
         oracle = found
     mints = (mint_of(accounts, state.mints[0]), mint_of(accounts, state.mints[1]))
-    return WhirlpoolPool(state, _known(key, state, accounts), mints, oracle)
+    return WhirlpoolPool(state, partial(_known, key, state, accounts), mints, oracle)

@@ -7,6 +7,7 @@ leaves it; here stands what is round about: both legs' transfer fees, and amount
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
@@ -89,6 +90,14 @@ class Pool(ABC):
     @abstractmethod
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         """Token 0 in (down) or token 1 in. What cannot be filled as a whole is refused."""
+
+
+REMEMBERED_MAX = 1_024  # accounts of a program whose state is kept; an array has 10 KB
+
+
+def remembered(decode: Callable[[bytes], Decoded]) -> Callable[[bytes], Decoded]:
+    """The same decoder, which knows bytes again: of a pool's accounts few change in a slot."""
+    return lru_cache(maxsize=REMEMBERED_MAX)(decode)
 
 
 def bytes_of(accounts: Accounts, key: str, owner: str | tuple[str, ...], what: str) -> bytes:

@@ -7,6 +7,9 @@ what came in 2026 (a fee that grows with volatility, a fee on the output, limit 
 the bitmap's extension, Token-2022 mints.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 from msgspec import Struct
 
 from spread_scanner.solana import keys
@@ -25,7 +28,15 @@ from spread_scanner.solana.concentrated import (
     volatility_rate,
 )
 from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, i128, u16, u32, u64, u128
-from spread_scanner.solana.pool import RATE_ALL, Accounts, Filled, account_of, bytes_of, mint_of
+from spread_scanner.solana.pool import (
+    RATE_ALL,
+    Accounts,
+    Filled,
+    account_of,
+    bytes_of,
+    mint_of,
+    remembered,
+)
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 
@@ -308,11 +319,11 @@ class ClmmPool(ConcentratedPool):
         self,
         state: ClmmState,
         config: ClmmConfig,
-        ticks: TickRange,
+        known: Callable[[], TickRange],
         mints: tuple[TokenMint, TokenMint],
     ) -> None:
         start = Start(state.sqrt_price, state.tick, state.liquidity)
-        super().__init__(state.mints, mints, start, ticks)
+        super().__init__(state.mints, mints, start, known)
         self.state, self.config = state, config
         self._static = self._rules(False), self._rules(True)
 
@@ -345,6 +356,9 @@ class ClmmPool(ConcentratedPool):
                 PoolReason.TOO_SMALL, amount_in=found.amount_in, amount_out=found.amount_out
             )
         return found
+
+
+decoded = remembered(decode)
 
 
 def array_key(pool: str, start: int) -> str:
@@ -394,7 +408,7 @@ class _Arrays:
         if self._accounts.get(key) == (keys.SYSTEM, b""):
             nothing = (0,) * _EXTENSION_WORDS
             return ClmmBitmap(self._key, nothing, nothing)
-        found = decode(bytes_of(self._accounts, key, keys.RAYDIUM_CLMM, "bitmap extension"))
+        found = decoded(bytes_of(self._accounts, key, keys.RAYDIUM_CLMM, "bitmap extension"))
         if not isinstance(found, ClmmBitmap) or found.pool != self._key:
             raise PoolRefusal(PoolReason.WRONG_KIND, wanted="bitmap extension", key=key)
         return found
@@ -481,7 +495,7 @@ def _end(number: int, state: ClmmState, down: bool, missing: str) -> RangeEnd:
 
 def _ticks(key: str, accounts: Accounts, start: int) -> list[TickAt]:
     at = array_key(key, start)
-    found = account_of(accounts, at, keys.RAYDIUM_CLMM, decode, ClmmTicks, "CLMM TickArrayState")
+    found = account_of(accounts, at, keys.RAYDIUM_CLMM, decoded, ClmmTicks, "CLMM TickArrayState")
     if found.start != start or found.pool != key:
         raise PoolRefusal(PoolReason.BAD_VALUE, start=found.start, wanted=start, pool=found.pool)
     return [
@@ -498,7 +512,7 @@ def _ticks(key: str, accounts: Accounts, start: int) -> list[TickAt]:
 
 def assemble(key: str, accounts: Accounts) -> ClmmPool:
     ours = keys.RAYDIUM_CLMM
-    state = account_of(accounts, key, ours, decode, ClmmState, "CLMM PoolState")
-    config = account_of(accounts, state.amm_config, ours, decode, ClmmConfig, "CLMM AmmConfig")
+    state = account_of(accounts, key, ours, decoded, ClmmState, "CLMM PoolState")
+    config = account_of(accounts, state.amm_config, ours, decoded, ClmmConfig, "CLMM AmmConfig")
     mints = (mint_of(accounts, state.mints[0]), mint_of(accounts, state.mints[1]))
-    return ClmmPool(state, config, _known(key, state, accounts), mints)
+    return ClmmPool(state, config, partial(_known, key, state, accounts), mints)

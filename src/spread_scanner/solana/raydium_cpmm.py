@@ -12,7 +12,15 @@ from msgspec import Struct
 from spread_scanner.solana import keys
 from spread_scanner.solana.constant_product import ConstantProductPool
 from spread_scanner.solana.layout import checked, u16, u64
-from spread_scanner.solana.pool import RATE_ALL, Accounts, Filled, account_of, mint_of, vault_of
+from spread_scanner.solana.pool import (
+    RATE_ALL,
+    Accounts,
+    Filled,
+    account_of,
+    mint_of,
+    remembered,
+    vault_of,
+)
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenBalance, TokenMint
 
@@ -134,10 +142,13 @@ class CpmmPool(ConstantProductPool):
         return Filled(paid, amount, paid - net)
 
 
+decoded = remembered(decode)
+
+
 def assemble(key: str, accounts: Accounts) -> CpmmPool:
     ours = keys.RAYDIUM_CPMM
-    state = account_of(accounts, key, ours, decode, CpmmState, "CPMM PoolState")
-    config = account_of(accounts, state.amm_config, ours, decode, CpmmConfig, "CPMM AmmConfig")
+    state = account_of(accounts, key, ours, decoded, CpmmState, "CPMM PoolState")
+    config = account_of(accounts, state.amm_config, ours, decoded, CpmmConfig, "CPMM AmmConfig")
     vault0, vault1 = (
         vault_of(accounts, vault, mint)
         for vault, mint in zip(state.vaults, state.mints, strict=True)

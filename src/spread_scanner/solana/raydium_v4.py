@@ -14,7 +14,7 @@ from msgspec import Struct
 from spread_scanner.solana import keys
 from spread_scanner.solana.constant_product import ConstantProductPool
 from spread_scanner.solana.layout import checked, checked_decimals, u64
-from spread_scanner.solana.pool import Accounts, Filled, bytes_of, vault_of
+from spread_scanner.solana.pool import Accounts, Filled, bytes_of, remembered, vault_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenBalance, TokenMint
 
@@ -108,8 +108,11 @@ class AmmPool(ConstantProductPool):
         return Filled(paid, amount, paid - net)
 
 
+decoded = remembered(decode)
+
+
 def assemble(key: str, accounts: Accounts) -> AmmPool:
-    info = decode(bytes_of(accounts, key, keys.RAYDIUM_V4, "AmmInfo"))
+    info = decoded(bytes_of(accounts, key, keys.RAYDIUM_V4, "AmmInfo"))
     coin, pc = (
         vault_of(accounts, vault, mint) for vault, mint in zip(info.vaults, info.mints, strict=True)
     )
