@@ -71,12 +71,12 @@ def test_what_was_realised_is_the_sum_of_its_parts() -> None:
     shown("earned", realised / 1e4 * size)
 
 
-FIGURES = (legends.SPREADS, legends.OPPORTUNITIES, legends.COSTS, legends.SIGNALS)
+FIGURES = (*(legends.SPREADS, legends.OPPORTUNITIES, legends.COSTS, legends.SIGNALS), legends.BOOKS)
 INDICATORS = (legends.SPREADS_ANALYSED, legends.BASIS, legends.INDICATORS)
 BESIDE = "below, of the selected pair"  # where, and no figure
 HEADINGS = (
     *(report_text.OUTCOME_HEADINGS, report_text.WORTH_HEADINGS, report_text.PAIR_HEADINGS),
-    *(report_text.LIFE_HEADINGS, report_text.STANDING_HEADINGS),
+    *(report_text.LIFE_HEADINGS, report_text.STANDING_HEADINGS, report_text.SIZE_HEADINGS),
 )
 
 
