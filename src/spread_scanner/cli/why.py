@@ -7,13 +7,14 @@ from rich.text import Text
 
 from spread_scanner.cli import legends
 from spread_scanner.clock import NS_PER_MS
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
 from spread_scanner.schema.figures import grouped, plain
 from spread_scanner.view.depth import SizeNet
 from spread_scanner.view.evaluations import Evaluation, Explanation
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.spreads import Spread
 
+WAY = max(len(one.label) for one in DIRECTIONS)
 # Flags that their names do not say to a person.
 _FLAGS = {
     "no_ts_event": "without a time of its exchange",
@@ -44,28 +45,28 @@ def lines(answer: Explanation) -> Iterator[str | Text]:
 
 def _now(row: Spread, meaning: str) -> str | Text:
     if row.net_bps is None or row.gross_bps is None:
-        return f"  {row.direction:16} {meaning}"
-    more = f"\n  {'':16} {_carries(row)}"
+        return f"  {row.direction:{WAY}} {meaning}"
+    more = _carries(row)
     if row.learned < 1:
-        more += f"  (what leaving earns is {_share(row.learned)} learned)"
+        more.append(f"(what leaving earns is {_share(row.learned)} learned)")
     return Text.assemble(
-        f"  {row.direction:16} net {row.net_bps:z8.1f}  gross {row.gross_bps:z8.1f}  "
+        f"  {row.direction:{WAY}} net {row.net_bps:z8.1f}  gross {row.gross_bps:z8.1f}  "
         f"enter {row.enter_bps:z6.1f}  {meaning}",
-        (more, "yellow"),
+        ("".join(f"\n  {'':{WAY}} {one}" for one in more), "yellow"),
     )
 
 
-def _carries(row: Spread) -> str:
-    """How much of it could be done at which net."""
+def _carries(row: Spread) -> list[str]:
+    """How much of it could be done, and at which net."""
     if row.depth is None:
-        return f"no order books: the tops alone, {row.size_quote or 0.0:z,.0f}"
+        return [f"no order books: the tops alone, {row.size_quote or 0.0:z,.0f}"]
     at = ", ".join(f"{_net(one)} at {grouped(one.size_quote)}" for one in row.depth.sizes)
     more = " and more, beyond the levels that are known" if row.depth.bounded else ""
-    return f"carries {row.depth.size_quote or 0.0:z,.0f}{more}; net {at}"
+    return [f"carries {row.depth.size_quote or 0.0:z,.0f}{more}", f"net {at}"]
 
 
 def _net(one: SizeNet) -> str:
-    return "too thin" if one.too_thin else _or_dash(one.net_bps)
+    return "thin" if one.too_thin else _or_dash(one.net_bps)
 
 
 def _or_dash(value: float | None) -> str:

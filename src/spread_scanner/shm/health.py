@@ -82,14 +82,14 @@ class HealthRow(_rows.Row, Holder):
         # Where a native loop beats for its process.
         fields: Mapping[str, Any] = ROW_HEAD_DTYPE.fields or {}
         self.heartbeat_at = at + int(fields["heartbeat_mono_ns"][1])
-        # Before the pid, which readers look at first: the state of the life before is none of ours.
-        self._head["state"] = ProcessState.STARTING
+        # Before the pid, which readers look at first: neither the state nor the last beat of the
+        # life before is ours. Who was found without a beat would be killed as one that hangs.
+        self.beat(ProcessState.STARTING)
         self._head["pid"] = os.getpid()
         self._head["started_wall_ns"] = held.clock.now_ns()
         self._head["starts"] += 1
         self._head["longest_cycle_ns"] = 0
         self._head["version"] = version().encode()
-        self.beat(ProcessState.STARTING)
 
     def beat(self, state: ProcessState | None = None, message: str | None = None) -> None:
         """Say that the process lives, and what it is doing."""

@@ -1,5 +1,6 @@
 """Health rows: percentiles, counters over restarts, life by lock."""
 
+import os
 import signal
 import subprocess
 import threading
@@ -148,6 +149,25 @@ def test_a_process_is_alive_while_it_holds_its_lock_however_it_ends(
         assert health.read(FEED).alive is False
         with health.claim(FEED):
             assert health.read(FEED).counters[FEED_COUNTERS[0].label] == 5
+
+
+def test_who_takes_a_row_has_beaten_before_it_is_found_there(
+    namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look in the midst of it, which takes its time on a busy machine, found no beat, or that of
+    the life before: whoever looks after processes killed it as one that hangs."""
+    with Health.create(namespace) as health, Health.attach(namespace) as looks:
+        found = []
+
+        def look() -> str:
+            beat = looks.beat(FEED)
+            assert beat is not None
+            found.append((beat.pid, beat.heartbeat_age_ns < 60 * clock.NS_PER_S))
+            return "0.1"
+
+        monkeypatch.setattr("spread_scanner.shm.health.version", look)
+        health.claim(FEED).close()
+        assert found == [(os.getpid(), True)]
 
 
 def test_rows_are_found_by_name_and_run_out(namespace: str) -> None:
