@@ -188,7 +188,7 @@ KINDS: dict[str, Kind] = {
     "reset": Kind(reset, NOW, CUT_S, 2.0),
     "goodbye": Kind(goodbye, NOW, CUT_S),
     "half open": Kind(half_open, NOW, CUT_S, 3.0),
-    "busy": Kind(busy, (10.0, 40.0), CUT_S, 2.0),
+    "busy": Kind(busy, (10.0, 20.0), CUT_S, 2.0),  # a day of them has 200,000 messages at most
     "slow": Kind(slow, (10.0, 60.0), CUT_S),
     "announced": Kind(announced, (10.0, 60.0), CUT_S),
     "draining": Kind(draining, (40.0, 90.0), CUT_S),
