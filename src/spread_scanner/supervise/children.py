@@ -19,6 +19,7 @@ import orjson
 
 import spread_scanner
 from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SpreadError
 from spread_scanner.supervise.log_files import CannotLog, opened
 
@@ -28,6 +29,7 @@ _libc = ctypes.CDLL(None, use_errno=True)  # loaded here: not between fork and e
 BACKOFF_S_MIN = 0.25
 BACKOFF_S_MAX = 10.0
 TIDYING_S = 0.2
+BUSY_S_MAX = 7.0  # on top of a deadline, for who gets no CPU: with it a stop takes ten seconds
 SAID_MAX = 200
 SETTLED_S = 30.0  # a child that lived this long begins again with the shortest pause
 
@@ -80,6 +82,7 @@ class Child:
         self._started_s = 0.0
         self._backoff_s = BACKOFF_S_MIN
         self._due_s = 0.0
+        self._waited_before_s = 0.0  # when it was asked to end
 
     @property
     def pid(self) -> int | None:
@@ -160,6 +163,24 @@ class Child:
     def lived_s(self) -> float:
         return clock.awake_s() - self._started_s
 
+    def ask(self) -> None:
+        """To end. A stopped process (SIGSTOP) cannot obey: let it go on."""
+        self._waited_before_s = self._waited_s()
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+
+    @property
+    def held_up_s(self) -> float:
+        """How long it has waited for a CPU since it was asked to end."""
+        return max(0.0, self._waited_s() - self._waited_before_s)
+
+    def _waited_s(self) -> float:
+        try:
+            waited_ns = Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]
+        except (OSError, IndexError):  # it has gone, or this kernel does not count
+            return 0.0
+        return int(waited_ns) / NS_PER_S
+
     def signal(self, number: signal.Signals) -> None:
         if self._running is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -181,15 +202,14 @@ def end_all(children: Sequence[Child], deadline_s: float) -> list[str]:
 
 def ask_all(children: Sequence[Child]) -> None:
     for child in children:
-        # A stopped process (SIGSTOP) cannot obey: let it go on.
-        child.signal(signal.SIGTERM)
-        child.signal(signal.SIGCONT)
+        child.ask()
 
 
 def await_all(
     children: Sequence[Child], deadline_s: float, done: Callable[[Child], bool] | None = None
 ) -> list[Child]:
-    """Those that have not ended by the deadline.
+    """Those that have not ended by the deadline, which is later for who waits for a CPU: that it
+    is not done on a busy machine is no fault of its own.
 
     `done` tells a child that has finished its work: all that is left is its interpreter tidying
     up, which is cut short after a moment. On a busy machine a dozen of those take seconds.
@@ -197,7 +217,7 @@ def await_all(
     done_since_s: dict[str, float] = {}
     while waiting := [child for child in children if child.starts and child.ended() is None]:
         now_s = clock.awake_s()
-        if now_s >= deadline_s:
+        if now_s >= deadline_s and all(_is_late(child, now_s - deadline_s) for child in waiting):
             break
         for child in waiting:
             if done is None or not done(child):
@@ -206,6 +226,10 @@ def await_all(
                 child.signal(signal.SIGKILL)
         clock.sleep(0.005)
     return waiting
+
+
+def _is_late(child: Child, by_s: float) -> bool:
+    return by_s >= min(child.held_up_s, BUSY_S_MAX)
 
 
 def kill_all(children: Sequence[Child]) -> list[str]:
