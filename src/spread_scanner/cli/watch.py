@@ -124,7 +124,8 @@ class WatchScreen(App[None]):
         self._refreshes = 0
         self._shown: list[_PairKey] = []
         self._drawn: list[list[Text]] = []
-        self._chosen: _PairKey | None = None
+        self._chosen: _PairKey | None = None  # by a person; None: the bar stays at the top
+        self._under: _PairKey | None = None  # the bar
         self._bar = 0  # the row where the bar was put; elsewhere: a person has moved it
         self._columns: dict[str, int] = {}
         self._history: dict[_PairKey, deque[float]] = {}
@@ -190,6 +191,8 @@ class WatchScreen(App[None]):
         self.call_after_refresh(field.focus)  # what is not shown yet cannot have the focus
 
     def action_clear(self) -> None:
+        """No filter, and no pair that the bar goes with."""
+        self._chosen = None
         field = self.query_one("#filter", Input)
         field.value = ""
         field.remove_class("shown")
@@ -245,7 +248,7 @@ class WatchScreen(App[None]):
             self._board = SpreadBoard(self._settings, loaded, self._store)
             self._history.clear()
 
-    def _chosen_rows(self) -> np.ndarray:
+    def _rows_wanted(self) -> np.ndarray:
         """Filtered and sorted."""
         rows = self._rows
         if not self._all:
@@ -274,18 +277,20 @@ class WatchScreen(App[None]):
         table = self._table()
         if table.cursor_row != self._bar and 0 <= table.cursor_row < len(self._shown):
             self._chosen = self._shown[table.cursor_row]
-        rows = self._chosen_rows()
+        rows = self._rows_wanted()
         self._draw_summary(rows)
         shown = rows[:ROWS_MAX]
         self._shown = [(int(row["direction_id"]), int(row["symbol_id"])) for row in shown]
-        if self._chosen not in self._shown:  # gone, or beyond the last row: its neighbour
+        if self._chosen is not None and self._chosen not in self._shown:
+            # Gone, or beyond the last row: its neighbour.
             at = min(max(table.cursor_row, 0), len(self._shown) - 1)
             self._chosen = self._shown[at] if self._shown else None
         self._draw_rows(table, shown)
         self._bar = self._shown.index(self._chosen) if self._chosen is not None else 0
+        self._under = self._shown[self._bar] if self._shown else None
         if table.cursor_row != self._bar:
             table.move_cursor(row=self._bar, animate=False)
-        self._draw_chosen()
+        self._draw_pane()
 
     def _draw_rows(self, table: "DataTable[str | Text]", shown: np.ndarray) -> None:
         for _ in range(len(self._drawn), len(shown)):
@@ -354,31 +359,31 @@ class WatchScreen(App[None]):
             summary.append("   ").append(" PAUSED ", style="black on yellow")
         self.query_one("#summary", Static).update(summary)
 
-    def _notes_of_chosen(self) -> list[str]:
-        """What is not known of the selected pair, in few words."""
-        if self._chosen is None:
-            return []
-        rows, (direction_id, symbol_id) = self._rows, self._chosen
-        chosen = rows[(rows["direction_id"] == direction_id) & (rows["symbol_id"] == symbol_id)]
-        flags: list[int] = chosen["flags"].tolist()
+    def _notes(self, pair: _PairKey) -> list[str]:
+        """What is not known of a pair, in few words."""
+        rows, (direction_id, symbol_id) = self._rows, pair
+        found = rows[(rows["direction_id"] == direction_id) & (rows["symbol_id"] == symbol_id)]
+        flags: list[int] = found["flags"].tolist()
         return [legends.UNKNOWN[note] for flag in flags for note in notes_of(flag)]
 
-    def _draw_chosen(self) -> None:
+    def _draw_pane(self) -> None:
+        """Of the pair under the bar."""
         chosen = self.query_one("#chosen", Static)
         spark = self.query_one("#spark", Sparkline)
-        history = list(self._history.get(self._chosen, ())) if self._chosen is not None else []
-        if self._chosen is None or not history:
+        pair = self._under
+        history = list(self._history.get(pair, ())) if pair is not None else []
+        if pair is None or not history:
             chosen.update("")
             spark.data = []
             return
-        direction, symbol_id = DIRECTIONS[self._chosen[0]], self._chosen[1]
+        direction, symbol_id = DIRECTIONS[pair[0]], pair[1]
         seconds = len(history) * REFRESH_S
         chosen.update(
             Text.assemble(
                 (self._board.symbols.get(symbol_id, "?"), "bold"),
                 f"  {direction.label}\nnet now {history[-1]:z.2f} bps\n"
                 f"last {seconds:z.0f} s: {min(history):z.2f} to {max(history):z.2f}\n",
-                (", ".join(self._notes_of_chosen()), "yellow"),
+                (", ".join(self._notes(pair)), "yellow"),
             )
         )
         low = min(history)

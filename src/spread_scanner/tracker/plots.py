@@ -36,7 +36,7 @@ def steps(
     decades = range(round(math.log10(low)), round(math.log10(high)) + 1)
     return _frame(
         _share_axis(),
-        *(_text(across(10.0**n), HEIGHT - 18, x_text(10.0**n), "middle") for n in decades),
+        *(_below(across(10.0**n), x_text(10.0**n)) for n in decades),
         _text(LEFT + INNER_WIDTH, HEIGHT - 4, x_label, "end"),
         f'<path d="{"".join(path)}" fill="none" stroke="var(--one)" stroke-width="2"/>',
     )
@@ -208,6 +208,11 @@ def _bar(x: float, y: float, width: float, height: float, colour: str) -> str:
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _below(x: float, text: str) -> str:
+    """At the axis; what stands at its right end has no room beyond it."""
+    return _text(x, HEIGHT - 18, text, "end" if x >= LEFT + INNER_WIDTH else "middle")
 
 
 def _frame(*parts: str) -> str:

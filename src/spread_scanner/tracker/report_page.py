@@ -28,7 +28,7 @@ p.soft, dd, figcaption { color: var(--soft); } dt { font-weight: 600; } dd { mar
   padding: .6rem 1rem; min-width: 8.5rem; }
 .tile b { display: block; font-size: 1.4rem; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--soft); font-size: .85rem; }
-.plots { display: grid; gap: 1rem;
+.plots { display: grid; gap: 1rem; margin-top: 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); }
 figure { margin: 0; background: var(--panel); border: 1px solid var(--line); border-radius: 8px;
   padding: .75rem; } figcaption { font-size: .85rem; }

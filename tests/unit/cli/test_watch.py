@@ -155,6 +155,31 @@ def test_the_cursor_chooses_the_pair_that_is_drawn(watching: Callable[[Act], Non
     watching(act)
 
 
+def test_the_bar_stays_at_the_top_until_a_person_moves_it(
+    watching: Callable[[Act], None],
+) -> None:
+    """It went with the pair that stood first at the start, and with it the view: down, away from
+    what pays."""
+
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
+        table: DataTable[Any] = app.query_one("#board", DataTable)
+        assert symbols_shown(app)[0] == "BBB-USDT"
+        for _ in range(2):
+            await pilot.press("n")  # another pair is the first, and then the one before
+            assert table.cursor_row == 0
+            assert bar_and_pane_agree(app)
+        await pilot.press("down")  # to AAA
+        await pilot.press("n")
+        await pilot.press("n")
+        assert table.cursor_row == 1
+        await pilot.press("escape")
+        app._draw()
+        assert table.cursor_row == 0
+        assert bar_and_pane_agree(app)
+
+    watching(act)
+
+
 def bar_and_pane_agree(app: WatchScreen) -> bool:
     table: DataTable[Any] = app.query_one("#board", DataTable)
     under_bar = str(table.get_cell_at(Coordinate(table.cursor_row, 0)))

@@ -6,6 +6,7 @@ import random
 import re
 import sqlite3
 import statistics
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
 from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.schema.records import SIGNAL_LEG_LOST
-from spread_scanner.tracker import report, report_page
+from spread_scanner.tracker import plots, report, report_page, report_text
 from spread_scanner.tracker.book import PROBES_MS
 from spread_scanner.tracker.database import Database, read_only
 from spread_scanner.tracker.journal import Batch
@@ -30,6 +31,8 @@ from spread_scanner.tracker.opportunity import COLUMNS, ProbeRow, Reason
 from spread_scanner.tracker.report_cli import app, parse_since
 
 BASE_NS = 1_700_000_000 * NS_PER_S
+CHAR_WIDE = 5.5  # of a plot's text
+TEXT_OF_PLOT = re.compile(r'<text x="([\d.]+)" y=".*?" text-anchor="(\w+)">(.*?)<')
 TEXT = {"symbol", "direction", "legs", "reason"}
 
 
@@ -395,6 +398,21 @@ def test_lives_that_were_not_seen_to_end_make_the_half_life_longer_not_shorter()
     assert half_life([Lifetime(100.0, True), *[Lifetime(500.0, False)] * 9]) is None
 
 
+def assert_all_within(text: str) -> None:
+    for x, anchor, said in re.findall(TEXT_OF_PLOT, text):
+        wide = CHAR_WIDE * len(unescape(said))
+        left = float(x) - wide * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
+        assert left >= 0, said
+        assert left + wide <= plots.WIDTH, said
+
+
+@pytest.mark.parametrize("ms", [9.0, 90.0, 900.0, 9_000.0, 90_000.0, 900_000.0, 9_000_000.0])
+def test_no_word_of_a_plot_is_cut_off(ms: float) -> None:
+    assert_all_within(
+        plots.steps([(ms / 5, 0.5), (ms, 0.1)], x_label="after", x_text=report_text.duration)
+    )
+
+
 @pytest.mark.parametrize("count", [0, 1, 200])
 def test_the_page_is_whole_and_needs_nothing_from_elsewhere(tmp_path: Path, count: int) -> None:
     chance = random.Random(3)
@@ -410,6 +428,7 @@ def test_the_page_is_whole_and_needs_nothing_from_elsewhere(tmp_path: Path, coun
     assert "<b>&-USDT" not in text
     assert ("&lt;b&gt;&amp;-USDT" in text) == (count > 0)
     assert not re.search(r"\bnan\b", text.lower())
+    assert_all_within(text)
 
 
 @pytest.mark.parametrize(("pretended", "told"), [(0, ""), (1, "Simulated: All runs of")])
