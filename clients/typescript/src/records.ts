@@ -261,6 +261,39 @@ export interface PastShown {
   more: boolean;
 }
 
+export interface PoolPrice {
+  pool_id: string;
+  dex_name: string;
+  program: string;
+  pair: string;
+  price: number;
+  base_reserve: number;
+  quote_reserve: number;
+  base_decimals: number;
+  quote_decimals: number;
+  fee: number | null;
+  slot: number;
+  age_ms: number;
+}
+
+export interface PoolView {
+  pool: string;
+  program: string;
+  symbol: string | null;
+  mints: string[];
+  decimals: number[];
+  price: number | null;
+  reserves: (number | null)[];
+  liquidity: number | null;
+  fee: number | null;
+  slot: number | null;
+  published: number;
+  told_age_s: number | null;
+  renewed_age_s: number | null;
+  fresh: boolean;
+  why: string;
+}
+
 export interface Price {
   pool_id: string;
   dex_name: string;

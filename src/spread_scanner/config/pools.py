@@ -4,7 +4,7 @@ PoolSettings is the file, checked by config.pools_agreement; config.reading read
 the keys of providers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -127,3 +127,12 @@ class PoolSettings(Struct, forbid_unknown_fields=True, frozen=True):
     def runs(self) -> bool:
         """Whether whoever reads pools has anything to do."""
         return self.enabled and any(self.wanted()) and any(self.asked())
+
+
+def symbol_of(coins: Collection[str]) -> str | None:
+    """What two coins are traded as; None where neither is one that prices are in."""
+    quote = next((coin for coin in POOL_QUOTES if coin in coins), None)
+    if quote is None:
+        return None
+    base = next(coin for coin in coins if coin != quote)
+    return f"{base}-{quote}"

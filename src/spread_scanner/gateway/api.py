@@ -39,6 +39,7 @@ from spread_scanner.view import (
     costs,
     evaluations,
     funding,
+    pools,
     sources,
     tables,
 )
@@ -51,6 +52,7 @@ from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
 from spread_scanner.view.past import PastShown
+from spread_scanner.view.pools import PoolPrice, PoolView
 from spread_scanner.view.prices import (
     DEFAULT_THRESHOLD_PCT,
     SPOT_LIKE,
@@ -103,20 +105,23 @@ def health(system: Living) -> Response[Served]:
 
 
 @get(["/prices", f"{VERSIONED}/prices"], media_type=MediaType.JSON, sync_to_thread=False)
-def prices(system: Living, source: SourceName = "") -> list[Price]:
-    """Every price that can be stood behind, of all spot sources or of the one named."""
+def prices(system: Living, source: SourceName = "") -> list[Price | PoolPrice]:
+    """Every price that can be stood behind, of all spot sources and pools, or of one source."""
     return _prices(system, source, "")
 
 
 @get(["/prices/{pair:path}", f"{VERSIONED}/prices/{{pair:path}}"], sync_to_thread=False)
-def prices_of_pair(system: Living, pair: FromPath[str], source: SourceName = "") -> list[Price]:
+def prices_of_pair(
+    system: Living, pair: FromPath[str], source: SourceName = ""
+) -> list[Price | PoolPrice]:
     """The same of one pair: BTC/USDT, encoded or not, or BTC-USDT."""
-    return _prices(system, source, system.shown.prices.board.named(pair.lstrip("/")))
+    return _prices(system, source, system.named(pair.lstrip("/")))
 
 
-def _prices(system: Living, source: str, pair: str) -> list[Price]:
-    wanted = (source_of(source),) if source else SPOT_LIKE
-    return system.shown.prices.board.prices(wanted, pair)
+def _prices(system: Living, source: str, pair: str) -> list[Price | PoolPrice]:
+    if source:
+        return [*system.shown.prices.board.prices((source_of(source),), pair)]
+    return [*system.shown.prices.board.prices(SPOT_LIKE, pair), *system.pool_prices(pair)]
 
 
 @post(["/scan-arbitrage", f"{VERSIONED}/scan-arbitrage"], sync_to_thread=True, status_code=200)
@@ -142,6 +147,13 @@ def every_connection(system: Living, source: SourceName = "") -> list[Connection
     """Every connection of the feeds; rates over half a second."""
     only = source_of(source) if source else None
     return connections.look(system.shown.settings.config.system.namespace, INTERVAL_S, only)
+
+
+@get(f"{VERSIONED}/pools", sync_to_thread=True)
+def every_pool(system: Living, pool: FromQuery[str] = "") -> list[PoolView]:
+    """Solana's pools as feed-solana has them, whether they can be stood behind or not; those whose
+    key, program or symbol contains `pool`."""
+    return pools.of_all(system.shown.settings, pool)
 
 
 @get(f"{VERSIONED}/directions", sync_to_thread=False)
@@ -386,6 +398,7 @@ READING = [
     status,
     every_source,
     every_connection,
+    every_pool,
     directions,
     spreads,
     spread_columns,

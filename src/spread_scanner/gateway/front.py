@@ -24,7 +24,6 @@ from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.metrics import CONTENT_TYPE
 from spread_scanner.gateway.problems import NotAnswered, Problem
-from spread_scanner.view.prices import SPOT_LIKE
 
 AsgiMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiMessage]]
@@ -188,15 +187,14 @@ class Front:
 
     def _ready(self, short: str) -> Ready | None:
         """The answer to a hot path; None: it is none. Raises UnknownPair."""
-        prices = self._system.shown.prices
         if short == "/health":
             well, body = self._system.health()
             return Ready(body, status=HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
         if short == "/prices":
-            return Ready(*prices.body(SPOT_LIKE))
+            return Ready(*self._system.prices())
         if short.startswith("/prices/"):
-            pair = prices.board.named(short.removeprefix("/prices/"))
-            return Ready(*prices.body(SPOT_LIKE, pair))
+            pair = self._system.named(short.removeprefix("/prices/"))
+            return Ready(*self._system.prices(pair))
         if short == "/metrics":
             return Ready(self._system.metrics(), kind=METRICS)
         return None

@@ -6,6 +6,7 @@ makes a new Shown and puts it in force between two requests.
 
 import contextlib
 import threading
+import zlib
 from collections.abc import Callable
 
 import msgspec
@@ -21,10 +22,11 @@ from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.price_store import DirtyBitmap
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
-from spread_scanner.view import sources
+from spread_scanner.view import pools, sources
 from spread_scanner.view.basis import BasisReader
 from spread_scanner.view.columns import SpreadColumns, columns_of
-from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Served
+from spread_scanner.view.pools import PoolPrice
+from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Served, as_pair
 from spread_scanner.view.spreads import Spread, SpreadBoard, spreads_of
 from spread_scanner.view.status import Status, StatusReader
 
@@ -38,6 +40,7 @@ class Shown:
         self.settings = settings
         self.tables = loaded
         self.prices = PricesAsText(PriceBoard(settings, loaded, store))
+        self.pool_pairs = pools.pairs(settings)
         self.board = SpreadBoard(settings, loaded, store)
 
 
@@ -111,16 +114,39 @@ class LiveSystem:
     def served(self) -> Served:
         """What there is to be had."""
         count, pairs = self.shown.prices.served(SPOT_LIKE)
+        found = self.pool_prices()
         status = self.status
         return Served(
-            "ok" if count else "unavailable",
-            count,
-            sorted(pairs),
+            "ok" if count or found else "unavailable",
+            count + len(found),
+            sorted(pairs.union(one.pair for one in found)),
             [*status.unwell, *status.mixed],
             [f"{one.kind} {one.name}".strip() for one in status.switches.standing],
             version(),
             status.namespace,
         )
+
+    def named(self, written: str) -> str:
+        """A pair as prices have it, of any listing or pool, however it was written. Raises
+        UnknownPair."""
+        pair = as_pair(written)
+        return pair if pair in self.shown.pool_pairs else self.shown.prices.board.named(written)
+
+    def pool_prices(self, pair: str = "") -> list[PoolPrice]:
+        """What pools say, of one pair or of all, where any are read."""
+        return pools.prices(self.shown.settings, pair)
+
+    def prices(self, pair: str = "") -> tuple[bytes, bytes]:
+        """All prices that can be stood behind, of one pair or of all; and an ETag that stays while
+        nothing is written, comes or goes."""
+        body, tag = self.shown.prices.body(SPOT_LIKE, pair)
+        found = self.pool_prices(pair)
+        if not found:
+            return body, tag
+        told = b",".join(msgspec.json.encode(one) for one in found)
+        said = zlib.crc32(repr([(one.pool_id, one.slot, one.price) for one in found]).encode())
+        joined = b"[%b,%b]" % (body[1:-1], told) if body != b"[]" else b"[%b]" % told
+        return joined, b'%b-%x"' % (tag[:-1], said)
 
     def metrics(self) -> bytes:
         """What Prometheus scrapes, of the last look."""

@@ -7,13 +7,13 @@ size in quote. USDC and USDT are not one coin: in_usdt says what a rate makes of
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from spread_scanner.config.pools import POOL_QUOTES, MintSettings
+from spread_scanner.config.pools import MintSettings, symbol_of
 from spread_scanner.pools.units import WholePool
 from spread_scanner.solana import Pool, PoolReason, PoolRefusal, assemble
 from spread_scanner.solana.pool import quote_of
@@ -87,15 +87,6 @@ def traded(whole: WholePool, mints: Mapping[str, MintSettings]) -> TradedPool | 
     base_mint, quote_mint = coins[base], coins[quote]
     multiplier = mints[base_mint].multiplier
     return TradedPool(whole.pool, whole.slot, pool, base_mint, quote_mint, symbol, multiplier)
-
-
-def symbol_of(coins: Collection[str]) -> str | None:
-    """What two coins are traded as; None where neither is one that prices are in."""
-    quote = next((coin for coin in POOL_QUOTES if coin in coins), None)
-    if quote is None:
-        return None
-    base = next(coin for coin in coins if coin != quote)
-    return f"{base}-{quote}"
 
 
 def best_sides(

@@ -8,10 +8,9 @@ clock is the process's (main.py).
 from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from spread_scanner.clock import NS_PER_MS
-from spread_scanner.config.pools import PoolEntry, PoolSettings
+from spread_scanner.config.pools import PoolEntry, PoolSettings, symbol_of
 from spread_scanner.pools.cells import PoolCell
 from spread_scanner.pools.counting import PoolCounting
-from spread_scanner.pools.effective import symbol_of
 from spread_scanner.pools.held import Account, AccountTaking
 from spread_scanner.pools.pace import ProviderPace
 from spread_scanner.pools.units import PoolUnits, WholePool

@@ -1,4 +1,4 @@
-"""Pools of Solana as they were read last: from the pools' segment.
+"""Pools of Solana as they were read last, from the pools' segment; and their prices, as bots ask.
 
 Where there is no segment, or nobody watches a pool, there is nothing to show. Whether a pool can be
 stood behind its writer says, for as long as it has said how long that holds.
@@ -9,10 +9,13 @@ from typing import Any
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.config.pools import symbol_of
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.pools import PoolFlag
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.view.reading import Reading, known
+
+MS_PER_S = 1_000
 
 
 class PoolView(Reading, frozen=True):
@@ -33,6 +36,72 @@ class PoolView(Reading, frozen=True):
     renewed_age_s: float | None  # since it was last found to be good still
     fresh: bool
     why: str  # why it is not fresh; empty: it is
+
+
+class PoolPrice(Reading, frozen=True):
+    """What a pool that can be stood behind says a coin is worth, beside what exchanges quote: of no
+    size, and without its fee."""
+
+    pool_id: str
+    dex_name: str
+    program: str
+    pair: str  # "SOL/USDC"
+    price: float
+    base_reserve: int  # in smallest units; virtual ones where liquidity is concentrated
+    quote_reserve: int
+    base_decimals: int
+    quote_decimals: int
+    fee: float | None  # a fraction, without what volatility adds
+    slot: int
+    age_ms: int  # since it was found to be good still
+
+
+def prices(settings: Settings, pair: str = "") -> list[PoolPrice]:
+    """Of one pair or of all; nothing where no pools are read."""
+    if not settings.pools.runs:
+        return []
+    found = (_price(settings, one) for one in of_all(settings) if one.fresh)
+    return [one for one in found if one is not None and pair in ("", one.pair)]
+
+
+def pairs(settings: Settings) -> frozenset[str]:
+    """Of the pools that are to be read, those that prices are in: "SOL/USDC"."""
+    if not settings.pools.runs:
+        return frozenset()
+    mints = settings.pools.mints
+    coins = ([mints[mint].coin for mint in entry.mints] for _, entry in settings.pools.wanted())
+    found = (symbol_of(one) for one in coins)
+    return frozenset(one.replace("-", "/") for one in found if one is not None)
+
+
+def _price(settings: Settings, one: PoolView) -> PoolPrice | None:
+    if one.symbol is None or not one.price or one.slot is None:
+        return None
+    base, _, quote = one.symbol.partition("-")
+    mints = settings.pools.mints
+    coins = [mints[mint].coin if mint in mints else "" for mint in one.mints]
+    if set(coins) != {base, quote}:  # of settings that are not in force here yet
+        return None
+    at = coins.index(base)
+    units = [
+        round((amount or 0.0) * 10**decimals)
+        for amount, decimals in zip(one.reserves, one.decimals, strict=True)
+    ]
+    in_base = one.price if at == 0 else 1 / one.price
+    return PoolPrice(
+        pool_id=one.pool,
+        dex_name=one.program.partition("-")[0],
+        program=one.program,
+        pair=f"{base}/{quote}",
+        price=in_base / mints[one.mints[at]].multiplier,
+        base_reserve=units[at],
+        quote_reserve=units[1 - at],
+        base_decimals=one.decimals[at],
+        quote_decimals=one.decimals[1 - at],
+        fee=one.fee,
+        slot=one.slot,
+        age_ms=round((one.renewed_age_s or 0.0) * MS_PER_S),
+    )
 
 
 def of_all(settings: Settings, wanted: str = "") -> list[PoolView]:

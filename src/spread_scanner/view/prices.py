@@ -122,6 +122,12 @@ def pair_of(symbol: str) -> str:
     return f"{base}/{quote}"
 
 
+def as_pair(written: str) -> str:
+    """A pair however it was written: BTC/USDT, btc-usdt."""
+    written = written.upper()
+    return written if "/" in written else pair_of(written)
+
+
 def price_of(listing: PricedListing, quote: np.void, age_ms: int = 0) -> Price:
     """A quote by its names."""
     bid_px, bid_sz, ask_px, ask_sz, ts_event, ts_recv, *_ = quote.item()
@@ -200,8 +206,8 @@ class PriceBoard:
         return self._judged(rows, versions, quotes, beats)
 
     def look_at(self, pair: str, sources: Container[Source]) -> Quoted:
-        """The listings of one pair on some sources."""
-        rows = [n for n in self._rows_of_pair[pair] if self.listings[n].source in sources]
+        """The listings of one pair on some sources; of one that pools alone have there are none."""
+        rows = [n for n in self._rows_of_pair.get(pair, ()) if self.listings[n].source in sources]
         versions, quotes, beating = [], [np.empty(0, QUOTE_DTYPE)], []
         for number in rows:
             source_id = self.listings[number].source.source_id
@@ -249,8 +255,7 @@ class PriceBoard:
     def named(self, pair: str) -> str:
         """The pair as prices have it, however it was written: BTC/USDT, btc-usdt. Raises
         UnknownPair."""
-        written = pair.upper()
-        found = written if "/" in written else pair_of(written)
+        found = as_pair(pair)
         if found not in self.pairs:
             raise UnknownPair("no source lists this pair", pair=pair)
         return found

@@ -28,6 +28,7 @@ from spread_scanner.view.costs import Cost
 from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.opportunities import OpportunityRow
+from spread_scanner.view.pools import PoolView
 from spread_scanner.view.prices import Price, Served
 from spread_scanner.view.sources import SourceView
 from spread_scanner.view.spreads import Spread
@@ -45,6 +46,7 @@ BY_PATH: dict[str, Any] = {
     "/v1/status": Status,
     "/v1/sources": list[SourceView],
     "/v1/connections": list[ConnectionView],
+    "/v1/pools?pool=aaa": list[PoolView],
     "/v1/directions": list[str],
     "/v1/spreads": list[Spread],
     "/v1/spreads?symbol=AAA&direction=binance-bybit&usable=true&count=5": list[Spread],
