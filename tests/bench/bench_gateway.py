@@ -3,11 +3,12 @@
 gateway.health, gateway.pair, gateway.prices   requests a CPU second of the process; p50 and p99 of
     the answer in us are parameters. /prices has every listing of four sources.
 gateway.push   frames a CPU second to all clients of one wish while quotes are written; p50 and p99
-    from the write of a quote to a client in us are parameters.
+    from the write of a quote to a client in us are parameters, as is what memory the process has
+    then.
 
-The peer does the same from the same store in the same run: FastAPI on uvicorn, which is what a
-bot's author would take. Each answer is looked at: one that is short, or a client that was not told
-the last quote, fails the run.
+The peers do the same from the same store in the same run: FastAPI on uvicorn, and for the push
+websockets, which is what a bot's author would take. Each answer is looked at: one that is short, or
+a client that was not told the last quote, fails the run.
 """
 
 import asyncio
@@ -40,6 +41,7 @@ from spread_scanner.view.prices import SPOT_LIKE
 
 ROOT = Path(__file__).parents[2]
 TWIN = Path(__file__).with_name("gateway_twin.py")
+PUSH_TWIN = Path(__file__).with_name("push_twin.py")
 CONNECTIONS = 8
 START_S_MAX = 60.0
 RECEIVED = re.compile(rb'"ts_recv_ns":(\d+)')
@@ -73,8 +75,13 @@ def figures(small: bool) -> Iterator[Figure]:
                 )
                 peers = {"fastapi": other.per_cpu_s, "fastapi_p50_us": other.p50_us}
             yield asked.figure(f"gateway.{name}", peers)
-        pushed = asyncio.run(_pushed(port, clients, seconds, ours.pid, quotes))
-        yield pushed.figure("gateway.push", {}, clients=clients)
+        pushed, rss_mb = asyncio.run(_pushed(port, clients, seconds, ours.pid, quotes))
+        twin = stack.enter_context(_started([str(PUSH_TWIN)], settings))
+        assert twin.stdout is not None
+        twin_port = int(twin.stdout.readline())
+        other, _ = asyncio.run(_pushed(twin_port, clients, seconds, twin.pid, quotes))
+        peers = {"websockets": other.per_cpu_s, "websockets_p50_us": other.p50_us}
+        yield pushed.figure("gateway.push", peers, clients=clients, rss_mb=round(rss_mb, 1))
 
 
 class Measured:
@@ -233,8 +240,10 @@ class Told(WSListener):
         self.newest_ns = max([self.newest_ns, *made_ns])
 
 
-async def _pushed(port: int, clients: int, seconds: float, pid: int, quotes: Quotes) -> Measured:
-    """1,000 quotes a second, one at a time, to all clients."""
+async def _pushed(
+    port: int, clients: int, seconds: float, pid: int, quotes: Quotes
+) -> tuple[Measured, float]:
+    """1,000 quotes a second, one at a time, to all clients; and the process's memory, MB."""
     told = [Told(quotes) for _ in range(clients)]
 
     def factory(of: Told) -> "type[Told]":
@@ -254,11 +263,16 @@ async def _pushed(port: int, clients: int, seconds: float, pid: int, quotes: Quo
         if time.monotonic() > deadline_s:
             raise RuntimeError("a client was not told the last quote")
         await asyncio.sleep(0.01)
-    cpu_s = _cpu_s(pid) - before_s
+    cpu_s, rss_mb = _cpu_s(pid) - before_s, _rss_mb(pid)
     for transport, _ in links:
         transport.disconnect()
     frames = sum(one.frames for one in told)
-    return Measured(frames, cpu_s, [late for one in told for late in one.late_us])
+    return Measured(frames, cpu_s, [late for one in told for late in one.late_us]), rss_mb
+
+
+def _rss_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _cpu_s(pid: int) -> float:

@@ -21,6 +21,8 @@ export class Board {
     this.columns = {};
     this.keys = [];
     this.places = new Map();
+    this.exchanges = []; // of each pair both
+    this.legs = [[], []]; // all that are bought at, all that are sold at
     this.pushed = new Map(); // place -> {version, record}, newer than the columns
     this.nowMs = 0; // the session clock's, when the columns were told
     this.takenAt = 0; // by the page's own clock
@@ -48,6 +50,7 @@ export class Board {
       this.keys = symbol.map((name, i) => keyOf(name, direction[i]));
       this.places = new Map(this.keys.map((key, i) => [key, i]));
       this.exchanges = direction.map((way) => way.split("-"));
+      this.legs = [0, 1].map((leg) => [...new Set(this.exchanges.map((pair) => pair[leg]))].sort());
     }
     for (const [place, told] of this.pushed) {
       if (told.version > record.version) this.#write(place, told.record);

@@ -4,15 +4,12 @@ import { numberOf } from "./address.js";
 import { BY_KEY, KEYS, USUAL_KEYS } from "./columns.js";
 import { html } from "./ui.js";
 
-const EXCHANGES_OF = (board, leg) =>
-  [...new Set((board.exchanges ?? []).map((pair) => pair[leg]))].sort();
-
 export function Toolbar({ state, set, board, shown, held }) {
   return html`<form class="toolbar" role="search" aria-label="Filters" onSubmit=${(event) => event.preventDefault()}>
     <label class="search">Symbol <input type="search" id="search" value=${state.q} placeholder="/" autocomplete="off"
       onInput=${(event) => set({ q: event.target.value })} /></label>
-    <${Chips} name="Buy at" all=${EXCHANGES_OF(board, 0)} chosen=${state.buy} choose=${(buy) => set({ buy })} />
-    <${Chips} name="Sell at" all=${EXCHANGES_OF(board, 1)} chosen=${state.sell} choose=${(sell) => set({ sell })} />
+    <${Chips} name="Buy at" all=${board.legs[0]} chosen=${state.buy} choose=${(buy) => set({ buy })} />
+    <${Chips} name="Sell at" all=${board.legs[1]} chosen=${state.sell} choose=${(sell) => set({ sell })} />
     <${Amount} name="Net from" unit="bps" value=${state.min} take=${(min) => set({ min })} />
     <${Amount} name="to" unit="bps" value=${state.max} take=${(max) => set({ max })} about="A huge spread is usually two coins of one name" />
     <${Amount} name="Size from" unit="" value=${state.size} take=${(size) => set({ size })} />
