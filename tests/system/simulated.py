@@ -108,13 +108,15 @@ class WithGateway(NamedTuple):
 
 
 @contextlib.contextmanager
-def up_with_gateway(folder: Path, namespace: str) -> Iterator[WithGateway]:
+def up_with_gateway(
+    folder: Path, namespace: str, of_gateway: dict[str, str] = GATEWAY
+) -> Iterator[WithGateway]:
     """From up to down. What it writes stands in `folder`."""
     environ = {
         **environment(),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(folder / "home"),
-        **GATEWAY,
+        **of_gateway,
     }
     (folder / "home").mkdir()
     log = folder / "up.log"

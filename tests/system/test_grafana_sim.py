@@ -1,5 +1,5 @@
-"""A Prometheus scrapes the gateway of a simulated system, and every expression of the dashboard for
-Grafana has data."""
+"""The gateway of a simulated system: a Prometheus scrapes it, and every expression of the dashboard
+for Grafana has data; where it listens; that `up` finds pairs anew when it is asked through it."""
 
 import contextlib
 import math
@@ -17,6 +17,7 @@ import pytest
 from simulated import WithGateway, up_with_gateway
 
 from bed import until
+from spread_scanner.config.settings import Gateway
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.py"
@@ -24,11 +25,46 @@ DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.py"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
+TOKEN = "a-token-to-control-by"
+
+
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithGateway]:
+def taken() -> Iterator[int]:
+    """The gateway's port as shipped, at which somebody listens."""
+    shown = Gateway()
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # somebody does already
+            held.enter_context(socket.create_server((shown.host, shown.port)))
+        yield shown.port
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory, taken: int) -> Iterator[WithGateway]:
     folder = tmp_path_factory.mktemp("gateway")
-    with up_with_gateway(folder, f"gateway-{os.getpid()}") as made:
+    token = folder / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    more = {"SPREAD_SPREAD_GATEWAY__CONTROL_TOKEN_FILE": str(token)}
+    with up_with_gateway(folder, f"gateway-{os.getpid()}", more) as made:
         yield made
+
+
+def test_it_takes_the_next_port_that_is_free(system: WithGateway, taken: int) -> None:
+    assert taken < int(system.address.rpartition(":")[2])
+
+
+def test_who_may_control_has_pairs_found_anew(system: WithGateway) -> None:
+    with httpx.Client(base_url=system.address, timeout=30) as web:
+
+        def generation() -> int:
+            return int(web.get("/v1/tables").json()["generation"])
+
+        before = generation()
+        assert web.post("/v1/control/discover").status_code == 401
+        bearer = {"authorization": f"Bearer {TOKEN}"}
+        answer = web.post("/v1/control/discover", headers=bearer)
+        assert answer.status_code == 202, answer.text
+        until(lambda: generation() > before, timeout_s=120, look_s=0.2)
 
 
 @pytest.fixture

@@ -1,18 +1,19 @@
 """What the OpenAPI says is so, and its page shows it.
 
-schemathesis asks a gateway what is described, rightly and wrongly, as anybody does. Control is off
-for it, as shipped: its paths are refused as described.
+schemathesis asks a gateway what is described, rightly and wrongly, as anybody does who may control
+it as well.
 """
 
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from browser_bed import Tab, chromium
-from gateway_bed import Quoting, Started
+from gateway_bed import Quoting, Started, secret
 
 from bed import seed, until
 from spread_scanner.schema.enums import SOURCES
@@ -25,7 +26,15 @@ CHECKS = (
 
 
 @pytest.fixture
-def quoted(life: Started, quoting: Quoting) -> Iterator[str]:
+def token(listed_bed: Any) -> str:
+    """Of who may control."""
+    file = listed_bed.folder / "config" / "config.toml"
+    file.write_text(file.read_text() + 'control_token_file = "control"\n')
+    return secret(listed_bed, "control", "a-token-to-control-by")
+
+
+@pytest.fixture
+def quoted(token: str, life: Started, quoting: Quoting) -> Iterator[str]:
     """The address of a gateway in which everything is quoted, again and again."""
     ended = threading.Event()
 
@@ -47,13 +56,14 @@ def quoted(life: Started, quoting: Quoting) -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not SCHEMATHESIS.exists(), reason="needs `make clients-venv`")
-def test_every_answer_is_as_described(quoted: str, tmp_path: Path) -> None:
+def test_every_answer_is_as_described(quoted: str, token: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(SCHEMATHESIS, "run", f"{quoted}/v1/openapi.json"),
             *("--checks", CHECKS, "--phases", "coverage,fuzzing", "--max-examples", "15"),
             # The past is a child a question: test_gateway_past.py has it.
             *("--exclude-path-regex", "^/v1/(candles|history|report)"),
+            *("--header", f"Authorization: Bearer {token}"),
             *("--workers", "2", "--request-timeout", "30", "--continue-on-failure"),
             *("--seed", str(seed()), "--generation-database", "none", "--no-color"),
             *("--suppress-health-check", "all", "--warnings", "off"),

@@ -4,6 +4,7 @@ import asyncio
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -18,6 +19,15 @@ from spread_scanner.gateway import cookies, dashboard
 HERE = Path(__file__).parent
 BYTES_MAX = 150_000
 TOKENS = Tokens(b"a-token-of-some-length", b"another-to-control")
+LISTED = """
+from setuptools import Distribution
+made = Distribution()
+made.parse_config_files(["pyproject.toml"])
+build = made.get_command_obj("build_py")
+build.ensure_finalized()
+for _, folder, _, files in build.data_files:
+    print(*(f"{folder}/{file}" for file in files))
+"""
 IMPORTED = re.compile(
     r"""^(?:import|export)\b.*\bfrom "([^"]+)";$|\bimport\("([^"]+)"\)""", re.MULTILINE
 )
@@ -49,6 +59,18 @@ def test_it_is_small_and_whole_and_asks_nobody_else() -> None:
         assert not elsewhere or path == "/page/places.js", f"{path}: {elsewhere}"
         assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=\"", text), path
         assert not re.search(r"\bglobalThis\.eval|\beval\(|new Function|innerHTML", text), path
+
+
+def test_a_wheel_has_every_file_of_both_pages() -> None:
+    root = HERE.parents[2]
+    asked = subprocess.run(
+        [sys.executable, "-c", LISTED], cwd=root, capture_output=True, text=True, check=True
+    )
+    folder = Path("src/spread_scanner/gateway")
+    pages = [root / folder / name for name in ("page", "openapi_page")]
+    there = {str(file.relative_to(root)) for page in pages for file in page.rglob("*.*")}
+    assert len(there) > 40
+    assert there - set(asked.stdout.split()) == set()
 
 
 def test_it_is_served_with_a_policy_and_not_twice(gateway_of: Callable[..., Any]) -> None:
