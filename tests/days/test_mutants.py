@@ -109,6 +109,10 @@ CASES = {
     "a price of any level signals": Case(
         believe.any_level_signals, "binance-futures", 0.1, [Fault(150, "jump", 60, 0.1, 0.3)], {7},
     ),
+    "each life learns the best lag anew": Case(
+        believe.each_life_learns_the_best_anew, "okx-spot", 0.08,
+        [Fault(150, "killed", 10, 0.1, 0.1), Fault(153, "behind", 40, 0.1, 0.5)], {1},
+    ),
     "dead feeds are believed": Case(
         believe.dead_feeds_are_believed, "binance-spot", 0.05, [Fault(120, "killed", 8, 0.9, 0.5)],
         {7},

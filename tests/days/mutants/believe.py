@@ -13,7 +13,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine import plan
 from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, RawQuote
-from spread_scanner.feed import feed, listings, typed
+from spread_scanner.feed import feed, levels, listings, typed
 from spread_scanner.feed._listener import BestLag
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.freshness import Lasting
@@ -80,6 +80,13 @@ def one_message_is_the_best() -> Iterator[None]:
         return BestLag(drift_ppm, kept=1, windows=1)
 
     with put(feed, "BestLag", credulous):
+        yield
+
+
+@contextlib.contextmanager
+def each_life_learns_the_best_anew() -> Iterator[None]:
+    """A feed that is started again knows nothing of what its source was behind until then."""
+    with put(levels, "recall_lag", lambda *_: None):
         yield
 
 
