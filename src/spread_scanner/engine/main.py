@@ -13,7 +13,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine.core import Engine
 from spread_scanner.engine.keeping import Keeper, blocks_keeper, usual_keeper
-from spread_scanner.engine.reload import Reloads
+from spread_scanner.engine.reload import Reloads, keep_for_good
 from spread_scanner.runtime import scheduling
 from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema.counters import ENGINE_COUNTERS
@@ -50,6 +50,7 @@ def live(process: Process) -> None:
         adoption = Adoption(engine, of_usual, process.log)
         reloads = Reloads(process, engine, lambda _: _taken(process))
         hearing = AnalystHeard(process, engine)
+        keep_for_good()
         process.state(ProcessState.RUNNING)
         while not process.stopping:
             engine.loop.run(reloads.turn_ns)

@@ -8,11 +8,14 @@ quote: the loop copies it itself (native/reload.h). Rejected: planning in the lo
 s), and turns of the usual length meanwhile: at the end of each the thread would wait for the
 interpreter, which a long call of the planning one holds for milliseconds.
 
-What the log is told of it the planning thread tells: whoever reads the log may be busy.
+What the log is told of it the planning thread tells: whoever reads the log may be busy. It collects
+cycles, too, once all is over: a collection walks what twelve thousand pairs are made of, for
+milliseconds, and is made by whoever happens to allocate next.
 
 On failure: what is wrong with settings or tables refuses the reload, and the old ones stay.
 """
 
+import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -29,9 +32,16 @@ from spread_scanner.symbology import tables
 
 TURN_NS = 5 * NS_PER_MS
 LONG_TURN_NS = 5 * NS_PER_S  # systemd's watchdog allows fifteen, and is told each seven
-DROP_TURN_NS = 50 * NS_PER_MS  # at the most: what is given back ends it
+DROP_TURN_NS = 250 * NS_PER_MS  # at the most: what is given back ends it
+NATIVE_S = 0.01  # until the loop has its turn, in which it needs no interpreter
 BRING_NS = 2 * NS_PER_S  # a loop that has not brought it in by then never comes to it
 SWITCH_INTERVAL_S = 0.0005  # should the loop's thread need the interpreter, it has it within this
+
+
+def keep_for_good() -> None:
+    """What is loaded by now stays: no collection need walk it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _nothing() -> None:
@@ -123,6 +133,7 @@ class Reloads:
             self._work.get()()
 
     def _try(self) -> None:
+        gc.disable()
         self._tried = self._process.tried(self._prepare)
         self._engine.ask()
 
@@ -138,8 +149,11 @@ class Reloads:
 
     def _drop(self, said: Callable[[], None], last: list[Tried]) -> None:
         """Of the one that is the last to be held."""
+        clock.sleep(NATIVE_S)
         said()
         last.clear()
+        keep_for_good()
+        gc.enable()
         self._dropping = False
         self._engine.ask()
 

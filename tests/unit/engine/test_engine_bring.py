@@ -1,6 +1,7 @@
 """Tables that come are brought in by the loop, a few pairs each cycle: what the pairs go through
 meanwhile is all there when they are put in force."""
 
+import gc
 import queue
 import threading
 import weakref
@@ -254,6 +255,27 @@ def test_while_what_was_in_force_is_given_back_the_loop_stays_native(published: 
     may_go.set()
     bed.engine.loop.run(int(10 * DEADLINE_S * NS_PER_S))  # returns: what is given back ends it
     assert reloads.turn_ns == TURN_NS
+
+
+def test_no_cycles_are_collected_by_the_loop_while_tables_come(published: Bed) -> None:
+    """A collection would be made by whoever allocates next, and walks all pairs."""
+    bed, by, taken = published, set[str](), list[int]()
+
+    def collects(phase: str, _: dict[str, int]) -> None:
+        by.add(f"{threading.current_thread().name} {phase}")
+
+    reloads = planned(bed, taken)
+    gc.callbacks.append(collects)
+    try:
+        while not taken:
+            bed.engine.loop.run(reloads.turn_ns)
+            _ = [[number] for number in range(10_000)]  # far beyond what a collection waits for
+            reloads.poll()
+        until(lambda: reloads.turn_ns == TURN_NS, "given back", timeout_s=DEADLINE_S)
+    finally:
+        gc.callbacks.remove(collects)
+    assert by == {"planning start", "planning stop"}
+    assert gc.isenabled()
 
 
 def test_a_loop_that_is_never_done_with_a_look_takes_the_tables_after_a_while(
