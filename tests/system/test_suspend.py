@@ -154,10 +154,11 @@ def test_no_signal_rests_on_a_quote_from_before_the_sleep(machine: Machine) -> N
         )
         moved = {"symbol": "BTC-USDT", "bid_sz": "1", "ask_sz": "1"}
         moved |= {"bid_px": f"{price * 1.03:.1f}", "ask_px": f"{price * 1.03 + 1:.1f}"}
-        machine.do({"do": "quote", "source": "bybit-futures", **moved})
         signals: list[Any] = []
 
         def signalled() -> bool:
+            # Said again at each look: the market walks on, and the other legs may come later.
+            machine.do({"do": "quote", "source": "bybit-futures", **moved})
             signals.extend(
                 one
                 for one in signals_apart(tail.take())[0]
