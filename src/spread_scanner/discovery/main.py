@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
-import structlog
 import typer
 
 from spread_scanner import config
@@ -39,6 +38,7 @@ from spread_scanner.discovery.run import Before, discover
 from spread_scanner.discovery.show import Bars, on_stderr, summary_tables
 from spread_scanner.errors import ConfigError, SpreadError, TableError
 from spread_scanner.runtime import dial_loop, logs, output
+from spread_scanner.runtime.logs import Log
 from spread_scanner.schema.counters import DISCOVERY_COUNTERS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import (
@@ -122,7 +122,7 @@ def _run(asked: Options, as_json: bool) -> int:
     return EXIT_PARTIAL if findings.partial else EXIT_DONE
 
 
-def _full(settings: Settings, asked: Options, log: structlog.stdlib.BoundLogger) -> Findings:
+def _full(settings: Settings, asked: Options, log: Log) -> Findings:
     """A full run. One that meets another one is none: the row keeps how the last one ended."""
     with contextlib.ExitStack() as stack:
         unusable = None
@@ -146,9 +146,7 @@ def _full(settings: Settings, asked: Options, log: structlog.stdlib.BoundLogger)
         return findings
 
 
-def _tell(
-    settings: Settings, findings: Findings, log: structlog.stdlib.BoundLogger, as_json: bool
-) -> None:
+def _tell(settings: Settings, findings: Findings, log: Log, as_json: bool) -> None:
     numbers = summary(findings)
     if as_json:
         _print_json(numbers)
@@ -171,9 +169,7 @@ def _print_json(document: DiscoverySummary | NothingToAdd | FundingSummary) -> N
     output.put(orjson.dumps(document) + b"\n")
 
 
-def _quick(
-    settings: Settings, asked: Options, log: structlog.stdlib.BoundLogger, as_json: bool
-) -> int:
+def _quick(settings: Settings, asked: Options, log: Log, as_json: bool) -> int:
     """A quick look: it takes no row in health, where the last full run's end stands."""
     folder = settings.generated_dir
     every_s = settings.config.pair_discovery.look_every_s
@@ -194,9 +190,7 @@ def _quick(
     return EXIT_DONE
 
 
-def _funding(
-    settings: Settings, asked: Options, log: structlog.stdlib.BoundLogger, as_json: bool
-) -> int:
+def _funding(settings: Settings, asked: Options, log: Log, as_json: bool) -> int:
     """Funding alone: it takes no row in health either."""
     try:
         found = refresh(settings, asked)
@@ -261,7 +255,7 @@ def _publish(folder: Path, findings: Findings) -> None:
 def _discover(
     settings: Settings,
     asked: Options,
-    log: structlog.stdlib.BoundLogger,
+    log: Log,
     row: HealthRow | None,
 ) -> Findings:
     folder = settings.generated_dir

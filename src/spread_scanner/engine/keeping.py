@@ -14,10 +14,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-import structlog
-
 from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError
+from spread_scanner.runtime.logs import Log
 from spread_scanner.symbology import blocked, usual
 from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.usual import Usual
@@ -34,7 +33,7 @@ class Keeper(Generic[Value]):
         path: Path,
         read: Callable[[Path], Value | None],
         write: Callable[[Path, Value], None],
-        log: structlog.stdlib.BoundLogger,
+        log: Log,
         *,
         lost: str,
         refused: str,
@@ -91,7 +90,7 @@ class Keeper(Generic[Value]):
         return value
 
 
-def usual_keeper(settings: Settings, log: structlog.stdlib.BoundLogger) -> Keeper[Usual]:
+def usual_keeper(settings: Settings, log: Log) -> Keeper[Usual]:
     """Of what leaving usually earns."""
     return Keeper(
         usual.path_of(settings),
@@ -103,9 +102,7 @@ def usual_keeper(settings: Settings, log: structlog.stdlib.BoundLogger) -> Keepe
     )
 
 
-def blocks_keeper(
-    settings: Settings, log: structlog.stdlib.BoundLogger
-) -> Keeper[dict[str, KeptBlock]]:
+def blocks_keeper(settings: Settings, log: Log) -> Keeper[dict[str, KeptBlock]]:
     """Of which pairs are blocked."""
     return Keeper(
         blocked.path_of(settings),

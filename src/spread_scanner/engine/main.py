@@ -7,14 +7,13 @@ here. A reload is planned beside the loop (reload.py), and of what cannot be use
 as it was. Segments that were replaced end the process.
 """
 
-import structlog
-
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine.core import Engine
 from spread_scanner.engine.keeping import Keeper, blocks_keeper, usual_keeper
 from spread_scanner.engine.reload import Reloads, keep_for_good
 from spread_scanner.runtime import scheduling
+from spread_scanner.runtime.logs import Log
 from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema.counters import ENGINE_COUNTERS
 from spread_scanner.schema.enums import ProcessState
@@ -65,7 +64,7 @@ def live(process: Process) -> None:
             hearing.poll()
 
 
-def recalled(keeper: Keeper[Usual], log: structlog.stdlib.BoundLogger) -> Usual | None:
+def recalled(keeper: Keeper[Usual], log: Log) -> Usual | None:
     """What was usual before this start; that it is too old to count is said."""
     found = keeper.recall()
     now_ns = clock.wall_ns()
@@ -121,9 +120,7 @@ class AnalystHeard:
 class Adoption:
     """Adopts what leaving usually earns when that is due, and has it kept."""
 
-    def __init__(
-        self, engine: Engine, keeper: Keeper[Usual], log: structlog.stdlib.BoundLogger
-    ) -> None:
+    def __init__(self, engine: Engine, keeper: Keeper[Usual], log: Log) -> None:
         self._engine, self._keeper, self._log = engine, keeper, log
         self._next_ns = clock.mono_ns() + engine.adopt_every_ns
         self._most_known = -1

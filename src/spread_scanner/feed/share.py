@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import structlog
 
 from spread_scanner import clock
 from spread_scanner.config import Feed
@@ -25,6 +24,7 @@ from spread_scanner.feed._books import BookBoard
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.outage_log import OutageLog
 from spread_scanner.runtime.gate import Gate
+from spread_scanner.runtime.logs import Log
 from spread_scanner.runtime.ws import DialFailed
 from spread_scanner.schema.enums import Carries
 from spread_scanner.shm._rows import Row
@@ -62,7 +62,7 @@ class Share:
     instruments: dict[str, InstrumentRow]
     connects: Gate
     evidence: Evidence
-    log: structlog.stdlib.BoundLogger
+    log: Log
     fail: Callable[[BaseException], None]  # a fault of ours: the process ends
     # What a connection had quoted, by id, and is refused from now on.
     disowned: Callable[[npt.NDArray[np.uint16]], None] = lambda _: None

@@ -2,9 +2,8 @@
 
 from http import HTTPStatus
 
-import structlog
-
 from spread_scanner.gateway.problems import NotAnswered
+from spread_scanner.runtime.logs import Log
 from spread_scanner.schema.counters import GATEWAY_COUNTERS
 from spread_scanner.shm.health import HealthRow
 
@@ -15,7 +14,7 @@ _COUNTER = {row.label: row.counter_id for row in GATEWAY_COUNTERS}
 class Counting:
     """Of one process's row."""
 
-    def __init__(self, row: HealthRow, log: structlog.stdlib.BoundLogger) -> None:
+    def __init__(self, row: HealthRow, log: Log) -> None:
         self._row = row
         self._log = log
 

@@ -14,7 +14,6 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 
 import httpx
-import structlog
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from spread_scanner import clock
@@ -28,7 +27,7 @@ from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.pace import SLOT_NS
 from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
 from spread_scanner.pools.subscriptions import Subscriptions
-from spread_scanner.runtime import ws
+from spread_scanner.runtime import logs, ws
 from spread_scanner.runtime.backoff import Allowance, Backoff
 from spread_scanner.runtime.refusals import retry_after_s
 
@@ -118,7 +117,7 @@ class ProviderLine:
         self._endpoint, self._commitment = endpoint, settings.commitment
         self._subscriptions_max = provider.subscriptions_max
         self._feed, self._count, self._tls = feed, count, tls
-        self._log = structlog.get_logger().bind(provider=self.name)
+        self._log = logs.get_logger(provider=self.name)
         self._numbers = itertools.count(1)
         self._proxies = itertools.cycle(endpoint.proxies or ("",))
         burst = max(1, int(provider.requests_per_s))

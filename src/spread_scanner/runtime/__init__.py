@@ -1,1 +1,11 @@
 """How a process lives: start, heartbeat, orders, signals, pinning, logs, dialling out."""
+
+import sys
+
+# Where rich is there, structlog loads it and pygments for tracebacks in colour, which nobody here
+# prints: a seventh of the start of each of a dozen processes. A module that is None is not there.
+if "rich" not in sys.modules:
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    import structlog  # noqa: F401
+
+    del sys.modules["rich"]

@@ -19,6 +19,8 @@ import structlog
 
 from spread_scanner.runtime import output
 
+Log = structlog.stdlib.BoundLogger  # others import it from here: see runtime/__init__.py
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MASK = "***"
 FIRST = ("timestamp", "level", "process", "event")  # what a person looks for stands first
@@ -27,7 +29,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s'\"]+(?=@)")
 _BOT_TOKEN = re.compile(r"(?<=/bot)[0-9]+:[A-Za-z0-9_-]+")
 
 
-def set_up(process: str, level: str = "info", form: str = "auto") -> structlog.stdlib.BoundLogger:
+def set_up(process: str, level: str = "info", form: str = "auto") -> Log:
     """Configure the logs of this process and return its logger, which names the process."""
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     human = form == "human" or (form == "auto" and on_terminal)
@@ -44,7 +46,8 @@ def set_up(process: str, level: str = "info", form: str = "auto") -> structlog.s
     ]
     endings: list[Any]
     if human:
-        endings = [structlog.dev.ConsoleRenderer(colors=on_terminal)]
+        plain = structlog.dev.plain_traceback
+        endings = [structlog.dev.ConsoleRenderer(colors=on_terminal, exception_formatter=plain)]
     else:
         endings = [
             structlog.processors.format_exc_info,
@@ -58,7 +61,12 @@ def set_up(process: str, level: str = "info", form: str = "auto") -> structlog.s
         cache_logger_on_first_use=True,
     )
     _take_in_libraries(shared, endings)
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger(process=process)
+    return get_logger(process=process)
+
+
+def get_logger(**bound: str) -> Log:
+    """This process's, for whoever is handed none; `bound` stands in each of its lines."""
+    logger: Log = structlog.get_logger(**bound)
     return logger
 
 

@@ -15,14 +15,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import structlog
-
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, SuspendWatch
 from spread_scanner.config import restart
 from spread_scanner.errors import ConfigError, SpreadError
 from spread_scanner.runtime import logs, scheduling
-from spread_scanner.runtime.logs import without_secrets
+from spread_scanner.runtime.logs import Log, without_secrets
 from spread_scanner.runtime.notifier import Notifier
 from spread_scanner.schema.counters import counters_of
 from spread_scanner.schema.enums import ProcessState, ReloadOutcome
@@ -73,7 +71,7 @@ class Process:
         self,
         name: str,
         settings: config.Settings,
-        log: structlog.stdlib.BoundLogger,
+        log: Log,
         row: HealthRow,
         slot: ControlSlot,
     ) -> None:
@@ -277,9 +275,7 @@ def run(name: str, body: Callable[[Process], None]) -> int:
 
 
 @contextlib.contextmanager
-def _attached(
-    name: str, settings: config.Settings, log: structlog.stdlib.BoundLogger
-) -> Iterator[Process]:
+def _attached(name: str, settings: config.Settings, log: Log) -> Iterator[Process]:
     namespace = settings.config.system.namespace
     with contextlib.ExitStack() as stack:
         health = stack.enter_context(Health.attach(namespace))

@@ -17,11 +17,11 @@ from typing import NamedTuple, Protocol, Self, TypeVar
 import httpx
 import stamina
 import stamina.instrumentation
-import structlog
 
 from spread_scanner import clock
 from spread_scanner.errors import BadMessage, ExchangeError
 from spread_scanner.exchanges.adapter import RestRequest
+from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.runtime.refusals import retry_after_s
 from spread_scanner.shm.dials import Dials
@@ -145,7 +145,7 @@ class RestClient:
         ban = self._gate.ban() if isinstance(error, _Passing) else None
         if ban is not None and ban.left_s > self._patience.backoff_s_max:
             return False
-        log = structlog.get_logger()
+        log = logs.get_logger()
         log.warning("REST request failed", url=self._base + request.path, why=str(error))
         return True if ban is None else ban.left_s
 

@@ -7,9 +7,8 @@ pause is asked for at each turn, as a reload may change it; 0 is never.
 
 from collections.abc import Callable
 
-import structlog
-
 from spread_scanner import clock
+from spread_scanner.runtime.logs import Log
 from spread_scanner.schema.names import EXIT_DONE, EXIT_PARTIAL
 from spread_scanner.supervise.children import Child
 
@@ -24,7 +23,7 @@ class Errand:
         name: str,
         every_s: Callable[[], float],
         child: Callable[[], Child],
-        log: structlog.stdlib.BoundLogger,
+        log: Log,
         *,
         publishes: bool = False,
         asked: Callable[[], bool] = lambda: False,

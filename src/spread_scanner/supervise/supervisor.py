@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import structlog
-
 from spread_scanner import clock, config
 from spread_scanner.config.processes import optional
 from spread_scanner.errors import SegmentError, SpreadError
 from spread_scanner.orders import discovering
 from spread_scanner.orders.carried import carry
 from spread_scanner.orders.remembered import NotRemembered
+from spread_scanner.runtime.logs import Log
 from spread_scanner.runtime.process import (
     Process,
 )
@@ -96,7 +95,7 @@ class Supervisor:
         self,
         settings: config.Settings,
         environ: Mapping[str, str],
-        log: structlog.stdlib.BoundLogger,
+        log: Log,
         *,
         discover: bool = True,
     ) -> None:

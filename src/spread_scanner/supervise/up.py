@@ -15,11 +15,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, Protocol, cast
 
-import structlog
-
 from spread_scanner import clock, config
 from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
+from spread_scanner.runtime.logs import Log
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import GATEWAY, LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import learned, score
@@ -310,9 +309,7 @@ def _files(keep: Path | None) -> Iterator[_Files]:
 
 
 @contextlib.contextmanager
-def _logging(
-    settings: config.Settings, *, into_file: bool
-) -> Iterator[structlog.stdlib.BoundLogger]:
+def _logging(settings: config.Settings, *, into_file: bool) -> Iterator[Log]:
     """Our log lines: on stderr, or in a file beside the children's while the screen is on."""
     system = settings.config.system
     with contextlib.ExitStack() as stack:
