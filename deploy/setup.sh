@@ -265,12 +265,12 @@ install_package() {
     upgraded=1
 }
 
-# Read by the services, by nobody else: a proxy's password may stand in it.
+# Read by the services, by nobody else: a proxy's password or a provider's key may stand in it.
 ours() { [ -n "$root" ] || run chgrp spread "$1"; }
 
 install_settings() {
     local name with_folders
-    for name in exchanges.toml directions.toml; do
+    for name in exchanges.toml directions.toml pools.toml; do
         [ -f "$etc/$name" ] || { put "$here/config/$name" "$etc/$name" 640; ours "$etc/$name"; }
     done
     if [ ! -f "$etc/config.toml" ]; then

@@ -50,6 +50,7 @@ def test_a_first_run_lays_out_everything(tmp_path: Path) -> None:
         "etc/spread-scanner/config.toml",
         "etc/spread-scanner/exchanges.toml",
         "etc/spread-scanner/directions.toml",
+        "etc/spread-scanner/pools.toml",
         "etc/cron.d/spread-scanner",
         "etc/sysctl.d/60-spread-scanner.conf",
         "etc/systemd/system/spread-scanner.target",
@@ -62,7 +63,7 @@ def test_a_first_run_lays_out_everything(tmp_path: Path) -> None:
         assert (tmp_path / name).exists(), name
     settings = (tmp_path / "etc/spread-scanner/config.toml").read_text()
     assert 'generated_dir = "/var/lib/spread-scanner/generated"' in settings
-    for name, mode in (("telegram-token", 0o600), ("exchanges.toml", 0o640)):
+    for name, mode in (("telegram-token", 0o600), ("exchanges.toml", 0o640), ("pools.toml", 0o640)):
         found = (tmp_path / "etc/spread-scanner" / name).stat().st_mode & 0o777
         assert found == mode, f"{name} may hold a secret"
 
@@ -106,6 +107,7 @@ def test_uninstalling_keeps_settings_and_data_unless_told(tmp_path: Path) -> Non
         "etc/spread-scanner/config.toml",
         "etc/spread-scanner/exchanges.toml",
         "etc/spread-scanner/directions.toml",
+        "etc/spread-scanner/pools.toml",
         "etc/spread-scanner/telegram-token",
         "var/lib/spread-scanner/data/tracker.db",
     }

@@ -34,6 +34,7 @@ class Sim:
         self.process = process
         self.sources: dict[str, dict[str, str]] = ready["sources"]
         self.control = ready["control"]
+        self.solana = ready["solana"]
 
     def rest(self, label: str, path: str, **params: str) -> Any:
         return httpx.get(self.sources[label]["rest_url"] + path, params=params).json()
@@ -290,7 +291,8 @@ def test_the_config_that_it_writes_is_one_that_the_product_reads(tmp_path: Path)
     folder = tmp_path / "made" / "config"
     threshold = json.dumps({"default": 44, "okx-mexc": 20})
     with running(
-        "--symbols", "5", "--config-out", str(folder), "--threshold-bps", threshold
+        *("--symbols", "5", "--pools", "4"),
+        *("--config-out", str(folder), "--threshold-bps", threshold),
     ) as sim:
         settings = config.load(folder, environ={})
 
@@ -302,6 +304,10 @@ def test_the_config_that_it_writes_is_one_that_the_product_reads(tmp_path: Path)
             fees = 2 * (spot.fee_bps("BTC-USDT") + futures.fee_bps("BTC-USDT"))
             assert enter + fees == pytest.approx(20 if direction.label == "okx-mexc" else 44)
         assert settings.config.spread_engine.hold_h == 0.0
+        assert settings.pools.runs
+        assert len(settings.pools.pools) == 4
+        truth = httpx.get(f"{sim.solana}/truth").json()
+        assert truth["pools"].keys() == settings.pools.pools.keys()
         sim.stop()
 
 

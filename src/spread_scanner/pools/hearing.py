@@ -140,7 +140,6 @@ class PoolHearing:
         in_time = sum(feed.pace.in_time(line.name, now_ns) for line in self._lines)
         count.level("providers", in_time)
         count.level("subscriptions", sum(len(line.subscriptions.keys) for line in self._lines))
-        count.level("skip_unknown", sum(line.subscriptions.dropped for line in self._lines))
         count.level("pools", len(pools))
         count.level("pools_fresh", sum(pool.good for pool in pools))
         count.level("pools_refused", sum(pool.refusal is not None for pool in pools))

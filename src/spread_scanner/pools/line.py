@@ -33,6 +33,7 @@ from spread_scanner.runtime.refusals import retry_after_s
 
 DIAL_S_MAX = 10.0
 ANSWER_S_MAX = 10.0
+ANSWER_NS_MAX = 5 * NS_PER_S  # subscriptions that are asked for, and no answer came to any
 PAUSE_S_MIN, PAUSE_S_MAX = 0.5, 60.0  # between two dials, and after a provider said "too much"
 STOOD_NS = 60 * NS_PER_S
 SILENT_NS_MAX = 15 * NS_PER_S  # no slot for so long: the connection is ended
@@ -122,12 +123,14 @@ class ProviderLine:
         self._proxies = itertools.cycle(endpoint.proxies or ("",))
         burst = max(1, int(provider.requests_per_s))
         self._allowance = Allowance(burst, burst / provider.requests_per_s)
-        self._backoff = Backoff(PAUSE_S_MIN, PAUSE_S_MAX)
+        self._backoff = Backoff(PAUSE_S_MIN, PAUSE_S_MAX)  # of dials
+        self._rests = Backoff(PAUSE_S_MIN, PAUSE_S_MAX)
         self._socket: _Socket | None = None
         self._asked_ns: dict[tuple[str, ...], int] = {}  # when these were seeded last
         self._refused: set[str] = set()  # accounts whose subscriptions were, in this life
         self._bad_in_a_row = 0
         self._slot_ns = 0  # when a slot was told last
+        self._answer_ns = 0  # when a subscription was answered last, or the first one asked for
         self._rest_until_ns = 0
 
     async def run(self) -> None:
@@ -181,8 +184,10 @@ class ProviderLine:
         finally:
             socket.cut()
             self._socket = None
+            self._count.add("skip_unknown", self.subscriptions.dropped)
             self._feed.lost(self.name, clock.mono_ns())
-        self._count.add("disconnects")
+        if not self.trouble:
+            self._count.add("disconnects")
         self._said(self.trouble or "the connection was lost")
 
     def _client(self, proxy: str) -> httpx.AsyncClient:
@@ -201,9 +206,9 @@ class ProviderLine:
         while not socket.closed:
             self.woken.clear()
             now_ns = clock.mono_ns()
-            if now_ns - self._slot_ns > SILENT_NS_MAX:
+            if silence := self._silence(now_ns):
+                self.trouble = silence
                 self._count.add("silent")
-                self.trouble = "no slot was told for too long"
                 return
             wait_s = max(self._allowance.wait_s(now_ns), (self._rest_until_ns - now_ns) / NS_PER_S)
             if wait_s <= 0:
@@ -215,13 +220,21 @@ class ProviderLine:
                     self._rest(limited)
             await self._idle(min(max(wait_s, 0.01), IDLE_S) if wait_s > 0 else IDLE_S)
 
+    def _silence(self, now_ns: int) -> str:
+        """What has not come for so long that the connection is worth nothing; empty: all does."""
+        if now_ns - self._slot_ns > SILENT_NS_MAX:
+            return "no slot was told for too long"
+        if self.subscriptions.unanswered and now_ns - self._answer_ns > ANSWER_NS_MAX:
+            return "subscriptions were not answered"
+        return ""
+
     async def _idle(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.woken.wait(), seconds)
 
     def _rest(self, limited: _Limited) -> None:
         """Ask nothing for a while; what is told meanwhile is heard."""
-        pause_s = max(self._backoff.next_s(), limited.wait_s or 0.0)
+        pause_s = max(self._rests.next_s(), limited.wait_s or 0.0)
         self._rest_until_ns = clock.mono_ns() + int(pause_s * NS_PER_S)
         self._log.warning("provider", said=self._endpoint.masked(str(limited)), rests_s=pause_s)
 
@@ -240,6 +253,8 @@ class ProviderLine:
             if key not in asked:
                 number = next(self._numbers)
                 self._allowance.use(now_ns)
+                if not self.subscriptions.unanswered:
+                    self._answer_ns = now_ns
                 self.subscriptions.ask(number, key)
                 socket.send(rpc.subscribe_account(number, key, self._commitment))
                 return True
@@ -291,6 +306,7 @@ class ProviderLine:
                 raise _Limited(f"{found.code}: {found.said}")
             return
         self._count.add("seeds")
+        self._rests.stood()
         if self._socket is not None and not self._socket.closed:
             self._feed.seeded(self.name, found.slot, found.accounts, clock.mono_ns())
 
@@ -330,6 +346,7 @@ class ProviderLine:
             self._slot_ns = now_ns
             self._feed.slot(self.name, message.slot, now_ns)
         elif isinstance(message, rpc.Subscribed):
+            self._answer_ns = now_ns
             for key, told in self.subscriptions.acknowledged(message, now_ns):
                 self._feed.told(self.name, key, told.slot, (told.owner, told.data), now_ns)
             self.woken.set()
@@ -345,6 +362,7 @@ class ProviderLine:
 
     def _refusal(self, refusal: RpcRefusal) -> None:
         self._count.add("refusals")
+        self._answer_ns = clock.mono_ns()
         key = None if refusal.request_id is None else self.subscriptions.refused(refusal.request_id)
         said = f"{refusal.code}: {refusal.said}"
         if refusal.trouble is RpcTrouble.LIMITED:  # asked again after a rest

@@ -46,6 +46,7 @@ class RpcProvider:
         self.listeners: set[Listening] = set()
         self.slot = chain.slot  # as far as it has told
         self.limits = 0  # so many requests are answered "too many"
+        self.lost = 0  # so many requests of websockets are never answered
         self.silent = False  # nothing is told; connections live
         self.away = False  # connections are refused, and those that stand are cut
         self.counts = {"requests": 0, "notifications": 0, "limited": 0}

@@ -27,7 +27,7 @@ from spread_scanner.sim.rpc_provider import LIMITED, Listening, RpcProvider
 
 SLOT_S = 0.4
 FAULT_S = 1.0  # so long one that comes from the seed lasts
-FAULTS = ("fork", "cut", "lag", "limit", "silent", "away", "wrong-owner")
+FAULTS = ("fork", "cut", "lag", "limit", "lose", "silent", "away", "wrong-owner")
 
 
 class SolanaSide:
@@ -120,6 +120,8 @@ class SolanaSide:
             self._later(for_s, lambda: setattr(provider, "lag_slots", before))
         elif kind == "limit":
             provider.limits = int(said.get("count", 1))
+        elif kind == "lose":
+            provider.lost = int(said.get("count", 1))
         elif kind == "silent":
             provider.silent = True
             self._later(for_s, lambda: self._heard_again(provider))
@@ -276,10 +278,16 @@ class _Client(asyncio.Protocol):
             if isinstance(event, Request):
                 self._shake(ws, event)
             elif isinstance(event, Frame) and event.opcode is Opcode.TEXT and self._provider:
-                self._say(self._provider.answer(bytes(event.data), self._listening))
+                self._hear(self._provider, bytes(event.data))
         self._pass_on(ws)
         if ws.close_expected() and not self._transport.is_closing():
             self._transport.close()
+
+    def _hear(self, provider: RpcProvider, request: bytes) -> None:
+        if provider.lost:
+            provider.lost -= 1
+        else:
+            self._say(provider.answer(request, self._listening))
 
     def _shake(self, ws: ServerProtocol, request: Request) -> None:
         provider = self._side.providers.get(request.path[1:])

@@ -92,7 +92,7 @@ class Pool(ABC):
         """Token 0 in (down) or token 1 in. What cannot be filled as a whole is refused."""
 
 
-REMEMBERED_MAX = 1_024  # accounts of a program whose state is kept; an array has 10 KB
+REMEMBERED_MAX = 512  # accounts of a program whose state is kept; an array has 10 KB
 
 
 def remembered(decode: Callable[[bytes], Decoded]) -> Callable[[bytes], Decoded]:

@@ -49,6 +49,11 @@ def fresh(bed: FeedBed, pools: list[str]) -> bool:
     return all(pool in found and found[pool].fresh for pool in pools)
 
 
+def counted(bed: FeedBed, label: str) -> int:
+    found: int = bed.health().counters[label]
+    return found
+
+
 def state(bed: FeedBed) -> ProcessState:
     found: ProcessState = bed.health().state
     return found
@@ -81,11 +86,13 @@ def test_it_says_what_is_wrong_obeys_and_comes_back(bed: FeedBed, chain: SolanaT
     toml = chain.side.pools_toml()
     at = toml.index(f"[pools.{pool}]")
     bed.write(toml[:at] + toml[at:].replace(USDC, USDT, 1))
+    chain.act(do="lose", provider="b", count=2)
     bed.start()
     bed.wait("it is refused", lambda: "mint" in why(bed, pool))
     bed.wait("the others are fresh", lambda: fresh(bed, others))
     assert pool in bed.log.read_text()
 
+    bed.wait("what nobody answered is asked anew", lambda: counted(bed, "silent") == 1)
     bed.write(toml)
     bed.order(lambda operator: operator.reload(FEED_SOLANA))
     bed.wait("it is taken", bed.all_fresh)
@@ -128,6 +135,6 @@ def test_faults_of_a_fresh_seed_leave_no_cell_wrong(tmp_path: Path, namespace: s
         feeding(tmp_path, namespace, chain.side.pools_toml()) as bed,
     ):
         bed.start()
-        bed.wait("faults were lived through", lambda: chain.truth()["faults"] >= 24)
+        bed.wait("faults were lived through", lambda: chain.truth()["faults"] >= 16)
         chain.act(do="swaps", per_slot=0)
         bed.wait("every cell is right", lambda: right(bed, chain))
