@@ -239,6 +239,10 @@ def running(settings: Settings) -> Iterator[Check]:
             f"see {settings.data_dir / LOGS_FOLDER}, or journalctl -u <process>" if dead else ""
         )
         yield Check("system", FAIL if dead else OK, found, advice)
+    ill = [name for name in now.unwell if name not in dead]
+    if ill or now.mixed:
+        found = "; ".join([*([f"unwell: {', '.join(ill)}"] if ill else []), *now.mixed])
+        yield Check("processes", WARN, found, "spread-ctl status says why")
     for running, names in status.other_versions(now).items():
         found = f"{running or 'an older version'} in {', '.join(names)}"
         yield Check("running version", WARN, found, "restart it to take the installed one")

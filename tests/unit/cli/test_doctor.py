@@ -1,5 +1,6 @@
 """What doctor says of an exchange that answers, but not with what is needed; and no secret."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,6 +8,9 @@ from typing import Any
 
 import orjson
 import pytest
+
+from spread_scanner.config.processes import staying
+from spread_scanner.schema.enums import ProcessState
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -71,6 +75,22 @@ def test_an_answer_that_is_none_fails_and_says_what_helps(
     assert str(status) in websocket["found"]
     assert "set the source's proxy, or run elsewhere" in rest["advice"]
     assert "set the source's proxy, or run elsewhere" in websocket["advice"]
+
+
+@pytest.mark.usefixtures("virtual_clock")  # all have just beaten, however long it takes
+def test_who_is_unwell_in_a_system_that_is_up_is_named(up_bed: Any, spread_ctl: Run) -> None:
+    def said() -> list[str]:
+        checks = orjson.loads(spread_ctl("doctor", "--json", "--offline")[1])["checks"]
+        return [one["found"] for one in checks if one["name"] == "processes"]
+
+    with contextlib.ExitStack() as stack:
+        health = stack.enter_context(up_bed.health())
+        rows = {name: stack.enter_context(health.claim(name)) for name in staying(up_bed.settings)}
+        for row in rows.values():
+            row.beat(ProcessState.RUNNING)
+        assert said() == []
+        rows["spread-tracker"].beat(ProcessState.DEGRADED, "its disk is full")
+        assert said() == ["unwell: spread-tracker"]
 
 
 def test_a_proxys_password_is_told_to_nobody(bed: Any, spread_ctl: Run) -> None:
