@@ -342,8 +342,32 @@ class ConcentratedPool(Pool):
     def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
         return self._start.sqrt_price * self._start.sqrt_price, 1 << 2 * Q64_BITS
 
+    @cached_property
+    def _nearest(self) -> tuple[int, int]:
+        """The price of the first tick or end going up, and going down."""
+        up, down = (next(_onward(self.ticks, self._start.tick, side)) for side in (False, True))
+        return up.sqrt_price, down.sqrt_price
+
+    def _within(self, down: bool, amount: int, by_input: bool, rules: FeeRules) -> Filled | None:
+        """A swap that one step fills before any tick is met, as most are, for a third of what a
+        walk costs; None where it takes a walk to tell."""
+        price, _, liquidity = self._start
+        target = self._nearest[down]
+        if rules.schedule is not None or price == target:
+            return None
+        after, amount_in, amount_out, fee = step(
+            price, target, liquidity, amount, rules.rate, by_input, down, rules.on_input
+        )
+        paid = amount_in + fee if rules.on_input else amount_in
+        used, other = (paid, amount_out) if by_input else (amount_out, paid)
+        if after == target or used != amount or other > U64_MAX:
+            return None
+        return Filled(paid, amount_out, fee, rules.on_input)
+
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         rules = self.rules(down, unix_ts)
+        if (filled := self._within(down, amount, by_input, rules)) is not None:
+            return filled
         path = walk(self._start, self.ticks, amount, down=down, by_input=by_input, rules=rules)
         fee = path.fees[0][0] if len(path.fees) == 1 else sum(fee for fee, _ in path.fees)
         return Filled(path.amount_in, path.amount_out, fee, rules.on_input, path.crossed)

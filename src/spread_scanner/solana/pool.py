@@ -176,7 +176,10 @@ def quote_of(
     pool.check_open(unix_ts, slot)
     down = mint_in == mints[0]
     epoch = tokens.epoch_of(slot)
-    fee_in, fee_out = (mint.fee(epoch) for mint in pool.token_mints()[:: 1 if down else -1])
+    one, other = pool.token_mints()
+    fee_in, fee_out = one.fee(epoch), other.fee(epoch)
+    if not down:
+        fee_in, fee_out = fee_out, fee_in
     if by_input:
         arrives = _some(amount - fee_in.of(amount))
         filled = pool.swap(down, arrives, True, unix_ts, slot)

@@ -1,0 +1,58 @@
+"""A swap that one step fills says what a walk through the ticks says, to the last unit."""
+
+import random
+
+import pytest
+from pool_accounts import key, whirlpool, whirlpool_ticks
+
+from spread_scanner import solana
+from spread_scanner.solana.concentrated import ConcentratedPool, walk
+from spread_scanner.solana.orca_whirlpool import PRICES, array_key
+from spread_scanner.solana.tokens import USDC, WSOL
+
+POOL = key("pool")
+NETS = {-7: 10**12, -3: 5 * 10**11, 4: -(5 * 10**11), 9: -(10**12)}
+
+
+def pool_at(tick: int, beyond: int) -> ConcentratedPool:
+    below = {at: net for at, net in NETS.items() if at < 0}
+    above = {at: net for at, net in NETS.items() if at >= 0}
+    liquidity = sum(net for at, net in NETS.items() if at <= tick)
+    accounts = {
+        POOL: whirlpool(
+            spacing=1,
+            fee_rate=2_500,
+            liquidity=liquidity,
+            sqrt_price=PRICES.at(tick) + beyond,
+            tick=tick,
+            mints=(WSOL, USDC),
+        ),
+        array_key(POOL, -88): whirlpool_ticks(POOL, -88, 1, below),
+        array_key(POOL, 0): whirlpool_ticks(POOL, 0, 1, above),
+    }
+    found = solana.assemble(POOL, accounts)
+    assert isinstance(found, ConcentratedPool)
+    return found
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("by_input", [False, True])
+@pytest.mark.parametrize(("tick", "beyond"), [(0, 0), (1, 12_345_678), (4, 0), (-3, 0), (-4, 99)])
+def test_one_step_and_a_walk_agree(tick: int, beyond: int, by_input: bool, down: bool) -> None:
+    pool, rng = pool_at(tick, beyond), random.Random(f"{tick} {beyond} {by_input} {down}")
+    crossed = set()
+    for _ in range(300):
+        amount = int(10 ** rng.uniform(0, 10))
+        rules = pool.rules(down, 0)
+        try:
+            path = walk(pool._start, pool.ticks, amount, down=down, by_input=by_input, rules=rules)
+        except solana.PoolRefusal as refusal:
+            with pytest.raises(solana.PoolRefusal, match=str(refusal.reason.value)):
+                pool.swap(down, amount, by_input, 0)
+            continue
+        found = pool.swap(down, amount, by_input, 0)
+        fee = sum(one for one, _ in path.fees)
+        assert (found.amount_in, found.amount_out) == (path.amount_in, path.amount_out)
+        assert (found.fee, found.crossed) == (fee, path.crossed)
+        crossed.add(found.crossed)
+    assert crossed
