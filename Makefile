@@ -82,6 +82,7 @@ nightly: $(STAMP)
 	$(MAKE) days N=24
 	SPREAD_EXPLORE=1 SPREAD_WEEKS=20 $(PYTEST) -m slow tests/unit/alerts/test_week.py
 	SPREAD_EXPLORE=1 SPREAD_KILLS=200 $(PYTEST) tests/unit/recorder/test_recorder_process.py
+	SPREAD_GATEWAY_S=3600 $(PYTEST) -m slow tests/unit/gateway/test_gateway_stream.py
 	SPREAD_FLOOD_S=1800 $(PYTEST) -m slow tests/unit/recorder/test_recorder_process.py
 	SPREAD_LOG=long $(PYTEST) -m slow tests/unit/wal/test_log_damage.py
 

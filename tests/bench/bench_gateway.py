@@ -66,6 +66,7 @@ def figures(small: bool) -> Iterator[Figure]:
             ("pair", "/prices/S0/USDT", 1),
             ("prices", "/prices", 20),
         ):
+            quotes.write_all()  # what is older than a minute is no price
             count = max(requests // share, CONNECTIONS)
             asked = asyncio.run(_asked(port, path, count, ours.pid, quotes))
             peers = {}
@@ -146,9 +147,13 @@ class Quotes:
         self.last: dict[str, float] = {}
 
     def __enter__(self) -> "Quotes":
+        self.write_all()
+        return self
+
+    def write_all(self) -> None:
+        """A quote of each listing."""
         for _ in range(self.listings):
             self.write()
-        return self
 
     def write(self) -> None:
         """The next listing's next quote."""

@@ -263,6 +263,25 @@ def test_every_open_socket_has_a_seat_and_the_next_is_refused(
     at_the_door(visit, most=3)
 
 
+@pytest.mark.slow
+def test_ten_thousand_attempts_are_refused_and_leave_nothing(
+    at_the_door: Callable[..., None],
+) -> None:
+    async def attempt(door: Door) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
+        writer.close()
+
+    async def visit(door: Door) -> None:
+        seated = [await Visitor.of(door) for _ in range(3)]
+        for _ in range(100):
+            await asyncio.gather(*(attempt(door) for _ in range(100)))
+        await left(door, 3)
+        assert [await one.asks() for one in seated] == [200] * 3
+
+    at_the_door(visit, most=3)
+
+
 HEADS = [
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * HEAD_BYTES_MAX + b"\r\n\r\n",
     b"GET / HTTP/1.1\r\nX: " + b"a" * HEAD_BYTES_MAX,  # and no end of it

@@ -1,10 +1,15 @@
 """The stream over real sockets: snapshot and updates, what goes and comes, who may, who is slow."""
 
 import contextlib
+import itertools
 import json
+import os
 import socket
+import time
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from gateway_bed import Quoting, Started, secret
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -15,6 +20,7 @@ from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import GATEWAY
 from spread_scanner.shm import PriceStore
 
+LOAD_S = float(os.environ.get("SPREAD_GATEWAY_S", "3"))
 SPOT, OTHER = SOURCES[0].source_id, SOURCES[4].source_id
 
 
@@ -151,6 +157,33 @@ def test_frames_that_nobody_sends_end_the_connection_and_nothing_else(
                         pass
         wish(well, "status")
         assert said(well, "status")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + LOAD_S)
+def test_under_load_nothing_grows(life: Started, quoting: Quoting) -> None:
+    """For some seconds; `make nightly` has an hour of it."""
+    numbers = itertools.count()
+
+    def rounds(seconds: float) -> float:
+        """The gateway's memory behind them, MB."""
+        until_s = time.monotonic() + seconds
+        while time.monotonic() < until_s:
+            number = next(numbers)
+            quoting.quote(SOURCES[0].source_id, number % 3, 100.0 + number % 7)
+            for path in ("/health", "/prices", "/v1/spreads", "/v1/spreads/columns", "/metrics"):
+                assert web.get(path).status_code == 200, path
+            with connect(url(life), proxy=None) as stream:
+                wish(stream, "prices", "spreads", "signals")
+                said(stream, "spreads")
+        pages = Path(f"/proc/{life.child.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    with httpx.Client(base_url=life.address(), timeout=60) as web:
+        before_mb = rounds(2)
+        after_mb = rounds(LOAD_S)
+    assert after_mb < before_mb + 20
+    assert after_mb < 150
 
 
 def test_paused_and_at_the_end_everybody_is_let_go(life: Started, listed_bed: Any) -> None:
