@@ -27,13 +27,14 @@ from spread_scanner.schema.enums import (
     ProcessState,
 )
 from spread_scanner.schema.funding import NS_PER_HOUR, FundingFlag, listing_of, unknown
-from spread_scanner.shm import Health
+from spread_scanner.shm import Health, segment
 from spread_scanner.shm.funding import FundingTable
 from spread_scanner.sim.universe import Universe
 from spread_scanner.symbology.tables import Tables, load
 
 ROOT = Path(__file__).parents[2]
 SEED, SYMBOLS = 11, 70
+NOT_UP = f"absent-{os.getpid()}"
 DEADLINE_S = 120.0
 # Several runs of a process each; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(400)
@@ -68,6 +69,14 @@ def simulator(folder: Path) -> Iterator[Sim]:
             process.wait(DEADLINE_S)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Whoever dials keeps its turns in shared memory, also where no system is up."""
+    yield
+    for name in segment.names(NOT_UP):
+        segment.remove(name)
+
+
 @pytest.fixture(scope="module")
 def shared_sim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sim]:
     """For tests that leave the market as it is."""
@@ -100,7 +109,7 @@ class Place:
             **os.environ,
             **QUICK,
             "SPREAD_CONFIG_DIR": str(self.config),
-            "SPREAD_SYSTEM__NAMESPACE": f"absent-{os.getpid()}",
+            "SPREAD_SYSTEM__NAMESPACE": NOT_UP,
         }
 
     def run(self, *arguments: str, **environ: str) -> Ran:
