@@ -208,16 +208,17 @@ class PriceBoard:
     def look_at(self, pair: str, sources: Container[Source]) -> Quoted:
         """The listings of one pair on some sources; of one that pools alone have there are none."""
         rows = [n for n in self._rows_of_pair.get(pair, ()) if self.listings[n].source in sources]
-        versions, quotes, beating = [], [np.empty(0, QUOTE_DTYPE)], []
-        for number in rows:
+        versions, beating = [], []
+        quotes = np.empty(len(rows), QUOTE_DTYPE)  # numpy puts records together slowly
+        for at, number in enumerate(rows):
             source_id = self.listings[number].source.source_id
             beating.append(feed_beats(self._store, source_id, self._limits))
             versions.append(self._store.sequences[source_id, self._ids[number]])
-            quotes.append(self._store.read_many(source_id, self._ids[number : number + 1]))
+            quotes[at] = self._store.read_many(source_id, self._ids[number : number + 1])[0]
         return self._judged(
             np.array(rows, np.int64),
             np.array(versions, np.uint64),
-            np.concatenate(quotes),
+            quotes,
             np.array(beating, np.bool_),
         )
 
