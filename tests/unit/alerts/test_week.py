@@ -209,8 +209,11 @@ class Week:
             one.fails(None)
             for key in sorted(one.disliked):
                 one.likes(key)
-            one.left_alone_until = 0
             one.meanwhile = lambda key: None
+        alone_until_ns = max(one.left_alone_until for one in self.told)  # is waited out
+        while self.clock.mono_ns() < alone_until_ns:
+            self._look()
+            self.clock.advance_ms(1_000)
         for _ in range(0, int(AWAY_S_MAX) + 300, 2):
             self._look()
             self.clock.advance_ms(2_000)
