@@ -206,10 +206,13 @@ def ask_all(children: Sequence[Child]) -> None:
 
 
 def await_all(
-    children: Sequence[Child], deadline_s: float, done: Callable[[Child], bool] | None = None
+    children: Sequence[Child],
+    deadline_s: float,
+    done: Callable[[Child], bool] | None = None,
+    busy_s: float = BUSY_S_MAX,
 ) -> list[Child]:
-    """Those that have not ended by the deadline, which is later for who waits for a CPU: that it
-    is not done on a busy machine is no fault of its own.
+    """Those that have not ended by the deadline, which is later, by no more than `busy_s`, for who
+    waits for a CPU: that it is not done on a busy machine is no fault of its own.
 
     `done` tells a child that has finished its work: all that is left is its interpreter tidying
     up, which is cut short after a moment. On a busy machine a dozen of those take seconds.
@@ -217,7 +220,8 @@ def await_all(
     done_since_s: dict[str, float] = {}
     while waiting := [child for child in children if child.starts and child.ended() is None]:
         now_s = clock.awake_s()
-        if now_s >= deadline_s and all(_is_late(child, now_s - deadline_s) for child in waiting):
+        over_s = now_s - deadline_s
+        if over_s >= 0 and all(over_s >= min(one.held_up_s, busy_s) for one in waiting):
             break
         for child in waiting:
             if done is None or not done(child):
@@ -226,10 +230,6 @@ def await_all(
                 child.signal(signal.SIGKILL)
         clock.sleep(0.005)
     return waiting
-
-
-def _is_late(child: Child, by_s: float) -> bool:
-    return by_s >= min(child.held_up_s, BUSY_S_MAX)
 
 
 def kill_all(children: Sequence[Child]) -> list[str]:

@@ -46,6 +46,7 @@ from spread_scanner.shm.faults import NoSegment, NotReady, Retired
 from spread_scanner.shm.health import Beat, ProcessHealth
 from spread_scanner.supervise import log_files
 from spread_scanner.supervise.children import (
+    BUSY_S_MAX,
     Child,
     ask_all,
     await_all,
@@ -236,8 +237,10 @@ class Supervisor:
 
     def stop(self) -> None:
         """End all in reverse order and remove the segments; `killed` names who had to be. Who takes
-        longer than the next can wait for has until the end of all."""
+        longer than the next can wait for has until the end of all; what a busy machine takes is
+        taken from nobody else."""
         deadline_s = clock.awake_s() + STOP_TIMEOUT_S
+        busy_until_s = deadline_s + BUSY_S_MAX
         if self._process is not None:
             self._process.state(ProcessState.STOPPING)
         late: list[Child] = []
@@ -246,8 +249,10 @@ class Supervisor:
             step_deadline_s = deadline_s - number * STEP_RESERVE_S
             children = [self.children[name] for name in step]
             ask_all(children)
-            late += await_all(children, step_deadline_s, self._done)
-        self.killed += kill_all(await_all(late, deadline_s, self._done))
+            late += await_all(children, step_deadline_s, self._done, busy_until_s - deadline_s)
+            deadline_s = max(deadline_s, clock.awake_s() + number * STEP_RESERVE_S)
+        late = await_all(late, deadline_s, self._done, busy_until_s - deadline_s)
+        self.killed += kill_all(late)
         if self.killed:
             self._log.warning("killed, as they did not stop in time", processes=self.killed)
         sent = [errand.under_way for errand in self._errands if errand.under_way is not None]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from spread_scanner import clock
 from spread_scanner.runtime import logs
 from spread_scanner.schema.names import PROCESSES
 from spread_scanner.supervise import children, supervisor
@@ -196,3 +197,57 @@ def test_who_takes_longer_than_the_next_can_wait_for_has_until_the_end_of_all(
 
     assert told.killed == ["deaf"]
     assert told.children["gateway"].ended() == 0
+
+
+class Ending:
+    """Stands for a child that ends so long after it was asked, and waits for a CPU all the while or
+    not at all."""
+
+    starts = 1
+
+    def __init__(self, name: str, takes_s: float, *, busy: bool) -> None:
+        self.name = name
+        self._takes_s = takes_s
+        self._busy = busy
+        self._asked_s = 0.0
+        self._killed = False
+
+    def ask(self) -> None:
+        self._asked_s = clock.awake_s()
+
+    @property
+    def held_up_s(self) -> float:
+        return clock.awake_s() - self._asked_s if self._busy else 0.0
+
+    def ended(self) -> int | None:
+        over = clock.awake_s() - self._asked_s >= self._takes_s
+        return -signal.SIGKILL if self._killed else 0 if over else None
+
+    def signal(self, _: signal.Signals) -> None:
+        self._killed = True
+
+
+@pytest.mark.parametrize(
+    ("gateway_s", "others_s", "killed"),
+    [
+        (6.0, 0.5, []),
+        (6.0, 2.0, ["spread-tracker", "spread-engine"]),  # each has a moment, and not for ever
+        (60.0, 0.5, ["spread-gateway"]),
+    ],
+)
+def test_what_a_busy_machine_takes_of_a_stop_is_taken_from_nobody_else(
+    bed: Any, gateway_s: float, others_s: float, killed: list[str]
+) -> None:
+    """Who is asked to end only when the time for all is over has a moment for it all the same; and
+    all is over within ten seconds."""
+    told = supervisor.Supervisor(bed.settings, {}, logs.set_up("spread-ctl"))
+    told._stages = [["spread-engine"], ["spread-tracker"], ["spread-gateway"]]
+    children: dict[str, Any] = told.children
+    children["spread-gateway"] = Ending("spread-gateway", gateway_s, busy=True)
+    for name in ("spread-tracker", "spread-engine"):
+        children[name] = Ending(name, others_s, busy=False)
+    with clock.use(clock.VirtualClock(mono_ns=clock.mono_ns())):
+        began_s = clock.awake_s()
+        told.stop()
+        assert clock.awake_s() - began_s <= 10.0
+    assert told.killed == killed
