@@ -129,7 +129,8 @@ test("where its events began is said when it comes back", async () => {
   ]);
 });
 
-test("who takes no frames holds a bounded amount of them, and begins anew", async () => {
+// Sockets that tell what the test says, each its own number as the first signal.
+async function withSockets(act) {
   const { WebSocket } = globalThis;
   const sockets = [];
   globalThis.WebSocket = class {
@@ -149,6 +150,14 @@ test("who takes no frames holds a bounded amount of them, and begins anew", asyn
     }
   };
   try {
+    await act(sockets);
+  } finally {
+    globalThis.WebSocket = WebSocket;
+  }
+}
+
+test("who takes no frames holds a bounded amount of them, and begins anew", () =>
+  withSockets(async (sockets) => {
     const frames = client.stream(["signals"]);
     assert.equal((await first(frames, "signal")).signal.seq, 1);
     const large = { type: "signal", signal: { seq: 2, more: "x".repeat(1 << 20) } };
@@ -158,10 +167,25 @@ test("who takes no frames holds a bounded amount of them, and begins anew", asyn
     assert.equal((await first(frames, "signal")).signal.seq, 2);
     assert.equal(sockets[1].said.after_seq, 1); // what it did not take is told again
     await frames.return();
-  } finally {
-    globalThis.WebSocket = WebSocket;
-  }
-});
+  }));
+
+test("what waited is taken in its order, with what comes meanwhile behind it", () =>
+  withSockets(async (sockets) => {
+    const frames = client.stream(["signals"]);
+    const taken = [(await first(frames, "signal")).signal.seq];
+    for (let seq = 2; seq <= 3_000; seq++) {
+      sockets[0].told({ type: "signal", signal: { seq } });
+      if (seq % 100 === 0) taken.push((await frames.next()).value.signal.seq);
+    }
+    while (taken.length < 3_000) taken.push((await frames.next()).value.signal.seq);
+    assert.ok(taken.every((seq, n) => seq === n + 1));
+    const large = { type: "signal", signal: { more: "x".repeat(1 << 20) } };
+    for (let n = 0; n < 10; n++) sockets[0].told(large);
+    await frames.next(); // the others wait to be taken: they count, and go, too
+    for (let n = 0; n < 60; n++) sockets[0].told(large);
+    assert.match((await frames.next()).value.reason, /more slowly/);
+    await frames.return();
+  }));
 
 test("it is switched and found by the names that bots know", async () => {
   const before = { ...process.env };
