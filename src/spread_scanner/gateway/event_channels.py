@@ -8,7 +8,8 @@ is a place, it is told first: so who loses the stream before the first event can
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from spread_scanner.gateway.channels import Channel, Client, Dirty, Frame, frame_of
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.wishes import EventsBegan, MissedEvents, PushWish
+from spread_scanner.runtime import background
 from spread_scanner.schema.enums import Direction
 from spread_scanner.schema.names import WAL_FOLDER
 from spread_scanner.view.evaluations import direction_of
@@ -26,7 +28,6 @@ from spread_scanner.view.signals import FollowUpView, SignalTail, SignalView, vi
 from spread_scanner.view.symbols import NamesThen
 
 PIECE_MAX = 256  # events that are told a client at once
-_LOG = ThreadPoolExecutor(1, "log")
 
 
 class EventFilter:
@@ -142,13 +143,15 @@ class Events(Channel, ABC):
 
 class SignalEvents(Events):
     """From the ring, by `seq`; places are positions of the ring. What it has no more is looked up
-    in the log, in a thread: where spread-recorder runs, none is missed."""
+    in the log, in a thread: where spread-recorder runs, none is missed. One look at a time, which
+    no end waits for: who says another wish meanwhile, or goes, has nothing more looked up."""
 
     kind = "signals"
 
     def __init__(self, system: LiveSystem) -> None:
         super().__init__(system)
         self._tail: SignalTail | None = None
+        self._looking: Future[np.ndarray] | None = None  # the last look at the log
         self._names = NamesThen(system.shown.settings.generated_dir)
 
     def prepared(self, wish: PushWish) -> Callable[[Client], None]:
@@ -177,16 +180,19 @@ class SignalEvents(Events):
 
     def _after(self, place: EventPlace, known: int) -> int | None:
         """Where the ring goes on behind a signal; None: what it lacks is being looked up."""
+        if place.asked is not None and not place.asked.done():
+            return None
         tail = self._attached()
         told = tail.place_after(known)
         first, _ = tail.past(told, 1)
         folder = self._system.shown.settings.data_dir / WAL_FOLDER
         if place.asked is None and first > told and folder.is_dir():
-            place.asked = _LOG.submit(logged_signals, folder, self._system.instance_id, known)
+            if self._looking is None or self._looking.done():
+                look = partial(logged_signals, folder, self._system.instance_id, known)
+                place.asked = self._looking = background.begin(look, "log")
+            return None
         if place.asked is None:
             return told
-        if not place.asked.done():
-            return None
         found = place.asked.result()
         if len(found):
             place.past = found

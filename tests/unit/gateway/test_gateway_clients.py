@@ -1,7 +1,9 @@
 """Who is slow misses frames and no state, holds up nobody, and is let go in the end."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import database_bed
@@ -12,6 +14,7 @@ from log_bed import SMALL, ticks
 
 from bed import until
 from spread_scanner.client.asking import Following
+from spread_scanner.gateway import event_channels
 from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.log import RecordKind
@@ -287,6 +290,48 @@ def test_what_the_ring_has_no_more_comes_from_the_log(
     assert [one.of("began")[0]["after_seq"] for one in (near, far, before)] == [120, 104, 100]
     missed = [[frame["count"] for frame in one.of("missed")] for one in (near, far, before)]
     assert missed == [[], [], [2]]
+
+
+def test_one_look_at_the_log_at_a_time_and_none_for_who_wishes_no_more(
+    stream: Broadcast, asking: Any, listed_bed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a look takes is seconds: whoever says wish after wish would have the gateway look for
+    hours, and its end wait for them."""
+    known, may_go, by = list[int](), threading.Event(), list[threading.Thread]()
+
+    def look(_folder: Path, _instance_id: int, after_seq: int) -> np.ndarray:
+        known.append(after_seq)
+        by.append(threading.current_thread())
+        assert may_go.wait(60.0)
+        return np.zeros(0, SIGNAL_DTYPE)
+
+    monkeypatch.setattr(event_channels, "logged_signals", look)
+    (listed_bed.settings.data_dir / WAL_FOLDER).mkdir(parents=True)
+    records = np.zeros(40, SIGNAL_DTYPE)
+    records["kind"], records["generation"] = 1, 2
+    records["seq"] = np.arange(101, 141)
+    with (
+        SignalRing.attach(listed_bed.namespace, SIGNALS) as shared,
+        shared.producer() as ring,
+    ):
+        ring.push_many(records)
+        restless, near = Told(stream), Told(stream)
+        for after_seq in range(100, 105):
+            restless.wish("signals", after_seq=after_seq)
+            stream.tick()
+        near.wish("signals", after_seq=120)
+        stream.tick()
+        assert seqs(near) == list(range(121, 141)), "who needs no log waits for nobody's look"
+        assert not restless.of("began")
+        may_go.set()
+
+        def has_begun() -> bool:
+            stream.tick()
+            return bool(restless.of("began"))
+
+        until(has_begun)
+    assert known == [100, 104]
+    assert all(one.daemon for one in by)
 
 
 def test_the_place_where_signals_began_is_what_a_client_comes_back_with(
