@@ -42,7 +42,6 @@ class BookStates(Surveyed[dict[Any, bytes]]):
         if not 1 <= len(wish.pairs) <= PAIRS_MAX:
             said = f"books are pushed of pairs that are named: 1 to {PAIRS_MAX} of them"
             raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
-        self.tidy()  # of a wish that was none in the end
         board = self._system.shown.prices.board
         symbols = [board.pairs[pair] for pair in listed.names(wish.pairs)]
         keys = {BookKey(symbol, wish.levels) for symbol in symbols}

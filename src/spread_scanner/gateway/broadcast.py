@@ -91,6 +91,7 @@ class Broadcast:
         if client.stuck_ns:
             client.unheard = said
             return
+        channels: list[Channel] = []
         try:
             wish = msgspec.json.decode(said, type=PushWish)
             channels = [self._channels[kind] for kind in dict.fromkeys(wish.kinds)]
@@ -99,6 +100,8 @@ class Broadcast:
             client.tell(frame_of(Misheard("bad_request", str(error)[:DETAIL_MAX])))
             return
         except SpreadError as error:
+            for channel in channels:  # which had made ready for it
+                channel.tidy()
             code = of_error(error, "").code  # as over HTTP
             client.tell(frame_of(Misheard(code, str(error)[:DETAIL_MAX])))
             return

@@ -112,7 +112,8 @@ class Channel:
         raise NotImplementedError
 
     def tidy(self) -> None:
-        """Let go of what nobody wishes any more: after a wish has taken the place of another."""
+        """Let go of what nobody wishes any more: after a wish has taken the place of another, or
+        was none in the end."""
 
     def snapshot(self, client: Client) -> None:
         """What stands, to one that has just come."""

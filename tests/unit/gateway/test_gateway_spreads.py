@@ -287,6 +287,25 @@ def test_while_nobody_wishes_spreads_none_are_computed(
     assert not stream.watches
 
 
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"kinds": ["spreads"], "pairs": ["NOPE/USDT"]},
+        {"kinds": ["spreads", "books"]},  # books are of pairs that are named
+        {"kinds": ["books", "spreads"], "pairs": ["AAA/USDT"], "directions": ["okx-kraken"]},
+    ],
+)
+def test_a_wish_that_comes_to_nothing_has_nothing_held(
+    stream: Broadcast, wish: dict[str, Any]
+) -> None:
+    told = Told(stream)
+    told.wish(*wish.pop("kinds"), **wish)
+    assert len(told.of("error")) == 1
+    channels: Any = stream._channels
+    assert channels["spreads"]._held is None
+    assert not channels["books"]._views
+
+
 def test_the_first_who_wishes_is_attended_before_what_stands_is_looked_at(
     asking: Any, quotes: Callable[..., None]
 ) -> None:
