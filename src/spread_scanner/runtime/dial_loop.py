@@ -47,8 +47,12 @@ class DialLoop(uvloop.Loop):
             return list(socket.getaddrinfo(*asked[:-1], flags | socket.AI_NUMERICHOST))
         answer = self._asked.get(asked)
         if answer is None:
-            answer = self._asked[asked] = self.create_future()
-            Thread(target=self._ask, args=(asked,), name="resolver", daemon=True).start()
+            answer = self.create_future()
+            try:
+                Thread(target=self._ask, args=(asked,), name="resolver", daemon=True).start()
+            except RuntimeError as error:  # this machine has no more threads to give
+                raise socket.gaierror(socket.EAI_AGAIN, str(error)) from None
+            self._asked[asked] = answer
         found = await asyncio.shield(answer)
         if isinstance(found, Exception):
             raise found

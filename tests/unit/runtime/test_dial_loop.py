@@ -93,3 +93,19 @@ def test_a_name_is_asked_for_once_at_a_time_and_everybody_hears(resolver: Resolv
         f"[Errno {socket.EAI_AGAIN}] Temporary failure in name resolution"
     ] * 3
     assert len(resolver.asked) == 2
+
+
+def test_who_was_given_no_thread_to_ask_in_asks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def act() -> None:
+        ask = asyncio.get_running_loop().getaddrinfo
+        with monkeypatch.context() as without:
+            without.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(socket.gaierror, match="new thread"):
+                await ask("localhost", 9)
+        async with asyncio.timeout(60):
+            assert await ask("localhost", 9)
+
+    dial_loop.run(act())
