@@ -57,6 +57,7 @@ class EventPlace:
         self.first: list[Frame] = []  # what it is told before any event
         self.past: np.ndarray | None = None  # events of before that place, to be told first
         self.asked: Future[np.ndarray] | None = None  # the log, for them
+        self.behind: Future[np.ndarray] | None = None  # that, or the look that is to end before it
 
 
 class Events(Channel, ABC):
@@ -180,7 +181,7 @@ class SignalEvents(Events):
 
     def _after(self, place: EventPlace, known: int) -> int | None:
         """Where the ring goes on behind a signal; None: what it lacks is being looked up."""
-        if place.asked is not None and not place.asked.done():
+        if place.behind is not None and not place.behind.done():
             return None
         tail = self._attached()
         told = tail.place_after(known)
@@ -190,6 +191,7 @@ class SignalEvents(Events):
             if self._looking is None or self._looking.done():
                 look = partial(logged_signals, folder, self._system.instance_id, known)
                 place.asked = self._looking = background.begin(look, "log")
+            place.behind = self._looking
             return None
         if place.asked is None:
             return told

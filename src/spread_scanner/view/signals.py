@@ -62,10 +62,18 @@ class SignalTail:
 
     def place_after(self, seq: int) -> int:
         """The position behind the signal of that number, also where it stands no more."""
-        first, records = self._ring.past(0)
+        low, records = self._ring.past(0, 1)
         if len(records) and seq < records["seq"][0]:
-            return first - (int(records["seq"][0]) - seq - 1)
-        return first + int(np.searchsorted(records["seq"], seq, side="right"))
+            return low - (int(records["seq"][0]) - seq - 1)
+        high = self._ring.position
+        while low < high:  # one by one: all of a ring are some megabytes
+            middle = (low + high) // 2
+            first, records = self._ring.past(middle, 1)
+            if first > middle or records["seq"][0] <= seq:
+                low = max(first, middle + 1)
+            else:
+                high = middle
+        return low
 
     def seq_before(self, position: int) -> int:
         """The number of the signal before that position; -1: there is none."""

@@ -21,6 +21,7 @@ from spread_scanner.schema.log import RecordKind
 from spread_scanner.schema.names import SIGNALS, WAL_FOLDER
 from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import PriceStore, SignalRing
+from spread_scanner.view.signals import SignalTail
 from spread_scanner.wal.writer import LogWriter, Origin
 
 
@@ -322,6 +323,9 @@ def test_one_look_at_the_log_at_a_time_and_none_for_who_wishes_no_more(
         near.wish("signals", after_seq=120)
         stream.tick()
         assert seqs(near) == list(range(121, 141)), "who needs no log waits for nobody's look"
+        with monkeypatch.context() as meanwhile:  # all of the ring, each millisecond of a look
+            meanwhile.delattr(SignalTail, "place_after")
+            stream.tick()
         assert not restless.of("began")
         may_go.set()
 
