@@ -119,11 +119,13 @@ class Broadcast:
         for channel in channels:
             channel.snapshot(client)
 
-    def flush(self, dirty: Dirty) -> None:
-        """Cells changed: tell whose turn it is."""
+    def flush(self, dirty: Dirty) -> bool:
+        """Cells changed: tell whose turn it is. Whether somebody's turn comes soon, though no more
+        of them change."""
         now_ns = clock.mono_ns()
         for channel in self._channels.values():
             self._safely(channel, lambda of: of.flush(dirty, now_ns))
+        return any(channel.owes for channel in self._channels.values())
 
     def tick(self) -> None:
         """What is due by the clock, ten times a second: what went stale, beats, who is stuck."""

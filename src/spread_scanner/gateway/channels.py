@@ -103,6 +103,11 @@ class Channel:
         """Whether somebody is to be told as soon as a quote is written."""
         return False
 
+    @property
+    def owes(self) -> bool:
+        """Whether what was written is still to be looked at, once it has rested."""
+        return False
+
     def prepared(self, wish: PushWish) -> Callable[[Client], None]:
         """A wish, looked at; the call makes it a client's. Raises SpreadError."""
         raise NotImplementedError

@@ -164,10 +164,11 @@ class Serving:
             self._watching.want(wanted=True)
         self._woken.set()
 
-    def _flush(self) -> None:
-        """Cells changed."""
-        self._broadcast.flush(self._bits.take_all())
+    def _flush(self) -> bool:
+        """Cells changed; or there is more to be told of those that did."""
+        again = self._broadcast.flush(self._bits.take_all())
         self._watching.want(wanted=self._broadcast.watches)
+        return again
 
     def _turn(self) -> bool:
         """What is due; whether to go on."""

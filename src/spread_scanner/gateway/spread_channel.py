@@ -152,6 +152,10 @@ class Spreads(Surveyed[SpreadTable]):
         self.close()
         super().renew()
 
+    @property
+    def owes(self) -> bool:
+        return self.watches and bool(self._dirty)
+
     def flush(self, dirty: Dirty, now_ns: int) -> None:
         if self.watches:
             self._dirty += [_cells(np.full(len(ids), source_id), ids) for source_id, ids in dirty]

@@ -20,12 +20,14 @@ FRAME_S_MIN = 0.001  # between two flushes
 class Watching:
     """Calls `flush` on the loop when something is dirty, and never while a flush runs."""
 
-    def __init__(self, bits: DirtyBitmap, flush: Callable[[], None]) -> None:
+    def __init__(self, bits: DirtyBitmap, flush: Callable[[], bool]) -> None:
+        """`flush` says whether it is to be called again soon, though nothing more is dirty."""
         self._bits = bits
         self._flush = flush
         self._loop = asyncio.get_running_loop()
         self._wanted = threading.Event()
         self._flushed = threading.Event()
+        self._again = False
         self._ended = False
         self._thread = threading.Thread(target=self._watch, name="dirty bits", daemon=True)
         self._thread.start()
@@ -41,7 +43,7 @@ class Watching:
         while not self._ended:
             self._wanted.wait()
             with contextlib.suppress(SegmentError):  # replaced: the process is about to leave
-                if not self._ended and self._bits.wait(PARK_MS):
+                if not self._ended and (self._again or self._bits.wait(PARK_MS)):
                     self._flushed.clear()
                     if self._ended:  # just now: nobody sets it any more
                         return
@@ -50,9 +52,10 @@ class Watching:
             clock.sleep(FRAME_S_MIN)
 
     def _on_loop(self) -> None:
+        self._again = False
         try:
             if not self._ended:
-                self._flush()
+                self._again = self._flush()
         finally:
             self._flushed.set()
 

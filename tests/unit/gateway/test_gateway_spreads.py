@@ -140,6 +140,30 @@ def test_between_two_looks_at_all_only_what_was_written_is_looked_at(
     assert list(grosses(view.of("spreads")[-1])) == ["BBB-USDT"]
 
 
+def test_what_is_written_while_a_look_rests_is_told_when_it_has_rested(
+    stream: Broadcast, quotes: Callable[..., None], virtual_clock: Any, monkeypatch: Any
+) -> None:
+    """Nobody may write anything more: it waited for the next look at all."""
+    look = SpreadTable.look
+
+    def slow(table: SpreadTable, *more: Any) -> Any:
+        virtual_clock.advance_ms(1)
+        return look(table, *more)
+
+    quotes(0, 100.0, 110.0)
+    live = Told(stream)
+    live.wish("spreads", pace="live")
+    monkeypatch.setattr(SpreadTable, "look", slow)
+    quotes(0, 100.0, 111.0)
+    assert not stream.flush(dirty(0)), "all is told"
+    quotes(0, 100.0, 112.0)
+    assert stream.flush(dirty(0)), "it rests for nine times as long as it took"
+    assert stream.flush([])
+    virtual_clock.advance_ms(9)
+    assert not stream.flush([])
+    assert [len(one["spreads"]) for one in live.of("spreads")[1:]] == [1, 1]
+
+
 def test_a_frame_is_at_least_as_new_as_its_version(
     asking: Any, stream: Broadcast, quotes: Callable[..., None], virtual_clock: Any
 ) -> None:

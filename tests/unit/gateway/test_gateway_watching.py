@@ -30,7 +30,7 @@ def test_a_quote_that_comes_at_the_end_is_flushed_by_nobody(
     async def act() -> list[object]:
         asked: list[object] = []
         bits = Bits()
-        watching = Watching(bits, lambda: None)  # type: ignore[arg-type]
+        watching = Watching(bits, lambda: False)  # type: ignore[arg-type]
         monkeypatch.setattr(watching._loop, "call_soon_threadsafe", asked.append)
         watching.want(wanted=True)
         until(lambda: bits.parked)
@@ -39,3 +39,33 @@ def test_a_quote_that_comes_at_the_end_is_flushed_by_nobody(
         return asked
 
     assert asyncio.run(act()) == []
+
+
+def test_what_is_to_be_told_soon_is_flushed_though_nothing_more_is_dirty() -> None:
+    class Once:
+        """Dirty once."""
+
+        def __init__(self) -> None:
+            self.waits = iter([True])
+
+        def wait(self, _timeout_ms: float) -> bool:
+            return next(self.waits, False)
+
+    async def act() -> int:
+        flushed: list[None] = []
+        enough = asyncio.Event()
+
+        def flush() -> bool:
+            flushed.append(None)
+            if len(flushed) == 3:
+                enough.set()
+            return len(flushed) < 3
+
+        watching = Watching(Once(), flush)  # type: ignore[arg-type]
+        watching.want(wanted=True)
+        async with asyncio.timeout(60):
+            await enough.wait()
+        watching.close()
+        return len(flushed)
+
+    assert asyncio.run(act()) == 3
