@@ -108,13 +108,14 @@ def test_a_target_that_hangs_holds_up_no_end(
 ) -> None:
     """A resolver that is away, or a server that gives a byte now and then, has no time-out."""
     monkeypatch.setattr(telling, "GOODBYE_S", 0.01)
+    before = {*threading.enumerate()}  # those of tests before it may be about to end
     with telling_of(told_by(up_bed.settings, webhook_url=deaf.url)) as told:
         sender: Any = told.outboxes[0].sender
         sender._client.timeout = NEVER_S
         told.tell([event(1)])
         told.flush()
         assert deaf.asked() == b"POS"
-    (serving,) = (one for one in threading.enumerate() if one.name == "target")
+    (serving,) = (one for one in {*threading.enumerate()} - before if one.name == "target")
     assert serving.daemon  # so that the process's end does not wait for it either
     deaf.cut()
     serving.join()
