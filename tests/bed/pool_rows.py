@@ -8,14 +8,14 @@ from spread_scanner.schema.pools import POOL_DTYPE
 
 
 def pool_row(key: str, **values: object) -> np.ndarray:
-    """A pool of SOL and USDC that is good for two seconds from now, but for what is said."""
+    """A pool of SOL and USDC that is good for an hour from now, but for what is said."""
     made = np.zeros(1, POOL_DTYPE)
     now_ns = clock.mono_ns()
     said: dict[str, object] = {
         **{"key": key.encode(), "program": b"raydium-v4", "symbol": b"SOL-USDC"},
         **{"mint0": b"SOL", "mint1": b"USDC", "decimals0": 9, "decimals1": 6},
         **{"price": 150.5, "reserve0": 2e3, "reserve1": 3e5, "liquidity": np.nan, "fee": 0.0025},
-        **{"slot": 350_000_000, "published": 3, "good_ns": 2 * NS_PER_S},
+        **{"slot": 350_000_000, "published": 3, "good_ns": 3_600 * NS_PER_S},
         **dict.fromkeys(("told_mono_ns", "written_mono_ns", "renewed_mono_ns"), now_ns),
         **values,
     }

@@ -93,17 +93,18 @@ def test_headers_are_clean_under_address_and_undefined_behaviour_sanitizers(
     assert "runtime error" not in done.stderr
 
 
-def test_sanitizers_do_see(
-    sanitized: CompileC, run_native: RunNative, mutated_headers: Mutate
-) -> None:
-    """A ring that forgets to wrap writes past its slots. Names for the addresses of the report are
-    found by a process that is forked while the other thread spins: nobody reads them here.
+@pytest.mark.timeout(100)
+def test_sanitizers_do_see(sanitized: CompileC, mutated_headers: Mutate) -> None:
+    """A ring that forgets to wrap writes past its slots. Where the other thread fails, too, the
+    report may never end: its first words tell, and the rest is not waited for.
     """
     wrap = "(pos & (ring->capacity - 1)) * ring->record_bytes;"
-    wrapless = mutated_headers("ring.h", wrap, "pos;")
-    harness = sanitized("threads.c", *MEMORY, headers=wrapless)
-    done = run_native(harness, "ring", 1000, ASAN_OPTIONS="symbolize=0")
-    assert done.returncode != 0
+    harness = sanitized("threads.c", *MEMORY, headers=mutated_headers("ring.h", wrap, "pos;"))
+    with subprocess.Popen([harness, "ring", "1000"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        seen = any("ERROR: AddressSanitizer" in line for line in process.stderr)
+        process.kill()
+    assert seen
 
 
 def test_fault_paths_are_clean_under_the_sanitizers(

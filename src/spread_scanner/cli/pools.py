@@ -1,5 +1,6 @@
 """The table of `spread-ctl pools`, as wide as the terminal."""
 
+from spread_scanner.schema.figures import plain
 from spread_scanner.view.pools import PoolView
 
 WIDE_COLUMNS = 150
@@ -21,8 +22,8 @@ def _row(one: PoolView, *, wide: bool) -> list[object]:
         one.pool if wide else one.pool[:KEY_LETTERS],
         one.program,
         one.symbol,
-        None if one.price is None else f"{one.price:.6g}",
-        None if one.fee is None else f"{100 * one.fee:.4g}",
+        None if one.price is None else plain(one.price),
+        None if one.fee is None else plain(100 * one.fee, 4),
         None if one.told_age_s is None else f"{one.told_age_s:.1f}",
         one.why[:NOTE_LETTERS] if wide else one.why.partition(" (")[0][:NOTE_LETTERS],
     ]

@@ -23,12 +23,12 @@ OLD_NS = 3 * NS_PER_S
         ({"flags": PoolFlag.STALE, "slot": 0}, "nothing has come yet"),
         ({"flags": PoolFlag.REFUSED | PoolFlag.STALE, "why": b"another mint"}, "another mint"),
         ({"flags": PoolFlag.PAUSED | PoolFlag.STALE}, "paused"),
-        ({"renewed_mono_ns": -OLD_NS}, "nobody has renewed it for too long"),
+        ({"good_ns": OLD_NS - 1}, "nobody has renewed it for too long"),
     ],
 )
 def test_why_a_pool_is_not_fresh(up_bed: Any, said: dict[str, Any], why: str) -> None:
-    if "renewed_mono_ns" in said:
-        said = {"renewed_mono_ns": clock.mono_ns() - OLD_NS}
+    if "good_ns" in said:
+        said = {**said, "renewed_mono_ns": clock.mono_ns() - OLD_NS}
     with PoolTable.attach(up_bed.namespace) as table, table.writer() as writer:
         writer.write(0, pool_row("one", **said))
         (found,) = pools.of_all(up_bed.settings)
