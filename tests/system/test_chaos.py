@@ -39,6 +39,7 @@ from whole_system import (
     FEEDS,
     MS,
     RECOVERED_NS,
+    SLOW_RATE,
     STAYING,
     Fact,
     Pulse,
@@ -94,7 +95,8 @@ report_every_s = 0.0
 [system]
 heartbeat_ms_max = {HEARTBEAT_MS_MAX}
 """
-SIMULATOR = ("--symbols=12", "--rate=1200", "--plant-every-s=0.2", "--time-scale=0.5")
+RATE = 1_200.0
+SIMULATOR = ("--symbols=12", f"--rate={RATE}", "--plant-every-s=0.2", "--time-scale=0.5")
 
 FAULTS: tuple[Fact, ...] = (
     {"do": "drop", "p": 0.3, "for_s": 1.0},
@@ -214,9 +216,9 @@ class Chaos:
             missing[:] = self.system.differences()
             return not missing
 
-        self.system.do(do="rate", rate=150)
+        self.system.do(do="rate", rate=SLOW_RATE)
         until(equal, lambda: missing)
-        self.system.do(do="rate", rate=1200)
+        self.system.do(do="rate", rate=RATE)
 
     def refresh(self) -> None:
         """All quoted anew; whoever was misled long enough ago is right again."""
@@ -485,7 +487,7 @@ def test_after_chaos_every_invariant_holds(tmp_path: Path, namespace: str) -> No
     with whole_system(tmp_path, namespace, f"--seed={SEED % 50}", *SIMULATOR) as system:
         system.settings(SETTINGS)
         system.start()
-        until(lambda: not system.differences(), system.differences)
+        system.agree(RATE)
         until(lambda: all_are_open(namespace), "also what announces halts is connected")
         segments = segment.names(namespace)
         files = {name: system.open_files(name) for name in STAYING}

@@ -47,7 +47,8 @@ def start_and_signal(self, **options):
 Child.start = start_and_signal
 {SPREAD_CTL}
 """
-SMALL = ("--symbols=12", "--rate=300", "--time-scale=0.5")
+RATE = 300.0
+SMALL = ("--symbols=12", f"--rate={RATE}", "--time-scale=0.5")
 
 
 def starts(system: WholeSystem) -> dict[str, tuple[int, int]]:
@@ -61,7 +62,7 @@ def test_each_process_ends_cleanly_at_sigterm_and_disturbs_no_other(
 ) -> None:
     with whole_system(tmp_path, namespace, *SMALL) as system:
         system.start()
-        until(lambda: not system.differences(), system.differences)
+        system.agree(RATE)
         # Of the feeds one: they are one program, and all of them end in the next test.
         for name in (one for one in STAYING if one not in FEEDS[1:]):
             before = starts(system)
@@ -75,7 +76,7 @@ def test_each_process_ends_cleanly_at_sigterm_and_disturbs_no_other(
             assert after == before
             assert all(system.children[other].ended() is None for other in STAYING)
         system.do(do="refresh")
-        until(lambda: not system.differences(), system.differences)
+        system.agree(RATE)
         system.end_all()
 
 
@@ -84,7 +85,7 @@ def test_a_feed_ends_cleanly_while_its_exchange_answers_nothing(
 ) -> None:
     with whole_system(tmp_path, namespace, *SMALL) as system:
         system.start()
-        until(lambda: not system.differences(), system.differences)
+        system.agree(RATE)
         system.do(do="half-open", source="all", new=True)
         system.end(*FEEDS)
 

@@ -47,6 +47,7 @@ ENGINE, TRACKER = "spread-engine", "spread-tracker"
 STAYING = (*FEEDS, ENGINE, TRACKER)
 MS = 1_000_000
 STARVED_NS = 350 * MS
+SLOW_RATE = 20.0  # quotes/s: between two of them there is time for a look
 RECOVERED_NS = 300 * MS  # then what waited in a socket has been read
 
 Fact = dict[str, Any]
@@ -223,6 +224,13 @@ class WholeSystem:
             if (said := sent.get((SOURCES[row.source_id].label, row.exchange_symbol))) is not None
             if (difference := told_apart(self.store, row, said))
         ]
+
+    def agree(self, rate: float) -> None:
+        """Wait until the store is what was sent last: of a market that goes slow meanwhile, as a
+        fast one is never seen without something under way. Then it goes on at `rate`."""
+        self.do(do="rate", rate=SLOW_RATE)
+        until(lambda: not self.differences(), self.differences)
+        self.do(do="rate", rate=rate)
 
     def open_files(self, name: str) -> Counter[str]:
         """What a process has open and mapped of files; sockets are counted as one kind. Without
