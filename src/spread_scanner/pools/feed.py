@@ -66,6 +66,7 @@ class PoolFeed:
         self._arrays = settings.arrays
         self._count, self._refused = count, refused
         self._looked_ns = 0
+        self._last_slot: int | None = None
         self.pools: dict[str, WatchedPool] = {}
         self._of_head: dict[str, list[WatchedPool]] = {}
         writer.clear()
@@ -90,17 +91,35 @@ class PoolFeed:
         """What it alone covered is stale from now on."""
         self.units.held.lost(provider)
         self.pace.lost(provider)
+        self._disbelieved_later()
         self.look(now_ns)
 
-    def slot(self, provider: str, slot: int, now_ns: int) -> None:
-        """A provider has come to this slot: where it is a new one, what is good is renewed."""
+    def slot(self, provider: str, slot: int, now_ns: int) -> bool:
+        """A provider has come to this slot: where it is a new one, what is good is renewed. False:
+        it is not believed."""
         before = self.pace.best_slot
-        self.pace.told(provider, slot, now_ns)
-        if self.pace.best_slot > before:
+        believed = self.pace.told(provider, slot, now_ns)
+        if self._disbelieved_later() or self.pace.best_slot > before:
             self.look(now_ns)
+        return believed
+
+    def _disbelieved_later(self) -> bool:
+        """Where all stand far before what somebody had told, that was a lie or another chain: it
+        is asked for anew. Whether there was any."""
+        before, self._last_slot = self._last_slot, self.pace.last_slot
+        now = self._last_slot
+        if now is None or (before is not None and now >= before):
+            return False
+        found = self.units.held.disbelieve_after(now)
+        if found:
+            self.changed()
+        return found
 
     def told(self, provider: str, key: str, slot: int, account: Account, now_ns: int) -> None:
         """An account was written in this slot."""
+        if self._cannot_be(slot):
+            self.units.held.uncovered(key, provider)
+            return
         held = self.units.held
         taking = held.judged(key, slot, account, provider)
         if taking is not AccountTaking.TAKEN and (label := _COUNTED.get(taking)) is not None:
@@ -119,11 +138,21 @@ class PoolFeed:
         self, provider: str, slot: int, accounts: Mapping[str, Account], now_ns: int
     ) -> None:
         """What stood at the end of a slot, asked for when this provider's subscriptions stood."""
+        if self._cannot_be(slot):
+            return
         fresh = {key: account for key, account in accounts.items() if self._newer(key, slot)}
         for pool in {id(one): one for key in fresh for one in self._of_head.get(key, ())}.values():
             self._want(pool, fresh)
         self._publish(self.units.seeded(provider, slot, accounts, now_ns), now_ns)
         self.look(now_ns)
+
+    def _cannot_be(self, slot: int) -> bool:
+        """It is told of a slot that nobody has come near: it would stand over all that follows."""
+        last_slot = self.pace.last_slot
+        if last_slot is None or slot <= last_slot:
+            return False
+        self._count.add("skip_bad_message")
+        return True
 
     def _newer(self, key: str, slot: int) -> bool:
         held = self.units.held.get(key)

@@ -114,6 +114,25 @@ class HeldAccounts:
         heard.seed_slot_min = max(heard.seed_slot_min, slot)
         self.doubted.add(key)
 
+    def uncovered(self, key: str, provider: str) -> None:
+        """This provider told something that was not taken: it is to be seeded anew."""
+        heard = self._heard.get(key)
+        if heard is not None:
+            heard.covered_by.discard(provider)
+
+    def disbelieve_after(self, slot: int) -> bool:
+        """Nothing was written later than that: what was told so is held no more, and is not waited
+        for. Whether there was any."""
+        gone = [
+            key
+            for key, heard in self._heard.items()
+            if heard.seed_slot_min > slot or (heard.held is not None and heard.held.slot > slot)
+        ]
+        for key in gone:
+            self._heard[key].seed_slot_min = 0
+            self.doubt(key, 0)
+        return bool(gone)
+
     def seed(self, provider: str, slot: int, accounts: Mapping[str, Account]) -> list[str]:
         """What stood at the end of a slot, asked for when this provider's subscriptions stood.
 

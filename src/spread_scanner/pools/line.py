@@ -343,8 +343,8 @@ class ProviderLine:
                 account = message.owner, message.data
                 self._feed.told(self.name, of.key, message.slot, account, now_ns)
         elif isinstance(message, rpc.SlotTold):
-            self._slot_ns = now_ns
-            self._feed.slot(self.name, message.slot, now_ns)
+            if self._feed.slot(self.name, message.slot, now_ns):
+                self._slot_ns = now_ns
         elif isinstance(message, rpc.Subscribed):
             self._answer_ns = now_ns
             for key, told in self.subscriptions.acknowledged(message, now_ns):

@@ -2,7 +2,9 @@
 Pure; time is told.
 
 A provider that has told no slot for max(2 s, 5 slots), or stands ten slots behind the best, has
-stopped telling what is written, whatever its connection says.
+stopped telling what is written, whatever its connection says. Providers are not to be trusted with
+the future either: a slot hours beyond the best is no slot, and who goes back by more than any fork
+is where it says, as a chain that was begun anew is.
 """
 
 from collections import deque
@@ -13,6 +15,8 @@ SLOT_NS = 400_000_000  # as the chain aims at
 SLOT_NS_MAX = 2_000_000_000  # what a slot is taken to last at the most, however slow the chain is
 SILENT_NS_MAX, SILENT_SLOTS_MAX = 2_000_000_000, 5
 BEHIND_SLOTS_MAX = 10
+AHEAD_SLOTS_MAX = 32  # beyond the best: no account was written later; no fork is longer
+LEAP_SLOTS_MAX = 20_000  # likewise, of a provider's word on where it stands: two hours
 _SLOTS_KEPT = 64
 
 
@@ -28,13 +32,20 @@ class ProviderPace:
         self._reached: dict[str, _Reached] = {}
         self._steps: deque[_Reached] = deque(maxlen=_SLOTS_KEPT)  # of whoever is ahead
 
-    def told(self, provider: str, slot: int, now_ns: int) -> None:
-        """It has come to this slot; an earlier one says no more than that it lives."""
+    def told(self, provider: str, slot: int, now_ns: int) -> bool:
+        """It has come to this slot; one a little earlier says no more than that it lives. False: it
+        is not believed."""
+        if self._reached and slot - self.best_slot > LEAP_SLOTS_MAX:
+            return False
         known = self._reached.get(provider)
-        furthest = slot if known is None else max(known.slot, slot)
-        self._reached[provider] = _Reached(furthest, now_ns)
+        if known is not None and known.slot - slot <= AHEAD_SLOTS_MAX:
+            slot = max(known.slot, slot)
+        self._reached[provider] = _Reached(slot, now_ns)
+        if self._steps and self._steps[-1].slot - self.best_slot > AHEAD_SLOTS_MAX:
+            self._steps.clear()
         if not self._steps or slot > self._steps[-1].slot:
             self._steps.append(_Reached(slot, now_ns))
+        return True
 
     def lost(self, provider: str) -> None:
         self._reached.pop(provider, None)
@@ -42,6 +53,11 @@ class ProviderPace:
     @property
     def best_slot(self) -> int:
         return max((reached.slot for reached in self._reached.values()), default=0)
+
+    @property
+    def last_slot(self) -> int | None:
+        """The latest of which something can have been written; None while nobody tells slots."""
+        return self.best_slot + AHEAD_SLOTS_MAX if self._reached else None
 
     @property
     def slot_ns(self) -> int:

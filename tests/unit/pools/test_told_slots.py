@@ -1,0 +1,143 @@
+"""What providers say of slots that cannot be: of hours to come, or of a chain that was begun anew.
+One of them must not keep what the others tell from being heard. Pools are the simulator's.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from spread_scanner.config.pools import MintSettings, PoolEntry, PoolSettings
+from spread_scanner.pools.counting import PoolCounting
+from spread_scanner.pools.feed import PoolFeed
+from spread_scanner.pools.pace import AHEAD_SLOTS_MAX, LEAP_SLOTS_MAX, ProviderPace
+from spread_scanner.schema.names import FEED_SOLANA
+from spread_scanner.shm import Health
+from spread_scanner.shm.pools import PoolTable
+from spread_scanner.sim.chain_pools import SimPool, made
+
+MS = 1_000_000
+SLOT = 350_000_000
+FAR = [SLOT + AHEAD_SLOTS_MAX + 1, 2**62]
+
+
+class Told:
+    """One pool of two vaults, and what its providers tell."""
+
+    def __init__(self, feed: PoolFeed, pool: SimPool) -> None:
+        self.feed, self.pool, self.now_ns = feed, pool, 10**9
+        self.watched = feed.pools[pool.key]
+
+    def connected(self, provider: str, slot: int) -> None:
+        self.feed.connected(provider)
+        self.feed.slot(provider, slot, self.now_ns)
+        self.seeded(provider, slot)
+
+    def seeded(self, provider: str, slot: int) -> None:
+        for _ in range(2):  # the second time what the pool's own account names
+            keys = self.watched.wanted.keys
+            if slot >= self.feed.units.held.seed_slot_min(keys):  # as a node would answer
+                accounts = self.pool.accounts()
+                given = {key: accounts[key] for key in keys}
+                self.feed.seeded(provider, slot, given, self.now_ns)
+
+    def swapped(self, provider: str, slot: int) -> None:
+        """Somebody swaps, and this provider tells of it."""
+        self.now_ns += 400 * MS
+        self.feed.slot(provider, slot if slot < SLOT + AHEAD_SLOTS_MAX else SLOT, self.now_ns)
+        self.pool.swap(0, 10**6)
+        for key, (owner, data) in self.pool.accounts().items():
+            if key in self.watched.wanted.moving:
+                self.feed.told(provider, key, slot, (owner, data), self.now_ns)
+
+    @property
+    def right(self) -> bool:
+        shown = self.watched.cell.pool
+        if shown is None or not self.watched.good:
+            return False
+        reserves = tuple(int(amount) for amount in self.pool.reserves())
+        return tuple(shown.reserves()) == reserves
+
+
+@pytest.fixture
+def told(namespace: str) -> Iterator[Told]:
+    (pool,) = made(1, 1)
+    mints = [coin.mint for coin in pool.coins]
+    settings = PoolSettings(
+        mints={coin.mint: MintSettings(coin.name) for coin in pool.coins},
+        pools={pool.key: PoolEntry("raydium-v4", mints)},
+    )
+    with (
+        Health.create(namespace) as health,
+        health.claim(FEED_SOLANA) as row,
+        PoolTable.create(namespace) as table,
+        table.writer() as writer,
+    ):
+        yield Told(PoolFeed(settings, writer, PoolCounting(row), lambda pool, why: None), pool)
+
+
+@pytest.mark.parametrize("far", FAR)
+def test_an_account_of_a_slot_to_come_does_not_stand_over_all_that_follows(
+    told: Told, far: int
+) -> None:
+    told.connected("a", SLOT)
+    told.connected("b", SLOT)
+    assert told.right
+    told.swapped("a", far)
+    assert not told.feed.units.held.covered_by(next(iter(told.watched.wanted.moving))) - {"b"}
+    told.feed.lost("a", told.now_ns)
+    told.swapped("b", SLOT + 2)
+    assert told.right
+
+
+@pytest.mark.parametrize("far", FAR)
+def test_what_was_told_before_anybody_told_a_slot_is_not_believed_either(
+    told: Told, far: int
+) -> None:
+    told.feed.connected("a")
+    told.seeded("a", far)
+    told.feed.slot("a", SLOT, told.now_ns)
+    assert not told.watched.good
+    told.seeded("a", SLOT)
+    assert told.right
+
+
+def test_two_that_differ_on_a_slot_to_come_do_not_have_a_seed_waited_for(told: Told) -> None:
+    told.feed.connected("a")
+    told.feed.connected("b")
+    told.seeded("a", 2**62)
+    told.swapped("a", 2**62)
+    told.seeded("b", 2**62)
+    told.connected("b", SLOT)
+    assert told.right
+
+
+def test_a_chain_that_was_begun_anew_is_heard(told: Told) -> None:
+    told.connected("a", SLOT + 9_000)
+    told.feed.lost("a", told.now_ns)
+    told.pool.swap(0, 10**6)
+    told.connected("a", SLOT)
+    assert told.right
+
+
+@pytest.mark.parametrize("slot", [SLOT + LEAP_SLOTS_MAX + 1, 2**63 - 1])
+def test_a_leap_of_one_leaves_the_others_in_time(slot: int) -> None:
+    pace = ProviderPace()
+    assert pace.told("a", SLOT, 0)
+    assert not pace.told("b", slot, 0)
+    assert not pace.told("a", slot, 0)
+    assert pace.best_slot == SLOT
+    assert pace.in_time("a", 0)
+    assert not pace.in_time("b", 0)
+
+
+def test_who_goes_back_far_stands_there() -> None:
+    pace = ProviderPace()
+    pace.told("a", 2**62, 0)
+    pace.told("b", SLOT, 0)
+    assert not pace.in_time("b", 0)
+    for slot in range(SLOT, SLOT + 20):
+        pace.told("a", slot, slot - SLOT)
+    assert pace.best_slot == SLOT + 19
+    assert pace.in_time("a", 20)
+    pace.told("b", SLOT + 19, 20)
+    assert pace.in_time("b", 20)
