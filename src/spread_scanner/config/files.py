@@ -76,6 +76,13 @@ def wrong_files(settings: Settings) -> Iterator[ConfigError]:
                 read(gateway, settings.folder / "config.toml")
             except ConfigError as error:
                 yield error
+    for name, provider in settings.pools.asked() if settings.pools.runs else ():
+        if provider.key_file.startswith(CREDENTIALS):
+            continue
+        try:
+            provider_key(name, provider, settings.folder / "pools.toml")
+        except ConfigError as error:
+            yield error
 
 
 def add_authorities(made: ssl.SSLContext, ca_file: str, path: Path, label: str) -> None:

@@ -184,3 +184,14 @@ def test_the_documentation_names_each_setting(kind: type[Struct]) -> None:
     for program in OWNERS:
         assert f"`{program}`" in table
     assert set(OWNERS) == set(get_args(Program))
+
+
+@pytest.mark.parametrize(("enabled", "wrong"), [("true", 1), ("false", 0)])
+def test_a_key_that_cannot_be_read_is_known_before_anybody_is_told_to_reload(
+    folder: Path, enabled: str, wrong: int
+) -> None:
+    shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
+    keyed = PROVIDER.replace(SECRET, "{key}") + 'key_file = "gone"\n'
+    (folder / "pools.toml").write_text(f"enabled = {enabled}\n" + keyed + MINTS + ENTRY)
+    found = list(files.wrong_files(config.load(folder, {})))
+    assert [error.evidence["key"] for error in found] == ["providers.a.key_file"] * wrong
