@@ -17,8 +17,15 @@ class ProviderEndpoint:
         self.ws_url = provider.ws_url.replace(KEY_PLACE, key)
         self.proxies = tuple(provider.proxies)
         urls = self.http_url, self.ws_url, *self.proxies
+        self._dialled = name, *urls
         secrets = {key, *(part for url in urls for part in _secret_parts(url))}
         self._secrets = sorted(secrets - {""}, key=len, reverse=True)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same is dialled: a key may be another one in the same file."""
+        if not isinstance(other, ProviderEndpoint):
+            return NotImplemented
+        return self._dialled == other._dialled
 
     def __repr__(self) -> str:
         return f"ProviderEndpoint({self.name})"

@@ -45,8 +45,10 @@ class PoolHearing:
     def _begin(self, settings: Settings, endpoints: list[ProviderEndpoint]) -> None:
         """Everything as these settings have it, with nothing heard yet."""
         pools, tls = settings.pools, trust.context()
+        self._endpoints_heard = endpoints
         self._feed = PoolFeed(pools, self._writer, self._count, self._refused)
         self._feed.changed = self._wake_lines
+        self._feed.paused = self._process.orders.paused  # a pause survives a restart
         self._lines = [ProviderLine(one, pools, self._feed, self._count, tls) for one in endpoints]
 
     def _refused(self, pool: str, why: str) -> None:
@@ -60,9 +62,12 @@ class PoolHearing:
             line.woken.set()
 
     def _slept(self) -> None:
-        """What was told before counts no longer."""
+        """What was told before counts no longer, and none of it is stood behind from here on: a
+        connection's end is told later, by the loop."""
+        now_ns = clock.mono_ns()
         for line in self._lines:
             line.cut()
+            self._feed.lost(line.name, now_ns)
 
     async def run(self) -> None:
         """Hear, beat and obey until the end."""
@@ -120,7 +125,7 @@ class PoolHearing:
     def _prepared(self, settings: Settings) -> Callable[[], None]:
         """New settings, read and checked; the call puts them in force."""
         endpoints = self._endpoints(settings)
-        same = settings.pools == self._process.settings.pools
+        same = settings.pools == self._process.settings.pools and endpoints == self._endpoints_heard
 
         def put_in_force() -> None:
             if same or not settings.pools.runs:

@@ -41,6 +41,7 @@ AGAIN_NS = SLOT_NS  # between two seeds of the same pools
 IDLE_S = 0.2
 BAD_IN_A_ROW_MAX = 20
 ANSWER_BYTES_MAX = 16 << 20
+PASSING = (RpcTrouble.LIMITED, RpcTrouble.BEHIND)  # the same may be granted later
 
 
 class _Limited(Exception):
@@ -119,6 +120,7 @@ class ProviderLine:
         self._subscriptions_max = provider.subscriptions_max
         self._feed, self._count, self._tls = feed, count, tls
         self._log = logs.get_logger(provider=self.name)
+        self._ended = ""  # why we end this connection; empty: we do not
         self._numbers = itertools.count(1)
         self._proxies = itertools.cycle(endpoint.proxies or ("",))
         burst = max(1, int(provider.requests_per_s))
@@ -171,7 +173,7 @@ class ProviderLine:
             tls=self._tls if self._endpoint.ws_url.startswith("wss:") else None,
         )
         self._count.add("connects")
-        self._socket, self.trouble = socket, ""
+        self._socket, self.trouble, self._ended = socket, "", ""
         self.subscriptions, self._bad_in_a_row = Subscriptions(), 0
         self._asked_ns.clear()
         self._refused.clear()
@@ -186,9 +188,9 @@ class ProviderLine:
             self._socket = None
             self._count.add("skip_unknown", self.subscriptions.dropped)
             self._feed.lost(self.name, clock.mono_ns())
-        if not self.trouble:
+        if not self._ended:
             self._count.add("disconnects")
-        self._said(self.trouble or "the connection was lost")
+        self._said(self._ended or "the connection was lost")
 
     def _client(self, proxy: str) -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -207,7 +209,7 @@ class ProviderLine:
             self.woken.clear()
             now_ns = clock.mono_ns()
             if silence := self._silence(now_ns):
-                self.trouble = silence
+                self._ended = silence
                 self._count.add("silent")
                 return
             wait_s = max(self._allowance.wait_s(now_ns), (self._rest_until_ns - now_ns) / NS_PER_S)
@@ -292,8 +294,8 @@ class ProviderLine:
         request = rpc.read_accounts(number, keys, "confirmed", slot_min)
         try:
             found = rpc.answered(await self._posted(client, request), number, keys)
-        except (httpx.HTTPError, TimeoutError) as error:
-            self._count.add("seeds_failed")
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
+            self._count.add("seeds_failed")  # a UnicodeError: a name that cannot be encoded
             raise _Limited(f"{type(error).__name__}: {error}") from None
         except BadMessage as error:
             self._count.add("skip_bad_message")
@@ -357,15 +359,15 @@ class ProviderLine:
         self._count.add("skip_bad_message")
         self._bad_in_a_row += 1
         if self._bad_in_a_row >= BAD_IN_A_ROW_MAX:
-            self.trouble = f"too many bad messages in a row: {error.message}"
+            self._ended = f"too many bad messages in a row: {error.message}"
             self.cut()
 
     def _refusal(self, refusal: RpcRefusal) -> None:
         self._count.add("refusals")
         self._answer_ns = clock.mono_ns()
         key = None if refusal.request_id is None else self.subscriptions.refused(refusal.request_id)
-        said = f"{refusal.code}: {refusal.said}"
-        if refusal.trouble is RpcTrouble.LIMITED:  # asked again after a rest
+        said = self._endpoint.masked(f"{refusal.code}: {refusal.said}")
+        if refusal.trouble in PASSING:  # asked again after a rest
             self._count.add("limited")
             self._rest(_Limited(said))
         elif key is not None:

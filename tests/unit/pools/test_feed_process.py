@@ -93,6 +93,7 @@ def test_it_says_what_is_wrong_obeys_and_comes_back(bed: FeedBed, chain: SolanaT
     assert pool in bed.log.read_text()
 
     bed.wait("what nobody answered is asked anew", lambda: counted(bed, "silent") == 1)
+    bed.wait("the log says why", lambda: "were not answered" in bed.log.read_text())
     bed.write(toml)
     bed.order(lambda operator: operator.reload(FEED_SOLANA))
     bed.wait("it is taken", bed.all_fresh)
