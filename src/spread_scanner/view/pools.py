@@ -6,6 +6,8 @@ stood behind its writer says, for as long as it has said how long that holds.
 
 from typing import Any
 
+import msgspec
+
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
@@ -13,6 +15,7 @@ from spread_scanner.config.pools import symbol_of
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.pools import PoolFlag
 from spread_scanner.shm.pools import PoolTable
+from spread_scanner.view.prices import raw
 from spread_scanner.view.reading import Reading, known
 
 MS_PER_S = 1_000
@@ -53,7 +56,9 @@ class PoolPrice(Reading, frozen=True):
     quote_decimals: int
     fee: float | None  # a fraction, without what volatility adds
     slot: int
-    age_ms: int  # since it was found to be good still
+    base_reserve_raw: str | msgspec.UnsetType = msgspec.UNSET  # beyond 2^53, as an exchange's price
+    quote_reserve_raw: str | msgspec.UnsetType = msgspec.UNSET
+    age_ms: int = 0  # last: since it was found to be good still
 
 
 def prices(settings: Settings, pair: str = "") -> list[PoolPrice]:
@@ -100,6 +105,8 @@ def _price(settings: Settings, one: PoolView) -> PoolPrice | None:
         quote_decimals=one.decimals[1 - at],
         fee=one.fee,
         slot=one.slot,
+        base_reserve_raw=raw(units[at]),
+        quote_reserve_raw=raw(units[1 - at]),
         age_ms=round((one.renewed_age_s or 0.0) * MS_PER_S),
     )
 

@@ -148,10 +148,15 @@ def price_of(listing: PricedListing, quote: np.void, age_ms: int = 0) -> Price:
         DECIMALS,
         None if ts_event == TS_ABSENT else ts_event,
         ts_recv,
-        str(base) if base > EXACT else msgspec.UNSET,
-        str(paid) if paid > EXACT else msgspec.UNSET,
+        raw(base),
+        raw(paid),
         age_ms,
     )
+
+
+def raw(units: int) -> str | msgspec.UnsetType:
+    """The digits of a number that JavaScript's do not hold."""
+    return str(units) if units > EXACT else msgspec.UNSET
 
 
 def _units(reserve: float) -> int:

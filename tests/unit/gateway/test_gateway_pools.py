@@ -80,6 +80,15 @@ def test_a_pool_whose_first_token_is_the_quote_is_turned_round(
     assert (price["price"], price["base_reserve"], price["base_decimals"]) == (128, 2 * 10**12, 9)
 
 
+def test_reserves_that_javascript_cannot_hold_stand_as_digits_beside(
+    gateway_of: Callable[..., Any], writer: PoolWriter
+) -> None:
+    writer.write(0, pool_row(POOL, reserve0=2.0**53 / 10**9, reserve1=2.0**70 / 10**6, **MINTS))
+    (price,) = answered(gateway_of(), "/prices/SOL/USDC")
+    assert (price["base_reserve"], price["quote_reserve_raw"]) == (2**53, str(2**70))
+    assert "base_reserve_raw" not in price
+
+
 def test_what_cannot_be_stood_behind_is_no_price_and_is_shown_with_its_reason(
     gateway_of: Callable[..., Any], writer: PoolWriter
 ) -> None:
