@@ -13,6 +13,7 @@ import typer
 import uvloop
 
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SOURCE_BY_LABEL
+from spread_scanner.schema.pools import POOLS_MAX
 from spread_scanner.sim.actions import check
 from spread_scanner.sim.configout import write_config
 from spread_scanner.sim.exchange import Exchange8
@@ -98,7 +99,9 @@ def serve(
     play: Annotated[str, typer.Option(help="auto: when all are subscribed; request.")] = "auto",
     life_s: Annotated[float | None, typer.Option(help="The 24 h cut, shortened.")] = None,
     time_scale: Annotated[float, typer.Option(help="Scales ping and idle times.")] = 1.0,
-    pools: Annotated[int, typer.Option(help="Pools of Solana, with two RPC providers.", min=0)] = 0,
+    pools: Annotated[
+        int, typer.Option(help="Pools of Solana, with two RPC providers.", min=0, max=POOLS_MAX)
+    ] = 0,
     pool_faults_s: Annotated[
         float, typer.Option(help="A fault of a provider or the chain so often; 0: none.", min=0)
     ] = 0.0,
@@ -139,9 +142,8 @@ async def _serve(
     sources = sources_of(exchange.port)
     if config_out is not None:
         thresholds = {d.label: options.threshold(d.label) for d in DIRECTIONS}
-        write_config(config_out, sources, thresholds)
-        if solana is not None:
-            (config_out / "pools.toml").write_text(solana.pools_toml(), encoding="utf-8")
+        pools = solana.pools_toml() if solana is not None else ""
+        write_config(config_out, sources, thresholds, pools)
     ready = {
         "ready": True,
         "port": exchange.port,

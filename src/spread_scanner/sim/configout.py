@@ -28,9 +28,13 @@ FEES_BPS = {
 
 
 def write_config(
-    folder: Path, sources: Mapping[str, Mapping[str, str]], thresholds: Mapping[str, float]
+    folder: Path,
+    sources: Mapping[str, Mapping[str, str]],
+    thresholds: Mapping[str, float],
+    pools: str = "",
 ) -> None:
-    """Three files, as the config package reads them."""
+    """Three files, as the config package reads them, and pools.toml where there are `pools`: that
+    of an earlier run names ports that are gone."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(
         '[pair-discovery]\nquotes = ["USDT"]\nvalidate_s = 5.0\n\n'
@@ -56,3 +60,7 @@ def write_config(
         "",
     ]
     (folder / "directions.toml").write_text("\n".join(lines), encoding="utf-8")
+    if pools:
+        (folder / "pools.toml").write_text(pools, encoding="utf-8")
+    else:
+        (folder / "pools.toml").unlink(missing_ok=True)

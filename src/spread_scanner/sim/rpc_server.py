@@ -135,7 +135,7 @@ class SolanaSide:
             raise KeyError(kind)
 
     def _straight(self, key: str) -> None:
-        del self.chain.bent[key]
+        self.chain.bent.pop(key, None)  # it may have been bent twice
         self.chain.touch([key])
 
     def _heard_again(self, provider: RpcProvider) -> None:

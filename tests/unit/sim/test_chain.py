@@ -1,13 +1,23 @@
-"""The simulator's chain against the product: two writings of one thing, to the last unit."""
+"""The simulator's chain against the product: two writings of one thing, to the last unit; and its
+settings.
+"""
 
 import random
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from spread_scanner import solana
+from spread_scanner.config import load_pools
+from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.pools import POOLS_MAX
 from spread_scanner.sim import solana_keys
 from spread_scanner.sim.chain import FIRST_SLOT, Chain
 from spread_scanner.sim.chain_pools import SYSTEM, WHIRLPOOL, SimPool
+from spread_scanner.sim.cli import app
+from spread_scanner.sim.configout import write_config
+from spread_scanner.sim.rpc_server import SolanaSide
 from spread_scanner.solana import keys, orca_whirlpool
 from spread_scanner.solana.pool import price_of, quote_of
 
@@ -82,3 +92,18 @@ def test_the_same_seed_makes_the_same_chain() -> None:
         key: other.account(key, other.slot) for key in other.pools
     }
     assert Chain(6, COUNT, 3.0).pools.keys().isdisjoint(one.pools)
+
+
+def test_a_folder_of_settings_has_no_pools_of_an_earlier_run(tmp_path: Path) -> None:
+    bps = {direction.label: 40.0 for direction in DIRECTIONS}
+    side = SolanaSide(1, 2)
+    side.port = 1
+    write_config(tmp_path, {}, bps, side.pools_toml())
+    assert load_pools(tmp_path).runs
+    write_config(tmp_path, {}, bps)
+    assert not load_pools(tmp_path).runs
+
+
+def test_more_pools_than_a_system_has_places_for_are_refused() -> None:
+    done = CliRunner().invoke(app, ["--pools", str(POOLS_MAX + 1)])
+    assert (done.exit_code, str(POOLS_MAX) in done.output) == (2, True)
