@@ -95,11 +95,11 @@ class PoolFeed:
         self.look(now_ns)
 
     def slot(self, provider: str, slot: int, now_ns: int) -> bool:
-        """A provider has come to this slot: where it is a new one, what is good is renewed. False:
-        it is not believed."""
+        """A provider has come to this slot: where it is not the best one's, what is good is renewed
+        (on a fork, too, that has not come as far yet). False: it is not believed."""
         before = self.pace.best_slot
         believed = self.pace.told(provider, slot, now_ns)
-        if self._disbelieved_later() or self.pace.best_slot > before:
+        if self._disbelieved_later() or (believed and slot != before):
             self.look(now_ns)
         return believed
 
@@ -201,18 +201,15 @@ class PoolFeed:
             self._count.published(now_ns)
 
     def _show(self, pool: WatchedPool, now_ns: int) -> None:
-        good = (
-            pool.refusal is None
-            and pool.cell.pool is not None
-            and not self.paused
-            and self.units.is_fresh(pool.key, self.pace, now_ns)
-        )
+        until_ns = 0
+        if pool.refusal is None and pool.cell.pool is not None and not self.paused:
+            until_ns = self.units.fresh_until_ns(pool.key, self.pace, now_ns)
+        good = until_ns > 0
         if pool.good and not good:
             self._count.add("stale_marks")
         pool.good = good
-        pool.cell.show(
-            good=good, paused=self.paused, now_ns=now_ns, good_ns=self.pace.silent_ns_max
-        )
+        good_ns = until_ns - now_ns if good else 0
+        pool.cell.show(good=good, paused=self.paused, now_ns=now_ns, good_ns=good_ns)
 
     # --- what the clock brings
 

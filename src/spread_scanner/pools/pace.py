@@ -78,7 +78,12 @@ class ProviderPace:
         return None if reached is None else self.best_slot - reached.slot
 
     def in_time(self, provider: str, now_ns: int) -> bool:
+        return self.in_time_until_ns(provider, now_ns) > 0
+
+    def in_time_until_ns(self, provider: str, now_ns: int) -> int:
+        """Until when, should it tell no more; 0: it is not."""
         reached = self._reached.get(provider)
-        if reached is None or now_ns - reached.at_ns > self.silent_ns_max:
-            return False
-        return self.best_slot - reached.slot < BEHIND_SLOTS_MAX
+        if reached is None or self.best_slot - reached.slot >= BEHIND_SLOTS_MAX:
+            return 0
+        until_ns = reached.at_ns + self.silent_ns_max
+        return until_ns if now_ns <= until_ns else 0

@@ -89,18 +89,21 @@ class PoolUnits:
     def is_fresh(self, pool: str, pace: ProviderPace, now_ns: int) -> bool:
         """Whether it is whole, and each account covered by a provider that is in time: what was
         published last may be renewed, and is stale otherwise."""
-        in_time: dict[str, bool] = {}
+        return self.fresh_until_ns(pool, pace, now_ns) > 0
 
-        def good(key: str) -> bool:
-            for provider in self.held.covered_by(key):
-                if provider not in in_time:
-                    in_time[provider] = pace.in_time(provider, now_ns)
-                if in_time[provider]:
-                    return True
-            return False
+    def fresh_until_ns(self, pool: str, pace: ProviderPace, now_ns: int) -> int:
+        """Until when it is, should nobody tell any more; 0: it is not."""
+        in_time_ns: dict[str, int] = {}
+
+        def good_ns(key: str) -> int:
+            covering = self.held.covered_by(key)
+            for provider in covering:
+                if provider not in in_time_ns:
+                    in_time_ns[provider] = pace.in_time_until_ns(provider, now_ns)
+            return max((in_time_ns[provider] for provider in covering), default=0)
 
         wanted = self._units[pool].wanted
-        return bool(wanted.moving) and all(map(good, wanted.core))
+        return min(map(good_ns, wanted.core)) if wanted.moving else 0
 
     def told(
         self, key: str, slot: int, owner: str, data: bytes, provider: str, now_ns: int

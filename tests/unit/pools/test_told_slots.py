@@ -15,7 +15,7 @@ from spread_scanner.shm import Health
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.sim.chain_pools import SimPool, made
 
-MS = 1_000_000
+MS, S = 1_000_000, 1_000_000_000
 SLOT = 350_000_000
 FAR = [SLOT + AHEAD_SLOTS_MAX + 1, 2**62]
 
@@ -23,8 +23,8 @@ FAR = [SLOT + AHEAD_SLOTS_MAX + 1, 2**62]
 class Told:
     """One pool of two vaults, and what its providers tell."""
 
-    def __init__(self, feed: PoolFeed, pool: SimPool) -> None:
-        self.feed, self.pool, self.now_ns = feed, pool, 10**9
+    def __init__(self, feed: PoolFeed, pool: SimPool, table: PoolTable) -> None:
+        self.feed, self.pool, self.table, self.now_ns = feed, pool, table, S
         self.watched = feed.pools[pool.key]
 
     def connected(self, provider: str, slot: int) -> None:
@@ -72,7 +72,8 @@ def told(namespace: str) -> Iterator[Told]:
         PoolTable.create(namespace) as table,
         table.writer() as writer,
     ):
-        yield Told(PoolFeed(settings, writer, PoolCounting(row), lambda pool, why: None), pool)
+        feed = PoolFeed(settings, writer, PoolCounting(row), lambda pool, why: None)
+        yield Told(feed, pool, table)
 
 
 @pytest.mark.parametrize("far", FAR)
@@ -141,3 +142,24 @@ def test_who_goes_back_far_stands_there() -> None:
     assert pace.in_time("a", 20)
     pace.told("b", SLOT + 19, 20)
     assert pace.in_time("b", 20)
+
+
+def test_a_cell_is_good_until_its_provider_would_be_out_of_time(told: Told) -> None:
+    """Who finds a dead process's cell does not believe it for longer than the process had."""
+    told.connected("a", SLOT)
+    begun_ns = told.now_ns
+    told.now_ns += 1_900 * MS
+    for key in sorted(told.watched.wanted.moving):
+        told.feed.told("a", key, SLOT + 1, told.pool.accounts()[key], told.now_ns)
+    (row,) = told.table.rows()
+    assert told.watched.good
+    assert row["renewed_mono_ns"] + row["good_ns"] == begun_ns + 2 * S
+
+
+def test_a_fork_that_has_not_come_as_far_yet_renews_what_is_good(told: Told) -> None:
+    told.connected("a", SLOT)
+    for slot in range(SLOT - 20, SLOT):
+        told.now_ns += 400 * MS
+        told.feed.slot("a", slot, told.now_ns)
+        (row,) = told.table.rows()
+        assert row["renewed_mono_ns"] + row["good_ns"] == told.now_ns + 2 * S
