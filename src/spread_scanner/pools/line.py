@@ -29,7 +29,7 @@ from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
 from spread_scanner.pools.subscriptions import Subscriptions
 from spread_scanner.runtime import logs, ws
 from spread_scanner.runtime.backoff import Allowance, Backoff
-from spread_scanner.runtime.refusals import retry_after_s
+from spread_scanner.runtime.refusals import pause_of, retry_after_s
 
 DIAL_S_MAX = 10.0
 ANSWER_S_MAX = 10.0
@@ -51,6 +51,12 @@ class _Limited(Exception):
     def __init__(self, said: str, wait_s: float | None = None) -> None:
         super().__init__(said)
         self.wait_s = wait_s
+
+
+def _told_to_wait_s(status: int, asked_s: float | None) -> float | None:
+    """As with exchanges: no longer than is believable."""
+    pause = pause_of(status, asked_s)
+    return None if pause is None else pause.seconds
 
 
 class _Socket(WSListener):
@@ -146,7 +152,7 @@ class ProviderLine:
             except ws.DialFailed as error:
                 self._count.add("connect_failures")
                 self._said(error.reason)
-                wait_s = error.wait_s
+                wait_s = _told_to_wait_s(error.status or 0, error.wait_s)
             if clock.mono_ns() - begun_ns > STOOD_NS:
                 self._backoff.stood()
             await asyncio.sleep(max(self._backoff.next_s(), wait_s or 0.0))
@@ -319,7 +325,8 @@ class ProviderLine:
         ):
             if answer.status_code != httpx.codes.OK:
                 said = retry_after_s(answer.headers.get("retry-after", ""), clock.wall_ns())
-                raise _Limited(f"HTTP {answer.status_code}", said)
+                wait_s = _told_to_wait_s(answer.status_code, said)
+                raise _Limited(f"HTTP {answer.status_code}", wait_s)
             body = bytearray()
             async for chunk in answer.aiter_bytes():
                 body += chunk

@@ -2,6 +2,7 @@
 what a line makes of a refusal. Nothing is dialled.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,8 @@ from spread_scanner.config import Settings
 from spread_scanner.config.pools import MintSettings, PoolEntry, PoolSettings, ProviderSettings
 from spread_scanner.pools.hearing import PoolHearing
 from spread_scanner.pools.rpc import RpcRefusal
-from spread_scanner.runtime import logs
+from spread_scanner.runtime import logs, ws
+from spread_scanner.runtime.refusals import ASKED_S_MAX_PASSING
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.shm import Health
 from spread_scanner.shm.pools import PoolTable
@@ -114,3 +116,23 @@ def test_a_subscription_that_is_refused_for_now_is_asked_for_again(
     said = capsys.readouterr().err
     assert "no more for key ***" in said
     assert KEY not in said
+
+
+def test_a_provider_that_asks_for_ages_is_dialled_again(
+    hear: Hear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    async def refused(*_: object, **__: object) -> None:
+        raise ws.DialFailed("503", url="", status=503, wait_s=1e300)
+
+    async def slept(seconds: float) -> None:
+        waited.append(seconds)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(ws, "dial", refused)
+    monkeypatch.setattr(asyncio, "sleep", slept)
+    (line,) = hear(False)._lines
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(line.run())
+    assert waited == [ASKED_S_MAX_PASSING]
