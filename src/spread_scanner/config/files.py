@@ -7,6 +7,7 @@ folders of the settings, in whatever folder who reads it was started.
 """
 
 import errno
+import importlib.util
 import os
 import re
 import ssl
@@ -20,6 +21,7 @@ from spread_scanner.config.settings import Alerts, Gateway, Settings
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.names import ALERTS, GATEWAY
 
+POOLS_NEED = "solders"  # an extra: who reads no pools does without
 CREDENTIALS = "/run/credentials/"  # of a unit: nobody else may look there
 BYTES_MAX = 1 << 20  # of one file; a machine's whole bundle of certificates has a quarter
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
@@ -76,13 +78,32 @@ def wrong_files(settings: Settings) -> Iterator[ConfigError]:
                 read(gateway, settings.folder / "config.toml")
             except ConfigError as error:
                 yield error
-    for name, provider in settings.pools.asked() if settings.pools.runs else ():
-        if provider.key_file.startswith(CREDENTIALS):
-            continue
-        try:
-            provider_key(name, provider, settings.folder / "pools.toml")
-        except ConfigError as error:
-            yield error
+    if settings.pools.runs:
+        yield from _wrong_of_pools(settings)
+
+
+def _wrong_of_pools(settings: Settings) -> Iterator[ConfigError]:
+    try:
+        check_extra(settings)
+    except ConfigError as error:
+        yield error
+    for name, provider in settings.pools.asked():
+        if not provider.key_file.startswith(CREDENTIALS):
+            try:
+                provider_key(name, provider, settings.folder / "pools.toml")
+            except ConfigError as error:
+                yield error
+
+
+def check_extra(settings: Settings) -> None:
+    """Whether what reads pools is installed. Raises ConfigError."""
+    if importlib.util.find_spec(POOLS_NEED) is None:
+        raise ConfigError(
+            f"pools need {POOLS_NEED}, which is not installed",
+            file=settings.folder / "pools.toml",
+            key="enabled",
+            allowed="pip install 'spread-scanner[solana]'",
+        )
 
 
 def add_authorities(made: ssl.SSLContext, ca_file: str, path: Path, label: str) -> None:

@@ -6,17 +6,12 @@ that its unit may always be enabled. A reload that changes pools.toml begins all
 everything stale meanwhile. While it is paused its lines go on, and no pool is stood behind.
 """
 
-import importlib.util
-
 import uvloop
 
-from spread_scanner.config import Settings
-from spread_scanner.errors import ConfigError
+from spread_scanner.config import files
 from spread_scanner.runtime.process import NOT_ENABLED, Process, run
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.shm.pools import PoolTable
-
-NEEDED = "solders"
 
 
 def main() -> int:
@@ -29,7 +24,7 @@ def _body(process: Process) -> None:
     if not settings.pools.runs:
         process.unwanted(NOT_ENABLED)
         return
-    _check_extra(settings)
+    files.check_extra(settings)
     from spread_scanner.pools.hearing import PoolHearing  # which needs the extra
 
     with (
@@ -40,13 +35,3 @@ def _body(process: Process) -> None:
             uvloop.run(PoolHearing(process, writer).run())
         finally:
             writer.clear()
-
-
-def _check_extra(settings: Settings) -> None:
-    if importlib.util.find_spec(NEEDED) is None:
-        raise ConfigError(
-            f"pools need {NEEDED}, which is not installed",
-            file=settings.folder / "pools.toml",
-            key="enabled",
-            allowed="pip install 'spread-scanner[solana]'",
-        )

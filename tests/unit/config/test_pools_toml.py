@@ -2,6 +2,7 @@
 allowed; a provider's key, or a URL that may hold one, is in no error.
 """
 
+import importlib.util
 import shutil
 from pathlib import Path
 from typing import get_args
@@ -195,3 +196,15 @@ def test_a_key_that_cannot_be_read_is_known_before_anybody_is_told_to_reload(
     (folder / "pools.toml").write_text(f"enabled = {enabled}\n" + keyed + MINTS + ENTRY)
     found = list(files.wrong_files(config.load(folder, {})))
     assert [error.evidence["key"] for error in found] == ["providers.a.key_file"] * wrong
+
+
+def test_that_pools_are_enabled_without_what_reads_them_is_known_to_doctor(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
+    (folder / "pools.toml").write_text("enabled = true\n" + PROVIDER + MINTS + ENTRY)
+    settings = config.load(folder, {})
+    assert not list(files.wrong_files(settings))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (error,) = files.wrong_files(settings)
+    assert "spread-scanner[solana]" in str(error)
