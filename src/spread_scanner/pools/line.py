@@ -241,7 +241,10 @@ class ProviderLine:
             await asyncio.wait_for(self.woken.wait(), seconds)
 
     def _rest(self, limited: _Limited) -> None:
-        """Ask nothing for a while; what is told meanwhile is heard."""
+        """Ask nothing for a while; what is told meanwhile is heard. Of several requests that were
+        under way together and are refused, the first counts."""
+        if clock.mono_ns() < self._rest_until_ns and limited.wait_s is None:
+            return
         pause_s = max(self._rests.next_s(), limited.wait_s or 0.0)
         self._rest_until_ns = clock.mono_ns() + int(pause_s * NS_PER_S)
         self._log.warning("provider", said=self._endpoint.masked(str(limited)), rests_s=pause_s)

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from spread_scanner import clock, config
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.config.pools import MintSettings, PoolEntry, PoolSettings, ProviderSettings
 from spread_scanner.pools.hearing import PoolHearing
+from spread_scanner.pools.line import PAUSE_S_MIN
 from spread_scanner.pools.rpc import RpcRefusal
 from spread_scanner.runtime import logs, ws
 from spread_scanner.runtime.refusals import ASKED_S_MAX_PASSING
@@ -136,3 +138,10 @@ def test_a_provider_that_asks_for_ages_is_dialled_again(
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(line.run())
     assert waited == [ASKED_S_MAX_PASSING]
+
+
+def test_requests_that_were_refused_together_are_one_rest(hear: Hear) -> None:
+    (line,) = hear(False)._lines
+    for number in range(20):
+        line._refusal(RpcRefusal(number, 429, "too many"))
+    assert line._rest_until_ns - clock.mono_ns() <= PAUSE_S_MIN * NS_PER_S
