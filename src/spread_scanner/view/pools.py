@@ -82,6 +82,8 @@ def pairs(settings: Settings) -> frozenset[str]:
 def _price(settings: Settings, one: PoolView) -> PoolPrice | None:
     if one.symbol is None or not one.price or one.slot is None:
         return None
+    if not any(one.reserves):  # where liquidity is concentrated, a price at which nobody trades
+        return None
     base, _, quote = one.symbol.partition("-")
     mints = settings.pools.mints
     coins = [mints[mint].coin if mint in mints else "" for mint in one.mints]

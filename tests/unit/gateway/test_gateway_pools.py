@@ -99,6 +99,16 @@ def test_what_cannot_be_stood_behind_is_no_price_and_is_shown_with_its_reason(
     assert (shown["fresh"], bool(shown["why"])) == (False, True)
 
 
+def test_a_pool_that_has_nothing_at_its_price_is_no_price(
+    gateway_of: Callable[..., Any], writer: PoolWriter
+) -> None:
+    asking = gateway_of()
+    writer.write(0, pool_row(POOL, reserve0=0.0, reserve1=0.0, liquidity=0.0, **MINTS))
+    assert answered(asking, "/prices/SOL/USDC") == []
+    writer.write(0, pool_row(POOL, reserve0=0.0, reserve1=5.0, **MINTS))
+    assert len(answered(asking, "/prices/SOL/USDC")) == 1, "one side of it can be had"
+
+
 def test_the_tag_stays_while_no_pool_is_written(
     gateway_of: Callable[..., Any], writer: PoolWriter
 ) -> None:
