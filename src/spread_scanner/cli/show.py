@@ -197,11 +197,15 @@ def pools(
     from spread_scanner.cli.pools import columns_and_rows
     from spread_scanner.view import pools as of_pools
 
-    found = of_pools.of_all(config.load(), wanted)
+    settings = config.load()
+    found = of_pools.of_all(settings, wanted)
     if as_json:
         print_json(found)
         return
     console = people()
+    if not found:
+        console.print(of_pools.why_none(settings, wanted), markup=False)
+        return
     table = grid("", *columns_and_rows(found, console.width))
     console.print(table)
     legend(console, legends.POOLS, table)

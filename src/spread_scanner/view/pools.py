@@ -13,6 +13,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.config.pools import symbol_of
 from spread_scanner.errors import SegmentError
+from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.schema.pools import PoolFlag
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.view.prices import raw
@@ -124,6 +125,17 @@ def of_all(settings: Settings, wanted: str = "") -> list[PoolView]:
     found = [_view(row, now_ns) for row in rows]
     low = wanted.lower()
     return [one for one in found if low in f"{one.pool} {one.program} {one.symbol or ''}".lower()]
+
+
+def why_none(settings: Settings, wanted: str) -> str:
+    """Why `of_all` has nothing to show, in a sentence."""
+    if wanted and of_all(settings):
+        return f'No pool whose key, program or symbol contains "{wanted}" is watched.'
+    if not settings.pools.enabled:
+        return "No pool is watched: pools.toml says `enabled = false`, or is not there."
+    return (
+        f"No pool is watched: {FEED_SOLANA} has told of none yet (spread-ctl status has its word)."
+    )
 
 
 def _view(row: Any, now_ns: int) -> PoolView:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from pool_rows import pool_row
@@ -48,3 +49,15 @@ def test_pools_are_found_by_key_program_and_symbol(up_bed: Any) -> None:
 
 def test_without_a_segment_there_is_nothing_to_show(bed: Any) -> None:
     assert pools.of_all(bed.settings) == []
+
+
+def test_an_empty_table_says_why_it_is_empty(up_bed: Any) -> None:
+    settings = up_bed.settings
+    assert "`enabled = false`" in pools.why_none(settings, "")
+    on = msgspec.structs.replace(settings.pools, enabled=True)
+    assert "has told of none yet" in pools.why_none(msgspec.structs.replace(settings, pools=on), "")
+    with PoolTable.attach(up_bed.namespace) as table, table.writer() as writer:
+        writer.write(0, pool_row("one"))
+        assert pools.why_none(settings, "X") == (
+            'No pool whose key, program or symbol contains "X" is watched.'
+        )
