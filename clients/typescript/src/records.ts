@@ -273,6 +273,8 @@ export interface PoolPrice {
   quote_decimals: number;
   fee: number | null;
   slot: number;
+  base_reserve_raw?: string;
+  quote_reserve_raw?: string;
   age_ms: number;
 }
 
