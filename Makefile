@@ -8,9 +8,9 @@ NATIVE_C := $(shell find src tests -name '*.h' -o -path '*/native/*.c')
 BINS := $(wildcard bins/*)
 CC ?= cc
 
-# At a time: of the fast ones three on two cores, as most wait for processes of theirs as long as
+# At a time: of the fast ones four on two cores, as most wait for processes of theirs as long as
 # they compute; of the slow ones, which are whole systems and browsers, two.
-PYTEST := $(BIN)/pytest -q -n 3 --dist worksteal
+PYTEST := $(BIN)/pytest -q -n 4 --dist worksteal
 FAST := tests/unit tests/stress tests/system
 HOUSE_RULES := tests/unit/test_tidy.py
 DAYS := $(wildcard tests/days)
