@@ -165,5 +165,5 @@ def test_new_segments_are_taken_and_children_do_not_outlive_a_killed_supervisor(
 
 def segment_names(namespace: str) -> list[str]:
     parts = ["analysis", "books", "connections", "control", "dials", "dirty", "funding", "health"]
-    parts += ["ring.signals", "store", "tapes", "wants", "why"]
+    parts += ["pools", "ring.signals", "store", "tapes", "wants", "why"]
     return [f"/{namespace}.{part}" for part in parts]

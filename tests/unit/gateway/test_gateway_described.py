@@ -64,7 +64,8 @@ def test_every_answer_is_as_described(quoted: str, token: str, tmp_path: Path) -
             # The past is a child a question: test_gateway_past.py has it.
             *("--exclude-path-regex", "^/v1/(candles|history|report)"),
             *("--header", f"Authorization: Bearer {token}"),
-            *("--workers", "2", "--request-timeout", "30", "--continue-on-failure"),
+            # One: two threads that parse Python at a time end CPython 3.11.7 with a SystemError.
+            *("--workers", "1", "--request-timeout", "30", "--continue-on-failure"),
             *("--seed", str(seed()), "--generation-database", "none", "--no-color"),
             *("--suppress-health-check", "all", "--warnings", "off"),
         ],
