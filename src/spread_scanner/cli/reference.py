@@ -49,8 +49,8 @@ refused with the file, the key and what is allowed; `spread-ctl doctor` checks a
 
 An environment variable overrides a key. `SPREAD_<SECTION>__<KEY>` is for config.toml, for example
 `SPREAD_SYSTEM__NAMESPACE=test`; `SPREAD_EXCHANGES__<SOURCE>__<KEY>` and
-`SPREAD_DIRECTIONS__<SECTION>__<KEY>` are for the other two; pools.toml takes none. Dashes become underscores; a value is
-written as in TOML, and where text is wanted it needs no quotes.
+`SPREAD_DIRECTIONS__<SECTION>__<KEY>` are for the next two; pools.toml takes none. Dashes become
+underscores; a value is written as in TOML, and where text is wanted it needs no quotes.
 
 What takes effect when: `spread-ctl reload` takes everything but what it refuses by name, as it
 needs a restart: {EVERYBODY_KEPT} (of the whole system) and a process's `cpus` (of that process).
