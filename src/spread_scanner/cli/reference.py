@@ -41,7 +41,7 @@ CONFIGURATION = f"""{GENERATED}
 
 # Configuration
 
-Three TOML files in one folder: the one that `SPREAD_CONFIG_DIR` names, else `./config`, else
+Four TOML files in one folder: the one that `SPREAD_CONFIG_DIR` names, else `./config`, else
 `/etc/spread-scanner`. `spread-ctl --namespace X` takes that of the system that runs in X.
 Every process reads them at start and at `spread-ctl reload`. Units stand at
 the end of a name: `_ms`, `_s`, `_bps`. A key that does not exist, or a value out of its range, is

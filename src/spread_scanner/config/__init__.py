@@ -14,9 +14,8 @@ SPREAD_DIRECTIONS__DEFAULTS__ENTER_BPS=5 for the next two files. Dashes become u
 An unknown or bad key is a ConfigError that names the file, the key and what is allowed. The folder
 is SPREAD_CONFIG_DIR, else ./config, else /etc/spread-scanner.
 
-settings says what can be set, reading how it is read, agreement (pools_agreement)
-what must agree, files what the
-files that they name must be, restart what a running process keeps.
+settings and pools say what can be set, reading how it is read, agreement and pools_agreement what
+must agree, files what the files that they name must be, restart what a running process keeps.
 """
 
 from spread_scanner.config.pools import PoolSettings

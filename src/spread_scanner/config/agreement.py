@@ -1,7 +1,7 @@
 """What must agree: rules that span sections or files; a range stands with its own setting.
 
-Called by config.reading when all three files are typed. A rule that is broken is a ConfigError that
-names the file, the key and what is allowed.
+Called by config.reading when the first three files are typed. A rule that is broken is a
+ConfigError that names the file, the key and what is allowed.
 """
 
 import ipaddress

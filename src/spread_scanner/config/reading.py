@@ -1,4 +1,4 @@
-"""How the settings are read: three files of one folder, then the environment on top.
+"""How the settings are read: four files of one folder, then the environment on top.
 
 Called by every process at start and at reload. Whatever is wrong is a ConfigError that names the
 file, the key and what is allowed.
