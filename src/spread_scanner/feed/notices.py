@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from logging import INFO
 from typing import NamedTuple
 
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows import WSFrame, WSTransport
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
@@ -35,6 +35,7 @@ from spread_scanner.feed.subscription import REPEATS_MAX
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.gate import Gate
+from spread_scanner.runtime.messages import MessageListener
 from spread_scanner.runtime.refusals import pause_of
 from spread_scanner.runtime.ws import DialFailed
 from spread_scanner.schema.enums import Carries
@@ -227,7 +228,7 @@ class Notices:
     def _ask(self, stream: Stream, listener: "_Listener", now_ns: int) -> None:
         """What is not answered is asked for again, each time a little later."""
         for text in stream.requests:
-            listener.send(text)
+            listener.send(text.encode())
         answer_ns = pauses_of(self._share.settings).answer_ns << min(self._asked, REPEATS_MAX)
         self._asked += 1
         self._ask_ns = now_ns + answer_ns if stream.answer is not None else None
@@ -299,48 +300,21 @@ def note_fault(share: Share, counts: Counts, error: Exception, said: bytes) -> N
     )
 
 
-class _Listener(WSListener):
-    """Whole text frames go to `take`; everything is a sign of life."""
+class _Listener(MessageListener):
+    """What is announced; every frame is a sign of life."""
 
     def __init__(self, take: Callable[[bytes], None]) -> None:
+        super().__init__(take)
         self.closed = asyncio.Event()
         self.waits_ns = 0  # since when a ping is unanswered; 0: none is
-        self._take = take
-        self._transport: WSTransport | None = None
-        self._parts = bytearray()  # of a message that comes in several frames
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self._transport = transport
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._transport = None
+        super().on_ws_disconnected(transport)
         self.closed.set()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         self.waits_ns = 0
-        if frame.msg_type == WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
-        elif frame.msg_type == WSMsgType.CLOSE:
-            transport.send_close(WSCloseCode.OK)
-            transport.disconnect()
-        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.CONTINUATION):
-            self._part(transport, frame)
-
-    def _part(self, transport: WSTransport, frame: WSFrame) -> None:
-        """A message, or a part of one; one that is too long costs the connection."""
-        if frame.msg_type == WSMsgType.TEXT:
-            self._parts.clear()
-        self._parts += frame.get_payload_as_bytes()
-        if len(self._parts) > ws.FRAME_BYTES_MAX:
-            transport.disconnect()
-        elif frame.fin:
-            whole = bytes(self._parts)
-            self._parts.clear()
-            self._take(whole)
-
-    def send(self, text: str) -> None:
-        if self._transport is not None:
-            self._transport.send(WSMsgType.TEXT, text.encode())
+        super().on_ws_frame(transport, frame)
 
     def doubt(self) -> None:
         """We were stopped: the answer may be there, and is still to be read."""
@@ -349,10 +323,10 @@ class _Listener(WSListener):
     def ping(self, text: str | None, now_ns: int) -> None:
         self.waits_ns = self.waits_ns or now_ns
         if text is not None:
-            self.send(text)
-        elif self._transport is not None:
-            self._transport.send_ping(b"")
+            self.send(text.encode())
+        elif self.transport is not None:
+            self.transport.send_ping(b"")
 
     def cut(self) -> None:
-        if self._transport is not None:
-            self._transport.disconnect(False)
+        if self.transport is not None:
+            self.transport.disconnect(False)

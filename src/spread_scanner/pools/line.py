@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 
 import httpx
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows import WSTransport
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
@@ -29,6 +29,7 @@ from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
 from spread_scanner.pools.subscriptions import Subscriptions
 from spread_scanner.runtime import logs, ws
 from spread_scanner.runtime.backoff import Allowance, Backoff
+from spread_scanner.runtime.messages import MessageListener
 from spread_scanner.runtime.refusals import pause_of, retry_after_s
 
 DIAL_S_MAX = 10.0
@@ -59,47 +60,18 @@ def _told_to_wait_s(status: int, asked_s: float | None) -> float | None:
     return None if pause is None else pause.seconds
 
 
-class _Socket(WSListener):
-    """Whole messages go to `take`."""
+class _Socket(MessageListener):
+    """What a provider tells; `wake` is called when the connection has ended."""
 
     def __init__(self, take: Callable[[bytes], None], wake: Callable[[], None]) -> None:
+        super().__init__(take)
         self.closed = False
-        self.transport: WSTransport | None = None
-        self._take, self._wake = take, wake
-        self._parts = bytearray()  # of a message that comes in several frames
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self.transport = transport
+        self._wake = wake
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
+        super().on_ws_disconnected(transport)
         self.closed = True
         self._wake()
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
-        elif frame.msg_type == WSMsgType.CLOSE:
-            transport.send_close(WSCloseCode.OK)
-            transport.disconnect()
-        elif frame.msg_type == WSMsgType.TEXT and frame.fin:
-            self._take(frame.get_payload_as_bytes())
-        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.CONTINUATION):
-            self._part(transport, frame)
-
-    def _part(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.TEXT:
-            self._parts.clear()
-        self._parts += frame.get_payload_as_bytes()
-        if len(self._parts) > ws.FRAME_BYTES_MAX:
-            transport.disconnect()
-        elif frame.fin:
-            whole = bytes(self._parts)
-            self._parts.clear()
-            self._take(whole)
-
-    def send(self, message: bytes) -> None:
-        if self.transport is not None and not self.closed:
-            self.transport.send(WSMsgType.TEXT, message)
 
     def cut(self) -> None:
         if self.transport is not None:
