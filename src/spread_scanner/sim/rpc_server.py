@@ -21,8 +21,10 @@ from websockets.server import ServerProtocol
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.sim.answers import Answer
 from spread_scanner.sim.chain import Chain
 from spread_scanner.sim.chain_pools import BASES, SYSTEM, USDC, USDT
+from spread_scanner.sim.http_requests import HttpRequests
 from spread_scanner.sim.rpc_provider import LIMITED, Listening, RpcProvider
 
 SLOT_S = 0.4
@@ -194,12 +196,10 @@ class _Client(asyncio.Protocol):
         self._side = side
         self._transport = cast(asyncio.Transport, None)
         self._head = bytearray()
-        self._http: h11.Connection | None = None
+        self._http: HttpRequests | None = None
         self._ws: ServerProtocol | None = None
         self._provider: RpcProvider | None = None
         self._listening = Listening(self._say, self._cut)
-        self._request: h11.Request | None = None
-        self._body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -224,34 +224,14 @@ class _Client(asyncio.Protocol):
                 self._ws.receive_data(data)
                 self._ws_events(self._ws)
                 return
-            self._http = h11.Connection(h11.SERVER)
-        self._http.receive_data(data)
-        self._http_events(self._http)
+            self._http = HttpRequests(self._transport, self._respond)
+        self._http.receive(data)
 
     # --- HTTP
 
-    def _http_events(self, http: h11.Connection) -> None:
-        while True:
-            event = http.next_event()
-            if event is h11.NEED_DATA or event is h11.PAUSED:
-                return
-            if isinstance(event, h11.ConnectionClosed):
-                self._transport.close()
-                return
-            if isinstance(event, h11.Request):
-                self._request, self._body = event, b""
-            elif isinstance(event, h11.Data):
-                self._body += bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage) and self._request is not None:
-                status, body = self._answered(self._request.target.decode(), self._body)
-                headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
-                response = h11.Response(status_code=status, headers=headers)
-                parts = (response, h11.Data(data=body), h11.EndOfMessage())
-                self._transport.write(b"".join(http.send(part) or b"" for part in parts))
-                if http.our_state is h11.MUST_CLOSE:
-                    self._transport.close()
-                    return
-                http.start_next_cycle()
+    def _respond(self, request: h11.Request, body: bytes) -> Answer:
+        status, said = self._answered(request.target.decode(), body)
+        return Answer(status, [("content-type", "application/json")], said)
 
     def _answered(self, path: str, body: bytes) -> tuple[int, bytes]:
         if path == "/truth":

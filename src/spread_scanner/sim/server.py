@@ -22,6 +22,7 @@ from websockets.server import ServerProtocol
 from spread_scanner import clock
 from spread_scanner.sim.belief import Rhythm
 from spread_scanner.sim.dialects import Binance, HangUp, Subscription, Talk
+from spread_scanner.sim.http_requests import HttpRequests
 from spread_scanner.sim.limits import CUT_STRIKES
 from spread_scanner.sim.rest import Answer
 from spread_scanner.sim.rules import RULES, Rules
@@ -41,9 +42,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, exchange: "Exchange8") -> None:
         self._exchange = exchange
         self._head = bytearray()
-        self._http: h11.Connection | None = None
-        self._request: h11.Request | None = None  # its body may come in a later read
-        self._body = b""
+        self._http: HttpRequests | None = None
         self._ws: ServerProtocol | None = None
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.label = ""
@@ -88,9 +87,8 @@ class Connection(asyncio.Protocol):
         if self._ws is not None:
             self._ws.receive_data(data)
             self._ws_events()
-        elif self._http is not None and self._http.their_state is not h11.IDLE:
-            self._http.receive_data(data)
-            self._http_events()
+        elif self._http is not None and not self._http.between:
+            self._http.receive(data)
         else:  # a new request, perhaps an upgrade
             self._head += data
             self._decide()
@@ -115,54 +113,16 @@ class Connection(asyncio.Protocol):
             self._ws.receive_data(first)
             self._ws_events()
         else:
-            self._http = self._http or h11.Connection(h11.SERVER)
-            self._http.receive_data(first)
-            self._http_events()
+            self._http = self._http or HttpRequests(self.transport, self._respond)
+            self._http.receive(first)
 
     # --- HTTP
 
-    def _http_events(self) -> None:
-        http = self._http
-        if http is None:
-            return
-        try:
-            self._http_requests(http)
-        except h11.RemoteProtocolError:
-            self.transport.close()
-
-    def _http_requests(self, http: h11.Connection) -> None:
-        while True:
-            event = http.next_event()
-            if event is h11.NEED_DATA or event is h11.PAUSED:
-                return
-            if isinstance(event, h11.ConnectionClosed):
-                self.transport.close()
-                return
-            if isinstance(event, h11.Request):
-                self._request, self._body = event, b""
-            elif isinstance(event, h11.Data):
-                self._body += bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage) and self._request is not None:
-                request = self._request
-                url = urlsplit(request.target.decode("ascii", "replace"))
-                query = dict(parse_qsl(url.query, keep_blank_values=True))
-                method = request.method.decode()
-                answer = self._exchange.control.answer(
-                    method, unquote(url.path), query, self._body, self.address
-                )
-                if answer is None:
-                    return  # a fault: the request is never answered
-                self._http_answer(http, answer)
-                if http.our_state is h11.MUST_CLOSE:
-                    self.transport.close()
-                    return
-                http.start_next_cycle()
-
-    def _http_answer(self, http: h11.Connection, answer: Answer) -> None:
-        headers = [*answer.headers, ("content-length", str(len(answer.body)))]
-        response = h11.Response(status_code=answer.status, headers=headers)
-        parts = (response, h11.Data(data=answer.body), h11.EndOfMessage())
-        self.transport.write(b"".join(http.send(part) or b"" for part in parts))
+    def _respond(self, request: h11.Request, body: bytes) -> Answer | None:
+        url = urlsplit(request.target.decode("ascii", "replace"))
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        method, path = request.method.decode(), unquote(url.path)
+        return self._exchange.control.answer(method, path, query, body, self.address)
 
     # --- websocket
 
