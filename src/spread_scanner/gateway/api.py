@@ -39,7 +39,6 @@ from spread_scanner.view import (
     costs,
     evaluations,
     funding,
-    pools,
     sources,
     tables,
 )
@@ -153,7 +152,7 @@ def every_connection(system: Living, source: SourceName = "") -> list[Connection
 def every_pool(system: Living, pool: FromQuery[str] = "") -> list[PoolView]:
     """Solana's pools as feed-solana has them, whether they can be stood behind or not; those whose
     key, program or symbol contains `pool`."""
-    return pools.of_all(system.shown.settings, pool)
+    return system.pools(pool)
 
 
 @get(f"{VERSIONED}/directions", sync_to_thread=False)

@@ -19,13 +19,14 @@ from spread_scanner.gateway.prices import PricesAsText
 from spread_scanner.schema.enums import Direction
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.shm.pools import PoolTable
 from spread_scanner.shm.price_store import DirtyBitmap
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view import pools, sources
 from spread_scanner.view.basis import BasisReader
 from spread_scanner.view.columns import SpreadColumns, columns_of
-from spread_scanner.view.pools import PoolPrice
+from spread_scanner.view.pools import PoolPrice, PoolView
 from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Served, as_pair
 from spread_scanner.view.spreads import Spread, SpreadBoard, spreads_of
 from spread_scanner.view.status import Status, StatusReader
@@ -54,6 +55,7 @@ class LiveSystem:
             self._store = stack.enter_context(PriceStore.attach(namespace))
             self._health = stack.enter_context(Health.attach(namespace))
             self._control = stack.enter_context(Control.attach(namespace))
+            self._pools = stack.enter_context(PoolTable.attach(namespace))
             basis = BasisReader(namespace, self._store)
             self._basis = stack.enter_context(contextlib.closing(basis))
             self.shown = self._made(settings)
@@ -134,7 +136,11 @@ class LiveSystem:
 
     def pool_prices(self, pair: str = "") -> list[PoolPrice]:
         """What pools say, of one pair or of all, where any are read."""
-        return pools.prices(self.shown.settings, pair)
+        return pools.prices(self.shown.settings, self._pools, pair)
+
+    def pools(self, wanted: str = "") -> list[PoolView]:
+        """Every pool that is watched, or those whose key, program or symbol contains `wanted`."""
+        return pools.of_table(self._pools, wanted)
 
     def prices(self, pair: str = "") -> tuple[bytes, bytes]:
         """All prices that can be stood behind, of one pair or of all; and an ETag that stays while

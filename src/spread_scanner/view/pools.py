@@ -62,11 +62,11 @@ class PoolPrice(Reading, frozen=True):
     age_ms: int = 0  # last: since it was found to be good still
 
 
-def prices(settings: Settings, pair: str = "") -> list[PoolPrice]:
+def prices(settings: Settings, table: PoolTable, pair: str = "") -> list[PoolPrice]:
     """Of one pair or of all; nothing where no pools are read."""
     if not settings.pools.runs:
         return []
-    found = (_price(settings, one) for one in of_all(settings) if one.fresh)
+    found = (_price(settings, one) for one in of_table(table) if one.fresh)
     return [one for one in found if one is not None and pair in ("", one.pair)]
 
 
@@ -115,12 +115,17 @@ def _price(settings: Settings, one: PoolView) -> PoolPrice | None:
 
 
 def of_all(settings: Settings, wanted: str = "") -> list[PoolView]:
-    """Every pool that is watched whose key, program or symbol contains `wanted`."""
+    """As `of_table`, of the system that the settings name; nothing where there is none."""
     try:
         with PoolTable.attach(settings.config.system.namespace, timeout_s=0.0) as table:
-            rows = table.rows()
+            return of_table(table, wanted)
     except SegmentError:
         return []
+
+
+def of_table(table: PoolTable, wanted: str = "") -> list[PoolView]:
+    """Every pool that is watched whose key, program or symbol contains `wanted`."""
+    rows = table.rows()
     now_ns = clock.mono_ns()
     found = [_view(row, now_ns) for row in rows]
     low = wanted.lower()
