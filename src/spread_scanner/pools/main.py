@@ -6,9 +6,8 @@ that its unit may always be enabled. A reload that changes pools.toml begins all
 everything stale meanwhile. While it is paused its lines go on, and no pool is stood behind.
 """
 
-import uvloop
-
 from spread_scanner.config import files
+from spread_scanner.runtime import dial_loop
 from spread_scanner.runtime.process import NOT_ENABLED, Process, run
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.shm.pools import PoolTable
@@ -32,6 +31,6 @@ def _body(process: Process) -> None:
         table.writer() as writer,
     ):
         try:
-            uvloop.run(PoolHearing(process, writer).run())
+            dial_loop.run(PoolHearing(process, writer).run())
         finally:
             writer.clear()

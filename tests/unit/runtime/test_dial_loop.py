@@ -5,6 +5,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,3 +110,13 @@ def test_who_was_given_no_thread_to_ask_in_asks_anew(monkeypatch: pytest.MonkeyP
             assert await ask("localhost", 9)
 
     dial_loop.run(act())
+
+
+def test_who_dials_runs_on_it_and_who_does_not_serves() -> None:
+    package = Path(dial_loop.__file__).parents[1]
+    found = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if "uvloop.run(" in path.read_text(encoding="utf-8")
+    }
+    assert found == {"gateway/main.py", "runtime/dial_loop.py", "sim/cli.py"}
