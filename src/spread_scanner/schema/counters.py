@@ -392,28 +392,29 @@ POOL_HISTOGRAMS = (
 )
 
 
+_Told = tuple[tuple[Counter, ...], tuple[Histogram, ...]]
+_BY_PROCESS: dict[str, _Told] = {
+    ENGINE: (ENGINE_COUNTERS, ENGINE_HISTOGRAMS),
+    TRACKER: (TRACKER_COUNTERS, TRACKER_HISTOGRAMS),
+    DISCOVERY: (DISCOVERY_COUNTERS, ()),
+    ALERTS: (ALERTS_COUNTERS, ()),
+    ANALYST: (ANALYST_COUNTERS, ANALYST_HISTOGRAMS),
+    RECORDER: (RECORDER_COUNTERS, ()),
+    GATEWAY: (GATEWAY_COUNTERS, GATEWAY_HISTOGRAMS),
+    FEED_SOLANA: (POOL_COUNTERS, POOL_HISTOGRAMS),
+}
+
+
+def _told_by(process: str) -> _Told:
+    of_exchanges = (FEED_COUNTERS, FEED_HISTOGRAMS) if process.startswith("feed-") else ((), ())
+    return _BY_PROCESS.get(process, of_exchanges)
+
+
 def counters_of(process: str) -> tuple[Counter, ...]:
     """The counters of a process by its name, for example "feed-okx-spot"."""
-    others = {
-        ENGINE: ENGINE_COUNTERS,
-        TRACKER: TRACKER_COUNTERS,
-        DISCOVERY: DISCOVERY_COUNTERS,
-        ALERTS: ALERTS_COUNTERS,
-        ANALYST: ANALYST_COUNTERS,
-        RECORDER: RECORDER_COUNTERS,
-        GATEWAY: GATEWAY_COUNTERS,
-        FEED_SOLANA: POOL_COUNTERS,
-    }
-    return others.get(process, FEED_COUNTERS if process.startswith("feed-") else ())
+    return _told_by(process)[0]
 
 
 def histograms_of(process: str) -> tuple[Histogram, ...]:
     """The latency histograms of a process by its name."""
-    others = {
-        ENGINE: ENGINE_HISTOGRAMS,
-        TRACKER: TRACKER_HISTOGRAMS,
-        ANALYST: ANALYST_HISTOGRAMS,
-        GATEWAY: GATEWAY_HISTOGRAMS,
-        FEED_SOLANA: POOL_HISTOGRAMS,
-    }
-    return others.get(process, FEED_HISTOGRAMS if process.startswith("feed-") else ())
+    return _told_by(process)[1]

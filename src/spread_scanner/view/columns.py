@@ -33,9 +33,7 @@ class SpreadColumns(Reading, frozen=True):
     known."""
 
     ts_ns: int  # when, by the session clock
-    version: (
-        int  # the store's, before they were looked at: what is pushed with a later one is newer
-    )
+    version: int  # the store's, before this look: what is pushed with a later one is newer
     generation: int  # of the tables: another one, and the pairs are others
     symbol: list[str]
     direction: list[str]
