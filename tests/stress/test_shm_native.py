@@ -95,11 +95,13 @@ def test_headers_are_clean_under_address_and_undefined_behaviour_sanitizers(
 
 @pytest.mark.timeout(100)
 def test_sanitizers_do_see(sanitized: CompileC, mutated_headers: Mutate) -> None:
-    """A ring that forgets to wrap writes past its slots. Where the other thread fails, too, the
-    report may never end: its first words tell, and the rest is not waited for.
+    """A ring whose first record goes right behind its slots, before the other thread can find
+    anything wrong and end the process without a report. The report may never end where that thread
+    fails meanwhile: its first words tell, and the rest is not waited for.
     """
     wrap = "(pos & (ring->capacity - 1)) * ring->record_bytes;"
-    harness = sanitized("threads.c", *MEMORY, headers=mutated_headers("ring.h", wrap, "pos;"))
+    behind = "(pos * 0 + ring->capacity) * ring->record_bytes;"
+    harness = sanitized("threads.c", *MEMORY, headers=mutated_headers("ring.h", wrap, behind))
     with subprocess.Popen([harness, "ring", "1000"], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         seen = any("ERROR: AddressSanitizer" in line for line in process.stderr)

@@ -202,7 +202,7 @@ def test_after_all_faults_the_store_holds_what_was_sent_last(
     rig_of: Callable[..., Rig], seed: int
 ) -> None:
     rng = random.Random(seed)
-    rig = rig_of(seed, symbols=12, rate=3000, time_scale=0.5)
+    rig = rig_of(seed, symbols=12, rate=1000, time_scale=0.5)
     rig.discover()
     for label in LABELS:
         rig.feed(label)
@@ -357,7 +357,7 @@ def test_an_announced_cut_costs_no_quote(rig_of: Callable[..., Rig]) -> None:
 def test_one_refused_symbol_does_not_cost_the_others(
     rig_of: Callable[..., Rig], label: str
 ) -> None:
-    rig = rig_of(4, symbols=8, rate=2000)
+    rig = rig_of(4, symbols=8, rate=1000)
     rig.discover()
     names = [row.exchange_symbol for row in rig.listings(label)]
     rig.do(do="refuse-symbol", source=label, symbol=names[3])
@@ -371,7 +371,7 @@ def test_one_refused_symbol_does_not_cost_the_others(
 
 def test_of_two_redundant_connections_one_may_go(rig_of: Callable[..., Rig]) -> None:
     label = "okx-spot"
-    rig = rig_of(5, symbols=8, rate=2000)
+    rig = rig_of(5, symbols=8, rate=1000)
     with (rig.config / "config.toml").open("a", encoding="utf-8") as file:
         file.write("redundant = 2\n")
     rig.discover()
@@ -432,7 +432,7 @@ def test_a_symbol_that_falls_silent_is_marked_and_the_others_are_not(
     rig_of: Callable[..., Rig],
 ) -> None:
     label = "binance-futures"
-    rig = rig_of(8, symbols=6, rate=3000)
+    rig = rig_of(8, symbols=6, rate=1500)
     text = (rig.config / "config.toml").read_text(encoding="utf-8")
     text = text.replace("silent_ms_min = 20000", "silent_ms_min = 1500")
     (rig.config / "config.toml").write_text(text, encoding="utf-8")

@@ -151,14 +151,14 @@ def test_a_look_at_many_pairs_parks_at_none(namespace: str) -> None:
     """Within one park the market may be another."""
     given = settings(idle="park", park_ms_max=1_000, **LEARNS)
     with Bed(namespace, given, tables(64), known=False) as bed:
-        for symbol_id in range(64):
-            for source_id in range(len(SOURCES)):
-                bed.quote(source_id, 99.98, 100.02, symbol_id=symbol_id)
-        bed.now_ns = clock.mono_ns()
-        bed.beat()
         weight = bed.engine.loop.pairs["weight"]
         budget_ns = NS_PER_S // 5
-        while not weight.any():
+        while not weight.any():  # once more where the machine stood still until the feeds were dead
+            bed.now_ns = clock.mono_ns()
+            bed.beat()
+            for symbol_id in range(64):
+                for source_id in range(len(SOURCES)):
+                    bed.quote(source_id, 99.98, 100.02, symbol_id=symbol_id)
             bed.engine.loop.run(budget_ns)
         bed.engine.loop.run(budget_ns)
         assert weight.all()
