@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import importlib.util
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -25,9 +24,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-from measure import Figure, figure
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from measure import Figure, compiled, figure
 
 from spread_scanner import config
 from spread_scanner.config import Settings
@@ -44,8 +43,8 @@ TWIN = Path(__file__).with_name("gateway_twin.py")
 PUSH_TWIN = Path(__file__).with_name("push_twin.py")
 CONNECTIONS = 8
 START_S_MAX = 60.0
-RECEIVED = re.compile(rb'"ts_recv_ns":(\d+)')
-WISH = b'{"op":"subscribe","kinds":["prices"],"pace":"live"}'
+QUOTE_S = 0.001  # between two quotes that are pushed
+WISH = '{"op":"subscribe","kinds":["prices"],"pace":"live"}'
 
 
 def figures(small: bool) -> Iterator[Figure]:
@@ -76,21 +75,29 @@ def figures(small: bool) -> Iterator[Figure]:
                 )
                 peers = {"fastapi": other.per_cpu_s, "fastapi_p50_us": other.p50_us}
             yield asked.figure(f"gateway.{name}", peers)
-        pushed, rss_mb = asyncio.run(_pushed(port, clients, seconds, ours.pid, quotes))
+        pushed, rss_mb = _pushed(port, clients, seconds, ours.pid, quotes)
         twin = stack.enter_context(_started([str(PUSH_TWIN)], settings))
         assert twin.stdout is not None
         twin_port = int(twin.stdout.readline())
-        other, _ = asyncio.run(_pushed(twin_port, clients, seconds, twin.pid, quotes))
+        other, _ = _pushed(twin_port, clients, seconds, twin.pid, quotes)
         peers = {"websockets": other.per_cpu_s, "websockets_p50_us": other.p50_us}
         yield pushed.figure("gateway.push", peers, clients=clients, rss_mb=round(rss_mb, 1))
 
 
-class Measured:
-    """How many, at what cost, how late each."""
+class PushTold(msgspec.Struct):
+    """What native/push_clients.c prints."""
 
-    def __init__(self, count: int, cpu_s: float, took_us: list[float]) -> None:
+    frames: int
+    p50_us: float
+    p99_us: float
+
+
+class Measured:
+    """How many, at what cost, how late."""
+
+    def __init__(self, count: int, cpu_s: float, p50_us: float, p99_us: float) -> None:
         self.per_cpu_s = count / max(cpu_s, 0.01)
-        self.p50_us, self.p99_us = (float(one) for one in np.percentile(took_us, [50, 99]))
+        self.p50_us, self.p99_us = p50_us, p99_us
         self.count = count
 
     def figure(self, name: str, peers: dict[str, float], **more: Any) -> Figure:
@@ -215,64 +222,38 @@ async def _asked(port: int, path: str, count: int, pid: int, quotes: Quotes) -> 
 
     before_s = _cpu_s(pid)
     await asyncio.gather(*(one(number) for number in range(CONNECTIONS)))
-    return Measured(len(took_us), _cpu_s(pid) - before_s, took_us)
+    p50_us, p99_us = (float(one) for one in np.percentile(took_us, [50, 99]))
+    return Measured(len(took_us), _cpu_s(pid) - before_s, p50_us, p99_us)
 
 
-class Told(WSListener):
-    """A client of the stream: how late its frames are, and the last price of each pool."""
-
-    def __init__(self, quotes: Quotes) -> None:
-        self.quotes = quotes
-        self.frames = 0
-        self.late_us: list[float] = []
-        self.newest_ns = self.since_ns = 0
-        self.snapshot = asyncio.Event()
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        transport.send(WSMsgType.TEXT, WISH)
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        text = frame.get_payload_as_bytes()
-        if not text.startswith(b'{"type":"prices"'):
-            return
-        if text.startswith(b'{"type":"prices","snapshot":true'):
-            self.snapshot.set()
-            return
-        self.frames += 1
-        now_ns = self.quotes.store.clock.now_ns()
-        made_ns = [int(found) for found in RECEIVED.findall(text)]
-        self.late_us += [(now_ns - one_ns) / 1e3 for one_ns in made_ns if one_ns > self.since_ns]
-        self.newest_ns = max([self.newest_ns, *made_ns])
-
-
-async def _pushed(
+def _pushed(
     port: int, clients: int, seconds: float, pid: int, quotes: Quotes
 ) -> tuple[Measured, float]:
     """1,000 quotes a second, one at a time, to all clients; and the process's memory, MB."""
-    told = [Told(quotes) for _ in range(clients)]
-
-    def factory(of: Told) -> "type[Told]":
-        return lambda: of  # type: ignore[return-value]
-
-    links = [await ws_connect(factory(one), f"ws://127.0.0.1:{port}/v1/stream") for one in told]
-    await asyncio.gather(*(asyncio.wait_for(one.snapshot.wait(), 30) for one in told))
-    for one in told:
-        one.since_ns = quotes.store.clock.now_ns()  # what stood before is told once more
-    before_s, until_s = _cpu_s(pid), time.monotonic() + seconds
-    while time.monotonic() < until_s:
-        quotes.write()
-        await asyncio.sleep(0.001)
-    newest_ns = int(quotes.store.snapshot()["ts_recv"].max())
-    deadline_s = time.monotonic() + 10
-    while any(one.newest_ns < newest_ns for one in told):
-        if time.monotonic() > deadline_s:
-            raise RuntimeError("a client was not told the last quote")
-        await asyncio.sleep(0.01)
+    anchor_ns = quotes.store.clock.anchor_ns
+    with compiled("push_clients.c") as program:
+        told = subprocess.Popen(
+            [program, str(port), str(clients), str(anchor_ns), WISH],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with told:
+            assert told.stdin is not None
+            assert told.stdout is not None
+            if told.stdout.readline() != "ready\n":
+                raise RuntimeError("the clients were not told what stands")
+            before_s, next_s = _cpu_s(pid), time.monotonic()
+            until_s = next_s + seconds
+            while next_s < until_s:
+                quotes.write()
+                next_s += QUOTE_S
+                time.sleep(max(0.0, next_s - time.monotonic()))
+            print(int(quotes.store.snapshot()["ts_recv"].max()), file=told.stdin, flush=True)
+            printed = told.stdout.read()
+    if told.returncode:
+        raise RuntimeError("a client was not told everything")
     cpu_s, rss_mb = _cpu_s(pid) - before_s, _rss_mb(pid)
-    for transport, _ in links:
-        transport.disconnect()
-    frames = sum(one.frames for one in told)
-    return Measured(frames, cpu_s, [late for one in told for late in one.late_us]), rss_mb
+    found = msgspec.json.decode(printed, type=PushTold)
+    return Measured(found.frames, cpu_s, found.p50_us, found.p99_us), rss_mb
 
 
 def _rss_mb(pid: int) -> float:

@@ -4,13 +4,14 @@ A figure is a dict as design section 7 gives it. Every run verifies what it rece
 that lost, reordered or invented anything raises.
 """
 
+import contextlib
 import multiprocessing as mp
 import shutil
 import subprocess
 import tempfile
 import time
 import timeit
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +60,23 @@ def median_ns(statement: str, names: dict[str, object], *, batches: int, calls: 
     return float(np.median(per_call_ns(statement, names, batches=batches, calls=calls)))
 
 
-def run_floor(source: str, *args: object) -> dict[str, float]:
-    """Compile a C program of tests/bench/native and read the JSON object it prints."""
+@contextlib.contextmanager
+def compiled(source: str) -> Iterator[Path]:
+    """A C program of tests/bench/native."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        raise RuntimeError("the floor needs a C compiler")
+        raise RuntimeError(f"{source} needs a C compiler")
     includes = sorted({f"-I{path.parent}" for path in HEADERS.rglob("*.h")})
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "floor"
+        program = Path(folder) / Path(source).stem
         command = [compiler, "-std=gnu11", "-O3", *includes, str(NATIVE / source)]
         subprocess.run([*command, "-o", str(program), "-lm"], check=True)
+        yield program
+
+
+def run_floor(source: str, *args: object) -> dict[str, float]:
+    """Compile a C program of tests/bench/native and read the JSON object it prints."""
+    with compiled(source) as program:
         printed = subprocess.run(
             [program, *map(str, args)], check=True, capture_output=True, text=True
         ).stdout
