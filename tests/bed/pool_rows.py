@@ -1,10 +1,29 @@
-"""Records of the pools' segment, as feed-solana would write them."""
+"""Records of the pools' segment, as feed-solana would write them, and settings that name one."""
 
 import numpy as np
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.pools import POOL_DTYPE
+
+SOL, USDC = (
+    "So11111111111111111111111111111111111111112",
+    "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
+)
+POOL = "58oQChx4yWmvKdwLLZzBi4ChoCc2fqCUWBkwMihLYQo2"
+POOLS_TOML = f"""
+enabled = true
+[providers.a]
+http_url = "http://127.0.0.1:1"
+ws_url = "ws://127.0.0.1:1"
+[mints.{SOL}]
+coin = "SOL"
+[mints.{USDC}]
+coin = "USDC"
+[pools.{POOL}]
+program = "raydium-v4"
+mints = ["{SOL}", "{USDC}"]
+"""
 
 
 def pool_row(key: str, **values: object) -> np.ndarray:

@@ -41,7 +41,9 @@ FLOORS: tuple[
 GARDEN = {"sim": PORCH | FLOORS[0]}  # The simulator must not borrow the parsers that it tests.
 PORCH_MAY = {"config": PORCH | FLOORS[0]}  # Settings name sources and directions.
 NO_SOCKETS = {"exchanges", "symbology", "schema", "stats", "books", "solana", "pools"}
-DIALS = {SRC / "pools" / name for name in ("line.py", "hearing.py", "main.py")}  # of a room without
+DIALS = {  # of a room without
+    SRC / "pools" / name for name in ("asking.py", "line.py", "hearing.py", "main.py")
+}
 SOCKET_MODULES = {"socket", "asyncio", "httpx", "websockets", "picows", "uvloop"}
 DATE_CLOCKS = {"now", "utcnow", "today"}
 # In compiled code: Python's module and C's calls, comments included.

@@ -52,6 +52,31 @@ class Copied(Document, frozen=True):
     bytes: int
 
 
+class PoolSwap(Document, frozen=True):
+    """`pools quote`; amounts in the smallest units of each token, with transfer fees in them."""
+
+    pool: str
+    program: str
+    provider: str  # who told how the pool stands
+    slot: int  # at whose end it stood so
+    unix_ts: int  # of the chain's clock then, by which fees change
+    exact: str  # "in" or "out": which amount was asked for
+    coin_in: str
+    coin_out: str
+    mint_in: str
+    mint_out: str
+    decimals_in: int
+    decimals_out: int
+    amount_in: int
+    amount_out: int
+    price: float  # whole tokens out per whole token in, fees and impact in it
+    fee: int  # the pool's
+    fee_coin: str
+    transfer_fee_in: int
+    transfer_fee_out: int
+    crossed: int  # ticks or bins that the price goes through
+
+
 class LogSegment(Document, frozen=True):
     """A segment of the log."""
 

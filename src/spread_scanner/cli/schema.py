@@ -16,6 +16,7 @@ from spread_scanner.cli.answers import (
     Exported,
     Failure,
     LogShown,
+    PoolSwap,
     ReplayShown,
     Vacuumed,
 )
@@ -52,7 +53,7 @@ BY_COMMAND: dict[str, Any] = {
     "why": Explanation,
     "book": SymbolBooks,
     "analysis": SymbolAnalysis,
-    "pools": list[PoolView],
+    "pools": list[PoolView] | PoolSwap,  # the latter: quote
     "opportunities": list[OpportunityRow],
     "costs": list[Cost],
     "tables": TablesView,

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -22,7 +23,8 @@ from spread_scanner.cli.console import (
     switched_lines,
 )
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.errors import SpreadError
+from spread_scanner.config import Settings, files
+from spread_scanner.errors import SpreadError, Unusable
 from spread_scanner.schema.books import LEVELS_SHOWN
 from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED
 from spread_scanner.shm import PriceStore
@@ -42,6 +44,13 @@ STATUS_CODES = (
 )
 FOLLOW_EVERY_S = 0.1
 COUNT_MAX = 1_000_000
+
+
+class ExactSide(StrEnum):
+    """Which amount of a swap is told; the other one follows."""
+
+    IN = "in"
+    OUT = "out"
 
 
 class CannotRead(SpreadError):
@@ -188,16 +197,55 @@ def sources(as_json: Json = False) -> None:
 
 def pools(
     wanted: Annotated[
-        str, typer.Argument(help="Only those whose key, program or symbol contains this.")
+        str,
+        typer.Argument(
+            metavar="[WANTED|quote]",
+            help="Only those whose key, program or symbol contains this. quote: what a swap would "
+            "do now, asked of the providers themselves.",
+        ),
     ] = "",
+    swap: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[POOL MINT_IN AMOUNT]",
+            help="For quote: a pool's key or how that begins, the coin or mint that is swapped in, "
+            "an amount in whole tokens.",
+        ),
+    ] = None,
+    exact: Annotated[
+        ExactSide | None,
+        typer.Option(help="For quote: which amount is told; in, where nothing is said."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Solana's pools as feed-solana has them: price, fee, slot, and whether they can be stood
-    behind."""
+    behind. Or what a swap would do, to the last unit: pools quote POOL MINT_IN AMOUNT."""
+    settings = config.load()
+    if wanted == "quote":
+        _quote(settings, swap or [], exact or ExactSide.IN, as_json)
+    elif swap or exact is not None:
+        said = "more words and --exact go with quote"
+        raise Unusable(said, wanted="pools quote POOL MINT_IN AMOUNT")
+    else:
+        _pools(settings, wanted, as_json)
+
+
+def _quote(settings: Settings, words: list[str], exact: ExactSide, as_json: bool) -> None:
+    files.check_extra(settings)
+    from spread_scanner.cli import pool_quote  # which needs the extra
+
+    found = pool_quote.quoted(settings, words, by_input=exact is ExactSide.IN)
+    if as_json:
+        print_json(found)
+        return
+    for line in pool_quote.lines(found):
+        people().print(line)
+
+
+def _pools(settings: Settings, wanted: str, as_json: bool) -> None:
     from spread_scanner.cli.pools import columns_and_rows
     from spread_scanner.view import pools as of_pools
 
-    settings = config.load()
     found = of_pools.of_all(settings, wanted)
     if as_json:
         print_json(found)

@@ -1,9 +1,10 @@
 """Pools of Solana as they live: what is asked of RPC providers and heard from them, which accounts
-a pool's price needs, when it is whole, and what trading a size in it would cost. Pure so far: the
-process that dials stands on it.
+a pool's price needs, when it is whole, and what trading a size in it would cost. Pure, but
+for what asks, and the process that dials.
 
 rpc            messages to and from providers
 subscriptions  which account a subscription of one connection means
+asking         accounts asked for by HTTP: seeds, and a pool as it stands now
 endpoints      where a provider is reached, and how that is said without its key
 wanted         which accounts a pool's price needs
 held           what is held of each account, and by whom it can be stood behind

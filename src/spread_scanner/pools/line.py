@@ -20,7 +20,8 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.pools import PoolSettings
 from spread_scanner.errors import BadMessage
-from spread_scanner.pools import rpc
+from spread_scanner.pools import asking, rpc
+from spread_scanner.pools.asking import NotAnswered, told_to_wait_s
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.feed import PoolFeed
@@ -30,10 +31,8 @@ from spread_scanner.pools.subscriptions import Subscriptions
 from spread_scanner.runtime import logs, ws
 from spread_scanner.runtime.backoff import Allowance, Backoff
 from spread_scanner.runtime.messages import MessageListener
-from spread_scanner.runtime.refusals import pause_of, retry_after_s
 
 DIAL_S_MAX = 10.0
-ANSWER_S_MAX = 10.0
 ANSWER_NS_MAX = 5 * NS_PER_S  # subscriptions that are asked for, and no answer came to any
 PAUSE_S_MIN, PAUSE_S_MAX = 0.5, 60.0  # between two dials, and after a provider said "too much"
 STOOD_NS = 60 * NS_PER_S
@@ -41,23 +40,7 @@ SILENT_NS_MAX = 15 * NS_PER_S  # no slot for so long: the connection is ended
 AGAIN_NS = SLOT_NS  # between two seeds of the same pools
 IDLE_S = 0.2
 BAD_IN_A_ROW_MAX = 20
-ANSWER_BYTES_MAX = 16 << 20
 PASSING = (RpcTrouble.LIMITED, RpcTrouble.BEHIND)  # the same may be granted later
-
-
-class _Limited(Exception):
-    """A provider said that it was asked too much, or cannot answer now; `wait_s` is its own
-    word."""
-
-    def __init__(self, said: str, wait_s: float | None = None) -> None:
-        super().__init__(said)
-        self.wait_s = wait_s
-
-
-def _told_to_wait_s(status: int, asked_s: float | None) -> float | None:
-    """As with exchanges: no longer than is believable."""
-    pause = pause_of(status, asked_s)
-    return None if pause is None else pause.seconds
 
 
 class _Socket(MessageListener):
@@ -124,7 +107,7 @@ class ProviderLine:
             except ws.DialFailed as error:
                 self._count.add("connect_failures")
                 self._said(error.reason)
-                wait_s = _told_to_wait_s(error.status or 0, error.wait_s)
+                wait_s = told_to_wait_s(error.status or 0, error.wait_s)
             if clock.mono_ns() - begun_ns > STOOD_NS:
                 self._backoff.stood()
             await asyncio.sleep(max(self._backoff.next_s(), wait_s or 0.0))
@@ -158,7 +141,7 @@ class ProviderLine:
         self._slot_ns = clock.mono_ns()
         self._feed.connected(self.name)
         try:
-            async with self._client(proxy) as client:
+            async with asking.client(self._tls, proxy) as client:
                 socket.send(rpc.subscribe_slots(next(self._numbers)))
                 await self._tend(socket, client)
         finally:
@@ -169,15 +152,6 @@ class ProviderLine:
         if not self._ended:
             self._count.add("disconnects")
         self._said(self._ended or "the connection was lost")
-
-    def _client(self, proxy: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            proxy=proxy or None,
-            verify=self._tls,
-            timeout=ANSWER_S_MAX,
-            trust_env=False,
-            headers={"content-type": "application/json"},
-        )
 
     # --- what is to be done
 
@@ -195,7 +169,7 @@ class ProviderLine:
                 try:
                     if await self._one(socket, client, now_ns):
                         continue
-                except _Limited as limited:
+                except NotAnswered as limited:
                     self._count.add("limited")
                     self._rest(limited)
             await self._idle(min(max(wait_s, 0.01), IDLE_S) if wait_s > 0 else IDLE_S)
@@ -212,7 +186,7 @@ class ProviderLine:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.woken.wait(), seconds)
 
-    def _rest(self, limited: _Limited) -> None:
+    def _rest(self, limited: NotAnswered) -> None:
         """Ask nothing for a while; what is told meanwhile is heard. Of several requests that were
         under way together and are refused, the first counts."""
         if clock.mono_ns() < self._rest_until_ns and limited.wait_s is None:
@@ -269,45 +243,28 @@ class ProviderLine:
                 yield keys
 
     async def _seed(self, client: httpx.AsyncClient, keys: Sequence[str]) -> None:
-        """Ask what stands, and tell. Raises _Limited."""
+        """Ask what stands, and tell. Raises NotAnswered."""
         slot_min = self._feed.units.held.seed_slot_min(keys)
         number = next(self._numbers)
-        request = rpc.read_accounts(number, keys, "confirmed", slot_min)
         try:
-            found = rpc.answered(await self._posted(client, request), number, keys)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
-            self._count.add("seeds_failed")  # a UnicodeError: a name that cannot be encoded
-            raise _Limited(f"{type(error).__name__}: {error}") from None
+            found = await asking.accounts(client, self._endpoint.http_url, number, keys, slot_min)
+        except NotAnswered:
+            self._count.add("seeds_failed")
+            raise
         except BadMessage as error:
             self._count.add("skip_bad_message")
             self._count.add("seeds_failed")
-            raise _Limited(error.message) from None
+            raise NotAnswered(error.message) from None
         if isinstance(found, RpcRefusal):
             self._count.add("seeds_failed")
             self._count.add("refusals")
             if found.trouble is not RpcTrouble.NOT_THERE_YET:
-                raise _Limited(f"{found.code}: {found.said}")
+                raise NotAnswered(f"{found.code}: {found.said}")
             return
         self._count.add("seeds")
         self._rests.stood()
         if self._socket is not None and not self._socket.closed:
             self._feed.seeded(self.name, found.slot, found.accounts, clock.mono_ns())
-
-    async def _posted(self, client: httpx.AsyncClient, request: bytes) -> bytes:
-        async with (
-            asyncio.timeout(ANSWER_S_MAX),
-            client.stream("POST", self._endpoint.http_url, content=request) as answer,
-        ):
-            if answer.status_code != httpx.codes.OK:
-                said = retry_after_s(answer.headers.get("retry-after", ""), clock.wall_ns())
-                wait_s = _told_to_wait_s(answer.status_code, said)
-                raise _Limited(f"HTTP {answer.status_code}", wait_s)
-            body = bytearray()
-            async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > ANSWER_BYTES_MAX:
-                    raise _Limited("an answer that is too long")
-        return bytes(body)
 
     # --- what is heard
 
@@ -351,7 +308,7 @@ class ProviderLine:
         said = self._endpoint.masked(f"{refusal.code}: {refusal.said}")
         if refusal.trouble in PASSING:  # asked again after a rest
             self._count.add("limited")
-            self._rest(_Limited(said))
+            self._rest(NotAnswered(said))
         elif key is not None:
             self._refused.add(key)
             self._log.warning("a subscription was refused", key=key, said=said)

@@ -8,9 +8,14 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable
 
-from spread_scanner.sim.chain_pools import SYSTEM, Account, SimPool, made
+from spread_scanner.sim.chain_pools import SYSTEM, Account, SimPool, laid, le, made
 
 FIRST_SLOT = 350_000_000
+FIRST_UNIX_S, SLOTS_PER_2_S = 1_790_000_000, 5  # of the chain's own clock
+CLOCK, SYSVAR = (
+    "SysvarC1ock11111111111111111111111111111111",
+    "Sysvar1111111111111111111111111111111111111",
+)
 KEPT = 64  # versions of an account or a pool
 ARRAYS = 4  # to either side of a price, as far as they are there
 MISSING: Account = (SYSTEM, b"")
@@ -80,5 +85,12 @@ class Chain:
         """What an account was at the end of a slot."""
         if key in self.bent:
             return self.bent[key]
+        if key == CLOCK:
+            return SYSVAR, laid(40, (0, le(slot, 8)), (32, le(unix_s(slot), 8)))
         found = (account for at, account in reversed(self._written.get(key, ())) if at <= slot)
         return next(found, MISSING)
+
+
+def unix_s(slot: int) -> int:
+    """What the chain's clock says in a slot."""
+    return FIRST_UNIX_S + 2 * (slot - FIRST_SLOT) // SLOTS_PER_2_S

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from spread_scanner.solana import (
+    chain_clock,
     keys,
     meteora_dlmm,
     openbook,
@@ -58,6 +59,7 @@ _DECODERS: MappingProxyType[str, _Decoder] = MappingProxyType(
         keys.PHOENIX: phoenix.decode,
         keys.SERUM_V3: openbook.decode,
         keys.OPENBOOK_V1: openbook.decode,
+        keys.SYSVAR: chain_clock.decode,
         keys.TOKEN: lambda data: tokens.decode(keys.TOKEN, data),
         keys.TOKEN_2022: lambda data: tokens.decode(keys.TOKEN_2022, data),
     }

@@ -7,7 +7,8 @@ from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 
 Q64_BITS = 64  # of a fixed-point number, those of its fraction
 DECIMALS_MAX = 255  # a mint keeps them in one byte
-U16, U32, I32, U64 = Struct("<H"), Struct("<I"), Struct("<i"), Struct("<Q")
+U16, U32, I32 = Struct("<H"), Struct("<I"), Struct("<i")
+U64, I64 = Struct("<Q"), Struct("<q")
 
 
 def checked(data: bytes, what: str, *, length: int, kind: bytes = b"") -> None:
@@ -47,6 +48,11 @@ def i32(data: bytes, at: int) -> int:
 
 def u64(data: bytes, at: int) -> int:
     found: int = U64.unpack_from(data, at)[0]
+    return found
+
+
+def i64(data: bytes, at: int) -> int:
+    found: int = I64.unpack_from(data, at)[0]
     return found
 
 

@@ -248,6 +248,27 @@ SPECIAL: list[Row] = [
     ("down", "wal import okx-spot=FOLDER/missing --to FOLDER/copy", EXIT_FAILED),
     ("down", "wal import okx-spot=FOLDER/gz --to FOLDER/copy", EXIT_FAILED),
     ("down", "wal info FOLDER", EXIT_SETTINGS),
+    ("down", "pools quote", EXIT_SETTINGS),
+    ("down", "pools quote POOL SOL 1", EXIT_SETTINGS),
+    ("down", "pools --exact out", EXIT_SETTINGS),
+    ("pools", "pools SOL POOL 1", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL 1 2", EXIT_SETTINGS),
+    ("pools", "pools quote 9 SOL 1", EXIT_SETTINGS),
+    ("pools", "pools quote '[/red]' SOL 1", EXIT_SETTINGS),
+    ("pools", "pools quote LONG SOL 1", EXIT_SETTINGS),
+    ("pools", "pools quote POOL BTC 1", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL 0", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL 0.000", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL -1", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL 1e5", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL nan", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL 1_000", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL ٣", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL .5", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL 1 --exact both", EXIT_SETTINGS),
+    ("pools", "pools quote POOL SOL 1", EXIT_FAILED),
+    ("pools without a provider", "pools quote POOL SOL 1", EXIT_SETTINGS),
     ("down", "backup", EXIT_SETTINGS),
     ("down", "decode", EXIT_SETTINGS),
     ("down", "decode FOLDER/frames", EXIT_SETTINGS),
@@ -290,6 +311,15 @@ def at(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], l
         if where == "settings in a pipe":
             (bed.settings.folder / "directions.toml").unlink(missing_ok=True)
             os.mkfifo(bed.settings.folder / "directions.toml")
+        if "pools" in where:
+            from pool_rows import POOL, POOLS_TOML
+
+            off = "[providers.a]\nenabled = false"
+            toml = POOLS_TOML.replace(
+                "[providers.a]", off if "without" in where else "[providers.a]"
+            )
+            (bed.settings.folder / "pools.toml").write_text(toml)
+            line = line.replace("POOL", POOL)
         if "log" in where:
             from log_bed import write_log
 

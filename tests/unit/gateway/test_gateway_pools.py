@@ -9,37 +9,19 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from pool_rows import pool_row
+from pool_rows import POOL, POOLS_TOML, SOL, USDC, pool_row
 
 from spread_scanner import config
 from spread_scanner.schema.pools import PoolFlag
 from spread_scanner.shm.pools import PoolTable, PoolWriter
 from spread_scanner.view.pools import PoolPrice
 
-SOL, USDC = (
-    "So11111111111111111111111111111111111111112",
-    "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
-)
-POOL = "58oQChx4yWmvKdwLLZzBi4ChoCc2fqCUWBkwMihLYQo2"
-TOML = f"""
-enabled = true
-[providers.a]
-http_url = "http://127.0.0.1:1"
-ws_url = "ws://127.0.0.1:1"
-[mints.{SOL}]
-coin = "SOL"
-[mints.{USDC}]
-coin = "USDC"
-[pools.{POOL}]
-program = "raydium-v4"
-mints = ["{SOL}", "{USDC}"]
-"""
 MINTS = {"mint0": SOL.encode(), "mint1": USDC.encode()}
 
 
 @pytest.fixture
 def writer(listed_bed: Any) -> Iterator[PoolWriter]:
-    (listed_bed.folder / "config" / "pools.toml").write_text(TOML)
+    (listed_bed.folder / "config" / "pools.toml").write_text(POOLS_TOML)
     listed_bed.settings = config.load()
     with PoolTable.attach(listed_bed.namespace) as table, table.writer() as made:
         yield made

@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pool_accounts import balance, key, mint
 from solana_data import needs_data, read
+from solders import sysvar
 from solders.pubkey import Pubkey
 from solders.token.state import Mint as SoldersMint
 from solders.token.state import TokenAccount as SoldersAccount
 
-from spread_scanner.solana import PoolReason, PoolRefusal, decode, keys, pda
+from spread_scanner.solana import PoolReason, PoolRefusal, chain_clock, decode, keys, pda
 from spread_scanner.solana.tokens import TokenBalance, TokenMint, TransferFee, epoch_of
 
 U64 = st.integers(0, 2**64 - 1)
@@ -93,3 +94,13 @@ def test_what_is_sent_on_top_is_the_least_that_lets_so_much_arrive(
     sent = amount + fee.on_top_of(amount)
     assert sent - fee.of(sent) >= amount
     assert (sent - 1) - fee.of(sent - 1) < amount or sent == amount + fee.of(sent)
+
+
+def test_the_chains_clock_is_read_and_nothing_else_of_its_owner() -> None:
+    assert str(sysvar.CLOCK) == chain_clock.KEY
+    words = (350_000_000, 1_789_000_000, 810, 811, 1_790_000_000)
+    data = b"".join(word.to_bytes(8, "little") for word in words)
+    assert decode(keys.SYSVAR, data) == chain_clock.ChainClock(words[0], words[-1])
+    with pytest.raises(PoolRefusal) as refused:
+        decode(keys.SYSVAR, data[:-1])
+    assert refused.value.reason is PoolReason.WRONG_LENGTH
