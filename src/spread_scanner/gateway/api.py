@@ -43,6 +43,7 @@ from spread_scanner.view import (
     tables,
 )
 from spread_scanner.view.analysis import SymbolAnalysis
+from spread_scanner.view.arbitrage import DEFAULT_THRESHOLD_PCT, Arbitrages
 from spread_scanner.view.books import BooksView, SymbolBooks, Wish
 from spread_scanner.view.columns import SpreadColumns
 from spread_scanner.view.connections import ConnectionView
@@ -52,13 +53,7 @@ from spread_scanner.view.funding import FundingView
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
 from spread_scanner.view.past import PastShown
 from spread_scanner.view.pools import PoolPrice, PoolView
-from spread_scanner.view.prices import (
-    DEFAULT_THRESHOLD_PCT,
-    SPOT_LIKE,
-    Arbitrages,
-    Price,
-    Served,
-)
+from spread_scanner.view.prices import SPOT_LIKE, Price, Served
 from spread_scanner.view.sources import SourceView, source_of
 from spread_scanner.view.spreads import Spread
 from spread_scanner.view.status import Status
@@ -125,8 +120,9 @@ def _prices(system: Living, source: str, pair: str) -> list[Price | PoolPrice]:
 
 @post(["/scan-arbitrage", f"{VERSIONED}/scan-arbitrage"], sync_to_thread=True, status_code=200)
 def scan_arbitrage(system: Living, data: JSONBody[ArbitrageWanted]) -> Arbitrages:
-    """Buy spot in one place, sell it in another: what differs by the threshold and more."""
-    return system.shown.prices.board.arbitrages(data.threshold_pct)
+    """Buy spot in one place, sell it in another, of exchanges and pools: what differs by the
+    threshold and more."""
+    return system.arbitrages(data.threshold_pct)
 
 
 @get(f"{VERSIONED}/status", sync_to_thread=False)

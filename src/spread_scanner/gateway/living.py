@@ -23,7 +23,8 @@ from spread_scanner.shm.pools import PoolTable
 from spread_scanner.shm.price_store import DirtyBitmap
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
-from spread_scanner.view import pools, sources
+from spread_scanner.view import arbitrage, pools, sources
+from spread_scanner.view.arbitrage import Arbitrages
 from spread_scanner.view.basis import BasisReader
 from spread_scanner.view.columns import SpreadColumns, columns_of
 from spread_scanner.view.pools import PoolPrice, PoolView
@@ -137,6 +138,13 @@ class LiveSystem:
     def pool_prices(self, pair: str = "") -> list[PoolPrice]:
         """What pools say, of one pair or of all, where any are read."""
         return pools.prices(self.shown.settings, self._pools, pair)
+
+    def arbitrages(self, threshold_pct: float) -> Arbitrages:
+        """What differs by so much, of spot listings and pools."""
+        shown = self.shown
+        priced = pools.priced(shown.settings, self._pools)
+        reference_quote = shown.settings.pools.reference_quote
+        return arbitrage.scan(shown.prices.board, priced, reference_quote, threshold_pct)
 
     def pools(self, wanted: str = "") -> list[PoolView]:
         """Every pool that is watched, or those whose key, program or symbol contains `wanted`."""

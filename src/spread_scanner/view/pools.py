@@ -4,7 +4,7 @@ Where there is no segment, or nobody watches a pool, there is nothing to show. W
 stood behind its writer says, for as long as it has said how long that holds.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -62,12 +62,25 @@ class PoolPrice(Reading, frozen=True):
     age_ms: int = 0  # last: since it was found to be good still
 
 
+class PricedPool(NamedTuple):
+    """A pool's price, and what it holds at that price, in coins."""
+
+    price: PoolPrice
+    base: float
+    quote: float
+
+
 def prices(settings: Settings, table: PoolTable, pair: str = "") -> list[PoolPrice]:
     """Of one pair or of all; nothing where no pools are read."""
+    return [one.price for one in priced(settings, table) if pair in ("", one.price.pair)]
+
+
+def priced(settings: Settings, table: PoolTable) -> list[PricedPool]:
+    """All that have a price that can be stood behind; nothing where no pools are read."""
     if not settings.pools.runs:
         return []
-    found = (_price(settings, one) for one in of_table(table) if one.fresh)
-    return [one for one in found if one is not None and pair in ("", one.pair)]
+    found = (_priced(settings, one) for one in of_table(table) if one.fresh)
+    return [one for one in found if one is not None]
 
 
 def pairs(settings: Settings) -> frozenset[str]:
@@ -80,7 +93,7 @@ def pairs(settings: Settings) -> frozenset[str]:
     return frozenset(one.replace("-", "/") for one in found if one is not None)
 
 
-def _price(settings: Settings, one: PoolView) -> PoolPrice | None:
+def _priced(settings: Settings, one: PoolView) -> PricedPool | None:
     if one.symbol is None or not one.price or one.slot is None:
         return None
     if not any(one.reserves):  # where liquidity is concentrated, a price at which nobody trades
@@ -91,17 +104,16 @@ def _price(settings: Settings, one: PoolView) -> PoolPrice | None:
     if set(coins) != {base, quote}:  # of settings that are not in force here yet
         return None
     at = coins.index(base)
-    units = [
-        round((amount or 0.0) * 10**decimals)
-        for amount, decimals in zip(one.reserves, one.decimals, strict=True)
-    ]
+    held = [amount or 0.0 for amount in one.reserves]
+    units = [round(amount * 10**digits) for amount, digits in zip(held, one.decimals, strict=True)]
     in_base = one.price if at == 0 else 1 / one.price
-    return PoolPrice(
+    multiplier = mints[one.mints[at]].multiplier
+    price = PoolPrice(
         pool_id=one.pool,
         dex_name=one.program.partition("-")[0],
         program=one.program,
         pair=f"{base}/{quote}",
-        price=in_base / mints[one.mints[at]].multiplier,
+        price=in_base / multiplier,
         base_reserve=units[at],
         quote_reserve=units[1 - at],
         base_decimals=one.decimals[at],
@@ -112,6 +124,7 @@ def _price(settings: Settings, one: PoolView) -> PoolPrice | None:
         quote_reserve_raw=raw(units[1 - at]),
         age_ms=round((one.renewed_age_s or 0.0) * MS_PER_S),
     )
+    return PricedPool(price, held[at] * multiplier, held[1 - at])
 
 
 def of_all(settings: Settings, wanted: str = "") -> list[PoolView]:

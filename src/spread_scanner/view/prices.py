@@ -6,8 +6,7 @@ reserves are what stands at the top of its book. Only a quote that can be stood 
 """
 
 import math
-from collections.abc import Container, Iterator, Sequence
-from itertools import permutations
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -26,11 +25,9 @@ from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.depth import feed_beats
 from spread_scanner.view.reading import Reading
 
-BPS_A_PCT = 100
 DECIMALS = 8  # of an exchange's reserves
 EXACT = 2**53  # beyond it a JSON number of JavaScript is another number
 SPOT_LIKE = tuple(source for source in SOURCES if source.market is Market.SPOT)
-DEFAULT_THRESHOLD_PCT = 0.3
 
 
 class UnknownPair(Unusable):
@@ -58,30 +55,6 @@ class Price(Reading, frozen=True):
     base_reserve_raw: str | msgspec.UnsetType = msgspec.UNSET  # beyond 2^53, where numbers are not
     quote_reserve_raw: str | msgspec.UnsetType = msgspec.UNSET
     age_ms: int = 0  # last, as it alone changes while the quote does not
-
-
-class Arbitrage(Reading, frozen=True):
-    """Buy in the first, sell in the second, both at the top of their books."""
-
-    pool_a_id: str
-    pool_a_dex: str
-    pool_a_price: float  # the ask that is bought
-    pool_b_id: str
-    pool_b_dex: str
-    pool_b_price: float  # the bid that is sold to
-    pair: str
-    price_diff_pct: float
-    estimated_profit_pct: float  # after both taker fees
-    size_base: float  # the smaller of the two tops
-    profit_quote: float  # at that size
-    age_ms: int  # of the older one
-
-
-class Arbitrages(Reading, frozen=True):
-    """All that differ by the threshold and more, the most profitable first."""
-
-    opportunities: list[Arbitrage]
-    count: int
 
 
 class Served(Reading, frozen=True):
@@ -171,7 +144,7 @@ class PriceBoard:
     def __init__(self, settings: Settings, tables: Tables, store: PriceStore) -> None:
         self._store = store
         self._settings = settings
-        self._limits = FreshnessLimits.of(settings)
+        self.limits = FreshnessLimits.of(settings)
         names = tables.symbol_names()
         self.listings = [
             PricedListing(
@@ -204,7 +177,7 @@ class PriceBoard:
     def look(self, source: Source) -> Quoted:
         """Every listing of a source as it stands now."""
         rows = self._rows[source]
-        beats = feed_beats(self._store, source.source_id, self._limits)
+        beats = feed_beats(self._store, source.source_id, self.limits)
         ids = self._ids[rows]
         versions = self._store.sequences[source.source_id, ids]
         quotes = self._store.read_many(source.source_id, ids)
@@ -217,7 +190,7 @@ class PriceBoard:
         quotes = np.empty(len(rows), QUOTE_DTYPE)  # numpy puts records together slowly
         for at, number in enumerate(rows):
             source_id = self.listings[number].source.source_id
-            beating.append(feed_beats(self._store, source_id, self._limits))
+            beating.append(feed_beats(self._store, source_id, self.limits))
             versions.append(self._store.sequences[source_id, self._ids[number]])
             quotes[at] = self._store.read_many(source_id, self._ids[number : number + 1])[0]
         return self._judged(
@@ -240,7 +213,7 @@ class PriceBoard:
             [self.listings[number] for number in rows.tolist()],
             versions,
             quotes,
-            freshness.usable(quotes, beating, now_ns, self._limits.stale_ns_max),
+            freshness.usable(quotes, beating, now_ns, self.limits.stale_ns_max),
             np.maximum(now_ns - quotes["ts_recv"], 0) // NS_PER_MS,
         )
 
@@ -266,51 +239,6 @@ class PriceBoard:
             raise UnknownPair("no source lists this pair", pair=pair)
         return found
 
-    def arbitrages(self, threshold_pct: float) -> Arbitrages:
-        """What buying spot in one place and selling it in another would bring, at the tops."""
-        seen = {source: self.look(source) for source in SPOT_LIKE}
-        found = [
-            self._arbitrage(seen[here], seen[there], at, other)
-            for here, there in permutations(SPOT_LIKE, 2)
-            for at, other in self._apart(seen[here], seen[there], threshold_pct)
-        ]
-        found.sort(key=lambda one: -one.estimated_profit_pct)
-        return Arbitrages(found, len(found))
-
-    def _apart(
-        self, here: Quoted, there: Quoted, threshold_pct: float
-    ) -> Iterator[tuple[int, int]]:
-        """Rows of one coin that differ so far, of two sources that say so of one time."""
-        _, at, other = np.intersect1d(
-            self._ids[here.rows], self._ids[there.rows], assume_unique=True, return_indices=True
-        )
-        bought, sold = here.quotes[at], there.quotes[other]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            gross = costs.entry_bps(bought["ask_px"], sold["bid_px"])
-            good = here.usable[at] & there.usable[other] & (gross / BPS_A_PCT >= threshold_pct)
-            good &= freshness.plausible(gross, self._limits.implausible_bps)
-            good &= ~freshness.skewed(bought, sold, self._limits.skew_ns_max)
-        return zip(at[good].tolist(), other[good].tolist(), strict=True)
-
-    def _arbitrage(self, here: Quoted, there: Quoted, at: int, other: int) -> Arbitrage:
-        buy, sell = here.quotes[at], there.quotes[other]
-        ask_px, bid_px = float(buy["ask_px"]), float(sell["bid_px"])
-        bought, sold, exchanges = here.listings[at], there.listings[other], self._settings.exchanges
-        symbol = self.pairs[bought.pair]
-        paid = costs.paid_px(ask_px, exchanges[bought.source.label].fee_bps(symbol))
-        got = costs.got_px(bid_px, exchanges[sold.source.label].fee_bps(symbol))
-        size = float(min(buy["ask_sz"], sell["bid_sz"]))
-        return Arbitrage(
-            bought.pool_id,
-            bought.source.exchange.label,
-            ask_px,
-            sold.pool_id,
-            sold.source.exchange.label,
-            bid_px,
-            bought.pair,
-            (bid_px - ask_px) / ask_px * 100,
-            (got - paid) / ask_px * 100,
-            size,
-            (got - paid) * size,
-            int(max(here.ages_ms[at], there.ages_ms[other])),
-        )
+    def fee_bps(self, listing: PricedListing) -> float:
+        """What an exchange takes of a trade there."""
+        return self._settings.exchanges[listing.source.label].fee_bps(self.pairs[listing.pair])

@@ -100,3 +100,105 @@ def test_the_tag_stays_while_no_pool_is_written(
         writer.write(0, pool_row(POOL, price=price, **MINTS))
         tags.append(asyncio.run(asking.get("/prices")).headers["etag"])
     assert tags[0] == tags[1] != tags[2]
+
+
+LISTED = POOLS_TOML.replace('"SOL"', '"AAA"').replace('"USDC"', '"USDT"')
+AT_AAA: dict[str, object] = {**MINTS, "symbol": b"AAA-USDT", "price": 150.0}
+FEE, LISTING_FEE = 0.0025, 0.0005
+
+
+@pytest.fixture
+def found(
+    gateway_of: Callable[..., Any], listed_bed: Any, writer: PoolWriter
+) -> Callable[..., list[Any]]:
+    """What a scan finds of AAA/USDT, and that it agrees with /prices."""
+    (listed_bed.folder / "config" / "pools.toml").write_text(LISTED)
+    listed_bed.settings = config.load()
+    asking = gateway_of()
+
+    def scanned(threshold_pct: float = 0.3) -> list[Any]:
+        answers = [
+            asyncio.run(asking.ask("POST", path, json={"threshold_pct": threshold_pct}))
+            for path in ("/scan-arbitrage", "/v1/scan-arbitrage")
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        said, other = (orjson.loads(answer.content) for answer in answers)
+        assert said["count"] == other["count"] == len(said["opportunities"])
+        prices = {one["pool_id"]: one for one in answered(asking, "/prices/AAA-USDT")}
+        for one in said["opportunities"]:
+            bought, sold = prices[one["pool_a_id"]], prices[one["pool_b_id"]]
+            assert one["pool_a_price"] == bought.get("ask_px", bought["price"])
+            assert one["pool_b_price"] == sold.get("bid_px", sold["price"])
+            assert one["pair"] == bought["pair"] == sold["pair"]
+        assert [one["pool_a_id"] for one in said["opportunities"]] == [
+            one["pool_a_id"] for one in other["opportunities"]
+        ]
+        opportunities: list[Any] = said["opportunities"]
+        return opportunities
+
+    return scanned
+
+
+def test_a_coin_is_bought_in_a_pool_and_sold_on_an_exchange(
+    found: Callable[..., list[Any]], listed_bed: Any, writer: PoolWriter
+) -> None:
+    listed_bed.quote(0, 0, 153.0, 154.0)
+    writer.write(0, pool_row(POOL, **AT_AAA))
+    (one,) = found()
+    assert (one["pool_a_id"], one["pool_a_dex"], one["pool_b_dex"]) == (POOL, "raydium", "binance")
+    size = 1_000 / 150  # the reference size: a top holds 10
+    assert one["size_base"] == pytest.approx(size)
+    paid = 3e5 * size / (2e3 - size) / (1 - FEE)
+    assert one["profit_quote"] == pytest.approx(153.0 * (1 - LISTING_FEE) * size - paid)
+    assert one["estimated_profit_pct"] == pytest.approx(one["profit_quote"] / size / 150 * 100)
+    assert one["price_diff_pct"] == pytest.approx(2.0)
+    assert found(2.1) == []
+
+
+def test_a_coin_is_bought_on_an_exchange_and_sold_in_a_pool(
+    found: Callable[..., list[Any]], listed_bed: Any, writer: PoolWriter
+) -> None:
+    listed_bed.quote(0, 0, 146.0, 147.0)
+    writer.write(0, pool_row(POOL, **{**AT_AAA, "reserve0": 10.0, "reserve1": 1_500.0}))
+    (one,) = found()
+    size = 1_000 / 150
+    net = size * (1 - FEE)
+    got = 1_500 * net / (10 + net)
+    assert one["profit_quote"] == pytest.approx(got - 147.0 * (1 + LISTING_FEE) * size)
+    assert one["profit_quote"] < 0, "the impact of that size is more than the difference"
+    writer.write(0, pool_row(POOL, **{**AT_AAA, "reserve0": 5.0, "reserve1": 750.0}))
+    assert found() == [], "it does not hold the size"
+
+
+def test_a_bin_trades_what_it_holds_at_one_price_and_two_pools_are_an_arbitrage(
+    found: Callable[..., list[Any]], writer: PoolWriter
+) -> None:
+    bins = {**AT_AAA, "program": b"meteora-dlmm", "price": 155.0, "reserve0": 4.0}
+    writer.write(0, pool_row(POOL, **AT_AAA))
+    writer.write(
+        1, pool_row("7XawhbbxtsRcQA8KTkHT9f9nc6d69UwqCDh6U5EEbEmX", **bins, reserve1=310.0)
+    )
+    (one,) = found()
+    assert (one["pool_a_dex"], one["pool_b_dex"]) == ("raydium", "meteora")
+    size = 310 / 155 / (1 - FEE)
+    assert one["size_base"] == pytest.approx(size)
+    paid = 3e5 * size / (2e3 - size) / (1 - FEE)
+    assert one["profit_quote"] == pytest.approx(310.0 - paid)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"flags": PoolFlag.STALE},
+        {"fee": float("nan")},
+        {"price": 400.0},
+        {"symbol": b"AAA-USDC"},
+        {"reserve0": 0.0, "reserve1": 0.0},
+    ],
+)
+def test_what_cannot_be_traded_against_is_no_arbitrage(
+    found: Callable[..., list[Any]], listed_bed: Any, writer: PoolWriter, said: dict[str, object]
+) -> None:
+    listed_bed.quote(0, 0, 153.0, 154.0)
+    writer.write(0, pool_row(POOL, **{**AT_AAA, **said}))
+    assert found() == []

@@ -10,6 +10,7 @@ from spread_scanner.gateway.prices import PricesAsText
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
+from spread_scanner.view.arbitrage import Arbitrages, scan
 from spread_scanner.view.prices import EXACT, SPOT_LIKE, Price, PriceBoard, UnknownPair
 
 SPOT, OTHER = SOURCE_BY_LABEL["binance-spot"], SOURCE_BY_LABEL["okx-spot"]
@@ -20,6 +21,10 @@ def board(listed_bed: Any) -> Any:
     with PriceStore.attach(listed_bed.namespace) as store:
         loaded = tables.load(listed_bed.settings.generated_dir)
         yield PriceBoard(listed_bed.settings, loaded, store)
+
+
+def arbitrages(board: PriceBoard, threshold_pct: float) -> Arbitrages:
+    return scan(board, [], 1_000.0, threshold_pct)
 
 
 def told(text: PricesAsText, pair: str = "") -> list[Price]:
@@ -122,19 +127,19 @@ def test_a_pair_that_nobody_lists_is_none(board: PriceBoard, written: str) -> No
 def test_an_arbitrage_is_what_both_tops_and_fees_leave(board: PriceBoard, listed_bed: Any) -> None:
     listed_bed.quote(SPOT.source_id, 0, 99.0, 100.0)
     listed_bed.quote(OTHER.source_id, 0, 102.0, 103.0)
-    (found,) = board.arbitrages(0.3).opportunities
+    (found,) = arbitrages(board, 0.3).opportunities
     assert (found.pool_a_dex, found.pool_b_dex) == ("binance", "okx")
     assert found.price_diff_pct == pytest.approx(2.0)
     assert found.estimated_profit_pct == pytest.approx(2.0 - 0.05 - 0.051)  # 5 bps each
     assert found.size_base == 10.0
     assert found.profit_quote == pytest.approx(10.0 * (102.0 * 0.9995 - 100.0 * 1.0005))
-    assert board.arbitrages(2.5).count == 0
+    assert arbitrages(board, 2.5).count == 0
 
 
 def test_two_coins_of_one_name_are_no_arbitrage(board: PriceBoard, listed_bed: Any) -> None:
     listed_bed.quote(SPOT.source_id, 0, 99.0, 100.0)
     listed_bed.quote(OTHER.source_id, 0, 150.0, 151.0)
-    assert board.arbitrages(0.3).count == 0
+    assert arbitrages(board, 0.3).count == 0
 
 
 def test_perpetuals_are_no_spot(board: PriceBoard, listed_bed: Any) -> None:
