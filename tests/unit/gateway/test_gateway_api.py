@@ -481,8 +481,8 @@ def test_a_pair_is_taken_as_bots_write_it_wherever_a_symbol_is(
     gateway_of: Callable[..., Any], listed_bed: Any
 ) -> None:
     asking = gateway_of()
-    quote_all(listed_bed)
     store(listed_bed.settings.data_dir, id=1, symbol="AAA-USDT")
+    quote_all(listed_bed)  # after what waits for the disk: prices grow old meanwhile
     for path in (
         "/prices/{}",
         "/v1/spreads?symbol={}",
