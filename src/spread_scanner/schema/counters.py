@@ -254,6 +254,10 @@ TRACKER_COUNTERS = _numbered(
         ("reloads", "New tables or settings taken."),
         ("suspends", "Times the machine was found to have slept."),
         ("follow_ups", "Signals of kind book: what both order books carried."),
+        (
+            "made_up_for",
+            "Signals of a ring that was gone before they were written, taken from the log.",
+        ),
     ]
 )
 TRACKER_HISTOGRAMS = (

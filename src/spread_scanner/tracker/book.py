@@ -502,36 +502,56 @@ class Book:
         probed: Mapping[int, set[int]],
         instance: int,
         now_ns: int,
+        lost: Sequence[RingRecord] = (),
     ) -> None:
         """Go on with what an earlier life left open, and name the gap in it.
 
         `probed` says which probes of them were recorded. Prices are comparable, also in another
-        `instance` of the store, if both legs are the same listings as before.
+        `instance` of the store, if both legs are the same listings as before. `lost`: signals that
+        came behind the last that the earlier life has written, of a ring that is gone.
         """
         for row in rows:
-            gap_ns = now_ns - row.last_seen_ns
-            row.gaps += 1
-            row.gap_ms += max(0, gap_ns) / NS_PER_MS
-            closed_ns = max(now_ns, row.last_seen_ns)  # the clock may have been set back
             pair = self._by_name.get((row.direction, row.symbol))
-            if pair is None:
-                self._close_row(row, Reason.RETIRED, closed_ns, row.last_seen_ns, None)
-            elif not 0 <= gap_ns <= self.rules.resume_gap_ns_max or pair.legs != row.legs:
-                self._close_row(row, Reason.GAP, closed_ns, row.last_seen_ns, None)
+            if pair is None or pair.legs != row.legs:
+                reason = Reason.RETIRED if pair is None else Reason.GAP
+                self._end_unseen(row, reason, now_ns)
+                continue
+            followed = Followed(row, pair, self._point_after(now_ns))
+            self._rename(followed, pair)
+            self._open[pair.direction_id, pair.symbol_id] = followed
+        for signal in lost:
+            self._tally.add("signals")
+            self._tally.add("made_up_for")
+            self._take(signal)
+        for followed in self.watched():
+            row = followed.row
+            if 0 <= now_ns - row.last_seen_ns <= self.rules.resume_gap_ns_max:
+                self._resume(followed, instance, now_ns)
+                if row.id in probed:  # what was just opened has planned its own
+                    self._plan_probes(followed, set(PROBES_MS) - probed[row.id])
             else:
-                self._resume(row, pair, instance, now_ns)
-                after_ms = set(PROBES_MS) - probed.get(row.id, set())
-                self._plan_probes(self._open[pair.direction_id, pair.symbol_id], after_ms)
+                del self._open[row.direction_id, row.symbol_id]
+                followed.retired = True
+                self._end_unseen(row, Reason.GAP, now_ns)
 
-    def _resume(self, row: Opportunity, pair: Pair, instance: int, now_ns: int) -> None:
+    def _end_unseen(self, row: Opportunity, reason: Reason, now_ns: int) -> None:
+        """Close what nobody has seen since; the clock may have been set back."""
+        self._note_gap(row, now_ns)
+        self._close_row(row, reason, max(now_ns, row.last_seen_ns), row.last_seen_ns, None)
+
+    def _note_gap(self, row: Opportunity, now_ns: int) -> None:
+        row.gaps += 1
+        row.gap_ms += max(0, now_ns - row.last_seen_ns) / NS_PER_MS
+
+    def _resume(self, followed: Followed, instance: int, now_ns: int) -> None:
+        row = followed.row
+        self._note_gap(row, now_ns)
         row.instance = instance
         row.last_seen_ns = now_ns
         row.settled_ns = max(row.settled_ns, row.opened_ns)  # rows of before have none
-        followed = Followed(row, pair, self._point_after(now_ns))
+        followed.next_point_ns = self._point_after(now_ns)
         # What settles next is looked up before the first look, whose price is of after it.
         settle(followed, self.rates, now_ns)
-        self._rename(followed, pair)
-        self._open[pair.direction_id, pair.symbol_id] = followed
         self._tally.add("resumed")
         self._journal.whole(row)
 

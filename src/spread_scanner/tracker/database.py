@@ -89,6 +89,7 @@ class Kept(NamedTuple):
     open_rows: list[Opportunity]
     probed: dict[int, set[int]]  # which probes of the open ones are recorded
     last_ts_ns: int = 0  # of the newest sample; none of a clock that has been set back since
+    reflected: Mapping[str, int] = {}  # by store (lost_ring.py), the newest signal of its ring
 
 
 def is_world_fault(error: sqlite3.Error) -> bool:
@@ -185,6 +186,7 @@ class Database:
             open_rows=open_rows,
             probed=probed,
             last_ts_ns=execute(_NEWEST_SAMPLE, (self._started_ns or _NEVER_NS,)).fetchone()[0] or 0,
+            reflected=dict(execute("SELECT stream, last_seq FROM positions").fetchall()),
         )
 
     def _add_samples(self, row: Opportunity) -> None:
@@ -216,6 +218,7 @@ class Database:
             connection.executemany(_WRITE_SETTLEMENT, batch.settlements)
             if batch.last_seq is not None:
                 connection.execute(_WRITE_POSITION, (self._stream, batch.last_seq))
+            connection.executemany(_WRITE_POSITION, batch.reflected.items())
             stretch = batch.stretch or Stretch(self._started_ns, now_ns)
             self._write_totals(batch.totals, stretch)
             connection.execute("COMMIT")

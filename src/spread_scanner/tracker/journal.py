@@ -50,6 +50,7 @@ class Batch(NamedTuple):
     totals: Mapping[str, int]  # of this run
     settlements: Sequence[SettlementRow] = ()
     stretch: Stretch | None = None  # of this run up to now; None: since the database was opened
+    reflected: Mapping[str, int] = {}  # by store (lost_ring.py), the newest signal of its ring
 
     @property
     def size(self) -> int:
@@ -58,9 +59,11 @@ class Batch(NamedTuple):
 
 
 class Journal:
-    """Changes since the last batch."""
+    """Changes since the last batch. `store`: of which signals are now, as lost_ring.py names it."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: str = "") -> None:
+        self._store = store
+        self._made_up_for: dict[str, int] = {}
         self.last_seq: int | None = None
         self.last_ts_ns = 0  # of the newest sample
         self.applied = 0
@@ -97,6 +100,11 @@ class Journal:
     def signal(self, seq: int) -> None:
         """A signal has been applied, or recognised as applied before."""
         self.last_seq = seq
+        self._moved = True
+
+    def made_up_for(self, store: str, seq: int) -> None:
+        """Signals of a ring that is gone have been applied, up to this one."""
+        self._made_up_for[store] = seq
         self._moved = True
 
     def whole(self, row: Opportunity) -> None:
@@ -154,6 +162,7 @@ class Journal:
             totals=dict(totals),
             settlements=list(self._settlements) if everything else [],
             stretch=stretch,
+            reflected=self._reflected(),
         )
         if not everything:
             self._sampled.update((row.id, row) for row in whole)
@@ -164,6 +173,13 @@ class Journal:
                 waiting.clear()
         self._moved = False
         return batch
+
+    def _reflected(self) -> dict[str, int]:
+        """Of the store of now in each batch, of those before once."""
+        reflected, self._made_up_for = self._made_up_for, {}
+        if self.last_seq is not None and self._store:
+            reflected[self._store] = self.last_seq
+        return reflected
 
     def drop_beyond(self, limit: int) -> int:
         """Let go of the oldest rows until no more than `limit` wait. Returns how many went."""

@@ -25,7 +25,7 @@ from spread_scanner.runtime.process import Process, run
 from spread_scanner.schema import freshness
 from spread_scanner.schema.counters import TRACKER_COUNTERS, TRACKER_HISTOGRAMS
 from spread_scanner.schema.enums import ProcessState
-from spread_scanner.schema.names import DATABASE_FILE, SIGNALS, TRACKER
+from spread_scanner.schema.names import DATABASE_FILE, SIGNALS, TRACKER, WAL_FOLDER
 from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.schema.records import SIGNAL_AGED
 from spread_scanner.shm import PriceStore, SignalRing
@@ -37,12 +37,13 @@ from spread_scanner.shm.ring import Consumer
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.coins import Coins, by_source
 from spread_scanner.symbology.rates import listings
-from spread_scanner.tracker import database
+from spread_scanner.tracker import database, lost_ring
 from spread_scanner.tracker.blocked import Blocked
 from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.depths import BookWishes, heard_of
 from spread_scanner.tracker.hearing import ConnectionEars, prompt_sources
 from spread_scanner.tracker.journal import Batch, Journal, Stretch
+from spread_scanner.tracker.opportunity import RingRecord
 from spread_scanner.tracker.pairs import Pair, PairKey, PairsThen, pairs_of
 from spread_scanner.tracker.reporter import Reporter
 from spread_scanner.tracker.retention import Keep
@@ -116,7 +117,7 @@ class Tracker:
         self.clock = store.clock
         self.settings = settings.config.spread_tracker
         self.tally = Tally(process.row, simulated=settings.simulated)
-        self.journal = Journal()
+        self.journal = Journal(lost_ring.name_of(store.instance_id))
         self.ears = ConnectionEars(connections, prompt_sources(settings))
         self._told = told
         loaded = tables.load_for(settings.generated_dir, store.max_symbols)
@@ -194,14 +195,32 @@ class Tracker:
     def _resume(self, kept: database.Kept) -> None:
         self.book.start(kept.next_id, kept.last_seq)
         self.journal.last_ts_ns = kept.last_ts_ns
-        instance = self.store.instance_id & 0xFFFF_FFFF
-        self.book.restore(kept.open_rows, kept.probed, instance, self.clock.now_ns())
+        instance, now_ns = self.store.instance_id & 0xFFFF_FFFF, self.clock.now_ns()
+        lost = self._lost(kept)
+        self.book.restore(kept.open_rows, kept.probed, instance, now_ns, lost)
         self._mind_blocked()
         self.process.log.info("goes on", open=self.book.open_count, last_seq=kept.last_seq)
         self._degraded = False
         self._started = True
         self._pops_since_ns = self.clock.now_ns()
         self._show_healthy()
+
+    def _lost(self, kept: database.Kept) -> list[RingRecord]:
+        """Signals that a ring before this one took away, where the log has them."""
+        if kept.last_seq is not None:  # it is the ring of before
+            return []
+        try:
+            found = lost_ring.lost_ring(self.process.settings.data_dir / WAL_FOLDER, kept.reflected)
+        except OSError as error:
+            self.process.log.warning("no signals are taken from the log", error=str(error))
+            return []
+        if found is None:
+            return []
+        self.journal.made_up_for(found.store, found.end_seq)
+        self.process.log.info(
+            "signals of a ring that is gone, from the log", seq=found.end_seq, behind=found.last_seq
+        )
+        return heard_of(found.records)
 
     def _show_healthy(self) -> None:
         self.process.state(ProcessState.RUNNING, self._log_message)
