@@ -7,6 +7,7 @@ gathered  ticks, signals and gaps out of segments, with names instead of ids
 candles   of one second and one minute, out of ticks
 columns   the same as Arrow, and back (pyarrow)
 compact   the child process: writes, reads back, compares, lists
+merging   hours of a day that is over into one file each (pyarrow)
 newest    what is in the log alone, as streams (pyarrow)
 views     what stands behind the names that a question may use (pyarrow)
 lately    the last ticks of a listing, by the way back that each tick tells

@@ -7,6 +7,7 @@ kept (kept.py) names them. Killed at any instant it leaves files that the next o
 """
 
 import os
+import shutil
 import sys
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SpreadError
-from spread_scanner.history import candles, columns, kept, units
+from spread_scanner.history import candles, columns, kept, merging, units
 from spread_scanner.history.gathered import ROWS_AT_ONCE, Gathered
 from spread_scanner.history.kept import HistoryKind, KeptFile, KeptHistory
 from spread_scanner.history.units import HOUR_NS, LogPart
@@ -113,9 +114,8 @@ class Compaction:
                 writer.write_table(columns.of_ticks(rows, names))
                 first = min(first, int(rows["number"].min()))
                 last = max(last, int(rows["number"].max()))
-            keys = [units.key_of(link) for link in part.links]
-            about = {"first_number": first, "last_number": last, "segments": keys}
-            writer.add_key_value_metadata({"spread-scanner": msgspec.json.encode(about)})
+            about = merging.About(first, last, [units.key_of(link) for link in part.links])
+            writer.add_key_value_metadata({merging.ABOUT: msgspec.json.encode(about)})
         with pq.ParquetFile(made) as back:
             groups = range(back.num_row_groups)
             for group, rows in zip_longest(groups, gathered.parts_of(source_id)):
@@ -123,7 +123,8 @@ class Compaction:
                     self._refuse(made, path, "number of rows")
                 if wrong := columns.ticks_differ(back.read_row_group(group), rows, names):
                     self._refuse(made, path, wrong)
-            return self._named(part, HistoryKind.TICKS, made, path, back.metadata.num_rows)
+            rows = back.metadata.num_rows
+        return self._named(HistoryKind.TICKS, made, path, rows, part.hour_ns + HOUR_NS)
 
     def _write(
         self, part: LogPart, kind: HistoryKind, table: pa.Table, source: str = ""
@@ -133,9 +134,9 @@ class Compaction:
         made = path.with_suffix(".parquet.made")
         with _writer(made, table.schema) as writer:
             writer.write_table(table, ROWS_AT_ONCE)
-        if wrong := _differs(pq.read_table(made, partitioning=None), table):
+        if wrong := merging.columns_differ(pq.read_table(made, partitioning=None), table):
             self._refuse(made, path, wrong)
-        return self._named(part, kind, made, path, len(table))
+        return self._named(kind, made, path, len(table), part.hour_ns + HOUR_NS)
 
     def _path(self, part: LogPart, kind: HistoryKind, source: str) -> Path:
         """Where a file goes; its folder is there."""
@@ -150,8 +151,36 @@ class Compaction:
         made.unlink()
         raise NotAsWritten("a file read back is not what was written", file=path, wrong=wrong)
 
+    def merge(self) -> list[KeptFile]:
+        """Days that are over, a file each; what was written. Where the disk has no room for both,
+        hours stay as they are. Raises NotAsWritten, OSError."""
+        return [
+            self._merged(files)
+            for files in merging.due(self._kept)
+            if shutil.disk_usage(self._folder).free > 2 * sum(file.bytes for file in files)
+        ]
+
+    def _merged(self, files: list[KeptFile]) -> KeptFile:
+        path = self._folder / merging.path_of(files)
+        made = path.with_suffix(".parquet.made")
+        schema = pq.read_schema(self._folder / files[0].path)
+        with _writer(made, schema.remove_metadata()) as writer:
+            for table in merging.rows_of(self._folder, files):
+                writer.write_table(table, ROWS_AT_ONCE)
+            writer.add_key_value_metadata(merging.about(self._folder, files))
+        with pq.ParquetFile(made) as back:
+            if wrong := merging.differs(back, self._folder, files):
+                self._refuse(made, path, wrong)
+            rows = back.metadata.num_rows
+        newest_ns = max(file.newest_ns for file in files)
+        whole = self._named(files[0].kind, made, path, rows, newest_ns)
+        left = [file for file in self._kept.files if file not in files]
+        self._kept = msgspec.structs.replace(self._kept, files=(*left, whole))
+        kept.write(self._folder, self._kept)
+        return whole
+
     def _named(
-        self, part: LogPart, kind: HistoryKind, made: Path, path: Path, rows: int
+        self, kind: HistoryKind, made: Path, path: Path, rows: int, newest_ns: int
     ) -> KeptFile:
         """A file that is what was written, on the disk under its name."""
         file = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
@@ -161,7 +190,7 @@ class Compaction:
             os.close(file)
         made.rename(path)
         replacing.sync_folder(path.parent)
-        place, newest_ns = str(path.relative_to(self._folder)), part.hour_ns + HOUR_NS
+        place = str(path.relative_to(self._folder))
         return KeptFile(place, kind, rows, path.stat().st_size, newest_ns)
 
 
@@ -177,24 +206,14 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     )
 
 
-def _differs(back: pa.Table, table: pa.Table) -> str:
-    for name in table.column_names:
-        if not _plain(back[name]).equals(_plain(table[name])):
-            return str(name)
-    return ""
-
-
-def _plain(column: pa.ChunkedArray) -> pa.Array:
-    """Names as text, in one piece."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string())
-    return column.combine_chunks()
-
-
 def compact(log: Path, folder: Path) -> list[KeptFile]:
-    """Whatever can be compacted now; what was written. Raises HistoryTaken, NoLog, OSError."""
+    """Whatever can be compacted now, and days that are over; the hours that were written. Raises
+    HistoryTaken, NoLog, OSError."""
     with kept.alone(folder):
-        return Compaction(log, folder).run(units.due(log, kept.read(folder)))
+        compaction = Compaction(log, folder)
+        made = compaction.run(units.due(log, kept.read(folder)))
+        compaction.merge()
+        return made
 
 
 def main(arguments: list[str]) -> int:
