@@ -8,7 +8,8 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable
 
-from spread_scanner.sim.chain_pools import SYSTEM, Account, SimPool, laid, le, made
+from spread_scanner.sim.chain_kinds import made
+from spread_scanner.sim.chain_pools import SYSTEM, Account, SimPool, laid, le
 
 FIRST_SLOT = 350_000_000
 FIRST_UNIX_S, SLOTS_PER_2_S = 1_790_000_000, 5  # of the chain's own clock
@@ -35,10 +36,16 @@ class Chain:
         self.written: dict[int, list[str]] = {}  # by slot, of the last ones
         for key in self.pools:
             self._write(key)
+        self._tell_time()
+
+    def _tell_time(self) -> None:
+        for pool in self.pools.values():
+            pool.unix_s = unix_s(self.slot)
 
     def step(self) -> None:
         """A slot ends, with some swaps in it."""
         self.slot += 1
+        self._tell_time()
         whole = int(self.swaps_per_slot)
         swaps = whole + (self._rng.random() < self.swaps_per_slot - whole)
         for key in dict.fromkeys(self._rng.choices([*self.pools], k=swaps)):
@@ -62,6 +69,7 @@ class Chain:
         for slot in range(back + 1, self.slot + 1):
             self.written.pop(slot, None)
         self.slot = back
+        self._tell_time()
         return list(dict.fromkeys(changed))
 
     def touch(self, names: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """Pools of a pretend Solana: their accounts' bytes, and swaps by maths of its own, in fractions.
 
-Three kinds: Raydium's AMM V4 (vaults alone are written by a swap), its CPMM (vaults, and what is
-owed in the pool), and Orca's Whirlpool (price and liquidity in the pool, arrays of ticks around).
+Raydium's AMM V4 (vaults alone are written by a swap), its CPMM (vaults, and what is owed in the
+pool), and Orca's Whirlpool (price and liquidity in the pool, arrays of ticks around).
 Written from the layouts' documentation; the product's decoders are held to it. A Whirlpool here has
 one position over all prices, so that no swap crosses a tick; its price goes through arrays, some of
 which are there, without a tick, and some are not.
@@ -83,6 +83,7 @@ class SimPool:
         self.coins = coins
         self.vaults = tuple(named(seed, self.program, "vault", number, side) for side in (0, 1))
         self.amounts = [usd * 10**coin.decimals // coin.usd for coin in coins]
+        self.unix_s = 0  # of the chain's clock, by which some fees change
 
     def copied(self) -> Self:
         """As it stands now, to go back to."""
@@ -97,9 +98,13 @@ class SimPool:
             for key, coin, amount in zip(self.vaults, self.coins, self.amounts, strict=True)
         }
 
+    def arrays(self, around: int) -> dict[str, Account]:
+        """Those around its price that are there."""
+        return {}
+
     def everything(self, around: int) -> dict[str, Account]:
-        """With the arrays around its price that are there."""
-        return self.accounts()
+        """With the arrays."""
+        return self.accounts() | self.arrays(around)
 
     def reserves(self) -> tuple[Fraction, Fraction]:
         """In smallest units; virtual ones where liquidity is concentrated."""
@@ -202,12 +207,12 @@ class SimCpmm(SimPool):
         parts = [(8 + 32 * place, raw(key)) for place, key in enumerate(keys)]
         owed = (*self.protocol_owed, *self.fund_owed)
         parts += [(341 + 8 * place, le(amount, 8)) for place, amount in enumerate(owed)]
-        parts += [(331, bytes(coin.decimals for coin in self.coins)), (0, _kind("PoolState"))]
+        parts += [(331, bytes(coin.decimals for coin in self.coins)), (0, kind_of("PoolState"))]
         rates = (self.rate, self.protocol, self.fund)
         config = [(12 + 8 * place, le(rate, 8)) for place, rate in enumerate(rates)]
         return {
             self.key: (CPMM, laid(637, *parts)),
-            self.config: (CPMM, laid(236, (0, _kind("AmmConfig")), *config)),
+            self.config: (CPMM, laid(236, (0, kind_of("AmmConfig")), *config)),
             **super().accounts(),
         }
 
@@ -265,7 +270,7 @@ class SimWhirlpool(SimPool):
     def accounts(self) -> dict[str, Account]:
         coin0, coin1 = self.coins
         parts = (
-            (0, _kind("Whirlpool")),
+            (0, kind_of("Whirlpool")),
             (41, le(self.spacing, 2) + le(self.spacing, 2) + le(self.rate, 2)),
             (49, le(self.liquidity, 16) + le(self.sqrt_price, 16) + le(self.tick(), 4)),
             (101, raw(coin0.mint) + raw(self.vaults[0])),
@@ -273,10 +278,7 @@ class SimWhirlpool(SimPool):
         )
         return {self.key: (WHIRLPOOL, laid(653, *parts)), **super().accounts()}
 
-    def everything(self, around: int) -> dict[str, Account]:
-        return self.accounts() | self._arrays(around)
-
-    def _arrays(self, around: int) -> dict[str, Account]:
+    def arrays(self, around: int) -> dict[str, Account]:
         """Those around the price that are there: two of three."""
         width = TICKS * self.spacing
         own = self.tick() // width
@@ -285,25 +287,10 @@ class SimWhirlpool(SimPool):
             if number % 3:
                 start = number * width
                 parts = (8, le(start, 4)), (12 + TICKS * TICK_BYTES, raw(self.key))
-                found[self.array(start)] = WHIRLPOOL, laid(9_988, (0, _kind("TickArray")), *parts)
+                found[self.array(start)] = WHIRLPOOL, laid(9_988, (0, kind_of("TickArray")), *parts)
         return found
 
 
-def _kind(name: str) -> bytes:
+def kind_of(name: str) -> bytes:
     """How an account of this kind begins."""
     return sha256(f"account:{name}".encode()).digest()[:8]
-
-
-KINDS: tuple[type[SimPool], ...] = (SimAmm, SimCpmm, SimWhirlpool)
-
-
-def made(seed: int, count: int) -> list[SimPool]:
-    """So many pools, of all kinds and coins in turn."""
-    rng = random.Random(f"{seed} pools")
-    found: list[SimPool] = []
-    for number in range(count):
-        base = BASES[number // len(KINDS) % len(BASES)]
-        quote = USDT if number % 5 == 4 else USDC
-        usd = int(10 ** rng.uniform(5, 7))
-        found.append(KINDS[number % len(KINDS)](seed, number, (base, quote), usd))
-    return found

@@ -22,14 +22,14 @@ from websockets.server import ServerProtocol
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.sim.answers import Answer
-from spread_scanner.sim.chain import Chain
-from spread_scanner.sim.chain_pools import BASES, SYSTEM, USDC, USDT
+from spread_scanner.sim.chain import ARRAYS, MISSING, Chain
+from spread_scanner.sim.chain_pools import BASES, SYSTEM, USDC, USDT, Account
 from spread_scanner.sim.http_requests import HttpRequests
 from spread_scanner.sim.rpc_provider import LIMITED, Listening, RpcProvider
 
 SLOT_S = 0.4
 FAULT_S = 1.0  # so long one that comes from the seed lasts
-FAULTS = ("fork", "cut", "lag", "limit", "lose", "silent", "away", "wrong-owner")
+FAULTS = ("fork", "cut", "lag", "limit", "lose", "silent", "away", "wrong-owner", "missing-array")
 
 
 class SolanaSide:
@@ -97,24 +97,31 @@ class SolanaSide:
     def act(self, said: dict[str, Any]) -> None:
         """One order. Raises KeyError on one that means nothing."""
         self.faults += 1
+        if not self._on_chain(said):
+            self._on_provider(self.providers[said["provider"]], said)
+
+    def _on_chain(self, said: dict[str, Any]) -> bool:
+        """What all providers see alike; False: it is something else."""
         kind, for_s = said["do"], said.get("for_s")
         if kind == "fork":
             changed = self.chain.fork(int(said.get("slots", 2)))
             for provider in self.providers.values():
                 provider.forked(changed)
-            return
-        if kind == "swaps":
+        elif kind == "swaps":
             self.chain.swaps_per_slot = float(said["per_slot"])
             self._fault_every_s = 0.0
-            return
-        if kind == "wrong-owner":
-            key = said["pool"]
-            _, data = self.chain.account(key, self.chain.slot)
-            self.chain.bent[key] = SYSTEM, data
-            self.chain.touch([key])
-            self._later(for_s, lambda: self._straight(key))
-            return
-        provider = self.providers[said["provider"]]
+        elif kind == "wrong-owner":
+            _, data = self.chain.account(said["pool"], self.chain.slot)
+            self._bend({said["pool"]: (SYSTEM, data)}, for_s)
+        elif kind == "missing-array":
+            pool = self.chain.pools[said["pool"]]
+            self._bend(dict.fromkeys(pool.arrays(ARRAYS), MISSING), for_s)
+        else:
+            return False
+        return True
+
+    def _on_provider(self, provider: RpcProvider, said: dict[str, Any]) -> None:
+        kind, for_s = said["do"], said.get("for_s")
         if kind == "cut":
             provider.cut_all()
         elif kind == "lag":
@@ -136,9 +143,16 @@ class SolanaSide:
         else:
             raise KeyError(kind)
 
-    def _straight(self, key: str) -> None:
-        self.chain.bent.pop(key, None)  # it may have been bent twice
-        self.chain.touch([key])
+    def _bend(self, accounts: dict[str, Account], for_s: float | None) -> None:
+        """These are something else for a while, and told so."""
+        self.chain.bent.update(accounts)
+        self.chain.touch(accounts)
+        self._later(for_s, lambda: self._straight([*accounts]))
+
+    def _straight(self, keys: list[str]) -> None:
+        for key in keys:
+            self.chain.bent.pop(key, None)  # it may have been bent twice
+        self.chain.touch(keys)
 
     def _heard_again(self, provider: RpcProvider) -> None:
         """What it did not tell nobody will tell: its connections are worth nothing any more."""

@@ -11,7 +11,7 @@ from solana_bed import SolanaThread, solana
 
 from spread_scanner.cli.answers import PoolSwap
 from spread_scanner.sim.chain import unix_s
-from spread_scanner.sim.chain_pools import KINDS
+from spread_scanner.sim.chain_kinds import KINDS
 
 Run = Callable[..., tuple[int, str, str]]
 COUNT = len(KINDS)

@@ -104,6 +104,11 @@ def test_it_says_what_is_wrong_obeys_and_comes_back(bed: FeedBed, chain: SolanaT
     chain.ask(lambda: chain.side.chain.touch([pool]))
     bed.wait("it is what it was", bed.all_fresh)
 
+    kinds = {one.kind: key for key, one in chain.side.chain.pools.items()}
+    chain.act(do="missing-array", pool=kinds["meteora-dlmm"], for_s=1.0)
+    bed.wait("a pair without bins is refused", lambda: SYSTEM in why(bed, kinds["meteora-dlmm"]))
+    bed.wait("its bins are back", bed.all_fresh)
+
     bed.order(lambda operator: operator.pause(FEED_SOLANA))
     bed.wait("it is paused", lambda: all(one.why == "paused" for one in bed.pools().values()))
     bed.order(lambda operator: operator.pause(FEED_SOLANA, paused=False))

@@ -13,7 +13,7 @@ from spread_scanner.config import load_pools
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.schema.pools import POOLS_MAX
 from spread_scanner.sim import solana_keys
-from spread_scanner.sim.chain import FIRST_SLOT, Chain
+from spread_scanner.sim.chain import FIRST_SLOT, Chain, unix_s
 from spread_scanner.sim.chain_pools import SYSTEM, WHIRLPOOL, SimPool
 from spread_scanner.sim.cli import app
 from spread_scanner.sim.configout import write_config
@@ -21,8 +21,7 @@ from spread_scanner.sim.rpc_server import SolanaSide
 from spread_scanner.solana import keys, orca_whirlpool
 from spread_scanner.solana.pool import price_of, quote_of
 
-COUNT = 12
-UNIX_TS = 1_790_000_000
+COUNT = 15
 
 
 def assembled(chain: Chain, pool: SimPool) -> solana.Pool:
@@ -52,6 +51,7 @@ def test_keys_and_addresses_are_those_of_the_library() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_every_pool_is_priced_and_quoted_alike(seed: int) -> None:
     chain, rng = Chain(seed, COUNT, 6.0), random.Random(seed)
+    crossed: dict[str, int] = {}
     for _ in range(10):
         chain.step()
         for pool in chain.pools.values():
@@ -60,8 +60,13 @@ def test_every_pool_is_priced_and_quoted_alike(seed: int) -> None:
             assert price_of(one) == float(pool.price())
             for side in (0, 1):
                 amount = rng.randint(10**5, 10**9)
-                found = quote_of(one, one.mints[side], amount, True, UNIX_TS, chain.slot)
+                found = quote_of(one, one.mints[side], amount, True, unix_s(chain.slot), chain.slot)
                 assert found.amount_out == pool.quote(side, amount)
+            side, amount = pool.some(rng)
+            found = quote_of(one, one.mints[side], amount, True, unix_s(chain.slot), chain.slot)
+            assert found.amount_out == pool.quote(side, amount)
+            crossed[pool.kind] = max(crossed.get(pool.kind, 0), found.crossed)
+    assert min(crossed["raydium-clmm"], crossed["meteora-dlmm"]) >= 1
 
 
 def test_a_fork_takes_back_what_was_swapped() -> None:
