@@ -22,7 +22,7 @@ from spread_scanner.runtime.refusals import ASKED_S_MAX_PASSING
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.shm import Health
 from spread_scanner.shm.pools import PoolTable
-from spread_scanner.sim.chain_pools import made
+from spread_scanner.sim.chain_kinds import made
 
 KEY, NEXT = "hunter2-key", "hunter3-key"
 SHIPPED = Path(__file__).parents[3] / "config"

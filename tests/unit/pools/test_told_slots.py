@@ -13,7 +13,8 @@ from spread_scanner.pools.pace import AHEAD_SLOTS_MAX, LEAP_SLOTS_MAX, ProviderP
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.shm import Health
 from spread_scanner.shm.pools import PoolTable
-from spread_scanner.sim.chain_pools import SimPool, made
+from spread_scanner.sim.chain_kinds import made
+from spread_scanner.sim.chain_pools import SimPool
 
 MS, S = 1_000_000, 1_000_000_000
 SLOT = 350_000_000
