@@ -42,7 +42,7 @@ GARDEN = {"sim": PORCH | FLOORS[0]}  # The simulator must not borrow the parsers
 PORCH_MAY = {"config": PORCH | FLOORS[0]}  # Settings name sources and directions.
 NO_SOCKETS = {"exchanges", "symbology", "schema", "stats", "books", "solana", "pools"}
 DIALS = {  # of a room without
-    SRC / "pools" / name for name in ("asking.py", "line.py", "hearing.py", "main.py")
+    SRC / "pools" / name for name in ("asking.py", "calls.py", "line.py", "hearing.py", "main.py")
 }
 SOCKET_MODULES = {"socket", "asyncio", "httpx", "websockets", "picows", "uvloop"}
 DATE_CLOCKS = {"now", "utcnow", "today"}

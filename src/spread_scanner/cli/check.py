@@ -66,7 +66,7 @@ def decode(
     if with_tables:
         listed = tables.load(config.load().generated_dir).of_source(named.source_id)
         scales = {row.exchange_symbol: (row.symbol_id, row.px_div, row.sz_mul) for row in listed}
-    data = _recorded(file)
+    data = recorded(file)
     skipped: Counter[str] = Counter()
     count = 0
     for row in decode_lines(named, frames_in(named, data), scales, skipped):
@@ -78,7 +78,7 @@ def decode(
     sys.stderr.write(f"{count} {'quote' if count == 1 else 'quotes'}; skipped: {left_out}\n")
 
 
-def _recorded(file: Path) -> bytes:
+def recorded(file: Path) -> bytes:
     """What stands in a file of frames; gzip is opened. Raises UnreadableFile."""
     try:
         data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()

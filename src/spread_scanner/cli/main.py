@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from spread_scanner.cli import check, data, log, past, replay, run, show, steer, streams
+from spread_scanner.cli import chain, check, data, log, past, replay, run, show, steer, streams
 from spread_scanner.cli.answers import Failure
 from spread_scanner.cli.console import (
     EXIT_CODES,
@@ -101,6 +101,7 @@ data.add_to(app)
 log.add_to(app)
 past.add_to(app)
 replay.add_to(app)
+chain.add_to(app)
 
 
 for _command_info in app.registered_commands:

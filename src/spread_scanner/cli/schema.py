@@ -27,6 +27,7 @@ from spread_scanner.discovery.report import (
 )
 from spread_scanner.exchanges.decode import DecodedQuote
 from spread_scanner.orders.orders import Outcome
+from spread_scanner.solana.transaction import Transaction
 from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.tracker.report import Report
 from spread_scanner.view.analysis import SymbolAnalysis
@@ -78,6 +79,7 @@ BY_COMMAND: dict[str, Any] = {
     "up": RunSummary,
     "demo": RunSummary,
     "report": Report,
+    "tx": Transaction,
     "decode": DecodedQuote,  # one a line
 }
 # What a process prints by itself.

@@ -5,6 +5,7 @@ for what asks, and the process that dials.
 rpc            messages to and from providers
 subscriptions  which account a subscription of one connection means
 asking         accounts asked for by HTTP: seeds, and a pool as it stands now
+calls          any other call of a provider's, for a command
 endpoints      where a provider is reached, and how that is said without its key
 wanted         which accounts a pool's price needs
 held           what is held of each account, and by whom it can be stood behind

@@ -77,8 +77,13 @@ async def accounts(
 ) -> AccountsRead | RpcRefusal:
     """getMultipleAccounts. Raises NotAnswered, BadMessage."""
     request = rpc.read_accounts(number, keys, COMMITMENT, slot_min)
+    return rpc.answered(await posted(asked, url, request), number, keys)
+
+
+async def posted(asked: httpx.AsyncClient, url: str, request: bytes) -> bytes:
+    """What a request was answered. Raises NotAnswered."""
     try:
-        return rpc.answered(await _posted(asked, url, request), number, keys)
+        return await _posted(asked, url, request)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
         # A UnicodeError: a name that cannot be encoded.
         raise NotAnswered(f"{type(error).__name__}: {error}") from None

@@ -229,15 +229,15 @@ def _account(account: _Account, data: bytes) -> tuple[str, bytes]:
 
 def subscribe_account(request_id: int, key: str, commitment: str) -> bytes:
     settings = {"encoding": ENCODING, "commitment": commitment}
-    return _request(request_id, "accountSubscribe", [key, settings])
+    return request(request_id, "accountSubscribe", [key, settings])
 
 
 def unsubscribe_account(request_id: int, subscription: int) -> bytes:
-    return _request(request_id, "accountUnsubscribe", [subscription])
+    return request(request_id, "accountUnsubscribe", [subscription])
 
 
 def subscribe_slots(request_id: int) -> bytes:
-    return _request(request_id, "slotSubscribe", [])
+    return request(request_id, "slotSubscribe", [])
 
 
 def read_accounts(
@@ -249,12 +249,25 @@ def read_accounts(
     settings: dict[str, object] = {"encoding": ENCODING, "commitment": commitment}
     if slot_min:
         settings["minContextSlot"] = slot_min
-    return _request(request_id, "getMultipleAccounts", [list(asked), settings])
+    return request(request_id, "getMultipleAccounts", [list(asked), settings])
 
 
-def _request(request_id: int, method: str, params: list[object]) -> bytes:
+def request(request_id: int, method: str, params: Sequence[object]) -> bytes:
+    """Any call, for whoever reads its result by `result_of`."""
     asked = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
     return msgspec.json.encode(asked)
+
+
+def result_of(data: bytes, request_id: int) -> Raw | RpcRefusal:
+    """What a call was answered, not read yet. Raises BadMessage."""
+    envelope = _envelope(data)
+    if envelope.error is not None:
+        return RpcRefusal(envelope.id, envelope.error.code, envelope.error.message)
+    if envelope.id != request_id:
+        raise BadMessage("the answer to another request", wanted=request_id, raw=data)
+    if not bytes(envelope.result):
+        raise BadMessage("neither a result nor an error", raw=data)
+    return envelope.result
 
 
 def batches(of_pools: Iterable[Iterable[str]]) -> list[list[str]]:

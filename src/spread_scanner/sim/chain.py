@@ -34,6 +34,7 @@ class Chain:
         self._written: dict[str, list[tuple[int, Account]]] = defaultdict(list)
         self.bent: dict[str, Account] = {}  # accounts that are something else for a while
         self.written: dict[int, list[str]] = {}  # by slot, of the last ones
+        self.transactions: dict[str, object] = {}  # that somebody has put there, by signature
         for key in self.pools:
             self._write(key)
         self._tell_time()

@@ -16,7 +16,7 @@ from spread_scanner.sim.chain import MISSING, Chain
 KEYS_MAX = 100
 API_VERSION = "3.1.8"
 RENT_EPOCH = 18_446_744_073_709_551_615
-LIMITED, BEHIND, NOT_THERE_YET = 429, -32005, -32016
+LIMITED, BEHIND, NOT_THERE_YET, NO_VERSION = 429, -32005, -32016, -32015
 NO_METHOD, BAD_PARAMS, NOT_JSON = -32601, -32602, -32700
 
 
@@ -164,6 +164,11 @@ class RpcProvider:
     def _get_slot(self, params: list[Any], _: Listening | None) -> object:
         return self.slot
 
+    def _transaction(self, params: list[Any], _: Listening | None) -> object:
+        if params[1].get("maxSupportedTransactionVersion") != 0:
+            raise RpcFailure(NO_VERSION, "Transaction version (0) is not supported")
+        return self.chain.transactions.get(params[0])
+
     def _health(self, params: list[Any], _: Listening | None) -> object:
         if self.lag_slots > 100:
             raise RpcFailure(BEHIND, f"Node is behind by {self.lag_slots} slots")
@@ -198,6 +203,7 @@ _HTTP: dict[str, _Handler] = {
     "getAccountInfo": RpcProvider._one,
     "getSlot": RpcProvider._get_slot,
     "getHealth": RpcProvider._health,
+    "getTransaction": RpcProvider._transaction,
 }
 _SOCKET: dict[str, _Handler] = {
     "accountSubscribe": RpcProvider._subscribe,

@@ -10,6 +10,8 @@ assemble  a pool with all that its price needs, decoded once, to be quoted often
 price     token 1 per token 0, to show
 quote     what a swap of exactly so much in, or out, would do
 pda       the address that a program derives from seeds, remembered
+
+parse_transaction  what a transaction swapped, moved and cost
 """
 
 from collections.abc import Callable
@@ -31,6 +33,7 @@ from spread_scanner.solana import (
 from spread_scanner.solana.keys import pda
 from spread_scanner.solana.pool import Accounts, Pool, PoolQuote, price_of, quote_of
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
+from spread_scanner.solana.transaction import Transaction, is_signature, parse_transaction
 
 __all__ = [
     "Accounts",
@@ -38,8 +41,11 @@ __all__ = [
     "PoolQuote",
     "PoolReason",
     "PoolRefusal",
+    "Transaction",
     "assemble",
     "decode",
+    "is_signature",
+    "parse_transaction",
     "pda",
     "price",
     "quote",

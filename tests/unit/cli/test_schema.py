@@ -10,6 +10,7 @@ import pytest
 from database_bed import store
 from log_bed import write_log
 from pool_rows import pool_row
+from solana_transactions import told
 
 from spread_scanner.cli.main import app
 from spread_scanner.cli.schema import BY_COMMAND, ON_FAILURE
@@ -91,7 +92,10 @@ def test_a_command_prints_its_record_and_nothing_else(
         frames.write_text(
             '{"stream":"x@bookTicker","data":{"u":1,"s":"X","b":"1","B":"2","a":"3","A":"4"}}'
         )
+        transaction = up_bed.settings.data_dir / "transaction.json"
+        transaction.write_bytes(orjson.dumps(told([])))
         files = {
+            "tx": [str(transaction)],
             "backup": [str(up_bed.settings.data_dir / "copy.db")],
             "export": [str(up_bed.settings.data_dir / "past.parquet"), "SELECT 1 AS one"],
             "decode": [str(frames), "--source", "binance-spot"],

@@ -57,6 +57,7 @@ COMMANDS = {
     "settings": "settings",
     "report": "report",
     "decode": "decode FOLDER/frames --source okx-spot --tables",
+    "tx": "tx FOLDER/missing",
     "doctor": "doctor --offline",
     "backup": "backup FOLDER/copy.db",
     "vacuum": "vacuum",
@@ -279,6 +280,12 @@ SPECIAL: list[Row] = [
     ("down", "decode FOLDER/zst --source okx-spot", EXIT_FAILED),
     ("down", "decode FOLDER/tar --source okx-spot", EXIT_FAILED),
     ("down", "decode FOLDER/gz --source okx-spot", EXIT_FAILED),
+    ("down", "tx", EXIT_SETTINGS),
+    ("down", "tx FOLDER/missing", EXIT_FAILED),
+    ("down", "tx FOLDER", EXIT_FAILED),
+    ("down", "tx FOLDER/frames", EXIT_FAILED),
+    ("down", "tx FOLDER/gz", EXIT_FAILED),
+    ("down", "tx SIGNATURE", EXIT_FAILED),  # no provider is set there
     ("down", "decode FOLDER/varint --source mexc-spot", EXIT_FAILED),
 ]
 ROWS = [*GENERAL, *SPECIAL]
@@ -329,7 +336,7 @@ def at(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], l
 
             bed.settings.data_dir.mkdir(exist_ok=True)
             store(bed.settings.data_dir, id=1, symbol="AAA-USDT", direction="okx-mexc")
-        words = {"FOLDER": str(folder), "LONG": "x" * 300}
+        words = {"FOLDER": str(folder), "LONG": "x" * 300, "SIGNATURE": "1" * 64}
         for word, meant in words.items():
             line = line.replace(word, shlex.quote(meant))
         return shlex.split(line)
