@@ -146,7 +146,7 @@ class RpcProvider:
         """As of which slot it is answered, which must be as far as was asked for."""
         if settings.get("encoding", "base58") != "base64":
             raise RpcFailure(BAD_PARAMS, "Invalid params: base64 is wanted here")
-        if settings.get("minContextSlot", 0) > self.slot:
+        if (settings.get("minContextSlot") or 0) > self.slot:  # null is none, as nodes have it
             raise RpcFailure(NOT_THERE_YET, "Minimum context slot has not been reached")
         return {"apiVersion": API_VERSION, "slot": self.slot}
 
