@@ -4,7 +4,8 @@ numbers.
 pools.decode    one account to its typed state, by program; peer: construct with the same layout
 pools.quote     an exact quote on decoded state, without crossing and with ten crossings, by program
 pools.raw       the same from raw accounts: decoded anew each time, as a single question would have
-pools.cell      a frame of a provider to its pool's cell, by program and account
+pools.cell      a frame of a provider to its cell, by program and account; peers: a price in a
+                dict of their own (pool_peers.py), medians as ours
 pools.load      2,000 accounts a second of all these, as a hundred pools have: per cent of a core
 pools.pda       an address derived from seeds, remembered and fresh; peer of fresh: solders alone
 
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pool_accounts as made
+import pool_peers
 import pool_told
 from measure import Figure, figure
 
@@ -151,7 +153,8 @@ def _cells(worlds: dict[str, Accounts], slots: int) -> Iterator[Figure]:
                     samples.append(float(time.process_time_ns() - began_ns))
                 demanded = 60.0 if what == "array" else 20.0
                 params: dict[str, Any] = {"program": program, "account": what}
-                yield _us("pools.cell", samples, demanded_max=demanded, **params)
+                peers = pool_peers.peers_us(PROGRAMS[program], POOL, accounts, pool.numbers, frames)
+                yield _us("pools.cell", samples, peers, demanded_max=demanded, **params)
                 spent_ns += int(sum(samples))
                 told += len(samples)
     per_cent = 100 * LOAD_PER_S * spent_ns / told / 1e9
