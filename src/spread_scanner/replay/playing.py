@@ -7,6 +7,7 @@ later than it happened is waited for (MARGIN_NS); what comes later still is play
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -30,7 +31,7 @@ from spread_scanner.replay.happenings import (
 from spread_scanner.replay.private import PrivateEngine, told_of
 from spread_scanner.replay.recomputing import FUT_OF, SPOT_OF, Planned, Recomputing, Verdicts
 from spread_scanner.schema.log import GAP_DTYPE, RecordKind
-from spread_scanner.schema.records import SIGNAL_DTYPE, TS_ABSENT, signals_apart
+from spread_scanner.schema.records import SIGNAL_DTYPE, TS_ABSENT, joined, signals_apart
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.symbology.usual import Usual, UsualCause
 
@@ -159,7 +160,9 @@ class _Played:
         return self._player.seen_ns if self._player is not None else 0
 
     def hear(self, one: LogEntry) -> None:
-        if isinstance(one, StoreLife):
+        if isinstance(one, LoggedArray):
+            self._hear_array(one)
+        elif isinstance(one, StoreLife):
             self.finish()
             self._life = one
         elif isinstance(one, LoggedSettings):
@@ -177,9 +180,15 @@ class _Played:
             self._early.append(one)
         if isinstance(one, LoggedEngine):
             self._engine.append(EngineSeen(self._looked_ns, *one))
-        elif isinstance(one, LoggedArray) and one.kind is RecordKind.GAP:
+
+    def _hear_array(self, one: LoggedArray) -> None:
+        if self._player is not None:
+            self._player.hear(one)
+        else:
+            self._early.append(one)
+        if one.kind is RecordKind.GAP:
             self._gaps.append(one.records)
-        elif isinstance(one, LoggedArray) and one.kind is RecordKind.SOURCE_STATE:
+        elif one.kind is RecordKind.SOURCE_STATE:
             self._look(int(one.records["ts"][-1]))
 
     def _look(self, at_ns: int) -> None:
@@ -222,11 +231,11 @@ class _Played:
 
     def found(self) -> Replayed:
         return Replayed(
-            _joined(self._signals),
+            joined(self._signals, SIGNAL_DTYPE),
             np.concatenate([np.zeros(0, np.int64), *self._held]),
-            _joined(self._live),
+            joined(self._live, SIGNAL_DTYPE),
             Verdicts.joined(self._verdicts),
-            np.concatenate([np.zeros(0, GAP_DTYPE), *self._gaps]),
+            joined(self._gaps, GAP_DTYPE),
             tuple(self._engine),
             tuple(self._unseen),
             tuple(self._ends),
@@ -234,6 +243,17 @@ class _Played:
             {made.generation & 0xFFFFFFFF: made.symbol_names() for made in self._tables.values()},
             self._counts,
         )
+
+
+class _Beat(NamedTuple):
+    """What a source said of itself."""
+
+    source_id: int
+    epoch: int
+    heartbeat_mono_ns: int
+
+
+_Happening = _Beat | Usual | LoggedSwitches
 
 
 class _Documents:
@@ -290,7 +310,7 @@ class _Player:
         self._shown = 0  # of the parts of `signals`
         self._lanes = Lanes(engine.store.num_sources, engine.max_symbols)
         self._waiting_ticks = 0
-        self._events: list[tuple[int, LogEntry]] = []
+        self._events: list[tuple[int, _Happening]] = []
         self._now_ns = TS_ABSENT
         self.seen_ns = NEVER_NS  # the newest of which the log is known to have all
         self.recomputing = Recomputing()
@@ -321,7 +341,7 @@ class _Player:
             audience.wait(at_ns)
             self.play_until(at_ns)
             signals = self.signals[self._shown :]
-            audience.show(self._engine, at_ns, _joined(signals))
+            audience.show(self._engine, at_ns, joined(signals, SIGNAL_DTYPE))
             self._shown, self._shown_ns = self._shown + len(signals), at_ns
 
     @property
@@ -330,7 +350,7 @@ class _Player:
         it does not matter how much of the log is played at once."""
         return self.seen_ns - MARGIN_NS
 
-    def _expect(self, ts: int, one: LogEntry) -> None:
+    def _expect(self, ts: int, one: "_Happening") -> None:
         self._events.append((max(ts, self._due_ns), one))
 
     def _hear_array(self, one: LoggedArray) -> None:
@@ -349,11 +369,10 @@ class _Player:
 
     def _hear_beats(self, one: LoggedArray) -> None:
         """What was seen of a source is so since it beat, which it does when it begins, too."""
-        beats_ns = one.records["heartbeat_mono_ns"]
-        since_ns = np.where(beats_ns != 0, beats_ns + self._engine.anchor_ns, self.seen_ns)
-        for at_ns in np.unique(since_ns):
-            rows = one.records[since_ns == at_ns]
-            self._expect(min(int(at_ns), self.seen_ns), one._replace(records=rows))
+        for _, heartbeat_ns, _, epoch, source_id, _ in one.records.tolist():
+            beaten_ns = heartbeat_ns + self._engine.anchor_ns if heartbeat_ns else self.seen_ns
+            beat = _Beat(source_id, epoch, heartbeat_ns)
+            self._expect(min(beaten_ns, self.seen_ns), beat)
 
     def finish(self) -> None:
         """All that is left."""
@@ -369,21 +388,19 @@ class _Player:
         self._events.sort(key=lambda event: event[0])  # stable: of one time in the log's order
         due = [event for event in self._events if event[0] < end_ns]
         self._events = self._events[len(due) :]
-        for place, (ts, one) in enumerate(due):
+        for ts, same in itertools.groupby(due, key=lambda event: event[0]):
             self._collect(self._engine.play(self._lanes, ts))
             self._now_ns = max(self._now_ns, ts)
-            self._apply(one)
-            if place + 1 == len(due) or due[place + 1][0] != ts:
-                self._collect(self._engine.step(self._now_ns))
+            for _, one in same:
+                self._apply(one)
+            self._collect(self._engine.step(self._now_ns))
         self._collect(self._engine.play(self._lanes, end_ns))
         self.recomputing.resolve(self._lanes, end_ns)
         self._lanes.let_go(max(end_ns - KEPT_NS, TS_ABSENT))
 
-    def _apply(self, one: LogEntry) -> None:
-        if isinstance(one, LoggedArray):
-            for row in one.records.tolist():
-                _, heartbeat_ns, _, epoch, source_id, _ = row
-                self._engine.source(source_id, epoch, heartbeat_ns)
+    def _apply(self, one: "_Happening") -> None:
+        if isinstance(one, _Beat):
+            self._engine.source(*one)
         elif isinstance(one, LoggedSwitches):
             self._engine.switch(one.standing)
             self._count("switches")
@@ -436,8 +453,3 @@ class _Player:
         )
         held_ns: np.ndarray = np.minimum(spot_ns, fut_ns)
         return held_ns
-
-
-def _joined(signals: list[np.ndarray]) -> np.ndarray:
-    joined: np.ndarray = np.concatenate([np.zeros(0, SIGNAL_DTYPE), *signals])
-    return joined

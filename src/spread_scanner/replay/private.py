@@ -26,7 +26,7 @@ from spread_scanner.schema.enums import (
     SwitchKind,
 )
 from spread_scanner.schema.names import ENGINE
-from spread_scanner.schema.records import SIGNAL_DTYPE, SIGNAL_FUNDING_UNKNOWN
+from spread_scanner.schema.records import SIGNAL_DTYPE, SIGNAL_FUNDING_UNKNOWN, joined
 from spread_scanner.shm import layout
 from spread_scanner.shm._bitmap import DirtyBitmap
 from spread_scanner.shm._evaluations import EvaluationRows
@@ -165,7 +165,7 @@ class PrivateEngine:
         while more:
             more = self.loop.play(lanes, until_ns)
             found.append(self._popped())
-        return np.concatenate(found)
+        return joined(found, SIGNAL_DTYPE)
 
     def step(self, now_ns: int) -> np.ndarray:
         """One cycle at that time of the session clock, and its signals."""

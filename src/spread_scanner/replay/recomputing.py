@@ -23,6 +23,7 @@ from spread_scanner.schema.records import (
     SIGNAL_BASIS_UNKNOWN,
     SIGNAL_DTYPE,
     SIGNAL_LEG_LOST,
+    joined,
 )
 from spread_scanner.symbology.usual import Usual
 
@@ -93,7 +94,7 @@ class Recomputing:
 
     @property
     def signals(self) -> np.ndarray:
-        return np.concatenate([np.zeros(0, SIGNAL_DTYPE), *self._found])
+        return joined(self._found, SIGNAL_DTYPE)
 
     @property
     def verdicts(self) -> Verdicts:
@@ -119,7 +120,7 @@ class Recomputing:
 
     def resolve(self, lanes: Lanes, until_ns: int) -> None:
         """Judge what was signalled before that."""
-        waiting = np.concatenate([np.zeros(0, SIGNAL_DTYPE), *self._waiting])
+        waiting = joined(self._waiting, SIGNAL_DTYPE)
         due = waiting["ts_engine"] < until_ns
         self._waiting = [waiting[~due]]
         if due.any():

@@ -4,6 +4,9 @@ Absent is a sentinel with a flag, never zero and never "now": a missing price is
 BID_EMPTY or ASK_EMPTY), a missing exchange time is TS_ABSENT (with NO_TS_EVENT).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from spread_scanner.schema.enums import SignalKind
@@ -131,6 +134,14 @@ def signals_apart(records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not follows.any():
         return records, np.zeros(0, FOLLOW_UP_DTYPE)
     return records[~follows], records[follows].view(FOLLOW_UP_DTYPE)
+
+
+def joined(parts: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:
+    """Records of one dtype in their order: what np.concatenate gives, which compares all fields of
+    each part by name."""
+    if len(parts) < 2:
+        return parts[0] if parts else np.zeros(0, dtype)
+    return np.frombuffer(bytearray(b"".join(part.tobytes() for part in parts)), dtype)
 
 
 def decimal(short: np.float32) -> float:
