@@ -55,6 +55,9 @@ class Rig:
         self.store = PriceStore.create(namespace, num_sources=8, max_symbols=1024)
         self.health = Health.create(namespace)
         self.connections = Connections.create(namespace)
+        self.listen()
+
+    def listen(self) -> None:
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self.server.getsockname()[1])
         self.folder = tempfile.TemporaryDirectory()

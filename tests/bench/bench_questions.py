@@ -18,20 +18,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from logged_day import BEGUN_NS, settled, tables, walked, write_log
 from measure import Figure, figure, median_ns, per_call_ns
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.history import asking, kept
-from spread_scanner.history.kept import HistoryKind
+from spread_scanner.history import asking, compact, kept, units
+from spread_scanner.history.kept import HistoryKind, KeptFile
 from spread_scanner.history.listings import Listings
+from spread_scanner.replay.importing import import_logs
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import HISTORY_FOLDER, WAL_FOLDER
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import PriceStore, segment
 from spread_scanner.shminit import making
+from spread_scanner.symbology.publish import publish
+from spread_scanner.symbology.tables import InstrumentRow, SymbolRow, Tables
+from spread_scanner.wal import reader
 
 DOCS = Path(__file__).parents[2] / "docs" / "history.md"
 SYMBOL, SOURCE = "C1-USDT", SOURCES[0]
@@ -49,7 +54,7 @@ def figures(small: bool) -> Iterator[Figure]:
         try:
             write_log(settings, ticks)
             yield from _asked_of_memory(settings, ticks, Path(folder), batches=2 if small else 40)
-            yield _compacted(settings, len(ticks))
+            yield from _compacted(settings, len(ticks))
             yield from _asked_of_history(settings, len(ticks), batches=1 if small else 5)
         finally:
             for name in segment.names(settings.config.system.namespace):
@@ -144,25 +149,67 @@ def _us(statement: str, names: dict[str, Any], batches: int, calls: int) -> list
     return [sample * US_PER_NS for sample in samples]
 
 
-def _compacted(settings: Settings, count: int) -> Figure:
-    """The child's memory at its most, beside what loading pyarrow alone takes."""
+def _compacted(settings: Settings, count: int) -> Iterator[Figure]:
+    """The child's memory at its most, beside what loading pyarrow alone takes; and what a tick
+    takes on the disk, of these and of recorded ones."""
     log, history = settings.data_dir / WAL_FOLDER, settings.data_dir / HISTORY_FOLDER
     took_s, peak_mb = _child([*_COMPACT, str(log), str(history)])
     standing = kept.read(history)
     files = standing.of(HistoryKind.TICKS)
     if sum(file.rows for file in files) != count:
         raise RuntimeError("not every tick is in the history")
-    return figure(
+    yield figure(
         "history.compact_memory",
         "MB",
         [peak_mb],
         floor=_child([sys.executable, "-c", "import numpy, pyarrow.parquet"])[1],
         ticks=count,
         ticks_per_cpu_s=round(count / took_s),
-        tick_bytes=round(sum(file.bytes for file in files) / count, 2),
+    )
+    recorded = _recorded(settings)
+    yield figure(
+        "history.tick_bytes",
+        "bytes",
+        [_tick_bytes(files)],
+        ticks=count,
+        recorded=round(_tick_bytes(recorded), 2) if recorded else f"{DATA_VARIABLE} is not set",
+        recorded_ticks=sum(file.rows for file in recorded),
     )
 
 
+def _tick_bytes(files: list[KeptFile]) -> float:
+    return sum(file.bytes for file in files) / sum(file.rows for file in files)
+
+
+def _recorded(settings: Settings) -> list[KeptFile]:
+    """Files of recorded quotes of Binance spot; none where there are no recordings."""
+    data = os.environ.get(DATA_VARIABLE)
+    if data is None:
+        return []
+    found = [Path(data) / "exchanges" / "binance_spot" / name for name in RECORDINGS]
+    names = {"BTC": "BTCUSDT", "ETH": "ETHUSDT"}
+    symbols = tuple(SymbolRow(n, f"{one}-USDT", one, "USDT") for n, one in enumerate(names))
+    nothing = (1.0, 1.0, None, None, None, None, False, False)
+    listed = tuple(InstrumentRow(0, n, name, *nothing) for n, name in enumerate(names.values()))
+    with tempfile.TemporaryDirectory() as folder:
+        system = msgspec.structs.replace(
+            settings.config.system, data_dir=folder, generated_dir=f"{folder}/generated"
+        )
+        config = msgspec.structs.replace(settings.config, system=system)
+        theirs = msgspec.structs.replace(settings, config=config)
+        publish(theirs.generated_dir, Tables(1, 0, symbols, listed, (), (), ()), {})
+        log, history = Path(folder) / WAL_FOLDER, Path(folder) / HISTORY_FOLDER
+        import_logs([f"{SOURCE.label}={path}" for path in found], log, theirs)
+        compaction = compact.Compaction(log, history)
+        made = compaction.run(units.parted(reader.chain(log)))
+    return [file for file in made if file.kind is HistoryKind.TICKS]
+
+
+DATA_VARIABLE = "SPREAD_DATA"
+RECORDINGS = (
+    "hftbacktest_spot_btcusdt_20240809.txt.gz",
+    "hftbacktest_spot_ethusdt_20240809.txt.gz",
+)
 _COMPACT = (sys.executable, "-m", "spread_scanner.history.compact")
 
 

@@ -1,6 +1,9 @@
 """Group recorder: spread-recorder as a whole process, while eight feeds quote 20,000 times a second
 in all: the CPU that it takes, and its memory. Each quote has to be in the log, once: one missing,
 also one that is counted as missing, fails the benchmark.
+
+`recorder.flood` is what a feed loses by it: the same flood of frames with a recorder and without,
+in turn, its CPU a message and its p99 from frame to cell. There a tape overflows, which is counted.
 """
 
 import contextlib
@@ -11,12 +14,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import numpy as np
+from bench_feed import Rig
+from feed_sender import Messages, Order, messages, serve
 from log_peers import json_lines, sqlite
 from logged_day import DRAIN, RATE, SYMBOLS, settled, walked
-from measure import Figure, figure
+from measure import Child, Figure, figure
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
@@ -26,7 +32,8 @@ from spread_scanner.schema.log import RecordKind
 from spread_scanner.schema.names import RECORDER, WAL_FOLDER
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import Health, PriceStore, segment
-from spread_scanner.shm.health import ProcessHealth
+from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
 from spread_scanner.shm.price_store import Writer
 from spread_scanner.shminit import making
 from spread_scanner.wal import reader
@@ -35,6 +42,7 @@ from spread_scanner.wal.writer import LogWriter
 BIN = Path(__file__).parents[2] / "bins" / RECORDER
 TURN_NS = 5_000_000
 START_S_MAX = 120.0
+FLOODED = SOURCES[0].label
 
 
 def figures(small: bool) -> Iterator[Figure]:
@@ -44,6 +52,7 @@ def figures(small: bool) -> Iterator[Figure]:
         making.ensure(settings)
         try:
             percent, private_mb, ticks = _recorded(settings, seconds)
+            flood = _flood(settings, 1 if small else 5, 2_000 if small else 400_000)
         finally:
             for name in segment.names(settings.config.system.namespace):
                 segment.remove(name)
@@ -62,6 +71,71 @@ def figures(small: bool) -> Iterator[Figure]:
         seconds=seconds, ticks=ticks, lost=0,
     )  # fmt: skip
     yield figure("recorder.private", "MB", [private_mb], floor=_private_alone_mb())
+    yield flood
+
+
+class _FloodRig(Rig):
+    """A feed's, on the segments of a system that stands."""
+
+    def __init__(self, namespace: str) -> None:
+        self.store = PriceStore.attach(namespace)
+        self.health = Health.attach(namespace)
+        self.connections = Connections.attach(namespace)
+        self.listen()
+
+
+class _Flooded(NamedTuple):
+    us: float  # of the feed's CPU a message
+    p99_us: float  # from frame to cell
+
+
+def _flood(settings: Settings, runs: int, count: int) -> Figure:
+    """Medians of runs with a recorder and without, in turn."""
+    namespace = settings.config.system.namespace
+    sent = messages(FLOODED, count)
+    found: dict[bool, list[_Flooded]] = {True: [], False: []}
+    rig = _FloodRig(namespace)
+    with (
+        contextlib.closing(rig),
+        Child(serve, rig.server, [Order(sent.frames, 0, None)] * 2 * runs),
+    ):
+        for _ in range(runs):
+            with _recorder(settings):
+                found[True].append(_flooded(rig, sent))
+            found[False].append(_flooded(rig, sent))
+    on, off = (_Flooded(*map(median, zip(*found[how], strict=True))) for how in (True, False))
+    return figure(
+        "recorder.flood", "of the throughput without", [off.us / on.us], messages=count, runs=runs,
+        us=round(on.us, 3), us_without=round(off.us, 3), p99_times=round(on.p99_us / off.p99_us, 2),
+        p99_us=round(on.p99_us, 2), p99_us_without=round(off.p99_us, 2),
+    )  # fmt: skip
+
+
+def _flooded(rig: Rig, sent: Messages) -> _Flooded:
+    process = f"feed-{FLOODED}"
+    before = rig.health.buckets(process).get("recv_to_cell", 0)
+    us = rig.ours(sent).us
+    since = rig.health.buckets(process)["recv_to_cell"] - before
+    return _Flooded(us, latency(since).percentiles_ns[PERCENTILES.index(99)] / 1_000)
+
+
+@contextlib.contextmanager
+def _recorder(settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
+    """One that runs; it has to end well."""
+    namespace = settings.config.system.namespace
+    environ = {**os.environ, "SPREAD_CONFIG_DIR": str(settings.folder)}
+    child = subprocess.Popen(
+        [sys.executable, BIN], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _await(child, namespace, lambda row: row.pid == child.pid and row.state.name == "RUNNING")
+        yield child
+        child.terminate()
+        if child.wait(START_S_MAX) != 0:
+            raise RuntimeError("spread-recorder did not end well")
+    finally:
+        child.kill()
+        child.wait()
 
 
 def _percent(ticks: np.ndarray, work: Callable[[np.ndarray], None]) -> float:
@@ -84,25 +158,16 @@ def _appended(folder: Path, ticks: np.ndarray) -> None:
 def _recorded(settings: Settings, seconds: float) -> tuple[float, float, int]:
     """Percent of a core, private MB, ticks in the log; once it has drained for a second."""
     namespace = settings.config.system.namespace
-    environ = {**os.environ, "SPREAD_CONFIG_DIR": str(settings.folder)}
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(PriceStore.attach(namespace))
         writers = [stack.enter_context(store.writer(one.source_id)) for one in SOURCES]
-        child = subprocess.Popen(
-            [sys.executable, BIN], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        stack.callback(child.wait)
-        stack.callback(child.kill)
-        _await(child, namespace, lambda row: row.state.name == "RUNNING")
+        child = stack.enter_context(_recorder(settings))
         written = _quote(store, writers, 1.0, 0)
         begun_ns, begun_s = _cpu_ns(child.pid), time.monotonic()
         written += _quote(store, writers, seconds, written)
         took = (_cpu_ns(child.pid) - begun_ns) / NS_PER_S / (time.monotonic() - begun_s)
         _await(child, namespace, lambda row: row.counters["ticks"] >= written)
         private_mb = _private_mb(child.pid)
-        child.terminate()
-        if child.wait(START_S_MAX) != 0:
-            raise RuntimeError("spread-recorder did not end well")
     _check(settings.data_dir / WAL_FOLDER, written)
     return took * 100, private_mb, written
 

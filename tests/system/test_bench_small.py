@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from stalls import within
 
+from spread_scanner.cli.bench import FAMILIES
+
 BENCH = Path(__file__).parents[1] / "bench"
 # Groups that start processes or feed them for a while.
 LONG = {
@@ -22,10 +24,13 @@ LONG = {
     "sim",
     "supervise",
     "wake",
+    "wal",
 }
+WITH_ANOTHER = {one for group, those in FAMILIES.items() for one in those[1:] if one in LONG}
 GROUPS = [
     pytest.param(group, marks=pytest.mark.slow if group in LONG else ())
     for group in sorted(path.stem.removeprefix("bench_") for path in BENCH.glob("bench_*.py"))
+    if group not in WITH_ANOTHER
 ]
 
 

@@ -23,6 +23,8 @@ GROUPS = (
     *("shm", "ring", "wake", "sim", "feed", "books", "engine", "tracker", "stats"),
     *("wal", "recorder", "questions", "replay", "supervise", "gateway", "pools", "e2e"),
 )
+# All that the log is for, in one run.
+FAMILIES = {"wal": ("wal", "recorder", "replay", "questions")}
 
 
 def _bench_folder() -> Path:
@@ -31,6 +33,12 @@ def _bench_folder() -> Path:
         if folder.is_dir():
             return folder
     raise typer.BadParameter("the benchmarks are part of the source checkout: run this inside one")
+
+
+def _named(said: list[str] | None) -> list[str]:
+    """The groups, each once: of one that is named with those that belong to it."""
+    named = (one for name in said or () for one in FAMILIES.get(name, (name,)))
+    return list(dict.fromkeys(named)) or list(GROUPS)
 
 
 def _machine(folder: Path) -> dict[str, object]:
@@ -81,7 +89,7 @@ def run(
     if as_json:
         print(orjson.dumps({"name": "machine", **machine}).decode(), flush=True)
     console = Console(stderr=True, markup=False)
-    for name in group or GROUPS:
+    for name in _named(group):
         if not (folder / f"bench_{name}.py").exists():
             continue
         console.print(f"running {name} ...", style="dim")
