@@ -136,6 +136,7 @@ def _follow_up(now_ns: int, seq: int) -> np.ndarray:
     made["of_seq"], made["ts_engine"], made["size_quote"] = seq - 1, now_ns + 5_000, 1_500.0
     made["rungs"] = np.nan
     made["rungs"]["size_quote"][0, :2], made["rungs"]["net_bps"][0, 0] = [100.0, 1_000.0], 11.5
+    made["thin"] = 0b10
     return made.view(SIGNAL_DTYPE)
 
 

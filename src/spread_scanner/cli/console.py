@@ -16,8 +16,10 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import spread_scanner
 from spread_scanner.cli import legends
@@ -32,6 +34,7 @@ EXIT_CODES = (
 )
 
 PIPE_WIDTH = 200  # every table fits in
+HANGING = 4  # by how much what goes on below stands further in
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -121,6 +124,22 @@ def legend(console: Console, meanings: dict[str, str], table: Table | None = Non
         heads = " ".join(str(column.header) for column in table.columns)
         meanings = legends.of_heads(meanings, heads)
     console.print(legends.lines(meanings), style="dim")
+
+
+def say(console: Console, line: str | Text) -> None:
+    """One line; what a terminal has no room for goes on below it, further in."""
+    said = Text(line) if isinstance(line, str) else line
+    if not console.is_terminal or said.cell_len <= console.width:
+        console.print(said)
+        return
+    first = said.wrap(console, console.width)[0]
+    further = cell_len(said.plain) - cell_len(said.plain.lstrip()) + HANGING
+    left = said[len(first) :].wrap(console, console.width - further)
+    for part in left:
+        part.pad_left(further)
+    for part in (first, *left):
+        part.rstrip()
+        console.print(part)
 
 
 def age_text(seconds: float) -> str:

@@ -19,6 +19,7 @@ from spread_scanner.cli.console import (
     on_screen,
     people,
     print_json,
+    say,
     size_text,
     switched_lines,
 )
@@ -482,7 +483,7 @@ def why(
         return
     console = people()
     for line in lines(answer):
-        console.print(line)
+        say(console, line)
 
 
 def book(

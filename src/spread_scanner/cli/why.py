@@ -15,6 +15,7 @@ from spread_scanner.view.funding import FundingView
 from spread_scanner.view.spreads import Spread
 
 WAY = max(len(one.label) for one in DIRECTIONS)
+SHORT = 20  # of what a present spread means: as much as there is room for behind its figures
 # Flags that their names do not say to a person.
 _FLAGS = {
     "no_ts_event": "without a time of its exchange",
@@ -40,20 +41,27 @@ def lines(answer: Explanation) -> Iterator[str | Text]:
         yield Text("\nnow", style="bold")
     by_direction = {row.direction: row for row in answer.now}
     for stands in answer.standing:
-        yield _now(by_direction[stands.direction], stands.meaning)
+        yield from _now(by_direction[stands.direction], stands.meaning)
 
 
-def _now(row: Spread, meaning: str) -> str | Text:
+def _now(row: Spread, meaning: str) -> Iterator[str | Text]:
     if row.net_bps is None or row.gross_bps is None:
-        return f"  {row.direction:{WAY}} {meaning}"
+        yield f"  {row.direction:{WAY}} {meaning}"
+        return
     more = _carries(row)
     if row.learned < 1:
         more.append(f"(what leaving earns is {_share(row.learned)} learned)")
-    return Text.assemble(
+    figures = (
         f"  {row.direction:{WAY}} net {row.net_bps:z8.1f}  gross {row.gross_bps:z8.1f}  "
-        f"enter {row.enter_bps:z6.1f}  {meaning}",
-        ("".join(f"\n  {'':{WAY}} {one}" for one in more), "yellow"),
+        f"enter {row.enter_bps:z6.1f}"
     )
+    if len(meaning) <= SHORT:
+        yield f"{figures}  {meaning}"
+    else:
+        yield figures
+        yield f"    {meaning}"
+    for line in more:
+        yield Text(f"    {line}", style="yellow")
 
 
 def _carries(row: Spread) -> list[str]:
@@ -99,16 +107,15 @@ def _learned(one: Evaluation) -> str:
     return f"leaving usually earns {usual:z.2f}, at parity now {parity:z.2f}"
 
 
-def _z(one: Evaluation, least: float) -> str:
+def _z(one: Evaluation, least: float) -> Iterator[str]:
     """What gross was measured by, when the settings ask how unusual it is."""
-    if one.z is None:
-        unknown = "has not moved" if one.z_deviation_bps == 0 else "has no known mean"
-        return (
-            f"    z        {'-':>9}  at least {least:z.2f}; gross {unknown} (spread-ctl analysis)"
-        )
     mean, deviation = _or_nan(one.z_mean_bps), _or_nan(one.z_deviation_bps)
-    stands = f"gross usually stands at {mean:z.2f}, deviation {deviation:.2f}"
-    return f"    z        {one.z:z9.2f}  at least {least:z.2f}; {stands}"
+    stands = f"usually stands at {mean:z.2f}, deviation {deviation:.2f}"
+    if one.z is None:
+        stands = "has not moved" if one.z_deviation_bps == 0 else "has no known mean"
+    z = "-" if one.z is None else f"{one.z:z.2f}"
+    yield f"    z        {z:>9}  at least {least:z.2f} (spread-ctl analysis)"
+    yield f"             {'':9}  gross {stands}"
 
 
 def _or_nan(value: float | None) -> float:
@@ -117,14 +124,10 @@ def _or_nan(value: float | None) -> float:
 
 def _waterfall(symbol: str, one: Evaluation) -> Iterator[str | Text]:
     direction = DIRECTION_BY_LABEL[one.direction]
-    times = f", {one.count} times" if one.count > 1 else ""
+    times = f", {one.count:,} times" if one.count > 1 else ""
     colour = "green" if one.verdict == "signal" else "yellow"
-    yield Text.assemble(
-        (symbol, "bold"),
-        f"  {one.direction}  ",
-        (one.meaning, colour),
-        f"  {one.age_s:z.1f} s ago{times}",
-    )
+    yield Text.assemble((symbol, "bold"), f"  {one.direction}  {one.age_s:z,.1f} s ago{times}")
+    yield Text(f"    {one.meaning}", style=colour)
     yield f"    buy {direction.spot.label} at {plain(one.spot_px, 8)}"
     yield f"    sell {direction.futures.label} at {plain(one.fut_px, 8)}"
     yield f"    gross    {one.gross_bps:z9.2f} bps"
@@ -136,7 +139,7 @@ def _waterfall(symbol: str, one: Evaluation) -> Iterator[str | Text]:
     yield f"    net      {one.net_bps:z9.2f}  {verdict} the {one.enter_bps:z.2f} to enter"
     yield f"    size     {one.size_quote or 0.0:z9,.0f}  at least {one.size_quote_min:z,.0f}"
     if one.z_min is not None and one.verdict in ("signal", "no_z"):
-        yield _z(one, one.z_min)
+        yield from _z(one, one.z_min)
     ages = [age / NS_PER_MS for age in (one.spot_age_ns, one.fut_age_ns, one.skew_ns)]
     spot, futures, skew = (f"{age:z,.1f} ms" for age in ages)
     yield f"    ages     spot {spot}, futures {futures}, skew {skew}"

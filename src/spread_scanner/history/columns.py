@@ -89,6 +89,7 @@ FOLLOW_UPS = pa.schema(
         *((name, TIME) for name in _FOLLOW_UP_TIMES),
         *((name, pa.from_numpy_dtype(FOLLOW_UP_DTYPE[name])) for name in _FOLLOW_UP_REST),
         *((f"rungs_{name}", _RUNGS) for name in SIGNAL_RUNG_DTYPE.names or ()),
+        ("rungs_too_thin", pa.list_(pa.bool_(), RUNGS_MAX)),
     ]
 )
 GAPS = pa.schema(
@@ -325,17 +326,17 @@ def of_follow_ups(pieces: list[NamedPiece], symbols: list[str]) -> pa.Table:
     found = [one.piece.array() for one in pieces]
     every = np.concatenate(found) if found else np.zeros(0, SIGNAL_DTYPE)
     _, rows = signals_apart(every)
-    rungs = [
-        pa.FixedSizeListArray.from_arrays(numbers(rows["rungs"][name].ravel()), RUNGS_MAX)
-        for name in SIGNAL_RUNG_DTYPE.names or ()
-    ]
+    rungs = [numbers(rows["rungs"][name].ravel()) for name in SIGNAL_RUNG_DTYPE.names or ()]
+    thin = rows["thin"][:, None] >> np.arange(RUNGS_MAX, dtype=np.uint8) & 1
+    unasked = np.isnan(rows["rungs"]["size_quote"])
+    rungs.append(pa.array(thin.astype(bool).ravel(), mask=unasked.ravel()))
     return pa.table(
         [
             names(_codes(pieces)[every["kind"] == SignalKind.BOOK], symbols),
             _directions(rows),
             *(times(rows[name]) for name in _FOLLOW_UP_TIMES),
             *(numbers(rows[name]) for name in _FOLLOW_UP_REST),
-            *rungs,
+            *(pa.FixedSizeListArray.from_arrays(values, RUNGS_MAX) for values in rungs),
         ],
         schema=FOLLOW_UPS,
     )

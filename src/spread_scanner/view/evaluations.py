@@ -40,7 +40,7 @@ MEANS = {
     Verdict.SIGNAL: "signalled",
     Verdict.STALE_LEG: "no signal: a leg cannot be stood behind",
     Verdict.SKEW: "no signal: the legs' quotes lie too far apart in time",
-    Verdict.SIZE: "no signal: the tops hold less than size_quote_min, a lot, or a listing's least",
+    Verdict.SIZE: "no signal: a top holds less than size_quote_min, a lot or a listing's least",
     Verdict.COOLDOWN: "no signal: cooling down after the last exit",
     Verdict.PAUSED: "no signal: paused by the operator, or disabled in the settings",
     Verdict.QUARANTINED: "no signal: quarantined, the prices of the two listings disagree",
@@ -53,9 +53,9 @@ MEANS = {
     Verdict.NO_Z: "no signal: gross is not far enough above its mean, or its mean is not known",
     Verdict.HELD: "no new signal: signalled before, and not yet a step higher",
 }
-JUMPED = "no signal: a leg has left its price level, as another coin or a redenominated one would"
+JUMPED = "no signal: a leg has left its price level, as another coin's would"
 NONE_KEPT = "no evaluation over a threshold is kept"
-ALONE = "no signal: a leg stands alone, implausibly far from the other sources of its coin"
+ALONE = "no signal: a leg stands alone, too far from the other sources of its coin"
 _LEGS_ALONE = {"spot": EVALUATION_SPOT_ALONE, "fut": EVALUATION_FUT_ALONE}
 
 

@@ -385,10 +385,11 @@ def test_why_shows_what_z_was_asked_for(up_bed: Any, spread_ctl: Run) -> None:
     _keep(up_bed, Verdict.NO_Z, **asked, z=1.25, z_mean_bps=5, z_deviation_bps=20)
     out = spread_ctl("why", "BBB-USDT")[1]
     assert "no signal: gross is not far enough above its mean" in out
-    assert "z             1.25  at least 2.00; gross usually stands at 5.00, deviation 20.00" in out
+    assert "z             1.25  at least 2.00 (spread-ctl analysis)\n" in out
+    assert "  gross usually stands at 5.00, deviation 20.00\n" in out
     nothing = math.nan
     _keep(up_bed, Verdict.NO_Z, **asked, z=nothing, z_mean_bps=nothing, z_deviation_bps=nothing)
-    assert "at least 2.00; gross has no known mean" in spread_ctl("why", "BBB-USDT")[1]
+    assert "gross has no known mean" in spread_ctl("why", "BBB-USDT")[1]
     (newest, _) = orjson.loads(spread_ctl("why", "BBB-USDT", "--json")[1])["evaluations"]
     assert (newest["verdict"], newest["z"], newest["z_min"]) == ("no_z", None, 2.0)
     _keep(up_bed, Verdict.SIGNAL, **(asked | {"z_min": nothing}))

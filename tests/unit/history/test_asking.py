@@ -1,6 +1,7 @@
 """Questions about the past: the same answers from Parquet and from the log, and as plain numpy
 gives them."""
 
+import contextlib
 import re
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import duckdb
 import numpy as np
 import pytest
 from history_bed import HOUR_NS, START_NS, SYMBOLS, settings_for, write_hours
+from pyarrow import parquet
 
 from spread_scanner import history
 from spread_scanner.clock import VirtualClock, use
@@ -184,16 +186,28 @@ def test_signals_gaps_and_opportunities(past: tuple[Settings, Any]) -> None:
     ]
     followed = rows(
         past,
-        "SELECT seq, of_seq, symbol, size_quote, rungs_size_quote[2], rungs_net_bps "
-        "FROM follow_ups",
+        "SELECT seq, of_seq, symbol, size_quote, rungs_size_quote[2], rungs_net_bps, "
+        "rungs_too_thin FROM follow_ups",
     )
-    nets = (11.5, *[None] * 7)
+    nets, thin = (11.5, *[None] * 7), (False, True, *[None] * 6)
     assert sorted(followed) == [
-        (seq + 1, seq, "ETH-USDT", 1_500.0, 1_000.0, nets) for seq in (1, 3, 5)
+        (seq + 1, seq, "ETH-USDT", 1_500.0, 1_000.0, nets, thin) for seq in (1, 3, 5)
     ]
     gaps = rows(past, "SELECT what, source, ts_from IS NULL FROM gaps")
     assert gaps == [("ticks", "binance-spot", True)] * 3
     assert rows(past, "SELECT count(*) FROM opportunities") == [(0,)]
+
+
+def test_files_of_before_have_no_column_that_came_later(tmp_path: Path) -> None:
+    with use(VirtualClock()) as clock:
+        write_hours(tmp_path / "wal", clock, hours=3, ticks=20)
+    compact.compact(tmp_path / "wal", tmp_path / "history")
+    (oldest, *later) = sorted((tmp_path / "history" / "follow_ups").rglob("*.parquet"))
+    assert later
+    parquet.write_table(parquet.read_table(oldest).drop_columns("rungs_too_thin"), oldest)
+    with contextlib.closing(history.connect(settings_for(tmp_path))) as connection:
+        asked = asking.ask(connection, "SELECT rungs_too_thin[2] FROM follow_ups ORDER BY seq")
+        assert asked.fetchall() == [(None,), (True,), (True,)]
 
 
 @pytest.mark.parametrize(
