@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from spread_scanner.schema.books import BookLevels
 from spread_scanner.schema.enums import Source
 from spread_scanner.schema.records import TS_ABSENT
@@ -172,11 +175,16 @@ class Notice(NamedTuple):
     text: str = ""
 
 
-class Spelled(NamedTuple):
-    """Both sides' levels as text, price and size: what checksums are made of."""
+TEXT_BYTES = 88
+TEXT_DTYPE = np.dtype(f"S{TEXT_BYTES}")
+Texts = npt.NDArray[np.bytes_]  # (n,) TEXT_DTYPE
 
-    bids: Sequence[tuple[str, str]]
-    asks: Sequence[tuple[str, str]]
+
+class Spelled(NamedTuple):
+    """How each level of both sides is spelled, "price:size": what checksums are made of."""
+
+    bids: Texts
+    asks: Texts
 
 
 class BookChange(NamedTuple):

@@ -9,8 +9,7 @@ book from `after_id`, or from any id between, to `last_id`. See `fits`.
 """
 
 import math
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -20,18 +19,34 @@ import numpy as np
 from spread_scanner.errors import BadMessage, BadQuote
 from spread_scanner.exchanges._depth import DepthDecoder
 from spread_scanner.exchanges._levels import read_levels
-from spread_scanner.exchanges.adapter import Adapter, BookChange, RestRequest, Spelled, holdable
+from spread_scanner.exchanges._spelled import read_spelled
+from spread_scanner.exchanges.adapter import (
+    TEXT_BYTES,
+    TEXT_DTYPE,
+    Adapter,
+    BookChange,
+    RestRequest,
+    Texts,
+    holdable,
+)
 from spread_scanner.exchanges.wire import MALFORMED, Level
 from spread_scanner.schema.books import BookLevels
 
 NO_LEVELS: BookLevels = np.zeros((0, 2))
 NO_LEVELS.flags.writeable = False
 SEED_LEVELS = 100  # asked for by REST: as many as are kept
-CHECKED_LEVELS = 25  # a side, in a checksum
 BOOK_ID_MAX = 2**63 - 1
 
 
+class SpelledLevel(msgspec.Struct, array_like=True):
+    """["8476.98","415","0","13"]: what stands there."""
+
+    px: msgspec.Raw
+    sz: msgspec.Raw
+
+
 _levels = msgspec.json.Decoder(list[Level | None] | None, strict=False).decode
+_spelled = msgspec.json.Decoder(list[SpelledLevel | None] | None).decode
 
 
 class Fit(Enum):
@@ -108,6 +123,23 @@ def side_of(levels: msgspec.Raw, symbol: str) -> BookLevels:
     return side_by_types(levels, symbol) if found is None else found
 
 
+def spelled_side_of(levels: msgspec.Raw, symbol: str) -> tuple[BookLevels, Texts]:
+    """The same, and how each of its levels is spelled. Raises BadMessage, or BadQuote."""
+    found = read_spelled(levels)
+    return spelled_by_types(levels, symbol) if found is None else found
+
+
+def spelled_by_types(levels: msgspec.Raw, symbol: str) -> tuple[BookLevels, Texts]:
+    """The typed tier."""
+    numbers = side_by_types(levels, symbol)
+    said = [one for one in _spelled(levels) or () if one is not None]
+    pairs = [(bytes(one.px).strip(b'"'), bytes(one.sz).strip(b'"')) for one in said]
+    texts = [b":".join(pair) for pair in pairs if float(pair[0]) > 0.0]
+    if any(len(text) >= TEXT_BYTES for text in texts):
+        raise BadMessage("a level is spelled at too great a length", symbol=symbol)
+    return numbers, np.array(texts, TEXT_DTYPE)
+
+
 def side_by_types(levels: msgspec.Raw, symbol: str) -> BookLevels:
     """The typed tier."""
     try:
@@ -151,35 +183,3 @@ def change(
     if not all(-1 <= number <= BOOK_ID_MAX for number in ids):
         raise BadMessage("update id out of range", symbol=symbol, ids=str(ids))
     return BookChange(symbol, window > 0, bids, asks, *ids, ts_event, window)
-
-
-class SpelledLevels:
-    """A book as it was spelled, for checksums: one that is fed each message's texts, in order."""
-
-    def __init__(self) -> None:
-        self._bids: dict[float, str] = {}
-        self._asks: dict[float, str] = {}
-
-    def take(self, said: Spelled, *, snapshot: bool) -> None:
-        for known, levels in ((self._bids, said.bids), (self._asks, said.asks)):
-            if snapshot:
-                known.clear()
-            for px, sz in levels:
-                if float(sz) == 0.0:
-                    known.pop(float(px), None)
-                else:
-                    known[float(px)] = f"{px}:{sz}"
-
-    def checksum(self) -> int:
-        """CRC32, signed, of both sides' best levels in turn, the longer one's alone in the end."""
-        bids = [self._bids[px] for px in sorted(self._bids, reverse=True)[:CHECKED_LEVELS]]
-        asks = [self._asks[px] for px in sorted(self._asks)[:CHECKED_LEVELS]]
-        text = ":".join(_in_turn(bids, asks))
-        found = zlib.crc32(text.encode())
-        return found - 2**32 if found >= 2**31 else found
-
-
-def _in_turn(bids: list[str], asks: list[str]) -> Iterator[str]:
-    for place in range(max(len(bids), len(asks))):
-        yield from bids[place : place + 1]
-        yield from asks[place : place + 1]

@@ -23,7 +23,7 @@ from spread_scanner.exchanges.adapter import (
     RestRequest,
     Spelled,
 )
-from spread_scanner.exchanges.depth import SEED_LEVELS, UsualDepth, change, side_of
+from spread_scanner.exchanges.depth import SEED_LEVELS, UsualDepth, change, side_of, spelled_side_of
 from spread_scanner.exchanges.okx import Arg, Okx, rest_data
 from spread_scanner.schema.enums import Source
 
@@ -53,28 +53,7 @@ class BookPush(Struct):
     data: list[DepthBook]
 
 
-class SpelledLevel(Struct, array_like=True):
-    """["8476.98","415","0","13"]"""
-
-    px: str
-    sz: str
-
-
-class SpelledBook(Struct):
-    """The same data, its levels as they are spelled."""
-
-    asks: list[SpelledLevel]
-    bids: list[SpelledLevel]
-
-
-class SpelledPush(Struct):
-    """The same message."""
-
-    data: list[SpelledBook]
-
-
 _push = wire.decoder(BookPush)
-_spelled = msgspec.json.Decoder(SpelledPush).decode
 _book = wire.decoder(DepthBook)
 
 
@@ -125,20 +104,19 @@ class OkxDepth(UsualDepth, Okx):
         if not push.data:
             raise BadMessage("a push without data")
         window = LEVELS if push.action == "snapshot" else 0
-        changes = [_change(symbol, book, window) for book in push.data]
-        if not any(one.checksum for one in changes):
-            return [*changes]
-        books = wire.decoded(_spelled, frame).data
-        texts = (Spelled(_texts(book.bids), _texts(book.asks)) for book in books)
-        return [one._replace(texts=text) for one, text in zip(changes, texts, strict=True)]
+        return [_summed(symbol, book, window) for book in push.data]
+
+
+def _summed(symbol: str, book: DepthBook, window: int) -> BookChange:
+    """With its checksum, if it has one."""
+    if not book.checksum:
+        return _change(symbol, book, window)
+    bids, bid_texts = spelled_side_of(book.bids, symbol)
+    asks, ask_texts = spelled_side_of(book.asks, symbol)
+    made = change(symbol, bids, asks, (book.prevSeqId, book.seqId), wire.ts_ns(book.ts), window)
+    return made._replace(checksum=book.checksum, texts=Spelled(bid_texts, ask_texts))
 
 
 def _change(symbol: str, book: DepthBook, window: int) -> BookChange:
     bids, asks = side_of(book.bids, symbol), side_of(book.asks, symbol)
-    ids = (book.prevSeqId, book.seqId)
-    made = change(symbol, bids, asks, ids, wire.ts_ns(book.ts), window)
-    return made._replace(checksum=book.checksum) if book.checksum else made
-
-
-def _texts(levels: list[SpelledLevel]) -> list[tuple[str, str]]:
-    return [(one.px, one.sz) for one in levels]
+    return change(symbol, bids, asks, (book.prevSeqId, book.seqId), wire.ts_ns(book.ts), window)

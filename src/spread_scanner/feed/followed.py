@@ -13,8 +13,9 @@ from enum import Enum
 import numpy as np
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.exchanges._spelled import SpelledLevels
 from spread_scanner.exchanges.adapter import BookChange
-from spread_scanner.exchanges.depth import DepthAdapter, Fit, SpelledLevels, fits
+from spread_scanner.exchanges.depth import DepthAdapter, Fit, fits
 from spread_scanner.feed._books import KeptBook
 from spread_scanner.schema.books import BookFlag, BookLevels
 from spread_scanner.schema.records import TS_ABSENT
@@ -211,7 +212,7 @@ class SourceBook(KeptBook):
         if said.snapshot:
             self._spelled = SpelledLevels()
         if self._spelled is not None:
-            self._spelled.take(said.texts, snapshot=said.snapshot)
+            self._spelled.take(said)
             if self._spelled.checksum() != said.checksum:
                 self.lose(now_ns)
                 return BookOutcome.CHECKSUM

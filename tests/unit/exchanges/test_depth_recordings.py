@@ -11,8 +11,9 @@ import numpy as np
 
 from spread_scanner.books._order_book import FollowedBook
 from spread_scanner.config import SourceSettings
+from spread_scanner.exchanges._spelled import SpelledLevels
 from spread_scanner.exchanges.adapter import BookChange
-from spread_scanner.exchanges.depth import DepthAdapter, Fit, SpelledLevels, fits
+from spread_scanner.exchanges.depth import DepthAdapter, Fit, fits
 from spread_scanner.exchanges.registry import depth_adapter_of
 from spread_scanner.schema.books import LEVELS_LEAST
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
@@ -169,7 +170,7 @@ def test_okx_with_its_checksums(recording: Recordings) -> None:
         if said.snapshot:
             books[said.exchange_symbol] = Followed(), Plain(), SpelledLevels()
         ours, plain, spelled = books[said.exchange_symbol]
-        spelled.take(said.texts, snapshot=said.snapshot)
+        spelled.take(said)
         assert spelled.checksum() == said.checksum
         (data,) = json.loads(text)["data"]
         plain.put(data["bids"], data["asks"], anew=said.snapshot)
@@ -189,6 +190,6 @@ def test_a_level_that_went_astray_shows_in_the_checksum(recording: Recordings) -
         assert isinstance(said, BookChange)
         assert said.texts is not None
         if number != 3:
-            spelled.take(said.texts, snapshot=said.snapshot)
+            spelled.take(said)
             wrong += spelled.checksum() != said.checksum
     assert wrong > 0

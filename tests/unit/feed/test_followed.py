@@ -5,8 +5,9 @@ import pytest
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import SourceSettings
-from spread_scanner.exchanges.adapter import BookChange, Spelled
-from spread_scanner.exchanges.depth import SpelledLevels, change
+from spread_scanner.exchanges._spelled import SpelledLevels
+from spread_scanner.exchanges.adapter import TEXT_DTYPE, BookChange, Spelled, Texts
+from spread_scanner.exchanges.depth import change
 from spread_scanner.exchanges.registry import depth_adapter_of
 from spread_scanner.feed.followed import WAITING_MAX, BookOutcome, SourceBook
 from spread_scanner.schema.books import BookFlag, BookLevels
@@ -28,6 +29,10 @@ def followed(
 
 def levels(*pairs: tuple[float, float]) -> BookLevels:
     return np.array(pairs, np.float64).reshape(-1, 2)
+
+
+def texts(of: BookLevels) -> Texts:
+    return np.array([f"{px}:{sz}" for px, sz in of.tolist()], TEXT_DTYPE)
 
 
 def snapshot(last_id: int, window: int = 20) -> BookChange:
@@ -235,13 +240,15 @@ def test_a_channel_without_snapshots_is_asked_where_another_connection_goes_on()
 @pytest.mark.parametrize("wrong", [False, True])
 def test_checksums(wrong: bool) -> None:
     book, spelled = followed("okx-spot"), SpelledLevels()
-    first = Spelled([("100.0", "1"), ("99", "2")], [("101", "3")])
-    spelled.take(first, snapshot=True)
-    said = snapshot(10)._replace(checksum=spelled.checksum(), texts=first)
+    said = snapshot(10)
+    said = said._replace(texts=Spelled(texts(said.bids), texts(said.asks)))
+    spelled.take(said)
+    said = said._replace(checksum=spelled.checksum())
     assert book.take(said, OURS, 0) is BookOutcome.TAKEN
-    more = Spelled([("98", "1")], [])
-    spelled.take(more, snapshot=False)
-    said = update(10, 11, (98.0, 1.0))._replace(checksum=spelled.checksum() + wrong, texts=more)
+    said = update(10, 11, (98.0, 1.0))
+    said = said._replace(texts=Spelled(texts(said.bids), texts(said.asks)))
+    spelled.take(said)
+    said = said._replace(checksum=spelled.checksum() + wrong)
     assert book.take(said, OURS, 0) is (BookOutcome.CHECKSUM if wrong else BookOutcome.TAKEN)
     assert book.stands is not wrong
 
