@@ -4,15 +4,18 @@ books.apply    a delta of ten levels into a book of a hundred a side, as Python 
 books.publish  what is shown of it, twenty levels a side, into its slot: record and latch
 books.read     the same read from another place of the process
 books.message  from a frame to the published book, by exchange: see book_messages.py
+books.snapshot a whole book in the typed tier, the longest piece of work between two quotes: see
+               book_snapshots.py
 books.ladder   of a pair by its two books, ten levels a side: four sizes and the largest that pays;
                300 pairs a call
 books.ladder.whole   the same of all levels that are shown, twenty a side
 books.near     what saying how near pairs are costs the engine: see books_near.py
 books.beside   whether quotes notice 200 books in their feed's loop: see books_beside.py
 
-Peers have the same deltas and are compared with in the run: a dict that stays sorted
-(sortedcontainers), the order book that cryptofeed's handlers keep (order_book, in C), and of the
-ladder numpy's cumulated levels.
+All of it but `beside` is CPU time of one thread. Floors are the same in C without symbols, ids and
+segments (floor_books.c). Peers have the same deltas and are compared with in the run: a dict that
+stays sorted (sortedcontainers), the order book that cryptofeed's handlers keep (order_book, in C),
+and of the ladder numpy's cumulated levels.
 """
 
 import contextlib
@@ -25,11 +28,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import book_messages
+import book_snapshots
 import books_beside
 import books_near
 import numpy as np
 import numpy.typing as npt
-from measure import Figure, figure, per_call_ns
+from measure import Figure, figure, per_call_ns, run_floor
 
 from spread_scanner.books._ladder import ladders
 from spread_scanner.books._order_book import FollowedBook
@@ -45,6 +49,8 @@ LEVELS = 10  # of a message, both sides
 PAIRS = 300
 SIZES = np.array([100.0, 1_000.0, 10_000.0, 100_000.0])
 TICK = 0.01
+CPU = time.thread_time_ns
+LADDER_NS_MAX = 300.0  # demanded of ten levels a side
 
 
 class Market:
@@ -75,27 +81,35 @@ class Market:
 def figures(small: bool) -> Iterator[Figure]:
     market = Market(50 if small else DELTAS)
     rounds = 2 if small else 30
+    floor = run_floor("floor_books.c", 5 if small else 300)
     followed = FollowedBook()
     ours = [_apply_ns(market, followed) for _ in range(rounds)]
-    yield figure("books.apply", "ns", ours, peers=_peers(market, followed, rounds), levels=LEVELS)
+    yield figure(
+        *("books.apply", "ns", ours),
+        floor=floor["books.apply"],
+        peers=_peers(market, followed, rounds),
+        levels=LEVELS,
+    )
     namespace = f"bench-books-{time.perf_counter_ns()}"
     with contextlib.ExitStack() as stack:
         stack.callback(segment.remove, segment.segment_name(namespace, "books"))
         store = stack.enter_context(BookStore.create(namespace, slots=4))
         yield from _memory(store, followed, 2 if small else 40)
-        yield from book_messages.figures(store, market, rounds)
+        yield from book_messages.figures(store, market, floor["books.message"], rounds)
+        yield from book_snapshots.figures(store, floor["books.snapshot"], rounds)
     for name, levels in (("books.ladder", LEVELS), ("books.ladder.whole", LEVELS_SHOWN)):
-        yield _ladder(name, levels, 20 if small else PAIRS, 2 if small else 100)
+        pairs, batches = (20, 2) if small else (PAIRS, 300)
+        yield _ladder(name, levels, pairs, batches, floor[name])
     yield from books_near.figures(small)
     yield from books_beside.figures(small)
 
 
 def _apply_ns(market: Market, followed: FollowedBook) -> float:
     followed.snapshot(*market.snapshot)
-    start = time.perf_counter_ns()
+    start = CPU()
     for bids, asks in market.deltas:
         followed.delta(bids, asks)
-    return (time.perf_counter_ns() - start) / len(market.deltas)
+    return (CPU() - start) / len(market.deltas)
 
 
 def _peers(market: Market, followed: FollowedBook, rounds: int) -> dict[str, float]:
@@ -138,7 +152,7 @@ def _peer_ns(market: Market, sides: Sides, deltas: list[tuple[Any, Any]]) -> flo
             del side[px]
         for px, sz in levels.tolist():
             side[px] = sz
-    start = time.perf_counter_ns()
+    start = CPU()
     for delta in deltas:
         for side, rows in zip(sides, delta, strict=True):
             for px, sz in rows:
@@ -146,7 +160,7 @@ def _peer_ns(market: Market, sides: Sides, deltas: list[tuple[Any, Any]]) -> flo
                     side[px] = sz
                 elif px in side:
                     del side[px]
-    return (time.perf_counter_ns() - start) / len(deltas)
+    return (CPU() - start) / len(deltas)
 
 
 def _memory(store: BookStore, followed: FollowedBook, batches: int) -> Iterator[Figure]:
@@ -156,18 +170,20 @@ def _memory(store: BookStore, followed: FollowedBook, batches: int) -> Iterator[
         def publish() -> None:
             writer.publish(followed.record(symbol_id=7, source_id=0, update_id=1, ts_recv=1))
 
-        samples = per_call_ns("publish()", {"publish": publish}, batches=batches, calls=200)
+        samples = per_call_ns(
+            "publish()", {"publish": publish}, batches=batches, calls=200, timer=CPU
+        )
         yield figure("books.publish", "ns", samples, levels=LEVELS_SHOWN)
         read: Callable[[int, int], object] = store.read
         names: dict[str, object] = {"read": read}
-        samples = per_call_ns("read(0, 7)", names, batches=batches, calls=200)
+        samples = per_call_ns("read(0, 7)", names, batches=batches, calls=200, timer=CPU)
         found = store.read(0, 7)
         if found is None or found.bids.tolist() != followed.bids[:LEVELS_SHOWN].tolist():
             raise RuntimeError("what is read is not what was published")
         yield figure("books.read", "ns", samples, levels=LEVELS_SHOWN)
 
 
-def _ladder(name: str, levels: int, pairs: int, batches: int) -> Figure:
+def _ladder(name: str, levels: int, pairs: int, batches: int, floor: float) -> Figure:
     """Sizes that take one level, several, and more than there are; half of the pairs pay."""
     chance = np.random.default_rng(5)
     spot, fut = _records(chance, pairs, levels, 1_000.0), _records(chance, pairs, levels, 1_003.0)
@@ -176,18 +192,21 @@ def _ladder(name: str, levels: int, pairs: int, batches: int) -> Figure:
     terms["enter_bps"] = chance.uniform(-20.0, 20.0, pairs)
     terms["lot_base"] = 0.001
     names: dict[str, object] = {"ladders": ladders, "a": spot, "b": fut, "t": terms, "s": SIZES}
-    samples = per_call_ns("ladders(a, b, t, s)", names, batches=batches, calls=10)
+    samples = per_call_ns("ladders(a, b, t, s)", names, batches=batches, calls=10, timer=CPU)
     rungs, carried, _ = ladders(spot, fut, terms, SIZES)
     peer = _numpy_ladder_ns(spot, fut, rungs)
     return figure(
         name,
         "ns",
         [one / pairs for one in samples],
+        floor=floor,
         peers={"numpy": peer},
+        least=round(min(samples) / pairs, 1),
         levels=levels,
         sizes=len(SIZES),
         paying=round(float(np.mean(carried > 0)), 2),
         pairs=pairs,
+        **({"demanded_max": LADDER_NS_MAX} if levels == LEVELS else {}),
     )
 
 
@@ -220,5 +239,5 @@ def _numpy_ladder_ns(spot: np.ndarray, fut: np.ndarray, rungs: np.ndarray) -> fl
     np.testing.assert_allclose(bought[known], rungs["buy_px"][0][known], rtol=1e-12)
     names: dict[str, object] = {"average": average, "a": asks, "b": bids, "s": sizes}
     return statistics.median(
-        per_call_ns("average(a, s); average(b, s)", names, batches=10, calls=50)
+        per_call_ns("average(a, s); average(b, s)", names, batches=10, calls=50, timer=CPU)
     )

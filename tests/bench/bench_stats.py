@@ -9,18 +9,20 @@ stats.series   RSI, EMA and bands of one series of 500 points, from scratch
 stats.at_rest  CPU time of a whole spread-analyst over quotes that stand, a look each second
                (at_rest.py)
 
-The results are compared with TA-Lib's in the run itself; peers are what one would call instead: of
-bars that close, a series of 500 points anew for each cell and bar (what one such series takes,
-times how many there are); of the medians, numpy's over all the minutes of these pairs.
+All of it is CPU time of one thread. The results are compared with TA-Lib's in the run itself.
+Floors are the same arithmetic in C without the grid (floor_stats.c); peers are what one would call
+instead: of bars that close, a series of 500 points anew for each cell and bar (what one such series
+takes, times how many there are); of the medians, numpy's over all the minutes of these pairs.
 """
 
 import importlib.util
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 from at_rest import spend
-from measure import Figure, figure, median_ns, per_call_ns
+from measure import Figure, figure, median_ns, per_call_ns, run_floor
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.analysis import (
@@ -41,23 +43,39 @@ POINTS = 500
 HALF_LIVES_S = (300.0, 3_600.0, 14_400.0)
 LONGEST_S = 300
 PERIODS = Periods()
+CPU = time.thread_time_ns
+BAR_MS_MAX, SERIES_MS_MAX, AT_REST_PERCENT_MAX = 5.0, 0.1, 2.0  # what is demanded
 
 
 def figures(small: bool) -> Iterator[Figure]:
     cells, pairs = (64, 60) if small else (CELLS, PAIRS)
+    floor = run_floor("floor_stats.c", 2 if small else 40, cells, pairs, POINTS)
     live = _Live(cells, pairs)
     live.warm_up(30 if small else 25 * LONGEST_S)
     closing = [live.closing_ms() for _ in range(2 if small else 40)]
     series = _peers_of_a_series(5, 2 if small else 20)
     peers = {name: ms * cells * len(BAR_SECONDS) for name, ms in series.items()}
-    yield figure("stats.bar", "ms", closing, peers=peers, cells=cells, pairs=pairs)
+    yield figure(
+        *("stats.bar", "ms", closing),
+        floor=floor["stats.bar"],
+        peers=peers,
+        cells=cells,
+        pairs=pairs,
+        demanded_max=BAR_MS_MAX,
+    )
     seconds = [live.second_ms() for _ in range(2 if small else 200)]
     peers = {name: ms * cells for name, ms in series.items()}
-    yield figure("stats.second", "ms", seconds, peers=peers, cells=cells, pairs=pairs)
+    yield figure(
+        *("stats.second", "ms", seconds),
+        floor=floor["stats.second"],
+        peers=peers,
+        cells=cells,
+        pairs=pairs,
+    )
     medians = [live.medians_ms() for _ in range(2 if small else 120)]
     peers = {"numpy": _numpy_medians_ms(pairs // 60, 2 if small else 20)}
     yield figure("stats.medians", "ms", medians, peers=peers, pairs=pairs, at_once=pairs // 60)
-    yield _series(small)
+    yield _series(small, floor["stats.series"])
     yield _at_rest(small)
 
 
@@ -106,7 +124,8 @@ class _Live:
         self._first.append(float(self._mids[0]))
 
     def _timed_ms(self, work: Callable[[], None]) -> float:
-        return per_call_ns("work()", {"work": work}, batches=1, calls=1)[0] / 1e6
+        names: dict[str, object] = {"work": work}
+        return per_call_ns("work()", names, batches=1, calls=1, timer=CPU)[0] / 1e6
 
     def _step(self) -> None:
         self._bars.step(self._tick, self._tick * NS_PER_S, self._mids)
@@ -120,13 +139,19 @@ class _Live:
         np.testing.assert_allclose(list(found), list(expected), rtol=1e-9)
 
 
-def _series(small: bool) -> Figure:
+def _series(small: bool, floor: float) -> Figure:
     batches, calls = (3, 2) if small else (200, 20)
     closes = _closes()
     names: dict[str, object] = {"closes": closes, "periods": PERIODS, "indicators": indicators}
-    samples = per_call_ns("indicators(closes, periods)", names, batches=batches, calls=calls)
-    peers = _peers_of_a_series(5, calls)
-    return figure("stats.series", "ms", [ns / 1e6 for ns in samples], peers=peers, points=POINTS)
+    statement = "indicators(closes, periods)"
+    samples = per_call_ns(statement, names, batches=batches, calls=calls, timer=CPU)
+    return figure(
+        *("stats.series", "ms", [ns / 1e6 for ns in samples]),
+        floor=floor,
+        peers=_peers_of_a_series(5, calls),
+        points=POINTS,
+        demanded_max=SERIES_MS_MAX,
+    )
 
 
 def _closes() -> Array:
@@ -144,7 +169,8 @@ def _peers_of_a_series(batches: int, calls: int) -> dict[str, float]:
         for label, values in (("rsi", rsi), ("ema", ema), ("middle", middle)):
             np.testing.assert_allclose(found[label], values, rtol=1e-9, err_msg=f"{name} {label}")
         names: dict[str, object] = {"peer": peer, "closes": closes}
-        peers[name] = median_ns("peer(closes)", names, batches=batches, calls=calls) / 1e6
+        took_ns = median_ns("peer(closes)", names, batches=batches, calls=calls, timer=CPU)
+        peers[name] = took_ns / 1e6
     return peers
 
 
@@ -152,7 +178,7 @@ def _numpy_medians_ms(pairs: int, calls: int) -> float:
     """Median, quantiles and the half-life of AR(1) of entering and leaving so many pairs."""
     minutes = np.random.default_rng(3).normal(-10, 20, (2, pairs, MINUTES))
     names: dict[str, object] = {"by_numpy": _medians_by_numpy, "minutes": minutes}
-    return median_ns("by_numpy(minutes)", names, batches=5, calls=calls) / 1e6
+    return median_ns("by_numpy(minutes)", names, batches=5, calls=calls, timer=CPU) / 1e6
 
 
 def _medians_by_numpy(minutes: Array) -> tuple[Array, Array]:
@@ -174,7 +200,7 @@ def _at_rest(small: bool) -> Figure:
         looks=spent.looks,
         missed=spent.missed,
         resident_mb=round(spent.resident_mb),
-        demanded_max=2.0,
+        demanded_max=AT_REST_PERCENT_MAX,
     )
 
 

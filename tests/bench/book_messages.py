@@ -5,9 +5,9 @@ books.message.<exchange>   an update of ten levels, both sides together, into a 
 books.message.<exchange>.first   a snapshot of twenty levels a side, where the channel sends no
                            updates
 
-Peers, in the same run: the typed tier of ours ("typed"), and as much as a Python handler needs (the
-frame by orjson, its levels as floats, a dict that stays sorted: "sortedcontainers"; or cryptofeed's
-order book in C).
+The floor is ten levels read, put and shown, in C (floor_books.c). Peers, in the same run: the typed
+tier of ours ("typed"), and as much as a Python handler needs (the frame by orjson, its levels as
+floats, a dict that stays sorted: "sortedcontainers"; or cryptofeed's order book in C).
 """
 
 import importlib
@@ -36,6 +36,7 @@ from spread_scanner.sim.wire import length_delimited, varint
 from spread_scanner.symbology.tables import InstrumentRow
 
 NUMBER, SYMBOL_ID = 1, 7
+MESSAGE_NS_MAX = 2_000.0  # demanded of ten levels
 MS = 1_790_000_000_000
 Levels = list[tuple[str, str]]
 Sides = tuple[Levels, Levels]
@@ -99,17 +100,17 @@ def _mexc_first(number: int, sides: Sides) -> bytes:
     return head + length_delimited(303, body)
 
 
-def _data(one: Any) -> tuple[Any, Any]:
+def data_sides(one: Any) -> tuple[Any, Any]:
     return one["data"]["b"], one["data"]["a"]
 
 
 SPEECHES = {
-    "binance": Speech("binance-spot", "depth@100ms", "BTCUSDT", _binance, _data),
+    "binance": Speech("binance-spot", "depth@100ms", "BTCUSDT", _binance, data_sides),
     "binance.first": Speech(
         "binance-spot", "depth20@100ms", "BTCUSDT", _binance_first,
         lambda one: (one["data"]["bids"], one["data"]["asks"]),
     ),
-    "bybit": Speech("bybit-spot", "", "BTCUSDT", _bybit, _data),
+    "bybit": Speech("bybit-spot", "", "BTCUSDT", _bybit, data_sides),
     "okx": Speech(
         "okx-spot", "", "BTC-USDT", _okx,
         lambda one: (one["data"][0]["bids"], one["data"][0]["asks"]),
@@ -118,7 +119,7 @@ SPEECHES = {
         "mexc-futures", "depth", "BTC_USDT", _mexc_futures,
         lambda one: (one["data"]["bids"], one["data"]["asks"]),
     ),
-    "mexc_spot.first": Speech("mexc-spot", "limit.depth@20", "BTCUSDT", _mexc_first, _data),
+    "mexc_spot.first": Speech("mexc-spot", "limit.depth@20", "BTCUSDT", _mexc_first, data_sides),
 }  # fmt: skip
 
 
@@ -156,7 +157,7 @@ class Board:
         return taken is BookOutcome.TAKEN
 
 
-def figures(store: BookStore, market: Any, rounds: int) -> Iterator[Figure]:
+def figures(store: BookStore, market: Any, floor: float, rounds: int) -> Iterator[Figure]:
     with store.writer(0) as writer:
         for name, speech in SPEECHES.items():
             adapter = depth_adapter_of(
@@ -165,7 +166,7 @@ def figures(store: BookStore, market: Any, rounds: int) -> Iterator[Figure]:
             )
             board = Board(writer, adapter, speech.symbol)
             frames = _frames(speech, market, whole=adapter.snapshots_only)
-            yield _figure(name, speech, board, market, frames, rounds)
+            yield _figure(name, speech, board, market, frames, floor, rounds)
 
 
 def _frames(speech: Speech, market: Any, *, whole: bool) -> list[bytes]:
@@ -179,7 +180,13 @@ def _frames(speech: Speech, market: Any, *, whole: bool) -> list[bytes]:
 
 
 def _figure(
-    name: str, speech: Speech, board: Board, market: Any, frames: list[bytes], rounds: int
+    name: str,
+    speech: Speech,
+    board: Board,
+    market: Any,
+    frames: list[bytes],
+    floor: float,
+    rounds: int,
 ) -> Figure:
     ours, typed = [], []
     for _ in range(rounds):
@@ -190,12 +197,12 @@ def _figure(
             np.testing.assert_array_equal(side, other)
     peers = {"typed": min(typed)}
     if speech.label != "mexc-spot":
-        peers |= {
-            peer: min(_handler_ns(speech, make, frames, rounds)) for peer, make in _handlers()
-        }
+        peers |= {peer: min(_handler_ns(speech, make, frames, rounds)) for peer, make in handlers()}
+    updates = not name.endswith(".first")
     return figure(
-        f"books.message.{name}", "ns", ours, peers=peers, least=round(min(ours), 1),
-        bytes=round(sum(map(len, frames)) / len(frames)),
+        f"books.message.{name}", "ns", ours, floor=floor if updates else None, peers=peers,
+        least=round(min(ours), 1), bytes=round(sum(map(len, frames)) / len(frames)),
+        **({"demanded_max": MESSAGE_NS_MAX} if updates else {}),
     )  # fmt: skip
 
 
@@ -213,7 +220,7 @@ def _round_ns(
     return spent / len(frames)
 
 
-def _handlers() -> Iterator[tuple[str, Callable[[], tuple[Any, Any]]]]:
+def handlers() -> Iterator[tuple[str, Callable[[], tuple[Any, Any]]]]:
     if importlib.util.find_spec("sortedcontainers") is not None:
         made = importlib.import_module("sortedcontainers").SortedDict
         yield "sortedcontainers", lambda: (made(operator.neg), made())

@@ -49,6 +49,7 @@ class Scale(NamedTuple):
 
 FULL = Scale(300, 200, 10_000.0, 4.0, 5)
 SMALL = Scale(24, 8, 2_000.0, 0.4, 1)
+TIMES_MAX, MORE_MB_MAX = 1.2, 10.0  # demanded of books beside quotes
 BOOK_RATE = 10.0  # messages a second of one book: channels tell each 100 ms
 
 
@@ -87,9 +88,15 @@ def _told(held: list[Measured], alone: list[Measured], scale: Scale) -> Iterator
         without = statistics.median(map(of, alone))
         ours = [of(one) for one in held]
         change = (
-            {"more_mb": round(statistics.median(ours) - without, 2)}
+            {
+                "more_mb": round(statistics.median(ours) - without, 2),
+                "demanded_more_mb_max": MORE_MB_MAX,
+            }
             if name == "memory"
-            else {"times": round(statistics.median(ours) / without, 3)}
+            else {
+                "times": round(statistics.median(ours) / without, 3),
+                "demanded_times_max": TIMES_MAX,
+            }
         )
         yield figure(
             f"books.beside.{name}", unit, ours, peers={"without": without},
