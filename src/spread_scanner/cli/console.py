@@ -134,7 +134,8 @@ def say(console: Console, line: str | Text) -> None:
         return
     first = said.wrap(console, console.width)[0]
     further = cell_len(said.plain) - cell_len(said.plain.lstrip()) + HANGING
-    left = said[len(first) :].wrap(console, console.width - further)
+    begins = len(first) + len(said.plain[len(first) :]) - len(said.plain[len(first) :].lstrip())
+    left = said[begins:].wrap(console, console.width - further)
     for part in left:
         part.pad_left(further)
     for part in (first, *left):

@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any, ClassVar
 
 import numpy as np
+from rich.console import JustifyMethod
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -20,6 +21,7 @@ from textual.widgets import DataTable, Footer, Input, Sparkline, Static
 from spread_scanner.cli import legends
 from spread_scanner.config import Settings
 from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.figures import amount
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.basis import BasisReader
@@ -32,6 +34,7 @@ REFRESH_S = 0.5
 TABLES_EVERY = 20  # refreshes
 HISTORY = 240
 ROWS_MAX = 100
+SCROLLBAR = 2  # columns that a long list has beside it
 # Title and width; the widest that fits is shown.
 ANALYST_COLUMNS = {"z": 6, "usable %": 8, "reverts s": 9}  # on top of the wide ones
 DEPTH_COLUMNS = {"carries": 11, "net 1,000": 9}  # where books are followed
@@ -58,17 +61,35 @@ NARROW_COLUMNS = {
 }
 
 
+# Of those who follow books: what they carry, in place of how old the quotes are.
+NARROWEST_DEPTH = {
+    "symbol": 14,
+    "direction": 13,
+    "net bps": 8,
+    "gross bps": 9,
+    "enter": 5,
+    "size": 7,
+    "carries": 8,
+}
+LEFT = ("symbol", "direction", "")
+
+
 def columns_for(width: int, *, analyst: bool, depth: bool = False) -> dict[str, int]:
     """The most that a terminal of so many columns has room for; what the analyst says, if there is
-    one, and what order books carry, if they are followed."""
+    one, and what order books carry, if they are followed: that before wider figures."""
     named = {name: room for name, room in WIDE_COLUMNS.items() if name}
+    mark = {"": WIDE_COLUMNS[""]}
     more = [ANALYST_COLUMNS] * analyst + [DEPTH_COLUMNS] * depth
     both = [{name: room for one in more for name, room in one.items()}] if len(more) > 1 else []
-    wider = [named | one | {"": WIDE_COLUMNS[""]} for one in (*both, *more)]
-    for columns in (*wider, WIDE_COLUMNS):
-        if width >= sum(room + 2 for room in columns.values()):
+    ways = [named | one | mark for one in (*both, *more[::-1])]
+    if depth:
+        ways += [NARROW_COLUMNS | DEPTH_COLUMNS | mark, NARROW_COLUMNS | DEPTH_COLUMNS]
+    else:
+        ways.append(WIDE_COLUMNS)
+    for columns in ways:
+        if width - SCROLLBAR >= sum(room + 2 for room in columns.values()):
             return columns
-    return NARROW_COLUMNS
+    return NARROWEST_DEPTH if depth else NARROW_COLUMNS
 
 
 _PairKey = tuple[int, int]  # (direction id, symbol id)
@@ -130,6 +151,7 @@ class WatchScreen(App[None]):
         self._columns: dict[str, int] = {}
         self._history: dict[_PairKey, deque[float]] = {}
         self._rows = self._board.rows()
+        self._carried = self._depth.look(self._rows[:0])  # of the pairs that are shown
 
     def compose(self) -> ComposeResult:
         yield Static(id="summary")
@@ -169,7 +191,8 @@ class WatchScreen(App[None]):
         table.clear(columns=True)
         self._columns, self._drawn = columns, []
         for column, width in columns.items():
-            table.add_column(column, key=column, width=width)
+            side: JustifyMethod = "left" if column in LEFT else "right"
+            table.add_column(Text(column, justify=side), key=column, width=width)
 
     def _table(self) -> "DataTable[str | Text]":
         return self.query_one("#board", DataTable)
@@ -300,7 +323,7 @@ class WatchScreen(App[None]):
             table.remove_row(table.coordinate_to_cell_key(Coordinate(len(self._drawn) - 1, 0))[0])
             self._drawn.pop()
         analysed = self._basis.look(shown, self._board.generation)
-        carried = self._depth.look(shown)
+        carried = self._carried = self._depth.look(shown)
         for number, row in enumerate(shown):
             cells = self._cells(row, analysed[number], carried[number])
             for column, cell in enumerate(cells):
@@ -319,18 +342,17 @@ class WatchScreen(App[None]):
             "gross bps": f"{row['gross_bps']:z.2f}",
             "exit bps": f"{row['exit_bps']:z.2f}",
             "enter": f"{row['enter_bps']:z.1f}",
-            "size": f"{row['size_quote']:z,.0f}",
+            "size": _money(row["size_quote"], self._columns.get("size", 0)),
             "age ms": "never" if math.isnan(age_ms := _older_ms(row)) else f"{age_ms:z,.0f}",
-            "carries": _or_dash(carried["size_quote"], "z,.0f") + "+" * bool(carried["bounded"]),
+            "carries": _carries(carried, self._columns.get("carries", 0)),
             "net 1,000": _net(carried["rungs"][0]),
             "z": _or_dash(analysed["z"], "z.1f"),
             "usable %": _or_dash(100 * analysed["usable_share"], ".0f"),
             "reverts s": _or_dash(analysed["half_life_s"], ",.0f"),
             "": _mark(row),
         }
-        left = ("symbol", "direction", "")
         return [
-            Text(texts[name] if name in left else texts[name].rjust(width), style=style)
+            Text(texts[name] if name in LEFT else texts[name].rjust(width), style=style)
             for name, width in self._columns.items()
         ]
 
@@ -378,10 +400,12 @@ class WatchScreen(App[None]):
             return
         direction, symbol_id = DIRECTIONS[pair[0]], pair[1]
         seconds = len(history) * REFRESH_S
+        at_size = _net(self._carried[self._bar]["rungs"][0])
+        at_size = "" if at_size == "-" else f", at 1,000 {at_size}"
         chosen.update(
             Text.assemble(
                 (self._board.symbols.get(symbol_id, "?"), "bold"),
-                f"  {direction.label}\nnet now {history[-1]:z.2f} bps\n"
+                f"  {direction.label}\nnet now {history[-1]:z.2f} bps{at_size}\n"
                 f"last {seconds:z.0f} s: {min(history):z.2f} to {max(history):z.2f}\n",
                 (", ".join(self._notes(pair)), "yellow"),
             )
@@ -402,6 +426,17 @@ def _mark(row: np.void) -> str:
     if not row["usable"]:
         return "stale"
     return "learn" if row["learned"] < 1 else ""
+
+
+def _carries(carried: np.void, width: int) -> str:
+    more = "+" * bool(carried["bounded"])
+    return _money(carried["size_quote"], width - len(more)) + more
+
+
+def _money(value: float, width: int) -> str:
+    """In whole quote coins; in thousands or millions of them where there is no room."""
+    whole = _or_dash(value, "z,.0f")
+    return whole if len(whole) <= width else amount(value)
 
 
 def _net(rung: np.void) -> str:

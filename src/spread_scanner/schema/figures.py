@@ -25,3 +25,14 @@ def grouped(value: float, digits: int = 6) -> str:
     whole, point, rest = plain(abs(value), digits).partition(".")
     sign = "-" if value < 0 else ""
     return f"{sign}{int(whole):,}{point}{rest}" if whole.isdigit() else plain(value, digits)
+
+
+def amount(value: float | None) -> str:
+    """In quote coins, in no more than seven characters up to 100,000 billions."""
+    if value is None:
+        return "-"
+    steps = ((100, 1, ""), (1e5, 1, ""), (1e8, 1e3, "k"), (1e11, 1e6, "M"), (1e14, 1e9, "B"))
+    for limit, unit, sign in steps:
+        if abs(value) < limit:
+            return f"{value / unit:z,.{2 if limit == 100 else 0}f}{sign}"
+    return plain(value, 1)

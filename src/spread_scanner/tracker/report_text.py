@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.figures import grouped, plain
+from spread_scanner.schema.figures import amount, grouped, plain
 from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.tracker.earnings import ALL, OUTCOMES, LeftAfter, Realised
 from spread_scanner.tracker.report import Group, Report, StoodAfter
@@ -212,17 +212,6 @@ def bps(value: float | None) -> str:
 
 def share(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.0f} %"
-
-
-def amount(value: float | None) -> str:
-    """In quote coins, in no more than seven characters up to 100,000 billions."""
-    if value is None:
-        return "-"
-    steps = ((100, 1, ""), (1e5, 1, ""), (1e8, 1e3, "k"), (1e11, 1e6, "M"), (1e14, 1e9, "B"))
-    for limit, unit, sign in steps:
-        if abs(value) < limit:
-            return f"{value / unit:z,.{2 if limit == 100 else 0}f}{sign}"
-    return plain(value, 1)
 
 
 def taken(standing: Sequence[StoodAfter]) -> str:

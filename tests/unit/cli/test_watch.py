@@ -208,7 +208,7 @@ def test_bar_and_pane_agree_and_every_column_has_its_room_and_meaning(
 
         assert table.virtual_size.width <= width
         titles = [str(column.label) for column in table.columns.values()]
-        assert {"symbol", "direction", "net bps", "size", "age ms"} <= set(titles)
+        assert {"symbol", "direction", "net bps", "size", "carries"} <= set(titles)
         assert ("exit bps" in titles) is (width > 80), "a wide one uses the width"
         assert "z" not in titles, "there is no analyst"
         for title in titles[2:]:
@@ -260,15 +260,56 @@ def test_the_pane_says_what_is_not_known_of_the_selected_pair(
     watching(act)
 
 
-@pytest.mark.parametrize("width", [80, 117, 118, 146, 147, 300])
+@pytest.mark.parametrize("width", [80, 119, 120, 148, 149, 300])
 def test_what_the_analyst_says_has_columns_where_there_is_one_and_room(width: int) -> None:
     without = columns_for(width, analyst=False)
     found = columns_for(width, analyst=True)
     assert not without.keys() & ANALYST_COLUMNS.keys()
     assert sum(room + 2 for room in found.values()) <= width
-    assert (ANALYST_COLUMNS.keys() <= found.keys()) is (width >= 147)
-    assert ("exit bps" in without) is ("exit bps" in found) is (width >= 118)
+    assert (ANALYST_COLUMNS.keys() <= found.keys()) is (width >= 149)
+    assert ("exit bps" in without) is ("exit bps" in found) is (width >= 120)
     assert without.keys() <= found.keys()
+
+
+@pytest.mark.parametrize("width", [80, 103, 104, 116, 117, 143, 144, 172, 173, 300])
+@pytest.mark.parametrize("analyst", [False, True])
+def test_what_books_carry_comes_before_wider_figures(width: int, analyst: bool) -> None:
+    found = columns_for(width, analyst=analyst, depth=True)
+    assert sum(room + 2 for room in found.values()) <= width
+    assert "carries" in found
+    assert ("net 1,000" in found) is (width >= 104)
+    assert ("" in found) is (width >= 117), "why a pair makes no signal"
+    assert ("exit bps" in found) is (width >= 144)
+    assert (ANALYST_COLUMNS.keys() <= found.keys()) is (analyst and width >= 173)
+
+
+MILLIONS = 12_345_678.0
+
+
+def test_what_books_carry_is_shown_and_no_digit_is_cut(watching: Callable[..., None]) -> None:
+    """A size without its last digits would be another size."""
+
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
+        table: DataTable[Any] = app.query_one("#board", DataTable)
+        titles = [str(column.label) for column in table.columns.values()]
+        carried = app._depth.look(app._rows[:2])
+        carried["size_quote"], carried["bounded"] = MILLIONS, True
+        carried["rungs"]["net_bps"] = 12.5
+        app._depth.look = lambda rows: carried[: len(rows)]  # type: ignore[method-assign]
+        app._rows["size_quote"] = MILLIONS
+        app._draw()
+        row = [str(table.get_cell_at(Coordinate(0, at))) for at in range(len(titles))]
+        told = dict(zip(titles, row, strict=True))
+        assert told["size"].strip() == ("12,346k" if app.size.width == 80 else "12,345,678")
+        assert told["carries"].strip() == ("12,346k+" if app.size.width == 80 else "12,345,678+")
+        assert all(
+            len(cell) <= column.width
+            for cell, column in zip(row, table.columns.values(), strict=True)
+        )
+        assert "at 1,000 12.50" in str(app.query_one("#chosen", Static).render())
+
+    for width in (80, 160):
+        watching(act, (width, 30))
 
 
 def test_what_the_analyst_says_is_shown_while_it_runs(
@@ -277,8 +318,8 @@ def test_what_the_analyst_says_is_shown_while_it_runs(
     async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
         table: DataTable[Any] = app.query_one("#board", DataTable)
         titles = [str(column.label) for column in table.columns.values()]
-        assert titles[8:] == ["z", "usable %", "reverts s", ""]
-        assert table.virtual_size.width <= 150
+        assert titles[8:] == ["z", "usable %", "reverts s", "carries", "net 1,000", ""]
+        assert table.virtual_size.width <= 175
         assert "off its mean" in str(app.query_one("#legend", Static).render())
         for title in titles[2:]:
             assert title.split(" ")[0] in legends.SPREADS | legends.SPREADS_ANALYSED or not title
@@ -294,4 +335,4 @@ def test_what_the_analyst_says_is_shown_while_it_runs(
     def cells(table: DataTable[Any], row: int) -> list[str]:
         return [str(table.get_cell_at(Coordinate(row, at))).strip() for at in (8, 9, 10)]
 
-    watching(act, (150, 30), analysed(up_bed.settings))
+    watching(act, (175, 30), analysed(up_bed.settings))
