@@ -6,6 +6,7 @@ No script, no font, no image from elsewhere: the page can be mailed and opened y
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from spread_scanner.schema.figures import amount
 from spread_scanner.tracker import report_text as text
 from spread_scanner.tracker.earnings import ALL, TimeSlice
 from spread_scanner.tracker.plots import bars, histogram, stacked, steps, values
@@ -97,7 +98,7 @@ def _tiles(made: Report) -> str:
         (text.bps(total.entry_net_bps_median), "median net at entry, bps"),
         (text.bps(every.median_bps if every else None), "median result of all, bps"),
         (text.share(every.share_positive if every else None), "results above 0"),
-        (text.amount(total.money.per_day_quote), "USDT a day"),
+        (amount(total.money.per_day_quote), "USDT a day"),
         (text.duration(total.half_life_ms), "half-life"),
         (text.share(after[100].share_over_enter), "still over enter after 100 ms"),
     ]

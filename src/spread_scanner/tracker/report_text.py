@@ -211,7 +211,12 @@ def bps(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.0f} %"
+    """In whole per cent; all is 100 and none is 0, and nothing else."""
+    if value is None:
+        return "-"
+    if 0.995 <= value < 1.0:
+        return ">99 %"
+    return "<1 %" if 0.0 < value <= 0.005 else f"{100 * value:.0f} %"
 
 
 def taken(standing: Sequence[StoodAfter]) -> str:

@@ -38,7 +38,7 @@ def decided(verdict: Verdict, **values: float) -> Evaluation:
     row["flags"] = SIGNAL_MINIMUM_UNKNOWN | SIGNAL_FUNDING_UNKNOWN
     for name, value in values.items():
         row[name] = value
-    return evaluation_of(row[()], 86_400_000_000_000)
+    return evaluation_of(row.reshape(1)[0], 86_400_000_000_000)
 
 
 @pytest.mark.parametrize("verdict", Verdict, ids=lambda one: one.name.lower())

@@ -288,6 +288,24 @@ def check_money(made: report.Report, rows: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0.0, "0 %"),
+        (0.0004, "<1 %"),
+        (0.005, "<1 %"),
+        (0.006, "1 %"),
+        (0.42, "42 %"),
+        (0.994, "99 %"),
+        (0.9996, ">99 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_all_and_none_are_said_of_all_and_none_alone(value: float | None, text: str) -> None:
+    assert report_text.share(value) == text
+
+
 def test_every_number_agrees_with_a_plain_recomputation(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     rows = random_rows(chance, chance.choice([1, 2, 17, 120]))

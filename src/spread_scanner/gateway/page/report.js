@@ -12,7 +12,12 @@ const OUTCOMES = ["all", "converged", "stale", "expired", "gap", "retired", "ope
 
 const count = figures.count;
 const bps = (value) => figures.signed(value);
-const share = (value) => (figures.known(value) ? `${Math.round(100 * value)} %` : figures.UNKNOWN);
+// In whole per cent; all is 100 and none is 0, and nothing else (tracker/report_text.py).
+export const share = (value) => {
+  if (!figures.known(value)) return figures.UNKNOWN;
+  if (value >= 0.995 && value < 1) return ">99 %";
+  return value > 0 && value <= 0.005 ? "<1 %" : `${Math.round(100 * value)} %`;
+};
 
 // Of each table its title, its headings, and a line for each row, whose first cell names it.
 export function tablesOf({ total, directions, quality }) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { format, parse } from "../../../../src/spread_scanner/gateway/page/address.js";
-import { tablesOf } from "../../../../src/spread_scanner/gateway/page/report.js";
+import { share, tablesOf } from "../../../../src/spread_scanner/gateway/page/report.js";
 
 const OUTCOME = { opportunities: 1200, known: 1000, mean_bps: 2.04, median_bps: -1, share_positive: 0.444, p10_bps: null, p90_bps: 9 };
 const GROUP = {
@@ -26,4 +26,9 @@ test("what is not known is a dash, and tables without a line are left out", () =
 test("its span is one that the gateway takes, and stands in the address", () => {
   assert.equal(format(parse("#view=report&span=7d")), "#view=report&span=7d");
   assert.equal(parse("#view=report&span=x%26y").span, "24h");
+});
+
+test("all and none are said of all and none alone", () => {
+  const said = [0, 0.0004, 0.005, 0.006, 0.994, 0.9996, 1].map(share);
+  assert.deepEqual(said, ["0 %", "<1 %", "<1 %", "1 %", "99 %", ">99 %", "100 %"]);
 });
