@@ -140,6 +140,21 @@ def test_each_enter_and_resignal_is_followed_and_an_exit_is_not(bed: Bed, books:
     assert bed.count("books_missed") == 0
 
 
+def test_a_signal_whose_spread_left_and_came_back_is_missed(bed: Bed, books: Books2) -> None:
+    """What the books carry now is of the spread that came back, whose signal is another."""
+    bed.spread(300.0)
+    bed.engine.loop.step(bed.now_ns)
+    for spread_bps in (-300.0, 300.0):  # before anybody looks whether the first stands
+        bed.now_ns += 1
+        bed.spread(spread_bps)
+        bed.engine.loop.step(bed.now_ns)
+    assert bed.consumer.pop_many(9)["kind"].tolist() == [ENTER, EXIT, ENTER]
+    books.put(bed, SPOT_ID, SPOT)
+    books.put(bed, FUT_ID, FUT)
+    assert followed(bed)["of_seq"].tolist() == [2]
+    assert (bed.count("signals_book"), bed.count("books_missed")) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("fields", "follows"),
     [

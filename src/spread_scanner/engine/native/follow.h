@@ -121,10 +121,15 @@ static inline ss_follow_up ss_engine_follow_up(const ss_engine *engine, const ss
     return made;
 }
 
+/* Whether a pair has been in ever since. One that left and came back has another signal. */
+static inline int ss_engine_stayed(const ss_engine_pair *pair, const ss_owed *owed) {
+    return pair->in && pair->exited_mono_ns <= owed->until_ns - SS_FOLLOW_NS;
+}
+
 /* 1: nothing is owed any more. Where the ring is full it is tried again. */
 static inline int ss_engine_answer(ss_engine *engine, const ss_owed *owed) {
     const ss_engine_pair *pair = &engine->tables.pairs[owed->index];
-    if (!pair->in || engine->now_ns > owed->until_ns) {
+    if (!ss_engine_stayed(pair, owed) || engine->now_ns > owed->until_ns) {
         engine->counts[SS_C_BOOKS_MISSED]++;
         return 1;
     }
