@@ -287,7 +287,6 @@ def check_money(made: report.Report, rows: list[dict[str, Any]]) -> None:
     assert per_day == (pytest.approx(earned * 86_400 / tracked_s) if tracked_s >= 3_600 else None)
 
 
-@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -306,6 +305,7 @@ def test_all_and_none_are_said_of_all_and_none_alone(value: float | None, text: 
     assert report_text.share(value) == text
 
 
+@pytest.mark.parametrize("seed", range(6))
 def test_every_number_agrees_with_a_plain_recomputation(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     rows = random_rows(chance, chance.choice([1, 2, 17, 120]))
