@@ -7,10 +7,9 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from spread_scanner.alerts.conditions import Conditions, Segments
+from spread_scanner.alerts.conditions import Conditions
 from spread_scanner.config import Settings
-from spread_scanner.shm import Control, Health, PriceStore
-from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.view import status
 
 
 class Target:
@@ -58,11 +57,5 @@ class Target:
 @contextlib.contextmanager
 def conditions_of(settings: Settings) -> Iterator[Conditions]:
     """All conditions of what stands in the settings' namespace and folders."""
-    namespace = settings.config.system.namespace
-    with (
-        Health.attach(namespace) as health,
-        Control.attach(namespace) as control,
-        PriceStore.attach(namespace) as store,
-        Evaluations.attach(namespace) as kept,
-    ):
-        yield Conditions(settings, Segments(health, control, store, kept))
+    with status.attached(settings.config.system.namespace) as segments:
+        yield Conditions(settings, segments)

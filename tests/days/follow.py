@@ -13,10 +13,8 @@ import numpy as np
 from loop import VirtualLoop
 
 from spread_scanner import clock
-from spread_scanner.alerts.desk import Condition, Desk
-from spread_scanner.alerts.market import of_sources
+from spread_scanner.alerts.desk import Desk
 from spread_scanner.alerts.outbox import Outbox
-from spread_scanner.alerts.processes import of_processes
 from spread_scanner.alerts.targets import TEXT_CHARS_MAX, Message
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
@@ -30,7 +28,10 @@ from spread_scanner.tracker.journal import Journal
 from spread_scanner.tracker.pairs import pairs_of
 from spread_scanner.tracker.sampler import Grid, Legs, Look
 from spread_scanner.view import sources
-from spread_scanner.view.status import StatusLooks
+from spread_scanner.view.conditions.condition import Condition
+from spread_scanner.view.conditions.market import of_sources
+from spread_scanner.view.conditions.processes import of_processes
+from spread_scanner.view.processes import StatusLooks
 
 Broken = Callable[[int, str, str], None]
 CALM_LOOKS = 15  # of so many one is made though all is well

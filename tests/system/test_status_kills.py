@@ -10,6 +10,7 @@ A machine that starves everybody excuses what it causes, by the gaps of heartbea
 struck: it may make one unwell for a while, and adds its own time to a latency.
 """
 
+import contextlib
 import random
 import signal
 import subprocess
@@ -33,8 +34,8 @@ from whole_system import (
 import bed
 from bed import until
 from spread_scanner import clock, config
-from spread_scanner.shm import Control
-from spread_scanner.view.status import HEADLINE, Status, StatusReader, kind_of
+from spread_scanner.view.processes import HEADLINE, kind_of
+from spread_scanner.view.status import Status, StatusReader, attached
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -52,14 +53,15 @@ class Watcher:
         environ = {"SPREAD_SYSTEM__NAMESPACE": system.namespace}
         self._settings = config.load(system.config, environ)
         self._system = system
-        self._control = Control.attach(system.namespace)
-        self._reader = StatusReader(self._settings, system.health, self._control, system.store)
+        self._attached = contextlib.ExitStack()
+        segments = self._attached.enter_context(attached(system.namespace))
+        self._reader = StatusReader(self._settings, segments)
         self.pulse = Pulse(system)
         self.readings = 0
         self.worst_ns: dict[str, int] = {}
 
     def close(self) -> None:
-        self._control.close()
+        self._attached.close()
 
     def look(self, struck: str = "") -> Status:
         """One reading; `struck` may be unwell."""

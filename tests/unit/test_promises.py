@@ -10,6 +10,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+from spread_scanner.view.conditions.condition import WHAT_TO_DO
+
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "operating.md"
 HEADING = re.compile(r"^#{2,3} (.+)$|(?:^|[.:] )\*\*([^*]+?)\.?\*\*", re.MULTILINE)
@@ -47,6 +49,7 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
             "unit/cli/test_show.py",
             "test_status_exits_with_0_when_well_3_when_switched_and_1_whatever_else_is",
         ),
+        ("unit/cli/test_show.py", "test_what_stands_is_the_same_to_status_doctor_and_alerts"),
         ("unit/cli/test_show.py", "test_a_system_that_is_not_up_is_one_line_and_exit_code_4"),
         ("unit/cli/test_schema.py", "test_a_command_prints_its_record_and_nothing_else"),
         (LIVE, "test_every_process_logs_one_json_object_a_line"),
@@ -381,11 +384,13 @@ def _named_in(file: str) -> set[str]:
 
 
 def test_every_alert_has_its_line_in_the_guide_and_a_test_that_names_it() -> None:
-    rooms = (ROOT / "src" / "spread_scanner" / "alerts").glob("*.py")
-    told = {key for room in rooms for key in RAISED.findall(room.read_text())}
+    rooms = (ROOT / "src" / "spread_scanner" / folder for folder in ("alerts", "view/conditions"))
+    files = (file for room in rooms for file in room.glob("*.py"))
+    told = {key for file in files for key in RAISED.findall(file.read_text())}
     table = GUIDE.read_text().partition("| key | when | do |")[2].partition("\n\n")[0]
     lines = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert {key for line in lines for key in re.findall("`([a-z]+)", line)} == told
+    assert set(WHAT_TO_DO) == told - {"opportunity", "added"}, "what only passes has nothing to do"
     tests = "".join(path.read_text() for path in (ROOT / "tests" / "unit").glob("[ao]*/test_*.py"))
     assert [key for key in sorted(told) if not re.search(f'"{key}[":]', tests)] == []
 

@@ -338,6 +338,7 @@ export interface ProcessView {
   healthy: boolean;
   starting: boolean;
   heartbeat_age_ms: number | null;
+  age_s: number | null;
   pid: number | null;
   starts: number;
   generation: number;
@@ -462,6 +463,13 @@ export interface Standing {
   meaning: string;
 }
 
+export interface StandingCondition {
+  key: string;
+  text: string;
+  can_wait: boolean;
+  deliberate: boolean;
+}
+
 export interface Status {
   namespace: string;
   version: string;
@@ -469,6 +477,7 @@ export interface Status {
   starting: string[];
   unwell: string[];
   mixed: string[];
+  conditions: StandingCondition[];
   in_force: InForce[];
   switches: Switches;
   blocked: BlockedPair[];

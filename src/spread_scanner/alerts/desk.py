@@ -8,28 +8,17 @@ decided here (alerts/ledger.py). Pure but for the clock.
 
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import msgspec
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.view.conditions.condition import Condition
 
-STANDS_S = 3.0  # so long before it is said: what passes sooner is nothing to wake anybody for
 OFTEN = 3  # or so often within a minute
 AWAY_S_MIN = 10.0  # so long away before its end is said, doubled for each lately
 AWAY_S_MAX = 300.0
 LATELY_S = 1_800.0
-
-
-class Condition(NamedTuple):
-    """Something a person may want to know. `key` says which: the same key is the same thing."""
-
-    key: str
-    text: str
-    passing: bool = False  # an event (an opportunity), which has no end to tell
-    stands_s: float = STANDS_S
-    patient: bool = False  # in no hurry: reminders come once a day or so
 
 
 class Story(msgspec.Struct):

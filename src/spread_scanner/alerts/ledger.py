@@ -31,11 +31,12 @@ import msgspec
 
 from spread_scanner import clock
 from spread_scanner.alerts import budget
-from spread_scanner.alerts.desk import Condition, Story
+from spread_scanner.alerts.desk import Story
 from spread_scanner.alerts.rounds import ROUND_S_MAX, ROUND_S_MIN, Rounds
 from spread_scanner.alerts.targets import TEXT_CHARS_MAX, Message
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts as AlertSettings
+from spread_scanner.view.conditions.condition import Condition
 
 EVENTS_MAX = 200
 ENTRIES_MAX = 1_000  # things that began and ended while the target was away

@@ -10,8 +10,6 @@ import threading
 from collections.abc import Sequence
 
 from spread_scanner import clock
-from spread_scanner.alerts.conditions import Segments
-from spread_scanner.alerts.desk import Condition
 from spread_scanner.alerts.heartbeat import Heartbeat
 from spread_scanner.alerts.outbox import Outbox
 from spread_scanner.alerts.telling import Telling
@@ -23,9 +21,9 @@ from spread_scanner.runtime.process import (
 from spread_scanner.schema.counters import ALERTS_COUNTERS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import ALERTS
-from spread_scanner.shm import Control, Health, PriceStore
-from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.health import HealthRow
+from spread_scanner.view import status
+from spread_scanner.view.conditions.condition import Condition
 
 LOOK_EVERY_S = 1.0
 NOBODY = "nobody is to be told: no target is set"
@@ -46,13 +44,8 @@ def _body(process: Process) -> None:
     woken = threading.Event()
     process.watch(woken.set)
     with contextlib.ExitStack() as stack:
-        attached = Segments(
-            stack.enter_context(Health.attach(namespace)),
-            stack.enter_context(Control.attach(namespace)),
-            stack.enter_context(PriceStore.attach(namespace)),
-            stack.enter_context(Evaluations.attach(namespace)),
-        )
-        told = stack.enter_context(contextlib.closing(Telling(process, attached)))
+        segments = stack.enter_context(status.attached(namespace))
+        told = stack.enter_context(contextlib.closing(Telling(process, segments)))
         count = _Counting(process.row)
         process.state(ProcessState.RUNNING)
         while not process.stopping:

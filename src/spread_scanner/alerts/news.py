@@ -1,10 +1,13 @@
-"""What is worth a word and has no end: opportunities as they open."""
+"""What is worth a word and has no end: opportunities as they open, pairs that are new."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from spread_scanner.alerts.desk import Condition
 from spread_scanner.view import opportunities
+from spread_scanner.view.conditions.condition import Condition
+from spread_scanner.view.tables import TablesInForce
+
+NAMED_MAX = 5
 
 
 class OpportunityNews:
@@ -38,3 +41,27 @@ class OpportunityNews:
                     f"{row.entry_size_quote:,.0f} at the top"
                 )
                 yield Condition(f"opportunity:{row.id}", text, passing=True)
+
+
+class PairNews:
+    """Pairs that a set of tables has and the one before had not; what was in force at the start is
+    no news."""
+
+    def __init__(self, in_force: TablesInForce) -> None:
+        self._in_force = in_force
+        in_force.look()
+        self._generation = self._now()
+
+    def _now(self) -> int:
+        return self._in_force.view.generation if self._in_force.view is not None else 0
+
+    def since(self) -> Iterator[Condition]:
+        """Of the set in force, if it is another than at the last call."""
+        view = self._in_force.view
+        if view is None or view.generation == self._generation:
+            return
+        self._generation = view.generation
+        if view.added:
+            more = len(view.added) - NAMED_MAX
+            said = ", ".join(view.added[:NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+            yield Condition(f"added:{view.generation}", f"new pairs: {said}", passing=True)

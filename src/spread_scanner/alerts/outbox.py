@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from msgspec import structs
 
 from spread_scanner import clock
-from spread_scanner.alerts.desk import Condition, Story
+from spread_scanner.alerts.desk import Story
 from spread_scanner.alerts.ledger import Entry, Ledger
 from spread_scanner.alerts.targets import NeverTaken, NotNow, Sender, Unreached
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts as AlertSettings
+from spread_scanner.view.conditions.condition import Condition
 
 RETRY_S_MIN = 1.0
 RETRY_S_MAX = 30.0  # what stands is told within a minute of the target being well again

@@ -11,14 +11,16 @@ from pathlib import Path
 
 from spread_scanner import config
 from spread_scanner.alerts import state
-from spread_scanner.alerts.conditions import Conditions, Segments
-from spread_scanner.alerts.desk import Condition, Desk
+from spread_scanner.alerts.conditions import Conditions
+from spread_scanner.alerts.desk import Desk
 from spread_scanner.alerts.heartbeat import Heartbeat
 from spread_scanner.alerts.outbox import Outbox
 from spread_scanner.alerts.targets import CONFIG, Sender, Webhook, senders
 from spread_scanner.config import Settings
 from spread_scanner.runtime import background
 from spread_scanner.runtime.process import Process
+from spread_scanner.view.conditions.condition import Condition
+from spread_scanner.view.status import Segments
 
 GOODBYE_S = 1.0  # for what is being sent, at the end
 
@@ -26,7 +28,7 @@ GOODBYE_S = 1.0  # for what is being sent, at the end
 class Telling:
     """Call `tell` with what a look found, then `flush`, `beat` and `save`."""
 
-    def __init__(self, process: Process, attached: Segments) -> None:
+    def __init__(self, process: Process, segments: Segments) -> None:
         alerts = process.settings.config.spread_alerts
         self._process = process
         self._alerts = alerts
@@ -38,7 +40,7 @@ class Telling:
             self._outbox(alerts, sender) for sender in senders(alerts, path=_path(process.settings))
         ]
         self.heartbeat = Heartbeat(alerts)
-        self.watch = Conditions(process.settings, attached)
+        self.watch = Conditions(process.settings, segments)
         self._busy: dict[Outbox | Heartbeat, Future[None]] = {}
         self._saved: tuple[object, ...] = ()
 

@@ -56,13 +56,16 @@ from spread_scanner.supervise.children import NoSuchBin, command_of
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.known import SETTINGS_FILES, idle_settings, load_known
 from spread_scanner.view import status
+from spread_scanner.view.conditions.condition import WHAT_TO_DO, kind_of
+from spread_scanner.view.conditions.found import NO_ROOM, of_tables
+from spread_scanner.view.tables import TablesInForce
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 REACH_TIMEOUT_S = 5.0
 ELSEWHERE = "where the exchange is blocked set the source's proxy, or run elsewhere"
 SKEW_S_MAX = 2.0
 FILES_MIN = 1_024
-DATA_BYTES_MIN = 1 << 30
+SAID_OF_FILES = ("old", "room", "away", "quarantine", "disk")  # whether the system is up or not
 CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
@@ -173,7 +176,7 @@ def files(settings: Settings) -> Iterator[Check]:
         "install the whole package again" if missing else "",
     )
     for name, folder in (("data folder", settings.data_dir), ("tables", settings.generated_dir)):
-        yield _folder(name, folder)
+        yield _folder(name, folder, settings.config.spread_alerts.disk_free_mb_min)
     try:
         loaded = tables.load(settings.generated_dir)
     except TableError as error:
@@ -181,13 +184,8 @@ def files(settings: Settings) -> Iterator[Check]:
         return
     age_h = (clock.wall_ns() - loaded.judgement_wall_ns) / NS_PER_S / 3_600
     pairs = sum(len(row.symbol_ids) for row in loaded.directions)
-    old = age_h > settings.config.spread_alerts.tables_age_h_max
-    yield Check(
-        "pairs",
-        WARN if old else OK,
-        f"{pairs:,} in {len(loaded.symbols):,} symbols, judged {age_h:z.1f} h ago",
-        "spread-ctl discover" if old else "",
-    )
+    found = f"{pairs:,} in {len(loaded.symbols):,} symbols, judged {age_h:z.1f} h ago"
+    yield Check("pairs", OK, found)
     yield from _said_by_discovery(settings)
 
 
@@ -198,18 +196,23 @@ def _said_by_discovery(settings: Settings) -> Iterator[Check]:
         yield Check("settings", WARN, warning, "a slip of the pen? see validation_report.txt")
     with contextlib.suppress(TableError):
         for warning in tables.load_metadata(settings.generated_dir).warnings:
-            if not warning.startswith(SETTINGS_FILES):  # judged afresh above
+            if not warning.startswith((*SETTINGS_FILES, NO_ROOM)):  # said above, and below
                 yield Check("discovery", WARN, warning, "see validation_report.txt")
+    published = TablesInForce(settings.generated_dir)
+    if published.look() and published.view is not None:
+        age_h_max = settings.config.spread_alerts.tables_age_h_max
+        told = of_tables(published.view, published.judged_age_s, age_h_max)
+        yield from (_of_condition(one.key, one.text) for one in told)
 
 
-def _folder(name: str, folder: Path) -> Check:
+def _folder(name: str, folder: Path, free_mb_min: float) -> Check:
     nearest = folder
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
     if not os.access(nearest, os.W_OK):
         return Check(name, FAIL, f"{folder} cannot be written", f"chown it: {nearest}")
     free = shutil.disk_usage(nearest).free
-    full = free < DATA_BYTES_MIN
+    full = free < free_mb_min * 1e6
     return Check(
         name,
         WARN if full else OK,
@@ -240,19 +243,19 @@ def running(settings: Settings) -> Iterator[Check]:
         )
         yield Check("system", FAIL if dead else OK, found, advice)
     ill = [name for name in now.unwell if name not in dead]
-    if ill or now.mixed:
-        found = "; ".join([*([f"unwell: {', '.join(ill)}"] if ill else []), *now.mixed])
+    if ill:
+        found = f"unwell: {', '.join(ill)}"
         yield Check("processes", WARN, found, "spread-ctl status says why")
-    for running, names in status.other_versions(now).items():
-        found = f"{running or 'an older version'} in {', '.join(names)}"
-        yield Check("running version", WARN, found, "restart it to take the installed one")
-    stepped = abs(now.clock_step_s) > SKEW_S_MAX
-    yield Check(
-        "wall clock",
-        WARN if stepped else OK,
-        f"stepped {now.clock_step_s:+z.3f} s since start",
-        "restart when convenient: stored times keep the old offset" if stepped else "",
-    )
+    for one in now.beside:
+        if kind_of(one.key) not in SAID_OF_FILES:
+            yield _of_condition(one.key, one.text)
+    if all(one.key != "clock" for one in now.beside):
+        yield Check("wall clock", OK, f"stepped {now.clock_step_s:+z.3f} s since start")
+
+
+def _of_condition(key: str, text: str) -> Check:
+    """What status and alerts tell of, too."""
+    return Check(key, WARN, text, WHAT_TO_DO[kind_of(key)])
 
 
 def reachable(settings: Settings) -> list[Check]:

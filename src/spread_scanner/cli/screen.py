@@ -20,8 +20,8 @@ from spread_scanner.schema.names import ONE_SHOT, TRACKER
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.supervisor import Supervisor
 from spread_scanner.view.opportunities import OpportunityRow
+from spread_scanner.view.processes import ProcessView
 from spread_scanner.view.spreads import shares_learned, spread_of, top
-from spread_scanner.view.status import ProcessView
 
 DRAW_EVERY_S = 0.25
 TALL_ROWS = 36  # fewer: the processes in one line

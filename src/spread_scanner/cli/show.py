@@ -32,16 +32,15 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
 from spread_scanner.tracker import report_options as options
 from spread_scanner.view.disk import Disk
-from spread_scanner.view.funding import late_lines
 from spread_scanner.view.signals import FollowUpView, SignalView
 from spread_scanner.view.sources import source_of
-from spread_scanner.view.status import Status, other_versions
+from spread_scanner.view.status import Status, brief
 from spread_scanner.view.status import read as read_status
 
 # Of status alone, where 3 is no half success.
 STATUS_CODES = (
-    "Exit codes: 0 well, 1 a process is unwell, starting or different, 2 bad settings or usage, "
-    "3 well, and halted or paused by somebody, 4 the system is not up."
+    "Exit codes: 0 well, 1 a process is unwell or starting, or a condition stands, 2 bad settings "
+    "or usage, 3 well, and halted or paused by somebody, 4 the system is not up."
 )
 FOLLOW_EVERY_S = 0.1
 COUNT_MAX = 1_000_000
@@ -89,8 +88,9 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Every process: state, heartbeat, rates, drops, latency, tables. Exit 1 if any is unwell, a
-    degraded one included, or still starting, or if they have different settings or tables; 3 if all
-    is well but something is halted or paused; 4 if the system is not up.
+    degraded one included, or still starting, or if a condition stands that alerts tell of (disk,
+    tables, quotes, reload, version); 3 if all is well but something is halted or paused; 4 if the
+    system is not up.
 
     With --json all counters are there too, by process.
     """
@@ -121,18 +121,12 @@ def _tell_status(now: Status, counters: bool) -> None:
         console.print(grid("", ["process", "counter", "count>"], rows))
     for line in _disk_lines(now.disk):
         console.print(line, markup=False)
-    for line in late_lines(now.funding):
-        console.print(line, style="yellow", markup=False)
-    for one in now.blocked:
-        said = f"{one.symbol} {one.direction} stayed implausible, {one.gross_bps:,.0f} bps gross"
-        console.print(f"Blocked: {said}; until discovery judges anew.", style="yellow")
     for line in switched_lines(now.switches.standing):
         console.print(line, style="bold yellow", markup=False)
-    for running, names in other_versions(now).items():
-        said = f"{running or 'an older version'} still runs in {', '.join(names)}"
-        console.print(f"Installed is {now.version}; {said}: restart to take it.", style="yellow")
-    for line in now.mixed:
-        console.print(f"Mixed: {line}", style="bold yellow", markup=False)
+    for line in brief([one for one in now.beside if not one.can_wait]):
+        console.print(f"Amiss: {line}", style="bold yellow", markup=False)
+    for line in brief([one for one in now.beside if one.can_wait and not one.deliberate]):
+        console.print(f"Amiss, can wait: {line}", style="yellow", markup=False)
     if now.starting:
         console.print(f"Starting: {', '.join(now.starting)}", style="cyan")
     if now.unwell:

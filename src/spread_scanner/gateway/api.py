@@ -7,10 +7,9 @@ it, and a line in the log.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, get, post
@@ -31,6 +30,7 @@ from spread_scanner.gateway.problems import NotAnswered, Problem
 from spread_scanner.orders import discovering, orders
 from spread_scanner.orders.discovering import DiscoveryWished
 from spread_scanner.orders.orders import Outcome
+from spread_scanner.runtime import background
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCE_BY_LABEL
 from spread_scanner.schema.version import version
 from spread_scanner.view import (
@@ -60,6 +60,8 @@ from spread_scanner.view.status import Status
 from spread_scanner.view.symbols import UnknownSymbol, symbol_as
 from spread_scanner.view.tables import TablesView
 
+_T = TypeVar("_T")
+
 ROWS_MAX = 10_000
 BODY_BYTES_MAX = 64 << 10
 BOOKS_WAIT_S = 1.5
@@ -72,7 +74,6 @@ OPENAPI = OpenAPIConfig(
     use_handler_docstrings=True,
 )
 _UNAVAILABLE = ResponseSpec(Served, description="There are no prices.", generate_examples=False)
-_ORDERS = ThreadPoolExecutor(4, thread_name_prefix="orders")
 Living = NamedDependency[LiveSystem]
 Count = Annotated[int, QueryParameter(ge=1, le=ROWS_MAX, description="How many at most.")]
 TimeWanted = Annotated[
@@ -322,9 +323,9 @@ def tables_in_force(system: Living) -> TablesView:
     return tables.read(system.shown.settings)
 
 
-async def _ordered(order: Callable[[], Outcome]) -> Outcome:
-    """In a thread of its own: no reader keeps an order waiting."""
-    return await asyncio.get_running_loop().run_in_executor(_ORDERS, order)
+async def _ordered(order: Callable[[], _T]) -> _T:
+    """In a thread of its own: no reader keeps an order waiting, and it not the process's end."""
+    return await asyncio.wrap_future(background.begin(order, "orders"))
 
 
 @post(f"{CONTROL}halt", status_code=200)
@@ -366,9 +367,7 @@ async def reload(system: Living) -> Outcome:
 @post(f"{CONTROL}discover", status_code=202)
 async def discover(system: Living) -> DiscoveryWished:
     """Pairs are to be found anew; who runs discovery, `up` or systemd, begins as soon as it can."""
-    return await asyncio.get_running_loop().run_in_executor(
-        _ORDERS, discovering.wish, system.shown.settings
-    )
+    return await _ordered(lambda: discovering.wish(system.shown.settings))
 
 
 @get(["/metrics", f"{VERSIONED}/metrics"], media_type=CONTENT_TYPE, sync_to_thread=False)

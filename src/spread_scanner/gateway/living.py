@@ -19,6 +19,7 @@ from spread_scanner.gateway.prices import PricesAsText
 from spread_scanner.schema.enums import Direction
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.shm.price_store import DirtyBitmap
 from spread_scanner.symbology import tables
@@ -30,7 +31,7 @@ from spread_scanner.view.columns import SpreadColumns, columns_of
 from spread_scanner.view.pools import PoolPrice, PoolView
 from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Served, as_pair
 from spread_scanner.view.spreads import Spread, SpreadBoard, spreads_of
-from spread_scanner.view.status import Status, StatusReader
+from spread_scanner.view.status import Segments, Status, StatusReader
 
 HEALTH_NS = 100 * NS_PER_MS  # how long an answer to "are you well" is given again
 
@@ -56,11 +57,14 @@ class LiveSystem:
             self._store = stack.enter_context(PriceStore.attach(namespace))
             self._health = stack.enter_context(Health.attach(namespace))
             self._control = stack.enter_context(Control.attach(namespace))
+            self._kept = stack.enter_context(Evaluations.attach(namespace))
             self._pools = stack.enter_context(PoolTable.attach(namespace))
             basis = BasisReader(namespace, self._store)
             self._basis = stack.enter_context(contextlib.closing(basis))
             self.shown = self._made(settings)
-            self._look_again(settings)
+            segments = Segments(self._health, self._control, self._store, self._kept)
+            self._status = StatusReader(settings, segments)
+            self.status: Status = self._status.look()
             self._held = stack.pop_all()
         self._one_at_a_time = threading.Lock()
         self._served: bytes = b""
@@ -71,17 +75,14 @@ class LiveSystem:
         loaded = tables.load_for(settings.generated_dir, self._store.max_symbols)
         return Shown(settings, loaded, self._store)
 
-    def _look_again(self, settings: Settings) -> None:
-        self._status = StatusReader(settings, self._health, self._control, self._store)
-        self.status: Status = self._status.look()
-
     def prepared(self, settings: Settings) -> Callable[[], None]:
         """New settings and tables, read and checked; the call puts them in force."""
         shown = self._made(settings)
 
         def put_in_force() -> None:
             self.shown = shown
-            self._look_again(settings)
+            self._status.take(settings)
+            self.look()
 
         return put_in_force
 
@@ -123,7 +124,7 @@ class LiveSystem:
             "ok" if count or found else "unavailable",
             count + len(found),
             sorted(pairs.union(one.pair for one in found)),
-            [*status.unwell, *status.mixed],
+            [*status.unwell, *(one.text for one in status.beside if not one.deliberate)],
             [f"{one.kind} {one.name}".strip() for one in status.switches.standing],
             version(),
             status.namespace,

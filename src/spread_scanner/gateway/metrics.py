@@ -108,6 +108,12 @@ class Scraped(Collector):
 
     def _whole(self) -> Iterator[Metric]:
         status = self._status
+        stands = GaugeMetricFamily(
+            f"{PREFIX}condition", "1: it stands; docs/operating.md has the keys.", labels=["key"]
+        )
+        for condition in status.conditions:
+            stands.add_metric([condition.key], 1)
+        yield stands
         switched = GaugeMetricFamily(
             f"{PREFIX}switched", "1: somebody halted or paused it.", labels=["kind", "name"]
         )

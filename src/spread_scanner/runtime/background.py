@@ -15,6 +15,7 @@ _T = TypeVar("_T")
 def begin(call: Callable[[], _T], name: str) -> Future[_T]:
     """Have it made; what comes of it, once it is over."""
     future: Future[_T] = Future()
+    future.set_running_or_notify_cancel()  # who gives up waiting takes nothing back
     Thread(target=_made, args=(call, future), name=name, daemon=True).start()
     return future
 

@@ -17,15 +17,15 @@ from spread_scanner.schema.names import ENGINE, TRACKER
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.supervise.seen import TrackedLife
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
-from spread_scanner.view.signals import SignalTail
-from spread_scanner.view.spreads import SpreadBoard
-from spread_scanner.view.status import (
+from spread_scanner.view.processes import (
     ProcessView,
     Stages,
     StatusLooks,
     stage_buckets,
     stage_latencies,
 )
+from spread_scanner.view.signals import SignalTail
+from spread_scanner.view.spreads import SpreadBoard
 from spread_scanner.view.tables import TablesInForce
 
 SIGNALS_KEPT_MAX = 1_000_000

@@ -4,8 +4,6 @@ Read from the funding segment; whether a rate may be used is schema.funding's to
 no segment there is nothing to show, and nothing is late.
 """
 
-from collections.abc import Iterator, Sequence
-
 import numpy as np
 
 from spread_scanner import clock
@@ -89,14 +87,6 @@ def states(settings: Settings) -> list[FundingState]:
             return [_state(source, rows[source.source_id], table) for source in enabled]
     except SegmentError:
         return []
-
-
-def late_lines(found: Sequence[FundingState]) -> Iterator[str]:
-    """For people: who has told something, and nothing for longer than an interval."""
-    for one in found:
-        if one.late and one.told:
-            hours = one.age_s / S_PER_HOUR
-            yield f"Funding of {one.source} was told {hours:.1f} h ago: it counts as unknown."
 
 
 def _state(source: Source, rows: np.ndarray, table: FundingTable) -> FundingState:

@@ -63,7 +63,7 @@ class Served(Reading, frozen=True):
     status: str  # "ok" while there are prices that can be stood behind, else "unavailable"
     cached_pools: int  # listings with such a price
     cached_pairs: list[str]
-    degraded: list[str]  # processes that are unwell, and what differs between them
+    degraded: list[str]  # processes that are unwell, and in sentences what else is amiss
     switched: list[str]  # what is halted or paused
     version: str
     namespace: str

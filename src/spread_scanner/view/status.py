@@ -1,86 +1,58 @@
-"""Every process at a glance: what `spread-ctl status`, the screens, the doctor and a summary show.
+"""The whole system at a glance: what `spread-ctl status`, the doctor and the gateway show.
 
-Reads the health segment twice, a moment apart, so that counters become rates. A process without a
-row has never run; one whose row nobody holds is dead, whatever its state says.
+What is wrong is weighed by the conditions that spread-alerts tells (view/conditions): all of them
+say the same.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.config.processes import expected, staying
-from spread_scanner.schema.enums import ProcessState, SwitchKind
-from spread_scanner.schema.names import (
-    ALSO_DEGRADED,
-    DATABASE_FILE,
-    ENGINE,
-    FEED_SOLANA,
-    ONE_SHOT,
-    SHM_INIT,
-    TRACKER,
-)
+from spread_scanner.config.processes import staying
+from spread_scanner.schema.enums import SwitchKind
+from spread_scanner.schema.names import DATABASE_FILE, ONE_SHOT
 from spread_scanner.schema.version import installed
 from spread_scanner.shm import Control, Health, PriceStore
-from spread_scanner.shm.health import PERCENTILES, ProcessHealth, latency
+from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.switched import Switched, standing_now
-from spread_scanner.view import blocked, disk, funding, in_force
+from spread_scanner.view import blocked, disk, funding, in_force, sources
 from spread_scanner.view.blocked import BlockedPair
+from spread_scanner.view.conditions.condition import Condition, kind_of
+from spread_scanner.view.conditions.standing import SystemLook, Weighing
 from spread_scanner.view.disk import Disk
 from spread_scanner.view.funding import FundingState
 from spread_scanner.view.in_force import InForce
+from spread_scanner.view.processes import ProcessView, StatusLooks
 from spread_scanner.view.readers import Readers
-from spread_scanner.view.reading import Reading, known
+from spread_scanner.view.reading import Reading
+from spread_scanner.view.tables import TablesInForce
 
-# The latency that tells most about a kind of process, and the counters worth a rate.
-HEADLINE = {"feed": "recv_to_cell", "engine": "recv_to_signal", "tracker": "recv_to_pop"}
-RATES = {
-    "feed": ("messages", "quotes"),
-    "engine": ("dirty", "evaluations", "signals"),
-    "tracker": ("signals", "samples"),
-}
-DROPS = {"feed": (), "engine": ("ring_full",), "tracker": ("rows_dropped", "refused_full")}
+NAMED_MAX = 5  # of one kind, to people
+OF_PROCESSES = ("down", "hung", "degraded", "failed")
 
 
-class ProcessView(Reading, frozen=True):
-    """One line of the status."""
+class Segments(NamedTuple):
+    """What is attached of one system."""
 
-    process: str
-    state: str
-    alive: bool
-    healthy: bool  # lives, beats and is not degraded, paused or not; a one-shot: did its work
-    starting: bool  # or waiting for its turn, and young enough for that (ready_s_max)
-    heartbeat_age_ms: float | None
-    pid: int | None
-    starts: int
-    generation: int
-    rates_per_s: dict[str, float]
-    drops: int
-    skips: int
-    symbols: int | None  # a feed's listings
-    good_symbols: int | None  # of them quoted and heard, whose quote can be used
-    p50_us: float | None  # of the latency that tells most about this kind of process
-    p99_us: float | None
-    message: str
-    version: str  # of what runs; empty: it has never run
-
-    @property
-    def degraded(self) -> bool:
-        """It says itself that it is unwell, paused or not."""
-        return self.state == "degraded" or _degraded_too(self.state, self.message)
+    health: Health
+    control: Control
+    store: PriceStore
+    kept: Evaluations
 
 
-def _degraded_too(state: str, message: str) -> bool:
-    return state == "paused" and message.startswith(ALSO_DEGRADED)
-
-
-def kind_of(process: str) -> str:
-    """feed, engine, tracker, or other."""
-    if process.startswith("feed-") and process != FEED_SOLANA:
-        return "feed"
-    return {ENGINE: "engine", TRACKER: "tracker"}.get(process, "other")
+@contextlib.contextmanager
+def attached(namespace: str) -> Iterator[Segments]:
+    """All that a status is read from. Raises NoSegment and its kind where the system is not up."""
+    with (
+        Health.attach(namespace) as health,
+        Control.attach(namespace) as control,
+        PriceStore.attach(namespace) as store,
+        Evaluations.attach(namespace) as kept,
+    ):
+        yield Segments(health, control, store, kept)
 
 
 class Switches(Reading, frozen=True):
@@ -99,15 +71,39 @@ class Switches(Reading, frozen=True):
         return bool(self.standing)
 
 
+class StandingCondition(Reading, frozen=True):
+    """Something that is not as it should be. docs/operating.md says of each key what to do."""
+
+    key: str  # what kind, and where there are several, of what: `stale:okx-spot`
+    text: str
+    can_wait: bool  # until tomorrow
+    deliberate: bool  # somebody has switched it so
+
+
+def brief(conditions: Sequence[StandingCondition]) -> list[str]:
+    """For people, a line each with its key; of a kind that has many the first ones, and how many
+    more."""
+    kinds: dict[str, list[StandingCondition]] = {}
+    for one in conditions:
+        kinds.setdefault(kind_of(one.key), []).append(one)
+    lines = []
+    for kind, of_kind in kinds.items():
+        lines += [f"{one.text} ({one.key})" for one in of_kind[:NAMED_MAX]]
+        if more := len(of_kind) - NAMED_MAX:
+            lines += [f"and {more:,} more ({kind})"] if more > 0 else []
+    return lines
+
+
 class Status(Reading, frozen=True):
     """The whole system: its processes, what they have in force, and what is switched."""
 
     namespace: str
     version: str  # of what is installed, which has read this
-    ok: bool  # all that shall run does, and nothing is mixed
+    ok: bool  # all that shall run does, and no condition stands but what somebody switched
     starting: list[str]
     unwell: list[str]
     mixed: list[str]  # in sentences
+    conditions: list[StandingCondition]  # what spread-alerts tells, as it stands now
     in_force: list[InForce]
     switches: Switches
     blocked: list[BlockedPair]  # pairs that stayed implausible: none signals until judged anew
@@ -117,16 +113,17 @@ class Status(Reading, frozen=True):
     processes: list[ProcessView]
     counters: dict[str, dict[str, int]]  # by process; docs/counters.md says what each means
 
+    @property
+    def beside(self) -> list[StandingCondition]:
+        """What stands beside the processes that are unwell, which their rows and messages tell."""
+        of_unwell = {f"{kind}:{name}" for kind in OF_PROCESSES for name in self.unwell}
+        return [one for one in self.conditions if one.key not in of_unwell]
+
 
 def read(settings: Settings, interval_s: float) -> Status:
-    """Look twice, so long apart. Raises NoSegment and its kind where the system is not up."""
-    namespace = settings.config.system.namespace
-    with (
-        Health.attach(namespace) as health,
-        Control.attach(namespace) as control,
-        PriceStore.attach(namespace) as store,
-    ):
-        reader = StatusReader(settings, health, control, store)
+    """SystemLook twice, so long apart. Raises NoSegment and its kind where the system is not up."""
+    with attached(settings.config.system.namespace) as segments:
+        reader = StatusReader(settings, segments)
         clock.sleep(interval_s)
         return reader.look()
 
@@ -134,187 +131,82 @@ def read(settings: Settings, interval_s: float) -> Status:
 class StatusReader:
     """The same of what is attached, again and again; rates are since the look before."""
 
-    def __init__(
-        self, settings: Settings, health: Health, control: Control, store: PriceStore
-    ) -> None:
+    def __init__(self, settings: Settings, segments: Segments) -> None:
         self._settings = settings
-        self._health = health
-        self._control = control
-        self._store = store
-        self._looks = StatusLooks(settings, health)
+        self._segments = segments
+        self._looks = StatusLooks(settings, segments.health)
         self._readers = Readers(settings.data_dir / DATABASE_FILE)
         self._readers.look()
+        self.tables = TablesInForce(settings.generated_dir)
+        self._weighing = Weighing(settings, segments.kept)
+        self.conditions: list[Condition] = []  # of the last look
+
+    def take(self, settings: Settings) -> None:
+        """Go on with other settings; what only time tells is not forgotten."""
+        self._settings = settings
+        self._looks = StatusLooks(settings, self._segments.health)
+        self._weighing.take(settings)
 
     def look(self) -> Status:
-        settings, control = self._settings, self._control
+        settings = self._settings
+        health, control, store, _ = self._segments
         self._looks.look()
+        self.tables.look()
         views = self._looks.views()
-        having = in_force.look(control, self._health)
-        mixed = in_force.differences(having)
-        stay = staying(settings)
-        ill = [view for view in views if _owes(view, stay) and not view.healthy]
-        return Status(
-            namespace=settings.config.system.namespace,
-            version=installed(),
-            ok=not ill and not mixed,
-            starting=[view.process for view in ill if view.starting],
-            unwell=[view.process for view in ill if not view.starting],
-            mixed=mixed,
+        having = in_force.look(control, health)
+        now = SystemLook(
+            processes=views,
+            counters={view.process: self._looks.counters(view.process) for view in views},
             in_force=having,
-            switches=switches(control),
+            switched=standing_now(control.standing),
             blocked=blocked.look(settings),
             disk=disk.look(settings.data_dir, self._readers.look()),
             funding=funding.states(settings),
-            clock_step_s=self._store.clock.step_ns() / NS_PER_S,
-            processes=views,
-            counters={view.process: self._looks.counters(view.process) for view in views},
+            # Without tables: how many quotes a source should have takes a while, and is not asked.
+            sources=sources.look(settings, health, control, store, None),
+            clock_step_s=store.clock.step_ns() / NS_PER_S,
+            session_ns=store.clock.now_ns(),
+        )
+        self.conditions = list(self._weighing.conditions(now, self.tables))
+        return self._status(now, switches(control))
+
+    def _status(self, now: SystemLook, switched: Switches) -> Status:
+        stay = staying(self._settings)
+        ill = [view for view in now.processes if _owes(view, stay) and not view.healthy]
+        standing = list(_standing(self.conditions, now.processes))
+        return Status(
+            namespace=self._settings.config.system.namespace,
+            version=installed(),
+            ok=not ill and all(one.deliberate for one in standing),
+            starting=[view.process for view in ill if view.starting],
+            unwell=[view.process for view in ill if not view.starting],
+            mixed=in_force.differences(now.in_force),
+            conditions=standing,
+            in_force=now.in_force,
+            switches=switched,
+            blocked=now.blocked,
+            disk=now.disk,
+            funding=now.funding,
+            clock_step_s=now.clock_step_s,
+            processes=now.processes,
+            counters=now.counters,
         )
 
 
-def other_versions(now: Status) -> dict[str, list[str]]:
-    """Who runs in another version than the one that is installed: version to processes."""
-    found: dict[str, list[str]] = {}
-    for view in now.processes:
-        if view.alive and view.version != now.version:
-            found.setdefault(view.version, []).append(view.process)
-    return found
-
-
-class StatusLooks:
-    """Two looks at the health segment; keep it to go on looking."""
-
-    def __init__(self, settings: Settings, health: Health) -> None:
-        self._settings = settings
-        self._health = health
-        self._before: dict[str, ProcessHealth] = {}
-        self._before_s = 0.0
-        self._now: dict[str, ProcessHealth] = {}
-        self._now_s = 0.0
-        self.look()
-
-    def look(self) -> None:
-        """Read all rows; rates are over the time since the look before."""
-        self._before, self._before_s = self._now, self._now_s
-        self._now = {row.process: row for row in self._health.read_all()}
-        self._now_s = clock.mono_s()
-
-    def views(self) -> list[ProcessView]:
-        """The expected processes in order, then others that have a row (spread-ctl itself)."""
-        names = expected(self._settings)
-        names += [name for name in self._now if name not in names]
-        return [self._view(name) for name in names]
-
-    def total(self, counter: str) -> int:
-        """A counter summed over all processes that have it."""
-        return sum(row.counters.get(counter, 0) for row in self._now.values())
-
-    def counters(self, process: str) -> dict[str, int]:
-        return self._now[process].counters if process in self._now else {}
-
-    def _view(self, process: str) -> ProcessView:
-        row = self._now.get(process)
-        if row is None:
-            return _absent(process, waits=self._young(self._now.get(SHM_INIT)))
-        kind = kind_of(process)
-        shown = row.latencies.get(HEADLINE.get(kind, ""))
-        return ProcessView(
-            process=process,
-            state=_state(row),
-            alive=row.alive,
-            healthy=self._healthy(row),
-            starting=row.alive and row.state is ProcessState.STARTING and self._young(row),
-            heartbeat_age_ms=row.heartbeat_age_ns / 1e6,
-            pid=row.pid if row.alive else None,
-            starts=row.starts,
-            generation=row.generation,
-            rates_per_s=self._rates(row, RATES.get(kind, ())),
-            drops=sum(row.counters.get(label, 0) for label in DROPS.get(kind, ())),
-            skips=sum(count for label, count in row.counters.items() if label.startswith("skip_")),
-            symbols=row.counters.get("symbols"),
-            good_symbols=self._good_symbols(row),
-            p50_us=known(shown.percentiles_ns[0] / 1e3) if shown else None,
-            p99_us=known(shown.percentiles_ns[2] / 1e3) if shown else None,
-            message=row.message.rstrip("\0"),
-            version=row.version,
-        )
-
-    def _beats(self, row: ProcessHealth) -> bool:
-        return row.heartbeat_age_ns / 1e6 <= self._settings.config.system.heartbeat_ms_max
-
-    def _good_symbols(self, row: ProcessHealth) -> int | None:
-        """As the feed counts them; none of one that is gone or silent, whatever it said last."""
-        counted = row.counters.get("good_symbols")
-        return counted if counted is None or (row.alive and self._beats(row)) else 0
-
-    def _healthy(self, row: ProcessHealth) -> bool:
-        if row.process in ONE_SHOT:
-            return row.state is ProcessState.STOPPED or (
-                row.alive and row.state is not ProcessState.FAILED
-            )
-        works = row.state in (ProcessState.RUNNING, ProcessState.PAUSED)
-        works = works and not _degraded_too(row.state.name.lower(), row.message)
-        return row.alive and self._beats(row) and works
-
-    def _young(self, row: ProcessHealth | None) -> bool:
-        """Whether it began so recently that what it starts need not be there yet."""
-        return row is not None and (
-            row.age_ns / NS_PER_S <= self._settings.config.system.ready_s_max
-        )
-
-    def _rates(self, row: ProcessHealth, labels: Sequence[str]) -> dict[str, float]:
-        before = self._before.get(row.process)
-        elapsed_s = self._now_s - self._before_s
-        if before is None or elapsed_s <= 0:
-            return dict.fromkeys(labels, 0.0)
-        return {
-            label: (row.counters[label] - before.counters[label]) / elapsed_s for label in labels
-        }
+def _standing(
+    conditions: Sequence[Condition], views: Sequence[ProcessView]
+) -> Iterator[StandingCondition]:
+    """But for what a process that has just begun makes for a while."""
+    ages_s = {view.process: view.age_s for view in views}
+    for one in conditions:
+        age_s = ages_s.get(one.process)
+        if age_s is None or age_s >= one.stands_s:
+            yield StandingCondition(one.key, one.text, one.patient, one.deliberate)
 
 
 def _owes(view: ProcessView, stay: Sequence[str]) -> bool:
     """Whether it is to be well: what runs all the time, and a one-shot that has run."""
     return view.process in stay or (view.process in ONE_SHOT and view.starts > 0)
-
-
-def _state(row: ProcessHealth) -> str:
-    """The state as a person should read it: a dead process is not running, and one that does its
-    work and ends is done.
-    """
-    if row.process in ONE_SHOT and row.state is ProcessState.STOPPED:
-        return "done"
-    settled = row.state in (ProcessState.STOPPED, ProcessState.FAILED)
-    if not row.alive and not settled:
-        return "dead"
-    return row.state.name.lower()
-
-
-Stages = dict[str, np.ndarray]
-
-
-def stage_buckets(health: Health) -> Stages:
-    """The histograms of the pipeline's stages so far, feeds added up."""
-    sums: Stages = {}
-    for process in health.names():
-        for label, counted in health.buckets(process).items():
-            sums[label] = sums[label] + counted if label in sums else counted
-    return sums
-
-
-def stage_latencies(until: Stages, since: Stages) -> dict[str, dict[str, float]]:
-    """Percentiles in us per stage, of what was counted between two looks."""
-    stages = {}
-    for label, counted in until.items():
-        before = since.get(label)
-        if before is None or (before > counted).any():  # new segments began again from nothing
-            before = np.zeros_like(counted)
-        read = latency(counted - before)
-        names = [f"p{percentile:g}" for percentile in PERCENTILES]
-        stages[label] = {
-            "count": float(read.total),
-            **dict(zip(names, [ns / 1e3 for ns in read.percentiles_ns], strict=True)),
-            "max": read.max_ns / 1e3,
-        }
-    return stages
 
 
 def switches(control: Control) -> Switches:
@@ -331,28 +223,4 @@ def switches(control: Control) -> Switches:
         paused_directions=named(SwitchKind.DIRECTION),
         paused_symbols=named(SwitchKind.SYMBOL),
         standing=standing_now(standing),
-    )
-
-
-def _absent(process: str, *, waits: bool) -> ProcessView:
-    """One that has no row: it has never run, and perhaps its turn is still to come."""
-    return ProcessView(
-        process=process,
-        state="waiting" if waits else "absent",
-        alive=False,
-        healthy=False,
-        starting=waits,
-        heartbeat_age_ms=None,
-        pid=None,
-        starts=0,
-        generation=0,
-        rates_per_s={},
-        drops=0,
-        skips=0,
-        symbols=None,
-        good_symbols=None,
-        p50_us=None,
-        p99_us=None,
-        message="",
-        version="",
     )

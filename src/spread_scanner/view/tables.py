@@ -74,6 +74,13 @@ class TablesInForce:
         self._folder = folder
         self.loaded = loaded
         self.view: TablesView | None = None
+        self._read_ns = 0
+
+    @property
+    def judged_age_s(self) -> float:
+        """How long ago a full run judged those in force, which `view` must have."""
+        assert self.view is not None
+        return self.view.judged_age_s + (clock.mono_ns() - self._read_ns) / NS_PER_S
 
     def look(self) -> bool:
         """Take a new set, if there is one; whether there was."""
@@ -85,4 +92,5 @@ class TablesInForce:
         except TableError:
             return False
         self.view = _view(self._folder, self.loaded, metadata)
+        self._read_ns = clock.mono_ns()
         return True

@@ -18,8 +18,6 @@ from database_bed import store as store_row
 
 from spread_scanner import clock
 from spread_scanner.alerts.conditions import Conditions
-from spread_scanner.alerts.desk import Condition
-from spread_scanner.alerts.disk import LOOKS, DiskWatch
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Settings
 from spread_scanner.discovery import main as discovery
@@ -39,6 +37,8 @@ from spread_scanner.shm import Control, PriceStore
 from spread_scanner.symbology import publish, tables, usual
 from spread_scanner.symbology.usual import Usual
 from spread_scanner.view import disk
+from spread_scanner.view.conditions.condition import Condition
+from spread_scanner.view.conditions.disk import LOOKS, DiskWatch
 
 DAY_MS = 86_400_000
 SOURCE = SOURCE_BY_LABEL["okx-spot"]

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from spread_scanner.alerts.found import Found
+from spread_scanner.alerts.news import PairNews
 from spread_scanner.symbology import publish
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.view.conditions.found import of_tables
 from spread_scanner.view.tables import TablesInForce
 
 NEVER_H = 1e9  # old tables are another test's
@@ -18,15 +19,26 @@ def published(folder: Path, generation: int, warnings: list[str], added: list[st
     publish.publish(folder, empty, {}, {}, warnings, added)
 
 
+class Found:
+    """What is said of one folder's tables: what lasts, and what is new."""
+
+    def __init__(self, folder: Path) -> None:
+        self.in_force = TablesInForce(folder)
+        self.news = PairNews(self.in_force)
+
+
 def told(found: Found) -> list[tuple[str, str, bool]]:
-    return [(row.key, row.text, row.passing) for row in found.now(NEVER_H)]
+    found.in_force.look()
+    view = found.in_force.view
+    lasting = [] if view is None else of_tables(view, found.in_force.judged_age_s, NEVER_H)
+    return [(row.key, row.text, row.passing) for row in (*found.news.since(), *lasting)]
 
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_what_is_new_in_a_set_is_told_once(tmp_path: Path, first: int) -> None:
     if first:
         published(tmp_path, first, [], ["OLD-USDT (okx-mexc)"])
-    found = Found(TablesInForce(tmp_path))
+    found = Found(tmp_path)
     assert told(found) == [], "what was in force at the start is no news"
     published(tmp_path, first + 1, [], ["NEW-USDT (okx-mexc)"])
     key = f"added:{first + 1}"
@@ -41,7 +53,7 @@ def test_what_is_new_in_a_set_is_told_once(tmp_path: Path, first: int) -> None:
 
 def test_symbols_without_room_are_told_while_there_is_none(tmp_path: Path) -> None:
     published(tmp_path, 1, ["a slip of the pen", NO_ROOM], [])
-    found = Found(TablesInForce(tmp_path))
+    found = Found(tmp_path)
     assert told(found) == told(found) == [("room", NO_ROOM, False)]
     published(tmp_path, 2, [], [])
     assert told(found) == []
@@ -49,7 +61,7 @@ def test_symbols_without_room_are_told_while_there_is_none(tmp_path: Path) -> No
 
 def test_tables_that_are_not_whole_change_nothing(tmp_path: Path) -> None:
     published(tmp_path, 1, [NO_ROOM], [])
-    found = Found(TablesInForce(tmp_path))
+    found = Found(tmp_path)
     published(tmp_path, 2, [], ["NEW-USDT"])
     metadata = tmp_path / "current" / "metadata.json"
     whole = metadata.read_bytes()

@@ -12,7 +12,6 @@ from spread_scanner.alerts.conditions import Conditions
 from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.funding import FundingNow, listing_of
 from spread_scanner.shm.funding import FundingTable
-from spread_scanner.view.funding import late_lines, states
 
 HOUR_MS = 3_600_000
 BYBIT = 3
@@ -46,12 +45,9 @@ def test_a_source_that_tells_nothing_for_an_interval_is_told_of(
     assert late(watch) == ""
     virtual_clock.advance_ms(4 * HOUR_MS - 1_000)
     assert late(watch) == ""
-    assert list(late_lines(states(up_bed.settings))) == []
     virtual_clock.advance_ms(2_000)
     said = late(watch)
     assert said == "bybit-futures has told no funding for 4.0 h: its rates count as unknown"
-    shown = list(late_lines(states(up_bed.settings)))
-    assert shown == ["Funding of bybit-futures was told 4.0 h ago: it counts as unknown."]
     tell(up_bed.namespace, 4.0)
     assert late(watch) == ""
 
@@ -63,7 +59,6 @@ def test_one_that_has_never_told_any_is_waited_for_as_long_as_the_usual_interval
     assert late(watch) == ""
     virtual_clock.advance_ms(2 * HOUR_MS)
     assert late(watch) != ""
-    assert list(late_lines(states(up_bed.settings))) == [], "the alert knows who is listed"
 
 
 def test_who_does_not_want_funding_is_told_nothing(

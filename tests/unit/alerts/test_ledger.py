@@ -10,13 +10,14 @@ import pytest
 
 from spread_scanner import clock, config
 from spread_scanner.alerts import state
-from spread_scanner.alerts.desk import Condition, Desk, Story
+from spread_scanner.alerts.desk import Desk, Story
 from spread_scanner.alerts.ledger import ENTRIES_MAX, EVENTS_MAX, Entry
 from spread_scanner.alerts.outbox import Outbox
 from spread_scanner.alerts.targets import TELEGRAM_CHARS, Message, Telegram, Webhook, senders
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config import Alerts, Settings
 from spread_scanner.errors import ConfigError
+from spread_scanner.view.conditions.condition import Condition
 
 DOWN = Condition("down:spread-tracker", "spread-tracker is down")
 Answer = Callable[[dict[str, Any]], httpx.Response]

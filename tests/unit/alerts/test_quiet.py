@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from spread_scanner.alerts.desk import Condition
 from spread_scanner.alerts.main import WAKE_NS, Quiet
 from spread_scanner.clock import NS_PER_MS, SuspendWatch, VirtualClock
+from spread_scanner.view.conditions.condition import Condition
 
 HUNG = Condition("hung:feed-okx-spot", "feed-okx-spot has not beaten for 3600.0 s")
 OPENED = Condition("opportunity:7", "BTC-USDT: 30 bps net", passing=True)

@@ -15,8 +15,6 @@ from alerts_bed import Target
 
 from bed import DEADLINE_S, until
 from spread_scanner.alerts import telling
-from spread_scanner.alerts.conditions import Segments
-from spread_scanner.alerts.desk import Condition
 from spread_scanner.alerts.telling import Telling
 from spread_scanner.config import Settings
 from spread_scanner.runtime import logs
@@ -24,6 +22,8 @@ from spread_scanner.runtime.process import Process
 from spread_scanner.schema.names import ALERTS
 from spread_scanner.shm import Control, Health, PriceStore
 from spread_scanner.shm.evaluations import Evaluations
+from spread_scanner.view.conditions.condition import Condition
+from spread_scanner.view.status import Segments
 
 NEVER_S = 3_600.0  # the time-out of a client that gives up no sooner than the test
 

@@ -20,11 +20,12 @@ import pytest
 import bed
 from spread_scanner import clock, config
 from spread_scanner.alerts import state
-from spread_scanner.alerts.desk import AWAY_S_MAX, STANDS_S, Condition, Desk
+from spread_scanner.alerts.desk import AWAY_S_MAX, Desk
 from spread_scanner.alerts.outbox import Outbox
 from spread_scanner.alerts.targets import Webhook
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Alerts, Settings
+from spread_scanner.view.conditions.condition import STANDS_S, Condition
 
 DAY_S = 86_400
 WEEKS = int(os.environ.get("SPREAD_WEEKS", "0"))

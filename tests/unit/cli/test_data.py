@@ -13,10 +13,10 @@ import orjson
 import pytest
 from database_bed import store
 
-from spread_scanner.alerts.disk import DiskWatch
 from spread_scanner.cli import data
 from spread_scanner.schema.names import DATABASE_FILE, VACUUM_FILE
 from spread_scanner.view import disk
+from spread_scanner.view.conditions.disk import DiskWatch
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -6,7 +6,7 @@ import re
 import socket
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import msgspec
 import numpy as np
 import orjson
 import pytest
+from alerts_bed import conditions_of
 
-from spread_scanner import clock
+from spread_scanner import clock, config
 from spread_scanner.cli import why
 from spread_scanner.cli.main import app
 from spread_scanner.clock import VirtualClock
@@ -23,6 +24,7 @@ from spread_scanner.config.processes import staying
 from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import (
     SOURCE_BY_LABEL,
+    SOURCES,
     ProcessState,
     QuoteFlag,
     SignalKind,
@@ -44,13 +46,16 @@ from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.funding import FundingTable
+from spread_scanner.shm.health import HealthRow
 from spread_scanner.symbology import blocked, publish, tables
 from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.tables import FundingRow
 from spread_scanner.view import funding
+from spread_scanner.view.conditions.condition import STANDS_S
 from spread_scanner.view.evaluations import Explanation
 
 Run = Callable[..., tuple[int, str, str]]
+DAY_MS = 86_400_000
 COMMANDS = (
     *(
         "up",
@@ -149,10 +154,79 @@ def test_status_names_the_unwell_and_exits_with_1(up_bed: Any, spread_ctl: Run) 
     assert "Unwell: feed-" in out
 
 
+def calm(up_bed: Any) -> None:
+    """Nothing is in quarantine any more: what else stands is the test's."""
+    made = tables.load(up_bed.settings.generated_dir)
+    again = msgspec.structs.replace(made, generation=made.generation + 1, quarantine=())
+    publish.publish(up_bed.settings.generated_dir, again, {})
+
+
+@contextlib.contextmanager
+def all_running(up_bed: Any) -> Iterator[dict[str, HealthRow]]:
+    """The rows of all that is to run, which have just beaten."""
+    with contextlib.ExitStack() as stack:
+        health = stack.enter_context(up_bed.health())
+        rows = {name: stack.enter_context(health.claim(name)) for name in staying(up_bed.settings)}
+        for row in rows.values():
+            row.beat(ProcessState.RUNNING)
+        yield rows
+
+
+def test_what_stands_is_the_same_to_status_doctor_and_alerts(
+    virtual_clock: VirtualClock, up_bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of each kind that needs nobody who runs, and some of those that do."""
+    monkeypatch.setenv("SPREAD_ALERTS__DISK_FREE_MB_MIN", "1e9")
+    virtual_clock.advance_ms(2 * DAY_MS)
+    virtual_clock.step_wall_ms(-5_000)
+    with all_running(up_bed) as rows:
+        rows["spread-engine"]._head["version"] = b"0.0.9+0123456789ab"
+        rows["feed-okx-spot"].beat(ProcessState.RUNNING, "2 symbols are refused")
+        with conditions_of(config.load()) as told:
+            alerts = {one.key: one.text for one in told.now() if one.stands_s <= STANDS_S}
+        code, out, _ = spread_ctl("status", "--interval", "0.05", "--json")
+        status = {one["key"]: one["text"] for one in orjson.loads(out)["conditions"]}
+        said = spread_ctl("status", "--interval", "0.05")[1]
+        checks = orjson.loads(spread_ctl("doctor", "--offline", "--json")[1])["checks"]
+    kinds = {key.partition(":")[0] for key in alerts}
+    assert kinds >= {"disk", "clock", "old", "quarantine", "limited", "funding"}, kinds
+    assert code == 1
+    status.pop("version")  # alerts give a restart half a minute
+    assert {key: status[key] for key in alerts} == alerts
+    assert sorted(status) == sorted(alerts), "and nothing else"
+    assert all(f"({key})" in " ".join(said.split()) for key in alerts)
+    doctor = {one["name"]: one for one in checks}
+    assert doctor["data folder"]["result"] == "warn"
+    assert {key: doctor[key]["found"] for key in alerts if key != "disk"} == {
+        key: text for key, text in alerts.items() if key != "disk"
+    }
+    assert all(doctor[key]["advice"] for key in alerts if key != "disk")
+
+
+def test_what_is_short_lived_at_a_start_is_no_condition_of_one_look(
+    virtual_clock: VirtualClock, up_bed: Any, spread_ctl: Run
+) -> None:
+    calm(up_bed)
+
+    def stands() -> list[str]:
+        for row in rows.values():
+            row.beat()
+        out = spread_ctl("status", "--interval", "0.05", "--json")[1]
+        return [one["key"] for one in orjson.loads(out)["conditions"]]
+
+    with all_running(up_bed) as rows:
+        assert stands() == []
+        virtual_clock.advance_ms(31_000)
+        assert stands() == [f"stale:{source.label}" for source in SOURCES]
+        virtual_clock.advance_ms(300_000)
+        assert "usual" in stands()
+
+
 def test_status_exits_with_0_when_well_3_when_switched_and_1_whatever_else_is(
-    up_bed: Any, spread_ctl: Run, virtual_clock: VirtualClock
+    virtual_clock: VirtualClock, up_bed: Any, spread_ctl: Run
 ) -> None:
     states: dict[str, tuple[ProcessState, str]] = {}  # of those that do not run well
+    calm(up_bed)
 
     def told() -> tuple[int, list[str], list[str]]:
         for name, row in rows.items():
@@ -161,9 +235,7 @@ def test_status_exits_with_0_when_well_3_when_switched_and_1_whatever_else_is(
         document = orjson.loads(out)
         return code, document["starting"], document["unwell"]
 
-    with contextlib.ExitStack() as stack:
-        health = stack.enter_context(up_bed.health())
-        rows = {name: stack.enter_context(health.claim(name)) for name in staying(up_bed.settings)}
+    with all_running(up_bed) as rows:
         assert told() == (0, [], [])
         states["spread-engine"] = ProcessState.STARTING, ""
         assert told() == (1, ["spread-engine"], [])
@@ -180,16 +252,20 @@ def test_status_exits_with_0_when_well_3_when_switched_and_1_whatever_else_is(
             states.clear()
             spread_ctl(*back)
         assert told() == (0, [], [])
-        with health.claim(DISCOVERY) as row:
+        with up_bed.health() as health, health.claim(DISCOVERY) as row:
             row.beat(ProcessState.RUNNING)
             assert told() == (0, [], []), "it is at work"
         assert told() == (1, [], [DISCOVERY]), "killed: nobody has found pairs"
-        with health.claim(DISCOVERY) as row:
+        with up_bed.health() as health, health.claim(DISCOVERY) as row:
             row.beat(ProcessState.FAILED, "no exchange could be reached")
         assert told() == (1, [], [DISCOVERY])
-        with health.claim(DISCOVERY) as row:
+        with up_bed.health() as health, health.claim(DISCOVERY) as row:
             row.beat(ProcessState.STOPPED, "published generation 2")
         assert told() == (0, [], [])
+        spread_ctl("halt")
+        assert told() == (3, [], [])
+        virtual_clock.advance_ms(2 * DAY_MS)
+        assert told() == (1, [], []), "halted, and no full discovery for two days"
 
 
 @pytest.mark.parametrize("command", ["status", "signals", "shutdown", "reload"])
@@ -470,7 +546,7 @@ def test_status_names_the_pairs_that_are_blocked(up_bed: Any, spread_ctl: Run) -
     kept = KeptBlock("binance-bybit", "AAA-USDT", 15_000.0, clock.wall_ns(), 1)
     blocked.write(path, {"a b": kept})
     out = " ".join(spread_ctl("status")[1].split())
-    assert "Blocked: AAA-USDT binance-bybit stayed implausible, 15,000 bps gross" in out
+    assert "AAA-USDT: stayed apart, binance-bybit 15,000 bps: blocked until discovery" in out
     (one,) = orjson.loads(spread_ctl("status", "--json")[1])["blocked"]
     assert (one["symbol"], one["direction"]) == ("AAA-USDT", "binance-bybit")
 

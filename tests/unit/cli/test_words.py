@@ -80,8 +80,8 @@ def test_the_version_is_said_and_shown(up_bed: Any, spread_ctl: Run) -> None:
         assert "restart to take it" not in spread_ctl("status", "--interval", "0.05")[1]
         row._head["version"] = b"0.0.9+0123456789ab"
         out = spread_ctl("status", "--interval", "0.05")[1]
-        assert "0.0.9+0123456789ab still runs in spread-engine" in out
-        assert "running version" in spread_ctl("doctor", "--offline")[1]
+        assert "0.0.9+0123456789ab runs in spread-engine: restart to take it (version)" in out
+        assert "0.0.9+0123456789ab runs in" in spread_ctl("doctor", "--offline")[1]
 
 
 @pytest.mark.parametrize("command", ["status", "sources", "tables", "settings", "why AAA-USDT"])
@@ -145,7 +145,7 @@ def test_a_folder_that_is_named_comes_first(
 def test_numbers_for_people_have_no_exponents() -> None:
     """`:g` writes 1e+06; figures.plain does not. Names of percentiles and keys of files may."""
     source = Path(__file__).parents[3] / "src" / "spread_scanner"
-    keys = {"tracker/pairs.py", "symbology/usual.py", "view/status.py"}
+    keys = {"tracker/pairs.py", "symbology/usual.py", "view/processes.py"}
     found = {
         str(path.relative_to(source))
         for path in source.rglob("*.py")

@@ -213,6 +213,31 @@ def test_a_process_with_such_settings_ends_with_2(
     assert "control_token_file" in capfd.readouterr().err
 
 
+def test_its_end_is_not_held_up_by_an_order_that_nobody_answers(start_python: Any) -> None:
+    """Those who ordered give up, one after the other as they like; the process then ends."""
+    child = start_python(
+        """if True:
+        import asyncio, threading
+        from spread_scanner.gateway import api
+
+        async def orders():
+            asked = threading.Event()
+
+            def order():
+                asked.set()
+                threading.Event().wait()
+
+            waits = asyncio.create_task(api._ordered(order))
+            while not asked.is_set():
+                await asyncio.sleep(0.001)
+            waits.cancel()
+
+        asyncio.run(orders())
+        """
+    )
+    assert child.wait(60) == EXIT_DONE
+
+
 @pytest.mark.slow  # spread-ctl itself
 def test_its_end_is_not_held_up_by_whom_it_asks(start: Any) -> None:
     """A child that would never answer: stopped, as on a machine that is out of memory."""

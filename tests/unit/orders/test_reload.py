@@ -106,12 +106,14 @@ def test_a_refusal_of_a_process_is_printed_and_the_mixed_state_shown_until_resol
 
         code, out, _ = spread_ctl("status", "--interval", "0.05")
         assert code == 1
-        assert "Mixed: different settings" in out
-        assert "Mixed: spread-tracker refused: no room" in out
+        assert "Amiss: mixed: different settings" in out
+        assert "spread-tracker refused: no room" in out
 
         replace(up_bed, "config.toml", "\nhold_h = 1.0", "")
         spread_ctl("reload")
-        assert "Mixed" not in spread_ctl("status", "--interval", "0.05")[1]
+        out = spread_ctl("status", "--interval", "0.05")[1]
+        assert "different settings" not in out
+        assert "Amiss: mixed: a reload was refused; spread-tracker refused" in out, "as alerts say"
 
 
 @pytest.mark.parametrize("error", [OSError("gone"), UnicodeDecodeError("utf-8", b"", 0, 1, "x")])
@@ -163,7 +165,7 @@ def test_doctor_repeats_what_discovery_warned_about(up_bed: Any, spread_ctl: Run
     path.write_bytes(orjson.dumps(metadata))
     code, out, _ = spread_ctl("doctor", "--offline", "--json")
     checks = orjson.loads(out)["checks"]
-    warned = [row for row in checks if row["name"] == "discovery"]
+    warned = [row for row in checks if row["name"] == "room"]
     assert code == 0
     assert [row["result"] for row in warned] == ["warn"]
     assert room in str(warned[0])

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from spread_scanner.alerts.processes import of_processes
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import ProcessState
@@ -14,6 +13,7 @@ from spread_scanner.schema.names import TRACKER
 from spread_scanner.shm import Control, Health
 from spread_scanner.shm.operator import Operator
 from spread_scanner.view import status
+from spread_scanner.view.conditions.processes import of_processes
 
 FULL = "database: disk full"
 

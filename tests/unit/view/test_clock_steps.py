@@ -15,7 +15,7 @@ from spread_scanner.supervise.outages import Outages
 from spread_scanner.symbology import usual
 from spread_scanner.symbology.usual import Usual
 from spread_scanner.view import funding
-from spread_scanner.view.status import StatusLooks
+from spread_scanner.view.processes import StatusLooks
 from spread_scanner.view.usual import UsualReader
 
 BYBIT = 3

@@ -7,7 +7,7 @@ import pytest
 from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import ProcessState
-from spread_scanner.view.status import StatusLooks, stage_buckets, stage_latencies
+from spread_scanner.view.processes import StatusLooks, stage_buckets, stage_latencies
 
 
 def test_a_process_is_absent_then_alive_then_dead(up_bed: Any) -> None:

@@ -9,10 +9,10 @@ from itertools import combinations
 from statistics import median
 
 from spread_scanner import clock
-from spread_scanner.alerts.desk import Condition
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.schema.figures import plain
+from spread_scanner.view.conditions.condition import Condition
 from spread_scanner.view.disk import Disk
 
 LOOK_EVERY_NS = 60 * NS_PER_S

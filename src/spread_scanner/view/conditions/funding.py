@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from spread_scanner.alerts.desk import Condition
 from spread_scanner.config import Settings
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.view.conditions.condition import Condition
 from spread_scanner.view.funding import FundingState
 
 

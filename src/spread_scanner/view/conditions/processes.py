@@ -1,15 +1,19 @@
 """What is wrong with processes, with what they have in force, and with what people switched.
 
-Reads one record of the view, as `spread-ctl status` prints it.
+Reads records of the view, as `spread-ctl status` prints them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from spread_scanner.alerts.desk import Condition
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import DISCOVERY, ONE_SHOT
-from spread_scanner.view.status import ProcessView, Status, other_versions
+from spread_scanner.schema.version import installed
+from spread_scanner.shm.switched import Switched
+from spread_scanner.view import in_force
+from spread_scanner.view.conditions.condition import Condition
+from spread_scanner.view.in_force import InForce
+from spread_scanner.view.processes import ProcessView, other_versions
 
 FEEDS = {source.process for source in SOURCES}
 RELOAD_S = 10.0  # so long all may take to have the same
@@ -66,47 +70,54 @@ class Endings:
             yield Condition(f"failed:{name}", f"{name} failed: {why}{stays}")
 
 
-def of_notices(now: Status) -> Iterator[Condition]:
+def of_notices(
+    views: Sequence[ProcessView], counters: Mapping[str, Mapping[str, int]]
+) -> Iterator[Condition]:
     """What the exchanges have announced, by the feeds that heard it."""
-    for view in now.processes:
+    for view in views:
         if not view.alive:
             continue
-        counters = now.counters[view.process]
-        if counters.get("maintenance"):
+        counted = counters[view.process]
+        if counted.get("maintenance"):
             text = f"{view.process}: the exchange has announced maintenance; its log says when"
             yield Condition(f"maintenance:{view.process}", text)
-        if count := counters.get("halted"):
+        if count := counted.get("halted"):
             text = f"{view.process}: {count} listings are halted there; its log names them"
             yield Condition(f"halted:{view.process}", text)
 
 
-def of_in_force(now: Status) -> Iterator[Condition]:
+def of_in_force(having: Sequence[InForce], views: Sequence[ProcessView]) -> Iterator[Condition]:
     """A reload that some refused, and everything else that makes processes differ."""
-    refused = [f"{one.process} refused: {one.refused}" for one in now.in_force if one.refused]
-    if now.mixed or refused:
-        text = "; ".join(now.mixed or ["a reload was refused", *refused])
+    mixed = in_force.differences(having)
+    refused = [f"{one.process} refused: {one.refused}" for one in having if one.refused]
+    if mixed or refused:
+        text = "; ".join(mixed or ["a reload was refused", *refused])
         yield Condition("mixed", f"mixed: {text}", stands_s=RELOAD_S)
-    others = [f"{version or 'an older one'} runs in {', '.join(names)}"
-              for version, names in other_versions(now).items()]  # fmt: skip
+    now = installed()
+    others = [
+        f"{version or 'an older one'} runs in {', '.join(names)}"
+        for version, names in other_versions(views, now).items()
+    ]
     if others:
-        text = f"{now.version} is installed, {'; '.join(others)}: restart to take it"
+        text = f"{now} is installed, {'; '.join(others)}: restart to take it"
         yield Condition("version", text, stands_s=RESTART_S, patient=True)
 
 
-def of_clock(now: Status, step_s_max: float) -> Iterator[Condition]:
+def of_clock(stepped_s: float, step_s_max: float) -> Iterator[Condition]:
     """A wall clock that was set: what is stored from then on has times that are off by as much."""
-    if abs(now.clock_step_s) > step_s_max:
+    if abs(stepped_s) > step_s_max:
         text = (
-            f"the wall clock was set by {now.clock_step_s:+.1f} s since the start; times are "
+            f"the wall clock was set by {stepped_s:+.1f} s since the start; times are "
             "stored as if it had not been: restart the target when convenient"
         )
         yield Condition("clock", text, patient=True)
 
 
-def of_switches(now: Status, hours_max: float) -> Iterator[Condition]:
+def of_switches(standing: Sequence[Switched], hours_max: float) -> Iterator[Condition]:
     """What somebody switched off long ago, and may have forgotten."""
-    for one in now.switches.standing:
+    for one in standing:
         if one.age_s is not None and one.age_s > hours_max * 3_600:
             what = "halted" if one.kind == "halt" else f"{one.kind} {one.name} is paused"
             text = f"{what} for {one.age_s / 86_400:.1f} days, by {one.user or 'somebody'}"
-            yield Condition(f"switched:{one.kind}:{one.name}", text, patient=True)
+            told = Condition(f"switched:{one.kind}:{one.name}", text)
+            yield told._replace(patient=True, deliberate=True)

@@ -4,15 +4,14 @@ what is known of them: what leaving usually earns, too old to count on.
 
 from collections.abc import Iterator, Sequence
 
-from spread_scanner.alerts.desk import Condition
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.names import ENGINE
-from spread_scanner.shm import PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.view import evaluations
 from spread_scanner.view.blocked import BlockedPair
+from spread_scanner.view.conditions.condition import Condition
+from spread_scanner.view.processes import ProcessView
 from spread_scanner.view.sources import SourceView
-from spread_scanner.view.status import ProcessView
 from spread_scanner.view.symbols import NamesThen
 
 STALE_SHARE_MAX = 0.5
@@ -32,7 +31,8 @@ def of_sources(views: Sequence[SourceView], hung: set[str]) -> Iterator[Conditio
             continue
         if not one.quoted:
             text = f"{one.source} has no quotes"
-            yield Condition(f"stale:{one.source}", text, stands_s=FIRST_QUOTES_S)
+            key = f"stale:{one.source}"
+            yield Condition(key, text, stands_s=FIRST_QUOTES_S, process=one.process)
             continue
         share = 1 - one.usable / one.quoted
         if share > STALE_SHARE_MAX:
@@ -50,7 +50,7 @@ def of_usual(
         return
     if age_s is None:
         text = "what leaving usually earns is not kept: after a restart it is learned anew"
-        yield Condition("usual", text, stands_s=NOT_KEPT_S)
+        yield Condition("usual", text, stands_s=NOT_KEPT_S, process=ENGINE)
     elif abs(age_s) > half_life_s:
         hours = f"{abs(age_s) / 3_600:.1f} h"
         when = f"{hours} ago, too long to count" if age_s > 0 else f"by a clock {hours} ahead"
@@ -65,7 +65,7 @@ def of_learning(views: Sequence[ProcessView], known: int, pairs: int) -> Iterato
         text = (
             "what leaving usually earns is learned anew: until then, some five minutes, no signal"
         )
-        yield Condition("learning", text, stands_s=NOT_LEARNED_S)
+        yield Condition("learning", text, stands_s=NOT_LEARNED_S, process=ENGINE)
 
 
 def of_blocked(found: Sequence[BlockedPair]) -> Iterator[Condition]:
@@ -85,17 +85,19 @@ class ImplausibleWatch:
     them into quarantine, may be hours away.
     """
 
-    def __init__(self, kept: Evaluations, store: PriceStore, names: NamesThen) -> None:
+    def __init__(self, kept: Evaluations, names: NamesThen) -> None:
         self._kept, self._names = kept, names
-        self._clock = store.clock
         self._first_ns: dict[tuple[str, str], int] = {}
 
-    def now(self) -> Iterator[Condition]:
-        since_ns = self._clock.now_ns() - GONE_NS
-        found = evaluations.implausible(self._kept, self._names, since_ns)
+    def now(self, session_ns: int) -> Iterator[Condition]:
+        """`session_ns`: the time now, on the session clock. The engine keeps what it has found, so
+        a first look knows of the last minute, too."""
+        found = evaluations.implausible(self._kept, self._names, session_ns - GONE_NS)
         latest = {(one.symbol, one.direction): one for one in reversed(found)}
+        oldest = {(one.symbol, one.direction): one.ts_engine for one in found}
         self._first_ns = {
-            pair: self._first_ns.get(pair, one.ts_engine) for pair, one in latest.items()
+            pair: min(first_ns, self._first_ns.get(pair, first_ns))
+            for pair, first_ns in oldest.items()
         }
         by_symbol: dict[str, list[str]] = {}
         for (symbol, direction), one in sorted(latest.items()):

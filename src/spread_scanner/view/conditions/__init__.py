@@ -1,0 +1,1 @@
+"""What can be wrong: one definition, for `status`, the doctor, the gateway and spread-alerts."""

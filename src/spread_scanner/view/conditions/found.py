@@ -1,0 +1,32 @@
+"""What discovery found that a person wants to hear: pairs in quarantine, symbols without room,
+exchanges that were away, and that it has not looked for too long.
+"""
+
+from collections.abc import Iterator
+
+from spread_scanner.view.conditions.condition import Condition
+from spread_scanner.view.tables import TablesView
+
+NO_ROOM = "no room for"  # as discovery's warning begins
+AS_IT_SHOULD = ("ok", "disabled")  # states of a source
+
+
+def of_tables(view: TablesView, judged_age_s: float, age_h_max: float) -> Iterator[Condition]:
+    """What lasts: `judged_age_s` ago a full run judged them."""
+    age_h = judged_age_s / 3_600
+    if age_h > age_h_max:
+        text = f"no full discovery for {age_h / 24:.1f} days: what is listed may be another now"
+        yield Condition("old:tables", text, patient=True)
+    for warning in view.warnings:
+        if warning.startswith(NO_ROOM):
+            yield Condition("room", warning, patient=True)
+    for source, state in view.sources.items():
+        if state not in AS_IT_SHOULD:
+            text = f"discovery: {source} is {state}; enabled = false leaves it out for good"
+            yield Condition(f"away:{source}", text, patient=True)
+    ways: dict[str, list[str]] = {}
+    for row in view.quarantined:
+        ways.setdefault(row.symbol, []).append(f"{row.direction}: {row.reason}")
+    for symbol, reasons in ways.items():
+        text = f"{symbol} is in quarantine ({'; '.join(reasons)})"
+        yield Condition(f"quarantine:{symbol}", text, patient=True)
