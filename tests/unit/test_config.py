@@ -64,6 +64,41 @@ def test_an_unknown_key_names_the_file_the_key_and_what_is_allowed(folder: Path)
         ("config.toml", "[feeds.x]\n", ["feeds", "feed-<source>"]),
         ("config.toml", "[system\n", ["not TOML"]),
         ("config.toml", "[system]\nheartbeat_ms = 900\n", ["heartbeat_ms_max", "twice"]),
+        (
+            "config.toml",
+            "[pair-discovery]\nlook_every_s = 0.5\n",
+            ["pair-discovery.look_every_s", "at least 10, or 0"],
+        ),
+        (
+            "config.toml",
+            "[pair-discovery]\nfunding_every_s = 1e-9\n",
+            ["pair-discovery.funding_every_s", "at least 10, or 0"],
+        ),
+        (
+            "config.toml",
+            "[pair-discovery]\ndiscover_every_s = 9\n",
+            ["pair-discovery.discover_every_s", "at least 10, or 0"],
+        ),
+        (
+            "config.toml",
+            "[feed]\nbackoff_s_max = 0.1\n",
+            ["feed.backoff_s_max", "at least backoff_s_min, which is 0.25"],
+        ),
+        (
+            "config.toml",
+            "[feed-okx-spot]\nask_again_s_min = 1000\n",
+            ["feed-okx-spot.ask_again_s_max", "at least ask_again_s_min, which is 1000"],
+        ),
+        (
+            "config.toml",
+            "[feed]\nfirst_quote_s_max = 3600\n",
+            ["feed.first_quote_quiet_s_max", "at least first_quote_s_max"],
+        ),
+        (
+            "config.toml",
+            "[feed]\nunanswered_ms_max = 500\n",
+            ["feed.unanswered_ms_max", "at least pong_ms_max, which is 1000"],
+        ),
         ("directions.toml", "[defaults]\nexit_bps = 20.0\n", ["exit_bps", "at most enter_bps"]),
         ("config.toml", "[feed]\nstood_s = 1e-10\n", ["stood_s", "0.001"]),
         ("config.toml", "[feed]\nbackoff_s_min = 1e-320\n", ["backoff_s_min", "0.001"]),

@@ -291,7 +291,8 @@ class Ledger:
             return "raised"
         limits = self.settings
         repeat_s_min = limits.repeat_patient_s_min if entry.patient else limits.repeat_s_min
-        return "still" if now_ns - entry.said_mono_ns >= repeat_s_min * NS_PER_S else None
+        due = repeat_s_min and now_ns - entry.said_mono_ns >= repeat_s_min * NS_PER_S
+        return "still" if due else None
 
     def _single(self, one: tuple[What, Entry]) -> Parcel:
         return Parcel(_message(*one), (one,), 0)

@@ -6,7 +6,7 @@ ConfigError that names the file, the key and what is allowed.
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +16,8 @@ from spread_scanner.config.settings import (
     Alerts,
     Books,
     Directions,
+    Discovery,
+    Feed,
     Gateway,
     Settings,
     SourceSettings,
@@ -26,8 +28,15 @@ from spread_scanner.schema.channels import CHANNELS, DEPTH_CHANNELS
 from spread_scanner.schema.costs import full_weight
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
 from spread_scanner.schema.figures import plain
-from spread_scanner.schema.names import ALERTS, GATEWAY
+from spread_scanner.schema.names import ALERTS, DISCOVERY, GATEWAY
 
+PERIOD_S_MIN = 10.0
+PAUSES = (
+    ("backoff_s_max", "backoff_s_min"),
+    ("ask_again_s_max", "ask_again_s_min"),
+    ("first_quote_quiet_s_max", "first_quote_s_max"),
+    ("unanswered_ms_max", "pong_ms_max"),
+)
 SYMBOL = re.compile(r"[^\sa-z:][^a-z:]*-[A-Z0-9]+")  # a base may be of any script
 CHAT = re.compile(r"-?\d+|@[A-Za-z]\w*")
 SYMBOL_MEANS = "BASE-QUOTE in capitals, for example BTC-USDT"
@@ -87,8 +96,30 @@ def check_agreement(settings: Settings) -> None:
         )
     if system.heartbeat_ms_max < 2 * system.heartbeat_ms:
         _fail(folder / "config.toml", "system.heartbeat_ms_max", "at least twice heartbeat_ms")
+    _check_periods(folder / "config.toml", settings.config.pair_discovery)
+    for name, feed in (("feed", settings.config.feed), *_named(settings.config.feeds)):
+        _check_pauses(folder / "config.toml", name, feed)
     _check_listings(settings)
     _check_directions(settings)
+
+
+def _named(feeds: Mapping[str, Feed]) -> Iterator[tuple[str, Feed]]:
+    return ((f"feed-{label}", feed) for label, feed in feeds.items())
+
+
+def _check_periods(path: Path, discovery: Discovery) -> None:
+    """One that is all but nothing would ask the exchanges without a pause, and be banned."""
+    for key in ("discover_every_s", "look_every_s", "funding_every_s"):
+        if 0 < getattr(discovery, key) < PERIOD_S_MIN:
+            _fail(path, f"{DISCOVERY}.{key}", f"at least {plain(PERIOD_S_MIN)}, or 0")
+
+
+def _check_pauses(path: Path, section: str, feed: Feed) -> None:
+    """The longest is no shorter than the first."""
+    for key, other in PAUSES:
+        least = getattr(feed, other)
+        if getattr(feed, key) < least:
+            _fail(path, f"{section}.{key}", f"at least {other}, which is {plain(least)}")
 
 
 def _check_books(path: Path, books: Books) -> None:

@@ -585,7 +585,8 @@ class Alerts(Struct, forbid_unknown_fields=True, frozen=True):
     ] = ""
     telegram_chat_id: Annotated[str, Meta(description="Chat the bot writes to.")] = ""
     repeat_s_min: Annotated[
-        float, Meta(ge=0, le=86_400, description="The same alert is not repeated sooner.")
+        float,
+        Meta(ge=0, le=86_400, description="The same alert is not repeated sooner; 0: never."),
     ] = 300.0
     repeat_patient_s_min: Annotated[
         float,
@@ -593,7 +594,7 @@ class Alerts(Struct, forbid_unknown_fields=True, frozen=True):
             ge=0,
             le=2_592_000,
             description="The same of what is in no hurry: quarantine, old tables, versions, a "
-            "clock that was set, what is switched off.",
+            "clock that was set, what is switched off; 0: never.",
         ),
     ] = 86_400.0
     per_minute_max: Annotated[

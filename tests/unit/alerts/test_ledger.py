@@ -87,6 +87,13 @@ def test_what_stands_is_told_once_reminded_of_and_ended(bed: Bed) -> None:
     assert bed.told() == ["raised", "still", "cleared"]
 
 
+def test_who_wants_no_reminders_is_told_once(virtual_clock: VirtualClock) -> None:
+    bed = Bed(virtual_clock, Alerts(repeat_s_min=0.0, repeat_patient_s_min=0.0))
+    bed.run(60, DOWN, Condition("clock", "it was set", patient=True))
+    bed.run(20)
+    assert bed.told() == bed.told("clock") == ["raised", "cleared"]
+
+
 def test_a_step_of_the_wall_clock_repeats_nothing(bed: Bed) -> None:
     bed.run(10, DOWN)
     bed.clock.step_wall_ms(3_600_000)
