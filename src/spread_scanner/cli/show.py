@@ -31,6 +31,7 @@ from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
 from spread_scanner.tracker import report_options as options
+from spread_scanner.view.conditions.condition import kind_of
 from spread_scanner.view.disk import Disk
 from spread_scanner.view.signals import FollowUpView, SignalView
 from spread_scanner.view.sources import source_of
@@ -123,10 +124,13 @@ def _tell_status(now: Status, counters: bool) -> None:
         console.print(line, markup=False)
     for line in switched_lines(now.switches.standing):
         console.print(line, style="bold yellow", markup=False)
-    for line in brief([one for one in now.beside if not one.can_wait]):
+    amiss = [one for one in now.beside if not one.deliberate]
+    for line in brief([one for one in amiss if not one.can_wait]):
         console.print(f"Amiss: {line}", style="bold yellow", markup=False)
-    for line in brief([one for one in now.beside if one.can_wait and not one.deliberate]):
+    for line in brief([one for one in amiss if one.can_wait]):
         console.print(f"Amiss, can wait: {line}", style="yellow", markup=False)
+    for line in brief([one for one in now.beside if kind_of(one.key) == "quarantine"]):
+        console.print(f"Kept out: {line}", style="yellow", markup=False)
     if now.starting:
         console.print(f"Starting: {', '.join(now.starting)}", style="cyan")
     if now.unwell:

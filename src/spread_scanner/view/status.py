@@ -77,7 +77,7 @@ class StandingCondition(Reading, frozen=True):
     key: str  # what kind, and where there are several, of what: `stale:okx-spot`
     text: str
     can_wait: bool  # until tomorrow
-    deliberate: bool  # somebody has switched it so
+    deliberate: bool  # somebody wants it so: halted, paused, outside the band that was set
 
 
 def brief(conditions: Sequence[StandingCondition]) -> list[str]:
@@ -99,7 +99,7 @@ class Status(Reading, frozen=True):
 
     namespace: str
     version: str  # of what is installed, which has read this
-    ok: bool  # all that shall run does, and no condition stands but what somebody switched
+    ok: bool  # all that shall run does, and no condition stands but what is deliberate
     starting: list[str]
     unwell: list[str]
     mixed: list[str]  # in sentences

@@ -16,7 +16,7 @@ class Condition(NamedTuple):
     passing: bool = False  # an event (an opportunity), which has no end to tell
     stands_s: float = STANDS_S
     patient: bool = False  # in no hurry: reminders come once a day or so
-    deliberate: bool = False  # somebody wants it so
+    deliberate: bool = False  # somebody wants it so: by a switch, by a setting
     process: str = ""  # whose start makes it for a while
 
 

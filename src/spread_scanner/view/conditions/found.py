@@ -29,4 +29,5 @@ def of_tables(view: TablesView, judged_age_s: float, age_h_max: float) -> Iterat
         ways.setdefault(row.symbol, []).append(f"{row.direction}: {row.reason}")
     for symbol, reasons in ways.items():
         text = f"{symbol} is in quarantine ({'; '.join(reasons)})"
-        yield Condition(f"quarantine:{symbol}", text, patient=True)
+        # A market always has some: outside the band that was set, they are out as it was meant.
+        yield Condition(f"quarantine:{symbol}", text, patient=True, deliberate=True)
