@@ -35,7 +35,7 @@ from spread_scanner.view.conditions.condition import kind_of
 from spread_scanner.view.disk import Disk
 from spread_scanner.view.signals import FollowUpView, SignalView
 from spread_scanner.view.sources import source_of
-from spread_scanner.view.status import Status, brief
+from spread_scanner.view.status import NAMED_MAX, Status, brief
 from spread_scanner.view.status import read as read_status
 
 # Of status alone, where 3 is no half success.
@@ -129,8 +129,11 @@ def _tell_status(now: Status, counters: bool) -> None:
         console.print(f"Amiss: {line}", style="bold yellow", markup=False)
     for line in brief([one for one in amiss if one.can_wait]):
         console.print(f"Amiss, can wait: {line}", style="yellow", markup=False)
-    for line in brief([one for one in now.beside if kind_of(one.key) == "quarantine"]):
-        console.print(f"Kept out: {line}", style="yellow", markup=False)
+    out = [one.key.partition(":")[2] for one in now.beside if kind_of(one.key) == "quarantine"]
+    if out:
+        more = f" and {len(out) - NAMED_MAX:,} more" if len(out) > NAMED_MAX else ""
+        said = f"In quarantine: {', '.join(out[:NAMED_MAX])}{more}; spread-ctl tables says why."
+        console.print(said, style="yellow", markup=False)
     if now.starting:
         console.print(f"Starting: {', '.join(now.starting)}", style="cyan")
     if now.unwell:
