@@ -14,6 +14,7 @@ from spread_scanner.shm import Control, Health
 from spread_scanner.shm.operator import Operator
 from spread_scanner.view import status
 from spread_scanner.view.conditions.processes import of_processes
+from spread_scanner.view.processes import ProcessView
 
 FULL = "database: disk full"
 
@@ -45,7 +46,7 @@ def shown(bed: Any) -> tuple[ProcessState, str]:
         return row.state, row.message.rstrip("\0")
 
 
-def seen(bed: Any) -> status.ProcessView:
+def seen(bed: Any) -> ProcessView:
     views = status.read(bed.settings, 0.0).processes
     return next(view for view in views if view.process == TRACKER)
 
