@@ -8,6 +8,7 @@ or a name of the settings, and one that changes something only when its Origin i
 import hmac
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 
 from spread_scanner import clock
@@ -19,6 +20,7 @@ from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.schema.figures import plain
 
 ADDRESSES_MAX = 10_000  # of which is remembered how often they asked
+REMEMBERED = 1_024  # hosts and addresses, as reading one costs more than an answer
 STRANGERS = "strangers"  # for whom there is no room
 ASK_FOR_IT = (("www-authenticate", "Bearer"),)
 
@@ -98,13 +100,9 @@ class Access:
     def _check_host(self, host: str) -> None:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
         name = name.removeprefix("[").removesuffix("]").lower()
-        if name in self._names:
-            return
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
+        if name not in self._names and not _is_address(name):
             said = f"no host of spread-gateway.hosts: {name!r}"
-            raise NotAnswered(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", said) from None
+            raise NotAnswered(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", said)
 
     def _may_read(self, headers: Mapping[bytes, bytes]) -> bool:
         token = self.tokens.to_read
@@ -156,6 +154,16 @@ def _sends(headers: Mapping[bytes, bytes], token: bytes) -> bool:
     return scheme.lower() == b"bearer" and hmac.compare_digest(sent.strip(), token)
 
 
+@lru_cache(REMEMBERED)
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(REMEMBERED)
 def whose_pace(address: str) -> str:
     """Whose requests count together: an address of IPv4, the network of one of IPv6, of which one
     host has 2^64 addresses; nobody's: those of this machine."""

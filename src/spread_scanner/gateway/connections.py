@@ -3,19 +3,27 @@
 Every socket has a seat, whatever is said on it; there are `connections_max` of them, and the next
 is told so and closed. A request that is not whole after ten seconds, a head of more than 16 KB and
 an answer of which nothing is read for ten seconds end their connection; who reads slowly goes on.
-What is no HTTP at all is refused as a problem as well (RFC 9457).
+What is no HTTP at all is refused as a problem as well (RFC 9457). What is hot is answered here,
+from what the front says, without what uvicorn makes of every request.
 """
 
 import asyncio
 import resource
+import urllib.parse
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from spread_scanner.gateway import problems
 from spread_scanner.gateway.counting import Counting
+from spread_scanner.gateway.front import Answer
 from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.schema.figures import plain
 
@@ -23,6 +31,14 @@ REQUEST_S = 10.0  # in which a request is to be said
 UNREAD_S = 10.0  # in each of which some of an answer is to be read
 HEAD_BYTES_MAX = 16 << 10
 OWN_FILES = 256  # of the process: segments, the database, the log, tables
+# What a request that is more than a line and its headers has, or one that comes through a proxy.
+_UNCOMMON = frozenset(
+    (
+        *(b"content-length", b"transfer-encoding", b"expect", b"upgrade"),
+        *(b"x-forwarded-for", b"x-forwarded-proto"),
+    )
+)
+AtOnce = Callable[[str, str, str, dict[bytes, bytes]], Answer | None]
 _FULL = "as many connections as connections_max are open"
 
 
@@ -79,14 +95,16 @@ def files_for(connections: int) -> int:
 class BoundedHttp(HttpToolsProtocol):
     """uvicorn's protocol of one connection, within bounds."""
 
-    def __init__(self, seats: Seats, **of_uvicorn: Any) -> None:
+    def __init__(self, seats: Seats, at_once: AtOnce, **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
         self._seats = seats
+        self._ready = at_once  # Front.at_once
         self._said_by: asyncio.TimerHandle | None = None  # until a request is whole
         self._read_by: asyncio.TimerHandle | None = None  # while an answer waits to be read
         self._unread_bytes = 0  # as the last look at it had it
         self._answered: RequestResponseCycle | None = None
-        self._in_head = True
+        self._is_answered = False  # what is being read, at once
+        self._in_head = self._is_whole = True
         self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -106,15 +124,18 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        self._expect()
+        self._is_whole = False
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
             self._refuse_head()
+        elif not self._is_whole:  # else its timer would be made and ended with each request
+            self._expect()
 
     def on_message_begin(self) -> None:
-        self._expect()
+        self._is_whole = False
+        self._unset_keepalive_if_required()  # of what was answered at once before it
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -122,7 +143,7 @@ class BoundedHttp(HttpToolsProtocol):
         said = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if said > HEAD_BYTES_MAX:
             self._refuse_head()
-        else:
+        elif not self._answer_at_once():
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -131,13 +152,50 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._heard()
-        self._in_head, self._head_bytes = True, 0  # of the next one
-        if not self.transport.is_closing():
+        self._is_whole = self._in_head = True
+        self._head_bytes = 0  # of the next one
+        if self._is_answered:
+            self._is_answered = False
+        elif not self.transport.is_closing():
             super().on_message_complete()
+
+    def _answer_at_once(self) -> bool:
+        """Whether it was one of the hot requests, which is answered then: a task and what uvicorn
+        makes of a request cost more than these answers. Who says more than that, is still to be
+        answered something else, or reads slowly, goes uvicorn's way to the same answers."""
+        if (
+            not self.url.startswith(b"/")
+            or b"?" in self.url
+            or b"#" in self.url
+            or self.parser.get_http_version() != "1.1"
+            or (self.cycle is not None and not self.cycle.response_complete)
+            or self.flow.write_paused
+            or self.transport.is_closing()
+            or any(name in _UNCOMMON for name, _ in self.headers)
+        ):
+            return False
+        answer = self._ready(
+            self.parser.get_method().decode("ascii"),
+            urllib.parse.unquote(self.url.decode("ascii")),
+            self.client[0] if self.client else "",
+            dict(self.headers),
+        )
+        if answer is None:
+            return False
+        head = [STATUS_LINE[answer.status], *(b"%b: %b\r\n" % each for each in answer.headers)]
+        if not self.parser.should_keep_alive():
+            head.append(b"connection: close\r\n")
+        self.transport.writelines((b"".join((*head, b"\r\n")), answer.body))
+        if not self.parser.should_keep_alive():
+            self.transport.close()
+        self._is_answered = True
+        self.on_response_complete()
+        return True
 
     def handle_websocket_upgrade(self) -> None:
         """Another protocol takes its place; it keeps the seat."""
         self._heard()
+        self._is_whole = True
         self.connections.discard(self)
         lines = [self._request_line()]
         for name, value in self.headers:
@@ -170,7 +228,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _expect(self) -> None:
         """A request is to be whole from now on in time."""
-        self._said_by = self._said_by or self.loop.call_later(REQUEST_S, self._late)
+        if self._said_by is None and not self.transport.is_closing():
+            self._said_by = self.loop.call_later(REQUEST_S, self._late)
 
     def _heard(self) -> None:
         if self._said_by is not None:

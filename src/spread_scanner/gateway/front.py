@@ -2,12 +2,14 @@
 
 An ASGI application around another one. Who may not ask is refused before anything is read
 (gateway/access.py); health, prices, the prices of a pair and the metrics are answered from bytes
-that are ready (GET, without a query), as are the files of both pages (gateway/dashboard.py,
+that are ready (GET, without a query), which a connection asks for without the ways of ASGI where it
+can (`at_once`, gateway/connections.py); so are the files of both pages (gateway/dashboard.py,
 gateway/openapi_page.py); the dashboard's login ends here, too; all else is the api's
 (gateway/api.py), which answers the same paths where there is a query, and describes them.
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
@@ -32,6 +34,8 @@ App = Callable[[AsgiMessage, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 VERSIONED = "/v1"
+HOT = ("/health", "/prices", "/metrics")  # and the prices of a pair
+PRICES_OF = "/prices/"
 SHORT = ("/health", "/prices", "/scan-arbitrage")  # calls of bots, which any page may make
 CONTROL = f"{VERSIONED}/control/"
 JSON = b"application/json"
@@ -60,6 +64,14 @@ class Ready(NamedTuple):
     status: HTTPStatus = HTTPStatus.OK
 
 
+class Answer(NamedTuple):
+    """What is said to a request."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes
+
+
 class Front:
     """Answers what is hot, refuses what may not ask, hands the rest on."""
 
@@ -74,13 +86,42 @@ class Front:
         shown = openapi_page.page_files()  # not without a token: it says what is asked
         self._files = files | {f"{VERSIONED}{path}": file for path, file in shown.items()}
 
+    def at_once(
+        self, method: str, path: str, address: str, headers: dict[bytes, bytes]
+    ) -> Answer | None:
+        """The answer to a request without a query, refusals included, where it is one of the hot;
+        None: it is none of them, and nothing was done."""
+        path = as_read(path)
+        short = path.removeprefix(VERSIONED)
+        if method not in ("GET", "HEAD") or not (short in HOT or short.startswith(PRICES_OF)):
+            return None
+        began_ns = clock.mono_ns()
+        try:
+            self._check(method, address, headers, path)
+            answer = _handed_out(self._ready(short), headers)
+        except SpreadError as error:
+            answer = self._refused(error, path)
+        except Exception as fault:
+            answer = self._failed(fault, path)
+        told = (*answer.headers, *_OF_ALL, *self._readable(headers, path))
+        self._count.answered(clock.mono_ns() - began_ns)
+        return Answer(answer.status, told, b"" if method == "HEAD" else answer.body)
+
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         began_ns = clock.mono_ns()
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        # As litestar reads it: what is refused by its path is that path.
-        path = scope["path"] = "/" + re.sub("/+", "/", scope["path"].strip("/"))
+        method, address = scope["method"], scope["client"][0] if scope["client"] else ""
+        path = scope["path"] = as_read(scope["path"])
+        if not scope["query_string"]:
+            hot = self.at_once(method, path, address, headers)
+            if hot is not None:
+                with contextlib.suppress(
+                    asyncio.CancelledError
+                ):  # the server's time to end is over
+                    await _say(send, hot)
+                return
         readable = self._readable(headers, path)
-        bodiless = scope["method"] == "HEAD"  # a GET whose answer is not said
+        bodiless = method == "HEAD"  # a GET whose answer is not said
 
         begun = False
 
@@ -94,29 +135,30 @@ class Front:
             await send(message)
 
         try:
-            self._check(scope, headers, path)
-            if scope["method"] == "OPTIONS":
-                await _answer(told, HTTPStatus.NO_CONTENT, b"", _PREFLIGHT)
-            elif not (
-                await self._hot(scope, path, headers, told)
-                or await self._page(scope, path, headers, receive, told)
-            ):
+            self._check(method, address, headers, path)
+            if method == "OPTIONS":
+                await _say(told, answer_of(HTTPStatus.NO_CONTENT, b"", _PREFLIGHT))
+            elif not await self._page(scope, path, headers, receive, told):
                 asked = {**scope, "method": "GET"} if bodiless else scope
                 await self._api(asked, receive, told)
         except SpreadError as error:
-            await self._refused(told, error, path)
+            await _say(told, self._refused(error, path))
         except asyncio.CancelledError:  # the server's time to end is over
             if not begun:
-                await self._refused(told, problems.stopping(), path)
-        except Exception as fault:  # of ours: the request has it, the process goes on
-            self._count.failed(path, fault)
-            await refuse(told, problems.fault(path))
+                await _say(told, self._refused(problems.stopping(), path))
+        except Exception as fault:
+            await _say(told, self._failed(fault, path))
         finally:
             self._count.answered(clock.mono_ns() - began_ns)
 
-    async def _refused(self, send: Send, error: SpreadError, path: str) -> None:
+    def _refused(self, error: SpreadError, path: str) -> Answer:
         self._count.refused(error)
-        await refuse(send, problems.of_error(error, path), getattr(error, "headers", ()))
+        return refusal_of(problems.of_error(error, path), getattr(error, "headers", ()))
+
+    def _failed(self, fault: Exception, path: str) -> Answer:
+        """A fault of ours: the request has it, the process goes on."""
+        self._count.failed(path, fault)
+        return refusal_of(problems.fault(path))
 
     def check_socket(self, address: str, headers: Mapping[bytes, bytes]) -> None:
         """Raises NotAnswered when nobody may be told over a socket."""
@@ -124,11 +166,10 @@ class Front:
         if self.paused:
             raise _paused()
 
-    def _check(self, scope: AsgiMessage, headers: dict[bytes, bytes], path: str) -> None:
-        client = scope["client"]
+    def _check(self, method: str, address: str, headers: dict[bytes, bytes], path: str) -> None:
         # Browsers send no token with OPTIONS, and have none before they have the page.
-        open_to_all = scope["method"] == "OPTIONS" or path in self._open
-        self.access.check(client[0] if client else "", headers, tokens=not open_to_all)
+        open_to_all = method == "OPTIONS" or path in self._open
+        self.access.check(address, headers, tokens=not open_to_all)
         if open_to_all:
             return
         if path.startswith(CONTROL):
@@ -144,17 +185,6 @@ class Front:
         reader = self.access.reader_of(origin, short=path.startswith(SHORT))
         allowed = ((b"access-control-allow-origin", reader.encode()), _EXPOSED) if reader else ()
         return (*allowed, (b"vary", b"Origin"))
-
-    async def _hot(
-        self, scope: AsgiMessage, path: str, headers: dict[bytes, bytes], send: Send
-    ) -> bool:
-        """Whether it was one of those that are answered from bytes."""
-        if scope["query_string"] or scope["method"] not in ("GET", "HEAD"):
-            return False
-        ready = self._ready(path.removeprefix(VERSIONED))
-        if ready is not None:
-            await _hand_out(send, ready, headers)
-        return ready is not None
 
     async def _page(
         self,
@@ -175,29 +205,32 @@ class Front:
             ready = Ready(file.packed if packs else file.body, file.tag, file.kind)
             policy = (b"content-security-policy", file.policy)
             more = (policy, *_OF_PAGE, *(_PACKED if packs else ()))
-            await _hand_out(send, ready, headers, more)
+            await _say(send, _handed_out(ready, headers, more))
         elif scope["method"] == "POST" and path in (dashboard.LOGIN, dashboard.LOGOUT):
             leaves = path == dashboard.LOGOUT
             value = "" if leaves else self.access.cookie_for(headers, await _body(receive))
             cookie = set_cookie(headers, value, secure=self.access.over_tls)
-            await _answer(send, HTTPStatus.NO_CONTENT, b"", ((b"set-cookie", cookie),))
+            await _say(send, answer_of(HTTPStatus.NO_CONTENT, b"", ((b"set-cookie", cookie),)))
         else:
             return False
         return True
 
-    def _ready(self, short: str) -> Ready | None:
-        """The answer to a hot path; None: it is none. Raises UnknownPair."""
+    def _ready(self, short: str) -> Ready:
+        """The answer to a hot path. Raises UnknownPair."""
         if short == "/health":
             well, body = self._system.health()
             return Ready(body, status=HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
         if short == "/prices":
             return Ready(*self._system.prices())
-        if short.startswith("/prices/"):
-            pair = self._system.named(short.removeprefix("/prices/"))
-            return Ready(*self._system.prices(pair))
         if short == "/metrics":
             return Ready(self._system.metrics(), kind=METRICS)
-        return None
+        pair = self._system.named(short.removeprefix(PRICES_OF))
+        return Ready(*self._system.prices(pair))
+
+
+def as_read(path: str) -> str:
+    """As litestar reads it: what is refused by its path is that path."""
+    return "/" + re.sub("/+", "/", path.strip("/"))
 
 
 def _paused() -> NotAnswered:
@@ -209,26 +242,26 @@ def _is_health(path: str) -> bool:
     return path.removeprefix(VERSIONED) == "/health"
 
 
-async def refuse(send: Send, said: Problem, extra: Iterable[tuple[str, str]] = ()) -> None:
-    """Answer with a problem."""
+def answer_of(status: int, body: bytes, headers: Iterable[Header]) -> Answer:
+    """With its length."""
+    return Answer(int(status), (*headers, (b"content-length", b"%d" % len(body))), body)
+
+
+def refusal_of(said: Problem, extra: Iterable[tuple[str, str]] = ()) -> Answer:
+    """A problem, and headers that go with it."""
     headers = [(name.encode(), value.encode()) for name, value in extra]
     headers.append((b"content-type", problems.MEDIA_TYPE.encode()))
-    await _answer(send, said.status, msgspec.json.encode(said), headers)
+    return answer_of(said.status, msgspec.json.encode(said), headers)
 
 
-async def _hand_out(
-    send: Send,
-    ready: Ready,
-    headers: Mapping[bytes, bytes],
-    more: tuple[Header, ...] = (),
-) -> None:
+def _handed_out(
+    ready: Ready, headers: Mapping[bytes, bytes], more: tuple[Header, ...] = ()
+) -> Answer:
     tagged = ((b"etag", ready.tag),) if ready.tag else ()
     known = headers.get(b"if-none-match", b"").replace(b"W/", b"").split(b", ")
     if ready.tag and ready.tag in known:
-        await _answer(send, HTTPStatus.NOT_MODIFIED, b"", (*tagged, *more))
-    else:
-        about = (*tagged, (b"content-type", ready.kind), *more)
-        await _answer(send, ready.status, ready.body, about)
+        return answer_of(HTTPStatus.NOT_MODIFIED, b"", (*tagged, *more))
+    return answer_of(ready.status, ready.body, (*tagged, (b"content-type", ready.kind), *more))
 
 
 async def _body(receive: Receive) -> bytes:
@@ -241,8 +274,7 @@ async def _body(receive: Receive) -> bytes:
     return body.strip()
 
 
-async def _answer(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    start = {"type": "http.response.start", "status": int(status), "headers": [*headers, length]}
+async def _say(send: Send, answer: Answer) -> None:
+    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
     await send(start)
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -89,7 +89,7 @@ def serving(front: Front, broadcast: Broadcast, seats: Seats) -> uvicorn.Config:
     """How connections are taken: within bounds, requests by the front, sockets by the push."""
     return uvicorn.Config(
         front,
-        http=partial(BoundedHttp, seats),  # type: ignore[arg-type]
+        http=partial(BoundedHttp, seats, front.at_once),  # type: ignore[arg-type]
         ws=Sockets(broadcast, front.check_socket, seats),  # type: ignore[arg-type]
         lifespan="off",
         log_config=None,

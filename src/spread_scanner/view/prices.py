@@ -143,6 +143,7 @@ class PriceBoard:
 
     def __init__(self, settings: Settings, tables: Tables, store: PriceStore) -> None:
         self._store = store
+        self._sequences = store.sequences
         self._settings = settings
         self.limits = FreshnessLimits.of(settings)
         names = tables.symbol_names()
@@ -179,26 +180,21 @@ class PriceBoard:
         rows = self._rows[source]
         beats = feed_beats(self._store, source.source_id, self.limits)
         ids = self._ids[rows]
-        versions = self._store.sequences[source.source_id, ids]
+        versions = self._sequences[source.source_id, ids]
         quotes = self._store.read_many(source.source_id, ids)
         return self._judged(rows, versions, quotes, beats)
 
     def look_at(self, pair: str, sources: Container[Source]) -> Quoted:
         """The listings of one pair on some sources; of one that pools alone have there are none."""
         rows = [n for n in self._rows_of_pair.get(pair, ()) if self.listings[n].source in sources]
-        versions, beating = [], []
+        asked = [self.listings[number].source.source_id for number in rows]
+        beating = [feed_beats(self._store, source_id, self.limits) for source_id in asked]
+        numbers = np.array(rows, np.int64)
+        versions = self._sequences[asked, self._ids[numbers]]
         quotes = np.empty(len(rows), QUOTE_DTYPE)  # numpy puts records together slowly
-        for at, number in enumerate(rows):
-            source_id = self.listings[number].source.source_id
-            beating.append(feed_beats(self._store, source_id, self.limits))
-            versions.append(self._store.sequences[source_id, self._ids[number]])
+        for at, (number, source_id) in enumerate(zip(rows, asked, strict=True)):
             quotes[at] = self._store.read_many(source_id, self._ids[number : number + 1])[0]
-        return self._judged(
-            np.array(rows, np.int64),
-            np.array(versions, np.uint64),
-            quotes,
-            np.array(beating, np.bool_),
-        )
+        return self._judged(numbers, versions, quotes, np.array(beating, np.bool_))
 
     def _judged(
         self,

@@ -236,6 +236,84 @@ def test_who_says_no_whole_request_is_let_go_however_busy_it_is(
     at_the_door(visit)
 
 
+HOT = [
+    b"GET /health",
+    b"GET /v1/health",
+    b"HEAD /prices",
+    b"GET //v1//prices/",
+    b"GET /prices/BTC/USDT",
+    b"GET /prices/btc%2Fusdt",
+    b"GET /prices/NOSUCH/USDT",
+    b"GET /metrics",
+    b"GET /prices\nHost: example.org",
+    b"GET /prices\nOrigin: http://example.org",
+    b"GET /v1/prices\nOrigin: http://example.org",
+    b"GET /prices\nIf-None-Match: W/%(tag)s",
+    b"GET /health\nConnection: close",
+]
+
+
+@pytest.mark.parametrize("asked", HOT)
+def test_what_is_answered_at_once_is_what_the_long_way_answers(
+    asked: bytes,
+    at_the_door: Callable[..., None],
+    quote: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To the byte, and the connection goes on, or ends where it was to."""
+    ways: list[bool] = []
+    at_once = BoundedHttp._answer_at_once
+
+    def seen(one: BoundedHttp) -> bool:
+        ways.append(at_once(one))
+        return ways[-1]
+
+    monkeypatch.setattr(BoundedHttp, "_answer_at_once", seen)
+
+    async def answer(door: Door, request: bytes) -> bytes:
+        visitor = await Visitor.of(door)
+        visitor.say(request)
+        if b"Connection: close" not in request:
+            visitor.say(GET.replace(b"GET", b"HEAD"))
+            head = await visitor.reader.readuntil(b"\r\n\r\n")
+            rest = await visitor.reader.readuntil(b"HTTP/1.1 200 OK\r\n")
+            return head + rest
+        return await visitor.reader.read()
+
+    async def visit(door: Door) -> None:
+        quote(100.0)
+        line, _, more = asked.partition(b"\n")
+        if b"%(tag)s" in more:
+            head = await answer(door, b"GET /prices HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            more = more.replace(b"%(tag)s", head.partition(b"etag: ")[2].partition(b"\r")[0])
+        ways.clear()
+        named = b"" if more.startswith(b"Host") else b"\r\nHost: 127.0.0.1"
+        request = line + b" HTTP/1.1" + named + (b"\r\n" + more if more else b"")
+        short = await answer(door, request + b"\r\n\r\n")
+        long = await answer(door, request + b"\r\nContent-Length: 0\r\n\r\n")
+        assert ways[0]
+        assert not any(ways[1:])
+        assert short == long
+
+    at_the_door(visit)
+
+
+def test_requests_said_in_one_go_are_answered_in_their_order(
+    at_the_door: Callable[..., None],
+) -> None:
+    """The hot ones, too: one that waits for another is not answered before it."""
+
+    async def visit(door: Door) -> None:
+        visitor = await Visitor.of(door)
+        hot = GET.replace(b"/v1/directions", b"/health")
+        visitor.say(hot + GET + hot + hot.replace(b"health", b"prices/NO/SUCH") + GET)
+        found = [await visitor.told() for _ in range(5)]
+        assert [status for status, _ in found] == [503, 200, 503, 404, 200]
+        assert found[1] == found[4]
+
+    at_the_door(visit)
+
+
 def test_every_open_socket_has_a_seat_and_the_next_is_refused(
     at_the_door: Callable[..., None],
 ) -> None:
