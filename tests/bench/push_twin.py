@@ -6,7 +6,6 @@ port.
 import asyncio
 import contextlib
 
-import numpy as np
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -29,7 +28,7 @@ def changed(prices: PricesAsText, written: Dirty) -> str:
     for source in SPOT_LIKE:
         for source_id, ids in written:
             if SOURCES[source_id] is source:
-                found, _ = prices.parts(board.look(source), np.isin(board.ids(source), ids))
+                found, _ = prices.parts(board.look(source), board.rows_of(source, ids))
                 texts += found
     return (b'{"type":"prices","snapshot":false,"prices":[%b]}' % b",".join(texts)).decode()
 

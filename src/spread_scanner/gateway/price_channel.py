@@ -45,7 +45,7 @@ class Prices(States[dict[Any, Quoted]]):
         for source_id, ids in dirty:
             if source_id < len(SOURCES):
                 source = SOURCES[source_id]
-                changed[source] = np.isin(self._board.ids(source), ids)
+                changed[source] = self._board.rows_of(source, ids)
         self.add(changed)
         self.tell(now_ns)
 

@@ -14,7 +14,7 @@ from spread_scanner.errors import SegmentError
 from spread_scanner.shm.price_store import DirtyBitmap
 
 PARK_MS = 200.0
-FRAME_S_MIN = 0.001  # between two flushes
+FRAME_S_MIN = 0.001  # from one flush to the next
 
 
 class Watching:
@@ -42,14 +42,16 @@ class Watching:
     def _watch(self) -> None:
         while not self._ended:
             self._wanted.wait()
+            began_s = clock.mono_s()
             with contextlib.suppress(SegmentError):  # replaced: the process is about to leave
                 if not self._ended and (self._again or self._bits.wait(PARK_MS)):
+                    began_s = clock.mono_s()
                     self._flushed.clear()
                     if self._ended:  # just now: nobody sets it any more
                         return
                     self._loop.call_soon_threadsafe(self._on_loop)
                     self._flushed.wait(1.0)
-            clock.sleep(FRAME_S_MIN)
+            clock.sleep(max(0.0, FRAME_S_MIN - (clock.mono_s() - began_s)))
 
     def _on_loop(self) -> None:
         self._again = False
