@@ -26,6 +26,7 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.basis import BasisReader
 from spread_scanner.view.depth import DepthReader
+from spread_scanner.view.in_force import SettingsInForce
 from spread_scanner.view.notes import notes_of
 from spread_scanner.view.spreads import SpreadBoard, shares_learned
 from spread_scanner.view.tables import TablesInForce
@@ -129,7 +130,7 @@ class WatchScreen(App[None]):
         self, settings: Settings, loaded: Tables, store: PriceStore, wanted: str = ""
     ) -> None:
         super().__init__()
-        self._settings = settings
+        self._settings = SettingsInForce(settings)
         self._store = store
         self._board = SpreadBoard(settings, loaded, store)
         self._in_force = TablesInForce(settings.generated_dir, loaded)
@@ -176,6 +177,7 @@ class WatchScreen(App[None]):
     def on_unmount(self) -> None:
         self._basis.close()
         self._depth.close()
+        self._settings.close()
 
     def on_resize(self) -> None:
         """Another width may have room for other columns."""
@@ -259,16 +261,18 @@ class WatchScreen(App[None]):
             return
         self._refreshes += 1
         if self._refreshes % TABLES_EVERY == 0:
-            self._take_new_tables()
+            self._take_what_is_new()
         self._rows = self._board.rows()
         for row in self._rows[self._rows["usable"]]:
             pair = (int(row["direction_id"]), int(row["symbol_id"]))
             self._history.setdefault(pair, deque(maxlen=HISTORY)).append(float(row["net_bps"]))
         self._draw()
 
-    def _take_new_tables(self) -> None:
-        if self._in_force.look() and (loaded := self._in_force.loaded) is not None:
-            self._board = SpreadBoard(self._settings, loaded, self._store)
+    def _take_what_is_new(self) -> None:
+        """Tables, and settings that were reloaded: thresholds and costs are theirs."""
+        new_tables, new_settings = self._in_force.look(), self._settings.look()
+        if (new_tables or new_settings) and (loaded := self._in_force.loaded) is not None:
+            self._board = SpreadBoard(self._settings.now, loaded, self._store)
             self._history.clear()
 
     def _rows_wanted(self) -> np.ndarray:

@@ -59,6 +59,15 @@ class Observer:
         self._tables_checked_s = 0.0
         self._stages_before: Stages = {}
 
+    def use(self, settings: Settings) -> None:
+        """Settings that may have been reloaded since."""
+        if settings is self.settings:
+            return
+        self.settings = settings
+        self.status = StatusLooks(settings, self.health)
+        if (loaded := self._in_force.loaded) is not None:
+            self._board = SpreadBoard(settings, loaded, self._store)
+
     def _attach(self) -> None:
         self._stack.close()
         self.health = self._stack.enter_context(Health.attach(self._namespace))

@@ -166,6 +166,7 @@ class Run:
     def _look(self, observer: Observer, every_s: float = LOOK_EVERY_S) -> None:
         if clock.mono_s() - self._looked_s >= every_s:
             self._looked_s = clock.mono_s()
+            observer.use(self._supervisor.settings)
             observer.look()
 
     def _drain(self, observer: Observer) -> None:

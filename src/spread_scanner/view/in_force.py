@@ -1,16 +1,21 @@
 """Which settings and tables each process has: whether all have the same, and why not.
 
-Read by `spread-ctl status`. Processes differ for a moment during a reload, after a reload that some
-of them refused, and when one was restarted after the files had changed; until the next reload.
+Read by `spread-ctl status`, and by screens that stay (`SettingsInForce`). Processes differ for a
+moment during a reload, after a reload that some of them refused, and when one was restarted after
+the files had changed; until the next reload.
 """
 
 from collections.abc import Sequence
 
+from spread_scanner import config
+from spread_scanner.config import Settings
+from spread_scanner.errors import ConfigError
 from spread_scanner.schema.enums import (
     ReloadOutcome,
 )
-from spread_scanner.schema.names import PROCESSES, SUPERVISOR
+from spread_scanner.schema.names import ENGINE, PROCESSES, SUPERVISOR
 from spread_scanner.shm import Control, Health
+from spread_scanner.view.attached import Attached
 from spread_scanner.view.reading import Reading
 
 DIGITS = 8  # of a digest, for people
@@ -23,6 +28,34 @@ class InForce(Reading, frozen=True):
     settings: str  # the first digits of the digest of all settings
     tables: int  # their generation; 0: it uses none
     refused: str  # why it refused the last reload; empty: it did not
+
+
+class SettingsInForce:
+    """Those that the engine has, for who looks on while they may be reloaded. Files that cannot be
+    read, or that hold what the engine has not taken, change nothing; `close` lets go."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.now = settings
+        namespace = settings.config.system.namespace
+        self._control = Attached(lambda: Control.attach(namespace, timeout_s=0))
+
+    def look(self) -> bool:
+        """Take what the engine has, if that is something else; whether it was."""
+        control = self._control.look()
+        answer = control.answer(ENGINE) if control is not None else None
+        if answer is None or answer.digest == self.now.digest:
+            return False
+        try:
+            read = config.load(self.now.folder)
+        except ConfigError:
+            return False
+        if read.digest != answer.digest:
+            return False
+        self.now = read
+        return True
+
+    def close(self) -> None:
+        self._control.close()
 
 
 def look(control: Control, health: Health) -> list[InForce]:

@@ -13,8 +13,9 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import DataTable, Sparkline, Static
 
+from spread_scanner import config
 from spread_scanner.cli import legends
-from spread_scanner.cli.watch import ANALYST_COLUMNS, WatchScreen, columns_for
+from spread_scanner.cli.watch import ANALYST_COLUMNS, TABLES_EVERY, WatchScreen, columns_for
 from spread_scanner.config import Settings
 from spread_scanner.schema.analysis import (
     AGE_NS_MAX,
@@ -22,7 +23,8 @@ from spread_scanner.schema.analysis import (
     PAIR_ANALYSIS_DTYPE,
     AnalysisFlag,
 )
-from spread_scanner.shm import PriceStore
+from spread_scanner.schema.enums import ReloadOutcome
+from spread_scanner.shm import Control, PriceStore
 from spread_scanner.shm.analysis import Analysis
 from spread_scanner.symbology import tables
 
@@ -281,6 +283,27 @@ def test_what_books_carry_comes_before_wider_figures(width: int, analyst: bool) 
     assert ("" in found) is (width >= 117), "why a pair makes no signal"
     assert ("exit bps" in found) is (width >= 144)
     assert (ANALYST_COLUMNS.keys() <= found.keys()) is (analyst and width >= 173)
+
+
+def test_thresholds_are_those_that_were_reloaded(
+    watching: Callable[..., None], up_bed: Any
+) -> None:
+    """It showed those of its start for as long as it ran."""
+
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
+        folder = up_bed.settings.folder
+        text = "[defaults]\nenter_bps = 77.0\nexit_bps = 1.0\n"
+        (folder / "directions.toml").write_text(text, encoding="utf-8")
+        with Control.attach(up_bed.namespace) as control, control.claim("spread-engine") as slot:
+            slot.answer(1, ReloadOutcome.APPLIED, config.load(folder).digest)
+            app._refreshes = TABLES_EVERY - 1
+            app._tick()
+        table: DataTable[Any] = app.query_one("#board", DataTable)
+        titles = [str(column.label) for column in table.columns.values()]
+        cell = table.get_cell_at(Coordinate(0, titles.index("enter")))
+        assert str(cell).strip() == "77.0"
+
+    watching(act)
 
 
 MILLIONS = 12_345_678.0
