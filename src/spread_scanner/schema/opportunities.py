@@ -103,6 +103,10 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE opportunities ADD COLUMN depth_bounded INTEGER;
     ALTER TABLE opportunities ADD COLUMN depth_nets TEXT;
     """,
+    # What both order books carried at each look.
+    """
+    ALTER TABLE samples ADD COLUMN depth_size_quote REAL;
+    """,
 )
 VERSION = len(MIGRATIONS)
 # In a run's totals: 1, its exchanges were on this machine.

@@ -305,6 +305,7 @@ class Book:
                 look.spot_age_ns,
                 look.fut_age_ns,
                 look.flags | (SampleFlag.LATE if late else 0),
+                look.depth_size_quote,
             )
         )
         self._peak(row, net, now_ns)

@@ -1,8 +1,9 @@
 """How much of an opportunity could be done, by both order books: what the engine tells after its
-signal, once they are there. Without it the tops are all that is known of its size.
+signal, once they are there, and what they carry at each look. Without it the tops are all that is
+known of its size.
 
-Reads records of the ring; asks the feeds for the books of all that is open, where the settings want
-books of what stands.
+Reads records of the ring, and the books; asks the feeds for those of all that is open, where the
+settings want books of what stands.
 """
 
 import math
@@ -15,12 +16,25 @@ import numpy as np
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.schema.enums import SignalKind
+from spread_scanner.schema.ladder import LEAST_DTYPE, TERMS_DTYPE, Terms
 from spread_scanner.schema.records import FOLLOW_UP_BOUNDED, FOLLOW_UP_DTYPE, decimal
+from spread_scanner.shm import PriceStore
 from spread_scanner.shm.wants import Wants
 from spread_scanner.tracker.opportunity import Followed, FollowUp, Opportunity, RingRecord, Signal
+from spread_scanner.tracker.sampler import Look
+from spread_scanner.view.depth import TOP_QUOTE, DepthReader
 
 ASK_EVERY_NS = NS_PER_S
 ASK_S = 5.0
+# What a DepthReader asks of a pair: which it is, what it costs and asks, and of an order.
+_ASKED_DTYPE = np.dtype(
+    [
+        ("direction_id", "u1"),
+        ("symbol_id", "<u2"),
+        *TERMS_DTYPE.descr,
+        *LEAST_DTYPE.descr,
+    ]
+)
 
 
 def heard_of(records: np.ndarray) -> list[RingRecord]:
@@ -57,6 +71,43 @@ def note(row: Opportunity, told: FollowUp) -> bool:
     row.depth_bounded = int(told.bounded)
     row.depth_nets = msgspec.json.encode([(0.0, told.net_bps), *told.sizes]).decode()
     return True
+
+
+class DepthLooks:
+    """What the order books of what is open carry at a look; `close` lets go of them."""
+
+    def __init__(self, settings: Settings, store: PriceStore) -> None:
+        followed = settings.config.books.books_max > 0
+        self._reader = DepthReader(settings, store, (TOP_QUOTE,)) if followed else None
+
+    def seen(self, watched: Sequence[Followed], looks: Sequence[Look]) -> list[Look]:
+        """The looks with the largest size whose net is over the threshold, by what the first signal
+        counted with; None where a book is missing, or a leg cannot be stood behind."""
+        if self._reader is None or not watched:
+            return list(looks)
+        rows = np.array([_asked(one) for one in watched], _ASKED_DTYPE)
+        sizes = self._reader.look(rows)["size_quote"].tolist()
+        return [
+            look if look.gross_bps is None else look._replace(depth_size_quote=_known(size))
+            for look, size in zip(looks, sizes, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Let go of the segment."""
+        if self._reader is not None:
+            self._reader.close()
+
+
+def _asked(one: Followed) -> tuple[float, ...]:
+    row, pair = one.row, one.pair
+    terms = Terms(
+        close_bps=row.close_bps or 0.0,
+        fees_bps=row.fees_bps,
+        carry_bps=row.carry_bps or 0.0,
+        enter_bps=row.enter_bps,
+        lot_base=pair.lot,
+    )
+    return (pair.direction_id, pair.symbol_id, *terms, *pair.least)
 
 
 class BookWishes:

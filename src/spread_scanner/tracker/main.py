@@ -40,7 +40,7 @@ from spread_scanner.symbology.rates import listings
 from spread_scanner.tracker import database, lost_ring
 from spread_scanner.tracker.blocked import Blocked
 from spread_scanner.tracker.book import Book, Rules
-from spread_scanner.tracker.depths import BookWishes, heard_of
+from spread_scanner.tracker.depths import BookWishes, DepthLooks, heard_of
 from spread_scanner.tracker.hearing import ConnectionEars, prompt_sources
 from spread_scanner.tracker.journal import Batch, Journal, Stretch
 from spread_scanner.tracker.opportunity import RingRecord
@@ -137,6 +137,7 @@ class Tracker:
         limits = freshness.FreshnessLimits.of(settings)
         self.legs = Legs(store, store.clock.anchor_ns, limits, self._coins(loaded))
         self.wishes = BookWishes(settings)
+        self.depths = DepthLooks(settings, store)
         process.on_wake = self._woke
         self.grid = Grid(self.book.rules.step_ns, self.clock.now_ns())
         path = settings.data_dir / DATABASE_FILE
@@ -243,6 +244,7 @@ class Tracker:
         self.writer.close(1.0)
         self.reporter.close()
         self.wishes.close()
+        self.depths.close()
 
     # The loop.
 
@@ -351,6 +353,7 @@ class Tracker:
             part = watched[start : start + LOOKS_AT_ONCE]
             now_ns = self.clock.now_ns()
             looks = self.legs.look([followed.pair for followed in part], now_ns)
+            looks = self.depths.seen(part, looks)
             if self.book.sample(part, looks, point_ns, now_ns):
                 self.process.row.observe(SAMPLE_LATENESS, now_ns - point_ns)
             self._pop()
@@ -484,6 +487,8 @@ class Tracker:
         scheduling.short_slices(self.settings.slice_us)
         self.wishes.close()
         self.wishes = BookWishes(settings)
+        self.depths.close()
+        self.depths = DepthLooks(settings, self.store)
         self._take_tables(ready)
 
     def _take_tables(self, ready: ReadyTables) -> None:

@@ -245,6 +245,7 @@ class SampleRow(NamedTuple):
     spot_age_ns: int | None
     fut_age_ns: int | None
     flags: int
+    depth_size_quote: float | None  # the largest with net over the threshold by both order books
 
 
 class SettlementRow(NamedTuple):

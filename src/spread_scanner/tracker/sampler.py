@@ -64,6 +64,7 @@ class Look(NamedTuple):
     place: int  # in `quotes`
     quotes: Quotes
     px: tuple[float, float, float, float]  # spot bid, spot ask, futures bid and ask, as stored
+    depth_size_quote: float | None = None  # by both order books, if somebody looked (depths.py)
 
     def sides(self) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
         """bid_px, bid_sz, ask_px, ask_sz of spot and futures; taken apart only when asked for."""
@@ -104,8 +105,9 @@ def looks(
         range(len(spot)),
         itertools.repeat(Quotes(spot, futures)),
         _prices(spot, futures),
+        itertools.repeat(None),
     )
-    return list(map(Look._make, zip(*columns)))  # noqa: B905 - the last column has no end
+    return list(map(Look._make, zip(*columns)))  # noqa: B905 - some columns have no end
 
 
 def _prices(spot: np.ndarray, futures: np.ndarray) -> Iterable[tuple[float, ...]]:

@@ -1,5 +1,7 @@
 """What both order books carried, as the engine told it: written down once, and earned by size."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +14,12 @@ from tracking import Tracking, tracking_of
 
 from spread_scanner import clock
 from spread_scanner.config import Books
+from spread_scanner.schema.books import BOOK_DTYPE, BookLevels
 from spread_scanner.schema.enums import SignalKind
+from spread_scanner.schema.ladder import PairBooks, Terms, carried
+from spread_scanner.schema.names import DATABASE_FILE
 from spread_scanner.schema.records import FOLLOW_UP_BOUNDED, RUNGS_MAX, SIGNAL_RUNG_DTYPE
+from spread_scanner.shm.books import BookStore, BooksWriter
 from spread_scanner.shm.wants import Wants
 from spread_scanner.tracker.depths import BookWishes
 from spread_scanner.tracker.earnings import SizeEarned, by_size
@@ -21,6 +27,7 @@ from spread_scanner.tracker.opportunity import FollowUp, Opportunity
 from spread_scanner.tracker.report_rows import ReportRow
 
 SPOT_ID, FUT_ID, SYMBOL_ID = 0, 3, 1
+PairSides = tuple[BookLevels, BookLevels]
 
 
 def rungs(*nets: float) -> np.ndarray:
@@ -114,6 +121,54 @@ def test_half_of_a_source_s_room_for_books_is_left_to_people(up_bed: Any) -> Non
             asked = np.flatnonzero(wants.asked(source_id, clock.mono_ns())).tolist()
             assert asked == [16, 17, 18, 19], "the newest"
     wishes.close()
+
+
+def put(writer: BooksWriter, source_id: int, bid_px: float, ask_px: float) -> PairSides:
+    """Three levels a side, half a unit apart, the deeper the larger; of now."""
+    steps, sizes = np.arange(3) * 0.5, 8.0 * (1 + np.arange(3))
+    bids = np.column_stack([bid_px - steps, sizes])
+    asks = np.column_stack([ask_px + steps, sizes])
+    record = np.zeros(1, BOOK_DTYPE)
+    record["source_id"], record["symbol_id"] = source_id, SYMBOL_ID
+    record["ts_recv"], record["bids"], record["asks"] = clock.wall_ns(), np.nan, np.nan
+    record["bid_count"] = record["ask_count"] = 3
+    record["bids"][0, :3], record["asks"][0, :3] = bids, asks
+    writer.take(SYMBOL_ID)
+    writer.publish(record)
+    return bids, asks
+
+
+@pytest.mark.parametrize("books_max", [8, 0])
+def test_each_look_has_what_both_books_carry_then(up_bed: Any, books_max: int) -> None:
+    with BookStore.attach(up_bed.namespace) as books:  # which the segments were made with
+        given = up_bed.settings
+        chosen = msgspec.structs.replace(given.config, books=Books(books_max=books_max))
+        up_bed.settings = msgspec.structs.replace(given, config=chosen)
+        with tracking_of(up_bed) as tracking, books.writer(SPOT_ID) as spot:
+            tracking.enter_signal(spot_ask_px=100.0, fut_bid_px=103.0, net_bps=300.0)
+            row = row_of(tracking)
+            look_until(up_bed, tracking, samples=2)
+            bids, asks = put(spot, SPOT_ID, 99.0, 100.0)
+            with books.writer(FUT_ID) as futures:
+                sides = bids, asks, *put(futures, FUT_ID, 103.0, 104.0)
+                look_until(up_bed, tracking, samples=row.samples + 2)
+    with contextlib.closing(sqlite3.connect(up_bed.settings.data_dir / DATABASE_FILE)) as database:
+        asked = "SELECT depth_size_quote FROM samples ORDER BY ts_ns"
+        first, *_, last = (size for (size,) in database.execute(asked))
+    terms = Terms(0.0, row.fees_bps, 0.0, row.enter_bps, 0.0)
+    assert first is None, "there was no book"
+    assert last == (carried(PairBooks(*sides), terms).size_base * 100.0 if books_max else None)
+
+
+def look_until(bed: Any, tracking: Tracking, samples: int) -> None:
+    """Turn the tracker until it has taken so many."""
+    deadline_s = clock.awake_s() + 20.0
+    (followed,) = tracking.tracker.book.watched()
+    while followed.row.samples < samples:
+        assert clock.awake_s() < deadline_s
+        bed.quote(SPOT_ID, SYMBOL_ID, 99.0, 100.0)
+        bed.quote(FUT_ID, SYMBOL_ID, 103.0, 104.0)
+        tracking.tracker.turn()
 
 
 def report_row(number: int, result_bps: float | None, nets: Any) -> ReportRow:

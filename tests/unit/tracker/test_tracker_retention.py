@@ -20,7 +20,7 @@ from spread_scanner.tracker.database import Database, DatabaseError, migrate, re
 from spread_scanner.tracker.retention import DAY_NS, Keep, forget, used_bytes
 
 OLD = Path(__file__).parent / "old"
-LEFT = {4: 1, 5: 1}  # of which files it is told that the engine had left what is open
+LEFT = {4: 1, 5: 1, 6: 1}  # of which files it is told that the engine had left what is open
 VERSIONS = sorted(int(path.name.split("-")[1].split(".")[0]) for path in OLD.iterdir())
 
 
@@ -60,7 +60,7 @@ def test_an_old_file_is_copied_migrated_and_gone_on_with(tmp_path: Path, version
         lefts = "SELECT count(*), count(left_ns) FROM opportunities"
         assert connection.execute(lefts).fetchone() == (2, LEFT.get(version, 0))
         stored = connection.execute(f"SELECT * FROM {kept_in} ORDER BY 1, 2").fetchall()
-        assert stored == samples
+        assert [row[: len(samples[0])] for row in stored] == samples
         assert [row.id for row in kept.open_rows] == [2]
         assert kept.next_id == 3
 

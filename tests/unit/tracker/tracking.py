@@ -39,7 +39,12 @@ class Tracking:
         self._generation = self.tracker.generation
 
     def enter_signal(
-        self, *, age_ns: int = 0, flags: int = 0, generation: int | None = None
+        self,
+        *,
+        age_ns: int = 0,
+        flags: int = 0,
+        generation: int | None = None,
+        **fields: float,
     ) -> None:
         """Of a quote that was read, and judged, so long ago; by the tables in force, if told
         nothing else."""
@@ -47,6 +52,8 @@ class Tracking:
         made["kind"], made["symbol_id"], made["seq"] = SignalKind.ENTER, 1, self._seq
         made["ts_engine"] = made["ts_trigger"] = self.prices.clock.now_ns() - age_ns
         made["flags"] = flags
+        for name, value in fields.items():
+            made[name] = value
         made["generation"] = self._generation if generation is None else generation
         self._producer.push_many(made)
         self._seq += 1
