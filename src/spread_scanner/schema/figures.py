@@ -36,3 +36,12 @@ def amount(value: float | None) -> str:
         if abs(value) < limit:
             return f"{value / unit:z,.{2 if limit == 100 else 0}f}{sign}"
     return plain(value, 1)
+
+
+def share(value: float | None) -> str:
+    """In whole per cent; all is 100 and none is 0, and nothing else."""
+    if value is None:
+        return "-"
+    if 0.995 <= value < 1.0:
+        return ">99 %"
+    return "<1 %" if 0.0 < value <= 0.005 else f"{100 * value:.0f} %"

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 
-from spread_scanner.schema.figures import plain
+from spread_scanner.schema.figures import plain, share
 
 WIDTH, HEIGHT = 420, 236
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 30, 34
@@ -29,9 +29,9 @@ def steps(
         return LEFT + INNER_WIDTH * part
 
     path, before = [f"M{LEFT:.1f},{_up(1.0):.1f}"], 1.0
-    for x, share in points:
-        path.append(f"L{across(x):.1f},{_up(before):.1f}L{across(x):.1f},{_up(share):.1f}")
-        before = share
+    for x, part in points:
+        path.append(f"L{across(x):.1f},{_up(before):.1f}L{across(x):.1f},{_up(part):.1f}")
+        before = part
     path.append(f"L{LEFT + INNER_WIDTH:.1f},{_up(before):.1f}")
     decades = range(round(math.log10(low)), round(math.log10(high)) + 1)
     return _frame(
@@ -55,14 +55,13 @@ def bars(
     for number, label in enumerate(labels):
         middle = LEFT + slot * (number + 0.5)
         parts.append(_text(middle, HEIGHT - 18, label, "middle"))
-        for side, colour, share in ((-1, "one", first[number]), (1, "two", second[number])):
+        for side, colour, part in ((-1, "one", first[number]), (1, "two", second[number])):
             x = middle + (-0.34 if side < 0 else 0.02) * slot
-            if share is None:
-                parts.append(_text(x + 0.16 * slot, _up(0) - 3, "-", "middle"))
-                continue
-            height = INNER_HEIGHT * share
-            parts.append(_bar(x, _up(share), 0.32 * slot, height, f"var(--{colour})"))
-            parts.append(_text(x + 0.16 * slot, _up(share) - 3, f"{100 * share:.0f}", "middle"))
+            height = INNER_HEIGHT * (part or 0.0)
+            if part is not None:
+                parts.append(_bar(x, _up(part), 0.32 * slot, height, f"var(--{colour})"))
+            said = share(part).removesuffix(" %")
+            parts.append(_text(x + 0.16 * slot, _up(part or 0.0) - 3, said, "middle"))
     return _frame(*parts)
 
 

@@ -6,7 +6,7 @@ No script, no font, no image from elsewhere: the page can be mailed and opened y
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from spread_scanner.schema.figures import amount
+from spread_scanner.schema.figures import amount, share
 from spread_scanner.tracker import report_text as text
 from spread_scanner.tracker.earnings import ALL, TimeSlice
 from spread_scanner.tracker.plots import bars, histogram, stacked, steps, values
@@ -61,7 +61,7 @@ def page(made: Report) -> str:
             if (sizes := text.size_lines(total))
             else ()
         ),
-        "<h2>What was left after a time</h2>",
+        "<h2>Still standing after</h2>",
         _table(text.STANDING_HEADINGS, text.standing_lines(total), narrow=True),
         _plots(made),
         "<h2>By direction</h2>",
@@ -97,10 +97,10 @@ def _tiles(made: Report) -> str:
         (f"{total.money.events:,}", "events"),
         (text.bps(total.entry_net_bps_median), "median net at entry, bps"),
         (text.bps(every.median_bps if every else None), "median result of all, bps"),
-        (text.share(every.share_positive if every else None), "results above 0"),
+        (share(every.share_positive if every else None), "results above 0"),
         (amount(total.money.per_day_quote), "USDT a day"),
         (text.duration(total.half_life_ms), "half-life"),
-        (text.share(after[100].share_over_enter), "still over enter after 100 ms"),
+        (share(after[100].share_over_enter), "still over enter after 100 ms"),
     ]
     items = (
         f'<div class="tile"><b>{escape(value)}</b><span>{escape(name)}</span></div>'

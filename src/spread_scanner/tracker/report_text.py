@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.figures import amount, grouped, plain
+from spread_scanner.schema.figures import amount, grouped, plain, share
 from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.tracker.earnings import ALL, OUTCOMES, LeftAfter, Realised
 from spread_scanner.tracker.report import Group, Report, StoodAfter
@@ -208,15 +208,6 @@ def duration(ms: float | None) -> str:
 
 def bps(value: float | None) -> str:
     return "-" if value is None else f"{value:z.1f}"
-
-
-def share(value: float | None) -> str:
-    """In whole per cent; all is 100 and none is 0, and nothing else."""
-    if value is None:
-        return "-"
-    if 0.995 <= value < 1.0:
-        return ">99 %"
-    return "<1 %" if 0.0 < value <= 0.005 else f"{100 * value:.0f} %"
 
 
 def taken(standing: Sequence[StoodAfter]) -> str:

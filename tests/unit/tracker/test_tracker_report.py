@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
+from spread_scanner.schema.figures import share
 from spread_scanner.schema.opportunities import SIMULATED
 from spread_scanner.schema.records import SIGNAL_LEG_LOST
 from spread_scanner.tracker import plots, report, report_page, report_text
@@ -302,7 +303,7 @@ def check_money(made: report.Report, rows: list[dict[str, Any]]) -> None:
     ],
 )
 def test_all_and_none_are_said_of_all_and_none_alone(value: float | None, text: str) -> None:
-    assert report_text.share(value) == text
+    assert share(value) == text
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -1,4 +1,4 @@
-// What became of the opportunities: what trades would have earned, and what was still there after a
+// What became of the opportunities: what trades would have earned, and what still stood after a
 // while. The record of /v1/report, with the headings of spread-ctl report; docs/economics.md has them.
 
 import * as figures from "./figures.js";
@@ -29,14 +29,14 @@ export function tablesOf({ total, directions, quality }) {
         return [name, count(one.opportunities), count(one.known), bps(one.mean_bps), bps(one.median_bps),
           share(one.share_positive), bps(one.p10_bps), bps(one.p90_bps)];
       })],
-    ["Still there after", ["Net ≥ 0", "≥ enter", "Looks", "Not renewed", "Missing", "Left, bps", "Of it > 0"],
+    ["Still standing after", ["Net ≥ 0", "≥ enter", "Looks", "Not renewed", "Missing", "Left, bps", "Of it > 0"],
       total.standing.map((one) => [figures.duration(one.after_ms), share(one.share_not_negative), share(one.share_over_enter),
         count(one.taken), count(one.not_renewed), count(one.missing),
         bps(left.get(one.after_ms)?.median_bps), share(left.get(one.after_ms)?.share_positive)])],
     ["By size, in the quote coin", ["Carried", "Mean", "Median", "Above 0", "Earned", "A day"],
       total.by_size.map((one) => [figures.money(one.size_quote), `${count(one.carried)} of ${count(one.events)}`, bps(one.mean_bps),
         bps(one.median_bps), share(one.share_positive), figures.money(one.earned_quote), figures.money(one.per_day_quote)])],
-    ["By direction", ["Opened", "Open", "Net, median", "Realised, mean", "Median", "Above 0", "Half-life", "A day"],
+    ["By direction", ["Opened", "Open", "Net, median", "Result, mean", "Median", "Above 0", "Half-life", "A day"],
       directions.map((one) => [one.direction.replace("-", " → "), count(one.opportunities), count(one.left_open), bps(one.entry_net_bps_median),
         bps(one.outcomes.all?.mean_bps), bps(one.outcomes.all?.median_bps), share(one.outcomes.all?.share_positive),
         figures.duration(one.half_life_ms), figures.money(one.money.per_day_quote)])],

@@ -18,7 +18,7 @@ test("what is not known is a dash, and tables without a line are left out", () =
   const lines = (title) => tables.get(title)[1];
   assert.deepEqual(lines("What a trade would have earned, bps").map(([name]) => name), ["all", "open"]);
   assert.deepEqual(lines("What a trade would have earned, bps")[0], ["all", "1,200", "1,000", "+2.0", "−1.0", "44 %", "–", "+9.0"]);
-  assert.deepEqual(lines("Still there after"), [["50 ms", "50 %", "0 %", "9", "1", "0", "+3.0", "100 %"], ["500 ms", "–", "–", "0", "0", "9", "–", "–"]]);
+  assert.deepEqual(lines("Still standing after"), [["50 ms", "50 %", "0 %", "9", "1", "0", "+3.0", "100 %"], ["500 ms", "–", "–", "0", "0", "9", "–", "–"]]);
   assert.equal(tables.has("By size, in the quote coin"), false);
   for (const [title, [headings, rows]] of tables) for (const row of rows) assert.equal(row.length, headings.length + 1, title);
 });
