@@ -150,3 +150,16 @@ def test_what_is_under_a_bound_is_counted_by_its_bucket(index: int) -> None:
 def test_twelve_bounds_rise() -> None:
     assert len(BOUNDS_S) == 12
     assert list(BOUNDS_S) == sorted(BOUNDS_S)
+
+
+def test_conditions_that_alerts_tell_of_are_told_beside_the_prices(
+    gateway_of: Callable[..., Any],
+) -> None:
+    """The tables of the bed are years old, and have a pair in quarantine, which is meant so."""
+    asking = gateway_of()
+    degraded = asyncio.run(asking.get("/health")).json()["degraded"]
+    assert any(one.startswith("no full discovery for") for one in degraded)
+    assert not any("quarantine" in one for one in degraded)
+    text = asyncio.run(asking.get("/metrics")).text
+    for key in ("old:tables", "quarantine:CCC-USDT", "down:spread-engine"):
+        assert f'spread_condition{{key="{key}"}} 1.0' in text
