@@ -22,7 +22,7 @@ from spread_scanner.schema.names import PROCESSES
 from spread_scanner.shm import Health
 from spread_scanner.shm.health import counts_below
 from spread_scanner.view.sources import SourceView
-from spread_scanner.view.status import Status
+from spread_scanner.view.status import StandingCondition, Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "spread_"
@@ -109,10 +109,12 @@ class Scraped(Collector):
     def _whole(self) -> Iterator[Metric]:
         status = self._status
         stands = GaugeMetricFamily(
-            f"{PREFIX}condition", "1: it stands; docs/operating.md has the keys.", labels=["key"]
+            f"{PREFIX}condition",
+            "1: it stands; docs/operating.md has the keys. Weight: urgent, can_wait or meant.",
+            labels=["key", "weight"],
         )
         for condition in status.conditions:
-            stands.add_metric([condition.key], 1)
+            stands.add_metric([condition.key, _weight(condition)], 1)
         yield stands
         switched = GaugeMetricFamily(
             f"{PREFIX}switched", "1: somebody halted or paused it.", labels=["kind", "name"]
@@ -140,6 +142,12 @@ class Scraped(Collector):
 
 def _gauge(label: str, sentence: str, *by: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"{PREFIX}{label}", sentence, labels=list(by))
+
+
+def _weight(condition: StandingCondition) -> str:
+    if condition.deliberate:
+        return "meant"
+    return "can_wait" if condition.can_wait else "urgent"
 
 
 def _in_base_units(counter: Counter) -> tuple[str, float]:

@@ -161,5 +161,9 @@ def test_conditions_that_alerts_tell_of_are_told_beside_the_prices(
     assert any(one.startswith("no full discovery for") for one in degraded)
     assert not any("quarantine" in one for one in degraded)
     text = asyncio.run(asking.get("/metrics")).text
-    for key in ("old:tables", "quarantine:CCC-USDT", "down:spread-engine"):
-        assert f'spread_condition{{key="{key}"}} 1.0' in text
+    for key, weight in (
+        ("old:tables", "can_wait"),
+        ("quarantine:CCC-USDT", "meant"),
+        ("down:spread-engine", "urgent"),
+    ):
+        assert f'spread_condition{{key="{key}",weight="{weight}"}} 1.0' in text
