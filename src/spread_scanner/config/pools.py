@@ -79,6 +79,29 @@ class StableRate(Struct, forbid_unknown_fields=True, frozen=True):
     symbol: Annotated[str, Meta(pattern=r"^USDC-USDT$", description="USDC-USDT")] = "USDC-USDT"
 
 
+class FeeSettings(Struct, forbid_unknown_fields=True, frozen=True):
+    """What is offered for priority, by what others have paid of late (solana.priority_fees)."""
+
+    percentile: Annotated[
+        float, Meta(gt=0, le=100, description="Of the prices that others paid, 0 left out.")
+    ] = 75.0
+    half_life_slots: Annotated[
+        float, Meta(gt=0, le=1e9, description="After so many slots a price has half its weight.")
+    ] = 40.0
+    congestion_gain: Annotated[
+        float, Meta(ge=0, le=100, description="Added of the price where everybody pays.")
+    ] = 0.5
+    micro_lamports_min: Annotated[
+        int, Meta(ge=0, le=10**12, description="Never less a compute unit.")
+    ] = 1_000
+    micro_lamports_max: Annotated[
+        int, Meta(ge=0, le=10**12, description="Never more a compute unit.")
+    ] = 5_000_000
+    tip_lamports: Annotated[
+        int, Meta(ge=0, le=10**11, description="To whoever takes a bundle, where one is sent.")
+    ] = 0
+
+
 class PoolSettings(Struct, forbid_unknown_fields=True, frozen=True):
     """pools.toml."""
 
@@ -105,6 +128,7 @@ class PoolSettings(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(ge=1, le=16, description="Arrays of ticks or bins to either side of the price."),
     ] = 2
     stable: StableRate = field(default_factory=StableRate)
+    fees: FeeSettings = field(default_factory=FeeSettings)
     providers: Annotated[
         dict[str, ProviderSettings], Meta(description="By a name of one's own.")
     ] = field(default_factory=dict)

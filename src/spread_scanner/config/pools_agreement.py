@@ -30,13 +30,11 @@ def check_pools(settings: PoolSettings, path: Path) -> None:
         _fail(path, "stable.source", f"one of {', '.join(_SPOT)}")
     if any(one >= other for one, other in pairwise(settings.ladder_quote)):
         _fail(path, "ladder_quote", "each one larger than the one before it")
+    if settings.fees.micro_lamports_min > settings.fees.micro_lamports_max:
+        _fail(path, "fees.micro_lamports_min", "at most fees.micro_lamports_max")
     for name, provider in settings.providers.items():
         _check_provider(path, name, provider)
-    for key, mint in settings.mints.items():
-        _check_key(path, dotted(("mints", key)), key)
-        if mint.coin in POOL_QUOTES and mint.multiplier != 1:
-            said = f"1, as prices are in it: {', '.join(POOL_QUOTES)}"
-            _fail(path, dotted(("mints", key, "multiplier")), said)
+    _check_mints(path, settings)
     for key, pool in settings.pools.items():
         _check_key(path, dotted(("pools", key)), key)
         if pool.mints[0] == pool.mints[1]:
@@ -47,6 +45,14 @@ def check_pools(settings: PoolSettings, path: Path) -> None:
                 _fail(path, dotted(("pools", key, "mints")), said)
         if len({settings.mints[of].coin for of in pool.mints}) != 2:
             _fail(path, dotted(("pools", key, "mints")), "mints of two different coins")
+
+
+def _check_mints(path: Path, settings: PoolSettings) -> None:
+    for key, mint in settings.mints.items():
+        _check_key(path, dotted(("mints", key)), key)
+        if mint.coin in POOL_QUOTES and mint.multiplier != 1:
+            said = f"1, as prices are in it: {', '.join(POOL_QUOTES)}"
+            _fail(path, dotted(("mints", key, "multiplier")), said)
 
 
 def _check_provider(path: Path, name: str, provider: ProviderSettings) -> None:
