@@ -8,5 +8,6 @@ reader    blocks in order; a torn tail is cut and told of, damage inside is refu
 snapshot  the last quotes beside the log, so that a start need not read all of it
 times     stamps of another session or boot, by the clocks of now
 copying   a log written once more, under its times and stores
+quote_codec  ticks in few bytes and back, batch by batch
 salvage   a log of what is good on both sides of the damage
 """
