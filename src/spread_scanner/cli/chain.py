@@ -6,7 +6,7 @@ words are a usage error, what no provider answers is exit code 1.
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,11 +14,15 @@ from spread_scanner import config
 from spread_scanner.cli.check import recorded
 from spread_scanner.cli.console import EXIT_CODES, Json, people, print_json
 from spread_scanner.config import Settings, files
+from spread_scanner.errors import Unusable
+
+if TYPE_CHECKING:
+    from spread_scanner.solana.wallets import Wallet
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this module."""
-    for name, command in (("tx", tx),):
+    for name, command in (("tx", tx), ("wallet", wallet)):
         app.command(name, epilog=EXIT_CODES)(command)
 
 
@@ -48,6 +52,38 @@ def tx(
         print_json(found)
     else:
         tell(people(), found)
+
+
+def wallet(
+    address: Annotated[str, typer.Argument(help="The owner's key.")],
+    dust: Annotated[
+        float, typer.Option(help="Whole tokens below which an amount is none.", min=0, max=1e18)
+    ] = 0.001,
+    as_json: Json = False,
+) -> None:
+    """What a wallet of Solana holds: SOL, as it is and wrapped, tokens of both programs, rent."""
+    settings = config.load()
+    files.check_extra(settings)
+    from spread_scanner.cli.wallets import tell
+    from spread_scanner.solana import PoolRefusal, keys
+
+    try:
+        keys.raw(address)
+    except PoolRefusal:
+        raise Unusable("no key of Solana: 32 bytes in base58", address=address) from None
+    found = asyncio.run(_held(settings, address, dust))
+    if as_json:
+        print_json(found)
+    else:
+        tell(people(), found)
+
+
+async def _held(settings: Settings, address: str, dust: float) -> "Wallet":
+    from spread_scanner.pools.calls import ProviderCalls
+    from spread_scanner.pools.wallet import scan
+
+    async with ProviderCalls(settings) as calls:
+        return await scan(calls, address, dust)
 
 
 async def _told(settings: Settings, signature: str) -> bytes:

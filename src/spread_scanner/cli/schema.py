@@ -28,6 +28,7 @@ from spread_scanner.discovery.report import (
 from spread_scanner.exchanges.decode import DecodedQuote
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.solana.transaction import Transaction
+from spread_scanner.solana.wallets import Wallet
 from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.tracker.report import Report
 from spread_scanner.view.analysis import SymbolAnalysis
@@ -80,6 +81,7 @@ BY_COMMAND: dict[str, Any] = {
     "demo": RunSummary,
     "report": Report,
     "tx": Transaction,
+    "wallet": Wallet,
     "decode": DecodedQuote,  # one a line
 }
 # What a process prints by itself.

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from spread_scanner.sim.chain_kinds import made
 from spread_scanner.sim.chain_pools import SYSTEM, Account, SimPool, laid, le
+from spread_scanner.sim.chain_wallets import SimWallets
 
 FIRST_SLOT = 350_000_000
 FIRST_UNIX_S, SLOTS_PER_2_S = 1_790_000_000, 5  # of the chain's own clock
@@ -34,6 +35,7 @@ class Chain:
         self._written: dict[str, list[tuple[int, Account]]] = defaultdict(list)
         self.bent: dict[str, Account] = {}  # accounts that are something else for a while
         self.written: dict[int, list[str]] = {}  # by slot, of the last ones
+        self.wallets = SimWallets(seed)
         self.transactions: dict[str, object] = {}  # that somebody has put there, by signature
         for key in self.pools:
             self._write(key)
@@ -94,6 +96,8 @@ class Chain:
         """What an account was at the end of a slot."""
         if key in self.bent:
             return self.bent[key]
+        if key in self.wallets.accounts:
+            return self.wallets.accounts[key]
         if key == CLOCK:
             return SYSVAR, laid(40, (0, le(slot, 8)), (32, le(unix_s(slot), 8)))
         found = (account for at, account in reversed(self._written.get(key, ())) if at <= slot)

@@ -164,6 +164,20 @@ class RpcProvider:
     def _get_slot(self, params: list[Any], _: Listening | None) -> object:
         return self.slot
 
+    def _balance(self, params: list[Any], _: Listening | None) -> object:
+        value = self.chain.wallets.lamports.get(params[0], 0)
+        return {"context": {"apiVersion": API_VERSION, "slot": self.slot}, "value": value}
+
+    def _owned(self, params: list[Any], _: Listening | None) -> object:
+        """Of one program; a node refuses to answer for both."""
+        owner, program = params[0], params[1]["programId"]
+        held = self.chain.wallets
+        value = [
+            {"pubkey": key, "account": self._shape(held.accounts[key], held.lamports[key])}
+            for key in held.of(owner, program)
+        ]
+        return {"context": self._context(params[2]), "value": value}
+
     def _transaction(self, params: list[Any], _: Listening | None) -> object:
         if params[1].get("maxSupportedTransactionVersion") != 0:
             raise RpcFailure(NO_VERSION, "Transaction version (0) is not supported")
@@ -203,6 +217,8 @@ _HTTP: dict[str, _Handler] = {
     "getAccountInfo": RpcProvider._one,
     "getSlot": RpcProvider._get_slot,
     "getHealth": RpcProvider._health,
+    "getBalance": RpcProvider._balance,
+    "getTokenAccountsByOwner": RpcProvider._owned,
     "getTransaction": RpcProvider._transaction,
 }
 _SOCKET: dict[str, _Handler] = {

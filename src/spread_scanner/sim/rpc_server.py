@@ -179,7 +179,13 @@ class SolanaSide:
             for key, pool in self.chain.pools.items()
         }
         told = {name: provider.counts for name, provider in self.providers.items()}
-        return {"slot": self.chain.slot, "pools": pools, "told": told, "faults": self.faults}
+        return {
+            "slot": self.chain.slot,
+            "pools": pools,
+            "told": told,
+            "faults": self.faults,
+            "wallet": self.chain.wallets.shown,
+        }
 
     def urls(self) -> dict[str, dict[str, str]]:
         """Where each provider is reached."""

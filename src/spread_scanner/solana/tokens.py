@@ -4,6 +4,8 @@ A mint that is not given but is one of those below is known: the classic token p
 that it has no extension, and its decimals never change.
 """
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from spread_scanner.solana import keys
@@ -128,17 +130,30 @@ def _mint(data: bytes) -> TokenMint:
     return TokenMint(data[44], u64(data, 36), older, newer)
 
 
-def _extension(data: bytes, wanted: int) -> int | None:
-    """Where the value of a Token-2022 extension begins; None if the mint has none of that type."""
+def extensions(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """What Token-2022 keeps behind an account or a mint: kind, where its value begins, its length.
+    Raises PoolRefusal where one goes beyond the end."""
     at = _KIND_AT + 1
     while at + 4 <= len(data):
         kind, length = u16(data, at), u16(data, at + 2)
         at += 4
         if kind == 0:
-            return None
-        if at + length > len(data) or (kind == wanted and length != _TRANSFER_FEE_BYTES):
-            raise PoolRefusal(PoolReason.BAD_VALUE, wanted="mint", extension=kind, length=length)
-        if kind == wanted:
-            return at
+            return
+        if at + length > len(data):
+            raise PoolRefusal(
+                PoolReason.BAD_VALUE, wanted="token account or mint", extension=kind, length=length
+            )
+        yield kind, at, length
         at += length
+
+
+def _extension(data: bytes, wanted: int) -> int | None:
+    """Where the value of a Token-2022 extension begins; None if the mint has none of that type."""
+    for kind, at, length in extensions(data):
+        if kind == wanted:
+            if length != _TRANSFER_FEE_BYTES:
+                raise PoolRefusal(
+                    PoolReason.BAD_VALUE, wanted="mint", extension=kind, length=length
+                )
+            return at
     return None

@@ -1,16 +1,23 @@
-"""`spread-ctl tx`: from a file and by the configured providers of a pretend chain."""
+"""`spread-ctl tx` and `wallet`: from a file, and by the configured providers of a pretend chain."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 import pytest
 from solana_bed import SolanaThread, solana
 from solana_transactions import told
 
+from spread_scanner import config
+from spread_scanner.pools import calls
 from spread_scanner.schema.names import EXIT_FAILED
-from spread_scanner.sim.solana_keys import text
+from spread_scanner.sim.chain_wallets import FROZEN, RENT_LAMPORTS
+from spread_scanner.sim.solana_keys import named, text
+from spread_scanner.solana.wallets import Wallet
 
 Run = Callable[..., tuple[int, str, str]]
 SIGNATURE = text(bytes(range(1, 65)))
@@ -85,3 +92,119 @@ def test_a_failed_transaction_with_a_cut_log(spread_ctl: Run, bed: Any, tmp_path
     assert code == 0, err
     assert 'failed: {"InstructionError":[0,"Custom"]}' in out
     assert "Its log is truncated" in out
+
+
+# --- wallet
+
+
+def test_a_wallet_is_shown(chain: ChainBed, spread_ctl: Run) -> None:
+    address = chain.thread.side.chain.wallets.shown
+    code, out, err = spread_ctl("wallet", address)
+    assert code == 0, err
+    assert "12.5 SOL, 3 wrapped, 0.00815712 rent of token accounts" in out
+    assert "0.00203928 of that in empty ones" in out
+    assert "1,234.56  USDC" in out
+    assert "2 accounts of dust or nothing" in out
+
+
+def test_a_wallet_of_a_thousand_accounts(chain: ChainBed, spread_ctl: Run) -> None:
+    """Every sum is known; each mint is asked for once, a hundred in a request."""
+    held, owner = chain.thread.side.chain.wallets, named("rich")
+    for number in range(1_000):
+        plain = number % 2 == 0
+        extensions = [] if plain else [(7, b"")]
+        mint = held.mint(f"{number}", number % 10, *([] if plain else [(25, bytes(56))]))
+        held.hold(owner, mint, number, *extensions)
+    held.lamports[owner] = 5
+    before = chain.count("a")
+    code, out, err = spread_ctl("wallet", owner, "--json", "--dust", "0")
+    assert code == 0, err
+    found = orjson.loads(out)
+    assert msgspec.json.encode(msgspec.json.decode(out, type=Wallet)).decode() == out.strip()
+    holdings = found["holdings"]
+    assert sum(one["amount"] for one in holdings) == sum(range(1_000))
+    assert sum(10 ** one["decimals"] for one in holdings) == 100 * sum(10**n for n in range(10))
+    assert found["rent_lamports"] == 1_000 * RENT_LAMPORTS
+    assert found["reclaimable_lamports"] == RENT_LAMPORTS  # of the one that holds nothing
+    assert [one["amount"] for one in holdings if one["dust"]] == [0]
+    assert {one["program"] for one in holdings} == {"token", "token-2022"}
+    assert chain.count("a") - before == 3 + 10  # a balance, both programs, mints
+
+
+def test_a_wallet_with_everything_odd(chain: ChainBed, spread_ctl: Run) -> None:
+    held, owner = chain.thread.side.chain.wallets, named("odd")
+    fee = (1, bytes(108))
+    taxed = held.mint("taxed", 6, fee, (18, bytes(64)), (99, b"x"))
+    held.hold(owner, taxed, 5_000_000, (7, b""), (2, (321).to_bytes(8, "little")))
+    held.hold(owner, taxed, 0, (2, (1).to_bytes(8, "little")))  # what is withheld keeps it open
+    held.hold(owner, held.mint("cold", 0), 1, state=FROZEN)
+    held.hold(owner, named("gone"), 9)  # its mint does not exist
+    code, out, err = spread_ctl("wallet", owner, "--json")
+    assert code == 0, err
+    found = orjson.loads(out)
+    by_amount = {one["amount"]: one for one in found["holdings"]}
+    assert by_amount[5_000_000]["withheld"] == 321
+    assert by_amount[5_000_000]["extensions"] == ["immutable-owner", "withheld-fee"]
+    assert by_amount[5_000_000]["mint_extensions"] == [
+        *("transfer-fee", "metadata-pointer", "extension-99"),
+    ]
+    assert (by_amount[1]["frozen"], by_amount[1]["dust"]) == (True, False)  # an NFT, say
+    assert (by_amount[9]["decimals"], by_amount[9]["dust"]) == (None, False)
+    assert (found["lamports"], found["reclaimable_lamports"]) == (0, 0)
+    code, out, _ = spread_ctl("wallet", owner)
+    assert code == 0
+    assert "9 units" in out
+    assert "frozen" in out
+
+
+def test_a_wallet_that_nobody_knows(chain: ChainBed, spread_ctl: Run) -> None:
+    code, out, err = spread_ctl("wallet", named("nobody"))
+    assert code == 0, err
+    assert "0 SOL, 0 wrapped" in out
+
+
+WRONG_ACCOUNTS: list[tuple[str, bytes, str]] = [
+    ("a token account of somebody else", bytes(165), "somebody else"),
+    ("too short", bytes(20), "32"),
+    ("of no state", b"", "state"),
+]
+
+
+@pytest.mark.parametrize(("what", "data", "why"), WRONG_ACCOUNTS)
+def test_an_account_that_cannot_be(
+    chain: ChainBed, spread_ctl: Run, what: str, data: bytes, why: str
+) -> None:
+    held, owner = chain.thread.side.chain.wallets, named("wrong")
+    key = held.hold(owner, named("mint"), 1, state=7)
+    if data:
+        held.accounts[key] = held.accounts[key][0], data
+    code, _, err = spread_ctl("wallet", owner)
+    assert code == EXIT_FAILED
+    assert why in err
+
+
+def test_providers_are_asked_no_faster_than_they_let_themselves(
+    chain: ChainBed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clock that the pace runs on, which sleeping moves."""
+    slept: list[float] = []
+    now_ns = [0]
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now_ns[0] += int(seconds * 1e9)
+
+    monkeypatch.setattr("spread_scanner.pools.calls.asyncio", SimpleNamespace(sleep=sleep))
+    its_clock = SimpleNamespace(mono_ns=lambda: now_ns[0])
+    monkeypatch.setattr("spread_scanner.pools.calls.clock", its_clock)
+    text = (chain.folder / "pools.toml").read_text()
+    slow = text.replace("requests_per_s = 200.0", "requests_per_s = 2.0")
+    (chain.folder / "pools.toml").write_text(slow)
+
+    async def five() -> None:
+        async with calls.ProviderCalls(config.load(chain.folder)) as asked:
+            for _ in range(5):
+                await asked.ask("getSlot", [])
+
+    asyncio.run(five())
+    assert sum(slept) == pytest.approx(2.0)  # two at once, and two more each second

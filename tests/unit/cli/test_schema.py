@@ -35,8 +35,8 @@ ARGUMENTS = {
     "pause": ["okx-spot"],
     "resume": ["okx-spot"],
 }
-# They run other processes: tests/system/test_up_sim.py.
-ELSEWHERE = {"discover", "up", "demo"}
+# They run other processes: tests/system/test_up_sim.py; wallet asks providers: test_chain.py.
+ELSEWHERE = {"discover", "up", "demo", "wallet"}
 
 
 def evaluation(**values: float) -> np.ndarray:

@@ -58,6 +58,7 @@ COMMANDS = {
     "report": "report",
     "decode": "decode FOLDER/frames --source okx-spot --tables",
     "tx": "tx FOLDER/missing",
+    "wallet": "wallet So11111111111111111111111111111111111111112",
     "doctor": "doctor --offline",
     "backup": "backup FOLDER/copy.db",
     "vacuum": "vacuum",
@@ -285,6 +286,13 @@ SPECIAL: list[Row] = [
     ("down", "tx FOLDER", EXIT_FAILED),
     ("down", "tx FOLDER/frames", EXIT_FAILED),
     ("down", "tx FOLDER/gz", EXIT_FAILED),
+    ("down", "wallet", EXIT_SETTINGS),
+    ("down", "wallet ''", EXIT_SETTINGS),
+    ("down", "wallet mine", EXIT_SETTINGS),
+    ("down", "wallet SIGNATURE", EXIT_SETTINGS),
+    ("down", "wallet So11111111111111111111111111111111111111112 --dust -1", EXIT_SETTINGS),
+    ("down", "wallet So11111111111111111111111111111111111111112 --dust nan", EXIT_SETTINGS),
+    ("down", "wallet So11111111111111111111111111111111111111112", EXIT_FAILED),  # no provider
     ("down", "tx SIGNATURE", EXIT_FAILED),  # no provider is set there
     ("down", "decode FOLDER/varint --source mexc-spot", EXIT_FAILED),
 ]
