@@ -1,6 +1,7 @@
 """The Solana side of exchange-sim: a chain, its providers, and the port at which they are asked.
 
     http://127.0.0.1:PORT/NAME   ws://127.0.0.1:PORT/NAME   a provider
+    GET /swap/v1/quote, /swap/v2/order   a pretend Jupiter over the same pools
     POST /control                a fault, or an order: {"do": "fork", "slots": 3}
     GET /truth                   every pool as it stands now
 
@@ -25,6 +26,7 @@ from spread_scanner.sim.answers import Answer
 from spread_scanner.sim.chain import ARRAYS, MISSING, Chain
 from spread_scanner.sim.chain_pools import BASES, SYSTEM, USDC, USDT, Account
 from spread_scanner.sim.http_requests import HttpRequests
+from spread_scanner.sim.jupiter import SimJupiter
 from spread_scanner.sim.rpc_provider import LIMITED, Listening, RpcProvider
 
 SLOT_S = 0.4
@@ -52,6 +54,7 @@ class SolanaSide:
             name: RpcProvider(name, self.chain, lag_slots=number % 2, early=number % 2 == 1)
             for number, name in enumerate(names)
         }
+        self.jupiter = SimJupiter(self.chain)
         self.port = 0
         self.faults = 0
         self._rng = random.Random(f"{seed} faults")
@@ -116,6 +119,9 @@ class SolanaSide:
         elif kind == "missing-array":
             pool = self.chain.pools[said["pool"]]
             self._bend(dict.fromkeys(pool.arrays(ARRAYS), MISSING), for_s)
+        elif kind == "jupiter":  # its key and pace, whether it limits or is away
+            for name in ("key", "requests_per_s", "limited", "away"):
+                setattr(self.jupiter, name, said.get(name, getattr(self.jupiter, name)))
         else:
             return False
         return True
@@ -185,6 +191,7 @@ class SolanaSide:
             "told": told,
             "faults": self.faults,
             "wallet": self.chain.wallets.shown,
+            "jupiter": self.jupiter.counts,
         }
 
     def urls(self) -> dict[str, dict[str, str]]:
@@ -250,8 +257,13 @@ class _Client(asyncio.Protocol):
     # --- HTTP
 
     def _respond(self, request: h11.Request, body: bytes) -> Answer:
-        status, said = self._answered(request.target.decode(), body)
-        return Answer(status, [("content-type", "application/json")], said)
+        target, headers = request.target.decode(), [("content-type", "application/json")]
+        if target.startswith("/swap/"):
+            of = {name.decode(): value.decode() for name, value in request.headers}
+            status, found, more = self._side.jupiter.answer(target, of)
+            return Answer(status, [*headers, *more], orjson.dumps(found))
+        status, said = self._answered(target, body)
+        return Answer(status, headers, said)
 
     def _answered(self, path: str, body: bytes) -> tuple[int, bytes]:
         if path == "/truth":

@@ -1,0 +1,255 @@
+"""Jupiter's quotes: asked for by a bot whose cache is away or has no route.
+
+No call raises because Jupiter is away, slow, limits or has no route: the answer is None then, and
+`reason` says why, as the gateway's clients do. It is asked no faster than `requests_per_s`, all
+calls of one client together; where it says "too many" nobody is asked until what it asked for is
+over. Both of its interfaces: v1 by /swap/v1/quote, v2 by /swap/v2/order, which gives a quote while
+nobody is named who would sign. Nothing is built, signed or sent here.
+"""
+
+import asyncio
+import os
+from collections import deque
+from typing import Any, Literal, Self
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.errors import ConfigError
+
+URL_VARIABLE, KEY_VARIABLE = "JUPITER_URL", "JUPITER_API_KEY"
+URL = "https://api.jup.ag"
+TIMEOUT_S = 5.0
+REQUESTS_PER_S = 1.0  # what a key that costs nothing may
+SLIPPAGE_BPS = 50
+_PATHS = {"v1": "/swap/v1/quote", "v2": "/swap/v2/order"}
+_MARGIN_NS = NS_PER_S // 10  # requests that leave evenly arrive closer together
+_REST_S_MIN, _REST_S_MAX = 1.0, 60.0
+_ALL_BPS = 10_000
+_UNASKED = (httpx.HTTPError, httpx.InvalidURL, TimeoutError)
+
+
+class JupiterHop(Struct, frozen=True):
+    """One pool of a route, in smallest units; `share_bps` of what comes to it goes this way."""
+
+    pool: str
+    label: str
+    mint_in: str
+    mint_out: str
+    amount_in: int
+    amount_out: int
+    share_bps: int
+
+
+class JupiterQuote(Struct, frozen=True):
+    """What so much would give, by the slot that Jupiter knew; `least_out` is with the slippage that
+    was asked for. Hops are in their order."""
+
+    mint_in: str
+    mint_out: str
+    amount_in: int
+    amount_out: int
+    least_out: int
+    slot: int | None
+    hops: tuple[JupiterHop, ...]
+
+    @property
+    def route(self) -> tuple[str, ...]:
+        """Its ordered pools."""
+        return tuple(hop.pool for hop in self.hops)
+
+
+class _Info(Struct):
+    ammKey: str  # noqa: N815
+    inputMint: str  # noqa: N815
+    outputMint: str  # noqa: N815
+    inAmount: str  # noqa: N815
+    outAmount: str  # noqa: N815
+    label: str = ""
+
+
+class _Step(Struct):
+    """`percent` by v1, `bps` by v2."""
+
+    swapInfo: _Info  # noqa: N815
+    percent: float | None = None
+    bps: int | None = None
+
+
+class _Answer(Struct):
+    inputMint: str  # noqa: N815
+    outputMint: str  # noqa: N815
+    inAmount: str  # noqa: N815
+    outAmount: str  # noqa: N815
+    otherAmountThreshold: str  # noqa: N815
+    routePlan: list[_Step]  # noqa: N815
+    contextSlot: int | None = None  # noqa: N815
+
+
+def read_quote(body: bytes) -> JupiterQuote:
+    """An answer of either interface. Raises ValueError for another shape, and for amounts that are
+    none."""
+    found = msgspec.json.decode(body, type=_Answer)
+    if not found.routePlan:
+        raise ValueError("a quote without a route")
+    return JupiterQuote(
+        mint_in=found.inputMint,
+        mint_out=found.outputMint,
+        amount_in=_amount(found.inAmount),
+        amount_out=_amount(found.outAmount),
+        least_out=_amount(found.otherAmountThreshold),
+        slot=found.contextSlot,
+        hops=tuple(_hop(step) for step in found.routePlan),
+    )
+
+
+def _hop(step: _Step) -> JupiterHop:
+    info = step.swapInfo
+    share = _ALL_BPS if step.percent is None else round(step.percent * 100)
+    return JupiterHop(
+        info.ammKey,
+        info.label,
+        info.inputMint,
+        info.outputMint,
+        _amount(info.inAmount),
+        _amount(info.outAmount),
+        share if step.bps is None else step.bps,
+    )
+
+
+def _amount(said: str) -> int:
+    if not (said.isascii() and said.isdigit() and len(said) <= 20):
+        raise ValueError(f"no amount: {said[:20]!r}")
+    return int(said)
+
+
+class JupiterClient:
+    """Asks Jupiter, or who speaks as it does."""
+
+    def __init__(
+        self,
+        url: str = "",
+        *,
+        key: str = "",
+        version: Literal["v1", "v2"] = "v1",
+        requests_per_s: float = REQUESTS_PER_S,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """`url` and `key` are the environment's where they are not said. Raises ConfigError for
+        what cannot be asked."""
+        self.url = (url or os.environ.get(URL_VARIABLE) or URL).rstrip("/")
+        if not self.url.startswith(("http://", "https://")):
+            raise ConfigError("no address of Jupiter", variable=URL_VARIABLE, allowed=URL)
+        if version not in _PATHS:
+            raise ConfigError("no version of Jupiter", version=version, allowed=[*_PATHS])
+        if not 0 < requests_per_s <= 10_000:
+            raise ConfigError("no pace", requests_per_s=requests_per_s, allowed="0 to 10,000")
+        self.reason = ""  # why the last answer was None; empty: it was none
+        self._path, self._timeout_s = _PATHS[version], timeout_s
+        self._burst = max(1, int(requests_per_s))
+        self._window_ns = int(self._burst / requests_per_s * NS_PER_S) + _MARGIN_NS
+        self._sent_ns: deque[int] = deque(maxlen=self._burst)
+        self._rest_until_ns, self._refusals = 0, 0
+        own_key = key or os.environ.get(KEY_VARIABLE, "")
+        headers = {"x-api-key": own_key} if own_key else {}
+        self._web = httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False)
+
+    async def quote(
+        self,
+        mint_in: str,
+        mint_out: str,
+        amount: int,
+        *,
+        slippage_bps: int = SLIPPAGE_BPS,
+        **more: str | int | bool,
+    ) -> JupiterQuote | None:
+        """What so much of the one gives of the other. `more`: Jupiter's own parameters, as
+        onlyDirectRoutes. Waits for its turn, as long as that comes within the time-out."""
+        params = {"inputMint": mint_in, "outputMint": mint_out, "amount": amount}
+        params |= {"slippageBps": slippage_bps, **more}
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if not await self._its_turn():
+                    return None
+                answer = await self._web.get(self._path, params=_plain(params))
+        except _UNASKED as error:
+            self.reason = f"{type(error).__name__}: {error}".rstrip(": ")
+            return None
+        return self._read(answer)
+
+    async def _its_turn(self) -> bool:
+        """Whether it may be asked now, waited for where the pace alone stands in the way."""
+        rest_s = (self._rest_until_ns - clock.mono_ns()) / NS_PER_S
+        if rest_s > 0:
+            self.reason = f"limited: it is asked again in {rest_s:.1f} s"
+            return False
+        now_ns = clock.mono_ns()
+        free_ns = now_ns
+        if len(self._sent_ns) == self._burst:
+            free_ns = max(now_ns, self._sent_ns[0] + self._window_ns)
+        if free_ns - now_ns > self._timeout_s * NS_PER_S:
+            self.reason = "limited: its turn comes after the time-out"
+            return False
+        self._sent_ns.append(free_ns)  # at once, so that nobody else takes the same turn
+        await asyncio.sleep((free_ns - now_ns) / NS_PER_S)
+        return True
+
+    def _read(self, answer: httpx.Response) -> JupiterQuote | None:
+        status = answer.status_code
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            self._rest(answer.headers.get("retry-after", ""))
+            return None
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            self.reason = f"key: it is refused (HTTP {status}): {KEY_VARIABLE}"
+            return None
+        if status != httpx.codes.OK:
+            self.reason = _refused(status, answer.content)
+            return None
+        self._refusals = 0
+        try:
+            found = read_quote(answer.content)
+        except (ValueError, RecursionError) as error:  # a DecodeError is a ValueError
+            self.reason = f"another shape than Jupiter's: {error}"
+            return None
+        self.reason = ""
+        return found
+
+    def _rest(self, retry_after: str) -> None:
+        """For as long as it says, or twice as long as the last time."""
+        self._refusals += 1
+        rest_s = min(_REST_S_MIN * 2.0 ** min(self._refusals - 1, 6), _REST_S_MAX)
+        if retry_after.strip().isdigit():
+            rest_s = min(max(rest_s, float(retry_after)), _REST_S_MAX)
+        self._rest_until_ns = clock.mono_ns() + int(rest_s * NS_PER_S)
+        self.reason = f"limited: too many requests, it is asked again in {rest_s:.1f} s"
+
+    async def close(self) -> None:
+        await self._web.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _plain(params: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in params.items()
+    }
+
+
+def _refused(status: int, body: bytes) -> str:
+    """In words: no route is usual, and said with 400 and a code."""
+    try:
+        told = msgspec.json.decode(body)
+    except ValueError:
+        told = None
+    code = told.get("errorCode") if isinstance(told, dict) else None
+    if isinstance(code, str) and "ROUTE" in code:
+        return f"no_route: {code}"
+    return f"refused: {code}" if isinstance(code, str) else f"refused: HTTP {status}"
