@@ -8,34 +8,54 @@ from pathlib import Path
 import httpx
 import pytest
 from gateway_bed import Quoting, Started
+from solana_bed import solana
 
 from bed import until
 from spread_scanner.cli.typescript import type_of
 from spread_scanner.schema.enums import SOURCES
+from spread_scanner.sim.chain_pools import BASES, USDC
 
 CLIENT = Path(__file__).parents[3] / "clients" / "typescript"
 BUILT = CLIENT / "dist" / ".built"
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
+needs_node = pytest.mark.skipif(
     not (shutil.which("node") and BUILT.exists()), reason="needs node, npm and `make typescript`"
 )
-def test_node_asks_and_is_told(life: Started, quoting: Quoting) -> None:
+
+
+def in_node(test: str, life: Started, quoting: Quoting, **environ: str) -> None:
+    """A file of tests, with a gateway in which AAA/USDT stands on two spot sources."""
     quoting.quote(SOURCES[0].source_id, 0, 99.0)
     quoting.quote(SOURCES[4].source_id, 0, 104.0)
     address = life.address()
     until(lambda: httpx.get(f"{address}/health").status_code == 200)
     done = subprocess.run(
-        ["node", "--test", "--test-reporter=spec", "test/client.test.mjs"],
+        ["node", "--test", "--test-reporter=spec", f"test/{test}"],
         cwd=CLIENT,
-        env={**os.environ, "RUST_CACHE_URL": address},
+        env={**os.environ, "RUST_CACHE_URL": address, **environ},
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@needs_node
+def test_node_asks_and_is_told(life: Started, quoting: Quoting) -> None:
+    in_node("client.test.mjs", life, quoting)
+
+
+@pytest.mark.slow
+@needs_node
+def test_node_mixes_the_cache_and_jupiter(life: Started, quoting: Quoting) -> None:
+    with solana(11, 12, swaps_per_slot=0.0) as thread:
+        thread.act(do="jupiter", key="k", requests_per_s=1_000)
+        environ = {"JUPITER_URL": f"http://127.0.0.1:{thread.side.port}"}
+        environ |= {"SOL": BASES[0].mint, "USDC": USDC.mint}
+        in_node("jupiter.test.mjs", life, quoting, **environ)
 
 
 @pytest.mark.parametrize(
