@@ -125,12 +125,19 @@ def told(
             "signatures": [text(bytes(range(1, 65)))],
             "message": {
                 "accountKeys": own,
-                "header": {"numRequiredSignatures": 1},
+                "header": {
+                    "numRequiredSignatures": 1,
+                    "numReadonlySignedAccounts": 0,
+                    "numReadonlyUnsignedAccounts": 0,
+                },
+                "recentBlockhash": key("blockhash"),
                 "instructions": [shaped(one, None) for one in ran],
             },
         },
         "meta": {
             "err": err,
+            "status": {"Ok": None} if err is None else {"Err": err},
+            "rewards": [],
             "fee": FEE_LAMPORTS,
             "innerInstructions": inner,
             "logMessages": lines,

@@ -20,7 +20,7 @@ from rich.table import Table
 from spread_scanner import clock
 
 GROUPS = (
-    *("shm", "ring", "wake", "sim", "feed", "books", "engine", "tracker", "stats"),
+    *("shm", "ring", "wake", "sim", "feed", "books", "engine", "tracker", "stats", "chain"),
     *("wal", "recorder", "questions", "replay", "supervise", "gateway", "pools", "e2e"),
 )
 # All that the log is for, in one run.
