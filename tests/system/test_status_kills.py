@@ -82,7 +82,9 @@ class Watcher:
             assert view.alive or not view.good_symbols, view
             assert (view.p50_us or 0.0) <= (view.p99_us or 0.0) < late_ns / 1e3, view
             self._latency(view.process, late_ns)
-        assert now.ok == (not now.unwell and not now.starting and not now.mixed)
+        stands = [one.key for one in now.conditions if not one.deliberate]
+        assert now.ok == (not now.unwell and not now.starting and not stands), stands
+        assert not now.mixed or "mixed" in stands
         return now
 
     def _starves(self) -> bool:
