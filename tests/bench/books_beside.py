@@ -13,7 +13,7 @@ import os
 import socket
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,6 +37,8 @@ from spread_scanner.symbology.tables import InstrumentRow
 SOURCE = SOURCE_BY_LABEL[LABEL]
 ARRIVE_S_MAX = 20.0
 NONE_OF = ("book_gaps", "book_resyncs", "book_depleted", "book_crossed", "skip_unknown_symbol")
+
+NONE_OF_BEGINNINGS = tuple(label for label in NONE_OF if label != "book_resyncs")
 
 
 class Scale(NamedTuple):
@@ -158,7 +160,8 @@ class Beside:
         scale, books_rate = self._scale, BOOK_RATE * books
         with Health.attach(self._rig.namespace) as health:
             run = Run(self._rig, health, pipe, pid, self._listed)
-            run.order(Order(scale.quotes_rate, scale.seconds / 4, books_rate))  # to warm up
+            # To warm up: whose first book is late on a busy machine asks for it again.
+            run.order(Order(scale.quotes_rate, scale.seconds / 4, books_rate), begins=True)
             steady = run.order(Order(scale.quotes_rate, scale.seconds, books_rate))
             flood = run.order(Order(0.0, scale.seconds / 2, books_rate))
         return Measured(
@@ -190,14 +193,14 @@ class Run:
         self._listed = listed
         self.books_sent = 0
 
-    def order(self, order: Order) -> Ordered:
+    def order(self, order: Order, *, begins: bool = False) -> Ordered:
         before, cells = self._counters(), self._cells()
         cpu_us = _cpu_us(self._pid)
         self._pipe.send(order)
         if not self._pipe.poll(order.seconds + 60):
             raise RuntimeError("the sender does not answer")
         sent = self._pipe.recv()
-        self._await(before, sent)
+        self._await(before, sent, NONE_OF if not begins else NONE_OF_BEGINNINGS)
         cpu_us = _cpu_us(self._pid) - cpu_us
         self.books_sent += sent["books"]
         found = latency(self._cells() - cells)
@@ -215,7 +218,7 @@ class Run:
     def _cells(self) -> np.ndarray:
         return self._health.buckets(SOURCE.process)["recv_to_cell"]
 
-    def _await(self, before: dict[str, int], sent: dict[str, Any]) -> None:
+    def _await(self, before: dict[str, int], sent: dict[str, Any], none_of: Sequence[str]) -> None:
         """Until all has come. Raises RuntimeError when something never does."""
         deadline_s = time.monotonic() + ARRIVE_S_MAX
         while True:
@@ -230,7 +233,7 @@ class Run:
                 )
             time.sleep(0.01)
         odd = {
-            label: now[label] - before[label] for label in NONE_OF if now[label] != before[label]
+            label: now[label] - before[label] for label in none_of if now[label] != before[label]
         }
         if odd:
             raise RuntimeError(f"books were not well: {odd}")
