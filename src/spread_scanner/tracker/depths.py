@@ -26,6 +26,7 @@ from spread_scanner.view.depth import TOP_QUOTE, DepthReader
 
 ASK_EVERY_NS = NS_PER_S
 ASK_S = 5.0
+SAME_PX = 1e-9  # a price that was multiplied by a size and divided by it again
 # What a DepthReader asks of a pair: which it is, what it costs and asks, and of an order.
 _ASKED_DTYPE = np.dtype(
     [
@@ -82,11 +83,18 @@ class DepthLooks:
 
     def seen(self, watched: Sequence[Followed], looks: Sequence[Look]) -> list[Look]:
         """The looks with the largest size whose net is over the threshold, by what the first signal
-        counted with; None where a book is missing, or a leg cannot be stood behind."""
+        counted with; None where a book is missing or has other tops than the look, as quotes come
+        first, or a leg cannot be stood behind."""
         if self._reader is None or not watched:
             return list(looks)
         rows = np.array([_asked(one) for one in watched], _ASKED_DTYPE)
-        sizes = self._reader.look(rows)["size_quote"].tolist()
+        found = self._reader.look(rows)
+        tops = np.array([look.px[1:3] for look in looks])  # what entering would take
+        of_books = np.column_stack(
+            [found["rungs"]["buy_px"][:, 0], found["rungs"]["sell_px"][:, 0]]
+        )
+        same = np.isclose(of_books, tops, rtol=SAME_PX, atol=0.0).all(axis=1)
+        sizes = np.where(same, found["size_quote"], np.nan).tolist()
         return [
             look if look.gross_bps is None else look._replace(depth_size_quote=_known(size))
             for look, size in zip(looks, sizes, strict=True)
