@@ -21,6 +21,7 @@ from spread_scanner.schema.records import (
     signals_apart,
 )
 from spread_scanner.shm.books import BookStore
+from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.depth import TOP_QUOTE
 
 DIRECTION = DIRECTIONS[0]
@@ -325,6 +326,33 @@ def test_books_that_a_reload_switches_off_follow_no_more(bed: Bed, books: Books2
     bed.spread(600.0)
     books.put(bed, FUT_ID, FUT)
     assert bed.kinds(1) + bed.kinds(SOON_MS) == [RESIGNAL, BOOK]
+
+
+def test_a_lot_that_changes_with_new_tables_counts_at_once(bed: Bed, books: Books2) -> None:
+    """The pair goes on: a size of half a lot is no signal, and books carry whole new lots."""
+    bed.spread(300.0)
+    bed.engine.load(bed.settings, lots_of(5.0, generation=2))
+    bed.quote(SPOT_ID, 99, 100, ask_sz=12.0)
+    bed.quote(FUT_ID, 103, 104, bid_sz=100.0)
+    (signal,) = bed.step()
+    assert (signal["kind"], signal["size_base"]) == (ENTER, 10.0)
+    bed.engine.load(bed.settings, lots_of(7.0, generation=3))
+    bed.quote(FUT_ID, 106, 107, bid_sz=100.0)
+    (again,) = bed.step(1)
+    assert (again["kind"], again["size_base"]) == (RESIGNAL, 7.0)
+    books.put(bed, SPOT_ID, SPOT)
+    books.put(bed, FUT_ID, sides(106.0, 107.0))
+    (told,) = followed(bed)
+    assert told["size_base"] == 42.0, "of 48"
+    bed.engine.load(bed.settings, lots_of(13.0, generation=4))
+    bed.quote(FUT_ID, 109, 110, bid_sz=100.0)
+    assert len(bed.step(1)) == 0, "the top holds less than a lot"
+    assert bed.count("no_size") > 0
+
+
+def lots_of(lot: float, generation: int) -> Tables:
+    rules = {(source_id, 0): Rules(lot_step=lot) for source_id in (SPOT_ID, FUT_ID)}
+    return tables(rules=rules, generation=generation)
 
 
 def test_a_follow_up_lies_in_a_signals_slot() -> None:

@@ -481,6 +481,14 @@ def test_what_left_the_tables_is_closed_and_what_stays_goes_on_under_its_new_id(
     ]
 
 
+def test_a_lot_that_changes_with_new_tables_is_that_of_the_next_look(bed: Bed) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.book.reload({(0, 0): pair(0)._replace(lot=0.5)}, RULES, bed.now_ns)
+    (followed,) = bed.book.watched()
+    assert (followed.pair.lot, followed.row.closed_ns) == (0.5, None)
+
+
 def test_a_restart_goes_on_and_names_the_gap(bed: Bed) -> None:
     bed.push(0, ENTER)
     bed.pop()
