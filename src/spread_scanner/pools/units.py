@@ -3,7 +3,8 @@
 A swap writes several accounts in one slot, and each comes by itself: a price of one new vault and
 one old one never was. So a pool waits for those that every swap writes; a later slot says that no
 more of the earlier one will come, as all of a pool is heard on one connection of a provider; and
-after SETTLE_NS it is taken as it stands, as not every transaction is a swap.
+after SETTLE_NS it is taken as it stands, as not every transaction is a swap. Neither is so while
+who told the newest does not cover all that moves: his subscriptions are being made.
 """
 
 from collections.abc import Iterable, Mapping
@@ -114,7 +115,8 @@ class PoolUnits:
         found: list[WholePool] = []
         if self.held.judged(key, slot, account, provider) is AccountTaking.TAKEN:
             for unit in units:
-                if unit.waits_slot is not None and slot > unit.waits_slot:
+                waits = unit.waits_slot is not None and slot > unit.waits_slot
+                if waits and self._told_by_one(unit):
                     found += self._published(unit, WholeBecause.LATER_SLOT)
         taking = self.held.take(key, slot, account, provider)
         if taking is AccountTaking.ROLLED_BACK:
@@ -141,9 +143,22 @@ class PoolUnits:
         """Those that have waited for so long, to be published as they stand."""
         found: list[WholePool] = []
         for unit in list(self._waiting.values()):
-            if now_ns - unit.waits_since_ns >= SETTLE_NS:
+            if now_ns - unit.waits_since_ns < SETTLE_NS:
+                continue
+            if self._told_by_one(unit):
                 found += self._published(unit, WholeBecause.SETTLED)
+            else:
+                unit.waits_since_ns = now_ns
         return found
+
+    def _told_by_one(self, unit: _Unit) -> bool:
+        """Whether who told the newest of what moves tells of all of it: from one who does not, as
+        while its subscriptions are made, that nothing more came says nothing."""
+        moving = [(key, self.held.get(key)) for key in unit.wanted.moving]
+        told = [(key, held) for key, held in moving if held is not None]
+        newest = max((held.slot for _, held in told), default=0)
+        tellers = {held.provider for _, held in told if held.slot == newest}
+        return bool(tellers.intersection(*(self.held.covered_by(key) for key, _ in moving)))
 
     def next_due_ns(self) -> int | None:
         """When `due` has something to say next."""

@@ -42,7 +42,8 @@ class RpcProvider:
 
     def __init__(self, name: str, chain: Chain, *, lag_slots: int = 0, early: bool = False) -> None:
         """`early`: what is written now is told before the subscription is acknowledged."""
-        self.name, self.chain, self.lag_slots, self.early = name, chain, lag_slots, early
+        self.name, self.chain, self.early = name, chain, early
+        self.lag_slots = self.usual_lag_slots = lag_slots
         self.listeners: set[Listening] = set()
         self.slot = chain.slot  # as far as it has told
         self.limits = 0  # so many requests are answered "too many"

@@ -131,8 +131,8 @@ class SolanaSide:
         if kind == "cut":
             provider.cut_all()
         elif kind == "lag":
-            before, provider.lag_slots = provider.lag_slots, int(said["slots"])
-            self._later(for_s, lambda: setattr(provider, "lag_slots", before))
+            provider.lag_slots = int(said["slots"])
+            self._later(for_s, lambda: setattr(provider, "lag_slots", provider.usual_lag_slots))
         elif kind == "limit":
             provider.limits = int(said.get("count", 1))
         elif kind == "lose":

@@ -73,6 +73,21 @@ def test_a_swap_is_published_when_both_vaults_are_there() -> None:
     assert watched.units.next_due_ns() is None
 
 
+def test_who_does_not_tell_of_both_vaults_says_nothing_by_his_silence() -> None:
+    watched = v4()
+    watched.units.held.connected("b")  # ahead, and only the coin's vault is subscribed there yet
+    assert watched.told(COIN, 12, "c12", "b") == []
+    assert watched.after(50) == []
+    assert watched.units.next_due_ns() == watched.now_ns + SETTLE_NS
+    assert watched.told(COIN, 13, "c13", "b") == []
+    assert watched.after(50) == []
+    assert texts(watched.told(PC, 13, "p13")) == [(13, "c13", "p13")]
+    watched.told(COIN, 14, "c14", "b")
+    assert texts(watched.seeded(14, "b", amm="m", coin="c14", pc="p14")) == [(14, "c14", "p14")]
+    watched.told(COIN, 15, "c15", "b")
+    assert texts(watched.after(50)) == [(15, "c15", "p14")], "now it would tell of the other one"
+
+
 def test_one_vault_alone_is_published_after_a_while_and_not_before() -> None:
     watched = v4()
     watched.told(COIN, 11, "c11")
