@@ -4,7 +4,7 @@ import numpy as np
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.pools import POOL_DTYPE
+from spread_scanner.schema.pools import POOL_DTYPE, PoolFlag
 
 SOL, USDC = (
     "So11111111111111111111111111111111111111112",
@@ -41,3 +41,8 @@ def pool_row(key: str, **values: object) -> np.ndarray:
     for name, value in said.items():
         made[name] = value
     return made
+
+
+def refused_row(key: str, why: bytes) -> np.ndarray:
+    """A pool that was never read, and why."""
+    return pool_row(key, symbol=b"", flags=PoolFlag.REFUSED, why=why, slot=0)

@@ -16,10 +16,12 @@ from browser_bed import Tab, chromium, cpu_of_chromium_s, violations
 from canned_gateway import canned_gateway
 from database_bed import store
 from gateway_bed import Started, secret
+from pool_rows import POOL, pool_row, refused_row
 
 from spread_scanner import config
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
 from spread_scanner.shm import PriceStore
+from spread_scanner.shm.pools import PoolTable
 from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import DirectionRow
 
@@ -243,7 +245,10 @@ def test_a_link_restores_what_was_seen(tab: Tab) -> None:
     assert page.evaluate("document.querySelector('[aria-sort]').dataset.key") == "net"
 
 
-VIEWS = ("", "#view=opportunities", "#view=report", "#view=sources", "#view=alerts", "#view=help")
+VIEWS = (
+    *("", "#view=opportunities", "#view=report", "#view=sources", "#view=pools"),
+    *("#view=alerts", "#view=help"),
+)
 PAIR = "#pair=AAA-USDT+okx-bybit"
 
 
@@ -260,6 +265,27 @@ def test_axe_finds_nothing_in_both_themes(browser: Any, shown: Shown) -> None:
         page.emulate_media(color_scheme="light")
         assert violations(tab, ["color-contrast"]) == [], view  # all else is the same
     tab.close()
+
+
+def test_pools_are_shown_and_why_one_cannot_be_stood_behind(
+    tab: Tab, shown: Shown, wide_bed: Any
+) -> None:
+    rows = "[...document.querySelectorAll('[aria-label=Pools] tbody tr')]"
+    with PoolTable.attach(wide_bed.namespace) as table, table.writer() as writer:
+        writer.write(0, pool_row(POOL))
+        other = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"
+        writer.write(1, refused_row(other, b"another mint"))
+        page = tab.open("#view=pools")
+        tab.until(f"{rows}.length === 2")
+        good, bad = (page.evaluate(f"{rows}[{n}].innerText") for n in (0, 1))
+        for part in ("58oQCh…hLYQo2", "150.5", "2.00k / 300k", "0.25%"):
+            assert part in good
+        assert good.endswith("fresh")
+        assert bad.endswith("another mint")
+        assert "1 of 2 can be stood behind" in tab.text(".panel")
+        assert violations(tab) == []
+        writer.write(0, pool_row(POOL, price=151.25))
+        tab.until(f"{rows}[0].innerText.includes('151.25')")
 
 
 def test_it_fits_a_phone(browser: Any, shown: Shown) -> None:

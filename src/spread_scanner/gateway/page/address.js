@@ -1,7 +1,7 @@
 // What the page shows, as the part of its address behind the #: a link restores it, and the server
 // never sees it. What is as it is by itself stands nowhere.
 
-export const VIEWS = ["spreads", "opportunities", "report", "sources", "alerts", "help"];
+export const VIEWS = ["spreads", "opportunities", "report", "sources", "pools", "alerts", "help"];
 
 export const INITIAL = Object.freeze({
   view: "spreads",

@@ -7,6 +7,7 @@ import { Drawer } from "./drawer.js";
 import { Help } from "./help.js";
 import { Login } from "./login.js";
 import { Opportunities } from "./opportunities.js";
+import { Pools } from "./pools.js";
 import { Report } from "./report.js";
 import { Sources } from "./sources.js";
 import { Toolbar } from "./toolbar.js";
@@ -14,8 +15,8 @@ import { Waterfall } from "./waterfall.js";
 import { html } from "./ui.js";
 import { tab } from "./tab.js";
 
-const PANELS = { opportunities: Opportunities, report: Report, sources: Sources, alerts: Alerts, help: Help };
-const TITLES = { spreads: "Spreads", opportunities: "Opportunities", report: "Report", sources: "Sources", alerts: "Alerts", help: "Help" };
+const PANELS = { opportunities: Opportunities, report: Report, sources: Sources, pools: Pools, alerts: Alerts, help: Help };
+const TITLES = { spreads: "Spreads", opportunities: "Opportunities", report: "Report", sources: "Sources", pools: "Pools", alerts: "Alerts", help: "Help" };
 
 export function Frame({ page }) {
   const { state, session, board, preferences, table } = page;
