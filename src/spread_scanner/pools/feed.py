@@ -14,7 +14,7 @@ from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.held import Account, AccountTaking
 from spread_scanner.pools.pace import ProviderPace
 from spread_scanner.pools.units import PoolUnits, WholePool
-from spread_scanner.pools.wanted import WantedAccounts, around, heads, wanted
+from spread_scanner.pools.wanted import WantedAccounts, around, derive_ahead, heads, wanted
 from spread_scanner.shm.pools import PoolWriter
 from spread_scanner.solana import PoolRefusal
 
@@ -166,6 +166,8 @@ class PoolFeed:
         accounts = {key: one.account for key, one in held if one is not None} | dict(fresh)
         try:
             now = wanted(pool.key, pool.entry, accounts, self._arrays)
+            if pool.around is None and pool.key in accounts:
+                derive_ahead(pool.key, accounts[pool.key])
             pool.around = around(accounts[pool.key]) if pool.key in accounts else None
         except PoolRefusal as refusal:
             now = wanted(pool.key, pool.entry, {}, self._arrays)

@@ -34,6 +34,8 @@ OWNERS = {
     "meteora-dlmm": keys.METEORA_DLMM,
 }
 
+ARRAYS_AHEAD = 32  # to either side of a price, whose addresses are known before it comes there
+
 
 class WantedAccounts(NamedTuple):
     """All accounts of a pool that are heard; those without which there is no price (arrays that are
@@ -87,6 +89,26 @@ def around(account: Account) -> Hashable:
     if isinstance(state, raydium_cpmm.CpmmState):
         return state.vaults, state.amm_config, state.mints
     return account
+
+
+def derive_ahead(pool: str, account: Account) -> None:
+    """The addresses of the arrays around a pool's price, which are remembered: a swap that moves it
+    there waits for none. Nothing for a pool without arrays."""
+    state = remembered(*account)
+    if isinstance(state, raydium_clmm.ClmmState):
+        width = raydium_clmm.TICKS_IN_ARRAY * state.tick_spacing
+        for number in _around(state.tick // width):
+            raydium_clmm.array_key(pool, number * width)
+    elif isinstance(state, orca_whirlpool.Whirlpool):
+        for start in orca_whirlpool.array_starts(state, ARRAYS_AHEAD):
+            orca_whirlpool.array_key(pool, start)
+    elif isinstance(state, meteora_dlmm.LbPair):
+        for number in _around(state.active_id // meteora_dlmm.BINS_IN_ARRAY):
+            meteora_dlmm.array_key(pool, number)
+
+
+def _around(own: int) -> range:
+    return range(own - ARRAYS_AHEAD, own + ARRAYS_AHEAD + 1)
 
 
 def checked_state(pool: str, entry: PoolEntry, accounts: Accounts) -> _State:

@@ -26,7 +26,7 @@ from pool_accounts import (
 
 from spread_scanner.config.pools import PoolEntry
 from spread_scanner.pools.rpc import CLOSED_ACCOUNT
-from spread_scanner.pools.wanted import WantedAccounts, wanted
+from spread_scanner.pools.wanted import ARRAYS_AHEAD, WantedAccounts, derive_ahead, wanted
 from spread_scanner.solana import (
     Accounts,
     PoolReason,
@@ -241,3 +241,37 @@ def test_what_is_no_extension_is_refused() -> None:
         with pytest.raises(PoolRefusal) as caught:
             wanted(POOL, entry(program), {POOL: state, at: other}, 2)
         assert caught.value.reason is PoolReason.WRONG_KIND
+
+
+CURVED = {
+    "raydium-clmm": clmm(
+        config=CONFIG, spacing=10, liquidity=1, sqrt_price=2**64, tick=0, mints=MINTS
+    ),
+    "orca-whirlpool": whirlpool(
+        spacing=8, fee_rate=1, liquidity=1, sqrt_price=2**64, tick=0, mints=MINTS
+    ),
+    "meteora-dlmm": lb_pair(mints=MINTS, vaults=VAULTS, active_id=0, bin_step=10, arrays=()),
+}
+ARRAY_AT = {
+    "raydium-clmm": lambda pool, number: raydium_clmm.array_key(pool, 600 * number),
+    "orca-whirlpool": lambda pool, number: orca_whirlpool.array_key(pool, 704 * number),
+    "meteora-dlmm": meteora_dlmm.array_key,
+}
+
+
+@pytest.mark.parametrize("program", CURVED)
+def test_addresses_around_a_price_are_known_before_it_comes_there(program: str) -> None:
+    pool = key(f"ahead of {program}")
+    derive_ahead(pool, CURVED[program])
+    missed = keys._derived.cache_info().misses
+    for number in (-ARRAYS_AHEAD, -1, 0, 1, ARRAYS_AHEAD):
+        ARRAY_AT[program](pool, number)
+    assert keys._derived.cache_info().misses == missed
+    ARRAY_AT[program](pool, ARRAYS_AHEAD + 1)
+    assert keys._derived.cache_info().misses == missed + 1
+
+
+def test_a_pool_without_arrays_has_none_to_be_known() -> None:
+    missed = keys._derived.cache_info().misses
+    derive_ahead(POOL, amm_v4(vaults=VAULTS, mints=MINTS))
+    assert keys._derived.cache_info().misses == missed
