@@ -346,6 +346,7 @@ def run_pools(
     of_all: bool = False,
 ) -> PoolDay:
     """One stretch; longer faults are of these kinds, of some providers or all. Raises Untrue."""
+    random.seed(seed)  # of pauses between dials
     virtual = VirtualClock(mono_ns=3_600 * NS_PER_S)
     with ExitStack() as stack:
         stack.enter_context(clock.use(virtual))

@@ -51,4 +51,6 @@ def test_a_feed_that_forgets_to_doubt_is_found_out(
 ) -> None:
     monkeypatch.setattr(where, name, mutant)
     with pytest.raises(Untrue):
-        run_pools("mutant", namespace, seconds=90.0, kinds=[kind], of_all=True)
+        run_pools(
+            *("mutant", namespace), seconds=90.0, fault_every_s=0.0, kinds=[kind], of_all=True
+        )
