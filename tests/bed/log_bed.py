@@ -5,6 +5,7 @@ power is cut: what was not synced is there or not, sector by sector.
 import errno
 import os
 import random
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -188,6 +189,22 @@ class WatchedDisk(LogDisk):
         covered = len(self.events)
         super().sync_folder(folder)
         self.note("sync_folder", "", covered)
+
+
+class KilledDisk(WatchedDisk):
+    """Kills its process behind the call of one number; what is said to be safe goes into a pipe."""
+
+    def __init__(self, at: int, said: int) -> None:
+        super().__init__()
+        self._left, self._said = at, said
+
+    def note(self, what: str, name: str = "", number: int = 0, data: bytes = b"") -> None:
+        if what == "durable":
+            os.write(self._said, number.to_bytes(8, "little"))
+            return
+        self._left -= 1
+        if self._left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class _File:

@@ -7,7 +7,6 @@ Of 250 symbols on eight sources. Peers: SQLite with an index over the same quote
 import importlib.util
 import os
 import re
-import resource
 import sqlite3
 import struct
 import subprocess
@@ -18,9 +17,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
-from logged_day import BEGUN_NS, settled, tables, walked, write_log
+from logged_day import (
+    BEGUN_NS,
+    DATA_VARIABLE,
+    import_recorded,
+    settled,
+    tables,
+    walked,
+    write_log,
+)
 from measure import Figure, figure, median_ns, per_call_ns
 
 from spread_scanner.clock import NS_PER_S
@@ -28,14 +34,11 @@ from spread_scanner.config import Settings
 from spread_scanner.history import asking, compact, kept, units
 from spread_scanner.history.kept import HistoryKind, KeptFile
 from spread_scanner.history.listings import Listings
-from spread_scanner.replay.importing import import_logs
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import HISTORY_FOLDER, WAL_FOLDER
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import PriceStore, segment
 from spread_scanner.shminit import making
-from spread_scanner.symbology.publish import publish
-from spread_scanner.symbology.tables import InstrumentRow, SymbolRow, Tables
 from spread_scanner.wal import reader
 
 DOCS = Path(__file__).parents[2] / "docs" / "history.md"
@@ -183,45 +186,35 @@ def _tick_bytes(files: list[KeptFile]) -> float:
 
 def _recorded(settings: Settings) -> list[KeptFile]:
     """Files of recorded quotes of Binance spot; none where there are no recordings."""
-    data = os.environ.get(DATA_VARIABLE)
-    if data is None:
+    if DATA_VARIABLE not in os.environ:
         return []
-    found = [Path(data) / "exchanges" / "binance_spot" / name for name in RECORDINGS]
-    names = {"BTC": "BTCUSDT", "ETH": "ETHUSDT"}
-    symbols = tuple(SymbolRow(n, f"{one}-USDT", one, "USDT") for n, one in enumerate(names))
-    nothing = (1.0, 1.0, None, None, None, None, False, False)
-    listed = tuple(InstrumentRow(0, n, name, *nothing) for n, name in enumerate(names.values()))
     with tempfile.TemporaryDirectory() as folder:
-        system = msgspec.structs.replace(
-            settings.config.system, data_dir=folder, generated_dir=f"{folder}/generated"
-        )
-        config = msgspec.structs.replace(settings.config, system=system)
-        theirs = msgspec.structs.replace(settings, config=config)
-        publish(theirs.generated_dir, Tables(1, 0, symbols, listed, (), (), ()), {})
         log, history = Path(folder) / WAL_FOLDER, Path(folder) / HISTORY_FOLDER
-        import_logs([f"{SOURCE.label}={path}" for path in found], log, theirs)
+        import_recorded(settings, Path(folder))
         compaction = compact.Compaction(log, history)
         made = compaction.run(units.parted(reader.chain(log)))
     return [file for file in made if file.kind is HistoryKind.TICKS]
 
 
-DATA_VARIABLE = "SPREAD_DATA"
-RECORDINGS = (
-    "hftbacktest_spot_btcusdt_20240809.txt.gz",
-    "hftbacktest_spot_ethusdt_20240809.txt.gz",
-)
 _COMPACT = (sys.executable, "-m", "spread_scanner.history.compact")
 
 
 def _child(command: list[str]) -> tuple[float, float]:
-    """CPU seconds and MB resident at its most, of a process that has to end well."""
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise RuntimeError(f"{command[2]} ended with {child.returncode}")
-    assert isinstance(used, resource.struct_rusage)
-    return used.ru_utime + used.ru_stime, used.ru_maxrss * 1_024 / 1e6
+    """CPU seconds and MB resident at its most, of a process that has to end well. By a process in
+    between: who is started by a large one counts as that large."""
+    done = subprocess.run(
+        [sys.executable, "-c", _BETWEEN, *command], check=True, capture_output=True, text=True
+    )
+    cpu_s, resident_kb = map(float, done.stdout.rpartition("\n")[2].split())
+    return cpu_s, resident_kb * 1_024 / 1e6
+
+
+_BETWEEN = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss, end="")
+"""
 
 
 def _asked_of_history(settings: Settings, count: int, batches: int) -> Iterator[Figure]:

@@ -11,6 +11,7 @@ import numpy as np
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.replay.importing import import_logs
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.log import DOCUMENT_DTYPE, TICK_DTYPE, RecordKind
 from spread_scanner.schema.names import WAL_FOLDER
@@ -95,3 +96,30 @@ def write_log(settings: Settings, ticks: np.ndarray) -> None:
     writer.copy_on(Origin("bench", 1, anchor_ns), WrittenThen(BEGUN_NS + 2 * HOUR_NS, 2 * HOUR_NS))
     writer.append_document(RecordKind.TABLES, head, msgspec.json.encode(tables()))
     writer.close()
+
+
+DATA_VARIABLE = "SPREAD_DATA"
+RECORDINGS = (
+    "hftbacktest_spot_btcusdt_20240809.txt.gz",
+    "hftbacktest_spot_ethusdt_20240809.txt.gz",
+)
+
+
+def import_recorded(settings: Settings, folder: Path) -> Path:
+    """Five recorded minutes of Binance spot as a log, in a data folder of their own: 79,815 ticks.
+    KeyError: there are no recordings. Raises as `import_logs` does."""
+    data = Path(os.environ[DATA_VARIABLE]) / "exchanges" / "binance_spot"
+    symbols = tuple(
+        SymbolRow(n, f"{one}-USDT", one, "USDT") for n, one in enumerate(("BTC", "ETH"))
+    )
+    nothing = (1.0, 1.0, None, None, None, None, False, False)
+    listed = tuple(InstrumentRow(0, row.symbol_id, f"{row.base}USDT", *nothing) for row in symbols)
+    system = msgspec.structs.replace(
+        settings.config.system, data_dir=str(folder), generated_dir=str(folder / "generated")
+    )
+    config = msgspec.structs.replace(settings.config, system=system)
+    theirs = msgspec.structs.replace(settings, config=config)
+    publish(theirs.generated_dir, Tables(1, 0, symbols, listed, (), (), ()), {})
+    log = folder / WAL_FOLDER
+    import_logs([f"{SOURCES[0].label}={data / name}" for name in RECORDINGS], log, theirs)
+    return log

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from recorder_bed import recorded_of
 
 import bed as waits
 from spread_scanner.schema.enums import SOURCES, ProcessState
-from spread_scanner.schema.log import GapOf, RecordKind
 from spread_scanner.schema.names import RECORDER, WAL_FOLDER
 from spread_scanner.shm import PriceStore
 from spread_scanner.wal import reader
@@ -125,23 +124,6 @@ def flood(store: PriceStore, writer: Any, written: list[int], source_id: int, co
     for number in range(written[source_id], written[source_id] + count):
         writer.write(number % 50, 1, 1, 2, 1, 0, now_ns, number)
     written[source_id] += count
-
-
-def recorded_of(folder: Path, source_id: int) -> int:
-    """How many ticks of a source are in the log once, in order, or in a Gap."""
-    seen = 0
-    for piece in reader.pieces(folder):
-        if piece.kind is RecordKind.GAP:
-            for gap in piece.array():
-                if gap["what"] == GapOf.TICKS and gap["source_id"] == source_id:
-                    assert gap["first"] == seen
-                    seen = int(gap["next"])
-        elif piece.kind is RecordKind.TICK:
-            ticks = piece.array()
-            numbers = ticks["number"][ticks["source_id"] == source_id]
-            assert np.array_equal(numbers, np.arange(seen, seen + len(numbers))), "once, in order"
-            seen += len(numbers)
-    return seen
 
 
 def _starts(bed: Any) -> int:

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from log_bed import SMALL, CountedDisk, WatchedDisk, crash, numbers, ticks
+from log_bed import SMALL, CountedDisk, KilledDisk, WatchedDisk, crash, numbers, ticks
 
 import bed
 from spread_scanner.clock import VirtualClock
@@ -70,22 +70,6 @@ def test_a_crash_anywhere_leaves_what_was_called_safe(tmp_path: Path) -> None:
         again.close()
         assert numbers(folder) == [*found, *range(end, end + 20)], said
     assert cut >= 3, "crashes that tear nothing try nothing"
-
-
-class KilledDisk(WatchedDisk):
-    """Kills its process behind the call of one number; what is said to be safe goes into a pipe."""
-
-    def __init__(self, at: int, said: int) -> None:
-        super().__init__()
-        self._left, self._said = at, said
-
-    def note(self, what: str, name: str = "", number: int = 0, data: bytes = b"") -> None:
-        if what == "durable":
-            os.write(self._said, number.to_bytes(8, "little"))
-            return
-        self._left -= 1
-        if self._left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def killed_behind(folder: Path, at: int) -> tuple[bool, int]:

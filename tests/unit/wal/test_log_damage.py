@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from log_bed import SMALL, contents, numbers, ticks, write_every_kind
+from logged_day import DATA_VARIABLE, import_recorded, settled
 
 from spread_scanner.schema.log import GAP_DTYPE, RecordKind
 from spread_scanner.wal import frames, reader
@@ -158,12 +159,17 @@ def large(folder: Path, size: int) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(6 * 3_600)
-def test_every_bit_of_a_megabyte_that_is_flipped_is_found_and_named(tmp_path: Path) -> None:
-    """Each of them by `make nightly`."""
+@pytest.mark.parametrize("bit", range(8) if LONG else [None])
+def test_every_bit_of_a_megabyte_that_is_flipped_is_found_and_named(
+    tmp_path: Path, bit: int | None
+) -> None:
+    """Each of them by `make nightly`, an eighth at a time."""
     flips = Flips(large(tmp_path, 1 << 20))
-    bits = 8 * len(flips.places)
-    for number in range(0, bits, 1 if LONG else 2_999):
-        flips.check(flips.places[number // 8], number % 8)
+    for number, at in enumerate(flips.places):
+        if bit is not None:
+            flips.check(at, bit)
+        elif number % 377 == 0:
+            flips.check(at, number // 377 % 8)
 
 
 @pytest.mark.slow
@@ -177,6 +183,25 @@ def test_a_quarter_megabyte_cut_at_every_byte_is_an_exact_prefix(tmp_path: Path)
     for length in range(end, HEAD_BYTES - 1, -1):
         if LONG or length % 211 == 0 or length in near:
             check_prefix(log, path, whole, length)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(6 * 3_600)
+def test_recorded_minutes_cut_at_every_border_of_a_block_are_an_exact_prefix(
+    tmp_path: Path,
+) -> None:
+    """At each of them and a byte to either side by `make nightly`; else at some."""
+    if DATA_VARIABLE not in os.environ:
+        pytest.skip(f"{DATA_VARIABLE} is not set: there are no recordings")
+    log = import_recorded(settled(tmp_path), tmp_path / "data")
+    path, blocks = only_segment(log), blocks_of(log)
+    assert len(blocks) > 10_000
+    for number in range(len(blocks) - 1, -1, -1 if LONG else -1_601):
+        end = blocks[number].end
+        for length in (end + 1, end, end - 1):
+            os.truncate(path, length)
+            expected = blocks[: number + (length >= end)]
+            assert blocks_of(log) == expected, length
 
 
 @pytest.mark.parametrize("how", ["zeroed", "twice", "swapped"])
