@@ -153,6 +153,8 @@ class ReplayShown(Document, frozen=True):
     since_ns: int
     until_ns: int
     settings: list[str]  # what was set otherwise
+    played_since_ns: int | None  # what of the log was played; null: nothing that can be signalled
+    played_until_ns: int | None
     played: dict[str, int]  # from where the log begins
     signalled: int
     replayed: int

@@ -130,14 +130,14 @@ def _hole(hole: Hole) -> answers.LogHole:
     return answers.LogHole(str(hole.path), hole.offset, hole.seq, hole.after, hole.durable)
 
 
-def _utc(wall_ns: int) -> str:
+def utc(wall_ns: int) -> str:
     return datetime.fromtimestamp(wall_ns // NS_PER_S, UTC).isoformat(" ")
 
 
 def _print(shown: answers.LogShown) -> None:
     out = people()
     rows = [
-        [Path(one.file).name, one.first_seq, _utc(one.begun_wall_ns), one.namespace]
+        [Path(one.file).name, one.first_seq, utc(one.begun_wall_ns), one.namespace]
         for one in shown.segments
     ]
     out.print(grid("", ["segment", "first record>", "begun", "namespace"], rows))

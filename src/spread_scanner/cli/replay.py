@@ -12,7 +12,7 @@ import typer
 from spread_scanner import clock, config
 from spread_scanner.cli import answers
 from spread_scanner.cli.console import EXIT_CODES, Json, grid, people, print_json
-from spread_scanner.cli.log import LogFailed, LogFolder
+from spread_scanner.cli.log import LogFailed, LogFolder, utc
 from spread_scanner.errors import Unusable
 from spread_scanner.replay.changing import changing
 from spread_scanner.replay.comparing import compared
@@ -118,6 +118,8 @@ def _shown(
         since_ns=since_ns,
         until_ns=until_ns,
         settings=said,
+        played_since_ns=found.begun_ns,
+        played_until_ns=max(found.ends, default=None),
         played=found.counts._asdict(),
         signalled=len(live),
         replayed=len(replayed),
@@ -172,6 +174,7 @@ def _print(shown: answers.ReplayShown) -> None:
     played = shown.played
     what = [_many(played[name], name) for name in ("ticks", "starts", "reloads", "switches")]
     out.print(f"Played {what[0]}, {what[1]} and {what[2]} of the engine, {what[3]}.")
+    out.print(_period_played(shown))
     if shown.settings:
         out.print(f"With {', '.join(shown.settings)}.")
     rows = [
@@ -191,6 +194,16 @@ def _print(shown: answers.ReplayShown) -> None:
         out.print(grid("", columns, [_row(one) for one in pairs]))
     if len(shown.pairs) > len(pairs):
         out.print(f"{len(shown.pairs):,} pairs; --json has all.")
+
+
+def _period_played(shown: answers.ReplayShown) -> str:
+    """What the log holds, and that it is not of the time that was asked about."""
+    since_ns, until_ns = shown.played_since_ns, shown.played_until_ns
+    if since_ns is None or until_ns is None:
+        return "Nobody wrote down that a feed lived: nothing can be signalled."
+    told = f"That was from {utc(since_ns)} to {utc(until_ns)}"
+    outside = until_ns < shown.since_ns or since_ns >= shown.until_ns
+    return f"{told}, and nothing of it of the time that is asked about." if outside else f"{told}."
 
 
 def _row(one: answers.ReplayPair) -> list[str | int | float | None]:

@@ -104,6 +104,7 @@ class Replayed(NamedTuple):
     engine: tuple[EngineSeen, ...]
     unseen: tuple[tuple[int, int], ...]  # when no recorder looked, within one store's life
     ends: tuple[int, ...]  # when one looked last, of each store
+    begun_ns: int | None  # when one looked first; None: never
     adopted: tuple[EngineLife, ...]
     names: dict[int, dict[int, str]]  # of symbols, by the generation that a signal has
     counts: ReplayCounts
@@ -152,6 +153,7 @@ class _Played:
         self._unseen: list[tuple[int, int]] = []
         self._ends: list[int] = []
         self._looked_ns = TS_ABSENT
+        self._begun_ns: int | None = None
         self._adopted: list[EngineLife] = []
         self._counts = ReplayCounts()
 
@@ -196,6 +198,7 @@ class _Played:
         if self._looked_ns != TS_ABSENT and at_ns - self._looked_ns > UNSEEN_NS:
             self._unseen.append((self._looked_ns, at_ns))
         self._looked_ns = at_ns
+        self._begun_ns = at_ns if self._begun_ns is None else self._begun_ns
 
     def _begun(self, settings: Settings) -> "_Player":
         system = settings.config.system
@@ -239,6 +242,7 @@ class _Played:
             tuple(self._engine),
             tuple(self._unseen),
             tuple(self._ends),
+            self._begun_ns,
             tuple(self._adopted),
             {made.generation & 0xFFFFFFFF: made.symbol_names() for made in self._tables.values()},
             self._counts,

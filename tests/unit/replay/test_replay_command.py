@@ -67,3 +67,8 @@ def test_a_period_is_what_is_shown(bed: Any, spread_ctl: Run, market: Market) ->
     assert code == 0, said
     shown = orjson.loads(out)
     assert (shown["signalled"], shown["replayed"], shown["pairs"]) == (0, 0, [])
+    assert shown["played_since_ns"] <= shown["played_until_ns"]
+    assert shown["until_ns"] < shown["played_since_ns"]
+    code, out, _ = spread_ctl("replay", "2020-01-01", "2020-01-02", *where[:2])
+    assert code == 0
+    assert "nothing of it of the time that is asked about" in " ".join(out.split())
