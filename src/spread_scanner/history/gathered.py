@@ -4,7 +4,7 @@ A tick says when it became so (`ts`): when its quote was read, or, of a mark tha
 quote that stood, when the recorder wrote it down. What is damaged is left out, and is a gap.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -109,7 +109,8 @@ class Gathered:
         }
         self.gaps: list[np.ndarray] = []
         self._segments: list[Bytes] = []
-        for link, data, piece in _pieces(list(links), self.gaps):
+        links = list(links)
+        for link, data, piece in _pieces(links, self.gaps):
             if not self._segments or self._segments[-1] is not data:
                 self._segments.append(data)
             if piece.kind is RecordKind.TABLES:
@@ -118,8 +119,8 @@ class Gathered:
                 self.gaps.append(piece.array())
             elif (to := of_kind.get(piece.kind)) is not None:
                 codes = self.named.codes(_origins(piece)["symbol_id"])
-                anchor_ns, segment = int(link.head["anchor_ns"]), len(self._segments) - 1
-                to.append(NamedPiece(piece, codes, anchor_ns, segment))
+                segment = len(self._segments) - 1
+                to.append(NamedPiece(piece, codes, anchor_of(link, links), segment))
 
     def source_ids(self, pieces: list[NamedPiece]) -> list[int]:
         """The sources of these."""
@@ -193,6 +194,13 @@ class Gathered:
         return np.concatenate(self.gaps) if self.gaps else np.zeros(0, GAP_DTYPE)
 
 
+def anchor_of(link: Link, links: Sequence[Link]) -> int:
+    """What brings the times at which pieces of a segment were written to the session clock; where
+    its head is ruined, they count from its begin, which is taken for the nearest whole one's."""
+    head = reader.nearest_whole(links, link).head
+    return int(head["anchor_ns"]) + (0 if link.whole else int(head["created_mono_ns"]))
+
+
 def _origins(piece: Piece) -> np.ndarray:
     """The records that name a symbol and its source."""
     records = piece.array()
@@ -209,11 +217,11 @@ def _pieces(links: list[Link], gaps: list[np.ndarray]) -> Iterator[tuple[Link, B
         for piece in salvage.good_of(link, data, walked, expected):
             if piece.seq > expected:
                 gap = salvage.gap_of_records(expected, piece.seq)
-                gap["ts_from"], gap["ts_to"] = known_ns, piece.at_ns + int(link.head["anchor_ns"])
+                gap["ts_from"], gap["ts_to"] = known_ns, piece.at_ns + anchor_of(link, links)
                 gaps.append(gap)
             yield link, data, piece
             expected = piece.seq + piece.records
-            known_ns = piece.at_ns + int(link.head["anchor_ns"])
+            known_ns = piece.at_ns + anchor_of(link, links)
 
 
 def _mark(rows: np.ndarray) -> None:

@@ -30,9 +30,11 @@ def key_of(link: Link) -> tuple[int, int]:
     return link.number, int(link.head["crc"])
 
 
-def begun_ns(link: Link) -> int:
-    """When a segment was begun, on the session clock of its store."""
-    return int(link.head["created_mono_ns"]) + int(link.head["anchor_ns"])
+def begun_ns(link: Link, links: Sequence[Link]) -> int:
+    """When a segment of these was begun, on the session clock of its store; one whose head is
+    ruined with the nearest whole one."""
+    head = reader.nearest_whole(links, link).head
+    return int(head["created_mono_ns"]) + int(head["anchor_ns"])
 
 
 def left(folder: Path, kept: KeptHistory) -> list[Link]:
@@ -42,8 +44,10 @@ def left(folder: Path, kept: KeptHistory) -> list[Link]:
 
 
 def due(folder: Path, kept: KeptHistory) -> list[LogPart]:
-    """What can be compacted now. Raises NoLog, OSError."""
-    parts = parted(left(folder, kept))
+    """What can be compacted now: nothing of a log of which no head is whole, as nobody knows of
+    when it is. Raises NoLog, OSError."""
+    links = left(folder, kept)
+    parts = parted(links) if any(link.whole for link in links) else []
     return parts[:-1] if parts and len(parts[-1].links) <= SEGMENTS_MAX else parts
 
 
@@ -52,12 +56,10 @@ def parted(links: Sequence[Link]) -> list[LogPart]:
     parts: list[LogPart] = []
     whose = None
     for link in links:
-        hour_ns = begun_ns(link) // HOUR_NS * HOUR_NS
-        of = (hour_ns, int(link.head["instance_id"]))
-        if not link.whole and parts:  # nobody knows whose it is: what stands before it
-            of = whose or of
+        hour_ns = begun_ns(link, links) // HOUR_NS * HOUR_NS
+        of = (hour_ns, int(reader.nearest_whole(links, link).head["instance_id"]))
         if of != whose or len(parts[-1].links) >= SEGMENTS_MAX:
-            parts.append(LogPart(hour_ns if link.whole or not parts else parts[-1].hour_ns, []))
+            parts.append(LogPart(hour_ns, []))
             whose = of
         parts[-1].links.append(link)
     return parts

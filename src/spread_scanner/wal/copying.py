@@ -9,7 +9,7 @@ from pathlib import Path
 from spread_scanner.errors import Unusable
 from spread_scanner.schema.log import DOCUMENTS
 from spread_scanner.wal.frames import SEGMENT_BYTES
-from spread_scanner.wal.reader import Link, Piece
+from spread_scanner.wal.reader import Link, Piece, nearest_whole
 from spread_scanner.wal.times import LogTimes
 from spread_scanner.wal.writer import LogWriter, Origin, WrittenThen
 
@@ -41,9 +41,8 @@ class LogCopy:
         self._writer, self._links = writer, links
 
     def begin(self, link: Link) -> None:
-        """What follows stands in that segment. One whose head is ruined is taken for what the
-        nearest whole one was. Raises Unsafe."""
-        head = self._nearest_whole(link).head
+        """What follows stands in that segment. Raises Unsafe."""
+        head = nearest_whole(self._links, link).head
         times = LogTimes.of(head)
         text = {name: bytes(head[name][()]).decode("utf-8", "replace") for name in _TEXTS}
         origin = Origin(
@@ -66,10 +65,6 @@ class LogCopy:
         self._writer.commit()
         if not self._writer.room:
             self._writer.copied()
-
-    def _nearest_whole(self, link: Link) -> Link:
-        whole = [one for one in self._links if one.whole] or [link]
-        return min(whole, key=lambda one: (abs(one.number - link.number), one.number))
 
 
 _TEXTS = ("namespace", "host")

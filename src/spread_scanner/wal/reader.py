@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,6 +71,13 @@ class Link(NamedTuple):
     @property
     def namespace(self) -> str:
         return bytes(self.head["namespace"][()]).decode("utf-8", "replace")
+
+
+def nearest_whole(links: Sequence[Link], link: Link) -> Link:
+    """Whose times and store a segment has: one whose head is ruined is taken for what the nearest
+    whole one was; itself, where none is."""
+    whole = [one for one in links if one.whole] or [link]
+    return min(whole, key=lambda one: (abs(one.number - link.number), one.number))
 
 
 class Hole(NamedTuple):
@@ -167,8 +174,17 @@ def _chained(files: Mapping[int, Path]) -> list[Link]:
     found.reverse()
     for before, link in pairwise(found):
         if not link.whole:
-            link.head["first_seq"] = walk(before, mapped(before.path)).next_seq
+            link.head["first_seq"] = _end_of(before)
     return found
+
+
+def _end_of(link: Link) -> int:
+    """The record behind the last of a segment, by what can be read of it."""
+    data = mapped(link.path)
+    if link.whole:
+        return walk(link, data).next_seq
+    blocks = whole_blocks(data, int(link.head["salt"]))
+    return link.first_seq + max((block.next for block in blocks), default=0)
 
 
 def _begun(number: int, path: Path) -> tuple[np.ndarray, bool] | None:

@@ -186,6 +186,40 @@ def test_what_is_damaged_is_a_gap(tmp_path: Path, virtual_clock: VirtualClock) -
     assert "records" in gaps["what"].to_pylist()
 
 
+@pytest.mark.parametrize("ruined", [[1], [3], [1, 2]])
+def test_a_segment_whose_head_is_ruined_is_of_the_hour_of_the_nearest_one(
+    tmp_path: Path, virtual_clock: VirtualClock, ruined: list[int]
+) -> None:
+    """By a head of nothing but zeros it would be of 1970, and too old at once."""
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    for _ in range(2):
+        virtual_clock.advance_ms(100)
+        write_hours(log, virtual_clock, hours=2, ticks=100)
+    for number in ruined:
+        with reader.chain(log)[number - 1].path.open("r+b") as file:
+            file.write(bytes(8))
+    assert sum(not link.whole for link in reader.chain(log)) == len(ruined)
+    compact.compact(log, folder)
+    files = kept.read(folder).of(HistoryKind.TICKS)
+    assert {file.path.split("/")[1] for file in files} <= {"day=2023-11-14", "day=2023-11-15"}
+    assert sum(file.rows for file in files) == 300, "all but what is written"
+    for file in files:
+        marks = pq.read_table(folder / file.path, partitioning=None)["ts_mark"].drop_null()
+        assert all(one.value > START_NS for one in marks)
+
+
+def test_a_log_of_which_no_head_is_whole_stays_as_it_is(
+    tmp_path: Path, virtual_clock: VirtualClock
+) -> None:
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=3, ticks=10)
+    for path in [link.path for link in reader.chain(log)]:
+        with path.open("r+b") as file:
+            file.write(bytes(8))
+    assert units.due(log, kept.KeptHistory()) == []
+    assert compact.compact(log, folder) == []
+
+
 def test_names_are_those_of_the_tables_at_each_place(
     tmp_path: Path, virtual_clock: VirtualClock
 ) -> None:

@@ -296,6 +296,15 @@ def test_salvage_keeps_both_sides_and_says_what_is_missing(tmp_path: Path) -> No
     assert {path: path.read_bytes() for path in before} == before, "what is damaged stays as it is"
 
 
+def test_of_two_segments_whose_heads_are_ruined_both_are_salvaged(tmp_path: Path) -> None:
+    links = several(tmp_path / "log")
+    for link in links[2:4]:
+        with link.path.open("r+b") as file:
+            file.write(b"\xff" * 8)
+    assert salvage(tmp_path / "log", tmp_path / "to") == (1_000, 0)
+    assert numbers(tmp_path / "to") == list(range(1_000))
+
+
 def test_recording_goes_on_behind_damage(tmp_path: Path) -> None:
     links = several(tmp_path)
     block = reader.walk(links[-1], reader.mapped(links[-1].path)).blocks[0]
