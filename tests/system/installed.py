@@ -17,6 +17,7 @@ from spread_scanner.schema.names import (
     FEED_SOLANA,
     GATEWAY,
     ONE_SHOT,
+    PATHS,
     PROCESSES,
     RECORDER,
 )
@@ -25,7 +26,7 @@ SETUP = ["bash", "/opt/repository/deploy/setup.sh", "--no-package"]
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 VENV = "/opt/spread-scanner/venv"
 # As shipped nobody is to be told, nobody asks, and nothing is written down.
-OPTIONAL = (ALERTS, ANALYST, RECORDER, GATEWAY, FEED_SOLANA)
+OPTIONAL = (ALERTS, ANALYST, RECORDER, GATEWAY, FEED_SOLANA, PATHS)
 STAYING = [name for name in PROCESSES if name not in (*ONE_SHOT, *OPTIONAL)]
 DATA = "/var/lib/spread-scanner/data"
 

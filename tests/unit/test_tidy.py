@@ -34,13 +34,14 @@ FLOORS: tuple[
         "recorder",
         "gateway",
         "pools",
+        "paths",
     },
     {"supervise", "replay"},
     {"cli"},
 )
 GARDEN = {"sim": PORCH | FLOORS[0]}  # The simulator must not borrow the parsers that it tests.
 PORCH_MAY = {"config": PORCH | FLOORS[0]}  # Settings name sources and directions.
-NO_SOCKETS = {"exchanges", "symbology", "schema", "stats", "books", "solana", "pools"}
+NO_SOCKETS = {"exchanges", "symbology", "schema", "stats", "books", "solana", "pools", "paths"}
 DIALS = {  # of a room without
     SRC / "pools" / name for name in ("asking.py", "calls.py", "line.py", "hearing.py", "main.py")
 }

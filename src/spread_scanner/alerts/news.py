@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from spread_scanner.view import opportunities
+from spread_scanner.view import opportunities, stored
 from spread_scanner.view.conditions.condition import Condition
 from spread_scanner.view.tables import TablesInForce
 
@@ -17,7 +17,7 @@ class OpportunityNews:
         self._stored = opportunities.Opportunities(data_dir)
         self.net_bps_min = net_bps_min
         self._last_id: int | None = None  # until the database was read once
-        self._file: opportunities.FileId | None = None  # whose id that is; None: there was none yet
+        self._file: stored.FileId | None = None  # whose id that is; None: there was none yet
         self._stored_all()
 
     def _stored_all(self) -> None:

@@ -21,7 +21,7 @@ from spread_scanner import clock
 
 GROUPS = (
     *("shm", "ring", "wake", "sim", "feed", "books", "engine", "tracker", "stats", "chain"),
-    *("wal", "recorder", "questions", "replay", "supervise", "gateway", "pools", "e2e"),
+    *("wal", "recorder", "questions", "replay", "supervise", "gateway", "pools", "paths", "e2e"),
 )
 # All that the log is for, in one run.
 FAMILIES = {"wal": ("wal", "recorder", "replay", "questions")}

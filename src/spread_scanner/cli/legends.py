@@ -71,6 +71,16 @@ POOLS = {
     "told s": "seconds since what made it was read",
     "note": "why it cannot be stood behind; nothing: it can",
 }
+CYCLES = {
+    "cycle": "the coins that are swapped, from the one that it begins and ends with",
+    "net SOL": "what it would have paid after its costs, at its best size",
+    "after 1, 2, 5": "what the same amount would have, so many slots later",
+    "profit": "before its costs",
+    "stood slots": "how long it was seen to pay; +: it still does",
+    "score": "net, less for an old leg and for depth that is used up",
+    "depth %": "the largest share that a swap takes out of what a pool has",
+    "pools": "how their keys begin",
+}
 COSTS = {
     "fees": "of both entries and both exits, bps",
     "carry": "funding expected over hold_h, bps",

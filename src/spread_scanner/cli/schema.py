@@ -35,6 +35,7 @@ from spread_scanner.view.analysis import SymbolAnalysis
 from spread_scanner.view.books import SymbolBooks
 from spread_scanner.view.connections import ConnectionView
 from spread_scanner.view.costs import Cost
+from spread_scanner.view.cycles import CycleView
 from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.opportunities import OpportunityRow
 from spread_scanner.view.past import PastShown
@@ -56,6 +57,7 @@ BY_COMMAND: dict[str, Any] = {
     "book": SymbolBooks,
     "analysis": SymbolAnalysis,
     "pools": list[PoolView] | PoolSwap,  # the latter: quote
+    "cycles": list[CycleView],
     "opportunities": list[OpportunityRow],
     "costs": list[Cost],
     "tables": TablesView,

@@ -70,6 +70,7 @@ def add_to(app: typer.Typer) -> None:
         ("book", book),
         ("analysis", analysis),
         ("pools", pools),
+        ("cycles", cycles),
         ("opportunities", opportunities),
         ("costs", costs),
         ("tables", tables_in_force),
@@ -259,6 +260,41 @@ def _pools(settings: Settings, wanted: str, as_json: bool) -> None:
     table = grid("", *columns_and_rows(found, console.width))
     console.print(table)
     legend(console, legends.POOLS, table)
+
+
+def cycles(
+    pool: Annotated[
+        str, typer.Argument(help="Only those through a pool whose key contains this.")
+    ] = "",
+    count: Annotated[
+        int, typer.Option("--last", "-n", help="How many.", min=1, max=COUNT_MAX)
+    ] = 20,
+    standing: Annotated[bool, typer.Option(help="Only those that still pay.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Cycles over Solana's pools as spread-paths found them, newest first, and what the same amount
+    would have paid 1, 2 and 5 slots later."""
+    from spread_scanner.cli.cycles import columns_and_rows
+    from spread_scanner.view.cycles import StoredCycles, why_none
+
+    settings = config.load()
+    stored = StoredCycles(settings.data_dir)
+    found, out = stored.last(count, pool=pool, standing=standing), stored.left_out()
+    stored.close()
+    if stored.trouble:
+        raise CannotRead(f"the database cannot be read: {stored.trouble}", file=stored.path)
+    if as_json:
+        print_json(found)
+        return
+    console = people()
+    if found:
+        table = grid("", *columns_and_rows(found, settings.pools.mints, console.width))
+        console.print(table)
+        legend(console, legends.CYCLES, table)
+    else:
+        console.print(why_none(settings), markup=False)
+    for one in out:
+        console.print(f"left out: {one.pool} ({one.program}): {one.why}", markup=False)
 
 
 def opportunities(

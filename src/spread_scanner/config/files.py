@@ -22,6 +22,7 @@ from spread_scanner.errors import ConfigError
 from spread_scanner.schema.names import ALERTS, GATEWAY
 
 POOLS_NEED = "solders"  # an extra: who reads no pools does without
+PATHS_NEED = "rustworkx"
 CREDENTIALS = "/run/credentials/"  # of a unit: nobody else may look there
 BYTES_MAX = 1 << 20  # of one file; a machine's whole bundle of certificates has a quarter
 _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
@@ -96,14 +97,16 @@ def _wrong_of_pools(settings: Settings) -> Iterator[ConfigError]:
 
 
 def check_extra(settings: Settings) -> None:
-    """Whether what reads pools is installed. Raises ConfigError."""
-    if importlib.util.find_spec(POOLS_NEED) is None:
-        raise ConfigError(
-            f"pools need {POOLS_NEED}, which is not installed",
-            file=settings.folder / "pools.toml",
-            key="enabled",
-            allowed="pip install 'spread-scanner[solana]'",
-        )
+    """Whether what reads pools, and finds cycles over them, is installed. Raises ConfigError."""
+    needed = (POOLS_NEED, PATHS_NEED) if settings.config.spread_paths.wanted else (POOLS_NEED,)
+    for package in needed:
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(
+                f"pools need {package}, which is not installed",
+                file=settings.folder / "pools.toml",
+                key="enabled",
+                allowed="pip install 'spread-scanner[solana]'",
+            )
 
 
 def add_authorities(made: ssl.SSLContext, ca_file: str, path: Path, label: str) -> None:

@@ -13,6 +13,7 @@ from spread_scanner.schema.names import (
     FEED_SOLANA,
     GATEWAY,
     ONE_SHOT,
+    PATHS,
     PROCESSES,
     RECORDER,
 )
@@ -27,6 +28,7 @@ def optional(settings: Settings) -> dict[str, bool]:
         RECORDER: config.spread_recorder.wanted,
         GATEWAY: config.spread_gateway.wanted,
         FEED_SOLANA: settings.pools.runs,
+        PATHS: config.spread_paths.wanted and settings.pools.runs,
     }
 
 

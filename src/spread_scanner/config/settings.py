@@ -702,6 +702,91 @@ class Analyst(Struct, forbid_unknown_fields=True, frozen=True):
         return self.enabled
 
 
+_Mint = Annotated[str, Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}$")]
+
+
+class Paths(Struct, forbid_unknown_fields=True, frozen=True):
+    """Cycles over the pools of pools.toml. Off until it is enabled."""
+
+    enabled: Annotated[
+        bool, Meta(description="True: it runs where pools.toml is enabled; needs [solana].")
+    ] = False
+    hops_max: Annotated[int, Meta(ge=2, le=5, description="Swaps of the longest cycles.")] = 4
+    cycles_kept: Annotated[
+        int,
+        Meta(ge=1, le=10_000, description="Best cycles, by their tokens, that a search hands on."),
+    ] = 100
+    routes_max: Annotated[
+        int, Meta(ge=1, le=100, description="Choices of pools that are weighed for each of them.")
+    ] = 4
+    confirmed_max: Annotated[
+        int,
+        Meta(ge=1, le=1_000, description="Of all these, the most promising: quoted with integers."),
+    ] = 8
+    scan_every_s: Annotated[
+        float, Meta(ge=0.1, le=3_600, description="How often everything is searched anew.")
+    ] = 5.0
+    start_mints: Annotated[
+        list[_Mint],
+        Meta(
+            min_length=1,
+            description="Mints that a cycle may begin and end with, the first that it has first.",
+        ),
+    ] = field(
+        default_factory=lambda: [
+            "So11111111111111111111111111111111111111112",
+            "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
+            "Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB",
+        ]
+    )
+    depth_min_sol: Annotated[
+        float,
+        Meta(ge=0, le=1e9, description="Pools that hold less on either side are left out."),
+    ] = 10.0
+    net_min_sol: Annotated[
+        float,
+        Meta(ge=0, le=1e6, description="Cycles that do not pay more than this are not kept."),
+    ] = 0.0
+    compute_units_base: Annotated[
+        int, Meta(ge=0, le=1_400_000, description="Compute units of sending anything.")
+    ] = 50_000
+    compute_units_hop: Annotated[
+        int, Meta(ge=1, le=1_400_000, description="Compute units of each swap.")
+    ] = 110_000
+    priority_micro_lamports: Annotated[
+        int, Meta(ge=0, le=10**12, description="Priority fee for each compute unit.")
+    ] = 20_000
+    tip_lamports: Annotated[
+        int, Meta(ge=0, le=10**12, description="Tip of a bundle; 0: none is sent.")
+    ] = 0
+    landing_half_micro_lamports: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1e12,
+            description="Of the model of landing: the fee for a unit at which half of them land.",
+        ),
+    ] = 50_000.0
+    age_half_ms: Annotated[
+        float, Meta(gt=0, le=1e9, description="A score halves with so much age of the oldest leg.")
+    ] = 400.0
+    keep_days: Annotated[
+        float,
+        Meta(ge=0, le=36_500, description="How long cycles are kept after their end; 0: for ever."),
+    ] = 14.0
+    database_mb_max: Annotated[
+        float, Meta(ge=0, le=1e6, description="The oldest go beyond this; 0: however large.")
+    ] = 200.0
+    cpus: Annotated[CpuList, Meta(description="CPUs the process is pinned to; empty: any.")] = (
+        field(default_factory=list)
+    )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to run, as far as its own section says."""
+        return self.enabled
+
+
 class Recorder(Struct, forbid_unknown_fields=True, frozen=True):
     """The log of the market. Off until it is enabled."""
 
@@ -880,6 +965,7 @@ class Config(
         "spread_analyst": "spread-analyst",
         "spread_recorder": "spread-recorder",
         "spread_gateway": "spread-gateway",
+        "spread_paths": "spread-paths",
     },
 ):
     """config.toml."""
@@ -894,6 +980,7 @@ class Config(
     spread_analyst: Analyst = field(default_factory=Analyst)
     spread_recorder: Recorder = field(default_factory=Recorder)
     spread_gateway: Gateway = field(default_factory=Gateway)
+    spread_paths: Paths = field(default_factory=Paths)
     books: Books = field(default_factory=Books)
 
 

@@ -22,9 +22,10 @@ from spread_scanner.schema.enums import Direction
 from spread_scanner.schema.names import WAL_FOLDER
 from spread_scanner.view.evaluations import direction_of
 from spread_scanner.view.logged import logged_signals
-from spread_scanner.view.opportunities import FileId, Opportunities, OpportunityRow
+from spread_scanner.view.opportunities import Opportunities, OpportunityRow
 from spread_scanner.view.prices import pair_of
 from spread_scanner.view.signals import FollowUpView, SignalTail, SignalView, views_of
+from spread_scanner.view.stored import FileId
 from spread_scanner.view.symbols import NamesThen
 
 PIECE_MAX = 256  # events that are told a client at once

@@ -6,12 +6,14 @@ its words change seldom.
 
 import math
 import struct
+from collections.abc import Collection
 
 from spread_scanner.config.pools import PoolEntry
 from spread_scanner.pools.units import WholeBecause, WholePool
-from spread_scanner.schema.pools import POOL_DTYPE, WHY_BYTES, PoolFlag
+from spread_scanner.schema.pools import PACKED_BYTES, POOL_DTYPE, WHY_BYTES, PoolFlag
 from spread_scanner.shm.pools import PoolWriter, record
 from spread_scanner.solana import Pool, PoolRefusal, assemble
+from spread_scanner.solana.packed import pack
 from spread_scanner.solana.pool import price_of
 
 _NUMBERS = struct.Struct("<5d2Q4q4I")  # of the record, from its price on
@@ -25,7 +27,7 @@ class PoolCell:
     """What is said of one pool, in its place."""
 
     def __init__(self, writer: PoolWriter, place: int, key: str, entry: PoolEntry) -> None:
-        self._writer, self._place = writer, place
+        self._writer, self._place, self._key = writer, place, key
         self.pool: Pool | None = None  # as it was published last
         self._values: tuple[float, ...] = (math.nan,) * 5
         self._slot = self._published = self._because = 0
@@ -36,9 +38,17 @@ class PoolCell:
         self._numbers = self._record.view("u1").data
         self._write()
 
-    def publish(self, whole: WholePool, symbol: str, told_ns: int, now_ns: int) -> None:
-        """A pool as it stands now, to be shown. Raises PoolRefusal where it has no price: its cell
-        says so."""
+    def publish(
+        self,
+        whole: WholePool,
+        needed: Collection[str],
+        symbol: str,
+        told_ns: int,
+        now_ns: int,
+    ) -> None:
+        """A pool as it stands now, to be shown, and the accounts that it is quoted by, of which
+        `needed` are those without which there is no price. Raises PoolRefusal where it has none:
+        its cell says so."""
         try:
             pool = assemble(whole.pool, whole.accounts)
             price = price_of(pool)
@@ -65,6 +75,8 @@ class PoolCell:
         self._slot, self._published = whole.slot, self._published + 1
         self._told_ns, self._written_ns = told_ns, now_ns
         self._because = _BECAUSE.index(whole.because)
+        packed = pack(whole.accounts, needed, PACKED_BYTES)
+        self._writer.write_state(self._place, self._key, self._published, packed)
 
     def show(self, *, good: bool, paused: bool, now_ns: int, good_ns: int) -> None:
         """Whether what stands there can be stood behind: until when, or no longer."""

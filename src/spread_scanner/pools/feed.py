@@ -64,7 +64,7 @@ class PoolFeed:
         self.changed: Callable[[], None] = lambda: None  # other accounts are wanted, or doubted
         self.paused = False
         self._arrays = settings.arrays
-        self._count, self._refused = count, refused
+        self._writer, self._count, self._refused = writer, count, refused
         self._looked_ns = 0
         self._last_slot: int | None = None
         self.pools: dict[str, WatchedPool] = {}
@@ -101,6 +101,8 @@ class PoolFeed:
         believed = self.pace.told(provider, slot, now_ns)
         if self._disbelieved_later() or (believed and slot != before):
             self.look(now_ns)
+        if self.pace.best_slot != before:
+            self._writer.slot(self.pace.best_slot)
         return believed
 
     def _disbelieved_later(self) -> bool:
@@ -194,7 +196,8 @@ class PoolFeed:
         for one in whole:
             pool = self.pools[one.pool]
             try:
-                pool.cell.publish(one, pool.symbol, now_ns, self._count.now_ns())
+                needed = pool.wanted.core
+                pool.cell.publish(one, needed, pool.symbol, now_ns, self._count.now_ns())
             except PoolRefusal as refusal:
                 self._refuse(pool, refusal)
                 continue

@@ -14,6 +14,7 @@ from spread_scanner.schema.names import (
     ENGINE,
     FEED_SOLANA,
     GATEWAY,
+    PATHS,
     RECORDER,
     TRACKER,
 )
@@ -395,6 +396,39 @@ POOL_HISTOGRAMS = (
     Histogram(0, "told_to_cell", "From reading an account's frame to its pool in its cell."),
 )
 
+PATH_COUNTERS = _numbered(
+    [
+        ("pools", "Pools that feed-solana watches (a level, not a count)."),
+        ("traded", "Of them those that cycles may go through (a level)."),
+        ("out_stale", "Left out: nobody stands behind what is known of them (a level)."),
+        ("out_paused", "Left out: paused by the operator (a level)."),
+        ("out_mislabelled", "Left out: not what the settings say, or not readable (a level)."),
+        ("out_closed", "Left out: they do not trade now, by their own word (a level)."),
+        ("out_no_room", "Left out: their accounts are more than shared memory holds (a level)."),
+        ("out_dead", "Left out: they hold nothing on one side (a level)."),
+        ("out_dust", "Left out: they hold too little, or of a token of unknown worth (a level)."),
+        ("standing", "Cycles that were found and still pay (a level)."),
+        ("scans", "Searches of everything."),
+        ("screened", "Cycles that gain at size nothing, by their tokens, in all searches."),
+        ("longer_cycles", "Scans that found none, where longer cycles than hops_max gain."),
+        ("no_start", "Cycles without a token of start_mints whose worth is known."),
+        ("confirmed", "Cycles that paid more than their costs: found, and kept."),
+        ("not_worth", "Cycles that integers or costs took away."),
+        ("refused", "Cycles that a pool could not quote at any size."),
+        ("looks", "Looks at what became of a cycle that was found."),
+        ("forgotten", "Cycles that went from the database by age or size."),
+        ("write_errors", "Times that the database could not be written; it is tried again."),
+        ("rows_lost", "Rows given up as too many waited for a database that takes none."),
+        ("reloads", "New settings taken."),
+        ("suspends", "Times the machine was found to have slept."),
+    ]
+)
+PATH_HISTOGRAMS = (
+    Histogram(0, "screen", "A search through the pools that changed."),
+    Histogram(1, "scan", "A search of everything."),
+    Histogram(2, "confirm", "Quoting what a search found, and what stands, with integers."),
+)
+
 
 _Told = tuple[tuple[Counter, ...], tuple[Histogram, ...]]
 _BY_PROCESS: dict[str, _Told] = {
@@ -406,6 +440,7 @@ _BY_PROCESS: dict[str, _Told] = {
     RECORDER: (RECORDER_COUNTERS, ()),
     GATEWAY: (GATEWAY_COUNTERS, GATEWAY_HISTOGRAMS),
     FEED_SOLANA: (POOL_COUNTERS, POOL_HISTOGRAMS),
+    PATHS: (PATH_COUNTERS, PATH_HISTOGRAMS),
 }
 
 

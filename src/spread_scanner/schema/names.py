@@ -14,6 +14,7 @@ ANALYST = "spread-analyst"  # optional: where somebody asks how spreads usually 
 RECORDER = "spread-recorder"  # optional: where the market is to be written down
 GATEWAY = "spread-gateway"  # optional: where programs and people read over HTTP
 FEED_SOLANA = "feed-solana"  # optional: where pools of Solana are to be read
+PATHS = "spread-paths"  # optional: where cycles over these pools are to be found
 SUPERVISOR = "spread-ctl"  # `up` and `demo`, while they run
 BENCH = "spread-bench"
 
@@ -28,11 +29,13 @@ PROCESSES: tuple[str, ...] = (
     RECORDER,
     GATEWAY,
     FEED_SOLANA,
+    PATHS,
 )
 ONE_SHOT = (SHM_INIT, DISCOVERY)  # those that do their work and end
 
 SIGNALS = "signals"  # the ring from the engine to the tracker
 DATABASE_FILE = "tracker.db"  # in data_dir
+CYCLES_FILE = "cycles.db"  # in data_dir: what spread-paths finds
 WAL_FOLDER = "wal"  # in data_dir: the log of the market
 HISTORY_FOLDER = "history"  # in data_dir: what the log becomes, as Parquet
 VACUUM_FILE = "vacuum"  # locked by who vacuums it

@@ -1,4 +1,4 @@
-"""What is known of one pool of Solana, as the pools' segment holds it.
+"""What is known of one pool of Solana, as the pools' segment holds it; and what it is quoted by.
 
 Written by feed-solana, read by whoever shows or quotes pools. Amounts are in whole tokens, in the
 pool's own order of them; what is not known is NaN. Sizes and offsets are pinned by a test.
@@ -45,5 +45,19 @@ POOL_DTYPE = np.dtype(
         ("flags", "<u4"),  # PoolFlag
         ("because", "<u4"),  # why it was published: pools.units.WholeBecause, in its order
         ("reserved", "V32"),
+    ]
+)
+
+PACKED_BYTES = 16_256
+
+# What a pool is quoted by: 16 KiB. It belongs to the record of the same key that was published as
+# often.
+POOL_STATE_DTYPE = np.dtype(
+    [
+        ("key", "S44"),
+        ("length", "<u4"),  # of what is packed; 0: there is no room for what it needs at least
+        ("published", "<u8"),
+        ("reserved", "V72"),
+        ("packed", f"V{PACKED_BYTES}"),  # accounts, as solana.packed has them
     ]
 )

@@ -53,7 +53,10 @@ Every segment opens with the same header; its body depends on the kind:
     | near             |  8 B per (direction, symbol): how near its threshold it is     engine
 
     pools              what is known of Solana's pools
+    | eventcount       |  128 B                                          feed-solana, spread-paths
+    | head             |  128 B: how often anything was written, the slot               feed-solana
     | sequences, cells |  64 B and 2 x 576 B per pool                                   feed-solana
+    | sequences, cells |  64 B and 2 x 16 KiB per pool: its accounts                    feed-solana
 
     dials
     | slots            |  256 B per exchange, host and outgoing address: turns, ban    all who dial
@@ -81,12 +84,12 @@ from spread_scanner.schema.books import BOOK_DTYPE
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_HISTOGRAMS, HISTOGRAMS_MAX
 from spread_scanner.schema.enums import DIRECTIONS, DIRTY_READERS
 from spread_scanner.schema.log import BOOK_DELTA_DTYPE, TICK_DTYPE
-from spread_scanner.schema.pools import POOL_DTYPE, POOLS_MAX
+from spread_scanner.schema.pools import POOL_DTYPE, POOL_STATE_DTYPE, POOLS_MAX
 from spread_scanner.schema.records import EVALUATION_DTYPE, FUNDING_DTYPE, QUOTE_DTYPE
 from spread_scanner.shm import _level_tape, _memory, _ring, _rows, _store
 from spread_scanner.shm.faults import BadInput
 
-ABI_VERSION = 10
+ABI_VERSION = 11
 MAGIC = 0x31_4D_48_53_44_52_50_53  # "SPRDSHM1", little-endian
 LINE = 128  # two cache lines: adjacent-line prefetch makes one line share with its neighbour
 
@@ -488,10 +491,15 @@ DIAL_SLOT_DTYPE = np.dtype(
 )
 DIALS_BYTES = HEADER_BYTES + DIAL_SLOTS * DIAL_SLOT_DTYPE.itemsize
 
-# Pools of Solana: a latch each.
-POOLS_SEQUENCES_AT = HEADER_BYTES
+# Pools of Solana: a latch for what is known of each, and one for what it is quoted by.
+POOLS_WAKE_AT = HEADER_BYTES
+POOLS_CHANGES_AT = POOLS_WAKE_AT + SIZES["wake"]
+POOLS_SLOT_AT = POOLS_CHANGES_AT + 8
+POOLS_SEQUENCES_AT = POOLS_CHANGES_AT + LINE
 POOLS_CELLS_AT = POOLS_SEQUENCES_AT + POOLS_MAX * SIZES["sequence"]
-POOLS_BYTES = POOLS_CELLS_AT + POOLS_MAX * 2 * POOL_DTYPE.itemsize
+POOL_STATE_SEQUENCES_AT = POOLS_CELLS_AT + POOLS_MAX * 2 * POOL_DTYPE.itemsize
+POOL_STATES_AT = POOL_STATE_SEQUENCES_AT + POOLS_MAX * SIZES["sequence"]
+POOLS_BYTES = POOL_STATES_AT + POOLS_MAX * 2 * POOL_STATE_DTYPE.itemsize
 
 # Control: the operator's switches, then per process what it is told and what it answers.
 SWITCHES_DTYPE = np.dtype(
@@ -579,6 +587,7 @@ def layout_hash() -> int:
         BOOK_DTYPE.descr,
         BOOK_DELTA_DTYPE.descr,
         POOL_DTYPE.descr,
+        POOL_STATE_DTYPE.descr,
         sorted(SIZES.items()),
         (ROW_BYTES, HEALTH_BYTES, CONTROL_BYTES, CONNECTION_BYTES, CONNECTIONS_MAX, DIRTY_READERS),
         (DIAL_SLOTS, DIALS_BYTES),

@@ -1,9 +1,11 @@
-"""Pools of Solana: what is known of each that is watched, one latch cell each.
+"""Pools of Solana: what is known of each that is watched, and what it is quoted by, a latch each.
 
 Writer:  feed-solana, which claims the table.     Readers: everyone; they map it read-only.
+Waiter:  spread-paths, which claims the eventcount and parks on it until anything was written.
 
 A pool's place is its writer's to choose and to change; its record names it, so that a reader goes
-through all of them. A writer that dies at any store leaves each cell old or new
+through all of them. What it is quoted by is written before its record, and belongs to it where both
+were published as often. A writer that dies at any store leaves each cell old or new
 (native/seqlock.h), and its last word grows old by the record's own times.
 
 Segment: "<namespace>.pools".
@@ -13,13 +15,23 @@ from typing import Self
 
 import numpy as np
 
-from spread_scanner.schema.pools import POOL_DTYPE, POOLS_MAX
+from spread_scanner.schema.pools import PACKED_BYTES, POOL_DTYPE, POOL_STATE_DTYPE, POOLS_MAX
 from spread_scanner.shm import segment
 from spread_scanner.shm._latches import LatchTable
-from spread_scanner.shm.layout import POOLS_BYTES, POOLS_CELLS_AT, POOLS_SEQUENCES_AT, Kind
+from spread_scanner.shm.layout import (
+    POOL_STATE_SEQUENCES_AT,
+    POOL_STATES_AT,
+    POOLS_BYTES,
+    POOLS_CELLS_AT,
+    POOLS_CHANGES_AT,
+    POOLS_SEQUENCES_AT,
+    POOLS_SLOT_AT,
+    POOLS_WAKE_AT,
+    Kind,
+)
 from spread_scanner.shm.segment import Holder, Segment
 
-_WRITER = 0
+_WRITER, _WAITER = 0, 1
 _PART = "pools"
 _PLACES = np.arange(POOLS_MAX, dtype=np.int64)
 
@@ -29,19 +41,62 @@ class PoolWriter(Holder):
 
     def __init__(self, held: Segment) -> None:
         self._held = held
-        self._cells = _table(held)
+        self._cells, self._states = _cells(held), _states(held)
+        self._state = np.zeros(1, POOL_STATE_DTYPE)
+        self._packed = self._state.view("u1").data[-PACKED_BYTES:]
 
     def write(self, place: int, records: np.ndarray) -> None:
         """Publish one record, an array of one POOL_DTYPE. Raises BadInput on a place beyond,
         ValueError once closed."""
         self._cells.write(_PLACES[place : place + 1], records)
+        self._changed()
+
+    def write_state(self, place: int, key: str, published: int, packed: bytes) -> None:
+        """What the pool is quoted by, as of its next record: solana.packed accounts, no more than
+        PACKED_BYTES; empty where there is no room for them. Raises as `write`."""
+        row = self._state[0]
+        row["key"], row["length"], row["published"] = key.encode(), len(packed), published
+        self._packed[: len(packed)] = packed
+        self._states.write(_PLACES[place : place + 1], self._state)
+
+    def slot(self, slot: int) -> None:
+        """The slot that the best provider has come to."""
+        self._held.words.store(POOLS_SLOT_AT, slot)
+        self._changed()
 
     def clear(self) -> None:
         """Nothing is watched anywhere."""
         self._cells.write(_PLACES, np.zeros(POOLS_MAX, POOL_DTYPE))
+        self._changed()
 
     def shut(self) -> None:
         self._cells.shut()
+        self._states.shut()
+
+    def _changed(self) -> None:
+        words = self._held.words
+        words.store(POOLS_CHANGES_AT, words.load(POOLS_CHANGES_AT) + 1)
+        words.wake_notify(POOLS_WAKE_AT)
+
+
+class PoolWaiter(Holder):
+    """The right to park until something is written; made by PoolTable.waiter."""
+
+    def __init__(self, held: Segment) -> None:
+        self._held = held
+
+    def wait_beyond(self, changes: int, timeout_ms: float) -> bool:
+        """Park until more was written than that: True, or the time-out: False. May wake early."""
+        words = self._held.words
+        key = words.wake_prepare(POOLS_WAKE_AT)
+        if words.load(POOLS_CHANGES_AT) != changes:
+            words.wake_cancel(POOLS_WAKE_AT)
+            return True
+        return bool(words.wake_wait(POOLS_WAKE_AT, key, timeout_ms))
+
+    def wake(self) -> None:
+        """Interrupt the park, from another thread."""
+        self._held.words.wake_broadcast(POOLS_WAKE_AT)
 
 
 class PoolTable(Holder):
@@ -50,7 +105,7 @@ class PoolTable(Holder):
     def __init__(self, namespace: str, held: Segment) -> None:
         self.namespace = namespace
         self._held = held
-        self._cells = _table(held)
+        self._cells, self._states = _cells(held), _states(held)
 
     @classmethod
     def create(cls, namespace: str) -> Self:
@@ -70,16 +125,46 @@ class PoolTable(Holder):
             held.claim(_WRITER, "the pools")
             return PoolWriter(held)
 
+    def waiter(self) -> PoolWaiter:
+        """Claim the right to wait: AlreadyClaimed when a live process has it."""
+        held = _attach(self.namespace, writable=True, timeout_s=segment.ATTACH_TIMEOUT_S)
+        with segment.closed_on_failure(held):
+            held.claim(_WAITER, "waiting for pools")
+            return PoolWaiter(held)
+
+    @property
+    def changes(self) -> int:
+        """How often anything was written."""
+        return int(self._held.words.load(POOLS_CHANGES_AT))
+
+    @property
+    def slot(self) -> int:
+        """The slot that the best provider has come to; 0: none was told yet."""
+        return int(self._held.words.load(POOLS_SLOT_AT))
+
+    def placed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places (n,) int64 and records (n,) of all pools that are watched."""
+        records, told = self._cells.read(_PLACES)
+        there = told & (records["key"] != b"")
+        return _PLACES[there], records[there]
+
+    def packed(self, place: int, key: bytes, published: int) -> bytes | None:
+        """What the pool was quoted by when its record was published so often; empty: there was no
+        room for it. None: what stands there is of another publication, whose record follows."""
+        records, told = self._states.read(_PLACES[place : place + 1])
+        row = records[0]
+        if not told[0] or row["key"] != key or int(row["published"]) != published:
+            return None
+        return bytes(records.view("u1").data[-PACKED_BYTES:][: int(row["length"])])
+
     def rows(self) -> np.ndarray:
         """The records of all pools that are watched, each whole in itself."""
-        records, told = self._cells.read(_PLACES)
-        found: np.ndarray = records[told & (records["key"] != b"")]
-        return found
+        return self.placed()[1]
 
     @property
     def contended(self) -> int:
         """Reads that gave up."""
-        return self._cells.contended
+        return self._cells.contended + self._states.contended
 
 
 def record(key: str, program: str) -> np.ndarray:
@@ -89,8 +174,13 @@ def record(key: str, program: str) -> np.ndarray:
     return made
 
 
-def _table(held: Segment) -> LatchTable:
+def _cells(held: Segment) -> LatchTable:
     return LatchTable(held.memory, POOLS_SEQUENCES_AT, POOLS_CELLS_AT, POOLS_MAX, POOL_DTYPE)
+
+
+def _states(held: Segment) -> LatchTable:
+    at = POOL_STATE_SEQUENCES_AT
+    return LatchTable(held.memory, at, POOL_STATES_AT, POOLS_MAX, POOL_STATE_DTYPE)
 
 
 def _attach(namespace: str, *, writable: bool, timeout_s: float) -> Segment:

@@ -37,6 +37,7 @@ class Chain:
         self.written: dict[int, list[str]] = {}  # by slot, of the last ones
         self.wallets = SimWallets(seed)
         self.transactions: dict[str, object] = {}  # that somebody has put there, by signature
+        self.ordered: list[tuple[str, int, int]] = []  # swaps of the next slot: pool, side, amount
         for key in self.pools:
             self._write(key)
         self._tell_time()
@@ -52,11 +53,17 @@ class Chain:
         whole = int(self.swaps_per_slot)
         swaps = whole + (self._rng.random() < self.swaps_per_slot - whole)
         for key in dict.fromkeys(self._rng.choices([*self.pools], k=swaps)):
-            pool = self.pools[key]
-            pool.swap(*pool.some(self._rng))
-            self._states[key] = [*self._states[key], (self.slot, pool.copied())][-KEPT:]
-            self._write(key)
+            self._swap(key, *self.pools[key].some(self._rng))
+        for ordered in self.ordered:
+            self._swap(*ordered)
+        self.ordered.clear()
         self.written.pop(self.slot - KEPT, None)
+
+    def _swap(self, key: str, side: int, amount: int) -> None:
+        pool = self.pools[key]
+        pool.swap(side, amount)
+        self._states[key] = [*self._states[key], (self.slot, pool.copied())][-KEPT:]
+        self._write(key)
 
     def fork(self, depth: int) -> list[str]:
         """Go back so many slots; the accounts that are other than they were."""

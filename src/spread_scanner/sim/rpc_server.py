@@ -122,6 +122,8 @@ class SolanaSide:
         elif kind == "jupiter":  # its key and pace, whether it limits or is away
             for name in ("key", "requests_per_s", "limited", "away"):
                 setattr(self.jupiter, name, said.get(name, getattr(self.jupiter, name)))
+        elif kind == "swap":
+            self.chain.ordered.append((said["pool"], int(said["side"]), int(said["amount"])))
         else:
             return False
         return True

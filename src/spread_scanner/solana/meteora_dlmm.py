@@ -359,6 +359,11 @@ class DlmmPool(Pool):
         found = self._active
         return (found.amount_x, found.amount_y) if found else (0, 0)
 
+    def depth(self) -> tuple[int, int]:
+        """Of all bins that are known."""
+        bins = self.bins.values()
+        return sum(one.amount_x for one in bins), sum(one.amount_y for one in bins)
+
     def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
         return price_at(self.pair.active_id, self.pair.bin_step), 1 << Q64_BITS
 

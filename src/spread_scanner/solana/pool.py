@@ -68,6 +68,10 @@ class Pool(ABC):
     def reserves(self) -> tuple[int, int]:
         """What price and sizes come from; virtual ones where liquidity is concentrated."""
 
+    def depth(self) -> tuple[int, int]:
+        """About what there is of each token to be swapped against, further from the price too."""
+        return self.reserves()
+
     def liquidity(self) -> int | None:
         """At the price, in the program's own unit; None where it has no such thing."""
         return None

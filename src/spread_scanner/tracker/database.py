@@ -55,20 +55,6 @@ BUSY_S = 0.25  # how long one try waits for another connection's lock
 PROGRESS_STEPS = 100_000  # SQLite's, some milliseconds
 WAL_BYTES_MAX = 64 * 1024 * 1024  # the write-ahead log is cut back to this after a checkpoint
 
-_WORLD_CODES = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_READONLY,
-}
-
 
 class DatabaseError(SpreadError):
     """A database that cannot be used: another program's, a newer version's, or already written."""
@@ -90,12 +76,6 @@ class Kept(NamedTuple):
     probed: dict[int, set[int]]  # which probes of the open ones are recorded
     last_ts_ns: int = 0  # of the newest sample; none of a clock that has been set back since
     reflected: Mapping[str, int] = {}  # by store (lost_ring.py), the newest signal of its ring
-
-
-def is_world_fault(error: sqlite3.Error) -> bool:
-    """Full disk, lock, input/output error: passes by itself or with the operator's help."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return code & 0xFF in _WORLD_CODES  # the low byte is the kind, the rest its detail
 
 
 def lock(folder: Path) -> int:

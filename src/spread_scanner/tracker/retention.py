@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.runtime.databases import used_bytes
 
 SAMPLES_AT_ONCE = 2_000
 ROWS_AT_ONCE = 100  # opportunities, each with its probes
@@ -45,15 +46,6 @@ def forget(connection: sqlite3.Connection, keep: Keep, now_ns: int) -> int:
     if keep.bytes_max and used_bytes(connection) > keep.bytes_max:
         gone += _old_samples(connection, now_ns) or _old_rows(connection, now_ns)
     return gone
-
-
-def used_bytes(connection: sqlite3.Connection) -> int:
-    """Of the database file, without the pages that wait to be used again."""
-    pages, free, size = (
-        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size
 
 
 def _old_samples(connection: sqlite3.Connection, before_ns: int) -> int:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from spread_scanner import clock
 from spread_scanner.runtime import scheduling
-from spread_scanner.tracker.database import Database, Kept, is_world_fault
+from spread_scanner.runtime.databases import is_world_fault
+from spread_scanner.tracker.database import Database, Kept
 from spread_scanner.tracker.held_log import HeldLog
 from spread_scanner.tracker.journal import Batch
 from spread_scanner.tracker.retention import Keep

@@ -6,22 +6,17 @@ another user's) is asked again later, and so is one that took its place.
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.names import DATABASE_FILE
-from spread_scanner.schema.opportunities import read_only_uri
 from spread_scanner.view.reading import Reading
+from spread_scanner.view.stored import BUSY_S, StoredRows
 
-BUSY_S = 0.2  # how long one try waits while the tracker migrates the file
 # The tracker dates a closing by its clock, an opening by its signal, and what it finds after its
 # clock was set back by when that was last seen.
 CLOSED_BEFORE_NS = 60 * NS_PER_S
-
-FileId = tuple[int, int]  # device and inode
 
 
 class OpportunityRow(Reading, frozen=True):
@@ -51,15 +46,11 @@ class OpportunityRow(Reading, frozen=True):
 _COLUMNS = ", ".join(OpportunityRow.__struct_fields__)
 
 
-class Opportunities:
+class Opportunities(StoredRows):
     """A connection that only reads; made lazily, as the tracker makes the file."""
 
     def __init__(self, data_dir: Path, busy_s: float = BUSY_S) -> None:
-        self._busy_s = busy_s
-        self.path = data_dir / DATABASE_FILE
-        self.trouble = ""  # why the last look saw nothing, where waiting does not help
-        self._connection: sqlite3.Connection | None = None
-        self._connected_to: FileId | None = None
+        super().__init__(data_dir / DATABASE_FILE, busy_s)
 
     def last(
         self,
@@ -118,50 +109,6 @@ class Opportunities:
         )
         return self._found(clause, (json.dumps(sorted(ids)),))
 
-    def file(self) -> FileId | None:
-        """Which file stands there now: ids are one file's. None: none does, or it is closed to us,
-        which is a trouble."""
-        self.trouble = ""
-        try:
-            stands = self.path.stat()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self.trouble = error.strerror or str(error)
-            return None
-        return stands.st_dev, stands.st_ino
-
     def _found(self, clause: str, asked: tuple[object, ...]) -> list[OpportunityRow] | None:
         rows = self._asked(f"SELECT {_COLUMNS} FROM opportunities {clause}", asked)
         return None if rows is None else [OpportunityRow(*row) for row in rows]
-
-    def _asked(self, query: str, asked: tuple[object, ...]) -> list[tuple[Any, ...]] | None:
-        """The rows; None where it cannot be read."""
-        try:
-            connection = self._connection_now()
-            if connection is None:
-                return None if self.trouble else []
-            return connection.execute(query, asked).fetchall()
-        except sqlite3.Error as error:
-            if not isinstance(error, sqlite3.OperationalError):  # its writer is at it: it passes
-                self.trouble = str(error)
-            self.close()
-            return None
-
-    def _connection_now(self) -> sqlite3.Connection | None:
-        """To the file that stands there now, not to one that was moved away. Raises
-        sqlite3.Error."""
-        file = self.file()
-        if file != self._connected_to:
-            self.close()
-        if file is not None and self._connection is None:
-            self._connection = sqlite3.connect(
-                read_only_uri(self.path), uri=True, timeout=self._busy_s
-            )
-            self._connected_to = file
-        return self._connection
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = self._connected_to = None

@@ -157,7 +157,7 @@ def why_none(settings: Settings, wanted: str) -> str:
 
 
 def _view(row: Any, now_ns: int) -> PoolView:
-    why = _why(row, now_ns)
+    why = why_not(row, now_ns)
     read = bool(row["slot"])
     return PoolView(
         pool=_text(row["key"]),
@@ -178,8 +178,8 @@ def _view(row: Any, now_ns: int) -> PoolView:
     )
 
 
-def _why(row: Any, now_ns: int) -> str:
-    """Why it cannot be stood behind."""
+def why_not(row: Any, now_ns: int) -> str:
+    """Why a record of the pools' segment cannot be stood behind now; empty: it can."""
     flags = PoolFlag(int(row["flags"]))
     if PoolFlag.REFUSED in flags:
         return _text(row["why"]) or "refused"

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import orjson
 import pytest
+from cycles_bed import cycle_row, store_cycles
 from database_bed import store
 from log_bed import write_log
 from pool_rows import pool_row
@@ -69,6 +70,7 @@ def test_a_command_prints_its_record_and_nothing_else(
     up_bed.quote(3, 1, 101.0, 102.0)
     up_bed.settings.data_dir.mkdir(exist_ok=True)
     store(up_bed.settings.data_dir, id=1, symbol="AAA-USDT", direction="okx-mexc")
+    store_cycles(up_bed.settings.data_dir, cycle_row(1))
     signals = np.zeros(2, SIGNAL_DTYPE)
     signals["kind"], signals["exit_bps"], signals["generation"] = 1, np.nan, 1
     with (

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from cycles_bed import cycle_row, store_cycles
 from database_bed import store
 from pool_rows import pool_row
 from rich.cells import cell_len
@@ -45,6 +46,7 @@ HEADS = {
         "carries open s heard ms exchange p50 p99 ms cell p50 last end",
     ),
     "pools": ("pool program symbol price fee % told s note", "slot"),
+    "cycles": ("id cycle net SOL after 1 2 5 stood slots", "profit score depth % pools"),
     "signals": ("seq kind symbol direction net gross size ages ms notes", ""),
     "opportunities": ("id symbol direction entry peak result lived s closed", ""),
     "costs": ("symbol direction fees carry costs enter exit below", ""),
@@ -54,6 +56,7 @@ LEGENDS = {
     "sources": legends.SOURCES,
     "connections": legends.CONNECTIONS,
     "pools": legends.POOLS,
+    "cycles": legends.CYCLES,
     "signals": legends.SIGNALS,
     "opportunities": legends.OPPORTUNITIES,
     "costs": legends.COSTS,
@@ -95,6 +98,7 @@ def shown(
     up_bed.quote(3, 0, 101.0, 102.0)
     up_bed.settings.data_dir.mkdir(exist_ok=True)
     store(up_bed.settings.data_dir, id=1, symbol=MARKUP, direction="okx-mexc", reason=CLOSING)
+    store_cycles(up_bed.settings.data_dir, cycle_row(1))
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(line: str, width: int, terminal: str = "xterm", *, tty: bool = True) -> tuple[int, str]:

@@ -147,7 +147,7 @@ def test_a_line_of_a_room_without_a_logger_of_its_own_says_who(run_python: RunPy
 
 
 @pytest.mark.parametrize(
-    "room", ["engine", "feed", "tracker", "analyst", "recorder", "gateway", "pools"]
+    "room", ["engine", "feed", "tracker", "analyst", "recorder", "gateway", "pools", "paths"]
 )
 def test_a_process_does_not_load_what_draws_on_terminals(run_python: RunPython, room: str) -> None:
     """structlog would, wherever it is imported first: 4 MB, and a seventh of a start."""

@@ -169,7 +169,15 @@ def books_place(books: BookStore) -> Place:
 def pools_place(table: PoolTable) -> Place:
     writer = table.writer()
     row = np.zeros(1, POOL_DTYPE)
-    return Place(writer, {"write": lambda: writer.write(0, row), "clear": writer.clear})
+    return Place(
+        writer,
+        {
+            "write": lambda: writer.write(0, row),
+            "write_state": lambda: writer.write_state(0, "", 1, b""),
+            "slot": lambda: writer.slot(1),
+            "clear": writer.clear,
+        },
+    )
 
 
 def near_place(wants: Wants) -> Place:

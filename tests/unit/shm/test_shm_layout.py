@@ -255,15 +255,17 @@ def test_dial_slots_are_pinned() -> None:
 
 
 def test_places_of_pools_are_pinned() -> None:
-    assert (layout.POOLS_SEQUENCES_AT, layout.POOLS_CELLS_AT) == (256, 16_640)
-    assert layout.POOLS_BYTES == 311_552
+    assert (layout.POOLS_WAKE_AT, layout.POOLS_CHANGES_AT, layout.POOLS_SLOT_AT) == (256, 384, 392)
+    assert (layout.POOLS_SEQUENCES_AT, layout.POOLS_CELLS_AT) == (512, 16_896)
+    assert (layout.POOL_STATE_SEQUENCES_AT, layout.POOL_STATES_AT) == (311_808, 328_192)
+    assert layout.POOLS_BYTES == 8_716_800
 
 
 def test_magic_and_state_words_spell_what_they_mean() -> None:
     assert layout.MAGIC.to_bytes(8, "little") == b"SPRDSHM1"
     assert layout.State.READY.to_bytes(8, "little") == b"READY\0\0\0"
     assert layout.State.RETIRED.to_bytes(8, "little") == b"RETRD\0\0\0"
-    assert layout.ABI_VERSION == 10
+    assert layout.ABI_VERSION == 11
 
 
 def test_layout_hash_changes_with_a_record(monkeypatch: pytest.MonkeyPatch) -> None:

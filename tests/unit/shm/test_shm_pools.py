@@ -2,11 +2,13 @@
 
 import os
 import signal
+import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from spread_scanner.schema.pools import POOL_DTYPE, POOLS_MAX
+from spread_scanner.schema.pools import PACKED_BYTES, POOL_DTYPE, POOLS_MAX
 from spread_scanner.shm import segment
 from spread_scanner.shm.faults import AlreadyClaimed, BadInput, WrongSegment
 from spread_scanner.shm.layout import Kind
@@ -36,6 +38,48 @@ def test_what_is_written_is_what_is_read(namespace: str) -> None:
             writer.clear()
             assert len(reader.rows()) == 0
             assert reader.contended == 0
+
+
+def test_what_a_pool_is_quoted_by_belongs_to_its_record(namespace: str) -> None:
+    with (
+        PoolTable.create(namespace) as table,
+        table.writer() as writer,
+        PoolTable.attach(namespace) as reader,
+    ):
+        assert reader.packed(3, b"one", 0) is None
+        for published, packed in enumerate((b"", b"x" * PACKED_BYTES, b"ab"), 1):
+            writer.write_state(3, "one", published, packed)
+            assert reader.packed(3, b"one", published) == packed
+        assert reader.packed(3, b"one", 2) is None, "of a publication that is over"
+        assert reader.packed(3, b"other", 3) is None
+        with pytest.raises(BadInput):
+            writer.write_state(POOLS_MAX, "one", 1, b"")
+
+
+def test_whoever_waits_is_woken_by_anything_that_is_written(namespace: str) -> None:
+    with (
+        PoolTable.create(namespace) as table,
+        table.writer() as writer,
+        table.waiter() as waiter,
+        PoolTable.attach(namespace) as reader,
+    ):
+        with pytest.raises(AlreadyClaimed, match="waiting for pools"):
+            table.waiter()
+        assert not waiter.wait_beyond(reader.changes, 1.0)
+        writes: list[Callable[[], None]] = [
+            lambda: writer.write(0, row("one", 1)),
+            lambda: writer.slot(77),
+            writer.clear,
+        ]
+        for write in writes:
+            before = reader.changes
+            write()
+            assert waiter.wait_beyond(before, 10_000.0)
+        assert reader.slot == 77
+        woken = threading.Timer(0.05, waiter.wake)
+        woken.start()
+        assert waiter.wait_beyond(reader.changes, 10_000.0)
+        woken.join()
 
 
 def test_one_process_writes_at_a_time_and_a_dead_one_holds_nothing(namespace: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tracker_bed import RULES, STREAM, Bed, Counts, make_signal, pairs
 
+from spread_scanner.runtime.databases import is_world_fault
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.schema.opportunities import MIGRATIONS, VERSION
 from spread_scanner.tracker import database
@@ -15,7 +16,6 @@ from spread_scanner.tracker.book import Book
 from spread_scanner.tracker.database import (
     Database,
     DatabaseError,
-    is_world_fault,
     lock,
     migrate,
     read_only,

@@ -12,12 +12,13 @@ import pytest
 from tracker_bed import STREAM, Bed
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.runtime.databases import used_bytes
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.schema.opportunities import VERSION
 from spread_scanner.tracker import retention
 from spread_scanner.tracker.backup import backup, backup_path
 from spread_scanner.tracker.database import Database, DatabaseError, migrate, read_only
-from spread_scanner.tracker.retention import DAY_NS, Keep, forget, used_bytes
+from spread_scanner.tracker.retention import DAY_NS, Keep, forget
 
 OLD = Path(__file__).parent / "old"
 LEFT = {4: 1, 5: 1, 6: 1}  # of which files it is told that the engine had left what is open

@@ -9,7 +9,7 @@
 
 #include "seqlock.h"
 
-#define SS_LATCH_WORDS_MAX 128
+#define SS_LATCH_WORDS_MAX 2048
 
 typedef _Atomic uint64_t ss_word;
 

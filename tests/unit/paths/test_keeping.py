@@ -1,0 +1,122 @@
+"""data/cycles.db: what is written is what is read; one writer; what goes, and what is refused."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+from cycles_bed import FOUND_NS, cycle_row, store_cycles
+
+from spread_scanner.paths.keeping import DAY_NS, CyclesError, KeptCycles, LookRow
+from spread_scanner.schema.names import CYCLES_FILE
+from spread_scanner.view.cycles import CycleLook, StoredCycles
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / CYCLES_FILE
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+    store_cycles(tmp_path, cycle_row(1), cycle_row(2, route=("D" * 44, "B" * 44)))
+    stored = StoredCycles(tmp_path)
+    newest, other = stored.last(10)
+    assert (newest.id, other.id) == (2, 1)
+    assert [hop.amount_in for hop in other.hops] == [str(10**19), str(3 * 10**9)]
+    assert other.hops[1].amount_out == str(10**19 + 750_005_400)
+    assert (other.net_sol, other.best_net_sol, other.ended_ns) == (0.75, 0.75, None)
+    assert other.looks == [
+        CycleLook(1, 350_000_002, 0.5, 0.51, True, ""),
+        CycleLook(2, 350_000_003, None, None, False, "no"),
+    ]
+    assert [one.id for one in stored.last(10, pool="D" * 44)] == [2]
+    assert [one.reason for one in stored.left_out()] == ["dust"]
+    stored.close()
+
+
+def test_what_stood_when_a_life_ended_is_closed_by_the_next(path: Path) -> None:
+    store_cycles(path.parent, cycle_row(7))
+    with contextlib.closing(KeptCycles(path, FOUND_NS + 5)) as kept:
+        assert kept.next_id == 8
+    stored = StoredCycles(path.parent)
+    assert stored.last(1)[0].why_ended == "spread-paths ended meanwhile"
+    assert stored.last(1, standing=True) == []
+    stored.close()
+
+
+def test_one_writes_at_a_time(path: Path) -> None:
+    with (
+        contextlib.closing(KeptCycles(path, 0)),
+        pytest.raises(CyclesError, match="another spread-paths"),
+    ):
+        KeptCycles(path, 0)
+    KeptCycles(path, 0).close()
+
+
+@pytest.mark.parametrize(
+    ("script", "answer"),
+    [
+        ("CREATE TABLE x (a)", "another program's database"),
+        ("PRAGMA user_version = 99", "a newer version"),
+        (None, "move it away"),
+    ],
+)
+def test_a_file_that_is_not_ours_is_refused(path: Path, script: str | None, answer: str) -> None:
+    if script is None:
+        path.write_bytes(b"not a database, by far not" * 100)
+    else:
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute(script)
+            other.commit()
+    with pytest.raises(CyclesError, match=answer):
+        KeptCycles(path, 0)
+    path.unlink()
+    KeptCycles(path, 0).close()  # the lock was given back
+
+
+def test_a_database_that_is_locked_costs_nothing(path: Path) -> None:
+    with (
+        contextlib.closing(KeptCycles(path, 0)) as kept,
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        kept.found(cycle_row(1))
+        other.execute("BEGIN IMMEDIATE")
+        assert not kept.flush()
+        assert "locked" in kept.trouble
+        other.execute("ROLLBACK")
+        kept.looked(LookRow(1, 1, 2, None, None, False, ""))
+        assert kept.flush()
+        assert kept.trouble == ""
+        assert other.execute("SELECT count(*) FROM cycles, looks").fetchone() == (1,)
+
+
+def test_what_is_old_goes_and_what_stands_stays(path: Path) -> None:
+    with (
+        contextlib.closing(KeptCycles(path, 0)) as kept,
+        contextlib.closing(sqlite3.connect(path)) as other,
+    ):
+        for number in range(1, 6):
+            kept.found(cycle_row(number))
+            kept.looked(LookRow(number, 1, 2, None, None, False, ""))
+        for number in range(2, 6):
+            kept.ended(number, 9, number * DAY_NS, "it pays no more")
+        kept.flush()
+        assert kept.forget(2 * DAY_NS, 0, 6 * DAY_NS - 1) == 2
+        ids = [row[0] for row in other.execute("SELECT id FROM cycles ORDER BY id")]
+        assert ids == [1, 4, 5]
+        assert kept.forget(0, 0, 100 * DAY_NS) == 0, "0 keeps for ever"
+        assert kept.forget(0, 1, 100 * DAY_NS) == 2, "more than there may be"
+        assert other.execute("SELECT id FROM cycles").fetchall() == [(1,)]
+        assert other.execute("SELECT cycle_id FROM looks").fetchall() == [(1,)]
+
+
+def test_what_waits_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spread_scanner.paths.keeping.WAITING_MAX", 3)
+    with contextlib.closing(KeptCycles(path, 0)) as kept:
+        for number in range(1, 6):
+            kept.found(cycle_row(number))
+        assert kept.lost == 2
+        assert kept.flush()
+    stored = StoredCycles(path.parent)
+    assert [one.id for one in stored.last(9)] == [5, 4, 3]
+    stored.close()
