@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spread_scanner.books._order_book import FollowedBook
-from spread_scanner.clock import VirtualClock
+from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.recorder.recording import Recording
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
@@ -87,6 +87,12 @@ class Recorded:
             self.clock.advance_ms(20)
             self.process.poll()
             self.recording.turn()
+
+    def into_a_second(self) -> None:
+        """As it has begun on the session clock, whose anchor is this machine's: what is due each
+        second is done, and not again for most of one."""
+        self.clock.advance_ns(NS_PER_S - self.store.clock.now_ns() % NS_PER_S)
+        self.turns(6)
 
     def pieces(self, *kinds: RecordKind) -> list[Piece]:
         self.recording.log.sync()

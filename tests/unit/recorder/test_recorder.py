@@ -491,7 +491,7 @@ def test_a_book_that_is_held_is_written_each_second(recorded: Recorded) -> None:
 
 def test_a_book_that_moved_is_written_at_once(recorded: Recorded) -> None:
     recorded.book(3, 100.0, 101.0)
-    recorded.turns(100)
+    recorded.into_a_second()
     before = len(recorded.books())
     for bid_px in (104.9, 105.1, 100.0, 99.0):  # of 100: within, over; of 105.1: within, over
         recorded.book(3, bid_px, 106.0)
@@ -502,7 +502,7 @@ def test_a_book_that_moved_is_written_at_once(recorded: Recorded) -> None:
 
 def test_a_book_whose_side_vanished_has_moved(recorded: Recorded) -> None:
     recorded.book(3, 100.0, 101.0)
-    recorded.turns(51)
+    recorded.into_a_second()
     before = len(recorded.books())
     recorded.shelf.take(3)
     empty = FollowedBook()
